@@ -1,0 +1,67 @@
+/**
+ * Builds dist/: the server (tsc) and what browsers load (esbuild) under dist/public.
+ *   node build.mjs            everything
+ *   node build.mjs --assets   only what browsers load; the tests run the server from its sources
+ *   node build.mjs --size     prints the visitor script's size; exit code 1 above the limit
+ */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+
+const root = dirname(fileURLToPath(import.meta.url));
+const out = join(root, 'dist', 'public');
+/** Bytes after gzip -9, the figure promised in the README. */
+const SCRIPT_LIMIT = 3 * 1024;
+
+if (process.argv.includes('--size')) checkSize();
+else {
+  if (!process.argv.includes('--assets')) buildServer();
+  await buildAssets();
+}
+
+function buildServer() {
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+}
+
+async function buildAssets() {
+  const common = { bundle: true, minify: true, legalComments: 'none', logLevel: 'warning', absWorkingDir: root };
+  await build({
+    ...common,
+    entryPoints: ['src/tracker/script.ts'],
+    outfile: join(out, 'fieldmouse.js'),
+    format: 'iife',
+    target: 'es2020',
+  });
+  await build({
+    ...common,
+    entryPoints: ['src/tracker/tracker.ts'],
+    outfile: join(out, 'fieldmouse.mjs'),
+    format: 'esm',
+    target: 'es2020',
+  });
+  await build({
+    ...common,
+    entryPoints: { app: 'src/dashboard/main.tsx', style: 'src/dashboard/style.css' },
+    outdir: join(out, 'admin'),
+    format: 'esm',
+    target: 'es2022',
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    loader: { '.svg': 'dataurl', '.woff2': 'file' },
+  });
+  mkdirSync(join(out, 'admin'), { recursive: true });
+  cpSync(join(root, 'src/dashboard/index.html'), join(out, 'admin/index.html'));
+  cpSync(join(root, 'src/demo'), join(out, 'demo'), { recursive: true });
+}
+
+function checkSize() {
+  const bytes = gzipSync(readFileSync(join(out, 'fieldmouse.js')), { level: 9 }).length;
+  console.log(`fieldmouse.js: ${bytes} bytes gzipped, limit ${SCRIPT_LIMIT}`);
+  if (bytes > SCRIPT_LIMIT) process.exitCode = 1;
+}

@@ -1,0 +1,405 @@
+/**
+ * Flags and environment → one frozen Config. Flags win over environment, environment over defaults.
+ * Every fault is found before any is reported.
+ */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'path'; path: string };
+
+export interface Config {
+  readonly listen: readonly Address[];
+  readonly workers: number;
+  /** Absolute path of the data folder. */
+  readonly data: string;
+  /** Trust X-Forwarded-For and -Proto of these: false, or addresses and CIDR ranges, or true for any. */
+  readonly trustProxy: boolean | readonly string[];
+  /** An administrator's API token given from outside, or empty. */
+  readonly token: string;
+  /** Path of the visitor script, as `/fieldmouse.js`. */
+  readonly scriptPath: string;
+  /** Path of the visitor endpoint, as `/v1/visit`. */
+  readonly endpoint: string;
+  readonly logLevel: string;
+  readonly development: boolean;
+  readonly flushMs: number;
+  readonly sampleMs: number;
+  readonly graceMs: number;
+  readonly helloTimeoutMs: number;
+  readonly maxFrame: number;
+  readonly maxSamples: number;
+  readonly maxFrameRate: number;
+  readonly maxConnections: number;
+  readonly maxPerAddress: number;
+  readonly maxBody: number;
+  readonly maxStreams: number;
+}
+
+/** All faults of a command line and environment at once. */
+export class ConfigError extends Error {
+  readonly code = 'bad-config';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(faults.join('\n'));
+    this.name = 'ConfigError';
+    this.faults = faults;
+  }
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+interface Option<T> {
+  flag: string;
+  short?: string;
+  /** Environment variables, the first that is set counts. */
+  env: readonly string[];
+  /** What the help shows after the flag; none: a switch. */
+  value?: string;
+  multiple?: true;
+  /** The default, as a user would write it. */
+  preset: string | (() => string);
+  help: string;
+  /** Throws a text that says what would be right. */
+  read(text: string): T;
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+
+/** The options, in the order of `--help` and docs/configuration.md. */
+export const OPTIONS = {
+  listen: option({
+    flag: 'listen',
+    short: 'l',
+    env: ['FIELDMOUSE_LISTEN'],
+    value: 'ADDRESS',
+    multiple: true,
+    preset: 'tcp://0.0.0.0:2112',
+    help: 'where to listen: tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. PORT=n in the environment means tcp://0.0.0.0:n',
+    read: readAddress,
+  }),
+  workers: option({
+    flag: 'workers',
+    env: ['FIELDMOUSE_WORKERS'],
+    value: 'N',
+    preset: () => String(availableParallelism()),
+    help: 'worker processes; the default is one per CPU',
+    read: integer(1, 512),
+  }),
+  data: option({
+    flag: 'data',
+    env: ['FIELDMOUSE_DATA'],
+    value: 'FOLDER',
+    preset: './data',
+    help: 'data folder: sites, sign-ins, and the record',
+    read: (text) => {
+      if (text === '') throw 'a folder';
+      return resolve(text);
+    },
+  }),
+  trustProxy: option({
+    flag: 'trust-proxy',
+    env: ['FIELDMOUSE_TRUST_PROXY'],
+    value: 'LIST',
+    preset: 'no',
+    help: 'whose X-Forwarded-For and -Proto to believe: no, yes (anyone), or addresses and CIDR ranges with commas between',
+    read: readTrust,
+  }),
+  token: option({
+    flag: 'token',
+    env: ['FIELDMOUSE_TOKEN'],
+    value: 'TOKEN',
+    preset: '',
+    help: "an administrator's API token given from outside; better by environment than by flag, which others on the machine can read",
+    read: (text) => {
+      if (text !== '' && !/^[\x21-\x7e]{16,200}$/.test(text)) throw '16 to 200 visible ASCII characters';
+      return text;
+    },
+  }),
+  scriptPath: option({
+    flag: 'script-path',
+    env: ['FIELDMOUSE_SCRIPT_PATH'],
+    value: 'PATH',
+    preset: '/fieldmouse.js',
+    help: 'path of the visitor script; blockers go by names',
+    read: readPath,
+  }),
+  endpoint: option({
+    flag: 'endpoint',
+    env: ['FIELDMOUSE_ENDPOINT'],
+    value: 'PATH',
+    preset: '/v1/visit',
+    help: 'path of the visitor endpoint',
+    read: readPath,
+  }),
+  logLevel: option({
+    flag: 'log-level',
+    env: ['FIELDMOUSE_LOG_LEVEL'],
+    value: 'LEVEL',
+    preset: 'info',
+    help: `one of ${LOG_LEVELS.join(', ')}`,
+    read: (text) => {
+      if (!LOG_LEVELS.includes(text)) throw `one of ${LOG_LEVELS.join(', ')}`;
+      return text;
+    },
+  }),
+  flushMs: option({
+    flag: 'flush',
+    env: ['FIELDMOUSE_FLUSH'],
+    value: 'MS',
+    preset: '100',
+    help: 'how often a tracker sends a frame, milliseconds',
+    read: integer(16, 10_000),
+  }),
+  sampleMs: option({
+    flag: 'sample',
+    env: ['FIELDMOUSE_SAMPLE'],
+    value: 'MS',
+    preset: '16',
+    help: 'least time between two pointer samples of a visitor, milliseconds',
+    read: integer(4, 10_000),
+  }),
+  graceMs: option({
+    flag: 'grace',
+    env: ['FIELDMOUSE_GRACE'],
+    value: 'MS',
+    preset: '5000',
+    help: 'how long a visitor whose connection was cut may come back before it counts as left',
+    read: integer(0, 60_000),
+  }),
+  helloTimeoutMs: option({
+    flag: 'hello-timeout',
+    env: ['FIELDMOUSE_HELLO_TIMEOUT'],
+    value: 'MS',
+    preset: '5000',
+    help: 'how long a new connection may take to say hello',
+    read: integer(100, 60_000),
+  }),
+  maxFrame: option({
+    flag: 'max-frame',
+    env: ['FIELDMOUSE_MAX_FRAME'],
+    value: 'BYTES',
+    preset: '16384',
+    help: "most bytes in one visitor's frame",
+    read: integer(256, 65_536),
+  }),
+  maxSamples: option({
+    flag: 'max-samples',
+    env: ['FIELDMOUSE_MAX_SAMPLES'],
+    value: 'N',
+    preset: '1024',
+    help: 'most samples in one frame',
+    read: integer(1, 1024),
+  }),
+  maxFrameRate: option({
+    flag: 'max-frame-rate',
+    env: ['FIELDMOUSE_MAX_FRAME_RATE'],
+    value: 'N',
+    preset: '120',
+    help: 'most frames per second of one connection; a burst of twice that is let through',
+    read: integer(1, 10_000),
+  }),
+  maxConnections: option({
+    flag: 'max-connections',
+    env: ['FIELDMOUSE_MAX_CONNECTIONS'],
+    value: 'N',
+    preset: '20000',
+    help: 'most visitor connections of one worker',
+    read: integer(1, 1_000_000),
+  }),
+  maxPerAddress: option({
+    flag: 'max-per-address',
+    env: ['FIELDMOUSE_MAX_PER_ADDRESS'],
+    value: 'N',
+    preset: '1000',
+    help: 'most visitor connections of one address to one worker',
+    read: integer(1, 1_000_000),
+  }),
+  maxBody: option({
+    flag: 'max-body',
+    env: ['FIELDMOUSE_MAX_BODY'],
+    value: 'BYTES',
+    preset: '1048576',
+    help: 'most bytes in the body of an HTTP request',
+    read: integer(1024, 64 * 1024 * 1024),
+  }),
+  maxStreams: option({
+    flag: 'max-streams',
+    env: ['FIELDMOUSE_MAX_STREAMS'],
+    value: 'N',
+    preset: '1000',
+    help: 'most open administrator streams',
+    read: integer(1, 100_000),
+  }),
+} as const;
+
+function option<T>(given: Option<T>): Option<T> {
+  return given;
+}
+
+/** Flags a command has besides OPTIONS. */
+export interface Parsed {
+  config: Config;
+  /** What is left of the command line: the command and its arguments. */
+  words: string[];
+  /** Values of flags that only some commands know, as `--name`. */
+  extra: Record<string, string[]>;
+}
+
+/**
+ * Reads a command line (without `node` and the script) and the environment.
+ * `extraFlags` names flags with a value that only the command at hand knows; they may be repeated.
+ * Throws ConfigError with every fault found.
+ */
+export function readConfig(argv: readonly string[], env: Env, extraFlags: readonly string[] = []): Parsed {
+  const faults: string[] = [];
+  const { flags, words } = splitArguments(argv, extraFlags, faults);
+  const read = <T>(key: keyof typeof OPTIONS): T[] =>
+    readOption(OPTIONS[key] as Option<unknown>, flags, env, faults) as T[];
+  const one = <T>(key: keyof typeof OPTIONS): T => read<T>(key)[0] as T;
+  const config: Config = {
+    listen: Object.freeze(read<Address>('listen')),
+    workers: one('workers'),
+    data: one('data'),
+    trustProxy: one('trustProxy'),
+    token: one('token'),
+    scriptPath: one('scriptPath'),
+    endpoint: one('endpoint'),
+    logLevel: one('logLevel'),
+    development: env.NODE_ENV === 'development',
+    flushMs: one('flushMs'),
+    sampleMs: one('sampleMs'),
+    graceMs: one('graceMs'),
+    helloTimeoutMs: one('helloTimeoutMs'),
+    maxFrame: one('maxFrame'),
+    maxSamples: one('maxSamples'),
+    maxFrameRate: one('maxFrameRate'),
+    maxConnections: one('maxConnections'),
+    maxPerAddress: one('maxPerAddress'),
+    maxBody: one('maxBody'),
+    maxStreams: one('maxStreams'),
+  };
+  if (config.scriptPath === config.endpoint)
+    faults.push(`--script-path and --endpoint are both ${config.endpoint}: give them different paths`);
+  if (faults.length > 0) throw new ConfigError(faults);
+  const extra = Object.fromEntries(extraFlags.map((name) => [name, flags.get(name) ?? []]));
+  return { config: Object.freeze(config), words, extra };
+}
+
+/** Tells flags from words; what it does not know becomes a fault. */
+function splitArguments(argv: readonly string[], extraFlags: readonly string[], faults: string[]) {
+  const known = new Map(Object.values(OPTIONS).map((o) => [o.flag, o as Option<unknown>]));
+  const options = Object.fromEntries([
+    ...[...known.values()].map((o) => [
+      o.flag,
+      { type: 'string' as const, multiple: true, ...(o.short && { short: o.short }) },
+    ]),
+    ...extraFlags.map((name) => [name, { type: 'string' as const, multiple: true }]),
+  ]);
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+  const flags = new Map<string, string[]>();
+  const words: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') words.push(token.value);
+    if (token.kind !== 'option') continue;
+    if (!known.has(token.name) && !extraFlags.includes(token.name))
+      faults.push(`${token.rawName}: no such option; see --help`);
+    else if (token.value === undefined)
+      faults.push(
+        `${token.rawName}: needs a value${known.get(token.name)?.value ? ` (${known.get(token.name)?.value})` : ''}`,
+      );
+    else flags.set(token.name, [...(flags.get(token.name) ?? []), token.value]);
+  }
+  return { flags, words };
+}
+
+function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, faults: string[]): unknown[] {
+  const { name, texts } = source(o, flags, env);
+  return texts.map((text) => {
+    try {
+      return o.read(text);
+    } catch (right) {
+      if (typeof right !== 'string') throw right;
+      const shown = o.flag === 'token' ? 'the value given' : JSON.stringify(text);
+      faults.push(`${name}: ${shown} is not valid; it must be ${right}`);
+      return undefined;
+    }
+  });
+}
+
+/** Where an option's value comes from, and the value as text. */
+function source(o: Option<unknown>, flags: Map<string, string[]>, env: Env): { name: string; texts: string[] } {
+  const given = flags.get(o.flag);
+  if (given) return { name: `--${o.flag}`, texts: o.multiple ? given : given.slice(-1) };
+  for (const name of o.env) {
+    const text = env[name];
+    if (text !== undefined && text !== '') return { name, texts: o.multiple ? text.split(',') : [text] };
+  }
+  if (o.flag === 'listen' && env.PORT) {
+    const port = /^\d+$/.test(env.PORT) ? `tcp://0.0.0.0:${env.PORT}` : env.PORT;
+    return { name: 'PORT', texts: [port] };
+  }
+  return { name: `--${o.flag}`, texts: [typeof o.preset === 'function' ? o.preset() : o.preset] };
+}
+
+function readAddress(text: string): Address {
+  const path = /^(?:unix|pipe):(.+)$/.exec(text)?.[1];
+  if (path !== undefined) return { kind: 'path', path: text.startsWith('pipe:') ? path : resolve(path) };
+  const tcp = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^[\]:/]+):(\d{1,5})\/?$/.exec(text);
+  const port = Number(tcp?.[2]);
+  if (!tcp?.[1] || port > 65_535) throw 'tcp://host:port (port 0 to 65535), unix:/path.sock or pipe:\\\\.\\pipe\\name';
+  return { kind: 'tcp', host: tcp[1].replace(/^\[|\]$/g, ''), port };
+}
+
+function readTrust(text: string): boolean | string[] {
+  if (text === 'no' || text === 'false') return false;
+  if (text === 'yes' || text === 'true') return true;
+  const list = text.split(',').map((part) => part.trim());
+  if (list.some((part) => !/^[0-9a-fA-F:.]+(\/\d{1,3})?$|^(loopback|linklocal|uniquelocal)$/.test(part)))
+    throw 'no, yes, or addresses and CIDR ranges with commas between (10.0.0.0/8,127.0.0.1)';
+  return list;
+}
+
+function readPath(text: string): string {
+  const path = text.startsWith('/') ? text : `/${text}`;
+  if (!/^(\/[A-Za-z0-9._~-]+)+$/.test(path) || /\/\.\.?(\/|$)/.test(path))
+    throw 'a path of letters, digits and . _ ~ - such as /fieldmouse.js';
+  if (/^\/(admin|healthz|readyz|v1\/(session|sessions|password|tokens|sites|stream|openapi\.json))(\/|$)/.test(path))
+    throw 'a path that the server does not use itself';
+  return path;
+}
+
+function integer(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) throw `a whole number from ${least} to ${most}`;
+    return value;
+  };
+}
+
+/** The options' part of `--help`, one paragraph each, wrapped at 96 columns. */
+export function describeOptions(): string {
+  return Object.values(OPTIONS)
+    .map((o) => {
+      const flag = `  ${'short' in o && o.short ? `-${o.short}, ` : ''}--${o.flag} ${o.value ?? ''}`;
+      const preset = typeof o.preset === 'function' ? o.preset() : o.preset;
+      const notes = [`environment ${o.env.join(', ')}`, preset === '' ? '' : `default ${preset}`]
+        .filter(Boolean)
+        .join('; ');
+      return `${flag}\n${wrap(`${o.help} (${notes})`, 90)}`;
+    })
+    .join('\n');
+}
+
+function wrap(text: string, width: number): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line && line.length + word.length + 1 > width) {
+      lines.push(line);
+      line = word;
+    } else line = line ? `${line} ${word}` : word;
+  }
+  return [...lines, line].map((one) => `        ${one}`).join('\n');
+}

@@ -1,0 +1,306 @@
+/**
+ * Visitor → worker: binary frames (subprotocol `fieldmouse.v1`, and bodies of POST). docs/protocol.md
+ * describes them byte by byte; docs and code change together.
+ *
+ * The tracker bundles the encoding half, so this file imports nothing but the error.
+ */
+import { FrameError } from './errors.ts';
+
+/** The two low bits of a frame's head; the rest of the head is the frame's number. */
+export const FRAME = { hello: 0, samples: 1, bye: 2 } as const;
+
+/** The two low bits of a sample's head; the rest is the time since the sample before, milliseconds. */
+const SAMPLE = { near: 0, move: 1, scroll: 2, mark: 3 } as const;
+
+/** What a mark is: rare samples, led by one number of this table. */
+const MARK = { click: 0, page: 1, resize: 2, visibility: 3, pointer: 4 } as const;
+
+/** Farthest page pixel a frame may name. Real pages end well below; beyond it lies nonsense. */
+export const MAX_COORDINATE = 10_000_000;
+
+/** Longest texts, in UTF-8 bytes. */
+export const MAX_TEXT = { page: 1024, selector: 160, language: 35, origin: 256, token: 128 } as const;
+
+/** Element-relative click positions run from 0 (left, top) to this (right, bottom). */
+export const ELEMENT_SCALE = 32_767;
+
+export interface View {
+  /** Viewport width and height, CSS pixels. */
+  vw: number;
+  vh: number;
+  /** Document width and height, CSS pixels. */
+  dw: number;
+  dh: number;
+}
+
+/** First frame of every connection. */
+export interface Hello extends View {
+  /** The tracker's clock now: milliseconds since its start. Sample times count on the same clock. */
+  clock: number;
+  /** The resume token of an earlier hello in this tab, or empty. */
+  token: string;
+  page: string;
+  language: string;
+  /** Origin of the page the visitor came from, or empty. */
+  referrer: string;
+}
+
+export type Mark =
+  | {
+      type: 'click';
+      /** Page pixels. */
+      x: number;
+      y: number;
+      button: number;
+      /** Place within the element, 0 to ELEMENT_SCALE. */
+      ex: number;
+      ey: number;
+      /** Short CSS selector of the element; may be empty. */
+      selector: string;
+    }
+  | { type: 'page'; page: string }
+  | ({ type: 'resize' } & View)
+  | { type: 'visibility'; visible: boolean }
+  | { type: 'pointer'; pointer: 'mouse' | 'touch' | 'pen' };
+
+/** What a decoded sample is. */
+export const KIND = { move: 0, scroll: 1, mark: 2 } as const;
+
+/**
+ * The samples of one frame as parallel arrays: one instance per worker is filled again and again, so
+ * that a sample costs no object.
+ */
+export class SampleBuffer {
+  /** Number of samples filled in. */
+  count = 0;
+  readonly kind: Uint8Array;
+  /** Time on the sender's clock, milliseconds. */
+  readonly time: Float64Array;
+  /** Page pixels; for a scroll, `y` is the scroll offset. */
+  readonly x: Int32Array;
+  readonly y: Int32Array;
+  /** The marks, in the order of the samples of kind `mark`. */
+  readonly marks: Mark[] = [];
+
+  constructor(capacity: number) {
+    this.kind = new Uint8Array(capacity);
+    this.time = new Float64Array(capacity);
+    this.x = new Int32Array(capacity);
+    this.y = new Int32Array(capacity);
+  }
+
+  clear(): void {
+    this.count = 0;
+    this.marks.length = 0;
+  }
+
+  /** Adds one sample. Throws FrameError `too-many-samples` when the buffer is full. */
+  push(kind: number, time: number, x: number, y: number): void {
+    const i = this.count;
+    if (i === this.kind.length) throw new FrameError('too-many-samples', `limit ${i}`);
+    this.kind[i] = kind;
+    this.time[i] = time;
+    this.x[i] = x;
+    this.y[i] = y;
+    this.count = i + 1;
+  }
+
+  pushMark(mark: Mark, time: number, x: number, y: number): void {
+    this.push(KIND.mark, time, x, y);
+    this.marks.push(mark);
+  }
+}
+
+/** Number and type of a frame; where its payload begins. */
+export interface FrameHead {
+  n: number;
+  type: number;
+  offset: number;
+}
+
+/** Reads a frame's head. Throws FrameError. */
+export function decodeHead(bytes: Uint8Array): FrameHead {
+  const reader = new Reader(bytes, 0);
+  const head = reader.varint();
+  const type = head % 4;
+  if (type > FRAME.bye) throw new FrameError('bad-type', `frame type ${type}`);
+  return { n: Math.floor(head / 4), type, offset: reader.offset };
+}
+
+/** Reads a hello's payload. Throws FrameError. */
+export function decodeHello(bytes: Uint8Array, offset: number): Hello {
+  const r = new Reader(bytes, offset);
+  const hello: Hello = {
+    clock: r.varint(),
+    vw: r.extent(),
+    vh: r.extent(),
+    dw: r.extent(),
+    dh: r.extent(),
+    token: r.text(MAX_TEXT.token),
+    page: r.text(MAX_TEXT.page),
+    language: r.text(MAX_TEXT.language),
+    referrer: r.text(MAX_TEXT.origin),
+  };
+  if (!r.atEnd()) throw new FrameError('bad-type', 'bytes after hello');
+  return hello;
+}
+
+/**
+ * Reads the payload of a `samples` frame into `into`, which is cleared first. All or nothing matters to
+ * the caller: on a throw, what `into` holds is not to be used. Throws FrameError.
+ */
+export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuffer): void {
+  into.clear();
+  const r = new Reader(bytes, offset);
+  let time = r.varint();
+  let x = 0;
+  let y = 0;
+  while (!r.atEnd()) {
+    const head = r.varint();
+    time += Math.floor(head / 4);
+    switch (head % 4) {
+      case SAMPLE.near: {
+        const packed = r.byte();
+        x = coordinate(x + (packed >> 4) - 8);
+        y = coordinate(y + (packed & 15) - 8);
+        into.push(KIND.move, time, x, y);
+        break;
+      }
+      case SAMPLE.move:
+        x = coordinate(x + r.zigzag());
+        y = coordinate(y + r.zigzag());
+        into.push(KIND.move, time, x, y);
+        break;
+      case SAMPLE.scroll:
+        into.push(KIND.scroll, time, 0, r.extent());
+        break;
+      default: {
+        const mark = decodeMark(r, x, y);
+        if (mark.type === 'click') {
+          x = mark.x;
+          y = mark.y;
+        }
+        into.pushMark(mark, time, x, y);
+      }
+    }
+  }
+}
+
+function decodeMark(r: Reader, x: number, y: number): Mark {
+  const type = r.varint();
+  switch (type) {
+    case MARK.click:
+      return {
+        type: 'click',
+        x: coordinate(x + r.zigzag()),
+        y: coordinate(y + r.zigzag()),
+        button: r.byte(),
+        ex: Math.min(r.varint(), ELEMENT_SCALE),
+        ey: Math.min(r.varint(), ELEMENT_SCALE),
+        selector: r.text(MAX_TEXT.selector),
+      };
+    case MARK.page:
+      return { type: 'page', page: r.text(MAX_TEXT.page) };
+    case MARK.resize:
+      return { type: 'resize', vw: r.extent(), vh: r.extent(), dw: r.extent(), dh: r.extent() };
+    case MARK.visibility:
+      return { type: 'visibility', visible: r.byte() !== 0 };
+    case MARK.pointer: {
+      const pointer = POINTERS[r.byte()];
+      if (pointer === undefined) throw new FrameError('bad-type', 'pointer');
+      return { type: 'pointer', pointer };
+    }
+    default:
+      throw new FrameError('bad-type', `mark ${type}`);
+  }
+}
+
+export const POINTERS = ['mouse', 'touch', 'pen'] as const;
+
+function coordinate(value: number): number {
+  if (value < -MAX_COORDINATE || value > MAX_COORDINATE) throw new FrameError('bad-number', 'off the page');
+  return value;
+}
+
+/**
+ * Splits the body of a POST into frames: each is led by its length as a varint.
+ * Throws FrameError when a length runs past the end.
+ */
+export function splitFrames(body: Uint8Array, maxFrame: number): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  const r = new Reader(body, 0);
+  while (!r.atEnd()) {
+    const length = r.varint();
+    if (length > maxFrame) throw new FrameError('too-large', `frame of ${length} bytes, limit ${maxFrame}`);
+    frames.push(r.take(length));
+  }
+  return frames;
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** A cursor over bytes that never reads past their end. */
+class Reader {
+  offset: number;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array, offset: number) {
+    this.#bytes = bytes;
+    this.offset = offset;
+  }
+
+  atEnd(): boolean {
+    return this.offset >= this.#bytes.length;
+  }
+
+  byte(): number {
+    const value = this.#bytes[this.offset];
+    if (value === undefined) throw new FrameError('truncated', `at byte ${this.offset}`);
+    this.offset += 1;
+    return value;
+  }
+
+  /** Unsigned LEB128, at most 2^49 − 1: seven bytes, exact in a double. */
+  varint(): number {
+    let byte = this.byte();
+    if (byte < 128) return byte;
+    let value = byte & 127;
+    let scale = 128;
+    for (let i = 1; i < 7; i++) {
+      byte = this.byte();
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+    throw new FrameError('bad-number', 'varint of more than 7 bytes');
+  }
+
+  zigzag(): number {
+    const value = this.varint();
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  /** A length or offset in pixels. */
+  extent(): number {
+    return coordinate(this.varint());
+  }
+
+  take(length: number): Uint8Array {
+    const end = this.offset + length;
+    if (end > this.#bytes.length) throw new FrameError('truncated', `at byte ${this.#bytes.length}`);
+    const part = this.#bytes.subarray(this.offset, end);
+    this.offset = end;
+    return part;
+  }
+
+  text(limit: number): string {
+    const length = this.varint();
+    if (length > limit) throw new FrameError('bad-text', `${length} bytes, limit ${limit}`);
+    try {
+      return decoder.decode(this.take(length));
+    } catch (error) {
+      if (error instanceof FrameError) throw error;
+      throw new FrameError('bad-text', 'not UTF-8');
+    }
+  }
+}

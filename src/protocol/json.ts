@@ -1,0 +1,128 @@
+/**
+ * Visitor → worker: the JSON form (subprotocol `json`, and POST with `application/json`). One object or an
+ * array of objects: `{"id","x","y"}`, optional `"t"` (Unix ms) and `"type"`.
+ */
+import { FrameError } from './errors.ts';
+import { ELEMENT_SCALE, KIND, MAX_COORDINATE, MAX_TEXT, type Mark, type SampleBuffer } from './frame.ts';
+
+/** A sample older or newer than this by its own clock is given its time of arrival instead, milliseconds. */
+const MAX_SKEW_MS = 60_000;
+
+/** What a JSON frame says besides its samples. */
+export interface JsonFrame {
+  /** The label the client gave itself, if it did. */
+  label: string | undefined;
+  /** A resume token, from `{"type":"hello","token":…}`. */
+  token: string | undefined;
+  /** `{"type":"bye"}`: the visitor leaves. */
+  bye: boolean;
+}
+
+/**
+ * Reads one JSON frame; its samples fill `into`, which is cleared first, with times in Unix ms.
+ * Throws FrameError.
+ */
+export function decodeJson(text: string, now: number, into: SampleBuffer): JsonFrame {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new FrameError('bad-json', 'not JSON');
+  }
+  return readJson(value, now, into);
+}
+
+/** As `decodeJson`, of a value already parsed. */
+export function readJson(value: unknown, now: number, into: SampleBuffer): JsonFrame {
+  into.clear();
+  const frame: JsonFrame = { label: undefined, token: undefined, bye: false };
+  if (Array.isArray(value)) for (const item of value) readItem(item, now, into, frame);
+  else readItem(value, now, into, frame);
+  return frame;
+}
+
+type Item = Record<string, unknown>;
+
+function readItem(value: unknown, now: number, into: SampleBuffer, frame: JsonFrame): void {
+  if (typeof value !== 'object' || value === null) throw new FrameError('bad-json', 'a sample is an object');
+  const item = value as Item;
+  if (item.id !== undefined) frame.label ??= label(item.id);
+  const time = timeOf(item.t, now);
+  switch (item.type) {
+    case undefined:
+    case 'move':
+      into.push(KIND.move, time, pixel(item, 'x'), pixel(item, 'y'));
+      break;
+    case 'scroll':
+      into.push(KIND.scroll, time, 0, extent(item.y, 'y'));
+      break;
+    case 'hello':
+      frame.token = text(item.token, 'token', MAX_TEXT.token);
+      break;
+    case 'bye':
+      frame.bye = true;
+      break;
+    default: {
+      const mark = readMark(item);
+      const at = mark.type === 'click' ? mark : undefined;
+      into.pushMark(mark, time, at?.x ?? 0, at?.y ?? 0);
+    }
+  }
+}
+
+function readMark(item: Item): Mark {
+  switch (item.type) {
+    case 'click':
+      return {
+        type: 'click',
+        x: pixel(item, 'x'),
+        y: pixel(item, 'y'),
+        button: Math.min(extent(item.button ?? 0, 'button'), 255),
+        ex: Math.min(extent(item.ex ?? 0, 'ex'), ELEMENT_SCALE),
+        ey: Math.min(extent(item.ey ?? 0, 'ey'), ELEMENT_SCALE),
+        selector: text(item.selector, 'selector', MAX_TEXT.selector),
+      };
+    case 'page':
+      return { type: 'page', page: text(item.page, 'page', MAX_TEXT.page) };
+    case 'resize':
+      return {
+        type: 'resize',
+        vw: extent(item.vw, 'vw'),
+        vh: extent(item.vh, 'vh'),
+        dw: extent(item.dw ?? item.vw, 'dw'),
+        dh: extent(item.dh ?? item.vh, 'dh'),
+      };
+    case 'visibility':
+      return { type: 'visibility', visible: item.visible === true };
+    default:
+      throw new FrameError('bad-type', 'unknown sample type');
+  }
+}
+
+function label(value: unknown): string {
+  if (typeof value !== 'string' && typeof value !== 'number') throw new FrameError('bad-text', 'id');
+  return String(value).slice(0, 64);
+}
+
+function timeOf(value: unknown, now: number): number {
+  if (value === undefined) return now;
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new FrameError('bad-number', 't');
+  return Math.abs(now - value) > MAX_SKEW_MS ? now : Math.round(value);
+}
+
+function pixel(item: Item, name: 'x' | 'y'): number {
+  const value = item[name];
+  if (typeof value !== 'number' || !(Math.abs(value) <= MAX_COORDINATE)) throw new FrameError('bad-number', name);
+  return Math.round(value);
+}
+
+function extent(value: unknown, name: string): number {
+  if (typeof value !== 'number' || !(value >= 0 && value <= MAX_COORDINATE)) throw new FrameError('bad-number', name);
+  return Math.round(value);
+}
+
+function text(value: unknown, name: string, limit: number): string {
+  if (value === undefined) return '';
+  if (typeof value !== 'string' || value.length > limit) throw new FrameError('bad-text', name);
+  return value;
+}

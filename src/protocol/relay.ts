@@ -1,0 +1,116 @@
+/**
+ * Worker ↔ primary. Every message carries the tag, so that anything else on the IPC channel (PM2's, Node's
+ * cluster's, a library's) is ignored.
+ */
+import type { LeaveReason, Moves, Visitor } from './stream.ts';
+
+export const TAG = 'fieldmouse';
+
+/** What a stream shows; equal channels are rendered once, however many watch. */
+export interface Channel {
+  site: string;
+  /** Only this page, or null for all. */
+  page: string | null;
+  /** Only the visitor of this id, or null for all. */
+  visitor: string | null;
+  moves: Moves;
+}
+
+/** A channel as workers know it: rendered moves name it by number. */
+export interface NumberedChannel extends Channel {
+  no: number;
+}
+
+/** What a worker tells of a visitor that arrives or comes back. The primary adds the number `v`. */
+export type Arrival = Omit<Visitor, 'v'> & { site: string };
+
+/**
+ * One thing a worker saw; a batch keeps their order. `at` numbers a visitor's events: frame number × 1024
+ * + place in the frame (JSON clients: a count). It grows, so that a frame sent twice shows once.
+ */
+export type RelayItem =
+  /** A visitor asks to be here; answered by a grant. `claim` is the worker's number for the question. */
+  | { k: 'claim'; claim: number; arrival: Arrival }
+  | { k: 'page'; v: number; at: number; t: number; page: string; origin: string; size: Visitor['size'] }
+  | { k: 'view'; v: number; t: number; size: Visitor['size']; hidden: boolean }
+  | { k: 'label'; v: number; label: string }
+  | { k: 'click'; v: number; at: number; t: number; page: string; click: ClickData }
+  /** Text for `m` of a moves event: rendered once, copied to every subscriber. `n` samples. */
+  | { k: 'moves'; c: number; t: number; text: string; n: number }
+  | { k: 'scroll'; c: number; t: number; text: string }
+  /** The connection ended; `n` is the last frame taken. */
+  | { k: 'gone'; v: number; n: number; t: number; reason: GoneReason };
+
+export interface ClickData {
+  x: number;
+  y: number;
+  button: number;
+  ex: number;
+  ey: number;
+  selector: string;
+}
+
+/** `moved`: given up to another connection of the same visitor. */
+export type GoneReason = LeaveReason | 'moved';
+
+export type ToPrimary = { tag: typeof TAG } & (
+  | { k: 'listening'; addresses: string[] }
+  | { k: 'failed'; code: string; message: string }
+  | { k: 'batch'; items: RelayItem[] }
+  /**
+   * Once a second, per site. `rows` is flat: `v, x, y, frame, samples` of each visitor that did something.
+   */
+  | { k: 'seen'; sites: SeenSite[]; flushMs: number }
+  /** Events had to be left out: these are all visitors of this worker. Streams are reset. */
+  | { k: 'sync'; visitors: (Arrival & { v: number; n: number })[] }
+  /** Comes with the socket of the response. */
+  | { k: 'stream'; request: StreamRequest }
+  | { k: 'alive' }
+  | { k: 'drained' }
+);
+
+export interface SeenSite {
+  site: string;
+  samples: number;
+  drops: number;
+  rows: number[];
+}
+
+export type ToWorker = { tag: typeof TAG } & /** Flat: `claim, v, frame` of each visitor let in. */
+(
+  | { k: 'grants'; grants: number[] }
+  /** Another connection claims this visitor: close yours and say `gone`. */
+  | { k: 'release'; v: number }
+  | { k: 'watch'; channel: NumberedChannel }
+  | { k: 'unwatch'; no: number }
+  /** Render the latest position of every visitor of this channel into the next batch. */
+  | { k: 'refresh'; no: number }
+  | { k: 'drain'; reason: 'restart' | 'stop' }
+);
+
+/** An authenticated request for a stream. */
+export interface StreamRequest {
+  site: string;
+  page: string | null;
+  visitor: string | null;
+  /** Moves of this page only, everything else of the whole site. */
+  stage: string | null;
+  moves: Moves;
+  lastEventId: string | null;
+  /** Names the session or token, so that the stream ends when it is revoked. */
+  credential: string;
+}
+
+function isTagged(message: unknown): boolean {
+  return typeof message === 'object' && message !== null && (message as { tag?: unknown }).tag === TAG;
+}
+
+/** True for what a worker of ours sent. */
+export function isToPrimary(message: unknown): message is ToPrimary {
+  return isTagged(message);
+}
+
+/** True for what our primary sent. */
+export function isToWorker(message: unknown): message is ToWorker {
+  return isTagged(message);
+}

@@ -1,0 +1,133 @@
+/**
+ * Primary → dashboard and programs: the events of `GET /v1/stream`, as Server-Sent Events
+ * (WHATWG HTML section 9.2). docs/protocol.md lists the same for readers.
+ */
+
+/** How much of the moves a subscriber wants. */
+export const MOVES = ['full', 'latest', 'none'] as const;
+export type Moves = (typeof MOVES)[number];
+
+/** By the viewport's width; `unknown` for clients that do not tell it. */
+export type Device = 'phone' | 'tablet' | 'desktop' | 'wide' | 'unknown';
+
+/** One visitor as others see it. */
+export interface Visitor {
+  /** Short number that stands for the visitor in this stream's epoch. */
+  v: number;
+  /** The visitor's id, 128 bits, base64url. */
+  id: string;
+  page: string;
+  /** Origin of the page, for sites on several. May be empty. */
+  origin: string;
+  /** Unix ms of first contact. */
+  since: number;
+  device: Device;
+  /** Viewport width and height, document width and height, CSS pixels; zeros if not known. */
+  size: [vw: number, vh: number, dw: number, dh: number];
+  /** Last position in page pixels, or null before the first sample. */
+  at: [x: number, y: number] | null;
+  /** The page is in a background tab. */
+  hidden: boolean;
+  /** What a simple client calls itself; empty otherwise. */
+  label: string;
+  language: string;
+  /** Origin the visitor came from; empty if none. */
+  referrer: string;
+}
+
+/** One past minute of a site. */
+export interface Minute {
+  /** Unix ms of its begin. */
+  t: number;
+  /** Most visitors at once. */
+  visitors: number;
+  samples: number;
+}
+
+/** Times are Unix ms on the server's clock. */
+export interface StreamEvents {
+  /** Everything known now; replaces what a reader knew. */
+  snapshot: {
+    t: number;
+    site: string;
+    visitors: Visitor[];
+    /** Up to 60 past minutes, oldest first. */
+    minutes: Minute[];
+    /** The server's version. */
+    version: string;
+  };
+  join: { t: number; visitor: Visitor };
+  /** A visitor went to another page. */
+  page: { t: number; v: number; page: string; from: string; origin: string; size: Visitor['size'] };
+  /** A visitor's window was resized, or its tab hidden or shown. */
+  view: { t: number; v: number; size: Visitor['size']; hidden: boolean; device: Device };
+  /**
+   * Pointer positions. `m` is flat: for each visitor `v, count`, then `count` times `dt, x, y`, where
+   * `t + dt` is the sample's time. `page` is there when all are of that page. `skipped` counts events that
+   * this subscriber was too slow to take; the latest position of each visitor follows.
+   */
+  moves: { t: number; page?: string; m: number[]; skipped?: number };
+  click: {
+    t: number;
+    v: number;
+    page: string;
+    x: number;
+    y: number;
+    button: number;
+    ex: number;
+    ey: number;
+    selector: string;
+  };
+  /** Scroll positions, flat: for each visitor `v, y, depth`; depth is the share of the page seen, 0 to 1000. */
+  scroll: { t: number; page?: string; s: number[] };
+  leave: { t: number; v: number; reason: LeaveReason };
+  /**
+   * Once a second. `samples` and `drops` are of the past second; `activity` is flat: `v, samples` of each
+   * visitor that did something, at most 1,000 visitors.
+   */
+  rates: { t: number; visitors: number; samples: number; drops: number; flushMs: number; activity: number[] };
+  /** The stream could not be continued without a gap; a snapshot follows. */
+  reset: { t: number; reason: ResetReason };
+}
+
+/** closed: the tab said so · lost: cut, and the grace ended · refused: broke the protocol · server: the server sent it away */
+export type LeaveReason = 'closed' | 'lost' | 'refused' | 'server';
+
+/**
+ * unknown-id: Last-Event-ID is of another epoch or none of ours · expired: older than the buffer ·
+ * slow: the reader fell too far behind · resync: a worker had to leave events out
+ */
+export type ResetReason = 'unknown-id' | 'expired' | 'slow' | 'resync';
+
+export type StreamEventName = keyof StreamEvents;
+
+/** Sent first on every stream: how long a browser waits before it reconnects, milliseconds. */
+export const STREAM_PREAMBLE = 'retry: 2000\n\n';
+export const HEARTBEAT = ':\n\n';
+
+/** `<epoch>-<seq>`: epoch is one run of the primary, seq counts its events. */
+export function eventId(epoch: string, seq: number): string {
+  return `${epoch}-${seq}`;
+}
+
+/** The seq of an id of this epoch, or undefined for any other text. */
+export function parseEventId(text: string, epoch: string): number | undefined {
+  const cut = text.lastIndexOf('-');
+  if (cut < 0 || text.slice(0, cut) !== epoch) return undefined;
+  const digits = text.slice(cut + 1);
+  return /^\d{1,15}$/.test(digits) ? Number(digits) : undefined;
+}
+
+/** One event as SSE text. `data` is JSON already, so it holds no line break. */
+export function eventText(id: string | undefined, name: StreamEventName, data: string): string {
+  const first = id === undefined ? '' : `id: ${id}\n`;
+  return `${first}event: ${name}\ndata: ${data}\n\n`;
+}
+
+/** Device class by viewport width, CSS pixels; the usual break points of style sheets. */
+export function deviceOf(vw: number): Device {
+  if (vw === 0) return 'unknown';
+  if (vw < 600) return 'phone';
+  if (vw < 1024) return 'tablet';
+  return vw < 1920 ? 'desktop' : 'wide';
+}
