@@ -1,7 +1,12 @@
-/** What every part may log with; pino's shape, so that pino serves as it is. */
-export interface Logger {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
+import { type Logger as Pino, pino } from 'pino';
+
+/** What every part may log with; pino's shape. */
+export type Logger = Pick<Pino, 'debug' | 'info' | 'warn' | 'error'>;
+
+/**
+ * One JSON line per entry on standard output. `part` says which process speaks.
+ * Addresses, tokens and payloads have no place in fields: callers pass counts, codes and ids of our own.
+ */
+export function createLogger(level: string, part: string): Pino {
+  return pino({ level, base: { pid: process.pid, part } });
 }

@@ -3,12 +3,110 @@
  * tracker ships this file to every visitor and must stay small: numbers here repeat the tables there,
  * and the property tests hold the two together.
  */
+import type { Hello, Mark } from './frame.ts';
 
 /** A growing list of bytes. */
 export type Bytes = number[];
 
-/** Unsigned LEB128 of a non-negative integer below 2^49. */
-export function putVarint(out: Bytes, value: number): void {
+/** One observation; `time` is in milliseconds on the sender's clock, positions are whole page pixels. */
+export type Sample = { time: number } & ({ type: 'move'; x: number; y: number } | { type: 'scroll'; y: number } | Mark);
+
+/** Frame `n` of type 0 hello, 1 samples or 2 bye, ready to be sent. */
+export function encodeFrame(n: number, type: 0 | 1 | 2, payload: Bytes = []): Bytes {
+  const out: Bytes = [];
+  putVarint(out, n * 4 + type);
+  return out.concat(payload);
+}
+
+/** Payload of a hello. Texts above their limits are cut. */
+export function encodeHello(hello: Hello): Bytes {
+  const out: Bytes = [];
+  for (const value of [hello.clock, hello.vw, hello.vh, hello.dw, hello.dh]) putVarint(out, value);
+  putText(out, hello.token, 128);
+  putText(out, hello.page, 1024);
+  putText(out, hello.language, 35);
+  putText(out, hello.referrer, 256);
+  return out;
+}
+
+/** Payload of a samples frame. A time before the one in front of it counts as that one: times never run back. */
+export function encodeSamples(samples: readonly Sample[]): Bytes {
+  const out: Bytes = [];
+  let time = samples[0]?.time ?? 0;
+  let x = 0;
+  let y = 0;
+  putVarint(out, time);
+  for (const sample of samples) {
+    const since = Math.max(0, sample.time - time) * 4;
+    time += since / 4;
+    if (sample.type === 'scroll') {
+      putVarint(out, since + 2);
+      putVarint(out, sample.y);
+      continue;
+    }
+    const step = 'x' in sample ? [sample.x - x, sample.y - y] : [];
+    if ('x' in sample) ({ x, y } = sample);
+    if (sample.type === 'move') putMove(out, since, step);
+    else {
+      putVarint(out, since + 3);
+      putMark(out, sample, step);
+    }
+  }
+  return out;
+}
+
+/** Body of a POST: each frame is led by its length. */
+export function packFrames(frames: readonly Bytes[]): Bytes {
+  const out: Bytes = [];
+  for (const frame of frames) {
+    putVarint(out, frame.length);
+    for (const byte of frame) out.push(byte);
+  }
+  return out;
+}
+
+/** A step of less than 8 pixels either way, which most are, takes one byte. */
+function putMove(out: Bytes, since: number, step: number[]): void {
+  if (step.every((d) => d >= -8 && d < 8)) {
+    putVarint(out, since);
+    out.push(step.reduce((packed, d) => (packed << 4) | (d + 8), 0));
+  } else {
+    putVarint(out, since + 1);
+    putStep(out, step);
+  }
+}
+
+function putMark(out: Bytes, mark: Mark, step: number[]): void {
+  switch (mark.type) {
+    case 'click':
+      out.push(0);
+      putStep(out, step);
+      out.push(mark.button);
+      putVarint(out, mark.ex);
+      putVarint(out, mark.ey);
+      return putText(out, mark.selector, 160);
+    case 'page':
+      out.push(1);
+      return putText(out, mark.page, 1024);
+    case 'resize':
+      out.push(2);
+      for (const value of [mark.vw, mark.vh, mark.dw, mark.dh]) putVarint(out, value);
+      return;
+    case 'visibility':
+      out.push(3, mark.visible ? 1 : 0);
+      return;
+    default:
+      out.push(4, ['mouse', 'touch', 'pen'].indexOf(mark.pointer));
+  }
+}
+
+/** Zigzag: small numbers of either sign stay small. */
+function putStep(out: Bytes, step: number[]): void {
+  for (const d of step) putVarint(out, d < 0 ? -2 * d - 1 : 2 * d);
+}
+
+/** Unsigned LEB128 of a whole number from 0 to 2^49 - 1. */
+function putVarint(out: Bytes, value: number): void {
   while (value > 127) {
     out.push((value % 128) | 128);
     value = Math.floor(value / 128);
@@ -16,96 +114,10 @@ export function putVarint(out: Bytes, value: number): void {
   out.push(value);
 }
 
-function putZigzag(out: Bytes, value: number): void {
-  putVarint(out, value < 0 ? -2 * value - 1 : 2 * value);
-}
-
 /** UTF-8 with its length in front, cut to at most `limit` bytes, never within a character. */
-export function putText(out: Bytes, text: string, limit: number): void {
+function putText(out: Bytes, text: string, limit: number): void {
   const bytes = new Uint8Array(limit);
   const { written } = new TextEncoder().encodeInto(text, bytes);
   putVarint(out, written);
-  for (let i = 0; i < written; i++) out.push(bytes[i] as number);
-}
-
-/** Head of frame `n`: type 0 hello, 1 samples, 2 bye. */
-export function putHead(out: Bytes, n: number, type: 0 | 1 | 2): void {
-  putVarint(out, n * 4 + type);
-}
-
-/** Writes the samples of one frame. Times never run back; positions are integers, page pixels. */
-export class SampleWriter {
-  readonly bytes: Bytes = [];
-  count = 0;
-  #time = 0;
-  #x = 0;
-  #y = 0;
-
-  #head(time: number, kind: number): void {
-    if (this.count === 0) {
-      putVarint(this.bytes, time);
-      this.#time = time;
-    }
-    this.count += 1;
-    putVarint(this.bytes, Math.max(0, time - this.#time) * 4 + kind);
-    this.#time = Math.max(this.#time, time);
-  }
-
-  move(time: number, x: number, y: number): void {
-    const dx = x - this.#x;
-    const dy = y - this.#y;
-    const near = dx >= -8 && dx < 8 && dy >= -8 && dy < 8;
-    this.#head(time, near ? 0 : 1);
-    if (near) this.bytes.push(((dx + 8) << 4) | (dy + 8));
-    else this.#step(dx, dy);
-    this.#x = x;
-    this.#y = y;
-  }
-
-  #step(dx: number, dy: number): void {
-    putZigzag(this.bytes, dx);
-    putZigzag(this.bytes, dy);
-  }
-
-  scroll(time: number, y: number): void {
-    this.#head(time, 2);
-    putVarint(this.bytes, y);
-  }
-
-  click(time: number, x: number, y: number, button: number, ex: number, ey: number, selector: string): void {
-    this.#mark(time, 0);
-    this.#step(x - this.#x, y - this.#y);
-    this.#x = x;
-    this.#y = y;
-    this.bytes.push(button);
-    putVarint(this.bytes, ex);
-    putVarint(this.bytes, ey);
-    putText(this.bytes, selector, 160);
-  }
-
-  page(time: number, page: string): void {
-    this.#mark(time, 1);
-    putText(this.bytes, page, 1024);
-  }
-
-  resize(time: number, view: readonly number[]): void {
-    this.#mark(time, 2);
-    for (const value of view) putVarint(this.bytes, value);
-  }
-
-  visibility(time: number, visible: boolean): void {
-    this.#mark(time, 3);
-    this.bytes.push(visible ? 1 : 0);
-  }
-
-  /** 0 mouse, 1 touch, 2 pen. */
-  pointer(time: number, pointer: number): void {
-    this.#mark(time, 4);
-    this.bytes.push(pointer);
-  }
-
-  #mark(time: number, type: number): void {
-    this.#head(time, 3);
-    putVarint(this.bytes, type);
-  }
+  for (const byte of bytes.subarray(0, written)) out.push(byte);
 }

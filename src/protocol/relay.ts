@@ -65,7 +65,6 @@ export type ToPrimary = { tag: typeof TAG } & (
   | { k: 'sync'; visitors: (Arrival & { v: number; n: number })[] }
   /** Comes with the socket of the response. */
   | { k: 'stream'; request: StreamRequest }
-  | { k: 'alive' }
   | { k: 'drained' }
 );
 

@@ -57,8 +57,16 @@ export interface StreamEvents {
     version: string;
   };
   join: { t: number; visitor: Visitor };
-  /** A visitor went to another page. */
-  page: { t: number; v: number; page: string; from: string; origin: string; size: Visitor['size'] };
+  /** A visitor went to another page. `visitor` is there for streams of one page, to which it may be new. */
+  page: {
+    t: number;
+    v: number;
+    page: string;
+    from: string;
+    origin: string;
+    size: Visitor['size'];
+    visitor: Visitor;
+  };
   /** A visitor's window was resized, or its tab hidden or shown. */
   view: { t: number; v: number; size: Visitor['size']; hidden: boolean; device: Device };
   /**
@@ -82,8 +90,9 @@ export interface StreamEvents {
   scroll: { t: number; page?: string; s: number[] };
   leave: { t: number; v: number; reason: LeaveReason };
   /**
-   * Once a second. `samples` and `drops` are of the past second; `activity` is flat: `v, samples` of each
-   * visitor that did something, at most 1,000 visitors.
+   * Once a second while anybody is or was here. `samples` and `drops` are of the past second; `flushMs` is the
+   * slowest pace now set, 0 if nobody moved; `activity` is flat: `v, samples` of each visitor that did
+   * something, at most 1,000 visitors.
    */
   rates: { t: number; visitors: number; samples: number; drops: number; flushMs: number; activity: number[] };
   /** The stream could not be continued without a gap; a snapshot follows. */

@@ -1,0 +1,24 @@
+/** Deaths within this time count together, milliseconds. */
+const WINDOW_MS = 60_000;
+/** So many deaths in the window are a crash loop. */
+const LOOP_DEATHS = 5;
+const FIRST_DELAY_MS = 100;
+const LONGEST_DELAY_MS = 30_000;
+
+/** Decides when a dead worker is forked again, so that a crash loop does not spin. */
+export class Backoff {
+  #deaths: number[] = [];
+
+  /**
+   * Notes a death at `now` (ms). Tells how long to wait before the next fork, ms, and whether this is a
+   * crash loop: from the fifth death in a minute on, each doubles the wait, from 1 s to 30 s.
+   */
+  death(now: number): { delayMs: number; looping: boolean; deaths: number } {
+    this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS).slice(-100);
+    this.#deaths.push(now);
+    const deaths = this.#deaths.length;
+    const over = deaths - LOOP_DEATHS;
+    if (over < 0) return { delayMs: FIRST_DELAY_MS, looping: false, deaths };
+    return { delayMs: Math.min(LONGEST_DELAY_MS, 1000 * 2 ** over), looping: true, deaths };
+  }
+}

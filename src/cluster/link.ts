@@ -1,0 +1,41 @@
+import type { Socket } from 'node:net';
+import { isToWorker, type ToPrimary, type ToWorker } from '../protocol/relay.ts';
+
+/** A worker's end of the IPC channel. */
+export interface Link {
+  /** `taken` is called when the operating system has the message, or the channel is gone. */
+  send(message: ToPrimary, taken?: () => void): void;
+  /** Sends a message together with a socket, which then belongs to the primary. */
+  hand(message: ToPrimary, socket: Socket): void;
+}
+
+/**
+ * Opens this worker's end. `onMessage` gets what our primary sends; `onEnd` is called when the primary is
+ * gone.
+ */
+export function openLink(onMessage: (message: ToWorker) => void, onEnd: () => void): Link {
+  process.on('message', (message: unknown) => {
+    if (isToWorker(message)) onMessage(message);
+  });
+  process.on('disconnect', onEnd);
+  return {
+    send(message, taken) {
+      if (!process.connected) taken?.();
+      else process.send?.(message, undefined, undefined, () => taken?.());
+    },
+    hand(message, socket) {
+      untie(socket);
+      if (process.connected) process.send?.(message, socket, undefined, () => socket.destroy());
+      else socket.destroy();
+    },
+  };
+}
+
+/**
+ * Node keeps an account of sockets that a server hands to another process, and a server's close() then waits
+ * for the other process to close them. Streams outlive this worker on purpose, so the account must not
+ * be opened: it is only for sockets with a `server`.
+ */
+function untie(socket: Socket): void {
+  (socket as Socket & { server?: unknown }).server = null;
+}

@@ -1,0 +1,71 @@
+/**
+ * The last events, so that a stream that was cut can continue without a gap. Bounded in bytes and in
+ * number; the oldest go first.
+ */
+export interface Entry {
+  seq: number;
+  site: string;
+  /** Number of the channel for moves and scrolls; 0 for events of the site. */
+  channel: number;
+  /** The pages this event concerns; empty for all. */
+  pages: readonly string[];
+  /** Id of the visitor it concerns, or null for all. */
+  visitor: string | null;
+  bytes: Buffer;
+}
+
+export class Journal {
+  readonly #maxBytes: number;
+  readonly #maxEntries: number;
+  #entries: Entry[] = [];
+  #start = 0;
+  #bytes = 0;
+  #lastDropped = 0;
+
+  constructor(maxBytes: number, maxEntries: number) {
+    this.#maxBytes = maxBytes;
+    this.#maxEntries = maxEntries;
+  }
+
+  add(entry: Entry): void {
+    this.#entries.push(entry);
+    this.#bytes += entry.bytes.length;
+    while (this.#bytes > this.#maxBytes || this.#entries.length - this.#start > this.#maxEntries) this.#dropOldest();
+    if (this.#start > 1024 && this.#start * 2 > this.#entries.length) this.#compact();
+  }
+
+  #dropOldest(): void {
+    const entry = this.#entries[this.#start];
+    if (!entry) return;
+    this.#start += 1;
+    this.#bytes -= entry.bytes.length;
+    this.#lastDropped = entry.seq;
+  }
+
+  /** Cuts off what was dropped, now and then, so that dropping costs no copy each time. */
+  #compact(): void {
+    this.#entries = this.#entries.slice(this.#start);
+    this.#start = 0;
+  }
+
+  /** True if every event after `seq` is still here. */
+  reaches(seq: number): boolean {
+    return seq >= this.#lastDropped;
+  }
+
+  /** The events after `seq`, oldest first. */
+  *after(seq: number): Generator<Entry> {
+    for (let i = this.#firstAfter(seq); i < this.#entries.length; i++) yield this.#entries[i] as Entry;
+  }
+
+  #firstAfter(seq: number): number {
+    let low = this.#start;
+    let high = this.#entries.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#entries[middle] as Entry).seq <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Who is here. The one authority: workers ask it to let a visitor in, and it knows which worker has each.
+ * A visitor whose connection ended stays for a grace, in which it may come back on any worker.
+ */
+import { entry } from '../entry.ts';
+import type { Arrival, GoneReason } from '../protocol/relay.ts';
+import type { LeaveReason, Visitor } from '../protocol/stream.ts';
+
+/** After the tab said that it closes; long enough for the next page of a site to take over, milliseconds. */
+const CLOSED_GRACE_MS = 1500;
+/** How long the present connection of a claimed visitor may take to give it up, milliseconds. */
+const RELEASE_LIMIT_MS = 500;
+/** Visitors in their grace; beyond it the oldest leave at once. */
+const MAX_LEAVING = 50_000;
+
+export interface Present {
+  visitor: Visitor;
+  site: string;
+  /** The worker that has the connection, or 0 in the grace. */
+  worker: number;
+  /** The last frame that is known to be taken. */
+  frame: number;
+  /** `at` of the last event shown; what is not above it was shown before. */
+  lastAt: number;
+}
+
+interface Waiting {
+  worker: number;
+  claim: number;
+  arrival: Arrival;
+  deadline: number;
+}
+
+export interface PresenceEvents {
+  join(present: Present): void;
+  /** A visitor came back on another page or with another window. */
+  back(present: Present, arrival: Arrival): void;
+  leave(present: Present, reason: LeaveReason): void;
+  /** Answer a worker's claim; v = 0 refuses. */
+  grant(worker: number, claim: number, v: number, frame: number): void;
+  release(worker: number, v: number): void;
+}
+
+export class Presence {
+  readonly #events: PresenceEvents;
+  readonly #graceMs: number;
+  readonly #byV = new Map<number, Present>();
+  readonly #byId = new Map<string, Present>();
+  readonly #bySite = new Map<string, Set<Present>>();
+  readonly #leaving = new Map<Present, { at: number; reason: LeaveReason }>();
+  readonly #waiting = new Map<Present, Waiting>();
+  #lastV = 0;
+
+  constructor(graceMs: number, events: PresenceEvents) {
+    this.#graceMs = graceMs;
+    this.#events = events;
+  }
+
+  get(v: number): Present | undefined {
+    return this.#byV.get(v);
+  }
+
+  /** The visitors of a site. */
+  of(site: string): ReadonlySet<Present> {
+    return this.#bySite.get(site) ?? NOBODY;
+  }
+
+  sites(): Iterable<string> {
+    return this.#bySite.keys();
+  }
+
+  /** A worker asks to let a visitor in. */
+  claim(worker: number, claim: number, arrival: Arrival, now: number): void {
+    const present = this.#byId.get(arrival.id);
+    if (!present) {
+      this.#enter(worker, claim, arrival);
+    } else if (present.worker === 0) {
+      this.#admit(present, { worker, claim, arrival, deadline: 0 });
+    } else {
+      this.#supersede(present);
+      this.#waiting.set(present, { worker, claim, arrival, deadline: now + RELEASE_LIMIT_MS });
+      this.#events.release(present.worker, present.visitor.v);
+    }
+  }
+
+  #enter(worker: number, claim: number, arrival: Arrival): void {
+    this.#lastV += 1;
+    this.#events.join(this.#put(worker, this.#lastV, 0, arrival));
+    this.#events.grant(worker, claim, this.#lastV, 0);
+  }
+
+  #put(worker: number, v: number, frame: number, arrival: Arrival): Present {
+    const { site, ...rest } = arrival;
+    const present: Present = { visitor: { v, ...rest }, site, worker, frame, lastAt: -1 };
+    this.#byV.set(v, present);
+    this.#byId.set(arrival.id, present);
+    entry(this.#bySite, site, () => new Set<Present>()).add(present);
+    return present;
+  }
+
+  #admit(present: Present, { worker, claim, arrival }: Waiting): void {
+    this.#leaving.delete(present);
+    this.#waiting.delete(present);
+    present.worker = worker;
+    this.#events.back(present, arrival);
+    this.#events.grant(worker, claim, present.visitor.v, present.frame);
+  }
+
+  /** Two connections wait for the same visitor: the later one gets it. */
+  #supersede(present: Present): void {
+    const earlier = this.#waiting.get(present);
+    if (earlier) this.#events.grant(earlier.worker, earlier.claim, 0, 0);
+  }
+
+  /** A worker's connection ended. */
+  gone(worker: number, v: number, frame: number, reason: GoneReason, now: number): void {
+    const present = this.#byV.get(v);
+    if (present?.worker !== worker) return;
+    present.frame = Math.max(present.frame, frame);
+    this.#detach(present, reason === 'moved' ? 'lost' : reason, now);
+  }
+
+  /** A worker died: its visitors are in their grace. */
+  workerExit(worker: number, now: number): void {
+    for (const present of this.#byV.values()) if (present.worker === worker) this.#detach(present, 'lost', now);
+    for (const [present, waiting] of this.#waiting) if (waiting.worker === worker) this.#waiting.delete(present);
+  }
+
+  #detach(present: Present, reason: LeaveReason, now: number): void {
+    present.worker = 0;
+    const waiting = this.#waiting.get(present);
+    if (waiting) this.#admit(present, waiting);
+    else if (reason === 'refused') this.#remove(present, reason);
+    else this.#beginGrace(present, reason, now);
+  }
+
+  #beginGrace(present: Present, reason: LeaveReason, now: number): void {
+    const grace = reason === 'closed' ? Math.min(CLOSED_GRACE_MS, this.#graceMs) : this.#graceMs;
+    this.#leaving.set(present, { at: now + grace, reason });
+    if (this.#leaving.size > MAX_LEAVING) this.#removeOldestLeaving();
+  }
+
+  #removeOldestLeaving(): void {
+    const [oldest] = this.#leaving;
+    if (oldest) this.#remove(oldest[0], oldest[1].reason);
+  }
+
+  #remove(present: Present, reason: LeaveReason): void {
+    this.#leaving.delete(present);
+    this.#byV.delete(present.visitor.v);
+    this.#byId.delete(present.visitor.id);
+    const here = this.#bySite.get(present.site);
+    here?.delete(present);
+    if (here?.size === 0) this.#bySite.delete(present.site);
+    this.#events.leave(present, reason);
+  }
+
+  /** Lets visitors leave whose grace is over, and claims through whose release was not answered. */
+  sweep(now: number): void {
+    for (const [present, { at, reason }] of this.#leaving) if (at <= now) this.#remove(present, reason);
+    for (const [present, waiting] of this.#waiting) if (waiting.deadline <= now) this.#admit(present, waiting);
+  }
+
+  /** A worker that had to leave events out tells all its visitors anew. */
+  sync(worker: number, visitors: readonly (Arrival & { v: number; n: number })[], now: number): void {
+    const told = new Set(visitors.map(({ v }) => v));
+    for (const present of this.#byV.values())
+      if (present.worker === worker && !told.has(present.visitor.v)) this.#detach(present, 'lost', now);
+    for (const { v, n, site, ...visitor } of visitors) {
+      const present = this.#byV.get(v);
+      if (present?.worker !== worker || present.site !== site) continue;
+      present.visitor = { v, ...visitor };
+      present.frame = Math.max(present.frame, n);
+    }
+  }
+}
+
+const NOBODY: ReadonlySet<Present> = new Set();

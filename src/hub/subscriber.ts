@@ -1,0 +1,138 @@
+/**
+ * One administrator's open stream. Owns the response's socket and decides what a slow reader gets: moves
+ * give way first, then the stream is cut short and begins anew, and a reader that takes nothing is evicted.
+ */
+import type { Socket } from 'node:net';
+import type { StreamRequest } from '../protocol/relay.ts';
+import { STREAM_PREAMBLE } from '../protocol/stream.ts';
+import type { Entry } from './journal.ts';
+
+/** Above this many unsent bytes moves are left out. */
+const SOFT_LIMIT = 256 * 1024;
+/** Above this nothing is added; the stream begins anew once the reader has caught up. */
+const HARD_LIMIT = 1024 * 1024;
+/** A reader that takes nothing for so long is evicted, milliseconds. */
+const EVICT_MS = 30_000;
+/** A stream's reader has nothing to say; one that sends more than this is cut off, bytes. */
+const MAX_CHATTER = 64 * 1024;
+
+/**
+ * No length and no chunks: the response ends with the connection (RFC 9112 section 6.3), which lets one buffer
+ * serve every subscriber as it is.
+ */
+const HEAD = [
+  'HTTP/1.1 200 OK',
+  'Content-Type: text/event-stream; charset=utf-8',
+  'Cache-Control: no-store, no-transform',
+  'X-Accel-Buffering: no',
+  'X-Content-Type-Options: nosniff',
+  'Connection: close',
+  '',
+  STREAM_PREAMBLE,
+].join('\r\n');
+
+export interface SubscriberEvents {
+  /** The reader caught up after nothing could be written: it needs a reset and a snapshot. */
+  restart(subscriber: Subscriber): void;
+  /** The reader caught up after moves were left out: it needs the latest positions. */
+  caughtUp(subscriber: Subscriber, skipped: number): void;
+  closed(subscriber: Subscriber): void;
+}
+
+export class Subscriber {
+  readonly request: StreamRequest;
+  readonly #socket: Socket;
+  readonly #events: SubscriberEvents;
+  #skipped = 0;
+  #stalled = false;
+  #closed = false;
+  #chatter = 0;
+  #sent = 0;
+  #progressAt = Date.now();
+
+  constructor(socket: Socket, request: StreamRequest, events: SubscriberEvents) {
+    this.request = request;
+    this.#socket = socket;
+    this.#events = events;
+    socket.setNoDelay(true);
+    socket.setTimeout(0);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#onClose());
+    socket.on('drain', () => this.#onDrain());
+    socket.on('end', () => socket.destroy());
+    socket.on('data', (chunk) => this.#onData(chunk.length));
+    socket.write(HEAD);
+  }
+
+  /** True if this stream shows the event. */
+  wants(entry: Entry): boolean {
+    const { site, page, visitor } = this.request;
+    if (entry.site !== site) return false;
+    if (page !== null && entry.pages.length > 0 && !entry.pages.includes(page)) return false;
+    return visitor === null || entry.visitor === null || entry.visitor === visitor;
+  }
+
+  /** Writes an event that must not be left out in silence. */
+  event(bytes: Buffer | string): void {
+    if (this.#stalled) return;
+    if (this.#socket.writableLength > HARD_LIMIT) this.#stalled = true;
+    else this.#socket.write(bytes);
+  }
+
+  /** Writes positions, unless the reader is behind. */
+  moves(bytes: Buffer): void {
+    if (this.#stalled || this.#socket.writableLength > SOFT_LIMIT) this.#skipped += 1;
+    else this.#socket.write(bytes);
+  }
+
+  /** Collects the writes of one batch into one system call. */
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  #onDrain(): void {
+    const skipped = this.#skipped;
+    this.#skipped = 0;
+    if (this.#stalled) {
+      this.#stalled = false;
+      this.#events.restart(this);
+    } else if (skipped > 0) this.#events.caughtUp(this, skipped);
+  }
+
+  #onData(bytes: number): void {
+    this.#chatter += bytes;
+    if (this.#chatter > MAX_CHATTER) this.#socket.destroy();
+  }
+
+  /** Evicts a reader that takes nothing. True if it did. */
+  evictIfStuck(now: number): boolean {
+    const sent = this.#socket.bytesWritten - this.#socket.writableLength;
+    if (sent !== this.#sent || this.#socket.writableLength === 0) {
+      this.#sent = sent;
+      this.#progressAt = now;
+    }
+    if (now - this.#progressAt < EVICT_MS) return false;
+    this.#socket.destroy();
+    return true;
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#events.closed(this);
+  }
+
+  /** Ends the stream after what is already written. Resolves when it is closed, at most a second later. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed) return resolve();
+      this.#socket.once('close', () => resolve());
+      this.#socket.end();
+      setTimeout(() => this.#socket.destroy(), 1000).unref();
+    });
+  }
+}

@@ -1,0 +1,30 @@
+/** How a visitor is introduced to the primary. */
+import type { Hello } from '../protocol/frame.ts';
+import type { Arrival } from '../protocol/relay.ts';
+import { deviceOf } from '../protocol/stream.ts';
+
+/** What a request tells of a visitor before any frame. */
+export interface Contact {
+  site: string;
+  page: string;
+  origin: string;
+}
+
+/** `hello` is undefined for clients that do not tell about themselves. */
+export function arrivalOf(contact: Contact, id: string, hello: Hello | undefined, now: number): Arrival {
+  const size: Arrival['size'] = hello ? [hello.vw, hello.vh, hello.dw, hello.dh] : [0, 0, 0, 0];
+  return {
+    id,
+    site: contact.site,
+    page: hello?.page || contact.page,
+    origin: contact.origin,
+    since: now,
+    device: deviceOf(size[0]),
+    size,
+    at: null,
+    hidden: false,
+    label: '',
+    language: hello?.language ?? '',
+    referrer: hello?.referrer ?? '',
+  };
+}

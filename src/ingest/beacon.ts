@@ -1,0 +1,182 @@
+/**
+ * Frames by POST: a page's last words (`sendBeacon`), and visitors whose WebSocket is blocked. A body is a
+ * hello, which says who speaks, and frames; or JSON.
+ */
+import { FrameError } from '../protocol/errors.ts';
+import { decodeHead, decodeHello, decodeSamples, FRAME, type Hello, splitFrames } from '../protocol/frame.ts';
+import { decodeJson } from '../protocol/json.ts';
+import { isAllowedOrigin } from '../protocol/site.ts';
+import type { Admission } from './admission.ts';
+import type { Contact } from './arrival.ts';
+import { Bucket } from './bucket.ts';
+import type { IngestOptions, Peer } from './contract.ts';
+import type { Desk } from './desk.ts';
+import type { Visit } from './visit.ts';
+
+/** A visitor that speaks by POST and is silent for so long is gone, milliseconds. Its tracker beats every 4 s. */
+const SILENCE_MS = 10_000;
+/** POSTs of one visitor per second. */
+const POST_RATE = 10;
+
+export interface BeaconRequest {
+  site: string;
+  page: string;
+  origin: string | undefined;
+  peer: Peer;
+  json: boolean;
+  body: Buffer;
+}
+
+export interface BeaconReply {
+  status: number;
+  body: object;
+  retryAfter?: number;
+}
+
+interface Posted {
+  visit: Visit;
+  bucket: Bucket;
+  leave(): void;
+}
+
+/** One POST, read. */
+interface Message {
+  hello: Hello | undefined;
+  token: string;
+  bye: boolean;
+  apply(visit: Visit, now: number): void;
+}
+
+export class Beacons {
+  readonly #desk: Desk;
+  readonly #options: IngestOptions;
+  readonly #admission: Admission;
+  readonly #posted = new Map<Visit, Posted>();
+
+  constructor(desk: Desk, options: IngestOptions, admission: Admission) {
+    this.#desk = desk;
+    this.#options = options;
+    this.#admission = admission;
+  }
+
+  async receive(request: BeaconRequest): Promise<BeaconReply> {
+    const site = await this.#options.site(request.site);
+    if (!site) return problem(404, 'unknown-site', 'There is no such site.');
+    if (!isAllowedOrigin(site, request.origin, request.peer.host))
+      return problem(403, 'origin-not-allowed', 'This site does not allow that origin.');
+    let message: Message;
+    try {
+      message = this.#read(request);
+    } catch (error) {
+      if (error instanceof FrameError)
+        return problem(error.code === 'too-large' ? 413 : 400, error.code, error.message);
+      throw error;
+    }
+    return this.#take(request, message);
+  }
+
+  #read({ body, json }: BeaconRequest): Message {
+    return json ? this.#readJson(body) : this.#readFrames(body);
+  }
+
+  #readJson(body: Buffer): Message {
+    const text = body.toString();
+    const { token, bye, label } = decodeJson(text, Date.now(), this.#desk.samples);
+    return {
+      hello: undefined,
+      token: token ?? '',
+      bye,
+      // Read again: the buffer is shared, and the primary may have to be asked in between.
+      apply: (visit, now) => {
+        decodeJson(text, now, this.#desk.samples);
+        if (label !== undefined && visit.trace.arrival.label !== label) visit.trace.name(label);
+        visit.unnumbered(this.#desk.samples, now);
+      },
+    };
+  }
+
+  #readFrames(body: Buffer): Message {
+    const frames = splitFrames(body, this.#desk.config.maxFrame).map((bytes) => ({ bytes, ...decodeHead(bytes) }));
+    const [first, ...rest] = frames;
+    if (first?.type !== FRAME.hello) throw new FrameError('bad-type', 'hello comes first');
+    const hello = decodeHello(first.bytes, first.offset);
+    const samples = rest.filter(({ type }) => type === FRAME.samples);
+    for (const { bytes, offset } of samples) decodeSamples(bytes, offset, this.#desk.samples);
+    return {
+      hello,
+      token: hello.token,
+      bye: rest.some(({ type }) => type === FRAME.bye),
+      apply: (visit, now) => {
+        for (const { bytes, offset, n } of samples) {
+          decodeSamples(bytes, offset, this.#desk.samples);
+          visit.frame(n, this.#desk.samples, now);
+        }
+      },
+    };
+  }
+
+  async #take(request: BeaconRequest, message: Message): Promise<BeaconReply> {
+    const visit = await this.#visitOf(request, message);
+    if ('status' in visit) return visit;
+    const now = Date.now();
+    const posted = this.#posted.get(visit);
+    if (posted && !posted.bucket.take(1, now))
+      return { ...problem(429, 'too-fast', 'Too many requests.'), retryAfter: 1 };
+    if (message.hello && posted) visit.offset = now - message.hello.clock;
+    message.apply(visit, now);
+    const reply = this.#desk.helloReply(visit);
+    if (message.bye) visit.end('closed');
+    return { status: 200, body: reply };
+  }
+
+  /** The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. */
+  async #visitOf(request: BeaconRequest, message: Message): Promise<Visit | BeaconReply> {
+    const id = this.#desk.identify(request.site, message.token);
+    const known = id === undefined ? undefined : this.#desk.find(id);
+    return known ?? this.#admit(request, message);
+  }
+
+  async #admit({ site, page, origin, peer }: BeaconRequest, { hello, token }: Message): Promise<Visit | BeaconReply> {
+    const leave = this.#admission.enter(peer.address);
+    if (leave === 'address-full')
+      return { ...problem(429, leave, 'Too many visitors of one address.'), retryAfter: 10 };
+    if (leave === 'worker-full') return { ...problem(503, leave, 'No room for more visitors.'), retryAfter: 10 };
+    const contact: Contact = { site, page, origin: origin ?? '' };
+    const offset = hello ? Date.now() - hello.clock : 0;
+    const visit = await this.#desk.admit(contact, hello, token, offset, () => {
+      if (visit) this.#posted.delete(visit);
+      leave();
+    });
+    if (!visit) {
+      leave();
+      return { ...problem(503, 'try-later', 'The visitor cannot be let in now.'), retryAfter: 2 };
+    }
+    void this.#options.markSeen(site, Date.now());
+    this.#posted.set(visit, { visit, bucket: new Bucket(POST_RATE, 3 * POST_RATE, Date.now()), leave });
+    return visit;
+  }
+
+  /** Ends the visits of those that have long been silent. */
+  sweep(now: number): void {
+    for (const { visit } of this.#posted.values()) if (now - visit.lastHeard > SILENCE_MS) visit.end('lost');
+  }
+
+  /** Ends every visit of this kind: the server stops. */
+  close(): void {
+    for (const { visit } of this.#posted.values()) visit.end('server');
+  }
+}
+
+const TITLES: Record<number, string> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  413: 'Content Too Large',
+  429: 'Too Many Requests',
+  503: 'Service Unavailable',
+};
+
+/** An RFC 9457 problem. */
+function problem(status: number, code: string, detail: string): BeaconReply {
+  return { status, body: { type: 'about:blank', title: TITLES[status] ?? '', status, code, detail } };
+}

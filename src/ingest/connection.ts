@@ -1,0 +1,199 @@
+/**
+ * One visitor's WebSocket, from upgrade to close: hello, frames, acks. What the frames say is the visit's
+ * business; when to close, and with which code, is decided here.
+ */
+import type { RawData, WebSocket } from 'ws';
+import { CLOSE, type CloseReason } from '../protocol/close.ts';
+import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
+import { FrameError } from '../protocol/errors.ts';
+import { decodeHead, decodeHello, decodeSamples, FRAME, type Hello } from '../protocol/frame.ts';
+import { decodeJson } from '../protocol/json.ts';
+import type { GoneReason } from '../protocol/relay.ts';
+import type { Contact } from './arrival.ts';
+import type { Bucket } from './bucket.ts';
+import type { Desk } from './desk.ts';
+import type { Visit } from './visit.ts';
+
+/** A visitor that does not read what we say gets no more acks; they are cumulative. */
+const MAX_UNREAD = 64 * 1024;
+
+export class Connection {
+  readonly #socket: WebSocket;
+  readonly #desk: Desk;
+  readonly #contact: Contact;
+  readonly #bucket: Bucket;
+  readonly #binary: boolean;
+  #visit: Visit | undefined;
+  /** hello: none yet · claiming: the primary is asked, and the socket paused · open · closed */
+  #state: 'hello' | 'claiming' | 'open' | 'closed' = 'hello';
+  #helloTimer: NodeJS.Timeout | undefined;
+  /** Frames that came with the one before the pause; the bucket bounds them. */
+  #early: [data: RawData, isBinary: boolean][] = [];
+  #labelled = false;
+  #heard = true;
+  #acked = 0;
+
+  /** `leave` is called once, when the socket is closed. `resume` is the token of a `json` client, or empty. */
+  constructor(socket: WebSocket, desk: Desk, contact: Contact, bucket: Bucket, resume: string, leave: () => void) {
+    this.#socket = socket;
+    this.#desk = desk;
+    this.#contact = contact;
+    this.#bucket = bucket;
+    this.#binary = socket.protocol === SUBPROTOCOL.binary;
+    socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
+    socket.on('close', (code) => {
+      this.#onClose(code);
+      leave();
+    });
+    // What ws finds wrong (too big, not UTF-8, bad opcode) it answers with the right close code itself.
+    socket.on('error', () => this.#finish('refused'));
+    socket.on('pong', () => {
+      this.#heard = true;
+    });
+    if (this.#binary) this.#awaitHello();
+    else void this.#claim(undefined, resume);
+  }
+
+  #awaitHello(): void {
+    const { helloTimeoutMs } = this.#desk.config;
+    this.#helloTimer = setTimeout(() => this.close('helloTimeout'), helloTimeoutMs);
+  }
+
+  #onMessage(data: RawData, isBinary: boolean): void {
+    this.#heard = true;
+    if (this.#state === 'closed') return;
+    const now = Date.now();
+    if (!this.#bucket.take(1, now)) this.#tooFast();
+    else if (this.#state === 'claiming') this.#early.push([data, isBinary]);
+    else this.#read(data, isBinary, now);
+  }
+
+  #read(data: RawData, isBinary: boolean, now: number): void {
+    try {
+      if (isBinary !== this.#binary) throw new FrameError('bad-type', 'text and binary are not of one subprotocol');
+      if (isBinary) this.#onFrame(data as Buffer, now);
+      else this.#onText(String(data), now);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.close('badFrame', error.code);
+    }
+  }
+
+  #tooFast(): void {
+    this.#desk.drop(this.#contact.site, 1);
+    this.close('tooFast');
+  }
+
+  #onFrame(bytes: Buffer, now: number): void {
+    const { n, type, offset } = decodeHead(bytes);
+    if (this.#state !== 'open') {
+      if (type !== FRAME.hello) throw new FrameError('bad-type', 'hello comes first');
+      const hello = decodeHello(bytes, offset);
+      void this.#claim(hello, hello.token);
+      return;
+    }
+    const visit = this.#visit as Visit;
+    if (type === FRAME.samples) {
+      decodeSamples(bytes, offset, this.#desk.samples);
+      visit.frame(n, this.#desk.samples, now);
+    } else if (type === FRAME.bye) this.#bye();
+    else throw new FrameError('bad-type', 'a second hello');
+  }
+
+  #onText(text: string, now: number): void {
+    const { samples } = this.#desk;
+    const { label, bye } = decodeJson(text, now, samples);
+    const visit = this.#visit as Visit;
+    if (label !== undefined && !this.#labelled) {
+      this.#labelled = true;
+      visit.trace.name(label);
+    }
+    visit.unnumbered(samples, now);
+    if (bye) this.#bye();
+  }
+
+  #bye(): void {
+    this.#finish('closed');
+    this.#socket.close(1000);
+  }
+
+  /** Asks the primary to let the visitor in. The socket is not read meanwhile. */
+  async #claim(hello: Hello | undefined, token: string): Promise<void> {
+    this.#state = 'claiming';
+    clearTimeout(this.#helloTimer);
+    this.#socket.pause();
+    const now = Date.now();
+    const offset = hello ? now - hello.clock : 0;
+    const visit = await this.#desk.admit(this.#contact, hello, token, offset, (reason) => this.#onVisitEnd(reason));
+    if (this.#isClosed()) return visit?.end('lost');
+    if (!visit) return this.close('tryLater');
+    this.#visit = visit;
+    this.#state = 'open';
+    this.#acked = visit.trace.frame;
+    this.say(this.#desk.helloReply(visit));
+    for (const [data, isBinary] of this.#early.splice(0)) if (!this.#isClosed()) this.#read(data, isBinary, Date.now());
+    this.#socket.resume();
+  }
+
+  /** A method, since a wait may change the state unseen by the compiler. */
+  #isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** Tells the visitor something, unless it does not read. */
+  say(message: Control): void {
+    if (this.#socket.bufferedAmount < MAX_UNREAD) this.#socket.send(JSON.stringify(message));
+  }
+
+  /** Acks what was taken since the last time. */
+  ack(): void {
+    const frame = this.#visit?.trace.frame ?? 0;
+    if (!this.#binary || this.#state !== 'open' || frame === this.#acked) return;
+    this.#acked = frame;
+    this.say({ type: 'ack', n: frame });
+  }
+
+  /** Pings; a connection that was silent since the last time is cut. */
+  probe(): void {
+    if (!this.#heard) this.#socket.terminate();
+    this.#heard = false;
+    if (this.#state !== 'closed') this.#socket.ping();
+  }
+
+  /** Ends the connection from our side. */
+  close(reason: CloseReason, detail: string = reason): void {
+    this.#finish(GONE[reason]);
+    this.#socket.resume();
+    this.#socket.close(CLOSE[reason], detail);
+  }
+
+  #onVisitEnd(reason: GoneReason): void {
+    if (reason === 'moved' && this.#state === 'open') this.close('takenOver');
+  }
+
+  #onClose(code: number): void {
+    // 1005: closed without a code, as `socket.close()` in a page does. 1006: cut.
+    this.#finish(code === 1000 || code === 1001 || code === 1005 ? 'closed' : 'lost');
+  }
+
+  #finish(reason: GoneReason): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    clearTimeout(this.#helloTimer);
+    this.#visit?.end(reason);
+  }
+}
+
+/** What the primary is told when we close. */
+const GONE: Record<CloseReason, GoneReason> = {
+  goingAway: 'server',
+  badPayload: 'refused',
+  tooBig: 'refused',
+  restart: 'server',
+  tryLater: 'server',
+  badFrame: 'refused',
+  helloTimeout: 'refused',
+  takenOver: 'moved',
+  siteGone: 'refused',
+  tooFast: 'refused',
+};

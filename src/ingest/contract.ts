@@ -1,0 +1,43 @@
+/** What ingest needs of the parts beside it; worker.ts passes it in. */
+import type { Config } from '../config.ts';
+import type { Logger } from '../logger.ts';
+import type { SampleBuffer } from '../protocol/frame.ts';
+import type { Arrival, ClickData, GoneReason } from '../protocol/relay.ts';
+import type { Site } from '../protocol/site.ts';
+import type { Visitor } from '../protocol/stream.ts';
+
+/** Where a visitor's doings go. */
+export interface Trace {
+  /** The primary's number for the visitor. */
+  readonly v: number;
+  readonly arrival: Arrival;
+  /** Number of the last frame taken; ingest keeps it up to date. */
+  frame: number;
+  take(samples: SampleBuffer, offset: number, from: number, to: number): void;
+  click(at: number, t: number, click: ClickData): void;
+  turn(at: number, t: number, page: string): void;
+  view(t: number, size: Visitor['size'], hidden: boolean): void;
+  name(label: string): void;
+  gone(t: number, reason: GoneReason): void;
+}
+
+/** Who asks, as far as a proxy can be believed. */
+export interface Peer {
+  /** Groups connections for the limits; never kept. */
+  address: string;
+  /** The host the client asked for. */
+  host: string | undefined;
+}
+
+export interface IngestOptions {
+  config: Config;
+  log: Logger;
+  /** Signs resume tokens. */
+  secret: Buffer;
+  site(key: string): Promise<Site | undefined>;
+  markSeen(key: string, now: number): Promise<void>;
+  /** Asks the primary to let a visitor in; undefined: not now. */
+  claim(arrival: Arrival): Promise<Trace | undefined>;
+  /** Counts samples that were refused. */
+  drop(site: string, n: number): void;
+}

@@ -1,0 +1,92 @@
+/**
+ * Where visits of this worker begin and are found again: shared by WebSockets and POSTs.
+ */
+import type { Config } from '../config.ts';
+import type { HelloReply } from '../protocol/control.ts';
+import { type Hello, SampleBuffer } from '../protocol/frame.ts';
+import type { GoneReason } from '../protocol/relay.ts';
+import { arrivalOf, type Contact } from './arrival.ts';
+import type { IngestOptions } from './contract.ts';
+import { newVisitorId, signToken, verifyToken } from './resume-token.ts';
+import { Visit } from './visit.ts';
+
+export class Desk {
+  readonly config: Config;
+  /** Filled by every frame anew: a frame is decoded and taken in one go. */
+  readonly samples: SampleBuffer;
+  /** What visitors are told of the pace. */
+  flushMs: number;
+  sampleMs: number;
+  readonly #options: IngestOptions;
+  readonly #byId = new Map<string, Visit>();
+  readonly #byV = new Map<number, Visit>();
+
+  constructor(options: IngestOptions) {
+    this.#options = options;
+    this.config = options.config;
+    this.samples = new SampleBuffer(options.config.maxSamples);
+    this.flushMs = options.config.flushMs;
+    this.sampleMs = options.config.sampleMs;
+  }
+
+  get visits(): Iterable<Visit> {
+    return this.#byId.values();
+  }
+
+  find(id: string): Visit | undefined {
+    return this.#byId.get(id);
+  }
+
+  findByNumber(v: number): Visit | undefined {
+    return this.#byV.get(v);
+  }
+
+  /** The id in a resume token, if the token is good for this site. */
+  identify(site: string, token: string): string | undefined {
+    return token === '' ? undefined : verifyToken(this.#options.secret, site, token, Date.now());
+  }
+
+  /**
+   * Has the primary let a visitor in: the one of the token if that is good, else a new one. `onEnd` is called
+   * when the visit ends. Undefined: not now.
+   */
+  async admit(
+    contact: Contact,
+    hello: Hello | undefined,
+    token: string,
+    offset: number,
+    onEnd: (reason: GoneReason) => void,
+  ): Promise<Visit | undefined> {
+    const now = Date.now();
+    const id = this.identify(contact.site, token) ?? newVisitorId();
+    const trace = await this.#options.claim(arrivalOf(contact, id, hello, now));
+    if (!trace) return undefined;
+    const visit = new Visit(trace, offset, Date.now(), (reason) => {
+      this.#forget(visit);
+      onEnd(reason);
+    });
+    this.#byId.set(id, visit);
+    this.#byV.set(trace.v, visit);
+    return visit;
+  }
+
+  #forget(visit: Visit): void {
+    if (this.#byId.get(visit.id) === visit) this.#byId.delete(visit.id);
+    if (this.#byV.get(visit.trace.v) === visit) this.#byV.delete(visit.trace.v);
+  }
+
+  helloReply(visit: Visit): HelloReply {
+    return {
+      type: 'hello',
+      visitor: visit.id,
+      token: signToken(this.#options.secret, visit.site, visit.id, Date.now()),
+      n: visit.trace.frame,
+      flushMs: this.flushMs,
+      sampleMs: this.sampleMs,
+    };
+  }
+
+  drop(site: string, n: number): void {
+    this.#options.drop(site, n);
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * The visitors of one worker: takes upgrades and POSTs, holds the connections, and closes them in the end.
+ */
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import { SUBPROTOCOL } from '../protocol/control.ts';
+import { MAX_TEXT } from '../protocol/frame.ts';
+import { isAllowedOrigin } from '../protocol/site.ts';
+import { Admission } from './admission.ts';
+import type { Contact } from './arrival.ts';
+import { type BeaconReply, type BeaconRequest, Beacons } from './beacon.ts';
+import { Bucket } from './bucket.ts';
+import { Connection } from './connection.ts';
+import type { IngestOptions, Peer } from './contract.ts';
+import { Desk } from './desk.ts';
+
+/** Acks are cumulative; one a second per visitor is enough, as its tracker keeps what is not acked. */
+const ACK_MS = 1000;
+/** A connection that answers neither ping nor otherwise for this long is cut, milliseconds. */
+const PROBE_MS = 15_000;
+const SITE_CHECK_MS = 2000;
+/** A closing handshake that the other side does not finish is cut short, milliseconds. */
+const CLOSE_TIMEOUT_MS = 2000;
+
+/** A resume token as a `json` client offers it beside its subprotocol, so that it is in no address. */
+const RESUME_PREFIX = 'resume.';
+
+interface Held {
+  connection: Connection;
+  contact: Contact;
+  host: string | undefined;
+}
+
+export class Ingest {
+  readonly #options: IngestOptions;
+  readonly #desk: Desk;
+  readonly #admission: Admission;
+  readonly #beacons: Beacons;
+  readonly #sockets: WebSocketServer;
+  readonly #held = new Set<Held>();
+  readonly #timers: NodeJS.Timeout[];
+  #closed = false;
+
+  constructor(options: IngestOptions) {
+    const { config } = options;
+    this.#options = options;
+    this.#desk = new Desk(options);
+    this.#admission = new Admission(config.maxConnections, config.maxPerAddress);
+    this.#beacons = new Beacons(this.#desk, options, this.#admission);
+    // closeTimeout is an option of ws since 8.19 that its types do not list yet.
+    const limits: ServerOptions & { closeTimeout: number } = {
+      noServer: true,
+      maxPayload: config.maxFrame,
+      perMessageDeflate: false,
+      clientTracking: false,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+      handleProtocols: (offered) => chooseProtocol(offered),
+    };
+    this.#sockets = new WebSocketServer(limits);
+    this.#timers = [
+      setInterval(() => this.#ack(), ACK_MS),
+      setInterval(() => this.#probe(), PROBE_MS),
+      setInterval(() => void this.#checkSites(), SITE_CHECK_MS),
+    ];
+  }
+
+  /** Connected visitors, and the pace they are told. */
+  get status(): { visitors: number; flushMs: number } {
+    return { visitors: this.#admission.count, flushMs: this.#desk.flushMs };
+  }
+
+  /** Takes an HTTP upgrade. Whatever is wrong is answered with a problem (RFC 9457) on the socket. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<void> {
+    socket.on('error', () => socket.destroy());
+    const refusal = await this.#tryUpgrade(request, socket, head, peer);
+    if (refusal) refuse(socket, ...refusal);
+  }
+
+  async #tryUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<Refusal | undefined> {
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    if (url.pathname !== this.#options.config.endpoint) return [404, 'not-found', 'There is no WebSocket here.'];
+    const offered = new Set((request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim()));
+    offered.delete('');
+    if (offered.size > 0 && !chooseProtocol(offered)) return [400, 'bad-subprotocol', 'Offer fieldmouse.v1 or json.'];
+    const contact = contactOf(url, request.headers.origin);
+    if (!contact) return [400, 'bad-page', `The page is longer than ${MAX_TEXT.page} characters.`];
+    if (this.#closed) return [503, 'stopping', 'The server stops.'];
+    const leave = this.#admission.enter(peer.address);
+    if (leave === 'worker-full') return [503, leave, 'No room for more visitors.'];
+    if (leave === 'address-full') return [429, leave, 'Too many connections of one address.'];
+    const refusal = await this.#checkSite(contact.site, request.headers.origin, peer.host);
+    if (refusal || socket.destroyed) {
+      leave();
+      return refusal;
+    }
+    this.#accept(request, socket, head, contact, peer, resumeToken(offered), leave);
+    return undefined;
+  }
+
+  async #checkSite(key: string, origin: string | undefined, host: string | undefined): Promise<Refusal | undefined> {
+    const site = await this.#options.site(key);
+    if (!site) return [404, 'unknown-site', 'There is no such site.'];
+    if (!isAllowedOrigin(site, origin, host))
+      return [403, 'origin-not-allowed', 'This site does not allow that origin.'];
+    if (site.firstSeen === null) void this.#options.markSeen(key, Date.now());
+    return undefined;
+  }
+
+  #accept(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    contact: Contact,
+    { host }: Peer,
+    resume: string,
+    leave: () => void,
+  ): void {
+    let upgraded = false;
+    // A request that ws itself refuses ends here.
+    socket.once('close', () => {
+      if (!upgraded) leave();
+    });
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket: WebSocket) => {
+      upgraded = true;
+      const { maxFrameRate } = this.#options.config;
+      const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, Date.now());
+      const connection = new Connection(webSocket, this.#desk, contact, bucket, resume, () => {
+        this.#held.delete(held);
+        leave();
+      });
+      const held: Held = { connection, contact, host };
+      this.#held.add(held);
+    });
+  }
+
+  /** Takes a POST to the visitor endpoint. */
+  async beacon(request: BeaconRequest): Promise<BeaconReply> {
+    return this.#beacons.receive(request);
+  }
+
+  /** The primary has given a visitor to another connection. */
+  release(v: number): void {
+    this.#desk.findByNumber(v)?.end('moved');
+  }
+
+  #ack(): void {
+    for (const { connection } of this.#held) connection.ack();
+    this.#beacons.sweep(Date.now());
+  }
+
+  #probe(): void {
+    for (const { connection } of this.#held) connection.probe();
+  }
+
+  /** Closes visitors of sites that were removed or no longer allow their origin. */
+  async #checkSites(): Promise<void> {
+    const sites = new Map<string, Awaited<ReturnType<IngestOptions['site']>>>();
+    for (const key of new Set([...this.#held].map(({ contact }) => contact.site)))
+      sites.set(key, await this.#options.site(key));
+    for (const { connection, contact, host } of this.#held) {
+      if (!sites.has(contact.site)) continue;
+      const site = sites.get(contact.site);
+      if (!site || !isAllowedOrigin(site, contact.origin || undefined, host)) connection.close('siteGone');
+    }
+  }
+
+  /** Tells every visitor to connect elsewhere or later. Closing twice is safe. */
+  close(reason: 'restart' | 'stop'): void {
+    this.#closed = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const { connection } of this.#held) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
+    this.#beacons.close();
+  }
+}
+
+type Refusal = [status: number, code: string, detail: string];
+
+function chooseProtocol(offered: ReadonlySet<string>): string | false {
+  if (offered.has(SUBPROTOCOL.binary)) return SUBPROTOCOL.binary;
+  return offered.has(SUBPROTOCOL.json) ? SUBPROTOCOL.json : false;
+}
+
+function resumeToken(offered: ReadonlySet<string>): string {
+  for (const one of offered) if (one.startsWith(RESUME_PREFIX)) return one.slice(RESUME_PREFIX.length);
+  return '';
+}
+
+/** What the address tells; undefined if the page is too long. */
+function contactOf(url: URL, origin: string | undefined): Contact | undefined {
+  const page = url.searchParams.get('page') || '/';
+  if (Buffer.byteLength(page) > MAX_TEXT.page) return undefined;
+  return { site: url.searchParams.get('site') ?? '', page, origin: origin ?? '' };
+}
+
+function refuse(socket: Duplex, status: number, code: string, detail: string): void {
+  const title = STATUS_CODES[status] ?? '';
+  const body = JSON.stringify({ type: 'about:blank', title, status, code, detail });
+  const retry = status === 429 || status === 503 ? 'Retry-After: 10\r\n' : '';
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\n${retry}Content-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,123 @@
+/**
+ * A visitor while this worker has it, whatever it is connected by: takes decoded frames, keeps their order
+ * and numbers, and tells the trace.
+ */
+import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
+import type { GoneReason } from '../protocol/relay.ts';
+import type { Trace } from './contract.ts';
+
+/** Events of one frame are numbered within this. */
+const EVENTS_PER_FRAME = 1024;
+/** How far ahead of us a visitor's clock may run before it is set back, milliseconds. */
+const MAX_AHEAD_MS = 1000;
+
+export class Visit {
+  readonly trace: Trace;
+  /** Adds to a sample's time to make it Unix ms on our clock. */
+  offset: number;
+  /** Unix ms of the last sign of life. */
+  lastHeard: number;
+  readonly #onEnd: (reason: GoneReason) => void;
+  #ended = false;
+  /** `at` of the last unnumbered event. */
+  #lastAt = 0;
+
+  /** `onEnd` is called once, when the visit is over: to close what it was connected by. */
+  constructor(trace: Trace, offset: number, now: number, onEnd: (reason: GoneReason) => void) {
+    this.trace = trace;
+    this.offset = offset;
+    this.lastHeard = now;
+    this.#onEnd = onEnd;
+  }
+
+  get id(): string {
+    return this.trace.arrival.id;
+  }
+
+  get site(): string {
+    return this.trace.arrival.site;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Takes frame `n`, once: false if it was taken before. */
+  frame(n: number, samples: SampleBuffer, now: number): boolean {
+    this.lastHeard = now;
+    if (n <= this.trace.frame) return false;
+    this.trace.frame = n;
+    this.#takeSamples(samples, n * EVENTS_PER_FRAME, now);
+    return true;
+  }
+
+  /** Takes a frame of a client that does not number: the time of arrival does. */
+  unnumbered(samples: SampleBuffer, now: number): void {
+    this.lastHeard = now;
+    const at = Math.max(this.#lastAt + 1, now * EVENTS_PER_FRAME);
+    this.#lastAt = at + samples.count;
+    this.#takeSamples(samples, at, now);
+  }
+
+  #takeSamples(samples: SampleBuffer, at: number, now: number): void {
+    const { count } = samples;
+    if (count === 0) return;
+    this.#setClock((samples.time[count - 1] as number) + this.offset - now);
+    if (samples.marks.length === 0) this.trace.take(samples, this.offset, 0, count);
+    else this.#takeMarked(samples, at);
+  }
+
+  /** A clock that runs ahead would put samples into the future. */
+  #setClock(ahead: number): void {
+    if (ahead > MAX_AHEAD_MS) this.offset -= ahead;
+  }
+
+  /** As above, for a frame with marks: what comes before a page change belongs to the old page. */
+  #takeMarked(samples: SampleBuffer, at: number): void {
+    let from = 0;
+    let nextMark = 0;
+    for (let i = 0; i < samples.count; i++) {
+      if (samples.kind[i] !== KIND.mark) continue;
+      const mark = samples.marks[nextMark] as Mark;
+      nextMark += 1;
+      if (mark.type === 'page') {
+        this.trace.take(samples, this.offset, from, i);
+        from = i;
+      }
+      this.#takeMark(mark, at + i, (samples.time[i] as number) + this.offset);
+    }
+    this.trace.take(samples, this.offset, from, samples.count);
+  }
+
+  #takeMark(mark: Mark, at: number, t: number): void {
+    const { arrival } = this.trace;
+    switch (mark.type) {
+      case 'click': {
+        const { type, ...click } = mark;
+        this.trace.click(at, t, click);
+        break;
+      }
+      case 'page':
+        if (mark.page !== arrival.page) this.trace.turn(at, t, mark.page);
+        break;
+      case 'resize':
+        this.trace.view(t, [mark.vw, mark.vh, mark.dw, mark.dh], arrival.hidden);
+        break;
+      case 'visibility':
+        this.trace.view(t, arrival.size, !mark.visible);
+        break;
+      case 'pointer':
+        break;
+      default:
+        mark satisfies never;
+    }
+  }
+
+  /** The visitor has gone from this worker. Ending twice is safe. */
+  end(reason: GoneReason): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.trace.gone(Date.now(), reason);
+    this.#onEnd(reason);
+  }
+}

@@ -1,0 +1,63 @@
+/** Where the server listens: opening, naming, and what may go wrong. */
+import { unlinkSync } from 'node:fs';
+import { connect, type Server } from 'node:net';
+import type { Address } from './config.ts';
+
+/** Starts listening. Resolves with the address as a URL; rejects with Node's error. */
+export function listen(server: Server, address: Address): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(address.kind === 'tcp' ? { host: address.host, port: address.port } : { path: address.path }, () => {
+      server.off('error', reject);
+      const bound = server.address();
+      const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+      resolve(addressText(address.kind === 'tcp' ? { ...address, port } : address));
+    });
+  });
+}
+
+export function addressText(address: Address): string {
+  if (address.kind === 'path') return `unix:${address.path}`;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `tcp://${host}:${address.port}`;
+}
+
+/** An address as something to open in a browser, or undefined for a path. */
+export function browseUrl(text: string): string | undefined {
+  const tcp = /^tcp:\/\/(.+):(\d+)$/.exec(text);
+  if (!tcp) return undefined;
+  const host = tcp[1] === '0.0.0.0' || tcp[1] === '[::]' ? 'localhost' : tcp[1];
+  return `http://${host}:${tcp[2]}`;
+}
+
+/** Removes the file of a Unix socket that no process listens on any more: a killed server leaves it behind. */
+export async function removeStaleSocket(address: Address): Promise<void> {
+  if (address.kind !== 'path' || process.platform === 'win32') return;
+  const refused = await new Promise<boolean>((resolve) => {
+    const probe = connect(address.path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+  if (refused) unlinkSync(address.path);
+}
+
+/** One line for people about why listening failed. */
+export function listenFault(error: NodeJS.ErrnoException, address: Address): string {
+  const where = addressText(address);
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `${where} is in use by another program; choose another with --listen`;
+    case 'EACCES':
+      return `${where} may not be used by this user; choose a port above 1023 or another path with --listen`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `${where} is not an address of this machine; choose another with --listen`;
+    case 'ENOENT':
+      return `${where}: there is no such folder; choose another with --listen`;
+    default:
+      return `cannot listen on ${where}: ${error.message}`;
+  }
+}

@@ -1,0 +1,108 @@
+#!/usr/bin/env node
+/** The command line; the only file with side effects. In a worker process it runs the worker. */
+import cluster from 'node:cluster';
+import { fileURLToPath } from 'node:url';
+import { StartError } from './cluster/supervisor.ts';
+import { COMMAND_FLAGS, COMMAND_HELP, runCommand } from './commands.ts';
+import { ConfigError, describeOptions, type Parsed, readConfig } from './config.ts';
+import { browseUrl } from './listen.ts';
+import { type Running, startPrimary } from './primary.ts';
+import { StoreError } from './store/contract.ts';
+import { version } from './version.ts';
+import { runWorker } from './worker.ts';
+
+/** All of a stop must be over by then, milliseconds. */
+const STOP_LIMIT_MS = 5000;
+
+const HELP = `fieldmouse ${version} – see what visitors do on your site, live
+
+Usage
+  fieldmouse [start] [options]
+${COMMAND_HELP}
+  fieldmouse --help | --version
+
+Options; a flag wins over the environment
+${describeOptions()}
+`;
+
+if (cluster.isWorker) await work();
+else await command(process.argv.slice(2));
+
+async function work(): Promise<void> {
+  // Ctrl-C reaches the whole process group; when to end is the primary's decision.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => {});
+  try {
+    await runWorker(readConfig(process.argv.slice(2), process.env).config);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function command(argv: string[]): Promise<void> {
+  if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help') return say(HELP.trimEnd());
+  if (argv.includes('--version') || argv.includes('-v')) return say(version);
+  try {
+    const parsed = readConfig(argv, process.env, COMMAND_FLAGS);
+    const [first = 'start', ...rest] = parsed.words;
+    if (first === 'start') await start(parsed, rest);
+    else process.exitCode = await runCommand(parsed.words, parsed.config, parsed.extra, { out: say, err: complain });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
+  const faults = rest.map((word) => `${word}: start takes no such word; see --help`);
+  for (const [name, values] of Object.entries(extra))
+    if (values.length > 0) faults.push(`--${name}: start takes no such option; see --help`);
+  if (faults.length > 0) throw new ConfigError(faults);
+  const running = await startPrimary(config, fileURLToPath(import.meta.url), process.argv.slice(2));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(running));
+  announce(running);
+  // PM2 waits for this with `wait_ready`; every worker listens by now.
+  process.send?.('ready');
+}
+
+let stopping = false;
+async function stop(running: Running): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
+  await running.close();
+  process.exit(0);
+}
+
+function announce({ addresses, firstLink }: Running): void {
+  const base = addresses.map(browseUrl).find((url) => url !== undefined);
+  say(`Fieldmouse ${version} listens on ${addresses.join(', ')}`);
+  if (base) {
+    say(`  Demo site   ${base}/`);
+    say(`  Dashboard   ${base}/admin`);
+  }
+  if (firstLink) {
+    say('');
+    say('First start with this data folder. Sign in with this link; it works once, for 15 minutes:');
+    say(`  ${base ?? ''}/admin/link/${firstLink}`);
+    say('Later: fieldmouse admin add NAME prints another.');
+  }
+}
+
+/** One line a fault, no stack, for what a person can mend; all there is for the rest. */
+function fail(error: unknown): void {
+  if (error instanceof ConfigError) {
+    for (const fault of error.faults) complain(`fieldmouse: ${fault}`);
+    process.exit(2);
+  }
+  if (error instanceof StartError || error instanceof StoreError) complain(`fieldmouse: ${error.message}`);
+  else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.exit(1);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function complain(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

@@ -1,0 +1,100 @@
+import { KIND, type SampleBuffer } from '../protocol/frame.ts';
+import type { NumberedChannel, RelayItem } from '../protocol/relay.ts';
+import type { Trace } from './trace.ts';
+
+/** At `latest`, each visitor's last position goes out at most this often, milliseconds. */
+const LATEST_MS = 100;
+
+/**
+ * One watched channel in a worker: collects, as text ready for the stream, what its subscribers are to
+ * see with the next batch.
+ */
+export class Lane {
+  readonly channel: NumberedChannel;
+  #moves = '';
+  #count = 0;
+  /** Visitors of whom only the latest position is due. */
+  readonly #dirty = new Set<Trace>();
+  readonly #scrolled = new Set<Trace>();
+  #nextLatest = 0;
+
+  constructor(channel: NumberedChannel) {
+    this.channel = channel;
+  }
+
+  shows(site: string, page: string, id: string): boolean {
+    const c = this.channel;
+    return c.site === site && (c.page === null || c.page === page) && (c.visitor === null || c.visitor === id);
+  }
+
+  get full(): boolean {
+    return this.channel.moves === 'full';
+  }
+
+  /** Adds rendered samples: `v,count,dt,x,y,…` */
+  add(text: string, count: number): void {
+    this.#moves += this.#moves === '' ? text : `,${text}`;
+    this.#count += count;
+  }
+
+  /** Only the latest position of this visitor is to be sent. */
+  touch(trace: Trace): void {
+    this.#dirty.add(trace);
+  }
+
+  scroll(trace: Trace): void {
+    this.#scrolled.add(trace);
+  }
+
+  forget(trace: Trace): void {
+    this.#dirty.delete(trace);
+    this.#scrolled.delete(trace);
+  }
+
+  get pending(): boolean {
+    return this.#moves !== '' || this.#dirty.size > 0 || this.#scrolled.size > 0;
+  }
+
+  /** Moves what is due into `items`. `base` is the time that rendered offsets count from. */
+  flush(items: RelayItem[], base: number, now: number): void {
+    if (this.#dirty.size > 0 && (this.full || now >= this.#nextLatest)) this.#addLatest(base, now);
+    if (this.#moves !== '') {
+      items.push({ k: 'moves', c: this.channel.no, t: base, text: this.#moves, n: this.#count });
+      this.#moves = '';
+      this.#count = 0;
+    }
+    if (this.#scrolled.size > 0) this.#addScroll(items, now);
+  }
+
+  #addLatest(base: number, now: number): void {
+    for (const trace of this.#dirty) this.add(`${trace.v},1,${trace.time - base},${trace.x},${trace.y}`, 1);
+    this.#dirty.clear();
+    this.#nextLatest = now + LATEST_MS;
+  }
+
+  #addScroll(items: RelayItem[], now: number): void {
+    const parts: string[] = [];
+    for (const trace of this.#scrolled) parts.push(`${trace.v},${trace.scrollY},${trace.depth}`);
+    items.push({ k: 'scroll', c: this.channel.no, t: now, text: parts.join(',') });
+    this.#scrolled.clear();
+  }
+}
+
+/** Renders the moves among samples `from` to `to` as `v,count,dt,x,y,…`; empty when there are none. */
+export function renderMoves(
+  v: number,
+  samples: SampleBuffer,
+  shift: number,
+  from: number,
+  to: number,
+): { text: string; count: number } {
+  const { kind, time, x, y } = samples;
+  let count = 0;
+  let text = '';
+  for (let i = from; i < to; i++) {
+    if (kind[i] !== KIND.move) continue;
+    count += 1;
+    text += `,${(time[i] as number) + shift},${x[i]},${y[i]}`;
+  }
+  return { text: `${v},${count}${text}`, count };
+}

@@ -1,0 +1,254 @@
+/**
+ * A worker's side of the way to the primary: collects what the visitors did and sends it as one IPC
+ * message per tick. When the primary does not keep up, moves give way (each visitor's latest stays) and
+ * events wait; when even these are too many, the primary is given the whole list anew.
+ */
+import { entry } from '../entry.ts';
+import type { Arrival, NumberedChannel, RelayItem, SeenSite, ToPrimary } from '../protocol/relay.ts';
+import { TAG } from '../protocol/relay.ts';
+import { Lane } from './lane.ts';
+import { Trace } from './trace.ts';
+
+/** One batch per tick, milliseconds. */
+const TICK_MS = 16;
+const REPORT_MS = 1000;
+/** Batches handed to the operating system and not yet taken; more than this and moves give way. */
+const MAX_IN_FLIGHT = 4;
+/** Events that wait for the primary before they are given up for a resync. */
+const MAX_ITEMS = 20_000;
+/** An unanswered claim ends after this, milliseconds. */
+const CLAIM_TIMEOUT_MS = 10_000;
+
+export interface RelayOptions {
+  /** Sends one message; calls back when the operating system has taken it. */
+  send(message: ToPrimary, taken: () => void): void;
+  /** The pace now, for the report. */
+  flushMs(): number;
+}
+
+interface Claim {
+  arrival: Arrival;
+  resolve(trace: Trace | undefined): void;
+  deadline: number;
+}
+
+export class Relay {
+  /** Grows whenever the channels change. */
+  version = 0;
+  readonly #options: RelayOptions;
+  readonly #lanes = new Map<number, Lane>();
+  readonly #traces = new Map<number, Trace>();
+  readonly #claims = new Map<number, Claim>();
+  readonly #reporting = new Set<Trace>();
+  readonly #counts = new Map<string, { samples: number; drops: number }>();
+  #items: RelayItem[] = [];
+  #base = 0;
+  #inFlight = 0;
+  #lost = false;
+  #lastClaim = 0;
+  #tick: NodeJS.Timeout | undefined;
+  readonly #report: NodeJS.Timeout;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#report = setInterval(() => this.#sendReport(), REPORT_MS);
+  }
+
+  /** True while the primary does not keep up. */
+  get saturated(): boolean {
+    return this.#inFlight >= MAX_IN_FLIGHT;
+  }
+
+  /**
+   * Asks the primary to let a visitor in, new or coming back. Resolves with its trace, or undefined when the
+   * visitor was let in elsewhere meanwhile or the primary did not answer in time.
+   */
+  claim(arrival: Arrival): Promise<Trace | undefined> {
+    this.#lastClaim += 1;
+    const claim = this.#lastClaim;
+    return new Promise((resolve) => {
+      this.#claims.set(claim, { arrival, resolve, deadline: Date.now() + CLAIM_TIMEOUT_MS });
+      this.push({ k: 'claim', claim, arrival });
+    });
+  }
+
+  /** Takes the primary's answers: flat `claim, v, frame`; v = 0 refuses. */
+  grant(grants: readonly number[]): void {
+    for (let i = 0; i + 2 < grants.length; i += 3) {
+      const [no, v, frame] = grants.slice(i, i + 3) as [number, number, number];
+      const claim = this.#claims.get(no);
+      this.#claims.delete(no);
+      if (v === 0) claim?.resolve(undefined);
+      else if (claim) claim.resolve(this.#add(new Trace(this, v, frame, claim.arrival)));
+      // Nobody waits any more: the primary must not keep a visitor that is not here.
+      else this.push({ k: 'gone', v, n: frame, t: Date.now(), reason: 'lost' });
+    }
+  }
+
+  #add(trace: Trace): Trace {
+    this.#traces.set(trace.v, trace);
+    return trace;
+  }
+
+  watch(channel: NumberedChannel): void {
+    this.#lanes.set(channel.no, new Lane(channel));
+    this.version += 1;
+  }
+
+  unwatch(no: number): void {
+    this.#lanes.delete(no);
+    this.version += 1;
+  }
+
+  /** Renders the latest position of every visitor of this channel into the next batch. */
+  refresh(no: number): void {
+    const lane = this.#lanes.get(no);
+    if (!lane || lane.channel.moves === 'none') return;
+    for (const trace of this.#traces.values()) {
+      const { site, page, id } = trace.arrival;
+      if (trace.placed && lane.shows(site, page, id)) lane.touch(trace);
+    }
+    this.arm();
+  }
+
+  /** True if any stream shows this site. */
+  watched(site: string): boolean {
+    for (const lane of this.#lanes.values()) if (lane.channel.site === site) return true;
+    return false;
+  }
+
+  lanesOf({ site, page, id }: Arrival): Lane[] {
+    return [...this.#lanes.values()].filter((lane) => lane.channel.moves !== 'none' && lane.shows(site, page, id));
+  }
+
+  /** Counts samples that were refused, for the site's rates. */
+  drop(site: string, n: number): void {
+    this.#count(site).drops += n;
+  }
+
+  /** Puts a visitor that did something on the next report. */
+  report(trace: Trace): void {
+    this.#reporting.add(trace);
+  }
+
+  forget(trace: Trace): void {
+    if (this.#reporting.delete(trace)) this.#count(trace.arrival.site).samples += trace.samples;
+    this.#traces.delete(trace.v);
+  }
+
+  push(item: RelayItem): void {
+    if (this.#items.length >= MAX_ITEMS) this.#overflow();
+    this.#items.push(item);
+    this.arm();
+  }
+
+  /** Gives up the waiting events, except claims, whose number the connection limits bound. */
+  #overflow(): void {
+    this.#lost = true;
+    this.#items = this.#items.filter((item) => item.k === 'claim' && this.#claims.has(item.claim));
+  }
+
+  /** The time that offsets in the present batch count from, Unix ms. */
+  base(): number {
+    if (this.#base === 0) this.#base = Date.now();
+    return this.#base;
+  }
+
+  /** Sees to it that a tick comes. */
+  arm(): void {
+    this.#tick ??= setTimeout(() => this.#onTick(), TICK_MS);
+  }
+
+  flushLanes(lanes: Iterable<Lane>): void {
+    const now = Date.now();
+    for (const lane of lanes) lane.flush(this.#items, this.base(), now);
+  }
+
+  #onTick(): void {
+    this.#tick = undefined;
+    if (!this.saturated) this.#sendBatch();
+    if (this.#pending()) this.arm();
+  }
+
+  #pending(): boolean {
+    if (this.#items.length > 0 || this.#lost) return true;
+    for (const lane of this.#lanes.values()) if (lane.pending) return true;
+    return false;
+  }
+
+  #sendBatch(): void {
+    if (this.#lost) this.#sync();
+    this.flushLanes(this.#lanes.values());
+    const items = this.#items;
+    this.#items = [];
+    this.#base = 0;
+    if (items.length > 0) this.#send({ tag: TAG, k: 'batch', items });
+  }
+
+  #sync(): void {
+    this.#lost = false;
+    const visitors = [...this.#traces.values()].map((t) => ({ ...t.arrival, v: t.v, n: t.frame }));
+    this.#send({ tag: TAG, k: 'sync', visitors });
+  }
+
+  #send(message: ToPrimary): void {
+    this.#inFlight += 1;
+    this.#options.send(message, () => {
+      this.#inFlight -= 1;
+    });
+  }
+
+  #count(site: string) {
+    return entry(this.#counts, site, () => ({ samples: 0, drops: 0 }));
+  }
+
+  #sendReport(): void {
+    this.#expireClaims();
+    // A saturated channel gets the report a second later, with both seconds' counts.
+    if (this.saturated) return;
+    const sites = this.#collectReport();
+    if (sites.length > 0) this.#send({ tag: TAG, k: 'seen', sites, flushMs: this.#options.flushMs() });
+  }
+
+  #collectReport(): SeenSite[] {
+    const sites = new Map<string, SeenSite>();
+    const of = (site: string) => entry(sites, site, (): SeenSite => ({ site, samples: 0, drops: 0, rows: [] }));
+    for (const [site, { samples, drops }] of this.#counts) {
+      const seen = of(site);
+      seen.samples += samples;
+      seen.drops += drops;
+    }
+    for (const trace of this.#reporting) {
+      const seen = of(trace.arrival.site);
+      seen.samples += trace.samples;
+      seen.rows.push(trace.v, trace.x, trace.y, trace.frame, trace.samples);
+      trace.samples = 0;
+    }
+    this.#counts.clear();
+    this.#reporting.clear();
+    return [...sites.values()];
+  }
+
+  #expireClaims(): void {
+    const now = Date.now();
+    for (const [no, claim] of this.#claims) {
+      if (claim.deadline > now) break;
+      this.#claims.delete(no);
+      claim.resolve(undefined);
+    }
+  }
+
+  /** Sends what waits and stops the timers. Resolves when the operating system has taken it, at most after a second. */
+  async close(): Promise<void> {
+    clearInterval(this.#report);
+    clearTimeout(this.#tick);
+    this.#tick = undefined;
+    this.flushLanes(this.#lanes.values());
+    const items = this.#items;
+    this.#items = [];
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, 1000).unref();
+      this.#options.send({ tag: TAG, k: 'batch', items }, resolve);
+    });
+  }
+}

@@ -1,0 +1,136 @@
+import { KIND, type SampleBuffer } from '../protocol/frame.ts';
+import type { Arrival, ClickData, GoneReason } from '../protocol/relay.ts';
+import { deviceOf, type Visitor } from '../protocol/stream.ts';
+import { type Lane, renderMoves } from './lane.ts';
+import type { Relay } from './relay.ts';
+
+/**
+ * One visitor of this worker, as the relay tells the primary of it. Ingest calls a method for what the
+ * visitor did; whether anything is rendered depends on who watches.
+ */
+export class Trace {
+  /** The primary's number for the visitor. */
+  readonly v: number;
+  readonly arrival: Arrival;
+  /** Number of the last frame taken. */
+  frame: number;
+  /** Last position, page pixels, and its time, Unix ms. */
+  x = 0;
+  y = 0;
+  time = 0;
+  placed = false;
+  scrollY = 0;
+  /** Samples since the last report. */
+  samples = 0;
+  readonly #relay: Relay;
+  #lanes: readonly Lane[] = [];
+  /** Version of the relay's channels that #lanes was made for. */
+  #version = -1;
+
+  constructor(relay: Relay, v: number, frame: number, arrival: Arrival) {
+    this.#relay = relay;
+    this.v = v;
+    this.frame = frame;
+    this.arrival = arrival;
+    if (arrival.at) this.#place(arrival.since, arrival.at[0], arrival.at[1]);
+  }
+
+  /** Share of the page seen at the present scroll offset, 0 to 1000. */
+  get depth(): number {
+    const [, vh, , dh] = this.arrival.size;
+    return dh > 0 ? Math.min(1000, Math.round((1000 * (this.scrollY + vh)) / dh)) : 0;
+  }
+
+  /** Takes the moves and scrolls among samples `from` to `to`. `offset` turns their times into Unix ms. */
+  take(samples: SampleBuffer, offset: number, from: number, to: number): void {
+    if (to === from) return;
+    this.samples += to - from;
+    this.#relay.report(this);
+    const move = lastOf(KIND.move, samples, from, to);
+    if (move >= 0) {
+      this.#place((samples.time[move] as number) + offset, samples.x[move] as number, samples.y[move] as number);
+      this.#show(samples, offset, from, to);
+    }
+    const scroll = lastOf(KIND.scroll, samples, from, to);
+    if (scroll >= 0) this.#scroll(samples.y[scroll] as number);
+  }
+
+  #place(time: number, x: number, y: number): void {
+    this.time = time;
+    this.x = x;
+    this.y = y;
+    this.placed = true;
+    this.arrival.at = [x, y];
+  }
+
+  #show(samples: SampleBuffer, offset: number, from: number, to: number): void {
+    const lanes = this.lanes();
+    if (lanes.length === 0) return;
+    const relay = this.#relay;
+    let rendered: ReturnType<typeof renderMoves> | undefined;
+    for (const lane of lanes) {
+      if (lane.full && !relay.saturated) {
+        rendered ??= renderMoves(this.v, samples, offset - relay.base(), from, to);
+        lane.add(rendered.text, rendered.count);
+      } else lane.touch(this);
+    }
+    relay.arm();
+  }
+
+  #scroll(y: number): void {
+    this.scrollY = y;
+    for (const lane of this.lanes()) lane.scroll(this);
+    this.#relay.arm();
+  }
+
+  click(at: number, t: number, click: ClickData): void {
+    this.#place(t, click.x, click.y);
+    if (this.#relay.watched(this.arrival.site))
+      this.#relay.push({ k: 'click', v: this.v, at, t, page: this.arrival.page, click });
+  }
+
+  /** The visitor went to another page; what was rendered for the old one goes out before. */
+  turn(at: number, t: number, page: string): void {
+    this.#relay.flushLanes(this.lanes());
+    for (const lane of this.lanes()) lane.forget(this);
+    this.arrival.page = page;
+    this.scrollY = 0;
+    this.#version = -1;
+    const { origin, size } = this.arrival;
+    this.#relay.push({ k: 'page', v: this.v, at, t, page, origin, size });
+  }
+
+  /** The window was resized, or the tab hidden or shown. */
+  view(t: number, size: Visitor['size'], hidden: boolean): void {
+    this.arrival.size = size;
+    this.arrival.hidden = hidden;
+    this.arrival.device = deviceOf(size[0]);
+    this.#relay.push({ k: 'view', v: this.v, t, size, hidden });
+  }
+
+  name(label: string): void {
+    this.arrival.label = label;
+    this.#relay.push({ k: 'label', v: this.v, label });
+  }
+
+  /** The connection ended. Nothing may be called after it. */
+  gone(t: number, reason: GoneReason): void {
+    for (const lane of this.lanes()) lane.forget(this);
+    this.#relay.forget(this);
+    this.#relay.push({ k: 'gone', v: this.v, n: this.frame, t, reason });
+  }
+
+  /** The lanes that show this visitor. */
+  lanes(): readonly Lane[] {
+    if (this.#version !== this.#relay.version) {
+      this.#version = this.#relay.version;
+      this.#lanes = this.#relay.lanesOf(this.arrival);
+    }
+    return this.#lanes;
+  }
+}
+
+function lastOf(kind: number, samples: SampleBuffer, from: number, to: number): number {
+  for (let i = to - 1; i >= from; i--) if (samples.kind[i] === kind) return i;
+  return -1;
+}
