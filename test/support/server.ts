@@ -1,0 +1,130 @@
+/** Starts the real server, from its sources, on a free port and in a folder of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const TOKEN = 'test-token-0123456789';
+
+export interface ServerOptions {
+  flags?: string[];
+  env?: Record<string, string>;
+  /** A data folder to go on with; by default a new one, removed afterwards. */
+  data?: string;
+  workers?: number;
+  /** Address to listen on; by default a free port of 127.0.0.1. */
+  listen?: string;
+}
+
+export interface TestServer {
+  /** As `http://127.0.0.1:PORT`. */
+  url: string;
+  /** As `ws://127.0.0.1:PORT`. */
+  ws: string;
+  /** An administrator's API token. */
+  token: string;
+  /** The one-time link of the first start, if it printed one. */
+  link: string | undefined;
+  data: string;
+  process: ChildProcess;
+  /** All it has printed. */
+  output(): string;
+  workerPids(): number[];
+  /** A request with the token. */
+  api(path: string, init?: RequestInit): Promise<Response>;
+  /** Stops it by SIGTERM and resolves with the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** A folder that is removed after the test. */
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Spawns the command line from its sources. */
+export function spawnMain(args: string[], env: Record<string, string> = {}): ChildProcess {
+  const { FIELDMOUSE_TOKEN, PORT, ...inherited } = process.env;
+  return spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'src/main.ts'), ...args], {
+    cwd: ROOT,
+    env: { ...inherited, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** Starts a server and waits until it listens; it is stopped after the test. */
+export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<TestServer> {
+  const data = options.data ?? temporaryFolder(t);
+  const listen = options.listen ?? 'tcp://127.0.0.1:0';
+  const args = [
+    '--listen',
+    listen,
+    '--data',
+    data,
+    '--workers',
+    String(options.workers ?? 2),
+    ...(options.flags ?? []),
+  ];
+  const child = spawnMain(args, { FIELDMOUSE_TOKEN: TOKEN, ...options.env });
+  const lines: string[] = [];
+  const exited = once(child, 'exit') as Promise<[number | null]>;
+  const stop = async () => {
+    child.kill('SIGTERM');
+    return (await exited)[0];
+  };
+  t.after(stop);
+  await banner(child, lines);
+  const text = () => lines.join('\n');
+  const url = /Demo site +(http:\/\/\S+:\d+)\//.exec(text())?.[1] ?? '';
+  return {
+    url,
+    ws: url.replace('http', 'ws'),
+    token: TOKEN,
+    link: /(\S+\/admin\/link\/\S+)/.exec(text())?.[1],
+    data,
+    process: child,
+    output: text,
+    workerPids: () => childrenOf(child.pid as number),
+    api: (path, init = {}) =>
+      fetch(url + path, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...(init.headers as object) } }),
+    stop,
+  };
+}
+
+/** Resolves when the server has said all it says at the start; rejects with what it printed if it ends before. */
+function banner(child: ChildProcess, lines: string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream as NodeJS.ReadableStream }).on('line', (line) => {
+        lines.push(line);
+        // The whole banner is written in one go; the rest of it is read before a timer can fire.
+        if (/ listens on /.test(line)) setImmediate(() => setImmediate(resolve));
+      });
+    }
+    child.once('exit', (code) => reject(new Error(`the server ended with ${code}:\n${lines.join('\n')}`)));
+  });
+}
+
+/** Process ids of the direct children that are Node workers. */
+export function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+    .filter((child) => /main\.(ts|js)/.test(commandLine(child)));
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
