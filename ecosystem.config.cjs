@@ -1,0 +1,22 @@
+/** PM2: `pm2 start ecosystem.config.cjs`, and `--env production`. */
+module.exports = {
+  apps: [
+    {
+      name: 'fieldmouse',
+      script: 'dist/main.js',
+      // Our own primary forks the workers; PM2's cluster mode would put another one around it.
+      exec_mode: 'fork',
+      instances: 1,
+      // 'ready' comes when every worker listens.
+      wait_ready: true,
+      listen_timeout: 20_000,
+      // Above our own limit of 5 s for a stop.
+      kill_timeout: 8000,
+      // The primary drains its workers itself; a signal to each of them would cut that short.
+      treekill: false,
+      env: { NODE_ENV: 'development' },
+      env_production: { NODE_ENV: 'production' },
+      time: true,
+    },
+  ],
+};
