@@ -3,12 +3,25 @@ import { unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import type { Address } from './config.ts';
 
-/** Starts listening. Resolves with the address as a URL; rejects with Node's error. */
+/** Why an address cannot be listened on. `message` is one line for people. */
+export class ListenError extends Error {
+  /** Node's, as EADDRINUSE. */
+  readonly code: string;
+
+  constructor(error: NodeJS.ErrnoException, address: Address) {
+    super(faultText(error, address));
+    this.name = 'ListenError';
+    this.code = error.code ?? 'unknown';
+  }
+}
+
+/** Starts listening. Resolves with the address as a URL; rejects with ListenError. */
 export function listen(server: Server, address: Address): Promise<string> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    const onError = (error: Error) => reject(new ListenError(error, address));
+    server.once('error', onError);
     server.listen(address.kind === 'tcp' ? { host: address.host, port: address.port } : { path: address.path }, () => {
-      server.off('error', reject);
+      server.off('error', onError);
       const bound = server.address();
       const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
       resolve(addressText(address.kind === 'tcp' ? { ...address, port } : address));
@@ -44,8 +57,7 @@ export async function removeStaleSocket(address: Address): Promise<void> {
   if (refused) unlinkSync(address.path);
 }
 
-/** One line for people about why listening failed. */
-export function listenFault(error: NodeJS.ErrnoException, address: Address): string {
+function faultText(error: NodeJS.ErrnoException, address: Address): string {
   const where = addressText(address);
   switch (error.code) {
     case 'EADDRINUSE':
