@@ -1,0 +1,114 @@
+/** The dashboard's calls to the server. What goes wrong is an ApiError whose message a person can read. */
+
+export interface Session {
+  name: string;
+  via: 'session' | 'token';
+  hasPassword: boolean;
+  /** Unix ms. */
+  expires: number;
+}
+
+export interface SignIn {
+  id: string;
+  name: string;
+  created: number;
+  lastSeen: number;
+  expires: number;
+  /** The browser's User-Agent. */
+  agent: string;
+  /** The session that asks. */
+  current: boolean;
+}
+
+export interface Token {
+  id: string;
+  name: string;
+  created: number;
+  lastUsed: number | null;
+}
+
+export interface Site {
+  key: string;
+  name: string;
+  /** `scheme://host[:port]`, or `self` for the server's own. */
+  origins: string[];
+  created: number;
+  /** When the first visitor came, or null. */
+  firstSeen: number | null;
+}
+
+export interface ServerInfo {
+  version: string;
+  /** Path of the visitor script. */
+  scriptPath: string;
+  /** Path of the visitor endpoint. */
+  endpoint: string;
+}
+
+/** A call that failed. `code` is the server's, or `unreachable` when no answer came. */
+export class ApiError extends Error {
+  readonly code: string;
+  /** HTTP status; 0 when no answer came. */
+  readonly status: number;
+  /** Seconds to wait before trying again, where the server says so. */
+  readonly retryAfter: number | undefined;
+
+  constructor(code: string, status: number, message: string, retryAfter?: number) {
+    super(message);
+    this.name = 'ApiError';
+    this.code = code;
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const TIMEOUT_MS = 15_000;
+
+/** Every call; each throws ApiError. */
+export const api = {
+  session: () => call<Session>('GET', '/v1/session'),
+  signIn: (name: string, password: string) => call<Session>('POST', '/v1/session', { name, password }),
+  signInByLink: (token: string) => call<Session>('POST', '/v1/session/link', { token }),
+  signOut: () => call<void>('DELETE', '/v1/session'),
+  setPassword: (password: string, current?: string) =>
+    call<void>('PUT', '/v1/password', current === undefined ? { password } : { current, password }),
+  signIns: async () => (await call<{ sessions: SignIn[] }>('GET', '/v1/sessions')).sessions,
+  endSignIn: (id: string) => call<void>('DELETE', `/v1/sessions/${encodeURIComponent(id)}`),
+  tokens: async () => (await call<{ tokens: Token[] }>('GET', '/v1/tokens')).tokens,
+  addToken: (name: string) => call<Token & { secret: string }>('POST', '/v1/tokens', { name }),
+  revokeToken: (id: string) => call<void>('DELETE', `/v1/tokens/${encodeURIComponent(id)}`),
+  sites: async () => (await call<{ sites: Site[] }>('GET', '/v1/sites')).sites,
+  addSite: (site: Pick<Site, 'key' | 'name' | 'origins'>) => call<Site>('POST', '/v1/sites', site),
+  changeSite: (key: string, site: Pick<Site, 'name' | 'origins'>) =>
+    call<Site>('PUT', `/v1/sites/${encodeURIComponent(key)}`, site),
+  removeSite: (key: string) => call<void>('DELETE', `/v1/sites/${encodeURIComponent(key)}`),
+  server: () => call<ServerInfo>('GET', '/v1/server'),
+};
+
+async function call<T>(method: string, path: string, body?: object): Promise<T> {
+  const response = await ask(method, path, body);
+  if (!response.ok) throw await problem(response);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+async function ask(method: string, path: string, body: object | undefined): Promise<Response> {
+  const init: RequestInit = { method, credentials: 'same-origin', signal: AbortSignal.timeout(TIMEOUT_MS) };
+  if (body) {
+    init.headers = { 'content-type': 'application/json' };
+    init.body = JSON.stringify(body);
+  }
+  try {
+    return await fetch(path, init);
+  } catch {
+    throw new ApiError('unreachable', 0, 'The server does not answer. Is it running, and are you online?');
+  }
+}
+
+/** Reads an RFC 9457 problem; anything else gets a text by its status. */
+async function problem(response: Response): Promise<ApiError> {
+  const wait = Number(response.headers.get('retry-after')) || undefined;
+  const read: { code?: unknown; title?: unknown; detail?: unknown } = await response.json().catch(() => ({}));
+  const texts = [read.detail, read.title, `The server answered ${response.status}.`];
+  const message = texts.find((text) => typeof text === 'string' && text !== '') as string;
+  return new ApiError(typeof read.code === 'string' ? read.code : 'http', response.status, message, wait);
+}

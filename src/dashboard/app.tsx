@@ -1,0 +1,78 @@
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError } from './api.ts';
+import { LinkPage } from './pages/link.tsx';
+import { LivePage } from './pages/live.tsx';
+import { SettingsPage } from './pages/settings.tsx';
+import { SignInPage } from './pages/sign-in.tsx';
+import { Header } from './parts/header.tsx';
+import { Logo } from './parts/icons.tsx';
+import { go, type Route, route } from './route.ts';
+import { loadSession, loadSites, session } from './state.ts';
+
+/** Asks who is signed in, then shows the page of the address, or the way to sign in. */
+export function App() {
+  const { failure, retry } = useLoading();
+  const { page } = route.value;
+  const here = session.value;
+  useEffect(() => {
+    if (here === null && page !== 'link' && page !== 'sign-in') go('/admin/sign-in', true);
+    if (here && page === 'sign-in') go('/admin', true);
+  }, [here, page]);
+  if (failure) return <Failure text={failure} retry={retry} />;
+  if (here === undefined) return <p class="waiting">Loading…</p>;
+  if (page === 'link') return <LinkPage token={(route.value as Route & { page: 'link' }).token} />;
+  if (here === null) return <SignInPage />;
+  return (
+    <>
+      <Header />
+      {page === 'live' && <LivePage />}
+      {page === 'settings' && <SettingsPage />}
+      {page === 'missing' && <Missing />}
+    </>
+  );
+}
+
+/** Loads the session, and once there is one the sites. */
+function useLoading(): { failure: string | null; retry: () => void } {
+  const [failure, setFailure] = useState<string | null>(null);
+  const [round, setRound] = useState(0);
+  const name = session.value?.name;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new round is a new try
+  useEffect(() => {
+    const work = name === undefined ? (session.peek() === undefined ? loadSession() : undefined) : loadSites();
+    work?.then(
+      () => setFailure(null),
+      (error: unknown) => {
+        if (error instanceof ApiError && error.status === 401) session.value = null;
+        else setFailure(error instanceof Error ? error.message : String(error));
+      },
+    );
+  }, [name, round]);
+  return { failure, retry: () => setRound((n) => n + 1) };
+}
+
+function Failure({ text, retry }: { text: string; retry: () => void }) {
+  return (
+    <main class="gate">
+      <div class="card gate-card">
+        <Logo />
+        <h1>No answer</h1>
+        <p role="alert">{text}</p>
+        <button type="button" class="primary" onClick={retry}>
+          Try again
+        </button>
+      </div>
+    </main>
+  );
+}
+
+function Missing() {
+  return (
+    <main class="gate">
+      <div class="card gate-card">
+        <h1>No such page</h1>
+        <a href="/admin">To the live screen</a>
+      </div>
+    </main>
+  );
+}

@@ -1,0 +1,208 @@
+/** Everybody on one site, as the stream tells it. Plain data: the screen reads it when it draws. */
+import type { StreamEventName, StreamEvents, Visitor } from '../protocol/stream.ts';
+import { Activity } from './activity.ts';
+import { type Badge, badgeOf } from './badge.ts';
+import { Minutes } from './minutes.ts';
+import { Track } from './track.ts';
+
+export type StreamEvent = { [K in StreamEventName]: { name: K; data: StreamEvents[K] } }[StreamEventName];
+
+export interface Person {
+  visitor: Visitor;
+  badge: Badge;
+  track: Track;
+  activity: Activity;
+  /** Scroll offset of the page, CSS pixels. */
+  scroll: number;
+}
+
+/** One line of what happened. */
+export interface Happening {
+  no: number;
+  /** Unix ms, server's clock. */
+  t: number;
+  kind: 'join' | 'page' | 'leave';
+  id: string;
+  badge: Badge;
+  page: string;
+  reason?: StreamEvents['leave']['reason'];
+}
+
+export interface PageCount {
+  page: string;
+  visitors: number;
+}
+
+const MOST_HAPPENINGS = 80;
+
+export class Crowd {
+  readonly people = new Map<number, Person>();
+  /** Newest first. */
+  happenings: readonly Happening[] = [];
+  readonly minutes = new Minutes();
+  /** Samples and drops of the past second. */
+  samples = 0;
+  drops = 0;
+  /** How often trackers send now, milliseconds. */
+  flushMs = 100;
+  /** What to add to Date.now() for the server's clock, milliseconds. */
+  clockOffset = 0;
+  /** A snapshot has come. */
+  known = false;
+  #count = 0;
+
+  /** Applies one event. `now` is performance.now(). Events of visitors it does not know are passed over. */
+  apply(event: StreamEvent, now: number): void {
+    switch (event.name) {
+      case 'snapshot':
+        return this.#snapshot(event.data);
+      case 'join':
+        return this.#join(event.data);
+      case 'page':
+        return this.#page(event.data);
+      case 'view':
+        return this.#view(event.data);
+      case 'moves':
+        return this.#moves(event.data, now);
+      case 'scroll':
+        return this.#scroll(event.data);
+      case 'leave':
+        return this.#leave(event.data);
+      case 'rates':
+        return this.#rates(event.data);
+      case 'click':
+      case 'reset':
+    }
+  }
+
+  /** Forgets all, as for another site. */
+  clear(): void {
+    this.people.clear();
+    this.happenings = [];
+    this.minutes.replace([]);
+    this.known = false;
+    this.samples = 0;
+    this.drops = 0;
+  }
+
+  /** The server's Unix ms now. */
+  get time(): number {
+    return Date.now() + this.clockOffset;
+  }
+
+  /** Everybody, who came last first. */
+  newestFirst(): Person[] {
+    return [...this.people.values()].sort((a, b) => b.visitor.since - a.visitor.since || b.visitor.v - a.visitor.v);
+  }
+
+  byId(id: string): Person | undefined {
+    for (const person of this.people.values()) if (person.visitor.id === id) return person;
+    return undefined;
+  }
+
+  /** Pages with somebody on them, the fullest first. */
+  pages(): PageCount[] {
+    const counts = new Map<string, number>();
+    for (const { visitor } of this.people.values()) counts.set(visitor.page, (counts.get(visitor.page) ?? 0) + 1);
+    return [...counts]
+      .map(([page, visitors]) => ({ page, visitors }))
+      .sort((a, b) => b.visitors - a.visitors || (a.page < b.page ? -1 : 1));
+  }
+
+  /** Whom we knew already keeps track and graph: a stream is opened anew for every page put on stage. */
+  #snapshot({ t, visitors, minutes }: StreamEvents['snapshot']): void {
+    const known = new Map([...this.people.values()].map((person) => [person.visitor.id, person]));
+    this.people.clear();
+    for (const visitor of visitors) this.#add(visitor, known.get(visitor.id));
+    this.minutes.replace(minutes);
+    this.minutes.add(t, visitors.length);
+    this.#clock(t);
+    this.known = true;
+  }
+
+  #add(visitor: Visitor, known?: Person): void {
+    const same = known?.visitor.label === visitor.label;
+    const badge = known && same ? known.badge : badgeOf(visitor.id, visitor.label);
+    const person = known ?? { visitor, badge, track: new Track(), activity: new Activity(), scroll: 0 };
+    const moved = known?.visitor.page !== visitor.page;
+    person.visitor = visitor;
+    person.badge = badge;
+    if (moved) person.scroll = 0;
+    if (visitor.at && (moved || !isAt(person.track, visitor.at))) person.track.place(...visitor.at);
+    else if (moved) person.track.clear();
+    this.people.set(visitor.v, person);
+  }
+
+  #join({ t, visitor }: StreamEvents['join']): void {
+    const known = this.people.get(visitor.v);
+    this.#add(visitor, known);
+    const { badge } = this.people.get(visitor.v) as Person;
+    if (!known) this.#note({ t, kind: 'join', id: visitor.id, badge, page: visitor.page });
+  }
+
+  #page({ t, v, page, origin, size }: StreamEvents['page']): void {
+    const person = this.people.get(v);
+    if (!person) return;
+    Object.assign(person.visitor, { page, origin, size, at: null });
+    person.track.clear();
+    person.scroll = 0;
+    this.#note({ t, kind: 'page', id: person.visitor.id, badge: person.badge, page });
+  }
+
+  #view({ v, size, hidden, device }: StreamEvents['view']): void {
+    const person = this.people.get(v);
+    if (person) Object.assign(person.visitor, { size, hidden, device });
+  }
+
+  #moves({ t, m }: StreamEvents['moves'], now: number): void {
+    let i = 0;
+    while (i + 1 < m.length) {
+      const track = this.people.get(m[i] as number)?.track;
+      const end = Math.min(i + 2 + 3 * (m[i + 1] as number), m.length);
+      for (i += 2; i + 2 < end; i += 3) track?.push(t + (m[i] as number), m[i + 1] as number, m[i + 2] as number);
+      track?.arrive(now);
+      i = end;
+    }
+  }
+
+  #scroll({ s }: StreamEvents['scroll']): void {
+    for (let i = 0; i + 1 < s.length; i += 3) {
+      const person = this.people.get(s[i] as number);
+      if (person) person.scroll = s[i + 1] as number;
+    }
+  }
+
+  #leave({ t, v, reason }: StreamEvents['leave']): void {
+    const person = this.people.get(v);
+    if (!person) return;
+    this.people.delete(v);
+    const { id, page } = person.visitor;
+    this.#note({ t, kind: 'leave', id, badge: person.badge, page, reason });
+  }
+
+  #rates({ t, visitors, samples, drops, flushMs, activity }: StreamEvents['rates']): void {
+    this.samples = samples;
+    this.drops = drops;
+    this.flushMs = flushMs;
+    this.#clock(t);
+    this.minutes.add(t, visitors);
+    const active = new Map<number, number>();
+    for (let i = 0; i + 1 < activity.length; i += 2) active.set(activity[i] as number, activity[i + 1] as number);
+    for (const [v, person] of this.people) person.activity.add(active.get(v) ?? 0);
+  }
+
+  #clock(t: number): void {
+    this.clockOffset = t - Date.now();
+  }
+
+  #note(happening: Omit<Happening, 'no'>): void {
+    this.#count += 1;
+    this.happenings = [{ no: this.#count, ...happening }, ...this.happenings.slice(0, MOST_HAPPENINGS - 1)];
+  }
+}
+
+/** Whether the newest sample of a track is there already, so that a snapshot need not break its way. */
+function isAt(track: Track, [x, y]: readonly [number, number]): boolean {
+  const last = track.count - 1;
+  return last >= 0 && track.xAt(last) === x && track.yAt(last) === y;
+}

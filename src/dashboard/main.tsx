@@ -1,0 +1,9 @@
+/** The administrator's pages, all from one address space under /admin. */
+import { render } from 'preact';
+import { App } from './app.tsx';
+import { startRoute } from './route.ts';
+import { startTheme } from './theme.ts';
+
+startTheme();
+startRoute();
+render(<App />, document.getElementById('app') as HTMLElement);

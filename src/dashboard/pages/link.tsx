@@ -1,0 +1,55 @@
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError, api } from '../api.ts';
+import { Logo } from '../parts/icons.tsx';
+import { go } from '../route.ts';
+import { enter } from '../state.ts';
+
+/**
+ * A one-time link leads here. It is used by a button and not by being opened: chat programs and mail
+ * scanners open links too, and would use it up.
+ */
+export function LinkPage({ token }: { token: string }) {
+  const [problem, setProblem] = useState('');
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    document.title = 'Sign in · Fieldmouse';
+  }, []);
+  const use = async () => {
+    setBusy(true);
+    setProblem('');
+    try {
+      enter(await api.signInByLink(token));
+      go('/admin', true);
+    } catch (error) {
+      setProblem(explain(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <main class="gate">
+      <div class="card gate-card">
+        <Logo />
+        <h1>Welcome to Fieldmouse</h1>
+        <p>This link signs you in, once.</p>
+        {problem && (
+          <p class="problem" role="alert">
+            {problem}
+          </p>
+        )}
+        <button type="button" class="primary" disabled={busy} onClick={() => void use()}>
+          {busy ? 'Signing in…' : 'Sign in'}
+        </button>
+        <p class="muted">
+          Have a password? <a href="/admin/sign-in">Sign in with it</a> instead.
+        </p>
+      </div>
+    </main>
+  );
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof ApiError)) throw error;
+  if (error.status === 401)
+    return 'This link was used already, or is too old. On the server, `fieldmouse admin add NAME` prints a new one.';
+  return error.message;
+}

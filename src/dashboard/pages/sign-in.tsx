@@ -1,0 +1,78 @@
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError, api } from '../api.ts';
+import { Logo } from '../parts/icons.tsx';
+import { enter } from '../state.ts';
+import { duration } from '../text.ts';
+
+/** Name and password, and what to do without one. */
+export function SignInPage() {
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  const [problem, setProblem] = useState('');
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    document.title = 'Sign in · Fieldmouse';
+  }, []);
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem('');
+    try {
+      enter(await api.signIn(name.trim(), password));
+    } catch (error) {
+      setProblem(explain(error));
+      setPassword('');
+    }
+    setBusy(false);
+  };
+  return (
+    <main class="gate">
+      <form class="card gate-card" onSubmit={submit}>
+        <Logo />
+        <h1>Sign in to Fieldmouse</h1>
+        <label>
+          Name
+          <input
+            name="username"
+            autocomplete="username"
+            autocapitalize="none"
+            required
+            value={name}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+        </label>
+        <label>
+          Password
+          <input
+            name="password"
+            type="password"
+            autocomplete="current-password"
+            required
+            value={password}
+            onInput={(event) => setPassword(event.currentTarget.value)}
+          />
+        </label>
+        {problem && (
+          <p class="problem" role="alert">
+            {problem}
+          </p>
+        )}
+        <button type="submit" class="primary" disabled={busy}>
+          {busy ? 'Signing in…' : 'Sign in'}
+        </button>
+        <p class="muted">
+          No password yet? On the server, <code>fieldmouse admin add NAME</code> prints a link that signs you in once;
+          set a password afterwards in the settings.
+        </p>
+      </form>
+    </main>
+  );
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof ApiError)) throw error;
+  if (error.status === 401) return 'Name or password is wrong.';
+  if (error.status === 429)
+    return `Too many attempts. Try again in ${duration((error.retryAfter ?? 60) * 1000)}, or sign in with a link.`;
+  return error.message;
+}

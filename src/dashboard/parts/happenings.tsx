@@ -1,0 +1,45 @@
+import { memo } from 'preact/compat';
+import type { Happening } from '../crowd.ts';
+import { beat, crowd } from '../state.ts';
+import { LEFT } from '../text.ts';
+import { BadgeMark } from './badge.tsx';
+
+/** Who came, went to another page, and left; newest first. */
+export function Happenings() {
+  beat.value;
+  return (
+    <section class="card happenings" aria-label="Arrivals and leavings">
+      <div class="bar">
+        <h2>Arrivals and leavings</h2>
+      </div>
+      <div class="list">
+        {crowd.happenings.length === 0 && <p class="hint">Nothing has happened since you came.</p>}
+        <ol>
+          {crowd.happenings.map((one) => (
+            <Line key={one.no} one={one} />
+          ))}
+        </ol>
+      </div>
+    </section>
+  );
+}
+
+const times = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** A line never changes, so it is made once. */
+const Line = memo(({ one }: { one: Happening }) => (
+  <li class={`line ${one.kind}`} data-kind={one.kind} data-id={one.id}>
+    <BadgeMark badge={one.badge} />
+    <span class="told">
+      <strong>{one.badge.name}</strong> {verb(one)} {one.kind !== 'leave' && <span class="where">{one.page}</span>}
+    </span>
+    <time class="muted" dateTime={new Date(one.t).toISOString()}>
+      {times.format(one.t)}
+    </time>
+  </li>
+));
+
+function verb({ kind, reason }: Happening): string {
+  if (kind === 'join') return 'arrived on';
+  return kind === 'page' ? 'went to' : LEFT[reason ?? 'closed'];
+}

@@ -1,0 +1,26 @@
+import { beat, crowd, second } from '../state.ts';
+
+/** More would only burden screen readers. */
+const MOST = 200;
+
+/** The pointers on stage as text, for who cannot see the canvas: `data-x` and `data-y` are page pixels. */
+export function Pointers({ page, delay }: { page: string | null; delay: number }) {
+  beat.value;
+  second.value;
+  const now = performance.now();
+  const here = [...crowd.people.values()].filter(
+    ({ visitor, track }) => visitor.page === page && track.advance(now, delay),
+  );
+  return (
+    <ul class="unseen" id="pointers" aria-label="Pointers on stage">
+      {here.slice(0, MOST).map(({ visitor, badge, track }) => {
+        const [x, y] = [Math.round(track.x), Math.round(track.y)];
+        return (
+          <li key={visitor.id} data-v={visitor.v} data-id={visitor.id} data-x={x} data-y={y}>
+            {badge.name} at {x}, {y}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}

@@ -1,0 +1,64 @@
+import { useEffect, useState } from 'preact/hooks';
+import { link, retryNow } from '../state.ts';
+import type { Link } from '../stream.ts';
+
+/** How long it is told that a stream was resumed or reset, milliseconds. */
+const NEWS_MS = 8000;
+
+/** Says how the stream is, in words. */
+export function Status() {
+  const value = link.value;
+  const news = useNews(value);
+  const how = value.state === 'live' ? value.how : undefined;
+  return (
+    <div class={`status ${value.state}`} data-link={value.state} data-how={how}>
+      <span class="lamp" aria-hidden="true" />
+      <span role="status">{TEXT[value.state]}</span>
+      {value.state === 'lost' && <Countdown until={value.retryAt} />}
+      {news && how && how !== 'fresh' && (
+        <span role="status" class="news">
+          {NEWS[how]}
+        </span>
+      )}
+    </div>
+  );
+}
+
+const TEXT: Record<Link['state'], string> = {
+  connecting: 'Connecting…',
+  live: 'Live',
+  lost: 'Connection lost',
+  'signed-out': 'Signed out',
+};
+
+const NEWS = {
+  resumed: 'Resumed. Nothing was missed.',
+  reset: 'Reset. Some events were missed; what you see is up to date.',
+};
+
+/** True for a while after the link has changed. */
+function useNews(value: Link): boolean {
+  const [seen, setSeen] = useState<Link | null>(null);
+  useEffect(() => {
+    const timer = setTimeout(() => setSeen(value), NEWS_MS);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return seen !== value;
+}
+
+function Countdown({ until }: { until: number }) {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, []);
+  const left = Math.max(0, Math.ceil((until - now) / 1000));
+  return (
+    <>
+      <span class="countdown">{left > 0 ? `Next try in ${left} s` : 'Trying…'}</span>
+      <button type="button" class="small" onClick={retryNow}>
+        Try now
+      </button>
+    </>
+  );
+}

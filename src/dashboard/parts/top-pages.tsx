@@ -1,0 +1,42 @@
+import { beat, crowd, followed, showPage, stage } from '../state.ts';
+import { count, number } from '../text.ts';
+
+const MOST = 12;
+
+/** The fullest pages now; a click puts one on stage. */
+export function TopPages() {
+  beat.value;
+  const pages = crowd.pages();
+  const most = pages[0]?.visitors ?? 1;
+  return (
+    <section class="card top-pages" aria-label="Top pages">
+      <div class="bar">
+        <h2>Top pages</h2>
+        <span class="muted">right now</span>
+      </div>
+      <div class="list">
+        {pages.length === 0 && <p class="hint">No page is open.</p>}
+        <ol>
+          {pages.slice(0, MOST).map(({ page, visitors }) => (
+            <li key={page}>
+              <button
+                type="button"
+                class="page"
+                aria-pressed={stage.value === page && followed.value === null}
+                onClick={() => showPage(page)}
+              >
+                <span class="share" style={{ width: `${(100 * visitors) / most}%` }} />
+                <span class="where">{page}</span>
+                <span class="number">
+                  {number(visitors)}
+                  <span class="unseen"> {visitors === 1 ? 'visitor' : 'visitors'}</span>
+                </span>
+              </button>
+            </li>
+          ))}
+        </ol>
+        {pages.length > MOST && <p class="muted more">and {count(pages.length - MOST, 'more page')}</p>}
+      </div>
+    </section>
+  );
+}

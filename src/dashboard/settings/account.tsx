@@ -1,0 +1,88 @@
+import { useState } from 'preact/hooks';
+import { api } from '../api.ts';
+import { leave, session } from '../state.ts';
+import { Problem } from './problem.tsx';
+import { useCall } from './use-call.ts';
+
+const LEAST_PASSWORD = 10;
+
+/** The password, and the way out. */
+export function Account() {
+  const { problem, run, busy } = useCall();
+  const signOut = async () => {
+    if (await run(() => api.signOut())) leave();
+  };
+  return (
+    <section class="card group" aria-labelledby="account-title">
+      <div class="bar">
+        <h2 id="account-title">Account</h2>
+        <span class="muted">{session.value?.name}</span>
+        <span class="gap" />
+        <button type="button" disabled={busy} onClick={() => void signOut()}>
+          Sign out
+        </button>
+      </div>
+      <Problem text={problem} />
+      <Password />
+    </section>
+  );
+}
+
+function Password() {
+  const has = session.value?.hasPassword ?? false;
+  const [current, setCurrent] = useState('');
+  const [password, setPassword] = useState('');
+  const [done, setDone] = useState(false);
+  const { busy, problem, run } = useCall();
+  const save = async (event: Event) => {
+    event.preventDefault();
+    setDone(false);
+    if (!(await run(() => api.setPassword(password, has ? current : undefined)))) return;
+    setCurrent('');
+    setPassword('');
+    setDone(true);
+    if (session.value) session.value = { ...session.value, hasPassword: true };
+  };
+  return (
+    <form class="fields" onSubmit={save} data-form="password">
+      <h3>{has ? 'Change the password' : 'Set a password'}</h3>
+      <input type="hidden" name="username" autocomplete="username" value={session.value?.name ?? ''} />
+      {has && (
+        <label>
+          Current password
+          <input
+            name="current"
+            type="password"
+            autocomplete="current-password"
+            required
+            value={current}
+            onInput={(event) => setCurrent(event.currentTarget.value)}
+          />
+        </label>
+      )}
+      <label>
+        New password <span class="muted">{LEAST_PASSWORD} characters or more</span>
+        <input
+          name="password"
+          type="password"
+          autocomplete="new-password"
+          required
+          minLength={LEAST_PASSWORD}
+          value={password}
+          onInput={(event) => setPassword(event.currentTarget.value)}
+        />
+      </label>
+      <Problem text={problem} />
+      {done && (
+        <p class="done" role="status">
+          The password is set. Other sessions of yours are ended.
+        </p>
+      )}
+      <div class="buttons">
+        <button type="submit" class="primary" disabled={busy}>
+          {has ? 'Change' : 'Set'}
+        </button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,30 @@
+import { useEffect, useRef } from 'preact/hooks';
+
+export interface ConfirmProps {
+  title: string;
+  text: string;
+  /** The button that does it. */
+  action: string;
+  yes: () => void;
+  no: () => void;
+}
+
+/** Asks before something that cannot be undone. */
+export function Confirm({ title, text, action, yes, no }: ConfirmProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} aria-labelledby="confirm-title" onClose={no}>
+      <h2 id="confirm-title">{title}</h2>
+      <p>{text}</p>
+      <div class="buttons">
+        <button type="button" onClick={no}>
+          Keep
+        </button>
+        <button type="button" class="danger" onClick={yes}>
+          {action}
+        </button>
+      </div>
+    </dialog>
+  );
+}

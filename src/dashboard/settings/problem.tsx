@@ -1,0 +1,9 @@
+/** What went wrong, read aloud at once; nothing while all is well. */
+export function Problem({ text }: { text: string }) {
+  if (!text) return null;
+  return (
+    <p class="problem" role="alert">
+      {text}
+    </p>
+  );
+}

@@ -1,0 +1,40 @@
+import { api } from '../api.ts';
+import { ago, browserOf, date } from '../text.ts';
+import { Problem } from './problem.tsx';
+import { useList } from './use-list.ts';
+
+/** Browsers that are signed in. */
+export function SignIns() {
+  const { list, busy, problem, change } = useList(api.signIns);
+  return (
+    <section class="card group" aria-labelledby="sign-ins-title">
+      <div class="bar">
+        <h2 id="sign-ins-title">Signed-in browsers</h2>
+      </div>
+      <Problem text={problem} />
+      <ul class="items">
+        {list?.map(({ id, name, agent, created, lastSeen, current }) => (
+          <li key={id} class="item bar" data-session={id}>
+            <div>
+              <strong>{browserOf(agent)}</strong> {current && <span class="tag">this one</span>}
+              <p class="muted">
+                {name} · since {date(created)} · last seen {ago(Date.now() - lastSeen)}
+              </p>
+            </div>
+            <span class="gap" />
+            {!current && (
+              <button
+                type="button"
+                class="small danger"
+                disabled={busy}
+                onClick={() => void change(() => api.endSignIn(id))}
+              >
+                End
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,14 @@
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import { useCall } from './use-call.ts';
+
+/** A list of the server's, loaded when shown and after every change. */
+export function useList<T>(fetch: () => Promise<T[]>) {
+  const [list, setList] = useState<T[] | null>(null);
+  const { busy, problem, run } = useCall();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the list is the same call for the life of its part
+  const load = useCallback(() => run(async () => setList(await fetch())), [run]);
+  useEffect(() => void load(), [load]);
+  /** Does the work, then loads the list anew. */
+  const change = async (work: () => Promise<unknown>) => (await run(work)) && (await load());
+  return { list, busy, problem, change };
+}

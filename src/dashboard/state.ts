@@ -1,0 +1,158 @@
+/** What the screens share. Data from the stream goes to `crowd` at once; screens are told at most four times a second. */
+import { batch, effect, signal } from '@preact/signals';
+import { ApiError, api, type ServerInfo, type Session, type Site } from './api.ts';
+import { Crowd, type StreamEvent } from './crowd.ts';
+import { go, query, route } from './route.ts';
+import { type Link, Stream } from './stream.ts';
+
+/** Who is signed in; null: nobody; undefined: not asked yet. */
+export const session = signal<Session | null | undefined>(undefined);
+export const sites = signal<readonly Site[]>([]);
+export const server = signal<ServerInfo | null>(null);
+
+export const crowd = new Crowd();
+/** Counts changes of the crowd. */
+export const beat = signal(0);
+/** Counts the server's seconds: activity graphs and the curve move with them. */
+export const second = signal(0);
+export const link = signal<Link>({ state: 'connecting' });
+/** Key of the site shown. */
+export const site = signal<string | null>(null);
+/** The page on stage. */
+export const stage = signal<string | null>(null);
+/** Id of the visitor followed. */
+export const followed = signal<string | null>(null);
+
+const BEAT_MS = 250;
+
+/** Gets every event that concerns pictures in motion, at once. */
+export const motion = new Set<(event: StreamEvent) => void>();
+
+const stream = new Stream({
+  event(event) {
+    crowd.apply(event, performance.now());
+    if (event.name === 'moves' || event.name === 'click' || event.name === 'scroll')
+      for (const listener of motion) listener(event);
+    else plan();
+    if (event.name === 'rates') second.value += 1;
+  },
+  link(value) {
+    if (value.state === 'signed-out') leave();
+    else link.value = value;
+  },
+});
+
+let planned: ReturnType<typeof setTimeout> | undefined;
+
+/** The first change shows at once, the next ones within a beat. */
+function plan(): void {
+  planned ??= setTimeout(() => {
+    planned = undefined;
+    batch(() => {
+      beat.value += 1;
+      chooseStage();
+    });
+  }, BEAT_MS);
+}
+
+/** Finds out who is signed in. Throws ApiError when the server does not answer. */
+export async function loadSession(): Promise<void> {
+  try {
+    enter(await api.session());
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    session.value = null;
+  }
+}
+
+/** To call with the session that a sign-in gave. */
+export function enter(value: Session): void {
+  session.value = value;
+}
+
+/** To call when the session has ended. */
+export function leave(): void {
+  stream.close();
+  crowd.clear();
+  batch(() => {
+    session.value = null;
+    site.value = null;
+    stage.value = null;
+    followed.value = null;
+  });
+}
+
+/** Loads the list of sites and what the server is. Throws ApiError. */
+export async function loadSites(): Promise<void> {
+  const [list, info] = await Promise.all([api.sites(), api.server()]);
+  batch(() => {
+    sites.value = list;
+    server.value = info;
+  });
+}
+
+/** Keeps the stream of the site in the address open while the live screen is shown. Returns how to end it. */
+export function watchSite(): () => void {
+  const end = effect(() => {
+    const keys = sites.value.map((one) => one.key);
+    const wanted = query.value.get('site');
+    const key = wanted !== null && keys.includes(wanted) ? wanted : (keys[0] ?? null);
+    if (key === site.peek() || route.value.page !== 'live') return;
+    turnTo(key);
+  });
+  return () => {
+    end();
+    stream.close();
+    site.value = null;
+  };
+}
+
+function turnTo(key: string | null): void {
+  crowd.clear();
+  batch(() => {
+    site.value = key;
+    followed.value = null;
+    stage.value = query.peek().get('page');
+    beat.value += 1;
+  });
+  if (key === null) stream.close();
+  else stream.open({ site: key, stage: stage.peek() });
+}
+
+export function retryNow(): void {
+  stream.retry();
+}
+
+/** Shows a site's live screen. */
+export function showSite(key: string): void {
+  go(`/admin?${new URLSearchParams({ site: key })}`);
+}
+
+/** Puts a page on stage until another is chosen; null: the fullest page. The address remembers it. */
+export function showPage(page: string | null): void {
+  followed.value = null;
+  const next = new URLSearchParams(query.peek());
+  if (page === null) next.delete('page');
+  else next.set('page', page);
+  go(next.size ? `/admin?${next}` : '/admin', true);
+  chooseStage();
+}
+
+/** Follows a visitor from page to page; null ends it, where the visitor is. */
+export function follow(id: string | null): void {
+  followed.value = id;
+  chooseStage();
+}
+
+/** The followed visitor's page, else the chosen one, else the one on stage while somebody is there, else the fullest. */
+function chooseStage(): void {
+  const person = followed.peek() === null ? undefined : crowd.byId(followed.peek() as string);
+  if (!person) followed.value = null;
+  const pages = crowd.pages();
+  const still = pages.find((one) => one.page === stage.peek());
+  const page = person?.visitor.page ?? query.peek().get('page') ?? still?.page ?? pages[0]?.page ?? stage.peek();
+  if (page === stage.peek()) return;
+  stage.value = page;
+  const key = site.peek();
+  if (key !== null) stream.open({ site: key, stage: page });
+}

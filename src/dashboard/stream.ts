@@ -1,0 +1,155 @@
+/**
+ * The stream of one site, kept open. Reconnecting is done here and not left to EventSource: browsers differ
+ * in when they give up, and none tells when it will try again, which people want to see.
+ */
+import type { StreamEventName } from '../protocol/stream.ts';
+import { ApiError, api } from './api.ts';
+import type { StreamEvent } from './crowd.ts';
+
+/** How the stream is. `resumed`: nothing was missed. `reset`: something was, and all is fresh again. */
+export type Link =
+  | { state: 'connecting' }
+  | { state: 'live'; how: 'fresh' | 'resumed' | 'reset' }
+  /** `retryAt` is on Date.now()'s clock. */
+  | { state: 'lost'; retryAt: number }
+  | { state: 'signed-out' };
+
+export interface StreamQuery {
+  site: string;
+  /** The page whose moves are wanted, or null for none. */
+  stage: string | null;
+}
+
+export interface StreamListener {
+  event(event: StreamEvent): void;
+  link(link: Link): void;
+}
+
+const NAMES: Record<StreamEventName, true> = {
+  snapshot: true,
+  join: true,
+  page: true,
+  view: true,
+  moves: true,
+  click: true,
+  scroll: true,
+  leave: true,
+  rates: true,
+  reset: true,
+};
+
+/** Waits between attempts, milliseconds; the last one repeats. The first is the server's `retry`. */
+const WAITS = [2000, 2000, 4000, 8000, 15_000];
+/** `rates` come once a second; a stream silent for this long is cut, even if TCP has not noticed. */
+const SILENCE_MS = 20_000;
+
+export class Stream {
+  readonly #listener: StreamListener;
+  #query: StreamQuery | undefined;
+  #source: EventSource | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #watch: ReturnType<typeof setTimeout> | undefined;
+  #failures = 0;
+  #lastId = '';
+  /** Counts connections, so that late answers of an earlier one are passed over. */
+  #round = 0;
+
+  constructor(listener: StreamListener) {
+    this.#listener = listener;
+  }
+
+  /** Opens the stream, or turns it to another site or page: then it begins with a new snapshot. */
+  open(query: StreamQuery): void {
+    const turn = this.#query?.site === query.site && this.#source?.readyState === EventSource.OPEN;
+    this.#query = query;
+    this.#lastId = '';
+    if (!turn) this.#listener.link({ state: 'connecting' });
+    this.#connect();
+  }
+
+  /** Tries now instead of waiting. */
+  retry(): void {
+    this.#listener.link({ state: 'connecting' });
+    this.#connect();
+  }
+
+  close(): void {
+    this.#query = undefined;
+    this.#drop();
+  }
+
+  #connect(): void {
+    this.#drop();
+    if (!this.#query) return;
+    const source = new EventSource(this.#url(this.#query));
+    const resuming = this.#lastId !== '';
+    let first = true;
+    this.#source = source;
+    this.#silence();
+    source.onerror = () => void this.#lost(source.readyState === EventSource.CLOSED);
+    for (const name of Object.keys(NAMES) as StreamEventName[]) {
+      source.addEventListener(name, (message: MessageEvent<string>) => {
+        if (first) this.#begun(resuming, name);
+        first = false;
+        this.#take(name, message);
+      });
+    }
+  }
+
+  #url({ site, stage }: StreamQuery): string {
+    const query = new URLSearchParams({ site, moves: stage === null ? 'none' : 'full' });
+    if (stage !== null) query.set('stage', stage);
+    if (this.#lastId) query.set('last_event_id', this.#lastId);
+    return `/v1/stream?${query}`;
+  }
+
+  #begun(resuming: boolean, name: StreamEventName): void {
+    this.#failures = 0;
+    const anew = name === 'reset' || name === 'snapshot';
+    this.#listener.link({ state: 'live', how: !resuming ? 'fresh' : anew ? 'reset' : 'resumed' });
+  }
+
+  #take(name: StreamEventName, message: MessageEvent<string>): void {
+    this.#silence();
+    if (message.lastEventId) this.#lastId = message.lastEventId;
+    if (name === 'reset') this.#listener.link({ state: 'live', how: 'reset' });
+    this.#listener.event({ name, data: JSON.parse(message.data) } as StreamEvent);
+  }
+
+  #silence(): void {
+    clearTimeout(this.#watch);
+    this.#watch = setTimeout(() => void this.#lost(false), SILENCE_MS);
+  }
+
+  /** `refused`: the server answered, but not with a stream; signed out is the reason that matters. */
+  async #lost(refused: boolean): Promise<void> {
+    this.#drop();
+    const round = this.#round;
+    if (refused && (await isSignedOut())) {
+      if (round === this.#round) this.#listener.link({ state: 'signed-out' });
+      return;
+    }
+    if (round !== this.#round || !this.#query) return;
+    const wait = (WAITS[Math.min(this.#failures, WAITS.length - 1)] as number) * (0.75 + Math.random() / 2);
+    this.#failures += 1;
+    this.#listener.link({ state: 'lost', retryAt: Date.now() + wait });
+    this.#retry = setTimeout(() => this.#connect(), wait);
+  }
+
+  #drop(): void {
+    this.#round += 1;
+    this.#source?.close();
+    this.#source = undefined;
+    clearTimeout(this.#retry);
+    clearTimeout(this.#watch);
+  }
+}
+
+async function isSignedOut(): Promise<boolean> {
+  try {
+    await api.session();
+    return false;
+  } catch (error) {
+    return error instanceof ApiError && error.status === 401;
+  }
+}
