@@ -6,8 +6,8 @@
  * No cache is used anywhere: it would not see what another process wrote.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { SELF, SITE_KEY, type Site } from '../protocol/site.ts';
 import {
@@ -48,20 +48,49 @@ export async function openStore(folder: string): Promise<Store> {
 function openRoot(folder: string): RootDatabase {
   const path = join(folder, 'store.mdb');
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
+    checkFiles(path);
     // One reader slot per process and read under way; the first process to open decides for all.
     const root = open({ path, maxDbs: 32, maxReaders: 2048 });
     for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600);
     return root;
   } catch (error) {
-    throw openError(path, error as NodeJS.ErrnoException);
+    if (error instanceof StoreError) throw error;
+    throw new StoreError('no-access', `${path} cannot be opened for writing: ${(error as Error).message}`);
   }
 }
 
-function openError(path: string, error: NodeJS.ErrnoException): StoreError {
-  if (/MDB_(INVALID|VERSION_MISMATCH|CORRUPTED|BAD_|PAGE)/.test(error.message))
-    return new StoreError('not-a-store', `${path} is not a Fieldmouse store`);
-  return new StoreError('no-access', `${path} cannot be opened for writing: ${error.message}`);
+/** As `mkdirSync` with `recursive`, which on Node 20 never returns for a folder below /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Several processes may start at once.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+/** Finds what LMDB would not report but end the process for: files that it cannot use. */
+function checkFiles(path: string): void {
+  accessSync(dirname(path), constants.W_OK | constants.X_OK);
+  for (const file of [path, `${path}-lock`]) {
+    if (!existsSync(file)) continue;
+    const fd = openSync(file, 'r+');
+    try {
+      if (file === path && !isStore(fd)) throw new StoreError('not-a-store', `${path} is not a Fieldmouse store`);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** LMDB's mark stands behind the head of the first page; an empty file is a store about to be. */
+function isStore(fd: number): boolean {
+  const head = Buffer.alloc(28);
+  const read = readSync(fd, head, 0, head.length, 0);
+  return read === 0 || (read === head.length && head.readUInt32LE(24) === 0xbeefc0de);
 }
 
 /** Furnishes a new store, by one process only, and returns its secret. */
