@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { WebSocket } from 'ws';
+import { CLOSE } from '../src/protocol/close.ts';
+import { startServer, type TestServer } from './support/server.ts';
+import { StreamReader, samplesOf } from './support/stream.ts';
+import { BinaryVisitor, helloFrame, samplesFrame } from './support/visitor.ts';
+
+function open(t: TestContext, server: TestServer, path: string, protocols: string[], origin?: string): WebSocket {
+  const socket = new WebSocket(server.ws + path, protocols, origin ? { origin } : {});
+  socket.on('error', () => {});
+  t.after(() => socket.terminate());
+  return socket;
+}
+
+/** The HTTP answer to an upgrade that is refused. */
+async function refusal(socket: WebSocket): Promise<{ status: number; code: string; retryAfter: string | undefined }> {
+  const [, response] = await once(socket, 'unexpected-response');
+  let body = '';
+  for await (const chunk of response) body += chunk;
+  assert.equal(response.headers['content-type'], 'application/problem+json');
+  return { status: response.statusCode, code: JSON.parse(body).code, retryAfter: response.headers['retry-after'] };
+}
+
+async function closeCode(socket: WebSocket): Promise<number> {
+  return (await once(socket, 'close'))[0] as number;
+}
+
+const VISIT = '/v1/visit?site=demo&page=/';
+
+test('an upgrade that may not be is answered with a problem', async (t) => {
+  const server = await startServer(t);
+  const cases: [string, string[], string | undefined, number, string][] = [
+    ['/v1/visit?site=nowhere', ['json'], undefined, 404, 'unknown-site'],
+    ['/v1/visit', ['json'], undefined, 404, 'unknown-site'],
+    ['/elsewhere?site=demo', ['json'], undefined, 404, 'not-found'],
+    [VISIT, ['chat'], undefined, 400, 'bad-subprotocol'],
+    [VISIT, ['json'], 'https://evil.example', 403, 'origin-not-allowed'],
+    [VISIT, ['json'], `${server.url}.evil.example`, 403, 'origin-not-allowed'],
+    [VISIT, ['json'], 'null', 403, 'origin-not-allowed'],
+    [`/v1/visit?site=demo&page=/${'x'.repeat(2000)}`, ['json'], undefined, 400, 'bad-page'],
+  ];
+  for (const [path, protocols, origin, status, code] of cases) {
+    const got = await refusal(open(t, server, path, protocols, origin));
+    assert.deepEqual([got.status, got.code], [status, code], path);
+  }
+  const own = open(t, server, VISIT, ['json'], server.url);
+  await once(own, 'open');
+});
+
+test('an offender is closed with the code that says why', async (t) => {
+  const server = await startServer(t, { flags: ['--hello-timeout', '200'] });
+  const json = (text: string | Buffer) => async () => {
+    const socket = open(t, server, VISIT, ['json']);
+    await once(socket, 'message');
+    const code = closeCode(socket);
+    socket.send(text);
+    return code;
+  };
+  const binary =
+    (frame: Uint8Array, hello = true) =>
+    async () => {
+      const socket = open(t, server, VISIT, ['fieldmouse.v1']);
+      await once(socket, 'open');
+      const code = closeCode(socket);
+      if (hello) {
+        socket.send(helloFrame());
+        await once(socket, 'message');
+      }
+      socket.send(frame);
+      return code;
+    };
+  const samples = samplesFrame(1, [{ type: 'move', time: 5, x: 500, y: 500 }]);
+  const cases: [string, () => Promise<number>, number][] = [
+    ['broken JSON', json('{"x":1,'), CLOSE.badFrame],
+    ['JSON of the wrong shape', json('{"x":"left"}'), CLOSE.badFrame],
+    ['a number as text', json('42'), CLOSE.badFrame],
+    ['infinite coordinates', json('{"x":1e400,"y":0}'), CLOSE.badFrame],
+    ['bytes on a json connection', json(Buffer.from([1, 2, 3])), CLOSE.badFrame],
+    ['too large a text', json(`[${'{"x":1,"y":1},'.repeat(2000)}{"x":1,"y":1}]`), CLOSE.tooBig],
+    ['too many samples', json(`[${'[],'.repeat(5000)}[]]`), CLOSE.badFrame],
+    ['garbage', binary(Uint8Array.from([255, 255, 255, 255, 255, 255, 255, 255])), CLOSE.badFrame],
+    ['a frame cut short', binary(samples.subarray(0, samples.length - 1)), CLOSE.badFrame],
+    ['an empty frame', binary(new Uint8Array(0)), CLOSE.badFrame],
+    ['samples before hello', binary(samples, false), CLOSE.badFrame],
+    ['a second hello', binary(helloFrame()), CLOSE.badFrame],
+    ['too large a frame', binary(new Uint8Array(20_000)), CLOSE.tooBig],
+    ['no hello', async () => closeCode(open(t, server, VISIT, ['fieldmouse.v1'])), CLOSE.helloTimeout],
+  ];
+  for (const [name, run, code] of cases) assert.equal(await run(), code, name);
+  assert.equal(server.workerPids().length, 2);
+});
+
+test('text that is not UTF-8 is closed with 1007', async (t) => {
+  const server = await startServer(t);
+  const socket = open(t, server, VISIT, ['json']);
+  await once(socket, 'message');
+  const code = closeCode(socket);
+  (socket as unknown as { _socket: { write(bytes: Buffer): void } })._socket.write(
+    Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28]),
+  );
+  assert.equal(await code, CLOSE.badPayload);
+});
+
+test('a visitor above the frame rate is closed, others are not', async (t) => {
+  const server = await startServer(t, { flags: ['--max-frame-rate', '20'] });
+  const calm = new BinaryVisitor(t, server.ws);
+  await calm.hello;
+  const flood = open(t, server, VISIT, ['json']);
+  await once(flood, 'message');
+  const code = closeCode(flood);
+  for (let i = 0; i < 200; i++) flood.send('{"x":1,"y":1}');
+  assert.equal(await code, CLOSE.tooFast);
+  assert.equal(calm.socket.readyState, WebSocket.OPEN);
+});
+
+test('connections above the limits are refused and told when to come again', async (t) => {
+  const server = await startServer(t, { workers: 1, flags: ['--max-per-address', '3', '--max-connections', '5'] });
+  for (let i = 0; i < 3; i++) await once(open(t, server, VISIT, ['json']), 'message');
+  const got = await refusal(open(t, server, VISIT, ['json']));
+  assert.deepEqual([got.status, got.code, got.retryAfter], [429, 'address-full', '10']);
+  const tight = await startServer(t, { workers: 1, flags: ['--max-connections', '1'] });
+  const only = open(t, tight, VISIT, ['json']);
+  await once(only, 'message');
+  assert.deepEqual((await refusal(open(t, tight, VISIT, ['json']))).status, 503);
+  const closed = once(only, 'close');
+  only.close();
+  await closed;
+  const freed = open(t, tight, VISIT, ['json']);
+  await once(freed, 'message');
+});
+
+test('bodies that are not frames are answered with a problem', async (t) => {
+  const server = await startServer(t);
+  const post = async (body: string | Uint8Array<ArrayBuffer>, type: string, query = 'site=demo') => {
+    const response = await fetch(`${server.url}/v1/visit?${query}`, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': type },
+    });
+    const { code } = (await response.json()) as { code: string };
+    return [response.status, code];
+  };
+  assert.deepEqual(await post('garbage', 'text/plain'), [400, 'truncated']);
+  assert.deepEqual(await post('', 'text/plain'), [400, 'bad-type']);
+  assert.deepEqual(await post(new Uint8Array([255, 255, 3]), 'text/plain'), [413, 'too-large']);
+  assert.deepEqual(await post('{"x":', 'application/json'), [400, 'bad-json']);
+  assert.deepEqual(await post('{"x":1,"y":1}', 'application/json', 'site=nowhere'), [404, 'unknown-site']);
+  assert.equal((await post('{}', 'image/png'))[0], 415);
+});
+
+test('ten thousand random frames close only their senders', async (t) => {
+  const server = await startServer(t, { flags: ['--max-frame-rate', '10000'] });
+  const pids = server.workerPids();
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  await stream.next('snapshot');
+  const good = new BinaryVisitor(t, server.ws);
+  await good.hello;
+  const { visitor } = await stream.next('join');
+  const frames = fc.sample(fc.oneof(fc.uint8Array({ maxLength: 64 }), mutatedFrame()), { numRuns: 10_000, seed: 7 });
+  let sent = 0;
+  let bad: WebSocket | undefined;
+  let x = 0;
+  while (sent < frames.length) {
+    if (bad?.readyState !== WebSocket.OPEN) {
+      bad = open(t, server, VISIT, ['fieldmouse.v1']);
+      await once(bad, 'open');
+      bad.send(helloFrame());
+      await once(bad, 'message');
+    }
+    // A burst per connection: the server takes what is valid, and closes at the first that is not.
+    for (const frame of frames.slice(sent, sent + 50)) bad.send(frame);
+    sent += 50;
+    x += 1;
+    good.frame({ type: 'move', time: x * 16, x, y: 0 });
+  }
+  const mine = await stream.until(() => {
+    const own = samplesOf(stream.events).filter(([v]) => v === visitor.v);
+    return own.length >= x ? own : undefined;
+  });
+  assert.deepEqual(
+    mine.map(([, , one]) => one),
+    Array.from({ length: x }, (_, i) => i + 1),
+  );
+  assert.deepEqual(server.workerPids(), pids);
+  assert.equal(good.socket.readyState, WebSocket.OPEN);
+});
+
+/** A real frame with a few bytes changed. */
+function mutatedFrame(): fc.Arbitrary<Uint8Array> {
+  const real = samplesFrame(3, [
+    { type: 'move', time: 100, x: 300, y: 400 },
+    { type: 'click', time: 110, x: 301, y: 402, button: 0, ex: 5, ey: 6, selector: 'a.b' },
+    { type: 'page', time: 120, page: '/next' },
+    { type: 'resize', time: 130, vw: 800, vh: 600, dw: 800, dh: 900 },
+  ]);
+  return fc.array(fc.tuple(fc.nat(real.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }).map((changes) => {
+    const bytes = real.slice();
+    for (const [at, value] of changes) bytes[at] = value;
+    return bytes;
+  });
+}
+
+test('raw bytes on the port get an answer or a close, and the server goes on', async (t) => {
+  const server = await startServer(t);
+  const port = Number(new URL(server.url).port);
+  for (const bytes of [
+    '\0\0\0\0',
+    'GET\r\n\r\n',
+    `GET /${'a'.repeat(100_000)} HTTP/1.1\r\n\r\n`,
+    'POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n',
+  ]) {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.resume();
+    socket.end(bytes);
+    await once(socket, 'close');
+  }
+  assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
+});

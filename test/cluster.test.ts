@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { CLOSE } from '../src/protocol/close.ts';
+import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
+import { StreamReader, samplesOf } from './support/stream.ts';
+import { BinaryVisitor, JsonVisitor } from './support/visitor.ts';
+
+/** Runs the command line to its end. */
+async function run(args: string[], env: Record<string, string> = {}) {
+  const child = spawnMain(args, env);
+  let out = '';
+  let err = '';
+  child.stdout?.on('data', (chunk) => (out += chunk));
+  child.stderr?.on('data', (chunk) => (err += chunk));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, out, err };
+}
+
+test('a worker that is killed is replaced while streams and visitors go on', async (t) => {
+  const server = await startServer(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  await stream.next('snapshot');
+  const visitors = await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      const visitor = new BinaryVisitor(t, server.ws);
+      return { visitor, hello: await visitor.hello };
+    }),
+  );
+  const before = server.workerPids();
+  const cut = visitors.map(({ visitor, hello }) => once(visitor.socket, 'close').then(() => hello));
+  process.kill(before[0] as number, 'SIGKILL');
+  const { token, visitor: id } = await Promise.race(cut);
+  const again = new BinaryVisitor(t, server.ws, { token });
+  assert.equal((await again.hello).visitor, id);
+  again.frame({ type: 'move', time: 1, x: 77, y: 77 });
+  await stream.until(() => samplesOf(stream.events).find(([, , x]) => x === 77));
+  const after = await stream.until(() => {
+    const now = server.workerPids();
+    return now.length === 2 && !now.includes(before[0] as number) ? now : undefined;
+  });
+  assert.notDeepEqual(after, before);
+  assert.match(server.output(), /worker died; starting another/);
+});
+
+test('SIGTERM drains: visitors and streams are told, and it ends with 0', async (t) => {
+  const server = await startServer(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  await stream.next('snapshot');
+  const visitor = new JsonVisitor(t, server.ws);
+  await visitor.hello;
+  const closed = once(visitor.socket, 'close');
+  const code = await server.stop();
+  assert.equal((await closed)[0], CLOSE.goingAway);
+  await stream.ended;
+  assert.equal(code, 0);
+});
+
+test('SIGINT to the whole group, as Ctrl-C sends it, drains as well', async (t) => {
+  const server = await startServer(t);
+  const exited = once(server.process, 'exit');
+  for (const pid of server.workerPids()) process.kill(pid, 'SIGINT');
+  server.process.kill('SIGINT');
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test('workers that keep dying are not forked without end', async (t) => {
+  const server = await startServer(t, { workers: 1 });
+  const killed = new Set<number>();
+  const looping = new Promise<void>((resolve) => {
+    server.process.stdout?.on('data', (chunk) => /workers keep dying; slowing down/.test(String(chunk)) && resolve());
+  });
+  const timer = setInterval(() => {
+    for (const pid of server.workerPids()) {
+      if (killed.has(pid)) continue;
+      killed.add(pid);
+      process.kill(pid, 'SIGKILL');
+    }
+  }, 20);
+  t.after(() => clearInterval(timer));
+  await looping;
+  assert.equal(killed.size, 5);
+});
+
+test('workers end when the primary is killed', async (t) => {
+  const server = await startServer(t);
+  const [pid] = server.workerPids();
+  const visitor = new JsonVisitor(t, server.ws);
+  await visitor.hello;
+  const closed = once(visitor.socket, 'close');
+  server.process.kill('SIGKILL');
+  await closed;
+  while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 20));
+});
+
+test('a port in use is one clear line and exit code 1', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as { port: number };
+  const { code, err } = await run(['-l', `tcp://127.0.0.1:${port}`, '--data', temporaryFolder(t), '--workers', '2']);
+  assert.equal(code, 1);
+  assert.equal(err, `fieldmouse: tcp://127.0.0.1:${port} is in use by another program; choose another with --listen\n`);
+});
+
+test('a data folder that cannot be written is one clear line and exit code 1', async (t) => {
+  const file = join(temporaryFolder(t), 'file');
+  writeFileSync(file, 'not a folder');
+  const { code, err } = await run(['-l', 'tcp://127.0.0.1:0', '--data', join(file, 'data')]);
+  assert.equal(code, 1);
+  assert.equal(err.trim().split('\n').length, 1);
+  assert.match(err, /^fieldmouse: .*data/);
+});
+
+test('every fault of the config is reported at once with exit code 2', async () => {
+  const { code, err } = await run(['--workers', 'many', '--listen', 'http://x', '--nonsense', 'start', 'now'], {
+    FIELDMOUSE_LOG_LEVEL: 'loud',
+  });
+  assert.equal(code, 2);
+  for (const part of ['--workers', '"many"', '--listen', '"http://x"', '--nonsense', 'FIELDMOUSE_LOG_LEVEL', '"loud"'])
+    assert.ok(err.includes(part), `${part} in\n${err}`);
+  assert.equal(err.trim().split('\n').length, 4);
+});
+
+test('--help and --version say what they should', async () => {
+  const help = await run(['--help']);
+  assert.equal(help.code, 0);
+  assert.match(help.out, /--listen ADDRESS[\s\S]*--workers N[\s\S]*FIELDMOUSE_DATA/);
+  assert.match((await run(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('it listens on a Unix socket, streams included, and takes over one left by a killed server', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'web.sock');
+  const first = await startServer(t, { listen: `unix:${path}` });
+  first.process.kill('SIGKILL');
+  await once(first.process, 'exit');
+  const server = await startServer(t, { listen: `unix:${path}` });
+  const text = await firstEvent(t, path, server.token);
+  assert.match(text, /^retry: 2000\n\n(id: .*\n)?event: snapshot\n/);
+});
+
+function firstEvent(t: TestContext, socketPath: string, token: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get(
+      { socketPath, path: '/v1/stream?site=demo', headers: { authorization: `Bearer ${token}`, host: 'localhost' } },
+      (response) => {
+        let text = '';
+        response.on('data', (chunk) => {
+          text += chunk;
+          if (text.includes('event: snapshot')) resolve(text);
+        });
+      },
+    );
+    request.on('error', reject);
+    t.after(() => request.destroy());
+  });
+}
+
+test('several addresses are listened on at once', async (t) => {
+  const path = join(temporaryFolder(t), 'also.sock');
+  const server = await startServer(t, { flags: ['--listen', `unix:${path}`] });
+  assert.ok(server.output().includes(`unix:${path}`));
+  assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
+});

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { CLOSE } from '../src/protocol/close.ts';
+import { packFrames } from '../src/protocol/encode.ts';
+import { startServer } from './support/server.ts';
+import { StreamReader } from './support/stream.ts';
+import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
+
+test('a visitor that never moves is seen', async (t) => {
+  const server = await startServer(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const visitor = new BinaryVisitor(t, server.ws);
+  const { visitor: id } = await visitor.hello;
+  assert.equal((await stream.next('join')).visitor.id, id);
+});
+
+test('a cut visitor that comes back in time neither leaves nor joins', async (t) => {
+  const server = await startServer(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const visitor = new BinaryVisitor(t, server.ws);
+  const { token, visitor: id } = await visitor.hello;
+  const { visitor: card } = await stream.next('join');
+  visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
+  await stream.next('moves');
+  visitor.socket.terminate();
+  const again = new BinaryVisitor(t, server.ws, { token });
+  const hello = await again.hello;
+  assert.deepEqual([hello.visitor, hello.n], [id, 1]);
+  again.frame({ type: 'move', time: 2, x: 2, y: 2 });
+  const moves = await stream.next('moves');
+  assert.equal(moves.m[0], card.v);
+  assert.ok(stream.events.every(({ name }) => name !== 'leave' && name !== 'join'));
+});
+
+test('a json visitor resumes with the token it was given', async (t) => {
+  const server = await startServer(t);
+  const first = new JsonVisitor(t, server.ws);
+  const { token, visitor } = await first.hello;
+  first.socket.terminate();
+  const again = new JsonVisitor(t, server.ws, { token });
+  assert.equal((await again.hello).visitor, visitor);
+});
+
+test('a cut visitor that does not come back leaves as lost after the grace', async (t) => {
+  const server = await startServer(t, { flags: ['--grace', '300'] });
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const visitor = new BinaryVisitor(t, server.ws);
+  await visitor.hello;
+  visitor.socket.terminate();
+  assert.equal((await stream.next('leave')).reason, 'lost');
+});
+
+test('a later connection takes the visitor over and the earlier one is told so', async (t) => {
+  const server = await startServer(t);
+  const visitor = new BinaryVisitor(t, server.ws);
+  const { token, visitor: id } = await visitor.hello;
+  visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
+  const closed = once(visitor.socket, 'close');
+  const again = new BinaryVisitor(t, server.ws, { token });
+  const hello = await again.hello;
+  assert.deepEqual([hello.visitor, hello.n], [id, 1]);
+  assert.equal((await closed)[0], CLOSE.takenOver);
+});
+
+test('a token that is forged, altered or of another site makes a new visitor', async (t) => {
+  const server = await startServer(t);
+  await server.api('/v1/sites', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ key: 'other', name: 'Other', origins: [] }),
+  });
+  const visitor = new BinaryVisitor(t, server.ws);
+  const { token, visitor: id } = await visitor.hello;
+  const altered = `${'A'.repeat(22)}${token.slice(22)}`;
+  for (const [site, bad] of [
+    ['demo', altered],
+    ['demo', 'x.y.z'],
+    ['other', token],
+  ] as const) {
+    const thief = new BinaryVisitor(t, server.ws, { site, token: bad });
+    assert.notEqual((await thief.hello).visitor, id);
+  }
+  assert.equal(visitor.socket.readyState, visitor.socket.OPEN);
+});
+
+test('a beacon carries the last frames and ends the visit within two seconds', async (t) => {
+  const server = await startServer(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const visitor = new BinaryVisitor(t, server.ws);
+  const { token } = await visitor.hello;
+  visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
+  await stream.next('moves');
+  const frames = [
+    helloFrame({ token }),
+    samplesFrame(1, [{ type: 'move', time: 1, x: 1, y: 1 }]),
+    samplesFrame(2, [{ type: 'move', time: 9, x: 2, y: 2 }]),
+    byeFrame(),
+  ];
+  const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
+  const before = Date.now();
+  const response = await fetch(`${server.url}/v1/visit?site=demo&page=/`, {
+    method: 'POST',
+    headers: { 'content-type': 'text/plain' },
+    body,
+  });
+  assert.equal(response.status, 200);
+  assert.equal(((await response.json()) as { n: number }).n, 2);
+  const moves = await stream.next('moves');
+  assert.deepEqual(moves.m.slice(-2), [2, 2]);
+  const leave = await stream.next('leave');
+  assert.equal(leave.reason, 'closed');
+  // By the server's own clock, as the stream carries it.
+  assert.ok(leave.t - before < 2000, `${leave.t - before} ms`);
+});
+
+test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
+  const server = await startServer(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  let token = '';
+  for (let n = 1; n <= 5; n++) {
+    const frames = [helloFrame({ token, page: '/post' }), samplesFrame(n, [{ type: 'move', time: n, x: n, y: n }])];
+    const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
+    const response = await fetch(`${server.url}/v1/visit?site=demo`, {
+      method: 'POST',
+      headers: { 'content-type': 'text/plain' },
+      body,
+    });
+    const reply = (await response.json()) as { token: string; n: number };
+    assert.equal(reply.n, n);
+    token = reply.token;
+    const moves = await stream.next('moves', ({ m }) => m.length > 0);
+    assert.deepEqual(moves.m.slice(-2), [n, n]);
+  }
+  assert.equal(stream.events.filter(({ name }) => name === 'join').length, 0);
+});
+
+test('a dead worker’s visitors leave unless they come back', async (t) => {
+  const server = await startServer(t, { flags: ['--grace', '1500'], workers: 2 });
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const visitors = Array.from({ length: 6 }, () => new BinaryVisitor(t, server.ws));
+  const hellos = await Promise.all(visitors.map(({ hello }) => hello));
+  for (let i = 0; i < visitors.length; i++) await stream.next('join');
+  const closes = visitors.map(({ socket }, i) => once(socket, 'close').then(() => i));
+  process.kill(server.workerPids()[0] as number, 'SIGKILL');
+  const back = await Promise.race(closes);
+  const again = new BinaryVisitor(t, server.ws, { token: hellos[back]?.token ?? '' });
+  assert.equal((await again.hello).visitor, hellos[back]?.visitor);
+  const rates = await stream.next('rates', (one) => one.visitors < 6);
+  const left = stream.events.length;
+  assert.ok(rates.visitors >= 1 && left >= 0);
+  const snapshot = await (await StreamReader.open(t, server, { site: 'demo' })).next('snapshot');
+  assert.ok(snapshot.visitors.some(({ id }) => id === hellos[back]?.visitor));
+});
