@@ -5,119 +5,136 @@
  */
 import type { Hello, Mark } from './frame.ts';
 
-/** A growing list of bytes. */
+/** A list of bytes. */
 export type Bytes = number[];
 
-/** One observation; `time` is in milliseconds on the sender's clock, positions are whole page pixels. */
+/** A place on the page, whole page pixels. */
+export type Point = readonly [x: number, y: number];
+
+/** Viewport width and height, document width and height, CSS pixels. */
+export type Size = readonly [vw: number, vh: number, dw: number, dh: number];
+
+/** One observation. `time` is in whole milliseconds on the sender's clock; a scroll's `y` is the offset. */
 export type Sample = { time: number } & ({ type: 'move'; x: number; y: number } | { type: 'scroll'; y: number } | Mark);
 
-/** Frame `n` of type 0 hello, 1 samples or 2 bye, ready to be sent. */
-export function encodeFrame(n: number, type: 0 | 1 | 2, payload: Bytes = []): Bytes {
-  const out: Bytes = [];
-  putVarint(out, n * 4 + type);
-  return out.concat(payload);
+/**
+ * The same, encoded but for what depends on the one before it: time and place. `kind` is 1 move, 2 scroll, 3 mark,
+ * 4 click. The tracker makes these at once, by the functions below.
+ */
+export type Part = readonly [time: number, kind: 1 | 2 | 3 | 4, rest: Bytes, at?: Point];
+
+export function move(time: number, at: Point): Part {
+  return [time, 1, [], at];
 }
 
-/** Payload of a hello. Texts above their limits are cut. */
-export function encodeHello(hello: Hello): Bytes {
-  const out: Bytes = [];
-  for (const value of [hello.clock, hello.vw, hello.vh, hello.dw, hello.dh]) putVarint(out, value);
-  putText(out, hello.token, 128);
-  putText(out, hello.page, 1024);
-  putText(out, hello.language, 35);
-  putText(out, hello.referrer, 256);
-  return out;
+export function scroll(time: number, y: number): Part {
+  return [time, 2, varint(y)];
 }
 
-/** Payload of a samples frame. A time before the one in front of it counts as that one: times never run back. */
+/** `place` is where in the element the click was, 0 to 32767 each way. */
+export function click(time: number, at: Point, button: number, place: Point, selector: string): Part {
+  return [time, 4, [button, ...place.flatMap(varint), ...text(selector, 160)], at];
+}
+
+export function page(time: number, path: string): Part {
+  return [time, 3, [1, ...text(path, 1024)]];
+}
+
+export function resize(time: number, size: Size): Part {
+  return [time, 3, [2, ...size.flatMap(varint)]];
+}
+
+export function visibility(time: number, visible: boolean): Part {
+  return [time, 3, [3, +visible]];
+}
+
+/** From now on a mouse (0), a finger (1) or a pen (2) points. */
+export function pointer(time: number, type: number): Part {
+  return [time, 3, [4, type]];
+}
+
+/** Payload of a samples frame. */
 export function encodeSamples(samples: readonly Sample[]): Bytes {
-  const out: Bytes = [];
-  let time = samples[0]?.time ?? 0;
+  return encodeParts(samples.map(partOf));
+}
+
+function partOf(sample: Sample): Part {
+  const { time } = sample;
+  switch (sample.type) {
+    case 'move':
+      return move(time, [sample.x, sample.y]);
+    case 'scroll':
+      return scroll(time, sample.y);
+    case 'click':
+      return click(time, [sample.x, sample.y], sample.button, [sample.ex, sample.ey], sample.selector);
+    case 'page':
+      return page(time, sample.page);
+    case 'resize':
+      return resize(time, [sample.vw, sample.vh, sample.dw, sample.dh]);
+    case 'visibility':
+      return visibility(time, sample.visible);
+    case 'pointer':
+      return pointer(time, ['mouse', 'touch', 'pen'].indexOf(sample.pointer));
+  }
+}
+
+/** Payload of a samples frame. A time before that of the part in front counts as that: times never run back. */
+export function encodeParts(parts: readonly Part[]): Bytes {
+  let time = parts[0]?.[0] ?? 0;
   let x = 0;
   let y = 0;
-  putVarint(out, time);
-  for (const sample of samples) {
-    const since = Math.max(0, sample.time - time) * 4;
+  const out = varint(time);
+  for (const [at, kind, rest, point = [x, y]] of parts) {
+    const since = Math.max(0, at - time) * 4;
+    const dx = point[0] - x;
+    const dy = point[1] - y;
     time += since / 4;
-    if (sample.type === 'scroll') {
-      putVarint(out, since + 2);
-      putVarint(out, sample.y);
-      continue;
-    }
-    const step = 'x' in sample ? [sample.x - x, sample.y - y] : [];
-    if ('x' in sample) ({ x, y } = sample);
-    if (sample.type === 'move') putMove(out, since, step);
+    [x, y] = point;
+    if (kind === 1 && isNear(dx) && isNear(dy)) out.push(...varint(since), ((dx + 8) << 4) | (dy + 8));
     else {
-      putVarint(out, since + 3);
-      putMark(out, sample, step);
+      out.push(...varint(since + Math.min(kind, 3)));
+      if (kind === 4) out.push(0);
+      if (kind % 3 === 1) out.push(...zigzag(dx), ...zigzag(dy));
+      out.push(...rest);
     }
   }
   return out;
+}
+
+/** Most steps are, and then both ways fit in one byte. */
+function isNear(step: number): boolean {
+  return step >= -8 && step < 8;
+}
+
+/** Payload of a hello. Texts above their limits are cut. */
+export function encodeHello({ clock, vw, vh, dw, dh, token, page, language, referrer }: Hello): Bytes {
+  const numbers = [clock, vw, vh, dw, dh].flatMap(varint);
+  return numbers.concat(text(token, 128), text(page, 1024), text(language, 35), text(referrer, 256));
+}
+
+/** Frame `n` of type 0 hello, 1 samples or 2 bye, ready to be sent. */
+export function encodeFrame(n: number, type: 0 | 1 | 2, payload: Bytes = []): Bytes {
+  return varint(n * 4 + type).concat(payload);
 }
 
 /** Body of a POST: each frame is led by its length. */
 export function packFrames(frames: readonly Bytes[]): Bytes {
-  const out: Bytes = [];
-  for (const frame of frames) {
-    putVarint(out, frame.length);
-    for (const byte of frame) out.push(byte);
-  }
-  return out;
-}
-
-/** A step of less than 8 pixels either way, which most are, takes one byte. */
-function putMove(out: Bytes, since: number, step: number[]): void {
-  if (step.every((d) => d >= -8 && d < 8)) {
-    putVarint(out, since);
-    out.push(step.reduce((packed, d) => (packed << 4) | (d + 8), 0));
-  } else {
-    putVarint(out, since + 1);
-    putStep(out, step);
-  }
-}
-
-function putMark(out: Bytes, mark: Mark, step: number[]): void {
-  switch (mark.type) {
-    case 'click':
-      out.push(0);
-      putStep(out, step);
-      out.push(mark.button);
-      putVarint(out, mark.ex);
-      putVarint(out, mark.ey);
-      return putText(out, mark.selector, 160);
-    case 'page':
-      out.push(1);
-      return putText(out, mark.page, 1024);
-    case 'resize':
-      out.push(2);
-      for (const value of [mark.vw, mark.vh, mark.dw, mark.dh]) putVarint(out, value);
-      return;
-    case 'visibility':
-      out.push(3, mark.visible ? 1 : 0);
-      return;
-    default:
-      out.push(4, ['mouse', 'touch', 'pen'].indexOf(mark.pointer));
-  }
-}
-
-/** Zigzag: small numbers of either sign stay small. */
-function putStep(out: Bytes, step: number[]): void {
-  for (const d of step) putVarint(out, d < 0 ? -2 * d - 1 : 2 * d);
+  return frames.flatMap((frame) => varint(frame.length).concat(frame));
 }
 
 /** Unsigned LEB128 of a whole number from 0 to 2^49 - 1. */
-function putVarint(out: Bytes, value: number): void {
-  while (value > 127) {
-    out.push((value % 128) | 128);
-    value = Math.floor(value / 128);
-  }
-  out.push(value);
+function varint(value: number): Bytes {
+  return value > 127 ? [(value % 128) | 128, ...varint(Math.floor(value / 128))] : [value];
+}
+
+/** Small numbers of either sign stay small. */
+function zigzag(value: number): Bytes {
+  return varint(value < 0 ? -2 * value - 1 : 2 * value);
 }
 
 /** UTF-8 with its length in front, cut to at most `limit` bytes, never within a character. */
-function putText(out: Bytes, text: string, limit: number): void {
+function text(value: string, limit: number): Bytes {
   const bytes = new Uint8Array(limit);
-  const { written } = new TextEncoder().encodeInto(text, bytes);
-  putVarint(out, written);
-  for (const byte of bytes.subarray(0, written)) out.push(byte);
+  const { written } = new TextEncoder().encodeInto(value, bytes);
+  return varint(written).concat(...bytes.subarray(0, written));
 }
