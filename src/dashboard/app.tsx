@@ -37,7 +37,6 @@ function useLoading(): { failure: string | null; retry: () => void } {
   const [failure, setFailure] = useState<string | null>(null);
   const [round, setRound] = useState(0);
   const name = session.value?.name;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new round is a new try
   useEffect(() => {
     const work = name === undefined ? (session.peek() === undefined ? loadSession() : undefined) : loadSites();
     work?.then(

@@ -55,23 +55,32 @@ export class Crowd {
   apply(event: StreamEvent, now: number): void {
     switch (event.name) {
       case 'snapshot':
-        return this.#snapshot(event.data);
+        this.#snapshot(event.data);
+        break;
       case 'join':
-        return this.#join(event.data);
+        this.#join(event.data);
+        break;
       case 'page':
-        return this.#page(event.data);
+        this.#page(event.data);
+        break;
       case 'view':
-        return this.#view(event.data);
+        this.#view(event.data);
+        break;
       case 'moves':
-        return this.#moves(event.data, now);
+        this.#moves(event.data, now);
+        break;
       case 'scroll':
-        return this.#scroll(event.data);
+        this.#scroll(event.data);
+        break;
       case 'leave':
-        return this.#leave(event.data);
+        this.#leave(event.data);
+        break;
       case 'rates':
-        return this.#rates(event.data);
+        this.#rates(event.data);
+        break;
       case 'click':
       case 'reset':
+        break;
     }
   }
 

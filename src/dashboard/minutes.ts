@@ -21,11 +21,16 @@ export class Minutes {
     for (const minute of this.#most.keys()) if (minute < oldest) this.#most.delete(minute);
   }
 
-  /** Unix seconds and counts of the 60 minutes that end with the one of `now`, for uPlot. */
-  rows(now: number): [times: number[], counts: number[]] {
+  /**
+   * Unix seconds and counts of the 60 minutes that end with the one of `now`, for uPlot. `here` are the
+   * visitors of this moment: a minute that has just begun has no count of its own yet.
+   */
+  rows(now: number, here: number): [times: number[], counts: number[]] {
     const last = this.#minuteOf(now);
     const minutes = Array.from({ length: MINUTES }, (_, i) => last - MINUTES + 1 + i);
-    return [minutes.map((minute) => minute * 60), minutes.map((minute) => this.#most.get(minute) ?? 0)];
+    const counts = minutes.map((minute) => this.#most.get(minute) ?? 0);
+    counts[MINUTES - 1] = Math.max(here, counts[MINUTES - 1] as number);
+    return [minutes.map((minute) => minute * 60), counts];
   }
 
   #raise(t: number, visitors: number): void {

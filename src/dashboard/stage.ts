@@ -1,6 +1,7 @@
 /** The moving picture: every pointer of one page on a canvas, drawn at the display's rate while something moves. */
 import type { Badge } from './badge.ts';
 import type { Crowd, Person } from './crowd.ts';
+import { rem } from './theme.ts';
 
 /** How long a trail is, milliseconds of way, and how its parts fade from old to new. */
 const TRAIL_MS = 420;
@@ -20,8 +21,10 @@ const MOST_DELAY_MS = 600;
 const MOST_PIXELS = 2_600_000;
 /** Stage pixels around a pointer that count as it when clicked. */
 const REACH = 26;
-/** Sprite: the arrow's tip lies at its corner, the badge below. Stage pixels. */
+/** Sprite: the arrow's tip lies at its corner, the badge below. In pixels at the usual size of text. */
 const SPRITE = { size: 46, tip: 5, badge: 29, radius: 12 } as const;
+/** The root's font size at which a sprite has just that size. */
+const USUAL_REM = 15;
 
 interface Ripple {
   x: number;
@@ -52,6 +55,8 @@ export class Stage {
   #width = 0;
   #height = 0;
   #dpr = 1;
+  /** How much larger than usual text and pointers are. */
+  #unit = 1;
   /** Stage position of the page's corner in this frame. */
   #left = 0;
   #top = 0;
@@ -82,8 +87,10 @@ export class Stage {
     this.#width = width;
     this.#height = height;
     const dpr = Math.min(devicePixelRatio, 2, Math.sqrt(MOST_PIXELS / Math.max(1, width * height)));
-    if (dpr !== this.#dpr) this.#sprites = new WeakMap();
+    const unit = rem() / USUAL_REM;
+    if (dpr !== this.#dpr || unit !== this.#unit) this.#sprites = new WeakMap();
     this.#dpr = dpr;
+    this.#unit = unit;
     this.#canvas.width = Math.round(width * dpr);
     this.#canvas.height = Math.round(height * dpr);
     this.wake();
@@ -107,11 +114,12 @@ export class Stage {
   /** The person whose pointer is drawn nearest to a stage position, if within reach. */
   at(left: number, top: number): Person | undefined {
     let best: Person | undefined;
-    let least = REACH ** 2;
+    const middle = (SPRITE.badge / 3) * this.#unit;
+    let least = (REACH * this.#unit) ** 2;
     for (const person of this.#crowd.people.values()) {
       if (!this.#isHere(person)) continue;
-      const dx = this.#stageX(person.track.x) + SPRITE.badge / 3 - left;
-      const dy = this.#stageY(person.track.y) + SPRITE.badge / 3 - top;
+      const dx = this.#stageX(person.track.x) + middle - left;
+      const dy = this.#stageY(person.track.y) + middle - top;
       if (dx * dx + dy * dy > least) continue;
       least = dx * dx + dy * dy;
       best = person;
@@ -185,7 +193,7 @@ export class Stage {
       const { from, alpha, width } = TRAIL[part] as (typeof TRAIL)[number];
       const end = played - (parts === 1 ? 0.5 : from) * TRAIL_MS;
       context.globalAlpha = alpha;
-      context.lineWidth = width;
+      context.lineWidth = width * this.#unit;
       context.beginPath();
       context.moveTo(x, y);
       for (; i >= oldest && track.timeAt(i) >= end; i--) {
@@ -204,8 +212,9 @@ export class Stage {
     const y = this.#stageY(track.y);
     context.globalAlpha = alpha;
     if (x >= -2 && y >= -2 && x <= this.#width && y <= this.#height) {
-      const { size, tip } = SPRITE;
-      context.drawImage(this.#sprite(badge), x - tip, y - tip, size, size);
+      const size = SPRITE.size * this.#unit;
+      const tip = SPRITE.tip * this.#unit;
+      context.drawImage(this.#sprite(badge), this.#snap(x - tip), this.#snap(y - tip), size, size);
       return;
     }
     context.fillStyle = badge.colour;
@@ -231,7 +240,7 @@ export class Stage {
     for (const ripple of this.#ripples) {
       const age = (now - ripple.start) / RIPPLE_MS;
       if (age < 0 || age > 1) continue;
-      const radius = this.#calm.matches ? 16 : 4 + 30 * (1 - (1 - age) ** 3);
+      const radius = this.#unit * (this.#calm.matches ? 16 : 4 + 30 * (1 - (1 - age) ** 3));
       context.strokeStyle = ripple.colour;
       context.globalAlpha = 1 - age;
       context.beginPath();
@@ -249,21 +258,26 @@ export class Stage {
     return this.#top + y * this.#sight.scale;
   }
 
+  /** The nearest whole pixel of the canvas: between pixels a sprite would blur. */
+  #snap(value: number): number {
+    return Math.round(value * this.#dpr) / this.#dpr;
+  }
+
   /** Arrow and badge, painted once per visitor: a frame then costs one copy each. */
   #sprite(badge: Badge): HTMLCanvasElement {
     const ready = this.#sprites.get(badge);
     if (ready) return ready;
-    const sprite = paintSprite(badge, Math.max(1, this.#dpr));
+    const sprite = paintSprite(badge, this.#dpr * this.#unit);
     this.#sprites.set(badge, sprite);
     return sprite;
   }
 }
 
-function paintSprite({ colour, initials }: Badge, dpr: number): HTMLCanvasElement {
+function paintSprite({ colour, initials }: Badge, scale: number): HTMLCanvasElement {
   const canvas = document.createElement('canvas');
-  canvas.width = canvas.height = Math.round(SPRITE.size * dpr);
+  canvas.width = canvas.height = Math.round(SPRITE.size * scale);
   const context = canvas.getContext('2d') as CanvasRenderingContext2D;
-  context.scale(dpr, dpr);
+  context.scale(scale, scale);
   context.strokeStyle = '#fff';
   context.fillStyle = colour;
   context.lineJoin = 'round';

@@ -44,9 +44,10 @@ const stream = new Stream({
 
 let planned: ReturnType<typeof setTimeout> | undefined;
 
-/** The first change shows at once, the next ones within a beat. */
+/** Tells the screens within a beat. */
 function plan(): void {
-  planned ??= setTimeout(() => {
+  if (planned !== undefined) return;
+  planned = setTimeout(() => {
     planned = undefined;
     batch(() => {
       beat.value += 1;

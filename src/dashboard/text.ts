@@ -16,6 +16,11 @@ export function ago(ms: number): string {
   return ms < 2000 ? 'just now' : `${duration(ms)} ago`;
 }
 
+/** `08:05:09`. */
+export const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
+/** `08:05`. */
+export const shortClock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short', hourCycle: 'h23' });
+
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 export function date(t: number): string {

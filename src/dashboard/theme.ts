@@ -21,6 +21,11 @@ export function startTheme(): void {
   });
 }
 
+/** The root's font size, CSS pixels: what is drawn grows with what is written. */
+export function rem(): number {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+}
+
 /** The value a colour variable of style.css has now. */
 export function colour(name: `--${string}`): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name);

@@ -19,7 +19,7 @@ export function LivePage() {
   }, []);
   if (server.value && sites.value.length === 0) return <NoSites />;
   return (
-    <main class="live">
+    <main class="screen">
       <h1 class="unseen">Live</h1>
       <Now />
       <StageView />

@@ -2,15 +2,15 @@ import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { beat, crowd, second } from '../state.ts';
-import { count } from '../text.ts';
-import { colour, repaint } from '../theme.ts';
+import { count, shortClock } from '../text.ts';
+import { colour, rem, repaint } from '../theme.ts';
 
 /** Visitors per minute over the last hour, and a line of text that says the same. */
 export function Curve() {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => draw(box.current as HTMLElement), []);
   second.value;
-  const [, counts] = crowd.minutes.rows(crowd.time);
+  const [, counts] = crowd.minutes.rows(crowd.time, crowd.people.size);
   return (
     <>
       <div class="curve" ref={box} aria-hidden="true" />
@@ -44,26 +44,32 @@ function draw(box: HTMLElement): () => void {
 }
 
 function rows(): uPlot.AlignedData {
-  return crowd.minutes.rows(crowd.time);
+  return crowd.minutes.rows(crowd.time, crowd.people.size);
 }
 
 function options(): Omit<uPlot.Options, 'width' | 'height'> {
   const axis = {
     stroke: () => colour('--muted'),
-    font: '11px system-ui, sans-serif',
+    font: `${0.72 * rem()}px system-ui, sans-serif`,
     ticks: { show: false },
   } satisfies uPlot.Axis;
   return {
     legend: { show: false },
     cursor: { y: false, points: { size: 7 } },
-    padding: [8, 14, 0, 0],
+    padding: [8, 26, 0, 0],
     scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, Math.max(4, Math.ceil(high * 1.15))] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, space: 64, values: (_plot, times) => times.map(hour) },
       {
         ...axis,
-        size: 36,
-        space: 28,
+        grid: { show: false },
+        size: 1.6 * rem(),
+        space: 4.2 * rem(),
+        values: (_plot, times) => times.map(hour),
+      },
+      {
+        ...axis,
+        size: 2.3 * rem(),
+        space: 1.8 * rem(),
         grid: { stroke: () => colour('--line'), width: 1 },
         incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000],
       },
@@ -82,10 +88,8 @@ function options(): Omit<uPlot.Options, 'width' | 'height'> {
   };
 }
 
-const hours = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-
 function hour(seconds: number): string {
-  return hours.format(seconds * 1000);
+  return shortClock.format(seconds * 1000);
 }
 
 /** Accent below the line, thinning out downwards. */

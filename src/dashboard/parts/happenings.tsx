@@ -1,7 +1,7 @@
 import { memo } from 'preact/compat';
 import type { Happening } from '../crowd.ts';
 import { beat, crowd } from '../state.ts';
-import { LEFT } from '../text.ts';
+import { clock, LEFT } from '../text.ts';
 import { BadgeMark } from './badge.tsx';
 
 /** Who came, went to another page, and left; newest first. */
@@ -24,8 +24,6 @@ export function Happenings() {
   );
 }
 
-const times = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-
 /** A line never changes, so it is made once. */
 const Line = memo(({ one }: { one: Happening }) => (
   <li class={`line ${one.kind}`} data-kind={one.kind} data-id={one.id}>
@@ -34,7 +32,7 @@ const Line = memo(({ one }: { one: Happening }) => (
       <strong>{one.badge.name}</strong> {verb(one)} {one.kind !== 'leave' && <span class="where">{one.page}</span>}
     </span>
     <time class="muted" dateTime={new Date(one.t).toISOString()}>
-      {times.format(one.t)}
+      {clock.format(one.t)}
     </time>
   </li>
 ));

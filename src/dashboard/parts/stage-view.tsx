@@ -51,14 +51,13 @@ export function StageView() {
             Show the page
           </label>
         )}
-        <FitChooser fit={fit} choose={setFit} />
+        {!leader && <FitChooser fit={fit} choose={setFit} />}
       </div>
       <div class="stage-box">
         {/* biome-ignore lint/a11y/useKeyWithClickEvents: the list of visitors does the same with the keyboard */}
-        <div
+        <section
           class={leader ? 'scroller held' : 'scroller'}
           ref={scroller}
-          role="region"
           aria-label={`${page ?? 'No page'}, ${count(here, 'pointer')}`}
           // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region needs the focus to be scrolled by keys
           tabIndex={0}
@@ -73,8 +72,8 @@ export function StageView() {
           >
             {shown && <Preview url={preview.url} extent={extent} scale={scale} />}
           </div>
-        </div>
-        <canvas ref={canvas} aria-hidden="true" />
+        </section>
+        <canvas ref={canvas} />
         {crowd.known && crowd.people.size === 0 && <Empty />}
         {crowd.known && crowd.people.size > 0 && here === 0 && <p class="hint">Nobody is on this page now.</p>}
       </div>
@@ -107,6 +106,7 @@ function Preview({ url, extent, scale }: { url: string; extent: Extent; scale: n
 }
 
 function PageChooser() {
+  beat.value;
   const page = stage.value;
   const pages = crowd.pages();
   const missing = page !== null && !pages.some((one) => one.page === page);
@@ -130,7 +130,7 @@ function PageChooser() {
 
 function FitChooser({ fit, choose }: { fit: Fit; choose: (fit: Fit) => void }) {
   return (
-    <fieldset class="choice" disabled={followed.value !== null}>
+    <fieldset class="choice">
       <legend class="unseen">Size of the page</legend>
       {(['width', 'whole'] as const).map((one) => (
         <button key={one} type="button" aria-pressed={fit === one} onClick={() => choose(one)}>
@@ -208,7 +208,8 @@ function useStage(
 }
 
 function react(picture: Stage, event: StreamEvent): void {
-  if (event.name !== 'click') return picture.wake();
+  picture.wake();
+  if (event.name !== 'click') return;
   const person = crowd.people.get(event.data.v);
   if (person && event.data.page === stage.peek()) picture.ripple(event.data.x, event.data.y, person.badge.colour);
 }

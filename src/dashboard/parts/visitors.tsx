@@ -3,7 +3,7 @@ import { drawActivity } from '../activity.ts';
 import type { Person } from '../crowd.ts';
 import { beat, crowd, follow, followed, second } from '../state.ts';
 import { DEVICE, duration, number } from '../text.ts';
-import { repaint } from '../theme.ts';
+import { rem, repaint } from '../theme.ts';
 import { BadgeMark } from './badge.tsx';
 import { DeviceIcon } from './icons.tsx';
 
@@ -26,7 +26,7 @@ export function Visitors() {
         <h2>Visitors</h2>
         <span class="muted">right now · activity of the last 60 s</span>
       </div>
-      <div class="list" ref={list} onKeyDown={step}>
+      <div class="list" ref={list}>
         {people.length === 0 && <p class="hint">Nobody is here right now.</p>}
         <ul style={{ height: `${people.length * row}px` }}>
           {people.slice(first, last).map((person, i) => (
@@ -54,7 +54,7 @@ interface RowProps {
 function Row({ person, place, all, top }: RowProps) {
   const { visitor, badge } = person;
   const leads = followed.value === visitor.id;
-  second.value;
+  beat.value;
   return (
     <li
       class="row"
@@ -67,6 +67,7 @@ function Row({ person, place, all, top }: RowProps) {
       <button
         type="button"
         aria-pressed={leads}
+        onKeyDown={step}
         onClick={() => follow(leads ? null : visitor.id)}
         title={titleOf(person)}
       >
@@ -100,11 +101,10 @@ function titleOf({ visitor }: Person): string {
 function Spark({ person }: { person: Person }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const tick = second.value + repaint.value;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: every second is a new picture
   useEffect(() => {
     drawActivity(canvas.current as HTMLCanvasElement, person.activity, person.badge.colour);
   }, [tick, person]);
-  return <canvas ref={canvas} class="spark" width={192} height={56} aria-hidden="true" />;
+  return <canvas ref={canvas} class="spark" width={192} height={56} />;
 }
 
 /** Up and down go from row to row. */
@@ -123,8 +123,7 @@ function useWindow(ref: { current: HTMLElement | null }): { top: number; height:
   useEffect(() => {
     const list = ref.current as HTMLElement;
     const look = () => {
-      const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-      setSight({ top: list.scrollTop, height: list.clientHeight, row: ROW_REM * rem });
+      setSight({ top: list.scrollTop, height: list.clientHeight, row: ROW_REM * rem() });
     };
     const observer = new ResizeObserver(look);
     observer.observe(list);

@@ -5,7 +5,6 @@ import { useCall } from './use-call.ts';
 export function useList<T>(fetch: () => Promise<T[]>) {
   const [list, setList] = useState<T[] | null>(null);
   const { busy, problem, run } = useCall();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the list is the same call for the life of its part
   const load = useCallback(() => run(async () => setList(await fetch())), [run]);
   useEffect(() => void load(), [load]);
   /** Does the work, then loads the list anew. */
