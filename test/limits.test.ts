@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Backoff } from '../src/cluster/backoff.ts';
+import { Admission } from '../src/ingest/admission.ts';
+import { Bucket } from '../src/ingest/bucket.ts';
+
+test('a bucket never lets more through than burst and rate allow', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(200), { maxLength: 200 }), (gaps) => {
+      const bucket = new Bucket(50, 100, 0);
+      let now = 0;
+      let taken = 0;
+      for (const gap of gaps) {
+        now += gap;
+        if (bucket.take(1, now)) taken += 1;
+      }
+      assert.ok(taken <= 100 + (now * 50) / 1000);
+    }),
+  );
+});
+
+test('a bucket lets a steady sender at its rate through for ever', () => {
+  const bucket = new Bucket(50, 1, 0);
+  for (let now = 0; now < 10_000; now += 20) assert.ok(bucket.take(1, now));
+});
+
+test('admission counts whom it lets in and out, by address and in all', () => {
+  const admission = new Admission(3, 2);
+  const outs = [admission.enter('a'), admission.enter('a')];
+  assert.equal(admission.enter('a'), 'address-full');
+  const other = admission.enter('b');
+  assert.equal(admission.enter('c'), 'worker-full');
+  const leave = outs[0] as () => void;
+  leave();
+  leave();
+  assert.equal(admission.count, 2);
+  assert.equal(typeof admission.enter('a'), 'function');
+  (other as () => void)();
+  assert.equal(admission.count, 2);
+});
+
+test('a crash loop is slowed down and forgotten after a quiet minute', () => {
+  const backoff = new Backoff();
+  const delays = Array.from({ length: 12 }, (_, i) => backoff.death(i * 10));
+  assert.deepEqual(
+    delays.map(({ looping }) => looping),
+    [...Array(4).fill(false), ...Array(8).fill(true)],
+  );
+  assert.deepEqual(
+    delays.map(({ delayMs }) => delayMs),
+    [100, 100, 100, 100, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000],
+  );
+  assert.deepEqual(backoff.death(120_000), { delayMs: 100, looping: false, deaths: 1 });
+});
