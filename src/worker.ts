@@ -25,8 +25,9 @@ const HTTP_LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveT
 /** Runs this process as a worker until the primary has it drained. */
 export async function runWorker(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, 'worker');
+  let draining = false;
   const store = await openStore(config.data);
-  const link = openLink(onMessage, () => void drain('stop'));
+  const link = openLink();
   const relay = new Relay({ send: link.send, flushMs: () => ingest.status.flushMs });
   const ingest = new Ingest({
     config,
@@ -49,9 +50,9 @@ export async function runWorker(config: Config): Promise<void> {
   });
   const peerOf = peerReader(config.trustProxy);
   const servers = config.listen.map(() => createHttpServer(http.handler, upgrade));
-  let draining = false;
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
+  link.listen(onMessage, () => void drain('stop'));
 
   try {
     const addresses = await Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address)));

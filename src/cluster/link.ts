@@ -7,17 +7,12 @@ export interface Link {
   send(message: ToPrimary, taken?: () => void): void;
   /** Sends a message together with a socket, which then belongs to the primary. */
   hand(message: ToPrimary, socket: Socket): void;
+  /** From now on `onMessage` gets what our primary sends, and has sent; `onEnd` is called when the primary is gone. */
+  listen(onMessage: (message: ToWorker) => void, onEnd: () => void): void;
 }
 
-/**
- * Opens this worker's end. `onMessage` gets what our primary sends; `onEnd` is called when the primary is
- * gone.
- */
-export function openLink(onMessage: (message: ToWorker) => void, onEnd: () => void): Link {
-  process.on('message', (message: unknown) => {
-    if (isToWorker(message)) onMessage(message);
-  });
-  process.on('disconnect', onEnd);
+/** Opens this worker's end. Node keeps what arrives until `listen`. */
+export function openLink(): Link {
   return {
     send(message, taken) {
       if (!process.connected) taken?.();
@@ -27,6 +22,13 @@ export function openLink(onMessage: (message: ToWorker) => void, onEnd: () => vo
       untie(socket);
       if (process.connected) process.send?.(message, socket, undefined, () => socket.destroy());
       else socket.destroy();
+    },
+    listen(onMessage, onEnd) {
+      process.on('disconnect', onEnd);
+      process.on('message', (message: unknown) => {
+        if (isToWorker(message)) onMessage(message);
+      });
+      if (!process.connected) onEnd();
     },
   };
 }
