@@ -4,8 +4,8 @@ export interface Session {
   name: string;
   via: 'session' | 'token';
   hasPassword: boolean;
-  /** Unix ms. */
-  expires: number;
+  /** Unix ms, or null for a token. */
+  expires: number | null;
 }
 
 export interface SignIn {
@@ -14,7 +14,7 @@ export interface SignIn {
   created: number;
   lastSeen: number;
   expires: number;
-  /** The browser's User-Agent. */
+  /** The browser, in a few words. */
   agent: string;
   /** The session that asks. */
   current: boolean;

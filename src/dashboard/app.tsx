@@ -7,7 +7,7 @@ import { SignInPage } from './pages/sign-in.tsx';
 import { Header } from './parts/header.tsx';
 import { Logo } from './parts/icons.tsx';
 import { go, type Route, route } from './route.ts';
-import { loadSession, loadSites, session } from './state.ts';
+import { leave, loadSession, loadSites, session } from './state.ts';
 
 /** Asks who is signed in, then shows the page of the address, or the way to sign in. */
 export function App() {
@@ -42,7 +42,7 @@ function useLoading(): { failure: string | null; retry: () => void } {
     work?.then(
       () => setFailure(null),
       (error: unknown) => {
-        if (error instanceof ApiError && error.status === 401) session.value = null;
+        if (error instanceof ApiError && error.status === 401) leave(true);
         else setFailure(error instanceof Error ? error.message : String(error));
       },
     );

@@ -43,7 +43,7 @@ export class Crowd {
   /** Samples and drops of the past second. */
   samples = 0;
   drops = 0;
-  /** How often trackers send now, milliseconds. */
+  /** How often trackers send, milliseconds, as last told. */
   flushMs = 100;
   /** What to add to Date.now() for the server's clock, milliseconds. */
   clockOffset = 0;
@@ -192,7 +192,7 @@ export class Crowd {
   #rates({ t, visitors, samples, drops, flushMs, activity }: StreamEvents['rates']): void {
     this.samples = samples;
     this.drops = drops;
-    this.flushMs = flushMs;
+    if (flushMs > 0) this.flushMs = flushMs;
     this.#clock(t);
     this.minutes.add(t, visitors);
     const active = new Map<number, number>();

@@ -1,5 +1,5 @@
 /** What the screens share. Data from the stream goes to `crowd` at once; screens are told at most four times a second. */
-import { batch, effect, signal } from '@preact/signals';
+import { batch, effect, signal, untracked } from '@preact/signals';
 import { ApiError, api, type ServerInfo, type Session, type Site } from './api.ts';
 import { Crowd, type StreamEvent } from './crowd.ts';
 import { go, query, route } from './route.ts';
@@ -7,6 +7,8 @@ import { type Link, Stream } from './stream.ts';
 
 /** Who is signed in; null: nobody; undefined: not asked yet. */
 export const session = signal<Session | null | undefined>(undefined);
+/** The session has ended without having been asked to: expired, or revoked from elsewhere. */
+export const ended = signal(false);
 export const sites = signal<readonly Site[]>([]);
 export const server = signal<ServerInfo | null>(null);
 
@@ -37,8 +39,8 @@ const stream = new Stream({
     if (event.name === 'rates') second.value += 1;
   },
   link(value) {
-    if (value.state === 'signed-out') leave();
-    else link.value = value;
+    link.value = value;
+    if (value.state === 'signed-out') leave(true);
   },
 });
 
@@ -68,15 +70,19 @@ export async function loadSession(): Promise<void> {
 
 /** To call with the session that a sign-in gave. */
 export function enter(value: Session): void {
-  session.value = value;
+  batch(() => {
+    session.value = value;
+    ended.value = false;
+  });
 }
 
-/** To call when the session has ended. */
-export function leave(): void {
+/** To call when the session is over; `unasked` when it was not the person who ended it. */
+export function leave(unasked: boolean): void {
   stream.close();
   crowd.clear();
   batch(() => {
     session.value = null;
+    ended.value = unasked;
     site.value = null;
     stage.value = null;
     followed.value = null;
@@ -99,7 +105,7 @@ export function watchSite(): () => void {
     const wanted = query.value.get('site');
     const key = wanted !== null && keys.includes(wanted) ? wanted : (keys[0] ?? null);
     if (key === site.peek() || route.value.page !== 'live') return;
-    turnTo(key);
+    untracked(() => turnTo(key));
   });
   return () => {
     end();
@@ -139,7 +145,7 @@ export function showPage(page: string | null): void {
   chooseStage();
 }
 
-/** Follows a visitor from page to page; null ends it, where the visitor is. */
+/** Follows a visitor from page to page; null ends it, and a page chosen before is on stage again. */
 export function follow(id: string | null): void {
   followed.value = id;
   chooseStage();

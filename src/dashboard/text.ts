@@ -53,17 +53,3 @@ export const DEVICE: Record<Visitor['device'], string> = {
   wide: 'Wide screen',
   unknown: 'Simple client',
 };
-
-/** `Chrome on Linux` of a User-Agent; the text itself where it is none that we know. */
-export function browserOf(agent: string): string {
-  const browser = [
-    ['Edg/', 'Edge'],
-    ['OPR/', 'Opera'],
-    ['Firefox/', 'Firefox'],
-    ['Chrome/', 'Chrome'],
-    ['Safari/', 'Safari'],
-  ].find(([mark]) => agent.includes(mark as string))?.[1];
-  const system = ['Android', 'iPhone', 'iPad', 'Windows', 'Mac OS', 'Linux'].find((name) => agent.includes(name));
-  if (!browser) return agent.slice(0, 60) || 'Unknown browser';
-  return system ? `${browser} on ${system === 'Mac OS' ? 'macOS' : system}` : browser;
-}

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, api } from '../api.ts';
 import { Logo } from '../parts/icons.tsx';
-import { enter } from '../state.ts';
+import { ended, enter } from '../state.ts';
 import { duration } from '../text.ts';
 
 /** Name and password, and what to do without one. */
@@ -30,6 +30,7 @@ export function SignInPage() {
       <form class="card gate-card" onSubmit={submit}>
         <Logo />
         <h1>Sign in to Fieldmouse</h1>
+        {ended.value && !problem && <p role="status">Your session has ended. Please sign in again.</p>}
         <label>
           Name
           <input

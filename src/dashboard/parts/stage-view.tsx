@@ -25,7 +25,7 @@ export function StageView() {
   const extent = useExtent(page, leader);
   const scale = scaleOf(box, extent, fit, leader && viewportOf(leader));
   const picture = useStage(canvas, scroller, surface, box, scale);
-  const preview = previewOf(crowd.people.values(), page, leader);
+  const preview = previewOf(crowd.people.values(), page, location.origin, leader);
   const shown = preview !== undefined && (wish === null ? preview.own : wish === 'yes');
   const here = crowd.pages().find((one) => one.page === page)?.visitors ?? 0;
 

@@ -10,7 +10,7 @@ const LEAST_PASSWORD = 10;
 export function Account() {
   const { problem, run, busy } = useCall();
   const signOut = async () => {
-    if (await run(() => api.signOut())) leave();
+    if (await run(() => api.signOut())) leave(false);
   };
   return (
     <section class="card group" aria-labelledby="account-title">

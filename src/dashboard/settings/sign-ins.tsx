@@ -1,5 +1,5 @@
 import { api } from '../api.ts';
-import { ago, browserOf, date } from '../text.ts';
+import { ago, date } from '../text.ts';
 import { Problem } from './problem.tsx';
 import { useList } from './use-list.ts';
 
@@ -16,7 +16,7 @@ export function SignIns() {
         {list?.map(({ id, name, agent, created, lastSeen, current }) => (
           <li key={id} class="item bar" data-session={id}>
             <div>
-              <strong>{browserOf(agent)}</strong> {current && <span class="tag">this one</span>}
+              <strong>{agent}</strong> {current && <span class="tag">this one</span>}
               <p class="muted">
                 {name} · since {date(created)} · last seen {ago(Date.now() - lastSeen)}
               </p>

@@ -22,7 +22,7 @@ export function useCall(): Call {
       return true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.code === 'unauthorized' || (error.status === 401 && error.code !== 'wrong-password')) leave();
+      if (error.status === 401 && error.code !== 'wrong-password') leave(true);
       else setProblem(error.message);
       return false;
     } finally {

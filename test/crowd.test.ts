@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Activity } from '../src/dashboard/activity.ts';
+import { badgeOf } from '../src/dashboard/badge.ts';
+import { Crowd, type StreamEvent } from '../src/dashboard/crowd.ts';
+import { Minutes } from '../src/dashboard/minutes.ts';
+import type { Visitor } from '../src/protocol/stream.ts';
+
+function visitor(v: number, change: Partial<Visitor> = {}): Visitor {
+  return {
+    v,
+    id: `visitor-${v}`,
+    page: '/',
+    origin: 'https://site.example',
+    since: 1000 + v,
+    device: 'desktop',
+    size: [1280, 800, 1280, 2000],
+    at: null,
+    hidden: false,
+    label: '',
+    language: 'en',
+    referrer: '',
+    ...change,
+  };
+}
+
+function snapshot(...visitors: Visitor[]): StreamEvent {
+  return { name: 'snapshot', data: { t: 60_000, site: 'demo', visitors, minutes: [], version: '1' } };
+}
+
+function crowdOf(...visitors: Visitor[]): Crowd {
+  const crowd = new Crowd();
+  crowd.apply(snapshot(...visitors), 0);
+  return crowd;
+}
+
+test('a crowd is what the snapshot says, then what joins and leaves make of it', () => {
+  const crowd = crowdOf(visitor(1), visitor(2));
+  crowd.apply({ name: 'join', data: { t: 61_000, visitor: visitor(3, { page: '/b' }) } }, 1);
+  crowd.apply({ name: 'leave', data: { t: 62_000, v: 1, reason: 'closed' } }, 2);
+  assert.deepEqual(
+    crowd.newestFirst().map((person) => person.visitor.v),
+    [3, 2],
+  );
+  assert.deepEqual(
+    crowd.happenings.map(({ kind, id }) => [kind, id]),
+    [
+      ['leave', 'visitor-1'],
+      ['join', 'visitor-3'],
+    ],
+  );
+});
+
+test('a crowd counts its pages, the fullest first', () => {
+  const crowd = crowdOf(visitor(1), visitor(2, { page: '/b' }), visitor(3, { page: '/b' }));
+  assert.deepEqual(crowd.pages(), [
+    { page: '/b', visitors: 2 },
+    { page: '/', visitors: 1 },
+  ]);
+});
+
+test('a page change empties the track: positions of one page mean nothing on another', () => {
+  const crowd = crowdOf(visitor(1, { at: [5, 5] }));
+  const { size } = visitor(1);
+  const moved = visitor(1, { page: '/b' });
+  crowd.apply({ name: 'page', data: { t: 1, v: 1, page: '/b', from: '/', origin: '', size, visitor: moved } }, 1);
+  assert.equal(crowd.people.get(1)?.track.count, 0);
+  assert.equal(crowd.people.get(1)?.visitor.page, '/b');
+});
+
+test('moves of several visitors come in one flat list', () => {
+  const crowd = crowdOf(visitor(1), visitor(2));
+  crowd.apply(
+    { name: 'moves', data: { t: 100, m: [1, 2, 0, 10, 11, 16, 12, 13, 9, 1, 0, 1, 1, 2, 1, 5, 20, 21] } },
+    200,
+  );
+  const [one, two] = [crowd.people.get(1)?.track, crowd.people.get(2)?.track];
+  assert.deepEqual([one?.count, one?.xAt(1), one?.timeAt(1)], [2, 12, 116]);
+  assert.deepEqual([two?.count, two?.yAt(0), two?.timeAt(0)], [1, 21, 105]);
+});
+
+test('events of visitors that are not known, and lists cut short, are passed over', () => {
+  const crowd = crowdOf(visitor(1));
+  crowd.apply({ name: 'moves', data: { t: 0, m: [1, 3, 0, 1] } }, 0);
+  crowd.apply({ name: 'moves', data: { t: 0, m: [7, 1, 0, 1, 1] } }, 0);
+  crowd.apply({ name: 'leave', data: { t: 0, v: 7, reason: 'lost' } }, 0);
+  crowd.apply({ name: 'scroll', data: { t: 0, s: [7, 1, 1] } }, 0);
+  assert.equal(crowd.people.size, 1);
+  assert.equal(crowd.happenings.length, 0);
+});
+
+test('a fresh snapshot keeps the graphs of who is still here, also under a new number', () => {
+  const crowd = crowdOf(visitor(1), visitor(2));
+  const graph = crowd.people.get(1)?.activity;
+  crowd.apply(snapshot(visitor(8, { id: 'visitor-1' })), 1);
+  assert.equal(crowd.people.size, 1);
+  assert.equal(crowd.people.get(8)?.activity, graph);
+});
+
+test('rates move every graph on by a second, also of who did nothing', () => {
+  const crowd = crowdOf(visitor(1), visitor(2));
+  const rates = { t: 61_000, visitors: 2, samples: 30, drops: 0, flushMs: 250, activity: [1, 30] };
+  crowd.apply({ name: 'rates', data: rates }, 1);
+  crowd.apply({ name: 'rates', data: { ...rates, flushMs: 0, activity: [] } }, 2);
+  assert.deepEqual(
+    [0, 1, 2].map((ago) => crowd.people.get(1)?.activity.at(ago)),
+    [0, 30, 0],
+  );
+  assert.equal(crowd.flushMs, 250);
+});
+
+test('the list of happenings is bounded', () => {
+  const crowd = crowdOf();
+  for (let v = 0; v < 500; v++) crowd.apply({ name: 'join', data: { t: v, visitor: visitor(v) } }, v);
+  assert.equal(crowd.happenings.length, 80);
+  assert.equal(crowd.happenings[0]?.id, 'visitor-499');
+});
+
+test('an hour has sixty minutes, the last one now, and forgets what is older', () => {
+  const minutes = new Minutes();
+  minutes.replace([{ t: 0, visitors: 9, samples: 1 }]);
+  minutes.add(60_000 * 59 + 5, 3);
+  assert.deepEqual(minutes.rows(60_000 * 59, 0)[1].filter(Boolean), [9, 3]);
+  minutes.add(60_000 * 61, 4);
+  const [times, counts] = minutes.rows(60_000 * 61, 6);
+  assert.equal(times.length, 60);
+  assert.deepEqual(counts.filter(Boolean), [3, 6]);
+});
+
+test('an activity graph keeps one minute', () => {
+  const activity = new Activity();
+  for (let second = 1; second <= 100; second++) activity.add(second);
+  assert.deepEqual([activity.at(0), activity.at(59)], [100, 41]);
+});
+
+test('a badge comes from the id alone, and a label takes the place of the name', () => {
+  assert.deepEqual(badgeOf('abc', ''), badgeOf('abc', ''));
+  assert.notDeepEqual(badgeOf('abc', ''), badgeOf('abd', ''));
+  assert.match(badgeOf('abc', '').name, /^[A-Z][a-z]+ [A-Z][a-z]+$/);
+  assert.deepEqual(
+    ['anna', 'Till 7', 'x', '…', '北 京'].map((label) => badgeOf('abc', label).initials),
+    ['AA', 'T7', 'X', '?', '北京'],
+  );
+});
+
+test('a hundred visitors have many names and colours', () => {
+  const badges = Array.from({ length: 100 }, (_, i) => badgeOf(`visitor-${i}`, ''));
+  assert.ok(new Set(badges.map(({ name }) => name)).size > 85);
+  assert.ok(new Set(badges.map(({ colour }) => colour)).size > 30);
+});
