@@ -21,11 +21,11 @@ export function peerReader(trustProxy: Config['trustProxy']): (request: Incoming
   };
 }
 
-function trustOf(trustProxy: Config['trustProxy']): (address: string, hop: number) => boolean {
+export function trustOf(trustProxy: Config['trustProxy']): (address: string | undefined, hop: number) => boolean {
   if (typeof trustProxy === 'boolean') return () => trustProxy;
   const listed = proxyAddress.compile([...trustProxy]);
   // A request over a Unix socket has no address; only somebody on this machine can send it.
-  return (address, hop) => address === '' || listed(address, hop);
+  return (address, hop) => !address || listed(address, hop);
 }
 
 /** The nearest value of a list that proxies append to. */

@@ -1,0 +1,78 @@
+/** Every error as RFC 9457 `application/problem+json`. docs/protocol.md lists the codes. */
+import { STATUS_CODES } from 'node:http';
+import type { FastifyReply } from 'fastify';
+
+/** An error for the client. `detail` is a sentence for people. */
+export class Problem extends Error {
+  readonly statusCode: number;
+  readonly code: string;
+  readonly headers: Record<string, string>;
+
+  constructor(statusCode: number, code: string, detail: string, headers: Record<string, string> = {}) {
+    super(detail);
+    this.name = 'Problem';
+    this.statusCode = statusCode;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
+/** A 429 or 503 that says when to come back. */
+export function comeBackLater(status: 429 | 503, code: string, detail: string, waitMs: number): Problem {
+  return new Problem(status, code, detail, { 'retry-after': String(Math.ceil(waitMs / 1000)) });
+}
+
+/** Codes of errors that Fastify raises, by status. */
+const CODES: Record<number, string> = {
+  400: 'bad-request',
+  404: 'not-found',
+  405: 'bad-method',
+  408: 'too-slow',
+  413: 'too-large',
+  414: 'too-large',
+  415: 'bad-media-type',
+  429: 'too-many-requests',
+  431: 'too-large',
+  503: 'unavailable',
+};
+
+/** What Fastify and its parsers add to an error. */
+export type RaisedError = Error & { statusCode?: number; code?: string; validation?: unknown };
+
+/** The status that an error asks for; 500 for one that asks for none. */
+export function statusOf(error: RaisedError): number {
+  const status = error.statusCode;
+  return status !== undefined && Number.isInteger(status) && status >= 400 && status <= 599 ? status : 500;
+}
+
+/**
+ * The body for an error. Errors from 500 up that are not ours keep their text to themselves, unless
+ * `development`, which also shows the stack.
+ */
+export function problemBody(error: RaisedError, development: boolean): object {
+  const status = statusOf(error);
+  const isOurs = error instanceof Problem;
+  const isShown = isOurs || status < 500 || development;
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    ...(isShown && { detail: error.message }),
+    code: isOurs ? error.code : codeOf(error, status),
+    ...(development && status >= 500 && !isOurs && { stack: error.stack }),
+  };
+}
+
+function codeOf(error: RaisedError, status: number): string {
+  if (error.code === 'FST_ERR_CTP_INVALID_JSON_BODY' || error.code === 'FST_ERR_CTP_EMPTY_JSON_BODY') return 'bad-json';
+  return CODES[status] ?? (status < 500 ? 'refused' : 'internal');
+}
+
+export function sendProblem(reply: FastifyReply, error: RaisedError, development: boolean): FastifyReply {
+  if (error instanceof Problem) reply.headers(error.headers);
+  return reply
+    .code(statusOf(error))
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .send(JSON.stringify(problemBody(error, development)));
+}

@@ -1,0 +1,211 @@
+/** Signing in and out, passwords, and the list of sessions. */
+import { Type } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { agentText } from './agent.ts';
+import type { Attempt, HttpOptions, Identity } from './contract.ts';
+import {
+  clearSessionCookie,
+  identityOf,
+  type recogniser,
+  renewSessionCookie,
+  setSessionCookie,
+  signedOut,
+} from './guard.ts';
+import { checkPassword, hashPassword, PASSWORD_LIMIT } from './password.ts';
+import { comeBackLater, Problem } from './problem.ts';
+import { type App, Empty, shape, Time, TimeOrNull } from './schema.ts';
+
+/** Wrong attempts in a quarter of an hour. A one-time link is not held up by somebody guessing at the name. */
+const WINDOW_MS = 15 * 60_000;
+const LIMIT = { address: 20, name: 10 } as const;
+
+const Who = shape({
+  name: Type.String({ description: 'Of the administrator or the token' }),
+  via: Type.Union([Type.Literal('session'), Type.Literal('token')]),
+  hasPassword: Type.Boolean(),
+  expires: TimeOrNull,
+});
+
+const Session = shape({
+  id: Type.String(),
+  name: Type.String({ description: 'Of the administrator' }),
+  created: Time,
+  lastSeen: Time,
+  expires: Time,
+  agent: Type.String({ description: 'The browser, in a few words' }),
+  current: Type.Boolean({ description: 'The session that asks' }),
+});
+
+const Password = Type.String({ minLength: PASSWORD_LIMIT.least, maxLength: PASSWORD_LIMIT.most });
+const Secret = Type.String({ minLength: 1, maxLength: PASSWORD_LIMIT.most });
+
+interface Means {
+  options: HttpOptions;
+  recognise: ReturnType<typeof recogniser>;
+  addressOf(request: FastifyRequest): string;
+}
+
+/** Routes that must work without being signed in. */
+export function signInRoutes(app: App, { options: { store }, recognise, addressOf }: Means): void {
+  const tags = ['sign-in'];
+
+  app.post(
+    '/v1/session',
+    {
+      schema: {
+        tags,
+        summary: 'Sign in by password',
+        body: shape({ name: Type.String({ minLength: 1, maxLength: 64 }), password: Secret }),
+        response: { 201: Who },
+      },
+    },
+    async (request, reply) => {
+      const { name, password } = request.body;
+      const attempts = [attempt('address', addressOf(request)), attempt('name', name)];
+      await count(attempts);
+      const admin = await store.admin(name);
+      if (!(await checkPassword(password, admin?.password)))
+        throw new Problem(401, 'wrong-password', 'Name or password is wrong.');
+      await store.forgiveAttempt(attempts, Date.now());
+      return begin(request, reply, name);
+    },
+  );
+
+  app.post(
+    '/v1/session/link',
+    {
+      schema: {
+        tags,
+        summary: 'Sign in by a one-time link',
+        body: shape({ token: Secret }),
+        response: { 201: Who },
+      },
+    },
+    async (request, reply) => {
+      const attempts = [attempt('address', addressOf(request))];
+      await count(attempts);
+      const name = await store.takeLink(request.body.token, Date.now());
+      if (name === undefined)
+        throw new Problem(401, 'bad-link', 'This link was used already, is older than 15 minutes, or is not ours.');
+      await store.forgiveAttempt(attempts, Date.now());
+      return begin(request, reply, name);
+    },
+  );
+
+  async function count(attempts: Attempt[]): Promise<void> {
+    const wait = await store.countAttempt(attempts, Date.now());
+    if (wait > 0)
+      throw comeBackLater(429, 'too-many-attempts', 'Too many attempts to sign in. Wait, then try again.', wait);
+  }
+
+  async function begin(request: FastifyRequest, reply: FastifyReply, name: string) {
+    const before = await recognise(request);
+    if (before?.session !== undefined) await store.removeSession(before.session);
+    const made = await store.addSession(name, agentText(request.headers['user-agent']), Date.now());
+    // Removed while signing in.
+    if (made === undefined) throw signedOut();
+    setSessionCookie(request, reply, made.secret);
+    const { password } = (await store.admin(name)) ?? { password: null };
+    reply.code(201);
+    return { name, via: 'session' as const, hasPassword: password !== null, expires: made.session.expires };
+  }
+}
+
+/** Routes of somebody signed in. */
+export function sessionRoutes(app: App, { store }: HttpOptions): void {
+  const tags = ['sign-in'];
+
+  app.get(
+    '/v1/session',
+    { schema: { tags, summary: 'Who is signed in', response: { 200: Who } } },
+    async (request, reply) => {
+      const { name, via, expires } = identityOf(request);
+      if (via === 'session') renewSessionCookie(request, reply);
+      const admin = via === 'session' ? await store.admin(name) : undefined;
+      return { name, via, hasPassword: (admin?.password ?? null) !== null, expires };
+    },
+  );
+
+  app.delete(
+    '/v1/session',
+    { schema: { tags, summary: 'Sign out', response: { 204: Empty } } },
+    async (request, reply) => {
+      const { id } = personOf(request);
+      await store.removeSession(id);
+      clearSessionCookie(request, reply);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.put(
+    '/v1/password',
+    {
+      schema: {
+        tags,
+        summary: 'Set or change the own password; other sessions are ended',
+        body: shape({ current: Type.Optional(Secret), password: Password }),
+        response: { 204: Empty },
+      },
+    },
+    async (request, reply) => {
+      const { id, name } = personOf(request);
+      await checkCurrent(name, request.body.current);
+      if (!(await store.setPassword(name, await hashPassword(request.body.password)))) throw signedOut();
+      await store.removeSessions(name, id);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    '/v1/sessions',
+    { schema: { tags, summary: 'All sessions', response: { 200: shape({ sessions: Type.Array(Session) }) } } },
+    async (request) => {
+      const current = identityOf(request).session;
+      const sessions = await store.sessions(Date.now());
+      sessions.sort((a, b) => b.lastSeen - a.lastSeen);
+      return { sessions: sessions.map((session) => ({ ...session, current: session.id === current })) };
+    },
+  );
+
+  app.delete(
+    '/v1/sessions/:id',
+    {
+      schema: {
+        tags,
+        summary: 'End a session and its streams',
+        params: shape({ id: Type.String({ maxLength: 64 }) }),
+        response: { 204: Empty },
+      },
+    },
+    async (request, reply) => {
+      if (!(await store.removeSession(request.params.id)))
+        throw new Problem(404, 'unknown-session', 'There is no such session.');
+      return reply.code(204).send(null);
+    },
+  );
+
+  /** Somebody at an unlocked screen must not guess the password either. */
+  async function checkCurrent(name: string, current: string | undefined): Promise<void> {
+    const admin = await store.admin(name);
+    if (admin === undefined) throw signedOut();
+    if (admin.password === null) return;
+    const attempts = [attempt('name', name)];
+    const wait = await store.countAttempt(attempts, Date.now());
+    if (wait > 0) throw comeBackLater(429, 'too-many-attempts', 'Too many attempts. Wait, then try again.', wait);
+    if (!(await checkPassword(current ?? '', admin.password)))
+      throw new Problem(403, 'wrong-password', 'The current password is wrong.');
+    await store.forgiveAttempt(attempts, Date.now());
+  }
+}
+
+function attempt(kind: Attempt['kind'], value: string): Attempt {
+  return { kind, value, limit: LIMIT[kind], window: WINDOW_MS };
+}
+
+/** Who signed in as a person; a token has neither session nor password. */
+function personOf(request: FastifyRequest): { id: string; name: string } {
+  const { session, name }: Identity = identityOf(request);
+  if (session === undefined)
+    throw new Problem(403, 'not-for-tokens', 'This is for people who signed in, not for API tokens.');
+  return { id: session, name };
+}

@@ -1,0 +1,97 @@
+/** Sites, and what a page needs to report to one. */
+import { Type } from '@fastify/type-provider-typebox';
+import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../protocol/site.ts';
+import type { HttpOptions } from './contract.ts';
+import { Problem } from './problem.ts';
+import { type App, Empty, Label, shape, Time, TimeOrNull } from './schema.ts';
+
+const Key = Type.String({ pattern: SITE_KEY.source, description: 'Names the site in the snippet' });
+const Origins = Type.Array(Type.String({ maxLength: 256 }), {
+  maxItems: SITE_LIMIT.origins,
+  description: 'Each scheme://host[:port], or "self" for the server\'s own',
+});
+const Site = shape({ key: Key, name: Type.String(), origins: Origins, created: Time, firstSeen: TimeOrNull });
+
+export function siteRoutes(app: App, { store, config, version }: HttpOptions): void {
+  const tags = ['sites'];
+
+  app.get(
+    '/v1/sites',
+    { schema: { tags, summary: 'All sites', response: { 200: shape({ sites: Type.Array(Site) }) } } },
+    async () => ({ sites: await store.sites() }),
+  );
+
+  app.post(
+    '/v1/sites',
+    {
+      schema: {
+        tags,
+        summary: 'Add a site',
+        body: shape({ key: Key, name: Label, origins: Origins }),
+        response: { 201: Site },
+      },
+    },
+    async (request, reply) => {
+      const { key, name, origins } = request.body;
+      const site = { key, name, origins: checkOrigins(origins), created: Date.now(), firstSeen: null };
+      if (!(await store.addSite(site))) throw new Problem(409, 'site-exists', `There is a site ${key} already.`);
+      reply.code(201);
+      return site;
+    },
+  );
+
+  app.put(
+    '/v1/sites/:key',
+    {
+      schema: {
+        tags,
+        summary: "Change a site's name and origins",
+        params: shape({ key: Key }),
+        body: shape({ name: Label, origins: Origins }),
+        response: { 200: Site },
+      },
+    },
+    async (request) => {
+      const { name, origins } = request.body;
+      const site = await store.changeSite(request.params.key, { name, origins: checkOrigins(origins) });
+      if (site === undefined) throw unknownSite();
+      return site;
+    },
+  );
+
+  app.delete(
+    '/v1/sites/:key',
+    { schema: { tags, summary: 'Remove a site', params: shape({ key: Key }), response: { 204: Empty } } },
+    async (request, reply) => {
+      if (!(await store.removeSite(request.params.key))) throw unknownSite();
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    '/v1/server',
+    {
+      schema: {
+        tags,
+        summary: 'Version, and the paths that the snippet names',
+        response: { 200: shape({ version: Type.String(), scriptPath: Type.String(), endpoint: Type.String() }) },
+      },
+    },
+    async () => ({ version, scriptPath: config.scriptPath, endpoint: config.endpoint }),
+  );
+}
+
+export function unknownSite(): Problem {
+  return new Problem(404, 'unknown-site', 'There is no such site.');
+}
+
+/** The origins as browsers write them, each once. */
+function checkOrigins(origins: readonly string[]): string[] {
+  const normal = origins.map((text) => {
+    const origin = normalOrigin(text.trim());
+    if (origin === undefined)
+      throw new Problem(400, 'bad-origin', `${text} is not an origin; write it as https://www.example.org`);
+    return origin;
+  });
+  return [...new Set(normal)];
+}

@@ -1,0 +1,74 @@
+/** `GET /v1/stream`: checks who asks and for what, then lets go of the socket. */
+import { Type } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import { MAX_TEXT } from '../protocol/frame.ts';
+import { MOVES } from '../protocol/stream.ts';
+import type { HttpOptions } from './contract.ts';
+import { identityOf } from './guard.ts';
+import { Problem } from './problem.ts';
+import { type App, shape } from './schema.ts';
+import { unknownSite } from './sites.ts';
+
+/** Ids of ours are shorter; a longer one is as unknown as its beginning. */
+const EVENT_ID_LIMIT = 64;
+
+const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page });
+
+export function streamRoute(app: App, { store, openStream }: HttpOptions): void {
+  app.get(
+    '/v1/stream',
+    {
+      // A HEAD would be handed over like a GET, and its stream never end.
+      exposeHeadRoute: false,
+      schema: {
+        tags: ['stream'],
+        summary: 'What visitors do, live, as Server-Sent Events',
+        produces: ['text/event-stream'],
+        querystring: shape({
+          site: Type.String({ minLength: 1, maxLength: 40 }),
+          page: Type.Optional(Page),
+          visitor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
+          stage: Type.Optional(Page),
+          moves: Type.Optional(Type.Enum([...MOVES])),
+          last_event_id: Type.Optional(Type.String()),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const { site, page, visitor, stage, moves, last_event_id } = request.query;
+      checkBare(request);
+      if ((await store.site(site)) === undefined) throw unknownSite();
+      const { socket } = request.raw;
+      if (socket.destroyed) return reply.hijack();
+      reply.hijack();
+      // The header is what a browser saw last; the parameter, which it sends again each time, may be older.
+      const lastEventId = header(request, 'last-event-id') ?? last_event_id;
+      openStream(
+        {
+          site,
+          page: page ?? null,
+          visitor: visitor ?? null,
+          stage: stage ?? null,
+          moves: moves ?? 'full',
+          lastEventId: lastEventId?.slice(0, EVENT_ID_LIMIT) ?? null,
+          credential: identityOf(request).credential,
+        },
+        socket,
+      );
+      return reply;
+    },
+  );
+}
+
+/** A body or HTTP/1.0 would leave bytes or expectations behind on the socket. */
+function checkBare(request: FastifyRequest): void {
+  if (request.raw.httpVersion !== '1.1') throw new Problem(505, 'http-version', 'A stream needs HTTP/1.1.');
+  const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
+  if (length !== '0' || encoding !== undefined)
+    throw new Problem(400, 'bad-request', 'A request for a stream has no body.');
+}
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
