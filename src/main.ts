@@ -73,19 +73,21 @@ async function stop(running: Running): Promise<void> {
   process.exit(0);
 }
 
+/** The last line says that it listens: what waits for the start can wait for that. */
 function announce({ addresses, firstLink }: Running): void {
   const base = addresses.map(browseUrl).find((url) => url !== undefined);
-  say(`Fieldmouse ${version} listens on ${addresses.join(', ')}`);
-  if (base) {
-    say(`  Demo site   ${base}/`);
-    say(`  Dashboard   ${base}/admin`);
-  }
+  const lines = [`Fieldmouse ${version}`];
+  if (base) lines.push(`  Demo site   ${base}/`, `  Dashboard   ${base}/admin`);
   if (firstLink) {
-    say('');
-    say('First start with this data folder. Sign in with this link; it works once, for 15 minutes:');
-    say(`  ${base ?? ''}/admin/link/${firstLink}`);
-    say('Later: fieldmouse admin add NAME prints another.');
+    lines.push(
+      '',
+      'First start with this data folder. Sign in with this link; it works once, for 15 minutes:',
+      `  ${base ?? ''}/admin/link/${firstLink}`,
+      'Later: fieldmouse admin add NAME prints another.',
+      '',
+    );
   }
+  say([...lines, `listens on ${addresses.join(', ')}`].join('\n'));
 }
 
 /** One line a fault, no stack, for what a person can mend; all there is for the rest. */

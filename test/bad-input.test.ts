@@ -216,8 +216,9 @@ test('raw bytes on the port get an answer or a close, and the server goes on', a
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => {});
     socket.resume();
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.end(bytes);
-    await once(socket, 'close');
+    await closed;
   }
   assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
 });

@@ -19,9 +19,9 @@ export function openLink(): Link {
       else process.send?.(message, undefined, undefined, () => taken?.());
     },
     hand(message, socket) {
-      untie(socket);
-      if (process.connected) process.send?.(message, socket, undefined, () => socket.destroy());
-      else socket.destroy();
+      // Not while the request is still being parsed: Node would list its parser again, without a socket, and
+      // closing the server would then throw.
+      setImmediate(() => handOver(message, socket));
     },
     listen(onMessage, onEnd) {
       process.on('disconnect', onEnd);
@@ -31,6 +31,12 @@ export function openLink(): Link {
       if (!process.connected) onEnd();
     },
   };
+}
+
+function handOver(message: ToPrimary, socket: Socket): void {
+  untie(socket);
+  if (process.connected && !socket.destroyed) process.send?.(message, socket, undefined, () => socket.destroy());
+  else socket.destroy();
 }
 
 /**

@@ -72,7 +72,7 @@ export class Visit {
     if (ahead > MAX_AHEAD_MS) this.offset -= ahead;
   }
 
-  /** As above, for a frame with marks: what comes before a page change belongs to the old page. */
+  /** As above, for a frame with marks: moves before a mark are taken before it, on the page where they were. */
   #takeMarked(samples: SampleBuffer, at: number): void {
     let from = 0;
     let nextMark = 0;
@@ -80,10 +80,8 @@ export class Visit {
       if (samples.kind[i] !== KIND.mark) continue;
       const mark = samples.marks[nextMark] as Mark;
       nextMark += 1;
-      if (mark.type === 'page') {
-        this.trace.take(samples, this.offset, from, i);
-        from = i;
-      }
+      this.trace.take(samples, this.offset, from, i);
+      from = i;
       this.#takeMark(mark, at + i, (samples.time[i] as number) + this.offset);
     }
     this.trace.take(samples, this.offset, from, samples.count);

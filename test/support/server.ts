@@ -103,8 +103,7 @@ function banner(child: ChildProcess, lines: string[]): Promise<void> {
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream as NodeJS.ReadableStream }).on('line', (line) => {
         lines.push(line);
-        // The whole banner is written in one go; the rest of it is read before a timer can fire.
-        if (/ listens on /.test(line)) setImmediate(() => setImmediate(resolve));
+        if (line.startsWith('listens on ')) resolve();
       });
     }
     child.once('exit', (code) => reject(new Error(`the server ended with ${code}:\n${lines.join('\n')}`)));
