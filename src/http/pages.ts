@@ -91,6 +91,8 @@ async function demoRoutes(app: App, folder: string, scriptPath: string): Promise
   const helmet = {
     contentSecurityPolicy: { useDefaults: false, directives: DEMO_POLICY },
     frameguard: { action: 'sameorigin' as const },
+    // With the default, no-referrer, browsers hide a beacon's origin too, and it would be refused.
+    referrerPolicy: { policy: 'strict-origin-when-cross-origin' as const },
   };
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.html'));
   for (const name of names) {

@@ -1,5 +1,6 @@
 /** Every error as RFC 9457 `application/problem+json`. docs/protocol.md lists the codes. */
 import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 
 /** An error for the client. `detail` is a sentence for people. */
@@ -75,4 +76,27 @@ export function sendProblem(reply: FastifyReply, error: RaisedError, development
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .send(JSON.stringify(problemBody(error, development)));
+}
+
+/** Problems that Node finds while it reads a request, by its error codes. */
+const UNREADABLE: Record<string, Problem> = {
+  HPE_HEADER_OVERFLOW: new Problem(431, 'too-large', 'The headers are too large.'),
+  ERR_HTTP_REQUEST_TIMEOUT: new Problem(408, 'too-slow', 'The request took too long to arrive.'),
+};
+
+/** Answers bytes that cannot be read as a request, and ends the connection. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const problem = UNREADABLE[error.code ?? ''] ?? new Problem(400, 'bad-request', 'This is not HTTP.');
+  const body = JSON.stringify(problemBody(problem, false));
+  const head = [
+    `HTTP/1.1 ${problem.statusCode} ${STATUS_CODES[problem.statusCode]}`,
+    'content-type: application/problem+json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }

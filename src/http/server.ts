@@ -1,5 +1,6 @@
 /** The routes, put together. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
@@ -12,7 +13,7 @@ import { recogniser, refuseCrossSite, signedOut } from './guard.ts';
 import { healthRoutes } from './health.ts';
 import { pageRoutes } from './pages.ts';
 import { peerReader, trustOf } from './peer.ts';
-import { comeBackLater, Problem, type RaisedError, sendProblem, statusOf } from './problem.ts';
+import { answerClientError, comeBackLater, Problem, type RaisedError, sendProblem, statusOf } from './problem.ts';
 import type { App } from './schema.ts';
 import { sessionRoutes, signInRoutes } from './session.ts';
 import { siteRoutes } from './sites.ts';
@@ -22,6 +23,8 @@ import { tokenRoutes } from './tokens.ts';
 export interface Http {
   /** Answers requests of any `http.Server`. */
   handler(request: IncomingMessage, response: ServerResponse): void;
+  /** Answers what is no HTTP request at all: an `http.Server`'s `clientError` event. */
+  clientError(error: NodeJS.ErrnoException, socket: Duplex): void;
   /** Closing twice is safe. */
   close(): Promise<void>;
 }
@@ -34,9 +37,8 @@ const DATA_POLICY = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }
 
 /** Makes the routes ready for requests. Throws when the files for browsers are missing. */
 export async function createHttp(options: HttpOptions): Promise<Http> {
-  const { config, logger } = options;
   const app = createApp(options);
-  const missing = collectMethods(app);
+  const methods = collectMethods(app);
   await app.register(cookie);
   await app.register(helmet, {
     contentSecurityPolicy: { useDefaults: false, directives: DATA_POLICY },
@@ -45,51 +47,48 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     strictTransportSecurity: false,
   });
   await app.register(swagger, { openapi: openapi(options.version) });
-  const peerOf = peerReader(config.trustProxy);
+  const peerOf = peerReader(options.config.trustProxy);
   const recognise = recogniser(options);
-  app.decorateRequest('identity', null);
   healthRoutes(app, options);
   await pageRoutes(app, options, recognise);
   await app.register(async (scope) => beaconRoutes(scope as App, options, peerOf));
-  await app.register(async (scope) => {
-    await scope.register(rateLimit, {
-      ...API_RATE,
-      keyGenerator: (request) => peerOf(request.raw).address,
-      errorResponseBuilder: (_request, { ttl }) => comeBackLater(429, 'too-many-requests', 'Too many requests.', ttl),
-    });
-    scope.addHook('onRequest', async (request, reply) => {
-      reply.header('cache-control', 'no-store');
-      refuseCrossSite(request, peerOf(request.raw).host);
-    });
-    const addressOf = (request: { raw: IncomingMessage }) => peerOf(request.raw).address;
-    signInRoutes(scope as App, { options, recognise, addressOf });
-    scope.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
-    await scope.register(async (inner) => {
-      inner.addHook('onRequest', async (request) => {
-        request.identity = (await recognise(request)) ?? null;
-        if (request.identity === null) throw signedOut();
-      });
-      sessionRoutes(inner as App, options);
-      tokenRoutes(inner as App, options);
-      siteRoutes(inner as App, options);
-      streamRoute(inner as App, options);
-    });
-  });
-  refuseMethods(app, missing());
-  app.addHook('onResponse', async (request, reply) => {
-    // At debug, so that logs do not fill the disk; the pattern, because addresses hold secrets.
-    const route = request.routeOptions.url ?? 'none';
-    logger.debug(
-      { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
-      'request',
-    );
-  });
+  await app.register(async (scope) => apiRoutes(scope as App, options, peerOf, recognise));
+  refuseMethods(app, methods);
   await app.ready();
   let closed: Promise<void> | undefined;
   return {
     handler: (request, response) => app.routing(request, response),
+    clientError: answerClientError,
     close: () => (closed ??= app.close()),
   };
+}
+
+/** What people and programs ask; all but signing in is for those who are signed in. */
+async function apiRoutes(
+  app: App,
+  options: HttpOptions,
+  peerOf: ReturnType<typeof peerReader>,
+  recognise: ReturnType<typeof recogniser>,
+): Promise<void> {
+  await app.register(rateLimit, {
+    ...API_RATE,
+    keyGenerator: (request) => peerOf(request.raw).address,
+    errorResponseBuilder: (_request, { ttl }) => comeBackLater(429, 'too-many-requests', 'Too many requests.', ttl),
+  });
+  app.decorateRequest('identity', null);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('cache-control', 'no-store');
+    refuseCrossSite(request, peerOf(request.raw).host);
+  });
+  signInRoutes(app, { options, recognise, addressOf: (request) => peerOf(request.raw).address });
+  app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', async (request) => {
+      request.identity = (await recognise(request)) ?? null;
+      if (request.identity === null) throw signedOut();
+    });
+    for (const routes of [sessionRoutes, tokenRoutes, siteRoutes, streamRoute]) routes(scope as App, options);
+  });
 }
 
 function createApp({ config, logger }: HttpOptions): App {
@@ -111,23 +110,29 @@ function createApp({ config, logger }: HttpOptions): App {
   app.setNotFoundHandler(() => {
     throw new Problem(404, 'not-found', 'There is nothing here.');
   });
+  app.addHook('onResponse', async (request, reply) => {
+    // At debug, so that logs do not fill the disk; the pattern, because addresses hold secrets.
+    const { method, routeOptions } = request;
+    const fields = { method, route: routeOptions.url ?? 'none', status: reply.statusCode };
+    logger.debug({ ...fields, ms: Math.round(reply.elapsedTime) }, 'request');
+  });
   return app;
 }
 
 /** Notes the methods of each route added from now on. */
-function collectMethods(app: App): () => Map<string, Set<string>> {
+function collectMethods(app: App): ReadonlyMap<string, Set<string>> {
   const methods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     const known = methods.get(url) ?? new Set();
     for (const one of [method].flat()) known.add(one);
     methods.set(url, known);
   });
-  return () => new Map(methods);
+  return methods;
 }
 
 /** Fastify answers 404 for a method that a path does not know; RFC 9110 section 15.5.6 wants 405 and Allow. */
-function refuseMethods(app: App, methods: Map<string, Set<string>>): void {
-  for (const [url, known] of methods) {
+function refuseMethods(app: App, methods: ReadonlyMap<string, Set<string>>): void {
+  for (const [url, known] of [...methods]) {
     const method = app.supportedMethods.filter((one) => !known.has(one));
     const allow = [...known].sort().join(', ');
     const refuse = async () => {
