@@ -50,17 +50,19 @@ interface Command {
   run(call: Call): Promise<ExitCode>;
 }
 
-const COMMANDS: Record<string, Command> = {
-  'admin add': { takes: 'NAME', check: checkAdmin, run: addAdmin },
-  'admin list': { run: listAdmins },
-  'admin remove': { takes: 'NAME', run: removeAdmin },
-  'token add': { takes: 'NAME', check: checkToken, run: addToken },
-  'token list': { run: listTokens },
-  'token revoke': { takes: 'ID', run: revokeToken },
-  'site add': { takes: 'KEY', flags: true, check: checkSite, run: addSite },
-  'site list': { run: listSites },
-  'site remove': { takes: 'KEY', run: removeSite },
-};
+const COMMANDS = new Map<string, Command>(
+  Object.entries({
+    'admin add': { takes: 'NAME', check: checkAdmin, run: addAdmin },
+    'admin list': { run: listAdmins },
+    'admin remove': { takes: 'NAME', run: removeAdmin },
+    'token add': { takes: 'NAME', check: checkToken, run: addToken },
+    'token list': { run: listTokens },
+    'token revoke': { takes: 'ID', run: revokeToken },
+    'site add': { takes: 'KEY', flags: true, check: checkSite, run: addSite },
+    'site list': { run: listSites },
+    'site remove': { takes: 'KEY', run: removeSite },
+  }),
+);
 
 /**
  * Runs `words` as a command. `extra` holds the values of COMMAND_FLAGS. Resolves with the exit code; throws
@@ -72,7 +74,7 @@ export async function runCommand(
   extra: Readonly<Record<string, readonly string[]>>,
   io: Output,
 ): Promise<ExitCode> {
-  const command = COMMANDS[words.slice(0, 2).join(' ')];
+  const command = COMMANDS.get(words.slice(0, 2).join(' '));
   if (command === undefined) return usage(io, [unknownText(words)]);
   const call = {
     word: words[2] ?? '',
@@ -92,7 +94,7 @@ export async function runCommand(
 }
 
 function unknownText(words: readonly string[]): string {
-  const verbs = Object.keys(COMMANDS).filter((name) => name.startsWith(`${words[0]} `));
+  const verbs = [...COMMANDS.keys()].filter((name) => name.startsWith(`${words[0]} `));
   if (verbs.length === 0) return `${words[0]}: no such command`;
   const known = verbs.map((name) => name.split(' ')[1]).join(', ');
   return words[1] === undefined

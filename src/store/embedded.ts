@@ -6,12 +6,21 @@
  * No cache is used anywhere: it would not see what another process wrote.
  */
 import { randomBytes } from 'node:crypto';
-import { accessSync, chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { SELF, SITE_KEY, type Site } from '../protocol/site.ts';
+import { SELF, type Site } from '../protocol/site.ts';
 import {
-  ADMIN_NAME,
   type Admin,
   type Attempt,
   type Credential,
@@ -56,7 +65,13 @@ function openRoot(folder: string): RootDatabase {
     return root;
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    throw new StoreError('no-access', `${path} cannot be opened for writing: ${(error as Error).message}`);
+    const { message } = error as Error;
+    // Of Node's `EACCES: permission denied, open '/path'`, what a person needs.
+    const reason = /^E[A-Z]+: ([^,]+)/.exec(message)?.[1] ?? message;
+    throw new StoreError(
+      'no-access',
+      `the data folder ${folder} cannot be used: ${reason}; choose another with --data`,
+    );
   }
 }
 
@@ -74,6 +89,7 @@ function makeFolder(folder: string): void {
 
 /** Finds what LMDB would not report but end the process for: files that it cannot use. */
 function checkFiles(path: string): void {
+  readdirSync(dirname(path));
   accessSync(dirname(path), constants.W_OK | constants.X_OK);
   for (const file of [path, `${path}-lock`]) {
     if (!existsSync(file)) continue;
@@ -157,7 +173,7 @@ class EmbeddedStore implements Store {
   }
 
   async site(key: string): Promise<Site | undefined> {
-    return SITE_KEY.test(key) ? this.#sites.get(key) : undefined;
+    return find(this.#sites, key);
   }
 
   addSite(site: Site): Promise<boolean> {
@@ -170,7 +186,7 @@ class EmbeddedStore implements Store {
 
   changeSite(key: string, change: Pick<Site, 'name' | 'origins'>): Promise<Site | undefined> {
     return this.#write(() => {
-      const site = this.#sites.get(key);
+      const site = find(this.#sites, key);
       if (site === undefined) return undefined;
       const changed = { ...site, name: change.name, origins: change.origins };
       this.#sites.put(key, changed);
@@ -184,7 +200,7 @@ class EmbeddedStore implements Store {
 
   async markSeen(key: string, now: number): Promise<void> {
     const isDue = (site: Site | undefined) => site !== undefined && site.firstSeen === null;
-    if (!isDue(this.#sites.get(key))) return;
+    if (!isDue(find(this.#sites, key))) return;
     await this.#write(() => {
       const site = this.#sites.get(key);
       if (site !== undefined && isDue(site)) this.#sites.put(key, { ...site, firstSeen: now });
@@ -196,7 +212,7 @@ class EmbeddedStore implements Store {
   }
 
   async admin(name: string): Promise<Admin | undefined> {
-    return ADMIN_NAME.test(name) ? this.#admins.get(name) : undefined;
+    return find(this.#admins, name);
   }
 
   addAdmin(name: string, now: number): Promise<boolean> {
@@ -218,7 +234,7 @@ class EmbeddedStore implements Store {
 
   setPassword(name: string, password: string): Promise<boolean> {
     return this.#write(() => {
-      const admin = this.#admins.get(name);
+      const admin = find(this.#admins, name);
       if (admin === undefined) return false;
       this.#admins.put(name, { ...admin, password });
       return true;
@@ -228,7 +244,7 @@ class EmbeddedStore implements Store {
   addLink(name: string, now: number): Promise<string | undefined> {
     const secret = newSecret();
     return this.#write(() => {
-      if (!this.#admins.doesExist(name)) return undefined;
+      if (find(this.#admins, name) === undefined) return undefined;
       this.#keep('links', this.#links, hashSecret(secret), { name, expires: now + LINK.lifetime }, now);
       return secret;
     });
@@ -246,7 +262,7 @@ class EmbeddedStore implements Store {
     const secret = newSecret();
     const id = hashSecret(secret);
     return this.#write(() => {
-      if (!this.#admins.doesExist(name)) return undefined;
+      if (find(this.#admins, name) === undefined) return undefined;
       const record = { name, created: now, lastSeen: now, expires: now + SESSION.slide, agent };
       this.#keep('sessions', this.#sessions, id, record, now);
       return { secret, session: { id, ...record } };
@@ -317,8 +333,8 @@ class EmbeddedStore implements Store {
   async valid(credential: Credential, now: number): Promise<boolean> {
     if (credential === 'env') return true;
     const [kind, id = ''] = credential.split(':', 2);
-    if (kind === 'session') return (this.#sessions.get(id)?.expires ?? 0) > now;
-    return kind === 'token' && this.#tokens.doesExist(id);
+    if (kind === 'session') return (find(this.#sessions, id)?.expires ?? 0) > now;
+    return kind === 'token' && find(this.#tokens, id) !== undefined;
   }
 
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {
@@ -388,9 +404,17 @@ class EmbeddedStore implements Store {
   }
 }
 
+/** LMDB throws for keys above its limit; nothing of ours comes near it. */
+const KEY_LIMIT = 128;
+
+/** The entry of a key that may be any text. */
+function find<T>(db: Database<T, string>, key: string): T | undefined {
+  return key.length <= KEY_LIMIT ? db.get(key) : undefined;
+}
+
 /** Within a write: removes an entry and returns what it was. */
 function take<T>(db: Database<T, string>, key: string): T | undefined {
-  const value = db.get(key);
+  const value = find(db, key);
   if (value !== undefined) db.remove(key);
   return value;
 }
