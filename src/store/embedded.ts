@@ -392,7 +392,7 @@ class EmbeddedStore implements Store {
 
   #sweep(now: number): void {
     const tables = { links: this.#links, sessions: this.#sessions, counters: this.#counters };
-    for (const entry of [...this.#expiry.getKeys({ end: [now], limit: SWEEP })]) {
+    for (const entry of [...this.#expiry.getKeys({ end: [now + 1], limit: SWEEP })]) {
       const [, table, key] = entry;
       this.#expiry.remove(entry);
       const expires = tables[table].get(key)?.expires;
