@@ -1,11 +1,11 @@
 /** One worker: wires HTTP, ingest, relay and store, and the way to the primary. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { openLink } from './cluster/link.ts';
 import type { Config } from './config.ts';
 import { peerReader } from './http/peer.ts';
-import { createHttp } from './http/server.ts';
+import { createHttp, type Http } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { ListenError, listen } from './listen.ts';
 import { createLogger } from './logger.ts';
@@ -49,7 +49,7 @@ export async function runWorker(config: Config): Promise<void> {
     beacon: (request) => ingest.beacon(request),
   });
   const peerOf = peerReader(config.trustProxy);
-  const servers = config.listen.map(() => createHttpServer(http.handler, upgrade));
+  const servers = config.listen.map(() => createHttpServer(http, upgrade));
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
   link.listen(onMessage, () => void drain('stop'));
@@ -113,10 +113,11 @@ export async function runWorker(config: Config): Promise<void> {
 }
 
 function createHttpServer(
-  handler: RequestListener,
+  { handler, clientError }: Http,
   upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
 ): Server {
   const server = createServer(HTTP_LIMITS, handler);
+  server.on('clientError', clientError);
   server.on('upgrade', upgrade);
   return server;
 }
