@@ -36,6 +36,7 @@ export async function runWorker(config: Config): Promise<void> {
     site: (key) => store.site(key),
     markSeen: (key, now) => store.markSeen(key, now),
     claim: (arrival) => relay.claim(arrival),
+    saturated: () => relay.saturated,
     drop: (site, n) => relay.drop(site, n),
   });
   const http = await createHttp({

@@ -142,7 +142,7 @@ export class Connection {
 
   /** Tells the visitor something, unless it does not read. */
   say(message: Control): void {
-    if (this.#socket.bufferedAmount < MAX_UNREAD) this.#socket.send(JSON.stringify(message));
+    if (this.#state === 'open' && this.#socket.bufferedAmount < MAX_UNREAD) this.#socket.send(JSON.stringify(message));
   }
 
   /** Acks what was taken since the last time. */

@@ -38,6 +38,8 @@ export interface IngestOptions {
   markSeen(key: string, now: number): Promise<void>;
   /** Asks the primary to let a visitor in; undefined: not now. */
   claim(arrival: Arrival): Promise<Trace | undefined>;
+  /** True while the primary does not keep up with this worker. */
+  saturated(): boolean;
   /** Counts samples that were refused. */
   drop(site: string, n: number): void;
 }

@@ -7,6 +7,7 @@ import { type Hello, SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions } from './contract.ts';
+import { Pace } from './pace.ts';
 import { newVisitorId, signToken, verifyToken } from './resume-token.ts';
 import { Visit } from './visit.ts';
 
@@ -14,9 +15,7 @@ export class Desk {
   readonly config: Config;
   /** Filled by every frame anew: a frame is decoded and taken in one go. */
   readonly samples: SampleBuffer;
-  /** What visitors are told of the pace. */
-  flushMs: number;
-  sampleMs: number;
+  readonly pace: Pace;
   readonly #options: IngestOptions;
   readonly #byId = new Map<string, Visit>();
   readonly #byV = new Map<number, Visit>();
@@ -25,8 +24,7 @@ export class Desk {
     this.#options = options;
     this.config = options.config;
     this.samples = new SampleBuffer(options.config.maxSamples);
-    this.flushMs = options.config.flushMs;
-    this.sampleMs = options.config.sampleMs;
+    this.pace = new Pace(options.config.flushMs, options.config.sampleMs);
   }
 
   get visits(): Iterable<Visit> {
@@ -81,8 +79,8 @@ export class Desk {
       visitor: visit.id,
       token: signToken(this.#options.secret, visit.site, visit.id, Date.now()),
       n: visit.trace.frame,
-      flushMs: this.flushMs,
-      sampleMs: this.sampleMs,
+      flushMs: this.pace.flushMs,
+      sampleMs: this.pace.sampleMs,
     };
   }
 

@@ -2,6 +2,7 @@
  * The visitors of one worker: takes upgrades and POSTs, holds the connections, and closes them in the end.
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { SUBPROTOCOL } from '../protocol/control.ts';
@@ -16,7 +17,7 @@ import type { IngestOptions, Peer } from './contract.ts';
 import { Desk } from './desk.ts';
 
 /** Acks are cumulative; one a second per visitor is enough, as its tracker keeps what is not acked. */
-const ACK_MS = 1000;
+const SECOND_MS = 1000;
 /** A connection that answers neither ping nor otherwise for this long is cut, milliseconds. */
 const PROBE_MS = 15_000;
 const SITE_CHECK_MS = 2000;
@@ -40,6 +41,7 @@ export class Ingest {
   readonly #sockets: WebSocketServer;
   readonly #held = new Set<Held>();
   readonly #timers: NodeJS.Timeout[];
+  readonly #loopDelay = monitorEventLoopDelay();
   #closed = false;
 
   constructor(options: IngestOptions) {
@@ -58,8 +60,9 @@ export class Ingest {
       handleProtocols: (offered) => chooseProtocol(offered),
     };
     this.#sockets = new WebSocketServer(limits);
+    this.#loopDelay.enable();
     this.#timers = [
-      setInterval(() => this.#ack(), ACK_MS),
+      setInterval(() => this.#onSecond(), SECOND_MS),
       setInterval(() => this.#probe(), PROBE_MS),
       setInterval(() => void this.#checkSites(), SITE_CHECK_MS),
     ];
@@ -67,7 +70,7 @@ export class Ingest {
 
   /** Connected visitors, and the pace they are told. */
   get status(): { visitors: number; flushMs: number } {
-    return { visitors: this.#admission.count, flushMs: this.#desk.flushMs };
+    return { visitors: this.#admission.count, flushMs: this.#desk.pace.flushMs };
   }
 
   /** Takes an HTTP upgrade. Whatever is wrong is answered with a problem (RFC 9457) on the socket. */
@@ -144,9 +147,21 @@ export class Ingest {
     this.#desk.findByNumber(v)?.end('moved');
   }
 
-  #ack(): void {
+  #onSecond(): void {
     for (const { connection } of this.#held) connection.ack();
     this.#beacons.sweep(Date.now());
+    this.#setPace();
+  }
+
+  /** Tells every visitor the pace when it has changed. */
+  #setPace(): void {
+    const { pace } = this.#desk;
+    const loopDelayMs = this.#loopDelay.percentile(99) / 1e6;
+    this.#loopDelay.reset();
+    if (!pace.second({ loopDelayMs, saturated: this.#options.saturated() })) return;
+    const { flushMs, sampleMs } = pace;
+    this.#options.log.warn({ flushMs, sampleMs, loopDelayMs: Math.round(loopDelayMs) }, 'pace of visitors changed');
+    for (const { connection } of this.#held) connection.say({ type: 'pace', flushMs, sampleMs });
   }
 
   #probe(): void {
@@ -169,6 +184,7 @@ export class Ingest {
   close(reason: 'restart' | 'stop'): void {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
+    this.#loopDelay.disable();
     for (const { connection } of this.#held) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
     this.#beacons.close();
   }

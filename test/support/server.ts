@@ -75,6 +75,8 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
   const lines: string[] = [];
   const exited = once(child, 'exit') as Promise<[number | null]>;
   const stop = async () => {
+    // A test may have stopped it.
+    child.kill('SIGCONT');
     child.kill('SIGTERM');
     return (await exited)[0];
   };
