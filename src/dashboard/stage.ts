@@ -184,7 +184,8 @@ export class Stage {
     if (parts === 0 || index <= oldest || !(played - track.timeAt(index) < TRAIL_MS)) return;
     const context = this.#context;
     context.strokeStyle = badge.colour;
-    context.lineCap = 'round';
+    // Round ends of translucent parts would show as dots where they meet.
+    context.lineCap = 'butt';
     context.lineJoin = 'round';
     let i = index;
     let x = this.#stageX(track.x);

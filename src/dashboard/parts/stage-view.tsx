@@ -114,6 +114,7 @@ function PageChooser() {
     <select
       aria-label="Page on stage"
       class="page-chooser"
+      data-page={page}
       value={page ?? ''}
       onChange={(event) => showPage(event.currentTarget.value || null)}
     >
