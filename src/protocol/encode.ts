@@ -14,43 +14,39 @@ export type Point = readonly [x: number, y: number];
 /** Viewport width and height, document width and height, CSS pixels. */
 export type Size = readonly [vw: number, vh: number, dw: number, dh: number];
 
-/** One observation. `time` is in whole milliseconds on the sender's clock; a scroll's `y` is the offset. */
+/** One observation. `time` is in milliseconds on the sender's clock; a scroll's `y` is the offset. */
 export type Sample = { time: number } & ({ type: 'move'; x: number; y: number } | { type: 'scroll'; y: number } | Mark);
 
 /**
- * The same, encoded but for what depends on the one before it: time and place. `kind` is 1 move, 2 scroll, 3 mark,
- * 4 click. The tracker makes these at once, by the functions below.
+ * The same, encoded but for what depends on the one before it: time and place. Of the marks, a click has a place, and
+ * a page change has the page in plain too. The tracker makes these at once, by the functions below.
  */
-export type Part = readonly [time: number, kind: 1 | 2 | 3 | 4, rest: Bytes, at?: Point];
+export type Part = readonly [time: number, kind: number, rest: Bytes, at?: Point | undefined, page?: string];
 
-export function move(time: number, at: Point): Part {
-  return [time, 1, [], at];
+/** Kinds of parts; MARK goes on with one of the marks. Numbers in place of SAMPLE and MARK of frame.ts. */
+export const MOVE = 1;
+export const SCROLL = 2;
+export const MARK = 3;
+export const RESIZE = 2;
+export const VISIBILITY = 3;
+export const POINTER = 4;
+
+/** A part that is all numbers. */
+export function part(time: number, kind: number, ...numbers: number[]): Part {
+  return [time, kind, numbers.flatMap(varint)];
 }
 
-export function scroll(time: number, y: number): Part {
-  return [time, 2, varint(y)];
+export function move(time: number, at: Point): Part {
+  return [time, MOVE, [], at];
 }
 
 /** `place` is where in the element the click was, 0 to 32767 each way. */
 export function click(time: number, at: Point, button: number, place: Point, selector: string): Part {
-  return [time, 4, [button, ...place.flatMap(varint), ...text(selector, 160)], at];
+  return [time, MARK, [button, ...place.flatMap(varint), ...text(selector, 160)], at];
 }
 
 export function page(time: number, path: string): Part {
-  return [time, 3, [1, ...text(path, 1024)]];
-}
-
-export function resize(time: number, size: Size): Part {
-  return [time, 3, [2, ...size.flatMap(varint)]];
-}
-
-export function visibility(time: number, visible: boolean): Part {
-  return [time, 3, [3, +visible]];
-}
-
-/** From now on a mouse (0), a finger (1) or a pen (2) points. */
-export function pointer(time: number, type: number): Part {
-  return [time, 3, [4, type]];
+  return [time, MARK, [1, ...text(path, 1024)], undefined, path];
 }
 
 /** Payload of a samples frame. */
@@ -64,51 +60,66 @@ function partOf(sample: Sample): Part {
     case 'move':
       return move(time, [sample.x, sample.y]);
     case 'scroll':
-      return scroll(time, sample.y);
+      return part(time, SCROLL, sample.y);
     case 'click':
       return click(time, [sample.x, sample.y], sample.button, [sample.ex, sample.ey], sample.selector);
     case 'page':
       return page(time, sample.page);
     case 'resize':
-      return resize(time, [sample.vw, sample.vh, sample.dw, sample.dh]);
+      return part(time, MARK, RESIZE, sample.vw, sample.vh, sample.dw, sample.dh);
     case 'visibility':
-      return visibility(time, sample.visible);
+      return part(time, MARK, VISIBILITY, +sample.visible);
     case 'pointer':
-      return pointer(time, ['mouse', 'touch', 'pen'].indexOf(sample.pointer));
+      return part(time, MARK, POINTER, ['mouse', 'touch', 'pen'].indexOf(sample.pointer));
   }
 }
 
-/** Payload of a samples frame. A time before that of the part in front counts as that: times never run back. */
+/**
+ * Payload of a samples frame. Times are cut to whole milliseconds; one before that of the part in front counts as that, for times never
+ * run back.
+ */
 export function encodeParts(parts: readonly Part[]): Bytes {
   let time = parts[0]?.[0] ?? 0;
   let x = 0;
   let y = 0;
   const out = varint(time);
-  for (const [at, kind, rest, point = [x, y]] of parts) {
-    const since = Math.max(0, at - time) * 4;
-    const dx = point[0] - x;
-    const dy = point[1] - y;
-    time += since / 4;
-    [x, y] = point;
-    if (kind === 1 && isNear(dx) && isNear(dy)) out.push(...varint(since), ((dx + 8) << 4) | (dy + 8));
-    else {
-      out.push(...varint(since + Math.min(kind, 3)));
-      if (kind === 4) out.push(0);
-      if (kind % 3 === 1) out.push(...zigzag(dx), ...zigzag(dy));
-      out.push(...rest);
+  for (const [at, kind, rest, point] of parts) {
+    const since = Math.max(0, Math.floor(at - time));
+    let head = since * 4 + kind;
+    let step: Bytes = [];
+    time += since;
+    if (point) {
+      const dx = point[0] - x;
+      const dy = point[1] - y;
+      [x, y] = point;
+      step = zigzag(dx).concat(zigzag(dy));
+      if (kind === MARK) step.unshift(0);
+      else if (!(((dx + 8) | (dy + 8)) >> 4)) {
+        // Below 8 pixels either way, as most steps are, both fit in one byte.
+        head--;
+        step = [((dx + 8) << 4) | (dy + 8)];
+      }
     }
+    out.push(...varint(head), ...step, ...rest);
   }
   return out;
 }
 
-/** Most steps are, and then both ways fit in one byte. */
-function isNear(step: number): boolean {
-  return step >= -8 && step < 8;
-}
-
 /** Payload of a hello. Texts above their limits are cut. */
 export function encodeHello({ clock, vw, vh, dw, dh, token, page, language, referrer }: Hello): Bytes {
-  const numbers = [clock, vw, vh, dw, dh].flatMap(varint);
+  return putHello(clock, [vw, vh, dw, dh], token, page, language, referrer);
+}
+
+/** As above, for the tracker. */
+export function putHello(
+  clock: number,
+  size: Size,
+  token: string,
+  page: string,
+  language: string,
+  referrer: string,
+): Bytes {
+  const numbers = [clock, ...size].flatMap(varint);
   return numbers.concat(text(token, 128), text(page, 1024), text(language, 35), text(referrer, 256));
 }
 
@@ -122,9 +133,9 @@ export function packFrames(frames: readonly Bytes[]): Bytes {
   return frames.flatMap((frame) => varint(frame.length).concat(frame));
 }
 
-/** Unsigned LEB128 of a whole number from 0 to 2^49 - 1. */
+/** Unsigned LEB128 of a number from 0 to 2^49 - 1, less its fraction. NaN counts as 0. */
 function varint(value: number): Bytes {
-  return value > 127 ? [(value % 128) | 128, ...varint(Math.floor(value / 128))] : [value];
+  return value > 127 ? [(value % 128) | 128, ...varint(Math.floor(value / 128))] : [value | 0];
 }
 
 /** Small numbers of either sign stay small. */

@@ -1,0 +1,187 @@
+import type { Control } from '../protocol/control.ts';
+import { type Bytes, encodeFrame, packFrames } from '../protocol/encode.ts';
+import { pace } from './beat.ts';
+import { guard } from './guard.ts';
+import { helloOf } from './hello.ts';
+import { ALL, IDLE_POSTS, MAX_DELAY_MS, MIN_DELAY_MS, PATIENCE_MS, POST_MS, ROUND, TAKEN_OVER } from './limits.ts';
+import { ack, cut, frontPage, isEmpty } from './outbox.ts';
+import { loadToken, saveToken } from './token.ts';
+
+/** A server puts its own path in place of the name when it serves this file. */
+const ENDPOINT = '__FIELDMOUSE_ENDPOINT__'.replace(/^__.*/, '/v1/visit');
+
+/** Of protocol/close.ts, and the like of HTTP: after these another attempt would end the same way. */
+const FINAL = [4400, 4410, 400, 403, 404, 410, 413];
+
+export interface Target {
+  site: string;
+  /** Origin of the Fieldmouse server, as `https://live.example.org`. */
+  server: string;
+  /** Path of its visitor endpoint; `/v1/visit` unless the server was told otherwise. */
+  endpoint?: string;
+}
+
+let target: Target;
+let refused = () => {};
+let socket: WebSocket | undefined;
+/** The socket's hello was answered. */
+let ready = false;
+/** The resume token, kept for the next page of this tab. */
+let token = '';
+/** Empty until a hello was answered. */
+let visitor = '';
+let failures = 0;
+let idle = 0;
+/** 0: bye was said, and anything more would bring the visitor back; 1: waits for the next attempt; 2: at work. */
+let phase = 0;
+/** The one thing waited for: an answer, the next POST, or the next attempt. */
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Connects and stays connected. `whenRefused` is called when the server wants no more of this page. */
+export function connect(to: Target, whenRefused: () => void): void {
+  target = to;
+  refused = whenRefused;
+  resume();
+}
+
+function wait(callback: () => void, ms: number): void {
+  clearTimeout(timer);
+  timer = setTimeout(guard(callback), ms);
+}
+
+function open(): void {
+  drop();
+  phase = 2;
+  if (failures % ROUND < ROUND - 1)
+    try {
+      socket = new WebSocket(address().replace('http', 'ws'), 'fieldmouse.v1');
+      socket.onopen = guard(() => send(helloOf(token)));
+      socket.onmessage = guard(({ data }) => receive(JSON.parse(data)));
+      socket.onclose = guard(({ code }) => lost(code));
+      wait(lost, PATIENCE_MS);
+      return;
+    } catch {
+      // No WebSocket in this browser, or none for this page.
+    }
+  idle = -1;
+  post();
+}
+
+function receive(message: Control): void {
+  clearTimeout(timer);
+  if (message.type === 'ack') ack(message.n);
+  else Object.assign(pace, message);
+  if (message.type === 'hello') {
+    ack(message.n, message.visitor !== visitor);
+    visitor = message.visitor;
+    failures = 0;
+    remember(message.token);
+    ready = !!socket;
+    if (ready) cut(0, true).forEach(send);
+  }
+  flush();
+}
+
+/** Sends what waits, as soon as it can be sent. */
+export function flush(): void {
+  if (ready) cut().forEach(send);
+}
+
+/** A cut cable is silent: without an answer in time the socket counts as dead. */
+function send(frame: Bytes): void {
+  socket?.send(new Uint8Array(frame));
+  wait(lost, PATIENCE_MS);
+}
+
+/** One at a time, each led by a hello, the first nothing but that. */
+async function post(): Promise<void> {
+  if (isEmpty() && ++idle % IDLE_POSTS) wait(post, POST_MS);
+  else {
+    wait(lost, PATIENCE_MS);
+    let status = 0;
+    let reply: Control | undefined;
+    try {
+      const response = await fetch(address(), { method: 'POST', body: body(), credentials: 'omit' });
+      status = response.status;
+      if (response.ok) reply = await response.json();
+    } catch {
+      // No network, or no answer that makes sense.
+    }
+    if (phase < 2 || socket) return;
+    if (reply) {
+      receive(reply);
+      wait(post, Math.max(POST_MS, pace.flushMs));
+    } else lost(status);
+  }
+}
+
+function lost(code = 0): void {
+  drop();
+  phase = FINAL.includes(code) ? 0 : 1;
+  if (!phase) refused();
+  else {
+    if (code === TAKEN_OVER) remember('');
+    const delay = Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** failures++);
+    wait(open, (delay / 2) * (1 + Math.random()));
+  }
+}
+
+function drop(): void {
+  clearTimeout(timer);
+  ready = false;
+  if (socket) {
+    socket.onclose = socket.onmessage = null;
+    socket.close();
+    socket = undefined;
+  }
+}
+
+/**
+ * A hello and all that the server does not have, as a request that needs no CORS preflight. Before a hello was
+ * answered there is no number to send frames under.
+ */
+function body(...last: Bytes[]): Blob {
+  const frames = visitor ? cut(ALL, true) : [];
+  return new Blob([new Uint8Array(packFrames([helloOf(token), ...frames, ...last]))], { type: 'text/plain' });
+}
+
+function address(): string {
+  const query = new URLSearchParams({ site: target.site, page: frontPage() });
+  return `${target.server}${target.endpoint ?? ENDPOINT}?${query}`;
+}
+
+function remember(given: string): void {
+  token = given;
+  saveToken(given);
+}
+
+function beacon(...last: Bytes[]): void {
+  if (token && phase) navigator.sendBeacon(address(), body(...last));
+}
+
+/** The page may be about to go: without an open socket, what is unsent is left to the browser. */
+export function hide(): void {
+  if (ready) flush();
+  else if (!isEmpty()) beacon();
+}
+
+/** The page goes: says bye. It may come back, and an open socket would keep it from that. */
+export function suspend(): void {
+  beacon(encodeFrame(0, 2));
+  phase = 0;
+  drop();
+}
+
+/** The page is back, or there is other reason to believe that the server can be reached. */
+export function resume(): void {
+  if (phase > 1) return;
+  token = loadToken() || token;
+  open();
+}
+
+/** Says bye and forgets the visitor. */
+export function disconnect(): void {
+  suspend();
+  remember('');
+  visitor = '';
+}

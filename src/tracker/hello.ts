@@ -1,0 +1,13 @@
+import { type Bytes, encodeFrame, putHello } from '../protocol/encode.ts';
+import { frontPage } from './outbox.ts';
+import { begin } from './sampler.ts';
+
+/** A hello frame. Its page is that of the first sample that the server does not have: the others follow. */
+export function helloOf(token: string): Bytes {
+  return encodeFrame(0, 0, putHello(performance.now(), begin(), token, frontPage(), navigator.language, referrer()));
+}
+
+/** Origin of the page the visitor came from; empty if there is none. */
+function referrer(): string {
+  return document.referrer && new URL(document.referrer).origin;
+}

@@ -1,0 +1,155 @@
+import {
+  click,
+  MARK,
+  move,
+  type Part,
+  POINTER,
+  page,
+  part,
+  RESIZE,
+  SCROLL,
+  type Size,
+  VISIBILITY,
+} from '../protocol/encode.ts';
+import { pace, wake } from './beat.ts';
+import { guard, listen } from './guard.ts';
+import { ELEMENT_SCALE, MAX_COORDINATE, MAX_PAGE, SIZE_MS } from './limits.ts';
+import { add } from './outbox.ts';
+import { selectorOf } from './selector.ts';
+
+/** The page: never with the query, which may hold secrets, and not above the protocol's limit. */
+export function currentPage(): string {
+  return location.pathname.slice(0, MAX_PAGE);
+}
+
+/** Time of the last move added. */
+let movedAt = 0;
+let latest: PointerEvent | undefined;
+/** The last event left out because it came too soon: the pointer may come to rest there. */
+let skipped: PointerEvent | undefined;
+/** What the server was told last: sizes, hidden, page, scroll offset. */
+let told: unknown[] = [];
+let sizedAt = 0;
+
+/** Watches the page until `signal` is aborted. */
+export function watch(signal: AbortSignal): void {
+  watchHistory(signal);
+  listen(signal, {
+    popstate: settle,
+    pointermove: pointed,
+    pointerdown: pointed,
+    click: clicked,
+    auxclick: clicked,
+    scroll: wake,
+    resize: resized,
+    load: resized,
+  });
+}
+
+/** The sizes of viewport and document, for a hello. What it does not tell will be added anew. */
+export function begin(): Size {
+  const size = look();
+  told = [String(size), false];
+  return size;
+}
+
+/** Adds what is only looked at now and then: the pointer come to rest, sizes, page, visibility, scroll offset. */
+export function settle(): void {
+  const time = performance.now();
+  const next = movedAt + pace.sampleMs;
+  if (skipped && next > time) wake();
+  else if (skipped) moved(next, skipped.pageX, skipped.pageY);
+  if (time > sizedAt + SIZE_MS) {
+    const size = look();
+    tell(0, String(size), part(time, MARK, RESIZE, ...size));
+  }
+  const path = currentPage();
+  if (tell(2, path, page(time, path))) sizedAt = 0;
+  tell(1, document.hidden, part(time, MARK, VISIBILITY, +!document.hidden));
+  const offset = pixel(scrollY);
+  // A mouse that rests while the page scrolls under it is elsewhere on the page.
+  if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse')
+    moved(time, latest.clientX + scrollX, latest.clientY + scrollY);
+}
+
+/** Adds `part` if `now` is not what was told. */
+function tell(what: number, now: unknown, part: Part): boolean {
+  if (told[what] === now) return false;
+  told[what] = now;
+  add(part);
+  return true;
+}
+
+function look(): Size {
+  const { scrollWidth, scrollHeight } = document.documentElement;
+  sizedAt = performance.now();
+  return [innerWidth, innerHeight, scrollWidth, scrollHeight].map((one) => pixel(one)) as unknown as Size;
+}
+
+function resized(): void {
+  sizedAt = 0;
+  wake();
+}
+
+function pointed(event: PointerEvent): void {
+  // A second finger tells nothing of where the visitor looks.
+  if (!event.isPrimary) return;
+  const type = event.pointerType;
+  if (type !== latest?.pointerType)
+    add(part(event.timeStamp, MARK, POINTER, type === 'touch' ? 1 : type === 'pen' ? 2 : 0));
+  latest = event;
+  const parts = event.getCoalescedEvents?.() ?? [];
+  for (const one of parts.length ? parts : [event]) {
+    const time = one.timeStamp;
+    if (time < movedAt + pace.sampleMs) skipped = one;
+    else moved(time, one.pageX, one.pageY);
+  }
+  wake();
+}
+
+function moved(time: number, x: number, y: number): void {
+  skipped = undefined;
+  movedAt = time;
+  add(move(time, [pixel(x), pixel(y)]));
+}
+
+function clicked(event: MouseEvent): void {
+  const target = event.target as Element;
+  skipped = undefined;
+  const { left, top, width, height } = target.getBoundingClientRect();
+  // A click made by a key is in the middle.
+  const x = event.detail ? event.clientX : left + width / 2;
+  const y = event.detail ? event.clientY : top + height / 2;
+  const at = [pixel(x + scrollX), pixel(y + scrollY)] as const;
+  const place = [share(x - left, width), share(y - top, height)] as const;
+  add(click(event.timeStamp, at, event.button, place, selectorOf(target)));
+}
+
+/**
+ * pushState and replaceState have no event of their own. In the end the page gets its own methods back, unless
+ * another script has wrapped them since.
+ */
+function watchHistory(signal: AbortSignal): void {
+  const tell = guard(settle);
+  for (const name of ['pushState', 'replaceState'] as const) {
+    const original = history[name];
+    const wrapped: typeof original = (...args) => {
+      original.apply(history, args);
+      tell();
+    };
+    history[name] = wrapped;
+    signal.addEventListener('abort', () => {
+      if (history[name] === wrapped) history[name] = original;
+    });
+  }
+}
+
+/** Whole page pixels, within what a frame may name. Rubber-band scrolling and captured pointers go below 0. */
+function pixel(value: number, most = MAX_COORDINATE): number {
+  return Math.round(Math.min(most, Math.max(0, value)));
+}
+
+/** Place within an element. In one without extent it is NaN, which counts as 0. */
+function share(part: number, whole: number): number {
+  return pixel((part / whole) * ELEMENT_SCALE, ELEMENT_SCALE);
+}

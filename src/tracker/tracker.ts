@@ -1,0 +1,62 @@
+/**
+ * The visitor's part of Fieldmouse, as a module for bundlers; `script.ts` is the same for a script element.
+ */
+import { onBeat } from './beat.ts';
+import { connect, disconnect, flush, hide, resume, suspend, type Target } from './connection.ts';
+import { guard, listen } from './guard.ts';
+import { emptyOutbox } from './outbox.ts';
+import { currentPage, settle, watch } from './sampler.ts';
+
+export type { Target } from './connection.ts';
+
+export interface Tracker {
+  /** Says bye, forgets the visitor and leaves the page as it was. Stopping twice is safe. */
+  stop(): void;
+}
+
+let running: AbortController | undefined;
+
+/**
+ * Starts to tell the server what the visitor does on this page, and goes on through page changes. Where consent is
+ * needed, call it once that is given. Does nothing when the visitor's browser asks not to be tracked (Global
+ * Privacy Control, Do Not Track), and nothing more when it runs already. Never throws.
+ */
+export function start(target: Target): Tracker {
+  if (!running) track(target);
+  return { stop };
+}
+
+/** Stops what `start` started. */
+export const stop = guard(() => {
+  if (!running) return;
+  running.abort();
+  running = undefined;
+  settle();
+  disconnect();
+});
+
+const track = guard((target: Target) => {
+  const asked = navigator as Navigator & { globalPrivacyControl?: boolean };
+  if (asked.globalPrivacyControl || asked.doNotTrack === '1') return;
+  running = new AbortController();
+  emptyOutbox(currentPage());
+  watch(running.signal);
+  listen(running.signal, {
+    visibilitychange() {
+      settle();
+      if (document.hidden) hide();
+      else resume();
+    },
+    pagehide() {
+      settle();
+      suspend();
+    },
+    pageshow: resume,
+    online: resume,
+  });
+  connect(target, stop);
+  onBeat(() => {
+    settle();
+    flush();
+  });
+});
