@@ -86,6 +86,23 @@ test('workers that keep dying are not forked without end', async (t) => {
   assert.equal(killed.size, 5);
 });
 
+test('an unexpected error in a worker is logged, and the worker is replaced after a drain', async (t) => {
+  const preload = join(temporaryFolder(t), 'preload.mjs');
+  writeFileSync(preload, "process.on('SIGUSR2', () => { Promise.reject(new Error('planted')); });");
+  const server = await startServer(t, { env: { NODE_OPTIONS: `--import ${preload}` } });
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const visitors = Array.from({ length: 4 }, () => new JsonVisitor(t, server.ws));
+  await Promise.all(visitors.map(({ hello }) => hello));
+  const closed = Promise.race(visitors.map(({ socket }) => once(socket, 'close')));
+  const [pid] = server.workerPids();
+  process.kill(pid as number, 'SIGUSR2');
+  assert.equal((await closed)[0], CLOSE.restart);
+  await stream.until(() => (server.workerPids().includes(pid as number) ? undefined : true));
+  await stream.until(() => (server.workerPids().length === 2 ? true : undefined));
+  assert.match(server.output(), /unexpected error; this worker is replaced/);
+  assert.match(server.output(), /planted/);
+});
+
 test('workers end when the primary is killed', async (t) => {
   const server = await startServer(t);
   const [pid] = server.workerPids();
