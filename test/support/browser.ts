@@ -1,0 +1,50 @@
+/** Starts real browsers. */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** A headless Chromium with a fresh profile, closed after the test. */
+export async function launch(t: TestContext): Promise<Browser> {
+  const browser = await chromium.launch({
+    executablePath: chromiumPath(),
+    args: FLAGS,
+    // Playwright turns the back-forward cache off; visitors have it.
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
+  });
+  t.after(() => browser.close());
+  return browser;
+}
+
+/** A page in a context (cookies, storage) of its own. */
+export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  return context.newPage();
+}
+
+/** test/support/pretest.mjs sees to it that there is one. */
+function chromiumPath(): string {
+  for (const name of ['chromium', 'chromium-browser', 'google-chrome'])
+    for (const folder of (process.env.PATH ?? '').split(delimiter))
+      if (isProgram(join(folder, name))) return join(folder, name);
+  throw new Error('no Chromium on the PATH: npm run pretest');
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
