@@ -222,9 +222,12 @@ function coordinate(value: number): number {
   return value;
 }
 
+/** Most frames in the body of one POST; the tracker keeps fewer. */
+const MAX_FRAMES = 1000;
+
 /**
- * Splits the body of a POST into frames: each is led by its length as a varint.
- * Throws FrameError when a length runs past the end.
+ * Splits the body of a POST into frames: each is led by its length as a varint. Throws FrameError when a
+ * length runs past the end, a frame is above `maxFrame` bytes, or there are more than MAX_FRAMES.
  */
 export function splitFrames(body: Uint8Array, maxFrame: number): Uint8Array[] {
   const frames: Uint8Array[] = [];
@@ -232,6 +235,7 @@ export function splitFrames(body: Uint8Array, maxFrame: number): Uint8Array[] {
   while (!r.atEnd()) {
     const length = r.varint();
     if (length > maxFrame) throw new FrameError('too-large', `frame of ${length} bytes, limit ${maxFrame}`);
+    if (frames.length === MAX_FRAMES) throw new FrameError('too-large', `more than ${MAX_FRAMES} frames`);
     frames.push(r.take(length));
   }
   return frames;
