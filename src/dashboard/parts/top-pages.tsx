@@ -21,7 +21,7 @@ export function TopPages() {
             <li key={page}>
               <button
                 type="button"
-                class="page"
+                class="top-page"
                 aria-pressed={stage.value === page && followed.value === null}
                 onClick={() => showPage(page)}
               >

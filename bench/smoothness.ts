@@ -1,0 +1,131 @@
+/**
+ * Is the dashboard smooth? 200 visitors move at once on the page on stage; Chromium, without a GPU, traces the
+ * dashboard meanwhile. Server, visitors and browser share the machine.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Wandering } from './load/wanderers.ts';
+import { startTree } from './tree.ts';
+
+export interface SmoothnessOptions {
+  visitors: number;
+  seconds: number;
+  /** Of the dashboard's window, CSS pixels. */
+  width: number;
+  height: number;
+}
+
+/** Chromium's own limit for a task that people notice (W3C Long Tasks). Milliseconds. */
+const LONG_MS = 50;
+const WARM_UP_MS = 5000;
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
+
+/** One event of a trace (Trace Event Format); times in µs. */
+interface TraceEvent {
+  name: string;
+  ph: string;
+  pid: number;
+  tid: number;
+  ts: number;
+  dur?: number;
+  args?: { name?: string };
+}
+
+export async function smoothness(options: SmoothnessOptions): Promise<Record<string, string>> {
+  const { visitors, seconds, width, height } = options;
+  const tree = await startTree(['--workers', '2']);
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  const load: Wandering = { port: tree.port, visitors, seed: 1 };
+  const child = fork(fileURLToPath(new URL('./load/wanderers.ts', import.meta.url)), [JSON.stringify(load)]);
+  try {
+    await once(child, 'message');
+    const page = await openDashboard(browser, tree, width, height);
+    await page.locator(`[data-here="${visitors}"]`).waitFor();
+    await page.waitForTimeout(WARM_UP_MS);
+    const { frames, events } = await trace(browser, page, seconds);
+    const tasks = mainThreadTasks(events);
+    return {
+      window: `${width} × ${height}`,
+      'pointers on stage': String(await page.locator('#pointers li').count()),
+      'samples/s on screen': (await page.locator('.hour-head .muted').textContent()) ?? '',
+      'frames/s': (frames.length / seconds).toFixed(1),
+      'frame p50 / p99 / longest, ms': [0.5, 0.99, 1].map((q) => quantile(frames, q).toFixed(1)).join(' / '),
+      'frames over 50 ms': String(frames.filter((ms) => ms > LONG_MS).length),
+      'main thread: longest task, ms': quantile(tasks, 1).toFixed(1),
+      'main thread: tasks over 50 ms': String(tasks.filter((ms) => ms > LONG_MS).length),
+      'main thread: busy, %': (tasks.reduce((sum, ms) => sum + ms, 0) / (10 * seconds)).toFixed(0),
+    };
+  } finally {
+    child.kill();
+    await browser.close();
+    await tree.stop();
+  }
+}
+
+async function openDashboard(
+  browser: Browser,
+  { port, token }: { port: number; token: string },
+  width: number,
+  height: number,
+): Promise<Page> {
+  const context = await browser.newContext({
+    viewport: { width, height },
+    extraHTTPHeaders: { authorization: `Bearer ${token}` },
+  });
+  const page = await context.newPage();
+  await page.goto(`http://127.0.0.1:${port}/admin`);
+  await page.locator('[data-link=live]').waitFor();
+  return page;
+}
+
+/** Times between frames as the page sees them, and Chromium's trace of the same seconds. */
+async function trace(browser: Browser, page: Page, seconds: number) {
+  await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline', '__metadata'] });
+  const frames = await page.evaluate(
+    (ms) =>
+      new Promise<number[]>((resolve) => {
+        const begin = performance.now();
+        const gaps: number[] = [];
+        let last = begin;
+        const step = () => {
+          const now = performance.now();
+          gaps.push(now - last);
+          last = now;
+          if (now - begin < ms) requestAnimationFrame(step);
+          else resolve(gaps);
+        };
+        requestAnimationFrame(step);
+      }),
+    seconds * 1000,
+  );
+  const text = (await browser.stopTracing()).toString();
+  return { frames, events: (JSON.parse(text) as { traceEvents: TraceEvent[] }).traceEvents };
+}
+
+/** Lengths of all tasks of the renderers' main threads, ms. */
+function mainThreadTasks(events: TraceEvent[]): number[] {
+  const threads = new Set(
+    events.filter((e) => e.name === 'thread_name' && e.args?.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`),
+  );
+  return events
+    .filter((e) => e.name === 'ThreadControllerImpl::RunTask' && e.ph === 'X' && threads.has(`${e.pid} ${e.tid}`))
+    .map((e) => (e.dur ?? 0) / 1000);
+}
+
+function quantile(values: number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [width, height] of [
+    [1280, 800],
+    [1920, 1080],
+  ] as const) {
+    const figures = await smoothness({ visitors: 200, seconds: 10, width, height });
+    for (const [what, value] of Object.entries(figures)) console.log(`| ${what} | ${value} |`);
+    console.log('');
+  }
+}

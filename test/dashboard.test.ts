@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { setInterval as every, setTimeout as later } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { launch, openPage } from './support/browser.ts';
+import { startServer, type TestServer } from './support/server.ts';
+import { BinaryVisitor } from './support/visitor.ts';
+
+const ARTIFACTS = fileURLToPath(new URL('../artifacts/', import.meta.url));
+const PASSWORD = 'correct horse battery';
+
+/** Signs in by the server's first link. */
+async function signIn(page: Page, server: TestServer): Promise<void> {
+  await page.goto(server.link as string);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL('**/admin');
+}
+
+/** A server, a browser, and a signed-in dashboard whose stream is live. */
+async function openDashboard(t: TestContext, width = 1280, height = 800) {
+  const server = await startServer(t);
+  const browser = await launch(t);
+  const dashboard = await openPage(browser, { viewport: { width, height } });
+  await signIn(dashboard, server);
+  await dashboard.locator('[data-link=live]').waitFor();
+  return { server, browser, dashboard };
+}
+
+/** Waits until so many are here. */
+async function seeHere(dashboard: Page, visitors: number): Promise<void> {
+  await dashboard.locator(`[data-here="${visitors}"]`).waitFor();
+}
+
+/** Waits until a pointer is drawn at a place, page pixels. */
+async function seePointer(dashboard: Page, x: number, y: number): Promise<void> {
+  await dashboard.locator(`#pointers li[data-x="${x}"][data-y="${y}"]`).waitFor({ state: 'attached' });
+}
+
+/** Waits until the stage's canvas is painted, or bare, right beside a pointer's tip at a place of the page. */
+async function seeInk(dashboard: Page, x: number, y: number, painted: boolean): Promise<void> {
+  const look = ([x, y, painted]: readonly [number, number, boolean]) => {
+    const canvas = document.querySelector('.stage-box canvas') as HTMLCanvasElement;
+    const surface = document.querySelector('.surface') as HTMLElement;
+    const scroller = surface.parentElement as HTMLElement;
+    const scale = Number(surface.dataset.scale);
+    const dense = canvas.width / canvas.clientWidth;
+    const left = (surface.offsetLeft - scroller.scrollLeft + x * scale + 4) * dense;
+    const top = (surface.offsetTop - scroller.scrollTop + y * scale + 6) * dense;
+    const pixel = canvas.getContext('2d')?.getImageData(Math.round(left), Math.round(top), 1, 1);
+    return (pixel?.data[3] ?? 0) > 200 === painted;
+  };
+  await dashboard.waitForFunction(look, [x, y, painted] as const);
+}
+
+/** Moves each visitor's pointer about, ten frames a second, until the signal; now and then one rests. */
+async function wander(visitors: BinaryVisitor[], [width, height]: View, signal: AbortSignal): Promise<void> {
+  const start = performance.now();
+  try {
+    for await (const _ of every(100, undefined, { signal })) {
+      const now = Math.round(performance.now() - start);
+      for (const [i, visitor] of visitors.entries()) {
+        if (Math.sin(now / 2300 + i * 1.7) < -0.45) continue;
+        const times = [0, 16, 32, 48, 64, 80].map((dt) => now + dt);
+        visitor.frame(...times.map((time) => ({ type: 'move' as const, time, ...placeOf(i, time, width, height) })));
+        if (i === 1 && now % 1500 < 100) visitor.frame(clickAt(now + 96, placeOf(i, now + 96, width, height)));
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+type View = [vw: number, vh: number, dw: number, dh: number];
+
+function placeOf(i: number, time: number, width: number, height: number): { x: number; y: number } {
+  const s = time / 1000;
+  const across = Math.sin(s * (0.5 + (i % 4) * 0.13) + i * 2.1) * Math.cos(s * 0.27 + i);
+  const down = Math.sin(s * (0.4 + (i % 3) * 0.17) + i * 0.9);
+  return { x: Math.round(width * (0.5 + 0.44 * across)), y: Math.round(height * (0.5 + 0.4 * down)) };
+}
+
+function clickAt(time: number, place: { x: number; y: number }) {
+  return { type: 'click' as const, time, ...place, button: 0, ex: 0, ey: 0, selector: '' };
+}
+
+test('without signing in one gets the sign-in page, and nothing else', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(await launch(t));
+  for (const path of ['/admin', '/admin/settings']) {
+    await page.goto(server.url + path);
+    await page.waitForURL('**/admin/sign-in');
+    await page.getByRole('heading', { name: 'Sign in to Fieldmouse' }).waitFor();
+  }
+  assert.equal((await page.request.get(`${server.url}/v1/stream?site=demo`)).status(), 401);
+});
+
+test('a link signs in once; a password set then signs in again', async (t) => {
+  const server = await startServer(t);
+  const browser = await launch(t);
+  const page = await openPage(browser);
+  await signIn(page, server);
+  const other = await openPage(browser);
+  await other.goto(server.link as string);
+  await other.getByRole('button', { name: 'Sign in' }).click();
+  await other.getByRole('alert').getByText('used already').waitFor();
+
+  const name = (await (await page.request.get(`${server.url}/v1/session`)).json()).name;
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await page.locator('[data-form=password] [name=password]').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Set' }).click();
+  await page.getByText('The password is set.').waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+
+  await page.getByLabel('Name').fill(name);
+  await page.getByLabel('Password').fill('not the password');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('alert').getByText('Name or password is wrong.').waitFor();
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.locator('[data-link=live]').waitFor();
+});
+
+test('a pointer moved on the demo page is drawn at its place on the stage, and is gone with the tab', async (t) => {
+  const { server, browser, dashboard } = await openDashboard(t);
+  await dashboard.getByText('Nobody is here yet').waitFor();
+  const visitor = await openPage(browser);
+  await visitor.goto(`${server.url}/`);
+  await seeHere(dashboard, 1);
+  await visitor.mouse.move(200, 150, { steps: 5 });
+  await visitor.mouse.move(420, 330, { steps: 10 });
+  await seePointer(dashboard, 420, 330);
+  await seeInk(dashboard, 420, 330, true);
+  await seeInk(dashboard, 1000, 330, false);
+  assert.equal(await dashboard.locator('.row').count(), 1);
+
+  const scrolled = await visitor.evaluate(() => {
+    scrollTo(0, 240);
+    return Math.round(scrollY);
+  });
+  assert.ok(scrolled > 0, 'the demo page is long enough to scroll');
+  await visitor.mouse.move(300, 310, { steps: 5 });
+  await seePointer(dashboard, 300, 310 + scrolled);
+
+  await visitor.close({ runBeforeUnload: true });
+  await seeHere(dashboard, 0);
+  await dashboard.locator('.happenings [data-kind=leave]').waitFor();
+  assert.equal(await dashboard.locator('#pointers li').count(), 0);
+  assert.equal(await dashboard.locator('.row').count(), 0);
+});
+
+test('a visitor that is followed takes the stage along from page to page', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  const size: [number, number, number, number] = [1000, 700, 1000, 3000];
+  const anna = new BinaryVisitor(t, server.ws, { page: '/a', size });
+  const bert = new BinaryVisitor(t, server.ws, { page: '/b', size });
+  const { visitor: id } = await anna.hello;
+  await bert.hello;
+  await seeHere(dashboard, 2);
+  await dashboard.locator(`.row[data-id="${id}"] button`).click();
+  await dashboard.getByRole('button', { name: 'Stop following' }).waitFor();
+  await dashboard.locator('.page-chooser').and(dashboard.locator('[data-page="/a"]')).waitFor();
+  anna.frame({ type: 'page', time: 1, page: '/c' }, { type: 'scroll', time: 2, y: 1500 });
+  await dashboard.locator('.page-chooser').and(dashboard.locator('[data-page="/c"]')).waitFor();
+  anna.frame({ type: 'move', time: 500, x: 80, y: 1650 });
+  await seePointer(dashboard, 80, 1650);
+  await dashboard.keyboard.press('Escape');
+  await dashboard.getByRole('button', { name: 'Stop following' }).waitFor({ state: 'detached' });
+});
+
+test('a new site shows its snippet, and turns green when the first visitor comes from another origin', async (t) => {
+  const { browser, dashboard } = await openDashboard(t);
+  let snippet = '';
+  const shop = createServer((_request, response) => {
+    response.setHeader('content-type', 'text/html; charset=utf-8');
+    response.end(`<!doctype html><title>Shop</title>${snippet}<h1>Shop</h1>`);
+  }).listen(0, '127.0.0.1');
+  t.after(() => shop.close());
+  await once(shop, 'listening');
+  const origin = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
+
+  await dashboard.getByRole('link', { name: 'Settings' }).click();
+  await dashboard.getByRole('button', { name: 'Add a site' }).click();
+  await dashboard.locator('[name=name]').fill('Garden shop');
+  await dashboard.locator('[name=key]').fill('shop');
+  await dashboard.locator('[name=origins]').fill(`${origin}/some/page`);
+  await dashboard.getByRole('button', { name: 'Add', exact: true }).click();
+  const item = dashboard.locator('[data-site=shop]');
+  await item.getByText('Waiting for the first visitor').waitFor();
+  assert.equal(await item.locator('[data-seen=false]').count(), 1);
+  snippet = (await item.locator('.copyable code').textContent()) ?? '';
+
+  const visitor = await openPage(browser);
+  await visitor.goto(origin);
+  await item.locator('[data-seen=true]').waitFor();
+  await item.getByRole('link', { name: 'Live' }).click();
+  await seeHere(dashboard, 1);
+
+  await dashboard.getByRole('link', { name: 'Settings' }).click();
+  await item.getByRole('button', { name: 'Remove' }).click();
+  await dashboard.locator('dialog').getByRole('button', { name: 'Remove' }).click();
+  await item.waitFor({ state: 'detached' });
+});
+
+test('an API token is shown once, works, and is shut out when revoked', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  await dashboard.getByRole('link', { name: 'Settings' }).click();
+  await dashboard.getByLabel('Name of a new token').fill('nightly');
+  await dashboard.getByRole('button', { name: 'Make' }).click();
+  const secret = (await dashboard.locator('.secret code').textContent()) ?? '';
+  const status = async () =>
+    (await fetch(`${server.url}/v1/sites`, { headers: { authorization: `Bearer ${secret}` } })).status;
+  assert.equal(await status(), 200);
+  await dashboard.reload();
+  const row = dashboard.locator('[data-token]').filter({ hasText: 'nightly' });
+  await row.getByRole('button', { name: 'Revoke' }).click();
+  await dashboard.locator('dialog').getByRole('button', { name: 'Revoke' }).click();
+  await row.waitFor({ state: 'detached' });
+  assert.ok(!(await dashboard.content()).includes(secret));
+  assert.equal(await status(), 401);
+});
+
+test('a session ended from elsewhere says so on its own screen', async (t) => {
+  const { server, browser, dashboard } = await openDashboard(t);
+  const name = (await (await dashboard.request.get(`${server.url}/v1/session`)).json()).name;
+  await dashboard.getByRole('link', { name: 'Settings' }).click();
+  await dashboard.locator('[data-form=password] [name=password]').fill(PASSWORD);
+  await dashboard.getByRole('button', { name: 'Set' }).click();
+  await dashboard.getByText('The password is set.').waitFor();
+  const other = await openPage(browser);
+  await other.goto(`${server.url}/admin`);
+  await other.getByLabel('Name').fill(name);
+  await other.getByLabel('Password').fill(PASSWORD);
+  await other.getByRole('button', { name: 'Sign in' }).click();
+  await other.locator('[data-link=live]').waitFor();
+
+  await dashboard.reload();
+  await dashboard.locator('[data-session]').getByRole('button', { name: 'End' }).click();
+  await other.getByText('Your session has ended.').waitFor();
+  assert.match(other.url(), /\/admin\/sign-in$/);
+});
+
+test('a killed worker leaves the dashboard as it is: visitors come back, and the stream goes on', async (t) => {
+  const { server, browser, dashboard } = await openDashboard(t);
+  const context = await browser.newContext();
+  const tabs: Page[] = [];
+  // One after the other, so that their connections are dealt out to both workers.
+  for (let i = 0; i < 4; i++) {
+    const tab = await context.newPage();
+    const connected = tab.waitForEvent('websocket');
+    await tab.goto(`${server.url}/`);
+    await connected;
+    tabs.push(tab);
+    await seeHere(dashboard, tabs.length);
+  }
+  await dashboard.evaluate(() => {
+    document.documentElement.dataset.sameDocument = 'yes';
+  });
+  // A tab whose worker is gone connects anew.
+  const back = Promise.race(tabs.map((tab) => tab.waitForEvent('websocket').then(() => tab)));
+  process.kill(server.workerPids()[0] as number, 'SIGKILL');
+  const tab = await back;
+  await tab.mouse.move(100, 100, { steps: 3 });
+  await tab.mouse.move(260, 240, { steps: 6 });
+  await seePointer(dashboard, 260, 240);
+  await seeHere(dashboard, tabs.length);
+  assert.equal(await dashboard.locator('[data-link=live][data-how=fresh]').count(), 1);
+  assert.equal(await dashboard.locator('.happenings [data-kind=leave]').count(), 0);
+  assert.equal(await dashboard.locator('html[data-same-document=yes]').count(), 1);
+});
+
+test('a lost stream says so, and a server that is back after that starts it afresh', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  await server.stop();
+  await dashboard.locator('[data-link=lost]').getByText('Connection lost').waitFor();
+  await dashboard.getByText(/Next try in \d+ s/).waitFor();
+  const listen = server.url.replace('http:', 'tcp:');
+  const again = await startServer(t, { data: server.data, listen });
+  new BinaryVisitor(t, again.ws, { page: '/' });
+  await dashboard.locator('[data-link=live][data-how=reset]').getByText('Some events were missed').waitFor();
+  await seeHere(dashboard, 1);
+});
+
+test('ten visitors in motion are a picture worth keeping', async (t) => {
+  const { server, browser, dashboard } = await openDashboard(t, 1440, 900);
+  const { pages, view } = await lookAround(browser, server);
+  const arrive = async (i: number) => {
+    const page = pages[i % 3 === 2 ? 1 + (i % 2) : 0] ?? '/';
+    const visitor = new BinaryVisitor(t, server.ws, { page, size: view, origin: server.url });
+    await visitor.hello;
+    visitors.push(visitor);
+    await seeHere(dashboard, visitors.length);
+  };
+  const visitors: BinaryVisitor[] = [];
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const wandering = wander(visitors, view, stop.signal);
+  // Arrivals and graphs run by the second: only time fills them.
+  for (let i = 0; i < 11; i++) await Promise.all([arrive(i), later(700)]);
+  await later(4000);
+  visitors[5]?.frame({ type: 'page', time: 90_000, page: pages[0] ?? '/' });
+  visitors.splice(8, 1)[0]?.bye();
+  await seeHere(dashboard, 10);
+  await dashboard.waitForFunction(() => document.querySelectorAll('#pointers li').length >= 7);
+  await later(1500);
+  mkdirSync(ARTIFACTS, { recursive: true });
+  await dashboard.screenshot({ path: `${ARTIFACTS}dashboard.png` });
+  await dashboard.emulateMedia({ colorScheme: 'dark' });
+  await dashboard.screenshot({ path: `${ARTIFACTS}dashboard-dark.png` });
+  stop.abort();
+  await wandering;
+  assert.equal(await dashboard.locator('.row').count(), 10);
+});
+
+/** The demo site's pages, the first one first, and how large that is in a usual window. */
+async function lookAround(browser: Browser, server: TestServer): Promise<{ pages: string[]; view: View }> {
+  const page = await openPage(browser, { viewport: { width: 1280, height: 900 } });
+  await page.goto(`${server.url}/`);
+  const paths = await page.$$eval('a[href]', (links) =>
+    links.map((link) => new URL((link as HTMLAnchorElement).href).pathname),
+  );
+  const view = await page.evaluate((): View => {
+    const { scrollWidth, scrollHeight } = document.documentElement;
+    return [innerWidth, innerHeight, scrollWidth, scrollHeight];
+  });
+  await page.context().close();
+  return { pages: [...new Set(['/', ...paths])].filter((path) => !path.startsWith('/admin')), view };
+}
