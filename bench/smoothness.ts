@@ -22,6 +22,8 @@ const LONG_MS = 50;
 const WARM_UP_MS = 5000;
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
 
+const CATEGORIES = ['toplevel', 'devtools.timeline', 'disabled-by-default-devtools.timeline.frame'];
+
 /** One event of a trace (Trace Event Format); times in µs. */
 interface TraceEvent {
   name: string;
@@ -44,7 +46,8 @@ export async function smoothness(options: SmoothnessOptions): Promise<Record<str
     const page = await openDashboard(browser, tree, width, height);
     await page.locator(`[data-here="${visitors}"]`).waitFor();
     await page.waitForTimeout(WARM_UP_MS);
-    const { frames, events } = await trace(browser, page, seconds);
+    const events = await trace(browser, page, seconds);
+    const frames = drawnFrames(events);
     const tasks = mainThreadTasks(events);
     return {
       window: `${width} × ${height}`,
@@ -80,28 +83,18 @@ async function openDashboard(
   return page;
 }
 
-/** Times between frames as the page sees them, and Chromium's trace of the same seconds. */
-async function trace(browser: Browser, page: Page, seconds: number) {
-  await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline', '__metadata'] });
-  const frames = await page.evaluate(
-    (ms) =>
-      new Promise<number[]>((resolve) => {
-        const begin = performance.now();
-        const gaps: number[] = [];
-        let last = begin;
-        const step = () => {
-          const now = performance.now();
-          gaps.push(now - last);
-          last = now;
-          if (now - begin < ms) requestAnimationFrame(step);
-          else resolve(gaps);
-        };
-        requestAnimationFrame(step);
-      }),
-    seconds * 1000,
-  );
+async function trace(browser: Browser, page: Page, seconds: number): Promise<TraceEvent[]> {
+  await browser.startTracing(page, { categories: CATEGORIES });
+  await page.waitForTimeout(seconds * 1000);
   const text = (await browser.stopTracing()).toString();
-  return { frames, events: (JSON.parse(text) as { traceEvents: TraceEvent[] }).traceEvents };
+  return (JSON.parse(text) as { traceEvents: TraceEvent[] }).traceEvents;
+}
+
+/** Times from one frame drawn to the next, ms. */
+function drawnFrames(events: TraceEvent[]): number[] {
+  const times = events.filter(({ name }) => name === 'DrawFrame').map(({ ts }) => ts / 1000);
+  times.sort((a, b) => a - b);
+  return times.slice(1).map((time, i) => time - (times[i] as number));
 }
 
 /** Lengths of all tasks of the renderers' main threads, ms. */
