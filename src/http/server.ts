@@ -70,11 +70,14 @@ async function apiRoutes(
   peerOf: ReturnType<typeof peerReader>,
   recognise: ReturnType<typeof recogniser>,
 ): Promise<void> {
-  await app.register(rateLimit, {
+  await app.register(rateLimit, { global: false });
+  // Before everything else: whoever is refused for another reason is counted too.
+  const limit = app.rateLimit({
     ...API_RATE,
     keyGenerator: (request) => peerOf(request.raw).address,
     errorResponseBuilder: (_request, { ttl }) => comeBackLater(429, 'too-many-requests', 'Too many requests.', ttl),
   });
+  app.addHook('onRequest', limit);
   app.decorateRequest('identity', null);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store');

@@ -1,7 +1,9 @@
 /** `GET /v1/stream`: checks who asks and for what, then lets go of the socket. */
+import type { Socket } from 'node:net';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { MAX_TEXT } from '../protocol/frame.ts';
+import type { StreamRequest } from '../protocol/relay.ts';
 import { MOVES } from '../protocol/stream.ts';
 import type { HttpOptions } from './contract.ts';
 import { identityOf } from './guard.ts';
@@ -14,7 +16,7 @@ const EVENT_ID_LIMIT = 64;
 
 const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page });
 
-export function streamRoute(app: App, { store, openStream }: HttpOptions): void {
+export function streamRoute(app: App, { store, logger, openStream }: HttpOptions): void {
   app.get(
     '/v1/stream',
     {
@@ -38,12 +40,10 @@ export function streamRoute(app: App, { store, openStream }: HttpOptions): void 
       const { site, page, visitor, stage, moves, last_event_id } = request.query;
       checkBare(request);
       if ((await store.site(site)) === undefined) throw unknownSite();
-      const { socket } = request.raw;
-      if (socket.destroyed) return reply.hijack();
       reply.hijack();
       // The header is what a browser saw last; the parameter, which it sends again each time, may be older.
       const lastEventId = header(request, 'last-event-id') ?? last_event_id;
-      openStream(
+      hand(
         {
           site,
           page: page ?? null,
@@ -53,11 +53,20 @@ export function streamRoute(app: App, { store, openStream }: HttpOptions): void 
           lastEventId: lastEventId?.slice(0, EVENT_ID_LIMIT) ?? null,
           credential: identityOf(request).credential,
         },
-        socket,
+        request.raw.socket,
       );
       return reply;
     },
   );
+
+  function hand(request: StreamRequest, socket: Socket): void {
+    try {
+      if (!socket.destroyed) openStream(request, socket);
+    } catch (error) {
+      logger.error({ err: error }, 'the stream was not handed over');
+      socket.destroy();
+    }
+  }
 }
 
 /** A body or HTTP/1.0 would leave bytes or expectations behind on the socket. */
