@@ -102,7 +102,7 @@ export async function codeOf(response: Response): Promise<string> {
 }
 
 function collect(lines: string[]): Logger {
-  const write = (fields: unknown, message?: string) => void lines.push(JSON.stringify({ fields, message }));
+  const write = (fields: unknown, message?: string) => void lines.push(JSON.stringify({ fields, message }, showErrors));
   return { debug: write, info: write, warn: write, error: write };
 }
 
@@ -122,4 +122,8 @@ function writePages(folder: string): string {
     writeFileSync(join(folder, name), text);
   }
   return folder;
+}
+
+function showErrors(_key: string, value: unknown): unknown {
+  return value instanceof Error ? { ...value, message: value.message, stack: value.stack } : value;
 }
