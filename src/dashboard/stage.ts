@@ -6,9 +6,9 @@ import { rem } from './theme.ts';
 /** How long a trail is, milliseconds of way, and how its parts fade from old to new. */
 const TRAIL_MS = 420;
 const TRAIL = [
-  { from: 1, alpha: 0.1, width: 2 },
-  { from: 0.6, alpha: 0.22, width: 3 },
-  { from: 0.28, alpha: 0.42, width: 4 },
+  { from: 1, alpha: 0.18, width: 2.5 },
+  { from: 0.6, alpha: 0.34, width: 3.5 },
+  { from: 0.28, alpha: 0.58, width: 4.5 },
 ] as const;
 /** Above this many pointers a trail is one stroke: more would cost frames. */
 const MANY = 80;

@@ -4,7 +4,7 @@ import { Now } from '../parts/now.tsx';
 import { StageView } from '../parts/stage-view.tsx';
 import { TopPages } from '../parts/top-pages.tsx';
 import { Visitors } from '../parts/visitors.tsx';
-import { follow, server, sites, watchSite } from '../state.ts';
+import { follow, link, server, sites, watchSite } from '../state.ts';
 
 /** The live screen: what people look for first comes first. */
 export function LivePage() {
@@ -19,7 +19,7 @@ export function LivePage() {
   }, []);
   if (server.value && sites.value.length === 0) return <NoSites />;
   return (
-    <main class="screen">
+    <main class={link.value.state === 'lost' ? 'screen stale' : 'screen'}>
       <h1 class="unseen">Live</h1>
       <Now />
       <StageView />

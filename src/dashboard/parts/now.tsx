@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { beat, crowd } from '../state.ts';
+import { beat, crowd, link } from '../state.ts';
 import { count, number } from '../text.ts';
 import { Curve } from './curve.tsx';
 
@@ -14,7 +14,7 @@ export function Now() {
   return (
     <section class="card now" aria-label="Right now">
       <div class="figure">
-        <h2>Right now</h2>
+        <h2>{link.value.state === 'lost' ? 'Before it was lost' : 'Right now'}</h2>
         <p class="big" data-here={here}>
           {crowd.known ? number(here) : '–'}
         </p>
