@@ -241,7 +241,7 @@ export function splitFrames(body: Uint8Array, maxFrame: number): Uint8Array[] {
   return frames;
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true });
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A cursor over bytes that never reads past their end. */
 class Reader {

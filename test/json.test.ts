@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { FrameError } from '../src/protocol/errors.ts';
+import { ELEMENT_SCALE, KIND, MAX_COORDINATE, SampleBuffer } from '../src/protocol/frame.ts';
+import { decodeJson } from '../src/protocol/json.ts';
+
+const NOW = 1_700_000_000_000;
+
+function read(value: unknown, capacity = 64) {
+  const buffer = new SampleBuffer(capacity);
+  const frame = decodeJson(typeof value === 'string' ? value : JSON.stringify(value), NOW, buffer);
+  const { count, marks } = buffer;
+  const list = Array.from({ length: count }, (_, i) => [buffer.kind[i], buffer.time[i], buffer.x[i], buffer.y[i]]);
+  return { ...frame, list, marks };
+}
+
+function faultCode(value: unknown, capacity?: number): string | undefined {
+  try {
+    read(value, capacity);
+    return undefined;
+  } catch (error) {
+    assert.ok(error instanceof FrameError, `threw ${error}`);
+    return error.code;
+  }
+}
+
+test('takes the object of a simple client as a move at the time of arrival', () => {
+  const { label, list, token, bye } = read({ id: 'kiosk 3', x: 10.4, y: 20.6 });
+  assert.deepEqual(list, [[KIND.move, NOW, 10, 21]]);
+  assert.deepEqual([label, token, bye], ['kiosk 3', undefined, false]);
+});
+
+test('takes an array of objects in its order, of which the first label counts', () => {
+  const { label, list } = read([
+    { id: 7, x: 1, y: 2, t: NOW - 32 },
+    { id: 'other', type: 'move', x: 3, y: 4, t: NOW - 16 },
+    { type: 'scroll', y: 500 },
+  ]);
+  assert.equal(label, '7');
+  assert.deepEqual(list, [
+    [KIND.move, NOW - 32, 1, 2],
+    [KIND.move, NOW - 16, 3, 4],
+    [KIND.scroll, NOW, 0, 500],
+  ]);
+});
+
+test('gives a sample whose clock is a minute off its time of arrival', () => {
+  const times = [NOW - 60_001, NOW + 60_001, 0, NOW - 60_000].map((t) => read({ x: 1, y: 1, t }).list[0]?.[1]);
+  assert.deepEqual(times, [NOW, NOW, NOW, NOW - 60_000]);
+});
+
+test('takes clicks, page changes, sizes and visibility', () => {
+  const { list, marks } = read([
+    { type: 'click', x: 5, y: 6, button: 2, ex: 100, ey: ELEMENT_SCALE + 1, selector: 'a#b' },
+    { type: 'click', x: 5, y: 6 },
+    { type: 'page', page: '/next' },
+    { type: 'resize', vw: 800, vh: 600 },
+    { type: 'visibility', visible: false },
+  ]);
+  assert.deepEqual(list[0], [KIND.mark, NOW, 5, 6]);
+  assert.deepEqual(marks, [
+    { type: 'click', x: 5, y: 6, button: 2, ex: 100, ey: ELEMENT_SCALE, selector: 'a#b' },
+    { type: 'click', x: 5, y: 6, button: 0, ex: 0, ey: 0, selector: '' },
+    { type: 'page', page: '/next' },
+    { type: 'resize', vw: 800, vh: 600, dw: 800, dh: 600 },
+    { type: 'visibility', visible: false },
+  ]);
+});
+
+test('takes hello with a token, and bye, as no samples', () => {
+  const { token, bye, list } = read([{ type: 'hello', token: 'abc' }, { type: 'bye' }]);
+  assert.deepEqual([token, bye, list.length], ['abc', true, 0]);
+});
+
+test('names what is wrong', () => {
+  const cases: [unknown, string][] = [
+    ['{"x":1', 'bad-json'],
+    ['', 'bad-json'],
+    [null, 'bad-json'],
+    [5, 'bad-json'],
+    [[[]], 'bad-number'],
+    [[{ x: 1, y: 1 }, 'x'], 'bad-json'],
+    [{}, 'bad-number'],
+    [{ x: 1 }, 'bad-number'],
+    [{ x: '1', y: 1 }, 'bad-number'],
+    [{ x: MAX_COORDINATE + 1, y: 1 }, 'bad-number'],
+    ['{"x":1e999,"y":1}', 'bad-number'],
+    [{ x: 1, y: 1, t: 'now' }, 'bad-number'],
+    [{ type: 'scroll', y: -1 }, 'bad-number'],
+    [{ type: 'click', x: 1, y: 1, button: -1 }, 'bad-number'],
+    [{ type: 'click', x: 1, y: 1, selector: 'a'.repeat(161) }, 'bad-text'],
+    [{ type: 'page', page: 'a'.repeat(1025) }, 'bad-text'],
+    [{ type: 'hello', token: 5 }, 'bad-text'],
+    [{ id: {}, x: 1, y: 1 }, 'bad-text'],
+    [{ type: 'toString' }, 'bad-type'],
+    [{ type: 1 }, 'bad-type'],
+  ];
+  for (const [value, code] of cases) assert.equal(faultCode(value), code, JSON.stringify(value));
+});
+
+test('holds as many samples as the buffer has room for, and not one more', () => {
+  const moves = Array.from({ length: 9 }, (_, i) => ({ x: i, y: i }));
+  assert.equal(read(moves, 9).list.length, 9);
+  assert.equal(faultCode(moves, 8), 'too-many-samples');
+});
+
+test('cuts a long label', () => {
+  assert.equal(read({ id: 'a'.repeat(100), x: 1, y: 1 }).label, 'a'.repeat(64));
+});
+
+test('throws nothing but FrameError for any JSON, and keeps numbers in their bounds', () => {
+  const near = fc.record(
+    {
+      id: fc.jsonValue(),
+      type: fc.oneof(
+        fc.constantFrom('move', 'scroll', 'click', 'page', 'resize', 'visibility', 'hello', 'bye'),
+        fc.jsonValue(),
+      ),
+      x: fc.oneof(fc.double(), fc.jsonValue()),
+      y: fc.oneof(fc.double(), fc.jsonValue()),
+      t: fc.oneof(fc.integer(), fc.jsonValue()),
+      button: fc.jsonValue(),
+      selector: fc.jsonValue(),
+      page: fc.jsonValue(),
+      vw: fc.jsonValue(),
+      token: fc.jsonValue(),
+    },
+    { requiredKeys: [] },
+  );
+  fc.assert(
+    fc.property(fc.oneof(near, fc.array(near), fc.jsonValue()), (value) => {
+      faultCode(value);
+      try {
+        for (const [, , x, y] of read(value).list)
+          assert.ok(Math.abs(x as number) <= MAX_COORDINATE && Math.abs(y as number) <= MAX_COORDINATE);
+      } catch (error) {
+        assert.ok(error instanceof FrameError);
+      }
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+test('throws nothing but FrameError for any text', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
+      faultCode(text);
+    }),
+    { numRuns: 5_000 },
+  );
+});
