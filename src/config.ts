@@ -2,6 +2,7 @@
  * Flags and environment → one frozen Config. Flags win over environment, environment over defaults.
  * Every fault is found before any is reported.
  */
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -356,16 +357,27 @@ function readTrust(text: string): boolean | string[] {
   if (text === 'no' || text === 'false') return false;
   if (text === 'yes' || text === 'true') return true;
   const list = text.split(',').map((part) => part.trim());
-  if (list.some((part) => !/^[0-9a-fA-F:.]+(\/\d{1,3})?$|^(loopback|linklocal|uniquelocal)$/.test(part)))
-    throw 'no, yes, or addresses and CIDR ranges with commas between (10.0.0.0/8,127.0.0.1)';
+  if (!list.every(isProxy)) throw 'no, yes, or addresses and CIDR ranges with commas between (10.0.0.0/8,127.0.0.1)';
   return list;
+}
+
+/** An address, a CIDR range, or a name that stands for ranges. */
+function isProxy(text: string): boolean {
+  if (/^(loopback|linklocal|uniquelocal)$/.test(text)) return true;
+  const [, address = '', prefix = '1'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const longest = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return Number(prefix) >= 1 && Number(prefix) <= longest;
 }
 
 function readPath(text: string): string {
   const path = text.startsWith('/') ? text : `/${text}`;
   if (!/^(\/[A-Za-z0-9._~-]+)+$/.test(path) || /\/\.\.?(\/|$)/.test(path))
     throw 'a path of letters, digits and . _ ~ - such as /fieldmouse.js';
-  if (/^\/(admin|healthz|readyz|v1\/(session|sessions|password|tokens|sites|stream|openapi\.json))(\/|$)/.test(path))
+  if (
+    /^\/(admin|healthz|readyz|v1\/(session|sessions|password|tokens|sites|server|stream|openapi\.json))(\/|$)/.test(
+      path,
+    )
+  )
     throw 'a path that the server does not use itself';
   return path;
 }
