@@ -1,0 +1,170 @@
+/** Commands on the data folder, with and without a server beside them. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { COMMAND_FLAGS, runCommand } from '../src/commands.ts';
+import { readConfig } from '../src/config.ts';
+import { openStore } from '../src/store/embedded.ts';
+import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
+
+interface Ran {
+  code: number;
+  out: string;
+  err: string;
+}
+
+/** A command line on a data folder of the test's own. */
+function commandLine(t: TestContext) {
+  const data = temporaryFolder(t);
+  const run = async (line: string, ...more: string[]): Promise<Ran> => {
+    const argv = [...line.split(' '), ...more, '--data', data];
+    const { words, config, extra } = readConfig(argv, {}, COMMAND_FLAGS);
+    const [out, err]: [string[], string[]] = [[], []];
+    const io = { out: (one: string) => void out.push(one), err: (one: string) => void err.push(one) };
+    const code = await runCommand(words, config, extra, io);
+    return { code, out: out.join('\n'), err: err.join('\n') };
+  };
+  const store = async () => {
+    const opened = await openStore(data);
+    t.after(() => opened.close());
+    return opened;
+  };
+  return { run, store, data };
+}
+
+/** The real thing, in a process. */
+async function spawned(...args: string[]): Promise<Ran> {
+  const child = spawnMain(args);
+  const [out, err, [code]] = await Promise.all([
+    text(child.stdout as NodeJS.ReadableStream),
+    text(child.stderr as NodeJS.ReadableStream),
+    once(child, 'exit') as Promise<[number]>,
+  ]);
+  return { code, out, err };
+}
+
+test('admin add prints a link that works, also for an administrator already there', async (t) => {
+  const { run, store } = commandLine(t);
+  const records = await store();
+  for (const said of [/is added/, /was there already/]) {
+    const { code, out } = await run('admin add ada', '--listen', 'tcp://0.0.0.0:8080');
+    assert.equal(code, 0);
+    assert.match(out, said);
+    const secret = /^ {2}http:\/\/localhost:8080\/admin\/link\/([\w-]{43})$/m.exec(out)?.[1];
+    assert.equal(await records.takeLink(secret as string, Date.now()), 'ada');
+  }
+});
+
+test('admin add does not guess an address where only a socket file is listened on', async (t) => {
+  const { run } = commandLine(t);
+  assert.match((await run('admin add ada', '--listen', 'unix:/tmp/x.sock')).out, /https:\/\/YOUR-HOST\/admin\/link\//);
+});
+
+test('admin list and remove show and end an administrator', async (t) => {
+  const { run, store } = commandLine(t);
+  assert.match((await run('admin list')).out, /no administrator yet/);
+  await run('admin add ada');
+  await run('admin add bartholomew');
+  await (await store()).setPassword('ada', 'scrypt$x');
+  const lines = (await run('admin list')).out.split('\n');
+  assert.match(lines[0] ?? '', /^NAME {9}ADDED {17}SIGNS IN$/);
+  assert.match(lines[1] ?? '', /^ada {10}\d{4}-\d\d-\d\d \d\d:\d\d UTC {2}by password$/);
+  assert.match(lines[2] ?? '', /^bartholomew {2}\d{4}-\d\d-\d\d \d\d:\d\d UTC {2}by link only$/);
+  assert.equal((await run('admin remove ada')).code, 0);
+  const again = await run('admin remove ada');
+  assert.deepEqual([again.code, again.err], [1, 'fieldmouse: there is no administrator ada']);
+  assert.match((await run('admin remove bartholomew')).out, /Nobody can sign in now/);
+});
+
+test('token add prints a secret that works until it is revoked', async (t) => {
+  const { run, store } = commandLine(t);
+  const { out } = await run('token add', 'Night job');
+  const [, secret, id] = /^ {2}(fm_([0-9a-f]{12})_[\w-]{43})$/m.exec(out) ?? [];
+  assert.equal((await (await store()).token(secret as string, Date.now()))?.name, 'Night job');
+  const { out: list } = await run('token list');
+  assert.match(list, new RegExp(`^${id} {2}Night job`, 'm'));
+  assert.ok(!list.includes(secret as string));
+  assert.equal((await run(`token revoke ${id}`)).code, 0);
+  assert.equal((await run(`token revoke ${id}`)).code, 1);
+  assert.match((await run('token list')).out, /no token yet/);
+});
+
+test('site add prints the snippet; list and remove know the site', async (t) => {
+  const { run } = commandLine(t);
+  const add = () =>
+    run('site add shop --origin https://Shop.example/ --origin self --script-path /m.js --name', 'My shop');
+  const { code, out } = await add();
+  assert.equal(code, 0);
+  assert.match(out, /^ {2}<script defer src="http:\/\/localhost:2112\/m\.js" data-site="shop"><\/script>$/m);
+  assert.deepEqual([(await add()).code, (await add()).err], [1, 'fieldmouse: there is a site shop already']);
+  assert.match((await run('site list')).out, /^shop +My shop +nobody yet +https:\/\/shop\.example self$/m);
+  assert.equal((await run('site remove shop')).code, 0);
+  assert.equal((await run('site remove shop')).code, 1);
+});
+
+test('a wrong command line names every fault, shows the usage and changes nothing', async (t) => {
+  const { run, store } = commandLine(t);
+  const cases: [line: string, ...faults: RegExp[]][] = [
+    ['frob', /frob: no such command/],
+    ['constructor', /constructor: no such command/],
+    ['admin', /admin: needs one of add, list, remove/],
+    ['admin frob', /admin frob: needs one of add, list, remove/],
+    ['admin add', /admin add: needs NAME/],
+    ['admin add a/b', /"a\/b" is no name/],
+    ['admin add ada bob', /"bob" is one word too many/],
+    ['admin list --name x', /--name: admin list takes no such option/],
+    ['token revoke', /token revoke: needs ID/],
+    ['site add', /needs KEY/, /--name: give one/, /--origin: give at least one/],
+    ['site add Shop! --name a --name b --origin x', /"Shop!" is no key/, /--name: give one/, /"x" is no origin/],
+  ];
+  for (const [line, ...faults] of cases) {
+    const { code, out, err } = await run(line);
+    assert.equal(code, 2, line);
+    assert.equal(out, '');
+    for (const fault of faults) assert.match(err, fault);
+    assert.match(err, /Usage/);
+  }
+  const records = await store();
+  assert.deepEqual(await records.admins(), []);
+  assert.equal((await records.sites()).length, 1);
+});
+
+test('commands beside a running server act at once: a link signs in, a removed administrator is out', async (t) => {
+  const server = await startServer(t);
+  const { code, out } = await spawned('admin', 'add', 'ada', '--data', server.data);
+  assert.equal(code, 0);
+  const token = /admin\/link\/(\S+)/.exec(out)?.[1];
+  const signed = await fetch(`${server.url}/v1/session/link`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ token }),
+  });
+  assert.equal(signed.status, 201);
+  const cookie = signed.headers.getSetCookie()[0]?.split(';')[0] as string;
+  const stream = await fetch(`${server.url}/v1/stream?site=demo`, { headers: { cookie } });
+  assert.equal(stream.status, 200);
+  assert.equal((await spawned('admin', 'remove', 'ada', '--data', server.data)).code, 0);
+  assert.equal((await fetch(`${server.url}/v1/session`, { headers: { cookie } })).status, 401);
+  // Ends, because who opened it is gone.
+  await stream.text().catch(() => {});
+});
+
+test('a data folder that cannot be used is one line and exit code 1', async (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'file'), '');
+  mkdirSync(join(folder, 'other'));
+  writeFileSync(join(folder, 'other', 'store.mdb'), 'not a store');
+  for (const name of ['file', 'other'])
+    for (const words of [
+      ['admin', 'list'],
+      ['start', '--listen', 'tcp://127.0.0.1:0'],
+    ]) {
+      const { code, err, out } = await spawned(...words, '--data', join(folder, name));
+      assert.equal(code, 1, `${words[0]} ${name}`);
+      assert.match(err, /^fieldmouse: [^\n]+\n$/);
+      assert.equal(out, '');
+    }
+});

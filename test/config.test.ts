@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ConfigError, describeOptions, OPTIONS, readConfig } from '../src/config.ts';
+
+/** The faults of a command line, one by one. */
+function faultsOf(argv: string[], env: Record<string, string> = {}): readonly string[] {
+  try {
+    readConfig(argv, env);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    assert.equal(error.code, 'bad-config');
+    return error.faults;
+  }
+  return [];
+}
+
+test('without flags and environment the defaults hold', () => {
+  const { config, words } = readConfig([], {});
+  assert.deepEqual(config.listen, [{ kind: 'tcp', host: '0.0.0.0', port: 2112 }]);
+  assert.equal(config.workers, availableParallelism());
+  assert.equal(config.data, resolve('data'));
+  assert.equal(config.trustProxy, false);
+  assert.equal(config.token, '');
+  assert.equal(config.scriptPath, '/fieldmouse.js');
+  assert.equal(config.endpoint, '/v1/visit');
+  assert.equal(config.maxFrame, 16_384);
+  assert.equal(config.maxBody, 1_048_576);
+  assert.equal(config.development, false);
+  assert.deepEqual(words, []);
+  assert.ok(Object.isFrozen(config));
+});
+
+test('a flag wins over the environment, and the environment over the default', () => {
+  const env = { FIELDMOUSE_WORKERS: '3', FIELDMOUSE_DATA: '/from/env', FIELDMOUSE_LOG_LEVEL: '' };
+  const { config } = readConfig(['--workers', '5'], env);
+  assert.equal(config.workers, 5);
+  assert.equal(config.data, '/from/env');
+  assert.equal(config.logLevel, 'info');
+});
+
+test('every option can be given by its flag and by its environment variable', () => {
+  for (const [key, option] of Object.entries(OPTIONS)) {
+    const preset = typeof option.preset === 'function' ? option.preset() : option.preset;
+    const value = preset === '' ? 'a-token-of-20-letters' : preset;
+    const byFlag = readConfig([`--${option.flag}=${value}`], {}).config;
+    const byEnv = readConfig([], { [option.env[0] as string]: value }).config;
+    assert.deepEqual(byFlag, byEnv, key);
+  }
+});
+
+test('several addresses are listened on, as flags or with commas between', () => {
+  const expected = [
+    { kind: 'tcp', host: '::1', port: 0 },
+    { kind: 'path', path: '/run/mouse.sock' },
+    { kind: 'path', path: '\\\\.\\pipe\\mouse' },
+  ];
+  const texts = ['tcp://[::1]:0', 'unix:/run/mouse.sock', 'pipe:\\\\.\\pipe\\mouse'];
+  assert.deepEqual(
+    readConfig(['-l', texts[0] as string, '--listen', texts[1] as string, `-l${texts[2]}`], {}).config.listen,
+    expected,
+  );
+  assert.deepEqual(readConfig([], { FIELDMOUSE_LISTEN: texts.join(',') }).config.listen, expected);
+});
+
+test('PORT is honoured unless an address is given', () => {
+  const listenOf = (argv: string[], env: Record<string, string>) => readConfig(argv, env).config.listen[0];
+  assert.deepEqual(listenOf([], { PORT: '8080' }), { kind: 'tcp', host: '0.0.0.0', port: 8080 });
+  assert.deepEqual(listenOf(['-l', 'tcp://127.0.0.1:1'], { PORT: '8080' }), {
+    kind: 'tcp',
+    host: '127.0.0.1',
+    port: 1,
+  });
+  assert.deepEqual(listenOf([], { PORT: '8080', FIELDMOUSE_LISTEN: 'tcp://h:2' }), { kind: 'tcp', host: 'h', port: 2 });
+  assert.match(faultsOf([], { PORT: 'http' })[0] ?? '', /^PORT: "http" is not valid/);
+  assert.match(faultsOf([], { PORT: '70000' })[0] ?? '', /^PORT: /);
+});
+
+test('proxies are trusted by no, yes or a list', () => {
+  const trusted = (text: string) => readConfig(['--trust-proxy', text], {}).config.trustProxy;
+  assert.equal(trusted('no'), false);
+  assert.equal(trusted('yes'), true);
+  assert.deepEqual(trusted('10.0.0.0/8, ::1,loopback'), ['10.0.0.0/8', '::1', 'loopback']);
+});
+
+test('every fault is reported at once, with the option, the value and what would be right', () => {
+  const faults = faultsOf(
+    ['--listen', 'http://x', '--workers', '0', '--frob', '--endpoint', '/admin/x', '--trust-proxy', 'maybe', '--flush'],
+    { FIELDMOUSE_MAX_FRAME: 'big', FIELDMOUSE_LOG_LEVEL: 'loud' },
+  );
+  const expected = [
+    /^--listen: "http:\/\/x" is not valid; it must be tcp:\/\/host:port/,
+    /^--workers: "0" is not valid; it must be a whole number from 1 to 512$/,
+    /^--frob: no such option; see --help$/,
+    /^--endpoint: "\/admin\/x" is not valid; it must be a path that the server does not use itself$/,
+    /^--trust-proxy: "maybe" is not valid; it must be no, yes, or addresses/,
+    /^--flush: needs a value \(MS\)$/,
+    /^FIELDMOUSE_MAX_FRAME: "big" is not valid; it must be a whole number from 256 to 65536$/,
+    /^FIELDMOUSE_LOG_LEVEL: "loud" is not valid; it must be one of /,
+  ];
+  assert.equal(faults.length, expected.length);
+  for (const pattern of expected)
+    assert.ok(
+      faults.some((fault) => pattern.test(fault)),
+      String(pattern),
+    );
+});
+
+test('values that no server could use are faults', () => {
+  const wrong: [flag: string, ...values: string[]][] = [
+    [
+      'listen',
+      '',
+      'tcp://:80',
+      'tcp://h',
+      'tcp://h:70000',
+      'unix:',
+      'localhost:80',
+      'tcp://h:80/path',
+      'tcp://[nonsense]:80',
+    ],
+    ['workers', '-1', '1.5', '1e1', ' 2', '513', ''],
+    ['data', ''],
+    ['trust-proxy', '10.0.0.0/99', '0.0.0.0/0', '::/129', '999.1.1.1', '', ',', '1.2.3.4,', ':'],
+    ['token', 'short', 'with spaces in it, long', 'x'.repeat(201)],
+    [
+      'script-path',
+      '',
+      '/',
+      '/a b.js',
+      '/../x',
+      '/a/./b',
+      '/v1/sites',
+      '/v1/session/x',
+      '/v1/server',
+      '/healthz',
+      '/admin',
+    ],
+    ['endpoint', '/v1/stream', '/v1/openapi.json', '/a?b', '//x'],
+    ['max-frame', '0', '100000000'],
+  ];
+  for (const [flag, ...values] of wrong)
+    for (const value of values) assert.equal(faultsOf([`--${flag}=${value}`]).length, 1, `--${flag}=${value}`);
+});
+
+test('script and endpoint must differ', () => {
+  assert.match(faultsOf(['--script-path', '/x', '--endpoint', 'x'])[0] ?? '', /both \/x/);
+});
+
+test('a token is not repeated in a fault', () => {
+  const [fault] = faultsOf([], { FIELDMOUSE_TOKEN: 'my secret' });
+  assert.match(fault ?? '', /^FIELDMOUSE_TOKEN: /);
+  assert.ok(!fault?.includes('my secret'));
+});
+
+test('words and the flags of commands are told apart from options', () => {
+  const argv = ['site', 'add', 'shop', '--name', 'My shop', '--data', '/d', '--origin', 'a', '--origin=b'];
+  const { words, extra, config } = readConfig(argv, {}, ['name', 'origin']);
+  assert.deepEqual(words, ['site', 'add', 'shop']);
+  assert.deepEqual(extra, { name: ['My shop'], origin: ['a', 'b'] });
+  assert.equal(config.data, '/d');
+  assert.equal(faultsOf(argv).length, 3);
+});
+
+test('any command line gives a config or a ConfigError, never another error', () => {
+  const flag = fc.constantFrom(...Object.values(OPTIONS).map((option) => `--${option.flag}`), '-l', '--', '-x');
+  fc.assert(
+    fc.property(fc.array(fc.oneof(flag, fc.string())), (argv) => {
+      try {
+        readConfig(argv, {});
+      } catch (error) {
+        assert.ok(error instanceof ConfigError, String(error));
+      }
+    }),
+  );
+});
+
+test('the help describes every option within 100 columns', () => {
+  const help = describeOptions();
+  for (const option of Object.values(OPTIONS)) assert.ok(help.includes(`--${option.flag}`), option.flag);
+  for (const line of help.split('\n')) assert.ok(line.length <= 100, line);
+});
