@@ -268,6 +268,18 @@ function contract(name: string, opener: Opener): void {
     assert.equal(await store.countAttempt([name, address], T), 0);
   });
 
+  it('shows what one has written to the others at once', async (store, open) => {
+    const other = await open();
+    const { secret, token } = await other.addToken('ci', T);
+    assert.ok(await store.token(secret, T));
+    await other.removeToken(token.id);
+    assert.equal(await store.token(secret, T), undefined);
+    for (let i = 0; i < 100; i++) {
+      await other.changeSite('demo', { name: `Demo ${i}`, origins: [] });
+      assert.equal((await store.site('demo'))?.name, `Demo ${i}`);
+    }
+  });
+
   it('closes twice, and leaves others open', async (store, open) => {
     const other = await open();
     await store.close();

@@ -1,23 +1,11 @@
 /**
- * The store of one machine: LMDB in the data folder. Readers are never blocked and see every commit from
- * their next turn of the event loop; writers of all processes take turns by LMDB's lock, and a lock whose
- * holder was killed is freed by the system. What a promise here resolved for is on disk.
+ * The store of one machine: LMDB in the data folder. Readers are never blocked and see every commit at
+ * once; writers of all processes take turns by LMDB's lock, and a lock whose holder was killed is freed by the
+ * system. What a promise here resolved for is on disk.
  *
  * No cache is used anywhere: it would not see what another process wrote.
  */
 import { randomBytes } from 'node:crypto';
-import {
-  accessSync,
-  chmodSync,
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { SELF, type Site } from '../protocol/site.ts';
 import {
@@ -32,6 +20,7 @@ import {
   TOKEN,
   type Token,
 } from './contract.ts';
+import { openFolder } from './folder.ts';
 import { counterKey, hashSecret, newSecret, newToken, sameHash, tokenId } from './secret.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
@@ -45,68 +34,14 @@ const SWEEP = 32;
  * Throws StoreError.
  */
 export async function openStore(folder: string): Promise<Store> {
-  const root = openRoot(folder);
+  // One reader slot per process and read under way; the first process to open decides for all.
+  const root = openFolder(folder, (path) => open({ path, maxDbs: 32, maxReaders: 2048 }));
   try {
     return new EmbeddedStore(root, await found(root, folder));
   } catch (error) {
     await root.close();
     throw error;
   }
-}
-
-function openRoot(folder: string): RootDatabase {
-  const path = join(folder, 'store.mdb');
-  try {
-    makeFolder(folder);
-    checkFiles(path);
-    // One reader slot per process and read under way; the first process to open decides for all.
-    const root = open({ path, maxDbs: 32, maxReaders: 2048 });
-    for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600);
-    return root;
-  } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const { message } = error as Error;
-    // Of Node's `EACCES: permission denied, open '/path'`, what a person needs.
-    const reason = /^E[A-Z]+: ([^,]+)/.exec(message)?.[1] ?? message;
-    throw new StoreError(
-      'no-access',
-      `the data folder ${folder} cannot be used: ${reason}; choose another with --data`,
-    );
-  }
-}
-
-/** As `mkdirSync` with `recursive`, which on Node 20 never returns for a folder below /proc. */
-function makeFolder(folder: string): void {
-  if (existsSync(folder)) return;
-  makeFolder(dirname(folder));
-  try {
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (error) {
-    // Several processes may start at once.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-}
-
-/** Finds what LMDB would not report but end the process for: files that it cannot use. */
-function checkFiles(path: string): void {
-  readdirSync(dirname(path));
-  accessSync(dirname(path), constants.W_OK | constants.X_OK);
-  for (const file of [path, `${path}-lock`]) {
-    if (!existsSync(file)) continue;
-    const fd = openSync(file, 'r+');
-    try {
-      if (file === path && !isStore(fd)) throw new StoreError('not-a-store', `${path} is not a Fieldmouse store`);
-    } finally {
-      closeSync(fd);
-    }
-  }
-}
-
-/** LMDB's mark stands behind the head of the first page; an empty file is a store about to be. */
-function isStore(fd: number): boolean {
-  const head = Buffer.alloc(28);
-  const read = readSync(fd, head, 0, head.length, 0);
-  return read === 0 || (read === head.length && head.readUInt32LE(24) === 0xbeefc0de);
 }
 
 /** Furnishes a new store, by one process only, and returns its secret. */
@@ -169,11 +104,11 @@ class EmbeddedStore implements Store {
   }
 
   async sites(): Promise<Site[]> {
-    return [...this.#sites.getRange().map(({ value }) => value)];
+    return this.#read(() => [...this.#sites.getRange().map(({ value }) => value)]);
   }
 
   async site(key: string): Promise<Site | undefined> {
-    return find(this.#sites, key);
+    return this.#read(() => find(this.#sites, key));
   }
 
   addSite(site: Site): Promise<boolean> {
@@ -200,7 +135,7 @@ class EmbeddedStore implements Store {
 
   async markSeen(key: string, now: number): Promise<void> {
     const isDue = (site: Site | undefined) => site !== undefined && site.firstSeen === null;
-    if (!isDue(find(this.#sites, key))) return;
+    if (!isDue(await this.site(key))) return;
     await this.#write(() => {
       const site = this.#sites.get(key);
       if (site !== undefined && isDue(site)) this.#sites.put(key, { ...site, firstSeen: now });
@@ -208,11 +143,11 @@ class EmbeddedStore implements Store {
   }
 
   async admins(): Promise<Admin[]> {
-    return [...this.#admins.getRange().map(({ value }) => value)];
+    return this.#read(() => [...this.#admins.getRange().map(({ value }) => value)]);
   }
 
   async admin(name: string): Promise<Admin | undefined> {
-    return find(this.#admins, name);
+    return this.#read(() => find(this.#admins, name));
   }
 
   addAdmin(name: string, now: number): Promise<boolean> {
@@ -271,21 +206,23 @@ class EmbeddedStore implements Store {
 
   async session(secret: string, now: number): Promise<Session | undefined> {
     const id = hashSecret(secret);
-    const record = this.#sessions.get(id);
+    const record = this.#read(() => this.#sessions.get(id));
     if (record === undefined || record.expires <= now) return undefined;
     if (now - record.lastSeen < SESSION.coarse) return { id, ...record };
-    return this.#write(() => {
+    const slid = this.#write(() => {
       const current = this.#sessions.get(id);
       if (current === undefined) return undefined;
-      const slid = { ...current, lastSeen: now, expires: now + SESSION.slide };
-      this.#sessions.put(id, slid);
-      return { id, ...slid };
+      const later = { ...current, lastSeen: now, expires: now + SESSION.slide };
+      this.#sessions.put(id, later);
+      return { id, ...later };
     });
+    // A disk that is full must not sign people out.
+    return slid.catch(() => ({ id, ...record }));
   }
 
   async sessions(now: number): Promise<Session[]> {
-    const all = this.#sessions.getRange().map(({ key, value }) => ({ id: key, ...value }));
-    return [...all].filter((session) => session.expires > now);
+    const all = this.#read(() => [...this.#sessions.getRange().map(({ key, value }) => ({ id: key, ...value }))]);
+    return all.filter((session) => session.expires > now);
   }
 
   removeSession(id: string): Promise<boolean> {
@@ -312,18 +249,21 @@ class EmbeddedStore implements Store {
 
   async token(secret: string, now: number): Promise<Token | undefined> {
     const id = tokenId(secret);
-    const record = id === undefined ? undefined : this.#tokens.get(id);
+    const record = id === undefined ? undefined : this.#read(() => this.#tokens.get(id));
     if (id === undefined || record === undefined || !sameHash(record.hash, hashSecret(secret))) return undefined;
     if (record.lastUsed === null || now - record.lastUsed >= TOKEN.coarse)
+      // As with sessions: a full disk is no reason to refuse.
       await this.#write(() => {
         const current = this.#tokens.get(id);
         if (current !== undefined) this.#tokens.put(id, { ...current, lastUsed: now });
-      });
+      }).catch(() => {});
     return { id, name: record.name, created: record.created, lastUsed: now };
   }
 
   async tokens(): Promise<Token[]> {
-    return [...this.#tokens.getRange().map(({ key, value: { hash, ...token } }) => ({ id: key, ...token }))];
+    return this.#read(() => [
+      ...this.#tokens.getRange().map(({ key, value: { hash, ...token } }) => ({ id: key, ...token })),
+    ]);
   }
 
   removeToken(id: string): Promise<boolean> {
@@ -333,8 +273,8 @@ class EmbeddedStore implements Store {
   async valid(credential: Credential, now: number): Promise<boolean> {
     if (credential === 'env') return true;
     const [kind, id = ''] = credential.split(':', 2);
-    if (kind === 'session') return (find(this.#sessions, id)?.expires ?? 0) > now;
-    return kind === 'token' && find(this.#tokens, id) !== undefined;
+    if (kind === 'session') return (this.#read(() => find(this.#sessions, id))?.expires ?? 0) > now;
+    return kind === 'token' && this.#read(() => find(this.#tokens, id)) !== undefined;
   }
 
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {
@@ -376,6 +316,12 @@ class EmbeddedStore implements Store {
   close(): Promise<void> {
     this.#closed ??= this.#root.close();
     return this.#closed;
+  }
+
+  /** lmdb keeps a snapshot for about a millisecond, and a revoked token would open doors for so long. */
+  #read<T>(look: () => T): T {
+    this.#root.resetReadTxn();
+    return look();
   }
 
   /** Everything within sees and changes the store alone, across processes. It must not wait for anything. */
