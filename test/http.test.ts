@@ -78,6 +78,23 @@ test('the dashboard asks people without a session to sign in', async (t) => {
     assert.equal((await ask('GET', path)).status, 200, path);
 });
 
+test('files that the build compressed are sent so to browsers that can read it', async (t) => {
+  const { ask } = await startHttp(t);
+  for (const path of ['/admin/style.css', '/demo.css'])
+    for (const [accepted, encoding] of [
+      ['gzip, br', 'br'],
+      ['identity', null],
+    ] as const) {
+      const file = await ask('GET', path, { headers: { 'accept-encoding': accepted } });
+      assert.equal(file.headers.get('content-encoding'), encoding);
+      assert.match(file.headers.get('content-type') ?? '', /^text\/css/);
+      assert.match(file.headers.get('vary') ?? '', /accept-encoding/i);
+      assert.equal(file.headers.get('cache-control'), 'no-cache');
+      assert.equal(await file.text(), 'body{}');
+    }
+  assert.equal((await ask('GET', '/admin/style.css.br')).status, 404);
+});
+
 test('the dashboard runs under a strict policy, and nothing else may frame it', async (t) => {
   const { ask } = await startHttp(t);
   const { headers } = await ask('GET', '/admin/sign-in');

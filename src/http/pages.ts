@@ -1,5 +1,5 @@
 /** What browsers load: the dashboard, the demo site and the visitor script. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import staticFiles from '@fastify/static';
@@ -39,14 +39,14 @@ const DEMO_POLICY = {
   'frame-ancestors': ["'self'"],
 };
 
-/**
- * Adds the routes. Throws when the files are not there: they come from `npm run build`.
- */
+/** Adds the routes. Throws when the files are not there. */
 export async function pageRoutes(
   app: App,
   { config, publicFolder = defaultFolder() }: HttpOptions,
   recognise: (request: FastifyRequest) => Promise<Identity | undefined>,
 ): Promise<void> {
+  if (!existsSync(join(publicFolder, 'fieldmouse.js')))
+    throw new Error(`what browsers load is missing in ${publicFolder}; npm run build makes it`);
   scriptRoute(app, join(publicFolder, 'fieldmouse.js'), config);
   await dashboardRoutes(app, join(publicFolder, 'admin'), recognise);
   await demoRoutes(app, join(publicFolder, 'demo'), config.scriptPath);
@@ -91,7 +91,7 @@ async function demoRoutes(app: App, folder: string, scriptPath: string): Promise
   const helmet = {
     contentSecurityPolicy: { useDefaults: false, directives: DEMO_POLICY },
     frameguard: { action: 'sameorigin' as const },
-    // With the default, no-referrer, browsers hide a beacon's origin too, and it would be refused.
+    // Under no-referrer, the default, a beacon's Origin is `null` by the Fetch standard, and would be refused.
     referrerPolicy: { policy: 'strict-origin-when-cross-origin' as const },
   };
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.html'));
@@ -110,10 +110,11 @@ async function demoRoutes(app: App, folder: string, scriptPath: string): Promise
   });
 }
 
-/** Only files that were there at the start are served, so no path can lead elsewhere. */
+/** Only files that were there at the start are served, so no path can lead elsewhere. `x.js.br` stands in for `x.js`. */
 const STATIC = {
   wildcard: false,
-  globIgnore: ['**/*.html'],
+  globIgnore: ['**/*.html', '**/*.br', '**/*.gz'],
+  preCompressed: true,
   decorateReply: false,
   schemaHide: true,
   cacheControl: false,

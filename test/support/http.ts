@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { brotliCompressSync } from 'node:zlib';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { HttpOptions } from '../../src/http/contract.ts';
 import { createHttp } from '../../src/http/server.ts';
@@ -120,6 +121,7 @@ function writePages(folder: string): string {
   for (const [name, text] of Object.entries(PAGES)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), text);
+    if (name.endsWith('.css')) writeFileSync(join(folder, `${name}.br`), brotliCompressSync(text));
   }
   return folder;
 }
