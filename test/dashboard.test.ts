@@ -282,7 +282,8 @@ test('a lost stream says so, and a server that is back after that starts it afre
   await dashboard.getByText(/Next try in \d+ s/).waitFor();
   const listen = server.url.replace('http:', 'tcp:');
   const again = await startServer(t, { data: server.data, listen });
-  new BinaryVisitor(t, again.ws, { page: '/' });
+  const visitor = new BinaryVisitor(t, again.ws, { page: '/' });
+  await visitor.hello;
   await dashboard.locator('[data-link=live][data-how=reset]').getByText('Some events were missed').waitFor();
   await seeHere(dashboard, 1);
 });

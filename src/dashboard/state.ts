@@ -98,6 +98,11 @@ export async function loadSites(): Promise<void> {
   });
 }
 
+/** Loads the list of sites again. Throws ApiError. */
+export async function reloadSites(): Promise<void> {
+  sites.value = await api.sites();
+}
+
 /** Keeps the stream of the site in the address open while the live screen is shown. Returns how to end it. */
 export function watchSite(): () => void {
   const end = effect(() => {

@@ -49,6 +49,8 @@ export class Stream {
   #source: EventSource | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
+  /** What was last told is that the stream is live. */
+  #isLive = false;
   #failures = 0;
   #lastId = '';
   /** Counts connections, so that late answers of an earlier one are passed over. */
@@ -60,22 +62,28 @@ export class Stream {
 
   /** Opens the stream, or turns it to another site or page: then it begins with a new snapshot. */
   open(query: StreamQuery): void {
-    const turn = this.#query?.site === query.site && this.#source?.readyState === EventSource.OPEN;
+    const isTurn = this.#query?.site === query.site && this.#isLive;
     this.#query = query;
     this.#lastId = '';
-    if (!turn) this.#listener.link({ state: 'connecting' });
+    if (!isTurn) this.#tell({ state: 'connecting' });
     this.#connect();
   }
 
   /** Tries now instead of waiting. */
   retry(): void {
-    this.#listener.link({ state: 'connecting' });
+    this.#tell({ state: 'connecting' });
     this.#connect();
   }
 
   close(): void {
     this.#query = undefined;
+    this.#isLive = false;
     this.#drop();
+  }
+
+  #tell(link: Link): void {
+    this.#isLive = link.state === 'live';
+    this.#listener.link(link);
   }
 
   #connect(): void {
@@ -105,14 +113,16 @@ export class Stream {
 
   #begun(resuming: boolean, name: StreamEventName): void {
     this.#failures = 0;
+    // Turned to another page: no news, and what was said before still holds.
+    if (!resuming && this.#isLive) return;
     const anew = name === 'reset' || name === 'snapshot';
-    this.#listener.link({ state: 'live', how: !resuming ? 'fresh' : anew ? 'reset' : 'resumed' });
+    this.#tell({ state: 'live', how: !resuming ? 'fresh' : anew ? 'reset' : 'resumed' });
   }
 
   #take(name: StreamEventName, message: MessageEvent<string>): void {
     this.#silence();
     if (message.lastEventId) this.#lastId = message.lastEventId;
-    if (name === 'reset') this.#listener.link({ state: 'live', how: 'reset' });
+    if (name === 'reset') this.#tell({ state: 'live', how: 'reset' });
     this.#listener.event({ name, data: JSON.parse(message.data) } as StreamEvent);
   }
 
@@ -126,13 +136,13 @@ export class Stream {
     this.#drop();
     const round = this.#round;
     if (refused && (await isSignedOut())) {
-      if (round === this.#round) this.#listener.link({ state: 'signed-out' });
+      if (round === this.#round) this.#tell({ state: 'signed-out' });
       return;
     }
     if (round !== this.#round || !this.#query) return;
     const wait = (WAITS[Math.min(this.#failures, WAITS.length - 1)] as number) * (0.75 + Math.random() / 2);
     this.#failures += 1;
-    this.#listener.link({ state: 'lost', retryAt: Date.now() + wait });
+    this.#tell({ state: 'lost', retryAt: Date.now() + wait });
     this.#retry = setTimeout(() => this.#connect(), wait);
   }
 

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, api } from '../api.ts';
 import { Logo } from '../parts/icons.tsx';
+import { Problem } from '../parts/problem.tsx';
 import { go } from '../route.ts';
 import { enter } from '../state.ts';
 
@@ -31,11 +32,7 @@ export function LinkPage({ token }: { token: string }) {
         <Logo />
         <h1>Welcome to Fieldmouse</h1>
         <p>This link signs you in, once.</p>
-        {problem && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem text={problem} />
         <button type="button" class="primary" disabled={busy} onClick={() => void use()}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>

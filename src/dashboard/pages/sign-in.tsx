@@ -1,6 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, api } from '../api.ts';
+import { Field } from '../parts/field.tsx';
 import { Logo } from '../parts/icons.tsx';
+import { Problem } from '../parts/problem.tsx';
 import { ended, enter } from '../state.ts';
 import { duration } from '../text.ts';
 
@@ -31,33 +33,23 @@ export function SignInPage() {
         <Logo />
         <h1>Sign in to Fieldmouse</h1>
         {ended.value && !problem && <p role="status">Your session has ended. Please sign in again.</p>}
-        <label>
-          Name
-          <input
-            name="username"
-            autocomplete="username"
-            autocapitalize="none"
-            required
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-        </label>
-        <label>
-          Password
-          <input
-            name="password"
-            type="password"
-            autocomplete="current-password"
-            required
-            value={password}
-            onInput={(event) => setPassword(event.currentTarget.value)}
-          />
-        </label>
-        {problem && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Field
+          label="Name"
+          name="username"
+          autocomplete="username"
+          autocapitalize="none"
+          value={name}
+          change={setName}
+        />
+        <Field
+          label="Password"
+          name="password"
+          secret
+          autocomplete="current-password"
+          value={password}
+          change={setPassword}
+        />
+        <Problem text={problem} />
         <button type="submit" class="primary" disabled={busy}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>

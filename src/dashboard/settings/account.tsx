@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks';
 import { api } from '../api.ts';
+import { Field } from '../parts/field.tsx';
+import { Problem } from '../parts/problem.tsx';
 import { leave, session } from '../state.ts';
-import { Problem } from './problem.tsx';
 import { useCall } from './use-call.ts';
 
 const LEAST_PASSWORD = 10;
@@ -48,30 +49,25 @@ function Password() {
       <h3>{has ? 'Change the password' : 'Set a password'}</h3>
       <input type="hidden" name="username" autocomplete="username" value={session.value?.name ?? ''} />
       {has && (
-        <label>
-          Current password
-          <input
-            name="current"
-            type="password"
-            autocomplete="current-password"
-            required
-            value={current}
-            onInput={(event) => setCurrent(event.currentTarget.value)}
-          />
-        </label>
-      )}
-      <label>
-        New password <span class="muted">{LEAST_PASSWORD} characters or more</span>
-        <input
-          name="password"
-          type="password"
-          autocomplete="new-password"
-          required
-          minLength={LEAST_PASSWORD}
-          value={password}
-          onInput={(event) => setPassword(event.currentTarget.value)}
+        <Field
+          label="Current password"
+          name="current"
+          secret
+          autocomplete="current-password"
+          value={current}
+          change={setCurrent}
         />
-      </label>
+      )}
+      <Field
+        label="New password"
+        hint={`${LEAST_PASSWORD} characters or more`}
+        name="password"
+        secret
+        autocomplete="new-password"
+        minLength={LEAST_PASSWORD}
+        value={password}
+        change={setPassword}
+      />
       <Problem text={problem} />
       {done && (
         <p class="done" role="status">

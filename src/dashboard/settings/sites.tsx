@@ -1,11 +1,12 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api, type Site } from '../api.ts';
 import { CheckIcon } from '../parts/icons.tsx';
+import { Problem } from '../parts/problem.tsx';
 import { Snippet } from '../parts/snippet.tsx';
-import { sites } from '../state.ts';
+import { reloadSites, sites } from '../state.ts';
 import { date } from '../text.ts';
 import { Confirm } from './confirm.tsx';
-import { Problem } from './problem.tsx';
+import { SiteForm } from './site-form.tsx';
 import { useCall } from './use-call.ts';
 
 /** How often to look whether a site's first visitor has come, milliseconds. */
@@ -41,14 +42,10 @@ function useFirstVisitors(): void {
   useEffect(() => {
     if (!waiting) return;
     const timer = setInterval(() => {
-      if (!document.hidden) void load().catch(() => undefined);
+      if (!document.hidden) void reloadSites().catch(() => undefined);
     }, LOOK_MS);
     return () => clearInterval(timer);
   }, [waiting]);
-}
-
-async function load(): Promise<void> {
-  sites.value = await api.sites();
 }
 
 function SiteItem({ site }: { site: Site }) {
@@ -56,7 +53,7 @@ function SiteItem({ site }: { site: Site }) {
   const { problem, run } = useCall();
   const remove = async () => {
     setMode('shown');
-    if (await run(() => api.removeSite(site.key))) await run(load);
+    if (await run(() => api.removeSite(site.key))) await run(reloadSites);
   };
   if (mode === 'edit')
     return (
@@ -114,78 +111,4 @@ function FirstVisitor({ site }: { site: Site }) {
       )}
     </p>
   );
-}
-
-/** Adds a site, or changes the one given. */
-function SiteForm({ site, close }: { site?: Site; close: () => void }) {
-  const [key, setKey] = useState(site?.key ?? '');
-  const [name, setName] = useState(site?.name ?? '');
-  const [origins, setOrigins] = useState(site?.origins.join('\n') ?? '');
-  const { busy, problem, run } = useCall();
-  const save = async (event: Event) => {
-    event.preventDefault();
-    const values = {
-      name: name.trim(),
-      origins: origins
-        .split(/[\s,]+/)
-        .filter(Boolean)
-        .map(originOf),
-    };
-    const work = () => (site ? api.changeSite(site.key, values) : api.addSite({ key, ...values }));
-    if ((await run(work)) && (await run(load))) close();
-  };
-  return (
-    <form class="fields" onSubmit={save}>
-      <label>
-        Name
-        <input
-          name="name"
-          required
-          maxLength={100}
-          value={name}
-          onInput={(event) => setName(event.currentTarget.value)}
-        />
-      </label>
-      {!site && (
-        <label>
-          Key <span class="muted">in the snippet: small letters, digits and hyphens</span>
-          <input
-            name="key"
-            required
-            pattern="[a-z0-9\-]{1,40}"
-            autocapitalize="none"
-            value={key}
-            onInput={(event) => setKey(event.currentTarget.value)}
-          />
-        </label>
-      )}
-      <label>
-        Origins <span class="muted">one per line, as https://www.example.com</span>
-        <textarea
-          name="origins"
-          rows={3}
-          required
-          spellcheck={false}
-          value={origins}
-          onInput={(event) => setOrigins(event.currentTarget.value)}
-        />
-      </label>
-      <Problem text={problem} />
-      <div class="buttons">
-        <button type="button" onClick={close}>
-          Cancel
-        </button>
-        <button type="submit" class="primary" disabled={busy}>
-          {site ? 'Save' : 'Add'}
-        </button>
-      </div>
-    </form>
-  );
-}
-
-/** What people paste is often an address of a page; its origin is what counts. */
-function originOf(text: string): string {
-  if (text === 'self' || !URL.canParse(text)) return text;
-  const { origin } = new URL(text);
-  return origin === 'null' ? text : origin;
 }

@@ -1,29 +1,16 @@
 import { useState } from 'preact/hooks';
 import { api, type Token } from '../api.ts';
+import { Field } from '../parts/field.tsx';
+import { Problem } from '../parts/problem.tsx';
 import { Copyable } from '../parts/snippet.tsx';
 import { ago, date } from '../text.ts';
 import { Confirm } from './confirm.tsx';
-import { Problem } from './problem.tsx';
 import { useList } from './use-list.ts';
 
 /** Tokens for programs. A secret is shown once, when it is made. */
 export function Tokens() {
   const { list, busy, problem, change } = useList(api.tokens);
-  const [name, setName] = useState('');
-  const [secret, setSecret] = useState<{ name: string; text: string } | null>(null);
-  const [doomed, setDoomed] = useState<Token | null>(null);
-  const add = (event: Event) => {
-    event.preventDefault();
-    void change(async () => {
-      const made = await api.addToken(name.trim());
-      setSecret({ name: made.name, text: made.secret });
-      setName('');
-    });
-  };
-  const revoke = ({ id }: Token) => {
-    setDoomed(null);
-    void change(() => api.revokeToken(id));
-  };
+  const [made, setMade] = useState<{ name: string; secret: string } | null>(null);
   return (
     <section class="card group" aria-labelledby="tokens-title">
       <div class="bar">
@@ -31,56 +18,68 @@ export function Tokens() {
         <span class="muted">for programs: Authorization: Bearer …</span>
       </div>
       <Problem text={problem} />
-      {secret && (
+      {made && (
         <div class="secret" role="status">
           <p>
-            Copy the token <strong>{secret.name}</strong> now: it is not shown again.
+            Copy the token <strong>{made.name}</strong> now: it is not shown again.
           </p>
-          <Copyable text={secret.text} label={`Token ${secret.name}`} />
+          <Copyable text={made.secret} label={`Token ${made.name}`} />
         </div>
       )}
       <ul class="items">
         {list?.length === 0 && <li class="muted">No tokens.</li>}
         {list?.map((token) => (
-          <li key={token.id} class="item bar" data-token={token.id}>
-            <div>
-              <strong>{token.name}</strong>
-              <p class="muted">
-                made {date(token.created)} ·{' '}
-                {token.lastUsed === null ? 'never used' : `used ${ago(Date.now() - token.lastUsed)}`}
-              </p>
-            </div>
-            <span class="gap" />
-            <button type="button" class="small danger" disabled={busy} onClick={() => setDoomed(token)}>
-              Revoke
-            </button>
-          </li>
+          <TokenItem key={token.id} token={token} revoke={() => void change(() => api.revokeToken(token.id))} />
         ))}
       </ul>
-      <form class="fields inline" onSubmit={add} data-form="token">
-        <label>
-          Name of a new token
-          <input
-            name="token-name"
-            required
-            maxLength={100}
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-        </label>
-        <button type="submit" class="primary" disabled={busy}>
-          Make
-        </button>
-      </form>
-      {doomed && (
+      <TokenForm busy={busy} make={(name) => change(async () => setMade(await api.addToken(name)))} />
+    </section>
+  );
+}
+
+function TokenItem({ token, revoke }: { token: Token; revoke: () => void }) {
+  const [isAsking, setAsking] = useState(false);
+  const { id, name, created, lastUsed } = token;
+  return (
+    <li class="item bar" data-token={id}>
+      <div>
+        <strong>{name}</strong>
+        <p class="muted">
+          made {date(created)} · {lastUsed === null ? 'never used' : `used ${ago(Date.now() - lastUsed)}`}
+        </p>
+      </div>
+      <span class="gap" />
+      <button type="button" class="small danger" onClick={() => setAsking(true)}>
+        Revoke
+      </button>
+      {isAsking && (
         <Confirm
-          title={`Revoke ${doomed.name}?`}
+          title={`Revoke ${name}?`}
           text="Programs that use it are shut out at once."
           action="Revoke"
-          yes={() => revoke(doomed)}
-          no={() => setDoomed(null)}
+          yes={() => {
+            setAsking(false);
+            revoke();
+          }}
+          no={() => setAsking(false)}
         />
       )}
-    </section>
+    </li>
+  );
+}
+
+function TokenForm({ busy, make }: { busy: boolean; make: (name: string) => Promise<boolean> }) {
+  const [name, setName] = useState('');
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    if (await make(name.trim())) setName('');
+  };
+  return (
+    <form class="fields inline" onSubmit={submit} data-form="token">
+      <Field label="Name of a new token" name="token-name" maxLength={100} value={name} change={setName} />
+      <button type="submit" class="primary" disabled={busy}>
+        Make
+      </button>
+    </form>
   );
 }

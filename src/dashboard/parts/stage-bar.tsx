@@ -1,0 +1,89 @@
+import type { Person } from '../crowd.ts';
+import { beat, crowd, follow, showPage, stage } from '../state.ts';
+import { count } from '../text.ts';
+import type { Fit } from '../view.ts';
+import { BadgeMark } from './badge.tsx';
+import { CloseIcon } from './icons.tsx';
+
+/** A page list longer than this is no help to choose from. */
+const MOST_PAGES = 100;
+
+export interface StageBarProps {
+  /** Visitors on the page on stage. */
+  here: number;
+  /** The followed visitor. */
+  leader: Person | undefined;
+  fit: Fit;
+  chooseFit: (fit: Fit) => void;
+  /** Whether the page itself is shown, or undefined where it cannot be. */
+  preview: boolean | undefined;
+  choosePreview: (shown: boolean) => void;
+}
+
+/** What is on stage, and how. */
+export function StageBar({ here, leader, fit, chooseFit, preview, choosePreview }: StageBarProps) {
+  return (
+    <div class="bar">
+      <h2>On stage</h2>
+      <PageChooser />
+      <span class="muted nowrap">{count(here, 'visitor')}</span>
+      <span class="gap" />
+      {leader && <FollowChip leader={leader} />}
+      {preview !== undefined && (
+        <label class="switch">
+          <input type="checkbox" checked={preview} onChange={(event) => choosePreview(event.currentTarget.checked)} />
+          Show the page
+        </label>
+      )}
+      {!leader && <FitChooser fit={fit} choose={chooseFit} />}
+    </div>
+  );
+}
+
+function PageChooser() {
+  beat.value;
+  const page = stage.value;
+  const pages = crowd.pages().slice(0, MOST_PAGES);
+  const isMissing = page !== null && !pages.some((one) => one.page === page);
+  return (
+    <select
+      aria-label="Page on stage"
+      class="page-chooser"
+      data-page={page}
+      value={page ?? ''}
+      onChange={(event) => showPage(event.currentTarget.value || null)}
+    >
+      <option value="">The fullest page</option>
+      {isMissing && <option value={page}>{page}</option>}
+      {pages.map((one) => (
+        <option key={one.page} value={one.page}>
+          {one.page} ({one.visitors})
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function FitChooser({ fit, choose }: { fit: Fit; choose: (fit: Fit) => void }) {
+  return (
+    <fieldset class="choice">
+      <legend class="unseen">Size of the page</legend>
+      {(['width', 'whole'] as const).map((one) => (
+        <button key={one} type="button" aria-pressed={fit === one} onClick={() => choose(one)}>
+          {one === 'width' ? 'Width' : 'Whole'}
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+function FollowChip({ leader: { badge } }: { leader: Person }) {
+  return (
+    <button type="button" class="chip" onClick={() => follow(null)} aria-label={`Stop following ${badge.name}`}>
+      <BadgeMark badge={badge} />
+      <span>Following {badge.name}</span>
+      <kbd>Esc</kbd>
+      <CloseIcon />
+    </button>
+  );
+}

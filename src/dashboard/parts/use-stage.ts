@@ -1,0 +1,70 @@
+/** What the stage needs to know of its place on the screen, and the picture that moves on it. */
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { Person, StreamEvent } from '../crowd.ts';
+import { Stage } from '../stage.ts';
+import { crowd, followed, motion, site, stage } from '../state.ts';
+import { type Extent, extentOf, extentOfOne } from '../view.ts';
+
+interface Ref<T> {
+  current: T | null;
+}
+
+/** The inner size of an element, CSS pixels. */
+export function useSize(ref: Ref<HTMLElement>): Extent {
+  const [size, setSize] = useState<Extent>({ width: 800, height: 600 });
+  useEffect(() => {
+    const element = ref.current as HTMLElement;
+    const observer = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [ref]);
+  return size;
+}
+
+/** The extent of the page on stage; of the followed visitor's own document while one is followed. */
+export function useExtent(page: string | null, leader: Person | undefined): Extent {
+  const memory = useRef<{ of: string; extent: Extent } | undefined>(undefined);
+  const of = `${site.value} ${page}`;
+  const before = memory.current?.of === of ? memory.current.extent : undefined;
+  const extent = extentOf(crowd.people.values(), page ?? '', before);
+  const isEmpty = !crowd.pages().some((one) => one.page === page);
+  memory.current = isEmpty ? undefined : { of, extent };
+  const { width, height } = (leader && extentOfOne(leader)) ?? extent;
+  return useMemo(() => ({ width, height }), [width, height]);
+}
+
+export interface StageParts {
+  canvas: Ref<HTMLCanvasElement>;
+  scroller: Ref<HTMLElement>;
+  surface: Ref<HTMLElement>;
+}
+
+/** Keeps the moving picture in step with what is on stage. */
+export function useStage({ canvas, scroller, surface }: StageParts, box: Extent, scale: number) {
+  const picture = useRef<Stage | undefined>(undefined);
+  useEffect(() => {
+    const made = new Stage(
+      canvas.current as HTMLCanvasElement,
+      scroller.current as HTMLElement,
+      surface.current as HTMLElement,
+      crowd,
+    );
+    const listener = (event: StreamEvent) => react(made, event);
+    picture.current = made;
+    motion.add(listener);
+    return () => {
+      motion.delete(listener);
+      made.close();
+    };
+  }, [canvas, scroller, surface]);
+  useEffect(() => picture.current?.resize(box.width, box.height), [box]);
+  useEffect(() => picture.current?.show({ page: stage.value, scale, followed: followed.value }));
+  return picture;
+}
+
+function react(picture: Stage, event: StreamEvent): void {
+  picture.wake();
+  if (event.name !== 'click') return;
+  const person = crowd.people.get(event.data.v);
+  if (person && event.data.page === stage.peek()) picture.ripple(event.data.x, event.data.y, person.badge.colour);
+}

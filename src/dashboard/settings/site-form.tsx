@@ -1,0 +1,68 @@
+import { useState } from 'preact/hooks';
+import { api, type Site } from '../api.ts';
+import { Field } from '../parts/field.tsx';
+import { Problem } from '../parts/problem.tsx';
+import { reloadSites } from '../state.ts';
+import { useCall } from './use-call.ts';
+
+/** Adds a site, or changes the one given. */
+export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
+  const [key, setKey] = useState(site?.key ?? '');
+  const [name, setName] = useState(site?.name ?? '');
+  const [origins, setOrigins] = useState(site?.origins.join('\n') ?? '');
+  const { busy, problem, run } = useCall();
+  const save = async (event: Event) => {
+    event.preventDefault();
+    const values = { name: name.trim(), origins: originsOf(origins) };
+    const work = () => (site ? api.changeSite(site.key, values) : api.addSite({ key, ...values }));
+    if ((await run(work)) && (await run(reloadSites))) close();
+  };
+  return (
+    <form class="fields" onSubmit={save}>
+      <Field label="Name" name="name" maxLength={100} value={name} change={setName} />
+      {!site && (
+        <Field
+          label="Key"
+          hint="in the snippet: small letters, digits and hyphens"
+          name="key"
+          pattern="[a-z0-9\-]{1,40}"
+          autocapitalize="none"
+          value={key}
+          change={setKey}
+        />
+      )}
+      <label>
+        Origins <span class="muted">one per line, as https://www.example.com</span>
+        <textarea
+          name="origins"
+          rows={3}
+          required
+          spellcheck={false}
+          value={origins}
+          onInput={(event) => setOrigins(event.currentTarget.value)}
+        />
+      </label>
+      <Problem text={problem} />
+      <div class="buttons">
+        <button type="button" onClick={close}>
+          Cancel
+        </button>
+        <button type="submit" class="primary" disabled={busy}>
+          {site ? 'Save' : 'Add'}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function originsOf(text: string): string[] {
+  const words = text.split(/[\s,]+/).filter(Boolean);
+  return words.map(originOf);
+}
+
+/** What people paste is often an address of a page; its origin is what counts. */
+function originOf(text: string): string {
+  if (text === 'self' || !URL.canParse(text)) return text;
+  const { origin } = new URL(text);
+  return origin === 'null' ? text : origin;
+}
