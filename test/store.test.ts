@@ -181,6 +181,17 @@ function contract(name: string, opener: Opener): void {
     assert.equal(await other.valid(`session:${c}`, T), false);
   });
 
+  it('ends the session longest unseen when an administrator has too many', async (store) => {
+    await store.addAdmin('ada', T);
+    await store.addAdmin('bob', T);
+    await store.addSession('bob', 'old', T - 1);
+    for (let i = 0; i < SESSION.most + 2; i++) await store.addSession('ada', String(i), T + i);
+    const agents = (await store.sessions(T)).map(({ agent }) => agent);
+    assert.equal(agents.length, SESSION.most + 1);
+    assert.ok(agents.includes('old'));
+    assert.ok(!agents.includes('0') && !agents.includes('1') && agents.includes('2'));
+  });
+
   it('removes an administrator with links and sessions', async (store, open) => {
     await store.addAdmin('ada', T);
     const link = (await store.addLink('ada', T)) as string;

@@ -37,8 +37,11 @@ export interface Token {
   lastUsed: number | null;
 }
 
-/** A session ends `slide` ms after it was last seen; writing that down every `coarse` ms is enough. */
-export const SESSION = { slide: 30 * 24 * 3_600_000, coarse: 5 * 60_000 } as const;
+/**
+ * A session ends `slide` ms after it was last seen; writing that down every `coarse` ms is enough. An
+ * administrator has `most` at once, so that a program that signs in again and again fills nothing.
+ */
+export const SESSION = { slide: 30 * 24 * 3_600_000, coarse: 5 * 60_000, most: 50 } as const;
 /** How long a one-time link holds. */
 export const LINK = { lifetime: 15 * 60_000 } as const;
 export const TOKEN = { coarse: 5 * 60_000 } as const;
@@ -83,7 +86,10 @@ export interface Store {
   /** Uses a link up. The administrator's name, to exactly one caller; undefined if used, expired or unknown. */
   takeLink(secret: string, now: number): Promise<string | undefined>;
 
-  /** Begins a session; undefined if there is no such administrator. `secret` goes into the cookie. */
+  /**
+   * Begins a session, and ends the one longest unseen if there are too many; undefined if there is no such
+   * administrator. `secret` goes into the cookie.
+   */
   addSession(name: string, agent: string, now: number): Promise<{ secret: string; session: Session } | undefined>;
   /** The session of this cookie, and slides its end. */
   session(secret: string, now: number): Promise<Session | undefined>;

@@ -198,10 +198,18 @@ class EmbeddedStore implements Store {
     const id = hashSecret(secret);
     return this.#write(() => {
       if (find(this.#admins, name) === undefined) return undefined;
+      this.#makeRoom(name);
       const record = { name, created: now, lastSeen: now, expires: now + SESSION.slide, agent };
       this.#keep('sessions', this.#sessions, id, record, now);
       return { secret, session: { id, ...record } };
     });
+  }
+
+  /** Within a write: leaves room for one more session. */
+  #makeRoom(name: string): void {
+    const own = [...this.#sessions.getRange()].filter(({ value }) => value.name === name);
+    own.sort((a, b) => b.value.lastSeen - a.value.lastSeen);
+    for (const { key } of own.slice(SESSION.most - 1)) this.#sessions.remove(key);
   }
 
   async session(secret: string, now: number): Promise<Session | undefined> {
