@@ -59,6 +59,7 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
         tags: ['visitors'],
         summary: 'Frames of a visitor, binary or JSON; see docs/protocol.md',
         consumes: TYPES,
+        security: [],
         querystring: Type.Object({
           site: Type.String({ minLength: 1, maxLength: 40 }),
           page: Type.Optional(Type.String({ maxLength: 1024 })),

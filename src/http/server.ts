@@ -43,6 +43,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   await app.register(helmet, {
     contentSecurityPolicy: { useDefaults: false, directives: DATA_POLICY },
     frameguard: { action: 'deny' },
+    // Browsers complain where a frame or an earlier page had no say in it.
+    originAgentCluster: false,
     // Whether a host is to be reached by https only is for whoever runs it to say, with its other services.
     strictTransportSecurity: false,
   });

@@ -2,7 +2,8 @@
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { agentText } from './agent.ts';
-import type { Attempt, HttpOptions, Identity } from './contract.ts';
+import { attempt, tryOnce } from './attempt.ts';
+import type { HttpOptions, Identity } from './contract.ts';
 import {
   clearSessionCookie,
   identityOf,
@@ -12,12 +13,8 @@ import {
   signedOut,
 } from './guard.ts';
 import { checkPassword, hashPassword, PASSWORD_LIMIT } from './password.ts';
-import { comeBackLater, Problem } from './problem.ts';
+import { Problem } from './problem.ts';
 import { type App, Empty, shape, Time, TimeOrNull } from './schema.ts';
-
-/** Wrong attempts in a quarter of an hour. A one-time link is not held up by somebody guessing at the name. */
-const WINDOW_MS = 15 * 60_000;
-const LIMIT = { address: 20, name: 10 } as const;
 
 const Who = shape({
   name: Type.String({ description: 'Of the administrator or the token' }),
@@ -55,6 +52,7 @@ export function signInRoutes(app: App, { options: { store }, recognise, addressO
       schema: {
         tags,
         summary: 'Sign in by password',
+        security: [],
         body: shape({ name: Type.String({ minLength: 1, maxLength: 64 }), password: Secret }),
         response: { 201: Who },
       },
@@ -62,11 +60,9 @@ export function signInRoutes(app: App, { options: { store }, recognise, addressO
     async (request, reply) => {
       const { name, password } = request.body;
       const attempts = [attempt('address', addressOf(request)), attempt('name', name)];
-      await count(attempts);
       const admin = await store.admin(name);
-      if (!(await checkPassword(password, admin?.password)))
+      if (!(await tryOnce(store, attempts, () => checkPassword(password, admin?.password))))
         throw new Problem(401, 'wrong-password', 'Name or password is wrong.');
-      await store.forgiveAttempt(attempts, Date.now());
       return begin(request, reply, name);
     },
   );
@@ -77,26 +73,20 @@ export function signInRoutes(app: App, { options: { store }, recognise, addressO
       schema: {
         tags,
         summary: 'Sign in by a one-time link',
+        security: [],
         body: shape({ token: Secret }),
         response: { 201: Who },
       },
     },
     async (request, reply) => {
+      // Not by name: somebody who guesses at a password must not lock out its owner's link.
       const attempts = [attempt('address', addressOf(request))];
-      await count(attempts);
-      const name = await store.takeLink(request.body.token, Date.now());
+      const name = await tryOnce(store, attempts, () => store.takeLink(request.body.token, Date.now()));
       if (name === undefined)
         throw new Problem(401, 'bad-link', 'This link was used already, is older than 15 minutes, or is not ours.');
-      await store.forgiveAttempt(attempts, Date.now());
       return begin(request, reply, name);
     },
   );
-
-  async function count(attempts: Attempt[]): Promise<void> {
-    const wait = await store.countAttempt(attempts, Date.now());
-    if (wait > 0)
-      throw comeBackLater(429, 'too-many-attempts', 'Too many attempts to sign in. Wait, then try again.', wait);
-  }
 
   async function begin(request: FastifyRequest, reply: FastifyReply, name: string) {
     const before = await recognise(request);
@@ -189,17 +179,10 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
     const admin = await store.admin(name);
     if (admin === undefined) throw signedOut();
     if (admin.password === null) return;
-    const attempts = [attempt('name', name)];
-    const wait = await store.countAttempt(attempts, Date.now());
-    if (wait > 0) throw comeBackLater(429, 'too-many-attempts', 'Too many attempts. Wait, then try again.', wait);
-    if (!(await checkPassword(current ?? '', admin.password)))
+    const check = () => checkPassword(current ?? '', admin.password);
+    if (!(await tryOnce(store, [attempt('name', name)], check)))
       throw new Problem(403, 'wrong-password', 'The current password is wrong.');
-    await store.forgiveAttempt(attempts, Date.now());
   }
-}
-
-function attempt(kind: Attempt['kind'], value: string): Attempt {
-  return { kind, value, limit: LIMIT[kind], window: WINDOW_MS };
 }
 
 /** Who signed in as a person; a token has neither session nor password. */
