@@ -11,7 +11,7 @@ import { loadToken, saveToken } from './token.ts';
 const ENDPOINT = '__FIELDMOUSE_ENDPOINT__'.replace(/^__.*/, '/v1/visit');
 
 /** Of protocol/close.ts, and the like of HTTP: after these another attempt would end the same way. */
-const FINAL = [4400, 4410, 400, 403, 404, 410, 413];
+const FINAL = [4400, 4410, 400, 403, 404, 413];
 
 export interface Target {
   site: string;
@@ -22,7 +22,7 @@ export interface Target {
 }
 
 let target: Target;
-let refused = () => {};
+let refused: () => void;
 let socket: WebSocket | undefined;
 /** The socket's hello was answered. */
 let ready = false;
@@ -57,11 +57,12 @@ function open(): void {
       socket = new WebSocket(address().replace('http', 'ws'), 'fieldmouse.v1');
       socket.onopen = guard(() => send(helloOf(token)));
       socket.onmessage = guard(({ data }) => receive(JSON.parse(data)));
-      socket.onclose = guard(({ code }) => lost(code));
+      // Where the page's content security policy forbids it, Chromium tells of the error and of no close.
+      socket.onclose = socket.onerror = guard((event: Event) => lost((event as CloseEvent).code));
       wait(lost, PATIENCE_MS);
       return;
     } catch {
-      // No WebSocket in this browser, or none for this page.
+      // No WebSocket in this browser.
     }
   idle = -1;
   post();
@@ -130,7 +131,7 @@ function drop(): void {
   clearTimeout(timer);
   ready = false;
   if (socket) {
-    socket.onclose = socket.onmessage = null;
+    socket.onclose = socket.onerror = socket.onmessage = null;
     socket.close();
     socket = undefined;
   }

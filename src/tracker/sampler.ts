@@ -22,11 +22,13 @@ export function currentPage(): string {
   return location.pathname.slice(0, MAX_PAGE);
 }
 
+type Place = Pick<PointerEvent, 'timeStamp' | 'pageX' | 'pageY'>;
+
 /** Time of the last move added. */
 let movedAt = 0;
 let latest: PointerEvent | undefined;
-/** The last event left out because it came too soon: the pointer may come to rest there. */
-let skipped: PointerEvent | undefined;
+/** The last place left out because it came too soon: the pointer may come to rest there. */
+let skipped: Place | undefined;
 /** What the server was told last: sizes, hidden, page, scroll offset. */
 let told: unknown[] = [];
 let sizedAt = 0;
@@ -56,9 +58,6 @@ export function begin(): Size {
 /** Adds what is only looked at now and then: the pointer come to rest, sizes, page, visibility, scroll offset. */
 export function settle(): void {
   const time = performance.now();
-  const next = movedAt + pace.sampleMs;
-  if (skipped && next > time) wake();
-  else if (skipped) moved(next, skipped.pageX, skipped.pageY);
   if (time > sizedAt + SIZE_MS) {
     const size = look();
     tell(0, String(size), part(time, MARK, RESIZE, ...size));
@@ -69,7 +68,9 @@ export function settle(): void {
   const offset = pixel(scrollY);
   // A mouse that rests while the page scrolls under it is elsewhere on the page.
   if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse')
-    moved(time, latest.clientX + scrollX, latest.clientY + scrollY);
+    skipped = { timeStamp: time, pageX: latest.clientX + scrollX, pageY: latest.clientY + scrollY };
+  if (skipped && isSoon(time)) wake();
+  else if (skipped) moved(skipped);
 }
 
 /** Adds `part` if `now` is not what was told. */
@@ -98,19 +99,23 @@ function pointed(event: PointerEvent): void {
   if (type !== latest?.pointerType)
     add(part(event.timeStamp, MARK, POINTER, type === 'touch' ? 1 : type === 'pen' ? 2 : 0));
   latest = event;
-  const parts = event.getCoalescedEvents?.() ?? [];
-  for (const one of parts.length ? parts : [event]) {
-    const time = one.timeStamp;
-    if (time < movedAt + pace.sampleMs) skipped = one;
-    else moved(time, one.pageX, one.pageY);
-  }
+  const parts = event.getCoalescedEvents?.();
+  for (const one of parts?.length ? parts : [event])
+    if (isSoon(one.timeStamp)) skipped = one;
+    else moved(one);
   wake();
 }
 
-function moved(time: number, x: number, y: number): void {
+/** Too soon after the last move for another. */
+function isSoon(time: number): boolean {
+  return time < movedAt + pace.sampleMs;
+}
+
+/** Adds a move. The pointer was there no earlier than sampling allows, for it still is. */
+function moved({ timeStamp, pageX, pageY }: Place): void {
   skipped = undefined;
-  movedAt = time;
-  add(move(time, [pixel(x), pixel(y)]));
+  movedAt = Math.max(timeStamp, movedAt + pace.sampleMs);
+  add(move(movedAt, [pixel(pageX), pixel(pageY)]));
 }
 
 function clicked(event: MouseEvent): void {
