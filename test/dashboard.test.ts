@@ -23,11 +23,17 @@ async function signIn(page: Page, server: TestServer): Promise<void> {
   await page.waitForURL('**/admin');
 }
 
-/** A server, a browser, and a signed-in dashboard whose stream is live. */
+/** A server, a browser, and a signed-in dashboard whose stream is live; its scripts must not fail. */
 async function openDashboard(t: TestContext, width = 1280, height = 800) {
   const server = await startServer(t);
   const browser = await launch(t);
   const dashboard = await openPage(browser, { viewport: { width, height } });
+  const faults: string[] = [];
+  dashboard.on('pageerror', (error) => faults.push(String(error)));
+  dashboard.on('console', (message) => {
+    if (/Content Security Policy/.test(message.text())) faults.push(message.text());
+  });
+  t.after(() => assert.deepEqual(faults, []));
   await signIn(dashboard, server);
   await dashboard.locator('[data-link=live]').waitFor();
   return { server, browser, dashboard };
@@ -286,6 +292,20 @@ test('a lost stream says so, and a server that is back after that starts it afre
   await visitor.hello;
   await dashboard.locator('[data-link=live][data-how=reset]').getByText('Some events were missed').waitFor();
   await seeHere(dashboard, 1);
+});
+
+test('a site removed elsewhere gives way to one that is there', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ key: 'shop', name: 'Shop', origins: ['https://shop.example'] });
+  assert.equal((await server.api('/v1/sites', { method: 'POST', headers, body })).status, 201);
+  await dashboard.goto(`${server.url}/admin?site=shop`);
+  await dashboard.locator('select.site').and(dashboard.locator('[data-site=shop]')).waitFor();
+  await dashboard.locator('[data-link=live]').waitFor();
+  assert.equal((await server.api('/v1/sites/shop', { method: 'DELETE' })).status, 204);
+  await dashboard.reload();
+  await dashboard.locator('.top .site').getByText('Demo').waitFor();
+  await dashboard.locator('[data-link=live]').waitFor();
 });
 
 test('ten visitors in motion are a picture worth keeping', async (t) => {

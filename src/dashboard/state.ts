@@ -41,6 +41,8 @@ const stream = new Stream({
   link(value) {
     link.value = value;
     if (value.state === 'signed-out') leave(true);
+    // Perhaps the site was removed; then the list without it leads to another one.
+    if (value.state === 'lost' && value.refused) reloadSites().catch(() => undefined);
   },
 });
 

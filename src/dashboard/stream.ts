@@ -10,8 +10,8 @@ import type { StreamEvent } from './crowd.ts';
 export type Link =
   | { state: 'connecting' }
   | { state: 'live'; how: 'fresh' | 'resumed' | 'reset' }
-  /** `retryAt` is on Date.now()'s clock. */
-  | { state: 'lost'; retryAt: number }
+  /** `retryAt` is on Date.now()'s clock. `refused`: the server answers, but gives no stream. */
+  | { state: 'lost'; retryAt: number; refused: boolean }
   | { state: 'signed-out' };
 
 export interface StreamQuery {
@@ -131,7 +131,7 @@ export class Stream {
     this.#watch = setTimeout(() => void this.#lost(false), SILENCE_MS);
   }
 
-  /** `refused`: the server answered, but not with a stream; signed out is the reason that matters. */
+  /** A stream that is refused may be so because nobody is signed in any more. */
   async #lost(refused: boolean): Promise<void> {
     this.#drop();
     const round = this.#round;
@@ -142,7 +142,7 @@ export class Stream {
     if (round !== this.#round || !this.#query) return;
     const wait = (WAITS[Math.min(this.#failures, WAITS.length - 1)] as number) * (0.75 + Math.random() / 2);
     this.#failures += 1;
-    this.#tell({ state: 'lost', retryAt: Date.now() + wait });
+    this.#tell({ state: 'lost', retryAt: Date.now() + wait, refused });
     this.#retry = setTimeout(() => this.#connect(), wait);
   }
 

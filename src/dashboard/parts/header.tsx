@@ -33,6 +33,7 @@ function SiteChooser() {
     <select
       class="site"
       aria-label="Site"
+      data-site={site.value}
       value={site.value ?? ''}
       onChange={(event) => showSite(event.currentTarget.value)}
     >
