@@ -180,6 +180,30 @@ test('a visitor that is followed takes the stage along from page to page', async
   await dashboard.getByRole('button', { name: 'Stop following' }).waitFor({ state: 'detached' });
 });
 
+test('all of the live screen is reached by keyboard, and on a phone what is chosen comes into sight', async (t) => {
+  const { server, dashboard } = await openDashboard(t, 360, 700);
+  const visitors = ['/a', '/a', '/b'].map((page) => new BinaryVisitor(t, server.ws, { page }));
+  await Promise.all(visitors.map(({ hello }) => hello));
+  await seeHere(dashboard, 3);
+  const wide = await dashboard.evaluate(() => document.documentElement.scrollWidth);
+  assert.equal(wide, 360, 'nothing sticks out');
+  await dashboard.locator('.row button').first().focus();
+  await dashboard.keyboard.press('ArrowDown');
+  await dashboard.keyboard.press('Enter');
+  await dashboard.locator('.row').nth(1).locator('button[aria-pressed=true]').waitFor();
+  await dashboard.waitForFunction(() => {
+    const { top, bottom } = (document.querySelector('.stage') as HTMLElement).getBoundingClientRect();
+    return top < innerHeight / 2 && bottom > innerHeight / 2;
+  });
+  const outline = await dashboard.evaluate(() => getComputedStyle(document.activeElement as Element).outlineStyle);
+  assert.equal(outline, 'solid', 'the focus is seen');
+  await dashboard.keyboard.press('Escape');
+  assert.equal(await dashboard.locator('.row button[aria-pressed=true]').count(), 0);
+  await dashboard.locator('.top-page').filter({ hasText: '/b' }).press('Enter');
+  await dashboard.locator('.page-chooser').and(dashboard.locator('[data-page="/b"]')).waitFor();
+  assert.match(dashboard.url(), /page=%2Fb/);
+});
+
 test('a new site shows its snippet, and turns green when the first visitor comes from another origin', async (t) => {
   const { browser, dashboard } = await openDashboard(t);
   let snippet = '';

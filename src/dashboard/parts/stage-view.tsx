@@ -1,5 +1,6 @@
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { keep, kept } from '../kept.ts';
+import { query } from '../route.ts';
 import type { Stage } from '../stage.ts';
 import { beat, crowd, follow, followed, stage } from '../state.ts';
 import { count } from '../text.ts';
@@ -26,9 +27,10 @@ export function StageView() {
   const preview = previewOf(crowd.people.values(), page, location.origin, leader);
   const [shown, choosePreview] = useWish(preview);
   const here = crowd.pages().find((one) => one.page === page)?.visitors ?? 0;
+  const card = useInSight(followed.value ?? query.value.get('page'));
   const size = { width: `${extent.width * scale}px`, height: `${extent.height * scale}px` };
   return (
-    <section class="card stage" aria-label="Stage">
+    <section class="card stage" aria-label="Stage" ref={card}>
       <StageBar {...{ here, leader, fit, choosePreview }} chooseFit={setFit} preview={preview && shown} />
       <div class="stage-box">
         {/* biome-ignore lint/a11y/useKeyWithClickEvents: the list of visitors does the same with the keyboard */}
@@ -62,6 +64,17 @@ function useWish(preview: PagePreview | undefined): [boolean, (shown: boolean) =
     keep('preview', value);
   };
   return [wish === null ? (preview?.own ?? false) : wish === 'yes', choose];
+}
+
+/** On small screens the lists lie below the stage: who chooses something there shall see it. */
+function useInSight(chosen: string | null) {
+  const card = useRef<HTMLElement>(null);
+  const before = useRef(chosen);
+  useEffect(() => {
+    if (chosen !== null && chosen !== before.current) card.current?.scrollIntoView({ block: 'nearest' });
+    before.current = chosen;
+  }, [chosen]);
+  return card;
 }
 
 function Absence({ here }: { here: number }) {

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { drawActivity } from '../activity.ts';
 import type { Person } from '../crowd.ts';
 import { beat, crowd, follow, followed, second } from '../state.ts';
-import { DEVICE, duration, number } from '../text.ts';
+import { DEVICE, duration, number, shortClock } from '../text.ts';
 import { rem, repaint } from '../theme.ts';
 import { BadgeMark } from './badge.tsx';
 import { DeviceIcon } from './icons.tsx';
@@ -88,7 +88,7 @@ function Row({ person, place, all, top }: RowProps) {
 }
 
 function titleOf({ visitor }: Person): string {
-  const parts = [DEVICE[visitor.device]];
+  const parts = [DEVICE[visitor.device], `since ${shortClock.format(visitor.since)}`];
   const [vw, vh] = visitor.size;
   if (vw > 0) parts.push(`${number(vw)} × ${number(vh)}`);
   if (visitor.language) parts.push(visitor.language);
