@@ -5,11 +5,11 @@
  *   node build.mjs --size     prints the visitor script's size; exit code 1 above the limit
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const root = dirname(fileURLToPath(import.meta.url));
@@ -30,6 +30,7 @@ function buildServer() {
 }
 
 async function buildAssets() {
+  rmSync(out, { recursive: true, force: true });
   const common = { bundle: true, minify: true, legalComments: 'none', logLevel: 'warning', absWorkingDir: root };
   await build({
     ...common,
@@ -58,6 +59,17 @@ async function buildAssets() {
   mkdirSync(join(out, 'admin'), { recursive: true });
   cpSync(join(root, 'src/dashboard/index.html'), join(out, 'admin/index.html'));
   cpSync(join(root, 'src/demo'), join(out, 'demo'), { recursive: true });
+  for (const folder of ['admin', 'demo']) compress(join(out, folder));
+}
+
+/** Puts `X.br` and `X.gz` beside each file worth it; the server sends them to browsers that take them. */
+function compress(folder) {
+  for (const name of readdirSync(folder)) {
+    const bytes = readFileSync(join(folder, name));
+    if (bytes.length < 1024 || !/\.(html|css|js|svg)$/.test(name)) continue;
+    writeFileSync(join(folder, `${name}.br`), brotliCompressSync(bytes));
+    writeFileSync(join(folder, `${name}.gz`), gzipSync(bytes, { level: 9 }));
+  }
 }
 
 function checkSize() {
