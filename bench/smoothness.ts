@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import type { Wandering } from './load/wanderers.ts';
-import { startTree } from './tree.ts';
+import { start, TOKEN } from './systems.ts';
 
 export interface SmoothnessOptions {
   visitors: number;
@@ -20,6 +20,7 @@ export interface SmoothnessOptions {
 /** Chromium's own limit for a task that people notice (W3C Long Tasks). Milliseconds. */
 const LONG_MS = 50;
 const WARM_UP_MS = 5000;
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
 
 const CATEGORIES = ['toplevel', 'devtools.timeline', 'disabled-by-default-devtools.timeline.frame'];
@@ -37,13 +38,13 @@ interface TraceEvent {
 
 export async function smoothness(options: SmoothnessOptions): Promise<Record<string, string>> {
   const { visitors, seconds, width, height } = options;
-  const tree = await startTree(['--workers', '2']);
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
-  const load: Wandering = { port: tree.port, visitors, seed: 1 };
+  const system = await start('fieldmouse', ['--workers', '2']);
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  const load: Wandering = { port: system.port, visitors, seed: 1 };
   const child = fork(fileURLToPath(new URL('./load/wanderers.ts', import.meta.url)), [JSON.stringify(load)]);
   try {
     await once(child, 'message');
-    const page = await openDashboard(browser, tree, width, height);
+    const page = await openDashboard(browser, system.port, width, height);
     await page.locator(`[data-here="${visitors}"]`).waitFor();
     await page.waitForTimeout(WARM_UP_MS);
     const events = await trace(browser, page, seconds);
@@ -63,19 +64,14 @@ export async function smoothness(options: SmoothnessOptions): Promise<Record<str
   } finally {
     child.kill();
     await browser.close();
-    await tree.stop();
+    await system.stop();
   }
 }
 
-async function openDashboard(
-  browser: Browser,
-  { port, token }: { port: number; token: string },
-  width: number,
-  height: number,
-): Promise<Page> {
+async function openDashboard(browser: Browser, port: number, width: number, height: number): Promise<Page> {
   const context = await browser.newContext({
     viewport: { width, height },
-    extraHTTPHeaders: { authorization: `Bearer ${token}` },
+    extraHTTPHeaders: { authorization: `Bearer ${TOKEN}` },
   });
   const page = await context.newPage();
   await page.goto(`http://127.0.0.1:${port}/admin`);
@@ -83,11 +79,14 @@ async function openDashboard(
   return page;
 }
 
+/** The events of the dashboard's process. The page in the preview has one of its own, and no scripts in it. */
 async function trace(browser: Browser, page: Page, seconds: number): Promise<TraceEvent[]> {
   await browser.startTracing(page, { categories: CATEGORIES });
   await page.waitForTimeout(seconds * 1000);
   const text = (await browser.stopTracing()).toString();
-  return (JSON.parse(text) as { traceEvents: TraceEvent[] }).traceEvents;
+  const events = (JSON.parse(text) as { traceEvents: TraceEvent[] }).traceEvents;
+  const pid = events.find(({ name }) => name === 'FireAnimationFrame')?.pid;
+  return events.filter((event) => event.pid === pid);
 }
 
 /** Times from one frame drawn to the next, ms. */
@@ -97,13 +96,11 @@ function drawnFrames(events: TraceEvent[]): number[] {
   return times.slice(1).map((time, i) => time - (times[i] as number));
 }
 
-/** Lengths of all tasks of the renderers' main threads, ms. */
+/** Lengths of all tasks of the main thread, ms. */
 function mainThreadTasks(events: TraceEvent[]): number[] {
-  const threads = new Set(
-    events.filter((e) => e.name === 'thread_name' && e.args?.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`),
-  );
+  const tid = events.find((e) => e.name === 'thread_name' && e.args?.name === 'CrRendererMain')?.tid;
   return events
-    .filter((e) => e.name === 'ThreadControllerImpl::RunTask' && e.ph === 'X' && threads.has(`${e.pid} ${e.tid}`))
+    .filter((e) => e.name === 'ThreadControllerImpl::RunTask' && e.ph === 'X' && e.tid === tid)
     .map((e) => (e.dur ?? 0) / 1000);
 }
 

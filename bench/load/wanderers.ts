@@ -19,7 +19,11 @@ const SLOTS = 6;
 const SIZE: [number, number, number, number] = [1280, 800, 1280, 2000];
 
 async function join(): Promise<WebSocket> {
-  const socket = new WebSocket(`ws://127.0.0.1:${load.port}/v1/visit?site=demo&page=/`, 'fieldmouse.v1');
+  // With an origin the stage shows the demo page under the pointers, as it does for people.
+  const origin = `http://127.0.0.1:${load.port}`;
+  const socket = new WebSocket(`${origin.replace('http', 'ws')}/v1/visit?site=demo&page=/`, 'fieldmouse.v1', {
+    origin,
+  });
   await once(socket, 'open');
   socket.send(helloFrame({ page: '/', size: SIZE }));
   await once(socket, 'message');
