@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
@@ -11,6 +12,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { click, move, page as pageChange } from '../src/protocol/encode.ts';
 import { decodeHead, decodeSamples, ELEMENT_SCALE, SampleBuffer } from '../src/protocol/frame.ts';
 import { ack, add, cut, emptyOutbox } from '../src/tracker/outbox.ts';
+import type { Tracker } from '../src/tracker/tracker.ts';
 import { launch, openPage } from './support/browser.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
@@ -27,6 +29,8 @@ interface Host {
   url: string;
   /** Sets the page that a path answers with; the tracker's script element goes in front of it. */
   page(path: string, options?: PageOptions): void;
+  /** Sets a script that a path answers with. */
+  script(path: string, text: string): void;
 }
 
 interface PageOptions {
@@ -60,6 +64,9 @@ async function startHost(t: TestContext, server: TestServer): Promise<Host> {
       const element = `<script defer src="${from}/fieldmouse.js" data-site="${site}" ${script}></script>`;
       const html = `<!doctype html><title>${path}</title><style>body { margin: 0 }</style>${element}${body}`;
       pages.set(path, { html, headers });
+    },
+    script(path, text) {
+      pages.set(path, { html: text, headers: { 'content-type': 'text/javascript' } });
     },
   };
 }
@@ -303,6 +310,8 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     const tab = await openTab(world, t);
     await tab.goto(`${world.host.url}/`);
     const { visitor } = await stream.next('join');
+    await tab.mouse.move(100, 40);
+    await seeAt(stream, visitor.v, 100, 40);
     await tab.evaluate(() => addEventListener('pointerup', () => location.assign('about:blank')));
     await tab.mouse.click(123, 45);
     const click = await stream.next('click');
@@ -391,6 +400,40 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     );
   },
 
+  async 'works as a module of a bundle'(world, t) {
+    const stream = await openSite(world, t, 'module');
+    const options = JSON.stringify({ site: 'module', server: world.server.url });
+    world.host.script('/tracker.mjs', readFileSync(new URL('../dist/public/fieldmouse.mjs', import.meta.url), 'utf8'));
+    world.host.page('/', {
+      script: 'nomodule',
+      body: `${TALL}<script type="module">import { start } from '/tracker.mjs'; window.tracker = start(${options});</script>`,
+    });
+    const tab = await openTab(world, t);
+    await tab.goto(`${world.host.url}/`);
+    const { visitor } = await stream.next('join');
+    await tab.mouse.click(61, 62);
+    assert.equal((await stream.next('click')).x, 61);
+    await tab.evaluate(() => (window as unknown as { tracker: Tracker }).tracker.stop());
+    assert.equal((await stream.next('leave')).v, visitor.v);
+  },
+
+  async 'stops for good when its site is removed'(world, t) {
+    const stream = await openSite(world, t, 'removed');
+    world.host.page('/', { site: 'removed' });
+    const tab = await openTab(world, t);
+    const { to } = record(tab);
+    const socket = tab.waitForEvent('websocket');
+    await tab.goto(`${world.host.url}/`);
+    await stream.next('join');
+    const closed = (await socket).waitForEvent('close');
+    assert.equal((await world.server.api('/v1/sites/removed', { method: 'DELETE' })).status, 204);
+    await closed;
+    await tab.waitForFunction(() => /native/.test(String(history.pushState)));
+    await tab.mouse.click(10, 10);
+    await tab.goto('about:blank');
+    assert.equal(to.length, 1, to.join());
+  },
+
   async 'goes on without storage, and where the page has broken what it needs'(world, t) {
     const stream = await openSite(world, t, 'broken');
     world.host.page('/', { site: 'broken' });
@@ -438,7 +481,6 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await tab.evaluate(() => history.pushState(null, '', '/later'));
     await tab.mouse.click(301, 302);
     way.open();
-    await tab.evaluate(() => dispatchEvent(new Event('online')));
     await stream.until(() => names(stream).filter((name) => name === 'click').length === 2 || undefined, 'both clicks');
     await tab.mouse.move(401, 402, { steps: 3 });
     await seeAt(stream, visitor.v, 401, 402);

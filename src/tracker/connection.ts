@@ -122,8 +122,7 @@ function lost(code = 0): void {
   if (!phase) refused();
   else {
     if (code === TAKEN_OVER) remember('');
-    const delay = Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** failures++);
-    wait(open, (delay / 2) * (1 + Math.random()));
+    wait(open, Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** failures++) * (0.5 + Math.random() / 2));
   }
 }
 
@@ -175,9 +174,10 @@ export function suspend(): void {
 
 /** The page is back, or there is other reason to believe that the server can be reached. */
 export function resume(): void {
-  if (phase > 1) return;
-  token = loadToken() || token;
-  open();
+  if (phase < 2) {
+    token = loadToken() || token;
+    open();
+  }
 }
 
 /** Says bye and forgets the visitor. */
