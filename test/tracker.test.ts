@@ -558,6 +558,18 @@ async function openWay(t: TestContext, server: TestServer) {
   };
 }
 
+test('the visitor script goes by other names where the server is told so', async (t) => {
+  const server = await startServer(t, { flags: ['--script-path', '/s.js', '--endpoint', '/e'] });
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const tab = await openPage(await launch(t));
+  const { to } = record(tab);
+  await tab.goto(server.url);
+  const { visitor } = await stream.next('join');
+  assert.deepEqual([visitor.page, visitor.origin], ['/', server.url]);
+  assert.deepEqual(to, [`${server.ws}/e?site=demo&page=%2F`]);
+  assert.equal(await tab.locator('script').getAttribute('src'), '/s.js');
+});
+
 /** The samples of frames: number of the frame, and what its samples are. */
 function readFrames(frames: number[][]): { n: number; count: number; pages: string[]; clicks: number }[] {
   return frames.map((frame) => {
