@@ -11,7 +11,7 @@ import { loadToken, saveToken } from './token.ts';
 const ENDPOINT = '__FIELDMOUSE_ENDPOINT__'.replace(/^__.*/, '/v1/visit');
 
 /** Of protocol/close.ts, and the like of HTTP: after these another attempt would end the same way. */
-const FINAL = [4400, 4410, 400, 403, 404, 413];
+const FINAL = [4400, 4410, 400, 403, 404];
 
 export interface Target {
   site: string;
@@ -70,12 +70,13 @@ function open(): void {
 
 function receive(message: Control): void {
   clearTimeout(timer);
+  // A hello alone does not show that the server takes our frames: were it to refuse one, we would be back at once.
+  if (message.type === 'ack' || !socket) failures = 0;
   if (message.type === 'ack') ack(message.n);
   else Object.assign(pace, message);
   if (message.type === 'hello') {
     ack(message.n, message.visitor !== visitor);
     visitor = message.visitor;
-    failures = 0;
     remember(message.token);
     ready = !!socket;
     if (ready) cut(0, true).forEach(send);
