@@ -1,5 +1,5 @@
 /** Where the server listens: opening, naming, and what may go wrong. */
-import { unlinkSync } from 'node:fs';
+import { lstatSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import type { Address } from './config.ts';
 
@@ -43,9 +43,15 @@ export function browseUrl(text: string): string | undefined {
   return `http://${host}:${tcp[2]}`;
 }
 
-/** Removes the file of a Unix socket that no process listens on any more: a killed server leaves it behind. */
+/**
+ * Removes the file of a Unix socket that no process listens on any more: a killed server leaves it behind.
+ * Throws ListenError if a file of another kind is there.
+ */
 export async function removeStaleSocket(address: Address): Promise<void> {
   if (address.kind !== 'path' || process.platform === 'win32') return;
+  const file = lstatSync(address.path, { throwIfNoEntry: false });
+  if (file === undefined) return;
+  if (!file.isSocket()) throw new ListenError(Object.assign(new Error(), { code: 'EEXIST' }), address);
   const refused = await new Promise<boolean>((resolve) => {
     const probe = connect(address.path);
     probe.once('connect', () => {
@@ -54,7 +60,12 @@ export async function removeStaleSocket(address: Address): Promise<void> {
     });
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
   });
-  if (refused) unlinkSync(address.path);
+  if (!refused) return;
+  try {
+    unlinkSync(address.path);
+  } catch (error) {
+    throw new ListenError(error as NodeJS.ErrnoException, address);
+  }
 }
 
 function faultText(error: NodeJS.ErrnoException, address: Address): string {
@@ -67,6 +78,8 @@ function faultText(error: NodeJS.ErrnoException, address: Address): string {
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return `${where} is not an address of this machine; choose another with --listen`;
+    case 'EEXIST':
+      return `${where}: there is a file of another kind; choose another path with --listen`;
     case 'ENOENT':
       return `${where}: there is no such folder; choose another with --listen`;
     default:

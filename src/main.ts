@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { StartError } from './cluster/supervisor.ts';
 import { COMMAND_FLAGS, COMMAND_HELP, runCommand } from './commands.ts';
 import { ConfigError, describeOptions, type Parsed, readConfig } from './config.ts';
-import { browseUrl } from './listen.ts';
+import { browseUrl, ListenError } from './listen.ts';
 import { type Running, startPrimary } from './primary.ts';
 import { StoreError } from './store/contract.ts';
 import { version } from './version.ts';
@@ -32,11 +32,7 @@ async function work(): Promise<void> {
   // Ctrl-C reaches the whole process group; when to end is the primary's decision.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {});
-  try {
-    await runWorker(readConfig(process.argv.slice(2), process.env).config);
-  } catch (error) {
-    fail(error);
-  }
+  await runWorker(readConfig(process.argv.slice(2), process.env).config);
 }
 
 async function command(argv: string[]): Promise<void> {
@@ -96,7 +92,8 @@ function fail(error: unknown): void {
     for (const fault of error.faults) complain(`fieldmouse: ${fault}`);
     process.exit(2);
   }
-  if (error instanceof StartError || error instanceof StoreError) complain(`fieldmouse: ${error.message}`);
+  if (error instanceof StartError || error instanceof StoreError || error instanceof ListenError)
+    complain(`fieldmouse: ${error.message}`);
   else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(1);
 }

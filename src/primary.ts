@@ -36,7 +36,8 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     log,
     send: (worker, message) => supervisor.send(worker, message),
     sendAll: (message) => supervisor.sendAll(message),
-    valid: (credential) => store.valid(credential, Date.now()),
+    allowed: async ({ credential, site }) =>
+      (await store.valid(credential, Date.now())) && (await store.site(site)) !== undefined,
   });
   const supervisor = new Supervisor({
     workers: config.workers,

@@ -1,16 +1,18 @@
 /** One worker: wires HTTP, ingest, relay and store, and the way to the primary. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { openLink } from './cluster/link.ts';
+import { type Link, openLink } from './cluster/link.ts';
 import type { Config } from './config.ts';
 import { peerReader } from './http/peer.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { ListenError, listen } from './listen.ts';
-import { createLogger } from './logger.ts';
+import { createLogger, type Logger } from './logger.ts';
 import { TAG, type ToWorker } from './protocol/relay.ts';
 import { Relay } from './relay/relay.ts';
+import { StoreError } from './store/contract.ts';
 import { openStore } from './store/embedded.ts';
 import { version } from './version.ts';
 
@@ -22,19 +24,34 @@ const FAULT_LIMIT_MS = 4000;
 /** How long a client may take for its headers, for a whole request, and between two requests, milliseconds. */
 const HTTP_LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 };
 
-/** Runs this process as a worker until the primary has it drained. */
+/** Runs this process as a worker until the primary has it drained. Why it cannot start is told to the primary. */
 export async function runWorker(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, 'worker');
+  const link = openLink();
+  try {
+    link.send({ tag: TAG, k: 'listening', addresses: await startWorker(config, log, link) });
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    if (!(error instanceof ListenError || error instanceof StoreError)) log.error({ err: error }, 'cannot start');
+    link.send({ tag: TAG, k: 'failed', code: code ?? 'unknown', message }, () => process.exit(1));
+  }
+}
+
+/** Resolves with the addresses when all of them are listened on. */
+async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
   let draining = false;
   const store = await openStore(config.data);
-  const link = openLink();
   const relay = new Relay({ send: link.send, flushMs: () => ingest.status.flushMs });
   const ingest = new Ingest({
     config,
     log,
     secret: await store.secret(),
     site: (key) => store.site(key),
-    markSeen: (key, now) => store.markSeen(key, now),
+    markSeen: (key) => {
+      store
+        .markSeen(key, Date.now())
+        .catch((error: unknown) => log.error({ err: error }, 'cannot note a first visitor'));
+    },
     claim: (arrival) => relay.claim(arrival),
     saturated: () => relay.saturated,
     drop: (site, n) => relay.drop(site, n),
@@ -55,13 +72,7 @@ export async function runWorker(config: Config): Promise<void> {
   process.on('unhandledRejection', onFault);
   link.listen(onMessage, () => void drain('stop'));
 
-  try {
-    const addresses = await Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address)));
-    link.send({ tag: TAG, k: 'listening', addresses });
-  } catch (error) {
-    if (!(error instanceof ListenError)) throw error;
-    link.send({ tag: TAG, k: 'failed', code: error.code, message: error.message }, () => process.exit(1));
-  }
+  return Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address)));
 
   function onMessage(message: ToWorker): void {
     switch (message.k) {
@@ -69,6 +80,7 @@ export async function runWorker(config: Config): Promise<void> {
         relay.grant(message.grants);
         break;
       case 'release':
+        relay.release(message.v);
         ingest.release(message.v);
         break;
       case 'watch':
@@ -89,6 +101,10 @@ export async function runWorker(config: Config): Promise<void> {
   }
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
+      answerAnyway(http.handler, request, socket);
+      return;
+    }
     ingest.upgrade(request, socket, head, peerOf(request)).catch((error: unknown) => {
       log.error({ err: error }, 'upgrade failed');
       socket.destroy();
@@ -100,7 +116,8 @@ export async function runWorker(config: Config): Promise<void> {
     if (draining) return;
     draining = true;
     ingest.close(reason);
-    await Promise.all([...servers.map(closeServer), relay.close()]);
+    await Promise.all(servers.map(closeServer));
+    await relay.close();
     await http.close();
     await store.close();
     process.exit(exitCode);
@@ -121,6 +138,23 @@ function createHttpServer(
   server.on('clientError', clientError);
   server.on('upgrade', upgrade);
   return server;
+}
+
+/**
+ * A server may pass over an upgrade it does not know (RFC 9110 section 7.8), such as h2c, and answer the request
+ * as it is. Its body is not read any more, so only one without can be answered.
+ */
+function answerAnyway(handler: Http['handler'], request: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => socket.destroy());
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\n\r\n', () => socket.destroy());
+    return;
+  }
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket as Socket);
+  response.on('finish', () => socket.end(() => socket.destroy()));
+  handler(request, response);
 }
 
 async function closeServer(server: Server): Promise<void> {

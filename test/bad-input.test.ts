@@ -152,6 +152,53 @@ test('bodies that are not frames are answered with a problem', async (t) => {
   assert.equal((await post('{}', 'image/png'))[0], 415);
 });
 
+test('a visitor that floods with marks is closed, and streams of other sites notice nothing', async (t) => {
+  const server = await startServer(t);
+  const site = JSON.stringify({ key: 'other', name: 'Other', origins: [] });
+  await server.api('/v1/sites', { method: 'POST', headers: { 'content-type': 'application/json' }, body: site });
+  const stream = await StreamReader.open(t, server, { site: 'other' });
+  await stream.next('snapshot');
+  const flood = new BinaryVisitor(t, server.ws);
+  await flood.hello;
+  const code = closeCode(flood.socket);
+  const click = { type: 'click', x: 1, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector: '' } as const;
+  for (let i = 0; i < 5; i++) flood.frame(...Array.from({ length: 500 }, () => click));
+  assert.equal(await code, CLOSE.tooFast);
+  const body = `[${Array(1024).fill('{"type":"click","x":1,"y":1}').join(',')}]`;
+  const post = () =>
+    fetch(`${server.url}${VISIT}`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+  assert.equal((await post()).status, 429);
+  await stream.next('rates');
+  assert.ok(stream.events.every(({ name }) => name !== 'reset'));
+});
+
+test('a refused client that stays is cut off', async (t) => {
+  const server = await startServer(t);
+  const socket = connect({ port: Number(new URL(server.url).port), host: '127.0.0.1', allowHalfOpen: true });
+  socket.on('error', () => {});
+  t.after(() => socket.destroy());
+  socket.write(
+    'GET /v1/visit?site=none HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n',
+  );
+  socket.resume();
+  await once(socket, 'end');
+  const [pid] = server.workerPids();
+  assert.ok(pid);
+  assert.equal(await server.stop(), 0);
+});
+
+test('an upgrade to another protocol is passed over, and the request answered', async (t) => {
+  const server = await startServer(t);
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.write(
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n',
+  );
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  assert.match(text, /^HTTP\/1\.1 200 /);
+});
+
 test('ten thousand random frames close only their senders', async (t) => {
   const server = await startServer(t, { flags: ['--max-frame-rate', '10000'] });
   const pids = server.workerPids();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -159,6 +159,28 @@ test('it listens on a Unix socket, streams included, and takes over one left by 
   const server = await startServer(t, { listen: `unix:${path}` });
   const text = await firstEvent(t, path, server.token);
   assert.match(text, /^retry: 2000\n\n(id: .*\n)?event: snapshot\n/);
+});
+
+test('a file that is no socket is not taken for one', async (t) => {
+  const file = join(temporaryFolder(t), 'precious');
+  writeFileSync(file, 'precious');
+  const { code, err } = await run(['--listen', `unix:${file}`, '--data', temporaryFolder(t)]);
+  assert.equal(code, 1);
+  assert.match(err, /^fieldmouse: unix:.*: there is a file of another kind; .*\n$/);
+  assert.equal(readFileSync(file, 'utf8'), 'precious');
+});
+
+test('what keeps a worker from starting ends the start with one line', async (t) => {
+  const { code, err } = await run([
+    '-l',
+    'tcp://127.0.0.1:0',
+    '--data',
+    temporaryFolder(t),
+    '--endpoint',
+    '/garden.html',
+  ]);
+  assert.equal(code, 1);
+  assert.match(err, /^fieldmouse: .*garden\.html.*\n$/);
 });
 
 function firstEvent(t: TestContext, socketPath: string, token: string): Promise<string> {

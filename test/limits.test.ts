@@ -27,17 +27,36 @@ test('a bucket lets a steady sender at its rate through for ever', () => {
 
 test('admission counts whom it lets in and out, by address and in all', () => {
   const admission = new Admission(3, 2);
-  const outs = [admission.enter('a'), admission.enter('a')];
-  assert.equal(admission.enter('a'), 'address-full');
-  const other = admission.enter('b');
-  assert.equal(admission.enter('c'), 'worker-full');
-  const leave = outs[0] as () => void;
+  const leave = admission.enter('a', 0) as () => void;
+  admission.enter('a', 0);
+  assert.equal(admission.enter('a', 0), 'address-full');
+  const other = admission.enter('b', 0) as () => void;
+  assert.equal(admission.enter('c', 0), 'worker-full');
   leave();
   leave();
   assert.equal(admission.count, 2);
-  assert.equal(typeof admission.enter('a'), 'function');
-  (other as () => void)();
-  assert.equal(admission.count, 2);
+  other();
+  assert.equal(admission.count, 1);
+});
+
+test('admission slows an address down that brings ever new visitors, and forgets it when it rests', () => {
+  const admission = new Admission(1000, 10);
+  const come = (now: number) => {
+    const leave = admission.enter('a', now);
+    if (typeof leave === 'function') leave();
+    return typeof leave === 'function' ? 'in' : leave;
+  };
+  assert.deepEqual(
+    Array.from({ length: 11 }, () => come(0)),
+    [...Array(10).fill('in'), 'address-fast'],
+  );
+  assert.equal(come(1000), 'in');
+  assert.equal(come(1000), 'address-fast');
+  admission.sweep(20_000);
+  assert.deepEqual(
+    Array.from({ length: 10 }, () => come(20_000)),
+    Array(10).fill('in'),
+  );
 });
 
 test('a crash loop is slowed down and forgotten after a quiet minute', () => {

@@ -231,6 +231,26 @@ test('the snapshot says who is here, where, and since when', async (t) => {
   assert.ok(card && card.since >= before && card.since <= Date.now());
 });
 
+test('a json client’s name for itself is shown, and a place only on the page where it is', async (t) => {
+  const server = await startServer(t);
+  const { stream } = await watch(t, server);
+  const visitor = new JsonVisitor(t, server.ws, { page: '/one' });
+  await visitor.hello;
+  visitor.send({ id: 'anna', x: 5, y: 6 });
+  assert.equal((await stream.next('view')).label, 'anna');
+  visitor.send([
+    { type: 'page', page: '/two' },
+    { type: 'scroll', y: 100 },
+  ]);
+  await stream.next('rates', ({ samples }) => samples > 0);
+  await stream.next('rates', ({ samples }) => samples === 0);
+  const { snapshot } = await watch(t, server);
+  assert.deepEqual(
+    snapshot.visitors.map(({ label, page, at }) => [label, page, at]),
+    [['anna', '/two', null]],
+  );
+});
+
 test('rates tell visitors, samples and who was active, once a second', async (t) => {
   const server = await startServer(t);
   const { stream } = await watch(t, server);

@@ -55,7 +55,7 @@ test('while the primary stands still moves give way, visitors are slowed, and no
   });
   process.kill(server.process.pid as number, 'SIGSTOP');
   await slowed;
-  assert.equal(paces[0], 200);
+  assert.ok((paces[0] ?? 0) > 100);
   const [worker] = server.workerPids();
   const before = residentKb(worker as number);
   for (let i = 0; i < 100; i++)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { WebSocket } from 'ws';
 import { CLOSE } from '../src/protocol/close.ts';
 import { packFrames } from '../src/protocol/encode.ts';
 import { startServer } from './support/server.ts';
@@ -138,17 +139,46 @@ test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
 test('a dead worker’s visitors leave unless they come back', async (t) => {
   const server = await startServer(t, { flags: ['--grace', '1500'], workers: 2 });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
-  const visitors = Array.from({ length: 6 }, () => new BinaryVisitor(t, server.ws));
+  const visitors = Array.from({ length: 12 }, () => new BinaryVisitor(t, server.ws));
   const hellos = await Promise.all(visitors.map(({ hello }) => hello));
-  for (let i = 0; i < visitors.length; i++) await stream.next('join');
+  const numbers = new Map<string, number>();
+  for (let i = 0; i < visitors.length; i++) {
+    const { visitor } = await stream.next('join');
+    numbers.set(visitor.id, visitor.v);
+  }
   const closes = visitors.map(({ socket }, i) => once(socket, 'close').then(() => i));
   process.kill(server.workerPids()[0] as number, 'SIGKILL');
   const back = await Promise.race(closes);
   const again = new BinaryVisitor(t, server.ws, { token: hellos[back]?.token ?? '' });
   assert.equal((await again.hello).visitor, hellos[back]?.visitor);
-  const rates = await stream.next('rates', (one) => one.visitors < 6);
-  const left = stream.events.length;
-  assert.ok(rates.visitors >= 1 && left >= 0);
-  const snapshot = await (await StreamReader.open(t, server, { site: 'demo' })).next('snapshot');
-  assert.ok(snapshot.visitors.some(({ id }) => id === hellos[back]?.visitor));
+  const dead = hellos.filter((_, i) => i !== back && visitors[i]?.socket.readyState !== WebSocket.OPEN);
+  const left: number[] = [];
+  for (const _ of dead) {
+    const { v, reason } = await stream.next('leave');
+    assert.equal(reason, 'lost');
+    left.push(v);
+  }
+  assert.deepEqual(left.sort(), dead.map(({ visitor }) => numbers.get(visitor)).sort());
+  const { visitors: here } = await (await StreamReader.open(t, server, { site: 'demo' })).next('snapshot');
+  assert.equal(here.length, 12 - dead.length);
+  assert.ok(here.some(({ id }) => id === hellos[back]?.visitor));
+});
+
+test('of many connections with one token exactly one stays, and is seen', async (t) => {
+  const server = await startServer(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const first = new BinaryVisitor(t, server.ws);
+  const { token, visitor: id } = await first.hello;
+  const others = Array.from({ length: 8 }, () => new BinaryVisitor(t, server.ws, { token }));
+  await Promise.allSettled(others.map(({ hello }) => hello));
+  await stream.next('rates');
+  const open = [first, ...others].filter(({ socket }) => socket.readyState === WebSocket.OPEN);
+  assert.equal(open.length, 1);
+  const { visitors } = await (await StreamReader.open(t, server, { site: 'demo' })).next('snapshot');
+  assert.deepEqual(
+    visitors.map((one) => one.id),
+    [id],
+  );
+  open[0]?.socket.close(1000);
+  await stream.next('leave');
 });

@@ -8,8 +8,8 @@ import type { Logger } from '../logger.ts';
 import { isToPrimary, TAG, type ToPrimary, type ToWorker } from '../protocol/relay.ts';
 import { Backoff } from './backoff.ts';
 
-/** A worker that has not drained by then is killed, milliseconds. Below the 5 s that a stop may take. */
-const DRAIN_LIMIT_MS = 4000;
+/** A worker that has not drained by then is killed, milliseconds. A whole stop may take 5 s. */
+const DRAIN_LIMIT_MS = 3000;
 
 export interface SupervisorOptions {
   workers: number;
@@ -39,6 +39,7 @@ export class Supervisor {
   readonly #backoff = new Backoff();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #listening = new Set<number>();
+  /** Where the workers listen, as URLs; empty until all did so for the first time. */
   #addresses: string[] = [];
   #closing: Promise<void> | undefined;
   #started: { resolve(addresses: string[]): void; reject(error: Error): void } | undefined;
@@ -71,25 +72,28 @@ export class Supervisor {
   readonly #onMessage = (worker: Worker, message: unknown, handle: unknown): void => {
     if (!isToPrimary(message)) return;
     if (message.k === 'listening') this.#onListening(worker.id, message.addresses);
-    else if (message.k === 'failed') this.#started?.reject(new StartError(message.code, message.message));
+    else if (message.k === 'failed') this.#onFailed(worker.id, message);
     this.#options.onMessage(worker.id, message, handle as Socket | undefined);
   };
 
-  #onListening(worker: number, addresses: string[]): void {
-    this.#listening.add(worker);
-    this.#addresses = addresses;
-    if (this.#listening.size === this.#options.workers) this.#started?.resolve(addresses);
+  #onFailed(worker: number, { code, message }: { code: string; message: string }): void {
+    if (this.#addresses.length === 0) this.#started?.reject(new StartError(code, message));
+    else this.#options.log.error({ worker, code }, message);
   }
 
-  /** Addresses the workers listen on, as URLs. */
-  get addresses(): readonly string[] {
-    return this.#addresses;
+  #onListening(worker: number, addresses: string[]): void {
+    this.#listening.add(worker);
+    if (this.#listening.size < this.#options.workers) return;
+    this.#addresses = addresses;
+    this.#started?.resolve(addresses);
   }
 
   readonly #onExit = (worker: Worker, code: number | null, signal: string | null): void => {
     this.#listening.delete(worker.id);
     this.#options.onExit(worker.id);
     if (this.#closing) return;
+    if (this.#addresses.length === 0)
+      this.#started?.reject(new StartError('worker-died', `a worker ended at the start (${signal ?? code})`));
     const { delayMs, looping, deaths } = this.#backoff.death(Date.now());
     const fields = { worker: worker.id, pid: worker.process.pid, code, signal, delayMs };
     if (looping) this.#options.log.error({ ...fields, deaths }, 'workers keep dying; slowing down');

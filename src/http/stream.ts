@@ -69,9 +69,8 @@ export function streamRoute(app: App, { store, logger, openStream }: HttpOptions
   }
 }
 
-/** A body or HTTP/1.0 would leave bytes or expectations behind on the socket. */
+/** A body would leave bytes behind on the socket. */
 function checkBare(request: FastifyRequest): void {
-  if (request.raw.httpVersion !== '1.1') throw new Problem(505, 'http-version', 'A stream needs HTTP/1.1.');
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
   if (length !== '0' || encoding !== undefined)
     throw new Problem(400, 'bad-request', 'A request for a stream has no body.');

@@ -1,6 +1,6 @@
 /**
- * The primary's heart: takes what workers saw, gives each event an id, keeps it for a while, and writes the
- * same bytes to every subscriber.
+ * The primary's heart: takes what workers saw, keeps who is here, and has each event written to those who
+ * watch.
  */
 import type { Socket } from 'node:net';
 import { entry } from '../entry.ts';
@@ -9,26 +9,18 @@ import type { Arrival, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker }
 import { TAG } from '../protocol/relay.ts';
 import {
   deviceOf,
-  eventId,
-  eventText,
-  HEARTBEAT,
   type LeaveReason,
-  parseEventId,
-  type ResetReason,
   type StreamEventName,
   type StreamEvents,
+  type Visitor,
 } from '../protocol/stream.ts';
-import { Interest, type Watched } from './interest.ts';
-import { type Entry, Journal } from './journal.ts';
+import { EVERYBODY, FanOut, refuse } from './fan-out.ts';
 import { Presence, type Present } from './presence.ts';
 import { Rates } from './rates.ts';
-import { Subscriber } from './subscriber.ts';
 
 const HEARTBEAT_MS = 15_000;
 const SWEEP_MS = 250;
 const RATES_MS = 1000;
-const JOURNAL_BYTES = 32 * 1024 * 1024;
-const JOURNAL_ENTRIES = 100_000;
 
 export interface HubOptions {
   graceMs: number;
@@ -39,51 +31,51 @@ export interface HubOptions {
   send(worker: number, message: ToWorker): void;
   /** Sends to every worker. */
   sendAll(message: ToWorker): void;
-  /** False when a session or token was revoked or has expired. */
-  valid(credential: string): Promise<boolean>;
+  /** False when the session or token of a stream was revoked or has expired, or its site is gone. */
+  allowed(request: StreamRequest): Promise<boolean>;
 }
 
 export class Hub {
-  /** One run of the primary: ids of another are not ours. */
-  readonly #epoch = Date.now().toString(36);
   readonly #options: HubOptions;
-  readonly #journal = new Journal(JOURNAL_BYTES, JOURNAL_ENTRIES);
-  readonly #interest: Interest;
+  readonly #fanOut: FanOut;
   readonly #presence: Presence;
   readonly #rates = new Rates();
-  readonly #subscribers = new Map<Subscriber, Watched>();
-  /** Grants of the batch at hand, by worker. */
+  /** Answers of the batch at hand, by worker; grants go out before releases, which may concern them. */
   readonly #grants = new Map<number, number[]>();
+  readonly #releases: [worker: number, v: number][] = [];
   readonly #timers: NodeJS.Timeout[] = [];
-  #seq = 0;
   #checking = false;
   #closed = false;
 
   constructor(options: HubOptions) {
     this.#options = options;
-    this.#interest = new Interest((message) => options.sendAll(message));
+    this.#fanOut = new FanOut({
+      maxStreams: options.maxStreams,
+      tell: (message) => options.sendAll(message),
+      snapshot: (request) => this.#snapshot(request),
+    });
     this.#presence = new Presence(options.graceMs, {
       join: (present) => this.#onJoin(present),
       back: (present, arrival) => this.#onBack(present, arrival),
       leave: (present, reason) => this.#onLeave(present, reason),
-      grant: (worker, claim, v, frame) => this.#grant(worker, claim, v, frame),
-      release: (worker, v) => options.send(worker, { tag: TAG, k: 'release', v }),
+      grant: (worker, ...grant) => entry(this.#grants, worker, (): number[] => []).push(...grant),
+      release: (worker, v) => this.#releases.push([worker, v]),
     });
     this.#timers.push(
       setInterval(() => this.#sweep(), SWEEP_MS),
       setInterval(() => this.#onSecond(), RATES_MS),
-      setInterval(() => this.#heartbeat(), HEARTBEAT_MS),
+      setInterval(() => this.#fanOut.heartbeat(), HEARTBEAT_MS),
     );
   }
 
   /** A worker was forked: it learns what is watched. */
   addWorker(worker: number): void {
-    for (const message of this.#interest.messages()) this.#options.send(worker, message);
+    for (const message of this.#fanOut.interestMessages()) this.#options.send(worker, message);
   }
 
   removeWorker(worker: number): void {
     this.#presence.workerExit(worker, Date.now());
-    this.#sendGrants();
+    this.#sendAnswers();
   }
 
   /** Takes a worker's message. `socket` comes with a stream request. */
@@ -93,19 +85,19 @@ export class Hub {
         this.#batch(worker, message.items);
         break;
       case 'seen':
-        for (const site of message.sites) this.#seen(site, message.flushMs);
+        for (const site of message.sites) this.#seen(worker, site, message.flushMs);
         break;
       case 'sync':
-        this.#presence.sync(worker, message.visitors, Date.now());
-        this.#restartAll('resync');
+        this.#presence.sync(worker, message.visitors, message.pending, Date.now());
+        for (const site of message.sites) this.#fanOut.restartSite(site, 'resync');
         break;
       case 'stream':
         // Undefined when the client was gone before the socket could be handed over.
-        if (socket) this.#subscribe(socket, message.request);
+        if (socket && this.#closed) refuse(socket);
+        else if (socket) this.#fanOut.subscribe(socket, message.request);
         break;
       case 'listening':
       case 'failed':
-      case 'drained':
         break;
       default:
         message satisfies never;
@@ -113,26 +105,26 @@ export class Hub {
   }
 
   #batch(worker: number, items: readonly RelayItem[]): void {
-    for (const subscriber of this.#subscribers.keys()) subscriber.cork();
     const now = Date.now();
-    for (const item of items) this.#item(worker, item, now);
-    for (const subscriber of this.#subscribers.keys()) subscriber.uncork();
-    this.#sendGrants();
+    this.#fanOut.batch(() => {
+      for (const item of items) this.#item(worker, item, now);
+    });
+    this.#sendAnswers();
   }
 
   #item(worker: number, item: RelayItem, now: number): void {
     switch (item.k) {
       case 'moves':
-        this.#rendered(item.c, 'moves', item.t, `"m":[${item.text}]`);
+        this.#fanOut.rendered(item.c, 'moves', item.t, `"m":[${item.text}]`);
         break;
       case 'scroll':
-        this.#rendered(item.c, 'scroll', item.t, `"s":[${item.text}]`);
+        this.#fanOut.rendered(item.c, 'scroll', item.t, `"s":[${item.text}]`);
         break;
       case 'claim':
         this.#presence.claim(worker, item.claim, item.arrival, now);
         break;
       case 'gone':
-        this.#presence.gone(worker, item.v, item.n, item.reason, now);
+        this.#presence.gone(worker, item, now);
         break;
       default: {
         const present = this.#presence.get(item.v);
@@ -142,224 +134,119 @@ export class Hub {
   }
 
   /** What a visitor that is here did. */
-  #done(present: Present, item: Extract<RelayItem, { k: 'page' | 'view' | 'label' | 'click' }>): void {
-    if (item.k === 'page' || item.k === 'click') {
-      if (item.at <= present.lastAt) return;
+  #done(present: Present, item: Extract<RelayItem, { k: 'page' | 'view' | 'click' }>): void {
+    if (item.k === 'view') {
+      this.#view(present, item);
+    } else if (item.at > present.lastAt) {
       present.lastAt = item.at;
-    }
-    switch (item.k) {
-      case 'page':
-        this.#turn(present, item.t, item.page, item.origin, item.size);
-        break;
-      case 'view':
-        this.#view(present, item.t, item.size, item.hidden);
-        break;
-      case 'label':
-        present.visitor.label = item.label;
-        break;
-      case 'click':
-        present.visitor.at = [item.click.x, item.click.y];
-        this.#publish(present, 'click', { t: item.t, v: item.v, page: item.page, ...item.click }, [item.page]);
-        break;
-      default:
-        item satisfies never;
+      if (item.k === 'page') this.#turn(present, item);
+      else this.#click(present, item);
     }
   }
 
-  #turn(present: Present, t: number, page: string, origin: string, size: Present['visitor']['size']): void {
-    const { visitor } = present;
+  #click({ site, visitor }: Present, { t, v, page, click }: Extract<RelayItem, { k: 'click' }>): void {
+    visitor.at = [click.x, click.y];
+    this.#fanOut.publish(site, 'click', { pages: [page], visitor: visitor.id }, () => ({ t, v, page, ...click }));
+  }
+
+  #turn(
+    { site, visitor }: Present,
+    { t, page, origin, size }: { t: number } & Pick<Visitor, 'page' | 'origin' | 'size'>,
+  ): void {
     const from = visitor.page;
+    const { v, id } = visitor;
     Object.assign(visitor, { page, origin, size, at: null });
-    this.#publish(present, 'page', { t, v: visitor.v, page, from, origin, size, visitor }, [from, page]);
+    const scope = { pages: [from, page], visitor: id };
+    this.#fanOut.publish(site, 'page', scope, () => ({ t, v, page, from, origin, size, visitor }));
   }
 
-  #view(present: Present, t: number, size: Present['visitor']['size'], hidden: boolean): void {
+  #view(
+    present: Present,
+    { t, size, hidden, label }: { t: number } & Pick<Visitor, 'size' | 'hidden' | 'label'>,
+  ): void {
     const { visitor } = present;
     const device = deviceOf(size[0]);
-    Object.assign(visitor, { size, hidden, device });
-    this.#publish(present, 'view', { t, v: visitor.v, size, hidden, device }, [visitor.page]);
+    Object.assign(visitor, { size, hidden, device, label });
+    this.#publish(present, 'view', () => ({ t, v: visitor.v, size, hidden, device, label }));
   }
 
   #onJoin(present: Present): void {
     const { visitor } = present;
     this.#rates.joined(present.site, this.#presence.of(present.site).size);
-    this.#publish(present, 'join', { t: Date.now(), visitor }, [visitor.page]);
+    this.#publish(present, 'join', () => ({ t: Date.now(), visitor }));
   }
 
   #onBack(present: Present, arrival: Arrival): void {
     const { visitor } = present;
-    const { page, origin, size, hidden } = arrival;
-    const now = Date.now();
-    if (page !== visitor.page) this.#turn(present, now, page, origin, size);
-    else if (hidden !== visitor.hidden || String(size) !== String(visitor.size)) this.#view(present, now, size, hidden);
+    const { page, size, hidden } = arrival;
+    const t = Date.now();
+    if (page !== visitor.page) this.#turn(present, { t, ...arrival });
+    else if (hidden !== visitor.hidden || String(size) !== String(visitor.size))
+      this.#view(present, { t, size, hidden, label: visitor.label });
   }
 
   #onLeave(present: Present, reason: LeaveReason): void {
-    const { v, page } = present.visitor;
-    this.#publish(present, 'leave', { t: Date.now(), v, reason }, [page]);
+    const { v } = present.visitor;
+    this.#publish(present, 'leave', () => ({ t: Date.now(), v, reason }));
   }
 
-  #grant(worker: number, claim: number, v: number, frame: number): void {
-    entry(this.#grants, worker, (): number[] => []).push(claim, v, frame);
+  /** A visitor's event, of the page it is on. */
+  #publish<N extends StreamEventName>({ site, visitor }: Present, name: N, data: () => StreamEvents[N]): void {
+    this.#fanOut.publish(site, name, { pages: [visitor.page], visitor: visitor.id }, data);
   }
 
-  #sendGrants(): void {
+  #sendAnswers(): void {
     for (const [worker, grants] of this.#grants) this.#options.send(worker, { tag: TAG, k: 'grants', grants });
     this.#grants.clear();
+    for (const [worker, v] of this.#releases.splice(0)) this.#options.send(worker, { tag: TAG, k: 'release', v });
   }
 
-  /** A visitor's event, to every stream that shows it. Costs nothing while nobody watches the site. */
-  #publish<N extends StreamEventName>(present: Present, name: N, data: StreamEvents[N], pages: string[]): void {
-    this.#publishSite(present.site, name, JSON.stringify(data), pages, present.visitor.id);
-  }
-
-  #publishSite(site: string, name: StreamEventName, json: string, pages: string[], visitor: string | null): void {
-    if (!this.#interest.watches(site)) return;
-    const event = this.#record(site, 0, pages, visitor, name, json);
-    for (const subscriber of this.#subscribers.keys()) if (subscriber.wants(event)) subscriber.event(event.bytes);
-  }
-
-  /** Moves or scrolls that a worker has rendered: passed on as they are. */
-  #rendered(no: number, name: 'moves' | 'scroll', t: number, list: string): void {
-    const watched = this.#interest.get(no);
-    if (!watched) return;
-    const page = watched.page === null ? '' : `"page":${JSON.stringify(watched.page)},`;
-    const event = this.#record(watched.site, no, [], null, name, `{"t":${t},${page}${list}}`);
-    for (const subscriber of watched.subscribers) subscriber.moves(event.bytes);
-  }
-
-  #record(
-    site: string,
-    channel: number,
-    pages: string[],
-    visitor: string | null,
-    name: StreamEventName,
-    json: string,
-  ): Entry {
-    this.#seq += 1;
-    const bytes = Buffer.from(eventText(eventId(this.#epoch, this.#seq), name, json));
-    const event: Entry = { seq: this.#seq, site, channel, pages, visitor, bytes };
-    this.#journal.add(event);
-    return event;
-  }
-
-  #seen(seen: SeenSite, flushMs: number): void {
+  #seen(worker: number, seen: SeenSite, flushMs: number): void {
     this.#rates.add(seen, flushMs);
     for (let i = 0; i + 4 < seen.rows.length; i += 5) {
-      const [v, x, y, frame] = seen.rows.slice(i, i + 4) as [number, number, number, number];
-      const present = this.#presence.get(v);
-      if (!present) continue;
-      present.frame = Math.max(present.frame, frame);
-      present.visitor.at = [x, y];
+      const present = this.#presence.get(seen.rows[i] as number);
+      if (present?.worker !== worker) continue;
+      const [x, y, frame] = [seen.rows[i + 1], seen.rows[i + 2], seen.rows[i + 3]];
+      present.frame = Math.max(present.frame, frame as number);
+      // Null: this visitor has no place yet, at least on this page.
+      if (typeof x === 'number') present.visitor.at = [x, y as number];
     }
   }
 
-  #subscribe(socket: Socket, request: StreamRequest): void {
-    if (this.#closed || this.#subscribers.size >= this.#options.maxStreams) refuse(socket);
-    else this.#open(socket, request);
-  }
-
-  #open(socket: Socket, request: StreamRequest): void {
-    const watched = this.#interest.open(channelOf(request), this.#seq);
-    const subscriber = new Subscriber(socket, request, {
-      restart: (one) => this.#restart(one, 'slow'),
-      caughtUp: (one, skipped) => this.#catchUp(one, skipped),
-      closed: (one) => this.#unsubscribe(one),
-    });
-    this.#subscribers.set(subscriber, watched);
-    this.#interest.join(watched, subscriber);
-    const fault = this.#resume(subscriber, watched);
-    if (fault === 'fresh') this.#snapshot(subscriber);
-    else if (fault) this.#restart(subscriber, fault);
-  }
-
-  /** Continues after the last event the reader has. Tells why it cannot. */
-  #resume(subscriber: Subscriber, watched: Watched): ResetReason | 'fresh' | undefined {
-    const { lastEventId } = subscriber.request;
-    if (lastEventId === null) return 'fresh';
-    const seq = parseEventId(lastEventId, this.#epoch);
-    if (seq === undefined || seq > this.#seq) return 'unknown-id';
-    if (seq < watched.since || !this.#journal.reaches(seq)) return 'expired';
-    for (const event of this.#journal.after(seq)) {
-      if (event.channel === 0 ? subscriber.wants(event) : event.channel === watched.no) subscriber.event(event.bytes);
-    }
-    return undefined;
-  }
-
-  #restart(subscriber: Subscriber, reason: ResetReason): void {
-    const data: StreamEvents['reset'] = { t: Date.now(), reason };
-    subscriber.event(eventText(undefined, 'reset', JSON.stringify(data)));
-    this.#snapshot(subscriber);
-  }
-
-  #restartAll(reason: ResetReason): void {
-    for (const subscriber of this.#subscribers.keys()) this.#restart(subscriber, reason);
-  }
-
-  /** Everything known now; the latest positions follow, fresh from the workers. */
-  #snapshot(subscriber: Subscriber): void {
-    const { site, page, visitor: id } = subscriber.request;
-    const visitors = [];
+  #snapshot({ site, page, visitor: id }: StreamRequest): StreamEvents['snapshot'] {
+    const visitors: Visitor[] = [];
     for (const { visitor } of this.#presence.of(site))
       if ((page === null || visitor.page === page) && (id === null || visitor.id === id)) visitors.push(visitor);
     const { version } = this.#options;
-    const data: StreamEvents['snapshot'] = {
-      t: Date.now(),
-      site,
-      visitors,
-      minutes: this.#rates.minutes(site),
-      version,
-    };
-    subscriber.event(eventText(eventId(this.#epoch, this.#seq), 'snapshot', JSON.stringify(data)));
-    this.#refresh(subscriber);
-  }
-
-  #catchUp(subscriber: Subscriber, skipped: number): void {
-    const data: StreamEvents['moves'] = { t: Date.now(), m: [], skipped };
-    subscriber.event(eventText(undefined, 'moves', JSON.stringify(data)));
-    this.#refresh(subscriber);
-  }
-
-  #refresh(subscriber: Subscriber): void {
-    const watched = this.#subscribers.get(subscriber);
-    if (watched && watched.moves !== 'none') this.#options.sendAll({ tag: TAG, k: 'refresh', no: watched.no });
-  }
-
-  #unsubscribe(subscriber: Subscriber): void {
-    const watched = this.#subscribers.get(subscriber);
-    this.#subscribers.delete(subscriber);
-    if (watched) this.#interest.leave(watched, subscriber, Date.now());
+    return { t: Date.now(), site, visitors, minutes: this.#rates.minutes(site), version };
   }
 
   #sweep(): void {
     const now = Date.now();
     this.#presence.sweep(now);
-    this.#sendGrants();
-    this.#interest.sweep(now);
+    this.#sendAnswers();
+    this.#fanOut.sweep(now);
   }
 
   #onSecond(): void {
     const now = Date.now();
-    for (const site of new Set([...this.#presence.sites(), ...this.#rates.sites(), ...this.#interest.sites()])) {
+    for (const site of new Set([...this.#presence.sites(), ...this.#rates.sites(), ...this.#fanOut.sites()])) {
       const rates = this.#rates.second(site, this.#presence.of(site).size, now);
-      this.#publishSite(site, 'rates', JSON.stringify(rates), [], null);
+      this.#fanOut.publish(site, 'rates', EVERYBODY, () => rates);
     }
-    for (const subscriber of this.#subscribers.keys())
-      if (subscriber.evictIfStuck(now))
-        this.#options.log.warn({ site: subscriber.request.site }, 'evicted a stream whose reader takes nothing');
-    void this.#endRevoked();
+    void this.#endForbidden();
   }
 
-  /** Ends the streams of sessions and tokens that are no longer valid. */
-  async #endRevoked(): Promise<void> {
+  /** Ends the streams of sessions and tokens that are no longer valid, and of sites that are gone. */
+  async #endForbidden(): Promise<void> {
     if (this.#checking) return;
     this.#checking = true;
     try {
-      const checked = new Map<string, boolean>();
-      for (const subscriber of [...this.#subscribers.keys()]) {
-        const { credential } = subscriber.request;
-        if (!checked.has(credential)) checked.set(credential, await this.#options.valid(credential));
-        if (!checked.get(credential)) void subscriber.end();
+      const checked = new Map<string, Promise<boolean>>();
+      for (const subscriber of [...this.#fanOut.subscribers]) {
+        const { request } = subscriber;
+        const key = JSON.stringify([request.credential, request.site]);
+        if (!(await entry(checked, key, () => this.#options.allowed(request)))) void subscriber.end();
       }
     } catch (error) {
       this.#options.log.error({ err: error }, 'cannot check the sessions of open streams');
@@ -368,34 +255,10 @@ export class Hub {
     }
   }
 
-  #heartbeat(): void {
-    for (const subscriber of this.#subscribers.keys()) subscriber.event(HEARTBEAT);
-  }
-
   /** Ends every stream after what is already written. Closing twice is safe. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
-    const open = [...this.#subscribers.keys()];
-    await Promise.all(open.map((subscriber) => subscriber.end()));
+    await this.#fanOut.close();
   }
-}
-
-/** What the workers must render for this request. */
-function channelOf({ site, page, visitor, stage, moves }: StreamRequest) {
-  return { site, page: page ?? stage, visitor, moves };
-}
-
-/** Too many streams, or the server stops. */
-function refuse(socket: Socket): void {
-  const body = JSON.stringify({
-    type: 'about:blank',
-    title: 'Service Unavailable',
-    status: 503,
-    code: 'too-many-streams',
-  });
-  socket.on('error', () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-  );
 }

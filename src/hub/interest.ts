@@ -13,6 +13,11 @@ export interface Watched extends NumberedChannel {
   subscribers: Set<Subscriber>;
   /** The last event before this channel was rendered: no resume reaches further back. */
   since: number;
+  /**
+   * A reader was cut while moves were left out for it. They have no id to resume from: who resumes gets the latest
+   * positions.
+   */
+  cutShort: boolean;
   /** When the last subscriber left, Unix ms; 0 while there is one. */
   idleSince: number;
 }
@@ -37,7 +42,14 @@ export class Interest {
     const known = this.#byKey.get(key);
     if (known) return known;
     this.#last += 1;
-    const watched: Watched = { ...channel, no: this.#last, subscribers: new Set(), since: seq, idleSince: 0 };
+    const watched: Watched = {
+      ...channel,
+      no: this.#last,
+      subscribers: new Set(),
+      since: seq,
+      cutShort: false,
+      idleSince: 0,
+    };
     this.#byKey.set(key, watched);
     this.#byNo.set(watched.no, watched);
     this.#tell(watchMessage(watched));

@@ -3,7 +3,7 @@
  * A visitor whose connection ended stays for a grace, in which it may come back on any worker.
  */
 import { entry } from '../entry.ts';
-import type { Arrival, GoneReason } from '../protocol/relay.ts';
+import type { Arrival, RelayItem } from '../protocol/relay.ts';
 import type { LeaveReason, Visitor } from '../protocol/stream.ts';
 
 /** After the tab said that it closes; long enough for the next page of a site to take over, milliseconds. */
@@ -18,6 +18,8 @@ export interface Present {
   site: string;
   /** The worker that has the connection, or 0 in the grace. */
   worker: number;
+  /** The worker's claim that let that connection in. */
+  claim: number;
   /** The last frame that is known to be taken. */
   frame: number;
   /** `at` of the last event shown; what is not above it was shown before. */
@@ -85,13 +87,13 @@ export class Presence {
 
   #enter(worker: number, claim: number, arrival: Arrival): void {
     this.#lastV += 1;
-    this.#events.join(this.#put(worker, this.#lastV, 0, arrival));
+    this.#events.join(this.#put(worker, claim, this.#lastV, arrival));
     this.#events.grant(worker, claim, this.#lastV, 0);
   }
 
-  #put(worker: number, v: number, frame: number, arrival: Arrival): Present {
+  #put(worker: number, claim: number, v: number, arrival: Arrival): Present {
     const { site, ...rest } = arrival;
-    const present: Present = { visitor: { v, ...rest }, site, worker, frame, lastAt: -1 };
+    const present: Present = { visitor: { v, ...rest }, site, worker, claim, frame: 0, lastAt: -1 };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
     entry(this.#bySite, site, () => new Set<Present>()).add(present);
@@ -101,7 +103,7 @@ export class Presence {
   #admit(present: Present, { worker, claim, arrival }: Waiting): void {
     this.#leaving.delete(present);
     this.#waiting.delete(present);
-    present.worker = worker;
+    Object.assign(present, { worker, claim });
     this.#events.back(present, arrival);
     this.#events.grant(worker, claim, present.visitor.v, present.frame);
   }
@@ -112,18 +114,19 @@ export class Presence {
     if (earlier) this.#events.grant(earlier.worker, earlier.claim, 0, 0);
   }
 
-  /** A worker's connection ended. */
-  gone(worker: number, v: number, frame: number, reason: GoneReason, now: number): void {
+  /** A worker's connection ended. One that was given up to another has nothing to say any more. */
+  gone(worker: number, { v, claim, n, reason }: Extract<RelayItem, { k: 'gone' }>, now: number): void {
     const present = this.#byV.get(v);
-    if (present?.worker !== worker) return;
-    present.frame = Math.max(present.frame, frame);
+    if (present?.worker !== worker || present.claim !== claim) return;
+    present.frame = Math.max(present.frame, n);
     this.#detach(present, reason === 'moved' ? 'lost' : reason, now);
   }
 
   /** A worker died: its visitors are in their grace. */
   workerExit(worker: number, now: number): void {
-    for (const present of this.#byV.values()) if (present.worker === worker) this.#detach(present, 'lost', now);
+    // First, so that no claim of the dead worker is granted.
     for (const [present, waiting] of this.#waiting) if (waiting.worker === worker) this.#waiting.delete(present);
+    for (const present of this.#byV.values()) if (present.worker === worker) this.#detach(present, 'lost', now);
   }
 
   #detach(present: Present, reason: LeaveReason, now: number): void {
@@ -162,10 +165,17 @@ export class Presence {
   }
 
   /** A worker that had to leave events out tells all its visitors anew. */
-  sync(worker: number, visitors: readonly (Arrival & { v: number; n: number })[], now: number): void {
+  sync(
+    worker: number,
+    visitors: readonly (Arrival & { v: number; n: number })[],
+    pending: readonly number[],
+    now: number,
+  ): void {
     const told = new Set(visitors.map(({ v }) => v));
+    const awaited = new Set(pending);
     for (const present of this.#byV.values())
-      if (present.worker === worker && !told.has(present.visitor.v)) this.#detach(present, 'lost', now);
+      if (present.worker === worker && !told.has(present.visitor.v) && !awaited.has(present.claim))
+        this.#detach(present, 'lost', now);
     for (const { v, n, site, ...visitor } of visitors) {
       const present = this.#byV.get(v);
       if (present?.worker !== worker || present.site !== site) continue;

@@ -47,21 +47,27 @@ export class Subscriber {
   #stalled = false;
   #closed = false;
   #chatter = 0;
-  #sent = 0;
-  #progressAt = Date.now();
+  /** Where in the stream the snapshot or replay it began with ends: such bytes are no sign of a slow reader. */
+  #beginning = 0;
 
   constructor(socket: Socket, request: StreamRequest, events: SubscriberEvents) {
     this.request = request;
     this.#socket = socket;
     this.#events = events;
     socket.setNoDelay(true);
-    socket.setTimeout(0);
+    // Node counts any progress of a write, also within a long one; heartbeats see to it that there is one.
+    socket.setTimeout(EVICT_MS, () => socket.destroy());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#onClose());
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => socket.destroy());
     socket.on('data', (chunk) => this.#onData(chunk.length));
     socket.write(HEAD);
+  }
+
+  /** True while moves are left out because the reader is slow. */
+  get behind(): boolean {
+    return this.#skipped > 0;
   }
 
   /** True if this stream shows the event. */
@@ -72,17 +78,30 @@ export class Subscriber {
     return visitor === null || entry.visitor === null || entry.visitor === visitor;
   }
 
+  /** Writes what the reader begins with: however much it is, it does not count against the limits. */
+  begin(bytes: Buffer): void {
+    if (this.#stalled) return;
+    this.#socket.write(bytes);
+    this.#beginning = this.#socket.bytesWritten;
+  }
+
   /** Writes an event that must not be left out in silence. */
   event(bytes: Buffer | string): void {
     if (this.#stalled) return;
-    if (this.#socket.writableLength > HARD_LIMIT) this.#stalled = true;
+    if (this.#unsent() > HARD_LIMIT) this.#stalled = true;
     else this.#socket.write(bytes);
   }
 
   /** Writes positions, unless the reader is behind. */
   moves(bytes: Buffer): void {
-    if (this.#stalled || this.#socket.writableLength > SOFT_LIMIT) this.#skipped += 1;
+    if (this.#stalled || this.#unsent() > SOFT_LIMIT) this.#skipped += 1;
     else this.#socket.write(bytes);
+  }
+
+  #unsent(): number {
+    const { writableLength, bytesWritten } = this.#socket;
+    if (writableLength === 0) return 0;
+    return writableLength - Math.max(0, this.#beginning - (bytesWritten - writableLength));
   }
 
   /** Collects the writes of one batch into one system call. */
@@ -106,18 +125,6 @@ export class Subscriber {
   #onData(bytes: number): void {
     this.#chatter += bytes;
     if (this.#chatter > MAX_CHATTER) this.#socket.destroy();
-  }
-
-  /** Evicts a reader that takes nothing. True if it did. */
-  evictIfStuck(now: number): boolean {
-    const sent = this.#socket.bytesWritten - this.#socket.writableLength;
-    if (sent !== this.#sent || this.#socket.writableLength === 0) {
-      this.#sent = sent;
-      this.#progressAt = now;
-    }
-    if (now - this.#progressAt < EVICT_MS) return false;
-    this.#socket.destroy();
-    return true;
   }
 
   #onClose(): void {

@@ -25,6 +25,7 @@ export function arrivalOf(contact: Contact, id: string, hello: Hello | undefined
     hidden: false,
     label: '',
     language: hello?.language ?? '',
-    referrer: hello?.referrer ?? '',
+    // A page of the same site is not where a visitor comes from.
+    referrer: hello && hello.referrer !== contact.origin ? hello.referrer : '',
   };
 }

@@ -6,17 +6,15 @@ import { FrameError } from '../protocol/errors.ts';
 import { decodeHead, decodeHello, decodeSamples, FRAME, type Hello, splitFrames } from '../protocol/frame.ts';
 import { decodeJson } from '../protocol/json.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, Refused } from './admission.ts';
 import type { Contact } from './arrival.ts';
-import { Bucket } from './bucket.ts';
 import type { IngestOptions, Peer } from './contract.ts';
 import type { Desk } from './desk.ts';
+import { REFUSALS, RETRY_S } from './refusal.ts';
 import type { Visit } from './visit.ts';
 
 /** A visitor that speaks by POST and is silent for so long is gone, milliseconds. Its tracker beats every 4 s. */
 const SILENCE_MS = 10_000;
-/** POSTs of one visitor per second. */
-const POST_RATE = 10;
 
 export interface BeaconRequest {
   site: string;
@@ -33,25 +31,21 @@ export interface BeaconReply {
   retryAfter?: number;
 }
 
-interface Posted {
-  visit: Visit;
-  bucket: Bucket;
-  leave(): void;
-}
-
 /** One POST, read. */
 interface Message {
   hello: Hello | undefined;
   token: string;
   bye: boolean;
-  apply(visit: Visit, now: number): void;
+  /** Gives the visit as many frames as it may send now. False if there was none that it may. */
+  apply(visit: Visit, now: number): boolean;
 }
 
 export class Beacons {
   readonly #desk: Desk;
   readonly #options: IngestOptions;
   readonly #admission: Admission;
-  readonly #posted = new Map<Visit, Posted>();
+  /** Visits that have no socket. */
+  readonly #posted = new Set<Visit>();
 
   constructor(desk: Desk, options: IngestOptions, admission: Admission) {
     this.#desk = desk;
@@ -64,6 +58,7 @@ export class Beacons {
     if (!site) return problem(404, 'unknown-site', 'There is no such site.');
     if (!isAllowedOrigin(site, request.origin, request.peer.host))
       return problem(403, 'origin-not-allowed', 'This site does not allow that origin.');
+    if (site.firstSeen === null) this.#options.markSeen(request.site);
     let message: Message;
     try {
       message = this.#read(request);
@@ -90,7 +85,7 @@ export class Beacons {
       apply: (visit, now) => {
         decodeJson(text, now, this.#desk.samples);
         if (label !== undefined && visit.trace.arrival.label !== label) visit.trace.name(label);
-        visit.unnumbered(this.#desk.samples, now);
+        return visit.allowance.frames.take(1, now) && visit.unnumbered(this.#desk.samples, now);
       },
     };
   }
@@ -107,10 +102,12 @@ export class Beacons {
       token: hello.token,
       bye: rest.some(({ type }) => type === FRAME.bye),
       apply: (visit, now) => {
-        for (const { bytes, offset, n } of samples) {
+        for (const [i, { bytes, offset, n }] of samples.entries()) {
           decodeSamples(bytes, offset, this.#desk.samples);
-          visit.frame(n, this.#desk.samples, now);
+          // What is left is sent again: the answer says how far we are.
+          if (!visit.allowance.frames.take(1, now) || !visit.frame(n, this.#desk.samples, now)) return i > 0;
         }
+        return true;
       },
     };
   }
@@ -119,14 +116,12 @@ export class Beacons {
     const visit = await this.#visitOf(request, message);
     if ('status' in visit) return visit;
     const now = Date.now();
-    const posted = this.#posted.get(visit);
-    if (posted && !posted.bucket.take(1, now))
-      return { ...problem(429, 'too-fast', 'Too many requests.'), retryAfter: 1 };
-    if (message.hello && posted) visit.offset = now - message.hello.clock;
-    message.apply(visit, now);
+    if (!visit.allowance.posts.take(1, now)) return TOO_FAST;
+    if (message.hello && this.#posted.has(visit)) visit.offset = now - message.hello.clock;
+    const taken = message.apply(visit, now);
     const reply = this.#desk.helloReply(visit);
     if (message.bye) visit.end('closed');
-    return { status: 200, body: reply };
+    return taken ? { status: 200, body: reply } : TOO_FAST;
   }
 
   /** The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. */
@@ -137,10 +132,8 @@ export class Beacons {
   }
 
   async #admit({ site, page, origin, peer }: BeaconRequest, { hello, token }: Message): Promise<Visit | BeaconReply> {
-    const leave = this.#admission.enter(peer.address);
-    if (leave === 'address-full')
-      return { ...problem(429, leave, 'Too many visitors of one address.'), retryAfter: 10 };
-    if (leave === 'worker-full') return { ...problem(503, leave, 'No room for more visitors.'), retryAfter: 10 };
+    const leave = this.#admission.enter(peer.address, Date.now());
+    if (typeof leave === 'string') return refusalOf(leave);
     const contact: Contact = { site, page, origin: origin ?? '' };
     const offset = hello ? Date.now() - hello.clock : 0;
     const visit = await this.#desk.admit(contact, hello, token, offset, () => {
@@ -151,19 +144,18 @@ export class Beacons {
       leave();
       return { ...problem(503, 'try-later', 'The visitor cannot be let in now.'), retryAfter: 2 };
     }
-    void this.#options.markSeen(site, Date.now());
-    this.#posted.set(visit, { visit, bucket: new Bucket(POST_RATE, 3 * POST_RATE, Date.now()), leave });
+    this.#posted.add(visit);
     return visit;
   }
 
   /** Ends the visits of those that have long been silent. */
   sweep(now: number): void {
-    for (const { visit } of this.#posted.values()) if (now - visit.lastHeard > SILENCE_MS) visit.end('lost');
+    for (const visit of this.#posted) if (now - visit.lastHeard > SILENCE_MS) visit.end('lost');
   }
 
   /** Ends every visit of this kind: the server stops. */
   close(): void {
-    for (const { visit } of this.#posted.values()) visit.end('server');
+    for (const visit of this.#posted) visit.end('server');
   }
 }
 
@@ -176,7 +168,14 @@ const TITLES: Record<number, string> = {
   503: 'Service Unavailable',
 };
 
+function refusalOf(why: Refused): BeaconReply {
+  const { status, detail } = REFUSALS[why];
+  return { ...problem(status, why, detail), retryAfter: RETRY_S };
+}
+
 /** An RFC 9457 problem. */
 function problem(status: number, code: string, detail: string): BeaconReply {
   return { status, body: { type: 'about:blank', title: TITLES[status] ?? '', status, code, detail } };
 }
+
+const TOO_FAST: BeaconReply = { ...problem(429, 'too-fast', 'More than a visitor may send.'), retryAfter: 1 };

@@ -95,7 +95,7 @@ export class Connection {
     const visit = this.#visit as Visit;
     if (type === FRAME.samples) {
       decodeSamples(bytes, offset, this.#desk.samples);
-      visit.frame(n, this.#desk.samples, now);
+      if (!visit.frame(n, this.#desk.samples, now)) this.#tooFast();
     } else if (type === FRAME.bye) this.#bye();
     else throw new FrameError('bad-type', 'a second hello');
   }
@@ -108,8 +108,8 @@ export class Connection {
       this.#labelled = true;
       visit.trace.name(label);
     }
-    visit.unnumbered(samples, now);
-    if (bye) this.#bye();
+    if (!visit.unnumbered(samples, now)) this.#tooFast();
+    else if (bye) this.#bye();
   }
 
   #bye(): void {

@@ -11,6 +11,8 @@ export interface Trace {
   /** The primary's number for the visitor. */
   readonly v: number;
   readonly arrival: Arrival;
+  /** The primary has given the visitor to another connection. */
+  readonly released: boolean;
   /** Number of the last frame taken; ingest keeps it up to date. */
   frame: number;
   take(samples: SampleBuffer, offset: number, from: number, to: number): void;
@@ -35,7 +37,8 @@ export interface IngestOptions {
   /** Signs resume tokens. */
   secret: Buffer;
   site(key: string): Promise<Site | undefined>;
-  markSeen(key: string, now: number): Promise<void>;
+  /** Notes that a site has its first visitor; what goes wrong is logged. */
+  markSeen(key: string): void;
   /** Asks the primary to let a visitor in; undefined: not now. */
   claim(arrival: Arrival): Promise<Trace | undefined>;
   /** True while the primary does not keep up with this worker. */

@@ -5,6 +5,7 @@ import type { Config } from '../config.ts';
 import type { HelloReply } from '../protocol/control.ts';
 import { type Hello, SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
+import { Allowance } from './allowance.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions } from './contract.ts';
 import { Pace } from './pace.ts';
@@ -59,13 +60,17 @@ export class Desk {
     const id = this.identify(contact.site, token) ?? newVisitorId();
     const trace = await this.#options.claim(arrivalOf(contact, id, hello, now));
     if (!trace) return undefined;
-    const visit = new Visit(trace, offset, Date.now(), (reason) => {
+    const allowance = new Allowance(this.config.maxFrameRate, now);
+    const visit = new Visit(trace, allowance, offset, Date.now(), (reason) => {
       this.#forget(visit);
       onEnd(reason);
     });
     this.#byId.set(id, visit);
     this.#byV.set(trace.v, visit);
-    return visit;
+    // It may have been given to another connection before this one heard that it has it.
+    if (!trace.released) return visit;
+    visit.end('moved');
+    return undefined;
   }
 
   #forget(visit: Visit): void {

@@ -15,6 +15,7 @@ import { Bucket } from './bucket.ts';
 import { Connection } from './connection.ts';
 import type { IngestOptions, Peer } from './contract.ts';
 import { Desk } from './desk.ts';
+import { REFUSALS, RETRY_S } from './refusal.ts';
 
 /** Acks are cumulative; one a second per visitor is enough, as its tracker keeps what is not acked. */
 const SECOND_MS = 1000;
@@ -64,7 +65,7 @@ export class Ingest {
     this.#timers = [
       setInterval(() => this.#onSecond(), SECOND_MS),
       setInterval(() => this.#probe(), PROBE_MS),
-      setInterval(() => void this.#checkSites(), SITE_CHECK_MS),
+      setInterval(() => this.#checkSites().catch((error) => this.#onFault(error)), SITE_CHECK_MS),
     ];
   }
 
@@ -81,7 +82,8 @@ export class Ingest {
   }
 
   async #tryUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<Refusal | undefined> {
-    const url = new URL(request.url ?? '/', 'http://localhost');
+    const url = urlOf(request.url ?? '/');
+    if (!url) return [400, 'bad-request', 'The address cannot be read.'];
     if (url.pathname !== this.#options.config.endpoint) return [404, 'not-found', 'There is no WebSocket here.'];
     const offered = new Set((request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim()));
     offered.delete('');
@@ -89,14 +91,10 @@ export class Ingest {
     const contact = contactOf(url, request.headers.origin);
     if (!contact) return [400, 'bad-page', `The page is longer than ${MAX_TEXT.page} characters.`];
     if (this.#closed) return [503, 'stopping', 'The server stops.'];
-    const leave = this.#admission.enter(peer.address);
-    if (leave === 'worker-full') return [503, leave, 'No room for more visitors.'];
-    if (leave === 'address-full') return [429, leave, 'Too many connections of one address.'];
     const refusal = await this.#checkSite(contact.site, request.headers.origin, peer.host);
-    if (refusal || socket.destroyed) {
-      leave();
-      return refusal;
-    }
+    if (refusal || socket.destroyed) return refusal;
+    const leave = this.#admission.enter(peer.address, Date.now());
+    if (typeof leave === 'string') return [REFUSALS[leave].status, leave, REFUSALS[leave].detail];
     this.#accept(request, socket, head, contact, peer, resumeToken(offered), leave);
     return undefined;
   }
@@ -106,7 +104,7 @@ export class Ingest {
     if (!site) return [404, 'unknown-site', 'There is no such site.'];
     if (!isAllowedOrigin(site, origin, host))
       return [403, 'origin-not-allowed', 'This site does not allow that origin.'];
-    if (site.firstSeen === null) void this.#options.markSeen(key, Date.now());
+    if (site.firstSeen === null) this.#options.markSeen(key);
     return undefined;
   }
 
@@ -150,6 +148,7 @@ export class Ingest {
   #onSecond(): void {
     for (const { connection } of this.#held) connection.ack();
     this.#beacons.sweep(Date.now());
+    this.#admission.sweep(Date.now());
     this.#setPace();
   }
 
@@ -166,6 +165,10 @@ export class Ingest {
 
   #probe(): void {
     for (const { connection } of this.#held) connection.probe();
+  }
+
+  #onFault(error: unknown): void {
+    this.#options.log.error({ err: error }, 'cannot check the sites of visitors');
   }
 
   /** Closes visitors of sites that were removed or no longer allow their origin. */
@@ -209,12 +212,27 @@ function contactOf(url: URL, origin: string | undefined): Contact | undefined {
   return { site: url.searchParams.get('site') ?? '', page, origin: origin ?? '' };
 }
 
+/** How long a client that was refused may take to read why, milliseconds. */
+const REFUSAL_LIMIT_MS = 2000;
+
+/** After an upgrade Node's own limits no longer hold, so the socket is closed here, read or not. */
 function refuse(socket: Duplex, status: number, code: string, detail: string): void {
   const title = STATUS_CODES[status] ?? '';
   const body = JSON.stringify({ type: 'about:blank', title, status, code, detail });
-  const retry = status === 429 || status === 503 ? 'Retry-After: 10\r\n' : '';
+  const retry = status === 429 || status === 503 ? `Retry-After: ${RETRY_S}\r\n` : '';
+  const cut = setTimeout(() => socket.destroy(), REFUSAL_LIMIT_MS);
+  socket.once('close', () => clearTimeout(cut));
   socket.end(
     `HTTP/1.1 ${status} ${title}\r\n${retry}Content-Type: application/problem+json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
   );
+}
+
+function urlOf(text: string): URL | undefined {
+  try {
+    return new URL(text, 'http://localhost');
+  } catch {
+    return undefined;
+  }
 }

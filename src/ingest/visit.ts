@@ -4,15 +4,18 @@
  */
 import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
+import type { Allowance } from './allowance.ts';
 import type { Trace } from './contract.ts';
 
 /** Events of one frame are numbered within this. */
 const EVENTS_PER_FRAME = 1024;
-/** How far ahead of us a visitor's clock may run before it is set back, milliseconds. */
+/** How far ahead of us a visitor's clock may run, and how old what it had to keep may be, milliseconds. */
 const MAX_AHEAD_MS = 1000;
+const MAX_AGE_MS = 3_600_000;
 
 export class Visit {
   readonly trace: Trace;
+  readonly allowance: Allowance;
   /** Adds to a sample's time to make it Unix ms on our clock. */
   offset: number;
   /** Unix ms of the last sign of life. */
@@ -23,8 +26,9 @@ export class Visit {
   #lastAt = 0;
 
   /** `onEnd` is called once, when the visit is over: to close what it was connected by. */
-  constructor(trace: Trace, offset: number, now: number, onEnd: (reason: GoneReason) => void) {
+  constructor(trace: Trace, allowance: Allowance, offset: number, now: number, onEnd: (reason: GoneReason) => void) {
     this.trace = trace;
+    this.allowance = allowance;
     this.offset = offset;
     this.lastHeard = now;
     this.#onEnd = onEnd;
@@ -42,21 +46,24 @@ export class Visit {
     return this.#ended;
   }
 
-  /** Takes frame `n`, once: false if it was taken before. */
+  /** Takes frame `n`, once. False if it holds more marks than the visitor may send now: nothing is taken. */
   frame(n: number, samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
-    if (n <= this.trace.frame) return false;
+    if (n <= this.trace.frame) return true;
+    if (!this.allowance.marks.take(samples.marks.length, now)) return false;
     this.trace.frame = n;
     this.#takeSamples(samples, n * EVENTS_PER_FRAME, now);
     return true;
   }
 
-  /** Takes a frame of a client that does not number: the time of arrival does. */
-  unnumbered(samples: SampleBuffer, now: number): void {
+  /** Takes a frame of a client that does not number: the time of arrival does. False as above. */
+  unnumbered(samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
+    if (!this.allowance.marks.take(samples.marks.length, now)) return false;
     const at = Math.max(this.#lastAt + 1, now * EVENTS_PER_FRAME);
     this.#lastAt = at + samples.count;
     this.#takeSamples(samples, at, now);
+    return true;
   }
 
   #takeSamples(samples: SampleBuffer, at: number, now: number): void {
@@ -67,9 +74,9 @@ export class Visit {
     else this.#takeMarked(samples, at);
   }
 
-  /** A clock that runs ahead would put samples into the future. */
+  /** A clock that runs wrong would put samples into the future, or into another age. */
   #setClock(ahead: number): void {
-    if (ahead > MAX_AHEAD_MS) this.offset -= ahead;
+    if (ahead > MAX_AHEAD_MS || ahead < -MAX_AGE_MS) this.offset -= ahead;
   }
 
   /** As above, for a frame with marks: moves before a mark are taken before it, on the page where they were. */

@@ -32,14 +32,13 @@ export type RelayItem =
   /** A visitor asks to be here; answered by a grant. `claim` is the worker's number for the question. */
   | { k: 'claim'; claim: number; arrival: Arrival }
   | { k: 'page'; v: number; at: number; t: number; page: string; origin: string; size: Visitor['size'] }
-  | { k: 'view'; v: number; t: number; size: Visitor['size']; hidden: boolean }
-  | { k: 'label'; v: number; label: string }
+  | { k: 'view'; v: number; t: number; size: Visitor['size']; hidden: boolean; label: string }
   | { k: 'click'; v: number; at: number; t: number; page: string; click: ClickData }
   /** Text for `m` of a moves event: rendered once, copied to every subscriber. `n` samples. */
   | { k: 'moves'; c: number; t: number; text: string; n: number }
   | { k: 'scroll'; c: number; t: number; text: string }
-  /** The connection ended; `n` is the last frame taken. */
-  | { k: 'gone'; v: number; n: number; t: number; reason: GoneReason };
+  /** The connection that was let in by this claim ended; `n` is the last frame taken. */
+  | { k: 'gone'; v: number; claim: number; n: number; t: number; reason: GoneReason };
 
 export interface ClickData {
   x: number;
@@ -58,25 +57,27 @@ export type ToPrimary = { tag: typeof TAG } & (
   | { k: 'failed'; code: string; message: string }
   | { k: 'batch'; items: RelayItem[] }
   /**
-   * Once a second, per site. `rows` is flat: `v, x, y, frame, samples` of each visitor that did something.
+   * Once a second, per site. `rows` is flat: `v, x, y, frame, samples` of each visitor that did something; x and
+   * y are null while it has no place on its page.
    */
   | { k: 'seen'; sites: SeenSite[]; flushMs: number }
-  /** Events had to be left out: these are all visitors of this worker. Streams are reset. */
-  | { k: 'sync'; visitors: (Arrival & { v: number; n: number })[] }
+  /**
+   * Events of these sites had to be left out, and their streams are reset. `visitors` are all of this worker, but
+   * for those whose claims are `pending`.
+   */
+  | { k: 'sync'; sites: string[]; visitors: (Arrival & { v: number; n: number })[]; pending: number[] }
   /** Comes with the socket of the response. */
   | { k: 'stream'; request: StreamRequest }
-  | { k: 'drained' }
 );
 
 export interface SeenSite {
   site: string;
   samples: number;
   drops: number;
-  rows: number[];
+  rows: (number | null)[];
 }
 
-export type ToWorker = { tag: typeof TAG } & /** Flat: `claim, v, frame` of each visitor let in. */
-(
+export type ToWorker = { tag: typeof TAG } /** Flat: `claim, v, frame` of each visitor let in. */ & (
   | { k: 'grants'; grants: number[] }
   /** Another connection claims this visitor: close yours and say `gone`. */
   | { k: 'release'; v: number }

@@ -67,8 +67,8 @@ export interface StreamEvents {
     size: Visitor['size'];
     visitor: Visitor;
   };
-  /** A visitor's window was resized, or its tab hidden or shown. */
-  view: { t: number; v: number; size: Visitor['size']; hidden: boolean; device: Device };
+  /** A visitor's window was resized, its tab hidden or shown, or it said what it calls itself. */
+  view: { t: number; v: number; size: Visitor['size']; hidden: boolean; device: Device; label: string };
   /**
    * Pointer positions. `m` is flat: for each visitor `v, count`, then `count` times `dt, x, y`, where
    * `t + dt` is the sample's time. `page` is there when all are of that page. `skipped` counts events that

@@ -41,10 +41,13 @@ export class Relay {
   readonly #claims = new Map<number, Claim>();
   readonly #reporting = new Set<Trace>();
   readonly #counts = new Map<string, { samples: number; drops: number }>();
+  /** Their number is bounded by the limits of connections, so they are never given up. */
+  #newClaims: RelayItem[] = [];
   #items: RelayItem[] = [];
   #base = 0;
   #inFlight = 0;
-  #lost = false;
+  /** Sites whose events were given up. */
+  readonly #lost = new Set<string>();
   #lastClaim = 0;
   #tick: NodeJS.Timeout | undefined;
   readonly #report: NodeJS.Timeout;
@@ -68,7 +71,8 @@ export class Relay {
     const claim = this.#lastClaim;
     return new Promise((resolve) => {
       this.#claims.set(claim, { arrival, resolve, deadline: Date.now() + CLAIM_TIMEOUT_MS });
-      this.push({ k: 'claim', claim, arrival });
+      this.#newClaims.push({ k: 'claim', claim, arrival });
+      this.arm();
     });
   }
 
@@ -79,15 +83,21 @@ export class Relay {
       const claim = this.#claims.get(no);
       this.#claims.delete(no);
       if (v === 0) claim?.resolve(undefined);
-      else if (claim) claim.resolve(this.#add(new Trace(this, v, frame, claim.arrival)));
+      else if (claim) claim.resolve(this.#add(new Trace(this, v, frame, no, claim.arrival)));
       // Nobody waits any more: the primary must not keep a visitor that is not here.
-      else this.push({ k: 'gone', v, n: frame, t: Date.now(), reason: 'lost' });
+      else this.push({ k: 'gone', v, claim: no, n: frame, t: Date.now(), reason: 'lost' });
     }
   }
 
   #add(trace: Trace): Trace {
     this.#traces.set(trace.v, trace);
     return trace;
+  }
+
+  /** The primary has given this visitor to another connection. */
+  release(v: number): void {
+    const trace = this.#traces.get(v);
+    if (trace) trace.released = true;
   }
 
   watch(channel: NumberedChannel): void {
@@ -133,7 +143,8 @@ export class Relay {
 
   forget(trace: Trace): void {
     if (this.#reporting.delete(trace)) this.#count(trace.arrival.site).samples += trace.samples;
-    this.#traces.delete(trace.v);
+    // A visitor that came back to this worker has another trace by the same number.
+    if (this.#traces.get(trace.v) === trace) this.#traces.delete(trace.v);
   }
 
   push(item: RelayItem): void {
@@ -142,10 +153,18 @@ export class Relay {
     this.arm();
   }
 
-  /** Gives up the waiting events, except claims, whose number the connection limits bound. */
+  /** Gives up the events that wait: their sites begin anew from what is here now. */
   #overflow(): void {
-    this.#lost = true;
-    this.#items = this.#items.filter((item) => item.k === 'claim' && this.#claims.has(item.claim));
+    for (const item of this.#items) {
+      const site = this.#siteOf(item);
+      if (site !== undefined) this.#lost.add(site);
+    }
+    this.#items = [];
+  }
+
+  #siteOf(item: RelayItem): string | undefined {
+    if ('v' in item) return this.#traces.get(item.v)?.arrival.site;
+    return 'c' in item ? this.#lanes.get(item.c)?.channel.site : undefined;
   }
 
   /** The time that offsets in the present batch count from, Unix ms. */
@@ -171,24 +190,31 @@ export class Relay {
   }
 
   #pending(): boolean {
-    if (this.#items.length > 0 || this.#lost) return true;
+    if (this.#items.length > 0 || this.#newClaims.length > 0 || this.#lost.size > 0) return true;
     for (const lane of this.#lanes.values()) if (lane.pending) return true;
     return false;
   }
 
   #sendBatch(): void {
-    if (this.#lost) this.#sync();
-    this.flushLanes(this.#lanes.values());
-    const items = this.#items;
-    this.#items = [];
-    this.#base = 0;
+    if (this.#lost.size > 0) this.#sync();
+    const items = this.#takeItems();
     if (items.length > 0) this.#send({ tag: TAG, k: 'batch', items });
   }
 
+  #takeItems(): RelayItem[] {
+    this.flushLanes(this.#lanes.values());
+    const items = [...this.#newClaims, ...this.#items];
+    this.#newClaims = [];
+    this.#items = [];
+    this.#base = 0;
+    return items;
+  }
+
   #sync(): void {
-    this.#lost = false;
+    const sites = [...this.#lost];
+    this.#lost.clear();
     const visitors = [...this.#traces.values()].map((t) => ({ ...t.arrival, v: t.v, n: t.frame }));
-    this.#send({ tag: TAG, k: 'sync', visitors });
+    this.#send({ tag: TAG, k: 'sync', sites, visitors, pending: [...this.#claims.keys()] });
   }
 
   #send(message: ToPrimary): void {
@@ -221,7 +247,8 @@ export class Relay {
     for (const trace of this.#reporting) {
       const seen = of(trace.arrival.site);
       seen.samples += trace.samples;
-      seen.rows.push(trace.v, trace.x, trace.y, trace.frame, trace.samples);
+      const [x, y] = trace.placed ? [trace.x, trace.y] : [null, null];
+      seen.rows.push(trace.v, x, y, trace.frame, trace.samples);
       trace.samples = 0;
     }
     this.#counts.clear();
@@ -243,9 +270,7 @@ export class Relay {
     clearInterval(this.#report);
     clearTimeout(this.#tick);
     this.#tick = undefined;
-    this.flushLanes(this.#lanes.values());
-    const items = this.#items;
-    this.#items = [];
+    const items = this.#takeItems();
     await new Promise<void>((resolve) => {
       setTimeout(resolve, 1000).unref();
       this.#options.send({ tag: TAG, k: 'batch', items }, resolve);

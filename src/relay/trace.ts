@@ -12,6 +12,10 @@ export class Trace {
   /** The primary's number for the visitor. */
   readonly v: number;
   readonly arrival: Arrival;
+  /** The claim that let it in. */
+  readonly claim: number;
+  /** The primary has given the visitor to another connection. */
+  released = false;
   /** Number of the last frame taken. */
   frame: number;
   /** Last position, page pixels, and its time, Unix ms. */
@@ -27,10 +31,11 @@ export class Trace {
   /** Version of the relay's channels that #lanes was made for. */
   #version = -1;
 
-  constructor(relay: Relay, v: number, frame: number, arrival: Arrival) {
+  constructor(relay: Relay, v: number, frame: number, claim: number, arrival: Arrival) {
     this.#relay = relay;
     this.v = v;
     this.frame = frame;
+    this.claim = claim;
     this.arrival = arrival;
     if (arrival.at) this.#place(arrival.since, arrival.at[0], arrival.at[1]);
   }
@@ -94,6 +99,8 @@ export class Trace {
     this.#relay.flushLanes(this.lanes());
     for (const lane of this.lanes()) lane.forget(this);
     this.arrival.page = page;
+    this.arrival.at = null;
+    this.placed = false;
     this.scrollY = 0;
     this.#version = -1;
     const { origin, size } = this.arrival;
@@ -105,19 +112,19 @@ export class Trace {
     this.arrival.size = size;
     this.arrival.hidden = hidden;
     this.arrival.device = deviceOf(size[0]);
-    this.#relay.push({ k: 'view', v: this.v, t, size, hidden });
+    this.#relay.push({ k: 'view', v: this.v, t, size, hidden, label: this.arrival.label });
   }
 
   name(label: string): void {
     this.arrival.label = label;
-    this.#relay.push({ k: 'label', v: this.v, label });
+    this.view(Date.now(), this.arrival.size, this.arrival.hidden);
   }
 
   /** The connection ended. Nothing may be called after it. */
   gone(t: number, reason: GoneReason): void {
     for (const lane of this.lanes()) lane.forget(this);
     this.#relay.forget(this);
-    this.#relay.push({ k: 'gone', v: this.v, n: this.frame, t, reason });
+    this.#relay.push({ k: 'gone', v: this.v, claim: this.claim, n: this.frame, t, reason });
   }
 
   /** The lanes that show this visitor. */

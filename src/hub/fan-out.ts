@@ -1,0 +1,229 @@
+/**
+ * From one event to many streams: gives it an id, keeps it for those that come back, and writes the same bytes
+ * to every subscriber that shows it.
+ */
+import type { Socket } from 'node:net';
+import { entry } from '../entry.ts';
+import type { StreamRequest, ToWorker } from '../protocol/relay.ts';
+import { TAG } from '../protocol/relay.ts';
+import {
+  eventId,
+  eventText,
+  HEARTBEAT,
+  parseEventId,
+  type ResetReason,
+  type StreamEventName,
+  type StreamEvents,
+} from '../protocol/stream.ts';
+import { Interest, type Watched } from './interest.ts';
+import { type Entry, Journal } from './journal.ts';
+import { Subscriber } from './subscriber.ts';
+
+const JOURNAL_BYTES = 32 * 1024 * 1024;
+const JOURNAL_ENTRIES = 100_000;
+
+export interface FanOutOptions {
+  maxStreams: number;
+  /** Sends to every worker. */
+  tell(message: ToWorker): void;
+  /** All that a new reader must know. */
+  snapshot(request: StreamRequest): StreamEvents['snapshot'];
+}
+
+/** Whom an event concerns; empty and null: everybody who watches the site. */
+export interface Scope {
+  pages: readonly string[];
+  visitor: string | null;
+}
+
+export const EVERYBODY: Scope = { pages: [], visitor: null };
+
+export class FanOut {
+  /** One run of the primary: ids of another are not ours. */
+  readonly #epoch = Date.now().toString(36);
+  readonly #options: FanOutOptions;
+  readonly #journal = new Journal(JOURNAL_BYTES, JOURNAL_ENTRIES);
+  readonly #interest: Interest;
+  readonly #subscribers = new Map<Subscriber, Watched>();
+  readonly #bySite = new Map<string, Set<Subscriber>>();
+  /** Subscribers whose writes are held together until the batch is done; undefined between batches. */
+  #corked: Set<Subscriber> | undefined;
+  #seq = 0;
+
+  constructor(options: FanOutOptions) {
+    this.#options = options;
+    this.#interest = new Interest(options.tell);
+  }
+
+  get subscribers(): Iterable<Subscriber> {
+    return this.#subscribers.keys();
+  }
+
+  /** Sites that are watched. */
+  sites(): Iterable<string> {
+    return this.#interest.sites();
+  }
+
+  /** What a new worker must know. */
+  interestMessages(): ToWorker[] {
+    return this.#interest.messages();
+  }
+
+  /** Does `work`; what it writes to a subscriber goes out in one system call. */
+  batch(work: () => void): void {
+    const corked = new Set<Subscriber>();
+    this.#corked = corked;
+    work();
+    this.#corked = undefined;
+    for (const subscriber of corked) subscriber.uncork();
+  }
+
+  #hold(subscriber: Subscriber): void {
+    if (!this.#corked || this.#corked.has(subscriber)) return;
+    this.#corked.add(subscriber);
+    subscriber.cork();
+  }
+
+  /** An event of a site. Costs nothing while nobody watches it; `data` is then not even made. */
+  publish<N extends StreamEventName>(site: string, name: N, scope: Scope, data: () => StreamEvents[N]): void {
+    if (!this.#interest.watches(site)) return;
+    const event = this.#record(site, 0, scope, name, JSON.stringify(data()));
+    for (const subscriber of this.#bySite.get(site) ?? []) {
+      if (!subscriber.wants(event)) continue;
+      this.#hold(subscriber);
+      subscriber.event(event.bytes);
+    }
+  }
+
+  /** Moves or scrolls that a worker has rendered for a channel: passed on as they are. */
+  rendered(no: number, name: 'moves' | 'scroll', t: number, list: string): void {
+    const watched = this.#interest.get(no);
+    if (!watched) return;
+    const page = watched.page === null ? '' : `"page":${JSON.stringify(watched.page)},`;
+    const event = this.#record(watched.site, no, EVERYBODY, name, `{"t":${t},${page}${list}}`);
+    for (const subscriber of watched.subscribers) {
+      this.#hold(subscriber);
+      subscriber.moves(event.bytes);
+    }
+  }
+
+  #record(site: string, channel: number, scope: Scope, name: StreamEventName, json: string): Entry {
+    this.#seq += 1;
+    const bytes = Buffer.from(eventText(eventId(this.#epoch, this.#seq), name, json));
+    const event: Entry = { seq: this.#seq, site, channel, ...scope, bytes };
+    this.#journal.add(event);
+    return event;
+  }
+
+  /** Begins or continues a stream on the socket of its response. */
+  subscribe(socket: Socket, request: StreamRequest): void {
+    if (this.#subscribers.size >= this.#options.maxStreams) refuse(socket);
+    else this.#open(socket, request);
+  }
+
+  #open(socket: Socket, request: StreamRequest): void {
+    const watched = this.#interest.open(channelOf(request), this.#seq);
+    const subscriber = new Subscriber(socket, request, {
+      restart: (one) => this.#restart(one, 'slow'),
+      caughtUp: (one, skipped) => this.#catchUp(one, skipped),
+      closed: (one) => this.#unsubscribe(one),
+    });
+    this.#subscribers.set(subscriber, watched);
+    entry(this.#bySite, request.site, () => new Set<Subscriber>()).add(subscriber);
+    this.#interest.join(watched, subscriber);
+    const fault = this.#resume(subscriber, watched);
+    if (fault === 'fresh') this.#snapshot(subscriber);
+    else if (fault) this.#restart(subscriber, fault);
+  }
+
+  /** Continues after the last event the reader has. Tells why it cannot. */
+  #resume(subscriber: Subscriber, watched: Watched): ResetReason | 'fresh' | undefined {
+    const { lastEventId } = subscriber.request;
+    if (lastEventId === null) return 'fresh';
+    const seq = parseEventId(lastEventId, this.#epoch);
+    if (seq === undefined || seq > this.#seq) return 'unknown-id';
+    if (seq < watched.since || !this.#journal.reaches(seq)) return 'expired';
+    const missed: Buffer[] = [];
+    for (const event of this.#journal.after(seq))
+      if (event.channel === 0 ? subscriber.wants(event) : event.channel === watched.no) missed.push(event.bytes);
+    subscriber.begin(Buffer.concat(missed));
+    if (watched.cutShort) this.#refresh(subscriber);
+    return undefined;
+  }
+
+  /** Begins all streams of a site anew: events of it were left out. */
+  restartSite(site: string, reason: ResetReason): void {
+    for (const subscriber of this.#bySite.get(site) ?? []) this.#restart(subscriber, reason);
+  }
+
+  #restart(subscriber: Subscriber, reason: ResetReason): void {
+    const data: StreamEvents['reset'] = { t: Date.now(), reason };
+    subscriber.event(eventText(undefined, 'reset', JSON.stringify(data)));
+    this.#snapshot(subscriber);
+  }
+
+  /** Everything known now; the latest positions follow, fresh from the workers. */
+  #snapshot(subscriber: Subscriber): void {
+    const data = JSON.stringify(this.#options.snapshot(subscriber.request));
+    subscriber.begin(Buffer.from(eventText(eventId(this.#epoch, this.#seq), 'snapshot', data)));
+    this.#refresh(subscriber);
+  }
+
+  #catchUp(subscriber: Subscriber, skipped: number): void {
+    const data: StreamEvents['moves'] = { t: Date.now(), m: [], skipped };
+    subscriber.event(eventText(undefined, 'moves', JSON.stringify(data)));
+    this.#refresh(subscriber);
+  }
+
+  #refresh(subscriber: Subscriber): void {
+    const watched = this.#subscribers.get(subscriber);
+    if (watched && watched.moves !== 'none') this.#options.tell({ tag: TAG, k: 'refresh', no: watched.no });
+  }
+
+  #unsubscribe(subscriber: Subscriber): void {
+    const watched = this.#subscribers.get(subscriber);
+    this.#subscribers.delete(subscriber);
+    const { site } = subscriber.request;
+    const here = this.#bySite.get(site);
+    here?.delete(subscriber);
+    if (here?.size === 0) this.#bySite.delete(site);
+    this.#corked?.delete(subscriber);
+    if (!watched) return;
+    watched.cutShort ||= subscriber.behind;
+    this.#interest.leave(watched, subscriber, Date.now());
+  }
+
+  /** Forgets channels that nobody has watched for long. */
+  sweep(now: number): void {
+    this.#interest.sweep(now);
+  }
+
+  heartbeat(): void {
+    for (const subscriber of this.#subscribers.keys()) subscriber.event(HEARTBEAT);
+  }
+
+  /** Ends every stream after what is already written. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#subscribers.keys()].map((subscriber) => subscriber.end()));
+  }
+}
+
+/** What the workers must render for this request. */
+function channelOf({ site, page, visitor, stage, moves }: StreamRequest) {
+  return { site, page: page ?? stage, visitor, moves };
+}
+
+/** How long a client that was refused may take to read why, milliseconds. */
+const REFUSAL_LIMIT_MS = 2000;
+
+/** Answers that there is no room, or that the server stops. */
+export function refuse(socket: Socket): void {
+  const problem = { type: 'about:blank', title: 'Service Unavailable', status: 503, code: 'too-many-streams' };
+  const body = JSON.stringify(problem);
+  socket.on('error', () => socket.destroy());
+  socket.setTimeout(REFUSAL_LIMIT_MS, () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
