@@ -4,7 +4,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { delivery } from './delivery.ts';
 
 const BENCHES: Record<string, () => Promise<Record<string, string>>> = {
-  delivery: () => delivery({ visitors: 500, rate: 60, seconds: 10 }),
+  delivery,
 };
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('-'));

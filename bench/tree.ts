@@ -1,70 +1,45 @@
-/** The server under test: the built one, in its own processes, with what it costs read from /proc. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+/** A process and its children, and what they cost, read from /proc. */
+import { readFileSync } from 'node:fs';
 
-const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-const TOKEN = 'bench-token-0123456789';
-/** Clock ticks per second in /proc/PID/stat (USER_HZ, 100 on every Linux). */
-const TICKS_PER_MS = 0.1;
+/** Clock ticks in /proc/PID/stat are USER_HZ: 100 a second on every Linux. */
+const MS_PER_TICK = 10;
 
-/** Starts `dist/main.js` on a free port with a new data folder. */
-export async function startTree(flags: string[] = []) {
-  const data = mkdtempSync(join(tmpdir(), 'fieldmouse-bench-'));
-  const args = ['--listen', 'tcp://127.0.0.1:0', '--data', data, '--max-per-address', '100000', ...flags];
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { ...process.env, FIELDMOUSE_TOKEN: TOKEN, NODE_ENV: 'production' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exited = once(child, 'exit');
-  const pid = child.pid as number;
-  const port = await new Promise<number>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const found = /listens on tcp:\/\/127\.0\.0\.1:(\d+)/.exec(line);
-      if (found) resolve(Number(found[1]));
-    });
-    child.once('exit', () => reject(new Error('the server did not start; is it built? npm run build')));
-  });
-  const pids = () => [pid, ...children(pid)];
-  const cpuByProcess = () => new Map(pids().map((one) => [one, cpuMs(one)]));
-  return {
-    port,
-    token: TOKEN,
-    /** CPU of all processes so far, ms. */
-    cpuMs: () => pids().reduce((sum, one) => sum + cpuMs(one), 0),
-    cpuByProcess,
-    shares: (before: Map<number, number>, seconds: number) =>
-      [...cpuByProcess()]
-        .map(
-          ([one, ms], i) =>
-            `${i === 0 ? 'primary' : 'worker'} ${((ms - (before.get(one) ?? 0)) / (10 * seconds)).toFixed(0)}`,
-        )
-        .join(', '),
-    rss: () =>
-      pids()
-        .map((one, i) => `${i === 0 ? 'primary' : 'worker'} ${rssMb(one)}`)
-        .join(', '),
-    stop: async () => {
-      child.kill('SIGTERM');
-      await exited;
-      rmSync(data, { recursive: true, force: true });
-    },
-  };
+export class Tree {
+  readonly root: number;
+
+  constructor(root: number) {
+    this.root = root;
+  }
+
+  /** The root first. */
+  pids(): number[] {
+    const text = readFileSync(`/proc/${this.root}/task/${this.root}/children`, 'utf8');
+    return [this.root, ...text.split(' ').filter(Boolean).map(Number)];
+  }
+
+  /** CPU so far of each process, ms. */
+  cpu(): Map<number, number> {
+    return new Map(this.pids().map((pid) => [pid, cpuMs(pid)]));
+  }
+
+  /** Resident memory of each process, KiB. */
+  rss(): Map<number, number> {
+    return new Map(this.pids().map((pid) => [pid, rssKb(pid)]));
+  }
 }
 
-function children(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+/** CPU that was used since `before`, ms: in all, and of the root. */
+export function cpuSince(tree: Tree, before: Map<number, number>): { all: number; each: number[] } {
+  const each = [...tree.cpu()].map(([pid, ms]) => ms - (before.get(pid) ?? 0));
+  return { all: each.reduce((sum, ms) => sum + ms, 0), each };
 }
 
-function cpuMs(pid: number): number {
+/** User and system time of a process so far, ms. */
+export function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_MS;
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
-function rssMb(pid: number): number {
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024);
+export function rssKb(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }

@@ -1,0 +1,134 @@
+/** What an event costs, ours beside the baselines in the same run, one after the other, several times over. */
+import { spread, spreadText, type Table, type Target } from './figures.ts';
+import { type Case, measure, type Outcome } from './measure.ts';
+
+export interface Length {
+  runs: number;
+  seconds: number;
+}
+
+/** Runs the cases in turn, `runs` times, so that a slow moment of the machine meets all of them. */
+export async function inTurn(cases: Record<string, Case>, runs: number): Promise<Record<string, Outcome[]>> {
+  const outcomes: Record<string, Outcome[]> = Object.fromEntries(Object.keys(cases).map((name) => [name, []]));
+  for (let i = 0; i < runs; i++)
+    for (const [name, one] of Object.entries(cases)) {
+      process.stderr.write(`  ${name}, run ${i + 1} of ${runs}\n`);
+      outcomes[name]?.push(await measure(one));
+    }
+  return outcomes;
+}
+
+const HEAD = [
+  '',
+  'CPU µs per sample',
+  'delivered',
+  'p50 ms',
+  'p99 ms',
+  'primary %',
+  'workers %',
+  'load %',
+  'load late ms',
+];
+
+function rows(outcomes: Record<string, Outcome[]>): string[][] {
+  return Object.entries(outcomes).map(([name, all]) => [
+    name,
+    spreadText(spread(all.map((o) => o.perSample)), 2),
+    all.every((o) => o.delivered === 0)
+      ? '–'
+      : `${((100 * sum(all, (o) => o.delivered)) / sum(all, (o) => o.samples)).toFixed(2)} %`,
+    String(spread(all.map((o) => o.p50)).median),
+    String(spread(all.map((o) => o.p99)).median),
+    spread(all.map((o) => o.shares[0] ?? 0)).median.toFixed(0),
+    spread(all.map((o) => o.shares.slice(1).reduce((a, b) => a + b, 0))).median.toFixed(0),
+    spread(all.map((o) => o.visitorsShare + o.streamsShare)).median.toFixed(0),
+    spread(all.map((o) => o.lateMs)).median.toFixed(0),
+  ]);
+}
+
+function sum(all: Outcome[], of: (o: Outcome) => number): number {
+  return all.reduce((total, one) => total + of(one), 0);
+}
+
+/** Ratio of costs, run by run. */
+function ratio(what: string, a: number[], b: number[], most: number, text = `≤ ${most}`): Target {
+  const got = spread(a.map((one, i) => one / (b[i] as number)));
+  return { what, wanted: text, got: spreadText(got, 2), met: got.median <= most };
+}
+
+const FULL = 'moves=full';
+
+/** One move per frame, ten administrators: the wire format of simple clients. */
+export async function json({ runs, seconds }: Length): Promise<Table> {
+  const base = { speak: 'json', visitors: 500, rate: 60, samples: 1, seconds, queries: Array(10).fill(FULL) } as const;
+  const outcomes = await inTurn(
+    {
+      Fieldmouse: { ...base, system: 'fieldmouse', queries: [...base.queries] },
+      'bare ws sink': { ...base, system: 'sink', queries: [] },
+      textbook: { ...base, system: 'textbook', queries: [...base.queries] },
+      'Socket.IO': { ...base, system: 'socket.io', queries: [...base.queries] },
+    },
+    runs,
+  );
+  const cost = (name: string) => (outcomes[name] as Outcome[]).map((o) => o.perSample);
+  return {
+    title: 'json: one move per frame',
+    text: '500 visitors at 60 frames a second (30,000 moves/s), 10 administrators at `moves=full`.',
+    head: HEAD,
+    rows: rows(outcomes),
+    targets: [
+      ratio('cost against the bare sink', cost('Fieldmouse'), cost('bare ws sink'), 1.2),
+      ratio('cost against the textbook', cost('Fieldmouse'), cost('textbook'), 0.4),
+      ratio('cost against Socket.IO', cost('Fieldmouse'), cost('Socket.IO'), 0.25),
+    ],
+  };
+}
+
+/** Binary frames of six samples, against a sink that drops as many frames. */
+export async function binary({ runs, seconds }: Length): Promise<Table> {
+  const base = { speak: 'v1', visitors: 5000, rate: 10, samples: 6, seconds } as const;
+  const outcomes = await inTurn(
+    {
+      'Fieldmouse, 1 administrator': { ...base, system: 'fieldmouse', queries: [FULL] },
+      'bare ws sink, same frames': { ...base, system: 'sink', queries: [] },
+      'Fieldmouse, 50 administrators': { ...base, system: 'fieldmouse', queries: Array(50).fill(FULL) },
+      'Fieldmouse, nobody watching': { ...base, system: 'fieldmouse', queries: [] },
+    },
+    runs,
+  );
+  const all = (name: string) => outcomes[name] as Outcome[];
+  const one = all('Fieldmouse, 1 administrator');
+  const lost = sum(one, (o) => o.samples - o.delivered);
+  return {
+    title: 'fieldmouse.v1: six samples per frame',
+    text: '5,000 visitors at 60 samples a second (300,000 samples/s), a frame each 100 ms.',
+    head: HEAD,
+    rows: rows(outcomes),
+    targets: [
+      ratio(
+        'cost per move against a frame of the bare sink',
+        one.map((o) => o.perSample),
+        all('bare ws sink, same frames').map((o) => o.perFrame),
+        0.3,
+      ),
+      {
+        what: 'every move delivered',
+        wanted: '0 missing, 0 doubled',
+        got: `${lost} missing, ${sum(one, (o) => o.doubled)} doubled`,
+        met: lost === 0,
+      },
+      ratio(
+        '50 administrators against 1',
+        all('Fieldmouse, 50 administrators').map((o) => o.perSample),
+        one.map((o) => o.perSample),
+        1.3,
+      ),
+      ratio(
+        'nobody watching against 1 administrator',
+        all('Fieldmouse, nobody watching').map((o) => o.perSample),
+        one.map((o) => o.perSample),
+        0.8,
+      ),
+    ],
+  };
+}

@@ -1,0 +1,51 @@
+/** Frames as a client puts them on the wire, by hand. */
+
+/** Positions carry a frame's number k: x = k mod 1000, y = k div 1000. */
+export function numberOf(x: number, y: number): number {
+  return x + 1000 * y;
+}
+
+/** A JSON move of frame k; as Socket.IO packs it if asked. */
+export function moveText(k: number, t: number, socketIo: boolean): string {
+  const move = `{"id":"v","x":${k % 1000},"y":${Math.floor(k / 1000)},"t":${t}}`;
+  return socketIo ? `42["move",${move}]` : move;
+}
+
+/** A text frame of less than 64 KiB, masked with the key 0, which leaves the payload as it is (RFC 6455 section 5.3). */
+export function textFrame(text: string): Buffer {
+  return wrap(0x81, Buffer.from(text, 'latin1'));
+}
+
+export function batchFrame(bytes: Uint8Array): Buffer {
+  return wrap(0x82, bytes);
+}
+
+function wrap(opcode: number, payload: Uint8Array): Buffer {
+  const long = payload.length > 125;
+  const head = Buffer.alloc(long ? 8 : 6);
+  head[0] = opcode;
+  head[1] = 0x80 | (long ? 126 : payload.length);
+  if (long) head.writeUInt16BE(payload.length, 2);
+  return Buffer.concat([head, payload]);
+}
+
+/**
+ * A `fieldmouse.v1` frame numbered n, at time t, of so many samples 16 ms apart: the first at the place that
+ * says k, the others each a step to the right and back, as a hand that rests.
+ */
+export function v1Frame(n: number, t: number, k: number, samples: number): Buffer {
+  const bytes: number[] = [];
+  varint(bytes, n * 4 + 1);
+  varint(bytes, Math.max(0, t - 16 * (samples - 1)));
+  bytes.push(1);
+  varint(bytes, 2 * (k % 1000));
+  varint(bytes, 2 * Math.floor(k / 1000));
+  for (let i = 1; i < samples; i++) bytes.push(16 * 4, i % 2 === 1 ? 0x98 : 0x78);
+  return wrap(0x82, Uint8Array.from(bytes));
+}
+
+function varint(out: number[], value: number): void {
+  let rest = value;
+  for (; rest > 127; rest = Math.floor(rest / 128)) out.push((rest % 128) | 128);
+  out.push(rest);
+}

@@ -1,0 +1,64 @@
+/** How the bench and its load processes speak: commands down, reports up, by IPC. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { StreamLoad, StreamReport } from './streams.ts';
+import type { VisitorLoad } from './visitors.ts';
+
+export type Command =
+  | VisitorLoad
+  | StreamLoad
+  | { k: 'send'; seconds: number }
+  | { k: 'count' }
+  | { k: 'stall'; ms: number }
+  | { k: 'end' };
+
+export type Report =
+  | { k: 'joined' }
+  | { k: 'sent'; frames: number; lateMs: number; cpuMs: number; closed: number }
+  | StreamReport;
+
+/** From a load process to the bench. */
+export function report(message: Report): void {
+  process.send?.(message);
+}
+
+/** A load process as the bench sees it. */
+export class Loader {
+  readonly #child: ChildProcess;
+
+  constructor(kind: 'visitors' | 'streams') {
+    this.#child = fork(fileURLToPath(new URL(`./${kind}.ts`, import.meta.url)), [kind]);
+  }
+
+  /** Gives a command and waits for its report. */
+  async ask<K extends Report['k']>(command: Command, answer: K): Promise<Extract<Report, { k: K }>> {
+    const answered = once(this.#child, 'message');
+    const died = once(this.#child, 'exit').then(([code]) =>
+      Promise.reject(new Error(`a load process ended with ${code}`)),
+    );
+    this.#child.send(command);
+    const [message] = (await Promise.race([answered, died])) as [Report];
+    died.catch(() => {});
+    if (message.k !== answer) throw new Error(`expected ${answer}, got ${message.k}`);
+    return message as Extract<Report, { k: K }>;
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, 'exit');
+    this.#child.send({ k: 'end' } satisfies Command);
+    await exited;
+  }
+}
+
+/** Mulberry32: a small generator with a seed, so that every run sends the same. */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,59 @@
+/** What is measured: ours and the baselines, each started in processes of its own. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Tree } from './tree.ts';
+
+export const TOKEN = 'bench-token-0123456789';
+
+/** fieldmouse: ours, built · sink: `ws` that drops every frame · textbook: one message and one write per event · socket.io */
+export type SystemName = 'fieldmouse' | 'sink' | 'textbook' | 'socket.io';
+
+export interface System {
+  tree: Tree;
+  /** For visitors, and for streams. */
+  port: number;
+  streamPort: number;
+  stop(): Promise<void>;
+}
+
+/** Limits that would count the load generator as an attacker are lifted; nothing else is set. */
+const OUR_FLAGS = ['--max-per-address', '1000000', '--max-connections', '1000000'];
+
+export async function start(name: SystemName, flags: string[] = []): Promise<System> {
+  const data = mkdtempSync(join(tmpdir(), 'fieldmouse-bench-'));
+  const args =
+    name === 'fieldmouse'
+      ? [file('../dist/main.js'), '--listen', 'tcp://127.0.0.1:0', '--data', data, ...OUR_FLAGS, ...flags]
+      : ['--import', 'tsx', file(`./baselines/${name.replace('.', '-')}.ts`)];
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, FIELDMOUSE_TOKEN: TOKEN, NODE_ENV: 'production' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  const [port, streamPort] = await new Promise<[number, number]>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const found = /listens on tcp:\/\/127\.0\.0\.1:(\d+) ?(\d*)/.exec(line);
+      if (found) resolve([Number(found[1]), Number(found[2]) || Number(found[1])]);
+    });
+    child.once('exit', () => reject(new Error(`${name} did not start`)));
+  });
+  return {
+    tree: new Tree(child.pid as number),
+    port,
+    streamPort,
+    async stop() {
+      child.kill('SIGTERM');
+      await exited;
+      rmSync(data, { recursive: true, force: true });
+    },
+  };
+}
+
+function file(path: string): string {
+  return fileURLToPath(new URL(path, import.meta.url));
+}
