@@ -59,6 +59,14 @@ test('a crowd counts its pages, the fullest first', () => {
   ]);
 });
 
+test('a visitor that says what it calls itself goes by that name', () => {
+  const crowd = crowdOf(visitor(1));
+  const { size, device } = visitor(1);
+  crowd.apply({ name: 'view', data: { t: 1, v: 1, size, device, hidden: true, label: 'anna' } }, 1);
+  assert.equal(crowd.people.get(1)?.badge.name, 'anna');
+  assert.equal(crowd.people.get(1)?.visitor.hidden, true);
+});
+
 test('a page change empties the track: positions of one page mean nothing on another', () => {
   const crowd = crowdOf(visitor(1, { at: [5, 5] }));
   const { size } = visitor(1);

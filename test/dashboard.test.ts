@@ -123,6 +123,7 @@ test('a link signs in once; a password set then signs in again', async (t) => {
   await page.getByRole('button', { name: 'Set' }).click();
   await page.getByText('The password is set.').waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'Sign in to Fieldmouse' }).waitFor();
 
   await page.getByLabel('Name').fill(name);
   await page.getByLabel('Password').fill('not the password');
@@ -265,6 +266,7 @@ test('a session ended from elsewhere says so on its own screen', async (t) => {
   await dashboard.getByText('The password is set.').waitFor();
   const other = await openPage(browser);
   await other.goto(`${server.url}/admin`);
+  await other.waitForURL('**/admin/sign-in');
   await other.getByLabel('Name').fill(name);
   await other.getByLabel('Password').fill(PASSWORD);
   await other.getByRole('button', { name: 'Sign in' }).click();

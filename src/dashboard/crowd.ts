@@ -158,9 +158,11 @@ export class Crowd {
     this.#note({ t, kind: 'page', id: person.visitor.id, badge: person.badge, page });
   }
 
-  #view({ v, size, hidden, device }: StreamEvents['view']): void {
+  #view({ v, size, hidden, device, label }: StreamEvents['view']): void {
     const person = this.people.get(v);
-    if (person) Object.assign(person.visitor, { size, hidden, device });
+    if (!person) return;
+    if (label !== person.visitor.label) person.badge = badgeOf(person.visitor.id, label);
+    Object.assign(person.visitor, { size, hidden, device, label });
   }
 
   #moves({ t, m }: StreamEvents['moves'], now: number): void {
