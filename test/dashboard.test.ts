@@ -72,7 +72,7 @@ async function wander(visitors: BinaryVisitor[], [width, height]: View, signal: 
     for await (const _ of every(100, undefined, { signal })) {
       const now = Math.round(performance.now() - start);
       for (const [i, visitor] of visitors.entries()) {
-        if (Math.sin(now / 2300 + i * 1.7) < -0.45) continue;
+        if (Math.sin(now / 2300 + i * 1.7) < -0.75) continue;
         const times = [0, 16, 32, 48, 64, 80].map((dt) => now + dt);
         visitor.frame(...times.map((time) => ({ type: 'move' as const, time, ...placeOf(i, time, width, height) })));
         if (i === 1 && now % 1500 < 100) visitor.frame(clickAt(now + 96, placeOf(i, now + 96, width, height)));
@@ -85,11 +85,12 @@ async function wander(visitors: BinaryVisitor[], [width, height]: View, signal: 
 
 type View = [vw: number, vh: number, dw: number, dh: number];
 
+/** Each visitor circles about a place of its own, so that the picture is not one heap. */
 function placeOf(i: number, time: number, width: number, height: number): { x: number; y: number } {
   const s = time / 1000;
-  const across = Math.sin(s * (0.5 + (i % 4) * 0.13) + i * 2.1) * Math.cos(s * 0.27 + i);
-  const down = Math.sin(s * (0.4 + (i % 3) * 0.17) + i * 0.9);
-  return { x: Math.round(width * (0.5 + 0.44 * across)), y: Math.round(height * (0.5 + 0.4 * down)) };
+  const across = 0.14 + 0.72 * ((i * 0.618) % 1) + 0.11 * Math.sin(s * (0.9 + (i % 4) * 0.2) + i * 2.1);
+  const down = 0.2 + 0.6 * ((i * 0.382 + 0.1) % 1) + 0.13 * Math.sin(s * (0.7 + (i % 3) * 0.25) + i * 0.9);
+  return { x: Math.round(width * across), y: Math.round(height * down) };
 }
 
 function clickAt(time: number, place: { x: number; y: number }) {
