@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const out = join(root, 'dist', 'public');
@@ -46,6 +47,8 @@ async function buildAssets() {
     format: 'esm',
     target: 'es2020',
   });
+  await shrink(join(out, 'fieldmouse.js'), false);
+  await shrink(join(out, 'fieldmouse.mjs'), true);
   await build({
     ...common,
     entryPoints: { app: 'src/dashboard/main.tsx', style: 'src/dashboard/style.css' },
@@ -60,6 +63,12 @@ async function buildAssets() {
   cpSync(join(root, 'src/dashboard/index.html'), join(out, 'admin/index.html'));
   cpSync(join(root, 'src/demo'), join(out, 'demo'), { recursive: true });
   for (const folder of ['admin', 'demo']) compress(join(out, folder));
+}
+
+/** Every visitor loads the script: what terser saves after esbuild counts. */
+async function shrink(path, module) {
+  const { code } = await minify(readFileSync(path, 'utf8'), { module, ecma: 2020, compress: { passes: 3 } });
+  writeFileSync(path, code);
 }
 
 /** Puts `X.br` and `X.gz` beside each file worth it; the server sends them to browsers that take them. */

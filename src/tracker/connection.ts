@@ -3,7 +3,17 @@ import { type Bytes, encodeFrame, packFrames } from '../protocol/encode.ts';
 import { pace } from './beat.ts';
 import { guard } from './guard.ts';
 import { helloOf } from './hello.ts';
-import { ALL, IDLE_POSTS, MAX_DELAY_MS, MIN_DELAY_MS, PATIENCE_MS, POST_MS, ROUND, TAKEN_OVER } from './limits.ts';
+import {
+  ALL,
+  BEACON_BYTES,
+  IDLE_POSTS,
+  MAX_DELAY_MS,
+  MIN_DELAY_MS,
+  PATIENCE_MS,
+  POST_MS,
+  ROUND,
+  TAKEN_OVER,
+} from './limits.ts';
 import { ack, cut, frontPage, isEmpty } from './outbox.ts';
 import { loadToken, saveToken } from './token.ts';
 
@@ -103,7 +113,7 @@ async function post(): Promise<void> {
     let status = 0;
     let reply: Control | undefined;
     try {
-      const response = await fetch(address(), { method: 'POST', body: body(), credentials: 'omit' });
+      const response = await fetch(address(), { method: 'POST', body: body(ALL), credentials: 'omit' });
       status = response.status;
       if (response.ok) reply = await response.json();
     } catch {
@@ -139,11 +149,16 @@ function drop(): void {
 
 /**
  * A hello and all that the server does not have, as a request that needs no CORS preflight. Before a hello was
- * answered there is no number to send frames under.
+ * answered there is no number to send frames under. Of more than `most` bytes the oldest are left out.
  */
-function body(...last: Bytes[]): Blob {
-  const frames = visitor ? cut(ALL, true) : [];
-  return new Blob([new Uint8Array(packFrames([helloOf(token), ...frames, ...last]))], { type: 'text/plain' });
+function body(most: number, ...last: Bytes[]): Blob {
+  const frames = visitor ? cut(ALL, true).reverse() : [];
+  let room = most;
+  const kept = frames.filter((frame) => {
+    room -= frame.length;
+    return room > 0;
+  });
+  return new Blob([new Uint8Array(packFrames([helloOf(token), ...kept.reverse(), ...last]))], { type: 'text/plain' });
 }
 
 function address(): string {
@@ -157,7 +172,7 @@ function remember(given: string): void {
 }
 
 function beacon(...last: Bytes[]): void {
-  if (token && phase) navigator.sendBeacon(address(), body(...last));
+  if (token && phase) navigator.sendBeacon(address(), body(BEACON_BYTES, ...last));
 }
 
 /** The page may be about to go: without an open socket, what is unsent is left to the browser. */

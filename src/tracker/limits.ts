@@ -22,7 +22,9 @@ export const FRAME_SAMPLES = 32;
 export const WINDOW = 100;
 /** Samples that may wait. With a full window of usual frames they fit into a beacon, which ends at 64 KB. */
 export const MAX_WAITING = 1500;
-/** More frames than there ever are. */
+/** Frames in a beacon, bytes: browsers refuse one of 64 KiB, and the rest is for the hello. */
+export const BEACON_BYTES = 58_000;
+/** More frames, and more bytes, than there ever are. */
 export const ALL = 1e9;
 
 /** Least time between two looks at the document's size, which may cost the page a layout, milliseconds. */

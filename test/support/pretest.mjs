@@ -1,5 +1,5 @@
 /**
- * Before the tests: builds what browsers load, and sees to the programs that npm does not install. Those are
+ * Before the tests: builds what browsers load and what PM2 starts, and sees to the programs that npm does not install. Those are
  * installed with apt-get where that can be done without a question; otherwise one line says what to install.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -12,7 +12,7 @@ const PROGRAMS = [{ names: ['chromium', 'chromium-browser', 'google-chrome'], pa
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
-execFileSync(process.execPath, ['build.mjs', '--assets'], { cwd: root, stdio: 'inherit' });
+execFileSync(process.execPath, ['build.mjs'], { cwd: root, stdio: 'inherit' });
 install(missing());
 const packages = missing();
 if (packages.length > 0) {
