@@ -80,7 +80,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
         relay.grant(message.grants);
         break;
       case 'release':
-        relay.release(message.v);
+        relay.release(message.v, message.claim);
         ingest.release(message.v);
         break;
       case 'watch':

@@ -42,7 +42,7 @@ export class Hub {
   readonly #rates = new Rates();
   /** Answers of the batch at hand, by worker; grants go out before releases, which may concern them. */
   readonly #grants = new Map<number, number[]>();
-  readonly #releases: [worker: number, v: number][] = [];
+  readonly #releases: [worker: number, v: number, claim: number][] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #checking = false;
   #closed = false;
@@ -59,7 +59,7 @@ export class Hub {
       back: (present, arrival) => this.#onBack(present, arrival),
       leave: (present, reason) => this.#onLeave(present, reason),
       grant: (worker, ...grant) => entry(this.#grants, worker, (): number[] => []).push(...grant),
-      release: (worker, v) => this.#releases.push([worker, v]),
+      release: (...release) => this.#releases.push(release),
     });
     this.#timers.push(
       setInterval(() => this.#sweep(), SWEEP_MS),
@@ -198,7 +198,8 @@ export class Hub {
   #sendAnswers(): void {
     for (const [worker, grants] of this.#grants) this.#options.send(worker, { tag: TAG, k: 'grants', grants });
     this.#grants.clear();
-    for (const [worker, v] of this.#releases.splice(0)) this.#options.send(worker, { tag: TAG, k: 'release', v });
+    for (const [worker, v, claim] of this.#releases.splice(0))
+      this.#options.send(worker, { tag: TAG, k: 'release', v, claim });
   }
 
   #seen(worker: number, seen: SeenSite, flushMs: number): void {

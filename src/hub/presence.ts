@@ -40,7 +40,8 @@ export interface PresenceEvents {
   leave(present: Present, reason: LeaveReason): void;
   /** Answer a worker's claim; v = 0 refuses. */
   grant(worker: number, claim: number, v: number, frame: number): void;
-  release(worker: number, v: number): void;
+  /** Have a worker close the connection that this claim of its let in. */
+  release(worker: number, v: number, claim: number): void;
 }
 
 export class Presence {
@@ -81,7 +82,7 @@ export class Presence {
     } else {
       this.#supersede(present);
       this.#waiting.set(present, { worker, claim, arrival, deadline: now + RELEASE_LIMIT_MS });
-      this.#events.release(present.worker, present.visitor.v);
+      this.#events.release(present.worker, present.visitor.v, present.claim);
     }
   }
 

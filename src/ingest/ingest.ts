@@ -140,9 +140,10 @@ export class Ingest {
     return this.#beacons.receive(request);
   }
 
-  /** The primary has given a visitor to another connection. */
+  /** Ends the visit of this number if the primary has given its visitor to another connection. */
   release(v: number): void {
-    this.#desk.findByNumber(v)?.end('moved');
+    const visit = this.#desk.findByNumber(v);
+    if (visit?.trace.released) visit.end('moved');
   }
 
   #onSecond(): void {

@@ -79,8 +79,8 @@ export interface SeenSite {
 
 export type ToWorker = { tag: typeof TAG } /** Flat: `claim, v, frame` of each visitor let in. */ & (
   | { k: 'grants'; grants: number[] }
-  /** Another connection claims this visitor: close yours and say `gone`. */
-  | { k: 'release'; v: number }
+  /** Another connection claims this visitor: close the one that this claim let in and say `gone`. */
+  | { k: 'release'; v: number; claim: number }
   | { k: 'watch'; channel: NumberedChannel }
   | { k: 'unwatch'; no: number }
   /** Render the latest position of every visitor of this channel into the next batch. */

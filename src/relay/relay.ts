@@ -94,10 +94,10 @@ export class Relay {
     return trace;
   }
 
-  /** The primary has given this visitor to another connection. */
-  release(v: number): void {
+  /** The primary gives this visitor to another connection than the one that this claim let in. */
+  release(v: number, claim: number): void {
     const trace = this.#traces.get(v);
-    if (trace) trace.released = true;
+    if (trace?.claim === claim) trace.released = true;
   }
 
   watch(channel: NumberedChannel): void {
