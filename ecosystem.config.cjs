@@ -14,6 +14,9 @@ module.exports = {
       kill_timeout: 8000,
       // The primary drains its workers itself; a signal to each of them would cut that short.
       treekill: false,
+      // A fault of the configuration does not go away by itself; a port in use may.
+      stop_exit_codes: [2],
+      exp_backoff_restart_delay: 200,
       env: { NODE_ENV: 'development' },
       env_production: { NODE_ENV: 'production' },
       time: true,
