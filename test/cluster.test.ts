@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { CLOSE } from '../src/protocol/close.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
-import { BinaryVisitor, JsonVisitor } from './support/visitor.ts';
+import { BinaryVisitor, JsonVisitor, spread } from './support/visitor.ts';
 
 /** Runs the command line to its end. */
 async function run(args: string[], env: Record<string, string> = {}) {
@@ -25,12 +25,10 @@ test('a worker that is killed is replaced while streams and visitors go on', asy
   const server = await startServer(t);
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   await stream.next('snapshot');
-  const visitors = await Promise.all(
-    Array.from({ length: 4 }, async () => {
-      const visitor = new BinaryVisitor(t, server.ws);
-      return { visitor, hello: await visitor.hello };
-    }),
-  );
+  const visitors = await spread(4, async () => {
+    const visitor = new BinaryVisitor(t, server.ws);
+    return { visitor, hello: await visitor.hello };
+  });
   const before = server.workerPids();
   const cut = visitors.map(({ visitor, hello }) => once(visitor.socket, 'close').then(() => hello));
   process.kill(before[0] as number, 'SIGKILL');
@@ -91,8 +89,11 @@ test('an unexpected error in a worker is logged, and the worker is replaced afte
   writeFileSync(preload, "process.on('SIGUSR2', () => { Promise.reject(new Error('planted')); });");
   const server = await startServer(t, { env: { NODE_OPTIONS: `--import ${preload}` } });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
-  const visitors = Array.from({ length: 4 }, () => new JsonVisitor(t, server.ws));
-  await Promise.all(visitors.map(({ hello }) => hello));
+  const visitors = await spread(4, async () => {
+    const visitor = new JsonVisitor(t, server.ws);
+    await visitor.hello;
+    return visitor;
+  });
   const closed = Promise.race(visitors.map(({ socket }) => once(socket, 'close')));
   const [pid] = server.workerPids();
   process.kill(pid as number, 'SIGUSR2');

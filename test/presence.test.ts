@@ -6,7 +6,7 @@ import { CLOSE } from '../src/protocol/close.ts';
 import { packFrames } from '../src/protocol/encode.ts';
 import { startServer } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
-import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
+import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame, spread } from './support/visitor.ts';
 
 test('a visitor that never moves is seen', async (t) => {
   const server = await startServer(t);
@@ -139,7 +139,11 @@ test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
 test('a dead worker’s visitors leave unless they come back', async (t) => {
   const server = await startServer(t, { flags: ['--grace', '1500'], workers: 2 });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
-  const visitors = Array.from({ length: 12 }, () => new BinaryVisitor(t, server.ws));
+  const visitors = await spread(12, async () => {
+    const visitor = new BinaryVisitor(t, server.ws);
+    await visitor.hello;
+    return visitor;
+  });
   const hellos = await Promise.all(visitors.map(({ hello }) => hello));
   const numbers = new Map<string, number>();
   for (let i = 0; i < visitors.length; i++) {

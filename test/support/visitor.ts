@@ -80,6 +80,13 @@ export class BinaryVisitor {
   }
 }
 
+/** Makes so many, one after the other: idle workers take turns, so that each gets some. */
+export async function spread<T>(count: number, make: () => Promise<T>): Promise<T[]> {
+  const made: T[] = [];
+  for (let i = 0; i < count; i++) made.push(await make());
+  return made;
+}
+
 async function firstMessage(socket: WebSocket): Promise<HelloReply> {
   const data = await Promise.race([
     once(socket, 'message').then(([message]) => String(message)),
