@@ -2,10 +2,11 @@
  * Are all moves delivered? 500 `json` visitors at 60 moves per second each, one stream at `moves=full`:
  * counts what was sent, delivered, missing and doubled, how late, and what it cost.
  */
+import type { Length } from './engine.ts';
+import type { Table } from './figures.ts';
 import { measure } from './measure.ts';
 
-export async function delivery(): Promise<Record<string, string>> {
-  const seconds = 10;
+export async function delivery({ seconds }: Length): Promise<Table> {
   const o = await measure({
     system: 'fieldmouse',
     speak: 'json',
@@ -15,12 +16,15 @@ export async function delivery(): Promise<Record<string, string>> {
     queries: ['moves=full'],
     seconds,
   });
-  return {
+  const missing = o.samples - o.delivered;
+  const rows = {
     'moves offered per second': (o.samples / seconds).toFixed(0),
     sent: String(o.samples),
     delivered: String(o.delivered),
-    missing: String(o.samples - o.delivered),
+    missing: String(missing),
     doubled: String(o.doubled),
+    'stream events per second': (o.events / seconds).toFixed(0),
+    'moves per stream event': (o.delivered / o.events).toFixed(0),
     'latency p50 / p99 / max, ms': [o.p50, o.p99, o.max].join(' / '),
     'CPU of the tree per move, µs': o.perSample.toFixed(2),
     'share of a core: primary, workers, %': o.shares.map((one) => one.toFixed(0)).join(', '),
@@ -28,5 +32,19 @@ export async function delivery(): Promise<Record<string, string>> {
     'load generator overslept at most, ms': o.lateMs.toFixed(0),
     'visitors closed by the server': String(o.closed),
     'resident memory: primary, workers, MB': o.rssMb.map((mb) => mb.toFixed(0)).join(', '),
+  };
+  return {
+    title: 'Delivery',
+    text: '500 `json` visitors at 60 moves a second, one stream at `moves=full`.',
+    head: ['', ''],
+    rows: Object.entries(rows),
+    targets: [
+      {
+        what: 'every move delivered once',
+        wanted: '0 missing, 0 doubled',
+        got: `${missing} missing, ${o.doubled} doubled`,
+        met: missing === 0 && o.doubled === 0,
+      },
+    ],
   };
 }

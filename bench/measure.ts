@@ -25,6 +25,8 @@ export interface Outcome {
   /** Samples shown by the checked stream; it is to see `share` of them. */
   delivered: number;
   doubled: number;
+  /** Events that brought them. */
+  events: number;
   resets: number;
   /** CPU of the whole tree, µs. */
   perSample: number;
@@ -81,12 +83,13 @@ export async function measure(c: Case): Promise<Outcome> {
     const counted = await streams.ask({ k: 'count' }, 'counted');
     const share = (ms: number) => ms / (10 * c.seconds);
     const samples = sent.frames * c.samples;
-    const { delivered, doubled, resets, p50, p99, max } = counted;
+    const { delivered, doubled, events, resets, p50, p99, max } = counted;
     return {
       frames: sent.frames,
       samples,
       delivered,
       doubled,
+      events,
       resets,
       perSample: (1000 * cpu.all) / samples,
       perFrame: (1000 * cpu.all) / sent.frames,

@@ -1,23 +1,46 @@
-/** `npm run bench [-- NAME]`: runs the benches, or the one named, and prints what they measured. */
+/**
+ * `npm run bench [-- NAME …] [-- --long]`: runs the benches named, or all, and prints a table of each. All of them
+ * together are also written to bench/RESULTS.md.
+ */
 import { execFileSync } from 'node:child_process';
-import { availableParallelism, cpus } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { delivery } from './delivery.ts';
+import { binary, json, type Length } from './engine.ts';
+import { markdown, type Table } from './figures.ts';
+import { smoothness } from './smoothness.ts';
 
-const BENCHES: Record<string, () => Promise<Record<string, string>>> = {
-  delivery,
-};
+const BENCHES: Record<string, (length: Length) => Promise<Table>> = { delivery, json, binary, smoothness };
 
-const names = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+const SHORT: Length = { runs: 3, seconds: 6 };
+const LONG: Length = { runs: 5, seconds: 15 };
+
+const words = process.argv.slice(2);
+const names = words.filter((word) => !word.startsWith('-'));
 const unknown = names.filter((name) => !(name in BENCHES));
-if (unknown.length > 0) {
-  console.error(`no such bench: ${unknown.join(', ')}; there are: ${Object.keys(BENCHES).join(', ')}`);
-  process.exit(2);
+if (unknown.length > 0 || words.includes('--help')) {
+  console.error(`usage: npm run bench [-- NAME …] [-- --long]; the names: ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(words.includes('--help') ? 0 : 2);
 }
+const length = words.includes('--long') ? LONG : SHORT;
 execFileSync(process.execPath, ['build.mjs'], { stdio: 'inherit' });
-console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} CPUs, Node ${process.version}\n`);
+
+const head = [
+  '# What was measured',
+  '',
+  `${new Date().toISOString().slice(0, 10)} · ${cpus()[0]?.model ?? 'unknown CPU'} · ${availableParallelism()} CPUs · ` +
+    `${Math.round(totalmem() / 2 ** 30)} GiB · Node ${process.version} · ${length.runs} runs of ${length.seconds} s each, in turn`,
+  '',
+  'The load runs on the same machine. Cost is CPU of the whole process tree, from /proc; figures are the median with the least and the ' +
+    'most of the runs. Ratios are of runs beside each other; absolute figures are of this machine at that hour.',
+  '',
+].join('\n');
+const parts: string[] = [head];
+console.log(head);
 for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
-  console.log(`## ${name}\n`);
-  const figures = await (BENCHES[name] as () => Promise<Record<string, string>>)();
-  for (const [what, value] of Object.entries(figures)) console.log(`| ${what} | ${value} |`);
-  console.log('');
+  const text = markdown(await (BENCHES[name] as (length: Length) => Promise<Table>)(length));
+  parts.push(text);
+  console.log(text);
 }
+if (names.length === 0) writeFileSync(fileURLToPath(new URL('./RESULTS.md', import.meta.url)), parts.join('\n'));

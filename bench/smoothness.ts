@@ -6,16 +6,10 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Length } from './engine.ts';
+import type { Table } from './figures.ts';
 import type { Wandering } from './load/wanderers.ts';
 import { start, TOKEN } from './systems.ts';
-
-export interface SmoothnessOptions {
-  visitors: number;
-  seconds: number;
-  /** Of the dashboard's window, CSS pixels. */
-  width: number;
-  height: number;
-}
 
 /** Chromium's own limit for a task that people notice (W3C Long Tasks). Milliseconds. */
 const LONG_MS = 50;
@@ -38,8 +32,31 @@ interface TraceEvent {
   args?: { name?: string };
 }
 
-export async function smoothness(options: SmoothnessOptions): Promise<Record<string, string>> {
-  const { visitors, seconds, width, height } = options;
+const VISITORS = 200;
+/** Dashboard windows, CSS pixels. */
+const WINDOWS: [width: number, height: number][] = [
+  [1280, 800],
+  [1920, 1080],
+];
+
+export async function smoothness({ seconds }: Length): Promise<Table> {
+  const columns: Figures[] = [];
+  for (const [width, height] of WINDOWS) columns.push(await inWindow(width, height, seconds));
+  const names = Object.keys(columns[0] as Figures);
+  const over = columns.map((column) => Number(column['frames over 50 ms']));
+  return {
+    title: 'Smoothness of the dashboard',
+    text: `${VISITORS} visitors move at once, at 60 Hz, on the page on stage; Chromium without a GPU.`,
+    head: ['window', ...WINDOWS.map(([width, height]) => `${width} × ${height}`)],
+    rows: names.map((name) => [name, ...columns.map((column) => column[name] ?? '')]),
+    targets: [{ what: 'frames over 50 ms', wanted: '0', got: over.join(', '), met: over.every((one) => one === 0) }],
+  };
+}
+
+type Figures = Record<string, string>;
+
+async function inWindow(width: number, height: number, seconds: number): Promise<Figures> {
+  const visitors = VISITORS;
   const system = await start('fieldmouse', ['--workers', '2']);
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
   const load: Wandering = { port: system.port, visitors, seed: 1 };
@@ -53,7 +70,6 @@ export async function smoothness(options: SmoothnessOptions): Promise<Record<str
     const frames = drawnFrames(events);
     const tasks = mainThreadTasks(events);
     return {
-      window: `${width} × ${height}`,
       'pointers on stage': String(await page.locator('#pointers li').count()),
       'samples/s on screen': (await page.locator('.hour-head .muted').textContent()) ?? '',
       'frames/s': (frames.length / seconds).toFixed(1),
@@ -109,15 +125,4 @@ function mainThreadTasks(events: TraceEvent[]): { wall: number[]; cpu: number[] 
 function quantile(values: number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [width, height] of [
-    [1280, 800],
-    [1920, 1080],
-  ] as const) {
-    const figures = await smoothness({ visitors: 200, seconds: 10, width, height });
-    for (const [what, value] of Object.entries(figures)) console.log(`| ${what} | ${value} |`);
-    console.log('');
-  }
 }
