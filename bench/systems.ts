@@ -24,11 +24,14 @@ export interface System {
 /** Limits that would count the load generator as an attacker are lifted; nothing else is set. */
 const OUR_FLAGS = ['--max-per-address', '1000000', '--max-connections', '1000000'];
 
+/** `PROFILE_DIR=/tmp/prof npm run bench -- json` leaves a CPU profile of each of our processes there. */
+const PROFILE = process.env.PROFILE_DIR ? ['--cpu-prof', '--cpu-prof-dir', process.env.PROFILE_DIR] : [];
+
 export async function start(name: SystemName, flags: string[] = []): Promise<System> {
   const data = mkdtempSync(join(tmpdir(), 'fieldmouse-bench-'));
   const args =
     name === 'fieldmouse'
-      ? [file('../dist/main.js'), '--listen', 'tcp://127.0.0.1:0', '--data', data, ...OUR_FLAGS, ...flags]
+      ? [...PROFILE, file('../dist/main.js'), '--listen', 'tcp://127.0.0.1:0', '--data', data, ...OUR_FLAGS, ...flags]
       : ['--import', 'tsx', file(`./baselines/${name.replace('.', '-')}.ts`)];
   const child = spawn(process.execPath, args, {
     env: { ...process.env, FIELDMOUSE_TOKEN: TOKEN, NODE_ENV: 'production' },

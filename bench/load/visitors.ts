@@ -25,8 +25,8 @@ export interface VisitorLoad {
   seed: number;
 }
 
-/** Visitors that send in the same tick are a group; a tick is at least this long, milliseconds. */
-const TICK_MS = 4;
+/** Visitors that send within the same millisecond are a group: real ones do not wait for each other. */
+const TICK_MS = 1;
 const JOIN_AT_ONCE = 64;
 
 interface Group {
