@@ -13,6 +13,7 @@ export const COMMAND_FLAGS = ['name', 'origin'] as const;
 
 /** The commands' part of `--help`. */
 export const COMMAND_HELP = `  fieldmouse admin add NAME      adds an administrator, or one already there: prints a one-time sign-in link
+  fieldmouse admin reset NAME    for a forgotten password: takes it away, ends all sessions, prints a link
   fieldmouse admin list
   fieldmouse admin remove NAME   ends all of the administrator's sessions too
   fieldmouse token add NAME      prints an API token for programs
@@ -53,6 +54,7 @@ interface Command {
 const COMMANDS = new Map<string, Command>(
   Object.entries({
     'admin add': { takes: 'NAME', check: checkAdmin, run: addAdmin },
+    'admin reset': { takes: 'NAME', run: resetAdmin },
     'admin list': { run: listAdmins },
     'admin remove': { takes: 'NAME', run: removeAdmin },
     'token add': { takes: 'NAME', check: checkToken, run: addToken },
@@ -128,11 +130,23 @@ function checkAdmin({ word }: Omit<Call, 'store'>): string[] {
   return [`admin add: ${JSON.stringify(word)} is no name; use up to 64 letters, digits and . _ - @`];
 }
 
-async function addAdmin({ word, config, store, io }: Call): Promise<ExitCode> {
-  const now = Date.now();
-  const isNew = await store.addAdmin(word, now);
-  const link = await store.addLink(word, now);
+async function addAdmin(call: Call): Promise<ExitCode> {
+  const { word, store, io } = call;
+  const isNew = await store.addAdmin(word, Date.now());
   io.out(isNew ? `Administrator ${word} is added.` : `Administrator ${word} was there already.`);
+  return printLink(call);
+}
+
+async function resetAdmin(call: Call): Promise<ExitCode> {
+  const { word, store, io } = call;
+  if (!(await store.setPassword(word, null))) return refuse(io, `there is no administrator ${word}`);
+  await store.removeSessions(word, undefined);
+  io.out(`Administrator ${word} has no password now; open sessions and streams end.`);
+  return printLink(call);
+}
+
+async function printLink({ word, config, store, io }: Call): Promise<ExitCode> {
+  const link = await store.addLink(word, Date.now());
   io.out('Sign in with this link; it works once, for 15 minutes:');
   io.out(`  ${baseUrl(config)}/admin/link/${link}`);
   return 0;

@@ -46,6 +46,22 @@ async function spawned(...args: string[]): Promise<Ran> {
   return { code, out, err };
 }
 
+test('admin reset takes a forgotten password away, ends the sessions and prints a link', async (t) => {
+  const { run, store } = commandLine(t);
+  const records = await store();
+  const now = Date.now();
+  assert.equal((await run('admin reset ada')).code, 1);
+  await records.addAdmin('ada', now);
+  await records.setPassword('ada', 'scrypt$x');
+  const begun = await records.addSession('ada', 'test', now);
+  const { code, out } = await run('admin reset ada');
+  assert.equal(code, 0);
+  assert.equal((await records.admin('ada'))?.password, null);
+  assert.equal(await records.session(begun?.secret ?? '', now), undefined);
+  const secret = /\/admin\/link\/([\w-]{43})$/m.exec(out)?.[1];
+  assert.equal(await records.takeLink(secret as string, Date.now()), 'ada');
+});
+
 test('admin add prints a link that works, also for an administrator already there', async (t) => {
   const { run, store } = commandLine(t);
   const records = await store();

@@ -78,8 +78,8 @@ export interface Store {
   addAdmin(name: string, now: number): Promise<boolean>;
   /** Removes an administrator with every link and session. False if there is none. */
   removeAdmin(name: string): Promise<boolean>;
-  /** False if there is no such administrator. */
-  setPassword(name: string, password: string): Promise<boolean>;
+  /** Null takes the password away. False if there is no such administrator. */
+  setPassword(name: string, password: string | null): Promise<boolean>;
 
   /** Makes a one-time link for an administrator and returns its secret part; undefined if there is none. */
   addLink(name: string, now: number): Promise<string | undefined>;

@@ -167,7 +167,7 @@ class EmbeddedStore implements Store {
     });
   }
 
-  setPassword(name: string, password: string): Promise<boolean> {
+  setPassword(name: string, password: string | null): Promise<boolean> {
     return this.#write(() => {
       const admin = find(this.#admins, name);
       if (admin === undefined) return false;
