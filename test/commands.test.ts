@@ -126,8 +126,8 @@ test('a wrong command line names every fault, shows the usage and changes nothin
   const cases: [line: string, ...faults: RegExp[]][] = [
     ['frob', /frob: no such command/],
     ['constructor', /constructor: no such command/],
-    ['admin', /admin: needs one of add, list, remove/],
-    ['admin frob', /admin frob: needs one of add, list, remove/],
+    ['admin', /admin: needs one of add, reset, list, remove/],
+    ['admin frob', /admin frob: needs one of add, reset, list, remove/],
     ['admin add', /admin add: needs NAME/],
     ['admin add a/b', /"a\/b" is no name/],
     ['admin add ada bob', /"bob" is one word too many/],

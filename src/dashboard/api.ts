@@ -1,5 +1,7 @@
 /** The dashboard's calls to the server. What goes wrong is an ApiError whose message a person can read. */
 
+import type { Site } from '../protocol/site.ts';
+
 export interface Session {
   name: string;
   via: 'session' | 'token';
@@ -25,16 +27,6 @@ export interface Token {
   name: string;
   created: number;
   lastUsed: number | null;
-}
-
-export interface Site {
-  key: string;
-  name: string;
-  /** `scheme://host[:port]`, or `self` for the server's own. */
-  origins: string[];
-  created: number;
-  /** When the first visitor came, or null. */
-  firstSeen: number | null;
 }
 
 export interface ServerInfo {

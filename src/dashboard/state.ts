@@ -1,6 +1,7 @@
 /** What the screens share. Data from the stream goes to `crowd` at once; screens are told at most four times a second. */
 import { batch, effect, signal, untracked } from '@preact/signals';
-import { ApiError, api, type ServerInfo, type Session, type Site } from './api.ts';
+import type { Site } from '../protocol/site.ts';
+import { ApiError, api, type ServerInfo, type Session } from './api.ts';
 import { Crowd, type StreamEvent } from './crowd.ts';
 import { go, query, route } from './route.ts';
 import { type Link, Stream } from './stream.ts';

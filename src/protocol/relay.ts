@@ -2,6 +2,7 @@
  * Worker ↔ primary. Every message carries the tag, so that anything else on the IPC channel (PM2's, Node's
  * cluster's, a library's) is ignored.
  */
+import type { Mark } from './frame.ts';
 import type { LeaveReason, Moves, Visitor } from './stream.ts';
 
 export const TAG = 'fieldmouse';
@@ -40,14 +41,8 @@ export type RelayItem =
   /** The connection that was let in by this claim ended; `n` is the last frame taken. */
   | { k: 'gone'; v: number; claim: number; n: number; t: number; reason: GoneReason };
 
-export interface ClickData {
-  x: number;
-  y: number;
-  button: number;
-  ex: number;
-  ey: number;
-  selector: string;
-}
+/** A click without its type. */
+export type ClickData = Omit<Extract<Mark, { type: 'click' }>, 'type'>;
 
 /** `moved`: given up to another connection of the same visitor. */
 export type GoneReason = LeaveReason | 'moved';

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
-import { api, type Site } from '../api.ts';
+import type { Site } from '../../protocol/site.ts';
+import { api } from '../api.ts';
 import { Field } from '../parts/field.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { reloadSites } from '../state.ts';

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
-import { api, type Site } from '../api.ts';
+import type { Site } from '../../protocol/site.ts';
+import { api } from '../api.ts';
 import { CheckIcon } from '../parts/icons.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { Snippet } from '../parts/snippet.tsx';
