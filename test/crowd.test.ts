@@ -141,6 +141,20 @@ test('an activity graph keeps one minute', () => {
   assert.deepEqual([activity.at(0), activity.at(59)], [100, 41]);
 });
 
+test('a name that comes after the arrival is taken on by what was told before', () => {
+  const crowd = crowdOf(visitor(1));
+  crowd.apply({ name: 'join', data: { t: 1, visitor: visitor(2) } }, 1);
+  crowd.apply({ name: 'leave', data: { t: 2, v: 1, reason: 'closed' } }, 2);
+  const [left, joined] = crowd.happenings;
+  const { size, device } = visitor(2);
+  crowd.apply({ name: 'view', data: { t: 3, v: 2, size, device, hidden: false, label: 'bot7' } }, 3);
+  assert.equal(crowd.happenings[0], left, 'lines of others stay');
+  assert.deepEqual(crowd.happenings[1], { ...joined, badge: badgeOf('visitor-2', 'bot7') });
+  assert.notEqual(crowd.happenings[1], joined, 'a line that changed is drawn anew');
+  crowd.apply(snapshot(visitor(2, { label: 'bot8' })), 4);
+  assert.equal(crowd.happenings[1]?.badge.name, 'bot8');
+});
+
 test('a badge comes from the id alone, and a label takes the place of the name', () => {
   assert.deepEqual(badgeOf('abc', ''), badgeOf('abc', ''));
   assert.notDeepEqual(badgeOf('abc', ''), badgeOf('abd', ''));

@@ -130,12 +130,11 @@ export class Crowd {
   }
 
   #add(visitor: Visitor, known?: Person): void {
-    const same = known?.visitor.label === visitor.label;
-    const badge = known && same ? known.badge : badgeOf(visitor.id, visitor.label);
-    const person = known ?? { visitor, badge, track: new Track(), activity: new Activity(), scroll: 0 };
+    const person = known ?? newPerson(visitor);
     const moved = known?.visitor.page !== visitor.page;
+    const renamed = person.visitor.label !== visitor.label;
     person.visitor = visitor;
-    person.badge = badge;
+    if (renamed) this.#rename(person);
     if (moved) person.scroll = 0;
     if (visitor.at && (moved || !isAt(person.track, visitor.at))) person.track.place(...visitor.at);
     else if (moved) person.track.clear();
@@ -161,8 +160,17 @@ export class Crowd {
   #view({ v, size, hidden, device, label }: StreamEvents['view']): void {
     const person = this.people.get(v);
     if (!person) return;
-    if (label !== person.visitor.label) person.badge = badgeOf(person.visitor.id, label);
+    const renamed = person.visitor.label !== label;
     Object.assign(person.visitor, { size, hidden, device, label });
+    if (renamed) this.#rename(person);
+  }
+
+  /** What a client calls itself comes after its arrival; what was told of it until then takes the name on. */
+  #rename(person: Person): void {
+    const { id, label } = person.visitor;
+    const badge = badgeOf(id, label);
+    person.badge = badge;
+    this.happenings = this.happenings.map((one) => (one.id === id ? { ...one, badge } : one));
   }
 
   #moves({ t, m }: StreamEvents['moves'], now: number): void {
@@ -210,6 +218,11 @@ export class Crowd {
     this.#count += 1;
     this.happenings = [{ no: this.#count, ...happening }, ...this.happenings.slice(0, MOST_HAPPENINGS - 1)];
   }
+}
+
+function newPerson(visitor: Visitor): Person {
+  const badge = badgeOf(visitor.id, visitor.label);
+  return { visitor, badge, track: new Track(), activity: new Activity(), scroll: 0 };
 }
 
 /** Whether the newest sample of a track is there already, so that a snapshot need not break its way. */

@@ -24,7 +24,7 @@ export function Happenings() {
   );
 }
 
-/** A line never changes, so it is made once. */
+/** Made once; a line that changes, as when a client gets its name, is another object. */
 const Line = memo(({ one }: { one: Happening }) => (
   <li class={`line ${one.kind}`} data-kind={one.kind} data-id={one.id}>
     <BadgeMark badge={one.badge} />
