@@ -25,7 +25,7 @@ test('a worker that is killed is replaced while streams and visitors go on', asy
   const server = await startServer(t);
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   await stream.next('snapshot');
-  const visitors = await spread(4, async () => {
+  const visitors = await spread(12, async () => {
     const visitor = new BinaryVisitor(t, server.ws);
     return { visitor, hello: await visitor.hello };
   });
@@ -43,6 +43,23 @@ test('a worker that is killed is replaced while streams and visitors go on', asy
   });
   assert.notDeepEqual(after, before);
   assert.match(server.output(), /worker died; starting another/);
+});
+
+test('connections that come while workers die are answered, refused or cut, none is left hanging', async (t) => {
+  const server = await startServer(t);
+  for (let round = 0; round < 3; round++) {
+    const [oldest] = server.workerPids();
+    process.kill(oldest as number, 'SIGKILL');
+    const answers = Array.from({ length: 10 }, () =>
+      fetch(`${server.url}/healthz`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(10_000) }).then(
+        ({ status }) => status,
+        (error: Error) => error.name,
+      ),
+    );
+    // TypeError is how fetch says refused or reset; a hanging one would be a TimeoutError.
+    for (const answer of await Promise.all(answers))
+      assert.ok(answer === 200 || answer === 'TypeError', String(answer));
+  }
 });
 
 test('SIGTERM drains: visitors and streams are told, and it ends with 0', async (t) => {
@@ -89,7 +106,7 @@ test('an unexpected error in a worker is logged, and the worker is replaced afte
   writeFileSync(preload, "process.on('SIGUSR2', () => { Promise.reject(new Error('planted')); });");
   const server = await startServer(t, { env: { NODE_OPTIONS: `--import ${preload}` } });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
-  const visitors = await spread(4, async () => {
+  const visitors = await spread(12, async () => {
     const visitor = new JsonVisitor(t, server.ws);
     await visitor.hello;
     return visitor;
@@ -123,6 +140,34 @@ test('a port in use is one clear line and exit code 1', async (t) => {
   const { code, err } = await run(['-l', `tcp://127.0.0.1:${port}`, '--data', temporaryFolder(t), '--workers', '2']);
   assert.equal(code, 1);
   assert.equal(err, `fieldmouse: tcp://127.0.0.1:${port} is in use by another program; choose another with --listen\n`);
+});
+
+test('a first start that fails leaves the sign-in link for the next', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as { port: number };
+  const data = temporaryFolder(t);
+  assert.equal((await run(['-l', `tcp://127.0.0.1:${port}`, '--data', data])).code, 1);
+  const server = await startServer(t, { data });
+  assert.match(server.link ?? '', /\/admin\/link\/[\w-]{43}$/);
+  await server.stop();
+  const again = await startServer(t, { data });
+  assert.equal(again.link, undefined);
+  assert.match(again.output(), /Nobody has signed in yet\. A new link: fieldmouse admin add NAME/);
+});
+
+test('a second server on the same data folder is refused with one line, and one after a crash is not', async (t) => {
+  const first = await startServer(t);
+  const { code, err } = await run(['-l', 'tcp://127.0.0.1:0', '--data', first.data]);
+  assert.deepEqual(
+    [code, err],
+    [1, `fieldmouse: another server uses the data folder ${first.data}; choose another with --data\n`],
+  );
+  const exited = once(first.process, 'exit');
+  first.process.kill('SIGKILL');
+  await exited;
+  await startServer(t, { data: first.data });
 });
 
 test('a data folder that cannot be written is one clear line and exit code 1', async (t) => {

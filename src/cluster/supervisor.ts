@@ -51,6 +51,9 @@ export class Supervisor {
   /** Forks the workers. Resolves with the addresses when every one listens; rejects with StartError. */
   start(): Promise<string[]> {
     const { exec, args, workers } = this.#options;
+    // Workers accept by themselves. When the primary hands connections out, one that is on its way to a worker that
+    // dies is never answered and never closed, and a busy primary delays every accept.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ exec, args: [...args], silent: false });
     cluster.on('message', this.#onMessage);
     cluster.on('exit', this.#onExit);
