@@ -2,6 +2,7 @@
  * Commands on the store in the data folder. A server that runs on the same folder sees what they change at
  * once, and need not run.
  */
+import { existsSync } from 'node:fs';
 import type { Config } from './config.ts';
 import { addressText, browseUrl } from './listen.ts';
 import { normalOrigin, SITE_KEY, SITE_LIMIT } from './protocol/site.ts';
@@ -87,6 +88,7 @@ export async function runCommand(
   };
   const faults = [...checkWords(command, words, call), ...(command.check?.(call) ?? [])];
   if (faults.length > 0) return usage(io, faults);
+  if (!existsSync(config.data)) io.err(`A new data folder is made: ${config.data} (--data names another).`);
   const store = await openStore(config.data);
   try {
     return await command.run({ ...call, store });
@@ -145,16 +147,19 @@ async function resetAdmin(call: Call): Promise<ExitCode> {
   return printLink(call);
 }
 
-async function printLink({ word, config, store, io }: Call): Promise<ExitCode> {
+async function printLink(call: Call): Promise<ExitCode> {
+  const { word, store, io } = call;
   const link = await store.addLink(word, Date.now());
   io.out('Sign in with this link; it works once, for 15 minutes:');
-  io.out(`  ${baseUrl(config)}/admin/link/${link}`);
+  io.out(`  ${await baseUrl(call)}/admin/link/${link}`);
+  io.out('From elsewhere, put the address under which you reach the server in front.');
   return 0;
 }
 
-/** Where a browser on this machine finds the server. The port of `--listen tcp://…:0` is not known here. */
-function baseUrl({ listen }: Config): string {
-  const urls = listen.map((address) => browseUrl(addressText(address)));
+/** Where a browser on this machine finds the server: where it listens, or did last; else where it would. */
+async function baseUrl({ config, store }: Call): Promise<string> {
+  const noted = await store.addresses();
+  const urls = (noted.length > 0 ? noted : config.listen.map(addressText)).map(browseUrl);
   return urls.find((url) => url !== undefined) ?? 'https://YOUR-HOST';
 }
 
@@ -219,12 +224,13 @@ function checkSite({ word, names, origins }: Omit<Call, 'store'>): string[] {
   return faults;
 }
 
-async function addSite({ word: key, names, origins, config, store, io }: Call): Promise<ExitCode> {
+async function addSite(call: Call): Promise<ExitCode> {
+  const { word: key, names, origins, config, store, io } = call;
   const normal = [...new Set(origins.map((origin) => normalOrigin(origin) as string))];
   const site = { key, name: names[0] as string, origins: normal, created: Date.now(), firstSeen: null };
   if (!(await store.addSite(site))) return refuse(io, `there is a site ${key} already`);
   io.out(`Site ${key} is added. Put this into its pages:`);
-  io.out(`  <script defer src="${baseUrl(config)}${config.scriptPath}" data-site="${key}"></script>`);
+  io.out(`  <script defer src="${await baseUrl(call)}${config.scriptPath}" data-site="${key}"></script>`);
   io.out('with the address under which visitors reach this server.');
   return 0;
 }

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { StartError } from './cluster/supervisor.ts';
 import { COMMAND_FLAGS, COMMAND_HELP, runCommand } from './commands.ts';
 import { ConfigError, describeOptions, type Parsed, readConfig } from './config.ts';
+import { FolderInUse } from './folder-lock.ts';
 import { browseUrl, ListenError } from './listen.ts';
 import { type Running, startPrimary } from './primary.ts';
 import { StoreError } from './store/contract.ts';
@@ -70,7 +71,7 @@ async function stop(running: Running): Promise<void> {
 }
 
 /** The last line says that it listens: what waits for the start can wait for that. */
-function announce({ addresses, firstLink }: Running): void {
+function announce({ addresses, firstLink, nobodyCanSignIn }: Running): void {
   const base = addresses.map(browseUrl).find((url) => url !== undefined);
   const lines = [`Fieldmouse ${version}`];
   if (base) lines.push(`  Demo site   ${base}/`, `  Dashboard   ${base}/admin`);
@@ -78,11 +79,12 @@ function announce({ addresses, firstLink }: Running): void {
     lines.push(
       '',
       'First start with this data folder. Sign in with this link; it works once, for 15 minutes:',
-      `  ${base ?? ''}/admin/link/${firstLink}`,
+      `  ${base ?? 'https://YOUR-HOST'}/admin/link/${firstLink}`,
       'Later: fieldmouse admin add NAME prints another.',
       '',
     );
   }
+  if (nobodyCanSignIn) lines.push('', 'Nobody has signed in yet. A new link: fieldmouse admin add NAME', '');
   say([...lines, `listens on ${addresses.join(', ')}`].join('\n'));
 }
 
@@ -92,7 +94,12 @@ function fail(error: unknown): void {
     for (const fault of error.faults) complain(`fieldmouse: ${fault}`);
     process.exit(2);
   }
-  if (error instanceof StartError || error instanceof StoreError || error instanceof ListenError)
+  if (
+    error instanceof StartError ||
+    error instanceof StoreError ||
+    error instanceof ListenError ||
+    error instanceof FolderInUse
+  )
     complain(`fieldmouse: ${error.message}`);
   else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(1);

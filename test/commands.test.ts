@@ -46,6 +46,12 @@ async function spawned(...args: string[]): Promise<Ran> {
   return { code, out, err };
 }
 
+test('admin add names the address where the server listens', async (t) => {
+  const server = await startServer(t);
+  const { out } = await spawned('admin', 'add', 'bob', '--data', server.data);
+  assert.ok(out.includes(`  ${server.url}/admin/link/`), out);
+});
+
 test('admin reset takes a forgotten password away, ends the sessions and prints a link', async (t) => {
   const { run, store } = commandLine(t);
   const records = await store();

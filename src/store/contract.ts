@@ -62,6 +62,10 @@ export interface Store {
   /** 32 bytes made once for this store; signs what must hold across workers and restarts. */
   secret(): Promise<Buffer>;
 
+  /** Where the server that uses this store listens, as `tcp://host:port`; commands tell people. */
+  addresses(): Promise<string[]>;
+  noteAddresses(addresses: readonly string[]): Promise<void>;
+
   sites(): Promise<Site[]>;
   site(key: string): Promise<Site | undefined>;
   /** Adds a site. False if there is one of this key. */

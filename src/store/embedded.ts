@@ -77,6 +77,7 @@ type Perishable = 'links' | 'sessions' | 'counters';
 class EmbeddedStore implements Store {
   readonly #root: RootDatabase;
   readonly #secret: Buffer;
+  readonly #meta: Database<string[], string>;
   readonly #sites: Database<Site, string>;
   readonly #admins: Database<Kept<Admin>, string>;
   readonly #tokens: Database<Kept<Token> & { hash: string }, string>;
@@ -90,6 +91,7 @@ class EmbeddedStore implements Store {
   constructor(root: RootDatabase, secret: Buffer) {
     this.#root = root;
     this.#secret = secret;
+    this.#meta = root.openDB('meta', {});
     this.#sites = root.openDB('sites', {});
     this.#admins = root.openDB('admins', {});
     this.#tokens = root.openDB('tokens', {});
@@ -101,6 +103,14 @@ class EmbeddedStore implements Store {
 
   async secret(): Promise<Buffer> {
     return this.#secret;
+  }
+
+  async addresses(): Promise<string[]> {
+    return this.#read(() => this.#meta.get('addresses') ?? []);
+  }
+
+  async noteAddresses(addresses: readonly string[]): Promise<void> {
+    await this.#write(() => void this.#meta.put('addresses', [...addresses]));
   }
 
   async sites(): Promise<Site[]> {
