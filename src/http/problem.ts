@@ -38,7 +38,15 @@ const CODES: Record<number, string> = {
 };
 
 /** What Fastify and its parsers add to an error. */
-export type RaisedError = Error & { statusCode?: number; code?: string; validation?: unknown };
+export type RaisedError = Error & { statusCode?: number; code?: string; validation?: Fault[] };
+
+/** What Ajv found wrong. */
+interface Fault {
+  instancePath: string;
+  keyword: string;
+  params: Record<string, unknown>;
+  message?: string;
+}
 
 /** The status that an error asks for; 500 for one that asks for none. */
 export function statusOf(error: RaisedError): number {
@@ -53,15 +61,35 @@ export function statusOf(error: RaisedError): number {
 export function problemBody(error: RaisedError, development: boolean): object {
   const status = statusOf(error);
   const isOurs = error instanceof Problem;
+  const [fault] = ('validation' in error && error.validation) || [];
   const isShown = isOurs || status < 500 || development;
   return {
     type: 'about:blank',
     title: STATUS_CODES[status] ?? 'Error',
     status,
-    ...(isShown && { detail: error.message }),
+    ...(isShown && { detail: fault ? faultText(fault) : error.message }),
     code: isOurs ? error.code : codeOf(error, status),
     ...(development && status >= 500 && !isOurs && { stack: error.stack }),
   };
+}
+
+/** A fault of a field as a person would say it. */
+function faultText({ instancePath, keyword, params, message }: Fault): string {
+  const field = instancePath.slice(1).replaceAll('/', ' ') || 'the request';
+  switch (keyword) {
+    case 'minLength':
+      return params.limit === 1 ? `${field} is empty` : `${field} needs at least ${params.limit} characters`;
+    case 'maxLength':
+      return `${field} may have at most ${params.limit} characters`;
+    case 'pattern':
+      return `${field} has a form that it may not have`;
+    case 'required':
+      return `${params.missingProperty} is missing`;
+    case 'additionalProperties':
+      return `${params.additionalProperty} is not known here`;
+    default:
+      return `${field} ${message ?? 'is not valid'}`;
+  }
 }
 
 function codeOf(error: RaisedError, status: number): string {
