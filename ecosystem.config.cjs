@@ -1,4 +1,4 @@
-/** PM2: `pm2 start ecosystem.config.cjs`, and `--env production`. */
+/** PM2: `pm2 start ecosystem.config.cjs`, or `--env development` to see stacks of errors in answers. */
 module.exports = {
   apps: [
     {
@@ -17,8 +17,9 @@ module.exports = {
       // A fault of the configuration does not go away by itself; a port in use may.
       stop_exit_codes: [2],
       exp_backoff_restart_delay: 200,
-      env: { NODE_ENV: 'development' },
+      env: { NODE_ENV: 'production' },
       env_production: { NODE_ENV: 'production' },
+      env_development: { NODE_ENV: 'development' },
       time: true,
     },
   ],
