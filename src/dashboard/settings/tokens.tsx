@@ -10,7 +10,11 @@ import { useList } from './use-list.ts';
 /** Tokens for programs. A secret is shown once, when it is made. */
 export function Tokens() {
   const { list, busy, problem, change } = useList(api.tokens);
-  const [made, setMade] = useState<{ name: string; secret: string } | null>(null);
+  const [made, setMade] = useState<(Token & { secret: string }) | null>(null);
+  const revoke = async (id: string) => {
+    await api.revokeToken(id);
+    setMade((one) => (one?.id === id ? null : one));
+  };
   return (
     <section class="card group" aria-labelledby="tokens-title">
       <div class="bar">
@@ -29,7 +33,7 @@ export function Tokens() {
       <ul class="items">
         {list?.length === 0 && <li class="muted">No tokens.</li>}
         {list?.map((token) => (
-          <TokenItem key={token.id} token={token} revoke={() => void change(() => api.revokeToken(token.id))} />
+          <TokenItem key={token.id} token={token} revoke={() => void change(() => revoke(token.id))} />
         ))}
       </ul>
       <TokenForm busy={busy} make={(name) => change(async () => setMade(await api.addToken(name)))} />
