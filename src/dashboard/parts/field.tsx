@@ -14,6 +14,8 @@ export interface FieldProps {
   minLength?: number;
   maxLength?: number;
   pattern?: string;
+  /** What the pattern asks for, in words; browsers add it to their complaint. */
+  title?: string;
 }
 
 /** A labelled line of text that must not be empty. */

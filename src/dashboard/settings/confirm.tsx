@@ -18,7 +18,8 @@ export function Confirm({ title, text, action, yes, no }: ConfirmProps) {
       <h2 id="confirm-title">{title}</h2>
       <p>{text}</p>
       <div class="buttons">
-        <button type="button" onClick={no}>
+        {/* Closing it gives the focus back; a dialog that is only taken away does not. */}
+        <button type="button" onClick={() => dialog.current?.close()}>
           Keep
         </button>
         <button type="button" class="danger" onClick={yes}>

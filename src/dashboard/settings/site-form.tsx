@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Site } from '../../protocol/site.ts';
 import { api } from '../api.ts';
 import { Field } from '../parts/field.tsx';
@@ -6,12 +6,14 @@ import { Problem } from '../parts/problem.tsx';
 import { reloadSites } from '../state.ts';
 import { useCall } from './use-call.ts';
 
-/** Adds a site, or changes the one given. */
+/** Adds a site, or changes the one given. The first field gets the focus. */
 export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
   const [key, setKey] = useState(site?.key ?? '');
   const [name, setName] = useState(site?.name ?? '');
   const [origins, setOrigins] = useState(site?.origins.join('\n') ?? '');
   const { busy, problem, run } = useCall();
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector('input')?.focus(), []);
   const save = async (event: Event) => {
     event.preventDefault();
     const values = { name: name.trim(), origins: originsOf(origins) };
@@ -19,7 +21,7 @@ export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
     if ((await run(work)) && (await run(reloadSites))) close();
   };
   return (
-    <form class="fields" onSubmit={save}>
+    <form class="fields" ref={form} onSubmit={save}>
       <Field label="Name" name="name" maxLength={100} value={name} change={setName} />
       {!site && (
         <Field
@@ -27,6 +29,7 @@ export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
           hint="in the snippet: small letters, digits and hyphens"
           name="key"
           pattern="[a-z0-9\-]{1,40}"
+          title="1 to 40 small letters, digits and hyphens"
           autocapitalize="none"
           value={key}
           change={setKey}

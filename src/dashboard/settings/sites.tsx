@@ -9,12 +9,14 @@ import { date } from '../text.ts';
 import { Confirm } from './confirm.tsx';
 import { SiteForm } from './site-form.tsx';
 import { useCall } from './use-call.ts';
+import { useOpener } from './use-opener.ts';
 
 /** How often to look whether a site's first visitor has come, milliseconds. */
 const LOOK_MS = 2000;
 
 export function Sites() {
   const [adding, setAdding] = useState(false);
+  const opener = useOpener(adding);
   useFirstVisitors();
   return (
     <section class="card group" aria-labelledby="sites-title">
@@ -22,7 +24,7 @@ export function Sites() {
         <h2 id="sites-title">Sites</h2>
         <span class="gap" />
         {!adding && (
-          <button type="button" class="primary" onClick={() => setAdding(true)}>
+          <button type="button" class="primary" ref={opener} onClick={() => setAdding(true)}>
             Add a site
           </button>
         )}
@@ -52,6 +54,7 @@ function useFirstVisitors(): void {
 function SiteItem({ site }: { site: Site }) {
   const [mode, setMode] = useState<'shown' | 'edit' | 'remove'>('shown');
   const { problem, run } = useCall();
+  const opener = useOpener(mode === 'edit');
   const remove = async () => {
     setMode('shown');
     if (await run(() => api.removeSite(site.key))) await run(reloadSites);
@@ -71,7 +74,7 @@ function SiteItem({ site }: { site: Site }) {
         <a class="button small" href={`/admin?site=${site.key}`}>
           Live
         </a>
-        <button type="button" class="small" onClick={() => setMode('edit')}>
+        <button type="button" class="small" ref={opener} onClick={() => setMode('edit')}>
           Edit
         </button>
         <button type="button" class="small danger" onClick={() => setMode('remove')}>
