@@ -21,9 +21,15 @@ export function Curve() {
 
 /** Keeps a plot in `box` up to date. Returns how to end it. */
 function draw(box: HTMLElement): () => void {
-  const size = () => ({ width: Math.max(120, box.clientWidth), height: Math.max(60, box.clientHeight) });
-  const plot = new uPlot({ ...options(), ...size() }, rows(), box);
-  const observer = new ResizeObserver(() => plot.setSize(size()));
+  let plot = plotIn(box);
+  let drawnAt = rem();
+  const observer = new ResizeObserver(() => {
+    if (rem() === drawnAt) return plot.setSize(sizeOf(box));
+    // A plot reads its fonts once; they grow with the window.
+    plot.destroy();
+    plot = plotIn(box);
+    drawnAt = rem();
+  });
   observer.observe(box);
   const stops = [
     effect(() => {
@@ -41,6 +47,14 @@ function draw(box: HTMLElement): () => void {
     observer.disconnect();
     plot.destroy();
   };
+}
+
+function plotIn(box: HTMLElement): uPlot {
+  return new uPlot({ ...options(), ...sizeOf(box) }, rows(), box);
+}
+
+function sizeOf(box: HTMLElement): { width: number; height: number } {
+  return { width: Math.max(120, box.clientWidth), height: Math.max(60, box.clientHeight) };
 }
 
 function rows(): uPlot.AlignedData {
