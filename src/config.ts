@@ -338,8 +338,7 @@ function source(o: Option<unknown>, flags: Map<string, string[]>, env: Env): { n
     if (text !== undefined && text !== '') return { name, texts: o.multiple ? text.split(',') : [text] };
   }
   if (o.flag === 'listen' && env.PORT) {
-    const port = /^\d+$/.test(env.PORT) ? `tcp://0.0.0.0:${env.PORT}` : env.PORT;
-    return { name: 'PORT', texts: [port] };
+    return { name: 'PORT', texts: [`tcp://0.0.0.0:${env.PORT}`] };
   }
   return { name: `--${o.flag}`, texts: [typeof o.preset === 'function' ? o.preset() : o.preset] };
 }
