@@ -316,10 +316,10 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
 }
 
 function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, faults: string[]): unknown[] {
-  const { name, texts } = source(o, flags, env);
+  const { name, texts, read = o.read } = source(o, flags, env);
   return texts.map((text) => {
     try {
-      return o.read(text);
+      return read(text);
     } catch (right) {
       if (typeof right !== 'string') throw right;
       const shown = o.flag === 'token' ? 'the value given' : JSON.stringify(text);
@@ -329,18 +329,28 @@ function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, 
   });
 }
 
+interface Source {
+  name: string;
+  texts: string[];
+  /** How to read them, if not as the option is read. */
+  read?: (text: string) => unknown;
+}
+
 /** Where an option's value comes from, and the value as text. */
-function source(o: Option<unknown>, flags: Map<string, string[]>, env: Env): { name: string; texts: string[] } {
+function source(o: Option<unknown>, flags: Map<string, string[]>, env: Env): Source {
   const given = flags.get(o.flag);
   if (given) return { name: `--${o.flag}`, texts: o.multiple ? given : given.slice(-1) };
   for (const name of o.env) {
     const text = env[name];
     if (text !== undefined && text !== '') return { name, texts: o.multiple ? text.split(',') : [text] };
   }
-  if (o.flag === 'listen' && env.PORT) {
-    return { name: 'PORT', texts: [`tcp://0.0.0.0:${env.PORT}`] };
-  }
+  if (o.flag === 'listen' && env.PORT) return { name: 'PORT', texts: [env.PORT], read: readPort };
   return { name: `--${o.flag}`, texts: [typeof o.preset === 'function' ? o.preset() : o.preset] };
+}
+
+/** Platforms say PORT, and nothing of a host. */
+function readPort(text: string): Address {
+  return { kind: 'tcp', host: '0.0.0.0', port: integer(0, 65_535)(text) };
 }
 
 function readAddress(text: string): Address {
