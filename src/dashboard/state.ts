@@ -27,6 +27,8 @@ export const stage = signal<string | null>(null);
 export const followed = signal<string | null>(null);
 
 const BEAT_MS = 250;
+/** A browser has six connections for all tabs of a host: one that nobody sees gives its own up after so long. */
+const UNSEEN_MS = 30_000;
 
 /** Gets every event that concerns pictures in motion, at once. */
 export const motion = new Set<(event: StreamEvent) => void>();
@@ -115,10 +117,28 @@ export function watchSite(): () => void {
     if (key === site.peek() || route.value.page !== 'live') return;
     untracked(() => turnTo(key));
   });
+  const endPauses = pauseUnseen();
   return () => {
     end();
+    endPauses();
     stream.close();
     site.value = null;
+  };
+}
+
+/** Pauses the stream while the tab is in the background for long. Returns how to end it. */
+function pauseUnseen(): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(() => stream.pause(), UNSEEN_MS);
+    else stream.resume();
+  };
+  document.addEventListener('visibilitychange', look);
+  look();
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener('visibilitychange', look);
   };
 }
 

@@ -12,6 +12,7 @@ export type Link =
   | { state: 'live'; how: 'fresh' | 'resumed' | 'reset' }
   /** `retryAt` is on Date.now()'s clock. `refused`: the server answers, but gives no stream. */
   | { state: 'lost'; retryAt: number; refused: boolean }
+  | { state: 'paused' }
   | { state: 'signed-out' };
 
 export interface StreamQuery {
@@ -53,6 +54,7 @@ export class Stream {
   #isLive = false;
   #failures = 0;
   #lastId = '';
+  #isPaused = false;
   /** Counts connections, so that late answers of an earlier one are passed over. */
   #round = 0;
 
@@ -65,6 +67,7 @@ export class Stream {
     const isTurn = this.#query?.site === query.site && this.#isLive;
     this.#query = query;
     this.#lastId = '';
+    if (this.#isPaused) return;
     if (!isTurn) this.#tell({ state: 'connecting' });
     this.#connect();
   }
@@ -75,7 +78,22 @@ export class Stream {
     this.#connect();
   }
 
+  /** Gives up the connection until `resume`, which goes on after the last event. Does nothing while closed. */
+  pause(): void {
+    if (this.#isPaused || !this.#query) return;
+    this.#isPaused = true;
+    this.#drop();
+    this.#tell({ state: 'paused' });
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.retry();
+  }
+
   close(): void {
+    this.#isPaused = false;
     this.#query = undefined;
     this.#isLive = false;
     this.#drop();

@@ -5,6 +5,10 @@ import { StageView } from '../parts/stage-view.tsx';
 import { TopPages } from '../parts/top-pages.tsx';
 import { Visitors } from '../parts/visitors.tsx';
 import { follow, link, server, sites, watchSite } from '../state.ts';
+import type { Link } from '../stream.ts';
+
+/** The stream stands still, and so does what is seen. */
+const STALE = new Set<Link['state']>(['lost', 'paused']);
 
 /** The live screen: what people look for first comes first. */
 export function LivePage() {
@@ -19,7 +23,7 @@ export function LivePage() {
   }, []);
   if (server.value && sites.value.length === 0) return <NoSites />;
   return (
-    <main class={link.value.state === 'lost' ? 'screen stale' : 'screen'}>
+    <main class={STALE.has(link.value.state) ? 'screen stale' : 'screen'}>
       <h1 class="unseen">Live</h1>
       <Now />
       <StageView />

@@ -1,10 +1,14 @@
 import { useEffect, useState } from 'preact/hooks';
 import { beat, crowd, link } from '../state.ts';
+import type { Link } from '../stream.ts';
 import { count, number } from '../text.ts';
 import { Curve } from './curve.tsx';
 
 /** A screen reader hears the count this often at most, milliseconds. */
 const SPOKEN_MS = 10_000;
+
+/** While the stream stands still, the count is of then. */
+const TITLE: Partial<Record<Link['state'], string>> = { lost: 'Before it was lost', paused: 'Before the pause' };
 
 /** The first thing to see: how many are here, and how the last hour was. */
 export function Now() {
@@ -14,7 +18,7 @@ export function Now() {
   return (
     <section class="card now" aria-label="Right now">
       <div class="figure">
-        <h2>{link.value.state === 'lost' ? 'Before it was lost' : 'Right now'}</h2>
+        <h2>{TITLE[link.value.state] ?? 'Right now'}</h2>
         <p class="big" data-here={here}>
           {crowd.known ? number(here) : '–'}
         </p>

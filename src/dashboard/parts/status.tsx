@@ -2,20 +2,20 @@ import { useEffect, useState } from 'preact/hooks';
 import { link, retryNow } from '../state.ts';
 import type { Link } from '../stream.ts';
 
-/** How long it is told that a stream was resumed or reset, milliseconds. */
+/** How long news are shown, milliseconds. */
 const NEWS_MS = 8000;
 
 /** Says how the stream is, in words. */
 export function Status() {
   const value = link.value;
-  const news = useNews(value);
+  const isNew = useNew(value);
   const how = value.state === 'live' ? value.how : undefined;
   return (
     <div class={`status ${value.state}`} data-link={value.state} data-how={how}>
       <span class="lamp" aria-hidden="true" />
       <span role="status">{TEXT[value.state]}</span>
       {value.state === 'lost' && <Countdown until={value.retryAt} />}
-      {news && how && how !== 'fresh' && (
+      {isNew && how && how !== 'fresh' && (
         <span role="status" class="news">
           {NEWS[how]}
         </span>
@@ -28,6 +28,7 @@ const TEXT: Record<Link['state'], string> = {
   connecting: 'Connecting…',
   live: 'Live',
   lost: 'Connection lost',
+  paused: 'Paused while out of sight',
   'signed-out': 'Signed out',
 };
 
@@ -37,7 +38,7 @@ const NEWS = {
 };
 
 /** True for a while after the link has changed. */
-function useNews(value: Link): boolean {
+function useNew(value: Link): boolean {
   const [seen, setSeen] = useState<Link | null>(null);
   useEffect(() => {
     const timer = setTimeout(() => setSeen(value), NEWS_MS);
