@@ -26,6 +26,9 @@ export const stage = signal<string | null>(null);
 /** Id of the visitor followed. */
 export const followed = signal<string | null>(null);
 
+/** What was done unasked, in words; empty when there is nothing to tell. */
+export const news = signal('');
+
 const BEAT_MS = 250;
 /** A browser has six connections for all tabs of a host: one that nobody sees gives its own up after so long. */
 const UNSEEN_MS = 30_000;
@@ -114,8 +117,12 @@ export function watchSite(): () => void {
     const keys = sites.value.map((one) => one.key);
     const wanted = query.value.get('site');
     const key = wanted !== null && keys.includes(wanted) ? wanted : (keys[0] ?? null);
-    if (key === site.peek() || route.value.page !== 'live') return;
-    untracked(() => turnTo(key));
+    if (route.value.page !== 'live' || server.value === null) return;
+    const gone = [wanted, site.peek()].find((one) => one !== null && !keys.includes(one));
+    untracked(() => {
+      if (gone) tellGone(gone, key);
+      if (key !== site.peek()) turnTo(key);
+    });
   });
   const endPauses = pauseUnseen();
   return () => {
@@ -124,6 +131,12 @@ export function watchSite(): () => void {
     stream.close();
     site.value = null;
   };
+}
+
+/** Says that a site is no more, and corrects the address. */
+function tellGone(gone: string, next: string | null): void {
+  news.value = site.peek() === gone ? `Site ${gone} was removed.` : `There is no site ${gone}.`;
+  go(next === null ? '/admin' : `/admin?${new URLSearchParams({ site: next })}`, true);
 }
 
 /** Pauses the stream while the tab is in the background for long. Returns how to end it. */

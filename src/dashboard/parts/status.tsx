@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { link, retryNow } from '../state.ts';
+import { link, news, retryNow } from '../state.ts';
 import type { Link } from '../stream.ts';
 
 /** How long news are shown, milliseconds. */
@@ -20,7 +20,24 @@ export function Status() {
           {NEWS[how]}
         </span>
       )}
+      <News />
     </div>
+  );
+}
+
+/** What was done unasked. */
+function News() {
+  const text = news.value;
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      news.value = '';
+    }, NEWS_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return (
+    <span role="status" class="news">
+      {text}
+    </span>
   );
 }
 
