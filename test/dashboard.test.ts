@@ -39,6 +39,19 @@ async function openDashboard(t: TestContext, width = 1280, height = 800) {
   return { server, browser, dashboard };
 }
 
+/** Waits until what a selector names has the focus. */
+async function seeFocus(dashboard: Page, selector: string): Promise<void> {
+  await dashboard.locator(selector).and(dashboard.locator(':focus')).waitFor();
+}
+
+/** Puts the tab in the background, as far as its scripts can tell: a headless browser shows every tab. */
+async function setHidden(dashboard: Page, hidden: boolean): Promise<void> {
+  await dashboard.evaluate((hidden) => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+}
+
 /** Waits until so many are here. */
 async function seeHere(dashboard: Page, visitors: number): Promise<void> {
   await dashboard.locator(`[data-here="${visitors}"]`).waitFor();
@@ -218,11 +231,13 @@ test('a new site shows its snippet, and turns green when the first visitor comes
   const origin = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
 
   await dashboard.getByRole('link', { name: 'Settings' }).click();
-  await dashboard.getByRole('button', { name: 'Add a site' }).click();
+  await dashboard.getByRole('button', { name: 'Add a site' }).press('Enter');
+  await seeFocus(dashboard, '[name=name]');
   await dashboard.locator('[name=name]').fill('Garden shop');
   await dashboard.locator('[name=key]').fill('shop');
   await dashboard.locator('[name=origins]').fill(`${origin}/some/page`);
   await dashboard.getByRole('button', { name: 'Add', exact: true }).click();
+  await seeFocus(dashboard, '.primary');
   const item = dashboard.locator('[data-site=shop]');
   await item.getByText('Waiting for the first visitor').waitFor();
   assert.equal(await item.locator('[data-seen=false]').count(), 1);
@@ -235,6 +250,13 @@ test('a new site shows its snippet, and turns green when the first visitor comes
   await seeHere(dashboard, 1);
 
   await dashboard.getByRole('link', { name: 'Settings' }).click();
+  await item.getByRole('button', { name: 'Edit' }).press('Enter');
+  await seeFocus(dashboard, '[name=name]');
+  await dashboard.getByRole('button', { name: 'Save' }).press('Enter');
+  await seeFocus(dashboard, '[data-site=shop] button:text-is("Edit")');
+  await item.getByRole('button', { name: 'Remove' }).press('Enter');
+  await dashboard.locator('dialog').getByRole('button', { name: 'Keep' }).press('Enter');
+  await seeFocus(dashboard, '[data-site=shop] .danger');
   await item.getByRole('button', { name: 'Remove' }).click();
   await dashboard.locator('dialog').getByRole('button', { name: 'Remove' }).click();
   await item.waitFor({ state: 'detached' });
@@ -249,13 +271,22 @@ test('an API token is shown once, works, and is shut out when revoked', async (t
   const status = async () =>
     (await fetch(`${server.url}/v1/sites`, { headers: { authorization: `Bearer ${secret}` } })).status;
   assert.equal(await status(), 200);
+  const revoke = async (name: string) => {
+    const row = dashboard.locator('[data-token]').filter({ hasText: name });
+    await row.getByRole('button', { name: 'Revoke' }).click();
+    await dashboard.locator('dialog').getByRole('button', { name: 'Revoke' }).click();
+    await row.waitFor({ state: 'detached' });
+  };
   await dashboard.reload();
-  const row = dashboard.locator('[data-token]').filter({ hasText: 'nightly' });
-  await row.getByRole('button', { name: 'Revoke' }).click();
-  await dashboard.locator('dialog').getByRole('button', { name: 'Revoke' }).click();
-  await row.waitFor({ state: 'detached' });
+  await revoke('nightly');
   assert.ok(!(await dashboard.content()).includes(secret));
   assert.equal(await status(), 401);
+
+  await dashboard.getByLabel('Name of a new token').fill('weekly');
+  await dashboard.getByRole('button', { name: 'Make' }).click();
+  await dashboard.locator('.secret').waitFor();
+  await revoke('weekly');
+  assert.equal(await dashboard.locator('.secret').count(), 0, 'nobody is asked to copy a token that is no more');
 });
 
 test('a session ended from elsewhere says so on its own screen', async (t) => {
@@ -330,9 +361,86 @@ test('a site removed elsewhere gives way to one that is there', async (t) => {
   await dashboard.locator('select.site').and(dashboard.locator('[data-site=shop]')).waitFor();
   await dashboard.locator('[data-link=live]').waitFor();
   assert.equal((await server.api('/v1/sites/shop', { method: 'DELETE' })).status, 204);
-  await dashboard.reload();
+  await dashboard.getByText('Site shop was removed.').waitFor();
+  await dashboard.waitForURL('**/admin?site=demo');
   await dashboard.locator('.top .site').getByText('Demo').waitFor();
   await dashboard.locator('[data-link=live]').waitFor();
+  await dashboard.goto(`${server.url}/admin?site=shop`);
+  await dashboard.getByText('There is no site shop.').waitFor();
+  await dashboard.waitForURL('**/admin?site=demo');
+});
+
+test('a dashboard that nobody sees gives its connection up, and goes on where it was when it is seen again', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  const anna = new BinaryVisitor(t, server.ws, { page: '/a' });
+  await anna.hello;
+  await seeHere(dashboard, 1);
+  await dashboard.clock.install();
+  await dashboard.reload();
+  await seeHere(dashboard, 1);
+  await setHidden(dashboard, true);
+  await dashboard.clock.runFor(25_000);
+  assert.equal(await dashboard.locator('[data-link=paused]').count(), 0, 'a glance elsewhere ends nothing');
+  await dashboard.clock.runFor(5000);
+  await dashboard.locator('[data-link=paused]').getByText('Paused').waitFor();
+  const bert = new BinaryVisitor(t, server.ws, { page: '/b' });
+  await bert.hello;
+  await setHidden(dashboard, false);
+  await seeHere(dashboard, 2);
+  await dashboard.locator('[data-link=live][data-how=resumed]').getByText('Nothing was missed').waitFor();
+  await dashboard.locator('.happenings [data-kind=join]').getByText('/b').waitFor();
+});
+
+test('the curve grows with the window, and shrinks with it again', async (t) => {
+  const { dashboard } = await openDashboard(t);
+  const sizes = () =>
+    dashboard.evaluate(() => {
+      const [card, axis] = ['.now', '.u-axis'].map((name) => document.querySelector(name)?.getBoundingClientRect());
+      return [card?.height, axis?.height];
+    });
+  const before = await sizes();
+  await dashboard.setViewportSize({ width: 3840, height: 2160 });
+  await dashboard.waitForFunction(
+    (height) => (document.querySelector('.u-axis')?.getBoundingClientRect().height ?? 0) > height,
+    before[1] as number,
+  );
+  await dashboard.setViewportSize({ width: 1280, height: 800 });
+  await dashboard.waitForFunction(
+    (height) => document.querySelector('.u-axis')?.getBoundingClientRect().height === height,
+    before[1] as number,
+  );
+  assert.deepEqual(await sizes(), before);
+});
+
+test('on a phone, lists with nothing in them take little room', async (t) => {
+  const { dashboard } = await openDashboard(t, 360, 700);
+  const disc = await dashboard.locator('.mice').boundingBox();
+  assert.ok(disc && disc.width === disc.height, 'the disc is round');
+  for (const list of ['.visitors', '.happenings', '.top-pages']) {
+    const card = await dashboard.locator(list).boundingBox();
+    assert.ok(card && card.height > 60 && card.height < 140, `${list} is ${card?.height} px high`);
+  }
+});
+
+test('the demo says so when a browser asks not to be tracked', async (t) => {
+  const server = await startServer(t);
+  const browser = await launch(t);
+  const page = await openPage(browser);
+  await page.goto(server.url);
+  await page.getByText('Your pointer is live on the dashboard.').waitFor();
+  for (const [name, value] of [
+    ['globalPrivacyControl', true],
+    ['doNotTrack', '1'],
+  ] as const) {
+    const asking = await openPage(browser);
+    await asking.addInitScript(([name, value]) => Object.defineProperty(navigator, name, { value }), [
+      name,
+      value,
+    ] as const);
+    await asking.goto(`${server.url}/garden.html`);
+    await asking.getByText('Your browser asks not to be tracked, so nothing is sent.').waitFor();
+    assert.equal(await asking.getByText('Your pointer is live').count(), 0);
+  }
 });
 
 test('ten visitors in motion are a picture worth keeping', async (t) => {
