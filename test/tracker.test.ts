@@ -567,7 +567,7 @@ test('the visitor script goes by other names where the server is told so', async
   const { visitor } = await stream.next('join');
   assert.deepEqual([visitor.page, visitor.origin], ['/', server.url]);
   assert.deepEqual(to, [`${server.ws}/e?site=demo&page=%2F`]);
-  assert.equal(await tab.locator('script').getAttribute('src'), '/s.js');
+  assert.equal(await tab.locator('script[data-site]').getAttribute('src'), '/s.js');
 });
 
 /** The samples of frames: number of the frame, and what its samples are. */
