@@ -41,7 +41,7 @@ export async function runWorker(config: Config): Promise<void> {
 async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
   let draining = false;
   const store = await openStore(config.data);
-  const relay = new Relay({ send: link.send, flushMs: () => ingest.status.flushMs });
+  const relay = new Relay({ send: link.send, flushMs: () => ingest.flushMs });
   const ingest = new Ingest({
     config,
     log,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import type { Beacon } from '../src/http/contract.ts';
+import type { Beacon } from '../src/protocol/post.ts';
 import type { StreamRequest } from '../src/protocol/relay.ts';
 import { codeOf, startHttp } from './support/http.ts';
 import { TOKEN } from './support/server.ts';

@@ -1,5 +1,6 @@
 /** The dashboard's calls to the server. What goes wrong is an ApiError whose message a person can read. */
 
+import type * as account from '../protocol/account.ts';
 import type { Site } from '../protocol/site.ts';
 
 export interface Session {
@@ -10,23 +11,9 @@ export interface Session {
   expires: number | null;
 }
 
-export interface SignIn {
-  id: string;
-  name: string;
-  created: number;
-  lastSeen: number;
-  expires: number;
-  /** The browser, in a few words. */
-  agent: string;
+export interface SignIn extends account.Session {
   /** The session that asks. */
   current: boolean;
-}
-
-export interface Token {
-  id: string;
-  name: string;
-  created: number;
-  lastUsed: number | null;
 }
 
 export interface ServerInfo {
@@ -66,8 +53,8 @@ export const api = {
     call<void>('PUT', '/v1/password', current === undefined ? { password } : { current, password }),
   signIns: async () => (await call<{ sessions: SignIn[] }>('GET', '/v1/sessions')).sessions,
   endSignIn: (id: string) => call<void>('DELETE', `/v1/sessions/${encodeURIComponent(id)}`),
-  tokens: async () => (await call<{ tokens: Token[] }>('GET', '/v1/tokens')).tokens,
-  addToken: (name: string) => call<Token & { secret: string }>('POST', '/v1/tokens', { name }),
+  tokens: async () => (await call<{ tokens: account.Token[] }>('GET', '/v1/tokens')).tokens,
+  addToken: (name: string) => call<account.Token & { secret: string }>('POST', '/v1/tokens', { name }),
   revokeToken: (id: string) => call<void>('DELETE', `/v1/tokens/${encodeURIComponent(id)}`),
   sites: async () => (await call<{ sites: Site[] }>('GET', '/v1/sites')).sites,
   addSite: (site: Pick<Site, 'key' | 'name' | 'origins'>) => call<Site>('POST', '/v1/sites', site),

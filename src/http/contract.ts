@@ -2,9 +2,10 @@
 import type { Socket } from 'node:net';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
+import type { Session, Token } from '../protocol/account.ts';
+import type { Beacon, BeaconReply } from '../protocol/post.ts';
 import type { StreamRequest } from '../protocol/relay.ts';
 import type { Site } from '../protocol/site.ts';
-import type { Peer } from './peer.ts';
 
 export interface HttpOptions {
   config: Config;
@@ -25,24 +26,6 @@ export interface HttpOptions {
   beacon(request: Beacon): Promise<BeaconReply>;
 }
 
-/** Frames by POST. `page` may be empty. */
-export interface Beacon {
-  site: string;
-  page: string;
-  origin: string | undefined;
-  peer: Peer;
-  /** The JSON form; else binary frames. */
-  json: boolean;
-  body: Buffer;
-}
-
-export interface BeaconReply {
-  status: number;
-  body: object;
-  /** Seconds. */
-  retryAfter?: number;
-}
-
 /** A person or program that was recognised. */
 export interface Identity {
   /** Of the administrator or of the token. */
@@ -59,22 +42,6 @@ export interface Identity {
 interface Admin {
   name: string;
   password: string | null;
-}
-
-export interface Session {
-  id: string;
-  name: string;
-  created: number;
-  lastSeen: number;
-  expires: number;
-  agent: string;
-}
-
-export interface Token {
-  id: string;
-  name: string;
-  created: number;
-  lastUsed: number | null;
 }
 
 export interface Attempt {

@@ -3,13 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import proxyAddress from '@fastify/proxy-addr';
 import ipaddr from 'ipaddr.js';
 import type { Config } from '../config.ts';
-
-export interface Peer {
-  /** Groups requests of one client for limits: an IPv4 address, or the /64 of an IPv6 one (RFC 6177). */
-  address: string;
-  /** The host the client asked for; undefined if it named none. */
-  host: string | undefined;
-}
+import type { Peer } from '../protocol/post.ts';
 
 /** Makes the reader of a request's peer. X-Forwarded-For and -Host count only where `trustProxy` allows. */
 export function peerReader(trustProxy: Config['trustProxy']): (request: IncomingMessage) => Peer {

@@ -15,6 +15,7 @@ import {
   type StreamEventName,
   type StreamEvents,
 } from '../protocol/stream.ts';
+import { endWithProblem } from '../raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
 import { type Entry, Journal } from './journal.ts';
 import { Subscriber } from './subscriber.ts';
@@ -213,17 +214,7 @@ function channelOf({ site, page, visitor, stage, moves }: StreamRequest) {
   return { site, page: page ?? stage, visitor, moves };
 }
 
-/** How long a client that was refused may take to read why, milliseconds. */
-const REFUSAL_LIMIT_MS = 2000;
-
 /** Answers that there is no room, or that the server stops. */
 export function refuse(socket: Socket): void {
-  const problem = { type: 'about:blank', title: 'Service Unavailable', status: 503, code: 'too-many-streams' };
-  const body = JSON.stringify(problem);
-  socket.on('error', () => socket.destroy());
-  socket.setTimeout(REFUSAL_LIMIT_MS, () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
+  endWithProblem(socket, { status: 503, code: 'too-many-streams', retryAfter: 5 });
 }

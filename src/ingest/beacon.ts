@@ -5,31 +5,17 @@
 import { FrameError } from '../protocol/errors.ts';
 import { decodeHead, decodeHello, decodeSamples, FRAME, type Hello, splitFrames } from '../protocol/frame.ts';
 import { decodeJson } from '../protocol/json.ts';
+import type { Beacon, BeaconReply } from '../protocol/post.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
 import type { Admission, Refused } from './admission.ts';
 import type { Contact } from './arrival.ts';
-import type { IngestOptions, Peer } from './contract.ts';
+import type { IngestOptions } from './contract.ts';
 import type { Desk } from './desk.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import type { Visit } from './visit.ts';
 
 /** A visitor that speaks by POST and is silent for so long is gone, milliseconds. Its tracker beats every 4 s. */
 const SILENCE_MS = 10_000;
-
-export interface BeaconRequest {
-  site: string;
-  page: string;
-  origin: string | undefined;
-  peer: Peer;
-  json: boolean;
-  body: Buffer;
-}
-
-export interface BeaconReply {
-  status: number;
-  body: object;
-  retryAfter?: number;
-}
 
 /** One POST, read. */
 interface Message {
@@ -53,7 +39,7 @@ export class Beacons {
     this.#admission = admission;
   }
 
-  async receive(request: BeaconRequest): Promise<BeaconReply> {
+  async receive(request: Beacon): Promise<BeaconReply> {
     const site = await this.#options.site(request.site);
     if (!site) return problem(404, 'unknown-site', 'There is no such site.');
     if (!isAllowedOrigin(site, request.origin, request.peer.host))
@@ -70,7 +56,7 @@ export class Beacons {
     return this.#take(request, message);
   }
 
-  #read({ body, json }: BeaconRequest): Message {
+  #read({ body, json }: Beacon): Message {
     return json ? this.#readJson(body) : this.#readFrames(body);
   }
 
@@ -112,7 +98,7 @@ export class Beacons {
     };
   }
 
-  async #take(request: BeaconRequest, message: Message): Promise<BeaconReply> {
+  async #take(request: Beacon, message: Message): Promise<BeaconReply> {
     const visit = await this.#visitOf(request, message);
     if ('status' in visit) return visit;
     const now = Date.now();
@@ -125,13 +111,13 @@ export class Beacons {
   }
 
   /** The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. */
-  async #visitOf(request: BeaconRequest, message: Message): Promise<Visit | BeaconReply> {
+  async #visitOf(request: Beacon, message: Message): Promise<Visit | BeaconReply> {
     const id = this.#desk.identify(request.site, message.token);
     const known = id === undefined ? undefined : this.#desk.find(id);
     return known ?? this.#admit(request, message);
   }
 
-  async #admit({ site, page, origin, peer }: BeaconRequest, { hello, token }: Message): Promise<Visit | BeaconReply> {
+  async #admit({ site, page, origin, peer }: Beacon, { hello, token }: Message): Promise<Visit | BeaconReply> {
     const leave = this.#admission.enter(peer.address, Date.now());
     if (typeof leave === 'string') return refusalOf(leave);
     const contact: Contact = { site, page, origin: origin ?? '' };

@@ -23,14 +23,6 @@ export interface Trace {
   gone(t: number, reason: GoneReason): void;
 }
 
-/** Who asks, as far as a proxy can be believed. */
-export interface Peer {
-  /** Groups connections for the limits; never kept. */
-  address: string;
-  /** The host the client asked for. */
-  host: string | undefined;
-}
-
 export interface IngestOptions {
   config: Config;
   log: Logger;

@@ -28,10 +28,6 @@ export class Desk {
     this.pace = new Pace(options.config.flushMs, options.config.sampleMs);
   }
 
-  get visits(): Iterable<Visit> {
-    return this.#byId.values();
-  }
-
   find(id: string): Visit | undefined {
     return this.#byId.get(id);
   }

@@ -1,19 +1,21 @@
 /**
  * The visitors of one worker: takes upgrades and POSTs, holds the connections, and closes them in the end.
  */
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { SUBPROTOCOL } from '../protocol/control.ts';
 import { MAX_TEXT } from '../protocol/frame.ts';
+import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
+import { endWithProblem } from '../raw-problem.ts';
 import { Admission } from './admission.ts';
 import type { Contact } from './arrival.ts';
-import { type BeaconReply, type BeaconRequest, Beacons } from './beacon.ts';
+import { Beacons } from './beacon.ts';
 import { Bucket } from './bucket.ts';
 import { Connection } from './connection.ts';
-import type { IngestOptions, Peer } from './contract.ts';
+import type { IngestOptions } from './contract.ts';
 import { Desk } from './desk.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 
@@ -69,16 +71,19 @@ export class Ingest {
     ];
   }
 
-  /** Connected visitors, and the pace they are told. */
-  get status(): { visitors: number; flushMs: number } {
-    return { visitors: this.#admission.count, flushMs: this.#desk.pace.flushMs };
+  /** The pace that visitors are told. */
+  get flushMs(): number {
+    return this.#desk.pace.flushMs;
   }
 
   /** Takes an HTTP upgrade. Whatever is wrong is answered with a problem (RFC 9457) on the socket. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<void> {
     socket.on('error', () => socket.destroy());
     const refusal = await this.#tryUpgrade(request, socket, head, peer);
-    if (refusal) refuse(socket, ...refusal);
+    if (!refusal) return;
+    const [status, code, detail] = refusal;
+    const isForNow = status === 429 || status === 503;
+    endWithProblem(socket, { status, code, detail, ...(isForNow && { retryAfter: RETRY_S }) });
   }
 
   async #tryUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<Refusal | undefined> {
@@ -136,7 +141,7 @@ export class Ingest {
   }
 
   /** Takes a POST to the visitor endpoint. */
-  async beacon(request: BeaconRequest): Promise<BeaconReply> {
+  async beacon(request: Beacon): Promise<BeaconReply> {
     return this.#beacons.receive(request);
   }
 
@@ -211,23 +216,6 @@ function contactOf(url: URL, origin: string | undefined): Contact | undefined {
   const page = url.searchParams.get('page') || '/';
   if (Buffer.byteLength(page) > MAX_TEXT.page) return undefined;
   return { site: url.searchParams.get('site') ?? '', page, origin: origin ?? '' };
-}
-
-/** How long a client that was refused may take to read why, milliseconds. */
-const REFUSAL_LIMIT_MS = 2000;
-
-/** After an upgrade Node's own limits no longer hold, so the socket is closed here, read or not. */
-function refuse(socket: Duplex, status: number, code: string, detail: string): void {
-  const title = STATUS_CODES[status] ?? '';
-  const body = JSON.stringify({ type: 'about:blank', title, status, code, detail });
-  const retry = status === 429 || status === 503 ? `Retry-After: ${RETRY_S}\r\n` : '';
-  const cut = setTimeout(() => socket.destroy(), REFUSAL_LIMIT_MS);
-  socket.once('close', () => clearTimeout(cut));
-  socket.end(
-    `HTTP/1.1 ${status} ${title}\r\n${retry}Content-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
 }
 
 function urlOf(text: string): URL | undefined {

@@ -42,10 +42,6 @@ export class Visit {
     return this.trace.arrival.site;
   }
 
-  get ended(): boolean {
-    return this.#ended;
-  }
-
   /** Takes frame `n`, once. False if it holds more marks than the visitor may send now: nothing is taken. */
   frame(n: number, samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;

@@ -33,7 +33,7 @@ export function decodeJson(text: string, now: number, into: SampleBuffer): JsonF
 }
 
 /** As `decodeJson`, of a value already parsed. */
-export function readJson(value: unknown, now: number, into: SampleBuffer): JsonFrame {
+function readJson(value: unknown, now: number, into: SampleBuffer): JsonFrame {
   into.clear();
   const frame: JsonFrame = { label: undefined, token: undefined, bye: false };
   if (Array.isArray(value)) for (const item of value) readItem(item, now, into, frame);

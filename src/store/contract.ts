@@ -6,6 +6,7 @@
  * Secrets (session ids, links, API tokens) are made here, handed out once and kept as hashes only.
  * Times are Unix ms and are given by the caller, so that a store needs no clock.
  */
+import type { Session, Token } from '../protocol/account.ts';
 import type { Site } from '../protocol/site.ts';
 
 export interface Admin {
@@ -13,28 +14,6 @@ export interface Admin {
   /** What `http/password.ts` made of the password, or null: signs in by link only. */
   password: string | null;
   created: number;
-}
-
-export interface Session {
-  /** Names the session; cannot be turned back into what the cookie holds. */
-  id: string;
-  /** Of the administrator. */
-  name: string;
-  created: number;
-  /** To within SESSION.coarse. */
-  lastSeen: number;
-  expires: number;
-  /** The browser, in a few words. */
-  agent: string;
-}
-
-export interface Token {
-  id: string;
-  /** What it is for. */
-  name: string;
-  created: number;
-  /** To within TOKEN.coarse; null: never used. */
-  lastUsed: number | null;
 }
 
 /**

@@ -7,19 +7,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import type { Session, Token } from '../protocol/account.ts';
 import { SELF, type Site } from '../protocol/site.ts';
-import {
-  type Admin,
-  type Attempt,
-  type Credential,
-  LINK,
-  SESSION,
-  type Session,
-  type Store,
-  StoreError,
-  TOKEN,
-  type Token,
-} from './contract.ts';
+import { type Admin, type Attempt, type Credential, LINK, SESSION, type Store, StoreError, TOKEN } from './contract.ts';
 import { openFolder } from './folder.ts';
 import { counterKey, hashSecret, newSecret, newToken, sameHash, tokenId } from './secret.ts';
 

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
-import { api, type Token } from '../api.ts';
+import type { Token } from '../../protocol/account.ts';
+import { api } from '../api.ts';
 import { Field } from '../parts/field.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { Copyable } from '../parts/snippet.tsx';

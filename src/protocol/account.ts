@@ -1,0 +1,24 @@
+/** What administrators sign in with, as the store keeps it and the dashboard lists it. Times are Unix ms. */
+
+export interface Session {
+  /** Names the session; cannot be turned back into what the cookie holds. */
+  id: string;
+  /** Of the administrator. */
+  name: string;
+  created: number;
+  /** To within some minutes. */
+  lastSeen: number;
+  expires: number;
+  /** The browser, in a few words. */
+  agent: string;
+}
+
+/** An API token for programs. */
+export interface Token {
+  id: string;
+  /** What it is for. */
+  name: string;
+  created: number;
+  /** To within some minutes; null: never used. */
+  lastUsed: number | null;
+}

@@ -1,0 +1,29 @@
+/** A problem (RFC 9457) on a bare socket, where no HTTP server answers any more. */
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/** How long a client that was refused may take to read why, milliseconds. */
+const LIMIT_MS = 2000;
+
+export interface RawProblem {
+  status: number;
+  code: string;
+  detail?: string;
+  /** Seconds. */
+  retryAfter?: number;
+}
+
+/** Answers and closes. Node's own limits do not hold here, so the socket is closed, read or not. */
+export function endWithProblem(socket: Duplex, { status, code, detail, retryAfter }: RawProblem): void {
+  const title = STATUS_CODES[status] ?? '';
+  const body = JSON.stringify({ type: 'about:blank', title, status, code, detail });
+  const retry = retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`;
+  const cut = setTimeout(() => socket.destroy(), LIMIT_MS);
+  socket.once('close', () => clearTimeout(cut));
+  socket.on('error', () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\n${retry}Content-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
