@@ -52,7 +52,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
         .markSeen(key, Date.now())
         .catch((error: unknown) => log.error({ err: error }, 'cannot note a first visitor'));
     },
-    claim: (arrival) => relay.claim(arrival),
+    claim: (arrival, posted) => relay.claim(arrival, posted),
     saturated: () => relay.saturated,
     drop: (site, n) => relay.drop(site, n),
   });

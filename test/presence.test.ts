@@ -115,6 +115,30 @@ test('a beacon carries the last frames and ends the visit within two seconds', a
   assert.ok(leave.t - before < 2000, `${leave.t - before} ms`);
 });
 
+test('the last words of a page that come after the next page’s socket do not take the visitor from it', async (t) => {
+  const server = await startServer(t, { workers: 2 });
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  // On both workers, whichever a connection comes to.
+  for (let i = 0; i < 6; i++) {
+    const first = new BinaryVisitor(t, server.ws);
+    const { token, visitor } = await first.hello;
+    const next = new BinaryVisitor(t, server.ws, { token, page: '/next' });
+    assert.equal((await next.hello).visitor, visitor);
+    for (let k = 0; k < 4; k++) {
+      const body = Uint8Array.from(packFrames([helloFrame({ token }), byeFrame()].map((frame) => [...frame])));
+      const headers = { 'content-type': 'text/plain', connection: 'close' };
+      const late = await fetch(`${server.url}/v1/visit?site=demo`, { method: 'POST', headers, body });
+      assert.equal(late.status, 503);
+    }
+    const { visitor: joined } = await stream.next('join', (event) => event.visitor.id === visitor);
+    next.frame({ type: 'move', time: 1, x: 70 + i, y: 2 });
+    await stream.next('moves', ({ m }) => m[0] === joined.v && m.at(-2) === 70 + i);
+    next.bye();
+    const { reason } = await stream.next('leave', ({ v }) => v === joined.v);
+    assert.equal(reason, 'closed');
+  }
+});
+
 test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
   const server = await startServer(t);
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });

@@ -11,7 +11,7 @@ test('a token names its visitor, for its site, while it lasts', () => {
   const id = newVisitorId();
   const token = signToken(secret, 'demo', id, NOW);
   assert.ok(token.length <= 128);
-  assert.equal(verifyToken(secret, 'demo', token, NOW + 1000), id);
+  assert.deepEqual(verifyToken(secret, 'demo', token, NOW + 1000), { id, made: NOW });
   assert.equal(verifyToken(secret, 'other', token, NOW), undefined);
   assert.equal(verifyToken(randomBytes(32), 'demo', token, NOW), undefined);
   assert.equal(verifyToken(secret, 'demo', token, NOW + 25 * 3_600_000), undefined);

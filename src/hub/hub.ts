@@ -121,7 +121,7 @@ export class Hub {
         this.#fanOut.rendered(item.c, 'scroll', item.t, `"s":[${item.text}]`);
         break;
       case 'claim':
-        this.#presence.claim(worker, item.claim, item.arrival, now);
+        this.#presence.claim(worker, item, now);
         break;
       case 'gone':
         this.#presence.gone(worker, item, now);

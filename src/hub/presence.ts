@@ -20,16 +20,19 @@ export interface Present {
   worker: number;
   /** The worker's claim that let that connection in. */
   claim: number;
+  /** When the socket that has it was let in, Unix ms; 0 if it speaks by POST. */
+  socketSince: number;
   /** The last frame that is known to be taken. */
   frame: number;
   /** `at` of the last event shown; what is not above it was shown before. */
   lastAt: number;
 }
 
+type Claim = Extract<RelayItem, { k: 'claim' }>;
+
 interface Waiting {
   worker: number;
-  claim: number;
-  arrival: Arrival;
+  claim: Claim;
   deadline: number;
 }
 
@@ -73,46 +76,57 @@ export class Presence {
   }
 
   /** A worker asks to let a visitor in. */
-  claim(worker: number, claim: number, arrival: Arrival, now: number): void {
-    const present = this.#byId.get(arrival.id);
+  claim(worker: number, claim: Claim, now: number): void {
+    const present = this.#byId.get(claim.arrival.id);
     if (!present) {
-      this.#enter(worker, claim, arrival);
+      this.#enter(worker, claim, now);
     } else if (present.worker === 0) {
-      this.#admit(present, { worker, claim, arrival, deadline: 0 });
+      this.#admit(present, { worker, claim }, now);
+    } else if (claim.posted !== null && this.#isLate(claim.posted, present)) {
+      this.#events.grant(worker, claim.claim, 0, 0);
     } else {
       this.#supersede(present);
-      this.#waiting.set(present, { worker, claim, arrival, deadline: now + RELEASE_LIMIT_MS });
+      this.#waiting.set(present, { worker, claim, deadline: now + RELEASE_LIMIT_MS });
       this.#events.release(present.worker, present.visitor.v, present.claim);
     }
   }
 
-  #enter(worker: number, claim: number, arrival: Arrival): void {
-    this.#lastV += 1;
-    this.#events.join(this.#put(worker, claim, this.#lastV, arrival));
-    this.#events.grant(worker, claim, this.#lastV, 0);
+  /**
+   * The last words of a page may come after the next page's socket, and must not take the visitor from it. A token
+   * is made when its connection has been let in, so an older one is of an earlier page.
+   */
+  #isLate(posted: number, present: Present): boolean {
+    return posted < present.socketSince || this.#waiting.get(present)?.claim.posted === null;
   }
 
-  #put(worker: number, claim: number, v: number, arrival: Arrival): Present {
+  #enter(worker: number, claim: Claim, now: number): void {
+    this.#lastV += 1;
+    this.#events.join(this.#put(worker, claim, this.#lastV, now));
+    this.#events.grant(worker, claim.claim, this.#lastV, 0);
+  }
+
+  #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): Present {
     const { site, ...rest } = arrival;
-    const present: Present = { visitor: { v, ...rest }, site, worker, claim, frame: 0, lastAt: -1 };
+    const socketSince = posted === null ? now : 0;
+    const present: Present = { visitor: { v, ...rest }, site, worker, claim, socketSince, frame: 0, lastAt: -1 };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
     entry(this.#bySite, site, () => new Set<Present>()).add(present);
     return present;
   }
 
-  #admit(present: Present, { worker, claim, arrival }: Waiting): void {
+  #admit(present: Present, { worker, claim }: Omit<Waiting, 'deadline'>, now: number): void {
     this.#leaving.delete(present);
     this.#waiting.delete(present);
-    Object.assign(present, { worker, claim });
-    this.#events.back(present, arrival);
-    this.#events.grant(worker, claim, present.visitor.v, present.frame);
+    Object.assign(present, { worker, claim: claim.claim, socketSince: claim.posted === null ? now : 0 });
+    this.#events.back(present, claim.arrival);
+    this.#events.grant(worker, claim.claim, present.visitor.v, present.frame);
   }
 
   /** Two connections wait for the same visitor: the later one gets it. */
   #supersede(present: Present): void {
     const earlier = this.#waiting.get(present);
-    if (earlier) this.#events.grant(earlier.worker, earlier.claim, 0, 0);
+    if (earlier) this.#events.grant(earlier.worker, earlier.claim.claim, 0, 0);
   }
 
   /** A worker's connection ended. One that was given up to another has nothing to say any more. */
@@ -133,7 +147,7 @@ export class Presence {
   #detach(present: Present, reason: LeaveReason, now: number): void {
     present.worker = 0;
     const waiting = this.#waiting.get(present);
-    if (waiting) this.#admit(present, waiting);
+    if (waiting) this.#admit(present, waiting, now);
     else if (reason === 'refused') this.#remove(present, reason);
     else this.#beginGrace(present, reason, now);
   }
@@ -162,7 +176,7 @@ export class Presence {
   /** Lets visitors leave whose grace is over, and claims through whose release was not answered. */
   sweep(now: number): void {
     for (const [present, { at, reason }] of this.#leaving) if (at <= now) this.#remove(present, reason);
-    for (const [present, waiting] of this.#waiting) if (waiting.deadline <= now) this.#admit(present, waiting);
+    for (const [present, waiting] of this.#waiting) if (waiting.deadline <= now) this.#admit(present, waiting, now);
   }
 
   /** A worker that had to leave events out tells all its visitors anew. */

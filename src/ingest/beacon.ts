@@ -12,6 +12,7 @@ import type { Contact } from './arrival.ts';
 import type { IngestOptions } from './contract.ts';
 import type { Desk } from './desk.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
+import type { Proof } from './resume-token.ts';
 import type { Visit } from './visit.ts';
 
 /** A visitor that speaks by POST and is silent for so long is gone, milliseconds. Its tracker beats every 4 s. */
@@ -110,25 +111,33 @@ export class Beacons {
     return taken ? { status: 200, body: reply } : TOO_FAST;
   }
 
-  /** The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. */
-  async #visitOf(request: Beacon, message: Message): Promise<Visit | BeaconReply> {
-    const id = this.#desk.identify(request.site, message.token);
-    const known = id === undefined ? undefined : this.#desk.find(id);
-    return known ?? this.#admit(request, message);
+  /**
+   * The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. Not if the
+   * POST is of an earlier page than the socket that has the visitor now.
+   */
+  async #visitOf(request: Beacon, { token, hello }: Message): Promise<Visit | BeaconReply> {
+    const proof = this.#desk.identify(request.site, token);
+    const known = proof && this.#desk.find(proof.id);
+    if (!known) return this.#admit(request, hello, proof);
+    return proof.made < known.since && !this.#posted.has(known) ? TRY_LATER : known;
   }
 
-  async #admit({ site, page, origin, peer }: Beacon, { hello, token }: Message): Promise<Visit | BeaconReply> {
+  async #admit(
+    { site, page, origin, peer }: Beacon,
+    hello: Hello | undefined,
+    proof: Proof | undefined,
+  ): Promise<Visit | BeaconReply> {
     const leave = this.#admission.enter(peer.address, Date.now());
     if (typeof leave === 'string') return refusalOf(leave);
     const contact: Contact = { site, page, origin: origin ?? '' };
     const offset = hello ? Date.now() - hello.clock : 0;
-    const visit = await this.#desk.admit(contact, hello, token, offset, () => {
+    const visit = await this.#desk.admit(contact, hello, proof, true, offset, () => {
       if (visit) this.#posted.delete(visit);
       leave();
     });
     if (!visit) {
       leave();
-      return { ...problem(503, 'try-later', 'The visitor cannot be let in now.'), retryAfter: 2 };
+      return TRY_LATER;
     }
     this.#posted.add(visit);
     return visit;
@@ -164,4 +173,8 @@ function problem(status: number, code: string, detail: string): BeaconReply {
   return { status, body: { type: 'about:blank', title: TITLES[status] ?? '', status, code, detail } };
 }
 
+const TRY_LATER: BeaconReply = {
+  ...problem(503, 'try-later', 'The visitor cannot be let in now.'),
+  retryAfter: 2,
+};
 const TOO_FAST: BeaconReply = { ...problem(429, 'too-fast', 'More than a visitor may send.'), retryAfter: 1 };

@@ -124,7 +124,9 @@ export class Connection {
     this.#socket.pause();
     const now = Date.now();
     const offset = hello ? now - hello.clock : 0;
-    const visit = await this.#desk.admit(this.#contact, hello, token, offset, (reason) => this.#onVisitEnd(reason));
+    const proof = this.#desk.identify(this.#contact.site, token);
+    const onEnd = (reason: GoneReason) => this.#onVisitEnd(reason);
+    const visit = await this.#desk.admit(this.#contact, hello, proof, false, offset, onEnd);
     if (this.#isClosed()) return visit?.end('lost');
     if (!visit) return this.close('tryLater');
     this.#visit = visit;
@@ -168,7 +170,9 @@ export class Connection {
   }
 
   #onVisitEnd(reason: GoneReason): void {
-    if (reason === 'moved' && this.#state === 'open') this.close('takenOver');
+    if (this.#state !== 'open') return;
+    if (reason === 'moved') this.close('takenOver');
+    else this.#bye();
   }
 
   #onClose(code: number): void {

@@ -31,8 +31,8 @@ export interface IngestOptions {
   site(key: string): Promise<Site | undefined>;
   /** Notes that a site has its first visitor; what goes wrong is logged. */
   markSeen(key: string): void;
-  /** Asks the primary to let a visitor in; undefined: not now. */
-  claim(arrival: Arrival): Promise<Trace | undefined>;
+  /** Asks the primary to let a visitor in; undefined: not now. `posted`: when the token of a POST was made. */
+  claim(arrival: Arrival, posted: number | null): Promise<Trace | undefined>;
   /** True while the primary does not keep up with this worker. */
   saturated(): boolean;
   /** Counts samples that were refused. */

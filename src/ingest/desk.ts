@@ -9,7 +9,7 @@ import { Allowance } from './allowance.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions } from './contract.ts';
 import { Pace } from './pace.ts';
-import { newVisitorId, signToken, verifyToken } from './resume-token.ts';
+import { newVisitorId, type Proof, signToken, verifyToken } from './resume-token.ts';
 import { Visit } from './visit.ts';
 
 export class Desk {
@@ -36,25 +36,26 @@ export class Desk {
     return this.#byV.get(v);
   }
 
-  /** The id in a resume token, if the token is good for this site. */
-  identify(site: string, token: string): string | undefined {
+  /** What a resume token says, if it is good for this site. */
+  identify(site: string, token: string): Proof | undefined {
     return token === '' ? undefined : verifyToken(this.#options.secret, site, token, Date.now());
   }
 
   /**
-   * Has the primary let a visitor in: the one of the token if that is good, else a new one. `onEnd` is called
-   * when the visit ends. Undefined: not now.
+   * Has the primary let a visitor in: the one of `proof`, or a new one. `posted`: it has no socket. `onEnd` is
+   * called when the visit ends. Undefined: not now.
    */
   async admit(
     contact: Contact,
     hello: Hello | undefined,
-    token: string,
+    proof: Proof | undefined,
+    posted: boolean,
     offset: number,
     onEnd: (reason: GoneReason) => void,
   ): Promise<Visit | undefined> {
     const now = Date.now();
-    const id = this.identify(contact.site, token) ?? newVisitorId();
-    const trace = await this.#options.claim(arrivalOf(contact, id, hello, now));
+    const { id, made } = proof ?? { id: newVisitorId(), made: now };
+    const trace = await this.#options.claim(arrivalOf(contact, id, hello, now), posted ? made : null);
     if (!trace) return undefined;
     const allowance = new Allowance(this.config.maxFrameRate, now);
     const visit = new Visit(trace, allowance, offset, Date.now(), (reason) => {

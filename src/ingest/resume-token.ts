@@ -17,14 +17,22 @@ export function signToken(secret: Buffer, site: string, id: string, now: number)
   return `${body}.${mac(secret, site, body)}`;
 }
 
-/** The visitor's id in a token of ours for this site that has not expired, or undefined. */
-export function verifyToken(secret: Buffer, site: string, token: string, now: number): string | undefined {
+/** What a token says. */
+export interface Proof {
+  /** The visitor's id. */
+  id: string;
+  /** When the token was made, Unix ms. */
+  made: number;
+}
+
+/** What a token of ours for this site says if it has not expired, or undefined. */
+export function verifyToken(secret: Buffer, site: string, token: string, now: number): Proof | undefined {
   const parts = /^(([A-Za-z0-9_-]{22})\.([0-9a-z]{1,11}))\.([A-Za-z0-9_-]{43})$/.exec(token);
   if (!parts) return undefined;
   const [, body, id, time, given] = parts as unknown as [string, string, string, string, string];
   if (!timingSafeEqual(Buffer.from(given), Buffer.from(mac(secret, site, body)))) return undefined;
   const made = Number.parseInt(time, 36);
-  return now - made < LIFETIME_MS ? id : undefined;
+  return now - made < LIFETIME_MS ? { id, made } : undefined;
 }
 
 function mac(secret: Buffer, site: string, body: string): string {

@@ -18,6 +18,8 @@ export class Visit {
   readonly allowance: Allowance;
   /** Adds to a sample's time to make it Unix ms on our clock. */
   offset: number;
+  /** When this worker let it in, Unix ms. */
+  readonly since: number;
   /** Unix ms of the last sign of life. */
   lastHeard: number;
   readonly #onEnd: (reason: GoneReason) => void;
@@ -30,6 +32,7 @@ export class Visit {
     this.trace = trace;
     this.allowance = allowance;
     this.offset = offset;
+    this.since = now;
     this.lastHeard = now;
     this.#onEnd = onEnd;
   }

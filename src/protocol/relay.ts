@@ -30,8 +30,11 @@ export type Arrival = Omit<Visitor, 'v'> & { site: string };
  * + place in the frame (JSON clients: a count). It grows, so that a frame sent twice shows once.
  */
 export type RelayItem =
-  /** A visitor asks to be here; answered by a grant. `claim` is the worker's number for the question. */
-  | { k: 'claim'; claim: number; arrival: Arrival }
+  /**
+   * A visitor asks to be here; answered by a grant. `claim` is the worker's number for the question. `posted`: if it
+   * asks by POST, when its token was made, Unix ms; null if it has a socket.
+   */
+  | { k: 'claim'; claim: number; arrival: Arrival; posted: number | null }
   | { k: 'page'; v: number; at: number; t: number; page: string; origin: string; size: Visitor['size'] }
   | { k: 'view'; v: number; t: number; size: Visitor['size']; hidden: boolean; label: string }
   | { k: 'click'; v: number; at: number; t: number; page: string; click: ClickData }

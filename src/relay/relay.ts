@@ -26,7 +26,7 @@ export interface RelayOptions {
   flushMs(): number;
 }
 
-interface Claim {
+interface OpenClaim {
   arrival: Arrival;
   resolve(trace: Trace | undefined): void;
   deadline: number;
@@ -38,7 +38,7 @@ export class Relay {
   readonly #options: RelayOptions;
   readonly #lanes = new Map<number, Lane>();
   readonly #traces = new Map<number, Trace>();
-  readonly #claims = new Map<number, Claim>();
+  readonly #claims = new Map<number, OpenClaim>();
   readonly #reporting = new Set<Trace>();
   readonly #counts = new Map<string, { samples: number; drops: number }>();
   /** Their number is bounded by the limits of connections, so they are never given up. */
@@ -64,14 +64,14 @@ export class Relay {
 
   /**
    * Asks the primary to let a visitor in, new or coming back. Resolves with its trace, or undefined when the
-   * visitor was let in elsewhere meanwhile or the primary did not answer in time.
+   * visitor was let in elsewhere meanwhile or the primary did not answer in time. `posted` as in the claim's message.
    */
-  claim(arrival: Arrival): Promise<Trace | undefined> {
+  claim(arrival: Arrival, posted: number | null): Promise<Trace | undefined> {
     this.#lastClaim += 1;
     const claim = this.#lastClaim;
     return new Promise((resolve) => {
       this.#claims.set(claim, { arrival, resolve, deadline: Date.now() + CLAIM_TIMEOUT_MS });
-      this.#newClaims.push({ k: 'claim', claim, arrival });
+      this.#newClaims.push({ k: 'claim', claim, arrival, posted });
       this.arm();
     });
   }
