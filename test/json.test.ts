@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { FrameError } from '../src/protocol/errors.ts';
 import { ELEMENT_SCALE, KIND, MAX_COORDINATE, SampleBuffer } from '../src/protocol/frame.ts';
 import { decodeJson } from '../src/protocol/json.ts';
+import { decodeJsonMove } from '../src/protocol/json-move.ts';
 
 const NOW = 1_700_000_000_000;
 
@@ -148,5 +149,87 @@ test('throws nothing but FrameError for any text', () => {
       faultCode(text);
     }),
     { numRuns: 5_000 },
+  );
+});
+
+/** What the short way says of a text: undefined if it leaves it to the other. */
+function readShort(value: string, skipId = true) {
+  const bytes = Buffer.from(`..${value}..`);
+  const buffer = new SampleBuffer(4);
+  if (!decodeJsonMove(bytes, 2, bytes.length - 2, skipId, NOW, buffer)) return undefined;
+  return Array.from({ length: buffer.count }, (_, i) => [buffer.kind[i], buffer.time[i], buffer.x[i], buffer.y[i]]);
+}
+
+test('reads plain moves the short way', () => {
+  const move = { id: 'kiosk 3', x: 10.5, y: -20.49, t: NOW - 5 };
+  const wanted = [[KIND.move, NOW - 5, 11, -20]];
+  for (const value of [
+    JSON.stringify(move),
+    `{"id": "kiosk 3", "x": 10.5, "y": -20.49, "t": ${NOW - 5}}`,
+    `{"t":${NOW - 5},"y":-20.49,"x":10.5}`,
+  ])
+    assert.deepEqual(readShort(value), wanted, value);
+  assert.deepEqual(readShort('{"x":0,"y":7}'), [[KIND.move, NOW, 0, 7]]);
+  assert.equal(readShort('{"id":"a","x":1,"y":2}', false), undefined);
+});
+
+test('leaves what is not plain, or wrong, to the long way', () => {
+  for (const value of [
+    '',
+    '{}',
+    '[]',
+    '{"x":1}',
+    '{"x":1,"y":2',
+    '{"x":1,"y":2}}',
+    '{"x":1,"y":2,}',
+    '{"x":1,"x":2,"y":3}',
+    '{"x":01,"y":2}',
+    '{"x":1.,"y":2}',
+    '{"x":.5,"y":2}',
+    '{"x":-,"y":2}',
+    '{"x":1e1,"y":2}',
+    '{"x":10000001,"y":2}',
+    '{"x":1,"y":2,"type":"move"}',
+    '{"id":"\\u0041","x":1,"y":2}',
+    '{"id":"ü","x":1,"y":2}',
+    '{"id":5,"x":1,"y":2}',
+    '{"id":"a","id":"b","x":1,"y":2}',
+    '{"x":1,"y":1234567890123456}',
+  ])
+    assert.equal(readShort(value), undefined, value);
+});
+
+test('says the same the short way as the long way', () => {
+  const number = fc.oneof(
+    fc.integer(),
+    fc.double(),
+    fc.integer({ min: -1e9, max: 1e9 }).map((n) => n / 1000),
+    fc.constantFrom(0, -0, 0.5, -0.5, NOW, NOW - 60_001),
+  );
+  const member = fc.oneof(
+    fc.tuple(fc.constantFrom('x', 'y', 't'), number),
+    fc.tuple(fc.constantFrom('x', 'y', 't'), number),
+    fc.tuple(fc.constant('id'), fc.string()),
+    fc.tuple(fc.constantFrom('id', 'type', 'x', ''), fc.jsonValue()),
+  );
+  const object = fc
+    .array(member, { maxLength: 5 })
+    .map(
+      (members) => `{${members.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`,
+    );
+  const changed = fc
+    .tuple(object, fc.nat(), fc.constantFrom('', ' ', '0', '"', ',', '-', '.', '}'))
+    .map(([value, at, put]) => {
+      const i = at % (value.length + 1);
+      return value.slice(0, i) + put + value.slice(i + 1);
+    });
+  fc.assert(
+    fc.property(fc.oneof(object, changed), (value) => {
+      const short = readShort(value);
+      if (short === undefined) return;
+      const { list, marks, token, bye } = read(value);
+      assert.deepEqual([short, marks.length, token, bye], [list, 0, undefined, false]);
+    }),
+    { numRuns: 2000 },
   );
 });

@@ -2,16 +2,19 @@
  * One visitor's WebSocket, from upgrade to close: hello, frames, acks. What the frames say is the visit's
  * business; when to close, and with which code, is decided here.
  */
+import { isUtf8 } from 'node:buffer';
 import type { RawData, WebSocket } from 'ws';
 import { CLOSE, type CloseReason } from '../protocol/close.ts';
 import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
 import { FrameError } from '../protocol/errors.ts';
 import { decodeHead, decodeHello, decodeSamples, FRAME, type Hello } from '../protocol/frame.ts';
 import { decodeJson } from '../protocol/json.ts';
+import { decodeJsonMove } from '../protocol/json-move.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import type { Contact } from './arrival.ts';
 import type { Bucket } from './bucket.ts';
 import type { Desk } from './desk.ts';
+import { takeFrames } from './frame-reader.ts';
 import type { Visit } from './visit.ts';
 
 /** A visitor that does not read what we say gets no more acks; they are cumulative. */
@@ -28,7 +31,7 @@ export class Connection {
   #state: 'hello' | 'claiming' | 'open' | 'closed' = 'hello';
   #helloTimer: NodeJS.Timeout | undefined;
   /** Frames that came with the one before the pause; the bucket bounds them. */
-  #early: [data: RawData, isBinary: boolean][] = [];
+  #early: [bytes: Buffer, isBinary: boolean][] = [];
   #labelled = false;
   #heard = true;
   #acked = 0;
@@ -40,7 +43,11 @@ export class Connection {
     this.#contact = contact;
     this.#bucket = bucket;
     this.#binary = socket.protocol === SUBPROTOCOL.binary;
-    socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
+    takeFrames(socket, desk.config.maxFrame, (...frame) => this.#onMessage(...frame));
+    // With its default `binaryType` ws gives every message as one Buffer.
+    socket.on('message', (data: RawData, isBinary) =>
+      this.#onMessage(data as Buffer, 0, (data as Buffer).length, isBinary),
+    );
     socket.on('close', (code) => {
       this.#onClose(code);
       leave();
@@ -59,20 +66,20 @@ export class Connection {
     this.#helloTimer = setTimeout(() => this.close('helloTimeout'), helloTimeoutMs);
   }
 
-  #onMessage(data: RawData, isBinary: boolean): void {
+  #onMessage(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
     this.#heard = true;
     if (this.#state === 'closed') return;
     const now = Date.now();
     if (!this.#bucket.take(1, now)) this.#tooFast();
-    else if (this.#state === 'claiming') this.#early.push([data, isBinary]);
-    else this.#read(data, isBinary, now);
+    else if (this.#state === 'claiming') this.#early.push([bytes.subarray(from, to), isBinary]);
+    else this.#read(bytes, from, to, isBinary, now);
   }
 
-  #read(data: RawData, isBinary: boolean, now: number): void {
+  #read(bytes: Buffer, from: number, to: number, isBinary: boolean, now: number): void {
     try {
       if (isBinary !== this.#binary) throw new FrameError('bad-type', 'text and binary are not of one subprotocol');
-      if (isBinary) this.#onFrame(data as Buffer, now);
-      else this.#onText(String(data), now);
+      if (isBinary) this.#onFrame(bytes, from, to, now);
+      else this.#onText(bytes, from, to, now);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.close('badFrame', error.code);
@@ -84,31 +91,44 @@ export class Connection {
     this.close('tooFast');
   }
 
-  #onFrame(bytes: Buffer, now: number): void {
-    const { n, type, offset } = decodeHead(bytes);
+  #onFrame(bytes: Buffer, from: number, to: number, now: number): void {
+    const { n, type, offset } = decodeHead(bytes, from, to);
     if (this.#state !== 'open') {
       if (type !== FRAME.hello) throw new FrameError('bad-type', 'hello comes first');
-      const hello = decodeHello(bytes, offset);
+      const hello = decodeHello(bytes, offset, to);
       void this.#claim(hello, hello.token);
       return;
     }
     const visit = this.#visit as Visit;
     if (type === FRAME.samples) {
-      decodeSamples(bytes, offset, this.#desk.samples);
+      decodeSamples(bytes, offset, this.#desk.samples, to);
       if (!visit.frame(n, this.#desk.samples, now)) this.#tooFast();
     } else if (type === FRAME.bye) this.#bye();
     else throw new FrameError('bad-type', 'a second hello');
   }
 
-  #onText(text: string, now: number): void {
-    const { samples } = this.#desk;
-    const { label, bye } = decodeJson(text, now, samples);
-    const visit = this.#visit as Visit;
+  #onText(bytes: Buffer, from: number, to: number, now: number): void {
+    if (decodeJsonMove(bytes, from, to, this.#labelled, now, this.#desk.samples)) {
+      this.#takeText(false, now);
+      return;
+    }
+    const text = bytes.subarray(from, to);
+    if (isUtf8(text)) this.#takeText(this.#readText(text.toString(), now), now);
+    else this.close('badPayload');
+  }
+
+  /** Reads any JSON frame. True if it says bye. */
+  #readText(text: string, now: number): boolean {
+    const { label, bye } = decodeJson(text, now, this.#desk.samples);
     if (label !== undefined && !this.#labelled) {
       this.#labelled = true;
-      visit.trace.name(label);
+      (this.#visit as Visit).trace.name(label);
     }
-    if (!visit.unnumbered(samples, now)) this.#tooFast();
+    return bye;
+  }
+
+  #takeText(bye: boolean, now: number): void {
+    if (!(this.#visit as Visit).unnumbered(this.#desk.samples, now)) this.#tooFast();
     else if (bye) this.#bye();
   }
 
@@ -133,7 +153,8 @@ export class Connection {
     this.#state = 'open';
     this.#acked = visit.trace.frame;
     this.say(this.#desk.helloReply(visit));
-    for (const [data, isBinary] of this.#early.splice(0)) if (!this.#isClosed()) this.#read(data, isBinary, Date.now());
+    for (const [bytes, isBinary] of this.#early.splice(0))
+      if (!this.#isClosed()) this.#read(bytes, 0, bytes.length, isBinary, Date.now());
     this.#socket.resume();
   }
 

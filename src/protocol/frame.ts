@@ -118,9 +118,9 @@ export interface FrameHead {
   offset: number;
 }
 
-/** Reads a frame's head. Throws FrameError. */
-export function decodeHead(bytes: Uint8Array): FrameHead {
-  const reader = new Reader(bytes, 0);
+/** Reads the head of the frame that is `bytes` from `from` to `to`. Throws FrameError. */
+export function decodeHead(bytes: Uint8Array, from = 0, to = bytes.length): FrameHead {
+  const reader = new Reader(bytes, from, to);
   const head = reader.varint();
   const type = head % 4;
   if (type > FRAME.bye) throw new FrameError('bad-type', `frame type ${type}`);
@@ -128,8 +128,8 @@ export function decodeHead(bytes: Uint8Array): FrameHead {
 }
 
 /** Reads a hello's payload. Throws FrameError. */
-export function decodeHello(bytes: Uint8Array, offset: number): Hello {
-  const r = new Reader(bytes, offset);
+export function decodeHello(bytes: Uint8Array, offset: number, to = bytes.length): Hello {
+  const r = new Reader(bytes, offset, to);
   const hello: Hello = {
     clock: r.varint(),
     vw: r.extent(),
@@ -149,9 +149,9 @@ export function decodeHello(bytes: Uint8Array, offset: number): Hello {
  * Reads the payload of a `samples` frame into `into`, which is cleared first. All or nothing matters to
  * the caller: on a throw, what `into` holds is not to be used. Throws FrameError.
  */
-export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuffer): void {
+export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuffer, to = bytes.length): void {
   into.clear();
-  const r = new Reader(bytes, offset);
+  const r = new Reader(bytes, offset, to);
   let time = r.varint();
   let x = 0;
   let y = 0;
@@ -231,7 +231,7 @@ const MAX_FRAMES = 1000;
  */
 export function splitFrames(body: Uint8Array, maxFrame: number): Uint8Array[] {
   const frames: Uint8Array[] = [];
-  const r = new Reader(body, 0);
+  const r = new Reader(body, 0, body.length);
   while (!r.atEnd()) {
     const length = r.varint();
     if (length > maxFrame) throw new FrameError('too-large', `frame of ${length} bytes, limit ${maxFrame}`);
@@ -247,18 +247,20 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 class Reader {
   offset: number;
   readonly #bytes: Uint8Array;
+  readonly #end: number;
 
-  constructor(bytes: Uint8Array, offset: number) {
+  constructor(bytes: Uint8Array, offset: number, end: number) {
     this.#bytes = bytes;
     this.offset = offset;
+    this.#end = end;
   }
 
   atEnd(): boolean {
-    return this.offset >= this.#bytes.length;
+    return this.offset >= this.#end;
   }
 
   byte(): number {
-    const value = this.#bytes[this.offset];
+    const value = this.offset < this.#end ? this.#bytes[this.offset] : undefined;
     if (value === undefined) throw new FrameError('truncated', `at byte ${this.offset}`);
     this.offset += 1;
     return value;
@@ -291,7 +293,7 @@ class Reader {
 
   take(length: number): Uint8Array {
     const end = this.offset + length;
-    if (end > this.#bytes.length) throw new FrameError('truncated', `at byte ${this.#bytes.length}`);
+    if (end > this.#end) throw new FrameError('truncated', `at byte ${this.#end}`);
     const part = this.#bytes.subarray(this.offset, end);
     this.offset = end;
     return part;

@@ -104,7 +104,8 @@ function label(value: unknown): string {
   return String(value).slice(0, 64);
 }
 
-function timeOf(value: unknown, now: number): number {
+/** When a sample was taken, Unix ms, by the `t` it came with. Throws FrameError. */
+export function timeOf(value: unknown, now: number): number {
   if (value === undefined) return now;
   if (typeof value !== 'number' || !Number.isFinite(value)) throw new FrameError('bad-number', 't');
   return Math.abs(now - value) > MAX_SKEW_MS ? now : Math.round(value);

@@ -1,5 +1,6 @@
-import { KIND, type SampleBuffer } from '../protocol/frame.ts';
+import type { SampleBuffer } from '../protocol/frame.ts';
 import type { NumberedChannel, RelayItem } from '../protocol/relay.ts';
+import { MovesText } from './moves-text.ts';
 import type { Trace } from './trace.ts';
 
 /** At `latest`, each visitor's last position goes out at most this often, milliseconds. */
@@ -11,8 +12,7 @@ const LATEST_MS = 100;
  */
 export class Lane {
   readonly channel: NumberedChannel;
-  #moves = '';
-  #count = 0;
+  readonly #moves = new MovesText();
   /** Visitors of whom only the latest position is due. */
   readonly #dirty = new Set<Trace>();
   readonly #scrolled = new Set<Trace>();
@@ -27,14 +27,14 @@ export class Lane {
     return c.site === site && (c.page === null || c.page === page) && (c.visitor === null || c.visitor === id);
   }
 
-  get full(): boolean {
-    return this.channel.moves === 'full';
+  /** True if every move is to be shown, and there is room for more. */
+  get takesAll(): boolean {
+    return this.channel.moves === 'full' && !this.#moves.isFull;
   }
 
-  /** Adds rendered samples: `v,count,dt,x,y,…` */
-  add(text: string, count: number): void {
-    this.#moves += this.#moves === '' ? text : `,${text}`;
-    this.#count += count;
+  /** Shows the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
+  add(v: number, samples: SampleBuffer, shift: number, from: number, to: number): void {
+    this.#moves.add(v, samples, shift, from, to);
   }
 
   /** Only the latest position of this visitor is to be sent. */
@@ -52,22 +52,21 @@ export class Lane {
   }
 
   get pending(): boolean {
-    return this.#moves !== '' || this.#dirty.size > 0 || this.#scrolled.size > 0;
+    return !this.#moves.isEmpty || this.#dirty.size > 0 || this.#scrolled.size > 0;
   }
 
   /** Moves what is due into `items`. `base` is the time that rendered offsets count from. */
   flush(items: RelayItem[], base: number, now: number): void {
-    if (this.#dirty.size > 0 && (this.full || now >= this.#nextLatest)) this.#addLatest(base, now);
-    if (this.#moves !== '') {
-      items.push({ k: 'moves', c: this.channel.no, t: base, text: this.#moves, n: this.#count });
-      this.#moves = '';
-      this.#count = 0;
+    if (this.#dirty.size > 0 && (this.channel.moves === 'full' || now >= this.#nextLatest)) this.#addLatest(base, now);
+    if (!this.#moves.isEmpty) {
+      const n = this.#moves.count;
+      items.push({ k: 'moves', c: this.channel.no, t: base, text: this.#moves.take(), n });
     }
     if (this.#scrolled.size > 0) this.#addScroll(items, now);
   }
 
   #addLatest(base: number, now: number): void {
-    for (const trace of this.#dirty) this.add(`${trace.v},1,${trace.time - base},${trace.x},${trace.y}`, 1);
+    for (const trace of this.#dirty) this.#moves.addOne(trace.v, trace.time - base, trace.x, trace.y);
     this.#dirty.clear();
     this.#nextLatest = now + LATEST_MS;
   }
@@ -78,23 +77,4 @@ export class Lane {
     items.push({ k: 'scroll', c: this.channel.no, t: now, text: parts.join(',') });
     this.#scrolled.clear();
   }
-}
-
-/** Renders the moves among samples `from` to `to` as `v,count,dt,x,y,…`; empty when there are none. */
-export function renderMoves(
-  v: number,
-  samples: SampleBuffer,
-  shift: number,
-  from: number,
-  to: number,
-): { text: string; count: number } {
-  const { kind, time, x, y } = samples;
-  let count = 0;
-  let text = '';
-  for (let i = from; i < to; i++) {
-    if (kind[i] !== KIND.move) continue;
-    count += 1;
-    text += `,${(time[i] as number) + shift},${x[i]},${y[i]}`;
-  }
-  return { text: `${v},${count}${text}`, count };
 }

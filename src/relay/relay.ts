@@ -213,7 +213,7 @@ export class Relay {
   #sync(): void {
     const sites = [...this.#lost];
     this.#lost.clear();
-    const visitors = [...this.#traces.values()].map((t) => ({ ...t.arrival, v: t.v, n: t.frame }));
+    const visitors = [...this.#traces.values()].map((t) => ({ ...t.arrival, at: t.at, v: t.v, n: t.frame }));
     this.#send({ tag: TAG, k: 'sync', sites, visitors, pending: [...this.#claims.keys()] });
   }
 

@@ -1,7 +1,7 @@
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 import type { Arrival, ClickData, GoneReason } from '../protocol/relay.ts';
 import { deviceOf, type Visitor } from '../protocol/stream.ts';
-import { type Lane, renderMoves } from './lane.ts';
+import type { Lane } from './lane.ts';
 import type { Relay } from './relay.ts';
 
 /**
@@ -40,6 +40,11 @@ export class Trace {
     if (arrival.at) this.#place(arrival.since, arrival.at[0], arrival.at[1]);
   }
 
+  /** Where the visitor is, or null while it has no place on its page. */
+  get at(): [x: number, y: number] | null {
+    return this.placed ? [this.x, this.y] : null;
+  }
+
   /** Share of the page seen at the present scroll offset, 0 to 1000. */
   get depth(): number {
     const [, vh, , dh] = this.arrival.size;
@@ -49,8 +54,8 @@ export class Trace {
   /** Takes the moves and scrolls among samples `from` to `to`. `offset` turns their times into Unix ms. */
   take(samples: SampleBuffer, offset: number, from: number, to: number): void {
     if (to === from) return;
+    if (this.samples === 0) this.#relay.report(this);
     this.samples += to - from;
-    this.#relay.report(this);
     const move = lastOf(KIND.move, samples, from, to);
     if (move >= 0) {
       this.#place((samples.time[move] as number) + offset, samples.x[move] as number, samples.y[move] as number);
@@ -65,20 +70,15 @@ export class Trace {
     this.x = x;
     this.y = y;
     this.placed = true;
-    this.arrival.at = [x, y];
   }
 
   #show(samples: SampleBuffer, offset: number, from: number, to: number): void {
     const lanes = this.lanes();
     if (lanes.length === 0) return;
     const relay = this.#relay;
-    let rendered: ReturnType<typeof renderMoves> | undefined;
-    for (const lane of lanes) {
-      if (lane.full && !relay.saturated) {
-        rendered ??= renderMoves(this.v, samples, offset - relay.base(), from, to);
-        lane.add(rendered.text, rendered.count);
-      } else lane.touch(this);
-    }
+    for (const lane of lanes)
+      if (lane.takesAll && !relay.saturated) lane.add(this.v, samples, offset - relay.base(), from, to);
+      else lane.touch(this);
     relay.arm();
   }
 
@@ -99,7 +99,6 @@ export class Trace {
     this.#relay.flushLanes(this.lanes());
     for (const lane of this.lanes()) lane.forget(this);
     this.arrival.page = page;
-    this.arrival.at = null;
     this.placed = false;
     this.scrollY = 0;
     this.#version = -1;

@@ -1,0 +1,136 @@
+/**
+ * Takes whole data frames (RFC 6455 section 5) straight from a socket's bytes. Nearly all of a visitor's frames come
+ * whole, and reading one here costs a third of its way through the stream inside ws. Everything else goes to ws as it
+ * came: control frames, fragments, pieces of frames, and faults, which ws answers.
+ */
+import type { WebSocket } from 'ws';
+
+/** The payload, unmasked, is `bytes` from `from` to `to`; both are good for this call only. */
+export type OnFrame = (bytes: Buffer, from: number, to: number, isBinary: boolean) => void;
+
+/** What ws writes a socket's bytes to. */
+interface Receiver {
+  write(chunk: Buffer): boolean;
+}
+
+/**
+ * Has `onFrame` called for frames of at most `maxPayload` bytes; the socket's `message` event is left with the
+ * rest. Text is not checked to be UTF-8. With a ws whose inside is another, all frames remain with `message`.
+ */
+export function takeFrames(socket: WebSocket, maxPayload: number, onFrame: OnFrame): void {
+  const receiver = (socket as { _receiver?: Partial<Receiver> })._receiver;
+  if (typeof receiver?.write !== 'function') return;
+  const reader = new FrameReader(receiver.write.bind(receiver), maxPayload, onFrame);
+  receiver.write = (chunk) => reader.read(chunk);
+}
+
+const FIN = 0x80;
+const OPCODE = 0x0f;
+const CONTINUATION = 0;
+const TEXT = FIN | 1;
+const BINARY = FIN | 2;
+/** Opcodes from here on are of control frames, which may come between fragments. */
+const CONTROL = 8;
+const MASKED = 0x80;
+/** Lengths of one byte end here; this one says that two bytes follow, and the next eight. */
+const LENGTH_16 = 126;
+/** Two bytes, and the mask. */
+const SHORT_HEAD = 6;
+const LONG_HEAD = 8;
+
+export class FrameReader {
+  readonly #pass: Receiver['write'];
+  readonly #maxPayload: number;
+  readonly #onFrame: OnFrame;
+  /** Bytes that are still to come of a frame which ws has begun. */
+  #owed = 0;
+  /** A head of which the length is not here yet. */
+  #held: Buffer | undefined;
+  /** ws has the first fragments of a message. */
+  #fragmented = false;
+
+  constructor(pass: Receiver['write'], maxPayload: number, onFrame: OnFrame) {
+    this.#pass = pass;
+    this.#maxPayload = maxPayload;
+    this.#onFrame = onFrame;
+  }
+
+  /** Reads what has come. False if ws has enough for now. */
+  read(chunk: Buffer): boolean {
+    const bytes = this.#held ? Buffer.concat([this.#held, chunk]) : chunk;
+    this.#held = undefined;
+    let wantsMore = true;
+    let at = Math.min(this.#owed, bytes.length);
+    this.#owed -= at;
+    /** What is before `at` and not before this goes to ws. */
+    let from = 0;
+    while (at < bytes.length) {
+      const end = frameEnd(bytes, at);
+      if (end === 0) break;
+      if (this.#isOurs(bytes, at, end)) {
+        if (from < at) wantsMore = this.#pass(bytes.subarray(from, at));
+        this.#take(bytes, at, end);
+        at = from = end;
+      } else {
+        this.#follow(bytes[at] as number);
+        this.#owed = Math.max(0, end - bytes.length);
+        at = Math.min(end, bytes.length);
+      }
+    }
+    if (at < bytes.length) this.#held = bytes.subarray(at);
+    return from < at ? this.#pass(bytes.subarray(from, at)) : wantsMore;
+  }
+
+  #isOurs(bytes: Buffer, at: number, end: number): boolean {
+    const first = bytes[at];
+    return (
+      (first === TEXT || first === BINARY) &&
+      end - at - SHORT_HEAD <= this.#maxPayload &&
+      end <= bytes.length &&
+      !this.#fragmented
+    );
+  }
+
+  #take(bytes: Buffer, at: number, end: number): void {
+    const from = at + (((bytes[at + 1] as number) & ~MASKED) === LENGTH_16 ? LONG_HEAD : SHORT_HEAD);
+    unmask(bytes, from, end);
+    this.#onFrame(bytes, from, end, bytes[at] === BINARY);
+  }
+
+  /** Notes what a frame that ws gets does to the message it is of. */
+  #follow(first: number): void {
+    const opcode = first & OPCODE;
+    if (opcode >= CONTROL) return;
+    if (first & FIN) this.#fragmented &&= opcode !== CONTINUATION;
+    else this.#fragmented = true;
+  }
+}
+
+/**
+ * Where the frame at `at` ends; 0 if its length is not all here. Without a mask, or with a length of eight bytes, it
+ * is a fault or far too big: Infinity, as ws closes the connection.
+ */
+function frameEnd(bytes: Buffer, at: number): number {
+  if (bytes.length - at < 2) return 0;
+  const second = bytes[at + 1] as number;
+  const length = second & ~MASKED;
+  if (!(second & MASKED) || length > LENGTH_16) return Number.POSITIVE_INFINITY;
+  if (length < LENGTH_16) return at + SHORT_HEAD + length;
+  return bytes.length - at < 4 ? 0 : at + LONG_HEAD + bytes.readUInt16BE(at + 2);
+}
+
+/** Applies the four bytes before `from` to what follows (RFC 6455 section 5.3). */
+function unmask(bytes: Buffer, from: number, to: number): void {
+  const a = bytes[from - 4] as number;
+  const b = bytes[from - 3] as number;
+  const c = bytes[from - 2] as number;
+  const d = bytes[from - 1] as number;
+  let i = from;
+  for (; i + 3 < to; i += 4) {
+    bytes[i] = (bytes[i] as number) ^ a;
+    bytes[i + 1] = (bytes[i + 1] as number) ^ b;
+    bytes[i + 2] = (bytes[i + 2] as number) ^ c;
+    bytes[i + 3] = (bytes[i + 3] as number) ^ d;
+  }
+  for (; i < to; i++) bytes[i] = (bytes[i] as number) ^ (bytes[from - 4 + ((i - from) & 3)] as number);
+}

@@ -1,0 +1,111 @@
+import { KIND, type SampleBuffer } from '../protocol/frame.ts';
+
+/** Bytes that a visitor's number and count, and one sample, take at most. */
+const HEAD_BYTES = 24;
+const SAMPLE_BYTES = 36;
+const FIRST_CAPACITY = 16 * 1024;
+/** Moves rendered and not yet sent above which they give way; some 40 ms of 3,000,000 samples a second. */
+const MAX_BYTES = 2 * 1024 * 1024;
+/** Farthest from its batch that a sample's time is told, milliseconds: days, which only a broken clock is off. */
+const MAX_SHIFT = 2 ** 30;
+
+/**
+ * The moves of one batch as the stream shows them: `v,count,dt,x,y,…` of each frame. Digits are written into bytes that are used
+ * again and again; a string for each number was most of what a sample cost.
+ */
+export class MovesText {
+  /** Samples rendered. */
+  count = 0;
+  #bytes = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
+  #length = 0;
+
+  get isEmpty(): boolean {
+    return this.#length === 0;
+  }
+
+  get isFull(): boolean {
+    return this.#length > MAX_BYTES;
+  }
+
+  /** Adds the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
+  add(v: number, samples: SampleBuffer, shift: number, from: number, to: number): void {
+    const { kind, time, x, y } = samples;
+    let count = 0;
+    for (let i = from; i < to; i++) if (kind[i] === KIND.move) count += 1;
+    if (count === 0) return;
+    this.#head(v, count);
+    for (let i = from; i < to; i++)
+      if (kind[i] === KIND.move) this.#sample((time[i] as number) + shift, x[i] as number, y[i] as number);
+  }
+
+  /** Adds one position. */
+  addOne(v: number, dt: number, x: number, y: number): void {
+    this.#head(v, 1);
+    this.#sample(dt, x, y);
+  }
+
+  /** What was added, and begins anew. */
+  take(): string {
+    const text = this.#bytes.toString('latin1', 0, this.#length);
+    this.#length = 0;
+    this.count = 0;
+    return text;
+  }
+
+  #head(v: number, count: number): void {
+    this.#reserve(HEAD_BYTES + count * SAMPLE_BYTES);
+    if (this.#length > 0) this.#comma();
+    this.#integer(v);
+    this.#comma();
+    this.#integer(count);
+    this.count += count;
+  }
+
+  #sample(dt: number, x: number, y: number): void {
+    this.#comma();
+    this.#integer(Math.max(-MAX_SHIFT, Math.min(MAX_SHIFT, dt)));
+    this.#comma();
+    this.#integer(x);
+    this.#comma();
+    this.#integer(y);
+  }
+
+  #reserve(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#bytes.length) return;
+    const grown = Buffer.allocUnsafeSlow(2 * needed);
+    this.#bytes.copy(grown, 0, 0, this.#length);
+    this.#bytes = grown;
+  }
+
+  #comma(): void {
+    this.#bytes[this.#length++] = 0x2c;
+  }
+
+  /** Writes a whole number of at most 31 bits and a sign. */
+  #integer(value: number): void {
+    const bytes = this.#bytes;
+    let rest = value | 0;
+    if (rest < 0) {
+      bytes[this.#length++] = 0x2d;
+      rest = -rest;
+    }
+    let at = this.#length + digitsOf(rest);
+    this.#length = at;
+    do {
+      const tenth = (rest / 10) | 0;
+      bytes[--at] = 0x30 + rest - 10 * tenth;
+      rest = tenth;
+    } while (rest > 0);
+  }
+}
+
+function digitsOf(value: number): number {
+  if (value < 10) return 1;
+  if (value < 100) return 2;
+  if (value < 1000) return 3;
+  if (value < 10_000) return 4;
+  let digits = 5;
+  for (let rest = (value / 100_000) | 0; rest > 0; rest = (rest / 10) | 0) digits += 1;
+  return digits;
+}

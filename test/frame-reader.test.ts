@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { FrameReader, takeFrames } from '../src/ingest/frame-reader.ts';
+
+const MAX_PAYLOAD = 300;
+
+interface Frame {
+  /** First byte of the head: FIN, RSV and opcode. */
+  first: number;
+  payload: Buffer;
+  mask: Buffer;
+}
+
+function encode({ first, payload, mask }: Frame): Buffer {
+  const long = payload.length > 125;
+  const head = long
+    ? Buffer.from([first, 0x80 | 126, payload.length >> 8, payload.length & 255])
+    : Buffer.from([first, 0x80 | payload.length]);
+  return Buffer.concat([head, mask, payload.map((byte, i) => byte ^ (mask[i % 4] as number))]);
+}
+
+/** Cuts bytes into chunks of the sizes given, again and again. */
+function cut(bytes: Buffer, sizes: readonly number[]): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const size = sizes[i % sizes.length] as number;
+    chunks.push(Buffer.from(bytes.subarray(at, at + size)));
+    at += size;
+  }
+  return chunks;
+}
+
+/** Where `cut` cuts so many bytes. */
+function boundaries(sizes: readonly number[], length: number): number[] {
+  const all: number[] = [];
+  for (let at = 0, i = 0; at < length; i++) {
+    at += sizes[i % sizes.length] as number;
+    all.push(at);
+  }
+  return all;
+}
+
+const payload = (most: number) => fc.uint8Array({ maxLength: most }).map((bytes) => Buffer.from(bytes));
+const mask = fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => Buffer.from(bytes));
+const whole = fc.record({ first: fc.constantFrom(0x81, 0x82), payload: payload(MAX_PAYLOAD + 40), mask });
+const ping = fc.record({ first: fc.constantFrom(0x89, 0x8a), payload: payload(20), mask });
+/** A message in pieces, with a ping in between. */
+const fragmented = fc
+  .tuple(fc.constantFrom(1, 2), payload(40), ping, payload(40), mask)
+  .map(([opcode, a, between, b, key]): Frame[] => [
+    { first: opcode, payload: a, mask: key },
+    between,
+    { first: 0x80, payload: b, mask: key },
+  ]);
+const frames = fc
+  .array(
+    fc.oneof(
+      whole.map((one) => [one]),
+      ping.map((one) => [one]),
+      fragmented,
+    ),
+    { maxLength: 12 },
+  )
+  // A number makes each another, so that it can be told which were taken.
+  .map((all) => all.flat().map((one, i) => ({ ...one, payload: Buffer.concat([Buffer.from([i]), one.payload]) })));
+
+test('takes whole data frames and leaves everything else to ws, byte by byte, in whatever chunks it comes', () => {
+  fc.assert(
+    fc.property(frames, fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1 }), (sent, sizes) => {
+      const taken: { payload: Buffer; isBinary: boolean }[] = [];
+      const passed: Buffer[] = [];
+      const reader = new FrameReader(
+        (bytes) => {
+          passed.push(Buffer.from(bytes));
+          return true;
+        },
+        MAX_PAYLOAD,
+        (bytes, from, to, isBinary) => taken.push({ payload: Buffer.from(bytes.subarray(from, to)), isBinary }),
+      );
+      for (const chunk of cut(Buffer.concat(sent.map(encode)), sizes)) reader.read(chunk);
+
+      // What was taken is a part of what was sent, in order; without it, what was passed on is the rest.
+      const cuts = boundaries(sizes, Buffer.concat(sent.map(encode)).length);
+      const rest: Frame[] = [];
+      let at = 0;
+      for (const frame of sent) {
+        const end = at + encode(frame).length;
+        const [next] = taken;
+        if (next?.payload.equals(frame.payload) && frame.first === (next.isBinary ? 0x82 : 0x81)) taken.shift();
+        else {
+          rest.push(frame);
+          const isWhole = !cuts.some((one) => at < one && one < end);
+          assert.ok(!isWhole || frame.payload.length > MAX_PAYLOAD || (frame.first !== 0x81 && frame.first !== 0x82));
+        }
+        at = end;
+      }
+      assert.equal(taken.length, 0);
+      assert.deepEqual(Buffer.concat(passed), Buffer.concat(rest.map(encode)));
+    }),
+  );
+});
+
+test('takes every whole frame of one chunk', () => {
+  fc.assert(
+    fc.property(fc.array(whole), (sent) => {
+      const small = sent.filter(({ payload: { length } }) => length <= MAX_PAYLOAD);
+      const got: Buffer[] = [];
+      const pass = () => assert.fail('nothing is for ws');
+      const reader = new FrameReader(pass, MAX_PAYLOAD, (bytes, from, to) =>
+        got.push(Buffer.from(bytes.subarray(from, to))),
+      );
+      reader.read(Buffer.concat(small.map(encode)));
+      assert.deepEqual(
+        got,
+        small.map((frame) => frame.payload),
+      );
+    }),
+  );
+});
+
+/** A real ws server of which every socket has the reader, and a client that says bytes. */
+async function connected(t: TestContext) {
+  const server = createServer().listen(0, '127.0.0.1');
+  const sockets = new WebSocketServer({ server, maxPayload: MAX_PAYLOAD });
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  t.after(() => {
+    client.destroy();
+    server.close();
+  });
+  client.write(
+    'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+  );
+  const [socket] = (await once(sockets, 'connection')) as [WebSocket];
+  const seen: string[] = [];
+  const rest: string[] = [];
+  takeFrames(socket, MAX_PAYLOAD, (bytes, from, to) => seen.push(bytes.toString('utf8', from, to)));
+  socket.on('message', (data) => rest.push(String(data)));
+  socket.on('error', () => {});
+  return { client, socket, seen, rest };
+}
+
+const KEY = Buffer.from([1, 2, 3, 4]);
+const text = (words: string, first = 0x81): Buffer => encode({ first, payload: Buffer.from(words), mask: KEY });
+
+test('works inside the ws that is installed, which keeps fragments, pings and the closing handshake', async (t) => {
+  const { client, socket, seen, rest } = await connected(t);
+  const pinged = once(socket, 'ping');
+  const closed = once(socket, 'close');
+  const split = text('in two');
+  client.write(
+    Buffer.concat([text('whole'), text('frag', 0x01), text('', 0x89), text('ments', 0x80), split.subarray(0, 5)]),
+  );
+  await pinged;
+  client.write(
+    Buffer.concat([
+      split.subarray(5),
+      text('after'),
+      encode({ first: 0x88, payload: Buffer.from([3, 232]), mask: KEY }),
+      text('too late'),
+    ]),
+  );
+  const [code] = await closed;
+  assert.equal(code, 1000);
+  assert.deepEqual(seen.slice(0, 2), ['whole', 'after']);
+  assert.deepEqual(rest, ['fragments', 'in two']);
+});
+
+for (const [what, bytes, wanted] of [
+  ['a frame without a mask', Buffer.from([0x81, 1, 65]), 1002],
+  ['a reserved bit', text('x', 0xc1), 1002],
+  ['a reserved opcode', text('x', 0x83), 1002],
+  ['a continuation of nothing', text('x', 0x80), 1002],
+  ['a second message among fragments', Buffer.concat([text('x', 0x01), text('y')]), 1002],
+  ['a frame above the limit', text('x'.repeat(MAX_PAYLOAD + 1)), 1009],
+  ['a length of eight bytes', Buffer.from([0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4]), 1009],
+] as const)
+  test(`leaves ${what} to ws, which closes with ${wanted}`, async (t) => {
+    const { client, socket, seen } = await connected(t);
+    let heard = Buffer.alloc(0);
+    client.on('data', (chunk) => {
+      heard = Buffer.concat([heard, chunk]);
+    });
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    client.write(Buffer.concat([text('good'), bytes]));
+    client.on('end', () => client.end());
+    await closed;
+    assert.deepEqual(seen, ['good']);
+    const at = heard.indexOf(Buffer.from([0x88]), heard.indexOf('\r\n\r\n'));
+    assert.equal(heard.readUInt16BE(at + 2), wanted);
+  });
