@@ -47,8 +47,10 @@ export class FanOut {
   readonly #interest: Interest;
   readonly #subscribers = new Map<Subscriber, Watched>();
   readonly #bySite = new Map<string, Set<Subscriber>>();
-  /** Subscribers whose writes are held together until the batch is done; undefined between batches. */
-  #corked: Set<Subscriber> | undefined;
+  /** Subscribers whose writes are held together until the batches that came at the same time are done. */
+  readonly #corked = new Set<Subscriber>();
+  #batching = false;
+  #uncorking: NodeJS.Immediate | undefined;
   #seq = 0;
 
   constructor(options: FanOutOptions) {
@@ -70,19 +72,27 @@ export class FanOut {
     return this.#interest.messages();
   }
 
-  /** Does `work`; what it writes to a subscriber goes out in one system call. */
+  /**
+   * Does `work`; what it writes to a subscriber goes out in one system call, together with that of the other workers'
+   * batches which are read in the same turn of the event loop: workers tick at the same time.
+   */
   batch(work: () => void): void {
-    const corked = new Set<Subscriber>();
-    this.#corked = corked;
+    this.#batching = true;
     work();
-    this.#corked = undefined;
-    for (const subscriber of corked) subscriber.uncork();
+    this.#batching = false;
+    this.#uncorking ??= setImmediate(() => this.#uncork());
   }
 
   #hold(subscriber: Subscriber): void {
-    if (!this.#corked || this.#corked.has(subscriber)) return;
+    if (!this.#batching || this.#corked.has(subscriber)) return;
     this.#corked.add(subscriber);
     subscriber.cork();
+  }
+
+  #uncork(): void {
+    this.#uncorking = undefined;
+    for (const subscriber of this.#corked) subscriber.uncork();
+    this.#corked.clear();
   }
 
   /** An event of a site. Costs nothing while nobody watches it; `data` is then not even made. */
@@ -188,7 +198,7 @@ export class FanOut {
     const here = this.#bySite.get(site);
     here?.delete(subscriber);
     if (here?.size === 0) this.#bySite.delete(site);
-    this.#corked?.delete(subscriber);
+    this.#corked.delete(subscriber);
     if (!watched) return;
     watched.cutShort ||= subscriber.behind;
     this.#interest.leave(watched, subscriber, Date.now());
@@ -205,6 +215,7 @@ export class FanOut {
 
   /** Ends every stream after what is already written. */
   async close(): Promise<void> {
+    this.#uncork();
     await Promise.all([...this.#subscribers.keys()].map((subscriber) => subscriber.end()));
   }
 }

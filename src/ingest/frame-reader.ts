@@ -125,6 +125,8 @@ function unmask(bytes: Buffer, from: number, to: number): void {
   const b = bytes[from - 3] as number;
   const c = bytes[from - 2] as number;
   const d = bytes[from - 1] as number;
+  // As ws does: a key of zeros leaves the payload as it is.
+  if ((a | b | c | d) === 0) return;
   let i = from;
   for (; i + 3 < to; i += 4) {
     bytes[i] = (bytes[i] as number) ^ a;

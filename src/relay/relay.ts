@@ -173,9 +173,9 @@ export class Relay {
     return this.#base;
   }
 
-  /** Sees to it that a tick comes. */
+  /** Sees to it that a tick comes; in all workers at the same time, so that the primary writes their batches at once. */
   arm(): void {
-    this.#tick ??= setTimeout(() => this.#onTick(), TICK_MS);
+    this.#tick ??= setTimeout(() => this.#onTick(), TICK_MS - (Date.now() % TICK_MS));
   }
 
   flushLanes(lanes: Iterable<Lane>): void {
