@@ -1,9 +1,9 @@
 /** One measurement: a system, its visitors and its administrators. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Crowd } from './load/crowd.ts';
 import { Loader } from './load/process.ts';
-import type { VisitorLoad } from './load/visitors.ts';
-import { type SystemName, start, TOKEN } from './systems.ts';
-import { cpuSince } from './tree.ts';
+import { type System, type SystemName, start, TOKEN } from './systems.ts';
+import { cpuSince, Watch } from './tree.ts';
 
 export interface Case {
   system: SystemName;
@@ -15,14 +15,19 @@ export interface Case {
   /** Queries of the streams; the first is checked sample by sample. None: nobody watches. */
   queries: string[];
   seconds: number;
+  /** Visitors are spread over so many; the first is `/`. 1 unless said otherwise. */
   pages?: number;
+  /** Load processes that share the visitors; 1 unless said otherwise. */
+  loaders?: number;
   flags?: string[];
 }
 
 export interface Outcome {
   frames: number;
   samples: number;
-  /** Samples shown by the checked stream; it is to see `share` of them. */
+  /** Samples that the checked stream was to show: of all visitors, or of its page. */
+  expected: number;
+  /** Samples that it has shown. */
   delivered: number;
   doubled: number;
   /** Events that brought them. */
@@ -37,75 +42,89 @@ export interface Outcome {
   max: number;
   /** Share of one core, in percent: of each process of the tree, and of the two sides of the load. */
   shares: number[];
+  /** The most that one process of the tree used over any second. */
+  busiest: number;
   visitorsShare: number;
   streamsShare: number;
   /** The longest the load generator overslept, ms. */
   lateMs: number;
   closed: number;
+  /** Visitors that were still owed an ack some seconds after the end; always 0 where nothing is acked. */
+  unacked: number;
+  /** The slowest pace that the server asked for, ms; 0: it did not. */
+  slowestMs: number;
   streamBytes: number;
   rssMb: number[];
 }
 
 const WARM_UP_S = 2;
 /** How long the last samples may take to arrive, ms. */
-const SETTLE_MS = 700;
+export const SETTLE_MS = 700;
 
 export async function measure(c: Case): Promise<Outcome> {
   const system = await start(c.system, c.flags);
-  const visitors = new Loader('visitors');
-  const streams = new Loader('streams');
+  const run: Run = {
+    system,
+    visitors: new Crowd(c.loaders ?? 1),
+    streams: new Loader('streams'),
+    watch: new Watch(system.tree),
+  };
   try {
-    const speak = c.system === 'socket.io' ? 'socket.io' : c.speak;
-    const load: VisitorLoad = {
-      k: 'visitors',
-      port: system.port,
-      speak,
-      visitors: c.visitors,
-      rate: c.rate,
-      samples: c.samples,
-      pages: c.pages ?? 1,
-      seed: 1,
-    };
-    await visitors.ask(load, 'joined');
-    const reader = c.system === 'sink' ? 'fieldmouse' : c.system;
-    const queries = c.system === 'sink' ? [] : c.queries;
-    await streams.ask(
-      { k: 'streams', port: system.streamPort, speak: reader, token: TOKEN, queries, samples: c.samples },
-      'joined',
-    );
-    await visitors.ask({ k: 'send', seconds: WARM_UP_S }, 'sent');
-    await sleep(SETTLE_MS);
-    await streams.ask({ k: 'count' }, 'counted');
-    const before = system.tree.cpu();
-    const sent = await visitors.ask({ k: 'send', seconds: c.seconds }, 'sent');
-    await sleep(SETTLE_MS);
-    const cpu = cpuSince(system.tree, before);
-    const counted = await streams.ask({ k: 'count' }, 'counted');
-    const share = (ms: number) => ms / (10 * c.seconds);
-    const samples = sent.frames * c.samples;
-    const { delivered, doubled, events, resets, p50, p99, max } = counted;
-    return {
-      frames: sent.frames,
-      samples,
-      delivered,
-      doubled,
-      events,
-      resets,
-      perSample: (1000 * cpu.all) / samples,
-      perFrame: (1000 * cpu.all) / sent.frames,
-      p50,
-      p99,
-      max,
-      shares: cpu.each.map(share),
-      visitorsShare: share(sent.cpuMs),
-      streamsShare: share(counted.cpuMs),
-      lateMs: sent.lateMs,
-      closed: sent.closed,
-      streamBytes: counted.bytes,
-      rssMb: [...system.tree.rss().values()].map((kb) => kb / 1024),
-    };
+    await begin(c, run);
+    return await take(c, run);
   } finally {
-    await Promise.all([visitors.end(), streams.end()]);
+    run.watch.stop();
+    await Promise.all([run.visitors.end(), run.streams.end()]);
     await system.stop();
   }
+}
+
+interface Run {
+  system: System;
+  visitors: Crowd;
+  streams: Loader;
+  watch: Watch;
+}
+
+/** Connects everybody, and sends until the system is warm. */
+async function begin(c: Case, { system, visitors, streams }: Run): Promise<void> {
+  const { rate, samples, pages = 1 } = c;
+  const speak = c.system === 'socket.io' ? 'socket.io' : c.speak;
+  await visitors.join({ port: system.port, speak, visitors: c.visitors, rate, samples, pages, obedient: false });
+  const reader = c.system === 'sink' ? 'fieldmouse' : c.system;
+  const queries = c.system === 'sink' ? [] : c.queries;
+  await streams.ask({ k: 'streams', port: system.streamPort, speak: reader, token: TOKEN, queries, samples }, 'joined');
+  await visitors.send(WARM_UP_S);
+  await sleep(SETTLE_MS);
+  await streams.ask({ k: 'count' }, 'counted');
+}
+
+async function take(c: Case, { system, visitors, streams, watch }: Run): Promise<Outcome> {
+  watch.start();
+  const before = system.tree.cpu();
+  const sent = await visitors.send(c.seconds);
+  await sleep(SETTLE_MS);
+  watch.stop();
+  const cpu = cpuSince(system.tree, before);
+  const { cpuMs: streamsMs, bytes, k, open, ...seen } = await streams.ask({ k: 'count' }, 'counted');
+  const samples = sent.frames * c.samples;
+  const share = (ms: number) => ms / (10 * c.seconds);
+  return {
+    ...seen,
+    frames: sent.frames,
+    samples,
+    expected: c.samples * (c.queries[0]?.includes('page=%2F') ? sent.framesOfFirst : sent.frames),
+    perSample: (1000 * cpu.all) / samples,
+    perFrame: (1000 * cpu.all) / sent.frames,
+    shares: cpu.each.map(share),
+    busiest: watch.busiest,
+    visitorsShare: share(sent.cpuMs),
+    streamsShare: share(streamsMs),
+    lateMs: sent.lateMs,
+    closed: sent.closed,
+    unacked: c.system === 'fieldmouse' && c.speak === 'v1' ? await visitors.settle() : 0,
+    slowestMs: sent.slowestMs,
+    streamBytes: bytes,
+    rssMb: [...watch.rssMb.values()],
+  };
 }

@@ -28,6 +28,43 @@ export class Tree {
   }
 }
 
+const LOOK_MS = 250;
+/** As many looks ago is a second. */
+const SECOND = 1000 / LOOK_MS;
+
+/** Looks at a tree from time to time: what its busiest and its largest process came to. */
+export class Watch {
+  /** The most of one core that one process used over any second, percent. */
+  busiest = 0;
+  /** The most that each process held, MB, the root first. */
+  readonly rssMb = new Map<number, number>();
+  readonly #tree: Tree;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #looks: { time: number; cpu: Map<number, number> }[] = [];
+
+  constructor(tree: Tree) {
+    this.#tree = tree;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+  }
+
+  #look(): void {
+    const now = { time: performance.now(), cpu: this.#tree.cpu() };
+    for (const [pid, kb] of this.#tree.rss()) this.rssMb.set(pid, Math.max(this.rssMb.get(pid) ?? 0, kb / 1024));
+    this.#looks.push(now);
+    const then = this.#looks.length > SECOND ? this.#looks.shift() : undefined;
+    if (!then) return;
+    for (const [pid, ms] of now.cpu)
+      this.busiest = Math.max(this.busiest, (100 * (ms - (then.cpu.get(pid) ?? 0))) / (now.time - then.time));
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
 /** CPU that was used since `before`, ms: in all, and of the root. */
 export function cpuSince(tree: Tree, before: Map<number, number>): { all: number; each: number[] } {
   const each = [...tree.cpu()].map(([pid, ms]) => ms - (before.get(pid) ?? 0));

@@ -1,13 +1,13 @@
 /** Frames as a client puts them on the wire, by hand. */
 
-/** Positions carry a frame's number k: x = k mod 1000, y = k div 1000. */
+/** Positions carry a frame's number n: x = n mod 1000, y = n div 1000. */
 export function numberOf(x: number, y: number): number {
   return x + 1000 * y;
 }
 
-/** A JSON move of frame k; as Socket.IO packs it if asked. */
-export function moveText(k: number, t: number, socketIo: boolean): string {
-  const move = `{"id":"v","x":${k % 1000},"y":${Math.floor(k / 1000)},"t":${t}}`;
+/** A JSON move of frame n; as Socket.IO packs it if asked. */
+export function moveText(n: number, t: number, socketIo: boolean): string {
+  const move = `{"id":"v","x":${n % 1000},"y":${Math.floor(n / 1000)},"t":${t}}`;
   return socketIo ? `42["move",${move}]` : move;
 }
 
@@ -30,17 +30,20 @@ function wrap(opcode: number, payload: Uint8Array): Buffer {
 }
 
 /**
- * A `fieldmouse.v1` frame numbered n, at time t, of so many samples 16 ms apart: the first at the place that
- * says k, the others each a step to the right and back, as a hand that rests.
+ * A `fieldmouse.v1` frame numbered n, at time t, of so many samples `stepMs` apart: the first at the place that
+ * says n, the others each a step to the right and back, as a hand that rests.
  */
-export function v1Frame(n: number, t: number, k: number, samples: number): Buffer {
+export function v1Frame(n: number, t: number, samples: number, stepMs: number): Buffer {
   const bytes: number[] = [];
   varint(bytes, n * 4 + 1);
-  varint(bytes, Math.max(0, t - 16 * (samples - 1)));
+  varint(bytes, Math.max(0, t - stepMs * (samples - 1)));
   bytes.push(1);
-  varint(bytes, 2 * (k % 1000));
-  varint(bytes, 2 * Math.floor(k / 1000));
-  for (let i = 1; i < samples; i++) bytes.push(16 * 4, i % 2 === 1 ? 0x98 : 0x78);
+  varint(bytes, 2 * (n % 1000));
+  varint(bytes, 2 * Math.floor(n / 1000));
+  for (let i = 1; i < samples; i++) {
+    varint(bytes, stepMs * 4);
+    bytes.push(i % 2 === 1 ? 0x98 : 0x78);
+  }
   return wrap(0x82, Uint8Array.from(bytes));
 }
 

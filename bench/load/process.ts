@@ -3,20 +3,19 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { StreamLoad, StreamReport } from './streams.ts';
-import type { VisitorLoad } from './visitors.ts';
+import type { SentReport, VisitorLoad } from './visitors.ts';
 
 export type Command =
   | VisitorLoad
   | StreamLoad
   | { k: 'send'; seconds: number }
+  | { k: 'settle' }
+  | { k: 'leave'; share: number }
   | { k: 'count' }
   | { k: 'stall'; ms: number }
   | { k: 'end' };
 
-export type Report =
-  | { k: 'joined' }
-  | { k: 'sent'; frames: number; lateMs: number; cpuMs: number; closed: number }
-  | StreamReport;
+export type Report = { k: 'joined' } | SentReport | { k: 'settled'; unacked: number } | StreamReport;
 
 /** From a load process to the bench. */
 export function report(message: Report): void {
@@ -26,20 +25,24 @@ export function report(message: Report): void {
 /** A load process as the bench sees it. */
 export class Loader {
   readonly #child: ChildProcess;
+  readonly #died: Promise<never>;
 
   constructor(kind: 'visitors' | 'streams') {
     this.#child = fork(fileURLToPath(new URL(`./${kind}.ts`, import.meta.url)), [kind]);
+    this.#died = once(this.#child, 'exit').then(([code]) => {
+      throw new Error(`a load process ended with ${code}`);
+    });
+    // Whoever asks is told; nobody may be asking.
+    this.#died.catch(() => {});
   }
 
   /** Gives a command and waits for its report. */
   async ask<K extends Report['k']>(command: Command, answer: K): Promise<Extract<Report, { k: K }>> {
-    const answered = once(this.#child, 'message');
-    const died = once(this.#child, 'exit').then(([code]) =>
-      Promise.reject(new Error(`a load process ended with ${code}`)),
+    const answered = new Promise<Report>((resolve) =>
+      this.#child.once('message', (message) => resolve(message as Report)),
     );
     this.#child.send(command);
-    const [message] = (await Promise.race([answered, died])) as [Report];
-    died.catch(() => {});
+    const message = await Promise.race([answered, this.#died]);
     if (message.k !== answer) throw new Error(`expected ${answer}, got ${message.k}`);
     return message as Extract<Report, { k: K }>;
   }

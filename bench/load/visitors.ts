@@ -20,21 +20,54 @@ export interface VisitorLoad {
   rate: number;
   /** Samples in each frame. */
   samples: number;
-  /** Visitor i is on page i modulo this. */
+  /** The first is visitor number this; number i is on page i modulo `pages`. */
+  first: number;
   pages: number;
+  /** Send as seldom as the server asks, as the tracker does. Otherwise what it asks is only noted. */
+  obedient: boolean;
   seed: number;
+}
+
+export interface SentReport {
+  k: 'sent';
+  frames: number;
+  /** Those of visitors on the first page, `/`. */
+  framesOfFirst: number;
+  /** The longest the loop overslept, ms. */
+  lateMs: number;
+  cpuMs: number;
+  /** Visitors that the server has closed so far. */
+  closed: number;
+  /** The slowest pace that the server has asked for meanwhile, ms. */
+  slowestMs: number;
 }
 
 /** Visitors that send within the same millisecond are a group: real ones do not wait for each other. */
 const TICK_MS = 1;
 const JOIN_AT_ONCE = 64;
 
+/** Acks come once a second; a server that takes longer than this for the last ones owes them, ms. */
+const ACK_LIMIT_MS = 5000;
+
+interface Visitor {
+  socket: Socket;
+  page: number;
+  /** Numbers of the last frame sent, and of the last acked. */
+  sent: number;
+  acked: number;
+  /** The pace it keeps: every so many-th frame of its group, of samples so far apart, ms. */
+  every: number;
+  sampleMs: number;
+}
+
 interface Group {
-  sockets: Socket[];
+  visitors: Visitor[];
   /** When the group's first frame is due after the start, milliseconds. */
   phase: number;
-  /** Frames sent. */
-  sent: number;
+  /** Frames that were due since the start. */
+  done: number;
+  /** Number of the last frame; it goes on from one sending to the next. */
+  n: number;
 }
 
 export class Visitors {
@@ -42,13 +75,22 @@ export class Visitors {
   readonly #groups: Group[];
   /** Start of every visitor's clock. */
   readonly #origin = performance.now();
-  closed = 0;
+  #frames = 0;
+  #framesOfFirst = 0;
+  #slowestMs = 0;
+  /** Called at every ack. */
+  #onAck = () => {};
 
   constructor(load: VisitorLoad) {
     this.#load = load;
     const interval = 1000 / load.rate;
     const groups = Math.max(1, Math.min(Math.floor(interval / TICK_MS), load.visitors));
-    this.#groups = Array.from({ length: groups }, (_, i) => ({ sockets: [], phase: (i * interval) / groups, sent: 0 }));
+    this.#groups = Array.from({ length: groups }, (_, i) => ({
+      visitors: [],
+      phase: (i * interval) / groups,
+      done: 0,
+      n: 0,
+    }));
   }
 
   /** Connects all; resolves when every one was greeted. */
@@ -58,13 +100,13 @@ export class Visitors {
       const count = Math.min(JOIN_AT_ONCE, this.#load.visitors - i);
       const joining = Array.from({ length: count }, async (_, k) => {
         const group = this.#groups[Math.floor(random() * this.#groups.length)] as Group;
-        group.sockets.push(await this.#joinOne(i + k));
+        group.visitors.push(await this.#joinOne(this.#load.first + i + k));
       });
       await Promise.all(joining);
     }
   }
 
-  async #joinOne(i: number): Promise<Socket> {
+  async #joinOne(i: number): Promise<Visitor> {
     const { speak, port, pages } = this.#load;
     const socket = connect(port, '127.0.0.1');
     socket.setNoDelay(true);
@@ -79,66 +121,146 @@ export class Visitors {
         `Sec-WebSocket-Key: ${Buffer.from(String(i).padStart(16, '0')).toString('base64')}\r\n${speak === 'socket.io' ? '' : `Sec-WebSocket-Protocol: ${protocol}\r\n`}\r\n`,
     );
     if (speak === 'v1') socket.write(batchFrame(helloBytes(this.#clock(), i % pages)));
-    await greeting(socket, speak);
-    socket.on('data', speak === 'socket.io' ? (chunk: Buffer) => pong(socket, chunk) : () => {});
-    socket.once('close', () => {
-      this.closed += 1;
+    const hello = await greeting(socket, speak);
+    const visitor: Visitor = {
+      socket,
+      page: i % pages,
+      sent: 0,
+      acked: 0,
+      every: 1,
+      sampleMs: lastNumber(hello, 'sampleMs') ?? 16,
+    };
+    socket.on('data', (chunk: Buffer) => {
+      if (speak === 'socket.io') pong(socket, chunk);
+      else this.#hear(visitor, chunk.toString('latin1'));
     });
-    return socket;
+    return visitor;
+  }
+
+  /** Acks and paces are a few bytes each, and come whole. */
+  #hear(visitor: Visitor, text: string): void {
+    visitor.acked = lastNumber(text, 'n') ?? visitor.acked;
+    this.#onAck();
+    const flushMs = lastNumber(text, 'flushMs');
+    if (flushMs === undefined) return;
+    this.#slowestMs = Math.max(this.#slowestMs, flushMs);
+    if (!this.#load.obedient) return;
+    visitor.every = Math.max(1, Math.round((flushMs * this.#load.rate) / 1000));
+    visitor.sampleMs = lastNumber(text, 'sampleMs') ?? visitor.sampleMs;
+  }
+
+  #all(): Visitor[] {
+    return this.#groups.flatMap(({ visitors }) => visitors);
   }
 
   #clock(): number {
     return Math.round(performance.now() - this.#origin);
   }
 
-  /** Sends for so long. Tells how many frames went out and the longest the loop overslept, ms. */
-  send(seconds: number): Promise<{ frames: number; lateMs: number }> {
+  /** Sends for so long. */
+  async send(seconds: number): Promise<SentReport> {
+    const cpu = process.cpuUsage();
+    this.#slowestMs = 0;
+    this.#frames = this.#framesOfFirst = 0;
+    const lateMs = await this.#sendFor(seconds);
+    const { user, system } = process.cpuUsage(cpu);
+    const closed = this.#all().filter(({ socket }) => socket.destroyed).length;
+    return {
+      k: 'sent',
+      frames: this.#frames,
+      framesOfFirst: this.#framesOfFirst,
+      lateMs,
+      cpuMs: (user + system) / 1000,
+      closed,
+      slowestMs: this.#slowestMs,
+    };
+  }
+
+  /** Tells the longest that the loop overslept, ms. */
+  #sendFor(seconds: number): Promise<number> {
     const { rate } = this.#load;
     const total = Math.round(seconds * rate);
     const start = performance.now();
     let last = start;
     let lateMs = 0;
-    let frames = 0;
+    for (const group of this.#groups) group.done = 0;
     return new Promise((resolve) => {
       const timer = setInterval(() => {
         const now = performance.now();
         lateMs = Math.max(lateMs, now - last - TICK_MS);
         last = now;
-        let open = false;
         for (const group of this.#groups) {
           const due = Math.min(total, Math.floor(((now - start - group.phase) * rate) / 1000) + 1);
-          for (let k = 0; k < due - group.sent; ) {
-            this.#sendFrame(group);
-            frames += group.sockets.length;
-          }
-          open ||= group.sent < total;
+          for (; group.done < due; group.done++) this.#sendFrame(group);
         }
-        if (open) return;
+        if (this.#groups.some(({ done }) => done < total)) return;
         clearInterval(timer);
-        for (const group of this.#groups) group.sent = 0;
-        resolve({ frames, lateMs });
+        resolve(lateMs);
       }, TICK_MS);
     });
   }
 
-  /** One frame, the same for all of the group: its number is in its positions, so that the reader can count. */
+  /**
+   * One frame, the same for all of the group that keep the same pace: its number is in its positions, so that the
+   * reader can count.
+   */
   #sendFrame(group: Group): void {
-    const { speak, samples } = this.#load;
-    const bytes =
-      speak === 'v1'
-        ? v1Frame((this.#numbers.get(group) ?? 0) + 1, this.#clock(), group.sent, samples)
-        : textFrame(moveText(group.sent, Date.now(), speak === 'socket.io'));
-    this.#numbers.set(group, (this.#numbers.get(group) ?? 0) + 1);
-    group.sent += 1;
-    for (const socket of group.sockets) socket.write(bytes);
+    group.n += 1;
+    let stepMs = 0;
+    let bytes: Buffer | undefined;
+    group.visitors.forEach((visitor, i) => {
+      // Those that keep a slower pace take turns.
+      if ((group.n + i) % visitor.every !== 0) return;
+      if (!bytes || visitor.sampleMs !== stepMs) bytes = this.#frame(group.n, visitor.sampleMs);
+      stepMs = visitor.sampleMs;
+      visitor.socket.write(bytes);
+      visitor.sent = group.n;
+      this.#frames += 1;
+      if (visitor.page === 0) this.#framesOfFirst += 1;
+    });
   }
 
-  /** Frame numbers go on from one sending to the next; positions begin anew. */
-  readonly #numbers = new Map<Group, number>();
+  #frame(n: number, stepMs: number): Buffer {
+    const { speak, samples } = this.#load;
+    return speak === 'v1'
+      ? v1Frame(n, this.#clock(), samples, stepMs)
+      : textFrame(moveText(n, Date.now(), speak === 'socket.io'));
+  }
+
+  /** Resolves when all that was sent is acked, or the limit is over. Tells how many visitors are owed an ack. */
+  settle(): Promise<number> {
+    const owed = new Set(this.#all());
+    return new Promise((resolve) => {
+      const finish = () => {
+        clearTimeout(timer);
+        this.#onAck = () => {};
+        resolve([...owed].filter(isOwed).length);
+      };
+      const timer = setTimeout(finish, ACK_LIMIT_MS);
+      this.#onAck = () => {
+        for (const visitor of owed) {
+          if (isOwed(visitor)) return;
+          owed.delete(visitor);
+        }
+        finish();
+      };
+      this.#onAck();
+    });
+  }
+
+  /** This share of the visitors leaves. */
+  leave(share: number): void {
+    for (const { visitors } of this.#groups)
+      for (const { socket } of visitors.splice(Math.round(visitors.length * (1 - share)))) socket.destroy();
+  }
 
   close(): void {
-    for (const { sockets } of this.#groups) for (const socket of sockets) socket.destroy();
+    this.leave(1);
   }
+}
+
+function isOwed({ sent, acked }: Visitor): boolean {
+  return acked < sent;
 }
 
 function helloBytes(clock: number, page: number): Uint8Array {
@@ -156,21 +278,27 @@ function helloBytes(clock: number, page: number): Uint8Array {
   return Uint8Array.from(encodeFrame(0, 0, encodeHello(hello)));
 }
 
-/** Waits until the server has greeted; for Socket.IO that takes an answer in between. */
-async function greeting(socket: Socket, speak: VisitorLoad['speak']): Promise<void> {
+/** Waits for the server's greeting; for Socket.IO that takes an answer in between. */
+async function greeting(socket: Socket, speak: VisitorLoad['speak']): Promise<string> {
   let text = '';
   let answered = false;
   for (;;) {
     const [chunk] = (await once(socket, 'data')) as [Buffer];
     text += chunk.toString('latin1');
     if (!text.startsWith('HTTP/1.1 101')) throw new Error(`refused: ${text.slice(0, 300)}`);
-    if (speak !== 'socket.io' && text.includes('"type":"hello"')) return;
-    if (speak === 'socket.io' && text.includes('40{"sid"')) return;
+    if (speak !== 'socket.io' && text.includes('"type":"hello"')) return text;
+    if (speak === 'socket.io' && text.includes('40{"sid"')) return text;
     if (speak === 'socket.io' && !answered && text.includes('0{"sid"')) {
       answered = true;
       socket.write(textFrame('40'));
     }
   }
+}
+
+/** The number that stands last under this name in JSON, if there is one. */
+function lastNumber(text: string, name: string): number | undefined {
+  const at = text.lastIndexOf(`"${name}":`);
+  return at < 0 ? undefined : Number.parseInt(text.slice(at + name.length + 3), 10);
 }
 
 /** Engine.IO's server pings with `2`. */
@@ -186,10 +314,12 @@ if (process.argv[2] === 'visitors') {
       await visitors.join();
       report({ k: 'joined' });
     } else if (command.k === 'send' && visitors) {
-      const cpu = process.cpuUsage();
-      const sent = await visitors.send(command.seconds);
-      const { user, system } = process.cpuUsage(cpu);
-      report({ k: 'sent', ...sent, cpuMs: (user + system) / 1000, closed: visitors.closed });
+      report(await visitors.send(command.seconds));
+    } else if (command.k === 'settle' && visitors) {
+      report({ k: 'settled', unacked: await visitors.settle() });
+    } else if (command.k === 'leave' && visitors) {
+      visitors.leave(command.share);
+      report({ k: 'joined' });
     } else if (command.k === 'end') {
       visitors?.close();
       process.disconnect();

@@ -1,0 +1,55 @@
+/** Visitors, in one load process or in several that share them. */
+import { Loader } from './process.ts';
+import type { SentReport, VisitorLoad } from './visitors.ts';
+
+export class Crowd {
+  readonly #loaders: Loader[];
+
+  constructor(processes: number) {
+    this.#loaders = Array.from({ length: processes }, () => new Loader('visitors'));
+  }
+
+  /** Connects them, in equal parts. */
+  async join(load: Omit<VisitorLoad, 'k' | 'first' | 'seed'>): Promise<void> {
+    const part = Math.ceil(load.visitors / this.#loaders.length);
+    await this.#all((loader, i) => {
+      const first = i * part;
+      const visitors = Math.min(part, load.visitors - first);
+      return loader.ask({ ...load, k: 'visitors', visitors, first, seed: i + 1 }, 'joined');
+    });
+  }
+
+  /** All send for so long. Counts and CPU are of all processes, times of the worst. */
+  async send(seconds: number): Promise<SentReport> {
+    const reports = await this.#all((loader) => loader.ask({ k: 'send', seconds }, 'sent'));
+    const sum = (of: (one: SentReport) => number) => reports.reduce((total, one) => total + of(one), 0);
+    return {
+      k: 'sent',
+      frames: sum((one) => one.frames),
+      framesOfFirst: sum((one) => one.framesOfFirst),
+      lateMs: Math.max(...reports.map((one) => one.lateMs)),
+      cpuMs: sum((one) => one.cpuMs),
+      closed: sum((one) => one.closed),
+      slowestMs: Math.max(...reports.map((one) => one.slowestMs)),
+    };
+  }
+
+  /** Waits for the last acks, within a limit. Tells how many visitors are still owed one. */
+  async settle(): Promise<number> {
+    const reports = await this.#all((loader) => loader.ask({ k: 'settle' }, 'settled'));
+    return reports.reduce((total, { unacked }) => total + unacked, 0);
+  }
+
+  /** This share of the visitors leaves. */
+  async leave(share: number): Promise<void> {
+    await this.#all((loader) => loader.ask({ k: 'leave', share }, 'joined'));
+  }
+
+  async end(): Promise<void> {
+    await this.#all((loader) => loader.end());
+  }
+
+  #all<T>(what: (loader: Loader, i: number) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.#loaders.map(what));
+  }
+}
