@@ -6,12 +6,13 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { capacity } from './capacity.ts';
 import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
 import { markdown, type Table } from './figures.ts';
 import { smoothness } from './smoothness.ts';
 
-const BENCHES: Record<string, (length: Length) => Promise<Table>> = { delivery, json, binary, smoothness };
+const BENCHES: Record<string, (length: Length) => Promise<Table>> = { delivery, json, binary, capacity, smoothness };
 
 const SHORT: Length = { runs: 3, seconds: 6 };
 const LONG: Length = { runs: 5, seconds: 15 };
