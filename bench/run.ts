@@ -10,9 +10,17 @@ import { capacity } from './capacity.ts';
 import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
 import { markdown, type Table } from './figures.ts';
+import { pace } from './pace.ts';
 import { smoothness } from './smoothness.ts';
 
-const BENCHES: Record<string, (length: Length) => Promise<Table>> = { delivery, json, binary, capacity, smoothness };
+const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
+  delivery,
+  json,
+  binary,
+  capacity,
+  pace,
+  smoothness,
+};
 
 const SHORT: Length = { runs: 3, seconds: 6 };
 const LONG: Length = { runs: 5, seconds: 15 };

@@ -1,0 +1,180 @@
+/**
+ * What does the server do when there is too much? One worker, more samples than it can render; then most visitors
+ * leave. It is to have fewer samples sent rather than fail, and to go back to the configured pace afterwards.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StreamEvents } from '../src/protocol/stream.ts';
+import type { Length } from './engine.ts';
+import type { Table, Target } from './figures.ts';
+import { Crowd } from './load/crowd.ts';
+import { Loader, type Report } from './load/process.ts';
+import { Rates } from './load/rates.ts';
+import type { SentReport } from './load/visitors.ts';
+import { SETTLE_MS } from './measure.ts';
+import { start, TOKEN } from './systems.ts';
+import { Watch } from './tree.ts';
+
+const VISITORS = 6000;
+/** Samples as dense as the server can be set to, so that the worker has more to do than the load: 250 a second each. */
+const FLUSH_MS = 100;
+const SAMPLE_MS = 4;
+const SAMPLES = FLUSH_MS / SAMPLE_MS;
+/** The first stream is checked, and sees one page of twenty. */
+const PAGES = 20;
+const QUERIES = ['page=%2F&moves=full', 'moves=full', 'moves=full'];
+/** Who leaves in the end. */
+const LEAVING = 0.9;
+/** Three steps of five calm seconds each, and a margin. */
+const RESTORE_S = 20;
+/** What counts as failing: how late samples come, ms, and how large a process grows, MB. */
+const LATE_MS = 1000;
+const LARGE_MB = 512;
+
+type Counted = Extract<Report, { k: 'counted' }>;
+type Seconds = StreamEvents['rates'][];
+
+/** One part of the run. */
+interface Phase {
+  sent: SentReport;
+  counted: Counted;
+  /** What the dashboard was told of it. */
+  rates: Seconds;
+}
+
+interface Story {
+  slowing: Phase;
+  settled: Phase;
+  unacked: number;
+  /** After the load ended, seconds; undefined: not within the limit. */
+  restoredS: number | undefined;
+  restoring: Seconds;
+  rssMb: number[];
+}
+
+export async function pace({ seconds }: Length): Promise<Table> {
+  const system = await start('fieldmouse', ['--workers=1', `--flush=${FLUSH_MS}`, `--sample=${SAMPLE_MS}`]);
+  const crowd = new Crowd(1);
+  const streams = new Loader('streams');
+  const watch = new Watch(system.tree);
+  const rates = await Rates.open(system.port, TOKEN);
+  try {
+    const { port } = system;
+    const load = { port, speak: 'v1', visitors: VISITORS, rate: 1000 / FLUSH_MS, samples: SAMPLES } as const;
+    await crowd.join({ ...load, pages: PAGES, obedient: true });
+    await streams.ask(
+      { k: 'streams', port, speak: 'fieldmouse', token: TOKEN, queries: QUERIES, samples: SAMPLES },
+      'joined',
+    );
+    watch.start();
+    return table(await drive(crowd, streams, rates, watch, seconds), seconds);
+  } finally {
+    watch.stop();
+    rates.close();
+    await Promise.all([crowd.end(), streams.end()]);
+    await system.stop();
+  }
+}
+
+/** Over the limit, settled there, and relieved. */
+async function drive(crowd: Crowd, streams: Loader, rates: Rates, watch: Watch, seconds: number): Promise<Story> {
+  const phase = async (whatElse?: () => Promise<void>): Promise<Phase> => {
+    const from = rates.seconds.length;
+    const sent = await crowd.send(seconds);
+    await whatElse?.();
+    return { sent, counted: await streams.ask({ k: 'count' }, 'counted'), rates: rates.seconds.slice(from) };
+  };
+  const slowing = await phase();
+  let unacked = 0;
+  let relieved = 0;
+  const settled = await phase(async () => {
+    relieved = performance.now();
+    unacked = await crowd.settle();
+    await sleep(SETTLE_MS);
+  });
+  const from = rates.seconds.length;
+  await crowd.leave(LEAVING);
+  const elapsed = () => (performance.now() - relieved) / 1000;
+  do await crowd.send(1);
+  while (rates.flushMs !== FLUSH_MS && elapsed() < RESTORE_S);
+  const restoredS = rates.flushMs === FLUSH_MS ? elapsed() : undefined;
+  return {
+    slowing,
+    settled,
+    unacked,
+    restoredS,
+    restoring: rates.seconds.slice(from),
+    rssMb: [...watch.rssMb.values()],
+  };
+}
+
+function table(story: Story, seconds: number): Table {
+  const { slowing, settled, restoring } = story;
+  const offered = VISITORS * (1000 / SAMPLE_MS);
+  const phases = [slowing, settled];
+  const lost = sum(phases, ({ sent, counted }) => SAMPLES * sent.framesOfFirst - counted.delivered);
+  const perSecond = ({ sent }: Phase) => ((SAMPLES * sent.frames) / seconds).toFixed(0);
+  const rows = {
+    'samples/s at the configured pace': offered.toFixed(0),
+    'samples/s sent: while it slows down, settled': phases.map(perSecond).join(', '),
+    'samples/s taken, second by second': phases
+      .map(({ rates }) => rates.map((one) => one.samples).join(' '))
+      .join(' · '),
+    'flushMs on the dashboard, second by second': [slowing.rates, settled.rates, restoring]
+      .map((all) => all.map(({ flushMs }) => flushMs).join(' '))
+      .join(' · '),
+    'latency while it slows down: p50 / p99 / max, ms': latency(slowing),
+    'latency settled: p50 / p99 / max, ms': latency(settled),
+    'of the watched page: delivered, missing, doubled': [
+      sum(phases, ({ counted }) => counted.delivered),
+      lost,
+      sum(phases, ({ counted }) => counted.doubled),
+    ].join(', '),
+    'most memory: primary, worker, MB': story.rssMb.map((mb) => mb.toFixed(0)).join(', '),
+    'load generator, %': phases.map(({ sent }) => (sent.cpuMs / (10 * seconds)).toFixed(0)).join(', '),
+    'load generator overslept at most, ms': Math.max(...phases.map(({ sent }) => sent.lateMs)).toFixed(0),
+  };
+  return {
+    title: 'Pace under load',
+    text:
+      `One worker, ${VISITORS} trackers that sample each ${SAMPLE_MS} ms and keep to the pace they are told, ${QUERIES.length} administrators at ` +
+      `\`moves=full\`, one of them checked on one page of ${PAGES}. Latency counts from a sample's own time: of a lowered pace, most of it is ` +
+      'the wait for the next frame.',
+    head: ['', ''],
+    rows: Object.entries(rows),
+    targets: targets(story, lost, offered * seconds),
+  };
+}
+
+function targets({ slowing, settled, unacked, restoredS, rssMb }: Story, lost: number, offered: number): Target[] {
+  const share = (SAMPLES * settled.sent.frames) / offered;
+  const { closed } = settled.sent;
+  const largest = Math.max(...rssMb);
+  const limit = `≤ ${LATE_MS} ms`;
+  return [
+    target('over its limit, it has fewer samples sent', '< 100 %', `${(100 * share).toFixed(0)} %`, share < 1),
+    target('every frame acked, nobody closed', '0, 0', `${unacked}, ${closed}`, unacked === 0 && closed === 0),
+    target('acked samples that the stream has not shown', '0', String(lost), lost === 0),
+    ...[slowing, settled].map(({ counted: { p99 } }, i) =>
+      target(i === 0 ? 'p99 while it slows down' : 'p99 settled', limit, `${p99} ms`, p99 <= LATE_MS),
+    ),
+    target('memory of the largest process', `≤ ${LARGE_MB} MB`, `${largest.toFixed(0)} MB`, largest <= LARGE_MB),
+    target(
+      'configured pace again after nine of ten visitors left',
+      `≤ ${RESTORE_S} s`,
+      restoredS === undefined ? 'no' : `${restoredS.toFixed(0)} s`,
+      restoredS !== undefined,
+    ),
+  ];
+}
+
+function target(what: string, wanted: string, got: string, met: boolean): Target {
+  return { what, wanted, got, met };
+}
+
+function latency({ counted: { p50, p99, max } }: Phase): string {
+  return [p50, p99, max].join(' / ');
+}
+
+function sum(phases: Phase[], of: (phase: Phase) => number): number {
+  return phases.reduce((total, phase) => total + of(phase), 0);
+}
