@@ -6,7 +6,7 @@ import { type System, type SystemName, start, TOKEN } from './systems.ts';
 import { cpuSince, Watch } from './tree.ts';
 
 export interface Case {
-  system: SystemName;
+  system: Exclude<SystemName, 'http'>;
   speak: 'json' | 'v1';
   visitors: number;
   /** Frames per second of each visitor, and samples per frame. */

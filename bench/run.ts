@@ -10,6 +10,7 @@ import { capacity } from './capacity.ts';
 import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
 import { markdown, type Table } from './figures.ts';
+import { http } from './http.ts';
 import { pace } from './pace.ts';
 import { smoothness } from './smoothness.ts';
 
@@ -19,6 +20,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   binary,
   capacity,
   pace,
+  http,
   smoothness,
 };
 

@@ -10,8 +10,8 @@ import { Tree } from './tree.ts';
 
 export const TOKEN = 'bench-token-0123456789';
 
-/** fieldmouse: ours, built · sink: `ws` that drops every frame · textbook: one message and one write per event · socket.io */
-export type SystemName = 'fieldmouse' | 'sink' | 'textbook' | 'socket.io';
+/** fieldmouse: ours, built · sink: `ws` that drops every frame · textbook: one message and one write per event · socket.io · http: bare `node:http` */
+export type SystemName = 'fieldmouse' | 'sink' | 'textbook' | 'socket.io' | 'http';
 
 export interface System {
   tree: Tree;
@@ -32,7 +32,7 @@ export async function start(name: SystemName, flags: string[] = []): Promise<Sys
   const args =
     name === 'fieldmouse'
       ? [...PROFILE, file('../dist/main.js'), '--listen', 'tcp://127.0.0.1:0', '--data', data, ...OUR_FLAGS, ...flags]
-      : ['--import', 'tsx', file(`./baselines/${name.replace('.', '-')}.ts`)];
+      : ['--import', 'tsx', file(`./baselines/${name.replace('.', '-')}.ts`), ...flags];
   const child = spawn(process.execPath, args, {
     env: { ...process.env, FIELDMOUSE_TOKEN: TOKEN, NODE_ENV: 'production' },
     stdio: ['ignore', 'pipe', 'inherit'],

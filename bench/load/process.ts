@@ -2,12 +2,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { RequestLoad, RequestReport } from './requests.ts';
 import type { StreamLoad, StreamReport } from './streams.ts';
 import type { SentReport, VisitorLoad } from './visitors.ts';
 
 export type Command =
   | VisitorLoad
   | StreamLoad
+  | RequestLoad
   | { k: 'send'; seconds: number }
   | { k: 'settle' }
   | { k: 'leave'; share: number }
@@ -15,7 +17,7 @@ export type Command =
   | { k: 'stall'; ms: number }
   | { k: 'end' };
 
-export type Report = { k: 'joined' } | SentReport | { k: 'settled'; unacked: number } | StreamReport;
+export type Report = { k: 'joined' } | SentReport | { k: 'settled'; unacked: number } | StreamReport | RequestReport;
 
 /** From a load process to the bench. */
 export function report(message: Report): void {
@@ -27,7 +29,7 @@ export class Loader {
   readonly #child: ChildProcess;
   readonly #died: Promise<never>;
 
-  constructor(kind: 'visitors' | 'streams') {
+  constructor(kind: 'visitors' | 'streams' | 'requests') {
     this.#child = fork(fileURLToPath(new URL(`./${kind}.ts`, import.meta.url)), [kind]);
     this.#died = once(this.#child, 'exit').then(([code]) => {
       throw new Error(`a load process ended with ${code}`);

@@ -1,0 +1,159 @@
+/**
+ * What does HTTP cost? Pages, the visitor script, POSTs and the API, each beside a bare `node:http` server that
+ * answers the same bytes from memory, with as many workers, in the same run.
+ */
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import type { HttpAnswers } from './baselines/http.ts';
+import type { Length } from './engine.ts';
+import { spread, spreadText, type Table, type Target } from './figures.ts';
+import { Loader } from './load/process.ts';
+import type { HttpRequest, RequestReport } from './load/requests.ts';
+import { type System, start, TOKEN } from './systems.ts';
+import { cpuSince } from './tree.ts';
+
+const CONNECTIONS = 50;
+const WARM_UP_S = 1;
+/** What browsers say they read. */
+const HEADERS = { 'accept-encoding': 'gzip, deflate, br' };
+/** An address may ask the API 600 times a minute and worker: so many addresses ask, as a proxy in front tells. */
+const ADDRESSES = 2000;
+/** A visitor may POST ten times a second, so each is a new one, and leaves at once so that they do not pile up. */
+const VISIT: HttpRequest = {
+  method: 'POST',
+  path: '/v1/visit?site=demo&page=/',
+  headers: { ...HEADERS, 'content-type': 'application/json' },
+  body: '[{"x":120,"y":340},{"type":"bye"}]',
+};
+/** The routes, and the requests that are made of each. */
+const ROUTES = new Map<string, HttpRequest[]>([
+  ['GET /', [{ method: 'GET', path: '/', headers: HEADERS }]],
+  ['GET /fieldmouse.js', [{ method: 'GET', path: '/fieldmouse.js', headers: HEADERS }]],
+  ['GET /v1/sites', Array.from({ length: ADDRESSES }, (_, i) => apiRequest(`10.0.${i >> 8}.${i & 255}`))],
+  ['POST /v1/visit', [VISIT]],
+]);
+
+interface Run extends RequestReport {
+  /** Of the whole tree, µs per answer. */
+  perAnswer: number;
+  loadShare: number;
+}
+
+/** The runs of one route, ours and the bare server's. */
+interface Pair {
+  ours: Run[];
+  bare: Run[];
+}
+
+export async function http({ runs, seconds }: Length): Promise<Table> {
+  const load = new Loader('requests');
+  const ours = await start('fieldmouse', ['--trust-proxy', 'yes']);
+  try {
+    const bare = await start('http', [JSON.stringify(await answersOf(ours.port))]);
+    try {
+      return table(await inTurn(load, { ours, bare }, runs, seconds / 2));
+    } finally {
+      await bare.stop();
+    }
+  } finally {
+    await load.end();
+    await ours.stop();
+  }
+}
+
+function apiRequest(address: string): HttpRequest {
+  const headers = { ...HEADERS, authorization: `Bearer ${TOKEN}`, 'x-forwarded-for': address };
+  return { method: 'GET', path: '/v1/sites', headers };
+}
+
+async function ask(port: number, { body, ...options }: HttpRequest): Promise<{ reply: IncomingMessage; body: Buffer }> {
+  const asked = request({ ...options, port, host: '127.0.0.1' });
+  asked.end(body);
+  const [reply] = (await once(asked, 'response')) as [IncomingMessage];
+  if (reply.statusCode !== 200) throw new Error(`${options.method} ${options.path}: ${reply.statusCode}`);
+  return { reply, body: await buffer(reply) };
+}
+
+/** What the bare server is to answer: our bytes, and what a client needs to read them. */
+async function answersOf(port: number): Promise<HttpAnswers> {
+  const answers: HttpAnswers = {};
+  for (const [name, [first]] of ROUTES) {
+    const { reply, body } = await ask(port, first as HttpRequest);
+    const { 'content-type': type = '', 'content-encoding': encoding } = reply.headers;
+    const headers = { 'content-type': type, ...(encoding && { 'content-encoding': encoding }) };
+    answers[name] = { headers, base64: body.toString('base64') };
+  }
+  return answers;
+}
+
+/** Each route on both servers, one after the other, `runs` times over. */
+async function inTurn(
+  load: Loader,
+  systems: { ours: System; bare: System },
+  runs: number,
+  seconds: number,
+): Promise<Map<string, Pair>> {
+  const pairs = new Map<string, Pair>();
+  for (const [name, requests] of ROUTES) {
+    const pair: Pair = { ours: [], bare: [] };
+    pairs.set(name, pair);
+    for (const system of Object.values(systems)) await measure(load, system, requests, WARM_UP_S);
+    for (let i = 0; i < runs; i++) {
+      process.stderr.write(`  ${name}, run ${i + 1} of ${runs}\n`);
+      pair.ours.push(await measure(load, systems.ours, requests, seconds));
+      pair.bare.push(await measure(load, systems.bare, requests, seconds));
+    }
+  }
+  return pairs;
+}
+
+async function measure(load: Loader, { port, tree }: System, requests: HttpRequest[], seconds: number): Promise<Run> {
+  const before = tree.cpu();
+  const report = await load.ask({ k: 'requests', port, connections: CONNECTIONS, seconds, requests }, 'answered');
+  const cpu = cpuSince(tree, before);
+  return { ...report, perAnswer: (1000 * cpu.all) / report.answered, loadShare: report.cpuMs / (10 * seconds) };
+}
+
+function table(pairs: ReadonlyMap<string, Pair>): Table {
+  return {
+    title: 'HTTP',
+    text:
+      `${CONNECTIONS} connections without pipelining, in a process of their own; beside each route a bare \`node:http\` server that answers ` +
+      'the same bytes. Each POST is the first and last words of a new visitor, whom the primary lets in at its next tick: 16 ms, which bound the rate.',
+    head: ['', 'requests/s', 'CPU µs per request', 'p50 ms', 'p99 ms', 'failed', 'load %'],
+    rows: [...pairs].flatMap(([name, { ours, bare }]) => [row(name, ours), row(`${name}, bare server`, bare)]),
+    targets: ['GET /', 'GET /fieldmouse.js'].map((name) => target(name, pairs.get(name) as Pair)),
+  };
+}
+
+function row(name: string, runs: Run[]): string[] {
+  const of = (figure: (run: Run) => number) => spread(runs.map(figure));
+  return [
+    name,
+    spreadText(
+      of((run) => run.rate),
+      0,
+    ),
+    spreadText(of((run) => run.perAnswer)),
+    String(of((run) => run.p50).median),
+    String(of((run) => run.p99).median),
+    String(runs.reduce((sum, run) => sum + run.failed, 0)),
+    of((run) => run.loadShare).median.toFixed(0),
+  ];
+}
+
+function target(name: string, { ours, bare }: Pair): Target {
+  const over = (figure: (run: Run) => number) => spread(ours.map((run, i) => figure(run) / figure(bare[i] as Run)));
+  const rate = over((run) => run.rate);
+  const cpu = spreadText(
+    over((run) => run.perAnswer),
+    2,
+  );
+  return {
+    what: `${name}: requests/s against the bare server`,
+    wanted: '≥ 0.8',
+    got: `${spreadText(rate, 2)}; CPU per request ${cpu} times`,
+    met: rate.median >= 0.8,
+  };
+}

@@ -1,0 +1,61 @@
+/** A process that asks over HTTP as fast as it is answered. */
+import autocannon from 'autocannon';
+import { type Command, report } from './process.ts';
+
+export interface RequestLoad {
+  k: 'requests';
+  port: number;
+  connections: number;
+  seconds: number;
+  /** Dealt to the connections in turn; each repeats its own over and over. */
+  requests: HttpRequest[];
+}
+
+export interface HttpRequest {
+  method: 'GET' | 'POST';
+  path: string;
+  headers: Record<string, string>;
+  body?: string;
+}
+
+export interface RequestReport {
+  k: 'answered';
+  /** With 2xx, and what went otherwise: another status, or no answer. */
+  answered: number;
+  failed: number;
+  /** Answers per second. */
+  rate: number;
+  p50: number;
+  p99: number;
+  cpuMs: number;
+}
+
+async function run({ port, connections, seconds, requests }: RequestLoad): Promise<RequestReport> {
+  const cpu = process.cpuUsage();
+  let client = 0;
+  const result = await autocannon({
+    url: `http://127.0.0.1:${port}`,
+    connections,
+    duration: seconds,
+    setupClient: (one) => {
+      const own = requests.filter((_, i) => i % connections === client % requests.length);
+      client += 1;
+      one.setRequests(own);
+    },
+  });
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    k: 'answered',
+    answered: result['2xx'],
+    failed: result.non2xx + result.errors,
+    rate: result['2xx'] / result.duration,
+    p50: result.latency.p50,
+    p99: result.latency.p99,
+    cpuMs: (user + system) / 1000,
+  };
+}
+
+process.on('message', async (command: Command) => {
+  if (command.k === 'requests') report(await run(command));
+  else if (command.k === 'end') process.disconnect();
+});
