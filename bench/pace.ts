@@ -138,7 +138,7 @@ function table(story: Story, seconds: number): Table {
     text:
       `One worker, ${VISITORS} trackers that sample each ${SAMPLE_MS} ms and keep to the pace they are told, ${QUERIES.length} administrators at ` +
       `\`moves=full\`, one of them checked on one page of ${PAGES}. Latency counts from a sample's own time: of a lowered pace, most of it is ` +
-      'the wait for the next frame.',
+      'the wait for the next frame. A frame of which only the last position was shown, since moves had given way, counts as missing.',
     head: ['', ''],
     rows: Object.entries(rows),
     targets: targets(story, lost, offered * seconds),

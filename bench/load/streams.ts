@@ -64,14 +64,18 @@ class Checker {
     for (let i = 0; i < m.length; ) {
       const v = m[i] as number;
       const count = m[i + 1] as number;
-      for (let k = 0; k < count; k += this.#samples) {
-        const at = i + 2 + 3 * k;
-        this.#see(v, numberOf(m[at + 1] as number, m[at + 2] as number));
-      }
-      for (let k = 0; k < count; k++) this.#latency.recordValue(Math.max(0, now - t - (m[i + 2 + 3 * k] as number)));
-      this.delivered += count;
+      // Less than a frame is a visitor's latest position: the stream began, or moves had given way.
+      if (count >= this.#samples) this.#frames(v, m.slice(i + 2, i + 2 + 3 * count), now - t);
       i += 2 + 3 * count;
     }
+  }
+
+  /** Whole frames of a visitor: flat `dt, x, y`, `age` ms after the time that dt counts from. */
+  #frames(v: number, samples: readonly number[], age: number): void {
+    for (let k = 0; k < samples.length; k += 3 * this.#samples)
+      this.#see(v, numberOf(samples[k + 1] as number, samples[k + 2] as number));
+    for (let k = 0; k < samples.length; k += 3) this.#latency.recordValue(Math.max(0, age - (samples[k] as number)));
+    this.delivered += samples.length / 3;
   }
 
   /** An event of a baseline: one sample. */
