@@ -27,14 +27,15 @@ const OUR_FLAGS = ['--max-per-address', '1000000', '--max-connections', '1000000
 /** `PROFILE_DIR=/tmp/prof npm run bench -- json` leaves a CPU profile of each of our processes there. */
 const PROFILE = process.env.PROFILE_DIR ? ['--cpu-prof', '--cpu-prof-dir', process.env.PROFILE_DIR] : [];
 
-export async function start(name: SystemName, flags: string[] = []): Promise<System> {
+/** `flags` and `env` are for ours; the baselines take no flags. */
+export async function start(name: SystemName, flags: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<System> {
   const data = mkdtempSync(join(tmpdir(), 'fieldmouse-bench-'));
   const args =
     name === 'fieldmouse'
       ? [...PROFILE, file('../dist/main.js'), '--listen', 'tcp://127.0.0.1:0', '--data', data, ...OUR_FLAGS, ...flags]
       : ['--import', 'tsx', file(`./baselines/${name.replace('.', '-')}.ts`), ...flags];
   const child = spawn(process.execPath, args, {
-    env: { ...process.env, FIELDMOUSE_TOKEN: TOKEN, NODE_ENV: 'production' },
+    env: { ...process.env, FIELDMOUSE_TOKEN: TOKEN, NODE_ENV: 'production', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

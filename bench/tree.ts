@@ -1,5 +1,5 @@
 /** A process and its children, and what they cost, read from /proc. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Clock ticks in /proc/PID/stat are USER_HZ: 100 a second on every Linux. */
 const MS_PER_TICK = 10;
@@ -79,4 +79,9 @@ export function cpuMs(pid: number): number {
 
 export function rssKb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
+
+/** Descriptors that a process has open: sockets, and a handful of others that come and go with none of them. */
+export function openFiles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }

@@ -2,8 +2,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { GuestCommand, VisitsReport } from './guests.ts';
+import type { MarksReport } from './marks.ts';
 import type { RequestLoad, RequestReport } from './requests.ts';
-import type { StreamLoad, StreamReport } from './streams.ts';
+import type { ResumeReport, StreamLoad, StreamReport } from './streams.ts';
 import type { SentReport, VisitorLoad } from './visitors.ts';
 
 export type Command =
@@ -14,10 +16,22 @@ export type Command =
   | { k: 'settle' }
   | { k: 'leave'; share: number }
   | { k: 'count' }
-  | { k: 'stall'; ms: number }
+  | { k: 'pause' }
+  | { k: 'resume' }
+  | { k: 'marks'; leaves: number; limitMs: number }
+  | GuestCommand
   | { k: 'end' };
 
-export type Report = { k: 'joined' } | SentReport | { k: 'settled'; unacked: number } | StreamReport | RequestReport;
+export type Report =
+  | { k: 'joined' }
+  | SentReport
+  | { k: 'settled'; unacked: number }
+  | { k: 'paused' }
+  | StreamReport
+  | ResumeReport
+  | MarksReport
+  | VisitsReport
+  | RequestReport;
 
 /** From a load process to the bench. */
 export function report(message: Report): void {
@@ -29,7 +43,7 @@ export class Loader {
   readonly #child: ChildProcess;
   readonly #died: Promise<never>;
 
-  constructor(kind: 'visitors' | 'streams' | 'requests') {
+  constructor(kind: 'visitors' | 'streams' | 'guests' | 'requests') {
     this.#child = fork(fileURLToPath(new URL(`./${kind}.ts`, import.meta.url)), [kind]);
     this.#died = once(this.#child, 'exit').then(([code]) => {
       throw new Error(`a load process ended with ${code}`);

@@ -2,11 +2,14 @@
  * A process full of administrators. The first reads and checks every sample; the others count bytes, so that
  * reading costs little beside what is measured.
  */
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { createParser } from 'eventsource-parser';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { WebSocket } from 'ws';
 import { numberOf } from './frames.ts';
+import { Marks } from './marks.ts';
 import { type Command, report } from './process.ts';
 
 export interface StreamLoad {
@@ -38,6 +41,22 @@ export interface StreamReport {
   max: number;
   cpuMs: number;
 }
+
+export interface ResumeReport {
+  k: 'resumed';
+  /** Bytes that were read until the stream went on, or ended: what had lain in the kernels' buffers. */
+  bytes: number;
+  /** The server had ended the stream; its reader came back with the last id it had, as EventSource does. */
+  cut: boolean;
+  /** How it went on: `reset` and `snapshot`, `skipped` moves; nothing if it goes on where it was. */
+  how: string[];
+}
+
+/** Events that say how a stream goes on. */
+const HOW = ['reset', 'snapshot', 'skipped'];
+
+/** A stream that was paused shows within this that it goes on or has ended, milliseconds. */
+const RESUME_LIMIT_MS = 10_000;
 
 class Checker {
   delivered = 0;
@@ -112,19 +131,88 @@ class Checker {
   }
 }
 
+/** One stream of Server-Sent Events. It is parsed only if somebody wants its events; else its bytes are counted. */
+class Reader {
+  readonly began: Promise<unknown>;
+  closed = false;
+  bytes = 0;
+  /** Id of the last event that had one. */
+  lastId = '';
+  readonly #socket: Socket;
+  readonly #onEvent: ((event: string, data: string) => void) | undefined;
+  #head = '';
+
+  constructor({ port, speak, token }: StreamLoad, query: string, onEvent?: (event: string, data: string) => void) {
+    this.#onEvent = onEvent;
+    const socket = connect(port, '127.0.0.1');
+    this.#socket = socket;
+    const path = speak === 'fieldmouse' ? `/v1/stream?site=demo&${query}` : '/';
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+    this.began = once(socket, 'data');
+    const parser = createParser({ onEvent: (event) => this.#onMessage(event) });
+    const decoder = new TextDecoder();
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.closed = true;
+    });
+    socket.on('data', (chunk) => {
+      this.bytes += chunk.length;
+      if (onEvent) parser.feed(this.#body(decoder.decode(chunk, { stream: true })));
+    });
+  }
+
+  #onMessage({ event = '', data, id }: EventSourceMessage): void {
+    if (id) this.lastId = id;
+    this.#onEvent?.(event, data);
+  }
+
+  /** What of a text is after the response's head. */
+  #body(text: string): string {
+    if (this.#head.includes('\r\n\r\n')) return text;
+    this.#head += text;
+    const end = this.#head.indexOf('\r\n\r\n');
+    return end < 0 ? '' : this.#head.slice(end + 4);
+  }
+
+  /** Resolves when the server has ended the stream. */
+  async ended(): Promise<void> {
+    if (!this.closed) await new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
 class Streams {
   readonly checker: Checker;
-  bytes = 0;
-  open = 0;
-  readonly #closers: (() => void)[] = [];
-  readonly #first: Promise<void>[] = [];
-  #checked: Socket | undefined;
+  readonly marks = new Marks();
+  readonly #load: StreamLoad;
+  readonly #readers: Reader[] = [];
+  /** Of Socket.IO. */
+  readonly #sockets: WebSocket[] = [];
+  readonly #first: Promise<unknown>[] = [];
+  #checked: Reader | undefined;
+  /** Called with the name of each event of the checked stream. */
+  #onNext: (event: string) => void = () => {};
+  #counted = 0;
+  #socketBytes = 0;
 
   constructor(load: StreamLoad) {
+    this.#load = load;
     this.checker = new Checker(load.samples);
     for (const [i, query] of load.queries.entries())
       if (load.speak === 'socket.io') this.#socketIo(load.port, i === 0);
-      else this.#sse(load, query, i === 0);
+      else if (i === 0) this.#checked = this.#check(query);
+      else this.#add(new Reader(load, query));
   }
 
   /** Resolves when every stream has begun. */
@@ -132,56 +220,47 @@ class Streams {
     await Promise.all(this.#first);
   }
 
-  #count(bytes: number): void {
-    this.bytes += bytes;
+  get open(): number {
+    const sockets = this.#sockets.filter(({ readyState }) => readyState === WebSocket.OPEN);
+    return sockets.length + this.#readers.filter(({ closed }) => !closed).length;
   }
 
-  #sse({ port, speak, token }: StreamLoad, query: string, checked: boolean): void {
-    const socket = connect(port, '127.0.0.1');
-    const path = speak === 'fieldmouse' ? `/v1/stream?site=demo&${query}` : '/';
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`);
-    const parser = createParser({
-      onEvent: ({ event, data }) => {
-        if (event === 'moves') this.checker.moves(data);
-        else if (event === 'move') this.checker.move(JSON.parse(data));
-        else if (event === 'reset') this.checker.resets += 1;
-      },
-    });
-    const decoder = new TextDecoder();
-    let head = '';
-    this.open += 1;
-    this.#first.push(new Promise((resolve) => socket.once('data', () => resolve())));
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      this.open -= 1;
-    });
-    socket.on('data', (chunk) => {
-      this.#count(chunk.length);
-      if (!checked) return;
-      let text = decoder.decode(chunk, { stream: true });
-      if (!head.includes('\r\n\r\n')) {
-        head += text;
-        text = head.includes('\r\n\r\n') ? head.slice(head.indexOf('\r\n\r\n') + 4) : '';
-      }
-      parser.feed(text);
-    });
-    if (checked) this.#checked = socket;
-    this.#closers.push(() => socket.destroy());
+  /** Bytes read since the last time. */
+  takeBytes(): number {
+    const all = this.#readers.reduce((sum, { bytes }) => sum + bytes, this.#socketBytes);
+    const since = all - this.#counted;
+    this.#counted = all;
+    return since;
+  }
+
+  #add(reader: Reader): Reader {
+    this.#readers.push(reader);
+    this.#first.push(reader.began);
+    return reader;
+  }
+
+  #check(query: string): Reader {
+    return this.#add(new Reader(this.#load, query, (event, data) => this.#onEvent(event, data)));
+  }
+
+  #onEvent(event: string, data: string): void {
+    if (event === 'moves') this.checker.moves(data);
+    else if (event === 'move') this.checker.move(JSON.parse(data));
+    else if (event === 'reset') this.checker.resets += 1;
+    else this.marks.see(event, data);
+    this.#onNext(event === 'moves' && data.includes('"skipped"') ? 'skipped' : event);
   }
 
   #socketIo(port: number, checked: boolean): void {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`, {
       perMessageDeflate: false,
     });
-    this.open += 1;
-    socket.on('close', () => {
-      this.open -= 1;
-    });
+    this.#sockets.push(socket);
     this.#first.push(
-      new Promise((resolve) => {
+      new Promise<void>((resolve) => {
         socket.on('message', (data) => {
           const text = String(data);
-          this.#count(text.length);
+          this.#socketBytes += text.length;
           if (text.startsWith('0{')) socket.send('40');
           else if (text.startsWith('40')) {
             socket.send('42["watch"]');
@@ -191,17 +270,47 @@ class Streams {
         });
       }),
     );
-    this.#closers.push(() => socket.terminate());
   }
 
-  /** The first stream reads nothing for so long. */
-  stall(ms: number): void {
+  /** The checked stream's reader reads nothing from now on. */
+  pause(): void {
     this.#checked?.pause();
-    setTimeout(() => this.#checked?.resume(), ms);
+  }
+
+  /** It reads again: until the stream shows that it goes on or, if it was cut, until it is back. */
+  async resume(): Promise<ResumeReport> {
+    const reader = this.#checked as Reader;
+    const before = reader.bytes;
+    const wentOn = this.#until((event) => event === 'snapshot' || event === 'skipped');
+    reader.resume();
+    const nothing: string[] = [];
+    const limit = sleep(RESUME_LIMIT_MS, nothing, { ref: false });
+    const how = await Promise.race([wentOn, reader.ended().then(() => nothing), limit]);
+    const bytes = reader.bytes - before;
+    if (!reader.closed) return { k: 'resumed', bytes, cut: false, how };
+    return { k: 'resumed', bytes, cut: true, how: await this.#comeBack(reader) };
+  }
+
+  async #comeBack({ lastId }: Reader): Promise<string[]> {
+    const back = this.#until((event) => event !== 'reset');
+    this.#checked = this.#check(`${this.#load.queries[0]}&last_event_id=${lastId}`);
+    return back;
+  }
+
+  /** Resolves with what was said of how the stream goes on, at the first event that is `last`. */
+  #until(last: (event: string) => boolean): Promise<string[]> {
+    const how: string[] = [];
+    return new Promise((resolve) => {
+      this.#onNext = (event) => {
+        if (HOW.includes(event)) how.push(event);
+        if (last(event)) resolve(how);
+      };
+    });
   }
 
   close(): void {
-    for (const close of this.#closers) close();
+    for (const reader of this.#readers) reader.close();
+    for (const socket of this.#sockets) socket.terminate();
   }
 }
 
@@ -216,12 +325,16 @@ if (process.argv[2] === 'streams') {
     } else if (command.k === 'count' && streams) {
       const { user, system } = process.cpuUsage(cpu);
       cpu = process.cpuUsage();
-      const { bytes, open } = streams;
-      streams.bytes = 0;
-      report({ k: 'counted', ...streams.checker.take(), bytes, open, cpuMs: (user + system) / 1000 });
-    } else if (command.k === 'stall') {
-      streams?.stall(command.ms);
-      report({ k: 'joined' });
+      const { open, checker } = streams;
+      report({ k: 'counted', ...checker.take(), bytes: streams.takeBytes(), open, cpuMs: (user + system) / 1000 });
+    } else if (command.k === 'pause') {
+      streams?.pause();
+      report({ k: 'paused' });
+    } else if (command.k === 'resume' && streams) {
+      report(await streams.resume());
+    } else if (command.k === 'marks' && streams) {
+      await streams.marks.left(command.leaves, command.limitMs);
+      report(streams.marks.take());
     } else if (command.k === 'end') {
       streams?.close();
       process.disconnect();

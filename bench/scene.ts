@@ -1,0 +1,73 @@
+/** A server with visitors and administrators at it, for benches that do something to it meanwhile. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Loader } from './load/process.ts';
+import { type System, start, TOKEN } from './systems.ts';
+
+export interface Setting {
+  /** `json` visitors, 60 moves a second each. */
+  visitors: number;
+  /** Queries of the streams of one process each; the first of each process is checked sample by sample. */
+  streams: string[][];
+  env?: NodeJS.ProcessEnv;
+}
+
+export interface Scene {
+  system: System;
+  visitors: Loader;
+  streams: Loader[];
+  guests: Loader;
+}
+
+/** Moves a second of each visitor. */
+export const RATE = 60;
+
+/** Sets the scene, has `play` do with it what it likes, and ends all of it. */
+export async function withScene<T>(
+  { visitors: count, streams: queries, env }: Setting,
+  play: (scene: Scene) => Promise<T>,
+): Promise<T> {
+  const system = await start('fieldmouse', [], env);
+  const { port } = system;
+  const visitors = new Loader('visitors');
+  const guests = new Loader('guests');
+  const streams = queries.map(() => new Loader('streams'));
+  try {
+    await visitors.ask(
+      { k: 'visitors', port, speak: 'json', visitors: count, rate: RATE, samples: 1, pages: 1, seed: 1 },
+      'joined',
+    );
+    for (const [i, loader] of streams.entries())
+      await loader.ask(
+        { k: 'streams', port, speak: 'fieldmouse', token: TOKEN, queries: queries[i] as string[], samples: 1 },
+        'joined',
+      );
+    return await play({ system, visitors, streams, guests });
+  } finally {
+    await Promise.all([visitors, guests, ...streams].map((loader) => loader.end()));
+    await system.stop();
+  }
+}
+
+/** Reads something every so often until stopped. */
+export class Sampling<T> {
+  readonly #values: T[] = [];
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(everyMs: number, read: () => T) {
+    this.#values.push(read());
+    this.#timer = setInterval(() => this.#values.push(read()), everyMs);
+  }
+
+  /** Ends it; gives what was read. */
+  stop(): T[] {
+    clearInterval(this.#timer);
+    return this.#values;
+  }
+}
+
+/** Reads something every so often for so long. */
+export async function sampled<T>(forMs: number, everyMs: number, read: () => T): Promise<T[]> {
+  const sampling = new Sampling(everyMs, read);
+  await sleep(forMs);
+  return sampling.stop();
+}
