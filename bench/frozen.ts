@@ -1,0 +1,153 @@
+/**
+ * What happens while the primary does not move at all? It is stopped (SIGSTOP) under load; guests come, click and leave
+ * before, during and after. Each of them is on a page of its own, so what arrives is counted one by one.
+ */
+import { spread, spreadText, type Table, type Target } from './figures.ts';
+import type { Loader, Report } from './load/process.ts';
+import { RATE, type Scene, sampled, withScene } from './scene.ts';
+import { rssKb } from './tree.ts';
+
+const VISITORS = 500;
+const STOP_S = 10;
+/** As long as the stop, so that RSS is compared with what it does by itself. Seconds. */
+const BEFORE_S = STOP_S;
+const AFTER_S = STOP_S;
+const WARM_UP_S = 5;
+const GUESTS_PER_S = 10;
+/** Some that came before click during the stop, and leave after it. Milliseconds. */
+const STAY_MS = 6000;
+const SAMPLE_MS = 250;
+/** The last to leave is gone after its grace (1.5 s), or, if its connection was cut, 5 s; milliseconds. */
+const ARRIVE_LIMIT_MS = 15_000;
+const GROWTH_MB = 16;
+
+type Visited = Extract<Report, { k: 'visited' }>;
+type Marks = Extract<Report, { k: 'marks' }>;
+type Counted = Extract<Report, { k: 'counted' }>;
+
+/** Resident memory of each worker, MB, one list for each moment. */
+type Memory = number[][];
+
+interface Run {
+  before: Memory;
+  during: Memory;
+  after: Memory;
+  visited: Visited;
+  marks: Marks;
+  counted: Counted;
+  sent: number;
+  closed: number;
+}
+
+export async function frozen(): Promise<Table> {
+  return tableOf(await withScene({ visitors: VISITORS, streams: [['moves=full']] }, play));
+}
+
+async function play({ system, visitors, streams, guests }: Scene): Promise<Run> {
+  const stream = streams[0] as Loader;
+  const { root } = system.tree;
+  const workers = system.tree.pids().slice(1);
+  const seconds = BEFORE_S + STOP_S + AFTER_S;
+  const memory = (forS: number) => sampled(1000 * forS, SAMPLE_MS, () => workers.map((pid) => rssKb(pid) / 1024));
+  await visitors.ask({ k: 'send', seconds: WARM_UP_S }, 'sent');
+  await stream.ask({ k: 'count' }, 'counted');
+  const sending = visitors.ask({ k: 'send', seconds }, 'sent');
+  const visiting = guests.ask(
+    { k: 'visits', port: system.port, seconds, perSecond: GUESTS_PER_S, stayMs: STAY_MS },
+    'visited',
+  );
+  const before = await memory(BEFORE_S);
+  process.kill(root, 'SIGSTOP');
+  const during = await memory(STOP_S).finally(() => process.kill(root, 'SIGCONT'));
+  const after = await memory(AFTER_S);
+  const [{ frames: sent, closed }, visited] = await Promise.all([sending, visiting]);
+  const marks = await stream.ask({ k: 'marks', leaves: visited.letIn.length, limitMs: ARRIVE_LIMIT_MS }, 'marks');
+  const counted = await stream.ask({ k: 'count' }, 'counted');
+  return { before, during, after, visited, marks, counted, sent, closed };
+}
+
+interface Tally {
+  wanted: number;
+  missing: number;
+  doubled: number;
+}
+
+/** Which of the wanted came, and came only once. Others that came are not counted. */
+function tally<T>(wanted: readonly T[], came: readonly T[]): Tally {
+  const times = new Map<T, number>();
+  for (const one of came) times.set(one, (times.get(one) ?? 0) + 1);
+  const of = (one: T) => times.get(one) ?? 0;
+  return {
+    wanted: wanted.length,
+    missing: wanted.filter((one) => of(one) === 0).length,
+    doubled: wanted.filter((one) => of(one) > 1).length,
+  };
+}
+
+function tableOf({ before, during, after, visited, marks, counted, sent, closed }: Run): Table {
+  const tallies: [string, Tally][] = [
+    ['joins', tally(visited.letIn, marks.joins)],
+    ['clicks', tally(visited.clicks, marks.clicks)],
+    ['leaves', tally(visited.letIn, marks.leaves)],
+  ];
+  const passing = [marks.joins, marks.leaves].map((came) => tally(visited.turnedAway, came));
+  const rows = {
+    ...Object.fromEntries([0, 1].map((i) => [`worker ${i + 1}, resident, MB`, [before, during, after].map(of(i))])),
+    'moves shown of sent': ['', '', `${counted.delivered} of ${sent}, ${counted.doubled} doubled`],
+    'visitors closed': ['', '', String(closed)],
+    'guests let in': ['', '', String(visited.letIn.length)],
+    'told to come later, and came': ['', '', String(visited.turnedAway.length)],
+    'of these shown as come, and as left': ['', '', passing.map(({ wanted, missing }) => wanted - missing).join(', ')],
+    'longest wait for hello, ms': ['', '', visited.hello.max.toFixed(0)],
+    ...Object.fromEntries(
+      tallies.map(([what, { wanted, missing, doubled }]) => [
+        `${what}: wanted, missing, doubled`,
+        ['', '', [wanted, missing, doubled].join(', ')],
+      ]),
+    ),
+  };
+  return {
+    title: 'A primary that is stopped',
+    text:
+      `${VISITORS} \`json\` visitors at ${RATE} moves a second, 1 administrator at \`moves=full\`; ${GUESTS_PER_S} guests a second come, ` +
+      `click and leave. After ${BEFORE_S} s the primary gets SIGSTOP for ${STOP_S} s. One run; figures over its quarters of a second.`,
+    head: ['', 'before', 'stopped', 'after, and in all'],
+    rows: Object.entries(rows).map(([name, cells]) => [name, ...cells]),
+    targets: [growth(before, [...during, ...after]), gaveWay(counted, sent), ...tallies.map(arrived)],
+  };
+}
+
+function of(worker: number): (memory: Memory) => string {
+  return (memory) => spreadText(spread(memory.map((each) => each[worker] as number)));
+}
+
+/** Most against most: what V8 has not collected yet comes and goes in both. */
+function growth(before: Memory, since: Memory): Target {
+  const most = (memory: Memory, i: number) => Math.max(...memory.map((each) => each[i] as number));
+  const grown = (before[0] as number[]).map((_, i) => most(since, i) - most(before, i));
+  return {
+    what: "growth of each worker's RSS, most against most",
+    wanted: `≤ ${GROWTH_MB} MB`,
+    got: `${grown.map((mb) => mb.toFixed(1)).join(', ')} MB`,
+    met: grown.every((mb) => mb <= GROWTH_MB),
+  };
+}
+
+function gaveWay({ delivered }: Counted, sent: number): Target {
+  const share = (100 * (sent - delivered)) / sent;
+  return {
+    what: 'moves give way',
+    wanted: 'some left out',
+    got: `${share.toFixed(1)} % left out`,
+    met: delivered < sent,
+  };
+}
+
+function arrived([what, { wanted, missing, doubled }]: [string, Tally]): Target {
+  return {
+    what: `${what} arrive`,
+    wanted: '0 missing, 0 doubled',
+    got: `of ${wanted}: ${missing} missing, ${doubled} doubled`,
+    met: wanted > 0 && missing === 0 && doubled === 0,
+  };
+}
