@@ -1,0 +1,107 @@
+/**
+ * How long does somebody new wait while much is going on? New visitors come on a schedule, under both ways of the
+ * cluster to share connections out: each worker accepts by itself, or the primary accepts and hands out in turn.
+ */
+import type { Length } from './engine.ts';
+import { spread, spreadText, type Table, type Target } from './figures.ts';
+import type { Loader, Report } from './load/process.ts';
+import { RATE, type Scene, withScene } from './scene.ts';
+import { cpuSince, openFiles } from './tree.ts';
+
+const VISITORS = 1000;
+const STREAMS = ['moves=full', 'moves=full', 'moves=full'];
+const GUESTS_PER_S = 50;
+const STAY_MS = 1000;
+const WARM_UP_S = 2;
+const LIMIT_MS = 50;
+
+/** Values of Node's own NODE_CLUSTER_SCHED_POLICY. */
+const POLICIES = { none: 'workers accept by themselves', rr: 'the primary hands out in turn' };
+type Policy = keyof typeof POLICIES;
+
+type Visited = Extract<Report, { k: 'visited' }>;
+
+interface Run {
+  visited: Visited;
+  /** Of the load: connections on each worker. */
+  connections: number[];
+  /** Moves sent, and those shown by the checked stream. */
+  sent: number;
+  delivered: number;
+  p99: number;
+  /** Share of one core, in percent, of each process. */
+  shares: number[];
+}
+
+export async function upgrade({ runs, seconds }: Length): Promise<Table> {
+  const all: Record<Policy, Run[]> = { none: [], rr: [] };
+  for (let i = 0; i < runs; i++)
+    for (const policy of ['none', 'rr'] as const) {
+      process.stderr.write(`  ${POLICIES[policy]}, run ${i + 1} of ${runs}\n`);
+      const env = { NODE_CLUSTER_SCHED_POLICY: policy };
+      all[policy].push(
+        await withScene({ visitors: VISITORS, streams: [STREAMS], env }, (scene) => play(scene, seconds)),
+      );
+    }
+  return {
+    title: 'New visitors under load',
+    text:
+      `${VISITORS} \`json\` visitors at ${RATE} moves a second, ${STREAMS.length} administrators at \`moves=full\`; ` +
+      `${GUESTS_PER_S} new visitors a second, timed from connect(). Ways to share connections out in turn, ${runs} runs each.`,
+    head: ['', ...Object.values(POLICIES)],
+    rows: rows(all),
+    targets: [inTime(all.none)],
+  };
+}
+
+async function play({ system, visitors, streams, guests }: Scene, seconds: number): Promise<Run> {
+  const stream = streams[0] as Loader;
+  const { tree, port } = system;
+  const connections = tree.pids().slice(1).map(openFiles);
+  await visitors.ask({ k: 'send', seconds: WARM_UP_S }, 'sent');
+  await stream.ask({ k: 'count' }, 'counted');
+  const before = tree.cpu();
+  const sending = visitors.ask({ k: 'send', seconds }, 'sent');
+  const visiting = guests.ask({ k: 'visits', port, seconds, perSecond: GUESTS_PER_S, stayMs: STAY_MS }, 'visited');
+  const { frames } = await sending;
+  const shares = cpuSince(tree, before).each.map((ms) => ms / (10 * seconds));
+  const visited = await visiting;
+  const { delivered, p99 } = await stream.ask({ k: 'count' }, 'counted');
+  return { visited, connections, sent: frames, delivered, p99, shares };
+}
+
+function rows(all: Record<Policy, Run[]>): string[][] {
+  const row = (what: string, of: (run: Run) => number, digits = 1) => [
+    what,
+    ...Object.values(all).map((runs) => spreadText(spread(runs.map(of)), digits)),
+  ];
+  return [
+    row('until 101: p50, ms', ({ visited }) => visited.upgrade.p50),
+    row('until 101: p95, ms', ({ visited }) => visited.upgrade.p95),
+    row('until 101: p99, ms', ({ visited }) => visited.upgrade.p99),
+    row('until 101: longest, ms', ({ visited }) => visited.upgrade.max),
+    row('until hello: p50, ms', ({ visited }) => visited.hello.p50),
+    row('until hello: p95, ms', ({ visited }) => visited.hello.p95),
+    row('new visitors turned away', ({ visited }) => visited.turnedAway.length, 0),
+    row('moves shown of sent, %', ({ sent, delivered }) => (100 * delivered) / sent, 2),
+    row('moves: p99, ms', ({ p99 }) => p99, 0),
+    row('share of a core: primary, %', ({ shares }) => shares[0] as number, 0),
+    row('share of a core: busiest worker, %', ({ shares }) => Math.max(...shares.slice(1)), 0),
+    row(
+      'connections: fullest worker to emptiest',
+      ({ connections }) => Math.max(...connections) / Math.min(...connections),
+      2,
+    ),
+    row('load set out late at most, ms', ({ visited }) => visited.lateMs),
+  ];
+}
+
+function inTime(runs: Run[]): Target {
+  const p95 = spread(runs.map(({ visited }) => visited.upgrade.p95));
+  return {
+    what: "a new visitor's upgrade, p95",
+    wanted: `≤ ${LIMIT_MS} ms`,
+    got: `${spreadText(p95)} ms`,
+    met: p95.median <= LIMIT_MS,
+  };
+}
