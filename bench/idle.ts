@@ -10,10 +10,11 @@ import { sampled } from './scene.ts';
 import { type SystemName, start } from './systems.ts';
 
 const CONNECTIONS = 15_000;
-/** V8 tidies up once a process is idle, 8 s and more after; milliseconds. */
-const SETTLE_MS = 10_000;
-/** The empty server is as it was started: what V8 takes for itself once it is used counts too. */
-const START_MS = 3000;
+/**
+ * V8 tidies up once a process is idle, 8 s and more after. The server just started and the full one get the same rest:
+ * what start-up leaves behind would else be counted in the connections' favour. Milliseconds.
+ */
+const REST_MS = 15_000;
 /** Memory is read this often, for so long, milliseconds. */
 const READ_MS = 250;
 const READ_FOR_MS = 2000;
@@ -30,8 +31,8 @@ interface Run {
 export async function idle({ runs }: Length): Promise<Table> {
   const ours: Run[] = [];
   const sink: Run[] = [];
-  // Half as many as other benches make: most of each is waiting.
-  for (let i = 0; i < runs / 2; i++) {
+  // Fewer than other benches make: most of each is waiting.
+  for (let i = 0; i < runs / 3; i++) {
     ours.push(await measureIdle('fieldmouse'));
     sink.push(await measureIdle('sink'));
   }
@@ -39,8 +40,8 @@ export async function idle({ runs }: Length): Promise<Table> {
   return {
     title: 'Idle visitors',
     text:
-      `${CONNECTIONS.toLocaleString('en')} visitors that have said hello, and nothing since; memory of the server as it was started, and ` +
-      `${SETTLE_MS / 1000} s after the last has come. ${ours.length} runs; KB per connection.`,
+      `${CONNECTIONS.toLocaleString('en')} visitors that have said hello, and nothing since; memory of the server just started, and with them, ` +
+      `each after ${REST_MS / 1000} s of rest. Runs: ${ours.length}; KB per connection.`,
     head: ['', 'all', 'primary', 'workers', 'empty, MB', 'full, MB'],
     rows: [row('Fieldmouse', ours), row('bare ws sink', sink)],
     targets: [
@@ -58,19 +59,19 @@ async function measureIdle(name: SystemName): Promise<Run> {
   process.stderr.write(`  ${name}\n`);
   const system = await start(name);
   const guests = new Loader('guests');
-  const memory = (restMs: number) => settled(restMs, () => [...system.tree.rss().values()]);
+  const memory = () => settled(() => [...system.tree.rss().values()]);
   try {
-    const empty = await memory(START_MS);
+    const empty = await memory();
     await guests.ask({ k: 'crowd', port: system.port, count: CONNECTIONS }, 'joined');
-    return { empty, full: await memory(SETTLE_MS) };
+    return { empty, full: await memory() };
   } finally {
     await guests.end();
     await system.stop();
   }
 }
 
-async function settled(restMs: number, read: () => Memory): Promise<Memory> {
-  await sleep(restMs);
+async function settled(read: () => Memory): Promise<Memory> {
+  await sleep(REST_MS);
   const all = await sampled(READ_FOR_MS, READ_MS, read);
   return (all[0] as Memory).map((_, i) => spread(all.map((each) => each[i] as number)).median);
 }
