@@ -10,9 +10,13 @@ import { capacity } from './capacity.ts';
 import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
 import { markdown, type Table } from './figures.ts';
+import { frozen } from './frozen.ts';
 import { http } from './http.ts';
+import { idle } from './idle.ts';
 import { pace } from './pace.ts';
 import { smoothness } from './smoothness.ts';
+import { stall } from './stall.ts';
+import { upgrade } from './upgrade.ts';
 
 const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   delivery,
@@ -20,6 +24,10 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   binary,
   capacity,
   pace,
+  stall,
+  frozen,
+  idle,
+  upgrade,
   http,
   smoothness,
 };

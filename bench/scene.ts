@@ -33,7 +33,18 @@ export async function withScene<T>(
   const streams = queries.map(() => new Loader('streams'));
   try {
     await visitors.ask(
-      { k: 'visitors', port, speak: 'json', visitors: count, rate: RATE, samples: 1, pages: 1, seed: 1 },
+      {
+        k: 'visitors',
+        port,
+        speak: 'json',
+        visitors: count,
+        rate: RATE,
+        samples: 1,
+        first: 0,
+        pages: 1,
+        obedient: false,
+        seed: 1,
+      },
       'joined',
     );
     for (const [i, loader] of streams.entries())

@@ -52,8 +52,8 @@ export class Supervisor {
   start(): Promise<string[]> {
     const { exec, args, workers } = this.#options;
     // Workers accept by themselves. When the primary hands connections out, one that is on its way to a worker that
-    // dies is never answered and never closed, and a busy primary delays every accept.
-    cluster.schedulingPolicy = cluster.SCHED_NONE;
+    // dies is never answered and never closed, and a busy primary delays every accept (npm run bench -- upgrade).
+    if (!process.env.NODE_CLUSTER_SCHED_POLICY) cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ exec, args: [...args], silent: false });
     cluster.on('message', this.#onMessage);
     cluster.on('exit', this.#onExit);
