@@ -25,6 +25,7 @@ export interface Config {
   readonly logLevel: string;
   readonly development: boolean;
   readonly flushMs: number;
+  readonly quietFlushMs: number;
   readonly sampleMs: number;
   readonly graceMs: number;
   readonly helloTimeoutMs: number;
@@ -153,6 +154,14 @@ export const OPTIONS = {
     help: 'how often a tracker sends a frame, milliseconds',
     read: integer(16, 10_000),
   }),
+  quietFlushMs: option({
+    flag: 'quiet-flush',
+    env: ['FIELDMOUSE_QUIET_FLUSH'],
+    value: 'MS',
+    preset: '1000',
+    help: 'how often it does while nobody watches its site, if that is less often',
+    read: integer(16, 10_000),
+  }),
   sampleMs: option({
     flag: 'sample',
     env: ['FIELDMOUSE_SAMPLE'],
@@ -270,6 +279,7 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     logLevel: one('logLevel'),
     development: env.NODE_ENV === 'development',
     flushMs: one('flushMs'),
+    quietFlushMs: one('quietFlushMs'),
     sampleMs: one('sampleMs'),
     graceMs: one('graceMs'),
     helloTimeoutMs: one('helloTimeoutMs'),

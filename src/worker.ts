@@ -53,6 +53,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
         .catch((error: unknown) => log.error({ err: error }, 'cannot note a first visitor'));
     },
     claim: (arrival, posted) => relay.claim(arrival, posted),
+    watched: (site) => relay.watched(site),
     saturated: () => relay.saturated,
     drop: (site, n) => relay.drop(site, n),
   });

@@ -3,26 +3,101 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { Pace } from '../src/ingest/pace.ts';
+import fc from 'fast-check';
+import { type Load, Pace } from '../src/ingest/pace.ts';
+import { Rounds, TURN_MS } from '../src/ingest/rounds.ts';
 import type { Control } from '../src/protocol/control.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
-test('the pace slows down under load and comes back after calm seconds, step by step', () => {
-  const pace = new Pace(100, 16);
-  const calm = { loopDelayMs: 15, saturated: false };
-  assert.equal(pace.second(calm), false);
-  assert.ok(pace.second({ loopDelayMs: 150, saturated: false }));
-  assert.deepEqual([pace.flushMs, pace.sampleMs], [200, 32]);
-  for (let i = 0; i < 10; i++) pace.second({ loopDelayMs: 15, saturated: true });
-  assert.deepEqual([pace.flushMs, pace.sampleMs], [800, 128]);
-  const changes = Array.from({ length: 15 }, () => pace.second(calm));
-  assert.deepEqual(
-    changes.flatMap((changed, i) => (changed ? [i] : [])),
-    [4, 9, 14],
+const CALM = { loopDelayMs: 15, saturated: false };
+const BUSY = { loopDelayMs: 150, saturated: false };
+const FULL = { loopDelayMs: 15, saturated: true };
+const TWICE = { loopDelayMs: 500, saturated: false };
+
+/** Has a pace see the same load four times a second for so long; tells when it changed, seconds. */
+function drive(pace: Pace, clock: { now: number }, load: Load, seconds: number): number[] {
+  const changes: number[] = [];
+  for (const end = clock.now + 1000 * seconds; clock.now < end; clock.now += 250)
+    if (pace.observe(load, clock.now)) changes.push(clock.now / 1000);
+  return changes;
+}
+
+test('the pace slows down under load, first without a loss of samples, and comes back when it is calm', () => {
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000);
+  const clock = { now: 0 };
+  assert.deepEqual(drive(pace, clock, CALM, 10), []);
+  assert.ok(pace.observe(BUSY, clock.now));
+  assert.deepEqual(pace.live, { flushMs: 200, sampleMs: 16 });
+  assert.deepEqual(drive(pace, clock, FULL, 5), [10.5, 11, 12]);
+  assert.deepEqual(pace.live, { flushMs: 800, sampleMs: 128 });
+  assert.deepEqual(drive(pace, clock, CALM, 25), [19.75, 24.75, 29.75, 34.75]);
+  assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });
+});
+
+test('the pace falls by two steps when the load is far too much', () => {
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000);
+  assert.ok(pace.observe(TWICE, 1000));
+  assert.deepEqual(pace.live, { flushMs: 400, sampleMs: 32 });
+});
+
+test('a load that returns with the pace keeps it down for longer each time, up to a limit', () => {
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000);
+  const clock = { now: 1000 };
+  const waits: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    assert.ok(pace.observe(BUSY, clock.now));
+    const since = clock.now;
+    while (!pace.observe(CALM, clock.now)) clock.now += 250;
+    waits.push((clock.now - since) / 1000);
+    clock.now += 1000;
+  }
+  assert.deepEqual(waits, [5, 10, 20, 40, 40, 40]);
+});
+
+test('visitors of a site that nobody watches send once a second, or less when the pace is slower still', () => {
+  const pace = new Pace({ flushMs: 400, sampleMs: 16 }, 1000);
+  assert.deepEqual(pace.quiet, { flushMs: 1000, sampleMs: 16 });
+  pace.observe(TWICE, 1000);
+  assert.deepEqual(pace.quiet, { flushMs: 1600, sampleMs: 32 });
+});
+
+test('everyone’s turn comes once a second, a share at a time, whoever comes and goes meanwhile', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 300 }), fc.array(fc.nat(300), { maxLength: 40 }), (size, gone) => {
+      const members = new Set(Array.from({ length: size }, (_, i) => i));
+      const rounds = new Rounds(members);
+      const seen: number[] = [];
+      for (let turn = 0; turn < 20; turn++) {
+        const now = [...rounds.turn(turn * TURN_MS)];
+        assert.ok(now.length <= size / 20 + 2);
+        seen.push(...now);
+        const leaving = gone[turn];
+        if (leaving !== undefined) members.delete(leaving);
+      }
+      assert.equal(new Set(seen).size, seen.length);
+      for (const member of members) assert.ok(seen.includes(member));
+      assert.deepEqual([...rounds.turn(1000)].slice(0, 1), [...members].slice(0, 1));
+      assert.equal(rounds.number, 2);
+    }),
   );
-  assert.deepEqual([pace.flushMs, pace.sampleMs], [100, 16]);
+});
+
+test('a visitor sends seldom while nobody watches, and is told at once to send often when somebody does', async (t) => {
+  const server = await startServer(t, { workers: 1 });
+  const visitor = new BinaryVisitor(t, server.ws);
+  const paces: number[] = [(await visitor.hello).flushMs];
+  const told = new Promise<void>((resolve) => {
+    visitor.socket.on('message', (data) => {
+      const message = JSON.parse(String(data)) as Control;
+      if (message.type === 'pace') resolve(void paces.push(message.flushMs));
+    });
+  });
+  await StreamReader.open(t, server, { site: 'demo', moves: 'latest' });
+  await told;
+  assert.deepEqual(paces, [1000, 100]);
+  assert.equal((await new BinaryVisitor(t, server.ws).hello).flushMs, 100);
 });
 
 /** A visitor that sends as many samples as it may until it is stopped. */

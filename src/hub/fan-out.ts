@@ -22,6 +22,8 @@ import { Subscriber } from './subscriber.ts';
 
 const JOURNAL_BYTES = 32 * 1024 * 1024;
 const JOURNAL_ENTRIES = 100_000;
+/** A reader that has missed more than this begins anew: a snapshot is less for both sides. */
+const MAX_REPLAY_BYTES = 4 * 1024 * 1024;
 
 export interface FanOutOptions {
   maxStreams: number;
@@ -155,8 +157,13 @@ export class FanOut {
     if (seq === undefined || seq > this.#seq) return 'unknown-id';
     if (seq < watched.since || !this.#journal.reaches(seq)) return 'expired';
     const missed: Buffer[] = [];
-    for (const event of this.#journal.after(seq))
-      if (event.channel === 0 ? subscriber.wants(event) : event.channel === watched.no) missed.push(event.bytes);
+    let bytes = 0;
+    for (const event of this.#journal.after(seq)) {
+      if (event.channel === 0 ? !subscriber.wants(event) : event.channel !== watched.no) continue;
+      missed.push(event.bytes);
+      bytes += event.bytes.length;
+      if (bytes > MAX_REPLAY_BYTES) return 'expired';
+    }
     subscriber.begin(Buffer.concat(missed));
     if (watched.cutShort) this.#refresh(subscriber);
     return undefined;

@@ -14,6 +14,8 @@ export interface Entry {
   bytes: Buffer;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 export class Journal {
   readonly #maxBytes: number;
   readonly #maxEntries: number;
@@ -37,6 +39,8 @@ export class Journal {
   #dropOldest(): void {
     const entry = this.#entries[this.#start];
     if (!entry) return;
+    // Its place stays until the next cut; its bytes do not.
+    this.#entries[this.#start] = { ...entry, bytes: NOTHING };
     this.#start += 1;
     this.#bytes -= entry.bytes.length;
     this.#lastDropped = entry.seq;

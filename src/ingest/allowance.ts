@@ -7,14 +7,33 @@ const MARKS = { rate: 50, burst: 1000 };
 const POSTS = { rate: 10, burst: 30 };
 
 export class Allowance {
-  readonly frames: Bucket;
-  readonly marks: Bucket;
-  readonly posts: Bucket;
+  readonly #frameRate: number;
+  // Made when first used: most visitors never need one, and there are many visitors.
+  #frames: Bucket | undefined;
+  #marks: Bucket | undefined;
+  #posts: Bucket | undefined;
 
   /** `frameRate`: frames per second; a burst of twice that is let through. */
-  constructor(frameRate: number, now: number) {
-    this.frames = new Bucket(frameRate, 2 * frameRate, now);
-    this.marks = new Bucket(MARKS.rate, MARKS.burst, now);
-    this.posts = new Bucket(POSTS.rate, POSTS.burst, now);
+  constructor(frameRate: number) {
+    this.#frameRate = frameRate;
+  }
+
+  /** Takes a frame that came by POST; a socket's are counted by its connection. False if that is more than allowed. */
+  frame(now: number): boolean {
+    this.#frames ??= new Bucket(this.#frameRate, 2 * this.#frameRate, now);
+    return this.#frames.take(1, now);
+  }
+
+  /** Takes so many marks, or none. */
+  marks(n: number, now: number): boolean {
+    if (n === 0) return true;
+    this.#marks ??= new Bucket(MARKS.rate, MARKS.burst, now);
+    return this.#marks.take(n, now);
+  }
+
+  /** Takes a POST. */
+  post(now: number): boolean {
+    this.#posts ??= new Bucket(POSTS.rate, POSTS.burst, now);
+    return this.#posts.take(1, now);
   }
 }

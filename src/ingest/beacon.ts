@@ -72,7 +72,7 @@ export class Beacons {
       apply: (visit, now) => {
         decodeJson(text, now, this.#desk.samples);
         if (label !== undefined && visit.trace.arrival.label !== label) visit.trace.name(label);
-        return visit.allowance.frames.take(1, now) && visit.unnumbered(this.#desk.samples, now);
+        return visit.allowance.frame(now) && visit.unnumbered(this.#desk.samples, now);
       },
     };
   }
@@ -92,7 +92,7 @@ export class Beacons {
         for (const [i, { bytes, offset, n }] of samples.entries()) {
           decodeSamples(bytes, offset, this.#desk.samples);
           // What is left is sent again: the answer says how far we are.
-          if (!visit.allowance.frames.take(1, now) || !visit.frame(n, this.#desk.samples, now)) return i > 0;
+          if (!visit.allowance.frame(now) || !visit.frame(n, this.#desk.samples, now)) return i > 0;
         }
         return true;
       },
@@ -103,7 +103,7 @@ export class Beacons {
     const visit = await this.#visitOf(request, message);
     if ('status' in visit) return visit;
     const now = Date.now();
-    if (!visit.allowance.posts.take(1, now)) return TOO_FAST;
+    if (!visit.allowance.post(now)) return TOO_FAST;
     if (message.hello && this.#posted.has(visit)) visit.offset = now - message.hello.clock;
     const taken = message.apply(visit, now);
     const reply = this.#desk.helloReply(visit);

@@ -15,6 +15,7 @@ import type { Contact } from './arrival.ts';
 import type { Bucket } from './bucket.ts';
 import type { Desk } from './desk.ts';
 import { takeFrames } from './frame-reader.ts';
+import type { Intervals } from './pace.ts';
 import type { Visit } from './visit.ts';
 
 /** A visitor that does not read what we say gets no more acks; they are cumulative. */
@@ -31,10 +32,11 @@ export class Connection {
   #state: 'hello' | 'claiming' | 'open' | 'closed' = 'hello';
   #helloTimer: NodeJS.Timeout | undefined;
   /** Frames that came with the one before the pause; the bucket bounds them. */
-  #early: [bytes: Buffer, isBinary: boolean][] = [];
+  #early: [bytes: Buffer, isBinary: boolean][] | undefined;
   #labelled = false;
   #heard = true;
   #acked = 0;
+  #pace: Intervals | undefined;
 
   /** `leave` is called once, when the socket is closed. `resume` is the token of a `json` client, or empty. */
   constructor(socket: WebSocket, desk: Desk, contact: Contact, bucket: Bucket, resume: string, leave: () => void) {
@@ -66,12 +68,17 @@ export class Connection {
     this.#helloTimer = setTimeout(() => this.close('helloTimeout'), helloTimeoutMs);
   }
 
+  #stopWaiting(): void {
+    clearTimeout(this.#helloTimer);
+    this.#helloTimer = undefined;
+  }
+
   #onMessage(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
     this.#heard = true;
     if (this.#state === 'closed') return;
     const now = Date.now();
     if (!this.#bucket.take(1, now)) this.#tooFast();
-    else if (this.#state === 'claiming') this.#early.push([bytes.subarray(from, to), isBinary]);
+    else if (this.#state === 'claiming') this.#keep(bytes.subarray(from, to), isBinary);
     else this.#read(bytes, from, to, isBinary, now);
   }
 
@@ -140,7 +147,7 @@ export class Connection {
   /** Asks the primary to let the visitor in. The socket is not read meanwhile. */
   async #claim(hello: Hello | undefined, token: string): Promise<void> {
     this.#state = 'claiming';
-    clearTimeout(this.#helloTimer);
+    this.#stopWaiting();
     this.#socket.pause();
     const now = Date.now();
     const offset = hello ? now - hello.clock : 0;
@@ -151,11 +158,23 @@ export class Connection {
     if (!visit) return this.close('tryLater');
     this.#visit = visit;
     this.#state = 'open';
+    this.#pace = this.#desk.paceOf(visit.site);
     this.#acked = visit.trace.frame;
-    this.say(this.#desk.helloReply(visit));
-    for (const [bytes, isBinary] of this.#early.splice(0))
-      if (!this.#isClosed()) this.#read(bytes, 0, bytes.length, isBinary, Date.now());
+    this.#say(this.#desk.helloReply(visit));
+    this.#readEarly();
     this.#socket.resume();
+  }
+
+  #keep(bytes: Buffer, isBinary: boolean): void {
+    this.#early ??= [];
+    this.#early.push([bytes, isBinary]);
+  }
+
+  #readEarly(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const [bytes, isBinary] of early)
+      if (!this.#isClosed()) this.#read(bytes, 0, bytes.length, isBinary, Date.now());
   }
 
   /** A method, since a wait may change the state unseen by the compiler. */
@@ -163,17 +182,27 @@ export class Connection {
     return this.#state === 'closed';
   }
 
-  /** Tells the visitor something, unless it does not read. */
-  say(message: Control): void {
-    if (this.#state === 'open' && this.#socket.bufferedAmount < MAX_UNREAD) this.#socket.send(JSON.stringify(message));
+  /** Tells the visitor something. */
+  #say(message: Control): void {
+    this.#socket.send(JSON.stringify(message));
   }
 
-  /** Acks what was taken since the last time. */
-  ack(): void {
-    const frame = this.#visit?.trace.frame ?? 0;
-    if (!this.#binary || this.#state !== 'open' || frame === this.#acked) return;
+  /** Tells what is new since the last time: the last frame taken, and another pace. To be called about once a second. */
+  update(): void {
+    // A visitor that does not read is told nothing more; acks are cumulative.
+    if (this.#state !== 'open' || this.#socket.bufferedAmount > MAX_UNREAD) return;
+    const visit = this.#visit as Visit;
+    if (this.#binary) this.#ack(visit.trace.frame);
+    const pace = this.#desk.paceOf(visit.site);
+    if (pace === this.#pace) return;
+    this.#pace = pace;
+    this.#say({ type: 'pace', ...pace });
+  }
+
+  #ack(frame: number): void {
+    if (frame === this.#acked) return;
     this.#acked = frame;
-    this.say({ type: 'ack', n: frame });
+    this.#say({ type: 'ack', n: frame });
   }
 
   /** Pings; a connection that was silent since the last time is cut. */
@@ -204,7 +233,7 @@ export class Connection {
   #finish(reason: GoneReason): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    clearTimeout(this.#helloTimer);
+    this.#stopWaiting();
     this.#visit?.end(reason);
   }
 }

@@ -33,6 +33,8 @@ export interface IngestOptions {
   markSeen(key: string): void;
   /** Asks the primary to let a visitor in; undefined: not now. `posted`: when the token of a POST was made. */
   claim(arrival: Arrival, posted: number | null): Promise<Trace | undefined>;
+  /** True if somebody watches this site. */
+  watched(site: string): boolean;
   /** True while the primary does not keep up with this worker. */
   saturated(): boolean;
   /** Counts samples that were refused. */

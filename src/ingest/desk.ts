@@ -8,7 +8,7 @@ import type { GoneReason } from '../protocol/relay.ts';
 import { Allowance } from './allowance.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions } from './contract.ts';
-import { Pace } from './pace.ts';
+import { type Intervals, Pace } from './pace.ts';
 import { newVisitorId, type Proof, signToken, verifyToken } from './resume-token.ts';
 import { Visit } from './visit.ts';
 
@@ -25,7 +25,7 @@ export class Desk {
     this.#options = options;
     this.config = options.config;
     this.samples = new SampleBuffer(options.config.maxSamples);
-    this.pace = new Pace(options.config.flushMs, options.config.sampleMs);
+    this.pace = new Pace(options.config, options.config.quietFlushMs);
   }
 
   find(id: string): Visit | undefined {
@@ -57,7 +57,7 @@ export class Desk {
     const { id, made } = proof ?? { id: newVisitorId(), made: now };
     const trace = await this.#options.claim(arrivalOf(contact, id, hello, now), posted ? made : null);
     if (!trace) return undefined;
-    const allowance = new Allowance(this.config.maxFrameRate, now);
+    const allowance = new Allowance(this.config.maxFrameRate);
     const visit = new Visit(trace, allowance, offset, Date.now(), (reason) => {
       this.#forget(visit);
       onEnd(reason);
@@ -75,14 +75,18 @@ export class Desk {
     if (this.#byV.get(visit.trace.v) === visit) this.#byV.delete(visit.trace.v);
   }
 
+  /** What visitors of a site are to be told now. */
+  paceOf(site: string): Intervals {
+    return this.#options.watched(site) ? this.pace.live : this.pace.quiet;
+  }
+
   helloReply(visit: Visit): HelloReply {
     return {
       type: 'hello',
       visitor: visit.id,
       token: signToken(this.#options.secret, visit.site, visit.id, Date.now()),
       n: visit.trace.frame,
-      flushMs: this.pace.flushMs,
-      sampleMs: this.pace.sampleMs,
+      ...this.paceOf(visit.site),
     };
   }
 

@@ -2,7 +2,7 @@
  * The visitors of one worker: takes upgrades and POSTs, holds the connections, and closes them in the end.
  */
 import type { IncomingMessage } from 'node:http';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { SUBPROTOCOL } from '../protocol/control.ts';
@@ -18,11 +18,13 @@ import { Connection } from './connection.ts';
 import type { IngestOptions } from './contract.ts';
 import { Desk } from './desk.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
+import { Rounds, TURN_MS } from './rounds.ts';
 
-/** Acks are cumulative; one a second per visitor is enough, as its tracker keeps what is not acked. */
 const SECOND_MS = 1000;
-/** A connection that answers neither ping nor otherwise for this long is cut, milliseconds. */
-const PROBE_MS = 15_000;
+/** Signs of load are looked at this often, milliseconds. */
+const LOAD_MS = 250;
+/** In which round, of a second each, connections are pinged; one that is silent until the next time is cut. */
+const PROBE_ROUNDS = 15;
 const SITE_CHECK_MS = 2000;
 /** A closing handshake that the other side does not finish is cut short, milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
@@ -43,6 +45,7 @@ export class Ingest {
   readonly #beacons: Beacons;
   readonly #sockets: WebSocketServer;
   readonly #held = new Set<Held>();
+  readonly #rounds = new Rounds(this.#held);
   readonly #timers: NodeJS.Timeout[];
   readonly #loopDelay = monitorEventLoopDelay();
   #closed = false;
@@ -65,20 +68,21 @@ export class Ingest {
     this.#sockets = new WebSocketServer(limits);
     this.#loopDelay.enable();
     this.#timers = [
+      setInterval(() => this.#onTurn(), TURN_MS),
       setInterval(() => this.#onSecond(), SECOND_MS),
-      setInterval(() => this.#probe(), PROBE_MS),
+      setInterval(() => this.#observeLoad(), LOAD_MS),
       setInterval(() => this.#checkSites().catch((error) => this.#onFault(error)), SITE_CHECK_MS),
     ];
   }
 
-  /** The pace that visitors are told. */
+  /** The pace that visitors of watched sites are told. */
   get flushMs(): number {
-    return this.#desk.pace.flushMs;
+    return this.#desk.pace.live.flushMs;
   }
 
   /** Takes an HTTP upgrade. Whatever is wrong is answered with a problem (RFC 9457) on the socket. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<void> {
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroyItself);
     const refusal = await this.#tryUpgrade(request, socket, head, peer);
     if (!refusal) return;
     const [status, code, detail] = refusal;
@@ -122,13 +126,11 @@ export class Ingest {
     resume: string,
     leave: () => void,
   ): void {
-    let upgraded = false;
     // A request that ws itself refuses ends here.
-    socket.once('close', () => {
-      if (!upgraded) leave();
-    });
+    socket.once('close', leave);
     this.#sockets.handleUpgrade(request, socket, head, (webSocket: WebSocket) => {
-      upgraded = true;
+      // From here on ws sees to both.
+      socket.off('close', leave).off('error', destroyItself);
       const { maxFrameRate } = this.#options.config;
       const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, Date.now());
       const connection = new Connection(webSocket, this.#desk, contact, bucket, resume, () => {
@@ -151,26 +153,26 @@ export class Ingest {
     if (visit?.trace.released) visit.end('moved');
   }
 
+  /** Sees to the connections whose turn it is. */
+  #onTurn(): void {
+    for (const { connection } of this.#rounds.turn(performance.now())) {
+      connection.update();
+      if (this.#rounds.number % PROBE_ROUNDS === 0) connection.probe();
+    }
+  }
+
   #onSecond(): void {
-    for (const { connection } of this.#held) connection.ack();
     this.#beacons.sweep(Date.now());
     this.#admission.sweep(Date.now());
-    this.#setPace();
   }
 
-  /** Tells every visitor the pace when it has changed. */
-  #setPace(): void {
+  /** Sets the pace; visitors are told when it is their turn. */
+  #observeLoad(): void {
     const { pace } = this.#desk;
-    const loopDelayMs = this.#loopDelay.percentile(99) / 1e6;
+    const loopDelayMs = this.#loopDelay.max / 1e6;
     this.#loopDelay.reset();
-    if (!pace.second({ loopDelayMs, saturated: this.#options.saturated() })) return;
-    const { flushMs, sampleMs } = pace;
-    this.#options.log.warn({ flushMs, sampleMs, loopDelayMs: Math.round(loopDelayMs) }, 'pace of visitors changed');
-    for (const { connection } of this.#held) connection.say({ type: 'pace', flushMs, sampleMs });
-  }
-
-  #probe(): void {
-    for (const { connection } of this.#held) connection.probe();
+    if (!pace.observe({ loopDelayMs, saturated: this.#options.saturated() }, performance.now())) return;
+    this.#options.log.warn({ ...pace.live, loopDelayMs: Math.round(loopDelayMs) }, 'pace of visitors changed');
   }
 
   #onFault(error: unknown): void {
@@ -197,6 +199,10 @@ export class Ingest {
     for (const { connection } of this.#held) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
     this.#beacons.close();
   }
+}
+
+function destroyItself(this: Duplex): void {
+  this.destroy();
 }
 
 type Refusal = [status: number, code: string, detail: string];

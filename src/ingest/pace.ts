@@ -1,56 +1,95 @@
 /**
- * How often visitors are asked to send: slower while this worker is overloaded, as asked for while it is not.
+ * How often visitors are asked to send: slower while this worker is overloaded, and while nobody watches their site.
  * Fewer samples are better than late or lost ones.
  */
 
-/** Signs of load over the past second. */
+/** Signs of load over the past moments. */
 export interface Load {
-  /** 99th percentile of the event loop's delay, milliseconds. */
+  /** The longest delay of the event loop, milliseconds. */
   loopDelayMs: number;
   /** The primary does not keep up. */
   saturated: boolean;
 }
 
-/** Above this delay the pace is lowered, below the other it may be restored, milliseconds. */
+/** What a visitor is told. */
+export interface Intervals {
+  /** Between two frames, milliseconds. */
+  flushMs: number;
+  /** Least time between two samples, milliseconds. */
+  sampleMs: number;
+}
+
+/** From the configured intervals to an eighth of it: first fewer frames, which costs no samples, then fewer samples. */
+const STEPS = [
+  { flush: 1, sample: 1 },
+  { flush: 2, sample: 1 },
+  { flush: 4, sample: 2 },
+  { flush: 8, sample: 4 },
+  { flush: 8, sample: 8 },
+] as const;
+/** Above this delay the pace is lowered, above that by two steps; below the last it may be restored, milliseconds. */
 const HIGH_MS = 100;
-const LOW_MS = 40;
-/** Calm seconds before a step back up; so that the pace does not swing. */
-const CALM_S = 5;
-/** Each step doubles both intervals: at most eight times as slow. */
-const MAX_STEP = 3;
+const VERY_HIGH_MS = 400;
+const LOW_MS = 50;
+/** A step needs so long to show, milliseconds; and as long as a flush. */
+const SETTLE_MS = 500;
+/**
+ * Calm that a step back up needs, milliseconds: doubled each time that the load returns within as long again, so that
+ * the pace does not swing, and halved each time that it does not.
+ */
+const CALM_MS = 5000;
+const MAX_CALM_MS = 40_000;
 
 export class Pace {
-  readonly #flushMs: number;
-  readonly #sampleMs: number;
+  /** For visitors of sites that somebody watches, and of the others. */
+  live: Intervals;
+  quiet: Intervals;
+  readonly #configured: Intervals;
+  readonly #quietFlushMs: number;
   #step = 0;
-  #calm = 0;
+  #calmMs = CALM_MS;
+  /** Since when it has been calm, and when the last steps down and up were, ms. */
+  #calmSince = 0;
+  #loweredAt = Number.NEGATIVE_INFINITY;
+  #restoredAt = Number.NEGATIVE_INFINITY;
 
-  constructor(flushMs: number, sampleMs: number) {
-    this.#flushMs = flushMs;
-    this.#sampleMs = sampleMs;
+  /** `quietFlushMs`: between two frames while nobody watches, unless the pace of those watched is slower still. */
+  constructor(configured: Intervals, quietFlushMs: number) {
+    this.#configured = configured;
+    this.#quietFlushMs = quietFlushMs;
+    this.live = this.quiet = configured;
+    this.#set(0);
   }
 
-  get flushMs(): number {
-    return this.#flushMs * 2 ** this.#step;
+  #set(step: number): void {
+    const { flush, sample } = STEPS[step] as (typeof STEPS)[number];
+    const flushMs = this.#configured.flushMs * flush;
+    const sampleMs = this.#configured.sampleMs * sample;
+    this.#step = step;
+    this.live = { flushMs, sampleMs };
+    this.quiet = { flushMs: Math.max(flushMs, this.#quietFlushMs), sampleMs };
   }
 
-  get sampleMs(): number {
-    return this.#sampleMs * 2 ** this.#step;
-  }
-
-  /** Takes the past second into account. True if the pace has changed. */
-  second({ loopDelayMs, saturated }: Load): boolean {
+  /** Takes the past moments into account. True if the pace has changed. `now` is in ms, of any clock that does not jump. */
+  observe({ loopDelayMs, saturated }: Load, now: number): boolean {
     const before = this.#step;
-    if (saturated || loopDelayMs > HIGH_MS) {
-      this.#calm = 0;
-      this.#step = Math.min(MAX_STEP, this.#step + 1);
-    } else if (loopDelayMs < LOW_MS) {
-      this.#calm += 1;
-      if (this.#calm >= CALM_S && this.#step > 0) {
-        this.#calm = 0;
-        this.#step -= 1;
-      }
-    }
+    if (saturated || loopDelayMs > HIGH_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);
+    else if (loopDelayMs > LOW_MS) this.#calmSince = now;
+    else if (this.#step > 0 && now - this.#calmSince >= this.#calmMs) this.#restore(now);
     return this.#step !== before;
+  }
+
+  #onLoad(steps: number, now: number): void {
+    this.#calmSince = now;
+    if (now - this.#loweredAt < Math.max(SETTLE_MS, this.live.flushMs) || this.#step === STEPS.length - 1) return;
+    if (now - this.#restoredAt < this.#calmMs) this.#calmMs = Math.min(MAX_CALM_MS, 2 * this.#calmMs);
+    this.#loweredAt = now;
+    this.#set(Math.min(STEPS.length - 1, this.#step + steps));
+  }
+
+  #restore(now: number): void {
+    if (this.#loweredAt < this.#restoredAt) this.#calmMs = Math.max(CALM_MS, this.#calmMs / 2);
+    this.#restoredAt = this.#calmSince = now;
+    this.#set(this.#step - 1);
   }
 }

@@ -49,7 +49,7 @@ export class Visit {
   frame(n: number, samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
     if (n <= this.trace.frame) return true;
-    if (!this.#mayMark(samples, now)) return false;
+    if (!this.allowance.marks(samples.marks.length, now)) return false;
     this.trace.frame = n;
     this.#takeSamples(samples, n * EVENTS_PER_FRAME, now);
     return true;
@@ -58,15 +58,11 @@ export class Visit {
   /** Takes a frame of a client that does not number: the time of arrival does. False as above. */
   unnumbered(samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
-    if (!this.#mayMark(samples, now)) return false;
+    if (!this.allowance.marks(samples.marks.length, now)) return false;
     const at = Math.max(this.#lastAt + 1, now * EVENTS_PER_FRAME);
     this.#lastAt = at + samples.count;
     this.#takeSamples(samples, at, now);
     return true;
-  }
-
-  #mayMark({ marks }: SampleBuffer, now: number): boolean {
-    return marks.length === 0 || this.allowance.marks.take(marks.length, now);
   }
 
   #takeSamples(samples: SampleBuffer, at: number, now: number): void {

@@ -33,8 +33,10 @@ export class Lane {
   }
 
   /** Shows the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
-  add(v: number, samples: SampleBuffer, shift: number, from: number, to: number): void {
-    this.#moves.add(v, samples, shift, from, to);
+  add(trace: Trace, samples: SampleBuffer, shift: number, from: number, to: number): void {
+    // Its latest position is among these; what gave way before it does not come back.
+    if (this.#dirty.size > 0) this.#dirty.delete(trace);
+    this.#moves.add(trace.v, samples, shift, from, to);
   }
 
   /** Only the latest position of this visitor is to be sent. */

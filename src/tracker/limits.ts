@@ -16,8 +16,8 @@ export const IDLE_POSTS = 8;
 /** Of protocol/close.ts: this tab was duplicated, and the other one goes on as the visitor. */
 export const TAKEN_OVER = 4409;
 
-/** Samples in one frame: some 200 bytes, far within what servers take. */
-export const FRAME_SAMPLES = 32;
+/** Samples in one frame: what a hand does in a second, some 250 bytes, far within what servers take. */
+export const FRAME_SAMPLES = 64;
 /** Frames sent and not acked above which nothing more is sent: the server, or the way to it, is slow. */
 export const WINDOW = 100;
 /** Samples that may wait. With a full window of usual frames they fit into a beacon, which ends at 64 KB. */
