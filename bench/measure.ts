@@ -19,6 +19,8 @@ export interface Case {
   pages?: number;
   /** Load processes that share the visitors; 1 unless said otherwise. */
   loaders?: number;
+  /** Visitors keep to the pace that they are told, as trackers do; otherwise they go on at `rate`. */
+  obedient?: boolean;
   flags?: string[];
 }
 
@@ -33,7 +35,7 @@ export interface Outcome {
   /** Events that brought them. */
   events: number;
   resets: number;
-  /** CPU of the whole tree, µs. */
+  /** CPU of the whole tree, µs; per sample that was delivered, if somebody watches. */
   perSample: number;
   perFrame: number;
   /** Latency from a sample's own time to the checked stream's reader, ms. */
@@ -90,7 +92,15 @@ interface Run {
 async function begin(c: Case, { system, visitors, streams }: Run): Promise<void> {
   const { rate, samples, pages = 1 } = c;
   const speak = c.system === 'socket.io' ? 'socket.io' : c.speak;
-  await visitors.join({ port: system.port, speak, visitors: c.visitors, rate, samples, pages, obedient: false });
+  await visitors.join({
+    port: system.port,
+    speak,
+    visitors: c.visitors,
+    rate,
+    samples,
+    pages,
+    obedient: c.obedient ?? false,
+  });
   const reader = c.system === 'sink' ? 'fieldmouse' : c.system;
   const queries = c.system === 'sink' ? [] : c.queries;
   await streams.ask({ k: 'streams', port: system.streamPort, speak: reader, token: TOKEN, queries, samples }, 'joined');
@@ -107,14 +117,16 @@ async function take(c: Case, { system, visitors, streams, watch }: Run): Promise
   watch.stop();
   const cpu = cpuSince(system.tree, before);
   const { cpuMs: streamsMs, bytes, k, open, ...seen } = await streams.ask({ k: 'count' }, 'counted');
-  const samples = sent.frames * c.samples;
+  const expected = c.queries[0]?.includes('page=%2F') ? sent.samplesOfFirst : sent.samples;
+  // What was not delivered was not paid for either.
+  const shown = c.queries.length > 0 && c.system !== 'sink' ? seen.delivered / expected : 1;
   const share = (ms: number) => ms / (10 * c.seconds);
   return {
     ...seen,
     frames: sent.frames,
-    samples,
-    expected: c.samples * (c.queries[0]?.includes('page=%2F') ? sent.framesOfFirst : sent.frames),
-    perSample: (1000 * cpu.all) / samples,
+    samples: sent.samples,
+    expected,
+    perSample: (1000 * cpu.all) / (sent.samples * shown),
     perFrame: (1000 * cpu.all) / sent.frames,
     shares: cpu.each.map(share),
     busiest: watch.busiest,

@@ -111,8 +111,8 @@ function table(story: Story, seconds: number): Table {
   const { slowing, settled, restoring } = story;
   const offered = VISITORS * (1000 / SAMPLE_MS);
   const phases = [slowing, settled];
-  const lost = sum(phases, ({ sent, counted }) => SAMPLES * sent.framesOfFirst - counted.delivered);
-  const perSecond = ({ sent }: Phase) => ((SAMPLES * sent.frames) / seconds).toFixed(0);
+  const lost = sum(phases, ({ sent, counted }) => sent.samplesOfFirst - counted.delivered);
+  const perSecond = ({ sent }: Phase) => (sent.samples / seconds).toFixed(0);
   const rows = {
     'samples/s at the configured pace': offered.toFixed(0),
     'samples/s sent: while it slows down, settled': phases.map(perSecond).join(', '),
@@ -146,7 +146,7 @@ function table(story: Story, seconds: number): Table {
 }
 
 function targets({ slowing, settled, unacked, restoredS, rssMb }: Story, lost: number, offered: number): Target[] {
-  const share = (SAMPLES * settled.sent.frames) / offered;
+  const share = settled.sent.samples / offered;
   const { closed } = settled.sent;
   const largest = Math.max(...rssMb);
   const limit = `≤ ${LATE_MS} ms`;

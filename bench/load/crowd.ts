@@ -26,7 +26,8 @@ export class Crowd {
     return {
       k: 'sent',
       frames: sum((one) => one.frames),
-      framesOfFirst: sum((one) => one.framesOfFirst),
+      samples: sum((one) => one.samples),
+      samplesOfFirst: sum((one) => one.samplesOfFirst),
       lateMs: Math.max(...reports.map((one) => one.lateMs)),
       cpuMs: sum((one) => one.cpuMs),
       closed: sum((one) => one.closed),

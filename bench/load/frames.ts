@@ -1,5 +1,8 @@
 /** Frames as a client puts them on the wire, by hand. */
 
+/** Servers have to apply any key but zero (RFC 6455 section 5.3). */
+const KEY = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
+
 /** Positions carry a frame's number n: x = n mod 1000, y = n div 1000. */
 export function numberOf(x: number, y: number): number {
   return x + 1000 * y;
@@ -11,7 +14,7 @@ export function moveText(n: number, t: number, socketIo: boolean): string {
   return socketIo ? `42["move",${move}]` : move;
 }
 
-/** A text frame of less than 64 KiB, masked with the key 0, which leaves the payload as it is (RFC 6455 section 5.3). */
+/** A text frame of less than 64 KiB, masked as browsers do. */
 export function textFrame(text: string): Buffer {
   return wrap(0x81, Buffer.from(text, 'latin1'));
 }
@@ -22,11 +25,11 @@ export function batchFrame(bytes: Uint8Array): Buffer {
 
 function wrap(opcode: number, payload: Uint8Array): Buffer {
   const long = payload.length > 125;
-  const head = Buffer.alloc(long ? 8 : 6);
+  const head = Buffer.alloc(long ? 4 : 2);
   head[0] = opcode;
   head[1] = 0x80 | (long ? 126 : payload.length);
   if (long) head.writeUInt16BE(payload.length, 2);
-  return Buffer.concat([head, payload]);
+  return Buffer.concat([head, KEY, payload.map((byte, i) => byte ^ (KEY[i % 4] as number))]);
 }
 
 /**

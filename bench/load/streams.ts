@@ -20,7 +20,7 @@ export interface StreamLoad {
   token: string;
   /** Queries of `/v1/stream`, one stream each. */
   queries: string[];
-  /** Samples per frame, all of which must be there. */
+  /** Samples per frame. */
   samples: number;
 }
 
@@ -83,29 +83,26 @@ class Checker {
     for (let i = 0; i < m.length; ) {
       const v = m[i] as number;
       const count = m[i + 1] as number;
-      // Less than a frame is a visitor's latest position: the stream began, or moves had given way.
-      if (count >= this.#samples) this.#frames(v, m.slice(i + 2, i + 2 + 3 * count), now - t);
+      // One of many is a visitor's latest position: the stream began, or moves had given way.
+      if (count > 1 || this.#samples === 1) this.#frame(v, m.slice(i + 2, i + 2 + 3 * count), now - t);
       i += 2 + 3 * count;
     }
   }
 
-  /** Whole frames of a visitor: flat `dt, x, y`, `age` ms after the time that dt counts from. */
-  #frames(v: number, samples: readonly number[], age: number): void {
-    for (let k = 0; k < samples.length; k += 3 * this.#samples)
-      this.#see(v, numberOf(samples[k + 1] as number, samples[k + 2] as number));
+  /** A visitor's frame: flat `dt, x, y`, `age` ms after the time that dt counts from. The first place is its number. */
+  #frame(v: number, samples: readonly number[], age: number): void {
+    this.#see(v, numberOf(samples[1] as number, samples[2] as number), samples.length / 3);
     for (let k = 0; k < samples.length; k += 3) this.#latency.recordValue(Math.max(0, age - (samples[k] as number)));
-    this.delivered += samples.length / 3;
   }
 
   /** An event of a baseline: one sample. */
   move({ visitor, x, y, t }: { visitor: string; x: number; y: number; t: number }): void {
     this.events += 1;
-    this.delivered += 1;
-    this.#see(visitor, numberOf(x, y));
+    this.#see(visitor, numberOf(x, y), 1);
     this.#latency.recordValue(Math.max(0, Date.now() - t));
   }
 
-  #see(visitor: string | number, number: number): void {
+  #see(visitor: string | number, number: number, samples: number): void {
     let seen = this.#last.get(visitor);
     if (!seen || seen.length <= number) {
       const grown = new Uint8Array(Math.max(1024, 2 * number));
@@ -113,10 +110,8 @@ class Checker {
       this.#last.set(visitor, grown);
       seen = grown;
     }
-    if (seen[number] === 1) {
-      this.doubled += 1;
-      this.delivered -= this.#samples;
-    }
+    if (seen[number] === 1) this.doubled += 1;
+    else this.delivered += samples;
     seen[number] = 1;
   }
 

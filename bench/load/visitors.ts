@@ -31,8 +31,9 @@ export interface VisitorLoad {
 export interface SentReport {
   k: 'sent';
   frames: number;
+  samples: number;
   /** Those of visitors on the first page, `/`. */
-  framesOfFirst: number;
+  samplesOfFirst: number;
   /** The longest the loop overslept, ms. */
   lateMs: number;
   cpuMs: number;
@@ -55,9 +56,9 @@ interface Visitor {
   /** Numbers of the last frame sent, and of the last acked. */
   sent: number;
   acked: number;
-  /** The pace it keeps: every so many-th frame of its group, of samples so far apart, ms. */
+  /** The pace it keeps: every so many-th frame of its group, of so many samples. */
   every: number;
-  sampleMs: number;
+  samples: number;
 }
 
 interface Group {
@@ -76,7 +77,8 @@ export class Visitors {
   /** Start of every visitor's clock. */
   readonly #origin = performance.now();
   #frames = 0;
-  #framesOfFirst = 0;
+  #samples = 0;
+  #samplesOfFirst = 0;
   #slowestMs = 0;
   /** Called at every ack. */
   #onAck = () => {};
@@ -128,8 +130,9 @@ export class Visitors {
       sent: 0,
       acked: 0,
       every: 1,
-      sampleMs: lastNumber(hello, 'sampleMs') ?? 16,
+      samples: this.#load.samples,
     };
+    this.#hear(visitor, hello);
     socket.on('data', (chunk: Buffer) => {
       if (speak === 'socket.io') pong(socket, chunk);
       else this.#hear(visitor, chunk.toString('latin1'));
@@ -139,14 +142,22 @@ export class Visitors {
 
   /** Acks and paces are a few bytes each, and come whole. */
   #hear(visitor: Visitor, text: string): void {
+    const { rate, samples, obedient } = this.#load;
     visitor.acked = lastNumber(text, 'n') ?? visitor.acked;
     this.#onAck();
     const flushMs = lastNumber(text, 'flushMs');
-    if (flushMs === undefined) return;
+    const sampleMs = lastNumber(text, 'sampleMs');
+    if (flushMs === undefined || sampleMs === undefined) return;
     this.#slowestMs = Math.max(this.#slowestMs, flushMs);
-    if (!this.#load.obedient) return;
-    visitor.every = Math.max(1, Math.round((flushMs * this.#load.rate) / 1000));
-    visitor.sampleMs = lastNumber(text, 'sampleMs') ?? visitor.sampleMs;
+    if (!obedient) return;
+    visitor.every = Math.max(1, Math.round((flushMs * rate) / 1000));
+    visitor.samples = Math.max(1, Math.round((visitor.every * samples) / this.#thinning(sampleMs)));
+  }
+
+  /** Of how many samples one is left at a pace. */
+  #thinning(sampleMs: number): number {
+    const { rate, samples } = this.#load;
+    return Math.max(1, Math.round((sampleMs * rate * samples) / 1000));
   }
 
   #all(): Visitor[] {
@@ -161,14 +172,15 @@ export class Visitors {
   async send(seconds: number): Promise<SentReport> {
     const cpu = process.cpuUsage();
     this.#slowestMs = 0;
-    this.#frames = this.#framesOfFirst = 0;
+    this.#frames = this.#samples = this.#samplesOfFirst = 0;
     const lateMs = await this.#sendFor(seconds);
     const { user, system } = process.cpuUsage(cpu);
     const closed = this.#all().filter(({ socket }) => socket.destroyed).length;
     return {
       k: 'sent',
       frames: this.#frames,
-      framesOfFirst: this.#framesOfFirst,
+      samples: this.#samples,
+      samplesOfFirst: this.#samplesOfFirst,
       lateMs,
       cpuMs: (user + system) / 1000,
       closed,
@@ -206,24 +218,25 @@ export class Visitors {
    */
   #sendFrame(group: Group): void {
     group.n += 1;
-    let stepMs = 0;
+    let samples = 0;
     let bytes: Buffer | undefined;
     group.visitors.forEach((visitor, i) => {
       // Those that keep a slower pace take turns.
       if ((group.n + i) % visitor.every !== 0) return;
-      if (!bytes || visitor.sampleMs !== stepMs) bytes = this.#frame(group.n, visitor.sampleMs);
-      stepMs = visitor.sampleMs;
+      if (!bytes || visitor.samples !== samples) bytes = this.#frame(group.n, visitor);
+      samples = visitor.samples;
       visitor.socket.write(bytes);
       visitor.sent = group.n;
       this.#frames += 1;
-      if (visitor.page === 0) this.#framesOfFirst += 1;
+      this.#samples += samples;
+      if (visitor.page === 0) this.#samplesOfFirst += samples;
     });
   }
 
-  #frame(n: number, stepMs: number): Buffer {
-    const { speak, samples } = this.#load;
+  #frame(n: number, { every, samples }: Visitor): Buffer {
+    const { speak, rate } = this.#load;
     return speak === 'v1'
-      ? v1Frame(n, this.#clock(), samples, stepMs)
+      ? v1Frame(n, this.#clock(), samples, Math.floor((1000 * every) / (rate * samples)))
       : textFrame(moveText(n, Date.now(), speak === 'socket.io'));
   }
 

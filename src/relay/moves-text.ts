@@ -4,8 +4,10 @@ import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 const HEAD_BYTES = 24;
 const SAMPLE_BYTES = 36;
 const FIRST_CAPACITY = 16 * 1024;
-/** Moves rendered and not yet sent above which they give way; some 40 ms of 3,000,000 samples a second. */
-const MAX_BYTES = 2 * 1024 * 1024;
+/** Above so much that is not sent yet, moves give way: 0.4 s of 150,000 samples a second. */
+const MAX_BYTES = 1024 * 1024;
+/** More than this is not kept from one batch to the next. */
+const KEPT_CAPACITY = 256 * 1024;
 /** Farthest from its batch that a sample's time is told, milliseconds: days, which only a broken clock is off. */
 const MAX_SHIFT = 2 ** 30;
 
@@ -47,6 +49,7 @@ export class MovesText {
   /** What was added, and begins anew. */
   take(): string {
     const text = this.#bytes.toString('latin1', 0, this.#length);
+    if (this.#bytes.length > KEPT_CAPACITY) this.#bytes = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
     this.#length = 0;
     this.count = 0;
     return text;

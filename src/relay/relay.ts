@@ -1,7 +1,7 @@
 /**
  * A worker's side of the way to the primary: collects what the visitors did and sends it as one IPC
- * message per tick. When the primary does not keep up, moves give way (each visitor's latest stays) and
- * events wait; when even these are too many, the primary is given the whole list anew.
+ * message per tick. When the primary does not keep up, batches wait and grow; when one is full, moves give way (each
+ * visitor's latest stays); when there are too many events, the primary is given the whole list anew.
  */
 import { entry } from '../entry.ts';
 import type { Arrival, NumberedChannel, RelayItem, SeenSite, ToPrimary } from '../protocol/relay.ts';
@@ -12,7 +12,7 @@ import { Trace } from './trace.ts';
 /** One batch per tick, milliseconds. */
 const TICK_MS = 16;
 const REPORT_MS = 1000;
-/** Batches handed to the operating system and not yet taken; more than this and moves give way. */
+/** Batches handed to the operating system and not yet taken; with so many, the next one waits. */
 const MAX_IN_FLIGHT = 4;
 /** Events that wait for the primary before they are given up for a resync. */
 const MAX_ITEMS = 20_000;

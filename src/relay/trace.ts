@@ -77,7 +77,7 @@ export class Trace {
     if (lanes.length === 0) return;
     const relay = this.#relay;
     for (const lane of lanes)
-      if (lane.takesAll && !relay.saturated) lane.add(this, samples, offset - relay.base(), from, to);
+      if (lane.takesAll) lane.add(this, samples, offset - relay.base(), from, to);
       else lane.touch(this);
     relay.arm();
   }
