@@ -14,7 +14,6 @@ import type { GoneReason } from '../protocol/relay.ts';
 import type { Contact } from './arrival.ts';
 import type { Bucket } from './bucket.ts';
 import type { Desk } from './desk.ts';
-import { takeFrames } from './frame-reader.ts';
 import type { Intervals } from './pace.ts';
 import type { Visit } from './visit.ts';
 
@@ -45,11 +44,8 @@ export class Connection {
     this.#contact = contact;
     this.#bucket = bucket;
     this.#binary = socket.protocol === SUBPROTOCOL.binary;
-    takeFrames(socket, desk.config.maxFrame, (...frame) => this.#onMessage(...frame));
     // With its default `binaryType` ws gives every message as one Buffer.
-    socket.on('message', (data: RawData, isBinary) =>
-      this.#onMessage(data as Buffer, 0, (data as Buffer).length, isBinary),
-    );
+    socket.on('message', (data: RawData, isBinary) => this.take(data as Buffer, 0, (data as Buffer).length, isBinary));
     socket.on('close', (code) => {
       this.#onClose(code);
       leave();
@@ -73,12 +69,13 @@ export class Connection {
     this.#helloTimer = undefined;
   }
 
-  #onMessage(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
+  /** Takes a frame's payload: `bytes` from `from` to `to`, which are good for this call only. */
+  take(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
     this.#heard = true;
     if (this.#state === 'closed') return;
     const now = Date.now();
     if (!this.#bucket.take(1, now)) this.#tooFast();
-    else if (this.#state === 'claiming') this.#keep(bytes.subarray(from, to), isBinary);
+    else if (this.#state === 'claiming') this.#keep(Buffer.from(bytes.subarray(from, to)), isBinary);
     else this.#read(bytes, from, to, isBinary, now);
   }
 

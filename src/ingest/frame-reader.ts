@@ -3,26 +3,9 @@
  * whole, and reading one here costs a third of its way through the stream inside ws. Everything else goes to ws as it
  * came: control frames, fragments, pieces of frames, and faults, which ws answers.
  */
-import type { WebSocket } from 'ws';
 
 /** The payload, unmasked, is `bytes` from `from` to `to`; both are good for this call only. */
 export type OnFrame = (bytes: Buffer, from: number, to: number, isBinary: boolean) => void;
-
-/** What ws writes a socket's bytes to. */
-interface Receiver {
-  write(chunk: Buffer): boolean;
-}
-
-/**
- * Has `onFrame` called for frames of at most `maxPayload` bytes; the socket's `message` event is left with the
- * rest. Text is not checked to be UTF-8. With a ws whose inside is another, all frames remain with `message`.
- */
-export function takeFrames(socket: WebSocket, maxPayload: number, onFrame: OnFrame): void {
-  const receiver = (socket as { _receiver?: Partial<Receiver> })._receiver;
-  if (typeof receiver?.write !== 'function') return;
-  const reader = new FrameReader(receiver.write.bind(receiver), maxPayload, onFrame);
-  receiver.write = (chunk) => reader.read(chunk);
-}
 
 const FIN = 0x80;
 const OPCODE = 0x0f;
@@ -39,7 +22,7 @@ const SHORT_HEAD = 6;
 const LONG_HEAD = 8;
 
 export class FrameReader {
-  readonly #pass: Receiver['write'];
+  readonly #pass: (bytes: Buffer) => void;
   readonly #maxPayload: number;
   readonly #onFrame: OnFrame;
   /** Bytes that are still to come of a frame which ws has begun. */
@@ -49,46 +32,53 @@ export class FrameReader {
   /** ws has the first fragments of a message. */
   #fragmented = false;
 
-  constructor(pass: Receiver['write'], maxPayload: number, onFrame: OnFrame) {
+  /**
+   * `onFrame` gets data frames of at most `maxPayload` bytes, of which texts are not checked to be UTF-8; `pass` all
+   * other bytes, in their order, as copies.
+   */
+  constructor(pass: (bytes: Buffer) => void, maxPayload: number, onFrame: OnFrame) {
     this.#pass = pass;
     this.#maxPayload = maxPayload;
     this.#onFrame = onFrame;
   }
 
-  /** Reads what has come. False if ws has enough for now. */
-  read(chunk: Buffer): boolean {
-    const bytes = this.#held ? Buffer.concat([this.#held, chunk]) : chunk;
+  /** Reads what has come: `chunk` from 0 to `length`. It is changed, and not kept. */
+  read(chunk: Buffer, length: number): void {
+    const held = this.#held;
     this.#held = undefined;
-    let wantsMore = true;
-    let at = Math.min(this.#owed, bytes.length);
+    if (held) this.#read(Buffer.concat([held, chunk.subarray(0, length)]), held.length + length);
+    else this.#read(chunk, length);
+  }
+
+  #read(bytes: Buffer, length: number): void {
+    let at = Math.min(this.#owed, length);
     this.#owed -= at;
     /** What is before `at` and not before this goes to ws. */
     let from = 0;
-    while (at < bytes.length) {
-      const end = frameEnd(bytes, at);
+    while (at < length) {
+      const end = frameEnd(bytes, at, length);
       if (end === 0) break;
-      if (this.#isOurs(bytes, at, end)) {
-        if (from < at) wantsMore = this.#pass(bytes.subarray(from, at));
+      if (end <= length && this.#isOurs(bytes, at, end)) {
+        this.#passOn(bytes, from, at);
         this.#take(bytes, at, end);
         at = from = end;
       } else {
         this.#follow(bytes[at] as number);
-        this.#owed = Math.max(0, end - bytes.length);
-        at = Math.min(end, bytes.length);
+        this.#owed = Math.max(0, end - length);
+        at = Math.min(end, length);
       }
     }
-    if (at < bytes.length) this.#held = bytes.subarray(at);
-    return from < at ? this.#pass(bytes.subarray(from, at)) : wantsMore;
+    this.#passOn(bytes, from, at);
+    if (at < length) this.#held = Buffer.from(bytes.subarray(at, length));
+  }
+
+  #passOn(bytes: Buffer, from: number, to: number): void {
+    if (from < to) this.#pass(Buffer.from(bytes.subarray(from, to)));
   }
 
   #isOurs(bytes: Buffer, at: number, end: number): boolean {
     const first = bytes[at];
-    return (
-      (first === TEXT || first === BINARY) &&
-      end - at - SHORT_HEAD <= this.#maxPayload &&
-      end <= bytes.length &&
-      !this.#fragmented
-    );
+    return (first === TEXT || first === BINARY) && end - at - SHORT_HEAD <= this.#maxPayload && !this.#fragmented;
   }
 
   #take(bytes: Buffer, at: number, end: number): void {
@@ -110,13 +100,13 @@ export class FrameReader {
  * Where the frame at `at` ends; 0 if its length is not all here. Without a mask, or with a length of eight bytes, it
  * is a fault or far too big: Infinity, as ws closes the connection.
  */
-function frameEnd(bytes: Buffer, at: number): number {
-  if (bytes.length - at < 2) return 0;
+function frameEnd(bytes: Buffer, at: number, to: number): number {
+  if (to - at < 2) return 0;
   const second = bytes[at + 1] as number;
   const length = second & ~MASKED;
   if (!(second & MASKED) || length > LENGTH_16) return Number.POSITIVE_INFINITY;
   if (length < LENGTH_16) return at + SHORT_HEAD + length;
-  return bytes.length - at < 4 ? 0 : at + LONG_HEAD + bytes.readUInt16BE(at + 2);
+  return to - at < 4 ? 0 : at + LONG_HEAD + bytes.readUInt16BE(at + 2);
 }
 
 /** Applies the four bytes before `from` to what follows (RFC 6455 section 5.3). */

@@ -17,8 +17,10 @@ import { Bucket } from './bucket.ts';
 import { Connection } from './connection.ts';
 import type { IngestOptions } from './contract.ts';
 import { Desk } from './desk.ts';
+import { FrameReader } from './frame-reader.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import { Rounds, TURN_MS } from './rounds.ts';
+import { reopen } from './shared-read.ts';
 
 const SECOND_MS = 1000;
 /** Signs of load are looked at this often, milliseconds. */
@@ -28,6 +30,8 @@ const PROBE_ROUNDS = 15;
 const SITE_CHECK_MS = 2000;
 /** A closing handshake that the other side does not finish is cut short, milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
+
+const NOTHING = Buffer.alloc(0);
 
 /** A resume token as a `json` client offers it beside its subprotocol, so that it is in no address. */
 const RESUME_PREFIX = 'resume.';
@@ -126,20 +130,46 @@ export class Ingest {
     resume: string,
     leave: () => void,
   ): void {
+    let frames: FrameReader | undefined;
+    const reopened = reopen(socket, (bytes, length) => frames?.read(bytes, length));
+    if (!reopened) {
+      leave();
+      socket.destroy();
+      return;
+    }
+    const { socket: fresh, rest } = reopened;
     // A request that ws itself refuses ends here.
-    socket.once('close', leave);
-    this.#sockets.handleUpgrade(request, socket, head, (webSocket: WebSocket) => {
-      // From here on ws sees to both.
-      socket.off('close', leave).off('error', destroyItself);
-      const { maxFrameRate } = this.#options.config;
-      const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, Date.now());
-      const connection = new Connection(webSocket, this.#desk, contact, bucket, resume, () => {
-        this.#held.delete(held);
-        leave();
-      });
-      const held: Held = { connection, contact, host };
-      this.#held.add(held);
+    fresh.once('close', leave);
+    this.#sockets.handleUpgrade(request, fresh, NOTHING, (webSocket) => {
+      // From here on ws sees to it.
+      fresh.off('close', leave);
+      const connection = this.#hold(webSocket, contact, host, resume, leave);
+      frames = new FrameReader(
+        (bytes) => fresh.emit('data', bytes),
+        this.#options.config.maxFrame,
+        (bytes, from, to, isBinary) => connection.take(bytes, from, to, isBinary),
+      );
+      const early = Buffer.concat([head, rest]);
+      frames.read(early, early.length);
     });
+  }
+
+  #hold(
+    webSocket: WebSocket,
+    contact: Contact,
+    host: string | undefined,
+    resume: string,
+    leave: () => void,
+  ): Connection {
+    const { maxFrameRate } = this.#options.config;
+    const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, Date.now());
+    const connection = new Connection(webSocket, this.#desk, contact, bucket, resume, () => {
+      this.#held.delete(held);
+      leave();
+    });
+    const held: Held = { connection, contact, host };
+    this.#held.add(held);
+    return connection;
   }
 
   /** Takes a POST to the visitor endpoint. */
