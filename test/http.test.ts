@@ -61,6 +61,61 @@ test('the visitor script may be loaded by any site, is compressed, and is not se
   assert.equal(tags.size, 3);
 });
 
+test('every kind of answer has its security headers', async (t) => {
+  const { ask, api } = await startHttp(t);
+  const data = {
+    'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+    'x-dns-prefetch-control': 'off',
+    'x-download-options': 'noopen',
+    'x-frame-options': 'DENY',
+    'x-permitted-cross-domain-policies': 'none',
+    'x-xss-protection': '0',
+  };
+  const demo = {
+    ...data,
+    'content-security-policy':
+      "default-src 'self';img-src 'self' data:;base-uri 'none';form-action 'self';frame-ancestors 'self'",
+    'referrer-policy': 'strict-origin-when-cross-origin',
+    'x-frame-options': 'SAMEORIGIN',
+  };
+  const dashboard = {
+    ...data,
+    'content-security-policy':
+      "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;font-src 'self';connect-src 'self';" +
+      "frame-src 'self' http: https:;form-action 'self';base-uri 'none';frame-ancestors 'none'",
+  };
+  const shared = { ...data, 'cross-origin-resource-policy': 'cross-origin' };
+  const visit = { 'cross-origin-resource-policy': 'cross-origin', 'x-content-type-options': 'nosniff' };
+  const none = Object.fromEntries(Object.keys(data).map((name) => [name, null]));
+  const cases: [answer: Response, status: number, expected: Record<string, string | null>][] = [
+    [await ask('GET', '/'), 200, demo],
+    [await ask('GET', '/index.html/'), 200, demo],
+    [await ask('GET', '/demo.css'), 200, shared],
+    [await ask('GET', '/fieldmouse.js'), 200, shared],
+    [await ask('GET', '/admin/sign-in'), 200, dashboard],
+    [await ask('GET', '/admin/link/abc'), 200, dashboard],
+    [await ask('GET', '/admin'), 302, dashboard],
+    [await ask('GET', '/admin/app.js'), 200, data],
+    [await ask('GET', '/healthz'), 200, data],
+    [await api('GET', '/v1/sites'), 200, data],
+    [await ask('GET', '/v1/sites'), 401, data],
+    [await ask('GET', '/nothing'), 404, data],
+    [await ask('POST', '/'), 405, data],
+    [await ask('DELETE', '/v1/visit'), 405, data],
+    [await ask('POST', '/v1/visit?site=demo', { body: {} }), 200, { ...none, ...visit }],
+    [await ask('GET', '/v1/visit'), 426, { ...none, ...visit }],
+  ];
+  for (const [{ url, status, headers }, wanted, expected] of cases) {
+    assert.equal(status, wanted, url);
+    const sent = Object.keys(data).map((name) => [name, headers.get(name)]);
+    assert.deepEqual(Object.fromEntries(sent), expected, url);
+  }
+});
+
 test('the dashboard asks people without a session to sign in', async (t) => {
   const { ask, signIn } = await startHttp(t);
   for (const path of ['/admin', '/admin/', '/admin/settings']) {

@@ -30,14 +30,14 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
   // Thrown errors keep these headers, so that the page's script may read why it was refused.
   app.addHook('onRequest', allow);
 
-  app.get(url, { helmet: false, exposeHeadRoute: false, schema: { hide: true } }, async () => {
+  app.get(url, { config: { security: [] }, exposeHeadRoute: false, schema: { hide: true } }, async () => {
     throw new Problem(426, 'upgrade-required', 'This is a WebSocket endpoint; frames may also be sent by POST.', {
       upgrade: 'websocket',
       connection: 'upgrade',
     });
   });
 
-  app.options(url, { helmet: false, schema: { hide: true } }, async (_request, reply) => {
+  app.options(url, { config: { security: [] }, schema: { hide: true } }, async (_request, reply) => {
     if (!reply.hasHeader('access-control-allow-origin'))
       throw new Problem(403, 'origin-not-allowed', 'This site does not allow that origin.');
     return reply
@@ -53,7 +53,7 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
   app.post(
     url,
     {
-      helmet: false,
+      config: { security: [] },
       onRequest: async (request) => checkType(mediaType(request)),
       schema: {
         tags: ['visitors'],
@@ -82,7 +82,7 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
     },
   );
 
-  /** Cross-origin headers; helmet's are for pages. */
+  /** Cross-origin headers; the security headers are for what browsers show. */
   async function allow(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     reply.headers({
       vary: 'Origin',

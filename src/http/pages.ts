@@ -7,6 +7,7 @@ import type { FastifyRequest } from 'fastify';
 import { type Asset, makeAsset, sendAsset } from './asset.ts';
 import type { HttpOptions, Identity } from './contract.ts';
 import type { App } from './schema.ts';
+import { DASHBOARD, DEMO, SCRIPT } from './security.ts';
 
 /** Names stay the same from version to version, so a browser has to ask each time. */
 const ASK = 'no-cache';
@@ -15,29 +16,6 @@ const SCRIPT_CACHE = 'public, max-age=3600';
 /** What the built script and the demo pages name, and what the server puts there instead. */
 const ENDPOINT_MARK = '__FIELDMOUSE_ENDPOINT__';
 const SCRIPT_MARK = '/fieldmouse.js';
-
-/** `frame-src` is for the stage, which shows the visited page in a sandbox without scripts. */
-const DASHBOARD_POLICY = {
-  'default-src': ["'none'"],
-  'script-src': ["'self'"],
-  'style-src': ["'self'"],
-  'img-src': ["'self'", 'data:'],
-  'font-src': ["'self'"],
-  'connect-src': ["'self'"],
-  'frame-src': ["'self'", 'http:', 'https:'],
-  'form-action': ["'self'"],
-  'base-uri': ["'none'"],
-  'frame-ancestors': ["'none'"],
-};
-
-/** The stage shows demo pages in a frame. */
-const DEMO_POLICY = {
-  'default-src': ["'self'"],
-  'img-src': ["'self'", 'data:'],
-  'base-uri': ["'none'"],
-  'form-action': ["'self'"],
-  'frame-ancestors': ["'self'"],
-};
 
 /** Adds the routes. Throws when the files are not there. */
 export async function pageRoutes(
@@ -61,9 +39,8 @@ function defaultFolder(): string {
 function scriptRoute(app: App, file: string, { scriptPath, endpoint }: HttpOptions['config']): void {
   const text = readFileSync(file, 'utf8').replaceAll(ENDPOINT_MARK, endpoint);
   const script = makeAsset(text, 'text/javascript; charset=utf-8', SCRIPT_CACHE);
-  const helmet = { crossOriginResourcePolicy: { policy: 'cross-origin' as const } };
   // `*`: pages with `crossorigin` on the tag, or an integrity hash, load it by CORS.
-  app.get(scriptPath, { helmet, schema: { hide: true } }, (request, reply) =>
+  app.get(scriptPath, { config: { security: SCRIPT }, schema: { hide: true } }, (request, reply) =>
     sendAsset(request, reply.header('access-control-allow-origin', '*'), script),
   );
 }
@@ -75,8 +52,7 @@ async function dashboardRoutes(
   recognise: (request: FastifyRequest) => Promise<Identity | undefined>,
 ): Promise<void> {
   const page = pageOf(join(folder, 'index.html'));
-  const helmet = { contentSecurityPolicy: { useDefaults: false, directives: DASHBOARD_POLICY } };
-  const route = { helmet, schema: { hide: true } };
+  const route = { config: { security: DASHBOARD }, schema: { hide: true } };
   for (const url of ['/admin/sign-in', '/admin/link/:token'])
     app.get(url, route, (request, reply) => sendAsset(request, reply, page));
   for (const url of ['/admin', '/admin/settings'])
@@ -88,18 +64,13 @@ async function dashboardRoutes(
 }
 
 async function demoRoutes(app: App, folder: string, scriptPath: string): Promise<void> {
-  const helmet = {
-    contentSecurityPolicy: { useDefaults: false, directives: DEMO_POLICY },
-    frameguard: { action: 'sameorigin' as const },
-    // Under no-referrer, the default, a beacon's Origin is `null` by the Fetch standard, and would be refused.
-    referrerPolicy: { policy: 'strict-origin-when-cross-origin' as const },
-  };
+  const route = { config: { security: DEMO }, schema: { hide: true } };
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.html'));
   for (const name of names) {
     const page = pageOf(join(folder, name), (text) => text.replaceAll(`"${SCRIPT_MARK}"`, `"${scriptPath}"`));
     const path = `/${name.replaceAll('\\', '/')}`;
     for (const url of path.endsWith('/index.html') ? [path, path.slice(0, -'index.html'.length)] : [path])
-      app.get(url, { helmet, schema: { hide: true } }, (request, reply) => sendAsset(request, reply, page));
+      app.get(url, route, (request, reply) => sendAsset(request, reply, page));
   }
   await app.register(staticFiles, {
     ...STATIC,

@@ -2,7 +2,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import cookie from '@fastify/cookie';
-import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -15,6 +14,7 @@ import { pageRoutes } from './pages.ts';
 import { peerReader, trustOf } from './peer.ts';
 import { answerClientError, comeBackLater, Problem, type RaisedError, sendProblem, statusOf } from './problem.ts';
 import type { App } from './schema.ts';
+import { DATA } from './security.ts';
 import { sessionRoutes, signInRoutes } from './session.ts';
 import { siteRoutes } from './sites.ts';
 import { streamRoute } from './stream.ts';
@@ -32,22 +32,11 @@ export interface Http {
 /** API requests of one address within a minute, in one worker. A dashboard's settings page makes 30. */
 const API_RATE = { max: 600, timeWindow: 60_000 };
 
-/** Nothing of an answer is to be shown or run by a browser, unless a route says otherwise. */
-const DATA_POLICY = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
-
 /** Makes the routes ready for requests. Throws when the files for browsers are missing. */
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const app = createApp(options);
   const methods = collectMethods(app);
   await app.register(cookie);
-  await app.register(helmet, {
-    contentSecurityPolicy: { useDefaults: false, directives: DATA_POLICY },
-    frameguard: { action: 'deny' },
-    // Browsers complain where a frame or an earlier page had no say in it.
-    originAgentCluster: false,
-    // Whether a host is to be reached by https only is for whoever runs it to say, with its other services.
-    strictTransportSecurity: false,
-  });
   await app.register(swagger, { openapi: openapi(options.version) });
   const peerOf = peerReader(options.config.trustProxy);
   const recognise = recogniser(options);
@@ -114,6 +103,11 @@ function createApp({ config, logger }: HttpOptions): App {
   });
   app.setNotFoundHandler(() => {
     throw new Problem(404, 'not-found', 'There is nothing here.');
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    // Set before anything can go wrong, so that errors carry them too.
+    for (const [name, value] of request.routeOptions.config.security ?? DATA) reply.raw.setHeader(name, value);
+    done();
   });
   app.addHook('onResponse', async (request, reply) => {
     // At debug, so that logs do not fill the disk; the pattern, because addresses hold secrets.
