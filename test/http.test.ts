@@ -61,6 +61,28 @@ test('the visitor script may be loaded by any site, is compressed, and is not se
   assert.equal(tags.size, 3);
 });
 
+test('an encoding is used only where the client takes it', async (t) => {
+  const { ask } = await startHttp(t);
+  for (const [accepted, encoding] of [
+    ['', null],
+    ['*', null],
+    ['deflate', null],
+    ['xbr, gzipped', null],
+    ['br;q=0', null],
+    ['br;q=0.000, gzip;q=0', null],
+    ['br ; q=0, gzip; q=0.0 ', null],
+    ['br;q=0.001, gzip;q=0', 'br'],
+    ['gzip;q=1.0, BR', 'br'],
+    ['deflate,gzip;q=0.5,br;q=0', 'gzip'],
+    ['br;q=0\t,\tgzip', 'gzip'],
+  ] as const)
+    for (const path of ['/', '/garden.html/', '/fieldmouse.js']) {
+      const file = await ask('GET', path, { headers: { 'accept-encoding': accepted } });
+      assert.equal(file.headers.get('content-encoding'), encoding, accepted);
+      assert.match(await file.text(), /<script defer|var endpoint/);
+    }
+});
+
 test('every kind of answer has its security headers', async (t) => {
   const { ask, api } = await startHttp(t);
   const data = {

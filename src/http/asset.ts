@@ -21,7 +21,7 @@ export function makeAsset(text: string, type: string, cacheControl: string): Ass
 
 /** Answers with the asset, in the best form that the client reads, or 304. */
 export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: Asset): FastifyReply {
-  const encoding = encodingOf(request.headers['accept-encoding'] ?? '');
+  const encoding = encodingOf(request.headers['accept-encoding']);
   const tag = `"${asset.tag}${encoding ? `-${encoding}` : ''}"`;
   reply.headers({ etag: tag, 'cache-control': asset.cacheControl, vary: 'Accept-Encoding' });
   if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send();
@@ -29,9 +29,16 @@ export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: A
   return reply.type(asset.type).send(encoding === 'br' ? asset.brotli : encoding === 'gzip' ? asset.gzip : asset.plain);
 }
 
-function encodingOf(accepted: string): 'br' | 'gzip' | undefined {
-  const takes = (name: string) => new RegExp(`(^|[ ,])${name}($|[ ,;])(?! *q=0(\\.0*)?($|[ ,]))`).test(accepted);
-  return takes('br') ? 'br' : takes('gzip') ? 'gzip' : undefined;
+const BROTLI = accepting('br');
+const GZIP = accepting('gzip');
+
+/** Matches a list that has the name, unless its weight is nought (RFC 9110 section 12.4.2). */
+function accepting(name: string): RegExp {
+  return new RegExp(String.raw`(?:^|[ \t,])${name}(?![ \t]*;[ \t]*q=0(?:\.0*)?[ \t]*(?:$|,))[ \t]*(?:$|[,;])`, 'i');
+}
+
+function encodingOf(accepted = ''): 'br' | 'gzip' | undefined {
+  return BROTLI.test(accepted) ? 'br' : GZIP.test(accepted) ? 'gzip' : undefined;
 }
 
 function isKnown(header: string | undefined, tag: string): boolean {
