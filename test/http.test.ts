@@ -10,7 +10,7 @@ import { TOKEN } from './support/server.ts';
 
 const bearer = { authorization: `Bearer ${TOKEN}` };
 
-/** Sends bytes as they are and resolves with all that comes back until the server closes. */
+/** Sends bytes as they are and resolves with all that comes back until the server closes, a character a byte. */
 async function exchange(url: string, text: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -18,7 +18,12 @@ async function exchange(url: string, text: string): Promise<string> {
   socket.on('data', (chunk) => chunks.push(chunk));
   socket.write(text);
   await once(socket, 'close');
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks).toString('latin1');
+}
+
+/** An answer without what differs from second to second. */
+function undated(answer: string): string {
+  return answer.replace(/^Date: .*\r\n/m, '');
 }
 
 test('the demo site is at the root, with the script under its configured name', async (t) => {
@@ -61,6 +66,61 @@ test('the visitor script may be loaded by any site, is compressed, and is not se
   assert.equal(tags.size, 3);
 });
 
+test('a fixed file is answered alike however its path is spelt', async (t) => {
+  const { url } = await startHttp(t);
+  const ask = (method: string, path: string, more: string) =>
+    exchange(url, `${method} ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${more}\r\n`);
+  for (const [path, ...others] of [
+    ['/garden.html', '/garden.html?a=b', '/garden.html/', '/%67arden.html', '/garden.html#x'],
+    ['/fieldmouse.js', '/fieldmouse.js?v=1', '/fieldmouse.js/', '/fieldmouse%2ejs'],
+    ['/admin/sign-in', '/admin/sign-in?', '/admin/sign-in/', '/admin/link/abc'],
+  ] as const)
+    for (const encoding of ['', 'accept-encoding: gzip\r\n', 'accept-encoding: br\r\n']) {
+      const whole = await ask('GET', path, encoding);
+      const [, tag] = /^etag: (.*)\r$/m.exec(whole) ?? [];
+      for (const [method, more] of [
+        ['GET', encoding],
+        ['HEAD', encoding],
+        ['GET', `${encoding}if-none-match: ${tag}\r\n`],
+        ['HEAD', `${encoding}if-none-match: ${tag}\r\n`],
+      ] as const) {
+        const expected = undated(await ask(method, path, more));
+        for (const other of others) assert.equal(undated(await ask(method, other, more)), expected, other);
+      }
+    }
+});
+
+test('HEAD and 304 have the headers of a fixed file and no body', async (t) => {
+  const { url } = await startHttp(t);
+  for (const path of ['/', '/fieldmouse.js', '/admin/sign-in', '/admin/link/abc']) {
+    const ask = async (method: string, more = '') => {
+      const head = `${method} ${path} HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\nconnection: close\r\n${more}\r\n`;
+      const [text = '', body] = undated(await exchange(url, head)).split('\r\n\r\n');
+      const [status, ...lines] = text.split('\r\n');
+      return { status, headers: lines, body };
+    };
+    const whole = await ask('GET');
+    assert.equal(whole.status, 'HTTP/1.1 200 OK');
+    assert.ok(whole.headers.includes(`content-length: ${whole.body?.length}`), path);
+    assert.deepEqual(await ask('HEAD'), { ...whole, body: '' });
+    const tag = whole.headers.find((line) => line.startsWith('etag: '))?.slice('etag: '.length);
+    const kept = whole.headers.filter((line) => !/^content-(encoding|type|length):/.test(line));
+    for (const name of ['etag', 'cache-control', 'vary'])
+      assert.ok(
+        kept.some((line) => line.startsWith(`${name}: `)),
+        name,
+      );
+    for (const method of ['GET', 'HEAD'])
+      for (const known of [tag, `W/${tag}`, `"other",${tag}`])
+        assert.deepEqual(await ask(method, `if-none-match: ${known}\r\n`), {
+          status: 'HTTP/1.1 304 Not Modified',
+          headers: kept,
+          body: '',
+        });
+    assert.deepEqual(await ask('GET', 'if-none-match: "other"\r\n'), whole);
+  }
+});
+
 test('an encoding is used only where the client takes it', async (t) => {
   const { ask } = await startHttp(t);
   for (const [accepted, encoding] of [
@@ -81,6 +141,21 @@ test('an encoding is used only where the client takes it', async (t) => {
       assert.equal(file.headers.get('content-encoding'), encoding, accepted);
       assert.match(await file.text(), /<script defer|var endpoint/);
     }
+});
+
+test('a connection serves fixed files and routes in turn', async (t) => {
+  const { url } = await startHttp(t);
+  const paths = ['/', '/healthz', '/fieldmouse.js', '/nothing', '/garden.html'];
+  const requests = paths.map((path, i) => {
+    const method = path === '/garden.html' ? 'HEAD' : 'GET';
+    const last = i === paths.length - 1 ? 'connection: close\r\n' : '';
+    return `${method} ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n${last}\r\nhi`;
+  });
+  const answers = await exchange(url, requests.join(''));
+  assert.deepEqual(
+    answers.match(/HTTP\/1\.1 \d+/g),
+    [200, 200, 200, 404, 200].map((status) => `HTTP/1.1 ${status}`),
+  );
 });
 
 test('every kind of answer has its security headers', async (t) => {
@@ -383,6 +458,25 @@ test('logs hold no address, token, cookie or query', async (t) => {
   assert.match(text, /\/v1\/stream/);
   for (const secret of ['127.0.0.1', TOKEN, token, made.secret, cookie.split('=')[1] as string, 'secret-'])
     assert.ok(!text.includes(secret), secret);
+});
+
+test('requests are in the log at debug only, fixed files as well', async (t) => {
+  const loud = await startHttp(t, { flags: ['--log-level', 'debug'] });
+  await loud.ask('GET', '/garden.html?secret=1');
+  await loud.ask('HEAD', '/garden.html/');
+  const quiet = await startHttp(t);
+  await quiet.ask('GET', '/garden.html');
+  // The note follows the answer; that of a later request follows both.
+  for (const { ask } of [loud, quiet]) await ask('GET', '/healthz');
+  const route = '/garden.html';
+  assert.deepEqual(
+    loud.log
+      .map((line) => JSON.parse(line))
+      .filter(({ fields }) => fields.route === route)
+      .map(({ fields: { ms, ...fields }, message }) => ({ ...fields, message, ms: Number.isInteger(ms) })),
+    ['GET', 'HEAD'].map((method) => ({ method, route, status: 200, message: 'request', ms: true })),
+  );
+  assert.ok(!quiet.log.some((line) => line.includes(route)));
 });
 
 test('the endpoint hands frames on as they came', async (t) => {

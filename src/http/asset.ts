@@ -1,46 +1,44 @@
-/** A file that is served from memory, as it is and compressed. */
+/** A file that is served from memory, as it is and compressed, with all its answers made at the start. */
 import { createHash } from 'node:crypto';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Fields } from './security.ts';
 
-export interface Asset {
+export type Encoding = 'br' | 'gzip' | 'identity';
+
+/** The file in one encoding. */
+export interface Form {
+  body: Buffer;
+  /** Strong, and not that of another form (RFC 9110 section 8.8.3.3). */
+  tag: string;
+  /** Headers with the file, names and values in turn. */
+  whole: string[];
+  /** Headers of a 304, which has no part that describes a body (RFC 9110 section 15.4.5). */
+  unchanged: string[];
+}
+
+export type Asset = Record<Encoding, Form>;
+
+export interface AssetOptions {
   type: string;
   cacheControl: string;
-  plain: Buffer;
-  brotli: Buffer;
-  gzip: Buffer;
-  /** Strong, of the plain form; each compressed form has its own (RFC 9110 section 8.8.3.3). */
-  tag: string;
+  /** Sent before its own, with a 304 too. */
+  fields: Fields;
 }
 
-export function makeAsset(text: string, type: string, cacheControl: string): Asset {
+/** Compresses the text and makes the headers of every answer. */
+export function makeAsset(text: string, { type, cacheControl, fields }: AssetOptions): Asset {
   const plain = Buffer.from(text);
-  const tag = createHash('sha256').update(plain).digest('base64url').slice(0, 22);
-  return { type, cacheControl, plain, brotli: brotliCompressSync(plain), gzip: gzipSync(plain, { level: 9 }), tag };
-}
+  const hash = createHash('sha256').update(plain).digest('base64url').slice(0, 22);
+  return {
+    identity: form(plain, `"${hash}"`),
+    br: form(brotliCompressSync(plain), `"${hash}-br"`, 'br'),
+    gzip: form(gzipSync(plain, { level: 9 }), `"${hash}-gzip"`, 'gzip'),
+  };
 
-/** Answers with the asset, in the best form that the client reads, or 304. */
-export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: Asset): FastifyReply {
-  const encoding = encodingOf(request.headers['accept-encoding']);
-  const tag = `"${asset.tag}${encoding ? `-${encoding}` : ''}"`;
-  reply.headers({ etag: tag, 'cache-control': asset.cacheControl, vary: 'Accept-Encoding' });
-  if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send();
-  if (encoding) reply.header('content-encoding', encoding);
-  return reply.type(asset.type).send(encoding === 'br' ? asset.brotli : encoding === 'gzip' ? asset.gzip : asset.plain);
-}
-
-const BROTLI = accepting('br');
-const GZIP = accepting('gzip');
-
-/** Matches a list that has the name, unless its weight is nought (RFC 9110 section 12.4.2). */
-function accepting(name: string): RegExp {
-  return new RegExp(String.raw`(?:^|[ \t,])${name}(?![ \t]*;[ \t]*q=0(?:\.0*)?[ \t]*(?:$|,))[ \t]*(?:$|[,;])`, 'i');
-}
-
-function encodingOf(accepted = ''): 'br' | 'gzip' | undefined {
-  return BROTLI.test(accepted) ? 'br' : GZIP.test(accepted) ? 'gzip' : undefined;
-}
-
-function isKnown(header: string | undefined, tag: string): boolean {
-  return (header ?? '').split(',').some((known) => known.trim().replace(/^W\//, '') === tag);
+  function form(body: Buffer, tag: string, encoding?: Encoding): Form {
+    const unchanged = [...fields.flat(), 'etag', tag, 'cache-control', cacheControl, 'vary', 'Accept-Encoding'];
+    const coding = encoding ? ['content-encoding', encoding] : [];
+    const whole = [...unchanged, ...coding, 'content-type', type, 'content-length', String(body.length)];
+    return { body, tag, whole, unchanged };
+  }
 }

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import staticFiles from '@fastify/static';
 import type { FastifyRequest } from 'fastify';
-import { type Asset, makeAsset, sendAsset } from './asset.ts';
+import { type Asset, makeAsset } from './asset.ts';
 import type { HttpOptions, Identity } from './contract.ts';
+import { sendAsset } from './fixed.ts';
 import type { App } from './schema.ts';
-import { DASHBOARD, DEMO, SCRIPT } from './security.ts';
+import { DASHBOARD, DEMO, type Fields, SCRIPT } from './security.ts';
 
 /** Names stay the same from version to version, so a browser has to ask each time. */
 const ASK = 'no-cache';
@@ -17,17 +18,35 @@ const SCRIPT_CACHE = 'public, max-age=3600';
 const ENDPOINT_MARK = '__FIELDMOUSE_ENDPOINT__';
 const SCRIPT_MARK = '/fieldmouse.js';
 
-/** Adds the routes. Throws when the files are not there. */
+/** Adds the routes and resolves with the files that are the same for everybody. Throws when the files are not there. */
 export async function pageRoutes(
   app: App,
   { config, publicFolder = defaultFolder() }: HttpOptions,
   recognise: (request: FastifyRequest) => Promise<Identity | undefined>,
-): Promise<void> {
+): Promise<ReadonlyMap<string, Asset>> {
   if (!existsSync(join(publicFolder, 'fieldmouse.js')))
     throw new Error(`what browsers load is missing in ${publicFolder}; npm run build makes it`);
-  scriptRoute(app, join(publicFolder, 'fieldmouse.js'), config);
-  await dashboardRoutes(app, join(publicFolder, 'admin'), recognise);
-  await demoRoutes(app, join(publicFolder, 'demo'), config.scriptPath);
+  const dashboard = pageOf(join(publicFolder, 'admin', 'index.html'), DASHBOARD);
+  const files: [url: string, Asset][] = [
+    [config.scriptPath, scriptOf(join(publicFolder, 'fieldmouse.js'), config.endpoint)],
+    ['/admin/sign-in', dashboard],
+    ...demoPages(join(publicFolder, 'demo'), config.scriptPath),
+  ];
+  // For whoever spells a path otherwise, as with a slash at its end; and so that a path has one meaning only.
+  for (const [url, asset] of files)
+    app.get(url, { config: { security: [] }, schema: { hide: true } }, (request, reply) =>
+      sendAsset(request, reply, asset),
+    );
+  dashboardRoutes(app, dashboard, recognise);
+  await app.register(staticFiles, { ...STATIC, root: join(publicFolder, 'admin'), prefix: '/admin/' });
+  await app.register(staticFiles, {
+    ...STATIC,
+    root: join(publicFolder, 'demo'),
+    prefix: '/',
+    // The stage's frame has no origin of its own, and would be refused the pictures.
+    setHeaders: (reply) => reply.header('cross-origin-resource-policy', 'cross-origin').header('cache-control', ASK),
+  });
+  return new Map(files);
 }
 
 /** Compiled code lies in dist/ beside the folder; the sources one level further off. */
@@ -36,48 +55,38 @@ function defaultFolder(): string {
   return fileURLToPath(new URL(path, import.meta.url));
 }
 
-function scriptRoute(app: App, file: string, { scriptPath, endpoint }: HttpOptions['config']): void {
-  const text = readFileSync(file, 'utf8').replaceAll(ENDPOINT_MARK, endpoint);
-  const script = makeAsset(text, 'text/javascript; charset=utf-8', SCRIPT_CACHE);
-  // `*`: pages with `crossorigin` on the tag, or an integrity hash, load it by CORS.
-  app.get(scriptPath, { config: { security: SCRIPT }, schema: { hide: true } }, (request, reply) =>
-    sendAsset(request, reply.header('access-control-allow-origin', '*'), script),
-  );
+function scriptOf(file: string, endpoint: string): Asset {
+  return makeAsset(readFileSync(file, 'utf8').replaceAll(ENDPOINT_MARK, endpoint), {
+    type: 'text/javascript; charset=utf-8',
+    cacheControl: SCRIPT_CACHE,
+    // `*`: pages with `crossorigin` on the tag, or an integrity hash, load it by CORS.
+    fields: [...SCRIPT, ['access-control-allow-origin', '*']],
+  });
 }
 
 /** One page for all of the dashboard's addresses; its script looks at the address. */
-async function dashboardRoutes(
+function dashboardRoutes(
   app: App,
-  folder: string,
+  page: Asset,
   recognise: (request: FastifyRequest) => Promise<Identity | undefined>,
-): Promise<void> {
-  const page = pageOf(join(folder, 'index.html'));
+): void {
   const route = { config: { security: DASHBOARD }, schema: { hide: true } };
-  for (const url of ['/admin/sign-in', '/admin/link/:token'])
-    app.get(url, route, (request, reply) => sendAsset(request, reply, page));
+  app.get('/admin/link/:token', route, (request, reply) => sendAsset(request, reply, page));
   for (const url of ['/admin', '/admin/settings'])
     app.get(url, route, async (request, reply) => {
       if (await recognise(request)) return sendAsset(request, reply, page);
       return reply.header('cache-control', 'no-store').redirect('/admin/sign-in', 302);
     });
-  await app.register(staticFiles, { ...STATIC, root: folder, prefix: '/admin/' });
 }
 
-async function demoRoutes(app: App, folder: string, scriptPath: string): Promise<void> {
-  const route = { config: { security: DEMO }, schema: { hide: true } };
+/** An index.html is also its folder's page. */
+function demoPages(folder: string, scriptPath: string): [url: string, Asset][] {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.html'));
-  for (const name of names) {
-    const page = pageOf(join(folder, name), (text) => text.replaceAll(`"${SCRIPT_MARK}"`, `"${scriptPath}"`));
+  return names.flatMap((name) => {
+    const page = pageOf(join(folder, name), DEMO, (text) => text.replaceAll(`"${SCRIPT_MARK}"`, `"${scriptPath}"`));
     const path = `/${name.replaceAll('\\', '/')}`;
-    for (const url of path.endsWith('/index.html') ? [path, path.slice(0, -'index.html'.length)] : [path])
-      app.get(url, route, (request, reply) => sendAsset(request, reply, page));
-  }
-  await app.register(staticFiles, {
-    ...STATIC,
-    root: folder,
-    prefix: '/',
-    // The stage's frame has no origin of its own, and would be refused the pictures.
-    setHeaders: (reply) => reply.header('cross-origin-resource-policy', 'cross-origin').header('cache-control', ASK),
+    const urls = path.endsWith('/index.html') ? [path, path.slice(0, -'index.html'.length)] : [path];
+    return urls.map((url): [string, Asset] => [url, page]);
   });
 }
 
@@ -92,6 +101,7 @@ const STATIC = {
   setHeaders: (reply: { header(name: string, value: string): unknown }) => void reply.header('cache-control', ASK),
 };
 
-function pageOf(file: string, change: (text: string) => string = (text) => text): Asset {
-  return makeAsset(change(readFileSync(file, 'utf8')), 'text/html; charset=utf-8', ASK);
+function pageOf(file: string, fields: Fields, change: (text: string) => string = (text) => text): Asset {
+  const text = change(readFileSync(file, 'utf8'));
+  return makeAsset(text, { type: 'text/html; charset=utf-8', cacheControl: ASK, fields });
 }

@@ -8,6 +8,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify from 'fastify';
 import { beaconRoutes } from './beacon.ts';
 import type { HttpOptions } from './contract.ts';
+import { fixedFiles, type Note } from './fixed.ts';
 import { recogniser, refuseCrossSite, signedOut } from './guard.ts';
 import { healthRoutes } from './health.ts';
 import { pageRoutes } from './pages.ts';
@@ -32,23 +33,32 @@ export interface Http {
 /** API requests of one address within a minute, in one worker. A dashboard's settings page makes 30. */
 const API_RATE = { max: 600, timeWindow: 60_000 };
 
+/** Levels at which requests are in the log. */
+const NOTING_LEVELS = ['debug', 'trace'];
+
 /** Makes the routes ready for requests. Throws when the files for browsers are missing. */
 export async function createHttp(options: HttpOptions): Promise<Http> {
-  const app = createApp(options);
+  const { config, logger } = options;
+  // At debug, so that logs do not fill the disk.
+  const note: Note = ({ ms, ...fields }) => logger.debug({ ...fields, ms: Math.round(ms) }, 'request');
+  const app = createApp(options, note);
   const methods = collectMethods(app);
   await app.register(cookie);
   await app.register(swagger, { openapi: openapi(options.version) });
-  const peerOf = peerReader(options.config.trustProxy);
+  const peerOf = peerReader(config.trustProxy);
   const recognise = recogniser(options);
   healthRoutes(app, options);
-  await pageRoutes(app, options, recognise);
+  const files = await pageRoutes(app, options, recognise);
+  const answerFixed = fixedFiles(files, NOTING_LEVELS.includes(config.logLevel) ? note : undefined);
   await app.register(async (scope) => beaconRoutes(scope as App, options, peerOf));
   await app.register(async (scope) => apiRoutes(scope as App, options, peerOf, recognise));
   refuseMethods(app, methods);
   await app.ready();
   let closed: Promise<void> | undefined;
   return {
-    handler: (request, response) => app.routing(request, response),
+    handler: (request, response) => {
+      if (!answerFixed(request, response)) app.routing(request, response);
+    },
     clientError: answerClientError,
     close: () => (closed ??= app.close()),
   };
@@ -85,7 +95,7 @@ async function apiRoutes(
   });
 }
 
-function createApp({ config, logger }: HttpOptions): App {
+function createApp({ config, logger }: HttpOptions, note: Note): App {
   const { development } = config;
   const app = fastify({
     bodyLimit: config.maxBody,
@@ -109,11 +119,8 @@ function createApp({ config, logger }: HttpOptions): App {
     for (const [name, value] of request.routeOptions.config.security ?? DATA) reply.raw.setHeader(name, value);
     done();
   });
-  app.addHook('onResponse', async (request, reply) => {
-    // At debug, so that logs do not fill the disk; the pattern, because addresses hold secrets.
-    const { method, routeOptions } = request;
-    const fields = { method, route: routeOptions.url ?? 'none', status: reply.statusCode };
-    logger.debug({ ...fields, ms: Math.round(reply.elapsedTime) }, 'request');
+  app.addHook('onResponse', async ({ method, routeOptions }, reply) => {
+    note({ method, route: routeOptions.url ?? 'none', status: reply.statusCode, ms: reply.elapsedTime });
   });
   return app;
 }
