@@ -25,6 +25,8 @@ export interface Case {
 }
 
 export interface Outcome {
+  visitors: number;
+  seconds: number;
   frames: number;
   samples: number;
   /** Samples that the checked stream was to show: of all visitors, or of its page. */
@@ -123,6 +125,8 @@ async function take(c: Case, { system, visitors, streams, watch }: Run): Promise
   const share = (ms: number) => ms / (10 * c.seconds);
   return {
     ...seen,
+    visitors: c.visitors,
+    seconds: c.seconds,
     frames: sent.frames,
     samples: sent.samples,
     expected,

@@ -11,10 +11,10 @@ import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
-const CALM = { loopDelayMs: 15, saturated: false };
-const BUSY = { loopDelayMs: 150, saturated: false };
-const FULL = { loopDelayMs: 15, saturated: true };
-const TWICE = { loopDelayMs: 500, saturated: false };
+const CALM = { loopDelayMs: 15, utilization: 0.1, saturated: false };
+const BUSY = { ...CALM, loopDelayMs: 150 };
+const FULL = { ...CALM, saturated: true };
+const TWICE = { ...CALM, loopDelayMs: 500 };
 
 /** Has a pace see the same load four times a second for so long; tells when it changed, seconds. */
 function drive(pace: Pace, clock: { now: number }, load: Load, seconds: number): number[] {
@@ -25,7 +25,7 @@ function drive(pace: Pace, clock: { now: number }, load: Load, seconds: number):
 }
 
 test('the pace slows down under load, first without a loss of samples, and comes back when it is calm', () => {
-  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000);
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   const clock = { now: 0 };
   assert.deepEqual(drive(pace, clock, CALM, 10), []);
   assert.ok(pace.observe(BUSY, clock.now));
@@ -36,14 +36,26 @@ test('the pace slows down under load, first without a loss of samples, and comes
   assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });
 });
 
+test('a worker that has much to do asks for fewer frames before it is late, and for no more than that', () => {
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
+  const clock = { now: 1000 };
+  assert.deepEqual(drive(pace, clock, { ...CALM, utilization: 0.8 }, 1), []);
+  assert.deepEqual(drive(pace, clock, CALM, 1), []);
+  assert.deepEqual(drive(pace, clock, { ...CALM, utilization: 0.8 }, 10), [4.75]);
+  assert.deepEqual(pace.live, { flushMs: 200, sampleMs: 16 });
+  assert.deepEqual(drive(pace, clock, { ...CALM, utilization: 0.5 }, 10), []);
+  assert.deepEqual(drive(pace, clock, CALM, 6), [27.75]);
+  assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });
+});
+
 test('the pace falls by two steps when the load is far too much', () => {
-  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000);
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   assert.ok(pace.observe(TWICE, 1000));
   assert.deepEqual(pace.live, { flushMs: 400, sampleMs: 32 });
 });
 
 test('a load that returns with the pace keeps it down for longer each time, up to a limit', () => {
-  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000);
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   const clock = { now: 1000 };
   const waits: number[] = [];
   for (let i = 0; i < 6; i++) {
@@ -57,7 +69,7 @@ test('a load that returns with the pace keeps it down for longer each time, up t
 });
 
 test('visitors of a site that nobody watches send once a second, or less when the pace is slower still', () => {
-  const pace = new Pace({ flushMs: 400, sampleMs: 16 }, 1000);
+  const pace = new Pace({ flushMs: 400, sampleMs: 16 }, 1000, 0);
   assert.deepEqual(pace.quiet, { flushMs: 1000, sampleMs: 16 });
   pace.observe(TWICE, 1000);
   assert.deepEqual(pace.quiet, { flushMs: 1600, sampleMs: 32 });

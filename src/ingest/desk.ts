@@ -25,7 +25,7 @@ export class Desk {
     this.#options = options;
     this.config = options.config;
     this.samples = new SampleBuffer(options.config.maxSamples);
-    this.pace = new Pace(options.config, options.config.quietFlushMs);
+    this.pace = new Pace(options.config, options.config.quietFlushMs, performance.now());
   }
 
   find(id: string): Visit | undefined {

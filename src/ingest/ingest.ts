@@ -52,6 +52,7 @@ export class Ingest {
   readonly #rounds = new Rounds(this.#held);
   readonly #timers: NodeJS.Timeout[];
   readonly #loopDelay = monitorEventLoopDelay();
+  #loopUse = performance.eventLoopUtilization();
   #closed = false;
 
   constructor(options: IngestOptions) {
@@ -199,10 +200,13 @@ export class Ingest {
   /** Sets the pace; visitors are told when it is their turn. */
   #observeLoad(): void {
     const { pace } = this.#desk;
-    const loopDelayMs = this.#loopDelay.max / 1e6;
+    const loopDelayMs = Math.round(this.#loopDelay.max / 1e6);
     this.#loopDelay.reset();
-    if (!pace.observe({ loopDelayMs, saturated: this.#options.saturated() }, performance.now())) return;
-    this.#options.log.warn({ ...pace.live, loopDelayMs: Math.round(loopDelayMs) }, 'pace of visitors changed');
+    const { utilization } = performance.eventLoopUtilization(this.#loopUse);
+    this.#loopUse = performance.eventLoopUtilization();
+    const load = { loopDelayMs, utilization, saturated: this.#options.saturated() };
+    if (pace.observe(load, performance.now()))
+      this.#options.log.warn({ ...pace.live, ...load }, 'pace of visitors changed');
   }
 
   #onFault(error: unknown): void {

@@ -7,6 +7,8 @@
 export interface Load {
   /** The longest delay of the event loop, milliseconds. */
   loopDelayMs: number;
+  /** Share of the time that the event loop was at work, 0 to 1. */
+  utilization: number;
   /** The primary does not keep up. */
   saturated: boolean;
 }
@@ -31,6 +33,10 @@ const STEPS = [
 const HIGH_MS = 100;
 const VERY_HIGH_MS = 400;
 const LOW_MS = 50;
+/** A worker that has been so busy for so long, ms, asks for fewer frames before it is late; below the other it is calm. */
+const BUSY = 0.75;
+const BUSY_MS = 2000;
+const IDLE = 0.4;
 /** A step needs so long to show, milliseconds; and as long as a flush. */
 const SETTLE_MS = 500;
 /**
@@ -50,11 +56,14 @@ export class Pace {
   #calmMs = CALM_MS;
   /** Since when it has been calm, and when the last steps down and up were, ms. */
   #calmSince = 0;
+  /** When it was last not busy, ms. */
+  #idleAt: number;
   #loweredAt = Number.NEGATIVE_INFINITY;
   #restoredAt = Number.NEGATIVE_INFINITY;
 
-  /** `quietFlushMs`: between two frames while nobody watches, unless the pace of those watched is slower still. */
-  constructor(configured: Intervals, quietFlushMs: number) {
+  /** `quietFlushMs`: between two frames while nobody watches, unless the pace of those watched is slower still. `now` as in observe. */
+  constructor(configured: Intervals, quietFlushMs: number, now: number) {
+    this.#idleAt = now;
     this.#configured = configured;
     this.#quietFlushMs = quietFlushMs;
     this.live = this.quiet = configured;
@@ -71,10 +80,12 @@ export class Pace {
   }
 
   /** Takes the past moments into account. True if the pace has changed. `now` is in ms, of any clock that does not jump. */
-  observe({ loopDelayMs, saturated }: Load, now: number): boolean {
+  observe({ loopDelayMs, utilization, saturated }: Load, now: number): boolean {
     const before = this.#step;
+    if (utilization <= BUSY) this.#idleAt = now;
     if (saturated || loopDelayMs > HIGH_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);
-    else if (loopDelayMs > LOW_MS) this.#calmSince = now;
+    else if (now - this.#idleAt >= BUSY_MS && this.#step === 0) this.#onLoad(1, now);
+    else if (loopDelayMs > LOW_MS || utilization > IDLE) this.#calmSince = now;
     else if (this.#step > 0 && now - this.#calmSince >= this.#calmMs) this.#restore(now);
     return this.#step !== before;
   }
