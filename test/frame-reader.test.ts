@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -70,18 +70,23 @@ const frames = fc
   // A number makes each another, so that it can be told which were taken.
   .map((all) => all.flat().map((one, i) => ({ ...one, payload: Buffer.concat([Buffer.from([i]), one.payload]) })));
 
+/** A reader that keeps what it leaves to ws in `passed`. */
+function readerTo(passed: Buffer[], onFrame: (payload: Buffer, isBinary: boolean) => void): FrameReader {
+  const reader = new FrameReader(MAX_PAYLOAD);
+  const socket = new Socket();
+  socket.on('data', (bytes) => passed.push(bytes));
+  reader.open(socket, {
+    take: (bytes, from, to, isBinary) => onFrame(Buffer.from(bytes.subarray(from, to)), isBinary),
+  });
+  return reader;
+}
+
 test('takes whole data frames and leaves everything else to ws, byte by byte, in whatever chunks it comes', () => {
   fc.assert(
     fc.property(frames, fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1 }), (sent, sizes) => {
       const taken: { payload: Buffer; isBinary: boolean }[] = [];
       const passed: Buffer[] = [];
-      const reader = new FrameReader(
-        (bytes) => {
-          passed.push(bytes);
-        },
-        MAX_PAYLOAD,
-        (bytes, from, to, isBinary) => taken.push({ payload: Buffer.from(bytes.subarray(from, to)), isBinary }),
-      );
+      const reader = readerTo(passed, (payload, isBinary) => taken.push({ payload, isBinary }));
       for (const chunk of cut(Buffer.concat(sent.map(encode)), sizes)) reader.read(chunk, chunk.length);
 
       // What was taken is a part of what was sent, in order; without it, what was passed on is the rest.
@@ -110,10 +115,8 @@ test('takes every whole frame of one chunk', () => {
     fc.property(fc.array(whole), (sent) => {
       const small = sent.filter(({ payload: { length } }) => length <= MAX_PAYLOAD);
       const got: Buffer[] = [];
-      const pass = () => assert.fail('nothing is for ws');
-      const reader = new FrameReader(pass, MAX_PAYLOAD, (bytes, from, to) =>
-        got.push(Buffer.from(bytes.subarray(from, to))),
-      );
+      const passed: Buffer[] = [];
+      const reader = readerTo(passed, (payload) => got.push(payload));
       const bytes = Buffer.concat(small.map(encode));
       reader.read(bytes, bytes.length);
       assert.deepEqual(
@@ -135,14 +138,12 @@ async function connected(t: TestContext, early: Buffer = Buffer.alloc(0)) {
     server.on('upgrade', async (request, old, head) => {
       // As when a site is looked up first: more comes meanwhile.
       await new Promise(setImmediate);
-      let reader: FrameReader | undefined;
-      const reopened = reopen(old, (bytes, length) => reader?.read(bytes, length));
+      const reader = new FrameReader(MAX_PAYLOAD);
+      const reopened = reopen(old, reader);
       assert.ok(reopened);
       const { socket: fresh, rest: unread } = reopened;
       sockets.handleUpgrade(request, fresh, Buffer.alloc(0), (socket) => {
-        const pass = (bytes: Buffer) => void fresh.emit('data', bytes);
-        const take = (bytes: Buffer, from: number, to: number) => void seen.push(bytes.toString('utf8', from, to));
-        reader = new FrameReader(pass, MAX_PAYLOAD, take);
+        reader.open(fresh, { take: (bytes, from, to) => void seen.push(bytes.toString('utf8', from, to)) });
         const first = Buffer.concat([head, unread]);
         reader.read(first, first.length);
         resolve(socket);

@@ -4,8 +4,13 @@
  * came: control frames, fragments, pieces of frames, and faults, which ws answers.
  */
 
-/** The payload, unmasked, is `bytes` from `from` to `to`; both are good for this call only. */
-export type OnFrame = (bytes: Buffer, from: number, to: number, isBinary: boolean) => void;
+import type { Socket } from 'node:net';
+import type { Sink } from './shared-read.ts';
+
+/** Whoever gets the frames. The payload, unmasked, is `bytes` from `from` to `to`; both are good for the call only. */
+export interface Taker {
+  take(bytes: Buffer, from: number, to: number, isBinary: boolean): void;
+}
 
 const FIN = 0x80;
 const OPCODE = 0x0f;
@@ -21,10 +26,11 @@ const LENGTH_16 = 126;
 const SHORT_HEAD = 6;
 const LONG_HEAD = 8;
 
-export class FrameReader {
-  readonly #pass: (bytes: Buffer) => void;
+/** There is one for each visitor, so it holds no closures. */
+export class FrameReader implements Sink {
   readonly #maxPayload: number;
-  readonly #onFrame: OnFrame;
+  #socket: Socket | undefined;
+  #taker: Taker | undefined;
   /** Bytes that are still to come of a frame which ws has begun. */
   #owed = 0;
   /** A head of which the length is not here yet. */
@@ -32,14 +38,18 @@ export class FrameReader {
   /** ws has the first fragments of a message. */
   #fragmented = false;
 
-  /**
-   * `onFrame` gets data frames of at most `maxPayload` bytes, of which texts are not checked to be UTF-8; `pass` all
-   * other bytes, in their order, as copies.
-   */
-  constructor(pass: (bytes: Buffer) => void, maxPayload: number, onFrame: OnFrame) {
-    this.#pass = pass;
+  /** `maxPayload`: of the frames that are taken here, bytes; ws refuses what is larger. */
+  constructor(maxPayload: number) {
     this.#maxPayload = maxPayload;
-    this.#onFrame = onFrame;
+  }
+
+  /**
+   * From now on `taker` gets the data frames, of which texts are not checked to be UTF-8; all other bytes go, as copies
+   * and in their order, to the `data` event of `socket`, where ws listens.
+   */
+  open(socket: Socket, taker: Taker): void {
+    this.#socket = socket;
+    this.#taker = taker;
   }
 
   /** Reads what has come: `chunk` from 0 to `length`. It is changed, and not kept. */
@@ -73,7 +83,7 @@ export class FrameReader {
   }
 
   #passOn(bytes: Buffer, from: number, to: number): void {
-    if (from < to) this.#pass(Buffer.from(bytes.subarray(from, to)));
+    if (from < to) this.#socket?.emit('data', Buffer.from(bytes.subarray(from, to)));
   }
 
   #isOurs(bytes: Buffer, at: number, end: number): boolean {
@@ -84,7 +94,7 @@ export class FrameReader {
   #take(bytes: Buffer, at: number, end: number): void {
     const from = at + (((bytes[at + 1] as number) & ~MASKED) === LENGTH_16 ? LONG_HEAD : SHORT_HEAD);
     unmask(bytes, from, end);
-    this.#onFrame(bytes, from, end, bytes[at] === BINARY);
+    this.#taker?.take(bytes, from, end, bytes[at] === BINARY);
   }
 
   /** Notes what a frame that ws gets does to the message it is of. */

@@ -131,8 +131,8 @@ export class Ingest {
     resume: string,
     leave: () => void,
   ): void {
-    let frames: FrameReader | undefined;
-    const reopened = reopen(socket, (bytes, length) => frames?.read(bytes, length));
+    const frames = new FrameReader(this.#options.config.maxFrame);
+    const reopened = reopen(socket, frames);
     if (!reopened) {
       leave();
       socket.destroy();
@@ -144,12 +144,7 @@ export class Ingest {
     this.#sockets.handleUpgrade(request, fresh, NOTHING, (webSocket) => {
       // From here on ws sees to it.
       fresh.off('close', leave);
-      const connection = this.#hold(webSocket, contact, host, resume, leave);
-      frames = new FrameReader(
-        (bytes) => fresh.emit('data', bytes),
-        this.#options.config.maxFrame,
-        (bytes, from, to, isBinary) => connection.take(bytes, from, to, isBinary),
-      );
+      frames.open(fresh, this.#hold(webSocket, contact, host, resume, leave));
       const early = Buffer.concat([head, rest]);
       frames.read(early, early.length);
     });

@@ -12,6 +12,12 @@ const BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 type Handle = NonNullable<unknown>;
 type WithHandle = Duplex & { _handle?: Handle | null };
 
+/** Whoever reads a socket. */
+export interface Sink {
+  /** Takes what has come: `bytes` from 0 to `length`, good for the call only. */
+  read(bytes: Buffer, length: number): void;
+}
+
 export interface Reopened {
   socket: Socket;
   /** What the old socket had read and nobody had taken. */
@@ -19,11 +25,11 @@ export interface Reopened {
 }
 
 /**
- * Moves a connection to a new socket, whose bytes go to `onBytes` (from 0 to `length`, good for the call only) and not to its
- * `data` event; everything else about it is as usual. The old one is closed without closing the connection. Undefined
+ * Moves a connection to a new socket, whose bytes go to `sink` and not to its `data` event; everything else about it is
+ * as usual. The old one is closed without closing the connection. Undefined
  * if there is no connection to move: then nothing has happened.
  */
-export function reopen(old: Duplex, onBytes: (bytes: Buffer, length: number) => void): Reopened | undefined {
+export function reopen(old: Duplex, sink: Sink): Reopened | undefined {
   const { _handle: handle } = old as WithHandle;
   if (!handle || old.destroyed || old.readableEnded) return undefined;
   const rest = Buffer.concat(unread(old));
@@ -33,7 +39,7 @@ export function reopen(old: Duplex, onBytes: (bytes: Buffer, length: number) => 
     onread: {
       buffer: BUFFER,
       callback: (length) => {
-        onBytes(BUFFER, length);
+        sink.read(BUFFER, length);
         return true;
       },
     },
