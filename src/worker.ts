@@ -116,8 +116,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   async function drain(reason: 'restart' | 'stop', exitCode = 0): Promise<void> {
     if (draining) return;
     draining = true;
-    ingest.close(reason);
-    await Promise.all(servers.map(closeServer));
+    await Promise.all([ingest.close(reason), ...servers.map(closeServer)]);
     await relay.close();
     await http.close();
     await store.close();

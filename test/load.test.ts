@@ -30,7 +30,7 @@ test('the pace slows down under load, first without a loss of samples, and comes
   assert.deepEqual(drive(pace, clock, CALM, 10), []);
   assert.ok(pace.observe(BUSY, clock.now));
   assert.deepEqual(pace.live, { flushMs: 200, sampleMs: 16 });
-  assert.deepEqual(drive(pace, clock, FULL, 5), [10.5, 11, 12]);
+  assert.deepEqual(drive(pace, clock, FULL, 5), [11.25, 12.75, 14.75]);
   assert.deepEqual(pace.live, { flushMs: 800, sampleMs: 128 });
   assert.deepEqual(drive(pace, clock, CALM, 25), [19.75, 24.75, 29.75, 34.75]);
   assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });

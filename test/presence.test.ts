@@ -139,6 +139,21 @@ test('the last words of a page that come after the next page’s socket do not t
   }
 });
 
+test('what a visitor did last is shown before it leaves', async (t) => {
+  const server = await startServer(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  await stream.next('snapshot');
+  const visitor = new JsonVisitor(t, server.ws);
+  await visitor.hello;
+  visitor.send({ x: 11, y: 22 });
+  visitor.socket.send('not JSON');
+  await stream.until(() => stream.events.find(({ name }) => name === 'leave'));
+  assert.deepEqual(
+    stream.events.map(({ name }) => name).filter((name) => name !== 'rates'),
+    ['join', 'moves', 'leave'],
+  );
+});
+
 test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
   const server = await startServer(t);
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });

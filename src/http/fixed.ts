@@ -60,5 +60,6 @@ function encodingOf(accepted = ''): Encoding {
 }
 
 function isKnown(header: string | undefined, tag: string): boolean {
+  if (header?.trim() === '*') return true;
   return header?.split(',').some((known) => known.trim().replace(/^W\//, '') === tag) ?? false;
 }

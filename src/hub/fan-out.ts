@@ -23,7 +23,7 @@ import { Subscriber } from './subscriber.ts';
 const JOURNAL_BYTES = 32 * 1024 * 1024;
 const JOURNAL_ENTRIES = 100_000;
 /** A reader that has missed more than this begins anew: a snapshot is less for both sides. */
-const MAX_REPLAY_BYTES = 4 * 1024 * 1024;
+const MAX_REPLAY_BYTES = 8 * 1024 * 1024;
 
 export interface FanOutOptions {
   maxStreams: number;
@@ -80,9 +80,12 @@ export class FanOut {
    */
   batch(work: () => void): void {
     this.#batching = true;
-    work();
-    this.#batching = false;
-    this.#uncorking ??= setImmediate(() => this.#uncork());
+    try {
+      work();
+    } finally {
+      this.#batching = false;
+      this.#uncorking ??= setImmediate(() => this.#uncork());
+    }
   }
 
   #hold(subscriber: Subscriber): void {

@@ -49,6 +49,8 @@ export class Subscriber {
   #chatter = 0;
   /** Where in the stream the snapshot or replay it began with ends: such bytes are no sign of a slow reader. */
   #beginning = 0;
+  /** While writes are collected: unsent bytes of before. What the reader was not offered yet is no sign of it either. */
+  #unsentBefore: number | undefined;
 
   constructor(socket: Socket, request: StreamRequest, events: SubscriberEvents) {
     this.request = request;
@@ -99,6 +101,7 @@ export class Subscriber {
   }
 
   #unsent(): number {
+    if (this.#unsentBefore !== undefined) return this.#unsentBefore;
     const { writableLength, bytesWritten } = this.#socket;
     if (writableLength === 0) return 0;
     return writableLength - Math.max(0, this.#beginning - (bytesWritten - writableLength));
@@ -106,10 +109,12 @@ export class Subscriber {
 
   /** Collects the writes of one batch into one system call. */
   cork(): void {
+    this.#unsentBefore = this.#unsent();
     this.#socket.cork();
   }
 
   uncork(): void {
+    this.#unsentBefore = undefined;
     this.#socket.uncork();
   }
 

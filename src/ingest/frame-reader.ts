@@ -17,8 +17,9 @@ const OPCODE = 0x0f;
 const CONTINUATION = 0;
 const TEXT = FIN | 1;
 const BINARY = FIN | 2;
-/** Opcodes from here on are of control frames, which may come between fragments. */
+/** Opcodes from here on are of control frames, which may come between fragments; the first is Close. */
 const CONTROL = 8;
+const CLOSE = 8;
 const MASKED = 0x80;
 /** Lengths of one byte end here; this one says that two bytes follow, and the next eight. */
 const LENGTH_16 = 126;
@@ -73,7 +74,7 @@ export class FrameReader implements Sink {
         this.#take(bytes, at, end);
         at = from = end;
       } else {
-        this.#follow(bytes[at] as number);
+        this.#noteFragments(bytes[at] as number);
         this.#owed = Math.max(0, end - length);
         at = Math.min(end, length);
       }
@@ -98,7 +99,7 @@ export class FrameReader implements Sink {
   }
 
   /** Notes what a frame that ws gets does to the message it is of. */
-  #follow(first: number): void {
+  #noteFragments(first: number): void {
     const opcode = first & OPCODE;
     if (opcode >= CONTROL) return;
     if (first & FIN) this.#fragmented &&= opcode !== CONTINUATION;
@@ -107,14 +108,16 @@ export class FrameReader implements Sink {
 }
 
 /**
- * Where the frame at `at` ends; 0 if its length is not all here. Without a mask, or with a length of eight bytes, it
- * is a fault or far too big: Infinity, as ws closes the connection.
+ * Where the frame at `at` ends; 0 if its length is not all here. Infinity, so that ws gets all the rest, if it is Close,
+ * after which nothing counts, or if ws will close the connection: without a mask it is a fault, with a length of
+ * eight bytes far too big.
  */
 function frameEnd(bytes: Buffer, at: number, to: number): number {
   if (to - at < 2) return 0;
   const second = bytes[at + 1] as number;
   const length = second & ~MASKED;
-  if (!(second & MASKED) || length > LENGTH_16) return Number.POSITIVE_INFINITY;
+  if (!(second & MASKED) || length > LENGTH_16 || ((bytes[at] as number) & OPCODE) === CLOSE)
+    return Number.POSITIVE_INFINITY;
   if (length < LENGTH_16) return at + SHORT_HEAD + length;
   return to - at < 4 ? 0 : at + LONG_HEAD + bytes.readUInt16BE(at + 2);
 }

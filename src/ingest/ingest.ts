@@ -10,6 +10,7 @@ import { MAX_TEXT } from '../protocol/frame.ts';
 import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
 import { endWithProblem } from '../raw-problem.ts';
+import { acceptWebSocket, type Upgrade } from './accept.ts';
 import { Admission } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import { Beacons } from './beacon.ts';
@@ -17,10 +18,8 @@ import { Bucket } from './bucket.ts';
 import { Connection } from './connection.ts';
 import type { IngestOptions } from './contract.ts';
 import { Desk } from './desk.ts';
-import { FrameReader } from './frame-reader.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import { Rounds, TURN_MS } from './rounds.ts';
-import { reopen } from './shared-read.ts';
 
 const SECOND_MS = 1000;
 /** Signs of load are looked at this often, milliseconds. */
@@ -31,8 +30,6 @@ const SITE_CHECK_MS = 2000;
 /** A closing handshake that the other side does not finish is cut short, milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
 
-const NOTHING = Buffer.alloc(0);
-
 /** A resume token as a `json` client offers it beside its subprotocol, so that it is in no address. */
 const RESUME_PREFIX = 'resume.';
 
@@ -40,6 +37,15 @@ interface Held {
   connection: Connection;
   contact: Contact;
   host: string | undefined;
+}
+
+/** Who has been admitted and not yet connected. */
+interface Newcomer {
+  contact: Contact;
+  host: string | undefined;
+  /** Token of a `json` client, or empty. */
+  resume: string;
+  leave: () => void;
 }
 
 export class Ingest {
@@ -54,6 +60,8 @@ export class Ingest {
   readonly #loopDelay = monitorEventLoopDelay();
   #loopUse = performance.eventLoopUtilization();
   #closed = false;
+  /** Called when nobody is held any more. */
+  #whenEmpty = () => {};
 
   constructor(options: IngestOptions) {
     const { config } = options;
@@ -88,14 +96,15 @@ export class Ingest {
   /** Takes an HTTP upgrade. Whatever is wrong is answered with a problem (RFC 9457) on the socket. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<void> {
     socket.on('error', destroyItself);
-    const refusal = await this.#tryUpgrade(request, socket, head, peer);
+    const refusal = await this.#tryUpgrade({ request, socket, head }, peer);
     if (!refusal) return;
     const [status, code, detail] = refusal;
     const isForNow = status === 429 || status === 503;
     endWithProblem(socket, { status, code, detail, ...(isForNow && { retryAfter: RETRY_S }) });
   }
 
-  async #tryUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<Refusal | undefined> {
+  async #tryUpgrade(upgrade: Upgrade, { address, host }: Peer): Promise<Refusal | undefined> {
+    const { request, socket } = upgrade;
     const url = urlOf(request.url ?? '/');
     if (!url) return [400, 'bad-request', 'The address cannot be read.'];
     if (url.pathname !== this.#options.config.endpoint) return [404, 'not-found', 'There is no WebSocket here.'];
@@ -104,12 +113,14 @@ export class Ingest {
     if (offered.size > 0 && !chooseProtocol(offered)) return [400, 'bad-subprotocol', 'Offer fieldmouse.v1 or json.'];
     const contact = contactOf(url, request.headers.origin);
     if (!contact) return [400, 'bad-page', `The page is longer than ${MAX_TEXT.page} characters.`];
-    if (this.#closed) return [503, 'stopping', 'The server stops.'];
-    const refusal = await this.#checkSite(contact.site, request.headers.origin, peer.host);
+    const refusal = await this.#checkSite(contact.site, request.headers.origin, host);
     if (refusal || socket.destroyed) return refusal;
-    const leave = this.#admission.enter(peer.address, Date.now());
+    if (this.#closed) return [503, 'stopping', 'The server stops.'];
+    const leave = this.#admission.enter(address, Date.now());
     if (typeof leave === 'string') return [REFUSALS[leave].status, leave, REFUSALS[leave].detail];
-    this.#accept(request, socket, head, contact, peer, resumeToken(offered), leave);
+    const newcomer = { contact, host, resume: resumeToken(offered), leave };
+    const open = (webSocket: WebSocket) => this.#hold(webSocket, newcomer);
+    acceptWebSocket(this.#sockets, upgrade, this.#options.config.maxFrame, open, leave);
     return undefined;
   }
 
@@ -122,46 +133,13 @@ export class Ingest {
     return undefined;
   }
 
-  #accept(
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    contact: Contact,
-    { host }: Peer,
-    resume: string,
-    leave: () => void,
-  ): void {
-    const frames = new FrameReader(this.#options.config.maxFrame);
-    const reopened = reopen(socket, frames);
-    if (!reopened) {
-      leave();
-      socket.destroy();
-      return;
-    }
-    const { socket: fresh, rest } = reopened;
-    // A request that ws itself refuses ends here.
-    fresh.once('close', leave);
-    this.#sockets.handleUpgrade(request, fresh, NOTHING, (webSocket) => {
-      // From here on ws sees to it.
-      fresh.off('close', leave);
-      frames.open(fresh, this.#hold(webSocket, contact, host, resume, leave));
-      const early = Buffer.concat([head, rest]);
-      frames.read(early, early.length);
-    });
-  }
-
-  #hold(
-    webSocket: WebSocket,
-    contact: Contact,
-    host: string | undefined,
-    resume: string,
-    leave: () => void,
-  ): Connection {
+  #hold(webSocket: WebSocket, { contact, host, resume, leave }: Newcomer): Connection {
     const { maxFrameRate } = this.#options.config;
     const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, Date.now());
     const connection = new Connection(webSocket, this.#desk, contact, bucket, resume, () => {
       this.#held.delete(held);
       leave();
+      if (this.#held.size === 0) this.#whenEmpty();
     });
     const held: Held = { connection, contact, host };
     this.#held.add(held);
@@ -220,13 +198,25 @@ export class Ingest {
     }
   }
 
-  /** Tells every visitor to connect elsewhere or later. Closing twice is safe. */
-  close(reason: 'restart' | 'stop'): void {
+  /**
+   * Tells every visitor to connect elsewhere or later. Resolves when all have closed, at most two seconds later. Closing
+   * twice is safe.
+   */
+  async close(reason: 'restart' | 'stop'): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#loopDelay.disable();
     for (const { connection } of this.#held) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
     this.#beacons.close();
+    await this.#emptied();
+  }
+
+  #emptied(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#held.size === 0) return resolve();
+      this.#whenEmpty = resolve;
+      setTimeout(resolve, CLOSE_TIMEOUT_MS).unref();
+    });
   }
 }
 

@@ -1,3 +1,5 @@
+import { ROUND_MS } from './rounds.ts';
+
 /**
  * How often visitors are asked to send: slower while this worker is overloaded, and while nobody watches their site.
  * Fewer samples are better than late or lost ones.
@@ -37,8 +39,6 @@ const LOW_MS = 50;
 const BUSY = 0.75;
 const BUSY_MS = 2000;
 const IDLE = 0.4;
-/** A step needs so long to show, milliseconds; and as long as a flush. */
-const SETTLE_MS = 500;
 /**
  * Calm that a step back up needs, milliseconds: doubled each time that the load returns within as long again, so that
  * the pace does not swing, and halved each time that it does not.
@@ -76,7 +76,7 @@ export class Pace {
     const sampleMs = this.#configured.sampleMs * sample;
     this.#step = step;
     this.live = { flushMs, sampleMs };
-    this.quiet = { flushMs: Math.max(flushMs, this.#quietFlushMs), sampleMs };
+    this.quiet = flushMs < this.#quietFlushMs ? { flushMs: this.#quietFlushMs, sampleMs } : this.live;
   }
 
   /** Takes the past moments into account. True if the pace has changed. `now` is in ms, of any clock that does not jump. */
@@ -92,7 +92,8 @@ export class Pace {
 
   #onLoad(steps: number, now: number): void {
     this.#calmSince = now;
-    if (now - this.#loweredAt < Math.max(SETTLE_MS, this.live.flushMs) || this.#step === STEPS.length - 1) return;
+    // A step shows when everybody was told of it and has sent once more.
+    if (now - this.#loweredAt < ROUND_MS + this.live.flushMs || this.#step === STEPS.length - 1) return;
     if (now - this.#restoredAt < this.#calmMs) this.#calmMs = Math.min(MAX_CALM_MS, 2 * this.#calmMs);
     this.#loweredAt = now;
     this.#set(Math.min(STEPS.length - 1, this.#step + steps));

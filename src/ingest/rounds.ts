@@ -1,7 +1,7 @@
 /** A share of a round is due this often, milliseconds. */
 export const TURN_MS = 50;
 /** Everyone's turn comes once in so long, milliseconds. */
-const ROUND_MS = 1000;
+export const ROUND_MS = 1000;
 const TURNS = ROUND_MS / TURN_MS;
 
 /**

@@ -26,7 +26,7 @@ export interface Reopened {
 
 /**
  * Moves a connection to a new socket, whose bytes go to `sink` and not to its `data` event; everything else about it is
- * as usual. The old one is closed without closing the connection. Undefined
+ * as usual. The old one is closed without closing the connection, which its server then counts and waits for no more. Undefined
  * if there is no connection to move: then nothing has happened.
  */
 export function reopen(old: Duplex, sink: Sink): Reopened | undefined {

@@ -4,7 +4,7 @@ import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 const HEAD_BYTES = 24;
 const SAMPLE_BYTES = 36;
 const FIRST_CAPACITY = 16 * 1024;
-/** Above so much that is not sent yet, moves give way: 0.4 s of 150,000 samples a second. */
+/** Above so much that is not sent yet, moves give way: 0.4 s of 150,000 samples a second of one worker. */
 const MAX_BYTES = 1024 * 1024;
 /** More than this is not kept from one batch to the next. */
 const KEPT_CAPACITY = 256 * 1024;

@@ -16,6 +16,8 @@ const REPORT_MS = 1000;
 const MAX_IN_FLIGHT = 4;
 /** Events that wait for the primary before they are given up for a resync. */
 const MAX_ITEMS = 20_000;
+/** Rendered text that waits for the primary, above which moves give way, bytes. */
+const MAX_WAITING_TEXT = 1024 * 1024;
 /** An unanswered claim ends after this, milliseconds. */
 const CLAIM_TIMEOUT_MS = 10_000;
 
@@ -37,6 +39,8 @@ export class Relay {
   version = 0;
   readonly #options: RelayOptions;
   readonly #lanes = new Map<number, Lane>();
+  /** Sites that a lane is of. */
+  #watched: ReadonlySet<string> = new Set();
   readonly #traces = new Map<number, Trace>();
   readonly #claims = new Map<number, OpenClaim>();
   readonly #reporting = new Set<Trace>();
@@ -44,6 +48,8 @@ export class Relay {
   /** Their number is bounded by the limits of connections, so they are never given up. */
   #newClaims: RelayItem[] = [];
   #items: RelayItem[] = [];
+  /** Of these, the text of moves and scrolls, bytes. */
+  #waitingText = 0;
   #base = 0;
   #inFlight = 0;
   /** Sites whose events were given up. */
@@ -60,6 +66,11 @@ export class Relay {
   /** True while the primary does not keep up. */
   get saturated(): boolean {
     return this.#inFlight >= MAX_IN_FLIGHT;
+  }
+
+  /** True while more moves may be rendered; otherwise only the latest positions are kept. */
+  get hasRoom(): boolean {
+    return this.#waitingText < MAX_WAITING_TEXT;
   }
 
   /**
@@ -102,12 +113,17 @@ export class Relay {
 
   watch(channel: NumberedChannel): void {
     this.#lanes.set(channel.no, new Lane(channel));
-    this.version += 1;
+    this.#onChannels();
   }
 
   unwatch(no: number): void {
     this.#lanes.delete(no);
+    this.#onChannels();
+  }
+
+  #onChannels(): void {
     this.version += 1;
+    this.#watched = new Set([...this.#lanes.values()].map(({ channel }) => channel.site));
   }
 
   /** Renders the latest position of every visitor of this channel into the next batch. */
@@ -123,8 +139,7 @@ export class Relay {
 
   /** True if any stream shows this site. */
   watched(site: string): boolean {
-    for (const lane of this.#lanes.values()) if (lane.channel.site === site) return true;
-    return false;
+    return this.#watched.has(site);
   }
 
   lanesOf({ site, page, id }: Arrival): Lane[] {
@@ -160,6 +175,7 @@ export class Relay {
       if (site !== undefined) this.#lost.add(site);
     }
     this.#items = [];
+    this.#waitingText = 0;
   }
 
   #siteOf(item: RelayItem): string | undefined {
@@ -180,7 +196,9 @@ export class Relay {
 
   flushLanes(lanes: Iterable<Lane>): void {
     const now = Date.now();
+    const before = this.#items.length;
     for (const lane of lanes) lane.flush(this.#items, this.base(), now);
+    for (let i = before; i < this.#items.length; i++) this.#waitingText += textOf(this.#items[i] as RelayItem).length;
   }
 
   #onTick(): void {
@@ -206,6 +224,7 @@ export class Relay {
     const items = [...this.#newClaims, ...this.#items];
     this.#newClaims = [];
     this.#items = [];
+    this.#waitingText = 0;
     this.#base = 0;
     return items;
   }
@@ -276,4 +295,8 @@ export class Relay {
       this.#options.send({ tag: TAG, k: 'batch', items }, resolve);
     });
   }
+}
+
+function textOf(item: RelayItem): string {
+  return 'text' in item ? item.text : '';
 }

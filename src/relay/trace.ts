@@ -77,7 +77,7 @@ export class Trace {
     if (lanes.length === 0) return;
     const relay = this.#relay;
     for (const lane of lanes)
-      if (lane.takesAll) lane.add(this, samples, offset - relay.base(), from, to);
+      if (lane.takesAll && relay.hasRoom) lane.add(this, samples, offset - relay.base(), from, to);
       else lane.touch(this);
     relay.arm();
   }
@@ -121,6 +121,7 @@ export class Trace {
 
   /** The connection ended. Nothing may be called after it. */
   gone(t: number, reason: GoneReason): void {
+    this.#relay.flushLanes(this.lanes());
     for (const lane of this.lanes()) lane.forget(this);
     this.#relay.forget(this);
     this.#relay.push({ k: 'gone', v: this.v, claim: this.claim, n: this.frame, t, reason });

@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { WebSocket, WebSocketServer } from 'ws';
+import { FrameReader, type Taker } from './frame-reader.ts';
+import { reopen } from './shared-read.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+export interface Upgrade {
+  request: IncomingMessage;
+  socket: Duplex;
+  /** What came right after the request. */
+  head: Buffer;
+}
+
+/**
+ * Completes a WebSocket's handshake on a connection whose whole frames are read here, and all else by `server`. `open` is
+ * given the WebSocket and returns who takes its frames. `refused` is called if it comes to nothing: ws has then
+ * answered, or the connection is gone.
+ */
+export function acceptWebSocket(
+  server: WebSocketServer,
+  { request, socket, head }: Upgrade,
+  maxPayload: number,
+  open: (webSocket: WebSocket) => Taker,
+  refused: () => void,
+): void {
+  const frames = new FrameReader(maxPayload);
+  const reopened = reopen(socket, frames);
+  if (!reopened) {
+    socket.destroy();
+    refused();
+    return;
+  }
+  const { socket: fresh, rest } = reopened;
+  const release = guard(fresh, refused);
+  server.handleUpgrade(request, fresh, NOTHING, (webSocket) => {
+    release();
+    frames.open(fresh, open(webSocket));
+    const early = Buffer.concat([head, rest]);
+    frames.read(early, early.length);
+  });
+}
+
+/** Sees to a socket until ws does. */
+function guard(socket: Socket, refused: () => void): () => void {
+  const destroy = () => socket.destroy();
+  socket.on('error', destroy).once('close', refused);
+  return () => socket.off('error', destroy).off('close', refused);
+}

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
+import type { Arrival, RelayItem, ToPrimary } from '../src/protocol/relay.ts';
+import { Relay } from '../src/relay/relay.ts';
+
+const ARRIVAL: Arrival = {
+  id: 'v',
+  site: 's',
+  page: '/',
+  origin: '',
+  since: 0,
+  at: null,
+  size: [1, 1, 1, 1],
+  device: 'desktop',
+  language: '',
+  referrer: '',
+  hidden: false,
+  label: '',
+};
+
+function samplesOf(count: number): SampleBuffer {
+  const samples = new SampleBuffer(count);
+  for (let i = 0; i < count; i++) samples.push(KIND.move, i, i, i);
+  return samples;
+}
+
+test('what waits for a primary that stands still is bounded, also when visitors change pages all the time', async () => {
+  const sent: ToPrimary[] = [];
+  const relay = new Relay({
+    flushMs: () => 100,
+    send: (message, taken) => (sent.push(message) > 4 ? taken() : undefined),
+  });
+  relay.watch({ no: 1, site: 's', page: null, visitor: null, moves: 'full' });
+  const claimed = relay.claim(ARRIVAL, null);
+  relay.grant([1, 7, 0]);
+  const trace = await claimed;
+  assert.ok(trace);
+  // None of the first four messages is ever taken.
+  while (!relay.saturated) {
+    trace.view(0, [1, 1, 1, 1], false);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const samples = samplesOf(1000);
+  for (let i = 0; i < 1500; i++) {
+    for (let k = 0; k < 5; k++) trace.take(samples, 0, 0, samples.count);
+    trace.turn(i, i, `/${i}`);
+  }
+  trace.click(9, 9, { x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '' });
+  await relay.close();
+  const last = sent.at(-1) as { k: 'batch'; items: RelayItem[] };
+  const text = last.items.reduce((sum, item) => sum + ('text' in item ? item.text.length : 0), 0);
+  assert.ok(text > 1024 * 1024 && text < 3 * 1024 * 1024, `${text} bytes`);
+  assert.equal(last.items.filter(({ k }) => k === 'page').length, 1500);
+  assert.equal(last.items.filter(({ k }) => k === 'click').length, 1);
+});
