@@ -214,9 +214,10 @@ export class FanOut {
     this.#interest.leave(watched, subscriber, Date.now());
   }
 
-  /** Forgets channels that nobody has watched for long. */
+  /** Forgets channels that nobody has watched for long, and evicts readers that read nothing. */
   sweep(now: number): void {
     this.#interest.sweep(now);
+    for (const subscriber of this.#subscribers.keys()) subscriber.watch(now);
   }
 
   heartbeat(): void {

@@ -39,6 +39,8 @@ export interface SubscriberEvents {
   closed(subscriber: Subscriber): void;
 }
 
+type SocketWithHandle = Socket & { _handle?: { writeQueueSize?: number } | null };
+
 export class Subscriber {
   readonly request: StreamRequest;
   readonly #socket: Socket;
@@ -47,6 +49,9 @@ export class Subscriber {
   #stalled = false;
   #closed = false;
   #chatter = 0;
+  /** What had been taken when there last was progress, and when that was, ms. */
+  #taken = '';
+  #takenAt = 0;
   /** Where in the stream the snapshot or replay it began with ends: such bytes are no sign of a slow reader. */
   #beginning = 0;
   /** While writes are collected: unsent bytes of before. What the reader was not offered yet is no sign of it either. */
@@ -57,8 +62,6 @@ export class Subscriber {
     this.#socket = socket;
     this.#events = events;
     socket.setNoDelay(true);
-    // Node counts any progress of a write, also within a long one; heartbeats see to it that there is one.
-    socket.setTimeout(EVICT_MS, () => socket.destroy());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#onClose());
     socket.on('drain', () => this.#onDrain());
@@ -105,6 +108,24 @@ export class Subscriber {
     const { writableLength, bytesWritten } = this.#socket;
     if (writableLength === 0) return 0;
     return writableLength - Math.max(0, this.#beginning - (bytesWritten - writableLength));
+  }
+
+  /** Evicts a reader that has taken nothing for long. To be called about once a second, with the time in ms. */
+  watch(now: number): void {
+    const taken = this.#progress();
+    if (this.#socket.writableLength === 0 || taken !== this.#taken) {
+      this.#taken = taken;
+      this.#takenAt = now;
+    } else if (now - this.#takenAt >= EVICT_MS) this.#socket.destroy();
+  }
+
+  /**
+   * Another text whenever the reader has taken something: of a write under way, which may be a long one, only the handle
+   * knows how much is left.
+   */
+  #progress(): string {
+    const { bytesWritten, writableLength, _handle: handle } = this.#socket as SocketWithHandle;
+    return `${bytesWritten - writableLength} ${handle?.writeQueueSize}`;
   }
 
   /** Collects the writes of one batch into one system call. */
