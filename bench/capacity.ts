@@ -33,7 +33,9 @@ export async function capacity({ runs, seconds }: Length): Promise<Table> {
     title: 'Capacity',
     text:
       'Visitors of `fieldmouse.v1` at 60 samples a second, a frame each 100 ms or as the server asks, on 20 pages. Three administrators: one at ' +
-      '`moves=full` on one page, two at `moves=latest` on all. Two load processes share the machine with the server.',
+      '`moves=full` on one page, two at `moves=latest` on all. Two load processes share the machine with the server. ' +
+      'The cost of a sample falls as visitors grow: the primary ticks for few as for many, and with many a worker finds more frames each time it ' +
+      'wakes.',
     head: HEAD,
     rows: [...outcomes].sort(([a], [b]) => a - b).map(row),
     targets: [capacityTarget(outcomes), growthTarget(SIZES.map((size) => outcomes.get(size) as Outcome[]))],

@@ -105,7 +105,7 @@ export async function binary({ runs, seconds }: Length): Promise<Table> {
     title: 'fieldmouse.v1: six samples per frame',
     text:
       '5,000 visitors at 60 samples a second (300,000 samples/s), a frame each 100 ms. While nobody watches, the server asks for a frame a second; ' +
-      'once they are sent so, and once they go on as before.',
+      'once they are sent so, and once they go on as before; reading a frame then costs the same, watched or not, and is most of it.',
     head: HEAD,
     rows: rows(outcomes),
     targets: [
