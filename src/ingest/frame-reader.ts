@@ -3,7 +3,6 @@
  * whole, and reading one here costs a third of its way through the stream inside ws. Everything else goes to ws as it
  * came: control frames, fragments, pieces of frames, and faults, which ws answers.
  */
-
 import type { Socket } from 'node:net';
 import type { Sink } from './shared-read.ts';
 

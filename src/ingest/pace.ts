@@ -1,9 +1,8 @@
-import { ROUND_MS } from './rounds.ts';
-
 /**
  * How often visitors are asked to send: slower while this worker is overloaded, and while nobody watches their site.
  * Fewer samples are better than late or lost ones.
  */
+import { ROUND_MS } from './rounds.ts';
 
 /** Signs of load over the past moments. */
 export interface Load {
