@@ -49,9 +49,9 @@ async function play({ system, visitors, streams, guests }: Scene): Promise<Run> 
   const workers = system.tree.pids().slice(1);
   const seconds = BEFORE_S + STOP_S + AFTER_S;
   const memory = (forS: number) => sampled(1000 * forS, SAMPLE_MS, () => workers.map((pid) => rssKb(pid) / 1024));
-  await visitors.ask({ k: 'send', seconds: WARM_UP_S }, 'sent');
+  await visitors.send(WARM_UP_S);
   await stream.ask({ k: 'count' }, 'counted');
-  const sending = visitors.ask({ k: 'send', seconds }, 'sent');
+  const sending = visitors.send(seconds);
   const visiting = guests.ask(
     { k: 'visits', port: system.port, seconds, perSecond: GUESTS_PER_S, stayMs: STAY_MS },
     'visited',

@@ -1,5 +1,6 @@
 /** A server with visitors and administrators at it, for benches that do something to it meanwhile. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Crowd } from './load/crowd.ts';
 import { Loader } from './load/process.ts';
 import { type System, start, TOKEN } from './systems.ts';
 
@@ -13,7 +14,7 @@ export interface Setting {
 
 export interface Scene {
   system: System;
-  visitors: Loader;
+  visitors: Crowd;
   streams: Loader[];
   guests: Loader;
 }
@@ -28,25 +29,11 @@ export async function withScene<T>(
 ): Promise<T> {
   const system = await start('fieldmouse', [], env);
   const { port } = system;
-  const visitors = new Loader('visitors');
+  const visitors = new Crowd(1);
   const guests = new Loader('guests');
   const streams = queries.map(() => new Loader('streams'));
   try {
-    await visitors.ask(
-      {
-        k: 'visitors',
-        port,
-        speak: 'json',
-        visitors: count,
-        rate: RATE,
-        samples: 1,
-        first: 0,
-        pages: 1,
-        obedient: false,
-        seed: 1,
-      },
-      'joined',
-    );
+    await visitors.join({ port, speak: 'json', visitors: count, rate: RATE, samples: 1, pages: 1, obedient: false });
     for (const [i, loader] of streams.entries())
       await loader.ask(
         { k: 'streams', port, speak: 'fieldmouse', token: TOKEN, queries: queries[i] as string[], samples: 1 },

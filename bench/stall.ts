@@ -72,13 +72,13 @@ async function stalledMinute(scene: Scene): Promise<Stalled> {
 async function minute(scene: Scene, begin = async () => {}): Promise<Minute> {
   const { visitors, streams, system } = scene;
   const healthy = streams[0] as Loader;
-  const warming = visitors.ask({ k: 'send', seconds: WARM_UP_S }, 'sent');
+  const warming = visitors.send(WARM_UP_S);
   const baseMb = await sampled(1000 * WARM_UP_S, 1000, () => primaryMb(scene));
   await warming;
   await sleep(SETTLE_MS);
   await begin();
   await healthy.ask({ k: 'count' }, 'counted');
-  const sending = visitors.ask({ k: 'send', seconds: STALL_S }, 'sent');
+  const sending = visitors.send(STALL_S);
   const rssMb = new Sampling(1000, () => primaryMb(scene));
   const files = new Sampling(1000, () => openFiles(system.tree.root));
   const windows: Counted[] = [];

@@ -58,10 +58,10 @@ async function play({ system, visitors, streams, guests }: Scene, seconds: numbe
   const stream = streams[0] as Loader;
   const { tree, port } = system;
   const connections = tree.pids().slice(1).map(openFiles);
-  await visitors.ask({ k: 'send', seconds: WARM_UP_S }, 'sent');
+  await visitors.send(WARM_UP_S);
   await stream.ask({ k: 'count' }, 'counted');
   const before = tree.cpu();
-  const sending = visitors.ask({ k: 'send', seconds }, 'sent');
+  const sending = visitors.send(seconds);
   const visiting = guests.ask({ k: 'visits', port, seconds, perSecond: GUESTS_PER_S, stayMs: STAY_MS }, 'visited');
   const { frames } = await sending;
   const shares = cpuSince(tree, before).each.map((ms) => ms / (10 * seconds));

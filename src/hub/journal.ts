@@ -14,12 +14,10 @@ export interface Entry {
   bytes: Buffer;
 }
 
-const NOTHING = Buffer.alloc(0);
-
 export class Journal {
   readonly #maxBytes: number;
   readonly #maxEntries: number;
-  #entries: Entry[] = [];
+  #entries: (Entry | undefined)[] = [];
   #start = 0;
   #bytes = 0;
   #lastDropped = 0;
@@ -40,7 +38,7 @@ export class Journal {
     const entry = this.#entries[this.#start];
     if (!entry) return;
     // Its place stays until the next cut; its bytes do not.
-    this.#entries[this.#start] = { ...entry, bytes: NOTHING };
+    this.#entries[this.#start] = undefined;
     this.#start += 1;
     this.#bytes -= entry.bytes.length;
     this.#lastDropped = entry.seq;

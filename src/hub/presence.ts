@@ -107,8 +107,8 @@ export class Presence {
 
   #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): Present {
     const { site, ...rest } = arrival;
-    const socketSince = posted === null ? now : 0;
-    const present: Present = { visitor: { v, ...rest }, site, worker, claim, socketSince, frame: 0, lastAt: -1 };
+    const held = { worker, claim, socketSince: socketSince(posted, now) };
+    const present: Present = { visitor: { v, ...rest }, site, ...held, frame: 0, lastAt: -1 };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
     entry(this.#bySite, site, () => new Set<Present>()).add(present);
@@ -118,7 +118,7 @@ export class Presence {
   #admit(present: Present, { worker, claim }: Omit<Waiting, 'deadline'>, now: number): void {
     this.#leaving.delete(present);
     this.#waiting.delete(present);
-    Object.assign(present, { worker, claim: claim.claim, socketSince: claim.posted === null ? now : 0 });
+    Object.assign(present, { worker, claim: claim.claim, socketSince: socketSince(claim.posted, now) });
     this.#events.back(present, claim.arrival);
     this.#events.grant(worker, claim.claim, present.visitor.v, present.frame);
   }
@@ -198,6 +198,11 @@ export class Presence {
       present.frame = Math.max(present.frame, n);
     }
   }
+}
+
+/** Of a connection that is let in now. */
+function socketSince(posted: number | null, now: number): number {
+  return posted === null ? now : 0;
 }
 
 const NOBODY: ReadonlySet<Present> = new Set();

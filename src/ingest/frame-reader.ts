@@ -1,6 +1,6 @@
 /**
  * Takes whole data frames (RFC 6455 section 5) straight from a socket's bytes. Nearly all of a visitor's frames come
- * whole, and reading one here costs a third of its way through the stream inside ws. Everything else goes to ws as it
+ * whole, and reading one here costs less than its way through the stream inside ws. Everything else goes to ws as it
  * came: control frames, fragments, pieces of frames, and faults, which ws answers.
  */
 import type { Socket } from 'node:net';

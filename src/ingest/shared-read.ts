@@ -1,6 +1,6 @@
 /**
  * Reads many sockets into one buffer. Node's streams make a buffer for each read, put it into a queue and tell of it; for a
- * visitor's small frames that is most of the cost. A socket made with `onread` has none of that.
+ * visitor's small frames that is much of the cost. A socket made with `onread` has none of that.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';

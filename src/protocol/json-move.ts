@@ -1,6 +1,6 @@
 /**
- * The commonest JSON frame, one plain move, read from its bytes: making a text and an object of it first costs more
- * than all else that a worker does with it.
+ * The commonest JSON frame, one plain move, read from its bytes: making a text and an object of it first takes
+ * more than twice as long.
  */
 import { KIND, MAX_COORDINATE, type SampleBuffer } from './frame.ts';
 import { timeOf } from './json.ts';

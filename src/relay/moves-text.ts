@@ -13,7 +13,7 @@ const MAX_SHIFT = 2 ** 30;
 
 /**
  * The moves of one batch as the stream shows them: `v,count,dt,x,y,…` of each frame. Digits are written into bytes that are used
- * again and again; a string for each number was most of what a sample cost.
+ * again and again, without a string for each number.
  */
 export class MovesText {
   /** Samples rendered. */
