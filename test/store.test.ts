@@ -5,9 +5,14 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Attempt, LINK, SESSION, type Store, TOKEN } from '../src/store/contract.ts';
-import { openStore } from '../src/store/embedded.ts';
+import { AUDIT, type AuditQuery, type Deed, type Note } from '../src/protocol/audit.ts';
+import { CURSOR } from '../src/protocol/record.ts';
+import { OWNER, type Rights } from '../src/protocol/rights.ts';
+import { type Attempt, HITS, LINK, SESSION, type Store, TOKEN } from '../src/store/contract.ts';
+import { StoreFile } from '../src/store/embedded/file/store-file.ts';
+import { openStore } from '../src/store/embedded/store.ts';
 import { temporaryFolder } from './support/server.ts';
 
 /** Opens stores that share one record, as the processes of an installation do. */
@@ -43,8 +48,8 @@ function contract(name: string, opener: Opener): void {
   });
 
   it('does not bring the demo site back once it was removed', async (store, open) => {
-    assert.equal(await store.removeSite('demo'), true);
-    assert.equal(await store.removeSite('demo'), false);
+    assert.equal(await store.removeSite('demo', T), true);
+    assert.equal(await store.removeSite('demo', T), false);
     await store.close();
     assert.deepEqual(await (await open()).sites(), []);
   });
@@ -71,7 +76,7 @@ function contract(name: string, opener: Opener): void {
       (await store.sites()).map(({ key }) => key),
       ['demo', 'shop'],
     );
-    assert.equal(await store.removeSite('shop'), true);
+    assert.equal(await store.removeSite('shop', T), true);
     assert.equal(await other.site('shop'), undefined);
   });
 
@@ -93,7 +98,7 @@ function contract(name: string, opener: Opener): void {
     const other = await open();
     const added = await Promise.all([store.addAdmin('ada', T), other.addAdmin('ada', T)]);
     assert.deepEqual(added.sort(), [false, true]);
-    assert.deepEqual(await other.admins(), [{ name: 'ada', password: null, created: T }]);
+    assert.deepEqual(await other.admins(), [{ name: 'ada', password: null, created: T, ...OWNER }]);
   });
 
   it('keeps a password for an administrator, and for nobody else', async (store, open) => {
@@ -147,7 +152,7 @@ function contract(name: string, opener: Opener): void {
     assert.deepEqual(await other.session(secret, T + 1), session);
     assert.equal(await other.session(session.id, T + 1), undefined);
     assert.deepEqual(await other.sessions(T + 1), [session]);
-    assert.equal(await other.valid(`session:${session.id}`, T + 1), true);
+    assert.deepEqual(await other.rights(`session:${session.id}`, T + 1), OWNER);
   });
 
   it("slides a session's end with its use, and ends it when it is not used", async (store) => {
@@ -160,8 +165,8 @@ function contract(name: string, opener: Opener): void {
     assert.equal(slid?.lastSeen, T + SESSION.coarse);
     const end = T + SESSION.coarse + SESSION.slide;
     assert.equal(slid?.expires, end);
-    assert.equal(await store.valid(`session:${session.id}`, end - 1), true);
-    assert.equal(await store.valid(`session:${session.id}`, end), false);
+    assert.deepEqual(await store.rights(`session:${session.id}`, end - 1), OWNER);
+    assert.equal(await store.rights(`session:${session.id}`, end), undefined);
     assert.equal(await store.session(secret, end), undefined);
     assert.deepEqual(await store.sessions(end), []);
   });
@@ -178,7 +183,7 @@ function contract(name: string, opener: Opener): void {
     await store.removeSessions('ada', b);
     const left = (await other.sessions(T)).map(({ id }) => id);
     assert.deepEqual(left.sort(), [b, d].sort());
-    assert.equal(await other.valid(`session:${c}`, T), false);
+    assert.equal(await other.rights(`session:${c}`, T), undefined);
   });
 
   it('ends the session longest unseen when an administrator has too many', async (store) => {
@@ -194,33 +199,228 @@ function contract(name: string, opener: Opener): void {
 
   it('removes an administrator with links and sessions', async (store, open) => {
     await store.addAdmin('ada', T);
+    await store.addAdmin('bob', T);
     const link = (await store.addLink('ada', T)) as string;
     const made = await store.addSession('ada', '', T);
-    assert.equal(await store.removeAdmin('ada'), true);
-    assert.equal(await store.removeAdmin('ada'), false);
+    assert.equal(await store.removeAdmin('ada'), 'done');
+    assert.equal(await store.removeAdmin('ada'), 'unknown');
     // One of the same name must not inherit them.
     await store.addAdmin('ada', T);
     const other = await open();
     assert.equal(await other.takeLink(link, T), undefined);
     assert.equal(await other.session(made?.secret as string, T), undefined);
-    assert.equal(await other.valid(`session:${made?.session.id}`, T), false);
+    assert.equal(await other.rights(`session:${made?.session.id}`, T), undefined);
+  });
+
+  it('gives administrators and tokens rights, which sessions have at once', async (store, open) => {
+    const other = await open();
+    await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null });
+    const some: Rights = { role: 'viewer', sites: ['shop'] };
+    await store.addAdmin('ada', T);
+    await store.addAdmin('bob', T, some);
+    const session = `session:${(await store.addSession('bob', '', T))?.session.id}`;
+    const { secret, token } = await store.addToken('ci', T, some);
+    assert.deepEqual(token, { id: token.id, name: 'ci', created: T, lastUsed: null, ...some });
+    assert.deepEqual(await other.token(secret, T), { ...token, lastUsed: T });
+    for (const credential of [session, `token:${token.id}`]) assert.deepEqual(await other.rights(credential, T), some);
+    assert.deepEqual(await other.admin('bob'), { name: 'bob', password: null, created: T, ...some });
+    const all: Rights = { role: 'viewer', sites: null };
+    assert.equal(await other.setRights('bob', all), 'done');
+    assert.deepEqual(await store.rights(session, T), all);
+    assert.equal(await other.setPassword('bob', 'scrypt$x'), true);
+    assert.deepEqual(await store.admin('bob'), { name: 'bob', password: 'scrypt$x', created: T, ...all });
+    // An owner is one of all sites.
+    await other.setRights('bob', { role: 'owner', sites: ['shop'] });
+    assert.deepEqual(await store.rights(session, T), OWNER);
+    assert.equal(await store.setRights('eve', all), 'unknown');
+  });
+
+  it('does not leave itself without an owner, even when asked at once from two sides', async (store, open) => {
+    const other = await open();
+    await store.addAdmin('ada', T);
+    await store.addAdmin('bob', T);
+    await store.addAdmin('eve', T, { role: 'viewer', sites: null });
+    const outcomes = await Promise.all([
+      store.removeAdmin('ada'),
+      other.setRights('bob', { role: 'viewer', sites: null }),
+    ]);
+    assert.deepEqual(outcomes.sort(), ['done', 'last-owner']);
+    const owners = (await store.admins()).filter(({ role }) => role === 'owner');
+    assert.equal(owners.length, 1);
+    assert.equal(await store.setRights(owners[0]?.name as string, OWNER), 'done');
+    assert.equal(await store.removeAdmin('eve'), 'done');
+  });
+
+  it('gives no rights to sites that are not there, and takes those of a site that goes', async (store) => {
+    for (const key of ['a', 'b']) await store.addSite({ key, name: key, origins: [], created: T, firstSeen: null });
+    const sites = ['a', 'b', 'none', 'a', 'x'.repeat(5000)];
+    await store.addAdmin('ada', T, { role: 'viewer', sites });
+    const { token } = await store.addToken('ci', T, { role: 'viewer', sites });
+    assert.deepEqual(token.sites, ['a', 'b']);
+    assert.deepEqual((await store.admin('ada'))?.sites, ['a', 'b']);
+    await store.removeSite('a', T);
+    await store.addSite({ key: 'a', name: 'Another', origins: [], created: T, firstSeen: null });
+    assert.deepEqual((await store.admin('ada'))?.sites, ['b']);
+    assert.deepEqual((await store.tokens())[0]?.sites, ['b']);
+  });
+
+  it('notes a change with it, and none without one', async (store, open) => {
+    const other = await open();
+    let at = T;
+    const note = (what: Deed): Note => ({ at: at++, who: 'ada', what, on: 'it' });
+    const site = { key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null };
+    await store.addAdmin('root', T);
+    // Each is done, and then cannot be done any more.
+    for (const work of [
+      () => store.addSite(site, note('site-added')),
+      () => store.addAdmin('bob', T, OWNER, note('admin-added')),
+    ]) {
+      assert.equal(await work(), true);
+      assert.equal(await work(), false);
+    }
+    const session = (await store.addSession('bob', '', T, note('signed-in')))?.session.id as string;
+    const { token } = await store.addToken('ci', T, OWNER, note('token-made'));
+    assert.ok(await store.changeSite('shop', { name: 'S', origins: [] }, note('site-changed')));
+    assert.ok(await store.addLink('bob', T, note('link-made')));
+    assert.ok(await store.setPassword('bob', 'scrypt$x', note('password-set')));
+    for (const work of [
+      async () => (await store.setRights('bob', OWNER, note('admin-changed'))) === 'done',
+      () => store.removeSession(session, note('session-ended')),
+      () => store.removeToken(token.id, note('token-revoked')),
+      async () => (await store.removeAdmin('bob', note('admin-removed'))) === 'done',
+      () => store.removeSite('shop', T, note('site-removed')),
+    ])
+      assert.equal(await work(), true);
+    for (const work of [
+      async () => (await store.setRights('bob', OWNER, note('admin-changed'))) === 'done',
+      async () => (await store.removeAdmin('root', note('admin-removed'))) === 'done',
+      () => store.removeSession(session, note('session-ended')),
+      () => store.removeToken(token.id, note('token-revoked')),
+      () => store.setPassword('bob', 'scrypt$x', note('password-set')),
+      () => store.removeSite('shop', T, note('site-removed')),
+      () => store.archive.erase('none', note('visit-erased')),
+      async () => (await store.changeSite('shop', { name: 'S', origins: [] }, note('site-changed'))) !== undefined,
+      async () => (await store.addLink('bob', T, note('link-made'))) !== undefined,
+      async () => (await store.addSession('bob', '', T, note('signed-in'))) !== undefined,
+    ])
+      assert.equal(await work(), false);
+    const { items, next } = await other.audit({ limit: 100 });
+    assert.equal(next, null);
+    const whats = ['site-added', 'admin-added', 'signed-in', 'token-made', 'site-changed', 'link-made', 'password-set'];
+    assert.deepEqual(items.map(({ what }) => what).reverse(), [
+      ...whats,
+      'admin-changed',
+      'session-ended',
+      'token-revoked',
+      'admin-removed',
+      'site-removed',
+    ]);
+    assert.deepEqual(items.at(-1), { at: T, who: 'ada', what: 'site-added', on: 'it', from: '', count: 1 });
+  });
+
+  it('gives the audit trail part by part, by who and what', async (store, open) => {
+    const other = await open();
+    for (let i = 0; i < 10; i++)
+      await store.note({
+        at: T + i,
+        who: i % 2 ? 'ada' : 'bob',
+        what: i % 3 ? 'site-changed' : 'site-added',
+        on: `${i}`,
+        from: 'Firefox',
+      });
+    const read = async (query: Omit<AuditQuery, 'limit'>) => {
+      const found: string[] = [];
+      for (let after: string | null | undefined; after !== null; ) {
+        const part = await other.audit({ ...query, limit: 3, ...(after !== undefined && { after }) });
+        assert.ok(part.items.length <= 3);
+        assert.ok(part.next === null || CURSOR.test(part.next));
+        found.push(...part.items.map(({ on }) => on));
+        after = part.next;
+      }
+      return found.join('');
+    };
+    assert.equal(await read({}), '9876543210');
+    assert.equal(await read({ who: 'ada' }), '97531');
+    assert.equal(await read({ what: 'site-added' }), '9630');
+    assert.equal(await read({ who: 'bob', what: 'site-added' }), '60');
+    assert.equal(await read({ who: 'eve' }), '');
+    // What comes meanwhile does not shift the parts.
+    const first = await store.audit({ limit: 2 });
+    await other.note({ at: T + 10, who: 'ada', what: 'site-added', on: 'new' });
+    const second = await store.audit({ limit: 2, after: first.next as string });
+    assert.deepEqual([...first.items, ...second.items].map(({ on }) => on).join(''), '9876');
+    assert.deepEqual(await store.audit({ limit: 2, after: '0.0' }), { items: [], next: null });
+    assert.equal((await store.audit({ limit: 1, after: '9999999999999999.0' })).items.length, 1);
+  });
+
+  it('counts the same sign-ins within an hour on one entry, exactly, also from two sides at once', async (store, open) => {
+    const other = await open();
+    const refused = (at: number, who = 'ada'): Note => ({ at, who, what: 'sign-in-refused', on: 'by password' });
+    await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 ? store : other).note(refused(T + i))));
+    await store.note(refused(T + AUDIT.together / 2, 'bob'));
+    await store.note(refused(T + AUDIT.together - 1));
+    await store.note(refused(T + AUDIT.together + 39));
+    const { items } = await other.audit({ limit: 10 });
+    assert.deepEqual(
+      items.map(({ who, count }) => [who, count]),
+      [
+        ['ada', 1],
+        ['bob', 1],
+        ['ada', 41],
+      ],
+    );
+    // Changes are each a change.
+    for (let i = 0; i < 2; i++) await store.note({ at: T, who: 'ada', what: 'site-changed', on: 'shop' });
+    assert.equal((await store.audit({ limit: 10 })).items.length, 5);
+  });
+
+  it('keeps so much of the audit trail, for so long, in texts so long', async (store) => {
+    const note = (at: number, on = ''): Note => ({ at, who: 'ada', what: 'site-changed', on });
+    await Promise.all(Array.from({ length: AUDIT.most + 100 }, (_, i) => store.note(note(T + i))));
+    const ages = async () => {
+      const found: number[] = [];
+      for (let after: string | null | undefined; after !== null; ) {
+        const part = await store.audit({ limit: 1000, ...(after !== undefined && { after }) });
+        found.push(...part.items.map(({ at }) => at));
+        after = part.next;
+      }
+      return found;
+    };
+    const kept = await ages();
+    assert.deepEqual([kept.length, kept.at(-1)], [AUDIT.most, T + 100]);
+    const later = T + 200 + AUDIT.age;
+    for (let i = 0; i < 10; i++) await store.note(note(later, 'x'.repeat(100_000)));
+    assert.equal((await store.audit({ limit: 1 })).items[0]?.on.length, AUDIT.text);
+    assert.equal((await ages()).at(-1), T + 201);
+  });
+
+  it('notes the names of options that changed since the last start, and no value', async (store, open) => {
+    const other = await open();
+    await store.noteOptions({ workers: 2, token: 'secret-one', listen: [{ port: 1 }] }, T);
+    await store.noteOptions({ workers: 2, token: 'secret-one', listen: [{ port: 1 }], added: true }, T + 1);
+    assert.deepEqual((await store.audit({ limit: 10 })).items, []);
+    await other.noteOptions({ workers: 3, token: 'secret-two', listen: [{ port: 1 }] }, T + 2);
+    const entry = { at: T + 2, who: 'server', what: 'options-changed', on: 'workers, token', from: '', count: 1 };
+    assert.deepEqual((await store.audit({ limit: 10 })).items, [entry]);
+    await store.noteOptions({ workers: 3, token: 'secret-two', listen: [{ port: 1 }] }, T + 3);
+    assert.equal((await store.audit({ limit: 10 })).items.length, 1);
   });
 
   it('knows a token by its secret, notes its use, and forgets it when revoked', async (store, open) => {
     const other = await open();
     const { secret, token } = await store.addToken('ci', T);
-    assert.deepEqual(token, { id: token.id, name: 'ci', created: T, lastUsed: null });
+    assert.deepEqual(token, { id: token.id, name: 'ci', created: T, lastUsed: null, ...OWNER });
     assert.equal((await other.token(secret, T + 5))?.id, token.id);
     assert.equal((await store.tokens())[0]?.lastUsed, T + 5);
     await store.token(secret, T + 5 + TOKEN.coarse - 1);
     assert.equal((await store.tokens())[0]?.lastUsed, T + 5);
     await store.token(secret, T + 5 + TOKEN.coarse);
     assert.equal((await store.tokens())[0]?.lastUsed, T + 5 + TOKEN.coarse);
-    assert.equal(await store.valid(`token:${token.id}`, T), true);
+    assert.deepEqual(await store.rights(`token:${token.id}`, T), OWNER);
     assert.equal(await other.removeToken(token.id), true);
     assert.equal(await other.removeToken(token.id), false);
     assert.equal(await store.token(secret, T), undefined);
-    assert.equal(await store.valid(`token:${token.id}`, T), false);
+    assert.equal(await store.rights(`token:${token.id}`, T), undefined);
   });
 
   it('refuses a token with another secret, another id, or none', async (store) => {
@@ -234,8 +434,9 @@ function contract(name: string, opener: Opener): void {
     for (const text of ['', 'x'.repeat(5000), '\u0000', 'session:', '💥'.repeat(2000)]) {
       assert.equal(await store.site(text), undefined);
       assert.equal(await store.admin(text), undefined);
-      assert.equal(await store.removeSite(text), false);
-      assert.equal(await store.removeAdmin(text), false);
+      assert.equal(await store.removeSite(text, T), false);
+      assert.equal(await store.removeAdmin(text), 'unknown');
+      assert.equal(await store.setRights(text, OWNER), 'unknown');
       assert.equal(await store.removeSession(text), false);
       assert.equal(await store.removeToken(text), false);
       assert.equal(await store.setPassword(text, 'x'), false);
@@ -243,9 +444,12 @@ function contract(name: string, opener: Opener): void {
       assert.equal(await store.session(text, T), undefined);
       assert.equal(await store.takeLink(text, T), undefined);
       await store.markSeen(text, T);
-      for (const kind of ['session', 'token', 'other']) assert.equal(await store.valid(`${kind}:${text}`, T), false);
+      assert.equal(await store.hit(text, '/'), 'unknown-site');
+      assert.equal(await store.hits(text, '/'), 0);
+      for (const kind of ['session', 'token', 'other'])
+        assert.equal(await store.rights(`${kind}:${text}`, T), undefined);
     }
-    assert.equal(await store.valid('env', T), true);
+    assert.deepEqual(await store.rights('env', T), OWNER);
   });
 
   it('counts attempts for everybody together, until the limit, then for a while no more', async (store, open) => {
@@ -277,6 +481,57 @@ function contract(name: string, opener: Opener): void {
     assert.equal(await store.countAttempt([address, name], T), 5000);
     await store.forgiveAttempt([name, address], T);
     assert.equal(await store.countAttempt([name, address], T), 0);
+  });
+
+  it('counts visits of a page exactly, each with a number of its own, also from two sides at once', async (store, open) => {
+    const other = await open();
+    const totals = await Promise.all(
+      Array.from({ length: 600 }, (_, i) => (i % 2 ? store : other).hit('demo', i % 3 ? '/' : '/pots')),
+    );
+    assert.deepEqual(
+      totals.filter((_, i) => i % 3).sort((a, b) => Number(a) - Number(b)),
+      Array.from({ length: 400 }, (_, i) => i + 1),
+    );
+    for (const one of [store, other]) {
+      assert.equal(await one.hits('demo', '/'), 400);
+      assert.equal(await one.hits('demo', '/pots'), 200);
+      assert.equal(await one.hits('demo', '/other'), 0);
+    }
+    await store.close();
+    assert.equal(await (await open()).hits('demo', '/'), 400);
+  });
+
+  it('counts visits of existing sites only, and forgets them with the site', async (store, open) => {
+    const other = await open();
+    const site = { key: 'a', name: 'A', origins: [], created: T, firstSeen: null };
+    for (const key of ['a', 'a-b', 'a0']) {
+      assert.equal(await store.hit(key, '/'), 'unknown-site');
+      await store.addSite({ ...site, key });
+      assert.equal(await other.hit(key, '/'), 1);
+    }
+    await other.removeSite('a', T);
+    assert.equal(await store.hit('a', '/'), 'unknown-site');
+    assert.equal(await store.hits('a', '/'), 0);
+    await store.addSite(site);
+    assert.deepEqual(await Promise.all(['a', 'a-b', 'a0'].map((key) => store.hit(key, '/'))), [1, 2, 2]);
+  });
+
+  it('counts any page, and refuses what is none without harm to others', async (store) => {
+    const pages = [`/${'x'.repeat(1023)}`, `/${'💥'.repeat(255)}`, `/${'é'.repeat(511)}`, '/a b?c#d%'];
+    const none = ['', 'x', `/${'x'.repeat(1024)}`, '/\u0000', '/\u007f', '/\ud800', `/${'é'.repeat(512)}`];
+    const counted = pages.map((page) => store.hit('demo', page));
+    for (const page of none) {
+      await assert.rejects(store.hit('demo', page), RangeError);
+      assert.equal(await store.hits('demo', page), 0);
+    }
+    assert.deepEqual(await Promise.all(counted), [1, 1, 1, 1]);
+    for (const page of pages) assert.equal(await store.hits('demo', page), 1);
+  });
+
+  it('lets only so many visits wait', async (store) => {
+    const totals = await Promise.all(Array.from({ length: HITS.waiting + 1 }, () => store.hit('demo', '/')));
+    assert.equal(totals.at(-1), 'busy');
+    assert.equal(await store.hits('demo', '/'), HITS.waiting);
   });
 
   it('shows what one has written to the others at once', async (store, open) => {
@@ -328,9 +583,34 @@ test('the embedded store keeps no secret and no address in the clear', async (t)
   const session = (await store.addSession('ada', '', T))?.secret as string;
   const { secret } = await store.addToken('ci', T);
   await store.countAttempt([{ kind: 'address', value: '192.0.2.123', limit: 5, window: 1000 }], T);
+  await store.noteOptions({ token: 'from-the-environment' }, T);
   await store.close();
   const bytes = readFileSync(join(folder, 'store.mdb')).toString('latin1');
-  for (const text of [link, session, secret, secret.slice(-43), '192.0.2.123']) assert.ok(!bytes.includes(text));
+  for (const text of [link, session, secret, secret.slice(-43), '192.0.2.123', 'from-the-environment'])
+    assert.ok(!bytes.includes(text));
+});
+
+test('administrators and tokens that the embedded store kept before there were rights are owners', async (t) => {
+  const folder = temporaryFolder(t);
+  const store = await openStore(folder);
+  await store.addAdmin('ada', T);
+  const { secret, token } = await store.addToken('ci', T);
+  await store.close();
+  const file = StoreFile.open(folder);
+  const tables = file.alone(() => ['admins', 'tokens'].map((name) => file.root.openDB<object, string>(name, {})));
+  for (const table of tables)
+    for (const { key, value } of [...table.getRange()]) {
+      const { role, sites, ...before } = value as Rights;
+      await file.writeLater(() => void table.put(key, before));
+    }
+  await file.close();
+  const again = await openStore(folder);
+  t.after(() => again.close());
+  assert.deepEqual(await again.admins(), [{ name: 'ada', password: null, created: T, ...OWNER }]);
+  assert.deepEqual(await again.tokens(), [token]);
+  assert.equal((await again.token(secret, T))?.role, 'owner');
+  assert.deepEqual(await again.rights(`token:${token.id}`, T), OWNER);
+  assert.equal(await again.removeAdmin('ada'), 'last-owner');
 });
 
 test('the embedded store is for its owner only', async (t) => {
@@ -359,6 +639,12 @@ test('the embedded store says in one line what is wrong with a folder', async (t
     occupied: 'no-access',
     '/proc/fieldmouse': 'no-access',
   };
+  await (await openStore(join(folder, 'gate'))).close();
+  writeFileSync(join(folder, 'gate', 'store.gate'), 'x'.repeat(8192));
+  await assert.rejects(openStore(join(folder, 'gate')), {
+    code: 'damaged',
+    message: `${join(folder, 'gate', 'store.gate')} is damaged; remove it while nothing uses the store: it is made anew`,
+  });
   for (const [name, code] of Object.entries(cases)) {
     const path = name.startsWith('/') ? name : join(folder, name);
     await assert.rejects(openStore(path), (error: Error & { code?: string }) => {
@@ -380,6 +666,31 @@ test('the embedded store refuses a folder of a later version', async (t) => {
   await assert.rejects(openStore(folder), { code: 'newer-store' });
 });
 
+test('nobody commits while somebody opens the file, and what is the newest commit never goes back', async (t) => {
+  const folder = join(temporaryFolder(t), 'data');
+  const children = Array.from({ length: 2 }, () => startWriter(t, folder));
+  await Promise.all(children.map((child) => child.said('secret')));
+  const file = StoreFile.open(folder);
+  t.after(() => file.close());
+  const hits = file.alone(() => file.root.openDB<number, string>('hits', {}));
+  const counted = () => {
+    file.root.resetReadTxn();
+    return hits.get('demo/a') ?? 0;
+  };
+  for (const child of children) child.ask('count', '/a').catch(() => {});
+  let before = 0;
+  for (let i = 0; i < 20; i++) {
+    while (counted() <= before) await setImmediate();
+    const [first, last] = file.alone(() => {
+      const first = counted();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+      return [first, counted()];
+    });
+    assert.equal(last, first);
+    before = last;
+  }
+});
+
 test('the embedded store is shared by processes: made once, written by turns, read at once', async (t) => {
   const folder = join(temporaryFolder(t), 'data');
   const children = Array.from({ length: 4 }, () => startWriter(t, folder));
@@ -392,7 +703,7 @@ test('the embedded store is shared by processes: made once, written by turns, re
   // A change made here is read there by the next message.
   await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null });
   for (const child of children) assert.equal(await child.ask('site', 'shop'), 'Shop');
-  await store.removeSite('shop');
+  await store.removeSite('shop', T);
   for (const child of children) assert.equal(await child.ask('site', 'shop'), '');
 
   // Attempts from all processes at once count exactly.

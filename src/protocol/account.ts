@@ -1,4 +1,5 @@
 /** What administrators sign in with, as the store keeps it and the dashboard lists it. Times are Unix ms. */
+import type { Rights } from './rights.ts';
 
 export interface Session {
   /** Names the session; cannot be turned back into what the cookie holds. */
@@ -14,7 +15,7 @@ export interface Session {
 }
 
 /** An API token for programs. */
-export interface Token {
+export interface Token extends Rights {
   id: string;
   /** What it is for. */
   name: string;

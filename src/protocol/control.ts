@@ -9,7 +9,7 @@ export interface HelloReply {
   visitor: string;
   /** Proves on a reconnect that this tab is that visitor. Opaque, signed, renewed at every hello. */
   token: string;
-  /** Number of the last frame the server has; frames up to it need not be sent again. */
+  /** Frames up to this number need not be sent again; those of a page that was just loaded are numbered from here on. */
   n: number;
   /** How often to send a frame, milliseconds. */
   flushMs: number;
@@ -17,7 +17,7 @@ export interface HelloReply {
   sampleMs: number;
 }
 
-/** Every frame up to `n` is taken and may be forgotten. */
+/** Every frame up to `n` is stored and may be forgotten. */
 export interface Ack {
   type: 'ack';
   n: number;

@@ -106,8 +106,8 @@ export function encodeParts(parts: readonly Part[]): Bytes {
 }
 
 /** Payload of a hello. Texts above their limits are cut. */
-export function encodeHello({ clock, vw, vh, dw, dh, token, page, language, referrer }: Hello): Bytes {
-  return putHello(clock, [vw, vh, dw, dh], token, page, language, referrer);
+export function encodeHello({ clock, vw, vh, dw, dh, token, page, language, referrer, last }: Hello): Bytes {
+  return putHello(clock, [vw, vh, dw, dh], token, page, language, referrer, last);
 }
 
 /** As above, for the tracker. */
@@ -118,9 +118,10 @@ export function putHello(
   page: string,
   language: string,
   referrer: string,
+  last: number,
 ): Bytes {
   const numbers = [clock, ...size].flatMap(varint);
-  return numbers.concat(text(token, 128), text(page, 1024), text(language, 35), text(referrer, 256));
+  return numbers.concat(text(token, 128), text(page, 1024), text(language, 35), text(referrer, 256), varint(last));
 }
 
 /** Frame `n` of type 0 hello, 1 samples or 2 bye, ready to be sent. */

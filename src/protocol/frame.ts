@@ -2,9 +2,12 @@
  * Visitor → worker: binary frames (subprotocol `fieldmouse.v1`, and bodies of POST). docs/protocol.md
  * describes them byte by byte; docs and code change together.
  *
- * The tracker bundles the encoding half, so this file imports nothing but the error.
+ * The tracker bundles the encoding half (encode.ts), not this file.
  */
 import { FrameError } from './errors.ts';
+import { coordinate, Reader } from './reader.ts';
+
+export { MAX_COORDINATE } from './reader.ts';
 
 /** The two low bits of a frame's head; the rest of the head is the frame's number. */
 export const FRAME = { hello: 0, samples: 1, bye: 2 } as const;
@@ -14,9 +17,6 @@ const SAMPLE = { near: 0, move: 1, scroll: 2, mark: 3 } as const;
 
 /** What a mark is: rare samples, led by one number of this table. */
 const MARK = { click: 0, page: 1, resize: 2, visibility: 3, pointer: 4 } as const;
-
-/** Farthest page pixel a frame may name. Real pages end well below; beyond it lies nonsense. */
-export const MAX_COORDINATE = 10_000_000;
 
 /** Longest texts, in UTF-8 bytes. */
 export const MAX_TEXT = { page: 1024, selector: 160, language: 35, origin: 256, token: 128 } as const;
@@ -43,6 +43,8 @@ export interface Hello extends View {
   language: string;
   /** Origin of the page the visitor came from, or empty. */
   referrer: string;
+  /** Number of the last frame made since the page was loaded; 0: none yet, the page is new. */
+  last: number;
 }
 
 export type Mark =
@@ -66,6 +68,20 @@ export type Mark =
 /** What a decoded sample is. */
 export const KIND = { move: 0, scroll: 1, mark: 2 } as const;
 
+/** Samples as bytes: those that are told by their difference from a sample before them. */
+export interface Source {
+  /** undefined: there are none. */
+  bytes: Uint8Array | undefined;
+  /** Where they begin, behind the first sample with a place, and where they end. */
+  from: number;
+  to: number;
+  /** Samples before them. */
+  before: number;
+  /** The place that a further sample would be told from. */
+  x: number;
+  y: number;
+}
+
 /**
  * The samples of one frame as parallel arrays: one instance per worker is filled again and again, so
  * that a sample costs no object.
@@ -81,6 +97,8 @@ export class SampleBuffer {
   readonly y: Int32Array;
   /** The marks, in the order of the samples of kind `mark`. */
   readonly marks: Mark[] = [];
+  /** What they were decoded from: good until that is overwritten. */
+  readonly source: Source = { bytes: undefined, from: 0, to: 0, before: 0, x: 0, y: 0 };
 
   constructor(capacity: number) {
     this.kind = new Uint8Array(capacity);
@@ -92,6 +110,7 @@ export class SampleBuffer {
   clear(): void {
     this.count = 0;
     this.marks.length = 0;
+    this.source.bytes = undefined;
   }
 
   /** Adds one sample. Throws FrameError `too-many-samples` when the buffer is full. */
@@ -103,6 +122,12 @@ export class SampleBuffer {
     this.x[i] = x;
     this.y[i] = y;
     this.count = i + 1;
+  }
+
+  /** Times before `least` become that. */
+  raise(least: number): void {
+    for (let i = 0; i < this.count; i++) this.time[i] = Math.max(this.time[i] as number, least);
+    this.source.bytes = undefined;
   }
 
   pushMark(mark: Mark, time: number, x: number, y: number): void {
@@ -140,6 +165,7 @@ export function decodeHello(bytes: Uint8Array, offset: number, to = bytes.length
     page: r.text(MAX_TEXT.page),
     language: r.text(MAX_TEXT.language),
     referrer: r.text(MAX_TEXT.origin),
+    last: r.varint(),
   };
   if (!r.atEnd()) throw new FrameError('bad-type', 'bytes after hello');
   return hello;
@@ -151,6 +177,7 @@ export function decodeHello(bytes: Uint8Array, offset: number, to = bytes.length
  */
 export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuffer, to = bytes.length): void {
   into.clear();
+  const { source } = into;
   const r = new Reader(bytes, offset, to);
   let time = r.varint();
   let x = 0;
@@ -164,12 +191,14 @@ export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuf
         x = coordinate(x + (packed >> 4) - 8);
         y = coordinate(y + (packed & 15) - 8);
         into.push(KIND.move, time, x, y);
+        noteSource(into, bytes, r.offset);
         break;
       }
       case SAMPLE.move:
         x = coordinate(x + r.zigzag());
         y = coordinate(y + r.zigzag());
         into.push(KIND.move, time, x, y);
+        noteSource(into, bytes, r.offset);
         break;
       case SAMPLE.scroll:
         into.push(KIND.scroll, time, 0, r.extent());
@@ -181,9 +210,21 @@ export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuf
           y = mark.y;
         }
         into.pushMark(mark, time, x, y);
+        if (mark.type === 'click') noteSource(into, bytes, r.offset);
       }
     }
   }
+  source.to = to;
+  source.x = x;
+  source.y = y;
+}
+
+/** The samples that follow are told from this one: the first with a place. */
+function noteSource({ source, count }: SampleBuffer, bytes: Uint8Array, from: number): void {
+  if (source.bytes) return;
+  source.bytes = bytes;
+  source.from = from;
+  source.before = count;
 }
 
 function decodeMark(r: Reader, x: number, y: number): Mark {
@@ -217,11 +258,6 @@ function decodeMark(r: Reader, x: number, y: number): Mark {
 
 export const POINTERS = ['mouse', 'touch', 'pen'] as const;
 
-function coordinate(value: number): number {
-  if (value < -MAX_COORDINATE || value > MAX_COORDINATE) throw new FrameError('bad-number', 'off the page');
-  return value;
-}
-
 /** Most frames in the body of one POST; the tracker keeps fewer. */
 const MAX_FRAMES = 1000;
 
@@ -239,74 +275,4 @@ export function splitFrames(body: Uint8Array, maxFrame: number): Uint8Array[] {
     frames.push(r.take(length));
   }
   return frames;
-}
-
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** A cursor over bytes that never reads past their end. */
-class Reader {
-  offset: number;
-  readonly #bytes: Uint8Array;
-  readonly #end: number;
-
-  constructor(bytes: Uint8Array, offset: number, end: number) {
-    this.#bytes = bytes;
-    this.offset = offset;
-    this.#end = end;
-  }
-
-  atEnd(): boolean {
-    return this.offset >= this.#end;
-  }
-
-  byte(): number {
-    const value = this.offset < this.#end ? this.#bytes[this.offset] : undefined;
-    if (value === undefined) throw new FrameError('truncated', `at byte ${this.offset}`);
-    this.offset += 1;
-    return value;
-  }
-
-  /** Unsigned LEB128, at most 2^49 − 1: seven bytes, exact in a double. */
-  varint(): number {
-    let byte = this.byte();
-    if (byte < 128) return byte;
-    let value = byte & 127;
-    let scale = 128;
-    for (let i = 1; i < 7; i++) {
-      byte = this.byte();
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-      scale *= 128;
-    }
-    throw new FrameError('bad-number', 'varint of more than 7 bytes');
-  }
-
-  zigzag(): number {
-    const value = this.varint();
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
-  }
-
-  /** A length or offset in pixels. */
-  extent(): number {
-    return coordinate(this.varint());
-  }
-
-  take(length: number): Uint8Array {
-    const end = this.offset + length;
-    if (end > this.#end) throw new FrameError('truncated', `at byte ${this.#end}`);
-    const part = this.#bytes.subarray(this.offset, end);
-    this.offset = end;
-    return part;
-  }
-
-  text(limit: number): string {
-    const length = this.varint();
-    if (length > limit) throw new FrameError('bad-text', `${length} bytes, limit ${limit}`);
-    try {
-      return decoder.decode(this.take(length));
-    } catch (error) {
-      if (error instanceof FrameError) throw error;
-      throw new FrameError('bad-text', 'not UTF-8');
-    }
-  }
 }

@@ -4,6 +4,7 @@
  */
 import { FrameError } from './errors.ts';
 import { ELEMENT_SCALE, KIND, MAX_COORDINATE, MAX_TEXT, type Mark, type SampleBuffer } from './frame.ts';
+import { withoutNul } from './reader.ts';
 
 /** A sample older or newer than this by its own clock is given its time of arrival instead, milliseconds. */
 const MAX_SKEW_MS = 60_000;
@@ -101,7 +102,7 @@ function readMark(item: Item): Mark {
 
 function label(value: unknown): string {
   if (typeof value !== 'string' && typeof value !== 'number') throw new FrameError('bad-text', 'id');
-  return String(value).slice(0, 64);
+  return withoutNul(String(value).slice(0, 64));
 }
 
 /** When a sample was taken, Unix ms, by the `t` it came with. Throws FrameError. */
@@ -124,6 +125,13 @@ function extent(value: unknown, name: string): number {
 
 function text(value: unknown, name: string, limit: number): string {
   if (value === undefined) return '';
-  if (typeof value !== 'string' || value.length > limit) throw new FrameError('bad-text', name);
-  return value;
+  if (typeof value !== 'string' || value.length > limit || utf8Length(value) > limit)
+    throw new FrameError('bad-text', name);
+  return withoutNul(value);
+}
+
+const encoder = new TextEncoder();
+
+export function utf8Length(text: string): number {
+  return encoder.encode(text).length;
 }

@@ -6,6 +6,8 @@ export interface Peer {
   address: string;
   /** The host the client asked for; undefined if it named none. */
   host: string | undefined;
+  /** Where the proxy says that the client is, as two capital letters; empty if it does not. */
+  country: string;
 }
 
 /** `page` may be empty. */

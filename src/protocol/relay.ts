@@ -53,6 +53,8 @@ export type GoneReason = LeaveReason | 'moved';
 export type ToPrimary = { tag: typeof TAG } & (
   | { k: 'listening'; addresses: string[] }
   | { k: 'failed'; code: string; message: string }
+  /** Once a second: this worker's event loop runs, and how late at the worst, ms. `memory`: bytes that are its own. */
+  | { k: 'beat'; memory: number; delayMs: number }
   | { k: 'batch'; items: RelayItem[] }
   /**
    * Once a second, per site. `rows` is flat: `v, x, y, frame, samples` of each visitor that did something; x and
@@ -66,6 +68,12 @@ export type ToPrimary = { tag: typeof TAG } & (
   | { k: 'sync'; sites: string[]; visitors: (Arrival & { v: number; n: number })[]; pending: number[] }
   /** Comes with the socket of the response. */
   | { k: 'stream'; request: StreamRequest }
+  /** Who is on each page of a site now? `ask` is the worker's number for the question. */
+  | { k: 'ask'; ask: number; site: string }
+  /** What do all processes tell of themselves, as Prometheus reads it? */
+  | { k: 'scrape'; ask: number }
+  /** What this worker tells of itself; `ask` is the primary's number for its question, 0 for last words. */
+  | { k: 'measured'; ask: number; metrics: readonly object[] }
 );
 
 export interface SeenSite {
@@ -83,8 +91,14 @@ export type ToWorker = { tag: typeof TAG } /** Flat: `claim, v, frame` of each v
   | { k: 'unwatch'; no: number }
   /** Render the latest position of every visitor of this channel into the next batch. */
   | { k: 'refresh'; no: number }
+  /** At most MAX_PAGES_TOLD pages, the fullest. */
+  | { k: 'answer'; ask: number; pages: [page: string, visitors: number][] }
+  | { k: 'measure'; ask: number }
+  | { k: 'scraped'; ask: number; text: string }
   | { k: 'drain'; reason: 'restart' | 'stop' }
 );
+
+export const MAX_PAGES_TOLD = 1000;
 
 /** An authenticated request for a stream. */
 export interface StreamRequest {

@@ -8,7 +8,8 @@ export const MOVES = ['full', 'latest', 'none'] as const;
 export type Moves = (typeof MOVES)[number];
 
 /** By the viewport's width; `unknown` for clients that do not tell it. */
-export type Device = 'phone' | 'tablet' | 'desktop' | 'wide' | 'unknown';
+export const DEVICES = ['phone', 'tablet', 'desktop', 'wide', 'unknown'] as const;
+export type Device = (typeof DEVICES)[number];
 
 /** One visitor as others see it. */
 export interface Visitor {
@@ -110,6 +111,17 @@ export type ResetReason = 'unknown-id' | 'expired' | 'slow' | 'resync';
 
 export type StreamEventName = keyof StreamEvents;
 
+/**
+ * `GET /v1/replay` tells the past by the same events, with the times of the past; but for `reset`. `flushMs` of its rates is
+ * how much of the past a batch of moves spans.
+ */
+export interface ReplayEvents extends Omit<StreamEvents, 'reset'> {
+  /** All of the time asked for has been told; nothing follows. */
+  end: { t: number };
+}
+
+export type ReplayEventName = keyof ReplayEvents;
+
 /** Sent first on every stream: how long a browser waits before it reconnects, milliseconds. */
 export const STREAM_PREAMBLE = 'retry: 2000\n\n';
 export const HEARTBEAT = ':\n\n';
@@ -128,9 +140,14 @@ export function parseEventId(text: string, epoch: string): number | undefined {
 }
 
 /** One event as SSE text. `data` is JSON already, so it holds no line break. */
-export function eventText(id: string | undefined, name: StreamEventName, data: string): string {
+export function eventText(id: string | undefined, name: StreamEventName | ReplayEventName, data: string): string {
   const first = id === undefined ? '' : `id: ${id}\n`;
   return `${first}event: ${name}\ndata: ${data}\n\n`;
+}
+
+/** Share of a page that is or was above the lower edge of a window with this size and scroll offset, 0 to 1000. */
+export function shareSeen(scroll: number, [, vh, , dh]: Visitor['size']): number {
+  return dh > 0 ? Math.min(1000, Math.round((1000 * (scroll + vh)) / dh)) : 0;
 }
 
 /** Device class by viewport width, CSS pixels; the usual break points of style sheets. */

@@ -5,11 +5,18 @@
  *
  * Secrets (session ids, links, API tokens) are made here, handed out once and kept as hashes only.
  * Times are Unix ms and are given by the caller, so that a store needs no clock.
+ *
+ * Where a method takes a `note`, that is in the audit trail if, and as soon as, the change is: in the same commit.
  */
 import type { Session, Token } from '../protocol/account.ts';
+import type { AuditQuery, Entry, Note } from '../protocol/audit.ts';
+import type { Part } from '../protocol/record.ts';
+import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
+import type { Archive } from './archive.ts';
 
-export interface Admin {
+/** One that was kept before there were rights is an owner. */
+export interface Admin extends Rights {
   name: string;
   /** What `http/password.ts` made of the password, or null: signs in by link only. */
   password: string | null;
@@ -37,7 +44,27 @@ export interface Attempt {
 /** Stops a stream when what it was opened with is revoked: `session:<id>`, `token:<id>` or `env`. */
 export type Credential = string;
 
-export interface Store {
+/** last-owner: nothing was done, since nobody could manage anything any more. */
+export type AdminOutcome = 'done' | 'unknown' | 'last-owner';
+
+/** Why a visit was not counted. busy: too many are waiting to be written */
+export type HitRefusal = 'unknown-site' | 'too-many-pages' | 'busy';
+
+/** A site may have so many different pages, and so many visits of one process may wait for a commit. */
+export const HITS = { pages: 100_000, waiting: 5000 } as const;
+
+/** The page-visit counter. `protocol/page.ts` says what a page is. */
+export interface Hits {
+  /** Counts one visit. The new total, which is no other visit's, or why it was not counted. Throws for what is no page. */
+  hit(site: string, page: string): Promise<number | HitRefusal>;
+  /** Visits so far; 0 for what is unknown. */
+  hits(site: string, page: string): Promise<number>;
+}
+
+export interface Store extends Hits {
+  /** Visits and what they did. */
+  readonly archive: Archive;
+
   /** 32 bytes made once for this store; signs what must hold across workers and restarts. */
   secret(): Promise<Buffer>;
 
@@ -48,24 +75,31 @@ export interface Store {
   sites(): Promise<Site[]>;
   site(key: string): Promise<Site | undefined>;
   /** Adds a site. False if there is one of this key. */
-  addSite(site: Site): Promise<boolean>;
+  addSite(site: Site, note?: Note): Promise<boolean>;
   /** Gives a site another name and other origins. The site as it is now, or undefined if there is none. */
-  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>): Promise<Site | undefined>;
-  removeSite(key: string): Promise<boolean>;
+  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined>;
+  /** Removes a site with its counts of visits; its record goes in the background. False if there is none. */
+  removeSite(key: string, now: number, note?: Note): Promise<boolean>;
   /** Notes a site's first visitor; later ones cost a read. */
   markSeen(key: string, now: number): Promise<void>;
 
   admins(): Promise<Admin[]>;
   admin(name: string): Promise<Admin | undefined>;
-  /** Adds an administrator without a password. False if there is one of this name. */
-  addAdmin(name: string, now: number): Promise<boolean>;
-  /** Removes an administrator with every link and session. False if there is none. */
-  removeAdmin(name: string): Promise<boolean>;
+  /**
+   * Adds an administrator without a password, an owner unless said otherwise. False if there is one of this name. Here and
+   * below, sites that are not there are left out of rights, and a site that is removed goes out of all: another one
+   * of its key is another site.
+   */
+  addAdmin(name: string, now: number, rights?: Rights, note?: Note): Promise<boolean>;
+  /** Gives an administrator other rights, which sessions and streams that are open have at once. */
+  setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome>;
+  /** Removes an administrator with every link and session. */
+  removeAdmin(name: string, note?: Note): Promise<AdminOutcome>;
   /** Null takes the password away. False if there is no such administrator. */
-  setPassword(name: string, password: string | null): Promise<boolean>;
+  setPassword(name: string, password: string | null, note?: Note): Promise<boolean>;
 
   /** Makes a one-time link for an administrator and returns its secret part; undefined if there is none. */
-  addLink(name: string, now: number): Promise<string | undefined>;
+  addLink(name: string, now: number, note?: Note): Promise<string | undefined>;
   /** Uses a link up. The administrator's name, to exactly one caller; undefined if used, expired or unknown. */
   takeLink(secret: string, now: number): Promise<string | undefined>;
 
@@ -73,22 +107,28 @@ export interface Store {
    * Begins a session, and ends the one longest unseen if there are too many; undefined if there is no such
    * administrator. `secret` goes into the cookie.
    */
-  addSession(name: string, agent: string, now: number): Promise<{ secret: string; session: Session } | undefined>;
+  addSession(
+    name: string,
+    agent: string,
+    now: number,
+    note?: Note,
+  ): Promise<{ secret: string; session: Session } | undefined>;
   /** The session of this cookie, and slides its end. */
   session(secret: string, now: number): Promise<Session | undefined>;
   sessions(now: number): Promise<Session[]>;
-  removeSession(id: string): Promise<boolean>;
+  removeSession(id: string, note?: Note): Promise<boolean>;
   /** Ends an administrator's sessions, but for the one named. */
   removeSessions(name: string, except: string | undefined): Promise<void>;
 
-  addToken(name: string, now: number): Promise<{ secret: string; token: Token }>;
+  /** Makes a token, an owner's unless said otherwise. */
+  addToken(name: string, now: number, rights?: Rights, note?: Note): Promise<{ secret: string; token: Token }>;
   /** The token of this secret, and notes that it was used. */
   token(secret: string, now: number): Promise<Token | undefined>;
   tokens(): Promise<Token[]>;
-  removeToken(id: string): Promise<boolean>;
+  removeToken(id: string, note?: Note): Promise<boolean>;
 
-  /** True as long as the session or token named still opens doors. `env` always does. */
-  valid(credential: Credential, now: number): Promise<boolean>;
+  /** What the session or token named may do, as long as it still opens doors. `env` is an owner. */
+  rights(credential: Credential, now: number): Promise<Rights | undefined>;
 
   /**
    * Counts one attempt against all of these, unless one is at its limit: then none is counted, and the
@@ -98,17 +138,32 @@ export interface Store {
   /** Takes a counted attempt back, because it was a good one. */
   forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void>;
 
+  /** Puts something into the audit trail that is no change of the store. */
+  note(note: Note): Promise<void>;
+  /**
+   * The audit trail, newest first; cursors are as CURSOR says. At least the newest AUDIT.most entries are kept, until they are older
+   * than AUDIT.age; what is beyond goes some at a time, when further ones come. The same again of REPEATED deeds counts on
+   * the entry that there is. Looks at a bounded number of entries, so that a part may hold few and still have a next.
+   */
+  audit(query: AuditQuery): Promise<Part<Entry>>;
+  /**
+   * Notes what options a server starts with. The names of those that are others than last time are in the audit trail; of values only
+   * keyed hashes are kept.
+   */
+  noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void>;
+
   /** Writes out what is under way. Closing twice is safe. */
   close(): Promise<void>;
 }
 
 /**
- * Why a store could not be opened. `message` is one line for people.
+ * Why a store could not be opened or written. `message` is one line for people.
  * no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
- * newer-store: written by a later version
+ * damaged: its file is broken; a backup is to be put in its place · newer-store: written by a later version ·
+ * full: there is no room for more · busy: too much is asked at once
  */
 export class StoreError extends Error {
-  readonly code: 'no-access' | 'not-a-store' | 'newer-store';
+  readonly code: 'no-access' | 'not-a-store' | 'damaged' | 'newer-store' | 'full' | 'busy';
 
   constructor(code: StoreError['code'], message: string) {
     super(message);

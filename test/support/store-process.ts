@@ -1,5 +1,5 @@
 /** A process beside others on one store: opens the folder it is given and answers to messages `[what, text]`. */
-import { openStore } from '../../src/store/embedded.ts';
+import { openStore } from '../../src/store/embedded/store.ts';
 
 const store = await openStore(process.argv[2] as string);
 const say = (what: string, text: string) => process.send?.([what, text]);
@@ -24,6 +24,9 @@ async function answer(what: string, text: string): Promise<void> {
       say(what, String(waits.filter((wait) => wait === 0).length));
       break;
     }
+    case 'count':
+      say('counting', '');
+      for (;;) await store.hit('demo', text);
     case 'storm':
       for (let i = 0; ; i++) {
         const written = store.addToken('storm', i);

@@ -1,0 +1,23 @@
+/** A token bucket: lets `rate` a second through, and a burst of `burst`. */
+export class Bucket {
+  readonly #rate: number;
+  readonly #burst: number;
+  #level: number;
+  #at: number;
+
+  constructor(rate: number, burst: number, now: number) {
+    this.#rate = rate;
+    this.#burst = burst;
+    this.#level = burst;
+    this.#at = now;
+  }
+
+  /** Takes `n`; false if there are not so many, and then none is taken. `now` is in ms. */
+  take(n: number, now: number): boolean {
+    this.#level = Math.min(this.#burst, this.#level + (Math.max(0, now - this.#at) * this.#rate) / 1000);
+    this.#at = now;
+    if (this.#level < n) return false;
+    this.#level -= n;
+    return true;
+  }
+}

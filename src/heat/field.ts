@@ -1,0 +1,68 @@
+/** Binomial weights, near to a bell curve: a count shines into the cells around it, so that no squares show. */
+const KERNEL = [1, 4, 6, 4, 1].map((weight) => weight / 16);
+const REACH = 2;
+/**
+ * How much more a doubling tells among few than among many: a hundredth of the most still has a sixth of the scale, so
+ * that a hot spot does not hide the rest.
+ */
+const CONTRAST = 100;
+
+/** Counts of a heatmap's cells as a smooth field, a row at a time: a page has up to 33 million cells, most of them empty. */
+export class Field {
+  readonly columns: number;
+  readonly rows: number;
+  /** The highest smoothed count. */
+  readonly #most: number;
+  /** Flat `column, row, count`, by row. */
+  readonly #cells: readonly number[];
+  /** Where each row that has cells begins among them. */
+  readonly #starts = new Map<number, number>();
+
+  /** `cells` as in Heat; those beyond the columns and rows given are left out. */
+  constructor(cells: readonly number[], columns: number, rows: number) {
+    this.columns = columns;
+    this.rows = rows;
+    this.#cells = cells;
+    for (let i = cells.length - 3; i >= 0; i -= 3) this.#starts.set(cells[i + 1] as number, i);
+    this.#most = this.#highest();
+  }
+
+  #highest(): number {
+    let most = 0;
+    // Where counts are; between two rows of them the sum may be higher, but hardly.
+    for (const row of this.#starts.keys()) for (const sum of this.#sums(row) ?? []) if (sum > most) most = sum;
+    return most;
+  }
+
+  /** How hot each cell of a row is, 0 to 1; undefined: nothing in it. */
+  levels(row: number): Float32Array | undefined {
+    const sums = this.#sums(row);
+    if (!sums || this.#most === 0) return undefined;
+    const whole = Math.log1p(CONTRAST);
+    return sums.map((sum) => (sum === 0 ? 0 : Math.min(1, Math.log1p((CONTRAST * sum) / this.#most) / whole)));
+  }
+
+  #sums(row: number): Float32Array | undefined {
+    let sums: Float32Array | undefined;
+    for (let down = -REACH; down <= REACH; down++) {
+      const start = row + down < this.rows ? this.#starts.get(row + down) : undefined;
+      if (start === undefined) continue;
+      sums ??= new Float32Array(this.columns);
+      this.#addRow(sums, start, KERNEL[down + REACH] as number);
+    }
+    return sums;
+  }
+
+  #addRow(sums: Float32Array, start: number, weight: number): void {
+    const cells = this.#cells;
+    const row = cells[start + 1];
+    for (let i = start; cells[i + 1] === row && i < cells.length; i += 3) {
+      const column = cells[i] as number;
+      if (column >= this.columns) break;
+      const share = weight * (cells[i + 2] as number);
+      const to = Math.min(column + REACH, this.columns - 1);
+      for (let c = Math.max(0, column - REACH); c <= to; c++)
+        sums[c] = (sums[c] as number) + share * (KERNEL[c - column + REACH] as number);
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/** Colours of a heatmap: nothing is transparent, little is a faint blue, most is red. */
+
+/** Indexes of the lines of a scroll map and of their edge; those below are the scale. */
+export const LINE = 255;
+export const EDGE = 254;
+export const HOTTEST = 253;
+
+type Colour = readonly [red: number, green: number, blue: number, opacity: number];
+
+/** Colours at equal distances; between them they are blended. The first is where nothing was. */
+const STOPS: readonly Colour[] = [
+  [49, 54, 205, 0],
+  [40, 90, 235, 120],
+  [0, 175, 225, 165],
+  [60, 200, 90, 180],
+  [245, 220, 50, 195],
+  [250, 140, 30, 205],
+  [215, 25, 30, 215],
+];
+
+/** Flat: red, green, blue, opacity of each index. */
+export const PALETTE = Uint8Array.from(
+  Array.from({ length: 256 }, (_, i): Colour => {
+    if (i === LINE) return [255, 255, 255, 255];
+    return i === EDGE ? [20, 24, 32, 255] : blend((i / HOTTEST) * (STOPS.length - 1));
+  }).flat(),
+);
+
+function blend(at: number): Colour {
+  const i = Math.min(Math.floor(at), STOPS.length - 2);
+  const [from, to] = [STOPS[i] as Colour, STOPS[i + 1] as Colour];
+  const mix = (k: 0 | 1 | 2 | 3) => Math.round(from[k] + (to[k] - from[k]) * (at - i));
+  return [mix(0), mix(1), mix(2), mix(3)];
+}

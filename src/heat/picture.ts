@@ -1,0 +1,123 @@
+/** A heatmap as a picture that covers the page it is of. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { DEPTH_SHARES, depthOf, reached } from '../protocol/depth.ts';
+import { CELL, type Heat, type HeatKind, MAX_COLUMN, MAX_ROW } from '../protocol/visit.ts';
+import { Field } from './field.ts';
+import { EDGE, HOTTEST, LINE, PALETTE } from './palette.ts';
+import { encodePng } from './png.ts';
+
+/** Largest picture, pixels. */
+export const PICTURE_LIMIT = { width: 4096, height: 16_384, pixels: 16 * 1024 * 1024 } as const;
+/** Pixels drawn at once, for some 2 ms: streams and visitors are served in between. */
+const BAND_PIXELS = 256 * 1024;
+/** Thickness of a line of a scroll map and of its edges, pixels. */
+const LINE_HEIGHT = 2;
+
+type Extent = Heat['extent'];
+
+/** Sets the pixels of a row; they are 0, nothing, before. */
+type Painter = (pixels: Uint8Array, y: number) => void;
+
+/**
+ * Renders a PNG of `scale` page pixels to a pixel; more, where the picture would be above PICTURE_LIMIT. It covers
+ * the page from its left top to `extentOf(kind, heat)`, whatever the scale.
+ */
+export async function renderHeat(kind: HeatKind, heat: Heat, scale: number): Promise<Buffer> {
+  const extent = extentOf(kind, heat);
+  const [width, height] = pictureSize(extent, scale);
+  const paint =
+    kind === 'scroll' ? depthPainter(heat.cells, extent, height) : heatPainter(heat.cells, extent, width, height);
+  const rows = Buffer.alloc((width + 1) * height);
+  const band = Math.max(1, Math.floor(BAND_PIXELS / width));
+  for (let y = 0; y < height; y++) {
+    if (y % band === 0) await nextTurn();
+    paint(rows.subarray(y * (width + 1) + 1, (y + 1) * (width + 1)), y);
+  }
+  return encodePng({ width, height, palette: PALETTE, rows });
+}
+
+/** How far the page reaches, page pixels: as told, or else as far as its cells do. */
+export function extentOf(kind: HeatKind, { extent: [width, height], cells }: Pick<Heat, 'extent' | 'cells'>): Extent {
+  const most: Extent = [(MAX_COLUMN + 1) * CELL, (MAX_ROW + 1) * CELL];
+  if (width > 0 && height > 0) return [Math.min(width, most[0]), Math.min(height, most[1])];
+  if (kind === 'scroll') return [cells.length === 0 ? 0 : CELL, reached(cells).length * CELL];
+  let columns = 0;
+  for (let i = 0; i < cells.length; i += 3) columns = Math.max(columns, (cells[i] as number) + 1);
+  return [columns * CELL, ((cells.at(-2) ?? -1) + 1) * CELL];
+}
+
+/** Pixels across and down of a picture of a page; never none. */
+export function pictureSize([width, height]: Extent, scale: number): Extent {
+  const { width: widest, height: highest, pixels } = PICTURE_LIMIT;
+  const least = Math.max(scale, width / widest, height / highest, Math.sqrt((width * height) / pixels));
+  return [Math.max(1, Math.floor(width / least)), Math.max(1, Math.floor(height / least))];
+}
+
+/** Paints the field between the middles of its cells by blending the four around a pixel. */
+function heatPainter(cells: readonly number[], extent: Extent, width: number, height: number): Painter {
+  const field = new Field(cells, Math.ceil(extent[0] / CELL), Math.ceil(extent[1] / CELL));
+  const across = places(width, extent[0], field.columns);
+  const down = places(height, extent[1], field.rows);
+  const levels = lastRows((row) => field.levels(row));
+  const blended = new Float32Array(field.columns);
+  return (pixels, y) => {
+    const row = down.cell[y] as number;
+    const upper = levels(row);
+    const lower = levels(Math.min(row + 1, field.rows - 1));
+    if (!upper && !lower) return;
+    blendRows(blended, upper, lower, down.share[y] as number);
+    for (let x = 0; x < width; x++) {
+      const column = across.cell[x] as number;
+      const left = blended[column] as number;
+      const right = blended[column + 1] ?? left;
+      pixels[x] = left + (right - left) * (across.share[x] as number);
+    }
+  };
+}
+
+function blendRows(out: Float32Array, upper: Float32Array | undefined, lower: Float32Array | undefined, share: number) {
+  for (let i = 0; i < out.length; i++) out[i] = HOTTEST * ((upper?.[i] ?? 0) * (1 - share) + (lower?.[i] ?? 0) * share);
+}
+
+/** For each pixel the cell whose middle is before its own, and how far it is on the way to the next one's, 0 to 1. */
+function places(pixels: number, extent: number, cells: number): { cell: Uint16Array; share: Float32Array } {
+  const cell = new Uint16Array(pixels);
+  const share = new Float32Array(pixels);
+  for (let i = 0; i < pixels; i++) {
+    const at = ((i + 0.5) * extent) / pixels / CELL - 0.5;
+    const middle = Math.max(0, Math.min(at, cells - 1));
+    cell[i] = middle;
+    share[i] = middle - Math.floor(middle);
+  }
+  return { cell, share };
+}
+
+/** Keeps the last two rows that were asked for: the pixels of a band share them. */
+function lastRows(make: (row: number) => Float32Array | undefined): (row: number) => Float32Array | undefined {
+  const kept = new Map<number, Float32Array | undefined>();
+  return (row) => {
+    if (!kept.has(row)) {
+      kept.set(row, make(row));
+      if (kept.size > 2) kept.delete(Math.min(...kept.keys()));
+    }
+    return kept.get(row);
+  };
+}
+
+/** Paints each row by the share of the views that saw it, and lines where the shares are 75, 50 and 25 %. */
+function depthPainter(cells: readonly number[], extent: Extent, height: number): Painter {
+  const counts = reached(cells);
+  const scale = extent[1] / height;
+  const lines = cells.length === 0 ? [] : DEPTH_SHARES.map((share) => Math.round(depthOf(cells, share) / scale));
+  return (pixels, y) => {
+    const row = Math.floor(((y + 0.5) * scale) / CELL);
+    pixels.fill(lineAt(lines, y) ?? Math.round((HOTTEST * (counts[row] ?? 0)) / (counts[0] || 1)));
+  };
+}
+
+/** The line's colour, its edge's above and below, or undefined where there is neither. */
+function lineAt(lines: readonly number[], y: number): number | undefined {
+  const isWithin = (most: number) => lines.some((line) => Math.abs(y + 0.5 - line) < most);
+  if (isWithin(LINE_HEIGHT / 2)) return LINE;
+  return isWithin(LINE_HEIGHT / 2 + 1) ? EDGE : undefined;
+}

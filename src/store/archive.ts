@@ -1,0 +1,72 @@
+/**
+ * The record: what every store promises of visits and what they did. test/archive.test.ts puts an implementation
+ * through it.
+ *
+ * Frames come in batches (batch.ts) and are there once, however often and in whatever order they come: a visit's frame
+ * has a number, and what was seen under a number is not taken again. Counts and heatmaps are at all times those of the
+ * frames that are there. Times are Unix ms; a day is one of UTC.
+ */
+import type { Note } from '../protocol/audit.ts';
+import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
+import type { DayCounts, Heat, PageCounts, Visit } from '../protocol/visit.ts';
+
+export type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
+
+/** A count that is not that of the frames. */
+export interface Difference {
+  /** What and where, for people. */
+  what: string;
+  kept: number;
+  found: number;
+}
+
+export interface Usage {
+  /** Bytes in use, and bytes of the files. */
+  used: number;
+  file: number;
+  /** Time of the oldest visit, or null. */
+  oldest: number | null;
+}
+
+/** Tells how far a long work is: `done` of `total`, of whatever it counts. */
+export type Progress = (done: number, total: number) => void;
+
+export interface Archive {
+  /**
+   * Adds batches. Resolves when they are durable. Throws StoreError `full`, when there is no room: nothing is
+   * added then. Without batches it tells whether there is room for some.
+   */
+  append(batches: readonly Uint8Array[]): Promise<void>;
+
+  /** Keys of the sites that there are visits of. */
+  sites(): Promise<string[]>;
+  /** Newest first. Cursors are as CURSOR says. Looks at a bounded number of visits, so that a part may hold few and still have a next. */
+  visits(query: VisitQuery): Promise<Part<Visit>>;
+  visit(id: string): Promise<Visit | undefined>;
+  /** Runs of a visit in the order of time, some 256 KB at once. */
+  runs(id: string, after?: string): Promise<Part<Run>>;
+  /** Visits on a page (null: on any) between `from` and `to`, at most some minutes, with their runs of that time. */
+  scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]>;
+
+  /** Counts of each page of a site, the most viewed first, at most 1,000. */
+  pages(site: string, days: Days): Promise<PageCounts[]>;
+  /** Counts of each day that has any, of a page or (null) the whole site. */
+  days(site: string, page: string | null, days: Days): Promise<DayCounts[]>;
+  heat(query: HeatQuery): Promise<Heat>;
+
+  /**
+   * Removes a visit and what it added to counts and heatmaps; if it goes on, nothing more of it is kept. False if there is none. The note
+   * is in the audit trail if, and as soon as, the visit is gone.
+   */
+  erase(id: string, note?: Note): Promise<boolean>;
+  /** Has `prune` remove what a site's visits were that began before `before`. */
+  dropSite(site: string, before: number): Promise<void>;
+  /**
+   * Removes visits, some at a time: those of sites that were dropped, those that ended before `before`, and the oldest while
+   * more than `most` bytes are in use. Resolves with how many went; 0: nothing was due.
+   */
+  prune(before: number, most: number): Promise<number>;
+  usage(): Promise<Usage>;
+  /** Recomputes all counts and heatmaps from the frames. Empty: they agree. At most 1,000 differences. */
+  verify(progress?: Progress): Promise<Difference[]>;
+}

@@ -1,0 +1,460 @@
+/**
+ * The record in LMDB. What workers append is first in the journal, as it came; every few seconds it is filed
+ * (filing.ts), by whichever process comes to it. Who reads has what is due filed first, so that all there is shows.
+ */
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import type { Database } from 'lmdb';
+import type { Note } from '../../protocol/audit.ts';
+import { FrameError } from '../../protocol/errors.ts';
+import type { DayCounts, Heat, PageCounts, Visit } from '../../protocol/visit.ts';
+import type {
+  Archive,
+  Days,
+  Difference,
+  HeatQuery,
+  Part,
+  Progress,
+  Run,
+  Scene,
+  Usage,
+  VisitQuery,
+} from '../archive.ts';
+import { StoreError } from '../contract.ts';
+import { firstId } from '../record/batch.ts';
+import { SHARDS, shardOf } from '../record/shard.ts';
+import { Sums } from '../record/sums.ts';
+import { newTally, Tally } from '../record/tally.ts';
+import type { AuditTable } from './audit-table.ts';
+import { damaged, STORE_FILE } from './file/folder.ts';
+import type { StoreFile } from './file/store-file.ts';
+import { Filing } from './filing.ts';
+import { readDays, readHeat, readPages } from './lookup.ts';
+import { PageBook } from './page-book.ts';
+import { bytesOf, Room } from './room.ts';
+import { Shelf } from './shelf.ts';
+import { putSums } from './sum-tables.ts';
+import { firstParts, type JournalKey, type KeptVisit, LAST, openTables, type Tables } from './tables.ts';
+import { differences } from './verify.ts';
+
+/**
+ * What was committed is filed when it has waited so long, milliseconds: longer makes better packed visits. Each shard waits
+ * somewhat longer than the one before, so that they do not come due together.
+ */
+const FILE_AFTER_MS = 10_000;
+const FILE_APART_MS = 300;
+/** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
+const FRESHEN_MS = 100;
+/** Runs given at once, bytes. */
+const PART_BYTES = 256 * 1024;
+/** Visits looked at for one part of a list. */
+const MAX_LOOKS = 5000;
+/** Visits removed in one write, and their bytes. */
+const PRUNE_VISITS = 50;
+const PRUNE_BYTES = 1024 * 1024;
+/** What is written to see whether there is room in the store. */
+const SCRATCH_VALUES = 64;
+const SCRATCH_VALUE_BYTES = 3000;
+/** What waits is filed at once when it takes more than this share of the cap: what is not filed cannot make room. */
+const JOURNAL_SHARE = 0.05;
+/** Visits of a dropped site may still be filed for so long, milliseconds. */
+const DROPPED_MS = 10 * 60_000;
+/** That a visit was erased is remembered for longer than any visit lasts, milliseconds. */
+const ERASED_MS = 8 * 24 * 3_600_000;
+/** What is remembered for some time only is looked through so often, milliseconds. */
+const SWEEP_MS = 60_000;
+
+export class EmbeddedArchive implements Archive {
+  readonly #storeFile: StoreFile;
+  readonly #audit: AuditTable;
+  readonly #tables: Tables;
+  readonly #pages: PageBook;
+  readonly #shelf: Shelf;
+  readonly #filing: Filing;
+  readonly #maxBytes: number;
+  readonly #path: string;
+  readonly #room: Room;
+  readonly #writer = randomInt(2 ** 32);
+  #lastT = 0;
+  #seq = 0;
+  #sweptAt = Number.NEGATIVE_INFINITY;
+
+  /** `maxBytes`: nothing is appended beyond it. `others` are tables that take room beside those of the record. */
+  constructor(
+    file: StoreFile,
+    folder: string,
+    others: readonly Database[],
+    audit: AuditTable,
+    maxBytes = Number.POSITIVE_INFINITY,
+  ) {
+    this.#storeFile = file;
+    this.#audit = audit;
+    this.#path = join(folder, STORE_FILE);
+    this.#tables = openTables(file.root);
+    const tables = [...(Object.values(this.#tables) as Database[]), ...others];
+    this.#room = new Room(file.root, tables, folder, this.#writer, maxBytes);
+    this.#pages = new PageBook(this.#tables);
+    this.#shelf = new Shelf(this.#tables, this.#pages);
+    this.#filing = new Filing(this.#tables, this.#pages, this.#shelf);
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The write blocks until it is on disk: to be called where that holds nobody up. */
+  async append(batches: readonly Uint8Array[]): Promise<void> {
+    this.#room.check(batches.reduce((sum, { length }) => sum + length, 0));
+    if (batches.length === 0) this.#tryDisk();
+    this.#write(() => {
+      for (const batch of batches)
+        this.#tables.journal.putSync(this.#nextKey(batch), Buffer.from(batch.buffer, batch.byteOffset, batch.length));
+    });
+  }
+
+  /**
+   * Writes something, and takes it away again, since a commit of nothing succeeds on a disk that is full. First beside
+   * the store: LMDB has ended processes that tried a full disk again and again.
+   */
+  #tryDisk(): void {
+    try {
+      this.#room.tryDisk();
+    } catch (error) {
+      throw isFull(error) ? diskFull(error as Error) : error;
+    }
+    const { scratch } = this.#tables;
+    this.#write(() => {
+      for (let i = 0; i < SCRATCH_VALUES; i++) scratch.putSync([this.#writer, i], Buffer.alloc(SCRATCH_VALUE_BYTES));
+    });
+    this.#write(() => {
+      for (let i = 0; i < SCRATCH_VALUES; i++) scratch.removeSync([this.#writer, i]);
+    });
+  }
+
+  /** Keys of one writer grow, also when the clock is set back. */
+  #nextKey(batch: Uint8Array): JournalKey {
+    this.#lastT = Math.max(this.#lastT, Date.now());
+    this.#seq += 1;
+    return [shardOf(firstId(batch)), this.#lastT, this.#writer, this.#seq];
+  }
+
+  /** Files some of what has waited long enough; false if nothing has. To be called often. */
+  fileDue(now: number): boolean {
+    if (!this.#room.hasDisk()) return false;
+    const isMuch = bytesOf(this.#tables.journal) > JOURNAL_SHARE * this.#maxBytes;
+    const due = (shard: number) => now - FILE_AFTER_MS - shard * FILE_APART_MS;
+    return this.#file(this.#waiting(isMuch ? undefined : due)) > 0;
+  }
+
+  /** Files everything that has come until now. */
+  fileAll(): void {
+    const now = Math.max(Date.now(), this.#lastT);
+    while (this.#file(this.#waiting(() => now)) > 0);
+  }
+
+  /** Shards in which something waits since before what `before` says of each, the longest waiting first. */
+  #waiting(before: (shard: number) => number = () => LAST): number[] {
+    this.#storeFile.root.resetReadTxn();
+    const waiting: { shard: number; t: number }[] = [];
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const [first] = this.#tables.journal.getKeys({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0], limit: 1 });
+      if (first && first[1] <= before(shard)) waiting.push({ shard, t: first[1] });
+    }
+    return waiting.sort((a, b) => a.t - b.t).map(({ shard }) => shard);
+  }
+
+  /** How many bytes of the journal were filed. What cannot be read is set aside, so that it holds nothing else up. */
+  #file(shards: readonly number[]): number {
+    if (shards.length === 0) return 0;
+    try {
+      return this.#write(() => this.#filing.file(shards));
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      const aside = this.#write(() => shards.reduce((sum, shard) => sum + this.#filing.setAside(shard), 0));
+      if (aside === 0) throw damaged(this.#path, error.message);
+      process.emitWarning(`${aside} batches of frames cannot be read and were set aside: ${error.message}`);
+      return aside;
+    }
+  }
+
+  #write<T>(action: () => T): T {
+    try {
+      const outcome = this.#storeFile.write(() => {
+        this.#pages.refresh();
+        return action();
+      });
+      this.#room.noteDisk(false);
+      return outcome;
+    } catch (error) {
+      this.#pages.forget();
+      if (!isFull(error)) throw error;
+      this.#room.noteDisk(true);
+      throw diskFull(error as Error);
+    }
+  }
+
+  /** Has what is there filed, as far as that can be done at once; on a full disk it cannot. */
+  #freshen(): void {
+    const end = performance.now() + FRESHEN_MS;
+    try {
+      while (this.#room.hasDisk() && this.#file(this.#waiting()) > 0 && performance.now() < end);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+    }
+    this.#storeFile.root.resetReadTxn();
+    this.#pages.refresh();
+  }
+
+  async sites(): Promise<string[]> {
+    this.#freshen();
+    return [...firstParts(this.#tables.bySite)];
+  }
+
+  async visits(query: VisitQuery): Promise<Part<Visit>> {
+    this.#freshen();
+    const { site, from = 0, to = LAST, oldestFirst = false, after, limit } = query;
+    const [begin, end] = oldestFirst ? [from, to] : [to, from];
+    const start = after === undefined ? [site, begin, 0] : [site, ...cursorOf(after)];
+    const items: Visit[] = [];
+    let looks = 0;
+    let last: string | null = null;
+    const range = { start, end: [site, end, 0], reverse: !oldestFirst };
+    for (const [, since, number] of this.#tables.bySite.getKeys(range as never)) {
+      if (last === null && `${since}.${number}` === after) continue;
+      if (items.length === limit || looks === MAX_LOOKS) return { items, next: last };
+      looks += 1;
+      last = `${since}.${number}`;
+      const visit = this.#shelf.get(number);
+      if (visit && matches(visit, query)) items.push(toVisit(visit));
+    }
+    return { items, next: null };
+  }
+
+  async visit(id: string): Promise<Visit | undefined> {
+    this.#freshen();
+    const visit = this.#shelf.get(this.#shelf.find(id) ?? 0);
+    return visit && toVisit(visit);
+  }
+
+  async runs(id: string, after?: string): Promise<Part<Run>> {
+    this.#freshen();
+    const number = this.#shelf.find(id);
+    if (number === undefined) return { items: [], next: null };
+    // A time, and how many of the runs that begin then are known.
+    const [t, known] = after === undefined ? [0, 0] : cursorOf(after);
+    const items: Run[] = [];
+    let [bytes, last, same] = [0, t, 0];
+    for (const run of this.#shelf.runs(number, t)) {
+      if (run.t < t) continue;
+      if (bytes >= PART_BYTES) return { items, next: `${last}.${same}` };
+      same = run.t === last ? same + 1 : 1;
+      last = run.t;
+      if (run.t === t && same <= known) continue;
+      items.push(run);
+      bytes += run.payload.length;
+    }
+    return { items, next: null };
+  }
+
+  async scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
+    this.#freshen();
+    const number = page === null ? undefined : this.#pages.find(site, page);
+    if (page !== null && number === undefined) return [];
+    const scenes: Scene[] = [];
+    for (const one of this.#shelf.during(site, number, from, to)) {
+      const visit = this.#shelf.get(one);
+      if (visit) scenes.push({ visit: toVisit(visit), runs: this.#runsDuring(one, from, to) });
+    }
+    return scenes;
+  }
+
+  /** The runs that touch a time, and the one before: it tells where the visitor was at the begin. */
+  #runsDuring(number: number, from: number, to: number): Run[] {
+    const runs: Run[] = [];
+    let before: Run | undefined;
+    for (const run of this.#shelf.runs(number, from)) {
+      if (run.t >= to) break;
+      if (run.until >= from) runs.push(run);
+      else before = run;
+    }
+    return before ? [before, ...runs] : runs;
+  }
+
+  async pages(site: string, days: Days): Promise<PageCounts[]> {
+    this.#freshen();
+    return readPages(this.#tables, this.#pages, site, days);
+  }
+
+  async days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
+    this.#freshen();
+    return readDays(this.#tables, this.#pages, site, page, days);
+  }
+
+  async heat(query: HeatQuery): Promise<Heat> {
+    this.#freshen();
+    return readHeat(this.#tables, this.#pages, query);
+  }
+
+  async erase(id: string, note?: Note): Promise<boolean> {
+    return this.#write(() => {
+      // What waits of it is to go too.
+      while (this.#filing.file([shardOf(id)]) > 0);
+      const number = this.#shelf.find(id);
+      if (number === undefined) return false;
+      this.#remove([number]);
+      this.#tables.erased.putSync(id, Date.now());
+      this.#audit.add(note);
+      return true;
+    });
+  }
+
+  /** Within a write: takes visits away, and what they added, until so many bytes are gone. Returns how many visits. */
+  #remove(numbers: readonly number[], maxBytes = Number.POSITIVE_INFINITY): number {
+    const sums = new Sums();
+    let removed = 0;
+    let bytes = 0;
+    for (const number of numbers) {
+      if (bytes >= maxBytes) break;
+      const visit = this.#shelf.get(number);
+      if (!visit) continue;
+      const tally = new Tally(visit.site, sums, -1, this.#pages, newTally(visit.since));
+      this.#shelf.remove(number, visit, (run) => {
+        tally.add(run);
+        bytes += run.payload.length;
+      });
+      removed += 1;
+    }
+    putSums(this.#tables, sums, this.#pages);
+    return removed;
+  }
+
+  async dropSite(site: string, before: number): Promise<void> {
+    this.#write(() => this.#tables.dropped.putSync(site, before));
+  }
+
+  async prune(before: number, most: number): Promise<number> {
+    return this.#prune(before, most);
+  }
+
+  #prune(before: number, most: number): number {
+    this.#storeFile.root.resetReadTxn();
+    this.#sweep(before);
+    if (this.#allDue(before, most).length === 0) return 0;
+    try {
+      return this.#write(() => this.#remove(this.#allDue(before, most), PRUNE_BYTES));
+    } catch (error) {
+      throw error instanceof FrameError ? damaged(this.#path, error.message) : error;
+    }
+  }
+
+  /** Removes what was set aside before `before`, and forgets what was erased long ago. */
+  #sweep(before: number): void {
+    const now = performance.now();
+    if (now - this.#sweptAt < SWEEP_MS) return;
+    this.#sweptAt = now;
+    const { damaged: aside, erased } = this.#tables;
+    const old = [...aside.getKeys()].filter(([, t]) => t < before);
+    const forgotten = [...erased.getRange()].filter(({ value }) => value < Date.now() - ERASED_MS);
+    if (old.length + forgotten.length === 0) return;
+    this.#write(() => {
+      for (const key of old) aside.removeSync(key);
+      for (const { key } of forgotten) erased.removeSync(key);
+    });
+  }
+
+  #allDue(before: number, most: number): number[] {
+    for (const { key: site, value } of this.#tables.dropped.getRange()) {
+      const due = this.#dropped(site, value);
+      if (due.length > 0) return due;
+    }
+    return this.#due(before, this.#room.used() > most);
+  }
+
+  /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
+  #dropped(site: string, before: number): number[] {
+    const { dropped, bySite } = this.#tables;
+    const range = { start: [site, 0, 0], end: [site, before, 0], limit: PRUNE_VISITS };
+    const due = [...bySite.getKeys(range as never)].map(([, , number]) => number);
+    const isOver = due.length === 0 && Date.now() - before > DROPPED_MS && this.#waiting(() => before).length === 0;
+    if (isOver)
+      this.#write(() => {
+        if (dropped.get(site) === before) dropped.removeSync(site);
+      });
+    return due;
+  }
+
+  /** The oldest visits; unless more room is needed, those only that have ended before, wherever they are among others. */
+  #due(before: number, isOver: boolean): number[] {
+    const due: number[] = [];
+    for (const [since, number] of this.#tables.byAge.getKeys({ limit: MAX_LOOKS })) {
+      if (due.length === PRUNE_VISITS || (!isOver && since >= before)) break;
+      if (isOver || (this.#shelf.get(number)?.tally.until ?? 0) < before) due.push(number);
+    }
+    return due;
+  }
+
+  /** As `prune`, for at most so long, milliseconds. */
+  pruneSome(before: number, most: number, limitMs: number): void {
+    const end = performance.now() + limitMs;
+    while (this.#room.hasDisk() && this.#prune(before, most) > 0 && performance.now() < end);
+  }
+
+  async usage(): Promise<Usage> {
+    this.#storeFile.root.resetReadTxn();
+    const [oldest] = this.#tables.byAge.getKeys({ limit: 1 });
+    return { used: this.#room.used(), file: this.#room.fileSize(), oldest: oldest?.[0] ?? null };
+  }
+
+  /** Has what readers that died have held be used again. */
+  clearReaders(): void {
+    this.#storeFile.root.readerCheck();
+  }
+
+  async verify(progress?: Progress): Promise<Difference[]> {
+    this.fileAll();
+    this.#storeFile.root.resetReadTxn();
+    return differences(this.#tables, this.#pages, this.#shelf, progress);
+  }
+}
+
+function matches({ tally, since, device, country }: KeptVisit, query: VisitQuery): boolean {
+  const lasted = tally.until - since;
+  if (query.device !== undefined && query.device !== device) return false;
+  if (query.country !== undefined && query.country !== country) return false;
+  if (lasted < (query.longer ?? 0) || lasted > (query.shorter ?? LAST)) return false;
+  if (query.clicked !== undefined && query.clicked !== tally.clicks > 0) return false;
+  return query.page === undefined || tally.stays.some(({ page }) => page === query.page);
+}
+
+function toVisit({
+  id,
+  site,
+  since,
+  device,
+  size,
+  language,
+  referrer,
+  origin,
+  country,
+  label,
+  tally,
+}: KeptVisit): Visit {
+  const { stays, moves, clicks, scrolls, until } = tally;
+  const about = { device, size, language, referrer, origin, country, label };
+  return { id, site, since, until, ...about, stays, moves, clicks, scrolls };
+}
+
+/** The two numbers of a cursor. */
+function cursorOf(text: string): [number, number] {
+  const [a = 0, b = 0] = text.split('.').map(Number);
+  return [a, b];
+}
+
+/** True of a write that did not find room on the disk. LMDB calls that an input/output error (5), too. */
+function isFull(error: unknown): boolean {
+  const { message, code } = error as { message: string; code?: unknown };
+  return code === EIO || /no space|ENOSPC|EFBIG|EDQUOT|MAP_FULL|quota|too large/i.test(message);
+}
+
+const EIO = 5;
+
+function diskFull({ message }: Error): StoreError {
+  return new StoreError('full', `the disk of the data folder is full: ${message}`);
+}

@@ -1,0 +1,118 @@
+/** The process of apart.ts: does the one task it is sent, reports, and ends. */
+import { closeSync, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import type { Database, RootDatabase } from 'lmdb';
+import type { Difference } from '../../archive.ts';
+import { StoreError } from '../../contract.ts';
+import { openStore } from '../store.ts';
+import type { Part, Report, Task } from './apart.ts';
+import { checkPages, damaged, isDamage, notAStore, STORE_FILE } from './folder.ts';
+import { StoreFile } from './store-file.ts';
+
+/** A message for each page would cost more than the page, milliseconds. */
+const REPORT_MS = 100;
+
+process.once('message', (task: Task) => void work(task));
+// Nobody waits for it any more.
+process.on('disconnect', () => process.exit(1));
+// Ctrl-C reaches the whole process group; the one who asked ends, and this one with it.
+process.on('SIGINT', () => {});
+
+async function work(task: Task): Promise<void> {
+  try {
+    report({ k: 'done', differences: await perform(task) });
+  } catch (error) {
+    const fault = isDamage(error) ? damaged(join(task.folder, STORE_FILE), error.message) : (error as Error);
+    const code = fault instanceof StoreError ? fault.code : undefined;
+    report({ k: 'failed', code, message: fault.message });
+  }
+}
+
+async function perform(task: Task): Promise<Difference[]> {
+  switch (task.k) {
+    case 'copy':
+      return copy(task);
+    case 'check':
+      return inspectPages(task.folder);
+    case 'inspect':
+      await inspectPages(task.folder);
+      return inspectCounts(task.folder);
+  }
+}
+
+/** The last report ends this process, once it is sent. */
+function report(last: Report): void {
+  process.send?.(last, () => process.exit(0));
+}
+
+function reporter(part: Part) {
+  let due = 0;
+  return (done: number, total: number) => {
+    const now = performance.now();
+    if (now < due) return;
+    due = now + REPORT_MS;
+    process.send?.({ k: 'progress', part, done, total } satisfies Report);
+  };
+}
+
+async function inspectCounts(folder: string): Promise<Difference[]> {
+  const store = await openStore(folder);
+  try {
+    await Promise.all([store.sites(), store.admins(), store.tokens(), store.sessions(0)]);
+    return await store.archive.verify(reporter('counts'));
+  } finally {
+    await store.close();
+  }
+}
+
+async function inspectPages(folder: string): Promise<[]> {
+  const path = join(folder, STORE_FILE);
+  const file = StoreFile.open(folder);
+  const { root } = file;
+  // While this is open, no page of the newest commit is used anew.
+  const reading = root.useReadTransaction();
+  const fd = openSync(path, 'r');
+  const progress = reporter('pages');
+  try {
+    if (root.openDB('meta', {}).get('format') === undefined) throw notAStore(path);
+    for (const [done, total] of checkPages(fd, path)) {
+      progress(done, total);
+      await setImmediate();
+    }
+    return [];
+  } finally {
+    closeSync(fd);
+    reading.done();
+    await file.close();
+  }
+}
+
+async function copy({ folder, to }: { folder: string; to: string }): Promise<[]> {
+  process.umask(0o077);
+  const file = StoreFile.open(folder);
+  const { root } = file;
+  const total = sizeOf(root);
+  const progress = reporter('bytes');
+  const timer = setInterval(() => progress(statSync(to, { throwIfNoEntry: false })?.size ?? 0, total), REPORT_MS);
+  try {
+    // Compact: free pages are left out, and the copy is in order.
+    await root.backup(to, true);
+    return [];
+  } finally {
+    clearInterval(timer);
+    await file.close();
+  }
+}
+
+/** Bytes in use, by what the tables say of themselves. */
+function sizeOf(root: RootDatabase): number {
+  const tables = [...root.getKeys()].map((name) => root.openDB(String(name), {}));
+  return tables.reduce((sum, table) => sum + tableSize(table), 0);
+}
+
+function tableSize(table: Database): number {
+  const stats = table.getStats() as Record<string, number>;
+  const { treeBranchPageCount = 0, treeLeafPageCount = 0, overflowPages = 0, pageSize = 0 } = stats;
+  return (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageSize;
+}

@@ -1,0 +1,168 @@
+/** The data folder, made ready for LMDB. */
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { StoreError } from '../../contract.ts';
+import { Damage, isShort, type Meta, readMeta, walk } from './tree.ts';
+
+/** The store's file within the data folder. */
+export const STORE_FILE = 'store.mdb';
+
+/** Pages looked at whenever a store is opened: some milliseconds. */
+const GLANCE = 1024;
+/** How often to look again where a writer may have been in between. */
+const GLANCES = 5;
+
+/** The file of its gate: see store-file.ts. */
+const GATE_FILE = 'store.gate';
+
+/** What LMDB's lock file has at most beside a slot for each reader, and a slot, bytes. */
+const LOCK_HEAD_BYTES = 8192;
+const LOCK_SLOT_BYTES = 64;
+
+/**
+ * Has `open` open the store's file in a folder, which is made if need be, and its gate; only its owner may read any
+ * of it. As many readers as `maxReaders` may be. Throws StoreError.
+ */
+export function openFolder<T>(folder: string, maxReaders: number, open: (path: string, gatePath: string) => T): T {
+  const path = join(folder, STORE_FILE);
+  const gatePath = join(folder, GATE_FILE);
+  try {
+    makeFolder(folder);
+    readdirSync(folder);
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    checkFile(gatePath, checkGate);
+    checkFile(path, glance);
+    for (const file of [path, gatePath]) fillLock(`${file}-lock`, LOCK_HEAD_BYTES + LOCK_SLOT_BYTES * maxReaders);
+    const opened = open(path, gatePath);
+    for (const file of [path, gatePath]) for (const suffix of ['', '-lock']) chmodSync(file + suffix, 0o600);
+    return opened;
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    const { message } = error as Error;
+    if (isDamage(error)) throw damaged(path, message);
+    // Of Node's `EACCES: permission denied, open '/path'`, what a person needs.
+    const reason = /^E[A-Z]+: ([^,]+)/.exec(message)?.[1] ?? message;
+    throw new StoreError(
+      'no-access',
+      `the data folder ${folder} cannot be used: ${reason}; choose another with --data`,
+    );
+  }
+}
+
+/** True of what LMDB throws for a damaged file. */
+export function isDamage(error: unknown): error is Error {
+  return error instanceof Error && /^MDB_(CORRUPTED|PAGE_NOTFOUND|PANIC|INVALID|VERSION_MISMATCH)/.test(error.message);
+}
+
+/** As `mkdirSync` with `recursive`, which on Node 20 never returns for a folder below /proc. */
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Several processes may start at once.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+/** Finds what LMDB would not report but end the process for: a file that it cannot use. */
+function checkFile(path: string, look: (fd: number, path: string) => void): void {
+  // Not opened: to close it would release all locks that this process has on it (fcntl), if another thread has the store open.
+  if (existsSync(`${path}-lock`)) accessSync(`${path}-lock`, constants.R_OK | constants.W_OK);
+  if (!existsSync(path)) return;
+  const fd = openSync(path, 'r+');
+  try {
+    look(fd, path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** It holds nothing, so it can go. Throws StoreError. */
+function checkGate(fd: number, path: string): void {
+  if (fstatSync(fd).size > 0 && !isMeta(fd))
+    throw new StoreError('damaged', `${path} is damaged; remove it while nothing uses the store: it is made anew`);
+}
+
+function isMeta(fd: number): boolean {
+  try {
+    return readMeta(fd) !== undefined;
+  } catch (error) {
+    if (error instanceof Damage) return false;
+    throw error;
+  }
+}
+
+/** LMDB maps this file as it is: on a disk that is full, a page it was not given yet would end the process. */
+function fillLock(path: string, bytes: number): void {
+  if (!existsSync(path)) writeFileSync(path, Buffer.alloc(bytes), { mode: 0o600, flag: 'a' });
+}
+
+/**
+ * Looks at what can be seen of a store's file in no time: its first pages, and whether it was cut. Throws StoreError.
+ * An empty file is a store about to be.
+ */
+export function glance(fd: number, path: string): void {
+  if (fstatSync(fd).size === 0) return;
+  try {
+    for (let i = 0; i < GLANCES; i++) {
+      const meta = readMeta(fd);
+      if (meta === undefined) throw notAStore(path);
+      if (isSound(fd, meta)) return;
+    }
+  } catch (error) {
+    if (error instanceof Damage) throw damaged(path, error.message);
+    throw error;
+  }
+}
+
+/** False: a writer was faster, so that what was seen means nothing. Throws Damage. */
+function isSound(fd: number, meta: Meta): boolean {
+  const isCut = isShort(fd, meta);
+  try {
+    for (const seen of walk(fd, meta, 'index')) if (!isCut && seen > GLANCE) break;
+    return true;
+  } catch (error) {
+    if (readMeta(fd)?.txn !== meta.txn) return false;
+    throw error;
+  }
+}
+
+/**
+ * Looks at every page in use of a store's file, and yields how many of how many at most are done. Nobody may write to
+ * it meanwhile, or a read transaction must be open. Throws StoreError.
+ */
+export function* checkPages(fd: number, path: string): Generator<[done: number, total: number]> {
+  try {
+    const meta = readMeta(fd);
+    if (meta === undefined) throw notAStore(path);
+    for (const seen of walk(fd, meta, 'all')) yield [seen, meta.last + 1];
+  } catch (error) {
+    throw error instanceof Damage ? damaged(path, error.message) : error;
+  }
+}
+
+/** What to say of a store whose file is damaged. */
+export function damaged(path: string, fault: string): StoreError {
+  return new StoreError('damaged', `${path} is damaged: ${fault}; ${remedy(path)}`);
+}
+
+export function notAStore(path: string): StoreError {
+  return new StoreError('not-a-store', `${path} is not a Fieldmouse store, or its begin is damaged; ${remedy(path)}`);
+}
+
+function remedy(path: string): string {
+  return `put a backup in its place: fieldmouse restore BACKUP --data ${dirname(path)}`;
+}

@@ -1,0 +1,111 @@
+/**
+ * The store's file, opened by LMDB, and the gate that processes pass one at a time to open it or to write to it.
+ *
+ * LMDB, opening a file, reads from it which commit is the newest, and a moment later says so to all processes that have
+ * it open. A commit in between is forgotten: the next writer begins before it, or finds pages of a time to come. So nobody may
+ * commit while somebody opens. The gate is a file of LMDB's in which nothing is ever written, so that opening it does
+ * no harm; its write lock is freed by the system when its holder is killed.
+ */
+import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
+import { openFolder } from './folder.ts';
+
+/** One slot per thread and read under way; the first process to open the store decides for all. */
+const MAX_READERS = 2048;
+
+/** By default a commit that fails leaves promises that never settle (`flushed`, `close`), and one that nobody can catch. */
+const OPTIONS = { overlappingSync: false, eventTurnBatching: false } satisfies Partial<RootDatabaseOptionsWithPath>;
+
+interface Waiting {
+  action(): unknown;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+export class StoreFile {
+  /** To read, and to open tables within `alone`. */
+  readonly root: RootDatabase;
+  readonly #gate: RootDatabase;
+  #waiting: Waiting[] = [];
+  #draining = false;
+  /** `writeLater` has passed the gate. */
+  #passed = false;
+
+  private constructor(gate: RootDatabase, root: RootDatabase) {
+    this.#gate = gate;
+    this.root = root;
+  }
+
+  /** Opens the file in a folder; both are made if need be. `noSync`: the system decides when commits reach the disk. Throws StoreError. */
+  static open(folder: string, noSync = false): StoreFile {
+    return openFolder(folder, MAX_READERS, (path, gatePath) => {
+      const gate = open({ ...OPTIONS, path: gatePath });
+      try {
+        const root = gate.transactionSync(() =>
+          open({ ...OPTIONS, path, maxDbs: 64, maxReaders: MAX_READERS, noSync }),
+        );
+        return new StoreFile(gate, root);
+      } catch (error) {
+        void gate.close();
+        throw error;
+      }
+    });
+  }
+
+  /** Does something while no other process opens the file or writes to it. It must not wait for anything. */
+  alone<T>(action: () => T): T {
+    return this.#passed ? action() : this.#gate.transactionSync(action);
+  }
+
+  /** Everything within sees and changes the file alone. It blocks until that is on disk. */
+  write<T>(action: () => T): T {
+    return this.alone(() => this.root.transactionSync(action));
+  }
+
+  /** As `write`, without blocking; what comes while another such write is under way goes into one commit. */
+  writeLater<T>(action: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ action, resolve: resolve as Waiting['resolve'], reject });
+      void this.#drain();
+    });
+  }
+
+  /** The gate is let go of after each commit, and before that is told: others wait, maybe in this very thread. */
+  async #drain(): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    while (this.#waiting.length > 0) {
+      const writes = this.#waiting.splice(0);
+      try {
+        const outcomes = await this.#gate.transaction(() => this.#pass(writes));
+        for (const [i, { resolve, reject }] of writes.entries()) {
+          const outcome = outcomes[i] as PromiseSettledResult<unknown>;
+          if (outcome.status === 'fulfilled') resolve(outcome.value);
+          else reject(outcome.reason);
+        }
+      } catch (error) {
+        for (const { reject } of writes) reject(error);
+      }
+    }
+    this.#draining = false;
+  }
+
+  async #pass(writes: readonly Waiting[]): Promise<PromiseSettledResult<unknown>[]> {
+    this.#passed = true;
+    const outcomes = await Promise.allSettled(
+      writes.map(({ action }) => this.root.transaction(action).catch(throwCause)),
+    );
+    this.#passed = false;
+    return outcomes;
+  }
+
+  async close(): Promise<void> {
+    await this.root.close();
+    await this.#gate.close();
+  }
+}
+
+/** What went wrong in a commit is told by a promise of its own, which ends the process if nobody takes it. */
+async function throwCause(error: unknown): Promise<never> {
+  const { commitError } = error as { commitError?: Promise<never> };
+  throw await (commitError?.catch((cause: unknown) => cause) ?? error);
+}

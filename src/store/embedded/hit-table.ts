@@ -1,0 +1,67 @@
+/** Totals of page visits. */
+import type { Database } from 'lmdb';
+import { HITS } from '../contract.ts';
+import type { HitGroup, HitOutcome } from '../hits.ts';
+
+export class HitTable {
+  /** By site and page, as `demo/garden.html`; under the site alone, how many pages it has. */
+  readonly #totals: Database<number, string>;
+  readonly #isSite: (key: string) => boolean;
+  readonly #hasRoom: () => boolean;
+
+  /** `hasRoom`: further pages may be counted. */
+  constructor(totals: Database<number, string>, isSite: (key: string) => boolean, hasRoom: () => boolean) {
+    this.#totals = totals;
+    this.#isSite = isSite;
+    this.#hasRoom = hasRoom;
+  }
+
+  total(site: string, page: string): number {
+    return this.#totals.get(site + page) ?? 0;
+  }
+
+  /** Every page that was counted, by site and page. */
+  *all(): Generator<HitGroup> {
+    for (const { key, value } of this.#totals.getRange()) {
+      const at = key.indexOf('/');
+      if (at !== -1) yield { site: key.slice(0, at), page: key.slice(at), count: value };
+    }
+  }
+
+  /** Within a write: as `HitQueue` wants it. */
+  add(groups: readonly HitGroup[]): HitOutcome[] {
+    return groups.map(({ site, page, count }) => {
+      const known = this.#known(site, page);
+      if (typeof known === 'number') this.#totals.putSync(site + page, known + count);
+      return typeof known === 'number' ? known + count : known;
+    });
+  }
+
+  /** The total so far of a page, which is made if need be. */
+  #known(site: string, page: string): HitOutcome {
+    if (!this.#isSite(site)) return 'unknown-site';
+    const total = this.#totals.get(site + page);
+    if (total !== undefined) return total;
+    const pages = this.#totals.get(site) ?? 0;
+    if (pages >= HITS.pages || !this.#hasRoom()) return 'too-many-pages';
+    this.#totals.putSync(site, pages + 1);
+    return 0;
+  }
+
+  /** Within a write: forgets a site. How many pages it had. */
+  clear(site: string): number {
+    // '0' comes after '/'.
+    const keys = [...this.#totals.getKeys({ start: `${site}/`, end: `${site}0` })];
+    for (const key of keys) this.#totals.removeSync(key);
+    this.#totals.removeSync(site);
+    return keys.length;
+  }
+
+  /** Within a write: forgets a page. 0 if it was not known. */
+  remove(site: string, page: string): 0 | 1 {
+    if (!this.#totals.doesExist(site + page)) return 0;
+    this.#totals.removeSync(site + page);
+    this.#totals.putSync(site, (this.#totals.get(site) ?? 1) - 1);
+    return 1;
+  }
+}

@@ -1,0 +1,184 @@
+/** Visits and their runs: where each is put, and found again. Changes are made within a write. */
+import { entry } from '../../entry.ts';
+import { RUN_MS } from '../../protocol/passage.ts';
+import { Writer } from '../../protocol/writer.ts';
+import type { Run } from '../archive.ts';
+import { CHUNK_BYTES, decodeRuns, type KeptRun, writeRun } from '../record/chunk.ts';
+import { OTHER_PAGES, type PageBook } from './page-book.ts';
+import { type KeptVisit, LAST, type Tables } from './tables.ts';
+
+/** LMDB keeps larger values on pages of their own, bytes. */
+const MAX_INLINE = 2000;
+const MINUTE_MS = 60_000;
+/** Chunks that begin at the same time are told apart by so much of a millisecond. */
+const KEY_STEP = 0.001;
+/** A visit of more chunks is a long one. */
+const LONG_CHUNKS = 8;
+/** Longest id that can be a key; ours are 22 letters. */
+const MAX_ID = 64;
+
+export class Shelf {
+  readonly #tables: Tables;
+  readonly #pages: PageBook;
+  readonly #chunk = new Writer(2 * CHUNK_BYTES);
+
+  constructor(tables: Tables, pages: PageBook) {
+    this.#tables = tables;
+    this.#pages = pages;
+  }
+
+  /** Number of the visit of this id. */
+  find(id: string): number | undefined {
+    return id.length > MAX_ID ? undefined : this.#tables.ids.get(id);
+  }
+
+  get(number: number): KeptVisit | undefined {
+    return this.#tables.visits.get(number);
+  }
+
+  nextNumber(): number {
+    const [last = 0] = this.#tables.visits.getKeys({ reverse: true, limit: 1 });
+    return last + 1;
+  }
+
+  put(number: number, visit: KeptVisit): void {
+    const { visits, ids, bySite, byAge } = this.#tables;
+    if (!visits.doesExist(number)) {
+      ids.putSync(visit.id, number);
+      bySite.putSync([visit.site, visit.since, number], true);
+      byAge.putSync([visit.since, number], true);
+    }
+    visits.putSync(number, visit);
+  }
+
+  /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
+  append(number: number, visit: KeptVisit, runs: readonly Run[]): void {
+    const [first] = runs;
+    if (!first) return;
+    this.#noteMinutes(number, visit, visit.lastRun, runs);
+    const chunk = this.#takeChunk(number, visit.lastChunk);
+    for (const run of runs) {
+      const begin = chunk.length;
+      writeRun(chunk, this.#keptRun(visit.site, run));
+      if (begin > 0 && chunk.length > CHUNK_BYTES) {
+        this.#tables.chunks.putSync([number, visit.lastChunk], chunk.view(0, begin));
+        chunk.shift(begin);
+        visit.lastChunk = Math.max(run.t, visit.lastChunk + KEY_STEP);
+      } else if (begin === 0) visit.lastChunk = run.t;
+      visit.lastRun = run.t;
+    }
+    this.#tables.chunks.putSync([number, visit.lastChunk], chunk.view());
+  }
+
+  /** Time of a visit's first run. */
+  begin(number: number): number | undefined {
+    return [...this.#tables.chunks.getKeys({ start: [number, 0], end: [number, LAST], limit: 1 })][0]?.[1];
+  }
+
+  /** True of a visit that is too large to be laid down anew again and again. */
+  isLong(number: number): boolean {
+    const range = { start: [number, 0], end: [number, LAST], limit: LONG_CHUNKS + 1 } as const;
+    return [...this.#tables.chunks.getKeys(range as never)].length > LONG_CHUNKS;
+  }
+
+  /** A visit's last chunk (0: none yet), to be gone on with. */
+  #takeChunk(number: number, t: number): Writer {
+    const { chunks } = this.#tables;
+    const chunk = this.#chunk;
+    chunk.clear();
+    const bytes = t === 0 ? undefined : chunks.getBinaryFast([number, t]);
+    // What LMDB gives without a copy may go on behind its `length`.
+    if (bytes) chunk.raw(bytes.subarray(0, bytes.length));
+    // A value that outgrows its page leaves that nearly empty for good, unless it is taken out before.
+    if (chunk.length > 0 && chunk.length <= MAX_INLINE) chunks.removeSync([number, t]);
+    return chunk;
+  }
+
+  #keptRun(site: string, run: Run): KeptRun {
+    return { ...run, page: this.#pages.numberOf(site, run.page) };
+  }
+
+  /** Puts down on which pages the visit was in the minutes since `from`. */
+  #noteMinutes(number: number, visit: KeptVisit, from: number, runs: readonly Run[]): void {
+    const { minutes } = this.#tables;
+    const noted = this.#minutesOf(visit, from);
+    // Of a visit with too many stays to be counted only these tell where it was.
+    for (const run of runs)
+      for (const minute of minutesIn(run))
+        entry(noted, minute, numbers).add(this.#pages.numberOf(visit.site, run.page));
+    for (const [minute, pages] of noted) {
+      const known = minutes.get([visit.site, minute, number]) ?? [];
+      const all = new Set([...known, ...pages]);
+      if (all.size > known.length) minutes.putSync([visit.site, minute, number], [...all]);
+    }
+  }
+
+  #minutesOf({ site, tally }: KeptVisit, from: number): Map<number, Set<number>> {
+    const minutes = new Map<number, Set<number>>();
+    for (const { page, t, until } of tally.stays) {
+      if (until < from) continue;
+      const number = this.#pages.numberOf(site, page);
+      for (const minute of minutesIn({ t: Math.max(t, from), until })) entry(minutes, minute, numbers).add(number);
+    }
+    return minutes;
+  }
+
+  /** The runs of a visit, from the one that may still be going on at `from`. */
+  *runs(number: number, from = 0): Generator<Run> {
+    const { chunks } = this.#tables;
+    const [begin] = chunks.getKeys({ start: [number, from - RUN_MS], end: [number, 0], reverse: true, limit: 1 });
+    const start: [number, number] = begin ?? [number, 0];
+    for (const { value } of chunks.getRange({ start, end: [number, LAST] })) yield* this.#runsIn(value);
+  }
+
+  /** Takes all runs of a visit away, one chunk after the other, and tells each. */
+  clear(number: number, visit: KeptVisit, tell: (run: Run) => void): void {
+    const { chunks, minutes } = this.#tables;
+    for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })]) {
+      for (const run of this.#runsIn(chunks.get(key) as Buffer)) {
+        tell(run);
+        for (const minute of minutesIn(run)) minutes.removeSync([visit.site, minute, number]);
+      }
+      chunks.removeSync(key);
+    }
+    for (const minute of this.#minutesOf(visit, 0).keys()) minutes.removeSync([visit.site, minute, number]);
+    visit.lastRun = 0;
+    visit.lastChunk = 0;
+  }
+
+  #runsIn(chunk: Buffer): Run[] {
+    return decodeRuns(chunk).map((run) => ({ ...run, page: this.#pages.nameOf(run.page) || OTHER_PAGES }));
+  }
+
+  /** Takes a visit away, and tells its runs. What it added to counts is still there. */
+  remove(number: number, visit: KeptVisit, tell: (run: Run) => void): void {
+    const { visits, ids, bySite, byAge } = this.#tables;
+    this.clear(number, visit, tell);
+    visits.removeSync(number);
+    ids.removeSync(visit.id);
+    bySite.removeSync([visit.site, visit.since, number]);
+    byAge.removeSync([visit.since, number]);
+  }
+
+  /** Numbers of the visits that were on a page (undefined: on any) in the minutes of this time. */
+  during(site: string, page: number | undefined, from: number, to: number): Set<number> {
+    const found = new Set<number>();
+    const range = { start: [site, minuteOf(from), 0], end: [site, minuteOf(to), LAST] } as const;
+    for (const { key, value } of this.#tables.minutes.getRange(range as never))
+      if (page === undefined || value.includes(page)) found.add(key[2]);
+    return found;
+  }
+}
+
+/** The minutes that a time touches. */
+function* minutesIn({ t, until }: { t: number; until: number }): Generator<number> {
+  for (let minute = minuteOf(t); minute <= minuteOf(until); minute++) yield minute;
+}
+
+function numbers(): Set<number> {
+  return new Set();
+}
+
+function minuteOf(t: number): number {
+  return Math.floor(t / MINUTE_MS);
+}

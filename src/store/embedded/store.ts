@@ -1,0 +1,558 @@
+/**
+ * The store of one machine: LMDB in the data folder. Readers are never blocked and see every commit at
+ * once; writers of all processes take turns by LMDB's lock, and a lock whose holder was killed is freed by the
+ * system. What a promise here resolved for is on disk.
+ *
+ * No cache is used anywhere: it would not see what another process wrote.
+ */
+import { createHmac, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Database } from 'lmdb';
+import type { Durability } from '../../config.ts';
+import type { Session, Token } from '../../protocol/account.ts';
+import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
+import { isPage } from '../../protocol/page.ts';
+import type { Part } from '../../protocol/record.ts';
+import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
+import { SELF, SITE_KEY, type Site } from '../../protocol/site.ts';
+import {
+  type Admin,
+  type AdminOutcome,
+  type Attempt,
+  type Credential,
+  LINK,
+  SESSION,
+  type Store,
+  StoreError,
+  TOKEN,
+} from '../contract.ts';
+import { type HitGroup, type HitOutcome, HitQueue } from '../hits.ts';
+import { counterKey, hashSecret, newSecret, newToken, sameHash, tokenId } from '../secret.ts';
+import { EmbeddedArchive } from './archive.ts';
+import { AuditTable } from './audit-table.ts';
+import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
+import { StoreFile } from './file/store-file.ts';
+import { HitTable } from './hit-table.ts';
+import { bytesOf } from './room.ts';
+
+/** Raised when a later version can no longer be read by an earlier one. */
+const FORMAT = 1;
+
+/** How many expired entries one write clears away at most. */
+const SWEEP = 32;
+
+export interface StoreOptions {
+  /** The record takes nothing beyond so many bytes. */
+  maxBytes?: number;
+  /** `disk` unless said otherwise. */
+  durability?: Durability;
+}
+
+/**
+ * Opens the store in a folder, which is made if need be. Any number of processes may have it open.
+ * Throws StoreError.
+ */
+export async function openStore(folder: string, options: StoreOptions = {}): Promise<EmbeddedStore> {
+  const file = StoreFile.open(folder, options.durability === 'system');
+  try {
+    return file.alone(() => new EmbeddedStore(file, folder, found(file, folder), options));
+  } catch (error) {
+    await file.close();
+    throw isDamage(error) ? damaged(join(folder, STORE_FILE), error.message) : error;
+  }
+}
+
+/** Furnishes a store that is new, and returns its secret. */
+function found(file: StoreFile, folder: string): Buffer {
+  const meta = file.root.openDB<number | Buffer, string>('meta', {});
+  const sites = file.root.openDB<Site, string>('sites', {});
+  if (meta.get('format') === undefined)
+    file.write(() => {
+      meta.putSync('format', FORMAT);
+      meta.putSync('secret', randomBytes(32));
+      sites.putSync('demo', { key: 'demo', name: 'Demo', origins: [SELF], created: Date.now(), firstSeen: null });
+    });
+  const format = meta.get('format');
+  if (format !== FORMAT)
+    throw new StoreError('newer-store', `${folder} was written by a later version of Fieldmouse (format ${format})`);
+  return Buffer.from(meta.get('secret') as Buffer);
+}
+
+/** Visits of a removed site that begin within so long still go with it, milliseconds. */
+const LEAVING_MS = 10_000;
+/** The page-visit counter's pages may take this share of the cap. */
+const HITS_SHARE = 0.1;
+
+interface Link {
+  name: string;
+  expires: number;
+}
+
+interface Counter {
+  count: number;
+  expires: number;
+}
+
+/** Records from before there were rights have none. */
+type Kept<T> = Omit<T, 'id' | keyof Rights> & Partial<Rights>;
+type Perishable = 'links' | 'sessions' | 'counters';
+
+export class EmbeddedStore implements Store {
+  readonly archive: EmbeddedArchive;
+  readonly #file: StoreFile;
+  readonly #secret: Buffer;
+  readonly #meta: Database<string[], string>;
+  readonly #sites: Database<Site, string>;
+  readonly #admins: Database<Kept<Admin>, string>;
+  readonly #tokens: Database<Kept<Token> & { hash: string }, string>;
+  readonly #links: Database<Link, string>;
+  readonly #sessions: Database<Kept<Session>, string>;
+  readonly #counters: Database<Counter, string>;
+  /** When to look at what may have expired: `[expires, table, key]`. One entry per record. */
+  readonly #expiry: Database<true, [number, Perishable, string]>;
+  /** Keyed hashes of the options of the last start. */
+  readonly #options: Database<string, string>;
+  readonly #audit: AuditTable;
+  readonly #hits: HitTable;
+  readonly #hitQueue = new HitQueue((groups) => this.#file.writeLater(() => this.#hits.add(groups)));
+  #closed: Promise<void> | undefined;
+
+  /** To be called while the file is this process's alone: tables are made if need be. */
+  constructor(file: StoreFile, folder: string, secret: Buffer, { maxBytes }: StoreOptions) {
+    const { root } = file;
+    const hits = root.openDB<number, string>('hits', {});
+    const entries = root.openDB<Entry, number>('audit', {});
+    this.#audit = new AuditTable(entries);
+    this.archive = new EmbeddedArchive(file, folder, [hits, entries] as Database[], this.#audit, maxBytes);
+    this.#file = file;
+    this.#secret = secret;
+    this.#meta = root.openDB('meta', {});
+    this.#sites = root.openDB('sites', {});
+    this.#admins = root.openDB('admins', {});
+    this.#tokens = root.openDB('tokens', {});
+    this.#links = root.openDB('links', {});
+    this.#sessions = root.openDB('sessions', {});
+    this.#counters = root.openDB('counters', {});
+    this.#expiry = root.openDB('expiry', {});
+    this.#options = root.openDB('options', {});
+    this.#hits = new HitTable(
+      hits,
+      (key) => this.#sites.doesExist(key),
+      () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes,
+    );
+  }
+
+  async secret(): Promise<Buffer> {
+    return this.#secret;
+  }
+
+  async addresses(): Promise<string[]> {
+    return this.#read(() => this.#meta.get('addresses') ?? []);
+  }
+
+  async noteAddresses(addresses: readonly string[]): Promise<void> {
+    await this.#file.writeLater(() => void this.#meta.put('addresses', [...addresses]));
+  }
+
+  async sites(): Promise<Site[]> {
+    return this.#read(() => [...this.#sites.getRange().map(({ value }) => value)]);
+  }
+
+  async site(key: string): Promise<Site | undefined> {
+    return this.#read(() => find(this.#sites, key));
+  }
+
+  addSite(site: Site, note?: Note): Promise<boolean> {
+    return this.#file.writeLater(() => {
+      if (this.#sites.doesExist(site.key)) return false;
+      this.#sites.put(site.key, site);
+      this.#audit.add(note);
+      return true;
+    });
+  }
+
+  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined> {
+    return this.#file.writeLater(() => {
+      const site = find(this.#sites, key);
+      if (site === undefined) return undefined;
+      const changed = { ...site, name: change.name, origins: change.origins };
+      this.#sites.put(key, changed);
+      this.#audit.add(note);
+      return changed;
+    });
+  }
+
+  async removeSite(key: string, now: number, note?: Note): Promise<boolean> {
+    if ((await this.site(key)) === undefined) return false;
+    // Its visitors are sent away within seconds, and may do something until then.
+    await this.archive.dropSite(key, now + LEAVING_MS);
+    return this.#file.writeLater(() => {
+      if (take(this.#sites, key) === undefined) return false;
+      this.#hits.clear(key);
+      this.#forbid(this.#admins, key);
+      this.#forbid(this.#tokens, key);
+      this.#audit.add(note);
+      return true;
+    });
+  }
+
+  /** Within a write: takes a site out of all rights. */
+  #forbid<T extends Partial<Rights>>(db: Database<T, string>, site: string): void {
+    for (const { key, value } of [...db.getRange()])
+      if (value.sites?.includes(site)) db.put(key, { ...value, sites: value.sites.filter((one) => one !== site) });
+  }
+
+  /** Within a write: rights as they are kept. */
+  #known(rights: Rights): Rights {
+    const { role, sites } = rightsOf(rights);
+    return { role, sites: sites && [...new Set(sites)].filter((key) => find(this.#sites, key) !== undefined) };
+  }
+
+  async markSeen(key: string, now: number): Promise<void> {
+    const isDue = (site: Site | undefined) => site !== undefined && site.firstSeen === null;
+    if (!isDue(await this.site(key))) return;
+    await this.#file.writeLater(() => {
+      const site = this.#sites.get(key);
+      if (site !== undefined && isDue(site)) this.#sites.put(key, { ...site, firstSeen: now });
+    });
+  }
+
+  async admins(): Promise<Admin[]> {
+    return this.#read(() => [...this.#admins.getRange().map(({ value }) => withRights(value))]);
+  }
+
+  async admin(name: string): Promise<Admin | undefined> {
+    const admin = this.#read(() => find(this.#admins, name));
+    return admin && withRights(admin);
+  }
+
+  addAdmin(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<boolean> {
+    return this.#file.writeLater(() => {
+      if (this.#admins.doesExist(name)) return false;
+      this.#admins.put(name, { name, password: null, created: now, ...this.#known(rights) });
+      this.#audit.add(note);
+      return true;
+    });
+  }
+
+  setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome> {
+    return this.#file.writeLater(() => {
+      const admin = find(this.#admins, name);
+      if (admin === undefined) return 'unknown';
+      if (rights.role !== 'owner' && this.#isLastOwner(admin)) return 'last-owner';
+      this.#admins.put(name, { ...admin, ...this.#known(rights) });
+      this.#audit.add(note);
+      return 'done';
+    });
+  }
+
+  #isLastOwner(admin: Kept<Admin>): boolean {
+    const isOwner = (one: Kept<Admin>) => rightsOf(one).role === 'owner';
+    return isOwner(admin) && [...this.#admins.getRange()].filter(({ value }) => isOwner(value)).length === 1;
+  }
+
+  removeAdmin(name: string, note?: Note): Promise<AdminOutcome> {
+    return this.#file.writeLater(() => {
+      const admin = find(this.#admins, name);
+      if (admin === undefined) return 'unknown';
+      if (this.#isLastOwner(admin)) return 'last-owner';
+      this.#admins.remove(name);
+      for (const { key, value } of [...this.#links.getRange()]) if (value.name === name) this.#links.remove(key);
+      this.#dropSessions(name, undefined);
+      this.#audit.add(note);
+      return 'done';
+    });
+  }
+
+  setPassword(name: string, password: string | null, note?: Note): Promise<boolean> {
+    return this.#file.writeLater(() => {
+      const admin = find(this.#admins, name);
+      if (admin === undefined) return false;
+      this.#admins.put(name, { ...admin, password });
+      this.#audit.add(note);
+      return true;
+    });
+  }
+
+  addLink(name: string, now: number, note?: Note): Promise<string | undefined> {
+    const secret = newSecret();
+    return this.#file.writeLater(() => {
+      if (find(this.#admins, name) === undefined) return undefined;
+      this.#keep('links', this.#links, hashSecret(secret), { name, expires: now + LINK.lifetime }, now);
+      this.#audit.add(note);
+      return secret;
+    });
+  }
+
+  takeLink(secret: string, now: number): Promise<string | undefined> {
+    return this.#file.writeLater(() => {
+      const link = take(this.#links, hashSecret(secret));
+      if (link === undefined || link.expires <= now) return undefined;
+      return link.name;
+    });
+  }
+
+  addSession(
+    name: string,
+    agent: string,
+    now: number,
+    note?: Note,
+  ): Promise<{ secret: string; session: Session } | undefined> {
+    const secret = newSecret();
+    const id = hashSecret(secret);
+    return this.#file.writeLater(() => {
+      if (find(this.#admins, name) === undefined) return undefined;
+      this.#makeRoom(name);
+      const record = { name, created: now, lastSeen: now, expires: now + SESSION.slide, agent };
+      this.#keep('sessions', this.#sessions, id, record, now);
+      this.#audit.add(note);
+      return { secret, session: { id, ...record } };
+    });
+  }
+
+  /** Within a write: leaves room for one more session. */
+  #makeRoom(name: string): void {
+    const own = [...this.#sessions.getRange()].filter(({ value }) => value.name === name);
+    own.sort((a, b) => b.value.lastSeen - a.value.lastSeen);
+    for (const { key } of own.slice(SESSION.most - 1)) this.#sessions.remove(key);
+  }
+
+  async session(secret: string, now: number): Promise<Session | undefined> {
+    const id = hashSecret(secret);
+    const record = this.#read(() => this.#sessions.get(id));
+    if (record === undefined || record.expires <= now) return undefined;
+    if (now - record.lastSeen < SESSION.coarse) return { id, ...record };
+    const slid = this.#file.writeLater(() => {
+      const current = this.#sessions.get(id);
+      if (current === undefined) return undefined;
+      const later = { ...current, lastSeen: now, expires: now + SESSION.slide };
+      this.#sessions.put(id, later);
+      return { id, ...later };
+    });
+    // A disk that is full must not sign people out.
+    return slid.catch(() => ({ id, ...record }));
+  }
+
+  async sessions(now: number): Promise<Session[]> {
+    const all = this.#read(() => [...this.#sessions.getRange().map(({ key, value }) => ({ id: key, ...value }))]);
+    return all.filter((session) => session.expires > now);
+  }
+
+  removeSession(id: string, note?: Note): Promise<boolean> {
+    return this.#file.writeLater(() => this.#remove(this.#sessions, id, note));
+  }
+
+  removeSessions(name: string, except: string | undefined): Promise<void> {
+    return this.#file.writeLater(() => this.#dropSessions(name, except));
+  }
+
+  #dropSessions(name: string, except: string | undefined): void {
+    for (const { key, value } of [...this.#sessions.getRange()])
+      if (value.name === name && key !== except) this.#sessions.remove(key);
+  }
+
+  addToken(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<{ secret: string; token: Token }> {
+    const { id, secret } = newToken();
+    return this.#file.writeLater(() => {
+      const token = { name, created: now, lastUsed: null, ...this.#known(rights) };
+      this.#tokens.put(id, { ...token, hash: hashSecret(secret) });
+      this.#audit.add(note);
+      return { secret, token: { id, ...token } };
+    });
+  }
+
+  async token(secret: string, now: number): Promise<Token | undefined> {
+    const id = tokenId(secret);
+    const record = id === undefined ? undefined : this.#read(() => this.#tokens.get(id));
+    if (id === undefined || record === undefined || !sameHash(record.hash, hashSecret(secret))) return undefined;
+    if (record.lastUsed === null || now - record.lastUsed >= TOKEN.coarse)
+      // As with sessions: a full disk is no reason to refuse.
+      await this.#file
+        .writeLater(() => {
+          const current = this.#tokens.get(id);
+          if (current !== undefined) this.#tokens.put(id, { ...current, lastUsed: now });
+        })
+        .catch(() => {});
+    const { hash, ...token } = record;
+    return { id, ...withRights(token), lastUsed: now };
+  }
+
+  async tokens(): Promise<Token[]> {
+    return this.#read(() => [
+      ...this.#tokens.getRange().map(({ key, value: { hash, ...token } }) => ({ id: key, ...withRights(token) })),
+    ]);
+  }
+
+  removeToken(id: string, note?: Note): Promise<boolean> {
+    return this.#file.writeLater(() => this.#remove(this.#tokens, id, note));
+  }
+
+  /** Within a write. */
+  #remove<T>(db: Database<T, string>, key: string, note: Note | undefined): boolean {
+    if (take(db, key) === undefined) return false;
+    this.#audit.add(note);
+    return true;
+  }
+
+  async rights(credential: Credential, now: number): Promise<Rights | undefined> {
+    if (credential === 'env') return OWNER;
+    const [kind, id = ''] = credential.split(':', 2);
+    const holder = this.#read(() => {
+      if (kind === 'session') return this.#adminOf(id, now);
+      return kind === 'token' ? find(this.#tokens, id) : undefined;
+    });
+    return holder && rightsOf(holder);
+  }
+
+  #adminOf(id: string, now: number): Kept<Admin> | undefined {
+    const session = find(this.#sessions, id);
+    return session !== undefined && session.expires > now ? find(this.#admins, session.name) : undefined;
+  }
+
+  countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {
+    const counted = this.#counted(attempts);
+    return this.#file.writeLater(() => {
+      let wait = 0;
+      for (const { key, limit } of counted) {
+        const counter = this.#live(key, now);
+        if (counter !== undefined && counter.count >= limit) wait = Math.max(wait, counter.expires - now);
+      }
+      if (wait > 0) return wait;
+      for (const { key, window } of counted) {
+        const counter = this.#live(key, now) ?? { count: 0, expires: now + window };
+        this.#keep('counters', this.#counters, key, { ...counter, count: counter.count + 1 }, now);
+      }
+      return 0;
+    });
+  }
+
+  forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void> {
+    const counted = this.#counted(attempts);
+    return this.#file.writeLater(() => {
+      for (const { key } of counted) {
+        const counter = this.#live(key, now);
+        if (counter !== undefined) this.#counters.put(key, { ...counter, count: Math.max(0, counter.count - 1) });
+      }
+    });
+  }
+
+  #counted(attempts: readonly Attempt[]) {
+    return attempts.map((attempt) => ({ ...attempt, key: counterKey(this.#secret, attempt.kind, attempt.value) }));
+  }
+
+  #live(key: string, now: number): Counter | undefined {
+    const counter = this.#counters.get(key);
+    return counter !== undefined && counter.expires > now ? counter : undefined;
+  }
+
+  hit(site: string, page: string): Promise<HitOutcome> {
+    return this.#hitQueue.hit(site, page);
+  }
+
+  /** Totals of all pages that were counted, by site and page. */
+  async allHits(): Promise<HitGroup[]> {
+    return this.#read(() => [...this.#hits.all()]);
+  }
+
+  /** Forgets the total of a page, or (undefined) of all pages of a site. How many there were. */
+  removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
+    return this.#file.writeLater(() => {
+      const removed = page === undefined ? this.#hits.clear(site) : this.#hits.remove(site, page);
+      if (removed > 0) this.#audit.add(note);
+      return removed;
+    });
+  }
+
+  note(note: Note): Promise<void> {
+    return this.#file.writeLater(() => this.#audit.add(note));
+  }
+
+  /** As `note`, but blocks until it is on disk: a process told to end hangs while LMDB has a write of it under way. */
+  noteNow(note: Note): void {
+    this.#file.write(() => this.#audit.add(note));
+  }
+
+  async audit(query: AuditQuery): Promise<Part<Entry>> {
+    return this.#read(() => this.#audit.read(query));
+  }
+
+  noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void> {
+    const hashes = Object.entries(options).map(([name, value]) => [name, this.#hashOption(name, value)] as const);
+    return this.#file.writeLater(() => {
+      // An option that an earlier version did not have is none that was changed.
+      const isOther = ([name, hash]: readonly [string, string]) => (this.#options.get(name) ?? hash) !== hash;
+      const changed = hashes.filter(isOther).map(([name]) => name);
+      for (const [name, hash] of hashes) this.#options.put(name, hash);
+      if (changed.length > 0)
+        this.#audit.add({ at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') });
+    });
+  }
+
+  #hashOption(name: string, value: unknown): string {
+    return createHmac('sha256', this.#secret)
+      .update(JSON.stringify([name, value]))
+      .digest('base64url');
+  }
+
+  async hits(site: string, page: string): Promise<number> {
+    return isPage(page) && SITE_KEY.test(site) ? this.#read(() => this.#hits.total(site, page)) : 0;
+  }
+
+  /**
+   * Adds lists of groups, as `HitQueue` has them. They are asked for when nobody else can write any more, so that what has come
+   * meanwhile is among them. It blocks until all is on disk: to be called where that holds nobody up.
+   */
+  addHits(lists: () => readonly (readonly HitGroup[])[]): HitOutcome[][] {
+    return this.#file.write(() => lists().map((groups) => this.#hits.add(groups)));
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#file.close();
+    return this.#closed;
+  }
+
+  /** lmdb keeps a snapshot for about a millisecond, and a revoked token would open doors for so long. */
+  #read<T>(look: () => T): T {
+    this.#file.root.resetReadTxn();
+    return look();
+  }
+
+  /** Within a write: keeps what will expire, and clears away some of what has. */
+  #keep<T extends { expires: number }>(table: Perishable, db: Database<T, string>, key: string, value: T, now: number) {
+    this.#sweep(now);
+    db.put(key, value);
+    this.#expiry.put([value.expires, table, key], true);
+  }
+
+  #sweep(now: number): void {
+    const tables = { links: this.#links, sessions: this.#sessions, counters: this.#counters };
+    for (const entry of [...this.#expiry.getKeys({ end: [now + 1], limit: SWEEP })]) {
+      const [, table, key] = entry;
+      this.#expiry.remove(entry);
+      const expires = tables[table].get(key)?.expires;
+      if (expires === undefined) continue;
+      // A session that was seen since has a later end than it was filed under.
+      if (expires > now) this.#expiry.put([expires, table, key], true);
+      else tables[table].remove(key);
+    }
+  }
+}
+
+function withRights<T extends Partial<Rights>>(record: T): T & Rights {
+  return { ...record, ...rightsOf(record) };
+}
+
+/** LMDB throws for keys above its limit; nothing of ours comes near it. */
+const KEY_LIMIT = 128;
+
+/** The entry of a key that may be any text. */
+function find<T>(db: Database<T, string>, key: string): T | undefined {
+  return key.length <= KEY_LIMIT ? db.get(key) : undefined;
+}
+
+/** Within a write: removes an entry and returns what it was. */
+function take<T>(db: Database<T, string>, key: string): T | undefined {
+  const value = find(db, key);
+  if (value !== undefined) db.remove(key);
+  return value;
+}

@@ -1,0 +1,180 @@
+/** The record as a worker has it: every call is answered by a thread (thread.ts). */
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Durability } from '../../config.ts';
+import type { Archive } from '../archive.ts';
+import { StoreError } from '../contract.ts';
+import type { HitGroup, HitOutcome } from '../hits.ts';
+
+export interface ThreadData {
+  folder: string;
+  /** Cap of the store, bytes. */
+  maxBytes: number;
+  /** How long visits are kept, milliseconds. */
+  retainMs: number;
+  durability: Durability;
+}
+
+export interface Question {
+  id: number;
+  method: keyof Archive | 'addHits' | 'close';
+  args: unknown[];
+}
+
+/** `id` 0: the thread is ready, or (with an error) has found something that is damaged. */
+export interface Answer {
+  id: number;
+  value?: unknown;
+  error?: { message: string; code: StoreError['code'] | undefined };
+}
+
+const MOST_READS = 4;
+/** More who wait are refused. */
+const MOST_QUEUED = 1000;
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+export class ThreadArchive implements Archive {
+  readonly #thread: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  #reading = 0;
+  readonly #queue: (() => void)[] = [];
+  #closed: Promise<void> | undefined;
+
+  private constructor(thread: Worker, onDamage: (error: StoreError) => void) {
+    this.#thread = thread;
+    thread.on('message', (answer: Answer) => {
+      const { id, error } = answer;
+      if (id === 0 && error?.code) onDamage(new StoreError(error.code, error.message));
+      else this.#receive(answer);
+    });
+  }
+
+  /**
+   * Starts the thread. `onFault` is called if it ends unasked; nothing is answered then any more. `onDamage` is told of what
+   * cannot be read in the store, now and then.
+   */
+  static async start(
+    data: ThreadData,
+    onFault: (error: Error) => void,
+    onDamage: (error: StoreError) => void = () => {},
+  ): Promise<ThreadArchive> {
+    const thread = startThread(data);
+    await once(thread, 'message');
+    const archive = new ThreadArchive(thread, onDamage);
+    thread.on('error', (error) => {
+      for (const { reject } of archive.#waiting.values()) reject(error);
+      onFault(error);
+    });
+    return archive;
+  }
+
+  #receive({ id, value, error }: Answer): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error?.code) waiting?.reject(new StoreError(error.code, error.message));
+    else if (error) waiting?.reject(new Error(error.message));
+    else waiting?.resolve(value);
+  }
+
+  #ask(method: Question['method'], ...args: unknown[]): Promise<never> {
+    return this.#send(method, args, []);
+  }
+
+  /** `given` go over to the thread, and are empty here from then on. */
+  #send(method: Question['method'], args: unknown[], given: ArrayBuffer[]): Promise<never> {
+    this.#last += 1;
+    const id = this.#last;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
+      this.#thread.postMessage({ id, method, args } satisfies Question, given);
+    });
+  }
+
+  /** At most so many reads are with the thread, so that what is to be stored need not wait behind all there are. */
+  async #read(method: Question['method'], ...args: unknown[]): Promise<never> {
+    if (this.#reading >= MOST_READS) {
+      if (this.#queue.length >= MOST_QUEUED) throw tooMuch();
+      await new Promise<void>((resolve) => this.#queue.push(resolve));
+    } else this.#reading += 1;
+    try {
+      return await this.#ask(method, ...args);
+    } finally {
+      const next = this.#queue.shift();
+      if (next) next();
+      else this.#reading -= 1;
+    }
+  }
+
+  append: Archive['append'] = (batches) => {
+    const bytes = joined(batches);
+    return this.#send('append', [bytes, batches.map(({ length }) => length)], [bytes.buffer]);
+  };
+  sites: Archive['sites'] = (...args) => this.#read('sites', ...args);
+  visits: Archive['visits'] = (...args) => this.#read('visits', ...args);
+  visit: Archive['visit'] = (...args) => this.#read('visit', ...args);
+  runs: Archive['runs'] = (...args) => this.#read('runs', ...args);
+  scenes: Archive['scenes'] = (...args) => this.#read('scenes', ...args);
+  pages: Archive['pages'] = (...args) => this.#read('pages', ...args);
+  days: Archive['days'] = (...args) => this.#read('days', ...args);
+  heat: Archive['heat'] = (...args) => this.#read('heat', ...args);
+  erase: Archive['erase'] = (...args) => this.#ask('erase', ...args);
+  dropSite: Archive['dropSite'] = (...args) => this.#ask('dropSite', ...args);
+  prune: Archive['prune'] = (...args) => this.#ask('prune', ...args);
+  usage: Archive['usage'] = (...args) => this.#ask('usage', ...args);
+  /** Progress is not told. */
+  verify: Archive['verify'] = () => this.#ask('verify');
+
+  /** As `HitQueue` wants it. */
+  addHits(groups: readonly HitGroup[]): Promise<HitOutcome[]> {
+    return this.#ask('addHits', groups);
+  }
+
+  /** Ends the thread when it has done what was asked. The process must not exit before: LMDB would wait for ever. */
+  close(): Promise<void> {
+    this.#closed ??= this.#ask('close');
+    return this.#closed;
+  }
+}
+
+/** One after the other, in a buffer of their own: to hand over each would cost more than to put it there. */
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let end = 0;
+  for (const part of parts) {
+    all.set(part, end);
+    end += part.length;
+  }
+  return all;
+}
+
+/** What was joined, in its parts again. */
+export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[] {
+  let end = 0;
+  return lengths.map((length) => {
+    end += length;
+    return all.subarray(end - length, end);
+  });
+}
+
+/** Node 20 gives threads none of the loaders that a process was started with; from its sources they are loaded by tsx again. */
+function startThread(data: ThreadData): Worker {
+  const type = extname(import.meta.url);
+  const file = new URL(`./thread${type}`, import.meta.url);
+  if (type !== '.ts') return new Worker(file, { workerData: data });
+  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+  const code = `import(${tsx}).then(({ register }) => { register(); return import(${JSON.stringify(file.href)}); })`;
+  return new Worker(code, { workerData: data, eval: true });
+}
+
+/** Is answered with 503 where it comes to a request. */
+function tooMuch(): StoreError {
+  return Object.assign(new StoreError('busy', 'Too much is asked of the record at once. Try again soon.'), {
+    statusCode: 503,
+  });
+}

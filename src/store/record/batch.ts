@@ -1,0 +1,274 @@
+/**
+ * What the workers give to a store: frames of many visits, in the order they came, as bytes. A batch says all that is
+ * needed to read it.
+ *
+ * After one byte for the format come entries, each led by a byte for its kind (writer.ts has the parts):
+ *   place  bytes: text id, text site, text page, varints vw vh dw dh. The next number from 0 stands for it in this batch
+ *   about  text: what is told of the visit of the last place, as JSON
+ *   frame  varint place, varint number, byte entered, bytes: payload as in a `samples` frame, times in Unix ms
+ *   run    as a frame, behind a varint for how many frames it is: as it was kept elsewhere, not to be cut
+ */
+import { FrameError } from '../../protocol/errors.ts';
+import type { SampleBuffer } from '../../protocol/frame.ts';
+import { RUN_MS } from '../../protocol/passage.ts';
+import { Reader } from '../../protocol/reader.ts';
+import type { Device, Visitor } from '../../protocol/stream.ts';
+import { type Pen, Writer } from '../../protocol/writer.ts';
+
+const FORMAT = 1;
+/** Where the first entry's parts begin: behind the format and the entry's kind. */
+const FIRST_PLACE = 2;
+const ENTRY = { place: 0, about: 1, frame: 2, run: 3 } as const;
+/** Longest text in a batch, bytes; what visitors send is shorter. */
+const MAX_TEXT = 8192;
+/** A sample may not be older than its frame by more, milliseconds. */
+const MAX_AGE_MS = 24 * 3_600_000;
+
+/** A visit on a page, in a window. */
+export interface Place {
+  id: string;
+  site: string;
+  page: string;
+  size: Visitor['size'];
+}
+
+/** What is told of a visit once, and when it changes. */
+export interface About {
+  since: number;
+  device: Device;
+  language: string;
+  referrer: string;
+  origin: string;
+  country: string;
+  label: string;
+}
+
+/** A frame as a batch holds it. */
+export interface BatchFrame {
+  place: Place;
+  n: number;
+  /** It is a whole run of so many frames. */
+  frames: number | undefined;
+  /** Time that the payload begins with. */
+  t: number;
+  entered: boolean;
+  /** The payload is these bytes from `from` to `to`. */
+  bytes: Uint8Array;
+  from: number;
+  to: number;
+}
+
+/** A place as a writer knows it: kept by the caller, so that it need be written once only per batch. */
+export class PlaceMark {
+  readonly place: Place;
+  /** As a batch has it. */
+  readonly bytes: Uint8Array;
+  /** Number within the batch `batch`. */
+  no = 0;
+  batch = 0;
+
+  constructor(place: Place) {
+    this.place = place;
+    this.bytes = encodePlace(place);
+  }
+}
+
+/** Longest text in what is told of a visit, characters; each may take six in JSON. */
+const MAX_TOLD = 200;
+
+/** What is told, as it can be read again whatever a visitor sends. */
+function boundedAbout({ since, device, ...texts }: About): About {
+  const { language, referrer, origin, country, label } = texts;
+  const cut = (text: string) => text.slice(0, MAX_TOLD);
+  const bounded = { language: cut(language), referrer: cut(referrer), origin: cut(origin) };
+  return { since, device, ...bounded, country: cut(country), label: cut(label) };
+}
+
+const scratch = new Writer(512);
+
+function encodePlace({ id, site, page, size }: Place): Uint8Array {
+  scratch.clear();
+  scratch.text(id);
+  scratch.text(site);
+  scratch.text(page);
+  for (const extent of size) scratch.varint(extent);
+  return scratch.copy();
+}
+
+export class BatchWriter {
+  readonly #out = new Writer(4096);
+  readonly #payload = new Writer(4096);
+  readonly #pen: Pen = { time: 0, x: 0, y: 0 };
+  #places = 0;
+  /** Of the batch being written. */
+  #batch = nextBatch();
+
+  constructor() {
+    this.#out.byte(FORMAT);
+  }
+
+  get isEmpty(): boolean {
+    return this.#places === 0;
+  }
+
+  /** Bytes so far. */
+  get length(): number {
+    return this.#out.length;
+  }
+
+  /** Tells of a visit; what is told later counts. */
+  about(mark: PlaceMark, about: About): void {
+    this.#writePlace(mark);
+    this.#out.byte(ENTRY.about);
+    this.#out.text(JSON.stringify(boundedAbout(about)));
+  }
+
+  /** Adds a frame. `shift` makes its times Unix ms; `now` is Unix ms too. */
+  frame(mark: PlaceMark, n: number, entered: boolean, samples: SampleBuffer, shift: number, now: number): void {
+    const payload = this.#payload;
+    const { count } = samples;
+    const first = count > 0 ? (samples.time[0] as number) + shift : now;
+    const last = count > 0 ? lastTime(samples) + shift : now;
+    const time = Math.max(first, last - RUN_MS, now - MAX_AGE_MS);
+    payload.clear();
+    payload.varint(time);
+    this.#pen.time = time;
+    this.#pen.x = 0;
+    this.#pen.y = 0;
+    payload.allSamples(this.#pen, samples, shift);
+    if (mark.batch !== this.#batch) this.#writePlace(mark);
+    this.#out.byte(ENTRY.frame);
+    this.#out.varint(mark.no);
+    this.#out.varint(n);
+    this.#out.byte(entered ? 1 : 0);
+    this.#out.nested(payload);
+  }
+
+  /** Adds a run of `frames` frames. Its payload is as a frame's. */
+  run(mark: PlaceMark, n: number, frames: number, entered: boolean, payload: Uint8Array): void {
+    if (mark.batch !== this.#batch) this.#writePlace(mark);
+    this.#out.byte(ENTRY.run);
+    this.#out.varint(frames);
+    this.#out.varint(mark.no);
+    this.#out.varint(n);
+    this.#out.byte(entered ? 1 : 0);
+    this.#out.bytes(payload);
+  }
+
+  #writePlace(mark: PlaceMark): void {
+    mark.batch = this.#batch;
+    mark.no = this.#places++;
+    this.#out.byte(ENTRY.place);
+    this.#out.bytes(mark.bytes);
+  }
+
+  /** The batch; what comes later goes into another. */
+  take(): Uint8Array {
+    const bytes = this.#out.copy();
+    this.#out.clear();
+    this.#out.byte(FORMAT);
+    this.#places = 0;
+    this.#batch = nextBatch();
+    return bytes;
+  }
+}
+
+/** The latest time; samples of JSON clients come in any order. */
+function lastTime({ count, time }: SampleBuffer): number {
+  let last = time[0] as number;
+  for (let i = 1; i < count; i++) last = Math.max(last, time[i] as number);
+  return last;
+}
+
+let batches = 0;
+
+/** No two batches of any writers have the same number, so that a mark can go from one to another. */
+function nextBatch(): number {
+  batches += 1;
+  return batches;
+}
+
+/** Gets what a batch holds, in its order. */
+export interface BatchListener {
+  about(id: string, about: About): void;
+  frame(frame: BatchFrame): void;
+}
+
+/** Places that were read, by a hash of their bytes: the same come again in batch after batch. */
+export type KnownPlaces = Map<number, { bytes: Uint8Array; place: Place }>;
+
+/** Reads a batch. Throws FrameError if it is none. */
+export function readBatch(bytes: Uint8Array, listener: BatchListener, known: KnownPlaces = new Map()): void {
+  const r = new Reader(bytes, 0, bytes.length);
+  if (r.byte() !== FORMAT) throw new FrameError('bad-type', 'a batch of a later format');
+  const places: Place[] = [];
+  while (!r.atEnd()) {
+    const kind = r.byte();
+    if (kind === ENTRY.place) places.push(readPlace(r.take(r.varint()), known));
+    else if (kind === ENTRY.about) listener.about(at(places, places.length - 1).id, readAbout(r));
+    else if (kind === ENTRY.frame) listener.frame(readFrame(r, bytes, places, undefined));
+    else if (kind === ENTRY.run) listener.frame(readFrame(r, bytes, places, r.varint()));
+    else throw new FrameError('bad-type', `entry ${kind}`);
+  }
+}
+
+function readFrame(r: Reader, bytes: Uint8Array, places: readonly Place[], frames: number | undefined): BatchFrame {
+  const place = at(places, r.varint());
+  const n = r.varint();
+  const entered = r.byte() === 1;
+  const length = r.varint();
+  const from = r.offset;
+  const t = r.varint();
+  r.skipTo(from + length);
+  return { place, n, frames, t, entered, bytes, from, to: from + length };
+}
+
+function at(places: readonly Place[], no: number): Place {
+  const place = places[no];
+  if (!place) throw new FrameError('bad-number', `place ${no}`);
+  return place;
+}
+
+function readAbout(r: Reader): About {
+  const text = r.text(MAX_TEXT);
+  try {
+    return JSON.parse(text) as About;
+  } catch {
+    throw new FrameError('bad-json', 'what is told of a visit');
+  }
+}
+
+function readPlace(bytes: Uint8Array, known: KnownPlaces): Place {
+  const key = hashOf(bytes);
+  const one = known.get(key);
+  if (one && isSame(one.bytes, bytes)) return one.place;
+  const place = decodePlace(new Reader(bytes, 0, bytes.length));
+  known.set(key, { bytes, place });
+  return place;
+}
+
+function hashOf(bytes: Uint8Array): number {
+  let hash = 0;
+  for (let i = 0; i < bytes.length; i++) hash = (31 * hash + (bytes[i] as number)) | 0;
+  return hash;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function decodePlace(r: Reader): Place {
+  const id = r.text(MAX_TEXT);
+  const site = r.text(MAX_TEXT);
+  const page = r.text(MAX_TEXT);
+  return { id, site, page, size: [r.varint(), r.varint(), r.varint(), r.varint()] };
+}
+
+/** Id of the first visit that a batch tells of: a batch begins with a place. */
+export function firstId(bytes: Uint8Array): string {
+  const r = new Reader(bytes, FIRST_PLACE, bytes.length);
+  r.varint();
+  return r.text(MAX_TEXT);
+}

@@ -1,0 +1,49 @@
+/**
+ * Runs as a store keeps them: several in one value, pages by number. A run is led by varints for its number, its
+ * frames, a byte that is 1 if the page was entered with it, varints for its time, its length in time, its page and the window, and
+ * the payload with its length.
+ */
+import { Reader } from '../../protocol/reader.ts';
+import type { Visitor } from '../../protocol/stream.ts';
+import type { Writer } from '../../protocol/writer.ts';
+
+/** A run with its page's number in place of the name. */
+export interface KeptRun {
+  n: number;
+  frames: number;
+  entered: boolean;
+  t: number;
+  until: number;
+  page: number;
+  size: Visitor['size'];
+  payload: Uint8Array;
+}
+
+/** Four pages of 4 KB, less what a store may need of them itself: larger values waste less, smaller ones are filed faster. */
+export const CHUNK_BYTES = 4 * 4096 - 32;
+
+/** Adds a run to a chunk. */
+export function writeRun(out: Writer, { n, frames, entered, t, until, page, size, payload }: KeptRun): void {
+  out.varint(n);
+  out.varint(frames);
+  out.byte(entered ? 1 : 0);
+  out.varint(t);
+  out.varint(until - t);
+  out.varint(page);
+  for (const extent of size) out.varint(extent);
+  out.bytes(payload);
+}
+
+/** The runs of a chunk, in its order. Their payloads are parts of `bytes`. Throws FrameError if it is damaged. */
+export function decodeRuns(bytes: Uint8Array): KeptRun[] {
+  const r = new Reader(bytes, 0, bytes.length);
+  const runs: KeptRun[] = [];
+  while (!r.atEnd()) {
+    const head = { n: r.varint(), frames: r.varint(), entered: r.byte() === 1, t: r.varint() };
+    const until = head.t + r.varint();
+    const page = r.varint();
+    const size: KeptRun['size'] = [r.varint(), r.varint(), r.varint(), r.varint()];
+    runs.push({ ...head, until, page, size, payload: r.take(r.varint()) });
+  }
+  return runs;
+}

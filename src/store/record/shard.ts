@@ -1,0 +1,9 @@
+/** Frames of one visit are in one shard until they are filed; those of a shard are filed together. */
+export const SHARDS = 64;
+
+/** The shard of a visit: ids are random, so their letters spread evenly. */
+export function shardOf(id: string): number {
+  let sum = 0;
+  for (let i = 0; i < id.length; i++) sum = (31 * sum + id.charCodeAt(i)) | 0;
+  return (sum >>> 0) % SHARDS;
+}

@@ -1,0 +1,120 @@
+/** What visits add to counts and heatmaps, collected before it is put to what is there. */
+
+import { entry } from '../../entry.ts';
+import { DAY_MS, dayText } from '../../protocol/day.ts';
+import { DEVICES, type Device } from '../../protocol/stream.ts';
+import { CELL, MAX_COLUMN, MAX_ROW, type PageCounts } from '../../protocol/visit.ts';
+import { type Counted, count } from './tile.ts';
+
+/**
+ * What is counted by cells. move, click: where they were · depth: of each view, the row that was the deepest in sight
+ * (column 0) · extent: of each view, the document's corner.
+ */
+export const LAYERS = ['move', 'click', 'depth', 'extent'] as const;
+export type Layer = (typeof LAYERS)[number];
+
+/** Of one page (0: of the site) and day. */
+export type Counts = Omit<PageCounts, 'page'>;
+
+export const NO_COUNTS: Readonly<Counts> = { views: 0, visits: 0, clicks: 0, moves: 0, ms: 0, depth: 0 };
+
+/** Cells of a page, day, class and layer: by `row × COLUMNS + column`. */
+export interface CellSum {
+  page: number;
+  day: number;
+  device: Device;
+  layer: Layer;
+  cells: Counted;
+}
+
+/** Clicks on an element of a page, on a day, by windows of a class: by `row × 16 + column` of a grid over it. */
+export interface SpotSum {
+  page: number;
+  day: number;
+  device: Device;
+  selector: string;
+  spots: Counted;
+}
+
+export interface CountSum {
+  site: string;
+  page: number;
+  day: number;
+  counts: Counts;
+}
+
+/** In place of a page's number. */
+export const WHOLE_SITE = 0;
+
+const CONTROLS = /\p{Cc}/gu;
+
+export const COLUMNS = MAX_COLUMN + 1;
+
+/** Days since 1970, of UTC. */
+export function dayOf(t: number): number {
+  return Math.floor(t / DAY_MS);
+}
+
+/** A day as `2026-11-20`. */
+export function dayName(day: number): string {
+  return dayText(day * DAY_MS);
+}
+
+/** The day of such a text. */
+export function dayFrom(text: string): number {
+  return dayOf(Date.parse(text));
+}
+
+/** The cell that a place on a page is in; places off it are in the nearest. */
+export function cellOf(x: number, y: number): number {
+  const column = Math.min(MAX_COLUMN, Math.max(0, Math.floor(x / CELL)));
+  const row = Math.min(MAX_ROW, Math.max(0, Math.floor(y / CELL)));
+  return row * COLUMNS + column;
+}
+
+export class Sums {
+  readonly cells = new Map<string, CellSum>();
+  readonly spots = new Map<string, SpotSum>();
+  readonly counts = new Map<string, CountSum>();
+  readonly #keeps: (page: number, day: number) => boolean;
+  readonly #ignored: Counted = new Map();
+
+  /** `keeps`: what else there is is not summed up. */
+  constructor(keeps: (page: number, day: number) => boolean = () => true) {
+    this.#keeps = keeps;
+  }
+
+  /** What is counted there is of no account. */
+  #nowhere(): Counted {
+    this.#ignored.clear();
+    return this.#ignored;
+  }
+
+  cellsOf(page: number, day: number, device: Device, layer: Layer): Counted {
+    if (!this.#keeps(page, day)) return this.#nowhere();
+    const key = `${page}/${day}/${DEVICES.indexOf(device)}/${LAYERS.indexOf(layer)}`;
+    return entry(this.cells, key, () => ({ page, day, device, layer, cells: new Map() })).cells;
+  }
+
+  /** Selectors have no control characters, which stores may part their keys by. */
+  spotsOf(page: number, day: number, device: Device, given: string): Counted {
+    if (!this.#keeps(page, day)) return this.#nowhere();
+    const selector = given.replace(CONTROLS, ' ');
+    const key = `${page}/${day}/${DEVICES.indexOf(device)}/${selector}`;
+    return entry(this.spots, key, () => ({ page, day, device, selector, spots: new Map() })).spots;
+  }
+
+  countsOf(site: string, page: number, day: number): Counts {
+    if (!this.#keeps(page, day)) return { ...NO_COUNTS };
+    const key = `${site}/${page}/${day}`;
+    return entry(this.counts, key, () => ({ site, page, day, counts: { ...NO_COUNTS } })).counts;
+  }
+
+  add(site: string, page: number, day: number, what: keyof Counts, by: number): void {
+    this.countsOf(site, page, day)[what] += by;
+  }
+
+  addCell(page: number, day: number, device: Device, layer: Layer, cell: number, by: number): void {
+    count(this.cellsOf(page, day, device, layer), cell, by);
+  }
+}

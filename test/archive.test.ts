@@ -1,0 +1,884 @@
+/** The contract suite of the record: every implementation of Archive goes through it. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { type Database, type Key, open } from 'lmdb';
+import { SampleBuffer } from '../src/protocol/frame.ts';
+import { DEVICES } from '../src/protocol/stream.ts';
+import { MAX_STAYS, type Visit } from '../src/protocol/visit.ts';
+import { Writer } from '../src/protocol/writer.ts';
+import type { Archive, VisitQuery } from '../src/store/archive.ts';
+import { PageBook } from '../src/store/embedded/page-book.ts';
+import { Shelf } from '../src/store/embedded/shelf.ts';
+import { openStore } from '../src/store/embedded/store.ts';
+import { openTables, type Tables } from '../src/store/embedded/tables.ts';
+import { ThreadArchive } from '../src/store/embedded/thread-archive.ts';
+import { differences } from '../src/store/embedded/verify.ts';
+import { decodeRuns, type KeptRun } from '../src/store/record/chunk.ts';
+import type { Counts } from '../src/store/record/sums.ts';
+import { mergeTile } from '../src/store/record/tile.ts';
+import { temporaryFolder } from './support/server.ts';
+import {
+  all,
+  batchesOf,
+  batchOf,
+  chunkOf,
+  type Delivery,
+  fill,
+  keep,
+  type MadeFrame,
+  type MadeVisit,
+  madeVisit,
+  PAGES,
+  plainVisit,
+  Reckoning,
+  runsOf,
+  samplesIn,
+  T,
+} from './support/visits.ts';
+
+interface Limits {
+  /** Cap of the store, bytes. */
+  maxBytes?: number;
+}
+
+/** Opens archives that share one record, as the processes of an installation do. */
+type Opener = (t: TestContext, limits?: Limits) => Promise<() => Promise<Archive>>;
+
+const DAYS = { from: '2026-11-19', to: '2026-11-20' };
+const DAY_LIST = [DAYS.from, DAYS.to];
+const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
+
+contract('the embedded record', async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
+  const folder = temporaryFolder(t);
+  return async () => {
+    const store = await openStore(folder, { maxBytes });
+    t.after(() => store.close());
+    return store.archive;
+  };
+});
+
+contract('the embedded record in a thread', async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
+  const folder = temporaryFolder(t);
+  const data = { folder, maxBytes, retainMs: FOR_EVER_MS, durability: 'disk' } as const;
+  return async () => {
+    const archive = await ThreadArchive.start(data, (error) => assert.fail(error));
+    t.after(() => archive.close());
+    return archive;
+  };
+});
+
+function contract(name: string, opener: Opener): void {
+  const it = (
+    title: string,
+    run: (archive: Archive, open: () => Promise<Archive>, t: TestContext) => Promise<void>,
+    limits?: Limits,
+  ) =>
+    test(`${name} ${title}`, async (t) => {
+      const open = await opener(t, limits);
+      await run(await open(), open, t);
+    });
+
+  it('begins empty', async (archive) => {
+    assert.deepEqual(await archive.visits({ site: 'demo', limit: 10 }), { items: [], next: null });
+    assert.equal(await archive.visit('none'), undefined);
+    assert.deepEqual(await archive.runs('none'), { items: [], next: null });
+    assert.deepEqual(await archive.scenes('demo', null, T, T + 60_000), []);
+    assert.deepEqual(await archive.scenes('demo', '/', T, T + 60_000), []);
+    assert.deepEqual(await archive.pages('demo', DAYS), []);
+    assert.deepEqual(await archive.days('demo', null, DAYS), []);
+    const heat = await archive.heat({ site: 'demo', page: '/', kind: 'move', ...DAYS });
+    assert.deepEqual(heat, { views: 0, cells: [], total: 0, most: 0, extent: [0, 0], elements: [] });
+    assert.equal(await archive.erase('none'), false);
+    assert.equal(await archive.prune(FOR_EVER_MS, Number.MAX_SAFE_INTEGER), 0);
+    assert.equal((await archive.usage()).oldest, null);
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('keeps every sample once, whoever brings it, how often and in whatever order', async (archive, open) => {
+    const archives = [archive, await open(), await open()];
+    let runs = 0;
+    const scenario = scenarioOf(() => `site-${++runs}`);
+    await fc.assert(
+      fc.asyncProperty(scenario, async ({ visits, groups }) => {
+        for (const { by, deliveries } of groups) await archives[by]?.append(batchesOf(deliveries));
+        assert.deepEqual(await archives[1]?.verify(), []);
+        for (const visit of visits) await assertKept(archive, visit);
+        await assertReckoned(archive, visits);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('keeps every sample once when all write at the same time', async (archive, open) => {
+    const archives = [archive, await open(), await open()];
+    const visits = fc.sample(madeVisit('demo'), { seed: 7, numRuns: 30 });
+    const frames = visits.flatMap((visit) => visit.frames.map((frame): Delivery => [visit, frame]));
+    // Each of them brings all, some a frame at a time and last frames first.
+    const reversed = frames.toReversed().map((one) => batchesOf([one]));
+    await Promise.all([
+      ...visits.map(({ id }) => archives[0]?.append(batchesOf(frames.filter(([visit]) => visit.id === id)))),
+      ...reversed.map((batches) => archives[1]?.append(batches)),
+      archives[2]?.append(batchesOf(frames)),
+      ...Array.from({ length: 20 }, () => archives[2]?.visits({ site: 'demo', limit: 10 })),
+    ]);
+    assert.deepEqual(await archive.verify(), []);
+    for (const visit of visits) await assertKept(archive, visit);
+    await assertReckoned(archive, visits);
+  });
+
+  it('lets everybody read what one has written', async (archive, open) => {
+    const other = await open();
+    const visit = plainVisit('demo');
+    await keep(archive, visit);
+    assert.equal((await other.visit(visit.id))?.moves, 10);
+  });
+
+  it('goes on with a visit after it was looked at', async (archive) => {
+    const visit = plainVisit('demo', { frames: 40 });
+    for (const frame of visit.frames) {
+      await archive.append(batchesOf([[visit, frame]]));
+      assert.equal((await archive.visit(visit.id))?.moves, 10 * frame.n);
+    }
+    assert.deepEqual(await archive.verify(), []);
+    await assertKept(archive, visit);
+  });
+
+  it('tells of a visit what was told last, but for its begin', async (archive) => {
+    const visit = plainVisit('demo', { frames: 2 });
+    await keep(archive, { ...visit, frames: visit.frames.slice(0, 1) });
+    await keep(archive, { ...visit, about: { ...visit.about, since: T + 5000, label: 'kiosk' } });
+    const kept = (await archive.visit(visit.id)) as Visit;
+    assert.equal(kept.since, T);
+    assert.equal(kept.label, 'kiosk');
+    assert.deepEqual((await archive.visits({ site: 'demo', limit: 9 })).items, [kept]);
+  });
+
+  it('gives the visits asked for, newest first, in parts', async (archive) => {
+    const visits = fc.sample(madeVisit('demo'), { seed: 11, numRuns: 60 });
+    await keep(archive, ...visits, ...fc.sample(madeVisit('other'), { seed: 12, numRuns: 10 }));
+    await archive.verify();
+    const known = await Promise.all(visits.map(async ({ id }) => (await archive.visit(id)) as Visit));
+    known.sort((a, b) => b.since - a.since);
+    await fc.assert(
+      fc.asyncProperty(visitQuery, async (query) => {
+        const found = await all((after) => archive.visits({ ...query, ...(after && { after }) }));
+        assertSameVisits(
+          found,
+          known.filter((visit) => isAsked(visit, query)),
+        );
+        const first = await archive.visits(query);
+        assert.ok(first.items.length <= query.limit);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('knows the sites there are visits of, and gives visits the oldest first', async (archive) => {
+    assert.deepEqual(await archive.sites(), []);
+    const visits = fc.sample(madeVisit('demo'), { seed: 13, numRuns: 30 });
+    await keep(archive, ...visits, plainVisit('a-shop'), plainVisit('z'));
+    await archive.verify();
+    assert.deepEqual(await archive.sites(), ['a-shop', 'demo', 'z']);
+    const query = { site: 'demo', limit: 7 };
+    const newest = await all((after) => archive.visits({ ...query, ...(after && { after }) }));
+    const oldest = await all((after) => archive.visits({ ...query, oldestFirst: true, ...(after && { after }) }));
+    assert.deepEqual(oldest, newest.toReversed());
+    assert.equal(oldest.length, 30);
+    const [from, to] = [oldest[5]?.since as number, oldest[20]?.since as number];
+    const some = await all((after) =>
+      archive.visits({ ...query, from, to, oldestFirst: true, ...(after && { after }) }),
+    );
+    assert.deepEqual(
+      some,
+      oldest.filter(({ since }) => since >= from && since < to),
+    );
+  });
+
+  it('gives the runs of a long visit in parts', async (archive) => {
+    // 1,000 samples of some 8 bytes a frame, in 80 of them.
+    const visit = plainVisit('demo', { frames: 80, samples: 1000 });
+    for (let i = 0; i < 80; i += 20) await keep(archive, { ...visit, frames: visit.frames.slice(i, i + 20) });
+    assert.deepEqual(await archive.verify(), []);
+    const first = await archive.runs(visit.id);
+    assert.notEqual(first.next, null);
+    const bytes = first.items.reduce((sum, { payload }) => sum + payload.length, 0);
+    assert.ok(bytes < 300 * 1024, `${bytes} bytes at once`);
+    await assertKept(archive, visit);
+  });
+
+  it('gives the scenes of a time with all samples of it', async (archive) => {
+    const visits = fc.sample(madeVisit('demo'), { seed: 13, numRuns: 40 });
+    await keep(archive, ...visits, ...fc.sample(madeVisit('other'), { seed: 14, numRuns: 5 }));
+    await archive.verify();
+    const window = fc.record({ from: fc.integer({ min: T - 60_000, max: T + 400_000 }), ms: fc.nat(180_000) });
+    await fc.assert(
+      fc.asyncProperty(window, fc.constantFrom(null, ...PAGES, '/none'), async ({ from, ms }, page) => {
+        await assertScenes(archive, visits, page, from, from + ms);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('gives scenes of what was done before the visit was let in', async (archive) => {
+    const visit = plainVisit('demo', { since: T, frames: 3 });
+    await keep(archive, { ...visit, about: { ...visit.about, since: T + 200_000 } });
+    const scenes = await archive.scenes('demo', '/', T, T + 1000);
+    assert.deepEqual(
+      scenes.map((scene) => scene.visit.id),
+      [visit.id],
+    );
+  });
+
+  it('erases a visit, and what it added to all counts', async (archive, open) => {
+    const visits = fc.sample(madeVisit('demo'), { seed: 17, numRuns: 12 });
+    await keep(archive, ...visits);
+    const other = await open();
+    for (let left = visits; left.length > 0; ) {
+      const [gone, ...rest] = left as [MadeVisit, ...MadeVisit[]];
+      assert.equal(await other.erase(gone.id), true);
+      assert.equal(await archive.visit(gone.id), undefined);
+      assert.deepEqual(await archive.runs(gone.id), { items: [], next: null });
+      assert.equal(await archive.erase(gone.id), false);
+      await assertReckoned(archive, rest);
+      assert.deepEqual(await archive.verify(), []);
+      left = rest;
+    }
+    assert.deepEqual(await archive.visits({ site: 'demo', limit: 100 }), { items: [], next: null });
+    assert.deepEqual(await archive.scenes('demo', null, T, T + 180_000), []);
+    assert.equal((await archive.usage()).oldest, null);
+  });
+
+  it('counts a page once whose first samples are from before the server was told that it was loaded', async (archive) => {
+    const visit = plainVisit('demo', { since: T, frames: 2 });
+    const [early, later] = visit.frames as [MadeFrame, MadeFrame];
+    const loaded = { ...later, n: 1, entered: true, t: T + 5000, samples: [] };
+    const frames = [loaded, { ...early, n: 2, entered: false }, { ...later, n: 3 }];
+    await keep(archive, { ...visit, frames });
+    assert.deepEqual(
+      (await archive.visit(visit.id))?.stays.map(({ page, t }) => [page, t]),
+      [['/', T]],
+    );
+    // Loaded anew.
+    await keep(archive, { ...visit, frames: [{ ...loaded, n: 100, t: T + 9000 }] });
+    assert.deepEqual(
+      (await archive.visit(visit.id))?.stays.map(({ t }) => t),
+      [T, T + 9000],
+    );
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('takes visits that tell more of themselves than can be told, and those beside them', async (archive) => {
+    const much = '\x01'.repeat(50_000);
+    const loud = plainVisit('demo');
+    const beside = plainVisit('demo');
+    const about = { ...loud.about, language: much, referrer: much, origin: much, country: much, label: much };
+    const visits = [{ ...loud, about }, beside];
+    await archive.append([batchOf(visits.flatMap((visit) => visit.frames.map((frame): Delivery => [visit, frame])))]);
+    for (const visit of visits) await assertKept(archive, visit);
+  });
+
+  it('keeps how a visit began, and takes on what is told of it later', async (archive) => {
+    const visit = plainVisit('demo');
+    const first = {
+      ...visit.about,
+      device: 'phone',
+      referrer: 'https://news.example',
+      origin: 'https://a.example',
+    } as const;
+    await keep(archive, { ...visit, about: first });
+    await archive.verify();
+    const later = { ...first, device: 'wide', referrer: '', origin: 'https://b.example', label: 'kiosk' } as const;
+    const frames = plainVisit('demo', { since: T + 60_000 }).frames.map((frame) => ({ ...frame, n: 100 }));
+    await keep(archive, { ...visit, about: later, frames });
+    const kept = await archive.visit(visit.id);
+    assert.deepEqual(
+      [kept?.device, kept?.referrer, kept?.origin, kept?.label],
+      ['phone', first.referrer, first.origin, 'kiosk'],
+    );
+  });
+
+  it('gives scenes of a visit that was on more pages than are counted', async (archive) => {
+    const visit = plainVisit('demo');
+    const [frame] = visit.frames as [MadeFrame];
+    const frames = Array.from({ length: MAX_STAYS + 100 }, (_, i) => {
+      const t = T + i * 60_000;
+      return {
+        ...frame,
+        n: i + 1,
+        entered: true,
+        page: `/${i}`,
+        t,
+        samples: [{ type: 'move' as const, time: t, x: 1, y: 1 }],
+      };
+    });
+    await keep(archive, { ...visit, frames });
+    const t = T + (MAX_STAYS + 50) * 60_000;
+    const scenes = await archive.scenes('demo', `/${MAX_STAYS + 50}`, t, t + 1000);
+    assert.deepEqual(
+      scenes.map((scene) => scene.visit.id),
+      [visit.id],
+    );
+    assert.equal(await archive.erase(visit.id), true);
+    assert.deepEqual(await archive.scenes('demo', null, t, t + 1000), []);
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('erases what was appended a moment before', async (archive) => {
+    const visit = plainVisit('demo');
+    await keep(archive, visit);
+    assert.equal(await archive.erase(visit.id), true);
+    assert.deepEqual(await archive.pages('demo', DAYS), []);
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('keeps nothing more of an erased visit that goes on', async (archive, open) => {
+    const visit = plainVisit('demo', { frames: 6 });
+    const [first, rest] = [visit.frames.slice(0, 3), visit.frames.slice(3)];
+    await keep(archive, { ...visit, frames: first });
+    assert.equal(await archive.erase(visit.id), true);
+    await keep(await open(), { ...visit, frames: rest }, plainVisit('demo', { page: '/other' }));
+    assert.equal(await archive.visit(visit.id), undefined);
+    assert.equal(await archive.erase(visit.id), false);
+    assert.deepEqual(
+      (await archive.pages('demo', DAYS)).map(({ page }) => page),
+      ['/other'],
+    );
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('takes a clock that goes back and forth, in a short visit and a long one', async (archive) => {
+    const visit = plainVisit('demo', { frames: 600, samples: 200 });
+    for (const frame of visit.frames)
+      for (const sample of frame.n % 2 ? frame.samples : []) {
+        sample.time -= 30 * 60_000;
+        frame.t = Math.min(frame.t, sample.time);
+      }
+    for (let i = 0; i < visit.frames.length; i += 100) {
+      await keep(archive, { ...visit, frames: visit.frames.slice(i, i + 100) });
+      assert.deepEqual(await archive.verify(), []);
+    }
+    const runs = await runsOf(archive, visit.id);
+    const places = runs
+      .flatMap(({ payload, t }) => samplesIn(payload, t))
+      .map((one) => 'x' in one && `${one.x} ${one.y}`);
+    const made = visit.frames.flatMap(({ samples }) => samples).map((one) => 'x' in one && `${one.x} ${one.y}`);
+    assert.deepEqual(places.sort(), made.sort());
+    assert.equal(await archive.erase(visit.id), true);
+    assert.deepEqual(await archive.days('demo', null, DAYS), []);
+  });
+
+  it('takes any number of samples of one and the same time', async (archive) => {
+    const visit = plainVisit('demo', { frames: 100, samples: 500 });
+    for (const frame of visit.frames) {
+      frame.t = T;
+      for (const sample of frame.samples) sample.time = T;
+    }
+    for (let i = 0; i < visit.frames.length; i += 20) {
+      await keep(archive, { ...visit, frames: visit.frames.slice(i, i + 20) });
+      await archive.visit(visit.id);
+    }
+    await assertKept(archive, visit);
+    assert.deepEqual(await archive.verify(), []);
+    assert.equal(await archive.erase(visit.id), true);
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('removes visits that ended too long ago, also beside one that goes on', async (archive) => {
+    const longest = plainVisit('demo', { since: T });
+    await keep(archive, longest);
+    await archive.verify();
+    const old = Array.from({ length: 120 }, (_, i) => plainVisit('demo', { since: T + 1000 + i }));
+    const fresh = Array.from({ length: 10 }, (_, i) => plainVisit('demo', { since: T + 90_000 + i }));
+    await keep(archive, ...old, ...fresh);
+    const again = plainVisit('demo', { id: longest.id, since: T + 90_000 }).frames.map((frame) => ({
+      ...frame,
+      n: 50,
+    }));
+    await keep(archive, { ...longest, frames: again });
+    await archive.verify();
+    let removed = 0;
+    for (let n = -1; n !== 0; removed += n) n = await archive.prune(T + 60_000, Number.MAX_SAFE_INTEGER);
+    assert.equal(removed + 1, 1 + old.length);
+    const left = await archive.visits({ site: 'demo', limit: 200 });
+    assert.deepEqual(left.items.map(({ id }) => id).sort(), [...fresh, longest].map(({ id }) => id).sort());
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('removes what the visits of a dropped site were, and no others', async (archive, open) => {
+    const [old, late] = [T, T + 60_000].map((since) => plainVisit('shop', { since })) as [MadeVisit, MadeVisit];
+    const many = Array.from({ length: 120 }, () => plainVisit('shop', { page: '/gone' }));
+    await keep(archive, old, late, ...many, plainVisit('demo'));
+    await archive.verify();
+    await archive.dropSite('shop', T + 1000);
+    const other = await open();
+    while ((await other.prune(0, Number.MAX_SAFE_INTEGER)) > 0);
+    const left = async (site: string) => (await archive.visits({ site, limit: 200 })).items.map(({ id }) => id);
+    assert.deepEqual(await left('shop'), [late.id]);
+    assert.equal((await left('demo')).length, 1);
+    assert.deepEqual(
+      (await archive.pages('shop', DAYS)).map(({ page }) => page),
+      ['/'],
+    );
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('removes the oldest visits until few enough bytes are in use', async (archive) => {
+    const visits = Array.from({ length: 60 }, (_, i) => plainVisit('demo', { since: T + i, frames: 20, samples: 900 }));
+    for (const visit of visits) {
+      await keep(archive, visit);
+      await archive.visit(visit.id);
+    }
+    await archive.verify();
+    const { used } = await archive.usage();
+    const most = Math.round(used / 2);
+    while ((await archive.prune(0, most)) > 0);
+    assert.ok((await archive.usage()).used <= most);
+    const left = (await archive.visits({ site: 'demo', limit: 200 })).items.map(({ id }) => id).reverse();
+    assert.ok(left.length > 10 && left.length < 40, `${left.length} are left`);
+    assert.deepEqual(
+      left,
+      visits.slice(-left.length).map(({ id }) => id),
+    );
+    assert.equal((await archive.usage()).oldest, T + 60 - left.length);
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it(
+    'takes nothing beyond its cap, and goes on when there is room',
+    async (archive) => {
+      const visits: MadeVisit[] = [];
+      const visitOf = (i: number) => plainVisit('demo', { since: T + i, frames: 30, samples: 500 });
+      const write = async () => {
+        for (let i = 0; i < 500; i++) {
+          const visit = visitOf(i);
+          await keep(archive, visit);
+          visits.push(visit);
+        }
+      };
+      await assert.rejects(write, { code: 'full' });
+      assert.deepEqual(await archive.verify(), []);
+      const { used } = await archive.usage();
+      assert.ok(used > 4e6 && used < 1.05 * 8e6, `${used} bytes`);
+      // Those that are there are whole; some may have made room already.
+      const moves = await Promise.all(visits.map(async ({ id }) => (await archive.visit(id))?.moves ?? 0));
+      assert.deepEqual([...new Set(moves)].filter(Boolean), [15_000]);
+      while ((await archive.prune(0, 6e6)) > 0);
+      const later = visitOf(1000);
+      // How full it is may be known a moment late.
+      await eventually(() => keep(archive, later));
+      assert.equal((await archive.visit(later.id))?.moves, 15_000);
+    },
+    { maxBytes: 8e6 },
+  );
+
+  it('counts pages beyond its limit as one', async (archive, open) => {
+    const other = await open();
+    await keep(other, plainVisit('demo', { page: '/first' }));
+    await other.verify();
+    await keep(archive, ...manyPages(20_500));
+    assert.deepEqual(await archive.verify(), []);
+    // One that has not been told how many there are.
+    const late = [plainVisit('demo', { page: '/20400' }), ...manyPages(20_500).slice(-10)];
+    await keep(other, ...late);
+    assert.deepEqual(await other.verify(), []);
+    for (const { id } of late) await archive.erase(id);
+    assert.deepEqual(await archive.verify(), []);
+    // With what was done on them the pages go, and others have their places.
+    while ((await archive.prune(FOR_EVER_MS, Number.MAX_SAFE_INTEGER)) > 0);
+    await keep(other, plainVisit('demo', { page: '/20400' }));
+    assert.deepEqual(
+      (await archive.pages('demo', DAYS)).map(({ page }) => page),
+      ['/20400'],
+    );
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('takes whatever visitors may say', async (archive) => {
+    const texts = [
+      '%',
+      '\x01'.repeat(1024),
+      '\u{1f42d}'.repeat(256),
+      '/'.repeat(1024),
+      '\x01\x1b\x7f',
+      '__proto__',
+      '(other pages)',
+    ];
+    const visits = texts.map((page) => plainVisit('demo', { page }));
+    for (const { frames } of visits) {
+      const [first] = frames as [MadeFrame];
+      for (const selector of ['', 'x'.repeat(160), '\u{1f42d}'.repeat(40), '__proto__'])
+        first.samples.push({ type: 'click', time: first.t + 500, x: 0, y: 0, button: 0, ex: 0, ey: 0, selector });
+      for (const page of texts) first.samples.push({ type: 'page', time: first.t + 600, page });
+      first.samples.push({ type: 'move', time: first.t + 700, x: -10_000_000, y: 10_000_000 });
+    }
+    await keep(archive, ...visits);
+    assert.deepEqual(await archive.verify(), []);
+    for (const visit of visits) await assertKept(archive, visit);
+    await assertReckoned(archive, visits, texts);
+    for (const { id } of visits) assert.equal(await archive.erase(id), true);
+    assert.deepEqual(await archive.pages('demo', DAYS), []);
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('gives what there is for cursors and ids that are none', async (archive) => {
+    const visit = plainVisit('demo');
+    await keep(archive, visit);
+    for (const after of ['', 'x', '1e999.1', '-1', '9'.repeat(40), '..', '1.2.3', 'NaN.NaN']) {
+      const { items } = await archive.visits({ site: 'demo', limit: 5, after });
+      assert.ok(items.length <= 1);
+      assert.ok((await archive.runs(visit.id, after)).items.length <= 1);
+    }
+    for (const id of ['', 'x'.repeat(5000), '\0', '\u{10ffff}']) {
+      assert.equal(await archive.visit(id), undefined);
+      assert.equal(await archive.erase(id), false);
+    }
+  });
+
+  it('adds nothing of batches that cannot be read', async (archive) => {
+    const visit = plainVisit('demo');
+    const [good] = batchesOf([[visit, visit.frames[0] as MadeFrame]]) as [Uint8Array];
+    await archive.append([good.subarray(0, good.length - 20)]).catch(() => {});
+    await keep(archive, plainVisit('demo'));
+    assert.deepEqual(await archive.verify(), []);
+    assert.equal((await archive.visits({ site: 'demo', limit: 9 })).items.length, 1);
+  });
+}
+
+test('the embedded record finds whatever is not as the frames say', async (t) => {
+  for (const [what, tamper] of Object.entries(TAMPERS)) {
+    const folder = temporaryFolder(t);
+    const store = await openStore(folder);
+    await keep(store.archive, ...fc.sample(madeVisit('demo'), { seed: 19, numRuns: 5 }));
+    assert.deepEqual(await store.archive.verify(), []);
+    await store.close();
+    const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
+    const tables = openTables(root);
+    const inParts = () => {
+      const pages = new PageBook(tables);
+      return differences(tables, pages, new Shelf(tables, pages), undefined, 50);
+    };
+    assert.deepEqual(inParts(), []);
+    root.transactionSync(() => tamper(tables));
+    const found = inParts().map(({ what }) => what);
+    await root.close();
+    const again = await openStore(folder);
+    t.after(() => again.close());
+    const all = await again.archive.verify();
+    assert.notDeepEqual(all, [], what);
+    assert.deepEqual(found.sort(), all.map((one) => one.what).sort(), `${what}, looked for in many parts`);
+  }
+});
+
+test('the embedded record gives back pages that a visit only passed through', async (t) => {
+  const folder = temporaryFolder(t);
+  const store = await openStore(folder);
+  const visit = plainVisit('demo');
+  const [frame] = visit.frames as [MadeFrame];
+  const { time } = frame.samples.at(-1) as { time: number };
+  for (let i = 0; i < MAX_STAYS + 100; i++) frame.samples.push({ type: 'page', time, page: `/p${i}` });
+  await keep(store.archive, visit, plainVisit('demo', { page: '/kept' }));
+  assert.equal(await store.archive.erase(visit.id), true);
+  assert.deepEqual(await store.archive.verify(), []);
+  await store.close();
+  const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
+  t.after(() => root.close());
+  assert.deepEqual([...openTables(root).pages.getKeys()], [['demo', '/kept']]);
+});
+
+test('the embedded record tells how far verifying is', async (t) => {
+  const store = await openStore(temporaryFolder(t));
+  t.after(() => store.close());
+  await keep(store.archive, plainVisit('demo'), plainVisit('demo'), plainVisit('demo'));
+  const told: [number, number][] = [];
+  await store.archive.verify((done, total) => told.push([done, total]));
+  assert.deepEqual(told, [
+    [1, 3],
+    [2, 3],
+    [3, 3],
+  ]);
+});
+
+/** Changes to a record that make it disagree with itself. */
+const TAMPERS: Record<string, (tables: Tables) => unknown> = {
+  'a count that is one too high': ({ counts }) => {
+    const [{ key, value }] = [...counts.getRange()] as [{ key: never; value: Counts }];
+    counts.putSync(key, { ...value, views: value.views + 1 });
+  },
+  'a count that is missing': ({ counts }) => counts.removeSync(firstKey(counts)),
+  'a tile of a heatmap that is missing': ({ cells }) => cells.removeSync(firstKey(cells)),
+  'a tile that has one too many': ({ cells }) => {
+    const key = firstKey(cells);
+    cells.putSync(key, mergeTile(cells.get(key), [7], new Map([[7, 1]])) as Buffer);
+  },
+  'clicks on an element that are missing': ({ spots }) => spots.removeSync(firstKey(spots)),
+  'a chunk of runs that is missing': ({ chunks }) => chunks.removeSync(firstKey(chunks)),
+  'a run that is there twice': ({ chunks }) => {
+    const key = firstKey(chunks);
+    const chunk = chunks.get(key) as Buffer;
+    chunks.putSync(key, chunkOf([...decodeRuns(chunk), decodeRuns(chunk).at(-1) as KeptRun]));
+  },
+  'a sample that is elsewhere': ({ chunks }) => {
+    for (const { key, value } of [...chunks.getRange()]) chunks.putSync(key, chunkOf(decodeRuns(value).map(displaced)));
+  },
+  'a visit that is missing': ({ visits }) => visits.removeSync(firstKey(visits)),
+};
+
+function firstKey<K extends Key>(table: Database<unknown, K>): K {
+  const [key] = table.getKeys({ limit: 1 });
+  return key as K;
+}
+
+/** The run with every move 1,000 pixels further right. */
+function displaced(run: KeptRun): KeptRun {
+  const samples = new SampleBuffer(1024);
+  const payload = new Writer(4096);
+  const made = samplesIn(run.payload, 0).map((one) => (one.type === 'move' ? { ...one, x: one.x + 1000 } : one));
+  fill(samples, made);
+  payload.varint(0);
+  payload.samples({ time: 0, x: 0, y: 0 }, samples, 0, 0, samples.count);
+  return { ...run, payload: payload.copy() };
+}
+
+interface Scenario {
+  visits: MadeVisit[];
+  groups: { by: number; deliveries: Delivery[] }[];
+}
+
+/** Some visits whose frames come in any order, some of them twice and more, from three writers in groups. */
+function scenarioOf(nextSite: () => string): fc.Arbitrary<Scenario> {
+  return fc
+    .constant(null)
+    .map(nextSite)
+    .chain((site) => fc.array(madeVisit(site), { minLength: 1, maxLength: 3 }))
+    .chain((visits) => {
+      const frames = visits.flatMap((visit) => visit.frames.map((frame): Delivery => [visit, frame]));
+      const some = fc.subarray(frames);
+      const mostly = fc.tuple(some, some).map(([a, b]) => [...frames, ...a, ...b]);
+      const any = mostly.chain((list) => fc.shuffledSubarray(list, { minLength: list.length }));
+      const order = fc.oneof(mostly, any);
+      const cuts = fc.array(fc.record({ by: fc.nat(2), size: fc.integer({ min: 1, max: 30 }) }), {
+        minLength: 1,
+        maxLength: 4,
+      });
+      return fc.record({
+        visits: fc.constant(visits),
+        groups: fc.tuple(order, cuts).map(([list, cut]) => cutUp(list, cut)),
+      });
+    });
+}
+
+function cutUp(list: Delivery[], cuts: { by: number; size: number }[]): Scenario['groups'] {
+  const groups: Scenario['groups'] = [];
+  let from = 0;
+  for (const { by, size } of cuts) {
+    groups.push({ by, deliveries: list.slice(from, from + size) });
+    from += size;
+  }
+  return [...groups, { by: 0, deliveries: list.slice(from) }].filter(({ deliveries }) => deliveries.length > 0);
+}
+
+/** The record has every frame of a visit once, and all of its samples as they were. */
+async function assertKept(archive: Archive, { id, frames }: MadeVisit): Promise<void> {
+  const left = new Map(frames.map((frame) => [frame.n, frame]));
+  let before = Number.NEGATIVE_INFINITY;
+  for (const { n, frames: count, page, size, entered, t, until, payload } of await runsOf(archive, id)) {
+    const made = Array.from({ length: count }, (_, i) => left.get(n + i) as MadeFrame);
+    assert.ok(made.every(Boolean), `frames ${n} to ${n + count - 1} are there once`);
+    for (const one of made) left.delete(one.n);
+    const [first] = made as [MadeFrame];
+    const samples = made.flatMap((one) => one.samples);
+    assert.deepEqual(samplesIn(payload, t), samples);
+    assert.deepEqual(
+      { page, size, entered, t },
+      { page: first.page, size: first.size, entered: first.entered, t: first.t },
+    );
+    assert.equal(until, samples.at(-1)?.time ?? t);
+    assert.ok(t >= before, 'in the order of time');
+    before = t;
+  }
+  assert.deepEqual([...left.keys()], [], 'all frames are there');
+}
+
+/** All that the record says of a site is what its runs come to. */
+async function assertReckoned(archive: Archive, visits: readonly MadeVisit[], pages = PAGES): Promise<void> {
+  const site = visits[0]?.site ?? 'demo';
+  const reckoning = new Reckoning();
+  for (const { id } of visits) {
+    const one = new Reckoning();
+    const runs = await runsOf(archive, id);
+    for (const each of [reckoning, one]) each.add(runs);
+    const { moves, clicks, scrolls } = (await archive.visit(id)) as Visit;
+    assert.deepEqual({ moves, clicks, scrolls }, { moves: one.moves, clicks: one.clicks, scrolls: one.scrolls });
+  }
+  for (const page of [null, ...pages]) {
+    const days = await archive.days(site, page, DAYS);
+    const wanted = DAY_LIST.flatMap((day) => {
+      const counts = reckoning.counts.get(`${day}${page ?? ''}`);
+      return counts ? [{ day, ...counts }] : [];
+    });
+    assert.deepEqual(days, wanted, `days of ${page}`);
+  }
+  await assertPages(archive, site, reckoning);
+  for (const page of pages)
+    for (const device of [undefined, ...DEVICES]) await assertHeat(archive, site, reckoning, page, device);
+}
+
+async function assertPages(archive: Archive, site: string, { counts }: Reckoning): Promise<void> {
+  for (const [from, to] of [DAY_LIST, [DAYS.from, DAYS.from]] as [string, string][]) {
+    const sums = new Map<string, Record<string, number>>();
+    for (const [key, one] of counts) {
+      const [day, page] = [key.slice(0, 10), key.slice(10)];
+      if (page === '' || day < from || day > to) continue;
+      const sum = sums.get(page) ?? {};
+      for (const [what, n] of Object.entries(one)) sum[what] = (sum[what] ?? 0) + n;
+      sums.set(page, sum);
+    }
+    const found = await archive.pages(site, { from, to });
+    assert.deepEqual(new Map(found.map(({ page, ...rest }) => [page, rest])), sums);
+    const views = found.map((one) => one.views);
+    assert.deepEqual(
+      views,
+      views.toSorted((a, b) => b - a),
+    );
+  }
+}
+
+async function assertHeat(
+  archive: Archive,
+  site: string,
+  reckoning: Reckoning,
+  page: string,
+  device: (typeof DEVICES)[number] | undefined,
+): Promise<void> {
+  for (const kind of ['move', 'click', 'scroll'] as const) {
+    const heat = await archive.heat({ site, page, kind, ...DAYS, ...(device && { device }) });
+    const devices = device ? [device] : DEVICES;
+    const wanted = reckoning.heat(kind, page, DAY_LIST, devices);
+    const width = kind === 'scroll' ? 2 : 3;
+    assert.deepEqual(cellsOf(heat.cells, width), wanted, `${kind} of ${page} on ${device}`);
+    const counts = [...wanted.values()];
+    assert.equal(
+      heat.total,
+      counts.reduce((sum, n) => sum + n, 0),
+    );
+    assert.equal(heat.most, Math.max(0, ...counts));
+    const views = [...reckoning.heat('scroll', page, DAY_LIST, devices).values()];
+    assert.equal(
+      heat.views,
+      views.reduce((sum, n) => sum + n, 0),
+    );
+    if (kind === 'click') assertElements(heat.elements, reckoning.heat('element', page, DAY_LIST, devices));
+  }
+}
+
+/** `width` numbers for each cell, the last of which is its count; the cells are in order. */
+function cellsOf(flat: readonly number[], width: number): Map<string, number> {
+  const cells = new Map<string, number>();
+  for (let i = 0; i < flat.length; i += width)
+    cells.set(flat.slice(i, i + width - 1).join('/'), flat[i + width - 1] as number);
+  assert.equal(cells.size * width, flat.length);
+  return cells;
+}
+
+function assertElements(
+  elements: readonly { selector: string; count: number; spots: number[] }[],
+  wanted: Map<string, number>,
+): void {
+  const found = new Map<string, number>();
+  for (const { selector, count, spots } of elements) {
+    const cells = cellsOf(spots, 3);
+    assert.equal(
+      count,
+      [...cells.values()].reduce((sum, n) => sum + n, 0),
+    );
+    for (const [spot, n] of cells) found.set(`${selector}/${spot}`, n);
+  }
+  assert.deepEqual(found, wanted);
+}
+
+const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
+const time = fc.integer({ min: T - 100_000, max: T + 400_000 });
+
+const visitQuery: fc.Arbitrary<VisitQuery> = fc
+  .record({
+    page: maybe(fc.constantFrom(...PAGES)),
+    from: maybe(time),
+    to: maybe(time),
+    device: maybe(fc.constantFrom(...DEVICES)),
+    country: maybe(fc.constantFrom('DE', 'NZ')),
+    longer: maybe(fc.nat(200_000)),
+    shorter: maybe(fc.nat(300_000)),
+    clicked: maybe(fc.boolean()),
+    limit: fc.integer({ min: 1, max: 30 }),
+  })
+  .map((query) => {
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    return { site: 'demo', ...Object.fromEntries(given) } as unknown as VisitQuery;
+  });
+
+function isAsked(visit: Visit, query: VisitQuery): boolean {
+  const { page, from = 0, to = Infinity, device, country, longer = 0, shorter = Infinity, clicked } = query;
+  const lasted = visit.until - visit.since;
+  if (page !== undefined && !visit.stays.some((stay) => stay.page === page)) return false;
+  if (device !== undefined && visit.device !== device) return false;
+  if (country !== undefined && visit.country !== country) return false;
+  if (clicked !== undefined && visit.clicks > 0 !== clicked) return false;
+  return visit.since >= from && visit.since < to && lasted >= longer && lasted <= shorter;
+}
+
+/** Those that began at the same time may be in any order. */
+function assertSameVisits(found: readonly Visit[], wanted: readonly Visit[]): void {
+  assert.deepEqual(
+    found.map(({ since }) => since),
+    wanted.map(({ since }) => since),
+  );
+  const sorted = (visits: readonly Visit[]) => visits.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  assert.deepEqual(sorted(found), sorted(wanted));
+}
+
+/** Every sample of those who were on a page in this time is in its scenes, once. */
+async function assertScenes(
+  archive: Archive,
+  visits: readonly MadeVisit[],
+  page: string | null,
+  from: number,
+  to: number,
+): Promise<void> {
+  const scenes = new Map((await archive.scenes('demo', page, from, to)).map((scene) => [scene.visit.id, scene]));
+  const isIn = ({ time }: { time: number }) => time >= from && time < to;
+  for (const { id } of visits) {
+    const { stays } = (await archive.visit(id)) as Visit;
+    const samples = (await runsOf(archive, id)).flatMap(({ payload, t }) => samplesIn(payload, t)).filter(isIn);
+    const isHere = stays.some((stay) => (page ?? stay.page) === stay.page && stay.t < to && stay.until >= from);
+    const scene = scenes.get(id);
+    if (!isHere || samples.length === 0) continue;
+    assert.ok(scene, `${id} was there`);
+    assert.deepEqual(scene.runs.flatMap(({ payload, t }) => samplesIn(payload, t)).filter(isIn), samples);
+    assert.equal(scene.visit.site, 'demo');
+  }
+  for (const { visit } of scenes.values()) assert.ok(page === null || visit.stays.some((stay) => stay.page === page));
+}
+
+/** Visits that are on as many pages, 400 each. */
+function manyPages(pages: number): MadeVisit[] {
+  return Array.from({ length: Math.ceil(pages / 400) }, (_, v) => {
+    const visit = plainVisit('demo', { since: T + v });
+    const [frame] = visit.frames as [MadeFrame];
+    for (let i = 0; i < 400; i++)
+      frame.samples.push({ type: 'page', time: frame.t + 1000 + i, page: `/${400 * v + i}` });
+    return visit;
+  });
+}
+
+/** Tries until it goes well, for a few seconds at most. */
+async function eventually(action: () => Promise<void>): Promise<void> {
+  const end = performance.now() + 5000;
+  for (;;)
+    try {
+      return await action();
+    } catch (error) {
+      if (performance.now() > end) throw error;
+    }
+}

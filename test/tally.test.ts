@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Sums } from '../src/store/record/sums.ts';
+import { newTally, type PageNumbers, type Tallied, Tally } from '../src/store/record/tally.ts';
+import { type MadeFrame, madeVisit, plainVisit, spliced, T } from './support/visits.ts';
+
+/** Numbers pages as they come. */
+class Pages implements PageNumbers {
+  readonly #names = [''];
+
+  numberOf(_site: string, page: string): number {
+    if (!this.#names.includes(page)) this.#names.push(page);
+    return this.#names.indexOf(page);
+  }
+
+  nameOf(number: number): string {
+    return this.#names[number] ?? '';
+  }
+}
+
+/** What is left of sums, but for what is nothing. */
+function left(sums: Sums): unknown {
+  const counts = [...sums.counts].filter(([, one]) => Object.values(one.counts).some((n) => n !== 0));
+  const cells = [...sums.cells].filter(([, one]) => one.cells.size > 0);
+  const spots = [...sums.spots].filter(([, one]) => one.spots.size > 0);
+  return { counts: new Map(counts), cells: new Map(cells), spots: new Map(spots) };
+}
+
+const NOTHING = { counts: new Map(), cells: new Map(), spots: new Map() };
+
+/** Visits whose clock runs on; of frames that hold something, or that tell of a page that was loaded. */
+const orderly = madeVisit('demo').map((visit) => ({ ...visit, frames: inOrder(visit.frames) }));
+
+function inOrder(frames: readonly MadeFrame[]): MadeFrame[] {
+  let end = 0;
+  return frames.filter(({ t, entered, samples }) => {
+    if (t < end || (samples.length === 0 && !entered)) return false;
+    end = samples.at(-1)?.time ?? t;
+    return true;
+  });
+}
+
+const cuts = fc.array(fc.boolean(), { minLength: 20, maxLength: 20 });
+
+test('however runs are cut, and wherever it is gone on, the sum is the same', () => {
+  fc.assert(
+    fc.property(orderly, cuts, cuts, (visit, cut, pause) => {
+      const pages = new Pages();
+      const whole = new Sums();
+      const all = newTally(T);
+      const tally = new Tally('demo', whole, 1, pages, all);
+      for (const run of spliced(visit, () => false)) tally.add(run);
+      const parts = new Sums();
+      let state = newTally(T);
+      for (const [i, run] of spliced(visit, (at) => cut[at] === true).entries()) {
+        // As when it was kept meanwhile.
+        if (pause[i]) state = structuredClone(state);
+        new Tally('demo', parts, 1, pages, state).add(run);
+      }
+      assert.deepEqual(state, all);
+      assert.deepEqual(left(parts), left(whole));
+    }),
+  );
+});
+
+test('what was added is taken away again without a rest', () => {
+  fc.assert(
+    fc.property(fc.array(madeVisit('demo'), { maxLength: 3 }), cuts, (visits, cut) => {
+      const pages = new Pages();
+      const sums = new Sums();
+      const runs = visits.map((visit) => spliced(visit, (i) => cut[i] === true));
+      for (const sign of [1, -1] as const)
+        for (const one of runs) {
+          const tally = new Tally('demo', sums, sign, pages, newTally(T));
+          for (const run of one) tally.add(run);
+        }
+      assert.deepEqual(left(sums), NOTHING);
+    }),
+  );
+});
+
+test('beyond the most stays that are kept, moves and clicks are counted still', () => {
+  const visit = plainVisit('demo', { frames: 1, samples: 0 });
+  const [frame] = visit.frames as [MadeFrame];
+  for (let i = 0; i < 510; i++) {
+    const time = T + 10 * i;
+    frame.samples.push({ type: 'page', time, page: `/${i}` }, { type: 'move', time: time + 1, x: 1, y: 1 });
+  }
+  const sums = new Sums();
+  const state: Tallied = newTally(T);
+  const pages = new Pages();
+  const tally = new Tally('demo', sums, 1, pages, state);
+  for (const run of spliced(visit, () => false)) tally.add(run);
+  assert.equal(state.stays.length, 500);
+  const counts = [...sums.counts.values()].filter(({ page }) => page === 0);
+  assert.equal(counts[0]?.counts.moves, 510);
+  assert.equal(counts[0]?.counts.views, 500);
+  const away = new Tally('demo', sums, -1, pages, newTally(T));
+  for (const run of spliced(visit, () => false)) away.add(run);
+  assert.deepEqual(left(sums), NOTHING);
+});
