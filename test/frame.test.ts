@@ -18,6 +18,7 @@ import {
   SampleBuffer,
   splitFrames,
 } from '../src/protocol/frame.ts';
+import { withoutNul } from '../src/protocol/reader.ts';
 
 const MAX_SAMPLES = 64;
 
@@ -25,7 +26,8 @@ const coordinate = fc.integer({ min: -MAX_COORDINATE, max: MAX_COORDINATE });
 const extent = fc.integer({ min: 0, max: MAX_COORDINATE });
 const clock = fc.integer({ min: 0, max: 2 ** 40 });
 const number = fc.integer({ min: 0, max: 2 ** 46 });
-const short = fc.string({ unit: 'binary', maxLength: 30 });
+/** Texts from visitors have no NUL. */
+const short = fc.string({ unit: 'binary', maxLength: 30 }).map(withoutNul);
 const place = fc.integer({ min: 0, max: ELEMENT_SCALE });
 const sizes = { vw: extent, vh: extent, dw: extent, dh: extent };
 
@@ -66,8 +68,9 @@ const hello: fc.Arbitrary<Hello> = fc.record(
     ...sizes,
     token: short,
     page: short,
-    language: fc.string({ maxLength: MAX_TEXT.language }),
+    language: fc.string({ maxLength: MAX_TEXT.language }).map(withoutNul),
     referrer: short,
+    last: clock,
   },
   { noNullPrototype: true },
 );
@@ -138,7 +141,18 @@ test('keeps a bye to one head', () => {
 test('cuts texts that are too long at a whole character', () => {
   const long = '€'.repeat(2000);
   const bytes = Uint8Array.from(
-    encodeHello({ clock: 0, vw: 0, vh: 0, dw: 0, dh: 0, token: long, page: long, language: long, referrer: long }),
+    encodeHello({
+      clock: 0,
+      vw: 0,
+      vh: 0,
+      dw: 0,
+      dh: 0,
+      token: long,
+      page: long,
+      language: long,
+      referrer: long,
+      last: 7,
+    }),
   );
   const read = decodeHello(bytes, 0);
   for (const name of ['token', 'page', 'language'] as const)

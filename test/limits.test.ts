@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { Bucket } from '../src/bucket.ts';
 import { Backoff } from '../src/cluster/backoff.ts';
 import { Admission } from '../src/ingest/admission.ts';
-import { Bucket } from '../src/ingest/bucket.ts';
 
 test('a bucket never lets more through than burst and rate allow', () => {
   fc.assert(

@@ -25,9 +25,10 @@ test('a cut visitor that comes back in time neither leaves nor joins', async (t)
   visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
   await stream.next('moves');
   visitor.socket.terminate();
-  const again = new BinaryVisitor(t, server.ws, { token });
+  const again = new BinaryVisitor(t, server.ws, { token, last: visitor.n });
   const hello = await again.hello;
-  assert.deepEqual([hello.visitor, hello.n], [id, 1]);
+  // What is stored of it is not asked for; it sends again what was not acked.
+  assert.deepEqual([hello.visitor, hello.n], [id, 0]);
   again.frame({ type: 'move', time: 2, x: 2, y: 2 });
   const moves = await stream.next('moves');
   assert.equal(moves.m[0], card.v);
@@ -60,7 +61,8 @@ test('a later connection takes the visitor over and the earlier one is told so',
   const closed = once(visitor.socket, 'close');
   const again = new BinaryVisitor(t, server.ws, { token });
   const hello = await again.hello;
-  assert.deepEqual([hello.visitor, hello.n], [id, 1]);
+  assert.equal(hello.visitor, id);
+  assert.ok(hello.n > visitor.n, 'a page that was loaded has numbers of its own');
   assert.equal((await closed)[0], CLOSE.takenOver);
 });
 
@@ -90,12 +92,12 @@ test('a beacon carries the last frames and ends the visit within two seconds', a
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   const visitor = new BinaryVisitor(t, server.ws);
   const { token } = await visitor.hello;
-  visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
+  const n = visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
   await stream.next('moves');
   const frames = [
-    helloFrame({ token }),
-    samplesFrame(1, [{ type: 'move', time: 1, x: 1, y: 1 }]),
-    samplesFrame(2, [{ type: 'move', time: 9, x: 2, y: 2 }]),
+    helloFrame({ token, last: n + 1 }),
+    samplesFrame(n, [{ type: 'move', time: 1, x: 1, y: 1 }]),
+    samplesFrame(n + 1, [{ type: 'move', time: 9, x: 2, y: 2 }]),
     byeFrame(),
   ];
   const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
@@ -106,7 +108,7 @@ test('a beacon carries the last frames and ends the visit within two seconds', a
     body,
   });
   assert.equal(response.status, 200);
-  assert.equal(((await response.json()) as { n: number }).n, 2);
+  assert.equal(((await response.json()) as { n: number }).n, n + 1);
   const moves = await stream.next('moves');
   assert.deepEqual(moves.m.slice(-2), [2, 2]);
   const leave = await stream.next('leave');
@@ -125,7 +127,7 @@ test('the last words of a page that come after the next page’s socket do not t
     const next = new BinaryVisitor(t, server.ws, { token, page: '/next' });
     assert.equal((await next.hello).visitor, visitor);
     for (let k = 0; k < 4; k++) {
-      const body = Uint8Array.from(packFrames([helloFrame({ token }), byeFrame()].map((frame) => [...frame])));
+      const body = Uint8Array.from(packFrames([helloFrame({ token, last: 1 }), byeFrame()].map((frame) => [...frame])));
       const headers = { 'content-type': 'text/plain', connection: 'close' };
       const late = await fetch(`${server.url}/v1/visit?site=demo`, { method: 'POST', headers, body });
       assert.equal(late.status, 503);
@@ -158,8 +160,12 @@ test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
   const server = await startServer(t);
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   let token = '';
-  for (let n = 1; n <= 5; n++) {
-    const frames = [helloFrame({ token, page: '/post' }), samplesFrame(n, [{ type: 'move', time: n, x: n, y: n }])];
+  // The first frame of a page is its second: the first is that it was loaded.
+  for (let n = 2; n <= 6; n++) {
+    const frames = [
+      helloFrame({ token, page: '/post', last: n - 1 }),
+      samplesFrame(n, [{ type: 'move', time: n, x: n, y: n }]),
+    ];
     const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
     const response = await fetch(`${server.url}/v1/visit?site=demo`, {
       method: 'POST',
@@ -224,4 +230,43 @@ test('of many connections with one token exactly one stays, and is seen', async 
   );
   open[0]?.socket.close(1000);
   await stream.next('leave');
+});
+
+test('every page of a visitor has numbers above those of its earlier pages', async (t) => {
+  const server = await startServer(t, { workers: 2, flags: ['--grace', '0'] });
+  let token = '';
+  let last = 0;
+  for (let i = 0; i < 20; i++) {
+    const page = new BinaryVisitor(t, server.ws, { token, page: `/${i}` });
+    const hello = await page.hello;
+    assert.ok(hello.n > last, `${hello.n} > ${last}`);
+    ({ token } = hello);
+    for (let k = 0; k < 5; k++) last = page.frame({ type: 'move', time: k, x: i, y: k });
+    // Half of them are gone from the primary's memory before the next one comes.
+    const closed = once(page.socket, 'close');
+    if (i % 2 === 0) page.bye();
+    else page.socket.terminate();
+    await closed;
+  }
+});
+
+test('a page that speaks by POST alone and is loaded again is seen as another page', async (t) => {
+  const server = await startServer(t, { workers: 1 });
+  let token = '';
+  let visitor = '';
+  let last = 0;
+  for (const page of ['/one', '/two', '/two']) {
+    const frames = [helloFrame({ token, page })].map((frame) => [...frame]);
+    const headers = { 'content-type': 'text/plain' };
+    const url = `${server.url}/v1/visit?site=demo`;
+    const response = await fetch(url, { method: 'POST', headers, body: Uint8Array.from(packFrames(frames)) });
+    const reply = (await response.json()) as { token: string; visitor: string; n: number };
+    assert.ok(reply.n > last);
+    ({ token, visitor, n: last } = reply);
+  }
+  const visit = (await (await server.api(`/v1/visits/${visitor}`)).json()) as { stays: { page: string }[] };
+  assert.deepEqual(
+    visit.stays.map(({ page }) => page),
+    ['/one', '/two', '/two'],
+  );
 });

@@ -11,7 +11,7 @@ import { type TestContext, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { click, move, page as pageChange } from '../src/protocol/encode.ts';
 import { decodeHead, decodeSamples, ELEMENT_SCALE, SampleBuffer } from '../src/protocol/frame.ts';
-import { ack, add, cut, emptyOutbox } from '../src/tracker/outbox.ts';
+import { ack, add, cut, emptyOutbox, unacked } from '../src/tracker/outbox.ts';
 import type { Tracker } from '../src/tracker/tracker.ts';
 import { launch, openPage } from './support/browser.ts';
 import { startServer, type TestServer } from './support/server.ts';
@@ -361,6 +361,34 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await seeAt(stream, visitor.v, 70, 90);
   },
 
+  async 'goes on as the visitor of a later page when it comes back from the back-forward cache'(world, t) {
+    const stream = await openSite(world, t, 'changed');
+    world.host.page('/', { site: 'changed' });
+    world.host.page('/other', { site: 'changed', body: `<script>sessionStorage.clear()</script>${TALL}` });
+    const tab = await openTab(world, t);
+    await tab.goto(`${world.host.url}/`);
+    const first = (await stream.next('join')).visitor;
+    await tab.mouse.move(11, 12);
+    await seeAt(stream, first.v, 11, 12);
+    await tab.evaluate(() => {
+      addEventListener('pageshow', ({ persisted }) => {
+        document.title = persisted ? 'kept' : 'new';
+      });
+    });
+    await tab.evaluate(() => location.assign('/other'));
+    const { visitor } = await stream.next('join');
+    assert.notEqual(visitor.id, first.id);
+    // The server has more frames of this visitor than the first page made.
+    for (let i = 0; i < 5; i++) {
+      await tab.mouse.move(20 + i, 30);
+      await seeAt(stream, visitor.v, 20 + i, 30);
+    }
+    await tab.goBack({ waitUntil: 'commit' });
+    await tab.waitForFunction(() => document.title === 'kept');
+    await tab.mouse.move(70, 90);
+    await seeAt(stream, visitor.v, 70, 90);
+  },
+
   async 'gives a duplicated tab a visitor of its own'(world, t) {
     const stream = await openSite(world, t, 'twice');
     world.host.page('/', { site: 'twice' });
@@ -566,7 +594,8 @@ test('the visitor script goes by other names where the server is told so', async
   await tab.goto(server.url);
   const { visitor } = await stream.next('join');
   assert.deepEqual([visitor.page, visitor.origin], ['/', server.url]);
-  assert.deepEqual(to, [`${server.ws}/e?site=demo&page=%2F`]);
+  // It may have had to come again, where the machine is busy.
+  assert.deepEqual([...new Set(to)], [`${server.ws}/e?site=demo&page=%2F`]);
   assert.equal(await tab.locator('script[data-site]').getAttribute('src'), '/s.js');
 });
 
@@ -587,7 +616,7 @@ test('an outbox drops its oldest moves first and keeps clicks and page changes',
   add(click(0, [1, 1], 0, [0, 0], 'a'));
   for (let i = 0; i < 5000; i++) add(move(i, [i, i]));
   add(pageChange(5000, '/next'));
-  const frames = readFrames(cut(Number.POSITIVE_INFINITY, true));
+  const frames = readFrames(cut());
   const total = frames.reduce((sum, { count }) => sum + count, 0);
   assert.equal(total, 1500);
   assert.equal(frames[0]?.clicks, 1);
@@ -601,9 +630,9 @@ test('an outbox sends the same bytes again until they are acked, and to a new se
   const [first] = cut();
   add(move(2, [3, 4]));
   const [second] = cut();
-  assert.deepEqual(cut(0, true), [first, second]);
+  assert.deepEqual(unacked(), [first, second]);
   ack(41);
-  assert.deepEqual(cut(0, true), [second]);
+  assert.deepEqual(unacked(), [second]);
   ack(0, true);
-  assert.deepEqual(readFrames(cut(0, true)), [{ n: 1, count: 1, pages: [], clicks: 0 }]);
+  assert.deepEqual(readFrames(unacked()), [{ n: 1, count: 1, pages: [], clicks: 0 }]);
 });

@@ -3,6 +3,7 @@
  * to every subscriber that shows it.
  */
 import type { Socket } from 'node:net';
+import { countUp } from '../count.ts';
 import { entry } from '../entry.ts';
 import type { StreamRequest, ToWorker } from '../protocol/relay.ts';
 import { TAG } from '../protocol/relay.ts';
@@ -39,6 +40,15 @@ export interface Scope {
   visitor: string | null;
 }
 
+/** Streams now, and what they came to so far: see metrics/primary-metrics.ts. */
+export interface FanOutFigures {
+  streams: number;
+  streamBytes: number;
+  skipped: number;
+  evictions: number;
+  resets: ReadonlyMap<string, number>;
+}
+
 export const EVERYBODY: Scope = { pages: [], visitor: null };
 
 export class FanOut {
@@ -54,6 +64,9 @@ export class FanOut {
   #batching = false;
   #uncorking: NodeJS.Immediate | undefined;
   #seq = 0;
+  /** What streams came to that are closed. */
+  readonly #past = { streamBytes: 0, skipped: 0, evictions: 0 };
+  readonly #resets = new Map<string, number>();
 
   constructor(options: FanOutOptions) {
     this.#options = options;
@@ -62,6 +75,15 @@ export class FanOut {
 
   get subscribers(): Iterable<Subscriber> {
     return this.#subscribers.keys();
+  }
+
+  figures(): FanOutFigures {
+    let { streamBytes, skipped, evictions } = this.#past;
+    for (const { bytes, left } of this.#subscribers.keys()) {
+      streamBytes += bytes;
+      skipped += left;
+    }
+    return { streams: this.#subscribers.size, streamBytes, skipped, evictions, resets: this.#resets };
   }
 
   /** Sites that are watched. */
@@ -178,6 +200,7 @@ export class FanOut {
   }
 
   #restart(subscriber: Subscriber, reason: ResetReason): void {
+    countUp(this.#resets, reason);
     const data: StreamEvents['reset'] = { t: Date.now(), reason };
     subscriber.event(eventText(undefined, 'reset', JSON.stringify(data)));
     this.#snapshot(subscriber);
@@ -204,6 +227,9 @@ export class FanOut {
   #unsubscribe(subscriber: Subscriber): void {
     const watched = this.#subscribers.get(subscriber);
     this.#subscribers.delete(subscriber);
+    this.#past.streamBytes += subscriber.bytes;
+    this.#past.skipped += subscriber.left;
+    if (subscriber.evicted) this.#past.evictions += 1;
     const { site } = subscriber.request;
     const here = this.#bySite.get(site);
     here?.delete(subscriber);

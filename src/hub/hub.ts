@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { entry } from '../entry.ts';
 import type { Logger } from '../logger.ts';
 import type { Arrival, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
-import { TAG } from '../protocol/relay.ts';
+import { MAX_PAGES_TOLD, TAG } from '../protocol/relay.ts';
 import {
   deviceOf,
   type LeaveReason,
@@ -14,13 +14,20 @@ import {
   type StreamEvents,
   type Visitor,
 } from '../protocol/stream.ts';
-import { EVERYBODY, FanOut, refuse } from './fan-out.ts';
+import { EVERYBODY, FanOut, type FanOutFigures, refuse } from './fan-out.ts';
 import { Presence, type Present } from './presence.ts';
 import { Rates } from './rates.ts';
 
 const HEARTBEAT_MS = 15_000;
 const SWEEP_MS = 250;
 const RATES_MS = 1000;
+
+export interface HubFigures extends FanOutFigures {
+  /** Now. */
+  visitors: number;
+  /** That workers have told of, so far. */
+  samples: number;
+}
 
 export interface HubOptions {
   graceMs: number;
@@ -44,6 +51,7 @@ export class Hub {
   readonly #grants = new Map<number, number[]>();
   readonly #releases: [worker: number, v: number, claim: number][] = [];
   readonly #timers: NodeJS.Timeout[] = [];
+  #samples = 0;
   #checking = false;
   #closed = false;
 
@@ -68,7 +76,7 @@ export class Hub {
     );
   }
 
-  /** A worker was forked: it learns what is watched. */
+  /** A worker has begun to listen: it learns what is watched. */
   addWorker(worker: number): void {
     for (const message of this.#fanOut.interestMessages()) this.#options.send(worker, message);
   }
@@ -96,12 +104,30 @@ export class Hub {
         if (socket && this.#closed) refuse(socket);
         else if (socket) this.#fanOut.subscribe(socket, message.request);
         break;
+      case 'ask':
+        this.#options.send(worker, { tag: TAG, k: 'answer', ask: message.ask, pages: this.#pages(message.site) });
+        break;
       case 'listening':
       case 'failed':
+      case 'beat':
+      case 'scrape':
+      case 'measured':
         break;
       default:
         message satisfies never;
     }
+  }
+
+  /** How much there is, and was. */
+  figures(): HubFigures {
+    return { visitors: this.#presence.size, samples: this.#samples, ...this.#fanOut.figures() };
+  }
+
+  /** Pages of a site with how many are on each, the fullest first. */
+  #pages(site: string): [page: string, visitors: number][] {
+    const counts = new Map<string, number>();
+    for (const { visitor } of this.#presence.of(site)) counts.set(visitor.page, (counts.get(visitor.page) ?? 0) + 1);
+    return [...counts].sort((a, b) => b[1] - a[1]).slice(0, MAX_PAGES_TOLD);
   }
 
   #batch(worker: number, items: readonly RelayItem[]): void {
@@ -141,6 +167,9 @@ export class Hub {
       present.lastAt = item.at;
       if (item.k === 'page') this.#turn(present, item);
       else this.#click(present, item);
+    } else if (item.k === 'page' && item.page !== present.visitor.page) {
+      // A visitor that connects again begins on the page of what it sends again, and goes the same way once more.
+      this.#turn(present, item);
     }
   }
 
@@ -204,6 +233,7 @@ export class Hub {
 
   #seen(worker: number, seen: SeenSite, flushMs: number): void {
     this.#rates.add(seen, flushMs);
+    this.#samples += seen.samples;
     for (let i = 0; i + 4 < seen.rows.length; i += 5) {
       const present = this.#presence.get(seen.rows[i] as number);
       if (present?.worker !== worker) continue;

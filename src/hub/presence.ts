@@ -62,6 +62,10 @@ export class Presence {
     this.#events = events;
   }
 
+  get size(): number {
+    return this.#byV.size;
+  }
+
   get(v: number): Present | undefined {
     return this.#byV.get(v);
   }

@@ -43,6 +43,10 @@ type SocketWithHandle = Socket & { _handle?: { writeQueueSize?: number } | null 
 
 export class Subscriber {
   readonly request: StreamRequest;
+  /** Messages of moves that were left out so far. */
+  left = 0;
+  /** It was cut off since the reader took nothing. */
+  evicted = false;
   readonly #socket: Socket;
   readonly #events: SubscriberEvents;
   #skipped = 0;
@@ -68,6 +72,11 @@ export class Subscriber {
     socket.on('end', () => socket.destroy());
     socket.on('data', (chunk) => this.#onData(chunk.length));
     socket.write(HEAD);
+  }
+
+  /** Bytes that were written, taken or not. */
+  get bytes(): number {
+    return this.#socket.bytesWritten;
   }
 
   /** True while moves are left out because the reader is slow. */
@@ -99,8 +108,10 @@ export class Subscriber {
 
   /** Writes positions, unless the reader is behind. */
   moves(bytes: Buffer): void {
-    if (this.#stalled || this.#unsent() > SOFT_LIMIT) this.#skipped += 1;
-    else this.#socket.write(bytes);
+    if (this.#stalled || this.#unsent() > SOFT_LIMIT) {
+      this.#skipped += 1;
+      this.left += 1;
+    } else this.#socket.write(bytes);
   }
 
   #unsent(): number {
@@ -116,7 +127,10 @@ export class Subscriber {
     if (this.#socket.writableLength === 0 || taken !== this.#taken) {
       this.#taken = taken;
       this.#takenAt = now;
-    } else if (now - this.#takenAt >= EVICT_MS) this.#socket.destroy();
+    } else if (now - this.#takenAt >= EVICT_MS) {
+      this.evicted = true;
+      this.#socket.destroy();
+    }
   }
 
   /**

@@ -2,7 +2,7 @@
  * Who may come in: counts connections, so that neither one address nor all together take more than their share,
  * and bounds how fast one address brings new ones.
  */
-import { Bucket } from './bucket.ts';
+import { Bucket } from '../bucket.ts';
 
 /** An address may bring as many newcomers at once as it may have connections, and this share of them per second. */
 const NEW_PER_SECOND = 0.1;

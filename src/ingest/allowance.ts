@@ -1,5 +1,5 @@
 /** What one visitor may send, whatever it is connected by. */
-import { Bucket } from './bucket.ts';
+import { Bucket } from '../bucket.ts';
 
 /** Clicks, page changes and the like per second; a tab that was offline may have saved up as many as the burst. */
 const MARKS = { rate: 50, burst: 1000 };

@@ -8,6 +8,8 @@ export interface Contact {
   site: string;
   page: string;
   origin: string;
+  /** Two capital letters, or empty. */
+  country: string;
 }
 
 /** `hello` is undefined for clients that do not tell about themselves. */

@@ -71,7 +71,7 @@ export class Beacons {
       // Read again: the buffer is shared, and the primary may have to be asked in between.
       apply: (visit, now) => {
         decodeJson(text, now, this.#desk.samples);
-        if (label !== undefined && visit.trace.arrival.label !== label) visit.trace.name(label);
+        if (label !== undefined && visit.trace.arrival.label !== label) visit.name(label);
         return visit.allowance.frame(now) && visit.unnumbered(this.#desk.samples, now);
       },
     };
@@ -105,10 +105,24 @@ export class Beacons {
     const now = Date.now();
     if (!visit.allowance.post(now)) return TOO_FAST;
     if (message.hello && this.#posted.has(visit)) visit.offset = now - message.hello.clock;
-    const taken = message.apply(visit, now);
-    const reply = this.#desk.helloReply(visit);
+    if (visit.recording.broken && this.#desk.canRecord())
+      this.#desk.recordAnew(visit, message.hello ? 0 : visit.trace.frame);
+    const taken = this.#isStray(request, message) || message.apply(visit, now);
     if (message.bye) visit.end('closed');
+    await visit.recording.settled();
+    // Simple clients keep nothing, and do not look at numbers.
+    if (!message.hello && visit.recording.broken) return TRY_LATER;
+    const reply = this.#desk.helloReply(visit);
     return taken ? { status: 200, body: reply } : TOO_FAST;
+  }
+
+  /**
+   * True of frames that were numbered for a visitor which this page is no longer: the answer says who it is and how to number
+   * them, and it sends them again.
+   */
+  #isStray({ site }: Beacon, { hello, token, bye }: Message): boolean {
+    const isNumbered = hello !== undefined && hello.last > 0 && token !== '';
+    return isNumbered && !bye && this.#desk.identify(site, token) === undefined;
   }
 
   /**
@@ -119,6 +133,11 @@ export class Beacons {
     const proof = this.#desk.identify(request.site, token);
     const known = proof && this.#desk.find(proof.id);
     if (!known) return this.#admit(request, hello, proof);
+    // Another page of the visitor, the first of which has not said bye: its frames are numbered anew.
+    if (hello?.last === 0 && this.#posted.has(known)) {
+      known.end('moved');
+      return this.#admit(request, hello, proof);
+    }
     return proof.made < known.since && !this.#posted.has(known) ? TRY_LATER : known;
   }
 
@@ -129,7 +148,7 @@ export class Beacons {
   ): Promise<Visit | BeaconReply> {
     const leave = this.#admission.enter(peer.address, Date.now());
     if (typeof leave === 'string') return refusalOf(leave);
-    const contact: Contact = { site, page, origin: origin ?? '' };
+    const contact: Contact = { site, page, origin: origin ?? '', country: peer.country };
     const offset = hello ? Date.now() - hello.clock : 0;
     const visit = await this.#desk.admit(contact, hello, proof, true, offset, () => {
       if (visit) this.#posted.delete(visit);

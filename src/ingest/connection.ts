@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { RawData, WebSocket } from 'ws';
+import type { Bucket } from '../bucket.ts';
 import { CLOSE, type CloseReason } from '../protocol/close.ts';
 import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
 import { FrameError } from '../protocol/errors.ts';
@@ -12,13 +13,15 @@ import { decodeJson } from '../protocol/json.ts';
 import { decodeJsonMove } from '../protocol/json-move.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import type { Contact } from './arrival.ts';
-import type { Bucket } from './bucket.ts';
 import type { Desk } from './desk.ts';
 import type { Intervals } from './pace.ts';
 import type { Visit } from './visit.ts';
 
 /** A visitor that does not read what we say gets no more acks; they are cumulative. */
 const MAX_UNREAD = 64 * 1024;
+
+/** Trackers take a server for gone that leaves a frame unanswered for 10 s. */
+const MAX_SILENT = 4;
 
 export class Connection {
   readonly #socket: WebSocket;
@@ -27,14 +30,19 @@ export class Connection {
   readonly #bucket: Bucket;
   readonly #binary: boolean;
   #visit: Visit | undefined;
-  /** hello: none yet · claiming: the primary is asked, and the socket paused · open · closed */
-  #state: 'hello' | 'claiming' | 'open' | 'closed' = 'hello';
+  /**
+   * hello: none yet · claiming: the primary is asked, and the socket paused · open · ending: nothing more is taken, what
+   * was is being stored · closed
+   */
+  #state: 'hello' | 'claiming' | 'open' | 'ending' | 'closed' = 'hello';
   #helloTimer: NodeJS.Timeout | undefined;
   /** Frames that came with the one before the pause; the bucket bounds them. */
   #early: [bytes: Buffer, isBinary: boolean][] | undefined;
   #labelled = false;
   #heard = true;
   #acked = 0;
+  /** Rounds without a word though something is unacked. */
+  #silent = 0;
   #pace: Intervals | undefined;
 
   /** `leave` is called once, when the socket is closed. `resume` is the token of a `json` client, or empty. */
@@ -52,9 +60,9 @@ export class Connection {
     });
     // What ws finds wrong (too big, not UTF-8, bad opcode) it answers with the right close code itself.
     socket.on('error', () => this.#finish('refused'));
-    socket.on('pong', () => {
-      this.#heard = true;
-    });
+    // Browsers send none by themselves, so that they count like frames.
+    socket.on('ping', () => this.#onControl());
+    socket.on('pong', () => this.#onControl());
     if (this.#binary) this.#awaitHello();
     else void this.#claim(undefined, resume);
   }
@@ -72,7 +80,7 @@ export class Connection {
   /** Takes a frame's payload: `bytes` from `from` to `to`, which are good for this call only. */
   take(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
     this.#heard = true;
-    if (this.#state === 'closed') return;
+    if (this.#state === 'ending' || this.#state === 'closed') return;
     const now = Date.now();
     if (!this.#bucket.take(1, now)) this.#tooFast();
     else if (this.#state === 'claiming') this.#keep(Buffer.from(bytes.subarray(from, to)), isBinary);
@@ -88,6 +96,11 @@ export class Connection {
       if (!(error instanceof FrameError)) throw error;
       this.close('badFrame', error.code);
     }
+  }
+
+  #onControl(): void {
+    this.#heard = true;
+    if (this.#state !== 'ending' && this.#state !== 'closed' && !this.#bucket.take(1, Date.now())) this.#tooFast();
   }
 
   #tooFast(): void {
@@ -126,7 +139,7 @@ export class Connection {
     const { label, bye } = decodeJson(text, now, this.#desk.samples);
     if (label !== undefined && !this.#labelled) {
       this.#labelled = true;
-      (this.#visit as Visit).trace.name(label);
+      (this.#visit as Visit).name(label);
     }
     return bye;
   }
@@ -156,7 +169,7 @@ export class Connection {
     this.#visit = visit;
     this.#state = 'open';
     this.#pace = this.#desk.paceOf(visit.site);
-    this.#acked = visit.trace.frame;
+    this.#acked = visit.recording.kept;
     this.#say(this.#desk.helloReply(visit));
     this.#readEarly();
     this.#socket.resume();
@@ -186,20 +199,41 @@ export class Connection {
 
   /** Tells what is new since the last time: the last frame taken, and another pace. To be called about once a second. */
   update(): void {
-    // A visitor that does not read is told nothing more; acks are cumulative.
-    if (this.#state !== 'open' || this.#socket.bufferedAmount > MAX_UNREAD) return;
+    if (this.#state !== 'open') return;
     const visit = this.#visit as Visit;
-    if (this.#binary) this.#ack(visit.trace.frame);
+    if (this.#desk.isTooOld(visit.born, Date.now())) return void this.#partFrom(visit);
+    // A visitor that does not read is told nothing more; acks are cumulative.
+    if (this.#socket.bufferedAmount > MAX_UNREAD) return;
+    if (this.#binary) this.#ack(visit.recording.kept, visit.trace.frame);
+    if (visit.recording.broken && this.#desk.canRecord()) this.#recordAnew(visit);
     const pace = this.#desk.paceOf(visit.site);
     if (pace === this.#pace) return;
     this.#pace = pace;
     this.#say({ type: 'pace', ...pace });
   }
 
-  #ack(frame: number): void {
-    if (frame === this.#acked) return;
-    this.#acked = frame;
-    this.#say({ type: 'ack', n: frame });
+  /** While nothing can be stored the last ack is said again now and then, lest the visitor think us gone. */
+  #ack(kept: number, taken: number): void {
+    if (kept === this.#acked && (taken <= kept || ++this.#silent < MAX_SILENT)) return;
+    this.#silent = 0;
+    this.#acked = kept;
+    this.#desk.tally.acks += 1;
+    this.#say({ type: 'ack', n: kept });
+  }
+
+  /** Has the visitor come again as somebody new. All that was taken is acked before, lest it be sent as of the new one too. */
+  async #partFrom(visit: Visit): Promise<void> {
+    this.#state = 'ending';
+    await visit.recording.settled();
+    if (this.#isClosed()) return;
+    if (this.#binary) this.#ack(visit.recording.kept, visit.trace.frame);
+    this.close('restart');
+  }
+
+  /** What could not be stored is sent again by a visitor that connects anew; simple clients keep nothing. */
+  #recordAnew(visit: Visit): void {
+    if (this.#binary) this.close('restart');
+    else this.#desk.recordAnew(visit, visit.trace.frame);
   }
 
   /** Pings; a connection that was silent since the last time is cut. */
@@ -211,6 +245,7 @@ export class Connection {
 
   /** Ends the connection from our side. */
   close(reason: CloseReason, detail: string = reason): void {
+    if (this.#state !== 'closed') this.#desk.tally.closed(reason);
     this.#finish(GONE[reason]);
     this.#socket.resume();
     this.#socket.close(CLOSE[reason], detail);

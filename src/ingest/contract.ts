@@ -23,6 +23,24 @@ export interface Trace {
   gone(t: number, reason: GoneReason): void;
 }
 
+/** Where a visitor's frames are kept; store/record/recorder.ts says more. */
+export interface Recording {
+  /** Numbers of the last frame handed over, and of the last that is stored. */
+  readonly taken: number;
+  readonly kept: number;
+  /** A frame could not be stored: nothing more is taken. */
+  readonly broken: boolean;
+  /** The page was loaded; stands under number `n`. */
+  enter(n: number, now: number): void;
+  take(n: number, page: string, size: Visitor['size'], samples: SampleBuffer, shift: number, now: number): void;
+  /** The visitor has said what it calls itself. */
+  name(label: string): void;
+  /** Resolves when what was taken is stored, or will not be. */
+  settled(): Promise<void>;
+  /** Goes on after number `n`, in place of one that is broken. */
+  anew(n: number): Recording;
+}
+
 export interface IngestOptions {
   config: Config;
   log: Logger;
@@ -33,6 +51,10 @@ export interface IngestOptions {
   markSeen(key: string): void;
   /** Asks the primary to let a visitor in; undefined: not now. `posted`: when the token of a POST was made. */
   claim(arrival: Arrival, posted: number | null): Promise<Trace | undefined>;
+  /** Begins to keep a visitor's frames after number `n`. `country` may be empty. */
+  record(arrival: Arrival, country: string, n: number): Recording;
+  /** False while nothing can be stored. */
+  canRecord(): boolean;
   /** True if somebody watches this site. */
   watched(site: string): boolean;
   /** True while the primary does not keep up with this worker. */

@@ -7,9 +7,10 @@ import { type Hello, SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import { Allowance } from './allowance.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
-import type { IngestOptions } from './contract.ts';
+import type { IngestOptions, Recording, Trace } from './contract.ts';
 import { type Intervals, Pace } from './pace.ts';
 import { newVisitorId, type Proof, signToken, verifyToken } from './resume-token.ts';
+import { Tally } from './tally.ts';
 import { Visit } from './visit.ts';
 
 export class Desk {
@@ -17,6 +18,7 @@ export class Desk {
   /** Filled by every frame anew: a frame is decoded and taken in one go. */
   readonly samples: SampleBuffer;
   readonly pace: Pace;
+  readonly tally = new Tally();
   readonly #options: IngestOptions;
   readonly #byId = new Map<string, Visit>();
   readonly #byV = new Map<number, Visit>();
@@ -36,9 +38,15 @@ export class Desk {
     return this.#byV.get(v);
   }
 
-  /** What a resume token says, if it is good for this site. */
+  /** What a resume token says, if it is good for this site and its visitor is not too old. */
   identify(site: string, token: string): Proof | undefined {
-    return token === '' ? undefined : verifyToken(this.#options.secret, site, token, Date.now());
+    const proof = token === '' ? undefined : verifyToken(this.#options.secret, site, token);
+    return proof && !this.isTooOld(proof.born, Date.now()) ? proof : undefined;
+  }
+
+  /** A tab may be left open for long, but not for ever: who first came so long ago is to come again as somebody new. */
+  isTooOld(born: number, now: number): boolean {
+    return now - born >= this.config.maxVisitMs;
   }
 
   /**
@@ -54,11 +62,12 @@ export class Desk {
     onEnd: (reason: GoneReason) => void,
   ): Promise<Visit | undefined> {
     const now = Date.now();
-    const { id, made } = proof ?? { id: newVisitorId(), made: now };
+    const { id, born, made } = proof ?? { id: newVisitorId(), born: now, made: now };
     const trace = await this.#options.claim(arrivalOf(contact, id, hello, now), posted ? made : null);
     if (!trace) return undefined;
+    const recording = this.#begin(trace, contact.country, hello, proof, posted);
     const allowance = new Allowance(this.config.maxFrameRate);
-    const visit = new Visit(trace, allowance, offset, Date.now(), (reason) => {
+    const visit = new Visit(trace, recording, allowance, offset, born, Date.now(), (reason) => {
       this.#forget(visit);
       onEnd(reason);
     });
@@ -68,6 +77,37 @@ export class Desk {
     if (!trace.released) return visit;
     visit.end('moved');
     return undefined;
+  }
+
+  /**
+   * A page that connects again goes on with its own numbers; what it sends again is told from what is stored by the
+   * store. All others get numbers that no earlier frames of the visitor have.
+   */
+  #begin(
+    trace: Trace,
+    country: string,
+    hello: Hello | undefined,
+    proof: Proof | undefined,
+    posted: boolean,
+  ): Recording {
+    const { record } = this.#options;
+    if (proof && hello && hello.last > 0) return record(trace.arrival, country, 0);
+    const now = Date.now();
+    trace.frame = proof ? numberAfter(trace.frame, now) : FIRST_NUMBER;
+    const recording = record(trace.arrival, country, trace.frame);
+    // Simple clients that come again by POST do not tell whether they are on a page that was loaded.
+    if (!proof || hello || !posted) recording.enter(trace.frame, loadedAt(hello, now));
+    return recording;
+  }
+
+  /** False while nothing can be stored. */
+  canRecord(): boolean {
+    return this.#options.canRecord();
+  }
+
+  /** Begins again to keep the frames of a visitor, after number `n`. */
+  recordAnew(visit: Visit, n: number): void {
+    visit.recording = visit.recording.anew(n);
   }
 
   #forget(visit: Visit): void {
@@ -84,8 +124,8 @@ export class Desk {
     return {
       type: 'hello',
       visitor: visit.id,
-      token: signToken(this.#options.secret, visit.site, visit.id, Date.now()),
-      n: visit.trace.frame,
+      token: signToken(this.#options.secret, visit.site, visit.id, visit.born, Date.now()),
+      n: visit.recording.kept,
       ...this.paceOf(visit.site),
     };
   }
@@ -93,4 +133,22 @@ export class Desk {
   drop(site: string, n: number): void {
     this.#options.drop(site, n);
   }
+}
+
+/** A page's first number; 0 would say that it has none yet. */
+const FIRST_NUMBER = 1;
+/** Numbers of later pages are times: frames of a visitor are made at longer intervals, so that they never get ahead of it. */
+const NUMBER_EPOCH = Date.UTC(2026);
+
+/** A number above all of a visitor that was here before; `frame` is the last that the primary knows of. */
+function numberAfter(frame: number, now: number): number {
+  return Math.max(frame + 1, now - NUMBER_EPOCH);
+}
+
+/** How long ago a page may say that it was loaded, milliseconds. */
+const MAX_LOADED_MS = 60_000;
+
+/** When a page was loaded, by its clock, which began then. Its first samples may be from before it could connect. */
+function loadedAt(hello: Hello | undefined, now: number): number {
+  return now - Math.min(hello?.clock ?? 0, MAX_LOADED_MS);
 }

@@ -5,21 +5,23 @@ import type { IncomingMessage } from 'node:http';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import { Bucket } from '../bucket.ts';
 import { SUBPROTOCOL } from '../protocol/control.ts';
 import { MAX_TEXT } from '../protocol/frame.ts';
 import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
+import { withoutNul } from '../protocol/reader.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
 import { endWithProblem } from '../raw-problem.ts';
 import { acceptWebSocket, type Upgrade } from './accept.ts';
 import { Admission } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import { Beacons } from './beacon.ts';
-import { Bucket } from './bucket.ts';
 import { Connection } from './connection.ts';
 import type { IngestOptions } from './contract.ts';
 import { Desk } from './desk.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import { Rounds, TURN_MS } from './rounds.ts';
+import type { Tally } from './tally.ts';
 
 const SECOND_MS = 1000;
 /** Signs of load are looked at this often, milliseconds. */
@@ -29,6 +31,13 @@ const PROBE_ROUNDS = 15;
 const SITE_CHECK_MS = 2000;
 /** A closing handshake that the other side does not finish is cut short, milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
+
+/**
+ * Pieces of a message that may be kept while the rest is awaited: trackers send each frame whole, and networks cut it only where
+ * a packet ends. Each piece costs a hundred bytes and more, however small it is.
+ */
+const MAX_FRAGMENTS = 64;
+const LEAST_PIECE = 64;
 
 /** A resume token as a `json` client offers it beside its subprotocol, so that it is in no address. */
 const RESUME_PREFIX = 'resume.';
@@ -69,10 +78,12 @@ export class Ingest {
     this.#desk = new Desk(options);
     this.#admission = new Admission(config.maxConnections, config.maxPerAddress);
     this.#beacons = new Beacons(this.#desk, options, this.#admission);
-    // closeTimeout is an option of ws since 8.19 that its types do not list yet.
-    const limits: ServerOptions & { closeTimeout: number } = {
+    // Options of ws since 8.19 and 8.21 that its types do not list yet.
+    const limits: ServerOptions & { closeTimeout: number; maxFragments: number; maxBufferedChunks: number } = {
       noServer: true,
       maxPayload: config.maxFrame,
+      maxFragments: MAX_FRAGMENTS,
+      maxBufferedChunks: Math.ceil(config.maxFrame / LEAST_PIECE),
       perMessageDeflate: false,
       clientTracking: false,
       closeTimeout: CLOSE_TIMEOUT_MS,
@@ -93,17 +104,24 @@ export class Ingest {
     return this.#desk.pace.live.flushMs;
   }
 
+  /** Connections now, and what visitors came to so far. */
+  figures(): Pick<Tally, 'acks' | 'closes' | 'refusals'> & { connections: number } {
+    const { acks, closes, refusals } = this.#desk.tally;
+    return { acks, closes, refusals, connections: this.#held.size };
+  }
+
   /** Takes an HTTP upgrade. Whatever is wrong is answered with a problem (RFC 9457) on the socket. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<void> {
     socket.on('error', destroyItself);
     const refusal = await this.#tryUpgrade({ request, socket, head }, peer);
     if (!refusal) return;
     const [status, code, detail] = refusal;
+    this.#desk.tally.refused(code);
     const isForNow = status === 429 || status === 503;
     endWithProblem(socket, { status, code, detail, ...(isForNow && { retryAfter: RETRY_S }) });
   }
 
-  async #tryUpgrade(upgrade: Upgrade, { address, host }: Peer): Promise<Refusal | undefined> {
+  async #tryUpgrade(upgrade: Upgrade, { address, host, country }: Peer): Promise<Refusal | undefined> {
     const { request, socket } = upgrade;
     const url = urlOf(request.url ?? '/');
     if (!url) return [400, 'bad-request', 'The address cannot be read.'];
@@ -111,7 +129,7 @@ export class Ingest {
     const offered = new Set((request.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim()));
     offered.delete('');
     if (offered.size > 0 && !chooseProtocol(offered)) return [400, 'bad-subprotocol', 'Offer fieldmouse.v1 or json.'];
-    const contact = contactOf(url, request.headers.origin);
+    const contact = contactOf(url, request.headers.origin, country);
     if (!contact) return [400, 'bad-page', `The page is longer than ${MAX_TEXT.page} characters.`];
     const refusal = await this.#checkSite(contact.site, request.headers.origin, host);
     if (refusal || socket.destroyed) return refusal;
@@ -237,10 +255,10 @@ function resumeToken(offered: ReadonlySet<string>): string {
 }
 
 /** What the address tells; undefined if the page is too long. */
-function contactOf(url: URL, origin: string | undefined): Contact | undefined {
-  const page = url.searchParams.get('page') || '/';
+function contactOf(url: URL, origin: string | undefined, country: string): Contact | undefined {
+  const page = withoutNul(url.searchParams.get('page') || '/');
   if (Buffer.byteLength(page) > MAX_TEXT.page) return undefined;
-  return { site: url.searchParams.get('site') ?? '', page, origin: origin ?? '' };
+  return { site: url.searchParams.get('site') ?? '', page, origin: origin ?? '', country };
 }
 
 function urlOf(text: string): URL | undefined {

@@ -5,7 +5,7 @@
 import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import type { Allowance } from './allowance.ts';
-import type { Trace } from './contract.ts';
+import type { Recording, Trace } from './contract.ts';
 
 /** Events of one frame are numbered within this. */
 const EVENTS_PER_FRAME = 1024;
@@ -15,9 +15,12 @@ const MAX_AGE_MS = 3_600_000;
 
 export class Visit {
   readonly trace: Trace;
+  recording: Recording;
   readonly allowance: Allowance;
   /** Adds to a sample's time to make it Unix ms on our clock. */
   offset: number;
+  /** When the visitor first came, Unix ms. */
+  readonly born: number;
   /** When this worker let it in, Unix ms. */
   readonly since: number;
   /** Unix ms of the last sign of life. */
@@ -28,10 +31,20 @@ export class Visit {
   #lastAt = 0;
 
   /** `onEnd` is called once, when the visit is over: to close what it was connected by. */
-  constructor(trace: Trace, allowance: Allowance, offset: number, now: number, onEnd: (reason: GoneReason) => void) {
+  constructor(
+    trace: Trace,
+    recording: Recording,
+    allowance: Allowance,
+    offset: number,
+    born: number,
+    now: number,
+    onEnd: (reason: GoneReason) => void,
+  ) {
     this.trace = trace;
+    this.recording = recording;
     this.allowance = allowance;
     this.offset = offset;
+    this.born = born;
     this.since = now;
     this.lastHeard = now;
     this.#onEnd = onEnd;
@@ -45,13 +58,20 @@ export class Visit {
     return this.trace.arrival.site;
   }
 
-  /** Takes frame `n`, once. False if it holds more marks than the visitor may send now: nothing is taken. */
+  /**
+   * Takes frame `n`: shown once, and stored once. False if it holds more marks than the visitor may send now: nothing is
+   * taken.
+   */
   frame(n: number, samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
-    if (n <= this.trace.frame) return true;
+    const isNew = n > this.trace.frame;
+    if (!isNew && n <= this.recording.taken) return true;
     if (!this.allowance.marks(samples.marks.length, now)) return false;
-    this.trace.frame = n;
-    this.#takeSamples(samples, n * EVENTS_PER_FRAME, now);
+    this.#record(n, samples, now);
+    if (isNew) {
+      this.trace.frame = n;
+      this.#show(samples, n * EVENTS_PER_FRAME);
+    } else this.#follow(samples, n * EVENTS_PER_FRAME);
     return true;
   }
 
@@ -61,16 +81,29 @@ export class Visit {
     if (!this.allowance.marks(samples.marks.length, now)) return false;
     const at = Math.max(this.#lastAt + 1, now * EVENTS_PER_FRAME);
     this.#lastAt = at + samples.count;
-    this.#takeSamples(samples, at, now);
+    if (samples.count === 0) return true;
+    this.trace.frame += 1;
+    this.#record(this.trace.frame, samples, now);
+    this.#show(samples, at);
     return true;
   }
 
-  #takeSamples(samples: SampleBuffer, at: number, now: number): void {
+  #record(n: number, samples: SampleBuffer, now: number): void {
+    const { page, size } = this.trace.arrival;
     const { count } = samples;
-    if (count === 0) return;
-    this.#setClock((samples.time[count - 1] as number) + this.offset - now);
-    if (samples.marks.length === 0) this.trace.take(samples, this.offset, 0, count);
+    if (count > 0) this.#setClock((samples.time[count - 1] as number) + this.offset - now);
+    this.recording.take(n, page, size, samples, this.offset, now);
+  }
+
+  #show(samples: SampleBuffer, at: number): void {
+    if (samples.marks.length === 0) this.trace.take(samples, this.offset, 0, samples.count);
     else this.#takeMarked(samples, at);
+  }
+
+  /** Of a frame that was shown before, only where it leads to matters. */
+  #follow(samples: SampleBuffer, at: number): void {
+    for (const mark of samples.marks)
+      if (mark.type === 'page') this.#takeMark(mark, at, (samples.time[0] as number) + this.offset);
   }
 
   /** A clock that runs wrong would put samples into the future, or into another age. */
@@ -115,6 +148,11 @@ export class Visit {
       default:
         mark satisfies never;
     }
+  }
+
+  name(label: string): void {
+    this.trace.name(label);
+    this.recording.name(label);
   }
 
   /** The visitor has gone from this worker. Ending twice is safe. */

@@ -52,6 +52,9 @@ export class Relay {
   #waitingText = 0;
   #base = 0;
   #inFlight = 0;
+  /** Ticks at which the batch had to wait, and the longest that a message waited since that was read last, ms. */
+  #held = 0;
+  #longestMs = 0;
   /** Sites whose events were given up. */
   readonly #lost = new Set<string>();
   #lastClaim = 0;
@@ -203,7 +206,8 @@ export class Relay {
 
   #onTick(): void {
     this.#tick = undefined;
-    if (!this.saturated) this.#sendBatch();
+    if (this.saturated) this.#held += 1;
+    else this.#sendBatch();
     if (this.#pending()) this.arm();
   }
 
@@ -238,9 +242,23 @@ export class Relay {
 
   #send(message: ToPrimary): void {
     this.#inFlight += 1;
+    const sentAt = performance.now();
     this.#options.send(message, () => {
       this.#inFlight -= 1;
+      this.#longestMs = Math.max(this.#longestMs, performance.now() - sentAt);
     });
+  }
+
+  /** How it keeps up: see metrics/worker-metrics.ts. */
+  figures(): { inFlight: number; queued: number; held: number; ipcDelayMs: number } {
+    const ipcDelayMs = this.#longestMs;
+    this.#longestMs = 0;
+    return {
+      inFlight: this.#inFlight,
+      queued: this.#items.length + this.#newClaims.length,
+      held: this.#held,
+      ipcDelayMs,
+    };
   }
 
   #count(site: string) {

@@ -1,6 +1,6 @@
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 import type { Arrival, ClickData, GoneReason } from '../protocol/relay.ts';
-import { deviceOf, type Visitor } from '../protocol/stream.ts';
+import { deviceOf, shareSeen, type Visitor } from '../protocol/stream.ts';
 import type { Lane } from './lane.ts';
 import type { Relay } from './relay.ts';
 
@@ -47,8 +47,7 @@ export class Trace {
 
   /** Share of the page seen at the present scroll offset, 0 to 1000. */
   get depth(): number {
-    const [, vh, , dh] = this.arrival.size;
-    return dh > 0 ? Math.min(1000, Math.round((1000 * (this.scrollY + vh)) / dh)) : 0;
+    return shareSeen(this.scrollY, this.arrival.size);
   }
 
   /** Takes the moves and scrolls among samples `from` to `to`. `offset` turns their times into Unix ms. */

@@ -8,13 +8,14 @@ import {
   BEACON_BYTES,
   IDLE_POSTS,
   MAX_DELAY_MS,
+  MAX_ON_WAY,
   MIN_DELAY_MS,
   PATIENCE_MS,
   POST_MS,
   ROUND,
   TAKEN_OVER,
 } from './limits.ts';
-import { ack, cut, frontPage, isEmpty } from './outbox.ts';
+import { ack, cut, frontPage, isEmpty, unacked } from './outbox.ts';
 import { loadToken, saveToken } from './token.ts';
 
 /** A server puts its own path in place of the name when it serves this file. */
@@ -38,7 +39,7 @@ let socket: WebSocket | undefined;
 let ready = false;
 /** The resume token, kept for the next page of this tab. */
 let token = '';
-/** Empty until a hello was answered. */
+/** Whom our frames are numbered for; empty until a hello was answered. */
 let visitor = '';
 let failures = 0;
 let idle = 0;
@@ -65,7 +66,7 @@ function open(): void {
   if (failures % ROUND < ROUND - 1)
     try {
       socket = new WebSocket(address().replace('http', 'ws'), 'fieldmouse.v1');
-      socket.onopen = guard(() => send(helloOf(token)));
+      socket.onopen = guard(() => send(helloOf(token, visitor)));
       socket.onmessage = guard(({ data }) => receive(JSON.parse(data)));
       // Where the page's content security policy forbids it, Chromium tells of the error and of no close.
       socket.onclose = socket.onerror = guard((event: Event) => lost((event as CloseEvent).code));
@@ -89,14 +90,14 @@ function receive(message: Control): void {
     visitor = message.visitor;
     remember(message.token);
     ready = !!socket;
-    if (ready) cut(0, true).forEach(send);
+    if (ready) unacked().forEach(send);
   }
   flush();
 }
 
 /** Sends what waits, as soon as it can be sent. */
 export function flush(): void {
-  if (ready) cut().forEach(send);
+  if (ready && (socket as WebSocket).bufferedAmount < MAX_ON_WAY) cut().forEach(send);
 }
 
 /** A cut cable is silent: without an answer in time the socket counts as dead. */
@@ -149,16 +150,17 @@ function drop(): void {
 
 /**
  * A hello and all that the server does not have, as a request that needs no CORS preflight. Before a hello was
- * answered there is no number to send frames under. Of more than `most` bytes the oldest are left out.
+ * answered there is no number to send frames under. Of more than `most` bytes the newest are left out: frames up to
+ * the last one that came count as had.
  */
 function body(most: number, ...last: Bytes[]): Blob {
-  const frames = visitor ? cut(ALL, true).reverse() : [];
+  if (visitor) cut();
   let room = most;
-  const kept = frames.filter((frame) => {
+  const kept = (visitor ? unacked() : []).filter((frame) => {
     room -= frame.length;
     return room > 0;
   });
-  return new Blob([new Uint8Array(packFrames([helloOf(token), ...kept.reverse(), ...last]))], { type: 'text/plain' });
+  return new Blob([new Uint8Array(packFrames([helloOf(token, visitor), ...kept, ...last]))], { type: 'text/plain' });
 }
 
 function address(): string {
@@ -192,6 +194,8 @@ export function suspend(): void {
 export function resume(): void {
   if (phase < 2) {
     token = loadToken() || token;
+    // A later page of the tab may have been given another: our frames have no numbers of that.
+    if (!token.startsWith(visitor)) visitor = '';
     open();
   }
 }

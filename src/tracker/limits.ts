@@ -18,13 +18,15 @@ export const TAKEN_OVER = 4409;
 
 /** Samples in one frame: what a hand does in a second, some 250 bytes, far within what servers take. */
 export const FRAME_SAMPLES = 64;
-/** Frames sent and not acked above which nothing more is sent: the server, or the way to it, is slow. */
+/** Frames sent and not acked that are kept to be sent again; where the server cannot store for long, the oldest go. */
 export const WINDOW = 100;
+/** Bytes on their way above which nothing more is sent for now: the way to the server is slow. */
+export const MAX_ON_WAY = 16_384;
 /** Samples that may wait. With a full window of usual frames they fit into a beacon, which ends at 64 KB. */
 export const MAX_WAITING = 1500;
 /** Frames in a beacon, bytes: browsers refuse one of 64 KiB, and the rest is for the hello. */
 export const BEACON_BYTES = 58_000;
-/** More frames, and more bytes, than there ever are. */
+/** More bytes than there ever are. */
 export const ALL = 1e9;
 
 /** Least time between two looks at the document's size, which may cost the page a layout, milliseconds. */

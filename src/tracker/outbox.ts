@@ -15,7 +15,8 @@ interface Frame {
 
 let waiting: Part[] = [];
 let sent: Frame[] = [];
-let last = 0;
+/** Number of the last frame made, or given by the server. */
+export let last = 0;
 /** The page of what waits. */
 let page = '';
 
@@ -37,22 +38,33 @@ export function add(part: Part): void {
   wake();
 }
 
-/** Puts what waits into frames while fewer than `most` are unacked. Returns these frames, or all, encoded. */
-export function cut(most = WINDOW, all?: boolean): Bytes[] {
-  const from = all ? 0 : sent.length;
-  while (waiting.length && sent.length < most) {
+/** Puts what waits into frames. Returns these frames, encoded. */
+export function cut(): Bytes[] {
+  const from = sent.length;
+  while (waiting.length) {
     const parts = waiting.splice(0, FRAME_SAMPLES);
     sent.push({ n: ++last, page, data: encodeParts(parts) });
     for (const part of parts) page = part[4] ?? page;
   }
+  const frames = unacked(from);
+  sent = sent.slice(-WINDOW);
+  return frames;
+}
+
+/** The frames that the server is not known to have, encoded. */
+export function unacked(from = 0): Bytes[] {
   return sent.slice(from).map(({ n, data }) => encodeFrame(n, 1, data));
 }
 
 /** The server has all frames up to `n`; a new visitor's frames are numbered anew from there. */
 export function ack(n: number, newVisitor?: boolean): void {
-  sent = sent.filter((frame) => frame.n > n);
-  last = newVisitor ? n : Math.max(last, n);
-  if (newVisitor) for (const frame of sent) frame.n = ++last;
+  if (newVisitor) {
+    last = n;
+    for (const frame of sent) frame.n = ++last;
+  } else {
+    sent = sent.filter((frame) => frame.n > n);
+    last = Math.max(last, n);
+  }
 }
 
 /** The page of the first sample that the server does not have. */
