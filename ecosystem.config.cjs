@@ -7,19 +7,23 @@ module.exports = {
       // Our own primary forks the workers; PM2's cluster mode would put another one around it.
       exec_mode: 'fork',
       instances: 1,
-      // 'ready' comes when every worker listens.
+      // 'ready' comes when every worker listens. PM2 says "online" after this time in any case: above our own limit of 20 s.
       wait_ready: true,
-      listen_timeout: 20_000,
+      listen_timeout: 25_000,
       // Above our own limit of 5 s for a stop.
       kill_timeout: 8000,
       // The primary drains its workers itself; a signal to each of them would cut that short.
       treekill: false,
+      // A last resort, of the primary alone: PM2 does not look at workers. Those have --max-memory, and nobody is cut off by it.
+      max_memory_restart: '2G',
       // A fault of the configuration does not go away by itself; a port in use may.
       stop_exit_codes: [2],
       exp_backoff_restart_delay: 200,
       env: { NODE_ENV: 'production' },
       env_production: { NODE_ENV: 'production' },
       env_development: { NODE_ENV: 'development' },
+      // PM2_HOME/logs/fieldmouse-out.log and -error.log, whatever number PM2 gives it; each line with its time before it.
+      merge_logs: true,
       time: true,
     },
   ],

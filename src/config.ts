@@ -9,6 +9,9 @@ import { parseArgs } from 'node:util';
 
 export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'path'; path: string };
 
+export const DURABILITIES = ['disk', 'system'] as const;
+export type Durability = (typeof DURABILITIES)[number];
+
 export interface Config {
   readonly listen: readonly Address[];
   readonly workers: number;
@@ -24,6 +27,19 @@ export interface Config {
   readonly endpoint: string;
   readonly logLevel: string;
   readonly development: boolean;
+  /** Header in which a proxy tells the visitor's country, in small letters; empty: none. */
+  readonly countryHeader: string;
+  /** How long visits are kept, milliseconds. */
+  readonly retainMs: number;
+  /** How long a visit may last, milliseconds. */
+  readonly maxVisitMs: number;
+  /** Cap of the store, bytes. */
+  readonly maxStore: number;
+  readonly commitMs: number;
+  /** A worker with more memory of its own is replaced, bytes. */
+  readonly maxMemory: number;
+  /** What an ack stands for: that frames are on disk, or that the operating system has them. */
+  readonly durability: Durability;
   readonly flushMs: number;
   readonly quietFlushMs: number;
   readonly sampleMs: number;
@@ -36,6 +52,9 @@ export interface Config {
   readonly maxPerAddress: number;
   readonly maxBody: number;
   readonly maxStreams: number;
+  readonly maxReplays: number;
+  readonly maxHits: number;
+  readonly countBots: boolean;
 }
 
 /** All faults of a command line and environment at once. */
@@ -146,6 +165,69 @@ export const OPTIONS = {
       return text;
     },
   }),
+  countryHeader: option({
+    flag: 'country-header',
+    env: ['FIELDMOUSE_COUNTRY_HEADER'],
+    value: 'NAME',
+    preset: '',
+    help: "header in which a trusted proxy tells the visitor's country as two letters, such as CF-IPCountry",
+    read: (text) => {
+      if (!/^[A-Za-z0-9-]{0,64}$/.test(text)) throw 'the name of a header';
+      return text.toLowerCase();
+    },
+  }),
+  retainMs: option({
+    flag: 'retain',
+    env: ['FIELDMOUSE_RETAIN'],
+    value: 'TIME',
+    preset: '30d',
+    help: 'how long visits are kept, in days (30d) or hours (12h)',
+    read: span('1h', '3650d'),
+  }),
+  maxVisitMs: option({
+    flag: 'max-visit',
+    env: ['FIELDMOUSE_MAX_VISIT'],
+    value: 'TIME',
+    preset: '24h',
+    help: 'how long one visit may last, in hours (24h), minutes or seconds; who stays longer counts as a new visitor',
+    read: span('1s', '7d'),
+  }),
+  maxStore: option({
+    flag: 'max-store',
+    env: ['FIELDMOUSE_MAX_STORE'],
+    value: 'SIZE',
+    preset: '10GB',
+    help: 'most that the record may take on disk (500MB, 10GB); the oldest visits make room',
+    read: readSize,
+  }),
+  commitMs: option({
+    flag: 'commit',
+    env: ['FIELDMOUSE_COMMIT'],
+    value: 'MS',
+    preset: '100',
+    help: 'frames are stored in groups, one so often, milliseconds',
+    read: integer(1, 5000),
+  }),
+  maxMemory: option({
+    flag: 'max-memory',
+    env: ['FIELDMOUSE_MAX_MEMORY'],
+    value: 'SIZE',
+    preset: '2GB',
+    help: 'a worker that has more memory of its own is drained and replaced, at most one in a minute',
+    read: readSize,
+  }),
+  durability: option({
+    flag: 'durability',
+    env: ['FIELDMOUSE_DURABILITY'],
+    value: 'LEVEL',
+    preset: 'disk',
+    help: 'disk: what is acked is on disk; system: the operating system has it, which is less work, but a power cut may lose the last seconds and damage the store',
+    read: (text) => {
+      const level = DURABILITIES.find((one) => one === text);
+      if (!level) throw `one of ${DURABILITIES.join(', ')}`;
+      return level;
+    },
+  }),
   flushMs: option({
     flag: 'flush',
     env: ['FIELDMOUSE_FLUSH'],
@@ -242,6 +324,33 @@ export const OPTIONS = {
     help: 'most open administrator streams',
     read: integer(1, 100_000),
   }),
+  maxReplays: option({
+    flag: 'max-replays',
+    env: ['FIELDMOUSE_MAX_REPLAYS'],
+    value: 'N',
+    preset: '20',
+    help: 'most open replays of one worker',
+    read: integer(1, 10_000),
+  }),
+  maxHits: option({
+    flag: 'max-hits',
+    env: ['FIELDMOUSE_MAX_HITS'],
+    value: 'N',
+    preset: '600',
+    help: 'most requests to the page-visit counter of one address to one worker in a minute',
+    read: integer(1, 1_000_000_000),
+  }),
+  countBots: option({
+    flag: 'count-bots',
+    env: ['FIELDMOUSE_COUNT_BOTS'],
+    value: 'YES',
+    preset: 'no',
+    help: 'whether the page-visit counter counts what calls itself a bot, a crawler or a program',
+    read: (text) => {
+      if (text !== 'yes' && text !== 'no') throw 'yes or no';
+      return text === 'yes';
+    },
+  }),
 } as const;
 
 function option<T>(given: Option<T>): Option<T> {
@@ -278,6 +387,13 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     endpoint: one('endpoint'),
     logLevel: one('logLevel'),
     development: env.NODE_ENV === 'development',
+    countryHeader: one('countryHeader'),
+    retainMs: one('retainMs'),
+    maxVisitMs: one('maxVisitMs'),
+    maxStore: one('maxStore'),
+    commitMs: one('commitMs'),
+    maxMemory: one('maxMemory'),
+    durability: one('durability'),
     flushMs: one('flushMs'),
     quietFlushMs: one('quietFlushMs'),
     sampleMs: one('sampleMs'),
@@ -290,6 +406,9 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     maxPerAddress: one('maxPerAddress'),
     maxBody: one('maxBody'),
     maxStreams: one('maxStreams'),
+    maxReplays: one('maxReplays'),
+    maxHits: one('maxHits'),
+    countBots: one('countBots'),
   };
   if (config.scriptPath === config.endpoint)
     faults.push(`--script-path and --endpoint are both ${config.endpoint}: give them different paths`);
@@ -297,6 +416,9 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
   const extra = Object.fromEntries(extraFlags.map((name) => [name, flags.get(name) ?? []]));
   return { config: Object.freeze(config), words, extra };
 }
+
+/** A visitor's id that begins with a dash, as one in 64 does: it is a word, and no option is like it. */
+const DASHED_ID = /^-[\w-]{21}$/;
 
 /** Tells flags from words; what it does not know becomes a fault. */
 function splitArguments(argv: readonly string[], extraFlags: readonly string[], faults: string[]) {
@@ -308,7 +430,8 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
     ]),
     ...extraFlags.map((name) => [name, { type: 'string' as const, multiple: true }]),
   ]);
-  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+  const args = argv.filter((word) => !DASHED_ID.test(word));
+  const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
   const flags = new Map<string, string[]>();
   const words: string[] = [];
   for (const token of tokens) {
@@ -322,7 +445,7 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
       );
     else flags.set(token.name, [...(flags.get(token.name) ?? []), token.value]);
   }
-  return { flags, words };
+  return { flags, words: [...words, ...argv.filter((word) => DASHED_ID.test(word))] };
 }
 
 function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, faults: string[]): unknown[] {
@@ -393,12 +516,39 @@ function readPath(text: string): string {
   if (!/^(\/[A-Za-z0-9._~-]+)+$/.test(path) || /\/\.\.?(\/|$)/.test(path))
     throw 'a path of letters, digits and . _ ~ - such as /fieldmouse.js';
   if (
-    /^\/(admin|healthz|readyz|v1\/(session|sessions|password|tokens|sites|server|stream|openapi\.json))(\/|$)/.test(
+    /^\/(admin|healthz|readyz|metrics|v1\/(session|sessions|password|admins|audit|tokens|sites|server|stream|visits|pages|heatmap|heatmap\.png|replay|hits|openapi\.json))(\/|$)/.test(
       path,
     )
   )
     throw 'a path that the server does not use itself';
   return path;
+}
+
+const SPANS = { s: 1000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000 } as const;
+
+/** Makes what reads a time from `least` to `most`; milliseconds. */
+function span(least: string, most: string): (text: string) => number {
+  return (text) => {
+    const ms = spanOf(text);
+    if (!(ms >= spanOf(least) && ms <= spanOf(most))) throw `from ${least} to ${most}`;
+    return ms;
+  };
+}
+
+/** NaN for what is none. */
+function spanOf(text: string): number {
+  const [, digits, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  return Number(digits) * (SPANS[unit as keyof typeof SPANS] ?? Number.NaN);
+}
+
+const SIZES = { MB: 1e6, GB: 1e9, TB: 1e12 } as const;
+
+/** Bytes. */
+function readSize(text: string): number {
+  const [, digits, unit] = /^(\d{1,6}(?:\.\d+)?)(MB|GB|TB)$/.exec(text) ?? [];
+  const size = Math.round(Number(digits) * (SIZES[unit as keyof typeof SIZES] ?? 0));
+  if (!(size >= 8 * SIZES.MB && size <= 100 * SIZES.TB)) throw 'from 8MB to 100TB, such as 10GB';
+  return size;
 }
 
 function integer(least: number, most: number): (text: string) => number {
@@ -407,6 +557,11 @@ function integer(least: number, most: number): (text: string) => number {
     if (!/^\d+$/.test(text) || value < least || value > most) throw `a whole number from ${least} to ${most}`;
     return value;
   };
+}
+
+/** The values of all options by their flags: what was changed since the last start shows by comparing. */
+export function optionsOf(config: Config): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(OPTIONS).map(([key, { flag }]) => [flag, config[key as keyof Config]]));
 }
 
 /** The options' part of `--help`, one paragraph each, wrapped at 96 columns. */

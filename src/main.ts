@@ -3,7 +3,8 @@
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import { StartError } from './cluster/supervisor.ts';
-import { COMMAND_FLAGS, COMMAND_HELP, runCommand } from './commands.ts';
+import { COMMAND_FLAGS, type Output } from './commands/command.ts';
+import { COMMAND_HELP, runCommand } from './commands/commands.ts';
 import { ConfigError, describeOptions, type Parsed, readConfig } from './config.ts';
 import { FolderInUse } from './folder-lock.ts';
 import { browseUrl, ListenError } from './listen.ts';
@@ -12,6 +13,8 @@ import { StoreError } from './store/contract.ts';
 import { version } from './version.ts';
 import { runWorker } from './worker.ts';
 
+/** A start that is to be broken off is waited for so long, milliseconds. */
+const EARLY_STOP_LIMIT_MS = 3000;
 /** All of a stop must be over by then, milliseconds. */
 const STOP_LIMIT_MS = 5000;
 
@@ -26,6 +29,8 @@ Options; a flag wins over the environment
 ${describeOptions()}
 `;
 
+let stopping = false;
+
 if (cluster.isWorker) await work();
 else await command(process.argv.slice(2));
 
@@ -33,6 +38,8 @@ async function work(): Promise<void> {
   // Ctrl-C reaches the whole process group; when to end is the primary's decision.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {});
+  // It reaches all, too, when a terminal is closed.
+  process.on('SIGHUP', () => {});
   await runWorker(readConfig(process.argv.slice(2), process.env).config);
 }
 
@@ -43,10 +50,15 @@ async function command(argv: string[]): Promise<void> {
     const parsed = readConfig(argv, process.env, COMMAND_FLAGS);
     const [first = 'start', ...rest] = parsed.words;
     if (first === 'start') await start(parsed, rest);
-    else process.exitCode = await runCommand(parsed.words, parsed.config, parsed.extra, { out: say, err: complain });
+    else process.exitCode = await runCommand(parsed.words, parsed.config, parsed.extra, terminal());
   } catch (error) {
     fail(error);
   }
+}
+
+function terminal(): Output {
+  const { stdin: input, stdout: data, stderr } = process;
+  return { out: say, err: complain, input, data, screen: stderr.isTTY ? stderr : undefined };
 }
 
 async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
@@ -54,20 +66,43 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
   for (const [name, values] of Object.entries(extra))
     if (values.length > 0) faults.push(`--${name}: start takes no such option; see --help`);
   if (faults.length > 0) throw new ConfigError(faults);
-  const running = await startPrimary(config, fileURLToPath(import.meta.url), process.argv.slice(2));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(running));
+  // It would end a process that has not begun to listen for it.
+  process.on('SIGHUP', () => {});
+  let running: Running | undefined;
+  let isToStop = false;
+  // From the first moment: the first process of a container is not ended by a signal that it does not listen for.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      isToStop = true;
+      if (running) void stop(running);
+      // An exit in the middle of a write to the store would wait for it for ever.
+      else setTimeout(() => process.exit(1), EARLY_STOP_LIMIT_MS).unref();
+    });
+  running = await startPrimary(config, fileURLToPath(import.meta.url), process.argv.slice(2));
+  if (isToStop) await stop(running);
+  else runOn(running);
+}
+
+/** Until it is stopped. */
+function runOn(running: Running): void {
+  // A closed terminal ends what was started in it.
+  const isInTerminal = process.stdin.isTTY || process.stdout.isTTY;
+  process.on('SIGHUP', () => void (isInTerminal ? stop(running) : running.reload()));
+  void running.damaged.then(async (error) => {
+    complain(`fieldmouse: ${error.message}`);
+    await stop(running, 1);
+  });
   announce(running);
   // PM2 waits for this with `wait_ready`; every worker listens by now.
   process.send?.('ready');
 }
 
-let stopping = false;
-async function stop(running: Running): Promise<void> {
+async function stop(running: Running, exitCode = 0): Promise<void> {
   if (stopping) return;
   stopping = true;
   setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
   await running.close();
-  process.exit(0);
+  process.exit(exitCode);
 }
 
 /** The last line says that it listens: what waits for the start can wait for that. */

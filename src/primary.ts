@@ -1,14 +1,21 @@
 /** The primary: wires supervisor and hub, and knows how the whole starts and stops. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { Supervisor } from './cluster/supervisor.ts';
-import type { Config } from './config.ts';
+import { tellProcessKeeper } from './cluster/process-keeper.ts';
+import { StartError, Supervisor } from './cluster/supervisor.ts';
+import { type Config, optionsOf } from './config.ts';
 import { lockFolder } from './folder-lock.ts';
 import { Hub } from './hub/hub.ts';
 import { removeStaleSocket } from './listen.ts';
-import { createLogger } from './logger.ts';
-import type { Store } from './store/contract.ts';
-import { openStore } from './store/embedded.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { Gathering } from './metrics/gathering.ts';
+import { primaryMetrics } from './metrics/primary-metrics.ts';
+import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
+import { TAG } from './protocol/relay.ts';
+import { OWNER, sees } from './protocol/rights.ts';
+import { type Store, StoreError } from './store/contract.ts';
+import { checkFile } from './store/embedded/file/apart.ts';
+import { openStore } from './store/embedded/store.ts';
 import { version } from './version.ts';
 
 /** How long the last batches of draining workers may take, milliseconds. */
@@ -24,6 +31,10 @@ export interface Running {
   firstLink: string | undefined;
   /** No administrator has a password or a session. */
   nobodyCanSignIn: boolean;
+  /** Resolves if the store turns out to be damaged: nothing can go on then. */
+  damaged: Promise<StoreError>;
+  /** Replaces the workers, one after the other. What goes wrong is logged. */
+  reload(): Promise<void>;
   /** Drains everything. Closing twice is safe. */
   close(): Promise<void>;
 }
@@ -34,8 +45,9 @@ export interface Running {
  */
 export async function startPrimary(config: Config, exec: string, args: readonly string[]): Promise<Running> {
   const log = createLogger(config.logLevel, 'primary');
+  let isStarted = false;
   const store = await openStore(config.data);
-  const unlock = await lockFolder(config.data);
+  const unlock = await lockFolder(config.data, { reload });
   for (const address of config.listen) await removeStaleSocket(address);
   const hub = new Hub({
     graceMs: config.graceMs,
@@ -45,19 +57,51 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     send: (worker, message) => supervisor.send(worker, message),
     sendAll: (message) => supervisor.sendAll(message),
     allowed: async ({ credential, site }) =>
-      (await store.valid(credential, Date.now())) && (await store.site(site)) !== undefined,
+      sees(await store.rights(credential, Date.now()), site) && (await store.site(site)) !== undefined,
   });
   const supervisor = new Supervisor({
     workers: config.workers,
     exec,
     args,
+    maxMemory: config.maxMemory,
     log,
-    onFork: (worker) => hub.addWorker(worker),
-    onMessage: (worker, message, socket) => hub.receive(worker, message, socket),
-    onExit: (worker) => hub.removeWorker(worker),
+    onFork: (worker) => gathering.add(worker),
+    onListening: (worker) => hub.addWorker(worker),
+    onMessage: (worker, message, socket) => {
+      hub.receive(worker, message, socket);
+      if (message.k === 'measured') gathering.told(worker, message.ask, message.metrics);
+      else if (message.k === 'scrape') void scrape(worker, message.ask);
+    },
+    onExit: (worker) => {
+      hub.removeWorker(worker);
+      gathering.remove(worker);
+    },
+    onCrash: () => suspect(config.data),
   });
+  const { suspect, damaged } = watchStore(log);
+  const figures = () => ({ ...hub.figures(), ...supervisor.figures() });
+  const gathering = new Gathering(primaryMetrics(version, figures), (ask) =>
+    supervisor.sendAll({ tag: TAG, k: 'measure', ask }),
+  );
+  async function scrape(worker: number, ask: number): Promise<void> {
+    supervisor.send(worker, { tag: TAG, k: 'scraped', ask, text: await gathering.text() });
+  }
+  /** Throws StartError. */
+  async function reload(tell: (line: string) => void): Promise<void> {
+    if (!isStarted) throw new StartError('starting', 'the server is not ready yet; try again soon');
+    log.info('workers are being replaced');
+    try {
+      const workers = await supervisor.roll((done, total) => tell(`worker ${done} of ${total} is replaced`));
+      log.info({ workers }, 'workers are replaced');
+    } catch (error) {
+      log.error({ err: error }, 'workers could not be replaced; those that were not go on');
+      throw error;
+    }
+  }
+  const stopTelling = tellProcessKeeper(() => ({ ...hub.figures(), delayMs: supervisor.delayMs() }));
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
+    stopTelling();
     const drained = supervisor.close();
     // Workers may wait for a slow request; dashboards are told at once, after what visitors did last.
     await sleep(LAST_BATCH_MS);
@@ -71,12 +115,37 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   };
   try {
     const addresses = await supervisor.start();
+    isStarted = true;
     await store.noteAddresses(addresses);
-    return { addresses, ...(await firstSteps(store)), close: closeOnce };
+    await store.noteOptions(optionsOf(config), Date.now());
+    const reloadQuietly = () => reload(() => {}).catch(() => {});
+    return { addresses, ...(await firstSteps(store)), damaged, reload: reloadQuietly, close: closeOnce };
   } catch (error) {
     await closeOnce();
     throw error;
   }
+}
+
+/** Where workers die, a damaged store may be why: other workers would die of it too, again and again. */
+function watchStore(log: Logger) {
+  let checking = false;
+  let tell: (error: StoreError) => void;
+  const damaged = new Promise<StoreError>((resolve) => {
+    tell = resolve;
+  });
+  const suspect = (folder: string): void => {
+    if (checking) return;
+    checking = true;
+    checkFile(folder)
+      .catch((error: unknown) => {
+        if (error instanceof StoreError) tell(error);
+        else log.error({ err: error }, 'cannot look whether the store is damaged');
+      })
+      .finally(() => {
+        checking = false;
+      });
+  };
+  return { suspect, damaged };
 }
 
 /** A new folder gets an administrator and a link; where nobody can sign in, it is to be said how. */
@@ -84,8 +153,9 @@ async function firstSteps(store: Store): Promise<{ firstLink: string | undefined
   const now = Date.now();
   const admins = await store.admins();
   if (admins.length === 0) {
-    await store.addAdmin(FIRST_ADMIN, now);
-    return { firstLink: await store.addLink(FIRST_ADMIN, now), nobodyCanSignIn: false };
+    const noted = (what: Deed): Note => ({ at: now, who: ACTOR.server, what, on: FIRST_ADMIN });
+    await store.addAdmin(FIRST_ADMIN, now, OWNER, noted('admin-added'));
+    return { firstLink: await store.addLink(FIRST_ADMIN, now, noted('link-made')), nobodyCanSignIn: false };
   }
   const nobodyCanSignIn = admins.every(({ password }) => password === null) && (await store.sessions(now)).length === 0;
   return { firstLink: undefined, nobodyCanSignIn };

@@ -1,28 +1,48 @@
 /** One worker: wires HTTP, ingest, relay and store, and the way to the primary. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Link, openLink } from './cluster/link.ts';
+import { Pulse } from './cluster/pulse.ts';
+import { BEAT_MS } from './cluster/watchdog.ts';
 import type { Config } from './config.ts';
 import { peerReader } from './http/peer.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { ListenError, listen } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
-import { TAG, type ToWorker } from './protocol/relay.ts';
+import { workerMetrics } from './metrics/worker-metrics.ts';
+import { type Arrival, TAG, type ToWorker } from './protocol/relay.ts';
+import { Questions } from './relay/questions.ts';
 import { Relay } from './relay/relay.ts';
 import { StoreError } from './store/contract.ts';
-import { openStore } from './store/embedded.ts';
+import { openStore } from './store/embedded/store.ts';
+import { ThreadArchive } from './store/embedded/thread-archive.ts';
+import { HitQueue } from './store/hits.ts';
+import { Recorder, Recording } from './store/record/recorder.ts';
 import { version } from './version.ts';
 
+/** Writes of the page-visit counter that may be under way at once. */
+const HIT_WRITES = 8;
 /** HTTP requests that are not done by then when the worker drains are cut off, milliseconds. */
 const REQUEST_LIMIT_MS = 2000;
 /** After an unexpected error the worker has this long to drain before it ends anyway, milliseconds. */
 const FAULT_LIMIT_MS = 4000;
 
-/** How long a client may take for its headers, for a whole request, and between two requests, milliseconds. */
-const HTTP_LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 };
+/**
+ * How long a client may take for its headers, for a whole request, between two requests, and for each step of reading an
+ * answer, milliseconds. The first two are looked after every so often.
+ */
+const HTTP_LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 5000,
+  keepAliveTimeout: 65_000,
+};
+const STALL_MS = 60_000;
+/** Requests of one connection that may wait for their answers; browsers send one at a time. Each holds some KB. */
+const MOST_WAITING = 100;
 
 /** Runs this process as a worker until the primary has it drained. Why it cannot start is told to the primary. */
 export async function runWorker(config: Config): Promise<void> {
@@ -40,8 +60,30 @@ export async function runWorker(config: Config): Promise<void> {
 /** Resolves with the addresses when all of them are listened on. */
 async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
   let draining = false;
-  const store = await openStore(config.data);
+  const { data: folder, maxStore: maxBytes, retainMs, durability } = config;
+  // LMDB is as durable as the first of a process to open the file asks for.
+  const store = await openStore(folder, { durability });
+  const archive = await ThreadArchive.start({ folder, maxBytes, retainMs, durability }, onFault, (error) =>
+    log.error({ err: error }, 'a part of the record cannot be read'),
+  );
+  const metrics = workerMetrics(() => ({
+    ...ingest.figures(),
+    ...relay.figures(),
+    frames: recorder.frames,
+    samples: recorder.samples,
+    unstored: recorder.unstored,
+  }));
+  const hits = new HitQueue((groups) => archive.addHits(groups), HIT_WRITES);
+  const recorder = new Recorder({
+    archive,
+    commitMs: config.commitMs,
+    onTrouble: (error) =>
+      log.error({ err: error }, 'frames cannot be stored: acks are withheld; the live view goes on'),
+    onRecovery: () => log.info('frames are stored again'),
+    onCommit: metrics.committed,
+  });
   const relay = new Relay({ send: link.send, flushMs: () => ingest.flushMs });
+  const questions = new Questions(link.send);
   const ingest = new Ingest({
     config,
     log,
@@ -54,24 +96,32 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     },
     claim: (arrival, posted) => relay.claim(arrival, posted),
     watched: (site) => relay.watched(site),
-    saturated: () => relay.saturated,
+    record: (arrival, country, n) => startRecording(recorder, arrival, country, n),
+    canRecord: () => !recorder.inTrouble,
+    saturated: () => relay.saturated || recorder.inTrouble,
     drop: (site, n) => relay.drop(site, n),
   });
   const http = await createHttp({
     config,
     logger: log,
     store,
+    archive,
     version,
     ready: () => !draining,
     // The stream's socket goes to the primary, which outlives this worker.
     openStream: (request, socket) => link.hand({ tag: TAG, k: 'stream', request }, socket),
     beacon: (request) => ingest.beacon(request),
+    present: (site) => questions.present(site),
+    countHit: (site, page) => hits.hit(site, page),
+    metrics: () => questions.metrics(),
   });
-  const peerOf = peerReader(config.trustProxy);
-  const servers = config.listen.map(() => createHttpServer(http, upgrade));
+  const peerOf = peerReader(config);
+  const servers = config.listen.map(() => createHttpServer(http, upgrade, () => draining));
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
   link.listen(onMessage, () => void drain('stop'));
+  const pulse = new Pulse();
+  setInterval(() => link.send({ tag: TAG, k: 'beat', ...pulse.beat() }), BEAT_MS);
 
   return Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address)));
 
@@ -93,12 +143,27 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
       case 'refresh':
         relay.refresh(message.no);
         break;
+      case 'answer':
+        questions.answer(message.ask, message.pages);
+        break;
+      case 'scraped':
+        questions.answer(message.ask, message.text);
+        break;
+      case 'measure':
+        void measure(message.ask);
+        break;
       case 'drain':
         void drain(message.reason);
         break;
       default:
         message satisfies never;
     }
+  }
+
+  /** Tells the primary what this worker came to; `ask` is its number for the question, 0 for last words. */
+  async function measure(ask: number): Promise<void> {
+    const told = await metrics.registry.getMetricsAsJSON();
+    await new Promise<void>((resolve) => link.send({ tag: TAG, k: 'measured', ask, metrics: told }, resolve));
   }
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -116,25 +181,55 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   async function drain(reason: 'restart' | 'stop', exitCode = 0): Promise<void> {
     if (draining) return;
     draining = true;
-    await Promise.all([ingest.close(reason), ...servers.map(closeServer)]);
+    const endServer = reason === 'stop' ? closeServer : emptyServer;
+    await Promise.all([ingest.close(reason), ...servers.map(endServer)]);
     await relay.close();
     await http.close();
+    await recorder.close();
+    await archive.close();
     await store.close();
+    await measure(0);
     process.exit(exitCode);
   }
 
   function onFault(error: unknown): void {
     log.error({ err: error }, 'unexpected error; this worker is replaced');
-    setTimeout(() => process.exit(1), FAULT_LIMIT_MS).unref();
+    // An exit would wait for the archive's thread, and that for LMDB.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), FAULT_LIMIT_MS).unref();
     void drain('restart', 1);
   }
 }
 
+function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {
+  const { id, site, page, size, since, device, language, referrer, origin, label } = arrival;
+  const about = { since, device, language, referrer, origin, country, label };
+  return new Recording(recorder, { id, site, page, size }, about, n);
+}
+
+/** While it drains, each answer is a connection's last: the next request then comes to another worker. */
 function createHttpServer(
   { handler, clientError }: Http,
   upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
+  isDraining: () => boolean,
 ): Server {
-  const server = createServer(HTTP_LIMITS, handler);
+  const waiting = new WeakMap<Socket, number>();
+  const count = (socket: Socket, by: number) => {
+    const sum = (waiting.get(socket) ?? 0) + by;
+    waiting.set(socket, sum);
+    return sum;
+  };
+  const server = createServer(HTTP_LIMITS, (request, response) => {
+    const { socket } = request;
+    if (socket.destroyed || count(socket, 1) > MOST_WAITING) {
+      socket.destroy();
+      return;
+    }
+    response.once('close', () => count(socket, -1));
+    if (isDraining()) response.shouldKeepAlive = false;
+    handler(request, response);
+  });
+  // Node has none by itself, and who stops reading an answer would keep it for ever.
+  server.timeout = STALL_MS;
   server.on('clientError', clientError);
   server.on('upgrade', upgrade);
   return server;
@@ -157,11 +252,23 @@ function answerAnyway(handler: Http['handler'], request: IncomingMessage, socket
   handler(request, response);
 }
 
-async function closeServer(server: Server): Promise<void> {
+/** Takes no more connections, and answers those that there are once more: a request may be on its way on any of them. */
+function emptyServer(server: Server): Promise<void> {
+  // That of HTTP servers would cut off all that are idle now.
+  return ended(server, () => NetServer.prototype.close.call(server));
+}
+
+function closeServer(server: Server): Promise<void> {
+  return ended(server, () => {
+    server.close();
+    server.closeIdleConnections();
+  });
+}
+
+async function ended(server: Server, end: () => void): Promise<void> {
   if (!server.listening) return;
   const closed = once(server, 'close');
-  server.close();
-  server.closeIdleConnections();
+  end();
   const cut = setTimeout(() => server.closeAllConnections(), REQUEST_LIMIT_MS);
   await closed;
   clearTimeout(cut);

@@ -7,11 +7,11 @@ export interface Link {
   send(message: ToPrimary, taken?: () => void): void;
   /** Sends a message together with a socket, which then belongs to the primary. */
   hand(message: ToPrimary, socket: Socket): void;
-  /** From now on `onMessage` gets what our primary sends, and has sent; `onEnd` is called when the primary is gone. */
+  /** From now on `onMessage` gets what our primary sends; `onEnd` is called when the primary is gone. */
   listen(onMessage: (message: ToWorker) => void, onEnd: () => void): void;
 }
 
-/** Opens this worker's end. Node keeps what arrives until `listen`. */
+/** Opens this worker's end. What arrives before `listen` is lost: cluster has a listener of its own, so Node keeps nothing. */
 export function openLink(): Link {
   return {
     send(message, taken) {

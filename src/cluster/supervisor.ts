@@ -4,23 +4,38 @@
  */
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
+import { countUp } from '../count.ts';
 import type { Logger } from '../logger.ts';
 import { isToPrimary, TAG, type ToPrimary, type ToWorker } from '../protocol/relay.ts';
 import { Backoff } from './backoff.ts';
+import { type Beat, Pulse } from './pulse.ts';
+import { BEAT_MS, Watchdog } from './watchdog.ts';
 
 /** A worker that has not drained by then is killed, milliseconds. A whole stop may take 5 s. */
 const DRAIN_LIMIT_MS = 3000;
+/** A new worker that takes the place of another has to listen by then, milliseconds. */
+const START_LIMIT_MS = 20_000;
+/** Of workers that have grown too large one is replaced so often, milliseconds: what makes them grow may not have ended. */
+const RENEW_MS = 60_000;
+
+/** Why a worker took the place of another. */
+type RestartReason = 'died' | 'hung' | 'memory' | 'reload';
 
 export interface SupervisorOptions {
   workers: number;
   /** The file that workers run, and its arguments. */
   exec: string;
   args: readonly string[];
+  /** A worker with more memory of its own is replaced, bytes. */
+  maxMemory: number;
   log: Logger;
-  /** A worker was forked; what it must know first can be sent now. */
   onFork(worker: number): void;
+  /** A worker hears what it is sent from now on; Node drops what came before. */
+  onListening(worker: number): void;
   onMessage(worker: number, message: ToPrimary, socket: Socket | undefined): void;
   onExit(worker: number): void;
+  /** Workers keep dying, or one died as it does when memory or a mapped file is broken. */
+  onCrash(): void;
 }
 
 /** A worker said that it cannot start, e.g. because the port is in use. */
@@ -49,6 +64,23 @@ export class Supervisor {
   #addresses: string[] = [];
   #closing: Promise<void> | undefined;
   #started: { resolve(addresses: string[]): void; reject(error: Error): void } | undefined;
+  /** New workers that are waited for, each to take the place of another. */
+  readonly #awaited = new Map<number, { resolve(): void; reject(error: Error): void }>();
+  /** Workers that are about to be replaced: nobody is to be started for them when they end. */
+  readonly #retiring = new Set<number>();
+  #rolling: Promise<number> | undefined;
+  readonly #watchdog = new Watchdog();
+  readonly #pulse = new Pulse();
+  /** Of each worker's event loop in its last second, milliseconds. */
+  readonly #delays = new Map<number, number>();
+  /** Workers that were killed since they did not answer, until they end. */
+  readonly #hung = new Set<number>();
+  readonly #restarts = new Map<RestartReason, number>();
+  #watching: NodeJS.Timeout | undefined;
+  #renewedAt = Number.NEGATIVE_INFINITY;
+  #renewing: Promise<void> | undefined;
+  /** Who is told how far that is. */
+  readonly #told = new Set<(done: number, total: number) => void>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -64,56 +96,184 @@ export class Supervisor {
     cluster.setupPrimary({ exec, args: [...args], execArgv, silent: false });
     cluster.on('message', this.#onMessage);
     cluster.on('exit', this.#onExit);
+    this.#watching = setInterval(() => this.#killHung(), BEAT_MS);
     return new Promise((resolve, reject) => {
       this.#started = { resolve, reject };
       for (let i = 0; i < workers; i++) this.#fork();
     });
   }
 
-  #fork(): void {
+  #fork(): Worker {
     const worker = cluster.fork();
     // A worker that dies while a message is on its way makes the send fail; its exit is handled on its own.
     worker.on('error', (error) =>
       this.#options.log.debug({ worker: worker.id, code: error.message }, 'worker channel'),
     );
     this.#options.onFork(worker.id);
+    return worker;
   }
 
   readonly #onMessage = (worker: Worker, message: unknown, handle: unknown): void => {
     if (!isToPrimary(message)) return;
     if (message.k === 'listening') this.#onListening(worker.id, message.addresses);
     else if (message.k === 'failed') this.#onFailed(worker.id, message);
+    else if (message.k === 'beat') this.#onBeat(worker, message);
     this.#options.onMessage(worker.id, message, handle as Socket | undefined);
   };
 
   #onFailed(worker: number, { code, message }: { code: string; message: string }): void {
     if (this.#addresses.length === 0) this.#started?.reject(new StartError(code, message));
     else this.#options.log.error({ worker, code }, message);
+    this.#awaited.get(worker)?.reject(new StartError(code, message));
   }
 
   #onListening(worker: number, addresses: string[]): void {
     this.#listening.add(worker);
+    this.#options.onListening(worker);
+    this.#awaited.get(worker)?.resolve();
     if (this.#listening.size < this.#options.workers) return;
     this.#addresses = addresses;
     this.#started?.resolve(addresses);
   }
 
+  #onBeat(worker: Worker, { memory, delayMs }: Beat): void {
+    this.#watchdog.heard(worker.id);
+    this.#delays.set(worker.id, delayMs);
+    if (memory > this.#options.maxMemory) this.#renew(worker, memory);
+  }
+
+  /** Replaces a worker that has grown too large: a new one listens before it drains. */
+  #renew(worker: Worker, memory: number): void {
+    const now = performance.now();
+    if (this.#closing || this.#rolling || now - this.#renewedAt < RENEW_MS) return;
+    this.#renewedAt = now;
+    const { log, maxMemory } = this.#options;
+    log.warn({ worker: worker.id, memory, maxMemory }, 'worker has grown too large; it is replaced');
+    this.#renewing = this.#replace(worker, 'memory').catch((error: unknown) =>
+      log.error({ err: error }, 'worker could not be replaced; it goes on'),
+    );
+  }
+
+  /** Their exit is handled like any other. */
+  #killHung(): void {
+    for (const id of this.#watchdog.tick()) {
+      const worker = cluster.workers?.[id];
+      this.#options.log.error({ worker: id, pid: worker?.process.pid }, 'worker does not answer; it is killed');
+      this.#hung.add(id);
+      worker?.process.kill('SIGKILL');
+    }
+  }
+
+  /** The longest delay of any event loop, of the workers' in the last second, of ours since this was asked, milliseconds. */
+  delayMs(): number {
+    return Math.max(this.#pulse.beat().delayMs, ...this.#delays.values());
+  }
+
+  /** Workers now, and how many were started in the place of others so far. */
+  figures(): { workers: number; restarts: ReadonlyMap<string, number> } {
+    return { workers: Object.keys(cluster.workers ?? {}).length, restarts: this.#restarts };
+  }
+
   readonly #onExit = (worker: Worker, code: number | null, signal: string | null): void => {
     this.#listening.delete(worker.id);
+    this.#watchdog.forget(worker.id);
+    this.#delays.delete(worker.id);
     this.#options.onExit(worker.id);
-    if (this.#closing) return;
+    const awaited = this.#awaited.get(worker.id);
+    awaited?.reject(new StartError('worker-died', `the new worker ended at the start (${signal ?? code})`));
+    if (this.#closing || awaited || this.#retiring.has(worker.id)) return;
     if (this.#addresses.length === 0)
       this.#started?.reject(new StartError('worker-died', `a worker ended at the start (${signal ?? code})`));
+    countUp(this.#restarts, this.#hung.delete(worker.id) ? 'hung' : 'died');
     const { delayMs, looping, deaths } = this.#backoff.death(Date.now());
     const fields = { worker: worker.id, pid: worker.process.pid, code, signal, delayMs };
     if (looping) this.#options.log.error({ ...fields, deaths }, 'workers keep dying; slowing down');
     else this.#options.log.warn(fields, 'worker died; starting another');
+    if (looping || signal === 'SIGSEGV' || signal === 'SIGBUS') this.#options.onCrash();
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#fork();
     }, delayMs);
     this.#timers.add(timer);
   };
+
+  /**
+   * Replaces the workers there are, one after the other: a new one listens before the old one drains. `tell` is called
+   * after each. Resolves with how many were replaced. Throws StartError if a new worker does not start: the others stay. Asked again
+   * meanwhile, it is the same.
+   */
+  roll(tell: (done: number, total: number) => void): Promise<number> {
+    this.#told.add(tell);
+    this.#rolling ??= this.#roll().finally(() => {
+      this.#rolling = undefined;
+      this.#told.clear();
+    });
+    return this.#rolling;
+  }
+
+  async #roll(): Promise<number> {
+    await this.#renewing;
+    const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+    let done = 0;
+    for (const worker of workers) {
+      if (this.#closing) throw new StartError('closing', 'the server is being stopped');
+      // Another has been started for it already.
+      if (!worker.isDead()) await this.#replace(worker, 'reload');
+      done += 1;
+      for (const tell of this.#told) tell(done, workers.length);
+    }
+    return done;
+  }
+
+  async #replace(worker: Worker, reason: RestartReason): Promise<void> {
+    this.#retiring.add(worker.id);
+    try {
+      await this.#startAnother();
+    } catch (error) {
+      this.#retiring.delete(worker.id);
+      if (worker.isDead() && !this.#closing) this.#fork();
+      throw error;
+    }
+    countUp(this.#restarts, reason);
+    await this.#retire(worker);
+    this.#retiring.delete(worker.id);
+  }
+
+  /** Resolves when a new worker listens. One that does not is killed. */
+  async #startAnother(): Promise<void> {
+    const worker = this.#fork();
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#awaited.set(worker.id, { resolve, reject });
+        const late = new StartError('worker-late', `the new worker does not listen after ${START_LIMIT_MS / 1000} s`);
+        timer = setTimeout(() => reject(late), START_LIMIT_MS);
+      });
+    } catch (error) {
+      await this.#end(worker);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      this.#awaited.delete(worker.id);
+    }
+  }
+
+  async #end(worker: Worker): Promise<void> {
+    if (worker.isDead()) return;
+    const ended = exitOf(worker);
+    worker.process.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Has a worker drain; it is killed if that takes too long. */
+  async #retire(worker: Worker): Promise<void> {
+    if (worker.isDead()) return;
+    const ended = exitOf(worker);
+    this.send(worker.id, { tag: TAG, k: 'drain', reason: 'restart' });
+    const killer = setTimeout(() => worker.process.kill('SIGKILL'), DRAIN_LIMIT_MS);
+    await ended;
+    clearTimeout(killer);
+  }
 
   /** Sends to one worker; silent if it is gone. */
   send(worker: number, message: ToWorker): void {
@@ -133,8 +293,9 @@ export class Supervisor {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
+    clearInterval(this.#watching);
     const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
-    const exits = workers.map((worker) => new Promise<void>((resolve) => worker.once('exit', () => resolve())));
+    const exits = workers.map(exitOf);
     this.sendAll({ tag: TAG, k: 'drain', reason: 'stop' });
     const killer = setTimeout(() => {
       for (const worker of workers) worker.process.kill('SIGKILL');
@@ -144,4 +305,8 @@ export class Supervisor {
     cluster.off('message', this.#onMessage);
     cluster.off('exit', this.#onExit);
   }
+}
+
+function exitOf(worker: Worker): Promise<void> {
+  return new Promise((resolve) => worker.once('exit', () => resolve()));
 }

@@ -23,16 +23,20 @@ export interface AssetOptions {
   cacheControl: string;
   /** Sent before its own, with a 304 too. */
   fields: Fields;
+  /** The content compressed, where that was done already. */
+  br?: Buffer | undefined;
+  gzip?: Buffer | undefined;
 }
 
-/** Compresses the text and makes the headers of every answer. */
-export function makeAsset(text: string, { type, cacheControl, fields }: AssetOptions): Asset {
-  const plain = Buffer.from(text);
+/** Compresses the content and makes the headers of every answer. */
+export function makeAsset(content: string | Buffer, options: AssetOptions): Asset {
+  const { type, cacheControl, fields } = options;
+  const plain = Buffer.from(content);
   const hash = createHash('sha256').update(plain).digest('base64url').slice(0, 22);
   return {
     identity: form(plain, `"${hash}"`),
-    br: form(brotliCompressSync(plain), `"${hash}-br"`, 'br'),
-    gzip: form(gzipSync(plain, { level: 9 }), `"${hash}-gzip"`, 'gzip'),
+    br: form(options.br ?? brotliCompressSync(plain), `"${hash}-br"`, 'br'),
+    gzip: form(options.gzip ?? gzipSync(plain, { level: 9 }), `"${hash}-gzip"`, 'gzip'),
   };
 
   function form(body: Buffer, tag: string, encoding?: Encoding): Form {

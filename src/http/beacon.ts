@@ -4,14 +4,12 @@
  */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { isAllowedOrigin } from '../protocol/site.ts';
+import { withoutNul } from '../protocol/reader.ts';
 import type { HttpOptions } from './contract.ts';
+import { originNotAllowed, preflightFields, sharedFields } from './cors.ts';
 import type { peerReader } from './peer.ts';
 import { Problem } from './problem.ts';
 import type { App } from './schema.ts';
-
-/** How long a browser may remember a preflight; Chromium's most is two hours. */
-const PREFLIGHT_S = 7200;
 
 /** text/plain needs no preflight, so a beacon sent while a page goes away arrives. */
 const TYPES = ['text/plain', 'application/json', 'application/octet-stream'];
@@ -27,7 +25,6 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
   // Bodies are frames, whatever they are called; ingest reads them.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  // Thrown errors keep these headers, so that the page's script may read why it was refused.
   app.addHook('onRequest', allow);
 
   app.get(url, { config: { security: [] }, exposeHeadRoute: false, schema: { hide: true } }, async () => {
@@ -38,14 +35,9 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
   });
 
   app.options(url, { config: { security: [] }, schema: { hide: true } }, async (_request, reply) => {
-    if (!reply.hasHeader('access-control-allow-origin'))
-      throw new Problem(403, 'origin-not-allowed', 'This site does not allow that origin.');
+    if (!reply.hasHeader('access-control-allow-origin')) throw originNotAllowed();
     return reply
-      .headers({
-        'access-control-allow-methods': 'POST',
-        'access-control-allow-headers': 'content-type',
-        'access-control-max-age': PREFLIGHT_S,
-      })
+      .headers(Object.fromEntries(preflightFields('POST')))
       .code(204)
       .send();
   });
@@ -69,7 +61,7 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
     async (request, reply) => {
       const { status, body, retryAfter } = await beacon({
         site: request.query.site,
-        page: request.query.page ?? '',
+        page: withoutNul(request.query.page ?? ''),
         origin: request.headers.origin,
         peer: peerOf(request.raw),
         json: mediaType(request) === 'application/json',
@@ -82,19 +74,11 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
     },
   );
 
-  /** Cross-origin headers; the security headers are for what browsers show. */
   async function allow(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    reply.headers({
-      vary: 'Origin',
-      'cross-origin-resource-policy': 'cross-origin',
-      'x-content-type-options': 'nosniff',
-    });
-    const { origin } = request.headers;
     const { site: key } = request.query as Partial<Where>;
-    if (origin === undefined || typeof key !== 'string') return;
-    const site = await store.site(key);
-    if (site && isAllowedOrigin(site, origin, peerOf(request.raw).host))
-      reply.headers({ 'access-control-allow-origin': origin, 'access-control-expose-headers': 'retry-after' });
+    const isAsked = request.headers.origin !== undefined && typeof key === 'string';
+    const site = isAsked ? await store.site(key) : undefined;
+    reply.headers(Object.fromEntries(sharedFields(site, request.raw, peerOf(request.raw).host)));
   }
 }
 

@@ -3,14 +3,19 @@ import type { Socket } from 'node:net';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { Session, Token } from '../protocol/account.ts';
+import type { AuditQuery, Entry, Note } from '../protocol/audit.ts';
 import type { Beacon, BeaconReply } from '../protocol/post.ts';
+import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
 import type { StreamRequest } from '../protocol/relay.ts';
+import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
+import type { DayCounts, Heat, PageCounts, Visit } from '../protocol/visit.ts';
 
 export interface HttpOptions {
   config: Config;
   logger: Logger;
   store: Records;
+  archive: Archive;
   /** Of Fieldmouse. */
   version: string;
   /** Folder of what browsers load; by default `dist/public` of this package. */
@@ -22,8 +27,14 @@ export interface HttpOptions {
    * here touches it again.
    */
   openStream(request: StreamRequest, socket: Socket): void;
+  /** How many visitors of a site are on each page now; undefined when that cannot be told in time. */
+  present(site: string): Promise<ReadonlyMap<string, number> | undefined>;
+  /** What all processes tell of themselves, as Prometheus reads it; undefined when that cannot be told in time. */
+  metrics(): Promise<string | undefined>;
   /** Takes frames that came by POST. */
   beacon(request: Beacon): Promise<BeaconReply>;
+  /** Counts a page visit. The new total when it is on disk, or why it was not counted. */
+  countHit(site: string, page: string): Promise<number | 'unknown-site' | 'too-many-pages' | 'busy'>;
 }
 
 /** A person or program that was recognised. */
@@ -33,16 +44,20 @@ export interface Identity {
   via: 'session' | 'token';
   /** As `StreamRequest.credential`. */
   credential: string;
+  rights: Rights;
   /** Id of the session; undefined for a token. */
   session: string | undefined;
   /** Unix ms; null: does not expire. */
   expires: number | null;
 }
 
-interface Admin {
+interface Admin extends Rights {
   name: string;
   password: string | null;
+  created: number;
 }
+
+type AdminOutcome = 'done' | 'unknown' | 'last-owner';
 
 export interface Attempt {
   kind: 'address' | 'name';
@@ -52,25 +67,51 @@ export interface Attempt {
   window: number;
 }
 
-/** The part of the store that routes use; `store/contract.ts` says what each promises. */
+/** The part of the store that routes use; `store/contract.ts` says what each promises. No change is without a note. */
 export interface Records {
   sites(): Promise<Site[]>;
   site(key: string): Promise<Site | undefined>;
-  addSite(site: Site): Promise<boolean>;
-  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>): Promise<Site | undefined>;
-  removeSite(key: string): Promise<boolean>;
+  addSite(site: Site, note: Note): Promise<boolean>;
+  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note: Note): Promise<Site | undefined>;
+  removeSite(key: string, now: number, note: Note): Promise<boolean>;
+  admins(): Promise<Admin[]>;
   admin(name: string): Promise<Admin | undefined>;
-  setPassword(name: string, password: string): Promise<boolean>;
+  addAdmin(name: string, now: number, rights: Rights, note: Note): Promise<boolean>;
+  setRights(name: string, rights: Rights, note: Note): Promise<AdminOutcome>;
+  removeAdmin(name: string, note: Note): Promise<AdminOutcome>;
+  setPassword(name: string, password: string, note: Note): Promise<boolean>;
+  addLink(name: string, now: number, note: Note): Promise<string | undefined>;
   takeLink(secret: string, now: number): Promise<string | undefined>;
-  addSession(name: string, agent: string, now: number): Promise<{ secret: string; session: Session } | undefined>;
+  addSession(
+    name: string,
+    agent: string,
+    now: number,
+    note: Note,
+  ): Promise<{ secret: string; session: Session } | undefined>;
   session(secret: string, now: number): Promise<Session | undefined>;
   sessions(now: number): Promise<Session[]>;
-  removeSession(id: string): Promise<boolean>;
+  removeSession(id: string, note?: Note): Promise<boolean>;
   removeSessions(name: string, except: string | undefined): Promise<void>;
-  addToken(name: string, now: number): Promise<{ secret: string; token: Token }>;
+  addToken(name: string, now: number, rights: Rights, note: Note): Promise<{ secret: string; token: Token }>;
   token(secret: string, now: number): Promise<Token | undefined>;
   tokens(): Promise<Token[]>;
-  removeToken(id: string): Promise<boolean>;
+  removeToken(id: string, note: Note): Promise<boolean>;
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number>;
   forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void>;
+  note(note: Note): Promise<void>;
+  audit(query: AuditQuery): Promise<Part<Entry>>;
+  hits(site: string, page: string): Promise<number>;
+  rights(credential: string, now: number): Promise<Rights | undefined>;
+}
+
+/** The part of the record that routes use; `store/archive.ts` says what each promises. */
+export interface Archive {
+  visits(query: VisitQuery): Promise<Part<Visit>>;
+  visit(id: string): Promise<Visit | undefined>;
+  runs(id: string, after?: string): Promise<Part<Run>>;
+  scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]>;
+  pages(site: string, days: Days): Promise<PageCounts[]>;
+  days(site: string, page: string | null, days: Days): Promise<DayCounts[]>;
+  heat(query: HeatQuery): Promise<Heat>;
+  erase(id: string, note: Note): Promise<boolean>;
 }

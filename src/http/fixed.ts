@@ -34,7 +34,8 @@ export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: A
   return reply;
 }
 
-function noteWhenSent(note: Note, method: string, route: string, response: ServerResponse): void {
+/** Takes the note when the answer is out. */
+export function noteWhenSent(note: Note, method: string, route: string, response: ServerResponse): void {
   const start = performance.now();
   response.once('finish', () => note({ method, route, status: response.statusCode, ms: performance.now() - start }));
 }
@@ -59,7 +60,7 @@ function encodingOf(accepted = ''): Encoding {
   return BROTLI.test(accepted) ? 'br' : GZIP.test(accepted) ? 'gzip' : 'identity';
 }
 
-function isKnown(header: string | undefined, tag: string): boolean {
+export function isKnown(header: string | undefined, tag: string): boolean {
   if (header?.trim() === '*') return true;
   return header?.split(',').some((known) => known.trim().replace(/^W\//, '') === tag) ?? false;
 }

@@ -1,14 +1,20 @@
-/** Who asks, and whether the request may change anything. */
+/** Who asks, and what that may do. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { may, type Need, OWNER, type Rights, sees } from '../protocol/rights.ts';
 import { isOwnOrigin } from '../protocol/site.ts';
-import type { HttpOptions, Identity } from './contract.ts';
+import type { HttpOptions, Identity, Records } from './contract.ts';
 import { Problem } from './problem.ts';
+import type { App } from './schema.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by `signedIn`. */
+    /** Set by `guard`. */
     identity: Identity | null;
+  }
+  interface FastifyContextConfig {
+    /** What the route is for; every route behind `guard` says it. */
+    needs?: Need;
   }
 }
 
@@ -26,17 +32,50 @@ export function recogniser({ config, store }: HttpOptions): (request: FastifyReq
     const session = cookie === undefined ? undefined : await store.session(cookie, now);
     if (session === undefined) return undefined;
     const { id, name, expires } = session;
-    return { name, via: 'session', credential: `session:${id}`, session: id, expires };
+    const credential = `session:${id}`;
+    const rights = await store.rights(credential, now);
+    return rights && { name, via: 'session', credential, rights, session: id, expires };
   };
 
   async function byToken(secret: string | undefined, now: number): Promise<Identity | undefined> {
     if (secret === undefined) return undefined;
     const known = { via: 'token', session: undefined, expires: null } as const;
     if (given !== undefined && timingSafeEqual(digest(secret), given))
-      return { ...known, name: 'FIELDMOUSE_TOKEN', credential: 'env' };
+      return { ...known, name: 'FIELDMOUSE_TOKEN', credential: 'env', rights: OWNER };
     const token = await store.token(secret, now);
-    return token && { ...known, name: token.name, credential: `token:${token.id}` };
+    if (token === undefined) return undefined;
+    const { id, name, role, sites } = token;
+    return { ...known, name, credential: `token:${id}`, rights: { role, sites } };
   }
+}
+
+/**
+ * Lets those through to the routes of a scope who may do what they are for. A route without `needs` is refused when it is added,
+ * and one that has a `site` in its query gets only sites that there are and that who asks may see: one as the other is
+ * unknown, so that names of others' sites cannot be found out.
+ */
+export function guard(scope: App, store: Records, recognise: ReturnType<typeof recogniser>): void {
+  scope.addHook('onRoute', ({ config, method, url }) => {
+    if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`);
+  });
+  scope.addHook('onRequest', async (request) => {
+    request.identity = (await recognise(request)) ?? null;
+    if (!may(rightsOf(request), request.routeOptions.config.needs as Need)) throw forbidden();
+  });
+  scope.addHook('preHandler', async (request) => {
+    const { site } = request.query as { site?: unknown };
+    // Of a route that knows no such parameter it may be anything.
+    if (typeof site !== 'string') return;
+    if (!sees(rightsOf(request), site) || (await store.site(site)) === undefined) throw unknownSite();
+  });
+}
+
+export function forbidden(): Problem {
+  return new Problem(403, 'forbidden', 'You may look, but not do this. Ask an owner.');
+}
+
+export function unknownSite(): Problem {
+  return new Problem(404, 'unknown-site', 'There is no such site.');
 }
 
 /** Equal lengths make the comparison's time tell nothing. */
@@ -52,10 +91,15 @@ export function signedOut(): Problem {
   return new Problem(401, 'signed-out', 'Sign in first.', { 'www-authenticate': 'Bearer realm="fieldmouse"' });
 }
 
-/** The identity of a request that `signedIn` let through. */
+/** The identity of a request that `guard` let through. Throws Problem 401 where there is none. */
 export function identityOf(request: FastifyRequest): Identity {
   if (request.identity === null) throw signedOut();
   return request.identity;
+}
+
+/** The rights of a request that was let through. */
+export function rightsOf(request: FastifyRequest): Rights {
+  return identityOf(request).rights;
 }
 
 /**

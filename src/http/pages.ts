@@ -1,19 +1,27 @@
 /** What browsers load: the dashboard, the demo site and the visitor script. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import staticFiles from '@fastify/static';
 import type { FastifyRequest } from 'fastify';
 import { type Asset, makeAsset } from './asset.ts';
 import type { HttpOptions, Identity } from './contract.ts';
 import { sendAsset } from './fixed.ts';
 import type { App } from './schema.ts';
-import { DASHBOARD, DEMO, type Fields, SCRIPT } from './security.ts';
+import { DASHBOARD, DATA, DEMO, type Fields, SCRIPT } from './security.ts';
 
 /** Names stay the same from version to version, so a browser has to ask each time. */
 const ASK = 'no-cache';
 /** Visitors load the script with every page; an hour is how long an update may take. */
 const SCRIPT_CACHE = 'public, max-age=3600';
+const DASHBOARD_PATHS = [
+  '/admin',
+  '/admin/visits',
+  '/admin/visits/:id',
+  '/admin/pages',
+  '/admin/heatmap',
+  '/admin/settings',
+  '/admin/audit',
+];
 /** What the built script and the demo pages name, and what the server puts there instead. */
 const ENDPOINT_MARK = '__FIELDMOUSE_ENDPOINT__';
 const SCRIPT_MARK = '/fieldmouse.js';
@@ -31,6 +39,9 @@ export async function pageRoutes(
     [config.scriptPath, scriptOf(join(publicFolder, 'fieldmouse.js'), config.endpoint)],
     ['/admin/sign-in', dashboard],
     ...demoPages(join(publicFolder, 'demo'), config.scriptPath),
+    ...plainFiles(join(publicFolder, 'admin'), '/admin/', DATA),
+    // The stage's frame has no origin of its own, and would be refused the pictures under another policy.
+    ...plainFiles(join(publicFolder, 'demo'), '/', SCRIPT),
   ];
   // For whoever spells a path otherwise, as with a slash at its end; and so that a path has one meaning only.
   for (const [url, asset] of files)
@@ -38,14 +49,6 @@ export async function pageRoutes(
       sendAsset(request, reply, asset),
     );
   dashboardRoutes(app, dashboard, recognise);
-  await app.register(staticFiles, { ...STATIC, root: join(publicFolder, 'admin'), prefix: '/admin/' });
-  await app.register(staticFiles, {
-    ...STATIC,
-    root: join(publicFolder, 'demo'),
-    prefix: '/',
-    // The stage's frame has no origin of its own, and would be refused the pictures.
-    setHeaders: (reply) => reply.header('cross-origin-resource-policy', 'cross-origin').header('cache-control', ASK),
-  });
   return new Map(files);
 }
 
@@ -72,7 +75,7 @@ function dashboardRoutes(
 ): void {
   const route = { config: { security: DASHBOARD }, schema: { hide: true } };
   app.get('/admin/link/:token', route, (request, reply) => sendAsset(request, reply, page));
-  for (const url of ['/admin', '/admin/settings'])
+  for (const url of DASHBOARD_PATHS)
     app.get(url, route, async (request, reply) => {
       if (await recognise(request)) return sendAsset(request, reply, page);
       return reply.header('cache-control', 'no-store').redirect('/admin/sign-in', 302);
@@ -90,16 +93,28 @@ function demoPages(folder: string, scriptPath: string): [url: string, Asset][] {
   });
 }
 
-/** Only files that were there at the start are served, so no path can lead elsewhere. `x.js.br` stands in for `x.js`. */
-const STATIC = {
-  wildcard: false,
-  globIgnore: ['**/*.html', '**/*.br', '**/*.gz'],
-  preCompressed: true,
-  decorateReply: false,
-  schemaHide: true,
-  cacheControl: false,
-  setHeaders: (reply: { header(name: string, value: string): unknown }) => void reply.header('cache-control', ASK),
+const TYPES: Record<string, string> = {
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
 };
+
+/**
+ * What the pages of a folder load, by its path. All is read at the start: no path can lead elsewhere, and a client that
+ * asks for much and reads nothing holds no file open.
+ */
+function plainFiles(folder: string, prefix: string, fields: Fields): [url: string, Asset][] {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => extname(name) in TYPES);
+  return names.map((name) => [prefix + name.replaceAll('\\', '/'), fileOf(join(folder, name), fields)]);
+}
+
+/** `x.js.br` and `x.js.gz` are what the build made of `x.js`. */
+function fileOf(file: string, fields: Fields): Asset {
+  const packed = (ending: string) =>
+    statSync(file + ending, { throwIfNoEntry: false }) ? readFileSync(file + ending) : undefined;
+  const options = { type: TYPES[extname(file)] as string, cacheControl: ASK, fields };
+  return makeAsset(readFileSync(file), { ...options, br: packed('.br'), gzip: packed('.gz') });
+}
 
 function pageOf(file: string, fields: Fields, change: (text: string) => string = (text) => text): Asset {
   const text = change(readFileSync(file, 'utf8'));

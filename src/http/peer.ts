@@ -1,18 +1,33 @@
 /** Who sends a request, as far as proxies in front of us can be believed. */
 import type { IncomingMessage } from 'node:http';
+import { isIPv4 } from 'node:net';
 import proxyAddress from '@fastify/proxy-addr';
 import ipaddr from 'ipaddr.js';
 import type { Config } from '../config.ts';
 import type { Peer } from '../protocol/post.ts';
 
-/** Makes the reader of a request's peer. X-Forwarded-For and -Host count only where `trustProxy` allows. */
-export function peerReader(trustProxy: Config['trustProxy']): (request: IncomingMessage) => Peer {
+/** Makes the reader of a request's peer. X-Forwarded-For and -Host, and the country, count only where `trustProxy` allows. */
+export function peerReader({
+  trustProxy,
+  countryHeader,
+}: Pick<Config, 'trustProxy' | 'countryHeader'>): (request: IncomingMessage) => Peer {
   const trusts = trustOf(trustProxy);
   return (request) => {
-    const remote = request.socket.remoteAddress ?? '';
-    const forwardedHost = trusts(remote, 0) ? header(request, 'x-forwarded-host') : undefined;
-    return { address: group(proxyAddress(request, trusts)), host: forwardedHost ?? request.headers.host };
+    const isTrusted = trusts(request.socket.remoteAddress ?? '', 0);
+    const forwardedHost = isTrusted ? header(request, 'x-forwarded-host') : undefined;
+    const country = isTrusted && countryHeader !== '' ? header(request, countryHeader) : undefined;
+    return {
+      address: group(proxyAddress(request, trusts)),
+      host: forwardedHost ?? request.headers.host,
+      country: countryOf(country),
+    };
   };
+}
+
+/** Proxies write XX or T1 where they do not know. */
+function countryOf(text = ''): string {
+  const country = text.toUpperCase();
+  return /^[A-Z]{2}$/.test(country) && country !== 'XX' ? country : '';
 }
 
 export function trustOf(trustProxy: Config['trustProxy']): (address: string | undefined, hop: number) => boolean {
@@ -33,6 +48,8 @@ function header(request: IncomingMessage, name: string): string | undefined {
 }
 
 function group(address: string): string {
+  // Most are, and to parse each costs as much as a read of the store.
+  if (isIPv4(address)) return address;
   if (!ipaddr.isValid(address)) return address || 'local';
   const parsed = ipaddr.process(address);
   if (parsed.kind() === 'ipv4') return parsed.toString();

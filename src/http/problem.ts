@@ -1,7 +1,8 @@
 /** Every error as RFC 9457 `application/problem+json`. docs/protocol.md lists the codes. */
-import { STATUS_CODES } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import type { Fields } from './security.ts';
 
 /** An error for the client. `detail` is a sentence for people. */
 export class Problem extends Error {
@@ -87,6 +88,8 @@ function faultText({ instancePath, keyword, params, message }: Fault): string {
       return `${params.missingProperty} is missing`;
     case 'additionalProperties':
       return `${params.additionalProperty} is not known here`;
+    case 'enum':
+      return `${field} must be one of ${(params.allowedValues as string[]).join(', ')}`;
     default:
       return `${field} ${message ?? 'is not valid'}`;
   }
@@ -104,6 +107,18 @@ export function sendProblem(reply: FastifyReply, error: RaisedError, development
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .send(JSON.stringify(problemBody(error, development)));
+}
+
+/** As `sendProblem`, where no route answers. `fields` are sent before its own. */
+export function writeProblem(response: ServerResponse, error: RaisedError, fields: Fields, development: boolean): void {
+  const body = JSON.stringify(problemBody(error, development));
+  const own = [
+    ...Object.entries(error instanceof Problem ? error.headers : {}),
+    ['cache-control', 'no-store'],
+    ['content-type', 'application/problem+json; charset=utf-8'],
+    ['content-length', String(Buffer.byteLength(body))],
+  ];
+  response.writeHead(statusOf(error), [...fields, ...own].flat()).end(body);
 }
 
 /** Problems that Node finds while it reads a request, by its error codes. */

@@ -1,5 +1,5 @@
 /** Shapes that several routes share; they check what comes in, shape what goes out, and make the OpenAPI text. */
-
+import { STATUS_CODES } from 'node:http';
 import { type TProperties, Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type {
   FastifyBaseLogger,
@@ -8,6 +8,8 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type { Need } from '../protocol/rights.ts';
+import { DEVICES } from '../protocol/stream.ts';
 
 /** The app, with handlers typed by their schemas. */
 export type App = FastifyInstance<
@@ -17,6 +19,11 @@ export type App = FastifyInstance<
   FastifyBaseLogger,
   TypeBoxTypeProvider
 >;
+
+/** What a route is for, as its `config`. */
+export const LOOK = { needs: 'look' } as const satisfies { needs: Need };
+export const OWN = { needs: 'own' } as const satisfies { needs: Need };
+export const MANAGE = { needs: 'manage' } as const satisfies { needs: Need };
 
 /** An object without further properties, so that a misspelt one is refused and not overlooked. */
 export function shape<T extends TProperties>(properties: T) {
@@ -28,3 +35,33 @@ export const TimeOrNull = Type.Union([Type.Number(), Type.Null()], { description
 /** A name for people: something visible, on one line. */
 export const Label = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\p{C}]*[^\\p{C}\\s][^\\p{C}]*$' });
 export const Empty = Type.Null({ description: 'Nothing' });
+
+export const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;
+export const Device = Type.Enum([...DEVICES], { description: 'By the width of the window' });
+export const Size = Type.Unsafe<[vw: number, vh: number, dw: number, dh: number]>({
+  type: 'array',
+  items: { type: 'number' },
+  minItems: 4,
+  maxItems: 4,
+  description: 'Width and height of the window, then of the document; zeros if not known',
+});
+export const NextCursor = Type.Union([Type.String(), Type.Null()], {
+  description: '`after` of the next part, or null',
+});
+
+const ProblemShape = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Number(),
+  detail: Type.Optional(Type.String()),
+  code: Type.String(),
+});
+
+/** The error answers of a route, for the OpenAPI text. */
+export function problems<S extends number>(...statuses: S[]) {
+  const answer = (status: S) => ({
+    description: STATUS_CODES[status] ?? 'Error',
+    content: { 'application/problem+json': { schema: ProblemShape } },
+  });
+  return Object.fromEntries(statuses.map((status) => [status, answer(status)])) as Record<S, ReturnType<typeof answer>>;
+}

@@ -6,20 +6,29 @@ import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify from 'fastify';
+import { adminRoutes } from './admins.ts';
+import { auditRoute } from './audit.ts';
 import { beaconRoutes } from './beacon.ts';
 import type { HttpOptions } from './contract.ts';
+import { countRoutes } from './counts.ts';
 import { fixedFiles, type Note } from './fixed.ts';
-import { recogniser, refuseCrossSite, signedOut } from './guard.ts';
+import { guard, recogniser, refuseCrossSite } from './guard.ts';
 import { healthRoutes } from './health.ts';
+import { heatmapRoutes } from './heatmap.ts';
+import { hitRoutes } from './hit-routes.ts';
+import { hitCounter, isHit } from './hits.ts';
+import { metricsRoute } from './metrics.ts';
 import { pageRoutes } from './pages.ts';
 import { peerReader, trustOf } from './peer.ts';
 import { answerClientError, comeBackLater, Problem, type RaisedError, sendProblem, statusOf } from './problem.ts';
+import { replayRoute } from './replay.ts';
 import type { App } from './schema.ts';
 import { DATA } from './security.ts';
 import { sessionRoutes, signInRoutes } from './session.ts';
 import { siteRoutes } from './sites.ts';
 import { streamRoute } from './stream.ts';
 import { tokenRoutes } from './tokens.ts';
+import { visitRoutes } from './visits.ts';
 
 export interface Http {
   /** Answers requests of any `http.Server`. */
@@ -45,24 +54,31 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const methods = collectMethods(app);
   await app.register(cookie);
   await app.register(swagger, { openapi: openapi(options.version) });
-  const peerOf = peerReader(config.trustProxy);
+  const peerOf = peerReader(config);
   const recognise = recogniser(options);
   healthRoutes(app, options);
   const files = await pageRoutes(app, options, recognise);
-  const answerFixed = fixedFiles(files, NOTING_LEVELS.includes(config.logLevel) ? note : undefined);
+  const noteEach = NOTING_LEVELS.includes(config.logLevel) ? note : undefined;
+  const answerFixed = fixedFiles(files, noteEach);
+  const answerHit = hitCounter(options, peerOf, noteEach);
   await app.register(async (scope) => beaconRoutes(scope as App, options, peerOf));
+  await app.register(async (scope) => hitRoutes(scope as App, answerHit));
   await app.register(async (scope) => apiRoutes(scope as App, options, peerOf, recognise));
   refuseMethods(app, methods);
   await app.ready();
   let closed: Promise<void> | undefined;
   return {
     handler: (request, response) => {
-      if (!answerFixed(request, response)) app.routing(request, response);
+      if (isHit(request)) answerHit(request, response);
+      else if (!answerFixed(request, response)) app.routing(request, response);
     },
     clientError: answerClientError,
     close: () => (closed ??= app.close()),
   };
 }
+
+/** Routes that look back. */
+const RECORD = [visitRoutes, countRoutes, heatmapRoutes, replayRoute];
 
 /** What people and programs ask; all but signing in is for those who are signed in. */
 async function apiRoutes(
@@ -85,13 +101,12 @@ async function apiRoutes(
     refuseCrossSite(request, peerOf(request.raw).host);
   });
   signInRoutes(app, { options, recognise, addressOf: (request) => peerOf(request.raw).address });
+  metricsRoute(app, options, recognise);
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.register(async (scope) => {
-    scope.addHook('onRequest', async (request) => {
-      request.identity = (await recognise(request)) ?? null;
-      if (request.identity === null) throw signedOut();
-    });
-    for (const routes of [sessionRoutes, tokenRoutes, siteRoutes, streamRoute]) routes(scope as App, options);
+    guard(scope as App, options.store, recognise);
+    for (const routes of [sessionRoutes, adminRoutes, tokenRoutes, auditRoute, siteRoutes, streamRoute, ...RECORD])
+      routes(scope as App, options);
   });
 }
 

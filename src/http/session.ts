@@ -1,8 +1,11 @@
 /** Signing in and out, passwords, and the list of sessions. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ACTOR } from '../protocol/audit.ts';
+import { may } from '../protocol/rights.ts';
 import { agentText } from './agent.ts';
 import { attempt, tryOnce } from './attempt.ts';
+import { noteOf } from './audit.ts';
 import type { HttpOptions, Identity } from './contract.ts';
 import {
   clearSessionCookie,
@@ -14,13 +17,15 @@ import {
 } from './guard.ts';
 import { checkPassword, hashPassword, PASSWORD_LIMIT } from './password.ts';
 import { Problem } from './problem.ts';
-import { type App, Empty, shape, Time, TimeOrNull } from './schema.ts';
+import { RIGHTS } from './rights.ts';
+import { type App, Empty, OWN, shape, Time, TimeOrNull } from './schema.ts';
 
 const Who = shape({
   name: Type.String({ description: 'Of the administrator or the token' }),
   via: Type.Union([Type.Literal('session'), Type.Literal('token')]),
   hasPassword: Type.Boolean(),
   expires: TimeOrNull,
+  ...RIGHTS,
 });
 
 const Session = shape({
@@ -61,9 +66,11 @@ export function signInRoutes(app: App, { options: { store }, recognise, addressO
       const { name, password } = request.body;
       const attempts = [attempt('address', addressOf(request)), attempt('name', name)];
       const admin = await store.admin(name);
-      if (!(await tryOnce(store, attempts, () => checkPassword(password, admin?.password))))
+      if (!(await tryOnce(store, attempts, () => checkPassword(password, admin?.password)))) {
+        await noteRefused(admin?.name, 'by password');
         throw new Problem(401, 'wrong-password', 'Name or password is wrong.');
-      return begin(request, reply, name);
+      }
+      return begin(request, reply, name, 'by password');
     },
   );
 
@@ -82,22 +89,34 @@ export function signInRoutes(app: App, { options: { store }, recognise, addressO
       // Not by name: somebody who guesses at a password must not lock out its owner's link.
       const attempts = [attempt('address', addressOf(request))];
       const name = await tryOnce(store, attempts, () => store.takeLink(request.body.token, Date.now()));
-      if (name === undefined)
+      if (name === undefined) {
+        await noteRefused(undefined, 'by link');
         throw new Problem(401, 'bad-link', 'This link was used already, is older than 15 minutes, or is not ours.');
-      return begin(request, reply, name);
+      }
+      return begin(request, reply, name, 'by link');
     },
   );
 
-  async function begin(request: FastifyRequest, reply: FastifyReply, name: string) {
+  /** A name that is nobody's may be a password that was typed into the wrong field: it is not kept. */
+  function noteRefused(name: string | undefined, how: string): Promise<void> {
+    return store.note({ at: Date.now(), who: name ?? ACTOR.unknown, what: 'sign-in-refused', on: how });
+  }
+
+  async function begin(request: FastifyRequest, reply: FastifyReply, name: string, how: string) {
     const before = await recognise(request);
     if (before?.session !== undefined) await store.removeSession(before.session);
-    const made = await store.addSession(name, agentText(request.headers['user-agent']), Date.now());
+    const now = Date.now();
+    const from = agentText(request.headers['user-agent']);
+    const made = await store.addSession(name, from, now, { at: now, who: name, what: 'signed-in', on: how, from });
     // Removed while signing in.
     if (made === undefined) throw signedOut();
     setSessionCookie(request, reply, made.secret);
-    const { password } = (await store.admin(name)) ?? { password: null };
+    const admin = await store.admin(name);
+    if (admin === undefined) throw signedOut();
+    const { password, role, sites } = admin;
     reply.code(201);
-    return { name, via: 'session' as const, hasPassword: password !== null, expires: made.session.expires };
+    const { expires } = made.session;
+    return { name, via: 'session' as const, hasPassword: password !== null, expires, role, sites };
   }
 }
 
@@ -107,21 +126,21 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
 
   app.get(
     '/v1/session',
-    { schema: { tags, summary: 'Who is signed in', response: { 200: Who } } },
+    { config: OWN, schema: { tags, summary: 'Who is signed in', response: { 200: Who } } },
     async (request, reply) => {
-      const { name, via, expires } = identityOf(request);
+      const { name, via, expires, rights } = identityOf(request);
       if (via === 'session') renewSessionCookie(request, reply);
       const admin = via === 'session' ? await store.admin(name) : undefined;
-      return { name, via, hasPassword: (admin?.password ?? null) !== null, expires };
+      return { name, via, hasPassword: (admin?.password ?? null) !== null, expires, ...rights };
     },
   );
 
   app.delete(
     '/v1/session',
-    { schema: { tags, summary: 'Sign out', response: { 204: Empty } } },
+    { config: OWN, schema: { tags, summary: 'Sign out', response: { 204: Empty } } },
     async (request, reply) => {
-      const { id } = personOf(request);
-      await store.removeSession(id);
+      const { id, name } = personOf(request);
+      await store.removeSession(id, noteOf(request, 'signed-out', name));
       clearSessionCookie(request, reply);
       return reply.code(204).send(null);
     },
@@ -130,6 +149,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
   app.put(
     '/v1/password',
     {
+      config: OWN,
       schema: {
         tags,
         summary: 'Set or change the own password; other sessions are ended',
@@ -140,7 +160,8 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
     async (request, reply) => {
       const { id, name } = personOf(request);
       await checkCurrent(name, request.body.current);
-      if (!(await store.setPassword(name, await hashPassword(request.body.password)))) throw signedOut();
+      const hash = await hashPassword(request.body.password);
+      if (!(await store.setPassword(name, hash, noteOf(request, 'password-set', name)))) throw signedOut();
       await store.removeSessions(name, id);
       return reply.code(204).send(null);
     },
@@ -148,10 +169,17 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
 
   app.get(
     '/v1/sessions',
-    { schema: { tags, summary: 'All sessions', response: { 200: shape({ sessions: Type.Array(Session) }) } } },
+    {
+      config: OWN,
+      schema: {
+        tags,
+        summary: "All sessions; to viewers, the viewer's own",
+        response: { 200: shape({ sessions: Type.Array(Session) }) },
+      },
+    },
     async (request) => {
       const current = identityOf(request).session;
-      const sessions = await store.sessions(Date.now());
+      const sessions = await sessionsOf(identityOf(request));
       sessions.sort((a, b) => b.lastSeen - a.lastSeen);
       return { sessions: sessions.map((session) => ({ ...session, current: session.id === current })) };
     },
@@ -160,6 +188,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
   app.delete(
     '/v1/sessions/:id',
     {
+      config: OWN,
       schema: {
         tags,
         summary: 'End a session and its streams',
@@ -168,11 +197,20 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
       },
     },
     async (request, reply) => {
-      if (!(await store.removeSession(request.params.id)))
+      const { id } = request.params;
+      const session = (await sessionsOf(identityOf(request))).find((one) => one.id === id);
+      if (!session || !(await store.removeSession(id, noteOf(request, 'session-ended', session.name))))
         throw new Problem(404, 'unknown-session', 'There is no such session.');
       return reply.code(204).send(null);
     },
   );
+
+  /** Those that may be seen and ended. A viewer's token may be called as somebody else is. */
+  async function sessionsOf({ name, via, rights }: Identity) {
+    const sessions = await store.sessions(Date.now());
+    if (may(rights, 'manage')) return sessions;
+    return via === 'session' ? sessions.filter((session) => session.name === name) : [];
+  }
 
   /** Somebody at an unlocked screen must not guess the password either. */
   async function checkCurrent(name: string, current: string | undefined): Promise<void> {
@@ -180,8 +218,9 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
     if (admin === undefined) throw signedOut();
     if (admin.password === null) return;
     const check = () => checkPassword(current ?? '', admin.password);
-    if (!(await tryOnce(store, [attempt('name', name)], check)))
-      throw new Problem(403, 'wrong-password', 'The current password is wrong.');
+    if (await tryOnce(store, [attempt('name', name)], check)) return;
+    await store.note({ at: Date.now(), who: name, what: 'sign-in-refused', on: 'to change the password' });
+    throw new Problem(403, 'wrong-password', 'The current password is wrong.');
   }
 }
 

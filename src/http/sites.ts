@@ -1,9 +1,12 @@
 /** Sites, and what a page needs to report to one. */
 import { Type } from '@fastify/type-provider-typebox';
+import { sees } from '../protocol/rights.ts';
 import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../protocol/site.ts';
+import { noteOf } from './audit.ts';
 import type { HttpOptions } from './contract.ts';
+import { rightsOf, unknownSite } from './guard.ts';
 import { Problem } from './problem.ts';
-import { type App, Empty, Label, shape, Time, TimeOrNull } from './schema.ts';
+import { type App, Empty, Label, LOOK, MANAGE, shape, Time, TimeOrNull } from './schema.ts';
 
 const Key = Type.String({ pattern: SITE_KEY.source, description: 'Names the site in the snippet' });
 const Origins = Type.Array(Type.String({ maxLength: 256 }), {
@@ -17,13 +20,20 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
 
   app.get(
     '/v1/sites',
-    { schema: { tags, summary: 'All sites', response: { 200: shape({ sites: Type.Array(Site) }) } } },
-    async () => ({ sites: await store.sites() }),
+    {
+      config: LOOK,
+      schema: { tags, summary: 'All sites that may be seen', response: { 200: shape({ sites: Type.Array(Site) }) } },
+    },
+    async (request) => {
+      const rights = rightsOf(request);
+      return { sites: (await store.sites()).filter(({ key }) => sees(rights, key)) };
+    },
   );
 
   app.post(
     '/v1/sites',
     {
+      config: MANAGE,
       schema: {
         tags,
         summary: 'Add a site',
@@ -34,7 +44,8 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
     async (request, reply) => {
       const { key, name, origins } = request.body;
       const site = { key, name, origins: checkOrigins(origins), created: Date.now(), firstSeen: null };
-      if (!(await store.addSite(site))) throw new Problem(409, 'site-exists', `There is a site ${key} already.`);
+      if (!(await store.addSite(site, noteOf(request, 'site-added', key))))
+        throw new Problem(409, 'site-exists', `There is a site ${key} already.`);
       reply.code(201);
       return site;
     },
@@ -43,6 +54,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
   app.put(
     '/v1/sites/:key',
     {
+      config: MANAGE,
       schema: {
         tags,
         summary: "Change a site's name and origins",
@@ -53,7 +65,9 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
     },
     async (request) => {
       const { name, origins } = request.body;
-      const site = await store.changeSite(request.params.key, { name, origins: checkOrigins(origins) });
+      const { key } = request.params;
+      const change = { name, origins: checkOrigins(origins) };
+      const site = await store.changeSite(key, change, noteOf(request, 'site-changed', key));
       if (site === undefined) throw unknownSite();
       return site;
     },
@@ -61,9 +75,13 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
 
   app.delete(
     '/v1/sites/:key',
-    { schema: { tags, summary: 'Remove a site', params: shape({ key: Key }), response: { 204: Empty } } },
+    {
+      config: MANAGE,
+      schema: { tags, summary: 'Remove a site', params: shape({ key: Key }), response: { 204: Empty } },
+    },
     async (request, reply) => {
-      if (!(await store.removeSite(request.params.key))) throw unknownSite();
+      const { key } = request.params;
+      if (!(await store.removeSite(key, Date.now(), noteOf(request, 'site-removed', key)))) throw unknownSite();
       return reply.code(204).send(null);
     },
   );
@@ -71,6 +89,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
   app.get(
     '/v1/server',
     {
+      config: LOOK,
       schema: {
         tags,
         summary: 'Version, and the paths that the snippet names',
@@ -79,10 +98,6 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
     },
     async () => ({ version, scriptPath: config.scriptPath, endpoint: config.endpoint }),
   );
-}
-
-export function unknownSite(): Problem {
-  return new Problem(404, 'unknown-site', 'There is no such site.');
 }
 
 /** The origins as browsers write them, each once. */

@@ -8,18 +8,18 @@ import { MOVES } from '../protocol/stream.ts';
 import type { HttpOptions } from './contract.ts';
 import { identityOf } from './guard.ts';
 import { Problem } from './problem.ts';
-import { type App, shape } from './schema.ts';
-import { unknownSite } from './sites.ts';
+import { type App, LOOK, shape } from './schema.ts';
 
 /** Ids of ours are shorter; a longer one is as unknown as its beginning. */
 const EVENT_ID_LIMIT = 64;
 
 const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page });
 
-export function streamRoute(app: App, { store, logger, openStream }: HttpOptions): void {
+export function streamRoute(app: App, { logger, openStream }: HttpOptions): void {
   app.get(
     '/v1/stream',
     {
+      config: LOOK,
       // A HEAD would be handed over like a GET, and its stream never end.
       exposeHeadRoute: false,
       schema: {
@@ -39,7 +39,6 @@ export function streamRoute(app: App, { store, logger, openStream }: HttpOptions
     async (request, reply) => {
       const { site, page, visitor, stage, moves, last_event_id } = request.query;
       checkBare(request);
-      if ((await store.site(site)) === undefined) throw unknownSite();
       reply.hijack();
       // The header is what a browser saw last; the parameter, which it sends again each time, may be older.
       const lastEventId = header(request, 'last-event-id') ?? last_event_id;

@@ -1,32 +1,43 @@
 /** API tokens: for programs that read streams or keep sites. */
 import { Type } from '@fastify/type-provider-typebox';
+import { rightsText } from '../protocol/rights.ts';
+import { noteOf } from './audit.ts';
 import type { HttpOptions } from './contract.ts';
 import { Problem } from './problem.ts';
-import { type App, Empty, Label, shape, Time, TimeOrNull } from './schema.ts';
+import { OPTIONAL_RIGHTS, RIGHTS, readRights } from './rights.ts';
+import { type App, Empty, Label, MANAGE, shape, Time, TimeOrNull } from './schema.ts';
 
-const token = { id: Type.String(), name: Type.String(), created: Time, lastUsed: TimeOrNull };
+const token = { id: Type.String(), name: Type.String(), created: Time, lastUsed: TimeOrNull, ...RIGHTS };
 
 export function tokenRoutes(app: App, { store }: HttpOptions): void {
   const tags = ['tokens'];
 
   app.get(
     '/v1/tokens',
-    { schema: { tags, summary: 'All API tokens', response: { 200: shape({ tokens: Type.Array(shape(token)) }) } } },
+    {
+      config: MANAGE,
+      schema: { tags, summary: 'All API tokens', response: { 200: shape({ tokens: Type.Array(shape(token)) }) } },
+    },
     async () => ({ tokens: (await store.tokens()).sort((a, b) => a.created - b.created) }),
   );
 
   app.post(
     '/v1/tokens',
     {
+      config: MANAGE,
       schema: {
         tags,
         summary: 'Make a token; its secret is shown this once',
-        body: shape({ name: Label }),
+        description: "An owner's, unless `role` says otherwise.",
+        body: shape({ name: Label, ...OPTIONAL_RIGHTS }),
         response: { 201: shape({ ...token, secret: Type.String() }) },
       },
     },
     async (request, reply) => {
-      const made = await store.addToken(request.body.name, Date.now());
+      const { name, ...rights } = request.body;
+      const read = await readRights(store, rights);
+      const note = noteOf(request, 'token-made', `${name}, ${rightsText(read)}`);
+      const made = await store.addToken(name, Date.now(), read, note);
       reply.code(201);
       return { ...made.token, secret: made.secret };
     },
@@ -35,6 +46,7 @@ export function tokenRoutes(app: App, { store }: HttpOptions): void {
   app.delete(
     '/v1/tokens/:id',
     {
+      config: MANAGE,
       schema: {
         tags,
         summary: 'Revoke a token and end its streams',
@@ -43,7 +55,9 @@ export function tokenRoutes(app: App, { store }: HttpOptions): void {
       },
     },
     async (request, reply) => {
-      if (!(await store.removeToken(request.params.id)))
+      const { id } = request.params;
+      const token = (await store.tokens()).find((one) => one.id === id);
+      if (token === undefined || !(await store.removeToken(id, noteOf(request, 'token-revoked', token.name))))
         throw new Problem(404, 'unknown-token', 'There is no such token.');
       return reply.code(204).send(null);
     },

@@ -1,0 +1,218 @@
+/**
+ * The page-visit counter: counts, tells and draws how often a page was visited. It answers before a route is looked
+ * for, which would cost more than the counting.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isbot } from 'isbot';
+import { MAX_TEXT } from '../protocol/frame.ts';
+import { isPage } from '../protocol/page.ts';
+import { isAllowedOrigin, type Site } from '../protocol/site.ts';
+import { AddressLimit } from './address-limit.ts';
+import { badge } from './badge.ts';
+import type { HttpOptions, Records } from './contract.ts';
+import { originNotAllowed, preflightFields, sharedFields } from './cors.ts';
+import { type Note, noteWhenSent } from './fixed.ts';
+import { unknownSite } from './guard.ts';
+import type { peerReader } from './peer.ts';
+import { comeBackLater, Problem, type RaisedError, statusOf, writeProblem } from './problem.ts';
+import { type Fields, SCRIPT } from './security.ts';
+
+const PREFIX = '/v1/hits/';
+const SUFFIX = '.svg';
+const METHODS = ['GET', 'HEAD', 'POST', 'OPTIONS'];
+const DEMO = 'demo';
+/** Characters of a badge's label. */
+export const LABEL_LIMIT = 40;
+const RETRY_MS = 5000;
+/** That counts cannot be written is in the log once in so long, milliseconds. */
+const LOG_MS = 60_000;
+
+/** Takes a request and answers it. */
+export type Answerer = (request: IncomingMessage, response: ServerResponse) => void;
+
+interface Answer {
+  status: number;
+  fields: Fields;
+  body: string;
+}
+
+/** A request, read. */
+interface Asked {
+  request: IncomingMessage;
+  /** What stands behind the prefix, as it was sent. */
+  path: string;
+  query: URLSearchParams;
+  host: string | undefined;
+}
+
+/** True for what the counter answers; other methods, and other spellings of its path, come to it by its routes. */
+export function isHit({ url, method }: IncomingMessage): boolean {
+  return url?.startsWith(PREFIX) === true && METHODS.includes(method as string);
+}
+
+export function hitCounter(
+  options: HttpOptions,
+  peerOf: ReturnType<typeof peerReader>,
+  note: Note | undefined,
+): Answerer {
+  const { config, store, logger } = options;
+  const limit = new AddressLimit(config.maxHits);
+  const count = counter(options);
+
+  return (request, response) => {
+    if (note) noteWhenSent(note, request.method as string, `${PREFIX}*`, response);
+    void answer(request, response);
+  };
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { address, host } = peerOf(request);
+    const asked = read(request, host);
+    let shared: Fields = [];
+    try {
+      const site = await siteOf(store, asked);
+      shared = sharedFields(site, request, host);
+      limit.count(address);
+      const { status, fields, body } = await reply(asked, site);
+      const head = [...shared, ...fields, NO_STORE, ['content-length', String(Buffer.byteLength(body))]];
+      response.writeHead(status, head.flat()).end(request.method === 'HEAD' ? '' : body);
+    } catch (error) {
+      if (statusOf(error as RaisedError) >= 500 && !(error instanceof Problem))
+        logger.error({ err: error, method: request.method, route: `${PREFIX}*` }, 'request failed');
+      writeProblem(response, error as RaisedError, shared, config.development);
+    }
+  }
+
+  function reply(asked: Asked, site: Site | undefined): Promise<Answer> | Answer {
+    switch (asked.request.method) {
+      case 'OPTIONS':
+        checkOrigin(site, asked);
+        return { status: 204, fields: preflightFields('GET, POST'), body: '' };
+      case 'POST':
+        return countVisit(asked, site);
+      default:
+        return asked.path.endsWith(SUFFIX) ? drawBadge(asked, site) : tellTotal(asked, site);
+    }
+  }
+
+  async function countVisit(asked: Asked, site: Site | undefined): Promise<Answer> {
+    const { key } = checkOrigin(site, asked);
+    const page = pageOf(asked.path);
+    const counted = isCounted(asked.request);
+    const hits = await (counted ? count(key, page) : store.hits(key, page));
+    return { status: 200, fields: JSON_FIELDS, body: `{"hits":${hits},"counted":${counted}}` };
+  }
+
+  async function tellTotal(asked: Asked, site: Site | undefined): Promise<Answer> {
+    const { key } = checkOrigin(site, asked);
+    return { status: 200, fields: JSON_FIELDS, body: `{"hits":${await store.hits(key, pageOf(asked.path))}}` };
+  }
+
+  async function drawBadge(asked: Asked, site: Site | undefined): Promise<Answer> {
+    const { key } = checkOrigin(site, asked, asked.request.headers.referer);
+    const page = pageOf(asked.path.slice(0, -SUFFIX.length));
+    const label = labelOf(asked.query);
+    const counted = asked.request.method === 'GET' && isCounted(asked.request);
+    const hits = await (counted ? count(key, page) : store.hits(key, page));
+    return { status: 200, fields: SVG_FIELDS, body: badge(label, hits) };
+  }
+
+  function isCounted({ headers }: IncomingMessage): boolean {
+    return config.countBots || !isbot(headers['user-agent']);
+  }
+}
+
+const NO_STORE = ['cache-control', 'no-store'] as const;
+const JSON_FIELDS: Fields = [['content-type', 'application/json; charset=utf-8']];
+const SHARED_NAMES = ['cross-origin-resource-policy', 'x-content-type-options'];
+const SVG_FIELDS: Fields = [
+  ['content-type', 'image/svg+xml; charset=utf-8'],
+  // Somebody may open it by itself.
+  ...SCRIPT.filter(([name]) => !SHARED_NAMES.includes(name.toLowerCase())),
+];
+
+function read(request: IncomingMessage, host: string | undefined): Asked {
+  // The route takes whole addresses too (RFC 9112 section 3.2.2), and other spellings of the prefix.
+  const parts = /^(?:https?:\/\/[^/]*)?\/[^/]*\/[^/]*\/([^?#]*)\??([^#]*)/i.exec(request.url ?? '');
+  return { request, path: parts?.[1] ?? '', query: new URLSearchParams(parts?.[2]), host };
+}
+
+/** The site named. If none is: the only one there is beside the demo, or the demo if it is alone. */
+function siteOf(store: Records, { query }: Asked): Promise<Site | undefined> {
+  const key = query.get('site');
+  return key === null ? onlySite(store) : store.site(key);
+}
+
+async function onlySite(store: Records): Promise<Site | undefined> {
+  const sites = await store.sites();
+  const own = sites.filter((site) => site.key !== DEMO);
+  return own.length === 0 ? sites[0] : own.length === 1 ? own[0] : undefined;
+}
+
+/** With a picture browsers send no Origin, unless they are told to ask by CORS; `referer` then tells. Throws Problem. */
+function checkOrigin(site: Site | undefined, { request, query, host }: Asked, referer?: string): Site {
+  if (!site && !query.has('site')) throw new Problem(400, 'bad-request', 'Say which site: ?site=KEY');
+  if (!site) throw unknownSite();
+  const origin = request.headers.origin ?? (referer === undefined ? undefined : originOf(referer));
+  if (!isAllowedOrigin(site, origin, host)) throw originNotAllowed();
+  return site;
+}
+
+/** The origin of an address; `null`, as browsers write it, for what has none. */
+function originOf(address: string): string {
+  return URL.canParse(address) ? new URL(address).origin : 'null';
+}
+
+/** Throws Problem for what is no page. */
+function pageOf(path: string): string {
+  const text = decoded(path);
+  const page = text === undefined ? '' : `/${text.replace(/^\/+/, '')}`;
+  if (!isPage(page))
+    throw new Problem(
+      400,
+      'bad-page',
+      `A page is a path of at most ${MAX_TEXT.page} bytes without control characters.`,
+    );
+  return page;
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Throws Problem. */
+function labelOf(query: URLSearchParams): string {
+  const label = query.get('label') ?? 'visits';
+  if (label.length > LABEL_LIMIT || !/^\P{C}+$/u.test(label))
+    throw new Problem(400, 'bad-request', `A label has 1 to ${LABEL_LIMIT} visible characters.`);
+  return label;
+}
+
+/** Makes what counts a visit and resolves with the new total. It throws Problem. */
+function counter({ countHit, logger }: HttpOptions): (site: string, page: string) => Promise<number> {
+  let logged = 0;
+  return async (site, page) => {
+    const total = await countHit(site, page).catch(refuse);
+    switch (total) {
+      case 'unknown-site':
+        throw unknownSite();
+      case 'too-many-pages':
+        throw new Problem(403, total, 'This site has as many pages as are counted.');
+      case 'busy':
+        throw comeBackLater(503, total, 'Too many visits at once.', RETRY_MS);
+      default:
+        return total;
+    }
+  };
+
+  function refuse(error: unknown): never {
+    if (Date.now() - logged >= LOG_MS) {
+      logged = Date.now();
+      logger.error({ err: error }, 'visits cannot be counted');
+    }
+    throw comeBackLater(503, 'unavailable', 'Visits cannot be counted now.', RETRY_MS);
+  }
+}

@@ -1,0 +1,40 @@
+/** What the primary tells of itself, and of the whole. */
+import { Gauge, type Registry } from 'prom-client';
+import { metersOf, processMetrics } from './process-metrics.ts';
+
+/** Since the server began, where it does not say "now". */
+export interface PrimaryFigures {
+  /** Now. */
+  visitors: number;
+  streams: number;
+  workers: number;
+  /** Bytes written to streams, moves left out for slow readers, and readers that were cut off. */
+  streamBytes: number;
+  skipped: number;
+  evictions: number;
+  /** Streams that had to begin anew, by reason. */
+  resets: ReadonlyMap<string, number>;
+  /** Workers that were started in the place of others, by reason. */
+  restarts: ReadonlyMap<string, number>;
+}
+
+/** `read` gives the figures whenever somebody asks. */
+export function primaryMetrics(version: string, read: () => PrimaryFigures): Registry {
+  const registry = processMetrics('primary');
+  const { gauge, count } = metersOf(registry, read);
+  new Gauge({
+    name: 'fieldmouse_info',
+    help: 'Always 1; says the version',
+    labelNames: ['version'],
+    registers: [registry],
+  }).set({ version }, 1);
+  gauge('visitors', 'Visitors that are here', ({ visitors }) => visitors);
+  gauge('streams', "Administrators' open streams", ({ streams }) => streams);
+  gauge('workers', 'Worker processes', ({ workers }) => workers);
+  count('stream_bytes_total', 'Bytes written to streams', ({ streamBytes }) => streamBytes);
+  count('stream_skipped_total', 'Messages of moves left out for slow readers', ({ skipped }) => skipped);
+  count('stream_evictions_total', 'Streams cut off since their readers read nothing', ({ evictions }) => evictions);
+  count('stream_resets_total', 'Streams that began anew', ({ resets }) => resets);
+  count('worker_restarts_total', 'Workers started in the place of others', ({ restarts }) => restarts);
+  return registry;
+}

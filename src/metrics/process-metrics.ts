@@ -1,0 +1,79 @@
+/** What every process tells of itself, and how figures that others keep become metrics. */
+import { readdirSync } from 'node:fs';
+import { type Aggregator, Counter, Gauge, Registry } from 'prom-client';
+import { LoopDelay } from '../loop-delay.ts';
+
+type Figure = number | ReadonlyMap<string, number>;
+
+/** A registry with a process's memory, CPU, descriptors and event-loop delay. Processes of one kind are added up. */
+export function processMetrics(kind: 'primary' | 'worker'): Registry {
+  const registry = new Registry();
+  const labels = { process: kind };
+  const delay = new LoopDelay();
+  const { gauge, count } = metersOf(registry, () => ({ ...process.memoryUsage(), ...process.cpuUsage() }), labels);
+  gauge('memory_bytes', 'Resident memory; pages of the store that were read are part of it', ({ rss }) => rss);
+  gauge('heap_bytes', 'Heap in use', ({ heapUsed }) => heapUsed);
+  gauge('descriptors', 'Open file descriptors; 0 where the system does not tell', () => descriptors());
+  const worst = 'The longest delay of the event loop since this was read last; of several processes the worst';
+  gauge('event_loop_delay_seconds', worst, () => delay.longestMs() / 1000, 'max');
+  count('cpu_seconds_total', 'CPU time', ({ user, system }) => (user + system) / 1e6);
+  return registry;
+}
+
+function descriptors(): number {
+  try {
+    return readdirSync('/proc/self/fd').length;
+  } catch {
+    return 0;
+  }
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+/**
+ * What makes gauges and counters of the figures that `read` gives at the time somebody asks: all of one answer are of one reading,
+ * since a figure may begin anew when it is read. Counters that go by reasons have a label for them.
+ */
+export function metersOf<F>(registry: Registry, read: () => F, labels: Labels = {}) {
+  const figures = onceInATurn(read);
+  const named = (name: string, help: string) => ({ name: `fieldmouse_${name}`, help, registers: [registry] });
+  return {
+    gauge(name: string, help: string, pick: (figures: F) => number, aggregator: Aggregator = 'sum'): void {
+      new Gauge({
+        ...named(name, help),
+        labelNames: Object.keys(labels),
+        aggregator,
+        collect() {
+          this.set(labels, pick(figures()));
+        },
+      });
+    },
+
+    count(name: string, help: string, pick: (figures: F) => Figure): void {
+      new Counter({
+        ...named(name, help),
+        labelNames: [...Object.keys(labels), 'reason'],
+        collect() {
+          this.reset();
+          const figure = pick(figures());
+          if (typeof figure === 'number') this.inc(labels, figure);
+          else for (const [reason, n] of figure) this.inc({ ...labels, reason }, n);
+        },
+      });
+    },
+  };
+}
+
+/** A registry collects all it has in one turn of the event loop. */
+function onceInATurn<T>(read: () => T): () => T {
+  let kept: { value: T } | undefined;
+  return () => {
+    if (!kept) {
+      kept = { value: read() };
+      setImmediate(() => {
+        kept = undefined;
+      });
+    }
+    return kept.value;
+  };
+}

@@ -1,0 +1,58 @@
+/** What one worker tells of itself. */
+import { Histogram, type Registry } from 'prom-client';
+import { metersOf, processMetrics } from './process-metrics.ts';
+
+/** Since the worker began, where it does not say "now". */
+export interface WorkerFigures {
+  /** Visitors' connections now. */
+  connections: number;
+  /** Frames and samples handed to the store, and frames that it could not take. */
+  frames: number;
+  samples: number;
+  unstored: number;
+  acks: number;
+  /** By reason. */
+  closes: ReadonlyMap<string, number>;
+  refusals: ReadonlyMap<string, number>;
+  /** Messages to the primary that the operating system has not taken, and events that wait to be sent, now. */
+  inFlight: number;
+  queued: number;
+  /** The longest that a message waited for the operating system since this was read last, milliseconds. */
+  ipcDelayMs: number;
+  /** Batches that waited since the primary did not keep up. */
+  held: number;
+}
+
+export interface WorkerMetrics {
+  registry: Registry;
+  /** A commit took so long, milliseconds. */
+  committed(ms: number): void;
+}
+
+/** Seconds. */
+const COMMIT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** `read` gives the figures whenever somebody asks. */
+export function workerMetrics(read: () => WorkerFigures): WorkerMetrics {
+  const registry = processMetrics('worker');
+  const { gauge, count } = metersOf(registry, read);
+  gauge('connections', 'Connections of visitors', ({ connections }) => connections);
+  count('frames_total', 'Frames handed to the store', ({ frames }) => frames);
+  count('samples_total', 'Samples in these frames', ({ samples }) => samples);
+  count('acks_total', 'Acks sent to visitors; each may be for many frames', ({ acks }) => acks);
+  count('unstored_frames_total', 'Frames that could not be stored; visitors have them still', (f) => f.unstored);
+  count('closes_total', 'Connections of visitors that the server closed', ({ closes }) => closes);
+  count('refusals_total', 'Connections of visitors that were not let in', ({ refusals }) => refusals);
+  gauge('ipc_in_flight', 'Messages on their way from workers to the primary', ({ inFlight }) => inFlight);
+  gauge('ipc_queued', 'Events that wait in workers to be sent to the primary', ({ queued }) => queued);
+  const worst = 'The longest that a message to the primary waited, since this was read last';
+  gauge('ipc_delay_seconds', worst, ({ ipcDelayMs }) => ipcDelayMs / 1000, 'max');
+  count('ipc_held_total', 'Batches that waited since the primary did not keep up', ({ held }) => held);
+  const commits = new Histogram({
+    name: 'fieldmouse_store_commit_seconds',
+    help: 'How long groups of frames take to be on disk',
+    buckets: COMMIT_BUCKETS,
+    registers: [registry],
+  });
+  return { registry, committed: (ms) => commits.observe(ms / 1000) };
+}
