@@ -3,11 +3,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { COMMAND_FLAGS, runCommand } from '../src/commands.ts';
+import { COMMAND_FLAGS } from '../src/commands/command.ts';
+import { runCommand } from '../src/commands/commands.ts';
 import { readConfig } from '../src/config.ts';
-import { openStore } from '../src/store/embedded.ts';
+import type { Entry } from '../src/protocol/audit.ts';
+import { OWNER } from '../src/protocol/rights.ts';
+import { openStore } from '../src/store/embedded/store.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 interface Ran {
@@ -23,7 +27,13 @@ function commandLine(t: TestContext) {
     const argv = [...line.split(' '), ...more, '--data', data];
     const { words, config, extra } = readConfig(argv, {}, COMMAND_FLAGS);
     const [out, err]: [string[], string[]] = [[], []];
-    const io = { out: (one: string) => void out.push(one), err: (one: string) => void err.push(one) };
+    const io = {
+      out: (one: string) => void out.push(one),
+      err: (one: string) => void err.push(one),
+      input: Readable.from([]),
+      data: new PassThrough(),
+      screen: undefined,
+    };
     const code = await runCommand(words, config, extra, io);
     return { code, out: out.join('\n'), err: err.join('\n') };
   };
@@ -92,13 +102,108 @@ test('admin list and remove show and end an administrator', async (t) => {
   await run('admin add bartholomew');
   await (await store()).setPassword('ada', 'scrypt$x');
   const lines = (await run('admin list')).out.split('\n');
-  assert.match(lines[0] ?? '', /^NAME {9}ADDED {17}SIGNS IN$/);
-  assert.match(lines[1] ?? '', /^ada {10}\d{4}-\d\d-\d\d \d\d:\d\d UTC {2}by password$/);
-  assert.match(lines[2] ?? '', /^bartholomew {2}\d{4}-\d\d-\d\d \d\d:\d\d UTC {2}by link only$/);
+  assert.match(lines[0] ?? '', /^NAME {9}ADDED {17}SIGNS IN {6}ROLE {3}SITES$/);
+  assert.match(lines[1] ?? '', /^ada {10}\d{4}-\d\d-\d\d \d\d:\d\d UTC {2}by password {3}owner {2}all$/);
+  assert.match(lines[2] ?? '', /^bartholomew {2}\d{4}-\d\d-\d\d \d\d:\d\d UTC {2}by link only {2}owner {2}all$/);
   assert.equal((await run('admin remove ada')).code, 0);
   const again = await run('admin remove ada');
   assert.deepEqual([again.code, again.err], [1, 'fieldmouse: there is no administrator ada']);
-  assert.match((await run('admin remove bartholomew')).out, /Nobody can sign in now/);
+  const last = await run('admin remove bartholomew');
+  assert.deepEqual([last.code, last.out], [1, '']);
+  assert.match(last.err, /bartholomew is the last owner/);
+});
+
+test('administrators and tokens get roles and sites, and what is not said stays', async (t) => {
+  const { run, store } = commandLine(t);
+  await run('site add shop --name Shop --origin self');
+  const records = await store();
+  const rights = async () => {
+    const { role, sites } = (await records.admin('bob')) ?? {};
+    return { role, sites };
+  };
+  await run('admin add ada');
+  assert.match((await run('admin add bob --role viewer --site shop --site demo')).out, /admin\/link\//);
+  assert.deepEqual(await rights(), { role: 'viewer', sites: ['shop', 'demo'] });
+  assert.match((await run('admin list')).out, /^bob .* viewer {2}shop demo$/m);
+  for (const [flags, expected, said] of [
+    ['--site shop', { role: 'viewer', sites: ['shop'] }, 'a viewer of shop'],
+    ['--role viewer', { role: 'viewer', sites: ['shop'] }, 'a viewer of shop'],
+    ['--site *', { role: 'viewer', sites: null }, 'a viewer of all sites'],
+    ['--role owner', OWNER, 'an owner'],
+    ['--role viewer', { role: 'viewer', sites: null }, 'a viewer of all sites'],
+  ] as const) {
+    const { code, out } = await run(`admin set bob ${flags}`);
+    assert.deepEqual([code, out], [0, `Administrator bob is ${said} now; streams of other sites end.`]);
+    assert.deepEqual(await rights(), expected);
+  }
+  const refused: [line: string, code: number, fault: RegExp][] = [
+    ['admin set bob', 2, /give --role, --site/],
+    ['admin set none --role viewer', 1, /no administrator none/],
+    ['admin set ada --role viewer', 1, /ada is the last owner/],
+    ['admin set ada --site shop', 1, /--site: owners see all sites/],
+    ['admin set bob --site none', 1, /no site none/],
+    ['admin add bob --role owner', 1, /was there already; see fieldmouse admin set/],
+    ['admin add max --site shop', 2, /--site: owners see all sites/],
+    ['admin add max --role king', 2, /"king" is none; it must be owner or viewer/],
+    ['admin add max --role viewer --role owner', 2, /--role: give one/],
+    ['admin add max --role viewer --site * --site shop', 2, /\* is all sites/],
+    ['admin add max --role viewer --site none', 1, /no site none/],
+    ['token add max --role viewer --site Shop!', 2, /"Shop!" is no key/],
+    ['token add max --role viewer --site none', 1, /no site none/],
+  ];
+  for (const [line, code, fault] of refused) {
+    const ran = await run(line);
+    assert.equal(ran.code, code, line);
+    assert.match(ran.err, fault);
+  }
+  assert.equal(await records.admin('max'), undefined);
+  assert.deepEqual(await records.tokens(), []);
+  assert.match(
+    (await run('token add ci --role viewer --site shop')).out,
+    /^Token \w+ \(ci\) is made for a viewer of shop\./,
+  );
+  assert.match((await run('token list')).out, / viewer {2}shop$/m);
+});
+
+test('audit shows what commands did, the newest first, as a table or as NDJSON', async (t) => {
+  const { run, store } = commandLine(t);
+  assert.match((await run('audit')).err, /there is no store/);
+  await run('admin add ada');
+  assert.doesNotMatch((await run('admin set ada --site demo')).out, /now/);
+  await run('admin add bob --role viewer --site demo');
+  await run('admin set bob --role owner');
+  await run('admin reset bob');
+  await run('admin remove bob');
+  const id = /^Token (\w+)/.exec((await run('token add ci')).out)?.[1];
+  await run(`token revoke ${id}`);
+  await run('site add shop --name Shop --origin self');
+  await (await store()).hit('shop', '/');
+  await run('hits remove shop');
+  await run('hits remove shop');
+  await run('site remove shop');
+  await run('export');
+  const lines = (await run('audit --format ndjson')).out.split('\n').map((line) => JSON.parse(line) as Entry);
+  assert.ok(lines.every(({ who, count }) => who === 'command line' && count === 1));
+  assert.deepEqual(lines.map(({ what, on }) => `${what} ${on}`).reverse(), [
+    'admin-added ada, an owner',
+    'link-made ada',
+    'admin-added bob, a viewer of demo',
+    'link-made bob',
+    'admin-changed bob, an owner',
+    'password-reset bob',
+    'link-made bob',
+    'admin-removed bob',
+    'token-made ci, an owner',
+    'token-revoked ci',
+    'site-added shop',
+    'hits-removed shop',
+    'site-removed shop',
+    'exported all sites',
+  ]);
+  const [head, first] = (await run('audit')).out.split('\n');
+  assert.match(head ?? '', /^WHEN +WHO +WHAT +ON$/);
+  assert.match(first ?? '', /UTC {2}command line {2}exported +all sites$/);
+  assert.match((await run('audit --format csv')).err, /"csv" is not table or ndjson/);
 });
 
 test('token add prints a secret that works until it is revoked', async (t) => {
@@ -132,8 +237,8 @@ test('a wrong command line names every fault, shows the usage and changes nothin
   const cases: [line: string, ...faults: RegExp[]][] = [
     ['frob', /frob: no such command/],
     ['constructor', /constructor: no such command/],
-    ['admin', /admin: needs one of add, reset, list, remove/],
-    ['admin frob', /admin frob: needs one of add, reset, list, remove/],
+    ['admin', /admin: needs one of add, set, reset, list, remove/],
+    ['admin frob', /admin frob: needs one of add, set, reset, list, remove/],
     ['admin add', /admin add: needs NAME/],
     ['admin add a/b', /"a\/b" is no name/],
     ['admin add ada bob', /"bob" is one word too many/],

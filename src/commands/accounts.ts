@@ -1,0 +1,174 @@
+/** Commands on those who may look: administrators and API tokens. */
+import { OWNER, rightsText } from '../protocol/rights.ts';
+import { ADMIN_NAME, type AdminOutcome } from '../store/contract.ts';
+import { noted } from './audit.ts';
+import {
+  baseUrl,
+  type Call,
+  type Command,
+  type ExitCode,
+  onStore,
+  refuse,
+  type StoreCall,
+  table,
+  time,
+} from './command.ts';
+import { checkRights, isGiven, rightsOf, sitesText, unknownSite } from './rights.ts';
+
+export const ACCOUNT_HELP = `  fieldmouse admin add NAME [--role owner|viewer] [--site KEY …]
+                                 adds an administrator, or one already there: prints a one-time sign-in link.
+                                 Owners (preset) do all; viewers look, at the sites named or at all
+  fieldmouse admin set NAME [--role owner|viewer] [--site KEY … | --site '*']
+                                 changes what an administrator may do and see; open streams follow
+  fieldmouse admin reset NAME    for a forgotten password: takes it away, ends all sessions, prints a link
+  fieldmouse admin list
+  fieldmouse admin remove NAME   ends all of the administrator's sessions too
+  fieldmouse token add NAME [--role owner|viewer] [--site KEY …]
+                                 prints an API token for programs
+  fieldmouse token list
+  fieldmouse token revoke ID`;
+
+export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
+  'admin add': { takes: 'NAME', flags: ['role', 'site'], check: checkAdmin, run: onStore(addAdmin) },
+  'admin set': { takes: 'NAME', flags: ['role', 'site'], check: checkChange, run: onStore(setAdmin) },
+  'admin reset': { takes: 'NAME', run: onStore(resetAdmin) },
+  'admin list': { run: onStore(listAdmins) },
+  'admin remove': { takes: 'NAME', run: onStore(removeAdmin) },
+  'token add': { takes: 'NAME', flags: ['role', 'site'], check: checkToken, run: onStore(addToken) },
+  'token list': { run: onStore(listTokens) },
+  'token revoke': { takes: 'ID', run: onStore(revokeToken) },
+};
+
+function checkAdmin({ word, flags }: Call): string[] {
+  const faults = checkRights(flags, OWNER);
+  if (word !== '' && !ADMIN_NAME.test(word))
+    faults.push(`admin add: ${JSON.stringify(word)} is no name; use up to 64 letters, digits and . _ - @`);
+  return faults;
+}
+
+async function addAdmin(call: StoreCall): Promise<ExitCode> {
+  const { word, flags, store, io } = call;
+  const no = await unknownSite(call);
+  if (no !== undefined) return refuse(io, no);
+  const rights = rightsOf(flags, OWNER);
+  const note = noted('admin-added', `${word}, ${rightsText(rights)}`);
+  const isNew = await store.addAdmin(word, Date.now(), rights, note);
+  if (!isNew && isGiven(flags)) return refuse(io, `${word} was there already; see fieldmouse admin set`);
+  io.out(isNew ? `Administrator ${word} is added.` : `Administrator ${word} was there already.`);
+  return printLink(call);
+}
+
+function checkChange({ flags }: Call): string[] {
+  return isGiven(flags) ? checkRights(flags, undefined) : ['admin set: give --role, --site, or both'];
+}
+
+/** What is not said stays as it is. */
+async function setAdmin(call: StoreCall): Promise<ExitCode> {
+  const { word, flags, store, io } = call;
+  const admin = await store.admin(word);
+  if (admin === undefined) return refuse(io, `there is no administrator ${word}`);
+  const faults = checkRights(flags, admin);
+  const no = faults[0] ?? (await unknownSite(call));
+  if (no !== undefined) return refuse(io, no);
+  const rights = rightsOf(flags, admin);
+  const late = refusal(
+    word,
+    await store.setRights(word, rights, noted('admin-changed', `${word}, ${rightsText(rights)}`)),
+  );
+  if (late !== undefined) return refuse(io, late);
+  io.out(`Administrator ${word} is ${rightsText(rights)} now; streams of other sites end.`);
+  return 0;
+}
+
+async function resetAdmin(call: StoreCall): Promise<ExitCode> {
+  const { word, store, io } = call;
+  if (!(await store.setPassword(word, null, noted('password-reset', word))))
+    return refuse(io, `there is no administrator ${word}`);
+  await store.removeSessions(word, undefined);
+  io.out(`Administrator ${word} has no password now; open sessions and streams end.`);
+  return printLink(call);
+}
+
+async function printLink(call: StoreCall): Promise<ExitCode> {
+  const { word, store, io } = call;
+  const link = await store.addLink(word, Date.now(), noted('link-made', word));
+  io.out('Sign in with this link; it works once, for 15 minutes:');
+  io.out(`  ${await baseUrl(call)}/admin/link/${link}`);
+  io.out('From elsewhere, put the address under which you reach the server in front.');
+  return 0;
+}
+
+async function listAdmins({ store, io }: StoreCall): Promise<ExitCode> {
+  const rows = (await store.admins()).map(({ name, password, created, role, sites }) => [
+    name,
+    time(created),
+    password === null ? 'by link only' : 'by password',
+    role,
+    sitesText(sites),
+  ]);
+  table(
+    io,
+    ['NAME', 'ADDED', 'SIGNS IN', 'ROLE', 'SITES'],
+    rows,
+    'There is no administrator yet: fieldmouse admin add NAME',
+  );
+  return 0;
+}
+
+async function removeAdmin({ word, store, io }: StoreCall): Promise<ExitCode> {
+  const no = refusal(word, await store.removeAdmin(word, noted('admin-removed', word)));
+  if (no !== undefined) return refuse(io, no);
+  io.out(`Administrator ${word} is removed; open sessions and streams end.`);
+  return 0;
+}
+
+/** Why nothing was done, if so. */
+function refusal(name: string, outcome: AdminOutcome): string | undefined {
+  if (outcome === 'unknown') return `there is no administrator ${name}`;
+  return outcome === 'last-owner' ? `${name} is the last owner; make somebody else one first` : undefined;
+}
+
+function checkToken({ word, flags }: Call): string[] {
+  const faults = checkRights(flags, OWNER);
+  if (!/^[^\p{C}]{0,100}$/u.test(word))
+    faults.push(`token add: ${JSON.stringify(word)} is no name; use up to 100 characters on one line`);
+  return faults;
+}
+
+async function addToken(call: StoreCall): Promise<ExitCode> {
+  const { word, flags, store, io } = call;
+  const no = await unknownSite(call);
+  if (no !== undefined) return refuse(io, no);
+  const rights = rightsOf(flags, OWNER);
+  const note = noted('token-made', `${word}, ${rightsText(rights)}`);
+  const { secret, token } = await store.addToken(word, Date.now(), rights, note);
+  io.out(`Token ${token.id} (${word}) is made for ${rightsText(token)}. It is shown only now:`);
+  io.out(`  ${secret}`);
+  return 0;
+}
+
+async function listTokens({ store, io }: StoreCall): Promise<ExitCode> {
+  const rows = (await store.tokens()).map(({ id, name, created, lastUsed, role, sites }) => [
+    id,
+    name,
+    time(created),
+    lastUsed === null ? 'never' : time(lastUsed),
+    role,
+    sitesText(sites),
+  ]);
+  table(
+    io,
+    ['ID', 'NAME', 'MADE', 'LAST USED', 'ROLE', 'SITES'],
+    rows,
+    'There is no token yet: fieldmouse token add NAME',
+  );
+  return 0;
+}
+
+async function revokeToken({ word, store, io }: StoreCall): Promise<ExitCode> {
+  const name = (await store.tokens()).find(({ id }) => id === word)?.name ?? '';
+  if (!(await store.removeToken(word, noted('token-revoked', name))))
+    return refuse(io, `there is no token ${word}; see fieldmouse token list`);
+  io.out(`Token ${word} is revoked; its streams end.`);
+  return 0;
+}

@@ -1,0 +1,178 @@
+/** Commands that copy the whole store, and put a copy back. */
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { FolderInUse, lockFolder } from '../folder-lock.ts';
+import type { Deed } from '../protocol/audit.ts';
+import { StoreError } from '../store/contract.ts';
+import { copy, inspect } from '../store/embedded/file/apart.ts';
+import { checkPages, makeFolder, STORE_FILE } from '../store/embedded/file/folder.ts';
+import { openStore } from '../store/embedded/store.ts';
+import { noted } from './audit.ts';
+import { createBar } from './bar.ts';
+import { type Call, type Command, type ExitCode, noStore, type Output, refuse } from './command.ts';
+import { inspectBars } from './verify.ts';
+import { onSignal, sync, writeWhole } from './whole-file.ts';
+
+export const BACKUP_HELP = `  fieldmouse backup FILE|FOLDER  copies the store, also while a server runs, and checks the copy
+  fieldmouse restore FILE        puts a copy in the store's place; no server may run; the old one is kept`;
+
+export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
+  backup: { takes: 'FILE or FOLDER', run: backup },
+  restore: { takes: 'FILE', run: restore },
+};
+
+async function backup(call: Call): Promise<ExitCode> {
+  const { word, config, io } = call;
+  const missing = noStore(call);
+  if (missing) return missing;
+  const path = targetOf(word);
+  if (existsSync(path)) return refuse(io, `${path} is there already; choose another name`);
+  if (!existsSync(dirname(path))) return refuse(io, `there is no folder ${dirname(path)}`);
+  await note(config.data, 'backed-up', path);
+  await writeWhole(path, async (part) => {
+    await copyStore(config.data, part, io);
+    await check(part, io);
+  });
+  io.out(`The store is copied to ${path} (${megabytes(path)}), and every page of the copy is in order.`);
+  return 0;
+}
+
+/** In the copy too, where it is what was done last. */
+async function note(folder: string, what: Deed, path: string): Promise<void> {
+  const store = await openStore(folder);
+  try {
+    store.noteNow(noted(what, basename(path)));
+  } finally {
+    await store.close();
+  }
+}
+
+/** In a folder, a name that says when. */
+function targetOf(word: string): string {
+  const path = resolve(word);
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() || /[/\\]$/.test(word);
+  return isFolder ? join(path, `fieldmouse-${stamp()}.mdb`) : path;
+}
+
+/** The time as part of a file's name: `20261120T141500Z`. */
+function stamp(): string {
+  return new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+}
+
+async function copyStore(folder: string, to: string, io: Output): Promise<void> {
+  const bar = createBar(io.screen, 'copying', 'bytes');
+  try {
+    await copy(folder, to, bar.show);
+  } finally {
+    bar.end();
+  }
+}
+
+/** Looks at every page of a file that nobody writes to. Throws StoreError. */
+async function check(path: string, io: Output): Promise<void> {
+  const fd = openSync(path, 'r');
+  const bar = createBar(io.screen, 'checking', 'pages');
+  try {
+    for (const [done, total] of checkPages(fd, path)) {
+      bar.show(done, total);
+      await setImmediate();
+    }
+  } finally {
+    bar.end();
+    closeSync(fd);
+  }
+}
+
+async function restore({ word, config, io }: Call): Promise<ExitCode> {
+  const from = resolve(word);
+  const stat = statSync(from, { throwIfNoEntry: false });
+  if (!stat?.isFile()) return refuse(io, `${from}: there is no such file`);
+  if (from === join(config.data, STORE_FILE)) return refuse(io, `${from} is the store itself`);
+  makeFolder(config.data);
+  let unlock: () => void;
+  try {
+    unlock = await lockFolder(config.data);
+  } catch (error) {
+    if (error instanceof FolderInUse) return refuse(io, `a server runs on ${config.data}; stop it first`);
+    throw error;
+  }
+  try {
+    return await replace(from, stat.size, config.data, io);
+  } finally {
+    unlock();
+  }
+}
+
+/** The copy is made and checked beside the store, and takes its place by a change of names. */
+async function replace(from: string, size: number, folder: string, io: Output): Promise<ExitCode> {
+  const aside = join(folder, 'restore.part');
+  const remove = () => rmSync(aside, { recursive: true, force: true });
+  const release = onSignal(remove);
+  try {
+    remove();
+    mkdirSync(aside, { mode: 0o700 });
+    const copied = join(aside, STORE_FILE);
+    await copyIn(from, copied, size, io);
+    if (!(await isGood(aside, from, io))) return 1;
+    sync(copied);
+    const kept = exchange(copied, join(folder, STORE_FILE));
+    await note(folder, 'restored', from);
+    io.out(`${from} is the store of ${folder} now.`);
+    if (kept) io.out(`The one before is kept as ${kept}; remove it when all is well.`);
+    return 0;
+  } finally {
+    remove();
+    release();
+  }
+}
+
+async function copyIn(from: string, to: string, size: number, io: Output): Promise<void> {
+  const bar = createBar(io.screen, 'copying', 'bytes');
+  const timer = setInterval(() => bar.show(statSync(to, { throwIfNoEntry: false })?.size ?? 0, size), 100);
+  try {
+    await copyFile(from, to);
+  } finally {
+    clearInterval(timer);
+    bar.end();
+  }
+}
+
+/** Says what is wrong with the copy in a folder. Differences are no reason to keep it out. */
+async function isGood(folder: string, from: string, io: Output): Promise<boolean> {
+  try {
+    const bars = inspectBars(io);
+    const differences = await inspect(folder, bars.show).finally(bars.end);
+    if (differences.length > 0)
+      io.err(`fieldmouse: ${from}: counts differ from the frames; see fieldmouse verify when it is back`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    refuse(io, `${from} cannot be used, and the store is left as it was: ${reasonOf(error, folder)}`);
+    return false;
+  }
+}
+
+/** Without the name of the copy, and what to do where a store is damaged. */
+function reasonOf({ message }: StoreError, folder: string): string {
+  return message
+    .replace(`${join(folder, STORE_FILE)} `, 'it ')
+    .replace(`${folder} `, 'it ')
+    .replace(/; put a backup.*/, '');
+}
+
+/** Gives the new file the store's name. Returns the old one's new name, if there was any. */
+function exchange(copied: string, store: string): string | undefined {
+  const kept = existsSync(store) ? `${store}.before-restore-${stamp()}` : undefined;
+  if (kept) renameSync(store, kept);
+  // It tells of readers of the old one.
+  rmSync(`${store}-lock`, { force: true });
+  renameSync(copied, store);
+  sync(dirname(store));
+  return kept && basename(kept);
+}
+
+function megabytes(path: string): string {
+  return `${(statSync(path).size / 1e6).toFixed(1)} MB`;
+}

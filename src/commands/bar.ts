@@ -1,0 +1,51 @@
+/** A line on the terminal that says how far a long work is. Where there is no terminal it is silent. */
+import type { Writable } from 'node:stream';
+
+/** Least time between two drawings, milliseconds. */
+const EVERY = 100;
+const CELLS = 24;
+const ERASE_LINE = '\r\x1b[2K';
+
+export interface Bar {
+  /** `done` of `total`; a total of 0 is not known. */
+  show(done: number, total: number): void;
+  /** Takes the line away, so that what is said next begins where it was. */
+  end(): void;
+}
+
+/** `what` is done, counted in `unit`: bytes are shown in MB. */
+export function createBar(screen: Writable | undefined, what: string, unit: string): Bar {
+  if (screen === undefined) return { show() {}, end() {} };
+  const begun = performance.now();
+  let drawn = Number.NEGATIVE_INFINITY;
+  return {
+    show(done, total) {
+      const time = performance.now();
+      if (time - drawn < EVERY) return;
+      drawn = time;
+      screen.write(ERASE_LINE + barText(what, unit, done, total, time - begun));
+    },
+    end() {
+      if (drawn >= begun) screen.write(ERASE_LINE);
+    },
+  };
+}
+
+/** The line, for `ms` of work so far. */
+export function barText(what: string, unit: string, done: number, total: number, ms: number): string {
+  const count = unit === 'bytes' ? (n: number) => (n / 1e6).toFixed(1) : (n: number) => n.toLocaleString('en');
+  const name = unit === 'bytes' ? 'MB' : unit;
+  if (total <= 0) return `${what}  ${count(done)} ${name}`;
+  const share = Math.min(1, done / total);
+  const cells = Math.floor(share * CELLS);
+  const bar = '█'.repeat(cells) + '░'.repeat(CELLS - cells);
+  const left = share > 0 ? `  ${clock((ms / share) * (1 - share))} left` : '';
+  return `${what}  ${bar} ${Math.floor(share * 100)} %  ${count(done)} of ${count(total)} ${name}${left}`;
+}
+
+function clock(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const two = (n: number) => String(n).padStart(2, '0');
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}

@@ -1,0 +1,101 @@
+/** What a command is, and what all of them share. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import type { Config } from '../config.ts';
+import { addressText, browseUrl } from '../listen.ts';
+import { STORE_FILE } from '../store/embedded/file/folder.ts';
+import { type EmbeddedStore, openStore } from '../store/embedded/store.ts';
+
+/** Flags that only commands know. */
+export const COMMAND_FLAGS = ['name', 'origin', 'role', 'site', 'from', 'to', 'format', 'out'] as const;
+export type Flag = (typeof COMMAND_FLAGS)[number];
+
+/** Where a command reads and writes. */
+export interface Output {
+  /** A line for people or scripts. */
+  out(line: string): void;
+  err(line: string): void;
+  /** Standard input and output, for data of any length. */
+  input: Readable;
+  data: Writable;
+  /** The terminal that standard error is, or undefined if it is none. */
+  screen: Writable | undefined;
+}
+
+/** 0: done · 1: the store says no · 2: the command line is wrong */
+export type ExitCode = 0 | 1 | 2;
+
+export interface Call {
+  /** The argument, or empty for a command without one. */
+  word: string;
+  flags: Readonly<Record<Flag, readonly string[]>>;
+  config: Config;
+  io: Output;
+}
+
+export interface StoreCall extends Call {
+  store: EmbeddedStore;
+}
+
+export interface Command {
+  /** What its argument is called in texts; none: it takes none. */
+  takes?: string;
+  flags?: readonly Flag[];
+  /** What is wrong with the call, before anything is opened. */
+  check?(call: Call): string[];
+  run(call: Call): Promise<ExitCode>;
+}
+
+/** Runs a command with the store, which is made if need be and closed afterwards. */
+export function onStore(run: (call: StoreCall) => Promise<ExitCode>): Command['run'] {
+  return async (call) => {
+    const { config, io } = call;
+    if (!existsSync(config.data)) io.err(`A new data folder is made: ${config.data} (--data names another).`);
+    const store = await openStore(config.data, { maxBytes: config.maxStore, durability: config.durability });
+    try {
+      return await run({ ...call, store });
+    } finally {
+      await store.close();
+    }
+  };
+}
+
+/** As `onStore`, for commands that have no sense without a store. */
+export function onRecord(run: (call: StoreCall) => Promise<ExitCode>): Command['run'] {
+  return async (call) => noStore(call) ?? onStore(run)(call);
+}
+
+/** Says so where there is no store. */
+export function noStore({ config, io }: Call): ExitCode | undefined {
+  if (existsSync(join(config.data, STORE_FILE))) return undefined;
+  return refuse(io, `there is no store in ${config.data}; --data names another folder`);
+}
+
+export function refuse(io: Output, text: string): ExitCode {
+  io.err(`fieldmouse: ${text}`);
+  return 1;
+}
+
+/** Where a browser on this machine finds the server: where it listens, or did last; else where it would. */
+export async function baseUrl({ config, store }: StoreCall): Promise<string> {
+  const noted = await store.addresses();
+  const urls = (noted.length > 0 ? noted : config.listen.map(addressText)).map(browseUrl);
+  return urls.find((url) => url !== undefined) ?? 'https://YOUR-HOST';
+}
+
+/** A time to the minute. */
+export function time(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** Columns as wide as their widest cell. */
+export function table(io: Output, head: readonly string[], rows: readonly string[][], empty: string): void {
+  if (rows.length === 0) io.out(empty);
+  else for (const row of padded([head, ...rows])) io.out(row.join('  ').trimEnd());
+}
+
+function padded(rows: readonly (readonly string[])[]): string[][] {
+  const width = (i: number) => Math.max(...rows.map((row) => row[i]?.length ?? 0));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(width(i))));
+}

@@ -1,0 +1,166 @@
+/** The command that writes the record down for other programs, and for `import`. */
+import { createWriteStream, existsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { DAY_MS, dayText } from '../protocol/day.ts';
+import { SITE_KEY } from '../protocol/site.ts';
+import type { Visit } from '../protocol/visit.ts';
+import type { Archive, VisitQuery } from '../store/archive.ts';
+import { version } from '../version.ts';
+import { noted } from './audit.ts';
+import { type Bar, createBar } from './bar.ts';
+import { type Call, type Command, type ExitCode, noStore, onStore, refuse, type StoreCall } from './command.ts';
+import { csvRow } from './csv.ts';
+import { dayBegin, EARLIEST } from './days.ts';
+import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
+import { writeWhole } from './whole-file.ts';
+
+export const EXPORT_HELP = `  fieldmouse export [--site KEY] [--from DAY] [--to DAY] [--format ndjson|csv] [--out FILE]
+                                 ndjson: visits and all they did, for fieldmouse import; csv: counts`;
+
+export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
+  export: { flags: ['site', 'from', 'to', 'format', 'out'], check: checkExport, run: exportRecord },
+};
+
+/** Visits asked for at once. */
+const VISITS = 100;
+const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth'] as const;
+
+interface Range {
+  sites: string[];
+  /** Unix ms; `to` is the end. */
+  from: number;
+  to: number;
+}
+
+function checkExport({ flags }: Call): string[] {
+  const faults: string[] = [];
+  for (const name of ['site', 'from', 'to', 'format', 'out'] as const)
+    if (flags[name].length > 1) faults.push(`--${name}: give one at most`);
+  const [site = 'any'] = flags.site;
+  const [from] = flags.from;
+  const [to] = flags.to;
+  const [format = 'ndjson'] = flags.format;
+  if (!SITE_KEY.test(site)) faults.push(`--site: ${JSON.stringify(site)} is no key; see fieldmouse site list`);
+  for (const [name, day] of [
+    ['from', from],
+    ['to', to],
+  ] as const)
+    if (day !== undefined && dayBegin(day) === undefined)
+      faults.push(`--${name}: ${JSON.stringify(day)} is no day; it must be as 2026-11-20`);
+  if (from !== undefined && to !== undefined && from > to) faults.push(`--from: ${from} is after --to ${to}`);
+  if (format !== 'ndjson' && format !== 'csv') faults.push(`--format: ${JSON.stringify(format)} is not ndjson or csv`);
+  if (flags.out[0] === '') faults.push('--out: needs the name of a file');
+  return faults;
+}
+
+async function exportRecord(call: Call): Promise<ExitCode> {
+  const { flags, io } = call;
+  const missing = noStore(call);
+  if (missing) return missing;
+  const [out] = flags.out;
+  if (out === undefined) return onStore((opened) => write(opened, io.data))(call);
+  const path = resolve(out);
+  if (!existsSync(dirname(path))) return refuse(io, `there is no folder ${dirname(path)}`);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return refuse(io, `${path} is a folder; name a file`);
+  return writeWhole(path, (part) => {
+    const to = () => createWriteStream(part, { mode: 0o600 });
+    return onStore((opened) => write(opened, to()))(call);
+  });
+}
+
+async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
+  const { flags, store, io } = call;
+  const { archive } = store;
+  // All that was acked until now is to be in it.
+  archive.fileAll();
+  const bar = createBar(io.screen, 'exporting', flags.format[0] === 'csv' ? 'days' : 'visits');
+  const range = await rangeOf(flags, archive);
+  const lines = flags.format[0] === 'csv' ? countRows(archive, range, bar) : recordLines(archive, range, bar);
+  try {
+    // Before: a reader that has had enough has had some.
+    store.noteNow(noted('exported', flags.site[0] ?? 'all sites'));
+    await pipeline(Readable.from(lines), to, { end: to !== io.data });
+    return 0;
+  } catch (error) {
+    // Who reads has had enough, as `head` has.
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
+    throw error;
+  } finally {
+    bar.end();
+  }
+}
+
+async function rangeOf({ site, from, to }: Call['flags'], archive: Archive): Promise<Range> {
+  const sites = site[0] === undefined ? await archive.sites() : [site[0]];
+  const last = dayBegin(to[0] ?? '') ?? Date.now() + DAY_MS;
+  return { sites, from: dayBegin(from[0] ?? '') ?? EARLIEST, to: last + DAY_MS };
+}
+
+async function* recordLines(archive: Archive, range: Range, bar: Bar): AsyncGenerator<string> {
+  const total = await countVisits(archive, range);
+  let [visits, runs] = [0, 0];
+  yield `${headerLine(version, Date.now())}\n`;
+  for (const site of range.sites)
+    for await (const visit of visitsOf(archive, site, range)) {
+      yield `${visitLine(visit)}\n`;
+      for await (const line of runLines(archive, visit.id)) {
+        yield `${line}\n`;
+        runs += 1;
+      }
+      visits += 1;
+      bar.show(visits, Math.max(total, visits));
+    }
+  yield `${endLine(visits, runs)}\n`;
+}
+
+/** About how many visits there are: one that goes on after midnight counts on its first day. */
+async function countVisits(archive: Archive, { sites, from, to }: Range): Promise<number> {
+  const days = { from: dayText(from), to: dayText(to - 1) };
+  let visits = 0;
+  for (const site of sites) for (const day of await archive.days(site, null, days)) visits += day.visits;
+  return visits;
+}
+
+/** Visits by their begin and, if that is the same, by their ids: so all stores that hold the same give the same. */
+async function* visitsOf(archive: Archive, site: string, { from, to }: Range): AsyncGenerator<Visit> {
+  let same: Visit[] = [];
+  const query: VisitQuery = { site, from, to, oldestFirst: true, limit: VISITS };
+  for (let next: string | null | undefined; next !== null; ) {
+    const part = await archive.visits({ ...query, ...(next !== undefined && { after: next }) });
+    for (const visit of part.items) {
+      if (same[0] && same[0].since !== visit.since) {
+        yield* inOrder(same);
+        same = [];
+      }
+      same.push(visit);
+    }
+    next = part.next;
+  }
+  yield* inOrder(same);
+}
+
+function inOrder(visits: Visit[]): Visit[] {
+  return visits.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+async function* runLines(archive: Archive, id: string): AsyncGenerator<string> {
+  for (let next: string | null | undefined; next !== null; ) {
+    const part = await archive.runs(id, next);
+    for (const run of part.items) yield runLine(run);
+    next = part.next;
+  }
+}
+
+async function* countRows(archive: Archive, { sites, from, to }: Range, bar: Bar): AsyncGenerator<string> {
+  yield csvRow(['site', 'day', 'page', ...COUNTS]);
+  for (const site of sites) {
+    const days = await archive.days(site, null, { from: dayText(from), to: dayText(to - 1) });
+    for (const [i, { day }] of days.entries()) {
+      const pages = await archive.pages(site, { from: day, to: day });
+      for (const counts of pages) yield csvRow([site, day, counts.page, ...COUNTS.map((what) => counts[what])]);
+      bar.show(i + 1, days.length);
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/** Commands of the page-visit counter. */
+import { noted } from './audit.ts';
+import { type Command, type ExitCode, onRecord, refuse, type StoreCall, table } from './command.ts';
+
+export const HITS_HELP = `\
+  fieldmouse hits list           totals of the page-visit counter
+  fieldmouse hits remove SITE[/PAGE]
+                                 begins the total of a page anew, or of all pages of a site`;
+
+export const HITS_COMMANDS: Readonly<Record<string, Command>> = {
+  'hits list': { run: onRecord(listHits) },
+  'hits remove': { takes: 'SITE[/PAGE]', run: onRecord(removeHits) },
+};
+
+async function listHits({ store, io }: StoreCall): Promise<ExitCode> {
+  const rows = (await store.allHits()).map(({ site, page, count }) => [site, String(count), page]);
+  table(io, ['SITE', 'VISITS', 'PAGE'], rows, 'No page was counted yet: POST /v1/hits/PATH counts a visit.');
+  return 0;
+}
+
+async function removeHits({ word, store, io }: StoreCall): Promise<ExitCode> {
+  const at = word.indexOf('/');
+  const [site, page] = at === -1 ? [word, undefined] : [word.slice(0, at), word.slice(at)];
+  const removed = await store.removeHits(site, page, noted('hits-removed', word));
+  if (removed === 0) return refuse(io, `no visits to ${word} were counted; see fieldmouse hits list`);
+  io.out(
+    page === undefined ? `The totals of ${removed} pages of ${site} are removed.` : `The total of ${word} is removed.`,
+  );
+  return 0;
+}

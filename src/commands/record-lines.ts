@@ -1,0 +1,232 @@
+/**
+ * The lines of an export, one JSON object each; docs/operations.md describes them. What comes from a file is checked
+ * against the bounds that hold for visitors.
+ */
+
+import { DAY_MS } from '../protocol/day.ts';
+import { decodeSamples, ELEMENT_SCALE, KIND, MAX_TEXT, type Mark, POINTERS, SampleBuffer } from '../protocol/frame.ts';
+import { RUN_SAMPLES } from '../protocol/passage.ts';
+import { MAX_COORDINATE } from '../protocol/reader.ts';
+import { SITE_KEY } from '../protocol/site.ts';
+import { DEVICES } from '../protocol/stream.ts';
+import type { Visit } from '../protocol/visit.ts';
+import { Writer } from '../protocol/writer.ts';
+import type { Run } from '../store/archive.ts';
+import type { About } from '../store/record/batch.ts';
+import { EARLIEST } from './days.ts';
+
+/** Raised when a later version's lines can no longer be read by an earlier one. */
+const FORMAT = 1;
+/** Highest number of a frame that a batch can hold. */
+const MAX_NUMBER = 2 ** 47;
+/** Frames of a run, and its length in time, milliseconds: above what a store makes of them. */
+const MAX_FRAMES = 10_000;
+const MAX_RUN_MS = 2 * DAY_MS;
+/** Longest text of those that are told of a visit, bytes. */
+const MAX_ABOUT = 512;
+
+/** What a line is not. `message` says what would be right. */
+export class LineFault extends Error {
+  override readonly name = 'LineFault';
+  /** Number of the line, if whoever throws it knows. */
+  readonly no: number | undefined;
+
+  constructor(message: string, no?: number) {
+    super(message);
+    this.no = no;
+  }
+}
+
+/** What import needs of a visit, and of a run. */
+export type KnownVisit = Pick<Visit, 'id' | 'site'> & About;
+export type KnownRun = Omit<Run, 'until'>;
+
+export type Line =
+  | { k: 'header' }
+  | { k: 'visit'; visit: KnownVisit }
+  | { k: 'run'; run: KnownRun }
+  | { k: 'end'; visits: number; runs: number };
+
+const buffer = new SampleBuffer(RUN_SAMPLES);
+
+export function headerLine(version: string, now: number): string {
+  return JSON.stringify({ fieldmouse: version, format: FORMAT, exported: new Date(now).toISOString() });
+}
+
+export function visitLine(visit: Visit): string {
+  return JSON.stringify({ visit });
+}
+
+export function endLine(visits: number, runs: number): string {
+  return JSON.stringify({ end: { visits, runs } });
+}
+
+/** A run with its samples as lists: `dt, x, y` of a move, or `dt`, a word and what belongs to it. */
+export function runLine({ n, frames, page, size, entered, t, payload }: Run): string {
+  decodeSamples(payload, 0, buffer);
+  const samples: unknown[] = [];
+  let nextMark = 0;
+  for (let i = 0; i < buffer.count; i++) {
+    const [dt, kind, x, y] = [buffer.time[i], buffer.kind[i], buffer.x[i], buffer.y[i]];
+    if (kind === KIND.move) samples.push([dt, x, y]);
+    else if (kind === KIND.scroll) samples.push([dt, 'scroll', y]);
+    else samples.push([dt, ...markParts(buffer.marks[nextMark++] as Mark)]);
+  }
+  return JSON.stringify({ run: { n, frames, page, size, entered, t, samples } });
+}
+
+function markParts(mark: Mark): unknown[] {
+  switch (mark.type) {
+    case 'click':
+      return ['click', mark.x, mark.y, mark.button, mark.ex, mark.ey, mark.selector];
+    case 'page':
+      return ['page', mark.page];
+    case 'resize':
+      return ['resize', mark.vw, mark.vh, mark.dw, mark.dh];
+    case 'visibility':
+      return [mark.visible ? 'shown' : 'hidden'];
+    case 'pointer':
+      return ['pointer', mark.pointer];
+  }
+}
+
+/** Reads a line. Throws LineFault. */
+export function readLine(text: string): Line {
+  const line = read.object(parse(text), 'the line');
+  if (line.fieldmouse !== undefined) return readHeader(line);
+  if (line.visit !== undefined) return { k: 'visit', visit: readVisit(read.object(line.visit, 'visit')) };
+  if (line.run !== undefined) return { k: 'run', run: readRun(read.object(line.run, 'run')) };
+  const end = read.object(line.end, 'the line (fieldmouse, visit, run or end)');
+  return { k: 'end', visits: read.count(end.visits, 'visits'), runs: read.count(end.runs, 'runs') };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new LineFault('it is not JSON');
+  }
+}
+
+function readHeader({ format }: Record<string, unknown>): Line {
+  if (format !== FORMAT) throw new LineFault(`its format is ${JSON.stringify(format)}; this version reads ${FORMAT}`);
+  return { k: 'header' };
+}
+
+function readVisit(visit: Record<string, unknown>): KnownVisit {
+  return {
+    id: read.match(visit.id, /^[\w-]{1,64}$/, 'id', '1 to 64 letters, digits, - and _'),
+    site: read.match(visit.site, SITE_KEY, 'site', 'up to 40 of a-z, 0-9 and -'),
+    since: read.time(visit.since, 'since'),
+    device: read.oneOf(visit.device, DEVICES, 'device'),
+    language: read.text(visit.language, MAX_ABOUT, 'language'),
+    referrer: read.text(visit.referrer, MAX_ABOUT, 'referrer'),
+    origin: read.text(visit.origin, MAX_ABOUT, 'origin'),
+    country: read.match(visit.country, /^([A-Z]{2})?$/, 'country', 'two capital letters, or empty'),
+    label: read.text(visit.label, MAX_ABOUT, 'label'),
+  };
+}
+
+function readRun(run: Record<string, unknown>): KnownRun {
+  const { size, samples } = run;
+  if (!Array.isArray(size) || size.length !== 4) throw new LineFault('size is not a list of 4 numbers');
+  if (!Array.isArray(samples) || samples.length > RUN_SAMPLES)
+    throw new LineFault(`samples is not a list of at most ${RUN_SAMPLES}`);
+  return {
+    n: read.int(run.n, 1, MAX_NUMBER, 'n'),
+    frames: read.int(run.frames, 1, MAX_FRAMES, 'frames'),
+    page: read.text(run.page, MAX_TEXT.page, 'page'),
+    size: size.map((extent) => read.int(extent, 0, MAX_COORDINATE, 'size')) as Run['size'],
+    entered: read.boolean(run.entered, 'entered'),
+    t: read.time(run.t, 't'),
+    payload: encodeList(samples),
+  };
+}
+
+const out = new Writer(4096);
+
+function encodeList(samples: readonly unknown[]): Uint8Array {
+  buffer.clear();
+  let last = 0;
+  for (const [i, sample] of samples.entries()) {
+    const parts = Array.isArray(sample) ? sample : [];
+    last = read.int(parts[0], last, MAX_RUN_MS, `the time of sample ${i + 1}`);
+    addSample(last, parts.slice(1), `sample ${i + 1}`);
+  }
+  out.clear();
+  out.varint(0);
+  out.samples({ time: 0, x: 0, y: 0 }, buffer, 0, 0, buffer.count);
+  return out.copy();
+}
+
+function addSample(dt: number, parts: unknown[], name: string): void {
+  const [first, second] = parts;
+  if (typeof first === 'number') buffer.push(KIND.move, dt, place(first, name), place(second, name));
+  else if (first === 'scroll') buffer.push(KIND.scroll, dt, 0, read.int(second, 0, MAX_COORDINATE, name));
+  else {
+    const mark = readMark(parts, name);
+    const [x, y] = mark.type === 'click' ? [mark.x, mark.y] : [0, 0];
+    buffer.pushMark(mark, dt, x, y);
+  }
+}
+
+function place(value: unknown, name: string): number {
+  return read.int(value, -MAX_COORDINATE, MAX_COORDINATE, name);
+}
+
+function readMark([kind, a, b, c, d, e, f]: unknown[], name: string): Mark {
+  const extent = (value: unknown) => read.int(value, 0, MAX_COORDINATE, name);
+  switch (kind) {
+    case 'click': {
+      const within = (value: unknown) => read.int(value, 0, ELEMENT_SCALE, name);
+      const at = { x: place(a, name), y: place(b, name), button: read.int(c, 0, 255, name) };
+      return { type: 'click', ...at, ex: within(d), ey: within(e), selector: read.text(f, MAX_TEXT.selector, name) };
+    }
+    case 'page':
+      return { type: 'page', page: read.text(a, MAX_TEXT.page, name) };
+    case 'resize':
+      return { type: 'resize', vw: extent(a), vh: extent(b), dw: extent(c), dh: extent(d) };
+    case 'shown':
+    case 'hidden':
+      return { type: 'visibility', visible: kind === 'shown' };
+    case 'pointer':
+      return { type: 'pointer', pointer: read.oneOf(a, POINTERS, name) };
+    default:
+      throw new LineFault(`${name} is of no known kind`);
+  }
+}
+
+/** Readers of values; each throws LineFault with `name`. */
+const read = {
+  object(value: unknown, name: string): Record<string, unknown> {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    throw new LineFault(`${name} is not an object`);
+  },
+  int(value: unknown, least: number, most: number, name: string): number {
+    if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+    throw new LineFault(`${name} is not a whole number from ${least} to ${most}`);
+  },
+  count(value: unknown, name: string): number {
+    return read.int(value, 0, Number.MAX_SAFE_INTEGER, name);
+  },
+  /** No visit is from later than in a day. */
+  time(value: unknown, name: string): number {
+    return read.int(value, EARLIEST, Date.now() + DAY_MS, `${name} (Unix ms)`);
+  },
+  boolean(value: unknown, name: string): boolean {
+    if (typeof value === 'boolean') return value;
+    throw new LineFault(`${name} is not true or false`);
+  },
+  text(value: unknown, most: number, name: string): string {
+    if (typeof value === 'string' && Buffer.byteLength(value) <= most) return value;
+    throw new LineFault(`${name} is not a text of at most ${most} bytes`);
+  },
+  match(value: unknown, pattern: RegExp, name: string, right: string): string {
+    if (typeof value === 'string' && pattern.test(value)) return value;
+    throw new LineFault(`${name} is not ${right}`);
+  },
+  oneOf<T extends string>(value: unknown, known: readonly T[], name: string): T {
+    if (known.includes(value as T)) return value as T;
+    throw new LineFault(`${name} is not one of ${known.join(', ')}`);
+  },
+};

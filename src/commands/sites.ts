@@ -1,0 +1,69 @@
+/** Commands on the sites whose pages may report. */
+import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../protocol/site.ts';
+import { noted } from './audit.ts';
+import {
+  baseUrl,
+  type Call,
+  type Command,
+  type ExitCode,
+  onStore,
+  refuse,
+  type StoreCall,
+  table,
+  time,
+} from './command.ts';
+
+export const SITE_HELP = `  fieldmouse site add KEY --name NAME --origin ORIGIN [--origin ORIGIN …]
+  fieldmouse site list
+  fieldmouse site remove KEY`;
+
+export const SITE_COMMANDS: Readonly<Record<string, Command>> = {
+  'site add': { takes: 'KEY', flags: ['name', 'origin'], check: checkSite, run: onStore(addSite) },
+  'site list': { run: onStore(listSites) },
+  'site remove': { takes: 'KEY', run: onStore(removeSite) },
+};
+
+function checkSite({ word, flags }: Call): string[] {
+  const { name: names, origin: origins } = flags;
+  const faults: string[] = [];
+  if (word !== '' && !SITE_KEY.test(word))
+    faults.push(`site add: ${JSON.stringify(word)} is no key; use up to 40 of a-z, 0-9 and -`);
+  const [name = '', ...more] = names;
+  if (more.length > 0 || !/^[^\p{C}]*[^\p{C}\s][^\p{C}]*$/u.test(name) || name.length > SITE_LIMIT.name)
+    faults.push(`--name: give one, up to ${SITE_LIMIT.name} characters, such as --name "My shop"`);
+  if (origins.length === 0) faults.push('--origin: give at least one, such as --origin https://www.example.org');
+  if (origins.length > SITE_LIMIT.origins) faults.push(`--origin: give at most ${SITE_LIMIT.origins}`);
+  for (const origin of origins)
+    if (normalOrigin(origin) === undefined)
+      faults.push(`--origin: ${JSON.stringify(origin)} is no origin; it must be as https://www.example.org or self`);
+  return faults;
+}
+
+async function addSite(call: StoreCall): Promise<ExitCode> {
+  const { word: key, flags, config, store, io } = call;
+  const normal = [...new Set(flags.origin.map((origin) => normalOrigin(origin) as string))];
+  const site = { key, name: flags.name[0] as string, origins: normal, created: Date.now(), firstSeen: null };
+  if (!(await store.addSite(site, noted('site-added', key)))) return refuse(io, `there is a site ${key} already`);
+  io.out(`Site ${key} is added. Put this into its pages:`);
+  io.out(`  <script defer src="${await baseUrl(call)}${config.scriptPath}" data-site="${key}"></script>`);
+  io.out('with the address under which visitors reach this server.');
+  return 0;
+}
+
+async function listSites({ store, io }: StoreCall): Promise<ExitCode> {
+  const rows = (await store.sites()).map(({ key, name, firstSeen, origins }) => [
+    key,
+    name,
+    firstSeen === null ? 'nobody yet' : time(firstSeen),
+    origins.join(' '),
+  ]);
+  table(io, ['KEY', 'NAME', 'FIRST VISITOR', 'ORIGINS'], rows, 'There is no site yet: fieldmouse site add KEY');
+  return 0;
+}
+
+async function removeSite({ word, store, io }: StoreCall): Promise<ExitCode> {
+  if (!(await store.removeSite(word, Date.now(), noted('site-removed', word))))
+    return refuse(io, `there is no site ${word}; see fieldmouse site list`);
+  io.out(`Site ${word} is removed; its visits go in the background.`);
+  return 0;
+}

@@ -1,0 +1,53 @@
+/** Files that are there whole or not at all. */
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/**
+ * Has `write` make a file beside `path`, and gives it that name once it is whole and on disk; what was there is
+ * replaced. If it throws, or the process is told to end, nothing stays.
+ */
+export async function writeWhole<T>(path: string, write: (part: string) => Promise<T>): Promise<T> {
+  const part = `${path}.part`;
+  const remove = () => rmSync(part, { force: true });
+  const release = onSignal(remove);
+  try {
+    remove();
+    const result = await write(part);
+    sync(part);
+    renameSync(part, path);
+    sync(dirname(path));
+    return result;
+  } catch (error) {
+    remove();
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+/** Has a file or a folder's names written to disk. */
+export function sync(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Calls `clean` before a signal ends the process. Returns how to stop that. */
+export function onSignal(clean: () => void): () => void {
+  const entries = Object.entries(SIGNALS).map(([signal, number]) => {
+    const listener = () => {
+      clean();
+      process.exit(128 + number);
+    };
+    process.once(signal, listener);
+    return [signal, listener] as const;
+  });
+  return () => {
+    for (const [signal, listener] of entries) process.off(signal, listener);
+  };
+}
