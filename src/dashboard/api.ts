@@ -1,9 +1,21 @@
 /** The dashboard's calls to the server. What goes wrong is an ApiError whose message a person can read. */
 
 import type * as account from '../protocol/account.ts';
+import type { Entry } from '../protocol/audit.ts';
+import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
+import type { DayCounts, Heat, PageCounts, Visit } from '../protocol/visit.ts';
+import type { PassagePart } from './recording.ts';
+import { address } from './route.ts';
 
-export interface Session {
+export interface Admin extends Rights {
+  name: string;
+  /** Unix ms. */
+  created: number;
+  hasPassword: boolean;
+}
+
+export interface Session extends Rights {
   name: string;
   via: 'session' | 'token';
   hasPassword: boolean;
@@ -22,6 +34,14 @@ export interface ServerInfo {
   scriptPath: string;
   /** Path of the visitor endpoint. */
   endpoint: string;
+}
+
+/** Parameters of a query; what is null or empty is left out. */
+type Query = Record<string, string | number | null | undefined>;
+
+export interface SiteCounts {
+  pages: (PageCounts & { now: number })[];
+  days: DayCounts[];
 }
 
 /** A call that failed. `code` is the server's, or `unreachable` when no answer came. */
@@ -54,15 +74,41 @@ export const api = {
   signIns: async () => (await call<{ sessions: SignIn[] }>('GET', '/v1/sessions')).sessions,
   endSignIn: (id: string) => call<void>('DELETE', `/v1/sessions/${encodeURIComponent(id)}`),
   tokens: async () => (await call<{ tokens: account.Token[] }>('GET', '/v1/tokens')).tokens,
-  addToken: (name: string) => call<account.Token & { secret: string }>('POST', '/v1/tokens', { name }),
+  addToken: (name: string, rights: Rights) =>
+    call<account.Token & { secret: string }>('POST', '/v1/tokens', { name, ...rights }),
+  admins: async () => (await call<{ admins: Admin[] }>('GET', '/v1/admins')).admins,
+  /** The secret part of a one-time link; that of `addLink` too. */
+  addAdmin: async (name: string, rights: Rights) =>
+    (await call<{ token: string }>('POST', '/v1/admins', { name, ...rights })).token,
+  addLink: async (name: string) => (await call<{ token: string }>('POST', `${adminPath(name)}/link`)).token,
+  changeAdmin: (name: string, rights: Rights) => call<void>('PUT', adminPath(name), rights),
+  removeAdmin: (name: string) => call<void>('DELETE', adminPath(name)),
+  audit: (query: Query) => call<{ entries: Entry[]; next: string | null }>('GET', address('/v1/audit', query)),
   revokeToken: (id: string) => call<void>('DELETE', `/v1/tokens/${encodeURIComponent(id)}`),
   sites: async () => (await call<{ sites: Site[] }>('GET', '/v1/sites')).sites,
   addSite: (site: Pick<Site, 'key' | 'name' | 'origins'>) => call<Site>('POST', '/v1/sites', site),
   changeSite: (key: string, site: Pick<Site, 'name' | 'origins'>) =>
     call<Site>('PUT', `/v1/sites/${encodeURIComponent(key)}`, site),
   removeSite: (key: string) => call<void>('DELETE', `/v1/sites/${encodeURIComponent(key)}`),
+  visits: (query: Query) => call<{ visits: Visit[]; next: string | null }>('GET', address('/v1/visits', query)),
+  visit: (id: string) => call<Visit>('GET', `/v1/visits/${encodeURIComponent(id)}`),
+  eraseVisit: (id: string) => call<void>('DELETE', `/v1/visits/${encodeURIComponent(id)}`),
+  passages: (id: string, after?: string | null) =>
+    call<PassagePart>('GET', address(`/v1/visits/${encodeURIComponent(id)}/passages`, { after })),
+  counts: (query: Query) => call<SiteCounts>('GET', address('/v1/pages', query)),
+  heat: (query: Query) => call<Heat>('GET', address('/v1/heatmap', query)),
+  /** The text of a replay, as a stream; null: nothing is left to tell. */
+  replay: async (query: Query, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> => {
+    const response = await fetch(address('/v1/replay', query), { credentials: 'same-origin', signal });
+    if (!response.ok) throw await problem(response);
+    return response.body;
+  },
   server: () => call<ServerInfo>('GET', '/v1/server'),
 };
+
+function adminPath(name: string): string {
+  return `/v1/admins/${encodeURIComponent(name)}`;
+}
 
 async function call<T>(method: string, path: string, body?: object): Promise<T> {
   const response = await ask(method, path, body);

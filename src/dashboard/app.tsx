@@ -1,13 +1,18 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError } from './api.ts';
+import { AuditPage } from './pages/audit.tsx';
+import { CountsPage } from './pages/counts.tsx';
+import { HeatmapPage } from './pages/heatmap.tsx';
 import { LinkPage } from './pages/link.tsx';
 import { LivePage } from './pages/live.tsx';
 import { SettingsPage } from './pages/settings.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
+import { VisitPage } from './pages/visit.tsx';
+import { VisitsPage } from './pages/visits.tsx';
 import { Header } from './parts/header.tsx';
 import { Logo } from './parts/icons.tsx';
 import { go, type Route, route } from './route.ts';
-import { leave, loadSession, loadSites, session } from './state.ts';
+import { isOwner, leave, loadSession, loadSites, session } from './state.ts';
 
 /** Asks who is signed in, then shows the page of the address, or the way to sign in. */
 export function App() {
@@ -26,7 +31,12 @@ export function App() {
     <>
       <Header />
       {page === 'live' && <LivePage />}
+      {page === 'visits' && <VisitsPage />}
+      {page === 'pages' && <CountsPage />}
+      {page === 'heatmap' && <HeatmapPage />}
+      {page === 'visit' && <VisitPage id={(route.value as Route & { page: 'visit' }).id} />}
       {page === 'settings' && <SettingsPage />}
+      {page === 'audit' && (isOwner.value ? <AuditPage /> : <Missing />)}
       {page === 'missing' && <Missing />}
     </>
   );

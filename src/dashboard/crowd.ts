@@ -2,6 +2,7 @@
 import type { StreamEventName, StreamEvents, Visitor } from '../protocol/stream.ts';
 import { Activity } from './activity.ts';
 import { type Badge, badgeOf } from './badge.ts';
+import { type Clock, LIVE } from './clock.ts';
 import { Minutes } from './minutes.ts';
 import { Track } from './track.ts';
 
@@ -33,7 +34,19 @@ export interface PageCount {
   visitors: number;
 }
 
+/** What the screen draws, and who is told when it should. */
+export interface Scene {
+  readonly crowd: Crowd;
+  /** Each gets every event that concerns pictures in motion, at once; nothing when only time has passed. */
+  readonly motion: Set<(event?: StreamEvent) => void>;
+}
+
 const MOST_HAPPENINGS = 80;
+/** Samples lie this much further back than one flush, for what the network adds. */
+const JITTER_MS = 20;
+const MOST_DELAY_MS = 600;
+/** Of what is played from the record: its moves come in lumps of 100 ms, and the next one has to be known. */
+const PAST_DELAY_MS = 200;
 
 export class Crowd {
   readonly people = new Map<number, Person>();
@@ -49,9 +62,11 @@ export class Crowd {
   clockOffset = 0;
   /** A snapshot has come. */
   known = false;
+  /** What its pictures' time runs by. To change it, forget all first. */
+  clock: Clock = LIVE;
   #count = 0;
 
-  /** Applies one event. `now` is performance.now(). Events of visitors it does not know are passed over. */
+  /** Applies one event that came at `now` of its clock. Events of visitors it does not know are passed over. */
   apply(event: StreamEvent, now: number): void {
     switch (event.name) {
       case 'snapshot':
@@ -94,9 +109,14 @@ export class Crowd {
     this.drops = 0;
   }
 
-  /** The server's Unix ms now. */
+  /** The server's Unix ms now, or those that are played. */
   get time(): number {
-    return Date.now() + this.clockOffset;
+    return this.clock.exact ? this.clock.now() : Date.now() + this.clockOffset;
+  }
+
+  /** How far pointers are drawn behind the clock: a frame of the tracker, and a little. Milliseconds. */
+  get delay(): number {
+    return this.clock.exact ? PAST_DELAY_MS : Math.min(this.flushMs + JITTER_MS, MOST_DELAY_MS);
   }
 
   /** Everybody, who came last first. */
@@ -125,7 +145,7 @@ export class Crowd {
     for (const visitor of visitors) this.#add(visitor, known.get(visitor.id));
     this.minutes.replace(minutes);
     this.minutes.add(t, visitors.length);
-    this.#clock(t);
+    this.#setClock(t);
     this.known = true;
   }
 
@@ -174,12 +194,13 @@ export class Crowd {
   }
 
   #moves({ t, m }: StreamEvents['moves'], now: number): void {
+    const { exact } = this.clock;
     let i = 0;
     while (i + 1 < m.length) {
       const track = this.people.get(m[i] as number)?.track;
       const end = Math.min(i + 2 + 3 * (m[i + 1] as number), m.length);
       for (i += 2; i + 2 < end; i += 3) track?.push(t + (m[i] as number), m[i + 1] as number, m[i + 2] as number);
-      track?.arrive(now);
+      track?.arrive(exact ? track.newest : now);
       i = end;
     }
   }
@@ -203,15 +224,15 @@ export class Crowd {
     this.samples = samples;
     this.drops = drops;
     if (flushMs > 0) this.flushMs = flushMs;
-    this.#clock(t);
+    this.#setClock(t);
     this.minutes.add(t, visitors);
     const active = new Map<number, number>();
     for (let i = 0; i + 1 < activity.length; i += 2) active.set(activity[i] as number, activity[i + 1] as number);
     for (const [v, person] of this.people) person.activity.add(active.get(v) ?? 0);
   }
 
-  #clock(t: number): void {
-    this.clockOffset = t - Date.now();
+  #setClock(t: number): void {
+    if (!this.clock.exact) this.clockOffset = t - Date.now();
   }
 
   #note(happening: Omit<Happening, 'no'>): void {

@@ -5,6 +5,8 @@ import { rem } from './theme.ts';
 
 /** How long a trail is, milliseconds of way, and how its parts fade from old to new. */
 const TRAIL_MS = 420;
+/** Played faster, a trail is longer: up to this many times. */
+const LONGEST_TRAIL = 2;
 const TRAIL = [
   { from: 1, alpha: 0.18, width: 2.5 },
   { from: 0.6, alpha: 0.34, width: 3.5 },
@@ -14,9 +16,6 @@ const TRAIL = [
 const MANY = 80;
 const RIPPLE_MS = 800;
 const RIPPLES = 64;
-/** Samples lie this much further back than one flush, for what the network adds. */
-const JITTER_MS = 20;
-const MOST_DELAY_MS = 600;
 /** Pixels of the canvas, so that a large screen does not cost frames where no GPU is. */
 const MOST_PIXELS = 2_600_000;
 /** Stage pixels around a pointer that count as it when clicked. */
@@ -48,7 +47,7 @@ export class Stage {
   readonly #surface: HTMLElement;
   readonly #crowd: Crowd;
   readonly #calm = matchMedia('(prefers-reduced-motion: reduce)');
-  readonly #ripples: Ripple[] = Array.from({ length: RIPPLES }, () => ({ x: 0, y: 0, start: -RIPPLE_MS, colour: '' }));
+  readonly #ripples: Ripple[] = Array.from({ length: RIPPLES }, () => ({ x: 0, y: 0, start: Number.NaN, colour: '' }));
   #nextRipple = 0;
   #sprites = new WeakMap<Badge, HTMLCanvasElement>();
   #sight: Sight = { page: null, scale: 1, followed: null };
@@ -60,6 +59,8 @@ export class Stage {
   /** Stage position of the page's corner in this frame. */
   #left = 0;
   #top = 0;
+  /** Length of a trail in this frame, milliseconds of the crowd's clock. */
+  #trail = TRAIL_MS;
   #frame = 0;
   #awakeUntil = 0;
 
@@ -72,9 +73,9 @@ export class Stage {
     this.#crowd = crowd;
   }
 
-  /** Play-out delay: a frame of the tracker, and a little. Milliseconds. */
-  get delay(): number {
-    return Math.min(this.#crowd.flushMs + JITTER_MS, MOST_DELAY_MS);
+  /** The page it shows. */
+  get page(): string | null {
+    return this.#sight.page;
   }
 
   show(sight: Sight): void {
@@ -98,7 +99,7 @@ export class Stage {
 
   /** Draws from now on until what has just come is played. */
   wake(): void {
-    this.#awakeUntil = performance.now() + this.delay + TRAIL_MS + 100;
+    this.#awakeUntil = performance.now() + this.#crowd.delay + TRAIL_MS + 100;
     if (this.#frame === 0) this.#frame = requestAnimationFrame(this.#draw);
   }
 
@@ -106,9 +107,15 @@ export class Stage {
   ripple(x: number, y: number, colour: string): void {
     const ripple = this.#ripples[this.#nextRipple] as Ripple;
     this.#nextRipple = (this.#nextRipple + 1) % RIPPLES;
-    Object.assign(ripple, { x, y, colour, start: performance.now() + this.delay });
+    Object.assign(ripple, { x, y, colour, start: this.#crowd.clock.now() + this.#crowd.delay });
     this.wake();
     this.#awakeUntil += RIPPLE_MS;
+  }
+
+  /** Takes all ripples away, as when another time is played. */
+  still(): void {
+    for (const ripple of this.#ripples) ripple.start = Number.NaN;
+    this.wake();
   }
 
   /** The person whose pointer is drawn nearest to a stage position, if within reach. */
@@ -133,7 +140,7 @@ export class Stage {
   }
 
   #draw = (): void => {
-    const now = performance.now();
+    const now = this.#crowd.clock.now();
     this.#frame = 0;
     const panning = this.#pan();
     this.#left = this.#surface.offsetLeft - this.#scroller.scrollLeft;
@@ -142,7 +149,7 @@ export class Stage {
     this.#context.clearRect(0, 0, this.#width, this.#height);
     this.#drawPeople(now);
     this.#drawRipples(now);
-    if (panning || now < this.#awakeUntil) this.#frame = requestAnimationFrame(this.#draw);
+    if (panning || performance.now() < this.#awakeUntil) this.#frame = requestAnimationFrame(this.#draw);
   };
 
   /** Scrolls towards the followed visitor's part of the page. True while not there yet. */
@@ -160,9 +167,9 @@ export class Stage {
   }
 
   #drawPeople(now: number): void {
-    const { people } = this.#crowd;
+    const { people, delay, clock } = this.#crowd;
     const { followed } = this.#sight;
-    const delay = this.delay;
+    this.#trail = TRAIL_MS * Math.min(Math.max(clock.speed, 1), LONGEST_TRAIL);
     const parts = this.#calm.matches ? 0 : people.size > MANY ? 1 : TRAIL.length;
     for (const person of people.values()) {
       if (!this.#isHere(person) || !person.track.advance(now, delay)) continue;
@@ -181,7 +188,7 @@ export class Stage {
   /** The newest `parts` parts of the trail; 0 draws none. */
   #drawTrail({ track, badge }: Person, parts: number): void {
     const { played, index, oldest } = track;
-    if (parts === 0 || index <= oldest || !(played - track.timeAt(index) < TRAIL_MS)) return;
+    if (parts === 0 || index <= oldest || !(played - track.timeAt(index) < this.#trail)) return;
     const context = this.#context;
     context.strokeStyle = badge.colour;
     // Round ends of translucent parts would show as dots where they meet.
@@ -192,7 +199,7 @@ export class Stage {
     let y = this.#stageY(track.y);
     for (let part = TRAIL.length - 1; part >= TRAIL.length - parts; part--) {
       const { from, alpha, width } = TRAIL[part] as (typeof TRAIL)[number];
-      const end = played - (parts === 1 ? 0.5 : from) * TRAIL_MS;
+      const end = played - (parts === 1 ? 0.5 : from) * this.#trail;
       context.globalAlpha = alpha;
       context.lineWidth = width * this.#unit;
       context.beginPath();
@@ -237,10 +244,11 @@ export class Stage {
 
   #drawRipples(now: number): void {
     const context = this.#context;
+    const life = RIPPLE_MS * this.#crowd.clock.speed;
     context.lineWidth = 2.5;
     for (const ripple of this.#ripples) {
-      const age = (now - ripple.start) / RIPPLE_MS;
-      if (age < 0 || age > 1) continue;
+      const age = (now - ripple.start) / life;
+      if (!(age >= 0 && age <= 1)) continue;
       const radius = this.#unit * (this.#calm.matches ? 16 : 4 + 30 * (1 - (1 - age) ** 3));
       context.strokeStyle = ripple.colour;
       context.globalAlpha = 1 - age;

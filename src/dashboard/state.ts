@@ -1,15 +1,20 @@
 /** What the screens share. Data from the stream goes to `crowd` at once; screens are told at most four times a second. */
-import { batch, effect, signal, untracked } from '@preact/signals';
+import { batch, computed, effect, signal, untracked } from '@preact/signals';
+import { may } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import { ApiError, api, type ServerInfo, type Session } from './api.ts';
-import { Crowd, type StreamEvent } from './crowd.ts';
-import { go, query, route } from './route.ts';
-import { type Link, Stream } from './stream.ts';
+import { LIVE } from './clock.ts';
+import { Crowd, type Scene, type StreamEvent } from './crowd.ts';
+import { Rewind } from './rewind.ts';
+import { address, go, query, route } from './route.ts';
+import { type Link, Stream, type StreamQuery } from './stream.ts';
 
 /** Who is signed in; null: nobody; undefined: not asked yet. */
 export const session = signal<Session | null | undefined>(undefined);
 /** The session has ended without having been asked to: expired, or revoked from elsewhere. */
 export const ended = signal(false);
+/** The person may change things. */
+export const isOwner = computed(() => session.value != null && may(session.value, 'manage'));
 export const sites = signal<readonly Site[]>([]);
 export const server = signal<ServerInfo | null>(null);
 
@@ -19,31 +24,34 @@ export const beat = signal(0);
 /** Counts the server's seconds: activity graphs and the curve move with them. */
 export const second = signal(0);
 export const link = signal<Link>({ state: 'connecting' });
-/** Key of the site shown. */
+/** Key of the site that the address names, else of the first; null while there is none. */
+export const chosenSite = computed(() => {
+  const wanted = query.value.get('site');
+  return (sites.value.find(({ key }) => key === wanted) ?? sites.value[0])?.key ?? null;
+});
+/** Key of the site whose stream is open. */
 export const site = signal<string | null>(null);
 /** The page on stage. */
 export const stage = signal<string | null>(null);
 /** Id of the visitor followed. */
 export const followed = signal<string | null>(null);
 
+/** The past that is on the live screen; null while that is live. */
+export const rewind = signal<Rewind | null>(null);
+
 /** What was done unasked, in words; empty when there is nothing to tell. */
 export const news = signal('');
 
 const BEAT_MS = 250;
+/** Seconds of the past may fly by; screens are told of so many at most, real milliseconds. */
+const LEAST_SECOND_MS = 200;
 /** A browser has six connections for all tabs of a host: one that nobody sees gives its own up after so long. */
 const UNSEEN_MS = 30_000;
 
-/** Gets every event that concerns pictures in motion, at once. */
-export const motion = new Set<(event: StreamEvent) => void>();
+export const scene: Scene = { crowd, motion: new Set() };
 
 const stream = new Stream({
-  event(event) {
-    crowd.apply(event, performance.now());
-    if (event.name === 'moves' || event.name === 'click' || event.name === 'scroll')
-      for (const listener of motion) listener(event);
-    else plan();
-    if (event.name === 'rates') second.value += 1;
-  },
+  event: take,
   link(value) {
     link.value = value;
     if (value.state === 'signed-out') leave(true);
@@ -51,6 +59,19 @@ const stream = new Stream({
     if (value.state === 'lost' && value.refused) reloadSites().catch(() => undefined);
   },
 });
+
+const MOTION = new Set<StreamEvent['name']>(['moves', 'click', 'scroll']);
+let toldSecond = 0;
+
+/** Takes an event, from wherever it comes. */
+function take(event: StreamEvent): void {
+  crowd.apply(event, crowd.clock.now());
+  if (MOTION.has(event.name) || event.name === 'snapshot') for (const tell of scene.motion) tell(event);
+  if (!MOTION.has(event.name)) plan();
+  if (event.name !== 'rates' || performance.now() < toldSecond + LEAST_SECOND_MS) return;
+  toldSecond = performance.now();
+  second.value += 1;
+}
 
 let planned: ReturnType<typeof setTimeout> | undefined;
 
@@ -87,6 +108,7 @@ export function enter(value: Session): void {
 /** To call when the session is over; `unasked` when it was not the person who ended it. */
 export function leave(unasked: boolean): void {
   stream.close();
+  endRewind();
   crowd.clear();
   batch(() => {
     session.value = null;
@@ -116,12 +138,14 @@ export function watchSite(): () => void {
   const end = effect(() => {
     const keys = sites.value.map((one) => one.key);
     const wanted = query.value.get('site');
-    const key = wanted !== null && keys.includes(wanted) ? wanted : (keys[0] ?? null);
+    const key = chosenSite.value;
+    const at = timeOf(query.value.get('at'));
     if (route.value.page !== 'live' || server.value === null) return;
     const gone = [wanted, site.peek()].find((one) => one !== null && !keys.includes(one));
     untracked(() => {
       if (gone) tellGone(gone, key);
-      if (key !== site.peek()) turnTo(key);
+      if (key !== site.peek() || (at === null) !== (rewind.peek() === null)) turnTo(key, at);
+      else if (at !== null && at !== began) seek(at);
     });
   });
   const endPauses = pauseUnseen();
@@ -129,6 +153,7 @@ export function watchSite(): () => void {
     end();
     endPauses();
     stream.close();
+    endRewind();
     site.value = null;
   };
 }
@@ -136,10 +161,13 @@ export function watchSite(): () => void {
 /** Says that a site is no more, and corrects the address. */
 function tellGone(gone: string, next: string | null): void {
   news.value = site.peek() === gone ? `Site ${gone} was removed.` : `There is no site ${gone}.`;
-  go(next === null ? '/admin' : `/admin?${new URLSearchParams({ site: next })}`, true);
+  go(address('/admin', { site: next }), true);
 }
 
-/** Pauses the stream while the tab is in the background for long. Returns how to end it. */
+/**
+ * Pauses the stream while the tab is in the background for long, or left for another page: browsers keep left pages for
+ * the way back, and their connections with them, of which they allow six to a host. Returns how to end it.
+ */
 function pauseUnseen(): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const look = () => {
@@ -147,33 +175,99 @@ function pauseUnseen(): () => void {
     if (document.hidden) timer = setTimeout(() => stream.pause(), UNSEEN_MS);
     else stream.resume();
   };
+  const pause = () => stream.pause();
   document.addEventListener('visibilitychange', look);
+  addEventListener('pagehide', pause);
+  addEventListener('pageshow', look);
   look();
   return () => {
     clearTimeout(timer);
     document.removeEventListener('visibilitychange', look);
+    removeEventListener('pagehide', pause);
+    removeEventListener('pageshow', look);
   };
 }
 
-function turnTo(key: string | null): void {
+/** Shows a site, live or (`at`, Unix ms) as it was. Of the same site, page and followed visitor stay. */
+function turnTo(key: string | null, at: number | null): void {
+  stream.close();
+  endRewind();
   crowd.clear();
   batch(() => {
+    if (key !== site.peek()) {
+      followed.value = null;
+      stage.value = query.peek().get('page');
+    }
     site.value = key;
-    followed.value = null;
-    stage.value = query.peek().get('page');
+    if (key !== null && at !== null) beginRewind(at);
     beat.value += 1;
   });
-  if (key === null) stream.close();
-  else stream.open({ site: key, stage: stage.peek() });
+  if (key !== null) open({ site: key, stage: stage.peek() });
+}
+
+/** Opens what is played to a site and page. */
+function open(wanted: StreamQuery): void {
+  (rewind.peek() ?? stream).open(wanted);
+}
+
+/** Where the rewind began, or went to last, by the address. */
+let began = 0;
+
+function beginRewind(at: number): void {
+  began = at;
+  const made = new Rewind({
+    at,
+    take,
+    stepped: () => {
+      for (const tell of scene.motion) tell();
+    },
+    now: () => Date.now() + crowd.clockOffset,
+    signedOut: () => leave(true),
+  });
+  crowd.clock = made.playback.playhead;
+  rewind.value = made;
+}
+
+function endRewind(): void {
+  rewind.peek()?.close();
+  rewind.value = null;
+  crowd.clock = LIVE;
+}
+
+function seek(at: number): void {
+  began = at;
+  crowd.clear();
+  beat.value += 1;
+  rewind.peek()?.seek(at);
+}
+
+/** A time in an address, Unix ms; null for what is none. */
+function timeOf(text: string | null): number | null {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}
+
+/** Shows the site as it was, Unix ms. The address remembers it. */
+export function rewindTo(at: number): void {
+  const next = new URLSearchParams(query.peek());
+  next.set('at', String(Math.floor(at)));
+  go(`/admin?${next}`, rewind.peek() !== null);
+}
+
+export function backToLive(): void {
+  const next = new URLSearchParams(query.peek());
+  next.delete('at');
+  go(next.size ? `/admin?${next}` : '/admin');
 }
 
 export function retryNow(): void {
   stream.retry();
 }
 
-/** Shows a site's live screen. */
+/** Shows a site on the page of the dashboard that is shown. */
 export function showSite(key: string): void {
-  go(`/admin?${new URLSearchParams({ site: key })}`);
+  const { page } = route.peek();
+  const path = page === 'live' ? '/admin' : `/admin/${page === 'visit' ? 'visits' : page}`;
+  go(address(path, { site: key }));
 }
 
 /** Puts a page on stage until another is chosen; null: the fullest page. The address remembers it. */
@@ -202,5 +296,5 @@ function chooseStage(): void {
   if (page === stage.peek()) return;
   stage.value = page;
   const key = site.peek();
-  if (key !== null) stream.open({ site: key, stage: page });
+  if (key !== null) open({ site: key, stage: page });
 }

@@ -21,6 +21,14 @@ export const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', h
 /** `08:05`. */
 export const shortClock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short', hourCycle: 'h23' });
 
+/** `20 Nov`. */
+export const shortDate = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+
+/** As a `datetime-local` input has it: `2026-11-20T14:05:12` by this browser's clock. */
+export function localTime(t: number): string {
+  return new Date(t - new Date(t).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 export function date(t: number): string {
@@ -36,6 +44,21 @@ export function count(n: number, noun: string): string {
 
 export function number(n: number): string {
   return numbers.format(n);
+}
+
+/** Time of a player: `0:07`, `1:02:03`. */
+export function playTime(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const two = (n: number) => String(n).padStart(2, '0');
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+const countries = new Intl.DisplayNames(undefined, { type: 'region', fallback: 'code' });
+
+/** The name of a country by its two letters; what is none stays as it is. */
+export function countryName(code: string): string {
+  return /^[A-Z]{2}$/.test(code) ? (countries.of(code) ?? code) : code;
 }
 
 /** How a visitor left, as the end of a sentence. */

@@ -48,7 +48,7 @@ export class Track {
 
   /** Adds a sample, `time` in ms on the sender's clock. Times do not run back. */
   push(time: number, x: number, y: number): void {
-    const last = this.count === 0 ? 0 : (this.#time[(this.count - 1) % CAPACITY] as number);
+    const last = this.count === 0 ? 0 : this.newest;
     const i = this.count % CAPACITY;
     this.#time[i] = Math.max(time, last);
     this.#x[i] = x;
@@ -58,7 +58,7 @@ export class Track {
 
   /** To call after the samples of one event. `now` in ms on any clock that `advance` gets too. */
   arrive(now: number): void {
-    const seen = now - this.timeAt(this.count - 1);
+    const seen = now - this.newest;
     const jump = !(Math.abs(seen - this.#lag) < LAG_JUMP_MS);
     this.#lag = jump ? seen : Math.min(this.#lag + LAG_DRIFT_MS, seen);
     this.arrived = now;
@@ -78,6 +78,11 @@ export class Track {
     this.index = i;
     this.#between(i);
     return true;
+  }
+
+  /** Time of the newest sample, on its own clock. NaN before any. */
+  get newest(): number {
+    return this.count === 0 ? Number.NaN : this.timeAt(this.count - 1);
   }
 
   /** Index of the oldest sample still kept. */

@@ -13,7 +13,7 @@ export type Fit = 'width' | 'whole';
 const PLAIN: Extent = { width: 1280, height: 720 };
 const LEAST: Extent = { width: 320, height: 240 };
 /** No page is believed to be larger: one odd visitor shall not shrink everybody else to a dot. */
-const MOST: Extent = { width: 7680, height: 40_000 };
+export const MOST: Extent = { width: 7680, height: 40_000 };
 /** A stage far wider than the page does not blow it up further than this. */
 const MOST_SCALE = 1.5;
 

@@ -1,10 +1,12 @@
 import { useEffect } from 'preact/hooks';
 import { Happenings } from '../parts/happenings.tsx';
+import { NoSites } from '../parts/no-sites.tsx';
 import { Now } from '../parts/now.tsx';
 import { StageView } from '../parts/stage-view.tsx';
 import { TopPages } from '../parts/top-pages.tsx';
 import { Visitors } from '../parts/visitors.tsx';
-import { follow, link, server, sites, watchSite } from '../state.ts';
+import { RewindPanel } from '../rewind/rewind-panel.tsx';
+import { backToLive, follow, followed, link, rewind, server, sites, watchSite } from '../state.ts';
 import type { Link } from '../stream.ts';
 
 /** The stream stands still, and so does what is seen. */
@@ -14,18 +16,23 @@ const STALE = new Set<Link['state']>(['lost', 'paused']);
 export function LivePage() {
   useEffect(watchSite, []);
   useEffect(() => {
-    document.title = 'Live · Fieldmouse';
     const end = (event: KeyboardEvent) => {
-      if (event.key === 'Escape') follow(null);
+      if (event.key !== 'Escape') return;
+      if (followed.peek() !== null) follow(null);
+      else if (rewind.peek()) backToLive();
     };
     addEventListener('keydown', end);
     return () => removeEventListener('keydown', end);
   }, []);
+  const past = rewind.value;
+  useEffect(() => {
+    document.title = `${past ? 'Rewind' : 'Live'} · Fieldmouse`;
+  }, [past]);
   if (server.value && sites.value.length === 0) return <NoSites />;
   return (
-    <main class={STALE.has(link.value.state) ? 'screen stale' : 'screen'}>
-      <h1 class="unseen">Live</h1>
-      <Now />
+    <main class={lookOf(past !== null, link.value.state)}>
+      <h1 class="unseen">{past ? 'Rewind' : 'Live'}</h1>
+      {past ? <RewindPanel rewind={past} /> : <Now />}
       <StageView />
       <Visitors />
       <Happenings />
@@ -34,16 +41,7 @@ export function LivePage() {
   );
 }
 
-function NoSites() {
-  return (
-    <main class="gate">
-      <div class="card gate-card">
-        <h1>No site yet</h1>
-        <p>Add your site first; then its visitors show here.</p>
-        <a class="button" href="/admin/settings">
-          Add a site
-        </a>
-      </div>
-    </main>
-  );
+function lookOf(isPast: boolean, state: Link['state']): string {
+  if (isPast) return 'screen past';
+  return STALE.has(state) ? 'screen stale' : 'screen';
 }

@@ -1,10 +1,11 @@
 import { useEffect } from 'preact/hooks';
 import { Account } from '../settings/account.tsx';
 import { Appearance } from '../settings/appearance.tsx';
+import { People } from '../settings/people.tsx';
 import { SignIns } from '../settings/sign-ins.tsx';
 import { Sites } from '../settings/sites.tsx';
 import { Tokens } from '../settings/tokens.tsx';
-import { server } from '../state.ts';
+import { isOwner, server } from '../state.ts';
 
 export function SettingsPage() {
   useEffect(() => {
@@ -13,12 +14,29 @@ export function SettingsPage() {
   return (
     <main class="settings">
       <h1>Settings</h1>
-      <Sites />
+      {isOwner.value && <Sites />}
       <Account />
       <SignIns />
-      <Tokens />
+      {isOwner.value && <People />}
+      {isOwner.value && <Tokens />}
+      {isOwner.value && <AuditLink />}
       <Appearance />
       {server.value && <p class="muted version">Fieldmouse {server.value.version}</p>}
     </main>
+  );
+}
+
+function AuditLink() {
+  return (
+    <section class="card group" aria-labelledby="audit-title">
+      <div class="bar">
+        <h2 id="audit-title">Audit trail</h2>
+        <span class="muted">who signed in, and who changed or deleted what</span>
+        <span class="gap" />
+        <a class="button" href="/admin/audit">
+          Open
+        </a>
+      </div>
+    </section>
   );
 }

@@ -1,45 +1,83 @@
-import { route } from '../route.ts';
-import { showSite, site, sites } from '../state.ts';
+import type { ComponentChildren } from 'preact';
+import { address, type Route, route } from '../route.ts';
+import { chosenSite, rewind, showSite, sites } from '../state.ts';
 import { THEMES, theme } from '../theme.ts';
-import { GearIcon, Logo, ThemeIcon } from './icons.tsx';
+import { CountsIcon, GearIcon, HeatIcon, LiveIcon, Logo, ThemeIcon, VisitsIcon } from './icons.tsx';
 import { Status } from './status.tsx';
 
+/** Pages that are of one site. */
+const OF_SITE = new Set<Route['page']>(['live', 'visits', 'visit', 'pages', 'heatmap']);
+
 export function Header() {
-  const live = route.value.page === 'live';
+  const { page } = route.value;
   return (
     <header class="top">
-      <a class="home" href="/admin" aria-current={live ? 'page' : undefined}>
+      <Place path="/admin" here={page === 'live'} look="home">
         <Logo />
         <span>Fieldmouse</span>
-      </a>
-      {live && <SiteChooser />}
-      {live && <Status />}
+      </Place>
+      {OF_SITE.has(page) && <SiteChooser />}
+      {page === 'live' && !rewind.value && <Status />}
       <nav aria-label="Dashboard">
+        <Place path="/admin" here={page === 'live'}>
+          <LiveIcon />
+          <span>Live</span>
+        </Place>
+        <Place path="/admin/visits" here={page === 'visits' || page === 'visit'}>
+          <VisitsIcon />
+          <span>Visits</span>
+        </Place>
+        <Place path="/admin/pages" here={page === 'pages'}>
+          <CountsIcon />
+          <span>Pages</span>
+        </Place>
+        <Place path="/admin/heatmap" here={page === 'heatmap'}>
+          <HeatIcon />
+          <span>Heatmap</span>
+        </Place>
         <ThemeButton />
-        <a class="quiet" href="/admin/settings" aria-current={route.value.page === 'settings' ? 'page' : undefined}>
+        <Place path="/admin/settings" here={page === 'settings' || page === 'audit'}>
           <GearIcon />
           <span>Settings</span>
-        </a>
+        </Place>
       </nav>
     </header>
   );
 }
 
+interface PlaceProps {
+  path: string;
+  here: boolean;
+  look?: string;
+  children: ComponentChildren;
+}
+
+/** Leads to a page, and keeps the site where there are several. */
+function Place({ path, here, look = 'quiet', children }: PlaceProps) {
+  const site = sites.value.length > 1 ? chosenSite.value : null;
+  return (
+    <a class={look} href={address(path, { site })} aria-current={here ? 'page' : undefined}>
+      {children}
+    </a>
+  );
+}
+
 function SiteChooser() {
   const list = sites.value;
+  const key = chosenSite.value;
   if (list.length === 0) return null;
   if (list.length === 1) return <span class="site">{list[0]?.name}</span>;
   return (
     <select
       class="site"
       aria-label="Site"
-      data-site={site.value}
-      value={site.value ?? ''}
+      data-site={key}
+      value={key ?? ''}
       onChange={(event) => showSite(event.currentTarget.value)}
     >
-      {list.map(({ key, name }) => (
-        <option key={key} value={key}>
-          {name}
+      {list.map((one) => (
+        <option key={one.key} value={one.key}>
+          {one.name}
         </option>
       ))}
     </select>

@@ -79,3 +79,77 @@ export function CheckIcon() {
     </Icon>
   );
 }
+
+export function LiveIcon() {
+  return (
+    <Icon>
+      <circle cx="12" cy="12" r="2" />
+      <path d="M7.8 16.2a6 6 0 0 1 0-8.4M16.2 7.8a6 6 0 0 1 0 8.4M4.9 19.1a10 10 0 0 1 0-14.2M19.1 4.9a10 10 0 0 1 0 14.2" />
+    </Icon>
+  );
+}
+
+export function VisitsIcon() {
+  return (
+    <Icon>
+      <circle cx="9" cy="8" r="3.5" />
+      <path d="M3 20c0-3.6 2.7-6 6-6s6 2.4 6 6M16 5a3.5 3.5 0 0 1 0 6.5M18 14.8c1.9.9 3 2.8 3 5.2" />
+    </Icon>
+  );
+}
+
+export function CountsIcon() {
+  return (
+    <Icon>
+      <path d="M4 20h16M6.5 20v-7M12 20V5M17.5 20v-10" />
+    </Icon>
+  );
+}
+
+export function HeatIcon() {
+  return (
+    <Icon>
+      <path d="M12 3c.5 3.5 5.5 5.6 5.5 11a5.5 5.5 0 0 1-11 0c0-2.3 1.2-3.8 2.3-5 .3 1.5 1 2.2 1.7 2.500C10.2 8.5 10.7 5.5 12 3z" />
+    </Icon>
+  );
+}
+
+export function PlayIcon() {
+  return (
+    <Icon>
+      <path d="M7 4.500v15l12-7.500z" fill="currentColor" />
+    </Icon>
+  );
+}
+
+export function PauseIcon() {
+  return (
+    <Icon>
+      <path d="M8 5v14M16 5v14" stroke-width="3.5" />
+    </Icon>
+  );
+}
+
+export function AgainIcon() {
+  return (
+    <Icon>
+      <path d="M4.5 12a7.5 7.5 0 1 0 2.6-5.700M4.5 4v4.500H9" />
+    </Icon>
+  );
+}
+
+export function RewindIcon() {
+  return (
+    <Icon>
+      <path d="M3.5 12a8.5 8.5 0 1 0 2.7-6.200L3.5 8M3.5 3.500V8H8M12 7.500V12l3 2" />
+    </Icon>
+  );
+}
+
+export function BinIcon() {
+  return (
+    <Icon>
+      <path d="M4 7h16M9 7V4h6v3M6.5 7l1 13h9l1-13M10 11v5M14 11v5" />
+    </Icon>
+  );
+}

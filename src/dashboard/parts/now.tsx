@@ -1,9 +1,12 @@
 import { useEffect, useState } from 'preact/hooks';
-import { beat, crowd, link } from '../state.ts';
+import { beat, crowd, link, rewindTo } from '../state.ts';
 import type { Link } from '../stream.ts';
 import { count, number } from '../text.ts';
 import { Curve } from './curve.tsx';
+import { RewindIcon } from './icons.tsx';
 
+/** So far back goes the button that begins a rewind; from there any moment can be chosen. Milliseconds. */
+const REWIND_MS = 5 * 60_000;
 /** A screen reader hears the count this often at most, milliseconds. */
 const SPOKEN_MS = 10_000;
 
@@ -30,6 +33,10 @@ export function Now() {
       <div class="hour">
         <div class="hour-head">
           <h2>Last 60 minutes</h2>
+          <button type="button" class="small" onClick={() => rewindTo(crowd.time - REWIND_MS)}>
+            <RewindIcon /> Rewind
+          </button>
+          <span class="gap" />
           <p class="muted">
             {count(crowd.samples, 'sample')} per second
             {crowd.drops > 0 && <strong class="warn"> · {number(crowd.drops)} dropped</strong>}

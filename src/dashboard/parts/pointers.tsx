@@ -1,13 +1,12 @@
-import { beat, crowd, second } from '../state.ts';
+import type { Crowd } from '../crowd.ts';
 
 /** More would only burden screen readers. */
 const MOST = 200;
 
 /** The pointers on stage as text, for who cannot see the canvas: `data-x` and `data-y` are page pixels. */
-export function Pointers({ page, delay }: { page: string | null; delay: number }) {
-  beat.value;
-  second.value;
-  const now = performance.now();
+export function Pointers({ crowd, page }: { crowd: Crowd; page: string | null }) {
+  const now = crowd.clock.now();
+  const { delay } = crowd;
   const here = [...crowd.people.values()].filter(
     ({ visitor, track }) => visitor.page === page && track.advance(now, delay),
   );

@@ -9,7 +9,6 @@ export interface PagePreview {
 
 /**
  * Where the page on stage can be loaded from: the origin that a visitor there is on, the followed one first.
- * Origin and page come from visitors, so both are checked: the address must be of that origin still.
  * `home` is the dashboard's own origin.
  */
 export function previewOf(
@@ -18,8 +17,11 @@ export function previewOf(
   home: string,
   leader?: Person,
 ): PagePreview | undefined {
-  if (page === null) return undefined;
-  const origin = leader?.visitor.origin || originOn(people, page);
+  return page === null ? undefined : previewAt(leader?.visitor.origin || originOn(people, page), page, home);
+}
+
+/** A page of an origin. Both come from visitors, so they are checked: the address must be of that origin still. */
+export function previewAt(origin: string, page: string, home: string): PagePreview | undefined {
   const url = origin && URL.canParse(page, origin) ? new URL(page, origin) : undefined;
   if (!url || url.origin !== origin || !/^https?:$/.test(url.protocol)) return undefined;
   return { url: url.href, own: origin === home };

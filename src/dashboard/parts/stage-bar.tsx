@@ -4,6 +4,7 @@ import { count } from '../text.ts';
 import type { Fit } from '../view.ts';
 import { BadgeMark } from './badge.tsx';
 import { CloseIcon } from './icons.tsx';
+import { PreviewSwitch } from './preview-switch.tsx';
 
 /** A page list longer than this is no help to choose from. */
 const MOST_PAGES = 100;
@@ -29,12 +30,7 @@ export function StageBar({ here, leader, fit, chooseFit, preview, choosePreview 
       <span class="muted nowrap">{count(here, 'visitor')}</span>
       <span class="gap" />
       {leader && <FollowChip leader={leader} />}
-      {preview !== undefined && (
-        <label class="switch">
-          <input type="checkbox" checked={preview} onChange={(event) => choosePreview(event.currentTarget.checked)} />
-          Show the page
-        </label>
-      )}
+      {preview !== undefined && <PreviewSwitch shown={preview} choose={choosePreview} />}
       {!leader && <FitChooser fit={fit} choose={chooseFit} />}
     </div>
   );

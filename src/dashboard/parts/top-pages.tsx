@@ -1,4 +1,4 @@
-import { beat, crowd, followed, showPage, stage } from '../state.ts';
+import { beat, crowd, followed, rewind, showPage, stage } from '../state.ts';
 import { count, number } from '../text.ts';
 
 const MOST = 12;
@@ -12,7 +12,7 @@ export function TopPages() {
     <section class="card top-pages" aria-label="Top pages">
       <div class="bar">
         <h2>Top pages</h2>
-        <span class="muted">right now</span>
+        <span class="muted">{rewind.value ? 'then' : 'right now'}</span>
       </div>
       <div class="list">
         {pages.length === 0 && <p class="hint">No page is open.</p>}

@@ -1,8 +1,7 @@
 /** What the stage needs to know of its place on the screen, and the picture that moves on it. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Person, StreamEvent } from '../crowd.ts';
-import { Stage } from '../stage.ts';
-import { crowd, followed, motion, site, stage } from '../state.ts';
+import type { Crowd, Person, Scene, StreamEvent } from '../crowd.ts';
+import { type Sight, Stage } from '../stage.ts';
 import { type Extent, extentOf, extentOfOne } from '../view.ts';
 
 interface Ref<T> {
@@ -22,9 +21,9 @@ export function useSize(ref: Ref<HTMLElement>): Extent {
 }
 
 /** The extent of the page on stage; of the followed visitor's own document while one is followed. */
-export function useExtent(page: string | null, leader: Person | undefined): Extent {
+export function useExtent(crowd: Crowd, site: string | null, page: string | null, leader: Person | undefined): Extent {
   const memory = useRef<{ of: string; extent: Extent } | undefined>(undefined);
-  const of = `${site.value} ${page}`;
+  const of = `${site} ${page}`;
   const before = memory.current?.of === of ? memory.current.extent : undefined;
   const extent = extentOf(crowd.people.values(), page ?? '', before);
   const isEmpty = !crowd.pages().some((one) => one.page === page);
@@ -40,31 +39,32 @@ export interface StageParts {
 }
 
 /** Keeps the moving picture in step with what is on stage. */
-export function useStage({ canvas, scroller, surface }: StageParts, box: Extent, scale: number) {
+export function useStage({ canvas, scroller, surface }: StageParts, scene: Scene, box: Extent, sight: Sight) {
   const picture = useRef<Stage | undefined>(undefined);
   useEffect(() => {
     const made = new Stage(
       canvas.current as HTMLCanvasElement,
       scroller.current as HTMLElement,
       surface.current as HTMLElement,
-      crowd,
+      scene.crowd,
     );
-    const listener = (event: StreamEvent) => react(made, event);
+    const listener = (event?: StreamEvent) => react(made, scene.crowd, event);
     picture.current = made;
-    motion.add(listener);
+    scene.motion.add(listener);
     return () => {
-      motion.delete(listener);
+      scene.motion.delete(listener);
       made.close();
     };
-  }, [canvas, scroller, surface]);
-  useEffect(() => picture.current?.resize(box.width, box.height), [box]);
-  useEffect(() => picture.current?.show({ page: stage.value, scale, followed: followed.value }));
+  }, [canvas, scroller, surface, scene]);
+  useEffect(() => picture.current?.resize(box.width, box.height), [box, scene]);
+  useEffect(() => picture.current?.show(sight));
   return picture;
 }
 
-function react(picture: Stage, event: StreamEvent): void {
+function react(picture: Stage, crowd: Crowd, event: StreamEvent | undefined): void {
   picture.wake();
-  if (event.name !== 'click') return;
+  if (event?.name === 'snapshot') picture.still();
+  if (event?.name !== 'click') return;
   const person = crowd.people.get(event.data.v);
-  if (person && event.data.page === stage.peek()) picture.ripple(event.data.x, event.data.y, person.badge.colour);
+  if (person && picture.page === event.data.page) picture.ripple(event.data.x, event.data.y, person.badge.colour);
 }

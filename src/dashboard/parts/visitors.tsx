@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { drawActivity } from '../activity.ts';
 import type { Person } from '../crowd.ts';
-import { beat, crowd, follow, followed, second } from '../state.ts';
+import { beat, crowd, follow, followed, rewind, second } from '../state.ts';
 import { DEVICE, duration, number, shortClock } from '../text.ts';
 import { rem, repaint } from '../theme.ts';
 import { BadgeMark } from './badge.tsx';
@@ -24,10 +24,12 @@ export function Visitors() {
     <section class="card visitors" aria-label="Visitors">
       <div class="bar">
         <h2>Visitors</h2>
-        <span class="muted">right now · activity of the last 60 s</span>
+        <span class="muted">{rewind.value ? 'then' : 'right now'} · activity of the last 60 s</span>
       </div>
       <div class="list" ref={list}>
-        {people.length === 0 && <p class="hint">Nobody is here right now.</p>}
+        {people.length === 0 && (
+          <p class="hint">{rewind.value ? 'Nobody was here then.' : 'Nobody is here right now.'}</p>
+        )}
         <ul style={{ height: `${people.length * row}px` }}>
           {people.slice(first, last).map((person, i) => (
             <Row

@@ -2,8 +2,8 @@ import { useState } from 'preact/hooks';
 import { api } from '../api.ts';
 import { Field } from '../parts/field.tsx';
 import { Problem } from '../parts/problem.tsx';
+import { useCall } from '../parts/use-call.ts';
 import { leave, session } from '../state.ts';
-import { useCall } from './use-call.ts';
 
 const LEAST_PASSWORD = 10;
 

@@ -3,8 +3,8 @@ import type { Site } from '../../protocol/site.ts';
 import { api } from '../api.ts';
 import { Field } from '../parts/field.tsx';
 import { Problem } from '../parts/problem.tsx';
+import { useCall } from '../parts/use-call.ts';
 import { reloadSites } from '../state.ts';
-import { useCall } from './use-call.ts';
 
 /** Adds a site, or changes the one given. The first field gets the focus. */
 export function SiteForm({ site, close }: { site?: Site; close: () => void }) {

@@ -1,14 +1,14 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Site } from '../../protocol/site.ts';
 import { api } from '../api.ts';
+import { Confirm } from '../parts/confirm.tsx';
 import { CheckIcon } from '../parts/icons.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { Snippet } from '../parts/snippet.tsx';
+import { useCall } from '../parts/use-call.ts';
 import { reloadSites, sites } from '../state.ts';
 import { date } from '../text.ts';
-import { Confirm } from './confirm.tsx';
 import { SiteForm } from './site-form.tsx';
-import { useCall } from './use-call.ts';
 import { useOpener } from './use-opener.ts';
 
 /** How often to look whether a site's first visitor has come, milliseconds. */
@@ -91,7 +91,7 @@ function SiteItem({ site }: { site: Site }) {
       {mode === 'remove' && (
         <Confirm
           title={`Remove ${site.name}?`}
-          text="Its visitors are disconnected, and its pages are no longer followed."
+          text="Its visitors are disconnected, and its visits, counts and heatmaps are deleted."
           action="Remove"
           yes={() => void remove()}
           no={() => setMode('shown')}

@@ -1,11 +1,12 @@
 import { useState } from 'preact/hooks';
 import type { Token } from '../../protocol/account.ts';
 import { api } from '../api.ts';
-import { Field } from '../parts/field.tsx';
+import { Confirm } from '../parts/confirm.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { Copyable } from '../parts/snippet.tsx';
 import { ago, date } from '../text.ts';
-import { Confirm } from './confirm.tsx';
+import { NamingForm } from './naming-form.tsx';
+import { RightsNote } from './rights-fields.tsx';
 import { useList } from './use-list.ts';
 
 /** Tokens for programs. A secret is shown once, when it is made. */
@@ -37,7 +38,13 @@ export function Tokens() {
           <TokenItem key={token.id} token={token} revoke={() => void change(() => revoke(token.id))} />
         ))}
       </ul>
-      <TokenForm busy={busy} make={(name) => change(async () => setMade(await api.addToken(name)))} />
+      <NamingForm
+        kind="token"
+        maxLength={100}
+        action="Make"
+        busy={busy}
+        make={(name, rights) => change(async () => setMade(await api.addToken(name, rights)))}
+      />
     </section>
   );
 }
@@ -50,7 +57,8 @@ function TokenItem({ token, revoke }: { token: Token; revoke: () => void }) {
       <div>
         <strong>{name}</strong>
         <p class="muted">
-          made {date(created)} · {lastUsed === null ? 'never used' : `used ${ago(Date.now() - lastUsed)}`}
+          <RightsNote {...token} /> · made {date(created)} ·{' '}
+          {lastUsed === null ? 'never used' : `used ${ago(Date.now() - lastUsed)}`}
         </p>
       </div>
       <span class="gap" />
@@ -70,21 +78,5 @@ function TokenItem({ token, revoke }: { token: Token; revoke: () => void }) {
         />
       )}
     </li>
-  );
-}
-
-function TokenForm({ busy, make }: { busy: boolean; make: (name: string) => Promise<boolean> }) {
-  const [name, setName] = useState('');
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    if (await make(name.trim())) setName('');
-  };
-  return (
-    <form class="fields inline" onSubmit={submit} data-form="token">
-      <Field label="Name of a new token" name="token-name" maxLength={100} value={name} change={setName} />
-      <button type="submit" class="primary" disabled={busy}>
-        Make
-      </button>
-    </form>
   );
 }

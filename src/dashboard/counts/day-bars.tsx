@@ -1,0 +1,56 @@
+import { useMemo, useState } from 'preact/hooks';
+import type uPlot from 'uplot';
+import { DAY_MS } from '../../protocol/day.ts';
+import type { DayCounts } from '../../protocol/visit.ts';
+import { Choice } from '../parts/choice.tsx';
+import { Plot } from '../parts/plot.tsx';
+import { startOf } from '../period.ts';
+import { count, number } from '../text.ts';
+
+const SHOWN = [
+  ['views', 'Views'],
+  ['visits', 'Visits'],
+  ['clicks', 'Clicks'],
+] as const satisfies [keyof DayCounts, string][];
+type Shown = (typeof SHOWN)[number][0];
+
+const dayName = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', timeZone: 'UTC' });
+
+/** What happened on each day of a period. */
+export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: string; to: string }) {
+  const [shown, show] = useState<Shown>('views');
+  const rows = useMemo(() => {
+    const data = rowsOf(days, from, to, shown);
+    return () => data;
+  }, [days, from, to, shown]);
+  const sum = days.reduce((all, day) => all + day[shown], 0);
+  const tip = useMemo(() => tipOf(shown), [shown]);
+  return (
+    <section class="card days" aria-label="By day" data-sum={sum}>
+      <div class="bar">
+        <h2>By day</h2>
+        <span class="muted">{count(sum, shown.slice(0, -1))}, days of UTC</span>
+        <span class="gap" />
+        <Choice label="What to count" options={SHOWN} value={shown} choose={show} />
+      </div>
+      <Plot rows={rows} look="bars" name={nameOf} tip={tip} />
+      <p class="unseen">{days.map((day) => `${nameOf(startOf(day.day) / 1000)}: ${number(day[shown])}`).join('; ')}</p>
+    </section>
+  );
+}
+
+/** Every day of the period, also those on which nothing happened. */
+export function rowsOf(days: readonly DayCounts[], from: string, to: string, shown: Shown): uPlot.AlignedData {
+  const counts = new Map(days.map((day) => [startOf(day.day), day[shown]]));
+  const times: number[] = [];
+  for (let t = startOf(from); t <= startOf(to); t += DAY_MS) times.push(t);
+  return [times.map((t) => t / 1000), times.map((t) => counts.get(t) ?? 0)];
+}
+
+function nameOf(seconds: number): string {
+  return dayName.format(seconds * 1000);
+}
+
+function tipOf(shown: Shown): (seconds: number, n: number) => string {
+  return (seconds, n) => `${nameOf(seconds)}: ${count(n, shown.slice(0, -1))}`;
+}

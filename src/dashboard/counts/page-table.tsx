@@ -1,0 +1,107 @@
+import { useState } from 'preact/hooks';
+import type { SiteCounts } from '../api.ts';
+import { address } from '../route.ts';
+import { duration, number } from '../text.ts';
+
+type Row = SiteCounts['pages'][number];
+
+interface Column {
+  name: string;
+  /** What it sorts by. */
+  value: (row: Row) => number | string;
+  text: (row: Row) => string;
+}
+
+/** A share of nothing is nothing. */
+export function perView(sum: number, { views }: { views: number }): number {
+  return views === 0 ? 0 : sum / views;
+}
+
+const COLUMNS: readonly Column[] = [
+  { name: 'Page', value: (row) => row.page, text: (row) => row.page },
+  { name: 'Now', value: (row) => row.now, text: (row) => number(row.now) },
+  { name: 'Views', value: (row) => row.views, text: (row) => number(row.views) },
+  { name: 'Visits', value: (row) => row.visits, text: (row) => number(row.visits) },
+  { name: 'Average time', value: (row) => perView(row.ms, row), text: (row) => duration(perView(row.ms, row)) },
+  {
+    name: 'Scroll depth',
+    value: (row) => perView(row.depth, row),
+    text: (row) => `${number(Math.round(perView(row.depth, row)))} px`,
+  },
+  { name: 'Clicks', value: (row) => row.clicks, text: (row) => number(row.clicks) },
+];
+
+/** The first click on a column sorts names from A, and numbers from the largest. */
+interface Order {
+  column: number;
+  isUp: boolean;
+}
+
+export interface PageTableProps {
+  site: string;
+  rows: readonly Row[];
+  /** Parameters of the address that make the period. */
+  period: Record<string, string | number | null>;
+}
+
+/** Counts of each page; a heading sorts by its column. */
+export function PageTable({ site, rows, period }: PageTableProps) {
+  const [order, setOrder] = useState<Order>({ column: 2, isUp: false });
+  const turn = (column: number) =>
+    setOrder((before) => ({ column, isUp: before.column === column ? !before.isUp : column === 0 }));
+  return (
+    <div class="table-box">
+      <table class="table">
+        <thead>
+          <tr>
+            {COLUMNS.map(({ name }, i) => (
+              <th
+                key={name}
+                scope="col"
+                aria-sort={i !== order.column ? 'none' : order.isUp ? 'ascending' : 'descending'}
+              >
+                <button type="button" class="sort" onClick={() => turn(i)}>
+                  {name}
+                </button>
+              </th>
+            ))}
+            <th scope="col">
+              <span class="unseen">Look at it</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {sorted(rows, order).map((row) => (
+            <tr key={row.page} data-page={row.page}>
+              {COLUMNS.map(({ name, text }, i) => (
+                <td
+                  key={name}
+                  data-label={name}
+                  class={i === 0 ? 'where' : 'count'}
+                  title={i === 0 ? row.page : undefined}
+                >
+                  {text(row)}
+                </td>
+              ))}
+              <td class="links">
+                <a href={address('/admin', { site, page: row.page })}>Live</a>
+                <a href={address('/admin/heatmap', { site, page: row.page, ...period })}>Heatmap</a>
+                <a href={address('/admin/visits', { site, page: row.page, ...period })}>Visits</a>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function sorted(rows: readonly Row[], { column, isUp }: Order): Row[] {
+  const { value } = COLUMNS[column] as Column;
+  const sign = isUp ? 1 : -1;
+  return [...rows].sort((a, b) => sign * compare(value(a), value(b)) || compare(a.page, b.page));
+}
+
+function compare(a: number | string, b: number | string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

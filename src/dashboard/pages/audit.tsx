@@ -1,0 +1,179 @@
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import { DEEDS, type Deed, type Entry } from '../../protocol/audit.ts';
+import { api } from '../api.ts';
+import { Failed } from '../parts/failed.tsx';
+import { useCall } from '../parts/use-call.ts';
+import { address, go, query } from '../route.ts';
+import { count, date } from '../text.ts';
+
+/** A part may hold none and still have a next: so many are asked for in a row. */
+const LOOKS = 5;
+
+interface State {
+  list: readonly Entry[];
+  /** undefined: nothing was answered yet. */
+  next: string | null | undefined;
+}
+
+const NONE: State = { list: [], next: undefined };
+
+/** Who signed in, and who changed what, newest first. */
+export function AuditPage() {
+  useEffect(() => {
+    document.title = 'Audit trail · Fieldmouse';
+  }, []);
+  const who = query.value.get('who') ?? '';
+  const what = DEEDS.find((one) => one === query.value.get('what'));
+  const { state, busy, problem, more } = useTrail(who, what);
+  return (
+    <main class="counts" aria-busy={busy}>
+      <div class="bar">
+        <h1>Audit trail</h1>
+        <span class="gap" />
+        <a class="button small" href="/admin/settings">
+          Settings
+        </a>
+      </div>
+      <section class="card" aria-label="Audit trail">
+        <Filters who={who} what={what} />
+        {state.list.length > 0 && <Table list={state.list} />}
+        {problem && <Failed text={problem} retry={more} />}
+        {!problem && state.next === undefined && <p class="hint">Loading…</p>}
+        {!problem && typeof state.next === 'string' && (
+          <div class="more-box">
+            <button type="button" disabled={busy} onClick={more}>
+              More
+            </button>
+          </div>
+        )}
+        {!problem && state.next === null && <End isEmpty={state.list.length === 0} isAll={!who && !what} />}
+      </section>
+    </main>
+  );
+}
+
+function useTrail(who: string, what: Deed | undefined) {
+  const [state, setState] = useState<State>(NONE);
+  const { busy, problem, run } = useCall();
+  const load = useCallback(
+    (before: State, isOld: () => boolean) =>
+      run(async () => {
+        const found = await look({ who, what }, before.next ?? null);
+        if (!isOld()) setState({ list: [...before.list, ...found.entries], next: found.next });
+      }),
+    [who, what, run],
+  );
+  useEffect(() => {
+    let isOld = false;
+    setState(NONE);
+    void load(NONE, () => isOld);
+    return () => {
+      isOld = true;
+    };
+  }, [load]);
+  return { state, busy, problem, more: () => void load(state, () => false) };
+}
+
+/** The parts after a cursor, until one holds something. */
+async function look(filter: { who: string; what: Deed | undefined }, after: string | null) {
+  let part = await api.audit({ ...filter, after });
+  for (let i = 1; i < LOOKS && part.entries.length === 0 && part.next !== null; i++)
+    part = await api.audit({ ...filter, after: part.next });
+  return part;
+}
+
+function choose(values: Record<string, string>): void {
+  go(address('/admin/audit', { ...Object.fromEntries(query.peek()), ...values }), true);
+}
+
+function Filters({ who, what }: { who: string; what: Deed | undefined }) {
+  return (
+    <div class="bar filters">
+      <input
+        type="text"
+        class="filter"
+        aria-label="Who"
+        placeholder="Who"
+        maxLength={200}
+        spellcheck={false}
+        value={who}
+        onChange={(event) => choose({ who: event.currentTarget.value.trim() })}
+      />
+      <select
+        class="filter"
+        aria-label="What"
+        value={what ?? ''}
+        onChange={(event) => choose({ what: event.currentTarget.value })}
+      >
+        <option value="">Anything</option>
+        {DEEDS.map((one) => (
+          <option key={one} value={one}>
+            {wordsOf(one)}
+          </option>
+        ))}
+      </select>
+      {(who || what) && (
+        <button type="button" class="small" onClick={() => choose({ who: '', what: '' })}>
+          Clear filters
+        </button>
+      )}
+    </div>
+  );
+}
+
+function wordsOf(what: Deed): string {
+  const text = what.replaceAll('-', ' ').replace('sign in', 'sign-in');
+  return text[0]?.toUpperCase() + text.slice(1);
+}
+
+function Table({ list }: { list: readonly Entry[] }) {
+  return (
+    <div class="table-box">
+      <table class="table">
+        <thead>
+          <tr>
+            {['When', 'Who', 'What', 'On', 'Browser'].map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {list.map((entry, i) => (
+            <Row key={list.length - i} entry={entry} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ entry }: { entry: Entry }) {
+  const { at, who, what, on, from, count: times } = entry;
+  return (
+    <tr data-what={what}>
+      <td class="nowrap">
+        <time dateTime={new Date(at).toISOString()}>{date(at)}</time>
+      </td>
+      <td>{who}</td>
+      <td class="nowrap">
+        {wordsOf(what)} {times > 1 && <span class="muted">{count(times, 'time')}</span>}
+      </td>
+      <td class="where" title={on}>
+        {on}
+      </td>
+      <td>{from || '–'}</td>
+    </tr>
+  );
+}
+
+function End({ isEmpty, isAll }: { isEmpty: boolean; isAll: boolean }) {
+  if (!isEmpty) return <p class="hint">That is all.</p>;
+  return (
+    <div class="nothing">
+      <div class="mice" aria-hidden="true" />
+      <h3>{isAll ? 'Nothing was done yet' : 'Nothing matches'}</h3>
+    </div>
+  );
+}

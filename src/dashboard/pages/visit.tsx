@@ -1,0 +1,121 @@
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import type { Visit } from '../../protocol/visit.ts';
+import { api } from '../api.ts';
+import { badgeOf } from '../badge.ts';
+import { Failed } from '../parts/failed.tsx';
+import { previewOf } from '../parts/preview.ts';
+import { PreviewSwitch } from '../parts/preview-switch.tsx';
+import { StageBox } from '../parts/stage-box.tsx';
+import { useLoaded } from '../parts/use-loaded.ts';
+import { usePreviewWish } from '../parts/use-preview-wish.ts';
+import { Controls } from '../player/controls.tsx';
+import { About, Story } from '../player/story.tsx';
+import { usePlayerKeys } from '../player/use-player-keys.ts';
+import { Player } from '../player.ts';
+import { address, go } from '../route.ts';
+import { EraseVisit } from '../visits/erase-visit.tsx';
+
+/** The replay of one visit. */
+export function VisitPage({ id }: { id: string }) {
+  const { value, problem, retry } = useLoaded(
+    useCallback(() => api.visit(id), [id]),
+    id,
+  );
+  useEffect(() => {
+    document.title = 'Replay · Fieldmouse';
+  }, []);
+  if (problem?.status === 404) return <NoVisit />;
+  if (problem) return <Failed text={problem.message} retry={retry} />;
+  if (!value) return <p class="waiting">Loading…</p>;
+  return <Replay key={value.id} visit={value} />;
+}
+
+function NoVisit() {
+  return (
+    <main class="gate">
+      <div class="card gate-card">
+        <h1>No such visit</h1>
+        <p>It was deleted, or is older than what is kept.</p>
+        <a class="button" href="/admin/visits">
+          To the visits
+        </a>
+      </div>
+    </main>
+  );
+}
+
+function Replay({ visit }: { visit: Visit }) {
+  const [player] = useState(() => new Player(visit, (after) => api.passages(visit.id, after)));
+  const [isErasing, setErasing] = useState(false);
+  useEffect(() => player.start(), [player]);
+  usePlayerKeys(player);
+  return (
+    <main class="replay">
+      <h1 class="unseen">Replay of {badgeOf(visit.id, visit.label).name}</h1>
+      <ReplayStage player={player} />
+      <About visit={visit} erase={() => setErasing(true)} />
+      <Story player={player} />
+      {isErasing && (
+        <EraseVisit
+          visit={visit}
+          done={() => go(address('/admin/visits', { site: visit.site }), true)}
+          close={() => setErasing(false)}
+        />
+      )}
+    </main>
+  );
+}
+
+function ReplayStage({ player }: { player: Player }) {
+  const round = player.playback.at.value + player.parts.value;
+  const { crowd, recording } = player;
+  const leader = crowd.people.values().next().value;
+  const page = leader?.visitor.page ?? null;
+  const preview = previewOf(crowd.people.values(), page, location.origin, leader);
+  const [shown, choosePreview] = usePreviewWish(preview);
+  const url = preview && shown ? preview.url : undefined;
+  return (
+    <section class="card stage" aria-label="Stage">
+      <div class="bar">
+        <h2>Replay</h2>
+        <span class="where" data-page={page}>
+          {page}
+        </span>
+        <span class="gap" />
+        {preview && <PreviewSwitch shown={shown} choose={choosePreview} />}
+      </div>
+      <StageBox scene={player} beat={round} site={recording.visit.site} fit="width" {...{ page, leader, url }}>
+        <Notice player={player} />
+      </StageBox>
+      <Controls player={player} />
+    </section>
+  );
+}
+
+/** What there is to say about the picture. */
+function Notice({ player }: { player: Player }) {
+  player.parts.value;
+  const { recording, problem, playback } = player;
+  if (problem.value)
+    return (
+      <div class="over" role="alert">
+        <p>{problem.value}</p>
+        <button type="button" class="primary" onClick={() => player.retry()}>
+          Try again
+        </button>
+      </div>
+    );
+  if (recording.next === null && recording.chapters.length === 0)
+    return <p class="over">Nothing that this visitor did is kept.</p>;
+  if (player.isOver.value)
+    return (
+      <div class="over">
+        <p role="status">The visit has ended.</p>
+        <button type="button" class="primary" onClick={() => player.toggle()}>
+          Watch again
+        </button>
+      </div>
+    );
+  if (recording.next === undefined || playback.isWaiting.value) return <p class="over">Loading…</p>;
+  return null;
+}

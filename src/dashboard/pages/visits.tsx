@@ -1,0 +1,119 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Visit } from '../../protocol/visit.ts';
+import { Failed } from '../parts/failed.tsx';
+import { NoSites } from '../parts/no-sites.tsx';
+import { Snippet } from '../parts/snippet.tsx';
+import { periodOf } from '../period.ts';
+import { address, query } from '../route.ts';
+import { chosenSite, server, sites } from '../state.ts';
+import { EraseVisit } from '../visits/erase-visit.tsx';
+import { clearFilters, Filters, filterOf, isFiltered } from '../visits/filters.tsx';
+import { useVisits, type Visits } from '../visits/use-visits.ts';
+import { VisitRow } from '../visits/visit-row.tsx';
+
+const HEADINGS = ['Visitor', 'When', 'Stayed', 'Pages', 'Clicks', 'Device', 'Country', 'From'];
+
+/** All visits that are kept, newest first. */
+export function VisitsPage() {
+  useEffect(() => {
+    document.title = 'Visits · Fieldmouse';
+  }, []);
+  const site = chosenSite.value;
+  if (site !== null) return <List key={site} site={site} />;
+  return server.value && sites.value.length === 0 ? <NoSites /> : <p class="waiting">Loading…</p>;
+}
+
+function List({ site }: { site: string }) {
+  const period = periodOf(query.value, Date.now(), undefined);
+  const filter = filterOf(site, period, query.value);
+  const visits = useVisits(filter, address('', filter));
+  const [erasing, setErasing] = useState<Visit | null>(null);
+  return (
+    <main class="counts" aria-busy={visits.busy}>
+      <h1>Visits</h1>
+      <section class="card" aria-label="Visits">
+        <Filters site={site} period={period} />
+        {visits.list.length > 0 && <Table list={visits.list} erase={setErasing} />}
+        <Rest visits={visits} site={site} />
+      </section>
+      {erasing && (
+        <EraseVisit
+          visit={erasing}
+          done={() => {
+            visits.drop(erasing.id);
+            setErasing(null);
+          }}
+          close={() => setErasing(null)}
+        />
+      )}
+    </main>
+  );
+}
+
+function Table({ list, erase }: { list: readonly Visit[]; erase: (visit: Visit) => void }) {
+  return (
+    <div class="table-box">
+      <table class="table visits-table">
+        <thead>
+          <tr>
+            {HEADINGS.map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+            <th scope="col">
+              <span class="unseen">Delete</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {list.map((visit) => (
+            <VisitRow key={visit.id} visit={visit} erase={() => erase(visit)} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** What comes below the visits that are there. */
+function Rest({ visits, site }: { visits: Visits; site: string }) {
+  if (visits.problem) return <Failed text={visits.problem} retry={visits.more} />;
+  if (!visits.isKnown) return <p class="hint">Loading…</p>;
+  if (visits.hasMore)
+    return (
+      <div class="more-box">
+        {visits.list.length === 0 && <p class="muted">None found so far.</p>}
+        <button type="button" disabled={visits.busy} onClick={visits.more}>
+          {visits.list.length === 0 ? 'Look further back' : 'More'}
+        </button>
+      </div>
+    );
+  if (visits.list.length > 0) return <p class="hint">That is all.</p>;
+  return isFiltered(query.value) ? <NoMatch /> : <NoVisits site={site} />;
+}
+
+function NoMatch() {
+  return (
+    <div class="nothing">
+      <div class="mice" aria-hidden="true" />
+      <h3>No visit matches</h3>
+      <button type="button" class="primary" onClick={clearFilters}>
+        Clear filters
+      </button>
+    </div>
+  );
+}
+
+function NoVisits({ site }: { site: string }) {
+  return (
+    <div class="nothing">
+      <div class="mice" aria-hidden="true" />
+      <h3>Nobody has been here yet</h3>
+      <p class="muted">
+        A visit is here a few seconds after it began. To have visitors of your pages, paste this before &lt;/head&gt;:
+      </p>
+      <Snippet site={site} />
+    </div>
+  );
+}

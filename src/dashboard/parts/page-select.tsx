@@ -1,0 +1,34 @@
+export interface PageSelectProps {
+  pages: readonly string[];
+  /** null: none is chosen. */
+  page: string | null;
+  choose: (page: string | null) => void;
+  /** What choosing none is called, where that can be chosen. */
+  none?: string;
+}
+
+/** More is no help to choose from. */
+const MOST = 200;
+
+export function PageSelect({ pages, page, choose, none }: PageSelectProps) {
+  const listed = pages.slice(0, MOST);
+  const isMissing = page !== null && !listed.includes(page);
+  return (
+    <select
+      aria-label="Page"
+      class="page-chooser"
+      data-page={page}
+      value={page ?? ''}
+      onChange={(event) => choose(event.currentTarget.value || null)}
+    >
+      {none !== undefined && <option value="">{none}</option>}
+      {none === undefined && page === null && <option value="">No page</option>}
+      {isMissing && <option value={page}>{page}</option>}
+      {listed.map((one) => (
+        <option key={one} value={one}>
+          {one}
+        </option>
+      ))}
+    </select>
+  );
+}

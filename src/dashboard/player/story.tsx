@@ -1,0 +1,89 @@
+import type { Visit } from '../../protocol/visit.ts';
+import { badgeOf } from '../badge.ts';
+import { BadgeMark } from '../parts/badge.tsx';
+import { DeviceIcon } from '../parts/icons.tsx';
+import type { Player } from '../player.ts';
+import { pagesOf } from '../recording.ts';
+import { address } from '../route.ts';
+import { isOwner } from '../state.ts';
+import { count, countryName, DEVICE, date, duration, number, playTime } from '../text.ts';
+
+/** Who the visitor was. */
+export function About({ visit, erase }: { visit: Visit; erase: () => void }) {
+  const badge = badgeOf(visit.id, visit.label);
+  const [vw, vh] = visit.size;
+  const facts: [string, string][] = [
+    ['Came', date(visit.since)],
+    ['Stayed', duration(visit.until - visit.since)],
+    ['Did', `${count(visit.clicks, 'click')}, ${count(pagesOf(visit).length, 'page')}`],
+    ['From', visit.referrer || 'no other page'],
+    ['Window', vw > 0 ? `${number(vw)} × ${number(vh)}` : 'not known'],
+  ];
+  if (visit.country) facts.push(['Country', countryName(visit.country)]);
+  if (visit.language) facts.push(['Language', visit.language]);
+  return (
+    <section class="card about" aria-label="Visitor">
+      <div class="bar">
+        <BadgeMark badge={badge} />
+        <h2 class="name">{badge.name}</h2>
+        <span class="muted device-name">
+          <DeviceIcon device={visit.device} /> {DEVICE[visit.device]}
+        </span>
+      </div>
+      <dl class="facts">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <div class="bar about-links">
+        <a
+          class="button small"
+          href={address('/admin', { site: visit.site, at: visit.since, page: visit.stays[0]?.page })}
+        >
+          Rewind the site to then
+        </a>
+        {isOwner.value && (
+          <button type="button" class="small danger" onClick={erase}>
+            Delete
+          </button>
+        )}
+      </div>
+    </section>
+  );
+}
+
+/** The visit's pages with their times; a click goes there. */
+export function Story({ player }: { player: Player }) {
+  const { visit, begin } = player.recording;
+  const now = player.playback.at.value;
+  const at = visit.stays.findLastIndex(({ t }) => t <= now);
+  return (
+    <section class="card story" aria-label="Pages of the visit">
+      <div class="bar">
+        <h2>Pages</h2>
+        <span class="muted">a click goes there</span>
+      </div>
+      <div class="chapters">
+        <ol>
+          {visit.stays.map(({ page, t, until }, i) => (
+            <li key={i}>
+              <button
+                type="button"
+                class="chapter"
+                aria-current={i === at ? 'step' : undefined}
+                onClick={() => player.seek(t)}
+              >
+                <span class="muted">{playTime(t - begin)}</span>
+                <span class="where">{page}</span>
+                <span class="muted">{duration(until - t)}</span>
+              </button>
+            </li>
+          ))}
+        </ol>
+      </div>
+    </section>
+  );
+}

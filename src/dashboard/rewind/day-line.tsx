@@ -1,0 +1,108 @@
+import { useCallback, useState } from 'preact/hooks';
+import type { Visit } from '../../protocol/visit.ts';
+import { api } from '../api.ts';
+import { MINUTE_MS } from '../minutes.ts';
+import { TimeSlider } from '../parts/time-slider.tsx';
+import { useLoaded } from '../parts/use-loaded.ts';
+import { presenceOf } from '../presence.ts';
+import type { Rewind } from '../rewind.ts';
+import { crowd, rewindTo, site } from '../state.ts';
+import { count, shortClock } from '../text.ts';
+
+const DAY_MS = 24 * 60 * MINUTE_MS;
+/** Visits that the curve is made of, at most: the newest, in parts. */
+const PARTS = 10;
+const PART = 200;
+/** Visits that began so long before the day may reach into it. */
+const BEFORE_MS = 60 * MINUTE_MS;
+
+interface Day {
+  from: number;
+  to: number;
+}
+
+/** A day to choose a moment of: the past 24 hours, or those around an older moment. Its curve tells where to look. */
+export function DayLine({ rewind }: { rewind: Rewind }) {
+  const at = rewind.playback.at.value;
+  const [kept, setKept] = useState(() => dayAround(at));
+  const day = kept.from <= at && at <= kept.to + MINUTE_MS ? kept : dayAround(at);
+  if (day !== kept) setKept(day);
+  const { from, to } = day;
+  const key = site.value;
+  const { value } = useLoaded(
+    useCallback(() => visitsOf(key, from, to), [key, from, to]),
+    key && `${key} ${from}`,
+  );
+  const counts = value && presenceOf(value.visits, from, to);
+  const since = value ? Math.max(from, value.since) : to;
+  const hours = Array.from({ length: 9 }, (_, i) => from + (i * (to - from)) / 8);
+  return (
+    <div class="day">
+      <TimeSlider
+        label="Moment"
+        step={MINUTE_MS}
+        leap={60 * MINUTE_MS}
+        text={(t) => moment(t)}
+        tip={(t) => tipAt(t, from, counts, since)}
+        seek={rewindTo}
+        {...{ from, to, at }}
+      >
+        <DayCurve counts={counts ?? []} />
+        {since > from && value && (
+          <span class="time-quiet" style={{ left: 0, width: `${(100 * (since - from)) / (to - from)}%` }} />
+        )}
+      </TimeSlider>
+      <div class="hours muted" aria-hidden="true">
+        {hours.map((t) => (
+          <span key={t}>{shortClock.format(t)}</span>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** From a whole minute to a whole minute. */
+function dayAround(at: number): Day {
+  const now = Math.ceil(crowd.clockOffset + Date.now());
+  const to = at >= now - DAY_MS ? now : at + DAY_MS / 2;
+  const end = Math.floor(to / MINUTE_MS) * MINUTE_MS;
+  return { from: end - DAY_MS, to: end };
+}
+
+/** The newest visits of a time; `since` is how far back they reach. */
+async function visitsOf(site: string | null, from: number, to: number): Promise<{ visits: Visit[]; since: number }> {
+  const visits: Visit[] = [];
+  let after: string | null = null;
+  for (let part = 0; part < PARTS; part++) {
+    const answer = await api.visits({ site, from: from - BEFORE_MS, to, after, limit: PART });
+    visits.push(...answer.visits);
+    after = answer.next;
+    if (after === null) return { visits, since: from };
+  }
+  return { visits, since: visits.at(-1)?.since ?? from };
+}
+
+function tipAt(t: number, from: number, counts: readonly number[] | undefined, since: number): string {
+  const here = t >= since ? counts?.[Math.floor((t - from) / MINUTE_MS)] : undefined;
+  return here === undefined ? moment(t) : `${moment(t)} · ${count(here, 'visitor')}`;
+}
+
+function moment(t: number): string {
+  return shortClock.format(t);
+}
+
+/** Each minute a step, in a box of its own units. By square roots: a single visitor is seen beside a crowd. */
+function DayCurve({ counts }: { counts: readonly number[] }) {
+  const most = Math.max(1, ...counts);
+  const steps = counts.map((here, i) => `V${(100 - 90 * Math.sqrt(here / most)).toFixed(1)}H${i + 1}`).join('');
+  return (
+    <svg
+      class="day-curve"
+      viewBox={`0 0 ${Math.max(1, counts.length)} 100`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+    >
+      {counts.length > 0 && <path d={`M0 100${steps}V100Z`} />}
+    </svg>
+  );
+}

@@ -1,0 +1,136 @@
+import { useEffect, useState } from 'preact/hooks';
+import { MINUTE_MS } from '../minutes.ts';
+import { PauseIcon, PlayIcon, RewindIcon } from '../parts/icons.tsx';
+import { SpeedChooser } from '../parts/speed-chooser.tsx';
+import { REWIND_SPEEDS, type Rewind } from '../rewind.ts';
+import { backToLive, beat, crowd, rewindTo } from '../state.ts';
+import { clock, count, localTime, shortDate } from '../text.ts';
+import { DayLine } from './day-line.tsx';
+
+/** A pause in typing after which a moment is gone to, milliseconds. */
+const TYPING_MS = 700;
+
+/** In the place of what is now: which moment of the past is shown, and what chooses another. */
+export function RewindPanel({ rewind }: { rewind: Rewind }) {
+  useKeys(rewind);
+  return (
+    <section class="card now rewind" aria-label="Rewind">
+      <Band rewind={rewind} />
+      <Transport rewind={rewind} />
+      <DayLine rewind={rewind} />
+    </section>
+  );
+}
+
+/** Says that this is not live. */
+function Band({ rewind }: { rewind: Rewind }) {
+  const { at, speed, isPlaying, isWaiting } = rewind.playback;
+  const how = rewind.isOver.value ? 'the present' : !isPlaying.value ? 'paused' : isWaiting.value ? 'loading' : '';
+  return (
+    <div class="bar band" data-at={Math.round(at.value)}>
+      <RewindIcon />
+      <strong>
+        Rewind – {clock.format(at.value)}, {shortDate.format(at.value)}, {speed.value} ×
+      </strong>
+      {how && <span class="how">{how}</span>}
+      <Spoken rewind={rewind} />
+      <span class="gap" />
+      <button type="button" class="small" onClick={backToLive}>
+        Back to live <kbd>Esc</kbd>
+      </button>
+    </div>
+  );
+}
+
+/** What a screen reader hears: not each second. */
+function Spoken({ rewind }: { rewind: Rewind }) {
+  const said = rewind.problem.value || (rewind.isOver.value ? 'The present is reached.' : '');
+  return (
+    <span class={rewind.problem.value ? 'how' : 'unseen'} role="status">
+      {said}
+    </span>
+  );
+}
+
+function Transport({ rewind }: { rewind: Rewind }) {
+  const { playback, problem, isOver } = rewind;
+  const isPlaying = playback.isPlaying.value;
+  const skip = (by: number) => rewindTo(playback.playhead.now() + by);
+  return (
+    <div class="bar transport">
+      <button
+        type="button"
+        class="primary play"
+        aria-keyshortcuts="Space"
+        disabled={isOver.value}
+        onClick={() => playback.play(!isPlaying)}
+      >
+        {isPlaying ? <PauseIcon /> : <PlayIcon />}
+        {isPlaying ? 'Pause' : 'Play'}
+      </button>
+      <button type="button" class="small" aria-label="One minute back" onClick={() => skip(-MINUTE_MS)}>
+        − 1 min
+      </button>
+      <button type="button" class="small" aria-label="One minute on" onClick={() => skip(MINUTE_MS)}>
+        + 1 min
+      </button>
+      <SpeedChooser speeds={REWIND_SPEEDS} speed={playback.speed.value} choose={(speed) => playback.setSpeed(speed)} />
+      <MomentField at={playback.at.value} />
+      {problem.value && (
+        <button type="button" class="small" onClick={() => rewind.retry()}>
+          Try again
+        </button>
+      )}
+      <span class="gap" />
+      <Here />
+    </div>
+  );
+}
+
+function Here() {
+  beat.value;
+  return (
+    <span class="muted nowrap" data-then={crowd.people.size}>
+      {count(crowd.people.size, 'visitor')} on {count(crowd.pages().length, 'page')}
+    </span>
+  );
+}
+
+/** A moment by date and time of day, as this browser's clock tells it. It goes there once typing has paused. */
+function MomentField({ at }: { at: number }) {
+  const [typed, setTyped] = useState<string | null>(null);
+  useEffect(() => {
+    if (typed === null) return;
+    const timer = setTimeout(() => {
+      const t = Date.parse(typed);
+      if (!Number.isNaN(t)) rewindTo(t);
+      setTyped(null);
+    }, TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [typed]);
+  return (
+    <input
+      type="datetime-local"
+      class="moment"
+      aria-label="Date and time"
+      step={1}
+      value={typed ?? localTime(at)}
+      max={localTime(Date.now())}
+      onInput={(event) => setTyped(event.currentTarget.value)}
+    />
+  );
+}
+
+/** Space plays and pauses where it does nothing else. */
+function useKeys({ playback, isOver }: Rewind): void {
+  useEffect(() => {
+    const act = (event: KeyboardEvent) => {
+      const isTaken = (event.target as Element).closest('button, a, input, select, textarea');
+      if (event.key !== ' ' || isTaken || event.defaultPrevented || isOver.peek()) return;
+      event.preventDefault();
+      playback.play(!playback.isPlaying.peek());
+    };
+    addEventListener('keydown', act);
+    return () => removeEventListener('keydown', act);
+  }, [playback, isOver]);
+}

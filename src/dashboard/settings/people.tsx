@@ -1,0 +1,134 @@
+import { useState } from 'preact/hooks';
+import type { Rights } from '../../protocol/rights.ts';
+import { type Admin, api } from '../api.ts';
+import { Confirm } from '../parts/confirm.tsx';
+import { Problem } from '../parts/problem.tsx';
+import { Copyable } from '../parts/snippet.tsx';
+import { session } from '../state.ts';
+import { date } from '../text.ts';
+import { NamingForm } from './naming-form.tsx';
+import { RightsFields, RightsNote } from './rights-fields.tsx';
+import { useList } from './use-list.ts';
+import { useOpener } from './use-opener.ts';
+
+type Change = (work: () => Promise<unknown>) => Promise<boolean>;
+
+/** Who may sign in, and what each may do. */
+export function People() {
+  const { list, busy, problem, change } = useList(api.admins);
+  const [link, setLink] = useState<{ name: string; url: string } | null>(null);
+  const show = (name: string, token: string) => setLink({ name, url: `${location.origin}/admin/link/${token}` });
+  return (
+    <section class="card group" aria-labelledby="people-title">
+      <div class="bar">
+        <h2 id="people-title">People</h2>
+        <span class="muted">owners see and do all; viewers look</span>
+      </div>
+      <Problem text={problem} />
+      {link && (
+        <div class="secret" role="status">
+          <p>
+            Give this link to <strong>{link.name}</strong>: it signs in once, within 15 minutes.
+          </p>
+          <Copyable text={link.url} label={`Link for ${link.name}`} />
+        </div>
+      )}
+      <ul class="items">
+        {list?.map((admin) => (
+          <Person key={admin.name} admin={admin} busy={busy} change={change} show={show} />
+        ))}
+      </ul>
+      <NamingForm
+        kind="person"
+        maxLength={64}
+        autocapitalize="none"
+        action="Add, with a link"
+        busy={busy}
+        make={(name, rights) => change(async () => show(name, await api.addAdmin(name, rights)))}
+      />
+    </section>
+  );
+}
+
+interface PersonProps {
+  admin: Admin;
+  busy: boolean;
+  change: Change;
+  show: (name: string, token: string) => void;
+}
+
+function Person({ admin, busy, change, show }: PersonProps) {
+  const [mode, setMode] = useState<'shown' | 'edit' | 'remove'>('shown');
+  const opener = useOpener(mode === 'edit');
+  const { name, created, hasPassword } = admin;
+  const isSelf = name === session.value?.name;
+  const remove = () => {
+    setMode('shown');
+    void change(() => api.removeAdmin(name));
+  };
+  return (
+    <li class="item" data-person={name}>
+      <div class="bar">
+        <div>
+          <strong>{name}</strong> {isSelf && <span class="tag">you</span>}
+          <p class="muted">
+            <RightsNote {...admin} /> · added {date(created)} · signs in by {hasPassword ? 'password' : 'link'}
+          </p>
+        </div>
+        <span class="gap" />
+        <button
+          type="button"
+          class="small"
+          disabled={busy}
+          onClick={() => void change(async () => show(name, await api.addLink(name)))}
+        >
+          New link
+        </button>
+        <button type="button" class="small" ref={opener} onClick={() => setMode('edit')}>
+          Rights
+        </button>
+        <button type="button" class="small danger" onClick={() => setMode('remove')}>
+          Remove
+        </button>
+      </div>
+      {mode === 'edit' && <RightsForm admin={admin} busy={busy} change={change} close={() => setMode('shown')} />}
+      {mode === 'remove' && (
+        <Confirm
+          title={`Remove ${name}?`}
+          text={`${isSelf ? 'That is you. ' : ''}All sessions and open streams of ${name} end at once.`}
+          action="Remove"
+          yes={remove}
+          no={() => setMode('shown')}
+        />
+      )}
+    </li>
+  );
+}
+
+interface RightsFormProps {
+  admin: Admin;
+  busy: boolean;
+  change: Change;
+  close: () => void;
+}
+
+function RightsForm({ admin, busy, change, close }: RightsFormProps) {
+  const [rights, setRights] = useState<Rights>({ role: admin.role, sites: admin.sites });
+  const save = async (event: Event) => {
+    event.preventDefault();
+    if (await change(() => api.changeAdmin(admin.name, rights))) close();
+  };
+  return (
+    <form class="fields" onSubmit={save} data-form="rights">
+      <RightsFields rights={rights} change={setRights} />
+      <div class="buttons">
+        <button type="button" onClick={close}>
+          Cancel
+        </button>
+        <button type="submit" class="primary" disabled={busy}>
+          Save
+        </button>
+      </div>
+    </form>
+  );
+}

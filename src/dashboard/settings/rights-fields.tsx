@@ -1,0 +1,67 @@
+import type { Rights, Role } from '../../protocol/rights.ts';
+import { Choice } from '../parts/choice.tsx';
+import { sites } from '../state.ts';
+
+const ROLES = [
+  ['owner', 'Owner'],
+  ['viewer', 'Viewer'],
+] as const satisfies (readonly [Role, string])[];
+const REACH = [
+  ['all', 'All sites'],
+  ['some', 'Only some'],
+] as const;
+
+export interface RightsFieldsProps {
+  rights: Rights;
+  change: (rights: Rights) => void;
+}
+
+/** What somebody may do, and the sites that a viewer sees. */
+export function RightsFields({ rights, change }: RightsFieldsProps) {
+  const { role, sites: chosen } = rights;
+  const toggle = (key: string, isOn: boolean) => {
+    const others = (chosen ?? []).filter((one) => one !== key);
+    change({ role, sites: isOn ? [...others, key] : others });
+  };
+  return (
+    <div class="rights">
+      <div class="bar">
+        <Choice label="Role" options={ROLES} value={role} choose={(one) => change({ role: one, sites: null })} />
+        <span class="muted">{role === 'owner' ? 'sees and does all' : 'looks, and changes nothing'}</span>
+      </div>
+      {role === 'viewer' && (
+        <Choice
+          label="Sites"
+          options={REACH}
+          value={chosen === null ? 'all' : 'some'}
+          choose={(reach) => change({ role, sites: reach === 'all' ? null : [] })}
+        />
+      )}
+      {chosen !== null && (
+        <fieldset class="ticks">
+          <legend class="unseen">Sites that are seen</legend>
+          {sites.value.map(({ key, name }) => (
+            <label key={key}>
+              <input
+                type="checkbox"
+                checked={chosen.includes(key)}
+                onChange={(event) => toggle(key, event.currentTarget.checked)}
+              />
+              {name} <code>{key}</code>
+            </label>
+          ))}
+        </fieldset>
+      )}
+    </div>
+  );
+}
+
+/** Rights in a few words. */
+export function RightsNote({ role, sites: chosen }: Rights) {
+  if (role === 'owner') return <span class="tag">owner</span>;
+  return (
+    <>
+      <span class="tag">viewer</span> {chosen === null ? 'of all sites' : `of ${chosen.join(', ') || 'no site'}`}
+    </>
+  );
+}

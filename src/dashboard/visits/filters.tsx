@@ -1,0 +1,117 @@
+import { useCallback } from 'preact/hooks';
+import { DAY_MS } from '../../protocol/day.ts';
+import { api } from '../api.ts';
+import { PageSelect } from '../parts/page-select.tsx';
+import { PeriodChooser } from '../parts/period-chooser.tsx';
+import { useLoaded } from '../parts/use-loaded.ts';
+import { type Period, startOf } from '../period.ts';
+import { address, go, query } from '../route.ts';
+import { DEVICE } from '../text.ts';
+import type { VisitFilter } from './use-visits.ts';
+
+const DEVICES = ['phone', 'tablet', 'desktop', 'wide', 'unknown'] as const;
+/** Name in the address, what it is called, and what of the API it is. */
+const LENGTHS = [
+  ['over-10', 'Over 10 s', { longer: 10_000 }],
+  ['over-60', 'Over 1 min', { longer: 60_000 }],
+  ['over-300', 'Over 5 min', { longer: 300_000 }],
+  ['under-10', 'Under 10 s', { shorter: 10_000 }],
+] as const;
+const CLICKS = [
+  ['true', 'With clicks'],
+  ['false', 'Without clicks'],
+] as const;
+const NAMES = ['page', 'days', 'from', 'to', 'device', 'country', 'length', 'clicked'] as const;
+
+/** Whether the address filters at all. */
+export function isFiltered(query: URLSearchParams): boolean {
+  return NAMES.some((name) => query.has(name));
+}
+
+/** What the address asks for, as the API takes it. Of what makes no sense nothing is asked. */
+export function filterOf(site: string, period: Period, query: URLSearchParams): VisitFilter {
+  const { days, from, to } = period;
+  const country = query.get('country')?.toUpperCase() ?? '';
+  return {
+    site,
+    page: query.get('page'),
+    ...(days !== undefined && { from: startOf(from), to: startOf(to) + DAY_MS }),
+    device: DEVICES.find((one) => one === query.get('device')),
+    country: /^[A-Z]{2}$/.test(country) ? country : null,
+    ...LENGTHS.find(([name]) => name === query.get('length'))?.[2],
+    clicked: CLICKS.find(([name]) => name === query.get('clicked'))?.[0],
+  };
+}
+
+/** Puts other choices into the address; null takes one out. */
+function choose(values: Record<string, string | number | null | undefined>): void {
+  go(address('/admin/visits', { ...Object.fromEntries(query.peek()), ...values }), true);
+}
+
+export function clearFilters(): void {
+  choose(Object.fromEntries(NAMES.map((name) => [name, null])));
+}
+
+export function Filters({ site, period }: { site: string; period: Period }) {
+  const { value } = useLoaded(
+    useCallback(() => api.counts({ site }), [site]),
+    site,
+  );
+  const chosen = query.value;
+  return (
+    <div class="bar filters">
+      <PageSelect
+        none="Any page"
+        pages={value?.pages.map((one) => one.page) ?? []}
+        page={chosen.get('page')}
+        choose={(page) => choose({ page })}
+      />
+      <PeriodChooser all period={period} choose={(values) => choose({ days: null, from: null, to: null, ...values })} />
+      <Options label="Device" name="device" none="Any device" options={DEVICES.map((one) => [one, DEVICE[one]])} />
+      <Options label="Duration" name="length" none="Any duration" options={LENGTHS} />
+      <Options label="Clicks" name="clicked" none="With or without clicks" options={CLICKS} />
+      <input
+        type="text"
+        class="filter country"
+        aria-label="Country, two letters"
+        placeholder="Country"
+        maxLength={2}
+        spellcheck={false}
+        value={chosen.get('country') ?? ''}
+        onInput={(event) => choose({ country: event.currentTarget.value.toUpperCase() })}
+      />
+      {isFiltered(chosen) && (
+        <button type="button" class="small" onClick={clearFilters}>
+          Clear filters
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface OptionsProps {
+  label: string;
+  /** In the address. */
+  name: string;
+  /** What choosing none is called. */
+  none: string;
+  options: readonly (readonly [value: string, text: string, ...rest: unknown[]])[];
+}
+
+function Options({ label, name, none, options }: OptionsProps) {
+  return (
+    <select
+      class="filter"
+      aria-label={label}
+      value={query.value.get(name) ?? ''}
+      onChange={(event) => choose({ [name]: event.currentTarget.value })}
+    >
+      <option value="">{none}</option>
+      {options.map(([value, text]) => (
+        <option key={value} value={value}>
+          {text}
+        </option>
+      ))}
+    </select>
+  );
+}

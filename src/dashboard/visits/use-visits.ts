@@ -1,0 +1,77 @@
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import type { Visit } from '../../protocol/visit.ts';
+import { api } from '../api.ts';
+import { useCall } from '../parts/use-call.ts';
+
+/** Visits asked for at once. */
+const PART = 50;
+/** A part may hold none and still have a next: so many are asked for in a row. */
+const LOOKS = 10;
+
+/** Parameters of `GET /v1/visits`. */
+export type VisitFilter = Record<string, string | number | null | undefined>;
+
+export interface Visits {
+  list: readonly Visit[];
+  /** There may be more. */
+  hasMore: boolean;
+  /** Something has been answered. */
+  isKnown: boolean;
+  busy: boolean;
+  problem: string;
+  more: () => void;
+  /** Takes one out that is no more. */
+  drop: (id: string) => void;
+}
+
+interface State {
+  list: readonly Visit[];
+  /** undefined: nothing was asked yet. */
+  next: string | null | undefined;
+}
+
+const NONE: State = { list: [], next: undefined };
+
+/** The visits that a filter lets through, newest first, part by part. `of` names the filter. */
+export function useVisits(filter: VisitFilter, of: string): Visits {
+  const [state, setState] = useState<State>(NONE);
+  const { busy, problem, run } = useCall();
+  const round = useRef(0);
+  const load = useCallback(
+    async (before: State) => {
+      const mine = ++round.current;
+      await run(async () => {
+        const found = await look(filter, before.next ?? null);
+        if (mine === round.current) setState({ list: [...before.list, ...found.list], next: found.next });
+      });
+    },
+    [of, run],
+  );
+  useEffect(() => {
+    setState(NONE);
+    void load(NONE);
+    return () => {
+      round.current += 1;
+    };
+  }, [load]);
+  return {
+    list: state.list,
+    hasMore: typeof state.next === 'string',
+    isKnown: state.next !== undefined,
+    busy,
+    problem,
+    more: () => void load(state),
+    drop: (id) => setState((before) => ({ ...before, list: before.list.filter((visit) => visit.id !== id) })),
+  };
+}
+
+/** The parts after a cursor, until one holds something. */
+async function look(filter: VisitFilter, after: string | null): Promise<{ list: Visit[]; next: string | null }> {
+  let next = after;
+  for (let i = 0; i < LOOKS; i++) {
+    const part = await api.visits({ ...filter, after: next, limit: PART });
+    next = part.next;
+    if (part.visits.length > 0 || next === null) return { list: part.visits, next };
+  }
+  return { list: [], next };
+}

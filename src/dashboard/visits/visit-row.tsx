@@ -1,0 +1,61 @@
+import type { Visit } from '../../protocol/visit.ts';
+import { badgeOf } from '../badge.ts';
+import { BadgeMark } from '../parts/badge.tsx';
+import { BinIcon, DeviceIcon } from '../parts/icons.tsx';
+import { pagesOf } from '../recording.ts';
+import { address } from '../route.ts';
+import { isOwner, sites } from '../state.ts';
+import { countryName, DEVICE, date, duration, number } from '../text.ts';
+
+/** One visit; a click anywhere on it plays it. */
+export function VisitRow({ visit, erase }: { visit: Visit; erase: () => void }) {
+  const { id, clicks, device, country, referrer } = visit;
+  const badge = badgeOf(id, visit.label);
+  const site = sites.value.length > 1 ? visit.site : null;
+  const pages = pagesOf(visit);
+  return (
+    <tr data-id={id}>
+      <td>
+        <a class="visit-link" href={address(`/admin/visits/${encodeURIComponent(id)}`, { site })}>
+          <BadgeMark badge={badge} />
+          <span class="name">{badge.name}</span>
+        </a>
+      </td>
+      <td data-label="When" class="nowrap">
+        <time dateTime={new Date(visit.since).toISOString()}>{date(visit.since)}</time>
+      </td>
+      <td data-label="Stayed" class="count">
+        {duration(visit.until - visit.since)}
+      </td>
+      <td data-label="Pages" class="where" title={pages.join('\n')}>
+        {pages[0] ?? '–'}
+        {pages.length > 1 && <span class="muted"> +{number(pages.length - 1)}</span>}
+      </td>
+      <td data-label="Clicks" class="count">
+        {number(clicks)}
+      </td>
+      <td data-label="Device" class="nowrap">
+        <span class="with-icon">
+          <DeviceIcon device={device} /> {DEVICE[device]}
+        </span>
+      </td>
+      <td data-label="Country">{country ? countryName(country) : '–'}</td>
+      <td data-label="From" class="where" title={referrer || undefined}>
+        {referrer.replace(/^https?:\/\//, '') || '–'}
+      </td>
+      <td class="count">
+        {isOwner.value && (
+          <button
+            type="button"
+            class="quiet erase"
+            aria-label={`Delete the visit of ${badge.name}`}
+            title="Delete"
+            onClick={erase}
+          >
+            <BinIcon />
+          </button>
+        )}
+      </td>
+    </tr>
+  );
+}
