@@ -6,7 +6,7 @@ import { type System, type SystemName, start, TOKEN } from './systems.ts';
 import { cpuSince, Watch } from './tree.ts';
 
 export interface Case {
-  system: Exclude<SystemName, 'http'>;
+  system: Exclude<SystemName, 'http' | 'counter'>;
   speak: 'json' | 'v1';
   visitors: number;
   /** Frames per second of each visitor, and samples per frame. */
@@ -22,6 +22,13 @@ export interface Case {
   /** Visitors keep to the pace that they are told, as trackers do; otherwise they go on at `rate`. */
   obedient?: boolean;
   flags?: string[];
+  /** How long visitors send before it is measured, s; 2 unless said otherwise. */
+  warmUp?: number;
+  /** Folder of what is run in place of `dist/`; an earlier version, whose visitors do not tell their last frame. */
+  dist?: string;
+  shortHello?: boolean;
+  /** Goes on beside what is measured, and is waited for. */
+  beside?: (port: number) => Promise<void>;
 }
 
 export interface Outcome {
@@ -66,7 +73,7 @@ const WARM_UP_S = 2;
 export const SETTLE_MS = 700;
 
 export async function measure(c: Case): Promise<Outcome> {
-  const system = await start(c.system, c.flags);
+  const system = await start(c.system, c.flags, {}, c.dist);
   const run: Run = {
     system,
     visitors: new Crowd(c.loaders ?? 1),
@@ -102,11 +109,12 @@ async function begin(c: Case, { system, visitors, streams }: Run): Promise<void>
     samples,
     pages,
     obedient: c.obedient ?? false,
+    shortHello: c.shortHello ?? false,
   });
   const reader = c.system === 'sink' ? 'fieldmouse' : c.system;
   const queries = c.system === 'sink' ? [] : c.queries;
   await streams.ask({ k: 'streams', port: system.streamPort, speak: reader, token: TOKEN, queries, samples }, 'joined');
-  await visitors.send(WARM_UP_S);
+  await visitors.send(c.warmUp ?? WARM_UP_S);
   await sleep(SETTLE_MS);
   await streams.ask({ k: 'count' }, 'counted');
 }
@@ -114,7 +122,7 @@ async function begin(c: Case, { system, visitors, streams }: Run): Promise<void>
 async function take(c: Case, { system, visitors, streams, watch }: Run): Promise<Outcome> {
   watch.start();
   const before = system.tree.cpu();
-  const sent = await visitors.send(c.seconds);
+  const [sent] = await Promise.all([visitors.send(c.seconds), c.beside?.(system.port)]);
   await sleep(SETTLE_MS);
   watch.stop();
   const cpu = cpuSince(system.tree, before);

@@ -11,11 +11,13 @@ import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
 import { markdown, type Table } from './figures.ts';
 import { frozen } from './frozen.ts';
+import { hits } from './hits.ts';
 import { http } from './http.ts';
 import { idle } from './idle.ts';
 import { pace } from './pace.ts';
 import { smoothness } from './smoothness.ts';
 import { stall } from './stall.ts';
+import { store } from './store.ts';
 import { upgrade } from './upgrade.ts';
 
 const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
@@ -29,7 +31,9 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   idle,
   upgrade,
   http,
+  hits,
   smoothness,
+  store,
 };
 
 const SHORT: Length = { runs: 3, seconds: 6 };

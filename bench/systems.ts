@@ -10,15 +10,19 @@ import { Tree } from './tree.ts';
 
 export const TOKEN = 'bench-token-0123456789';
 
-/** fieldmouse: ours, built · sink: `ws` that drops every frame · textbook: one message and one write per event · socket.io · http: bare `node:http` */
-export type SystemName = 'fieldmouse' | 'sink' | 'textbook' | 'socket.io' | 'http';
+/** fieldmouse: ours, built · sink: `ws` that drops every frame · textbook: one message and one write per event · socket.io · http: bare `node:http` ·
+ * counter: visits counted with micro and level */
+export type SystemName = 'fieldmouse' | 'sink' | 'textbook' | 'socket.io' | 'http' | 'counter';
 
 export interface System {
   tree: Tree;
   /** For visitors, and for streams. */
   port: number;
   streamPort: number;
-  stop(): Promise<void>;
+  /** Its data folder, until it is stopped. */
+  data: string;
+  /** `look` may look at the data folder when nothing writes to it any more. */
+  stop(look?: (data: string) => Promise<void>): Promise<void>;
 }
 
 /** Limits that would count the load generator as an attacker are lifted; nothing else is set. */
@@ -27,12 +31,17 @@ const OUR_FLAGS = ['--max-per-address', '1000000', '--max-connections', '1000000
 /** `PROFILE_DIR=/tmp/prof npm run bench -- json` leaves a CPU profile of each of our processes there. */
 const PROFILE = process.env.PROFILE_DIR ? ['--cpu-prof', '--cpu-prof-dir', process.env.PROFILE_DIR] : [];
 
-/** `flags` and `env` are for ours; the baselines take no flags. */
-export async function start(name: SystemName, flags: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<System> {
+/** `flags`, `env` and `dist`, the folder of another build, are for ours; the baselines take no flags. */
+export async function start(
+  name: SystemName,
+  flags: string[] = [],
+  env: NodeJS.ProcessEnv = {},
+  dist = file('../dist'),
+): Promise<System> {
   const data = mkdtempSync(join(tmpdir(), 'fieldmouse-bench-'));
   const args =
     name === 'fieldmouse'
-      ? [...PROFILE, file('../dist/main.js'), '--listen', 'tcp://127.0.0.1:0', '--data', data, ...OUR_FLAGS, ...flags]
+      ? [...PROFILE, join(dist, 'main.js'), '--listen', 'tcp://127.0.0.1:0', '--data', data, ...OUR_FLAGS, ...flags]
       : ['--import', 'tsx', file(`./baselines/${name.replace('.', '-')}.ts`), ...flags];
   const child = spawn(process.execPath, args, {
     env: { ...process.env, FIELDMOUSE_TOKEN: TOKEN, NODE_ENV: 'production', ...env },
@@ -50,9 +59,11 @@ export async function start(name: SystemName, flags: string[] = [], env: NodeJS.
     tree: new Tree(child.pid as number),
     port,
     streamPort,
-    async stop() {
+    data,
+    async stop(look) {
       child.kill('SIGTERM');
       await exited;
+      await look?.(data);
       rmSync(data, { recursive: true, force: true });
     },
   };

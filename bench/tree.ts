@@ -78,7 +78,12 @@ export function cpuMs(pid: number): number {
 }
 
 export function rssKb(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  return memoryKb(pid, 'VmRSS');
+}
+
+/** A line of /proc/PID/status: `RssAnon` is a process's own, `RssFile` are pages of files that it has read or mapped. */
+export function memoryKb(pid: number, line: 'VmRSS' | 'RssAnon' | 'RssFile'): number {
+  return Number(new RegExp(`${line}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
 /** Descriptors that a process has open: sockets, and a handful of others that come and go with none of them. */

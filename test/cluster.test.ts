@@ -6,7 +6,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { CLOSE } from '../src/protocol/close.ts';
-import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
+import { until } from './support/exact.ts';
+import { childrenOf, spawnMain, startServer, temporaryFolder } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 import { BinaryVisitor, JsonVisitor, spread } from './support/visitor.ts';
 
@@ -252,4 +253,20 @@ test('several addresses are listened on at once', async (t) => {
   const server = await startServer(t, { flags: ['--listen', `unix:${path}`] });
   assert.ok(server.output().includes(`unix:${path}`));
   assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
+});
+
+test('a signal to stop that comes during the start ends it, and leaves nobody behind', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const child = spawnMain(['--listen', 'tcp://127.0.0.1:0', '--data', temporaryFolder(t), '--workers', '2']);
+    t.after(() => child.kill('SIGKILL'));
+    const exited = once(child, 'exit');
+    // Workers are there, and do not listen yet.
+    await until(() => childrenOf(child.pid as number).length === 2, 'workers');
+    const workers = childrenOf(child.pid as number);
+    child.kill(signal);
+    // 1: the start took so long that it was not waited for.
+    const [code] = await exited;
+    assert.ok(code === 0 || code === 1, `exit code ${code}`);
+    await until(() => workers.every((pid) => !existsSync(`/proc/${pid}`)), 'the end of the workers');
+  }
 });

@@ -138,7 +138,7 @@ test('values that no server could use are faults', () => {
       '/healthz',
       '/admin',
     ],
-    ['endpoint', '/v1/stream', '/v1/openapi.json', '/a?b', '//x'],
+    ['endpoint', '/v1/stream', '/v1/hits', '/v1/hits/a', '/v1/openapi.json', '/a?b', '//x'],
     ['max-frame', '0', '100000000'],
   ];
   for (const [flag, ...values] of wrong)

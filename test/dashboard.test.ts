@@ -1,43 +1,18 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setInterval as every, setTimeout as later } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { launch, openPage } from './support/browser.ts';
+import { keepPictures, openDashboard, seeHere, seeInk, seePointer, signIn } from './support/dashboard.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
-const ARTIFACTS = fileURLToPath(new URL('../artifacts/', import.meta.url));
 /** Which of the demo's pages each visitor of the picture is on; the ninth leaves. */
 const PLACES = [0, 0, 1, 0, 2, 0, 0, 1, 0, 0, 2];
 const PASSWORD = 'correct horse battery';
-
-/** Signs in by the server's first link. */
-async function signIn(page: Page, server: TestServer): Promise<void> {
-  await page.goto(server.link as string);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForURL('**/admin');
-}
-
-/** A server, a browser, and a signed-in dashboard whose stream is live; its scripts must not fail. */
-async function openDashboard(t: TestContext, width = 1280, height = 800) {
-  const server = await startServer(t);
-  const browser = await launch(t);
-  const dashboard = await openPage(browser, { viewport: { width, height } });
-  const faults: string[] = [];
-  dashboard.on('pageerror', (error) => faults.push(String(error)));
-  dashboard.on('console', (message) => {
-    if (/Content Security Policy/.test(message.text())) faults.push(message.text());
-  });
-  t.after(() => assert.deepEqual(faults, []));
-  await signIn(dashboard, server);
-  await dashboard.locator('[data-link=live]').waitFor();
-  return { server, browser, dashboard };
-}
 
 /** Waits until what a selector names has the focus. */
 async function seeFocus(dashboard: Page, selector: string): Promise<void> {
@@ -50,32 +25,6 @@ async function setHidden(dashboard: Page, hidden: boolean): Promise<void> {
     Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
     document.dispatchEvent(new Event('visibilitychange'));
   }, hidden);
-}
-
-/** Waits until so many are here. */
-async function seeHere(dashboard: Page, visitors: number): Promise<void> {
-  await dashboard.locator(`[data-here="${visitors}"]`).waitFor();
-}
-
-/** Waits until a pointer is drawn at a place, page pixels. */
-async function seePointer(dashboard: Page, x: number, y: number): Promise<void> {
-  await dashboard.locator(`#pointers li[data-x="${x}"][data-y="${y}"]`).waitFor({ state: 'attached' });
-}
-
-/** Waits until the stage's canvas is painted, or bare, right beside a pointer's tip at a place of the page. */
-async function seeInk(dashboard: Page, x: number, y: number, painted: boolean): Promise<void> {
-  const look = ([x, y, painted]: readonly [number, number, boolean]) => {
-    const canvas = document.querySelector('.stage-box canvas') as HTMLCanvasElement;
-    const surface = document.querySelector('.surface') as HTMLElement;
-    const scroller = surface.parentElement as HTMLElement;
-    const scale = Number(surface.dataset.scale);
-    const dense = canvas.width / canvas.clientWidth;
-    const left = (surface.offsetLeft - scroller.scrollLeft + x * scale + 4) * dense;
-    const top = (surface.offsetTop - scroller.scrollTop + y * scale + 6) * dense;
-    const pixel = canvas.getContext('2d')?.getImageData(Math.round(left), Math.round(top), 1, 1);
-    return (pixel?.data[3] ?? 0) > 200 === painted;
-  };
-  await dashboard.waitForFunction(look, [x, y, painted] as const);
 }
 
 /** Moves each visitor's pointer about, ten frames a second, until the signal; now and then one rests. */
@@ -465,10 +414,7 @@ test('ten visitors in motion are a picture worth keeping', async (t) => {
   await seeHere(dashboard, 10);
   await dashboard.waitForFunction(() => document.querySelectorAll('#pointers li').length === 6);
   await later(1500);
-  mkdirSync(ARTIFACTS, { recursive: true });
-  await dashboard.screenshot({ path: `${ARTIFACTS}dashboard.png` });
-  await dashboard.emulateMedia({ colorScheme: 'dark' });
-  await dashboard.screenshot({ path: `${ARTIFACTS}dashboard-dark.png` });
+  await keepPictures(dashboard, 'dashboard');
   stop.abort();
   await wandering;
   assert.equal(await dashboard.locator('.row').count(), 10);

@@ -405,6 +405,7 @@ test('the OpenAPI description names every route of the API', async (t) => {
     [
       'get /healthz',
       'get /readyz',
+      'get /metrics',
       'post /v1/visit',
       'get /v1/session',
       'post /v1/session',
@@ -413,6 +414,12 @@ test('the OpenAPI description names every route of the API', async (t) => {
       'put /v1/password',
       'get /v1/sessions',
       'delete /v1/sessions/{id}',
+      'get /v1/admins',
+      'post /v1/admins',
+      'put /v1/admins/{name}',
+      'delete /v1/admins/{name}',
+      'post /v1/admins/{name}/link',
+      'get /v1/audit',
       'get /v1/tokens',
       'post /v1/tokens',
       'delete /v1/tokens/{id}',
@@ -422,6 +429,16 @@ test('the OpenAPI description names every route of the API', async (t) => {
       'delete /v1/sites/{key}',
       'get /v1/server',
       'get /v1/stream',
+      'get /v1/visits',
+      'get /v1/visits/{id}',
+      'delete /v1/visits/{id}',
+      'get /v1/visits/{id}/passages',
+      'get /v1/pages',
+      'get /v1/heatmap',
+      'get /v1/heatmap.png',
+      'get /v1/replay',
+      'get /v1/hits/{*}',
+      'post /v1/hits/{*}',
     ].sort(),
   );
 });
@@ -496,7 +513,7 @@ test('the endpoint hands frames on as they came', async (t) => {
   assert.deepEqual(await response.json(), { type: 'hello' });
   await ask('POST', '/in?site=none', { body: '{"x":' });
   const host = new URL(url).host;
-  const peer = { address: '127.0.0.1', host };
+  const peer = { address: '127.0.0.1', host, country: '' };
   assert.deepEqual(got, [
     { site: 'demo', page: '/a b', origin: url, peer, json: false, body: Buffer.from(bytes) },
     { site: 'none', page: '', origin: undefined, peer, json: true, body: Buffer.from('{"x":') },
@@ -577,8 +594,8 @@ test('a proxy that is trusted says which host was asked, and for whom', async (t
   assert.deepEqual(
     got.map(({ peer }) => peer),
     [
-      { address: '198.51.100.7', host: 'mouse.example' },
-      { address: '127.0.0.1', host: new URL(wary.url).host },
+      { address: '198.51.100.7', host: 'mouse.example', country: '' },
+      { address: '127.0.0.1', host: new URL(wary.url).host, country: '' },
     ],
   );
 });

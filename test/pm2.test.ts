@@ -1,57 +1,205 @@
+/** PM2 itself, in a home of its own, with our ecosystem file. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { execFile, spawnSync } from 'node:child_process';
+import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { assertExact, crowd, settle, Traffic, until } from './support/exact.ts';
+import { freePort } from './support/nginx.ts';
+import { childrenOf } from './support/server.ts';
 import { JsonVisitor } from './support/visitor.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const PM2 = join(root, 'node_modules/pm2/bin/pm2');
 const run = promisify(execFile);
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+interface Listed {
+  pid: number;
+  monit: { memory: number; cpu: number };
+  pm2_env: {
+    status: string;
+    exec_mode: string;
+    restart_time: number;
+    exit_code: number;
+    axm_monitor: Record<string, { value: number | string }>;
+  };
 }
 
-test('PM2 starts it, waits until it is ready, and stops it with a drain', async (t) => {
+interface Pm2 {
+  home: string;
+  data: string;
+  url: string;
+  /** Runs a command of PM2's; resolves with what it prints. */
+  pm2(...args: string[]): Promise<string>;
+  /** What it knows of us. */
+  listed(): Promise<Listed>;
+  env: NodeJS.ProcessEnv;
+}
+
+/** PM2 without an app yet. It is killed after the test. */
+async function preparePm2(t: TestContext): Promise<Pm2> {
   // PM2's own folder holds Unix sockets, whose paths must be short.
   const home = mkdtempSync(join(tmpdir(), 'pm2-'));
   const port = await freePort();
-  const env = {
-    ...process.env,
-    PM2_HOME: home,
-    PORT: String(port),
-    FIELDMOUSE_DATA: join(home, 'data'),
-    FIELDMOUSE_WORKERS: '2',
-  };
-  const pm2 = async (...args: string[]) =>
-    (await run(process.execPath, [join(root, 'node_modules/pm2/bin/pm2'), ...args], { cwd: root, env })).stdout;
+  const data = join(home, 'data');
+  const env = { ...process.env, PM2_HOME: home, PORT: String(port), FIELDMOUSE_DATA: data, FIELDMOUSE_WORKERS: '2' };
+  const pm2 = async (...args: string[]) => (await run(process.execPath, [PM2, ...args], { cwd: root, env })).stdout;
   t.after(async () => {
     await pm2('kill');
     rmSync(home, { recursive: true, force: true });
   });
+  const listed = async () => (JSON.parse(await pm2('jlist')) as [Listed])[0];
+  return { home, data, url: `http://127.0.0.1:${port}`, pm2, listed, env };
+}
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/readyz`, { headers: { connection: 'close' } })).status === 200;
+  } catch {
+    return false;
+  }
+}
+
+test('PM2 starts it, waits until it is ready, has its workers replaced, and stops it with a drain', async (t) => {
+  const { pm2, listed, url } = await preparePm2(t);
   await pm2('start', 'ecosystem.config.cjs');
   // `pm2 start` came back, so it was ready: no waiting here.
-  assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
-  const visitor = new JsonVisitor(t, `ws://127.0.0.1:${port}`);
+  assert.ok(await isReady(url));
+  const begun = await listed();
+  const workers = childrenOf(begun.pid);
+  await pm2('sendSignal', 'SIGHUP', 'fieldmouse');
+  const areNew = (pids: number[]) => pids.length === 2 && pids.every((pid) => !workers.includes(pid));
+  await until(() => areNew(childrenOf(begun.pid)), 'new workers');
+  const visitor = new JsonVisitor(t, url.replace('http', 'ws'));
   assert.match((await visitor.hello).visitor, /^[\w-]{22}$/);
   const closed = new Promise<number>((resolve) => visitor.socket.once('close', resolve));
-  const [described] = JSON.parse(await pm2('jlist')) as [
-    { pm2_env: { status: string; exec_mode: string; restart_time: number } },
-  ];
-  assert.deepEqual(
-    [described.pm2_env.status, described.pm2_env.exec_mode, described.pm2_env.restart_time],
-    ['online', 'fork_mode', 0],
-  );
+  const { status, exec_mode, restart_time } = (await listed()).pm2_env;
+  assert.deepEqual([status, exec_mode, restart_time], ['online', 'fork_mode', 0]);
   await pm2('stop', 'fieldmouse');
   assert.equal(await closed, 1001);
-  const [stopped] = JSON.parse(await pm2('jlist')) as [{ pm2_env: { exit_code: number } }];
-  assert.equal(stopped.pm2_env.exit_code, 0);
+  assert.equal((await listed()).pm2_env.exit_code, 0);
+});
+
+/** Asks all the time whether it is ready. `stop` resolves with the longest time in which it was not, milliseconds. */
+function watch(url: string): { stop(): Promise<number> } {
+  let isOver = false;
+  const gap = (async () => {
+    let [ready, longest] = [performance.now(), 0];
+    while (!isOver) {
+      if (await isReady(url)) {
+        longest = Math.max(longest, performance.now() - ready);
+        ready = performance.now();
+      }
+      await sleep(10);
+    }
+    return longest;
+  })();
+  return {
+    stop: () => {
+      isOver = true;
+      return gap;
+    },
+  };
+}
+
+test('pm2 reload and restart cut it off for a moment, and lose nothing that was acked', async (t) => {
+  const { pm2, listed, url, data } = await preparePm2(t);
+  await pm2('start', 'ecosystem.config.cjs');
+  const visitors = crowd(t, 50, () => url.replace('http', 'ws'));
+  const traffic = new Traffic(visitors, 100, 6);
+  t.after(() => traffic.stop());
+  for (const [i, command] of ['reload', 'restart'].entries()) {
+    const before = visitors.map(({ acked }) => acked);
+    await until(() => visitors.every(({ acked }, no) => acked > (before[no] as number)), 'acks');
+    const watched = watch(url);
+    await pm2(command, 'fieldmouse');
+    assert.ok(await isReady(url), 'it is ready when the command comes back');
+    t.diagnostic(`pm2 ${command}: /readyz did not answer for ${Math.round(await watched.stop())} ms`);
+    const { status, restart_time, exit_code } = (await listed()).pm2_env;
+    assert.deepEqual([status, restart_time, exit_code], ['online', i + 1, 0]);
+  }
+  traffic.stop();
+  await settle(visitors);
+  assert.ok(visitors.every(({ closes }) => closes.includes(1001)));
+  await pm2('stop', 'fieldmouse');
+  await assertExact(t, data, visitors);
+});
+
+test('pm2 logs, describe, jlist and monit show it', async (t) => {
+  const { pm2, listed, home, env, url } = await preparePm2(t);
+  await pm2('start', 'ecosystem.config.cjs');
+  const logs = await pm2('logs', 'fieldmouse', '--nostream', '--lines', '100');
+  assert.match(logs, /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d: listens on tcp:/);
+  assert.match(logs, /\/admin\/link\/[\w-]{43}/);
+  assert.match(readFileSync(join(home, 'logs/fieldmouse-out.log'), 'utf8'), /^\d{4}-\d\d-\d\dT.*: Fieldmouse /m);
+  const visitor = new JsonVisitor(t, url.replace('http', 'ws'));
+  await visitor.hello;
+  let shown = await listed();
+  while (Number(shown.pm2_env.axm_monitor['Visitors now']?.value) !== 1) {
+    await sleep(200);
+    shown = await listed();
+  }
+  assert.ok(shown.monit.memory > 2 ** 20);
+  const described = await pm2('describe', 'fieldmouse');
+  for (const text of ['online', 'fork_mode', 'dist/main.js', 'Visitors now', 'Event loop delay'])
+    assert.ok(described.includes(text), text);
+  assert.match(await screen(`"${process.execPath}" "${PM2}" monit`, env), /fieldmouse/);
+});
+
+/** What a program shows on a terminal within some seconds. */
+async function screen(command: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const args = ['-qec', `stty rows 40 cols 120; timeout 5 ${command}`, '/dev/null'];
+  const shown = await run('script', args, { env: { ...env, TERM: 'xterm' } }).catch((error) => error);
+  return shown.stdout;
+}
+
+test('pm2 save and resurrect bring it back, as after a boot', async (t) => {
+  const { pm2, listed, url } = await preparePm2(t);
+  await pm2('start', 'ecosystem.config.cjs');
+  const { pid } = await listed();
+  await pm2('save');
+  await pm2('kill');
+  assert.equal(await isReady(url), false);
+  await pm2('resurrect');
+  while (!(await isReady(url))) await sleep(50);
+  const again = await listed();
+  assert.equal(again.pm2_env.status, 'online');
+  assert.notEqual(again.pid, pid);
+});
+
+/** Nobody, of Debian and others. */
+const NOBODY = 65_534;
+
+test('pm2 startup says what root is to run, and for which user', (t) => {
+  const home = mkdtempSync(join(tmpdir(), 'pm2-'));
+  t.after(() => rmSync(home, { recursive: true, force: true }));
+  // As root it would write a unit of this machine's.
+  const isRoot = process.getuid?.() === 0;
+  const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
+  if (isRoot) chownSync(home, NOBODY, NOBODY);
+  const look = `require('node:fs').accessSync(${JSON.stringify(PM2)})`;
+  if (spawnSync(process.execPath, ['-e', look], user).status !== 0) return t.skip('not to be read by other users here');
+  const { stdout } = spawnSync(process.execPath, [PM2, 'startup', 'systemd', '-u', 'ada', '--hp', '/home/ada'], {
+    env: { PATH: process.env.PATH, PM2_HOME: home, HOME: home },
+    encoding: 'utf8',
+    ...user,
+  });
+  assert.match(stdout, new RegExp(`sudo env PATH=.* startup systemd -u ada --hp ${home}$`, 'm'));
+});
+
+test('the times that PM2 waits are above our own', () => {
+  const { apps } = createRequire(import.meta.url)('../ecosystem.config.cjs') as { apps: Record<string, number>[] };
+  const [app] = apps as [Record<string, unknown>];
+  const limit = (file: string, name: string) =>
+    Number(
+      new RegExp(`const ${name} = ([\\d_]+);`).exec(readFileSync(join(root, file), 'utf8'))?.[1]?.replace('_', ''),
+    );
+  assert.ok((app.listen_timeout as number) > limit('src/cluster/supervisor.ts', 'START_LIMIT_MS'));
+  assert.ok((app.kill_timeout as number) > limit('src/main.ts', 'STOP_LIMIT_MS'));
+  assert.deepEqual([app.wait_ready, app.treekill, app.instances], [true, false, 1]);
 });

@@ -1,6 +1,7 @@
 /** Signing in and out: links, passwords, sessions, tokens, limits and cross-site requests. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OWNER } from '../src/protocol/rights.ts';
 import { SESSION } from '../src/store/contract.ts';
 import { codeOf, cookieOf, startHttp, type TestHttp } from './support/http.ts';
 import { startServer, TOKEN } from './support/server.ts';
@@ -24,7 +25,7 @@ test('a one-time link signs in once', async (t) => {
   assert.deepEqual(tries.map(({ status }) => status).sort(), [201, 401, 401]);
   const good = tries.find(({ status }) => status === 201) as Response;
   const who = (await good.json()) as { expires: number };
-  assert.deepEqual(who, { name: 'ada', via: 'session', hasPassword: false, expires: who.expires });
+  assert.deepEqual(who, { name: 'ada', via: 'session', hasPassword: false, expires: who.expires, ...OWNER });
   assert.ok(who.expires > Date.now());
   const session = await ask('GET', '/v1/session', { cookie: cookieOf(good) });
   assert.deepEqual(await session.json(), who);
@@ -239,7 +240,7 @@ test('an API token is shown once, works as bearer, and is revoked', async (t) =>
   const { secret, ...token } = (await made.json()) as { id: string; secret: string; name: string };
   const headers = { authorization: `Bearer ${secret}` };
   const who = await http.ask('GET', '/v1/session', { headers });
-  assert.deepEqual(await who.json(), { name: 'Night job', via: 'token', hasPassword: false, expires: null });
+  assert.deepEqual(await who.json(), { name: 'Night job', via: 'token', hasPassword: false, expires: null, ...OWNER });
   const list = await http.ask('GET', '/v1/tokens', { cookie });
   const text = await list.text();
   assert.ok(!text.includes(secret.slice(-43)));
@@ -322,6 +323,7 @@ test('a body that is not JSON changes nothing, so a plain form cannot either', a
 test('a removed administrator is signed out', async (t) => {
   const http = await startHttp(t);
   const cookie = await withPassword(http);
+  await http.store.addAdmin('bob', 0);
   await http.store.removeAdmin('ada');
   assert.equal((await http.ask('GET', '/v1/session', { cookie })).status, 401);
   assert.equal((await http.ask('POST', '/v1/session', { body: { name: 'ada', password: PASSWORD } })).status, 401);

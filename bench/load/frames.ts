@@ -32,13 +32,16 @@ function wrap(opcode: number, payload: Uint8Array): Buffer {
   return Buffer.concat([head, KEY, payload.map((byte, i) => byte ^ (KEY[i % 4] as number))]);
 }
 
+/** Number of a page's load, which the server gives it: its first frame has the next. */
+export const FIRST = 1;
+
 /**
  * A `fieldmouse.v1` frame numbered n, at time t, of so many samples `stepMs` apart: the first at the place that
  * says n, the others each a step to the right and back, as a hand that rests.
  */
 export function v1Frame(n: number, t: number, samples: number, stepMs: number): Buffer {
   const bytes: number[] = [];
-  varint(bytes, n * 4 + 1);
+  varint(bytes, (n + FIRST) * 4 + 1);
   varint(bytes, Math.max(0, t - stepMs * (samples - 1)));
   bytes.push(1);
   varint(bytes, 2 * (n % 1000));

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { WebSocket } from 'ws';
 import { byeFrame, helloFrame, samplesFrame } from '../../test/support/visitor.ts';
+import { FIRST } from './frames.ts';
 import { GUEST_PAGE } from './marks.ts';
 import { type Command, report } from './process.ts';
 
@@ -89,7 +90,9 @@ class Guest {
 
   click(x: number, y: number): void {
     const place = { button: 0, ex: 0, ey: 0, selector: '' };
-    this.#socket.send(samplesFrame(1, [{ type: 'click', time: performance.now() - this.#began, x, y, ...place }]));
+    this.#socket.send(
+      samplesFrame(FIRST + 1, [{ type: 'click', time: performance.now() - this.#began, x, y, ...place }]),
+    );
   }
 
   /** Says bye. Resolves when the server has closed. */

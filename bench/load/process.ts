@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { ComersLoad, ComersReport } from './comers.ts';
 import type { GuestCommand, VisitsReport } from './guests.ts';
 import type { MarksReport } from './marks.ts';
 import type { RequestLoad, RequestReport } from './requests.ts';
@@ -12,6 +13,7 @@ export type Command =
   | VisitorLoad
   | StreamLoad
   | RequestLoad
+  | ComersLoad
   | { k: 'send'; seconds: number }
   | { k: 'settle' }
   | { k: 'leave'; share: number }
@@ -31,7 +33,8 @@ export type Report =
   | ResumeReport
   | MarksReport
   | VisitsReport
-  | RequestReport;
+  | RequestReport
+  | ComersReport;
 
 /** From a load process to the bench. */
 export function report(message: Report): void {
@@ -43,7 +46,7 @@ export class Loader {
   readonly #child: ChildProcess;
   readonly #died: Promise<never>;
 
-  constructor(kind: 'visitors' | 'streams' | 'guests' | 'requests') {
+  constructor(kind: 'visitors' | 'streams' | 'guests' | 'requests' | 'comers') {
     this.#child = fork(fileURLToPath(new URL(`./${kind}.ts`, import.meta.url)), [kind]);
     this.#died = once(this.#child, 'exit').then(([code]) => {
       throw new Error(`a load process ended with ${code}`);

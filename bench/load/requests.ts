@@ -7,6 +7,8 @@ export interface RequestLoad {
   port: number;
   connections: number;
   seconds: number;
+  /** Ends after so many instead, with every one of them answered. */
+  amount?: number;
   /** Dealt to the connections in turn; each repeats its own over and over. */
   requests: HttpRequest[];
 }
@@ -30,13 +32,15 @@ export interface RequestReport {
   cpuMs: number;
 }
 
-async function run({ port, connections, seconds, requests }: RequestLoad): Promise<RequestReport> {
+async function run({ port, connections, seconds, amount, requests }: RequestLoad): Promise<RequestReport> {
   const cpu = process.cpuUsage();
   let client = 0;
   const result = await autocannon({
     url: `http://127.0.0.1:${port}`,
     connections,
     duration: seconds,
+    // The end is noticed when a sample is taken, by default once a second.
+    ...(amount !== undefined && { amount, sampleInt: 20 }),
     setupClient: (one) => {
       const own = requests.filter((_, i) => i % connections === client % requests.length);
       client += 1;

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { encodeFrame, encodeHello } from '../../src/protocol/encode.ts';
-import { batchFrame, moveText, textFrame, v1Frame } from './frames.ts';
+import { batchFrame, FIRST, moveText, textFrame, v1Frame } from './frames.ts';
 import { type Command, report, seeded } from './process.ts';
 
 export interface VisitorLoad {
@@ -25,6 +25,8 @@ export interface VisitorLoad {
   pages: number;
   /** Send as seldom as the server asks, as the tracker does. Otherwise what it asks is only noted. */
   obedient: boolean;
+  /** Hellos end before the number of the last frame, as they did before frames were stored. */
+  shortHello?: boolean;
   seed: number;
 }
 
@@ -109,7 +111,7 @@ export class Visitors {
   }
 
   async #joinOne(i: number): Promise<Visitor> {
-    const { speak, port, pages } = this.#load;
+    const { speak, port, pages, shortHello = false } = this.#load;
     const socket = connect(port, '127.0.0.1');
     socket.setNoDelay(true);
     socket.on('error', () => {});
@@ -122,7 +124,7 @@ export class Visitors {
       `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n` +
         `Sec-WebSocket-Key: ${Buffer.from(String(i).padStart(16, '0')).toString('base64')}\r\n${speak === 'socket.io' ? '' : `Sec-WebSocket-Protocol: ${protocol}\r\n`}\r\n`,
     );
-    if (speak === 'v1') socket.write(batchFrame(helloBytes(this.#clock(), i % pages)));
+    if (speak === 'v1') socket.write(batchFrame(helloBytes(this.#clock(), i % pages, shortHello)));
     const hello = await greeting(socket, speak);
     const visitor: Visitor = {
       socket,
@@ -143,7 +145,8 @@ export class Visitors {
   /** Acks and paces are a few bytes each, and come whole. */
   #hear(visitor: Visitor, text: string): void {
     const { rate, samples, obedient } = this.#load;
-    visitor.acked = lastNumber(text, 'n') ?? visitor.acked;
+    const n = lastNumber(text, 'n');
+    if (n !== undefined) visitor.acked = n - FIRST;
     this.#onAck();
     const flushMs = lastNumber(text, 'flushMs');
     const sampleMs = lastNumber(text, 'sampleMs');
@@ -276,7 +279,7 @@ function isOwed({ sent, acked }: Visitor): boolean {
   return acked < sent;
 }
 
-function helloBytes(clock: number, page: number): Uint8Array {
+function helloBytes(clock: number, page: number, isShort: boolean): Uint8Array {
   const hello = {
     clock,
     vw: 1280,
@@ -287,8 +290,10 @@ function helloBytes(clock: number, page: number): Uint8Array {
     page: `/${page || ''}`,
     language: 'en',
     referrer: '',
+    last: 0,
   };
-  return Uint8Array.from(encodeFrame(0, 0, encodeHello(hello)));
+  const bytes = encodeFrame(0, 0, encodeHello(hello));
+  return Uint8Array.from(isShort ? bytes.slice(0, -1) : bytes);
 }
 
 /** Waits for the server's greeting; for Socket.IO that takes an answer in between. */

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import type { Sample } from '../../src/protocol/encode.ts';
 import { helloFrame, samplesFrame } from '../../test/support/visitor.ts';
+import { FIRST } from './frames.ts';
 
 export interface Wandering {
   port: number;
@@ -50,7 +51,7 @@ setInterval(() => {
       const time = now - (SLOTS - 1 - k) * SAMPLE_MS;
       return { type: 'move', time: Math.max(0, time), ...place(i, time) };
     });
-    sockets[i]?.send(samplesFrame(Math.ceil(tick / SLOTS) + 1, samples));
+    sockets[i]?.send(samplesFrame(FIRST + Math.ceil(tick / SLOTS) + 1, samples));
   }
 }, SAMPLE_MS);
 process.on('disconnect', () => process.exit());

@@ -11,7 +11,7 @@ import type { HttpOptions } from '../../src/http/contract.ts';
 import { createHttp } from '../../src/http/server.ts';
 import type { Logger } from '../../src/logger.ts';
 import type { Store } from '../../src/store/contract.ts';
-import { openStore } from '../../src/store/embedded.ts';
+import { openStore } from '../../src/store/embedded/store.ts';
 import { TOKEN, temporaryFolder } from './server.ts';
 
 export interface TestHttp {
@@ -34,7 +34,10 @@ export interface AskOptions {
   headers?: Record<string, string>;
 }
 
-export interface HttpTestOptions extends Partial<Pick<HttpOptions, 'beacon' | 'openStream' | 'ready' | 'store'>> {
+export interface HttpTestOptions
+  extends Partial<
+    Pick<HttpOptions, 'archive' | 'beacon' | 'countHit' | 'metrics' | 'openStream' | 'present' | 'ready' | 'store'>
+  > {
   flags?: string[];
   env?: Record<string, string>;
 }
@@ -50,10 +53,14 @@ export async function startHttp(t: TestContext, options: HttpTestOptions = {}): 
     config,
     logger: collect(log),
     store: options.store ?? store,
+    archive: options.archive ?? store.archive,
     version: '0.0.0-test',
     publicFolder: writePages(join(folder, 'public')),
     ready: options.ready ?? (() => true),
     openStream: options.openStream ?? ((_request, socket) => void socket.destroy()),
+    present: options.present ?? (async () => new Map()),
+    countHit: options.countHit ?? ((site, page) => store.hit(site, page)),
+    metrics: options.metrics ?? (async () => ''),
     beacon: options.beacon ?? (async () => ({ status: 200, body: {} })),
   });
   const server = createServer(http.handler);

@@ -8,7 +8,15 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Programs the tests start, by any of their names, and the Debian package that brings them. */
-const PROGRAMS = [{ names: ['chromium', 'chromium-browser', 'google-chrome'], package: 'chromium' }];
+const PROGRAMS = [
+  { names: ['chromium', 'chromium-browser', 'google-chrome'], package: 'chromium' },
+  { names: ['nginx'], package: 'nginx-light' },
+  { names: ['openssl'], package: 'openssl' },
+  { names: ['script'], package: 'bsdutils' },
+];
+
+/** Debian has servers in /usr/sbin, which is not on everybody's path. */
+const SEARCHED = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
@@ -25,7 +33,7 @@ function missing() {
 }
 
 function isOnPath(name) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+  return SEARCHED.some((folder) => {
     try {
       accessSync(join(folder, name), constants.X_OK);
       return true;

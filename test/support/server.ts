@@ -1,7 +1,7 @@
-/** Starts the real server, from its sources, on a free port and in a folder of its own. */
+/** Starts the real server on a free port and in a folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -48,13 +48,28 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
-/** Spawns the command line from its sources. */
-export function spawnMain(args: string[], env: Record<string, string> = {}): ChildProcess {
+/** How Node is to run the command line: as it was built, or from its sources if they are newer. */
+const MAIN = isBuilt() ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];
+
+/** Each process and thread of a server compiles its sources anew, which takes a second or two of a CPU. */
+function isBuilt(): boolean {
+  const built = statSync(join(ROOT, 'dist/main.js'), { throwIfNoEntry: false });
+  if (!built) return false;
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true }) as string[];
+  return sources.every((file) => statSync(join(ROOT, 'src', file)).mtimeMs <= built.mtimeMs);
+}
+
+/** Spawns the command line. */
+export function spawnMain(
+  args: string[],
+  env: Record<string, string> = {},
+  stdin: 'ignore' | 'pipe' = 'ignore',
+): ChildProcess {
   const { FIELDMOUSE_TOKEN, PORT, ...inherited } = process.env;
-  return spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'src/main.ts'), ...args], {
+  return spawn(process.execPath, [...MAIN, ...args], {
     cwd: ROOT,
     env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin, 'pipe', 'pipe'],
   });
 }
 

@@ -1,12 +1,16 @@
 /** A reader of the administrators' stream, as a program would write one. */
 import type { TestContext } from 'node:test';
 import { createParser } from 'eventsource-parser';
-import type { StreamEventName, StreamEvents } from '../../src/protocol/stream.ts';
+import type { ReplayEvents, StreamEvents } from '../../src/protocol/stream.ts';
 
-export interface ReadEvent<N extends StreamEventName = StreamEventName> {
+/** Of the live stream and of replays. */
+type Events = StreamEvents & Pick<ReplayEvents, 'end'>;
+type EventName = keyof Events;
+
+export interface ReadEvent<N extends EventName = EventName> {
   id: string | undefined;
   name: N;
-  data: StreamEvents[N];
+  data: Events[N];
 }
 
 /** How long a test waits for an event before it fails, milliseconds. */
@@ -22,16 +26,17 @@ export class StreamReader {
   readonly #waiting = new Set<() => void>();
   #over = false;
 
-  /** Opens `GET /v1/stream` with these parameters. Rejects if the answer is not 200. */
+  /** Opens `GET /v1/stream`, or another path, with these parameters. Rejects if the answer is not 200. */
   static async open(
     t: TestContext,
     server: { url: string; token: string },
     query: Record<string, string>,
     headers: Record<string, string> = {},
+    path = '/v1/stream',
   ): Promise<StreamReader> {
     const reader = new StreamReader();
     t.after(() => reader.close());
-    const url = `${server.url}/v1/stream?${new URLSearchParams(query)}`;
+    const url = `${server.url}${path}?${new URLSearchParams(query)}`;
     const response = await fetch(url, {
       headers: { authorization: `Bearer ${server.token}`, ...headers },
       signal: reader.#abort.signal,
@@ -45,7 +50,7 @@ export class StreamReader {
   async #read(body: ReadableStream<Uint8Array>): Promise<void> {
     const parser = createParser({
       onEvent: ({ id, event, data }) => {
-        this.events.push({ id, name: event as StreamEventName, data: JSON.parse(data) });
+        this.events.push({ id, name: event as EventName, data: JSON.parse(data) });
         for (const wake of this.#waiting) wake();
       },
     });
@@ -60,15 +65,12 @@ export class StreamReader {
   }
 
   /** The first event of this name for which `test` holds, already here or yet to come; removed from `events` up to it. */
-  async next<N extends StreamEventName>(
-    name: N,
-    test: (data: StreamEvents[N]) => boolean = () => true,
-  ): Promise<StreamEvents[N]> {
+  async next<N extends EventName>(name: N, test: (data: Events[N]) => boolean = () => true): Promise<Events[N]> {
     const found = await this.until(() => {
-      const i = this.events.findIndex((one) => one.name === name && test(one.data as StreamEvents[N]));
+      const i = this.events.findIndex((one) => one.name === name && test(one.data as Events[N]));
       return i < 0 ? undefined : this.events.splice(0, i + 1).at(-1);
     }, name);
-    return found.data as StreamEvents[N];
+    return found.data as Events[N];
   }
 
   /** Waits until `look` gives something; it is asked anew with every event. */

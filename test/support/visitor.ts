@@ -5,6 +5,9 @@ import { WebSocket } from 'ws';
 import type { Ack, HelloReply } from '../../src/protocol/control.ts';
 import { encodeFrame, encodeHello, encodeSamples, type Sample } from '../../src/protocol/encode.ts';
 
+/** Whoever a visitor ends with: a test, most often. */
+export type Owner = Pick<TestContext, 'after'>;
+
 export interface VisitorOptions {
   site?: string;
   page?: string;
@@ -12,14 +15,13 @@ export interface VisitorOptions {
   token?: string;
   /** Viewport width, height, document width, height. */
   size?: [number, number, number, number];
+  /** Number of the last frame of the page that connects again; 0: it was just loaded. */
+  last?: number;
+  /** Its clock now, which the times of its samples are on, milliseconds. */
+  clock?: number;
 }
 
-function connect(
-  t: TestContext,
-  ws: string,
-  protocols: string[],
-  { site = 'demo', page = '/', origin }: VisitorOptions,
-) {
+function connect(t: Owner, ws: string, protocols: string[], { site = 'demo', page = '/', origin }: VisitorOptions) {
   const query = new URLSearchParams({ site, page });
   const socket = new WebSocket(`${ws}/v1/visit?${query}`, protocols, origin === undefined ? {} : { origin });
   socket.on('error', () => {});
@@ -33,7 +35,7 @@ export class JsonVisitor {
   /** The server's hello. */
   readonly hello: Promise<HelloReply>;
 
-  constructor(t: TestContext, ws: string, options: VisitorOptions = {}) {
+  constructor(t: Owner, ws: string, options: VisitorOptions = {}) {
     const resume = options.token ? [`resume.${options.token}`] : [];
     this.socket = connect(t, ws, ['json', ...resume], options);
     this.hello = firstMessage(this.socket);
@@ -55,11 +57,11 @@ export class BinaryVisitor {
   acked = 0;
   n = 0;
 
-  constructor(t: TestContext, ws: string, options: VisitorOptions = {}) {
+  constructor(t: Owner, ws: string, options: VisitorOptions = {}) {
     this.socket = connect(t, ws, ['fieldmouse.v1'], options);
     this.socket.once('open', () => this.socket.send(helloFrame(options)));
     this.hello = firstMessage(this.socket).then((hello) => {
-      this.n = hello.n;
+      this.n = Math.max(options.last ?? 0, hello.n);
       return hello;
     });
     this.socket.on('message', (data) => {
@@ -99,10 +101,12 @@ export function helloFrame({
   page = '/',
   token = '',
   size = [1280, 720, 1280, 2000],
+  last = 0,
+  clock = 0,
 }: VisitorOptions = {}): Uint8Array {
   const [vw, vh, dw, dh] = size;
   return Uint8Array.from(
-    encodeFrame(0, 0, encodeHello({ clock: 0, vw, vh, dw, dh, token, page, language: 'en', referrer: '' })),
+    encodeFrame(0, 0, encodeHello({ clock, vw, vh, dw, dh, token, page, language: 'en', referrer: '', last })),
   );
 }
 

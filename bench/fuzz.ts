@@ -1,0 +1,75 @@
+/**
+ * `npm run fuzz [-- --inputs N] [-- --seed N]`: gives every parser real inputs with faults, a million in all, and prints what each made of
+ * them. Ends with 1 at the first that throws anything but our own errors, and prints it.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import fc from 'fast-check';
+import { accepts, TARGETS, type Target } from '../test/support/fuzz.ts';
+
+const BATCH = 1000;
+const { values } = parseArgs({
+  options: {
+    inputs: { type: 'string', default: '1000000' },
+    seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+  },
+});
+const seed = Number(values.seed);
+const shares = TARGETS.reduce((sum, { share }) => sum + share, 0);
+const perShare = Math.ceil(Number(values.inputs) / shares / BATCH);
+
+console.log(`seed ${seed}, Node ${process.version}\n`);
+console.log('| parser | inputs | accepted | refused | slowest, µs | heap grown, KB |\n|---|---|---|---|---|---|');
+let inputs = 0;
+for (const target of TARGETS) inputs += await fuzz(target, perShare * target.share);
+console.log(`\n${inputs} inputs; nothing was thrown but our own errors.`);
+
+/** Gives so many batches; returns how many inputs. */
+async function fuzz(target: Target, batches: number): Promise<number> {
+  let accepted = 0;
+  let slowest = 0;
+  // Code is compiled, and buffers are made, by then.
+  for (const input of batch(target, -1)) accepts(target, input);
+  const before = heapKb();
+  for (let no = 0; no < batches; no++) {
+    for (const input of batch(target, no)) {
+      const began = performance.now();
+      if (isAccepted(target, input)) accepted += 1;
+      if (performance.now() - began > slowest) slowest = Math.max(slowest, again(target, input));
+    }
+    // Sockets that are destroyed go now.
+    await turn();
+  }
+  const all = batches * BATCH;
+  const figures = [all, accepted, all - accepted, (1000 * slowest).toFixed(0), heapKb() - before];
+  console.log(`| ${[target.name, ...figures].join(' | ')} |`);
+  return all;
+}
+
+/** The least time of some, milliseconds: whoever else uses the CPU makes any single one long. */
+function again(target: Target, input: never): number {
+  const times = Array.from({ length: 5 }, () => {
+    const began = performance.now();
+    accepts(target, input);
+    return performance.now() - began;
+  });
+  return Math.min(...times);
+}
+
+function batch({ inputs }: Target, no: number): never[] {
+  return fc.sample(inputs, { numRuns: BATCH, seed: seed + no });
+}
+
+function isAccepted(target: Target, input: never): boolean {
+  try {
+    return accepts(target, input);
+  } catch (error) {
+    console.error(`\n${target.name}: this was not to be thrown, for ${fc.stringify(input)}`);
+    throw error;
+  }
+}
+
+function heapKb(): number {
+  globalThis.gc?.();
+  return Math.round(process.memoryUsage().heapUsed / 1024);
+}

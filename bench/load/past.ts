@@ -1,0 +1,105 @@
+/** Fills a store with visits of the past, as workers and the seconds would have: hands that wander, at 60 samples a second. */
+import { performance } from 'node:perf_hooks';
+import { KIND, SampleBuffer } from '../../src/protocol/frame.ts';
+import type { EmbeddedStore } from '../../src/store/embedded/store.ts';
+import { BatchWriter, PlaceMark } from '../../src/store/record/batch.ts';
+import { seeded } from './process.ts';
+
+/** Samples of one visit: a frame of six each 100 ms, for 16.7 s. */
+export const VISIT_SAMPLES = 1000;
+const FRAME_SAMPLES = 6;
+const FRAME_MS = 100;
+const SAMPLE_MS = 1000 / 60;
+/** Visits at the same time. */
+const AT_ONCE = 100;
+/** One visit in so many is on the page `/`, the others on one of as many others. */
+export const PAGES = 10;
+const WIDTH = 1280;
+const HEIGHT = 4000;
+/** Frames of one visit that are appended together, as in one commit, and commits that are filed together. */
+const COMMITS_FILED = 100;
+
+/** What filling took, µs of one core for each sample. */
+export interface Filled {
+  append: number;
+  file: number;
+}
+
+interface Guest {
+  mark: PlaceMark;
+  writer: BatchWriter;
+  phase: number;
+  x: number;
+  y: number;
+}
+
+/** Samples of the visits that are there at the same time, and from the begin of one lot to that of the next, ms. */
+const WAVE = AT_ONCE * VISIT_SAMPLES;
+const WAVE_MS = 20_000;
+
+/** When the first `samples` of `total` end, if all of them end by `end`, Unix ms. */
+export function endOf(samples: number, total: number, end: number): number {
+  return end - ((total - samples) / WAVE) * WAVE_MS;
+}
+
+/** Adds visits until there are `to` samples, of which `from` are there already. `end`: Unix ms that the last of all ends by. */
+export async function fillPast({ archive }: EmbeddedStore, from: number, to: number, end: number): Promise<Filled> {
+  const spent = { append: 0, file: 0 };
+  for (let done = from; done < to; done += WAVE) {
+    const began = endOf(done, to, end);
+    const guests = Array.from({ length: AT_ONCE }, (_, i) => newGuest(done / VISIT_SAMPLES + i, began));
+    for (let frame = 0; frame * FRAME_SAMPLES < VISIT_SAMPLES; frame++) {
+      for (const guest of guests) write(guest, frame, began);
+      const batches = guests.map(({ writer }) => writer.take());
+      spent.append += await timed(() => archive.append(batches));
+      if (frame % COMMITS_FILED === COMMITS_FILED - 1) spent.file += await timed(() => archive.fileAll());
+    }
+    spent.file += await timed(() => archive.fileAll());
+  }
+  const each = (ms: number) => (1000 * ms) / (to - from);
+  return { append: each(spent.append), file: each(spent.file) };
+}
+
+async function timed(work: () => unknown): Promise<number> {
+  const cpu = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(cpu);
+  return (user + system) / 1000;
+}
+
+function newGuest(no: number, since: number): Guest {
+  const random = seeded(no + 1);
+  const page = no % PAGES === 0 ? '/' : `/page-${no % PAGES}`;
+  const id = Array.from({ length: 22 }, () => Math.floor(36 * random()).toString(36)).join('');
+  const mark = new PlaceMark({ id, site: 'demo', page, size: [WIDTH, 800, WIDTH, HEIGHT] });
+  const rest = { language: 'en', referrer: '', origin: '', country: '', label: '' };
+  const writer = new BatchWriter();
+  writer.about(mark, { since, device: 'desktop', ...rest });
+  return { mark, writer, phase: 100 * random(), x: 0, y: 0 };
+}
+
+const samples = new SampleBuffer(FRAME_SAMPLES);
+
+function write({ mark, writer, phase }: Guest, frame: number, began: number): void {
+  samples.clear();
+  for (let i = 0; i < FRAME_SAMPLES; i++) {
+    const ms = Math.round(frame * FRAME_MS + i * SAMPLE_MS);
+    const [x, y] = place(phase, ms / 1000);
+    samples.push(KIND.move, ms, x, y);
+  }
+  writer.frame(mark, frame + 1, frame === 0, samples, began, began + (frame + 1) * FRAME_MS);
+}
+
+/** Where a wandering hand is after so many seconds: often slow, at times a swing over half the page. */
+function place(phase: number, s: number): [number, number] {
+  const x = 0.5 + 0.45 * Math.sin(0.9 * s + phase) * Math.cos(0.37 * s + 2 * phase);
+  const y = 0.5 + 0.45 * Math.sin(0.23 * s + 3 * phase) + 0.03 * Math.sin(1.7 * s + phase);
+  return [Math.round(WIDTH * x), Math.round(HEIGHT * y)];
+}
+
+/** How long something takes, ms. */
+export async function elapsed(work: () => Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  await work();
+  return performance.now() - begin;
+}

@@ -1,0 +1,398 @@
+/** The page-visit counter: by its routes, and exact on all workers, also when they are killed. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { AddressLimit } from '../src/http/address-limit.ts';
+import { badge } from '../src/http/badge.ts';
+import { isPage } from '../src/protocol/page.ts';
+import { HITS } from '../src/store/contract.ts';
+import { codeOf, startHttp, type TestHttp } from './support/http.ts';
+import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
+
+const BROWSER = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' };
+const UNLIMITED = ['--max-hits', '1000000000'];
+
+interface Total {
+  hits: number;
+  counted?: boolean;
+}
+
+type Headers = Record<string, string>;
+
+function post({ ask }: TestHttp, path: string, headers: Headers = {}): Promise<Response> {
+  return ask('POST', `/v1/hits/${path}`, { headers: { ...BROWSER, ...headers } });
+}
+
+function get({ ask }: TestHttp, path: string, headers: Headers = {}): Promise<Response> {
+  return ask('GET', `/v1/hits/${path}`, { headers: { ...BROWSER, ...headers } });
+}
+
+async function total(answer: Promise<Response> | Response): Promise<number> {
+  return ((await (await answer).json()) as Total).hits;
+}
+
+function addSite({ store }: TestHttp, key: string, ...origins: string[]): Promise<boolean> {
+  return store.addSite({ key, name: key, origins, created: 1, firstSeen: null });
+}
+
+/** The texts of an SVG's elements, by name. Fails where it is not well-formed XML of elements, attributes and texts. */
+function parse(svg: string): Map<string, string[]> {
+  const texts = new Map<string, string[]>();
+  const open: { name: string; text: string }[] = [];
+  const token = /<(\/?)([a-zA-Z]+)((?: [a-zA-Z:-]+="[^"<>]*")*)(\/?)>|([^<>]+)|(.)/gsu;
+  for (const [, end, name = '', attributes = '', alone, text, other] of svg.matchAll(token)) {
+    assert.equal(other, undefined, `not well-formed: ${svg}`);
+    for (const part of [attributes, text ?? ''])
+      assert.doesNotMatch(part, /&(?!(amp|lt|gt|quot|#39);)|\p{C}/u, `not escaped: ${svg}`);
+    if (text !== undefined) (open.at(-1) as { text: string }).text += text;
+    else if (end) {
+      const closed = open.pop();
+      assert.equal(closed?.name, name);
+      texts.set(name, [...(texts.get(name) ?? []), unescaped(closed?.text ?? '')]);
+    } else if (!alone) open.push({ name, text: '' });
+  }
+  assert.equal(open.length, 0);
+  return texts;
+}
+
+function unescaped(text: string): string {
+  const names: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" };
+  return text.replace(/&([a-z#0-9]+);/g, (_, name) => names[name] as string);
+}
+
+test('a POST counts a visit and answers with the new total, a GET reads it', async (t) => {
+  const http = await startHttp(t);
+  const first = await post(http, 'garden.html?site=demo');
+  assert.equal(first.status, 200);
+  assert.match(first.headers.get('content-type') ?? '', /^application\/json/);
+  assert.equal(first.headers.get('cache-control'), 'no-store');
+  assert.deepEqual(await first.json(), { hits: 1, counted: true });
+  assert.equal(await total(post(http, 'garden.html?site=demo')), 2);
+  for (let i = 0; i < 3; i++) assert.deepEqual(await (await get(http, 'garden.html?site=demo')).json(), { hits: 2 });
+  assert.equal(await total(get(http, 'other.html?site=demo')), 0);
+});
+
+test('a picture counts a visit and shows the new total; HEAD does not count', async (t) => {
+  const http = await startHttp(t);
+  const { ask } = http;
+  for (const count of [1, 2]) {
+    const picture = await get(http, 'shop/pots.svg?site=demo');
+    assert.match(picture.headers.get('content-type') ?? '', /^image\/svg\+xml/);
+    assert.equal(picture.headers.get('cache-control'), 'no-store');
+    assert.equal(picture.headers.get('cross-origin-resource-policy'), 'cross-origin');
+    assert.match(picture.headers.get('content-security-policy') ?? '', /default-src 'none'/);
+    const texts = parse(await picture.text());
+    assert.deepEqual(texts.get('title'), [`visits: ${count}`]);
+    assert.deepEqual(texts.get('text'), ['visits', String(count)]);
+  }
+  for (const path of ['shop/pots.svg', 'shop/pots']) {
+    const head = await ask('HEAD', `/v1/hits/${path}?site=demo`, { headers: BROWSER });
+    assert.equal(head.status, 200);
+    assert.equal(await head.text(), '');
+  }
+  assert.equal(await total(get(http, 'shop/pots?site=demo')), 2);
+});
+
+test('a page whose own name ends in .svg can be counted and read', async (t) => {
+  const http = await startHttp(t);
+  assert.equal(await total(post(http, 'logo.svg?site=demo')), 1);
+  assert.deepEqual(parse(await (await get(http, 'logo.svg.svg?site=demo')).text()).get('text'), ['visits', '2']);
+  assert.equal(await total(get(http, 'logo%2esvg?site=demo')), 2);
+  assert.equal(await total(get(http, 'logo?site=demo')), 0);
+});
+
+test('one page has one count, however its address is written', async (t) => {
+  const http = await startHttp(t);
+  const { url, port } = { url: http.url, port: Number(new URL(http.url).port) };
+  for (const path of ['a%20b/%C3%A9', 'a%20b/é', '/a%20b/é', '%61%20b%2Fé']) await post(http, `${path}?site=demo`);
+  // As no browser writes it, but a proxy might.
+  for (const target of ['/v1/h%69ts/a%20b/%c3%a9?site=demo', `${url}/v1/hits/a%20b/%c3%a9?site=demo`]) {
+    const socket = connect(port, '127.0.0.1');
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk;
+    });
+    socket.write(`POST ${target} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}`);
+    await once(socket, 'close');
+    assert.match(answer, /^HTTP\/1\.1 200 /);
+  }
+  assert.equal(await http.store.hits('demo', '/a b/é'), 6);
+  for (const path of ['', '/']) await post(http, `${path}?site=demo`);
+  assert.equal(await http.store.hits('demo', '/'), 2);
+  await post(http, 'shop/?site=demo');
+  assert.equal(await http.store.hits('demo', '/shop'), 0);
+  assert.equal(await http.store.hits('demo', '/shop/'), 1);
+});
+
+test('any page that is one comes through an address as it is', async (t) => {
+  const http = await startHttp(t, { flags: UNLIMITED });
+  // What `fetch` itself would take out of the address.
+  const name = fc.string({ unit: 'grapheme', maxLength: 60 }).filter((text) => !/^\/|^\.\.?$/.test(text));
+  await fc.assert(
+    fc.asyncProperty(name, async (text) => {
+      const answer = await post(http, `${encodeURIComponent(text)}?site=demo`);
+      assert.equal(answer.status, isPage(`/${text}`) ? 200 : 400);
+      if (answer.ok) assert.equal(await total(answer), await http.store.hits('demo', `/${text}`));
+    }),
+    { numRuns: 200, examples: [['\u0000'], ['a\u007f'], ['💥'], ['%'], ['a?b#c']] },
+  );
+});
+
+test('what is no page is refused', async (t) => {
+  const http = await startHttp(t);
+  for (const path of ['%00', 'a%0Ab', '%7F', '%zz', '%ff', '%', 'x'.repeat(1024), '%C3%A9'.repeat(512)])
+    for (const answer of [await post(http, `${path}?site=demo`), await get(http, `${path}.svg?site=demo`)]) {
+      assert.equal(answer.status, 400, path);
+      assert.match(answer.headers.get('content-type') ?? '', /^application\/problem\+json/);
+      assert.equal(await codeOf(answer), 'bad-page', path);
+    }
+  assert.equal((await post(http, `${'x'.repeat(1023)}?site=demo`)).status, 200);
+});
+
+test('without a site, the only one there is counts', async (t) => {
+  const http = await startHttp(t);
+  await post(http, 'a');
+  assert.equal(await http.store.hits('demo', '/a'), 1);
+  await addSite(http, 'shop');
+  await post(http, 'a');
+  assert.equal(await http.store.hits('shop', '/a'), 1);
+  await addSite(http, 'blog');
+  const answer = await post(http, 'a');
+  assert.equal(answer.status, 400);
+  assert.match(((await answer.json()) as { detail: string }).detail, /site=KEY/);
+  for (const key of ['none', '', 'x'.repeat(500), '%00'])
+    assert.equal(await codeOf(await post(http, `a?site=${key}`)), 'unknown-site');
+});
+
+test('only pages of origins that the site allows count, and may read the answer', async (t) => {
+  const http = await startHttp(t);
+  await addSite(http, 'shop', 'https://shop.example');
+  const cases: [headers: Headers, post: number, picture: number][] = [
+    [{}, 200, 200],
+    [{ origin: 'https://shop.example' }, 200, 200],
+    [{ origin: 'https://evil.example' }, 403, 403],
+    [{ origin: 'null' }, 403, 403],
+    [{ referer: 'https://shop.example/pots?a=b' }, 200, 200],
+    [{ referer: 'https://evil.example/https://shop.example' }, 200, 403],
+    [{ referer: 'https://shop.example.evil.example/' }, 200, 403],
+    [{ referer: 'nonsense' }, 200, 403],
+  ];
+  let counted = 0;
+  for (const [headers, posted, drawn] of cases)
+    for (const [answer, status] of [
+      [await post(http, 'a?site=shop', headers), posted],
+      [await get(http, 'a.svg?site=shop', headers), drawn],
+    ] as const) {
+      assert.equal(answer.status, status, JSON.stringify(headers));
+      if (status === 200) counted += 1;
+      else assert.equal(await codeOf(answer), 'origin-not-allowed');
+      const allowed = headers.origin === 'https://shop.example' ? headers.origin : null;
+      assert.equal(answer.headers.get('access-control-allow-origin'), allowed);
+      assert.equal(answer.headers.get('vary'), 'Origin');
+    }
+  assert.equal(await http.store.hits('shop', '/a'), counted);
+  assert.equal((await get(http, 'a?site=shop', { origin: 'https://evil.example' })).status, 403);
+});
+
+test('a preflight is answered for the origins of the site', async (t) => {
+  const http = await startHttp(t);
+  await addSite(http, 'shop', 'https://shop.example');
+  const ask = (origin: string) => http.ask('OPTIONS', '/v1/hits/a?site=shop', { headers: { origin } });
+  const allowed = await ask('https://shop.example');
+  assert.equal(allowed.status, 204);
+  assert.equal(allowed.headers.get('access-control-allow-origin'), 'https://shop.example');
+  assert.equal(allowed.headers.get('access-control-allow-methods'), 'GET, POST');
+  assert.equal((await ask('https://evil.example')).status, 403);
+  assert.equal((await http.ask('DELETE', '/v1/hits/a?site=shop')).status, 405);
+  assert.equal(await http.store.hits('shop', '/a'), 0);
+});
+
+test('bots are told the total and not counted, unless they are to be', async (t) => {
+  const bots = ['Googlebot/2.1 (+http://www.google.com/bot.html)', 'curl/8.0', 'Mozilla/5.0 (compatible; bingbot/2.0)'];
+  for (const [flag, most] of [
+    ['no', 1],
+    ['yes', 7],
+  ] as const) {
+    const http = await startHttp(t, { flags: ['--count-bots', flag] });
+    await post(http, 'a?site=demo');
+    for (const agent of bots) {
+      const answer = (await (await post(http, 'a?site=demo', { 'user-agent': agent })).json()) as Total;
+      assert.equal(answer.counted, flag === 'yes');
+      const picture = await get(http, 'a.svg?site=demo', { 'user-agent': agent });
+      assert.equal(parse(await picture.text()).get('text')?.[1], String(answer.hits + (flag === 'yes' ? 1 : 0)));
+    }
+    assert.equal(await http.store.hits('demo', '/a'), most);
+  }
+});
+
+test('an address may ask so often, and is told when to come again', async (t) => {
+  const http = await startHttp(t, { flags: ['--max-hits', '3', '--trust-proxy', 'yes'] });
+  const ask = (address: string) => post(http, 'a?site=demo', { 'x-forwarded-for': address });
+  for (let i = 0; i < 3; i++) assert.equal((await ask('192.0.2.1')).status, 200);
+  const refused = await ask('192.0.2.1');
+  assert.equal(refused.status, 429);
+  assert.equal(await codeOf(refused), 'too-many-requests');
+  assert.equal(refused.headers.get('retry-after'), '20');
+  assert.equal((await ask('192.0.2.2')).status, 200);
+  assert.equal(await http.store.hits('demo', '/a'), 4);
+});
+
+test('a flood of addresses is not remembered without end, and lets no busy address off', () => {
+  const limit = new AddressLimit(2);
+  const isRefused = (address: string) => {
+    try {
+      return limit.count(address);
+    } catch (error) {
+      return (error as { statusCode: number }).statusCode === 429;
+    }
+  };
+  for (let i = 0; i < 2; i++) isRefused('busy');
+  for (let i = 0; i < 30_000; i++) {
+    isRefused(`10.${i}`);
+    if (i % 1000 === 0) assert.ok(isRefused('busy'));
+  }
+  assert.ok(isRefused('busy'));
+  isRefused('10.29999');
+  assert.ok(isRefused('10.29999'));
+  assert.ok(!isRefused('10.0'));
+});
+
+test('when counts cannot be written, the answer says so and the log once', async (t) => {
+  const http = await startHttp(t, { countHit: () => Promise.reject(new Error('no space left')) });
+  for (let i = 0; i < 3; i++) {
+    const answer = await post(http, 'a?site=demo', { origin: http.url });
+    assert.equal(answer.status, 503);
+    assert.equal(answer.headers.get('retry-after'), '5');
+    assert.equal(answer.headers.get('access-control-allow-origin'), http.url);
+    assert.equal(await codeOf(answer), 'unavailable');
+  }
+  assert.equal(http.log.filter((line) => line.includes('no space left')).length, 1);
+});
+
+test('a badge is well-formed and shows its texts, whatever the label', async (t) => {
+  const label = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((text) => /^\P{C}+$/u.test(text));
+  fc.assert(
+    fc.property(label, fc.nat(), (text, count) => {
+      const texts = parse(badge(text, count));
+      assert.deepEqual(texts.get('title'), [`${text}: ${count}`]);
+      assert.deepEqual(texts.get('text'), [text, String(count)]);
+    }),
+    {
+      examples: [
+        ['</text><script>alert(1)</script>', 1],
+        ["\"' onload='x", 2],
+        ['&amp;]]>', 3],
+        ['花📷', 4],
+      ],
+    },
+  );
+  const http = await startHttp(t);
+  const attack = '"><script>alert(1)</script>&';
+  const picture = await get(http, `a.svg?site=demo&label=${encodeURIComponent(attack)}`);
+  assert.deepEqual(parse(await picture.text()).get('text'), [attack, '1']);
+  for (const bad of ['', '%00', '%0A', '%E2%80%AE', 'x'.repeat(41)])
+    assert.equal(await codeOf(await get(http, `a.svg?site=demo&label=${bad}`)), 'bad-request', bad);
+});
+
+test('a request with a body, or after one, is answered like any other', async (t) => {
+  const http = await startHttp(t);
+  for (const body of ['', 'x', 'x'.repeat(100_000)])
+    assert.equal((await http.ask('POST', '/v1/hits/a?site=demo', { headers: BROWSER, body })).status, 200);
+  assert.equal(await total(get(http, 'a?site=demo')), 3);
+});
+
+/** Visits until `stop` says so, on so many connections; each is a new one after it was cut. */
+async function visit({ url }: TestServer, clients: number, pages: string[], stop: () => boolean) {
+  const answered: number[][] = pages.map(() => []);
+  let failed = 0;
+  const one = async (first: number) => {
+    for (let i = first; !stop(); i++) {
+      const page = i % pages.length;
+      try {
+        const answer = await fetch(`${url}/v1/hits/${pages[page]}?site=demo`, { method: 'POST', headers: BROWSER });
+        assert.equal(answer.status, 200);
+        answered[page]?.push(((await answer.json()) as Total).hits);
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error;
+        failed += 1;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, (_, i) => one(i)));
+  return { answered, failed };
+}
+
+/** Asked again where a connection was one to a worker that is no more. */
+async function stored({ url }: TestServer, page: string): Promise<number> {
+  for (const end = Date.now() + 15_000; ; )
+    try {
+      return await total(fetch(`${url}/v1/hits/${page}?site=demo`, { headers: BROWSER }));
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+}
+
+test('all workers together count exactly, every answer is another number, and a restart keeps the totals', async (t) => {
+  const data = temporaryFolder(t);
+  const server = await startServer(t, { data, workers: 4, flags: UNLIMITED });
+  const pages = ['a', 'b', 'c'];
+  let visits = 0;
+  const { answered, failed } = await visit(server, 40, pages, () => visits++ >= 1500);
+  assert.equal(failed, 0);
+  for (const [i, page] of pages.entries()) {
+    const numbers = answered[i] as number[];
+    assert.deepEqual(
+      numbers.toSorted((a, b) => a - b),
+      numbers.map((_, at) => at + 1),
+    );
+    assert.equal(await stored(server, page), numbers.length);
+  }
+  await server.stop();
+  const again = await startServer(t, { data, workers: 2 });
+  for (const [i, page] of pages.entries()) assert.equal(await stored(again, page), answered[i]?.length);
+});
+
+test('no answered visit is lost when workers are killed', async (t) => {
+  const data = temporaryFolder(t);
+  const server = await startServer(t, { data, workers: 6, flags: UNLIMITED });
+  let [kills, rounds] = [0, 0];
+  // Workers that die often are started again more and more slowly; one is left.
+  const killing = setInterval(() => {
+    const pids = server.workerPids();
+    if (pids.length > 1) process.kill(pids[kills++ % pids.length] as number, 'SIGKILL');
+    rounds += 1;
+  }, 300);
+  t.after(() => clearInterval(killing));
+  const { answered, failed } = await visit(server, 30, ['a'], () => kills >= 8 || rounds >= 40);
+  clearInterval(killing);
+  const numbers = answered[0] as number[];
+  const kept = await stored(server, 'a');
+  t.diagnostic(`${numbers.length} answered, ${failed} cut, ${kept} stored, ${kills} workers killed`);
+  assert.ok(numbers.length > 0 && failed > 0 && kills >= 6);
+  assert.equal(new Set(numbers).size, numbers.length);
+  assert.ok(kept >= numbers.length && kept <= numbers.length + failed, `${kept} stored`);
+  assert.ok(numbers.every((number) => number <= kept));
+  server.process.kill('SIGKILL');
+  await once(server.process, 'exit');
+  const again = await startServer(t, { data, workers: 1 });
+  assert.equal(await stored(again, 'a'), kept);
+});
+
+test('a site counts so many pages and no more', async (t) => {
+  const http = await startHttp(t);
+  const pages = Array.from({ length: HITS.pages - 1 }, (_, i) => `/${i}`);
+  for (let i = 0; i < pages.length; i += HITS.waiting)
+    await Promise.all(pages.slice(i, i + HITS.waiting).map((page) => http.store.hit('demo', page)));
+  assert.equal((await post(http, 'last?site=demo')).status, 200);
+  const refused = await post(http, 'more?site=demo');
+  assert.equal(refused.status, 403);
+  assert.equal(await codeOf(refused), 'too-many-pages');
+  assert.equal(await total(post(http, 'last?site=demo')), 2);
+  // Removing it forgets them all.
+  await http.store.removeSite('demo', Date.now());
+  await addSite(http, 'demo');
+  assert.equal(await total(post(http, 'more?site=demo')), 1);
+  assert.equal(await http.store.hits('demo', '/7'), 0);
+});

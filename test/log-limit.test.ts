@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LogLimit } from '../src/log-limit.ts';
+
+test('of lines of one kind a few are let through, others are not held up, and it is told how many were left out', () => {
+  const limit = new LogLimit();
+  const passed = (kind: string, n: number, now: number) =>
+    Array.from({ length: n }, () => limit.take(kind, now)).filter(Boolean).length;
+  assert.equal(passed('flood', 1000, 0), 20);
+  assert.equal(passed('rare', 1, 0), 1);
+  assert.deepEqual(limit.leftOut(), [{ kind: 'flood', leftOut: 980 }]);
+  assert.deepEqual(limit.leftOut(), []);
+  // One in five seconds from then on.
+  assert.equal(passed('flood', 10, 5000), 1);
+  assert.equal(passed('flood', 10, 15_000), 2);
+  assert.deepEqual(limit.leftOut(), [{ kind: 'flood', leftOut: 17 }]);
+});
+
+test('kinds without end are one kind', () => {
+  const limit = new LogLimit();
+  let through = 0;
+  for (let i = 0; i < 100_000; i++) if (limit.take(`kind ${i}`, 0)) through += 1;
+  assert.equal(through, 520);
+  assert.equal(
+    limit.leftOut().reduce((sum, { leftOut }) => sum + leftOut, 0),
+    100_000 - 520,
+  );
+});

@@ -1,0 +1,249 @@
+/** The rewind of a whole site on the live screen, in a real browser. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { openPage } from './support/browser.ts';
+import { folderWith, keepPictures, openDashboard, seeHere, seeInk, seePointer } from './support/dashboard.ts';
+import type { PastVisit } from './support/record.ts';
+import { BinaryVisitor } from './support/visitor.ts';
+
+const MINUTE = 60_000;
+const VIEW: [number, number, number, number] = [1280, 900, 1265, 2400];
+const EVIL = '<b onclick=alert(1)>';
+
+/** A visit that circles about a place on a page for some minutes, 30 samples a second. */
+function circle(id: string, since: number, minutes: number, i: number, change: Partial<PastVisit> = {}): PastVisit {
+  const page = i % 4 === 3 ? '/garden.html' : '/';
+  const frames = Array.from({ length: minutes * 60 }, (_, second) => {
+    const samples = Array.from({ length: 30 }, (_, k) => {
+      const time = since + second * 1000 + k * 33;
+      return { type: 'move' as const, time, ...placeAt(i, time) };
+    });
+    return { page, size: VIEW, entered: second === 0, samples };
+  });
+  return { id, since, frames, ...change };
+}
+
+function placeAt(i: number, t: number): { x: number; y: number } {
+  const s = (t % 1_000_000) / 1000;
+  return {
+    x: Math.round(240 + 130 * (i % 7) + 90 * Math.sin(s * (1 + i / 9) + i)),
+    y: Math.round(220 + 70 * (i % 6) + 80 * Math.cos(s * (0.8 + i / 11) + i * 2)),
+  };
+}
+
+/** Unix ms that are played. */
+async function playedAt(dashboard: Page): Promise<number> {
+  return Number(await dashboard.locator('.band').getAttribute('data-at'));
+}
+
+/** Waits until the rewind has played beyond a time. */
+async function seePlayed(dashboard: Page, t: number): Promise<void> {
+  await dashboard.waitForFunction((t) => Number(document.querySelector('.band')?.getAttribute('data-at')) > t, t);
+}
+
+/** Waits until so many were here then. */
+async function seeThen(dashboard: Page, visitors: number): Promise<void> {
+  await dashboard.locator(`[data-then="${visitors}"]`).waitFor();
+}
+
+/** Where each pointer on stage is, by its visitor's id. */
+function pointers(dashboard: Page): Promise<Record<string, [number, number]>> {
+  return dashboard
+    .locator('#pointers li')
+    .evaluateAll((list) =>
+      Object.fromEntries(
+        (list as HTMLElement[]).map(({ dataset: { id, x, y } }) => [id ?? '', [Number(x), Number(y)]]),
+      ),
+    );
+}
+
+test('the live screen plays the past, every visitor at once, and goes back to live without a reload', async (t) => {
+  const begin = Date.now() - 20 * MINUTE;
+  const data = await folderWith(
+    t,
+    circle('anna', begin, 3, 0),
+    circle('bert', begin + 10_000, 3, 1, { label: EVIL }),
+    circle('carl', begin, 3, 3),
+  );
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
+  const here = new BinaryVisitor(t, server.ws, { page: '/now' });
+  await here.hello;
+  await seeHere(dashboard, 1);
+  await dashboard.evaluate(() => {
+    document.documentElement.dataset.sameDocument = 'yes';
+  });
+  await dashboard.getByRole('button', { name: 'Rewind' }).click();
+  await dashboard
+    .locator('.band')
+    .getByText(/^Rewind – \d\d:\d\d:\d\d, .*, 1 ×$/)
+    .waitFor();
+  await dashboard.evaluate((at) => {
+    const link = document.createElement('a');
+    link.href = `/admin?at=${at}&page=%2F`;
+    document.body.append(link);
+    link.click();
+  }, begin + 30_000);
+  await seeThen(dashboard, 3);
+  await dashboard.waitForFunction(() => document.querySelectorAll('#pointers li').length === 2);
+  await dashboard.locator('.row').getByText(EVIL).waitFor();
+  await dashboard.getByText('then · activity').waitFor();
+
+  await dashboard.locator('h2').first().click();
+  await dashboard.keyboard.press('Space');
+  await dashboard.getByRole('button', { name: 'Play', exact: true }).waitFor();
+  const still = await playedAt(dashboard);
+  const places = await pointers(dashboard);
+  for (const [id, i] of [
+    ['anna', 0],
+    ['bert', 1],
+  ] as const) {
+    const { x, y } = placeAt(i, still - 200);
+    const [px, py] = places[id] as [number, number];
+    // The list of pointers may be one picture older than the band.
+    assert.ok(Math.hypot(px - x, py - y) < 60, `${id} is drawn at ${px}, ${py}, and was at ${x}, ${y}`);
+  }
+  const [x, y] = places.anna as [number, number];
+  await seeInk(dashboard, x, y, true);
+  assert.equal(await playedAt(dashboard), still, 'it stands');
+
+  await dashboard.getByRole('button', { name: '30 ×', exact: true }).click();
+  await dashboard.getByRole('button', { name: 'Play', exact: true }).click();
+  await seePlayed(dashboard, still + 30_000);
+  assert.notDeepEqual(await pointers(dashboard), places);
+  await dashboard.getByRole('button', { name: 'Pause' }).click();
+  const before = await playedAt(dashboard);
+  await dashboard.getByRole('button', { name: 'One minute back' }).click();
+  await dashboard.waitForFunction(
+    (t) => Math.abs(Number(document.querySelector('.band')?.getAttribute('data-at')) - t) < 2000,
+    before - MINUTE,
+  );
+  await dashboard.getByRole('button', { name: 'Play', exact: true }).click();
+  await seeThen(dashboard, 0);
+  await dashboard.locator('.happenings [data-kind=leave]').first().waitFor();
+
+  await dashboard.keyboard.press('Escape');
+  await seeHere(dashboard, 1);
+  await dashboard.locator('[data-link=live]').waitFor();
+  assert.equal(await dashboard.locator('.band').count(), 0);
+  here.frame({ type: 'move', time: 100, x: 333, y: 222 });
+  await dashboard.locator('.top-page').filter({ hasText: '/now' }).click();
+  await seePointer(dashboard, 333, 222);
+  assert.equal(await dashboard.locator('html[data-same-document=yes]').count(), 1);
+});
+
+test('a visitor is followed through the past too, and Escape ends first that and then the rewind', async (t) => {
+  const begin = Date.now() - 20 * MINUTE;
+  const moved = begin + 40_000;
+  const first = circle('anna', begin, 1, 0).frames.slice(0, 40);
+  const then = circle('anna', moved, 1, 0).frames.map((frame, i) => ({ ...frame, page: '/b', entered: i === 0 }));
+  const data = await folderWith(
+    t,
+    { id: 'anna', since: begin, frames: [...first, ...then] },
+    circle('bert', begin, 2, 1),
+    circle('carl', begin, 2, 2),
+  );
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
+  await dashboard.goto(`${server.url}/admin?site=demo&at=${begin + 30_000}`);
+  await seeThen(dashboard, 3);
+  await dashboard.locator('.row[data-id=anna] button').click();
+  await dashboard.getByRole('button', { name: 'Stop following' }).waitFor();
+  await dashboard.getByRole('button', { name: '5 ×', exact: true }).click();
+  await dashboard.locator('.page-chooser[data-page="/b"]').waitFor();
+  await dashboard.locator('#pointers li[data-id=anna]').waitFor({ state: 'attached' });
+  await dashboard.keyboard.press('Escape');
+  await dashboard.getByRole('button', { name: 'Stop following' }).waitFor({ state: 'detached' });
+  await dashboard.locator('.band').waitFor();
+  await dashboard.keyboard.press('Escape');
+  await dashboard.locator('[data-link=live]').waitFor();
+  await dashboard.goBack();
+  await dashboard.locator('.band').waitFor();
+});
+
+test('a moment is chosen on the day’s curve, by keys and by date; the present ends it', async (t) => {
+  const begin = Date.now() - 3 * 60 * MINUTE;
+  const data = await folderWith(t, circle('anna', begin, 2, 0), circle('bert', begin, 1, 1));
+  const { dashboard } = await openDashboard(t, 1280, 800, { data });
+  await dashboard.getByRole('button', { name: 'Rewind' }).click();
+  const line = dashboard.getByRole('slider', { name: 'Moment' });
+  await dashboard.locator('.day-curve path').waitFor({ state: 'attached' });
+  const box = await line.boundingBox();
+  assert.ok(box);
+  const [to, from] = await line.evaluate((slider) => {
+    const now = Date.now();
+    const length = Number(slider.ariaValueMax) * 1000;
+    return [now, now - length];
+  });
+  const x = ((begin + 30_000 - from) / (to - from)) * box.width;
+  await line.hover({ position: { x, y: 10 } });
+  await dashboard
+    .locator('.time-tip')
+    .getByText(/visitors?$/)
+    .waitFor();
+  await line.click({ position: { x, y: 10 } });
+  // A pixel of the line is more than a minute.
+  await dashboard.waitForFunction(
+    (t) => Math.abs(Number(document.querySelector('.band')?.getAttribute('data-at')) - t) < 180_000,
+    begin,
+  );
+  const chosen = await playedAt(dashboard);
+  await line.press('PageDown');
+  await dashboard.waitForFunction(
+    (t) => Number(document.querySelector('.band')?.getAttribute('data-at')) < t,
+    chosen - 50 * MINUTE,
+  );
+  const wanted = begin + 20_000;
+  const local = new Date(wanted - new Date(wanted).getTimezoneOffset() * MINUTE).toISOString().slice(0, 19);
+  await dashboard.getByLabel('Date and time').fill(local);
+  await seeThen(dashboard, 2);
+  await line.press('End');
+  await dashboard.getByRole('button', { name: '60 ×', exact: true }).click();
+  await dashboard.locator('.band').getByText('the present', { exact: true }).waitFor();
+  await dashboard.getByRole('button', { name: 'Back to live' }).click();
+  await dashboard.locator('[data-link=live]').waitFor();
+});
+
+test('a rewind that the server refuses says why, and can be tried again', async (t) => {
+  const begin = Date.now() - 20 * MINUTE;
+  const data = await folderWith(t, circle('anna', begin, 2, 0));
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
+  const problem = {
+    type: 'about:blank',
+    title: 'Busy',
+    status: 503,
+    code: 'too-many-streams',
+    detail: 'Too many replays are open.',
+  };
+  await dashboard.route('**/v1/replay?*', (route) => route.fulfill({ status: 503, json: problem }));
+  await dashboard.goto(`${server.url}/admin?at=${begin + 10_000}`);
+  await dashboard.getByText('Too many replays are open.').waitFor();
+  await dashboard.unroute('**/v1/replay?*');
+  await dashboard.getByRole('button', { name: 'Try again' }).click();
+  await seeThen(dashboard, 1);
+});
+
+test('a rewind of many visitors is a picture worth keeping', async (t) => {
+  const begin = Date.now() - 20 * MINUTE;
+  const first = await openDashboard(t);
+  const { url } = first.server;
+  await first.server.stop();
+  const visits = Array.from({ length: 14 }, (_, i) => circle(`v${i}`, begin + i * 1500, 3, i, { origin: url }));
+  const day = Array.from({ length: 60 }, (_, i) => circle(`d${i}`, begin - ((i * i * 13) % 1380) * MINUTE, 1, i));
+  const data = await folderWith(t, ...visits, ...day.map((visit) => ({ ...visit, frames: visit.frames.slice(-2) })));
+  const { server, browser, dashboard } = await openDashboard(t, 1440, 900, {
+    data,
+    listen: url.replace('http:', 'tcp:'),
+  });
+  // Somebody is here now: not to be seen in the past.
+  const visitor = await openPage(browser);
+  await visitor.goto(`${server.url}/`);
+  await seeHere(dashboard, 1);
+  await dashboard.goto(`${server.url}/admin?site=demo&at=${begin + 45_000}`);
+  await dashboard.getByRole('button', { name: '2 ×', exact: true }).click();
+  await seePlayed(dashboard, begin + 75_000);
+  await dashboard.locator('.day-curve path').waitFor({ state: 'attached' });
+  await dashboard.frameLocator('iframe.preview').getByText('Let a corner').waitFor();
+  await keepPictures(dashboard, 'rewind');
+  assert.ok((await dashboard.locator('#pointers li').count()) >= 10);
+  assert.ok(await dashboard.locator(`[data-then="14"]`).count());
+});

@@ -1,0 +1,79 @@
+/** The dashboard in a real browser, signed in, and what can be seen on its stage. */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
+import { openStore } from '../../src/store/embedded/store.ts';
+import { launch, openPage } from './browser.ts';
+import { type PastVisit, record } from './record.ts';
+import { type ServerOptions, startServer, type TestServer, temporaryFolder } from './server.ts';
+
+const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url));
+
+/** Signs in by the server's first link. */
+export async function signIn(page: Page, server: TestServer): Promise<void> {
+  await page.goto(server.link as string);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL('**/admin');
+}
+
+/** A server, a browser, and a signed-in dashboard whose stream is live; its scripts must not fail. */
+export async function openDashboard(t: TestContext, width = 1280, height = 800, options: ServerOptions = {}) {
+  const server = await startServer(t, options);
+  const browser = await launch(t);
+  const dashboard = await openPage(browser, { viewport: { width, height } });
+  const faults: string[] = [];
+  dashboard.on('pageerror', (error) => faults.push(String(error)));
+  dashboard.on('console', (message) => {
+    if (/Content Security Policy/.test(message.text())) faults.push(message.text());
+  });
+  t.after(() => assert.deepEqual(faults, []));
+  await signIn(dashboard, server);
+  await dashboard.locator('[data-link=live]').waitFor();
+  return { server, browser, dashboard };
+}
+
+/** A data folder for a server, with visits that are over. */
+export async function folderWith(t: TestContext, ...visits: PastVisit[]): Promise<string> {
+  const data = temporaryFolder(t);
+  const store = await openStore(data);
+  await record(store.archive, ...visits);
+  await store.close();
+  return data;
+}
+
+/** Waits until so many are here. */
+export async function seeHere(dashboard: Page, visitors: number): Promise<void> {
+  await dashboard.locator(`[data-here="${visitors}"]`).waitFor();
+}
+
+/** Waits until a pointer is drawn at a place, page pixels. */
+export async function seePointer(dashboard: Page, x: number, y: number): Promise<void> {
+  await dashboard.locator(`#pointers li[data-x="${x}"][data-y="${y}"]`).waitFor({ state: 'attached' });
+}
+
+/** Waits until the stage's canvas is painted, or bare, right beside a pointer's tip at a place of the page. */
+export async function seeInk(dashboard: Page, x: number, y: number, painted: boolean): Promise<void> {
+  const look = ([x, y, painted]: readonly [number, number, boolean]) => {
+    const canvas = document.querySelector('.stage-box canvas') as HTMLCanvasElement;
+    const surface = document.querySelector('.surface') as HTMLElement;
+    const scroller = surface.parentElement as HTMLElement;
+    const scale = Number(surface.dataset.scale);
+    const dense = canvas.width / canvas.clientWidth;
+    const left = (surface.offsetLeft - scroller.scrollLeft + x * scale + 4) * dense;
+    const top = (surface.offsetTop - scroller.scrollTop + y * scale + 6) * dense;
+    const pixel = canvas.getContext('2d')?.getImageData(Math.round(left), Math.round(top), 1, 1);
+    return (pixel?.data[3] ?? 0) > 200 === painted;
+  };
+  await dashboard.waitForFunction(look, [x, y, painted] as const);
+}
+
+/** Keeps a picture of the screen, light and dark, to be looked at. */
+export async function keepPictures(dashboard: Page, name: string): Promise<void> {
+  mkdirSync(ARTIFACTS, { recursive: true });
+  await dashboard.screenshot({ path: `${ARTIFACTS}${name}.png` });
+  await dashboard.emulateMedia({ colorScheme: 'dark' });
+  await dashboard.screenshot({ path: `${ARTIFACTS}${name}-dark.png` });
+  await dashboard.emulateMedia({ colorScheme: 'light' });
+}

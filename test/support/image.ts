@@ -1,0 +1,80 @@
+/** Follows a Dockerfile by hand, as far as that goes without Docker: what it copies, and what it runs to build. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type Copy, DockerfileParser, type From, type Instruction } from 'dockerfile-ast';
+
+/** One instruction, with what it says after its flags. */
+export interface Step {
+  keyword: string;
+  flags: Record<string, string>;
+  words: string[];
+  /** Of an instruction in exec form: the command, word by word. */
+  exec: string[];
+  /** All that is written after the keyword. */
+  text: string;
+}
+
+export interface Stage {
+  name: string;
+  image: string;
+  steps: Step[];
+}
+
+/** The stages of a Dockerfile, in their order. */
+export function readStages(file: URL): Stage[] {
+  const stages: Stage[] = [];
+  for (const instruction of DockerfileParser.parse(readFileSync(file, 'utf8')).getInstructions()) {
+    if (instruction.getKeyword() === 'FROM') {
+      const from = instruction as From;
+      stages.push({ name: from.getBuildStage() ?? '', image: from.getImage() ?? '', steps: [] });
+    } else stages.at(-1)?.steps.push(step(instruction));
+  }
+  return stages;
+}
+
+function step(instruction: Instruction): Step {
+  const flags = 'getFlags' in instruction ? (instruction as Copy).getFlags() : [];
+  const text = instruction.getArgumentsContent() ?? '';
+  return {
+    keyword: instruction.getKeyword(),
+    flags: Object.fromEntries(flags.map((flag) => [flag.getName(), flag.getValue() ?? ''])),
+    words: instruction
+      .getArguments()
+      .map((argument) => argument.getValue())
+      .filter((word) => !word.startsWith('--')),
+    exec: JSON.parse(/\[.*\]$/.exec(text)?.[0] ?? '[]'),
+    text,
+  };
+}
+
+/** Where a step copies something: from and to, relative to the root of the context, or of a stage, and to this one's. */
+export function copies(stage: Stage): { from: string | undefined; source: string; target: string }[] {
+  const folder = stage.steps.find(({ keyword }) => keyword === 'WORKDIR')?.words[0] ?? '/';
+  return stage.steps
+    .filter(({ keyword }) => keyword === 'COPY')
+    .flatMap(({ flags, words }) => {
+      const to = words.at(-1) ?? '';
+      return words.slice(0, -1).map((source) => ({
+        from: flags.from,
+        source,
+        target: join(folder, to, to.endsWith('/') ? basename(source) : ''),
+      }));
+    });
+}
+
+/**
+ * Copies and runs what the stage says, with `root` for its root folder. `roots`: folders of the context (by `''`) and of other
+ * stages. What it runs must stay in its working folder; `isRun` says what is run at all.
+ */
+export function build(stage: Stage, root: string, roots: Map<string, string>, isRun: boolean): void {
+  const list = copies(stage);
+  const folder = join(root, stage.steps.find(({ keyword }) => keyword === 'WORKDIR')?.words[0] ?? '/');
+  mkdirSync(folder, { recursive: true });
+  for (const { keyword, words, text } of stage.steps) {
+    if (keyword === 'COPY')
+      for (const { from, source, target } of list.splice(0, words.length - 1))
+        cpSync(join(roots.get(from ?? '') ?? '', source), join(root, target), { recursive: true });
+    if (keyword === 'RUN' && isRun) execFileSync('sh', ['-c', text], { cwd: folder, stdio: 'pipe' });
+  }
+}

@@ -1,0 +1,107 @@
+/** A really started nginx with deploy/nginx.conf, on free ports and in a folder of its own. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const SITE = new URL('../../deploy/nginx.conf', import.meta.url);
+/** Debian has servers in /usr/sbin, which is not on everybody's path. */
+const ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+const LIMIT_MS = 10_000;
+
+export interface Proxy {
+  /** As `https://127.0.0.1:PORT`; its certificate is signed by itself. */
+  url: string;
+  ws: string;
+  /** Where it answers without TLS. */
+  plain: string;
+}
+
+/** A port of 127.0.0.1 that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Starts nginx in front of a server; it is stopped after the test. `url`: the server's. */
+export async function startNginx(t: TestContext, url: string): Promise<Proxy> {
+  const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
+  const [tls, plain] = [await freePort(), await freePort()];
+  const file = configure(folder, new URL(url).host, tls, plain);
+  const args = ['-p', folder, '-c', file, '-e', 'stderr'];
+  execFileSync('nginx', ['-t', '-q', ...args], { env: ENV, stdio: 'pipe' });
+  const child = spawn('nginx', args, { env: ENV, stdio: ['ignore', 'ignore', 'inherit'] });
+  const exited = once(child, 'exit');
+  t.after(async () => {
+    child.kill('SIGTERM');
+    await exited;
+    rmSync(folder, { recursive: true, force: true });
+  });
+  await accepts(tls);
+  return { url: `https://127.0.0.1:${tls}`, ws: `wss://127.0.0.1:${tls}`, plain: `http://127.0.0.1:${plain}` };
+}
+
+/** Writes the site with other addresses and paths, and what Debian's nginx.conf has around it. Returns the file. */
+function configure(folder: string, upstream: string, tls: number, plain: number): string {
+  const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
+  const openssl = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost';
+  execFileSync('openssl', [...openssl.split(' '), '-keyout', key, '-out', certificate], { stdio: 'pipe' });
+  const site = change(readFileSync(SITE, 'utf8'), [
+    ['server 127.0.0.1:2112;', `server ${upstream};`],
+    ['listen 80;', `listen 127.0.0.1:${plain};`],
+    ['listen [::]:80;', ''],
+    ['listen 443 ssl http2;', `listen 127.0.0.1:${tls} ssl http2;`],
+    ['listen [::]:443 ssl http2;', ''],
+    ['/etc/letsencrypt/live/stats.example.com/fullchain.pem', certificate],
+    ['/etc/letsencrypt/live/stats.example.com/privkey.pem', key],
+  ]);
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  const around = [
+    'daemon off;',
+    'worker_processes 1;',
+    `pid ${join(folder, 'nginx.pid')};`,
+    'error_log stderr crit;',
+    'events { worker_connections 512; }',
+    'http {',
+    'access_log off;',
+    'gzip on;',
+    ...temporary.map((what) => `${what}_temp_path ${join(folder, what)};`),
+    site,
+    '}',
+  ];
+  const file = join(folder, 'nginx.conf');
+  writeFileSync(file, around.join('\n'));
+  return file;
+}
+
+function change(text: string, changes: [from: string, to: string][]): string {
+  return changes.reduce((changed, [from, to]) => {
+    assert.equal(changed.split(from).length, 2, `${from} once in deploy/nginx.conf`);
+    return changed.replace(from, to);
+  }, text);
+}
+
+/** It says nothing when it listens. */
+async function accepts(port: number): Promise<void> {
+  const end = performance.now() + LIMIT_MS;
+  for (;;) {
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      socket.destroy();
+      return;
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await sleep(20);
+    }
+  }
+}
