@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { assertExact, crowd, settle, Traffic, until } from './support/exact.ts';
+import { assertExact, crowd, LIMIT_MS, settle, Traffic, until } from './support/exact.ts';
 import { freePort } from './support/nginx.ts';
 import { childrenOf } from './support/server.ts';
 import { JsonVisitor } from './support/visitor.ts';
@@ -17,6 +17,8 @@ import { JsonVisitor } from './support/visitor.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const PM2 = join(root, 'node_modules/pm2/bin/pm2');
 const run = promisify(execFile);
+/** Programs that are not ours may wait for ever. */
+const LIMITED = { timeout: LIMIT_MS, killSignal: 'SIGKILL' } as const;
 
 interface Listed {
   pid: number;
@@ -48,18 +50,29 @@ async function preparePm2(t: TestContext): Promise<Pm2> {
   const port = await freePort();
   const data = join(home, 'data');
   const env = { ...process.env, PM2_HOME: home, PORT: String(port), FIELDMOUSE_DATA: data, FIELDMOUSE_WORKERS: '2' };
-  const pm2 = async (...args: string[]) => (await run(process.execPath, [PM2, ...args], { cwd: root, env })).stdout;
+  const pm2 = async (...args: string[]) =>
+    (await run(process.execPath, [PM2, ...args], { cwd: root, env, ...LIMITED })).stdout;
   t.after(async () => {
-    await pm2('kill');
+    // Its client has been seen to wait for ever; then its daemon is ended without it.
+    await pm2('kill').catch(() => killDaemon(home));
     rmSync(home, { recursive: true, force: true });
   });
   const listed = async () => (JSON.parse(await pm2('jlist')) as [Listed])[0];
   return { home, data, url: `http://127.0.0.1:${port}`, pm2, listed, env };
 }
 
+/** Ends PM2's daemon and what it has started. */
+function killDaemon(home: string): void {
+  const pid = Number(readFileSync(join(home, 'pm2.pid'), 'utf8'));
+  for (const child of [...childrenOf(pid), pid]) process.kill(child, 'SIGKILL');
+}
+
 async function isReady(url: string): Promise<boolean> {
   try {
-    return (await fetch(`${url}/readyz`, { headers: { connection: 'close' } })).status === 200;
+    return (
+      (await fetch(`${url}/readyz`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(LIMIT_MS) }))
+        .status === 200
+    );
   } catch {
     return false;
   }
@@ -139,12 +152,9 @@ test('pm2 logs, describe, jlist and monit show it', async (t) => {
   assert.match(readFileSync(join(home, 'logs/fieldmouse-out.log'), 'utf8'), /^\d{4}-\d\d-\d\dT.*: Fieldmouse /m);
   const visitor = new JsonVisitor(t, url.replace('http', 'ws'));
   await visitor.hello;
-  let shown = await listed();
-  while (Number(shown.pm2_env.axm_monitor['Visitors now']?.value) !== 1) {
-    await sleep(200);
-    shown = await listed();
-  }
-  assert.ok(shown.monit.memory > 2 ** 20);
+  const shown = async () => Number((await listed()).pm2_env.axm_monitor['Visitors now']?.value) === 1;
+  await until(shown, 'visitor in the list');
+  assert.ok((await listed()).monit.memory > 2 ** 20);
   const described = await pm2('describe', 'fieldmouse');
   for (const text of ['online', 'fork_mode', 'dist/main.js', 'Visitors now', 'Event loop delay'])
     assert.ok(described.includes(text), text);
@@ -153,8 +163,9 @@ test('pm2 logs, describe, jlist and monit show it', async (t) => {
 
 /** What a program shows on a terminal within some seconds. */
 async function screen(command: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const args = ['-qec', `stty rows 40 cols 120; timeout 5 ${command}`, '/dev/null'];
-  const shown = await run('script', args, { env: { ...env, TERM: 'xterm' } }).catch((error) => error);
+  // By SIGKILL, since such a program may take other signals for a wish.
+  const args = ['-qec', `stty rows 40 cols 120; timeout -s KILL 5 ${command}`, '/dev/null'];
+  const shown = await run('script', args, { env: { ...env, TERM: 'xterm' }, ...LIMITED }).catch((error) => error);
   return shown.stdout;
 }
 
@@ -166,7 +177,7 @@ test('pm2 save and resurrect bring it back, as after a boot', async (t) => {
   await pm2('kill');
   assert.equal(await isReady(url), false);
   await pm2('resurrect');
-  while (!(await isReady(url))) await sleep(50);
+  await until(() => isReady(url), 'answer');
   const again = await listed();
   assert.equal(again.pm2_env.status, 'online');
   assert.notEqual(again.pid, pid);
@@ -187,6 +198,7 @@ test('pm2 startup says what root is to run, and for which user', (t) => {
   const { stdout } = spawnSync(process.execPath, [PM2, 'startup', 'systemd', '-u', 'ada', '--hp', '/home/ada'], {
     env: { PATH: process.env.PATH, PM2_HOME: home, HOME: home },
     encoding: 'utf8',
+    ...LIMITED,
     ...user,
   });
   assert.match(stdout, new RegExp(`sudo env PATH=.* startup systemd -u ada --hp ${home}$`, 'm'));

@@ -10,9 +10,9 @@ import { all, samplesIn } from './visits.ts';
 export const LIMIT_MS = 60_000;
 
 /** Waits for what no event tells. */
-export async function until(holds: () => boolean, what: string, limitMs = LIMIT_MS): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, what: string, limitMs = LIMIT_MS): Promise<void> {
   const end = performance.now() + limitMs;
-  while (!holds()) {
+  while (!(await holds())) {
     assert.ok(performance.now() < end, `no ${what} in ${limitMs} ms`);
     await sleep(50);
   }
