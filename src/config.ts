@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { readTarget, type Target } from './redis/target.ts';
 
 export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'path'; path: string };
 
@@ -17,6 +18,10 @@ export interface Config {
   readonly workers: number;
   /** Absolute path of the data folder. */
   readonly data: string;
+  /** The Redis that several machines share, or undefined: this machine is alone. */
+  readonly redis: Target | undefined;
+  /** So many of its replicas must have frames, too, before they are acked. */
+  readonly redisReplicas: number;
   /** Trust X-Forwarded-For and -Proto of these: false, or addresses and CIDR ranges, or true for any. */
   readonly trustProxy: boolean | readonly string[];
   /** An administrator's API token given from outside, or empty. */
@@ -118,6 +123,22 @@ export const OPTIONS = {
       if (text === '') throw 'a folder';
       return resolve(text);
     },
+  }),
+  redis: option({
+    flag: 'redis',
+    env: ['FIELDMOUSE_REDIS'],
+    value: 'URL',
+    preset: '',
+    help: 'the Redis that several machines share: redis://[user:password@]host[:port], rediss:// for TLS, or some nodes of a cluster with commas between; sites, sign-ins and the record are there then, and not in the data folder. With a password better by environment than by flag, which others on the machine can read',
+    read: readTarget,
+  }),
+  redisReplicas: option({
+    flag: 'redis-replicas',
+    env: ['FIELDMOUSE_REDIS_REPLICAS'],
+    value: 'N',
+    preset: '0',
+    help: 'how many replicas of Redis must have what is acked, too',
+    read: integer(0, 10),
   }),
   trustProxy: option({
     flag: 'trust-proxy',
@@ -381,6 +402,8 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     listen: Object.freeze(read<Address>('listen')),
     workers: one('workers'),
     data: one('data'),
+    redis: one('redis'),
+    redisReplicas: one('redisReplicas'),
     trustProxy: one('trustProxy'),
     token: one('token'),
     scriptPath: one('scriptPath'),
@@ -448,6 +471,9 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
   return { flags, words: [...words, ...argv.filter((word) => DASHED_ID.test(word))] };
 }
 
+/** Options whose values nobody else is to see. */
+const SECRET: ReadonlySet<string> = new Set(['token', 'redis']);
+
 function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, faults: string[]): unknown[] {
   const { name, texts, read = o.read } = source(o, flags, env);
   return texts.map((text) => {
@@ -455,7 +481,7 @@ function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, 
       return read(text);
     } catch (right) {
       if (typeof right !== 'string') throw right;
-      const shown = o.flag === 'token' ? 'the value given' : JSON.stringify(text);
+      const shown = SECRET.has(o.flag) ? 'the value given' : JSON.stringify(text);
       faults.push(`${name}: ${shown} is not valid; it must be ${right}`);
       return undefined;
     }

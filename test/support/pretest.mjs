@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 const PROGRAMS = [
   { names: ['chromium', 'chromium-browser', 'google-chrome'], package: 'chromium' },
   { names: ['nginx'], package: 'nginx-light' },
+  { names: ['redis-server'], package: 'redis-server' },
   { names: ['openssl'], package: 'openssl' },
   { names: ['script'], package: 'bsdutils' },
 ];

@@ -1,0 +1,274 @@
+/**
+ * The way to Redis, be it one server or a cluster: commands as they are in Redis' own documentation, with bounded waits. The client
+ * connects anew by itself; what is under way when a connection breaks fails, and is never sent again by itself, since it
+ * may have been done.
+ */
+import { createClient, createCluster, defineScript, RESP_TYPES } from 'redis';
+import { RedisError, redisError } from './error.ts';
+import { type Target, targetText } from './target.ts';
+
+export type Argument = string | Buffer;
+export type Command = readonly Argument[];
+
+export interface ConnectOptions {
+  /** An answer that has not come by then is not waited for, milliseconds. */
+  limitMs?: number;
+  /** How long to try to connect at first, milliseconds; nobody need wait for a server that is not there. */
+  connectMs?: number;
+  /** Told when the connection breaks (with why) and when it is there again (undefined). */
+  onState?(error: RedisError | undefined): void;
+}
+
+const LIMIT_MS = 10_000;
+const CONNECT_MS = 5000;
+/** Commands that may wait for their answers; more are refused. */
+const MOST_WAITING = 50_000;
+/** Between two tries to connect: twice as long each time, up to this, and by chance up to half more, milliseconds. */
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 2000;
+/** The least version: streams, functions' flags for scripts. Valkey counts as 7.2. */
+const LEAST_VERSION = 7;
+
+const BYTES = { [RESP_TYPES.BLOB_STRING]: Buffer } as const;
+
+/**
+ * Runs commands in one step, unless the number under the first key is another than expected: then somebody else has
+ * changed what they go by. `ADD` is a command of ours: key, then field and by how much, again and again; fields that come to 0 go.
+ */
+const COMMIT = `
+local version = redis.call('GET', KEYS[1]) or '0'
+if ARGV[1] ~= '' and version ~= ARGV[1] then return 0 end
+redis.call('INCR', KEYS[1])
+local at = 2
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  if ARGV[at + 1] == 'ADD' then
+    local key = ARGV[at + 2]
+    for i = at + 3, at + count, 2 do
+      if redis.call('HINCRBY', key, ARGV[i], ARGV[i + 1]) == 0 then redis.call('HDEL', key, ARGV[i]) end
+    end
+  else
+    redis.call(unpack(ARGV, at + 1, at + count))
+  end
+  at = at + count + 1
+end
+return 1
+`;
+
+type Parser = { pushKey(key: Argument): void; push(...args: Argument[]): void };
+
+function script(source: string) {
+  return defineScript({
+    SCRIPT: source,
+    NUMBER_OF_KEYS: 1,
+    parseCommand: (parser: Parser, key: string, args: Command) => {
+      parser.pushKey(key);
+      parser.push(...args);
+    },
+    transformReply: (reply: unknown) => reply as never,
+  } as never) as never;
+}
+
+const SCRIPTS = {
+  commit: script(`#!lua\n${COMMIT}`),
+  // What makes room must be possible where there is none.
+  release: script(`#!lua flags=allow-oom\n${COMMIT}`),
+};
+
+/** The little of the library's clients that is used; its own types are of hundreds of commands. */
+interface Client {
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  connect(): Promise<unknown>;
+  close(): Promise<unknown> | undefined;
+  destroy(): void;
+  commit(key: string, args: Command): Promise<number>;
+  release(key: string, args: Command): Promise<number>;
+}
+
+interface Server extends Client {
+  sendCommand(args: Command, options: object): Promise<unknown>;
+}
+
+interface Cluster extends Client {
+  sendCommand(key: string, isReadonly: boolean, args: Command, options: object): Promise<unknown>;
+  masters: { client?: Server | Promise<Server> }[];
+  nodeClient(node: object): Server | Promise<Server>;
+}
+
+export class Redis {
+  readonly where: string;
+  readonly isCluster: boolean;
+  readonly #client: Server | Cluster;
+  readonly #limitMs: number;
+  #closed: Promise<void> | undefined;
+
+  private constructor(client: Server | Cluster, isCluster: boolean, where: string, limitMs: number) {
+    this.#client = client;
+    this.isCluster = isCluster;
+    this.where = where;
+    this.#limitMs = limitMs;
+  }
+
+  /** Connects. Throws RedisError. */
+  static async connect(target: Target, options: ConnectOptions = {}): Promise<Redis> {
+    const { limitMs = LIMIT_MS, connectMs = CONNECT_MS } = options;
+    const where = targetText(target);
+    const isCluster = target.urls.length > 1;
+    let isOpen = false;
+    let last: unknown;
+    const client = isCluster ? clusterOf(target, limitMs) : serverOf(target, limitMs);
+    let giveUp: (error: unknown) => void = () => {};
+    const hopeless = new Promise<never>((_, reject) => {
+      giveUp = reject;
+    });
+    const failed = (error: Error) => {
+      last = error;
+      const told = redisError(error, where);
+      if (isOpen) options.onState?.(told);
+      else if (told.code !== 'unreachable') giveUp(told);
+    };
+    for (const event of ['error', 'node-error']) client.on(event, failed as never);
+    for (const event of ['ready', 'node-ready'])
+      client.on(event, (() => isOpen && options.onState?.(undefined)) as never);
+    const redis = new Redis(client, isCluster, where, limitMs);
+    try {
+      await within(Promise.race([client.connect(), hopeless]), connectMs);
+      await redis.#checkVersion();
+      isOpen = true;
+      return redis;
+    } catch (error) {
+      client.destroy();
+      throw redisError(error instanceof TooLate && last ? last : error, where);
+    }
+  }
+
+  async #checkVersion(): Promise<void> {
+    const [info = ''] = await this.everywhere<string>('INFO', 'server');
+    const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? 'unknown';
+    if (!(Number.parseInt(version, 10) >= LEAST_VERSION))
+      throw new RedisError(
+        'version',
+        `Redis at ${this.where} is version ${version}; ${LEAST_VERSION}.0 or later is needed`,
+      );
+  }
+
+  /** Sends a command, to where `key` is; texts come as strings. Throws RedisError. */
+  send<T>(key: string, ...command: Argument[]): Promise<T> {
+    return this.#send(key, command, {});
+  }
+
+  /** As `send`; texts come as bytes. */
+  sendForBytes<T>(key: string, ...command: Argument[]): Promise<T> {
+    return this.#send(key, command, { typeMapping: BYTES });
+  }
+
+  async #send<T>(key: string, command: Command, options: object): Promise<T> {
+    const limited = { timeout: this.#limitMs, ...options };
+    const client = this.#client;
+    const sent = this.isCluster
+      ? (client as Cluster).sendCommand(key, false, command, limited)
+      : (client as Server).sendCommand(command, limited);
+    return (await this.#answer(sent)) as T;
+  }
+
+  /** Throws RedisError for whatever went wrong, and when it has taken too long. */
+  async #answer<T>(sent: Promise<T>): Promise<T> {
+    try {
+      return await within(sent, this.#limitMs);
+    } catch (error) {
+      throw redisError(error, this.where);
+    }
+  }
+
+  /** Sends a command to each node that has keys of its own. */
+  async everywhere<T>(...command: Argument[]): Promise<T[]> {
+    const nodes = this.isCluster ? (this.#client as Cluster).masters : undefined;
+    const clients = nodes
+      ? await this.#answer(Promise.all(nodes.map((node) => (this.#client as Cluster).nodeClient(node))))
+      : [this.#client as Server];
+    const asked = clients.map((client) => client.sendCommand(command, { timeout: this.#limitMs }));
+    return (await this.#answer(Promise.all(asked))) as T[];
+  }
+
+  /**
+   * Runs commands in one step, all of whose keys are where `version` is, and counts that number up. False, and nothing is done, if it is not
+   * `expected` any more (null: whatever it is). `release`: also when Redis has no room.
+   */
+  async commit(
+    version: string,
+    expected: string | null,
+    commands: readonly Command[],
+    release = false,
+  ): Promise<boolean> {
+    const args: Argument[] = [expected ?? ''];
+    for (const command of commands) {
+      args.push(String(command.length));
+      for (const argument of command) args.push(argument);
+    }
+    const client = this.#client;
+    return (await this.#answer(release ? client.release(version, args) : client.commit(version, args))) === 1;
+  }
+
+  /** Ends it when what was sent is answered, or soon. Closing twice is safe. */
+  close(): Promise<void> {
+    this.#closed ??= within(Promise.resolve(this.#client.close()), this.#limitMs).then(
+      () => {},
+      () => this.#client.destroy(),
+    );
+    return this.#closed;
+  }
+}
+
+/** Half as long again by chance, so that not all come back at the same moment. */
+function retryAfter(retries: number): number {
+  const ms = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(retries, 10));
+  return ms + Math.random() * (ms / 2);
+}
+
+function settings(url: string, limitMs: number) {
+  return {
+    RESP: 2 as const,
+    socket: { connectTimeout: limitMs, reconnectStrategy: retryAfter, tls: url.startsWith('rediss:') },
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    maintNotifications: 'disabled' as const,
+    commandsQueueMaxLength: MOST_WAITING,
+  };
+}
+
+function serverOf({ urls }: Target, limitMs: number): Server {
+  const [url = ''] = urls;
+  return createClient({ url, ...(settings(url, limitMs) as object), scripts: SCRIPTS } as never) as never;
+}
+
+function clusterOf({ urls }: Target, limitMs: number): Cluster {
+  const [first = ''] = urls;
+  const { username, password } = new URL(first);
+  const who = {
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+  };
+  const { RESP, ...defaults } = settings(first, limitMs);
+  const options = {
+    rootNodes: urls.map((url) => ({ url })),
+    defaults: { ...defaults, ...who },
+    RESP,
+    scripts: SCRIPTS,
+  };
+  return createCluster(options as never) as never;
+}
+
+class TooLate extends Error {}
+
+/** What a promise comes to, if it does so in time. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TooLate(`no answer in ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,105 @@
+/** The way to Redis, with really started servers. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Redis } from '../src/redis/connection.ts';
+import { RedisError } from '../src/redis/error.ts';
+import { siteKey } from '../src/redis/keys.ts';
+import { readTarget, type Target } from '../src/redis/target.ts';
+import { freePort } from './support/nginx.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
+import type { Owner } from './support/visitor.ts';
+
+async function connect(t: Owner, url: string, options = {}): Promise<Redis> {
+  const redis = await Redis.connect(readTarget(url) as Target, options);
+  t.after(() => redis.close());
+  return redis;
+}
+
+function refusal(code: RedisError['code'], message: RegExp) {
+  return (error: unknown) => {
+    assert.ok(error instanceof RedisError, String(error));
+    assert.deepEqual([error.code, message.test(error.message) || error.message], [code, true]);
+    assert.ok(!error.message.includes('\n') && !error.message.includes('secret'));
+    return true;
+  };
+}
+
+for (const kind of ['a server', 'a cluster'] as const)
+  test(`${kind} takes commands, and several in one step`, async (t) => {
+    const { url } = kind === 'a server' ? await startRedis(t) : await startRedisCluster(t);
+    const redis = await connect(t, url);
+    const sites = Array.from({ length: 20 }, (_, i) => `site-${i}`);
+    await Promise.all(
+      sites.map(async (site) => {
+        const [version, hash, list] = [siteKey(site, 'version'), siteKey(site, 'hash'), siteKey(site, 'list')];
+        const bytes = Buffer.from([0, 255, 10, 13]);
+        const commands = [
+          ['RPUSH', list, bytes],
+          ['ADD', hash, 'a', '2', 'b', '3', 'a', '-2'],
+        ] as const;
+        assert.equal(await redis.commit(version, '0', commands), true);
+        assert.equal(await redis.commit(version, '0', commands), false);
+        assert.deepEqual(await redis.send(hash, 'HGETALL', hash), ['b', '3']);
+        assert.deepEqual(await redis.sendForBytes(list, 'LRANGE', list, '0', '-1'), [bytes]);
+        assert.equal(await redis.commit(version, null, [['DEL', list]], true), true);
+        assert.equal(await redis.send(version, 'GET', version), '2');
+      }),
+    );
+    const sizes = await redis.everywhere<number>('DBSIZE');
+    assert.equal(
+      sizes.reduce((sum, n) => sum + n, 0),
+      40,
+    );
+    assert.equal(sizes.length, kind === 'a server' ? 1 : 3);
+  });
+
+test('what is wrong is said in one line', async (t) => {
+  const { url, port, cli } = await startRedis(t, ['--requirepass', 'secret-one']);
+  await assert.rejects(connect(t, url), refusal('refused', /NOAUTH/));
+  await assert.rejects(connect(t, `redis://:secret-two@127.0.0.1:${port}`), refusal('refused', /WRONGPASS/));
+  const free = await freePort();
+  await assert.rejects(
+    connect(t, `redis://:secret@127.0.0.1:${free}`, { connectMs: 500 }),
+    refusal('unreachable', /ECONNREFUSED/),
+  );
+  const redis = await connect(t, `redis://:secret-one@127.0.0.1:${port}`);
+  cli('-a', 'secret-one', '--no-auth-warning', 'config', 'set', 'maxmemory', '100kb');
+  await assert.rejects(redis.send('k', 'SET', 'k', 'v'), refusal('full', /OOM/));
+  await assert.rejects(redis.commit('n', null, [['SET', 'k', 'v']]), refusal('full', /OOM/));
+  assert.equal(await redis.commit('n', null, [['DEL', 'k']], true), true);
+});
+
+test('a server that holds still, or goes, ends what waits for it in time; it is used again when it is back', async (t) => {
+  const server = await startRedis(t);
+  const states: (string | undefined)[] = [];
+  let tell = () => {};
+  const onState = (error: RedisError | undefined) => {
+    states.push(error?.code);
+    tell();
+  };
+  const redis = await connect(t, server.url, { limitMs: 300, onState });
+  await redis.send('k', 'SET', 'k', 'v');
+  server.signal('SIGSTOP');
+  await assert.rejects(redis.send('k', 'GET', 'k'), refusal('unreachable', /no answer in 300 ms/));
+  server.signal('SIGCONT');
+  assert.equal(await redis.send('k', 'GET', 'k'), 'v');
+  await server.end();
+  await assert.rejects(redis.send('k', 'GET', 'k'), refusal('unreachable', /./));
+  const back = new Promise<void>((resolve) => {
+    tell = () => states.at(-1) === undefined && resolve();
+  });
+  await server.restart();
+  await back;
+  assert.equal(await redis.send('k', 'GET', 'k'), 'v');
+  assert.ok(states.includes('unreachable'));
+});
+
+test('addresses that are none are refused', () => {
+  for (const text of ['localhost', 'http://a', 'redis://', 'redis://a/x', 'redis://a/1,redis://b'])
+    assert.throws(
+      () => readTarget(text),
+      (error) => typeof error === 'string',
+    );
+  assert.equal(readTarget(' '), undefined);
+  assert.deepEqual(readTarget('redis://u:p@a:1/2'), { urls: ['redis://u:p@a:1/2'] });
+});

@@ -1,0 +1,112 @@
+/** Really started Redis servers: one, or a cluster of three, each on a free port and in a folder of its own. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LIMIT_MS } from './exact.ts';
+import { freePort } from './nginx.ts';
+import type { Owner } from './visitor.ts';
+
+export interface RedisServer {
+  /** As `redis://127.0.0.1:PORT`. */
+  url: string;
+  port: number;
+  folder: string;
+  process: ChildProcess;
+  /** Sends a signal; SIGSTOP holds it up, SIGCONT lets it go on. */
+  signal(signal: NodeJS.Signals): void;
+  /** Ends it by a signal, and waits until it is gone. */
+  end(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it anew on the same port and folder. */
+  restart(): Promise<void>;
+  /** What redis-cli prints. */
+  cli(...args: string[]): string;
+}
+
+/** Starts one that writes each change to its file before it answers. It is ended after the test. */
+export async function startRedis(t: Owner, flags: readonly string[] = [], port?: number): Promise<RedisServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'redis-'));
+  const own = port ?? (await freePort());
+  const args = ['--port', String(own), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'yes'];
+  const all = [...args, '--appendfsync', 'always', '--daemonize', 'no', '--loglevel', 'warning', ...flags];
+  let [child, exited] = await launch(all, own);
+  const server: RedisServer = {
+    url: `redis://127.0.0.1:${own}`,
+    port: own,
+    folder,
+    get process() {
+      return child;
+    },
+    signal: (signal) => void child.kill(signal),
+    end: async (signal = 'SIGKILL') => {
+      child.kill('SIGCONT');
+      child.kill(signal);
+      await exited;
+    },
+    restart: async () => {
+      [child, exited] = await launch(all, own);
+    },
+    cli: (...words) => execFileSync('redis-cli', ['-p', String(own), ...words], { encoding: 'utf8' }),
+  };
+  t.after(async () => {
+    await server.end();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return server;
+}
+
+async function launch(args: readonly string[], port: number): Promise<[ChildProcess, Promise<unknown>]> {
+  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  child.stdout?.on('data', (text) => {
+    said += text;
+  });
+  const exited = once(child, 'exit');
+  await answers(port, () => assert.equal(child.exitCode, null, said));
+  return [child, exited];
+}
+
+/** It says nothing when it listens, at this level. */
+async function answers(port: number, check: () => void): Promise<void> {
+  const end = performance.now() + LIMIT_MS;
+  for (;;) {
+    check();
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      socket.end();
+      return;
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await sleep(20);
+    }
+  }
+}
+
+export interface RedisCluster {
+  nodes: RedisServer[];
+  /** Addresses of its nodes, with commas between. */
+  url: string;
+}
+
+/** Starts three nodes, each with a third of the slots. A node's second port must be free, too. */
+export async function startRedisCluster(t: Owner): Promise<RedisCluster> {
+  const nodes: RedisServer[] = [];
+  for (let i = 0; i < 3; i++) {
+    const bus = String(await freePort());
+    const flags = ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '2000'];
+    nodes.push(await startRedis(t, flags));
+  }
+  const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
+  execFileSync('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes'], { stdio: 'pipe' });
+  const end = performance.now() + LIMIT_MS;
+  while (!nodes.every((node) => node.cli('cluster', 'info').includes('cluster_state:ok'))) {
+    assert.ok(performance.now() < end, 'the cluster comes together');
+    await sleep(50);
+  }
+  return { nodes, url: nodes.map(({ url }) => url).join(',') };
+}
