@@ -44,7 +44,7 @@ test('a flag wins over the environment, and the environment over the default', (
 test('every option can be given by its flag and by its environment variable', () => {
   for (const [key, option] of Object.entries(OPTIONS)) {
     const preset = typeof option.preset === 'function' ? option.preset() : option.preset;
-    const value = preset === '' ? 'a-token-of-20-letters' : preset;
+    const value = preset || (key === 'redis' ? 'redis://host:1' : 'a-token-of-20-letters');
     const byFlag = readConfig([`--${option.flag}=${value}`], {}).config;
     const byEnv = readConfig([], { [option.env[0] as string]: value }).config;
     assert.deepEqual(byFlag, byEnv, key);
@@ -124,6 +124,8 @@ test('values that no server could use are faults', () => {
     ['workers', '-1', '1.5', '1e1', ' 2', '513', ''],
     ['data', ''],
     ['trust-proxy', '10.0.0.0/99', '0.0.0.0/0', '::/129', '999.1.1.1', '', ',', '1.2.3.4,', ':'],
+    ['redis', 'localhost', 'http://h', 'redis://', 'redis://h/x', 'redis://h,localhost', 'redis://h/1,redis://i'],
+    ['redis-replicas', '-1', '11'],
     ['token', 'short', 'with spaces in it, long', 'x'.repeat(201)],
     [
       'script-path',
@@ -149,10 +151,12 @@ test('script and endpoint must differ', () => {
   assert.match(faultsOf(['--script-path', '/x', '--endpoint', 'x'])[0] ?? '', /both \/x/);
 });
 
-test('a token is not repeated in a fault', () => {
-  const [fault] = faultsOf([], { FIELDMOUSE_TOKEN: 'my secret' });
-  assert.match(fault ?? '', /^FIELDMOUSE_TOKEN: /);
-  assert.ok(!fault?.includes('my secret'));
+test('what is secret is not repeated in a fault', () => {
+  for (const name of ['FIELDMOUSE_TOKEN', 'FIELDMOUSE_REDIS']) {
+    const [fault] = faultsOf([], { [name]: 'my secret' });
+    assert.ok(fault?.startsWith(`${name}: the value given is not valid`), fault);
+    assert.ok(!fault?.includes('my secret'));
+  }
 });
 
 test('words and the flags of commands are told apart from options', () => {
