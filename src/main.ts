@@ -1,33 +1,37 @@
 #!/usr/bin/env node
-/** The command line; the only file with side effects. In a worker process it runs the worker. */
+/**
+ * The command line; the only file with side effects. In a worker process it runs the worker. Each loads what it runs, and not what
+ * the others do: that is most of the time it takes to start.
+ */
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import { StartError } from './cluster/supervisor.ts';
-import { COMMAND_FLAGS, type Output } from './commands/command.ts';
-import { COMMAND_HELP, runCommand } from './commands/commands.ts';
+import type { Output } from './commands/command.ts';
+import { COMMAND_FLAGS } from './commands/flags.ts';
 import { ConfigError, describeOptions, type Parsed, readConfig } from './config.ts';
 import { FolderInUse } from './folder-lock.ts';
 import { browseUrl, ListenError } from './listen.ts';
-import { type Running, startPrimary } from './primary.ts';
+import type { Running } from './primary.ts';
 import { StoreError } from './store/contract.ts';
 import { version } from './version.ts';
-import { runWorker } from './worker.ts';
 
 /** A start that is to be broken off is waited for so long, milliseconds. */
 const EARLY_STOP_LIMIT_MS = 3000;
 /** All of a stop must be over by then, milliseconds. */
 const STOP_LIMIT_MS = 5000;
 
-const HELP = `fieldmouse ${version} – see what visitors do on your site, live
+/** `commands`: the part of them. */
+function help(commands: string): string {
+  return `fieldmouse ${version} – see what visitors do on your site, live
 
 Usage
   fieldmouse [start] [options]
-${COMMAND_HELP}
+${commands}
   fieldmouse --help | --version
 
 Options; a flag wins over the environment
-${describeOptions()}
-`;
+${describeOptions()}`;
+}
 
 let stopping = false;
 
@@ -40,17 +44,25 @@ async function work(): Promise<void> {
   process.on('SIGTERM', () => {});
   // It reaches all, too, when a terminal is closed.
   process.on('SIGHUP', () => {});
+  const { runWorker } = await import('./worker.ts');
   await runWorker(readConfig(process.argv.slice(2), process.env).config);
 }
 
 async function command(argv: string[]): Promise<void> {
-  if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help') return say(HELP.trimEnd());
+  if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help')
+    return say(help((await import('./commands/commands.ts')).COMMAND_HELP));
   if (argv.includes('--version') || argv.includes('-v')) return say(version);
   try {
     const parsed = readConfig(argv, process.env, COMMAND_FLAGS);
     const [first = 'start', ...rest] = parsed.words;
     if (first === 'start') await start(parsed, rest);
-    else process.exitCode = await runCommand(parsed.words, parsed.config, parsed.extra, terminal());
+    else
+      process.exitCode = await (await import('./commands/commands.ts')).runCommand(
+        parsed.words,
+        parsed.config,
+        parsed.extra,
+        terminal(),
+      );
   } catch (error) {
     fail(error);
   }
@@ -78,6 +90,7 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
       // An exit in the middle of a write to the store would wait for it for ever.
       else setTimeout(() => process.exit(1), EARLY_STOP_LIMIT_MS).unref();
     });
+  const { startPrimary } = await import('./primary.ts');
   running = await startPrimary(config, fileURLToPath(import.meta.url), process.argv.slice(2));
   if (isToStop) await stop(running);
   else runOn(running);

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-
-const file = new URL('../package.json', import.meta.url);
+import { packageFile } from './files.ts';
 
 /** Of this package, as in `--version`. */
-export const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
+export const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };

@@ -6,10 +6,7 @@ import type { Config } from '../config.ts';
 import { addressText, browseUrl } from '../listen.ts';
 import { STORE_FILE } from '../store/embedded/file/folder.ts';
 import { type EmbeddedStore, openStore } from '../store/embedded/store.ts';
-
-/** Flags that only commands know. */
-export const COMMAND_FLAGS = ['name', 'origin', 'role', 'site', 'from', 'to', 'format', 'out'] as const;
-export type Flag = (typeof COMMAND_FLAGS)[number];
+import type { Flag } from './flags.ts';
 
 /** Where a command reads and writes. */
 export interface Output {

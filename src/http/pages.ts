@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyRequest } from 'fastify';
+import { publicFolder as builtFolder } from '../files.ts';
 import { type Asset, makeAsset } from './asset.ts';
 import type { HttpOptions, Identity } from './contract.ts';
 import { sendAsset } from './fixed.ts';
@@ -29,7 +30,7 @@ const SCRIPT_MARK = '/fieldmouse.js';
 /** Adds the routes and resolves with the files that are the same for everybody. Throws when the files are not there. */
 export async function pageRoutes(
   app: App,
-  { config, publicFolder = defaultFolder() }: HttpOptions,
+  { config, publicFolder = fileURLToPath(builtFolder) }: HttpOptions,
   recognise: (request: FastifyRequest) => Promise<Identity | undefined>,
 ): Promise<ReadonlyMap<string, Asset>> {
   if (!existsSync(join(publicFolder, 'fieldmouse.js')))
@@ -50,12 +51,6 @@ export async function pageRoutes(
     );
   dashboardRoutes(app, dashboard, recognise);
   return new Map(files);
-}
-
-/** Compiled code lies in dist/ beside the folder; the sources one level further off. */
-function defaultFolder(): string {
-  const path = import.meta.url.endsWith('.ts') ? '../../dist/public' : '../public';
-  return fileURLToPath(new URL(path, import.meta.url));
 }
 
 function scriptOf(file: string, endpoint: string): Asset {

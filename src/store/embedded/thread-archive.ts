@@ -1,8 +1,8 @@
 /** The record as a worker has it: every call is answered by a thread (thread.ts). */
 import { once } from 'node:events';
-import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Durability } from '../../config.ts';
+import { MODULE_TYPE, moduleFile } from '../../files.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import type { HitGroup, HitOutcome } from '../hits.ts';
@@ -164,9 +164,8 @@ export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[
 
 /** Node 20 gives threads none of the loaders that a process was started with; from its sources they are loaded by tsx again. */
 function startThread(data: ThreadData): Worker {
-  const type = extname(import.meta.url);
-  const file = new URL(`./thread${type}`, import.meta.url);
-  if (type !== '.ts') return new Worker(file, { workerData: data });
+  const file = moduleFile('store/embedded/thread');
+  if (MODULE_TYPE !== '.ts') return new Worker(file, { workerData: data });
   const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
   const code = `import(${tsx}).then(({ register }) => { register(); return import(${JSON.stringify(file.href)}); })`;
   return new Worker(code, { workerData: data, eval: true });

@@ -4,8 +4,9 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { moduleFile } from '../../../files.ts';
 import type { Difference, Progress } from '../../archive.ts';
 import { StoreError } from '../../contract.ts';
 import { damaged, STORE_FILE } from './folder.ts';
@@ -40,9 +41,9 @@ export async function copy(folder: string, to: string, progress: Progress = () =
 }
 
 async function run(task: Task, progress: PartProgress): Promise<Difference[]> {
-  // Run from its sources or built: the file beside this one has the same ending.
-  const file = fileURLToPath(new URL(`./apart-process${extname(import.meta.url)}`, import.meta.url));
-  const child = fork(file, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(fileURLToPath(moduleFile('store/embedded/file/apart-process')), {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   let last: Report | undefined;
   child.on('message', (report: Report) => {
     if (report.k === 'progress') progress(report.part, report.done, report.total);
