@@ -32,11 +32,11 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts nginx in front of a server; it is stopped after the test. `url`: the server's. */
-export async function startNginx(t: TestContext, url: string): Promise<Proxy> {
+/** Starts nginx in front of one or several servers; it is stopped after the test. */
+export async function startNginx(t: TestContext, ...urls: string[]): Promise<Proxy> {
   const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
   const [tls, plain] = [await freePort(), await freePort()];
-  const file = configure(folder, new URL(url).host, tls, plain);
+  const file = configure(folder, urls, tls, plain);
   const args = ['-p', folder, '-c', file, '-e', 'stderr'];
   execFileSync('nginx', ['-t', '-q', ...args], { env: ENV, stdio: 'pipe' });
   const child = spawn('nginx', args, { env: ENV, stdio: ['ignore', 'ignore', 'inherit'] });
@@ -51,12 +51,12 @@ export async function startNginx(t: TestContext, url: string): Promise<Proxy> {
 }
 
 /** Writes the site with other addresses and paths, and what Debian's nginx.conf has around it. Returns the file. */
-function configure(folder: string, upstream: string, tls: number, plain: number): string {
+function configure(folder: string, urls: readonly string[], tls: number, plain: number): string {
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
   const openssl = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost';
   execFileSync('openssl', [...openssl.split(' '), '-keyout', key, '-out', certificate], { stdio: 'pipe' });
   const site = change(readFileSync(SITE, 'utf8'), [
-    ['server 127.0.0.1:2112;', `server ${upstream};`],
+    ['server 127.0.0.1:2112;', urls.map((url) => `server ${new URL(url).host};`).join(' ')],
     ['listen 80;', `listen 127.0.0.1:${plain};`],
     ['listen [::]:80;', ''],
     ['listen 443 ssl http2;', `listen 127.0.0.1:${tls} ssl http2;`],
