@@ -4,15 +4,18 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AUDIT, type AuditQuery, type Deed, type Note } from '../src/protocol/audit.ts';
 import { CURSOR } from '../src/protocol/record.ts';
 import { OWNER, type Rights } from '../src/protocol/rights.ts';
+import { readTarget, type Target } from '../src/redis/target.ts';
 import { type Attempt, HITS, LINK, SESSION, type Store, TOKEN } from '../src/store/contract.ts';
 import { StoreFile } from '../src/store/embedded/file/store-file.ts';
 import { openStore } from '../src/store/embedded/store.ts';
+import { openRedisStore } from '../src/store/redis/store.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
 import { temporaryFolder } from './support/server.ts';
 
 /** Opens stores that share one record, as the processes of an installation do. */
@@ -28,6 +31,24 @@ contract('the embedded store', async (t) => {
     return store;
   };
 });
+
+const owner = { after: (end: () => unknown) => after(end) };
+contract('the store on Redis', onRedis(await startRedis(owner)));
+contract('the store on a Redis cluster', onRedis(await startRedisCluster(owner)));
+
+/** Of one server or cluster for all tests, emptied for each. */
+function onRedis(started: Awaited<ReturnType<typeof startRedis | typeof startRedisCluster>>): Opener {
+  const target = readTarget(started.url) as Target;
+  const nodes = 'nodes' in started ? started.nodes : [started];
+  return async (t) => {
+    for (const node of nodes) node.cli('flushall');
+    return async () => {
+      const store = await openRedisStore(target, { folder: temporaryFolder(t) });
+      t.after(() => store.close());
+      return store;
+    };
+  };
+}
 
 function contract(name: string, opener: Opener): void {
   const it = (title: string, run: (store: Store, open: () => Promise<Store>) => Promise<void>) =>
