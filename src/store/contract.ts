@@ -160,7 +160,7 @@ export interface Store extends Hits {
    */
   audit(query: AuditQuery): Promise<Part<Entry>>;
   /**
-   * Notes what options a server starts with. The names of those that are others than last time are in the audit trail; of values only
+   * Notes what options the server of this machine starts with. The names of those that are others than last time are in the audit trail; of values only
    * keyed hashes are kept.
    */
   noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void>;

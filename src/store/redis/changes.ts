@@ -81,6 +81,9 @@ export class Changes {
   }
 }
 
+/** Is answered with 503 where it comes to a request. */
 function tooMuch(): StoreError {
-  return new StoreError('busy', 'too much is changed in Redis at once; try again soon');
+  return Object.assign(new StoreError('busy', 'Too much is changed in Redis at once. Try again soon.'), {
+    statusCode: 503,
+  });
 }

@@ -10,7 +10,7 @@ import { TrailDraft } from './trail.ts';
 /** Counts the commits. */
 export const VERSION_KEY = commonKey('version');
 
-export type TableName = 'sites' | 'admins' | 'tokens' | 'links' | 'sessions' | 'options';
+export type TableName = 'sites' | 'admins' | 'tokens' | 'links' | 'sessions';
 
 export class Draft {
   readonly #redis: Redis;

@@ -47,12 +47,12 @@ import {
   withRights,
 } from '../people.ts';
 import { hashSecret, newSecret, newToken, sameHash, tokenId } from '../secret.ts';
-import { AddressFile } from './address-file.ts';
 import { RedisArchive } from './archive.ts';
 import { Changes, type Work } from './changes.ts';
 import { Attempts, addHits, hitsKey, readHits } from './counters.ts';
 import { type Draft, readAll, readOne, type TableName, VERSION_KEY } from './draft.ts';
 import { asStore } from './fault.ts';
+import { MachineFile } from './machine-file.ts';
 import { Outage } from './outage.ts';
 import { checkPersistence } from './persistence.ts';
 import { readTrail } from './trail.ts';
@@ -116,7 +116,7 @@ export class RedisStore implements Store {
   readonly archive: RedisArchive;
   readonly #redis: Redis;
   readonly #secret: Buffer;
-  readonly #addresses: AddressFile;
+  readonly #machine: MachineFile;
   readonly #changes: Changes;
   readonly #attempts: Attempts;
   readonly #hitQueue = new HitQueue((groups) => asStore(addHits(this.#redis, groups)), HIT_WRITES);
@@ -125,7 +125,7 @@ export class RedisStore implements Store {
   constructor(redis: Redis, secret: Buffer, { maxBytes, replicas, folder }: RedisStoreOptions) {
     this.#redis = redis;
     this.#secret = secret;
-    this.#addresses = new AddressFile(folder);
+    this.#machine = new MachineFile(folder);
     this.#changes = new Changes(redis);
     this.#attempts = new Attempts(redis, secret);
     this.archive = new RedisArchive(redis, {
@@ -139,13 +139,12 @@ export class RedisStore implements Store {
     return this.#secret;
   }
 
-  /** They are in the data folder: those of other machines are no use here. */
   async addresses(): Promise<string[]> {
-    return this.#addresses.read();
+    return [...this.#machine.read().addresses];
   }
 
   async noteAddresses(addresses: readonly string[]): Promise<void> {
-    this.#addresses.write(addresses);
+    this.#machine.change({ addresses });
   }
 
   async sites(): Promise<Site[]> {
@@ -442,16 +441,13 @@ export class RedisStore implements Store {
     return asStore(readTrail(this.#redis, query));
   }
 
-  noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void> {
+  async noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void> {
     const hashes = hashOptions(this.#secret, options);
-    return this.#change(async (draft) => {
-      const table = draft.table<string>('options');
-      const before = new Map(await table.all());
-      for (const [name, hash] of hashes) table.put(name, hash);
-      const changed = changedOptions(hashes, (name) => before.get(name));
-      if (changed.length > 0)
-        await draft.note({ at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') });
-    });
+    const before = new Map(Object.entries(this.#machine.read().options));
+    const changed = changedOptions(hashes, (name) => before.get(name));
+    if (changed.length > 0)
+      await this.note({ at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') });
+    this.#machine.change({ options: Object.fromEntries([...before, ...hashes]) });
   }
 
   close(): Promise<void> {
