@@ -12,6 +12,7 @@ import { ConfigError, describeOptions, type Parsed, readConfig } from './config.
 import { FolderInUse } from './folder-lock.ts';
 import { browseUrl, ListenError } from './listen.ts';
 import type { Running } from './primary.ts';
+import { RedisError } from './redis/error.ts';
 import { StoreError } from './store/contract.ts';
 import { version } from './version.ts';
 
@@ -145,6 +146,7 @@ function fail(error: unknown): void {
   if (
     error instanceof StartError ||
     error instanceof StoreError ||
+    error instanceof RedisError ||
     error instanceof ListenError ||
     error instanceof FolderInUse
   )

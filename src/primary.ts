@@ -11,11 +11,11 @@ import { createLogger, type Logger } from './logger.ts';
 import { Gathering } from './metrics/gathering.ts';
 import { primaryMetrics } from './metrics/primary-metrics.ts';
 import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
-import { TAG } from './protocol/relay.ts';
+import { type StreamRequest, TAG } from './protocol/relay.ts';
 import { OWNER, sees } from './protocol/rights.ts';
 import { type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
-import { openStore } from './store/embedded/store.ts';
+import { openStore } from './store/open.ts';
 import { version } from './version.ts';
 
 /** How long the last batches of draining workers may take, milliseconds. */
@@ -46,7 +46,7 @@ export interface Running {
 export async function startPrimary(config: Config, exec: string, args: readonly string[]): Promise<Running> {
   const log = createLogger(config.logLevel, 'primary');
   let isStarted = false;
-  const store = await openStore(config.data);
+  const store = await openStore(config, { log, isServer: true });
   const unlock = await lockFolder(config.data, { reload });
   for (const address of config.listen) await removeStaleSocket(address);
   const hub = new Hub({
@@ -56,8 +56,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     log,
     send: (worker, message) => supervisor.send(worker, message),
     sendAll: (message) => supervisor.sendAll(message),
-    allowed: async ({ credential, site }) =>
-      sees(await store.rights(credential, Date.now()), site) && (await store.site(site)) !== undefined,
+    allowed: (request) => isAllowed(store, request),
   });
   const supervisor = new Supervisor({
     workers: config.workers,
@@ -76,7 +75,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
       hub.removeWorker(worker);
       gathering.remove(worker);
     },
-    onCrash: () => suspect(config.data),
+    onCrash: () => config.redis ?? suspect(config.data),
   });
   const { suspect, damaged } = watchStore(log);
   const figures = () => ({ ...hub.figures(), ...supervisor.figures() });
@@ -122,6 +121,16 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     return { addresses, ...(await firstSteps(store)), damaged, reload: reloadQuietly, close: closeOnce };
   } catch (error) {
     await closeOnce();
+    throw error;
+  }
+}
+
+async function isAllowed(store: Store, { credential, site }: StreamRequest): Promise<boolean> {
+  try {
+    return sees(await store.rights(credential, Date.now()), site) && (await store.site(site)) !== undefined;
+  } catch (error) {
+    // Who looks on goes on looking: it will be asked again in a second.
+    if (error instanceof StoreError && error.code === 'unreachable') return true;
     throw error;
   }
 }

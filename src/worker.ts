@@ -14,17 +14,22 @@ import { ListenError, listen } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { workerMetrics } from './metrics/worker-metrics.ts';
 import { type Arrival, TAG, type ToWorker } from './protocol/relay.ts';
+import { endWithProblem } from './raw-problem.ts';
+import { RedisError } from './redis/error.ts';
 import { Questions } from './relay/questions.ts';
 import { Relay } from './relay/relay.ts';
-import { StoreError } from './store/contract.ts';
-import { openStore } from './store/embedded/store.ts';
+import type { Archive } from './store/archive.ts';
+import { type Store, StoreError } from './store/contract.ts';
 import { ThreadArchive } from './store/embedded/thread-archive.ts';
 import { HitQueue } from './store/hits.ts';
+import { openStore } from './store/open.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { version } from './version.ts';
 
 /** Writes of the page-visit counter that may be under way at once. */
 const HIT_WRITES = 8;
+/** What a visitor's connection is answered while nobody knows whose it is. */
+const AWAY = { status: 503, code: 'unavailable', detail: 'The store does not answer now.', retryAfter: 2 };
 /** HTTP requests that are not done by then when the worker drains are cut off, milliseconds. */
 const REQUEST_LIMIT_MS = 2000;
 /** After an unexpected error the worker has this long to drain before it ends anyway, milliseconds. */
@@ -52,7 +57,8 @@ export async function runWorker(config: Config): Promise<void> {
     link.send({ tag: TAG, k: 'listening', addresses: await startWorker(config, log, link) });
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    if (!(error instanceof ListenError || error instanceof StoreError)) log.error({ err: error }, 'cannot start');
+    const isTold = error instanceof ListenError || error instanceof StoreError || error instanceof RedisError;
+    if (!isTold) log.error({ err: error }, 'cannot start');
     link.send({ tag: TAG, k: 'failed', code: code ?? 'unknown', message }, () => process.exit(1));
   }
 }
@@ -60,12 +66,9 @@ export async function runWorker(config: Config): Promise<void> {
 /** Resolves with the addresses when all of them are listened on. */
 async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
   let draining = false;
-  const { data: folder, maxStore: maxBytes, retainMs, durability } = config;
   // LMDB is as durable as the first of a process to open the file asks for.
-  const store = await openStore(folder, { durability });
-  const archive = await ThreadArchive.start({ folder, maxBytes, retainMs, durability }, onFault, (error) =>
-    log.error({ err: error }, 'a part of the record cannot be read'),
-  );
+  const store = await openStore(config, { durability: config.durability, log });
+  const { archive, countHit, closeRecord } = await openRecord(config, store, log, onFault);
   const metrics = workerMetrics(() => ({
     ...ingest.figures(),
     ...relay.figures(),
@@ -73,7 +76,6 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     samples: recorder.samples,
     unstored: recorder.unstored,
   }));
-  const hits = new HitQueue((groups) => archive.addHits(groups), HIT_WRITES);
   const recorder = new Recorder({
     archive,
     commitMs: config.commitMs,
@@ -90,9 +92,9 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     secret: await store.secret(),
     site: (key) => store.site(key),
     markSeen: (key) => {
-      store
-        .markSeen(key, Date.now())
-        .catch((error: unknown) => log.error({ err: error }, 'cannot note a first visitor'));
+      store.markSeen(key, Date.now()).catch((error: unknown) => {
+        if (!isUnreachable(error)) log.error({ err: error }, 'cannot note a first visitor');
+      });
     },
     claim: (arrival, posted) => relay.claim(arrival, posted),
     watched: (site) => relay.watched(site),
@@ -112,7 +114,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     openStream: (request, socket) => link.hand({ tag: TAG, k: 'stream', request }, socket),
     beacon: (request) => ingest.beacon(request),
     present: (site) => questions.present(site),
-    countHit: (site, page) => hits.hit(site, page),
+    countHit,
     metrics: () => questions.metrics(),
   });
   const peerOf = peerReader(config);
@@ -172,6 +174,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
       return;
     }
     ingest.upgrade(request, socket, head, peerOf(request)).catch((error: unknown) => {
+      if (isUnreachable(error)) return endWithProblem(socket, AWAY);
       log.error({ err: error }, 'upgrade failed');
       socket.destroy();
     });
@@ -186,7 +189,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     await relay.close();
     await http.close();
     await recorder.close();
-    await archive.close();
+    await closeRecord();
     await store.close();
     await measure(0);
     process.exit(exitCode);
@@ -198,6 +201,33 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), FAULT_LIMIT_MS).unref();
     void drain('restart', 1);
   }
+}
+
+interface Record {
+  archive: Archive;
+  countHit: Store['hit'];
+  closeRecord(): Promise<void>;
+}
+
+/** The record and the page-visit counter: kept by a thread where they are in a file; Redis holds nobody up. */
+async function openRecord(
+  { data: folder, redis, maxStore: maxBytes, retainMs, durability }: Config,
+  store: Store,
+  log: Logger,
+  onFault: (error: Error) => void,
+): Promise<Record> {
+  if (redis !== undefined)
+    return { archive: store.archive, countHit: (site, page) => store.hit(site, page), closeRecord: async () => {} };
+  const archive = await ThreadArchive.start({ folder, maxBytes, retainMs, durability }, onFault, (error) =>
+    log.error({ err: error }, 'a part of the record cannot be read'),
+  );
+  const hits = new HitQueue((groups) => archive.addHits(groups), HIT_WRITES);
+  return { archive, countHit: (site, page) => hits.hit(site, page), closeRecord: () => archive.close() };
+}
+
+/** That Redis is away is in the log already, once. */
+function isUnreachable(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'unreachable';
 }
 
 function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {

@@ -4,15 +4,18 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AUDIT, type AuditQuery, type Deed, type Note } from '../src/protocol/audit.ts';
 import { CURSOR } from '../src/protocol/record.ts';
 import { OWNER, type Rights } from '../src/protocol/rights.ts';
+import { readTarget, type Target } from '../src/redis/target.ts';
 import { type Attempt, HITS, LINK, SESSION, type Store, TOKEN } from '../src/store/contract.ts';
 import { StoreFile } from '../src/store/embedded/file/store-file.ts';
 import { openStore } from '../src/store/embedded/store.ts';
+import { openRedisStore } from '../src/store/redis/store.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
 import { temporaryFolder } from './support/server.ts';
 
 /** Opens stores that share one record, as the processes of an installation do. */
@@ -28,6 +31,25 @@ contract('the embedded store', async (t) => {
     return store;
   };
 });
+
+const owner = { after: (end: () => unknown) => after(end) };
+contract('the store on Redis', onRedis(await startRedis(owner)));
+contract('the store on a Redis cluster', onRedis(await startRedisCluster(owner)));
+
+/** Of one server or cluster for all tests, emptied for each. */
+function onRedis(started: Awaited<ReturnType<typeof startRedis | typeof startRedisCluster>>): Opener {
+  const target = readTarget(started.url) as Target;
+  const nodes = 'nodes' in started ? started.nodes : [started];
+  return async (t) => {
+    for (const node of nodes) node.cli('flushall');
+    const folder = temporaryFolder(t);
+    return async () => {
+      const store = await openRedisStore(target, { folder, isServer: true });
+      t.after(() => store.close());
+      return store;
+    };
+  };
+}
 
 function contract(name: string, opener: Opener): void {
   const it = (title: string, run: (store: Store, open: () => Promise<Store>) => Promise<void>) =>
@@ -514,6 +536,37 @@ function contract(name: string, opener: Opener): void {
     assert.equal(await store.hits('a', '/'), 0);
     await store.addSite(site);
     assert.deepEqual(await Promise.all(['a', 'a-b', 'a0'].map((key) => store.hit(key, '/'))), [1, 2, 2]);
+  });
+
+  it('lists the totals of all pages, and forgets one or all of a site', async (store, open) => {
+    const other = await open();
+    await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null });
+    await Promise.all([
+      store.hit('shop', '/b'),
+      other.hit('shop', '/a'),
+      other.hit('demo', '/'),
+      store.hit('demo', '/'),
+    ]);
+    const all = [
+      { site: 'demo', page: '/', count: 2 },
+      { site: 'shop', page: '/a', count: 1 },
+      { site: 'shop', page: '/b', count: 1 },
+    ];
+    assert.deepEqual(await other.allHits(), all);
+    const note: Note = { at: T, who: 'ada', what: 'hits-removed', on: 'it' };
+    assert.equal(await store.removeHits('shop', '/c', note), 0);
+    assert.equal(await store.removeHits('none', undefined, note), 0);
+    assert.equal(await store.removeHits('shop', '/a', note), 1);
+    assert.deepEqual(await other.allHits(), [all[0], all[2]]);
+    assert.equal(await store.hit('shop', '/a'), 1);
+    assert.equal(await other.removeHits('shop', undefined, note), 2);
+    assert.deepEqual(await store.allHits(), [all[0]]);
+    assert.equal((await store.audit({ limit: 10 })).items.length, 2);
+  });
+
+  it('has in the audit trail what is noted before a process may end', async (store, open) => {
+    await store.noteNow({ at: T, who: 'ada', what: 'exported', on: 'all sites' });
+    assert.equal((await (await open()).audit({ limit: 10 })).items[0]?.what, 'exported');
   });
 
   it('counts any page, and refuses what is none without harm to others', async (store) => {

@@ -23,8 +23,11 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   restore: { takes: 'FILE', run: restore },
 };
 
+const IN_REDIS = "with --redis there is no file of ours to copy: use Redis' own persistence (RDB, AOF)";
+
 async function backup(call: Call): Promise<ExitCode> {
   const { word, config, io } = call;
+  if (config.redis) return refuse(io, `${IN_REDIS}, or fieldmouse export for the record`);
   const missing = noStore(call);
   if (missing) return missing;
   const path = targetOf(word);
@@ -43,7 +46,7 @@ async function backup(call: Call): Promise<ExitCode> {
 async function note(folder: string, what: Deed, path: string): Promise<void> {
   const store = await openStore(folder);
   try {
-    store.noteNow(noted(what, basename(path)));
+    await store.noteNow(noted(what, basename(path)));
   } finally {
     await store.close();
   }
@@ -86,6 +89,7 @@ async function check(path: string, io: Output): Promise<void> {
 }
 
 async function restore({ word, config, io }: Call): Promise<ExitCode> {
+  if (config.redis) return refuse(io, `${IN_REDIS}, or fieldmouse import for the record`);
   const from = resolve(word);
   const stat = statSync(from, { throwIfNoEntry: false });
   if (!stat?.isFile()) return refuse(io, `${from}: there is no such file`);

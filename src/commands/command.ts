@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { Config } from '../config.ts';
 import { addressText, browseUrl } from '../listen.ts';
+import type { Store } from '../store/contract.ts';
 import { STORE_FILE } from '../store/embedded/file/folder.ts';
-import { type EmbeddedStore, openStore } from '../store/embedded/store.ts';
+import { openStore } from '../store/open.ts';
 import type { Flag } from './flags.ts';
 
 /** Where a command reads and writes. */
@@ -32,7 +33,7 @@ export interface Call {
 }
 
 export interface StoreCall extends Call {
-  store: EmbeddedStore;
+  store: Store;
 }
 
 export interface Command {
@@ -48,8 +49,9 @@ export interface Command {
 export function onStore(run: (call: StoreCall) => Promise<ExitCode>): Command['run'] {
   return async (call) => {
     const { config, io } = call;
-    if (!existsSync(config.data)) io.err(`A new data folder is made: ${config.data} (--data names another).`);
-    const store = await openStore(config.data, { maxBytes: config.maxStore, durability: config.durability });
+    if (!config.redis && !existsSync(config.data))
+      io.err(`A new data folder is made: ${config.data} (--data names another).`);
+    const store = await openStore(config, { maxBytes: config.maxStore, durability: config.durability });
     try {
       return await run({ ...call, store });
     } finally {
@@ -63,9 +65,9 @@ export function onRecord(run: (call: StoreCall) => Promise<ExitCode>): Command['
   return async (call) => noStore(call) ?? onStore(run)(call);
 }
 
-/** Says so where there is no store. */
+/** Says so where there is no store. One in Redis is there as soon as it is opened. */
 export function noStore({ config, io }: Call): ExitCode | undefined {
-  if (existsSync(join(config.data, STORE_FILE))) return undefined;
+  if (config.redis || existsSync(join(config.data, STORE_FILE))) return undefined;
   return refuse(io, `there is no store in ${config.data}; --data names another folder`);
 }
 

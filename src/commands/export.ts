@@ -74,13 +74,13 @@ async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
   const { flags, store, io } = call;
   const { archive } = store;
   // All that was acked until now is to be in it.
-  archive.fileAll();
+  await archive.fileAll();
   const bar = createBar(io.screen, 'exporting', flags.format[0] === 'csv' ? 'days' : 'visits');
   const range = await rangeOf(flags, archive);
   const lines = flags.format[0] === 'csv' ? countRows(archive, range, bar) : recordLines(archive, range, bar);
   try {
     // Before: a reader that has had enough has had some.
-    store.noteNow(noted('exported', flags.site[0] ?? 'all sites'));
+    await store.noteNow(noted('exported', flags.site[0] ?? 'all sites'));
     await pipeline(Readable.from(lines), to, { end: to !== io.data });
     return 0;
   } catch (error) {

@@ -2,7 +2,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Writer } from '../protocol/writer.ts';
-import type { EmbeddedArchive } from '../store/embedded/archive.ts';
+import type { Archive } from '../store/archive.ts';
 import { BatchWriter, PlaceMark } from '../store/record/batch.ts';
 import { noted } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
@@ -31,7 +31,7 @@ async function importRecord({ word, store, io }: StoreCall): Promise<ExitCode> {
   await importer.flush();
   bar.end();
   const { visits, runs } = importer.total;
-  store.noteNow(noted('imported', `${visits} visits with ${runs} runs`));
+  await store.noteNow(noted('imported', `${visits} visits with ${runs} runs`));
   if (fault) return refuse(io, `${word === '-' ? 'the input' : path}, ${fault}; what comes before is imported`);
   io.out(`${importer.total.visits} visits with ${importer.total.runs} runs were read and are in the record.`);
   await nameUnknown(importer, store, io);
@@ -71,7 +71,7 @@ async function nameUnknown({ sites }: Importer, store: StoreCall['store'], io: O
 class Importer {
   readonly total = { visits: 0, runs: 0 };
   readonly sites = new Set<string>();
-  readonly #archive: EmbeddedArchive;
+  readonly #archive: Archive;
   readonly #writer = new BatchWriter();
   readonly #payload = new Writer(4096);
   #group: Uint8Array[] = [];
@@ -82,7 +82,7 @@ class Importer {
   #since: { visits: number; runs: number } | undefined;
   #hasBegun = false;
 
-  constructor(archive: EmbeddedArchive) {
+  constructor(archive: Archive) {
     this.#archive = archive;
   }
 
@@ -159,6 +159,6 @@ class Importer {
     if (this.#group.length > 0) await this.#archive.append(this.#group);
     this.#group = [];
     this.#bytes = 0;
-    this.#archive.fileAll();
+    await this.#archive.fileAll();
   }
 }

@@ -3,7 +3,16 @@
 import type { Difference } from '../store/archive.ts';
 import { inspect, type PartProgress } from '../store/embedded/file/apart.ts';
 import { type Bar, createBar } from './bar.ts';
-import { type Call, type Command, type ExitCode, noStore, type Output, refuse } from './command.ts';
+import {
+  type Call,
+  type Command,
+  type ExitCode,
+  noStore,
+  type Output,
+  onStore,
+  refuse,
+  type StoreCall,
+} from './command.ts';
 
 export const VERIFY_HELP = `  fieldmouse verify              reads all of the store, and compares counts and heatmaps with the frames`;
 
@@ -11,13 +20,25 @@ export const VERIFY_COMMANDS: Readonly<Record<string, Command>> = { verify: { ru
 
 async function verify(call: Call): Promise<ExitCode> {
   const { config, io } = call;
+  if (config.redis) return onStore(verifyShared)(call);
   const missing = noStore(call);
   if (missing) return missing;
   const bars = inspectBars(io);
   const differences = await inspect(config.data, bars.show).finally(bars.end);
+  return tell(io, differences, 'Every page is in order, and all counts and heatmaps are those of the frames.');
+}
+
+/** Of the record in Redis; its pages are Redis' own. */
+async function verifyShared({ store, io }: StoreCall): Promise<ExitCode> {
+  const bar = createBar(io.screen, 'counting', 'visits');
+  const differences = await store.archive.verify(bar.show).finally(bar.end);
+  return tell(io, differences, 'All counts and heatmaps are those of the frames.');
+}
+
+function tell(io: Output, differences: readonly Difference[], good: string): ExitCode {
   for (const difference of differences) io.out(differenceText(difference));
   if (differences.length > 0) return refuse(io, `${differences.length} counts differ from the frames`);
-  io.out('Every page is in order, and all counts and heatmaps are those of the frames.');
+  io.out(good);
   return 0;
 }
 

@@ -14,7 +14,7 @@ import { originNotAllowed, preflightFields, sharedFields } from './cors.ts';
 import { type Note, noteWhenSent } from './fixed.ts';
 import { unknownSite } from './guard.ts';
 import type { peerReader } from './peer.ts';
-import { comeBackLater, Problem, type RaisedError, statusOf, writeProblem } from './problem.ts';
+import { comeBackLater, Problem, problemOf, type RaisedError, statusOf, writeProblem } from './problem.ts';
 import { type Fields, SCRIPT } from './security.ts';
 
 const PREFIX = '/v1/hits/';
@@ -75,10 +75,11 @@ export function hitCounter(
       const { status, fields, body } = await reply(asked, site);
       const head = [...shared, ...fields, NO_STORE, ['content-length', String(Buffer.byteLength(body))]];
       response.writeHead(status, head.flat()).end(request.method === 'HEAD' ? '' : body);
-    } catch (error) {
-      if (statusOf(error as RaisedError) >= 500 && !(error instanceof Problem))
+    } catch (raised) {
+      const error = problemOf(raised as RaisedError);
+      if (statusOf(error) >= 500 && !(error instanceof Problem))
         logger.error({ err: error, method: request.method, route: `${PREFIX}*` }, 'request failed');
-      writeProblem(response, error as RaisedError, shared, config.development);
+      writeProblem(response, error, shared, config.development);
     }
   }
 
@@ -209,6 +210,8 @@ function counter({ countHit, logger }: HttpOptions): (site: string, page: string
   };
 
   function refuse(error: unknown): never {
+    const problem = problemOf(error as RaisedError);
+    if (problem instanceof Problem) throw problem;
     if (Date.now() - logged >= LOG_MS) {
       logged = Date.now();
       logger.error({ err: error }, 'visits cannot be counted');

@@ -49,6 +49,15 @@ interface Fault {
   message?: string;
 }
 
+/** How long to stay away while the store is, milliseconds. */
+const AWAY_MS = 2000;
+
+/** What to answer where the store says that it cannot be reached, which is in the log already; other errors are as they are. */
+export function problemOf(error: RaisedError): RaisedError {
+  if (error.code !== 'unreachable' || error instanceof Problem) return error;
+  return comeBackLater(503, 'unavailable', 'The store does not answer now. Try again soon.', AWAY_MS);
+}
+
 /** The status that an error asks for; 500 for one that asks for none. */
 export function statusOf(error: RaisedError): number {
   const status = error.statusCode;

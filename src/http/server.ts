@@ -20,7 +20,15 @@ import { hitCounter, isHit } from './hits.ts';
 import { metricsRoute } from './metrics.ts';
 import { pageRoutes } from './pages.ts';
 import { peerReader, trustOf } from './peer.ts';
-import { answerClientError, comeBackLater, Problem, type RaisedError, sendProblem, statusOf } from './problem.ts';
+import {
+  answerClientError,
+  comeBackLater,
+  Problem,
+  problemOf,
+  type RaisedError,
+  sendProblem,
+  statusOf,
+} from './problem.ts';
 import { replayRoute } from './replay.ts';
 import type { App } from './schema.ts';
 import { DATA } from './security.ts';
@@ -121,7 +129,8 @@ function createApp({ config, logger }: HttpOptions, note: Note): App {
     frameworkErrors: (error, _request, reply) => void sendProblem(reply, error, development),
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.removeContentTypeParser('text/plain');
-  app.setErrorHandler<RaisedError>((error, request, reply) => {
+  app.setErrorHandler<RaisedError>((raised, request, reply) => {
+    const error = problemOf(raised);
     const fields = { err: error, method: request.method, route: request.routeOptions.url ?? 'none' };
     if (statusOf(error) >= 500 && !(error instanceof Problem)) logger.error(fields, 'request failed');
     return sendProblem(reply, error, development);

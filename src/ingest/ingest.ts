@@ -201,7 +201,9 @@ export class Ingest {
   }
 
   #onFault(error: unknown): void {
-    this.#options.log.error({ err: error }, 'cannot check the sites of visitors');
+    // That the store is away is told by who has it; visitors that are here stay.
+    if ((error as { code?: unknown }).code !== 'unreachable')
+      this.#options.log.error({ err: error }, 'cannot check the sites of visitors');
   }
 
   /** Closes visitors of sites that were removed or no longer allow their origin. */

@@ -3,8 +3,10 @@
  * connects anew by itself; what is under way when a connection breaks fails, and is never sent again by itself, since it
  * may have been done.
  */
+import { createHash } from 'node:crypto';
 import { createClient, createCluster, defineScript, RESP_TYPES } from 'redis';
-import { RedisError, redisError } from './error.ts';
+import { RedisError } from './error.ts';
+import { redisError } from './fault.ts';
 import { type Target, targetText } from './target.ts';
 
 export type Argument = string | Buffer;
@@ -17,6 +19,19 @@ export interface ConnectOptions {
   connectMs?: number;
   /** Told when the connection breaks (with why) and when it is there again (undefined). */
   onState?(error: RedisError | undefined): void;
+}
+
+/** Commands of our own, run by the server in one step (redis.io/docs/develop/programmability/eval-intro). */
+export interface Script {
+  source: string;
+  /** How the server knows it once it has seen it. */
+  sha: string;
+}
+
+/** A script in Lua: `KEYS[1]` is the key it is run with, ARGV the arguments. It may write only where there is room. */
+export function scriptOf(lua: string): Script {
+  const source = `#!lua\n${lua}`;
+  return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
 const LIMIT_MS = 10_000;
@@ -177,6 +192,17 @@ export class Redis {
       return await within(sent, this.#limitMs);
     } catch (error) {
       throw redisError(error, this.where);
+    }
+  }
+
+  /** Runs a script where `key` is. Throws RedisError. */
+  async run<T>(script: Script, key: string, args: Command): Promise<T> {
+    try {
+      return await this.send<T>(key, 'EVALSHA', script.sha, '1', key, ...args);
+    } catch (error) {
+      // It was started anew, or another node has taken over: nothing was done.
+      if (!(error instanceof RedisError && error.message.includes('says: NOSCRIPT'))) throw error;
+      return this.send<T>(key, 'EVAL', script.source, '1', key, ...args);
     }
   }
 

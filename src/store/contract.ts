@@ -53,12 +53,23 @@ export type HitRefusal = 'unknown-site' | 'too-many-pages' | 'busy';
 /** A site may have so many different pages, and so many visits of one process may wait for a commit. */
 export const HITS = { pages: 100_000, waiting: 5000 } as const;
 
+/** Visits to one page. */
+export interface HitGroup {
+  site: string;
+  page: string;
+  count: number;
+}
+
 /** The page-visit counter. `protocol/page.ts` says what a page is. */
 export interface Hits {
   /** Counts one visit. The new total, which is no other visit's, or why it was not counted. Throws for what is no page. */
   hit(site: string, page: string): Promise<number | HitRefusal>;
   /** Visits so far; 0 for what is unknown. */
   hits(site: string, page: string): Promise<number>;
+  /** Totals of all pages that were counted, by site and page. */
+  allHits(): Promise<HitGroup[]>;
+  /** Forgets the total of a page, or (undefined) of all pages of a site. How many there were. */
+  removeHits(site: string, page: string | undefined, note?: Note): Promise<number>;
 }
 
 export interface Store extends Hits {
@@ -68,7 +79,7 @@ export interface Store extends Hits {
   /** 32 bytes made once for this store; signs what must hold across workers and restarts. */
   secret(): Promise<Buffer>;
 
-  /** Where the server that uses this store listens, as `tcp://host:port`; commands tell people. */
+  /** Where the server of this machine that uses this store listens, as `tcp://host:port`; commands tell people. */
   addresses(): Promise<string[]>;
   noteAddresses(addresses: readonly string[]): Promise<void>;
 
@@ -140,6 +151,8 @@ export interface Store extends Hits {
 
   /** Puts something into the audit trail that is no change of the store. */
   note(note: Note): Promise<void>;
+  /** As `note`, for a command that a signal may end at any time: when this has returned, nothing under way keeps its process from ending. */
+  noteNow(note: Note): Promise<void>;
   /**
    * The audit trail, newest first; cursors are as CURSOR says. At least the newest AUDIT.most entries are kept, until they are older
    * than AUDIT.age; what is beyond goes some at a time, when further ones come. The same again of REPEATED deeds counts on
@@ -147,7 +160,7 @@ export interface Store extends Hits {
    */
   audit(query: AuditQuery): Promise<Part<Entry>>;
   /**
-   * Notes what options a server starts with. The names of those that are others than last time are in the audit trail; of values only
+   * Notes what options the server of this machine starts with. The names of those that are others than last time are in the audit trail; of values only
    * keyed hashes are kept.
    */
   noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void>;
@@ -160,10 +173,11 @@ export interface Store extends Hits {
  * Why a store could not be opened or written. `message` is one line for people.
  * no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
  * damaged: its file is broken; a backup is to be put in its place · newer-store: written by a later version ·
- * full: there is no room for more · busy: too much is asked at once
+ * full: there is no room for more · busy: too much is asked at once · unreachable: the server that keeps it does not answer, or refuses ·
+ * unsafe: that server may throw away what it was given
  */
 export class StoreError extends Error {
-  readonly code: 'no-access' | 'not-a-store' | 'damaged' | 'newer-store' | 'full' | 'busy';
+  readonly code: 'no-access' | 'not-a-store' | 'damaged' | 'newer-store' | 'full' | 'busy' | 'unreachable' | 'unsafe';
 
   constructor(code: StoreError['code'], message: string) {
     super(message);

@@ -1,19 +1,13 @@
 /**
- * Page visits on their way to the disk. A write takes all that came in one turn of the event loop, or while as many writes as may
+ * Page visits on their way to the store. A write takes all that came in one turn of the event loop, or while as many writes as may
  * be are under way, so that many cost one commit.
  */
 import { isPage } from '../protocol/page.ts';
 import { SITE_KEY } from '../protocol/site.ts';
-import { HITS, type HitRefusal } from './contract.ts';
+import { HITS, type HitGroup, type HitRefusal } from './contract.ts';
 
+export type { HitGroup } from './contract.ts';
 export type HitOutcome = number | HitRefusal;
-
-/** Visits to one page. */
-export interface HitGroup {
-  site: string;
-  page: string;
-  count: number;
-}
 
 interface Waiting {
   site: string;

@@ -5,7 +5,7 @@
  *
  * No cache is used anywhere: it would not see what another process wrote.
  */
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Database } from 'lmdb';
 import type { Durability } from '../../config.ts';
@@ -14,19 +14,37 @@ import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/au
 import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
 import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
-import { SELF, SITE_KEY, type Site } from '../../protocol/site.ts';
+import { SITE_KEY, type Site } from '../../protocol/site.ts';
 import {
   type Admin,
   type AdminOutcome,
   type Attempt,
   type Credential,
+  type HitGroup,
   LINK,
   SESSION,
   type Store,
   StoreError,
   TOKEN,
 } from '../contract.ts';
-import { type HitGroup, type HitOutcome, HitQueue } from '../hits.ts';
+import { type HitOutcome, HitQueue } from '../hits.ts';
+import {
+  changedOptions,
+  demoSite,
+  hashOptions,
+  isLastOwner,
+  type Kept,
+  type KeptToken,
+  knownRights,
+  LEAVING_MS,
+  type Link,
+  newSession,
+  seenNow,
+  surplus,
+  tokenOf,
+  withoutSite,
+  withRights,
+} from '../people.ts';
 import { counterKey, hashSecret, newSecret, newToken, sameHash, tokenId } from '../secret.ts';
 import { EmbeddedArchive } from './archive.ts';
 import { AuditTable } from './audit-table.ts';
@@ -70,7 +88,8 @@ function found(file: StoreFile, folder: string): Buffer {
     file.write(() => {
       meta.putSync('format', FORMAT);
       meta.putSync('secret', randomBytes(32));
-      sites.putSync('demo', { key: 'demo', name: 'Demo', origins: [SELF], created: Date.now(), firstSeen: null });
+      const demo = demoSite(Date.now());
+      sites.putSync(demo.key, demo);
     });
   const format = meta.get('format');
   if (format !== FORMAT)
@@ -78,23 +97,14 @@ function found(file: StoreFile, folder: string): Buffer {
   return Buffer.from(meta.get('secret') as Buffer);
 }
 
-/** Visits of a removed site that begin within so long still go with it, milliseconds. */
-const LEAVING_MS = 10_000;
 /** The page-visit counter's pages may take this share of the cap. */
 const HITS_SHARE = 0.1;
-
-interface Link {
-  name: string;
-  expires: number;
-}
 
 interface Counter {
   count: number;
   expires: number;
 }
 
-/** Records from before there were rights have none. */
-type Kept<T> = Omit<T, 'id' | keyof Rights> & Partial<Rights>;
 type Perishable = 'links' | 'sessions' | 'counters';
 
 export class EmbeddedStore implements Store {
@@ -104,7 +114,7 @@ export class EmbeddedStore implements Store {
   readonly #meta: Database<string[], string>;
   readonly #sites: Database<Site, string>;
   readonly #admins: Database<Kept<Admin>, string>;
-  readonly #tokens: Database<Kept<Token> & { hash: string }, string>;
+  readonly #tokens: Database<KeptToken, string>;
   readonly #links: Database<Link, string>;
   readonly #sessions: Database<Kept<Session>, string>;
   readonly #counters: Database<Counter, string>;
@@ -198,14 +208,15 @@ export class EmbeddedStore implements Store {
 
   /** Within a write: takes a site out of all rights. */
   #forbid<T extends Partial<Rights>>(db: Database<T, string>, site: string): void {
-    for (const { key, value } of [...db.getRange()])
-      if (value.sites?.includes(site)) db.put(key, { ...value, sites: value.sites.filter((one) => one !== site) });
+    for (const { key, value } of [...db.getRange()]) {
+      const without = withoutSite(value, site);
+      if (without) db.put(key, without);
+    }
   }
 
   /** Within a write: rights as they are kept. */
   #known(rights: Rights): Rights {
-    const { role, sites } = rightsOf(rights);
-    return { role, sites: sites && [...new Set(sites)].filter((key) => find(this.#sites, key) !== undefined) };
+    return knownRights(rights, (key) => find(this.#sites, key) !== undefined);
   }
 
   async markSeen(key: string, now: number): Promise<void> {
@@ -247,8 +258,10 @@ export class EmbeddedStore implements Store {
   }
 
   #isLastOwner(admin: Kept<Admin>): boolean {
-    const isOwner = (one: Kept<Admin>) => rightsOf(one).role === 'owner';
-    return isOwner(admin) && [...this.#admins.getRange()].filter(({ value }) => isOwner(value)).length === 1;
+    return isLastOwner(
+      admin,
+      this.#admins.getRange().map(({ value }) => value),
+    );
   }
 
   removeAdmin(name: string, note?: Note): Promise<AdminOutcome> {
@@ -302,19 +315,13 @@ export class EmbeddedStore implements Store {
     const id = hashSecret(secret);
     return this.#file.writeLater(() => {
       if (find(this.#admins, name) === undefined) return undefined;
-      this.#makeRoom(name);
-      const record = { name, created: now, lastSeen: now, expires: now + SESSION.slide, agent };
+      const all = this.#sessions.getRange().map(({ key, value }) => [key, value] as const);
+      for (const old of surplus(name, all)) this.#sessions.remove(old);
+      const record = newSession(name, agent, now);
       this.#keep('sessions', this.#sessions, id, record, now);
       this.#audit.add(note);
       return { secret, session: { id, ...record } };
     });
-  }
-
-  /** Within a write: leaves room for one more session. */
-  #makeRoom(name: string): void {
-    const own = [...this.#sessions.getRange()].filter(({ value }) => value.name === name);
-    own.sort((a, b) => b.value.lastSeen - a.value.lastSeen);
-    for (const { key } of own.slice(SESSION.most - 1)) this.#sessions.remove(key);
   }
 
   async session(secret: string, now: number): Promise<Session | undefined> {
@@ -325,7 +332,7 @@ export class EmbeddedStore implements Store {
     const slid = this.#file.writeLater(() => {
       const current = this.#sessions.get(id);
       if (current === undefined) return undefined;
-      const later = { ...current, lastSeen: now, expires: now + SESSION.slide };
+      const later = seenNow(current, now);
       this.#sessions.put(id, later);
       return { id, ...later };
     });
@@ -373,14 +380,11 @@ export class EmbeddedStore implements Store {
           if (current !== undefined) this.#tokens.put(id, { ...current, lastUsed: now });
         })
         .catch(() => {});
-    const { hash, ...token } = record;
-    return { id, ...withRights(token), lastUsed: now };
+    return { ...tokenOf(id, record), lastUsed: now };
   }
 
   async tokens(): Promise<Token[]> {
-    return this.#read(() => [
-      ...this.#tokens.getRange().map(({ key, value: { hash, ...token } }) => ({ id: key, ...withRights(token) })),
-    ]);
+    return this.#read(() => [...this.#tokens.getRange().map(({ key, value }) => tokenOf(key, value))]);
   }
 
   removeToken(id: string, note?: Note): Promise<boolean> {
@@ -449,12 +453,10 @@ export class EmbeddedStore implements Store {
     return this.#hitQueue.hit(site, page);
   }
 
-  /** Totals of all pages that were counted, by site and page. */
   async allHits(): Promise<HitGroup[]> {
     return this.#read(() => [...this.#hits.all()]);
   }
 
-  /** Forgets the total of a page, or (undefined) of all pages of a site. How many there were. */
   removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
     return this.#file.writeLater(() => {
       const removed = page === undefined ? this.#hits.clear(site) : this.#hits.remove(site, page);
@@ -467,8 +469,8 @@ export class EmbeddedStore implements Store {
     return this.#file.writeLater(() => this.#audit.add(note));
   }
 
-  /** As `note`, but blocks until it is on disk: a process told to end hangs while LMDB has a write of it under way. */
-  noteNow(note: Note): void {
+  /** Blocks until it is on disk: a process told to end hangs while LMDB has a write of it under way. */
+  async noteNow(note: Note): Promise<void> {
     this.#file.write(() => this.#audit.add(note));
   }
 
@@ -477,21 +479,13 @@ export class EmbeddedStore implements Store {
   }
 
   noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void> {
-    const hashes = Object.entries(options).map(([name, value]) => [name, this.#hashOption(name, value)] as const);
+    const hashes = hashOptions(this.#secret, options);
     return this.#file.writeLater(() => {
-      // An option that an earlier version did not have is none that was changed.
-      const isOther = ([name, hash]: readonly [string, string]) => (this.#options.get(name) ?? hash) !== hash;
-      const changed = hashes.filter(isOther).map(([name]) => name);
+      const changed = changedOptions(hashes, (name) => this.#options.get(name));
       for (const [name, hash] of hashes) this.#options.put(name, hash);
       if (changed.length > 0)
         this.#audit.add({ at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') });
     });
-  }
-
-  #hashOption(name: string, value: unknown): string {
-    return createHmac('sha256', this.#secret)
-      .update(JSON.stringify([name, value]))
-      .digest('base64url');
   }
 
   async hits(site: string, page: string): Promise<number> {
@@ -536,10 +530,6 @@ export class EmbeddedStore implements Store {
       else tables[table].remove(key);
     }
   }
-}
-
-function withRights<T extends Partial<Rights>>(record: T): T & Rights {
-  return { ...record, ...rightsOf(record) };
 }
 
 /** LMDB throws for keys above its limit; nothing of ours comes near it. */

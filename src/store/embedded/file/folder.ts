@@ -51,13 +51,24 @@ export function openFolder<T>(folder: string, maxReaders: number, open: (path: s
     if (error instanceof StoreError) throw error;
     const { message } = error as Error;
     if (isDamage(error)) throw damaged(path, message);
-    // Of Node's `EACCES: permission denied, open '/path'`, what a person needs.
-    const reason = /^E[A-Z]+: ([^,]+)/.exec(message)?.[1] ?? message;
-    throw new StoreError(
-      'no-access',
-      `the data folder ${folder} cannot be used: ${reason}; choose another with --data`,
-    );
+    throw noAccess(folder, message);
   }
+}
+
+/** Makes a folder that its owner alone may read, if need be, for what is no store. Throws StoreError. */
+export function ownFolder(folder: string): void {
+  try {
+    makeFolder(folder);
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw noAccess(folder, (error as Error).message);
+  }
+}
+
+function noAccess(folder: string, message: string): StoreError {
+  // Of Node's `EACCES: permission denied, open '/path'`, what a person needs.
+  const reason = /^E[A-Z]+: ([^,]+)/.exec(message)?.[1] ?? message;
+  return new StoreError('no-access', `the data folder ${folder} cannot be used: ${reason}; choose another with --data`);
 }
 
 /** True of what LMDB throws for a damaged file. */

@@ -1,0 +1,85 @@
+/** What is decided on administrators, sessions, tokens and options in the same way wherever they are kept. */
+import { createHmac } from 'node:crypto';
+import type { Session, Token } from '../protocol/account.ts';
+import { type Rights, rightsOf } from '../protocol/rights.ts';
+import { SELF, type Site } from '../protocol/site.ts';
+import { type Admin, SESSION } from './contract.ts';
+
+/** As it is kept, under its id or name. Records from before there were rights have none. */
+export type Kept<T> = Omit<T, 'id' | keyof Rights> & Partial<Rights>;
+export type KeptToken = Kept<Token> & { hash: string };
+
+export interface Link {
+  name: string;
+  expires: number;
+}
+
+/** Visits of a removed site that begin within so long still go with it, milliseconds. */
+export const LEAVING_MS = 10_000;
+
+/** The site that a store begins with. */
+export function demoSite(now: number): Site {
+  return { key: 'demo', name: 'Demo', origins: [SELF], created: now, firstSeen: null };
+}
+
+export function withRights<T extends Partial<Rights>>(record: T): T & Rights {
+  return { ...record, ...rightsOf(record) };
+}
+
+/** What is shown of a token that is kept. */
+export function tokenOf(id: string, { hash, ...token }: KeptToken): Token {
+  return { id, ...withRights(token) };
+}
+
+/** Rights as they are kept: on sites that there are. */
+export function knownRights(rights: Rights, isSite: (key: string) => boolean): Rights {
+  const { role, sites } = rightsOf(rights);
+  return { role, sites: sites && [...new Set(sites)].filter(isSite) };
+}
+
+/** A record without a site in its rights, or undefined if it does not have it. */
+export function withoutSite<T extends Partial<Rights>>(record: T, site: string): T | undefined {
+  return record.sites?.includes(site) ? { ...record, sites: record.sites.filter((one) => one !== site) } : undefined;
+}
+
+export function isLastOwner(admin: Kept<Admin>, all: Iterable<Kept<Admin>>): boolean {
+  const isOwner = (one: Kept<Admin>) => rightsOf(one).role === 'owner';
+  return isOwner(admin) && [...all].filter(isOwner).length === 1;
+}
+
+export function newSession(name: string, agent: string, now: number): Kept<Session> {
+  return { name, created: now, lastSeen: now, expires: now + SESSION.slide, agent };
+}
+
+/** A session that was seen now. */
+export function seenNow<T extends Kept<Session>>(session: T, now: number): T {
+  return { ...session, lastSeen: now, expires: now + SESSION.slide };
+}
+
+/** Ids of an administrator's sessions that are to end before another one begins: those longest unseen. */
+export function surplus(name: string, sessions: Iterable<readonly [id: string, Kept<Session>]>): string[] {
+  const own = [...sessions].filter(([, session]) => session.name === name);
+  own.sort(([, a], [, b]) => b.lastSeen - a.lastSeen);
+  return own.slice(SESSION.most - 1).map(([id]) => id);
+}
+
+/** What is kept of options: hashes by their names. */
+export function hashOptions(
+  secret: Buffer,
+  options: Readonly<Record<string, unknown>>,
+): [name: string, hash: string][] {
+  return Object.entries(options).map(([name, value]) => [
+    name,
+    createHmac('sha256', secret)
+      .update(JSON.stringify([name, value]))
+      .digest('base64url'),
+  ]);
+}
+
+/** Names of the options that are others than before. One that an earlier version did not have is none that was changed. */
+export function changedOptions(
+  hashes: readonly (readonly [name: string, hash: string])[],
+  before: (name: string) => string | undefined,
+): string[] {
+  return hashes.filter(([name, hash]) => (before(name) ?? hash) !== hash).map(([name]) => name);
+}

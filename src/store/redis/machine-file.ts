@@ -1,0 +1,42 @@
+/** What is of this machine alone, in its data folder: of other machines it would be wrong. */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { StoreError } from '../contract.ts';
+
+const FILE = 'machine.json';
+
+export interface Machine {
+  /** Where its server listens, or did last. */
+  addresses: readonly string[];
+  /** Keyed hashes of the options of its server's last start, by their names. */
+  options: Readonly<Record<string, string>>;
+}
+
+export class MachineFile {
+  readonly #path: string;
+
+  constructor(folder: string) {
+    this.#path = join(folder, FILE);
+  }
+
+  /** Nothing where no server has run, or the file cannot be read. */
+  read(): Machine {
+    try {
+      const { addresses = [], options = {} } = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<Machine>;
+      return { addresses, options };
+    } catch {
+      return { addresses: [], options: {} };
+    }
+  }
+
+  /** Whoever reads meanwhile has what was there or what is. Throws StoreError. */
+  change(change: Partial<Machine>): void {
+    const part = `${this.#path}.part`;
+    try {
+      writeFileSync(part, JSON.stringify({ ...this.read(), ...change }), { mode: 0o600 });
+      renameSync(part, this.#path);
+    } catch (error) {
+      throw new StoreError('no-access', `${this.#path} cannot be written: ${(error as Error).message}`);
+    }
+  }
+}

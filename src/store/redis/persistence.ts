@@ -1,0 +1,57 @@
+/** What an ack stands for, by what Redis does with what it was given; the worst node of a cluster counts. */
+import type { Logger } from '../../logger.ts';
+import type { Redis } from '../../redis/connection.ts';
+import { RedisError } from '../../redis/error.ts';
+import { StoreError } from '../contract.ts';
+
+const KEEPS_ALL = 'noeviction';
+
+const MEANING = {
+  memory:
+    'Redis keeps this in memory only (appendonly no): what was acked since its last snapshot is lost if Redis or its machine ends; set appendonly yes',
+  unsynced:
+    'Redis leaves it to the system when its file reaches the disk (appendfsync no): what was acked of late is lost if its machine ends',
+  second:
+    'Redis writes its file to the disk once a second (appendfsync everysec): up to a second of what was acked is lost if its machine ends',
+  unknown:
+    'Redis does not say when its file reaches the disk (CONFIG is not permitted): what was acked of late may be lost if its machine ends',
+} as const;
+
+/** Says in the log what may be lost. Throws StoreError if what was acked may be evicted. */
+export async function checkPersistence(redis: Redis, log: Logger | undefined): Promise<void> {
+  const policies = (await redis.everywhere<string>('INFO', 'memory')).map((info) => field(info, 'maxmemory_policy'));
+  const evicting = policies.find((policy) => policy !== undefined && policy !== KEEPS_ALL);
+  if (evicting !== undefined)
+    throw new StoreError(
+      'unsafe',
+      `Redis at ${redis.where} throws data away when its memory is full (maxmemory-policy ${evicting}); set maxmemory-policy noeviction`,
+    );
+  const meaning = await meaningOf(redis);
+  if (meaning === 'disk') log?.info('Redis has on disk what is acked (appendfsync always)');
+  else log?.warn(MEANING[meaning]);
+}
+
+async function meaningOf(redis: Redis): Promise<keyof typeof MEANING | 'disk'> {
+  const infos = await redis.everywhere<string>('INFO', 'persistence');
+  if (infos.some((info) => field(info, 'aof_enabled') !== '1')) return 'memory';
+  const syncs = await syncsOf(redis);
+  if (syncs === undefined) return 'unknown';
+  if (syncs.includes('no')) return 'unsynced';
+  return syncs.every((sync) => sync === 'always') ? 'disk' : 'second';
+}
+
+/** When each node writes its file to the disk; undefined if it may not be asked. */
+async function syncsOf(redis: Redis): Promise<string[] | undefined> {
+  try {
+    const answers = await redis.everywhere<string[]>('CONFIG', 'GET', 'appendfsync');
+    const syncs = answers.map(([, value]) => value);
+    return syncs.every((sync) => sync !== undefined) ? (syncs as string[]) : undefined;
+  } catch (error) {
+    if (error instanceof RedisError && error.code !== 'unreachable') return undefined;
+    throw error;
+  }
+}
+
+function field(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}:(\\S*)`, 'm').exec(info)?.[1];
+}

@@ -1,0 +1,509 @@
+/**
+ * The store of several machines: Redis. Reads go there each time, since nothing that is remembered here would see what another
+ * machine wrote. A change reads the number of commits, then what it goes by, decides, and is committed if the number is
+ * still the same; otherwise it is decided anew. All keys are on one node of a cluster, so that a change and its note are one commit.
+ *
+ * What a promise here resolved for is in Redis; whether it outlives that is for Redis' own persistence (persistence.ts).
+ */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '../../logger.ts';
+import type { Session, Token } from '../../protocol/account.ts';
+import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
+import { isPage } from '../../protocol/page.ts';
+import type { Part } from '../../protocol/record.ts';
+import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
+import { SITE_KEY, type Site } from '../../protocol/site.ts';
+import { Redis } from '../../redis/connection.ts';
+import { commonKey } from '../../redis/keys.ts';
+import { type Target, targetText } from '../../redis/target.ts';
+import {
+  type Admin,
+  type AdminOutcome,
+  type Attempt,
+  type Credential,
+  type HitGroup,
+  LINK,
+  SESSION,
+  type Store,
+  StoreError,
+  TOKEN,
+} from '../contract.ts';
+import { type HitOutcome, HitQueue } from '../hits.ts';
+import {
+  changedOptions,
+  demoSite,
+  hashOptions,
+  isLastOwner,
+  type Kept,
+  type KeptToken,
+  knownRights,
+  LEAVING_MS,
+  type Link,
+  newSession,
+  seenNow,
+  surplus,
+  tokenOf,
+  withoutSite,
+  withRights,
+} from '../people.ts';
+import { hashSecret, newSecret, newToken, sameHash, tokenId } from '../secret.ts';
+import { RedisArchive } from './archive.ts';
+import { Changes, type Work } from './changes.ts';
+import { Attempts, addHits, hitsKey, readHits } from './counters.ts';
+import { type Draft, readAll, readOne, type TableName, VERSION_KEY } from './draft.ts';
+import { asStore } from './fault.ts';
+import { MachineFile } from './machine-file.ts';
+import { Outage } from './outage.ts';
+import { checkPersistence } from './persistence.ts';
+import { readTrail } from './trail.ts';
+
+/** Raised when a later version can no longer be read by an earlier one. */
+const FORMAT = '1';
+const META_KEY = commonKey('meta');
+/** Writes of the page-visit counter that may be under way at once: each is a way there and back. */
+const HIT_WRITES = 8;
+
+export interface RedisStoreOptions {
+  /** The record takes nothing beyond so many bytes. */
+  maxBytes?: number;
+  /** So many replicas must have what is acked, too. */
+  replicas?: number;
+  /** The data folder of this machine. */
+  folder: string;
+  /** Is told when Redis does not answer any more, and when it does again. */
+  log?: Logger;
+  /** Refuse a Redis that may throw away what it was given, and say in the log what an ack stands for. */
+  isServer?: boolean;
+}
+
+/** Opens the store in Redis, which is furnished if need be. Any number of processes may have it open. Throws StoreError. */
+export function openRedisStore(target: Target, options: RedisStoreOptions): Promise<RedisStore> {
+  return asStore(open(target, options));
+}
+
+async function open(target: Target, options: RedisStoreOptions): Promise<RedisStore> {
+  const { log, isServer } = options;
+  const outage = new Outage(log);
+  const redis = await Redis.connect(target, { onState: (error) => outage.tell(error) });
+  try {
+    if (isServer) await checkPersistence(redis, log);
+    return new RedisStore(redis, await found(redis, targetText(target)), options);
+  } catch (error) {
+    await redis.close();
+    throw error;
+  }
+}
+
+/** Furnishes a store that is new, and returns its secret. */
+async function found(redis: Redis, where: string): Promise<Buffer> {
+  const demo = demoSite(Date.now());
+  const [format, secret] = await redis.send<(string | null)[]>(META_KEY, 'HMGET', META_KEY, 'format', 'secret');
+  if (format === FORMAT && secret) return Buffer.from(secret, 'base64url');
+  if (format)
+    throw new StoreError(
+      'newer-store',
+      `Redis at ${where} was written by a later version of Fieldmouse (format ${format})`,
+    );
+  // Others may start at the same time: one of them comes first.
+  await redis.commit(VERSION_KEY, '0', [
+    ['HSET', META_KEY, 'format', FORMAT, 'secret', randomBytes(32).toString('base64url')],
+    ['HSET', commonKey('sites'), demo.key, JSON.stringify(demo)],
+  ]);
+  return found(redis, where);
+}
+
+export class RedisStore implements Store {
+  readonly archive: RedisArchive;
+  readonly #redis: Redis;
+  readonly #secret: Buffer;
+  readonly #machine: MachineFile;
+  readonly #changes: Changes;
+  readonly #attempts: Attempts;
+  readonly #hitQueue = new HitQueue((groups) => asStore(addHits(this.#redis, groups)), HIT_WRITES);
+  #closed: Promise<void> | undefined;
+
+  constructor(redis: Redis, secret: Buffer, { maxBytes, replicas, folder }: RedisStoreOptions) {
+    this.#redis = redis;
+    this.#secret = secret;
+    this.#machine = new MachineFile(folder);
+    this.#changes = new Changes(redis);
+    this.#attempts = new Attempts(redis, secret);
+    this.archive = new RedisArchive(redis, {
+      ...(maxBytes !== undefined && { maxBytes }),
+      ...(replicas !== undefined && { replicas }),
+      addNote: (note) => this.note(note),
+    });
+  }
+
+  async secret(): Promise<Buffer> {
+    return this.#secret;
+  }
+
+  async addresses(): Promise<string[]> {
+    return [...this.#machine.read().addresses];
+  }
+
+  async noteAddresses(addresses: readonly string[]): Promise<void> {
+    this.#machine.change({ addresses });
+  }
+
+  async sites(): Promise<Site[]> {
+    return (await this.#all<Site>('sites')).map(([, site]) => site);
+  }
+
+  site(key: string): Promise<Site | undefined> {
+    return this.#one('sites', key);
+  }
+
+  addSite(site: Site, note?: Note): Promise<boolean> {
+    return this.#change(async (draft) => {
+      const sites = draft.table<Site>('sites');
+      if ((await sites.get(site.key)) !== undefined) return false;
+      sites.put(site.key, site);
+      await draft.note(note);
+      return true;
+    });
+  }
+
+  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined> {
+    return this.#change(async (draft) => {
+      const sites = draft.table<Site>('sites');
+      const site = await sites.get(key);
+      if (site === undefined) return undefined;
+      const changed = { ...site, name: change.name, origins: change.origins };
+      sites.put(key, changed);
+      await draft.note(note);
+      return changed;
+    });
+  }
+
+  async removeSite(key: string, now: number, note?: Note): Promise<boolean> {
+    if ((await this.site(key)) === undefined) return false;
+    // Its visitors are sent away within seconds, and may do something until then.
+    await this.archive.dropSite(key, now + LEAVING_MS);
+    return this.#release(async (draft) => {
+      const sites = draft.table<Site>('sites');
+      if ((await sites.get(key)) === undefined) return false;
+      sites.remove(key);
+      draft.command('UNLINK', hitsKey(key));
+      for (const name of ['admins', 'tokens'] as const) await forbid(draft, name, key);
+      await draft.note(note);
+      return true;
+    });
+  }
+
+  async markSeen(key: string, now: number): Promise<void> {
+    const isDue = (site: Site | undefined) => site !== undefined && site.firstSeen === null;
+    if (!isDue(await this.site(key))) return;
+    await this.#change(async (draft) => {
+      const sites = draft.table<Site>('sites');
+      const site = await sites.get(key);
+      if (site !== undefined && isDue(site)) sites.put(key, { ...site, firstSeen: now });
+    });
+  }
+
+  async admins(): Promise<Admin[]> {
+    return (await this.#all<Kept<Admin>>('admins')).map(([, admin]) => withRights(admin));
+  }
+
+  async admin(name: string): Promise<Admin | undefined> {
+    const admin = await this.#one<Kept<Admin>>('admins', name);
+    return admin && withRights(admin);
+  }
+
+  addAdmin(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<boolean> {
+    return this.#change(async (draft) => {
+      const admins = draft.table<Kept<Admin>>('admins');
+      if ((await admins.get(name)) !== undefined) return false;
+      admins.put(name, { name, password: null, created: now, ...(await known(draft, rights)) });
+      await draft.note(note);
+      return true;
+    });
+  }
+
+  setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome> {
+    return this.#change(async (draft) => {
+      const admins = draft.table<Kept<Admin>>('admins');
+      const admin = await admins.get(name);
+      if (admin === undefined) return 'unknown';
+      if (rights.role !== 'owner' && (await isLast(draft, admin))) return 'last-owner';
+      admins.put(name, { ...admin, ...(await known(draft, rights)) });
+      await draft.note(note);
+      return 'done';
+    });
+  }
+
+  removeAdmin(name: string, note?: Note): Promise<AdminOutcome> {
+    return this.#release(async (draft) => {
+      const admins = draft.table<Kept<Admin>>('admins');
+      const admin = await admins.get(name);
+      if (admin === undefined) return 'unknown';
+      if (await isLast(draft, admin)) return 'last-owner';
+      admins.remove(name);
+      const links = draft.table<Link>('links');
+      for (const [id, link] of await links.all()) if (link.name === name) links.remove(id);
+      await dropSessions(draft, name, undefined);
+      await draft.note(note);
+      return 'done';
+    });
+  }
+
+  setPassword(name: string, password: string | null, note?: Note): Promise<boolean> {
+    return this.#change(async (draft) => {
+      const admins = draft.table<Kept<Admin>>('admins');
+      const admin = await admins.get(name);
+      if (admin === undefined) return false;
+      admins.put(name, { ...admin, password });
+      await draft.note(note);
+      return true;
+    });
+  }
+
+  addLink(name: string, now: number, note?: Note): Promise<string | undefined> {
+    const secret = newSecret();
+    return this.#change(async (draft) => {
+      if ((await draft.table('admins').get(name)) === undefined) return undefined;
+      await sweep(draft, 'links', now);
+      draft.table<Link>('links').put(hashSecret(secret), { name, expires: now + LINK.lifetime });
+      await draft.note(note);
+      return secret;
+    });
+  }
+
+  takeLink(secret: string, now: number): Promise<string | undefined> {
+    return this.#release(async (draft) => {
+      const links = draft.table<Link>('links');
+      const link = await links.get(hashSecret(secret));
+      if (link === undefined) return undefined;
+      links.remove(hashSecret(secret));
+      return link.expires > now ? link.name : undefined;
+    });
+  }
+
+  addSession(
+    name: string,
+    agent: string,
+    now: number,
+    note?: Note,
+  ): Promise<{ secret: string; session: Session } | undefined> {
+    const secret = newSecret();
+    const id = hashSecret(secret);
+    return this.#change(async (draft) => {
+      if ((await draft.table('admins').get(name)) === undefined) return undefined;
+      await sweep(draft, 'sessions', now);
+      const sessions = draft.table<Kept<Session>>('sessions');
+      for (const old of surplus(name, await sessions.all())) sessions.remove(old);
+      const record = newSession(name, agent, now);
+      sessions.put(id, record);
+      await draft.note(note);
+      return { secret, session: { id, ...record } };
+    });
+  }
+
+  async session(secret: string, now: number): Promise<Session | undefined> {
+    const id = hashSecret(secret);
+    const record = await this.#one<Kept<Session>>('sessions', id);
+    if (record === undefined || record.expires <= now) return undefined;
+    if (now - record.lastSeen < SESSION.coarse) return { id, ...record };
+    const slid = this.#change(async (draft) => {
+      const sessions = draft.table<Kept<Session>>('sessions');
+      const current = await sessions.get(id);
+      if (current === undefined) return undefined;
+      const later = seenNow(current, now);
+      sessions.put(id, later);
+      return { id, ...later };
+    });
+    // A Redis that is full must not sign people out.
+    return slid.catch(() => ({ id, ...record }));
+  }
+
+  async sessions(now: number): Promise<Session[]> {
+    const all = await this.#all<Kept<Session>>('sessions');
+    return all.map(([id, session]) => ({ id, ...session })).filter(({ expires }) => expires > now);
+  }
+
+  removeSession(id: string, note?: Note): Promise<boolean> {
+    return this.#remove('sessions', id, note);
+  }
+
+  removeSessions(name: string, except: string | undefined): Promise<void> {
+    return this.#release((draft) => dropSessions(draft, name, except));
+  }
+
+  addToken(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<{ secret: string; token: Token }> {
+    const { id, secret } = newToken();
+    return this.#change(async (draft) => {
+      const token = { name, created: now, lastUsed: null, ...(await known(draft, rights)) };
+      draft.table<KeptToken>('tokens').put(id, { ...token, hash: hashSecret(secret) });
+      await draft.note(note);
+      return { secret, token: { id, ...token } };
+    });
+  }
+
+  async token(secret: string, now: number): Promise<Token | undefined> {
+    const id = tokenId(secret);
+    const record = id === undefined ? undefined : await this.#one<KeptToken>('tokens', id);
+    if (id === undefined || record === undefined || !sameHash(record.hash, hashSecret(secret))) return undefined;
+    if (record.lastUsed === null || now - record.lastUsed >= TOKEN.coarse)
+      // As with sessions: that there is no room is no reason to refuse.
+      await this.#noteUse(id, now).catch(() => {});
+    return { ...tokenOf(id, record), lastUsed: now };
+  }
+
+  #noteUse(id: string, now: number): Promise<void> {
+    return this.#change(async (draft) => {
+      const tokens = draft.table<KeptToken>('tokens');
+      const current = await tokens.get(id);
+      if (current !== undefined) tokens.put(id, { ...current, lastUsed: now });
+    });
+  }
+
+  async tokens(): Promise<Token[]> {
+    return (await this.#all<KeptToken>('tokens')).map(([id, token]) => tokenOf(id, token));
+  }
+
+  removeToken(id: string, note?: Note): Promise<boolean> {
+    return this.#remove('tokens', id, note);
+  }
+
+  #remove(name: TableName, field: string, note: Note | undefined): Promise<boolean> {
+    return this.#release(async (draft) => {
+      const table = draft.table(name);
+      if ((await table.get(field)) === undefined) return false;
+      table.remove(field);
+      await draft.note(note);
+      return true;
+    });
+  }
+
+  async rights(credential: Credential, now: number): Promise<Rights | undefined> {
+    if (credential === 'env') return OWNER;
+    const [kind, id = ''] = credential.split(':', 2);
+    if (kind === 'session') return this.#rightsOfSession(id, now);
+    const token = kind === 'token' ? await this.#one<KeptToken>('tokens', id) : undefined;
+    return token && rightsOf(token);
+  }
+
+  async #rightsOfSession(id: string, now: number): Promise<Rights | undefined> {
+    const session = await this.#one<Kept<Session>>('sessions', id);
+    if (session === undefined || session.expires <= now) return undefined;
+    const admin = await this.#one<Kept<Admin>>('admins', session.name);
+    return admin && rightsOf(admin);
+  }
+
+  countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {
+    return asStore(this.#attempts.count(attempts, now));
+  }
+
+  forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void> {
+    return asStore(this.#attempts.forgive(attempts, now));
+  }
+
+  hit(site: string, page: string): Promise<HitOutcome> {
+    return this.#hitQueue.hit(site, page);
+  }
+
+  async hits(site: string, page: string): Promise<number> {
+    if (!isPage(page) || !SITE_KEY.test(site)) return 0;
+    return (await asStore(readOne<number>(this.#redis, hitsKey(site), page))) ?? 0;
+  }
+
+  async allHits(): Promise<HitGroup[]> {
+    const all: HitGroup[] = [];
+    for (const { key } of await this.sites()) all.push(...(await asStore(readHits(this.#redis, key))));
+    return all;
+  }
+
+  removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
+    const key = hitsKey(site);
+    return this.#release(async (draft) => {
+      const removed =
+        page === undefined
+          ? await this.#redis.send<number>(key, 'HLEN', key)
+          : await this.#redis.send<number>(key, 'HEXISTS', key, page);
+      if (removed === 0) return 0;
+      if (page === undefined) draft.command('UNLINK', key);
+      else draft.command('HDEL', key, page);
+      await draft.note(note);
+      return removed;
+    });
+  }
+
+  note(note: Note): Promise<void> {
+    return this.#change((draft) => draft.note(note));
+  }
+
+  noteNow(note: Note): Promise<void> {
+    return this.note(note);
+  }
+
+  audit(query: AuditQuery): Promise<Part<Entry>> {
+    return asStore(readTrail(this.#redis, query));
+  }
+
+  async noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void> {
+    const hashes = hashOptions(this.#secret, options);
+    const before = new Map(Object.entries(this.#machine.read().options));
+    const changed = changedOptions(hashes, (name) => before.get(name));
+    if (changed.length > 0)
+      await this.note({ at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') });
+    this.#machine.change({ options: Object.fromEntries([...before, ...hashes]) });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#changes.settled().then(() => this.#redis.close());
+    return this.#closed;
+  }
+
+  #change<T>(work: Work<T>): Promise<T> {
+    return this.#changes.make(work);
+  }
+
+  /** Makes a change that makes room, also where there is none. */
+  #release<T>(work: Work<T>): Promise<T> {
+    return this.#changes.make(work, true);
+  }
+
+  #one<T>(table: TableName, field: string): Promise<T | undefined> {
+    return asStore(readOne<T>(this.#redis, commonKey(table), field));
+  }
+
+  #all<T>(table: TableName): Promise<[field: string, value: T][]> {
+    return asStore(readAll<T>(this.#redis, commonKey(table)));
+  }
+}
+
+/** Takes a site out of all rights of a table. */
+async function forbid(draft: Draft, name: 'admins' | 'tokens', site: string): Promise<void> {
+  const table = draft.table<Partial<Rights>>(name);
+  for (const [field, value] of await table.all()) {
+    const without = withoutSite(value, site);
+    if (without) table.put(field, without);
+  }
+}
+
+/** Rights as they are kept. */
+async function known(draft: Draft, rights: Rights): Promise<Rights> {
+  const sites = rightsOf(rights).sites === null ? [] : await draft.table('sites').all();
+  const keys = new Set(sites.map(([key]) => key));
+  return knownRights(rights, (key) => keys.has(key));
+}
+
+async function isLast(draft: Draft, admin: Kept<Admin>): Promise<boolean> {
+  const all = await draft.table<Kept<Admin>>('admins').all();
+  return isLastOwner(
+    admin,
+    all.map(([, one]) => one),
+  );
+}
+
+async function dropSessions(draft: Draft, name: string, except: string | undefined): Promise<void> {
+  const sessions = draft.table<Kept<Session>>('sessions');
+  for (const [id, session] of await sessions.all()) if (session.name === name && id !== except) sessions.remove(id);
+}
+
+/** Clears away what has expired. */
+async function sweep(draft: Draft, name: 'links' | 'sessions', now: number): Promise<void> {
+  const table = draft.table<{ expires: number }>(name);
+  for (const [id, { expires }] of await table.all()) if (expires <= now) table.remove(id);
+}

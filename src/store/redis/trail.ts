@@ -1,0 +1,103 @@
+/** The audit trail in Redis: entries with their numbers in a sorted set, by number. */
+import { AUDIT, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
+import type { Part } from '../../protocol/record.ts';
+import type { Command, Redis } from '../../redis/connection.ts';
+import { commonKey } from '../../redis/keys.ts';
+import { cursorOf, entryOf, isAsked, isRepeat, isSpent, mayRepeat, numberIn, TRAIL } from '../trail.ts';
+
+const KEY = commonKey('audit');
+
+/** An entry as it is kept. With its number it is there once. */
+interface Kept {
+  no: number;
+  entry: Entry;
+  /** As it is in Redis, or undefined if it is not there yet. */
+  text: string | undefined;
+}
+
+/** Notes that are being added. */
+export class TrailDraft {
+  readonly #redis: Redis;
+  /** The newest, in order; undefined until they are read. */
+  #newest: Kept[] | undefined;
+  /** The oldest. */
+  #oldest: Kept[] = [];
+  readonly #changed = new Set<Kept>();
+  #now = 0;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  async add(note: Note): Promise<void> {
+    const newest = await this.#read();
+    const entry = entryOf(note);
+    const same = mayRepeat(entry)
+      ? newest.slice(-TRAIL.lookBack).findLast((kept) => isRepeat(entry, kept.entry))
+      : undefined;
+    if (same) same.entry = { ...same.entry, count: same.entry.count + 1 };
+    const kept = same ?? { no: (newest.at(-1)?.no ?? 0) + 1, entry, text: undefined };
+    if (!same) newest.push(kept);
+    this.#changed.add(kept);
+    this.#now = note.at;
+  }
+
+  async #read(): Promise<Kept[]> {
+    if (this.#newest) return this.#newest;
+    const [newest, oldest] = await Promise.all([
+      readDown(this.#redis, Number.POSITIVE_INFINITY, TRAIL.lookBack),
+      this.#redis.send<string[]>(KEY, 'ZRANGE', KEY, '0', String(TRAIL.sweep - 1)),
+    ]);
+    this.#oldest = oldest.map(read);
+    this.#newest = newest.reverse();
+    return this.#newest;
+  }
+
+  *commands(): Generator<Command> {
+    if (this.#changed.size === 0) return;
+    for (const { no, entry, text } of this.#changed) {
+      if (text !== undefined) yield ['ZREM', KEY, text];
+      yield ['ZADD', KEY, String(no), JSON.stringify([no, entry])];
+    }
+    const last = this.#newest?.at(-1)?.no ?? 0;
+    yield ['ZREMRANGEBYSCORE', KEY, '-inf', String(last - AUDIT.most)];
+    for (const { no, entry } of this.#oldest)
+      if (isSpent(no, entry, last, this.#now)) yield ['ZREMRANGEBYSCORE', KEY, String(no), String(no)];
+  }
+}
+
+/** As `Store.audit`. */
+export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<Entry>> {
+  const isAny = query.who === undefined && query.what === undefined;
+  const most = isAny ? Math.min(query.limit, TRAIL.looks) : TRAIL.looks;
+  const start = query.after === undefined ? Number.POSITIVE_INFINITY : numberIn(query.after);
+  const items: Entry[] = [];
+  for (const [i, { no, entry }] of (await readDown(redis, start, most + 1)).entries()) {
+    if (items.length === query.limit || i === TRAIL.looks) return { items, next: cursorOf(no) };
+    if (isAsked(query, entry)) items.push(entry);
+  }
+  return { items, next: null };
+}
+
+/** Entries from a number down. */
+async function readDown(redis: Redis, from: number, count: number): Promise<Kept[]> {
+  const start = from === Number.POSITIVE_INFINITY ? '+inf' : String(from);
+  const texts = await redis.send<string[]>(
+    KEY,
+    'ZRANGE',
+    KEY,
+    start,
+    '-inf',
+    'BYSCORE',
+    'REV',
+    'LIMIT',
+    '0',
+    String(count),
+  );
+  return texts.map(read);
+}
+
+function read(text: string): Kept {
+  const [no, entry] = JSON.parse(text) as [number, Entry];
+  return { no, entry, text };
+}
