@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { AUDIT, type AuditQuery, type Deed, type Note } from '../src/protocol/audit.ts';
 import { CURSOR } from '../src/protocol/record.ts';
 import { OWNER, type Rights } from '../src/protocol/rights.ts';
+import type { Site } from '../src/protocol/site.ts';
 import { readTarget, type Target } from '../src/redis/target.ts';
 import { type Attempt, HITS, LINK, SESSION, type Store, TOKEN } from '../src/store/contract.ts';
 import { StoreFile } from '../src/store/embedded/file/store-file.ts';
@@ -23,6 +24,9 @@ type Opener = (t: TestContext) => Promise<() => Promise<Store>>;
 
 const T = 1_700_000_000_000;
 
+const owner = { after: (end: () => unknown) => after(end) };
+// Both before any test: what is to be done after the last one must not be done while they start.
+const [server, cluster] = await Promise.all([startRedis(owner), startRedisCluster(owner)]);
 contract('the embedded store', async (t) => {
   const folder = temporaryFolder(t);
   return async () => {
@@ -31,10 +35,8 @@ contract('the embedded store', async (t) => {
     return store;
   };
 });
-
-const owner = { after: (end: () => unknown) => after(end) };
-contract('the store on Redis', onRedis(await startRedis(owner)));
-contract('the store on a Redis cluster', onRedis(await startRedisCluster(owner)));
+contract('the store on Redis', onRedis(server));
+contract('the store on a Redis cluster', onRedis(cluster));
 
 /** Of one server or cluster for all tests, emptied for each. */
 function onRedis(started: Awaited<ReturnType<typeof startRedis | typeof startRedisCluster>>): Opener {
@@ -599,12 +601,52 @@ function contract(name: string, opener: Opener): void {
     }
   });
 
+  test(`${name} takes over what another keeps, and gives it away again`, async (t) => {
+    const [source, last] = [await openStore(temporaryFolder(t)), await openStore(temporaryFolder(t))];
+    t.after(() => Promise.all([source.close(), last.close()]));
+    await furnish(source);
+    const held = await source.holdings();
+    const open = await opener(t);
+    const store = await open();
+    if (name !== 'the embedded store') {
+      const [own] = [await store.secret(), await store.addAdmin('bob', T)];
+      assert.deepEqual([await store.adopt(held), await store.secret()], [false, own]);
+      for (const admin of await store.admins()) assert.equal(admin.name, 'bob');
+    }
+    const fresh = await (await opener(t))();
+    assert.equal(await fresh.adopt(held), true);
+    assert.deepEqual(await fresh.holdings(), held);
+    assert.deepEqual(await fresh.secret(), await source.secret());
+    assert.equal(await fresh.hit('shop', '/'), 4);
+    // Done again it takes nothing back.
+    assert.equal(await fresh.adopt(held), true);
+    assert.equal(await fresh.hits('shop', '/'), 4);
+    const given = await fresh.holdings();
+    assert.equal(await last.adopt(given), true);
+    assert.deepEqual(await last.holdings(), given);
+    assert.equal(await last.addSite({ ...(held.sites[0] as Site), key: 'late' }), true);
+  });
+
   it('closes twice, and leaves others open', async (store, open) => {
     const other = await open();
     await store.close();
     await store.close();
     assert.equal((await other.sites()).length, 1);
   });
+}
+
+/** Something of all that a store keeps. */
+async function furnish(store: Store): Promise<void> {
+  const note: Note = { at: T, who: 'command line', what: 'admin-added', on: 'ada' };
+  await store.removeSite('demo', T);
+  for (const key of ['garden', 'shop'])
+    await store.addSite({ key, name: key, origins: ['https://a.example'], created: T, firstSeen: T + 1 });
+  await store.addAdmin('ada', T, OWNER, note);
+  await store.addAdmin('cy', T, { role: 'viewer', sites: ['shop'] }, { ...note, on: 'cy' });
+  await store.setPassword('ada', 'scrypt$…');
+  await store.addSession('ada', 'Firefox', T);
+  await store.addToken('builds', T, { role: 'viewer', sites: ['garden'] });
+  for (const page of ['/', '/', '/', '/pots']) await store.hit('shop', page);
 }
 
 test('the embedded store clears away what has expired', async (t) => {

@@ -12,6 +12,7 @@ import { EXPORT_COMMANDS, EXPORT_HELP } from './export.ts';
 import { COMMAND_FLAGS, type Flag } from './flags.ts';
 import { HITS_COMMANDS, HITS_HELP } from './hits.ts';
 import { IMPORT_COMMANDS, IMPORT_HELP } from './import.ts';
+import { MIGRATE_COMMANDS, MIGRATE_HELP } from './migrate.ts';
 import { RELOAD_COMMANDS, RELOAD_HELP } from './reload.ts';
 import { SITE_COMMANDS, SITE_HELP } from './sites.ts';
 import { VERIFY_COMMANDS, VERIFY_HELP } from './verify.ts';
@@ -28,6 +29,7 @@ export const COMMAND_HELP = [
   ERASE_HELP,
   VERIFY_HELP,
   BACKUP_HELP,
+  MIGRATE_HELP,
 ].join('\n');
 
 const COMMANDS = new Map<string, Command>(
@@ -42,6 +44,7 @@ const COMMANDS = new Map<string, Command>(
     ...ERASE_COMMANDS,
     ...VERIFY_COMMANDS,
     ...BACKUP_COMMANDS,
+    ...MIGRATE_COMMANDS,
   }),
 );
 

@@ -5,8 +5,7 @@ import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { DAY_MS, dayText } from '../protocol/day.ts';
 import { SITE_KEY } from '../protocol/site.ts';
-import type { Visit } from '../protocol/visit.ts';
-import type { Archive, VisitQuery } from '../store/archive.ts';
+import type { Archive } from '../store/archive.ts';
 import { version } from '../version.ts';
 import { noted } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
@@ -14,6 +13,7 @@ import { type Call, type Command, type ExitCode, noStore, onStore, refuse, type 
 import { csvRow } from './csv.ts';
 import { dayBegin, EARLIEST } from './days.ts';
 import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
+import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
 import { writeWhole } from './whole-file.ts';
 
 export const EXPORT_HELP = `  fieldmouse export [--site KEY] [--from DAY] [--to DAY] [--format ndjson|csv] [--out FILE]
@@ -23,16 +23,7 @@ export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
   export: { flags: ['site', 'from', 'to', 'format', 'out'], check: checkExport, run: exportRecord },
 };
 
-/** Visits asked for at once. */
-const VISITS = 100;
 const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth'] as const;
-
-interface Range {
-  sites: string[];
-  /** Unix ms; `to` is the end. */
-  from: number;
-  to: number;
-}
 
 function checkExport({ flags }: Call): string[] {
   const faults: string[] = [];
@@ -105,52 +96,14 @@ async function* recordLines(archive: Archive, range: Range, bar: Bar): AsyncGene
   for (const site of range.sites)
     for await (const visit of visitsOf(archive, site, range)) {
       yield `${visitLine(visit)}\n`;
-      for await (const line of runLines(archive, visit.id)) {
-        yield `${line}\n`;
+      for await (const run of runsOf(archive, visit.id)) {
+        yield `${runLine(run)}\n`;
         runs += 1;
       }
       visits += 1;
       bar.show(visits, Math.max(total, visits));
     }
   yield `${endLine(visits, runs)}\n`;
-}
-
-/** About how many visits there are: one that goes on after midnight counts on its first day. */
-async function countVisits(archive: Archive, { sites, from, to }: Range): Promise<number> {
-  const days = { from: dayText(from), to: dayText(to - 1) };
-  let visits = 0;
-  for (const site of sites) for (const day of await archive.days(site, null, days)) visits += day.visits;
-  return visits;
-}
-
-/** Visits by their begin and, if that is the same, by their ids: so all stores that hold the same give the same. */
-async function* visitsOf(archive: Archive, site: string, { from, to }: Range): AsyncGenerator<Visit> {
-  let same: Visit[] = [];
-  const query: VisitQuery = { site, from, to, oldestFirst: true, limit: VISITS };
-  for (let next: string | null | undefined; next !== null; ) {
-    const part = await archive.visits({ ...query, ...(next !== undefined && { after: next }) });
-    for (const visit of part.items) {
-      if (same[0] && same[0].since !== visit.since) {
-        yield* inOrder(same);
-        same = [];
-      }
-      same.push(visit);
-    }
-    next = part.next;
-  }
-  yield* inOrder(same);
-}
-
-function inOrder(visits: Visit[]): Visit[] {
-  return visits.sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-async function* runLines(archive: Archive, id: string): AsyncGenerator<string> {
-  for (let next: string | null | undefined; next !== null; ) {
-    const part = await archive.runs(id, next);
-    for (const run of part.items) yield runLine(run);
-    next = part.next;
-  }
 }
 
 async function* countRows(archive: Archive, { sites, from, to }: Range, bar: Bar): AsyncGenerator<string> {

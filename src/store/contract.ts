@@ -14,6 +14,7 @@ import type { Part } from '../protocol/record.ts';
 import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import type { Archive } from './archive.ts';
+import type { Holdings } from './holdings.ts';
 
 /** One that was kept before there were rights is an owner. */
 export interface Admin extends Rights {
@@ -164,6 +165,14 @@ export interface Store extends Hits {
    * keyed hashes are kept.
    */
   noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void>;
+
+  /** All that it keeps besides the record. */
+  holdings(): Promise<Holdings>;
+  /**
+   * Takes over what another store keeps besides the record, and its secret, so that sessions, tokens and visitors go on. Done again it
+   * changes nothing. False, and nothing is done, if this is another installation's: it has administrators or visits.
+   */
+  adopt(holdings: Holdings): Promise<boolean>;
 
   /** Writes out what is under way. Closing twice is safe. */
   close(): Promise<void>;

@@ -21,6 +21,12 @@ export class AuditTable {
     this.#sweep(last + 1, note.at);
   }
 
+  /** Within a write: has these entries, oldest first, in place of those that there are. */
+  replace(entries: readonly Entry[]): void {
+    this.#entries.clearSync();
+    for (const [i, entry] of entries.entries()) this.#entries.putSync(i + 1, entry);
+  }
+
   /** False if there is no entry of late that says the same. */
   #countUp(entry: Entry): boolean {
     for (const { key, value } of this.#entries.getRange({ reverse: true, limit: TRAIL.lookBack })) {

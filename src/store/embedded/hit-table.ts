@@ -37,6 +37,17 @@ export class HitTable {
     });
   }
 
+  /** Within a write: has these totals in place of those that there are. */
+  replace(totals: readonly HitGroup[]): void {
+    this.#totals.clearSync();
+    const pages = new Map<string, number>();
+    for (const { site, page, count } of totals) {
+      this.#totals.putSync(site + page, count);
+      pages.set(site, (pages.get(site) ?? 0) + 1);
+    }
+    for (const [site, count] of pages) this.#totals.putSync(site, count);
+  }
+
   /** The total so far of a page, which is made if need be. */
   #known(site: string, page: string): HitOutcome {
     if (!this.#isSite(site)) return 'unknown-site';

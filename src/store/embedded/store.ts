@@ -28,6 +28,7 @@ import {
   TOKEN,
 } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hits.ts';
+import { type Holdings, wholeTrail } from '../holdings.ts';
 import {
   changedOptions,
   demoSite,
@@ -110,7 +111,7 @@ type Perishable = 'links' | 'sessions' | 'counters';
 export class EmbeddedStore implements Store {
   readonly archive: EmbeddedArchive;
   readonly #file: StoreFile;
-  readonly #secret: Buffer;
+  #secret: Buffer;
   readonly #meta: Database<string[], string>;
   readonly #sites: Database<Site, string>;
   readonly #admins: Database<Kept<Admin>, string>;
@@ -498,6 +499,37 @@ export class EmbeddedStore implements Store {
    */
   addHits(lists: () => readonly (readonly HitGroup[])[]): HitOutcome[][] {
     return this.#file.write(() => lists().map((groups) => this.#hits.add(groups)));
+  }
+
+  async holdings(): Promise<Holdings> {
+    const rows = <T>(table: Database<T, string>) =>
+      this.#read(() => [...table.getRange()].map(({ key, value }): [string, T] => [key, value]));
+    const [sites, hits, trail] = [await this.sites(), await this.allHits(), await wholeTrail(this)];
+    const people = { admins: rows(this.#admins), tokens: rows(this.#tokens), sessions: rows(this.#sessions) };
+    return { secret: this.#secret, sites, ...people, trail, hits };
+  }
+
+  async adopt(holdings: Holdings): Promise<boolean> {
+    if (this.#secret.equals(holdings.secret)) return true;
+    if ((await this.archive.sites()).length > 0) return false;
+    return this.#file.writeLater(() => {
+      if (this.#admins.getKeysCount() > 0) return false;
+      this.#replace(holdings);
+      return true;
+    });
+  }
+
+  /** Within a write. */
+  #replace({ secret, sites, admins, tokens, sessions, trail, hits }: Holdings): void {
+    this.#file.root.openDB<Buffer, string>('meta', {}).put('secret', secret);
+    this.#secret = secret;
+    for (const key of [...this.#sites.getKeys()]) this.#sites.remove(key);
+    for (const site of sites) this.#sites.put(site.key, site);
+    for (const [name, admin] of admins) this.#admins.put(name, admin);
+    for (const [id, token] of tokens) this.#tokens.put(id, token);
+    for (const [id, session] of sessions) this.#keep('sessions', this.#sessions, id, session, 0);
+    this.#audit.replace(trail);
+    this.#hits.replace(hits);
   }
 
   close(): Promise<void> {

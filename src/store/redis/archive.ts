@@ -17,7 +17,7 @@ export class RedisArchive implements Archive {
   }
 
   append = absent;
-  sites = absent;
+  sites = async (): Promise<string[]> => [];
   visits = absent;
   visit = absent;
   runs = absent;

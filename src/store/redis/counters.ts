@@ -1,4 +1,5 @@
 /** What is counted in Redis by many at once: page visits, and attempts to sign in. Each is one step of the server's, and one way there and back. */
+import { entry } from '../../entry.ts';
 import { type Command, type Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { type Attempt, HITS, type HitGroup, type HitRefusal } from '../contract.ts';
@@ -57,6 +58,19 @@ export async function readHits(redis: Redis, site: string): Promise<HitGroup[]> 
   } while (cursor !== '0');
   const pages = [...totals].sort(([a], [b]) => (a < b ? -1 : 1));
   return pages.map(([page, count]) => ({ site, page, count }));
+}
+
+/** Pages whose totals are written in one step. */
+const WRITE = 1000;
+
+/** Writes totals down in place of what there is of these pages. */
+export async function writeHits(redis: Redis, totals: readonly HitGroup[]): Promise<void> {
+  const bySite = new Map<string, string[]>();
+  for (const { site, page, count } of totals)
+    entry(bySite, hitsKey(site), (): string[] => []).push(page, String(count));
+  for (const [key, pairs] of bySite)
+    for (let i = 0; i < pairs.length; i += 2 * WRITE)
+      await redis.send(key, 'HSET', key, ...pairs.slice(i, i + 2 * WRITE));
 }
 
 /** A counter is its count and when it ends, Unix ms, with a space between. */

@@ -29,6 +29,7 @@ import {
   TOKEN,
 } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hits.ts';
+import { type Holdings, wholeTrail } from '../holdings.ts';
 import {
   changedOptions,
   demoSite,
@@ -49,13 +50,13 @@ import {
 import { hashSecret, newSecret, newToken, sameHash, tokenId } from '../secret.ts';
 import { RedisArchive } from './archive.ts';
 import { Changes, type Work } from './changes.ts';
-import { Attempts, addHits, hitsKey, readHits } from './counters.ts';
+import { Attempts, addHits, hitsKey, readHits, writeHits } from './counters.ts';
 import { type Draft, readAll, readOne, type TableName, VERSION_KEY } from './draft.ts';
 import { asStore } from './fault.ts';
 import { MachineFile } from './machine-file.ts';
 import { Outage } from './outage.ts';
 import { checkPersistence } from './persistence.ts';
-import { readTrail } from './trail.ts';
+import { readTrail, trailCommands } from './trail.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = '1';
@@ -115,7 +116,7 @@ async function found(redis: Redis, where: string): Promise<Buffer> {
 export class RedisStore implements Store {
   readonly archive: RedisArchive;
   readonly #redis: Redis;
-  readonly #secret: Buffer;
+  #secret: Buffer;
   readonly #machine: MachineFile;
   readonly #changes: Changes;
   readonly #attempts: Attempts;
@@ -448,6 +449,36 @@ export class RedisStore implements Store {
     if (changed.length > 0)
       await this.note({ at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') });
     this.#machine.change({ options: Object.fromEntries([...before, ...hashes]) });
+  }
+
+  async holdings(): Promise<Holdings> {
+    const [sites, hits, trail] = [await this.sites(), await this.allHits(), await wholeTrail(this)];
+    const admins = await this.#all<Kept<Admin>>('admins');
+    const tokens = await this.#all<KeptToken>('tokens');
+    const sessions = await this.#all<Kept<Session>>('sessions');
+    return { secret: this.#secret, sites, admins, tokens, sessions, trail, hits };
+  }
+
+  async adopt(holdings: Holdings): Promise<boolean> {
+    if (this.#secret.equals(holdings.secret)) return true;
+    if ((await this.admins()).length > 0 || (await this.archive.sites()).length > 0) return false;
+    // There may be more than fit into one step; before it, so that they are there whenever the rest is.
+    await asStore(writeHits(this.#redis, holdings.hits));
+    return this.#change((draft) => this.#replace(draft, holdings));
+  }
+
+  async #replace(draft: Draft, { secret, sites, admins, tokens, sessions, trail }: Holdings): Promise<boolean> {
+    const [own, people] = [draft.table<Site>('sites'), draft.table<Kept<Admin>>('admins')];
+    if ((await people.all()).length > 0) return false;
+    for (const [key] of await own.all()) own.remove(key);
+    for (const site of sites) own.put(site.key, site);
+    for (const [name, admin] of admins) people.put(name, admin);
+    for (const [id, token] of tokens) draft.table<KeptToken>('tokens').put(id, token);
+    for (const [id, session] of sessions) draft.table<Kept<Session>>('sessions').put(id, session);
+    for (const command of trailCommands(trail)) draft.command(...command);
+    draft.command('HSET', META_KEY, 'secret', secret.toString('base64url'));
+    this.#secret = secret;
+    return true;
   }
 
   close(): Promise<void> {

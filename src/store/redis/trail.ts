@@ -66,6 +66,12 @@ export class TrailDraft {
   }
 }
 
+/** What puts these entries, oldest first, in place of those that there are. */
+export function* trailCommands(entries: readonly Entry[]): Generator<Command> {
+  yield ['DEL', KEY];
+  for (const [i, entry] of entries.entries()) yield ['ZADD', KEY, String(i + 1), JSON.stringify([i + 1, entry])];
+}
+
 /** As `Store.audit`. */
 export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<Entry>> {
   const isAny = query.who === undefined && query.what === undefined;

@@ -1,0 +1,107 @@
+/** Gives a store visits and runs that were kept elsewhere. What is there already stays as it is, so that a repeat is harmless. */
+import { Writer } from '../protocol/writer.ts';
+import type { Archive } from '../store/archive.ts';
+import { BatchWriter, PlaceMark } from '../store/record/batch.ts';
+import { type KnownRun, type KnownVisit, type Line, LineFault } from './record-lines.ts';
+
+/** A visit's batch is given away at so many bytes, and a group of batches at so many in all. */
+const BATCH_BYTES = 256 * 1024;
+const GROUP_BYTES = 4 * 1024 * 1024;
+
+/** Makes batches of lines, and gives them to the store a group at a time. */
+export class Importer {
+  readonly total = { visits: 0, runs: 0 };
+  readonly sites = new Set<string>();
+  readonly #archive: Archive;
+  readonly #writer = new BatchWriter();
+  readonly #payload = new Writer(4096);
+  #group: Uint8Array[] = [];
+  #bytes = 0;
+  #visit: KnownVisit | undefined;
+  #mark: PlaceMark | undefined;
+  /** Since the header; undefined where a header is due. */
+  #since: { visits: number; runs: number } | undefined;
+  #hasBegun = false;
+
+  constructor(archive: Archive) {
+    this.#archive = archive;
+  }
+
+  /** Throws LineFault where the line has no place. */
+  async take(line: Line): Promise<void> {
+    if (line.k === 'header') this.#begin();
+    else if (this.#since === undefined) throw new LineFault('an export begins with {"fieldmouse":…}');
+    else if (line.k === 'end') this.#check(line, this.#since);
+    else {
+      this.#since[line.k === 'visit' ? 'visits' : 'runs'] += 1;
+      await (line.k === 'visit' ? this.visit(line.visit) : this.run(line.run));
+    }
+  }
+
+  #begin(): void {
+    this.#hasBegun = true;
+    this.#since = { visits: 0, runs: 0 };
+    this.#visit = undefined;
+  }
+
+  /** The runs that follow are of this visit. */
+  async visit(visit: KnownVisit): Promise<void> {
+    await this.#closeBatch();
+    this.#visit = visit;
+    this.#mark = undefined;
+    this.sites.add(visit.site);
+    this.total.visits += 1;
+  }
+
+  /** Throws LineFault before the first visit. */
+  async run(run: KnownRun): Promise<void> {
+    const visit = this.#visit;
+    if (!visit) throw new LineFault('a run follows the visit that it is of');
+    const { id, site, ...about } = visit;
+    const { n, frames, page, size, entered } = run;
+    if (!this.#mark) {
+      this.#mark = new PlaceMark({ id, site, page, size });
+      this.#writer.about(this.#mark, about);
+    } else if (this.#mark.place.page !== page || String(this.#mark.place.size) !== String(size))
+      this.#mark = new PlaceMark({ id, site, page, size });
+    this.#writer.run(this.#mark, n, frames, entered, this.#withTime(run));
+    this.total.runs += 1;
+    if (this.#writer.length > BATCH_BYTES) await this.#closeBatch();
+  }
+
+  /** Times in a batch are Unix ms, and those of a run count from its own: only the first number is another. */
+  #withTime({ t, payload }: KnownRun): Uint8Array {
+    this.#payload.clear();
+    this.#payload.varint(t);
+    this.#payload.raw(payload.subarray(1));
+    return this.#payload.view();
+  }
+
+  #check({ visits, runs }: { visits: number; runs: number }, since: { visits: number; runs: number }): void {
+    this.#since = undefined;
+    if (visits !== since.visits || runs !== since.runs)
+      throw new LineFault(`it tells of ${visits} visits and ${runs} runs, and ${since.visits} and ${since.runs} came`);
+  }
+
+  /** Throws LineFault if the last line was not the last of an export. */
+  end(): void {
+    if (this.#since || !this.#hasBegun) throw new LineFault('it ends before its last line, {"end":…}');
+  }
+
+  async #closeBatch(): Promise<void> {
+    if (this.#writer.isEmpty) return;
+    const batch = this.#writer.take();
+    this.#group.push(batch);
+    this.#bytes += batch.length;
+    if (this.#bytes >= GROUP_BYTES) await this.flush();
+  }
+
+  /** Gives the store what is left, and has all of it filed. */
+  async flush(): Promise<void> {
+    if (!this.#writer.isEmpty) this.#group.push(this.#writer.take());
+    if (this.#group.length > 0) await this.#archive.append(this.#group);
+    this.#group = [];
+    this.#bytes = 0;
+    await this.#archive.fileAll();
+  }
+}

@@ -1,0 +1,53 @@
+/** All visits of a record, one after the other, with what they did. */
+import { dayText } from '../protocol/day.ts';
+import type { Visit } from '../protocol/visit.ts';
+import type { Archive, Run, VisitQuery } from '../store/archive.ts';
+
+/** Visits asked for at once. */
+const VISITS = 100;
+
+export interface Range {
+  sites: string[];
+  /** Unix ms; `to` is the end. */
+  from: number;
+  to: number;
+}
+
+/** About how many visits there are: one that goes on after midnight counts on its first day. */
+export async function countVisits(archive: Archive, { sites, from, to }: Range): Promise<number> {
+  const days = { from: dayText(from), to: dayText(to - 1) };
+  let visits = 0;
+  for (const site of sites) for (const day of await archive.days(site, null, days)) visits += day.visits;
+  return visits;
+}
+
+/** Visits by their begin and, if that is the same, by their ids: so all stores that hold the same give the same. */
+export async function* visitsOf(archive: Archive, site: string, { from, to }: Range): AsyncGenerator<Visit> {
+  let same: Visit[] = [];
+  const query: VisitQuery = { site, from, to, oldestFirst: true, limit: VISITS };
+  for (let next: string | null | undefined; next !== null; ) {
+    const part = await archive.visits({ ...query, ...(next !== undefined && { after: next }) });
+    for (const visit of part.items) {
+      if (same[0] && same[0].since !== visit.since) {
+        yield* inOrder(same);
+        same = [];
+      }
+      same.push(visit);
+    }
+    next = part.next;
+  }
+  yield* inOrder(same);
+}
+
+function inOrder(visits: Visit[]): Visit[] {
+  return visits.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** The runs of a visit in the order of time. */
+export async function* runsOf(archive: Archive, id: string): AsyncGenerator<Run> {
+  for (let next: string | null | undefined; next !== null; ) {
+    const part = await archive.runs(id, next);
+    yield* part.items;
+    next = part.next;
+  }
+}
