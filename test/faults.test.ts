@@ -16,7 +16,7 @@ import { packFrames } from '../src/protocol/encode.ts';
 import type { Visit } from '../src/protocol/visit.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { assertExact, compare, crowd, LIMIT_MS, settle, storedOf, sum, Traffic, until } from './support/exact.ts';
-import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
+import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { FAR, SteadyVisitor } from './support/steady-visitor.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 import { helloFrame, samplesFrame, type VisitorOptions } from './support/visitor.ts';
@@ -113,23 +113,6 @@ test('all processes killed in the middle of writing lose nothing that was acked'
   assert.equal(await server.stop(), 0);
   await assertExact(t, data, visitors);
 });
-
-async function killTree({ process: primary, workerPids }: TestServer): Promise<void> {
-  const workers = workerPids();
-  const exited = once(primary, 'exit');
-  for (const pid of [primary.pid as number, ...workers]) process.kill(pid, 'SIGKILL');
-  await exited;
-  await until(() => !workers.some(isAlive), 'end of the workers');
-}
-
-/** Those whose parent has gone may be left as zombies for a while. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
 
 /** A disk that can be full. */
 interface Disk {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type EmbeddedStore, openStore } from '../../src/store/embedded/store.ts';
+import type { Store } from '../../src/store/contract.ts';
+import { openStore } from '../../src/store/embedded/store.ts';
 import { FAR, SteadyVisitor } from './steady-visitor.ts';
 import { all, samplesIn } from './visits.ts';
 
@@ -57,7 +58,7 @@ export function sum(numbers: readonly number[]): number {
 }
 
 /** How often the record has each sample of a visitor, by its serial. */
-export async function storedOf({ archive }: EmbeddedStore, visitor: SteadyVisitor): Promise<Map<number, number>> {
+export async function storedOf({ archive }: Store, visitor: SteadyVisitor): Promise<Map<number, number>> {
   const serials = new Map<number, number>();
   for (const id of [...visitor.former, visitor.id])
     for (const { payload, t } of await all((after) => archive.runs(id, after)))
@@ -71,7 +72,7 @@ export async function storedOf({ archive }: EmbeddedStore, visitor: SteadyVisito
 /** Compares the record with what the visitors hold acks for, sample by sample. It agrees with itself, too. */
 export async function compare(
   t: TestContext,
-  store: EmbeddedStore,
+  store: Store,
   visitors: readonly SteadyVisitor[],
   renewed = false,
 ): Promise<Figures> {
@@ -95,14 +96,14 @@ export async function compare(
   return figures;
 }
 
-/** As `compare`, of a server that was stopped; nothing is lost or there twice. */
+/** As `compare`, of a server that was stopped; nothing is lost or there twice. `at`: its data folder, or what opens its store. */
 export async function assertExact(
   t: TestContext,
-  data: string,
+  at: string | (() => Promise<Store>),
   visitors: readonly SteadyVisitor[],
   renewed = false,
 ): Promise<void> {
-  const store = await openStore(data);
+  const store = await (typeof at === 'string' ? openStore(at) : at());
   try {
     const { acked, lost, duplicated } = await compare(t, store, visitors, renewed);
     assert.ok(acked > 0);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -142,5 +143,30 @@ function commandLine(pid: number): string {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
     return '';
+  }
+}
+
+/** Killed processes are gone by then, milliseconds. */
+const GONE_LIMIT_MS = 10_000;
+
+/** Ends all of a server's processes at once, as a machine that fails. */
+export async function killTree({ process: primary, workerPids }: TestServer): Promise<void> {
+  const workers = workerPids();
+  const exited = once(primary, 'exit');
+  for (const pid of [primary.pid as number, ...workers]) process.kill(pid, 'SIGKILL');
+  await exited;
+  const end = performance.now() + GONE_LIMIT_MS;
+  while (workers.some(isAlive)) {
+    if (performance.now() > end) throw new Error('killed workers are still there');
+    await sleep(20);
+  }
+}
+
+/** Those whose parent has gone may be left as zombies for a while. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
   }
 }

@@ -1,0 +1,158 @@
+/**
+ * What was acked is in Redis, once, whatever happens to Redis or to one of the machines that share it: two servers, visitors on both,
+ * and a comparison sample by sample. test/support/exact.ts prints the figures of each.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readTarget, type Target } from '../src/redis/target.ts';
+import { openRedisStore } from '../src/store/redis/store.ts';
+import { assertExact, settle, Traffic, until } from './support/exact.ts';
+import { startNginx } from './support/nginx.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
+import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
+import { SteadyVisitor } from './support/steady-visitor.ts';
+import { StreamReader, samplesOf } from './support/stream.ts';
+
+const VISITORS = 30;
+/** A worker that keeps what Redis does not take grows by no more, bytes. */
+const MOST_GROWTH = 100 * 2 ** 20;
+
+interface Machines {
+  trees: [TestServer, TestServer];
+  visitors: SteadyVisitor[];
+  /** Every visitor has had an ack since. */
+  goOn(): Promise<void>;
+  /** Stops all, and compares. */
+  assertExact(): Promise<void>;
+}
+
+/** Two servers with visitors that send all the time, half of them on each. */
+async function startMachines(t: TestContext, url: string, ...flags: string[]): Promise<Machines> {
+  const options = { flags: ['--redis', url, ...flags], workers: 1 };
+  const trees = await Promise.all([startServer(t, options), startServer(t, options)]);
+  const visitors = Array.from({ length: VISITORS }, (_, no) => {
+    const tree = trees[no % 2] as TestServer;
+    return new SteadyVisitor(t, () => tree.ws, no);
+  });
+  const traffic = new Traffic(visitors, 100, 6);
+  t.after(() => traffic.stop());
+  const machines: Machines = {
+    trees,
+    visitors,
+    goOn: async () => {
+      const before = visitors.map(({ acked }) => acked);
+      await until(() => visitors.every(({ acked }, i) => acked > (before[i] as number)), 'acks');
+    },
+    assertExact: async () => {
+      traffic.stop();
+      await settle(visitors);
+      for (const tree of trees) await tree.stop();
+      const folder = temporaryFolder(t);
+      await assertExact(t, () => openRedisStore(readTarget(url) as Target, { folder }), visitors);
+    },
+  };
+  await machines.goOn();
+  return machines;
+}
+
+/** What a server's processes have in memory, bytes. */
+function memoryOf({ process: { pid }, workerPids }: TestServer): number {
+  const pages = [pid as number, ...workerPids()].map((one) => readFileSync(`/proc/${one}/statm`, 'utf8').split(' ')[1]);
+  return 4096 * pages.reduce((sum, n) => sum + Number(n), 0);
+}
+
+test('Redis stands still for longer than anybody waits: acks wait, the live view of each machine goes on, memory does not grow', async (t) => {
+  const redis = await startRedis(t);
+  const machines = await startMachines(t, redis.url);
+  const [tree] = machines.trees;
+  const stream = await StreamReader.open(t, tree, { site: 'demo', moves: 'full' });
+  await stream.next('moves');
+  redis.signal('SIGSTOP');
+  const [acked, memory] = [machines.visitors.map((one) => one.acked), memoryOf(tree)];
+  for (let second = 0; second < 11; second++) {
+    const seen = samplesOf(stream.events.splice(0)).length;
+    await sleep(1000);
+    const now = samplesOf(stream.events).length;
+    assert.ok(now > 0, `moves in second ${second}, after ${seen}`);
+  }
+  // Those under way when it stopped may still come.
+  const more = machines.visitors.filter((one, i) => one.acked > (acked[i] as number) + 100);
+  assert.deepEqual(more, []);
+  assert.ok(memoryOf(tree) - memory < MOST_GROWTH);
+  redis.signal('SIGCONT');
+  await machines.goOn();
+  await machines.assertExact();
+});
+
+test('Redis is killed, and comes back after some seconds', async (t) => {
+  const redis = await startRedis(t);
+  const machines = await startMachines(t, redis.url);
+  for (let round = 0; round < 2; round++) {
+    await redis.end('SIGKILL');
+    await sleep(2000);
+    await redis.restart();
+    await machines.goOn();
+  }
+  await machines.assertExact();
+});
+
+test('Redis takes no writes for a while (CLIENT PAUSE), and has no room for a while (OOM)', async (t) => {
+  const redis = await startRedis(t);
+  const machines = await startMachines(t, redis.url);
+  redis.cli('client', 'pause', '3000', 'write');
+  await sleep(3000);
+  await machines.goOn();
+  redis.cli('config', 'set', 'maxmemory', '1mb');
+  await until(() => machines.visitors.every(({ paces }) => paces.length > 0), 'slower visitors');
+  await sleep(1500);
+  redis.cli('config', 'set', 'maxmemory', '0');
+  await machines.goOn();
+  await machines.assertExact();
+});
+
+test('a node of a cluster is killed, its replica takes its place: what was acked with --redis-replicas 1 is there', async (t) => {
+  const { url, nodes } = await startRedisCluster(t, 1);
+  const machines = await startMachines(t, url, '--redis-replicas', '1');
+  const slot = nodes[0]?.cli('cluster', 'keyslot', 'fm:site:{demo}:x').trim() ?? '';
+  const ports = nodes.map(({ port }) => port);
+  const ownerOf = () => {
+    const alive = nodes.find(({ process }) => process.exitCode === null && process.signalCode === null);
+    const slots = JSON.parse(alive?.cli('--json', 'cluster', 'slots') ?? '[]') as [number, number, [string, number]][];
+    return slots.find(([from, to]) => Number(slot) >= from && Number(slot) <= to)?.[2][1];
+  };
+  const first = ownerOf();
+  const owner = nodes[ports.indexOf(first as number)];
+  await owner?.end('SIGKILL');
+  await until(() => ownerOf() !== first, 'another owner of the site');
+  // Without a second copy nothing is acked: the killed node comes back as the replica.
+  await owner?.restart();
+  await machines.goOn();
+  await machines.assertExact();
+});
+
+test('a whole machine is killed: its visitors go on through nginx on the other', async (t) => {
+  const redis = await startRedis(t);
+  const options = { flags: ['--redis', redis.url, '--trust-proxy', '127.0.0.1'], workers: 1 };
+  const trees = await Promise.all([startServer(t, options), startServer(t, options)]);
+  const proxy = await startNginx(t, ...trees.map((tree) => tree.url));
+  const visitors = Array.from({ length: VISITORS }, (_, no) => new SteadyVisitor(t, () => proxy.ws, no));
+  const traffic = new Traffic(visitors, 100, 6);
+  t.after(() => traffic.stop());
+  await until(() => visitors.every(({ acked }) => acked > 0), 'acks');
+  const ids = visitors.map(({ id }) => id);
+  await killTree(trees[0]);
+  const before = visitors.map(({ acked }) => acked);
+  await until(() => visitors.every(({ acked }, i) => acked > (before[i] as number)), 'acks of the other machine');
+  const moved = visitors.filter(({ connections }) => connections > 1).length;
+  assert.ok(moved > 0 && moved < VISITORS, `${moved} visitors moved`);
+  const stream = await StreamReader.open(t, trees[1], { site: 'demo' });
+  const snapshot = await stream.next('snapshot');
+  assert.deepEqual(snapshot.visitors.map(({ id }) => id).sort(), ids.sort());
+  traffic.stop();
+  await settle(visitors);
+  assert.equal(await trees[1].stop(), 0);
+  const target = readTarget(redis.url) as Target;
+  await assertExact(t, () => openRedisStore(target, { folder: temporaryFolder(t) }), visitors);
+});
