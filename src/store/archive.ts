@@ -67,6 +67,8 @@ export interface Archive {
    */
   prune(before: number, most: number): Promise<number>;
   usage(): Promise<Usage>;
+  /** Has all that was appended until now be in what is read: for commands, which would else see what is some seconds old. */
+  fileAll(): void | Promise<void>;
   /** Recomputes all counts and heatmaps from the frames. Empty: they agree. At most 1,000 differences. */
   verify(progress?: Progress): Promise<Difference[]>;
 }

@@ -160,10 +160,10 @@ export interface Store extends Hits {
  * Why a store could not be opened or written. `message` is one line for people.
  * no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
  * damaged: its file is broken; a backup is to be put in its place · newer-store: written by a later version ·
- * full: there is no room for more · busy: too much is asked at once
+ * full: there is no room for more · busy: too much is asked at once · unreachable: the server that keeps it does not answer, or refuses
  */
 export class StoreError extends Error {
-  readonly code: 'no-access' | 'not-a-store' | 'damaged' | 'newer-store' | 'full' | 'busy';
+  readonly code: 'no-access' | 'not-a-store' | 'damaged' | 'newer-store' | 'full' | 'busy' | 'unreachable';
 
   constructor(code: StoreError['code'], message: string) {
     super(message);

@@ -94,12 +94,12 @@ export interface RedisCluster {
 }
 
 /** Starts three nodes, each with a third of the slots. A node's second port must be free, too. */
-export async function startRedisCluster(t: Owner): Promise<RedisCluster> {
+export async function startRedisCluster(t: Owner, more: readonly string[] = []): Promise<RedisCluster> {
   const nodes: RedisServer[] = [];
   for (let i = 0; i < 3; i++) {
     const bus = String(await freePort());
     const flags = ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '2000'];
-    nodes.push(await startRedis(t, flags));
+    nodes.push(await startRedis(t, [...flags, ...more]));
   }
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
   execFileSync('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes'], { stdio: 'pipe' });

@@ -127,6 +127,7 @@ export class ThreadArchive implements Archive {
   dropSite: Archive['dropSite'] = (...args) => this.#ask('dropSite', ...args);
   prune: Archive['prune'] = (...args) => this.#ask('prune', ...args);
   usage: Archive['usage'] = (...args) => this.#ask('usage', ...args);
+  fileAll: Archive['fileAll'] = () => this.#ask('fileAll');
   /** Progress is not told. */
   verify: Archive['verify'] = () => this.#ask('verify');
 
