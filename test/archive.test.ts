@@ -1,13 +1,15 @@
 /** The contract suite of the record: every implementation of Archive goes through it. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type Database, type Key, open } from 'lmdb';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import { DEVICES } from '../src/protocol/stream.ts';
 import { MAX_STAYS, type Visit } from '../src/protocol/visit.ts';
 import { Writer } from '../src/protocol/writer.ts';
+import { Redis } from '../src/redis/connection.ts';
+import { readTarget, type Target } from '../src/redis/target.ts';
 import type { Archive, VisitQuery } from '../src/store/archive.ts';
 import { PageBook } from '../src/store/embedded/page-book.ts';
 import { Shelf } from '../src/store/embedded/shelf.ts';
@@ -18,7 +20,10 @@ import { differences } from '../src/store/embedded/verify.ts';
 import { decodeRuns, type KeptRun } from '../src/store/record/chunk.ts';
 import type { Counts } from '../src/store/record/sums.ts';
 import { mergeTile } from '../src/store/record/tile.ts';
+import { RedisArchive } from '../src/store/redis/archive.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
 import { temporaryFolder } from './support/server.ts';
+import type { Owner } from './support/visitor.ts';
 import {
   all,
   batchesOf,
@@ -68,6 +73,32 @@ contract('the embedded record in a thread', async (t, { maxBytes = Number.POSITI
     return archive;
   };
 });
+
+/** Redis forgets nothing here but by what a test does: what it would write to its disk is of other tests. */
+const UNWRITTEN = ['--appendonly', 'no'];
+/** Ends what it started after all tests. */
+const FILE: Owner = { after: after as Owner['after'] };
+
+redisContract('the record in Redis', startRedis(FILE, UNWRITTEN));
+redisContract('the record in a Redis cluster', startRedisCluster(FILE, 0, UNWRITTEN));
+
+/** On a server, or a cluster, that all of these tests share, each beginning with nothing there. */
+function redisContract(name: string, starting: Promise<{ url: string }>): void {
+  const connecting = starting.then(async ({ url }) => {
+    const redis = await Redis.connect(readTarget(url) as Target);
+    FILE.after(() => redis.close());
+    return redis;
+  });
+  contract(name, async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
+    const redis = await connecting;
+    await redis.everywhere('FLUSHALL');
+    return async () => {
+      const archive = new RedisArchive(redis, { maxBytes });
+      t.after(() => archive.close());
+      return archive;
+    };
+  });
+}
 
 function contract(name: string, opener: Opener): void {
   const it = (

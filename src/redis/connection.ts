@@ -78,7 +78,8 @@ function script(source: string) {
     NUMBER_OF_KEYS: 1,
     parseCommand: (parser: Parser, key: string, args: Command) => {
       parser.pushKey(key);
-      parser.push(...args);
+      // There may be more than can be given to a function at once.
+      for (const argument of args) parser.push(argument);
     },
     transformReply: (reply: unknown) => reply as never,
   } as never) as never;
@@ -114,13 +115,15 @@ export class Redis {
   readonly where: string;
   readonly isCluster: boolean;
   readonly #client: Server | Cluster;
+  readonly #target: Target;
   readonly #limitMs: number;
   #closed: Promise<void> | undefined;
 
-  private constructor(client: Server | Cluster, isCluster: boolean, where: string, limitMs: number) {
+  private constructor(client: Server | Cluster, target: Target, limitMs: number) {
     this.#client = client;
-    this.isCluster = isCluster;
-    this.where = where;
+    this.#target = target;
+    this.isCluster = target.urls.length > 1;
+    this.where = targetText(target);
     this.#limitMs = limitMs;
   }
 
@@ -128,10 +131,9 @@ export class Redis {
   static async connect(target: Target, options: ConnectOptions = {}): Promise<Redis> {
     const { limitMs = LIMIT_MS, connectMs = CONNECT_MS } = options;
     const where = targetText(target);
-    const isCluster = target.urls.length > 1;
     let isOpen = false;
     let last: unknown;
-    const client = isCluster ? clusterOf(target, limitMs) : serverOf(target, limitMs);
+    const client = target.urls.length > 1 ? clusterOf(target, limitMs) : serverOf(target, limitMs);
     let giveUp: (error: unknown) => void = () => {};
     const hopeless = new Promise<never>((_, reject) => {
       giveUp = reject;
@@ -145,7 +147,7 @@ export class Redis {
     for (const event of ['error', 'node-error']) client.on(event, failed as never);
     for (const event of ['ready', 'node-ready'])
       client.on(event, (() => isOpen && options.onState?.(undefined)) as never);
-    const redis = new Redis(client, isCluster, where, limitMs);
+    const redis = new Redis(client, target, limitMs);
     try {
       await within(Promise.race([client.connect(), hopeless]), connectMs);
       await redis.#checkVersion();
@@ -155,6 +157,11 @@ export class Redis {
       client.destroy();
       throw redisError(error instanceof TooLate && last ? last : error, where);
     }
+  }
+
+  /** A further connection to the same, for what is not to wait behind other commands. Throws RedisError. */
+  another(options: ConnectOptions = {}): Promise<Redis> {
+    return Redis.connect(this.#target, { limitMs: this.#limitMs, ...options });
   }
 
   async #checkVersion(): Promise<void> {

@@ -94,8 +94,8 @@ export interface RedisCluster {
 }
 
 /** Starts three nodes with a third of the slots each, and so many replicas of each. A node's second port must be free, too. */
-export async function startRedisCluster(t: Owner, replicas = 0): Promise<RedisCluster> {
-  const nodes = await Promise.all(Array.from({ length: 3 + 3 * replicas }, () => startNode(t)));
+export async function startRedisCluster(t: Owner, replicas = 0, more: readonly string[] = []): Promise<RedisCluster> {
+  const nodes = await Promise.all(Array.from({ length: 3 + 3 * replicas }, () => startNode(t, more)));
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
   const args = ['--cluster', 'create', ...addresses, '--cluster-replicas', String(replicas), '--cluster-yes'];
   execFileSync('redis-cli', args, { stdio: 'pipe' });
@@ -106,7 +106,8 @@ export async function startRedisCluster(t: Owner, replicas = 0): Promise<RedisCl
   return { nodes, url: nodes.map(({ url }) => url).join(',') };
 }
 
-async function startNode(t: Owner): Promise<RedisServer> {
+async function startNode(t: Owner, more: readonly string[]): Promise<RedisServer> {
   const bus = String(await freePort());
-  return startRedis(t, ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '2000']);
+  const flags = ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '2000'];
+  return startRedis(t, [...flags, ...more]);
 }

@@ -22,6 +22,8 @@ import type {
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import { firstId } from '../record/batch.ts';
+import { cursorOf, matches, toVisit } from '../record/kept-visit.ts';
+import { RunPart, runsDuring } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
 import { Sums } from '../record/sums.ts';
 import { newTally, Tally } from '../record/tally.ts';
@@ -34,7 +36,7 @@ import { PageBook } from './page-book.ts';
 import { bytesOf, Room } from './room.ts';
 import { Shelf } from './shelf.ts';
 import { putSums } from './sum-tables.ts';
-import { firstParts, type JournalKey, type KeptVisit, LAST, openTables, type Tables } from './tables.ts';
+import { firstParts, type JournalKey, LAST, openTables, type Tables } from './tables.ts';
 import { differences } from './verify.ts';
 
 /**
@@ -45,8 +47,6 @@ const FILE_AFTER_MS = 10_000;
 const FILE_APART_MS = 300;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
-/** Runs given at once, bytes. */
-const PART_BYTES = 256 * 1024;
 /** Visits looked at for one part of a list. */
 const MAX_LOOKS = 5000;
 /** Visits removed in one write, and their bytes. */
@@ -237,20 +237,9 @@ export class EmbeddedArchive implements Archive {
     this.#freshen();
     const number = this.#shelf.find(id);
     if (number === undefined) return { items: [], next: null };
-    // A time, and how many of the runs that begin then are known.
-    const [t, known] = after === undefined ? [0, 0] : cursorOf(after);
-    const items: Run[] = [];
-    let [bytes, last, same] = [0, t, 0];
-    for (const run of this.#shelf.runs(number, t)) {
-      if (run.t < t) continue;
-      if (bytes >= PART_BYTES) return { items, next: `${last}.${same}` };
-      same = run.t === last ? same + 1 : 1;
-      last = run.t;
-      if (run.t === t && same <= known) continue;
-      items.push(run);
-      bytes += run.payload.length;
-    }
-    return { items, next: null };
+    const part = new RunPart(after);
+    for (const run of this.#shelf.runs(number, part.t)) if (!part.take(run)) break;
+    return part.part;
   }
 
   async scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
@@ -260,21 +249,9 @@ export class EmbeddedArchive implements Archive {
     const scenes: Scene[] = [];
     for (const one of this.#shelf.during(site, number, from, to)) {
       const visit = this.#shelf.get(one);
-      if (visit) scenes.push({ visit: toVisit(visit), runs: this.#runsDuring(one, from, to) });
+      if (visit) scenes.push({ visit: toVisit(visit), runs: runsDuring(this.#shelf.runs(one, from), from, to) });
     }
     return scenes;
-  }
-
-  /** The runs that touch a time, and the one before: it tells where the visitor was at the begin. */
-  #runsDuring(number: number, from: number, to: number): Run[] {
-    const runs: Run[] = [];
-    let before: Run | undefined;
-    for (const run of this.#shelf.runs(number, from)) {
-      if (run.t >= to) break;
-      if (run.until >= from) runs.push(run);
-      else before = run;
-    }
-    return before ? [before, ...runs] : runs;
   }
 
   async pages(site: string, days: Days): Promise<PageCounts[]> {
@@ -412,39 +389,6 @@ export class EmbeddedArchive implements Archive {
     this.#storeFile.root.resetReadTxn();
     return differences(this.#tables, this.#pages, this.#shelf, progress);
   }
-}
-
-function matches({ tally, since, device, country }: KeptVisit, query: VisitQuery): boolean {
-  const lasted = tally.until - since;
-  if (query.device !== undefined && query.device !== device) return false;
-  if (query.country !== undefined && query.country !== country) return false;
-  if (lasted < (query.longer ?? 0) || lasted > (query.shorter ?? LAST)) return false;
-  if (query.clicked !== undefined && query.clicked !== tally.clicks > 0) return false;
-  return query.page === undefined || tally.stays.some(({ page }) => page === query.page);
-}
-
-function toVisit({
-  id,
-  site,
-  since,
-  device,
-  size,
-  language,
-  referrer,
-  origin,
-  country,
-  label,
-  tally,
-}: KeptVisit): Visit {
-  const { stays, moves, clicks, scrolls, until } = tally;
-  const about = { device, size, language, referrer, origin, country, label };
-  return { id, site, since, until, ...about, stays, moves, clicks, scrolls };
-}
-
-/** The two numbers of a cursor. */
-function cursorOf(text: string): [number, number] {
-  const [a = 0, b = 0] = text.split('.').map(Number);
-  return [a, b];
 }
 
 /** True of a write that did not find room on the disk. LMDB calls that an input/output error (5), too. */

@@ -2,11 +2,9 @@
  * Pages by number. What is asked for again and again is remembered. A page that nothing is known of any more is taken away; no
  * number is given twice, but those who remember it have to forget it: the edition tells.
  */
+import { MAX_PAGES, nameIn, OTHER_PAGES } from '../record/pages.ts';
 import type { Tables } from './tables.ts';
 
-/** Different pages of one site; what is beyond counts as one further page. */
-export const MAX_PAGES = 20_000;
-export const OTHER_PAGES = '(other pages)';
 const MAX_REMEMBERED = 50_000;
 /** No keys of sites: the last number that was given, and how often pages were taken away. */
 const LAST_NUMBER = '(last)';
@@ -98,9 +96,4 @@ export class PageBook {
  */
 function fullKey(site: string): string {
   return `(full) ${site}`;
-}
-
-/** A name as it can be in a key: NUL parts those. */
-function nameIn(text: string): string {
-  return text.replaceAll('\0', ' ');
 }

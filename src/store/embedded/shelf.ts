@@ -1,23 +1,21 @@
 /** Visits and their runs: where each is put, and found again. Changes are made within a write. */
-import { entry } from '../../entry.ts';
 import { RUN_MS } from '../../protocol/passage.ts';
 import { Writer } from '../../protocol/writer.ts';
 import type { Run } from '../archive.ts';
-import { CHUNK_BYTES, decodeRuns, type KeptRun, writeRun } from '../record/chunk.ts';
-import { OTHER_PAGES, type PageBook } from './page-book.ts';
-import { type KeptVisit, LAST, type Tables } from './tables.ts';
+import { CHUNK_BYTES, decodeRuns, type KeptRun, LONG_CHUNKS, writeRun } from '../record/chunk.ts';
+import type { FilingShelf } from '../record/filing.ts';
+import { type KeptVisit, MAX_ID } from '../record/kept-visit.ts';
+import { addRuns, addStays, type Minutes, minuteOf, minutesIn } from '../record/minutes.ts';
+import { OTHER_PAGES } from '../record/pages.ts';
+import type { PageBook } from './page-book.ts';
+import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
 
 /** LMDB keeps larger values on pages of their own, bytes. */
 const MAX_INLINE = 2000;
-const MINUTE_MS = 60_000;
 /** Chunks that begin at the same time are told apart by so much of a millisecond. */
 const KEY_STEP = 0.001;
-/** A visit of more chunks is a long one. */
-const LONG_CHUNKS = 8;
-/** Longest id that can be a key; ours are 22 letters. */
-const MAX_ID = 64;
 
-export class Shelf {
+export class Shelf implements FilingShelf<ShelvedVisit> {
   readonly #tables: Tables;
   readonly #pages: PageBook;
   readonly #chunk = new Writer(2 * CHUNK_BYTES);
@@ -32,8 +30,20 @@ export class Shelf {
     return id.length > MAX_ID ? undefined : this.#tables.ids.get(id);
   }
 
-  get(number: number): KeptVisit | undefined {
+  get(number: number): ShelvedVisit | undefined {
     return this.#tables.visits.get(number);
+  }
+
+  furnish(visit: KeptVisit): ShelvedVisit {
+    return { ...visit, lastChunk: 0 };
+  }
+
+  isErased(id: string): boolean {
+    return this.#tables.erased.doesExist(id);
+  }
+
+  restore(id: string): void {
+    this.#tables.erased.removeSync(id);
   }
 
   nextNumber(): number {
@@ -41,7 +51,7 @@ export class Shelf {
     return last + 1;
   }
 
-  put(number: number, visit: KeptVisit): void {
+  put(number: number, visit: ShelvedVisit): void {
     const { visits, ids, bySite, byAge } = this.#tables;
     if (!visits.doesExist(number)) {
       ids.putSync(visit.id, number);
@@ -52,7 +62,7 @@ export class Shelf {
   }
 
   /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
-  append(number: number, visit: KeptVisit, runs: readonly Run[]): void {
+  append(number: number, visit: ShelvedVisit, runs: readonly Run[]): void {
     const [first] = runs;
     if (!first) return;
     this.#noteMinutes(number, visit, visit.lastRun, runs);
@@ -99,13 +109,10 @@ export class Shelf {
   }
 
   /** Puts down on which pages the visit was in the minutes since `from`. */
-  #noteMinutes(number: number, visit: KeptVisit, from: number, runs: readonly Run[]): void {
+  #noteMinutes(number: number, visit: ShelvedVisit, from: number, runs: readonly Run[]): void {
     const { minutes } = this.#tables;
     const noted = this.#minutesOf(visit, from);
-    // Of a visit with too many stays to be counted only these tell where it was.
-    for (const run of runs)
-      for (const minute of minutesIn(run))
-        entry(noted, minute, numbers).add(this.#pages.numberOf(visit.site, run.page));
+    addRuns(noted, runs, (page) => this.#pages.numberOf(visit.site, page));
     for (const [minute, pages] of noted) {
       const known = minutes.get([visit.site, minute, number]) ?? [];
       const all = new Set([...known, ...pages]);
@@ -113,13 +120,9 @@ export class Shelf {
     }
   }
 
-  #minutesOf({ site, tally }: KeptVisit, from: number): Map<number, Set<number>> {
-    const minutes = new Map<number, Set<number>>();
-    for (const { page, t, until } of tally.stays) {
-      if (until < from) continue;
-      const number = this.#pages.numberOf(site, page);
-      for (const minute of minutesIn({ t: Math.max(t, from), until })) entry(minutes, minute, numbers).add(number);
-    }
+  #minutesOf({ site, tally }: KeptVisit, from: number): Minutes {
+    const minutes: Minutes = new Map();
+    addStays(minutes, tally.stays, from, (page) => this.#pages.numberOf(site, page));
     return minutes;
   }
 
@@ -132,7 +135,7 @@ export class Shelf {
   }
 
   /** Takes all runs of a visit away, one chunk after the other, and tells each. */
-  clear(number: number, visit: KeptVisit, tell: (run: Run) => void): void {
+  clear(number: number, visit: ShelvedVisit, tell: (run: Run) => void): void {
     const { chunks, minutes } = this.#tables;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })]) {
       for (const run of this.#runsIn(chunks.get(key) as Buffer)) {
@@ -151,7 +154,7 @@ export class Shelf {
   }
 
   /** Takes a visit away, and tells its runs. What it added to counts is still there. */
-  remove(number: number, visit: KeptVisit, tell: (run: Run) => void): void {
+  remove(number: number, visit: ShelvedVisit, tell: (run: Run) => void): void {
     const { visits, ids, bySite, byAge } = this.#tables;
     this.clear(number, visit, tell);
     visits.removeSync(number);
@@ -168,17 +171,4 @@ export class Shelf {
       if (page === undefined || value.includes(page)) found.add(key[2]);
     return found;
   }
-}
-
-/** The minutes that a time touches. */
-function* minutesIn({ t, until }: { t: number; until: number }): Generator<number> {
-  for (let minute = minuteOf(t); minute <= minuteOf(until); minute++) yield minute;
-}
-
-function numbers(): Set<number> {
-  return new Set();
-}
-
-function minuteOf(t: number): number {
-  return Math.floor(t / MINUTE_MS);
 }

@@ -1,14 +1,21 @@
 /** Counts and heatmap cells in the store. */
 import type { Database, Key } from 'lmdb';
 import { DEVICES, type Device } from '../../protocol/stream.ts';
-import { type CellSum, COLUMNS, type Counts, type Layer, NO_COUNTS, type Sums, WHOLE_SITE } from '../record/sums.ts';
-import { type Counted, mergeTile, readTile } from '../record/tile.ts';
+import { BAND_CELLS, bandsOf } from '../record/bands.ts';
+import {
+  addCounts,
+  type CellSum,
+  type Counts,
+  isCounted,
+  type Layer,
+  NO_COUNTS,
+  type Sums,
+  sliceOf,
+  WHOLE_SITE,
+} from '../record/sums.ts';
+import { type Counted, inOrder, mergeTile, readTile } from '../record/tile.ts';
 import type { PageBook } from './page-book.ts';
-import { LAST, sliceOf, type Tables } from './tables.ts';
-
-/** Rows of cells in one tile. */
-const BAND_ROWS = 16;
-export const BAND_CELLS = BAND_ROWS * COLUMNS;
+import { LAST, type Tables } from './tables.ts';
 
 /** Within a write: adds sums to what is there. What comes to nothing is removed, and pages that have no counts any more. */
 export function putSums(tables: Tables, sums: Sums, pages: PageBook): void {
@@ -17,7 +24,7 @@ export function putSums(tables: Tables, sums: Sums, pages: PageBook): void {
     if (!putCounts(tables, site, day, page, counts) && page !== WHOLE_SITE) emptied.push([site, page]);
   for (const sum of sums.cells.values()) putCells(tables, sum);
   for (const { page, day, device, selector, spots } of sums.spots.values())
-    putTile(tables.spots, [page, day, DEVICES.indexOf(device), selector], [...spots.keys()].sort(upward), spots);
+    putTile(tables.spots, [page, day, DEVICES.indexOf(device), selector], inOrder(spots), spots);
   for (const [site, page] of emptied) if (!hasCounts(tables, site, page)) pages.giveBack(site, page);
 }
 
@@ -33,36 +40,15 @@ function hasCounts({ counts }: Tables, site: string, page: number): boolean {
 /** False if nothing is left. */
 function putCounts({ counts }: Tables, site: string, day: number, page: number, added: Counts): boolean {
   const now = addCounts({ ...NO_COUNTS, ...counts.get([site, day, page]) }, added);
-  const isLeft = Object.values(now).some((value) => value !== 0);
+  const isLeft = isCounted(now);
   if (isLeft) counts.putSync([site, day, page], now);
   else counts.removeSync([site, day, page]);
   return isLeft;
 }
 
-/** Adds to `sum`, and returns it. */
-export function addCounts(sum: Counts, added: Readonly<Counts>): Counts {
-  for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) sum[what] += added[what];
-  return sum;
-}
-
-function upward(a: number, b: number): number {
-  return a - b;
-}
-
-/** Adds cells band by band. Cells of a tile count from its own first one. */
-function putCells({ cells: table }: Tables, { page, day, device, layer, cells }: CellSum): void {
-  const sorted = Float64Array.from(cells.keys()).sort();
-  for (let i = 0; i < sorted.length; ) {
-    const band = Math.floor((sorted[i] as number) / BAND_CELLS);
-    const first = band * BAND_CELLS;
-    const tile: number[] = [];
-    const by: Counted = new Map();
-    for (; i < sorted.length && (sorted[i] as number) < first + BAND_CELLS; i++) {
-      tile.push((sorted[i] as number) - first);
-      by.set((sorted[i] as number) - first, cells.get(sorted[i] as number) as number);
-    }
-    putTile(table, [page, day, sliceOf(device, layer), band], tile, by);
-  }
+/** Adds cells band by band. */
+function putCells({ cells: table }: Tables, { page, day, device, layer, cells: sum }: CellSum): void {
+  for (const { band, cells, by } of bandsOf(sum)) putTile(table, [page, day, sliceOf(device, layer), band], cells, by);
 }
 
 function putTile<K extends Key>(table: Database<Buffer, K>, key: K, cells: readonly number[], by: Counted): void {

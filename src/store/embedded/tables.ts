@@ -1,22 +1,11 @@
 /** The tables of the record, and how their keys are made. */
 import type { Database, RootDatabase } from 'lmdb';
-import { DEVICES, type Device, type Visitor } from '../../protocol/stream.ts';
-import type { About } from '../record/batch.ts';
-import { type Counts, LAYERS, type Layer } from '../record/sums.ts';
-import type { Tallied } from '../record/tally.ts';
+import type { KeptVisit } from '../record/kept-visit.ts';
+import type { Counts } from '../record/sums.ts';
 
 /** A visit as it is kept; its key is its number, given when it is first filed. */
-export interface KeptVisit extends About {
-  id: string;
-  site: string;
-  /** The first window that was told. */
-  size: Visitor['size'];
-  tally: Tallied;
-  /** Numbers of the frames that are filed; ranges.ts. */
-  seen: number[];
-  frames: number;
-  /** Time of the last run, and of the first one in the last chunk. */
-  lastRun: number;
+export interface ShelvedVisit extends KeptVisit {
+  /** Time of the first run in the last chunk. */
   lastChunk: number;
 }
 
@@ -32,7 +21,7 @@ export interface Tables {
   erased: Database<number, string>;
   /** Batches that cannot be read. */
   damaged: Database<Buffer, JournalKey>;
-  visits: Database<KeptVisit, number>;
+  visits: Database<ShelvedVisit, number>;
   /** Number of a visit, by its id. */
   ids: Database<number, string>;
   /** Visits of a site by their begin. */
@@ -76,11 +65,6 @@ export function openTables(root: RootDatabase): Tables {
     cells: root.openDB('cells', binary),
     spots: root.openDB('spots', binary),
   };
-}
-
-/** Class and layer of cells, as one number. */
-export function sliceOf(device: Device, layer: Layer): number {
-  return DEVICES.indexOf(device) * LAYERS.length + LAYERS.indexOf(layer);
 }
 
 /** Above every number that is a part of a key. */

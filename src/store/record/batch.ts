@@ -155,6 +155,17 @@ export class BatchWriter {
     this.#out.bytes(payload);
   }
 
+  /** Adds a frame or run of another batch as it is. */
+  copy(mark: PlaceMark, { n, frames, entered, bytes, from, to }: BatchFrame): void {
+    if (mark.batch !== this.#batch) this.#writePlace(mark);
+    this.#out.byte(frames === undefined ? ENTRY.frame : ENTRY.run);
+    if (frames !== undefined) this.#out.varint(frames);
+    this.#out.varint(mark.no);
+    this.#out.varint(n);
+    this.#out.byte(entered ? 1 : 0);
+    this.#out.bytes(bytes.subarray(from, to));
+  }
+
   #writePlace(mark: PlaceMark): void {
     mark.batch = this.#batch;
     mark.no = this.#places++;
@@ -266,9 +277,30 @@ function decodePlace(r: Reader): Place {
   return { id, site, page, size: [r.varint(), r.varint(), r.varint(), r.varint()] };
 }
 
-/** Id of the first visit that a batch tells of: a batch begins with a place. */
-export function firstId(bytes: Uint8Array): string {
+/** Tells the id and the site of each place of a batch. Throws FrameError if it is none. */
+export function readVisits(bytes: Uint8Array, tell: (id: string, site: string) => void): void {
+  const r = new Reader(bytes, 0, bytes.length);
+  if (r.byte() !== FORMAT) throw new FrameError('bad-type', 'a batch of a later format');
+  while (!r.atEnd()) {
+    const kind = r.byte();
+    if (kind === ENTRY.frame || kind === ENTRY.run) {
+      for (let i = kind === ENTRY.run ? 0 : 1; i < 3; i++) r.varint();
+      r.byte();
+    }
+    const end = r.varint() + r.offset;
+    if (kind === ENTRY.place) tell(r.text(MAX_TEXT), r.text(MAX_TEXT));
+    r.skipTo(end);
+  }
+}
+
+/** Id and site of the first visit that a batch tells of, be it whole or not. Throws FrameError if there is none. */
+export function firstVisit(bytes: Uint8Array): [id: string, site: string] {
   const r = new Reader(bytes, FIRST_PLACE, bytes.length);
   r.varint();
-  return r.text(MAX_TEXT);
+  return [r.text(MAX_TEXT), r.text(MAX_TEXT)];
+}
+
+/** Id of the first visit that a batch tells of: a batch begins with a place. */
+export function firstId(bytes: Uint8Array): string {
+  return firstVisit(bytes)[0];
 }

@@ -22,6 +22,9 @@ export interface KeptRun {
 /** Four pages of 4 KB, less what a store may need of them itself: larger values waste less, smaller ones are filed faster. */
 export const CHUNK_BYTES = 4 * 4096 - 32;
 
+/** A visit of more chunks is a long one. */
+export const LONG_CHUNKS = 8;
+
 /** Adds a run to a chunk. */
 export function writeRun(out: Writer, { n, frames, entered, t, until, page, size, payload }: KeptRun): void {
   out.varint(n);

@@ -7,3 +7,11 @@ export function shardOf(id: string): number {
   for (let i = 0; i < id.length; i++) sum = (31 * sum + id.charCodeAt(i)) | 0;
   return (sum >>> 0) % SHARDS;
 }
+
+/** Where sites are kept apart, each has so many shards: more would hold too little each to be filed together. */
+export const SITE_SHARDS = 16;
+
+/** The shard of a visit among those of its site. */
+export function siteShardOf(id: string): number {
+  return shardOf(id) % SITE_SHARDS;
+}

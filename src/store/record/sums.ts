@@ -18,6 +18,22 @@ export type Counts = Omit<PageCounts, 'page'>;
 
 export const NO_COUNTS: Readonly<Counts> = { views: 0, visits: 0, clicks: 0, moves: 0, ms: 0, depth: 0 };
 
+/** Class and layer of cells, as one number. */
+export function sliceOf(device: Device, layer: Layer): number {
+  return DEVICES.indexOf(device) * LAYERS.length + LAYERS.indexOf(layer);
+}
+
+/** Adds to `sum`, and returns it. */
+export function addCounts(sum: Counts, added: Readonly<Counts>): Counts {
+  for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) sum[what] += added[what];
+  return sum;
+}
+
+/** False of counts that come to nothing. */
+export function isCounted(counts: Readonly<Counts>): boolean {
+  return Object.values(counts).some((value) => value !== 0);
+}
+
 /** Cells of a page, day, class and layer: by `row × COLUMNS + column`. */
 export interface CellSum {
   page: number;

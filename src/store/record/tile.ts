@@ -55,6 +55,11 @@ export function readTile(bytes: Uint8Array, tell: (cell: number, count: number) 
   }
 }
 
+/** The cells of counts in order, as `mergeTile` wants them. */
+export function inOrder(counts: Counted): number[] {
+  return [...counts.keys()].sort((a, b) => a - b);
+}
+
 /** Adds to a count; one that comes to 0 is no more. */
 export function count(counts: Counted, cell: number, by: number): void {
   const now = (counts.get(cell) ?? 0) + by;

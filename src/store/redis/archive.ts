@@ -1,34 +1,453 @@
-/** The record on Redis. */
+/**
+ * The record in Redis, which several machines share. What workers append is first in a journal, as it came; every few seconds it is
+ * filed (record/filing.ts), by whichever process comes to it. Who reads has what is due filed first, so that all there is shows.
+ *
+ * Everything of a site is kept apart from other sites (record/keys.ts), and changes by commits that go by the number of changes
+ * before. Two who change the same site at the same time so do it one after the other.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Note } from '../../protocol/audit.ts';
+import type { DayCounts, Heat, PageCounts, Visit } from '../../protocol/visit.ts';
 import type { Redis } from '../../redis/connection.ts';
-import type { Archive } from '../archive.ts';
+import type {
+  Archive,
+  Days,
+  Difference,
+  HeatQuery,
+  Part,
+  Progress,
+  Run,
+  Scene,
+  Usage,
+  VisitQuery,
+} from '../archive.ts';
+import { StoreError } from '../contract.ts';
+import { MAX_ID, matches, toVisit } from '../record/kept-visit.ts';
+import { RunPart } from '../record/run-part.ts';
+import { siteShardOf } from '../record/shard.ts';
+import { asStore } from './fault.ts';
+import { Filing, lease, release } from './record/filing.ts';
+import { Journal } from './record/journal.ts';
+import { SITES } from './record/keys.ts';
+import { atOnce, namedRuns, readDays, readHeat, readPages, readScenes } from './record/lookup.ts';
+import { PageBooks } from './record/page-book.ts';
+import { removeVisits } from './record/removing.ts';
+import { Room } from './record/room.ts';
+import { partsOf, RecordSite } from './record/site.ts';
+import { siteDifferences } from './record/verify.ts';
+import { memberAt, timeOf, visitOf } from './record/visit-time.ts';
 
-const absent = () => Promise.reject(new Error('the record on Redis is not here'));
+/**
+ * What was committed is filed when it has waited so long, milliseconds: longer makes better packed visits. Each shard waits
+ * somewhat longer than the one before, so that they do not come due together.
+ */
+const _FILE_AFTER_MS = 10_000;
+const _FILE_APART_MS = 300;
+/** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
+const FRESHEN_MS = 100;
+/** A reader waits so long for another process that files, milliseconds, looking every so often. */
+const BUSY_MS = 1000;
+const LOOK_MS = 5;
+/** A command waits so long for others that file, milliseconds. */
+const PATIENCE_MS = 60_000;
+/** Visits looked at for one part of a list, and how many at once. */
+const MAX_LOOKS = 5000;
+const LOOKS = 100;
+/** Visits removed in one step, and their bytes. */
+const PRUNE_VISITS = 50;
+const PRUNE_BYTES = 1024 * 1024;
+/** Visits of a dropped site may still be filed for so long, milliseconds. */
+const DROPPED_MS = 10 * 60_000;
+/** That a visit was erased is remembered for longer than any visit lasts, milliseconds. */
+const ERASED_MS = 8 * 24 * 3_600_000;
+/** What is remembered for some time only is looked through so often, milliseconds. */
+const SWEEP_MS = 60_000;
+/** A site is not filed for so long while it is counted anew, milliseconds, unless that is over before; and is counted so often. */
+const VERIFY_MS = 60_000;
+const VERIFY_TRIES = 5;
+/** Sites of visits that are remembered: they are asked for again and again. */
+const MAX_REMEMBERED = 10_000;
 
-/** Placeholder until the record on Redis is merged. */
+export interface RedisArchiveOptions {
+  /** Nothing is appended beyond it. */
+  maxBytes?: number;
+  /** So many replicas must have what is appended, too. */
+  replicas?: number;
+  /** Puts a note into the audit trail. */
+  addNote?: (note: Note) => Promise<void>;
+}
+
 export class RedisArchive implements Archive {
-  readonly redis: Redis;
+  readonly #redis: Redis;
+  readonly #addNote: (note: Note) => Promise<void>;
+  readonly #room: Room;
+  readonly #journal: Journal;
+  readonly #books = new PageBooks();
+  readonly #filing = new Filing(this.#books);
+  readonly #sitesOf = new Map<string, string>();
+  #sweptAt = Number.NEGATIVE_INFINITY;
 
-  constructor(
-    redis: Redis,
-    _options: { maxBytes?: number; replicas?: number; addNote?: (note: Note) => Promise<void> } = {},
-  ) {
-    this.redis = redis;
+  constructor(redis: Redis, options: RedisArchiveOptions = {}) {
+    const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, addNote = async () => {} } = options;
+    this.#redis = redis;
+    this.#addNote = addNote;
+    this.#room = new Room(redis, maxBytes);
+    this.#journal = new Journal(redis, this.#room, replicas);
   }
 
-  append = absent;
-  sites = async (): Promise<string[]> => [];
-  visits = absent;
-  visit = absent;
-  runs = absent;
-  scenes = absent;
-  pages = absent;
-  days = absent;
-  heat = absent;
-  prune = absent;
-  usage = absent;
-  verify = absent;
-  erase = async (_id: string, _note?: Note) => false;
-  dropSite = async (_site: string, _before: number) => {};
-  fileAll = async () => {};
+  append(batches: readonly Uint8Array[]): Promise<void> {
+    return asStore(this.#append(batches));
+  }
+
+  async #append(batches: readonly Uint8Array[]): Promise<void> {
+    await this.#journal.append(batches);
+  }
+
+  #site(name: string): RecordSite {
+    return new RecordSite(this.#redis, name);
+  }
+
+  /** All sites that there is, or was, something of. */
+  async #allSites(): Promise<RecordSite[]> {
+    const names = await this.#redis.send<string[]>(SITES, 'SMEMBERS', SITES);
+    return names.sort().map((name) => this.#site(name));
+  }
+
+  /** Has what is there of a site filed, as far as that can be done at once; where there is no room it cannot. */
+  async #freshen(site: RecordSite, shards?: readonly number[]): Promise<void> {
+    const begin = performance.now();
+    try {
+      for (;;) {
+        const filed = await this.#filing.file(site, shards);
+        const took = performance.now() - begin;
+        if (filed === 'none' || took > (filed === 'busy' ? BUSY_MS : FRESHEN_MS)) return;
+        if (filed === 'busy') await sleep(LOOK_MS);
+      }
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+    }
+  }
+
+  /** Files everything of a site that has come until now. */
+  async #fileSite(site: RecordSite, shards?: readonly number[]): Promise<void> {
+    const now = Date.now();
+    const end = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const filed = await this.#filing.file(site, shards, () => now);
+      if (filed === 'none') return;
+      if (performance.now() > end)
+        throw new StoreError('busy', `the record of the site ${site.name} is written by others all the time`);
+      if (filed === 'busy') await sleep(LOOK_MS);
+    }
+  }
+
+  fileAll(): Promise<void> {
+    return asStore(this.#fileAll());
+  }
+
+  async #fileAll(): Promise<void> {
+    for (const site of await this.#allSites()) await this.#fileSite(site);
+  }
+
+  sites(): Promise<string[]> {
+    return asStore(this.#names());
+  }
+
+  async #names(): Promise<string[]> {
+    const all = await this.#allSites();
+    await Promise.all(all.map((site) => this.#freshen(site)));
+    const visits = await Promise.all(all.map((site) => site.send<number>('EXISTS', site.keys.byTime)));
+    return all.filter((_, i) => (visits[i] as number) > 0).map(({ name }) => name);
+  }
+
+  visits(query: VisitQuery): Promise<Part<Visit>> {
+    return asStore(this.#visits(query));
+  }
+
+  async #visits(query: VisitQuery): Promise<Part<Visit>> {
+    const site = this.#site(query.site);
+    await this.#freshen(site);
+    const items: Visit[] = [];
+    let looks = 0;
+    let last: string | null = null;
+    for await (const members of visitTimes(site, query)) {
+      const visits = await site.visits(members.map((member) => visitOf(member)[1]));
+      for (const [i, member] of members.entries()) {
+        if (items.length === query.limit || looks === MAX_LOOKS) return { items, next: last };
+        looks += 1;
+        last = visitOf(member).join('.');
+        const visit = visits[i];
+        if (visit && matches(visit, query)) items.push(toVisit(visit));
+      }
+    }
+    return { items, next: null };
+  }
+
+  visit(id: string): Promise<Visit | undefined> {
+    return asStore(this.#visit(id));
+  }
+
+  async #visit(id: string): Promise<Visit | undefined> {
+    const found = await this.#find(id);
+    const visit = found && (await found.site.visit(found.number));
+    return visit && toVisit(visit);
+  }
+
+  /**
+   * Where a visit is. Its id does not tell of its site, and what would be kept of that elsewhere could not change in one step with the
+   * site: so all sites are asked.
+   */
+  async #find(id: string): Promise<{ site: RecordSite; number: number } | undefined> {
+    if (id.length > MAX_ID) return undefined;
+    const known = this.#sitesOf.get(id);
+    const found = known === undefined ? undefined : await this.#findIn([this.#site(known)], id);
+    return found ?? (await this.#findIn(await this.#allSites(), id));
+  }
+
+  async #findIn(sites: readonly RecordSite[], id: string): Promise<{ site: RecordSite; number: number } | undefined> {
+    await Promise.all(sites.map((site) => this.#freshen(site, [siteShardOf(id)])));
+    const numbers = await Promise.all(sites.map((site) => site.numbers([id])));
+    for (const [i, [number]] of numbers.entries()) {
+      if (number === undefined) continue;
+      const site = sites[i] as RecordSite;
+      if (this.#sitesOf.size > MAX_REMEMBERED) this.#sitesOf.clear();
+      this.#sitesOf.set(id, site.name);
+      return { site, number };
+    }
+    return undefined;
+  }
+
+  runs(id: string, after?: string): Promise<Part<Run>> {
+    return asStore(this.#runs(id, after));
+  }
+
+  async #runs(id: string, after: string | undefined): Promise<Part<Run>> {
+    const found = await this.#find(id);
+    const visit = found && (await found.site.visit(found.number));
+    if (!visit) return { items: [], next: null };
+    const { site, number } = found;
+    const part = new RunPart(after);
+    const book = await this.#books.current(site);
+    for await (const some of site.runs(number, visit, part.t))
+      if (!namedRuns(book, some).every((run) => part.take(run))) break;
+    return part.part;
+  }
+
+  scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
+    return asStore(this.#fresh(site, (one) => readScenes(one, this.#books, page, from, to)));
+  }
+
+  pages(site: string, days: Days): Promise<PageCounts[]> {
+    return asStore(this.#fresh(site, (one) => readPages(one, this.#books, days)));
+  }
+
+  days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
+    return asStore(this.#fresh(site, (one) => readDays(one, this.#books, page, days)));
+  }
+
+  heat(query: HeatQuery): Promise<Heat> {
+    return asStore(this.#fresh(query.site, (site) => readHeat(site, this.#books, query)));
+  }
+
+  async #fresh<T>(name: string, read: (site: RecordSite) => Promise<T>): Promise<T> {
+    const site = this.#site(name);
+    await this.#freshen(site);
+    return atOnce(site, () => read(site));
+  }
+
+  erase(id: string, note?: Note): Promise<boolean> {
+    return asStore(this.#erase(id, note));
+  }
+
+  async #erase(id: string, note: Note | undefined): Promise<boolean> {
+    const found = await this.#find(id);
+    if (!found) return false;
+    const { site, number } = found;
+    // What waits of it is to go too.
+    await this.#fileSite(site, [siteShardOf(id)]);
+    const erased = ['HSET', site.keys.erased, id, String(Date.now())];
+    const removed = await this.#change(site, () => removeVisits(site, this.#books, [number], [erased]));
+    if (removed === 0) return false;
+    // The trail may be on another node: it is noted when the visit is gone, and not in the same step.
+    if (note) await this.#addNote(note);
+    return true;
+  }
+
+  /** Tries a change until nobody else was faster. */
+  async #change<T>(site: RecordSite, change: () => Promise<T | undefined>): Promise<T> {
+    for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await sleep(LOOK_MS * Math.random())) {
+      const outcome = await change();
+      if (outcome !== undefined) return outcome;
+    }
+    throw new StoreError('busy', `the record of the site ${site.name} is written by others all the time`);
+  }
+
+  dropSite(site: string, before: number): Promise<void> {
+    return asStore(this.#dropSite(this.#site(site), before));
+  }
+
+  async #dropSite({ keys, name }: RecordSite, before: number): Promise<void> {
+    await this.#redis.commit(keys.version, null, [['SET', keys.dropped, String(before)]], true);
+    await this.#redis.commit(`${SITES}:version`, null, [['SADD', SITES, name]], true);
+  }
+
+  prune(before: number, most: number): Promise<number> {
+    return asStore(this.#prune(before, most));
+  }
+
+  async #prune(before: number, most: number): Promise<number> {
+    const sites = await this.#allSites();
+    await this.#sweep(sites, before);
+    const { site, due } = await this.#allDue(sites, before, most);
+    if (!site) return 0;
+    return this.#change(site, () => removeVisits(site, this.#books, due, [], PRUNE_BYTES));
+  }
+
+  /** Removes what was set aside before `before`, and forgets what was erased long ago. */
+  async #sweep(sites: readonly RecordSite[], before: number): Promise<void> {
+    const now = performance.now();
+    if (now - this.#sweptAt < SWEEP_MS) return;
+    this.#sweptAt = now;
+    for (const site of sites) {
+      const { damaged, erased } = site.keys;
+      const isOld = async () => Number((await site.send<string | null>('LINDEX', damaged, '0')) ?? Infinity) < before;
+      while (await isOld()) await site.send('LPOP', damaged, '2');
+      const all = await site.send<string[]>('HGETALL', erased);
+      const old = all.filter((_, i) => i % 2 === 0 && Number(all[i + 1]) < Date.now() - ERASED_MS);
+      for (const some of partsOf(old)) await site.send('HDEL', erased, ...some);
+    }
+  }
+
+  /** Visits that are to go, all of one site. */
+  async #allDue(
+    sites: readonly RecordSite[],
+    before: number,
+    most: number,
+  ): Promise<{ site?: RecordSite; due: number[] }> {
+    const dropped = await Promise.all(sites.map((site) => site.send<string | null>('GET', site.keys.dropped)));
+    for (const [i, site] of sites.entries()) {
+      const due = dropped[i] == null ? [] : await this.#dropped(site, Number(dropped[i]));
+      if (due.length > 0) return { site, due };
+    }
+    if ((await this.#room.used()) > most) return oldest(sites);
+    for (const site of sites) {
+      const due = await ended(site, before);
+      if (due.length > 0) return { site, due };
+    }
+    return { due: [] };
+  }
+
+  /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
+  async #dropped(site: RecordSite, before: number): Promise<number[]> {
+    const { dropped, byTime } = site.keys;
+    const to = `(${timeOf(before)}`;
+    const members = await site.send<string[]>('ZRANGE', byTime, '-', to, 'BYLEX', 'LIMIT', '0', String(PRUNE_VISITS));
+    if (members.length > 0) return members.map((member) => visitOf(member)[1]);
+    if (Date.now() - before > DROPPED_MS && !(await site.isWaiting())) {
+      await site.send('DEL', dropped);
+      if ((await site.send<number>('EXISTS', byTime)) === 0) await this.#redis.send(SITES, 'SREM', SITES, site.name);
+    }
+    return [];
+  }
+
+  usage(): Promise<Usage> {
+    return asStore(this.#usage());
+  }
+
+  async #usage(): Promise<Usage> {
+    const firsts = await Promise.all((await this.#allSites()).map(first));
+    const begins = firsts.flatMap((member) => (member === undefined ? [] : [visitOf(member)[0]]));
+    const used = await this.#room.used();
+    return { used, file: used, oldest: begins.length > 0 ? Math.min(...begins) : null };
+  }
+
+  verify(progress?: Progress): Promise<Difference[]> {
+    return asStore(this.#verify(progress));
+  }
+
+  async #verify(progress: Progress | undefined): Promise<Difference[]> {
+    const found: Difference[] = [];
+    let before = 0;
+    for (const site of await this.#allSites()) {
+      let total = 0;
+      found.push(
+        ...(await this.#verifySite(site, (done, of) => {
+          total = of;
+          progress?.(before + done, before + of);
+        })),
+      );
+      before += total;
+    }
+    return found;
+  }
+
+  /** Counts a site anew while nobody files it. What changed meanwhile, as by being erased, is counted once more. */
+  async #verifySite(site: RecordSite, tell: Progress): Promise<Difference[]> {
+    for (let tries = 1; ; tries++) {
+      await this.#fileSite(site);
+      const version = await site.version();
+      const isHeld = await lease(site, VERIFY_MS);
+      try {
+        const found = await siteDifferences(site, this.#books, tell);
+        if (found.length === 0 || tries === VERIFY_TRIES || (await site.version()) === version) return found;
+      } finally {
+        if (isHeld) await release(site);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#journal.close();
+  }
+}
+
+/** The oldest visit of a site, as `by-time` has it. */
+async function first(site: RecordSite): Promise<string | undefined> {
+  const [member] = await site.send<string[]>('ZRANGE', site.keys.byTime, '0', '0');
+  return member;
+}
+
+/** The oldest visits of all, as far as they are of one site. */
+async function oldest(sites: readonly RecordSite[]): Promise<{ site?: RecordSite; due: number[] }> {
+  const firsts = await Promise.all(sites.map(first));
+  const order = sites
+    .flatMap((site, i) => (firsts[i] === undefined ? [] : [{ site, member: firsts[i] }]))
+    .sort((a, b) => (a.member < b.member ? -1 : 1));
+  const [one, next] = order;
+  if (!one) return { due: [] };
+  const to = next ? `[${next.member}` : '+';
+  const range = [one.site.keys.byTime, '-', to, 'BYLEX', 'LIMIT', '0', String(PRUNE_VISITS)];
+  const members = await one.site.send<string[]>('ZRANGE', ...range);
+  return { site: one.site, due: members.map((member) => visitOf(member)[1]) };
+}
+
+/** The oldest visits of a site that have ended before, wherever they are among others. */
+async function ended(site: RecordSite, before: number): Promise<number[]> {
+  const due: number[] = [];
+  const query: VisitQuery = { site: site.name, to: before, oldestFirst: true, limit: 0 };
+  let looks = 0;
+  for await (const members of visitTimes(site, query)) {
+    const numbers = members.map((member) => visitOf(member)[1]);
+    for (const [i, visit] of (await site.visits(numbers)).entries())
+      if ((visit?.tally.until ?? 0) < before && due.length < PRUNE_VISITS) due.push(numbers[i] as number);
+    looks += members.length;
+    if (due.length === PRUNE_VISITS || looks >= MAX_LOOKS) break;
+  }
+  return due;
+}
+
+/** Members of `by-time` that a query is about, in its order, some at once. */
+async function* visitTimes(site: RecordSite, query: VisitQuery): AsyncGenerator<string[]> {
+  const { from = 0, to = Number.MAX_SAFE_INTEGER, oldestFirst = false, after } = query;
+  let [low, high] = [`[${timeOf(from)}`, `(${timeOf(to)}`];
+  for (let last = after === undefined ? undefined : (memberAt(after) ?? ''); ; ) {
+    if (last === '') return;
+    if (last !== undefined && oldestFirst) low = `(${last}`;
+    else if (last !== undefined) high = `(${last}`;
+    const range = oldestFirst ? [low, high, 'BYLEX'] : [high, low, 'BYLEX', 'REV'];
+    const members = await site.send<string[]>('ZRANGE', site.keys.byTime, ...range, 'LIMIT', '0', String(LOOKS));
+    if (members.length > 0) yield members;
+    if (members.length < LOOKS) return;
+    last = members.at(-1);
+  }
 }

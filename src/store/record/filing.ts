@@ -1,0 +1,204 @@
+/**
+ * What is done with frames that come to a visit, wherever that is kept: those that are new are spliced into runs, tallied, and laid
+ * behind those that are there; or, if they are from before its end, the visit is laid down anew.
+ */
+import { entry } from '../../entry.ts';
+import { decodeSamples, SampleBuffer } from '../../protocol/frame.ts';
+import { RUN_SAMPLES } from '../../protocol/passage.ts';
+import type { Run } from '../archive.ts';
+import { type About, type BatchFrame, type BatchListener, readBatch } from './batch.ts';
+import { isBehind, isPartlyThere, type KeptVisit, lastTold, newIn, newVisit } from './kept-visit.ts';
+import { addTo, takeFrom } from './ranges.ts';
+import { Splicer } from './splice.ts';
+import type { Sums } from './sums.ts';
+import { newTally, type PageNumbers, Tally } from './tally.ts';
+
+/** So much of the journal is filed at once, bytes: some hundredths of a second's work, while nobody else can write. */
+export const MAX_FILED = 512 * 1024;
+/** Of what is there already so much is laid down anew in one write, bytes. */
+const MAX_RELAID = 512 * 1024;
+
+/** What a journal has of one visit. */
+export interface Arrived {
+  about: About | undefined;
+  frames: BatchFrame[];
+}
+
+/** Sorts what batches hold by visits. */
+export function arrivals(visits: Map<string, Arrived>): BatchListener {
+  const of = (id: string) => entry(visits, id, (): Arrived => ({ about: undefined, frames: [] }));
+  return {
+    about: (id, about) => {
+      const visit = of(id);
+      visit.about = { ...about, ...visit.about, ...lastTold(about) };
+    },
+    frame: (frame) => of(frame.place.id).frames.push(frame),
+  };
+}
+
+/** Where visits are while frames are filed. All is there, or nothing, when that is done. */
+export interface FilingShelf<V extends KeptVisit> {
+  /** Number of the visit of this id. */
+  find(id: string): number | undefined;
+  get(number: number): V | undefined;
+  /** A visit that begins now, as it is kept here. */
+  furnish(visit: KeptVisit): V;
+  nextNumber(): number;
+  put(number: number, visit: V): void;
+  /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
+  append(number: number, visit: V, runs: readonly Run[]): void;
+  /** The runs that are there. */
+  runs(number: number): Iterable<Run>;
+  /** Takes all runs of a visit away, and tells each. */
+  clear(number: number, visit: V, tell: (run: Run) => void): void;
+  /** True of a visit that is too large to be laid down anew again and again. */
+  isLong(number: number): boolean;
+  isErased(id: string): boolean;
+  /** What was erased is brought back. */
+  restore(id: string): void;
+}
+
+const samples = new SampleBuffer(RUN_SAMPLES);
+
+export class Filer<V extends KeptVisit> {
+  readonly #shelf: FilingShelf<V>;
+  readonly #pages: PageNumbers;
+  readonly #splicer = new Splicer();
+  /** Bytes that were laid down anew in this write. */
+  #relaid = 0;
+
+  constructor(shelf: FilingShelf<V>, pages: PageNumbers) {
+    this.#shelf = shelf;
+    this.#pages = pages;
+  }
+
+  /** To be called at the begin of each write. */
+  begin(): void {
+    this.#relaid = 0;
+  }
+
+  /** Files what has come of one visit. What it adds to counts and heatmaps is put to the sums. */
+  file(id: string, { about, frames }: Arrived, sums: Sums): void {
+    const number = this.#shelf.find(id);
+    const visit = number === undefined ? undefined : this.#shelf.get(number);
+    const fresh = frames.filter((frame) => !visit || newIn(visit, frame) > 0);
+    const [first] = fresh;
+    if (number !== undefined && visit) this.#goOn(number, visit, about, fresh, sums);
+    else if (first && !this.#isErased(id, fresh)) {
+      const begun = this.#shelf.furnish(newVisit(first, about, fresh));
+      this.#goOn(this.#shelf.nextNumber(), begun, undefined, fresh, sums);
+    }
+  }
+
+  /** True of a visit that goes on though it was erased. What was kept elsewhere may be brought back. */
+  #isErased(id: string, frames: readonly BatchFrame[]): boolean {
+    if (!this.#shelf.isErased(id)) return false;
+    if (frames.every((frame) => frame.frames === undefined)) return true;
+    this.#shelf.restore(id);
+    return false;
+  }
+
+  #goOn(number: number, visit: V, about: About | undefined, frames: BatchFrame[], sums: Sums): void {
+    if (about) Object.assign(visit, lastTold(about));
+    const replaced = this.#makeWay(number, visit, frames);
+    if (replaced.size === 0 && (!isBehind(visit, frames) || this.#staysAsItIs(number, frames))) {
+      const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
+      const runs = this.#splice(visit, frames, tally);
+      this.#shelf.append(number, visit, runs);
+    } else this.#sortIn(number, visit, this.#splice(visit, frames), replaced, sums);
+    this.#shelf.put(number, visit);
+  }
+
+  /**
+   * To sort in what is from before its end costs as much as a visit has. Of a long one, or after many, that is done for what was
+   * kept elsewhere only: frames of visitors are put at its end, so that nobody holds up all others by clocks that go back and forth.
+   */
+  #staysAsItIs(number: number, frames: readonly BatchFrame[]): boolean {
+    const isDear = this.#relaid > MAX_RELAID || this.#shelf.isLong(number);
+    return isDear && frames.every((frame) => frame.frames === undefined);
+  }
+
+  /** The runs of those frames that were not there yet. If they are tallied here, none is before the last run. */
+  #splice(visit: KeptVisit, frames: BatchFrame[], tally?: Tally): Run[] {
+    const runs: Run[] = [];
+    const splicer = this.#splicer;
+    let least = tally ? visit.lastRun : 0;
+    // What is left of a visit that could not be read is nobody else's.
+    splicer.take();
+    for (const frame of frames) {
+      const { n, frames: count = 1 } = frame;
+      if (newIn(visit, frame) < count) continue;
+      for (let i = n; i < n + count; i++) addTo(visit.seen, i);
+      visit.frames += count;
+      decodeSamples(frame.bytes, frame.from, samples, frame.to);
+      if (frame.t < least) {
+        frame.t = least;
+        samples.raise(least);
+      }
+      if (tally) least = frame.t;
+      if (!splicer.fits(frame, samples)) {
+        keep(runs, splicer.take());
+        splicer.begin(frame);
+        tally?.open(frame.place.page, frame.place.size, frame.entered, frame.t);
+      }
+      splicer.add(samples);
+      tally?.take(samples, 0);
+    }
+    keep(runs, splicer.take());
+    tally?.close();
+    return runs;
+  }
+
+  /**
+   * Parts of whole runs that are there already make way for them: their frames count as not seen. Numbers of the runs
+   * that are to go.
+   */
+  #makeWay(number: number, visit: KeptVisit, frames: readonly BatchFrame[]): Set<number> {
+    const replaced = new Set<number>();
+    for (const frame of frames) {
+      const { n, frames: count = 1 } = frame;
+      if (!isPartlyThere(visit, frame)) continue;
+      const there = count - newIn(visit, frame);
+      const runs = [...this.#shelf.runs(number)].filter((run) => run.n >= n && run.n + run.frames <= n + count);
+      if (runs.reduce((sum, run) => sum + run.frames, 0) !== there) continue;
+      for (const run of runs) replaced.add(run.n);
+      takeFrom(visit.seen, n, n + count - 1);
+      visit.frames -= there;
+    }
+    return replaced;
+  }
+
+  /** Runs from before the last one, as by a clock that was set: the visit is tallied and laid down anew. */
+  #sortIn(number: number, visit: V, runs: Run[], replaced: ReadonlySet<number>, sums: Sums): void {
+    const before: Run[] = [];
+    const away = new Tally(visit.site, sums, -1, this.#pages, newTally(visit.since));
+    this.#shelf.clear(number, visit, (run) => {
+      away.add(run);
+      before.push(run);
+      this.#relaid += run.payload.length;
+    });
+    const left = before.filter(({ n }) => !replaced.has(n));
+    const all = [...left, ...runs].sort((a, b) => a.t - b.t || a.n - b.n);
+    visit.tally = newTally(visit.since);
+    const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
+    for (const run of all) tally.add(run);
+    this.#shelf.append(number, visit, all);
+  }
+}
+
+function keep(runs: Run[], run: Run | undefined): void {
+  if (run) runs.push(run);
+}
+
+/** False of a batch that is damaged. */
+export function isReadable(batch: Uint8Array): boolean {
+  try {
+    readBatch(batch, {
+      about: () => {},
+      frame: ({ bytes, from, to }) => decodeSamples(bytes, from, samples, to),
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}

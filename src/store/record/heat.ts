@@ -1,0 +1,88 @@
+/** Counts and heatmaps as they are given, of what was summed up. */
+import { CELL, type ClickedElement, type Heat, type HeatKind, type PageCounts } from '../../protocol/visit.ts';
+import { COLUMNS, type Counts, type Layer, WHOLE_SITE } from './sums.ts';
+import { SPOTS } from './tally.ts';
+import { type Counted, count } from './tile.ts';
+
+const MOST_PAGES = 1000;
+const MOST_ELEMENTS = 20;
+/** Rows of clicked elements that are looked at, the newest days first: visitors may make up as many as they like. */
+export const MAX_SPOT_ROWS = 20_000;
+/** A document as large as this share of the views had at least is shown in whole. */
+const EXTENT_SHARE = 0.05;
+
+export function noHeat(): Heat {
+  return { views: 0, cells: [], total: 0, most: 0, extent: [0, 0], elements: [] };
+}
+
+/** As `Archive.pages`, of what was counted by page. */
+export function pageCounts(sums: ReadonlyMap<number, Counts>, nameOf: (page: number) => string): PageCounts[] {
+  const rows: PageCounts[] = [];
+  for (const [page, counts] of sums) if (page !== WHOLE_SITE) rows.push({ page: nameOf(page), ...counts });
+  return rows.sort((a, b) => b.views - a.views || (a.page < b.page ? -1 : 1)).slice(0, MOST_PAGES);
+}
+
+/** The cells that a heatmap is made of. */
+export function layerOf(kind: HeatKind): Layer {
+  return kind === 'scroll' ? 'depth' : kind;
+}
+
+/** As `Archive.heat`. `sum` is of its layer; `spots`, of clicks, by selector. */
+export function heatOf(kind: HeatKind, sum: Counted, extents: Counted, spots: ReadonlyMap<string, Counted>): Heat {
+  return {
+    ...flat(sum, kind === 'scroll'),
+    views: [...extents.values()].reduce((all, n) => all + n, 0),
+    extent: extentOf(extents),
+    elements: elementsOf(spots),
+  };
+}
+
+/** `column, row, count` of each; without the column where there is one only. */
+function flat(sum: Counted, rowsOnly: boolean): Pick<Heat, 'cells' | 'total' | 'most'> {
+  const cells: number[] = [];
+  let total = 0;
+  let most = 0;
+  for (const cell of [...sum.keys()].sort((a, b) => a - b)) {
+    const n = sum.get(cell) as number;
+    if (!rowsOnly) cells.push(cell % COLUMNS);
+    cells.push(Math.floor(cell / COLUMNS), n);
+    total += n;
+    most = Math.max(most, n);
+  }
+  return { cells, total, most };
+}
+
+function extentOf(extents: Counted): [number, number] {
+  const columns: Counted = new Map();
+  const rows: Counted = new Map();
+  for (const [cell, n] of extents) {
+    count(columns, cell % COLUMNS, n);
+    count(rows, Math.floor(cell / COLUMNS), n);
+  }
+  return [CELL * largest(columns), CELL * largest(rows)];
+}
+
+/** The largest that enough views have, or more. */
+function largest(sizes: Counted): number {
+  let left = EXTENT_SHARE * [...sizes.values()].reduce((sum, n) => sum + n, 0);
+  for (const size of [...sizes.keys()].sort((a, b) => b - a)) {
+    left -= sizes.get(size) as number;
+    if (left <= 0) return size === 0 ? 0 : size + 1;
+  }
+  return 0;
+}
+
+function elementsOf(spots: ReadonlyMap<string, Counted>): ClickedElement[] {
+  const elements = [...spots].map(([selector, sum]) => ({ selector, ...elementOf(sum) }));
+  return elements.sort((a, b) => b.count - a.count).slice(0, MOST_ELEMENTS);
+}
+
+function elementOf(sum: Counted): Pick<ClickedElement, 'count' | 'spots'> {
+  const spots: number[] = [];
+  let total = 0;
+  for (const [spot, n] of [...sum].sort((a, b) => a[0] - b[0])) {
+    spots.push(spot % SPOTS, Math.floor(spot / SPOTS), n);
+    total += n;
+  }
+  return { count: total, spots };
+}

@@ -1,0 +1,54 @@
+/** Runs as they are given: in parts, and of a time. */
+import type { Part, Run } from '../archive.ts';
+import { cursorOf } from './kept-visit.ts';
+
+/** Runs given at once, bytes. */
+const PART_BYTES = 256 * 1024;
+
+/** Collects a part of a visit's runs. A cursor is a time, and how many of the runs that begin then are known. */
+export class RunPart {
+  /** Runs from before are not needed. */
+  readonly t: number;
+  readonly #known: number;
+  readonly #items: Run[] = [];
+  #bytes = 0;
+  #last: number;
+  #same = 0;
+  #next: string | null = null;
+
+  constructor(after: string | undefined) {
+    [this.t, this.#known] = after === undefined ? [0, 0] : cursorOf(after);
+    this.#last = this.t;
+  }
+
+  /** Takes the next run, in the order of time. False if there is enough. */
+  take(run: Run): boolean {
+    if (run.t < this.t) return true;
+    if (this.#bytes >= PART_BYTES) {
+      this.#next = `${this.#last}.${this.#same}`;
+      return false;
+    }
+    this.#same = run.t === this.#last ? this.#same + 1 : 1;
+    this.#last = run.t;
+    if (run.t === this.t && this.#same <= this.#known) return true;
+    this.#items.push(run);
+    this.#bytes += run.payload.length;
+    return true;
+  }
+
+  get part(): Part<Run> {
+    return { items: this.#items, next: this.#next };
+  }
+}
+
+/** The runs that touch a time, and the one before: it tells where the visitor was at the begin. */
+export function runsDuring(all: Iterable<Run>, from: number, to: number): Run[] {
+  const runs: Run[] = [];
+  let before: Run | undefined;
+  for (const run of all) {
+    if (run.t >= to) break;
+    if (run.until >= from) runs.push(run);
+    else before = run;
+  }
+  return before ? [before, ...runs] : runs;
+}

@@ -1,0 +1,225 @@
+/**
+ * A change of a site's record: made up beside it of what was read, and put there in one step, if nobody else has changed the record
+ * meanwhile. Counts are so at all times those of the frames.
+ */
+import { entry } from '../../../entry.ts';
+import { Writer } from '../../../protocol/writer.ts';
+import type { Command } from '../../../redis/connection.ts';
+import type { Run } from '../../archive.ts';
+import { CHUNK_BYTES, type KeptRun, LONG_CHUNKS, writeRun } from '../../record/chunk.ts';
+import type { FilingShelf } from '../../record/filing.ts';
+import type { KeptVisit } from '../../record/kept-visit.ts';
+import { addRuns, addStays, type Minutes } from '../../record/minutes.ts';
+import { Sums } from '../../record/sums.ts';
+import { type PageBooks, PageDraft } from './page-book.ts';
+import { partsOf, type RecordSite, type RedisVisit, type SiteState } from './site.ts';
+import { sumCommands } from './sum-commands.ts';
+import { memberOf } from './visit-time.ts';
+
+const chunk = new Writer(2 * CHUNK_BYTES);
+
+export class Draft implements FilingShelf<RedisVisit> {
+  readonly site: RecordSite;
+  readonly sums = new Sums();
+  readonly pages: PageDraft;
+  readonly version: string;
+  readonly #state: SiteState;
+  readonly #commands: Command[] = [];
+  /** What was read of visits. */
+  readonly #numbers = new Map<string, number>();
+  readonly #visits = new Map<number, RedisVisit>();
+  readonly #erased = new Set<string>();
+  readonly #runs = new Map<number, Run[]>();
+  /** Visits that are new, or otherwise than before. */
+  readonly #new = new Set<number>();
+  readonly #changed = new Set<number>();
+  /** Members of minutes that come, and go. */
+  readonly #there = new Map<number, Set<string>>();
+  readonly #away = new Map<number, Set<string>>();
+
+  private constructor(site: RecordSite, version: string, state: SiteState, pages: PageDraft) {
+    this.site = site;
+    this.version = version;
+    this.#state = { ...state };
+    this.pages = pages;
+  }
+
+  static async begin(site: RecordSite, books: PageBooks): Promise<Draft> {
+    const [version, state] = await Promise.all([site.version(), site.state()]);
+    const book = await books.at(site, state);
+    return new Draft(site, version, state, new PageDraft(site, book, state));
+  }
+
+  /** Reads what is there of visits, by their ids, and whether they were erased. */
+  async readIds(ids: readonly string[]): Promise<void> {
+    const [numbers, erased] = await Promise.all([this.site.numbers(ids), this.site.fields(this.site.keys.erased, ids)]);
+    for (const [i, id] of ids.entries()) {
+      const number = numbers[i];
+      if (number !== undefined) this.#numbers.set(id, number);
+      if (erased[i] != null) this.#erased.add(id);
+    }
+    await this.readVisits([...this.#numbers.values()]);
+  }
+
+  async readVisits(numbers: readonly number[]): Promise<void> {
+    const visits = await this.site.visits(numbers);
+    for (const [i, visit] of visits.entries()) if (visit) this.#visits.set(numbers[i] as number, visit);
+  }
+
+  /** Reads all runs of a visit: what is laid down anew has to be known. */
+  async readRuns(number: number): Promise<void> {
+    const runs: Run[] = [];
+    for await (const some of this.site.runs(number, this.get(number) as RedisVisit)) runs.push(...this.named(some));
+    this.#runs.set(number, runs);
+  }
+
+  named(runs: readonly KeptRun[]): Run[] {
+    return runs.map((run) => ({ ...run, page: this.pages.nameOf(run.page) }));
+  }
+
+  find(id: string): number | undefined {
+    return this.#numbers.get(id);
+  }
+
+  get(number: number): RedisVisit | undefined {
+    return this.#visits.get(number);
+  }
+
+  isErased(id: string): boolean {
+    return this.#erased.has(id);
+  }
+
+  restore(id: string): void {
+    this.add(['HDEL', this.site.keys.erased, id]);
+  }
+
+  furnish(visit: KeptVisit): RedisVisit {
+    return { ...visit, elements: 0, bytes: 0, marks: [] };
+  }
+
+  nextNumber(): number {
+    this.#state.visit += 1;
+    this.#new.add(this.#state.visit);
+    return this.#state.visit;
+  }
+
+  put(number: number, visit: RedisVisit): void {
+    this.#visits.set(number, visit);
+    this.#changed.add(number);
+  }
+
+  append(number: number, visit: RedisVisit, runs: readonly Run[]): void {
+    if (runs.length === 0) return;
+    this.#note(this.#there, number, this.#minutesOf(visit, visit.lastRun, runs));
+    chunk.clear();
+    let begin = (runs[0] as Run).t;
+    for (const run of runs) {
+      if (chunk.length > CHUNK_BYTES) this.#element(number, visit, begin);
+      if (chunk.length === 0) begin = run.t;
+      writeRun(chunk, { ...run, page: this.pages.numberOf(visit.site, run.page) });
+      visit.lastRun = run.t;
+    }
+    this.#element(number, visit, begin);
+  }
+
+  /** Adds what is collected as one element, the first run of which is from `t`. */
+  #element(number: number, visit: RedisVisit, t: number): void {
+    const bytes = chunk.copy();
+    chunk.clear();
+    const marked = visit.marks.length / 2;
+    // What is marked first is the begin.
+    if (visit.bytes >= marked * CHUNK_BYTES) visit.marks.push(t, visit.elements);
+    visit.elements += 1;
+    visit.bytes += bytes.length;
+    this.add(['RPUSH', this.site.keys.runs(number), bytes]);
+  }
+
+  #minutesOf({ site, tally }: RedisVisit, from: number, runs: Iterable<Run>): Minutes {
+    const minutes: Minutes = new Map();
+    const numberOf = (page: string) => this.pages.numberOf(site, page);
+    addStays(minutes, tally.stays, from, numberOf);
+    addRuns(minutes, runs, numberOf);
+    return minutes;
+  }
+
+  #note(into: Map<number, Set<string>>, number: number, minutes: Minutes): void {
+    for (const [minute, pages] of minutes) {
+      const members = entry(into, minute, () => new Set<string>());
+      for (const page of pages) members.add(`${number}.${page}`);
+    }
+  }
+
+  runs(number: number): readonly Run[] {
+    const runs = this.#runs.get(number);
+    if (!runs) throw new Error(`the runs of visit ${number} were not read`);
+    return runs;
+  }
+
+  isLong(number: number): boolean {
+    return (this.get(number)?.bytes ?? 0) > LONG_CHUNKS * CHUNK_BYTES;
+  }
+
+  clear(number: number, visit: RedisVisit, tell: (run: Run) => void): void {
+    const runs = visit.elements > 0 ? this.runs(number) : [];
+    for (const run of runs) tell(run);
+    this.leave(number, visit, runs);
+    this.add(['UNLINK', this.site.keys.runs(number)]);
+    Object.assign(visit, { lastRun: 0, elements: 0, bytes: 0, marks: [] });
+  }
+
+  /** Takes a visit out of the minutes of some of its runs, and of its stays. */
+  leave(number: number, visit: RedisVisit, runs: Iterable<Run>): void {
+    this.#note(this.#away, number, this.#minutesOf(visit, 0, runs));
+  }
+
+  /** Takes a visit away that is out of all minutes and sums. */
+  remove(number: number, { id, since }: RedisVisit): void {
+    const { keys } = this.site;
+    const { visits, ids, byTime } = keys;
+    this.add(['UNLINK', keys.runs(number)]);
+    this.add(['HDEL', visits, String(number)], ['HDEL', ids, id], ['ZREM', byTime, memberOf(since, number)]);
+  }
+
+  add(...commands: Command[]): void {
+    this.#commands.push(...commands);
+  }
+
+  /** Puts it there. False, and nothing is done, if it has to be made up anew. */
+  async commit(): Promise<boolean> {
+    const { keys, redis } = this.site;
+    const sums = await sumCommands(this.site, this.sums, this.pages);
+    const all = [...this.#commands, ...this.#visitCommands(), ...this.#minuteCommands(), ...sums];
+    all.push(...this.pages.commands(), ['HSET', keys.state, 'visit', String(this.#state.visit)]);
+    // What is filed takes less room than what waits, and nothing can be cleared away before it is: it goes where there is none, too.
+    const isDone = await redis.commit(keys.version, this.version, all, true);
+    if (isDone) this.pages.settle();
+    return isDone;
+  }
+
+  #visitCommands(): Command[] {
+    const { visits, ids, byTime } = this.site.keys;
+    const put: string[] = [];
+    const named: string[] = [];
+    const begun: string[] = [];
+    for (const number of this.#changed) {
+      const visit = this.#visits.get(number) as RedisVisit;
+      put.push(String(number), JSON.stringify(visit));
+      if (!this.#new.has(number)) continue;
+      named.push(visit.id, String(number));
+      begun.push('0', memberOf(visit.since, number));
+    }
+    return [
+      ...partsOf(put).map((some) => ['HSET', visits, ...some]),
+      ...partsOf(named).map((some) => ['HSET', ids, ...some]),
+      ...partsOf(begun).map((some) => ['ZADD', byTime, ...some]),
+    ];
+  }
+
+  #minuteCommands(): Command[] {
+    const of = (name: string, all: ReadonlyMap<number, ReadonlySet<string>>) =>
+      [...all].flatMap(([minute, members]) =>
+        partsOf([...members]).map((some) => [name, this.site.keys.minute(minute), ...some]),
+      );
+    return [...of('SREM', this.#away), ...of('SADD', this.#there)];
+  }
+}

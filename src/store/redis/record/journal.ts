@@ -1,0 +1,96 @@
+/**
+ * Puts what workers append into the journals of its sites, on a connection of its own: who waits for replicas holds no reader up, nor
+ * do readers hold it up.
+ */
+import type { Argument, Redis } from '../../../redis/connection.ts';
+import { commonKey } from '../../../redis/keys.ts';
+import { StoreError } from '../../contract.ts';
+import { type SiteBatch, splitBatch } from '../../record/split.ts';
+import { SITES, SiteKeys } from './keys.ts';
+import type { Room } from './room.ts';
+import { partsOf } from './site.ts';
+
+/** An append that is not answered by then has failed, milliseconds. */
+const LIMIT_MS = 4000;
+/** So long the replicas have to get what was appended, milliseconds. */
+const REPLICA_MS = 2000;
+/** That there is something of a site is put down again so often, milliseconds. */
+const NOTE_MS = 60_000;
+/** Times and batches of one command. */
+const MOST_ELEMENTS = 256;
+/** Is written to see whether there is room. */
+const SCRATCH = commonKey('room');
+
+export class Journal {
+  readonly #redis: Redis;
+  readonly #room: Room;
+  readonly #replicas: number;
+  #connecting: Promise<Redis> | undefined;
+  /** When sites were noted last. */
+  readonly #noted = new Map<string, number>();
+  #lastT = 0;
+
+  constructor(redis: Redis, room: Room, replicas: number) {
+    this.#redis = redis;
+    this.#room = room;
+    this.#replicas = replicas;
+  }
+
+  /** As `Archive.append`. Sites that something came of. Throws RedisError and StoreError. */
+  async append(batches: readonly Uint8Array[]): Promise<Set<string>> {
+    await this.#room.check(batches.reduce((sum, { length }) => sum + length, 0));
+    const redis = await this.#own();
+    const parts = batches.flatMap(splitBatch);
+    const sites = new Set(parts.map(({ site }) => site));
+    const sent: Promise<unknown>[] = [...sites].map((site) => this.#note(redis, site));
+    for (const [key, elements] of this.#journals(parts))
+      for (const some of partsOf(elements, MOST_ELEMENTS)) sent.push(redis.send(key, 'RPUSH', key, ...some));
+    if (parts.length === 0) sent.push(redis.send(SCRATCH, 'SET', SCRATCH, '1', 'PX', '1000'));
+    const keys = [SCRATCH, ...[...sites].map((site) => new SiteKeys(site).version)];
+    // Behind what was written, on the same connections: it is that which the replicas are to have.
+    if (this.#replicas > 0) sent.push(...keys.map((key) => this.#replicated(redis, key)));
+    await Promise.all(sent);
+    return sites;
+  }
+
+  /** What goes into each journal. */
+  #journals(parts: readonly SiteBatch[]): Map<string, Argument[]> {
+    this.#lastT = Math.max(this.#lastT, Date.now());
+    const journals = new Map<string, Argument[]>();
+    for (const { site, shard, bytes } of parts) {
+      const key = new SiteKeys(site).journals[shard] as string;
+      const elements = journals.get(key) ?? [];
+      elements.push(String(this.#lastT), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+      journals.set(key, elements);
+    }
+    return journals;
+  }
+
+  async #note(redis: Redis, site: string): Promise<void> {
+    if (performance.now() - (this.#noted.get(site) ?? Number.NEGATIVE_INFINITY) < NOTE_MS) return;
+    await redis.send(SITES, 'SADD', SITES, site);
+    this.#noted.set(site, performance.now());
+  }
+
+  async #replicated(redis: Redis, key: string): Promise<void> {
+    const have = await redis.send<number>(key, 'WAIT', String(this.#replicas), String(REPLICA_MS));
+    if (have < this.#replicas)
+      throw new StoreError(
+        'unreachable',
+        `${have} replicas of Redis have what came, of ${this.#replicas} (--redis-replicas)`,
+      );
+  }
+
+  #own(): Promise<Redis> {
+    this.#connecting ??= this.#redis.another({ limitMs: LIMIT_MS, connectMs: LIMIT_MS }).catch((error) => {
+      this.#connecting = undefined;
+      throw error;
+    });
+    return this.#connecting;
+  }
+
+  async close(): Promise<void> {
+    const redis = await this.#connecting?.catch(() => undefined);
+    await redis?.close();
+  }
+}

@@ -1,0 +1,123 @@
+/** The record of one site as it is in Redis: what is read of it, piece by piece. */
+
+import { RUN_MS } from '../../../protocol/passage.ts';
+import type { Command, Redis } from '../../../redis/connection.ts';
+import { decodeRuns, type KeptRun } from '../../record/chunk.ts';
+import type { KeptVisit } from '../../record/kept-visit.ts';
+import { SiteKeys } from './keys.ts';
+
+/** Fields of one command at most. */
+export const MOST_FIELDS = 500;
+/** Elements of runs that are read at once: each has some hundreds of bytes to some KB. */
+const READ_ELEMENTS = 16;
+
+/** A visit as it is kept; its runs are a list, each element of which has those that were filed together. */
+export interface RedisVisit extends KeptVisit {
+  /** Elements, and their bytes. */
+  elements: number;
+  bytes: number;
+  /** Time and place of an element, every so many bytes: `t, element, t, element …` */
+  marks: number[];
+}
+
+/** What a site counts; numbers are given once. */
+export interface SiteState {
+  /** Last number of a visit, and of a page. */
+  visit: number;
+  page: number;
+  /** Pages there are, whether there once were too many, and how often some were taken away. */
+  pages: number;
+  isFull: boolean;
+  edition: number;
+}
+
+export class RecordSite {
+  readonly redis: Redis;
+  readonly keys: SiteKeys;
+
+  constructor(redis: Redis, site: string) {
+    this.redis = redis;
+    this.keys = new SiteKeys(site);
+  }
+
+  get name(): string {
+    return this.keys.site;
+  }
+
+  send<T>(...command: Command): Promise<T> {
+    return this.redis.send(this.keys.version, ...command);
+  }
+
+  bytes<T>(...command: Command): Promise<T> {
+    return this.redis.sendForBytes(this.keys.version, ...command);
+  }
+
+  async version(): Promise<string> {
+    return (await this.send<string | null>('GET', this.keys.version)) ?? '0';
+  }
+
+  async state(): Promise<SiteState> {
+    const fields = ['visit', 'page', 'pages', 'full', 'edition'];
+    const found = await this.send<(string | null)[]>('HMGET', this.keys.state, ...fields);
+    const [visit, page, pages, full, edition] = found.map(Number) as [number, number, number, number, number];
+    return { visit, page, pages, isFull: full > 0, edition };
+  }
+
+  /** Values of some fields of a hash. */
+  async fields(key: string, fields: readonly string[]): Promise<(string | null)[]> {
+    const parts = partsOf(fields).map((some) => this.send<(string | null)[]>('HMGET', key, ...some));
+    return (await Promise.all(parts)).flat();
+  }
+
+  async byteFields(key: string, fields: readonly string[]): Promise<(Buffer | null)[]> {
+    const parts = partsOf(fields).map((some) => this.bytes<(Buffer | null)[]>('HMGET', key, ...some));
+    return (await Promise.all(parts)).flat();
+  }
+
+  /** Numbers of the visits of these ids. */
+  async numbers(ids: readonly string[]): Promise<(number | undefined)[]> {
+    const found = await this.fields(this.keys.ids, ids);
+    return found.map((number) => (number === null ? undefined : Number(number)));
+  }
+
+  async visits(numbers: readonly number[]): Promise<(RedisVisit | undefined)[]> {
+    const found = await this.fields(this.keys.visits, numbers.map(String));
+    return found.map((text) => (text === null ? undefined : (JSON.parse(text) as RedisVisit)));
+  }
+
+  async visit(number: number): Promise<RedisVisit | undefined> {
+    const [visit] = await this.visits([number]);
+    return visit;
+  }
+
+  /** The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged. */
+  async *runs(number: number, { marks }: RedisVisit, from = 0): AsyncGenerator<KeptRun[]> {
+    const key = this.keys.runs(number);
+    for (let at = elementAt(marks, from - RUN_MS); ; at += READ_ELEMENTS) {
+      const last = String(at + READ_ELEMENTS - 1);
+      const elements = await this.bytes<Buffer[]>('LRANGE', key, String(at), last);
+      yield elements.flatMap(decodeRuns);
+      if (elements.length < READ_ELEMENTS) return;
+    }
+  }
+
+  /** True if something waits to be filed. */
+  async isWaiting(shards?: readonly number[]): Promise<boolean> {
+    const { journals } = this.keys;
+    const keys = shards ? shards.map((shard) => journals[shard] as string) : journals;
+    return (await this.send<number>('EXISTS', ...keys)) > 0;
+  }
+}
+
+/** The last element that begins at `t` or before. */
+function elementAt(marks: readonly number[], t: number): number {
+  for (let i = marks.length - 2; i >= 0; i -= 2) if ((marks[i] as number) <= t) return marks[i + 1] as number;
+  return 0;
+}
+
+/** A list in parts that a command takes. */
+export function partsOf<T>(all: readonly T[], most = MOST_FIELDS): T[][] {
+  const parts: T[][] = [];
+  for (let i = 0; i < all.length; i += most) parts.push(all.slice(i, i + most));
+  return parts;
+}

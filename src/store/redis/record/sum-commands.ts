@@ -1,0 +1,132 @@
+/** What a change adds to counts and heatmaps, put to what is there. */
+import { entry } from '../../../entry.ts';
+import { DEVICES } from '../../../protocol/stream.ts';
+import type { Command } from '../../../redis/connection.ts';
+import { bandsOf } from '../../record/bands.ts';
+import {
+  addCounts,
+  type CountSum,
+  type Counts,
+  isCounted,
+  NO_COUNTS,
+  type Sums,
+  sliceOf,
+  WHOLE_SITE,
+} from '../../record/sums.ts';
+import { type Counted, inOrder, mergeTile } from '../../record/tile.ts';
+import type { PageDraft } from './page-book.ts';
+import { partsOf, type RecordSite } from './site.ts';
+
+const KINDS = Object.keys(NO_COUNTS) as (keyof Counts)[];
+
+export function readCounts(text: string): Counts {
+  const numbers = text.split(' ');
+  const counts = { ...NO_COUNTS };
+  for (const [i, kind] of KINDS.entries()) counts[kind] = Number(numbers[i]);
+  return counts;
+}
+
+function countsText(counts: Readonly<Counts>): string {
+  return KINDS.map((kind) => counts[kind]).join(' ');
+}
+
+/** The commands that add sums to what is there. What comes to nothing is removed, and pages that have no counts any more. */
+export async function sumCommands(site: RecordSite, sums: Sums, pages: PageDraft): Promise<Command[]> {
+  const [counts, tiles] = await Promise.all([countCommands(site, sums, pages), tileCommands(site, sums)]);
+  return [...counts, ...tiles];
+}
+
+async function countCommands(site: RecordSite, sums: Sums, pages: PageDraft): Promise<Command[]> {
+  const days = new Map<number, CountSum[]>();
+  for (const sum of sums.counts.values()) entry(days, sum.day, (): CountSum[] => []).push(sum);
+  const uses = new Map<number, number>();
+  const emptied = new Set<number>();
+  const parts = await Promise.all([...days].map(([day, rows]) => dayCommands(site, day, rows, uses, emptied)));
+  const changed = [...uses].filter(([, by]) => by !== 0).flatMap(([page, by]) => [String(page), String(by)]);
+  const added = partsOf(changed).map((some) => ['ADD', site.keys.uses, ...some]);
+  await giveBack(site, [...emptied], uses, pages);
+  return [...parts.flat(), ...added];
+}
+
+async function dayCommands(
+  site: RecordSite,
+  day: number,
+  rows: readonly CountSum[],
+  uses: Map<number, number>,
+  emptied: Set<number>,
+): Promise<Command[]> {
+  const key = site.keys.counts(day);
+  const [before, length] = await Promise.all([
+    site.fields(
+      key,
+      rows.map(({ page }) => String(page)),
+    ),
+    site.send<number>('HLEN', key),
+  ]);
+  const put: string[] = [];
+  const gone: string[] = [];
+  let left = length;
+  for (const [i, { page, counts }] of rows.entries()) {
+    const known = before[i] ?? null;
+    const now = addCounts(known === null ? { ...NO_COUNTS } : readCounts(known), counts);
+    const isLeft = isCounted(now);
+    if (isLeft) put.push(String(page), countsText(now));
+    else if (known !== null) gone.push(String(page));
+    const by = (isLeft ? 1 : 0) - (known === null ? 0 : 1);
+    left += by;
+    if (page === WHOLE_SITE) continue;
+    uses.set(page, (uses.get(page) ?? 0) + by);
+    if (!isLeft) emptied.add(page);
+  }
+  return [
+    ...partsOf(put).map((some) => ['HSET', key, ...some]),
+    ...partsOf(gone).map((some) => ['HDEL', key, ...some]),
+    [left > 0 ? 'SADD' : 'SREM', site.keys.days, String(day)],
+  ];
+}
+
+async function giveBack(
+  site: RecordSite,
+  emptied: readonly number[],
+  uses: ReadonlyMap<number, number>,
+  pages: PageDraft,
+): Promise<void> {
+  const before = await site.fields(site.keys.uses, emptied.map(String));
+  for (const [i, page] of emptied.entries()) if (Number(before[i]) + (uses.get(page) ?? 0) <= 0) pages.giveBack(page);
+}
+
+/** What is to be added to a tile: cells, in order, and what `by` has of each. */
+interface TileSum {
+  cells: number[];
+  by: Counted;
+}
+
+async function tileCommands(site: RecordSite, sums: Sums): Promise<Command[]> {
+  const hashes = new Map<string, Map<string, TileSum>>();
+  const at = (key: string) => entry(hashes, key, () => new Map());
+  for (const { page, day, device, layer, cells: sum } of sums.cells.values())
+    for (const { band, cells, by } of bandsOf(sum))
+      at(site.keys.cells(page, day)).set(`${sliceOf(device, layer)}.${band}`, { cells, by });
+  for (const { page, day, device, selector, spots } of sums.spots.values()) {
+    const field = `${DEVICES.indexOf(device)}.${selector}`;
+    if (spots.size > 0) at(site.keys.spots(page, day)).set(field, { cells: inOrder(spots), by: spots });
+  }
+  return (await Promise.all([...hashes].map(([key, tiles]) => hashCommands(site, key, tiles)))).flat();
+}
+
+async function hashCommands(site: RecordSite, key: string, tiles: ReadonlyMap<string, TileSum>): Promise<Command[]> {
+  const fields = [...tiles.keys()];
+  const before = await site.byteFields(key, fields);
+  const put: (string | Buffer)[] = [];
+  const gone: string[] = [];
+  for (const [i, field] of fields.entries()) {
+    const { cells, by } = tiles.get(field) as TileSum;
+    const tile = mergeTile(before[i] ?? undefined, cells, by);
+    if (tile) put.push(field, tile);
+    else gone.push(field);
+  }
+  return [
+    ...partsOf(put).map((some) => ['HSET', key, ...some]),
+    ...partsOf(gone).map((some) => ['HDEL', key, ...some]),
+  ];
+}

@@ -1,0 +1,160 @@
+/** Recomputes what the frames of a site add up to, and compares; record/verify.ts says how. */
+import { entry } from '../../../entry.ts';
+import type { Difference } from '../../archive.ts';
+import { OTHER_PAGES } from '../../record/pages.ts';
+import { dayOf, type Sums, WHOLE_SITE } from '../../record/sums.ts';
+import {
+  addDays,
+  type CellRow,
+  type Compare,
+  compareCells,
+  compareCounts,
+  comparer,
+  compareSpots,
+  daysBetween,
+  firstDay,
+  type KeptDay,
+  PART_BYTES,
+  partOf,
+  Recount,
+  type SpotRow,
+} from '../../record/verify.ts';
+import { cellsOf, elementsOf, namedRuns, rowsOf } from './lookup.ts';
+import type { Book, PageBooks } from './page-book.ts';
+import { partsOf, type RecordSite, type RedisVisit } from './site.ts';
+import { visitOf } from './visit-time.ts';
+
+/** Visits that are read together. */
+const TOGETHER = 20;
+const SCAN_VISITS = 1000;
+
+/** As `Archive.verify`, of what is filed of a site, if nobody changes it meanwhile. `tell` is told of each visit that was counted. */
+export async function siteDifferences(
+  site: RecordSite,
+  books: PageBooks,
+  tell: (done: number, total: number) => void,
+  partBytes = PART_BYTES,
+): Promise<Difference[]> {
+  const found: Difference[] = [];
+  const compare = comparer(found);
+  const book = await books.current(site);
+  const days = await daysOf(site, partBytes);
+  const total = [...days.values()].reduce((sum, { visits, parts }) => sum + visits.length * parts, 0);
+  let done = 0;
+  for (const [day, { visits, parts }] of days)
+    for (let part = 0; part < parts; part++) {
+      const { has, sums } = partOf(day, parts, part);
+      for (const some of partsOf(visits, TOGETHER)) {
+        await recount(site, book, some, sums, part === 0 ? day : undefined, compare);
+        for (const _ of some) tell(++done, total);
+      }
+      await comparePart(site, book, day, has, sums, compare);
+    }
+  return found;
+}
+
+/** The days that anything is kept of. */
+async function daysOf(site: RecordSite, partBytes: number): Promise<Map<number, KeptDay>> {
+  const days = new Map<number, KeptDay>();
+  const at = (day: number) => entry(days, day, (): KeptDay => ({ visits: [], parts: 1 }));
+  for await (const numbers of allVisits(site))
+    for (const some of partsOf(numbers, TOGETHER)) {
+      const visits = await site.visits(some);
+      const all = await Promise.all(visits.map((visit, i) => daysIn(site, some[i] as number, visit)));
+      for (const [i, of] of all.entries()) for (const day of of) at(day).visits.push(some[i] as number);
+    }
+  for (const day of await site.send<string[]>('SMEMBERS', site.keys.days)) at(Number(day));
+  for (const [day, kept] of days) kept.parts = Math.max(1, Math.ceil((await bytesOn(site, day)) / partBytes));
+  return days;
+}
+
+/** Numbers of all visits, some at once. */
+async function* allVisits(site: RecordSite): AsyncGenerator<number[]> {
+  for (let after = '-'; ; ) {
+    const range = [site.keys.byTime, after, '+', 'BYLEX', 'LIMIT', '0', String(SCAN_VISITS)];
+    const members = await site.send<string[]>('ZRANGE', ...range);
+    yield members.map((member) => visitOf(member)[1]);
+    if (members.length < SCAN_VISITS) return;
+    after = `(${members.at(-1)}`;
+  }
+}
+
+async function daysIn(site: RecordSite, number: number, visit: RedisVisit | undefined): Promise<Iterable<number>> {
+  if (!visit) return [];
+  const first = firstDay(visit, visit.marks[0]);
+  const between = daysBetween(first, dayOf(visit.tally.until));
+  if (between) return between;
+  const days = new Set([first]);
+  const nameless = { nameOf: () => '' } as unknown as Book;
+  for await (const some of site.runs(number, visit)) for (const run of namedRuns(nameless, some)) addDays(days, run);
+  return days;
+}
+
+/** Bytes of the tiles of a day. */
+async function bytesOn(site: RecordSite, day: number): Promise<number> {
+  let bytes = 0;
+  for (const some of partsOf([...(await rowsOf(site, day)).keys()]))
+    for (const one of await Promise.all(some.map((page) => bytesOfPage(site, page, day)))) bytes += one;
+  return bytes;
+}
+
+async function bytesOfPage(site: RecordSite, page: number, day: number): Promise<number> {
+  const keys = [site.keys.cells(page, day), site.keys.spots(page, day)];
+  const sizes = await Promise.all(keys.map((key) => site.send<number | null>('MEMORY', 'USAGE', key)));
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+}
+
+/** Adds visits to the sums; on the first of its days each is compared with itself, too. */
+async function recount(
+  site: RecordSite,
+  book: Book,
+  numbers: readonly number[],
+  sums: Sums,
+  day: number | undefined,
+  compare: Compare,
+): Promise<void> {
+  const readOnly = {
+    numberOf: (_: string, page: string) => book.find(page) ?? book.find(OTHER_PAGES) ?? -1,
+    nameOf: (number: number) => book.nameOf(number),
+  };
+  const visits = await site.visits(numbers);
+  for (const [i, visit] of visits.entries()) {
+    if (!visit) continue;
+    const counted = new Recount(visit, sums, readOnly);
+    for await (const some of site.runs(numbers[i] as number, visit))
+      for (const run of namedRuns(book, some)) counted.add(run);
+    if (day === firstDay(visit, visit.marks[0])) counted.compare(compare);
+  }
+}
+
+async function comparePart(
+  site: RecordSite,
+  book: Book,
+  day: number,
+  has: (page: number) => boolean,
+  sums: Sums,
+  compare: Compare,
+): Promise<void> {
+  const nameOf = (page: number) => (page === WHOLE_SITE ? '' : book.nameOf(page));
+  const rows = [...(await rowsOf(site, day))].filter(([page]) => has(page));
+  const counted = [...sums.counts.values()].map(({ page }) => page);
+  const pages = new Set([...rows.map(([page]) => page), ...counted]);
+  compareCounts(
+    rows.map(([page, counts]) => ({ site: site.name, page, counts })),
+    sums,
+    day,
+    nameOf,
+    compare,
+  );
+  const cells: CellRow[] = [];
+  const spots: SpotRow[] = [];
+  for (const some of partsOf([...pages], TOGETHER))
+    await Promise.all(
+      some.map(async (page) => {
+        for (const tile of await cellsOf(site, page, day)) cells.push({ page, ...tile });
+        for await (const tiles of elementsOf(site, page, day)) spots.push(...tiles.map((one) => ({ page, ...one })));
+      }),
+    );
+  compareCells(cells, sums, day, nameOf, compare);
+  compareSpots(spots, sums, day, nameOf, compare);
+}

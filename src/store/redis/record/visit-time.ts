@@ -1,0 +1,26 @@
+/** Members of `by-time`: a visit's begin and number, with zeros in front, so that they are in order as texts (ZRANGE BYLEX). */
+import { CURSOR } from '../../../protocol/record.ts';
+
+const T_DIGITS = 16;
+const NUMBER_DIGITS = 10;
+
+export function timeOf(t: number): string {
+  const whole = Number.isFinite(t) ? Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.floor(t))) : 0;
+  return String(whole).padStart(T_DIGITS, '0');
+}
+
+export function memberOf(since: number, number: number | string): string {
+  return `${timeOf(since)}.${String(number).padStart(NUMBER_DIGITS, '0')}`;
+}
+
+/** Begin and number of the visit of a member. */
+export function visitOf(member: string): [since: number, number: number] {
+  return [Number(member.slice(0, T_DIGITS)), Number(member.slice(T_DIGITS + 1))];
+}
+
+/** The member that a cursor names; undefined if it is none. */
+export function memberAt(cursor: string): string | undefined {
+  if (!CURSOR.test(cursor)) return undefined;
+  const [t = '', number = ''] = cursor.split('.');
+  return memberOf(Number(t), number);
+}
