@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { lockFolder } from '../folder-lock.ts';
 import { DAY_MS, dayText } from '../protocol/day.ts';
+import type { Visit } from '../protocol/visit.ts';
 import { targetText } from '../redis/target.ts';
 import type { Archive } from '../store/archive.ts';
 import type { Store } from '../store/contract.ts';
@@ -77,7 +78,7 @@ async function copyRecord(from: Archive, to: Archive, bar: Bar): Promise<Importe
   let done = 0;
   for (const site of range.sites)
     for await (const visit of visitsOf(from, site, range)) {
-      if (!isDeepStrictEqual(await to.visit(visit.id), visit)) {
+      if (!isWhole(visit, await to.visit(visit.id))) {
         await importer.visit(visit);
         for await (const run of runsOf(from, visit.id)) await importer.run(run);
       }
@@ -86,6 +87,11 @@ async function copyRecord(from: Archive, to: Archive, bar: Bar): Promise<Importe
     }
   await importer.flush();
   return importer.total;
+}
+
+/** Its window may differ: that is of the frame that came first, which need not be the first in time. */
+function isWhole(visit: Visit, copied: Visit | undefined): boolean {
+  return copied !== undefined && isDeepStrictEqual({ ...copied, size: null }, { ...visit, size: null });
 }
 
 /** Sites whose counts are not the same in both. */

@@ -482,7 +482,10 @@ export class RedisStore implements Store {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#changes.settled().then(() => this.#redis.close());
+    this.#closed ??= this.#changes
+      .settled()
+      .then(() => this.archive.close())
+      .then(() => this.#redis.close());
     return this.#closed;
   }
 

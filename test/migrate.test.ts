@@ -1,0 +1,141 @@
+/** The commands that take everything from a data folder to Redis and back, as processes. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { readTarget, type Target } from '../src/redis/target.ts';
+import { openStore } from '../src/store/embedded/store.ts';
+import { openRedisStore, type RedisStore } from '../src/store/redis/store.ts';
+import { LIMIT_MS } from './support/exact.ts';
+import { startRedis } from './support/redis.ts';
+import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
+import { keep, PAGES, plainVisit, T } from './support/visits.ts';
+
+interface Ran {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+async function run(...args: string[]): Promise<Ran> {
+  const child = spawnMain(args);
+  const [out, err, [code]] = await Promise.all([
+    text(child.stdout as NodeJS.ReadableStream),
+    text(child.stderr as NodeJS.ReadableStream),
+    once(child, 'exit') as Promise<[number]>,
+  ]);
+  return { code, out, err };
+}
+
+/** Everything, but for when it was exported. */
+async function exported(...where: string[]): Promise<string> {
+  const { code, out, err } = await run('export', ...where);
+  assert.deepEqual([code, err], [0, '']);
+  return out.slice(out.indexOf('\n'));
+}
+
+/** A folder with a site, two administrators, a token, and visits of several sites. */
+async function filled(t: TestContext, count: number): Promise<string> {
+  const folder = join(temporaryFolder(t), 'data');
+  const store = await openStore(folder);
+  await store.addSite({ key: 'shop', name: 'Shop', origins: ['https://a.example'], created: T, firstSeen: null });
+  for (const name of ['ada', 'bob']) await store.addAdmin(name, T);
+  await store.addToken('builds', T);
+  await Promise.all(Array.from({ length: 5 }, () => store.hit('shop', '/')));
+  const visits = ['demo', 'shop'].flatMap((site) =>
+    Array.from({ length: count }, (_, i) => {
+      const page = PAGES[i % PAGES.length] as string;
+      return plainVisit(site, { since: T + 1000 * i, page, frames: 1 + (i % 7), samples: 20 });
+    }),
+  );
+  await keep(store.archive, ...visits, plainVisit('shop', { frames: 60, samples: 800 }));
+  await store.archive.fileAll();
+  await store.close();
+  return folder;
+}
+
+async function inRedis(t: TestContext, url: string): Promise<RedisStore> {
+  const store = await openRedisStore(readTarget(url) as Target, { folder: temporaryFolder(t) });
+  t.after(() => store.close());
+  return store;
+}
+
+test('everything goes to Redis and back, byte by byte, and a repeat copies nothing', async (t) => {
+  const redis = await startRedis(t);
+  const folder = await filled(t, 25);
+  const before = await exported('--data', folder);
+  const there = await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
+  assert.deepEqual([there.code, there.err], [0, '']);
+  assert.match(
+    there.out,
+    /^Everything of \S+ is in Redis at 127\.0\.0\.1:\d+; 51 visits with \d+ runs were copied now\./,
+  );
+  assert.equal(await exported('--data', folder, '--redis', redis.url), before);
+  const store = await inRedis(t, redis.url);
+  assert.deepEqual(
+    (await store.admins()).map(({ name }) => name),
+    ['ada', 'bob'],
+  );
+  assert.equal(await store.hits('shop', '/'), 5);
+  assert.deepEqual(await store.archive.verify(), []);
+  const again = await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
+  assert.match(again.out, /; 0 visits with 0 runs were copied now/);
+  const other = join(temporaryFolder(t), 'other');
+  const back = await run('migrate', 'to-folder', '--data', other, '--redis', redis.url);
+  assert.deepEqual([back.code, back.err], [0, '']);
+  assert.equal(await exported('--data', other), before);
+  assert.match((await run('verify', '--data', other)).out, /all counts and heatmaps are those of the frames/);
+  assert.match((await run('admin', 'list', '--data', other)).out, /^ada .*\nbob /m);
+});
+
+test('one that is broken off goes on where it was', async (t) => {
+  const redis = await startRedis(t);
+  const folder = await filled(t, 60);
+  const child = spawnMain(['migrate', 'to-redis', '--data', folder, '--redis', redis.url]);
+  const exited = once(child, 'exit');
+  const end = performance.now() + LIMIT_MS;
+  // Once the first visits are there, and before the last are.
+  while (!redis.cli('keys', 'fm:site:*').includes(':journal') && child.exitCode === null)
+    assert.ok(performance.now() < end);
+  child.kill('SIGKILL');
+  await exited;
+  const { code, out, err } = await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
+  assert.deepEqual([code, err], [0, '']);
+  assert.match(out, /visits with \d+ runs were copied now/);
+  assert.equal(await exported('--data', folder, '--redis', redis.url), await exported('--data', folder));
+  assert.deepEqual(await (await inRedis(t, redis.url)).archive.verify(), []);
+});
+
+test('what cannot be is said in one line, and nothing is copied', async (t) => {
+  const redis = await startRedis(t);
+  const [folder, empty] = [await filled(t, 2), join(temporaryFolder(t), 'none')];
+  const refused = async (pattern: RegExp, code: number, ...args: string[]) => {
+    const ran = await run('migrate', ...args);
+    assert.equal(ran.code, code);
+    assert.match(ran.err, pattern);
+    assert.equal(ran.out, '');
+  };
+  await refused(/migrate: needs --redis URL/, 2, 'to-redis', '--data', folder);
+  await refused(/migrate away: needs one of to-redis, to-folder/, 2, 'away');
+  await refused(/^fieldmouse: there is no store in .*none/, 1, 'to-redis', '--data', empty, '--redis', redis.url);
+  const server = await startServer(t, { data: folder, workers: 1 });
+  await refused(/another server uses the data folder/, 1, 'to-redis', '--data', folder, '--redis', redis.url);
+  await server.stop();
+  const store = await inRedis(t, redis.url);
+  await store.addAdmin('eve', T);
+  await refused(
+    /has administrators or visits of another installation; nothing was copied/,
+    1,
+    'to-redis',
+    '--data',
+    folder,
+    '--redis',
+    redis.url,
+  );
+  assert.deepEqual(await store.archive.sites(), []);
+  assert.deepEqual(
+    (await store.admins()).map(({ name }) => name),
+    ['eve'],
+  );
+});
