@@ -41,10 +41,13 @@ test('a flag wins over the environment, and the environment over the default', (
   assert.equal(config.logLevel, 'info');
 });
 
+/** Of options without a default, where not any text will do. */
+const EXAMPLES: Record<string, string> = { redis: 'redis://127.0.0.1:6379' };
+
 test('every option can be given by its flag and by its environment variable', () => {
   for (const [key, option] of Object.entries(OPTIONS)) {
     const preset = typeof option.preset === 'function' ? option.preset() : option.preset;
-    const value = preset === '' ? 'a-token-of-20-letters' : preset;
+    const value = preset === '' ? (EXAMPLES[key] ?? 'a-token-of-20-letters') : preset;
     const byFlag = readConfig([`--${option.flag}=${value}`], {}).config;
     const byEnv = readConfig([], { [option.env[0] as string]: value }).config;
     assert.deepEqual(byFlag, byEnv, key);
