@@ -267,13 +267,18 @@ test('a server says what an ack stands for, as Redis is set up', async (t) => {
   assert.match((await said()).join('\n'), /^Redis keeps this in memory only/);
 });
 
-function configOf({ url }: RedisServer, data: string) {
+function configOf({ url }: Pick<RedisServer, 'url'>, data: string) {
   return readConfig(['--redis', url, '--data', data], {}).config;
 }
 
+const RIGHTS = '~fm:* &fm:* +@all -@admin -@dangerous +info +config|get';
+
 test("commands work on Redis, and say what is Redis' own", async (t) => {
   const redis = await startRedis(t);
-  const command = (line: string) => run(t, line, redis.url);
+  // The user that docs/redis.md names.
+  redis.cli('acl', 'setuser', 'app', 'on', '>p@ss/word', ...RIGHTS.split(' '));
+  const url = redis.url.replace('//', '//app:p%40ss%2Fword@');
+  const command = (line: string) => run(t, line, url);
   assert.match(
     (await command('admin add ada --listen tcp://0.0.0.0:8080')).out,
     /http:\/\/localhost:8080\/admin\/link\//,
@@ -281,7 +286,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
   assert.match((await command('admin list')).out, /^ada /m);
   assert.match((await command('token add ci')).out, /fm_[0-9a-f]{12}_/);
   assert.equal((await command('site add shop --name Shop --origin https://a.example')).code, 0);
-  const store = await openStore(configOf(redis, temporaryFolder(t)));
+  const store = await openStore(configOf({ url }, temporaryFolder(t)), { isServer: true });
   t.after(() => store.close());
   for (let i = 0; i < 3; i++) await store.hit('shop', '/pots');
   assert.match((await command('hits list')).out, /^shop +3 +\/pots$/m);
