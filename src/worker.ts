@@ -203,7 +203,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   }
 }
 
-interface Record {
+interface OpenRecord {
   archive: Archive;
   countHit: Store['hit'];
   closeRecord(): Promise<void>;
@@ -215,7 +215,7 @@ async function openRecord(
   store: Store,
   log: Logger,
   onFault: (error: Error) => void,
-): Promise<Record> {
+): Promise<OpenRecord> {
   if (redis !== undefined)
     return { archive: store.archive, countHit: (site, page) => store.hit(site, page), closeRecord: async () => {} };
   const archive = await ThreadArchive.start({ folder, maxBytes, retainMs, durability }, onFault, (error) =>

@@ -178,6 +178,8 @@ test('a Redis that ends takes no visit with it that was answered, and no process
   // Of the primary and of its worker.
   assert.equal(lines(/Redis is away/).length, 2, server.output());
   await until(() => lines(/Redis is there again/).length === 2, 'word that it is back');
+  // One that holds still does not hold up a stop.
+  redis.signal('SIGSTOP');
   assert.equal(await server.stop(), 0);
   assert.equal(lines(/Redis is there again/).length, 2, server.output());
   assert.equal(lines(/"level":(50|60)/).length, 2, server.output());
