@@ -22,6 +22,7 @@ import type { Archive } from './store/archive.ts';
 import { type Store, StoreError } from './store/contract.ts';
 import { ThreadArchive } from './store/embedded/thread-archive.ts';
 import { HitQueue } from './store/hits.ts';
+import { KnownSites } from './store/known-sites.ts';
 import { openStore } from './store/open.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { version } from './version.ts';
@@ -86,11 +87,12 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   });
   const relay = new Relay({ send: link.send, flushMs: () => ingest.flushMs });
   const questions = new Questions(link.send);
+  const sites = new KnownSites(store);
   const ingest = new Ingest({
     config,
     log,
     secret: await store.secret(),
-    site: (key) => store.site(key),
+    site: (key) => sites.site(key),
     markSeen: (key) => {
       store.markSeen(key, Date.now()).catch((error: unknown) => {
         if (!isUnreachable(error)) log.error({ err: error }, 'cannot note a first visitor');
@@ -203,7 +205,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   }
 }
 
-interface Record {
+interface OpenRecord {
   archive: Archive;
   countHit: Store['hit'];
   closeRecord(): Promise<void>;
@@ -215,7 +217,7 @@ async function openRecord(
   store: Store,
   log: Logger,
   onFault: (error: Error) => void,
-): Promise<Record> {
+): Promise<OpenRecord> {
   if (redis !== undefined)
     return { archive: store.archive, countHit: (site, page) => store.hit(site, page), closeRecord: async () => {} };
   const archive = await ThreadArchive.start({ folder, maxBytes, retainMs, durability }, onFault, (error) =>

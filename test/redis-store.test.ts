@@ -122,7 +122,12 @@ test('machines that share a Redis have the same sign-ins, limits, tokens and tot
     'token-made',
     'token-revoked',
   ]);
-  for (const server of [one, two]) assert.equal(await server.stop(), 0);
+  for (const server of [one, two]) {
+    assert.equal(await server.stop(), 0);
+    const store = await openStore(configOf(redis, server.data));
+    assert.deepEqual(await store.addresses(), [server.url.replace('http', 'tcp')]);
+    await store.close();
+  }
   assert.match(one.output(), /Redis has on disk what is acked/);
 });
 
@@ -173,6 +178,8 @@ test('a Redis that ends takes no visit with it that was answered, and no process
   // Of the primary and of its worker.
   assert.equal(lines(/Redis is away/).length, 2, server.output());
   await until(() => lines(/Redis is there again/).length === 2, 'word that it is back');
+  // One that holds still does not hold up a stop.
+  redis.signal('SIGSTOP');
   assert.equal(await server.stop(), 0);
   assert.equal(lines(/Redis is there again/).length, 2, server.output());
   assert.equal(lines(/"level":(50|60)/).length, 2, server.output());
@@ -232,7 +239,7 @@ test('a Redis that cannot be used is one line, and never shows a password', asyn
 
 test('a server refuses a Redis that may throw away what was acked', async (t) => {
   const redis = await startRedis(t, ['--maxmemory-policy', 'allkeys-lru']);
-  await assert.rejects(openStore(configOf(t, redis), { isServer: true }), {
+  await assert.rejects(openStore(configOf(redis, temporaryFolder(t)), { isServer: true }), {
     code: 'unsafe',
     message: `Redis at 127.0.0.1:${redis.port} throws data away when its memory is full (maxmemory-policy allkeys-lru); set maxmemory-policy noeviction`,
   });
@@ -244,7 +251,7 @@ test('a server says what an ack stands for, as Redis is set up', async (t) => {
     const lines: string[] = [];
     const write = (first: unknown, second?: string) => void lines.push(second ?? String(first));
     const log = { debug: write, info: write, warn: write, error: write };
-    await (await openStore(configOf(t, redis), { log, isServer: true })).close();
+    await (await openStore(configOf(redis, temporaryFolder(t)), { log, isServer: true })).close();
     return lines;
   };
   assert.deepEqual(await said(), ['Redis has on disk what is acked (appendfsync always)']);
@@ -262,13 +269,18 @@ test('a server says what an ack stands for, as Redis is set up', async (t) => {
   assert.match((await said()).join('\n'), /^Redis keeps this in memory only/);
 });
 
-function configOf(t: TestContext, { url }: RedisServer) {
-  return readConfig(['--redis', url, '--data', temporaryFolder(t)], {}).config;
+function configOf({ url }: Pick<RedisServer, 'url'>, data: string) {
+  return readConfig(['--redis', url, '--data', data], {}).config;
 }
+
+const RIGHTS = '~fm:* &fm:* +@all -@admin -@dangerous +info +config|get';
 
 test("commands work on Redis, and say what is Redis' own", async (t) => {
   const redis = await startRedis(t);
-  const command = (line: string) => run(t, line, redis.url);
+  // The user that docs/redis.md names.
+  redis.cli('acl', 'setuser', 'app', 'on', '>p@ss/word', ...RIGHTS.split(' '));
+  const url = redis.url.replace('//', '//app:p%40ss%2Fword@');
+  const command = (line: string) => run(t, line, url);
   assert.match(
     (await command('admin add ada --listen tcp://0.0.0.0:8080')).out,
     /http:\/\/localhost:8080\/admin\/link\//,
@@ -276,7 +288,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
   assert.match((await command('admin list')).out, /^ada /m);
   assert.match((await command('token add ci')).out, /fm_[0-9a-f]{12}_/);
   assert.equal((await command('site add shop --name Shop --origin https://a.example')).code, 0);
-  const store = await openStore(configOf(t, redis));
+  const store = await openStore(configOf({ url }, temporaryFolder(t)), { isServer: true });
   t.after(() => store.close());
   for (let i = 0; i < 3; i++) await store.hit('shop', '/pots');
   assert.match((await command('hits list')).out, /^shop +3 +\/pots$/m);
@@ -296,7 +308,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
 
 test('a Redis that is full refuses what adds, and lets go what is removed', async (t) => {
   const redis = await startRedis(t);
-  const store = await openStore(configOf(t, redis));
+  const store = await openStore(configOf(redis, temporaryFolder(t)));
   t.after(() => store.close());
   await store.addAdmin('ada', 1);
   const { secret, session } = (await store.addSession('ada', '', 1)) ?? assert.fail();
@@ -310,7 +322,7 @@ test('a Redis that is full refuses what adds, and lets go what is removed', asyn
 
 test('a store of a later version is refused, and one that holds still is not waited for without end', async (t) => {
   const redis = await startRedis(t);
-  const config = configOf(t, redis);
+  const config = configOf(redis, temporaryFolder(t));
   const store = await openStore(config);
   t.after(() => store.close());
   redis.cli('hset', 'fm:{fm}:meta', 'format', '99');
@@ -334,7 +346,7 @@ test('a store of a later version is refused, and one that holds still is not wai
 
 test('Redis keeps no secret and no address in the clear, and drops counters that have run out', async (t) => {
   const redis = await startRedis(t);
-  const store = await openStore(configOf(t, redis));
+  const store = await openStore(configOf(redis, temporaryFolder(t)));
   await store.addAdmin('ada', 1);
   const link = (await store.addLink('ada', 1)) as string;
   const session = (await store.addSession('ada', '', 1))?.secret as string;

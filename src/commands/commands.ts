@@ -1,5 +1,5 @@
 /**
- * Commands on the store in the data folder. A server that runs on the same folder sees what they change at
+ * Commands on the store, in the data folder or in Redis. Servers that run on the same store see what they change at
  * once, and need not run.
  */
 import type { Config } from '../config.ts';
@@ -50,7 +50,7 @@ const COMMANDS = new Map<string, Command>(
 
 /**
  * Runs `words` as a command. `extra` holds the values of COMMAND_FLAGS. Resolves with the exit code; throws
- * StoreError when the data folder cannot be used.
+ * StoreError when the store cannot be used.
  */
 export async function runCommand(
   words: readonly string[],

@@ -36,6 +36,8 @@ export function scriptOf(lua: string): Script {
 
 const LIMIT_MS = 10_000;
 const CONNECT_MS = 5000;
+/** What is under way when it is closed is waited for so long, milliseconds. */
+const CLOSE_MS = 1000;
 /** Commands that may wait for their answers; more are refused. */
 const MOST_WAITING = 50_000;
 /** Between two tries to connect: twice as long each time, up to this, and by chance up to half more, milliseconds. */
@@ -244,7 +246,7 @@ export class Redis {
 
   /** Ends it when what was sent is answered, or soon. Closing twice is safe. */
   close(): Promise<void> {
-    this.#closed ??= within(Promise.resolve(this.#client.close()), this.#limitMs).then(
+    this.#closed ??= within(Promise.resolve(this.#client.close()), CLOSE_MS).then(
       () => {},
       () => this.#client.destroy(),
     );

@@ -9,8 +9,8 @@ import { asStore } from './fault.ts';
 const MOST_TOGETHER = 250;
 /** Changes that may wait; more are refused. */
 const MOST_WAITING = 50_000;
-/** When somebody else was faster it is tried again, so often, after so long by chance and longer each time, milliseconds. */
-const TRIES = 60;
+/** When somebody else was faster it is tried again for so long, after a while by chance that may be longer each time, milliseconds. */
+const LIMIT_MS = 10_000;
 const RETRY_MS = 2;
 const MOST_RETRY_MS = 50;
 
@@ -70,12 +70,13 @@ export class Changes {
 
   async #commit(group: readonly Waiting[]): Promise<unknown[]> {
     const release = group[0]?.release === true;
-    for (let i = 0; i < TRIES; i++) {
+    const end = performance.now() + LIMIT_MS;
+    for (let tries = 1; performance.now() < end; tries++) {
       const draft = await Draft.begin(this.#redis);
       const values: unknown[] = [];
       for (const { work } of group) values.push(await work(draft));
       if (await draft.commit(release)) return values;
-      await sleep(Math.random() * Math.min(MOST_RETRY_MS, RETRY_MS * (i + 1)));
+      await sleep(Math.random() * Math.min(MOST_RETRY_MS, RETRY_MS * tries));
     }
     throw tooMuch();
   }

@@ -6,6 +6,7 @@
  * What a promise here resolved for is in Redis; whether it outlives that is for Redis' own persistence (persistence.ts).
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../logger.ts';
 import type { Session, Token } from '../../protocol/account.ts';
 import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
@@ -63,6 +64,8 @@ const FORMAT = '1';
 const META_KEY = commonKey('meta');
 /** Writes of the page-visit counter that may be under way at once: each is a way there and back. */
 const HIT_WRITES = 8;
+/** Changes that are under way when it is closed are waited for so long, milliseconds. */
+const CLOSE_MS = 1000;
 
 export interface RedisStoreOptions {
   /** The record takes nothing beyond so many bytes. */
@@ -482,11 +485,15 @@ export class RedisStore implements Store {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#changes
-      .settled()
-      .then(() => this.archive.close())
-      .then(() => this.#redis.close());
+    this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  /** A server that stops does not wait for a Redis that holds still. */
+  async #close(): Promise<void> {
+    await Promise.race([this.#changes.settled(), sleep(CLOSE_MS, undefined, { ref: false })]);
+    await this.archive.close();
+    await this.#redis.close();
   }
 
   #change<T>(work: Work<T>): Promise<T> {

@@ -1,0 +1,48 @@
+/**
+ * Sites as visitors need them. Those that were asked for before are remembered for the time that the store is out of reach: visitors then
+ * come and are shown as if nothing had changed meanwhile.
+ */
+import type { Site } from '../protocol/site.ts';
+import { type Store, StoreError } from './contract.ts';
+
+/** A store that does not answer for so long is taken to be out of reach, milliseconds. */
+const PATIENCE_MS = 500;
+const MAX_KNOWN = 10_000;
+
+export class KnownSites {
+  readonly #store: Pick<Store, 'site'>;
+  readonly #known = new Map<string, Site>();
+
+  constructor(store: Pick<Store, 'site'>) {
+    this.#store = store;
+  }
+
+  /** As `Store.site`. Throws StoreError `unreachable` only of a site that was never asked for. */
+  async site(key: string): Promise<Site | undefined> {
+    const asked = this.#ask(key);
+    const known = this.#known.get(key);
+    if (known === undefined) return asked;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Site>((resolve) => {
+      timer = setTimeout(() => resolve(known), PATIENCE_MS);
+    });
+    try {
+      return await Promise.race([asked, late]);
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'unreachable') return known;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      // Its answer may come when nobody waits for it any more.
+      asked.catch(() => {});
+    }
+  }
+
+  async #ask(key: string): Promise<Site | undefined> {
+    const site = await this.#store.site(key);
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    if (site) this.#known.set(key, site);
+    else this.#known.delete(key);
+    return site;
+  }
+}
