@@ -15,6 +15,9 @@ import { killTree, startServer, type TestServer, temporaryFolder } from './suppo
 import { SteadyVisitor } from './support/steady-visitor.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 
+/** The proxy signs its own certificate. */
+process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+
 const VISITORS = 30;
 /** A worker that keeps what Redis does not take grows by no more, bytes. */
 const MOST_GROWTH = 100 * 2 ** 20;
@@ -71,11 +74,11 @@ test('Redis stands still for longer than anybody waits: acks wait, the live view
   await stream.next('moves');
   redis.signal('SIGSTOP');
   const [acked, memory] = [machines.visitors.map((one) => one.acked), memoryOf(tree)];
-  for (let second = 0; second < 11; second++) {
-    const seen = samplesOf(stream.events.splice(0)).length;
-    await sleep(1000);
-    const now = samplesOf(stream.events).length;
-    assert.ok(now > 0, `moves in second ${second}, after ${seen}`);
+  // After 10 s without an ack visitors connect anew, as the tracker does, and for a moment nobody is seen.
+  for (let part = 0; part < 4; part++) {
+    stream.events.length = 0;
+    await sleep(3000);
+    assert.ok(samplesOf(stream.events).length > 100, `moves in part ${part}`);
   }
   // Those under way when it stopped may still come.
   const more = machines.visitors.filter((one, i) => one.acked > (acked[i] as number) + 100);
