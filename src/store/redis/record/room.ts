@@ -4,16 +4,6 @@ import { StoreError } from '../../contract.ts';
 
 /** How old a figure of its size may be, milliseconds. */
 const SIZE_AGE_MS = 250;
-/** Comes and goes with what is under way, and is no record: bytes that are not counted. */
-const ASIDE = [
-  'used_memory_startup',
-  'mem_clients_normal',
-  'mem_clients_slaves',
-  'mem_cluster_links',
-  'mem_aof_buffer',
-  'mem_replication_backlog',
-];
-
 export class Room {
   readonly #redis: Redis;
   readonly #maxBytes: number;
@@ -59,6 +49,7 @@ function readInfo(text: string): Map<string, number> {
   return new Map([...text.matchAll(/^(\w+):(\d+)\r?$/gm)].map(([, name = '', value]) => [name, Number(value)]));
 }
 
+/** What Redis takes when it is empty is not counted. */
 function usedOf(info: ReadonlyMap<string, number>): number {
-  return ASIDE.reduce((left, name) => left - (info.get(name) ?? 0), info.get('used_memory') ?? 0);
+  return (info.get('used_memory') ?? 0) - (info.get('used_memory_startup') ?? 0);
 }
