@@ -18,9 +18,9 @@ import { Questions } from './relay/questions.ts';
 import { Relay } from './relay/relay.ts';
 import { StoreError } from './store/contract.ts';
 import { openStore } from './store/embedded/store.ts';
-import { ThreadArchive } from './store/embedded/thread-archive.ts';
 import { HitQueue } from './store/hits.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
+import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
 import { version } from './version.ts';
 
 /** Writes of the page-visit counter that may be under way at once. */
@@ -60,11 +60,14 @@ export async function runWorker(config: Config): Promise<void> {
 /** Resolves with the addresses when all of them are listened on. */
 async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
   let draining = false;
-  const { data: folder, maxStore: maxBytes, retainMs, durability } = config;
+  const { data: folder, durability } = config;
   // LMDB is as durable as the first of a process to open the file asks for.
   const store = await openStore(folder, { durability });
-  const archive = await ThreadArchive.start({ folder, maxBytes, retainMs, durability }, onFault, (error) =>
-    log.error({ err: error }, 'a part of the record cannot be read'),
+  const archive = await ThreadArchive.start(
+    recordData(config),
+    onFault,
+    (error) => log.error({ err: error }, 'a part of the record cannot be read'),
+    config.redis && ((note) => store.note(note)),
   );
   const metrics = workerMetrics(() => ({
     ...ingest.figures(),
@@ -81,6 +84,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
       log.error({ err: error }, 'frames cannot be stored: acks are withheld; the live view goes on'),
     onRecovery: () => log.info('frames are stored again'),
     onCommit: metrics.committed,
+    bySite: config.redis !== undefined,
   });
   const relay = new Relay({ send: link.send, flushMs: () => ingest.flushMs });
   const questions = new Questions(link.send);
@@ -198,6 +202,11 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), FAULT_LIMIT_MS).unref();
     void drain('restart', 1);
   }
+}
+
+function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config): ThreadData {
+  const { maxStore: maxBytes, retainMs, durability } = config;
+  return redis ? { redis, replicas, maxBytes, retainMs } : { folder, maxBytes, retainMs, durability };
 }
 
 function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {

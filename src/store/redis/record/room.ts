@@ -19,15 +19,15 @@ export class Room {
     return (await this.#infos()).reduce((sum, info) => sum + usedOf(info), 0);
   }
 
-  /** Bytes that may be in use: the cap, or what Redis is given (maxmemory) if that is less. */
-  async most(): Promise<number> {
-    const given = (await this.#infos()).map((info) => info.get('maxmemory') ?? 0);
-    return given.includes(0)
-      ? this.#maxBytes
-      : Math.min(
-          this.#maxBytes,
-          given.reduce((sum, n) => sum + n, 0),
-        );
+  /** Those of these keys that are on a node which has more than this share of what it is given (maxmemory). */
+  async crowded(keys: readonly string[], share: number): Promise<Set<string>> {
+    const isCrowded = (info: ReadonlyMap<string, number>) => {
+      const given = info.get('maxmemory') ?? 0;
+      return given > 0 && (info.get('used_memory') ?? 0) > share * given;
+    };
+    if (!(await this.#infos()).some(isCrowded)) return new Set();
+    const infos = await Promise.all(keys.map((key) => this.#redis.send<string>(key, 'INFO', 'memory')));
+    return new Set(keys.filter((_, i) => isCrowded(readInfo(infos[i] as string))));
   }
 
   async #infos(): Promise<Map<string, number>[]> {
