@@ -19,7 +19,7 @@ const out = join(root, 'dist', 'public');
 const SCRIPT_LIMIT = 3 * 1024;
 
 /** Modules that are started by themselves: the command line, and what runs in threads and processes of its own (src/files.ts). */
-const ENTRIES = ['main', 'store/embedded/thread', 'store/embedded/file/apart-process'];
+const ENTRIES = ['main', 'store/thread/thread', 'store/embedded/file/apart-process'];
 /** It finds its binary by its own place. */
 const APART = ['lmdb'];
 /** What was made for CommonJS asks for Node's modules by `require`. */

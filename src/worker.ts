@@ -18,13 +18,12 @@ import { endWithProblem } from './raw-problem.ts';
 import { RedisError } from './redis/error.ts';
 import { Questions } from './relay/questions.ts';
 import { Relay } from './relay/relay.ts';
-import type { Archive } from './store/archive.ts';
 import { type Store, StoreError } from './store/contract.ts';
-import { ThreadArchive } from './store/embedded/thread-archive.ts';
 import { HitQueue } from './store/hits.ts';
 import { KnownSites } from './store/known-sites.ts';
 import { openStore } from './store/open.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
+import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
 import { version } from './version.ts';
 
 /** Writes of the page-visit counter that may be under way at once. */
@@ -69,7 +68,13 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   let draining = false;
   // LMDB is as durable as the first of a process to open the file asks for.
   const store = await openStore(config, { durability: config.durability, log });
-  const { archive, countHit, closeRecord } = await openRecord(config, store, log, onFault);
+  const archive = await ThreadArchive.start(
+    recordData(config),
+    onFault,
+    (error) => log.error({ err: error }, 'a part of the record cannot be read'),
+    config.redis && ((note) => store.note(note)),
+  );
+  const countHit = hitCounter(config, store, archive);
   const metrics = workerMetrics(() => ({
     ...ingest.figures(),
     ...relay.figures(),
@@ -84,6 +89,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
       log.error({ err: error }, 'frames cannot be stored: acks are withheld; the live view goes on'),
     onRecovery: () => log.info('frames are stored again'),
     onCommit: metrics.committed,
+    bySite: config.redis !== undefined,
   });
   const relay = new Relay({ send: link.send, flushMs: () => ingest.flushMs });
   const questions = new Questions(link.send);
@@ -191,7 +197,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     await relay.close();
     await http.close();
     await recorder.close();
-    await closeRecord();
+    await archive.close();
     await store.close();
     await measure(0);
     process.exit(exitCode);
@@ -205,31 +211,21 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   }
 }
 
-interface OpenRecord {
-  archive: Archive;
-  countHit: Store['hit'];
-  closeRecord(): Promise<void>;
-}
-
-/** The record and the page-visit counter: kept by a thread where they are in a file; Redis holds nobody up. */
-async function openRecord(
-  { data: folder, redis, maxStore: maxBytes, retainMs, durability }: Config,
-  store: Store,
-  log: Logger,
-  onFault: (error: Error) => void,
-): Promise<OpenRecord> {
-  if (redis !== undefined)
-    return { archive: store.archive, countHit: (site, page) => store.hit(site, page), closeRecord: async () => {} };
-  const archive = await ThreadArchive.start({ folder, maxBytes, retainMs, durability }, onFault, (error) =>
-    log.error({ err: error }, 'a part of the record cannot be read'),
-  );
+/** Page visits are counted by the record's thread where that is the one that writes the file; Redis holds nobody up. */
+function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): Store['hit'] {
+  if (redis) return (site, page) => store.hit(site, page);
   const hits = new HitQueue((groups) => archive.addHits(groups), HIT_WRITES);
-  return { archive, countHit: (site, page) => hits.hit(site, page), closeRecord: () => archive.close() };
+  return (site, page) => hits.hit(site, page);
 }
 
 /** That Redis is away is in the log already, once. */
 function isUnreachable(error: unknown): boolean {
   return error instanceof StoreError && error.code === 'unreachable';
+}
+
+function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config): ThreadData {
+  const { maxStore: maxBytes, retainMs, durability } = config;
+  return redis ? { redis, replicas, maxBytes, retainMs } : { folder, maxBytes, retainMs, durability };
 }
 
 function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {

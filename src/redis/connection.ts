@@ -28,9 +28,9 @@ export interface Script {
   sha: string;
 }
 
-/** A script in Lua: `KEYS[1]` is the key it is run with, ARGV the arguments. It may write only where there is room. */
-export function scriptOf(lua: string): Script {
-  const source = `#!lua\n${lua}`;
+/** A script in Lua: `KEYS[1]` is the key it is run with, ARGV the arguments. Without a flag it may write only where there is room. */
+export function scriptOf(lua: string, flag?: 'no-writes'): Script {
+  const source = `#!lua${flag ? ` flags=${flag}` : ''}\n${lua}`;
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
@@ -72,6 +72,18 @@ end
 return 1
 `;
 
+/** Runs commands that only read, in one step: what they find is of one moment, and costs one answer. */
+const GATHER = `
+local found = {}
+local at = 1
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  found[#found + 1] = redis.call(unpack(ARGV, at + 1, at + count))
+  at = at + count + 1
+end
+return found
+`;
+
 type Parser = { pushKey(key: Argument): void; push(...args: Argument[]): void };
 
 function script(source: string) {
@@ -86,6 +98,9 @@ function script(source: string) {
     transformReply: (reply: unknown) => reply as never,
   } as never) as never;
 }
+
+/** Is run where there is no room, too. */
+const READ = scriptOf(GATHER, 'no-writes');
 
 const SCRIPTS = {
   commit: script(`#!lua\n${COMMIT}`),
@@ -205,14 +220,28 @@ export class Redis {
   }
 
   /** Runs a script where `key` is. Throws RedisError. */
-  async run<T>(script: Script, key: string, args: Command): Promise<T> {
+  run<T>(script: Script, key: string, args: Command): Promise<T> {
+    return this.#run(script, key, args, {});
+  }
+
+  async #run<T>(script: Script, key: string, args: Command, options: object): Promise<T> {
     try {
-      return await this.send<T>(key, 'EVALSHA', script.sha, '1', key, ...args);
+      return await this.#send<T>(key, ['EVALSHA', script.sha, '1', key, ...args], options);
     } catch (error) {
       // It was started anew, or another node has taken over: nothing was done.
       if (!(error instanceof RedisError && error.message.includes('says: NOSCRIPT'))) throw error;
-      return this.send<T>(key, 'EVAL', script.source, '1', key, ...args);
+      return this.#send<T>(key, ['EVAL', script.source, '1', key, ...args], options);
     }
+  }
+
+  /** What commands find that only read, all of whose keys are where `key` is, at one moment. */
+  gather<T>(key: string, commands: readonly Command[]): Promise<T[]> {
+    return this.#run(READ, key, counted(commands), {});
+  }
+
+  /** As `gather`; texts come as bytes. */
+  gatherBytes<T>(key: string, commands: readonly Command[]): Promise<T[]> {
+    return this.#run(READ, key, counted(commands), { typeMapping: BYTES });
   }
 
   /** Sends a command to each node that has keys of its own. */
@@ -235,11 +264,7 @@ export class Redis {
     commands: readonly Command[],
     release = false,
   ): Promise<boolean> {
-    const args: Argument[] = [expected ?? ''];
-    for (const command of commands) {
-      args.push(String(command.length));
-      for (const argument of command) args.push(argument);
-    }
+    const args = counted(commands, [expected ?? '']);
     const client = this.#client;
     return (await this.#answer(release ? client.release(version, args) : client.commit(version, args))) === 1;
   }
@@ -252,6 +277,15 @@ export class Redis {
     );
     return this.#closed;
   }
+}
+
+/** Commands one after the other, each led by how many words it has. */
+function counted(commands: readonly Command[], args: Argument[] = []): Argument[] {
+  for (const command of commands) {
+    args.push(String(command.length));
+    for (const argument of command) args.push(argument);
+  }
+  return args;
 }
 
 /** Half as long again by chance, so that not all come back at the same moment. */

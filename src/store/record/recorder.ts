@@ -2,15 +2,18 @@
  * A worker's side of the record: collects what its visitors sent and gives it to the store, one group at a time. What
  * the store could not take is not kept here: the visitors concerned have it still, and are to send it again.
  */
+import { entry } from '../../entry.ts';
 import { SampleBuffer } from '../../protocol/frame.ts';
 import type { Archive } from '../archive.ts';
 import { type About, BatchWriter, type Place, PlaceMark } from './batch.ts';
-import { SHARDS, shardOf } from './shard.ts';
+import { shardOf, siteShardOf } from './shard.ts';
 
 /** What waits for the store is at most so long, bytes; above it, it counts as not to be had. */
 const MAX_WAITING = 16 * 1024 * 1024;
 /** A batch has little more than so many bytes: stores keep large values on pages that lie together. */
 const MAX_BATCH = 16 * 1024;
+/** Writers that had nothing for so many groups are not kept. */
+const IDLE_GROUPS = 1000;
 /** After a failure the store is tried again so often, milliseconds, */
 const PROBE_MS = 1000;
 /** and what failed is told so often. */
@@ -25,6 +28,15 @@ export interface RecorderOptions {
   onRecovery(): void;
   /** A group has been stored, which took so long, milliseconds. */
   onCommit?(ms: number): void;
+  /** The store keeps sites apart: a batch is of one site only, and of one of its shards. */
+  bySite?: boolean;
+}
+
+/** Writers of batches, by shard, of one site or of all. */
+interface Desk {
+  writers: (BatchWriter | undefined)[];
+  /** The last group that has something of it. */
+  group: number;
 }
 
 /** One visitor's frames on their way into the store. */
@@ -37,6 +49,7 @@ export class Recording {
   /** Number of the last group that has frames of it. */
   group = 0;
   readonly #recorder: Recorder;
+  readonly #desk: Desk;
   readonly #shard: number;
   #mark: PlaceMark;
   #told: About;
@@ -46,7 +59,8 @@ export class Recording {
   /** `n` is the number before the visitor's next frame. */
   constructor(recorder: Recorder, place: Place, about: About, n: number) {
     this.#recorder = recorder;
-    this.#shard = shardOf(place.id);
+    this.#desk = recorder.desk(place.site);
+    this.#shard = recorder.shardOf(place.id);
     this.#mark = new PlaceMark(place);
     this.#told = about;
     this.#about = about;
@@ -91,7 +105,7 @@ export class Recording {
     }
     this.#recorder.frames += 1;
     this.#recorder.samples += samples.count;
-    const writer = this.#recorder.writer(this.#shard, this);
+    const writer = this.#recorder.writer(this.#desk, this.#shard, this);
     const before = writer.length;
     if (this.#about) writer.about(this.#mark, this.#about);
     this.#about = undefined;
@@ -119,7 +133,9 @@ export class Recorder {
   samples = 0;
   unstored = 0;
   readonly #options: RecorderOptions;
-  readonly #writers: BatchWriter[] = Array.from({ length: SHARDS }, () => new BatchWriter());
+  readonly shardOf: (id: string) => number;
+  /** By site, or one for all. */
+  readonly #desks = new Map<string, Desk>();
   /** Number of the group that is being collected, and whose frames it has. The group before may be on its way. */
   #group = 1;
   #recordings: Recording[] = [];
@@ -136,6 +152,7 @@ export class Recorder {
 
   constructor(options: RecorderOptions) {
     this.#options = options;
+    this.shardOf = options.bySite ? siteShardOf : shardOf;
   }
 
   /** False while the store cannot take anything, or not as fast as it comes. */
@@ -152,14 +169,20 @@ export class Recorder {
     this.#bytes += bytes;
   }
 
+  desk(site: string): Desk {
+    return entry(this.#desks, this.#options.bySite ? site : '', () => ({ writers: [], group: 0 }));
+  }
+
   /** The batch that a recording's frames go into; it will be told when it is committed. */
-  writer(shard: number, recording: Recording): BatchWriter {
+  writer(desk: Desk, shard: number, recording: Recording): BatchWriter {
     if (recording.group !== this.#group) {
       recording.group = this.#group;
       this.#recordings.push(recording);
       this.#arm(this.#options.commitMs);
     }
-    const writer = this.#writers[shard] as BatchWriter;
+    const writer = desk.writers[shard] ?? new BatchWriter();
+    desk.writers[shard] = writer;
+    desk.group = this.#group;
     // Frames of many seconds come at once when visitors connect again.
     if (writer.length > MAX_BATCH) this.#full.push(writer.take());
     return writer;
@@ -201,7 +224,10 @@ export class Recorder {
 
   #takeGroup(): Group {
     const batches = this.#full;
-    for (const writer of this.#writers) if (!writer.isEmpty) batches.push(writer.take());
+    for (const desk of this.#desks.values())
+      if (desk.group === this.#group) take(desk, batches);
+      // There may be many sites.
+      else if (this.#group - desk.group > IDLE_GROUPS) desk.writers = [];
     const recordings = this.#recordings;
     this.#full = [];
     this.#recordings = [];
@@ -239,6 +265,10 @@ export class Recorder {
     if (this.#recordings.length > 0) await this.#commit();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
+}
+
+function take({ writers }: Desk, batches: Uint8Array[]): void {
+  for (const writer of writers) if (writer && !writer.isEmpty) batches.push(writer.take());
 }
 
 const NOTHING = new SampleBuffer(0);

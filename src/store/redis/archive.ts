@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Note } from '../../protocol/audit.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../../protocol/visit.ts';
 import type { Redis } from '../../redis/connection.ts';
+import { commonKey } from '../../redis/keys.ts';
 import type {
   Archive,
   Days,
@@ -26,7 +27,7 @@ import { MAX_ID, matches, toVisit } from '../record/kept-visit.ts';
 import { RunPart } from '../record/run-part.ts';
 import { siteShardOf } from '../record/shard.ts';
 import { asStore } from './fault.ts';
-import { Filing, lease, release } from './record/filing.ts';
+import { type Filed, Filing, lease, release } from './record/filing.ts';
 import { Journal } from './record/journal.ts';
 import { SITES } from './record/keys.ts';
 import { atOnce, namedRuns, readDays, readHeat, readPages, readScenes } from './record/lookup.ts';
@@ -41,8 +42,8 @@ import { memberAt, timeOf, visitOf } from './record/visit-time.ts';
  * What was committed is filed when it has waited so long, milliseconds: longer makes better packed visits. Each shard waits
  * somewhat longer than the one before, so that they do not come due together.
  */
-const _FILE_AFTER_MS = 10_000;
-const _FILE_APART_MS = 300;
+const FILE_AFTER_MS = 10_000;
+const FILE_APART_MS = 300;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
 /** A reader waits so long for another process that files, milliseconds, looking every so often. */
@@ -65,6 +66,16 @@ const SWEEP_MS = 60_000;
 /** A site is not filed for so long while it is counted anew, milliseconds, unless that is over before; and is counted so often. */
 const VERIFY_MS = 60_000;
 const VERIFY_TRIES = 5;
+/** Sites that others write are looked at so often, milliseconds: a process that has died files nothing any more. */
+const OTHERS_MS = 10_000;
+/** Filing a site, and removing, go on for at most so long at once, milliseconds. */
+const TEND_MS = 200;
+/** While the store is above this share of its cap, or a node above this share of its memory, the oldest visits go. */
+const PRUNE_AT = 0.8;
+/** Visits that are due to go are looked for so often, milliseconds; whoever does is left alone for so long. */
+const PRUNE_MS = 1000;
+const PRUNING_MS = 5000;
+const PRUNING = commonKey('pruning');
 /** Sites of visits that are remembered: they are asked for again and again. */
 const MAX_REMEMBERED = 10_000;
 
@@ -85,12 +96,18 @@ export class RedisArchive implements Archive {
   readonly #books = new PageBooks();
   readonly #filing = new Filing(this.#books);
   readonly #sitesOf = new Map<string, string>();
+  readonly #maxBytes: number;
+  /** Sites that this process has appended to, and that may wait to be filed. */
+  readonly #own = new Set<string>();
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #prunedAt = Number.NEGATIVE_INFINITY;
   #sweptAt = Number.NEGATIVE_INFINITY;
 
   constructor(redis: Redis, options: RedisArchiveOptions = {}) {
     const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, addNote = async () => {} } = options;
     this.#redis = redis;
     this.#addNote = addNote;
+    this.#maxBytes = maxBytes;
     this.#room = new Room(redis, maxBytes);
     this.#journal = new Journal(redis, this.#room, replicas);
   }
@@ -100,7 +117,7 @@ export class RedisArchive implements Archive {
   }
 
   async #append(batches: readonly Uint8Array[]): Promise<void> {
-    await this.#journal.append(batches);
+    for (const site of await this.#journal.append(batches)) this.#own.add(site);
   }
 
   #site(name: string): RecordSite {
@@ -298,9 +315,68 @@ export class RedisArchive implements Archive {
   async #prune(before: number, most: number): Promise<number> {
     const sites = await this.#allSites();
     await this.#sweep(sites, before);
-    const { site, due } = await this.#allDue(sites, before, most);
+    return this.#pruneSome(sites, before, (await this.#room.used()) > most ? sites : []);
+  }
+
+  /** Removes some visits; `over` are sites of which the oldest are to go. */
+  async #pruneSome(sites: readonly RecordSite[], before: number, over: readonly RecordSite[]): Promise<number> {
+    const { site, due } = await this.#allDue(sites, before, over);
     if (!site) return 0;
     return this.#change(site, () => removeVisits(site, this.#books, due, [], PRUNE_BYTES));
+  }
+
+  /**
+   * To be called often by every process that has the record open: files what has waited long enough, and removes what is to go, a
+   * little at a time. Each site is filed by one process at a time, and one removes. `hurry`: there is no room, so that nothing waits.
+   */
+  tend(now: number, retainMs: number, hurry = false): Promise<void> {
+    return asStore(this.#tend(now, retainMs, hurry));
+  }
+
+  async #tend(now: number, retainMs: number, hurry: boolean): Promise<void> {
+    for (const site of await this.#tended(now)) await this.#fileDue(site, now, hurry);
+    if (!hurry && now - this.#prunedAt < PRUNE_MS) return;
+    this.#prunedAt = now;
+    if (!(await this.#redis.commit(PRUNING, '0', [['PEXPIRE', PRUNING, String(PRUNING_MS)]], true))) return;
+    try {
+      await this.#pruneFor(TEND_MS, now - retainMs);
+    } finally {
+      await this.#redis.send(PRUNING, 'DEL', PRUNING).catch(() => {});
+    }
+  }
+
+  /** The sites this process writes; now and then all there are. */
+  async #tended(now: number): Promise<RecordSite[]> {
+    if (now - this.#lookedAt < OTHERS_MS) return [...this.#own].map((name) => this.#site(name));
+    this.#lookedAt = now;
+    return this.#allSites();
+  }
+
+  async #fileDue(site: RecordSite, now: number, hurry: boolean): Promise<void> {
+    const due = (shard: number) => now - FILE_AFTER_MS - shard * FILE_APART_MS;
+    const end = performance.now() + TEND_MS;
+    let filed: Filed;
+    do filed = await this.#filing.file(site, undefined, hurry ? undefined : due);
+    while (typeof filed === 'number' && performance.now() < end);
+    if (filed === 'none' && !(await site.isWaiting())) this.#own.delete(site.name);
+  }
+
+  async #pruneFor(limitMs: number, before: number): Promise<void> {
+    const end = performance.now() + limitMs;
+    const sites = await this.#allSites();
+    await this.#sweep(sites, before);
+    for (let removed = 1; removed > 0 && performance.now() < end; )
+      removed = await this.#pruneSome(sites, before, await this.#over(sites));
+  }
+
+  /** The sites that there is too little room for. */
+  async #over(sites: readonly RecordSite[]): Promise<readonly RecordSite[]> {
+    if ((await this.#room.used()) > PRUNE_AT * this.#maxBytes) return sites;
+    const crowded = await this.#room.crowded(
+      sites.map(({ keys }) => keys.version),
+      PRUNE_AT,
+    );
+    return sites.filter(({ keys }) => crowded.has(keys.version));
   }
 
   /** Removes what was set aside before `before`, and forgets what was erased long ago. */
@@ -322,14 +398,14 @@ export class RedisArchive implements Archive {
   async #allDue(
     sites: readonly RecordSite[],
     before: number,
-    most: number,
+    over: readonly RecordSite[],
   ): Promise<{ site?: RecordSite; due: number[] }> {
     const dropped = await Promise.all(sites.map((site) => site.send<string | null>('GET', site.keys.dropped)));
     for (const [i, site] of sites.entries()) {
       const due = dropped[i] == null ? [] : await this.#dropped(site, Number(dropped[i]));
       if (due.length > 0) return { site, due };
     }
-    if ((await this.#room.used()) > most) return oldest(sites);
+    if (over.length > 0) return oldest(over);
     for (const site of sites) {
       const due = await ended(site, before);
       if (due.length > 0) return { site, due };

@@ -45,7 +45,7 @@ export class Draft implements FilingShelf<RedisVisit> {
   }
 
   static async begin(site: RecordSite, books: PageBooks): Promise<Draft> {
-    const [version, state] = await Promise.all([site.version(), site.state()]);
+    const { version, state } = await site.now();
     const book = await books.at(site, state);
     return new Draft(site, version, state, new PageDraft(site, book, state));
   }

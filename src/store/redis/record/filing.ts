@@ -107,9 +107,8 @@ async function dueShards(
   shards: readonly number[],
   before: (shard: number) => number,
 ): Promise<number[]> {
-  const times = await Promise.all(
-    shards.map((shard) => site.send<string | null>('LINDEX', site.keys.journals[shard] as string, '0')),
-  );
+  const first = shards.map((shard) => ['LINDEX', site.keys.journals[shard] as string, '0']);
+  const times = await site.gather<string | null>(first);
   const waiting = shards.map((shard, i) => ({ shard, t: times[i] === null ? Infinity : Number(times[i]) }));
   const due = waiting.filter(({ shard, t }) => t <= before(shard));
   return due.sort((a, b) => a.t - b.t).map(({ shard }) => shard);

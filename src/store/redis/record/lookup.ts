@@ -21,7 +21,7 @@ import {
 } from '../../record/sums.ts';
 import { type Counted, count, readTile } from '../../record/tile.ts';
 import type { Book, PageBooks } from './page-book.ts';
-import { partsOf, type RecordSite, type RedisVisit } from './site.ts';
+import { partsOf, type RecordSite } from './site.ts';
 import { readCounts } from './sum-commands.ts';
 
 /** Days, or visits, that are read together. */
@@ -83,8 +83,8 @@ export async function readDays(
 
 async function countedDays(site: RecordSite, page: number, days: Days): Promise<{ day: number; counts: Counts }[]> {
   const all = await daysIn(site, days);
-  const rows = all.map((day) => site.send<string | null>('HGET', site.keys.counts(day), String(page)));
-  const found = await Promise.all(rows);
+  const rows = all.map((day) => ['HGET', site.keys.counts(day), String(page)]);
+  const found = await site.gather<string | null>(rows);
   return all.flatMap((day, i) => (found[i] ? [{ day, counts: readCounts(found[i]) }] : []));
 }
 
@@ -101,7 +101,10 @@ export async function readHeat(site: RecordSite, books: PageBooks, query: HeatQu
     [slices('extent'), extents],
   ] as const;
   for (const some of partsOf(days, TOGETHER))
-    for (const tiles of await Promise.all(some.map((day) => cellsOf(site, page, day))))
+    for (const tiles of await cellsOf(
+      site,
+      some.map((day) => [page, day]),
+    ))
       for (const { slice, band, tile } of tiles)
         for (const [of, into] of wanted)
           if (of.has(slice)) readTile(tile, (cell, n) => count(into, band * BAND_CELLS + cell, n));
@@ -116,13 +119,18 @@ export interface CellTile {
   tile: Buffer;
 }
 
-/** The tiles of a page and day. */
-export async function cellsOf(site: RecordSite, page: number, day: number): Promise<CellTile[]> {
-  const all = await site.bytes<Buffer[]>('HGETALL', site.keys.cells(page, day));
-  return pairsOf(all).map(([field, tile]) => {
-    const [slice = 0, band = 0] = field.split('.').map(Number);
-    return { slice, band, tile };
-  });
+/** The tiles of pages and days. */
+export async function cellsOf(
+  site: RecordSite,
+  places: readonly (readonly [page: number, day: number])[],
+): Promise<CellTile[][]> {
+  const all = await site.gatherBytes<Buffer[]>(places.map(([page, day]) => ['HGETALL', site.keys.cells(page, day)]));
+  return all.map((one) =>
+    pairsOf(one).map(([field, tile]) => {
+      const [slice = 0, band = 0] = field.split('.').map(Number);
+      return { slice, band, tile };
+    }),
+  );
 }
 
 function pairsOf(all: readonly Buffer[]): [string, Buffer][] {
@@ -189,11 +197,11 @@ export async function readScenes(
   if (page !== null && number === undefined) return [];
   const scenes: Scene[] = [];
   for (const some of partsOf(await visitsDuring(site, number, from, to), TOGETHER)) {
-    const visits = await site.visits(some);
-    const found = await Promise.all(
-      visits.map((visit, i) => visit && sceneOf(site, book, some[i] as number, visit, from, to)),
-    );
-    scenes.push(...found.filter((scene) => scene !== undefined));
+    const found = await site.visits(some);
+    const visits = some.flatMap((one, i) => (found[i] ? [{ number: one, visit: found[i] }] : []));
+    const runs = await site.runsDuring(visits, from, to);
+    for (const [i, { visit }] of visits.entries())
+      scenes.push({ visit: toVisit(visit), runs: runsDuring(namedRuns(book, runs[i] ?? []), from, to) });
   }
   return scenes;
 }
@@ -201,29 +209,13 @@ export async function readScenes(
 /** Numbers of the visits that were on a page (undefined: on any) in the minutes of this time. */
 async function visitsDuring(site: RecordSite, page: number | undefined, from: number, to: number): Promise<number[]> {
   const minutes = [...minutesIn({ t: from, until: to })];
-  const members = await Promise.all(minutes.map((minute) => site.send<string[]>('SMEMBERS', site.keys.minute(minute))));
+  const members = await site.gather<string[]>(minutes.map((minute) => ['SMEMBERS', site.keys.minute(minute)]));
   const found = new Set<number>();
   for (const member of members.flat()) {
     const [visit, of] = member.split('.').map(Number) as [number, number];
     if (page === undefined || of === page) found.add(visit);
   }
   return [...found].sort((a, b) => a - b);
-}
-
-async function sceneOf(
-  site: RecordSite,
-  book: Book,
-  number: number,
-  visit: RedisVisit,
-  from: number,
-  to: number,
-): Promise<Scene> {
-  const runs: Run[] = [];
-  for await (const some of site.runs(number, visit, from)) {
-    runs.push(...namedRuns(book, some));
-    if ((runs.at(-1)?.t ?? 0) >= to) break;
-  }
-  return { visit: toVisit(visit), runs: runsDuring(runs, from, to) };
 }
 
 /** Runs with the names of their pages. */

@@ -4,16 +4,6 @@ import { StoreError } from '../../contract.ts';
 
 /** How old a figure of its size may be, milliseconds. */
 const SIZE_AGE_MS = 250;
-/** Comes and goes with what is under way, and is no record: bytes that are not counted. */
-const ASIDE = [
-  'used_memory_startup',
-  'mem_clients_normal',
-  'mem_clients_slaves',
-  'mem_cluster_links',
-  'mem_aof_buffer',
-  'mem_replication_backlog',
-];
-
 export class Room {
   readonly #redis: Redis;
   readonly #maxBytes: number;
@@ -29,15 +19,15 @@ export class Room {
     return (await this.#infos()).reduce((sum, info) => sum + usedOf(info), 0);
   }
 
-  /** Bytes that may be in use: the cap, or what Redis is given (maxmemory) if that is less. */
-  async most(): Promise<number> {
-    const given = (await this.#infos()).map((info) => info.get('maxmemory') ?? 0);
-    return given.includes(0)
-      ? this.#maxBytes
-      : Math.min(
-          this.#maxBytes,
-          given.reduce((sum, n) => sum + n, 0),
-        );
+  /** Those of these keys that are on a node which has more than this share of what it is given (maxmemory). */
+  async crowded(keys: readonly string[], share: number): Promise<Set<string>> {
+    const isCrowded = (info: ReadonlyMap<string, number>) => {
+      const given = info.get('maxmemory') ?? 0;
+      return given > 0 && (info.get('used_memory') ?? 0) > share * given;
+    };
+    if (!(await this.#infos()).some(isCrowded)) return new Set();
+    const infos = await Promise.all(keys.map((key) => this.#redis.send<string>(key, 'INFO', 'memory')));
+    return new Set(keys.filter((_, i) => isCrowded(readInfo(infos[i] as string))));
   }
 
   async #infos(): Promise<Map<string, number>[]> {
@@ -59,6 +49,7 @@ function readInfo(text: string): Map<string, number> {
   return new Map([...text.matchAll(/^(\w+):(\d+)\r?$/gm)].map(([, name = '', value]) => [name, Number(value)]));
 }
 
+/** What Redis takes when it is empty is not counted. */
 function usedOf(info: ReadonlyMap<string, number>): number {
-  return ASIDE.reduce((left, name) => left - (info.get(name) ?? 0), info.get('used_memory') ?? 0);
+  return (info.get('used_memory') ?? 0) - (info.get('used_memory_startup') ?? 0);
 }

@@ -8,6 +8,8 @@ import { SiteKeys } from './keys.ts';
 
 /** Fields of one command at most. */
 export const MOST_FIELDS = 500;
+/** Commands that are answered together: Redis does nothing else meanwhile. */
+const TOGETHER = 100;
 /** Elements of runs that are read at once: each has some hundreds of bytes to some KB. */
 const READ_ELEMENTS = 16;
 
@@ -31,6 +33,8 @@ export interface SiteState {
   edition: number;
 }
 
+const STATE = ['visit', 'page', 'pages', 'full', 'edition'];
+
 export class RecordSite {
   readonly redis: Redis;
   readonly keys: SiteKeys;
@@ -52,15 +56,33 @@ export class RecordSite {
     return this.redis.sendForBytes(this.keys.version, ...command);
   }
 
+  /** What commands find that only read, some of them together. */
+  async gather<T>(commands: readonly Command[]): Promise<T[]> {
+    const parts = partsOf(commands, TOGETHER).map((some) => this.redis.gather<T>(this.keys.version, some));
+    return (await Promise.all(parts)).flat(1) as T[];
+  }
+
+  async gatherBytes<T>(commands: readonly Command[]): Promise<T[]> {
+    const parts = partsOf(commands, TOGETHER).map((some) => this.redis.gatherBytes<T>(this.keys.version, some));
+    return (await Promise.all(parts)).flat(1) as T[];
+  }
+
   async version(): Promise<string> {
     return (await this.send<string | null>('GET', this.keys.version)) ?? '0';
   }
 
   async state(): Promise<SiteState> {
-    const fields = ['visit', 'page', 'pages', 'full', 'edition'];
-    const found = await this.send<(string | null)[]>('HMGET', this.keys.state, ...fields);
-    const [visit, page, pages, full, edition] = found.map(Number) as [number, number, number, number, number];
-    return { visit, page, pages, isFull: full > 0, edition };
+    return readState(await this.send<(string | null)[]>('HMGET', this.keys.state, ...STATE));
+  }
+
+  /** Number of changes, and what there was then. */
+  async now(): Promise<{ version: string; state: SiteState }> {
+    const { version, state } = this.keys;
+    const [changes, found] = await this.redis.gather<never>(version, [
+      ['GET', version],
+      ['HMGET', state, ...STATE],
+    ]);
+    return { version: changes ?? '0', state: readState(found as unknown as (string | null)[]) };
   }
 
   /** Values of some fields of a hash. */
@@ -92,13 +114,41 @@ export class RecordSite {
 
   /** The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged. */
   async *runs(number: number, { marks }: RedisVisit, from = 0): AsyncGenerator<KeptRun[]> {
-    const key = this.keys.runs(number);
     for (let at = elementAt(marks, from - RUN_MS); ; at += READ_ELEMENTS) {
-      const last = String(at + READ_ELEMENTS - 1);
-      const elements = await this.bytes<Buffer[]>('LRANGE', key, String(at), last);
+      const elements = await this.bytes<Buffer[]>(...this.#elements(number, at));
       yield elements.flatMap(decodeRuns);
       if (elements.length < READ_ELEMENTS) return;
     }
+  }
+
+  /** The runs of some visits from `from` to `to`, and some around. */
+  async runsDuring(
+    visits: readonly { number: number; visit: RedisVisit }[],
+    from: number,
+    to: number,
+  ): Promise<KeptRun[][]> {
+    const begins = visits.map(({ visit }) => elementAt(visit.marks, from - RUN_MS));
+    const commands = visits.map(({ number }, i) => this.#elements(number, begins[i] as number));
+    const found = (await this.gatherBytes<Buffer[]>(commands)).map((elements) => elements.flatMap(decodeRuns));
+    for (const [i, { number, visit }] of visits.entries()) {
+      const last = found[i]?.at(-1);
+      const isAll = (begins[i] as number) + READ_ELEMENTS >= visit.elements;
+      if (!isAll && last && last.t < to) found[i] = await this.#longRuns(number, visit, from, to);
+    }
+    return found;
+  }
+
+  async #longRuns(number: number, visit: RedisVisit, from: number, to: number): Promise<KeptRun[]> {
+    const runs: KeptRun[] = [];
+    for await (const some of this.runs(number, visit, from)) {
+      runs.push(...some);
+      if ((some.at(-1)?.t ?? to) >= to) break;
+    }
+    return runs;
+  }
+
+  #elements(number: number, at: number): Command {
+    return ['LRANGE', this.keys.runs(number), String(at), String(at + READ_ELEMENTS - 1)];
   }
 
   /** True if something waits to be filed. */
@@ -107,6 +157,11 @@ export class RecordSite {
     const keys = shards ? shards.map((shard) => journals[shard] as string) : journals;
     return (await this.send<number>('EXISTS', ...keys)) > 0;
   }
+}
+
+function readState(found: readonly (string | null)[]): SiteState {
+  const [visit, page, pages, full, edition] = found.map(Number) as [number, number, number, number, number];
+  return { visit, page, pages, isFull: full > 0, edition };
 }
 
 /** The last element that begins at `t` or before. */

@@ -56,13 +56,8 @@ async function dayCommands(
   emptied: Set<number>,
 ): Promise<Command[]> {
   const key = site.keys.counts(day);
-  const [before, length] = await Promise.all([
-    site.fields(
-      key,
-      rows.map(({ page }) => String(page)),
-    ),
-    site.send<number>('HLEN', key),
-  ]);
+  const pages = rows.map(({ page }) => String(page));
+  const [before, length] = await Promise.all([site.fields(key, pages), site.send<number>('HLEN', key)]);
   const put: string[] = [];
   const gone: string[] = [];
   let left = length;
@@ -111,17 +106,35 @@ async function tileCommands(site: RecordSite, sums: Sums): Promise<Command[]> {
     const field = `${DEVICES.indexOf(device)}.${selector}`;
     if (spots.size > 0) at(site.keys.spots(page, day)).set(field, { cells: inOrder(spots), by: spots });
   }
-  return (await Promise.all([...hashes].map(([key, tiles]) => hashCommands(site, key, tiles)))).flat();
+  const before = await readTiles(site, hashes);
+  return [...hashes].flatMap(([key, tiles]) => hashCommands(key, tiles, before));
 }
 
-async function hashCommands(site: RecordSite, key: string, tiles: ReadonlyMap<string, TileSum>): Promise<Command[]> {
-  const fields = [...tiles.keys()];
-  const before = await site.byteFields(key, fields);
+/** The tiles that there are, by key and field. */
+async function readTiles(
+  site: RecordSite,
+  hashes: ReadonlyMap<string, ReadonlyMap<string, TileSum>>,
+): Promise<Map<string, Buffer>> {
+  const asked = [...hashes].flatMap(([key, tiles]) => partsOf([...tiles.keys()]).map((fields) => ({ key, fields })));
+  const answers = await site.gatherBytes<(Buffer | null)[]>(asked.map(({ key, fields }) => ['HMGET', key, ...fields]));
+  const found = new Map<string, Buffer>();
+  for (const [i, { key, fields }] of asked.entries())
+    for (const [j, field] of fields.entries()) {
+      const tile = answers[i]?.[j];
+      if (tile) found.set(`${key} ${field}`, tile);
+    }
+  return found;
+}
+
+function hashCommands(
+  key: string,
+  tiles: ReadonlyMap<string, TileSum>,
+  before: ReadonlyMap<string, Buffer>,
+): Command[] {
   const put: (string | Buffer)[] = [];
   const gone: string[] = [];
-  for (const [i, field] of fields.entries()) {
-    const { cells, by } = tiles.get(field) as TileSum;
-    const tile = mergeTile(before[i] ?? undefined, cells, by);
+  for (const [field, { cells, by }] of tiles) {
+    const tile = mergeTile(before.get(`${key} ${field}`), cells, by);
     if (tile) put.push(field, tile);
     else gone.push(field);
   }

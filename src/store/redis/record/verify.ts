@@ -26,7 +26,12 @@ import { visitOf } from './visit-time.ts';
 
 /** Visits that are read together. */
 const TOGETHER = 20;
+/** Pages that are read together. */
+const PAGES_TOGETHER = 1000;
 const SCAN_VISITS = 1000;
+/** A cell takes at most so many bytes; pages that could have more than that in all are measured. */
+const CELL_BYTES = 6;
+const MUCH_BYTES = 16 * 1024;
 
 /** As `Archive.verify`, of what is filed of a site, if nobody changes it meanwhile. `tell` is told of each visit that was counted. */
 export async function siteDifferences(
@@ -90,18 +95,19 @@ async function daysIn(site: RecordSite, number: number, visit: RedisVisit | unde
   return days;
 }
 
-/** Bytes of the tiles of a day. */
+/** Bytes of the tiles of a day, about: of a page with little on it, what it could have at most. */
 async function bytesOn(site: RecordSite, day: number): Promise<number> {
+  const much: number[] = [];
   let bytes = 0;
-  for (const some of partsOf([...(await rowsOf(site, day)).keys()]))
-    for (const one of await Promise.all(some.map((page) => bytesOfPage(site, page, day)))) bytes += one;
+  for (const [page, { moves, clicks, views }] of await rowsOf(site, day)) {
+    const most = CELL_BYTES * (moves + clicks + 2 * views);
+    if (most > MUCH_BYTES) much.push(page);
+    else bytes += most;
+  }
+  const usage = (key: string) => ['MEMORY', 'USAGE', key] as const;
+  const keys = much.flatMap((page) => [site.keys.cells(page, day), site.keys.spots(page, day)]);
+  for (const size of await site.gather<number | null>(keys.map(usage))) bytes += size ?? 0;
   return bytes;
-}
-
-async function bytesOfPage(site: RecordSite, page: number, day: number): Promise<number> {
-  const keys = [site.keys.cells(page, day), site.keys.spots(page, day)];
-  const sizes = await Promise.all(keys.map((key) => site.send<number | null>('MEMORY', 'USAGE', key)));
-  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
 /** Adds visits to the sums; on the first of its days each is compared with itself, too. */
@@ -148,13 +154,21 @@ async function comparePart(
   );
   const cells: CellRow[] = [];
   const spots: SpotRow[] = [];
-  for (const some of partsOf([...pages], TOGETHER))
-    await Promise.all(
-      some.map(async (page) => {
-        for (const tile of await cellsOf(site, page, day)) cells.push({ page, ...tile });
-        for await (const tiles of elementsOf(site, page, day)) spots.push(...tiles.map((one) => ({ page, ...one })));
-      }),
+  for (const some of partsOf([...pages], PAGES_TOGETHER)) {
+    const tiles = await cellsOf(
+      site,
+      some.map((page) => [page, day]),
     );
+    for (const [i, page] of some.entries()) for (const tile of tiles[i] ?? []) cells.push({ page, ...tile });
+    for (const page of await clickedPages(site, some, day))
+      for await (const found of elementsOf(site, page, day)) spots.push(...found.map((one) => ({ page, ...one })));
+  }
   compareCells(cells, sums, day, nameOf, compare);
   compareSpots(spots, sums, day, nameOf, compare);
+}
+
+/** Pages with clicks on elements among these. */
+async function clickedPages(site: RecordSite, pages: readonly number[], day: number): Promise<number[]> {
+  const found = await site.gather<number>(pages.map((page) => ['EXISTS', site.keys.spots(page, day)]));
+  return pages.filter((_, i) => (found[i] as number) > 0);
 }

@@ -6,32 +6,28 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import type { HitGroup } from '../hits.ts';
-import { openStore } from './store.ts';
+import type { Kept } from './kept.ts';
 import { type Answer, parted, type Question, type ThreadData } from './thread-archive.ts';
 
-/** What has waited is looked for so often, milliseconds, and some of it filed. */
-const FILE_MS = 150;
-/** Removing goes on for at most so long at once, milliseconds. */
-const PRUNE_LIMIT_MS = 100;
-/** Visits that are due to go are looked for so often, milliseconds. */
-const PRUNE_MS = 500;
-const READERS_MS = 60_000;
 /** That something in the store is damaged is told so often, milliseconds. */
 const TELL_MS = 60_000;
-/** While the store is above this share of its cap, the oldest visits go. */
-const PRUNE_AT = 0.8;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { folder, maxBytes, retainMs, durability } = workerData as ThreadData;
-const store = await openStore(folder, { maxBytes, durability });
-const { archive } = store;
-const timers = [every(FILE_MS, file), every(PRUNE_MS, prune), every(READERS_MS, () => archive.clearReaders())];
+const kept = await open(workerData as ThreadData);
+const { archive } = kept;
+const timers = kept.chores.map(({ everyMs, work }) => every(everyMs, work));
 
 port.on('message', (question: Question) => {
   if (question.method === 'addHits') addHits(question);
   else void answer(question);
 });
 port.postMessage({ id: 0 } satisfies Answer);
+
+/** Only the store that is asked for is loaded. */
+async function open(data: ThreadData): Promise<Kept> {
+  if ('redis' in data) return (await import('../redis/kept.ts')).keepRedis(data);
+  return (await import('../embedded/kept.ts')).keepFile(data);
+}
 
 async function answer(question: Question): Promise<void> {
   const { id, method } = question;
@@ -40,7 +36,7 @@ async function answer(question: Question): Promise<void> {
     port.postMessage({ id, value: await call(question) } satisfies Answer);
   } catch (error) {
     refuse(id, error);
-    if (method === 'append') makeRoom();
+    if (method === 'append' && error instanceof StoreError && error.code === 'full') await makeRoom();
   }
 }
 
@@ -60,28 +56,37 @@ function addHits(first: Question): void {
   const questions = [first];
   const others: Question[] = [];
   try {
-    const outcomes = store.addHits(() => {
+    const outcomes = kept.addHits?.(() => {
       for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port))
         (next.message.method === 'addHits' ? questions : others).push(next.message);
       return questions.map(({ args }) => args[0] as HitGroup[]);
     });
-    for (const [i, { id }] of questions.entries()) port.postMessage({ id, value: outcomes[i] } satisfies Answer);
+    for (const [i, { id }] of questions.entries()) port.postMessage({ id, value: outcomes?.[i] } satisfies Answer);
   } catch (error) {
     for (const { id } of questions) refuse(id, error);
   }
   for (const question of others) void answer(question);
 }
 
-function every(ms: number, work: () => unknown): NodeJS.Timeout {
-  return setInterval(() => {
-    try {
-      work();
-    } catch (error) {
-      // A disk that is full is told by those that append; this is tried again.
-      if (!(error instanceof StoreError)) throw error;
-      if (error.code === 'damaged') tellDamage(error);
-    }
+/** Does something again and again, never twice at once. */
+function every(ms: number, work: () => void | Promise<void>): NodeJS.Timeout {
+  let isBusy = false;
+  return setInterval(async () => {
+    if (isBusy) return;
+    isBusy = true;
+    await tried(work);
+    isBusy = false;
   }, ms);
+}
+
+/** A disk that is full, or a server that is away, is told by those that append; it is tried again. Any other error ends the thread. */
+async function tried(work: () => void | Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    if (error.code === 'damaged') tellDamage(error);
+  }
 }
 
 let toldAt = Number.NEGATIVE_INFINITY;
@@ -93,28 +98,18 @@ function tellDamage({ code, message }: StoreError): void {
   port.postMessage({ id: 0, error: { code, message } } satisfies Answer);
 }
 
-function file(): void {
-  archive.fileDue(Date.now());
-}
+let makingRoom: Promise<void> | undefined;
 
-/** What was refused is sent again soon. */
-function makeRoom(): void {
-  try {
-    file();
-    prune();
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-  }
-}
-
-/** A little at a time, until the next time. */
-function prune(): void {
-  archive.pruneSome(Date.now() - retainMs, PRUNE_AT * maxBytes, PRUNE_LIMIT_MS);
+function makeRoom(): Promise<void> {
+  makingRoom ??= tried(() => kept.makeRoom()).finally(() => {
+    makingRoom = undefined;
+  });
+  return makingRoom;
 }
 
 async function close(id: number): Promise<void> {
   for (const timer of timers) clearInterval(timer);
-  await store.close();
+  await kept.close();
   port.postMessage({ id } satisfies Answer);
   port.close();
 }

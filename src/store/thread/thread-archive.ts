@@ -1,20 +1,16 @@
 /** The record as a worker has it: every call is answered by a thread (thread.ts). */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { Durability } from '../../config.ts';
 import { MODULE_TYPE, moduleFile } from '../../files.ts';
+import type { Note } from '../../protocol/audit.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
+import type { FileData } from '../embedded/kept.ts';
 import type { HitGroup, HitOutcome } from '../hits.ts';
+import type { RedisData } from '../redis/kept.ts';
 
-export interface ThreadData {
-  folder: string;
-  /** Cap of the store, bytes. */
-  maxBytes: number;
-  /** How long visits are kept, milliseconds. */
-  retainMs: number;
-  durability: Durability;
-}
+/** Where the record is. */
+export type ThreadData = FileData | RedisData;
 
 export interface Question {
   id: number;
@@ -28,6 +24,8 @@ export interface Answer {
   value?: unknown;
   error?: { message: string; code: StoreError['code'] | undefined };
 }
+
+type AddNote = (note: Note) => Promise<void>;
 
 const MOST_READS = 4;
 /** More who wait are refused. */
@@ -45,9 +43,11 @@ export class ThreadArchive implements Archive {
   #reading = 0;
   readonly #queue: (() => void)[] = [];
   #closed: Promise<void> | undefined;
+  readonly #addNote: AddNote | undefined;
 
-  private constructor(thread: Worker, onDamage: (error: StoreError) => void) {
+  private constructor(thread: Worker, onDamage: (error: StoreError) => void, addNote: AddNote | undefined) {
     this.#thread = thread;
+    this.#addNote = addNote;
     thread.on('message', (answer: Answer) => {
       const { id, error } = answer;
       if (id === 0 && error?.code) onDamage(new StoreError(error.code, error.message));
@@ -57,16 +57,17 @@ export class ThreadArchive implements Archive {
 
   /**
    * Starts the thread. `onFault` is called if it ends unasked; nothing is answered then any more. `onDamage` is told of what
-   * cannot be read in the store, now and then.
+   * cannot be read in the store, now and then. `addNote` puts notes into the audit trail, where the thread does not.
    */
   static async start(
     data: ThreadData,
     onFault: (error: Error) => void,
     onDamage: (error: StoreError) => void = () => {},
+    addNote?: AddNote,
   ): Promise<ThreadArchive> {
     const thread = startThread(data);
     await once(thread, 'message');
-    const archive = new ThreadArchive(thread, onDamage);
+    const archive = new ThreadArchive(thread, onDamage, addNote);
     thread.on('error', (error) => {
       for (const { reject } of archive.#waiting.values()) reject(error);
       onFault(error);
@@ -82,7 +83,7 @@ export class ThreadArchive implements Archive {
     else waiting?.resolve(value);
   }
 
-  #ask(method: Question['method'], ...args: unknown[]): Promise<never> {
+  #ask<T = never>(method: Question['method'], ...args: unknown[]): Promise<T> {
     return this.#send(method, args, []);
   }
 
@@ -123,7 +124,12 @@ export class ThreadArchive implements Archive {
   pages: Archive['pages'] = (...args) => this.#read('pages', ...args);
   days: Archive['days'] = (...args) => this.#read('days', ...args);
   heat: Archive['heat'] = (...args) => this.#read('heat', ...args);
-  erase: Archive['erase'] = (...args) => this.#ask('erase', ...args);
+  erase: Archive['erase'] = async (id, note) => {
+    if (!this.#addNote) return this.#ask('erase', id, note);
+    const isGone = await this.#ask<boolean>('erase', id);
+    if (isGone && note) await this.#addNote(note);
+    return isGone;
+  };
   dropSite: Archive['dropSite'] = (...args) => this.#ask('dropSite', ...args);
   prune: Archive['prune'] = (...args) => this.#ask('prune', ...args);
   usage: Archive['usage'] = (...args) => this.#ask('usage', ...args);
@@ -131,7 +137,7 @@ export class ThreadArchive implements Archive {
   /** Progress is not told. */
   verify: Archive['verify'] = () => this.#ask('verify');
 
-  /** As `HitQueue` wants it. */
+  /** As `HitQueue` wants it; of a record in a file. */
   addHits(groups: readonly HitGroup[]): Promise<HitOutcome[]> {
     return this.#ask('addHits', groups);
   }
@@ -165,7 +171,7 @@ export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[
 
 /** Node 20 gives threads none of the loaders that a process was started with; from its sources they are loaded by tsx again. */
 function startThread(data: ThreadData): Worker {
-  const file = moduleFile('store/embedded/thread');
+  const file = moduleFile('store/thread/thread');
   if (MODULE_TYPE !== '.ts') return new Worker(file, { workerData: data });
   const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
   const code = `import(${tsx}).then(({ register }) => { register(); return import(${JSON.stringify(file.href)}); })`;

@@ -1,0 +1,47 @@
+/** The record of one machine, as a worker's thread keeps it. */
+import type { Durability } from '../../config.ts';
+import type { Kept } from '../thread/kept.ts';
+import { openStore } from './store.ts';
+
+export interface FileData {
+  folder: string;
+  /** Cap of the store, bytes. */
+  maxBytes: number;
+  /** How long visits are kept, milliseconds. */
+  retainMs: number;
+  durability: Durability;
+}
+
+/** What has waited is looked for so often, milliseconds, and some of it filed. */
+const FILE_MS = 150;
+/** Removing goes on for at most so long at once, milliseconds. */
+const PRUNE_LIMIT_MS = 100;
+/** Visits that are due to go are looked for so often, milliseconds. */
+const PRUNE_MS = 500;
+const READERS_MS = 60_000;
+/** While the store is above this share of its cap, the oldest visits go. */
+const PRUNE_AT = 0.8;
+
+export async function keepFile({ folder, maxBytes, retainMs, durability }: FileData): Promise<Kept> {
+  const store = await openStore(folder, { maxBytes, durability });
+  const { archive } = store;
+  const file = () => {
+    archive.fileDue(Date.now());
+  };
+  // A little at a time, until the next time.
+  const prune = () => archive.pruneSome(Date.now() - retainMs, PRUNE_AT * maxBytes, PRUNE_LIMIT_MS);
+  return {
+    archive,
+    chores: [
+      { everyMs: FILE_MS, work: file },
+      { everyMs: PRUNE_MS, work: prune },
+      { everyMs: READERS_MS, work: () => archive.clearReaders() },
+    ],
+    makeRoom: () => {
+      file();
+      prune();
+    },
+    addHits: (take) => store.addHits(take),
+    close: () => store.close(),
+  };
+}

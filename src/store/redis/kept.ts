@@ -1,0 +1,39 @@
+/** The record that several machines share, as a worker's thread keeps it. */
+import { Redis } from '../../redis/connection.ts';
+import type { Target } from '../../redis/target.ts';
+import type { Kept } from '../thread/kept.ts';
+import { RedisArchive } from './archive.ts';
+import { asStore } from './fault.ts';
+
+export interface RedisData {
+  redis: Target;
+  /** So many replicas must have what is appended, too. */
+  replicas: number;
+  /** Cap of the store, bytes. */
+  maxBytes: number;
+  /** How long visits are kept, milliseconds. */
+  retainMs: number;
+}
+
+/** What has waited is looked for so often, milliseconds; by chance somewhat later, so that processes do not do so together. */
+const TEND_MS = 500;
+const APART_MS = 200;
+
+export async function keepRedis({ redis: target, replicas, maxBytes, retainMs }: RedisData): Promise<Kept> {
+  const redis = await asStore(Redis.connect(target));
+  const archive = new RedisArchive(redis, { maxBytes, replicas });
+  return {
+    archive,
+    chores: [
+      {
+        everyMs: TEND_MS + Math.round(APART_MS * Math.random()),
+        work: () => archive.tend(Date.now(), retainMs),
+      },
+    ],
+    makeRoom: () => archive.tend(Date.now(), retainMs, true),
+    close: async () => {
+      await archive.close();
+      await redis.close();
+    },
+  };
+}

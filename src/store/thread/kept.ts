@@ -1,0 +1,14 @@
+/** A store's record as a thread keeps it, whatever store that is. */
+import type { Archive } from '../archive.ts';
+import type { HitGroup, HitOutcome } from '../hits.ts';
+
+export interface Kept {
+  archive: Archive;
+  /** What is to be done every so often, milliseconds. Of what goes wrong StoreErrors are passed over: it is tried again. */
+  chores: readonly { everyMs: number; work(): void | Promise<void> }[];
+  /** The record is full, and what was refused is sent again soon. */
+  makeRoom(): void | Promise<void>;
+  /** Counts the page visits that `take` gives when they can be written. The totals of each group. Not there where a worker counts itself. */
+  addHits?(take: () => readonly (readonly HitGroup[])[]): HitOutcome[][];
+  close(): Promise<void>;
+}
