@@ -1,13 +1,13 @@
 /** Fills a store with visits of the past, as workers and the seconds would have: hands that wander, at 60 samples a second. */
 import { performance } from 'node:perf_hooks';
 import { KIND, SampleBuffer } from '../../src/protocol/frame.ts';
-import type { EmbeddedStore } from '../../src/store/embedded/store.ts';
+import type { Archive } from '../../src/store/archive.ts';
 import { BatchWriter, PlaceMark } from '../../src/store/record/batch.ts';
 import { seeded } from './process.ts';
 
 /** Samples of one visit: a frame of six each 100 ms, for 16.7 s. */
 export const VISIT_SAMPLES = 1000;
-const FRAME_SAMPLES = 6;
+export const FRAME_SAMPLES = 6;
 const FRAME_MS = 100;
 const SAMPLE_MS = 1000 / 60;
 /** Visits at the same time. */
@@ -43,7 +43,12 @@ export function endOf(samples: number, total: number, end: number): number {
 }
 
 /** Adds visits until there are `to` samples, of which `from` are there already. `end`: Unix ms that the last of all ends by. */
-export async function fillPast({ archive }: EmbeddedStore, from: number, to: number, end: number): Promise<Filled> {
+export async function fillPast(
+  { archive }: { archive: Pick<Archive, 'append' | 'fileAll'> },
+  from: number,
+  to: number,
+  end: number,
+): Promise<Filled> {
   const spent = { append: 0, file: 0 };
   for (let done = from; done < to; done += WAVE) {
     const began = endOf(done, to, end);

@@ -15,7 +15,7 @@ const LIMIT_MS = 4000;
 /** So long the replicas have to get what was appended, milliseconds. */
 const REPLICA_MS = 2000;
 /** That there is something of a site is put down again so often, milliseconds. */
-const NOTE_MS = 60_000;
+const NOTE_MS = 5000;
 /** Times and batches of one command. */
 const MOST_ELEMENTS = 256;
 /** Is written to see whether there is room. */

@@ -1,0 +1,309 @@
+/** What is particular to the record in Redis: replicas, memory that is full, servers and processes that die or hold still. */
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { SampleBuffer } from '../src/protocol/frame.ts';
+import type { Visit } from '../src/protocol/visit.ts';
+import { Redis } from '../src/redis/connection.ts';
+import { siteKey } from '../src/redis/keys.ts';
+import { readTarget, type Target } from '../src/redis/target.ts';
+import type { Archive } from '../src/store/archive.ts';
+import type { StoreError } from '../src/store/contract.ts';
+import { Recorder, Recording } from '../src/store/record/recorder.ts';
+import { SITE_SHARDS } from '../src/store/record/shard.ts';
+import { splitBatch } from '../src/store/record/split.ts';
+import { mergeTile } from '../src/store/record/tile.ts';
+import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/archive.ts';
+import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
+import { until } from './support/exact.ts';
+import { startRedis } from './support/redis.ts';
+import { all, batchOf, type Delivery, fill, keep, type MadeVisit, plainVisit, samplesIn, T } from './support/visits.ts';
+
+const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
+/** Something may take so long, milliseconds. */
+const PATIENCE_MS = 20_000;
+
+interface Opened {
+  redis: Redis;
+  archive: RedisArchive;
+}
+
+async function open(t: TestContext, url: string, options: RedisArchiveOptions = {}): Promise<Opened> {
+  const redis = await Redis.connect(readTarget(url) as Target);
+  const archive = new RedisArchive(redis, options);
+  t.after(async () => {
+    await archive.close();
+    await redis.close();
+  });
+  return { redis, archive };
+}
+
+async function inThread(t: TestContext, url: string): Promise<ThreadArchive> {
+  const redis = readTarget(url) as Target;
+  const data = { redis, replicas: 0, maxBytes: Number.POSITIVE_INFINITY, retainMs: FOR_EVER_MS };
+  const archive = await ThreadArchive.start(data, (error) => assert.fail(error));
+  t.after(() => archive.close());
+  return archive;
+}
+
+/** All frames of these visits are there, once, and the record agrees with itself. */
+async function assertThere(archive: Archive, visits: readonly MadeVisit[]): Promise<void> {
+  assert.deepEqual(await archive.verify(), []);
+  for (const { id, frames } of visits) {
+    const runs = await all((after) => archive.runs(id, after));
+    const found = runs.flatMap(({ payload, t }) => samplesIn(payload, t));
+    assert.deepEqual(
+      found,
+      frames.flatMap(({ samples }) => samples),
+    );
+  }
+}
+
+async function code(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'done',
+    (error: StoreError) => error.code,
+  );
+}
+
+test('what too few replicas have is not acked, and is there once when it came again', async (t) => {
+  const main = await startRedis(t, ['--repl-diskless-sync-delay', '0']);
+  const replica = await startRedis(t, ['--replicaof', '127.0.0.1', String(main.port)]);
+  const { archive } = await open(t, main.url, { replicas: 1 });
+  const [visit, other] = [plainVisit('demo'), plainVisit('demo')];
+  await until(async () => (await code(archive.append([]))) === 'done', 'replica', PATIENCE_MS);
+  await keep(archive, other);
+  replica.signal('SIGSTOP');
+  assert.equal(await code(keep(archive, visit)), 'unreachable');
+  assert.equal(await code(archive.append([])), 'unreachable');
+  replica.signal('SIGCONT');
+  await until(async () => (await code(archive.append([]))) === 'done', 'replica again', PATIENCE_MS);
+  await keep(archive, visit);
+  await assertThere(archive, [visit, other]);
+  assert.match(replica.cli('keys', '*'), /journal|visits/);
+});
+
+test('a Redis without room takes no more, is cleared away, and goes on', async (t) => {
+  const { url } = await startRedis(t, ['--appendonly', 'no', '--maxmemory', '8mb', '--latency-tracking', 'no']);
+  const { archive } = await open(t, url);
+  const visitOf = (i: number) => plainVisit('demo', { since: T + i, frames: 30, samples: 500 });
+  const visits: MadeVisit[] = [];
+  const write = async () => {
+    for (let i = 0; i < 500; i++) {
+      const visit = visitOf(i);
+      await keep(archive, visit);
+      visits.push(visit);
+    }
+  };
+  await assert.rejects(write, { code: 'full' });
+  assert.deepEqual(await archive.verify(), []);
+  const later = visitOf(1000);
+  await until(
+    async () => {
+      await archive.tend(Date.now(), FOR_EVER_MS, true);
+      return (await code(keep(archive, later))) === 'done';
+    },
+    'room',
+    PATIENCE_MS,
+  );
+  assert.deepEqual(await archive.verify(), []);
+  const kept = (await archive.visits({ site: 'demo', limit: 500 })).items;
+  assert.deepEqual([...new Set(kept.map(({ moves }) => moves))], [15_000]);
+  // The oldest went.
+  const left = visits.slice(visits.length - kept.length + 1).map(({ id }) => id);
+  assert.deepEqual(kept.map(({ id }) => id).reverse(), [...left, later.id]);
+});
+
+test('what was acked is there when Redis was killed', async (t) => {
+  const server = await startRedis(t);
+  const { archive } = await open(t, server.url);
+  const visits = Array.from({ length: 40 }, (_, i) => plainVisit('demo', { since: T + i, frames: 20 }));
+  const frames = Array.from({ length: 20 }, (_, i) => visits.map((visit) => [visit, visit.frames[i]] as Delivery));
+  const batches = (i: number) => (frames[i] as Delivery[]).map((one) => batchOf([one]));
+  let acked = 0;
+  const append = async () => {
+    for (; acked < frames.length; acked++) await archive.append(batches(acked));
+  };
+  const writing = append();
+  await until(() => acked > 3, 'acks', PATIENCE_MS);
+  const killed = server.end();
+  await assert.rejects(writing, { code: 'unreachable' });
+  await killed;
+  const before = acked;
+  await server.restart();
+  await until(async () => (await code(archive.append([]))) === 'done', 'Redis again', PATIENCE_MS);
+  const kept = await Promise.all(visits.map(async ({ id }) => ((await archive.visit(id)) as Visit).moves));
+  assert.ok(
+    kept.every((moves) => moves >= 10 * before),
+    `${before} were acked`,
+  );
+  await append();
+  await assertThere(archive, visits);
+});
+
+test('what a process was filing when it was killed is filed by others', async (t) => {
+  const { url } = await startRedis(t, ['--appendonly', 'no']);
+  const { redis, archive } = await open(t, url);
+  const visits = Array.from({ length: 60 }, (_, i) => plainVisit('demo', { since: T + i, frames: 30, samples: 300 }));
+  await keep(archive, ...visits);
+  const file = fileURLToPath(new URL('./support/redis-filer.ts', import.meta.url));
+  const child = fork(file, [url]);
+  t.after(() => child.kill('SIGKILL'));
+  await once(child, 'message');
+  const version = siteKey('demo', 'record');
+  const exited = once(child, 'exit');
+  await until(async () => Number(await redis.send(version, 'GET', version)) > 0, 'begin of filing', PATIENCE_MS);
+  child.kill('SIGKILL');
+  await exited;
+  const journals = Array.from({ length: SITE_SHARDS }, (_, shard) => siteKey('demo', `journal:${shard}`));
+  assert.ok((await redis.send<number>(version, 'EXISTS', ...journals)) > 0, 'it was not done');
+  await assertThere(archive, visits);
+});
+
+test('while Redis holds still nothing is acked and little waits; then all goes on', async (t) => {
+  const server = await startRedis(t);
+  const archive = await inThread(t, server.url);
+  const troubles: string[] = [];
+  const recorder = new Recorder({
+    archive,
+    commitMs: 20,
+    onTrouble: (error) => troubles.push((error as StoreError).code),
+    onRecovery: () => troubles.push('over'),
+    bySite: true,
+  });
+  t.after(() => recorder.close());
+  const visit = plainVisit('demo', { frames: 60 });
+  const place = { id: visit.id, site: 'demo', page: '/', size: visit.frames[0]?.size as never };
+  let recording = new Recording(recorder, place, visit.about, 0);
+  const send = (from: number, to: number) => {
+    for (const frame of visit.frames.slice(from, to)) take(recording, frame);
+  };
+  send(0, 20);
+  await recording.settled();
+  assert.equal(recording.kept, 20);
+  server.signal('SIGSTOP');
+  const begun = performance.now();
+  send(20, 40);
+  await recording.settled();
+  assert.deepEqual([recording.kept, recording.broken, troubles], [20, true, ['unreachable']]);
+  assert.ok(performance.now() - begun < 8000, 'it is known in time');
+  assert.equal(recorder.hasRoom, false);
+  const reading = archive.visit(visit.id);
+  server.signal('SIGCONT');
+  assert.equal(((await reading) as Visit).moves >= 200, true);
+  await until(() => !recorder.inTrouble, 'recovery', PATIENCE_MS);
+  assert.deepEqual(troubles, ['unreachable', 'over']);
+  recording = recording.anew(20);
+  send(20, 60);
+  await recording.settled();
+  assert.equal(recording.kept, 60);
+  await assertThere(archive, [visit]);
+});
+
+const buffer = new SampleBuffer(1024);
+
+function take(recording: Recording, { n, page, size, samples, t }: MadeVisit['frames'][number]): void {
+  fill(buffer, samples);
+  recording.take(n, page, size, buffer, 0, t);
+}
+
+test('a thread goes on when Redis was away', async (t) => {
+  const server = await startRedis(t);
+  const archive = await inThread(t, server.url);
+  const [before, after] = [plainVisit('demo'), plainVisit('demo')];
+  await keep(archive, before);
+  await server.end();
+  assert.equal(await code(keep(archive, after)), 'unreachable');
+  assert.equal(await code(archive.visits({ site: 'demo', limit: 9 })), 'unreachable');
+  await server.restart();
+  await until(async () => (await code(archive.append([]))) === 'done', 'Redis again', PATIENCE_MS);
+  await keep(archive, after);
+  await until(async () => (await code(archive.usage())) === 'done', 'Redis again', PATIENCE_MS);
+  await assertThere(archive, [before, after]);
+  const notes: unknown[] = [];
+  const data = { redis: readTarget(server.url) as Target, replicas: 0, maxBytes: 1e12, retainMs: FOR_EVER_MS };
+  const noting = await ThreadArchive.start(data, assert.fail, assert.fail, async (note) => void notes.push(note));
+  t.after(() => noting.close());
+  const note = { at: 1, who: 'me', what: 'visit-erased', on: before.id } as const;
+  assert.deepEqual([await noting.erase('none', note), await noting.erase(before.id, note)], [false, true]);
+  assert.deepEqual(notes, [note]);
+});
+
+test('what is due is filed and cleared away by whoever comes to it', async (t) => {
+  const { url } = await startRedis(t, ['--appendonly', 'no']);
+  const { redis, archive } = await open(t, url);
+  const { archive: other } = await open(t, url);
+  const now = Date.now();
+  const [old, fresh] = [plainVisit('demo', { since: now - 100_000 }), plainVisit('demo', { since: now })];
+  await keep(archive, old, fresh);
+  const visits = siteKey('demo', 'visits');
+  await Promise.all([archive.tend(now, FOR_EVER_MS), other.tend(now, FOR_EVER_MS)]);
+  assert.equal(await redis.send(visits, 'EXISTS', visits), 0, 'nothing is due yet');
+  await Promise.all([archive.tend(now + 60_000, FOR_EVER_MS), other.tend(now + 60_000, FOR_EVER_MS)]);
+  assert.equal(await redis.send(visits, 'HLEN', visits), 2);
+  await Promise.all([archive.tend(now + 120_000, 170_000), other.tend(now + 120_000, 170_000)]);
+  const { items } = await archive.visits({ site: 'demo', limit: 9 });
+  assert.deepEqual(
+    items.map(({ id }) => id),
+    [fresh.id],
+  );
+  assert.deepEqual(await archive.verify(), []);
+});
+
+test('a recorder makes batches that are passed on as they are; others are parted by site', async (t) => {
+  const batches: Uint8Array[] = [];
+  const append = async (some: readonly Uint8Array[]) => void batches.push(...some);
+  const fail = () => assert.fail();
+  const recorder = new Recorder({ archive: { append }, commitMs: 1, onTrouble: fail, onRecovery: fail, bySite: true });
+  const visits = Array.from({ length: 100 }, (_, i) => plainVisit(i % 3 ? 'demo' : 'shop'));
+  const recordings = visits.map(({ id, site, about, frames: [frame] }) => {
+    const { page, size } = frame as MadeVisit['frames'][number];
+    return new Recording(recorder, { id, site, page, size }, about, 0);
+  });
+  for (const [i, recording] of recordings.entries()) take(recording, visits[i]?.frames[0] as never);
+  await recorder.close();
+  for (const bytes of batches) {
+    const parts = splitBatch(bytes);
+    assert.deepEqual([parts.length, parts[0]?.bytes === bytes], [1, true]);
+  }
+  const { url } = await startRedis(t, ['--appendonly', 'no']);
+  const { archive } = await open(t, url);
+  await archive.append([batchOf(visits.flatMap((visit) => visit.frames.map((frame): Delivery => [visit, frame])))]);
+  assert.deepEqual(await archive.sites(), ['demo', 'shop']);
+  await assertThere(archive, visits);
+  await archive.append(batches);
+  await assertThere(archive, visits);
+});
+
+test('verifying the record in Redis tells how far it is, and finds whatever is not as the frames say', async (t) => {
+  const { url } = await startRedis(t, ['--appendonly', 'no']);
+  for (const [what, tamper] of Object.entries(TAMPERS)) {
+    const { redis, archive } = await open(t, url);
+    await redis.everywhere('FLUSHALL');
+    const visits = [plainVisit('demo'), plainVisit('demo', { frames: 3 }), plainVisit('demo')];
+    const [{ frames }] = visits as [MadeVisit];
+    frames[0]?.samples.push({ type: 'click', time: T + 500, x: 1, y: 1, button: 0, ex: 0, ey: 0, selector: 'a' });
+    await keep(archive, ...visits);
+    const told: [number, number][] = [];
+    assert.deepEqual(await archive.verify((done, total) => told.push([done, total])), []);
+    assert.deepEqual(told.at(-1), [3, 3]);
+    const [name, command] = tamper;
+    await redis.send(siteKey('demo', name), command[0] as string, siteKey('demo', name), ...command.slice(1));
+    assert.notDeepEqual(await archive.verify(), [], what);
+  }
+});
+
+const DAY = Math.floor(T / 86_400_000);
+
+/** Changes to a record that make it disagree with itself: a key, and a command with what follows on that. */
+const TAMPERS: Record<string, [key: string, command: (string | Buffer)[]]> = {
+  'a count that is another': [`counts:${DAY}`, ['HSET', '0', '9 9 9 9 9 9']],
+  'a count that is missing': [`counts:${DAY}`, ['HDEL', '1']],
+  'tiles of a heatmap that are missing': [`cells:1:${DAY}`, ['DEL']],
+  'a tile that is another': [`cells:1:${DAY}`, ['HSET', '8.0', mergeTile(undefined, [7], new Map([[7, 1]])) as Buffer]],
+  'clicks on an element that are missing': [`spots:1:${DAY}`, ['DEL']],
+  'runs that are missing': ['runs:2', ['DEL']],
+  'a visit that is missing': ['visits', ['HDEL', '1']],
+};
