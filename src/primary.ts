@@ -1,6 +1,9 @@
 /** The primary: wires supervisor and hub, and knows how the whole starts and stops. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { Broker } from './broker/contract.ts';
+import { noBroker } from './broker/none.ts';
+import { RedisBroker } from './broker/redis.ts';
 import { tellProcessKeeper } from './cluster/process-keeper.ts';
 import { StartError, Supervisor } from './cluster/supervisor.ts';
 import { type Config, optionsOf } from './config.ts';
@@ -49,6 +52,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   const store = await openStore(config.data);
   const unlock = await lockFolder(config.data, { reload });
   for (const address of config.listen) await removeStaleSocket(address);
+  const broker: Broker = config.redis ? await RedisBroker.start(config.redis, log) : noBroker;
   const hub = new Hub({
     graceMs: config.graceMs,
     maxStreams: config.maxStreams,
@@ -58,7 +62,9 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     sendAll: (message) => supervisor.sendAll(message),
     allowed: async ({ credential, site }) =>
       sees(await store.rights(credential, Date.now()), site) && (await store.site(site)) !== undefined,
+    others: broker,
   });
+  broker.begin(hub);
   const supervisor = new Supervisor({
     workers: config.workers,
     exec,
@@ -106,6 +112,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     // Workers may wait for a slow request; dashboards are told at once, after what visitors did last.
     await sleep(LAST_BATCH_MS);
     await Promise.all([drained, hub.close()]);
+    await broker.close();
     await store.close();
     unlock();
   };

@@ -1,0 +1,156 @@
+/**
+ * Reads streams of Redis as they grow: by asking again and again. To wait in Redis would need a connection for each stream of
+ * a cluster, and gives a reply for each entry; asking takes all that came meanwhile.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from '../redis/connection.ts';
+import { Retry } from './retry.ts';
+
+/** How often to ask while something comes, and otherwise, milliseconds. */
+const BUSY_MS = 16;
+const IDLE_MS = 100;
+/** After the last entry it is asked often for so long, milliseconds. */
+const BUSY_FOR_MS = 1500;
+/** Entries of a stream that are read at once. */
+const MOST_ENTRIES = '100';
+
+/** The texts of an entry. */
+export type Entry = string[];
+
+type Reply = [key: string, entries: [id: string, entry: Entry][]][] | null;
+
+/** One stream, and how far it is read. */
+export interface Cursor {
+  readonly key: string;
+  /** Of the last entry that was read. */
+  id: string;
+  /** When it was read last, performance.now(). */
+  readAt: number;
+  take(entries: Entry[]): void;
+}
+
+export class Reading {
+  readonly #redis: Redis;
+  readonly #abort = new AbortController();
+  /** One server is asked for all streams at once; nodes of a cluster for each. */
+  readonly #polls = new Map<string, Poll>();
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** Begins after what is in the stream now, as soon as that can be told. Resolves then; undefined: it was closed before. */
+  async open(key: string, take: Cursor['take'], isWanted: () => boolean): Promise<Cursor | undefined> {
+    const retry = new Retry();
+    while (!this.#abort.signal.aborted && isWanted()) {
+      const id = await this.#last(key).catch(() => undefined);
+      if (id !== undefined && isWanted()) return this.#add({ key, id, readAt: performance.now(), take });
+      await retry.wait(this.#abort.signal);
+    }
+    return undefined;
+  }
+
+  async #last(key: string): Promise<string> {
+    const [last] = await this.#redis.send<[id: string, entry: Entry][]>(key, 'XREVRANGE', key, '+', '-', 'COUNT', '1');
+    return last?.[0] ?? '0-0';
+  }
+
+  #add(cursor: Cursor): Cursor {
+    const group = this.#groupOf(cursor);
+    let poll = this.#polls.get(group);
+    if (!poll) {
+      poll = new Poll(this.#redis, this.#abort.signal);
+      this.#polls.set(group, poll);
+    }
+    poll.add(cursor);
+    return cursor;
+  }
+
+  #groupOf({ key }: Cursor): string {
+    return this.#redis.isCluster ? key : '';
+  }
+
+  end(cursor: Cursor): void {
+    const group = this.#groupOf(cursor);
+    if (this.#polls.get(group)?.remove(cursor) === 0) this.#polls.delete(group);
+  }
+
+  close(): void {
+    this.#abort.abort();
+  }
+}
+
+/** Asks for some streams at once, as long as there are any. */
+class Poll {
+  readonly #redis: Redis;
+  readonly #signal: AbortSignal;
+  readonly #cursors = new Map<string, Cursor>();
+  readonly #retry = new Retry();
+  #isRunning = false;
+  #busyUntil = 0;
+
+  constructor(redis: Redis, signal: AbortSignal) {
+    this.#redis = redis;
+    this.#signal = signal;
+  }
+
+  add(cursor: Cursor): void {
+    this.#cursors.set(cursor.key, cursor);
+    this.#busyUntil = performance.now() + BUSY_FOR_MS;
+    if (!this.#isRunning) void this.#run();
+  }
+
+  /** Gives how many are left. */
+  remove(cursor: Cursor): number {
+    if (this.#cursors.get(cursor.key) === cursor) this.#cursors.delete(cursor.key);
+    return this.#cursors.size;
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    while (!this.#signal.aborted && this.#cursors.size > 0) {
+      const reply = await this.#ask();
+      if (this.#signal.aborted) break;
+      if (reply === undefined) await this.#retry.wait(this.#signal);
+      else if (!this.#take(reply)) await this.#pause();
+    }
+    this.#isRunning = false;
+  }
+
+  /** Undefined where it failed. */
+  async #ask(): Promise<{ asked: Cursor[]; reply: Reply } | undefined> {
+    const asked = [...this.#cursors.values()];
+    const keys = asked.map(({ key }) => key);
+    const ids = asked.map(({ id }) => id);
+    try {
+      const [first = ''] = keys;
+      const reply = await this.#redis.send<Reply>(first, 'XREAD', 'COUNT', MOST_ENTRIES, 'STREAMS', ...keys, ...ids);
+      this.#retry.succeeded();
+      return { asked, reply };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** True if there is more at once. */
+  #take({ asked, reply }: { asked: Cursor[]; reply: Reply }): boolean {
+    const now = performance.now();
+    let isFull = false;
+    for (const [key, entries] of reply ?? []) {
+      const cursor = this.#cursors.get(key);
+      const last = entries.at(-1);
+      if (!cursor || !last) continue;
+      cursor.id = last[0];
+      cursor.take(entries.map(([, entry]) => entry));
+      isFull ||= entries.length === Number(MOST_ENTRIES);
+    }
+    for (const cursor of asked) cursor.readAt = now;
+    if (reply !== null) this.#busyUntil = now + BUSY_FOR_MS;
+    return isFull;
+  }
+
+  async #pause(): Promise<void> {
+    const ms = performance.now() < this.#busyUntil ? BUSY_MS : IDLE_MS;
+    await sleep(ms, undefined, { signal: this.#signal }).catch(() => {});
+  }
+}
