@@ -149,8 +149,8 @@ export class Outbox {
       await this.#retry.wait(this.#abort.signal);
       if (this.#abort.signal.aborted) return;
     }
-    onWritten(bytes);
     this.#since = this.#items.length > 0 ? startedAt : 0;
+    onWritten(bytes);
   }
 
   #take(): string[] {

@@ -20,6 +20,8 @@ const SWEEP_MS = 250;
 const RATES_MS = 1000;
 /** Visitors whose activity and place other machines are told each second. */
 const MAX_ROWS = 1000;
+/** They are told so often of a site without visitors here, milliseconds. */
+const EMPTY_MS = 4000;
 
 export interface HubFigures extends FanOutFigures {
   /** Now. */
@@ -351,7 +353,7 @@ export class Hub {
     const { interest } = this.#fanOut;
     for (const site of new Set([...this.#presence.sites(), ...this.#rates.sites(), ...interest.sites()])) {
       const rates = this.#rates.second(site, this.#presence.of(site).size, now);
-      if (interest.carries(site)) this.#tellSecond(site);
+      if (interest.carries(site)) this.#tellSecond(site, now);
       if (interest.watches(site))
         this.#fanOut.show(site, 'rates', EVERYBODY, JSON.stringify(this.#withOthers(site, rates)));
     }
@@ -368,10 +370,13 @@ export class Hub {
       second.rows.push(rows[i] as number, rows[i + 1] ?? null, rows[i + 2] ?? null, rows[i + 4] as number);
   }
 
-  #tellSecond(site: string): void {
+  /** A second without anybody is told now and then, since by its number others know that they missed nothing before. */
+  #tellSecond(site: string, now: number): void {
+    const second = this.#seconds.get(site);
+    const isEmpty = !second && this.#presence.of(site).size === 0;
+    if (isEmpty && now % EMPTY_MS >= RATES_MS) return;
     const minute = this.#rates.lastMinute(site);
-    const second = this.#seconds.get(site) ?? nothing();
-    if (minute) this.#options.others.second(site, { ...second, minute });
+    if (minute) this.#options.others.second(site, { ...(second ?? nothing()), minute });
   }
 
   /** What happened in a second, here and on other machines. */
