@@ -85,7 +85,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     onCrash: () => suspect(config.data),
   });
   const { suspect, damaged } = watchStore(log);
-  const figures = () => ({ ...hub.figures(), ...supervisor.figures() });
+  const figures = () => ({ ...hub.figures(), ...supervisor.figures(), broker: broker.figures() });
   const gathering = new Gathering(primaryMetrics(version, figures), (ask) =>
     supervisor.sendAll({ tag: TAG, k: 'measure', ask }),
   );

@@ -192,9 +192,9 @@ export class Outbox {
     this.#items = [];
   }
 
-  /** Resolves when all is written, or after so long, milliseconds. */
+  /** Resolves when all is written, or cannot be, or after so long, milliseconds. */
   async drained(limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;
-    while (this.#since !== 0 && performance.now() < end) await sleep(5);
+    while (this.#since !== 0 && !this.#retry.isFailing && performance.now() < end) await sleep(5);
   }
 }

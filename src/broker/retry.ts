@@ -8,6 +8,11 @@ const LAST_MS = 1000;
 export class Retry {
   #failures = 0;
 
+  /** It has failed, and not succeeded since. */
+  get isFailing(): boolean {
+    return this.#failures > 0;
+  }
+
   succeeded(): void {
     this.#failures = 0;
   }

@@ -11,6 +11,7 @@ import { type Arrival, type NumberedChannel, type RelayItem, TAG, type ToWorker 
 import type { StreamEventName, StreamEvents } from '../../src/protocol/stream.ts';
 import { readTarget, type Target } from '../../src/redis/target.ts';
 import { until } from './exact.ts';
+import { hereBy } from './stream.ts';
 import type { Owner } from './visitor.ts';
 
 const WORKER = 1;
@@ -46,17 +47,7 @@ export class Shown {
 
   /** Ids of those who are here, by all that was shown. */
   here(): string[] {
-    const here = new Map<number, string>();
-    for (const { name, data } of this.events) {
-      if (name === 'snapshot') {
-        here.clear();
-        for (const { v, id } of (data as StreamEvents['snapshot']).visitors) here.set(v, id);
-      } else if (name === 'join') {
-        const { visitor } = data as StreamEvents['join'];
-        here.set(visitor.v, visitor.id);
-      } else if (name === 'leave') here.delete((data as StreamEvents['leave']).v);
-    }
-    return [...here.values()].sort();
+    return hereBy(this.events);
   }
 
   async seeHere(ids: readonly string[], limitMs = 15_000): Promise<void> {
