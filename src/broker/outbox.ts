@@ -14,6 +14,8 @@ const ENTRY_SIZE = 256 * 1024;
 /** Above so much that waits, moves give way; above the other, all that waits is given up for a new state. Characters. */
 const SOFT_LIMIT = 256 * 1024;
 const HARD_LIMIT = 1024 * 1024;
+/** All that waits in all of a machine's outboxes, characters. */
+const COMMON_LIMIT = 32 * 1024 * 1024;
 /** A stream holds about so many entries, and no more than about so many bytes. */
 const MOST_ENTRIES = 1000;
 const LEAST_ENTRIES = 50;
@@ -27,8 +29,14 @@ interface Item {
   size: number;
 }
 
+/** Characters that wait in all of a machine's outboxes. */
+export interface Waiting {
+  size: number;
+}
+
 export interface OutboxOptions {
   redis: Redis;
+  waiting: Waiting;
   key: string;
   machine: string;
   /** Number of the last entry that was written before. */
@@ -75,7 +83,7 @@ export class Outbox {
   /** Adds an item. */
   add(written: Written): void {
     const size = written[1].length;
-    if (this.#size + size > HARD_LIMIT) this.#giveUp();
+    if (this.#size + size > HARD_LIMIT || this.#options.waiting.size + size > COMMON_LIMIT) this.#giveUp();
     else this.#push({ written, size });
   }
 
@@ -93,18 +101,27 @@ export class Outbox {
 
   #push(item: Item): void {
     this.#items.push(item);
-    this.#size += item.size;
+    this.#count(item.size);
     if (this.#since === 0) this.#since = performance.now();
     if (!this.#busy) void this.#run();
   }
 
   /** The next number is left out, by which readers know. */
   #giveUp(): void {
-    this.#items = [];
-    this.#size = 0;
+    this.#empty();
     this.#n += 1;
     if (!this.#lost) this.#options.onOverflow();
     this.#lost = true;
+  }
+
+  #empty(): void {
+    this.#items = [];
+    this.#count(-this.#size);
+  }
+
+  #count(size: number): void {
+    this.#size += size;
+    this.#options.waiting.size += size;
   }
 
   /** What was told before did not all come here: readers are to know, and the state is to follow. */
@@ -160,7 +177,7 @@ export class Outbox {
       const { written, size } = this.#items[count] as Item;
       fields.push(...written);
       taken += written[1].length;
-      this.#size -= size;
+      this.#count(-size);
     }
     this.#items.splice(0, count);
     return fields;
@@ -189,7 +206,7 @@ export class Outbox {
   /** Ends it, with what waits. */
   close(): void {
     this.#abort.abort();
-    this.#items = [];
+    this.#empty();
   }
 
   /** Resolves when all is written, or cannot be, or after so long, milliseconds. */

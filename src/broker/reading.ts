@@ -11,13 +11,22 @@ const BUSY_MS = 16;
 const IDLE_MS = 100;
 /** After the last entry it is asked often for so long, milliseconds. */
 const BUSY_FOR_MS = 1500;
-/** Entries of a stream that are read at once. */
-const MOST_ENTRIES = '100';
+/** Entries that are read at once: of a stream, of all together, and of each of many streams at least. */
+const MOST_ENTRIES = 100;
+const MOST_OF_ALL = 1000;
+const LEAST_ENTRIES = 10;
 
 /** The texts of an entry. */
 export type Entry = string[];
 
 type Reply = [key: string, entries: [id: string, entry: Entry][]][] | null;
+
+interface Answer {
+  asked: Cursor[];
+  /** Entries of each stream that were asked for at most. */
+  count: number;
+  reply: Reply;
+}
 
 /** One stream, and how far it is read. */
 export interface Cursor {
@@ -118,22 +127,23 @@ class Poll {
   }
 
   /** Undefined where it failed. */
-  async #ask(): Promise<{ asked: Cursor[]; reply: Reply } | undefined> {
+  async #ask(): Promise<Answer | undefined> {
     const asked = [...this.#cursors.values()];
+    const count = Math.max(LEAST_ENTRIES, Math.min(MOST_ENTRIES, Math.floor(MOST_OF_ALL / asked.length)));
     const keys = asked.map(({ key }) => key);
     const ids = asked.map(({ id }) => id);
     try {
       const [first = ''] = keys;
-      const reply = await this.#redis.send<Reply>(first, 'XREAD', 'COUNT', MOST_ENTRIES, 'STREAMS', ...keys, ...ids);
+      const reply = await this.#redis.send<Reply>(first, 'XREAD', 'COUNT', String(count), 'STREAMS', ...keys, ...ids);
       this.#retry.succeeded();
-      return { asked, reply };
+      return { asked, count, reply };
     } catch {
       return undefined;
     }
   }
 
   /** True if there is more at once. */
-  #take({ asked, reply }: { asked: Cursor[]; reply: Reply }): boolean {
+  #take({ asked, count, reply }: Answer): boolean {
     const now = performance.now();
     let isFull = false;
     for (const [key, entries] of reply ?? []) {
@@ -142,7 +152,7 @@ class Poll {
       if (!cursor || !last) continue;
       cursor.id = last[0];
       cursor.take(entries.map(([, entry]) => entry));
-      isFull ||= entries.length === Number(MOST_ENTRIES);
+      isFull ||= entries.length === count;
     }
     for (const cursor of asked) cursor.readAt = now;
     if (reply !== null) this.#busyUntil = now + BUSY_FOR_MS;

@@ -4,6 +4,7 @@
  * machines write what happens; of others nothing is written.
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../logger.ts';
 import type { Scope, Second, Share, SiteItem, Told, Written } from '../protocol/machines.ts';
 import { type MachineItem, readMachineItem, writeMachineItem, writeSiteItem } from '../protocol/machines.ts';
@@ -13,7 +14,7 @@ import { commonKey, siteKey } from '../redis/keys.ts';
 import type { Target } from '../redis/target.ts';
 import type { Broker, BrokerFigures, Local } from './contract.ts';
 import { Inbox } from './inbox.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox, type Waiting } from './outbox.ts';
 import { PageQuestions } from './pages.ts';
 import { type Cursor, type Entry, Reading } from './reading.ts';
 import { Roll } from './roll.ts';
@@ -55,6 +56,7 @@ export class RedisBroker implements Broker {
   readonly #reading: Reading;
   readonly #roll = new Roll();
   readonly #questions = new PageQuestions();
+  readonly #waiting: Waiting = { size: 0 };
   readonly #control: Outbox;
   #controlCursor: Cursor | undefined;
   /** Sites that are watched here, and those that are watched elsewhere. */
@@ -100,6 +102,7 @@ export class RedisBroker implements Broker {
     const figures = this.#figures;
     return new Outbox({
       redis: this.#redis,
+      waiting: this.#waiting,
       key,
       machine: this.#machine,
       last,
@@ -355,9 +358,17 @@ export class RedisBroker implements Broker {
     this.#control.add(writeMachineItem({ k: 'bye' }));
     await this.#control.drained(BYE_LIMIT_MS);
     this.#control.close();
-    if (!this.#isLate) await leaveSlot(this.#redis, this.share.slot).catch(() => {});
-    await this.#redis.close();
+    const leave = leaveSlot(this.#redis, this.share.slot).catch(() => {});
+    await within(BYE_LIMIT_MS, leave);
+    await within(BYE_LIMIT_MS, this.#redis.close());
   }
+}
+
+/** Resolves when the promise does, or after so long, milliseconds. */
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([promise, sleep(ms, undefined, timer).catch(() => {})]);
+  timer.abort();
 }
 
 /** A state as items of a stream. */
