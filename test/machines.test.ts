@@ -13,36 +13,23 @@ import { SteadyVisitor } from './support/steady-visitor.ts';
 import { hereBy, StreamReader, unpackMoves } from './support/stream.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
-async function startMachines(t: TestContext, flags: string[] = []) {
+interface Machines {
+  redis: RedisServer;
+  a: TestServer;
+  b: TestServer;
+}
+
+test('two machines that share a Redis', async (t) => {
   const redis = await startRedis(t);
-  const [a, b] = await Promise.all([startMachine(t, redis, flags), startMachine(t, redis, flags)]);
-  return { redis, a, b };
-}
+  const start = () => startServer(t, { workers: 1, flags: ['--redis', redis.url, '--grace', '1000'] });
+  const [a, b] = await Promise.all([start(), start()]);
+  const machines = { redis, a, b };
+  await t.test('what a visitor does on one is seen on the streams of both', (t) => seeSame(t, machines));
+  await t.test('whatever happens to Redis, each goes on, and then both show the same', (t) => survive(t, machines));
+  await t.test('a dashboard says what is late, and lets go who was on a machine that died', (t) => lookOn(t, machines));
+});
 
-function startMachine(t: TestContext, redis: RedisServer, flags: string[] = []): Promise<TestServer> {
-  return startServer(t, { workers: 1, flags: ['--redis', redis.url, ...flags] });
-}
-
-async function watch(t: TestContext, server: TestServer): Promise<StreamReader> {
-  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
-  await stream.until(() => stream.events.find(({ name }) => name === 'snapshot'), 'a snapshot');
-  return stream;
-}
-
-/** Waits until a stream has told of exactly these. Nothing may have been taken out of its events. */
-async function seeIds(stream: StreamReader, ids: readonly string[]): Promise<void> {
-  const wanted = [...ids].sort().join();
-  await stream.until(() => (hereBy(stream.events).join() === wanted ? true : undefined), `${ids.length} visitors`);
-}
-
-async function kill(server: TestServer): Promise<void> {
-  const { process: primary } = server;
-  for (const pid of [...server.workerPids(), primary.pid as number]) process.kill(pid, 'SIGKILL');
-  await new Promise((resolve) => primary.once('exit', resolve));
-}
-
-test('what a visitor does on one machine is seen on the streams of another, as on those of its own', async (t) => {
-  const { a, b } = await startMachines(t);
+async function seeSame(t: TestContext, { a, b }: Machines): Promise<void> {
   const streams = [await watch(t, a), await watch(t, b)];
   const early = new BinaryVisitor(t, b.ws);
   const visitor = new BinaryVisitor(t, a.ws, { page: '/shop' });
@@ -75,7 +62,65 @@ test('what a visitor does on one machine is seen on the streams of another, as o
     seen.push({ told: told.filter(({ name }) => name !== 'join').map(({ name, data }) => [name, data]), moves });
   }
   assert.deepEqual(seen[1], seen[0]);
-});
+}
+
+async function survive(t: TestContext, { redis, a, b }: Machines): Promise<void> {
+  const streams = [await watch(t, a), await watch(t, b)] as const;
+  const staying = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)] as const;
+  const ids = await idsOf(staying);
+  for (const stream of streams) await seeIds(stream, ids);
+
+  const surviveOne = async (x: number, fault: () => unknown, mend: () => unknown) => {
+    const leaving = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)];
+    const gone = await idsOf(leaving);
+    for (const stream of streams) await seeIds(stream, [...ids, ...gone]);
+    await fault();
+    for (const visitor of leaving) visitor.bye();
+    const coming = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)];
+    for (const i of [0, 1] as const) {
+      staying[i].frame({ type: 'move', time: 1000 * x, x: x + i, y: 5 });
+      await seePlace(streams[i], x + i);
+    }
+    await Promise.all(streams.map((stream) => seeLate(stream, true)));
+    await mend();
+    ids.push(...(await idsOf(coming)));
+    for (const stream of streams) await seeIds(stream, ids);
+    await Promise.all(streams.map((stream) => seeLate(stream, false)));
+    staying[0].frame({ type: 'move', time: 1000 * x + 1, x: x + 2, y: 5 });
+    await seePlace(streams[1], x + 2);
+  };
+
+  const holdUp = async () => {
+    await sleep(3000);
+    redis.signal('SIGCONT');
+  };
+  // With what it takes to be told of being late, five seconds.
+  await surviveOne(10, () => redis.signal('SIGSTOP'), holdUp);
+  await surviveOne(
+    20,
+    () => redis.end('SIGKILL'),
+    () => redis.restart(),
+  );
+  for (const { events } of streams) assert.ok(events.every(({ name }) => name !== 'reset'));
+}
+
+function idsOf(visitors: readonly BinaryVisitor[]): Promise<string[]> {
+  return Promise.all(visitors.map(async ({ hello }) => (await hello).visitor));
+}
+
+async function seePlace(stream: StreamReader, place: number): Promise<void> {
+  const places = () =>
+    stream.events.flatMap(({ name, data }) => (name === 'moves' ? unpackMoves(data as StreamEvents['moves']) : []));
+  await stream.until(() => places().find(([, , x]) => x === place), `a move to ${place}`);
+}
+
+/** Waits for rates that say whether other machines are late. */
+async function seeLate(stream: StreamReader, isLate: boolean): Promise<void> {
+  const from = stream.events.length;
+  const holds = ({ name, data }: (typeof stream.events)[number]) =>
+    name === 'rates' && ((data as StreamEvents['rates']).late !== undefined) === isLate;
+  await stream.until(() => stream.events.slice(from).find(holds), isLate ? 'being late' : 'being in time');
+}
 
 /** Visitors on machine A, whose pointers go about until the test ends. */
 async function company(t: TestContext, { ws }: TestServer, count: number): Promise<SteadyVisitor[]> {
@@ -86,17 +131,17 @@ async function company(t: TestContext, { ws }: TestServer, count: number): Promi
   return visitors;
 }
 
-/** A signed-in dashboard in a real browser. */
-async function openDashboardOf(t: TestContext, server: TestServer): Promise<Page> {
+/** A dashboard of machine B in a real browser, signed in by the link of whichever was started first. */
+async function openDashboard(t: TestContext, a: TestServer, b: TestServer): Promise<Page> {
   const dashboard = await openPage(await launch(t));
-  await signIn(dashboard, server);
+  const link = new URL(b.link ?? (a.link as string)).pathname;
+  await signIn(dashboard, { ...b, link: b.url + link });
   await dashboard.locator('[data-link=live]').waitFor();
   return dashboard;
 }
 
-test('a dashboard shows visitors of another machine, says when that is late, and lets them go when it dies', async (t) => {
-  const { redis, a, b } = await startMachines(t);
-  const dashboard = await openDashboardOf(t, b);
+async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> {
+  const dashboard = await openDashboard(t, a, b);
   await company(t, a, 5);
   const own = new BinaryVisitor(t, b.ws);
   const { visitor: id } = await own.hello;
@@ -128,71 +173,22 @@ test('a dashboard shows visitors of another machine, says when that is late, and
   await seeHere(dashboard, 1);
   assert.ok(performance.now() - began < 10_000);
   await dashboard.locator(`.row[data-id="${id}"]`).waitFor();
-});
-
-test('whatever happens to Redis, each machine goes on, and then all of them show the same', async (t) => {
-  const { redis, a, b } = await startMachines(t, ['--grace', '1000']);
-  const streams = [await watch(t, a), await watch(t, b)] as [StreamReader, StreamReader];
-  const staying = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)] as const;
-  const ids = await Promise.all(staying.map(async ({ hello }) => (await hello).visitor));
-  for (const stream of streams) await seeIds(stream, ids);
-  let x = 0;
-
-  /** What machines do without Redis, and with it again. */
-  const survive = async (fault: () => Promise<void>, mend: () => Promise<void>) => {
-    const leaving = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)];
-    const gone = await Promise.all(leaving.map(async ({ hello }) => (await hello).visitor));
-    for (const stream of streams) await seeIds(stream, [...ids, ...gone]);
-    await fault();
-    for (const visitor of leaving) visitor.bye();
-    const coming = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)];
-    x += 1;
-    for (const [i, visitor] of staying.entries()) {
-      visitor.frame({ type: 'move', time: 1000 * x, x: 100 * i + x, y: 5 });
-      const stream = streams[i] as StreamReader;
-      await stream.until(() => placesOf(stream).includes(100 * i + x) || undefined, 'a move of its own');
-    }
-    const from = streams.map(({ events }) => events.length);
-    await Promise.all(
-      streams.map((stream, i) =>
-        stream.until(() => lateIn(stream.events.slice(from[i])).find((late) => late > 0), 'being late'),
-      ),
-    );
-    await mend();
-    ids.push(...(await Promise.all(coming.map(async ({ hello }) => (await hello).visitor))));
-    for (const stream of streams) await seeIds(stream, ids);
-    await Promise.all(
-      streams.map((stream) => {
-        const end = stream.events.length;
-        return stream.until(() => lateIn(stream.events.slice(end)).find((late) => late === 0), 'being in time');
-      }),
-    );
-    x += 1;
-    staying[0].frame({ type: 'move', time: 1000 * x, x, y: 5 });
-    await streams[1].until(() => placesOf(streams[1]).includes(x) || undefined, 'a move of the other');
-  };
-
-  // Held up for as long as a machine may be silent.
-  await survive(
-    async () => redis.signal('SIGSTOP'),
-    async () => {
-      await sleep(3000);
-      redis.signal('SIGCONT');
-    },
-  );
-  await survive(
-    () => redis.end('SIGKILL'),
-    () => redis.restart(),
-  );
-  assert.equal(streams[0].events.filter(({ name }) => name === 'reset').length, 0);
-});
-
-function placesOf({ events }: StreamReader): number[] {
-  return events.flatMap(({ name, data }) =>
-    name === 'moves' ? unpackMoves(data as StreamEvents['moves']).map(([, , x]) => x) : [],
-  );
 }
 
-function lateIn(events: StreamReader['events']): number[] {
-  return events.flatMap(({ name, data }) => (name === 'rates' ? [(data as StreamEvents['rates']).late ?? 0] : []));
+async function watch(t: TestContext, server: TestServer): Promise<StreamReader> {
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  await stream.until(() => stream.events.find(({ name }) => name === 'snapshot'), 'a snapshot');
+  return stream;
+}
+
+/** Waits until a stream has told of exactly these. Nothing may have been taken out of its events. */
+async function seeIds(stream: StreamReader, ids: readonly string[]): Promise<void> {
+  const wanted = [...ids].sort().join();
+  await stream.until(() => (hereBy(stream.events).join() === wanted ? true : undefined), `${ids.length} visitors`);
+}
+
+async function kill(server: TestServer): Promise<void> {
+  const { process: primary } = server;
+  for (const pid of [...server.workerPids(), primary.pid as number]) process.kill(pid, 'SIGKILL');
+  await new Promise((resolve) => primary.once('exit', resolve));
 }
