@@ -14,6 +14,7 @@ import { frozen } from './frozen.ts';
 import { hits } from './hits.ts';
 import { http } from './http.ts';
 import { idle } from './idle.ts';
+import { machines } from './machines.ts';
 import { pace } from './pace.ts';
 import { smoothness } from './smoothness.ts';
 import { stall } from './stall.ts';
@@ -34,6 +35,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   hits,
   smoothness,
   store,
+  machines,
 };
 
 const SHORT: Length = { runs: 3, seconds: 6 };
