@@ -49,9 +49,11 @@ export class Inbox {
     else if (heard) Object.assign(heard, { isKnown: false, hasGap: true, parts: undefined });
   }
 
-  take(entries: readonly Entry[]): void {
-    for (const [machine = '', n, ...texts] of entries)
-      if (machine !== this.#options.self) this.#entry(machine, Number(n), texts);
+  /** True if any entry is of another machine. */
+  take(entries: readonly Entry[]): boolean {
+    const others = entries.filter(([machine]) => machine !== this.#options.self);
+    for (const [machine = '', n, ...texts] of others) this.#entry(machine, Number(n), texts);
+    return others.length > 0;
   }
 
   #entry(machine: string, n: number, texts: readonly string[]): void {

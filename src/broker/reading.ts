@@ -6,11 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from '../redis/connection.ts';
 import { Retry } from './retry.ts';
 
-/** How often to ask while something comes, and otherwise, milliseconds. */
+/** How soon to ask again after something came; each time that nothing has come half as long again, up to this. Milliseconds. */
 const BUSY_MS = 16;
 const IDLE_MS = 100;
-/** After the last entry it is asked often for so long, milliseconds. */
-const BUSY_FOR_MS = 1500;
 /** Entries that are read at once: of a stream, of all together, and of each of many streams at least. */
 const MOST_ENTRIES = 100;
 const MOST_OF_ALL = 1000;
@@ -35,7 +33,8 @@ export interface Cursor {
   id: string;
   /** When it was read last, performance.now(). */
   readAt: number;
-  take(entries: Entry[]): void;
+  /** Takes entries. True if any was of another machine: more may come soon. */
+  take(entries: Entry[]): boolean;
 }
 
 export class Reading {
@@ -96,7 +95,7 @@ class Poll {
   readonly #cursors = new Map<string, Cursor>();
   readonly #retry = new Retry();
   #isRunning = false;
-  #busyUntil = 0;
+  #pauseMs = BUSY_MS;
 
   constructor(redis: Redis, signal: AbortSignal) {
     this.#redis = redis;
@@ -105,7 +104,7 @@ class Poll {
 
   add(cursor: Cursor): void {
     this.#cursors.set(cursor.key, cursor);
-    this.#busyUntil = performance.now() + BUSY_FOR_MS;
+    this.#pauseMs = BUSY_MS;
     if (!this.#isRunning) void this.#run();
   }
 
@@ -146,21 +145,21 @@ class Poll {
   #take({ asked, count, reply }: Answer): boolean {
     const now = performance.now();
     let isFull = false;
+    let isBusy = false;
     for (const [key, entries] of reply ?? []) {
       const cursor = this.#cursors.get(key);
       const last = entries.at(-1);
       if (!cursor || !last) continue;
       cursor.id = last[0];
-      cursor.take(entries.map(([, entry]) => entry));
+      isBusy = cursor.take(entries.map(([, entry]) => entry)) || isBusy;
       isFull ||= entries.length === count;
     }
     for (const cursor of asked) cursor.readAt = now;
-    if (reply !== null) this.#busyUntil = now + BUSY_FOR_MS;
+    this.#pauseMs = isBusy ? BUSY_MS : Math.min(IDLE_MS, 1.5 * this.#pauseMs);
     return isFull;
   }
 
   async #pause(): Promise<void> {
-    const ms = performance.now() < this.#busyUntil ? BUSY_MS : IDLE_MS;
-    await sleep(ms, undefined, { signal: this.#signal }).catch(() => {});
+    await sleep(this.#pauseMs, undefined, { signal: this.#signal }).catch(() => {});
   }
 }

@@ -134,14 +134,14 @@ export class RedisBroker implements Broker {
     this.#tellAlive();
   }
 
-  #takeControl(entries: Entry[]): void {
-    for (const [machine = '', , ...texts] of entries) {
-      if (machine === this.#machine) continue;
+  #takeControl(entries: Entry[]): boolean {
+    const others = entries.filter(([machine]) => machine !== this.#machine);
+    for (const [machine = '', , ...texts] of others)
       for (let i = 0; i + 1 < texts.length; i += 2) {
         const item = readMachineItem(texts[i] as string, texts[i + 1] as string);
         if (item) this.#take(machine, item);
       }
-    }
+    return others.length > 0;
   }
 
   #take(machine: string, item: MachineItem): void {
