@@ -14,6 +14,7 @@ import { frozen } from './frozen.ts';
 import { hits } from './hits.ts';
 import { http } from './http.ts';
 import { idle } from './idle.ts';
+import { machines } from './machines.ts';
 import { pace } from './pace.ts';
 import { redis } from './redis.ts';
 import { smoothness } from './smoothness.ts';
@@ -36,6 +37,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   smoothness,
   store,
   redis,
+  machines,
 };
 
 const SHORT: Length = { runs: 3, seconds: 6 };

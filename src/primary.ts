@@ -1,6 +1,8 @@
 /** The primary: wires supervisor and hub, and knows how the whole starts and stops. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { Broker } from './broker/contract.ts';
+import { noBroker } from './broker/none.ts';
 import { tellProcessKeeper } from './cluster/process-keeper.ts';
 import { StartError, Supervisor } from './cluster/supervisor.ts';
 import { type Config, optionsOf } from './config.ts';
@@ -49,6 +51,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   const store = await openStore(config, { log, isServer: true });
   const unlock = await lockFolder(config.data, { reload });
   for (const address of config.listen) await removeStaleSocket(address);
+  const broker = await startBroker(config, log);
   const hub = new Hub({
     graceMs: config.graceMs,
     maxStreams: config.maxStreams,
@@ -57,7 +60,9 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     send: (worker, message) => supervisor.send(worker, message),
     sendAll: (message) => supervisor.sendAll(message),
     allowed: (request) => isAllowed(store, request),
+    others: broker,
   });
+  broker.begin(hub);
   const supervisor = new Supervisor({
     workers: config.workers,
     exec,
@@ -78,7 +83,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     onCrash: () => config.redis ?? suspect(config.data),
   });
   const { suspect, damaged } = watchStore(log);
-  const figures = () => ({ ...hub.figures(), ...supervisor.figures() });
+  const figures = () => ({ ...hub.figures(), ...supervisor.figures(), broker: broker.figures() });
   const gathering = new Gathering(primaryMetrics(version, figures), (ask) =>
     supervisor.sendAll({ tag: TAG, k: 'measure', ask }),
   );
@@ -105,6 +110,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     // Workers may wait for a slow request; dashboards are told at once, after what visitors did last.
     await sleep(LAST_BATCH_MS);
     await Promise.all([drained, hub.close()]);
+    await broker.close();
     await store.close();
     unlock();
   };
@@ -133,6 +139,13 @@ async function isAllowed(store: Store, { credential, site }: StreamRequest): Pro
     if (error instanceof StoreError && error.code === 'unreachable') return true;
     throw error;
   }
+}
+
+/** The way to other machines, if there are any. A server that is alone need not load it. */
+async function startBroker({ redis }: Config, log: Logger): Promise<Broker> {
+  if (!redis) return noBroker;
+  const { RedisBroker } = await import('./broker/redis.ts');
+  return RedisBroker.start(redis, log);
 }
 
 /** Where workers die, a damaged store may be why: other workers would die of it too, again and again. */

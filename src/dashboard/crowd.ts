@@ -60,6 +60,8 @@ export class Crowd {
   flushMs = 100;
   /** What to add to Date.now() for the server's clock, milliseconds. */
   clockOffset = 0;
+  /** For how long other machines have not been heard, milliseconds; 0 while they are. */
+  late = 0;
   /** A snapshot has come. */
   known = false;
   /** What its pictures' time runs by. To change it, forget all first. */
@@ -107,6 +109,7 @@ export class Crowd {
     this.known = false;
     this.samples = 0;
     this.drops = 0;
+    this.late = 0;
   }
 
   /** The server's Unix ms now, or those that are played. */
@@ -220,9 +223,10 @@ export class Crowd {
     this.#note({ t, kind: 'leave', id, badge: person.badge, page, reason });
   }
 
-  #rates({ t, visitors, samples, drops, flushMs, activity }: StreamEvents['rates']): void {
+  #rates({ t, visitors, samples, drops, flushMs, activity, late = 0 }: StreamEvents['rates']): void {
     this.samples = samples;
     this.drops = drops;
+    this.late = late;
     if (flushMs > 0) this.flushMs = flushMs;
     this.#setClock(t);
     this.minutes.add(t, visitors);

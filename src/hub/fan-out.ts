@@ -5,7 +5,8 @@
 import type { Socket } from 'node:net';
 import { countUp } from '../count.ts';
 import { entry } from '../entry.ts';
-import type { StreamRequest, ToWorker } from '../protocol/relay.ts';
+import type { Scope, Told } from '../protocol/machines.ts';
+import type { Channel, StreamRequest, ToWorker } from '../protocol/relay.ts';
 import { TAG } from '../protocol/relay.ts';
 import {
   eventId,
@@ -32,12 +33,19 @@ export interface FanOutOptions {
   tell(message: ToWorker): void;
   /** All that a new reader must know. */
   snapshot(request: StreamRequest): StreamEvents['snapshot'];
+  others: Others;
 }
 
-/** Whom an event concerns; empty and null: everybody who watches the site. */
-export interface Scope {
-  pages: readonly string[];
-  visitor: string | null;
+/** The way to other machines, whose streams may show what happens here. */
+export interface Others {
+  /** Other channels are watched here than before. */
+  watchedChanged(): void;
+  /** A stream of here needs the latest positions of everybody in this channel. */
+  refresh(key: string): void;
+  /** An event of a site that other machines watch. */
+  event(site: string, name: Told, scope: Scope, json: string): void;
+  /** What workers have rendered for a channel that other machines watch. */
+  rendered(site: string, key: string, name: 'moves' | 'scroll', t: number, list: string): void;
 }
 
 /** Streams now, and what they came to so far: see metrics/primary-metrics.ts. */
@@ -48,6 +56,9 @@ export interface FanOutFigures {
   evictions: number;
   resets: ReadonlyMap<string, number>;
 }
+
+/** The field that a list of rendered numbers is in. */
+const LIST_OF = { moves: 'm', scroll: 's' } as const;
 
 export const EVERYBODY: Scope = { pages: [], visitor: null };
 
@@ -70,7 +81,7 @@ export class FanOut {
 
   constructor(options: FanOutOptions) {
     this.#options = options;
-    this.#interest = new Interest(options.tell);
+    this.#interest = new Interest({ tell: options.tell, changed: () => options.others.watchedChanged() });
   }
 
   get subscribers(): Iterable<Subscriber> {
@@ -86,9 +97,20 @@ export class FanOut {
     return { streams: this.#subscribers.size, streamBytes, skipped, evictions, resets: this.#resets };
   }
 
-  /** Sites that are watched. */
-  sites(): Iterable<string> {
-    return this.#interest.sites();
+  /** What is watched, here or on other machines. */
+  get interest(): Interest {
+    return this.#interest;
+  }
+
+  /** Takes the channels that other machines show, all of them. */
+  carry(channels: readonly Channel[]): void {
+    for (const watched of this.#interest.carry(channels)) this.#refreshHere(watched);
+  }
+
+  /** Streams of other machines need the latest positions of everybody of here in this channel. */
+  refreshOf(key: string): void {
+    const watched = this.#interest.find(key);
+    if (watched) this.#refreshHere(watched);
   }
 
   /** What a new worker must know. */
@@ -122,10 +144,19 @@ export class FanOut {
     this.#corked.clear();
   }
 
-  /** An event of a site. Costs nothing while nobody watches it; `data` is then not even made. */
-  publish<N extends StreamEventName>(site: string, name: N, scope: Scope, data: () => StreamEvents[N]): void {
+  /** A visitor's event. Costs nothing while nobody watches its site; `data` is then not even made. */
+  publish<N extends Told>(site: string, name: N, scope: Scope, data: () => StreamEvents[N]): void {
+    const there = this.#interest.carries(site);
+    if (!there && !this.#interest.watches(site)) return;
+    const json = JSON.stringify(data());
+    if (there) this.#options.others.event(site, name, scope, json);
+    this.show(site, name, scope, json);
+  }
+
+  /** An event of a site for the streams of this machine. */
+  show(site: string, name: StreamEventName, scope: Scope, json: string): void {
     if (!this.#interest.watches(site)) return;
-    const event = this.#record(site, 0, scope, name, JSON.stringify(data()));
+    const event = this.#record(site, 0, scope, name, json);
     for (const subscriber of this.#bySite.get(site) ?? []) {
       if (!subscriber.wants(event)) continue;
       this.#hold(subscriber);
@@ -137,8 +168,20 @@ export class FanOut {
   rendered(no: number, name: 'moves' | 'scroll', t: number, list: string): void {
     const watched = this.#interest.get(no);
     if (!watched) return;
+    if (watched.there) this.#options.others.rendered(watched.site, watched.key, name, t, list);
+    if (watched.here) this.#show(watched, name, t, list);
+  }
+
+  /** The same that a worker of another machine has rendered. */
+  renderedElsewhere(key: string, name: 'moves' | 'scroll', t: number, list: string): void {
+    const watched = this.#interest.find(key);
+    if (watched?.here) this.#show(watched, name, t, list);
+  }
+
+  #show(watched: Watched, name: 'moves' | 'scroll', t: number, list: string): void {
     const page = watched.page === null ? '' : `"page":${JSON.stringify(watched.page)},`;
-    const event = this.#record(watched.site, no, EVERYBODY, name, `{"t":${t},${page}${list}}`);
+    const json = `{"t":${t},${page}"${LIST_OF[name]}":[${list}]}`;
+    const event = this.#record(watched.site, watched.no, EVERYBODY, name, json);
     for (const subscriber of watched.subscribers) {
       this.#hold(subscriber);
       subscriber.moves(event.bytes);
@@ -196,7 +239,20 @@ export class FanOut {
 
   /** Begins all streams of a site anew: events of it were left out. */
   restartSite(site: string, reason: ResetReason): void {
+    this.#cutResume(site);
     for (const subscriber of this.#bySite.get(site) ?? []) this.#restart(subscriber, reason);
+  }
+
+  /** Gives all streams of a site a new snapshot: nothing was left out, but more is known than before. */
+  renewSite(site: string): void {
+    this.#cutResume(site);
+    for (const subscriber of this.#bySite.get(site) ?? []) this.#snapshot(subscriber);
+  }
+
+  /** What the snapshot tells is in no event: who comes back needs one, too. */
+  #cutResume(site: string): void {
+    this.#seq += 1;
+    for (const watched of this.#interest.of(site)) watched.since = this.#seq;
   }
 
   #restart(subscriber: Subscriber, reason: ResetReason): void {
@@ -221,7 +277,13 @@ export class FanOut {
 
   #refresh(subscriber: Subscriber): void {
     const watched = this.#subscribers.get(subscriber);
-    if (watched && watched.moves !== 'none') this.#options.tell({ tag: TAG, k: 'refresh', no: watched.no });
+    if (!watched || watched.moves === 'none') return;
+    this.#refreshHere(watched);
+    this.#options.others.refresh(watched.key);
+  }
+
+  #refreshHere({ no, moves }: Watched): void {
+    if (moves !== 'none') this.#options.tell({ tag: TAG, k: 'refresh', no });
   }
 
   #unsubscribe(subscriber: Subscriber): void {

@@ -5,28 +5,42 @@
 import type { Socket } from 'node:net';
 import { entry } from '../entry.ts';
 import type { Logger } from '../logger.ts';
-import type { Arrival, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
+import type { Second, Share, SiteItem, SiteState, Told } from '../protocol/machines.ts';
+import type { Arrival, Channel, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
 import { MAX_PAGES_TOLD, TAG } from '../protocol/relay.ts';
-import {
-  deviceOf,
-  type LeaveReason,
-  type StreamEventName,
-  type StreamEvents,
-  type Visitor,
-} from '../protocol/stream.ts';
-import { EVERYBODY, FanOut, type FanOutFigures, refuse } from './fan-out.ts';
+import { deviceOf, type LeaveReason, type StreamEvents, type Visitor } from '../protocol/stream.ts';
+import { Elsewhere } from './elsewhere.ts';
+import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuse } from './fan-out.ts';
+import { Hearing } from './hearing.ts';
 import { Presence, type Present } from './presence.ts';
 import { Rates } from './rates.ts';
 
 const HEARTBEAT_MS = 15_000;
 const SWEEP_MS = 250;
 const RATES_MS = 1000;
+/** Visitors whose activity and place other machines are told each second. */
+const MAX_ROWS = 1000;
+/** They are told so often of a site without visitors here, milliseconds. */
+const EMPTY_MS = 4000;
 
 export interface HubFigures extends FanOutFigures {
   /** Now. */
   visitors: number;
   /** That workers have told of, so far. */
   samples: number;
+}
+
+/** The way to the hubs of other machines. */
+export interface OtherHubs extends Others {
+  /** Visitors' numbers that are this machine's. */
+  share: Share;
+  second(site: string, second: Second): void;
+  /** Events of a site were left out here already: others need all of it anew. */
+  lost(site: string): void;
+  /** How late is what others tell of a site, milliseconds; 0: it is not. */
+  lateMs(site: string): number;
+  /** Pages of a site with how many visitors of other machines are on each. */
+  pages(site: string): Promise<[page: string, visitors: number][]>;
 }
 
 export interface HubOptions {
@@ -40,6 +54,7 @@ export interface HubOptions {
   sendAll(message: ToWorker): void;
   /** False when the session or token of a stream was revoked or has expired, or its site is gone. */
   allowed(request: StreamRequest): Promise<boolean>;
+  others: OtherHubs;
 }
 
 export class Hub {
@@ -47,6 +62,10 @@ export class Hub {
   readonly #fanOut: FanOut;
   readonly #presence: Presence;
   readonly #rates = new Rates();
+  readonly #elsewhere = new Elsewhere();
+  readonly #hearing: Hearing;
+  /** Of the second at hand, by site, as other machines are told it; only of sites that they watch. */
+  readonly #seconds = new Map<string, Second>();
   /** Answers of the batch at hand, by worker; grants go out before releases, which may concern them. */
   readonly #grants = new Map<number, number[]>();
   readonly #releases: [worker: number, v: number, claim: number][] = [];
@@ -61,14 +80,16 @@ export class Hub {
       maxStreams: options.maxStreams,
       tell: (message) => options.sendAll(message),
       snapshot: (request) => this.#snapshot(request),
+      others: options.others,
     });
-    this.#presence = new Presence(options.graceMs, {
+    this.#presence = new Presence(options.graceMs, options.others.share, {
       join: (present) => this.#onJoin(present),
       back: (present, arrival) => this.#onBack(present, arrival),
       leave: (present, reason) => this.#onLeave(present, reason),
       grant: (worker, ...grant) => entry(this.#grants, worker, (): number[] => []).push(...grant),
       release: (...release) => this.#releases.push(release),
     });
+    this.#hearing = new Hearing({ fanOut: this.#fanOut, presence: this.#presence, elsewhere: this.#elsewhere });
     this.#timers.push(
       setInterval(() => this.#sweep(), SWEEP_MS),
       setInterval(() => this.#onSecond(), RATES_MS),
@@ -97,7 +118,7 @@ export class Hub {
         break;
       case 'sync':
         this.#presence.sync(worker, message.visitors, message.pending, Date.now());
-        for (const site of message.sites) this.#fanOut.restartSite(site, 'resync');
+        for (const site of message.sites) this.#restart(site);
         break;
       case 'stream':
         // Undefined when the client was gone before the socket could be handed over.
@@ -105,7 +126,7 @@ export class Hub {
         else if (socket) this.#fanOut.subscribe(socket, message.request);
         break;
       case 'ask':
-        this.#options.send(worker, { tag: TAG, k: 'answer', ask: message.ask, pages: this.#pages(message.site) });
+        void this.#answer(worker, message.ask, message.site);
         break;
       case 'listening':
       case 'failed':
@@ -123,11 +144,65 @@ export class Hub {
     return { visitors: this.#presence.size, samples: this.#samples, ...this.#fanOut.figures() };
   }
 
-  /** Pages of a site with how many are on each, the fullest first. */
-  #pages(site: string): [page: string, visitors: number][] {
-    const counts = new Map<string, number>();
-    for (const { visitor } of this.#presence.of(site)) counts.set(visitor.page, (counts.get(visitor.page) ?? 0) + 1);
-    return [...counts].sort((a, b) => b[1] - a[1]).slice(0, MAX_PAGES_TOLD);
+  /** Events of a site were left out by a worker. */
+  #restart(site: string): void {
+    this.#fanOut.restartSite(site, 'resync');
+    if (this.#fanOut.interest.carries(site)) this.#options.others.lost(site);
+  }
+
+  async #answer(worker: number, ask: number, site: string): Promise<void> {
+    const others = await this.#options.others.pages(site);
+    this.#options.send(worker, { tag: TAG, k: 'answer', ask, pages: fullest([...this.pages(site), ...others]) });
+  }
+
+  /** Pages of a site with how many visitors of this machine are on each, the fullest first. */
+  pages(site: string): [page: string, visitors: number][] {
+    return fullest(Array.from(this.#presence.of(site), ({ visitor }) => [visitor.page, 1]));
+  }
+
+  /** Channels that streams of this machine show. */
+  watched(): Channel[] {
+    return this.#fanOut.interest.channels().map(({ site, page, visitor, moves }) => ({ site, page, visitor, moves }));
+  }
+
+  /** Takes the channels that streams of other machines show, all of them. */
+  carry(channels: readonly Channel[]): void {
+    this.#fanOut.carry(channels);
+  }
+
+  /** Other machines need the latest positions of everybody of here in these channels. */
+  refresh(keys: readonly string[]): void {
+    for (const key of keys) this.#fanOut.refreshOf(key);
+  }
+
+  /** All that this machine knows of its own visitors of a site. */
+  state(site: string): SiteState {
+    const visitors = Array.from(this.#presence.of(site), ({ visitor, letInAt }) => ({ visitor, at: letInAt }));
+    return { visitors, minutes: this.#rates.minutes(site) };
+  }
+
+  /** Takes what another machine tells of a site. */
+  hear(machine: string, site: string, items: readonly Exclude<SiteItem, { k: 'state' }>[]): void {
+    this.#fanOut.batch(() => {
+      for (const item of items) this.#hearing.item(machine, site, item);
+    });
+    this.#sendAnswers();
+  }
+
+  /** Takes all that another machine knows of a site. `lost`: of what it told before something did not arrive. */
+  hearState(machine: string, site: string, state: SiteState, lost: boolean): void {
+    this.#fanOut.batch(() => this.#hearing.state(machine, site, state, lost));
+    this.#sendAnswers();
+  }
+
+  /** Another machine is no more; `bye`: it said so. */
+  machineGone(machine: string, bye: boolean): void {
+    this.#fanOut.batch(() => this.#hearing.machineGone(machine, bye ? 'server' : 'lost'));
+  }
+
+  /** What other machines have of this site is not told to this one any more. */
+  unhear(site: string): void {
+    this.#elsewhere.forget(site);
   }
 
   #batch(worker: number, items: readonly RelayItem[]): void {
@@ -141,10 +216,10 @@ export class Hub {
   #item(worker: number, item: RelayItem, now: number): void {
     switch (item.k) {
       case 'moves':
-        this.#fanOut.rendered(item.c, 'moves', item.t, `"m":[${item.text}]`);
+        this.#fanOut.rendered(item.c, 'moves', item.t, item.text);
         break;
       case 'scroll':
-        this.#fanOut.rendered(item.c, 'scroll', item.t, `"s":[${item.text}]`);
+        this.#fanOut.rendered(item.c, 'scroll', item.t, item.text);
         break;
       case 'claim':
         this.#presence.claim(worker, item, now);
@@ -200,9 +275,10 @@ export class Hub {
   }
 
   #onJoin(present: Present): void {
-    const { visitor } = present;
-    this.#rates.joined(present.site, this.#presence.of(present.site).size);
-    this.#publish(present, 'join', () => ({ t: Date.now(), visitor }));
+    const { visitor, site, letInAt } = present;
+    this.#hearing.cameHere(site, visitor.id);
+    this.#rates.joined(site, this.#presence.of(site).size);
+    this.#publish(present, 'join', () => ({ t: letInAt, visitor }));
   }
 
   #onBack(present: Present, arrival: Arrival): void {
@@ -212,6 +288,15 @@ export class Hub {
     if (page !== visitor.page) this.#turn(present, { t, ...arrival });
     else if (hidden !== visitor.hidden || String(size) !== String(visitor.size))
       this.#view(present, { t, size, hidden, label: visitor.label });
+    this.#tellBack(present);
+  }
+
+  /** Other machines may have the visitor from where it was meanwhile. */
+  #tellBack({ site, visitor, letInAt }: Present): void {
+    this.#hearing.cameHere(site, visitor.id);
+    if (!this.#fanOut.interest.carries(site)) return;
+    const json = JSON.stringify({ t: letInAt, visitor } satisfies StreamEvents['join']);
+    this.#options.others.event(site, 'join', { pages: [visitor.page], visitor: visitor.id }, json);
   }
 
   #onLeave(present: Present, reason: LeaveReason): void {
@@ -220,7 +305,7 @@ export class Hub {
   }
 
   /** A visitor's event, of the page it is on. */
-  #publish<N extends StreamEventName>({ site, visitor }: Present, name: N, data: () => StreamEvents[N]): void {
+  #publish<N extends Told>({ site, visitor }: Present, name: N, data: () => StreamEvents[N]): void {
     this.#fanOut.publish(site, name, { pages: [visitor.page], visitor: visitor.id }, data);
   }
 
@@ -234,6 +319,7 @@ export class Hub {
   #seen(worker: number, seen: SeenSite, flushMs: number): void {
     this.#rates.add(seen, flushMs);
     this.#samples += seen.samples;
+    if (this.#fanOut.interest.carries(seen.site)) this.#addSecond(seen, flushMs);
     for (let i = 0; i + 4 < seen.rows.length; i += 5) {
       const present = this.#presence.get(seen.rows[i] as number);
       if (present?.worker !== worker) continue;
@@ -246,10 +332,13 @@ export class Hub {
 
   #snapshot({ site, page, visitor: id }: StreamRequest): StreamEvents['snapshot'] {
     const visitors: Visitor[] = [];
-    for (const { visitor } of this.#presence.of(site))
+    const add = (visitor: Visitor) => {
       if ((page === null || visitor.page === page) && (id === null || visitor.id === id)) visitors.push(visitor);
-    const { version } = this.#options;
-    return { t: Date.now(), site, visitors, minutes: this.#rates.minutes(site), version };
+    };
+    for (const { visitor } of this.#presence.of(site)) add(visitor);
+    for (const visitor of this.#elsewhere.of(site)) add(visitor);
+    const minutes = this.#elsewhere.minutes(site, this.#rates.minutes(site));
+    return { t: Date.now(), site, visitors, minutes, version: this.#options.version };
   }
 
   #sweep(): void {
@@ -261,11 +350,48 @@ export class Hub {
 
   #onSecond(): void {
     const now = Date.now();
-    for (const site of new Set([...this.#presence.sites(), ...this.#rates.sites(), ...this.#fanOut.sites()])) {
+    const { interest } = this.#fanOut;
+    for (const site of new Set([...this.#presence.sites(), ...this.#rates.sites(), ...interest.sites()])) {
       const rates = this.#rates.second(site, this.#presence.of(site).size, now);
-      this.#fanOut.publish(site, 'rates', EVERYBODY, () => rates);
+      if (interest.carries(site)) this.#tellSecond(site, now);
+      if (interest.watches(site))
+        this.#fanOut.show(site, 'rates', EVERYBODY, JSON.stringify(this.#withOthers(site, rates)));
     }
+    this.#seconds.clear();
     void this.#endForbidden();
+  }
+
+  #addSecond({ site, samples, drops, rows }: SeenSite, flushMs: number): void {
+    const second = entry(this.#seconds, site, nothing);
+    second.samples += samples;
+    second.drops += drops;
+    second.flushMs = Math.max(second.flushMs, flushMs);
+    for (let i = 0; i + 4 < rows.length && second.rows.length < 4 * MAX_ROWS; i += 5)
+      second.rows.push(rows[i] as number, rows[i + 1] ?? null, rows[i + 2] ?? null, rows[i + 4] as number);
+  }
+
+  /** A second without anybody is told now and then, since by its number others know that they missed nothing before. */
+  #tellSecond(site: string, now: number): void {
+    const second = this.#seconds.get(site);
+    const isEmpty = !second && this.#presence.of(site).size === 0;
+    if (isEmpty && now % EMPTY_MS >= RATES_MS) return;
+    const minute = this.#rates.lastMinute(site);
+    if (minute) this.#options.others.second(site, { ...(second ?? nothing()), minute });
+  }
+
+  /** What happened in a second, here and on other machines. */
+  #withOthers(site: string, rates: StreamEvents['rates']): StreamEvents['rates'] {
+    const { samples, drops, flushMs, activity } = this.#elsewhere.takeSecond(site);
+    const late = Math.round(this.#options.others.lateMs(site));
+    return {
+      t: rates.t,
+      visitors: rates.visitors + this.#elsewhere.count(site),
+      samples: rates.samples + samples,
+      drops: rates.drops + drops,
+      flushMs: Math.max(rates.flushMs, flushMs),
+      activity: activity.length > 0 ? [...rates.activity, ...activity] : rates.activity,
+      ...(late > 0 && { late }),
+    };
   }
 
   /** Ends the streams of sessions and tokens that are no longer valid, and of sites that are gone. */
@@ -292,4 +418,15 @@ export class Hub {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#fanOut.close();
   }
+}
+
+function nothing(): Second {
+  return { samples: 0, drops: 0, flushMs: 0, rows: [], minute: { t: 0, visitors: 0, samples: 0 } };
+}
+
+/** Adds up what is of the same page. At most MAX_PAGES_TOLD, the fullest first. */
+function fullest(pages: readonly [page: string, visitors: number][]): [page: string, visitors: number][] {
+  const counts = new Map<string, number>();
+  for (const [page, visitors] of pages) counts.set(page, (counts.get(page) ?? 0) + visitors);
+  return [...counts].sort((a, b) => b[1] - a[1]).slice(0, MAX_PAGES_TOLD);
 }

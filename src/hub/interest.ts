@@ -1,17 +1,21 @@
 /**
- * What is watched now. Channels are numbered once and told to every worker; one that nobody watches any
+ * What is watched now, here or on other machines. Channels are numbered once and told to every worker; one that nobody watches any
  * more stays for a while, so that a stream that was cut finds no gap when it comes back.
  */
-import type { Channel, NumberedChannel, ToWorker } from '../protocol/relay.ts';
-import { TAG } from '../protocol/relay.ts';
+import { type Channel, channelKey, type NumberedChannel, TAG, type ToWorker } from '../protocol/relay.ts';
 import type { Subscriber } from './subscriber.ts';
 
 /** How long a channel stays after its last subscriber left, milliseconds. */
 const LINGER_MS = 30_000;
 
 export interface Watched extends NumberedChannel {
+  key: string;
   subscribers: Set<Subscriber>;
-  /** The last event before this channel was rendered: no resume reaches further back. */
+  /** A stream of this machine shows it, or did so a short while ago. */
+  here: boolean;
+  /** Streams of other machines show it. */
+  there: boolean;
+  /** The last event before this channel was rendered for streams of here: no resume reaches further back. */
   since: number;
   /**
    * A reader was cut while moves were left out for it. They have no id to resume from: who resumes gets the latest
@@ -22,37 +26,54 @@ export interface Watched extends NumberedChannel {
   idleSince: number;
 }
 
+export interface InterestEvents {
+  /** Sends to every worker. */
+  tell(message: ToWorker): void;
+  /** Other channels are watched here than before. */
+  changed(): void;
+}
+
 export class Interest {
-  readonly #tell: (message: ToWorker) => void;
+  readonly #events: InterestEvents;
   readonly #byKey = new Map<string, Watched>();
   readonly #byNo = new Map<number, Watched>();
+  /** Channels of each site, by who watches. */
+  readonly #here = new Map<string, number>();
+  readonly #there = new Map<string, number>();
   #last = 0;
 
-  constructor(tell: (message: ToWorker) => void) {
-    this.#tell = tell;
+  constructor(events: InterestEvents) {
+    this.#events = events;
   }
 
   get(no: number): Watched | undefined {
     return this.#byNo.get(no);
   }
 
+  find(key: string): Watched | undefined {
+    return this.#byKey.get(key);
+  }
+
   /** The channel, made known to the workers if it is new. `seq` is the last event's. */
   open(channel: Channel, seq: number): Watched {
-    const key = keyOf(channel);
+    const watched = this.#known(channel);
+    if (watched.here) return watched;
+    Object.assign(watched, { here: true, since: seq, cutShort: false });
+    count(this.#here, watched.site, 1);
+    this.#events.changed();
+    return watched;
+  }
+
+  #known({ site, page, visitor, moves }: Channel): Watched {
+    const key = channelKey({ site, page, visitor, moves });
     const known = this.#byKey.get(key);
     if (known) return known;
     this.#last += 1;
-    const watched: Watched = {
-      ...channel,
-      no: this.#last,
-      subscribers: new Set(),
-      since: seq,
-      cutShort: false,
-      idleSince: 0,
-    };
+    const rest = { subscribers: new Set<Subscriber>(), here: false, there: false, since: 0, cutShort: false };
+    const watched: Watched = { no: this.#last, key, site, page, visitor, moves, ...rest, idleSince: 0 };
     this.#byKey.set(key, watched);
     this.#byNo.set(watched.no, watched);
-    this.#tell(watchMessage(watched));
+    this.#events.tell(watchMessage(watched));
     return watched;
   }
 
@@ -66,14 +87,42 @@ export class Interest {
     if (watched.subscribers.size === 0) watched.idleSince = now;
   }
 
+  /** Takes the channels that other machines show, all of them. Gives those that are new. */
+  carry(channels: readonly Channel[]): Watched[] {
+    const wanted = new Set(channels.map((channel) => this.#known(channel)));
+    for (const watched of this.#byNo.values()) if (watched.there && !wanted.has(watched)) this.#uncarry(watched);
+    const added = [...wanted].filter(({ there }) => !there);
+    for (const watched of added) {
+      watched.there = true;
+      count(this.#there, watched.site, 1);
+    }
+    return added;
+  }
+
+  #uncarry(watched: Watched): void {
+    watched.there = false;
+    count(this.#there, watched.site, -1);
+    this.#endUnwatched(watched);
+  }
+
   /** Ends channels that nobody watched for long. */
   sweep(now: number): void {
+    let changed = false;
     for (const watched of this.#byNo.values()) {
-      if (watched.idleSince === 0 || now - watched.idleSince < LINGER_MS) continue;
-      this.#byNo.delete(watched.no);
-      this.#byKey.delete(keyOf(watched));
-      this.#tell({ tag: TAG, k: 'unwatch', no: watched.no });
+      if (!watched.here || watched.idleSince === 0 || now - watched.idleSince < LINGER_MS) continue;
+      watched.here = false;
+      count(this.#here, watched.site, -1);
+      this.#endUnwatched(watched);
+      changed = true;
     }
+    if (changed) this.#events.changed();
+  }
+
+  #endUnwatched({ here, there, no, key }: Watched): void {
+    if (here || there) return;
+    this.#byNo.delete(no);
+    this.#byKey.delete(key);
+    this.#events.tell({ tag: TAG, k: 'unwatch', no });
   }
 
   /** What a new worker must know. */
@@ -81,20 +130,36 @@ export class Interest {
     return [...this.#byNo.values()].map(watchMessage);
   }
 
-  /** Sites that are watched, each as often as it has channels. */
-  *sites(): Generator<string> {
-    for (const watched of this.#byNo.values()) yield watched.site;
+  /** Channels that are watched here. */
+  channels(): Watched[] {
+    return [...this.#byNo.values()].filter(({ here }) => here);
   }
 
-  /** True if a stream shows this site, or did so a short while ago. */
+  /** Channels of a site that are watched here. */
+  of(site: string): Watched[] {
+    return this.channels().filter((watched) => watched.site === site);
+  }
+
+  /** Sites that are watched, here or elsewhere. */
+  sites(): Iterable<string> {
+    return new Set([...this.#here.keys(), ...this.#there.keys()]);
+  }
+
+  /** True if a stream of this machine shows this site, or did so a short while ago. */
   watches(site: string): boolean {
-    for (const watched of this.#byNo.values()) if (watched.site === site) return true;
-    return false;
+    return this.#here.has(site);
+  }
+
+  /** True if a stream of another machine shows this site. */
+  carries(site: string): boolean {
+    return this.#there.has(site);
   }
 }
 
-function keyOf({ site, page, visitor, moves }: Channel): string {
-  return JSON.stringify([site, page, visitor, moves]);
+function count(counts: Map<string, number>, site: string, by: number): void {
+  const sum = (counts.get(site) ?? 0) + by;
+  if (sum === 0) counts.delete(site);
+  else counts.set(site, sum);
 }
 
 function watchMessage({ no, site, page, visitor, moves }: Watched): ToWorker {

@@ -3,6 +3,7 @@
  * A visitor whose connection ended stays for a grace, in which it may come back on any worker.
  */
 import { entry } from '../entry.ts';
+import type { Share } from '../protocol/machines.ts';
 import type { Arrival, RelayItem } from '../protocol/relay.ts';
 import type { LeaveReason, Visitor } from '../protocol/stream.ts';
 
@@ -22,6 +23,8 @@ export interface Present {
   claim: number;
   /** When the socket that has it was let in, Unix ms; 0 if it speaks by POST. */
   socketSince: number;
+  /** When it was let in last, Unix ms. */
+  letInAt: number;
   /** The last frame that is known to be taken. */
   frame: number;
   /** `at` of the last event shown; what is not above it was shown before. */
@@ -50,6 +53,7 @@ export interface PresenceEvents {
 export class Presence {
   readonly #events: PresenceEvents;
   readonly #graceMs: number;
+  readonly #share: Share;
   readonly #byV = new Map<number, Present>();
   readonly #byId = new Map<string, Present>();
   readonly #bySite = new Map<string, Set<Present>>();
@@ -57,8 +61,9 @@ export class Presence {
   readonly #waiting = new Map<Present, Waiting>();
   #lastV = 0;
 
-  constructor(graceMs: number, events: PresenceEvents) {
+  constructor(graceMs: number, share: Share, events: PresenceEvents) {
     this.#graceMs = graceMs;
+    this.#share = share;
     this.#events = events;
   }
 
@@ -105,13 +110,14 @@ export class Presence {
 
   #enter(worker: number, claim: Claim, now: number): void {
     this.#lastV += 1;
-    this.#events.join(this.#put(worker, claim, this.#lastV, now));
-    this.#events.grant(worker, claim.claim, this.#lastV, 0);
+    const v = this.#lastV * this.#share.slots + this.#share.slot;
+    this.#events.join(this.#put(worker, claim, v, now));
+    this.#events.grant(worker, claim.claim, v, 0);
   }
 
   #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): Present {
     const { site, ...rest } = arrival;
-    const held = { worker, claim, socketSince: socketSince(posted, now) };
+    const held = { worker, claim, socketSince: socketSince(posted, now), letInAt: now };
     const present: Present = { visitor: { v, ...rest }, site, ...held, frame: 0, lastAt: -1 };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
@@ -122,9 +128,23 @@ export class Presence {
   #admit(present: Present, { worker, claim }: Omit<Waiting, 'deadline'>, now: number): void {
     this.#leaving.delete(present);
     this.#waiting.delete(present);
-    Object.assign(present, { worker, claim: claim.claim, socketSince: socketSince(claim.posted, now) });
+    const held = { worker, claim: claim.claim, socketSince: socketSince(claim.posted, now), letInAt: now };
+    Object.assign(present, held);
     this.#events.back(present, claim.arrival);
     this.#events.grant(worker, claim.claim, present.visitor.v, present.frame);
+  }
+
+  /**
+   * Another machine has let this visitor in, at `at`. Where that is later than here it is not here any more; false if it
+   * came here later.
+   */
+  yield(id: string, at: number): boolean {
+    const present = this.#byId.get(id);
+    if (!present) return true;
+    if (present.letInAt >= at || this.#waiting.has(present)) return false;
+    if (present.worker !== 0) this.#events.release(present.worker, present.visitor.v, present.claim);
+    this.#remove(present, 'lost');
+    return true;
   }
 
   /** Two connections wait for the same visitor: the later one gets it. */

@@ -47,6 +47,11 @@ export class Rates {
     this.#minute(this.#of(site), Date.now(), visitors);
   }
 
+  /** The minute at hand, or the last one there was anything in. */
+  lastMinute(site: string): Minute | undefined {
+    return this.#bySite.get(site)?.minutes.at(-1);
+  }
+
   /** Closes the second: what to tell of it. A site without visitors and without memory is forgotten. */
   second(site: string, visitors: number, now: number): StreamEvents['rates'] {
     const rates = this.#of(site);

@@ -16,6 +16,18 @@ export interface PrimaryFigures {
   resets: ReadonlyMap<string, number>;
   /** Workers that were started in the place of others, by reason. */
   restarts: ReadonlyMap<string, number>;
+  /** What is exchanged with other machines. */
+  broker: {
+    /** Heard now. */
+    machines: number;
+    entriesOut: number;
+    entriesIn: number;
+    bytesOut: number;
+    bytesIn: number;
+    gaps: number;
+    overflows: number;
+    lateMs: number;
+  };
 }
 
 /** `read` gives the figures whenever somebody asks. */
@@ -36,5 +48,31 @@ export function primaryMetrics(version: string, read: () => PrimaryFigures): Reg
   count('stream_evictions_total', 'Streams cut off since their readers read nothing', ({ evictions }) => evictions);
   count('stream_resets_total', 'Streams that began anew', ({ resets }) => resets);
   count('worker_restarts_total', 'Workers started in the place of others', ({ restarts }) => restarts);
+  gauge('machines', 'Other machines that are heard through Redis', ({ broker }) => broker.machines);
+  const late = 'How long nothing could be read from or written to other machines; 0 while all goes well';
+  gauge('machines_late_seconds', late, ({ broker }) => broker.lateMs / 1000);
+  count('machines_entries_total', 'Entries exchanged with other machines', ({ broker }) =>
+    ways(broker.entriesOut, broker.entriesIn),
+  );
+  count('machines_bytes_total', 'Bytes exchanged with other machines', ({ broker }) =>
+    ways(broker.bytesOut, broker.bytesIn),
+  );
+  const faults = 'Times that all had to be told anew between machines';
+  count(
+    'machines_resyncs_total',
+    faults,
+    ({ broker: { gaps, overflows } }) =>
+      new Map([
+        ['gap', gaps],
+        ['overflow', overflows],
+      ]),
+  );
   return registry;
+}
+
+function ways(out: number, back: number): ReadonlyMap<string, number> {
+  return new Map([
+    ['out', out],
+    ['in', back],
+  ]);
 }

@@ -17,6 +17,11 @@ export interface Channel {
   moves: Moves;
 }
 
+/** Equal for equal channels, on whatever machine. */
+export function channelKey({ site, page, visitor, moves }: Channel): string {
+  return JSON.stringify([site, page, visitor, moves]);
+}
+
 /** A channel as workers know it: rendered moves name it by number. */
 export interface NumberedChannel extends Channel {
   no: number;

@@ -93,9 +93,18 @@ export interface StreamEvents {
   /**
    * Once a second while anybody is or was here. `samples` and `drops` are of the past second; `flushMs` is the
    * slowest pace now set, 0 if nobody moved; `activity` is flat: `v, samples` of each visitor that did
-   * something, at most 1,000 visitors.
+   * something, at most 1,000 visitors of this machine and of all others. `late` is there while other machines cannot be heard, or
+   * cannot hear this one: for how long, ms. What is of them is as it was then.
    */
-  rates: { t: number; visitors: number; samples: number; drops: number; flushMs: number; activity: number[] };
+  rates: {
+    t: number;
+    visitors: number;
+    samples: number;
+    drops: number;
+    flushMs: number;
+    activity: number[];
+    late?: number;
+  };
   /** The stream could not be continued without a gap; a snapshot follows. */
   reset: { t: number; reason: ResetReason };
 }

@@ -1,7 +1,7 @@
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 
 /** Bytes that a visitor's number and count, and one sample, take at most. */
-const HEAD_BYTES = 24;
+const HEAD_BYTES = 32;
 const SAMPLE_BYTES = 36;
 const FIRST_CAPACITY = 16 * 1024;
 /** Above so much that is not sent yet, moves give way: 0.4 s of 150,000 samples a second of one worker. */
@@ -10,6 +10,9 @@ const MAX_BYTES = 1024 * 1024;
 const KEPT_CAPACITY = 256 * 1024;
 /** Farthest from its batch that a sample's time is told, milliseconds: days, which only a broken clock is off. */
 const MAX_SHIFT = 2 ** 30;
+
+const MOST_INTEGER = 2 ** 31 - 1;
+const SPLIT = 1_000_000_000;
 
 /**
  * The moves of one batch as the stream shows them: `v,count,dt,x,y,…` of each frame. Digits are written into bytes that are used
@@ -58,7 +61,7 @@ export class MovesText {
   #head(v: number, count: number): void {
     this.#reserve(HEAD_BYTES + count * SAMPLE_BYTES);
     if (this.#length > 0) this.#comma();
-    this.#integer(v);
+    this.#number(v);
     this.#comma();
     this.#integer(count);
     this.count += count;
@@ -83,6 +86,24 @@ export class MovesText {
 
   #comma(): void {
     this.#bytes[this.#length++] = 0x2c;
+  }
+
+  /** Writes a visitor's number: where several machines share them out it may have more than 31 bits. */
+  #number(value: number): void {
+    if (value > MOST_INTEGER) {
+      this.#number(Math.floor(value / SPLIT));
+      this.#nineDigits(value % SPLIT);
+    } else this.#integer(value);
+  }
+
+  #nineDigits(value: number): void {
+    this.#length += 9;
+    let rest = value;
+    for (let at = this.#length - 1; at >= this.#length - 9; at--) {
+      const tenth = (rest / 10) | 0;
+      this.#bytes[at] = 0x30 + rest - 10 * tenth;
+      rest = tenth;
+    }
   }
 
   /** Writes a whole number of at most 31 bits and a sign. */

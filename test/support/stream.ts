@@ -113,6 +113,21 @@ export class StreamReader {
   }
 }
 
+/** Ids of those who are here, by all that a stream has told from its beginning, sorted. */
+export function hereBy(events: readonly { name: string; data: unknown }[]): string[] {
+  const here = new Map<number, string>();
+  for (const { name, data } of events) {
+    if (name === 'snapshot') {
+      here.clear();
+      for (const { v, id } of (data as StreamEvents['snapshot']).visitors) here.set(v, id);
+    } else if (name === 'join') {
+      const { visitor } = data as StreamEvents['join'];
+      here.set(visitor.v, visitor.id);
+    } else if (name === 'leave') here.delete((data as StreamEvents['leave']).v);
+  }
+  return [...here.values()].sort();
+}
+
 /** The samples of `moves` events: `[v, time, x, y]` each. */
 export function samplesOf(events: readonly ReadEvent[]): [v: number, t: number, x: number, y: number][] {
   const samples: [number, number, number, number][] = [];

@@ -1,5 +1,6 @@
 import { useEffect } from 'preact/hooks';
 import { Happenings } from '../parts/happenings.tsx';
+import { LateBanner } from '../parts/late-banner.tsx';
 import { NoSites } from '../parts/no-sites.tsx';
 import { Now } from '../parts/now.tsx';
 import { StageView } from '../parts/stage-view.tsx';
@@ -30,14 +31,17 @@ export function LivePage() {
   }, [past]);
   if (server.value && sites.value.length === 0) return <NoSites />;
   return (
-    <main class={lookOf(past !== null, link.value.state)}>
-      <h1 class="unseen">{past ? 'Rewind' : 'Live'}</h1>
-      {past ? <RewindPanel rewind={past} /> : <Now />}
-      <StageView />
-      <Visitors />
-      <Happenings />
-      <TopPages />
-    </main>
+    <>
+      {!past && <LateBanner />}
+      <main class={lookOf(past !== null, link.value.state)}>
+        <h1 class="unseen">{past ? 'Rewind' : 'Live'}</h1>
+        {past ? <RewindPanel rewind={past} /> : <Now />}
+        <StageView />
+        <Visitors />
+        <Happenings />
+        <TopPages />
+      </main>
+    </>
   );
 }
 

@@ -1,0 +1,194 @@
+/** Two machines, each a complete tree of processes, that share a Redis. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Page } from 'playwright-core';
+import type { StreamEvents } from '../src/protocol/stream.ts';
+import { launch, openPage } from './support/browser.ts';
+import { keepPictures, seeHere, seePointer, signIn } from './support/dashboard.ts';
+import { Traffic } from './support/exact.ts';
+import { type RedisServer, startRedis } from './support/redis.ts';
+import { startServer, type TestServer } from './support/server.ts';
+import { SteadyVisitor } from './support/steady-visitor.ts';
+import { hereBy, StreamReader, unpackMoves } from './support/stream.ts';
+import { BinaryVisitor } from './support/visitor.ts';
+
+interface Machines {
+  redis: RedisServer;
+  a: TestServer;
+  b: TestServer;
+}
+
+test('two machines that share a Redis', async (t) => {
+  const redis = await startRedis(t);
+  const start = () => startServer(t, { workers: 1, flags: ['--redis', redis.url, '--grace', '1000'] });
+  const [a, b] = await Promise.all([start(), start()]);
+  const machines = { redis, a, b };
+  await t.test('what a visitor does on one is seen on the streams of both', (t) => seeSame(t, machines));
+  await t.test('whatever happens to Redis, each goes on, and then both show the same', (t) => survive(t, machines));
+  await t.test('a dashboard says what is late, and lets go who was on a machine that died', (t) => lookOn(t, machines));
+});
+
+async function seeSame(t: TestContext, { a, b }: Machines): Promise<void> {
+  const streams = [await watch(t, a), await watch(t, b)];
+  const early = new BinaryVisitor(t, b.ws);
+  const visitor = new BinaryVisitor(t, a.ws, { page: '/shop' });
+  const ids = [(await early.hello).visitor, (await visitor.hello).visitor];
+  for (const stream of streams) await seeIds(stream, ids);
+  // Once it is watched from there.
+  const sent = Array.from({ length: 60 }, (_, i) => ({
+    type: 'move' as const,
+    time: 1000 + 16 * i,
+    x: 5 * i,
+    y: 900 - 3 * i,
+  }));
+  for (let i = 0; i < sent.length; i += 6) visitor.frame(...sent.slice(i, i + 6));
+  visitor.frame({ type: 'click', time: 2100, x: 7, y: 8, button: 0, ex: 1, ey: 2, selector: '#buy' });
+  visitor.frame({ type: 'page', time: 2200, page: '/cart' }, { type: 'scroll', time: 2300, y: 400 });
+  visitor.frame({ type: 'visibility', time: 2400, visible: false });
+  visitor.bye();
+  const seen = [];
+  for (const stream of streams) {
+    await stream.until(() => stream.events.find(({ name }) => name === 'leave'), 'leave');
+    await seeIds(stream, ids.slice(0, 1));
+    const told = stream.events.filter(({ name }) => !['snapshot', 'rates', 'moves'].includes(name));
+    const moves = stream.events
+      .filter(({ name }) => name === 'moves')
+      .flatMap(({ data }) => unpackMoves(data as never));
+    assert.deepEqual(
+      moves.map(([, , x, y]) => [x, y]),
+      sent.map(({ x, y }) => [x, y]),
+    );
+    seen.push({ told: told.filter(({ name }) => name !== 'join').map(({ name, data }) => [name, data]), moves });
+  }
+  assert.deepEqual(seen[1], seen[0]);
+}
+
+async function survive(t: TestContext, { redis, a, b }: Machines): Promise<void> {
+  const streams = [await watch(t, a), await watch(t, b)] as const;
+  const staying = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)] as const;
+  const ids = await idsOf(staying);
+  for (const stream of streams) await seeIds(stream, ids);
+
+  const surviveOne = async (x: number, fault: () => unknown, mend: () => unknown) => {
+    const leaving = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)];
+    const gone = await idsOf(leaving);
+    for (const stream of streams) await seeIds(stream, [...ids, ...gone]);
+    await fault();
+    for (const visitor of leaving) visitor.bye();
+    const coming = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)];
+    for (const i of [0, 1] as const) {
+      staying[i].frame({ type: 'move', time: 1000 * x, x: x + i, y: 5 });
+      await seePlace(streams[i], x + i);
+    }
+    await Promise.all(streams.map((stream) => seeLate(stream, true)));
+    await mend();
+    ids.push(...(await idsOf(coming)));
+    for (const stream of streams) await seeIds(stream, ids);
+    await Promise.all(streams.map((stream) => seeLate(stream, false)));
+    staying[0].frame({ type: 'move', time: 1000 * x + 1, x: x + 2, y: 5 });
+    await seePlace(streams[1], x + 2);
+  };
+
+  const holdUp = async () => {
+    await sleep(3000);
+    redis.signal('SIGCONT');
+  };
+  // With what it takes to be told of being late, five seconds.
+  await surviveOne(10, () => redis.signal('SIGSTOP'), holdUp);
+  await surviveOne(
+    20,
+    () => redis.end('SIGKILL'),
+    () => redis.restart(),
+  );
+  for (const { events } of streams) assert.ok(events.every(({ name }) => name !== 'reset'));
+}
+
+function idsOf(visitors: readonly BinaryVisitor[]): Promise<string[]> {
+  return Promise.all(visitors.map(async ({ hello }) => (await hello).visitor));
+}
+
+async function seePlace(stream: StreamReader, place: number): Promise<void> {
+  const places = () =>
+    stream.events.flatMap(({ name, data }) => (name === 'moves' ? unpackMoves(data as StreamEvents['moves']) : []));
+  await stream.until(() => places().find(([, , x]) => x === place), `a move to ${place}`);
+}
+
+/** Waits for rates that say whether other machines are late. */
+async function seeLate(stream: StreamReader, isLate: boolean): Promise<void> {
+  const from = stream.events.length;
+  const holds = ({ name, data }: (typeof stream.events)[number]) =>
+    name === 'rates' && ((data as StreamEvents['rates']).late !== undefined) === isLate;
+  await stream.until(() => stream.events.slice(from).find(holds), isLate ? 'being late' : 'being in time');
+}
+
+/** Visitors on machine A, whose pointers go about until the test ends. */
+async function company(t: TestContext, { ws }: TestServer, count: number): Promise<SteadyVisitor[]> {
+  const visitors = Array.from({ length: count }, (_, no) => new SteadyVisitor(t, () => ws, 100 * no));
+  const traffic = new Traffic(visitors, 100, 6);
+  t.after(() => traffic.stop());
+  await Promise.all(visitors.map((visitor) => visitor.settled()));
+  return visitors;
+}
+
+/** A dashboard of machine B in a real browser, signed in by the link of whichever was started first. */
+async function openDashboard(t: TestContext, a: TestServer, b: TestServer): Promise<Page> {
+  const dashboard = await openPage(await launch(t));
+  const link = new URL(b.link ?? (a.link as string)).pathname;
+  await signIn(dashboard, { ...b, link: b.url + link });
+  await dashboard.locator('[data-link=live]').waitFor();
+  return dashboard;
+}
+
+async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> {
+  const dashboard = await openDashboard(t, a, b);
+  await company(t, a, 5);
+  const own = new BinaryVisitor(t, b.ws);
+  const { visitor: id } = await own.hello;
+  await seeHere(dashboard, 6);
+  const still = new BinaryVisitor(t, a.ws);
+  await still.hello;
+  still.frame({ type: 'move', time: 1000, x: 640, y: 360 });
+  await seePointer(dashboard, 640, 360);
+  await seeHere(dashboard, 7);
+  assert.equal(await dashboard.locator('.banner').count(), 0);
+
+  redis.signal('SIGSTOP');
+  const banner = dashboard.locator('.banner');
+  await banner.waitFor();
+  await banner.getByText('Other machines are late').waitFor();
+  own.frame({ type: 'move', time: 3000, x: 300, y: 200 });
+  await seePointer(dashboard, 300, 200);
+  await keepPictures(dashboard, 'machines-late');
+  await dashboard.setViewportSize({ width: 390, height: 800 });
+  await keepPictures(dashboard, 'machines-late-phone');
+  await dashboard.setViewportSize({ width: 1280, height: 800 });
+  assert.equal(await dashboard.locator('.row').count(), 7);
+  redis.signal('SIGCONT');
+  await banner.waitFor({ state: 'detached' });
+  await seeHere(dashboard, 7);
+
+  const began = performance.now();
+  await kill(a);
+  await seeHere(dashboard, 1);
+  assert.ok(performance.now() - began < 10_000);
+  await dashboard.locator(`.row[data-id="${id}"]`).waitFor();
+}
+
+async function watch(t: TestContext, server: TestServer): Promise<StreamReader> {
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  await stream.until(() => stream.events.find(({ name }) => name === 'snapshot'), 'a snapshot');
+  return stream;
+}
+
+/** Waits until a stream has told of exactly these. Nothing may have been taken out of its events. */
+async function seeIds(stream: StreamReader, ids: readonly string[]): Promise<void> {
+  const wanted = [...ids].sort().join();
+  await stream.until(() => (hereBy(stream.events).join() === wanted ? true : undefined), `${ids.length} visitors`);
+}
+
+async function kill(server: TestServer): Promise<void> {
+  const { process: primary } = server;
+  for (const pid of [...server.workerPids(), primary.pid as number]) process.kill(pid, 'SIGKILL');
+  await new Promise((resolve) => primary.once('exit', resolve));
+}

@@ -1,0 +1,155 @@
+/** A primary's hub and broker in this process, with one worker that tells what the test has visitors do. */
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { createParser } from 'eventsource-parser';
+import type { Broker } from '../../src/broker/contract.ts';
+import { noBroker } from '../../src/broker/none.ts';
+import { RedisBroker } from '../../src/broker/redis.ts';
+import { Hub } from '../../src/hub/hub.ts';
+import { createLogger } from '../../src/logger.ts';
+import { type Arrival, type NumberedChannel, type RelayItem, TAG, type ToWorker } from '../../src/protocol/relay.ts';
+import type { StreamEventName, StreamEvents } from '../../src/protocol/stream.ts';
+import { readTarget, type Target } from '../../src/redis/target.ts';
+import { until } from './exact.ts';
+import { hereBy } from './stream.ts';
+import type { Owner } from './visitor.ts';
+
+const WORKER = 1;
+
+interface ShownEvent<N extends StreamEventName = StreamEventName> {
+  name: N;
+  data: StreamEvents[N];
+}
+
+/** What a stream has shown. */
+export class Shown {
+  readonly events: ShownEvent[] = [];
+  readonly socket: Socket;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    const parser = createParser({
+      onEvent: ({ event, data }) => void this.events.push({ name: event as StreamEventName, data: JSON.parse(data) }),
+    });
+    socket.on('data', (bytes) => parser.feed(String(bytes)));
+    socket.on('error', () => {});
+  }
+
+  of<N extends StreamEventName>(name: N): StreamEvents[N][] {
+    return this.events.filter((one) => one.name === name).map(({ data }) => data as StreamEvents[N]);
+  }
+
+  /** Waits for an event that is here already or comes within some seconds. */
+  async see<N extends StreamEventName>(name: N, test: (data: StreamEvents[N]) => boolean = () => true) {
+    await until(() => this.of(name).some(test), name, 15_000);
+    return this.of(name).find(test) as StreamEvents[N];
+  }
+
+  /** Ids of those who are here, by all that was shown. */
+  here(): string[] {
+    return hereBy(this.events);
+  }
+
+  async seeHere(ids: readonly string[], limitMs = 15_000): Promise<void> {
+    const wanted = [...ids].sort().join();
+    await until(() => this.here().join() === wanted, `${wanted} here, but ${this.here()}`, limitMs);
+  }
+}
+
+export class Machine {
+  readonly hub: Hub;
+  readonly broker: Broker;
+  /** What the worker was told. */
+  readonly told: ToWorker[] = [];
+  readonly #t: Owner;
+  readonly #granted = new Map<number, (v: number) => void>();
+  #claim = 0;
+  #closing: Promise<unknown> | undefined;
+
+  private constructor(t: Owner, broker: Broker, graceMs: number) {
+    this.#t = t;
+    this.broker = broker;
+    this.hub = new Hub({
+      graceMs,
+      maxStreams: 100,
+      version: 'test',
+      log: createLogger('silent', 'test'),
+      send: (_, message) => this.#told(message),
+      sendAll: (message) => this.#told(message),
+      allowed: async () => true,
+      others: broker,
+    });
+    broker.begin(this.hub);
+    t.after(() => this.close());
+  }
+
+  /** Without an address: a machine that is alone. */
+  static async start(t: Owner, url?: string, graceMs = 10_000): Promise<Machine> {
+    if (url === undefined) return new Machine(t, noBroker, graceMs);
+    return new Machine(t, await RedisBroker.start(readTarget(url) as Target, createLogger('silent', 'test')), graceMs);
+  }
+
+  #told(message: ToWorker): void {
+    this.told.push(message);
+    if (message.k !== 'grants') return;
+    for (let i = 0; i + 2 < message.grants.length; i += 3)
+      this.#granted.get(message.grants[i] as number)?.(message.grants[i + 1] as number);
+  }
+
+  /** Channels that the worker is to render. */
+  get channels(): NumberedChannel[] {
+    const channels = new Map<number, NumberedChannel>();
+    for (const message of this.told)
+      if (message.k === 'watch') channels.set(message.channel.no, message.channel);
+      else if (message.k === 'unwatch') channels.delete(message.no);
+    return [...channels.values()];
+  }
+
+  batch(...items: RelayItem[]): void {
+    this.hub.receive(WORKER, { tag: TAG, k: 'batch', items }, undefined);
+  }
+
+  /** Lets a visitor in; gives its number and its claim's. */
+  async join(id: string, site = 'demo', page = '/'): Promise<{ v: number; claim: number }> {
+    this.#claim += 1;
+    const claim = this.#claim;
+    const granted = new Promise<number>((resolve) => this.#granted.set(claim, resolve));
+    this.batch({ k: 'claim', claim, arrival: arrival(id, site, page), posted: null });
+    return { v: await granted, claim };
+  }
+
+  leave({ v, claim }: { v: number; claim: number }): void {
+    this.batch({ k: 'gone', v, claim, n: 0, t: Date.now(), reason: 'refused' });
+  }
+
+  /** Opens a stream. */
+  async watch(site = 'demo', more: { page?: string; moves?: 'full' | 'latest' | 'none' } = {}): Promise<Shown> {
+    const [here, there] = await socketPair(this.#t);
+    const { page = null, moves = 'full' } = more;
+    const request = { site, page, visitor: null, stage: null, moves, lastEventId: null, credential: 'test' };
+    this.hub.receive(WORKER, { tag: TAG, k: 'stream', request }, there);
+    return new Shown(here);
+  }
+
+  /** Ends it as when it is stopped. */
+  close(): Promise<unknown> {
+    this.#closing ??= Promise.all([this.hub.close(), this.broker.close()]);
+    return this.#closing;
+  }
+}
+
+export function arrival(id: string, site: string, page: string): Arrival {
+  const rest = { origin: '', since: Date.now(), device: 'desktop', at: null, hidden: false, label: '' } as const;
+  return { id, site, page, ...rest, size: [1280, 720, 1280, 2000], language: 'en', referrer: '' };
+}
+
+async function socketPair(t: Owner): Promise<[Socket, Socket]> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const here = connect(port, '127.0.0.1');
+  const [there] = (await once(server, 'connection')) as [Socket];
+  server.close();
+  t.after(() => here.destroy());
+  return [here, there];
+}
