@@ -15,6 +15,7 @@ import { hits } from './hits.ts';
 import { http } from './http.ts';
 import { idle } from './idle.ts';
 import { pace } from './pace.ts';
+import { scaling } from './scaling.ts';
 import { smoothness } from './smoothness.ts';
 import { stall } from './stall.ts';
 import { store } from './store.ts';
@@ -34,6 +35,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   hits,
   smoothness,
   store,
+  scaling,
 };
 
 const SHORT: Length = { runs: 3, seconds: 6 };
