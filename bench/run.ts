@@ -17,6 +17,7 @@ import { idle } from './idle.ts';
 import { machines } from './machines.ts';
 import { pace } from './pace.ts';
 import { redis } from './redis.ts';
+import { scaling } from './scaling.ts';
 import { smoothness } from './smoothness.ts';
 import { stall } from './stall.ts';
 import { store } from './store.ts';
@@ -38,6 +39,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   store,
   redis,
   machines,
+  scaling,
 };
 
 const SHORT: Length = { runs: 3, seconds: 6 };

@@ -96,7 +96,7 @@ function write({ mark, writer, phase }: Guest, frame: number, began: number): vo
 }
 
 /** Where a wandering hand is after so many seconds: often slow, at times a swing over half the page. */
-function place(phase: number, s: number): [number, number] {
+export function place(phase: number, s: number): [number, number] {
   const x = 0.5 + 0.45 * Math.sin(0.9 * s + phase) * Math.cos(0.37 * s + 2 * phase);
   const y = 0.5 + 0.45 * Math.sin(0.23 * s + 3 * phase) + 0.03 * Math.sin(1.7 * s + phase);
   return [Math.round(WIDTH * x), Math.round(HEIGHT * y)];

@@ -1,0 +1,257 @@
+/**
+ * What the capacity model goes by: every figure in one place, with where it comes from. A figure that is measured anew is replaced
+ * here; `npm run bench -- scaling` then writes the tables of docs/scaling.md anew.
+ *
+ * measured: a row of bench/RESULTS.md · computed: from the code or the sizes of headers · estimate: not measured by a bench yet
+ */
+
+export interface Figure {
+  value: number;
+  unit: string;
+  what: string;
+  kind: 'measured' | 'computed' | 'estimate';
+  source: string;
+}
+
+export type FigureName = keyof typeof FIGURES;
+export type Constants = Readonly<Record<FigureName, number>>;
+
+/** Machines without Redis: bench/RESULTS.md of 2026-11-20. */
+const MACHINE = {
+  watchedUs: {
+    value: 2.69,
+    unit: 'µs',
+    what: 'CPU per sample, watched, six to a frame',
+    kind: 'measured',
+    source: '“Fieldmouse, 1 administrator”',
+  },
+  unheardUs: {
+    value: 2.33,
+    unit: 'µs',
+    what: 'the same, nobody watching',
+    kind: 'measured',
+    source: '“the same, visitors keep on sending”',
+  },
+  quietUs: {
+    value: 0.92,
+    unit: 'µs',
+    what: 'CPU per sample, nobody watching, sixty to a frame',
+    kind: 'measured',
+    source: '“Fieldmouse, nobody watching”',
+  },
+  storingUs: {
+    value: 2.85,
+    unit: 'µs',
+    what: 'CPU per sample, watched, while the record is filed, too',
+    kind: 'measured',
+    source: 'store, “storing: CPU µs per sample”',
+  },
+  visitUs: {
+    value: 485,
+    unit: 'µs',
+    what: 'CPU per visitor that comes and leaves',
+    kind: 'measured',
+    source: 'HTTP, “POST /v1/visit”',
+  },
+  visitorBytes: {
+    value: 14_400,
+    unit: 'bytes',
+    what: 'memory per visitor that is here',
+    kind: 'measured',
+    source: 'idle visitors',
+  },
+  connections: {
+    value: 20_000,
+    unit: '',
+    what: 'visitors of one worker',
+    kind: 'computed',
+    source: 'default of `--max-connections`',
+  },
+  subscriberSampleUs: {
+    value: 0.0027,
+    unit: 'µs',
+    what: 'the primary’s CPU per sample shown, for each further stream',
+    kind: 'measured',
+    source: '“50 administrators”: 4 % more for 49 more',
+  },
+} as const satisfies Record<string, Figure>;
+
+/** Machines with Redis: `npm run bench -- machines` is to replace them. */
+const WITH_REDIS = {
+  appendUs: {
+    value: 17,
+    unit: 'µs',
+    what: 'a worker’s CPU per XADD',
+    kind: 'estimate',
+    source: '100 XADD of 100 bytes at a time by node-redis 6',
+  },
+  readSampleUs: {
+    value: 0.13,
+    unit: 'µs',
+    what: 'the primary’s CPU per sample read from Redis',
+    kind: 'estimate',
+    source: '4 % of a core at 300,000 samples/s of its own workers, “Fieldmouse, 1 administrator”',
+  },
+  entryUs: {
+    value: 20,
+    unit: 'µs',
+    what: 'the primary’s CPU per live entry written or read',
+    kind: 'estimate',
+    source: '20 XADD of 100 bytes at a time by node-redis 6',
+  },
+} as const satisfies Record<string, Figure>;
+
+/** Redis itself: `npm run bench -- redis` is to replace them. Now Redis 7.0 by hand, append-only file on for what is written. */
+const REDIS = {
+  redisAppendUs: {
+    value: 4.5,
+    unit: 'µs',
+    what: 'CPU per XADD, without its bytes',
+    kind: 'estimate',
+    source: 'XADD of 90 to 16,000 bytes',
+  },
+  redisByteUs: {
+    value: 0.0024,
+    unit: 'µs',
+    what: 'CPU per byte written',
+    kind: 'estimate',
+    source: 'XADD of 90 to 16,000 bytes',
+  },
+  redisFrameUs: {
+    value: 1,
+    unit: 'µs',
+    what: 'CPU per frame filed: read, and its part of a run written',
+    kind: 'estimate',
+    source: 'XRANGE of 100 entries, 0.7; HSET of a run, 3.6',
+  },
+  redisSampleUs: {
+    value: 0.2,
+    unit: 'µs',
+    what: 'CPU per sample filed: counts and heatmap cells',
+    kind: 'estimate',
+    source: 'HINCRBY 0.9, one for five samples',
+  },
+  redisVisitUs: {
+    value: 20,
+    unit: 'µs',
+    what: 'CPU per visit: its entry, its place in the lists',
+    kind: 'estimate',
+    source: 'five writes',
+  },
+  redisLiveUs: {
+    value: 26,
+    unit: 'µs',
+    what: 'CPU per live entry written',
+    kind: 'estimate',
+    source: 'XADD at rest, with one reader 35, with four 61',
+  },
+  redisReadUs: {
+    value: 9,
+    unit: 'µs',
+    what: 'CPU per live entry and machine that reads it',
+    kind: 'estimate',
+    source: 'the same',
+  },
+  redisReadByteUs: {
+    value: 0.0003,
+    unit: 'µs',
+    what: 'CPU per byte read',
+    kind: 'estimate',
+    source: 'the same with 500 and 8,000 bytes',
+  },
+  keptSampleBytes: {
+    value: 7.6,
+    unit: 'bytes',
+    what: 'memory per sample kept',
+    kind: 'estimate',
+    source: 'half as much again as the 5.08 of the embedded store',
+  },
+  keptVisitBytes: {
+    value: 500,
+    unit: 'bytes',
+    what: 'memory per visit kept',
+    kind: 'estimate',
+    source: 'its entry and its places in lists',
+  },
+} as const satisfies Record<string, Figure>;
+
+/** What is written. The first four are held by test/capacity-model.test.ts to what the code writes. */
+const BYTES = {
+  recordFrameBytes: {
+    value: 61.6,
+    unit: 'bytes',
+    what: 'in the record’s batches, per frame',
+    kind: 'computed',
+    source: 'BatchWriter, a visit to a batch',
+  },
+  recordSampleBytes: {
+    value: 2.23,
+    unit: 'bytes',
+    what: 'and per sample',
+    kind: 'computed',
+    source: 'BatchWriter, hands that wander',
+  },
+  shownFrameBytes: {
+    value: 8,
+    unit: 'bytes',
+    what: 'on the stream, per frame',
+    kind: 'computed',
+    source: 'MovesText',
+  },
+  shownSampleBytes: { value: 12.8, unit: 'bytes', what: 'and per sample', kind: 'computed', source: 'MovesText' },
+  filedSampleBytes: {
+    value: 5.1,
+    unit: 'bytes',
+    what: 'written per sample when it is filed',
+    kind: 'measured',
+    source: 'store, “bytes per sample, in use” of 10 M',
+  },
+  visitEventBytes: {
+    value: 1500,
+    unit: 'bytes',
+    what: 'a visit’s joins, pages, clicks and leaves, to other machines',
+    kind: 'estimate',
+    source: 'a join of 350, a leave of 110, six events of 170',
+  },
+  rowBytes: {
+    value: 20,
+    unit: 'bytes',
+    what: 'a second’s activity of one visitor, to other machines',
+    kind: 'estimate',
+    source: 'number, place, samples',
+  },
+  entryBytes: {
+    value: 60,
+    unit: 'bytes',
+    what: 'of a live entry, but for what it tells',
+    kind: 'estimate',
+    source: 'names of machine and channel, numbers',
+  },
+  wireBytes: {
+    value: 96,
+    unit: 'bytes',
+    what: 'around a visitor’s frame, and around an ack',
+    kind: 'computed',
+    source: 'Ethernet 38, IPv4 20, TCP 32, WebSocket 6; behind the proxy that ends TLS',
+  },
+  frameBytes: {
+    value: 13,
+    unit: 'bytes',
+    what: 'of a visitor’s frame, but for its samples',
+    kind: 'computed',
+    source: 'docs/protocol.md, section 2: number, time, place',
+  },
+} as const satisfies Record<string, Figure>;
+
+export const GROUPS = {
+  'a machine': MACHINE,
+  'a machine with Redis': WITH_REDIS,
+  Redis: REDIS,
+  'what is written': BYTES,
+};
+
+export const FIGURES = { ...MACHINE, ...WITH_REDIS, ...REDIS, ...BYTES };
+
+export const CONSTANTS = Object.fromEntries(
+  Object.entries(FIGURES).map(([name, { value }]) => [name, value]),
+) as unknown as Constants;

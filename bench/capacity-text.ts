@@ -1,0 +1,279 @@
+/** The tables of docs/scaling.md, as the model has them. */
+import { type Constants, GROUPS } from './capacity-constants.ts';
+import {
+  type Assumptions,
+  bottlenecks,
+  type Capacity,
+  capacity,
+  FLUSH_S,
+  frameRate,
+  HARDWARE,
+  largestSite,
+  machineCpu,
+  QUIET_FLUSH_S,
+  type Resource,
+  redisNeeds,
+  SAMPLE_RATE,
+  SITE_LIMITS,
+  type SiteLimit,
+  TYPICAL,
+  WORST,
+  workerCosts,
+} from './capacity-model.ts';
+
+export const SIZES = [10_000, 100_000, 1_000_000, 10_000_000];
+const BEGIN = '<!-- by `npm run bench -- scaling`, from here -->';
+const END = '<!-- to here -->';
+const CORE = 1_000_000;
+const DAY_S = 86_400;
+/** Of one cluster, copies included (redis.io/docs/reference/cluster-spec, "Redis Cluster goals"). */
+const MOST_NODES = 1000;
+
+/** A document with other text between the marks. */
+export function withText(document: string, text: string): string {
+  const from = document.indexOf(BEGIN);
+  const to = document.indexOf(END);
+  if (from < 0 || to < from) throw new Error(`docs/scaling.md needs the lines ${BEGIN} and ${END}`);
+  return `${document.slice(0, from)}${BEGIN}\n\n${text}\n${document.slice(to)}`;
+}
+
+export function capacityText(c: Constants): string {
+  return [
+    '### Assumed',
+    assumptions(),
+    '### Typical',
+    sizes(TYPICAL, c),
+    '### Everybody moves, everything is watched',
+    sizes(WORST, c),
+    '### The arithmetic, typical',
+    arithmetic(c),
+    '### The largest site',
+    largest(c),
+    '### The figures it goes by',
+    figures(),
+  ]
+    .map((part) => `${part}\n`)
+    .join('\n');
+}
+
+/** `texts`: how many columns, from the left, are not numbers. */
+function table(head: readonly string[], rows: readonly (readonly string[])[], texts = 1): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map((_, i) => (i < texts ? '---' : '---:'))), ...rows.map(line)].join('\n');
+}
+
+function assumptions(): string {
+  const row = (what: string, of: (a: Assumptions) => string) => [what, of(TYPICAL), of(WORST)];
+  return table(
+    ['', 'typical', 'worst'],
+    [
+      row('visitors of a site, in the mean; the nth largest has an nth of the largest', (a) =>
+        plain(a.visitorsPerSite),
+      ),
+      row('share of the time that a pointer moves, at 60 samples a second', (a) => percent(a.activity)),
+      row('one motion, in the mean, s', (a) => (a.activity === 1 ? 'no end' : plain(a.motionS))),
+      row('a visitor stays, s', (a) => plain(a.stayS)),
+      row('administrators at a time', (a) =>
+        a.alwaysOn === undefined
+          ? `one for ${1 / a.administratorsPerSite} sites`
+          : `on ${a.alwaysOn} machines for each site`,
+      ),
+      row('they choose a site by', (a) => (a.alwaysOn === undefined ? 'the root of its visitors' : '–')),
+      row('they look for, s', (a) => (a.alwaysOn === undefined ? plain(a.viewS) : 'ever')),
+      row('visitors on the page that they look at', (a) => percent(a.stage)),
+      row('streams of the largest site on each machine that shows it', (a) => plain(a.streams)),
+      row('Redis keeps the record of, hours', (a) => plain((24 * a.keptS) / DAY_S)),
+    ],
+  );
+}
+
+const HEAD = [
+  'visitors',
+  'of these watched',
+  'samples/s',
+  'cores, half in use',
+  'machines of 16',
+  'memory of one, GB',
+  'its network, MB/s',
+  'shards by CPU',
+  'they keep, hours',
+  'shards by network',
+  'by memory, for a day',
+  'runs out first',
+  'then',
+];
+
+function sizes(a: Assumptions, c: Constants): string {
+  return table(
+    HEAD,
+    SIZES.map((visitors) => sizeRow(capacity(visitors, a, HARDWARE, c), c)),
+  );
+}
+
+function sizeRow(one: Capacity, c: Constants): string[] {
+  const { visitors, load, cpu, machines, network, shards, keptS } = one;
+  const [first, second] = bottlenecks(one) as [Resource, Resource];
+  return [
+    plain(visitors),
+    percent(load.watchedVisitors / visitors),
+    about(load.samples),
+    about(cpu / CORE / HARDWARE.use),
+    plain(machines),
+    about((visitors / machines) * (c.visitorBytes / 1e9)),
+    about(network / machines / 1e6),
+    plain(shards.cpu),
+    about(keptS / 3600),
+    plain(shards.network),
+    plain(shards.memory),
+    needText(one, first),
+    needText(one, second),
+  ];
+}
+
+/** A resource, and how much is asked of what one machine or shard has. */
+function needText({ needs }: Capacity, resource: Resource): string {
+  const need = needs[resource];
+  return need > 1 ? `${resource} × ${about(need)}` : `(${resource} ${about(100 * need)} %)`;
+}
+
+function arithmetic(c: Constants): string {
+  const { frame, sample, shown } = workerCosts(c);
+  const quiet = frameRate(TYPICAL, QUIET_FLUSH_S);
+  const watched = frameRate(TYPICAL, FLUSH_S);
+  const lead =
+    `A visitor makes ${about(TYPICAL.activity * SAMPLE_RATE)} samples a second in the mean: ${about(quiet)} frames a second while its site is not watched, ` +
+    `${about(watched)} while it is. A worker spends ${about(frame)} µs on a frame, ${about(sample)} on a sample, ${about(shown)} more on one that is shown, ` +
+    `${about(c.visitUs)} on a visitor that comes and leaves. ` +
+    `A machine has ${HARDWARE.cores} cores, a machine and a shard ${about(HARDWARE.network / 1e6)} MB/s each way, ` +
+    `of which ${percent(HARDWARE.use)} are used; a shard has one core, ${about(HARDWARE.memory / 1e9)} GB, and a copy.`;
+  return [lead, ...SIZES.map((visitors) => sizeText(capacity(visitors, TYPICAL, HARDWARE, c), c))].join('\n\n');
+}
+
+function sizeText(one: Capacity, c: Constants): string {
+  const { load } = one;
+  const costs = workerCosts(c);
+  const isShared = one.machines > 1;
+  const parts = [
+    `frames ${product(load.frames, costs.frame)}`,
+    `samples ${product(load.samples, costs.sample)}`,
+    `shown ${product(load.shown, costs.shown)}`,
+    `visits ${product(load.visits, c.visitUs)}`,
+    ...(isShared
+      ? [
+          `appends ${product(load.appends, c.appendUs)}`,
+          `samples read from other machines ${product(load.shownElsewhere, c.readSampleUs)}`,
+          `entries written and read ${product(load.liveEntries + load.reads, c.entryUs)}`,
+        ]
+      : []),
+  ];
+  const busy = machineCpu(load, isShared, c) / CORE;
+  return [
+    `**${plain(one.visitors)} visitors.** CPU per second: ${parts.join(' + ')} = ${about(busy)} s. ` +
+      `At ${percent(HARDWARE.use)} that is ${about(busy / HARDWARE.use)} cores. ${machinesText(one, c)}`,
+    `${isShared ? 'Redis' : 'Redis is not needed; with it'}: ${redisText(one, c)}`,
+    `The largest site has ${about(one.largest.visitors)} visitors: ${siteText(one)}.`,
+    ...clusterText(one),
+  ].join('\n');
+}
+
+function machinesText({ visitors, machines, needs }: Capacity, c: Constants): string {
+  if (machines === 1) return 'One machine is enough.';
+  const each = plain(HARDWARE.cores * c.connections);
+  const why =
+    needs['machine connections'] > Math.max(needs['machine CPU'], needs['machine network'])
+      ? `${plain(visitors)} connections, ${each} to a machine, ask for more: `
+      : '';
+  return `${why}${plain(machines)} machines.`;
+}
+
+/** What is beyond one cluster. */
+function clusterText({ shards, keptS }: Capacity): string[] {
+  const most = MOST_NODES / (1 + HARDWARE.replicas);
+  if (shards.memory <= most) return [];
+  const hours = about(((keptS / 3600) * most) / shards.cpu);
+  return [
+    `A day of it asks for more than the ${plain(MOST_NODES)} nodes that Redis Cluster is made for; ${plain(most)} shards and their copies keep ${hours} hours.`,
+  ];
+}
+
+function redisText({ load, redis }: Capacity, c: Constants): string {
+  const cpu = [
+    `appends ${product(load.appends, c.redisAppendUs)}`,
+    `frames ${product(load.frames, c.redisFrameUs)}`,
+    `samples ${product(load.samples, c.redisSampleUs)}`,
+    `visits ${product(load.visits, c.redisVisitUs)}`,
+    `bytes written ${product(redis.in, c.redisByteUs)}`,
+    ...(load.reads > 0
+      ? [
+          `live entries ${product(load.liveEntries, c.redisLiveUs)}`,
+          `read ${product(load.reads, c.redisReadUs)}`,
+          `their bytes ${product(load.readBytes, c.redisReadByteUs)}`,
+        ]
+      : []),
+  ];
+  return (
+    `CPU ${cpu.join(' + ')} = ${about(redis.cpu / CORE)} s per second; ${about(redis.in / 1e6)} MB/s in, ${about(redis.out / 1e6)} out; ` +
+    `memory (${about(load.samples)} × ${about(c.keptSampleBytes)} + ${about(load.visits)} × ${about(c.keptVisitBytes)}) bytes × ${plain(TYPICAL.keptS)} s = ${about(redis.memory / 1e9)} GB.`
+  );
+}
+
+function product(count: number, us: number): string {
+  return `${about(count)} × ${about(us)} µs`;
+}
+
+function siteText({ largest: { redis, primary } }: Capacity): string {
+  const needs = redisNeeds(redis, HARDWARE);
+  return (
+    `${about(100 * needs['Redis CPU'])} % of what a shard has of CPU, ${about(100 * needs['Redis network'])} % of network, ` +
+    `${about(100 * needs['Redis memory'])} % of memory; ${about((100 * primary) / CORE / HARDWARE.use)} % of a primary that shows it`
+  );
+}
+
+const LIMIT_TEXT: Record<SiteLimit, string> = {
+  'Redis CPU': 'shard’s CPU',
+  'Redis network': 'shard’s network',
+  'Redis memory': 'shard’s memory, for a day',
+  'primary of the largest site': 'primary that shows it',
+};
+
+function largest(c: Constants): string {
+  const row = (what: string, watched: boolean, a: Assumptions) => {
+    const most = largestSite(watched, a, HARDWARE, c);
+    return [what, ...SITE_LIMITS.map((limit) => (Number.isFinite(most[limit]) ? about(most[limit]) : '–'))];
+  };
+  return table(
+    ['most visitors of one site, by', ...SITE_LIMITS.map((limit) => LIMIT_TEXT[limit])],
+    [
+      row('typical, not watched', false, TYPICAL),
+      row('typical, watched on two machines', true, TYPICAL),
+      row('all move, not watched', false, WORST),
+      row('all move, watched on two machines, all moves shown', true, WORST),
+    ],
+  );
+}
+
+function figures(): string {
+  const rows = Object.entries(GROUPS).flatMap(([group, all]) =>
+    Object.values(all).map(({ what, value, unit, kind, source }) => [
+      group,
+      what,
+      kind,
+      source,
+      `${value.toLocaleString('en', { maximumFractionDigits: 4 })} ${unit}`.trim(),
+    ]),
+  );
+  return table(['of', 'figure', '', 'from', 'value'], rows, 4);
+}
+
+function plain(value: number): string {
+  return value.toLocaleString('en');
+}
+
+/** To three digits, and no more. */
+function about(value: number): string {
+  return value.toLocaleString('en', { maximumSignificantDigits: 3 });
+}
+
+function percent(share: number): string {
+  return `${about(100 * share)} %`;
+}
