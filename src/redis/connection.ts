@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { createClient, createCluster, defineScript, RESP_TYPES } from 'redis';
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
+import { slotOf } from './slot.ts';
 import { type Target, targetText } from './target.ts';
 
 export type Argument = string | Buffer;
@@ -38,6 +39,8 @@ const LIMIT_MS = 10_000;
 const CONNECT_MS = 5000;
 /** What is under way when it is closed is waited for so long, milliseconds. */
 const CLOSE_MS = 1000;
+/** Nodes that do not come back for so long have perhaps been replaced: it is asked who keeps what, milliseconds. */
+const LOOK_ANEW_MS = 500;
 /** Commands that may wait for their answers; more are refused. */
 const MOST_WAITING = 50_000;
 /** Between two tries to connect: twice as long each time, up to this, and by chance up to half more, milliseconds. */
@@ -124,7 +127,9 @@ interface Server extends Client {
 
 interface Cluster extends Client {
   sendCommand(key: string, isReadonly: boolean, args: Command, options: object): Promise<unknown>;
-  masters: { client?: Server | Promise<Server> }[];
+  masters: object[];
+  /** By number; those of a shard share its object. */
+  slots: { master: object }[];
   nodeClient(node: object): Server | Promise<Server>;
 }
 
@@ -208,6 +213,19 @@ export class Redis {
       ? (client as Cluster).sendCommand(key, false, command, limited)
       : (client as Server).sendCommand(command, limited);
     return (await this.#answer(sent)) as T;
+  }
+
+  /**
+   * Sends a command that names no key to the node that `key` is on, behind what was sent there. (The library's cluster client sends WAIT to all
+   * nodes, also to those that have become replicas, which refuse it.) Throws RedisError.
+   */
+  async sendThere<T>(key: string, ...command: Argument[]): Promise<T> {
+    if (!this.isCluster) return this.#send(key, command, {});
+    const cluster = this.#client as Cluster;
+    const node = cluster.slots[slotOf(key)]?.master;
+    if (!node) throw new RedisError('unreachable', `Redis at ${this.where} has nobody who keeps ${key}`);
+    const client = await this.#answer(Promise.resolve(cluster.nodeClient(node)));
+    return (await this.#answer(client.sendCommand(command, { timeout: this.#limitMs }))) as T;
   }
 
   /** Throws RedisError for whatever went wrong, and when it has taken too long. */
@@ -323,6 +341,7 @@ function clusterOf({ urls }: Target, limitMs: number): Cluster {
     defaults: { ...defaults, ...who },
     RESP,
     scripts: SCRIPTS,
+    topologyRefreshOnReconnectionAttemptStrategy: LOOK_ANEW_MS,
   };
   return createCluster(options as never) as never;
 }

@@ -73,7 +73,7 @@ export class Journal {
   }
 
   async #replicated(redis: Redis, key: string): Promise<void> {
-    const have = await redis.send<number>(key, 'WAIT', String(this.#replicas), String(REPLICA_MS));
+    const have = await redis.sendThere<number>(key, 'WAIT', String(this.#replicas), String(REPLICA_MS));
     if (have < this.#replicas)
       throw new StoreError(
         'unreachable',
