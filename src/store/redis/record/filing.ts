@@ -15,11 +15,14 @@ import type { RecordSite, RedisVisit } from './site.ts';
 
 /** Whoever files is left alone for so long, milliseconds; one that has died holds others up no longer. */
 const LEASE_MS = 2000;
+/** A site that is held longer says so now and again, milliseconds. */
+const HELD = 'held';
+const HELD_MS = 4000;
 /** Batches that are read of a shard at once, at first. */
 const FIRST_BATCHES = 16;
 
-/** none: nothing is due · busy: somebody else does it, or was faster */
-export type Filed = number | 'none' | 'busy';
+/** none: nothing is due · busy: somebody else does it, or was faster · held: nobody is to do it now */
+export type Filed = number | 'none' | 'busy' | 'held';
 
 /** What is taken out of one shard of the journal. */
 interface Taken {
@@ -62,7 +65,7 @@ export class Filing {
   async #fileAlone(site: RecordSite, shards: readonly number[], before: (shard: number) => number): Promise<Filed> {
     const due = await dueShards(site, shards, before);
     if (due.length === 0) return 'none';
-    if (!(await lease(site))) return 'busy';
+    if (!(await lease(site))) return (await site.send('GET', site.keys.filing)) === HELD ? 'held' : 'busy';
     let isDone = false;
     try {
       const filed = await this.#fileShards(site, due);
@@ -92,13 +95,29 @@ export class Filing {
 
 export const ALL_SHARDS: readonly number[] = Array.from({ length: SITE_SHARDS }, (_, shard) => shard);
 
-/** Has a site for oneself for a while. By a commit, since that goes where there is no room, too. */
-export function lease({ redis, keys: { filing } }: RecordSite, ms = LEASE_MS): Promise<boolean> {
-  return redis.commit(filing, '0', [['PEXPIRE', filing, String(ms)]], true);
+/** By a commit, since that goes where there is no room, too. */
+function lease({ redis, keys: { filing } }: RecordSite): Promise<boolean> {
+  return redis.commit(filing, '0', [['PEXPIRE', filing, String(LEASE_MS)]], true);
 }
 
-export async function release(site: RecordSite): Promise<void> {
+async function release(site: RecordSite): Promise<void> {
   await site.send('DEL', site.keys.filing).catch(() => {});
+}
+
+/** Does something while nobody files a site, and those that read do not wait for it. */
+export async function held<T>(site: RecordSite, work: () => Promise<T>): Promise<T> {
+  const { redis, keys } = site;
+  const hold = ['SET', keys.filing, HELD, 'PX', String(HELD_MS)];
+  const isHeld = await redis.commit(keys.filing, '0', [hold], true);
+  const renewal = setInterval(() => {
+    if (isHeld) site.send('PEXPIRE', keys.filing, String(HELD_MS)).catch(() => {});
+  }, HELD_MS / 4);
+  try {
+    return await work();
+  } finally {
+    clearInterval(renewal);
+    if (isHeld) await release(site);
+  }
 }
 
 /** Shards in which something is due, the longest waiting first. */
