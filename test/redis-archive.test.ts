@@ -10,7 +10,7 @@ import { Redis } from '../src/redis/connection.ts';
 import { siteKey } from '../src/redis/keys.ts';
 import { readTarget, type Target } from '../src/redis/target.ts';
 import type { Archive } from '../src/store/archive.ts';
-import type { StoreError } from '../src/store/contract.ts';
+import { StoreError } from '../src/store/contract.ts';
 import { Recorder, Recording } from '../src/store/record/recorder.ts';
 import { SITE_SHARDS } from '../src/store/record/shard.ts';
 import { splitBatch } from '../src/store/record/split.ts';
@@ -18,6 +18,7 @@ import { mergeTile } from '../src/store/record/tile.ts';
 import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/archive.ts';
 import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { until } from './support/exact.ts';
+import { freePort } from './support/nginx.ts';
 import { startRedis } from './support/redis.ts';
 import { all, batchOf, type Delivery, fill, keep, type MadeVisit, plainVisit, samplesIn, T } from './support/visits.ts';
 
@@ -68,18 +69,24 @@ async function code(promise: Promise<unknown>): Promise<string> {
   );
 }
 
+/** It can be written and read. */
+async function goesOn(archive: Archive): Promise<void> {
+  const tries = () => Promise.all([code(archive.append([])), code(archive.usage())]);
+  await until(async () => (await tries()).every((one) => one === 'done'), 'Redis again', PATIENCE_MS);
+}
+
 test('what too few replicas have is not acked, and is there once when it came again', async (t) => {
   const main = await startRedis(t, ['--repl-diskless-sync-delay', '0']);
   const replica = await startRedis(t, ['--replicaof', '127.0.0.1', String(main.port)]);
   const { archive } = await open(t, main.url, { replicas: 1 });
   const [visit, other] = [plainVisit('demo'), plainVisit('demo')];
-  await until(async () => (await code(archive.append([]))) === 'done', 'replica', PATIENCE_MS);
+  await goesOn(archive);
   await keep(archive, other);
   replica.signal('SIGSTOP');
   assert.equal(await code(keep(archive, visit)), 'unreachable');
   assert.equal(await code(archive.append([])), 'unreachable');
   replica.signal('SIGCONT');
-  await until(async () => (await code(archive.append([]))) === 'done', 'replica again', PATIENCE_MS);
+  await goesOn(archive);
   await keep(archive, visit);
   await assertThere(archive, [visit, other]);
   assert.match(replica.cli('keys', '*'), /journal|visits/);
@@ -133,7 +140,7 @@ test('what was acked is there when Redis was killed', async (t) => {
   await killed;
   const before = acked;
   await server.restart();
-  await until(async () => (await code(archive.append([]))) === 'done', 'Redis again', PATIENCE_MS);
+  await goesOn(archive);
   const kept = await Promise.all(visits.map(async ({ id }) => ((await archive.visit(id)) as Visit).moves));
   assert.ok(
     kept.every((moves) => moves >= 10 * before),
@@ -209,8 +216,13 @@ function take(recording: Recording, { n, page, size, samples, t }: MadeVisit['fr
   recording.take(n, page, size, buffer, 0, t);
 }
 
-test('a thread goes on when Redis was away', async (t) => {
+test('a thread goes on when Redis was away, and does not start without', async (t) => {
   const server = await startRedis(t);
+  const absent = `redis://127.0.0.1:${await freePort()}`;
+  const hopeless = assert.rejects(
+    inThread(t, absent),
+    (error) => error instanceof StoreError && error.code === 'unreachable',
+  );
   const archive = await inThread(t, server.url);
   const [before, after] = [plainVisit('demo'), plainVisit('demo')];
   await keep(archive, before);
@@ -218,9 +230,8 @@ test('a thread goes on when Redis was away', async (t) => {
   assert.equal(await code(keep(archive, after)), 'unreachable');
   assert.equal(await code(archive.visits({ site: 'demo', limit: 9 })), 'unreachable');
   await server.restart();
-  await until(async () => (await code(archive.append([]))) === 'done', 'Redis again', PATIENCE_MS);
+  await goesOn(archive);
   await keep(archive, after);
-  await until(async () => (await code(archive.usage())) === 'done', 'Redis again', PATIENCE_MS);
   await assertThere(archive, [before, after]);
   const notes: unknown[] = [];
   const data = { redis: readTarget(server.url) as Target, replicas: 0, maxBytes: 1e12, retainMs: FOR_EVER_MS };
@@ -229,6 +240,7 @@ test('a thread goes on when Redis was away', async (t) => {
   const note = { at: 1, who: 'me', what: 'visit-erased', on: before.id } as const;
   assert.deepEqual([await noting.erase('none', note), await noting.erase(before.id, note)], [false, true]);
   assert.deepEqual(notes, [note]);
+  await hopeless;
 });
 
 test('what is due is filed and cleared away by whoever comes to it', async (t) => {

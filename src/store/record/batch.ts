@@ -302,5 +302,7 @@ export function firstVisit(bytes: Uint8Array): [id: string, site: string] {
 
 /** Id of the first visit that a batch tells of: a batch begins with a place. */
 export function firstId(bytes: Uint8Array): string {
-  return firstVisit(bytes)[0];
+  const r = new Reader(bytes, FIRST_PLACE, bytes.length);
+  r.varint();
+  return r.text(MAX_TEXT);
 }

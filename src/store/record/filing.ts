@@ -16,7 +16,7 @@ import { newTally, type PageNumbers, Tally } from './tally.ts';
 /** So much of the journal is filed at once, bytes: some hundredths of a second's work, while nobody else can write. */
 export const MAX_FILED = 512 * 1024;
 /** Of what is there already so much is laid down anew in one write, bytes. */
-const MAX_RELAID = 512 * 1024;
+export const MAX_RELAID = 512 * 1024;
 
 /** What a journal has of one visit. */
 export interface Arrived {

@@ -27,7 +27,7 @@ import { MAX_ID, matches, toVisit } from '../record/kept-visit.ts';
 import { RunPart } from '../record/run-part.ts';
 import { siteShardOf } from '../record/shard.ts';
 import { asStore } from './fault.ts';
-import { type Filed, Filing, lease, release } from './record/filing.ts';
+import { type Filed, Filing, held } from './record/filing.ts';
 import { Journal } from './record/journal.ts';
 import { SITES } from './record/keys.ts';
 import { atOnce, namedRuns, readDays, readHeat, readPages, readScenes } from './record/lookup.ts';
@@ -63,8 +63,7 @@ const DROPPED_MS = 10 * 60_000;
 const ERASED_MS = 8 * 24 * 3_600_000;
 /** What is remembered for some time only is looked through so often, milliseconds. */
 const SWEEP_MS = 60_000;
-/** A site is not filed for so long while it is counted anew, milliseconds, unless that is over before; and is counted so often. */
-const VERIFY_MS = 60_000;
+/** A site that changes while it is counted anew is counted so often. */
 const VERIFY_TRIES = 5;
 /** Sites that others write are looked at so often, milliseconds: a process that has died files nothing any more. */
 const OTHERS_MS = 10_000;
@@ -137,7 +136,7 @@ export class RedisArchive implements Archive {
       for (;;) {
         const filed = await this.#filing.file(site, shards);
         const took = performance.now() - begin;
-        if (filed === 'none' || took > (filed === 'busy' ? BUSY_MS : FRESHEN_MS)) return;
+        if (filed === 'none' || filed === 'held' || took > (filed === 'busy' ? BUSY_MS : FRESHEN_MS)) return;
         if (filed === 'busy') await sleep(LOOK_MS);
       }
     } catch (error) {
@@ -154,7 +153,7 @@ export class RedisArchive implements Archive {
       if (filed === 'none') return;
       if (performance.now() > end)
         throw new StoreError('busy', `the record of the site ${site.name} is written by others all the time`);
-      if (filed === 'busy') await sleep(LOOK_MS);
+      if (typeof filed === 'string') await sleep(LOOK_MS);
     }
   }
 
@@ -462,13 +461,8 @@ export class RedisArchive implements Archive {
     for (let tries = 1; ; tries++) {
       await this.#fileSite(site);
       const version = await site.version();
-      const isHeld = await lease(site, VERIFY_MS);
-      try {
-        const found = await siteDifferences(site, this.#books, tell);
-        if (found.length === 0 || tries === VERIFY_TRIES || (await site.version()) === version) return found;
-      } finally {
-        if (isHeld) await release(site);
-      }
+      const found = await held(site, () => siteDifferences(site, this.#books, tell));
+      if (found.length === 0 || tries === VERIFY_TRIES || (await site.version()) === version) return found;
     }
   }
 

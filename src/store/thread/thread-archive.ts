@@ -56,7 +56,7 @@ export class ThreadArchive implements Archive {
   }
 
   /**
-   * Starts the thread. `onFault` is called if it ends unasked; nothing is answered then any more. `onDamage` is told of what
+   * Starts the thread. Throws StoreError. `onFault` is called if it ends unasked; nothing is answered then any more. `onDamage` is told of what
    * cannot be read in the store, now and then. `addNote` puts notes into the audit trail, where the thread does not.
    */
   static async start(
@@ -66,7 +66,7 @@ export class ThreadArchive implements Archive {
     addNote?: AddNote,
   ): Promise<ThreadArchive> {
     const thread = startThread(data);
-    await once(thread, 'message');
+    await once(thread, 'message').catch(passOn);
     const archive = new ThreadArchive(thread, onDamage, addNote);
     thread.on('error', (error) => {
       for (const { reject } of archive.#waiting.values()) reject(error);
@@ -147,6 +147,11 @@ export class ThreadArchive implements Archive {
     this.#closed ??= this.#ask('close');
     return this.#closed;
   }
+}
+
+/** An error from the thread has its name and code, but is of no class any more. */
+function passOn(error: Error & { code?: StoreError['code'] }): never {
+  throw error.name === 'StoreError' && error.code ? new StoreError(error.code, error.message) : error;
 }
 
 /** One after the other, in a buffer of their own: to hand over each would cost more than to put it there. */

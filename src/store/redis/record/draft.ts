@@ -6,7 +6,7 @@ import { entry } from '../../../entry.ts';
 import { Writer } from '../../../protocol/writer.ts';
 import type { Command } from '../../../redis/connection.ts';
 import type { Run } from '../../archive.ts';
-import { CHUNK_BYTES, type KeptRun, LONG_CHUNKS, writeRun } from '../../record/chunk.ts';
+import { CHUNK_BYTES, type KeptRun, writeRun } from '../../record/chunk.ts';
 import type { FilingShelf } from '../../record/filing.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
 import { addRuns, addStays, type Minutes } from '../../record/minutes.ts';
@@ -155,8 +155,9 @@ export class Draft implements FilingShelf<RedisVisit> {
     return runs;
   }
 
+  /** What is there was read, unless that was too much. */
   isLong(number: number): boolean {
-    return (this.get(number)?.bytes ?? 0) > LONG_CHUNKS * CHUNK_BYTES;
+    return (this.get(number)?.elements ?? 0) > 0 && !this.#runs.has(number);
   }
 
   clear(number: number, visit: RedisVisit, tell: (run: Run) => void): void {

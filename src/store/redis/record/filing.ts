@@ -6,7 +6,8 @@ import { FrameError } from '../../../protocol/errors.ts';
 import type { Command } from '../../../redis/connection.ts';
 import { StoreError } from '../../contract.ts';
 import { type KnownPlaces, readBatch } from '../../record/batch.ts';
-import { type Arrived, arrivals, Filer, isReadable, MAX_FILED } from '../../record/filing.ts';
+import { CHUNK_BYTES, LONG_CHUNKS } from '../../record/chunk.ts';
+import { type Arrived, arrivals, Filer, isReadable, MAX_FILED, MAX_RELAID } from '../../record/filing.ts';
 import { isBehind, isPartlyThere, newIn } from '../../record/kept-visit.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
 import { Draft } from './draft.ts';
@@ -15,11 +16,15 @@ import type { RecordSite, RedisVisit } from './site.ts';
 
 /** Whoever files is left alone for so long, milliseconds; one that has died holds others up no longer. */
 const LEASE_MS = 2000;
-/** Batches that are read of a shard at once, at first. */
-const FIRST_BATCHES = 16;
+/** A site that is held longer says so now and again, milliseconds. */
+const HELD = 'held';
+const HELD_MS = 4000;
+/** Batches that are read of a shard at first, and how many times more then: those of an import are large. */
+const FIRST_BATCHES = 4;
+const MORE = 8;
 
-/** none: nothing is due · busy: somebody else does it, or was faster */
-export type Filed = number | 'none' | 'busy';
+/** none: nothing is due · busy: somebody else does it, or was faster · held: nobody is to do it now */
+export type Filed = number | 'none' | 'busy' | 'held';
 
 /** What is taken out of one shard of the journal. */
 interface Taken {
@@ -62,7 +67,7 @@ export class Filing {
   async #fileAlone(site: RecordSite, shards: readonly number[], before: (shard: number) => number): Promise<Filed> {
     const due = await dueShards(site, shards, before);
     if (due.length === 0) return 'none';
-    if (!(await lease(site))) return 'busy';
+    if (!(await lease(site))) return (await site.send('GET', site.keys.filing)) === HELD ? 'held' : 'busy';
     let isDone = false;
     try {
       const filed = await this.#fileShards(site, due);
@@ -92,13 +97,29 @@ export class Filing {
 
 export const ALL_SHARDS: readonly number[] = Array.from({ length: SITE_SHARDS }, (_, shard) => shard);
 
-/** Has a site for oneself for a while. By a commit, since that goes where there is no room, too. */
-export function lease({ redis, keys: { filing } }: RecordSite, ms = LEASE_MS): Promise<boolean> {
-  return redis.commit(filing, '0', [['PEXPIRE', filing, String(ms)]], true);
+/** By a commit, since that goes where there is no room, too. */
+function lease({ redis, keys: { filing } }: RecordSite): Promise<boolean> {
+  return redis.commit(filing, '0', [['PEXPIRE', filing, String(LEASE_MS)]], true);
 }
 
-export async function release(site: RecordSite): Promise<void> {
+async function release(site: RecordSite): Promise<void> {
   await site.send('DEL', site.keys.filing).catch(() => {});
+}
+
+/** Does something while nobody files a site, and those that read do not wait for it. */
+export async function held<T>(site: RecordSite, work: () => Promise<T>): Promise<T> {
+  const { redis, keys } = site;
+  const hold = ['SET', keys.filing, HELD, 'PX', String(HELD_MS)];
+  const isHeld = await redis.commit(keys.filing, '0', [hold], true);
+  const renewal = setInterval(() => {
+    if (isHeld) site.send('PEXPIRE', keys.filing, String(HELD_MS)).catch(() => {});
+  }, HELD_MS / 4);
+  try {
+    return await work();
+  } finally {
+    clearInterval(renewal);
+    if (isHeld) await release(site);
+  }
 }
 
 /** Shards in which something is due, the longest waiting first. */
@@ -130,7 +151,7 @@ async function take(site: RecordSite, shards: readonly number[]): Promise<Taken[
 async function takeShard(site: RecordSite, shard: number, most: number): Promise<Taken> {
   const key = site.keys.journals[shard] as string;
   const taken: Taken = { shard, elements: [], bytes: 0 };
-  for (let count = FIRST_BATCHES; ; count *= 2) {
+  for (let count = FIRST_BATCHES; ; ) {
     const from = taken.elements.length;
     const read = await site.bytes<Buffer[]>('LRANGE', key, String(from), String(from + 2 * count - 1));
     for (let i = 0; i < read.length && taken.bytes < most; i += 2) {
@@ -139,6 +160,8 @@ async function takeShard(site: RecordSite, shard: number, most: number): Promise
       taken.bytes += batch.length;
     }
     if (read.length < 2 * count || taken.bytes >= most) return taken;
+    const each = (2 * taken.bytes) / taken.elements.length;
+    count = Math.min(MORE * count, Math.ceil((most - taken.bytes) / each));
   }
 }
 
@@ -158,21 +181,28 @@ async function fill(draft: Draft, taken: readonly Taken[]): Promise<void> {
   const listener = arrivals(visits);
   for (const one of taken) for (const [, batch] of batchesOf(one)) readBatch(batch, listener, known);
   await draft.readIds([...visits.keys()]);
+  let left = MAX_RELAID;
   for (const [id, arrived] of visits) {
     const number = draft.find(id);
     const visit = number === undefined ? undefined : draft.get(number);
-    if (number !== undefined && visit && isMixed(draft, number, visit, arrived)) await draft.readRuns(number);
+    if (number === undefined || !visit || !needsRuns(visit, arrived, left)) continue;
+    await draft.readRuns(number);
+    left -= visit.bytes;
   }
   const filer = new Filer(draft, draft.pages);
   filer.begin();
   for (const [id, arrived] of visits) filer.file(id, arrived, draft.sums);
 }
 
-/** True if runs that are there may have to make way, or be laid down anew. */
-function isMixed(draft: Draft, number: number, visit: RedisVisit, { frames }: Arrived): boolean {
+/**
+ * True if the runs of a visit may have to make way, or be laid down anew. Of a long one, or after many, that is done for what was kept
+ * elsewhere only. `most`: bytes that may be read.
+ */
+function needsRuns(visit: RedisVisit, { frames }: Arrived, most: number): boolean {
   const fresh = frames.filter((frame) => newIn(visit, frame) > 0);
   if (fresh.some((frame) => isPartlyThere(visit, frame))) return true;
-  return isBehind(visit, fresh) && !(draft.isLong(number) && fresh.every((frame) => frame.frames === undefined));
+  const isDear = most <= 0 || visit.bytes > LONG_CHUNKS * CHUNK_BYTES;
+  return isBehind(visit, fresh) && (!isDear || fresh.some((frame) => frame.frames !== undefined));
 }
 
 /** Sets batches aside that cannot be read, so that they hold nothing else up. */

@@ -38,8 +38,9 @@ export class Journal {
 
   /** As `Archive.append`. Sites that something came of. Throws RedisError and StoreError. */
   async append(batches: readonly Uint8Array[]): Promise<Set<string>> {
-    await this.#room.check(batches.reduce((sum, { length }) => sum + length, 0));
     const redis = await this.#own();
+    const bytes = batches.reduce((sum, { length }) => sum + length, 0);
+    await this.#room.check(bytes, redis);
     const parts = batches.flatMap(splitBatch);
     const sites = new Set(parts.map(({ site }) => site));
     const sent: Promise<unknown>[] = [...sites].map((site) => this.#note(redis, site));

@@ -15,8 +15,8 @@ export class Room {
   }
 
   /** Bytes of all that Redis holds, on all of its nodes. */
-  async used(): Promise<number> {
-    return (await this.#infos()).reduce((sum, info) => sum + usedOf(info), 0);
+  async used(redis = this.#redis): Promise<number> {
+    return (await infosOf(redis)).reduce((sum, info) => sum + usedOf(info), 0);
   }
 
   /** Those of these keys that are on a node which has more than this share of what it is given (maxmemory). */
@@ -25,24 +25,24 @@ export class Room {
       const given = info.get('maxmemory') ?? 0;
       return given > 0 && (info.get('used_memory') ?? 0) > share * given;
     };
-    if (!(await this.#infos()).some(isCrowded)) return new Set();
+    if (!(await infosOf(this.#redis)).some(isCrowded)) return new Set();
     const infos = await Promise.all(keys.map((key) => this.#redis.send<string>(key, 'INFO', 'memory')));
     return new Set(keys.filter((_, i) => isCrowded(readInfo(infos[i] as string))));
   }
 
-  async #infos(): Promise<Map<string, number>[]> {
-    return (await this.#redis.everywhere<string>('INFO', 'memory')).map(readInfo);
-  }
-
-  /** Throws StoreError `full` if so many bytes more may not be stored. */
-  async check(bytes: number): Promise<void> {
+  /** Throws StoreError `full` if so many bytes more may not be stored. Asks on the connection given. */
+  async check(bytes: number, redis: Redis): Promise<void> {
     if (this.#maxBytes === Number.POSITIVE_INFINITY) return;
     const now = performance.now();
-    if (now - this.#size.at > SIZE_AGE_MS) this.#size = { at: now, used: await this.used() };
+    if (now - this.#size.at > SIZE_AGE_MS) this.#size = { at: now, used: await this.used(redis) };
     this.#size.used += bytes;
     if (this.#size.used > this.#maxBytes)
       throw new StoreError('full', `the store has reached its cap of ${this.#maxBytes} bytes (--max-store)`);
   }
+}
+
+async function infosOf(redis: Redis): Promise<Map<string, number>[]> {
+  return (await redis.everywhere<string>('INFO', 'memory')).map(readInfo);
 }
 
 function readInfo(text: string): Map<string, number> {
