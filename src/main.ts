@@ -9,6 +9,7 @@ import { ConfigError, describeOptions, type Parsed, readConfig } from './config.
 import { FolderInUse } from './folder-lock.ts';
 import { browseUrl, ListenError } from './listen.ts';
 import { type Running, startPrimary } from './primary.ts';
+import { RedisError } from './redis/error.ts';
 import { StoreError } from './store/contract.ts';
 import { version } from './version.ts';
 import { runWorker } from './worker.ts';
@@ -133,7 +134,8 @@ function fail(error: unknown): void {
     error instanceof StartError ||
     error instanceof StoreError ||
     error instanceof ListenError ||
-    error instanceof FolderInUse
+    error instanceof FolderInUse ||
+    error instanceof RedisError
   )
     complain(`fieldmouse: ${error.message}`);
   else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
