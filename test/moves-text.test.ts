@@ -12,7 +12,7 @@ const sample = fc.record({
   y: coordinate,
 });
 const frame = fc.record({
-  v: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+  v: fc.oneof(fc.integer({ min: 1, max: 2 ** 31 + 1000 }), fc.maxSafeNat()),
   shift: fc.integer({ min: -1000, max: 1000 }),
   samples: fc.array(sample, { maxLength: 40 }),
 });
