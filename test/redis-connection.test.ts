@@ -1,5 +1,7 @@
 /** The way to Redis, with really started servers. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { Redis } from '../src/redis/connection.ts';
 import { RedisError } from '../src/redis/error.ts';
@@ -67,6 +69,24 @@ test('what is wrong is said in one line', async (t) => {
   await assert.rejects(redis.send('k', 'SET', 'k', 'v'), refusal('full', /OOM/));
   await assert.rejects(redis.commit('n', null, [['SET', 'k', 'v']]), refusal('full', /OOM/));
   assert.equal(await redis.commit('n', null, [['DEL', 'k']], true), true);
+});
+
+test('a server that is too old is refused', async (t) => {
+  // What a Redis of then answers to all that it is asked before it is used.
+  const info = '# Server\r\nredis_version:6.2.14\r\n';
+  const old = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      const asked = String(bytes).match(/^\*\d+$/gm)?.length ?? 0;
+      socket.write(`$${info.length}\r\n${info}\r\n`.repeat(asked));
+    });
+  });
+  old.listen(0, '127.0.0.1');
+  await once(old, 'listening');
+  t.after(() => old.close());
+  const { port } = old.address() as AddressInfo;
+  const message = /^Redis at 127\.0\.0\.1:\d+ is version 6\.2\.14; 7\.0 or later is needed$/;
+  await assert.rejects(connect(t, `redis://127.0.0.1:${port}`), refusal('version', message));
 });
 
 test('a server that holds still, or goes, ends what waits for it in time; it is used again when it is back', async (t) => {
