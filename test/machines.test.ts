@@ -26,6 +26,7 @@ test('two machines that share a Redis', async (t) => {
   const machines = { redis, a, b };
   await t.test('what a visitor does on one is seen on the streams of both', (t) => seeSame(t, machines));
   await t.test('whatever happens to Redis, each goes on, and then both show the same', (t) => survive(t, machines));
+  await t.test('a visitor that goes on on the other machine is the same, and shown once', (t) => moveOn(t, machines));
   await t.test('a dashboard says what is late, and lets go who was on a machine that died', (t) => lookOn(t, machines));
 });
 
@@ -120,6 +121,42 @@ async function seeLate(stream: StreamReader, isLate: boolean): Promise<void> {
   const holds = ({ name, data }: (typeof stream.events)[number]) =>
     name === 'rates' && ((data as StreamEvents['rates']).late !== undefined) === isLate;
   await stream.until(() => stream.events.slice(from).find(holds), isLate ? 'being late' : 'being in time');
+}
+
+async function moveOn(t: TestContext, { a, b }: Machines): Promise<void> {
+  const streams = [await watch(t, a), await watch(t, b)];
+  const before = new BinaryVisitor(t, a.ws);
+  const { visitor: id, token } = await before.hello;
+  before.frame({ type: 'move', time: 1000, x: 40, y: 5 });
+  for (const stream of streams) {
+    await seeIds(stream, [id]);
+    await seePlace(stream, 40);
+  }
+  before.socket.terminate();
+  const after = new BinaryVisitor(t, b.ws, { token, last: before.n });
+  assert.equal((await after.hello).visitor, id);
+  after.frame({ type: 'move', time: 2000, x: 50, y: 5 });
+  for (const stream of streams) {
+    await seePlace(stream, 50);
+    await seeIds(stream, [id]);
+    assert.equal(numbersIn(stream.events, id).size, 2, 'it has a number of each machine');
+    const end = stream.events.length;
+    const { visitors } = await stream.until(() => ratesIn(stream.events.slice(end)), 'rates');
+    assert.equal(visitors, 1);
+  }
+}
+
+/** Numbers that a visitor was told of under. */
+function numbersIn(events: StreamReader['events'], id: string): Set<number> {
+  const told = events.flatMap(({ name, data }) => {
+    if (name === 'join') return [(data as StreamEvents['join']).visitor];
+    return name === 'snapshot' ? (data as StreamEvents['snapshot']).visitors : [];
+  });
+  return new Set(told.filter((visitor) => visitor.id === id).map(({ v }) => v));
+}
+
+function ratesIn(events: StreamReader['events']): StreamEvents['rates'] | undefined {
+  return events.find(({ name }) => name === 'rates')?.data as StreamEvents['rates'] | undefined;
 }
 
 /** Visitors on machine A, whose pointers go about until the test ends. */
