@@ -6,7 +6,7 @@ import type { Page } from 'playwright-core';
 import type { StreamEvents } from '../src/protocol/stream.ts';
 import { launch, openPage } from './support/browser.ts';
 import { keepPictures, seeHere, seePointer, signIn } from './support/dashboard.ts';
-import { Traffic } from './support/exact.ts';
+import { Traffic, until } from './support/exact.ts';
 import { type RedisServer, startRedis } from './support/redis.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { SteadyVisitor } from './support/steady-visitor.ts';
@@ -67,28 +67,31 @@ async function seeSame(t: TestContext, { a, b }: Machines): Promise<void> {
 
 async function survive(t: TestContext, { redis, a, b }: Machines): Promise<void> {
   const streams = [await watch(t, a), await watch(t, b)] as const;
-  const staying = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)] as const;
-  const ids = await idsOf(staying);
+  // Where nothing can be stored for long visitors have to come back, as trackers do.
+  const steady = (no: number) => [a, b].map(({ ws }, i) => new SteadyVisitor(t, () => ws, no + i));
+  const staying = steady(10);
+  const ids = await steadyIds(staying);
   for (const stream of streams) await seeIds(stream, ids);
 
-  const surviveOne = async (x: number, fault: () => unknown, mend: () => unknown) => {
+  const surviveOne = async (no: number, fault: () => unknown, mend: () => unknown) => {
     const leaving = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)];
     const gone = await idsOf(leaving);
     for (const stream of streams) await seeIds(stream, [...ids, ...gone]);
     await fault();
     for (const visitor of leaving) visitor.bye();
-    const coming = [new BinaryVisitor(t, a.ws), new BinaryVisitor(t, b.ws)];
-    for (const i of [0, 1] as const) {
-      staying[i].frame({ type: 'move', time: 1000 * x, x: x + i, y: 5 });
-      await seePlace(streams[i], x + i);
+    const coming = steady(no);
+    for (const [i, visitor] of staying.entries()) {
+      visitor.move(1);
+      await seeSerial(streams[i] as StreamReader, visitor);
     }
     await Promise.all(streams.map((stream) => seeLate(stream, true)));
     await mend();
-    ids.push(...(await idsOf(coming)));
+    ids.push(...(await steadyIds(coming)));
     for (const stream of streams) await seeIds(stream, ids);
     await Promise.all(streams.map((stream) => seeLate(stream, false)));
-    staying[0].frame({ type: 'move', time: 1000 * x + 1, x: x + 2, y: 5 });
-    await seePlace(streams[1], x + 2);
+    const [first] = staying as [SteadyVisitor];
+    first.move(1);
+    await seeSerial(streams[1], first);
   };
 
   const holdUp = async () => {
@@ -96,23 +99,33 @@ async function survive(t: TestContext, { redis, a, b }: Machines): Promise<void>
     redis.signal('SIGCONT');
   };
   // With what it takes to be told of being late, five seconds.
-  await surviveOne(10, () => redis.signal('SIGSTOP'), holdUp);
+  await surviveOne(20, () => redis.signal('SIGSTOP'), holdUp);
   await surviveOne(
-    20,
+    30,
     () => redis.end('SIGKILL'),
     () => redis.restart(),
   );
   for (const { events } of streams) assert.ok(events.every(({ name }) => name !== 'reset'));
 }
 
+async function steadyIds(visitors: readonly SteadyVisitor[]): Promise<string[]> {
+  await until(() => visitors.every(({ id }) => id !== ''), 'visitors let in');
+  return visitors.map(({ id }) => id);
+}
+
+/** Waits for the last move of a visitor. */
+function seeSerial(stream: StreamReader, { no, made }: SteadyVisitor): Promise<void> {
+  return seePlace(stream, no, made - 1);
+}
+
 function idsOf(visitors: readonly BinaryVisitor[]): Promise<string[]> {
   return Promise.all(visitors.map(async ({ hello }) => (await hello).visitor));
 }
 
-async function seePlace(stream: StreamReader, place: number): Promise<void> {
+async function seePlace(stream: StreamReader, place: number, height?: number): Promise<void> {
   const places = () =>
     stream.events.flatMap(({ name, data }) => (name === 'moves' ? unpackMoves(data as StreamEvents['moves']) : []));
-  await stream.until(() => places().find(([, , x]) => x === place), `a move to ${place}`);
+  await stream.until(() => places().find(([, , x, y]) => x === place && y === (height ?? y)), `a move to ${place}`);
 }
 
 /** Waits for rates that say whether other machines are late. */
