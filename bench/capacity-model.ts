@@ -2,15 +2,16 @@
  * How many machines and how much Redis do so many visitors need? Arithmetic only: nothing is measured, drawn or read here. Rates are per
  * second, CPU is µs of one core per second, sizes are bytes. bench/load/fleet.ts plays the same with visitors one by one.
  */
+import { SITE_SHARDS } from '../src/store/record/shard.ts';
 import type { Constants } from './capacity-constants.ts';
 
 /** Samples a second of a pointer that moves, and between two frames of a visitor, watched and not, s. */
 export const SAMPLE_RATE = 60;
 export const FLUSH_S = 0.1;
 export const QUIET_FLUSH_S = 1;
-/** A worker appends so often, s, and a site's frames to so many streams. */
+/** A worker appends so often, s, and a site's frames to so many journals. */
 export const GROUP_S = 0.1;
-export const SHARDS_OF_SITE = 64;
+export const SHARDS_OF_SITE = SITE_SHARDS;
 /** Primaries write and read so often, s. */
 export const TICK_S = 0.016;
 /** Visitors of a site whose activity a machine tells in a second, at most. */

@@ -591,9 +591,12 @@ test('the visitor script goes by other names where the server is told so', async
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   const tab = await openPage(await launch(t));
   const { to } = record(tab);
+  // The browser tells of a connection when it comes to it, which may be after the server does.
+  const told = tab.waitForEvent('websocket');
   await tab.goto(server.url);
   const { visitor } = await stream.next('join');
   assert.deepEqual([visitor.page, visitor.origin], ['/', server.url]);
+  await told;
   // It may have had to come again, where the machine is busy.
   assert.deepEqual([...new Set(to)], [`${server.ws}/e?site=demo&page=%2F`]);
   assert.equal(await tab.locator('script[data-site]').getAttribute('src'), '/s.js');

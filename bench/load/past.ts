@@ -19,10 +19,12 @@ const HEIGHT = 4000;
 /** Frames of one visit that are appended together, as in one commit, and commits that are filed together. */
 const COMMITS_FILED = 100;
 
-/** What filling took, µs of one core for each sample. */
+/** What filling took, µs of one core for each sample: of this process, and of the server that keeps the store, if there is one. */
 export interface Filled {
   append: number;
   file: number;
+  serverAppend: number;
+  serverFile: number;
 }
 
 interface Guest {
@@ -42,34 +44,54 @@ export function endOf(samples: number, total: number, end: number): number {
   return end - ((total - samples) / WAVE) * WAVE_MS;
 }
 
-/** Adds visits until there are `to` samples, of which `from` are there already. `end`: Unix ms that the last of all ends by. */
+/**
+ * Adds visits until there are `to` samples, of which `from` are there already. `end`: Unix ms that the last of all ends by; `serverMs`: CPU of
+ * the store's server so far.
+ */
 export async function fillPast(
   { archive }: { archive: Pick<Archive, 'append' | 'fileAll'> },
   from: number,
   to: number,
   end: number,
+  serverMs: () => number = () => 0,
 ): Promise<Filled> {
-  const spent = { append: 0, file: 0 };
+  const spent = { append: 0, file: 0, serverAppend: 0, serverFile: 0 };
+  const append = async (batches: Uint8Array[]) => {
+    const [own, server] = await timed(() => archive.append(batches), serverMs);
+    spent.append += own;
+    spent.serverAppend += server;
+  };
+  const file = async () => {
+    const [own, server] = await timed(() => archive.fileAll(), serverMs);
+    spent.file += own;
+    spent.serverFile += server;
+  };
   for (let done = from; done < to; done += WAVE) {
     const began = endOf(done, to, end);
     const guests = Array.from({ length: AT_ONCE }, (_, i) => newGuest(done / VISIT_SAMPLES + i, began));
     for (let frame = 0; frame * FRAME_SAMPLES < VISIT_SAMPLES; frame++) {
       for (const guest of guests) write(guest, frame, began);
-      const batches = guests.map(({ writer }) => writer.take());
-      spent.append += await timed(() => archive.append(batches));
-      if (frame % COMMITS_FILED === COMMITS_FILED - 1) spent.file += await timed(() => archive.fileAll());
+      await append(guests.map(({ writer }) => writer.take()));
+      if (frame % COMMITS_FILED === COMMITS_FILED - 1) await file();
     }
-    spent.file += await timed(() => archive.fileAll());
+    await file();
   }
   const each = (ms: number) => (1000 * ms) / (to - from);
-  return { append: each(spent.append), file: each(spent.file) };
+  const { append: appended, file: filed, serverAppend, serverFile } = spent;
+  return {
+    append: each(appended),
+    file: each(filed),
+    serverAppend: each(serverAppend),
+    serverFile: each(serverFile),
+  };
 }
 
-async function timed(work: () => unknown): Promise<number> {
-  const cpu = process.cpuUsage();
+/** CPU of this process and of the server meanwhile, ms. */
+async function timed(work: () => unknown, serverMs: () => number): Promise<[own: number, server: number]> {
+  const [cpu, before] = [process.cpuUsage(), serverMs()];
   await work();
   const { user, system } = process.cpuUsage(cpu);
-  return (user + system) / 1000;
+  return [(user + system) / 1000, serverMs() - before];
 }
 
 function newGuest(no: number, since: number): Guest {
