@@ -76,60 +76,60 @@ const MACHINE = {
   },
 } as const satisfies Record<string, Figure>;
 
-/** Machines with Redis: `npm run bench -- machines` is to replace them. */
+/** Machines with Redis: bench/RESULTS.md, `npm run bench -- redis` and `-- machines`. */
 const WITH_REDIS = {
   appendUs: {
-    value: 17,
+    value: 25,
     unit: 'µs',
-    what: 'a worker’s CPU per XADD',
-    kind: 'estimate',
-    source: '100 XADD of 100 bytes at a time by node-redis 6',
+    what: 'a worker’s CPU per append, more than the embedded store takes',
+    kind: 'measured',
+    source: 'redis, “appending” and “filing”: 4 µs more for each of 6.25 frames',
   },
   readSampleUs: {
-    value: 0.13,
+    value: 1.33,
     unit: 'µs',
-    what: 'the primary’s CPU per sample read from Redis',
-    kind: 'estimate',
-    source: '4 % of a core at 300,000 samples/s of its own workers, “Fieldmouse, 1 administrator”',
+    what: 'CPU of both primaries per sample that one tells and the other shows',
+    kind: 'measured',
+    source: 'Machines, “of that the primaries”: 3.44 instead of 2.11',
   },
   entryUs: {
     value: 20,
     unit: 'µs',
-    what: 'the primary’s CPU per live entry written or read',
+    what: 'the primary’s CPU per live entry of little written or read',
     kind: 'estimate',
     source: '20 XADD of 100 bytes at a time by node-redis 6',
   },
 } as const satisfies Record<string, Figure>;
 
-/** Redis itself: `npm run bench -- redis` is to replace them. Now Redis 7.0 by hand, append-only file on for what is written. */
+/** Redis itself: the same, with Redis 7.0 and every change on disk before it is answered. Estimates are by hand, with an append-only file. */
 const REDIS = {
   redisAppendUs: {
-    value: 4.5,
+    value: 16,
     unit: 'µs',
-    what: 'CPU per XADD, without its bytes',
-    kind: 'estimate',
-    source: 'XADD of 90 to 16,000 bytes',
+    what: 'CPU per append, without its bytes, each on disk before it is answered',
+    kind: 'measured',
+    source: 'redis, “Redis’ own, appending”: 2.77 for each of 6.25 frames',
   },
   redisByteUs: {
     value: 0.0024,
     unit: 'µs',
     what: 'CPU per byte written',
     kind: 'estimate',
-    source: 'XADD of 90 to 16,000 bytes',
+    source: 'XADD of 90 to 16,000 bytes, by hand',
   },
   redisFrameUs: {
-    value: 1,
+    value: 0,
     unit: 'µs',
-    what: 'CPU per frame filed: read, and its part of a run written',
-    kind: 'estimate',
-    source: 'XRANGE of 100 entries, 0.7; HSET of a run, 3.6',
+    what: 'CPU per frame filed, but for its samples',
+    kind: 'computed',
+    source: 'counted with the samples',
   },
   redisSampleUs: {
-    value: 0.2,
+    value: 0.32,
     unit: 'µs',
-    what: 'CPU per sample filed: counts and heatmap cells',
-    kind: 'estimate',
-    source: 'HINCRBY 0.9, one for five samples',
+    what: 'CPU per sample filed',
+    kind: 'measured',
+    source: 'redis, “Redis’ own, filing”: 1.93 for six',
   },
   redisVisitUs: {
     value: 20,
@@ -139,11 +139,11 @@ const REDIS = {
     source: 'five writes',
   },
   redisLiveUs: {
-    value: 26,
+    value: 59,
     unit: 'µs',
     what: 'CPU per live entry written',
-    kind: 'estimate',
-    source: 'XADD at rest, with one reader 35, with four 61',
+    kind: 'measured',
+    source: 'Machines, “CPU of Redis”: 0.17 µs per sample more, 480 samples an entry, less a reader and the bytes',
   },
   redisReadUs: {
     value: 9,
@@ -160,11 +160,11 @@ const REDIS = {
     source: 'the same with 500 and 8,000 bytes',
   },
   keptSampleBytes: {
-    value: 7.6,
+    value: 4.57,
     unit: 'bytes',
     what: 'memory per sample kept',
-    kind: 'estimate',
-    source: 'half as much again as the 5.08 of the embedded store',
+    kind: 'measured',
+    source: 'redis, “bytes per sample”',
   },
   keptVisitBytes: {
     value: 500,

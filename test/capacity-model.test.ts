@@ -136,8 +136,8 @@ test('a site that all watch, by hand', () => {
   assert.equal(site.frames, 100_000);
   assert.equal(site.samples, 600_000);
   assert.equal(site.visits, 100);
-  // Four workers, ten groups, 64 streams.
-  near(site.appends, 2560, 1e-9);
+  // Four workers, ten groups, 16 journals.
+  near(site.appends, 640, 1e-9);
   assert.equal(site.recordBytes, 100_000 * 60 + 600_000 * 2);
   assert.equal(site.filedBytes, 3_000_000);
   // Two machines: an entry each tick, and one each second.
@@ -150,11 +150,11 @@ test('what it asks of machines and of Redis, by hand', () => {
   const site = load();
   const workers = 100_000 * 10 + 600_000 * (5 / 6) + 600_000 * 0.5 + 100 * 100;
   near(machineCpu(site, false, ROUND), workers);
-  near(machineCpu(site, true, ROUND), workers + 2560 * 10 + 1_200_000 * 0.1 + 3 * 127 * 5);
+  near(machineCpu(site, true, ROUND), workers + 640 * 10 + 1_200_000 * 0.1 + 3 * 127 * 5);
   // Ten streams.
   near(primaryCpu(10_000, FLEET, A, ROUND), 600_000 * (0.1 + 9 * 0.01) + 127 * 5);
   const redis = redisLoad(site, A, HARDWARE, ROUND);
-  near(redis.cpu, 2560 * 4 + 100_000 + 60_000 + 5000 + 127 * 20 + 254 * 10);
+  near(redis.cpu, 640 * 4 + 100_000 + 60_000 + 5000 + 127 * 20 + 254 * 10);
   near(redis.in, 7_200_000 + 3_000_000 + 7_000_000);
   near(redis.out, 7_200_000 + 14_000_000 + redis.in);
   near(redis.memory, (600_000 * 8 + 100 * 100) * 86_400);
