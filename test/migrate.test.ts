@@ -2,31 +2,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { readTarget, type Target } from '../src/redis/target.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { openRedisStore, type RedisStore } from '../src/store/redis/store.ts';
+import { run } from './support/command.ts';
 import { LIMIT_MS } from './support/exact.ts';
 import { startRedis } from './support/redis.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 import { keep, PAGES, plainVisit, T } from './support/visits.ts';
-
-interface Ran {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-async function run(...args: string[]): Promise<Ran> {
-  const child = spawnMain(args);
-  const [out, err, [code]] = await Promise.all([
-    text(child.stdout as NodeJS.ReadableStream),
-    text(child.stderr as NodeJS.ReadableStream),
-    once(child, 'exit') as Promise<[number]>,
-  ]);
-  return { code, out, err };
-}
 
 /** Everything, but for when it was exported. */
 async function exported(...where: string[]): Promise<string> {

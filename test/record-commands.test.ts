@@ -18,25 +18,9 @@ import { encodeSamples, type Sample } from '../src/protocol/encode.ts';
 import type { Heat, Visit } from '../src/protocol/visit.ts';
 import type { Run } from '../src/store/archive.ts';
 import { openStore } from '../src/store/embedded/store.ts';
+import { type Ran, run } from './support/command.ts';
 import { type ServerOptions, spawnMain, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { BinaryVisitor, JsonVisitor } from './support/visitor.ts';
-
-interface Ran {
-  code: number;
-  out: string;
-  err: string;
-}
-
-/** Runs a command as a process. */
-async function run(...args: string[]): Promise<Ran> {
-  const child = spawnMain(args);
-  const [out, err, [code]] = await Promise.all([
-    text(child.stdout as NodeJS.ReadableStream),
-    text(child.stderr as NodeJS.ReadableStream),
-    once(child, 'exit') as Promise<[number]>,
-  ]);
-  return { code, out, err };
-}
 
 /** What it says on standard output; it must end well. */
 async function ok(...args: string[]): Promise<string> {
