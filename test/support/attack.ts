@@ -95,7 +95,7 @@ export async function hoard(url: string, count: number, localAddress: string, ba
     const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', localAddress });
     socket.on('error', () => {});
     socket.write(upgradeText(undefined, '', 'json'));
-    const status = await statusOf(socket);
+    const status = await statusOf(socket).catch(() => 'cut');
     tally(outcomes, status);
     if (status === '101') held.push(socket.resume());
     else socket.destroy();
@@ -118,7 +118,7 @@ export async function flood(url: string, kind: keyof typeof FLOOD, perSecond: nu
     const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', localAddress: addressOf(0) });
     socket.on('error', () => {});
     socket.write(upgradeText());
-    const status = await statusOf(socket);
+    const status = await statusOf(socket).catch(() => 'cut');
     tally(outcomes, status);
     if (status === '101') sent += await pour(socket, kind, perSecond, end);
     socket.destroy();
@@ -145,8 +145,13 @@ async function pour(socket: Socket, kind: keyof typeof FLOOD, perSecond: number,
     const due = Math.ceil(((performance.now() - began + TICK_MS) * perSecond) / 1000);
     const frames: Buffer[] = [];
     while (sent < due) frames.push(FLOOD[kind](sent++));
-    if (!socket.write(Buffer.concat(frames))) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+    if (!socket.write(Buffer.concat(frames))) await roomOrEnd(socket);
     await sleep(TICK_MS);
   }
   return sent;
+}
+
+/** Resolves when more can be written, or nothing any more: that it is cut off is what the attacker is for. */
+async function roomOrEnd(socket: Socket): Promise<void> {
+  await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {});
 }
