@@ -73,6 +73,20 @@ test('everything goes to Redis and back, byte by byte, and a repeat copies nothi
   assert.match((await run('admin', 'list', '--data', other)).out, /^ada .*\nbob /m);
 });
 
+test('what has changed since in the copy is not passed over in silence', async (t) => {
+  const redis = await startRedis(t);
+  const folder = await filled(t, 2);
+  await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
+  const store = await inRedis(t, redis.url);
+  await store.removeAdmin('bob');
+  const back = await run('migrate', 'to-folder', '--data', folder, '--redis', redis.url);
+  assert.deepEqual([back.code, back.out], [1, '']);
+  assert.match(back.err, /^fieldmouse: sites, people, .* have changed in \S+ or Redis at .*; nothing was copied now\./);
+  const other = join(temporaryFolder(t), 'other');
+  assert.equal((await run('migrate', 'to-folder', '--data', other, '--redis', redis.url)).code, 0);
+  assert.doesNotMatch((await run('admin', 'list', '--data', other)).out, /bob/);
+});
+
 test('one that is broken off goes on where it was', async (t) => {
   const redis = await startRedis(t);
   const folder = await filled(t, 60);

@@ -115,7 +115,7 @@ test('a server that holds still, or goes, ends what waits for it in time; it is 
 });
 
 test('addresses that are none are refused', () => {
-  for (const text of ['localhost', 'http://a', 'redis://', 'redis://a/x', 'redis://a/1,redis://b'])
+  for (const text of ['localhost', 'http://a', 'redis://', 'redis://a/x', 'redis://a/1,redis://b', 'redis://:100%@a'])
     assert.throws(
       () => readTarget(text),
       (error) => typeof error === 'string',

@@ -344,6 +344,21 @@ test('a store of a later version is refused, and one that holds still is not wai
     await assert.rejects(ask, away);
 });
 
+test('a Redis that was emptied while a server wrote to it is furnished anew', async (t) => {
+  const redis = await startRedis(t);
+  const config = configOf(redis, temporaryFolder(t));
+  const before = await openStore(config);
+  t.after(() => before.close());
+  redis.cli('flushall');
+  await before.note({ at: 1, who: 'ada', what: 'signed-in', on: '' });
+  const after = await openStore(config);
+  t.after(() => after.close());
+  assert.deepEqual(
+    (await after.sites()).map(({ key }) => key),
+    ['demo'],
+  );
+});
+
 test('Redis keeps no secret and no address in the clear, and drops counters that have run out', async (t) => {
   const redis = await startRedis(t);
   const store = await openStore(configOf(redis, temporaryFolder(t)));

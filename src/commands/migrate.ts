@@ -9,6 +9,7 @@ import type { Visit } from '../protocol/visit.ts';
 import { targetText } from '../redis/target.ts';
 import type { Archive } from '../store/archive.ts';
 import type { Store } from '../store/contract.ts';
+import type { Holdings } from '../store/holdings.ts';
 import { openStore } from '../store/open.ts';
 import { noted } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
@@ -51,8 +52,15 @@ async function migrate(call: Call, isToRedis: boolean): Promise<ExitCode> {
   async function copy({ config, io }: Call, from: Store, to: Store): Promise<ExitCode> {
     const places = [config.data, `Redis at ${config.redis && targetText(config.redis)}`];
     const [source, target] = isToRedis ? places : places.toReversed();
-    if (!(await to.adopt(await from.holdings())))
+    const holdings = await from.holdings();
+    if (!(await to.adopt(holdings)))
       return refuse(io, `${target} has administrators or visits of another installation; nothing was copied`);
+    if (!isDeepStrictEqual(kept(await to.holdings()), kept(holdings)))
+      return refuse(
+        io,
+        `sites, people, sessions, tokens or totals have changed in ${target} or ${source} since they were copied; ` +
+          'nothing was copied now. Take a new folder, or an empty database',
+      );
     const bar = createBar(io.screen, 'copying', 'visits');
     const { visits, runs } = await copyRecord(from.archive, to.archive, bar).finally(bar.end);
     const differing = await unlikeSites(from.archive, to.archive);
@@ -67,6 +75,12 @@ async function migrate(call: Call, isToRedis: boolean): Promise<ExitCode> {
     );
     return 0;
   }
+}
+
+/** What has to be the same in both, in no order: all but the audit trail, in which it is noted that something was copied. */
+function kept({ sites, admins, tokens, sessions, hits }: Holdings): unknown {
+  const all = { sites, admins, tokens, sessions, hits };
+  return Object.entries(all).map(([name, rows]) => [name, new Set(rows.map((row) => JSON.stringify(row)))]);
 }
 
 /** Copies the visits that are not there, or not whole. How many, and their runs. */

@@ -14,6 +14,7 @@ export function readTarget(text: string): Target | undefined {
   for (const url of urls) {
     if (!isRedisUrl(url))
       throw 'redis://[user:password@]host[:port], rediss:// for TLS, or several nodes of a cluster with commas between';
+    if (!isDecodable(url)) throw 'an address in which a % of the password is written as %25';
     if (urls.length > 1 && new URL(url).pathname.length > 1)
       throw 'addresses without a database: a cluster has only one';
   }
@@ -24,6 +25,15 @@ function isRedisUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname, pathname } = new URL(text);
   return SCHEMES.includes(protocol) && hostname !== '' && /^(\/\d{0,3})?$/.test(pathname);
+}
+
+function isDecodable(url: string): boolean {
+  const { username, password } = new URL(url);
+  try {
+    return decodeURIComponent(username + password) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** For people and logs: without user and password. */

@@ -101,6 +101,8 @@ async function open(target: Target, options: RedisStoreOptions): Promise<RedisSt
 /** Furnishes a store that is new, and returns its secret. */
 async function found(redis: Redis, where: string): Promise<Buffer> {
   const demo = demoSite(Date.now());
+  // Not zero where it was emptied while servers were on it that have written since.
+  const version = (await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY)) ?? '0';
   const [format, secret] = await redis.send<(string | null)[]>(META_KEY, 'HMGET', META_KEY, 'format', 'secret');
   if (format === FORMAT && secret) return Buffer.from(secret, 'base64url');
   if (format)
@@ -109,7 +111,7 @@ async function found(redis: Redis, where: string): Promise<Buffer> {
       `Redis at ${where} was written by a later version of Fieldmouse (format ${format})`,
     );
   // Others may start at the same time: one of them comes first.
-  await redis.commit(VERSION_KEY, '0', [
+  await redis.commit(VERSION_KEY, version, [
     ['HSET', META_KEY, 'format', FORMAT, 'secret', randomBytes(32).toString('base64url')],
     ['HSET', commonKey('sites'), demo.key, JSON.stringify(demo)],
   ]);
