@@ -12,7 +12,7 @@ import { readTarget, type Target } from '../src/redis/target.ts';
 import type { Archive } from '../src/store/archive.ts';
 import { StoreError } from '../src/store/contract.ts';
 import { Recorder, Recording } from '../src/store/record/recorder.ts';
-import { SITE_SHARDS } from '../src/store/record/shard.ts';
+import { SITE_SHARDS, siteShardOf } from '../src/store/record/shard.ts';
 import { splitBatch } from '../src/store/record/split.ts';
 import { mergeTile } from '../src/store/record/tile.ts';
 import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/archive.ts';
@@ -262,6 +262,22 @@ test('what is due is filed and cleared away by whoever comes to it', async (t) =
     [fresh.id],
   );
   assert.deepEqual(await archive.verify(), []);
+});
+
+test('of very many batches the one that cannot be read is set aside, and no other', async (t) => {
+  const { url } = await startRedis(t);
+  const { redis, archive } = await open(t, url);
+  const visit = plainVisit('demo', { frames: 6000, samples: 1 });
+  const key = siteKey('demo', `journal:${siteShardOf(visit.id)}`);
+  const told = new Set<string>();
+  const [first, ...others] = visit.frames.map((frame) => batchOf([[visit, frame]], told));
+  await archive.append([first as Uint8Array]);
+  await redis.send(key, 'RPUSH', key, '1', 'not a batch');
+  await archive.append(others);
+  await archive.fileAll();
+  const found = await all((after) => archive.runs(visit.id, after));
+  assert.equal(found.flatMap(({ payload, t: at }) => samplesIn(payload, at)).length, 6000);
+  assert.equal(await redis.send(key, 'LLEN', siteKey('demo', 'damaged')), 2);
 });
 
 test('a recorder makes batches that are passed on as they are; others are parted by site', async (t) => {
