@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import type { Visit } from '../src/protocol/visit.ts';
@@ -19,7 +20,7 @@ import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/archi
 import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { until } from './support/exact.ts';
 import { freePort } from './support/nginx.ts';
-import { startRedis } from './support/redis.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
 import { all, batchOf, type Delivery, fill, keep, type MadeVisit, plainVisit, samplesIn, T } from './support/visits.ts';
 
 const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
@@ -262,6 +263,18 @@ test('what is due is filed and cleared away by whoever comes to it', async (t) =
     [fresh.id],
   );
   assert.deepEqual(await archive.verify(), []);
+});
+
+test('a node of a cluster that is away holds nobody up whose sites are on others', async (t) => {
+  const { nodes, url } = await startRedisCluster(t, 0, ['--cluster-require-full-coverage', 'no']);
+  const { archive } = await open(t, url, { maxBytes: 1024 ** 3 });
+  const [before, after] = [plainVisit('demo'), plainVisit('demo')];
+  await keep(archive, before);
+  const other = nodes.find((node) => node.cli('dbsize').trim() === '0');
+  await other?.end();
+  await sleep(300);
+  assert.equal(await code(keep(archive, after)), 'done');
+  assert.ok(await archive.visit(after.id));
 });
 
 test('of very many batches the one that cannot be read is set aside, and no other', async (t) => {
