@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import type { Visit } from '../src/protocol/visit.ts';
@@ -12,14 +13,14 @@ import { readTarget, type Target } from '../src/redis/target.ts';
 import type { Archive } from '../src/store/archive.ts';
 import { StoreError } from '../src/store/contract.ts';
 import { Recorder, Recording } from '../src/store/record/recorder.ts';
-import { SITE_SHARDS } from '../src/store/record/shard.ts';
+import { SITE_SHARDS, siteShardOf } from '../src/store/record/shard.ts';
 import { splitBatch } from '../src/store/record/split.ts';
 import { mergeTile } from '../src/store/record/tile.ts';
 import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/archive.ts';
 import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { until } from './support/exact.ts';
 import { freePort } from './support/nginx.ts';
-import { startRedis } from './support/redis.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
 import { all, batchOf, type Delivery, fill, keep, type MadeVisit, plainVisit, samplesIn, T } from './support/visits.ts';
 
 const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
@@ -262,6 +263,34 @@ test('what is due is filed and cleared away by whoever comes to it', async (t) =
     [fresh.id],
   );
   assert.deepEqual(await archive.verify(), []);
+});
+
+test('a node of a cluster that is away holds nobody up whose sites are on others', async (t) => {
+  const { nodes, url } = await startRedisCluster(t, 0, ['--cluster-require-full-coverage', 'no']);
+  const { archive } = await open(t, url, { maxBytes: 1024 ** 3 });
+  const [before, after] = [plainVisit('demo'), plainVisit('demo')];
+  await keep(archive, before);
+  const other = nodes.find((node) => node.cli('dbsize').trim() === '0');
+  await other?.end();
+  await sleep(300);
+  assert.equal(await code(keep(archive, after)), 'done');
+  assert.ok(await archive.visit(after.id));
+});
+
+test('of very many batches the one that cannot be read is set aside, and no other', async (t) => {
+  const { url } = await startRedis(t);
+  const { redis, archive } = await open(t, url);
+  const visit = plainVisit('demo', { frames: 6000, samples: 1 });
+  const key = siteKey('demo', `journal:${siteShardOf(visit.id)}`);
+  const told = new Set<string>();
+  const [first, ...others] = visit.frames.map((frame) => batchOf([[visit, frame]], told));
+  await archive.append([first as Uint8Array]);
+  await redis.send(key, 'RPUSH', key, '1', 'not a batch');
+  await archive.append(others);
+  await archive.fileAll();
+  const found = await all((after) => archive.runs(visit.id, after));
+  assert.equal(found.flatMap(({ payload, t: at }) => samplesIn(payload, at)).length, 6000);
+  assert.equal(await redis.send(key, 'LLEN', siteKey('demo', 'damaged')), 2);
 });
 
 test('a recorder makes batches that are passed on as they are; others are parted by site', async (t) => {

@@ -174,9 +174,8 @@ const buffer = new SampleBuffer(1024);
 export type Delivery = [visit: MadeVisit, frame: MadeFrame];
 
 /** One batch of these frames; each visit is told of with its first. */
-export function batchOf(deliveries: readonly Delivery[]): Uint8Array {
+export function batchOf(deliveries: readonly Delivery[], told = new Set<string>()): Uint8Array {
   const writer = new BatchWriter();
-  const told = new Set<string>();
   for (const [{ id, site, about }, { n, entered, page, size, t, samples }] of deliveries) {
     const mark = new PlaceMark({ id, site, page, size });
     if (!told.has(id)) writer.about(mark, about);

@@ -12,7 +12,7 @@ import { isBehind, isPartlyThere, newIn } from '../../record/kept-visit.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
 import { Draft } from './draft.ts';
 import type { PageBooks } from './page-book.ts';
-import type { RecordSite, RedisVisit } from './site.ts';
+import { partsOf, type RecordSite, type RedisVisit } from './site.ts';
 
 /** Whoever files is left alone for so long, milliseconds; one that has died holds others up no longer. */
 const LEASE_MS = 2000;
@@ -215,8 +215,11 @@ async function setAside(site: RecordSite, version: string, taken: readonly Taken
     for (const [time, batch] of batchesOf(one)) (isReadable(batch) ? good : bad).push(time, batch);
     if (bad.length === 0) continue;
     aside += bad.length / 2;
-    commands.push(remove(site, one.shard, one.elements), ['RPUSH', site.keys.damaged, ...bad]);
-    if (good.length > 0) commands.push(['LPUSH', site.keys.journals[one.shard] as string, ...good.toReversed()]);
+    // In parts: a commit that fails halfway, with a command that is too long for Lua, has removed and not put back.
+    const key = site.keys.journals[one.shard] as string;
+    commands.push(remove(site, one.shard, one.elements));
+    for (const some of partsOf(bad)) commands.push(['RPUSH', site.keys.damaged, ...some]);
+    for (const some of partsOf(good.toReversed())) commands.push(['LPUSH', key, ...some]);
   }
   if (aside === 0)
     throw new StoreError('damaged', `a visit of the site ${site.name} in Redis is damaged: ${error.message}`);
