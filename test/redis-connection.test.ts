@@ -41,6 +41,9 @@ for (const kind of ['a server', 'a cluster'] as const)
         ] as const;
         assert.equal(await redis.commit(version, '0', commands), true);
         assert.equal(await redis.commit(version, '0', commands), false);
+        // Nothing of it is begun.
+        const long = ['RPUSH', list, ...Array<string>(9000).fill('x')];
+        await assert.rejects(redis.commit(version, null, [['DEL', hash], long]), RangeError);
         assert.deepEqual(await redis.send(hash, 'HGETALL', hash), ['b', '3']);
         assert.deepEqual(await redis.sendForBytes(list, 'LRANGE', list, '0', '-1'), [bytes]);
         assert.equal(await redis.commit(version, null, [['DEL', list]], true), true);

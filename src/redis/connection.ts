@@ -41,6 +41,8 @@ const CONNECT_MS = 5000;
 const CLOSE_MS = 1000;
 /** Nodes that do not come back for so long have perhaps been replaced: it is asked who keeps what, milliseconds. */
 const LOOK_ANEW_MS = 500;
+/** Words of a command in a script: Lua unpacks some 8,000 (LUAI_MAXCSTACK). */
+const MOST_WORDS = 4000;
 /** Commands that may wait for their answers; more are refused. */
 const MOST_WAITING = 50_000;
 /** Between two tries to connect: twice as long each time, up to this, and by chance up to half more, milliseconds. */
@@ -297,9 +299,14 @@ export class Redis {
   }
 }
 
-/** Commands one after the other, each led by how many words it has. */
+/**
+ * Commands one after the other, each led by how many words it has. Throws RangeError for one that Lua could not pass on: it would fail after those
+ * before it were done.
+ */
 function counted(commands: readonly Command[], args: Argument[] = []): Argument[] {
   for (const command of commands) {
+    if (command.length > MOST_WORDS && command[0] !== 'ADD')
+      throw new RangeError(`${command.length} words in a command`);
     args.push(String(command.length));
     for (const argument of command) args.push(argument);
   }
