@@ -265,6 +265,21 @@ test('what is due is filed and cleared away by whoever comes to it', async (t) =
   assert.deepEqual(await archive.verify(), []);
 });
 
+test('a visit that is damaged does not hold up the filing of other sites', async (t) => {
+  const { url } = await startRedis(t);
+  const { redis, archive } = await open(t, url);
+  const [damaged, other] = [plainVisit('a', { frames: 3 }), plainVisit('b')];
+  const [first, ...later] = damaged.frames.map((frame) => batchOf([[damaged, frame]]));
+  await archive.append(later);
+  await archive.fileAll();
+  const runs = siteKey('a', 'runs:1');
+  await redis.send(runs, 'LSET', runs, '0', 'damaged');
+  await archive.append([first as Uint8Array]);
+  await keep(archive, other);
+  await assert.rejects(archive.tend(Date.now() + 60_000, FOR_EVER_MS), { code: 'damaged' });
+  assert.equal(await redis.send(siteKey('b', 'visits'), 'HLEN', siteKey('b', 'visits')), 1);
+});
+
 test('a node of a cluster that is away holds nobody up whose sites are on others', async (t) => {
   const { nodes, url } = await startRedisCluster(t, 0, ['--cluster-require-full-coverage', 'no']);
   const { archive } = await open(t, url, { maxBytes: 1024 ** 3 });

@@ -333,7 +333,20 @@ export class RedisArchive implements Archive {
   }
 
   async #tend(now: number, retainMs: number, hurry: boolean): Promise<void> {
-    for (const site of await this.#tended(now)) await this.#fileDue(site, now, hurry);
+    let damage: StoreError | undefined;
+    for (const site of await this.#tended(now))
+      try {
+        await this.#fileDue(site, now, hurry);
+      } catch (error) {
+        // It is of that site alone; others are filed all the same.
+        if (!(error instanceof StoreError && error.code === 'damaged')) throw error;
+        damage ??= error;
+      }
+    await this.#pruneDue(now, retainMs, hurry);
+    if (damage) throw damage;
+  }
+
+  async #pruneDue(now: number, retainMs: number, hurry: boolean): Promise<void> {
     if (!hurry && now - this.#prunedAt < PRUNE_MS) return;
     this.#prunedAt = now;
     if (!(await this.#redis.commit(PRUNING, '0', [['PEXPIRE', PRUNING, String(PRUNING_MS)]], true))) return;
