@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Note } from '../../protocol/audit.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../../protocol/visit.ts';
 import type { Redis } from '../../redis/connection.ts';
+import { RedisError } from '../../redis/error.ts';
 import { commonKey } from '../../redis/keys.ts';
 import type {
   Archive,
@@ -333,17 +334,19 @@ export class RedisArchive implements Archive {
   }
 
   async #tend(now: number, retainMs: number, hurry: boolean): Promise<void> {
-    let damage: StoreError | undefined;
-    for (const site of await this.#tended(now))
+    let fault: unknown;
+    for (const site of await this.#tended(now)) {
+      const begin = performance.now();
       try {
         await this.#fileDue(site, now, hurry);
       } catch (error) {
-        // It is of that site alone; others are filed all the same.
-        if (!(error instanceof StoreError && error.code === 'damaged')) throw error;
-        damage ??= error;
+        // It is of that site, or of its node; others are filed all the same, unless that node is waited for.
+        if (!isOfOneSite(error) || performance.now() - begin > 2 * TEND_MS) throw error;
+        fault ??= error;
       }
+    }
     await this.#pruneDue(now, retainMs, hurry);
-    if (damage) throw damage;
+    if (fault) throw fault;
   }
 
   async #pruneDue(now: number, retainMs: number, hurry: boolean): Promise<void> {
@@ -482,6 +485,12 @@ export class RedisArchive implements Archive {
   async close(): Promise<void> {
     await this.#journal.close();
   }
+}
+
+/** True of what may be wrong with one site, or the node of a cluster that it is on, and with no other. */
+function isOfOneSite(error: unknown): boolean {
+  if (error instanceof RedisError) return error.code === 'unreachable';
+  return error instanceof StoreError && error.code === 'damaged';
 }
 
 /** The oldest visit of a site, as `by-time` has it. */
