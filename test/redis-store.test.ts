@@ -247,14 +247,18 @@ test('a server refuses a Redis that may throw away what was acked', async (t) =>
 
 test('a server says what an ack stands for, as Redis is set up', async (t) => {
   const redis = await startRedis(t);
-  const said = async () => {
+  const said = async (...flags: string[]) => {
     const lines: string[] = [];
     const write = (first: unknown, second?: string) => void lines.push(second ?? String(first));
     const log = { debug: write, info: write, warn: write, error: write };
-    await (await openStore(configOf(redis, temporaryFolder(t)), { log, isServer: true })).close();
+    await (await openStore(configOf(redis, temporaryFolder(t), ...flags), { log, isServer: true })).close();
     return lines;
   };
   assert.deepEqual(await said(), ['Redis has on disk what is acked (appendfsync always)']);
+  assert.match(
+    (await said('--redis-replicas', '1')).join('\n'),
+    /\nRedis has 0 replicas, and --redis-replicas wants 1: nothing/,
+  );
   redis.cli('config', 'set', 'appendfsync', 'everysec');
   assert.match(
     (await said()).join('\n'),
@@ -269,8 +273,8 @@ test('a server says what an ack stands for, as Redis is set up', async (t) => {
   assert.match((await said()).join('\n'), /^Redis keeps this in memory only/);
 });
 
-function configOf({ url }: Pick<RedisServer, 'url'>, data: string) {
-  return readConfig(['--redis', url, '--data', data], {}).config;
+function configOf({ url }: Pick<RedisServer, 'url'>, data: string, ...flags: string[]) {
+  return readConfig(['--redis', url, '--data', data, ...flags], {}).config;
 }
 
 const RIGHTS = '~fm:* &fm:* +@all -@admin -@dangerous +info +config|get';

@@ -17,8 +17,8 @@ const MEANING = {
     'Redis does not say when its file reaches the disk (CONFIG is not permitted): what was acked of late may be lost if its machine ends',
 } as const;
 
-/** Says in the log what may be lost. Throws StoreError if what was acked may be evicted. */
-export async function checkPersistence(redis: Redis, log: Logger | undefined): Promise<void> {
+/** Says in the log what may be lost, and if it has fewer replicas than an ack needs. Throws StoreError if what was acked may be evicted. */
+export async function checkPersistence(redis: Redis, log: Logger | undefined, replicas: number): Promise<void> {
   const policies = (await redis.everywhere<string>('INFO', 'memory')).map((info) => field(info, 'maxmemory_policy'));
   const evicting = policies.find((policy) => policy !== undefined && policy !== KEEPS_ALL);
   if (evicting !== undefined)
@@ -29,6 +29,16 @@ export async function checkPersistence(redis: Redis, log: Logger | undefined): P
   const meaning = await meaningOf(redis);
   if (meaning === 'disk') log?.info('Redis has on disk what is acked (appendfsync always)');
   else log?.warn(MEANING[meaning]);
+  if (replicas > 0) await checkReplicas(redis, log, replicas);
+}
+
+async function checkReplicas(redis: Redis, log: Logger | undefined, replicas: number): Promise<void> {
+  const infos = await redis.everywhere<string>('INFO', 'replication');
+  const fewest = Math.min(...infos.map((info) => Number(field(info, 'connected_slaves') ?? 0)));
+  if (fewest < replicas)
+    log?.warn(
+      `Redis has ${fewest} replicas, and --redis-replicas wants ${replicas}: nothing is acked until it has them`,
+    );
 }
 
 async function meaningOf(redis: Redis): Promise<keyof typeof MEANING | 'disk'> {

@@ -86,11 +86,11 @@ export function openRedisStore(target: Target, options: RedisStoreOptions): Prom
 }
 
 async function open(target: Target, options: RedisStoreOptions): Promise<RedisStore> {
-  const { log, isServer } = options;
+  const { log, isServer, replicas = 0 } = options;
   const outage = new Outage(log);
   const redis = await Redis.connect(target, { onState: (error) => outage.tell(error) });
   try {
-    if (isServer) await checkPersistence(redis, log);
+    if (isServer) await checkPersistence(redis, log, replicas);
     return new RedisStore(redis, await found(redis, targetText(target)), options);
   } catch (error) {
     await redis.close();
