@@ -127,7 +127,7 @@ function announce({ addresses, firstLink, nobodyCanSignIn }: Running): void {
   if (firstLink) {
     lines.push(
       '',
-      'First start with this data folder. Sign in with this link; it works once, for 15 minutes:',
+      'First start with this store. Sign in with this link; it works once, for 15 minutes:',
       `  ${base ?? 'https://YOUR-HOST'}/admin/link/${firstLink}`,
       'Later: fieldmouse admin add NAME prints another.',
       '',
