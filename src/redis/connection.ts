@@ -4,7 +4,7 @@
  * may have been done.
  */
 import { createHash } from 'node:crypto';
-import { createClient, createCluster, defineScript, RESP_TYPES } from 'redis';
+import { createClient, createCluster, RESP_TYPES } from 'redis';
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
 import { slotOf } from './slot.ts';
@@ -30,7 +30,7 @@ export interface Script {
 }
 
 /** A script in Lua: `KEYS[1]` is the key it is run with, ARGV the arguments. Without a flag it may write only where there is room. */
-export function scriptOf(lua: string, flag?: 'no-writes'): Script {
+export function scriptOf(lua: string, flag?: 'no-writes' | 'allow-oom'): Script {
   const source = `#!lua${flag ? ` flags=${flag}` : ''}\n${lua}`;
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
@@ -89,29 +89,12 @@ end
 return found
 `;
 
-type Parser = { pushKey(key: Argument): void; push(...args: Argument[]): void };
-
-function script(source: string) {
-  return defineScript({
-    SCRIPT: source,
-    NUMBER_OF_KEYS: 1,
-    parseCommand: (parser: Parser, key: string, args: Command) => {
-      parser.pushKey(key);
-      // There may be more than can be given to a function at once.
-      for (const argument of args) parser.push(argument);
-    },
-    transformReply: (reply: unknown) => reply as never,
-  } as never) as never;
-}
-
 /** Is run where there is no room, too. */
 const READ = scriptOf(GATHER, 'no-writes');
 
-const SCRIPTS = {
-  commit: script(`#!lua\n${COMMIT}`),
-  // What makes room must be possible where there is none.
-  release: script(`#!lua flags=allow-oom\n${COMMIT}`),
-};
+const CHANGE = scriptOf(COMMIT);
+/** What makes room must be possible where there is none. */
+const RELEASE = scriptOf(COMMIT, 'allow-oom');
 
 /** The little of the library's clients that is used; its own types are of hundreds of commands. */
 interface Client {
@@ -119,8 +102,6 @@ interface Client {
   connect(): Promise<unknown>;
   close(): Promise<unknown> | undefined;
   destroy(): void;
-  commit(key: string, args: Command): Promise<number>;
-  release(key: string, args: Command): Promise<number>;
 }
 
 interface Server extends Client {
@@ -284,9 +265,8 @@ export class Redis {
     commands: readonly Command[],
     release = false,
   ): Promise<boolean> {
-    const args = counted(commands, [expected ?? '']);
-    const client = this.#client;
-    return (await this.#answer(release ? client.release(version, args) : client.commit(version, args))) === 1;
+    const script = release ? RELEASE : CHANGE;
+    return (await this.run<number>(script, version, counted(commands, [expected ?? '']))) === 1;
   }
 
   /** Ends it when what was sent is answered, or soon. Closing twice is safe. */
@@ -332,7 +312,7 @@ function settings(url: string, limitMs: number) {
 
 function serverOf({ urls }: Target, limitMs: number): Server {
   const [url = ''] = urls;
-  return createClient({ url, ...(settings(url, limitMs) as object), scripts: SCRIPTS } as never) as never;
+  return createClient({ url, ...(settings(url, limitMs) as object) } as never) as never;
 }
 
 function clusterOf({ urls }: Target, limitMs: number): Cluster {
@@ -347,7 +327,6 @@ function clusterOf({ urls }: Target, limitMs: number): Cluster {
     rootNodes: urls.map((url) => ({ url })),
     defaults: { ...defaults, ...who },
     RESP,
-    scripts: SCRIPTS,
     topologyRefreshOnReconnectionAttemptStrategy: LOOK_ANEW_MS,
   };
   return createCluster(options as never) as never;
