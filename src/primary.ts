@@ -15,7 +15,7 @@ import { primaryMetrics } from './metrics/primary-metrics.ts';
 import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
 import { type StreamRequest, TAG } from './protocol/relay.ts';
 import { OWNER, sees } from './protocol/rights.ts';
-import { type Store, StoreError } from './store/contract.ts';
+import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
 import { openStore } from './store/open.ts';
 import { version } from './version.ts';
@@ -136,7 +136,7 @@ async function isAllowed(store: Store, { credential, site }: StreamRequest): Pro
     return sees(await store.rights(credential, Date.now()), site) && (await store.site(site)) !== undefined;
   } catch (error) {
     // Who looks on goes on looking: it will be asked again in a second.
-    if (error instanceof StoreError && error.code === 'unreachable') return true;
+    if (isUnreachable(error)) return true;
     throw error;
   }
 }

@@ -18,7 +18,7 @@ import { endWithProblem } from './raw-problem.ts';
 import { RedisError } from './redis/error.ts';
 import { Questions } from './relay/questions.ts';
 import { Relay } from './relay/relay.ts';
-import { type Store, StoreError } from './store/contract.ts';
+import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { HitQueue } from './store/hits.ts';
 import { KnownSites } from './store/known-sites.ts';
 import { openStore } from './store/open.ts';
@@ -93,7 +93,8 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   });
   const relay = new Relay({ send: link.send, flushMs: () => ingest.flushMs });
   const questions = new Questions(link.send);
-  const sites = new KnownSites(store);
+  // A store of this machine is always in reach.
+  const sites = config.redis ? new KnownSites(store) : store;
   const ingest = new Ingest({
     config,
     log,
@@ -101,6 +102,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     site: (key) => sites.site(key),
     markSeen: (key) => {
       store.markSeen(key, Date.now()).catch((error: unknown) => {
+        // That Redis is away is in the log already, once.
         if (!isUnreachable(error)) log.error({ err: error }, 'cannot note a first visitor');
       });
     },
@@ -216,11 +218,6 @@ function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): St
   if (redis) return (site, page) => store.hit(site, page);
   const hits = new HitQueue((groups) => archive.addHits(groups), HIT_WRITES);
   return (site, page) => hits.hit(site, page);
-}
-
-/** That Redis is away is in the log already, once. */
-function isUnreachable(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'unreachable';
 }
 
 function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config): ThreadData {

@@ -195,5 +195,10 @@ export class StoreError extends Error {
   }
 }
 
+/** True of what was not done since the server that keeps the store does not answer. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'unreachable';
+}
+
 /** Names of administrators: letters, digits and `. _ - @`, so that they are safe in tables, logs and addresses. */
 export const ADMIN_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,63}$/u;

@@ -3,7 +3,7 @@
  * come and are shown as if nothing had changed meanwhile.
  */
 import type { Site } from '../protocol/site.ts';
-import { type Store, StoreError } from './contract.ts';
+import { isUnreachable, type Store } from './contract.ts';
 
 /** A store that does not answer for so long is taken to be out of reach, milliseconds. */
 const PATIENCE_MS = 500;
@@ -29,7 +29,7 @@ export class KnownSites {
     try {
       return await Promise.race([asked, late]);
     } catch (error) {
-      if (error instanceof StoreError && error.code === 'unreachable') return known;
+      if (isUnreachable(error)) return known;
       throw error;
     } finally {
       clearTimeout(timer);
