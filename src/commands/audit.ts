@@ -1,6 +1,6 @@
 /** The command that shows the audit trail. */
 import { ACTOR, type Deed, type Entry, type Note } from '../protocol/audit.ts';
-import type { Store } from '../store/contract.ts';
+import { wholeTrail } from '../store/trail.ts';
 import { type Call, type Command, type ExitCode, onRecord, type StoreCall, table, time } from './command.ts';
 
 export const AUDIT_HELP = `  fieldmouse audit [--format table|ndjson]
@@ -10,9 +10,6 @@ export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
   audit: { flags: ['format'], check: checkAudit, run: onRecord(showAudit) },
 };
 
-/** Entries read at once. */
-const PART = 500;
-
 function checkAudit({ flags }: Call): string[] {
   const [format = 'table', ...more] = flags.format;
   if (more.length > 0) return ['--format: give one at most'];
@@ -21,7 +18,7 @@ function checkAudit({ flags }: Call): string[] {
 
 async function showAudit({ flags, store, io }: StoreCall): Promise<ExitCode> {
   const entries: Entry[] = [];
-  for await (const entry of entriesOf(store)) {
+  for await (const entry of wholeTrail(store)) {
     if (flags.format[0] === 'ndjson') io.out(JSON.stringify(entry));
     else entries.push(entry);
   }
@@ -33,14 +30,6 @@ async function showAudit({ flags, store, io }: StoreCall): Promise<ExitCode> {
   ]);
   if (flags.format[0] !== 'ndjson') table(io, ['WHEN', 'WHO', 'WHAT', 'ON'], rows, 'Nothing was done yet.');
   return 0;
-}
-
-async function* entriesOf(store: Store): AsyncGenerator<Entry> {
-  for (let after: string | null | undefined; after !== null; ) {
-    const part = await store.audit({ limit: PART, ...(after !== undefined && { after }) });
-    yield* part.items;
-    after = part.next;
-  }
 }
 
 /** What a command did, for the audit trail. */

@@ -4,6 +4,7 @@ import type { Entry } from '../protocol/audit.ts';
 import type { Site } from '../protocol/site.ts';
 import type { Admin, HitGroup, Store } from './contract.ts';
 import type { Kept, KeptToken } from './people.ts';
+import { wholeTrail } from './trail.ts';
 
 /** One-time links and counted attempts are not among it: they are over within minutes. */
 export interface Holdings {
@@ -18,16 +19,9 @@ export interface Holdings {
   hits: HitGroup[];
 }
 
-/** Entries asked for at once. */
-const PART = 500;
-
 /** The whole audit trail, oldest first. */
-export async function wholeTrail(store: Pick<Store, 'audit'>): Promise<Entry[]> {
+export async function trailOf(store: Pick<Store, 'audit'>): Promise<Entry[]> {
   const entries: Entry[] = [];
-  for (let after: string | null | undefined; after !== null; ) {
-    const part = await store.audit({ limit: PART, ...(after !== undefined && { after }) });
-    entries.push(...part.items);
-    after = part.next;
-  }
+  for await (const entry of wholeTrail(store)) entries.push(entry);
   return entries.reverse();
 }

@@ -1,5 +1,6 @@
 /** What an audit trail is, wherever it is kept: entries by number, in the order they were written. */
 import { AUDIT, type AuditQuery, type Entry, type Note, REPEATED } from '../protocol/audit.ts';
+import type { Store } from './contract.ts';
 
 export const TRAIL = {
   /** Entries looked at for one part of an answer. */
@@ -46,4 +47,16 @@ export function cursorOf(no: number): string {
 /** The number in a cursor. */
 export function numberIn(cursor: string): number {
   return Number(cursor.split('.')[0]);
+}
+
+/** Entries asked for at once. */
+const PART = 500;
+
+/** The whole of a store's audit trail, the newest first. */
+export async function* wholeTrail(store: Pick<Store, 'audit'>): AsyncGenerator<Entry> {
+  for (let after: string | null | undefined; after !== null; ) {
+    const part = await store.audit({ limit: PART, ...(after !== undefined && { after }) });
+    yield* part.items;
+    after = part.next;
+  }
 }

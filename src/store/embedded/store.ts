@@ -28,7 +28,7 @@ import {
   TOKEN,
 } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hits.ts';
-import { type Holdings, wholeTrail } from '../holdings.ts';
+import { type Holdings, trailOf } from '../holdings.ts';
 import {
   changedOptions,
   demoSite,
@@ -504,7 +504,7 @@ export class EmbeddedStore implements Store {
   async holdings(): Promise<Holdings> {
     const rows = <T>(table: Database<T, string>) =>
       this.#read(() => [...table.getRange()].map(({ key, value }): [string, T] => [key, value]));
-    const [sites, hits, trail] = [await this.sites(), await this.allHits(), await wholeTrail(this)];
+    const [sites, hits, trail] = [await this.sites(), await this.allHits(), await trailOf(this)];
     const people = { admins: rows(this.#admins), tokens: rows(this.#tokens), sessions: rows(this.#sessions) };
     return { secret: this.#secret, sites, ...people, trail, hits };
   }

@@ -30,7 +30,7 @@ import {
   TOKEN,
 } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hits.ts';
-import { type Holdings, wholeTrail } from '../holdings.ts';
+import { type Holdings, trailOf } from '../holdings.ts';
 import {
   changedOptions,
   demoSite,
@@ -457,7 +457,7 @@ export class RedisStore implements Store {
   }
 
   async holdings(): Promise<Holdings> {
-    const [sites, hits, trail] = [await this.sites(), await this.allHits(), await wholeTrail(this)];
+    const [sites, hits, trail] = [await this.sites(), await this.allHits(), await trailOf(this)];
     const admins = await this.#all<Kept<Admin>>('admins');
     const tokens = await this.#all<KeptToken>('tokens');
     const sessions = await this.#all<Kept<Session>>('sessions');
