@@ -1,59 +1,24 @@
 /** Commands on the data folder, with and without a server beside them. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { runCommand } from '../src/commands/commands.ts';
-import { COMMAND_FLAGS } from '../src/commands/flags.ts';
-import { readConfig } from '../src/config.ts';
 import type { Entry } from '../src/protocol/audit.ts';
 import { OWNER } from '../src/protocol/rights.ts';
 import { openStore } from '../src/store/embedded/store.ts';
-import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
-
-interface Ran {
-  code: number;
-  out: string;
-  err: string;
-}
+import { runHere, run as spawned } from './support/command.ts';
+import { startServer, temporaryFolder } from './support/server.ts';
 
 /** A command line on a data folder of the test's own. */
 function commandLine(t: TestContext) {
   const data = temporaryFolder(t);
-  const run = async (line: string, ...more: string[]): Promise<Ran> => {
-    const argv = [...line.split(' '), ...more, '--data', data];
-    const { words, config, extra } = readConfig(argv, {}, COMMAND_FLAGS);
-    const [out, err]: [string[], string[]] = [[], []];
-    const io = {
-      out: (one: string) => void out.push(one),
-      err: (one: string) => void err.push(one),
-      input: Readable.from([]),
-      data: new PassThrough(),
-      screen: undefined,
-    };
-    const code = await runCommand(words, config, extra, io);
-    return { code, out: out.join('\n'), err: err.join('\n') };
-  };
+  const run = (line: string, ...more: string[]) => runHere([...line.split(' '), ...more, '--data', data]);
   const store = async () => {
     const opened = await openStore(data);
     t.after(() => opened.close());
     return opened;
   };
   return { run, store, data };
-}
-
-/** The real thing, in a process. */
-async function spawned(...args: string[]): Promise<Ran> {
-  const child = spawnMain(args);
-  const [out, err, [code]] = await Promise.all([
-    text(child.stdout as NodeJS.ReadableStream),
-    text(child.stderr as NodeJS.ReadableStream),
-    once(child, 'exit') as Promise<[number]>,
-  ]);
-  return { code, out, err };
 }
 
 test('admin add names the address where the server listens', async (t) => {

@@ -4,9 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -16,21 +14,13 @@ import { packFrames } from '../src/protocol/encode.ts';
 import type { Visit } from '../src/protocol/visit.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { assertExact, compare, crowd, LIMIT_MS, settle, storedOf, sum, Traffic, until } from './support/exact.ts';
+import { freePort } from './support/nginx.ts';
 import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { FAR, SteadyVisitor } from './support/steady-visitor.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 import { helloFrame, samplesFrame, type VisitorOptions } from './support/visitor.ts';
 
 const KILL_SECONDS = process.env.FIELDMOUSE_LONG ? 30 : 10;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 test('a worker killed each second loses nothing that was acked', async (t) => {
   // A port that is the same when all workers are gone for a moment.

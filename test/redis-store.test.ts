@@ -1,16 +1,14 @@
 /** Several machines on one Redis: whole servers, each with a data folder of its own. test/store.test.ts has the contract. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runCommand } from '../src/commands/commands.ts';
-import { COMMAND_FLAGS } from '../src/commands/flags.ts';
 import { readConfig } from '../src/config.ts';
 import type { Entry } from '../src/protocol/audit.ts';
 import { StoreError } from '../src/store/contract.ts';
 import { openStore } from '../src/store/open.ts';
+import { type Ran, runHere } from './support/command.ts';
 import { until } from './support/exact.ts';
 import { codeOf, cookieOf } from './support/http.ts';
 import { freePort } from './support/nginx.ts';
@@ -19,29 +17,9 @@ import { type RedisServer, startRedis } from './support/redis.ts';
 import { spawnMain, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 
-interface Ran {
-  code: number;
-  out: string;
-  err: string;
-}
-
 /** A command in this process. */
-async function run(t: TestContext, line: string, url: string): Promise<Ran> {
-  const { words, config, extra } = readConfig(
-    [...line.split(' '), '--redis', url, '--data', temporaryFolder(t)],
-    {},
-    COMMAND_FLAGS,
-  );
-  const [out, err]: [string[], string[]] = [[], []];
-  const io = {
-    out: (one: string) => void out.push(one),
-    err: (one: string) => void err.push(one),
-    input: Readable.from([]),
-    data: new PassThrough(),
-    screen: undefined,
-  };
-  const code = await runCommand(words, config, extra, io);
-  return { code, out: out.join('\n'), err: err.join('\n') };
+function run(t: TestContext, line: string, url: string): Promise<Ran> {
+  return runHere([...line.split(' '), '--redis', url, '--data', temporaryFolder(t)]);
 }
 
 function post(server: TestServer, path: string, body?: unknown): Promise<Response> {

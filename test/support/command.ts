@@ -1,6 +1,10 @@
-/** Commands, run as processes. */
+/** Commands, run as processes or in this one. */
 import { once } from 'node:events';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { runCommand } from '../../src/commands/commands.ts';
+import { COMMAND_FLAGS } from '../../src/commands/flags.ts';
+import { readConfig } from '../../src/config.ts';
 import { spawnMain } from './server.ts';
 
 export interface Ran {
@@ -18,4 +22,19 @@ export async function run(...args: string[]): Promise<Ran> {
     once(child, 'exit') as Promise<[number]>,
   ]);
   return { code, out, err };
+}
+
+/** Runs a command in this process. */
+export async function runHere(argv: readonly string[]): Promise<Ran> {
+  const { words, config, extra } = readConfig(argv, {}, COMMAND_FLAGS);
+  const [out, err]: [string[], string[]] = [[], []];
+  const io = {
+    out: (one: string) => void out.push(one),
+    err: (one: string) => void err.push(one),
+    input: Readable.from([]),
+    data: new PassThrough(),
+    screen: undefined,
+  };
+  const code = await runCommand(words, config, extra, io);
+  return { code, out: out.join('\n'), err: err.join('\n') };
 }
