@@ -1,6 +1,7 @@
 /** PM2 itself, in a home of its own, with our ecosystem file. */
 import assert from 'node:assert/strict';
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -11,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { assertExact, crowd, LIMIT_MS, settle, Traffic, until } from './support/exact.ts';
 import { freePort } from './support/nginx.ts';
-import { childrenOf } from './support/server.ts';
+import { allChildrenOf, childrenOf } from './support/server.ts';
 import { JsonVisitor } from './support/visitor.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -158,15 +159,33 @@ test('pm2 logs, describe, jlist and monit show it', async (t) => {
   const described = await pm2('describe', 'fieldmouse');
   for (const text of ['online', 'fork_mode', 'dist/main.js', 'Visitors now', 'Event loop delay'])
     assert.ok(described.includes(text), text);
-  assert.match(await screen(`"${process.execPath}" "${PM2}" monit`, env), /fieldmouse/);
+  await seenOnScreen(`"${process.execPath}" "${PM2}" monit`, env, 'fieldmouse');
 });
 
-/** What a program shows on a terminal within some seconds. */
-async function screen(command: string, env: NodeJS.ProcessEnv): Promise<string> {
+/**
+ * Waits until a program that runs on a terminal shows this text, and ends it.
+ *
+ * The program takes the place of the shell: one in a process group of its own (as `timeout` makes, where the shell
+ * is not the one that ran it) is stopped as soon as it sets the terminal up.
+ */
+async function seenOnScreen(command: string, env: NodeJS.ProcessEnv, text: string): Promise<void> {
+  const args = ['-qec', `stty rows 40 cols 120; exec ${command}`, '/dev/null'];
+  const terminal = spawn('script', args, {
+    env: { ...env, TERM: 'xterm', SHELL: '/bin/sh' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+    ...LIMITED,
+  });
+  const ended = once(terminal, 'close');
+  let shown = '';
+  for await (const part of terminal.stdout.setEncoding('utf8')) {
+    shown += part;
+    if (shown.includes(text)) break;
+  }
   // By SIGKILL, since such a program may take other signals for a wish.
-  const args = ['-qec', `stty rows 40 cols 120; timeout -s KILL 5 ${command}`, '/dev/null'];
-  const shown = await run('script', args, { env: { ...env, TERM: 'xterm' }, ...LIMITED }).catch((error) => error);
-  return shown.stdout;
+  for (const pid of allChildrenOf(terminal.pid as number)) process.kill(pid, 'SIGKILL');
+  terminal.stdin.destroy();
+  await ended;
+  assert.ok(shown.includes(text), shown);
 }
 
 test('pm2 save and resurrect bring it back, as after a boot', async (t) => {

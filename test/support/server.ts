@@ -130,12 +130,12 @@ function banner(child: ChildProcess, lines: string[]): Promise<void> {
 
 /** Process ids of the direct children that are Node workers. */
 export function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  return text
-    .split(' ')
-    .filter(Boolean)
-    .map(Number)
-    .filter((child) => /main\.(ts|js)/.test(commandLine(child)));
+  return allChildrenOf(pid).filter((child) => /main\.(ts|js)/.test(commandLine(child)));
+}
+
+/** Process ids of all direct children. */
+export function allChildrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
 }
 
 function commandLine(pid: number): string {
