@@ -1,6 +1,7 @@
-/** A file that is served from memory, as it is and compressed, with all its answers made at the start. */
+/** A file that is served from memory, as it is and compressed. Each form, with its answers, is made when it is first asked for. */
 import { createHash } from 'node:crypto';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { lazy } from '../lazy.ts';
 import type { Fields } from './security.ts';
 
 export type Encoding = 'br' | 'gzip' | 'identity';
@@ -16,7 +17,7 @@ export interface Form {
   unchanged: string[];
 }
 
-export type Asset = Record<Encoding, Form>;
+export type Asset = Readonly<Record<Encoding, () => Form>>;
 
 export interface AssetOptions {
   type: string;
@@ -28,15 +29,15 @@ export interface AssetOptions {
   gzip?: Buffer | undefined;
 }
 
-/** Compresses the content and makes the headers of every answer. */
+/** Makes the answers of a file. */
 export function makeAsset(content: string | Buffer, options: AssetOptions): Asset {
   const { type, cacheControl, fields } = options;
   const plain = Buffer.from(content);
-  const hash = createHash('sha256').update(plain).digest('base64url').slice(0, 22);
+  const hash = lazy(() => createHash('sha256').update(plain).digest('base64url').slice(0, 22));
   return {
-    identity: form(plain, `"${hash}"`),
-    br: form(options.br ?? brotliCompressSync(plain), `"${hash}-br"`, 'br'),
-    gzip: form(options.gzip ?? gzipSync(plain, { level: 9 }), `"${hash}-gzip"`, 'gzip'),
+    identity: lazy(() => form(plain, `"${hash()}"`)),
+    br: lazy(() => form(options.br ?? brotliCompressSync(plain), `"${hash()}-br"`, 'br')),
+    gzip: lazy(() => form(options.gzip ?? gzipSync(plain, { level: 9 }), `"${hash()}-gzip"`, 'gzip')),
   };
 
   function form(body: Buffer, tag: string, encoding?: Encoding): Form {

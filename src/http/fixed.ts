@@ -42,7 +42,7 @@ export function noteWhenSent(note: Note, method: string, route: string, response
 
 /** The asset in the best form that the client reads, or 304. */
 function answer({ method, headers }: IncomingMessage, response: ServerResponse, asset: Asset): void {
-  const form = asset[encodingOf(headers['accept-encoding'])];
+  const form = asset[encodingOf(headers['accept-encoding'])]();
   if (isKnown(headers['if-none-match'], form.tag)) response.writeHead(304, form.unchanged).end();
   else if (method === 'HEAD') response.writeHead(200, form.whole).end();
   else response.writeHead(200, form.whole).end(form.body);

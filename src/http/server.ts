@@ -9,6 +9,7 @@ import fastify from 'fastify';
 import { adminRoutes } from './admins.ts';
 import { auditRoute } from './audit.ts';
 import { beaconRoutes } from './beacon.ts';
+import { compilersFactory } from './compile.ts';
 import type { HttpOptions } from './contract.ts';
 import { countRoutes } from './counts.ts';
 import { fixedFiles, type Note } from './fixed.ts';
@@ -124,6 +125,7 @@ function createApp({ config, logger }: HttpOptions, note: Note): App {
     bodyLimit: config.maxBody,
     trustProxy: trustOf(config.trustProxy) as (address: string, hop: number) => boolean,
     routerOptions: { ignoreTrailingSlash: true },
+    schemaController: { compilersFactory },
     // Input is refused when it is wrong, not bent until it is right.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     frameworkErrors: (error, _request, reply) => void sendProblem(reply, error, development),
