@@ -13,6 +13,7 @@ import type { HttpOptions, Records } from './contract.ts';
 import { originNotAllowed, preflightFields, sharedFields } from './cors.ts';
 import { type Note, noteWhenSent } from './fixed.ts';
 import { unknownSite } from './guard.ts';
+import { onceATurn } from './once-a-turn.ts';
 import type { peerReader } from './peer.ts';
 import { comeBackLater, Problem, problemOf, type RaisedError, statusOf, writeProblem } from './problem.ts';
 import { type Fields, SCRIPT } from './security.ts';
@@ -58,6 +59,7 @@ export function hitCounter(
   const { config, store, logger } = options;
   const limit = new AddressLimit(config.maxHits);
   const count = counter(options);
+  const siteBy = onceATurn((key) => store.site(key));
 
   return (request, response) => {
     if (note) noteWhenSent(note, request.method as string, `${PREFIX}*`, response);
@@ -69,7 +71,7 @@ export function hitCounter(
     const asked = read(request, host);
     let shared: Fields = [];
     try {
-      const site = await siteOf(store, asked);
+      const site = await siteOf(asked);
       shared = sharedFields(site, request, host);
       limit.count(address);
       const { status, fields, body } = await reply(asked, site);
@@ -81,6 +83,12 @@ export function hitCounter(
         logger.error({ err: error, method: request.method, route: `${PREFIX}*` }, 'request failed');
       writeProblem(response, error, shared, config.development);
     }
+  }
+
+  /** The site named. If none is: the only one there is beside the demo, or the demo if it is alone. */
+  function siteOf({ query }: Asked): Promise<Site | undefined> {
+    const key = query.get('site');
+    return key === null ? onlySite(store) : siteBy(key);
   }
 
   function reply(asked: Asked, site: Site | undefined): Promise<Answer> | Answer {
@@ -135,12 +143,6 @@ function read(request: IncomingMessage, host: string | undefined): Asked {
   // The route takes whole addresses too (RFC 9112 section 3.2.2), and other spellings of the prefix.
   const parts = /^(?:https?:\/\/[^/]*)?\/[^/]*\/[^/]*\/([^?#]*)\??([^#]*)/i.exec(request.url ?? '');
   return { request, path: parts?.[1] ?? '', query: new URLSearchParams(parts?.[2]), host };
-}
-
-/** The site named. If none is: the only one there is beside the demo, or the demo if it is alone. */
-function siteOf(store: Records, { query }: Asked): Promise<Site | undefined> {
-  const key = query.get('site');
-  return key === null ? onlySite(store) : store.site(key);
 }
 
 async function onlySite(store: Records): Promise<Site | undefined> {
