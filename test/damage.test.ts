@@ -184,9 +184,9 @@ test('a server whose store is cut under it says so and ends, instead of replacin
   const server = await startServer(t, { data: join(path, '..') });
   const ended = once(server.process, 'exit') as Promise<[number]>;
   truncateSync(path, 2 * PAGE);
-  const requests = Array.from({ length: 4 }, () => server.api('/v1/sites').catch(() => {}));
+  // Answers are not waited for: fetch has been seen to tell nothing of a connection whose both ends are gone.
+  for (let i = 0; i < 4; i++) server.api('/v1/sites').catch(() => {});
   const [code] = await ended;
-  await Promise.all(requests);
   assert.equal(code, 1, server.output());
   assert.match(server.output(), /^fieldmouse: \S+store\.mdb is damaged: .+ fieldmouse restore BACKUP --data/m);
 });
