@@ -44,7 +44,7 @@ import { differences } from './verify.ts';
  * somewhat longer than the one before, so that they do not come due together.
  */
 const FILE_AFTER_MS = 10_000;
-const FILE_APART_MS = 300;
+const FILE_APART_MS = 1200;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
 /** Visits looked at for one part of a list. */

@@ -15,6 +15,8 @@ export class PageBook {
   #numbers = new Map<string, number>();
   #names = new Map<number, string>();
   #edition = 0;
+  /** What was asked for last is mostly asked for again. */
+  #last: { site: string; page: string; number: number } | undefined;
 
   constructor(tables: Pick<Tables, 'pages' | 'pageNames' | 'pageCounts'>) {
     this.#tables = tables;
@@ -22,10 +24,14 @@ export class PageBook {
 
   /** A page's number, if it has one. */
   find(site: string, given: string): number | undefined {
+    const last = this.#last;
+    if (last && given === last.page && site === last.site) return last.number;
     const page = nameIn(given);
     const key = `${site}\0${page}`;
     const known = this.#numbers.get(key) ?? this.#tables.pages.get([site, page]);
-    if (known !== undefined) this.#remember(key, known);
+    if (known === undefined) return undefined;
+    this.#remember(key, known);
+    this.#last = { site, page: given, number: known };
     return known;
   }
 
@@ -85,6 +91,7 @@ export class PageBook {
 
   /** To call when a write failed: numbers given in it are not. */
   forget(): void {
+    this.#last = undefined;
     this.#numbers.clear();
     this.#names.clear();
   }
