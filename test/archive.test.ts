@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type Database, type Key, open } from 'lmdb';
+import { DAY_MS } from '../src/protocol/day.ts';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import { DEVICES } from '../src/protocol/stream.ts';
 import { MAX_STAYS, type Visit } from '../src/protocol/visit.ts';
 import { Writer } from '../src/protocol/writer.ts';
 import { Redis } from '../src/redis/connection.ts';
+import { siteKey } from '../src/redis/keys.ts';
 import { readTarget, type Target } from '../src/redis/target.ts';
 import type { Archive, VisitQuery } from '../src/store/archive.ts';
 import { PageBook } from '../src/store/embedded/page-book.ts';
@@ -48,8 +50,14 @@ interface Limits {
   maxBytes?: number;
 }
 
-/** Opens archives that share one record, as the processes of an installation do. */
-type Opener = (t: TestContext, limits?: Limits) => Promise<() => Promise<Archive>>;
+interface Opened {
+  /** Opens archives that share one record, as the processes of an installation do. */
+  open(): Promise<Archive>;
+  /** Makes what was filed first of a visit unreadable. Archives that are open are closed. */
+  damage(site: string, number: number): Promise<void>;
+}
+
+type Opener = (t: TestContext, limits?: Limits) => Promise<Opened>;
 
 const DAYS = { from: '2026-11-19', to: '2026-11-20' };
 const DAY_LIST = [DAYS.from, DAYS.to];
@@ -57,22 +65,44 @@ const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
 
 contract('the embedded record', async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
   const folder = temporaryFolder(t);
-  return async () => {
+  return inFolder(t, folder, async () => {
     const store = await openStore(folder, { maxBytes });
-    t.after(() => store.close());
-    return store.archive;
-  };
+    return { archive: store.archive, close: () => store.close() };
+  });
 });
 
 contract('the embedded record in a thread', async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
   const folder = temporaryFolder(t);
   const data = { folder, maxBytes, retainMs: FOR_EVER_MS, durability: 'disk' } as const;
-  return async () => {
+  return inFolder(t, folder, async () => {
     const archive = await ThreadArchive.start(data, (error) => assert.fail(error));
-    t.after(() => archive.close());
-    return archive;
-  };
+    return { archive, close: () => archive.close() };
+  });
 });
+
+function inFolder(
+  t: TestContext,
+  folder: string,
+  start: () => Promise<{ archive: Archive; close(): Promise<void> }>,
+): Opened {
+  const closing: (() => Promise<void>)[] = [];
+  return {
+    open: async () => {
+      const { archive, close } = await start();
+      t.after(close);
+      closing.push(close);
+      return archive;
+    },
+    damage: async (_, number) => {
+      for (const close of closing) await close();
+      const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
+      const { chunks } = openTables(root);
+      const [first] = chunks.getKeys({ start: [number, 0], limit: 1 });
+      root.transactionSync(() => chunks.putSync(first as never, Buffer.from('damaged')));
+      await root.close();
+    },
+  };
+}
 
 /** What it would write to its disk is of other tests; and what it measures of itself takes as much room as what is put into it here. */
 const UNWRITTEN = ['--appendonly', 'no', '--latency-tracking', 'no'];
@@ -94,10 +124,16 @@ function redisContract(name: string, starting: Promise<{ url: string }>): void {
   const opener: Opener = async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
     const redis = await connecting;
     await redis.everywhere('FLUSHALL');
-    return async () => {
-      const archive = new RedisArchive(redis, { maxBytes });
-      t.after(() => archive.close());
-      return archive;
+    return {
+      open: async () => {
+        const archive = new RedisArchive(redis, { maxBytes });
+        t.after(() => archive.close());
+        return archive;
+      },
+      damage: async (site, number) => {
+        const runs = siteKey(site, `runs:${number}`);
+        await redis.send(runs, 'LSET', runs, '0', 'damaged');
+      },
     };
   };
   contract(name, opener, REDIS_SHARE);
@@ -108,12 +144,12 @@ function contract(name: string, opener: Opener, share = 1): void {
   const tries = (most: number) => ({ numRuns: Math.ceil(share * most) });
   const it = (
     title: string,
-    run: (archive: Archive, open: () => Promise<Archive>, t: TestContext) => Promise<void>,
+    run: (archive: Archive, open: () => Promise<Archive>, t: TestContext, damage: Opened['damage']) => Promise<void>,
     limits?: Limits,
   ) =>
     test(`${name} ${title}`, async (t) => {
-      const open = await opener(t, limits);
-      await run(await open(), open, t);
+      const { open, damage } = await opener(t, limits);
+      await run(await open(), open, t, damage);
     });
 
   it('begins empty', async (archive) => {
@@ -570,6 +606,48 @@ function contract(name: string, opener: Opener, share = 1): void {
       assert.equal(await archive.visit(id), undefined);
       assert.equal(await archive.erase(id), false);
     }
+  });
+
+  it('removes a damaged visit when it is due, and what is due beside it', async (archive, open, _, damage) => {
+    const first = plainVisit('a', { frames: 40, samples: 500 });
+    const later = plainVisit('a', { since: T + 1 });
+    const others = [plainVisit('b', { since: T + 2 }), plainVisit('b', { since: T + 10 * DAY_MS })];
+    for (const visit of [first, later, ...others]) {
+      await keep(archive, visit);
+      await archive.fileAll();
+    }
+    await damage('a', 1);
+    const again = await open();
+    assert.match(
+      (await again.verify()).map(({ what }) => what).join(),
+      new RegExp(`frames of visit ${first.id}, which`),
+    );
+    let removed = 0;
+    for (let some = 1; some > 0; removed += some) some = await again.prune(T + DAY_MS, Number.MAX_SAFE_INTEGER);
+    assert.equal(removed, 3);
+    assert.deepEqual(await again.sites(), ['b']);
+    assert.deepEqual(
+      (await again.visits({ site: 'b', limit: 9 })).items.map(({ id }) => id),
+      [others[1]?.id],
+    );
+    // What could be read is taken away; what could not is still counted, and said to be too much.
+    const [left] = await again.days('a', null, DAYS);
+    assert.ok(left && left.moves > 0 && left.moves < 40 * 500, `${left?.moves} moves`);
+    const differences = await again.verify();
+    assert.ok(differences.length > 0 && differences.every(({ kept, found }) => kept > 0 && found === 0));
+  });
+
+  it('erases a damaged visit', async (archive, open, _, damage) => {
+    const [visit, other] = [plainVisit('demo', { frames: 3 }), plainVisit('demo', { since: T + 1 })];
+    await keep(archive, visit);
+    await archive.fileAll();
+    await keep(archive, other);
+    await archive.fileAll();
+    await damage('demo', 1);
+    const again = await open();
+    assert.deepEqual([await again.erase(visit.id), await again.erase(visit.id)], [true, false]);
+    assert.equal(await again.visit(visit.id), undefined);
+    assert.ok(await again.visit(other.id));
   });
 
   it('adds nothing of batches that cannot be read', async (archive) => {

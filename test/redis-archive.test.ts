@@ -280,6 +280,29 @@ test('a visit that is damaged does not hold up the filing of other sites', async
   assert.equal(await redis.send(siteKey('b', 'visits'), 'HLEN', siteKey('b', 'visits')), 1);
 });
 
+test('a visit whose entry is damaged goes when it is due, in one line of the log, and holds nothing else up', async (t) => {
+  const { url } = await startRedis(t);
+  const { redis, archive } = await open(t, url);
+  const now = Date.now();
+  const [lost, other] = [plainVisit('a', { since: now - 200_000 }), plainVisit('b', { since: now - 200_000 })];
+  await keep(archive, lost, other);
+  await archive.fileAll();
+  const visits = siteKey('a', 'visits');
+  await redis.send(visits, 'HSET', visits, '1', '{"id":');
+  assert.notDeepEqual(await archive.verify(), []);
+  const warned: string[] = [];
+  const listener = ({ message }: Error) => void warned.push(message);
+  process.on('warning', listener);
+  t.after(() => process.off('warning', listener));
+  await archive.tend(now, 100_000);
+  await until(() => warned.length > 0, 'a line');
+  assert.deepEqual(warned, [
+    'A damaged visit in the site a in Redis went; what could not be read stays in the counts: its entry is not there',
+  ]);
+  // Its runs were there, so that nothing is left of it.
+  assert.deepEqual([await archive.sites(), await archive.verify()], [[], []]);
+});
+
 test('a node of a cluster that is away holds nobody up whose sites are on others', async (t) => {
   const { nodes, url } = await startRedisCluster(t, 0, ['--cluster-require-full-coverage', 'no']);
   const { archive } = await open(t, url, { maxBytes: 1024 ** 3 });

@@ -22,6 +22,7 @@ import type {
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import { firstId } from '../record/batch.ts';
+import { Damage, warnOfRemoved } from '../record/damage.ts';
 import { cursorOf, matches, toVisit } from '../record/kept-visit.ts';
 import { RunPart, runsDuring } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
@@ -282,9 +283,13 @@ export class EmbeddedArchive implements Archive {
     });
   }
 
-  /** Within a write: takes visits away, and what they added, until so many bytes are gone. Returns how many visits. */
+  /**
+   * Within a write: takes visits away, and what they added, until so many bytes are gone. Returns how many visits. Of one that is damaged, what can be
+   * read is taken from the counts.
+   */
   #remove(numbers: readonly number[], maxBytes = Number.POSITIVE_INFINITY): number {
     const sums = new Sums();
+    const faults: string[] = [];
     let removed = 0;
     let bytes = 0;
     for (const number of numbers) {
@@ -292,13 +297,17 @@ export class EmbeddedArchive implements Archive {
       const visit = this.#shelf.get(number);
       if (!visit) continue;
       const tally = new Tally(visit.site, sums, -1, this.#pages, newTally(visit.since));
-      this.#shelf.remove(number, visit, (run) => {
-        tally.add(run);
+      const damage = new Damage();
+      const take = (run: Run) => {
         bytes += run.payload.length;
-      });
+        tally.add(run);
+      };
+      this.#shelf.remove(number, visit, take, damage);
+      if (damage.fault) faults.push(damage.fault.message);
       removed += 1;
     }
     putSums(this.#tables, sums, this.#pages);
+    warnOfRemoved(faults, this.#path);
     return removed;
   }
 
@@ -314,11 +323,7 @@ export class EmbeddedArchive implements Archive {
     this.#storeFile.root.resetReadTxn();
     this.#sweep(before);
     if (this.#allDue(before, most).length === 0) return 0;
-    try {
-      return this.#write(() => this.#remove(this.#allDue(before, most), PRUNE_BYTES));
-    } catch (error) {
-      throw error instanceof FrameError ? damaged(this.#path, error.message) : error;
-    }
+    return this.#write(() => this.#remove(this.#allDue(before, most), PRUNE_BYTES));
   }
 
   /** Removes what was set aside before `before`, and forgets what was erased long ago. */

@@ -3,6 +3,7 @@ import { RUN_MS } from '../../protocol/passage.ts';
 import { Writer } from '../../protocol/writer.ts';
 import type { Run } from '../archive.ts';
 import { CHUNK_BYTES, decodeRuns, type KeptRun, LONG_CHUNKS, writeRun } from '../record/chunk.ts';
+import type { Damage } from '../record/damage.ts';
 import type { FilingShelf } from '../record/filing.ts';
 import { type KeptVisit, MAX_ID } from '../record/kept-visit.ts';
 import { addRuns, addStays, type Minutes, minuteOf, minutesIn } from '../record/minutes.ts';
@@ -126,19 +127,22 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     return minutes;
   }
 
-  /** The runs of a visit, from the one that may still be going on at `from`. */
-  *runs(number: number, from = 0): Generator<Run> {
+  /**
+   * The runs of a visit, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`, what is
+   * so is passed over.
+   */
+  *runs(number: number, from = 0, damage?: Damage): Generator<Run> {
     const { chunks } = this.#tables;
     const [begin] = chunks.getKeys({ start: [number, from - RUN_MS], end: [number, 0], reverse: true, limit: 1 });
     const start: [number, number] = begin ?? [number, 0];
-    for (const { value } of chunks.getRange({ start, end: [number, LAST] })) yield* this.#runsIn(value);
+    for (const { value } of chunks.getRange({ start, end: [number, LAST] })) yield* this.#runsIn(value, damage);
   }
 
   /** Takes all runs of a visit away, one chunk after the other, and tells each. */
-  clear(number: number, visit: ShelvedVisit, tell: (run: Run) => void): void {
+  clear(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage?: Damage): void {
     const { chunks, minutes } = this.#tables;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })]) {
-      for (const run of this.#runsIn(chunks.get(key) as Buffer)) {
+      for (const run of this.#runsIn(chunks.get(key) as Buffer, damage)) {
         tell(run);
         for (const minute of minutesIn(run)) minutes.removeSync([visit.site, minute, number]);
       }
@@ -149,14 +153,15 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     visit.lastChunk = 0;
   }
 
-  #runsIn(chunk: Buffer): Run[] {
-    return decodeRuns(chunk).map((run) => ({ ...run, page: this.#pages.nameOf(run.page) || OTHER_PAGES }));
+  #runsIn(chunk: Buffer, damage?: Damage): Run[] {
+    const runs = (damage ? damage.pass(() => decodeRuns(chunk)) : decodeRuns(chunk)) ?? [];
+    return runs.map((run) => ({ ...run, page: this.#pages.nameOf(run.page) || OTHER_PAGES }));
   }
 
-  /** Takes a visit away, and tells its runs. What it added to counts is still there. */
-  remove(number: number, visit: ShelvedVisit, tell: (run: Run) => void): void {
+  /** Takes a visit away, and tells its runs, as far as they can be read. What it added to counts is still there. */
+  remove(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage: Damage): void {
     const { visits, ids, bySite, byAge } = this.#tables;
-    this.clear(number, visit, tell);
+    this.clear(number, visit, (run) => damage.pass(() => tell(run)), damage);
     visits.removeSync(number);
     ids.removeSync(visit.id);
     bySite.removeSync([visit.site, visit.since, number]);

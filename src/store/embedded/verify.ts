@@ -1,6 +1,7 @@
 /** Recomputes what the frames add up to, and compares; record/verify.ts says how. */
 import { entry } from '../../entry.ts';
 import type { Difference, Progress } from '../archive.ts';
+import { Damage } from '../record/damage.ts';
 import { OTHER_PAGES } from '../record/pages.ts';
 import { dayOf, type Sums } from '../record/sums.ts';
 import {
@@ -75,7 +76,7 @@ function daysIn(number: number, visit: ShelvedVisit, shelf: Shelf): Set<number> 
   const between = daysBetween(first, dayOf(visit.tally.until));
   if (between) return between;
   const days = new Set([first]);
-  for (const run of shelf.runs(number)) addDays(days, run);
+  for (const run of shelf.runs(number, 0, new Damage())) addDays(days, run);
   return days;
 }
 
@@ -95,8 +96,9 @@ function recount(
     nameOf: (one: number) => pages.nameOf(one),
   };
   const counted = new Recount(visit, sums, readOnly);
-  for (const run of shelf.runs(number)) counted.add(run);
-  if (day === firstDay(visit, shelf.begin(number))) counted.compare(compare);
+  const damage = new Damage();
+  for (const run of shelf.runs(number, 0, damage)) damage.pass(() => counted.add(run));
+  if (day === firstDay(visit, shelf.begin(number))) counted.compare(compare, damage);
 }
 
 function* countRows(

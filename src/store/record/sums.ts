@@ -23,9 +23,9 @@ export function sliceOf(device: Device, layer: Layer): number {
   return DEVICES.indexOf(device) * LAYERS.length + LAYERS.indexOf(layer);
 }
 
-/** Adds to `sum`, and returns it. */
+/** Adds to `sum`, and returns it. Nothing goes below 0: of a visit that was damaged, more may be taken away than it added. */
 export function addCounts(sum: Counts, added: Readonly<Counts>): Counts {
-  for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) sum[what] += added[what];
+  for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) sum[what] = Math.max(0, sum[what] + added[what]);
   return sum;
 }
 

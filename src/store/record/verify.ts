@@ -5,6 +5,7 @@
 import { DEVICES } from '../../protocol/stream.ts';
 import type { Difference, Run } from '../archive.ts';
 import { BAND_CELLS } from './bands.ts';
+import type { Damage } from './damage.ts';
 import type { KeptVisit } from './kept-visit.ts';
 import { type Counts, dayName, dayOf, LAYERS, NO_COUNTS, Sums } from './sums.ts';
 import { newTally, type PageNumbers, type Tallied, Tally } from './tally.ts';
@@ -74,10 +75,10 @@ export class Recount {
     this.#tally.add(run);
   }
 
-  /** Compares the visit with itself. */
-  compare(compare: Compare): void {
+  /** Compares the visit with itself. `damage`: what was met in its runs. */
+  compare(compare: Compare, { fault }: Damage): void {
     const { id, tally, frames } = this.#visit;
-    const name = `visit ${id}`;
+    const name = fault ? `visit ${id}, which is damaged (${fault.message})` : `visit ${id}`;
     for (const what of ['moves', 'clicks', 'scrolls', 'until'] as const)
       compare(`${what} of ${name}`, tally[what], this.#tallied[what]);
     compare(`pages of ${name}`, tally.stays.length, this.#tallied.stays.length);

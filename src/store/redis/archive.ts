@@ -37,7 +37,7 @@ import { removeVisits } from './record/removing.ts';
 import { Room } from './record/room.ts';
 import { partsOf, RecordSite } from './record/site.ts';
 import { siteDifferences } from './record/verify.ts';
-import { memberAt, timeOf, visitOf } from './record/visit-time.ts';
+import { memberAt, memberOf, timeOf, visitOf } from './record/visit-time.ts';
 
 /**
  * What was committed is filed when it has waited so long, milliseconds: longer makes better packed visits. Each shard waits
@@ -282,8 +282,11 @@ export class RedisArchive implements Archive {
     const { site, number } = found;
     // What waits of it is to go too.
     await this.#fileSite(site, [siteShardOf(id)]);
+    const visit = await site.visit(number);
+    if (!visit) return false;
+    const member = memberOf(visit.since, number);
     const erased = ['HSET', site.keys.erased, id, String(Date.now())];
-    const removed = await this.#change(site, () => removeVisits(site, this.#books, [number], [erased]));
+    const removed = await this.#change(site, () => removeVisits(site, this.#books, [member], [erased]));
     if (removed === 0) return false;
     // The trail may be on another node: it is noted when the visit is gone, and not in the same step.
     if (note) await this.#addNote(note);
@@ -322,7 +325,9 @@ export class RedisArchive implements Archive {
   async #pruneSome(sites: readonly RecordSite[], before: number, over: readonly RecordSite[]): Promise<number> {
     const { site, due } = await this.#allDue(sites, before, over);
     if (!site) return 0;
-    return this.#change(site, () => removeVisits(site, this.#books, due, [], PRUNE_BYTES));
+    const removed = await this.#change(site, () => removeVisits(site, this.#books, due, [], PRUNE_BYTES));
+    // Where it is none, what was left of lost ones went.
+    return removed || due.length;
   }
 
   /**
@@ -409,12 +414,12 @@ export class RedisArchive implements Archive {
     }
   }
 
-  /** Visits that are to go, all of one site. */
+  /** Visits that are to go, all of one site, as `by-time` has them. */
   async #allDue(
     sites: readonly RecordSite[],
     before: number,
     over: readonly RecordSite[],
-  ): Promise<{ site?: RecordSite; due: number[] }> {
+  ): Promise<{ site?: RecordSite; due: string[] }> {
     const dropped = await Promise.all(sites.map((site) => site.send<string | null>('GET', site.keys.dropped)));
     for (const [i, site] of sites.entries()) {
       const due = dropped[i] == null ? [] : await this.#dropped(site, Number(dropped[i]));
@@ -429,11 +434,11 @@ export class RedisArchive implements Archive {
   }
 
   /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
-  async #dropped(site: RecordSite, before: number): Promise<number[]> {
+  async #dropped(site: RecordSite, before: number): Promise<string[]> {
     const { dropped, byTime } = site.keys;
     const to = `(${timeOf(before)}`;
     const members = await site.send<string[]>('ZRANGE', byTime, '-', to, 'BYLEX', 'LIMIT', '0', String(PRUNE_VISITS));
-    if (members.length > 0) return members.map((member) => visitOf(member)[1]);
+    if (members.length > 0) return members;
     if (Date.now() - before > DROPPED_MS && !(await site.isWaiting())) {
       await site.send('DEL', dropped);
       if ((await site.send<number>('EXISTS', byTime)) === 0) await this.#redis.send(SITES, 'SREM', SITES, site.name);
@@ -500,7 +505,7 @@ async function first(site: RecordSite): Promise<string | undefined> {
 }
 
 /** The oldest visits of all, as far as they are of one site. */
-async function oldest(sites: readonly RecordSite[]): Promise<{ site?: RecordSite; due: number[] }> {
+async function oldest(sites: readonly RecordSite[]): Promise<{ site?: RecordSite; due: string[] }> {
   const firsts = await Promise.all(sites.map(first));
   const order = sites
     .flatMap((site, i) => (firsts[i] === undefined ? [] : [{ site, member: firsts[i] }]))
@@ -509,19 +514,18 @@ async function oldest(sites: readonly RecordSite[]): Promise<{ site?: RecordSite
   if (!one) return { due: [] };
   const to = next ? `[${next.member}` : '+';
   const range = [one.site.keys.byTime, '-', to, 'BYLEX', 'LIMIT', '0', String(PRUNE_VISITS)];
-  const members = await one.site.send<string[]>('ZRANGE', ...range);
-  return { site: one.site, due: members.map((member) => visitOf(member)[1]) };
+  return { site: one.site, due: await one.site.send<string[]>('ZRANGE', ...range) };
 }
 
 /** The oldest visits of a site that have ended before, wherever they are among others. */
-async function ended(site: RecordSite, before: number): Promise<number[]> {
-  const due: number[] = [];
+async function ended(site: RecordSite, before: number): Promise<string[]> {
+  const due: string[] = [];
   const query: VisitQuery = { site: site.name, to: before, oldestFirst: true, limit: 0 };
   let looks = 0;
   for await (const members of visitTimes(site, query)) {
     const numbers = members.map((member) => visitOf(member)[1]);
     for (const [i, visit] of (await site.visits(numbers)).entries())
-      if ((visit?.tally.until ?? 0) < before && due.length < PRUNE_VISITS) due.push(numbers[i] as number);
+      if ((visit?.tally.until ?? 0) < before && due.length < PRUNE_VISITS) due.push(members[i] as string);
     looks += members.length;
     if (due.length === PRUNE_VISITS || looks >= MAX_LOOKS) break;
   }

@@ -3,6 +3,7 @@
 import { RUN_MS } from '../../../protocol/passage.ts';
 import type { Command, Redis } from '../../../redis/connection.ts';
 import { decodeRuns, type KeptRun } from '../../record/chunk.ts';
+import type { Damage } from '../../record/damage.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
 import { SiteKeys } from './keys.ts';
 
@@ -102,9 +103,10 @@ export class RecordSite {
     return found.map((number) => (number === null ? undefined : Number(number)));
   }
 
+  /** One that cannot be read is as good as none. */
   async visits(numbers: readonly number[]): Promise<(RedisVisit | undefined)[]> {
     const found = await this.fields(this.keys.visits, numbers.map(String));
-    return found.map((text) => (text === null ? undefined : (JSON.parse(text) as RedisVisit)));
+    return found.map((text) => (text === null ? undefined : readVisit(text)));
   }
 
   async visit(number: number): Promise<RedisVisit | undefined> {
@@ -112,11 +114,15 @@ export class RecordSite {
     return visit;
   }
 
-  /** The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged. */
-  async *runs(number: number, { marks }: RedisVisit, from = 0): AsyncGenerator<KeptRun[]> {
+  /**
+   * The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`,
+   * what is so is passed over.
+   */
+  async *runs(number: number, { marks }: RedisVisit, from = 0, damage?: Damage): AsyncGenerator<KeptRun[]> {
+    const decode = (element: Buffer) => (damage ? damage.pass(() => decodeRuns(element)) : decodeRuns(element)) ?? [];
     for (let at = elementAt(marks, from - RUN_MS); ; at += READ_ELEMENTS) {
       const elements = await this.bytes<Buffer[]>(...this.#elements(number, at));
-      yield elements.flatMap(decodeRuns);
+      yield elements.flatMap(decode);
       if (elements.length < READ_ELEMENTS) return;
     }
   }
@@ -156,6 +162,14 @@ export class RecordSite {
     const { journals } = this.keys;
     const keys = shards ? shards.map((shard) => journals[shard] as string) : journals;
     return (await this.send<number>('EXISTS', ...keys)) > 0;
+  }
+}
+
+function readVisit(text: string): RedisVisit | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

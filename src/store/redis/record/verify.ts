@@ -1,6 +1,7 @@
 /** Recomputes what the frames of a site add up to, and compares; record/verify.ts says how. */
 import { entry } from '../../../entry.ts';
 import type { Difference } from '../../archive.ts';
+import { Damage } from '../../record/damage.ts';
 import { OTHER_PAGES } from '../../record/pages.ts';
 import { dayOf, type Sums, WHOLE_SITE } from '../../record/sums.ts';
 import {
@@ -91,7 +92,8 @@ async function daysIn(site: RecordSite, number: number, visit: RedisVisit | unde
   if (between) return between;
   const days = new Set([first]);
   const nameless = { nameOf: () => '' } as unknown as Book;
-  for await (const some of site.runs(number, visit)) for (const run of namedRuns(nameless, some)) addDays(days, run);
+  for await (const some of site.runs(number, visit, 0, new Damage()))
+    for (const run of namedRuns(nameless, some)) addDays(days, run);
   return days;
 }
 
@@ -127,9 +129,10 @@ async function recount(
   for (const [i, visit] of visits.entries()) {
     if (!visit) continue;
     const counted = new Recount(visit, sums, readOnly);
-    for await (const some of site.runs(numbers[i] as number, visit))
-      for (const run of namedRuns(book, some)) counted.add(run);
-    if (day === firstDay(visit, visit.marks[0])) counted.compare(compare);
+    const damage = new Damage();
+    for await (const some of site.runs(numbers[i] as number, visit, 0, damage))
+      for (const run of namedRuns(book, some)) damage.pass(() => counted.add(run));
+    if (day === firstDay(visit, visit.marks[0])) counted.compare(compare, damage);
   }
 }
 

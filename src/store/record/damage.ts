@@ -1,0 +1,26 @@
+/** What of a visit cannot be read is passed over where all the rest is to go on, as when it is removed. */
+import { FrameError } from '../../protocol/errors.ts';
+
+export class Damage {
+  /** What was found last; undefined: nothing was. */
+  fault: FrameError | undefined;
+
+  /** What is read, or undefined if it is damaged. */
+  pass<T>(read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.fault = error;
+      return undefined;
+    }
+  }
+}
+
+/** Says in one line that visits went that could not be read in full, and `why`, if there are any. `where` they were. */
+export function warnOfRemoved(why: readonly string[], where: string): void {
+  const [first] = why;
+  if (first === undefined) return;
+  const what = why.length === 1 ? 'A damaged visit' : `${why.length} damaged visits`;
+  process.emitWarning(`${what} in ${where} went; what could not be read stays in the counts: ${first}`);
+}
