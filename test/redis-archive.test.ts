@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import type { Visit } from '../src/protocol/visit.ts';
 import { Redis } from '../src/redis/connection.ts';
-import { siteKey } from '../src/redis/keys.ts';
+import { commonKey, siteKey } from '../src/redis/keys.ts';
 import { readTarget, type Target } from '../src/redis/target.ts';
 import type { Archive } from '../src/store/archive.ts';
 import { StoreError } from '../src/store/contract.ts';
@@ -20,7 +20,7 @@ import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/archi
 import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { until } from './support/exact.ts';
 import { freePort } from './support/nginx.ts';
-import { startRedis, startRedisCluster } from './support/redis.ts';
+import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from './support/redis.ts';
 import { all, batchOf, type Delivery, fill, keep, type MadeVisit, plainVisit, samplesIn, T } from './support/visits.ts';
 
 const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
@@ -314,6 +314,58 @@ test('a node of a cluster that is away holds nobody up whose sites are on others
   assert.equal(await code(keep(archive, after)), 'done');
   assert.ok(await archive.visit(after.id));
 });
+
+/** The node of a cluster that has a key. */
+function ownerOf({ nodes }: RedisCluster, key: string): RedisServer {
+  return nodes.find((node) => !node.cli('exists', key).startsWith('MOVED')) as RedisServer;
+}
+
+test('where a node of a cluster is nearly full, the oldest visits of its sites go, and no others', async (t) => {
+  const cluster = await startRedisCluster(t);
+  const { archive } = await open(t, cluster.url);
+  const sites = Array.from({ length: 12 }, (_, i) => `site-${i}`);
+  const full = ownerOf(cluster, siteKey('site-0', 'record'));
+  const others = sites.filter((site) => ownerOf(cluster, siteKey(site, 'record')) !== full);
+  await keep(archive, ...sites.map((site) => plainVisit(site)));
+  await archive.fileAll();
+  const used = Number(/^used_memory:(\d+)/m.exec(full.cli('info', 'memory'))?.[1]);
+  full.cli('config', 'set', 'maxmemory', String(Math.round(1.1 * used)));
+  const clear = async () => {
+    await archive.tend(Date.now(), FOR_EVER_MS, true);
+    return (await archive.sites()).length <= others.length;
+  };
+  await until(clear, 'room', PATIENCE_MS);
+  assert.deepEqual(await archive.sites(), others.sort());
+});
+
+for (const [what, of, signal] of [
+  ['with the record of a site is away', 'site', 'SIGKILL'],
+  ['with the list of sites is away', 'list', 'SIGKILL'],
+  ['holds still', 'site', 'SIGSTOP'],
+] as const)
+  test(`while a node of a cluster ${what}, sites on others are filed and cleared away`, async (t) => {
+    const cluster = await startRedisCluster(t, 0, ['--cluster-require-full-coverage', 'no']);
+    const { redis, archive } = await open(t, cluster.url, { maxBytes: 1024 ** 3 });
+    const now = Date.now();
+    const sites = Array.from({ length: 12 }, (_, i) => `site-${i}`);
+    const away = ownerOf(cluster, of === 'list' ? commonKey('recorded') : siteKey('site-0', 'record'));
+    const others = sites.filter((site) => ownerOf(cluster, siteKey(site, 'record')) !== away);
+    assert.ok(others.length > 0 && others.length < sites.length);
+    await keep(archive, ...sites.map((site) => plainVisit(site, { since: now - 200_000 })));
+    await archive.fileAll();
+    if (signal === 'SIGSTOP') away.signal(signal);
+    else await away.end(signal);
+    await sleep(300);
+    const left = async () => {
+      const keys = others.map((site) => siteKey(site, 'by-time'));
+      return (await Promise.all(keys.map((key) => redis.send<number>(key, 'EXISTS', key)))).filter(Boolean).length;
+    };
+    const clear = async () => {
+      await archive.tend(Date.now(), 100_000, true).catch((error) => assert.equal(error.code, 'unreachable'));
+      return (await left()) === 0;
+    };
+    await until(clear, 'all that is due cleared away', PATIENCE_MS);
+  });
 
 test('of very many batches the one that cannot be read is set aside, and no other', async (t) => {
   const { url } = await startRedis(t);

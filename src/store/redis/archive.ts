@@ -76,6 +76,8 @@ const PRUNE_AT = 0.8;
 const PRUNE_MS = 1000;
 const PRUNING_MS = 5000;
 const PRUNING = commonKey('pruning');
+/** A node of a cluster that does not answer within so long, milliseconds, is left alone where others can be cleared without it. */
+const SOON_MS = 1000;
 /** Sites of visits that are remembered: they are asked for again and again. */
 const MAX_REMEMBERED = 10_000;
 
@@ -99,6 +101,8 @@ export class RedisArchive implements Archive {
   readonly #maxBytes: number;
   /** Sites that this process has appended to, and that may wait to be filed. */
   readonly #own = new Set<string>();
+  /** Names of all sites, as they were when they were asked for last. */
+  #known: readonly string[] = [];
   #lookedAt = Number.NEGATIVE_INFINITY;
   #prunedAt = Number.NEGATIVE_INFINITY;
   #sweptAt = Number.NEGATIVE_INFINITY;
@@ -127,7 +131,24 @@ export class RedisArchive implements Archive {
   /** All sites that there is, or was, something of. */
   async #allSites(): Promise<RecordSite[]> {
     const names = await this.#redis.send<string[]>(SITES, 'SMEMBERS', SITES);
-    return names.sort().map((name) => this.#site(name));
+    this.#known = names.sort();
+    return names.map((name) => this.#site(name));
+  }
+
+  /** The same; while the node of a cluster that has their names is away, those there were before. */
+  async #sitesKnown(): Promise<RecordSite[]> {
+    return (await this.#soon(this.#allSites())) ?? this.#known.map((name) => this.#site(name));
+  }
+
+  /** What is asked comes to; in a cluster undefined, where the node that is asked is away or takes long. */
+  async #soon<T>(asked: Promise<T>): Promise<T | undefined> {
+    if (!this.#redis.isCluster) return asked;
+    try {
+      return await Promise.race([asked, sleep(SOON_MS, undefined, { ref: false })]);
+    } catch (error) {
+      if (!isOfOneSite(error)) throw error;
+      return undefined;
+    }
   }
 
   /** Has what is there of a site filed, as far as that can be done at once; where there is no room it cannot. */
@@ -346,8 +367,9 @@ export class RedisArchive implements Archive {
         await this.#fileDue(site, now, hurry);
       } catch (error) {
         // It is of that site, or of its node; others are filed all the same, unless that node is waited for.
-        if (!isOfOneSite(error) || performance.now() - begin > 2 * TEND_MS) throw error;
+        if (!isOfOneSite(error)) throw error;
         fault ??= error;
+        if (performance.now() - begin > 2 * TEND_MS) break;
       }
     }
     await this.#pruneDue(now, retainMs, hurry);
@@ -357,11 +379,13 @@ export class RedisArchive implements Archive {
   async #pruneDue(now: number, retainMs: number, hurry: boolean): Promise<void> {
     if (!hurry && now - this.#prunedAt < PRUNE_MS) return;
     this.#prunedAt = now;
-    if (!(await this.#redis.commit(PRUNING, '0', [['PEXPIRE', PRUNING, String(PRUNING_MS)]], true))) return;
+    const lease = this.#redis.commit(PRUNING, '0', [['PEXPIRE', PRUNING, String(PRUNING_MS)]], true);
+    // While it cannot be known who else does it, everybody does: of two commits one is refused.
+    if ((await this.#soon(lease)) === false) return;
     try {
       await this.#pruneFor(TEND_MS, now - retainMs);
     } finally {
-      await this.#redis.send(PRUNING, 'DEL', PRUNING).catch(() => {});
+      await this.#soon(this.#redis.send(PRUNING, 'DEL', PRUNING)).catch(() => {});
     }
   }
 
@@ -369,7 +393,7 @@ export class RedisArchive implements Archive {
   async #tended(now: number): Promise<RecordSite[]> {
     if (now - this.#lookedAt < OTHERS_MS) return [...this.#own].map((name) => this.#site(name));
     this.#lookedAt = now;
-    return this.#allSites();
+    return this.#sitesKnown();
   }
 
   async #fileDue(site: RecordSite, now: number, hurry: boolean): Promise<void> {
@@ -382,20 +406,35 @@ export class RedisArchive implements Archive {
   }
 
   async #pruneFor(limitMs: number, before: number): Promise<void> {
+    const all = await this.#sitesKnown();
+    const sites = await this.#answering(all);
+    const isWhole = sites.length === all.length;
     const end = performance.now() + limitMs;
-    const sites = await this.#allSites();
     await this.#sweep(sites, before);
     for (let removed = 1; removed > 0 && performance.now() < end; )
-      removed = await this.#pruneSome(sites, before, await this.#over(sites));
+      removed = await this.#pruneSome(sites, before, await this.#over(sites, isWhole));
   }
 
-  /** The sites that there is too little room for. */
-  async #over(sites: readonly RecordSite[]): Promise<readonly RecordSite[]> {
-    if ((await this.#room.used()) > PRUNE_AT * this.#maxBytes) return sites;
-    const crowded = await this.#room.crowded(
-      sites.map(({ keys }) => keys.version),
-      PRUNE_AT,
+  /** Those of sites whose nodes answer. */
+  async #answering(sites: readonly RecordSite[]): Promise<readonly RecordSite[]> {
+    if (!this.#redis.isCluster) return sites;
+    const there = new Set<RecordSite>();
+    const asked = sites.map((site) =>
+      site.send('EXISTS', site.keys.dropped).then(
+        () => there.add(site),
+        () => {},
+      ),
     );
+    await this.#soon(Promise.all(asked));
+    return sites.filter((site) => there.has(site));
+  }
+
+  /** The sites that there is too little room for. While a node is away (not `isWhole`) it is not known how much there is in all. */
+  async #over(sites: readonly RecordSite[], isWhole: boolean): Promise<readonly RecordSite[]> {
+    const used = isWhole ? await this.#soon(this.#room.used()) : undefined;
+    if (used !== undefined && used > PRUNE_AT * this.#maxBytes) return sites;
+    const keys = sites.map(({ keys }) => keys.version);
+    const crowded = await this.#room.crowded(keys, PRUNE_AT, used !== undefined);
     return sites.filter(({ keys }) => crowded.has(keys.version));
   }
 
@@ -441,7 +480,8 @@ export class RedisArchive implements Archive {
     if (members.length > 0) return members;
     if (Date.now() - before > DROPPED_MS && !(await site.isWaiting())) {
       await site.send('DEL', dropped);
-      if ((await site.send<number>('EXISTS', byTime)) === 0) await this.#redis.send(SITES, 'SREM', SITES, site.name);
+      if ((await site.send<number>('EXISTS', byTime)) === 0)
+        await this.#soon(this.#redis.send(SITES, 'SREM', SITES, site.name));
     }
     return [];
   }

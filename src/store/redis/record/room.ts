@@ -19,14 +19,17 @@ export class Room {
     return (await infosOf(redis)).reduce((sum, info) => sum + usedOf(info), 0);
   }
 
-  /** Those of these keys that are on a node which has more than this share of what it is given (maxmemory). */
-  async crowded(keys: readonly string[], share: number): Promise<Set<string>> {
+  /**
+   * Those of these keys that are on a node which has more than this share of what it is given (maxmemory). `isWhole`: all nodes answer; they are
+   * fewer than keys.
+   */
+  async crowded(keys: readonly string[], share: number, isWhole: boolean): Promise<Set<string>> {
     const isCrowded = (info: ReadonlyMap<string, number>) => {
       const given = info.get('maxmemory') ?? 0;
       return given > 0 && (info.get('used_memory') ?? 0) > share * given;
     };
-    if (!(await infosOf(this.#redis)).some(isCrowded)) return new Set();
-    const infos = await Promise.all(keys.map((key) => this.#redis.send<string>(key, 'INFO', 'memory')));
+    if (isWhole && !(await infosOf(this.#redis)).some(isCrowded)) return new Set();
+    const infos = await Promise.all(keys.map((key) => this.#redis.sendThere<string>(key, 'INFO', 'memory')));
     return new Set(keys.filter((_, i) => isCrowded(readInfo(infos[i] as string))));
   }
 
