@@ -23,13 +23,13 @@ import { version } from './version.ts';
 /** How long the last batches of draining workers may take, milliseconds. */
 const LAST_BATCH_MS = 200;
 
-/** The administrator that a new data folder begins with. */
+/** The administrator that a new store begins with. */
 const FIRST_ADMIN = 'admin';
 
 export interface Running {
   /** Addresses listened on, as `tcp://host:port` or `unix:/path`. */
   addresses: string[];
-  /** On the first start in a data folder: the secret of a one-time sign-in link. */
+  /** On the first start with a store: the secret of a one-time sign-in link. */
   firstLink: string | undefined;
   /** No administrator has a password or a session. */
   nobodyCanSignIn: boolean;
@@ -170,15 +170,17 @@ function watchStore(log: Logger) {
   return { suspect, damaged };
 }
 
-/** A new folder gets an administrator and a link; where nobody can sign in, it is to be said how. */
-async function firstSteps(store: Store): Promise<{ firstLink: string | undefined; nobodyCanSignIn: boolean }> {
+/**
+ * A new store gets an administrator and a link, from one of the servers that start on it at the same moment; where nobody can sign
+ * in, it is to be said how.
+ */
+export async function firstSteps(store: Store): Promise<Pick<Running, 'firstLink' | 'nobodyCanSignIn'>> {
   const now = Date.now();
-  const admins = await store.admins();
-  if (admins.length === 0) {
-    const noted = (what: Deed): Note => ({ at: now, who: ACTOR.server, what, on: FIRST_ADMIN });
-    await store.addAdmin(FIRST_ADMIN, now, OWNER, noted('admin-added'));
+  const noted = (what: Deed): Note => ({ at: now, who: ACTOR.server, what, on: FIRST_ADMIN });
+  const isNew = (await store.admins()).length === 0;
+  if (isNew && (await store.addAdmin(FIRST_ADMIN, now, OWNER, noted('admin-added'))))
     return { firstLink: await store.addLink(FIRST_ADMIN, now, noted('link-made')), nobodyCanSignIn: false };
-  }
+  const admins = await store.admins();
   const nobodyCanSignIn = admins.every(({ password }) => password === null) && (await store.sessions(now)).length === 0;
   return { firstLink: undefined, nobodyCanSignIn };
 }

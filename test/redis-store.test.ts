@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfig } from '../src/config.ts';
+import { firstSteps } from '../src/primary.ts';
 import type { Entry } from '../src/protocol/audit.ts';
 import { StoreError } from '../src/store/contract.ts';
 import { openStore } from '../src/store/open.ts';
@@ -38,6 +39,35 @@ async function countAt(servers: readonly TestServer[], page: string, count: numb
   });
   return (await Promise.all(answers)).sort((a, b) => a - b);
 }
+
+test('of servers that start for the first time at the same moment one prints a link, and the others what is so', async (t) => {
+  const redis = await startRedis(t, ['--appendonly', 'no']);
+  const trail = async () => {
+    const { out } = await run(t, 'audit --format ndjson', redis.url);
+    return out.split('\n').map((line) => (JSON.parse(line) as Entry).what);
+  };
+  const stores = async () => {
+    const { config } = readConfig(['--redis', redis.url, '--data', temporaryFolder(t)], {});
+    const opened = await Promise.all(Array.from({ length: 4 }, () => openStore(config)));
+    for (const store of opened) t.after(() => store.close());
+    return opened;
+  };
+  for (let i = 0; i < 10; i++) {
+    redis.cli('flushall');
+    const steps = await Promise.all((await stores()).map(firstSteps));
+    assert.equal(steps.filter(({ firstLink }) => firstLink !== undefined).length, 1);
+    assert.equal(steps.filter(({ nobodyCanSignIn }) => nobodyCanSignIn).length, 3);
+    assert.deepEqual(await trail(), ['link-made', 'admin-added']);
+  }
+
+  redis.cli('flushall');
+  const start = () => startServer(t, { flags: ['--redis', redis.url], workers: 1 });
+  const servers = await Promise.all([start(), start()]);
+  assert.equal(servers.filter(({ link }) => link !== undefined).length, 1);
+  const other = servers.find(({ link }) => link === undefined) as TestServer;
+  assert.match(other.output(), /^Nobody has signed in yet\. A new link: fieldmouse admin add NAME$/m);
+  assert.deepEqual(await trail(), ['link-made', 'admin-added']);
+});
 
 test('machines that share a Redis have the same sign-ins, limits, tokens and totals', async (t) => {
   const redis = await startRedis(t);
