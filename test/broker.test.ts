@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
 import { TAG, type ToWorker } from '../src/protocol/relay.ts';
-import { siteKey } from '../src/redis/keys.ts';
+import { commonKey, siteKey } from '../src/redis/keys.ts';
 import { until } from './support/exact.ts';
-import { Machine, type Shown } from './support/machine.ts';
+import { arrival, Machine, type Shown } from './support/machine.ts';
 import { type RedisServer, startRedis, startRedisCluster } from './support/redis.ts';
 import { Valve } from './support/valve.ts';
 
@@ -275,6 +276,28 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
       12,
     );
     assert.equal(minutes.at(-1)?.visitors, 2);
+  });
+
+  test('what a machine of another version tells is not taken, and is said once', async (t) => {
+    const redis = await startRedis(t);
+    const warned: unknown[] = [];
+    const log = pino({ level: 'warn' }, { write: (line) => void warned.push(JSON.parse(line).machine) });
+    const a = await Machine.start(t, redis.url, 10_000, log);
+    const shown = await a.watch();
+    const alive = ['c', JSON.stringify({ k: 'alive', watches: [], lacks: {}, refresh: [] })];
+    const visitor = { v: 7, ...arrival('carl', 'demo', '/') };
+    const state = ['a', JSON.stringify([true, true, { visitors: [{ visitor, at: Date.now() }], minutes: [] }])];
+    const tell = (key: string, ...entry: string[]) => redis.cli('xadd', key, '*', ...entry);
+    const control = commonKey('control');
+    for (const n of ['1', '2']) tell(control, 'later', n, 'v', '2', ...alive);
+    tell(siteKey('demo', 'live'), 'later', '1', 'v', '2', ...state);
+    tell(control, 'early', '1', ...alive);
+    await until(() => warned.length >= 2, 'lines', 5000);
+    assert.equal(a.broker.figures().machines, 0);
+    const b = await Machine.start(t, redis.url);
+    await b.join('bert');
+    await shown.seeHere(['bert']);
+    assert.deepEqual([warned, a.broker.figures().machines], [['later', 'early'], 1]);
   });
 
   test('a visitor that comes back on another machine is shown once, where it was let in last', async (t) => {

@@ -3,7 +3,7 @@
  * is written again under the same number, by which readers know it; what waits meanwhile is bounded.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Written } from '../protocol/machines.ts';
+import { type Written, writeEntry } from '../protocol/machines.ts';
 import type { Redis } from '../redis/connection.ts';
 import { Retry } from './retry.ts';
 
@@ -157,9 +157,9 @@ export class Outbox {
   async #write(): Promise<void> {
     const { machine, onWritten } = this.#options;
     const startedAt = performance.now();
-    const fields = this.#take();
+    const items = this.#take();
     this.#n += 1;
-    const entry = [machine, String(this.#n), ...fields];
+    const entry = writeEntry(machine, this.#n, items);
     const bytes = entry.reduce((sum, text) => sum + text.length, 0);
     this.#meanBytes = this.#meanBytes === 0 ? bytes : 0.9 * this.#meanBytes + 0.1 * bytes;
     while (!(await this.#send(entry))) {

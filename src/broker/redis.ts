@@ -7,7 +7,14 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../logger.ts';
 import type { Scope, Second, Share, SiteItem, Told, Written } from '../protocol/machines.ts';
-import { type MachineItem, readMachineItem, writeMachineItem, writeSiteItem } from '../protocol/machines.ts';
+import {
+  FORMAT,
+  formatOf,
+  type MachineItem,
+  readMachineItem,
+  writeMachineItem,
+  writeSiteItem,
+} from '../protocol/machines.ts';
 import { channelKey } from '../protocol/relay.ts';
 import { Redis } from '../redis/connection.ts';
 import { commonKey, siteKey } from '../redis/keys.ts';
@@ -65,6 +72,8 @@ export class RedisBroker implements Broker {
   /** Numbers of the last entries in streams that are not written to any more. */
   readonly #numbers = new Map<string, number>();
   readonly #refreshes = new Set<string>();
+  /** Machines that were told of in the log, since their entries cannot be read here. */
+  readonly #foreign = new Set<string>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #figures = { entriesOut: 0, entriesIn: 0, bytesOut: 0, bytesIn: 0, gaps: 0, overflows: 0 };
   readonly #startedAt = performance.now();
@@ -134,8 +143,28 @@ export class RedisBroker implements Broker {
     this.#tellAlive();
   }
 
+  /** Entries but for those in another format than this machine's. */
+  #readable(entries: readonly Entry[]): Entry[] {
+    return entries.filter((entry) => {
+      const [machine = ''] = entry;
+      const format = formatOf(entry);
+      if (format !== FORMAT) this.#noteForeign(machine, format);
+      return format === FORMAT;
+    });
+  }
+
+  /** Is said once of each; should there be very many, perhaps again. */
+  #noteForeign(machine: string, format: string): void {
+    if (this.#foreign.has(machine)) return;
+    if (this.#foreign.size >= SLOTS) this.#foreign.clear();
+    this.#foreign.add(machine);
+    const text =
+      'another machine runs another version of Fieldmouse: its visitors are not shown here, nor those of here there';
+    this.#log.warn({ machine, format, own: FORMAT }, text);
+  }
+
   #takeControl(entries: Entry[]): boolean {
-    const others = entries.filter(([machine]) => machine !== this.#machine);
+    const others = this.#readable(entries).filter(([machine]) => machine !== this.#machine);
     for (const [machine = '', , ...texts] of others)
       for (let i = 0; i + 1 < texts.length; i += 2) {
         const item = readMachineItem(texts[i] as string, texts[i + 1] as string);
@@ -253,7 +282,8 @@ export class RedisBroker implements Broker {
     this.#listening.set(site, listening);
     const isWanted = () => this.#listening.get(site) === listening;
     // What comes after this point answers what is asked after it.
-    listening.cursor = await this.#reading.open(siteKey(site, 'live'), (entries) => inbox.take(entries), isWanted);
+    const take = (entries: Entry[]) => inbox.take(this.#readable(entries));
+    listening.cursor = await this.#reading.open(siteKey(site, 'live'), take, isWanted);
     if (isWanted()) this.#tellAlive();
   }
 

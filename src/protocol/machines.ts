@@ -1,6 +1,7 @@
 /**
  * Primary ↔ primary: what machines tell each other of who is here, through streams of Redis. Each entry is by one machine, numbered,
- * and holds items as pairs of texts: a letter for the kind, and what is to be said.
+ * and holds items as pairs of texts: a letter for the kind, and what is to be said. The first item is the format of the others; machines
+ * of several versions may share a Redis while they are upgraded.
  */
 import type { Channel } from './relay.ts';
 import type { Minute, StreamEvents, Visitor } from './stream.ts';
@@ -68,6 +69,19 @@ export type MachineItem =
 /** An item as it is written: a letter, and a text. */
 export type Written = [kind: string, body: string];
 
+/** Raised when who goes by the number before would misread items. What is before them stays as it is for good. */
+export const FORMAT = '1';
+
+/** An entry as it is written: whose it is, its number, the format, and its items. */
+export function writeEntry(machine: string, n: number, items: readonly string[]): string[] {
+  return [machine, String(n), 'v', FORMAT, ...items];
+}
+
+/** In which format an entry is; 0: in one from before there were several. */
+export function formatOf([, , kind, body = '']: readonly string[]): string {
+  return kind === 'v' ? body : '0';
+}
+
 export function writeSiteItem(item: SiteItem): Written {
   switch (item.k) {
     case 'event':
@@ -83,7 +97,7 @@ export function writeSiteItem(item: SiteItem): Written {
   }
 }
 
-/** What was written, or undefined for what a version of another time wrote. */
+/** What was written, or undefined for what is none of these. */
 export function readSiteItem(kind: string, body: string): SiteItem | undefined {
   try {
     return siteItem(kind, body);

@@ -6,7 +6,7 @@ import type { Broker } from '../../src/broker/contract.ts';
 import { noBroker } from '../../src/broker/none.ts';
 import { RedisBroker } from '../../src/broker/redis.ts';
 import { Hub } from '../../src/hub/hub.ts';
-import { createLogger } from '../../src/logger.ts';
+import { createLogger, type Logger } from '../../src/logger.ts';
 import { type Arrival, type NumberedChannel, type RelayItem, TAG, type ToWorker } from '../../src/protocol/relay.ts';
 import type { StreamEventName, StreamEvents } from '../../src/protocol/stream.ts';
 import { readTarget, type Target } from '../../src/redis/target.ts';
@@ -15,6 +15,7 @@ import { hereBy } from './stream.ts';
 import type { Owner } from './visitor.ts';
 
 const WORKER = 1;
+const SILENT = createLogger('silent', 'test');
 
 interface ShownEvent<N extends StreamEventName = StreamEventName> {
   name: N;
@@ -73,7 +74,7 @@ export class Machine {
       graceMs,
       maxStreams: 100,
       version: 'test',
-      log: createLogger('silent', 'test'),
+      log: SILENT,
       send: (_, message) => this.#told(message),
       sendAll: (message) => this.#told(message),
       allowed: async () => true,
@@ -84,9 +85,9 @@ export class Machine {
   }
 
   /** Without an address: a machine that is alone. */
-  static async start(t: Owner, url?: string, graceMs = 10_000): Promise<Machine> {
+  static async start(t: Owner, url?: string, graceMs = 10_000, log: Logger = SILENT): Promise<Machine> {
     if (url === undefined) return new Machine(t, noBroker, graceMs);
-    return new Machine(t, await RedisBroker.start(readTarget(url) as Target, createLogger('silent', 'test')), graceMs);
+    return new Machine(t, await RedisBroker.start(readTarget(url) as Target, log), graceMs);
   }
 
   #told(message: ToWorker): void {
