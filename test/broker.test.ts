@@ -78,6 +78,49 @@ async function seeAll(t: TestContext, url: string): Promise<void> {
   assert.equal(one.of('reset').length + two.of('reset').length, 0);
 }
 
+// It sets the clock of this process.
+test('a machine whose numbers were given to another while it was away says so, and tells nobody of its visitors', async (t) => {
+  const redis = await startRedis(t);
+  const valve = await Valve.open(t, redis.port);
+  const said: string[] = [];
+  const log = pino({ level: 'error' }, { write: (line) => void said.push(line) });
+  const a = await Machine.start(t, redis.url);
+  const b = await Machine.start(t, `redis://127.0.0.1:${valve.port}`, 10_000, log);
+  const streams = (await Promise.all([a.watch(), b.watch()])) as [Shown, Shown];
+  await Promise.all([a.join('anna'), b.join('bert')]);
+  for (const shown of streams) await shown.seeHere(['anna', 'bert']);
+  valve.shut();
+  await b.join('carl');
+  redis.cli('set', commonKey(`slot:${b.broker.share.slot}`), 'another', 'px', '86400000');
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 6 * 60_000 });
+  valve.open();
+  await streams[0].seeHere(['anna']);
+  await streams[1].seeHere(['bert', 'carl']);
+  await streams[1].see('rates', ({ late = 0 }) => late > 0);
+  assert.match(said.join(), /another machine has the numbers of this one/);
+  assert.ok(!redis.cli('xrange', siteKey('demo', 'live'), '-', '+').includes('carl'));
+  assert.equal(redis.cli('get', commonKey(`slot:${b.broker.share.slot}`)).trim(), 'another');
+});
+
+test('where the numbers of all machines are taken, those of the one that was silent for longest are given away', async (t) => {
+  const redis = await startRedis(t);
+  const day = 24 * 3_600_000;
+  const left = (slot: number, ms: number) => redis.cli('pexpire', commonKey(`slot:${slot}`), String(ms));
+  const fill = `for i = 0, 1023 do redis.call('SET', '${commonKey('slot:')}' .. i, 'dead', 'PX', ${day}) end`;
+  redis.cli('eval', fill, '0');
+  await assert.rejects(Machine.start(t, redis.url), /more machines than there can be/);
+  left(7, day - 11 * 60_000);
+  left(500, day - 12 * 60_000);
+  const machines = [await Machine.start(t, redis.url), await Machine.start(t, redis.url)];
+  assert.deepEqual(
+    machines.map(({ broker }) => broker.share.slot),
+    [500, 7],
+  );
+  await assert.rejects(Machine.start(t, redis.url), /more machines than there can be/);
+  for (const machine of machines) await machine.close();
+  assert.equal(redis.cli('exists', commonKey('slot:7'), commonKey('slot:500')).trim(), '0');
+});
+
 // By itself, since redis-cli makes clusters, and holds this process up meanwhile.
 test('through a cluster, each machine sees what happens on all, in the order of each visitor', async (t) => {
   await seeAll(t, (await startRedisCluster(t)).url);

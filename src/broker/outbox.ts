@@ -41,6 +41,8 @@ export interface OutboxOptions {
   machine: string;
   /** Number of the last entry that was written before. */
   last: number;
+  /** False: nothing may be told now; what waits is tried again. */
+  mayTell(): Promise<boolean>;
   /** What waited was given up. Called once there is room again: readers need the state. */
   onLost(): void;
   /** Moves were left out: readers need the latest positions. */
@@ -184,9 +186,10 @@ export class Outbox {
   }
 
   async #send(entry: string[]): Promise<boolean> {
-    const { redis, key } = this.#options;
+    const { redis, key, mayTell } = this.#options;
     const most = Math.max(LEAST_ENTRIES, Math.min(MOST_ENTRIES, Math.floor(MOST_BYTES / this.#meanBytes)));
     try {
+      if (!(await mayTell())) return false;
       await redis.send(key, 'XADD', key, 'MAXLEN', '~', String(most), '*', ...entry);
       if (performance.now() > this.#expiresAt) await this.#expire();
       this.#retry.succeeded();

@@ -25,12 +25,12 @@ import { Outbox, type Waiting } from './outbox.ts';
 import { PageQuestions } from './pages.ts';
 import { type Cursor, type Entry, Reading } from './reading.ts';
 import { Roll } from './roll.ts';
-import { keepSlot, leaveSlot, SLOTS, takeSlot } from './slot.ts';
+import { DOUBT_MS, keepSlot, leaveSlot, SLOTS, takeSlot } from './slot.ts';
 
 const ALIVE_MS = 2000;
 const LISTEN_MS = 250;
 /** The lease of a slot is renewed so often, milliseconds. */
-const KEEP_SLOT_MS = 60_000;
+const KEEP_SLOT_MS = 10_000;
 /** An answer of Redis that has not come by then is not waited for, milliseconds. */
 const REDIS_LIMIT_MS = 2000;
 /** What nothing was read or written of for longer is late, milliseconds. */
@@ -77,6 +77,8 @@ export class RedisBroker implements Broker {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #figures = { entriesOut: 0, entriesIn: 0, bytesOut: 0, bytesIn: 0, gaps: 0, overflows: 0 };
   readonly #startedAt = performance.now();
+  /** When the slot was this machine's for certain, Unix ms: the lease runs on while this machine is suspended. */
+  #keptAt = Date.now();
   #local: Local | undefined;
   /** Something is to be said that has changed since it was said last. */
   #isAliveDue = false;
@@ -115,6 +117,7 @@ export class RedisBroker implements Broker {
       key,
       machine: this.#machine,
       last,
+      mayTell: () => this.#mayTell(),
       ...events,
       onWritten: (bytes) => {
         figures.entriesOut += 1;
@@ -133,8 +136,33 @@ export class RedisBroker implements Broker {
     this.#timers.push(
       setInterval(() => this.#tellAlive(), ALIVE_MS),
       setInterval(() => this.#listen(), LISTEN_MS),
-      setInterval(() => void keepSlot(this.#redis, this.#machine, this.share.slot).catch(() => {}), KEEP_SLOT_MS),
+      setInterval(() => void this.#keepSlot(), KEEP_SLOT_MS),
     );
+  }
+
+  /** Numbers that may be another machine's by now are told to nobody. */
+  async #mayTell(): Promise<boolean> {
+    const isSure = () => Date.now() - this.#keptAt < DOUBT_MS;
+    if (!isSure()) await this.#keepSlot();
+    return isSure();
+  }
+
+  async #keepSlot(): Promise<void> {
+    const now = Date.now();
+    const isKept = await keepSlot(this.#redis, this.#machine, this.share.slot).catch(() => undefined);
+    if (isKept) this.#keptAt = now;
+    else if (isKept === false && !this.#closing) this.#fallSilent();
+  }
+
+  /** Visitors of here would be taken for those of the machine that has their numbers now. */
+  #fallSilent(): void {
+    const text =
+      'another machine has the numbers of this one, which was away from Redis for too long: other machines are not shown here, ' +
+      'nor this one there, until it is started anew';
+    this.#log.error({ slot: this.share.slot }, text);
+    this.#keptAt = Number.NEGATIVE_INFINITY;
+    void this.close();
+    for (const machine of [...this.#roll.names]) this.#gone(machine, true);
   }
 
   async #openControl(): Promise<void> {
@@ -388,7 +416,7 @@ export class RedisBroker implements Broker {
     this.#control.add(writeMachineItem({ k: 'bye' }));
     await this.#control.drained(BYE_LIMIT_MS);
     this.#control.close();
-    const leave = leaveSlot(this.#redis, this.share.slot).catch(() => {});
+    const leave = leaveSlot(this.#redis, this.#machine, this.share.slot).catch(() => {});
     await within(BYE_LIMIT_MS, leave);
     await within(BYE_LIMIT_MS, this.#redis.close());
   }

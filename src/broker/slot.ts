@@ -1,33 +1,83 @@
 /** A machine's share of the visitors' numbers: a remainder that no other machine has. */
-import type { Redis } from '../redis/connection.ts';
+import { type Redis, scriptOf } from '../redis/connection.ts';
 import { RedisError } from '../redis/error.ts';
 import { commonKey } from '../redis/keys.ts';
 
-/** So many machines there may be, those that died within a day included. */
+/** So many machines there may be at a time. */
 export const SLOTS = 1024;
-/** Kept for so long after the last sign of life, seconds: visitors' numbers are in dashboards. */
-const LEASE_S = '86400';
+/**
+ * Kept for so long after the last sign of life, milliseconds: a machine that cannot reach Redis goes on giving out its numbers, and its visitors
+ * are to be there under them when it can.
+ */
+const LEASE_MS = 24 * 3_600_000;
+/**
+ * Where all are taken, as by a machine that is started and killed again and again, that of the machine which was silent for longest is given
+ * away, if that is so long, milliseconds. On dashboards its visitors have left long before.
+ */
+const SILENCE_MS = 10 * 60_000;
+/** Who could not say for so long that a slot is in use, milliseconds, may have lost it. */
+export const DOUBT_MS = SILENCE_MS / 2;
 /** By chance most are free. */
 const TRIES = 50;
+/** Others may be after the same one. */
+const SILENT_TRIES = 5;
 
+/** Takes a slot: machine, lease, and how long that of another may have to run at most; milliseconds. */
+const TAKE = scriptOf(`
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[3]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+`);
+
+/** Renews a lease, or gives it to a Redis that has forgotten it. 0: another machine has the slot. */
+const KEEP = scriptOf(
+  `
+if (redis.call('GET', KEYS[1]) or ARGV[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+`,
+  'allow-oom',
+);
+
+const LEAVE = scriptOf(
+  `
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+`,
+  'allow-oom',
+);
+
+/** Throws RedisError. */
 export async function takeSlot(redis: Redis, machine: string): Promise<number> {
   for (let i = 0; i < TRIES; i++) {
     const slot = Math.floor(Math.random() * SLOTS);
-    const key = keyOf(slot);
-    if ((await redis.send(key, 'SET', key, machine, 'NX', 'EX', LEASE_S)) !== null) return slot;
+    if (await take(redis, machine, slot, 0)) return slot;
+  }
+  for (let i = 0; i < SILENT_TRIES; i++) {
+    const slot = await longestSilent(redis);
+    if (await take(redis, machine, slot, LEASE_MS - SILENCE_MS)) return slot;
   }
   throw new RedisError('failed', `Redis at ${redis.where} knows of more machines than there can be (${SLOTS})`);
 }
 
-/** Says that the slot is in use, also to a Redis that has forgotten it. */
-export async function keepSlot(redis: Redis, machine: string, slot: number): Promise<void> {
-  const key = keyOf(slot);
-  await redis.send(key, 'SET', key, machine, 'EX', LEASE_S);
+async function take(redis: Redis, machine: string, slot: number, most: number): Promise<boolean> {
+  return (await redis.run(TAKE, keyOf(slot), [machine, String(LEASE_MS), String(most)])) === 1;
 }
 
-export async function leaveSlot(redis: Redis, slot: number): Promise<void> {
-  const key = keyOf(slot);
-  await redis.send(key, 'DEL', key);
+async function longestSilent(redis: Redis): Promise<number> {
+  const all = Array.from({ length: SLOTS }, (_, slot) => ['PTTL', keyOf(slot)]);
+  const left = await redis.gather<number>(keyOf(0), all);
+  return left.indexOf(Math.min(...left));
+}
+
+/** Says that the slot is in use, also to a Redis that has forgotten it. False: another machine has it. Throws RedisError. */
+export async function keepSlot(redis: Redis, machine: string, slot: number): Promise<boolean> {
+  return (await redis.run(KEEP, keyOf(slot), [machine, String(LEASE_MS)])) === 1;
+}
+
+/** Throws RedisError. */
+export async function leaveSlot(redis: Redis, machine: string, slot: number): Promise<void> {
+  await redis.run(LEAVE, keyOf(slot), [machine]);
 }
 
 function keyOf(slot: number): string {
