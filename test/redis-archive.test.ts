@@ -93,6 +93,31 @@ test('what too few replicas have is not acked, and is there once when it came ag
   assert.match(replica.cli('keys', '*'), /journal|visits/);
 });
 
+test('replicas are waited for once on each node, however many sites there are', async (t) => {
+  const { nodes, url } = await startRedisCluster(t, 1, ['--repl-diskless-sync-delay', '0']);
+  const { archive } = await open(t, url, { replicas: 1 });
+  const waits = () =>
+    nodes.map((node) => Number(/cmdstat_wait:calls=(\d+)/.exec(node.cli('info', 'commandstats'))?.[1] ?? 0));
+  const visits = Array.from({ length: 30 }, (_, i) => plainVisit(`site-${i}`, { frames: 2 }));
+  const [first, second] = [0, 1].map((n) => visits.map((visit) => [visit, visit.frames[n]] as Delivery));
+  await goesOn(archive);
+  const before = waits();
+  await archive.append([batchOf(first as Delivery[])]);
+  const after = waits();
+  assert.deepEqual(after.map((n, i) => n - (before[i] as number)).sort(), [0, 0, 0, 1, 1, 1]);
+  // One that has no replica in time is enough to withhold the ack.
+  const replica = nodes.find((node) => node.cli('role').startsWith('slave'));
+  replica?.signal('SIGSTOP');
+  assert.equal(await code(archive.append([batchOf(second as Delivery[])])), 'unreachable');
+  replica?.signal('SIGCONT');
+  await until(
+    async () => (await code(archive.append([batchOf(second as Delivery[])]))) === 'done',
+    'an ack',
+    PATIENCE_MS,
+  );
+  await assertThere(archive, visits);
+});
+
 test('a Redis without room takes no more, is cleared away, and goes on', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no', '--maxmemory', '8mb', '--latency-tracking', 'no']);
   const { archive } = await open(t, url);

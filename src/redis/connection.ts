@@ -211,6 +211,13 @@ export class Redis {
     return (await this.#answer(client.sendCommand(command, { timeout: this.#limitMs }))) as T;
   }
 
+  /** Of keys, one for each node that has any. */
+  oneOfEachNode(keys: readonly string[]): string[] {
+    if (!this.isCluster) return keys.slice(0, 1);
+    const { slots } = this.#client as Cluster;
+    return [...new Map(keys.map((key) => [slots[slotOf(key)]?.master, key])).values()];
+  }
+
   /** Throws RedisError for whatever went wrong, and when it has taken too long. */
   async #answer<T>(sent: Promise<T>): Promise<T> {
     try {

@@ -43,14 +43,21 @@ export class Journal {
     await this.#room.check(bytes, redis);
     const parts = batches.flatMap(splitBatch);
     const sites = new Set(parts.map(({ site }) => site));
-    const sent: Promise<unknown>[] = [...sites].map((site) => this.#note(redis, site));
+    const sent: Promise<unknown>[] = [];
+    const written: string[] = [];
+    const write = (key: string, ...command: Argument[]) => {
+      written.push(key);
+      sent.push(redis.send(key, ...command));
+    };
+    const unnoted = [...sites].filter((site) => this.#isToNote(site));
+    if (unnoted.length > 0) write(SITES, 'SADD', SITES, ...unnoted);
     for (const [key, elements] of this.#journals(parts))
-      for (const some of partsOf(elements, MOST_ELEMENTS)) sent.push(redis.send(key, 'RPUSH', key, ...some));
-    if (parts.length === 0) sent.push(redis.send(SCRATCH, 'SET', SCRATCH, '1', 'PX', '1000'));
-    const keys = [SCRATCH, ...[...sites].map((site) => new SiteKeys(site).version)];
-    // Behind what was written, on the same connections: it is that which the replicas are to have.
-    if (this.#replicas > 0) sent.push(...keys.map((key) => this.#replicated(redis, key)));
+      for (const some of partsOf(elements, MOST_ELEMENTS)) write(key, 'RPUSH', key, ...some);
+    if (parts.length === 0) write(SCRATCH, 'SET', SCRATCH, '1', 'PX', '1000');
+    // Behind what was written, on the same connections: it is that which the replicas are to have. One speaks for all that its node was sent.
+    if (this.#replicas > 0) sent.push(...redis.oneOfEachNode(written).map((key) => this.#replicated(redis, key)));
     await Promise.all(sent);
+    for (const site of unnoted) this.#noted.set(site, performance.now());
     return sites;
   }
 
@@ -67,10 +74,8 @@ export class Journal {
     return journals;
   }
 
-  async #note(redis: Redis, site: string): Promise<void> {
-    if (performance.now() - (this.#noted.get(site) ?? Number.NEGATIVE_INFINITY) < NOTE_MS) return;
-    await redis.send(SITES, 'SADD', SITES, site);
-    this.#noted.set(site, performance.now());
+  #isToNote(site: string): boolean {
+    return performance.now() - (this.#noted.get(site) ?? Number.NEGATIVE_INFINITY) >= NOTE_MS;
   }
 
   async #replicated(redis: Redis, key: string): Promise<void> {
