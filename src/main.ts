@@ -50,6 +50,7 @@ async function work(): Promise<void> {
 }
 
 async function command(argv: string[]): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', bearNoReader);
   if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help')
     return say(help((await import('./commands/commands.ts')).COMMAND_HELP));
   if (argv.includes('--version') || argv.includes('-v')) return say(version);
@@ -67,6 +68,11 @@ async function command(argv: string[]): Promise<void> {
   } catch (error) {
     fail(error);
   }
+}
+
+/** Who reads may have had enough, as `head` has: what is under way is done all the same, and nothing more is said. */
+function bearNoReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }
 
 function terminal(): Output {

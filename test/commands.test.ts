@@ -1,13 +1,17 @@
 /** Commands on the data folder, with and without a server beside them. */
 import assert from 'node:assert/strict';
+import type { ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import type { Entry } from '../src/protocol/audit.ts';
 import { OWNER } from '../src/protocol/rights.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { runHere, run as spawned } from './support/command.ts';
-import { startServer, temporaryFolder } from './support/server.ts';
+import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 /** A command line on a data folder of the test's own. */
 function commandLine(t: TestContext) {
@@ -25,6 +29,26 @@ test('admin add names the address where the server listens', async (t) => {
   const server = await startServer(t);
   const { out } = await spawned('admin', 'add', 'bob', '--data', server.data);
   assert.ok(out.includes(`  ${server.url}/admin/link/`), out);
+});
+
+test('commands end without a word when nobody reads on', async (t) => {
+  const { store, data } = commandLine(t);
+  const records = await store();
+  // More than a pipe holds.
+  const on = 'x'.repeat(290);
+  for (let at = 1; at <= 500; at++) await records.note({ at, who: 'me', what: 'site-changed', on: `${at} ${on}` });
+  for (let i = 0; i < 1500; i++) await records.hit('demo', `/${i}/${'x'.repeat(80)}`);
+  for (const line of ['audit', 'audit --format ndjson', 'hits list', 'export', 'export --format csv']) {
+    const child = spawnMain([...line.split(' '), '--data', data]);
+    const [{ stdout, stderr }, exited] = [child as ChildProcessByStdio<null, Readable, Readable>, once(child, 'exit')];
+    if (!line.startsWith('export')) await once(stdout, 'data');
+    stdout.destroy();
+    assert.equal(await text(stderr), '', line);
+    assert.deepEqual(await exited, [0, null], line);
+  }
+  const mute = spawnMain(['no-such-command', '--data', data]);
+  mute.stderr?.destroy();
+  assert.deepEqual(await once(mute, 'exit'), [2, null]);
 });
 
 test('admin reset takes a forgotten password away, ends the sessions and prints a link', async (t) => {
