@@ -637,6 +637,13 @@ function contract(name: string, opener: Opener, share = 1): void {
     assert.ok(differences.length > 0 && differences.every(({ kept, found }) => kept > 0 && found === 0));
   });
 
+  it('looks for a visit on the site that it is said to be of, and no other', async (archive) => {
+    const [visit, other] = [plainVisit('a'), plainVisit('b')];
+    await keep(archive, visit, other);
+    assert.equal((await archive.visit(visit.id, 'a'))?.id, visit.id);
+    for (const site of ['b', 'none']) assert.equal(await archive.visit(visit.id, site), undefined);
+  });
+
   it('erases a damaged visit', async (archive, open, _, damage) => {
     const [visit, other] = [plainVisit('demo', { frames: 3 }), plainVisit('demo', { since: T + 1 })];
     await keep(archive, visit);

@@ -118,6 +118,32 @@ test('replicas are waited for once on each node, however many sites there are', 
   await assertThere(archive, visits);
 });
 
+test('a visit that was in a list, or whose site is known, is not looked for on all sites', async (t) => {
+  const { url, cli } = await startRedis(t, ['--appendonly', 'no']);
+  const { archive } = await open(t, url);
+  const visits = Array.from({ length: 100 }, (_, i) => plainVisit(`site-${i}`));
+  await keep(archive, ...visits);
+  await archive.fileAll();
+  const [{ id, site }] = visits as [MadeVisit];
+  const commands = () => Number(/total_commands_processed:(\d+)/.exec(cli('info', 'stats'))?.[1]);
+  const costOf = async (look: (archive: Archive) => Promise<unknown>) => {
+    const { archive: fresh } = await open(t, url);
+    const before = commands();
+    assert.ok(await look(fresh));
+    return commands() - before;
+  };
+  const inList = async (fresh: Archive) => {
+    const [listed] = (await fresh.visits({ site, limit: 10 })).items;
+    return (await fresh.runs(listed?.id as string)).items.length > 0;
+  };
+  const [byId, bySite, byList] = [
+    await costOf((fresh) => fresh.visit(id)),
+    await costOf((fresh) => fresh.visit(id, site)),
+    await costOf(inList),
+  ];
+  assert.ok(byId > 200 && bySite < 10 && byList < 20, `${byId}, ${bySite} and ${byList} commands`);
+});
+
 test('a Redis without room takes no more, is cleared away, and goes on', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no', '--maxmemory', '8mb', '--latency-tracking', 'no']);
   const { archive } = await open(t, url);

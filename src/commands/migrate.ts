@@ -92,7 +92,7 @@ async function copyRecord(from: Archive, to: Archive, bar: Bar): Promise<Importe
   let done = 0;
   for (const site of range.sites)
     for await (const visit of visitsOf(from, site, range)) {
-      if (!isWhole(visit, await to.visit(visit.id))) {
+      if (!isWhole(visit, await to.visit(visit.id, site))) {
         await importer.visit(visit);
         for await (const run of runsOf(from, visit.id)) await importer.run(run);
       }

@@ -42,7 +42,8 @@ export interface Archive {
   sites(): Promise<string[]>;
   /** Newest first. Cursors are as CURSOR says. Looks at a bounded number of visits, so that a part may hold few and still have a next. */
   visits(query: VisitQuery): Promise<Part<Visit>>;
-  visit(id: string): Promise<Visit | undefined>;
+  /** `site`: it is looked for there only, which costs less where a store has to ask each site. */
+  visit(id: string, site?: string): Promise<Visit | undefined>;
   /** Runs of a visit in the order of time, some 256 KB at once. */
   runs(id: string, after?: string): Promise<Part<Run>>;
   /** Visits on a page (null: on any) between `from` and `to`, at most some minutes, with their runs of that time. */

@@ -228,10 +228,10 @@ export class EmbeddedArchive implements Archive {
     return { items, next: null };
   }
 
-  async visit(id: string): Promise<Visit | undefined> {
+  async visit(id: string, site?: string): Promise<Visit | undefined> {
     this.#freshen();
     const visit = this.#shelf.get(this.#shelf.find(id) ?? 0);
-    return visit && toVisit(visit);
+    return visit && (site ?? visit.site) === visit.site ? toVisit(visit) : undefined;
   }
 
   async runs(id: string, after?: string): Promise<Part<Run>> {

@@ -215,25 +215,28 @@ export class RedisArchive implements Archive {
         looks += 1;
         last = visitOf(member).join('.');
         const visit = visits[i];
-        if (visit && matches(visit, query)) items.push(toVisit(visit));
+        if (!visit || !matches(visit, query)) continue;
+        items.push(toVisit(visit));
+        // Who has a list looks at what is in it next.
+        this.#remember(visit.id, site);
       }
     }
     return { items, next: null };
   }
 
-  visit(id: string): Promise<Visit | undefined> {
-    return asStore(this.#visit(id));
+  visit(id: string, site?: string): Promise<Visit | undefined> {
+    return asStore(this.#visit(id, site));
   }
 
-  async #visit(id: string): Promise<Visit | undefined> {
-    const found = await this.#find(id);
+  async #visit(id: string, site: string | undefined): Promise<Visit | undefined> {
+    const found = site === undefined ? await this.#find(id) : await this.#findIn([this.#site(site)], id);
     const visit = found && (await found.site.visit(found.number));
     return visit && toVisit(visit);
   }
 
   /**
    * Where a visit is. Its id does not tell of its site, and what would be kept of that elsewhere could not change in one step with the
-   * site: so all sites are asked.
+   * site, and would take memory for each visit: so all sites are asked, unless it was in a list or was looked for before.
    */
   async #find(id: string): Promise<{ site: RecordSite; number: number } | undefined> {
     if (id.length > MAX_ID) return undefined;
@@ -248,11 +251,15 @@ export class RedisArchive implements Archive {
     for (const [i, [number]] of numbers.entries()) {
       if (number === undefined) continue;
       const site = sites[i] as RecordSite;
-      if (this.#sitesOf.size > MAX_REMEMBERED) this.#sitesOf.clear();
-      this.#sitesOf.set(id, site.name);
+      this.#remember(id, site);
       return { site, number };
     }
     return undefined;
+  }
+
+  #remember(id: string, { name }: RecordSite): void {
+    if (this.#sitesOf.size > MAX_REMEMBERED) this.#sitesOf.clear();
+    this.#sitesOf.set(id, name);
   }
 
   runs(id: string, after?: string): Promise<Part<Run>> {
