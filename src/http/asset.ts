@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { lazy } from '../lazy.ts';
-import type { Fields } from './security.ts';
+import { type Fields, flat } from './security.ts';
 
 export type Encoding = 'br' | 'gzip' | 'identity';
 
@@ -41,7 +41,7 @@ export function makeAsset(content: string | Buffer, options: AssetOptions): Asse
   };
 
   function form(body: Buffer, tag: string, encoding?: Encoding): Form {
-    const unchanged = [...fields.flat(), 'etag', tag, 'cache-control', cacheControl, 'vary', 'Accept-Encoding'];
+    const unchanged = [...flat(fields), 'etag', tag, 'cache-control', cacheControl, 'vary', 'Accept-Encoding'];
     const coding = encoding ? ['content-encoding', encoding] : [];
     const whole = [...unchanged, ...coding, 'content-type', type, 'content-length', String(body.length)];
     return { body, tag, whole, unchanged };

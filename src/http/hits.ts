@@ -16,7 +16,7 @@ import { unknownSite } from './guard.ts';
 import { onceATurn } from './once-a-turn.ts';
 import type { peerReader } from './peer.ts';
 import { comeBackLater, Problem, problemOf, type RaisedError, statusOf, writeProblem } from './problem.ts';
-import { type Fields, SCRIPT } from './security.ts';
+import { type Fields, flat, SCRIPT } from './security.ts';
 
 const PREFIX = '/v1/hits/';
 const SUFFIX = '.svg';
@@ -75,8 +75,9 @@ export function hitCounter(
       shared = sharedFields(site, request, host);
       limit.count(address);
       const { status, fields, body } = await reply(asked, site);
-      const head = [...shared, ...fields, NO_STORE, ['content-length', String(Buffer.byteLength(body))]];
-      response.writeHead(status, head.flat()).end(request.method === 'HEAD' ? '' : body);
+      const own = [...NO_STORE, 'content-length', String(Buffer.byteLength(body))];
+      const head = flat(shared, fields).concat(own);
+      response.writeHead(status, head).end(request.method === 'HEAD' ? '' : body);
     } catch (raised) {
       const error = problemOf(raised as RaisedError);
       if (statusOf(error) >= 500 && !(error instanceof Problem))

@@ -2,7 +2,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
-import type { Fields } from './security.ts';
+import { type Fields, flat } from './security.ts';
 
 /** An error for the client. `detail` is a sentence for people. */
 export class Problem extends Error {
@@ -121,13 +121,13 @@ export function sendProblem(reply: FastifyReply, error: RaisedError, development
 /** As `sendProblem`, where no route answers. `fields` are sent before its own. */
 export function writeProblem(response: ServerResponse, error: RaisedError, fields: Fields, development: boolean): void {
   const body = JSON.stringify(problemBody(error, development));
-  const own = [
+  const own: Fields = [
     ...Object.entries(error instanceof Problem ? error.headers : {}),
     ['cache-control', 'no-store'],
     ['content-type', 'application/problem+json; charset=utf-8'],
     ['content-length', String(Buffer.byteLength(body))],
   ];
-  response.writeHead(statusOf(error), [...fields, ...own].flat()).end(body);
+  response.writeHead(statusOf(error), flat(fields, own)).end(body);
 }
 
 /** Problems that Node finds while it reads a request, by its error codes. */
