@@ -4,14 +4,15 @@
  * may have been done.
  */
 import { createHash } from 'node:crypto';
-import { createClient, createCluster, RESP_TYPES } from 'redis';
+import { RESP_TYPES } from 'redis';
+import { type Argument, type Cluster, type Command, clusterOf, type Server, serverOf } from './client.ts';
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
+import { TooLate, within } from './limit.ts';
 import { slotOf } from './slot.ts';
 import { type Target, targetText } from './target.ts';
 
-export type Argument = string | Buffer;
-export type Command = readonly Argument[];
+export type { Argument, Command } from './client.ts';
 
 export interface ConnectOptions {
   /** An answer that has not come by then is not waited for, milliseconds. */
@@ -39,15 +40,8 @@ const LIMIT_MS = 10_000;
 const CONNECT_MS = 5000;
 /** What is under way when it is closed is waited for so long, milliseconds. */
 const CLOSE_MS = 1000;
-/** Nodes that do not come back for so long have perhaps been replaced: it is asked who keeps what, milliseconds. */
-const LOOK_ANEW_MS = 500;
 /** Words of a command in a script: Lua unpacks some 8,000 (LUAI_MAXCSTACK). */
 const MOST_WORDS = 4000;
-/** Commands that may wait for their answers; more are refused. */
-const MOST_WAITING = 50_000;
-/** Between two tries to connect: twice as long each time, up to this, and by chance up to half more, milliseconds. */
-const FIRST_RETRY_MS = 50;
-const LAST_RETRY_MS = 2000;
 /** The least version: streams, functions' flags for scripts. Valkey counts as 7.2. */
 const LEAST_VERSION = 7;
 
@@ -96,26 +90,6 @@ const CHANGE = scriptOf(COMMIT);
 /** What makes room must be possible where there is none. */
 const RELEASE = scriptOf(COMMIT, 'allow-oom');
 
-/** The little of the library's clients that is used; its own types are of hundreds of commands. */
-interface Client {
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  connect(): Promise<unknown>;
-  close(): Promise<unknown> | undefined;
-  destroy(): void;
-}
-
-interface Server extends Client {
-  sendCommand(args: Command, options: object): Promise<unknown>;
-}
-
-interface Cluster extends Client {
-  sendCommand(key: string, isReadonly: boolean, args: Command, options: object): Promise<unknown>;
-  masters: object[];
-  /** By number; those of a shard share its object. */
-  slots: { master: object }[];
-  nodeClient(node: object): Server | Promise<Server>;
-}
-
 export class Redis {
   readonly where: string;
   readonly isCluster: boolean;
@@ -138,7 +112,7 @@ export class Redis {
     const where = targetText(target);
     let isOpen = false;
     let last: unknown;
-    const client = target.urls.length > 1 ? clusterOf(target, limitMs) : serverOf(target, limitMs);
+    const client = clientOf(target, limitMs);
     let giveUp: (error: unknown) => void = () => {};
     const hopeless = new Promise<never>((_, reject) => {
       giveUp = reject;
@@ -149,9 +123,8 @@ export class Redis {
       if (isOpen) options.onState?.(told);
       else if (told.code !== 'unreachable') giveUp(told);
     };
-    for (const event of ['error', 'node-error']) client.on(event, failed as never);
-    for (const event of ['ready', 'node-ready'])
-      client.on(event, (() => isOpen && options.onState?.(undefined)) as never);
+    for (const event of ['error', 'node-error']) client.on(event, failed);
+    for (const event of ['ready', 'node-ready']) client.on(event, () => isOpen && options.onState?.(undefined));
     const redis = new Redis(client, target, limitMs);
     try {
       await within(Promise.race([client.connect(), hopeless]), connectMs);
@@ -300,56 +273,7 @@ function counted(commands: readonly Command[], args: Argument[] = []): Argument[
   return args;
 }
 
-/** Half as long again by chance, so that not all come back at the same moment. */
-function retryAfter(retries: number): number {
-  const ms = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(retries, 10));
-  return ms + Math.random() * (ms / 2);
-}
-
-function settings(url: string, limitMs: number) {
-  return {
-    RESP: 2 as const,
-    socket: { connectTimeout: limitMs, reconnectStrategy: retryAfter, tls: url.startsWith('rediss:') },
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-    maintNotifications: 'disabled' as const,
-    commandsQueueMaxLength: MOST_WAITING,
-  };
-}
-
-function serverOf({ urls }: Target, limitMs: number): Server {
+function clientOf({ urls }: Target, limitMs: number): Server | Cluster {
   const [url = ''] = urls;
-  return createClient({ url, ...(settings(url, limitMs) as object) } as never) as never;
-}
-
-function clusterOf({ urls }: Target, limitMs: number): Cluster {
-  const [first = ''] = urls;
-  const { username, password } = new URL(first);
-  const who = {
-    ...(username && { username: decodeURIComponent(username) }),
-    ...(password && { password: decodeURIComponent(password) }),
-  };
-  const { RESP, ...defaults } = settings(first, limitMs);
-  const options = {
-    rootNodes: urls.map((url) => ({ url })),
-    defaults: { ...defaults, ...who },
-    RESP,
-    topologyRefreshOnReconnectionAttemptStrategy: LOOK_ANEW_MS,
-  };
-  return createCluster(options as never) as never;
-}
-
-class TooLate extends Error {}
-
-/** What a promise comes to, if it does so in time. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TooLate(`no answer in ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return urls.length > 1 ? clusterOf(urls, limitMs) : serverOf(url, limitMs);
 }

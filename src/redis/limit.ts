@@ -1,0 +1,17 @@
+/** Bounds for waits. */
+
+/** What was waited for has not come in time. */
+export class TooLate extends Error {}
+
+/** What a promise comes to, if it does so in time. Throws TooLate. */
+export async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TooLate(`no answer in ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
