@@ -3,28 +3,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
-import { Redis } from '../src/redis/connection.ts';
-import { RedisError } from '../src/redis/error.ts';
+import type { RedisError } from '../src/redis/error.ts';
 import { siteKey } from '../src/redis/keys.ts';
-import { readTarget, type Target } from '../src/redis/target.ts';
+import { readTarget } from '../src/redis/target.ts';
 import { freePort } from './support/nginx.ts';
 import { startRedis, startRedisCluster } from './support/redis.ts';
-import type { Owner } from './support/visitor.ts';
-
-async function connect(t: Owner, url: string, options = {}): Promise<Redis> {
-  const redis = await Redis.connect(readTarget(url) as Target, options);
-  t.after(() => redis.close());
-  return redis;
-}
-
-function refusal(code: RedisError['code'], message: RegExp) {
-  return (error: unknown) => {
-    assert.ok(error instanceof RedisError, String(error));
-    assert.deepEqual([error.code, message.test(error.message) || error.message], [code, true]);
-    assert.ok(!error.message.includes('\n') && !error.message.includes('secret'));
-    return true;
-  };
-}
+import { connect, refusal } from './support/redis-client.ts';
 
 for (const kind of ['a server', 'a cluster'] as const)
   test(`${kind} takes commands, and several in one step`, async (t) => {

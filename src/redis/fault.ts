@@ -20,19 +20,38 @@ const CODES: Readonly<Record<string, RedisError['code']>> = {
   UNBLOCKED: 'unreachable',
 };
 
+/** What OpenSSL holds against a certificate (nodejs.org/api/tls.html, "X509 certificate error codes"), and Node against its names. */
+const CERTIFICATE = /^(CERT_|ERR_TLS_CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/;
+/** Who signed it is not known. */
+const UNKNOWN_SIGNER = /^(UNABLE_TO_(GET_ISSUER|VERIFY)|SELF_SIGNED_|DEPTH_ZERO_)/;
+
+interface Cause extends Error {
+  code?: unknown;
+  /** What OpenSSL says, without the place in its sources and the line break that its message has. */
+  reason?: unknown;
+}
+
 /** What an error of the client stands for. `where` names the server, without its password. */
 export function redisError(error: unknown, where: string): RedisError {
   if (error instanceof RedisError) return error;
-  const cause = deepest(error as Error);
-  if (cause instanceof ErrorReply) return answered(cause.message, where);
-  return new RedisError('unreachable', `Redis at ${where} does not answer: ${cause.message || cause.name}`);
+  const cause: Cause = deepest(error as Error);
+  const [code, who] = [String(cause.code), `Redis at ${where}`];
+  if (cause instanceof ErrorReply) return answered(cause.message, who);
+  const why = String(code.startsWith('ERR_SSL_') ? cause.reason : cause.message || cause.name);
+  if (CERTIFICATE.test(code)) return distrusted(code, why, who);
+  return new RedisError('unreachable', `${who} does not answer: ${why}`);
 }
 
-function answered(message: string, where: string): RedisError {
+function distrusted(code: string, why: string, who: string): RedisError {
+  const hint = UNKNOWN_SIGNER.test(code) ? '; NODE_EXTRA_CA_CERTS=FILE has a CA of your own trusted' : '';
+  return new RedisError('refused', `${who} has a certificate that is not accepted: ${why}${hint}`);
+}
+
+function answered(message: string, who: string): RedisError {
   const [word = ''] = message.split(' ', 1);
   const isAuth = /AUTH|invalid (username|password)/i.test(message);
   const code = CODES[word] ?? (isAuth ? 'refused' : 'failed');
-  return new RedisError(code, `Redis at ${where} says: ${message}`);
+  return new RedisError(code, `${who} says: ${message}`);
 }
 
 /** Connecting to an address that has several fails with all of their errors in one. */

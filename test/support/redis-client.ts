@@ -1,0 +1,23 @@
+/** Ways to Redis as Fieldmouse has them. */
+import assert from 'node:assert/strict';
+import { type ConnectOptions, Redis } from '../../src/redis/connection.ts';
+import { RedisError } from '../../src/redis/error.ts';
+import { readTarget, type Target } from '../../src/redis/target.ts';
+import type { Owner } from './visitor.ts';
+
+/** Connects; it is closed after the test. */
+export async function connect(t: Owner, url: string, options: ConnectOptions = {}): Promise<Redis> {
+  const redis = await Redis.connect(readTarget(url) as Target, options);
+  t.after(() => redis.close());
+  return redis;
+}
+
+/** Is true of a RedisError of that kind, in one line that has no password. */
+export function refusal(code: RedisError['code'], message: RegExp) {
+  return (error: unknown) => {
+    assert.ok(error instanceof RedisError, String(error));
+    assert.deepEqual([error.code, message.test(error.message) || error.message], [code, true]);
+    assert.ok(!error.message.includes('\n') && !error.message.includes('secret'));
+    return true;
+  };
+}
