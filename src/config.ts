@@ -129,7 +129,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_REDIS'],
     value: 'URL',
     preset: '',
-    help: 'the Redis that several machines share: redis://[user:password@]host[:port], rediss:// for TLS, or some nodes of a cluster with commas between; sites, sign-ins and the record are there then, and not in the data folder. With a password better by environment than by flag, which others on the machine can read',
+    help: 'the Redis that several machines share: redis://[user:password@]host[:port], rediss:// for TLS, some nodes of a cluster with commas between, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master that sentinels know; sites, sign-ins and the record are there then, and not in the data folder. With a password better by environment than by flag, which others on the machine can read',
     read: readTarget,
   }),
   redisReplicas: option({

@@ -124,7 +124,16 @@ test('values that no server could use are faults', () => {
     ['workers', '-1', '1.5', '1e1', ' 2', '513', ''],
     ['data', ''],
     ['trust-proxy', '10.0.0.0/99', '0.0.0.0/0', '::/129', '999.1.1.1', '', ',', '1.2.3.4,', ':'],
-    ['redis', 'localhost', 'http://h', 'redis://', 'redis://h/x', 'redis://h,localhost', 'redis://h/1,redis://i'],
+    [
+      'redis',
+      'localhost',
+      'http://h',
+      'redis://',
+      'redis://h/x',
+      'redis://h,localhost',
+      'redis://h/1,redis://i',
+      'redis+sentinel://h',
+    ],
     ['redis-replicas', '-1', '11'],
     ['token', 'short', 'with spaces in it, long', 'x'.repeat(201)],
     [

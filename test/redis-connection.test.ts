@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import type { RedisError } from '../src/redis/error.ts';
 import { siteKey } from '../src/redis/keys.ts';
-import { readTarget } from '../src/redis/target.ts';
+import { readTarget, type Target, targetText } from '../src/redis/target.ts';
 import { freePort } from './support/nginx.ts';
 import { startRedis, startRedisCluster } from './support/redis.ts';
 import { connect, refusal } from './support/redis-client.ts';
@@ -102,11 +102,50 @@ test('a server that holds still, or goes, ends what waits for it in time; it is 
 });
 
 test('addresses that are none are refused', () => {
-  for (const text of ['localhost', 'http://a', 'redis://', 'redis://a/x', 'redis://a/1,redis://b', 'redis://:100%@a'])
+  const wrong = ['localhost', 'http://a', 'redis://', 'redis://a/x', 'redis://a/1,redis://b', 'redis://:100%@a'];
+  const of = (rest: string) => `redis+sentinel://${rest}`;
+  const wrongSentinels = ['', 'a', 'a/', '/m', 'a,/m', 'a:x/m', '::1/m', 'a/m/x', 'a/m/1000', 'a/m n', ':100%@a/m'].map(
+    of,
+  );
+  const wrongUsers = ['a/m?x=1', 'a/m?sentinel_pasword=x'].map(of);
+  for (const text of [
+    ...wrong,
+    ...wrongSentinels,
+    ...wrongUsers,
+    'redis://b,redis+sentinel://a/m',
+    'http+sentinel://a/m',
+  ])
     assert.throws(
       () => readTarget(text),
       (error) => typeof error === 'string',
+      text,
     );
   assert.equal(readTarget(' '), undefined);
-  assert.deepEqual(readTarget('redis://u:p@a:1/2'), { urls: ['redis://u:p@a:1/2'] });
+});
+
+test('addresses are read, and shown without user and password', () => {
+  const user = 'sentinel_username=v&sentinel_password=q%26+%2F';
+  const read: [text: string, target: Target, shown: string][] = [
+    ['redis://u:p@a:1/2', { urls: ['redis://u:p@a:1/2'] }, 'a:1'],
+    ['rediss://a, rediss://b:1', { urls: ['rediss://a', 'rediss://b:1'] }, 'a:6379, b:1'],
+    [
+      'redis+sentinel://a/My_master.1',
+      { urls: ['redis://My_master.1'], sentinels: ['redis://a:26379'] },
+      'My_master.1 (sentinels a:26379)',
+    ],
+    [
+      `rediss+sentinel://u:p%40@a:1,[::1]/m/2?${user}`,
+      { urls: ['rediss://u:p%40@m/2'], sentinels: ['a:1', '[::1]:26379'].map((at) => `rediss://v:q%26%2B%2F@${at}`) },
+      'm (sentinels a:1, [::1]:26379)',
+    ],
+    [
+      'redis+sentinel://:p@a/m?sentinel_password=q',
+      { urls: ['redis://:p@m'], sentinels: ['redis://:q@a:26379'] },
+      'm (sentinels a:26379)',
+    ],
+  ];
+  for (const [text, target, shown] of read) {
+    assert.deepEqual(readTarget(text), target);
+    assert.equal(targetText(target), shown);
+  }
 });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from './support/command.ts';
 import { freePort } from './support/nginx.ts';
-import { type RedisServer, startRedis } from './support/redis.ts';
+import { type RedisServer, startRedis, startSentinel } from './support/redis.ts';
 import { connect, refusal } from './support/redis-client.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
@@ -21,6 +21,8 @@ interface TlsServer {
   port: number;
   /** File of the certificate that all others are to be signed with. */
   ca: string;
+  /** Options that a sentinel needs, too. */
+  flags: [name: string, value: string][];
 }
 
 async function startTls(t: TestContext, address = '127.0.0.1'): Promise<TlsServer> {
@@ -34,7 +36,7 @@ async function startTls(t: TestContext, address = '127.0.0.1'): Promise<TlsServe
   ];
   const args = flags.flatMap(([name, value]) => [`--${name}`, value]);
   const plain = await startRedis(t, ['--tls-port', String(port), ...args]);
-  return { plain, port, ca: files.ca };
+  return { plain, port, ca: files.ca, flags };
 }
 
 /** Makes a CA, and a certificate of it for an address. */
@@ -83,6 +85,17 @@ test('a server, its workers and commands use Redis over TLS, with a CA of its ow
     1,
   );
   assert.equal(await tree.stop(), 0);
+});
+
+test('sentinels and their master use TLS', { skip }, async (t) => {
+  const { port, ca, flags } = await startTls(t);
+  trust(t, ca);
+  const lines = flags.map((flag) => flag.join(' '));
+  const tls = await freePort();
+  await startSentinel(t, port, 1, [...lines, `tls-port ${tls}`, 'tls-replication yes']);
+  const { code, out, err } = await run('site', 'list', '--redis', `rediss+sentinel://127.0.0.1:${tls}/mymaster`);
+  assert.deepEqual([code, err], [0, '']);
+  assert.match(out, /demo/);
 });
 
 test('what is wrong with TLS is said in one line', { skip }, async (t) => {

@@ -13,6 +13,7 @@ interface Client {
 }
 
 export interface Server extends Client {
+  readonly isReady: boolean;
   sendCommand(args: Command, options?: object): Promise<unknown>;
 }
 
@@ -52,6 +53,12 @@ function settings(url: string, limitMs: number) {
 /** A client of one server, that connects anew by itself. */
 export function serverOf(url: string, limitMs: number): Server {
   return createClient({ url, ...(settings(url, limitMs) as object) } as never) as never;
+}
+
+/** A client of one server for as long as one connection lasts. */
+export function connectionOf(url: string, limitMs: number): Server {
+  const { socket, ...more } = settings(url, limitMs);
+  return createClient({ url, ...more, socket: { ...socket, reconnectStrategy: false } } as never) as never;
 }
 
 /** A client of a cluster, some of whose nodes are named. */

@@ -1,7 +1,7 @@
 /**
- * The way to Redis, be it one server or a cluster: commands as they are in Redis' own documentation, with bounded waits. The client
- * connects anew by itself; what is under way when a connection breaks fails, and is never sent again by itself, since it
- * may have been done.
+ * The way to Redis, be it one server, the master that sentinels know, or a cluster: commands as they are in Redis' own documentation, with
+ * bounded waits. The client connects anew by itself; what is under way when a connection breaks fails, and is never sent again by itself,
+ * since it may have been done.
  */
 import { createHash } from 'node:crypto';
 import { RESP_TYPES } from 'redis';
@@ -9,6 +9,7 @@ import { type Argument, type Cluster, type Command, clusterOf, type Server, serv
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
 import { TooLate, within } from './limit.ts';
+import { MasterClient } from './sentinel.ts';
 import { slotOf } from './slot.ts';
 import { type Target, targetText } from './target.ts';
 
@@ -144,6 +145,9 @@ export class Redis {
 
   async #checkVersion(): Promise<void> {
     const [info = ''] = await this.everywhere<string>('INFO', 'server');
+    // Valkey calls it server_mode.
+    if (/^(redis|server)_mode:sentinel/m.test(info))
+      throw new RedisError('failed', `Redis at ${this.where} is a sentinel: write redis+sentinel://HOST:PORT/NAME`);
     const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? 'unknown';
     if (!(Number.parseInt(version, 10) >= LEAST_VERSION))
       throw new RedisError(
@@ -273,7 +277,8 @@ function counted(commands: readonly Command[], args: Argument[] = []): Argument[
   return args;
 }
 
-function clientOf({ urls }: Target, limitMs: number): Server | Cluster {
+function clientOf({ urls, sentinels }: Target, limitMs: number): Server | Cluster {
   const [url = ''] = urls;
+  if (sentinels) return new MasterClient(url, sentinels);
   return urls.length > 1 ? clusterOf(urls, limitMs) : serverOf(url, limitMs);
 }

@@ -31,11 +31,11 @@ interface Cause extends Error {
   reason?: unknown;
 }
 
-/** What an error of the client stands for. `where` names the server, without its password. */
-export function redisError(error: unknown, where: string): RedisError {
+/** What an error of the client stands for. `where` names the server, without its password; `name` is what it is. */
+export function redisError(error: unknown, where: string, name: 'Redis' | 'Sentinel' = 'Redis'): RedisError {
   if (error instanceof RedisError) return error;
   const cause: Cause = deepest(error as Error);
-  const [code, who] = [String(cause.code), `Redis at ${where}`];
+  const [code, who] = [String(cause.code), `${name} at ${where}`];
   if (cause instanceof ErrorReply) return answered(cause.message, who);
   const why = String(code.startsWith('ERR_SSL_') ? cause.reason : cause.message || cause.name);
   if (CERTIFICATE.test(code)) return distrusted(code, why, who);

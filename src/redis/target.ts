@@ -1,24 +1,66 @@
-/** Where Redis is: one server, or some nodes of a cluster. */
+/** Where Redis is: one server, some nodes of a cluster, or a master that sentinels know. */
 
 export interface Target {
-  /** `redis://` or `rediss://` (TLS), each `[user[:password]@]host[:port][/database]`. Several: nodes of a cluster. */
+  /**
+   * `redis://` or `rediss://` (TLS), each `[user[:password]@]host[:port][/database]`. Several: nodes of a cluster. With sentinels it is one, and
+   * its host is the master's name.
+   */
   urls: readonly string[];
+  /** Addresses of sentinels, each with its port, and with their own user and password. */
+  sentinels?: readonly string[];
 }
 
 const SCHEMES = ['redis:', 'rediss:'];
 
-/** Reads addresses with commas between. Throws a text that says what would be right. */
+/** The form that redis-sentinel-url began, and others took over: TLS, user and password, hosts, name, database, parameters. */
+const SENTINEL = /^redis(s?)\+sentinel:\/\/([^/?]*@)?([^/?@]+)\/([\w.-]+)(\/\d{1,3})?\/?(?:\?(.*))?$/;
+/** As Redis has it in its sentinel.conf. */
+const SENTINEL_PORT = '26379';
+
+const RIGHT =
+  'redis://[user:password@]host[:port], rediss:// for TLS, several nodes of a cluster with commas between, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master that sentinels know by that name';
+
+/** Reads addresses with commas between, or that of sentinels. Throws a text that says what would be right. */
 export function readTarget(text: string): Target | undefined {
-  const urls = text.split(',').map((part) => part.trim());
-  if (text.trim() === '') return undefined;
-  for (const url of urls) {
-    if (!isRedisUrl(url))
-      throw 'redis://[user:password@]host[:port], rediss:// for TLS, or several nodes of a cluster with commas between';
+  const trimmed = text.trim();
+  if (trimmed === '') return undefined;
+  const target = /^rediss?\+sentinel:/.test(trimmed)
+    ? sentinelTarget(trimmed)
+    : { urls: trimmed.split(',').map((part) => part.trim()) };
+  const { urls, sentinels = [] } = target;
+  for (const url of [...urls, ...sentinels]) {
+    if (!isRedisUrl(url)) throw RIGHT;
     if (!isDecodable(url)) throw 'an address in which a % of the password is written as %25';
     if (urls.length > 1 && new URL(url).pathname.length > 1)
       throw 'addresses without a database: a cluster has only one';
   }
-  return { urls };
+  return target;
+}
+
+function sentinelTarget(text: string): Target {
+  const [whole, tls = '', who = '', hosts = '', name = '', database = '', parameters = ''] = SENTINEL.exec(text) ?? [];
+  if (whole === undefined) throw RIGHT;
+  const theirs = sentinelUser(parameters);
+  return {
+    urls: [`redis${tls}://${who}${name}${database}`],
+    sentinels: hosts.split(',').map((host) => `redis${tls}://${theirs}${withPort(host.trim())}`),
+  };
+}
+
+/** What is to be told to sentinels, as it is before a host. A + stands for itself, as it does in the password before the hosts. */
+function sentinelUser(parameters: string): string {
+  const given = new URLSearchParams(parameters.replaceAll('+', '%2B'));
+  const [user, password] = ['sentinel_username', 'sentinel_password'].map((name) => {
+    const value = encodeURIComponent(given.get(name) ?? '');
+    given.delete(name);
+    return value;
+  });
+  if (given.size > 0) throw 'an address of sentinels with no parameters but sentinel_username and sentinel_password';
+  return user || password ? `${user}:${password}@` : '';
+}
+
+function withPort(host: string): string {
+  return /:\d+$/.test(host) ? host : `${host}:${SENTINEL_PORT}`;
 }
 
 function isRedisUrl(text: string): boolean {
@@ -37,9 +79,13 @@ function isDecodable(url: string): boolean {
 }
 
 /** For people and logs: without user and password. */
-export function targetText({ urls }: Target): string {
-  return urls
-    .map((url) => new URL(url))
-    .map(({ hostname, port }) => `${hostname}:${port || 6379}`)
-    .join(', ');
+export function targetText({ urls, sentinels }: Target): string {
+  const where = (sentinels ?? urls).map(addressOf).join(', ');
+  return sentinels ? `${new URL(urls[0] ?? '').hostname} (sentinels ${where})` : where;
+}
+
+/** Host and port of one. */
+export function addressOf(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port || 6379}`;
 }

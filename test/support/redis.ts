@@ -1,8 +1,8 @@
-/** Really started Redis servers: one, or a cluster of three, each on a free port and in a folder of its own. */
+/** Really started Redis servers: one, one with sentinels, or a cluster of three, each on a free port and in a folder of its own. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,10 +33,14 @@ export async function startRedis(t: Owner, flags: readonly string[] = [], port?:
   const own = port ?? (await freePort());
   const args = ['--port', String(own), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'yes'];
   const all = [...args, '--appendfsync', 'always', '--daemonize', 'no', '--loglevel', 'warning', ...flags];
-  let [child, exited] = await launch(all, own);
+  return start(t, folder, own, all);
+}
+
+async function start(t: Owner, folder: string, port: number, args: readonly string[]): Promise<RedisServer> {
+  let [child, exited] = await launch(args, port);
   const server: RedisServer = {
-    url: `redis://127.0.0.1:${own}`,
-    port: own,
+    url: `redis://127.0.0.1:${port}`,
+    port,
     folder,
     get process() {
       return child;
@@ -48,9 +52,9 @@ export async function startRedis(t: Owner, flags: readonly string[] = [], port?:
       await exited;
     },
     restart: async () => {
-      [child, exited] = await launch(all, own);
+      [child, exited] = await launch(args, port);
     },
-    cli: (...words) => execFileSync('redis-cli', ['-p', String(own), ...words], { encoding: 'utf8' }),
+    cli: (...words) => execFileSync('redis-cli', ['-p', String(port), ...words], { encoding: 'utf8' }),
   };
   t.after(async () => {
     await server.end();
@@ -110,4 +114,57 @@ async function startNode(t: Owner, more: readonly string[]): Promise<RedisServer
   const bus = String(await freePort());
   const flags = ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '2000'];
   return startRedis(t, [...flags, ...more]);
+}
+
+export interface RedisPair {
+  /** The one that is the master at first. */
+  master: RedisServer;
+  replica: RedisServer;
+  /** As `redis+sentinel://…/mymaster`. */
+  url: string;
+  /** Port of the master that sentinels name. */
+  masterPort(): number;
+}
+
+/** Starts a master with a replica, and three sentinels that have the replica take over when the master is away for a second. */
+export async function startRedisPair(t: Owner): Promise<RedisPair> {
+  const flags = ['--repl-diskless-sync-delay', '0'];
+  const master = await startRedis(t, flags);
+  const replica = await startRedis(t, [...flags, '--replicaof', '127.0.0.1', String(master.port)]);
+  await until(() => replica.cli('info', 'replication').includes('master_link_status:up'), 'replica');
+  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(t, master.port, 2)));
+  const knowsAll = ({ cli }: RedisServer) => /status=ok,.*slaves=1,sentinels=3/.test(cli('info', 'sentinel'));
+  await until(() => sentinels.every(knowsAll), 'sentinels');
+  const [first] = sentinels as [RedisServer];
+  return {
+    master,
+    replica,
+    url: `redis+sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/mymaster`,
+    masterPort: () => Number(first.cli('sentinel', 'get-master-addr-by-name', 'mymaster').split('\n')[1]),
+  };
+}
+
+/** Starts one that watches a master by the name `mymaster`. `quorum`: so many are to agree that it is gone. */
+export async function startSentinel(
+  t: Owner,
+  master: number,
+  quorum = 1,
+  more: readonly string[] = [],
+): Promise<RedisServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'sentinel-'));
+  const port = await freePort();
+  const lines = [
+    `dir ${folder}`,
+    'bind 127.0.0.1',
+    'loglevel warning',
+    `port ${port}`,
+    `sentinel monitor mymaster 127.0.0.1 ${master} ${quorum}`,
+    'sentinel down-after-milliseconds mymaster 1000',
+    'sentinel failover-timeout mymaster 5000',
+    ...more,
+  ];
+  // It writes there what it comes to know.
+  const file = join(folder, 'sentinel.conf');
+  writeFileSync(file, lines.join('\n'));
+  return start(t, folder, port, [file, '--sentinel']);
 }
