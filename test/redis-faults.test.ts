@@ -10,7 +10,7 @@ import { readTarget, type Target } from '../src/redis/target.ts';
 import { openRedisStore } from '../src/store/redis/store.ts';
 import { assertExact, settle, Traffic, until } from './support/exact.ts';
 import { startNginx } from './support/nginx.ts';
-import { startRedis, startRedisCluster } from './support/redis.ts';
+import { startRedis, startRedisCluster, startRedisPair } from './support/redis.ts';
 import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { SteadyVisitor } from './support/steady-visitor.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
@@ -126,6 +126,18 @@ test('a node of a cluster is killed, its replica takes its place: what was acked
   await until(() => ownerOf() !== first, 'another owner of the site');
   // Without a second copy nothing is acked: the killed node comes back as the replica.
   await owner?.restart();
+  await machines.goOn();
+  await machines.assertExact();
+});
+
+test('the master that sentinels know is killed, its replica takes its place: what was acked with --redis-replicas 1 is there', async (t) => {
+  const { master, replica, url, masterPort } = await startRedisPair(t);
+  const machines = await startMachines(t, url, '--redis-replicas', '1');
+  await master.end('SIGKILL');
+  await until(() => masterPort() === replica.port, 'another master');
+  // Without a second copy nothing is acked: the killed one comes back as the replica. Sentinels see to that, too, after some 10 s.
+  await master.restart();
+  master.cli('replicaof', '127.0.0.1', String(replica.port));
   await machines.goOn();
   await machines.assertExact();
 });
