@@ -657,6 +657,37 @@ function contract(name: string, opener: Opener, share = 1): void {
     assert.ok(await again.visit(other.id));
   });
 
+  it('files what comes for a damaged visit, and what waits beside it', async (archive, open, _, damage) => {
+    const [visit, other] = [plainVisit('demo', { frames: 3 }), plainVisit('demo', { since: T + 1 })];
+    const [first, ...later] = visit.frames.map((frame) => batchOf([[visit, frame]]));
+    await archive.append(later);
+    await archive.fileAll();
+    await damage('demo', 1);
+    const again = await open();
+    // From before what is there: all of it is to be laid down anew.
+    await again.append([first as Uint8Array]);
+    await keep(again, other);
+    await again.fileAll();
+    assert.ok(await again.visit(other.id));
+    const { items } = await again.runs(visit.id);
+    assert.deepEqual([items.length, items[0]?.n], [1, 1]);
+    const differences = await again.verify();
+    assert.ok(differences.length > 0 && differences.every(({ what }) => !what.includes(other.id)));
+    assert.equal(await again.erase(visit.id), true);
+  });
+
+  it('erases a damaged visit for which something waits', async (archive, open, _, damage) => {
+    const visit = plainVisit('demo', { frames: 3 });
+    const [first, ...later] = visit.frames.map((frame) => batchOf([[visit, frame]]));
+    await archive.append(later);
+    await archive.fileAll();
+    await damage('demo', 1);
+    const again = await open();
+    await again.append([first as Uint8Array]);
+    assert.equal(await again.erase(visit.id), true);
+    assert.equal(await again.visit(visit.id), undefined);
+  });
+
   it('adds nothing of batches that cannot be read', async (archive) => {
     const visit = plainVisit('demo');
     const [good] = batchesOf([[visit, visit.frames[0] as MadeFrame]]) as [Uint8Array];

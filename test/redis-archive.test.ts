@@ -316,21 +316,6 @@ test('what is due is filed and cleared away by whoever comes to it', async (t) =
   assert.deepEqual(await archive.verify(), []);
 });
 
-test('a visit that is damaged does not hold up the filing of other sites', async (t) => {
-  const { url } = await startRedis(t);
-  const { redis, archive } = await open(t, url);
-  const [damaged, other] = [plainVisit('a', { frames: 3 }), plainVisit('b')];
-  const [first, ...later] = damaged.frames.map((frame) => batchOf([[damaged, frame]]));
-  await archive.append(later);
-  await archive.fileAll();
-  const runs = siteKey('a', 'runs:1');
-  await redis.send(runs, 'LSET', runs, '0', 'damaged');
-  await archive.append([first as Uint8Array]);
-  await keep(archive, other);
-  await assert.rejects(archive.tend(Date.now() + 60_000, FOR_EVER_MS), { code: 'damaged' });
-  assert.equal(await redis.send(siteKey('b', 'visits'), 'HLEN', siteKey('b', 'visits')), 1);
-});
-
 test('a visit whose entry is damaged goes when it is due, in one line of the log, and holds nothing else up', async (t) => {
   const { url } = await startRedis(t);
   const { redis, archive } = await open(t, url);

@@ -96,7 +96,7 @@ export class EmbeddedArchive implements Archive {
     this.#room = new Room(file.root, tables, folder, this.#writer, maxBytes);
     this.#pages = new PageBook(this.#tables);
     this.#shelf = new Shelf(this.#tables, this.#pages);
-    this.#filing = new Filing(this.#tables, this.#pages, this.#shelf);
+    this.#filing = new Filing(this.#tables, this.#pages, this.#shelf, this.#path);
     this.#maxBytes = maxBytes;
   }
 
@@ -239,7 +239,7 @@ export class EmbeddedArchive implements Archive {
     const number = this.#shelf.find(id);
     if (number === undefined) return { items: [], next: null };
     const part = new RunPart(after);
-    for (const run of this.#shelf.runs(number, part.t)) if (!part.take(run)) break;
+    for (const run of this.#shelf.runs(number, undefined, part.t)) if (!part.take(run)) break;
     return part.part;
   }
 
@@ -250,7 +250,8 @@ export class EmbeddedArchive implements Archive {
     const scenes: Scene[] = [];
     for (const one of this.#shelf.during(site, number, from, to)) {
       const visit = this.#shelf.get(one);
-      if (visit) scenes.push({ visit: toVisit(visit), runs: runsDuring(this.#shelf.runs(one, from), from, to) });
+      if (visit)
+        scenes.push({ visit: toVisit(visit), runs: runsDuring(this.#shelf.runs(one, undefined, from), from, to) });
     }
     return scenes;
   }

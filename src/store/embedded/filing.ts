@@ -3,19 +3,28 @@
  * and heatmaps. That is one transaction, so that the counts are at all times those of the frames.
  */
 import { type KnownPlaces, readBatch } from '../record/batch.ts';
-import { type Arrived, arrivals, Filer, isReadable, MAX_FILED } from '../record/filing.ts';
+import { Damage, warnOfLeftOut } from '../record/damage.ts';
+import { type Arrived, arrivals, Filer, isReadable } from '../record/filing.ts';
 import { Sums } from '../record/sums.ts';
 import type { PageBook } from './page-book.ts';
 import type { Shelf } from './shelf.ts';
 import { putSums } from './sum-tables.ts';
 import { type JournalKey, LAST, type ShelvedVisit, type Tables } from './tables.ts';
 
+/**
+ * So much of the journal is filed at once, bytes: some hundredths of a second's work, while nobody else can write.
+ */
+const MAX_FILED = 512 * 1024;
+
 export class Filing {
   readonly #tables: Tables;
   readonly #pages: PageBook;
   readonly #filer: Filer<ShelvedVisit>;
+  readonly #path: string;
 
-  constructor(tables: Tables, pages: PageBook, shelf: Shelf) {
+  /** `path`: of the store's file. */
+  constructor(tables: Tables, pages: PageBook, shelf: Shelf, path: string) {
+    this.#path = path;
     this.#tables = tables;
     this.#pages = pages;
     this.#filer = new Filer(shelf, pages);
@@ -27,13 +36,15 @@ export class Filing {
    */
   file(shards: readonly number[]): number {
     const sums = new Sums();
+    const damage = new Damage();
     let bytes = 0;
-    this.#filer.begin();
+    this.#filer.begin(damage);
     for (const shard of shards) {
       if (bytes >= MAX_FILED) break;
       bytes += this.#fileShard(shard, MAX_FILED - bytes, sums);
     }
     putSums(this.#tables, sums, this.#pages);
+    warnOfLeftOut(damage, this.#path);
     return bytes;
   }
 

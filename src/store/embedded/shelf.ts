@@ -131,7 +131,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
    * The runs of a visit, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`, what is
    * so is passed over.
    */
-  *runs(number: number, from = 0, damage?: Damage): Generator<Run> {
+  *runs(number: number, damage?: Damage, from = 0): Generator<Run> {
     const { chunks } = this.#tables;
     const [begin] = chunks.getKeys({ start: [number, from - RUN_MS], end: [number, 0], reverse: true, limit: 1 });
     const start: [number, number] = begin ?? [number, 0];
@@ -139,7 +139,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   }
 
   /** Takes all runs of a visit away, one chunk after the other, and tells each. */
-  clear(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage?: Damage): void {
+  clear(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage: Damage): void {
     const { chunks, minutes } = this.#tables;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })]) {
       for (const run of this.#runsIn(chunks.get(key) as Buffer, damage)) {

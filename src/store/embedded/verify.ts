@@ -76,7 +76,7 @@ function daysIn(number: number, visit: ShelvedVisit, shelf: Shelf): Set<number> 
   const between = daysBetween(first, dayOf(visit.tally.until));
   if (between) return between;
   const days = new Set([first]);
-  for (const run of shelf.runs(number, 0, new Damage())) addDays(days, run);
+  for (const run of shelf.runs(number, new Damage())) addDays(days, run);
   return days;
 }
 
@@ -97,7 +97,7 @@ function recount(
   };
   const counted = new Recount(visit, sums, readOnly);
   const damage = new Damage();
-  for (const run of shelf.runs(number, 0, damage)) damage.pass(() => counted.add(run));
+  for (const run of shelf.runs(number, damage)) damage.pass(() => counted.add(run));
   if (day === firstDay(visit, shelf.begin(number))) counted.compare(compare, damage);
 }
 

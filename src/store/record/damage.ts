@@ -1,4 +1,4 @@
-/** What of a visit cannot be read is passed over where all the rest is to go on, as when it is removed. */
+/** What of a visit cannot be read is passed over where all the rest is to go on, as when it is removed, or laid down anew. */
 import { FrameError } from '../../protocol/errors.ts';
 
 export class Damage {
@@ -23,4 +23,12 @@ export function warnOfRemoved(why: readonly string[], where: string): void {
   if (first === undefined) return;
   const what = why.length === 1 ? 'A damaged visit' : `${why.length} damaged visits`;
   process.emitWarning(`${what} in ${where} went; what could not be read stays in the counts: ${first}`);
+}
+
+/** Says in one line that what could not be read of visits, if anything, went when they were laid down anew. `where` they are. */
+export function warnOfLeftOut({ fault }: Damage, where: string): void {
+  if (fault)
+    process.emitWarning(
+      `A damaged visit in ${where} lost what could not be read; that stays in the counts: ${fault.message}`,
+    );
 }

@@ -7,14 +7,13 @@ import { decodeSamples, SampleBuffer } from '../../protocol/frame.ts';
 import { RUN_SAMPLES } from '../../protocol/passage.ts';
 import type { Run } from '../archive.ts';
 import { type About, type BatchFrame, type BatchListener, readBatch } from './batch.ts';
+import { Damage } from './damage.ts';
 import { isBehind, isPartlyThere, type KeptVisit, lastTold, newIn, newVisit } from './kept-visit.ts';
 import { addTo, takeFrom } from './ranges.ts';
 import { Splicer } from './splice.ts';
 import type { Sums } from './sums.ts';
 import { newTally, type PageNumbers, Tally } from './tally.ts';
 
-/** So much of the journal is filed at once, bytes: some hundredths of a second's work, while nobody else can write. */
-export const MAX_FILED = 512 * 1024;
 /** Of what is there already so much is laid down anew in one write, bytes. */
 export const MAX_RELAID = 512 * 1024;
 
@@ -47,10 +46,10 @@ export interface FilingShelf<V extends KeptVisit> {
   put(number: number, visit: V): void;
   /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
   append(number: number, visit: V, runs: readonly Run[]): void;
-  /** The runs that are there. */
-  runs(number: number): Iterable<Run>;
-  /** Takes all runs of a visit away, and tells each. */
-  clear(number: number, visit: V, tell: (run: Run) => void): void;
+  /** The runs that are there, but for those that are damaged. */
+  runs(number: number, damage: Damage): Iterable<Run>;
+  /** Takes all runs of a visit away, and tells each that is not damaged. */
+  clear(number: number, visit: V, tell: (run: Run) => void, damage: Damage): void;
   /** True of a visit that is too large to be laid down anew again and again. */
   isLong(number: number): boolean;
   isErased(id: string): boolean;
@@ -66,15 +65,17 @@ export class Filer<V extends KeptVisit> {
   readonly #splicer = new Splicer();
   /** Bytes that were laid down anew in this write. */
   #relaid = 0;
+  #damage = new Damage();
 
   constructor(shelf: FilingShelf<V>, pages: PageNumbers) {
     this.#shelf = shelf;
     this.#pages = pages;
   }
 
-  /** To be called at the begin of each write. */
-  begin(): void {
+  /** To be called at the begin of each write. `damage` is told what of visits cannot be read, and is passed over. */
+  begin(damage: Damage): void {
     this.#relaid = 0;
+    this.#damage = damage;
   }
 
   /** Files what has come of one visit. What it adds to counts and heatmaps is put to the sums. */
@@ -159,7 +160,9 @@ export class Filer<V extends KeptVisit> {
       const { n, frames: count = 1 } = frame;
       if (!isPartlyThere(visit, frame)) continue;
       const there = count - newIn(visit, frame);
-      const runs = [...this.#shelf.runs(number)].filter((run) => run.n >= n && run.n + run.frames <= n + count);
+      const runs = [...this.#shelf.runs(number, this.#damage)].filter(
+        (run) => run.n >= n && run.n + run.frames <= n + count,
+      );
       if (runs.reduce((sum, run) => sum + run.frames, 0) !== there) continue;
       for (const run of runs) replaced.add(run.n);
       takeFrom(visit.seen, n, n + count - 1);
@@ -168,15 +171,18 @@ export class Filer<V extends KeptVisit> {
     return replaced;
   }
 
-  /** Runs from before the last one, as by a clock that was set: the visit is tallied and laid down anew. */
+  /**
+   * Runs from before the last one, as by a clock that was set: the visit is tallied and laid down anew, without what of it is damaged.
+   */
   #sortIn(number: number, visit: V, runs: Run[], replaced: ReadonlySet<number>, sums: Sums): void {
     const before: Run[] = [];
     const away = new Tally(visit.site, sums, -1, this.#pages, newTally(visit.since));
-    this.#shelf.clear(number, visit, (run) => {
+    const take = (run: Run) => {
       away.add(run);
       before.push(run);
       this.#relaid += run.payload.length;
-    });
+    };
+    this.#shelf.clear(number, visit, (run) => this.#damage.pass(() => take(run)), this.#damage);
     const left = before.filter(({ n }) => !replaced.has(n));
     const all = [...left, ...runs].sort((a, b) => a.t - b.t || a.n - b.n);
     visit.tally = newTally(visit.since);

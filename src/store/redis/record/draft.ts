@@ -7,6 +7,7 @@ import { Writer } from '../../../protocol/writer.ts';
 import type { Command } from '../../../redis/connection.ts';
 import type { Run } from '../../archive.ts';
 import { CHUNK_BYTES, type KeptRun, writeRun } from '../../record/chunk.ts';
+import { Damage } from '../../record/damage.ts';
 import type { FilingShelf } from '../../record/filing.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
 import { addRuns, addStays, type Minutes } from '../../record/minutes.ts';
@@ -23,6 +24,8 @@ export class Draft implements FilingShelf<RedisVisit> {
   readonly sums = new Sums();
   readonly pages: PageDraft;
   readonly version: string;
+  /** What of visits could not be read, and was passed over. */
+  readonly damage = new Damage();
   readonly #state: SiteState;
   readonly #commands: Command[] = [];
   /** What was read of visits. */
@@ -66,10 +69,11 @@ export class Draft implements FilingShelf<RedisVisit> {
     for (const [i, visit] of visits.entries()) if (visit) this.#visits.set(numbers[i] as number, visit);
   }
 
-  /** Reads all runs of a visit: what is laid down anew has to be known. */
+  /** Reads all runs of a visit, but for those that are damaged: what is laid down anew has to be known. */
   async readRuns(number: number): Promise<void> {
     const runs: Run[] = [];
-    for await (const some of this.site.runs(number, this.get(number) as RedisVisit)) runs.push(...this.named(some));
+    const visit = this.get(number) as RedisVisit;
+    for await (const some of this.site.runs(number, visit, 0, this.damage)) runs.push(...this.named(some));
     this.#runs.set(number, runs);
   }
 

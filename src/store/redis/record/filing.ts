@@ -7,7 +7,8 @@ import type { Command } from '../../../redis/connection.ts';
 import { StoreError } from '../../contract.ts';
 import { type KnownPlaces, readBatch } from '../../record/batch.ts';
 import { CHUNK_BYTES, LONG_CHUNKS } from '../../record/chunk.ts';
-import { type Arrived, arrivals, Filer, isReadable, MAX_FILED, MAX_RELAID } from '../../record/filing.ts';
+import { warnOfLeftOut } from '../../record/damage.ts';
+import { type Arrived, arrivals, Filer, isReadable, MAX_RELAID } from '../../record/filing.ts';
 import { isBehind, isPartlyThere, newIn } from '../../record/kept-visit.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
 import { Draft } from './draft.ts';
@@ -19,6 +20,8 @@ const LEASE_MS = 2000;
 /** A site that is held longer says so now and again, milliseconds. */
 const HELD = 'held';
 const HELD_MS = 4000;
+/** So much of the journal is filed at once, bytes: for some milliseconds Redis answers nobody else. */
+const MAX_FILED = 512 * 1024;
 /** Batches that are read of a shard at first, and how many times more then: those of an import are large. */
 const FIRST_BATCHES = 4;
 const MORE = 8;
@@ -91,7 +94,9 @@ export class Filing {
     }
     for (const { shard, elements } of taken) draft.add(remove(site, shard, elements));
     draft.add(['DEL', site.keys.filing]);
-    return (await draft.commit()) ? bytes : 'busy';
+    if (!(await draft.commit())) return 'busy';
+    warnOfLeftOut(draft.damage, `the site ${site.name} in Redis`);
+    return bytes;
   }
 }
 
@@ -190,7 +195,7 @@ async function fill(draft: Draft, taken: readonly Taken[]): Promise<void> {
     left -= visit.bytes;
   }
   const filer = new Filer(draft, draft.pages);
-  filer.begin();
+  filer.begin(draft.damage);
   for (const [id, arrived] of visits) filer.file(id, arrived, draft.sums);
 }
 
