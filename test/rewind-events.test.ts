@@ -162,6 +162,20 @@ test('a visitor of whom the record did not know yet comes later, and one that wa
   assert.deepEqual(namesOf(back), ['join']);
 });
 
+test('who did something just before may still be there', () => {
+  const rewind = new Rewind({ site: 'demo', stage: null, from: FROM, step: 100, version: '1' });
+  const scenes = [-300, -100].map((until) => ({ visit: visit(`a${until}`, FROM - 900, FROM + until), passages: [] }));
+  const window = (to: number, settled: number) =>
+    [...rewind.window(scenes, to, settled)].flatMap(({ events }) => events);
+  const first = window(FROM + 1000, FROM - 200);
+  assert.deepEqual(
+    named(first, 'snapshot').flatMap(({ visitors }) => visitors.map(({ id }) => id)),
+    ['a-100'],
+  );
+  assert.deepEqual(named(first, 'leave'), []);
+  assert.equal(named(window(FROM + 2000, FROM), 'leave').length, 1);
+});
+
 test('much at once is told in parts', () => {
   const moves = Array.from({ length: 10_000 }, (_, i) => [Math.floor(i / 200), i, 1]).flat();
   const scenes = [{ visit: visit('a', FROM, FROM + 9000), passages: [passage(FROM, { moves })] }];

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { openPage } from './support/browser.ts';
 import { folderWith, keepPictures, openDashboard, seeHere, seeInk, seePointer } from './support/dashboard.ts';
+import { until } from './support/exact.ts';
 import type { PastVisit } from './support/record.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
@@ -199,6 +200,29 @@ test('a moment is chosen on the day’s curve, by keys and by date; the present 
   await line.press('End');
   await dashboard.getByRole('button', { name: '60 ×', exact: true }).click();
   await dashboard.locator('.band').getByText('the present', { exact: true }).waitFor();
+  await dashboard.getByRole('button', { name: 'Back to live' }).click();
+  await dashboard.locator('[data-link=live]').waitFor();
+});
+
+test('who is there is still there when the present is reached, and what is to come is not to be had', async (t) => {
+  const { server, dashboard } = await openDashboard(t, 1280, 800);
+  const before = Date.now();
+  const here = new BinaryVisitor(t, server.ws, { page: '/now' });
+  await here.hello;
+  here.frame({ type: 'move', time: 100, x: 333, y: 222 });
+  await seeHere(dashboard, 1);
+  await until(() => here.acked > 0, 'an ack');
+  await dashboard.goto(`${server.url}/admin?at=${before}`);
+  await dashboard.locator('.band').getByText('the present', { exact: true }).waitFor();
+  await seeThen(dashboard, 1);
+  const later = Date.now() + 60 * MINUTE;
+  for (const at of [later, 4_102_444_800_000]) {
+    await dashboard.goto(`${server.url}/admin?at=${at}`);
+    await dashboard.locator('.band').getByText('the present', { exact: true }).waitFor();
+    assert.ok((await playedAt(dashboard)) < later);
+  }
+  await dashboard.getByLabel('Date and time').fill('2030-01-01T00:00:00');
+  await dashboard.waitForFunction(() => !document.querySelector<HTMLInputElement>('.moment')?.value.startsWith('2030'));
   await dashboard.getByRole('button', { name: 'Back to live' }).click();
   await dashboard.locator('[data-link=live]').waitFor();
 });

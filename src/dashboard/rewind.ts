@@ -15,6 +15,11 @@ export const REWIND_SPEEDS = [1, 2, 5, 10, 30, 60] as const;
 const AHEAD_MS = 3000;
 /** The longest that the server tells in one stream. */
 const LONGEST_MS = 24 * 3_600_000;
+/**
+ * The record tells only when somebody did something last. A visit of which nothing has come for so long is taken to be over, milliseconds: who
+ * reads may do nothing for a while, and is not to leave as the present is reached.
+ */
+const STILL_MS = 60_000;
 /** A stream that breaks off is opened again after so long, if it brought anything. */
 const AGAIN_MS = 1000;
 
@@ -154,8 +159,9 @@ export class Rewind {
       this.playback.horizon = this.#told;
       this.#told = data.t;
     }
+    const isStill = name === 'leave' && data.t > this.#now() - STILL_MS;
     if (name === 'end') this.playback.horizon = data.t;
-    else this.playback.feed.add({ name, data } as StreamEvent);
+    else if (!isStill) this.playback.feed.add({ name, data } as StreamEvent);
   }
 
   #broken(at: number): void {

@@ -144,6 +144,7 @@ export function watchSite(): () => void {
     const gone = [wanted, site.peek()].find((one) => one !== null && !keys.includes(one));
     untracked(() => {
       if (gone) tellGone(gone, key);
+      if (at !== null && at > serverNow()) return goTo(serverNow(), true);
       if (key !== site.peek() || (at === null) !== (rewind.peek() === null)) turnTo(key, at);
       else if (at !== null && at !== began) seek(at);
     });
@@ -221,7 +222,7 @@ function beginRewind(at: number): void {
     stepped: () => {
       for (const tell of scene.motion) tell();
     },
-    now: () => Date.now() + crowd.clockOffset,
+    now: serverNow,
     signedOut: () => leave(true),
   });
   crowd.clock = made.playback.playhead;
@@ -246,11 +247,20 @@ function timeOf(text: string | null): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
-/** Shows the site as it was, Unix ms. The address remembers it. */
+/** Unix ms. */
+function serverNow(): number {
+  return Date.now() + crowd.clockOffset;
+}
+
+/** Shows the site as it was, Unix ms; there is nothing yet of what is to come. The address remembers it. */
 export function rewindTo(at: number): void {
+  goTo(Math.min(at, serverNow()), rewind.peek() !== null);
+}
+
+function goTo(at: number, replaces: boolean): void {
   const next = new URLSearchParams(query.peek());
   next.set('at', String(Math.floor(at)));
-  go(`/admin?${next}`, rewind.peek() !== null);
+  go(`/admin?${next}`, replaces);
 }
 
 export function backToLive(): void {

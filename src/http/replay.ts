@@ -30,6 +30,8 @@ const WINDOW_PLAYS_MS = 10_000;
 const TURN_BYTES = 64 * 1024;
 /** A reader that takes nothing for so long has forgotten its stream, milliseconds. */
 const STALL_MS = 300_000;
+/** A visit of which nothing has come for so long is taken to be over, milliseconds: somebody who reads may do nothing for a while. */
+const STILL_MS = 60_000;
 
 interface Replay {
   site: string;
@@ -102,7 +104,7 @@ export function replayRoute(app: App, { config, store, archive, version, ready }
     yield STREAM_PREAMBLE;
     for await (const window of windows(replay)) {
       if (!(await isAllowed(credential, site))) return;
-      for (const { t, events } of rewind.window(window.scenes, window.to)) {
+      for (const { t, events } of rewind.window(window.scenes, window.to, window.settled)) {
         while (!(await tempo.reach(t))) if (!ready()) return;
         if (!ready()) return;
         if (events.length > 0) yield events.map(textOf).join('');
@@ -129,6 +131,7 @@ export function replayRoute(app: App, { config, store, archive, version, ready }
 
   async function load(site: string, from: number, to: number): Promise<Loaded> {
     const scenes: Scene[] = [];
+    const settled = Date.now() - STILL_MS;
     let bytes = 0;
     let turn = TURN_BYTES;
     for (const { visit, runs } of await archive.scenes(site, null, from, to)) {
@@ -139,7 +142,7 @@ export function replayRoute(app: App, { config, store, archive, version, ready }
       }
       scenes.push({ visit, passages: runs.flatMap((run) => passagesOf(run)) });
     }
-    return { scenes, bytes, to };
+    return { scenes, bytes, to, settled };
   }
 
   async function isAllowed(credential: string, site: string): Promise<boolean> {
@@ -151,6 +154,8 @@ interface Loaded {
   scenes: Scene[];
   bytes: number;
   to: number;
+  /** As `Rewind.window` wants it. */
+  settled: number;
 }
 
 function nextLength(length: number, bytes: number, longest: number): number {

@@ -44,6 +44,9 @@ export class Rewind {
   readonly #people = new Map<string, Person>();
   /** Everything before is told. */
   #t: number;
+  /** Who did something since then, Unix ms, and nothing later, may still be there. */
+  #settled = Number.POSITIVE_INFINITY;
+  readonly #still = new Set<Person>();
   #begun = false;
   #lastV = 0;
 
@@ -54,9 +57,11 @@ export class Rewind {
 
   /**
    * Tells what happened from where the last window ended until `to`. Scenes may reach back: what was before is not told
-   * again, but in the first window makes visitors known as they were.
+   * again, but in the first window makes visitors known as they were: those too who did nothing at its begin and later, but something after
+   * `settled` (Unix ms), for their visits may go on.
    */
-  *window(scenes: Iterable<Scene>, to: number): Generator<Beat> {
+  *window(scenes: Iterable<Scene>, to: number, settled = Number.POSITIVE_INFINITY): Generator<Beat> {
+    this.#settled = settled;
     for (const scene of scenes) this.#load(scene);
     if (!this.#begun) yield this.#snapshot();
     while (this.#t < to) yield this.#beat(Math.min(this.#t + this.#options.step, to));
@@ -78,7 +83,9 @@ export class Rewind {
     const { site, version, from: t } = this.#options;
     const visitors: StreamEvents['snapshot']['visitors'] = [];
     for (const person of this.#people.values()) {
-      person.here = person.begin < t && t <= person.until;
+      const isStill = person.until < t && person.until > this.#settled;
+      if (isStill) this.#still.add(person);
+      person.here = person.begin < t && (t <= person.until || isStill);
       if (person.here) visitors.push({ ...person.visitor });
     }
     return { t, events: [{ name: 'snapshot', data: { t, site, visitors, minutes: [], version } }] };
@@ -115,7 +122,8 @@ export class Rewind {
     const done = person.advance(this.#t);
     if (!person.here) return;
     for (const deed of done) deeds.push(deed);
-    if (person.isDone && person.until < this.#t) deeds.push(person.leave());
+    const mayBeHere = this.#still.has(person) && person.until > this.#settled;
+    if (person.isDone && person.until < this.#t && !mayBeHere) deeds.push(person.leave());
   }
 
   #rates(): Deed {

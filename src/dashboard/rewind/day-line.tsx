@@ -61,10 +61,10 @@ export function DayLine({ rewind }: { rewind: Rewind }) {
   );
 }
 
-/** From a whole minute to a whole minute. */
+/** From a whole minute to a whole minute. `at` is in it, or less than a minute after it. */
 function dayAround(at: number): Day {
   const now = Math.ceil(crowd.clockOffset + Date.now());
-  const to = at >= now - DAY_MS ? now : at + DAY_MS / 2;
+  const to = at >= now - DAY_MS ? Math.max(at, now) : at + DAY_MS / 2;
   const end = Math.floor(to / MINUTE_MS) * MINUTE_MS;
   return { from: end - DAY_MS, to: end };
 }
