@@ -658,14 +658,8 @@ function contract(name: string, opener: Opener, share = 1): void {
   });
 
   it('files what comes for a damaged visit, and what waits beside it', async (archive, open, _, damage) => {
-    const [visit, other] = [plainVisit('demo', { frames: 3 }), plainVisit('demo', { since: T + 1 })];
-    const [first, ...later] = visit.frames.map((frame) => batchOf([[visit, frame]]));
-    await archive.append(later);
-    await archive.fileAll();
-    await damage('demo', 1);
-    const again = await open();
-    // From before what is there: all of it is to be laid down anew.
-    await again.append([first as Uint8Array]);
+    const other = plainVisit('demo', { since: T + 1 });
+    const { visit, again } = await comeForDamaged(archive, open, damage);
     await keep(again, other);
     await again.fileAll();
     assert.ok(await again.visit(other.id));
@@ -677,13 +671,7 @@ function contract(name: string, opener: Opener, share = 1): void {
   });
 
   it('erases a damaged visit for which something waits', async (archive, open, _, damage) => {
-    const visit = plainVisit('demo', { frames: 3 });
-    const [first, ...later] = visit.frames.map((frame) => batchOf([[visit, frame]]));
-    await archive.append(later);
-    await archive.fileAll();
-    await damage('demo', 1);
-    const again = await open();
-    await again.append([first as Uint8Array]);
+    const { visit, again } = await comeForDamaged(archive, open, damage);
     assert.equal(await again.erase(visit.id), true);
     assert.equal(await again.visit(visit.id), undefined);
   });
@@ -696,6 +684,18 @@ function contract(name: string, opener: Opener, share = 1): void {
     assert.deepEqual(await archive.verify(), []);
     assert.equal((await archive.visits({ site: 'demo', limit: 9 })).items.length, 1);
   });
+}
+
+/** A visit that is damaged, and the frame that waits for it: from before what is there, so that all of it is to be laid down anew. */
+async function comeForDamaged(archive: Archive, open: () => Promise<Archive>, damage: Opened['damage']) {
+  const visit = plainVisit('demo', { frames: 3 });
+  const [first, ...later] = visit.frames.map((frame) => batchOf([[visit, frame]]));
+  await archive.append(later);
+  await archive.fileAll();
+  await damage('demo', 1);
+  const again = await open();
+  await again.append([first as Uint8Array]);
+  return { visit, again };
 }
 
 test('the embedded record finds whatever is not as the frames say', async (t) => {
