@@ -4,7 +4,7 @@
  */
 import { signal } from '@preact/signals';
 import { createParser } from 'eventsource-parser';
-import type { StreamEventName } from '../protocol/stream.ts';
+import { STILL_MS, type StreamEventName } from '../protocol/stream.ts';
 import { ApiError, api } from './api.ts';
 import type { StreamEvent } from './crowd.ts';
 import { Playback } from './playback.ts';
@@ -15,11 +15,6 @@ export const REWIND_SPEEDS = [1, 2, 5, 10, 30, 60] as const;
 const AHEAD_MS = 3000;
 /** The longest that the server tells in one stream. */
 const LONGEST_MS = 24 * 3_600_000;
-/**
- * The record tells only when somebody did something last. A visit of which nothing has come for so long is taken to be over, milliseconds: who
- * reads may do nothing for a while, and is not to leave as the present is reached.
- */
-const STILL_MS = 60_000;
 /** A stream that breaks off is opened again after so long, if it brought anything. */
 const AGAIN_MS = 1000;
 
@@ -159,6 +154,7 @@ export class Rewind {
       this.playback.horizon = this.#told;
       this.#told = data.t;
     }
+    // Nobody is to leave as the present is reached.
     const isStill = name === 'leave' && data.t > this.#now() - STILL_MS;
     if (name === 'end') this.playback.horizon = data.t;
     else if (!isStill) this.playback.feed.add({ name, data } as StreamEvent);

@@ -5,7 +5,7 @@ import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { passagesOf } from '../protocol/passage.ts';
 import { sees } from '../protocol/rights.ts';
-import { eventText, STREAM_PREAMBLE } from '../protocol/stream.ts';
+import { eventText, STILL_MS, STREAM_PREAMBLE } from '../protocol/stream.ts';
 import type { ReplayEvent } from '../rewind/person.ts';
 import { Rewind, type Scene } from '../rewind/rewind.ts';
 import { Tempo } from '../rewind/tempo.ts';
@@ -30,8 +30,6 @@ const WINDOW_PLAYS_MS = 10_000;
 const TURN_BYTES = 64 * 1024;
 /** A reader that takes nothing for so long has forgotten its stream, milliseconds. */
 const STALL_MS = 300_000;
-/** A visit of which nothing has come for so long is taken to be over, milliseconds: somebody who reads may do nothing for a while. */
-const STILL_MS = 60_000;
 
 interface Replay {
   site: string;

@@ -131,6 +131,12 @@ export interface ReplayEvents extends Omit<StreamEvents, 'reset'> {
 
 export type ReplayEventName = keyof ReplayEvents;
 
+/**
+ * The record tells only when somebody did something last. In a replay a visit of which nothing has come for so long is taken to be over,
+ * milliseconds: who reads may do nothing for a while.
+ */
+export const STILL_MS = 60_000;
+
 /** Sent first on every stream: how long a browser waits before it reconnects, milliseconds. */
 export const STREAM_PREAMBLE = 'retry: 2000\n\n';
 export const HEARTBEAT = ':\n\n';
