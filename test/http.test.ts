@@ -619,9 +619,9 @@ test("a stream's socket is handed over untouched, with what was asked", async (t
   const nothing = { page: null, visitor: null, stage: null, moves: 'full', lastEventId: null };
   const all = { page: '/a', visitor: 'abc_-', stage: '/b', moves: 'latest' };
   assert.deepEqual(asked, [
-    { site: 'demo', ...nothing, credential: 'env' },
-    { site: 'demo', ...all, lastEventId: 'e-1', credential: `session:${session?.id}` },
-    { site: 'demo', ...all, lastEventId: 'e-2', credential: `token:${token.id}` },
+    { site: 'demo', ...nothing, credential: 'env', checked: true },
+    { site: 'demo', ...all, lastEventId: 'e-1', credential: `session:${session?.id}`, checked: true },
+    { site: 'demo', ...all, lastEventId: 'e-2', credential: `token:${token.id}`, checked: true },
   ]);
 });
 

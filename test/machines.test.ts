@@ -193,8 +193,9 @@ async function openDashboard(t: TestContext, a: TestServer, b: TestServer): Prom
 async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> {
   const dashboard = await openDashboard(t, a, b);
   await company(t, a, 5);
-  const own = new BinaryVisitor(t, b.ws);
-  const { visitor: id } = await own.hello;
+  // One that comes back when it is not acked for long, as trackers do.
+  const own = new SteadyVisitor(t, () => b.ws, 200);
+  const [id] = await steadyIds([own]);
   await seeHere(dashboard, 6);
   const still = new BinaryVisitor(t, a.ws);
   await still.hello;
@@ -207,13 +208,14 @@ async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> 
   const banner = dashboard.locator('.banner');
   await banner.waitFor();
   await banner.getByText('Other machines are late').waitFor();
-  own.frame({ type: 'move', time: 3000, x: 300, y: 200 });
-  await seePointer(dashboard, 300, 200);
+  own.move(1);
+  await seePointer(dashboard, 200, own.made - 1);
   await keepPictures(dashboard, 'machines-late');
   await dashboard.setViewportSize({ width: 390, height: 800 });
   await keepPictures(dashboard, 'machines-late-phone');
   await dashboard.setViewportSize({ width: 1280, height: 800 });
   assert.equal(await dashboard.locator('.row').count(), 7);
+  await turnMeanwhile(t, dashboard, b);
   redis.signal('SIGCONT');
   await banner.waitFor({ state: 'detached' });
   await seeHere(dashboard, 7);
@@ -223,6 +225,21 @@ async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> 
   await seeHere(dashboard, 1);
   assert.ok(performance.now() - began < 10_000);
   await dashboard.locator(`.row[data-id="${id}"]`).waitFor();
+}
+
+/** While Redis is away, who looks on turns the stage to another page, and sees what happens there; who is not known is not let in. */
+async function turnMeanwhile(t: TestContext, dashboard: Page, { ws, url }: TestServer): Promise<void> {
+  const shopper = new BinaryVisitor(t, ws, { page: '/shop' });
+  await shopper.hello;
+  await dashboard.locator('.top-page').filter({ hasText: '/shop' }).click();
+  await dashboard.locator('[data-link=live]').waitFor();
+  shopper.frame({ type: 'move', time: 1000, x: 222, y: 111 });
+  await seePointer(dashboard, 222, 111);
+  const stranger = await fetch(`${url}/v1/stream?site=demo`, { headers: { cookie: `fieldmouse=${'a'.repeat(43)}` } });
+  assert.equal(stranger.status, 503);
+  assert.equal((await stranger.json()).code, 'unavailable');
+  shopper.bye();
+  await dashboard.locator('.top-page').filter({ hasText: '/shop' }).waitFor({ state: 'detached' });
 }
 
 async function watch(t: TestContext, server: TestServer): Promise<StreamReader> {

@@ -12,6 +12,7 @@ const REQUEST = {
   moves: 'full',
   lastEventId: null,
   credential: 'c',
+  checked: true,
 } as const;
 const SECOND = 1000;
 

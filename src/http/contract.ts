@@ -88,6 +88,7 @@ export interface Records {
     now: number,
     note: Note,
   ): Promise<{ secret: string; session: Session } | undefined>;
+  sessionId(secret: string): string;
   session(secret: string, now: number): Promise<Session | undefined>;
   sessions(now: number): Promise<Session[]>;
   removeSession(id: string, note?: Note): Promise<boolean>;

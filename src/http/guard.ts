@@ -32,7 +32,7 @@ export function recogniser({ config, store }: HttpOptions): (request: FastifyReq
     const session = cookie === undefined ? undefined : await store.session(cookie, now);
     if (session === undefined) return undefined;
     const { id, name, expires } = session;
-    const credential = `session:${id}`;
+    const credential = sessionCredential(id);
     const rights = await store.rights(credential, now);
     return rights && { name, via: 'session', credential, rights, session: id, expires };
   };
@@ -58,16 +58,33 @@ export function guard(scope: App, store: Records, recognise: ReturnType<typeof r
   scope.addHook('onRoute', ({ config, method, url }) => {
     if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`);
   });
-  scope.addHook('onRequest', async (request) => {
-    request.identity = (await recognise(request)) ?? null;
-    if (!may(rightsOf(request), request.routeOptions.config.needs as Need)) throw forbidden();
-  });
-  scope.addHook('preHandler', async (request) => {
-    const { site } = request.query as { site?: unknown };
-    // Of a route that knows no such parameter it may be anything.
-    if (typeof site !== 'string') return;
-    if (!sees(rightsOf(request), site) || (await store.site(site)) === undefined) throw unknownSite();
-  });
+  scope.addHook('onRequest', (request) => checkNeeds(request, recognise));
+  scope.addHook('preHandler', (request) => checkSite(request, store));
+}
+
+/** Recognises who asks. Throws Problem where that may not do what the route is for. */
+export async function checkNeeds(request: FastifyRequest, recognise: ReturnType<typeof recogniser>): Promise<void> {
+  request.identity = (await recognise(request)) ?? null;
+  if (!may(rightsOf(request), request.routeOptions.config.needs as Need)) throw forbidden();
+}
+
+/** Throws Problem where a site is asked for that there is not, or not for who asks. */
+export async function checkSite(request: FastifyRequest, store: Records): Promise<void> {
+  const { site } = request.query as { site?: unknown };
+  // Of a route that knows no such parameter it may be anything.
+  if (typeof site !== 'string') return;
+  if (!sees(rightsOf(request), site) || (await store.site(site)) === undefined) throw unknownSite();
+}
+
+/** What a request would be by, if it is by anybody: its session's or token's name, as far as that is found without the store. */
+export function claimedCredential(request: FastifyRequest, store: Records): string | undefined {
+  if (request.identity !== null) return request.identity.credential;
+  const cookie = request.headers.authorization === undefined && request.cookies[cookieName(request)];
+  return cookie ? sessionCredential(store.sessionId(cookie)) : undefined;
+}
+
+function sessionCredential(id: string): string {
+  return `session:${id}`;
 }
 
 export function forbidden(): Problem {

@@ -52,9 +52,14 @@ interface Fault {
 /** How long to stay away while the store is, milliseconds. */
 const AWAY_MS = 2000;
 
-/** What to answer where the store says that it cannot be reached, which is in the log already; other errors are as they are. */
+/** True where the store says that it cannot be reached. */
+export function isStoreAway(error: RaisedError): boolean {
+  return error.code === 'unreachable' && !(error instanceof Problem);
+}
+
+/** What to answer where the store cannot be reached, which is in the log already; other errors are as they are. */
 export function problemOf(error: RaisedError): RaisedError {
-  if (error.code !== 'unreachable' || error instanceof Problem) return error;
+  if (!isStoreAway(error)) return error;
   return comeBackLater(503, 'unavailable', 'The store does not answer now. Try again soon.', AWAY_MS);
 }
 

@@ -111,10 +111,11 @@ async function apiRoutes(
   });
   signInRoutes(app, { options, recognise, addressOf: (request) => peerOf(request.raw).address });
   metricsRoute(app, options, recognise);
+  streamRoute(app, options, recognise);
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.register(async (scope) => {
     guard(scope as App, options.store, recognise);
-    for (const routes of [sessionRoutes, adminRoutes, tokenRoutes, auditRoute, siteRoutes, streamRoute, ...RECORD])
+    for (const routes of [sessionRoutes, adminRoutes, tokenRoutes, auditRoute, siteRoutes, ...RECORD])
       routes(scope as App, options);
   });
 }

@@ -1,25 +1,47 @@
-/** `GET /v1/stream`: checks who asks and for what, then lets go of the socket. */
+/**
+ * `GET /v1/stream`: checks who asks and for what, then lets go of the socket. While the store does not answer, it is left to the
+ * primary, which knows who looks on already: a dashboard that turns to another page opens another stream.
+ */
 import type { Socket } from 'node:net';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
+import { TooLate, within } from '../limit.ts';
 import { MAX_TEXT } from '../protocol/frame.ts';
 import type { StreamRequest } from '../protocol/relay.ts';
 import { MOVES } from '../protocol/stream.ts';
 import type { HttpOptions } from './contract.ts';
-import { identityOf } from './guard.ts';
-import { Problem } from './problem.ts';
+import { checkNeeds, checkSite, claimedCredential, type recogniser } from './guard.ts';
+import { isStoreAway, Problem, type RaisedError } from './problem.ts';
 import { type App, LOOK, shape } from './schema.ts';
 
 /** Ids of ours are shorter; a longer one is as unknown as its beginning. */
 const EVENT_ID_LIMIT = 64;
+/** A store that takes longer to answer is as good as away, milliseconds: somebody looks at a stage that stands still. */
+const PATIENCE_MS = 2000;
 
 const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page });
 
-export function streamRoute(app: App, { logger, openStream }: HttpOptions): void {
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** As `StreamRequest.checked`. */
+    checked: boolean;
+  }
+}
+
+export function streamRoute(
+  app: App,
+  { logger, openStream, store }: HttpOptions,
+  recognise: ReturnType<typeof recogniser>,
+): void {
+  app.decorateRequest('checked', true);
   app.get(
     '/v1/stream',
     {
       config: LOOK,
+      onRequest: (request) => orUnchecked(request, checkNeeds(request, recognise)),
+      preHandler: async (request) => {
+        if (request.checked) await orUnchecked(request, checkSite(request, store));
+      },
       // A HEAD would be handed over like a GET, and its stream never end.
       exposeHeadRoute: false,
       schema: {
@@ -50,13 +72,25 @@ export function streamRoute(app: App, { logger, openStream }: HttpOptions): void
           stage: stage ?? null,
           moves: moves ?? 'full',
           lastEventId: lastEventId?.slice(0, EVENT_ID_LIMIT) ?? null,
-          credential: identityOf(request).credential,
+          credential: claimedCredential(request, store) as string,
+          checked: request.checked,
         },
         request.raw.socket,
       );
       return reply;
     },
   );
+
+  /** Goes by a check, unless the store does not answer to it. */
+  async function orUnchecked(request: FastifyRequest, check: Promise<void>): Promise<void> {
+    if (claimedCredential(request, store) === undefined) return check;
+    try {
+      await within(check, PATIENCE_MS);
+    } catch (error) {
+      if (!(error instanceof TooLate) && !isStoreAway(error as RaisedError)) throw error;
+      request.checked = false;
+    }
+  }
 
   function hand(request: StreamRequest, socket: Socket): void {
     try {

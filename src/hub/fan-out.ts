@@ -20,6 +20,7 @@ import {
 import { endWithProblem } from '../raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
 import { type Entry, Journal } from './journal.ts';
+import { Onlookers } from './onlookers.ts';
 import { Subscriber } from './subscriber.ts';
 
 const JOURNAL_BYTES = 32 * 1024 * 1024;
@@ -60,6 +61,9 @@ export interface FanOutFigures {
 /** The field that a list of rendered numbers is in. */
 const LIST_OF = { moves: 'm', scroll: 's' } as const;
 
+/** What who was not there before is answered while nobody can tell whether it may look on. */
+const AWAY = { status: 503, code: 'unavailable', detail: 'The store does not answer now.', retryAfter: 2 };
+
 export const EVERYBODY: Scope = { pages: [], visitor: null };
 
 export class FanOut {
@@ -70,6 +74,7 @@ export class FanOut {
   readonly #interest: Interest;
   readonly #subscribers = new Map<Subscriber, Watched>();
   readonly #bySite = new Map<string, Set<Subscriber>>();
+  readonly #onlookers = new Onlookers();
   /** Subscribers whose writes are held together until the batches that came at the same time are done. */
   readonly #corked = new Set<Subscriber>();
   #batching = false;
@@ -196,10 +201,17 @@ export class FanOut {
     return event;
   }
 
-  /** Begins or continues a stream on the socket of its response. */
+  /** Begins or continues a stream on the socket of its response. One that could not be checked is only for who looks on already. */
   subscribe(socket: Socket, request: StreamRequest): void {
     if (this.#subscribers.size >= this.#options.maxStreams) refuse(socket);
-    else this.#open(socket, request);
+    else if (request.checked || this.#onlookers.has(request, Date.now())) this.#open(socket, request);
+    else endWithProblem(socket, AWAY);
+  }
+
+  /** Ends a stream that is not allowed any more. */
+  forbid(subscriber: Subscriber): void {
+    this.#onlookers.forget(subscriber.request);
+    void subscriber.end();
   }
 
   #open(socket: Socket, request: StreamRequest): void {
@@ -210,6 +222,7 @@ export class FanOut {
       closed: (one) => this.#unsubscribe(one),
     });
     this.#subscribers.set(subscriber, watched);
+    this.#onlookers.came(request);
     entry(this.#bySite, request.site, () => new Set<Subscriber>()).add(subscriber);
     this.#interest.join(watched, subscriber);
     const fault = this.#resume(subscriber, watched);
@@ -292,6 +305,7 @@ export class FanOut {
     this.#past.streamBytes += subscriber.bytes;
     this.#past.skipped += subscriber.left;
     if (subscriber.evicted) this.#past.evictions += 1;
+    this.#onlookers.went(subscriber.request, Date.now());
     const { site } = subscriber.request;
     const here = this.#bySite.get(site);
     here?.delete(subscriber);
@@ -305,6 +319,7 @@ export class FanOut {
   /** Forgets channels that nobody has watched for long, and evicts readers that read nothing. */
   sweep(now: number): void {
     this.#interest.sweep(now);
+    this.#onlookers.sweep(now);
     for (const subscriber of this.#subscribers.keys()) subscriber.watch(now);
   }
 

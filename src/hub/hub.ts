@@ -403,7 +403,7 @@ export class Hub {
       for (const subscriber of [...this.#fanOut.subscribers]) {
         const { request } = subscriber;
         const key = JSON.stringify([request.credential, request.site]);
-        if (!(await entry(checked, key, () => this.#options.allowed(request)))) void subscriber.end();
+        if (!(await entry(checked, key, () => this.#options.allowed(request)))) this.#fanOut.forbid(subscriber);
       }
     } catch (error) {
       this.#options.log.error({ err: error }, 'cannot check the sessions of open streams');

@@ -105,7 +105,7 @@ export type ToWorker = { tag: typeof TAG } /** Flat: `claim, v, frame` of each v
 
 export const MAX_PAGES_TOLD = 1000;
 
-/** An authenticated request for a stream. */
+/** A request for a stream, and by whom. */
 export interface StreamRequest {
   site: string;
   page: string | null;
@@ -116,6 +116,8 @@ export interface StreamRequest {
   lastEventId: string | null;
   /** Names the session or token, so that the stream ends when it is revoked. */
   credential: string;
+  /** False: the store did not answer whether the credential opens this. Then only who looks on already may go on. */
+  checked: boolean;
 }
 
 function isTagged(message: unknown): boolean {

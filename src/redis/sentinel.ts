@@ -6,10 +6,10 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientOfflineError } from 'redis';
+import { within } from '../limit.ts';
 import { type Command, connectionOf, retryAfter, type Server } from './client.ts';
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
-import { within } from './limit.ts';
 import { addressOf } from './target.ts';
 
 /** A sentinel that has not answered by then is passed over, milliseconds. */

@@ -125,6 +125,8 @@ export interface Store extends Hits {
     now: number,
     note?: Note,
   ): Promise<{ secret: string; session: Session } | undefined>;
+  /** The id that the session of this cookie has, if there is one; asks nobody. */
+  sessionId(secret: string): string;
   /** The session of this cookie, and slides its end. */
   session(secret: string, now: number): Promise<Session | undefined>;
   sessions(now: number): Promise<Session[]>;

@@ -127,7 +127,16 @@ export class Machine {
   async watch(site = 'demo', more: { page?: string; moves?: 'full' | 'latest' | 'none' } = {}): Promise<Shown> {
     const [here, there] = await socketPair(this.#t);
     const { page = null, moves = 'full' } = more;
-    const request = { site, page, visitor: null, stage: null, moves, lastEventId: null, credential: 'test' };
+    const request = {
+      site,
+      page,
+      visitor: null,
+      stage: null,
+      moves,
+      lastEventId: null,
+      credential: 'test',
+      checked: true,
+    };
     this.hub.receive(WORKER, { tag: TAG, k: 'stream', request }, there);
     return new Shown(here);
   }

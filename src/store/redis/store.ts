@@ -306,8 +306,12 @@ export class RedisStore implements Store {
     });
   }
 
+  sessionId(secret: string): string {
+    return hashSecret(secret);
+  }
+
   async session(secret: string, now: number): Promise<Session | undefined> {
-    const id = hashSecret(secret);
+    const id = this.sessionId(secret);
     const record = await this.#one<Kept<Session>>('sessions', id);
     if (record === undefined || record.expires <= now) return undefined;
     if (now - record.lastSeen < SESSION.coarse) return { id, ...record };

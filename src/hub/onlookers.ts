@@ -1,0 +1,46 @@
+/** Who looks on at which site, or did a short while ago: what is known of that while the store cannot be asked. */
+import { entry } from '../entry.ts';
+import type { StreamRequest } from '../protocol/relay.ts';
+
+/** Who turns to another page, or whose connection broke, comes back within so long, milliseconds. */
+const RECENT_MS = 60_000;
+
+type Looking = Pick<StreamRequest, 'credential' | 'site'>;
+
+export class Onlookers {
+  /** Streams that are open, and when the last one was closed, Unix ms. */
+  readonly #byKey = new Map<string, { open: number; closed: number }>();
+
+  came(looking: Looking): void {
+    entry(this.#byKey, keyOf(looking), () => ({ open: 0, closed: 0 })).open += 1;
+  }
+
+  went(looking: Looking, now: number): void {
+    const known = this.#byKey.get(keyOf(looking));
+    if (!known) return;
+    known.open -= 1;
+    known.closed = now;
+  }
+
+  /** Who was forbidden to look on does not come back by having done so. */
+  forget(looking: Looking): void {
+    this.#byKey.delete(keyOf(looking));
+  }
+
+  has(looking: Looking, now: number): boolean {
+    const known = this.#byKey.get(keyOf(looking));
+    return known !== undefined && !isOver(known, now);
+  }
+
+  sweep(now: number): void {
+    for (const [key, known] of this.#byKey) if (isOver(known, now)) this.#byKey.delete(key);
+  }
+}
+
+function isOver({ open, closed }: { open: number; closed: number }, now: number): boolean {
+  return open <= 0 && now - closed > RECENT_MS;
+}
+
+function keyOf({ credential, site }: Looking): string {
+  return JSON.stringify([credential, site]);
+}
