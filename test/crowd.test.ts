@@ -170,3 +170,27 @@ test('a hundred visitors have many names and colours', () => {
   assert.ok(new Set(badges.map(({ name }) => name)).size > 85);
   assert.ok(new Set(badges.map(({ colour }) => colour)).size > 30);
 });
+
+test('a snapshot after a gap tells who came and who left meanwhile, and not who was only not heard of', () => {
+  const crowd = crowdOf(visitor(1), visitor(2));
+  assert.equal(crowd.begun, 60_000);
+  const rates = { t: 61_000, visitors: 2, samples: 0, drops: 0, flushMs: 100, activity: [] };
+  crowd.apply({ name: 'rates', data: rates }, 1);
+  const visitors = [visitor(2), visitor(5, { since: 63_000 }), visitor(4, { since: 62_000 }), visitor(3)];
+  const later: StreamEvent = {
+    name: 'snapshot',
+    data: { t: 64_000, site: 'demo', visitors, minutes: [], version: '1' },
+  };
+  crowd.apply(later, 2);
+  assert.deepEqual(
+    crowd.happenings.map(({ t, kind, id }) => [t, kind, id]),
+    [
+      [63_000, 'join', 'visitor-5'],
+      [62_000, 'join', 'visitor-4'],
+      [64_000, 'leave', 'visitor-1'],
+    ],
+  );
+  crowd.apply(later, 3);
+  assert.equal(crowd.happenings.length, 3);
+  assert.equal(crowd.begun, 60_000);
+});

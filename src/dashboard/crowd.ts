@@ -62,11 +62,18 @@ export class Crowd {
   clockOffset = 0;
   /** For how long other machines have not been heard, milliseconds; 0 while they are. */
   late = 0;
-  /** A snapshot has come. */
-  known = false;
+  /** When the first snapshot was made, the server's Unix ms; undefined until it comes. */
+  begun: number | undefined;
   /** What its pictures' time runs by. To change it, forget all first. */
   clock: Clock = LIVE;
   #count = 0;
+  /** Up to when all is known that happened, the server's Unix ms. */
+  #until = 0;
+
+  /** A snapshot has come. */
+  get known(): boolean {
+    return this.begun !== undefined;
+  }
 
   /** Applies one event that came at `now` of its clock. Events of visitors it does not know are passed over. */
   apply(event: StreamEvent, now: number): void {
@@ -106,7 +113,7 @@ export class Crowd {
     this.people.clear();
     this.happenings = [];
     this.minutes.replace([]);
-    this.known = false;
+    this.begun = undefined;
     this.samples = 0;
     this.drops = 0;
     this.late = 0;
@@ -146,10 +153,25 @@ export class Crowd {
     const known = new Map([...this.people.values()].map((person) => [person.visitor.id, person]));
     this.people.clear();
     for (const visitor of visitors) this.#add(visitor, known.get(visitor.id));
+    if (this.known) this.#noteMeanwhile(t, known);
     this.minutes.replace(minutes);
     this.minutes.add(t, visitors.length);
     this.#setClock(t);
-    this.known = true;
+    this.begun ??= t;
+  }
+
+  /** Who came and who left while no stream was open. Who came before is on a machine that was not heard until now. */
+  #noteMeanwhile(t: number, before: ReadonlyMap<string, Person>): void {
+    const gone = new Map(before);
+    for (const { visitor } of this.people.values()) gone.delete(visitor.id);
+    for (const { visitor, badge } of gone.values())
+      this.#note({ t, kind: 'leave', id: visitor.id, badge, page: visitor.page });
+    const came = [...this.people.values()].filter(
+      ({ visitor: { id, since } }) => !before.has(id) && since > this.#until,
+    );
+    came.sort((a, b) => a.visitor.since - b.visitor.since);
+    for (const { visitor, badge } of came)
+      this.#note({ t: visitor.since, kind: 'join', id: visitor.id, badge, page: visitor.page });
   }
 
   #add(visitor: Visitor, known?: Person): void {
@@ -236,6 +258,7 @@ export class Crowd {
   }
 
   #setClock(t: number): void {
+    this.#until = t;
     if (!this.clock.exact) this.clockOffset = t - Date.now();
   }
 

@@ -13,7 +13,9 @@ export function Happenings() {
         <h2>Arrivals and leavings</h2>
       </div>
       <div class="list">
-        {crowd.happenings.length === 0 && <p class="hint">Nothing has happened since you came.</p>}
+        {crowd.happenings.length === 0 && crowd.begun !== undefined && (
+          <p class="hint">Nothing has happened since {clock.format(crowd.begun)}.</p>
+        )}
         <ol>
           {crowd.happenings.map((one) => (
             <Line key={one.no} one={one} />
