@@ -5,7 +5,7 @@
 const here = new URL('.', import.meta.url);
 
 /** `.ts` while run from the sources, `.js` as built. */
-export const MODULE_TYPE = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+const MODULE_TYPE = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 
 /** A module that runs in a process or thread of its own; `name` is its path below this folder, without the ending. */
 export function moduleFile(name: string): URL {

@@ -24,7 +24,7 @@ import { mergeTile } from '../src/store/record/tile.ts';
 import { RedisArchive } from '../src/store/redis/archive.ts';
 import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { startRedis, startRedisCluster } from './support/redis.ts';
-import { temporaryFolder } from './support/server.ts';
+import { temporaryFolder, threadModule } from './support/server.ts';
 import type { Owner } from './support/visitor.ts';
 import {
   all,
@@ -59,6 +59,7 @@ interface Opened {
 
 type Opener = (t: TestContext, limits?: Limits) => Promise<Opened>;
 
+const THREAD = threadModule('store/thread/thread');
 const DAYS = { from: '2026-11-19', to: '2026-11-20' };
 const DAY_LIST = [DAYS.from, DAYS.to];
 const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
@@ -75,7 +76,7 @@ contract('the embedded record in a thread', async (t, { maxBytes = Number.POSITI
   const folder = temporaryFolder(t);
   const data = { folder, maxBytes, retainMs: FOR_EVER_MS, durability: 'disk' } as const;
   return inFolder(t, folder, async () => {
-    const archive = await ThreadArchive.start(data, (error) => assert.fail(error));
+    const archive = await ThreadArchive.start(data, assert.fail, undefined, undefined, THREAD);
     return { archive, close: () => archive.close() };
   });
 });

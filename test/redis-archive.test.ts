@@ -21,8 +21,10 @@ import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { until } from './support/exact.ts';
 import { freePort } from './support/nginx.ts';
 import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from './support/redis.ts';
+import { threadModule } from './support/server.ts';
 import { all, batchOf, type Delivery, fill, keep, type MadeVisit, plainVisit, samplesIn, T } from './support/visits.ts';
 
+const THREAD = threadModule('store/thread/thread');
 const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
 /** Something may take so long, milliseconds. */
 const PATIENCE_MS = 20_000;
@@ -45,7 +47,7 @@ async function open(t: TestContext, url: string, options: RedisArchiveOptions = 
 async function inThread(t: TestContext, url: string): Promise<ThreadArchive> {
   const redis = readTarget(url) as Target;
   const data = { redis, replicas: 0, maxBytes: Number.POSITIVE_INFINITY, retainMs: FOR_EVER_MS };
-  const archive = await ThreadArchive.start(data, (error) => assert.fail(error));
+  const archive = await ThreadArchive.start(data, assert.fail, undefined, undefined, THREAD);
   t.after(() => archive.close());
   return archive;
 }
@@ -287,7 +289,13 @@ test('a thread goes on when Redis was away, and does not start without', async (
   await assertThere(archive, [before, after]);
   const notes: unknown[] = [];
   const data = { redis: readTarget(server.url) as Target, replicas: 0, maxBytes: 1e12, retainMs: FOR_EVER_MS };
-  const noting = await ThreadArchive.start(data, assert.fail, assert.fail, async (note) => void notes.push(note));
+  const noting = await ThreadArchive.start(
+    data,
+    assert.fail,
+    assert.fail,
+    async (note) => void notes.push(note),
+    THREAD,
+  );
   t.after(() => noting.close());
   const note = { at: 1, who: 'me', what: 'visit-erased', on: before.id } as const;
   assert.deepEqual([await noting.erase('none', note), await noting.erase(before.id, note)], [false, true]);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TOKEN = 'test-token-0123456789';
@@ -50,7 +50,13 @@ export function temporaryFolder(t: TestContext): string {
 }
 
 /** How Node is to run the command line: as it was built, or from its sources if they are newer. */
-const MAIN = isBuilt() ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];
+const IS_BUILT = isBuilt();
+const MAIN = IS_BUILT ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];
+
+/** A module of the sources that is to run in a thread of its own, as it was built if it was. `name` is as in src/files.ts. */
+export function threadModule(name: string): URL {
+  return pathToFileURL(join(ROOT, IS_BUILT ? `dist/${name}.js` : `src/${name}.ts`));
+}
 
 /** Each process and thread of a server compiles its sources anew, which takes a second or two of a CPU. */
 function isBuilt(): boolean {

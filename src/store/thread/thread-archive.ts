@@ -1,7 +1,7 @@
 /** The record as a worker has it: every call is answered by a thread (thread.ts). */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { MODULE_TYPE, moduleFile } from '../../files.ts';
+import { moduleFile } from '../../files.ts';
 import type { Note } from '../../protocol/audit.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
@@ -57,15 +57,17 @@ export class ThreadArchive implements Archive {
 
   /**
    * Starts the thread. Throws StoreError. `onFault` is called if it ends unasked; nothing is answered then any more. `onDamage` is told of what
-   * cannot be read in the store, now and then. `addNote` puts notes into the audit trail, where the thread does not.
+   * cannot be read in the store, now and then. `addNote` puts notes into the audit trail, where the thread does not. `module` is what
+   * runs in the thread.
    */
   static async start(
     data: ThreadData,
     onFault: (error: Error) => void,
     onDamage: (error: StoreError) => void = () => {},
     addNote?: AddNote,
+    module = moduleFile('store/thread/thread'),
   ): Promise<ThreadArchive> {
-    const thread = startThread(data);
+    const thread = startThread(module, data);
     await once(thread, 'message').catch(passOn);
     const archive = new ThreadArchive(thread, onDamage, addNote);
     thread.on('error', (error) => {
@@ -175,11 +177,10 @@ export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[
 }
 
 /** Node 20 gives threads none of the loaders that a process was started with; from its sources they are loaded by tsx again. */
-function startThread(data: ThreadData): Worker {
-  const file = moduleFile('store/thread/thread');
-  if (MODULE_TYPE !== '.ts') return new Worker(file, { workerData: data });
+function startThread(module: URL, data: ThreadData): Worker {
+  if (!module.pathname.endsWith('.ts')) return new Worker(module, { workerData: data });
   const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const code = `import(${tsx}).then(({ register }) => { register(); return import(${JSON.stringify(file.href)}); })`;
+  const code = `import(${tsx}).then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
   return new Worker(code, { workerData: data, eval: true });
 }
 
