@@ -1,13 +1,15 @@
 /** The commands that take everything from a data folder to Redis and back, as processes. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { machinesOn } from '../src/broker/present.ts';
 import { readTarget, type Target } from '../src/redis/target.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { openRedisStore, type RedisStore } from '../src/store/redis/store.ts';
 import { run } from './support/command.ts';
-import { LIMIT_MS } from './support/exact.ts';
+import { LIMIT_MS, until } from './support/exact.ts';
 import { startRedis } from './support/redis.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 import { keep, PAGES, plainVisit, T } from './support/visits.ts';
@@ -118,7 +120,11 @@ test('what cannot be is said in one line, and nothing is copied', async (t) => {
   await refused(/migrate away: needs one of to-redis, to-folder/, 2, 'away');
   await refused(/^fieldmouse: there is no store in .*none/, 1, 'to-redis', '--data', empty, '--redis', redis.url);
   const server = await startServer(t, { data: folder, workers: 1 });
-  await refused(/another server uses the data folder/, 1, 'to-redis', '--data', folder, '--redis', redis.url);
+  await refused(
+    /^fieldmouse: a server .* runs on \S+: stop it first; nothing was copied\n$/,
+    1,
+    ...['to-redis', '--data', folder, '--redis', redis.url],
+  );
   await server.stop();
   const store = await inRedis(t, redis.url);
   await store.addAdmin('eve', T);
@@ -136,4 +142,43 @@ test('what cannot be is said in one line, and nothing is copied', async (t) => {
     (await store.admins()).map(({ name }) => name),
     ['eve'],
   );
+});
+
+test('nothing is copied while servers run on the Redis, and no folder is made', async (t) => {
+  const redis = await startRedis(t);
+  const [folder, other] = [await filled(t, 2), join(temporaryFolder(t), 'other')];
+  const flags = ['--redis', redis.url];
+  const [first, second] = [
+    await startServer(t, { workers: 1, flags }),
+    await startServer(t, { workers: 1, flags, data: join(temporaryFolder(t), 'second') }),
+  ];
+  const refused = async (way: string, data: string, count: RegExp) => {
+    const { code, out, err } = await run('migrate', way, '--data', data, ...flags);
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, /^fieldmouse: [^\n]+ on Redis at 127\.0\.0\.1:\d+: stop [^\n]+; nothing was copied\n$/);
+    assert.match(err, count);
+  };
+  await until(async () => (await machinesOn(readTarget(redis.url) as Target)) === 2, 'both are heard');
+  await refused('to-folder', other, /: 2 servers run on .*: stop them first \(if one was killed, try again in 6 s\)/);
+  await refused('to-redis', folder, /: 2 servers run on /);
+  assert.ok(!existsSync(other));
+  await second.stop();
+  await refused('to-folder', other, /: 1 server runs on .*: stop it first \(if it was killed, try again in 6 s\)/);
+  await first.stop();
+  assert.equal((await run('migrate', 'to-folder', '--data', other, ...flags)).code, 0);
+});
+
+test('a server that was killed is in the way for some seconds only, though its lease is kept', async (t) => {
+  const redis = await startRedis(t);
+  const flags = ['--redis', redis.url];
+  const server = await startServer(t, { workers: 1, flags });
+  const running = () => machinesOn(readTarget(redis.url) as Target);
+  await until(async () => (await running()) === 1, 'it is heard');
+  server.process.kill('SIGKILL');
+  assert.equal(await running(), 1);
+  await until(async () => (await running()) === 0, 'it is not heard any more', 15_000);
+  assert.notEqual(redis.cli('keys', 'fm:{fm}:slot:*').trim(), '');
+  const other = join(temporaryFolder(t), 'other');
+  const { code, err } = await run('migrate', 'to-folder', '--data', other, ...flags);
+  assert.deepEqual([code, err], [0, '']);
 });

@@ -4,7 +4,7 @@ import type { MachineItem } from '../protocol/machines.ts';
 import type { Channel } from '../protocol/relay.ts';
 
 /** A machine that has said nothing for so long is no more, milliseconds. It says something every two seconds. */
-const SILENCE_MS = 6000;
+export const SILENCE_MS = 6000;
 /** Between two reads no more silence than this counts, milliseconds: while Redis was away nobody could be heard. */
 const MOST_AT_ONCE_MS = 300;
 

@@ -3,12 +3,16 @@
  * is passed over, so that one that was broken off goes on where it was.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { lockFolder } from '../folder-lock.ts';
+import { machinesOn } from '../broker/present.ts';
+import { SILENCE_MS } from '../broker/roll.ts';
+import type { Config } from '../config.ts';
+import { FolderInUse, lockFolder } from '../folder-lock.ts';
 import { DAY_MS, dayText } from '../protocol/day.ts';
 import type { Visit } from '../protocol/visit.ts';
-import { targetText } from '../redis/target.ts';
+import { type Target, targetText } from '../redis/target.ts';
 import type { Archive } from '../store/archive.ts';
 import type { Store } from '../store/contract.ts';
+import { ownFolder } from '../store/embedded/file/folder.ts';
 import type { Holdings } from '../store/holdings.ts';
 import { openStore } from '../store/open.ts';
 import { noted } from './audit.ts';
@@ -32,49 +36,89 @@ function check({ config }: Call): string[] {
 }
 
 async function migrate(call: Call, isToRedis: boolean): Promise<ExitCode> {
-  const alone = { ...call.config, redis: undefined };
+  const { config, io } = call;
+  const alone = { ...config, redis: undefined };
   const missing = isToRedis ? noStore({ ...call, config: alone }) : undefined;
   if (missing) return missing;
-  const limits = { maxBytes: call.config.maxStore, durability: call.config.durability };
-  const folder = await openStore(alone, isToRedis ? {} : limits);
-  // A server that goes on would write what is not copied.
-  const unlock = await lockFolder(call.config.data, {
-    reload: () => Promise.reject(new Error('it is being migrated')),
-  });
-  const redis = await openStore(call.config, isToRedis ? limits : {});
+  const running = await runningText(config.redis as Target);
+  if (running !== undefined) return refuse(io, `${running}; nothing was copied`);
+  const unlock = await holdFolder(config.data);
+  if (unlock === undefined)
+    return refuse(io, `a server or another command runs on ${config.data}: stop it first; nothing was copied`);
   try {
-    return await (isToRedis ? copy(call, folder, redis) : copy(call, redis, folder));
+    return await betweenStores(call, alone, isToRedis);
   } finally {
-    await Promise.all([folder.close(), redis.close()]);
     unlock();
   }
+}
 
-  async function copy({ config, io }: Call, from: Store, to: Store): Promise<ExitCode> {
-    const places = [config.data, `Redis at ${config.redis && targetText(config.redis)}`];
-    const [source, target] = isToRedis ? places : places.toReversed();
-    const holdings = await from.holdings();
-    if (!(await to.adopt(holdings)))
-      return refuse(io, `${target} has administrators or visits of another installation; nothing was copied`);
-    if (!isDeepStrictEqual(kept(await to.holdings()), kept(holdings)))
-      return refuse(
-        io,
-        `sites, people, sessions, tokens or totals have changed in ${target} or ${source} since they were copied; ` +
-          'nothing was copied now. Take a new folder, or an empty database',
-      );
-    const bar = createBar(io.screen, 'copying', 'visits');
-    const { visits, runs } = await copyRecord(from.archive, to.archive, bar).finally(bar.end);
-    const differing = await unlikeSites(from.archive, to.archive);
-    if (differing.length > 0)
-      return refuse(
-        io,
-        `counts of ${differing.join(', ')} differ in ${target}; run the command again, with no server on it`,
-      );
-    if (visits > 0) await to.noteNow(noted('imported', `${visits} visits with ${runs} runs, from ${source}`));
-    io.out(
-      `Everything of ${source} is in ${target}; ${visits} visits with ${runs} runs were copied now. ${source} is as it was.`,
-    );
-    return 0;
+/** Says which servers would write what is not copied, and how to go on; undefined: there are none. */
+async function runningText(redis: Target): Promise<string | undefined> {
+  const servers = await machinesOn(redis);
+  if (servers === 0) return undefined;
+  const [run, them, one] = servers === 1 ? ['server runs', 'it', 'if it'] : ['servers run', 'them', 'if one'];
+  return (
+    `${servers} ${run} on Redis at ${targetText(redis)}: stop ${them} first ` +
+    `(${one} was killed, try again in ${SILENCE_MS / 1000} s)`
+  );
+}
+
+/** A server that is started would write to the folder, too. Undefined: one runs. Throws StoreError. */
+async function holdFolder(folder: string): Promise<(() => void) | undefined> {
+  ownFolder(folder);
+  try {
+    return await lockFolder(folder, { reload: () => Promise.reject(new Error('it is being migrated')) });
+  } catch (error) {
+    if (error instanceof FolderInUse) return undefined;
+    throw error;
   }
+}
+
+async function betweenStores(call: Call, alone: Config, isToRedis: boolean): Promise<ExitCode> {
+  const { config } = call;
+  const limits = { maxBytes: config.maxStore, durability: config.durability };
+  const folder = await openStore(alone, isToRedis ? {} : limits);
+  let redis: Store | undefined;
+  try {
+    redis = await openStore(config, isToRedis ? limits : {});
+    return await copy(call, isToRedis ? [folder, redis] : [redis, folder], placesOf(config, isToRedis));
+  } finally {
+    await Promise.all([folder.close(), redis?.close()]);
+  }
+}
+
+function placesOf(config: Config, isToRedis: boolean): [source: string, target: string] {
+  const redis = `Redis at ${targetText(config.redis as Target)}`;
+  return isToRedis ? [config.data, redis] : [redis, config.data];
+}
+
+async function copy(
+  { config, io }: Call,
+  [from, to]: [Store, Store],
+  [source, target]: [string, string],
+): Promise<ExitCode> {
+  const holdings = await from.holdings();
+  if (!(await to.adopt(holdings)))
+    return refuse(io, `${target} has administrators or visits of another installation; nothing was copied`);
+  if (!isDeepStrictEqual(kept(await to.holdings()), kept(holdings)))
+    return refuse(
+      io,
+      `sites, people, sessions, tokens or totals have changed in ${target} or ${source} since they were copied; ` +
+        'nothing was copied now. Take a new folder, or an empty database',
+    );
+  const bar = createBar(io.screen, 'copying', 'visits');
+  const { visits, runs } = await copyRecord(from.archive, to.archive, bar).finally(bar.end);
+  const running = await runningText(config.redis as Target);
+  if (running !== undefined)
+    return refuse(io, `${running}; what was written meanwhile may be missing: run the command again then`);
+  const differing = await unlikeSites(from.archive, to.archive);
+  if (differing.length > 0)
+    return refuse(io, `counts of ${differing.join(', ')} differ in ${target}; run the command again`);
+  if (visits > 0) await to.noteNow(noted('imported', `${visits} visits with ${runs} runs, from ${source}`));
+  io.out(
+    `Everything of ${source} is in ${target}; ${visits} visits with ${runs} runs were copied now. ${source} is as it was.`,
+  );
+  return 0;
 }
 
 /** What has to be the same in both, in no order: all but the audit trail, in which it is noted that something was copied. */
