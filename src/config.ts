@@ -6,7 +6,9 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { meantText } from './near.ts';
 import { readTarget, type Target } from './redis/target.ts';
+import { wrap } from './wrap.ts';
 
 export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'path'; path: string };
 
@@ -87,13 +89,15 @@ interface Option<T> {
   /** The default, as a user would write it. */
   preset: string | (() => string);
   help: string;
+  /** The same where there is no room for all of it. */
+  brief?: string;
   /** Throws a text that says what would be right. */
   read(text: string): T;
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 
-/** The options, in the order of `--help` and docs/configuration.md. */
+/** The options, in the order of `start --help` and docs/configuration.md. */
 export const OPTIONS = {
   listen: option({
     flag: 'listen',
@@ -130,6 +134,7 @@ export const OPTIONS = {
     value: 'URL',
     preset: '',
     help: 'the Redis that several machines share: redis://[user:password@]host[:port], rediss:// for TLS, some nodes of a cluster with commas between, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master that sentinels know; sites, sign-ins and the record are there then, and not in the data folder. With a password better by environment than by flag, which others on the machine can read',
+    brief: 'the Redis that several machines share, as redis://[user:password@]host[:port]',
     read: readTarget,
   }),
   redisReplicas: option({
@@ -440,6 +445,11 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
   return { config: Object.freeze(config), words, extra };
 }
 
+/** The words of a command line, whatever else is in it. */
+export function wordsOf(argv: readonly string[], extraFlags: readonly string[] = []): string[] {
+  return splitArguments(argv, extraFlags, []).words;
+}
+
 /** A visitor's id that begins with a dash, as one in 64 does: it is a word, and no option is like it. */
 const DASHED_ID = /^-[\w-]{21}$/;
 
@@ -453,6 +463,7 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
     ]),
     ...extraFlags.map((name) => [name, { type: 'string' as const, multiple: true }]),
   ]);
+  const dashed = [...known.keys(), ...extraFlags, 'help', 'version'].map((name) => `--${name}`);
   const args = argv.filter((word) => !DASHED_ID.test(word));
   const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
   const flags = new Map<string, string[]>();
@@ -461,7 +472,7 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
     if (token.kind === 'positional') words.push(token.value);
     if (token.kind !== 'option') continue;
     if (!known.has(token.name) && !extraFlags.includes(token.name))
-      faults.push(`${token.rawName}: no such option; see --help`);
+      faults.push(`${token.rawName}: no such option${meantText(token.rawName, dashed)}`);
     else if (token.value === undefined)
       faults.push(
         `${token.rawName}: needs a value${known.get(token.name)?.value ? ` (${known.get(token.name)?.value})` : ''}`,
@@ -590,28 +601,23 @@ export function optionsOf(config: Config): Record<string, unknown> {
   return Object.fromEntries(Object.entries(OPTIONS).map(([key, { flag }]) => [flag, config[key as keyof Config]]));
 }
 
-/** The options' part of `--help`, one paragraph each, wrapped at 96 columns. */
-export function describeOptions(): string {
-  return Object.values(OPTIONS)
-    .map((o) => {
-      const flag = `  ${'short' in o && o.short ? `-${o.short}, ` : ''}--${o.flag} ${o.value ?? ''}`;
-      const preset = typeof o.preset === 'function' ? o.preset() : o.preset;
-      const notes = [`environment ${o.env.join(', ')}`, preset === '' ? '' : `default ${preset}`]
-        .filter(Boolean)
-        .join('; ');
-      return `${flag}\n${wrap(`${o.help} (${notes})`, 90)}`;
-    })
+export type OptionKey = keyof typeof OPTIONS;
+
+/** Options as `--help` shows them, one paragraph each, wrapped at 80 columns: some in brief, or all in full. */
+export function describeOptions(keys?: readonly OptionKey[]): string {
+  return (keys ?? (Object.keys(OPTIONS) as OptionKey[]))
+    .map((key) => describe(OPTIONS[key], keys !== undefined))
     .join('\n');
 }
 
-function wrap(text: string, width: number): string {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line && line.length + word.length + 1 > width) {
-      lines.push(line);
-      line = word;
-    } else line = line ? `${line} ${word}` : word;
-  }
-  return [...lines, line].map((one) => `        ${one}`).join('\n');
+function describe(o: Option<unknown>, isBrief: boolean): string {
+  const preset = typeof o.preset === 'function' ? o.preset() : o.preset;
+  const notes = [`environment ${o.env.join(', ')}`, preset === '' ? '' : `default ${preset}`].filter(Boolean);
+  const text = (isBrief && o.brief) || o.help;
+  return flagText(`${o.short ? `-${o.short}, ` : ''}--${o.flag} ${o.value ?? ''}`, `${text} (${notes.join('; ')})`);
+}
+
+/** A flag, and below it what is to be said of it. */
+export function flagText(flag: string, text: string): string {
+  return `  ${flag}\n${wrap(text, 8)}`;
 }

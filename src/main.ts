@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { StartError } from './cluster/supervisor.ts';
 import type { Output } from './commands/command.ts';
 import { COMMAND_FLAGS } from './commands/flags.ts';
-import { ConfigError, describeOptions, type Parsed, readConfig } from './config.ts';
+import { ConfigError, type Parsed, readConfig, wordsOf } from './config.ts';
 import { FolderInUse } from './folder-lock.ts';
 import { browseUrl, ListenError } from './listen.ts';
 import type { Running } from './primary.ts';
@@ -20,19 +20,6 @@ import { version } from './version.ts';
 const EARLY_STOP_LIMIT_MS = 3000;
 /** All of a stop must be over by then, milliseconds. */
 const STOP_LIMIT_MS = 5000;
-
-/** `commands`: the part of them. */
-function help(commands: string): string {
-  return `fieldmouse ${version} – see what visitors do on your site, live
-
-Usage
-  fieldmouse [start] [options]
-${commands}
-  fieldmouse --help | --version
-
-Options; a flag wins over the environment
-${describeOptions()}`;
-}
 
 let stopping = false;
 
@@ -51,8 +38,7 @@ async function work(): Promise<void> {
 
 async function command(argv: string[]): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', bearNoReader);
-  if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help')
-    return say(help((await import('./commands/commands.ts')).COMMAND_HELP));
+  if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help') return help(argv);
   if (argv.includes('--version') || argv.includes('-v')) return say(version);
   try {
     const parsed = readConfig(argv, process.env, COMMAND_FLAGS);
@@ -66,8 +52,16 @@ async function command(argv: string[]): Promise<void> {
         terminal(),
       );
   } catch (error) {
-    fail(error);
+    if (error instanceof ConfigError) await failOfUsage(error, argv);
+    else fail(error);
   }
+}
+
+/** `help COMMAND`, or `COMMAND --help`. */
+async function help(argv: string[]): Promise<void> {
+  const words = wordsOf(argv, COMMAND_FLAGS);
+  const { showHelp } = await import('./commands/commands.ts');
+  process.exitCode = showHelp(argv[0] === 'help' ? words.slice(1) : words, terminal());
 }
 
 /** Who reads may have had enough, as `head` has: what is under way is done all the same, and nothing more is said. */
@@ -81,9 +75,9 @@ function terminal(): Output {
 }
 
 async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
-  const faults = rest.map((word) => `${word}: start takes no such word; see --help`);
+  const faults = rest.map((word) => `${word}: start takes no such word`);
   for (const [name, values] of Object.entries(extra))
-    if (values.length > 0) faults.push(`--${name}: start takes no such option; see --help`);
+    if (values.length > 0) faults.push(`--${name}: start takes no such option`);
   if (faults.length > 0) throw new ConfigError(faults);
   // It would end a process that has not begun to listen for it.
   process.on('SIGHUP', () => {});
@@ -143,12 +137,15 @@ function announce({ addresses, firstLink, nobodyCanSignIn }: Running): void {
   say([...lines, `listens on ${addresses.join(', ')}`].join('\n'));
 }
 
-/** One line a fault, no stack, for what a person can mend; all there is for the rest. */
+/** One line a fault, and where to read on. */
+async function failOfUsage({ faults }: ConfigError, argv: string[]): Promise<void> {
+  for (const fault of faults) complain(`fieldmouse: ${fault}`);
+  complain((await import('./commands/commands.ts')).hintText(wordsOf(argv, COMMAND_FLAGS)));
+  process.exit(2);
+}
+
+/** One line, no stack, for what a person can mend; all there is for the rest. */
 function fail(error: unknown): void {
-  if (error instanceof ConfigError) {
-    for (const fault of error.faults) complain(`fieldmouse: ${fault}`);
-    process.exit(2);
-  }
   if (
     error instanceof StartError ||
     error instanceof StoreError ||

@@ -188,13 +188,21 @@ test('every fault of the config is reported at once with exit code 2', async () 
   assert.equal(code, 2);
   for (const part of ['--workers', '"many"', '--listen', '"http://x"', '--nonsense', 'FIELDMOUSE_LOG_LEVEL', '"loud"'])
     assert.ok(err.includes(part), `${part} in\n${err}`);
-  assert.equal(err.trim().split('\n').length, 4);
+  const lines = err.trim().split('\n');
+  assert.deepEqual([lines.length, lines.at(-1)], [5, 'fieldmouse start --help says more.']);
 });
 
 test('--help and --version say what they should', async () => {
   const help = await run(['--help']);
   assert.equal(help.code, 0);
   assert.match(help.out, /--listen ADDRESS[\s\S]*--workers N[\s\S]*FIELDMOUSE_DATA/);
+  assert.match((await run(['help', 'admin', 'add'])).out, /^Usage\n {2}fieldmouse admin add NAME /);
+  assert.match((await run(['start', '-h', '--data', 'x'])).out, /^Usage\n {2}fieldmouse start \[options\]/);
+  const slip = await run(['exprot', '--help']);
+  assert.deepEqual(
+    [slip.code, slip.out, slip.err.split('\n')[0]],
+    [2, '', 'fieldmouse: exprot: no such command; did you mean export?'],
+  );
   assert.match((await run(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
 });
 

@@ -7,10 +7,14 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { COMMANDS, MANUALS, showHelp } from '../src/commands/commands.ts';
+import { COMMAND_FLAGS, type Flag } from '../src/commands/flags.ts';
+import { readConfig } from '../src/config.ts';
 import type { Entry } from '../src/protocol/audit.ts';
 import { OWNER } from '../src/protocol/rights.ts';
 import { openStore } from '../src/store/embedded/store.ts';
-import { runHere, run as spawned } from './support/command.ts';
+import { outputHere, runHere, run as spawned } from './support/command.ts';
+import { startRedis } from './support/redis.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 /** A command line on a data folder of the test's own. */
@@ -79,9 +83,23 @@ test('admin add prints a link that works, also for an administrator already ther
   }
 });
 
-test('admin add does not guess an address where only a socket file is listened on', async (t) => {
+test('no address is guessed: where none is known, or only a socket file, that is said', async (t) => {
   const { run } = commandLine(t);
-  assert.match((await run('admin add ada', '--listen', 'unix:/tmp/x.sock')).out, /https:\/\/YOUR-HOST\/admin\/link\//);
+  for (const more of [[], ['--listen', 'unix:/tmp/x.sock']]) {
+    const { out } = await run('admin add ada', ...more);
+    assert.match(out, /^ {2}https:\/\/YOUR-HOST\/admin\/link\/[\w-]{43}$/m);
+    assert.match(out, /^The server's address is not known here: put the one .* in place of https:\/\/YOUR-HOST\.$/m);
+  }
+});
+
+test('with Redis the address is that of the server whose folder is named, and none is guessed without', async (t) => {
+  const redis = await startRedis(t);
+  const server = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
+  const [data, elsewhere] = [server.data, temporaryFolder(t)];
+  const there = await spawned('admin', 'add', 'ada', '--redis', redis.url, '--data', data);
+  assert.ok(there.out.includes(`  ${server.url}/admin/link/`), there.out);
+  const { out } = await spawned('admin', 'add', 'ada', '--redis', redis.url, '--data', elsewhere);
+  assert.match(out, /^ {2}https:\/\/YOUR-HOST\/admin\/link\//m);
 });
 
 test('admin list and remove show and end an administrator', async (t) => {
@@ -214,21 +232,24 @@ test('site add prints the snippet; list and remove know the site', async (t) => 
     run('site add shop --origin https://Shop.example/ --origin self --script-path /m.js --name', 'My shop');
   const { code, out } = await add();
   assert.equal(code, 0);
-  assert.match(out, /^ {2}<script defer src="http:\/\/localhost:2112\/m\.js" data-site="shop"><\/script>$/m);
+  assert.match(out, /^ {2}<script defer src="https:\/\/YOUR-HOST\/m\.js" data-site="shop"><\/script>$/m);
+  assert.match(out, /^The server's address is not known here/m);
   assert.deepEqual([(await add()).code, (await add()).err], [1, 'fieldmouse: there is a site shop already']);
   assert.match((await run('site list')).out, /^shop +My shop +nobody yet +https:\/\/shop\.example self$/m);
   assert.equal((await run('site remove shop')).code, 0);
   assert.equal((await run('site remove shop')).code, 1);
 });
 
-test('a wrong command line names every fault, shows the usage and changes nothing', async (t) => {
+test('a wrong command line names every fault and where to read on, and changes nothing', async (t) => {
   const { run, store } = commandLine(t);
   const cases: [line: string, ...faults: RegExp[]][] = [
-    ['frob', /frob: no such command/],
+    ['frob', /frob: no such command\nfieldmouse --help lists all commands/],
+    ['exprot', /exprot: no such command; did you mean export\?\n/],
+    ['site lits', /site lits: needs one of add, list, remove; did you mean list\?\nfieldmouse site --help says/],
     ['constructor', /constructor: no such command/],
     ['admin', /admin: needs one of add, set, reset, list, remove/],
     ['admin frob', /admin frob: needs one of add, set, reset, list, remove/],
-    ['admin add', /admin add: needs NAME/],
+    ['admin add', /admin add: needs NAME, as in: fieldmouse admin add ada\nfieldmouse admin add --help says more\.$/],
     ['admin add a/b', /"a\/b" is no name/],
     ['admin add ada bob', /"bob" is one word too many/],
     ['admin list --name x', /--name: admin list takes no such option/],
@@ -241,7 +262,7 @@ test('a wrong command line names every fault, shows the usage and changes nothin
     assert.equal(code, 2, line);
     assert.equal(out, '');
     for (const fault of faults) assert.match(err, fault);
-    assert.match(err, /Usage/);
+    assert.equal(err.split('\n').length, Math.max(faults.length, 1) + 1, err);
   }
   const records = await store();
   assert.deepEqual(await records.admins(), []);
@@ -282,5 +303,53 @@ test('a data folder that cannot be used is one line and exit code 1', async (t) 
       assert.equal(code, 1, `${words[0]} ${name}`);
       assert.match(err, /^fieldmouse: [^\n]+\n$/);
       assert.equal(out, '');
+    }
+});
+
+/** What `--help` prints for these words. */
+function helpFor(...words: string[]): string {
+  const { io, ran } = outputHere();
+  assert.equal(showHelp(words, io), 0);
+  return ran(0).out;
+}
+
+/** Words as a shell would make them of a line, up to where it is sent elsewhere. */
+function shellWords(line: string): string[] {
+  const [command = ''] = line.split(/ [<>] /);
+  return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
+}
+
+test('the help of a command is of that one: usage, options and examples, in 80 columns', () => {
+  const all = helpFor();
+  for (const [name, { does, flags = {}, examples }] of MANUALS) {
+    assert.ok(all.includes(`\n  ${name.padEnd(18)}  ${does}\n`), name);
+    const text = helpFor(...name.split(' '));
+    assert.ok(text.startsWith(`Usage\n  fieldmouse ${name}`));
+    for (const flag of Object.keys(flags)) assert.match(text, new RegExp(`^ {2}--${flag} [A-Z]+\\n {8}\\S`, 'm'));
+    assert.match(text, /^ {2}--data FOLDER$/m);
+    assert.ok(examples.length > 0 && text.includes(`\nExamples\n  fieldmouse ${examples[0]}`));
+  }
+  for (const word of ['admin', 'token', 'site', 'hits', 'migrate']) {
+    const members = [...MANUALS.keys()].filter((name) => name.startsWith(`${word} `));
+    assert.deepEqual(helpFor(word).match(new RegExp(`(?<=^ {2}fieldmouse )${word} \\S+(?=.*\\n {8})`, 'gm')), members);
+  }
+  const texts = [all, ...[...MANUALS.keys(), 'admin', 'migrate'].map((name) => helpFor(...name.split(' ')))];
+  for (const line of texts.join('\n').split('\n')) assert.ok(line.length <= 80, line);
+});
+
+test('every example of the help is a command line that is taken', () => {
+  for (const [name, { examples }] of MANUALS)
+    for (const line of examples) {
+      const { words, extra, config } = readConfig(shellWords(line), {}, COMMAND_FLAGS);
+      const command = COMMANDS.get(name);
+      if (!command) continue;
+      const rest = words.slice(name.split(' ').length);
+      assert.equal(words.join(' '), [name, ...rest].join(' '));
+      assert.equal(rest.length, command.takes ? 1 : 0, line);
+      const flags = extra as Record<Flag, string[]>;
+      for (const [flag, values] of Object.entries(flags))
+        assert.ok(values.length === 0 || flag in (command.flags ?? {}));
+      const { io } = outputHere();
+      assert.deepEqual(command.check?.({ word: rest[0] ?? '', flags, config, io }) ?? [], [], line);
     }
 });

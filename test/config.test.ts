@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ConfigError, describeOptions, OPTIONS, readConfig } from '../src/config.ts';
+import { nearest } from '../src/near.ts';
 
 /** The faults of a command line, one by one. */
 function faultsOf(argv: string[], env: Record<string, string> = {}): readonly string[] {
@@ -93,7 +94,7 @@ test('every fault is reported at once, with the option, the value and what would
   const expected = [
     /^--listen: "http:\/\/x" is not valid; it must be tcp:\/\/host:port/,
     /^--workers: "0" is not valid; it must be a whole number from 1 to 512$/,
-    /^--frob: no such option; see --help$/,
+    /^--frob: no such option$/,
     /^--endpoint: "\/admin\/x" is not valid; it must be a path that the server does not use itself$/,
     /^--trust-proxy: "maybe" is not valid; it must be no, yes, or addresses/,
     /^--flush: needs a value \(MS\)$/,
@@ -190,8 +191,34 @@ test('any command line gives a config or a ConfigError, never another error', ()
   );
 });
 
-test('the help describes every option within 100 columns', () => {
+test('the help describes every option within 80 columns, or some in brief', () => {
   const help = describeOptions();
   for (const option of Object.values(OPTIONS)) assert.ok(help.includes(`--${option.flag}`), option.flag);
-  for (const line of help.split('\n')) assert.ok(line.length <= 100, line);
+  for (const line of help.split('\n')) assert.ok(line.length <= 80, line);
+  const brief = describeOptions(['data', 'redis']);
+  assert.deepEqual(brief.match(/--\S+/g), ['--data', '--redis']);
+  assert.ok(brief.split('\n').length <= 6, brief);
+});
+
+test('an option that is nearly one is named, and one that is like none is not', () => {
+  const meant = (flag: string) => faultsOf([flag], {})[0];
+  assert.equal(meant('--wrokers'), '--wrokers: no such option; did you mean --workers?');
+  assert.equal(meant('--dta'), '--dta: no such option; did you mean --data?');
+  assert.equal(meant('--verbose'), '--verbose: no such option');
+});
+
+test('words a slip or two apart are near, and no others', () => {
+  const known = ['export', 'import', 'audit', 'hits'];
+  const cases = [
+    ['exprot', 'export'],
+    ['expor', 'export'],
+    ['inport', 'import'],
+    ['adit', 'audit'],
+    ['hist', 'hits'],
+    ['hit', 'hits'],
+    ['exit', undefined],
+    ['it', undefined],
+    ['x'.repeat(100_000), undefined],
+  ] as const;
+  for (const [word, meant] of cases) assert.equal(nearest(word, known), meant, word.slice(0, 20));
 });

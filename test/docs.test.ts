@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { MANUALS } from '../src/commands/commands.ts';
+import { COMMAND_FLAGS } from '../src/commands/flags.ts';
 import { OPTIONS } from '../src/config.ts';
 import { CLOSE } from '../src/protocol/close.ts';
 
@@ -24,4 +26,39 @@ test('docs/protocol.md has every close code and every fault of a frame', () => {
   for (const [name, code] of Object.entries(CLOSE)) assert.ok(text.includes(`| ${code} | \`${name}\` |`), name);
   const codes = read('src/protocol/errors.ts').matchAll(/\| '([a-z-]+)'/g);
   for (const [, code] of codes) assert.ok(text.includes(`\`${code}\``), code);
+});
+
+/** Command lines in a page: in code, after our name or our entry. */
+function commandsIn(text: string): string[] {
+  const code = [...text.matchAll(/^```[a-z]*\n([\s\S]*?)^```|`([^`\n]+)`/gm)].map(
+    ([, block, inline]) => block ?? inline,
+  );
+  return code.flatMap((piece) =>
+    [...(piece ?? '').matchAll(/(?:^(?:.*npx )?fieldmouse|dist\/main\.js) ([a-z].*)$/gm)].map(
+      ([, line]) => (line as string).split(/ +# |[<>|;&] /)[0] as string,
+    ),
+  );
+}
+
+test('every command is in the README, and the pages name no command and no flag that there is none of', () => {
+  const readme = read('README.md');
+  for (const name of MANUALS.keys()) {
+    const [first, verb = ''] = name.split(' ');
+    const row = new RegExp(`^\\|.*\`[^\`]*\\b${first}\\b.*${verb}`, 'm');
+    assert.match(readme, row, name);
+  }
+  const flags = [...Object.values(OPTIONS).map(({ flag }) => flag as string), ...COMMAND_FLAGS, 'help', 'version'];
+  const pages = (readdirSync(new URL('../docs', import.meta.url), { recursive: true }) as string[])
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`);
+  let lines = 0;
+  for (const page of ['README.md', ...pages])
+    for (const line of commandsIn(read(page))) {
+      lines += 1;
+      const [first = '', verb = ''] = line.split(' ');
+      const isKnown = MANUALS.has(first) || MANUALS.has(`${first} ${verb}`);
+      assert.ok(isKnown, `${page}: ${line}`);
+      for (const [, flag = ''] of line.matchAll(/ --([a-z-]+)/g)) assert.ok(flags.includes(flag), `${page}: ${line}`);
+    }
+  assert.ok(lines > 40, String(lines));
 });

@@ -7,6 +7,8 @@ import {
   type Call,
   type Command,
   type ExitCode,
+  NO_BASE,
+  NO_BASE_TEXT,
   onStore,
   refuse,
   type StoreCall,
@@ -15,28 +17,79 @@ import {
 } from './command.ts';
 import { checkRights, isGiven, rightsOf, sitesText, unknownSite } from './rights.ts';
 
-export const ACCOUNT_HELP = `  fieldmouse admin add NAME [--role owner|viewer] [--site KEY …]
-                                 adds an administrator, or one already there: prints a one-time sign-in link.
-                                 Owners (preset) do all; viewers look, at the sites named or at all
-  fieldmouse admin set NAME [--role owner|viewer] [--site KEY … | --site '*']
-                                 changes what an administrator may do and see; open streams follow
-  fieldmouse admin reset NAME    for a forgotten password: takes it away, ends all sessions, prints a link
-  fieldmouse admin list
-  fieldmouse admin remove NAME   ends all of the administrator's sessions too
-  fieldmouse token add NAME [--role owner|viewer] [--site KEY …]
-                                 prints an API token for programs
-  fieldmouse token list
-  fieldmouse token revoke ID`;
+const RIGHTS = '[--role owner|viewer] [--site KEY …]';
+const RIGHTS_FLAGS = {
+  role: 'owner (the default): may do all; viewer: may look',
+  site: 'a site that a viewer sees; may be repeated. None: all of them',
+} as const;
 
 export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
-  'admin add': { takes: 'NAME', flags: ['role', 'site'], check: checkAdmin, run: onStore(addAdmin) },
-  'admin set': { takes: 'NAME', flags: ['role', 'site'], check: checkChange, run: onStore(setAdmin) },
-  'admin reset': { takes: 'NAME', run: onStore(resetAdmin) },
-  'admin list': { run: onStore(listAdmins) },
-  'admin remove': { takes: 'NAME', run: onStore(removeAdmin) },
-  'token add': { takes: 'NAME', flags: ['role', 'site'], check: checkToken, run: onStore(addToken) },
-  'token list': { run: onStore(listTokens) },
-  'token revoke': { takes: 'ID', run: onStore(revokeToken) },
+  'admin add': {
+    does: 'adds an administrator, or gives one a new sign-in link',
+    more: 'The link works once, for 15 minutes. Who is there already keeps the rights: admin set changes them.',
+    usage: `NAME ${RIGHTS}`,
+    takes: 'NAME',
+    flags: RIGHTS_FLAGS,
+    examples: ['admin add ada', 'admin add bob --role viewer --site shop'],
+    check: checkAdmin,
+    run: onStore(addAdmin),
+  },
+  'admin set': {
+    does: 'changes what an administrator may do and see',
+    more: 'What is not said stays. It holds at once: streams of other sites end. The last owner stays one.',
+    usage: `NAME ${RIGHTS}`,
+    takes: 'NAME',
+    flags: {
+      role: 'owner: may do all; viewer: may look',
+      site: "a site that a viewer sees; may be repeated. '*': all of them",
+    },
+    examples: ['admin set bob --role viewer --site shop', "admin set bob --site '*'"],
+    check: checkChange,
+    run: onStore(setAdmin),
+  },
+  'admin reset': {
+    does: 'for a forgotten password: takes it away, prints a link',
+    more: 'All sessions of the administrator end, and their streams. The link works once, for 15 minutes.',
+    usage: 'NAME',
+    takes: 'NAME',
+    examples: ['admin reset ada'],
+    run: onStore(resetAdmin),
+  },
+  'admin list': {
+    does: 'lists administrators and their rights',
+    examples: ['admin list'],
+    run: onStore(listAdmins),
+  },
+  'admin remove': {
+    does: 'removes an administrator',
+    more: 'All sessions of the administrator end, and their streams. The last owner stays.',
+    usage: 'NAME',
+    takes: 'NAME',
+    examples: ['admin remove bob'],
+    run: onStore(removeAdmin),
+  },
+  'token add': {
+    does: 'makes an API token for programs, and prints it',
+    more: 'It is shown only then: what is kept is a hash.',
+    usage: `NAME ${RIGHTS}`,
+    takes: 'NAME',
+    flags: RIGHTS_FLAGS,
+    examples: ['token add builds', 'token add report --role viewer --site shop'],
+    check: checkToken,
+    run: onStore(addToken),
+  },
+  'token list': {
+    does: 'lists API tokens, and when each was used last',
+    examples: ['token list'],
+    run: onStore(listTokens),
+  },
+  'token revoke': {
+    does: 'ends an API token, and its streams',
+    usage: 'ID',
+    takes: 'ID',
+    examples: ['token revoke 0123456789ab'],
+    run: onStore(revokeToken),
+  },
 };
 
 function checkAdmin({ word, flags }: Call): string[] {
@@ -92,9 +145,10 @@ async function resetAdmin(call: StoreCall): Promise<ExitCode> {
 async function printLink(call: StoreCall): Promise<ExitCode> {
   const { word, store, io } = call;
   const link = await store.addLink(word, Date.now(), noted('link-made', word));
+  const base = await baseUrl(call);
   io.out('Sign in with this link; it works once, for 15 minutes:');
-  io.out(`  ${await baseUrl(call)}/admin/link/${link}`);
-  io.out('From elsewhere, put the address under which you reach the server in front.');
+  io.out(`  ${base ?? NO_BASE}/admin/link/${link}`);
+  io.out(base ? 'From elsewhere, put the address under which you reach the server in front.' : NO_BASE_TEXT);
   return 0;
 }
 

@@ -3,11 +3,16 @@ import { ACTOR, type Deed, type Entry, type Note } from '../protocol/audit.ts';
 import { wholeTrail } from '../store/trail.ts';
 import { type Call, type Command, type ExitCode, onRecord, type StoreCall, table, time } from './command.ts';
 
-export const AUDIT_HELP = `  fieldmouse audit [--format table|ndjson]
-                                 who signed in, and who changed or deleted what; the newest first`;
-
 export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
-  audit: { flags: ['format'], check: checkAudit, run: onRecord(showAudit) },
+  audit: {
+    does: 'who signed in, and who changed or deleted what',
+    more: 'The newest come first.',
+    usage: '[--format table|ndjson]',
+    flags: { format: 'table (the default), or ndjson: a JSON object a line, for programs' },
+    examples: ['audit', 'audit --format ndjson > audit.ndjson'],
+    check: checkAudit,
+    run: onRecord(showAudit),
+  },
 };
 
 function checkAudit({ flags }: Call): string[] {

@@ -15,12 +15,25 @@ import { type Call, type Command, type ExitCode, noStore, type Output, refuse } 
 import { inspectBars } from './verify.ts';
 import { onSignal, sync, writeWhole } from './whole-file.ts';
 
-export const BACKUP_HELP = `  fieldmouse backup FILE|FOLDER  copies the store, also while a server runs, and checks the copy
-  fieldmouse restore FILE        puts a copy in the store's place; no server may run; the old one is kept`;
-
 export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
-  backup: { takes: 'FILE or FOLDER', run: backup },
-  restore: { takes: 'FILE', run: restore },
+  backup: {
+    does: 'copies the store, also while a server runs',
+    more: 'The copy is checked, and there when it is whole. In a FOLDER it gets a name that says when. Redis is backed up by its own means.',
+    usage: 'FILE|FOLDER',
+    takes: 'FILE or FOLDER',
+    options: ['data'],
+    examples: ['backup /backups/', 'backup monday.mdb --data /srv/fieldmouse'],
+    run: backup,
+  },
+  restore: {
+    does: "puts a backup in the store's place; no server may run",
+    more: 'The store that was there is kept beside it.',
+    usage: 'FILE',
+    takes: 'FILE',
+    options: ['data'],
+    examples: ['restore /backups/monday.mdb --data /srv/fieldmouse'],
+    run: restore,
+  },
 };
 
 const IN_REDIS = "with --redis there is no file of ours to copy: use Redis' own persistence (RDB, AOF)";

@@ -2,12 +2,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import type { Config } from '../config.ts';
+import { type Config, OPTIONS } from '../config.ts';
 import { addressText, browseUrl } from '../listen.ts';
 import type { Store } from '../store/contract.ts';
 import { STORE_FILE } from '../store/embedded/file/folder.ts';
 import { openStore } from '../store/open.ts';
 import type { Flag } from './flags.ts';
+import type { Manual } from './help.ts';
 
 /** Where a command reads and writes. */
 export interface Output {
@@ -36,10 +37,9 @@ export interface StoreCall extends Call {
   store: Store;
 }
 
-export interface Command {
+export interface Command extends Manual {
   /** What its argument is called in texts; none: it takes none. */
   takes?: string;
-  flags?: readonly Flag[];
   /** What is wrong with the call, before anything is opened. */
   check?(call: Call): string[];
   run(call: Call): Promise<ExitCode>;
@@ -76,11 +76,18 @@ export function refuse(io: Output, text: string): ExitCode {
   return 1;
 }
 
-/** Where a browser on this machine finds the server: where it listens, or did last; else where it would. */
-export async function baseUrl({ config, store }: StoreCall): Promise<string> {
+/** Stands in an address for what is not known of it, and what is to be said then. */
+export const NO_BASE = 'https://YOUR-HOST';
+export const NO_BASE_TEXT = `The server's address is not known here: put the one under which it is reached in place of ${NO_BASE}.`;
+
+/**
+ * Where a browser on this machine finds the server: where that of the data folder listens, or did last; else where the command line says.
+ * Undefined if neither tells: the default would be a guess.
+ */
+export async function baseUrl({ config, store }: StoreCall): Promise<string | undefined> {
   const noted = await store.addresses();
-  const urls = (noted.length > 0 ? noted : config.listen.map(addressText)).map(browseUrl);
-  return urls.find((url) => url !== undefined) ?? 'https://YOUR-HOST';
+  const said = config.listen.map(addressText).filter((address) => address !== OPTIONS.listen.preset);
+  return (noted.length > 0 ? noted : said).map(browseUrl).find((url) => url !== undefined);
 }
 
 /** A time to the minute. */

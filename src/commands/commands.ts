@@ -3,41 +3,30 @@
  * once, and need not run.
  */
 import type { Config } from '../config.ts';
-import { ACCOUNT_COMMANDS, ACCOUNT_HELP } from './accounts.ts';
-import { AUDIT_COMMANDS, AUDIT_HELP } from './audit.ts';
-import { BACKUP_COMMANDS, BACKUP_HELP } from './backup.ts';
+import { meantText } from '../near.ts';
+import { ACCOUNT_COMMANDS } from './accounts.ts';
+import { AUDIT_COMMANDS } from './audit.ts';
+import { BACKUP_COMMANDS } from './backup.ts';
 import type { Call, Command, ExitCode, Output } from './command.ts';
-import { ERASE_COMMANDS, ERASE_HELP } from './erase.ts';
-import { EXPORT_COMMANDS, EXPORT_HELP } from './export.ts';
+import { ERASE_COMMANDS } from './erase.ts';
+import { EXPORT_COMMANDS } from './export.ts';
 import { COMMAND_FLAGS, type Flag } from './flags.ts';
-import { HITS_COMMANDS, HITS_HELP } from './hits.ts';
-import { IMPORT_COMMANDS, IMPORT_HELP } from './import.ts';
-import { MIGRATE_COMMANDS, MIGRATE_HELP } from './migrate.ts';
-import { RELOAD_COMMANDS, RELOAD_HELP } from './reload.ts';
-import { SITE_COMMANDS, SITE_HELP } from './sites.ts';
-import { VERIFY_COMMANDS, VERIFY_HELP } from './verify.ts';
+import { groupHelp, helpOf, type Manuals, overview } from './help.ts';
+import { HITS_COMMANDS } from './hits.ts';
+import { IMPORT_COMMANDS } from './import.ts';
+import { MIGRATE_COMMANDS } from './migrate.ts';
+import { RELOAD_COMMANDS } from './reload.ts';
+import { SITE_COMMANDS } from './sites.ts';
+import { START } from './start.ts';
+import { VERIFY_COMMANDS } from './verify.ts';
 
-/** The commands' part of `--help`. */
-export const COMMAND_HELP = [
-  RELOAD_HELP,
-  ACCOUNT_HELP,
-  AUDIT_HELP,
-  SITE_HELP,
-  HITS_HELP,
-  EXPORT_HELP,
-  IMPORT_HELP,
-  ERASE_HELP,
-  VERIFY_HELP,
-  BACKUP_HELP,
-  MIGRATE_HELP,
-].join('\n');
-
-const COMMANDS = new Map<string, Command>(
+/** All that can be run by name, in the order of the help. */
+export const COMMANDS: ReadonlyMap<string, Command> = new Map(
   Object.entries({
     ...RELOAD_COMMANDS,
     ...ACCOUNT_COMMANDS,
-    ...AUDIT_COMMANDS,
     ...SITE_COMMANDS,
+    ...AUDIT_COMMANDS,
     ...HITS_COMMANDS,
     ...EXPORT_COMMANDS,
     ...IMPORT_COMMANDS,
@@ -47,6 +36,8 @@ const COMMANDS = new Map<string, Command>(
     ...MIGRATE_COMMANDS,
   }),
 );
+
+export const MANUALS: Manuals = new Map([['start', START], ...COMMANDS]);
 
 /**
  * Runs `words` as a command. `extra` holds the values of COMMAND_FLAGS. Resolves with the exit code; throws
@@ -60,43 +51,67 @@ export async function runCommand(
 ): Promise<ExitCode> {
   const name = nameOf(words);
   const command = COMMANDS.get(name);
-  if (command === undefined) return usage(io, [unknownText(words)]);
+  if (command === undefined) return usage(io, words, [unknownText(words)]);
   const rest = words.slice(name.split(' ').length);
   const flags = Object.fromEntries(COMMAND_FLAGS.map((flag) => [flag, extra[flag] ?? []])) as Call['flags'];
   const call = { word: (command.takes && rest[0]) || '', flags, config, io };
   const faults = [...checkWords(name, command, rest), ...checkFlags(name, command, flags)];
   faults.push(...(command.check?.(call) ?? []));
-  return faults.length > 0 ? usage(io, faults) : command.run(call);
+  return faults.length > 0 ? usage(io, words, faults) : command.run(call);
+}
+
+/** Prints what there is to know of the command that the words name; of all without any. */
+export function showHelp(words: readonly string[], io: Output): ExitCode {
+  const name = nameOf(words);
+  const manual = MANUALS.get(name);
+  const members = membersOf(words[0]);
+  if (words.length === 0) io.out(overview(MANUALS));
+  else if (manual !== undefined) io.out(helpOf(name, manual));
+  else if (members.size > 0) io.out(groupHelp(words[0] as string, members));
+  else return usage(io, words, [unknownText(words)]);
+  return 0;
+}
+
+/** Where to read on, for who has written these words. */
+export function hintText(words: readonly string[]): string {
+  const name = words.length === 0 ? 'start' : nameOf(words);
+  if (MANUALS.has(name) || membersOf(words[0]).size > 0) return `fieldmouse ${name} --help says more.`;
+  return 'fieldmouse --help lists all commands, and fieldmouse start --help all options.';
 }
 
 /** Commands are called by two words, or by one. */
 function nameOf(words: readonly string[]): string {
   const two = words.slice(0, 2).join(' ');
-  return COMMANDS.has(two) ? two : (words[0] ?? '');
+  return MANUALS.has(two) ? two : (words[0] ?? '');
 }
 
-function unknownText(words: readonly string[]): string {
-  const verbs = [...COMMANDS.keys()].filter((name) => name.startsWith(`${words[0]} `));
-  if (verbs.length === 0) return `${words[0]}: no such command`;
-  const known = verbs.map((name) => name.split(' ')[1]).join(', ');
-  return words[1] === undefined
-    ? `${words[0]}: needs one of ${known}`
-    : `${words[0]} ${words[1]}: needs one of ${known}`;
+function membersOf(word: string | undefined): Manuals {
+  return new Map([...MANUALS].filter(([name]) => name.startsWith(`${word} `)));
 }
 
-function checkWords(name: string, { takes }: Command, rest: readonly string[]): string[] {
-  const faults = takes && !rest[0] ? [`${name}: needs ${takes}`] : [];
+function unknownText([first = '', second]: readonly string[]): string {
+  const verbs = [...membersOf(first).keys()].map((name) => name.split(' ')[1] as string);
+  if (verbs.length === 0) {
+    const known = new Set([...MANUALS.keys(), 'help'].map((name) => name.split(' ')[0] as string));
+    return `${first}: no such command${meantText(first, known)}`;
+  }
+  const needed = `needs one of ${verbs.join(', ')}`;
+  return second === undefined ? `${first}: ${needed}` : `${first} ${second}: ${needed}${meantText(second, verbs)}`;
+}
+
+function checkWords(name: string, { takes, examples }: Command, rest: readonly string[]): string[] {
+  const faults = takes && !rest[0] ? [`${name}: needs ${takes}, as in: fieldmouse ${examples[0]}`] : [];
   for (const word of rest.slice(takes ? 1 : 0)) faults.push(`${name}: ${JSON.stringify(word)} is one word too many`);
   return faults;
 }
 
-function checkFlags(name: string, { flags = [] }: Command, given: Call['flags']): string[] {
-  const foreign = COMMAND_FLAGS.filter((flag: Flag) => given[flag].length > 0 && !flags.includes(flag));
+function checkFlags(name: string, { flags = {} }: Command, given: Call['flags']): string[] {
+  const foreign = COMMAND_FLAGS.filter((flag: Flag) => given[flag].length > 0 && !(flag in flags));
   return foreign.map((flag) => `--${flag}: ${name} takes no such option`);
 }
 
-function usage(io: Output, faults: readonly string[]): ExitCode {
+function usage(io: Output, words: readonly string[], faults: readonly string[]): ExitCode {
   for (const fault of faults) io.err(`fieldmouse: ${fault}`);
-  io.err(`\nUsage\n${COMMAND_HELP}`);
+  io.err(hintText(words));
   return 2;
 }

@@ -2,11 +2,15 @@
 import { noted } from './audit.ts';
 import { type Command, type ExitCode, onRecord, refuse, type StoreCall } from './command.ts';
 
-export const ERASE_HELP =
-  '  fieldmouse erase VISIT         removes a visit, by its id, and what it added to counts and heatmaps';
-
 export const ERASE_COMMANDS: Readonly<Record<string, Command>> = {
-  erase: { takes: 'VISIT', run: onRecord(erase) },
+  erase: {
+    does: 'removes one visit from the record, counts and heatmaps',
+    more: 'VISIT is its id, as in its address on the dashboard. Backups and exports that were made before still have it.',
+    usage: 'VISIT',
+    takes: 'VISIT',
+    examples: ['erase Qm3vX0a1b2C3d4E5f6G7h8'],
+    run: onRecord(erase),
+  },
 };
 
 async function erase({ word, store, io }: StoreCall): Promise<ExitCode> {

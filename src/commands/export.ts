@@ -16,11 +16,22 @@ import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
 import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
 import { writeWhole } from './whole-file.ts';
 
-export const EXPORT_HELP = `  fieldmouse export [--site KEY] [--from DAY] [--to DAY] [--format ndjson|csv] [--out FILE]
-                                 ndjson: visits and all they did, for fieldmouse import; csv: counts`;
-
 export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
-  export: { flags: ['site', 'from', 'to', 'format', 'out'], check: checkExport, run: exportRecord },
+  export: {
+    does: 'writes the record down: visits as NDJSON, or counts as CSV',
+    more: 'To standard output unless --out names a file, which is there when it is whole. Servers may run.',
+    usage: '[--site KEY] [--from DAY] [--to DAY] [--format ndjson|csv] [--out FILE]',
+    flags: {
+      site: 'only this site',
+      from: 'only visits that began on this day (UTC) or later, as 2026-11-20',
+      to: 'only visits that began on this day or before',
+      format: 'ndjson (the default): visits and all they did, for fieldmouse import; csv: counts of each page and day',
+      out: 'the file to write to, instead of standard output',
+    },
+    examples: ['export > record.ndjson', 'export --site shop --format csv --out shop.csv'],
+    check: checkExport,
+    run: exportRecord,
+  },
 };
 
 const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth'] as const;

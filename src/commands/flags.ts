@@ -1,3 +1,16 @@
 /** Flags that only commands know; apart, since the command line has to be read before it is known what it asks for. */
-export const COMMAND_FLAGS = ['name', 'origin', 'role', 'site', 'from', 'to', 'format', 'out'] as const;
-export type Flag = (typeof COMMAND_FLAGS)[number];
+
+/** What is written after each. */
+export const FLAG_VALUES = {
+  name: 'NAME',
+  origin: 'ORIGIN',
+  role: 'ROLE',
+  site: 'KEY',
+  from: 'DAY',
+  to: 'DAY',
+  format: 'FORMAT',
+  out: 'FILE',
+} as const;
+
+export type Flag = keyof typeof FLAG_VALUES;
+export const COMMAND_FLAGS = Object.keys(FLAG_VALUES) as Flag[];

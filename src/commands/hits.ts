@@ -2,14 +2,19 @@
 import { noted } from './audit.ts';
 import { type Command, type ExitCode, onRecord, refuse, type StoreCall, table } from './command.ts';
 
-export const HITS_HELP = `\
-  fieldmouse hits list           totals of the page-visit counter
-  fieldmouse hits remove SITE[/PAGE]
-                                 begins the total of a page anew, or of all pages of a site`;
-
 export const HITS_COMMANDS: Readonly<Record<string, Command>> = {
-  'hits list': { run: onRecord(listHits) },
-  'hits remove': { takes: 'SITE[/PAGE]', run: onRecord(removeHits) },
+  'hits list': {
+    does: 'totals of the page-visit counter',
+    examples: ['hits list'],
+    run: onRecord(listHits),
+  },
+  'hits remove': {
+    does: 'begins the total of a page, or of a whole site, anew',
+    usage: 'SITE[/PAGE]',
+    takes: 'SITE[/PAGE]',
+    examples: ['hits remove shop/garden.html', 'hits remove shop'],
+    run: onRecord(removeHits),
+  },
 };
 
 async function listHits({ store, io }: StoreCall): Promise<ExitCode> {

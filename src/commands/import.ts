@@ -8,10 +8,16 @@ import { Importer } from './importer.ts';
 import { linesOf } from './lines.ts';
 import { LineFault, readLine } from './record-lines.ts';
 
-export const IMPORT_HELP = '  fieldmouse import FILE|-       reads an export; what is there already is passed over';
-
 export const IMPORT_COMMANDS: Readonly<Record<string, Command>> = {
-  import: { takes: 'FILE or -', run: onStore(importRecord) },
+  import: {
+    does: 'reads an export; what is there already is passed over',
+    more: 'It may be repeated. A dash is standard input. It stops at the first fault, and says its line.',
+    usage: 'FILE|-',
+    takes: 'FILE or -',
+    options: ['data', 'redis', 'maxStore'],
+    examples: ['import record.ndjson', 'import - < record.ndjson'],
+    run: onStore(importRecord),
+  },
 };
 
 async function importRecord({ word, store, io }: StoreCall): Promise<ExitCode> {

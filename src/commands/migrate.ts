@@ -22,13 +22,28 @@ import { EARLIEST } from './days.ts';
 import { Importer } from './importer.ts';
 import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
 
-export const MIGRATE_HELP = `  fieldmouse migrate to-redis    copies everything from the data folder to Redis (--redis); stop the server before. Once more
-                                 it goes on where it was broken off
-  fieldmouse migrate to-folder   the same from Redis to the data folder`;
+const COPY_TEXT =
+  'What is copied from stays as it is. One that was broken off goes on where it was, by the same command.';
 
 export const MIGRATE_COMMANDS: Readonly<Record<string, Command>> = {
-  'migrate to-redis': { check, run: (call) => migrate(call, true) },
-  'migrate to-folder': { check, run: (call) => migrate(call, false) },
+  'migrate to-redis': {
+    does: 'copies everything from the data folder to Redis',
+    more: `Stop the server of the folder, and all on the Redis, before. ${COPY_TEXT}`,
+    usage: '--redis URL',
+    options: ['data', 'redis', 'maxStore'],
+    examples: ['migrate to-redis --data /srv/fieldmouse --redis redis://10.0.0.10'],
+    check,
+    run: (call) => migrate(call, true),
+  },
+  'migrate to-folder': {
+    does: 'copies everything from Redis to the data folder',
+    more: `Stop all servers on the Redis before, and take a new folder. ${COPY_TEXT}`,
+    usage: '--redis URL',
+    options: ['data', 'redis', 'maxStore'],
+    examples: ['migrate to-folder --data /srv/another --redis redis://10.0.0.10'],
+    check,
+    run: (call) => migrate(call, false),
+  },
 };
 
 function check({ config }: Call): string[] {

@@ -2,10 +2,15 @@
 import { ask } from '../folder-lock.ts';
 import { type Call, type Command, type ExitCode, refuse } from './command.ts';
 
-export const RELOAD_HELP =
-  '  fieldmouse reload              replaces the workers of the server one by one, as SIGHUP does; nobody is cut off';
-
-export const RELOAD_COMMANDS: Readonly<Record<string, Command>> = { reload: { run: reload } };
+export const RELOAD_COMMANDS: Readonly<Record<string, Command>> = {
+  reload: {
+    does: 'replaces the workers one by one: nobody is cut off',
+    more: 'It asks the server of the data folder, and is over when all are replaced. SIGHUP does the same.',
+    options: ['data'],
+    examples: ['reload', 'reload --data /srv/fieldmouse'],
+    run: reload,
+  },
+};
 
 async function reload({ config, io }: Call): Promise<ExitCode> {
   try {

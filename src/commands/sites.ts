@@ -6,6 +6,8 @@ import {
   type Call,
   type Command,
   type ExitCode,
+  NO_BASE,
+  NO_BASE_TEXT,
   onStore,
   refuse,
   type StoreCall,
@@ -13,14 +15,33 @@ import {
   time,
 } from './command.ts';
 
-export const SITE_HELP = `  fieldmouse site add KEY --name NAME --origin ORIGIN [--origin ORIGIN …]
-  fieldmouse site list
-  fieldmouse site remove KEY`;
-
 export const SITE_COMMANDS: Readonly<Record<string, Command>> = {
-  'site add': { takes: 'KEY', flags: ['name', 'origin'], check: checkSite, run: onStore(addSite) },
-  'site list': { run: onStore(listSites) },
-  'site remove': { takes: 'KEY', run: onStore(removeSite) },
+  'site add': {
+    does: 'adds a site, and prints the line for its pages',
+    more: 'KEY names it in that line and in addresses: up to 40 of a-z, 0-9 and -.',
+    usage: 'KEY --name NAME --origin ORIGIN …',
+    takes: 'KEY',
+    flags: {
+      name: 'what the dashboard calls it',
+      origin: 'where its pages are, as https://www.example.org; may be repeated. self: at this server',
+    },
+    options: ['data', 'redis', 'scriptPath'],
+    examples: ['site add shop --name "My shop" --origin https://shop.example'],
+    check: checkSite,
+    run: onStore(addSite),
+  },
+  'site list': {
+    does: 'lists sites, and whether visitors have come',
+    examples: ['site list'],
+    run: onStore(listSites),
+  },
+  'site remove': {
+    does: 'removes a site with its whole record',
+    usage: 'KEY',
+    takes: 'KEY',
+    examples: ['site remove shop'],
+    run: onStore(removeSite),
+  },
 };
 
 function checkSite({ word, flags }: Call): string[] {
@@ -44,9 +65,10 @@ async function addSite(call: StoreCall): Promise<ExitCode> {
   const normal = [...new Set(flags.origin.map((origin) => normalOrigin(origin) as string))];
   const site = { key, name: flags.name[0] as string, origins: normal, created: Date.now(), firstSeen: null };
   if (!(await store.addSite(site, noted('site-added', key)))) return refuse(io, `there is a site ${key} already`);
+  const base = await baseUrl(call);
   io.out(`Site ${key} is added. Put this into its pages:`);
-  io.out(`  <script defer src="${await baseUrl(call)}${config.scriptPath}" data-site="${key}"></script>`);
-  io.out('with the address under which visitors reach this server.');
+  io.out(`  <script defer src="${base ?? NO_BASE}${config.scriptPath}" data-site="${key}"></script>`);
+  io.out(base ? 'with the address under which visitors reach this server.' : NO_BASE_TEXT);
   return 0;
 }
 

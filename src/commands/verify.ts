@@ -14,9 +14,14 @@ import {
   type StoreCall,
 } from './command.ts';
 
-export const VERIFY_HELP = `  fieldmouse verify              reads all of the store, and compares counts and heatmaps with the frames`;
-
-export const VERIFY_COMMANDS: Readonly<Record<string, Command>> = { verify: { run: verify } };
+export const VERIFY_COMMANDS: Readonly<Record<string, Command>> = {
+  verify: {
+    does: 'compares all counts and heatmaps with the frames',
+    more: 'It reads every page of the store, also beside a server, and names what differs (exit code 1).',
+    examples: ['verify', 'verify --data /srv/fieldmouse'],
+    run: verify,
+  },
+};
 
 async function verify(call: Call): Promise<ExitCode> {
   const { config, io } = call;

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import type { Output } from '../../src/commands/command.ts';
 import { runCommand } from '../../src/commands/commands.ts';
 import { COMMAND_FLAGS } from '../../src/commands/flags.ts';
 import { readConfig } from '../../src/config.ts';
@@ -24,9 +25,8 @@ export async function run(...args: string[]): Promise<Ran> {
   return { code, out, err };
 }
 
-/** Runs a command in this process. */
-export async function runHere(argv: readonly string[]): Promise<Ran> {
-  const { words, config, extra } = readConfig(argv, {}, COMMAND_FLAGS);
+/** Takes what a command prints in this process. */
+export function outputHere(): { io: Output; ran(code: number): Ran } {
   const [out, err]: [string[], string[]] = [[], []];
   const io = {
     out: (one: string) => void out.push(one),
@@ -35,6 +35,12 @@ export async function runHere(argv: readonly string[]): Promise<Ran> {
     data: new PassThrough(),
     screen: undefined,
   };
-  const code = await runCommand(words, config, extra, io);
-  return { code, out: out.join('\n'), err: err.join('\n') };
+  return { io, ran: (code) => ({ code, out: out.join('\n'), err: err.join('\n') }) };
+}
+
+/** Runs a command in this process. */
+export async function runHere(argv: readonly string[]): Promise<Ran> {
+  const { words, config, extra } = readConfig(argv, {}, COMMAND_FLAGS);
+  const { io, ran } = outputHere();
+  return ran(await runCommand(words, config, extra, io));
 }

@@ -1,0 +1,81 @@
+/** What `--help` prints: of all commands, of those that begin with the same word, and of one. Made of what each says of itself. */
+import { describeOptions, flagText, type OptionKey } from '../config.ts';
+import { version } from '../version.ts';
+import { wrap } from '../wrap.ts';
+import { FLAG_VALUES, type Flag } from './flags.ts';
+
+/** What a command says of itself. */
+export interface Manual {
+  /** What it does: a line, in the overview too. */
+  does: string;
+  /** What else is to be known of it. */
+  more?: string;
+  /** What is written after its name. */
+  usage?: string;
+  /** What its flags are, in the order in which they are shown. */
+  flags?: Readonly<Partial<Record<Flag, string>>>;
+  /** Options of the server that matter to it; all if there are none of them. */
+  options?: readonly OptionKey[];
+  /** Command lines, without `fieldmouse`. */
+  examples: readonly string[];
+}
+
+export type Manuals = ReadonlyMap<string, Manual>;
+
+/** Where the store is. */
+const STORE_OPTIONS: readonly OptionKey[] = ['data', 'redis'];
+const NAME_COLUMNS = 20;
+
+export function overview(manuals: Manuals): string {
+  const rows = [...manuals].map(([name, { does }]) => `  ${name.padEnd(NAME_COLUMNS)}${does}`);
+  return `fieldmouse ${version} – see what visitors do on your site, live
+
+Usage
+  fieldmouse [start] [options]
+  fieldmouse COMMAND [options]
+
+Commands
+${rows.join('\n')}
+
+Options that are used most
+${describeOptions(['listen', 'workers', 'data', 'redis'])}
+
+fieldmouse COMMAND --help says more of one, fieldmouse start --help has the rest
+of the options.`;
+}
+
+export function helpOf(name: string, manual: Manual): string {
+  const { does, more, flags = {}, options = STORE_OPTIONS } = manual;
+  const own = Object.entries(flags).map(([flag, text]) => flagText(`--${flag} ${FLAG_VALUES[flag as Flag]}`, text));
+  return [
+    `Usage\n${usageOf(name, manual)}`,
+    wrap(`${sentence(does)}${more ? ` ${more}` : ''}`, 0),
+    `Options\n${[...own, describeOptions(options.length > 0 ? options : undefined)].join('\n')}`,
+    examplesText(manual.examples),
+  ].join('\n\n');
+}
+
+/** Of the commands whose names begin with `word`. */
+export function groupHelp(word: string, members: Manuals): string {
+  const all = [...members];
+  const first = all[0]?.[0] ?? word;
+  return [
+    `Usage\n${all.map(([name, manual]) => `${usageOf(name, manual)}\n${wrap(manual.does, 8)}`).join('\n')}`,
+    `Options\n${describeOptions(STORE_OPTIONS)}`,
+    examplesText(all.slice(0, 2).flatMap(([, { examples }]) => examples.slice(0, 1))),
+    `fieldmouse ${first} --help says more of it.`,
+  ].join('\n\n');
+}
+
+function usageOf(name: string, { usage, options }: Manual): string {
+  const parts = [`fieldmouse ${name}`, usage, options?.length === 0 && '[options]'];
+  return `  ${wrap(parts.filter(Boolean).join(' '), 6).trimStart()}`;
+}
+
+function examplesText(examples: readonly string[]): string {
+  return ['Examples', ...examples.map((line) => `  fieldmouse ${line}`)].join('\n');
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}

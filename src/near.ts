@@ -1,0 +1,45 @@
+/** What somebody who wrote a word that there is none of may have meant. */
+
+/** Of the words known, the one that is like `word` but for a slip or two; undefined: none is. */
+export function nearest(word: string, known: Iterable<string>): string | undefined {
+  const most = word.length < 4 ? 1 : 2;
+  const [best] = [...known]
+    .map((one) => ({ one, slips: slipsBetween(word, one) }))
+    .filter(({ slips }) => slips <= most)
+    .sort((a, b) => a.slips - b.slips);
+  return best?.one;
+}
+
+/** Letters that are left out, too many, others, or two in the wrong order: the optimal string alignment distance. */
+function slipsBetween(a: string, b: string): number {
+  // Longer words are none that anybody would have meant, and are not worth the work.
+  if (Math.abs(a.length - b.length) > 2) return Number.POSITIVE_INFINITY;
+  let [before, last] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const isSame = a[i - 1] === b[j - 1];
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row.push(
+        Math.min(
+          at(last, j) + 1,
+          at(row, j - 1) + 1,
+          at(last, j - 1) + (isSame ? 0 : 1),
+          isSwapped ? at(before, j - 2) + 1 : Number.POSITIVE_INFINITY,
+        ),
+      );
+    }
+    [before, last] = [last, row];
+  }
+  return at(last, b.length);
+}
+
+function at(row: readonly number[], i: number): number {
+  return row[i] as number;
+}
+
+/** The end of a line that says that there is no such word. */
+export function meantText(word: string, known: Iterable<string>): string {
+  const meant = nearest(word, known);
+  return meant === undefined ? '' : `; did you mean ${meant}?`;
+}
