@@ -13,6 +13,7 @@ import { parse } from 'yaml';
 import { OPTIONS } from '../src/config.ts';
 import { build, copies, readStages, type Stage } from './support/image.ts';
 import { freePort, startNginx } from './support/nginx.ts';
+import { startRedis } from './support/redis.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 import { readUnit } from './support/unit.ts';
@@ -104,8 +105,17 @@ test('what the Dockerfile makes, made by hand without Docker, starts, is healthy
 });
 
 interface Compose {
-  services: Record<string, ComposeService>;
+  services: { fieldmouse: ComposeService; redis: RedisService };
   volumes: Record<string, null>;
+}
+
+interface RedisService {
+  profiles: string[];
+  command: string[];
+  ports: string[];
+  volumes: string[];
+  read_only: boolean;
+  cap_drop: string[];
 }
 
 interface ComposeService {
@@ -122,10 +132,22 @@ interface ComposeService {
   logging: { driver: string; options: Record<string, string> };
 }
 
-test('compose.yaml has one service, closed in, that agrees with the Dockerfile', () => {
-  const { services, volumes } = parse(read('deploy/compose.yaml'), { strict: true, uniqueKeys: true }) as Compose;
-  assert.deepEqual([Object.keys(services), volumes], [['fieldmouse'], { data: null }]);
-  const service = services.fieldmouse as ComposeService;
+/** compose.yaml as Compose reads it, with these variables: `${NAME:-preset}`. */
+function compose(variables: Record<string, string> = {}): Compose {
+  const text = read('deploy/compose.yaml').replace(
+    /\$\{(\w+):-([^}]*)\}/g,
+    (_, name: string, preset: string) => variables[name] ?? preset,
+  );
+  return parse(text, { strict: true, uniqueKeys: true }) as Compose;
+}
+
+test('compose.yaml has one service, closed in, that agrees with the Dockerfile, and Redis for who asks for it', () => {
+  const { services, volumes } = compose();
+  assert.deepEqual([Object.keys(services), volumes], [['fieldmouse', 'redis'], { data: null, redis: null }]);
+  const service = services.fieldmouse;
+  assert.deepEqual([services.redis.profiles, services.redis.volumes], [['redis'], ['redis:/data']]);
+  assert.deepEqual([services.redis.read_only, services.redis.cap_drop], [true, ['ALL']]);
+  assert.deepEqual(services.redis.ports, ['127.0.0.1:6379:6379']);
   assert.ok(existsSync(path(join('deploy', service.build.context, service.build.dockerfile))));
   assert.deepEqual(service.ports, [`127.0.0.1:${PORT}:${PORT}`]);
   assert.deepEqual(service.volumes, [`data:${of(image, 'VOLUME').words[0]}`]);
@@ -138,6 +160,30 @@ test('compose.yaml has one service, closed in, that agrees with the Dockerfile',
   assert.deepEqual(health(command), ['CMD', ...exec]);
   assert.deepEqual({ interval, timeout, 'start-period': start_period, retries: String(retries) }, flags);
   assert.ok(service.logging.options['max-size'] && service.logging.options['max-file']);
+});
+
+test('the Redis of compose.yaml loses nothing that was acked, asks for its password, and a server is given its address as there', async (t) => {
+  const password = 'letters0and0digits';
+  const [program = '', ...flags] = compose({ REDIS_PASSWORD: password }).services.redis.command;
+  assert.equal(program, 'redis-server');
+  const own = flags.indexOf('--dir');
+  const redis = await startRedis(t, flags.toSpliced(own, 2));
+  assert.match(redis.cli('ping'), /NOAUTH/);
+  const address = `redis://:${password}@127.0.0.1:${redis.port}`;
+  const { environment } = compose({ FIELDMOUSE_REDIS: address }).services.fieldmouse;
+  const variables = Object.entries(environment).filter(([, value]) => value);
+  const server = await startServer(t, { env: Object.fromEntries(variables), workers: 1 });
+  assert.match(server.output(), /Redis has on disk what is acked/);
+  assert.ok(!server.output().includes(password));
+  assert.match(redis.cli('-a', password, '--no-auth-warning', 'get', 'fm:{fm}:version'), /\d/);
+  assert.equal(compose().services.fieldmouse.environment.FIELDMOUSE_REDIS, null);
+});
+
+test('what docs/redis.md asks of Redis is what compose.yaml gives it', () => {
+  const asked = /# redis\.conf\n([\s\S]*?)```/.exec(read('docs/redis.md'))?.[1]?.trim().split('\n') ?? [];
+  const command = compose({ REDIS_PASSWORD: 'a-long-password' }).services.redis.command.join(' ');
+  assert.ok(asked.length >= 4);
+  for (const line of asked) assert.ok(command.includes(`--${line}`), line);
 });
 
 function seconds(text: string): number {
@@ -171,6 +217,8 @@ test('the unit starts our entry, stops and reloads it as it wants to be, and kno
   assert.ok(Service.RestrictAddressFamilies?.[0]?.split(' ').includes('AF_UNIX'));
   assert.equal(Service.MemoryDenyWriteExecute, undefined);
   assert.deepEqual(Install, { WantedBy: ['multi-user.target'] });
+  // It need not be there.
+  assert.deepEqual(Service.EnvironmentFile, ['-/etc/fieldmouse.env']);
 });
 
 test('the reader of units refuses what systemd passes over', () => {
@@ -237,6 +285,50 @@ test('the Kubernetes manifests name each other, our port and our probes', () => 
   );
   assert.ok(container.startupProbe.failureThreshold * container.startupProbe.periodSeconds > START_MS / 1000);
   assert.ok(set.template.spec.terminationGracePeriodSeconds > STOP_MS / 1000);
+});
+
+const SEVERAL = 'deploy/kubernetes-redis';
+
+test('several pods have the address of Redis from a secret that must be there, and nothing else is changed', () => {
+  const { resources, replicas, patches } = parse(read(join(SEVERAL, 'kustomization.yaml')), { strict: true });
+  assert.deepEqual([resources, readdirSync(path(SEVERAL))], [['../kubernetes'], ['kustomization.yaml']]);
+  const set = manifests().get('StatefulSet');
+  assert.equal(replicas[0].name, set?.metadata.name);
+  assert.ok(replicas[0].count > 1);
+  assert.deepEqual(patches[0].target, { kind: 'StatefulSet', name: set?.metadata.name });
+  const [env, spread, ...more] = parse(patches[0].patch, { strict: true });
+  assert.deepEqual([env.op, env.path], ['add', '/spec/template/spec/containers/0/env/-']);
+  assertOurVariables([env.value.name]);
+  assert.deepEqual(env.value, {
+    name: OPTIONS.redis.env[0],
+    valueFrom: { secretKeyRef: { name: 'fieldmouse-redis', key: 'url' } },
+  });
+  assert.deepEqual(spread.value[0].labelSelector.matchLabels, set?.spec.selector.matchLabels);
+  assert.deepEqual(more, []);
+  assert.match(
+    read('docs/deploy/kubernetes.md'),
+    /create secret generic fieldmouse-redis --from-literal=url='redis:\/\//,
+  );
+});
+
+const hasKubectl = spawnSync('kubectl', ['kustomize', '--help'], { stdio: 'ignore' }).status === 0;
+
+test('kubectl puts the manifests together, one pod or several', { skip: !hasKubectl && 'no kubectl here' }, () => {
+  const setIn = (folder: string) =>
+    execFileSync('kubectl', ['kustomize', path(folder)], { encoding: 'utf8' })
+      .split(/^---$/m)
+      .map((text) => parse(text) as Manifest)
+      .find(({ kind }) => kind === 'StatefulSet')?.spec;
+  const [one, several] = [setIn(FOLDER), setIn(SEVERAL)];
+  assert.deepEqual([one.replicas, several.replicas > 1], [1, true]);
+  assert.equal(several.template.spec.containers[0].env.at(-1).name, 'FIELDMOUSE_REDIS');
+  // What else Kubernetes refuses to change in one that is there.
+  const fixed = ({ serviceName, selector, volumeClaimTemplates }: typeof one) => [
+    serviceName,
+    selector,
+    volumeClaimTemplates,
+  ];
+  assert.deepEqual(fixed(several), fixed(one));
 });
 
 test('the pod is closed in, has its data in a claim, and is given variables that we read', () => {

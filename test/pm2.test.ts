@@ -10,8 +10,11 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { machinesOn } from '../src/broker/present.ts';
+import { readTarget, type Target } from '../src/redis/target.ts';
 import { assertExact, crowd, LIMIT_MS, settle, Traffic, until } from './support/exact.ts';
 import { freePort } from './support/nginx.ts';
+import { startRedis } from './support/redis.ts';
 import { allChildrenOf, childrenOf } from './support/server.ts';
 import { JsonVisitor } from './support/visitor.ts';
 
@@ -45,12 +48,19 @@ interface Pm2 {
 }
 
 /** PM2 without an app yet. It is killed after the test. */
-async function preparePm2(t: TestContext): Promise<Pm2> {
+async function preparePm2(t: TestContext, more: Record<string, string> = {}): Promise<Pm2> {
   // PM2's own folder holds Unix sockets, whose paths must be short.
   const home = mkdtempSync(join(tmpdir(), 'pm2-'));
   const port = await freePort();
   const data = join(home, 'data');
-  const env = { ...process.env, PM2_HOME: home, PORT: String(port), FIELDMOUSE_DATA: data, FIELDMOUSE_WORKERS: '2' };
+  const env = {
+    ...process.env,
+    PM2_HOME: home,
+    PORT: String(port),
+    FIELDMOUSE_DATA: data,
+    FIELDMOUSE_WORKERS: '2',
+    ...more,
+  };
   const pm2 = async (...args: string[]) =>
     (await run(process.execPath, [PM2, ...args], { cwd: root, env, ...LIMITED })).stdout;
   t.after(async () => {
@@ -142,6 +152,16 @@ test('pm2 reload and restart cut it off for a moment, and lose nothing that was 
   assert.ok(visitors.every(({ closes }) => closes.includes(1001)));
   await pm2('stop', 'fieldmouse');
   await assertExact(t, data, visitors);
+});
+
+test('with the address of Redis in the environment the server is one of several machines', async (t) => {
+  const redis = await startRedis(t);
+  const { pm2, listed } = await preparePm2(t, { FIELDMOUSE_REDIS: redis.url });
+  await pm2('start', 'ecosystem.config.cjs');
+  const target = readTarget(redis.url) as Target;
+  await until(async () => (await machinesOn(target)) === 1, 'machine');
+  await pm2('stop', 'fieldmouse');
+  assert.deepEqual([(await listed()).pm2_env.exit_code, await machinesOn(target)], [0, 0]);
 });
 
 test('pm2 logs, describe, jlist and monit show it', async (t) => {
