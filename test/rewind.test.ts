@@ -227,6 +227,14 @@ test('who is there is still there when the present is reached, and what is to co
   await dashboard.locator('[data-link=live]').waitFor();
 });
 
+test('an address that names the begin of all time asks for nothing before it', async (t) => {
+  const { server, dashboard } = await openDashboard(t, 1280, 800);
+  const answers = ['**/v1/replay?*', '**/v1/visits?*'].map((path) => dashboard.waitForResponse(path));
+  await dashboard.goto(`${server.url}/admin?at=0`);
+  for (const answer of await Promise.all(answers))
+    assert.deepEqual([answer.status(), new URL(answer.url()).searchParams.get('from')], [200, '0']);
+});
+
 test('a rewind that the server refuses says why, and can be tried again', async (t) => {
   const begin = Date.now() - 20 * MINUTE;
   const data = await folderWith(t, circle('anna', begin, 2, 0));

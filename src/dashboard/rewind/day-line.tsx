@@ -74,7 +74,7 @@ async function visitsOf(site: string | null, from: number, to: number): Promise<
   const visits: Visit[] = [];
   let after: string | null = null;
   for (let part = 0; part < PARTS; part++) {
-    const answer = await api.visits({ site, from: from - BEFORE_MS, to, after, limit: PART });
+    const answer = await api.visits({ site, from: Math.max(0, from - BEFORE_MS), to, after, limit: PART });
     visits.push(...answer.visits);
     after = answer.next;
     if (after === null) return { visits, since: from };
