@@ -15,6 +15,7 @@ import { Loader, type Report } from './load/process.ts';
 import { Sampling } from './scene.ts';
 import { type System, start, TOKEN } from './systems.ts';
 import { memoryKb, openFiles } from './tree.ts';
+import { callOf } from './usage.ts';
 
 type Counted = Extract<Report, { k: 'counted' }>;
 
@@ -72,7 +73,18 @@ const ATTACKS: Record<string, Attack> = {
 };
 
 if (process.argv[2] === 'attacker') await attacker();
-else await all(process.argv.slice(2));
+else
+  await all(
+    callOf({
+      name: 'attack',
+      does:
+        'Attacks servers of its own, long and hard, while 50 visitors go on as ever and an administrator watches them, and prints a row of each attack: what came of it, ' +
+        'and what the others felt. test/attack-*.test.ts are the short forms.',
+      takes: 'All take about 9 minutes, one about a minute.',
+      words: { called: 'attack', known: Object.keys(ATTACKS) },
+      options: {},
+    }).words,
+  );
 
 /** The process that attacks: `attacker NAME URL`. */
 async function attacker(): Promise<void> {
@@ -87,11 +99,6 @@ function text(outcomes: Tally): string {
 }
 
 async function all(names: string[]): Promise<void> {
-  const unknown = names.filter((name) => !(name in ATTACKS));
-  if (unknown.length > 0) {
-    console.error(`usage: npm run attack [-- NAME …]; the names: ${Object.keys(ATTACKS).join(', ')}`);
-    process.exit(2);
-  }
   execFileSync(process.execPath, ['build.mjs'], { stdio: 'inherit' });
   console.log(`Node ${process.version}, ${availableParallelism()} CPUs, shared with attackers and visitors\n`);
   console.log(

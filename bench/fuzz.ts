@@ -3,20 +3,34 @@
  * them. Ends with 1 at the first that throws anything but our own errors, and prints it.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { accepts, TARGETS, type Target } from '../test/support/fuzz.ts';
+import { callOf, number } from './usage.ts';
 
 const BATCH = 1000;
-const { values } = parseArgs({
+const { values } = callOf({
+  name: 'fuzz',
+  does:
+    'Gives every parser of what comes from outside real inputs with faults, and prints what each made of them. Ends with 1 at the first that throws anything but our own errors, ' +
+    'and prints it.',
+  takes: 'A million inputs take some minutes, 10,000 some seconds.',
   options: {
-    inputs: { type: 'string', default: '1000000' },
-    seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+    inputs: {
+      value: 'N',
+      text: 'about how many inputs in all; a million unless said otherwise',
+      check: number(1, 1e9),
+    },
+    seed: {
+      value: 'N',
+      text: 'makes the same inputs again; another one each time unless said',
+      check: number(0, 2 ** 31 - 1),
+    },
   },
 });
-const seed = Number(values.seed);
+const inputCount = Number(values.inputs ?? 1_000_000);
+const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 const shares = TARGETS.reduce((sum, { share }) => sum + share, 0);
-const perShare = Math.ceil(Number(values.inputs) / shares / BATCH);
+const perShare = Math.ceil(inputCount / shares / BATCH);
 
 console.log(`seed ${seed}, Node ${process.version}\n`);
 console.log('| parser | inputs | accepted | refused | slowest, µs | heap grown, KB |\n|---|---|---|---|---|---|');

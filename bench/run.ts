@@ -22,6 +22,7 @@ import { smoothness } from './smoothness.ts';
 import { stall } from './stall.ts';
 import { store } from './store.ts';
 import { upgrade } from './upgrade.ts';
+import { callOf } from './usage.ts';
 
 const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   delivery,
@@ -45,14 +46,17 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
 const SHORT: Length = { runs: 3, seconds: 6 };
 const LONG: Length = { runs: 5, seconds: 15 };
 
-const words = process.argv.slice(2);
-const names = words.filter((word) => !word.startsWith('-'));
-const unknown = names.filter((name) => !(name in BENCHES));
-if (unknown.length > 0 || words.includes('--help')) {
-  console.error(`usage: npm run bench [-- NAME …] [-- --long]; the names: ${Object.keys(BENCHES).join(', ')}`);
-  process.exit(words.includes('--help') ? 0 : 2);
-}
-const length = words.includes('--long') ? LONG : SHORT;
+const { words: names, values } = callOf({
+  name: 'bench',
+  does: 'Measures Fieldmouse beside baselines in the same run, and prints a table of each bench. All of them together are also written to bench/RESULTS.md.',
+  takes:
+    'All take about 17 minutes, one a minute or so; with --long some times as long. Nothing else should run on the machine meanwhile. Some start a redis-server of their own.',
+  words: { called: 'bench', known: Object.keys(BENCHES) },
+  options: {
+    long: { text: `${LONG.runs} runs of ${LONG.seconds} s each in place of ${SHORT.runs} of ${SHORT.seconds} s` },
+  },
+});
+const length = 'long' in values ? LONG : SHORT;
 execFileSync(process.execPath, ['build.mjs'], { stdio: 'inherit' });
 
 const head = [

@@ -10,6 +10,7 @@ import { openStore } from '../src/store/embedded/store.ts';
 import { Loader } from './load/process.ts';
 import { type System, start, TOKEN } from './systems.ts';
 import { memoryKb, openFiles } from './tree.ts';
+import { callOf, number } from './usage.ts';
 
 /** A fifth of the 6,000 visitors at 60 samples a second that two CPUs hold (npm run bench -- capacity). */
 const VISITORS = 1200;
@@ -33,19 +34,23 @@ interface Look {
   delayMs: number;
 }
 
-const minutes = readMinutes(process.argv.slice(2));
+const { values } = callOf({
+  name: 'soak',
+  does:
+    'Runs a server at about a fifth of what it can do, for long: visitors come and go, dashboards open and close, workers are replaced every five minutes. Prints memory and descriptors ' +
+    'of its processes each minute, and at the end whether all that was acked is stored (exit code 1 if not).',
+  takes: 'Takes 20 minutes, or as many as are said, and some seconds.',
+  options: {
+    minutes: {
+      value: 'N',
+      text: 'how long, from 0.5 to 1440; 20 unless said otherwise',
+      check: number(0.5, 1440, false),
+    },
+  },
+});
+const minutes = Number(values.minutes ?? 20);
 execFileSync(process.execPath, ['build.mjs'], { stdio: 'inherit' });
 await soak(minutes);
-
-function readMinutes(words: readonly string[]): number {
-  const [name, text] = words;
-  const value = name === undefined ? 20 : Number(text);
-  if ((name !== undefined && name !== '--minutes') || words.length > 2 || !(value >= 0.5 && value <= 24 * 60)) {
-    console.error('usage: npm run soak [-- --minutes N]   N from 0.5 to 1440; 20 unless said otherwise');
-    process.exit(2);
-  }
-  return value;
-}
 
 async function soak(minutes: number): Promise<void> {
   const system = await start('fieldmouse', ['--log-level', 'warn']);
