@@ -10,7 +10,8 @@ import { openStore } from '../src/store/embedded/store.ts';
 import { openRedisStore, type RedisStore } from '../src/store/redis/store.ts';
 import { run } from './support/command.ts';
 import { LIMIT_MS, until } from './support/exact.ts';
-import { startRedis } from './support/redis.ts';
+import { Machine } from './support/machine.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 import { keep, PAGES, plainVisit, T } from './support/visits.ts';
 
@@ -181,4 +182,31 @@ test('a server that was killed is in the way for some seconds only, though its l
   const other = join(temporaryFolder(t), 'other');
   const { code, err } = await run('migrate', 'to-folder', '--data', other, ...flags);
   assert.deepEqual([code, err], [0, '']);
+});
+
+test('machines are counted on a cluster too, until they say that they stop', async (t) => {
+  const { url } = await startRedisCluster(t);
+  const target = readTarget(url) as Target;
+  assert.equal(await machinesOn(target), 0);
+  const [first] = [await Machine.start(t, url), await Machine.start(t, url)];
+  await until(async () => (await machinesOn(target)) === 2, 'both are heard');
+  await first.close();
+  assert.equal(await machinesOn(target), 1);
+});
+
+test('where the copy has what is gone since, that is said, and a new folder is what helps', async (t) => {
+  const redis = await startRedis(t);
+  const folder = await filled(t, 2);
+  await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
+  const store = await inRedis(t, redis.url);
+  const [visit] = (await store.archive.visits({ site: 'shop', limit: 1 })).items;
+  assert.ok(await store.archive.erase(visit?.id as string));
+  const back = await run('migrate', 'to-folder', '--data', folder, '--redis', redis.url);
+  assert.deepEqual([back.code, back.out], [1, '']);
+  assert.match(
+    back.err,
+    /^fieldmouse: counts of shop differ in \S+; run .* again, and if they still do, take a new folder/,
+  );
+  const other = join(temporaryFolder(t), 'other');
+  assert.equal((await run('migrate', 'to-folder', '--data', other, '--redis', redis.url)).code, 0);
 });

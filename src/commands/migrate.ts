@@ -22,6 +22,7 @@ import { EARLIEST } from './days.ts';
 import { Importer } from './importer.ts';
 import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
 
+const FRESH = 'a new folder, or an empty database';
 const COPY_TEXT =
   'What is copied from stays as it is. One that was broken off goes on where it was, by the same command.';
 
@@ -119,7 +120,7 @@ async function copy(
     return refuse(
       io,
       `sites, people, sessions, tokens or totals have changed in ${target} or ${source} since they were copied; ` +
-        'nothing was copied now. Take a new folder, or an empty database',
+        `nothing was copied now. Take ${FRESH}`,
     );
   const bar = createBar(io.screen, 'copying', 'visits');
   const { visits, runs } = await copyRecord(from.archive, to.archive, bar).finally(bar.end);
@@ -128,7 +129,10 @@ async function copy(
     return refuse(io, `${running}; what was written meanwhile may be missing: run the command again then`);
   const differing = await unlikeSites(from.archive, to.archive);
   if (differing.length > 0)
-    return refuse(io, `counts of ${differing.join(', ')} differ in ${target}; run the command again`);
+    return refuse(
+      io,
+      `counts of ${differing.join(', ')} differ in ${target}; run the command again, and if they still do, take ${FRESH}`,
+    );
   if (visits > 0) await to.noteNow(noted('imported', `${visits} visits with ${runs} runs, from ${source}`));
   io.out(
     `Everything of ${source} is in ${target}; ${visits} visits with ${runs} runs were copied now. ${source} is as it was.`,
