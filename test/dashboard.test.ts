@@ -7,6 +7,7 @@ import { setInterval as every, setTimeout as later } from 'node:timers/promises'
 import type { Browser, Page } from 'playwright-core';
 import { launch, openPage } from './support/browser.ts';
 import { keepPictures, openDashboard, seeHere, seeInk, seePointer, signIn } from './support/dashboard.ts';
+import { startRedis } from './support/redis.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
@@ -299,6 +300,39 @@ test('a lost stream says so, and a server that is back after that starts it afre
   await visitor.hello;
   await dashboard.locator('[data-link=live][data-how=reset]').getByText('Some events were missed').waitFor();
   await seeHere(dashboard, 1);
+});
+
+test('while Redis is away a reloaded page says so, and goes on by itself when it is back', async (t) => {
+  const redis = await startRedis(t);
+  const { dashboard } = await openDashboard(t, 1280, 800, { workers: 1, flags: ['--redis', redis.url] });
+  const trouble = dashboard.getByRole('alert').filter({ hasText: 'Fieldmouse cannot reach its Redis now.' });
+  await redis.end();
+  assert.equal((await dashboard.reload())?.status(), 200);
+  await trouble.getByText('This page tries again by itself.').waitFor();
+  await keepPictures(dashboard, 'redis-away');
+  await dashboard.setViewportSize({ width: 360, height: 700 });
+  await keepPictures(dashboard, 'redis-away-phone');
+  await dashboard.setViewportSize({ width: 1280, height: 800 });
+  await redis.restart();
+  await dashboard.locator('[data-link=live]').waitFor();
+
+  // Away again: pages within the dashboard say it in their place.
+  await redis.end();
+  for (const [page, path] of [
+    ['Visits', '/v1/visits?'],
+    ['Pages', '/v1/pages?'],
+    ['Heatmap', '/v1/pages?'],
+  ] as const) {
+    await dashboard.getByRole('link', { name: page, exact: true }).click();
+    await trouble.waitFor();
+    // It asks a second time unasked, and what was told stays.
+    const asks = () => dashboard.waitForRequest((request) => request.url().includes(path));
+    await asks();
+    assert.equal(await trouble.count(), 1, page);
+  }
+  await keepPictures(dashboard, 'redis-away-heatmap');
+  await redis.restart();
+  await dashboard.getByText('No moves in this time').waitFor();
 });
 
 test('a site removed elsewhere gives way to one that is there', async (t) => {

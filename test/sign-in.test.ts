@@ -184,7 +184,6 @@ test('signing out ends the session and clears the cookie', async (t) => {
   assert.equal(out.status, 204);
   assert.match(out.headers.get('set-cookie') ?? '', /^fieldmouse=; Max-Age=0; Path=\//);
   assert.equal((await http.ask('GET', '/v1/session', { cookie })).status, 401);
-  assert.equal((await http.ask('GET', '/admin', { cookie })).status, 302);
 });
 
 test('signing in again ends the session before', async (t) => {

@@ -9,8 +9,10 @@ import { SettingsPage } from './pages/settings.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
 import { VisitPage } from './pages/visit.tsx';
 import { VisitsPage } from './pages/visits.tsx';
+import { type FailedProps, Trouble } from './parts/failed.tsx';
 import { Header } from './parts/header.tsx';
 import { Logo } from './parts/icons.tsx';
+import { isPassing } from './parts/use-retry.ts';
 import { go, type Route, route } from './route.ts';
 import { isOwner, leave, loadSession, loadSites, session } from './state.ts';
 
@@ -23,7 +25,7 @@ export function App() {
     if (here === null && page !== 'link' && page !== 'sign-in') go('/admin/sign-in', true);
     if (here && page === 'sign-in') go('/admin', true);
   }, [here, page]);
-  if (failure) return <Failure text={failure} retry={retry} />;
+  if (failure) return <Failure problem={failure} again={retry} />;
   if (here === undefined) return <p class="waiting">Loading…</p>;
   if (page === 'link') return <LinkPage token={(route.value as Route & { page: 'link' }).token} />;
   if (here === null) return <SignInPage />;
@@ -43,33 +45,31 @@ export function App() {
 }
 
 /** Loads the session, and once there is one the sites. */
-function useLoading(): { failure: string | null; retry: () => void } {
-  const [failure, setFailure] = useState<string | null>(null);
+function useLoading(): { failure: Error | undefined; retry: () => void } {
+  const [failure, setFailure] = useState<Error>();
   const [round, setRound] = useState(0);
   const name = session.value?.name;
   useEffect(() => {
     const work = name === undefined ? (session.peek() === undefined ? loadSession() : undefined) : loadSites();
     work?.then(
-      () => setFailure(null),
+      () => setFailure(undefined),
       (error: unknown) => {
         if (error instanceof ApiError && error.status === 401) leave(true);
-        else setFailure(error instanceof Error ? error.message : String(error));
+        else setFailure(error instanceof Error ? error : new Error(String(error)));
       },
     );
   }, [name, round]);
   return { failure, retry: () => setRound((n) => n + 1) };
 }
 
-function Failure({ text, retry }: { text: string; retry: () => void }) {
+/** Nothing can be shown for now. */
+function Failure(props: FailedProps) {
   return (
     <main class="gate">
-      <div class="card gate-card">
+      <div class="card gate-card" role="alert">
         <Logo />
-        <h1>No answer</h1>
-        <p role="alert">{text}</p>
-        <button type="button" class="primary" onClick={retry}>
-          Try again
-        </button>
+        <h1>{isPassing(props.problem) ? 'One moment' : 'No answer'}</h1>
+        <Trouble {...props} />
       </div>
     </main>
   );

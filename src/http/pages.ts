@@ -2,10 +2,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FastifyRequest } from 'fastify';
 import { publicFolder as builtFolder } from '../files.ts';
 import { type Asset, makeAsset } from './asset.ts';
-import type { HttpOptions, Identity } from './contract.ts';
+import type { HttpOptions } from './contract.ts';
 import { sendAsset } from './fixed.ts';
 import type { App } from './schema.ts';
 import { DASHBOARD, DATA, DEMO, type Fields, SCRIPT } from './security.ts';
@@ -14,31 +13,26 @@ import { DASHBOARD, DATA, DEMO, type Fields, SCRIPT } from './security.ts';
 const ASK = 'no-cache';
 /** Visitors load the script with every page; an hour is how long an update may take. */
 const SCRIPT_CACHE = 'public, max-age=3600';
-const DASHBOARD_PATHS = [
-  '/admin',
-  '/admin/visits',
-  '/admin/visits/:id',
-  '/admin/pages',
-  '/admin/heatmap',
-  '/admin/settings',
-  '/admin/audit',
-];
+/** One page for all of the dashboard's addresses; its script looks at the address, and asks who is signed in. */
+const DASHBOARD_PATHS = ['', '/visits', '/pages', '/heatmap', '/settings', '/audit', '/sign-in'];
+/** Those that differ from one to the next. */
+const DASHBOARD_PATTERNS = ['/admin/visits/:id', '/admin/link/:token'];
 /** What the built script and the demo pages name, and what the server puts there instead. */
 const ENDPOINT_MARK = '__FIELDMOUSE_ENDPOINT__';
 const SCRIPT_MARK = '/fieldmouse.js';
 
-/** Adds the routes and resolves with the files that are the same for everybody. Throws when the files are not there. */
-export async function pageRoutes(
-  app: App,
-  { config, publicFolder = fileURLToPath(builtFolder) }: HttpOptions,
-  recognise: (request: FastifyRequest) => Promise<Identity | undefined>,
-): Promise<ReadonlyMap<string, Asset>> {
-  if (!existsSync(join(publicFolder, 'fieldmouse.js')))
-    throw new Error(`what browsers load is missing in ${publicFolder}; npm run build makes it`);
+/** The folder of what browsers load. Throws when it is not there. */
+export function publicFolderOf({ publicFolder = fileURLToPath(builtFolder) }: HttpOptions): string {
+  if (existsSync(join(publicFolder, 'fieldmouse.js'))) return publicFolder;
+  throw new Error(`what browsers load is missing in ${publicFolder}; npm run build makes it`);
+}
+
+/** Adds the routes and returns the files that are the same for everybody. */
+export function pageRoutes(app: App, publicFolder: string, { config }: HttpOptions): ReadonlyMap<string, Asset> {
   const dashboard = pageOf(join(publicFolder, 'admin', 'index.html'), DASHBOARD);
   const files: [url: string, Asset][] = [
     [config.scriptPath, scriptOf(join(publicFolder, 'fieldmouse.js'), config.endpoint)],
-    ['/admin/sign-in', dashboard],
+    ...DASHBOARD_PATHS.map((path): [string, Asset] => [`/admin${path}`, dashboard]),
     ...demoPages(join(publicFolder, 'demo'), config.scriptPath),
     ...plainFiles(join(publicFolder, 'admin'), '/admin/', DATA),
     // The stage's frame has no origin of its own, and would be refused the pictures under another policy.
@@ -49,7 +43,10 @@ export async function pageRoutes(
     app.get(url, { config: { security: [] }, schema: { hide: true } }, (request, reply) =>
       sendAsset(request, reply, asset),
     );
-  dashboardRoutes(app, dashboard, recognise);
+  for (const url of DASHBOARD_PATTERNS)
+    app.get(url, { config: { security: DASHBOARD }, schema: { hide: true } }, (request, reply) =>
+      sendAsset(request, reply, dashboard),
+    );
   return new Map(files);
 }
 
@@ -60,21 +57,6 @@ function scriptOf(file: string, endpoint: string): Asset {
     // `*`: pages with `crossorigin` on the tag, or an integrity hash, load it by CORS.
     fields: [...SCRIPT, ['access-control-allow-origin', '*']],
   });
-}
-
-/** One page for all of the dashboard's addresses; its script looks at the address. */
-function dashboardRoutes(
-  app: App,
-  page: Asset,
-  recognise: (request: FastifyRequest) => Promise<Identity | undefined>,
-): void {
-  const route = { config: { security: DASHBOARD }, schema: { hide: true } };
-  app.get('/admin/link/:token', route, (request, reply) => sendAsset(request, reply, page));
-  for (const url of DASHBOARD_PATHS)
-    app.get(url, route, async (request, reply) => {
-      if (await recognise(request)) return sendAsset(request, reply, page);
-      return reply.header('cache-control', 'no-store').redirect('/admin/sign-in', 302);
-    });
 }
 
 /** An index.html is also its folder's page. */

@@ -60,7 +60,7 @@ export function isStoreAway(error: RaisedError): boolean {
 /** What to answer where the store cannot be reached, which is in the log already; other errors are as they are. */
 export function problemOf(error: RaisedError): RaisedError {
   if (!isStoreAway(error)) return error;
-  return comeBackLater(503, 'unavailable', 'The store does not answer now. Try again soon.', AWAY_MS);
+  return comeBackLater(503, 'unavailable', 'Fieldmouse cannot reach its Redis now.', AWAY_MS);
 }
 
 /** The status that an error asks for; 500 for one that asks for none. */

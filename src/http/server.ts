@@ -19,7 +19,7 @@ import { heatmapRoutes } from './heatmap.ts';
 import { hitRoutes } from './hit-routes.ts';
 import { hitCounter, isHit } from './hits.ts';
 import { metricsRoute } from './metrics.ts';
-import { pageRoutes } from './pages.ts';
+import { pageRoutes, publicFolderOf } from './pages.ts';
 import { peerReader, trustOf } from './peer.ts';
 import {
   answerClientError,
@@ -66,7 +66,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const peerOf = peerReader(config);
   const recognise = recogniser(options);
   healthRoutes(app, options);
-  const files = await pageRoutes(app, options, recognise);
+  const files = pageRoutes(app, publicFolderOf(options), options);
   const noteEach = NOTING_LEVELS.includes(config.logLevel) ? note : undefined;
   const answerFixed = fixedFiles(files, noteEach);
   const answerHit = hitCounter(options, peerOf, noteEach);

@@ -37,7 +37,7 @@ export function AuditPage() {
       <section class="card" aria-label="Audit trail">
         <Filters who={who} what={what} />
         {state.list.length > 0 && <Table list={state.list} />}
-        {problem && <Failed text={problem} retry={more} />}
+        {problem && <Failed problem={problem} again={more} />}
         {!problem && state.next === undefined && <p class="hint">Loading…</p>}
         {!problem && typeof state.next === 'string' && (
           <div class="more-box">
@@ -54,7 +54,7 @@ export function AuditPage() {
 
 function useTrail(who: string, what: Deed | undefined) {
   const [state, setState] = useState<State>(NONE);
-  const { busy, problem, run } = useCall();
+  const { busy, failure: problem, run } = useCall(true);
   const load = useCallback(
     (before: State, isOld: () => boolean) =>
       run(async () => {

@@ -29,7 +29,7 @@ export function CountsPage() {
 
 function Counts({ site, period }: { site: string; period: Period }) {
   const { from, to, days } = period;
-  const { value, problem, isFresh, retry, again } = useLoaded(
+  const { value, problem, isFresh, again } = useLoaded(
     useCallback(() => api.counts({ site, from, to }), [site, from, to]),
     `${site} ${from} ${to}`,
   );
@@ -53,7 +53,7 @@ function Counts({ site, period }: { site: string; period: Period }) {
           </button>
         )}
       </div>
-      {problem && <Failed text={problem.message} retry={retry} />}
+      {problem && <Failed {...{ problem, again }} />}
       {!problem && !value && <p class="waiting">Loading…</p>}
       {!problem && value && value.pages.length === 0 && <NoPages site={site} isAll={days === PRESET_DAYS} />}
       {!problem && value && value.pages.length > 0 && (

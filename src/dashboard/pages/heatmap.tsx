@@ -93,8 +93,8 @@ function Heatmap({ wanted }: { wanted: Wanted }) {
   const [shown, choosePreview] = usePreviewWish(preview);
   const [opacity, setOpacity] = useOpacity(kind);
   const problem = heat.problem ?? counts.problem ?? last.problem;
-  const retry = () => {
-    for (const one of [counts, last, heat]) if (one.problem) one.retry();
+  const again = () => {
+    for (const one of [counts, last, heat]) if (one.problem) one.again();
   };
   const ready = heat.isFresh ? heat.value : undefined;
   const elements = kind === 'click' && ready?.total ? ready.elements : undefined;
@@ -117,7 +117,7 @@ function Heatmap({ wanted }: { wanted: Wanted }) {
           <Opacity value={opacity} change={setOpacity} />
         </div>
         <div class="stage-box" data-ready={ready !== undefined} aria-busy={!ready && !problem}>
-          {problem && <Failed text={problem.message} retry={retry} />}
+          {problem && <Failed {...{ problem, again }} />}
           {!problem && counts.isFresh && page === null && <Nothing kind={kind} width={null} />}
           {!problem && !ready && (page !== null || !counts.isFresh) && <p class="waiting">Loading…</p>}
           {!problem && ready && ready.total === 0 && <Nothing kind={kind} width={width} />}

@@ -17,7 +17,7 @@ import { EraseVisit } from '../visits/erase-visit.tsx';
 
 /** The replay of one visit. */
 export function VisitPage({ id }: { id: string }) {
-  const { value, problem, retry } = useLoaded(
+  const { value, problem, again } = useLoaded(
     useCallback(() => api.visit(id), [id]),
     id,
   );
@@ -25,7 +25,7 @@ export function VisitPage({ id }: { id: string }) {
     document.title = 'Replay · Fieldmouse';
   }, []);
   if (problem?.status === 404) return <NoVisit />;
-  if (problem) return <Failed text={problem.message} retry={retry} />;
+  if (problem) return <Failed {...{ problem, again }} />;
   if (!value) return <p class="waiting">Loading…</p>;
   return <Replay key={value.id} visit={value} />;
 }

@@ -78,7 +78,7 @@ function Table({ list, erase }: { list: readonly Visit[]; erase: (visit: Visit) 
 
 /** What comes below the visits that are there. */
 function Rest({ visits, site }: { visits: Visits; site: string }) {
-  if (visits.problem) return <Failed text={visits.problem} retry={visits.more} />;
+  if (visits.problem) return <Failed problem={visits.problem} again={visits.more} />;
   if (!visits.isKnown) return <p class="hint">Loading…</p>;
   if (visits.hasMore)
     return (

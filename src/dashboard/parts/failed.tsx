@@ -1,11 +1,36 @@
-/** In the place of what could not be loaded. */
-export function Failed({ text, retry }: { text: string; retry: () => void }) {
+import { useState } from 'preact/hooks';
+import { useRetry } from './use-retry.ts';
+
+export interface FailedProps {
+  problem: Error;
+  /** To try again; what is told stays meanwhile. */
+  again: () => void;
+}
+
+/** In the place of what could not be loaded. What may pass is tried again by itself. */
+export function Failed(props: FailedProps) {
   return (
     <div class="failed" role="alert">
-      <p>{text}</p>
-      <button type="button" class="primary" onClick={retry}>
-        Try again
-      </button>
+      <Trouble {...props} />
     </div>
+  );
+}
+
+/** What went wrong, and how to go on. */
+export function Trouble({ problem, again }: FailedProps) {
+  const [tried, setTried] = useState<Error>();
+  const go = () => {
+    setTried(problem);
+    again();
+  };
+  const isRetried = useRetry(problem, go);
+  return (
+    <>
+      <p>{problem.message}</p>
+      {isRetried && <p class="muted">This page tries again by itself.</p>}
+      <button type="button" class="primary" onClick={go}>
+        {tried === problem ? 'Trying…' : isRetried ? 'Try again now' : 'Try again'}
+      </button>
+    </>
   );
 }

@@ -9,8 +9,7 @@ export interface Loaded<T> {
   isFresh: boolean;
   /** Why it could not be loaded. */
   problem: ApiError | undefined;
-  retry: () => void;
-  /** Loads again while what is there stays. */
+  /** Loads again while what is there stays, also what went wrong. */
   again: () => void;
 }
 
@@ -46,30 +45,29 @@ export function useLoaded<T>(load: () => Promise<T>, of: string | null): Loaded<
       isOld = true;
     };
   }, [load, of, round]);
-  const retry = useCallback(() => {
-    setState((before) => ({ ...before, of: '', problem: undefined }));
-    setRound((n) => n + 1);
-  }, []);
   const again = useCallback(() => setRound((n) => n + 1), []);
   const isOf = state.of === of;
   return {
     value: state.value,
     isFresh: isOf && !state.problem,
     problem: isOf ? state.problem : undefined,
-    retry,
     again,
   };
 }
 
-/** Loads, and waits for a server that says when it will have time. Gives up when nobody wants it any more. */
+/** Loads, and waits for a server that says when it will have time. Gives up when it has no store, or nobody wants it any more. */
 async function patiently<T>(load: () => Promise<T>, isOld: () => boolean): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await load();
     } catch (error) {
-      const wait = error instanceof ApiError && error.status === 503 ? error.retryAfter : undefined;
+      const wait = isBusy(error) ? error.retryAfter : undefined;
       if (wait === undefined || tries === TRIES || isOld()) throw error;
       await new Promise((resolve) => setTimeout(resolve, wait * 1000));
     }
   }
+}
+
+function isBusy(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status === 503 && error.code !== 'unavailable';
 }

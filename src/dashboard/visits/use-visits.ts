@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { Visit } from '../../protocol/visit.ts';
-import { api } from '../api.ts';
+import { type ApiError, api } from '../api.ts';
 import { useCall } from '../parts/use-call.ts';
 
 /** Visits asked for at once. */
@@ -18,7 +18,7 @@ export interface Visits {
   /** Something has been answered. */
   isKnown: boolean;
   busy: boolean;
-  problem: string;
+  problem: ApiError | undefined;
   more: () => void;
   /** Takes one out that is no more. */
   drop: (id: string) => void;
@@ -35,7 +35,7 @@ const NONE: State = { list: [], next: undefined };
 /** The visits that a filter lets through, newest first, part by part. `of` names the filter. */
 export function useVisits(filter: VisitFilter, of: string): Visits {
   const [state, setState] = useState<State>(NONE);
-  const { busy, problem, run } = useCall();
+  const { busy, failure, run } = useCall(true);
   const round = useRef(0);
   const load = useCallback(
     async (before: State) => {
@@ -59,7 +59,7 @@ export function useVisits(filter: VisitFilter, of: string): Visits {
     hasMore: typeof state.next === 'string',
     isKnown: state.next !== undefined,
     busy,
-    problem,
+    problem: failure,
     more: () => void load(state),
     drop: (id) => setState((before) => ({ ...before, list: before.list.filter((visit) => visit.id !== id) })),
   };
