@@ -88,7 +88,8 @@ async function buildAssets() {
     loader: { '.svg': 'dataurl', '.woff2': 'file' },
   });
   mkdirSync(join(out, 'admin'), { recursive: true });
-  cpSync(join(root, 'src/dashboard/index.html'), join(out, 'admin/index.html'));
+  for (const name of ['index.html', 'missing.html'])
+    cpSync(join(root, 'src/dashboard', name), join(out, 'admin', name));
   cpSync(join(root, 'src/demo'), join(out, 'demo'), { recursive: true });
   for (const folder of ['admin', 'demo']) compress(join(out, folder));
 }

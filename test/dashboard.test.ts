@@ -335,6 +335,29 @@ test('while Redis is away a reloaded page says so, and goes on by itself when it
   await dashboard.getByText('No moves in this time').waitFor();
 });
 
+test('an address without a page says so, with the way to the dashboard, wherever one comes from', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  for (const path of ['/admin/nope', '/admin/settings/more', '/nothing/at/all']) {
+    const answer = await dashboard.goto(server.url + path);
+    assert.equal(answer?.status(), 404, path);
+    await dashboard.getByRole('heading', { name: 'No such page' }).waitFor();
+  }
+  await keepPictures(dashboard, 'no-such-page');
+  await dashboard.setViewportSize({ width: 360, height: 700 });
+  await keepPictures(dashboard, 'no-such-page-phone');
+  await dashboard.getByRole('link', { name: 'To the dashboard' }).click();
+  await dashboard.locator('[data-link=live]').waitFor();
+  // As a link within the dashboard leads there.
+  await dashboard.evaluate(() => {
+    const link = Object.assign(document.createElement('a'), { href: '/admin/settings/more', textContent: 'There' });
+    document.body.append(link);
+    link.click();
+  });
+  await dashboard.getByRole('heading', { name: 'No such page' }).waitFor();
+  await dashboard.getByRole('link', { name: 'To the dashboard' }).click();
+  await dashboard.locator('[data-link=live]').waitFor();
+});
+
 test('a site removed elsewhere gives way to one that is there', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   const headers = { 'content-type': 'application/json' };

@@ -185,6 +185,11 @@ test('every kind of answer has its security headers', async (t) => {
       "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;font-src 'self';connect-src 'self';" +
       "frame-src 'self' http: https:;form-action 'self';base-uri 'none';frame-ancestors 'none'",
   };
+  const missing = {
+    ...data,
+    'content-security-policy':
+      "default-src 'none';style-src 'self';img-src data:;form-action 'none';base-uri 'none';frame-ancestors 'none'",
+  };
   const shared = { ...data, 'cross-origin-resource-policy': 'cross-origin' };
   const visit = { 'cross-origin-resource-policy': 'cross-origin', 'x-content-type-options': 'nosniff' };
   const none = Object.fromEntries(Object.keys(data).map((name) => [name, null]));
@@ -201,6 +206,7 @@ test('every kind of answer has its security headers', async (t) => {
     [await api('GET', '/v1/sites'), 200, data],
     [await ask('GET', '/v1/sites'), 401, data],
     [await ask('GET', '/nothing'), 404, data],
+    [await ask('GET', '/nothing', { headers: { accept: 'text/html' } }), 404, missing],
     [await ask('POST', '/'), 405, data],
     [await ask('DELETE', '/v1/visit'), 405, data],
     [await ask('POST', '/v1/visit?site=demo', { body: {} }), 200, { ...none, ...visit }],
@@ -228,6 +234,29 @@ test('the pages of the dashboard are there for everybody alike, whatever becomes
   assert.equal(session.status, 503);
   assert.equal(session.headers.get('retry-after'), '2');
   assert.match(session.headers.get('content-type') ?? '', /^application\/problem\+json/);
+});
+
+test('who asks for a page that there is not gets one that says so, and programs get a problem', async (t) => {
+  const { ask } = await startHttp(t);
+  const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+  const cases: [method: string, path: string, accept: string, status: number, type: RegExp][] = [
+    ['GET', '/admin/nope', browser, 404, /^text\/html/],
+    ['GET', '/admin/visits/x/y', browser, 404, /^text\/html/],
+    ['HEAD', '/nothing', browser, 404, /^text\/html/],
+    ['GET', '/%zz', browser, 400, /^text\/html/],
+    ['GET', '/admin/nope', '*/*', 404, /problem\+json/],
+    ['GET', '/admin/nope', 'application/json, text/html;q=0', 404, /problem\+json/],
+    ['POST', '/nothing', browser, 404, /problem\+json/],
+    ['GET', '/v1/sites', browser, 401, /problem\+json/],
+  ];
+  for (const [method, path, accept, status, type] of cases) {
+    const answer = await ask(method, path, { headers: { accept } });
+    const what = `${method} ${path} ${accept}`;
+    assert.equal(answer.status, status, what);
+    assert.match(answer.headers.get('content-type') ?? '', type, what);
+    assert.equal(answer.headers.get('cache-control'), 'no-store', what);
+    if (method === 'GET' && type.test('text/html')) assert.match(await answer.text(), /No such page/);
+  }
 });
 
 test('files that the build compressed are sent so to browsers that can read it', async (t) => {

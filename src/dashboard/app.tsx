@@ -12,6 +12,7 @@ import { VisitsPage } from './pages/visits.tsx';
 import { type FailedProps, Trouble } from './parts/failed.tsx';
 import { Header } from './parts/header.tsx';
 import { Logo } from './parts/icons.tsx';
+import { Missing } from './parts/missing.tsx';
 import { isPassing } from './parts/use-retry.ts';
 import { go, type Route, route } from './route.ts';
 import { isOwner, leave, loadSession, loadSites, session } from './state.ts';
@@ -70,17 +71,6 @@ function Failure(props: FailedProps) {
         <Logo />
         <h1>{isPassing(props.problem) ? 'One moment' : 'No answer'}</h1>
         <Trouble {...props} />
-      </div>
-    </main>
-  );
-}
-
-function Missing() {
-  return (
-    <main class="gate">
-      <div class="card gate-card">
-        <h1>No such page</h1>
-        <a href="/admin">To the live screen</a>
       </div>
     </main>
   );

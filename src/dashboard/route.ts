@@ -54,9 +54,10 @@ function isPlain(name: string): name is (typeof PLAIN)[number] {
 }
 
 function read(path: string): Route {
-  const [, , first = '', token = ''] = path.replace(/\/$/, '').split('/');
+  const [, , first = '', token = '', ...more] = path.replace(/\/$/, '').split('/');
+  if (more.length > 0) return { page: 'missing' };
   if (first === '') return { page: 'live' };
-  if (isPlain(first)) return { page: first };
+  if (isPlain(first)) return { page: token ? 'missing' : first };
   if (first === 'visits') return token ? { page: 'visit', id: token } : { page: 'visits' };
   if (first === 'link' && token) return { page: 'link', token };
   return { page: 'missing' };

@@ -52,7 +52,7 @@ const BROTLI = accepting('br');
 const GZIP = accepting('gzip');
 
 /** Matches a list that has the name, unless its weight is nought (RFC 9110 section 12.4.2). */
-function accepting(name: string): RegExp {
+export function accepting(name: string): RegExp {
   return new RegExp(String.raw`(?:^|[ \t,])${name}(?![ \t]*;[ \t]*q=0(?:\.0*)?[ \t]*(?:$|,))[ \t]*(?:$|[,;])`, 'i');
 }
 

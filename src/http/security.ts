@@ -46,6 +46,16 @@ export const DASHBOARD = fieldsOf({
   'frame-ancestors': ["'none'"],
 });
 
+/** The page in the place of one that there is not. */
+export const MISSING = fieldsOf({
+  'default-src': ["'none'"],
+  'style-src': ["'self'"],
+  'img-src': ['data:'],
+  'form-action': ["'none'"],
+  'base-uri': ["'none'"],
+  'frame-ancestors': ["'none'"],
+});
+
 /** The stage shows demo pages in a frame. */
 export const DEMO = fieldsOf(
   {

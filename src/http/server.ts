@@ -19,6 +19,7 @@ import { heatmapRoutes } from './heatmap.ts';
 import { hitRoutes } from './hit-routes.ts';
 import { hitCounter, isHit } from './hits.ts';
 import { metricsRoute } from './metrics.ts';
+import { type AnswerMissing, missingPage } from './missing.ts';
 import { pageRoutes, publicFolderOf } from './pages.ts';
 import { peerReader, trustOf } from './peer.ts';
 import {
@@ -59,14 +60,16 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const { config, logger } = options;
   // At debug, so that logs do not fill the disk.
   const note: Note = ({ ms, ...fields }) => logger.debug({ ...fields, ms: Math.round(ms) }, 'request');
-  const app = createApp(options, note);
+  const publicFolder = publicFolderOf(options);
+  const answerMissing = missingPage(publicFolder, config.development);
+  const app = createApp(options, note, answerMissing);
   const methods = collectMethods(app);
   await app.register(cookie);
   await app.register(swagger, { openapi: openapi(options.version) });
   const peerOf = peerReader(config);
   const recognise = recogniser(options);
   healthRoutes(app, options);
-  const files = pageRoutes(app, publicFolderOf(options), options);
+  const files = pageRoutes(app, publicFolder, options);
   const noteEach = NOTING_LEVELS.includes(config.logLevel) ? note : undefined;
   const answerFixed = fixedFiles(files, noteEach);
   const answerHit = hitCounter(options, peerOf, noteEach);
@@ -120,7 +123,7 @@ async function apiRoutes(
   });
 }
 
-function createApp({ config, logger }: HttpOptions, note: Note): App {
+function createApp({ config, logger }: HttpOptions, note: Note, answerMissing: AnswerMissing): App {
   const { development } = config;
   const app = fastify({
     bodyLimit: config.maxBody,
@@ -129,7 +132,7 @@ function createApp({ config, logger }: HttpOptions, note: Note): App {
     schemaController: { compilersFactory },
     // Input is refused when it is wrong, not bent until it is right.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
-    frameworkErrors: (error, _request, reply) => void sendProblem(reply, error, development),
+    frameworkErrors: (error, request, reply) => void answerMissing(request, reply, error),
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.removeContentTypeParser('text/plain');
   app.setErrorHandler<RaisedError>((raised, request, reply) => {
@@ -138,9 +141,7 @@ function createApp({ config, logger }: HttpOptions, note: Note): App {
     if (statusOf(error) >= 500 && !(error instanceof Problem)) logger.error(fields, 'request failed');
     return sendProblem(reply, error, development);
   });
-  app.setNotFoundHandler(() => {
-    throw new Problem(404, 'not-found', 'There is nothing here.');
-  });
+  app.setNotFoundHandler((request, reply) => answerMissing(request, reply));
   app.addHook('onRequest', (request, reply, done) => {
     // Set before anything can go wrong, so that errors carry them too.
     for (const [name, value] of request.routeOptions.config.security ?? DATA) reply.raw.setHeader(name, value);

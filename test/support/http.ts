@@ -117,6 +117,7 @@ function collect(lines: string[]): Logger {
 const PAGES = {
   'fieldmouse.js': 'var endpoint="__FIELDMOUSE_ENDPOINT__";',
   'admin/index.html': '<!doctype html><title>Dashboard</title>',
+  'admin/missing.html': '<!doctype html><title>No such page</title>',
   'admin/app.js': 'export {};',
   'admin/style.css': 'body{}',
   'demo/index.html': '<!doctype html><title>Demo</title><script defer src="/fieldmouse.js"></script>',
