@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setInterval as every, setTimeout as later } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import { launch, openPage } from './support/browser.ts';
@@ -210,6 +210,85 @@ test('a new site shows its snippet, and turns green when the first visitor comes
   await item.getByRole('button', { name: 'Remove' }).click();
   await dashboard.locator('dialog').getByRole('button', { name: 'Remove' }).click();
   await item.waitFor({ state: 'detached' });
+});
+
+/** A site whose pages, but for /open, may not be framed. */
+async function startShop(t: TestContext): Promise<string> {
+  const shop = createServer(({ url }, response) => {
+    if (url === '/csp') response.setHeader('content-security-policy', "frame-ancestors 'none'");
+    if (url === '/xfo') response.setHeader('x-frame-options', 'DENY');
+    response.setHeader('content-type', 'text/html; charset=utf-8');
+    response.end(`<!doctype html><title>Shop</title><h1>Shop at ${url}</h1>`);
+  }).listen(0, '127.0.0.1');
+  t.after(() => shop.close());
+  await once(shop, 'listening');
+  return `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
+}
+
+test('where a page may not be framed the stage says so in words, and goes on without it', async (t) => {
+  const [server, shop] = [await startServer(t), await startShop(t)];
+  const dashboard = await openPage(await launch(t));
+  await signIn(dashboard, server);
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ name: 'Demo', origins: ['self', shop] });
+  assert.equal((await server.api('/v1/sites/demo', { method: 'PUT', headers, body })).status, 200);
+  const size: View = [1280, 720, 1265, 900];
+  const anna = new BinaryVisitor(t, server.ws, { page: '/csp', origin: shop, size });
+  await anna.hello;
+  anna.frame({ type: 'move', time: 500, x: 300, y: 200 });
+  await seePointer(dashboard, 300, 200);
+  const note = dashboard.locator('.preview-note');
+  const frame = dashboard.locator('iframe.preview');
+  const wish = dashboard.getByLabel('Show the page');
+  assert.equal(await note.count(), 0, 'nothing is said of what is not wanted');
+
+  for (const page of ['/csp', '/xfo']) {
+    anna.frame({ type: 'page', time: 600, page }, { type: 'move', time: 700, x: 300, y: 200 });
+    await dashboard.locator(`.page-chooser[data-page="${page}"]`).waitFor();
+    await wish.check();
+    await note.getByText(`Then ${shop} does not let its pages be shown here`).waitFor();
+    // As far as a script can tell it is there: no browser says that it refused.
+    await frame.waitFor();
+    if (page === '/csp') await keepPictures(dashboard, 'preview-grey');
+    await note.getByRole('button', { name: 'leave it out' }).click();
+    await note.getByText(`${shop} does not let its pages be shown here (frame-ancestors`).waitFor();
+    await frame.waitFor({ state: 'detached' });
+    await seePointer(dashboard, 300, 200);
+    await dashboard.reload();
+    await dashboard.locator('.preview-note[data-framing=refused]').waitFor();
+    if (page === '/xfo') await note.getByText('What its owner can do').click();
+    if (page === '/xfo') await keepPictures(dashboard, 'preview-refused');
+    await note.getByRole('button', { name: 'Try again' }).click();
+    await wish.uncheck();
+  }
+
+  anna.frame({ type: 'page', time: 800, page: '/open' });
+  await dashboard.locator('.page-chooser[data-page="/open"]').waitFor();
+  await wish.check();
+  await dashboard.frameLocator('iframe.preview').getByText('Shop at /open').waitFor();
+  await dashboard.setViewportSize({ width: 360, height: 700 });
+  assert.equal(await dashboard.evaluate(() => document.documentElement.scrollWidth), 360, 'nothing sticks out');
+  await note.scrollIntoViewIfNeeded();
+  await keepPictures(dashboard, 'preview-shown-phone');
+  await note.getByRole('button', { name: 'I see the page' }).click();
+  await note.waitFor({ state: 'detached' });
+  await dashboard.reload();
+  await dashboard.frameLocator('iframe.preview').getByText('Shop at /open').waitFor();
+  assert.equal(await note.count(), 0, 'what was told is kept');
+});
+
+test("of pages of the dashboard's own origin it knows by itself whether they may be framed", async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  // What there is not may not be framed either; openDashboard sees to it that no frame was tried.
+  const anna = new BinaryVisitor(t, server.ws, { page: '/nothing', origin: server.url });
+  await anna.hello;
+  const note = dashboard.locator('.preview-note');
+  await note.getByText(`${server.url} does not let its pages be shown here`).waitFor();
+  assert.equal(await dashboard.locator('iframe.preview').count(), 0);
+  assert.equal(await note.getByRole('button').count(), 0);
+  anna.frame({ type: 'page', time: 600, page: '/' });
+  await dashboard.locator('iframe.preview').waitFor();
+  assert.equal(await note.count(), 0);
 });
 
 test('an API token is shown once, works, and is shut out when revoked', async (t) => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Person } from '../src/dashboard/crowd.ts';
 import { Crowd } from '../src/dashboard/crowd.ts';
+import { refusesFrames } from '../src/dashboard/parts/framing.ts';
 import { previewOf } from '../src/dashboard/parts/preview.ts';
 import { Track } from '../src/dashboard/track.ts';
 import { extentOf, scaleOf } from '../src/dashboard/view.ts';
@@ -167,10 +168,30 @@ test('a page is as wide as the stage, or all in sight, or just what the followed
 test('the preview is the page itself, and never an address that a visitor made up', () => {
   const home = 'https://mouse.example';
   const at = (page: string, origin: string) => previewOf(people(visitor(1, { page, origin })), page, home);
-  assert.deepEqual(at('/a?b=1', home), { url: `${home}/a?b=1`, own: true });
-  assert.deepEqual(at('/a', 'https://shop.example'), { url: 'https://shop.example/a', own: false });
+  assert.deepEqual(at('/a?b=1', home), { url: `${home}/a?b=1`, origin: home, own: true });
+  assert.deepEqual(at('/a', 'https://shop.example'), {
+    url: 'https://shop.example/a',
+    origin: 'https://shop.example',
+    own: false,
+  });
   for (const page of ['//evil.example/', 'https://evil.example/', 'javascript:alert(1)', '/\\evil.example'])
     assert.equal(at(page, home), undefined, page);
   assert.equal(at('/a', ''), undefined);
   assert.equal(at('/a', 'file:///etc'), undefined);
+});
+
+test('a page of the own origin may be framed unless its headers say otherwise', () => {
+  const cases: [headers: Record<string, string>, refuses: boolean][] = [
+    [{}, false],
+    [{ 'x-frame-options': 'SAMEORIGIN' }, false],
+    [{ 'x-frame-options': 'deny' }, true],
+    [{ 'content-security-policy': "default-src 'none'; frame-ancestors 'none'" }, true],
+    [{ 'content-security-policy': 'frame-ancestors' }, true],
+    [{ 'content-security-policy': "frame-ancestors 'self' https://a.example; img-src *" }, false],
+    [{ 'content-security-policy': "img-src 'none', frame-ancestors 'NONE', script-src *" }, true],
+    [{ 'content-security-policy': "frame-ancestors 'self'", 'x-frame-options': 'DENY' }, false],
+    [{ 'content-security-policy': "frame-src 'none'" }, false],
+  ];
+  for (const [headers, refuses] of cases)
+    assert.equal(refusesFrames(new Headers(headers)), refuses, JSON.stringify(headers));
 });

@@ -10,9 +10,10 @@ import { NoSites } from '../parts/no-sites.tsx';
 import { PageSelect } from '../parts/page-select.tsx';
 import { PeriodChooser } from '../parts/period-chooser.tsx';
 import { previewAt } from '../parts/preview.ts';
+import { PreviewNote } from '../parts/preview-note.tsx';
 import { PreviewSwitch } from '../parts/preview-switch.tsx';
 import { useLoaded } from '../parts/use-loaded.ts';
-import { usePreviewWish } from '../parts/use-preview-wish.ts';
+import { usePreview } from '../parts/use-preview.ts';
 import { type Period, periodOf } from '../period.ts';
 import { address, go, query } from '../route.ts';
 import { chosenSite, server, sites } from '../state.ts';
@@ -89,8 +90,7 @@ function Heatmap({ wanted }: { wanted: Wanted }) {
     useCallback(() => api.heat(asked), [of]),
     isKnown ? of : null,
   );
-  const preview = page === null ? undefined : previewAt(last.value?.origin ?? '', page, location.origin);
-  const [shown, choosePreview] = usePreviewWish(preview);
+  const preview = usePreview(page === null ? undefined : previewAt(last.value?.origin ?? '', page, location.origin));
   const [opacity, setOpacity] = useOpacity(kind);
   const problem = heat.problem ?? counts.problem ?? last.problem;
   const again = () => {
@@ -108,7 +108,7 @@ function Heatmap({ wanted }: { wanted: Wanted }) {
           <Choice label="Kind" options={KINDS} value={kind} choose={(one) => choose({ kind: one })} />
           <WidthSelect width={width} />
           <span class="gap" />
-          {preview && <PreviewSwitch shown={shown} choose={choosePreview} />}
+          {preview && <PreviewSwitch {...preview} />}
         </div>
         <div class="bar legend-bar">
           <Legend kind={kind} heat={ready} />
@@ -116,6 +116,7 @@ function Heatmap({ wanted }: { wanted: Wanted }) {
           <span class="gap" />
           <Opacity value={opacity} change={setOpacity} />
         </div>
+        <PreviewNote preview={preview} />
         <div class="stage-box" data-ready={ready !== undefined} aria-busy={!ready && !problem}>
           {problem && <Failed {...{ problem, again }} />}
           {!problem && counts.isFresh && page === null && <Nothing kind={kind} width={null} />}
@@ -125,7 +126,7 @@ function Heatmap({ wanted }: { wanted: Wanted }) {
             <HeatStage
               key={of}
               heat={ready}
-              url={preview && shown ? preview.url : undefined}
+              url={preview?.url}
               picture={address('/v1/heatmap.png', { ...asked, scale: PICTURE_SCALE })}
               {...{ kind, opacity }}
             />

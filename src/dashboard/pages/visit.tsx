@@ -4,10 +4,11 @@ import { api } from '../api.ts';
 import { badgeOf } from '../badge.ts';
 import { Failed } from '../parts/failed.tsx';
 import { previewOf } from '../parts/preview.ts';
+import { PreviewNote } from '../parts/preview-note.tsx';
 import { PreviewSwitch } from '../parts/preview-switch.tsx';
 import { StageBox } from '../parts/stage-box.tsx';
 import { useLoaded } from '../parts/use-loaded.ts';
-import { usePreviewWish } from '../parts/use-preview-wish.ts';
+import { usePreview } from '../parts/use-preview.ts';
 import { Controls } from '../player/controls.tsx';
 import { About, Story } from '../player/story.tsx';
 import { usePlayerKeys } from '../player/use-player-keys.ts';
@@ -71,9 +72,8 @@ function ReplayStage({ player }: { player: Player }) {
   const { crowd, recording } = player;
   const leader = crowd.people.values().next().value;
   const page = leader?.visitor.page ?? null;
-  const preview = previewOf(crowd.people.values(), page, location.origin, leader);
-  const [shown, choosePreview] = usePreviewWish(preview);
-  const url = preview && shown ? preview.url : undefined;
+  const preview = usePreview(previewOf(crowd.people.values(), page, location.origin, leader));
+  const url = preview?.url;
   return (
     <section class="card stage" aria-label="Stage">
       <div class="bar">
@@ -82,8 +82,9 @@ function ReplayStage({ player }: { player: Player }) {
           {page}
         </span>
         <span class="gap" />
-        {preview && <PreviewSwitch shown={shown} choose={choosePreview} />}
+        {preview && <PreviewSwitch {...preview} />}
       </div>
+      <PreviewNote preview={preview} />
       <StageBox scene={player} beat={round} site={recording.visit.site} fit="width" {...{ page, leader, url }}>
         <Notice player={player} />
       </StageBox>

@@ -1,13 +1,10 @@
-export interface PreviewSwitchProps {
-  shown: boolean;
-  choose: (shown: boolean) => void;
-}
+import type { ShownPage } from './use-preview.ts';
 
 /** Whether the page itself is shown behind what moves or lies on it. */
-export function PreviewSwitch({ shown, choose }: PreviewSwitchProps) {
+export function PreviewSwitch({ wanted, choose }: ShownPage) {
   return (
     <label class="switch">
-      <input type="checkbox" checked={shown} onChange={(event) => choose(event.currentTarget.checked)} />
+      <input type="checkbox" checked={wanted} onChange={(event) => choose(event.currentTarget.checked)} />
       Show the page
     </label>
   );

@@ -3,6 +3,7 @@ import type { Person } from '../crowd.ts';
 /** The real page on stage, to be shown in a frame. */
 export interface PagePreview {
   url: string;
+  origin: string;
   /** It is of the dashboard's own origin, so that showing it tells nobody anything. */
   own: boolean;
 }
@@ -24,7 +25,7 @@ export function previewOf(
 export function previewAt(origin: string, page: string, home: string): PagePreview | undefined {
   const url = origin && URL.canParse(page, origin) ? new URL(page, origin) : undefined;
   if (!url || url.origin !== origin || !/^https?:$/.test(url.protocol)) return undefined;
-  return { url: url.href, own: origin === home };
+  return { url: url.href, origin, own: origin === home };
 }
 
 function originOn(people: Iterable<Person>, page: string): string {

@@ -5,6 +5,7 @@ import type { Fit } from '../view.ts';
 import { BadgeMark } from './badge.tsx';
 import { CloseIcon } from './icons.tsx';
 import { PreviewSwitch } from './preview-switch.tsx';
+import type { ShownPage } from './use-preview.ts';
 
 /** A page list longer than this is no help to choose from. */
 const MOST_PAGES = 100;
@@ -16,13 +17,12 @@ export interface StageBarProps {
   leader: Person | undefined;
   fit: Fit;
   chooseFit: (fit: Fit) => void;
-  /** Whether the page itself is shown, or undefined where it cannot be. */
-  preview: boolean | undefined;
-  choosePreview: (shown: boolean) => void;
+  /** The page itself, or undefined where it cannot be shown. */
+  preview: ShownPage | undefined;
 }
 
 /** What is on stage, and how. */
-export function StageBar({ here, leader, fit, chooseFit, preview, choosePreview }: StageBarProps) {
+export function StageBar({ here, leader, fit, chooseFit, preview }: StageBarProps) {
   return (
     <div class="bar">
       <h2>On stage</h2>
@@ -30,7 +30,7 @@ export function StageBar({ here, leader, fit, chooseFit, preview, choosePreview 
       <span class="muted nowrap">{count(here, 'visitor')}</span>
       <span class="gap" />
       {leader && <FollowChip leader={leader} />}
-      {preview !== undefined && <PreviewSwitch shown={preview} choose={choosePreview} />}
+      {preview && <PreviewSwitch {...preview} />}
       {!leader && <FitChooser fit={fit} choose={chooseFit} />}
     </div>
   );

@@ -4,9 +4,10 @@ import { beat, crowd, follow, followed, rewind, scene, site, stage } from '../st
 import type { Fit } from '../view.ts';
 import { Empty } from './empty.tsx';
 import { previewOf } from './preview.ts';
+import { PreviewNote } from './preview-note.tsx';
 import { StageBar } from './stage-bar.tsx';
 import { StageBox } from './stage-box.tsx';
-import { usePreviewWish } from './use-preview-wish.ts';
+import { usePreview } from './use-preview.ts';
 
 /** The stage of the live screen. */
 export function StageView() {
@@ -14,15 +15,14 @@ export function StageView() {
   const page = stage.value;
   const [fit, setFit] = useState<Fit>('width');
   const leader = followed.value === null ? undefined : crowd.byId(followed.value);
-  const preview = previewOf(crowd.people.values(), page, location.origin, leader);
-  const [shown, choosePreview] = usePreviewWish(preview);
+  const preview = usePreview(previewOf(crowd.people.values(), page, location.origin, leader));
   const here = crowd.pages().find((one) => one.page === page)?.visitors ?? 0;
   const card = useInSight(followed.value ?? query.value.get('page'));
-  const url = preview && shown ? preview.url : undefined;
   return (
     <section class="card stage" aria-label="Stage" ref={card}>
-      <StageBar {...{ here, leader, fit, choosePreview }} chooseFit={setFit} preview={preview && shown} />
-      <StageBox beat={round} {...{ scene, page, leader, fit, url }} site={site.value} choose={follow}>
+      <StageBar {...{ here, leader, fit, preview }} chooseFit={setFit} />
+      <PreviewNote preview={preview} />
+      <StageBox beat={round} {...{ scene, page, leader, fit }} url={preview?.url} site={site.value} choose={follow}>
         {crowd.known && <Absence here={here} />}
       </StageBox>
     </section>
