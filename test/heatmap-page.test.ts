@@ -109,6 +109,12 @@ test('a heatmap lies over its page where visitors were, and tells the numbers un
   );
   await pointAt(dashboard, 300, 400);
   await dashboard.locator('.probe-tip[data-count="100"]').waitFor();
+  // Windows of 800 pixels, at 0, 800 and 1,600.
+  const words = await dashboard.locator('.depths').innerText();
+  assert.equal(
+    words,
+    'all of them saw it down to 800 pixels, 75 % down to 800, 50 % down to 1,600, 25 % down to 2,400',
+  );
   assert.match(dashboard.url(), /kind=scroll/);
   await dashboard.reload();
   await ready(dashboard);
@@ -196,6 +202,8 @@ test('a heatmap of the demo is a picture worth keeping', async (t) => {
   await keepPictures(dashboard, 'heatmap-clicks');
   await dashboard.getByRole('button', { name: 'Scroll depth' }).click();
   await ready(dashboard);
+  await dashboard.frameLocator('iframe.preview').getByText('Let a corner').waitFor();
+  await keepPictures(dashboard, 'heatmap-scroll-top');
   await dashboard.locator('.scroller').evaluate((scroller) => scroller.scrollTo(0, 700));
   await keepPictures(dashboard, 'heatmap-scroll');
 });

@@ -1,6 +1,8 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
+import { depthOf } from '../../protocol/depth.ts';
 import { HEAT_KINDS, type Heat, type HeatKind, type Visit } from '../../protocol/visit.ts';
 import { api } from '../api.ts';
+import { foldsOf } from '../heat/cells.ts';
 import { Elements } from '../heat/elements.tsx';
 import { HeatStage } from '../heat/heat-stage.tsx';
 import { keep, kept } from '../kept.ts';
@@ -202,11 +204,20 @@ function Legend({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {
 function Figures({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {
   if (!heat) return null;
   return (
-    <p class="figures" data-views={heat.views} data-total={heat.total}>
-      {kind !== 'scroll' && `${count(heat.total, kind)} in `}
-      {count(heat.views, 'view')}
-    </p>
+    <>
+      <p class="figures" data-views={heat.views} data-total={heat.total}>
+        {kind !== 'scroll' && `${count(heat.total, kind)} in `}
+        {count(heat.views, 'view')}
+      </p>
+      {kind === 'scroll' && heat.total > 0 && <p class="muted depths">{depthsText(heat)}</p>}
+    </>
   );
+}
+
+/** The lines of a scroll map in words: its first screen is of one colour, and the first of them may lie far below. */
+function depthsText(heat: Heat): string {
+  const depths = foldsOf(heat).map(({ share, y }) => `${share * 100} % down to ${number(y)}`);
+  return [`all of them saw it down to ${number(depthOf(heat.cells, 1))} pixels`, ...depths].join(', ');
 }
 
 function Opacity({ value, change }: { value: number; change: (value: number) => void }) {
