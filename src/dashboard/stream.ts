@@ -5,6 +5,7 @@
 import type { StreamEventName } from '../protocol/stream.ts';
 import { ApiError, api } from './api.ts';
 import type { StreamEvent } from './crowd.ts';
+import { waitAfter } from './waits.ts';
 
 /** How the stream is. `resumed`: nothing was missed. `reset`: something was, and all is fresh again. */
 export type Link =
@@ -39,8 +40,6 @@ const NAMES: Record<StreamEventName, true> = {
   reset: true,
 };
 
-/** Waits between attempts, milliseconds; the last one repeats. The first is the server's `retry`. */
-const WAITS = [2000, 2000, 4000, 8000, 15_000];
 /** `rates` come once a second; a stream silent for this long is cut, even if TCP has not noticed. */
 const SILENCE_MS = 20_000;
 
@@ -158,7 +157,7 @@ export class Stream {
       return;
     }
     if (round !== this.#round || !this.#query) return;
-    const wait = (WAITS[Math.min(this.#failures, WAITS.length - 1)] as number) * (0.75 + Math.random() / 2);
+    const wait = waitAfter(this.#failures);
     this.#failures += 1;
     this.#tell({ state: 'lost', retryAt: Date.now() + wait, refused });
     this.#retry = setTimeout(() => this.#connect(), wait);

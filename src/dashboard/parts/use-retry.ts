@@ -1,8 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { ApiError } from '../api.ts';
-
-/** Waits between attempts, milliseconds; the last one repeats. A server that names a longer one is obeyed. */
-const WAITS = [2000, 2000, 4000, 8000, 15_000];
+import { waitAfter } from '../waits.ts';
 
 /** Whether it may be gone by itself: no answer, too many requests, or a server that cannot answer now. */
 export function isPassing(problem: unknown): boolean {
@@ -26,8 +24,7 @@ export function useRetry(problem: Error | undefined, retry: () => void): boolean
   return isPassing(problem);
 }
 
-/** Spread, so that not all dashboards come at the same moment to a server that is back. */
+/** Milliseconds. A server that names a longer wait is obeyed. */
 function waitOf({ retryAfter = 0 }: ApiError, failures: number): number {
-  const wait = WAITS[Math.min(failures, WAITS.length - 1)] as number;
-  return Math.max(wait * (0.75 + Math.random() / 2), retryAfter * 1000);
+  return Math.max(waitAfter(failures), retryAfter * 1000);
 }
