@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { MINUTE_MS, minuteOf } from '../src/minutes.ts';
 import { AUDIT, type AuditQuery, type Deed, type Note } from '../src/protocol/audit.ts';
 import { CURSOR } from '../src/protocol/record.ts';
 import { OWNER, type Rights } from '../src/protocol/rights.ts';
@@ -23,6 +24,8 @@ import { temporaryFolder } from './support/server.ts';
 type Opener = (t: TestContext) => Promise<() => Promise<Store>>;
 
 const T = 1_700_000_000_000;
+/** Begin of a minute. */
+const HOUR = minuteOf(T);
 
 const owner = { after: (end: () => unknown) => after(end) };
 // Both before any test: what is to be done after the last one must not be done while they start.
@@ -587,6 +590,62 @@ function contract(name: string, opener: Opener): void {
     const totals = await Promise.all(Array.from({ length: HITS.waiting + 1 }, () => store.hit('demo', '/')));
     assert.equal(totals.at(-1), 'busy');
     assert.equal(await store.hits('demo', '/'), HITS.waiting);
+  });
+
+  it('names its machine, the same at each start', async (store, open) => {
+    const name = await store.machine();
+    assert.match(name, /^[\w-]{1,64}$/);
+    assert.equal(await (await open()).machine(), name);
+    await store.close();
+    assert.equal(await (await open()).machine(), name);
+  });
+
+  it('keeps minutes of sites by machine, each once, and raises what is told again', async (store, open) => {
+    const other = await open();
+    await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null });
+    const at = (n: number, visitors: number, samples = 0) => ({ t: HOUR + n * MINUTE_MS, visitors, samples });
+    const now = HOUR + 5 * MINUTE_MS;
+    await store.putMinutes('b', [{ site: 'demo', ...at(1, 2) }], now);
+    const [first, second] = [at(0, 3, 40), at(1, 9)];
+    await store.putMinutes(
+      'a',
+      [first, second, at(2, 1, 7)].map((minute) => ({ site: 'demo', ...minute })),
+      now,
+    );
+    await store.putMinutes('a', [{ site: 'shop', ...at(1, 5) }], now);
+    await other.putMinutes(
+      'a',
+      [at(1, 4, 60), at(2, 1, 7)].map((minute) => ({ site: 'demo', ...minute })),
+      now,
+    );
+    const ofDemo = async (from: number) =>
+      (await other.minutes('demo', from)).sort((a, b) => (a.machine < b.machine ? -1 : 1));
+    const [a, b] = [
+      { machine: 'a', minutes: [first, { ...second, samples: 60 }, at(2, 1, 7)] },
+      { machine: 'b', minutes: [at(1, 2)] },
+    ];
+    assert.deepEqual(await ofDemo(HOUR), [a, b]);
+    assert.deepEqual(await ofDemo(HOUR + MINUTE_MS), [{ ...a, minutes: a.minutes.slice(1) }, b]);
+    assert.deepEqual(await ofDemo(HOUR + 2 * MINUTE_MS), [{ ...a, minutes: a.minutes.slice(2) }]);
+    assert.deepEqual(await store.minutes('shop', HOUR), [{ machine: 'a', minutes: [at(1, 5)] }]);
+    assert.deepEqual(await store.minutes('none', HOUR), []);
+  });
+
+  it('keeps minutes for an hour, and those of no site that is not there', async (store) => {
+    const put = (site: string, t: number, now: number) =>
+      store.putMinutes('a', [{ site, t, visitors: 1, samples: 0 }], now);
+    await put('demo', HOUR, HOUR);
+    await put('none', HOUR, HOUR);
+    assert.equal(await store.addSite({ key: 'none', name: '', origins: [], created: T, firstSeen: null }), true);
+    assert.deepEqual(await store.minutes('none', 0), []);
+    const last = HOUR + 60 * MINUTE_MS;
+    await put('demo', last, last);
+    assert.deepEqual(await store.minutes('demo', 0), [
+      { machine: 'a', minutes: [{ t: last, visitors: 1, samples: 0 }] },
+    ]);
+    await store.removeSite('demo', T);
+    await store.addSite({ key: 'demo', name: '', origins: [], created: T, firstSeen: null });
+    assert.deepEqual(await store.minutes('demo', 0), []);
   });
 
   it('shows what one has written to the others at once', async (store, open) => {

@@ -24,6 +24,17 @@ export interface Held {
   at: number;
 }
 
+/** What a machine had of a site, minute by minute. */
+export interface MachineMinutes {
+  machine: string;
+  minutes: Minute[];
+}
+
+/** A minute of a site. */
+export interface SiteMinute extends Minute {
+  site: string;
+}
+
 /** All that a machine knows of a site's visitors with it. */
 export interface SiteState {
   visitors: Held[];
@@ -68,6 +79,20 @@ export type MachineItem =
 
 /** An item as it is written: a letter, and a text. */
 export type Written = [kind: string, body: string];
+
+/**
+ * What tells the others is one run of a machine, whose numbers begin anew; machines themselves are named as they were. `machine` has no
+ * dot, and neither have runs of versions that named nothing else.
+ */
+export function runOf(machine: string, run: string): string {
+  return `${machine}.${run}`;
+}
+
+/** The machine of a run. */
+export function machineOf(run: string): string {
+  const [machine = ''] = run.split('.', 1);
+  return machine;
+}
 
 /** Raised when who goes by the number before would misread items. What is before them stays as it is for good. */
 export const FORMAT = '1';

@@ -10,6 +10,7 @@
  */
 import type { Session, Token } from '../protocol/account.ts';
 import type { AuditQuery, Entry, Note } from '../protocol/audit.ts';
+import type { MachineMinutes, SiteMinute } from '../protocol/machines.ts';
 import type { Part } from '../protocol/record.ts';
 import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
@@ -84,13 +85,23 @@ export interface Store extends Hits {
   addresses(): Promise<string[]>;
   noteAddresses(addresses: readonly string[]): Promise<void>;
 
+  /** This machine's name, the same at each start as long as its data folder is kept: letters, digits, `-` and `_`. Throws StoreError. */
+  machine(): Promise<string>;
+  /**
+   * Keeps what a machine had in minutes, for an hour. Of sites that are not there nothing is kept. What is there already is raised, so that it
+   * may be done again; where it fails, some may be kept.
+   */
+  putMinutes(machine: string, minutes: readonly SiteMinute[], now: number): Promise<void>;
+  /** What machines had of a site in minutes that began at `from` or later, oldest first: the newest MOST_MINUTES. */
+  minutes(site: string, from: number): Promise<MachineMinutes[]>;
+
   sites(): Promise<Site[]>;
   site(key: string): Promise<Site | undefined>;
   /** Adds a site. False if there is one of this key. */
   addSite(site: Site, note?: Note): Promise<boolean>;
   /** Gives a site another name and other origins. The site as it is now, or undefined if there is none. */
   changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined>;
-  /** Removes a site with its counts of visits; its record goes in the background. False if there is none. */
+  /** Removes a site with its counts of visits and its last hour; its record goes in the background. False if there is none. */
   removeSite(key: string, now: number, note?: Note): Promise<boolean>;
   /** Notes a site's first visitor; later ones cost a read. */
   markSeen(key: string, now: number): Promise<void>;

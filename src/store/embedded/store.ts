@@ -11,6 +11,7 @@ import type { Database } from 'lmdb';
 import type { Durability } from '../../config.ts';
 import type { Session, Token } from '../../protocol/account.ts';
 import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
+import type { MachineMinutes, SiteMinute } from '../../protocol/machines.ts';
 import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
 import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
@@ -52,6 +53,7 @@ import { AuditTable } from './audit-table.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import { StoreFile } from './file/store-file.ts';
 import { HitTable } from './hit-table.ts';
+import { HourTable } from './hour-table.ts';
 import { bytesOf } from './room.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
@@ -59,6 +61,10 @@ const FORMAT = 1;
 
 /** How many expired entries one write clears away at most. */
 const SWEEP = 32;
+/** Minutes in one write: this process does nothing else meanwhile. */
+const MINUTES_TOGETHER = 1000;
+/** There is no other. */
+const MACHINE = 'local';
 
 export interface StoreOptions {
   /** The record takes nothing beyond so many bytes. */
@@ -125,6 +131,7 @@ export class EmbeddedStore implements Store {
   readonly #options: Database<string, string>;
   readonly #audit: AuditTable;
   readonly #hits: HitTable;
+  readonly #hour: HourTable;
   readonly #hitQueue = new HitQueue((groups) => this.#file.writeLater(() => this.#hits.add(groups)));
   #closed: Promise<void> | undefined;
 
@@ -146,11 +153,9 @@ export class EmbeddedStore implements Store {
     this.#counters = root.openDB('counters', {});
     this.#expiry = root.openDB('expiry', {});
     this.#options = root.openDB('options', {});
-    this.#hits = new HitTable(
-      hits,
-      (key) => this.#sites.doesExist(key),
-      () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes,
-    );
+    const isSite = (key: string) => this.#sites.doesExist(key);
+    this.#hour = new HourTable(root.openDB('hour', {}), isSite);
+    this.#hits = new HitTable(hits, isSite, () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes);
   }
 
   async secret(): Promise<Buffer> {
@@ -163,6 +168,21 @@ export class EmbeddedStore implements Store {
 
   async noteAddresses(addresses: readonly string[]): Promise<void> {
     await this.#file.writeLater(() => void this.#meta.put('addresses', [...addresses]));
+  }
+
+  async machine(): Promise<string> {
+    return MACHINE;
+  }
+
+  async putMinutes(machine: string, minutes: readonly SiteMinute[], now: number): Promise<void> {
+    for (let i = 0; i < minutes.length; i += MINUTES_TOGETHER) {
+      const some = minutes.slice(i, i + MINUTES_TOGETHER);
+      await this.#file.writeLater(() => this.#hour.put(machine, some, now));
+    }
+  }
+
+  async minutes(site: string, from: number): Promise<MachineMinutes[]> {
+    return SITE_KEY.test(site) ? this.#read(() => this.#hour.read(site, from)) : [];
   }
 
   async sites(): Promise<Site[]> {
@@ -200,6 +220,7 @@ export class EmbeddedStore implements Store {
     return this.#file.writeLater(() => {
       if (take(this.#sites, key) === undefined) return false;
       this.#hits.clear(key);
+      this.#hour.clear(key);
       this.#forbid(this.#admins, key);
       this.#forbid(this.#tokens, key);
       this.#audit.add(note);

@@ -6,6 +6,8 @@ import { StoreError } from '../contract.ts';
 const FILE = 'machine.json';
 
 export interface Machine {
+  /** Tells it from others that share the Redis. */
+  name?: string;
   /** Where its server listens, or did last. */
   addresses: readonly string[];
   /** Keyed hashes of the options of its server's last start, by their names. */
@@ -22,8 +24,8 @@ export class MachineFile {
   /** Nothing where no server has run, or the file cannot be read. */
   read(): Machine {
     try {
-      const { addresses = [], options = {} } = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<Machine>;
-      return { addresses, options };
+      const { name, addresses = [], options = {} } = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<Machine>;
+      return { ...(name && { name }), addresses, options };
     } catch {
       return { addresses: [], options: {} };
     }

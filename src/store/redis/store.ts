@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../logger.ts';
 import type { Session, Token } from '../../protocol/account.ts';
 import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
+import type { MachineMinutes, SiteMinute } from '../../protocol/machines.ts';
 import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
 import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
@@ -54,6 +55,7 @@ import { Changes, type Work } from './changes.ts';
 import { Attempts, addHits, hitsKey, readHits, writeHits } from './counters.ts';
 import { type Draft, readAll, readOne, type TableName, VERSION_KEY } from './draft.ts';
 import { asStore } from './fault.ts';
+import { hourKey, putHour, readHour } from './hour.ts';
 import { MachineFile } from './machine-file.ts';
 import { Outage } from './outage.ts';
 import { checkPersistence } from './persistence.ts';
@@ -62,6 +64,9 @@ import { readTrail, trailCommands } from './trail.ts';
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = '1';
 const META_KEY = commonKey('meta');
+/** Bytes of a machine's name, and what names are. */
+const NAME_BYTES = 9;
+const NAME = /^[\w-]{1,64}$/;
 /** Writes of the page-visit counter that may be under way at once: each is a way there and back. */
 const HIT_WRITES = 8;
 /** Changes that are under way when it is closed are waited for so long, milliseconds. */
@@ -153,6 +158,24 @@ export class RedisStore implements Store {
     this.#machine.change({ addresses });
   }
 
+  async machine(): Promise<string> {
+    const { name } = this.#machine.read();
+    if (name !== undefined && NAME.test(name)) return name;
+    const made = randomBytes(NAME_BYTES).toString('base64url');
+    this.#machine.change({ name: made });
+    return made;
+  }
+
+  async putMinutes(machine: string, minutes: readonly SiteMinute[], now: number): Promise<void> {
+    const sites = new Set((await this.#all('sites')).map(([key]) => key));
+    const known = minutes.filter(({ site }) => sites.has(site));
+    await asStore(putHour(this.#redis, machine, known, now));
+  }
+
+  async minutes(site: string, from: number): Promise<MachineMinutes[]> {
+    return SITE_KEY.test(site) ? asStore(readHour(this.#redis, site, from)) : [];
+  }
+
   async sites(): Promise<Site[]> {
     return (await this.#all<Site>('sites')).map(([, site]) => site);
   }
@@ -187,7 +210,7 @@ export class RedisStore implements Store {
     if ((await this.site(key)) === undefined) return false;
     // Its visitors are sent away within seconds, and may do something until then.
     await this.archive.dropSite(key, now + LEAVING_MS);
-    return this.#release(async (draft) => {
+    const isRemoved = await this.#release(async (draft) => {
       const sites = draft.table<Site>('sites');
       if ((await sites.get(key)) === undefined) return false;
       sites.remove(key);
@@ -196,6 +219,9 @@ export class RedisStore implements Store {
       await draft.note(note);
       return true;
     });
+    // It may be on another node, and goes by itself in any case.
+    if (isRemoved) await this.#redis.send(hourKey(key), 'UNLINK', hourKey(key)).catch(() => {});
+    return isRemoved;
   }
 
   async markSeen(key: string, now: number): Promise<void> {

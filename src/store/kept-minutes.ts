@@ -1,0 +1,101 @@
+/**
+ * The last hour of each site as stores keep it, so that it outlives the process that counted it. Whatever goes wrong disturbs nobody: what
+ * could not be kept is kept later, and what cannot be read is not shown.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { entry } from '../entry.ts';
+import type { Logger } from '../logger.ts';
+import { oldestOf, raise } from '../minutes.ts';
+import type { MachineMinutes, SiteMinute } from '../protocol/machines.ts';
+import type { Minute } from '../protocol/stream.ts';
+import { isUnreachable, type Store } from './contract.ts';
+
+/** So many minutes of a site are read, the newest: an hour of a hundred machines. */
+export const MOST_MINUTES = 6000;
+/** A server that starts, or a stream, does not wait for longer, milliseconds. */
+const RECALL_LIMIT_MS = 2000;
+const PAST_LIMIT_MS = 1000;
+/** Sites that are read at once. */
+const READS = 16;
+
+export interface KeptMinute extends Minute {
+  machine: string;
+}
+
+/** Minutes by their machines, oldest first. */
+export function minutesByMachine(kept: Iterable<KeptMinute>): MachineMinutes[] {
+  const machines = new Map<string, Map<number, Minute>>();
+  for (const { machine, ...minute } of kept)
+    raise(
+      entry(machines, machine, () => new Map()),
+      minute,
+    );
+  return [...machines].map(([machine, minutes]) => ({
+    machine,
+    minutes: [...minutes.values()].sort((a, b) => a.t - b.t),
+  }));
+}
+
+export class KeptMinutes {
+  readonly #store: Pick<Store, 'sites' | 'minutes' | 'putMinutes'>;
+  readonly #log: Logger;
+  #isTroubled = false;
+
+  constructor(store: Pick<Store, 'sites' | 'minutes' | 'putMinutes'>, log: Logger) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Keeps what a machine had. False if that cannot be done now. */
+  put(machine: string, minutes: readonly SiteMinute[]): Promise<boolean> {
+    return this.#tried(async () => {
+      await this.#store.putMinutes(machine, minutes, Date.now());
+      return true;
+    }, false);
+  }
+
+  /** Tells what a machine had of each site in the last hour. What comes late is told all the same. */
+  async recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
+    const recalled = this.#tried(() => this.#recall(machine, tell), undefined);
+    await limited(recalled, RECALL_LIMIT_MS, undefined);
+  }
+
+  async #recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
+    const keys = (await this.#store.sites()).map(({ key }) => key).values();
+    const readOn = async () => {
+      for (const site of keys)
+        for (const one of await this.#store.minutes(site, oldestOf(Date.now())))
+          if (one.machine === machine) tell(site, one.minutes);
+    };
+    await Promise.all(Array.from({ length: READS }, readOn));
+  }
+
+  /** What machines had of a site in the last hour; nothing if that cannot be read in time. */
+  past(site: string): Promise<MachineMinutes[]> {
+    const read = this.#tried(() => this.#store.minutes(site, oldestOf(Date.now())), []);
+    return limited(read, PAST_LIMIT_MS, []);
+  }
+
+  /** Is said once; that Redis is away is in the log already. */
+  async #tried<T>(work: () => Promise<T>, otherwise: T): Promise<T> {
+    try {
+      const value = await work();
+      this.#isTroubled = false;
+      return value;
+    } catch (error) {
+      if (!this.#isTroubled && !isUnreachable(error))
+        this.#log.error({ err: error }, 'the minutes of the last hour cannot be kept or read; the live view goes on');
+      this.#isTroubled ||= !isUnreachable(error);
+      return otherwise;
+    }
+  }
+}
+
+/** What a promise comes to, or something else after so long, milliseconds. */
+async function limited<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T> {
+  const timer = new AbortController();
+  const late = sleep(ms, otherwise, timer).catch(() => otherwise);
+  const value = await Promise.race([promise, late]);
+  timer.abort();
+  return value;
+}
