@@ -17,11 +17,15 @@ import { type StreamRequest, TAG } from './protocol/relay.ts';
 import { OWNER, sees } from './protocol/rights.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
+import { KeptMinutes } from './store/kept-minutes.ts';
 import { openStore } from './store/open.ts';
 import { version } from './version.ts';
 
 /** How long the last batches of draining workers may take, milliseconds. */
 const LAST_BATCH_MS = 200;
+
+/** How long it may take to keep the last minutes, milliseconds. */
+const LAST_MINUTES_MS = 1000;
 
 /** The administrator that a new store begins with. */
 const FIRST_ADMIN = 'admin';
@@ -51,7 +55,9 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   const store = await openStore(config, { log, isServer: true });
   const unlock = await lockFolder(config.data, { reload });
   for (const address of config.listen) await removeStaleSocket(address);
-  const broker = await startBroker(config, log);
+  const machine = await store.machine();
+  const broker = await startBroker(config, log, machine);
+  const kept = new KeptMinutes(store, log);
   const hub = new Hub({
     graceMs: config.graceMs,
     maxStreams: config.maxStreams,
@@ -60,6 +66,8 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     send: (worker, message) => supervisor.send(worker, message),
     sendAll: (message) => supervisor.sendAll(message),
     allowed: (request) => isAllowed(store, request),
+    keep: (minutes) => kept.put(machine, minutes),
+    machine,
     others: broker,
   });
   broker.begin(hub);
@@ -110,6 +118,9 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     // Workers may wait for a slow request; dashboards are told at once, after what visitors did last.
     await sleep(LAST_BATCH_MS);
     await Promise.all([drained, hub.close()]);
+    // Where there are other machines visitors go there, and would count twice in this minute.
+    const lastMinutes = hub.keepMinutes(broker.figures().machines === 0);
+    await Promise.race([lastMinutes, sleep(LAST_MINUTES_MS, undefined, { ref: false })]);
     await broker.close();
     await store.close();
     unlock();
@@ -119,6 +130,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     return closing;
   };
   try {
+    await kept.recall(machine, (site, minutes) => hub.recall(site, minutes));
     const addresses = await supervisor.start();
     isStarted = true;
     await store.noteAddresses(addresses);
@@ -142,10 +154,10 @@ async function isAllowed(store: Store, { credential, site }: StreamRequest): Pro
 }
 
 /** The way to other machines, if there are any. A server that is alone need not load it. */
-async function startBroker({ redis }: Config, log: Logger): Promise<Broker> {
+async function startBroker({ redis }: Config, log: Logger, machine: string): Promise<Broker> {
   if (!redis) return noBroker;
   const { RedisBroker } = await import('./broker/redis.ts');
-  return RedisBroker.start(redis, log);
+  return RedisBroker.start(redis, log, machine);
 }
 
 /** Where workers die, a damaged store may be why: other workers would die of it too, again and again. */

@@ -13,13 +13,14 @@ import { Ingest } from './ingest/ingest.ts';
 import { ListenError, listen } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { workerMetrics } from './metrics/worker-metrics.ts';
-import { type Arrival, TAG, type ToWorker } from './protocol/relay.ts';
+import { type Arrival, type StreamRequest, TAG, type ToWorker } from './protocol/relay.ts';
 import { endWithProblem } from './raw-problem.ts';
 import { RedisError } from './redis/error.ts';
 import { Questions } from './relay/questions.ts';
 import { Relay } from './relay/relay.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { HitQueue } from './store/hits.ts';
+import { KeptMinutes } from './store/kept-minutes.ts';
 import { KnownSites } from './store/known-sites.ts';
 import { openStore } from './store/open.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
@@ -120,13 +121,13 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     archive,
     version,
     ready: () => !draining,
-    // The stream's socket goes to the primary, which outlives this worker.
-    openStream: (request, socket) => link.hand({ tag: TAG, k: 'stream', request }, socket),
+    openStream: (request, socket) => void openStream(request, socket),
     beacon: (request) => ingest.beacon(request),
     present: (site) => questions.present(site),
     countHit,
     metrics: () => questions.metrics(),
   });
+  const kept = new KeptMinutes(store, log);
   const peerOf = peerReader(config);
   const servers = config.listen.map(() => createHttpServer(http, upgrade, () => draining));
   process.on('uncaughtException', onFault);
@@ -136,6 +137,13 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   setInterval(() => link.send({ tag: TAG, k: 'beat', ...pulse.beat() }), BEAT_MS);
 
   return Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address)));
+
+  /** The stream's socket goes to the primary, which outlives this worker. */
+  async function openStream(request: StreamRequest, socket: Socket): Promise<void> {
+    // Where there is no other machine, the primary knows all that is kept.
+    const past = config.redis ? await kept.past(request.site) : [];
+    link.hand({ tag: TAG, k: 'stream', request, past }, socket);
+  }
 
   function onMessage(message: ToWorker): void {
     switch (message.k) {

@@ -86,7 +86,7 @@ test('a machine whose numbers were given to another while it was away says so, a
   const said: string[] = [];
   const log = pino({ level: 'error' }, { write: (line) => void said.push(line) });
   const a = await Machine.start(t, redis.url);
-  const b = await Machine.start(t, `redis://127.0.0.1:${valve.port}`, 10_000, log);
+  const b = await Machine.start(t, `redis://127.0.0.1:${valve.port}`, { log });
   const streams = (await Promise.all([a.watch(), b.watch()])) as [Shown, Shown];
   await Promise.all([a.join('anna'), b.join('bert')]);
   for (const shown of streams) await shown.seeHere(['anna', 'bert']);
@@ -328,7 +328,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     const redis = await startRedis(t);
     const warned: unknown[] = [];
     const log = pino({ level: 'warn' }, { write: (line) => void warned.push(JSON.parse(line).machine) });
-    const a = await Machine.start(t, redis.url, 10_000, log);
+    const a = await Machine.start(t, redis.url, { log });
     const shown = await a.watch();
     const alive = ['c', JSON.stringify({ k: 'alive', watches: [], lacks: {}, refresh: [] })];
     const visitor = { v: 7, ...arrival('carl', 'demo', '/') };

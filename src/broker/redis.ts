@@ -12,6 +12,7 @@ import {
   formatOf,
   type MachineItem,
   readMachineItem,
+  runOf,
   writeMachineItem,
   writeSiteItem,
 } from '../protocol/machines.ts';
@@ -59,6 +60,7 @@ export class RedisBroker implements Broker {
   readonly share: Share;
   readonly #redis: Redis;
   readonly #log: Logger;
+  /** This run of this machine; others are known by theirs, too. */
   readonly #machine: string;
   readonly #reading: Reading;
   readonly #roll = new Roll();
@@ -97,12 +99,12 @@ export class RedisBroker implements Broker {
     });
   }
 
-  /** Connects. Throws RedisError. */
-  static async start(target: Target, log: Logger): Promise<RedisBroker> {
+  /** Connects. `machine` is this machine's name. Throws RedisError. */
+  static async start(target: Target, log: Logger, machine: string): Promise<RedisBroker> {
     const redis = await Redis.connect(target, { limitMs: REDIS_LIMIT_MS });
-    const machine = randomBytes(6).toString('base64url');
+    const run = runOf(machine, randomBytes(6).toString('base64url'));
     try {
-      return new RedisBroker(redis, log, machine, await takeSlot(redis, machine));
+      return new RedisBroker(redis, log, run, await takeSlot(redis, run));
     } catch (error) {
       await redis.close();
       throw error;

@@ -2,21 +2,29 @@
  * Who is on other machines, of the sites that are watched here. A visitor is shown once: where it was let in last.
  */
 import { entry } from '../entry.ts';
-import type { Held, Second, SiteState, ToldData } from '../protocol/machines.ts';
+import {
+  type Held,
+  type MachineMinutes,
+  machineOf,
+  type Second,
+  type SiteState,
+  type ToldData,
+} from '../protocol/machines.ts';
 import type { Minute, StreamEvents, Visitor } from '../protocol/stream.ts';
+import { MinutesByMachine } from './minutes.ts';
 
 /** Visitors whose activity is told each second, as many as of this machine. */
 const MAX_ACTIVE = 1000;
 
 export interface Other extends Held {
+  /** The run of a machine that has told of it. */
   machine: string;
 }
 
 interface Site {
   byV: Map<number, Other>;
   byId: Map<string, Other>;
-  /** Minutes of each machine, as it counts them. */
-  minutes: Map<string, Minute[]>;
+  minutes: MinutesByMachine;
   second: Omit<StreamEvents['rates'], 't' | 'visitors' | 'late'>;
 }
 
@@ -27,7 +35,7 @@ export class Elsewhere {
     return entry(this.#sites, site, () => ({
       byV: new Map(),
       byId: new Map(),
-      minutes: new Map(),
+      minutes: new MinutesByMachine(),
       second: nothing(),
     }));
   }
@@ -77,7 +85,12 @@ export class Elsewhere {
       if (known) this.remove(site, known);
       this.put(site, { ...held, machine });
     }
-    this.#site(site).minutes.set(machine, minutes);
+    this.#site(site).minutes.add({ machine: machineOf(machine), minutes });
+  }
+
+  /** Takes what is kept of a site's last hour. */
+  recall(site: string, past: readonly MachineMinutes[]): void {
+    for (const one of past) this.#site(site).minutes.add(one);
   }
 
   #ofMachine(site: string, machine: string): Other[] {
@@ -89,8 +102,7 @@ export class Elsewhere {
     const gone: [string, Other][] = [];
     for (const [site, { minutes }] of this.#sites) {
       for (const other of this.#ofMachine(site, machine)) gone.push([site, other]);
-      const past = minutes.get(machine)?.filter(({ t }) => now - t >= MINUTE_MS);
-      if (past) minutes.set(machine, past);
+      minutes.end(machineOf(machine), now);
     }
     for (const [site, other] of gone) this.remove(site, other);
     return gone;
@@ -114,10 +126,7 @@ export class Elsewhere {
       if (typeof x === 'number') other.visitor.at = [x, y as number];
       if (second.activity.length < 2 * MAX_ACTIVE) second.activity.push(v, count);
     }
-    putMinute(
-      entry(minutes, machine, (): Minute[] => []),
-      minute,
-    );
+    minutes.add({ machine: machineOf(machine), minutes: [minute] });
   }
 
   /** What happened in the second that ends, and begins the next one. */
@@ -129,31 +138,14 @@ export class Elsewhere {
     return second;
   }
 
-  /** The minutes of this machine with those of others, oldest first. Of visitors the sum: peaks may have been at different times. */
-  minutes(site: string, own: readonly Minute[]): Minute[] {
-    const here = this.#sites.get(site);
-    if (!here || here.minutes.size === 0) return [...own];
-    const sums = new Map<number, Minute>();
-    for (const { t, visitors, samples } of [own, ...here.minutes.values()].flat()) {
-      const sum = entry(sums, t, () => ({ t, visitors: 0, samples: 0 }));
-      sum.visitors += visitors;
-      sum.samples += samples;
-    }
-    return [...sums.values()].sort((a, b) => a.t - b.t).slice(-KEPT_MINUTES);
+  /** The last 60 minutes of this machine, which are `own`, with those of others, oldest first. */
+  minutes(site: string, own: MachineMinutes, now: number): Minute[] {
+    return this.#sites.get(site)?.minutes.sums(own, now) ?? own.minutes;
   }
 }
 
-const MINUTE_MS = 60_000;
-const KEPT_MINUTES = 60;
-
 function nothing(): Site['second'] {
   return { samples: 0, drops: 0, flushMs: 0, activity: [] };
-}
-
-function putMinute(minutes: Minute[], minute: Minute): void {
-  if (minutes.at(-1)?.t === minute.t) minutes.pop();
-  minutes.push(minute);
-  if (minutes.length > KEPT_MINUTES) minutes.shift();
 }
 
 function pick({ page, origin, size }: StreamEvents['page']) {

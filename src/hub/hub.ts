@@ -5,10 +5,11 @@
 import type { Socket } from 'node:net';
 import { entry } from '../entry.ts';
 import type { Logger } from '../logger.ts';
-import type { Second, Share, SiteItem, SiteState, Told } from '../protocol/machines.ts';
+import { MINUTE_MS, minuteOf } from '../minutes.ts';
+import type { MachineMinutes, Second, Share, SiteItem, SiteMinute, SiteState, Told } from '../protocol/machines.ts';
 import type { Arrival, Channel, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
 import { MAX_PAGES_TOLD, TAG } from '../protocol/relay.ts';
-import { deviceOf, type LeaveReason, type StreamEvents, type Visitor } from '../protocol/stream.ts';
+import { deviceOf, type LeaveReason, type Minute, type StreamEvents, type Visitor } from '../protocol/stream.ts';
 import { Elsewhere } from './elsewhere.ts';
 import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuse } from './fan-out.ts';
 import { Hearing } from './hearing.ts';
@@ -22,6 +23,8 @@ const RATES_MS = 1000;
 const MAX_ROWS = 1000;
 /** They are told so often of a site without visitors here, milliseconds. */
 const EMPTY_MS = 4000;
+/** Minutes that could not be kept are tried again after so long, milliseconds. */
+const KEEP_AGAIN_MS = 10_000;
 
 export interface HubFigures extends FanOutFigures {
   /** Now. */
@@ -54,6 +57,10 @@ export interface HubOptions {
   sendAll(message: ToWorker): void;
   /** False when the session or token of a stream was revoked or has expired, or its site is gone. */
   allowed(request: StreamRequest): Promise<boolean>;
+  /** Keeps minutes of this machine where they outlive it. False if that cannot be done now. */
+  keep(minutes: readonly SiteMinute[]): Promise<boolean>;
+  /** This machine's name, the same at each start. */
+  machine: string;
   others: OtherHubs;
 }
 
@@ -72,6 +79,9 @@ export class Hub {
   readonly #timers: NodeJS.Timeout[] = [];
   #samples = 0;
   #checking = false;
+  /** When minutes are to be kept next, Unix ms. */
+  #keepAt = 0;
+  #keeping: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: HubOptions) {
@@ -123,7 +133,7 @@ export class Hub {
       case 'stream':
         // Undefined when the client was gone before the socket could be handed over.
         if (socket && this.#closed) refuse(socket);
-        else if (socket) this.#fanOut.subscribe(socket, message.request);
+        else if (socket) this.#open(socket, message.request, message.past);
         break;
       case 'ask':
         void this.#answer(worker, message.ask, message.site);
@@ -137,6 +147,33 @@ export class Hub {
       default:
         message satisfies never;
     }
+  }
+
+  #open(socket: Socket, request: StreamRequest, past: readonly MachineMinutes[]): void {
+    const { site } = request;
+    this.#elsewhere.recall(site, past);
+    this.#fanOut.subscribe(socket, request);
+    if (!this.#fanOut.interest.watches(site)) this.#elsewhere.forget(site);
+  }
+
+  /** Takes what this machine had of a site before it was started anew, oldest first. To be told once. */
+  recall(site: string, past: readonly Minute[]): void {
+    this.#rates.recall(site, past, Date.now());
+  }
+
+  /** Has what there is of minutes kept. `atHand`: of the one at hand, too. */
+  async keepMinutes(atHand: boolean): Promise<void> {
+    await this.#keeping;
+    const minute = minuteOf(Date.now());
+    await this.#keep(atHand ? minute : minute - MINUTE_MS);
+  }
+
+  /** Minutes up to this one, Unix ms. */
+  async #keep(until: number): Promise<void> {
+    const minutes = this.#rates.unkept(until);
+    const isKept = minutes.length === 0 || (await this.#options.keep(minutes));
+    if (isKept) this.#rates.kept(until);
+    this.#keepAt = isKept ? until + 2 * MINUTE_MS : Date.now() + KEEP_AGAIN_MS;
   }
 
   /** How much there is, and was. */
@@ -337,7 +374,8 @@ export class Hub {
     };
     for (const { visitor } of this.#presence.of(site)) add(visitor);
     for (const visitor of this.#elsewhere.of(site)) add(visitor);
-    const minutes = this.#elsewhere.minutes(site, this.#rates.minutes(site));
+    const own = { machine: this.#options.machine, minutes: this.#rates.minutes(site) };
+    const minutes = this.#elsewhere.minutes(site, own, Date.now());
     return { t: Date.now(), site, visitors, minutes, version: this.#options.version };
   }
 
@@ -358,7 +396,15 @@ export class Hub {
         this.#fanOut.show(site, 'rates', EVERYBODY, JSON.stringify(this.#withOthers(site, rates)));
     }
     this.#seconds.clear();
+    if (now >= this.#keepAt) this.#keepEnded(now);
     void this.#endForbidden();
+  }
+
+  /** Keeps the minutes that have ended, unless that is under way. */
+  #keepEnded(now: number): void {
+    this.#keeping ??= this.#keep(minuteOf(now) - MINUTE_MS).finally(() => {
+      this.#keeping = undefined;
+    });
   }
 
   #addSecond({ site, samples, drops, rows }: SeenSite, flushMs: number): void {

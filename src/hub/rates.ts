@@ -1,9 +1,9 @@
 import { entry } from '../entry.ts';
+import { MINUTE_MS, minuteOf, oldestOf } from '../minutes.ts';
+import type { SiteMinute } from '../protocol/machines.ts';
 import type { SeenSite } from '../protocol/relay.ts';
 import type { Minute, StreamEvents } from '../protocol/stream.ts';
 
-const MINUTE_MS = 60_000;
-const KEPT_MINUTES = 60;
 /** Visitors whose activity is told each second; a screen shows fewer. */
 const MAX_ACTIVE = 1000;
 
@@ -18,6 +18,8 @@ interface SiteRates {
 /** Counts per site: of the second at hand, and of the last 60 minutes. */
 export class Rates {
   readonly #bySite = new Map<string, SiteRates>();
+  /** Minutes up to this one are kept where they outlive this process; Unix ms. */
+  #keptUntil = minuteOf(Date.now()) - MINUTE_MS;
 
   #of(site: string): SiteRates {
     return entry(this.#bySite, site, () => ({ samples: 0, drops: 0, flushMs: 0, activity: [], minutes: [] }));
@@ -30,6 +32,34 @@ export class Rates {
   /** The past minutes of a site and the one at hand, oldest first. */
   minutes(site: string): Minute[] {
     return this.#bySite.get(site)?.minutes ?? [];
+  }
+
+  /** Takes what this machine had of a site before it was started anew, oldest first. To be told once. */
+  recall(site: string, past: readonly Minute[], now: number): void {
+    const rates = this.#of(site);
+    const byTime = new Map(past.filter(({ t }) => t >= oldestOf(now)).map((minute) => [minute.t, { ...minute }]));
+    for (const minute of rates.minutes) {
+      const before = byTime.get(minute.t);
+      if (before) minute.visitors = Math.max(minute.visitors, before.visitors);
+      if (before) minute.samples += before.samples;
+      byTime.set(minute.t, minute);
+    }
+    rates.minutes = [...byTime.values()].sort((a, b) => a.t - b.t);
+  }
+
+  /** Minutes with anything in them that are not kept yet, up to the one of `until`, Unix ms. */
+  unkept(until: number): SiteMinute[] {
+    const rows: SiteMinute[] = [];
+    for (const [site, { minutes }] of this.#bySite)
+      for (const minute of minutes)
+        if (minute.t > this.#keptUntil && minute.t <= until && minute.visitors + minute.samples > 0)
+          rows.push({ site, ...minute });
+    return rows;
+  }
+
+  /** What was unkept is kept now. */
+  kept(until: number): void {
+    this.#keptUntil = until;
   }
 
   /** Takes a worker's report. The slowest pace of all workers counts. */
@@ -64,12 +94,12 @@ export class Rates {
   }
 
   #minute(rates: SiteRates, now: number, visitors: number): Minute {
-    const t = now - (now % MINUTE_MS);
+    const t = minuteOf(now);
     let minute = rates.minutes.at(-1);
     if (minute?.t !== t) {
       minute = { t, visitors: 0, samples: 0 };
       rates.minutes.push(minute);
-      if (rates.minutes.length > KEPT_MINUTES) rates.minutes.shift();
+      while (rates.minutes[0] && rates.minutes[0].t < oldestOf(now)) rates.minutes.shift();
     }
     minute.visitors = Math.max(minute.visitors, visitors);
     return minute;

@@ -1,4 +1,5 @@
 /** A primary's hub and broker in this process, with one worker that tells what the test has visitors do. */
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { createParser } from 'eventsource-parser';
@@ -7,6 +8,7 @@ import { noBroker } from '../../src/broker/none.ts';
 import { RedisBroker } from '../../src/broker/redis.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { createLogger, type Logger } from '../../src/logger.ts';
+import type { MachineMinutes, SiteMinute } from '../../src/protocol/machines.ts';
 import { type Arrival, type NumberedChannel, type RelayItem, TAG, type ToWorker } from '../../src/protocol/relay.ts';
 import type { StreamEventName, StreamEvents } from '../../src/protocol/stream.ts';
 import { readTarget, type Target } from '../../src/redis/target.ts';
@@ -57,7 +59,21 @@ export class Shown {
   }
 }
 
+export interface MachineOptions {
+  /** As that of a machine that was there before; by default one of its own. */
+  name?: string;
+  graceMs?: number;
+  log?: Logger;
+}
+
 export class Machine {
+  readonly name: string;
+  /** Minutes that were kept. */
+  readonly kept: SiteMinute[] = [];
+  /** Minutes can be kept. */
+  canKeep = true;
+  /** How often they could not. */
+  refused = 0;
   readonly hub: Hub;
   readonly broker: Broker;
   /** What the worker was told. */
@@ -67,8 +83,9 @@ export class Machine {
   #claim = 0;
   #closing: Promise<unknown> | undefined;
 
-  private constructor(t: Owner, broker: Broker, graceMs: number) {
+  private constructor(t: Owner, broker: Broker, name: string, graceMs: number) {
     this.#t = t;
+    this.name = name;
     this.broker = broker;
     this.hub = new Hub({
       graceMs,
@@ -78,6 +95,8 @@ export class Machine {
       send: (_, message) => this.#told(message),
       sendAll: (message) => this.#told(message),
       allowed: async () => true,
+      keep: async (minutes) => this.#keep(minutes),
+      machine: name,
       others: broker,
     });
     broker.begin(this.hub);
@@ -85,9 +104,16 @@ export class Machine {
   }
 
   /** Without an address: a machine that is alone. */
-  static async start(t: Owner, url?: string, graceMs = 10_000, log: Logger = SILENT): Promise<Machine> {
-    if (url === undefined) return new Machine(t, noBroker, graceMs);
-    return new Machine(t, await RedisBroker.start(readTarget(url) as Target, log), graceMs);
+  static async start(t: Owner, url?: string, options: MachineOptions = {}): Promise<Machine> {
+    const { name = randomUUID(), graceMs = 10_000, log = SILENT } = options;
+    const broker = url === undefined ? noBroker : await RedisBroker.start(readTarget(url) as Target, log, name);
+    return new Machine(t, broker, name, graceMs);
+  }
+
+  #keep(minutes: readonly SiteMinute[]): boolean {
+    if (this.canKeep) this.kept.push(...minutes);
+    else this.refused += 1;
+    return this.canKeep;
   }
 
   #told(message: ToWorker): void {
@@ -124,9 +150,12 @@ export class Machine {
   }
 
   /** Opens a stream. */
-  async watch(site = 'demo', more: { page?: string; moves?: 'full' | 'latest' | 'none' } = {}): Promise<Shown> {
+  async watch(
+    site = 'demo',
+    more: { page?: string; moves?: 'full' | 'latest' | 'none'; past?: MachineMinutes[] } = {},
+  ): Promise<Shown> {
     const [here, there] = await socketPair(this.#t);
-    const { page = null, moves = 'full' } = more;
+    const { page = null, moves = 'full', past = [] } = more;
     const request = {
       site,
       page,
@@ -137,7 +166,7 @@ export class Machine {
       credential: 'test',
       checked: true,
     };
-    this.hub.receive(WORKER, { tag: TAG, k: 'stream', request }, there);
+    this.hub.receive(WORKER, { tag: TAG, k: 'stream', request, past }, there);
     return new Shown(here);
   }
 

@@ -1,0 +1,210 @@
+/** The last hour of a site: counted, kept, and there again after a start. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { pino } from 'pino';
+import { KEPT_MINUTES, MINUTE_MS, minuteOf, oldestOf } from '../src/minutes.ts';
+import { TAG } from '../src/protocol/relay.ts';
+import type { Minute } from '../src/protocol/stream.ts';
+import { readTarget, type Target } from '../src/redis/target.ts';
+import { type Store, StoreError } from '../src/store/contract.ts';
+import { openStore } from '../src/store/embedded/store.ts';
+import { KeptMinutes } from '../src/store/kept-minutes.ts';
+import { openRedisStore } from '../src/store/redis/store.ts';
+import { until } from './support/exact.ts';
+import { Machine } from './support/machine.ts';
+import { startRedis } from './support/redis.ts';
+import { killTree, startServer, type TestServer } from './support/server.ts';
+import { StreamReader } from './support/stream.ts';
+import { BinaryVisitor } from './support/visitor.ts';
+
+/** A minute so many minutes before now. */
+function ago(minutes: number, visitors: number, samples = 0, now = Date.now()): Minute {
+  return { t: minuteOf(now) - minutes * MINUTE_MS, visitors, samples };
+}
+
+function at(minutes: readonly Minute[], t: number): Minute | undefined {
+  return minutes.find((minute) => minute.t === t);
+}
+
+function samplesOf(machine: Machine, samples: number): void {
+  const sites = [{ site: 'demo', samples, drops: 0, rows: [] }];
+  machine.hub.receive(1, { tag: TAG, k: 'seen', sites, flushMs: 100 }, undefined);
+}
+
+/** Sets the clock of this process; timers go on. */
+function setClock(t: TestContext, now: number): void {
+  t.mock.timers.reset();
+  t.mock.timers.enable({ apis: ['Date'], now });
+}
+
+test('a minute is kept when it has ended, once, and the one at hand when it is asked for', async (t) => {
+  const first = minuteOf(Date.now());
+  setClock(t, first);
+  const machine = await Machine.start(t);
+  await machine.join('anna');
+  await machine.join('bert');
+  samplesOf(machine, 30);
+  setClock(t, first + MINUTE_MS);
+  await until(() => machine.kept.length > 0, 'a minute kept', 5000);
+  const [kept] = machine.kept;
+  assert.deepEqual([kept?.site, kept?.t, kept?.visitors], ['demo', first, 2]);
+  await machine.hub.keepMinutes(true);
+  assert.deepEqual(
+    machine.kept.map(({ t, visitors }) => [t, visitors]),
+    [
+      [first, 2],
+      [first + MINUTE_MS, 2],
+    ],
+  );
+  await machine.hub.keepMinutes(true);
+  assert.equal(machine.kept.length, 2);
+});
+
+test('what could not be kept is kept later', async (t) => {
+  const first = minuteOf(Date.now());
+  setClock(t, first);
+  const machine = await Machine.start(t);
+  machine.canKeep = false;
+  await machine.join('anna');
+  setClock(t, first + MINUTE_MS);
+  await until(() => machine.refused === 1, 'a first try', 5000);
+  setClock(t, first + 2 * MINUTE_MS);
+  await until(() => machine.refused === 2, 'another try', 5000);
+  machine.canKeep = true;
+  setClock(t, first + 3 * MINUTE_MS);
+  await until(() => machine.kept.length > 0, 'minutes kept', 5000);
+  assert.deepEqual(
+    machine.kept.map((minute) => minute.t),
+    [0, 1, 2].map((n) => first + n * MINUTE_MS),
+  );
+});
+
+test('what was before a start goes on: of visitors the most, of samples the sum', async (t) => {
+  const now = minuteOf(Date.now());
+  setClock(t, now);
+  const machine = await Machine.start(t);
+  await machine.join('anna');
+  samplesOf(machine, 5);
+  const old = { t: oldestOf(now) - MINUTE_MS, visitors: 9, samples: 9 };
+  machine.hub.recall('demo', [old, ago(59, 4), ago(20, 7, 70), ago(0, 3, 40)]);
+  const { minutes } = await (await machine.watch()).see('snapshot');
+  assert.deepEqual(minutes, [ago(59, 4), ago(20, 7, 70), ago(0, 3, 40)]);
+  const shown = await machine.watch();
+  await shown.see('rates', ({ samples }) => samples === 5);
+  const later = await (await machine.watch()).see('snapshot');
+  assert.deepEqual(later.minutes.at(-1), ago(0, 3, 45));
+  // It is forgotten when its hour is over.
+  setClock(t, now + (KEPT_MINUTES - 1) * MINUTE_MS);
+  const next = await machine.watch();
+  await next.see('rates', (rates) => rates.t > now + MINUTE_MS);
+  const last = await (await machine.watch()).see('snapshot');
+  assert.deepEqual(
+    last.minutes.map((minute) => minute.t),
+    [now, now + (KEPT_MINUTES - 1) * MINUTE_MS],
+  );
+});
+
+test('a snapshot has the minutes of machines that are gone, and each machine once, however it is known', async (t) => {
+  const { url } = await startRedis(t);
+  const a = await Machine.start(t, url, { name: 'a' });
+  const b = await Machine.start(t, url, { name: 'b' });
+  const now = Date.now();
+  const before = (minutes: number, visitors: number, samples?: number) => ago(minutes, visitors, samples, now);
+  a.hub.recall('demo', [before(30, 5, 50)]);
+  b.hub.recall('demo', [before(30, 2, 20)]);
+  const past = [
+    { machine: 'a', minutes: [before(40, 6), before(30, 4, 40)] },
+    { machine: 'b', minutes: [before(40, 1), before(30, 2, 20)] },
+    { machine: 'gone', minutes: [before(30, 1), before(10, 3)] },
+  ];
+  const first = await b.watch('demo', { past });
+  assert.deepEqual((await first.see('snapshot')).minutes, [before(40, 7), before(30, 7, 60), before(10, 3)]);
+  const all = [before(40, 7), before(30, 8, 70), before(10, 3)];
+  await first.see('snapshot', ({ minutes }) => JSON.stringify(minutes) === JSON.stringify(all));
+  // It is started anew, as another run of the same.
+  await a.close();
+  const again = await Machine.start(t, url, { name: 'a' });
+  again.hub.recall('demo', [before(30, 5, 50)]);
+  await again.join('anna');
+  await first.seeHere(['anna']);
+  const { minutes } = await (await b.watch('demo', { past })).see('snapshot');
+  assert.deepEqual(minutes.slice(0, 3), all);
+  assert.deepEqual(minutes.at(-1)?.visitors, 1);
+});
+
+test('minutes that cannot be kept or read disturb nobody, and that is said once; that Redis is away, not at all', async () => {
+  let error: Error = new StoreError('full', 'no room');
+  const fail = () => Promise.reject(error);
+  const said: string[] = [];
+  const log = pino({}, { write: (line) => void said.push(line) });
+  const store = { sites: fail, minutes: fail, putMinutes: fail };
+  const kept = new KeptMinutes(store, log);
+  const tryAll = async () => {
+    assert.equal(await kept.put('a', [{ site: 'demo', ...ago(1, 1) }]), false);
+    assert.deepEqual(await kept.past('demo'), []);
+    await kept.recall('a', () => assert.fail('nothing is to be told'));
+  };
+  await tryAll();
+  assert.equal(said.length, 1);
+  error = new StoreError('unreachable', 'away');
+  const other = new KeptMinutes(store, log);
+  await Promise.all([tryAll(), other.put('a', []), other.past('demo')]);
+  assert.equal(said.length, 1);
+  // A store that does not answer holds up no stream.
+  store.minutes = () => new Promise<never>(() => {});
+  assert.deepEqual(await kept.past('demo'), []);
+});
+
+async function snapshotOf(t: TestContext, server: TestServer) {
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  return { stream, snapshot: await stream.next('snapshot') };
+}
+
+/** Keeps a minute of a machine's, as if it had run at that time. */
+async function keep(store: Store, minute: Minute): Promise<void> {
+  await store.putMinutes(await store.machine(), [{ site: 'demo', ...minute }], Date.now());
+}
+
+test('a server that is stopped and started again still has its last hour', async (t) => {
+  const before = await startServer(t, { workers: 1 });
+  await new BinaryVisitor(t, before.ws).hello;
+  const here = (await snapshotOf(t, before)).snapshot.minutes.at(-1) as Minute;
+  assert.equal(here.visitors, 1);
+  const [early, late] = [ago(30, 7, 70), ago(20, 3)];
+  const store = await openStore(before.data);
+  for (const minute of [early, late]) await keep(store, minute);
+  await store.close();
+  assert.equal(await before.stop(), 0);
+  const after = await startServer(t, { workers: 1, data: before.data });
+  const { snapshot } = await snapshotOf(t, after);
+  assert.deepEqual([at(snapshot.minutes, early.t), at(snapshot.minutes, late.t)], [early, late]);
+  assert.equal(at(snapshot.minutes, here.t)?.visitors, 1);
+});
+
+test('what a machine that died had is on the others, and counts once when it is there again', async (t) => {
+  const redis = await startRedis(t);
+  const start = (data?: string) =>
+    startServer(t, { workers: 1, flags: ['--redis', redis.url], ...(data !== undefined && { data }) });
+  const [a, b] = await Promise.all([start(), start()]);
+  const [ofA, ofB] = [ago(30, 7, 70), ago(30, 2)];
+  for (const [{ data }, minute] of [
+    [a, ofA],
+    [b, ofB],
+  ] as const) {
+    const store = await openRedisStore(readTarget(redis.url) as Target, { folder: data });
+    await keep(store, minute);
+    await store.close();
+  }
+  const both = { t: ofA.t, visitors: 9, samples: 70 };
+  await killTree(a);
+  const alone = await snapshotOf(t, b);
+  assert.deepEqual(at(alone.snapshot.minutes, ofA.t), both);
+  const again = await start(a.data);
+  await new BinaryVisitor(t, again.ws).hello;
+  await alone.stream.next('join');
+  for (const server of [again, b]) {
+    const { visitors, minutes } = (await snapshotOf(t, server)).snapshot;
+    assert.equal(visitors.length, 1);
+    assert.deepEqual(at(minutes, ofA.t), both);
+  }
+});
