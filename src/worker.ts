@@ -141,7 +141,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   /** The stream's socket goes to the primary, which outlives this worker. */
   async function openStream(request: StreamRequest, socket: Socket): Promise<void> {
     // Where there is no other machine, the primary knows all that is kept.
-    const past = config.redis ? await kept.past(request.site) : [];
+    const past = config.redis ? await kept.past(request.site) : null;
     link.hand({ tag: TAG, k: 'stream', request, past }, socket);
   }
 

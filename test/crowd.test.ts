@@ -135,6 +135,16 @@ test('an hour has sixty minutes, the last one now, and forgets what is older', (
   assert.deepEqual(counts.filter(Boolean), [3, 6]);
 });
 
+test('a minute of which nobody has told is a gap, not 0', () => {
+  const minutes = new Minutes();
+  minutes.replace([2, 3, 57].map((n) => ({ t: 60_000 * n, visitors: n % 3, samples: 0 })));
+  const [, counts] = minutes.rows(60_000 * 59, 0);
+  assert.deepEqual(
+    [0, 1, 2, 3, 4, 57, 58, 59].map((n) => counts[n]),
+    [null, null, 2, 0, null, 0, null, 0],
+  );
+});
+
 test('an activity graph keeps one minute', () => {
   const activity = new Activity();
   for (let second = 1; second <= 100; second++) activity.add(second);

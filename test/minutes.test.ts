@@ -1,8 +1,10 @@
 /** The last hour of a site: counted, kept, and there again after a start. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { pino } from 'pino';
 import { KEPT_MINUTES, MINUTE_MS, minuteOf, oldestOf } from '../src/minutes.ts';
+import { NO_SITE } from '../src/protocol/machines.ts';
 import { TAG } from '../src/protocol/relay.ts';
 import type { Minute } from '../src/protocol/stream.ts';
 import { readTarget, type Target } from '../src/redis/target.ts';
@@ -48,6 +50,7 @@ test('a minute is kept when it has ended, once, and the one at hand when it is a
   await until(() => machine.kept.length > 0, 'a minute kept', 5000);
   const [kept] = machine.kept;
   assert.deepEqual([kept?.site, kept?.t, kept?.visitors], ['demo', first, 2]);
+  assert.deepEqual(machine.ran, [first]);
   await machine.hub.keepMinutes(true);
   assert.deepEqual(
     machine.kept.map(({ t, visitors }) => [t, visitors]),
@@ -58,6 +61,7 @@ test('a minute is kept when it has ended, once, and the one at hand when it is a
   );
   await machine.hub.keepMinutes(true);
   assert.equal(machine.kept.length, 2);
+  assert.deepEqual(machine.ran, [first, first + MINUTE_MS]);
 });
 
 test('what could not be kept is kept later', async (t) => {
@@ -87,8 +91,10 @@ test('what was before a start goes on: of visitors the most, of samples the sum'
   samplesOf(machine, 5);
   const old = { t: oldestOf(now) - MINUTE_MS, visitors: 9, samples: 9 };
   machine.hub.recall('demo', [old, ago(59, 4), ago(20, 7, 70), ago(0, 3, 40)]);
+  // In that minute nobody was there; before and after it no server ran.
+  machine.hub.recall(NO_SITE, [ago(40, 0), ago(20, 0)]);
   const { minutes } = await (await machine.watch()).see('snapshot');
-  assert.deepEqual(minutes, [ago(59, 4), ago(20, 7, 70), ago(0, 3, 40)]);
+  assert.deepEqual(minutes, [ago(59, 4), ago(40, 0), ago(20, 7, 70), ago(0, 3, 40)]);
   const shown = await machine.watch();
   await shown.see('rates', ({ samples }) => samples === 5);
   const later = await (await machine.watch()).see('snapshot');
@@ -112,15 +118,17 @@ test('a snapshot has the minutes of machines that are gone, and each machine onc
   const before = (minutes: number, visitors: number, samples?: number) => ago(minutes, visitors, samples, now);
   a.hub.recall('demo', [before(30, 5, 50)]);
   b.hub.recall('demo', [before(30, 2, 20)]);
-  const past = [
+  const machines = [
     { machine: 'a', minutes: [before(40, 6), before(30, 4, 40)] },
     { machine: 'b', minutes: [before(40, 1), before(30, 2, 20)] },
     { machine: 'gone', minutes: [before(30, 1), before(10, 3)] },
   ];
+  const past = { machines, ran: [10, 9, 70].map((minutes) => before(minutes, 0).t) };
   const first = await b.watch('demo', { past });
-  assert.deepEqual((await first.see('snapshot')).minutes, [before(40, 7), before(30, 7, 60), before(10, 3)]);
-  const all = [before(40, 7), before(30, 8, 70), before(10, 3)];
-  await first.see('snapshot', ({ minutes }) => JSON.stringify(minutes) === JSON.stringify(all));
+  const some = [before(40, 7), before(30, 7, 60), before(10, 3), before(9, 0)];
+  assert.deepEqual((await first.see('snapshot')).minutes.slice(0, 4), some);
+  const all = some.with(1, before(30, 8, 70));
+  await first.see('snapshot', ({ minutes }) => isDeepStrictEqual(minutes.slice(0, 4), all));
   // It is started anew, as another run of the same.
   await a.close();
   const again = await Machine.start(t, url, { name: 'a' });
@@ -128,7 +136,7 @@ test('a snapshot has the minutes of machines that are gone, and each machine onc
   await again.join('anna');
   await first.seeHere(['anna']);
   const { minutes } = await (await b.watch('demo', { past })).see('snapshot');
-  assert.deepEqual(minutes.slice(0, 3), all);
+  assert.deepEqual(minutes.slice(0, 4), all);
   assert.deepEqual(minutes.at(-1)?.visitors, 1);
 });
 
@@ -141,7 +149,7 @@ test('minutes that cannot be kept or read disturb nobody, and that is said once;
   const kept = new KeptMinutes(store, log);
   const tryAll = async () => {
     assert.equal(await kept.put('a', [{ site: 'demo', ...ago(1, 1) }]), false);
-    assert.deepEqual(await kept.past('demo'), []);
+    assert.equal(await kept.past('demo'), null);
     await kept.recall('a', () => assert.fail('nothing is to be told'));
   };
   await tryAll();
@@ -152,7 +160,7 @@ test('minutes that cannot be kept or read disturb nobody, and that is said once;
   assert.equal(said.length, 1);
   // A store that does not answer holds up no stream.
   store.minutes = () => new Promise<never>(() => {});
-  assert.deepEqual(await kept.past('demo'), []);
+  assert.equal(await kept.past('demo'), null);
 });
 
 async function snapshotOf(t: TestContext, server: TestServer) {
@@ -160,9 +168,15 @@ async function snapshotOf(t: TestContext, server: TestServer) {
   return { stream, snapshot: await stream.next('snapshot') };
 }
 
-/** Keeps a minute of a machine's, as if it had run at that time. */
+/** Keeps a minute of a machine's, as if it had run at that time, and in the minute after it. */
 async function keep(store: Store, minute: Minute): Promise<void> {
-  await store.putMinutes(await store.machine(), [{ site: 'demo', ...minute }], Date.now());
+  const nobody = { site: NO_SITE, t: minute.t + MINUTE_MS, visitors: 0, samples: 0 };
+  await store.putMinutes(await store.machine(), [{ site: 'demo', ...minute }, nobody], Date.now());
+}
+
+/** That minute, the one after it, in which nobody was there, and the one after that, in which no server ran. */
+function threeFrom(minutes: readonly Minute[], t: number): (number | undefined)[] {
+  return [0, 1, 2].map((n) => at(minutes, t + n * MINUTE_MS)?.visitors);
 }
 
 test('a server that is stopped and started again still has its last hour', async (t) => {
@@ -178,6 +192,7 @@ test('a server that is stopped and started again still has its last hour', async
   const after = await startServer(t, { workers: 1, data: before.data });
   const { snapshot } = await snapshotOf(t, after);
   assert.deepEqual([at(snapshot.minutes, early.t), at(snapshot.minutes, late.t)], [early, late]);
+  assert.deepEqual(threeFrom(snapshot.minutes, early.t), [7, 0, undefined]);
   assert.equal(at(snapshot.minutes, here.t)?.visitors, 1);
 });
 
@@ -186,7 +201,8 @@ test('what a machine that died had is on the others, and counts once when it is 
   const start = (data?: string) =>
     startServer(t, { workers: 1, flags: ['--redis', redis.url], ...(data !== undefined && { data }) });
   const [a, b] = await Promise.all([start(), start()]);
-  const [ofA, ofB] = [ago(30, 7, 70), ago(30, 2)];
+  const ofA = ago(30, 7, 70);
+  const ofB = { ...ofA, visitors: 2, samples: 0 };
   for (const [{ data }, minute] of [
     [a, ofA],
     [b, ofB],
@@ -199,6 +215,7 @@ test('what a machine that died had is on the others, and counts once when it is 
   await killTree(a);
   const alone = await snapshotOf(t, b);
   assert.deepEqual(at(alone.snapshot.minutes, ofA.t), both);
+  assert.deepEqual(threeFrom(alone.snapshot.minutes, ofA.t), [9, 0, undefined]);
   const again = await start(a.data);
   await new BinaryVisitor(t, again.ws).hello;
   await alone.stream.next('join');

@@ -9,6 +9,7 @@ import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { MINUTE_MS, minuteOf } from '../src/minutes.ts';
 import { AUDIT, type AuditQuery, type Deed, type Note } from '../src/protocol/audit.ts';
+import { NO_SITE } from '../src/protocol/machines.ts';
 import { CURSOR } from '../src/protocol/record.ts';
 import { OWNER, type Rights } from '../src/protocol/rights.ts';
 import type { Site } from '../src/protocol/site.ts';
@@ -636,6 +637,8 @@ function contract(name: string, opener: Opener): void {
       store.putMinutes('a', [{ site, t, visitors: 1, samples: 0 }], now);
     await put('demo', HOUR, HOUR);
     await put('none', HOUR, HOUR);
+    await put(NO_SITE, HOUR, HOUR);
+    assert.deepEqual(await store.minutes(NO_SITE, HOUR), await store.minutes('demo', HOUR));
     assert.equal(await store.addSite({ key: 'none', name: '', origins: [], created: T, firstSeen: null }), true);
     assert.deepEqual(await store.minutes('none', 0), []);
     const last = HOUR + 60 * MINUTE_MS;

@@ -4,7 +4,7 @@ import type { Minute } from '../protocol/stream.ts';
 export const MINUTE_MS = 60_000;
 export const MINUTES = 60;
 
-/** Most visitors at once in each of the last 60 minutes. */
+/** Most visitors at once in each of the last 60 minutes, of those that somebody can tell of. */
 export class Minutes {
   readonly #most = new Map<number, number>();
 
@@ -22,14 +22,14 @@ export class Minutes {
   }
 
   /**
-   * Unix seconds and counts of the 60 minutes that end with the one of `now`, for uPlot. `here` are the
+   * Unix seconds and counts of the 60 minutes that end with the one of `now`, for uPlot; null: no server ran. `here` are the
    * visitors of this moment: a minute that has just begun has no count of its own yet.
    */
-  rows(now: number, here: number): [times: number[], counts: number[]] {
+  rows(now: number, here: number): [times: number[], counts: (number | null)[]] {
     const last = this.#minuteOf(now);
     const minutes = Array.from({ length: MINUTES }, (_, i) => last - MINUTES + 1 + i);
-    const counts = minutes.map((minute) => this.#most.get(minute) ?? 0);
-    counts[MINUTES - 1] = Math.max(here, counts[MINUTES - 1] as number);
+    const counts = minutes.map((minute) => this.#most.get(minute) ?? null);
+    counts[MINUTES - 1] = Math.max(here, counts[MINUTES - 1] ?? 0);
     return [minutes.map((minute) => minute * 60), counts];
   }
 

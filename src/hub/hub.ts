@@ -6,7 +6,8 @@ import type { Socket } from 'node:net';
 import { entry } from '../entry.ts';
 import type { Logger } from '../logger.ts';
 import { MINUTE_MS, minuteOf } from '../minutes.ts';
-import type { MachineMinutes, Second, Share, SiteItem, SiteMinute, SiteState, Told } from '../protocol/machines.ts';
+import type { SiteState, Told } from '../protocol/machines.ts';
+import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMinute } from '../protocol/machines.ts';
 import type { Arrival, Channel, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
 import { MAX_PAGES_TOLD, TAG } from '../protocol/relay.ts';
 import { deviceOf, type LeaveReason, type Minute, type StreamEvents, type Visitor } from '../protocol/stream.ts';
@@ -100,6 +101,7 @@ export class Hub {
       release: (...release) => this.#releases.push(release),
     });
     this.#hearing = new Hearing({ fanOut: this.#fanOut, presence: this.#presence, elsewhere: this.#elsewhere });
+    this.#rates.addRun([minuteOf(Date.now())], Date.now());
     this.#timers.push(
       setInterval(() => this.#sweep(), SWEEP_MS),
       setInterval(() => this.#onSecond(), RATES_MS),
@@ -149,16 +151,23 @@ export class Hub {
     }
   }
 
-  #open(socket: Socket, request: StreamRequest, past: readonly MachineMinutes[]): void {
+  #open(socket: Socket, request: StreamRequest, past: Past | null): void {
     const { site } = request;
-    this.#elsewhere.recall(site, past);
+    if (past) this.#elsewhere.recall(site, past.machines);
+    if (past) this.#rates.addRun(past.ran, Date.now());
     this.#fanOut.subscribe(socket, request);
     if (!this.#fanOut.interest.watches(site)) this.#elsewhere.forget(site);
   }
 
-  /** Takes what this machine had of a site before it was started anew, oldest first. To be told once. */
+  /** Takes what this machine had of a site before it was started anew, oldest first, or (NO_SITE) when it ran. To be told once. */
   recall(site: string, past: readonly Minute[]): void {
-    this.#rates.recall(site, past, Date.now());
+    const now = Date.now();
+    if (site !== NO_SITE) this.#rates.recall(site, past, now);
+    else
+      this.#rates.addRun(
+        past.map(({ t }) => t),
+        now,
+      );
   }
 
   /** Has what there is of minutes kept. `atHand`: of the one at hand, too. */
@@ -375,8 +384,9 @@ export class Hub {
     for (const { visitor } of this.#presence.of(site)) add(visitor);
     for (const visitor of this.#elsewhere.of(site)) add(visitor);
     const own = { machine: this.#options.machine, minutes: this.#rates.minutes(site) };
-    const minutes = this.#elsewhere.minutes(site, own, Date.now());
-    return { t: Date.now(), site, visitors, minutes, version: this.#options.version };
+    const now = Date.now();
+    const minutes = this.#rates.withEmpty(this.#elsewhere.minutes(site, own, now), now);
+    return { t: now, site, visitors, minutes, version: this.#options.version };
   }
 
   #sweep(): void {
@@ -389,6 +399,7 @@ export class Hub {
   #onSecond(): void {
     const now = Date.now();
     const { interest } = this.#fanOut;
+    this.#rates.addRun([minuteOf(now)], now);
     for (const site of new Set([...this.#presence.sites(), ...this.#rates.sites(), ...interest.sites()])) {
       const rates = this.#rates.second(site, this.#presence.of(site).size, now);
       if (interest.carries(site)) this.#tellSecond(site, now);

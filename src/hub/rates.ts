@@ -1,6 +1,6 @@
 import { entry } from '../entry.ts';
 import { MINUTE_MS, minuteOf, oldestOf } from '../minutes.ts';
-import type { SiteMinute } from '../protocol/machines.ts';
+import { NO_SITE, type SiteMinute } from '../protocol/machines.ts';
 import type { SeenSite } from '../protocol/relay.ts';
 import type { Minute, StreamEvents } from '../protocol/stream.ts';
 
@@ -18,6 +18,8 @@ interface SiteRates {
 /** Counts per site: of the second at hand, and of the last 60 minutes. */
 export class Rates {
   readonly #bySite = new Map<string, SiteRates>();
+  /** Minutes of the last hour in which a server ran, Unix ms. */
+  readonly #ran = new Set<number>();
   /** Minutes up to this one are kept where they outlive this process; Unix ms. */
   #keptUntil = minuteOf(Date.now()) - MINUTE_MS;
 
@@ -47,13 +49,27 @@ export class Rates {
     rates.minutes = [...byTime.values()].sort((a, b) => a.t - b.t);
   }
 
-  /** Minutes with anything in them that are not kept yet, up to the one of `until`, Unix ms. */
+  /** A server ran in these minutes, Unix ms. */
+  addRun(minutes: Iterable<number>, now: number): void {
+    for (const t of minutes) this.#ran.add(t);
+    for (const t of this.#ran) if (t < oldestOf(now)) this.#ran.delete(t);
+  }
+
+  /** Minutes of a site, and those in which nobody was there; oldest first. One that is missing nobody can tell of. */
+  withEmpty(minutes: readonly Minute[], now: number): Minute[] {
+    const known = new Set(minutes.map(({ t }) => t));
+    const empty = [...this.#ran].filter((t) => t >= oldestOf(now) && !known.has(t));
+    const all = [...minutes, ...empty.map((t) => ({ t, visitors: 0, samples: 0 }))];
+    return all.sort((a, b) => a.t - b.t);
+  }
+
+  /** Minutes that are not kept yet, up to the one of `until`, Unix ms: those with anything in them, and those in which this machine ran. */
   unkept(until: number): SiteMinute[] {
-    const rows: SiteMinute[] = [];
+    const isDue = (t: number) => t > this.#keptUntil && t <= until;
+    const rows = [...this.#ran].filter(isDue).map((t): SiteMinute => ({ site: NO_SITE, t, visitors: 0, samples: 0 }));
     for (const [site, { minutes }] of this.#bySite)
       for (const minute of minutes)
-        if (minute.t > this.#keptUntil && minute.t <= until && minute.visitors + minute.samples > 0)
-          rows.push({ site, ...minute });
+        if (isDue(minute.t) && minute.visitors + minute.samples > 0) rows.push({ site, ...minute });
     return rows;
   }
 

@@ -35,6 +35,16 @@ export interface SiteMinute extends Minute {
   site: string;
 }
 
+/** In place of a site: minutes in which a machine ran, with nothing in them. */
+export const NO_SITE = '';
+
+/** What is kept of the last hour for who looks at a site. */
+export interface Past {
+  machines: MachineMinutes[];
+  /** Minutes in which a server ran, Unix ms: who was not there then was not. */
+  ran: number[];
+}
+
 /** All that a machine knows of a site's visitors with it. */
 export interface SiteState {
   visitors: Held[];

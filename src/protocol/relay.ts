@@ -3,7 +3,7 @@
  * cluster's, a library's) is ignored.
  */
 import type { Mark } from './frame.ts';
-import type { MachineMinutes } from './machines.ts';
+import type { Past } from './machines.ts';
 import type { LeaveReason, Moves, Visitor } from './stream.ts';
 
 export const TAG = 'fieldmouse';
@@ -72,8 +72,8 @@ export type ToPrimary = { tag: typeof TAG } & (
    * for those whose claims are `pending`.
    */
   | { k: 'sync'; sites: string[]; visitors: (Arrival & { v: number; n: number })[]; pending: number[] }
-  /** Comes with the socket of the response. `past`: what is kept of the site's last hour, of machines that may not be there any more. */
-  | { k: 'stream'; request: StreamRequest; past: MachineMinutes[] }
+  /** Comes with the socket of the response. `past` is also of machines that are not there any more; null where there is only one. */
+  | { k: 'stream'; request: StreamRequest; past: Past | null }
   /** Who is on each page of a site now? `ask` is the worker's number for the question. */
   | { k: 'ask'; ask: number; site: string }
   /** What do all processes tell of themselves, as Prometheus reads it? */

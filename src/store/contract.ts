@@ -88,7 +88,7 @@ export interface Store extends Hits {
   /** This machine's name, the same at each start as long as its data folder is kept: letters, digits, `-` and `_`. Throws StoreError. */
   machine(): Promise<string>;
   /**
-   * Keeps what a machine had in minutes, for an hour. Of sites that are not there nothing is kept. What is there already is raised, so that it
+   * Keeps what a machine had in minutes, for an hour; of NO_SITE, too. Of sites that are not there nothing is kept. What is there already is raised, so that it
    * may be done again; where it fails, some may be kept.
    */
   putMinutes(machine: string, minutes: readonly SiteMinute[], now: number): Promise<void>;

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { entry } from '../entry.ts';
 import type { Logger } from '../logger.ts';
 import { oldestOf, raise } from '../minutes.ts';
-import type { MachineMinutes, SiteMinute } from '../protocol/machines.ts';
+import { type MachineMinutes, NO_SITE, type Past, type SiteMinute } from '../protocol/machines.ts';
 import type { Minute } from '../protocol/stream.ts';
 import { isUnreachable, type Store } from './contract.ts';
 
@@ -54,14 +54,14 @@ export class KeptMinutes {
     }, false);
   }
 
-  /** Tells what a machine had of each site in the last hour. What comes late is told all the same. */
+  /** Tells what a machine had of each site, and of NO_SITE, in the last hour. What comes late is told all the same. */
   async recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
     const recalled = this.#tried(() => this.#recall(machine, tell), undefined);
     await limited(recalled, RECALL_LIMIT_MS, undefined);
   }
 
   async #recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
-    const keys = (await this.#store.sites()).map(({ key }) => key).values();
+    const keys = [NO_SITE, ...(await this.#store.sites()).map(({ key }) => key)].values();
     const readOn = async () => {
       for (const site of keys)
         for (const one of await this.#store.minutes(site, oldestOf(Date.now())))
@@ -70,10 +70,16 @@ export class KeptMinutes {
     await Promise.all(Array.from({ length: READS }, readOn));
   }
 
-  /** What machines had of a site in the last hour; nothing if that cannot be read in time. */
-  past(site: string): Promise<MachineMinutes[]> {
-    const read = this.#tried(() => this.#store.minutes(site, oldestOf(Date.now())), []);
-    return limited(read, PAST_LIMIT_MS, []);
+  /** What machines had of a site in the last hour; null if that cannot be read in time. */
+  past(site: string): Promise<Past | null> {
+    const read = this.#tried(() => this.#past(site), null);
+    return limited(read, PAST_LIMIT_MS, null);
+  }
+
+  async #past(site: string): Promise<Past> {
+    const from = oldestOf(Date.now());
+    const [machines, runs] = await Promise.all([this.#store.minutes(site, from), this.#store.minutes(NO_SITE, from)]);
+    return { machines, ran: [...new Set(runs.flatMap(({ minutes }) => minutes.map(({ t }) => t)))] };
   }
 
   /** Is said once; that Redis is away is in the log already. */

@@ -8,7 +8,7 @@ import { noBroker } from '../../src/broker/none.ts';
 import { RedisBroker } from '../../src/broker/redis.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { createLogger, type Logger } from '../../src/logger.ts';
-import type { MachineMinutes, SiteMinute } from '../../src/protocol/machines.ts';
+import { NO_SITE, type Past, type SiteMinute } from '../../src/protocol/machines.ts';
 import { type Arrival, type NumberedChannel, type RelayItem, TAG, type ToWorker } from '../../src/protocol/relay.ts';
 import type { StreamEventName, StreamEvents } from '../../src/protocol/stream.ts';
 import { readTarget, type Target } from '../../src/redis/target.ts';
@@ -68,8 +68,9 @@ export interface MachineOptions {
 
 export class Machine {
   readonly name: string;
-  /** Minutes that were kept. */
+  /** Minutes of sites that were kept, and those in which it ran. */
   readonly kept: SiteMinute[] = [];
+  readonly ran: number[] = [];
   /** Minutes can be kept. */
   canKeep = true;
   /** How often they could not. */
@@ -111,8 +112,11 @@ export class Machine {
   }
 
   #keep(minutes: readonly SiteMinute[]): boolean {
-    if (this.canKeep) this.kept.push(...minutes);
-    else this.refused += 1;
+    if (!this.canKeep) this.refused += 1;
+    else
+      for (const minute of minutes)
+        if (minute.site === NO_SITE) this.ran.push(minute.t);
+        else this.kept.push(minute);
     return this.canKeep;
   }
 
@@ -152,10 +156,10 @@ export class Machine {
   /** Opens a stream. */
   async watch(
     site = 'demo',
-    more: { page?: string; moves?: 'full' | 'latest' | 'none'; past?: MachineMinutes[] } = {},
+    more: { page?: string; moves?: 'full' | 'latest' | 'none'; past?: Past } = {},
   ): Promise<Shown> {
     const [here, there] = await socketPair(this.#t);
-    const { page = null, moves = 'full', past = [] } = more;
+    const { page = null, moves = 'full', past = null } = more;
     const request = {
       site,
       page,

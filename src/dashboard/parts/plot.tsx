@@ -4,7 +4,7 @@ import uPlot from 'uplot';
 import { colour, rem, repaint } from '../theme.ts';
 
 export interface PlotProps {
-  /** Times in Unix seconds, and a count for each. May read signals: the plot follows them. */
+  /** Times in Unix seconds, and a count for each, or null where there is none. May read signals: the plot follows them. */
   rows: () => uPlot.AlignedData;
   /** A line, or a bar for each time, which is a day of UTC. */
   look: 'line' | 'bars';
@@ -57,7 +57,8 @@ function sizeOf(box: HTMLElement): { width: number; height: number } {
   return { width: Math.max(120, box.clientWidth), height: Math.max(60, box.clientHeight) };
 }
 
-function options({ look, name, tip }: PlotProps): Omit<uPlot.Options, 'width' | 'height'> {
+function options(props: PlotProps): Omit<uPlot.Options, 'width' | 'height'> {
+  const { look, name } = props;
   const isDays = look === 'bars';
   const axis = {
     stroke: () => colour('--muted'),
@@ -99,11 +100,11 @@ function options({ look, name, tip }: PlotProps): Omit<uPlot.Options, 'width' | 
         stroke: () => colour('--accent'),
         fill: shade,
         width: 2,
-        points: { show: false },
+        points: { show: !isDays, filter: alone },
         ...pathsOf(look),
       },
     ],
-    hooks: { setCursor: [(plot) => tell(plot, tip)] },
+    hooks: { setCursor: [(plot) => tell(plot, props)] },
   };
 }
 
@@ -111,6 +112,13 @@ function pathsOf(look: PlotProps['look']): Pick<uPlot.Series, 'paths'> {
   const { spline, bars } = uPlot.paths;
   if (look === 'bars') return bars ? { paths: bars({ size: [0.7, 48], radius: 0.15 }) } : {};
   return spline ? { paths: spline() } : {};
+}
+
+/** Counts with none beside them, through which no line goes. */
+function alone({ data }: uPlot, series: number): number[] {
+  const counts = data[series] ?? [];
+  const isThere = (i: number) => typeof counts[i] === 'number';
+  return [...counts.keys()].filter((i) => isThere(i) && !isThere(i - 1) && !isThere(i + 1));
 }
 
 /** Accent below the line, thinning out downwards. */
@@ -124,9 +132,10 @@ function shade(plot: uPlot): CanvasGradient {
 }
 
 /** The time under the pointer, as a tooltip. */
-function tell(plot: uPlot, tip: PlotProps['tip']): void {
+function tell(plot: uPlot, { name, tip }: PlotProps): void {
   const i = plot.cursor.idx;
   const time = i == null ? undefined : plot.data[0][i];
   const here = i == null ? undefined : plot.data[1]?.[i];
-  plot.over.title = time === undefined ? '' : tip(time, here ?? 0);
+  if (time === undefined) plot.over.title = '';
+  else plot.over.title = here == null ? `${name(time)}: not known` : tip(time, here);
 }

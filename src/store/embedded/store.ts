@@ -11,7 +11,7 @@ import type { Database } from 'lmdb';
 import type { Durability } from '../../config.ts';
 import type { Session, Token } from '../../protocol/account.ts';
 import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
-import type { MachineMinutes, SiteMinute } from '../../protocol/machines.ts';
+import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/machines.ts';
 import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
 import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
@@ -154,7 +154,7 @@ export class EmbeddedStore implements Store {
     this.#expiry = root.openDB('expiry', {});
     this.#options = root.openDB('options', {});
     const isSite = (key: string) => this.#sites.doesExist(key);
-    this.#hour = new HourTable(root.openDB('hour', {}), isSite);
+    this.#hour = new HourTable(root.openDB('hour', {}), (key) => key === NO_SITE || isSite(key));
     this.#hits = new HitTable(hits, isSite, () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes);
   }
 
@@ -182,7 +182,7 @@ export class EmbeddedStore implements Store {
   }
 
   async minutes(site: string, from: number): Promise<MachineMinutes[]> {
-    return SITE_KEY.test(site) ? this.#read(() => this.#hour.read(site, from)) : [];
+    return site === NO_SITE || SITE_KEY.test(site) ? this.#read(() => this.#hour.read(site, from)) : [];
   }
 
   async sites(): Promise<Site[]> {

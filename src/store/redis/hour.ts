@@ -1,9 +1,9 @@
 /** The last hour of each site in Redis: a sorted set of minutes, which goes an hour after it was written to last. */
 import { entry } from '../../entry.ts';
 import { KEPT_MINUTES, MINUTE_MS, oldestOf } from '../../minutes.ts';
-import type { MachineMinutes, SiteMinute } from '../../protocol/machines.ts';
+import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/machines.ts';
 import { type Redis, scriptOf } from '../../redis/connection.ts';
-import { siteKey } from '../../redis/keys.ts';
+import { commonKey, siteKey } from '../../redis/keys.ts';
 import { type KeptMinute, MOST_MINUTES, minutesByMachine } from '../kept-minutes.ts';
 
 /** Sites that are written at once: at the end of a minute all machines write. */
@@ -22,7 +22,7 @@ return 1
 
 /** `time machine visitors samples`, by their time. A minute of a machine that is there twice is that with the most. */
 export function hourKey(site: string): string {
-  return siteKey(site, 'hour');
+  return site === NO_SITE ? commonKey('hour') : siteKey(site, 'hour');
 }
 
 /** Throws RedisError; some may be kept then. */

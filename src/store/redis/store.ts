@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../logger.ts';
 import type { Session, Token } from '../../protocol/account.ts';
 import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
-import type { MachineMinutes, SiteMinute } from '../../protocol/machines.ts';
+import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/machines.ts';
 import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
 import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
@@ -167,13 +167,13 @@ export class RedisStore implements Store {
   }
 
   async putMinutes(machine: string, minutes: readonly SiteMinute[], now: number): Promise<void> {
-    const sites = new Set((await this.#all('sites')).map(([key]) => key));
+    const sites = new Set([NO_SITE, ...(await this.#all('sites')).map(([key]) => key)]);
     const known = minutes.filter(({ site }) => sites.has(site));
     await asStore(putHour(this.#redis, machine, known, now));
   }
 
   async minutes(site: string, from: number): Promise<MachineMinutes[]> {
-    return SITE_KEY.test(site) ? asStore(readHour(this.#redis, site, from)) : [];
+    return site === NO_SITE || SITE_KEY.test(site) ? asStore(readHour(this.#redis, site, from)) : [];
   }
 
   async sites(): Promise<Site[]> {
