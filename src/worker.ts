@@ -13,7 +13,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { ListenError, listen } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { workerMetrics } from './metrics/worker-metrics.ts';
-import { type Arrival, type StreamRequest, TAG, type ToWorker } from './protocol/relay.ts';
+import { type Arrival, TAG, type ToWorker } from './protocol/relay.ts';
 import { endWithProblem } from './raw-problem.ts';
 import { RedisError } from './redis/error.ts';
 import { Questions } from './relay/questions.ts';
@@ -114,6 +114,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     saturated: () => relay.saturated || recorder.inTrouble,
     drop: (site, n) => relay.drop(site, n),
   });
+  const kept = new KeptMinutes(store, log);
   const http = await createHttp({
     config,
     logger: log,
@@ -121,13 +122,15 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     archive,
     version,
     ready: () => !draining,
-    openStream: (request, socket) => void openStream(request, socket),
+    // The stream's socket goes to the primary, which outlives this worker.
+    openStream: (request, socket, past) => link.hand({ tag: TAG, k: 'stream', request, past }, socket),
+    // Where there is no other machine, the primary knows all that is kept.
+    past: async (site) => (config.redis ? kept.past(site) : null),
     beacon: (request) => ingest.beacon(request),
     present: (site) => questions.present(site),
     countHit,
     metrics: () => questions.metrics(),
   });
-  const kept = new KeptMinutes(store, log);
   const peerOf = peerReader(config);
   const servers = config.listen.map(() => createHttpServer(http, upgrade, () => draining));
   process.on('uncaughtException', onFault);
@@ -137,13 +140,6 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   setInterval(() => link.send({ tag: TAG, k: 'beat', ...pulse.beat() }), BEAT_MS);
 
   return Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address)));
-
-  /** The stream's socket goes to the primary, which outlives this worker. */
-  async function openStream(request: StreamRequest, socket: Socket): Promise<void> {
-    // Where there is no other machine, the primary knows all that is kept.
-    const past = config.redis ? await kept.past(request.site) : null;
-    link.hand({ tag: TAG, k: 'stream', request, past }, socket);
-  }
 
   function onMessage(message: ToWorker): void {
     switch (message.k) {

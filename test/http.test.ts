@@ -654,6 +654,21 @@ test("a stream's socket is handed over untouched, with what was asked", async (t
   ]);
 });
 
+test("a stream's socket comes with what is kept of the last hour of its site", async (t) => {
+  const kept = { machines: [{ machine: 'a', minutes: [{ t: 60_000, visitors: 2, samples: 3 }] }], ran: [60_000] };
+  const handed: unknown[] = [];
+  const past = async (site: string) => (site === 'demo' ? kept : null);
+  const { ask } = await startHttp(t, {
+    past,
+    openStream: (_request, socket, past) => {
+      handed.push(past);
+      socket.end('HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n');
+    },
+  });
+  await (await ask('GET', '/v1/stream?site=demo', { headers: bearer })).text();
+  assert.deepEqual(handed, [kept]);
+});
+
 test('a stream that cannot be handed over is cut', async (t) => {
   const openStream = () => {
     throw new Error('the primary is gone');

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { Session, Token } from '../protocol/account.ts';
 import type { AuditQuery, Entry, Note } from '../protocol/audit.ts';
+import type { Past } from '../protocol/machines.ts';
 import type { Beacon, BeaconReply } from '../protocol/post.ts';
 import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
 import type { StreamRequest } from '../protocol/relay.ts';
@@ -26,7 +27,9 @@ export interface HttpOptions {
    * Takes over the socket of an authenticated request for a stream. Nothing was written to it and nothing
    * here touches it again.
    */
-  openStream(request: StreamRequest, socket: Socket): void;
+  openStream(request: StreamRequest, socket: Socket, past: Past | null): void;
+  /** What is kept of a site's last hour, for its streams; null where that is nothing, or cannot be told in time. */
+  past(site: string): Promise<Past | null>;
   /** How many visitors of a site are on each page now; undefined when that cannot be told in time. */
   present(site: string): Promise<ReadonlyMap<string, number> | undefined>;
   /** What all processes tell of themselves, as Prometheus reads it; undefined when that cannot be told in time. */

@@ -7,6 +7,7 @@ import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { TooLate, within } from '../limit.ts';
 import { MAX_TEXT } from '../protocol/frame.ts';
+import type { Past } from '../protocol/machines.ts';
 import type { StreamRequest } from '../protocol/relay.ts';
 import { MOVES } from '../protocol/stream.ts';
 import type { HttpOptions } from './contract.ts';
@@ -30,7 +31,7 @@ declare module 'fastify' {
 
 export function streamRoute(
   app: App,
-  { logger, openStream, store }: HttpOptions,
+  { logger, openStream, past, store }: HttpOptions,
   recognise: ReturnType<typeof recogniser>,
 ): void {
   app.decorateRequest('checked', true);
@@ -61,6 +62,7 @@ export function streamRoute(
     async (request, reply) => {
       const { site, page, visitor, stage, moves, last_event_id } = request.query;
       checkBare(request);
+      const kept = request.checked ? await past(site) : null;
       reply.hijack();
       // The header is what a browser saw last; the parameter, which it sends again each time, may be older.
       const lastEventId = header(request, 'last-event-id') ?? last_event_id;
@@ -76,6 +78,7 @@ export function streamRoute(
           checked: request.checked,
         },
         request.raw.socket,
+        kept,
       );
       return reply;
     },
@@ -92,9 +95,9 @@ export function streamRoute(
     }
   }
 
-  function hand(request: StreamRequest, socket: Socket): void {
+  function hand(request: StreamRequest, socket: Socket, kept: Past | null): void {
     try {
-      if (!socket.destroyed) openStream(request, socket);
+      if (!socket.destroyed) openStream(request, socket, kept);
     } catch (error) {
       logger.error({ err: error }, 'the stream was not handed over');
       socket.destroy();

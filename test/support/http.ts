@@ -36,7 +36,10 @@ export interface AskOptions {
 
 export interface HttpTestOptions
   extends Partial<
-    Pick<HttpOptions, 'archive' | 'beacon' | 'countHit' | 'metrics' | 'openStream' | 'present' | 'ready' | 'store'>
+    Pick<
+      HttpOptions,
+      'archive' | 'beacon' | 'countHit' | 'metrics' | 'openStream' | 'past' | 'present' | 'ready' | 'store'
+    >
   > {
   flags?: string[];
   env?: Record<string, string>;
@@ -58,6 +61,7 @@ export async function startHttp(t: TestContext, options: HttpTestOptions = {}): 
     publicFolder: writePages(join(folder, 'public')),
     ready: options.ready ?? (() => true),
     openStream: options.openStream ?? ((_request, socket) => void socket.destroy()),
+    past: options.past ?? (async () => null),
     present: options.present ?? (async () => new Map()),
     countHit: options.countHit ?? ((site, page) => store.hit(site, page)),
     metrics: options.metrics ?? (async () => ''),
