@@ -8,6 +8,7 @@ import { StartError, Supervisor } from './cluster/supervisor.ts';
 import { type Config, optionsOf } from './config.ts';
 import { lockFolder } from './folder-lock.ts';
 import { Hub } from './hub/hub.ts';
+import { within } from './limit.ts';
 import { removeStaleSocket } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Gathering } from './metrics/gathering.ts';
@@ -120,7 +121,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     await Promise.all([drained, hub.close()]);
     // Where there are other machines visitors go there, and would count twice in this minute.
     const lastMinutes = hub.keepMinutes(broker.figures().machines === 0);
-    await Promise.race([lastMinutes, sleep(LAST_MINUTES_MS, undefined, { ref: false })]);
+    await within(lastMinutes, LAST_MINUTES_MS).catch(() => {});
     await broker.close();
     await store.close();
     unlock();

@@ -4,7 +4,7 @@
  * machines write what happens; of others nothing is written.
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../limit.ts';
 import type { Logger } from '../logger.ts';
 import type { Scope, Second, Share, SiteItem, Told, Written } from '../protocol/machines.ts';
 import {
@@ -418,17 +418,10 @@ export class RedisBroker implements Broker {
     this.#control.add(writeMachineItem({ k: 'bye' }));
     await this.#control.drained(BYE_LIMIT_MS);
     this.#control.close();
-    const leave = leaveSlot(this.#redis, this.#machine, this.share.slot).catch(() => {});
-    await within(BYE_LIMIT_MS, leave);
-    await within(BYE_LIMIT_MS, this.#redis.close());
+    const leave = leaveSlot(this.#redis, this.#machine, this.share.slot);
+    await within(leave, BYE_LIMIT_MS).catch(() => {});
+    await within(this.#redis.close(), BYE_LIMIT_MS).catch(() => {});
   }
-}
-
-/** Resolves when the promise does, or after so long, milliseconds. */
-async function within(ms: number, promise: Promise<void>): Promise<void> {
-  const timer = new AbortController();
-  await Promise.race([promise, sleep(ms, undefined, timer).catch(() => {})]);
-  timer.abort();
 }
 
 /** A state as items of a stream. */

@@ -2,8 +2,8 @@
  * The last hour of each site as stores keep it, so that it outlives the process that counted it. Whatever goes wrong disturbs nobody: what
  * could not be kept is kept later, and what cannot be read is not shown.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { entry } from '../entry.ts';
+import { within } from '../limit.ts';
 import type { Logger } from '../logger.ts';
 import { oldestOf, raise } from '../minutes.ts';
 import { type MachineMinutes, NO_SITE, type Past, type SiteMinute } from '../protocol/machines.ts';
@@ -57,7 +57,7 @@ export class KeptMinutes {
   /** Tells what a machine had of each site, and of NO_SITE, in the last hour. What comes late is told all the same. */
   async recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
     const recalled = this.#tried(() => this.#recall(machine, tell), undefined);
-    await limited(recalled, RECALL_LIMIT_MS, undefined);
+    await within(recalled, RECALL_LIMIT_MS).catch(() => {});
   }
 
   async #recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
@@ -73,7 +73,7 @@ export class KeptMinutes {
   /** What machines had of a site in the last hour; null if that cannot be read in time. */
   past(site: string): Promise<Past | null> {
     const read = this.#tried(() => this.#past(site), null);
-    return limited(read, PAST_LIMIT_MS, null);
+    return within(read, PAST_LIMIT_MS).catch(() => null);
   }
 
   async #past(site: string): Promise<Past> {
@@ -95,13 +95,4 @@ export class KeptMinutes {
       return otherwise;
     }
   }
-}
-
-/** What a promise comes to, or something else after so long, milliseconds. */
-async function limited<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T> {
-  const timer = new AbortController();
-  const late = sleep(ms, otherwise, timer).catch(() => otherwise);
-  const value = await Promise.race([promise, late]);
-  timer.abort();
-  return value;
 }
