@@ -67,7 +67,8 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     send: (worker, message) => supervisor.send(worker, message),
     sendAll: (message) => supervisor.sendAll(message),
     allowed: (request) => isAllowed(store, request),
-    keep: (minutes) => kept.put(machine, minutes),
+    // To write to a file that is cut short ends the process.
+    keep: async (minutes) => !isSuspected() && kept.put(machine, minutes),
     machine,
     others: broker,
   });
@@ -91,7 +92,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     },
     onCrash: () => config.redis ?? suspect(config.data),
   });
-  const { suspect, damaged } = watchStore(log);
+  const { suspect, isSuspected, damaged } = watchStore(log);
   const figures = () => ({ ...hub.figures(), ...supervisor.figures(), broker: broker.figures() });
   const gathering = new Gathering(primaryMetrics(version, figures), (ask) =>
     supervisor.sendAll({ tag: TAG, k: 'measure', ask }),
@@ -164,6 +165,7 @@ async function startBroker({ redis }: Config, log: Logger, machine: string): Pro
 /** Where workers die, a damaged store may be why: other workers would die of it too, again and again. */
 function watchStore(log: Logger) {
   let checking = false;
+  let isDamaged = false;
   let tell: (error: StoreError) => void;
   const damaged = new Promise<StoreError>((resolve) => {
     tell = resolve;
@@ -173,6 +175,7 @@ function watchStore(log: Logger) {
     checking = true;
     checkFile(folder)
       .catch((error: unknown) => {
+        isDamaged = error instanceof StoreError;
         if (error instanceof StoreError) tell(error);
         else log.error({ err: error }, 'cannot look whether the store is damaged');
       })
@@ -180,7 +183,7 @@ function watchStore(log: Logger) {
         checking = false;
       });
   };
-  return { suspect, damaged };
+  return { suspect, isSuspected: () => checking || isDamaged, damaged };
 }
 
 /**
