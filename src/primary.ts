@@ -13,6 +13,7 @@ import { removeStaleSocket } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Gathering } from './metrics/gathering.ts';
 import { primaryMetrics } from './metrics/primary-metrics.ts';
+import { MINUTE_MS } from './minutes.ts';
 import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
 import { type StreamRequest, TAG } from './protocol/relay.ts';
 import { OWNER, sees } from './protocol/rights.ts';
@@ -116,12 +117,14 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopTelling();
+    const began = Date.now();
     const drained = supervisor.close();
     // Workers may wait for a slow request; dashboards are told at once, after what visitors did last.
     await sleep(LAST_BATCH_MS);
     await Promise.all([drained, hub.close()]);
-    // Where there are other machines visitors go there, and would count twice in this minute.
-    const lastMinutes = hub.keepMinutes(broker.figures().machines === 0);
+    // Where there are other machines visitors go there, and would count twice in the minute in which they were sent away.
+    const isAlone = broker.figures().machines === 0;
+    const lastMinutes = hub.keepMinutes(isAlone ? Date.now() : began - MINUTE_MS);
     await within(lastMinutes, LAST_MINUTES_MS).catch(() => {});
     await broker.close();
     await store.close();
@@ -145,7 +148,10 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   }
 }
 
-async function isAllowed(store: Store, { credential, site }: StreamRequest): Promise<boolean> {
+async function isAllowed(
+  store: Store,
+  { credential, site }: Pick<StreamRequest, 'credential' | 'site'>,
+): Promise<boolean> {
   try {
     return sees(await store.rights(credential, Date.now()), site) && (await store.site(site)) !== undefined;
   } catch (error) {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { pino } from 'pino';
+import { MinutesByMachine } from '../src/hub/minutes.ts';
 import { KEPT_MINUTES, MINUTE_MS, minuteOf, oldestOf } from '../src/minutes.ts';
 import { NO_SITE } from '../src/protocol/machines.ts';
 import { TAG } from '../src/protocol/relay.ts';
@@ -51,7 +52,7 @@ test('a minute is kept when it has ended, once, and the one at hand when it is a
   const [kept] = machine.kept;
   assert.deepEqual([kept?.site, kept?.t, kept?.visitors], ['demo', first, 2]);
   assert.deepEqual(machine.ran, [first]);
-  await machine.hub.keepMinutes(true);
+  await machine.hub.keepMinutes(Date.now());
   assert.deepEqual(
     machine.kept.map(({ t, visitors }) => [t, visitors]),
     [
@@ -59,7 +60,7 @@ test('a minute is kept when it has ended, once, and the one at hand when it is a
       [first + MINUTE_MS, 2],
     ],
   );
-  await machine.hub.keepMinutes(true);
+  await machine.hub.keepMinutes(Date.now());
   assert.equal(machine.kept.length, 2);
   assert.deepEqual(machine.ran, [first, first + MINUTE_MS]);
 });
@@ -224,4 +225,22 @@ test('what a machine that died had is on the others, and counts once when it is 
     assert.equal(visitors.length, 1);
     assert.deepEqual(at(minutes, ofA.t), both);
   }
+});
+
+test('of a machine that ends, the minute does not count in which it was last heard, though silence is noticed later', () => {
+  const now = minuteOf(Date.now());
+  const told = (...minutes: number[]) => {
+    const known = new MinutesByMachine();
+    known.add({ machine: 'a', minutes: minutes.map((one) => ago(one, 4, 0, now)) });
+    return known;
+  };
+  const own = { machine: 'own', minutes: [] };
+  const after = (known: MinutesByMachine) => {
+    known.end('a', now + 2000);
+    return known.sums(own, now).map(({ t }) => (now - t) / MINUTE_MS);
+  };
+  assert.deepEqual(after(told(2, 1, 0)), [2, 1]);
+  assert.deepEqual(after(told(2, 1)), [2]);
+  assert.deepEqual(after(told(3, 2)), [3, 2], 'nobody was there in its last minutes');
+  assert.deepEqual(after(new MinutesByMachine()), []);
 });

@@ -1,7 +1,10 @@
 /** Who may look on while the store cannot be asked. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { Onlookers } from '../src/hub/onlookers.ts';
+import { until } from './support/exact.ts';
+import { Machine, type Shown } from './support/machine.ts';
 
 const ada = { credential: 'session:ada', site: 'demo' };
 const MINUTE = 60_000;
@@ -39,3 +42,37 @@ test('who was forbidden to look on does not come back, whenever the last stream 
   onlookers.came(ada);
   assert.equal(onlookers.has(ada, 0), true);
 });
+
+test('who closes a stream and then may not look on any more gets none while the store is away', async (t) => {
+  const machine = await Machine.start(t);
+  const unchecked = () => machine.watch('demo', { checked: false });
+  await seeRefused(await unchecked());
+  await leave(await machine.watch());
+  const second = await unchecked();
+  await leave(second);
+  machine.mayLook = false;
+  await until(() => machine.forbidden > 0, 'a look at who looked on');
+  await seeRefused(await unchecked());
+});
+
+test('who may not look on any more loses all streams of the site', async (t) => {
+  const machine = await Machine.start(t);
+  const streams = [await machine.watch(), await machine.watch('demo', { checked: false })];
+  for (const stream of streams) await stream.see('snapshot');
+  const ended = Promise.all(streams.map(({ socket }) => once(socket, 'close')));
+  machine.mayLook = false;
+  await ended;
+  await seeRefused(await machine.watch('demo', { checked: false }));
+});
+
+async function seeRefused({ socket, events }: Shown): Promise<void> {
+  await once(socket, 'close');
+  assert.deepEqual(events, []);
+}
+
+async function leave(shown: Shown): Promise<void> {
+  await shown.see('snapshot');
+  const closed = once(shown.socket, 'close');
+  shown.socket.destroy();
+  await closed;
+}

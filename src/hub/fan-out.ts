@@ -20,7 +20,7 @@ import {
 import { endWithProblem } from '../raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
 import { type Entry, Journal } from './journal.ts';
-import { Onlookers } from './onlookers.ts';
+import { type Looking, Onlookers } from './onlookers.ts';
 import { Subscriber } from './subscriber.ts';
 
 const JOURNAL_BYTES = 32 * 1024 * 1024;
@@ -87,10 +87,6 @@ export class FanOut {
   constructor(options: FanOutOptions) {
     this.#options = options;
     this.#interest = new Interest({ tell: options.tell, changed: () => options.others.watchedChanged() });
-  }
-
-  get subscribers(): Iterable<Subscriber> {
-    return this.#subscribers.keys();
   }
 
   figures(): FanOutFigures {
@@ -208,10 +204,16 @@ export class FanOut {
     else endWithProblem(socket, AWAY);
   }
 
-  /** Ends a stream that is not allowed any more. */
-  forbid(subscriber: Subscriber): void {
-    this.#onlookers.forget(subscriber.request);
-    void subscriber.end();
+  /** Who looks on, and who did until a moment ago. */
+  onlookers(): Looking[] {
+    return this.#onlookers.all();
+  }
+
+  /** Ends the streams of who may not look on any more. */
+  forbid({ credential, site }: Looking): void {
+    this.#onlookers.forget({ credential, site });
+    for (const subscriber of this.#bySite.get(site) ?? [])
+      if (subscriber.request.credential === credential) void subscriber.end();
   }
 
   #open(socket: Socket, request: StreamRequest): void {

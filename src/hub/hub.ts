@@ -14,6 +14,7 @@ import { deviceOf, type LeaveReason, type Minute, type StreamEvents, type Visito
 import { Elsewhere } from './elsewhere.ts';
 import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuse } from './fan-out.ts';
 import { Hearing } from './hearing.ts';
+import type { Looking } from './onlookers.ts';
 import { Presence, type Present } from './presence.ts';
 import { Rates } from './rates.ts';
 
@@ -57,7 +58,7 @@ export interface HubOptions {
   /** Sends to every worker. */
   sendAll(message: ToWorker): void;
   /** False when the session or token of a stream was revoked or has expired, or its site is gone. */
-  allowed(request: StreamRequest): Promise<boolean>;
+  allowed(looking: Looking): Promise<boolean>;
   /** Keeps minutes of this machine where they outlive it. False if that cannot be done now. */
   keep(minutes: readonly SiteMinute[]): Promise<boolean>;
   /** This machine's name, the same at each start. */
@@ -170,11 +171,10 @@ export class Hub {
       );
   }
 
-  /** Has what there is of minutes kept. `atHand`: of the one at hand, too. */
-  async keepMinutes(atHand: boolean): Promise<void> {
+  /** Has minutes kept, up to the one of `until`, Unix ms. */
+  async keepMinutes(until: number): Promise<void> {
     await this.#keeping;
-    const minute = minuteOf(Date.now());
-    await this.#keep(atHand ? minute : minute - MINUTE_MS);
+    await this.#keep(minuteOf(until));
   }
 
   /** Minutes up to this one, Unix ms. */
@@ -451,17 +451,16 @@ export class Hub {
     };
   }
 
-  /** Ends the streams of sessions and tokens that are no longer valid, and of sites that are gone. */
+  /**
+   * Ends the streams of sessions and tokens that are no longer valid, and of sites that are gone. Who closed the last one is asked after, too:
+   * by having looked on nobody comes back that has signed out since.
+   */
   async #endForbidden(): Promise<void> {
     if (this.#checking) return;
     this.#checking = true;
     try {
-      const checked = new Map<string, Promise<boolean>>();
-      for (const subscriber of [...this.#fanOut.subscribers]) {
-        const { request } = subscriber;
-        const key = JSON.stringify([request.credential, request.site]);
-        if (!(await entry(checked, key, () => this.#options.allowed(request)))) this.#fanOut.forbid(subscriber);
-      }
+      for (const looking of this.#fanOut.onlookers())
+        if (!(await this.#options.allowed(looking))) this.#fanOut.forbid(looking);
     } catch (error) {
       this.#options.log.error({ err: error }, 'cannot check the sessions of open streams');
     } finally {

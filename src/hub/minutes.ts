@@ -1,6 +1,6 @@
 /** Minutes of one site by machine. What is told twice, by a machine or by what was kept of it, counts once. */
 import { entry } from '../entry.ts';
-import { minuteOf, oldestOf, raise } from '../minutes.ts';
+import { MINUTE_MS, minuteOf, oldestOf, raise } from '../minutes.ts';
 import type { MachineMinutes } from '../protocol/machines.ts';
 import type { Minute } from '../protocol/stream.ts';
 
@@ -12,9 +12,14 @@ export class MinutesByMachine {
     for (const minute of minutes) raise(known, minute);
   }
 
-  /** A machine is no more, and its visitors may be on others within the same minute: that one does not count. */
+  /**
+   * A machine is no more, and its visitors may be on others within the same minute: the one it told of last does not count, if that is
+   * the one at hand or, since silence is noticed late, the one before.
+   */
   end(machine: string, now: number): void {
-    this.#byMachine.get(machine)?.delete(minuteOf(now));
+    const known = this.#byMachine.get(machine);
+    const last = Math.max(...(known?.keys() ?? []));
+    if (last >= minuteOf(now) - MINUTE_MS) known?.delete(last);
   }
 
   /** The last 60 minutes of all machines, oldest first; `own` are those of this one. Of visitors the sum: peaks may have been at different times. */

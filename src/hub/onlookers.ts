@@ -5,14 +5,27 @@ import type { StreamRequest } from '../protocol/relay.ts';
 /** Who turns to another page, or whose connection broke, comes back within so long, milliseconds. */
 const RECENT_MS = 60_000;
 
-type Looking = Pick<StreamRequest, 'credential' | 'site'>;
+/** Who looks on: by which session or token, and at which site. */
+export type Looking = Pick<StreamRequest, 'credential' | 'site'>;
+
+interface Known extends Looking {
+  /** Streams now. */
+  open: number;
+  /** When the last one was closed, Unix ms. */
+  closed: number;
+}
 
 export class Onlookers {
-  /** Streams that are open, and when the last one was closed, Unix ms. */
-  readonly #byKey = new Map<string, { open: number; closed: number }>();
+  readonly #byKey = new Map<string, Known>();
+
+  /** Also those whose streams are closed: to be asked after as long as they could come back. */
+  all(): Looking[] {
+    return [...this.#byKey.values()];
+  }
 
   came(looking: Looking): void {
-    entry(this.#byKey, keyOf(looking), () => ({ open: 0, closed: 0 })).open += 1;
+    const { credential, site } = looking;
+    entry(this.#byKey, keyOf(looking), () => ({ credential, site, open: 0, closed: 0 })).open += 1;
   }
 
   went(looking: Looking, now: number): void {
@@ -37,7 +50,7 @@ export class Onlookers {
   }
 }
 
-function isOver({ open, closed }: { open: number; closed: number }, now: number): boolean {
+function isOver({ open, closed }: Known, now: number): boolean {
   return open <= 0 && now - closed > RECENT_MS;
 }
 

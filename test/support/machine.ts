@@ -75,6 +75,10 @@ export class Machine {
   canKeep = true;
   /** How often they could not. */
   refused = 0;
+  /** Who has opened streams may look on. */
+  mayLook = true;
+  /** How often somebody might not. */
+  forbidden = 0;
   readonly hub: Hub;
   readonly broker: Broker;
   /** What the worker was told. */
@@ -95,7 +99,10 @@ export class Machine {
       log: SILENT,
       send: (_, message) => this.#told(message),
       sendAll: (message) => this.#told(message),
-      allowed: async () => true,
+      allowed: async () => {
+        if (!this.mayLook) this.forbidden += 1;
+        return this.mayLook;
+      },
       keep: async (minutes) => this.#keep(minutes),
       machine: name,
       others: broker,
@@ -156,10 +163,10 @@ export class Machine {
   /** Opens a stream. */
   async watch(
     site = 'demo',
-    more: { page?: string; moves?: 'full' | 'latest' | 'none'; past?: Past } = {},
+    more: { page?: string; moves?: 'full' | 'latest' | 'none'; past?: Past; checked?: boolean } = {},
   ): Promise<Shown> {
     const [here, there] = await socketPair(this.#t);
-    const { page = null, moves = 'full', past = null } = more;
+    const { page = null, moves = 'full', past = null, checked = true } = more;
     const request = {
       site,
       page,
@@ -168,7 +175,7 @@ export class Machine {
       moves,
       lastEventId: null,
       credential: 'test',
-      checked: true,
+      checked,
     };
     this.hub.receive(WORKER, { tag: TAG, k: 'stream', request, past }, there);
     return new Shown(here);
