@@ -69,8 +69,10 @@ test('the live screen plays the past, every visitor at once, and goes back to li
   );
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
   const here = new BinaryVisitor(t, server.ws, { page: '/now' });
-  await here.hello;
+  const { visitor: id } = await here.hello;
   await seeHere(dashboard, 1);
+  const arrival = dashboard.locator(`.happenings [data-kind=join][data-id="${id}"]`);
+  await arrival.waitFor();
   await dashboard.evaluate(() => {
     document.documentElement.dataset.sameDocument = 'yes';
   });
@@ -127,6 +129,8 @@ test('the live screen plays the past, every visitor at once, and goes back to li
   await seeHere(dashboard, 1);
   await dashboard.locator('[data-link=live]').waitFor();
   assert.equal(await dashboard.locator('.band').count(), 0);
+  assert.equal(await arrival.count(), 1, 'what was told before the rewind is told');
+  assert.equal(await dashboard.locator('.happenings [data-kind]').count(), 1);
   here.frame({ type: 'move', time: 100, x: 333, y: 222 });
   await dashboard.locator('.top-page').filter({ hasText: '/now' }).click();
   await seePointer(dashboard, 333, 222);

@@ -29,6 +29,13 @@ export interface Happening {
   reason?: StreamEvents['leave']['reason'];
 }
 
+/** What happened, and up to when that is all. Times are the server's Unix ms. */
+export interface Told {
+  happenings: readonly Happening[];
+  begun: number | undefined;
+  until: number;
+}
+
 export interface PageCount {
   page: string;
   visitors: number;
@@ -62,18 +69,15 @@ export class Crowd {
   clockOffset = 0;
   /** For how long other machines have not been heard, milliseconds; 0 while they are. */
   late = 0;
-  /** When the first snapshot was made, the server's Unix ms; undefined until it comes. */
+  /** A snapshot has come. */
+  known = false;
+  /** Since when all is known that happened, the server's Unix ms; undefined until a snapshot comes. */
   begun: number | undefined;
   /** What its pictures' time runs by. To change it, forget all first. */
   clock: Clock = LIVE;
   #count = 0;
   /** Up to when all is known that happened, the server's Unix ms. */
   #until = 0;
-
-  /** A snapshot has come. */
-  get known(): boolean {
-    return this.begun !== undefined;
-  }
 
   /** Applies one event that came at `now` of its clock. Events of visitors it does not know are passed over. */
   apply(event: StreamEvent, now: number): void {
@@ -108,12 +112,25 @@ export class Crowd {
     }
   }
 
+  /** What happened so far, for `goOn`. */
+  leaveOff(): Told {
+    return { happenings: this.happenings, begun: this.begun, until: this.#until };
+  }
+
+  /** After `clear`: what comes follows what happened before. */
+  goOn({ happenings, begun, until }: Told): void {
+    this.happenings = happenings;
+    this.begun = begun;
+    this.#until = until;
+  }
+
   /** Forgets all, as for another site. */
   clear(): void {
     this.people.clear();
     this.happenings = [];
     this.minutes.replace([]);
     this.begun = undefined;
+    this.known = false;
     this.samples = 0;
     this.drops = 0;
     this.late = 0;
@@ -153,19 +170,19 @@ export class Crowd {
     const known = new Map([...this.people.values()].map((person) => [person.visitor.id, person]));
     this.people.clear();
     for (const visitor of visitors) this.#add(visitor, known.get(visitor.id));
-    if (this.known) this.#noteMeanwhile(t, known);
+    if (this.begun !== undefined) this.#noteMeanwhile(known);
     this.minutes.replace(minutes);
     this.minutes.add(t, visitors.length);
     this.#setClock(t);
     this.begun ??= t;
+    this.known = true;
   }
 
-  /** Who came and who left while no stream was open. Who came before is on a machine that was not heard until now. */
-  #noteMeanwhile(t: number, before: ReadonlyMap<string, Person>): void {
-    const gone = new Map(before);
-    for (const { visitor } of this.people.values()) gone.delete(visitor.id);
-    for (const { visitor, badge } of gone.values())
-      this.#note({ t, kind: 'leave', id: visitor.id, badge, page: visitor.page });
+  /**
+   * Who came while no stream was open. Who came before is on a machine that was not heard until now, as is, perhaps, who is missing: a server
+   * that has just been started does not know of all at once.
+   */
+  #noteMeanwhile(before: ReadonlyMap<string, Person>): void {
     const came = [...this.people.values()].filter(
       ({ visitor: { id, since } }) => !before.has(id) && since > this.#until,
     );

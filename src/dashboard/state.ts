@@ -4,7 +4,7 @@ import { may } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import { ApiError, api, type ServerInfo, type Session } from './api.ts';
 import { LIVE } from './clock.ts';
-import { Crowd, type Scene, type StreamEvent } from './crowd.ts';
+import { Crowd, type Scene, type StreamEvent, type Told } from './crowd.ts';
 import { Rewind } from './rewind.ts';
 import { address, go, query, route } from './route.ts';
 import { type Link, Stream, type StreamQuery } from './stream.ts';
@@ -189,11 +189,16 @@ function pauseUnseen(): () => void {
   };
 }
 
+/** What was told live of the site, before the rewind that is shown. */
+let live: Told | undefined;
+
 /** Shows a site, live or (`at`, Unix ms) as it was. Of the same site, page and followed visitor stay. */
 function turnTo(key: string | null, at: number | null): void {
   stream.close();
+  if (rewind.peek() === null) live = crowd.leaveOff();
   endRewind();
   crowd.clear();
+  if (key === site.peek() && at === null && live) crowd.goOn(live);
   batch(() => {
     if (key !== site.peek()) {
       followed.value = null;

@@ -26,15 +26,18 @@ export function usePreview(page: PagePreview | undefined): ShownPage | undefined
   return { wanted, choose, url, origin: page.origin, framing, settle };
 }
 
-/** Whether to show the page: as chosen in this browser; without a choice, where it tells nobody anything. */
+/** Whether to show the page: as chosen in this browser for its origin; without a choice, where it tells nobody anything. */
 function useWish(page: PagePreview | undefined): [boolean, (wanted: boolean) => void] {
-  const [wish, setWish] = useState(() => kept('preview'));
+  const name = page && (page.own ? 'preview' : `preview.${page.origin}`);
+  const [chosen, setChosen] = useState<{ name: string; wish: string }>();
+  const wish = chosen?.name === name ? chosen?.wish : name && kept(name);
   const choose = (wanted: boolean) => {
-    const value = wanted ? 'yes' : 'no';
-    setWish(value);
-    keep('preview', value);
+    if (name === undefined) return;
+    const made = { name, wish: wanted ? 'yes' : 'no' };
+    setChosen(made);
+    keep(made.name, made.wish);
   };
-  return [wish === null ? (page?.own ?? false) : wish === 'yes', choose];
+  return [wish ? wish === 'yes' : (page?.own ?? false), choose];
 }
 
 /** Whether a page may be framed: of the own origin as its server says, of others as was settled. */
