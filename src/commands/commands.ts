@@ -65,7 +65,7 @@ export function showHelp(words: readonly string[], io: Output): ExitCode {
   const name = nameOf(words);
   const manual = MANUALS.get(name);
   const members = membersOf(words[0]);
-  if (words.length === 0) io.out(overview(MANUALS));
+  if (words.length === 0 || words[0] === 'help') io.out(overview(MANUALS));
   else if (manual !== undefined) io.out(helpOf(name, manual));
   else if (members.size > 0) io.out(groupHelp(words[0] as string, members));
   else return usage(io, words, [unknownText(words)]);
@@ -93,7 +93,7 @@ function unknownText([first = '', second]: readonly string[]): string {
   const verbs = [...membersOf(first).keys()].map((name) => name.split(' ')[1] as string);
   if (verbs.length === 0) {
     const known = new Set([...MANUALS.keys(), 'help'].map((name) => name.split(' ')[0] as string));
-    return `${first}: no such command${meantText(first, known)}`;
+    return `${first || "''"}: no such command${meantText(first, known)}`;
   }
   const needed = `needs one of ${verbs.join(', ')}`;
   return second === undefined ? `${first}: ${needed}` : `${first} ${second}: ${needed}${meantText(second, verbs)}`;
