@@ -645,12 +645,13 @@ test("a stream's socket is handed over untouched, with what was asked", async (t
   const headers = { authorization: `Bearer ${secret}`, 'last-event-id': 'e-2' };
   await (await ask('GET', `/v1/stream?${query}`, { headers })).text();
   const [session] = await store.sessions(Date.now());
+  const made = (await store.site('demo'))?.created;
   const nothing = { page: null, visitor: null, stage: null, moves: 'full', lastEventId: null };
   const all = { page: '/a', visitor: 'abc_-', stage: '/b', moves: 'latest' };
   assert.deepEqual(asked, [
-    { site: 'demo', ...nothing, credential: 'env', checked: true },
-    { site: 'demo', ...all, lastEventId: 'e-1', credential: `session:${session?.id}`, checked: true },
-    { site: 'demo', ...all, lastEventId: 'e-2', credential: `token:${token.id}`, checked: true },
+    { site: 'demo', ...nothing, credential: 'env', checked: true, made },
+    { site: 'demo', ...all, lastEventId: 'e-1', credential: `session:${session?.id}`, checked: true, made },
+    { site: 'demo', ...all, lastEventId: 'e-2', credential: `token:${token.id}`, checked: true, made },
   ]);
 });
 

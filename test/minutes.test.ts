@@ -7,6 +7,7 @@ import { MinutesByMachine } from '../src/hub/minutes.ts';
 import { KEPT_MINUTES, MINUTE_MS, minuteOf, oldestOf } from '../src/minutes.ts';
 import { NO_SITE } from '../src/protocol/machines.ts';
 import { TAG } from '../src/protocol/relay.ts';
+import { SELF } from '../src/protocol/site.ts';
 import type { Minute } from '../src/protocol/stream.ts';
 import { readTarget, type Target } from '../src/redis/target.ts';
 import { type Store, StoreError } from '../src/store/contract.ts';
@@ -16,7 +17,7 @@ import { openRedisStore } from '../src/store/redis/store.ts';
 import { until } from './support/exact.ts';
 import { Machine } from './support/machine.ts';
 import { startRedis } from './support/redis.ts';
-import { killTree, startServer, type TestServer } from './support/server.ts';
+import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
@@ -96,6 +97,8 @@ test('what was before a start goes on: of visitors the most, of samples the sum'
   machine.hub.recall(NO_SITE, [ago(40, 0), ago(20, 0)]);
   const { minutes } = await (await machine.watch()).see('snapshot');
   assert.deepEqual(minutes, [ago(59, 4), ago(40, 0), ago(20, 7, 70), ago(0, 3, 40)]);
+  const younger = await (await machine.watch('demo', { made: ago(20, 0).t + 5000 })).see('snapshot');
+  assert.deepEqual(younger.minutes, [ago(20, 7, 70), ago(0, 3, 40)], 'what was before the site was made is of another');
   const shown = await machine.watch();
   await shown.see('rates', ({ samples }) => samples === 5);
   const later = await (await machine.watch()).see('snapshot');
@@ -169,6 +172,13 @@ async function snapshotOf(t: TestContext, server: TestServer) {
   return { stream, snapshot: await stream.next('snapshot') };
 }
 
+/** Has a new store's site be one that was made long ago, and closes the store. */
+async function beginLongAgo(store: Store): Promise<void> {
+  await store.removeSite('demo', Date.now());
+  await store.addSite({ key: 'demo', name: 'Demo', origins: [SELF], created: 0, firstSeen: null });
+  await store.close();
+}
+
 /** Keeps a minute of a machine's, as if it had run at that time, and in the minute after it. */
 async function keep(store: Store, minute: Minute): Promise<void> {
   const nobody = { site: NO_SITE, t: minute.t + MINUTE_MS, visitors: 0, samples: 0 };
@@ -181,7 +191,9 @@ function threeFrom(minutes: readonly Minute[], t: number): (number | undefined)[
 }
 
 test('a server that is stopped and started again still has its last hour', async (t) => {
-  const before = await startServer(t, { workers: 1 });
+  const data = temporaryFolder(t);
+  await beginLongAgo(await openStore(data));
+  const before = await startServer(t, { workers: 1, data });
   await new BinaryVisitor(t, before.ws).hello;
   const here = (await snapshotOf(t, before)).snapshot.minutes.at(-1) as Minute;
   assert.equal(here.visitors, 1);
@@ -199,6 +211,7 @@ test('a server that is stopped and started again still has its last hour', async
 
 test('what a machine that died had is on the others, and counts once when it is there again', async (t) => {
   const redis = await startRedis(t);
+  await beginLongAgo(await openRedisStore(readTarget(redis.url) as Target, { folder: temporaryFolder(t) }));
   const start = (data?: string) =>
     startServer(t, { workers: 1, flags: ['--redis', redis.url], ...(data !== undefined && { data }) });
   const [a, b] = await Promise.all([start(), start()]);

@@ -13,6 +13,7 @@ const REQUEST = {
   lastEventId: null,
   credential: 'c',
   checked: true,
+  made: 0,
 } as const;
 const SECOND = 1000;
 

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { may, type Need, OWNER, type Rights, sees } from '../protocol/rights.ts';
-import { isOwnOrigin } from '../protocol/site.ts';
+import { isOwnOrigin, type Site } from '../protocol/site.ts';
 import type { HttpOptions, Identity, Records } from './contract.ts';
 import { Problem } from './problem.ts';
 import type { App } from './schema.ts';
@@ -59,7 +59,9 @@ export function guard(scope: App, store: Records, recognise: ReturnType<typeof r
     if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`);
   });
   scope.addHook('onRequest', (request) => checkNeeds(request, recognise));
-  scope.addHook('preHandler', (request) => checkSite(request, store));
+  scope.addHook('preHandler', async (request) => {
+    await checkSite(request, store);
+  });
 }
 
 /** Recognises who asks. Throws Problem where that may not do what the route is for. */
@@ -68,12 +70,14 @@ export async function checkNeeds(request: FastifyRequest, recognise: ReturnType<
   if (!may(rightsOf(request), request.routeOptions.config.needs as Need)) throw forbidden();
 }
 
-/** Throws Problem where a site is asked for that there is not, or not for who asks. */
-export async function checkSite(request: FastifyRequest, store: Records): Promise<void> {
-  const { site } = request.query as { site?: unknown };
+/** The site that is asked for, if one is. Throws Problem where there is no such site, or not for who asks. */
+export async function checkSite(request: FastifyRequest, store: Records): Promise<Site | undefined> {
+  const { site: key } = request.query as { site?: unknown };
   // Of a route that knows no such parameter it may be anything.
-  if (typeof site !== 'string') return;
-  if (!sees(rightsOf(request), site) || (await store.site(site)) === undefined) throw unknownSite();
+  if (typeof key !== 'string') return undefined;
+  const site = sees(rightsOf(request), key) ? await store.site(key) : undefined;
+  if (site === undefined) throw unknownSite();
+  return site;
 }
 
 /** What a request would be by, if it is by anybody: its session's or token's name, as far as that is found without the store. */

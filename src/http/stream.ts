@@ -24,8 +24,9 @@ const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page });
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** As `StreamRequest.checked`. */
+    /** As of `StreamRequest`. */
     checked: boolean;
+    made: number;
   }
 }
 
@@ -35,13 +36,15 @@ export function streamRoute(
   recognise: ReturnType<typeof recogniser>,
 ): void {
   app.decorateRequest('checked', true);
+  app.decorateRequest('made', 0);
   app.get(
     '/v1/stream',
     {
       config: LOOK,
       onRequest: (request) => orUnchecked(request, checkNeeds(request, recognise)),
       preHandler: async (request) => {
-        if (request.checked) await orUnchecked(request, checkSite(request, store));
+        const site = request.checked ? await orUnchecked(request, checkSite(request, store)) : undefined;
+        request.made = site?.created ?? 0;
       },
       // A HEAD would be handed over like a GET, and its stream never end.
       exposeHeadRoute: false,
@@ -76,6 +79,7 @@ export function streamRoute(
           lastEventId: lastEventId?.slice(0, EVENT_ID_LIMIT) ?? null,
           credential: claimedCredential(request, store) as string,
           checked: request.checked,
+          made: request.made,
         },
         request.raw.socket,
         kept,
@@ -85,13 +89,14 @@ export function streamRoute(
   );
 
   /** Goes by a check, unless the store does not answer to it. */
-  async function orUnchecked(request: FastifyRequest, check: Promise<void>): Promise<void> {
+  async function orUnchecked<T>(request: FastifyRequest, check: Promise<T>): Promise<T | undefined> {
     if (claimedCredential(request, store) === undefined) return check;
     try {
-      await within(check, PATIENCE_MS);
+      return await within(check, PATIENCE_MS);
     } catch (error) {
       if (!(error instanceof TooLate) && !isStoreAway(error as RaisedError)) throw error;
       request.checked = false;
+      return undefined;
     }
   }
 

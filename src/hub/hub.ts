@@ -376,7 +376,7 @@ export class Hub {
     }
   }
 
-  #snapshot({ site, page, visitor: id }: StreamRequest): StreamEvents['snapshot'] {
+  #snapshot({ site, page, visitor: id, made }: StreamRequest): StreamEvents['snapshot'] {
     const visitors: Visitor[] = [];
     const add = (visitor: Visitor) => {
       if ((page === null || visitor.page === page) && (id === null || visitor.id === id)) visitors.push(visitor);
@@ -386,7 +386,13 @@ export class Hub {
     const own = { machine: this.#options.machine, minutes: this.#rates.minutes(site) };
     const now = Date.now();
     const minutes = this.#rates.withEmpty(this.#elsewhere.minutes(site, own, now), now);
-    return { t: now, site, visitors, minutes, version: this.#options.version };
+    return {
+      t: now,
+      site,
+      visitors,
+      minutes: minutes.filter(({ t }) => t >= minuteOf(made)),
+      version: this.#options.version,
+    };
   }
 
   #sweep(): void {

@@ -119,6 +119,8 @@ export interface StreamRequest {
   credential: string;
   /** False: the store did not answer whether the credential opens this. Then only who looks on already may go on. */
   checked: boolean;
+  /** When the site was made, Unix ms, or 0 where that is not known: what was before is of another one of its key. */
+  made: number;
 }
 
 function isTagged(message: unknown): boolean {

@@ -163,10 +163,10 @@ export class Machine {
   /** Opens a stream. */
   async watch(
     site = 'demo',
-    more: { page?: string; moves?: 'full' | 'latest' | 'none'; past?: Past; checked?: boolean } = {},
+    more: { page?: string; moves?: 'full' | 'latest' | 'none'; past?: Past; checked?: boolean; made?: number } = {},
   ): Promise<Shown> {
     const [here, there] = await socketPair(this.#t);
-    const { page = null, moves = 'full', past = null, checked = true } = more;
+    const { page = null, moves = 'full', past = null, checked = true, made = 0 } = more;
     const request = {
       site,
       page,
@@ -176,6 +176,7 @@ export class Machine {
       lastEventId: null,
       credential: 'test',
       checked,
+      made,
     };
     this.hub.receive(WORKER, { tag: TAG, k: 'stream', request, past }, there);
     return new Shown(here);
