@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { WebSocket } from 'ws';
 import { isAllowedOrigin, isOwnOrigin, normalOrigin } from '../src/protocol/site.ts';
+import { until } from './support/exact.ts';
 import { codeOf, startHttp } from './support/http.ts';
 import { spawnMain, startServer } from './support/server.ts';
 import { JsonVisitor } from './support/visitor.ts';
@@ -188,7 +189,8 @@ test('a site added or removed reaches every worker without a restart, also from 
   assert.equal(added.status, 201);
   assert.deepEqual(await visits('shop'), all(true));
   assert.deepEqual(await visits('shop', 'https://shop.example.evil.test'), all(false));
-  assert.ok(await firstSeen(server, 'shop'));
+  // Noted beside what visitors wait for.
+  await until(async () => typeof (await firstSeen(server, 'shop')) === 'number', 'a first visitor noted');
 
   const command = async (...words: string[]) => {
     const child = spawnMain([...words, '--data', server.data]);
