@@ -13,6 +13,14 @@ export interface RawProblem {
   retryAfter?: number;
 }
 
+/** What is answered while the store cannot tell who may do what. */
+export const STORE_AWAY: RawProblem = {
+  status: 503,
+  code: 'unavailable',
+  detail: 'The store does not answer now.',
+  retryAfter: 2,
+};
+
 /** Answers and closes. Node's own limits do not hold here, so the socket is closed, read or not. */
 export function endWithProblem(socket: Duplex, { status, code, detail, retryAfter }: RawProblem): void {
   const title = STATUS_CODES[status] ?? '';

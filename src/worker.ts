@@ -14,7 +14,7 @@ import { ListenError, listen } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { workerMetrics } from './metrics/worker-metrics.ts';
 import { type Arrival, TAG, type ToWorker } from './protocol/relay.ts';
-import { endWithProblem } from './raw-problem.ts';
+import { endWithProblem, STORE_AWAY } from './raw-problem.ts';
 import { RedisError } from './redis/error.ts';
 import { Questions } from './relay/questions.ts';
 import { Relay } from './relay/relay.ts';
@@ -29,8 +29,6 @@ import { version } from './version.ts';
 
 /** Writes of the page-visit counter that may be under way at once. */
 const HIT_WRITES = 8;
-/** What a visitor's connection is answered while nobody knows whose it is. */
-const AWAY = { status: 503, code: 'unavailable', detail: 'The store does not answer now.', retryAfter: 2 };
 /** HTTP requests that are not done by then when the worker drains are cut off, milliseconds. */
 const REQUEST_LIMIT_MS = 2000;
 /** After an unexpected error the worker has this long to drain before it ends anyway, milliseconds. */
@@ -188,7 +186,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
       return;
     }
     ingest.upgrade(request, socket, head, peerOf(request)).catch((error: unknown) => {
-      if (isUnreachable(error)) return endWithProblem(socket, AWAY);
+      if (isUnreachable(error)) return endWithProblem(socket, STORE_AWAY);
       log.error({ err: error }, 'upgrade failed');
       socket.destroy();
     });

@@ -17,7 +17,7 @@ import {
   type StreamEventName,
   type StreamEvents,
 } from '../protocol/stream.ts';
-import { endWithProblem } from '../raw-problem.ts';
+import { endWithProblem, STORE_AWAY } from '../raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
 import { type Entry, Journal } from './journal.ts';
 import { type Looking, Onlookers } from './onlookers.ts';
@@ -60,9 +60,6 @@ export interface FanOutFigures {
 
 /** The field that a list of rendered numbers is in. */
 const LIST_OF = { moves: 'm', scroll: 's' } as const;
-
-/** What who was not there before is answered while nobody can tell whether it may look on. */
-const AWAY = { status: 503, code: 'unavailable', detail: 'The store does not answer now.', retryAfter: 2 };
 
 export const EVERYBODY: Scope = { pages: [], visitor: null };
 
@@ -201,7 +198,7 @@ export class FanOut {
   subscribe(socket: Socket, request: StreamRequest): void {
     if (this.#subscribers.size >= this.#options.maxStreams) refuse(socket);
     else if (request.checked || this.#onlookers.has(request, Date.now())) this.#open(socket, request);
-    else endWithProblem(socket, AWAY);
+    else endWithProblem(socket, STORE_AWAY);
   }
 
   /** Who looks on, and who did until a moment ago. */
