@@ -16,10 +16,14 @@ export function oldestOf(now: number): number {
 }
 
 /** Takes what a machine had in a minute. It may have been told before, in whatever order: it only grows. */
-export function raise(minutes: Map<number, Minute>, { t, visitors, samples }: Minute): void {
-  const known = minutes.get(t);
-  const most = known
-    ? { visitors: Math.max(known.visitors, visitors), samples: Math.max(known.samples, samples) }
-    : { visitors, samples };
-  minutes.set(t, { t, ...most });
+export function raise(minutes: Map<number, Minute>, minute: Minute): void {
+  const { t } = minute;
+  minutes.set(t, { t, ...most(minutes.get(t) ?? minute, minute) });
+}
+
+type Figures = Pick<Minute, 'visitors' | 'samples'>;
+
+/** Of what was told of a minute, the most. */
+export function most(a: Figures, b: Figures): Figures {
+  return { visitors: Math.max(a.visitors, b.visitors), samples: Math.max(a.samples, b.samples) };
 }

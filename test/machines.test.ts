@@ -8,7 +8,7 @@ import { launch, openPage } from './support/browser.ts';
 import { keepPictures, seeHere, seePointer, signIn } from './support/dashboard.ts';
 import { Traffic, until } from './support/exact.ts';
 import { type RedisServer, startRedis } from './support/redis.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { killTree, startServer, type TestServer } from './support/server.ts';
 import { SteadyVisitor } from './support/steady-visitor.ts';
 import { hereBy, StreamReader, unpackMoves } from './support/stream.ts';
 import { BinaryVisitor } from './support/visitor.ts';
@@ -221,7 +221,7 @@ async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> 
   await seeHere(dashboard, 7);
 
   const began = performance.now();
-  await kill(a);
+  await killTree(a);
   await seeHere(dashboard, 1);
   assert.ok(performance.now() - began < 10_000);
   await dashboard.locator(`.row[data-id="${id}"]`).waitFor();
@@ -252,10 +252,4 @@ async function watch(t: TestContext, server: TestServer): Promise<StreamReader> 
 async function seeIds(stream: StreamReader, ids: readonly string[]): Promise<void> {
   const wanted = [...ids].sort().join();
   await stream.until(() => (hereBy(stream.events).join() === wanted ? true : undefined), `${ids.length} visitors`);
-}
-
-async function kill(server: TestServer): Promise<void> {
-  const { process: primary } = server;
-  for (const pid of [...server.workerPids(), primary.pid as number]) process.kill(pid, 'SIGKILL');
-  await new Promise((resolve) => primary.once('exit', resolve));
 }

@@ -1,8 +1,7 @@
 /** The last hour of each site in LMDB. */
 import type { Database } from 'lmdb';
-import { oldestOf, raise } from '../../minutes.ts';
+import { most, oldestOf } from '../../minutes.ts';
 import type { MachineMinutes, SiteMinute } from '../../protocol/machines.ts';
-import type { Minute } from '../../protocol/stream.ts';
 import { type KeptMinute, MOST_MINUTES, minutesByMachine } from '../kept-minutes.ts';
 import { LAST } from './tables.ts';
 
@@ -32,10 +31,9 @@ export class HourTable {
 
   #put(machine: string, { site, ...minute }: SiteMinute): void {
     const key: HourKey = [site, minute.t, machine];
-    const [visitors, samples] = this.#rows.get(key) ?? [0, 0];
-    const most = new Map<number, Minute>([[minute.t, { t: minute.t, visitors, samples }]]);
-    raise(most, minute);
-    for (const one of most.values()) this.#rows.putSync(key, [one.visitors, one.samples]);
+    const [before, samplesBefore] = this.#rows.get(key) ?? [0, 0];
+    const { visitors, samples } = most({ visitors: before, samples: samplesBefore }, minute);
+    this.#rows.putSync(key, [visitors, samples]);
   }
 
   #sweep(most: number, oldest: number): void {

@@ -1,9 +1,8 @@
 /** The minutes (since 1970) that a visit was somewhere in, by which scenes of a time are found. */
 import { entry } from '../../entry.ts';
+import { MINUTE_MS } from '../../minutes.ts';
 import type { Stay } from '../../protocol/visit.ts';
 import type { Run } from '../archive.ts';
-
-const MINUTE_MS = 60_000;
 
 /** Numbers of the pages that were visited in each minute. */
 export type Minutes = Map<number, Set<number>>;
