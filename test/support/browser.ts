@@ -1,7 +1,7 @@
 /** Starts real browsers. */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { after, type TestContext } from 'node:test';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
 const FLAGS = [
@@ -14,16 +14,29 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-/** A headless Chromium with a fresh profile, closed after the test. */
+/** The browser of this test file. Starting one takes seconds on a slow machine. */
+let shared: Promise<Browser> | undefined;
+
+after(async () => (await shared)?.close());
+
+/**
+ * A headless Chromium, shared by the tests of a file, which run one after the other. Cookies and storage belong to a context
+ * (`openPage`), and every context is closed after the test.
+ */
 export async function launch(t: TestContext): Promise<Browser> {
-  const browser = await chromium.launch({
+  if (!(await shared)?.isConnected()) shared = startChromium();
+  const browser = await (shared as Promise<Browser>);
+  t.after(() => Promise.all(browser.contexts().map((context) => context.close())));
+  return browser;
+}
+
+function startChromium(): Promise<Browser> {
+  return chromium.launch({
     executablePath: chromiumPath(),
     args: FLAGS,
     // Playwright turns the back-forward cache off; visitors have it.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   });
-  t.after(() => browser.close());
-  return browser;
 }
 
 /** A page in a context (cookies, storage) of its own. */

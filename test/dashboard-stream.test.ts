@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { keepPictures, openDashboard, seeHere, seePointer } from './support/dashboard.ts';
+import { startRedis } from './support/redis.ts';
+import { startServer } from './support/server.ts';
+import { BinaryVisitor } from './support/visitor.ts';
+
+/** Puts the tab in the background, as far as its scripts can tell: a headless browser shows every tab. */
+async function setHidden(dashboard: Page, hidden: boolean): Promise<void> {
+  await dashboard.evaluate((hidden) => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+}
+
+test('a killed worker leaves the dashboard as it is: visitors come back, and the stream goes on', async (t) => {
+  const { server, browser, dashboard } = await openDashboard(t);
+  const context = await browser.newContext();
+  const tabs: Page[] = [];
+  // One after the other, so that their connections are dealt out to both workers.
+  for (let i = 0; i < 4; i++) {
+    const tab = await context.newPage();
+    const connected = tab.waitForEvent('websocket');
+    await tab.goto(`${server.url}/`);
+    await connected;
+    tabs.push(tab);
+    await seeHere(dashboard, tabs.length);
+  }
+  await dashboard.evaluate(() => {
+    document.documentElement.dataset.sameDocument = 'yes';
+  });
+  // A tab whose worker is gone connects anew.
+  const back = Promise.race(tabs.map((tab) => tab.waitForEvent('websocket').then(() => tab)));
+  process.kill(server.workerPids()[0] as number, 'SIGKILL');
+  const tab = await back;
+  await tab.mouse.move(100, 100, { steps: 3 });
+  await tab.mouse.move(260, 240, { steps: 6 });
+  await seePointer(dashboard, 260, 240);
+  await seeHere(dashboard, tabs.length);
+  assert.equal(await dashboard.locator('[data-link=live][data-how=fresh]').count(), 1);
+  assert.equal(await dashboard.locator('.happenings [data-kind=leave]').count(), 0);
+  assert.equal(await dashboard.locator('html[data-same-document=yes]').count(), 1);
+});
+
+test('a lost stream says so, and a server that is back after that starts it afresh', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  await server.stop();
+  await dashboard.locator('[data-link=lost]').getByText('Connection lost').waitFor();
+  await dashboard.getByText(/Next try in \d+ s/).waitFor();
+  const listen = server.url.replace('http:', 'tcp:');
+  const again = await startServer(t, { data: server.data, listen });
+  const visitor = new BinaryVisitor(t, again.ws, { page: '/' });
+  await visitor.hello;
+  await dashboard.locator('[data-link=live][data-how=reset]').getByText('Some events were missed').waitFor();
+  await seeHere(dashboard, 1);
+});
+
+test('while Redis is away a reloaded page says so, and goes on by itself when it is back', async (t) => {
+  const redis = await startRedis(t);
+  const { dashboard } = await openDashboard(t, 1280, 800, { workers: 1, flags: ['--redis', redis.url] });
+  const trouble = dashboard.getByRole('alert').filter({ hasText: 'Fieldmouse cannot reach its Redis now.' });
+  await redis.end();
+  assert.equal((await dashboard.reload())?.status(), 200);
+  await trouble.getByText('This page tries again by itself.').waitFor();
+  await keepPictures(dashboard, 'redis-away');
+  await dashboard.setViewportSize({ width: 360, height: 700 });
+  await keepPictures(dashboard, 'redis-away-phone');
+  await dashboard.setViewportSize({ width: 1280, height: 800 });
+  await redis.restart();
+  await dashboard.locator('[data-link=live]').waitFor();
+
+  // Away again: pages within the dashboard say it in their place.
+  await redis.end();
+  for (const [page, path] of [
+    ['Visits', '/v1/visits?'],
+    ['Pages', '/v1/pages?'],
+    ['Heatmap', '/v1/pages?'],
+  ] as const) {
+    await dashboard.getByRole('link', { name: page, exact: true }).click();
+    await trouble.waitFor();
+    // It asks a second time unasked, and what was told stays.
+    const asks = () => dashboard.waitForRequest((request) => request.url().includes(path));
+    await asks();
+    assert.equal(await trouble.count(), 1, page);
+  }
+  await keepPictures(dashboard, 'redis-away-heatmap');
+  await redis.restart();
+  await dashboard.getByText('No moves in this time').waitFor();
+});
+
+test('a site removed elsewhere gives way to one that is there', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ key: 'shop', name: 'Shop', origins: ['https://shop.example'] });
+  assert.equal((await server.api('/v1/sites', { method: 'POST', headers, body })).status, 201);
+  await dashboard.goto(`${server.url}/admin?site=shop`);
+  await dashboard.locator('select.site').and(dashboard.locator('[data-site=shop]')).waitFor();
+  await dashboard.locator('[data-link=live]').waitFor();
+  assert.equal((await server.api('/v1/sites/shop', { method: 'DELETE' })).status, 204);
+  await dashboard.getByText('Site shop was removed.').waitFor();
+  await dashboard.waitForURL('**/admin?site=demo');
+  await dashboard.locator('.top .site').getByText('Demo').waitFor();
+  await dashboard.locator('[data-link=live]').waitFor();
+  await dashboard.goto(`${server.url}/admin?site=shop`);
+  await dashboard.getByText('There is no site shop.').waitFor();
+  await dashboard.waitForURL('**/admin?site=demo');
+});
+
+test('a dashboard that nobody sees gives its connection up, and goes on where it was when it is seen again', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  const anna = new BinaryVisitor(t, server.ws, { page: '/a' });
+  await anna.hello;
+  await seeHere(dashboard, 1);
+  await dashboard.clock.install();
+  await dashboard.reload();
+  await seeHere(dashboard, 1);
+  await setHidden(dashboard, true);
+  // The stream is taken for dead after 20 s without an event, and events come at the pace of the real clock.
+  await dashboard.clock.runFor(12_000);
+  anna.frame({ type: 'page', time: 500, page: '/c' });
+  await dashboard.locator('.row').getByText('/c').waitFor();
+  await dashboard.clock.runFor(13_000);
+  assert.equal(await dashboard.locator('[data-link=paused]').count(), 0, 'a glance elsewhere ends nothing');
+  await dashboard.clock.runFor(5000);
+  await dashboard.locator('[data-link=paused]').getByText('Paused').waitFor();
+  const bert = new BinaryVisitor(t, server.ws, { page: '/b' });
+  await bert.hello;
+  await setHidden(dashboard, false);
+  await seeHere(dashboard, 2);
+  await dashboard.locator('[data-link=live][data-how=resumed]').getByText('Nothing was missed').waitFor();
+  await dashboard.locator('.happenings [data-kind=join]').getByText('/b').waitFor();
+});
