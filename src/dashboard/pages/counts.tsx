@@ -6,7 +6,7 @@ import { csvOf, save } from '../csv.ts';
 import { Failed } from '../parts/failed.tsx';
 import { NoSites } from '../parts/no-sites.tsx';
 import { PeriodChooser } from '../parts/period-chooser.tsx';
-import { Snippet } from '../parts/snippet.tsx';
+import { PasteSnippet } from '../parts/snippet.tsx';
 import { useLoaded } from '../parts/use-loaded.ts';
 import { type Period, periodOf } from '../period.ts';
 import { address, go, query } from '../route.ts';
@@ -77,12 +77,7 @@ function NoPages({ site, isAll }: { site: string; isAll: boolean }) {
     <section class="card nothing">
       <div class="mice" aria-hidden="true" />
       <h3>No page was viewed in this time</h3>
-      {isAll && (
-        <>
-          <p class="muted">To count your pages, paste this before &lt;/head&gt;:</p>
-          <Snippet site={site} />
-        </>
-      )}
+      {isAll && <PasteSnippet site={site}>To count your pages, paste</PasteSnippet>}
     </section>
   );
 }

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Visit } from '../../protocol/visit.ts';
 import { Failed } from '../parts/failed.tsx';
 import { NoSites } from '../parts/no-sites.tsx';
-import { Snippet } from '../parts/snippet.tsx';
+import { PasteSnippet } from '../parts/snippet.tsx';
 import { periodOf } from '../period.ts';
 import { address, query } from '../route.ts';
 import { chosenSite, server, sites } from '../state.ts';
@@ -110,10 +110,8 @@ function NoVisits({ site }: { site: string }) {
     <div class="nothing">
       <div class="mice" aria-hidden="true" />
       <h3>Nobody has been here yet</h3>
-      <p class="muted">
-        A visit is here a few seconds after it began. To have visitors of your pages, paste this before &lt;/head&gt;:
-      </p>
-      <Snippet site={site} />
+      <p class="muted">A visit appears here a few seconds after it begins.</p>
+      <PasteSnippet site={site}>To record the visits of your pages, paste</PasteSnippet>
     </div>
   );
 }

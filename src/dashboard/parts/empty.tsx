@@ -1,5 +1,5 @@
 import { site, sites } from '../state.ts';
-import { Snippet } from './snippet.tsx';
+import { PasteSnippet } from './snippet.tsx';
 
 /** What to do while nobody is here. */
 export function Empty() {
@@ -20,8 +20,7 @@ export function Empty() {
       ) : (
         <p>The first visitor of {name} shows here the moment it arrives.</p>
       )}
-      <p class="muted">To see visitors of your own pages, paste this before &lt;/head&gt;:</p>
-      <Snippet site={key} />
+      <PasteSnippet site={key}>To see the visitors of your own pages, paste</PasteSnippet>
     </div>
   );
 }

@@ -104,7 +104,7 @@ function options(props: PlotProps): Omit<uPlot.Options, 'width' | 'height'> {
         ...pathsOf(look),
       },
     ],
-    hooks: { setCursor: [(plot) => tell(plot, props)] },
+    hooks: { init: [addTip], setCursor: [(plot) => showTip(plot, props)] },
   };
 }
 
@@ -131,11 +131,37 @@ function shade(plot: uPlot): CanvasGradient {
   return gradient;
 }
 
-/** The time under the pointer, as a tooltip. */
-function tell(plot: uPlot, { name, tip }: PlotProps): void {
+/** The tooltip of each plot. */
+const tips = new WeakMap<uPlot, HTMLElement>();
+
+/** Adds the tooltip. uPlot follows the mouse by itself, and knows nothing of fingers and pens. */
+function addTip(plot: uPlot): void {
+  const tip = document.createElement('span');
+  tip.className = 'time-tip plot-tip';
+  tip.hidden = true;
+  plot.over.append(tip);
+  tips.set(plot, tip);
+  const follow = ({ pointerType, clientX, clientY }: PointerEvent) => {
+    if (pointerType === 'mouse') return;
+    const { left, top } = plot.over.getBoundingClientRect();
+    plot.setCursor({ left: clientX - left, top: clientY - top });
+  };
+  for (const type of ['pointerdown', 'pointermove'] as const) plot.over.addEventListener(type, follow);
+}
+
+/** Shows the time under the pointer and its count, on the side where there is room. */
+function showTip(plot: uPlot, { name, tip }: PlotProps): void {
+  const box = tips.get(plot);
+  if (!box) return;
   const i = plot.cursor.idx;
   const time = i == null ? undefined : plot.data[0][i];
-  const here = i == null ? undefined : plot.data[1]?.[i];
-  if (time === undefined) plot.over.title = '';
-  else plot.over.title = here == null ? `${name(time)}: not known` : tip(time, here);
+  const left = plot.cursor.left ?? -1;
+  box.hidden = time === undefined || left < 0;
+  if (i == null || time === undefined) return;
+  const here = plot.data[1]?.[i];
+  box.textContent = here == null ? `${name(time)}: not known` : tip(time, here);
+  const width = plot.over.clientWidth;
+  const isLeft = left < width / 2;
+  box.style.left = isLeft ? `${left + 10}px` : '';
+  box.style.right = isLeft ? '' : `${width - left + 10}px`;
 }

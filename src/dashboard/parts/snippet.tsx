@@ -1,11 +1,22 @@
 import { useRef, useState } from 'preact/hooks';
-import { server } from '../state.ts';
+import { isOwner, server } from '../state.ts';
 
 /** The line to paste into a site's pages, with a button to copy it. */
 export function Snippet({ site }: { site: string }) {
   const path = server.value?.scriptPath ?? '/fieldmouse.js';
   return (
     <Copyable text={`<script defer src="${location.origin}${path}" data-site="${site}"></script>`} label="Snippet" />
+  );
+}
+
+/** The snippet and where it goes, for owners: viewers cannot change the site. `children` says what for: "To do this, paste". */
+export function PasteSnippet({ site, children }: { site: string; children: string }) {
+  if (!isOwner.value) return null;
+  return (
+    <>
+      <p class="muted">{children} this before &lt;/head&gt;:</p>
+      <Snippet site={site} />
+    </>
   );
 }
 
