@@ -14,10 +14,20 @@ export class Bucket {
 
   /** Takes `n`; false if there are not so many, and then none is taken. `now` is in ms. */
   take(n: number, now: number): boolean {
-    this.#level = Math.min(this.#burst, this.#level + (Math.max(0, now - this.#at) * this.#rate) / 1000);
-    this.#at = now;
+    this.#fill(now);
     if (this.#level < n) return false;
     this.#level -= n;
     return true;
+  }
+
+  /** True if nothing is missing at `now` (ms): forgetting such a bucket forgives nothing. */
+  isFull(now: number): boolean {
+    this.#fill(now);
+    return this.#level >= this.#burst;
+  }
+
+  #fill(now: number): void {
+    this.#level = Math.min(this.#burst, this.#level + (Math.max(0, now - this.#at) * this.#rate) / 1000);
+    this.#at = now;
   }
 }

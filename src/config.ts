@@ -55,6 +55,9 @@ export interface Config {
   readonly maxFrame: number;
   readonly maxSamples: number;
   readonly maxFrameRate: number;
+  /** Bytes per second of one connection, and of all that one address sends to one worker. */
+  readonly maxRate: number;
+  readonly maxAddressRate: number;
   readonly maxConnections: number;
   readonly maxPerAddress: number;
   readonly maxBody: number;
@@ -94,6 +97,9 @@ interface Option<T> {
   /** Throws a text that says what would be right. */
   read(text: string): T;
 }
+
+/** Unless said otherwise an address may send so many bytes per second for each connection that it may have. */
+const ADDRESS_RATE = 256;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 
@@ -318,6 +324,22 @@ export const OPTIONS = {
     help: 'most frames per second of one connection; a burst of twice that is let through',
     read: integer(1, 10_000),
   }),
+  maxRate: option({
+    flag: 'max-rate',
+    env: ['FIELDMOUSE_MAX_RATE'],
+    value: 'BYTES',
+    preset: '32768',
+    help: 'most bytes per second that one visitor may send; a burst of 32 s of that is let through',
+    read: integer(256, 1_000_000_000),
+  }),
+  maxAddressRate: option({
+    flag: 'max-address-rate',
+    env: ['FIELDMOUSE_MAX_ADDRESS_RATE'],
+    value: 'BYTES',
+    preset: 'auto',
+    help: 'most bytes per second that all visitors of one address may send to one worker; a burst of 256 s of that is let through. auto: 256 for each of --max-per-address, and at least --max-rate',
+    read: (text) => (text === 'auto' ? undefined : integer(256, 1_000_000_000_000)(text)),
+  }),
   maxConnections: option({
     flag: 'max-connections',
     env: ['FIELDMOUSE_MAX_CONNECTIONS'],
@@ -430,6 +452,10 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     maxFrame: one('maxFrame'),
     maxSamples: one('maxSamples'),
     maxFrameRate: one('maxFrameRate'),
+    maxRate: one('maxRate'),
+    maxAddressRate:
+      one<number | undefined>('maxAddressRate') ??
+      Math.max(one('maxRate'), ADDRESS_RATE * one<number>('maxPerAddress')),
     maxConnections: one('maxConnections'),
     maxPerAddress: one('maxPerAddress'),
     maxBody: one('maxBody'),

@@ -117,6 +117,46 @@ test('a visitor above the frame rate is closed, others are not', async (t) => {
   assert.equal(calm.socket.readyState, WebSocket.OPEN);
 });
 
+test('a visitor that sends more bytes than allowed is closed, others are not', async (t) => {
+  const server = await startServer(t, { flags: ['--max-rate', '256'] });
+  const calm = new BinaryVisitor(t, server.ws);
+  await calm.hello;
+  const flood = open(t, server, VISIT, ['json']);
+  await once(flood, 'message');
+  const code = closeCode(flood);
+  // 10 frames are far below the frame rate; their 10 KB are above a burst of 8 KB.
+  for (let i = 0; i < 10; i++) flood.send(JSON.stringify({ x: 1, y: 1, label: 'x'.repeat(1000) }));
+  assert.equal(await code, CLOSE.tooFast);
+  assert.equal(calm.socket.readyState, WebSocket.OPEN);
+});
+
+test('an address that sends more bytes than allowed is refused, however many connections it uses', async (t) => {
+  const server = await startServer(t, { workers: 1, flags: ['--max-rate', '256', '--max-address-rate', '256'] });
+  const body = JSON.stringify({ x: 1, y: 1, label: 'x'.repeat(1000) });
+  let closed = 0;
+  for (let tries = 0; closed === 0 && tries < 20; tries++) {
+    const socket = open(t, server, VISIT, ['json']);
+    await once(socket, 'message');
+    socket.once('close', (code) => {
+      if (code === CLOSE.tooFast) closed += 1;
+    });
+    for (let i = 0; i < 8; i++) socket.send(body);
+    const ended = closeCode(socket);
+    socket.close();
+    await ended;
+  }
+  const post = () =>
+    fetch(`${server.url}/v1/visit?site=demo`, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json' },
+    });
+  const statuses = new Set<number>();
+  // What is left, or has come back meanwhile, is less than a few POSTs.
+  for (let i = 0; i < 100 && !statuses.has(429); i++) statuses.add((await post()).status);
+  assert.ok(statuses.has(429), [...statuses].join());
+});
+
 test('connections above the limits are refused and told when to come again', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-per-address', '3', '--max-connections', '5'] });
   for (let i = 0; i < 3; i++) await once(open(t, server, VISIT, ['json']), 'message');

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { Bucket } from '../src/bucket.ts';
 import { Backoff } from '../src/cluster/backoff.ts';
 import { Admission } from '../src/ingest/admission.ts';
+import { ByteBudget } from '../src/ingest/byte-budget.ts';
 
 test('a bucket never lets more through than burst and rate allow', () => {
   fc.assert(
@@ -57,6 +58,27 @@ test('admission slows an address down that brings ever new visitors, and forgets
     Array.from({ length: 10 }, () => come(20_000)),
     Array(10).fill('in'),
   );
+});
+
+test('an address that has sent too much is forgotten only when its byte budget is full again', () => {
+  const admission = new Admission(10, 10, 100);
+  assert.ok(admission.bytesOf('a', 0).take(25_600, 0));
+  admission.sweep(200_000);
+  assert.ok(!admission.bytesOf('a', 200_000).take(25_600, 200_000));
+  assert.ok(admission.bytesOf('b', 0).take(25_600, 0), 'another address has its own');
+  admission.sweep(600_000);
+  assert.ok(admission.bytesOf('a', 600_000).take(25_600, 600_000));
+});
+
+test('a connection has its own byte budget beside that of its address', () => {
+  const address = new Bucket(100, 4000, 0);
+  const [one, other] = [new ByteBudget(50, address, 0), new ByteBudget(50, address, 0)];
+  assert.ok(one.take(1600, 0));
+  assert.ok(!one.take(1, 0), 'a burst of 32 s');
+  assert.ok(other.take(1600, 0));
+  assert.ok(new ByteBudget(50, address, 0).take(800, 0));
+  assert.ok(!new ByteBudget(50, address, 0).take(1, 0), 'a new connection does not renew the budget of the address');
+  assert.ok(one.take(50, 1000));
 });
 
 test('a crash loop is slowed down and forgotten after a quiet minute', () => {

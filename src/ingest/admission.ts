@@ -1,15 +1,19 @@
 /**
  * Who may come in: counts connections, so that neither one address nor all together take more than their share,
- * and bounds how fast one address brings new ones.
+ * and bounds how fast one address brings new ones and how many bytes it sends. All of it is in memory only.
  */
 import { Bucket } from '../bucket.ts';
+import { entry } from '../entry.ts';
 
 /** An address may bring as many newcomers at once as it may have connections, and this share of them per second. */
 const NEW_PER_SECOND = 0.1;
+/** An address may send so many seconds' worth of its byte rate at once: many tabs may come back together. */
+const BURST_S = 256;
 
 interface Address {
   count: number;
   newcomers: Bucket;
+  bytes: Bucket;
   /** Unix ms of the last newcomer. */
   last: number;
 }
@@ -19,12 +23,15 @@ export type Refused = 'worker-full' | 'address-full' | 'address-fast';
 export class Admission {
   readonly #max: number;
   readonly #maxPerAddress: number;
+  readonly #bytesPerSecond: number;
   readonly #byAddress = new Map<string, Address>();
   #count = 0;
 
-  constructor(max: number, maxPerAddress: number) {
+  /** `bytesPerSecond`: what all connections and POSTs of one address may send together. */
+  constructor(max: number, maxPerAddress: number, bytesPerSecond = Number.MAX_SAFE_INTEGER) {
     this.#max = max;
     this.#maxPerAddress = maxPerAddress;
+    this.#bytesPerSecond = bytesPerSecond;
   }
 
   get count(): number {
@@ -34,10 +41,9 @@ export class Admission {
   /** Lets one in and returns how to let it out again (twice is safe), or says which bound it met. */
   enter(address: string, now: number): (() => void) | Refused {
     if (this.#count >= this.#max) return 'worker-full';
-    const known = this.#byAddress.get(address) ?? this.#newAddress(now);
+    const known = this.#get(address, now);
     if (known.count >= this.#maxPerAddress) return 'address-full';
     if (!known.newcomers.take(1, now)) return 'address-fast';
-    this.#byAddress.set(address, known);
     this.#count += 1;
     known.count += 1;
     known.last = now;
@@ -50,14 +56,23 @@ export class Admission {
     };
   }
 
-  #newAddress(now: number): Address {
-    const newcomers = new Bucket(this.#maxPerAddress * NEW_PER_SECOND, this.#maxPerAddress, now);
-    return { count: 0, newcomers, last: now };
+  /** The bytes that an address may still send. Good until nobody of the address is here and its bucket is full. */
+  bytesOf(address: string, now: number): Bucket {
+    return this.#get(address, now).bytes;
   }
 
-  /** Forgets addresses that have nobody here and whose bucket is full again. */
+  #get(address: string, now: number): Address {
+    return entry(this.#byAddress, address, () => ({
+      count: 0,
+      newcomers: new Bucket(this.#maxPerAddress * NEW_PER_SECOND, this.#maxPerAddress, now),
+      bytes: new Bucket(this.#bytesPerSecond, this.#bytesPerSecond * BURST_S, now),
+      last: now,
+    }));
+  }
+
+  /** Forgets addresses that have nobody here and whose buckets are full again. */
   sweep(now: number): void {
-    for (const [address, { count, last }] of this.#byAddress)
-      if (count === 0 && now - last > 1000 / NEW_PER_SECOND) this.#byAddress.delete(address);
+    for (const [address, { count, last, bytes }] of this.#byAddress)
+      if (count === 0 && now - last > 1000 / NEW_PER_SECOND && bytes.isFull(now)) this.#byAddress.delete(address);
   }
 }

@@ -41,6 +41,9 @@ export class Beacons {
   }
 
   async receive(request: Beacon): Promise<BeaconReply> {
+    const bytes = request.body.length;
+    // Before anything is decoded.
+    if (!this.#admission.bytesOf(request.peer.address, Date.now()).take(bytes, Date.now())) return TOO_FAST;
     const site = await this.#options.site(request.site);
     if (!site) return problem(404, 'unknown-site', 'There is no such site.');
     if (!isAllowedOrigin(site, request.origin, request.peer.host))
@@ -103,7 +106,7 @@ export class Beacons {
     const visit = await this.#visitOf(request, message);
     if ('status' in visit) return visit;
     const now = Date.now();
-    if (!visit.allowance.post(now)) return TOO_FAST;
+    if (!visit.allowance.post(now) || !visit.allowance.bytes(request.body.length, now)) return TOO_FAST;
     if (message.hello && this.#posted.has(visit)) visit.offset = now - message.hello.clock;
     if (visit.recording.broken && this.#desk.canRecord())
       this.#desk.recordAnew(visit, message.hello ? 0 : visit.trace.frame);

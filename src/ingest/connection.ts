@@ -13,6 +13,7 @@ import { decodeJson } from '../protocol/json.ts';
 import { decodeJsonMove } from '../protocol/json-move.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import type { Contact } from './arrival.ts';
+import type { ByteBudget } from './byte-budget.ts';
 import type { Desk } from './desk.ts';
 import type { Intervals } from './pace.ts';
 import type { Visit } from './visit.ts';
@@ -28,6 +29,7 @@ export class Connection {
   readonly #desk: Desk;
   readonly #contact: Contact;
   readonly #bucket: Bucket;
+  readonly #bytes: ByteBudget;
   readonly #binary: boolean;
   #visit: Visit | undefined;
   /**
@@ -46,11 +48,20 @@ export class Connection {
   #pace: Intervals | undefined;
 
   /** `leave` is called once, when the socket is closed. `resume` is the token of a `json` client, or empty. */
-  constructor(socket: WebSocket, desk: Desk, contact: Contact, bucket: Bucket, resume: string, leave: () => void) {
+  constructor(
+    socket: WebSocket,
+    desk: Desk,
+    contact: Contact,
+    bucket: Bucket,
+    bytes: ByteBudget,
+    resume: string,
+    leave: () => void,
+  ) {
     this.#socket = socket;
     this.#desk = desk;
     this.#contact = contact;
     this.#bucket = bucket;
+    this.#bytes = bytes;
     this.#binary = socket.protocol === SUBPROTOCOL.binary;
     // With its default `binaryType` ws gives every message as one Buffer.
     socket.on('message', (data: RawData, isBinary) => this.take(data as Buffer, 0, (data as Buffer).length, isBinary));
@@ -82,7 +93,7 @@ export class Connection {
     this.#heard = true;
     if (this.#state === 'ending' || this.#state === 'closed') return;
     const now = Date.now();
-    if (!this.#bucket.take(1, now)) this.#tooFast();
+    if (!this.#bucket.take(1, now) || !this.#bytes.take(to - from, now)) this.#tooFast();
     else if (this.#state === 'claiming') this.#keep(Buffer.from(bytes.subarray(from, to)), isBinary);
     else this.#read(bytes, from, to, isBinary, now);
   }

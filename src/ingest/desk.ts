@@ -66,7 +66,7 @@ export class Desk {
     const trace = await this.#options.claim(arrivalOf(contact, id, hello, now), posted ? made : null);
     if (!trace) return undefined;
     const recording = this.#begin(trace, contact.country, hello, proof, posted);
-    const allowance = new Allowance(this.config.maxFrameRate);
+    const allowance = new Allowance(this.config.maxFrameRate, this.config.maxRate);
     const visit = new Visit(trace, recording, allowance, offset, born, Date.now(), (reason) => {
       this.#forget(visit);
       onEnd(reason);

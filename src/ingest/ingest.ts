@@ -16,6 +16,7 @@ import { acceptWebSocket, type Upgrade } from './accept.ts';
 import { Admission } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import { Beacons } from './beacon.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { Connection } from './connection.ts';
 import type { IngestOptions } from './contract.ts';
 import { Desk } from './desk.ts';
@@ -54,6 +55,8 @@ interface Newcomer {
   host: string | undefined;
   /** Token of a `json` client, or empty. */
   resume: string;
+  /** Of its address, without a name for it. */
+  bytes: Bucket;
   leave: () => void;
 }
 
@@ -76,7 +79,7 @@ export class Ingest {
     const { config } = options;
     this.#options = options;
     this.#desk = new Desk(options);
-    this.#admission = new Admission(config.maxConnections, config.maxPerAddress);
+    this.#admission = new Admission(config.maxConnections, config.maxPerAddress, config.maxAddressRate);
     this.#beacons = new Beacons(this.#desk, options, this.#admission);
     // Options of ws since 8.19 and 8.21 that its types do not list yet.
     const limits: ServerOptions & { closeTimeout: number; maxFragments: number; maxBufferedChunks: number } = {
@@ -136,7 +139,8 @@ export class Ingest {
     if (this.#closed) return [503, 'stopping', 'The server stops.'];
     const leave = this.#admission.enter(address, Date.now());
     if (typeof leave === 'string') return [REFUSALS[leave].status, leave, REFUSALS[leave].detail];
-    const newcomer = { contact, host, resume: resumeToken(offered), leave };
+    const bytes = this.#admission.bytesOf(address, Date.now());
+    const newcomer = { contact, host, resume: resumeToken(offered), bytes, leave };
     const open = (webSocket: WebSocket) => this.#hold(webSocket, newcomer);
     acceptWebSocket(this.#sockets, upgrade, this.#options.config.maxFrame, open, leave);
     return undefined;
@@ -151,10 +155,12 @@ export class Ingest {
     return undefined;
   }
 
-  #hold(webSocket: WebSocket, { contact, host, resume, leave }: Newcomer): Connection {
-    const { maxFrameRate } = this.#options.config;
-    const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, Date.now());
-    const connection = new Connection(webSocket, this.#desk, contact, bucket, resume, () => {
+  #hold(webSocket: WebSocket, { contact, host, resume, bytes, leave }: Newcomer): Connection {
+    const { maxFrameRate, maxRate } = this.#options.config;
+    const now = Date.now();
+    const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, now);
+    const budget = new ByteBudget(maxRate, bytes, now);
+    const connection = new Connection(webSocket, this.#desk, contact, bucket, budget, resume, () => {
       this.#held.delete(held);
       leave();
       if (this.#held.size === 0) this.#whenEmpty();
