@@ -96,24 +96,25 @@ test('a heatmap lies over its page where visitors were, and tells the numbers un
 
   await dashboard.getByRole('button', { name: 'Scroll depth' }).click();
   await ready(dashboard);
+  // Windows of 800 pixels, at 0, 800 and 1,600. Lines at the same depth are one, with one label.
   const folds = await dashboard
     .locator('.fold')
-    .evaluateAll((lines) => lines.map((line) => [line.getAttribute('data-share'), (line as HTMLElement).offsetTop]));
+    .evaluateAll((lines) => lines.map((line) => [line.getAttribute('data-shares'), line.textContent]));
+  assert.deepEqual(folds, [
+    ['1 0.75', 'Everybody saw the page down to here: 800 pixels'],
+    ['0.5', '50 % saw the page down to here: 1600 pixels'],
+    ['0.25', '25 % saw the page down to here: 2400 pixels'],
+  ]);
+  const tops = await dashboard.locator('.fold').evaluateAll((lines) => lines.map((line) => line.offsetTop));
   assert.deepEqual(
-    folds.map(([share]) => share),
-    ['75', '50', '25'],
-  );
-  assert.deepEqual(
-    folds.map(([, top]) => top),
-    folds.map(([, top]) => top as number).sort((a, b) => a - b),
+    tops,
+    [...tops].sort((a, b) => a - b),
   );
   await pointAt(dashboard, 300, 400);
   await dashboard.locator('.probe-tip[data-count="100"]').waitFor();
-  // Windows of 800 pixels, at 0, 800 and 1,600.
-  const words = await dashboard.locator('.depths').innerText();
   assert.equal(
-    words,
-    'all of them saw it down to 800 pixels, 75 % down to 800, 50 % down to 1,600, 25 % down to 2,400',
+    await dashboard.locator('.depths').innerText(),
+    'seen by everybody down to 800 pixels, by 50 % down to 1,600 pixels, by 25 % down to 2,400 pixels',
   );
   assert.match(dashboard.url(), /kind=scroll/);
   await dashboard.reload();

@@ -69,13 +69,31 @@ test('a picture is hot where counts are, clear where none are, and smooth betwee
   assert.ok(shown.opacity(40 * 16 + 8, 60 * 16 + 8) > 30);
   assert.equal(shown.opacity(1000, 1500), 0);
   assert.equal(shown.opacity(0, 0), 0);
-  const across = Array.from({ length: 60 }, (_, i) => shown.at(168 + i, 328));
+  const across = Array.from({ length: 66 }, (_, i) => shown.at(168 + i, 328));
   for (const [i, value] of across.entries()) {
     if (i === 0) continue;
     const step = (across[i - 1] as number) - value;
     assert.ok(step >= 0 && step < 16, `a step of ${step} at ${i}`);
   }
   assert.equal(across.at(-1), 0);
+});
+
+test('a single count is round, at every level of colour', async () => {
+  for (const scale of [1, 2, 5]) {
+    const shown = await picture('click', heat([40, 60, 1]), scale);
+    const middle = { x: (40 * 16 + 8) / scale, y: (60 * 16 + 8) / scale };
+    /** How far from the middle the colour falls below a level, page pixels. */
+    const radius = (angle: number, level: number) => {
+      let r = 0;
+      while (shown.at(middle.x + r * Math.cos(angle), middle.y + r * Math.sin(angle)) > level) r += 0.5;
+      return r * scale;
+    };
+    for (const level of [10, 60, 120, 200]) {
+      const radii = Array.from({ length: 16 }, (_, i) => radius((i * Math.PI) / 8, level));
+      const [least, most] = [Math.min(...radii), Math.max(...radii)];
+      assert.ok(most - least < 0.12 * most + 2 * scale, `level ${level}, scale ${scale}: ${least} to ${most}`);
+    }
+  }
 });
 
 test('a picture of any scale shows the same places', async () => {
@@ -102,7 +120,7 @@ test('counts at and beyond the edges of a page are no trouble', async () => {
   assert.equal(shown.opacity(640, 1000), 0);
 });
 
-test('a scroll map shows the share that saw each depth, with lines at 75, 50 and 25 %', async () => {
+test('a scroll map shows the share that saw each depth, with lines at 100, 75, 50 and 25 %', async () => {
   // Of eight views one ended at row 9, two at 19, and so on.
   const cells = [9, 1, 19, 2, 49, 2, 79, 2, 99, 1];
   const shown = await picture('scroll', heat(cells, { size: 2 }));
@@ -113,6 +131,7 @@ test('a scroll map shows the share that saw each depth, with lines at 75, 50 and
   assert.equal(shown.opacity(600, 101 * 16), 0);
   assert.equal(shown.at(0, 90 * 16), shown.at(1279, 90 * 16));
   for (const [y, part] of [
+    [10 * 16, 1],
     [20 * 16, 0.75],
     [50 * 16, 0.5],
     [80 * 16, 0.25],
@@ -124,7 +143,7 @@ test('a scroll map shows the share that saw each depth, with lines at 75, 50 and
 test('lines of a scroll map stand where the share falls below', async () => {
   const cells = [9, 1, 19, 1, 49, 1, 79, 1];
   const shown = await picture('scroll', heat(cells, { size: 2 }));
-  for (const y of [20 * 16, 50 * 16, 80 * 16]) {
+  for (const y of [10 * 16, 20 * 16, 50 * 16, 80 * 16]) {
     assert.equal(shown.at(300, y), LINE, `line at ${y}`);
     assert.equal(shown.at(300, y - 2), EDGE);
     assert.ok(shown.at(300, y - 4) <= HOTTEST);

@@ -1,6 +1,13 @@
-/** Binomial weights, near to a bell curve: a count shines into the cells around it, so that no squares show. */
-const KERNEL = [1, 4, 6, 4, 1].map((weight) => weight / 16);
-const REACH = 2;
+/** How far a count shines, in cells. */
+const RADIUS = 3.5;
+const REACH = Math.floor(RADIUS);
+/**
+ * How much of a count shines into the cells around it, by rows down and columns across: biweight, which depends on the distance
+ * alone. Weights by row and column, even those of a bell curve, make a square of a single count, since faint levels show.
+ */
+const KERNEL = rangeOf(REACH).map((down) =>
+  rangeOf(REACH).map((across) => Math.max(0, 1 - (down ** 2 + across ** 2) / RADIUS ** 2) ** 2),
+);
 /**
  * How much more a doubling tells among few than among many: a hundredth of the most still has a sixth of the scale, so
  * that a hot spot does not hide the rest.
@@ -48,21 +55,26 @@ export class Field {
       const start = row + down < this.rows ? this.#starts.get(row + down) : undefined;
       if (start === undefined) continue;
       sums ??= new Float32Array(this.columns);
-      this.#addRow(sums, start, KERNEL[down + REACH] as number);
+      this.#addRow(sums, start, KERNEL[down + REACH] as number[]);
     }
     return sums;
   }
 
-  #addRow(sums: Float32Array, start: number, weight: number): void {
+  #addRow(sums: Float32Array, start: number, weights: readonly number[]): void {
     const cells = this.#cells;
     const row = cells[start + 1];
     for (let i = start; cells[i + 1] === row && i < cells.length; i += 3) {
       const column = cells[i] as number;
       if (column >= this.columns) break;
-      const share = weight * (cells[i + 2] as number);
+      const share = cells[i + 2] as number;
       const to = Math.min(column + REACH, this.columns - 1);
       for (let c = Math.max(0, column - REACH); c <= to; c++)
-        sums[c] = (sums[c] as number) + share * (KERNEL[c - column + REACH] as number);
+        sums[c] = (sums[c] as number) + share * (weights[c - column + REACH] as number);
     }
   }
+}
+
+/** The whole numbers from -reach to reach. */
+function rangeOf(reach: number): number[] {
+  return Array.from({ length: 2 * reach + 1 }, (_, i) => i - reach);
 }

@@ -104,7 +104,7 @@ function lastRows(make: (row: number) => Float32Array | undefined): (row: number
   };
 }
 
-/** Paints each row by the share of the views that saw it, and lines where the shares are 75, 50 and 25 %. */
+/** Paints each row by the share of the views that saw it, and lines where the shares are 100, 75, 50 and 25 %. */
 function depthPainter(cells: readonly number[], extent: Extent, height: number): Painter {
   const counts = reached(cells);
   const scale = extent[1] / height;

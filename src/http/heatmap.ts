@@ -135,4 +135,4 @@ function tagOf(kind: HeatKind, { extent, cells }: Heat, scale: number): string {
 }
 
 /** To be changed with the look of pictures: browsers ask by tag for what they have. */
-const PICTURE_VERSION = 1;
+const PICTURE_VERSION = 2;

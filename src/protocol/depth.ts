@@ -2,7 +2,7 @@
 import { CELL } from './visit.ts';
 
 /** Shares of the views whose depths are drawn as lines. */
-export const DEPTH_SHARES = [0.75, 0.5, 0.25] as const;
+export const DEPTH_SHARES = [1, 0.75, 0.5, 0.25] as const;
 
 /** For each row from the top, how many views had it in sight; as long as the deepest. */
 export function reached(cells: readonly number[]): number[] {

@@ -12,15 +12,30 @@ export function cellsOf({ cells }: Pick<Heat, 'cells'>): Cells {
 }
 
 export interface Fold {
-  /** Share of the views that saw the page down to here, 0 to 1. */
-  share: number;
+  /** Shares of the views that saw the page down to here, 0 to 1, the largest first. */
+  shares: number[];
   /** Page pixels. */
   y: number;
 }
 
-/** The lines of a scroll map. */
+/** The lines of a scroll map, from the top down. Shares that end at the same depth have one line. */
 export function foldsOf({ cells }: Pick<Heat, 'cells'>): Fold[] {
-  return DEPTH_SHARES.map((share) => ({ share, y: depthOf(cells, share) })).filter(({ y }) => y > 0);
+  const folds: Fold[] = [];
+  for (const share of DEPTH_SHARES) {
+    const y = depthOf(cells, share);
+    const last = folds.at(-1);
+    if (last?.y === y) last.shares.push(share);
+    else if (y > 0) folds.push({ shares: [share], y });
+  }
+  return folds;
+}
+
+/** Who saw the page down to a line: "everybody", "50 %" or "75, 50 and 25 %". */
+export function whoSaw({ shares }: Pick<Fold, 'shares'>): string {
+  if (shares[0] === 1) return 'everybody';
+  const percents = shares.map((share) => String(share * 100));
+  const last = percents.pop();
+  return percents.length === 0 ? `${last} %` : `${percents.join(', ')} and ${last} %`;
 }
 
 /** Share of the views that saw a depth of the page, page pixels; by depth. */

@@ -4,7 +4,7 @@ import { Preview } from '../parts/stage-box.tsx';
 import { useSize } from '../parts/use-stage.ts';
 import { count } from '../text.ts';
 import { type Extent, MOST, scaleOf } from '../view.ts';
-import { cellsOf, foldsOf, sharesOf } from './cells.ts';
+import { cellsOf, foldsOf, sharesOf, whoSaw } from './cells.ts';
 
 export interface HeatStageProps {
   heat: Heat;
@@ -93,16 +93,32 @@ function Picture({ src, opacity }: { src: string; opacity: number }) {
   );
 }
 
+/** Height of a label, stage pixels: those of lines that are closer stand one above the other. */
+const LABEL_HEIGHT = 24;
+
 /** Names the lines of a scroll map. */
 function Folds({ heat, scale }: { heat: Heat; scale: number }) {
   const folds = useMemo(() => foldsOf(heat), [heat]);
+  let above = 0;
   return (
     <>
-      {folds.map(({ share, y }) => (
-        <p key={share} class="fold" data-share={share * 100} style={{ top: `${y * scale}px` }}>
-          {share * 100} % saw it down to here <span class="unseen">: {y} pixels</span>
-        </p>
-      ))}
+      {folds.map((fold) => {
+        const line = fold.y * scale;
+        above = Math.max(line, above + LABEL_HEIGHT);
+        const who = whoSaw(fold);
+        return (
+          <p
+            key={fold.y}
+            class="fold"
+            data-shares={fold.shares.join(' ')}
+            data-y={fold.y}
+            style={{ top: `${above}px` }}
+          >
+            {who[0]?.toUpperCase() + who.slice(1)} saw the page down to {above === line ? 'here' : 'the line above'}
+            <span class="unseen">: {fold.y} pixels</span>
+          </p>
+        );
+      })}
     </>
   );
 }

@@ -1,8 +1,7 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
-import { depthOf } from '../../protocol/depth.ts';
 import { HEAT_KINDS, type Heat, type HeatKind, type Visit } from '../../protocol/visit.ts';
 import { api } from '../api.ts';
-import { foldsOf } from '../heat/cells.ts';
+import { foldsOf, whoSaw } from '../heat/cells.ts';
 import { Elements } from '../heat/elements.tsx';
 import { HeatStage } from '../heat/heat-stage.tsx';
 import { keep, kept } from '../kept.ts';
@@ -216,8 +215,8 @@ function Figures({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {
 
 /** The lines of a scroll map in words: its first screen is of one colour, and the first of them may lie far below. */
 function depthsText(heat: Heat): string {
-  const depths = foldsOf(heat).map(({ share, y }) => `${share * 100} % down to ${number(y)}`);
-  return [`all of them saw it down to ${number(depthOf(heat.cells, 1))} pixels`, ...depths].join(', ');
+  const depths = foldsOf(heat).map((fold) => `${whoSaw(fold)} down to ${number(fold.y)} pixels`);
+  return `seen by ${depths.join(', by ')}`;
 }
 
 function Opacity({ value, change }: { value: number; change: (value: number) => void }) {
