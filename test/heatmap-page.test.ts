@@ -105,7 +105,9 @@ test('a heatmap lies over its page where visitors were, and tells the numbers un
     ['0.5', '50 % saw the page down to here: 1600 pixels'],
     ['0.25', '25 % saw the page down to here: 2400 pixels'],
   ]);
-  const tops = await dashboard.locator('.fold').evaluateAll((lines) => lines.map((line) => line.offsetTop));
+  const tops = await dashboard
+    .locator('.fold')
+    .evaluateAll((lines) => lines.map((line) => (line as HTMLElement).offsetTop));
   assert.deepEqual(
     tops,
     [...tops].sort((a, b) => a - b),
