@@ -24,6 +24,8 @@ export interface Config {
   readonly redis: Target | undefined;
   /** So many of its replicas must have frames, too, before they are acked. */
   readonly redisReplicas: number;
+  /** Refuse to start on a Redis that keeps its data in memory only. */
+  readonly requirePersistence: boolean;
   /** Trust X-Forwarded-For and -Proto of these: false, or addresses and CIDR ranges, or true for any. */
   readonly trustProxy: boolean | readonly string[];
   /** An administrator's API token given from outside, or empty. */
@@ -150,6 +152,13 @@ export const OPTIONS = {
     preset: '0',
     help: 'how many replicas of Redis must have what is acked, too',
     read: integer(0, 10),
+  }),
+  requirePersistence: option({
+    flag: 'require-persistence',
+    env: ['FIELDMOUSE_REQUIRE_PERSISTENCE'],
+    preset: 'no',
+    help: 'refuse to start on a Redis that keeps its data in memory only (appendonly no)',
+    read: readSwitch,
   }),
   trustProxy: option({
     flag: 'trust-proxy',
@@ -394,10 +403,7 @@ export const OPTIONS = {
     value: 'YES',
     preset: 'no',
     help: 'whether the page-visit counter counts what calls itself a bot, a crawler or a program',
-    read: (text) => {
-      if (text !== 'yes' && text !== 'no') throw 'yes or no';
-      return text === 'yes';
-    },
+    read: readSwitch,
   }),
 } as const;
 
@@ -431,6 +437,7 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     data: one('data'),
     redis: one('redis'),
     redisReplicas: one('redisReplicas'),
+    requirePersistence: one('requirePersistence'),
     trustProxy: one('trustProxy'),
     token: one('token'),
     scriptPath: one('scriptPath'),
@@ -485,7 +492,12 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
   const options = Object.fromEntries([
     ...[...known.values()].map((o) => [
       o.flag,
-      { type: 'string' as const, multiple: true, ...(o.short && { short: o.short }) },
+      // A switch is on by itself, and takes a value only as --name=no.
+      {
+        type: o.value ? ('string' as const) : ('boolean' as const),
+        multiple: true,
+        ...(o.short && { short: o.short }),
+      },
     ]),
     ...extraFlags.map((name) => [name, { type: 'string' as const, multiple: true }]),
   ]);
@@ -499,6 +511,8 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
     if (token.kind !== 'option') continue;
     if (!known.has(token.name) && !extraFlags.includes(token.name))
       faults.push(`${token.rawName}: no such option${meantText(token.rawName, dashed)}`);
+    else if (known.get(token.name)?.value === undefined && !extraFlags.includes(token.name))
+      flags.set(token.name, [token.value ?? 'yes']);
     else if (token.value === undefined)
       faults.push(
         `${token.rawName}: needs a value${known.get(token.name)?.value ? ` (${known.get(token.name)?.value})` : ''}`,
@@ -556,6 +570,11 @@ function readAddress(text: string): Address {
   const port = Number(tcp?.[2]);
   if (!tcp?.[1] || port > 65_535) throw 'tcp://host:port (port 0 to 65535), unix:/path.sock or pipe:\\\\.\\pipe\\name';
   return { kind: 'tcp', host: tcp[1].replace(/^\[|\]$/g, ''), port };
+}
+
+function readSwitch(text: string): boolean {
+  if (text !== 'yes' && text !== 'no') throw 'yes or no';
+  return text === 'yes';
 }
 
 function readTrust(text: string): boolean | string[] {

@@ -20,7 +20,7 @@ import { OWNER, sees } from './protocol/rights.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
 import { KeptMinutes } from './store/kept-minutes.ts';
-import { openStore } from './store/open.ts';
+import { openStore, STORE_ID } from './store/open.ts';
 import { version } from './version.ts';
 
 /** How long the last batches of draining workers may take, milliseconds. */
@@ -78,6 +78,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     workers: config.workers,
     exec,
     args,
+    env: { [STORE_ID]: await store.id() },
     maxMemory: config.maxMemory,
     log,
     onFork: (worker) => gathering.add(worker),

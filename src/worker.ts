@@ -22,7 +22,7 @@ import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { HitQueue } from './store/hits.ts';
 import { KeptMinutes } from './store/kept-minutes.ts';
 import { KnownSites } from './store/known-sites.ts';
-import { openStore } from './store/open.ts';
+import { openStore, STORE_ID } from './store/open.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
 import { version } from './version.ts';
@@ -66,9 +66,10 @@ export async function runWorker(config: Config): Promise<void> {
 async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
   let draining = false;
   // LMDB is as durable as the first of a process to open the file asks for.
-  const store = await openStore(config, { durability: config.durability, log });
+  const id = process.env[STORE_ID];
+  const store = await openStore(config, { durability: config.durability, log, ...(id !== undefined && { id }) });
   const archive = await ThreadArchive.start(
-    recordData(config),
+    recordData(config, await store.id()),
     onFault,
     (error) => log.error({ err: error }, 'a part of the record cannot be read'),
     config.redis && ((note) => store.note(note)),
@@ -222,9 +223,9 @@ function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): St
   return (site, page) => hits.hit(site, page);
 }
 
-function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config): ThreadData {
+function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config, id: string): ThreadData {
   const { maxStore: maxBytes, retainMs, durability } = config;
-  return redis ? { redis, replicas, maxBytes, retainMs } : { folder, maxBytes, retainMs, durability };
+  return redis ? { redis, id, replicas, maxBytes, retainMs } : { folder, maxBytes, retainMs, durability };
 }
 
 function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {

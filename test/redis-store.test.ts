@@ -278,7 +278,10 @@ test('a server says what an ack stands for, as Redis is set up', async (t) => {
   assert.match((await said()).join('\n'), /^Redis does not say when its file reaches the disk/);
   redis.cli('acl', 'setuser', 'default', '+config');
   redis.cli('config', 'set', 'appendonly', 'no');
-  assert.match((await said()).join('\n'), /^Redis keeps this in memory only/);
+  assert.match(
+    (await said()).join('\n'),
+    /^Redis keeps its data in memory only .* redis-cli CONFIG SET appendonly yes/,
+  );
 });
 
 function configOf({ url }: Pick<RedisServer, 'url'>, data: string, ...flags: string[]) {
@@ -356,19 +359,46 @@ test('a store of a later version is refused, and one that holds still is not wai
     await assert.rejects(ask, away);
 });
 
-test('a Redis that was emptied while a server wrote to it is furnished anew', async (t) => {
+test('a store that Redis has lost is not written to, nor is another one in its place', async (t) => {
   const redis = await startRedis(t);
   const config = configOf(redis, temporaryFolder(t));
   const before = await openStore(config);
   t.after(() => before.close());
+  await before.addAdmin('ada', 1);
   redis.cli('flushall');
-  await before.note({ at: 1, who: 'ada', what: 'signed-in', on: '' });
+  const note = () => before.note({ at: 1, who: 'ada', what: 'signed-in', on: '' });
+  await assert.rejects(note, { code: 'unreachable', message: /^Redis at \S+ has lost its data/ });
+  await assert.rejects(before.site('demo'), { code: 'unreachable' });
+  await assert.rejects(before.admins(), { code: 'unreachable' });
+  await assert.rejects(before.hit('demo', '/'), { code: 'unreachable' });
+  await assert.rejects(openStore(config, { id: await before.id() }), { code: 'unreachable', message: /lost its data/ });
+  assert.equal(redis.cli('dbsize').trim(), '0');
+
   const after = await openStore(config);
   t.after(() => after.close());
   assert.deepEqual(
     (await after.sites()).map(({ key }) => key),
     ['demo'],
   );
+  assert.notEqual(await after.id(), await before.id());
+  await until(
+    () =>
+      note().then(
+        () => assert.fail('written'),
+        ({ message }: Error) => message.includes(' holds another store '),
+      ),
+    'refusal',
+  );
+  await assert.rejects(before.site('demo'), { code: 'unreachable', message: /holds another store/ });
+  assert.deepEqual((await after.audit({ limit: 9 })).items, []);
+});
+
+test('--require-persistence refuses a Redis that keeps its data in memory only', async (t) => {
+  const redis = await startRedis(t, ['--appendonly', 'no']);
+  const config = configOf(redis, temporaryFolder(t), '--require-persistence');
+  await assert.rejects(openStore(config, { isServer: true }), { code: 'unsafe', message: /CONFIG SET appendonly yes/ });
+  redis.cli('config', 'set', 'appendonly', 'yes');
+  await (await openStore(config, { isServer: true })).close();
 });
 
 test('Redis keeps no secret and no address in the clear, and drops counters that have run out', async (t) => {

@@ -26,6 +26,8 @@ export interface SupervisorOptions {
   /** The file that workers run, and its arguments. */
   exec: string;
   args: readonly string[];
+  /** What workers have in their environment beside ours. */
+  env?: Readonly<Record<string, string>>;
   /** A worker with more memory of its own is replaced, bytes. */
   maxMemory: number;
   log: Logger;
@@ -104,7 +106,7 @@ export class Supervisor {
   }
 
   #fork(): Worker {
-    const worker = cluster.fork();
+    const worker = cluster.fork(this.#options.env);
     // A worker that dies while a message is on its way makes the send fail; its exit is handled on its own.
     worker.on('error', (error) =>
       this.#options.log.debug({ worker: worker.id, code: error.message }, 'worker channel'),

@@ -22,7 +22,15 @@ export interface ConnectOptions {
   connectMs?: number;
   /** Told when the connection breaks (with why) and when it is there again (undefined). */
   onState?(error: RedisError | undefined): void;
+  /** As `Redis.guard`. */
+  check?: Check;
 }
+
+/** Sends a command to where `key` is, also while a check is under way. */
+type Ask = <T>(key: string, ...command: Argument[]) => Promise<T>;
+
+/** Throws RedisError if Redis does not hold what this process works with. */
+export type Check = (ask: Ask) => Promise<void>;
 
 /** Commands of our own, run by the server in one step (redis.io/docs/develop/programmability/eval-intro). */
 export interface Script {
@@ -41,6 +49,9 @@ const LIMIT_MS = 10_000;
 const CONNECT_MS = 5000;
 /** What is under way when it is closed is waited for so long, milliseconds. */
 const CLOSE_MS = 1000;
+/** How often a guarded connection is checked, and how soon again after a check that found no answer, milliseconds. */
+const CHECK_MS = 1000;
+const CHECK_AGAIN_MS = 100;
 /** Words of a command in a script: Lua unpacks some 8,000 (LUAI_MAXCSTACK). */
 const MOST_WORDS = 4000;
 /** The least version: streams, functions' flags for scripts. Valkey counts as 7.2. */
@@ -97,10 +108,24 @@ export class Redis {
   readonly #client: Server | Cluster;
   readonly #target: Target;
   readonly #limitMs: number;
+  readonly #onState: NonNullable<ConnectOptions['onState']>;
+  #check: Check | undefined;
+  #checking: Promise<void> | undefined;
+  /** What is sent waits for it, and fails if it does; undefined: nothing stands in the way. */
+  #gate: Promise<void> | undefined;
+  /** The last check found another store. */
+  #isOther = false;
+  #nextCheck: NodeJS.Timeout | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(client: Server | Cluster, target: Target, limitMs: number) {
+  private constructor(
+    client: Server | Cluster,
+    target: Target,
+    limitMs: number,
+    onState: ConnectOptions['onState'] = () => {},
+  ) {
     this.#client = client;
+    this.#onState = onState;
     this.#target = target;
     this.isCluster = target.urls.length > 1;
     this.where = targetText(target);
@@ -125,14 +150,16 @@ export class Redis {
       else if (told.code !== 'unreachable') giveUp(told);
     };
     for (const event of ['error', 'node-error']) client.on(event, failed);
-    for (const event of ['ready', 'node-ready']) client.on(event, () => isOpen && options.onState?.(undefined));
-    const redis = new Redis(client, target, limitMs);
+    const redis = new Redis(client, target, limitMs, options.onState);
+    for (const event of ['ready', 'node-ready']) client.on(event, () => isOpen && redis.#onReady());
     try {
       await within(Promise.race([client.connect(), hopeless]), connectMs);
       await redis.#checkVersion();
+      if (options.check) await redis.guard(options.check);
       isOpen = true;
       return redis;
     } catch (error) {
+      clearTimeout(redis.#nextCheck);
       client.destroy();
       throw redisError(error instanceof TooLate && last ? last : error, where);
     }
@@ -140,7 +167,70 @@ export class Redis {
 
   /** A further connection to the same, for what is not to wait behind other commands. Throws RedisError. */
   another(options: ConnectOptions = {}): Promise<Redis> {
-    return Redis.connect(this.#target, { limitMs: this.#limitMs, ...options });
+    const check = this.#check && { check: this.#check };
+    return Redis.connect(this.#target, { limitMs: this.#limitMs, ...check, ...options });
+  }
+
+  /**
+   * Checks what Redis holds: now, once a second, and before anything else is sent on a new connection. While the check fails, everything
+   * that is sent fails with its error, and `onState` is told. Throws RedisError if the first check fails.
+   */
+  async guard(check: Check): Promise<void> {
+    this.#check = check;
+    await this.verify();
+  }
+
+  /** Checks now. Throws RedisError if Redis does not hold what it should, or does not answer. Does nothing without a guard. */
+  async verify(): Promise<void> {
+    if (!this.#check) return;
+    // One that is under way may have been asked before the change that is suspected.
+    await this.#checking?.catch(() => {});
+    clearTimeout(this.#nextCheck);
+    this.#checking ??= this.#verify(this.#check).finally(() => {
+      this.#checking = undefined;
+    });
+    await this.#checking;
+  }
+
+  async #verify(check: Check): Promise<void> {
+    let nextMs = CHECK_MS;
+    try {
+      await check((key, ...command) => this.#sendUnchecked(key, command, {}));
+      this.#admit();
+    } catch (error) {
+      const told = redisError(error, this.where);
+      if (told.code === 'other-store') this.#refuse(told);
+      else if (this.#gate && !this.#isOther && this.isCluster) this.#admit();
+      else if (this.#gate && !this.#isOther) this.#gate = failed(told);
+      nextMs = CHECK_AGAIN_MS;
+      throw told;
+    } finally {
+      if (!this.#closed) this.#nextCheck = setTimeout(() => this.verify().catch(() => {}), nextMs).unref();
+    }
+  }
+
+  #admit(): void {
+    if (!this.#gate) return;
+    this.#gate = undefined;
+    this.#isOther = false;
+    this.#onState(undefined);
+  }
+
+  #refuse(error: RedisError): void {
+    this.#gate = failed(error);
+    this.#isOther = true;
+    this.#onState(error);
+  }
+
+  /** A new connection may lead to another Redis, or to one that has lost its data: nothing is sent before that is known. */
+  #onReady(): void {
+    if (!this.#check) {
+      this.#onState(undefined);
+      return;
+    }
+    const checked = this.verify();
+    checked.catch(() => {});
+    if (!this.#isOther) this.#gate = checked;
   }
 
   async #checkVersion(): Promise<void> {
@@ -167,6 +257,11 @@ export class Redis {
   }
 
   async #send<T>(key: string, command: Command, options: object): Promise<T> {
+    if (this.#gate) await this.#gate;
+    return this.#sendUnchecked(key, command, options);
+  }
+
+  async #sendUnchecked<T>(key: string, command: Command, options: object): Promise<T> {
     const limited = { timeout: this.#limitMs, ...options };
     const client = this.#client;
     const sent = this.isCluster
@@ -181,6 +276,7 @@ export class Redis {
    */
   async sendThere<T>(key: string, ...command: Argument[]): Promise<T> {
     if (!this.isCluster) return this.#send(key, command, {});
+    if (this.#gate) await this.#gate;
     const cluster = this.#client as Cluster;
     const node = cluster.slots[slotOf(key)]?.master;
     if (!node) throw new RedisError('unreachable', `Redis at ${this.where} has nobody who keeps ${key}`);
@@ -255,6 +351,7 @@ export class Redis {
 
   /** Ends it when what was sent is answered, or soon. Closing twice is safe. */
   close(): Promise<void> {
+    clearTimeout(this.#nextCheck);
     this.#closed ??= within(Promise.resolve(this.#client.close()), CLOSE_MS).then(
       () => {},
       () => this.#client.destroy(),
@@ -275,6 +372,13 @@ function counted(commands: readonly Command[], args: Argument[] = []): Argument[
     for (const argument of command) args.push(argument);
   }
   return args;
+}
+
+/** A promise that has failed already, and may be left alone. */
+function failed(error: RedisError): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
 }
 
 function clientOf({ urls, sentinels }: Target, limitMs: number): Server | Cluster {

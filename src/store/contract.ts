@@ -80,6 +80,8 @@ export interface Store extends Hits {
 
   /** 32 bytes made once for this store; signs what must hold across workers and restarts. */
   secret(): Promise<Buffer>;
+  /** Which store this is: the same for all who open it. One that is put in its place has another. `storeId` makes it. */
+  id(): Promise<string>;
 
   /** Where the server of this machine that uses this store listens, as `tcp://host:port`; commands tell people. */
   addresses(): Promise<string[]>;

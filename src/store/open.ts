@@ -1,7 +1,7 @@
 /** Opens the store that a configuration names: in the data folder, or in the Redis that several machines share. */
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
-import type { Store } from './contract.ts';
+import { type Store, StoreError } from './contract.ts';
 import { ownFolder } from './embedded/file/folder.ts';
 import { openStore as openFile, type StoreOptions } from './embedded/store.ts';
 
@@ -10,15 +10,34 @@ export interface OpenOptions extends StoreOptions {
   log?: Logger;
   /** A server is to run on it: its data folder is made if need be, and a Redis that may lose what was acked is refused or warned of. */
   isServer?: boolean;
+  /** Open this store and no other: a new one is not made in its place. */
+  id?: string;
+  /** Is told what keeps the store from working as it should, as `redis-away`, each time that changes. */
+  onTrouble?(troubles: readonly string[]): void;
 }
 
-type Where = Pick<Config, 'data' | 'redis' | 'redisReplicas'>;
+/** The environment variable in which a worker is told the id of the store it is to open. */
+export const STORE_ID = 'FIELDMOUSE_STORE_ID';
+
+type Where = Pick<Config, 'data' | 'redis' | 'redisReplicas'> & Partial<Pick<Config, 'requirePersistence'>>;
 
 /** Throws StoreError. */
-export async function openStore({ data, redis, redisReplicas }: Where, options: OpenOptions = {}): Promise<Store> {
-  if (redis === undefined) return openFile(data, options);
+export async function openStore(where: Where, options: OpenOptions = {}): Promise<Store> {
+  const { data, redis, redisReplicas: replicas, requirePersistence = false } = where;
+  if (redis === undefined) return theOne(await openFile(data, options), options.id);
   if (options.isServer) ownFolder(data);
   // A server that is alone need not load it.
   const { openRedisStore } = await import('./redis/store.ts');
-  return openRedisStore(redis, { ...options, folder: data, replicas: redisReplicas });
+  return openRedisStore(redis, { ...options, folder: data, replicas, requirePersistence });
+}
+
+/** A store with the id that is asked for. Throws StoreError if it has another. */
+async function theOne(store: Store, id: string | undefined): Promise<Store> {
+  const found = await store.id();
+  if (id === undefined || id === found) return store;
+  await store.close();
+  throw new StoreError(
+    'not-a-store',
+    `the store in the data folder was replaced: it is ${found}, and the server works with ${id}; restart the server`,
+  );
 }

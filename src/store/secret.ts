@@ -20,6 +20,11 @@ export function sameHash(a: string, b: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
+/** Which store this is, by the secret that was made once for it: 16 hex digits that tell nothing about the secret. */
+export function storeId(secret: Uint8Array): string {
+  return createHash('sha256').update('store\0').update(secret).digest('hex').slice(0, 16);
+}
+
 /** An API token as its owner writes it; the prefix lets scanners of source code find one that got out. */
 export function newToken(): { id: string; secret: string } {
   const id = randomBytes(6).toString('hex');

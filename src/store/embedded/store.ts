@@ -47,7 +47,7 @@ import {
   withoutSite,
   withRights,
 } from '../people.ts';
-import { counterKey, hashSecret, newSecret, newToken, sameHash, tokenId } from '../secret.ts';
+import { counterKey, hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from '../secret.ts';
 import { EmbeddedArchive } from './archive.ts';
 import { AuditTable } from './audit-table.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
@@ -160,6 +160,10 @@ export class EmbeddedStore implements Store {
 
   async secret(): Promise<Buffer> {
     return this.#secret;
+  }
+
+  async id(): Promise<string> {
+    return storeId(this.#secret);
   }
 
   async addresses(): Promise<string[]> {

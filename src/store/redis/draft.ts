@@ -27,7 +27,10 @@ export class Draft {
 
   static async begin(redis: Redis): Promise<Draft> {
     // Before anything else is read: what is read later may be newer, and is then not committed.
-    return new Draft(redis, (await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY)) ?? '0');
+    const version = await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY);
+    // Every store has one: Redis may have lost its data.
+    if (version === null) await redis.verify();
+    return new Draft(redis, version ?? '0');
   }
 
   table<T>(name: TableName): Table<T> {

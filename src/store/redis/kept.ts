@@ -1,14 +1,17 @@
 /** The record that several machines share, as a worker's thread keeps it. */
 import { Redis } from '../../redis/connection.ts';
-import type { Target } from '../../redis/target.ts';
+import { type Target, targetText } from '../../redis/target.ts';
 import type { Kept } from '../thread/kept.ts';
 import { RedisArchive } from './archive.ts';
 import { asStore } from './fault.ts';
+import { checkFor } from './identity.ts';
 
 export interface RedisData {
   redis: Target;
   /** So many replicas must have what is appended, too. */
   replicas: number;
+  /** Id of the store that Redis is to hold; undefined: whatever it holds is right. */
+  id?: string;
   /** Cap of the store, bytes. */
   maxBytes: number;
   /** How long visits are kept, milliseconds. */
@@ -19,8 +22,9 @@ export interface RedisData {
 const TEND_MS = 500;
 const APART_MS = 200;
 
-export async function keepRedis({ redis: target, replicas, maxBytes, retainMs }: RedisData): Promise<Kept> {
-  const redis = await asStore(Redis.connect(target));
+export async function keepRedis({ redis: target, id, replicas, maxBytes, retainMs }: RedisData): Promise<Kept> {
+  const guard = id !== undefined && { check: checkFor(targetText(target), new Set([id])) };
+  const redis = await asStore(Redis.connect(target, { ...guard }));
   const archive = new RedisArchive(redis, { maxBytes, replicas });
   return {
     archive,

@@ -8,6 +8,8 @@ const FILE = 'machine.json';
 export interface Machine {
   /** Tells it from others that share the Redis. */
   name?: string;
+  /** Id of the store that its server used last. */
+  store?: string;
   /** Where its server listens, or did last. */
   addresses: readonly string[];
   /** Keyed hashes of the options of its server's last start, by their names. */
@@ -24,8 +26,9 @@ export class MachineFile {
   /** Nothing where no server has run, or the file cannot be read. */
   read(): Machine {
     try {
-      const { name, addresses = [], options = {} } = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<Machine>;
-      return { ...(name && { name }), addresses, options };
+      const kept = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<Machine>;
+      const { name, store, addresses = [], options = {} } = kept;
+      return { ...(name && { name }), ...(store && { store }), addresses, options };
     } catch {
       return { addresses: [], options: {} };
     }

@@ -1,17 +1,22 @@
-/** That Redis is away, or there again: told once each. */
+/** That Redis is away, has lost its data, or is there again: told once each. */
 import type { Logger } from '../../logger.ts';
 import type { RedisError } from '../../redis/error.ts';
 
 /** It is there again when it has been so for as long, milliseconds: one that is going, or coming, takes connections and drops them. */
 const HOLD_MS = 500;
 
+/** Why nothing can be stored; undefined: it can. */
+export type OutageReason = 'redis-away' | 'store-lost' | undefined;
+
 export class Outage {
   readonly #log: Logger | undefined;
-  #isAway = false;
+  readonly #onChange: (reason: OutageReason) => void;
+  #reason: OutageReason;
   #back: NodeJS.Timeout | undefined;
 
-  constructor(log: Logger | undefined) {
+  constructor(log: Logger | undefined, onChange: (reason: OutageReason) => void = () => {}) {
     this.#log = log;
+    this.#onChange = onChange;
   }
 
   /** Why it is away, or (undefined) that it is there. */
@@ -22,14 +27,21 @@ export class Outage {
   }
 
   #begin({ code, message }: RedisError): void {
-    if (this.#isAway) return;
-    this.#isAway = true;
-    this.#log?.error({ code, reason: message }, 'Redis is away: what needs it is refused');
+    const reason = code === 'other-store' ? 'store-lost' : 'redis-away';
+    if (reason === this.#reason) return;
+    this.#change(reason);
+    if (reason === 'store-lost') this.#log?.error({ code }, message);
+    else this.#log?.error({ code, reason: message }, 'Redis is away: what needs it is refused');
   }
 
   #end(): void {
-    if (!this.#isAway) return;
-    this.#isAway = false;
+    if (this.#reason === undefined) return;
+    this.#change(undefined);
     this.#log?.info('Redis is there again');
+  }
+
+  #change(reason: OutageReason): void {
+    this.#reason = reason;
+    this.#onChange(reason);
   }
 }

@@ -5,10 +5,13 @@ import { RedisError } from '../../redis/error.ts';
 import { StoreError } from '../contract.ts';
 
 const KEEPS_ALL = 'noeviction';
+/** How often it is looked whether that is still so, milliseconds. */
+const EVICTION_MS = 2000;
 
 const MEANING = {
   memory:
-    'Redis keeps this in memory only (appendonly no): what was acked since its last snapshot is lost if Redis or its machine ends; set appendonly yes',
+    'Redis keeps its data in memory only (appendonly no): if it ends, all since its last snapshot is lost, sites and administrators too. ' +
+    'To have it written to disk: redis-cli CONFIG SET appendonly yes, then redis-cli CONFIG REWRITE',
   unsynced:
     'Redis leaves it to the system when its file reaches the disk (appendfsync no): what was acked of late is lost if its machine ends',
   second:
@@ -17,19 +20,57 @@ const MEANING = {
     'Redis does not say when its file reaches the disk (CONFIG is not permitted): what was acked of late may be lost if its machine ends',
 } as const;
 
-/** Says in the log what may be lost, and if it has fewer replicas than an ack needs. Throws StoreError if what was acked may be evicted. */
-export async function checkPersistence(redis: Redis, log: Logger | undefined, replicas: number): Promise<void> {
-  const policies = (await redis.everywhere<string>('INFO', 'memory')).map((info) => field(info, 'maxmemory_policy'));
-  const evicting = policies.find((policy) => policy !== undefined && policy !== KEEPS_ALL);
-  if (evicting !== undefined)
-    throw new StoreError(
-      'unsafe',
-      `Redis at ${redis.where} throws data away when its memory is full (maxmemory-policy ${evicting}); set maxmemory-policy noeviction`,
-    );
+export interface Wanted {
+  /** So many replicas are to have what is acked. */
+  replicas: number;
+  /** A Redis that keeps its data in memory only is refused. */
+  requirePersistence: boolean;
+}
+
+/**
+ * Says in the log what may be lost, and if it has fewer replicas than an ack needs. Throws StoreError if what was acked may be evicted, or would be
+ * lost with the process where that is not accepted.
+ */
+export async function checkPersistence(redis: Redis, log: Logger | undefined, wanted: Wanted): Promise<void> {
+  const { replicas, requirePersistence } = wanted;
+  const evicting = await evictionOf(redis);
+  if (evicting !== undefined) throw new StoreError('unsafe', evictionText(redis.where, evicting));
   const meaning = await meaningOf(redis);
+  if (meaning === 'memory' && requirePersistence)
+    throw new StoreError('unsafe', `${MEANING.memory} (--require-persistence)`);
   if (meaning === 'disk') log?.info('Redis has on disk what is acked (appendfsync always)');
   else log?.warn(MEANING[meaning]);
   if (replicas > 0) await checkReplicas(redis, log, replicas);
+}
+
+/** Looks now and then whether Redis may evict what it was given, and says so in the log, once. Ends when the result is called. */
+export function watchEviction(
+  redis: Redis,
+  log: Logger | undefined,
+  onChange: (isEvicting: boolean) => void,
+): () => void {
+  let isEvicting = false;
+  const look = async () => {
+    const policy = await evictionOf(redis);
+    if ((policy !== undefined) === isEvicting) return;
+    isEvicting = policy !== undefined;
+    if (policy !== undefined) log?.error(evictionText(redis.where, policy));
+    else log?.info('Redis keeps everything again when its memory is full (maxmemory-policy noeviction)');
+    onChange(isEvicting);
+  };
+  // While Redis is away there is nothing to see; that is told elsewhere.
+  const timer = setInterval(() => void look().catch(() => {}), EVICTION_MS).unref();
+  return () => clearInterval(timer);
+}
+
+/** The policy of a node that evicts, if there is one. */
+async function evictionOf(redis: Redis): Promise<string | undefined> {
+  const policies = (await redis.everywhere<string>('INFO', 'memory')).map((info) => field(info, 'maxmemory_policy'));
+  return policies.find((policy) => policy !== undefined && policy !== KEEPS_ALL);
+}
+
+function evictionText(where: string, policy: string): string {
+  return `Redis at ${where} throws data away when its memory is full (maxmemory-policy ${policy}); set maxmemory-policy noeviction`;
 }
 
 async function checkReplicas(redis: Redis, log: Logger | undefined, replicas: number): Promise<void> {

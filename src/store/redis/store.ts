@@ -49,21 +49,22 @@ import {
   withoutSite,
   withRights,
 } from '../people.ts';
-import { hashSecret, newSecret, newToken, sameHash, tokenId } from '../secret.ts';
+import { hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from '../secret.ts';
 import { RedisArchive } from './archive.ts';
 import { Changes, type Work } from './changes.ts';
 import { Attempts, addHits, hitsKey, readHits, writeHits } from './counters.ts';
 import { type Draft, readAll, readOne, type TableName, VERSION_KEY } from './draft.ts';
 import { asStore } from './fault.ts';
 import { hourKey, putHour, readHour } from './hour.ts';
+import { checkFor, META_KEY } from './identity.ts';
 import { MachineFile } from './machine-file.ts';
 import { Outage } from './outage.ts';
-import { checkPersistence } from './persistence.ts';
+import { checkPersistence, watchEviction } from './persistence.ts';
 import { readTrail, trailCommands } from './trail.ts';
+import { Troubles } from './troubles.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = '1';
-const META_KEY = commonKey('meta');
 /** Bytes of a machine's name, and what names are. */
 const NAME_BYTES = 9;
 const NAME = /^[\w-]{1,64}$/;
@@ -83,6 +84,12 @@ export interface RedisStoreOptions {
   log?: Logger;
   /** Refuse a Redis that may throw away what it was given, and say in the log what an ack stands for. */
   isServer?: boolean;
+  /** Refuse a Redis that keeps its data in memory only. */
+  requirePersistence?: boolean;
+  /** Open this store and no other; an empty Redis is left empty. */
+  id?: string;
+  /** Is told what keeps the store from working as it should, each time that changes. */
+  onTrouble?(troubles: readonly string[]): void;
 }
 
 /** Opens the store in Redis, which is furnished if need be. Any number of processes may have it open. Throws StoreError. */
@@ -91,12 +98,23 @@ export function openRedisStore(target: Target, options: RedisStoreOptions): Prom
 }
 
 async function open(target: Target, options: RedisStoreOptions): Promise<RedisStore> {
-  const { log, isServer, replicas = 0 } = options;
-  const outage = new Outage(log);
+  const { log, isServer, id, replicas = 0, requirePersistence = false } = options;
+  const troubles = new Troubles(options.onTrouble);
+  const outage = new Outage(log, (reason) => troubles.set('outage', reason));
   const redis = await Redis.connect(target, { onState: (error) => outage.tell(error) });
   try {
-    if (isServer) await checkPersistence(redis, log, replicas);
-    return new RedisStore(redis, await found(redis, targetText(target)), options);
+    if (isServer) await checkPersistence(redis, log, { replicas, requirePersistence });
+    const where = targetText(target);
+    const ids = new Set(id === undefined ? [] : [id]);
+    if (id !== undefined) await redis.guard(checkFor(where, ids));
+    const secret = await found(redis, where);
+    ids.add(storeId(secret));
+    if (id === undefined) await redis.guard(checkFor(where, ids));
+    const store = new RedisStore(redis, secret, ids, options);
+    if (isServer) store.compareWithLastStart(where, log);
+    if (isServer)
+      store.onClose(watchEviction(redis, log, (isEvicting) => troubles.set('eviction', isEvicting && 'redis-evicts')));
+    return store;
   } catch (error) {
     await redis.close();
     throw error;
@@ -130,12 +148,16 @@ export class RedisStore implements Store {
   readonly #machine: MachineFile;
   readonly #changes: Changes;
   readonly #attempts: Attempts;
-  readonly #hitQueue = new HitQueue((groups) => asStore(addHits(this.#redis, groups)), HIT_WRITES);
+  readonly #hitQueue = new HitQueue((groups) => this.#addHits(groups), HIT_WRITES);
+  /** Ids of the stores that may be worked with: one, and while another is adopted that as well. */
+  readonly #ids: Set<string>;
+  #stopWatching = () => {};
   #closed: Promise<void> | undefined;
 
-  constructor(redis: Redis, secret: Buffer, { maxBytes, replicas, folder }: RedisStoreOptions) {
+  constructor(redis: Redis, secret: Buffer, ids: Set<string>, { maxBytes, replicas, folder }: RedisStoreOptions) {
     this.#redis = redis;
     this.#secret = secret;
+    this.#ids = ids;
     this.#machine = new MachineFile(folder);
     this.#changes = new Changes(redis);
     this.#attempts = new Attempts(redis, secret);
@@ -148,6 +170,26 @@ export class RedisStore implements Store {
 
   async secret(): Promise<Buffer> {
     return this.#secret;
+  }
+
+  async id(): Promise<string> {
+    return storeId(this.#secret);
+  }
+
+  /** Says in the log if this machine's server last ran on another store, and remembers this one. */
+  compareWithLastStart(where: string, log: Logger | undefined): void {
+    const [id, { store: last }] = [storeId(this.#secret), this.#machine.read()];
+    if (last !== undefined && last !== id)
+      log?.warn(
+        { store: id, last },
+        `Redis at ${where} holds another store than at the last start: sites, administrators and the record of that one are not here`,
+      );
+    if (last !== id) this.#machine.change({ store: id });
+  }
+
+  /** Has something done when it is closed. */
+  onClose(stop: () => void): void {
+    this.#stopWatching = stop;
   }
 
   async addresses(): Promise<string[]> {
@@ -439,6 +481,12 @@ export class RedisStore implements Store {
     return this.#hitQueue.hit(site, page);
   }
 
+  async #addHits(groups: readonly HitGroup[]): Promise<HitOutcome[]> {
+    const outcomes = await asStore(addHits(this.#redis, groups));
+    if (outcomes.includes('unknown-site')) await this.#verify();
+    return outcomes;
+  }
+
   async hits(site: string, page: string): Promise<number> {
     if (!isPage(page) || !SITE_KEY.test(site)) return 0;
     return (await asStore(readOne<number>(this.#redis, hitsKey(site), page))) ?? 0;
@@ -512,6 +560,7 @@ export class RedisStore implements Store {
     for (const [id, session] of sessions) draft.table<Kept<Session>>('sessions').put(id, session);
     for (const command of trailCommands(trail)) draft.command(...command);
     draft.command('HSET', META_KEY, 'secret', secret.toString('base64url'));
+    this.#ids.add(storeId(secret));
     this.#secret = secret;
     return true;
   }
@@ -523,6 +572,7 @@ export class RedisStore implements Store {
 
   /** A server that stops does not wait for a Redis that holds still. */
   async #close(): Promise<void> {
+    this.#stopWatching();
     await Promise.race([this.#changes.settled(), sleep(CLOSE_MS, undefined, { ref: false })]);
     await this.archive.close();
     await this.#redis.close();
@@ -537,12 +587,21 @@ export class RedisStore implements Store {
     return this.#changes.make(work, true);
   }
 
-  #one<T>(table: TableName, field: string): Promise<T | undefined> {
-    return asStore(readOne<T>(this.#redis, commonKey(table), field));
+  async #one<T>(table: TableName, field: string): Promise<T | undefined> {
+    const found = await asStore(readOne<T>(this.#redis, commonKey(table), field));
+    if (found === undefined) await this.#verify();
+    return found;
   }
 
-  #all<T>(table: TableName): Promise<[field: string, value: T][]> {
-    return asStore(readAll<T>(this.#redis, commonKey(table)));
+  async #all<T>(table: TableName): Promise<[field: string, value: T][]> {
+    const found = await asStore(readAll<T>(this.#redis, commonKey(table)));
+    if (found.length === 0) await this.#verify();
+    return found;
+  }
+
+  /** What is missing may be missing since Redis lost it. Throws StoreError then. */
+  #verify(): Promise<void> {
+    return asStore(this.#redis.verify());
   }
 }
 

@@ -54,6 +54,8 @@ export class Journal {
     for (const [key, elements] of this.#journals(parts))
       for (const some of partsOf(elements, MOST_ELEMENTS)) write(key, 'RPUSH', key, ...some);
     if (parts.length === 0) write(SCRATCH, 'SET', SCRATCH, '1', 'PX', '1000');
+    // With what was written: nothing is acked that went into another store. In a cluster the node that is asked may be away; a check each second has to do.
+    if (!redis.isCluster) sent.push(redis.verify());
     // Behind what was written, on the same connections: it is that which the replicas are to have. One speaks for all that its node was sent.
     if (this.#replicas > 0) sent.push(...redis.oneOfEachNode(written).map((key) => this.#replicated(redis, key)));
     await Promise.all(sent);
