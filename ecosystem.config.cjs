@@ -1,9 +1,18 @@
+const { join, resolve } = require('node:path');
+
 /** PM2: `pm2 start ecosystem.config.cjs`, or `--env development` to see stacks of errors in answers. */
 module.exports = {
   apps: [
     {
       name: 'fieldmouse',
-      script: 'dist/main.js',
+      // Absolute, so that PM2 may be run from any folder; ./data is beside this file.
+      script: join(__dirname, 'dist/main.js'),
+      cwd: __dirname,
+      // With --watch a new build restarts the server; what the server itself writes does not.
+      ignore_watch: [
+        resolve(__dirname, process.env.FIELDMOUSE_DATA || 'data'),
+        ...['data', 'node_modules', '.git', 'logs'].map((name) => join(__dirname, name)),
+      ],
       // Our own primary forks the workers; PM2's cluster mode would put another one around it.
       exec_mode: 'fork',
       instances: 1,

@@ -1,20 +1,32 @@
 /**
- * One server to a data folder: two would each show only their own visitors. Who may use the folder can ask the server
- * something by the socket that holds it.
+ * Only one server may use a data folder: two would each show only their own visitors. Commands talk to the server
+ * through the socket that holds the folder.
  */
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { removeStaleSocket } from './listen.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Paths of Unix sockets must be short (108 bytes on Linux, 104 elsewhere). */
 const MAX_PATH = 100;
-/** Who connects has to ask within so long, milliseconds, and in one line of so many bytes. */
+/** Each server has a socket of its own name. Before this version it was `server.sock`. */
+const SOCKET_NAME = /^server(-[0-9a-f]{12})?\.sock$/;
+/** Two servers that start at the same moment both step back, and try again after a random wait of up to so many ms. */
+const STEP_BACK_MS = 200;
+const MAX_TRIES = 20;
+/** A client must send its line within this time, milliseconds, and the line may have at most so many bytes. */
 const ASK_MS = 2000;
 const MAX_LINE = 64;
 const DONE = 'done';
 const FAILED = 'failed: ';
+/** The question of a server that starts, and the answers to it. */
+const STATE = 'state';
+const HELD = 'held';
+const STARTING = 'starting';
 
 /** What a server can be asked to do. `tell` gives a line to who asks. Throws an Error whose message is one line. */
 export type Orders = Readonly<Record<'reload', (tell: (line: string) => void) => Promise<void>>>;
@@ -30,36 +42,149 @@ export class FolderInUse extends Error {
 }
 
 /**
- * Holds the folder by listening on a socket in it: that ends with this process, however it ends. Returns how to let
- * go. Throws FolderInUse. Where a socket cannot be made (a very long path, Windows) nothing is held, and nothing can be asked.
+ * Holds the folder by listening on a socket in it. The lock ends with this process, however it ends. Returns how to
+ * let go. Throws FolderInUse. Where no socket can be made (Windows, some network file systems) the folder is not held,
+ * and `warn` gets the reason.
+ *
+ * No server removes a name that another may be using: each binds a name of its own first, and looks at the other
+ * sockets after that. Of two servers, the one that binds later always sees the other.
  */
-export async function lockFolder(folder: string, orders?: Orders): Promise<() => void> {
-  const path = socketIn(folder);
-  if (path === undefined) return () => {};
-  await removeStaleSocket({ kind: 'path', path });
-  const server = createServer((socket) => (orders ? void serve(socket, orders) : socket.destroy()));
-  server.listen({ path });
+export async function lockFolder(
+  folder: string,
+  orders?: Orders,
+  warn: (reason: string) => void = () => {},
+): Promise<() => void> {
+  if (process.platform === 'win32') return () => {};
+  const place = openPlace(folder);
   try {
+    for (let tries = 1; ; tries++) {
+      const lock = await tryLock(place.path, orders, warn);
+      if (lock === 'held' || (lock === 'contested' && tries === MAX_TRIES)) throw new FolderInUse(folder);
+      if (lock !== 'contested')
+        return () => {
+          lock();
+          place.close();
+        };
+      await sleep(Math.random() * STEP_BACK_MS);
+    }
+  } catch (error) {
+    place.close();
+    throw error;
+  }
+}
+
+/** A short path of the folder, good until it is closed. */
+interface Place {
+  path: string;
+  close(): void;
+}
+
+function openPlace(folder: string): Place {
+  if (Buffer.byteLength(join(folder, socketName())) <= MAX_PATH) return { path: folder, close: () => {} };
+  if (process.platform === 'linux') {
+    const fd = openSync(folder, 'r');
+    return { path: `/proc/self/fd/${fd}`, close: onceOnly(() => closeSync(fd)) };
+  }
+  const link = mkdtempSync(join(tmpdir(), 'fm-'));
+  symlinkSync(folder, join(link, 'd'));
+  return { path: join(link, 'd'), close: () => rmSync(link, { recursive: true, force: true }) };
+}
+
+function onceOnly(run: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) run();
+    isDone = true;
+  };
+}
+
+function socketName(): string {
+  return `server-${randomBytes(6).toString('hex')}.sock`;
+}
+
+/** Returns how to unlock; `held`: another server runs on the folder; `contested`: another one starts on it. */
+async function tryLock(
+  folder: string,
+  orders: Orders | undefined,
+  warn: (reason: string) => void,
+): Promise<(() => void) | 'held' | 'contested'> {
+  let isHeld = false;
+  const own = socketName();
+  const server = createServer((socket) => void serve(socket, orders, () => (isHeld ? HELD : STARTING)));
+  try {
+    server.listen({ path: join(folder, own) });
     await once(server, 'listening');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw new FolderInUse(folder);
+    const { code = 'unknown' } = error as NodeJS.ErrnoException;
+    warn(`no socket can be made in the data folder (${code}), so a second server on it would not be noticed`);
     return () => {};
   }
   server.unref();
-  return () => server.close();
+  const rival = await rivalOf(folder, own);
+  // A server that started at the same moment may have taken our socket for a dead one before it listened.
+  const isSeen = readdirSync(folder).includes(own);
+  if (rival === undefined && isSeen) {
+    isHeld = true;
+    return () => server.close();
+  }
+  await closed(server);
+  return rival === HELD ? 'held' : 'contested';
 }
 
-function socketIn(folder: string): string | undefined {
-  const path = join(folder, 'server.sock');
-  return process.platform === 'win32' || Buffer.byteLength(path) > MAX_PATH ? undefined : path;
+async function closed(server: Server): Promise<void> {
+  server.close();
+  await once(server, 'close');
+}
+
+/** What another server says that is alive in the folder. Sockets of dead servers are removed. */
+async function rivalOf(folder: string, own: string): Promise<string | undefined> {
+  for (const name of readdirSync(folder).filter((one) => SOCKET_NAME.test(one) && one !== own)) {
+    const path = join(folder, name);
+    const state = await stateOf(path);
+    if (state !== undefined) return state;
+  }
+  return undefined;
+}
+
+/** What the server at a socket says of itself. Undefined: there is none; the file is removed then. */
+async function stateOf(path: string): Promise<string | undefined> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    // Anything but a refusal may come from a server that is alive.
+    if (code !== 'ECONNREFUSED') return HELD;
+    removeQuietly(path);
+    return undefined;
+  }
+  socket.on('error', () => socket.destroy());
+  socket.write(`${STATE}\n`);
+  const line = await firstLine(socket);
+  socket.destroy();
+  // Servers of earlier versions do not know the question; one that hangs does not answer it.
+  return line === STARTING ? STARTING : HELD;
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Another server that starts has removed it.
+  }
 }
 
 /** Reads one line, does what it says, and tells how that went. */
-async function serve(socket: Socket, orders: Orders): Promise<void> {
+async function serve(socket: Socket, orders: Orders | undefined, state: () => string): Promise<void> {
   socket.unref();
   socket.on('error', () => socket.destroy());
   const order = await firstLine(socket);
-  if (order === undefined || !(order in orders)) {
+  if (order === STATE) {
+    socket.end(`${state()}\n`);
+    return;
+  }
+  if (order === undefined || orders === undefined || !Object.hasOwn(orders, order)) {
     socket.destroy();
     return;
   }
@@ -94,15 +219,42 @@ function firstLine(socket: Socket): Promise<string | undefined> {
 
 /** Asks the server of a data folder for something. Throws an Error whose message is one line. */
 export async function ask(folder: string, order: keyof Orders, tell: (line: string) => void): Promise<void> {
-  const path = socketIn(folder);
-  if (path === undefined)
-    throw new Error(`the server of ${folder} cannot be asked here: its path is too long. Send SIGHUP to its process`);
-  const socket = connect(path);
+  if (!existsSync(folder)) throw noServer(folder);
+  const place = openPlace(folder);
   try {
-    await once(socket, 'connect');
-  } catch {
-    throw new Error(`no server runs in ${folder}; --data names another folder`);
+    await askAt(await serverIn(place.path, folder), order, tell);
+  } finally {
+    place.close();
   }
+}
+
+/** Connects to the server that holds a folder. */
+async function serverIn(path: string, folder: string): Promise<Socket> {
+  for (const name of namesIn(path)) {
+    const socket = connect(join(path, name));
+    try {
+      await once(socket, 'connect');
+      return socket;
+    } catch {
+      // It is the socket of a dead server.
+    }
+  }
+  throw noServer(folder);
+}
+
+function noServer(folder: string): Error {
+  return new Error(`no server runs in ${folder}; --data names another folder`);
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => SOCKET_NAME.test(name));
+  } catch {
+    return [];
+  }
+}
+
+async function askAt(socket: Socket, order: keyof Orders, tell: (line: string) => void): Promise<void> {
   socket.write(`${order}\n`);
   for await (const line of createInterface({ input: socket })) {
     if (line === DONE) return;

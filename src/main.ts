@@ -5,7 +5,7 @@
  */
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
-import { StartError } from './cluster/supervisor.ts';
+import { isOwnWorker, StartError } from './cluster/supervisor.ts';
 import type { Output } from './commands/command.ts';
 import { COMMAND_FLAGS } from './commands/flags.ts';
 import { ConfigError, type Parsed, readConfig, wordsOf } from './config.ts';
@@ -20,10 +20,12 @@ import { version } from './version.ts';
 const EARLY_STOP_LIMIT_MS = 3000;
 /** All of a stop must be over by then, milliseconds. */
 const STOP_LIMIT_MS = 5000;
+/** A refusal must be written by then, milliseconds. */
+const REFUSAL_LIMIT_MS = 1000;
 
 let stopping = false;
 
-if (cluster.isWorker) await work();
+if (cluster.isWorker) await (isOwnWorker() ? work() : refuseCluster());
 else await command(process.argv.slice(2));
 
 async function work(): Promise<void> {
@@ -34,6 +36,19 @@ async function work(): Promise<void> {
   process.on('SIGHUP', () => {});
   const { runWorker } = await import('./worker.ts');
   await runWorker(readConfig(process.argv.slice(2), process.env).config);
+}
+
+/** Without our own primary a worker would listen and let nobody in. */
+async function refuseCluster(): Promise<void> {
+  const text =
+    'another program runs this as its cluster worker, as `pm2 start -i` does; Fieldmouse starts workers itself: ' +
+    'use `pm2 start ecosystem.config.cjs`, and --workers for their number';
+  // PM2 writes what a worker prints in the background.
+  await new Promise<void>((resolve) => {
+    process.stderr.write(`fieldmouse: ${text}\n`, () => resolve());
+    setTimeout(resolve, REFUSAL_LIMIT_MS);
+  });
+  process.exit(2);
 }
 
 async function command(argv: string[]): Promise<void> {

@@ -6,6 +6,7 @@ import { noBroker } from './broker/none.ts';
 import { tellProcessKeeper } from './cluster/process-keeper.ts';
 import { StartError, Supervisor } from './cluster/supervisor.ts';
 import { type Config, optionsOf } from './config.ts';
+import { descriptorLimit, mostConnections, RESERVED_DESCRIPTORS } from './descriptors.ts';
 import { lockFolder } from './folder-lock.ts';
 import { Hub } from './hub/hub.ts';
 import { within } from './limit.ts';
@@ -54,15 +55,17 @@ export interface Running {
 export async function startPrimary(config: Config, exec: string, args: readonly string[]): Promise<Running> {
   const log = createLogger(config.logLevel, 'primary');
   let isStarted = false;
+  warnOfDescriptors(config, log);
   const store = await openStore(config, { log, isServer: true });
-  const unlock = await lockFolder(config.data, { reload });
+  const unlock = await lockFolder(config.data, { reload }, (reason) => log.warn(reason));
   for (const address of config.listen) await removeStaleSocket(address);
   const machine = await store.machine();
   const broker = await startBroker(config, log, machine);
   const kept = new KeptMinutes(store, log);
   const hub = new Hub({
     graceMs: config.graceMs,
-    maxStreams: config.maxStreams,
+    // Each is a descriptor of this process.
+    maxStreams: Math.min(config.maxStreams, mostConnections()),
     version,
     log,
     send: (worker, message) => supervisor.send(worker, message),
@@ -147,6 +150,17 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     await closeOnce();
     throw error;
   }
+}
+
+/** Says at the start that the system allows fewer connections than the options do. */
+function warnOfDescriptors({ maxConnections }: Config, log: Logger): void {
+  const limit = descriptorLimit();
+  if (limit === undefined || limit >= maxConnections) return;
+  const wanted = maxConnections + RESERVED_DESCRIPTORS;
+  log.warn(
+    `the limit of open files (nofile) is ${limit}: each worker takes ${mostConnections(limit)} connections at most, ` +
+      `not the ${maxConnections} of --max-connections; raise the limit to ${wanted}, or lower --max-connections`,
+  );
 }
 
 async function isAllowed(

@@ -7,7 +7,9 @@ import { type Link, openLink } from './cluster/link.ts';
 import { Pulse } from './cluster/pulse.ts';
 import { BEAT_MS } from './cluster/watchdog.ts';
 import type { Config } from './config.ts';
-import { peerReader } from './http/peer.ts';
+import { ConnectionLimit, type Dropped } from './connection-limit.ts';
+import { mostConnections } from './descriptors.ts';
+import { addressGroup, peerReader, trustOf } from './http/peer.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { ListenError, listen } from './listen.ts';
@@ -45,6 +47,8 @@ const HTTP_LIMITS = {
   keepAliveTimeout: 65_000,
 };
 const STALL_MS = 60_000;
+/** That connections are dropped is in the log at most once in this time, milliseconds. */
+const DROP_NOTE_MS = 60_000;
 /** Requests of one connection that may wait for their answers; browsers send one at a time. Each holds some KB. */
 const MOST_WAITING = 100;
 
@@ -65,6 +69,7 @@ export async function runWorker(config: Config): Promise<void> {
 /** Resolves with the addresses when all of them are listened on. */
 async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
   let draining = false;
+  let noted = Number.NEGATIVE_INFINITY;
   // LMDB is as durable as the first of a process to open the file asks for.
   const id = process.env[STORE_ID];
   const store = await openStore(config, { durability: config.durability, log, ...(id !== undefined && { id }) });
@@ -81,6 +86,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     frames: recorder.frames,
     samples: recorder.samples,
     unstored: recorder.unstored,
+    dropped: limit.dropped,
   }));
   const recorder = new Recorder({
     archive,
@@ -91,6 +97,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     onCommit: metrics.committed,
     bySite: config.redis !== undefined,
   });
+  const limit = connectionLimit(config);
   const relay = new Relay({ send: link.send, flushMs: () => ingest.flushMs });
   const questions = new Questions(link.send);
   // A store of this machine is always in reach.
@@ -122,7 +129,10 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     version,
     ready: () => !draining,
     // The stream's socket goes to the primary, which outlives this worker.
-    openStream: (request, socket, past) => link.hand({ tag: TAG, k: 'stream', request, past }, socket),
+    openStream: (request, socket, past) => {
+      limit.leave(socket);
+      link.hand({ tag: TAG, k: 'stream', request, past }, socket);
+    },
     // Where there is no other machine, the primary knows all that is kept.
     past: async (site) => (config.redis ? kept.past(site) : null),
     beacon: (request) => ingest.beacon(request),
@@ -132,6 +142,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   });
   const peerOf = peerReader(config);
   const servers = config.listen.map(() => createHttpServer(http, upgrade, () => draining));
+  for (const server of servers) server.prependListener('connection', (socket: Socket) => noteDrop(limit.admit(socket)));
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
   link.listen(onMessage, () => void drain('stop'));
@@ -175,6 +186,13 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     }
   }
 
+  function noteDrop(why: Dropped | undefined): void {
+    const now = performance.now();
+    if (why === undefined || now - noted < DROP_NOTE_MS) return;
+    noted = now;
+    log.warn({ reason: why, dropped: Object.fromEntries(limit.dropped) }, 'too many connections; new ones are closed');
+  }
+
   /** Tells the primary what this worker came to; `ask` is its number for the question, 0 for last words. */
   async function measure(ask: number): Promise<void> {
     const told = await metrics.registry.getMetricsAsJSON();
@@ -186,6 +204,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
       answerAnyway(http.handler, request, socket);
       return;
     }
+    limit.upgraded(request.socket);
     ingest.upgrade(request, socket, head, peerOf(request)).catch((error: unknown) => {
       if (isUnreachable(error)) return endWithProblem(socket, STORE_AWAY);
       log.error({ err: error }, 'upgrade failed');
@@ -214,6 +233,16 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), FAULT_LIMIT_MS).unref();
     void drain('restart', 1);
   }
+}
+
+function connectionLimit({ maxPerAddress, trustProxy }: Config): ConnectionLimit {
+  const trusts = trustOf(trustProxy);
+  return new ConnectionLimit({
+    most: mostConnections(),
+    mostPerAddress: maxPerAddress,
+    keyOf: addressGroup,
+    isProxy: (address) => trusts(address, 0),
+  });
 }
 
 /** Page visits are counted by the record's thread where that is the one that writes the file; Redis holds nobody up. */

@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -253,4 +263,46 @@ test('the times that PM2 waits are above our own', () => {
   assert.ok((app.listen_timeout as number) > limit('src/cluster/supervisor.ts', 'START_LIMIT_MS'));
   assert.ok((app.kill_timeout as number) > limit('src/main.ts', 'STOP_LIMIT_MS'));
   assert.deepEqual([app.wait_ready, app.treekill, app.instances], [true, false, 1]);
+});
+
+test('PM2 in its cluster mode is refused in one line, and nothing listens', async (t) => {
+  const { pm2, url, home } = await preparePm2(t);
+  await pm2('start', join(root, 'dist/main.js'), '-i', '2', '--name', 'mouse', '--no-autorestart');
+  const log = () => readdirSync(join(home, 'logs')).filter((name) => name.includes('mouse-error'));
+  const text = () => log().map((name) => readFileSync(join(home, 'logs', name), 'utf8'));
+  await until(() => text().join('').split('\n').length > 2, 'the refusals');
+  for (const line of text().join('').trim().split('\n'))
+    assert.match(line, /^fieldmouse: another program runs this as its cluster worker, .*ecosystem\.config\.cjs/);
+  await assert.rejects(fetch(url));
+  const all = JSON.parse(await pm2('jlist')) as Listed[];
+  assert.deepEqual(
+    all.map(({ pm2_env }) => [pm2_env.status, pm2_env.exit_code]),
+    [
+      ['stopped', 2],
+      ['stopped', 2],
+    ],
+  );
+});
+
+test('the ecosystem file works from any folder, and --watch passes over what the server writes', async (t) => {
+  const { home, env, url } = await preparePm2(t);
+  const app = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
+  t.after(() => rmSync(app, { recursive: true, force: true }));
+  cpSync(join(root, 'ecosystem.config.cjs'), join(app, 'ecosystem.config.cjs'));
+  for (const name of ['dist', 'package.json', 'node_modules']) symlinkSync(join(root, name), join(app, name));
+  const { FIELDMOUSE_DATA, ...rest } = env;
+  const elsewhere = { cwd: home, env: { ...rest, FIELDMOUSE_WORKERS: '1' }, ...LIMITED };
+  const pm2 = (...args: string[]) => run(process.execPath, [PM2, ...args], elsewhere);
+  await pm2('start', join(app, 'ecosystem.config.cjs'), '--watch');
+  assert.ok(await isReady(url));
+  assert.ok(existsSync(join(app, 'data/store.mdb')), 'the data folder is beside the file');
+  await run(process.execPath, [join(app, 'dist/main.js'), 'admin', 'add', 'ada', '--data', join(app, 'data')]);
+  writeFileSync(join(app, 'data/changed'), '');
+  const log = () => readFileSync(join(home, 'pm2.log'), 'utf8');
+  await until(() => {
+    // The watcher takes a while to begin.
+    writeFileSync(join(app, 'another-build'), String(performance.now()));
+    return /Change detected on path/.test(log());
+  }, 'word of the change that counts');
+  for (const [, path] of log().matchAll(/Change detected on path (\S+)/g)) assert.equal(path, 'another-build');
 });

@@ -1,6 +1,7 @@
 /** The workers are replaced one by one: nobody is cut off, nothing is lost. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -97,7 +98,8 @@ test('reload says why not: no server, or one that is asked something else', asyn
   });
   const server = await startServer(t, { data });
   for (const text of ['x'.repeat(1000), 'constructor\n', 'stop\n']) {
-    const socket = connect(join(data, 'server.sock'));
+    const name = readdirSync(data).find((one) => /^server-.*\.sock$/.test(one)) as string;
+    const socket = connect(join(data, name));
     socket.write(text);
     await once(socket.resume(), 'close');
   }

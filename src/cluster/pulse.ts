@@ -11,19 +11,26 @@ export interface Beat {
 
 export class Pulse {
   readonly #delay = new LoopDelay();
+  #memory = 0;
 
   beat(): Beat {
-    return { memory: ownMemory(), delayMs: Math.round(this.#delay.longestMs()) };
+    // Without a free descriptor the memory cannot be read, and a beat is worth more than its figure.
+    this.#memory = ownMemory() ?? this.#memory;
+    return { memory: this.#memory, delayMs: Math.round(this.#delay.longestMs()) };
   }
 }
 
 /**
- * Pages of the store's file, which Linux counts with a process that has read them, are not its own: they are given back when
- * somebody needs the room.
+ * Bytes. Linux counts pages of the store's file with the process that has read them, but takes them back when it needs
+ * the room; they are not counted here. Undefined: it cannot be read now.
  */
-function ownMemory(): number {
-  const kilobytes = /^RssAnon:\s+(\d+) kB/m.exec(statusText())?.[1];
-  return kilobytes === undefined ? process.memoryUsage.rss() : Number(kilobytes) * 1024;
+function ownMemory(): number | undefined {
+  try {
+    const kilobytes = /^RssAnon:\s+(\d+) kB/m.exec(statusText())?.[1];
+    return kilobytes === undefined ? process.memoryUsage.rss() : Number(kilobytes) * 1024;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Empty where there is no such file. */

@@ -57,6 +57,14 @@ export class StartError extends Error {
  */
 const YOUNG_GENERATION = '--max-semi-space-size=8';
 
+/** Environment variable that tells a worker the process that forked it. */
+const SUPERVISOR_MARK = 'FIELDMOUSE_SUPERVISOR';
+
+/** True in a worker that a Supervisor forked, and not another program, as PM2 does in its cluster mode. */
+export function isOwnWorker(): boolean {
+  return process.env[SUPERVISOR_MARK] === String(process.ppid);
+}
+
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #backoff = new Backoff();
@@ -106,7 +114,7 @@ export class Supervisor {
   }
 
   #fork(): Worker {
-    const worker = cluster.fork(this.#options.env);
+    const worker = cluster.fork({ ...this.#options.env, [SUPERVISOR_MARK]: String(process.pid) });
     // A worker that dies while a message is on its way makes the send fail; its exit is handled on its own.
     worker.on('error', (error) =>
       this.#options.log.debug({ worker: worker.id, code: error.message }, 'worker channel'),

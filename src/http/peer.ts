@@ -17,7 +17,7 @@ export function peerReader({
     const forwardedHost = isTrusted ? header(request, 'x-forwarded-host') : undefined;
     const country = isTrusted && countryHeader !== '' ? header(request, countryHeader) : undefined;
     return {
-      address: group(proxyAddress(request, trusts)),
+      address: addressGroup(proxyAddress(request, trusts)),
       host: forwardedHost ?? request.headers.host,
       country: countryOf(country),
     };
@@ -47,7 +47,8 @@ function header(request: IncomingMessage, name: string): string | undefined {
   );
 }
 
-function group(address: string): string {
+/** What counts as one address in limits: of IPv6 the first 64 bits. */
+export function addressGroup(address: string): string {
   // Most are, and to parse each costs as much as a read of the store.
   if (isIPv4(address)) return address;
   if (!ipaddr.isValid(address)) return address || 'local';

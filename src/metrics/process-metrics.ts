@@ -1,5 +1,6 @@
 /** What every process tells of itself, and how figures that others keep become metrics. */
 import { readdirSync } from 'node:fs';
+import { getHeapStatistics } from 'node:v8';
 import { type Aggregator, Counter, Gauge, Registry } from 'prom-client';
 import { LoopDelay } from '../loop-delay.ts';
 
@@ -10,7 +11,7 @@ export function processMetrics(kind: 'primary' | 'worker'): Registry {
   const registry = new Registry();
   const labels = { process: kind };
   const delay = new LoopDelay();
-  const { gauge, count } = metersOf(registry, () => ({ ...process.memoryUsage(), ...process.cpuUsage() }), labels);
+  const { gauge, count } = metersOf(registry, () => ({ ...memory(), ...cpu() }), labels);
   gauge('memory_bytes', 'Resident memory; pages of the store that were read are part of it', ({ rss }) => rss);
   gauge('heap_bytes', 'Heap in use', ({ heapUsed }) => heapUsed);
   gauge('descriptors', 'Open file descriptors; 0 where the system does not tell', () => descriptors());
@@ -18,6 +19,23 @@ export function processMetrics(kind: 'primary' | 'worker'): Registry {
   gauge('event_loop_delay_seconds', worst, () => delay.longestMs() / 1000, 'max');
   count('cpu_seconds_total', 'CPU time', ({ user, system }) => (user + system) / 1e6);
   return registry;
+}
+
+/** Both read files of the system: zeros where no descriptor is free for that. */
+function memory(): { rss: number; heapUsed: number } {
+  try {
+    return process.memoryUsage();
+  } catch {
+    return { rss: 0, heapUsed: getHeapStatistics().used_heap_size };
+  }
+}
+
+function cpu(): { user: number; system: number } {
+  try {
+    return process.cpuUsage();
+  } catch {
+    return { user: 0, system: 0 };
+  }
 }
 
 function descriptors(): number {

@@ -14,6 +14,8 @@ export interface WorkerFigures {
   /** By reason. */
   closes: ReadonlyMap<string, number>;
   refusals: ReadonlyMap<string, number>;
+  /** TCP connections that were closed at once, by reason. */
+  dropped: ReadonlyMap<string, number>;
   /** Messages to the primary that the operating system has not taken, and events that wait to be sent, now. */
   inFlight: number;
   queued: number;
@@ -43,6 +45,7 @@ export function workerMetrics(read: () => WorkerFigures): WorkerMetrics {
   count('unstored_frames_total', 'Frames that could not be stored; visitors have them still', (f) => f.unstored);
   count('closes_total', 'Connections of visitors that the server closed', ({ closes }) => closes);
   count('refusals_total', 'Connections of visitors that were not let in', ({ refusals }) => refusals);
+  count('dropped_connections_total', 'TCP connections closed at once, as there were too many', (f) => f.dropped);
   gauge('ipc_in_flight', 'Messages on their way from workers to the primary', ({ inFlight }) => inFlight);
   gauge('ipc_queued', 'Events that wait in workers to be sent to the primary', ({ queued }) => queued);
   const worst = 'The longest that a message to the primary waited, since this was read last';

@@ -18,6 +18,8 @@ export interface ServerOptions {
   /** A data folder to go on with; by default a new one, removed afterwards. */
   data?: string;
   workers?: number;
+  /** The limit of open files of each process. */
+  nofile?: number;
   /** Address to listen on; by default a free port of 127.0.0.1. */
   listen?: string;
 }
@@ -71,9 +73,12 @@ export function spawnMain(
   args: string[],
   env: Record<string, string> = {},
   stdin: 'ignore' | 'pipe' = 'ignore',
+  nofile?: number,
 ): ChildProcess {
   const { FIELDMOUSE_TOKEN, PORT, ...inherited } = process.env;
-  return spawn(process.execPath, [...MAIN, ...args], {
+  const limited = nofile === undefined ? [] : ['sh', '-c', `ulimit -n ${nofile} && exec "$0" "$@"`];
+  const [command = '', ...rest] = [...limited, process.execPath, ...MAIN, ...args];
+  return spawn(command, rest, {
     cwd: ROOT,
     env: { ...inherited, ...env },
     stdio: [stdin, 'pipe', 'pipe'],
@@ -93,7 +98,7 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
     String(options.workers ?? 2),
     ...(options.flags ?? []),
   ];
-  const child = spawnMain(args, { FIELDMOUSE_TOKEN: TOKEN, ...options.env });
+  const child = spawnMain(args, { FIELDMOUSE_TOKEN: TOKEN, ...options.env }, 'ignore', options.nofile);
   const lines: string[] = [];
   const exited = once(child, 'exit') as Promise<[number | null]>;
   const stop = async () => {

@@ -1,0 +1,90 @@
+/** One server to a data folder, whatever its path and however close in time the servers start. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { ask, FolderInUse, lockFolder } from '../src/folder-lock.ts';
+import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
+
+const ROUNDS = 60;
+const LOCKER = fileURLToPath(new URL('support/lock-process.ts', import.meta.url));
+
+function locker(t: TestContext): ChildProcess {
+  const child = fork(LOCKER, [], { execArgv: ['--import', 'tsx'] });
+  t.after(() => child.disconnect());
+  return child;
+}
+
+async function tell(child: ChildProcess, folder: string | null): Promise<string> {
+  child.send(folder as string);
+  return ((await once(child, 'message')) as [string])[0];
+}
+
+/** Leaves the socket of a server that was killed. */
+async function leaveStale(folder: string, name: string): Promise<void> {
+  const [alive, left] = [join(folder, 'alive'), join(folder, name)];
+  const server = createServer().listen(alive);
+  await once(server, 'listening');
+  linkSync(alive, left);
+  server.close();
+  await once(server, 'close');
+}
+
+test('of servers that start at the same moment on stale sockets exactly one holds the folder', async (t) => {
+  const lockers = [locker(t), locker(t), locker(t)];
+  for (let round = 0; round < ROUNDS; round++) {
+    const folder = temporaryFolder(t);
+    await leaveStale(folder, 'server.sock');
+    await leaveStale(folder, 'server-0123456789ab.sock');
+    const answers = await Promise.all(lockers.map((child) => tell(child, folder)));
+    assert.deepEqual(answers.sort(), ['data-in-use', 'data-in-use', 'held'], `round ${round}`);
+    assert.equal(readdirSync(folder).length, 1, 'the stale sockets are gone');
+    await Promise.all(lockers.map((child) => tell(child, null)));
+    assert.deepEqual(readdirSync(folder), []);
+  }
+});
+
+test('a folder whose path is long is held, too, and its server can be asked', async (t) => {
+  const folder = join(temporaryFolder(t), 'k'.repeat(200), 'é'.repeat(60));
+  mkdirSync(folder, { recursive: true });
+  const told: string[] = [];
+  const unlock = await lockFolder(folder, { reload: async (tell) => tell('one of one') });
+  await assert.rejects(lockFolder(folder), FolderInUse);
+  await ask(folder, 'reload', (line) => told.push(line));
+  assert.deepEqual(told, ['one of one']);
+  unlock();
+  assert.deepEqual(readdirSync(folder), []);
+  (await lockFolder(folder))();
+});
+
+test('a server that was stopped still holds its folder', async (t) => {
+  const folder = temporaryFolder(t);
+  const child = locker(t);
+  assert.equal(await tell(child, folder), 'held');
+  child.kill('SIGSTOP');
+  t.after(() => child.kill('SIGCONT'));
+  await assert.rejects(lockFolder(folder), FolderInUse);
+});
+
+test('where no socket can be made the reason is told', async (t) => {
+  const folder = join(temporaryFolder(t), 'file');
+  writeFileSync(folder, '');
+  const reasons: string[] = [];
+  await lockFolder(folder, undefined, (reason) => reasons.push(reason));
+  assert.match(reasons.join(), /no socket can be made in the data folder \(\w+\)/);
+});
+
+test('a second server on a folder with a long path says so and ends', async (t) => {
+  const data = join(temporaryFolder(t), 'k'.repeat(120));
+  await startServer(t, { data, workers: 1 });
+  const second = spawnMain(['--listen', 'tcp://127.0.0.1:0', '--data', data, '--workers', '1']);
+  let text = '';
+  second.stderr?.on('data', (chunk) => (text += chunk));
+  const [code] = await once(second, 'close');
+  assert.equal(code, 1);
+  assert.match(text, /another server uses the data folder/);
+});

@@ -1,0 +1,16 @@
+/** A process that holds folders when it is told to, for tests of the lock. It runs until its parent disconnects. */
+import { lockFolder } from '../../src/folder-lock.ts';
+
+let unlock = () => {};
+
+process.on('message', async (folder: string | null) => {
+  unlock();
+  unlock = () => {};
+  if (folder === null) return void process.send?.('free');
+  try {
+    unlock = await lockFolder(folder);
+    process.send?.('held');
+  } catch (error) {
+    process.send?.((error as { code?: string }).code ?? 'unknown');
+  }
+});
