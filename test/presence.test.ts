@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { CLOSE } from '../src/protocol/close.ts';
+import type { HelloReply } from '../src/protocol/control.ts';
 import { packFrames } from '../src/protocol/encode.ts';
+import type { Passage } from '../src/protocol/visit.ts';
+import { until } from './support/exact.ts';
 import { startServer } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame, spread } from './support/visitor.ts';
@@ -117,9 +120,11 @@ test('a beacon carries the last frames and ends the visit within two seconds', a
   assert.ok(leave.t - before < 2000, `${leave.t - before} ms`);
 });
 
-test('the last words of a page that come after the next page’s socket do not take the visitor from it', async (t) => {
+test('the last words of a page that come after the next page’s socket are stored and do not take the visitor from it', async (t) => {
   const server = await startServer(t, { workers: 2 });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const lastClick = { type: 'click', time: 5, x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '#last' } as const;
+  const pick = ({ visitor, token, n }: HelloReply) => ({ visitor, token, n });
   // On both workers, whichever a connection comes to.
   for (let i = 0; i < 6; i++) {
     const first = new BinaryVisitor(t, server.ws);
@@ -127,11 +132,16 @@ test('the last words of a page that come after the next page’s socket do not t
     const next = new BinaryVisitor(t, server.ws, { token, page: '/next' });
     assert.equal((await next.hello).visitor, visitor);
     for (let k = 0; k < 4; k++) {
-      const body = Uint8Array.from(packFrames([helloFrame({ token, last: 1 }), byeFrame()].map((frame) => [...frame])));
+      const frames = [helloFrame({ token, page: '/first', last: 2 }), samplesFrame(2, [lastClick]), byeFrame()];
+      const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
       const headers = { 'content-type': 'text/plain', connection: 'close' };
       const late = await fetch(`${server.url}/v1/visit?site=demo`, { method: 'POST', headers, body });
-      assert.equal(late.status, 503);
+      assert.equal(late.status, 200);
+      assert.deepEqual(pick(await late.json()), { visitor, token: '', n: 2 });
     }
+    const { passages } = await (await server.api(`/v1/visits/${visitor}/passages`)).json();
+    const clicks = passages.flatMap((passage: Passage) => passage.clicks.map(() => passage.page));
+    assert.deepEqual(clicks, ['/first']);
     const { visitor: joined } = await stream.next('join', (event) => event.visitor.id === visitor);
     next.frame({ type: 'move', time: 1, x: 70 + i, y: 2 });
     await stream.next('moves', ({ m }) => m[0] === joined.v && m.at(-2) === 70 + i);
@@ -163,7 +173,7 @@ test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
   // The first frame of a page is its second: the first is that it was loaded.
   for (let n = 2; n <= 6; n++) {
     const frames = [
-      helloFrame({ token, page: '/post', last: n - 1 }),
+      helloFrame({ token, page: '/post', last: token ? n - 1 : 0 }),
       samplesFrame(n, [{ type: 'move', time: n, x: n, y: n }]),
     ];
     const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
@@ -220,8 +230,11 @@ test('of many connections with one token exactly one stays, and is seen', async 
   const { token, visitor: id } = await first.hello;
   const others = Array.from({ length: 8 }, () => new BinaryVisitor(t, server.ws, { token }));
   await Promise.allSettled(others.map(({ hello }) => hello));
+  const isOpen = ({ socket }: BinaryVisitor) => socket.readyState === WebSocket.OPEN;
+  // Those that lost it are closed once all that they sent is stored and acked.
+  await until(() => [first, ...others].filter(isOpen).length === 1, 'end of the others');
   await stream.next('rates');
-  const open = [first, ...others].filter(({ socket }) => socket.readyState === WebSocket.OPEN);
+  const open = [first, ...others].filter(isOpen);
   assert.equal(open.length, 1);
   const { visitors } = await (await StreamReader.open(t, server, { site: 'demo' })).next('snapshot');
   assert.deepEqual(
@@ -269,4 +282,54 @@ test('a page that speaks by POST alone and is loaded again is seen as another pa
     visit.stays.map(({ page }) => page),
     ['/one', '/two', '/two'],
   );
+});
+
+test('frames that were numbered for a visitor whose token is gone are stored once, for the new visitor', async (t) => {
+  const server = await startServer(t, { workers: 1 });
+  const clickNo = (k: number) =>
+    ({ type: 'click', time: k, x: k, y: 2, button: 0, ex: 0, ey: 0, selector: `#c${k}` }) as const;
+  const post = async (...frames: Uint8Array[]) => {
+    const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
+    return fetch(`${server.url}/v1/visit?site=demo`, {
+      method: 'POST',
+      headers: { 'content-type': 'text/plain' },
+      body,
+    });
+  };
+  for (const token of ['', 'none.of.ours.at-all']) {
+    const answer = await post(
+      helloFrame({ token, last: 9 }),
+      samplesFrame(8, [clickNo(1)]),
+      samplesFrame(9, [clickNo(2)]),
+    );
+    assert.equal(answer.status, 200);
+    const { visitor, n, token: given } = (await answer.json()) as HelloReply;
+    const again = await post(
+      helloFrame({ token: given, last: n + 2 }),
+      samplesFrame(n + 1, [clickNo(1)]),
+      samplesFrame(n + 2, [clickNo(2)]),
+    );
+    assert.equal(((await again.json()) as HelloReply).n, n + 2);
+    const { passages } = await (await server.api(`/v1/visits/${visitor}/passages`)).json();
+    assert.equal(passages.flatMap((passage: Passage) => passage.clicks).length, 2);
+    const last = await post(helloFrame({ token, last: 9 }), samplesFrame(9, [clickNo(2)]), byeFrame());
+    assert.equal(last.status, 409);
+    assert.equal(((await last.json()) as { code: string }).code, 'unknown-visitor');
+  }
+});
+
+test('a page whose visitor is taken over is told first what is stored of it', async (t) => {
+  const server = await startServer(t, { workers: 2 });
+  for (let i = 0; i < 4; i++) {
+    const first = new BinaryVisitor(t, server.ws);
+    const { token } = await first.hello;
+    const closed = once(first.socket, 'close');
+    // Taken and not committed yet when the visitor goes.
+    const n = first.frame({ type: 'move', time: 1, x: 1, y: 1 });
+    const second = new BinaryVisitor(t, server.ws, { token });
+    await second.hello;
+    assert.equal((await closed)[0], CLOSE.takenOver);
+    assert.equal(first.acked, n);
+    second.bye();
+  }
 });

@@ -54,3 +54,59 @@ test('what waits for a primary that stands still is bounded, also when visitors 
   assert.equal(last.items.filter(({ k }) => k === 'page').length, 1500);
   assert.equal(last.items.filter(({ k }) => k === 'click').length, 1);
 });
+
+test('departures that are too many for the queue are made good by a list of all who are here', async (t) => {
+  const VISITORS = 20_001;
+  const sent: ToPrimary[] = [];
+  const waiting: (() => void)[] = [];
+  const relay = new Relay({
+    flushMs: () => 100,
+    send: (message, taken) => {
+      sent.push(message);
+      if (sent.length > 4) taken();
+      else waiting.push(taken);
+    },
+  });
+  t.after(() => relay.close());
+  const claims = Array.from({ length: VISITORS + 1 }, (_, i) => relay.claim({ ...ARRIVAL, id: `v${i}` }, null));
+  relay.grant(claims.flatMap((_, i) => [i + 1, 100 + i, 0]));
+  const [stays, ...leaving] = await Promise.all(claims);
+  assert.ok(stays);
+  // The primary stands still.
+  while (!relay.saturated) {
+    stays.view(0, [1, 1, 1, 1], false);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  for (const trace of leaving) trace?.gone(Date.now(), 'closed');
+  for (const taken of waiting.splice(0)) taken();
+  while (!sent.some(({ k }) => k === 'sync')) await new Promise((resolve) => setTimeout(resolve, 5));
+  const sync = sent.find(({ k }) => k === 'sync') as Extract<ToPrimary, { k: 'sync' }>;
+  assert.deepEqual(sync.sites, ['s']);
+  assert.deepEqual(
+    sync.visitors.map(({ v }) => v),
+    [100],
+  );
+});
+
+test('departures of visitors whose claim had ended are made good, too', async (t) => {
+  const sent: ToPrimary[] = [];
+  const waiting: (() => void)[] = [];
+  const send = (message: ToPrimary, taken: () => void) => {
+    sent.push(message);
+    if (sent.length > 4) taken();
+    else waiting.push(taken);
+  };
+  const relay = new Relay({ flushMs: () => 100, send });
+  t.after(() => relay.close());
+  const claimed = relay.claim(ARRIVAL, null);
+  relay.grant([1, 7, 0]);
+  const trace = await claimed;
+  while (!relay.saturated) {
+    trace?.view(0, [1, 1, 1, 1], false);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  // Nobody waits for these grants any more, and no site is known for them.
+  relay.grant(Array.from({ length: 20_001 }, (_, i) => [1000 + i, 1000 + i, 0]).flat());
+  for (const taken of waiting.splice(0)) taken();
+  while (!sent.some(({ k }) => k === 'sync')) await new Promise((resolve) => setTimeout(resolve, 5));
+});

@@ -114,6 +114,8 @@ export class Outbox {
     this.#n += 1;
     if (!this.#lost) this.#options.onOverflow();
     this.#lost = true;
+    // Others may have used up the common room while nothing waited here: then nobody else would send the state.
+    if (!this.#busy) void this.#run();
   }
 
   #empty(): void {

@@ -9,8 +9,9 @@ import type { Beacon, BeaconReply } from '../protocol/post.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
 import type { Admission, Refused } from './admission.ts';
 import type { Contact } from './arrival.ts';
-import type { IngestOptions } from './contract.ts';
+import type { IngestOptions, Recording } from './contract.ts';
 import type { Desk } from './desk.ts';
+import { EarlierPage } from './earlier-page.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import type { Proof } from './resume-token.ts';
 import type { Visit } from './visit.ts';
@@ -23,8 +24,12 @@ interface Message {
   hello: Hello | undefined;
   token: string;
   bye: boolean;
+  /** Number of its first frame; 0 if there is none, or if frames have no numbers. */
+  first: number;
   /** Gives the visit as many frames as it may send now. False if there was none that it may. */
   apply(visit: Visit, now: number): boolean;
+  /** Stores as many frames as the visitor may send, and shows none: the visitor is on another page now. */
+  store(recording: Recording, hello: Hello, now: number): void;
 }
 
 export class Beacons {
@@ -77,6 +82,8 @@ export class Beacons {
         if (label !== undefined && visit.trace.arrival.label !== label) visit.name(label);
         return visit.allowance.frame(now) && visit.unnumbered(this.#desk.samples, now);
       },
+      first: 0,
+      store: () => {},
     };
   }
 
@@ -99,18 +106,29 @@ export class Beacons {
         }
         return true;
       },
+      first: samples[0]?.n ?? 0,
+      store: (recording, hello, now) => {
+        const page = new EarlierPage(recording, this.#desk.allowance(), hello, now);
+        for (const { bytes, offset, n } of samples) {
+          decodeSamples(bytes, offset, this.#desk.samples);
+          if (!page.take(n, this.#desk.samples)) return;
+        }
+      },
     };
   }
 
   async #take(request: Beacon, message: Message): Promise<BeaconReply> {
-    const visit = await this.#visitOf(request, message);
+    const proof = this.#desk.identify(request.site, message.token);
+    if (message.bye && isNumberedForAnother(message, proof)) return UNKNOWN_VISITOR;
+    const visit = await this.#visitOf(request, message, proof);
     if ('status' in visit) return visit;
     const now = Date.now();
     if (!visit.allowance.post(now) || !visit.allowance.bytes(request.body.length, now)) return TOO_FAST;
     if (message.hello && this.#posted.has(visit)) visit.offset = now - message.hello.clock;
     if (visit.recording.broken && this.#desk.canRecord())
       this.#desk.recordAnew(visit, message.hello ? 0 : visit.trace.frame);
-    const taken = this.#isStray(request, message) || message.apply(visit, now);
+    // The answer says who the page is now and how to number its frames, and it sends them again.
+    const taken = isNumberedForAnother(message, proof) || message.apply(visit, now);
     if (message.bye) visit.end('closed');
     await visit.recording.settled();
     // Simple clients keep nothing, and do not look at numbers.
@@ -120,28 +138,42 @@ export class Beacons {
   }
 
   /**
-   * True of frames that were numbered for a visitor which this page is no longer: the answer says who it is and how to number
-   * them, and it sends them again.
+   * The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. Not if the
+   * POST is of an earlier page than the one that has the visitor now: its frames are stored, and no more.
    */
-  #isStray({ site }: Beacon, { hello, token, bye }: Message): boolean {
-    const isNumbered = hello !== undefined && hello.last > 0 && token !== '';
-    return isNumbered && !bye && this.#desk.identify(site, token) === undefined;
+  async #visitOf(request: Beacon, message: Message, proof: Proof | undefined): Promise<Visit | BeaconReply> {
+    const { hello, bye, first } = message;
+    const known = proof && this.#desk.find(proof.id);
+    const isPosted = known !== undefined && this.#posted.has(known);
+    if (!known) {
+      const visit = await this.#admit(request, hello, proof);
+      return visit === TRY_LATER && bye && hello && proof ? this.#storeApart(request, hello, proof, message) : visit;
+    }
+    if (hello && hello.last > 0 && hello.last < known.base) return this.#storeApart(request, hello, proof, message);
+    if (!isPosted && proof.made < known.since)
+      return bye && hello ? this.#storeApart(request, hello, proof, message) : TRY_LATER;
+    // Another page of the visitor, while the one here has not said bye: a new one, or one of which frames went elsewhere.
+    const isOther = hello?.last === 0 || (hello !== undefined && first > known.recording.taken + 1);
+    if (!isPosted || !isOther) return known;
+    known.end('moved');
+    return this.#admit(request, hello, proof);
   }
 
   /**
-   * The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. Not if the
-   * POST is of an earlier page than the socket that has the visitor now.
+   * Stores the frames of an earlier page of a visitor, and leaves the visitor where it is. If that page is still open, the
+   * empty token tells it to begin anew: all that it had sent as this visitor is stored and acked.
    */
-  async #visitOf(request: Beacon, { token, hello }: Message): Promise<Visit | BeaconReply> {
-    const proof = this.#desk.identify(request.site, token);
-    const known = proof && this.#desk.find(proof.id);
-    if (!known) return this.#admit(request, hello, proof);
-    // Another page of the visitor, the first of which has not said bye: its frames are numbered anew.
-    if (hello?.last === 0 && this.#posted.has(known)) {
-      known.end('moved');
-      return this.#admit(request, hello, proof);
-    }
-    return proof.made < known.since && !this.#posted.has(known) ? TRY_LATER : known;
+  async #storeApart(
+    { site, page, origin, peer }: Beacon,
+    hello: Hello,
+    proof: Proof,
+    message: Message,
+  ): Promise<BeaconReply> {
+    const recording = this.#desk.recordApart({ site, page, origin: origin ?? '', country: peer.country }, hello, proof);
+    message.store(recording, hello, Date.now());
+    await recording.settled();
+    if (recording.broken) return TRY_LATER;
+    return { status: 200, body: this.#desk.partingReply(site, proof.id, recording.kept) };
   }
 
   async #admit(
@@ -176,10 +208,19 @@ export class Beacons {
   }
 }
 
+/**
+ * True of frames that were numbered for a visitor which this page is no longer, or never was: its token was given up, is too old, or
+ * is none of ours. Stored as another visitor's they would be there twice, since the page numbers them anew and sends them again.
+ */
+function isNumberedForAnother({ hello }: Message, proof: Proof | undefined): boolean {
+  return hello !== undefined && hello.last > 0 && proof === undefined;
+}
+
 const TITLES: Record<number, string> = {
   400: 'Bad Request',
   403: 'Forbidden',
   404: 'Not Found',
+  409: 'Conflict',
   413: 'Content Too Large',
   429: 'Too Many Requests',
   503: 'Service Unavailable',
@@ -199,4 +240,9 @@ const TRY_LATER: BeaconReply = {
   ...problem(503, 'try-later', 'The visitor cannot be let in now.'),
   retryAfter: 2,
 };
+const UNKNOWN_VISITOR = problem(
+  409,
+  'unknown-visitor',
+  'The token is not valid any more, so the frames are not stored.',
+);
 const TOO_FAST: BeaconReply = { ...problem(429, 'too-fast', 'More than a visitor may send.'), retryAfter: 1 };

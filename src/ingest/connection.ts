@@ -241,6 +241,20 @@ export class Connection {
     this.close('restart');
   }
 
+  /**
+   * Another connection has the visitor now. The page comes again as somebody new and sends again what was not acked, so
+   * everything stored is acked first. If something may or may not have been stored, the page comes again as the same visitor:
+   * only then the store recognises the frames by their numbers.
+   */
+  async #giveUp(visit: Visit): Promise<void> {
+    this.#state = 'ending';
+    const { recording } = visit;
+    await recording.settled();
+    if (this.#isClosed()) return;
+    if (this.#binary) this.#ack(recording.kept, recording.kept);
+    this.close(this.#binary && recording.broken ? 'restart' : 'takenOver');
+  }
+
   /** What could not be stored is sent again by a visitor that connects anew; simple clients keep nothing. */
   #recordAnew(visit: Visit): void {
     if (this.#binary) this.close('restart');
@@ -264,7 +278,7 @@ export class Connection {
 
   #onVisitEnd(reason: GoneReason): void {
     if (this.#state !== 'open') return;
-    if (reason === 'moved') this.close('takenOver');
+    if (reason === 'moved') void this.#giveUp(this.#visit as Visit);
     else this.#bye();
   }
 

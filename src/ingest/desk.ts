@@ -66,8 +66,10 @@ export class Desk {
     const trace = await this.#options.claim(arrivalOf(contact, id, hello, now), posted ? made : null);
     if (!trace) return undefined;
     const recording = this.#begin(trace, contact.country, hello, proof, posted);
-    const allowance = new Allowance(this.config.maxFrameRate, this.config.maxRate);
-    const visit = new Visit(trace, recording, allowance, offset, born, Date.now(), (reason) => {
+    const allowance = this.allowance();
+    // A page that goes on has made frames up to `last`; a new one counts from the number that it is given here.
+    const base = proof && hello && hello.last > 0 ? hello.last : trace.frame;
+    const visit = new Visit(trace, recording, allowance, offset, born, base, Date.now(), (reason) => {
       this.#forget(visit);
       onEnd(reason);
     });
@@ -100,6 +102,19 @@ export class Desk {
     return recording;
   }
 
+  /**
+   * Begins to record frames of an earlier page of a visitor without letting that page in: what is stored already is
+   * recognised by its number.
+   */
+  recordApart(contact: Contact, hello: Hello, { id, born }: Proof): Recording {
+    return this.#options.record(arrivalOf(contact, id, hello, born), contact.country, 0);
+  }
+
+  /** What one visitor may send, from now on. */
+  allowance(): Allowance {
+    return new Allowance(this.config.maxFrameRate, this.config.maxRate);
+  }
+
   /** False while nothing can be stored. */
   canRecord(): boolean {
     return this.#options.canRecord();
@@ -128,6 +143,11 @@ export class Desk {
       n: visit.recording.kept,
       ...this.paceOf(visit.site),
     };
+  }
+
+  /** As a hello, for a page that is no longer this visitor: it has no token, and every frame up to `n` is stored. */
+  partingReply(site: string, visitor: string, n: number): HelloReply {
+    return { type: 'hello', visitor, token: '', n, ...this.paceOf(site) };
   }
 
   drop(site: string, n: number): void {

@@ -23,6 +23,11 @@ export class Visit {
   readonly born: number;
   /** When this worker let it in, Unix ms. */
   readonly since: number;
+  /**
+   * The number that the page which has the visitor now counts from: all frames of earlier pages of the visitor are numbered
+   * below it.
+   */
+  readonly base: number;
   /** Unix ms of the last sign of life. */
   lastHeard: number;
   readonly #onEnd: (reason: GoneReason) => void;
@@ -37,6 +42,7 @@ export class Visit {
     allowance: Allowance,
     offset: number,
     born: number,
+    base: number,
     now: number,
     onEnd: (reason: GoneReason) => void,
   ) {
@@ -46,6 +52,7 @@ export class Visit {
     this.offset = offset;
     this.born = born;
     this.since = now;
+    this.base = base;
     this.lastHeard = now;
     this.#onEnd = onEnd;
   }

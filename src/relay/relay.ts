@@ -55,8 +55,11 @@ export class Relay {
   /** Ticks at which the batch had to wait, and the longest that a message waited since that was read last, ms. */
   #held = 0;
   #longestMs = 0;
-  /** Sites whose events were given up. */
+  /** Sites that events wait of, and sites whose events were given up. */
+  readonly #waitingSites = new Set<string>();
   readonly #lost = new Set<string>();
+  /** Events were given up: the primary needs the list of all visitors, also if no site is known for what was dropped. */
+  #isIncomplete = false;
   #lastClaim = 0;
   #tick: NodeJS.Timeout | undefined;
   readonly #report: NodeJS.Timeout;
@@ -99,7 +102,7 @@ export class Relay {
       if (v === 0) claim?.resolve(undefined);
       else if (claim) claim.resolve(this.#add(new Trace(this, v, frame, no, claim.arrival)));
       // Nobody waits any more: the primary must not keep a visitor that is not here.
-      else this.push({ k: 'gone', v, claim: no, n: frame, t: Date.now(), reason: 'lost' });
+      else this.push({ k: 'gone', v, claim: no, n: frame, t: Date.now(), reason: 'lost' }, '');
     }
   }
 
@@ -165,25 +168,25 @@ export class Relay {
     if (this.#traces.get(trace.v) === trace) this.#traces.delete(trace.v);
   }
 
-  push(item: RelayItem): void {
+  /** Adds an event of a site; the site is empty if it is not known. */
+  push(item: RelayItem, site: string): void {
     if (this.#items.length >= MAX_ITEMS) this.#overflow();
     this.#items.push(item);
+    if (site !== '') this.#waitingSites.add(site);
     this.arm();
   }
 
   /** Gives up the events that wait: their sites begin anew from what is here now. */
   #overflow(): void {
-    for (const item of this.#items) {
-      const site = this.#siteOf(item);
-      if (site !== undefined) this.#lost.add(site);
-    }
-    this.#items = [];
-    this.#waitingText = 0;
+    for (const site of this.#waitingSites) this.#lost.add(site);
+    this.#isIncomplete = true;
+    this.#clearItems();
   }
 
-  #siteOf(item: RelayItem): string | undefined {
-    if ('v' in item) return this.#traces.get(item.v)?.arrival.site;
-    return 'c' in item ? this.#lanes.get(item.c)?.channel.site : undefined;
+  #clearItems(): void {
+    this.#items = [];
+    this.#waitingSites.clear();
+    this.#waitingText = 0;
   }
 
   /** The time that offsets in the present batch count from, Unix ms. */
@@ -200,7 +203,11 @@ export class Relay {
   flushLanes(lanes: Iterable<Lane>): void {
     const now = Date.now();
     const before = this.#items.length;
-    for (const lane of lanes) lane.flush(this.#items, this.base(), now);
+    for (const lane of lanes) {
+      const length = this.#items.length;
+      lane.flush(this.#items, this.base(), now);
+      if (this.#items.length > length) this.#waitingSites.add(lane.channel.site);
+    }
     for (let i = before; i < this.#items.length; i++) this.#waitingText += textOf(this.#items[i] as RelayItem).length;
   }
 
@@ -212,13 +219,13 @@ export class Relay {
   }
 
   #pending(): boolean {
-    if (this.#items.length > 0 || this.#newClaims.length > 0 || this.#lost.size > 0) return true;
+    if (this.#items.length > 0 || this.#newClaims.length > 0 || this.#isIncomplete) return true;
     for (const lane of this.#lanes.values()) if (lane.pending) return true;
     return false;
   }
 
   #sendBatch(): void {
-    if (this.#lost.size > 0) this.#sync();
+    if (this.#isIncomplete) this.#sync();
     const items = this.#takeItems();
     if (items.length > 0) this.#send({ tag: TAG, k: 'batch', items });
   }
@@ -227,8 +234,7 @@ export class Relay {
     this.flushLanes(this.#lanes.values());
     const items = [...this.#newClaims, ...this.#items];
     this.#newClaims = [];
-    this.#items = [];
-    this.#waitingText = 0;
+    this.#clearItems();
     this.#base = 0;
     return items;
   }
@@ -236,6 +242,7 @@ export class Relay {
   #sync(): void {
     const sites = [...this.#lost];
     this.#lost.clear();
+    this.#isIncomplete = false;
     const visitors = [...this.#traces.values()].map((t) => ({ ...t.arrival, at: t.at, v: t.v, n: t.frame }));
     this.#send({ tag: TAG, k: 'sync', sites, visitors, pending: [...this.#claims.keys()] });
   }
@@ -307,6 +314,7 @@ export class Relay {
     clearInterval(this.#report);
     clearTimeout(this.#tick);
     this.#tick = undefined;
+    if (this.#isIncomplete) this.#sync();
     const items = this.#takeItems();
     await new Promise<void>((resolve) => {
       setTimeout(resolve, 1000).unref();

@@ -90,7 +90,7 @@ export class Trace {
   click(at: number, t: number, click: ClickData): void {
     this.#place(t, click.x, click.y);
     if (this.#relay.watched(this.arrival.site))
-      this.#relay.push({ k: 'click', v: this.v, at, t, page: this.arrival.page, click });
+      this.#relay.push({ k: 'click', v: this.v, at, t, page: this.arrival.page, click }, this.arrival.site);
   }
 
   /** The visitor went to another page; what was rendered for the old one goes out before. */
@@ -102,7 +102,7 @@ export class Trace {
     this.scrollY = 0;
     this.#version = -1;
     const { origin, size } = this.arrival;
-    this.#relay.push({ k: 'page', v: this.v, at, t, page, origin, size });
+    this.#relay.push({ k: 'page', v: this.v, at, t, page, origin, size }, this.arrival.site);
   }
 
   /** The window was resized, or the tab hidden or shown. */
@@ -110,7 +110,7 @@ export class Trace {
     this.arrival.size = size;
     this.arrival.hidden = hidden;
     this.arrival.device = deviceOf(size[0]);
-    this.#relay.push({ k: 'view', v: this.v, t, size, hidden, label: this.arrival.label });
+    this.#relay.push({ k: 'view', v: this.v, t, size, hidden, label: this.arrival.label }, this.arrival.site);
   }
 
   name(label: string): void {
@@ -123,7 +123,7 @@ export class Trace {
     this.#relay.flushLanes(this.lanes());
     for (const lane of this.lanes()) lane.forget(this);
     this.#relay.forget(this);
-    this.#relay.push({ k: 'gone', v: this.v, claim: this.claim, n: this.frame, t, reason });
+    this.#relay.push({ k: 'gone', v: this.v, claim: this.claim, n: this.frame, t, reason }, this.arrival.site);
   }
 
   /** The lanes that show this visitor. */
