@@ -22,7 +22,7 @@ interface Real {
 }
 
 const MAX_TABS = 4;
-const MAX_COMMANDS = 60;
+const MAX_COMMANDS = 50;
 
 /** Does something to one of the open tabs. */
 class OnTab implements fc.AsyncCommand<Model, Real> {
@@ -175,7 +175,7 @@ test('every click is stored once, whatever tabs, takeovers, lost answers and res
   let server = await startServer(t, { data, flags });
   const { host } = new URL(server.url);
   const again = () => startServer(t, { data, flags, listen: `tcp://${host}` });
-  const runs = Number(process.env.FIELDMOUSE_MODEL_RUNS ?? 5);
+  const runs = Number(process.env.FIELDMOUSE_MODEL_RUNS ?? 3);
   const seed = Number(process.env.FIELDMOUSE_MODEL_SEED ?? 20_261_129);
   const figures = { made: 0, stored: 0 };
   let runNo = 0;

@@ -95,7 +95,7 @@ export class Presence {
       this.#events.grant(worker, claim.claim, 0, 0);
     } else {
       this.#supersede(present);
-      this.#waiting.set(present, { worker, claim, deadline: now + RELEASE_LIMIT_MS });
+      this.#waiting.set(present, { worker, claim, deadline: performance.now() + RELEASE_LIMIT_MS });
       this.#events.release(present.worker, present.visitor.v, present.claim);
     }
   }
@@ -173,12 +173,12 @@ export class Presence {
     const waiting = this.#waiting.get(present);
     if (waiting) this.#admit(present, waiting, now);
     else if (reason === 'refused') this.#remove(present, reason);
-    else this.#beginGrace(present, reason, now);
+    else this.#beginGrace(present, reason);
   }
 
-  #beginGrace(present: Present, reason: LeaveReason, now: number): void {
+  #beginGrace(present: Present, reason: LeaveReason): void {
     const grace = reason === 'closed' ? Math.min(CLOSED_GRACE_MS, this.#graceMs) : this.#graceMs;
-    this.#leaving.set(present, { at: now + grace, reason });
+    this.#leaving.set(present, { at: performance.now() + grace, reason });
     if (this.#leaving.size > MAX_LEAVING) this.#removeOldestLeaving();
   }
 
@@ -199,8 +199,10 @@ export class Presence {
 
   /** Lets visitors leave whose grace is over, and claims through whose release was not answered. */
   sweep(now: number): void {
-    for (const [present, { at, reason }] of this.#leaving) if (at <= now) this.#remove(present, reason);
-    for (const [present, waiting] of this.#waiting) if (waiting.deadline <= now) this.#admit(present, waiting, now);
+    // The server's clock may be set; a grace lasts as long as before.
+    const passed = performance.now();
+    for (const [present, { at, reason }] of this.#leaving) if (at <= passed) this.#remove(present, reason);
+    for (const [present, waiting] of this.#waiting) if (waiting.deadline <= passed) this.#admit(present, waiting, now);
   }
 
   /** A worker that had to leave events out tells all its visitors anew. */

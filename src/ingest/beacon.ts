@@ -122,7 +122,7 @@ export class Beacons {
     if (message.bye && isNumberedForAnother(message, proof)) return UNKNOWN_VISITOR;
     const visit = await this.#visitOf(request, message, proof);
     if ('status' in visit) return visit;
-    const now = Date.now();
+    const now = visit.now();
     if (!visit.allowance.post(now) || !visit.allowance.bytes(request.body.length, now)) return TOO_FAST;
     if (message.hello && this.#posted.has(visit)) visit.offset = now - message.hello.clock;
     if (visit.recording.broken && this.#desk.canRecord())
@@ -198,8 +198,8 @@ export class Beacons {
   }
 
   /** Ends the visits of those that have long been silent. */
-  sweep(now: number): void {
-    for (const visit of this.#posted) if (now - visit.lastHeard > SILENCE_MS) visit.end('lost');
+  sweep(): void {
+    for (const visit of this.#posted) if (visit.now() - visit.lastHeard > SILENCE_MS) visit.end('lost');
   }
 
   /** Ends every visit of this kind: the server stops. */

@@ -95,10 +95,11 @@ export class Connection {
     const now = Date.now();
     if (!this.#bucket.take(1, now) || !this.#bytes.take(to - from, now)) this.#tooFast();
     else if (this.#state === 'claiming') this.#keep(Buffer.from(bytes.subarray(from, to)), isBinary);
-    else this.#read(bytes, from, to, isBinary, now);
+    else this.#read(bytes, from, to, isBinary);
   }
 
-  #read(bytes: Buffer, from: number, to: number, isBinary: boolean, now: number): void {
+  #read(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
+    const now = this.#visit?.now() ?? Date.now();
     try {
       if (isBinary !== this.#binary) throw new FrameError('bad-type', 'text and binary are not of one subprotocol');
       if (isBinary) this.#onFrame(bytes, from, to, now);
@@ -194,8 +195,7 @@ export class Connection {
   #readEarly(): void {
     const early = this.#early ?? [];
     this.#early = undefined;
-    for (const [bytes, isBinary] of early)
-      if (!this.#isClosed()) this.#read(bytes, 0, bytes.length, isBinary, Date.now());
+    for (const [bytes, isBinary] of early) if (!this.#isClosed()) this.#read(bytes, 0, bytes.length, isBinary);
   }
 
   /** A method, since a wait may change the state unseen by the compiler. */

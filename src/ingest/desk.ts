@@ -12,6 +12,7 @@ import { type Intervals, Pace } from './pace.ts';
 import { newVisitorId, type Proof, signToken, verifyToken } from './resume-token.ts';
 import { Tally } from './tally.ts';
 import { Visit } from './visit.ts';
+import { VisitClock } from './visit-clock.ts';
 
 export class Desk {
   readonly config: Config;
@@ -63,13 +64,16 @@ export class Desk {
   ): Promise<Visit | undefined> {
     const now = Date.now();
     const { id, born, made } = proof ?? { id: newVisitorId(), born: now, made: now };
-    const trace = await this.#options.claim(arrivalOf(contact, id, hello, now), posted ? made : null);
+    const trace = await this.#options.claim(arrivalOf(contact, id, hello, Math.max(now, made)), posted ? made : null);
     if (!trace) return undefined;
-    const recording = this.#begin(trace, contact.country, hello, proof, posted);
+    const clock = new VisitClock(made);
+    const recording = this.#begin(trace, contact.country, hello, proof, posted, clock.now());
     const allowance = this.allowance();
+    // `offset` is by the server's clock; simple clients have none.
+    const shift = hello ? clock.now() - Date.now() : 0;
     // A page that goes on has made frames up to `last`; a new one counts from the number that it is given here.
     const base = proof && hello && hello.last > 0 ? hello.last : trace.frame;
-    const visit = new Visit(trace, recording, allowance, offset, born, base, Date.now(), (reason) => {
+    const visit = new Visit(trace, recording, allowance, offset + shift, born, base, clock, (reason) => {
       this.#forget(visit);
       onEnd(reason);
     });
@@ -91,10 +95,10 @@ export class Desk {
     hello: Hello | undefined,
     proof: Proof | undefined,
     posted: boolean,
+    now: number,
   ): Recording {
     const { record } = this.#options;
     if (proof && hello && hello.last > 0) return record(trace.arrival, country, 0);
-    const now = Date.now();
     trace.frame = proof ? numberAfter(trace.frame, now) : FIRST_NUMBER;
     const recording = record(trace.arrival, country, trace.frame);
     // Simple clients that come again by POST do not tell whether they are on a page that was loaded.
@@ -139,7 +143,7 @@ export class Desk {
     return {
       type: 'hello',
       visitor: visit.id,
-      token: signToken(this.#options.secret, visit.site, visit.id, visit.born, Date.now()),
+      token: signToken(this.#options.secret, visit.site, visit.id, visit.born, visit.now()),
       n: visit.recording.kept,
       ...this.paceOf(visit.site),
     };

@@ -190,7 +190,7 @@ export class Ingest {
   }
 
   #onSecond(): void {
-    this.#beacons.sweep(Date.now());
+    this.#beacons.sweep();
     this.#admission.sweep(Date.now());
   }
 

@@ -6,6 +6,7 @@ import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import type { Allowance } from './allowance.ts';
 import type { Recording, Trace } from './contract.ts';
+import type { VisitClock } from './visit-clock.ts';
 
 /** Events of one frame are numbered within this. */
 const EVENTS_PER_FRAME = 1024;
@@ -30,10 +31,12 @@ export class Visit {
   readonly base: number;
   /** Unix ms of the last sign of life. */
   lastHeard: number;
+  readonly #clock: VisitClock;
   readonly #onEnd: (reason: GoneReason) => void;
   #ended = false;
-  /** `at` of the last unnumbered event. */
+  /** `at` of the last unnumbered event, and its time, Unix ms. */
   #lastAt = 0;
+  #lastTime = 0;
 
   /** `onEnd` is called once, when the visit is over: to close what it was connected by. */
   constructor(
@@ -43,7 +46,7 @@ export class Visit {
     offset: number,
     born: number,
     base: number,
-    now: number,
+    clock: VisitClock,
     onEnd: (reason: GoneReason) => void,
   ) {
     this.trace = trace;
@@ -51,9 +54,10 @@ export class Visit {
     this.allowance = allowance;
     this.offset = offset;
     this.born = born;
-    this.since = now;
+    this.since = clock.now();
     this.base = base;
-    this.lastHeard = now;
+    this.lastHeard = this.since;
+    this.#clock = clock;
     this.#onEnd = onEnd;
   }
 
@@ -63,6 +67,11 @@ export class Visit {
 
   get site(): string {
     return this.trace.arrival.site;
+  }
+
+  /** The time to take the visitor's frames at, Unix ms. */
+  now(): number {
+    return this.#clock.now();
   }
 
   /**
@@ -89,6 +98,8 @@ export class Visit {
     const at = Math.max(this.#lastAt + 1, now * EVENTS_PER_FRAME);
     this.#lastAt = at + samples.count;
     if (samples.count === 0) return true;
+    // In the record and on the live stream alike, nothing is before what the visitor did last.
+    this.#lastTime = samples.order(this.#lastTime);
     this.trace.frame += 1;
     this.#record(this.trace.frame, samples, now);
     this.#show(samples, at);
@@ -166,7 +177,7 @@ export class Visit {
   end(reason: GoneReason): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.trace.gone(Date.now(), reason);
+    this.trace.gone(this.now(), reason);
     this.#onEnd(reason);
   }
 }

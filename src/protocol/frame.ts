@@ -130,6 +130,18 @@ export class SampleBuffer {
     this.source.bytes = undefined;
   }
 
+  /** Times before `least`, or before that of the sample in front, become that. Returns the last time. */
+  order(least: number): number {
+    let last = least;
+    for (let i = 0; i < this.count; i++) {
+      if ((this.time[i] as number) < last) {
+        this.time[i] = last;
+        this.source.bytes = undefined;
+      } else last = this.time[i] as number;
+    }
+    return last;
+  }
+
   pushMark(mark: Mark, time: number, x: number, y: number): void {
     this.push(KIND.mark, time, x, y);
     this.marks.push(mark);

@@ -6,7 +6,7 @@ import { FrameError } from './errors.ts';
 import { ELEMENT_SCALE, KIND, MAX_COORDINATE, MAX_TEXT, type Mark, type SampleBuffer } from './frame.ts';
 import { withoutNul } from './reader.ts';
 
-/** A sample older or newer than this by its own clock is given its time of arrival instead, milliseconds. */
+/** A sample that is older than this by its own clock, or in the future, is given its time of arrival instead, milliseconds. */
 const MAX_SKEW_MS = 60_000;
 
 /** What a JSON frame says besides its samples. */
@@ -109,7 +109,7 @@ function label(value: unknown): string {
 export function timeOf(value: unknown, now: number): number {
   if (value === undefined) return now;
   if (typeof value !== 'number' || !Number.isFinite(value)) throw new FrameError('bad-number', 't');
-  return Math.abs(now - value) > MAX_SKEW_MS ? now : Math.round(value);
+  return value > now || now - value > MAX_SKEW_MS ? now : Math.round(value);
 }
 
 function pixel(item: Item, name: 'x' | 'y'): number {

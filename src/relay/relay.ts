@@ -87,7 +87,7 @@ export class Relay {
     this.#lastClaim += 1;
     const claim = this.#lastClaim;
     return new Promise((resolve) => {
-      this.#claims.set(claim, { arrival, resolve, deadline: Date.now() + CLAIM_TIMEOUT_MS });
+      this.#claims.set(claim, { arrival, resolve, deadline: performance.now() + CLAIM_TIMEOUT_MS });
       this.#newClaims.push({ k: 'claim', claim, arrival, posted });
       this.arm();
     });
@@ -301,7 +301,7 @@ export class Relay {
   }
 
   #expireClaims(): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const [no, claim] of this.#claims) {
       if (claim.deadline > now) break;
       this.#claims.delete(no);
