@@ -15,6 +15,9 @@ export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'pat
 export const DURABILITIES = ['disk', 'system'] as const;
 export type Durability = (typeof DURABILITIES)[number];
 
+/** Parts by the keys of sites. */
+export type Shares = Readonly<Record<string, number>>;
+
 export interface Config {
   readonly listen: readonly Address[];
   readonly workers: number;
@@ -44,6 +47,8 @@ export interface Config {
   readonly maxVisitMs: number;
   /** Cap of the store, bytes. */
   readonly maxStore: number;
+  /** How many parts of the store a site may take before others; 1 where nothing is said. */
+  readonly siteShares: Shares;
   readonly commitMs: number;
   /** A worker with more memory of its own is replaced, bytes. */
   readonly maxMemory: number;
@@ -238,8 +243,17 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_STORE'],
     value: 'SIZE',
     preset: '10GB',
-    help: 'most that the record may take on disk (500MB, 10GB); the oldest visits make room',
+    help: 'most that the record may take on disk (500MB, 10GB); the oldest visits of the site that is furthest over its share make room',
     read: readSize,
+  }),
+  siteShares: option({
+    flag: 'site-share',
+    env: ['FIELDMOUSE_SITE_SHARE'],
+    value: 'SITE=PARTS',
+    multiple: true,
+    preset: '',
+    help: 'how many parts of --max-store a site keeps before others, such as shop=3; may be repeated. Every site has one part unless said otherwise; when the store is full, room is made in the site that is furthest over its share',
+    read: readShare,
   }),
   commitMs: option({
     flag: 'commit',
@@ -448,6 +462,7 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     retainMs: one('retainMs'),
     maxVisitMs: one('maxVisitMs'),
     maxStore: one('maxStore'),
+    siteShares: Object.fromEntries(read<[string, number] | undefined>('siteShares').filter((one) => one !== undefined)),
     commitMs: one('commitMs'),
     maxMemory: one('maxMemory'),
     durability: one('durability'),
@@ -575,6 +590,14 @@ function readAddress(text: string): Address {
 function readSwitch(text: string): boolean {
   if (text !== 'yes' && text !== 'no') throw 'yes or no';
   return text === 'yes';
+}
+
+/** Undefined for an empty text, which says nothing of any site. */
+function readShare(text: string): [site: string, parts: number] | undefined {
+  if (text === '') return undefined;
+  const [, site, parts] = /^([a-z0-9-]{1,40})=(\d{1,4}(?:\.\d{1,2})?)$/.exec(text) ?? [];
+  if (site === undefined || !(Number(parts) > 0)) throw "a site's key and a number above 0, such as shop=3";
+  return [site, Number(parts)];
 }
 
 function readTrust(text: string): boolean | string[] {

@@ -253,8 +253,10 @@ function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): St
 }
 
 function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config, id: string): ThreadData {
-  const { maxStore: maxBytes, retainMs, durability } = config;
-  return redis ? { redis, id, replicas, maxBytes, retainMs } : { folder, maxBytes, retainMs, durability };
+  const { maxStore: maxBytes, retainMs, durability, siteShares: shares } = config;
+  return redis
+    ? { redis, id, replicas, maxBytes, retainMs, shares }
+    : { folder, maxBytes, retainMs, durability, shares };
 }
 
 function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {

@@ -518,6 +518,53 @@ function contract(name: string, opener: Opener, share = 1): void {
     assert.deepEqual(await archive.verify(), []);
   });
 
+  it('makes room in the site that is furthest over its share, and takes nothing from the others', async (archive) => {
+    const quiet = Array.from({ length: 20 }, (_, i) => plainVisit('demo', { since: T + i, frames: 2 }));
+    const loud = Array.from({ length: 40 }, (_, i) =>
+      plainVisit('shop', { since: T + 1000 + i, frames: 20, samples: 900 }),
+    );
+    for (const visit of [...quiet, ...loud]) {
+      await keep(archive, visit);
+      await archive.visit(visit.id);
+    }
+    const most = Math.round((await archive.usage()).used / 2);
+    while ((await archive.prune(0, most)) > 0);
+    assert.ok((await archive.usage()).used <= most);
+    const left = async (site: string) =>
+      (await archive.visits({ site, limit: 200 })).items.map(({ id }) => id).reverse();
+    assert.deepEqual(
+      await left('demo'),
+      quiet.map(({ id }) => id),
+    );
+    const rest = await left('shop');
+    assert.ok(rest.length > 5 && rest.length < 35, `${rest.length} are left`);
+    assert.deepEqual(
+      rest,
+      loud.slice(-rest.length).map(({ id }) => id),
+      'within the site the oldest went',
+    );
+    assert.deepEqual(await archive.verify(), []);
+  });
+
+  it('takes from one site after the other as they become the largest', async (archive) => {
+    const made = [3, 2, 1].flatMap((n, s) =>
+      Array.from({ length: 12 * n }, (_, i) =>
+        plainVisit(['large', 'middle', 'small'][s] as string, { since: T + i, frames: 10, samples: 900 }),
+      ),
+    );
+    for (const visit of made) {
+      await keep(archive, visit);
+      await archive.visit(visit.id);
+    }
+    const most = Math.round((await archive.usage()).used * 0.55);
+    while ((await archive.prune(0, most)) > 0);
+    const count = async (site: string) => (await archive.visits({ site, limit: 200 })).items.length;
+    const [large = 0, middle = 0, small = 0] = await Promise.all(['large', 'middle', 'small'].map(count));
+    assert.equal(small, 12);
+    assert.ok(large < 24 && middle < 24 && Math.abs(large - middle) <= 2, `${large} and ${middle} are left`);
+    assert.deepEqual(await archive.verify(), []);
+  });
+
   it(
     'takes nothing beyond its cap, and goes on when there is room',
     async (archive) => {

@@ -42,14 +42,26 @@ test('a flag wins over the environment, and the environment over the default', (
   assert.equal(config.logLevel, 'info');
 });
 
+/** Values of options that are empty unless given, and not any text. */
+const EXAMPLES: Record<string, string> = { redis: 'redis://host:1', siteShares: 'shop=3' };
+
 test('every option can be given by its flag and by its environment variable', () => {
   for (const [key, option] of Object.entries(OPTIONS)) {
     const preset = typeof option.preset === 'function' ? option.preset() : option.preset;
-    const value = preset || (key === 'redis' ? 'redis://host:1' : 'a-token-of-20-letters');
+    const value = preset || EXAMPLES[key] || 'a-token-of-20-letters';
     const byFlag = readConfig([`--${option.flag}=${value}`], {}).config;
     const byEnv = readConfig([], { [option.env[0] as string]: value }).config;
     assert.deepEqual(byFlag, byEnv, key);
   }
+});
+
+test('sites may be given more or fewer parts of the store', () => {
+  const given = readConfig(['--site-share', 'shop=3', '--site-share', 'blog=0.5'], {}).config;
+  assert.deepEqual(given.siteShares, { shop: 3, blog: 0.5 });
+  assert.deepEqual(readConfig([], { FIELDMOUSE_SITE_SHARE: 'shop=3,blog=0.5' }).config.siteShares, given.siteShares);
+  assert.deepEqual(readConfig([], {}).config.siteShares, {});
+  for (const text of ['shop', 'shop=0', 'shop=-1', '=3', 'Shop=1'])
+    assert.equal(faultsOf(['--site-share', text]).length, 1);
 });
 
 test('several addresses are listened on, as flags or with commas between', () => {

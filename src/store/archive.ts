@@ -63,8 +63,8 @@ export interface Archive {
   /** Has `prune` remove what a site's visits were that began before `before`. */
   dropSite(site: string, before: number): Promise<void>;
   /**
-   * Removes visits, some at a time: those of sites that were dropped, those that ended before `before`, and the oldest while
-   * more than `most` bytes are in use. Resolves with how many went; 0: nothing was due.
+   * Removes visits, some at a time: those of sites that were dropped, those that ended before `before`, and, while more than `most` bytes
+   * are in use, the oldest of the site that is furthest over its share. Resolves with how many went; 0: nothing was due.
    */
   prune(before: number, most: number): Promise<number>;
   usage(): Promise<Usage>;

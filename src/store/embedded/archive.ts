@@ -5,6 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import type { Database } from 'lmdb';
+import type { Shares } from '../../config.ts';
 import type { Note } from '../../protocol/audit.ts';
 import { FrameError } from '../../protocol/errors.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../../protocol/visit.ts';
@@ -28,6 +29,7 @@ import { RunPart, runsDuring } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
 import { Sums } from '../record/sums.ts';
 import { newTally, Tally } from '../record/tally.ts';
+import { furthestOver, worth } from '../record/weight.ts';
 import type { AuditTable } from './audit-table.ts';
 import { damaged, STORE_FILE } from './file/folder.ts';
 import type { StoreFile } from './file/store-file.ts';
@@ -73,6 +75,7 @@ export class EmbeddedArchive implements Archive {
   readonly #shelf: Shelf;
   readonly #filing: Filing;
   readonly #maxBytes: number;
+  readonly #shares: Shares;
   readonly #path: string;
   readonly #room: Room;
   readonly #writer = randomInt(2 ** 32);
@@ -80,14 +83,16 @@ export class EmbeddedArchive implements Archive {
   #seq = 0;
   #sweptAt = Number.NEGATIVE_INFINITY;
 
-  /** `maxBytes`: nothing is appended beyond it. `others` are tables that take room beside those of the record. */
+  /** `maxBytes`: nothing is appended beyond it. `shares`: of sites that may have more or less than others. `others` are tables that take room beside those of the record. */
   constructor(
     file: StoreFile,
     folder: string,
     others: readonly Database[],
     audit: AuditTable,
     maxBytes = Number.POSITIVE_INFINITY,
+    shares: Shares = {},
   ) {
+    this.#shares = shares;
     this.#storeFile = file;
     this.#audit = audit;
     this.#path = join(folder, STORE_FILE);
@@ -347,7 +352,19 @@ export class EmbeddedArchive implements Archive {
       const due = this.#dropped(site, value);
       if (due.length > 0) return due;
     }
-    return this.#due(before, this.#room.used() > most);
+    return this.#room.used() > most ? this.#surplus() : this.#ended(before);
+  }
+
+  /** The oldest visits of the site that is furthest over its share of the store. */
+  #surplus(): number[] {
+    const weights = this.#shelf.weights() ?? this.#write(() => this.#shelf.weighAll());
+    const sites = weights.map(([site, weight]) => ({ name: site, weight, site }));
+    for (const { site, bytes } of furthestOver(sites, this.#shares)) {
+      const range = { start: [site, 0, 0], end: [site, LAST, 0], limit: PRUNE_VISITS };
+      const due = [...this.#tables.bySite.getKeys(range as never)].map(([, , number]) => number);
+      if (due.length > 0) return worth(due, bytes, (number) => this.#shelf.get(number)?.weight ?? 0);
+    }
+    return [];
   }
 
   /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
@@ -363,12 +380,12 @@ export class EmbeddedArchive implements Archive {
     return due;
   }
 
-  /** The oldest visits; unless more room is needed, those only that have ended before, wherever they are among others. */
-  #due(before: number, isOver: boolean): number[] {
+  /** The oldest visits of those that have ended before, wherever they are among others. */
+  #ended(before: number): number[] {
     const due: number[] = [];
     for (const [since, number] of this.#tables.byAge.getKeys({ limit: MAX_LOOKS })) {
-      if (due.length === PRUNE_VISITS || (!isOver && since >= before)) break;
-      if (isOver || (this.#shelf.get(number)?.tally.until ?? 0) < before) due.push(number);
+      if (due.length === PRUNE_VISITS || since >= before) break;
+      if ((this.#shelf.get(number)?.tally.until ?? 0) < before) due.push(number);
     }
     return due;
   }

@@ -1,5 +1,5 @@
 /** The record of one machine, as a worker's thread keeps it. */
-import type { Durability } from '../../config.ts';
+import type { Durability, Shares } from '../../config.ts';
 import type { Kept } from '../thread/kept.ts';
 import { openStore } from './store.ts';
 
@@ -10,6 +10,8 @@ export interface FileData {
   /** How long visits are kept, milliseconds. */
   retainMs: number;
   durability: Durability;
+  /** Parts of the store that sites may take before others. */
+  shares?: Shares;
 }
 
 /** What has waited is looked for so often, milliseconds, and some of it filed. */
@@ -22,8 +24,8 @@ const READERS_MS = 60_000;
 /** While the store is above this share of its cap, the oldest visits go. */
 const PRUNE_AT = 0.8;
 
-export async function keepFile({ folder, maxBytes, retainMs, durability }: FileData): Promise<Kept> {
-  const store = await openStore(folder, { maxBytes, durability });
+export async function keepFile({ folder, maxBytes, retainMs, durability, shares }: FileData): Promise<Kept> {
+  const store = await openStore(folder, { maxBytes, durability, ...(shares && { shares }) });
   const { archive } = store;
   const file = () => {
     archive.fileDue(Date.now());

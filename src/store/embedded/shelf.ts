@@ -8,6 +8,7 @@ import type { FilingShelf } from '../record/filing.ts';
 import { type KeptVisit, MAX_ID } from '../record/kept-visit.ts';
 import { addRuns, addStays, type Minutes, minuteOf, minutesIn } from '../record/minutes.ts';
 import { OTHER_PAGES } from '../record/pages.ts';
+import { weightOf } from '../record/weight.ts';
 import type { PageBook } from './page-book.ts';
 import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
 
@@ -15,6 +16,8 @@ import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
 const MAX_INLINE = 2000;
 /** Chunks that begin at the same time are told apart by so much of a millisecond. */
 const KEY_STEP = 0.001;
+/** No key of a site. */
+const WEIGHED = '(all)';
 
 export class Shelf implements FilingShelf<ShelvedVisit> {
   readonly #tables: Tables;
@@ -32,7 +35,10 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   }
 
   get(number: number): ShelvedVisit | undefined {
-    return this.#tables.visits.get(number);
+    const visit = this.#tables.visits.get(number);
+    // One from before visits were weighed; whoever puts it changes it before.
+    if (visit) visit.weight ??= weightOf(visit);
+    return visit;
   }
 
   furnish(visit: KeptVisit): ShelvedVisit {
@@ -59,7 +65,40 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
       bySite.putSync([visit.site, visit.since, number], true);
       byAge.putSync([visit.since, number], true);
     }
+    this.#weigh(visit, weightOf(visit));
     visits.putSync(number, visit);
+  }
+
+  /** Puts down how much a visit takes now, and adds to the site's sum what that is more. */
+  #weigh(visit: ShelvedVisit, weight: number): void {
+    this.#addWeight(visit.site, weight - (visit.weight ?? 0));
+    visit.weight = weight;
+  }
+
+  #addWeight(site: string, by: number): void {
+    const { weights } = this.#tables;
+    const sum = (weights.get(site) ?? 0) + by;
+    if (sum > 0) weights.putSync(site, sum);
+    else weights.removeSync(site);
+  }
+
+  /** Bytes that each site's visits take, nearly; undefined: that was never counted. */
+  weights(): [site: string, weight: number][] | undefined {
+    const { weights } = this.#tables;
+    if (!weights.doesExist(WEIGHED)) return undefined;
+    return [...weights.getRange()].filter(({ key }) => key !== WEIGHED).map(({ key, value }) => [key, value]);
+  }
+
+  /** Counts what the visits of each site take, in a store from before that was done: some seconds for each million visits. */
+  weighAll(): [site: string, weight: number][] {
+    const { visits, weights } = this.#tables;
+    const sums = new Map<string, number>();
+    for (const { value } of visits.getRange())
+      sums.set(value.site, (sums.get(value.site) ?? 0) + (value.weight ?? weightOf(value)));
+    for (const key of [...weights.getKeys()]) weights.removeSync(key);
+    for (const [site, sum] of sums) weights.putSync(site, sum);
+    weights.putSync(WEIGHED, 1);
+    return [...sums];
   }
 
   /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
@@ -71,6 +110,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     for (const run of runs) {
       const begin = chunk.length;
       writeRun(chunk, this.#keptRun(visit.site, run));
+      if (visit.bytes !== undefined) visit.bytes += chunk.length - begin;
       if (begin > 0 && chunk.length > CHUNK_BYTES) {
         this.#tables.chunks.putSync([number, visit.lastChunk], chunk.view(0, begin));
         chunk.shift(begin);
@@ -151,6 +191,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     for (const minute of this.#minutesOf(visit, 0).keys()) minutes.removeSync([visit.site, minute, number]);
     visit.lastRun = 0;
     visit.lastChunk = 0;
+    visit.bytes = 0;
   }
 
   #runsIn(chunk: Buffer, damage?: Damage): Run[] {
@@ -162,6 +203,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   remove(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage: Damage): void {
     const { visits, ids, bySite, byAge } = this.#tables;
     this.clear(number, visit, (run) => damage.pass(() => tell(run)), damage);
+    this.#weigh(visit, 0);
     visits.removeSync(number);
     ids.removeSync(visit.id);
     bySite.removeSync([visit.site, visit.since, number]);

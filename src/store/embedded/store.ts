@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Database } from 'lmdb';
-import type { Durability } from '../../config.ts';
+import type { Durability, Shares } from '../../config.ts';
 import type { Session, Token } from '../../protocol/account.ts';
 import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
 import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/machines.ts';
@@ -69,6 +69,8 @@ const MACHINE = 'local';
 export interface StoreOptions {
   /** The record takes nothing beyond so many bytes. */
   maxBytes?: number;
+  /** Parts of the store that sites may take before others; 1 unless said otherwise. */
+  shares?: Shares;
   /** `disk` unless said otherwise. */
   durability?: Durability;
 }
@@ -136,12 +138,12 @@ export class EmbeddedStore implements Store {
   #closed: Promise<void> | undefined;
 
   /** To be called while the file is this process's alone: tables are made if need be. */
-  constructor(file: StoreFile, folder: string, secret: Buffer, { maxBytes }: StoreOptions) {
+  constructor(file: StoreFile, folder: string, secret: Buffer, { maxBytes, shares }: StoreOptions) {
     const { root } = file;
     const hits = root.openDB<number, string>('hits', {});
     const entries = root.openDB<Entry, number>('audit', {});
     this.#audit = new AuditTable(entries);
-    this.archive = new EmbeddedArchive(file, folder, [hits, entries] as Database[], this.#audit, maxBytes);
+    this.archive = new EmbeddedArchive(file, folder, [hits, entries] as Database[], this.#audit, maxBytes, shares);
     this.#file = file;
     this.#secret = secret;
     this.#meta = root.openDB('meta', {});

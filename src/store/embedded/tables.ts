@@ -27,6 +27,8 @@ export interface Tables {
   /** Visits of a site by their begin. */
   bySite: Database<true, [site: string, since: number, visit: number]>;
   byAge: Database<true, [since: number, visit: number]>;
+  /** Bytes that the visits of a site take, nearly; under a word in brackets, that those of all sites are known. */
+  weights: Database<number, string>;
   /** Sites of which the visits are to go that began before this time. */
   dropped: Database<number, string>;
   /** Chunks of a visit by the time of their first run; chunk.ts. */
@@ -55,6 +57,7 @@ export function openTables(root: RootDatabase): Tables {
     ids: root.openDB('ids', {}),
     bySite: root.openDB('by-site', {}),
     byAge: root.openDB('by-age', {}),
+    weights: root.openDB('weights', {}),
     dropped: root.openDB('dropped', {}),
     chunks: root.openDB('chunks', binary),
     minutes: root.openDB('minutes', {}),

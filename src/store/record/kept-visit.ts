@@ -17,6 +17,10 @@ export interface KeptVisit extends About {
   frames: number;
   /** Time of the last run. */
   lastRun: number;
+  /** Bytes of its runs; visits from before these were counted have none. */
+  bytes?: number;
+  /** What the site's sum has of it (weight.ts). */
+  weight?: number;
 }
 
 /** Longest id that can be a key; ours are 22 letters. */
@@ -38,6 +42,8 @@ export function newVisit({ place, t }: BatchFrame, about: About | undefined, fra
     seen: [],
     frames: 0,
     lastRun: 0,
+    bytes: 0,
+    weight: 0,
   };
 }
 

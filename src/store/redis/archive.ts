@@ -6,6 +6,7 @@
  * before. Two who change the same site at the same time so do it one after the other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Shares } from '../../config.ts';
 import type { Note } from '../../protocol/audit.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../../protocol/visit.ts';
 import type { Redis } from '../../redis/connection.ts';
@@ -27,6 +28,7 @@ import { StoreError } from '../contract.ts';
 import { MAX_ID, matches, toVisit } from '../record/kept-visit.ts';
 import { RunPart } from '../record/run-part.ts';
 import { siteShardOf } from '../record/shard.ts';
+import { furthestOver, worth } from '../record/weight.ts';
 import { asStore } from './fault.ts';
 import { type Filed, Filing, held } from './record/filing.ts';
 import { Journal } from './record/journal.ts';
@@ -86,6 +88,8 @@ export interface RedisArchiveOptions {
   maxBytes?: number;
   /** So many replicas must have what is appended, too. */
   replicas?: number;
+  /** Parts of the store that sites may take before others; 1 unless said otherwise. */
+  shares?: Shares;
   /** Puts a note into the audit trail. */
   addNote?: (note: Note) => Promise<void>;
 }
@@ -93,6 +97,7 @@ export interface RedisArchiveOptions {
 export class RedisArchive implements Archive {
   readonly #redis: Redis;
   readonly #addNote: (note: Note) => Promise<void>;
+  readonly #shares: Shares;
   readonly #room: Room;
   readonly #journal: Journal;
   readonly #books = new PageBooks();
@@ -108,7 +113,8 @@ export class RedisArchive implements Archive {
   #sweptAt = Number.NEGATIVE_INFINITY;
 
   constructor(redis: Redis, options: RedisArchiveOptions = {}) {
-    const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, addNote = async () => {} } = options;
+    const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, shares = {}, addNote = async () => {} } = options;
+    this.#shares = shares;
     this.#redis = redis;
     this.#addNote = addNote;
     this.#maxBytes = maxBytes;
@@ -471,7 +477,7 @@ export class RedisArchive implements Archive {
       const due = dropped[i] == null ? [] : await this.#dropped(site, Number(dropped[i]));
       if (due.length > 0) return { site, due };
     }
-    if (over.length > 0) return oldest(over);
+    if (over.length > 0) return surplus(over, this.#shares);
     for (const site of sites) {
       const due = await ended(site, before);
       if (due.length > 0) return { site, due };
@@ -551,17 +557,20 @@ async function first(site: RecordSite): Promise<string | undefined> {
   return member;
 }
 
-/** The oldest visits of all, as far as they are of one site. */
-async function oldest(sites: readonly RecordSite[]): Promise<{ site?: RecordSite; due: string[] }> {
-  const firsts = await Promise.all(sites.map(first));
-  const order = sites
-    .flatMap((site, i) => (firsts[i] === undefined ? [] : [{ site, member: firsts[i] }]))
-    .sort((a, b) => (a.member < b.member ? -1 : 1));
-  const [one, next] = order;
-  if (!one) return { due: [] };
-  const to = next ? `[${next.member}` : '+';
-  const range = [one.site.keys.byTime, '-', to, 'BYLEX', 'LIMIT', '0', String(PRUNE_VISITS)];
-  return { site: one.site, due: await one.site.send<string[]>('ZRANGE', ...range) };
+/** The oldest visits of the site that is furthest over its share of the store. */
+async function surplus(sites: readonly RecordSite[], shares: Shares): Promise<{ site?: RecordSite; due: string[] }> {
+  const known = await RecordSite.weights(sites);
+  const weights = await Promise.all(
+    known.map((weight, i) => (weight >= 0 ? weight : (sites[i] as RecordSite).weigh())),
+  );
+  const all = sites.map((site, i) => ({ name: site.name, weight: weights[i] as number, site }));
+  for (const { site, bytes } of furthestOver(all, shares)) {
+    const due = await site.send<string[]>('ZRANGE', site.keys.byTime, '0', String(PRUNE_VISITS - 1));
+    if (due.length === 0) continue;
+    const visits = await site.visits(due.map((member) => visitOf(member)[1]));
+    return { site, due: worth(due, bytes, (_, i) => visits[i]?.weight ?? 0) };
+  }
+  return { due: [] };
 }
 
 /** The oldest visits of a site that have ended before, wherever they are among others. */

@@ -1,4 +1,5 @@
 /** The record that several machines share, as a worker's thread keeps it. */
+import type { Shares } from '../../config.ts';
 import { Redis } from '../../redis/connection.ts';
 import { type Target, targetText } from '../../redis/target.ts';
 import type { Kept } from '../thread/kept.ts';
@@ -16,16 +17,19 @@ export interface RedisData {
   maxBytes: number;
   /** How long visits are kept, milliseconds. */
   retainMs: number;
+  /** Parts of the store that sites may take before others. */
+  shares?: Shares;
 }
 
 /** What has waited is looked for so often, milliseconds; by chance somewhat later, so that processes do not do so together. */
 const TEND_MS = 500;
 const APART_MS = 200;
 
-export async function keepRedis({ redis: target, id, replicas, maxBytes, retainMs }: RedisData): Promise<Kept> {
+export async function keepRedis(data: RedisData): Promise<Kept> {
+  const { redis: target, id, replicas, maxBytes, retainMs, shares } = data;
   const guard = id !== undefined && { check: checkFor(targetText(target), new Set([id])) };
   const redis = await asStore(Redis.connect(target, { ...guard }));
-  const archive = new RedisArchive(redis, { maxBytes, replicas });
+  const archive = new RedisArchive(redis, { maxBytes, replicas, ...(shares && { shares }) });
   return {
     archive,
     chores: [

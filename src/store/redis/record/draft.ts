@@ -12,6 +12,7 @@ import type { FilingShelf } from '../../record/filing.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
 import { addRuns, addStays, type Minutes } from '../../record/minutes.ts';
 import { Sums } from '../../record/sums.ts';
+import { weightOf } from '../../record/weight.ts';
 import { type PageBooks, PageDraft } from './page-book.ts';
 import { partsOf, type RecordSite, type RedisVisit, type SiteState } from './site.ts';
 import { sumCommands } from './sum-commands.ts';
@@ -28,6 +29,8 @@ export class Draft implements FilingShelf<RedisVisit> {
   readonly damage = new Damage();
   readonly #state: SiteState;
   readonly #commands: Command[] = [];
+  /** By how much more the visits take. */
+  #weight = 0;
   /** What was read of visits. */
   readonly #numbers = new Map<string, number>();
   readonly #visits = new Map<number, RedisVisit>();
@@ -110,6 +113,12 @@ export class Draft implements FilingShelf<RedisVisit> {
   put(number: number, visit: RedisVisit): void {
     this.#visits.set(number, visit);
     this.#changed.add(number);
+    this.#weigh(visit, weightOf(visit));
+  }
+
+  #weigh(visit: RedisVisit, weight: number): void {
+    this.#weight += weight - (visit.weight ?? 0);
+    visit.weight = weight;
   }
 
   append(number: number, visit: RedisVisit, runs: readonly Run[]): void {
@@ -178,8 +187,10 @@ export class Draft implements FilingShelf<RedisVisit> {
   }
 
   /** Takes a visit away that is out of all minutes and sums. */
-  remove(number: number, { id, since }: RedisVisit): void {
+  remove(number: number, visit: RedisVisit): void {
+    const { id, since } = visit;
     const { keys } = this.site;
+    this.#weigh(visit, 0);
     const { visits, ids, byTime } = keys;
     this.add(['UNLINK', keys.runs(number)]);
     this.add(['HDEL', visits, String(number)], ['HDEL', ids, id], ['ZREM', byTime, memberOf(since, number)]);
@@ -195,10 +206,18 @@ export class Draft implements FilingShelf<RedisVisit> {
     const sums = await sumCommands(this.site, this.sums, this.pages);
     const all = [...this.#commands, ...this.#visitCommands(), ...this.#minuteCommands(), ...sums];
     all.push(...this.pages.commands(), ['HSET', keys.state, 'visit', String(this.#state.visit)]);
+    if (this.#weight !== 0) all.push(...this.#weightCommands());
     // What is filed takes less room than what waits, and nothing can be cleared away before it is: it goes where there is none, too.
     const isDone = await redis.commit(keys.version, this.version, all, true);
     if (isDone) this.pages.settle();
     return isDone;
+  }
+
+  /** A site that was never weighed is weighed as a whole when that is needed, and not counted from the middle. */
+  #weightCommands(): Command[] {
+    const { state } = this.site.keys;
+    const isKnown = this.#state.weight !== undefined || this.#state.visit === this.#new.size;
+    return isKnown ? [['HINCRBY', state, 'weight', String(this.#weight)]] : [];
   }
 
   #visitCommands(): Command[] {

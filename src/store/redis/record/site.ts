@@ -5,6 +5,7 @@ import type { Command, Redis } from '../../../redis/connection.ts';
 import { decodeRuns, type KeptRun } from '../../record/chunk.ts';
 import type { Damage } from '../../record/damage.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
+import { weightOf } from '../../record/weight.ts';
 import { SiteKeys } from './keys.ts';
 
 /** Fields of one command at most. */
@@ -32,9 +33,11 @@ export interface SiteState {
   pages: number;
   isFull: boolean;
   edition: number;
+  /** Bytes that its visits take, nearly; undefined: that was never counted. */
+  weight: number | undefined;
 }
 
-const STATE = ['visit', 'page', 'pages', 'full', 'edition'];
+const STATE = ['visit', 'page', 'pages', 'full', 'edition', 'weight'];
 
 export class RecordSite {
   readonly redis: Redis;
@@ -109,6 +112,26 @@ export class RecordSite {
     return found.map((text) => (text === null ? undefined : readVisit(text)));
   }
 
+  /** Bytes that the visits of sites take, nearly; NaN where that was never counted. */
+  static async weights(sites: readonly RecordSite[]): Promise<number[]> {
+    const asked = sites.map(({ keys, redis }) => redis.send<string | null>(keys.state, 'HGET', keys.state, 'weight'));
+    return (await Promise.all(asked)).map((weight) => Number(weight ?? Number.NaN));
+  }
+
+  /** Counts what all visits take, for a record from before that was counted; what changes meanwhile is counted nearly. */
+  async weigh(): Promise<number> {
+    const { visits, state, version } = this.keys;
+    let weight = 0;
+    let cursor = '0';
+    do {
+      const [next, found] = await this.send<[string, string[]]>('HSCAN', visits, cursor, 'COUNT', String(MOST_FIELDS));
+      for (let i = 1; i < found.length; i += 2) weight += readVisit(found[i] as string)?.weight ?? 0;
+      cursor = next;
+    } while (cursor !== '0');
+    await this.redis.commit(version, null, [['HSET', state, 'weight', String(weight)]], true);
+    return weight;
+  }
+
   async visit(number: number): Promise<RedisVisit | undefined> {
     const [visit] = await this.visits([number]);
     return visit;
@@ -167,7 +190,10 @@ export class RecordSite {
 
 function readVisit(text: string): RedisVisit | undefined {
   try {
-    return JSON.parse(text);
+    const visit = JSON.parse(text) as RedisVisit;
+    // One from before visits were weighed; whoever puts it changes it before.
+    visit.weight ??= weightOf(visit);
+    return visit;
   } catch {
     return undefined;
   }
@@ -175,7 +201,7 @@ function readVisit(text: string): RedisVisit | undefined {
 
 function readState(found: readonly (string | null)[]): SiteState {
   const [visit, page, pages, full, edition] = found.map(Number) as [number, number, number, number, number];
-  return { visit, page, pages, isFull: full > 0, edition };
+  return { visit, page, pages, isFull: full > 0, edition, weight: found[5] == null ? undefined : Number(found[5]) };
 }
 
 /** The last element that begins at `t` or before. */
