@@ -9,6 +9,8 @@ const SCRATCH_BYTES = 1024 * 1024;
 /** So much of the cap may be in use; and once the file has its full size: writes need free pages that lie together. */
 const FULL_USE = 0.96;
 const FULL_FILE_USE = 0.88;
+/** A file so many times the cap, when it is opened, is from before the cap was lowered. */
+const LOWERED = 1.1;
 /** How old a figure of its size may be, milliseconds. */
 const SIZE_AGE_MS = 250;
 /** A disk that was full is looked at so often, milliseconds. */
@@ -20,6 +22,8 @@ export class Room {
   readonly #scratch: string;
   readonly #maxBytes: number;
   #size = { at: Number.NEGATIVE_INFINITY, used: 0, file: 0 };
+  /** Bytes that the file had when the store was opened, if the cap was lowered below that; 0 when enough has been removed. */
+  #sizeBefore = 0;
   #isDiskFull = false;
   #lookedAt = 0;
 
@@ -29,6 +33,8 @@ export class Room {
     this.#tables = tables;
     this.#scratch = join(folder, `room-${name}`);
     this.#maxBytes = maxBytes;
+    const file = this.fileSize();
+    if (file > LOWERED * maxBytes) this.#sizeBefore = file;
   }
 
   /** Bytes of the pages that hold something. */
@@ -43,13 +49,16 @@ export class Room {
 
   /**
    * Throws StoreError `full` if so many bytes more may not be stored. The file never shrinks: at its full size there must be enough
-   * free within it.
+   * free within it. After the cap was lowered the file is larger than that anyway: until enough visits are removed, what comes goes
+   * into the room that is free in it, and nobody has to wait.
    */
   check(bytes: number): void {
     const now = performance.now();
     if (now - this.#size.at > SIZE_AGE_MS) this.#size = { at: now, used: this.used(), file: this.fileSize() };
     this.#size.used += bytes;
     const { used, file } = this.#size;
+    if (used <= FULL_FILE_USE * this.#maxBytes) this.#sizeBefore = 0;
+    if (this.#sizeBefore > 0 && used <= FULL_FILE_USE * this.#sizeBefore) return;
     if (used > FULL_USE * this.#maxBytes || (file > this.#maxBytes && used > FULL_FILE_USE * this.#maxBytes))
       throw new StoreError('full', `the store has reached its cap of ${this.#maxBytes} bytes (--max-store)`);
   }
