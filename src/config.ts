@@ -119,7 +119,7 @@ export const OPTIONS = {
     value: 'ADDRESS',
     multiple: true,
     preset: 'tcp://0.0.0.0:2112',
-    help: 'where to listen: tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. PORT=n in the environment means tcp://0.0.0.0:n',
+    help: 'where to listen: a port (of all IPv4 addresses), host:port, tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. --port N, and PORT=N in the environment, mean tcp://0.0.0.0:N',
     read: readAddress,
   }),
   workers: option({
@@ -501,6 +501,12 @@ export function wordsOf(argv: readonly string[], extraFlags: readonly string[] =
 /** A visitor's id that begins with a dash, as one in 64 does: it is a word, and no option is like it. */
 const DASHED_ID = /^-[\w-]{21}$/;
 
+/** What people type for `--listen tcp://0.0.0.0:N`. */
+const PORT_FLAG = 'port';
+
+/** Flags of commands that take no value. */
+const SWITCHES: ReadonlySet<string> = new Set(['yes']);
+
 /** Tells flags from words; what it does not know becomes a fault. */
 function splitArguments(argv: readonly string[], extraFlags: readonly string[], faults: string[]) {
   const known = new Map(Object.values(OPTIONS).map((o) => [o.flag, o as Option<unknown>]));
@@ -514,9 +520,13 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
         ...(o.short && { short: o.short }),
       },
     ]),
-    ...extraFlags.map((name) => [name, { type: 'string' as const, multiple: true }]),
+    [PORT_FLAG, { type: 'string' as const, multiple: true }],
+    ...extraFlags.map((name) => [
+      name,
+      { type: SWITCHES.has(name) ? ('boolean' as const) : ('string' as const), multiple: true },
+    ]),
   ]);
-  const dashed = [...known.keys(), ...extraFlags, 'help', 'version'].map((name) => `--${name}`);
+  const dashed = [...known.keys(), ...extraFlags, PORT_FLAG, 'help', 'version'].map((name) => `--${name}`);
   const args = argv.filter((word) => !DASHED_ID.test(word));
   const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
   const flags = new Map<string, string[]>();
@@ -524,11 +534,20 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
   for (const token of tokens) {
     if (token.kind === 'positional') words.push(token.value);
     if (token.kind !== 'option') continue;
+    if (token.name === PORT_FLAG) {
+      if (/^\d{1,5}$/.test(token.value ?? '') && Number(token.value) <= 65_535)
+        flags.set('listen', [...(flags.get('listen') ?? []), `tcp://0.0.0.0:${Number(token.value)}`]);
+      else faults.push(`--port: ${JSON.stringify(token.value ?? '')} is not valid; it must be a port from 0 to 65535`);
+      continue;
+    }
     if (!known.has(token.name) && !extraFlags.includes(token.name))
       faults.push(`${token.rawName}: no such option${meantText(token.rawName, dashed)}`);
     else if (known.get(token.name)?.value === undefined && !extraFlags.includes(token.name))
       flags.set(token.name, [token.value ?? 'yes']);
-    else if (token.value === undefined)
+    else if (SWITCHES.has(token.name)) {
+      if (token.value === undefined) flags.set(token.name, ['yes']);
+      else faults.push(`${token.rawName}: takes no value`);
+    } else if (token.value === undefined)
       faults.push(
         `${token.rawName}: needs a value${known.get(token.name)?.value ? ` (${known.get(token.name)?.value})` : ''}`,
       );
@@ -579,11 +598,13 @@ function readPort(text: string): Address {
 }
 
 function readAddress(text: string): Address {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return readPort(text);
   const path = /^(?:unix|pipe):(.+)$/.exec(text)?.[1];
   if (path !== undefined) return { kind: 'path', path: text.startsWith('pipe:') ? path : resolve(path) };
-  const tcp = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^[\]:/]+):(\d{1,5})\/?$/.exec(text);
+  const tcp = /^(?:tcp:\/\/)?(\[[0-9a-fA-F:.]+\]|[^[\]:/]+):(\d{1,5})\/?$/.exec(text);
   const port = Number(tcp?.[2]);
-  if (!tcp?.[1] || port > 65_535) throw 'tcp://host:port (port 0 to 65535), unix:/path.sock or pipe:\\\\.\\pipe\\name';
+  if (!tcp?.[1] || port > 65_535)
+    throw 'a port (0 to 65535), host:port, tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name';
   return { kind: 'tcp', host: tcp[1].replace(/^\[|\]$/g, ''), port };
 }
 

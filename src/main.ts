@@ -4,11 +4,12 @@
  * the others do: that is most of the time it takes to start.
  */
 import cluster from 'node:cluster';
+import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isOwnWorker, StartError } from './cluster/supervisor.ts';
 import type { Output } from './commands/command.ts';
 import { COMMAND_FLAGS } from './commands/flags.ts';
-import { ConfigError, type Parsed, readConfig, wordsOf } from './config.ts';
+import { type Config, ConfigError, type Parsed, readConfig, wordsOf } from './config.ts';
 import { FolderInUse } from './folder-lock.ts';
 import { browseUrl, ListenError } from './listen.ts';
 import type { Running } from './primary.ts';
@@ -109,11 +110,11 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
   const { startPrimary } = await import('./primary.ts');
   running = await startPrimary(config, fileURLToPath(import.meta.url), process.argv.slice(2));
   if (isToStop) await stop(running);
-  else runOn(running);
+  else runOn(running, config);
 }
 
 /** Until it is stopped. */
-function runOn(running: Running): void {
+function runOn(running: Running, config: Config): void {
   // A closed terminal ends what was started in it.
   const isInTerminal = process.stdin.isTTY || process.stdout.isTTY;
   process.on('SIGHUP', () => void (isInTerminal ? stop(running) : running.reload()));
@@ -121,7 +122,7 @@ function runOn(running: Running): void {
     complain(`fieldmouse: ${error.message}`);
     await stop(running, 1);
   });
-  announce(running);
+  announce(running, config);
   // PM2 waits for this with `wait_ready`; every worker listens by now.
   process.send?.('ready');
 }
@@ -135,7 +136,7 @@ async function stop(running: Running, exitCode = 0): Promise<void> {
 }
 
 /** The last line says that it listens: what waits for the start can wait for that. */
-function announce({ addresses, firstLink, nobodyCanSignIn }: Running): void {
+function announce({ addresses, firstLink, nobodyCanSignIn }: Running, config: Config): void {
   const base = addresses.map(browseUrl).find((url) => url !== undefined);
   const lines = [`Fieldmouse ${version}`];
   if (base) lines.push(`  Demo site   ${base}/`, `  Dashboard   ${base}/admin`);
@@ -144,12 +145,26 @@ function announce({ addresses, firstLink, nobodyCanSignIn }: Running): void {
       '',
       'First start with this store. Sign in with this link; it works once, for 15 minutes:',
       `  ${base ?? 'https://YOUR-HOST'}/admin/link/${firstLink}`,
-      'Later: fieldmouse admin add NAME prints another.',
+      `Later: ${linkCommand(config)} prints another.`,
       '',
     );
   }
-  if (nobodyCanSignIn) lines.push('', 'Nobody has signed in yet. A new link: fieldmouse admin add NAME', '');
+  if (nobodyCanSignIn) lines.push('', `Nobody has signed in yet. A new link: ${linkCommand(config)}`, '');
   say([...lines, `listens on ${addresses.join(', ')}`].join('\n'));
+}
+
+/** The command that prints a sign-in link, as it can be typed where the server was started. */
+function linkCommand({ data, redis }: Config): string {
+  const isInstalled = basename(process.argv[1] ?? '') === 'fieldmouse' && !process.env.npm_lifecycle_event;
+  const words = [isInstalled ? 'fieldmouse' : 'npx fieldmouse', 'admin add NAME'];
+  if (data !== resolve('data') && !process.env.FIELDMOUSE_DATA) words.push('--data', shellWord(data));
+  // It may hold a password.
+  if (redis && !process.env.FIELDMOUSE_REDIS) words.push('--redis URL');
+  return words.join(' ');
+}
+
+function shellWord(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** One line a fault, and where to read on. */

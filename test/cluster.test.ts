@@ -156,7 +156,7 @@ test('a first start that fails leaves the sign-in link for the next', async (t) 
   await server.stop();
   const again = await startServer(t, { data });
   assert.equal(again.link, undefined);
-  assert.match(again.output(), /Nobody has signed in yet\. A new link: fieldmouse admin add NAME/);
+  assert.match(again.output(), /Nobody has signed in yet\. A new link: npx fieldmouse admin add NAME/);
 });
 
 test('a second server on the same data folder is refused with one line, and one after a crash is not', async (t) => {

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { COMMANDS, MANUALS, showHelp } from '../src/commands/commands.ts';
+import { COMMANDS, MANUALS, runCommand, showHelp } from '../src/commands/commands.ts';
 import { COMMAND_FLAGS, type Flag } from '../src/commands/flags.ts';
 import { readConfig } from '../src/config.ts';
 import type { Entry } from '../src/protocol/audit.ts';
@@ -17,10 +17,20 @@ import { outputHere, runHere, run as spawned } from './support/command.ts';
 import { startRedis } from './support/redis.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
+/** A store as a server's first start makes it. */
+async function makeStore(data: string): Promise<void> {
+  await (await openStore(data)).close();
+}
+
 /** A command line on a data folder of the test's own. */
 function commandLine(t: TestContext) {
   const data = temporaryFolder(t);
-  const run = (line: string, ...more: string[]) => runHere([...line.split(' '), ...more, '--data', data]);
+  let made: Promise<void> | undefined;
+  const run = async (line: string, ...more: string[]) => {
+    made ??= makeStore(data);
+    await made;
+    return runHere([...line.split(' '), ...more, '--data', data]);
+  };
   const store = async () => {
     const opened = await openStore(data);
     t.after(() => opened.close());
@@ -174,7 +184,7 @@ test('administrators and tokens get roles and sites, and what is not said stays'
 
 test('audit shows what commands did, the newest first, as a table or as NDJSON', async (t) => {
   const { run, store } = commandLine(t);
-  assert.match((await run('audit')).err, /there is no store/);
+  assert.equal((await run('audit')).out, 'Nothing was done yet.');
   await run('admin add ada');
   assert.doesNotMatch((await run('admin set ada --site demo')).out, /now/);
   await run('admin add bob --role viewer --site demo');
@@ -187,7 +197,7 @@ test('audit shows what commands did, the newest first, as a table or as NDJSON',
   await (await store()).hit('shop', '/');
   await run('hits remove shop');
   await run('hits remove shop');
-  await run('site remove shop');
+  await run('site remove shop --yes');
   await run('export');
   const lines = (await run('audit --format ndjson')).out.split('\n').map((line) => JSON.parse(line) as Entry);
   assert.ok(lines.every(({ who, count }) => who === 'command line' && count === 1));
@@ -236,8 +246,8 @@ test('site add prints the snippet; list and remove know the site', async (t) => 
   assert.match(out, /^The server's address is not known here/m);
   assert.deepEqual([(await add()).code, (await add()).err], [1, 'fieldmouse: there is a site shop already']);
   assert.match((await run('site list')).out, /^shop +My shop +nobody yet +https:\/\/shop\.example self$/m);
-  assert.equal((await run('site remove shop')).code, 0);
-  assert.equal((await run('site remove shop')).code, 1);
+  assert.equal((await run('site remove shop --yes')).code, 0);
+  assert.equal((await run('site remove shop --yes')).code, 1);
 });
 
 test('a wrong command line names every fault and where to read on, and changes nothing', async (t) => {
@@ -325,7 +335,7 @@ test('the help of a command is of that one: usage, options and examples, in 80 c
     assert.ok(all.includes(`\n  ${name.padEnd(18)}  ${does}\n`), name);
     const text = helpFor(...name.split(' '));
     assert.ok(text.startsWith(`Usage\n  fieldmouse ${name}`));
-    for (const flag of Object.keys(flags)) assert.match(text, new RegExp(`^ {2}--${flag} [A-Z]+\\n {8}\\S`, 'm'));
+    for (const flag of Object.keys(flags)) assert.match(text, new RegExp(`^ {2}--${flag}( [A-Z]+)?\\n {8}\\S`, 'm'));
     assert.match(text, /^ {2}--data FOLDER$/m);
     assert.ok(examples.length > 0 && text.includes(`\nExamples\n  fieldmouse ${examples[0]}`));
   }
@@ -352,4 +362,60 @@ test('every example of the help is a command line that is taken', () => {
       const { io } = outputHere();
       assert.deepEqual(command.check?.({ word: rest[0] ?? '', flags, config, io }) ?? [], [], line);
     }
+});
+
+test('a command on a folder without a store says so and creates nothing', async (t) => {
+  const folder = temporaryFolder(t);
+  const samples: Record<string, string> = { NAME: 'x', KEY: 'x', ID: 'x', VISIT: 'x', FILE: join(folder, 'none.mdb') };
+  for (const [name, { takes = '' }] of COMMANDS) {
+    if (/^(restore|migrate|reload)/.test(name)) continue;
+    const word = takes === '' ? [] : [samples[takes] ?? 'x'];
+    const flags = name === 'site add' ? ['--name', 'X', '--origin', 'self'] : [];
+    if (name === 'admin set') flags.push('--role', 'owner');
+    for (const data of [folder, join(folder, 'deeper')]) {
+      const { code, out, err } = await runHere([...name.split(' '), ...word, ...flags, '--data', data]);
+      assert.deepEqual([code, out], [1, ''], name);
+      assert.match(err, /^fieldmouse: there is no store in \S+; [^\n]+--data$/, name);
+      assert.deepEqual(readdirSync(folder), [], name);
+    }
+  }
+});
+
+test('what deletes for good asks first; without a terminal it needs --yes', async (t) => {
+  const { run, store, data } = commandLine(t);
+  for (const line of ['site remove demo', 'erase x']) {
+    const { code, err } = await run(line);
+    assert.deepEqual([code, /for good; nobody can be asked here: give --yes/.test(err)], [2, true], line);
+  }
+  const answer = async (text: string) => {
+    const { io, ran } = outputHere();
+    const input = Object.assign(Readable.from([text]), { isTTY: true });
+    const screen = new PassThrough();
+    const { words, config, extra } = readConfig(['site', 'remove', 'demo', '--data', data], {}, COMMAND_FLAGS);
+    const { code } = ran(await runCommand(words, config, extra, { ...io, input, screen }));
+    assert.equal(String(screen.read()), 'Delete site demo and its whole record for good? [y/N] ');
+    return code;
+  };
+  for (const text of ['n\n', '\n', '', 'yesterday\n']) assert.equal(await answer(text), 1, text);
+  const records = await store();
+  assert.ok(await records.site('demo'));
+  assert.equal(await answer('y\n'), 0);
+  assert.equal(await records.site('demo'), undefined);
+});
+
+test('administrators may have names of any script, with single spaces', async (t) => {
+  const { run, data } = commandLine(t);
+  await run('admin list');
+  const names = ['Ada Lovelace', 'José Ñandú', '李 小龍', 'अनीता देवी', 'محمد علی', "Seán O'Brien", 'นิดา'];
+  for (const name of names) assert.equal((await runHere(['admin', 'add', name, '--data', data])).code, 0, name);
+  const { out } = await run('admin list');
+  for (const name of names) assert.ok(out.includes(name), name);
+  for (const name of [' a', 'a ', 'a  b', 'a\tb', '.a', 'a/b', 'x'.repeat(65), 'a\u202eb'])
+    assert.equal((await runHere(['admin', 'add', name, '--data', data])).code, 2, JSON.stringify(name));
+});
+
+test('an export of a site that is not there is an error', async (t) => {
+  const { run } = commandLine(t);
+  const { code, out, err } = await run('export --site nope');
+  assert.deepEqual([code, out, err], [1, '', 'fieldmouse: there is no site nope; see fieldmouse site list']);
 });

@@ -104,7 +104,7 @@ test('every fault is reported at once, with the option, the value and what would
     { FIELDMOUSE_MAX_FRAME: 'big', FIELDMOUSE_LOG_LEVEL: 'loud' },
   );
   const expected = [
-    /^--listen: "http:\/\/x" is not valid; it must be tcp:\/\/host:port/,
+    /^--listen: "http:\/\/x" is not valid; it must be a port \(0 to 65535\), host:port, tcp:\/\/host:port/,
     /^--workers: "0" is not valid; it must be a whole number from 1 to 512$/,
     /^--frob: no such option$/,
     /^--endpoint: "\/admin\/x" is not valid; it must be a path that the server does not use itself$/,
@@ -130,7 +130,9 @@ test('values that no server could use are faults', () => {
       'tcp://h',
       'tcp://h:70000',
       'unix:',
-      'localhost:80',
+      'localhost',
+      '70000',
+      'h:70000',
       'tcp://h:80/path',
       'tcp://[nonsense]:80',
     ],
@@ -233,4 +235,21 @@ test('words a slip or two apart are near, and no others', () => {
     ['x'.repeat(100_000), undefined],
   ] as const;
   for (const [word, meant] of cases) assert.equal(nearest(word, known), meant, word.slice(0, 20));
+});
+
+test('addresses may be written as people type them', () => {
+  const listen = (...argv: string[]) => readConfig(argv, {}).config.listen;
+  const all = { kind: 'tcp', host: '0.0.0.0', port: 4900 };
+  for (const argv of [['--port', '4900'], ['--port=4900'], ['-l', '4900'], ['--listen', '4900']])
+    assert.deepEqual(listen(...argv), [all], argv.join(' '));
+  assert.deepEqual(listen('-l', '127.0.0.1:4900', '--port', '80'), [
+    { ...all, host: '127.0.0.1' },
+    { ...all, port: 80 },
+  ]);
+  assert.deepEqual(listen('-l', '[::1]:4900', '-l', 'localhost:4900'), [
+    { ...all, host: '::1' },
+    { ...all, host: 'localhost' },
+  ]);
+  for (const wrong of ['', '70000', 'x', '-1', '4900x'])
+    assert.throws(() => listen(`--port=${wrong}`), /must be a port from 0 to 65535/, wrong);
 });

@@ -131,6 +131,7 @@ test('no text of a visitor or of a site becomes more than text on any page of th
   await dashboard.getByRole('button', { name: 'Download CSV' }).click();
   const csv = readFileSync(await (await saved).path(), 'utf8');
   assert.match(csv, /onerror/);
+  assert.ok(csv.startsWith('\uFEFF'), 'spreadsheets take it for UTF-8');
   assert.doesNotMatch(csv, /(^|,)"?[=+@-]/m);
 
   for (const page of PAGES) {

@@ -280,9 +280,9 @@ test('CSV quotes what needs it, and nothing in it is a formula', () => {
       ['a', 1],
       ['x,y', 2],
     ]),
-    'a,1\r\n"x,y",2\r\n',
+    '\uFEFFa,1\r\n"x,y",2\r\n',
   );
-  assert.equal(csvOf([['say "hi"\n', -3]]), '"say ""hi""\n",-3\r\n');
+  assert.equal(csvOf([['say "hi"\n', -3]]), '\uFEFF"say ""hi""\n",-3\r\n');
   for (const evil of ['=1+1', '+1', '-1', '@x', '\t=1', ' =1', '\r=1'])
-    assert.match(csvOf([[evil]]), /^"?'/, JSON.stringify(evil));
+    assert.match(csvOf([[evil]]), /^\uFEFF"?'/, JSON.stringify(evil));
 });

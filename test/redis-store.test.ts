@@ -65,7 +65,10 @@ test('of servers that start for the first time at the same moment one prints a l
   const servers = await Promise.all([start(), start()]);
   assert.equal(servers.filter(({ link }) => link !== undefined).length, 1);
   const other = servers.find(({ link }) => link === undefined) as TestServer;
-  assert.match(other.output(), /^Nobody has signed in yet\. A new link: fieldmouse admin add NAME$/m);
+  assert.match(
+    other.output(),
+    /^Nobody has signed in yet\. A new link: npx fieldmouse admin add NAME --data \S+ --redis URL$/m,
+  );
   assert.deepEqual(await trail(), ['link-made', 'admin-added']);
 });
 
@@ -310,7 +313,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
   assert.equal((await command('hits remove shop/pots')).code, 0);
   assert.deepEqual(await store.allHits(), []);
   assert.match((await command('audit')).out, /hits-removed/);
-  assert.equal((await command('site remove shop')).code, 0);
+  assert.equal((await command('site remove shop --yes')).code, 0);
   for (const line of ['backup x', 'restore x']) {
     const { code, out, err } = await command(line);
     assert.deepEqual([code, out], [1, '']);

@@ -196,7 +196,7 @@ test('a site added or removed reaches every worker without a restart, also from 
     const child = spawnMain([...words, '--data', server.data]);
     assert.deepEqual(await once(child, 'exit'), [0, null]);
   };
-  await command('site', 'remove', 'shop');
+  await command('site', 'remove', 'shop', '--yes');
   assert.deepEqual(await visits('shop'), all(false));
   await command('site', 'add', 'blog', '--name', 'Blog', '--origin', origin);
   assert.deepEqual(await visits('blog'), all(true));

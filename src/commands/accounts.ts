@@ -1,6 +1,8 @@
 /** Commands on those who may look: administrators and API tokens. */
+
+import { ADMIN_NAME } from '../protocol/account.ts';
 import { OWNER, rightsText } from '../protocol/rights.ts';
-import { ADMIN_NAME, type AdminOutcome } from '../store/contract.ts';
+import type { AdminOutcome } from '../store/contract.ts';
 import { noted } from './audit.ts';
 import {
   baseUrl,
@@ -95,7 +97,9 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
 function checkAdmin({ word, flags }: Call): string[] {
   const faults = checkRights(flags, OWNER);
   if (word !== '' && !ADMIN_NAME.test(word))
-    faults.push(`admin add: ${JSON.stringify(word)} is no name; use up to 64 letters, digits and . _ - @`);
+    faults.push(
+      `admin add: ${JSON.stringify(word)} is no name; use up to 64 letters, digits, single spaces and . _ - @ '`,
+    );
   return faults;
 }
 

@@ -1,7 +1,7 @@
 /** The command that shows the audit trail. */
 import { ACTOR, type Deed, type Entry, type Note } from '../protocol/audit.ts';
 import { wholeTrail } from '../store/trail.ts';
-import { type Call, type Command, type ExitCode, onRecord, type StoreCall, table, time } from './command.ts';
+import { type Call, type Command, type ExitCode, onStore, type StoreCall, table, time } from './command.ts';
 
 export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
   audit: {
@@ -11,7 +11,7 @@ export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
     flags: { format: 'table (the default), or ndjson: a JSON object a line, for programs' },
     examples: ['audit', 'audit --format ndjson > audit.ndjson'],
     check: checkAudit,
-    run: onRecord(showAudit),
+    run: onStore(showAudit),
   },
 };
 

@@ -1,6 +1,7 @@
 /** What a command is, and what all of them share. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { type Config, OPTIONS } from '../config.ts';
 import { addressText, browseUrl } from '../listen.ts';
@@ -45,12 +46,12 @@ export interface Command extends Manual {
   run(call: Call): Promise<ExitCode>;
 }
 
-/** Runs a command with the store, which is made if need be and closed afterwards. */
+/** Runs a command with the store, which is closed afterwards. A folder without a store is refused, and nothing is made there. */
 export function onStore(run: (call: StoreCall) => Promise<ExitCode>): Command['run'] {
   return async (call) => {
-    const { config, io } = call;
-    if (!config.redis && !existsSync(config.data))
-      io.err(`A new data folder is made: ${config.data} (--data names another).`);
+    const missing = noStore(call);
+    if (missing) return missing;
+    const { config } = call;
     const store = await openStore(config, { maxBytes: config.maxStore, durability: config.durability });
     try {
       return await run({ ...call, store });
@@ -60,15 +61,47 @@ export function onStore(run: (call: StoreCall) => Promise<ExitCode>): Command['r
   };
 }
 
-/** As `onStore`, for commands that have no sense without a store. */
-export function onRecord(run: (call: StoreCall) => Promise<ExitCode>): Command['run'] {
-  return async (call) => noStore(call) ?? onStore(run)(call);
+/**
+ * As `onStore`, for commands that delete for good: they ask first, unless --yes is given. Without a terminal nobody can
+ * be asked, and without --yes they do nothing then.
+ */
+export function onStoreIfSure(
+  what: (word: string) => string,
+  run: (call: StoreCall) => Promise<ExitCode>,
+): Command['run'] {
+  return async (call) => noStore(call) ?? (await refusal(call, what(call.word))) ?? onStore(run)(call);
+}
+
+/** Undefined: go on. */
+async function refusal({ flags, io }: Call, what: string): Promise<ExitCode | undefined> {
+  if (flags.yes.length > 0) return undefined;
+  if (!(io.input as { isTTY?: boolean }).isTTY) {
+    io.err(`fieldmouse: this would delete ${what} for good; nobody can be asked here: give --yes to do it`);
+    return 2;
+  }
+  if (/^y(es)?$/i.test((await answerTo(io, `Delete ${what} for good? [y/N] `)).trim())) return undefined;
+  return refuse(io, 'nothing was deleted');
+}
+
+/** What a person types; empty at the end of the input. */
+async function answerTo({ input, screen }: Output, question: string): Promise<string> {
+  const lines = createInterface({ input });
+  screen?.write(question);
+  try {
+    for await (const line of lines) return line;
+    return '';
+  } finally {
+    lines.close();
+  }
 }
 
 /** Says so where there is no store. One in Redis is there as soon as it is opened. */
 export function noStore({ config, io }: Call): ExitCode | undefined {
   if (config.redis || existsSync(join(config.data, STORE_FILE))) return undefined;
-  return refuse(io, `there is no store in ${config.data}; --data names another folder`);
+  return refuse(
+    io,
+    `there is no store in ${config.data}; start the server to make one, or name another folder with --data`,
+  );
 }
 
 export function refuse(io: Output, text: string): ExitCode {

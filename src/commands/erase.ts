@@ -1,15 +1,17 @@
 /** The command that takes one visit out of the record. */
 import { noted } from './audit.ts';
-import { type Command, type ExitCode, onRecord, refuse, type StoreCall } from './command.ts';
+import { type Command, type ExitCode, onStoreIfSure, refuse, type StoreCall } from './command.ts';
+import { YES } from './flags.ts';
 
 export const ERASE_COMMANDS: Readonly<Record<string, Command>> = {
   erase: {
     does: 'removes one visit from the record, counts and heatmaps',
     more: 'VISIT is its id, as in its address on the dashboard. Backups and exports that were made before still have it.',
-    usage: 'VISIT',
+    usage: 'VISIT [--yes]',
     takes: 'VISIT',
+    flags: { yes: YES },
     examples: ['erase Qm3vX0a1b2C3d4E5f6G7h8'],
-    run: onRecord(erase),
+    run: onStoreIfSure((id) => `visit ${id}`, erase),
   },
 };
 

@@ -10,9 +10,10 @@ import { version } from '../version.ts';
 import { noted } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, onStore, refuse, type StoreCall } from './command.ts';
-import { csvRow } from './csv.ts';
+import { CSV_BEGIN, csvRow } from './csv.ts';
 import { dayBegin, EARLIEST } from './days.ts';
 import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
+import { unknownSite } from './rights.ts';
 import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
 import { writeWhole } from './whole-file.ts';
 
@@ -35,6 +36,8 @@ export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth'] as const;
+/** Their headers, with units. */
+const HEADERS = ['views', 'visits', 'clicks', 'moves', 'total_time_ms', 'total_depth_px'] as const;
 
 function checkExport({ flags }: Call): string[] {
   const faults: string[] = [];
@@ -75,6 +78,8 @@ async function exportRecord(call: Call): Promise<ExitCode> {
 async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
   const { flags, store, io } = call;
   const { archive } = store;
+  const no = await unknownSite(call);
+  if (no !== undefined) return refuse(io, no);
   // All that was acked until now is to be in it.
   await archive.fileAll();
   const bar = createBar(io.screen, 'exporting', flags.format[0] === 'csv' ? 'days' : 'visits');
@@ -118,7 +123,7 @@ async function* recordLines(archive: Archive, range: Range, bar: Bar): AsyncGene
 }
 
 async function* countRows(archive: Archive, { sites, from, to }: Range, bar: Bar): AsyncGenerator<string> {
-  yield csvRow(['site', 'day', 'page', ...COUNTS]);
+  yield CSV_BEGIN + csvRow(['site', 'day', 'page', ...HEADERS]);
   for (const site of sites) {
     const days = await archive.days(site, null, { from: dayText(from), to: dayText(to - 1) });
     for (const [i, { day }] of days.entries()) {

@@ -1,6 +1,6 @@
 /** Flags that only commands know; apart, since the command line has to be read before it is known what it asks for. */
 
-/** What is written after each. */
+/** What is written after each; nothing after a switch (SWITCHES of config.ts). */
 export const FLAG_VALUES = {
   name: 'NAME',
   origin: 'ORIGIN',
@@ -10,7 +10,11 @@ export const FLAG_VALUES = {
   to: 'DAY',
   format: 'FORMAT',
   out: 'FILE',
+  yes: '',
 } as const;
+
+/** Help of --yes. */
+export const YES = 'delete without a question; needed where the input is no terminal';
 
 export type Flag = keyof typeof FLAG_VALUES;
 export const COMMAND_FLAGS = Object.keys(FLAG_VALUES) as Flag[];

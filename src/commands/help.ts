@@ -46,7 +46,9 @@ of the options.`;
 
 export function helpOf(name: string, manual: Manual): string {
   const { does, more, flags = {}, options = STORE_OPTIONS } = manual;
-  const own = Object.entries(flags).map(([flag, text]) => flagText(`--${flag} ${FLAG_VALUES[flag as Flag]}`, text));
+  const own = Object.entries(flags).map(([flag, text]) =>
+    flagText(`--${flag} ${FLAG_VALUES[flag as Flag]}`.trimEnd(), text),
+  );
   return [
     `Usage\n${usageOf(name, manual)}`,
     wrap(`${sentence(does)}${more ? ` ${more}` : ''}`, 0),

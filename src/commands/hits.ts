@@ -1,19 +1,19 @@
 /** Commands of the page-visit counter. */
 import { noted } from './audit.ts';
-import { type Command, type ExitCode, onRecord, refuse, type StoreCall, table } from './command.ts';
+import { type Command, type ExitCode, onStore, refuse, type StoreCall, table } from './command.ts';
 
 export const HITS_COMMANDS: Readonly<Record<string, Command>> = {
   'hits list': {
     does: 'totals of the page-visit counter',
     examples: ['hits list'],
-    run: onRecord(listHits),
+    run: onStore(listHits),
   },
   'hits remove': {
     does: 'begins the total of a page, or of a whole site, anew',
     usage: 'SITE[/PAGE]',
     takes: 'SITE[/PAGE]',
     examples: ['hits remove shop/garden.html', 'hits remove shop'],
-    run: onRecord(removeHits),
+    run: onStore(removeHits),
   },
 };
 

@@ -9,11 +9,13 @@ import {
   NO_BASE,
   NO_BASE_TEXT,
   onStore,
+  onStoreIfSure,
   refuse,
   type StoreCall,
   table,
   time,
 } from './command.ts';
+import { YES } from './flags.ts';
 
 export const SITE_COMMANDS: Readonly<Record<string, Command>> = {
   'site add': {
@@ -37,10 +39,11 @@ export const SITE_COMMANDS: Readonly<Record<string, Command>> = {
   },
   'site remove': {
     does: 'removes a site with its whole record',
-    usage: 'KEY',
+    usage: 'KEY [--yes]',
     takes: 'KEY',
+    flags: { yes: YES },
     examples: ['site remove shop'],
-    run: onStore(removeSite),
+    run: onStoreIfSure((key) => `site ${key} and its whole record`, removeSite),
   },
 };
 

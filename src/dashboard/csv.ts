@@ -2,9 +2,9 @@
 
 type Cell = string | number;
 
-/** Lines end with CRLF, cells with commas, quotes or line breaks are quoted. */
+/** A table led by the mark by which spreadsheets know UTF-8. Lines end with CRLF, cells with commas, quotes or line breaks are quoted. */
 export function csvOf(rows: readonly (readonly Cell[])[]): string {
-  return rows.map((row) => `${row.map(cellText).join(',')}\r\n`).join('');
+  return `\uFEFF${rows.map((row) => `${row.map(cellText).join(',')}\r\n`).join('')}`;
 }
 
 function cellText(cell: Cell): string {

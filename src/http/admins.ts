@@ -1,6 +1,7 @@
 /** Administrators: who they are, and what each may see and do. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
+import { ADMIN_NAME } from '../protocol/account.ts';
 import { rightsText } from '../protocol/rights.ts';
 import { noteOf } from './audit.ts';
 import type { HttpOptions } from './contract.ts';
@@ -8,8 +9,7 @@ import { Problem } from './problem.ts';
 import { RIGHTS, readRights } from './rights.ts';
 import { type App, Empty, MANAGE, problems, shape, Time } from './schema.ts';
 
-/** As `ADMIN_NAME` of the store has it. */
-const Name = Type.String({ pattern: '^[\\p{L}\\p{N}][\\p{L}\\p{N}._@-]{0,63}$' });
+const Name = Type.String({ pattern: ADMIN_NAME.source });
 const Admin = shape({
   name: Type.String(),
   created: Time,

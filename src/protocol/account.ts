@@ -23,3 +23,9 @@ export interface Token extends Rights {
   /** To within some minutes; null: never used. */
   lastUsed: number | null;
 }
+
+/**
+ * Names of administrators: up to 64 letters of any script (with the marks and joiners that some need), digits, single
+ * spaces and `. _ - @ '`, so that they are safe in tables, logs and addresses.
+ */
+export const ADMIN_NAME = /^(?=.{1,64}$)[\p{L}\p{N}](?: ?(?:[\p{L}\p{M}\p{N}._@'’-]|\u200c|\u200d))*$/u;

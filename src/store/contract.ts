@@ -214,6 +214,3 @@ export class StoreError extends Error {
 export function isUnreachable(error: unknown): boolean {
   return error instanceof StoreError && error.code === 'unreachable';
 }
-
-/** Names of administrators: letters, digits and `. _ - @`, so that they are safe in tables, logs and addresses. */
-export const ADMIN_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,63}$/u;
