@@ -89,7 +89,7 @@ test('visits are listed newest first, filtered, and deleted with all they added'
   await dashboard.getByLabel('Clicks').selectOption('With clicks');
   await seeVisits(dashboard, 'anna');
   await dashboard.getByLabel('Clicks').selectOption('With or without clicks');
-  await dashboard.getByLabel('Country').fill('de');
+  await dashboard.getByLabel('Country').selectOption('Germany');
   await seeVisits(dashboard, 'bert');
   await dashboard.getByLabel('Device').selectOption('Phone');
   await dashboard.getByText('No visit matches').waitFor();
@@ -176,9 +176,9 @@ test('a visit is played: its pointer moves on the stage, the time line goes anyw
   await dashboard.locator('.time-tip').getByText('0:00 · /').waitFor();
 
   await line.press('End');
-  await dashboard.getByRole('button', { name: '16 ×' }).click();
   await dashboard.getByRole('button', { name: 'Watch again' }).click();
   await dashboard.getByText('The visit has ended.').waitFor({ state: 'detached' });
+  await dashboard.getByRole('button', { name: '16 ×' }).click();
   await dashboard.getByText('The visit has ended.').waitFor();
   await dashboard.getByRole('button', { name: 'Again', exact: true }).waitFor();
 });

@@ -14,7 +14,7 @@ import { Header } from './parts/header.tsx';
 import { Logo } from './parts/icons.tsx';
 import { Missing } from './parts/missing.tsx';
 import { isPassing } from './parts/use-retry.ts';
-import { go, type Route, route } from './route.ts';
+import { goOnFromSignIn, goToSignIn, type Route, route } from './route.ts';
 import { isOwner, leave, loadSession, loadSites, session } from './state.ts';
 
 /** Asks who is signed in, then shows the page of the address, or the way to sign in. */
@@ -23,8 +23,8 @@ export function App() {
   const { page } = route.value;
   const here = session.value;
   useEffect(() => {
-    if (here === null && page !== 'link' && page !== 'sign-in') go('/admin/sign-in', true);
-    if (here && page === 'sign-in') go('/admin', true);
+    if (here === null && page !== 'link' && page !== 'sign-in') goToSignIn();
+    if (here && page === 'sign-in') goOnFromSignIn();
   }, [here, page]);
   if (failure) return <Failure problem={failure} again={retry} />;
   if (here === undefined) return <p class="waiting">Loading…</p>;

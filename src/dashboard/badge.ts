@@ -25,6 +25,30 @@ export function badgeOf(id: string, label: string): Badge {
   return { name, initials: initialsOf(name), colour: `oklch(${(seed >>> 15) % 2 ? 0.54 : 0.47} 0.12 ${hue})` };
 }
 
+/** Names that a list keeps apart; beyond, the oldest are forgotten. A few megabytes. */
+const MOST_NAMES = 50_000;
+
+/** Gives the visitors of one list names that differ: who has the name of another gets a number, which comes from the id. */
+export class Names {
+  /** Whose each name is, by id. */
+  readonly #owners = new Map<string, string>();
+
+  /** The badge of a visitor in this list. The first to have a name keeps it. */
+  badgeOf(id: string, label: string): Badge {
+    const badge = badgeOf(id, label);
+    let { name } = badge;
+    for (let round = 0; (this.#owners.get(name) ?? id) !== id; round++)
+      name = `${badge.name} ${2 + (hash(`${round} ${id}`) % (98 * 10 ** (round >> 3)))}`;
+    this.#owners.set(name, id);
+    if (this.#owners.size > MOST_NAMES) this.#owners.delete(this.#owners.keys().next().value as string);
+    return { ...badge, name };
+  }
+
+  clear(): void {
+    this.#owners.clear();
+  }
+}
+
 /** Two letters or digits at most: of the first and the last word, or of a single word its first and last. */
 function initialsOf(name: string): string {
   const words = name.match(/[\p{L}\p{N}]+/gu) ?? [];

@@ -1,7 +1,7 @@
 /** Everybody on one site, as the stream tells it. Plain data: the screen reads it when it draws. */
 import type { StreamEventName, StreamEvents, Visitor } from '../protocol/stream.ts';
 import { Activity } from './activity.ts';
-import { type Badge, badgeOf } from './badge.ts';
+import { type Badge, Names } from './badge.ts';
 import { type Clock, LIVE } from './clock.ts';
 import { Minutes } from './minutes.ts';
 import { Track } from './track.ts';
@@ -75,6 +75,7 @@ export class Crowd {
   begun: number | undefined;
   /** What its pictures' time runs by. To change it, forget all first. */
   clock: Clock = LIVE;
+  readonly #names = new Names();
   #count = 0;
   /** Up to when all is known that happened, the server's Unix ms. */
   #until = 0;
@@ -128,6 +129,7 @@ export class Crowd {
   clear(): void {
     this.people.clear();
     this.happenings = [];
+    this.#names.clear();
     this.minutes.replace([]);
     this.begun = undefined;
     this.known = false;
@@ -192,7 +194,7 @@ export class Crowd {
   }
 
   #add(visitor: Visitor, known?: Person): void {
-    const person = known ?? newPerson(visitor);
+    const person = known ?? newPerson(visitor, this.#names);
     const moved = known?.visitor.page !== visitor.page;
     const renamed = person.visitor.label !== visitor.label;
     person.visitor = visitor;
@@ -230,7 +232,7 @@ export class Crowd {
   /** What a client calls itself comes after its arrival; what was told of it until then takes the name on. */
   #rename(person: Person): void {
     const { id, label } = person.visitor;
-    const badge = badgeOf(id, label);
+    const badge = this.#names.badgeOf(id, label);
     person.badge = badge;
     this.happenings = this.happenings.map((one) => (one.id === id ? { ...one, badge } : one));
   }
@@ -285,8 +287,8 @@ export class Crowd {
   }
 }
 
-function newPerson(visitor: Visitor): Person {
-  const badge = badgeOf(visitor.id, visitor.label);
+function newPerson(visitor: Visitor, names: Names): Person {
+  const badge = names.badgeOf(visitor.id, visitor.label);
   return { visitor, badge, track: new Track(), activity: new Activity(), scroll: 0 };
 }
 

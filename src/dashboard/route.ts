@@ -1,5 +1,5 @@
 /** Which of the dashboard's pages is shown. */
-import { computed, signal } from '@preact/signals';
+import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
 
 export type Route =
   | { page: 'live' }
@@ -26,11 +26,53 @@ export function go(address: string, replace = false): void {
   place.value = location.href;
 }
 
+/** Goes to the sign-in page, which leads back to the address that was asked for. */
+export function goToSignIn(): void {
+  const { pathname, search } = location;
+  history.replaceState({ askedFor: pathname + search }, '', '/admin/sign-in');
+  place.value = location.href;
+}
+
+/** Goes where somebody wanted to be before signing in; by default to the live screen. */
+export function goOnFromSignIn(): void {
+  const asked: unknown = history.state?.askedFor;
+  const url = new URL(typeof asked === 'string' ? asked : '/admin', location.origin);
+  go(url.origin === location.origin && isOurs(url.pathname) ? url.pathname + url.search : '/admin', true);
+}
+
+function isOurs(path: string): boolean {
+  return /^\/admin(\/|$)/.test(path);
+}
+
 /** An address of the dashboard; what is null or empty is left out. */
 export function address(path: string, values: Record<string, string | number | null | undefined>): string {
   const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== '');
   const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
   return search.size ? `${path}?${search}` : path;
+}
+
+/** Browsers refuse more than some 100 changes of the address in 30 s. */
+const FOLLOW_MS = 1000;
+
+/** Lets `put` write a time that goes on into the address, now and then. Returns how to end it. */
+export function followTime(time: ReadonlySignal<number>, put: (time: number) => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const end = effect(() => {
+    time.value;
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      put(Math.floor(time.peek()));
+    }, FOLLOW_MS);
+  });
+  return () => {
+    end();
+    clearTimeout(timer);
+  };
+}
+
+/** A time in an address, Unix ms; null for what is none. */
+export function timeOf(text: string | null): number | null {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
 /** Lets links within the dashboard change the page without loading it anew. */
@@ -40,7 +82,7 @@ export function startRoute(): void {
   });
   document.addEventListener('click', (event) => {
     const link = (event.target as Element).closest('a');
-    if (!link || link.origin !== location.origin || !/^\/admin(\/|$)/.test(link.pathname) || link.target) return;
+    if (!link || link.origin !== location.origin || !isOurs(link.pathname) || link.target) return;
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     go(link.href);

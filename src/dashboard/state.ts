@@ -6,7 +6,7 @@ import { ApiError, api, type ServerInfo, type Session } from './api.ts';
 import { LIVE } from './clock.ts';
 import { Crowd, type Scene, type StreamEvent, type Told } from './crowd.ts';
 import { Rewind } from './rewind.ts';
-import { address, go, query, route } from './route.ts';
+import { address, followTime, go, query, route, timeOf } from './route.ts';
 import { type Link, Stream, type StreamQuery } from './stream.ts';
 
 /** Who is signed in; null: nobody; undefined: not asked yet. */
@@ -216,8 +216,10 @@ function open(wanted: StreamQuery): void {
   (rewind.peek() ?? stream).open(wanted);
 }
 
-/** Where the rewind began, or went to last, by the address. */
+/** Where the rewind is, by the address. */
 let began = 0;
+/** Ends writing the time that is played into the address. */
+let endFollowing = () => {};
 
 function beginRewind(at: number): void {
   began = at;
@@ -232,9 +234,14 @@ function beginRewind(at: number): void {
   });
   crowd.clock = made.playback.playhead;
   rewind.value = made;
+  endFollowing = followTime(made.playback.at, (time) => {
+    began = Math.min(time, Math.floor(serverNow()));
+    goTo(began, true);
+  });
 }
 
 function endRewind(): void {
+  endFollowing();
   rewind.peek()?.close();
   rewind.value = null;
   crowd.clock = LIVE;
@@ -245,11 +252,6 @@ function seek(at: number): void {
   crowd.clear();
   beat.value += 1;
   rewind.peek()?.seek(at);
-}
-
-/** A time in an address, Unix ms; null for what is none. */
-function timeOf(text: string | null): number | null {
-  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
 /** Unix ms. */

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { SiteCounts } from '../api.ts';
+import { PagePath } from '../parts/page-path.tsx';
 import { address } from '../route.ts';
 import { duration, number } from '../text.ts';
 
@@ -74,13 +75,8 @@ export function PageTable({ site, rows, period }: PageTableProps) {
           {sorted(rows, order).map((row) => (
             <tr key={row.page} data-page={row.page}>
               {COLUMNS.map(({ name, text }, i) => (
-                <td
-                  key={name}
-                  data-label={name}
-                  class={i === 0 ? 'where' : 'count'}
-                  title={i === 0 ? row.page : undefined}
-                >
-                  {text(row)}
+                <td key={name} data-label={name} class={i === 0 ? 'where' : 'count'}>
+                  {i === 0 ? <PagePath path={row.page} /> : text(row)}
                 </td>
               ))}
               <td class="links">

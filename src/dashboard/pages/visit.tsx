@@ -3,6 +3,7 @@ import type { Visit } from '../../protocol/visit.ts';
 import { api } from '../api.ts';
 import { badgeOf } from '../badge.ts';
 import { Failed } from '../parts/failed.tsx';
+import { PagePath } from '../parts/page-path.tsx';
 import { previewOf } from '../parts/preview.ts';
 import { PreviewNote } from '../parts/preview-note.tsx';
 import { PreviewSwitch } from '../parts/preview-switch.tsx';
@@ -13,7 +14,7 @@ import { Controls } from '../player/controls.tsx';
 import { About, Story } from '../player/story.tsx';
 import { usePlayerKeys } from '../player/use-player-keys.ts';
 import { Player } from '../player.ts';
-import { address, go } from '../route.ts';
+import { address, followTime, go, query, timeOf } from '../route.ts';
 import { EraseVisit } from '../visits/erase-visit.tsx';
 
 /** The replay of one visit. */
@@ -48,7 +49,18 @@ function NoVisit() {
 function Replay({ visit }: { visit: Visit }) {
   const [player] = useState(() => new Player(visit, (after) => api.passages(visit.id, after)));
   const [isErasing, setErasing] = useState(false);
-  useEffect(() => player.start(), [player]);
+  useEffect(() => {
+    const from = timeOf(query.peek().get('at'));
+    if (from !== null) player.seek(from);
+    const end = player.start();
+    const endFollowing = followTime(player.playback.at, (at) =>
+      go(address(location.pathname, { ...Object.fromEntries(query.peek()), at }), true),
+    );
+    return () => {
+      endFollowing();
+      end();
+    };
+  }, [player]);
   usePlayerKeys(player);
   return (
     <main class="replay">
@@ -79,7 +91,7 @@ function ReplayStage({ player }: { player: Player }) {
       <div class="bar">
         <h2>Replay</h2>
         <span class="where" data-page={page}>
-          {page}
+          {page !== null && <PagePath path={page} />}
         </span>
         <span class="gap" />
         {preview && <PreviewSwitch {...preview} />}

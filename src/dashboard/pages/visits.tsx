@@ -1,5 +1,6 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Visit } from '../../protocol/visit.ts';
+import { type Badge, Names } from '../badge.ts';
 import { Failed } from '../parts/failed.tsx';
 import { NoSites } from '../parts/no-sites.tsx';
 import { PasteSnippet } from '../parts/snippet.tsx';
@@ -51,6 +52,10 @@ function List({ site }: { site: string }) {
 }
 
 function Table({ list, erase }: { list: readonly Visit[]; erase: (visit: Visit) => void }) {
+  const badges = useMemo(() => {
+    const names = new Names();
+    return list.map(({ id, label }) => names.badgeOf(id, label));
+  }, [list]);
   return (
     <div class="table-box">
       <table class="table visits-table">
@@ -67,8 +72,8 @@ function Table({ list, erase }: { list: readonly Visit[]; erase: (visit: Visit) 
           </tr>
         </thead>
         <tbody>
-          {list.map((visit) => (
-            <VisitRow key={visit.id} visit={visit} erase={() => erase(visit)} />
+          {list.map((visit, i) => (
+            <VisitRow key={visit.id} visit={visit} badge={badges[i] as Badge} erase={() => erase(visit)} />
           ))}
         </tbody>
       </table>

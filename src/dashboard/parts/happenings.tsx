@@ -3,6 +3,7 @@ import type { Happening } from '../crowd.ts';
 import { beat, crowd } from '../state.ts';
 import { clock, LEFT } from '../text.ts';
 import { BadgeMark } from './badge.tsx';
+import { PagePath } from './page-path.tsx';
 
 /** Who came, went to another page, and left; newest first. */
 export function Happenings() {
@@ -31,7 +32,7 @@ const Line = memo(({ one }: { one: Happening }) => (
   <li class={`line ${one.kind}`} data-kind={one.kind} data-id={one.id}>
     <BadgeMark badge={one.badge} />
     <span class="told">
-      <strong>{one.badge.name}</strong> {verb(one)} {one.kind !== 'leave' && <span class="where">{one.page}</span>}
+      <strong>{one.badge.name}</strong> {verb(one)} {one.kind !== 'leave' && <PagePath path={one.page} />}
     </span>
     <time class="muted" dateTime={new Date(one.t).toISOString()}>
       {clock.format(one.t)}

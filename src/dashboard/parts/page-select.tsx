@@ -1,3 +1,5 @@
+import { cutMiddle, readablePath } from '../text.ts';
+
 export interface PageSelectProps {
   pages: readonly string[];
   /** null: none is chosen. */
@@ -5,6 +7,14 @@ export interface PageSelectProps {
   choose: (page: string | null) => void;
   /** What choosing none is called, where that can be chosen. */
   none?: string;
+}
+
+/** A list is as wide as its longest text. */
+const MOST_SIGNS = 60;
+
+/** A page's path as an entry of a list. */
+export function optionText(page: string): string {
+  return cutMiddle(readablePath(page), MOST_SIGNS);
 }
 
 /** More is no help to choose from. */
@@ -23,10 +33,10 @@ export function PageSelect({ pages, page, choose, none }: PageSelectProps) {
     >
       {none !== undefined && <option value="">{none}</option>}
       {none === undefined && page === null && <option value="">No page</option>}
-      {isMissing && <option value={page}>{page}</option>}
+      {isMissing && <option value={page}>{optionText(page)}</option>}
       {listed.map((one) => (
         <option key={one} value={one}>
-          {one}
+          {optionText(one)}
         </option>
       ))}
     </select>

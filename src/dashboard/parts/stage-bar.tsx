@@ -4,6 +4,7 @@ import { count } from '../text.ts';
 import type { Fit } from '../view.ts';
 import { BadgeMark } from './badge.tsx';
 import { CloseIcon } from './icons.tsx';
+import { optionText } from './page-select.tsx';
 import { PreviewSwitch } from './preview-switch.tsx';
 import type { ShownPage } from './use-preview.ts';
 
@@ -50,10 +51,10 @@ function PageChooser() {
       onChange={(event) => showPage(event.currentTarget.value || null)}
     >
       <option value="">The fullest page</option>
-      {isMissing && <option value={page}>{page}</option>}
+      {isMissing && <option value={page}>{optionText(page)}</option>}
       {pages.map((one) => (
         <option key={one.page} value={one.page}>
-          {one.page} ({one.visitors})
+          {optionText(one.page)} ({one.visitors})
         </option>
       ))}
     </select>

@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { Person, Scene } from '../crowd.ts';
 import type { Stage } from '../stage.ts';
-import { count } from '../text.ts';
+import { count, readablePath } from '../text.ts';
 import { type Extent, type Fit, scaleOf, viewportOf } from '../view.ts';
 import { Pointers } from './pointers.tsx';
 import { useExtent, useSize, useStage } from './use-stage.ts';
@@ -46,7 +46,7 @@ export function StageBox({ scene, site, page, leader, fit, url, choose, children
         <section
           class={leader ? 'scroller held' : 'scroller'}
           ref={scroller}
-          aria-label={`${page ?? 'No page'}, ${count(here, 'pointer')}`}
+          aria-label={`${page === null ? 'No page' : readablePath(page)}, ${count(here, 'pointer')}`}
           // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region needs the focus to be scrolled by keys
           tabIndex={0}
           onScroll={() => picture.current?.wake()}

@@ -1,5 +1,6 @@
 import { beat, crowd, followed, rewind, showPage, stage } from '../state.ts';
 import { count, number } from '../text.ts';
+import { PagePath } from './page-path.tsx';
 
 const MOST = 12;
 
@@ -26,7 +27,7 @@ export function TopPages() {
                 onClick={() => showPage(page)}
               >
                 <span class="share" style={{ width: `${(100 * visitors) / most}%` }} />
-                <span class="where">{page}</span>
+                <PagePath path={page} />
                 <span class="number">
                   {number(visitors)}
                   <span class="unseen"> {visitors === 1 ? 'visitor' : 'visitors'}</span>

@@ -6,6 +6,7 @@ import { DEVICE, duration, number, shortClock } from '../text.ts';
 import { rem, repaint } from '../theme.ts';
 import { BadgeMark } from './badge.tsx';
 import { DeviceIcon } from './icons.tsx';
+import { PagePath } from './page-path.tsx';
 
 /** Height of a row in rem; style.css has the same. */
 const ROW_REM = 3.5;
@@ -76,7 +77,7 @@ function Row({ person, place, all, top }: RowProps) {
         <BadgeMark badge={badge} />
         <span class="who">
           <span class="name">{badge.name}</span>
-          <span class="muted where">{visitor.page}</span>
+          <PagePath path={visitor.page} muted />
         </span>
         <Spark person={person} />
         <span class="since muted">

@@ -2,6 +2,7 @@ import type { Visit } from '../../protocol/visit.ts';
 import { badgeOf } from '../badge.ts';
 import { BadgeMark } from '../parts/badge.tsx';
 import { DeviceIcon } from '../parts/icons.tsx';
+import { PagePath } from '../parts/page-path.tsx';
 import type { Player } from '../player.ts';
 import { pagesOf } from '../recording.ts';
 import { address } from '../route.ts';
@@ -77,7 +78,7 @@ export function Story({ player }: { player: Player }) {
                 onClick={() => player.seek(t)}
               >
                 <span class="muted">{playTime(t - begin)}</span>
-                <span class="where">{page}</span>
+                <PagePath path={page} />
                 <span class="muted">{duration(until - t)}</span>
               </button>
             </li>

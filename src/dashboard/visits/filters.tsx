@@ -6,7 +6,7 @@ import { PeriodChooser } from '../parts/period-chooser.tsx';
 import { useLoaded } from '../parts/use-loaded.ts';
 import { type Period, startOf } from '../period.ts';
 import { address, go, query } from '../route.ts';
-import { DEVICE } from '../text.ts';
+import { allCountries, DEVICE } from '../text.ts';
 import type { VisitFilter } from './use-visits.ts';
 
 const DEVICES = ['phone', 'tablet', 'desktop', 'wide', 'unknown'] as const;
@@ -21,6 +21,7 @@ const CLICKS = [
   ['true', 'With clicks'],
   ['false', 'Without clicks'],
 ] as const;
+const COUNTRIES = allCountries();
 const NAMES = ['page', 'days', 'from', 'to', 'device', 'country', 'length', 'clicked'] as const;
 
 /** Whether the address filters at all. */
@@ -70,16 +71,7 @@ export function Filters({ site, period }: { site: string; period: Period }) {
       <Options label="Device" name="device" none="Any device" options={DEVICES.map((one) => [one, DEVICE[one]])} />
       <Options label="Duration" name="length" none="Any duration" options={LENGTHS} />
       <Options label="Clicks" name="clicked" none="With or without clicks" options={CLICKS} />
-      <input
-        type="text"
-        class="filter country"
-        aria-label="Country, two letters"
-        placeholder="Country"
-        maxLength={2}
-        spellcheck={false}
-        value={chosen.get('country') ?? ''}
-        onInput={(event) => choose({ country: event.currentTarget.value.toUpperCase() })}
-      />
+      <Options label="Country" name="country" none="Any country" options={COUNTRIES} />
       {isFiltered(chosen) && (
         <button type="button" class="small" onClick={clearFilters}>
           Clear filters

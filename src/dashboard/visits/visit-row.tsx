@@ -1,16 +1,16 @@
 import type { Visit } from '../../protocol/visit.ts';
-import { badgeOf } from '../badge.ts';
+import type { Badge } from '../badge.ts';
 import { BadgeMark } from '../parts/badge.tsx';
 import { BinIcon, DeviceIcon } from '../parts/icons.tsx';
+import { PagePath } from '../parts/page-path.tsx';
 import { pagesOf } from '../recording.ts';
 import { address } from '../route.ts';
 import { isOwner, sites } from '../state.ts';
-import { countryName, DEVICE, date, duration, number } from '../text.ts';
+import { countryName, DEVICE, date, duration, number, readablePath } from '../text.ts';
 
 /** One visit; a click anywhere on it plays it. */
-export function VisitRow({ visit, erase }: { visit: Visit; erase: () => void }) {
+export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
   const { id, clicks, device, country, referrer } = visit;
-  const badge = badgeOf(id, visit.label);
   const site = sites.value.length > 1 ? visit.site : null;
   const pages = pagesOf(visit);
   return (
@@ -27,8 +27,8 @@ export function VisitRow({ visit, erase }: { visit: Visit; erase: () => void }) 
       <td data-label="Stayed" class="count">
         {duration(visit.until - visit.since)}
       </td>
-      <td data-label="Pages" class="where" title={pages.join('\n')}>
-        {pages[0] ?? '–'}
+      <td data-label="Pages" class="where" title={pages.map(readablePath).join('\n')}>
+        {pages[0] === undefined ? '–' : <PagePath path={pages[0]} />}
         {pages.length > 1 && <span class="muted"> +{number(pages.length - 1)}</span>}
       </td>
       <td data-label="Clicks" class="count">

@@ -1,0 +1,149 @@
+/** What the dashboard's addresses and lists say: the way back after signing in, moments, readable paths, and names that differ. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Page } from 'playwright-core';
+import { Names } from '../src/dashboard/badge.ts';
+import { allCountries, cutMiddle, readablePath } from '../src/dashboard/text.ts';
+import { openPage } from './support/browser.ts';
+import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
+import { moves, type PastVisit } from './support/record.ts';
+
+const PASSWORD = 'correct horse battery';
+const LONG = `/caf%C3%A9/${'a-very-long-part/'.repeat(6)}the-end-of-it`;
+
+/** A visit of 20 s. */
+function visit(id: string, page = '/', label = ''): PastVisit {
+  const since = Date.now() - 10 * 60_000;
+  const line = Array.from({ length: 200 }, (_, i): [number, number] => [100 + i, 200]);
+  return { id, since, label, frames: [{ page, entered: true, samples: moves(since, line, 100) }] };
+}
+
+/** Waits until the address has a moment after this one, Unix ms. */
+async function seeMoment(page: Page, after: number): Promise<number> {
+  await page.waitForURL((url) => Number(url.searchParams.get('at')) > after);
+  return Number(new URL(page.url()).searchParams.get('at'));
+}
+
+test('who has to sign in first gets to the address that was asked for, and nowhere else', async (t) => {
+  const { server, browser, dashboard } = await openDashboard(t);
+  await dashboard.getByRole('link', { name: 'Settings' }).click();
+  await dashboard.locator('[data-form=password] [name=password]').fill(PASSWORD);
+  await dashboard.getByRole('button', { name: 'Set' }).click();
+  await dashboard.getByText('The password is set.').waitFor();
+  const signIn = async (page: Page) => {
+    await page.getByLabel('Name').fill('admin');
+    await page.getByLabel('Password').fill(PASSWORD);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+  };
+  const asked = '/admin/heatmap?site=demo&kind=click&page=%2Fa%26b';
+  const page = await openPage(browser);
+  await page.goto(server.url + asked);
+  await page.waitForURL('**/admin/sign-in');
+  await page.reload();
+  await signIn(page);
+  await page.waitForURL(server.url + asked);
+
+  const other = await openPage(browser);
+  for (const evil of ['https://evil.example/admin', '//evil.example/admin', '/v1/session', 'javascript:alert(1)', 7]) {
+    await other.goto(`${server.url}/admin/sign-in`);
+    await other.getByRole('heading', { name: 'Sign in to Fieldmouse' }).waitFor();
+    await other.evaluate((askedFor) => history.replaceState({ askedFor }, ''), evil);
+    await signIn(other);
+    await other.locator('[data-link=live]').waitFor();
+    assert.equal(new URL(other.url()).origin + new URL(other.url()).pathname, `${server.url}/admin`, String(evil));
+    await other.context().clearCookies();
+  }
+});
+
+test('the address of a rewind and of a replay follows what is played, and leads there again', async (t) => {
+  const anna = visit('anna');
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, anna) });
+  await dashboard.goto(`${server.url}/admin/visits/anna?site=demo`);
+  const shown = await seeMoment(dashboard, anna.since + 1000);
+  assert.ok(shown < anna.since + 20_000);
+  await dashboard.goto(`${server.url}/admin/visits/anna?site=demo&at=${anna.since + 15_000}`);
+  await dashboard.waitForFunction(() => Number(document.querySelector('.play-time')?.getAttribute('data-at')) > 14_900);
+  await seeMoment(dashboard, anna.since + 15_000);
+
+  await dashboard.goto(`${server.url}/admin?site=demo&at=${anna.since}`);
+  const at = await seeMoment(dashboard, anna.since + 2000);
+  await dashboard.reload();
+  await dashboard.waitForFunction((at) => Number(document.querySelector('.band')?.getAttribute('data-at')) > at, at);
+  await dashboard.keyboard.press('Escape');
+  await dashboard.locator('[data-link=live]').waitFor();
+  assert.equal(new URL(dashboard.url()).searchParams.get('at'), null);
+});
+
+test('visitors of one list have names that differ, whatever they call themselves', async (t) => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.string(), { minLength: 1, maxLength: 300 }), fc.string(), (ids, label) => {
+      const names = new Names();
+      const given = ids.map((id) => names.badgeOf(id, label).name);
+      assert.equal(new Set(given).size, ids.length);
+      assert.deepEqual(
+        ids.map((id) => names.badgeOf(id, label).name),
+        given,
+        'a name stays',
+      );
+    }),
+    { seed: 7, numRuns: 50 },
+  );
+  const many = new Names();
+  assert.equal(new Set(Array.from({ length: 20_000 }, (_, i) => many.badgeOf(`v${i}`, '').name)).size, 20_000);
+
+  const data = await folderWith(t, ...Array.from({ length: 40 }, (_, i) => visit(`v${i}`, '/', 'Kiosk')));
+  const { dashboard } = await openDashboard(t, 1280, 800, { data });
+  await dashboard.getByRole('link', { name: 'Visits' }).click();
+  await dashboard.locator('tr[data-id]').nth(39).waitFor();
+  const names = await dashboard.locator('.visit-link .name').allInnerTexts();
+  assert.equal(new Set(names).size, 40);
+  assert.ok(names.every((name) => name.startsWith('Kiosk')));
+});
+
+test('paths are shown as people read them, and cut in the middle', async (t) => {
+  for (const [path, readable] of [
+    ['/caf%C3%A9', '/café'],
+    ['/%E6%97%A5%E6%9C%AC/', '/日本/'],
+    ['/a%20b', '/a b'],
+    ['/a%2Fb%3Fc', '/a%2Fb%3Fc'],
+    ['/%E2%80%AEcod.exe', '/%E2%80%AEcod.exe'],
+    ['/%0A%00', '/%0A%00'],
+    ['/%C3%28/%zz/100%', '/%C3%28/%zz/100%'],
+    ['/%D9%85%DB%8C%E2%80%8C%D8%B1', '/می\u200cر'],
+  ])
+    assert.equal(readablePath(path as string), readable, path);
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 3, max: 80 }), (text, most) => {
+      const encoded = readablePath(`/${text}`);
+      assert.ok(!/%61/.test(readablePath('/%61')) && [...cutMiddle(encoded, most)].length <= Math.max(most, 1));
+    }),
+    { seed: 7 },
+  );
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, visit('anna', LONG)) });
+  await dashboard.goto(`${server.url}/admin/pages?site=demo`);
+  const path = dashboard.locator('td .path');
+  await path.waitFor();
+  assert.equal(await path.getAttribute('title'), readablePath(LONG));
+  await dashboard.setViewportSize({ width: 700, height: 800 });
+  const [head, tail] = [path.locator('span').first(), path.locator('span').last()];
+  await dashboard.waitForFunction(() => {
+    const head = document.querySelector('td .path-head');
+    return head !== null && head.scrollWidth > head.clientWidth;
+  });
+  assert.ok((await head.innerText()).startsWith('/café/'));
+  assert.equal(await tail.innerText(), [...readablePath(LONG)].slice(-20).join(''));
+  assert.ok(await tail.evaluate((span) => span.scrollWidth <= span.clientWidth || span.clientWidth === 0));
+  await keepPictures(dashboard, 'long-path');
+});
+
+test('every country can be chosen by its name, and by no other', () => {
+  const all = allCountries();
+  assert.ok(all.length > 240);
+  assert.equal(new Set(all.map(([, name]) => name)).size, all.length);
+  assert.ok(all.every(([code, name]) => /^[A-Z]{2}$/.test(code) && name !== code));
+  assert.deepEqual(
+    all.filter(([, name]) => name === 'Germany' || name === 'Georgia').map(([code]) => code),
+    ['GE', 'DE'],
+  );
+});
