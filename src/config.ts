@@ -72,6 +72,8 @@ export interface Config {
   readonly maxReplays: number;
   readonly maxHits: number;
   readonly countBots: boolean;
+  /** `/healthz` and `/readyz` answer 503 while the server is degraded. */
+  readonly failDegraded: boolean;
 }
 
 /** All faults of a command line and environment at once. */
@@ -419,6 +421,13 @@ export const OPTIONS = {
     help: 'whether the page-visit counter counts what calls itself a bot, a crawler or a program',
     read: readSwitch,
   }),
+  failDegraded: option({
+    flag: 'fail-degraded',
+    env: ['FIELDMOUSE_FAIL_DEGRADED'],
+    preset: 'no',
+    help: '/healthz and /readyz answer 503, and not 200, while the server is degraded: Redis is away, the disk is full, nothing is stored',
+    read: readSwitch,
+  }),
 } as const;
 
 function option<T>(given: Option<T>): Option<T> {
@@ -485,6 +494,7 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     maxReplays: one('maxReplays'),
     maxHits: one('maxHits'),
     countBots: one('countBots'),
+    failDegraded: one('failDegraded'),
   };
   if (config.scriptPath === config.endpoint)
     faults.push(`--script-path and --endpoint are both ${config.endpoint}: give them different paths`);

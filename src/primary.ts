@@ -16,7 +16,7 @@ import { Gathering } from './metrics/gathering.ts';
 import { primaryMetrics } from './metrics/primary-metrics.ts';
 import { MINUTE_MS } from './minutes.ts';
 import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
-import { type StreamRequest, TAG } from './protocol/relay.ts';
+import { type StreamRequest, TAG, type TroubleName } from './protocol/relay.ts';
 import { OWNER, sees } from './protocol/rights.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
@@ -56,7 +56,11 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   const log = createLogger(config.logLevel, 'primary');
   let isStarted = false;
   warnOfDescriptors(config, log);
-  const store = await openStore(config, { log, isServer: true });
+  let storeTroubles: readonly TroubleName[] = [];
+  const onTrouble = (troubles: readonly TroubleName[]) => {
+    storeTroubles = troubles;
+  };
+  const store = await openStore(config, { log, isServer: true, onTrouble });
   const unlock = await lockFolder(config.data, { reload }, (reason) => log.warn(reason));
   for (const address of config.listen) await removeStaleSocket(address);
   const machine = await store.machine();
@@ -90,6 +94,8 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
       hub.receive(worker, message, socket);
       if (message.k === 'measured') gathering.told(worker, message.ask, message.metrics);
       else if (message.k === 'scrape') void scrape(worker, message.ask);
+      else if (message.k === 'health')
+        supervisor.send(worker, { tag: TAG, k: 'healthy', ask: message.ask, troubles: troubles() });
     },
     onExit: (worker) => {
       hub.removeWorker(worker);
@@ -98,7 +104,16 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     onCrash: () => config.redis ?? suspect(config.data),
   });
   const { suspect, isSuspected, damaged } = watchStore(log);
-  const figures = () => ({ ...hub.figures(), ...supervisor.figures(), broker: broker.figures() });
+  const troubles = (): TroubleName[] => {
+    const away: TroubleName[] = broker.figures().lateMs > 0 ? ['redis-away'] : [];
+    return [...new Set([...storeTroubles, ...supervisor.troubles(), ...away])];
+  };
+  const figures = () => ({
+    ...hub.figures(),
+    ...supervisor.figures(),
+    broker: broker.figures(),
+    troubles: troubles(),
+  });
   const gathering = new Gathering(primaryMetrics(version, figures), (ask) =>
     supervisor.sendAll({ tag: TAG, k: 'measure', ask }),
   );

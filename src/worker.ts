@@ -15,7 +15,7 @@ import { Ingest } from './ingest/ingest.ts';
 import { ListenError, listen } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { workerMetrics } from './metrics/worker-metrics.ts';
-import { type Arrival, TAG, type ToWorker } from './protocol/relay.ts';
+import { type Arrival, TAG, type ToWorker, type TroubleName } from './protocol/relay.ts';
 import { endWithProblem, STORE_AWAY } from './raw-problem.ts';
 import { RedisError } from './redis/error.ts';
 import { Questions } from './relay/questions.ts';
@@ -139,6 +139,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     present: (site) => questions.present(site),
     countHit,
     metrics: () => questions.metrics(),
+    health: () => questions.health(),
   });
   const peerOf = peerReader(config);
   const servers = config.listen.map(() => createHttpServer(http, upgrade, () => draining));
@@ -147,7 +148,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   process.on('unhandledRejection', onFault);
   link.listen(onMessage, () => void drain('stop'));
   const pulse = new Pulse();
-  setInterval(() => link.send({ tag: TAG, k: 'beat', ...pulse.beat() }), BEAT_MS);
+  setInterval(() => link.send({ tag: TAG, k: 'beat', ...pulse.beat(), troubles: troublesOf(recorder) }), BEAT_MS);
 
   return Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address)));
 
@@ -174,6 +175,9 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
         break;
       case 'scraped':
         questions.answer(message.ask, message.text);
+        break;
+      case 'healthy':
+        questions.answer(message.ask, message.troubles);
         break;
       case 'measure':
         void measure(message.ask);
@@ -250,6 +254,13 @@ function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): St
   if (redis) return (site, page) => store.hit(site, page);
   const hits = new HitQueue((groups) => archive.addHits(groups), HIT_WRITES);
   return (site, page) => hits.hit(site, page);
+}
+
+/** What keeps frames from being stored. */
+function troublesOf({ troubleCode }: Recorder): TroubleName[] {
+  if (troubleCode === undefined) return [];
+  if (troubleCode === 'unreachable') return ['redis-away'];
+  return [troubleCode === 'full' ? 'store-full' : 'not-stored'];
 }
 
 function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config, id: string): ThreadData {

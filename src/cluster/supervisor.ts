@@ -6,7 +6,7 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import { countUp } from '../count.ts';
 import type { Logger } from '../logger.ts';
-import { isToPrimary, TAG, type ToPrimary, type ToWorker } from '../protocol/relay.ts';
+import { isToPrimary, TAG, type ToPrimary, type ToWorker, type TroubleName } from '../protocol/relay.ts';
 import { Backoff } from './backoff.ts';
 import { type Beat, Pulse } from './pulse.ts';
 import { BEAT_MS, Watchdog } from './watchdog.ts';
@@ -83,6 +83,8 @@ export class Supervisor {
   readonly #pulse = new Pulse();
   /** Of each worker's event loop in its last second, milliseconds. */
   readonly #delays = new Map<number, number>();
+  /** What each worker has said is wrong, in its last second. */
+  readonly #troubles = new Map<number, readonly TroubleName[]>();
   /** Workers that were killed since they did not answer, until they end. */
   readonly #hung = new Set<number>();
   readonly #restarts = new Map<RestartReason, number>();
@@ -146,8 +148,9 @@ export class Supervisor {
     this.#started?.resolve(addresses);
   }
 
-  #onBeat(worker: Worker, { memory, delayMs }: Beat): void {
+  #onBeat(worker: Worker, { memory, delayMs, troubles }: Beat & { troubles: readonly TroubleName[] }): void {
     this.#watchdog.heard(worker.id);
+    this.#troubles.set(worker.id, troubles);
     this.#delays.set(worker.id, delayMs);
     if (memory > this.#options.maxMemory) this.#renew(worker, memory);
   }
@@ -179,6 +182,11 @@ export class Supervisor {
     return Math.max(this.#pulse.beat().delayMs, ...this.#delays.values());
   }
 
+  /** What workers say is wrong now. */
+  troubles(): TroubleName[] {
+    return [...this.#troubles.values()].flat();
+  }
+
   /** Workers now, and how many were started in the place of others so far. */
   figures(): { workers: number; restarts: ReadonlyMap<string, number> } {
     return { workers: Object.keys(cluster.workers ?? {}).length, restarts: this.#restarts };
@@ -188,6 +196,7 @@ export class Supervisor {
     this.#listening.delete(worker.id);
     this.#watchdog.forget(worker.id);
     this.#delays.delete(worker.id);
+    this.#troubles.delete(worker.id);
     this.#options.onExit(worker.id);
     const awaited = this.#awaited.get(worker.id);
     awaited?.reject(new StartError('worker-died', `the new worker ended at the start (${signal ?? code})`));

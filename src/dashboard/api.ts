@@ -2,6 +2,7 @@
 
 import type * as account from '../protocol/account.ts';
 import type { Entry } from '../protocol/audit.ts';
+import type { TroubleName } from '../protocol/relay.ts';
 import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../protocol/visit.ts';
@@ -104,6 +105,11 @@ export const api = {
     return response.body;
   },
   server: () => call<ServerInfo>('GET', '/v1/server'),
+  /** Why the server is degraded; none: it is not. It may say so with 503. */
+  health: async () => {
+    const response = await ask('GET', '/healthz', undefined);
+    return ((await response.json()) as { reasons?: TroubleName[] }).reasons ?? [];
+  },
 };
 
 function adminPath(name: string): string {

@@ -9,6 +9,7 @@ import { SettingsPage } from './pages/settings.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
 import { VisitPage } from './pages/visit.tsx';
 import { VisitsPage } from './pages/visits.tsx';
+import { DegradedBanner } from './parts/degraded-banner.tsx';
 import { type FailedProps, Trouble } from './parts/failed.tsx';
 import { Header } from './parts/header.tsx';
 import { Logo } from './parts/icons.tsx';
@@ -33,6 +34,7 @@ export function App() {
   return (
     <>
       <Header />
+      <DegradedBanner />
       {page === 'live' && <LivePage />}
       {page === 'visits' && <VisitsPage />}
       {page === 'pages' && <CountsPage />}

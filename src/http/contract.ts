@@ -7,7 +7,7 @@ import type { AuditQuery, Entry, Note } from '../protocol/audit.ts';
 import type { Past } from '../protocol/machines.ts';
 import type { Beacon, BeaconReply } from '../protocol/post.ts';
 import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
-import type { StreamRequest } from '../protocol/relay.ts';
+import type { StreamRequest, TroubleName } from '../protocol/relay.ts';
 import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../protocol/visit.ts';
@@ -32,6 +32,8 @@ export interface HttpOptions {
   past(site: string): Promise<Past | null>;
   /** How many visitors of a site are on each page now; undefined when that cannot be told in time. */
   present(site: string): Promise<ReadonlyMap<string, number> | undefined>;
+  /** Why the server is degraded, none if it is not; undefined when the primary does not answer. */
+  health(): Promise<readonly TroubleName[] | undefined>;
   /** What all processes tell of themselves, as Prometheus reads it; undefined when that cannot be told in time. */
   metrics(): Promise<string | undefined>;
   /** Takes frames that came by POST. */

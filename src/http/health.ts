@@ -1,18 +1,34 @@
 /** For load balancers and process keepers. */
 import { Type } from '@fastify/type-provider-typebox';
+import type { FastifyReply } from 'fastify';
+import { TROUBLES, type TroubleName } from '../protocol/relay.ts';
 import type { HttpOptions } from './contract.ts';
 import { comeBackLater } from './problem.ts';
 import { type App, shape } from './schema.ts';
 
-const Status = shape({ status: Type.Literal('ok') });
+const Status = shape({
+  status: Type.Union([Type.Literal('ok'), Type.Literal('degraded')]),
+  reasons: Type.Array(Type.Unsafe<TroubleName>({ type: 'string', enum: [...TROUBLES] })),
+});
 
-/** `/healthz`: the process answers. `/readyz`: it also wants new requests. */
-export function healthRoutes(app: App, { ready }: HttpOptions): void {
-  const ok = { status: 'ok' as const };
-  const schema = (summary: string) => ({ tags: ['health'], summary, security: [], response: { 200: Status } });
-  app.get('/healthz', { schema: schema('Whether the server lives') }, async () => ok);
-  app.get('/readyz', { schema: schema('Whether the server takes requests') }, async () => {
+/**
+ * `/healthz`: the server lives, which takes a primary that answers. `/readyz`: this worker also wants new requests. Both say `degraded` and
+ * why while something does not work that others may still do without.
+ */
+export function healthRoutes(app: App, { ready, health, config }: HttpOptions): void {
+  const response = { 200: Status, 503: Status };
+  const schema = (summary: string) => ({ tags: ['health'], summary, security: [], response });
+  const answer = async (reply: FastifyReply) => {
+    const reasons = await health();
+    if (!reasons)
+      throw comeBackLater(503, 'primary-hung', 'The primary process does not answer: no visitor is let in.', 2000);
+    const isDegraded = reasons.length > 0;
+    reply.code(isDegraded && config.failDegraded ? 503 : 200).header('cache-control', 'no-store');
+    return { status: isDegraded ? ('degraded' as const) : ('ok' as const), reasons: [...reasons] };
+  };
+  app.get('/healthz', { schema: schema('Whether the server lives') }, (_, reply) => answer(reply));
+  app.get('/readyz', { schema: schema('Whether the server takes requests') }, (_, reply) => {
     if (!ready()) throw comeBackLater(503, 'draining', 'This server is about to stop.', 2000);
-    return ok;
+    return answer(reply);
   });
 }

@@ -146,6 +146,7 @@ export class Hub {
       case 'beat':
       case 'scrape':
       case 'measured':
+      case 'health':
         break;
       default:
         message satisfies never;

@@ -1,5 +1,6 @@
 /** What the primary tells of itself, and of the whole. */
 import { Gauge, type Registry } from 'prom-client';
+import { TROUBLES, type TroubleName } from '../protocol/relay.ts';
 import { metersOf, processMetrics } from './process-metrics.ts';
 
 /** Since the server began, where it does not say "now". */
@@ -8,6 +9,8 @@ export interface PrimaryFigures {
   visitors: number;
   streams: number;
   workers: number;
+  /** Why the server is degraded now; none: it is not. */
+  troubles: readonly TroubleName[];
   /** Bytes written to streams, moves left out for slow readers, and readers that were cut off. */
   streamBytes: number;
   skipped: number;
@@ -48,6 +51,16 @@ export function primaryMetrics(version: string, read: () => PrimaryFigures): Reg
   count('stream_evictions_total', 'Streams cut off since their readers read nothing', ({ evictions }) => evictions);
   count('stream_resets_total', 'Streams that began anew', ({ resets }) => resets);
   count('worker_restarts_total', 'Workers started in the place of others', ({ restarts }) => restarts);
+  new Gauge({
+    name: 'fieldmouse_degraded',
+    help: 'Whether the server is degraded now, by reason: 1, or 0',
+    labelNames: ['reason'],
+    registers: [registry],
+    collect() {
+      const { troubles } = read();
+      for (const reason of TROUBLES) this.set({ reason }, troubles.includes(reason) ? 1 : 0);
+    },
+  });
   gauge('machines', 'Other machines that are heard through Redis', ({ broker }) => broker.machines);
   const late = 'How long nothing could be read from or written to other machines; 0 while all goes well';
   gauge('machines_late_seconds', late, ({ broker }) => broker.lateMs / 1000);

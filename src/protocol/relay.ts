@@ -60,7 +60,7 @@ export type ToPrimary = { tag: typeof TAG } & (
   | { k: 'listening'; addresses: string[] }
   | { k: 'failed'; code: string; message: string }
   /** Once a second: this worker's event loop runs, and how late at the worst, ms. `memory`: bytes that are its own. */
-  | { k: 'beat'; memory: number; delayMs: number }
+  | { k: 'beat'; memory: number; delayMs: number; troubles: readonly TroubleName[] }
   | { k: 'batch'; items: RelayItem[] }
   /**
    * Once a second, per site. `rows` is flat: `v, x, y, frame, samples` of each visitor that did something; x and
@@ -76,11 +76,20 @@ export type ToPrimary = { tag: typeof TAG } & (
   | { k: 'stream'; request: StreamRequest; past: Past | null }
   /** Who is on each page of a site now? `ask` is the worker's number for the question. */
   | { k: 'ask'; ask: number; site: string }
+  /** What keeps this server from working as it should? An answer also says that the primary runs. */
+  | { k: 'health'; ask: number }
   /** What do all processes tell of themselves, as Prometheus reads it? */
   | { k: 'scrape'; ask: number }
   /** What this worker tells of itself; `ask` is the primary's number for its question, 0 for last words. */
   | { k: 'measured'; ask: number; metrics: readonly object[] }
 );
+
+/**
+ * Why a server is degraded. redis-away: Redis does not answer · store-lost: Redis has lost its data, or holds another store · redis-evicts: Redis
+ * may throw away what was acked · store-full: the disk, the cap or Redis' memory is full · not-stored: frames cannot be stored for another reason
+ */
+export const TROUBLES = ['redis-away', 'store-lost', 'redis-evicts', 'store-full', 'not-stored'] as const;
+export type TroubleName = (typeof TROUBLES)[number];
 
 export interface SeenSite {
   site: string;
@@ -101,6 +110,7 @@ export type ToWorker = { tag: typeof TAG } /** Flat: `claim, v, frame` of each v
   | { k: 'answer'; ask: number; pages: [page: string, visitors: number][] }
   | { k: 'measure'; ask: number }
   | { k: 'scraped'; ask: number; text: string }
+  | { k: 'healthy'; ask: number; troubles: readonly TroubleName[] }
   | { k: 'drain'; reason: 'restart' | 'stop' }
 );
 

@@ -1,6 +1,7 @@
 /** Opens the store that a configuration names: in the data folder, or in the Redis that several machines share. */
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
+import type { TroubleName } from '../protocol/relay.ts';
 import { type Store, StoreError } from './contract.ts';
 import { ownFolder } from './embedded/file/folder.ts';
 import { openStore as openFile, type StoreOptions } from './embedded/store.ts';
@@ -13,7 +14,7 @@ export interface OpenOptions extends StoreOptions {
   /** Open this store and no other: a new one is not made in its place. */
   id?: string;
   /** Is told what keeps the store from working as it should, as `redis-away`, each time that changes. */
-  onTrouble?(troubles: readonly string[]): void;
+  onTrouble?(troubles: readonly TroubleName[]): void;
 }
 
 /** The environment variable in which a worker is told the id of the store it is to open. */

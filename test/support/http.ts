@@ -38,7 +38,7 @@ export interface HttpTestOptions
   extends Partial<
     Pick<
       HttpOptions,
-      'archive' | 'beacon' | 'countHit' | 'metrics' | 'openStream' | 'past' | 'present' | 'ready' | 'store'
+      'archive' | 'beacon' | 'countHit' | 'health' | 'metrics' | 'openStream' | 'past' | 'present' | 'ready' | 'store'
     >
   > {
   flags?: string[];
@@ -64,6 +64,7 @@ export async function startHttp(t: TestContext, options: HttpTestOptions = {}): 
     past: options.past ?? (async () => null),
     present: options.present ?? (async () => new Map()),
     countHit: options.countHit ?? ((site, page) => store.hit(site, page)),
+    health: options.health ?? (async () => []),
     metrics: options.metrics ?? (async () => ''),
     beacon: options.beacon ?? (async () => ({ status: 200, body: {} })),
   });

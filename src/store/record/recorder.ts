@@ -146,6 +146,7 @@ export class Recorder {
   #committing: Promise<void> | undefined;
   #waiting: (() => void)[] = [];
   #inTrouble = false;
+  #troubleCode = '';
   #complainedAt = Number.NEGATIVE_INFINITY;
   #complained = false;
   #closed = false;
@@ -162,6 +163,11 @@ export class Recorder {
 
   get inTrouble(): boolean {
     return this.#inTrouble;
+  }
+
+  /** Why nothing is stored now: the code of the store's error; undefined: all is well. */
+  get troubleCode(): string | undefined {
+    return this.#inTrouble ? this.#troubleCode : undefined;
   }
 
   /** So many bytes were written into a batch. */
@@ -250,6 +256,7 @@ export class Recorder {
     // What has come since would follow on what is missing.
     for (const recording of this.#takeGroup().recordings) recording.broken = true;
     this.#inTrouble = true;
+    this.#troubleCode = String((error as { code?: unknown }).code);
     const now = performance.now();
     if (now - this.#complainedAt < COMPLAIN_MS) return;
     this.#complainedAt = now;

@@ -13,6 +13,7 @@ import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/au
 import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/machines.ts';
 import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
+import type { TroubleName } from '../../protocol/relay.ts';
 import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
 import { SITE_KEY, type Site } from '../../protocol/site.ts';
 import { Redis } from '../../redis/connection.ts';
@@ -89,7 +90,7 @@ export interface RedisStoreOptions {
   /** Open this store and no other; an empty Redis is left empty. */
   id?: string;
   /** Is told what keeps the store from working as it should, each time that changes. */
-  onTrouble?(troubles: readonly string[]): void;
+  onTrouble?(troubles: readonly TroubleName[]): void;
 }
 
 /** Opens the store in Redis, which is furnished if need be. Any number of processes may have it open. Throws StoreError. */

@@ -1,14 +1,16 @@
 /** What keeps the store from working as it should, from several sources. */
-export class Troubles {
-  readonly #onChange: (all: readonly string[]) => void;
-  readonly #bySource = new Map<string, string>();
+import type { TroubleName } from '../../protocol/relay.ts';
 
-  constructor(onChange: (all: readonly string[]) => void = () => {}) {
+export class Troubles {
+  readonly #onChange: (all: readonly TroubleName[]) => void;
+  readonly #bySource = new Map<string, TroubleName>();
+
+  constructor(onChange: (all: readonly TroubleName[]) => void = () => {}) {
     this.#onChange = onChange;
   }
 
   /** What a source has to say; nothing: all is well with it. */
-  set(source: string, trouble: string | false | undefined): void {
+  set(source: string, trouble: TroubleName | false | undefined): void {
     if (trouble) this.#bySource.set(source, trouble);
     else if (!this.#bySource.delete(source)) return;
     this.#onChange([...this.#bySource.values()]);
