@@ -13,7 +13,8 @@ function read(path: string): string {
 test('docs/configuration.md has every option with its environment and default', () => {
   const text = read('docs/configuration.md');
   for (const { flag, env, preset, help } of Object.values(OPTIONS)) {
-    const row = text.split('\n').find((line) => line.includes(`--${flag} `)) ?? '';
+    const isRow = (line: string) => new RegExp(`^\\| [^|]*--${flag}[^a-z-][^|]*\\|`).test(line);
+    const row = text.split('\n').find(isRow) ?? '';
     for (const name of env) assert.ok(row.includes(`\`${name}\``), `${name} in the row of --${flag}`);
     if (typeof preset === 'string' && preset !== '')
       assert.ok(row.includes(`| \`${preset}\` |`), `default of --${flag}`);

@@ -1,24 +1,23 @@
 /** Commands that copy the whole store, and put a copy back. */
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { FolderInUse, lockFolder } from '../folder-lock.ts';
 import type { Deed } from '../protocol/audit.ts';
 import { StoreError } from '../store/contract.ts';
 import { copy, inspect } from '../store/embedded/file/apart.ts';
-import { checkPages, makeFolder, STORE_FILE } from '../store/embedded/file/folder.ts';
+import { makeFolder, STORE_FILE } from '../store/embedded/file/folder.ts';
 import { openStore } from '../store/embedded/store.ts';
 import { noted } from './audit.ts';
 import { createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, type Output, refuse } from './command.ts';
 import { inspectBars } from './verify.ts';
-import { onSignal, sync, writeWhole } from './whole-file.ts';
+import { onSignal, sync } from './whole-file.ts';
 
 export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   backup: {
     does: 'copies the store, also while a server runs',
-    more: 'The copy is checked, and there when it is whole. In a FOLDER it gets a name that says when. Redis is backed up by its own means.',
+    more: 'The copy is opened, written to and checked as a restore does, and is there when it passed. In a FOLDER it gets a name that says when. Redis is backed up by its own means.',
     usage: 'FILE|FOLDER',
     takes: 'FILE or FOLDER',
     options: ['data'],
@@ -47,12 +46,34 @@ async function backup(call: Call): Promise<ExitCode> {
   if (existsSync(path)) return refuse(io, `${path} is there already; choose another name`);
   if (!existsSync(dirname(path))) return refuse(io, `there is no folder ${dirname(path)}`);
   await note(config.data, 'backed-up', path);
-  await writeWhole(path, async (part) => {
-    await copyStore(config.data, part, io);
-    await check(part, io);
-  });
-  io.out(`The store is copied to ${path} (${megabytes(path)}), and every page of the copy is in order.`);
+  const isGood = await copyTried(config.data, path, io);
+  if (!isGood) return 1;
+  io.out(
+    `The store is copied to ${path} (${megabytes(path)}). The copy was opened, written to and checked as a restore does.`,
+  );
   return 0;
+}
+
+/** Copies the store to `path`, which is there only if the copy passed all that a restore does with it. */
+async function copyTried(folder: string, path: string, io: Output): Promise<boolean> {
+  const aside = `${path}.trial`;
+  const remove = () => rmSync(aside, { recursive: true, force: true });
+  const release = onSignal(remove);
+  try {
+    remove();
+    mkdirSync(aside, { mode: 0o700 });
+    const copied = join(aside, STORE_FILE);
+    await copyStore(folder, copied, io);
+    if (!(await isGood(aside, 'the copy', 'was not kept; try again, and check the store with fieldmouse verify', io)))
+      return false;
+    sync(copied);
+    renameSync(copied, path);
+    sync(dirname(path));
+    return true;
+  } finally {
+    remove();
+    release();
+  }
 }
 
 /** In the copy too, where it is what was done last. */
@@ -83,21 +104,6 @@ async function copyStore(folder: string, to: string, io: Output): Promise<void> 
     await copy(folder, to, bar.show);
   } finally {
     bar.end();
-  }
-}
-
-/** Looks at every page of a file that nobody writes to. Throws StoreError. */
-async function check(path: string, io: Output): Promise<void> {
-  const fd = openSync(path, 'r');
-  const bar = createBar(io.screen, 'checking', 'pages');
-  try {
-    for (const [done, total] of checkPages(fd, path)) {
-      bar.show(done, total);
-      await setImmediate();
-    }
-  } finally {
-    bar.end();
-    closeSync(fd);
   }
 }
 
@@ -132,7 +138,7 @@ async function replace(from: string, size: number, folder: string, io: Output): 
     mkdirSync(aside, { mode: 0o700 });
     const copied = join(aside, STORE_FILE);
     await copyIn(from, copied, size, io);
-    if (!(await isGood(aside, from, io))) return 1;
+    if (!(await isGood(aside, from, 'cannot be used, and the store is left as it was', io))) return 1;
     sync(copied);
     const kept = exchange(copied, join(folder, STORE_FILE));
     await note(folder, 'restored', from);
@@ -156,8 +162,8 @@ async function copyIn(from: string, to: string, size: number, io: Output): Promi
   }
 }
 
-/** Says what is wrong with the copy in a folder. Differences are no reason to keep it out. */
-async function isGood(folder: string, from: string, io: Output): Promise<boolean> {
+/** Opens, files and verifies the store in a folder, and says what is wrong with it. Differences are no reason to keep it out. */
+async function isGood(folder: string, from: string, verdict: string, io: Output): Promise<boolean> {
   try {
     const bars = inspectBars(io);
     const differences = await inspect(folder, bars.show).finally(bars.end);
@@ -166,7 +172,7 @@ async function isGood(folder: string, from: string, io: Output): Promise<boolean
     return true;
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    refuse(io, `${from} cannot be used, and the store is left as it was: ${reasonOf(error, folder)}`);
+    refuse(io, `${from} ${verdict}: ${reasonOf(error, folder)}`);
     return false;
   }
 }
@@ -182,12 +188,22 @@ function reasonOf({ message }: StoreError, folder: string): string {
 /** Gives the new file the store's name. Returns the old one's new name, if there was any. */
 function exchange(copied: string, store: string): string | undefined {
   const kept = existsSync(store) ? `${store}.before-restore-${stamp()}` : undefined;
-  if (kept) renameSync(store, kept);
+  // A second name, and then one change of names: after a power cut there is the old store or the new one, never none.
+  if (kept) nameTwice(store, kept);
   // It tells of readers of the old one.
   rmSync(`${store}-lock`, { force: true });
   renameSync(copied, store);
   sync(dirname(store));
   return kept && basename(kept);
+}
+
+/** Where the file system knows no second names the file is moved, and there is a moment without it. */
+function nameTwice(path: string, other: string): void {
+  try {
+    linkSync(path, other);
+  } catch {
+    renameSync(path, other);
+  }
 }
 
 function megabytes(path: string): string {

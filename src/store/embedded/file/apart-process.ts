@@ -1,14 +1,14 @@
 /** The process of apart.ts: does the one task it is sent, reports, and ends. */
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { Database, RootDatabase } from 'lmdb';
+import { type Database, open, type RootDatabase } from 'lmdb';
 import type { Difference } from '../../archive.ts';
 import { StoreError } from '../../contract.ts';
 import { openStore } from '../store.ts';
 import type { Part, Report, Task } from './apart.ts';
 import { checkPages, damaged, isDamage, notAStore, STORE_FILE } from './folder.ts';
-import { StoreFile } from './store-file.ts';
+import { StoreFile, seedFreeList } from './store-file.ts';
 
 /** A message for each page would cost more than the page, milliseconds. */
 const REPORT_MS = 100;
@@ -98,10 +98,22 @@ async function copy({ folder, to }: { folder: string; to: string }): Promise<[]>
   try {
     // Compact: free pages are left out, and the copy is in order.
     await root.backup(to, true);
+    await seedCopy(to);
     return [];
   } finally {
     clearInterval(timer);
     await file.close();
+  }
+}
+
+/** Makes a copy fit for any first write, also that of a version or a tool that does not know of `seedFreeList`. */
+async function seedCopy(path: string): Promise<void> {
+  const root = open({ path, maxDbs: 64, overlappingSync: false });
+  try {
+    seedFreeList(root);
+  } finally {
+    await root.close();
+    rmSync(`${path}-lock`, { force: true });
   }
 }
 

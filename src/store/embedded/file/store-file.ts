@@ -40,9 +40,11 @@ export class StoreFile {
     return openFolder(folder, MAX_READERS, (path, gatePath) => {
       const gate = open({ ...OPTIONS, path: gatePath });
       try {
-        const root = gate.transactionSync(() =>
-          open({ ...OPTIONS, path, maxDbs: 64, maxReaders: MAX_READERS, noSync }),
-        );
+        const root = gate.transactionSync(() => {
+          const opened = open({ ...OPTIONS, path, maxDbs: 64, maxReaders: MAX_READERS, noSync });
+          seedFreeList(opened);
+          return opened;
+        });
         return new StoreFile(gate, root);
       } catch (error) {
         void gate.close();
@@ -102,6 +104,22 @@ export class StoreFile {
     await this.root.close();
     await this.#gate.close();
   }
+}
+
+/**
+ * Makes a small commit where the list of free pages is empty, as in a compacted copy and in a new file. If the first commit into such a
+ * file is a large one, LMDB (lmdb 3.5.6) reads an entry of that list that is not there: `mdb_page_alloc` fails with "Invalid zero size
+ * key", an assertion, or a crash. After any commit the list has the pages that the commit replaced. Two small commits are made, since
+ * the first one into an empty file replaces none.
+ */
+export function seedFreeList(root: RootDatabase): void {
+  for (let round = 0; round < 2 && isFreeListEmpty(root); round++)
+    root.transactionSync(() => root.openDB('seed', {}).putSync('round', round));
+}
+
+function isFreeListEmpty(root: RootDatabase): boolean {
+  const { free } = root.getStats() as { free: { entryCount: number } };
+  return free.entryCount === 0;
 }
 
 /** What went wrong in a commit is told by a promise of its own, which ends the process if nobody takes it. */
