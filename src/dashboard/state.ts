@@ -107,6 +107,8 @@ export function enter(value: Session): void {
 
 /** To call when the session is over; `unasked` when it was not the person who ended it. */
 export function leave(unasked: boolean): void {
+  // Whoever signs in next begins at the live screen, not where this person was.
+  if (!unasked) go('/admin', true);
   stream.close();
   endRewind();
   crowd.clear();

@@ -15,8 +15,8 @@ import {
   ROUND,
   TAKEN_OVER,
 } from './limits.ts';
-import { ack, cut, frontPage, isEmpty, unacked } from './outbox.ts';
-import { loadToken, saveToken } from './token.ts';
+import { ack, cut, frontPage, hasUnacked, isEmpty, unacked } from './outbox.ts';
+import { keepFor, loadToken, saveToken } from './token.ts';
 
 /** A server puts its own path in place of the name when it serves this file. */
 const ENDPOINT = '__FIELDMOUSE_ENDPOINT__'.replace(/^__.*/, '/v1/visit');
@@ -47,16 +47,20 @@ let idle = 0;
 let phase = 0;
 /** The one thing waited for: an answer, the next POST, or the next attempt. */
 let timer: ReturnType<typeof setTimeout> | undefined;
+/** Something sent is unanswered, and the timer runs since then. */
+let asked = false;
 
 /** Connects and stays connected. `whenRefused` is called when the server wants no more of this page. */
 export function connect(to: Target, whenRefused: () => void): void {
   target = to;
+  guard(() => keepFor(to.site))();
   refused = whenRefused;
   resume();
 }
 
 function wait(callback: () => void, ms: number): void {
   clearTimeout(timer);
+  asked = false;
   timer = setTimeout(guard(callback), ms);
 }
 
@@ -81,6 +85,7 @@ function open(): void {
 
 function receive(message: Control): void {
   clearTimeout(timer);
+  asked = false;
   // A hello alone does not show that the server takes our frames: were it to refuse one, we would be back at once.
   if (message.type === 'ack' || !socket) failures = 0;
   if (message.type === 'ack') ack(message.n);
@@ -93,6 +98,7 @@ function receive(message: Control): void {
     if (ready) unacked().forEach(send);
   }
   flush();
+  if (ready && hasUnacked()) awaitAnswer();
 }
 
 /** Sends what waits, as soon as it can be sent. */
@@ -100,10 +106,19 @@ export function flush(): void {
   if (ready && (socket as WebSocket).bufferedAmount < MAX_ON_WAY) cut().forEach(send);
 }
 
-/** A cut cable is silent: without an answer in time the socket counts as dead. */
 function send(frame: Bytes): void {
   socket?.send(new Uint8Array(frame));
+  awaitAnswer();
+}
+
+/**
+ * A cut cable is silent: without an answer in time the socket counts as dead. The time runs from the first thing
+ * unanswered, however much is sent after it.
+ */
+function awaitAnswer(): void {
+  if (asked) return;
   wait(lost, PATIENCE_MS);
+  asked = true;
 }
 
 /** One at a time, each led by a hello, the first nothing but that. */
@@ -131,8 +146,10 @@ async function post(): Promise<void> {
 function lost(code = 0): void {
   drop();
   phase = FINAL.includes(code) ? 0 : 1;
-  if (!phase) refused();
-  else {
+  if (!phase) {
+    console.warn(`Fieldmouse: refused (${code})`);
+    refused();
+  } else {
     if (code === TAKEN_OVER) remember('');
     wait(open, Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** failures++) * (0.5 + Math.random() / 2));
   }

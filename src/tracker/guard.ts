@@ -1,18 +1,31 @@
+/** What `get` returns, or `otherwise` where it throws: a page may have hidden, replaced or forbidden anything. */
+export function attempt<T>(get: () => T, otherwise: T): T {
+  try {
+    return get();
+  } catch {
+    return otherwise;
+  }
+}
+
 /**
  * Makes a callback that never throws: what goes wrong in here is no business of the page around it, which
  * would report it as an error of its own.
  */
 export function guard<A extends unknown[]>(callback: (...args: A) => void): (...args: A) => void {
-  return (...args) => {
-    try {
-      callback(...args);
-    } catch {
-      // Measuring less is the lesser harm.
-    }
-  };
+  return (...args) => attempt(() => callback(...args), undefined);
 }
 
-type Events = WindowEventMap & DocumentEventMap;
+/**
+ * A property of an element or of the document, or what a method of it returns. It is looked up on the prototype: an
+ * input hides the property of its form, and an image that of the document, that has the same name.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: what it is depends on the name.
+export function ask(of: Node, name: string, ...args: unknown[]): any {
+  const value = Reflect.get((of === document ? Document : Element).prototype, name, of);
+  return typeof value === 'function' ? value.apply(of, args) : value;
+}
+
+type Events = WindowEventMap & DocumentEventMap & { prerenderingchange: Event };
 type Listeners = { [K in keyof Events]?: (event: Events[K]) => void };
 
 /**

@@ -1,4 +1,5 @@
 import { type Bytes, encodeFrame, putHello } from '../protocol/encode.ts';
+import { attempt } from './guard.ts';
 import { frontPage, last } from './outbox.ts';
 import { begin } from './sampler.ts';
 
@@ -10,11 +11,15 @@ export function helloOf(token: string, visitor: string): Bytes {
   return encodeFrame(
     0,
     0,
-    putHello(performance.now(), begin(), token, frontPage(), navigator.language, referrer(), visitor ? last : 0),
+    putHello(performance.now(), begin(), token, frontPage(), navigator.language ?? '', referrer(), visitor ? last : 0),
   );
 }
 
-/** Origin of the page the visitor came from; empty if there is none. */
+/** Origin of the page, or the app, that the visitor came from; empty if there is none. */
 function referrer(): string {
-  return document.referrer && new URL(document.referrer).origin;
+  return attempt(() => {
+    // `origin` is "null" for all but web pages: an Android app is `android-app://com.example`.
+    const { protocol, host } = new URL(document.referrer);
+    return host && `${protocol}//${host}`;
+  }, '');
 }

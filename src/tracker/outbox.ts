@@ -51,6 +51,11 @@ export function cut(): Bytes[] {
   return frames;
 }
 
+/** Something sent was not acked. */
+export function hasUnacked(): boolean {
+  return sent.length > 0;
+}
+
 /** The frames that the server is not known to have, encoded. */
 export function unacked(from = 0): Bytes[] {
   return sent.slice(from).map(({ n, data }) => encodeFrame(n, 1, data));

@@ -12,7 +12,7 @@ import {
   VISIBILITY,
 } from '../protocol/encode.ts';
 import { pace, wake } from './beat.ts';
-import { guard, listen } from './guard.ts';
+import { ask, guard, listen } from './guard.ts';
 import { ELEMENT_SCALE, MAX_COORDINATE, MAX_PAGE, SIZE_MS } from './limits.ts';
 import { add } from './outbox.ts';
 import { selectorOf } from './selector.ts';
@@ -29,6 +29,8 @@ let movedAt = 0;
 let latest: PointerEvent | undefined;
 /** The last place left out because it came too soon: the pointer may come to rest there. */
 let skipped: Place | undefined;
+/** A click was told of in this task: another one is made of it. */
+let derived = false;
 /** What the server was told last: sizes, hidden, page, scroll offset. */
 let told: unknown[] = [];
 let sizedAt = 0;
@@ -120,8 +122,14 @@ function moved({ timeStamp, pageX, pageY }: Place): void {
 
 function clicked(event: MouseEvent): void {
   const target = event.target as Element;
+  // From a click on a label the browser makes another one for its input, within the same task.
+  if (derived) return;
+  derived = true;
+  setTimeout(() => {
+    derived = false;
+  });
   skipped = undefined;
-  const { left, top, width, height } = target.getBoundingClientRect();
+  const { left, top, width, height } = ask(target, 'getBoundingClientRect');
   // A click made by a key is in the middle.
   const x = event.detail ? event.clientX : left + width / 2;
   const y = event.detail ? event.clientY : top + height / 2;
@@ -132,21 +140,22 @@ function clicked(event: MouseEvent): void {
 
 /**
  * pushState and replaceState have no event of their own. In the end the page gets its own methods back, unless
- * another script has wrapped them since.
+ * another script has wrapped them since. Where they cannot be replaced, `settle` notices the page later.
  */
 function watchHistory(signal: AbortSignal): void {
   const tell = guard(settle);
-  for (const name of ['pushState', 'replaceState'] as const) {
-    const original = history[name];
-    const wrapped: typeof original = (...args) => {
-      original.apply(history, args);
-      tell();
-    };
-    history[name] = wrapped;
-    signal.addEventListener('abort', () => {
-      if (history[name] === wrapped) history[name] = original;
-    });
-  }
+  for (const name of ['pushState', 'replaceState'] as const)
+    guard(() => {
+      const original = history[name];
+      const wrapped: typeof original = (...args) => {
+        original.apply(history, args);
+        tell();
+      };
+      history[name] = wrapped;
+      signal.addEventListener('abort', () => {
+        if (history[name] === wrapped) history[name] = original;
+      });
+    })();
 }
 
 /** Whole page pixels, within what a frame may name. Rubber-band scrolling and captured pointers go below 0. */
@@ -154,7 +163,7 @@ function pixel(value: number, most = MAX_COORDINATE): number {
   return Math.round(Math.min(most, Math.max(0, value)));
 }
 
-/** Place within an element. In one without extent it is NaN, which counts as 0. */
+/** Place within an element; one without extent has none. */
 function share(part: number, whole: number): number {
-  return pixel((part / whole) * ELEMENT_SCALE, ELEMENT_SCALE);
+  return whole && pixel((part / whole) * ELEMENT_SCALE, ELEMENT_SCALE);
 }

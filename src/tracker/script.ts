@@ -2,21 +2,30 @@
  * The classic script: `<script defer src="https://host/fieldmouse.js" data-site="demo"></script>`. The server is
  * where the script came from. With `data-consent="required"` nothing happens before `fieldmouse.start()`.
  */
-import { guard } from './guard.ts';
+import { ask, guard } from './guard.ts';
 import { start, stop } from './tracker.ts';
 
 declare global {
   interface Window {
     fieldmouse?: { start(): void; stop(): void };
+    [LOADED]?: boolean;
   }
 }
 
-const script = document.currentScript as HTMLScriptElement | null;
-const site = script?.dataset.site;
-// A second element with this script changes nothing.
-if (site && !window.fieldmouse)
-  guard(() => {
-    const target = { site, server: new URL(script.src).origin };
-    window.fieldmouse = { start: () => start(target), stop };
-    if (script.dataset.consent !== 'required') start(target);
-  })();
+/** Not `fieldmouse`: an element with that id, or the page, may have taken the name. */
+const LOADED: unique symbol = Symbol.for('fieldmouse') as typeof LOADED;
+
+guard(() => {
+  const script: HTMLScriptElement | null = ask(document, 'currentScript');
+  const site = script?.dataset.site;
+  // A second element with this script changes nothing.
+  if (!site || window[LOADED]) return;
+  window[LOADED] = true;
+  const target = { site, server: new URL(script.src).origin };
+  // What the page itself calls so stays; an element of that id is no property of the window's own.
+  if (!Object.getOwnPropertyDescriptor(window, 'fieldmouse'))
+    guard(() => {
+      window.fieldmouse = { start: () => start(target), stop };
+    })();
+  if (script.dataset.consent !== 'required') start(target);
+})();

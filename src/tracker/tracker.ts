@@ -39,24 +39,31 @@ const track = guard((target: Target) => {
   const asked = navigator as Navigator & { globalPrivacyControl?: boolean };
   if (asked.globalPrivacyControl || asked.doNotTrack === '1') return;
   running = new AbortController();
-  emptyOutbox(currentPage());
-  watch(running.signal);
-  listen(running.signal, {
-    visibilitychange() {
+  const { signal } = running;
+  const begin = () => {
+    emptyOutbox(currentPage());
+    watch(signal);
+    listen(signal, {
+      visibilitychange() {
+        settle();
+        if (document.hidden === true) hide();
+        else resume();
+      },
+      pagehide() {
+        settle();
+        suspend();
+      },
+      pageshow: resume,
+      online: resume,
+    });
+    connect(target, stop);
+    onBeat(() => {
       settle();
-      if (document.hidden) hide();
-      else resume();
-    },
-    pagehide() {
-      settle();
-      suspend();
-    },
-    pageshow: resume,
-    online: resume,
-  });
-  connect(target, stop);
-  onBeat(() => {
-    settle();
-    flush();
-  });
+      flush();
+    });
+  };
+  // A page that is only prepared in case the visitor goes there is not where the visitor is.
+  if ((document as Document & { prerendering?: boolean }).prerendering === true)
+    listen(signal, { prerenderingchange: begin });
+  else begin();
 });

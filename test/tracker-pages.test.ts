@@ -1,0 +1,103 @@
+/** The visitor script on pages as they are: names that are taken, frames, prerendering, labels, and histories that cannot be set. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { launch, openPage } from './support/browser.ts';
+import { startServer } from './support/server.ts';
+import { StreamReader } from './support/stream.ts';
+
+const STYLE = '<style>body{margin:0}form,label,p{display:block;margin:0;width:400px;height:100px}</style>';
+
+/** Serves pages of a site, each with the visitor script; `script` are further attributes of its element. */
+async function startSite(t: TestContext, pages: Record<string, string>, script = '') {
+  const server = await startServer(t, { workers: 1 });
+  const tag = `<script ${script} defer src="${server.url}/fieldmouse.js" data-site="shop"></script>`;
+  const host = createServer(({ url }, response) => {
+    response.setHeader('content-type', 'text/html; charset=utf-8');
+    response.end(`<!doctype html>${tag}${STYLE}${pages[url ?? ''] ?? ''}`);
+  }).listen(0, '127.0.0.1');
+  await once(host, 'listening');
+  t.after(() => {
+    host.close();
+    host.closeAllConnections();
+  });
+  const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ key: 'shop', name: 'Shop', origins: [url] });
+  assert.equal((await server.api('/v1/sites', { method: 'POST', headers, body })).status, 201);
+  const stream = await StreamReader.open(t, server, { site: 'shop', moves: 'full' });
+  const page = await openPage(await launch(t));
+  return { url, stream, page };
+}
+
+/** Clicks at places one after the other. Resolves with the selectors told, up to a last click on `p#end`. */
+async function clicksAt(page: Page, stream: StreamReader, places: readonly [number, number][]): Promise<string[]> {
+  for (const [x, y] of places) await page.mouse.click(x, y);
+  await page.locator('#end').click();
+  const selectors: string[] = [];
+  while (selectors.at(-1) !== 'p#end') selectors.push((await stream.next('click')).selector);
+  return selectors.slice(0, -1);
+}
+
+test('names that the page has taken stop neither the script nor its clicks', async (t) => {
+  const named = ['id', 'className', 'localName', 'classList', 'getAttribute', 'getBoundingClientRect', 'dataset'];
+  const forms = named.map((name, i) => `<form id=f${i} class="big wide"><input type=hidden name=${name}></form>`);
+  const images = '<img name=currentScript><img name=documentElement><div id=fieldmouse></div>';
+  const { url, stream, page } = await startSite(t, { '/': `${images}${forms.join('')}<p id=end>` }, 'id=fieldmouse');
+  await page.goto(url);
+  await stream.next('join');
+  const places = named.slice(0, 6).map((_, i): [number, number] => [300, 50 + 100 * i]);
+  const told = await clicksAt(page, stream, places);
+  assert.deepEqual(
+    told,
+    places.map((_, i) => `form#f${i}.big.wide`),
+  );
+  assert.equal(await page.evaluate(() => typeof window.fieldmouse?.start), 'function');
+});
+
+test('a click on a label is one click, however its input hangs on it', async (t) => {
+  const labels = [
+    '<label id=l0 for=a>one</label>',
+    '<label id=l1><input type=checkbox>two</label>',
+    '<label id=l2><input type=radio>three</label>',
+  ];
+  const { url, stream, page } = await startSite(t, {
+    '/': `${labels.join('')}<p id=end></p><input id=a type=checkbox>`,
+  });
+  await page.goto(url);
+  await stream.next('join');
+  const places = labels.map((_, i): [number, number] => [300, 50 + 100 * i]);
+  assert.deepEqual(await clicksAt(page, stream, [...places, ...places]), [
+    ...['label#l0', 'label#l1', 'label#l2'],
+    ...['label#l0', 'label#l1', 'label#l2'],
+  ]);
+});
+
+test('a history that cannot be set costs nothing but the moment of a page change', async (t) => {
+  const { url, stream, page } = await startSite(t, { '/': '<p id=end></p>' });
+  await page.addInitScript(() => {
+    for (const name of ['pushState', 'replaceState'] as const)
+      Object.defineProperty(history, name, { value: history[name], writable: false });
+  });
+  await page.goto(url);
+  await stream.next('join');
+  assert.deepEqual(await clicksAt(page, stream, [[900, 600]]), ['html']);
+  await page.evaluate(() => history.pushState(null, '', '/next'));
+  assert.equal((await stream.next('page')).page, '/next');
+});
+
+test('a frame of the same site has a visitor of its own, and the page around it keeps its one', async (t) => {
+  const framed = '<p id=end></p><iframe src="/widget"></iframe>';
+  const { url, stream, page } = await startSite(t, { '/a': framed, '/b': framed, '/widget': '' });
+  await page.goto(`${url}/a`);
+  const visitors = [(await stream.next('join')).visitor, (await stream.next('join')).visitor];
+  const ofPage = visitors.find((one) => one.page === '/a');
+  assert.deepEqual(visitors.map((one) => one.page).sort(), ['/a', '/widget']);
+  await page.goto(`${url}/b`);
+  const change = await stream.next('page');
+  assert.deepEqual([change.v, change.page], [ofPage?.v, '/b'], 'the tab goes on as its visitor');
+  assert.deepEqual(await clicksAt(page, stream, []), []);
+});
