@@ -48,6 +48,8 @@ export interface Scene {
   readonly motion: Set<(event?: StreamEvent) => void>;
 }
 
+/** The largest Unix ms that a Date takes (ECMA-262, section 21.4.1.1). */
+const MAX_TIME = 8.64e15;
 const MOST_HAPPENINGS = 80;
 /** Samples lie this much further back than one flush, for what the network adds. */
 const JITTER_MS = 20;
@@ -82,6 +84,10 @@ export class Crowd {
 
   /** Applies one event that came at `now` of its clock. Events of visitors it does not know are passed over. */
   apply(event: StreamEvent, now: number): void {
+    if ('t' in event.data) event.data.t = this.#possible(event.data.t);
+    if (event.name === 'join') event.data.visitor.since = this.#possible(event.data.visitor.since);
+    if (event.name === 'snapshot')
+      for (const visitor of event.data.visitors) visitor.since = this.#possible(visitor.since);
     switch (event.name) {
       case 'snapshot':
         this.#snapshot(event.data);
@@ -111,6 +117,11 @@ export class Crowd {
       case 'reset':
         break;
     }
+  }
+
+  /** A time as it came, or the present for what is no time: to show it would throw, and the screen would stand still from then on. */
+  #possible(t: number): number {
+    return typeof t === 'number' && Math.abs(t) <= MAX_TIME ? t : this.time;
   }
 
   /** What happened so far, for `goOn`. */
