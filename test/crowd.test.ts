@@ -229,7 +229,10 @@ test('times that no date can have are taken for the present', () => {
   for (const t of [-9.8e15, 8.64e15 + 1, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, '1' as unknown as number]) {
     const crowd = crowdOf(visitor(1, { since: t }));
     crowd.apply({ name: 'join', data: { t, visitor: visitor(2, { since: t }) } }, 1);
-    crowd.apply({ name: 'page', data: { t, v: 1, page: '/b', origin: '', size: [1, 1, 1, 1] } }, 2);
+    crowd.apply(
+      { name: 'page', data: { t, v: 1, page: '/b', from: '/', origin: '', size: [1, 1, 1, 1], visitor: visitor(1) } },
+      2,
+    );
     crowd.apply({ name: 'leave', data: { t, v: 2, reason: 'closed' } }, 3);
     const times = [...crowd.happenings.map((one) => one.t), ...crowd.newestFirst().map((one) => one.visitor.since)];
     assert.ok(times.length === 4);

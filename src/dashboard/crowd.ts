@@ -85,7 +85,7 @@ export class Crowd {
   /** Applies one event that came at `now` of its clock. Events of visitors it does not know are passed over. */
   apply(event: StreamEvent, now: number): void {
     if ('t' in event.data) event.data.t = this.#possible(event.data.t);
-    if (event.name === 'join') event.data.visitor.since = this.#possible(event.data.visitor.since);
+    if ('visitor' in event.data) event.data.visitor.since = this.#possible(event.data.visitor.since);
     if (event.name === 'snapshot')
       for (const visitor of event.data.visitors) visitor.since = this.#possible(visitor.since);
     switch (event.name) {
