@@ -46,7 +46,11 @@ test('names that the page has taken stop neither the script nor its clicks', asy
   const named = ['id', 'className', 'localName', 'classList', 'getAttribute', 'getBoundingClientRect', 'dataset'];
   const forms = named.map((name, i) => `<form id=f${i} class="big wide"><input type=hidden name=${name}></form>`);
   const images = '<img name=currentScript><img name=documentElement><div id=fieldmouse></div>';
-  const { url, stream, page } = await startSite(t, { '/': `${images}${forms.join('')}<p id=end>` }, 'id=fieldmouse');
+  const { url, stream, page } = await startSite(
+    t,
+    { '/': `${forms.join('')}<p id=end></p>${images}` },
+    'id=fieldmouse',
+  );
   await page.goto(url);
   await stream.next('join');
   const places = named.slice(0, 6).map((_, i): [number, number] => [300, 50 + 100 * i]);
@@ -86,6 +90,7 @@ test('a history that cannot be set costs nothing but the moment of a page change
   await stream.next('join');
   assert.deepEqual(await clicksAt(page, stream, [[900, 600]]), ['html']);
   await page.evaluate(() => history.pushState(null, '', '/next'));
+  await page.mouse.move(500, 500, { steps: 3 });
   assert.equal((await stream.next('page')).page, '/next');
 });
 
