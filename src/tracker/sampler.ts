@@ -29,8 +29,8 @@ let movedAt = 0;
 let latest: PointerEvent | undefined;
 /** The last place left out because it came too soon: the pointer may come to rest there. */
 let skipped: Place | undefined;
-/** A click was told of in this task: another one is made of it. */
-let derived = false;
+/** The input of the label clicked in this task: the browser makes a click on it. */
+let derived: EventTarget | undefined;
 /** What the server was told last: sizes, hidden, page, scroll offset. */
 let told: unknown[] = [];
 let sizedAt = 0;
@@ -123,10 +123,10 @@ function moved({ timeStamp, pageX, pageY }: Place): void {
 function clicked(event: MouseEvent): void {
   const target = event.target as Element;
   // From a click on a label the browser makes another one for its input, within the same task.
-  if (derived) return;
-  derived = true;
+  if (derived === target) return;
+  derived = ask(target, 'closest', 'label')?.control;
   setTimeout(() => {
-    derived = false;
+    derived = undefined;
   });
   skipped = undefined;
   const { left, top, width, height } = ask(target, 'getBoundingClientRect');
