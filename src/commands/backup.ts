@@ -56,20 +56,26 @@ async function backup(call: Call): Promise<ExitCode> {
 
 /** Copies the store to `path`, which is there only if the copy passed all that a restore does with it. */
 async function copyTried(folder: string, path: string, io: Output): Promise<boolean> {
-  const aside = `${path}.trial`;
-  const remove = () => rmSync(aside, { recursive: true, force: true });
-  const release = onSignal(remove);
-  try {
-    remove();
-    mkdirSync(aside, { mode: 0o700 });
+  const verdict = 'was not kept; try again, and check the store with fieldmouse verify';
+  return inFolder(`${path}.trial`, async (aside) => {
     const copied = join(aside, STORE_FILE);
     await copyStore(folder, copied, io);
-    if (!(await isGood(aside, 'the copy', 'was not kept; try again, and check the store with fieldmouse verify', io)))
-      return false;
+    if (!(await isGood(aside, 'the copy', verdict, io))) return false;
     sync(copied);
     renameSync(copied, path);
     sync(dirname(path));
     return true;
+  });
+}
+
+/** Does something in a new folder, which is removed afterwards, also when a signal ends the process. */
+async function inFolder<T>(folder: string, work: (folder: string) => Promise<T>): Promise<T> {
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const release = onSignal(remove);
+  try {
+    remove();
+    mkdirSync(folder, { mode: 0o700 });
+    return await work(folder);
   } finally {
     remove();
     release();
@@ -130,12 +136,7 @@ async function restore({ word, config, io }: Call): Promise<ExitCode> {
 
 /** The copy is made and checked beside the store, and takes its place by a change of names. */
 async function replace(from: string, size: number, folder: string, io: Output): Promise<ExitCode> {
-  const aside = join(folder, 'restore.part');
-  const remove = () => rmSync(aside, { recursive: true, force: true });
-  const release = onSignal(remove);
-  try {
-    remove();
-    mkdirSync(aside, { mode: 0o700 });
+  return inFolder(join(folder, 'restore.part'), async (aside) => {
     const copied = join(aside, STORE_FILE);
     await copyIn(from, copied, size, io);
     if (!(await isGood(aside, from, 'cannot be used, and the store is left as it was', io))) return 1;
@@ -145,10 +146,7 @@ async function replace(from: string, size: number, folder: string, io: Output): 
     io.out(`${from} is the store of ${folder} now.`);
     if (kept) io.out(`The one before is kept as ${kept}; remove it when all is well.`);
     return 0;
-  } finally {
-    remove();
-    release();
-  }
+  });
 }
 
 async function copyIn(from: string, to: string, size: number, io: Output): Promise<void> {

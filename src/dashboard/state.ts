@@ -107,7 +107,7 @@ export function enter(value: Session): void {
 
 /** To call when the session is over; `unasked` when it was not the person who ended it. */
 export function leave(unasked: boolean): void {
-  // Whoever signs in next begins at the live screen, not where this person was.
+  // The next person to sign in starts on the live screen, not on this person's page.
   if (!unasked) go('/admin', true);
   stream.close();
   endRewind();
