@@ -1,6 +1,6 @@
 /**
  * Every click is stored exactly once, whatever way it takes: a model of tabs that speak as the tracker does, against a
- * real server whose answers get lost, whose workers die and which is started anew.
+ * real server. Its answers get lost, its workers are killed, and it restarts.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -169,7 +169,7 @@ test('the counts as CSV are those of the store, and no formula for a spreadsheet
   const data = await filled(t);
   const csv = await ok('export', '--format', 'csv', '--data', data);
   const [head, ...rows] = csv.split('\r\n');
-  // The mark at the begin is taken off where text is read as UTF-8.
+  // Reading the text as UTF-8 removes the byte order mark.
   assert.equal(head, 'site,day,page,views,visits,clicks,moves,total_time_ms,total_depth_px');
   assert.equal(rows.pop(), '');
   const { counts } = await everything(data);

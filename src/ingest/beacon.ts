@@ -209,8 +209,8 @@ export class Beacons {
 }
 
 /**
- * True of frames that were numbered for a visitor which this page is no longer, or never was: its token was given up, is too old, or
- * is none of ours. Stored as another visitor's they would be there twice, since the page numbers them anew and sends them again.
+ * True of frames that were numbered for another visitor: the page has given up its token, or the token is too old or not ours. The page
+ * gives these frames new numbers and sends them again, so that storing them now would store them twice.
  */
 function isNumberedForAnother({ hello }: Message, proof: Proof | undefined): boolean {
   return hello !== undefined && hello.last > 0 && proof === undefined;
