@@ -7,6 +7,8 @@ import { countUp } from './count.ts';
 
 /** One address may have at most this share of a worker's connections that are not WebSockets. */
 const ADDRESS_SHARE = 0.25;
+/** So many plain connections an address may have in any case: who has too many visitors is told so, not just cut. */
+const MIN_PLAIN = 256;
 
 export interface ConnectionLimits {
   /** Connections of any kind. */
@@ -31,7 +33,8 @@ export class ConnectionLimit {
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
-    this.#mostPerAddress = Math.max(1, Math.min(limits.mostPerAddress, Math.floor(limits.most * ADDRESS_SHARE)));
+    const share = Math.floor(limits.most * ADDRESS_SHARE);
+    this.#mostPerAddress = Math.max(1, Math.min(Math.max(limits.mostPerAddress, MIN_PLAIN), share));
   }
 
   /** Counts a new connection until it closes. If it is one too many, it is closed at once and the reason returned. */

@@ -236,7 +236,7 @@ test('pages are counted, sorted by any column, lead on, and are saved as CSV', a
   const saving = dashboard.waitForEvent('download');
   await dashboard.getByRole('button', { name: 'Download CSV' }).click();
   const text = readFileSync(await (await saving).path(), 'utf8');
-  assert.match(text, /^page,now,views,visits,/);
+  assert.match(text, /^\uFEFFpage,now,views,visits,/);
   assert.match(text, /\r\n'=cmd\(\),0,1,1,/);
   await row('/garden.html').getByRole('link', { name: 'Visits' }).click();
   await seeVisits(dashboard, 'bert', 'anna');

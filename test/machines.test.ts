@@ -205,7 +205,7 @@ async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> 
   assert.equal(await dashboard.locator('.banner').count(), 0);
 
   redis.signal('SIGSTOP');
-  const banner = dashboard.locator('.banner');
+  const banner = dashboard.locator('.banner[data-late]');
   await banner.waitFor();
   await banner.getByText('Other machines are late').waitFor();
   own.move(1);
