@@ -26,6 +26,7 @@ export function createLogger(level: string, part: string): Pino {
   const logger = pino({
     level,
     base: { pid: process.pid, part },
+    serializers: { err: errorFields },
     hooks: {
       logMethod(args, method, number) {
         const text = textOf(args);
@@ -35,6 +36,33 @@ export function createLogger(level: string, part: string): Pino {
     },
   });
   return logger;
+}
+
+/**
+ * What the log keeps of an error. Not its other properties: those of an error about an address or a text hold that text,
+ * which may have come from a request. For the same reason messages of the language and of Node, which quote what they were
+ * given, lose what they quote; those of JSON.parse and the like are left out. The frames say where it happened.
+ */
+export function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { name: type, message, stack = '' } = error;
+  const { code } = error as NodeJS.ErrnoException;
+  const text = unquoted(error, message);
+  // The stack begins with the message, which may have any lines.
+  const after = stack.slice(stack.indexOf(message) + message.length);
+  const frames = after.split('\n').filter((line) => /^ {4}at /.test(line));
+  return {
+    type,
+    ...(code !== undefined && { code }),
+    message: text,
+    stack: [`${type}: ${text}`, ...frames].join('\n'),
+  };
+}
+
+function unquoted(error: Error, message: string): string {
+  if (error instanceof SyntaxError) return '(not shown: it may quote a request)';
+  const quotes = error instanceof TypeError || error instanceof RangeError || error instanceof URIError;
+  return quotes ? message.replace(/['"`].*['"`]/s, '…') : message;
 }
 
 /** Of `(text)` or `(fields, text)`, as pino's methods are called. */

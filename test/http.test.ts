@@ -542,7 +542,7 @@ test('the endpoint hands frames on as they came', async (t) => {
   assert.deepEqual(await response.json(), { type: 'hello' });
   await ask('POST', '/in?site=none', { body: '{"x":' });
   const host = new URL(url).host;
-  const peer = { address: '127.0.0.1', host, country: '' };
+  const peer = { address: '127.0.0.1', host, country: '', isSecure: false };
   assert.deepEqual(got, [
     { site: 'demo', page: '/a b', origin: url, peer, json: false, body: Buffer.from(bytes) },
     { site: 'none', page: '', origin: undefined, peer, json: true, body: Buffer.from('{"x":') },
@@ -623,8 +623,8 @@ test('a proxy that is trusted says which host was asked, and for whom', async (t
   assert.deepEqual(
     got.map(({ peer }) => peer),
     [
-      { address: '198.51.100.7', host: 'mouse.example', country: '' },
-      { address: '127.0.0.1', host: new URL(wary.url).host, country: '' },
+      { address: '198.51.100.7', host: 'mouse.example', country: '', isSecure: true },
+      { address: '127.0.0.1', host: new URL(wary.url).host, country: '', isSecure: false },
     ],
   );
 });

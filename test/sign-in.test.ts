@@ -1,6 +1,8 @@
 /** Signing in and out: links, passwords, sessions, tokens, limits and cross-site requests. */
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
+import type { StreamRequest } from '../src/protocol/relay.ts';
 import { OWNER } from '../src/protocol/rights.ts';
 import { SESSION } from '../src/store/contract.ts';
 import { codeOf, cookieOf, startHttp, type TestHttp } from './support/http.ts';
@@ -254,12 +256,67 @@ test('an API token is shown once, works as bearer, and is revoked', async (t) =>
 test('a token that is not good is refused, whatever the cookie says', async (t) => {
   const http = await startHttp(t);
   const cookie = await http.signIn();
-  for (const authorization of ['Bearer nonsense', `Bearer ${TOKEN}x`, 'Bearer', `Basic ${TOKEN}`, '']) {
+  for (const authorization of ['Bearer nonsense', `Bearer ${TOKEN}x`, 'Bearer', 'bearer', 'BEARER  ', 'Bearer\tx y']) {
     const response = await http.ask('GET', '/v1/session', { cookie, headers: { authorization } });
-    // An empty header is none at all to some clients, and is not recognised either.
     assert.equal(response.status, 401, authorization);
   }
   assert.equal((await http.api('GET', '/v1/session')).status, 200);
+});
+
+/** What a proxy in front of us asks for, and a browser then sends with every request. */
+const FOREIGN = [
+  'Basic cHJveHk6c2VjcmV0',
+  'Digest username="ada"',
+  'Negotiate YII=',
+  'NTLM TlRM',
+  'Bearerish x',
+  'x',
+  '',
+];
+
+test('credentials for a proxy in front do not sign anybody out, nor in', async (t) => {
+  const asked: StreamRequest[] = [];
+  const openStream = (request: StreamRequest, socket: Socket) => {
+    asked.push(request);
+    socket.end('HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n');
+  };
+  const http = await startHttp(t, { openStream });
+  const cookie = await http.signIn();
+  for (const authorization of FOREIGN) {
+    const headers = { authorization };
+    assert.equal((await http.ask('GET', '/v1/sites', { cookie, headers })).status, 200, authorization);
+    assert.equal((await http.ask('GET', '/v1/sites', { headers })).status, 401, authorization);
+    assert.equal((await http.ask('POST', '/v1/tokens', { cookie, headers, body: { name: 'x' } })).status, 201);
+    assert.equal((await http.ask('GET', '/v1/stream?site=demo', { cookie, headers })).status, 200, authorization);
+    assert.equal((await http.ask('GET', '/v1/stream?site=demo', { headers })).status, 401, authorization);
+    // Prometheus on this machine.
+    assert.equal((await http.ask('GET', '/metrics', { headers })).status, 200, authorization);
+  }
+  assert.equal(asked.length, FOREIGN.length);
+  assert.ok(asked.every(({ credential }) => credential.startsWith('session:')));
+  assert.equal((await http.ask('GET', '/metrics', { headers: { authorization: 'Bearer x' } })).status, 401);
+});
+
+test('credentials for a proxy in front do not let another site act with the cookie', async (t) => {
+  const http = await startHttp(t);
+  const cookie = await http.signIn();
+  const token = (await http.store.addLink('ada', Date.now())) as string;
+  for (const authorization of FOREIGN)
+    for (const from of [{ 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example' }]) {
+      const headers = { authorization, ...from };
+      for (const [method, path, body] of [
+        ['POST', '/v1/tokens', { name: 'x' }],
+        ['DELETE', '/v1/session', undefined],
+        ['DELETE', '/v1/sites/demo', undefined],
+        ['POST', '/v1/session/link', { token }],
+      ] as const) {
+        const response = await http.ask(method, path, { cookie, headers, body });
+        assert.equal(response.status, 403, `${authorization} ${method} ${path}`);
+        assert.equal(await codeOf(response), 'cross-site');
+      }
+    }
+  assert.deepEqual(await http.store.tokens(), []);
+  assert.ok(await http.store.site('demo'));
 });
 
 test('a token has no password and no session of its own', async (t) => {

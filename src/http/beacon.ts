@@ -30,7 +30,8 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
   app.get(url, { config: { security: [] }, exposeHeadRoute: false, schema: { hide: true } }, async () => {
     throw new Problem(426, 'upgrade-required', 'This is a WebSocket endpoint; frames may also be sent by POST.', {
       upgrade: 'websocket',
-      connection: 'upgrade',
+      // Without `close` Node keeps the connection open, also for a client that asked for its end.
+      connection: 'upgrade, close',
     });
   });
 

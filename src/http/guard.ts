@@ -1,9 +1,11 @@
 /** Who asks, and what that may do. */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { may, type Need, OWNER, type Rights, sees } from '../protocol/rights.ts';
 import { isOwnOrigin, type Site } from '../protocol/site.ts';
 import type { HttpOptions, Identity, Records } from './contract.ts';
+import type { Client } from './peer.ts';
 import { Problem } from './problem.ts';
 import type { App } from './schema.ts';
 
@@ -11,6 +13,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set by `guard`. */
     identity: Identity | null;
+    /** Of API requests: read once, before anything else. */
+    client: Client;
   }
   interface FastifyContextConfig {
     /** What the route is for; every route behind `guard` says it. */
@@ -21,13 +25,16 @@ declare module 'fastify' {
 /** Cookies live as long as a session that is never used again. */
 const COOKIE_AGE_S = 30 * 24 * 3600;
 
-/** The recogniser of requests. A bearer token, where there is one, decides; else the cookie does. */
+/**
+ * The recogniser of requests. A bearer token, where there is one, decides; else the cookie does. Credentials of other
+ * schemes, such as Basic, are for a proxy in front of us, and mean nothing here.
+ */
 export function recogniser({ config, store }: HttpOptions): (request: FastifyRequest) => Promise<Identity | undefined> {
   const given = config.token === '' ? undefined : digest(config.token);
   return async (request) => {
     const now = Date.now();
-    const { authorization } = request.headers;
-    if (authorization !== undefined) return byToken(bearer(authorization), now);
+    const { headers } = request;
+    if (hasToken(headers)) return byToken(tokenOf(headers), now);
     const cookie = request.cookies[cookieName(request)];
     const session = cookie === undefined ? undefined : await store.session(cookie, now);
     if (session === undefined) return undefined;
@@ -83,7 +90,7 @@ export async function checkSite(request: FastifyRequest, store: Records): Promis
 /** What a request would be by, if it is by anybody: its session's or token's name, as far as that is found without the store. */
 export function claimedCredential(request: FastifyRequest, store: Records): string | undefined {
   if (request.identity !== null) return request.identity.credential;
-  const cookie = request.headers.authorization === undefined && request.cookies[cookieName(request)];
+  const cookie = hasToken(request.headers) ? undefined : request.cookies[cookieName(request)];
   return cookie ? sessionCredential(store.sessionId(cookie)) : undefined;
 }
 
@@ -104,7 +111,12 @@ function digest(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-function bearer(authorization: string): string | undefined {
+/** True if a request shows a bearer token, good or not: its cookie then does not count. */
+export function hasToken({ authorization = '' }: IncomingHttpHeaders): boolean {
+  return /^bearer(\s|$)/i.test(authorization);
+}
+
+function tokenOf({ authorization = '' }: IncomingHttpHeaders): string | undefined {
   return /^bearer +([\x21-\x7e]{1,256})$/i.exec(authorization)?.[1];
 }
 
@@ -126,19 +138,19 @@ export function rightsOf(request: FastifyRequest): Rights {
 /**
  * Refuses what another site's page sends by a visitor's browser. Browsers say where a request comes from by
  * Sec-Fetch-Site (over https and on localhost) or else by Origin; a client that sends neither is no browser
- * and has no cookie of somebody else's. A request with a bearer token cannot be forged that way.
+ * and has no cookie of somebody else's. A request with a bearer token cannot be forged that way, and has no use of the
+ * cookie. Credentials of other schemes prove nothing: a browser adds those for Basic to a forged request by itself.
  */
-export function refuseCrossSite(request: FastifyRequest, host: string | undefined): void {
-  if (request.method === 'GET' || request.method === 'HEAD' || request.headers.authorization !== undefined) return;
-  const from = request.headers['sec-fetch-site'];
-  const { origin } = request.headers;
-  const isOwn = from !== undefined ? from === 'same-origin' : origin === undefined || isOwnOrigin(origin, host);
+export function refuseCrossSite({ method, headers, client }: FastifyRequest): void {
+  if (method === 'GET' || method === 'HEAD' || hasToken(headers)) return;
+  const { origin, 'sec-fetch-site': from } = headers;
+  const isOwn = from !== undefined ? from === 'same-origin' : origin === undefined || isOwnOrigin(origin, client.host);
   if (!isOwn) throw new Problem(403, 'cross-site', 'This can only be asked from the dashboard itself.');
 }
 
 /** `__Host-` makes browsers refuse the name to other hosts and to plain http (RFC 6265bis section 4.1.3.2). */
-function cookieName(request: FastifyRequest): string {
-  return request.protocol === 'https' ? '__Host-fieldmouse' : 'fieldmouse';
+function cookieName({ client }: FastifyRequest): string {
+  return client.isSecure ? '__Host-fieldmouse' : 'fieldmouse';
 }
 
 export function setSessionCookie(request: FastifyRequest, reply: FastifyReply, secret: string): void {
@@ -155,6 +167,6 @@ export function clearSessionCookie(request: FastifyRequest, reply: FastifyReply)
   reply.clearCookie(cookieName(request), cookieOptions(request));
 }
 
-function cookieOptions(request: FastifyRequest) {
-  return { path: '/', httpOnly: true, sameSite: 'lax', secure: request.protocol === 'https' } as const;
+function cookieOptions({ client }: FastifyRequest) {
+  return { path: '/', httpOnly: true, sameSite: 'lax', secure: client.isSecure } as const;
 }

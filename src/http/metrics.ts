@@ -4,7 +4,7 @@ import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { seesAll } from '../protocol/rights.ts';
 import type { HttpOptions } from './contract.ts';
-import { forbidden, type recogniser, signedOut } from './guard.ts';
+import { forbidden, hasToken, type recogniser, signedOut } from './guard.ts';
 import { comeBackLater } from './problem.ts';
 import type { App } from './schema.ts';
 
@@ -42,5 +42,5 @@ const HERE = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
 function isFromHere({ socket, headers }: IncomingMessage): boolean {
   const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
   const isLoopback = (address === '::1' || address.startsWith('127.')) && HERE.test(headers.host ?? '');
-  return isLoopback && headers.authorization === undefined && FORWARDING.every((name) => headers[name] === undefined);
+  return isLoopback && !hasToken(headers) && FORWARDING.every((name) => headers[name] === undefined);
 }

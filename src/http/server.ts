@@ -21,7 +21,7 @@ import { hitCounter, isHit } from './hits.ts';
 import { metricsRoute } from './metrics.ts';
 import { type AnswerMissing, missingPage } from './missing.ts';
 import { pageRoutes, publicFolderOf } from './pages.ts';
-import { peerReader, trustOf } from './peer.ts';
+import { type Client, peerReader } from './peer.ts';
 import {
   answerClientError,
   comeBackLater,
@@ -103,16 +103,20 @@ async function apiRoutes(
   // Before everything else: whoever is refused for another reason is counted too.
   const limit = app.rateLimit({
     ...API_RATE,
-    keyGenerator: (request) => peerOf(request.raw).address,
+    keyGenerator: ({ client }) => client.address,
     errorResponseBuilder: (_request, { ttl }) => comeBackLater(429, 'too-many-requests', 'Too many requests.', ttl),
   });
-  app.addHook('onRequest', limit);
   app.decorateRequest('identity', null);
+  app.decorateRequest('client', null as unknown as Client);
+  app.addHook('onRequest', async (request) => {
+    request.client = peerOf(request.raw);
+  });
+  app.addHook('onRequest', limit);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store');
-    refuseCrossSite(request, peerOf(request.raw).host);
+    refuseCrossSite(request);
   });
-  signInRoutes(app, { options, recognise, addressOf: (request) => peerOf(request.raw).address });
+  signInRoutes(app, { options, recognise });
   metricsRoute(app, options, recognise);
   streamRoute(app, options, recognise);
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
@@ -127,7 +131,6 @@ function createApp({ config, logger }: HttpOptions, note: Note, answerMissing: A
   const { development } = config;
   const app = fastify({
     bodyLimit: config.maxBody,
-    trustProxy: trustOf(config.trustProxy) as (address: string, hop: number) => boolean,
     routerOptions: { ignoreTrailingSlash: true },
     schemaController: { compilersFactory },
     // Input is refused when it is wrong, not bent until it is right.

@@ -44,11 +44,10 @@ const Secret = Type.String({ minLength: 1, maxLength: PASSWORD_LIMIT.most });
 interface Means {
   options: HttpOptions;
   recognise: ReturnType<typeof recogniser>;
-  addressOf(request: FastifyRequest): string;
 }
 
 /** Routes that must work without being signed in. */
-export function signInRoutes(app: App, { options: { store }, recognise, addressOf }: Means): void {
+export function signInRoutes(app: App, { options: { store }, recognise }: Means): void {
   const tags = ['sign-in'];
 
   app.post(
@@ -64,7 +63,7 @@ export function signInRoutes(app: App, { options: { store }, recognise, addressO
     },
     async (request, reply) => {
       const { name, password } = request.body;
-      const attempts = [attempt('address', addressOf(request)), attempt('name', name)];
+      const attempts = [attempt('address', request.client.address), attempt('name', name)];
       const admin = await store.admin(name);
       if (!(await tryOnce(store, attempts, () => checkPassword(password, admin?.password)))) {
         await noteRefused(admin?.name, 'by password');
@@ -87,7 +86,7 @@ export function signInRoutes(app: App, { options: { store }, recognise, addressO
     },
     async (request, reply) => {
       // Not by name: somebody who guesses at a password must not lock out its owner's link.
-      const attempts = [attempt('address', addressOf(request))];
+      const attempts = [attempt('address', request.client.address)];
       const name = await tryOnce(store, attempts, () => store.takeLink(request.body.token, Date.now()));
       if (name === undefined) {
         await noteRefused(undefined, 'by link');

@@ -64,9 +64,12 @@ function withPort(host: string): string {
 }
 
 function isRedisUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, hostname, pathname } = new URL(text);
-  return SCHEMES.includes(protocol) && hostname !== '' && /^(\/\d{0,3})?$/.test(pathname);
+  try {
+    const { protocol, hostname, pathname } = new URL(text);
+    return SCHEMES.includes(protocol) && hostname !== '' && /^(\/\d{0,3})?$/.test(pathname);
+  } catch {
+    return false;
+  }
 }
 
 function isDecodable(url: string): boolean {
