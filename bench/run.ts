@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { capacity } from './capacity.ts';
 import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
+import { erase } from './erase.ts';
 import { markdown, type Table } from './figures.ts';
 import { frozen } from './frozen.ts';
 import { hits } from './hits.ts';
@@ -38,6 +39,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   hits,
   smoothness,
   store,
+  erase,
   redis,
   machines,
   scaling,

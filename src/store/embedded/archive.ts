@@ -4,6 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'lmdb';
 import type { Shares } from '../../config.ts';
 import type { Note } from '../../protocol/audit.ts';
@@ -23,12 +24,9 @@ import type {
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import { firstId } from '../record/batch.ts';
-import { Damage, warnOfRemoved } from '../record/damage.ts';
 import { cursorOf, matches, toVisit } from '../record/kept-visit.ts';
 import { RunPart, runsDuring } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
-import { Sums } from '../record/sums.ts';
-import { newTally, Tally } from '../record/tally.ts';
 import { furthestOver, worth } from '../record/weight.ts';
 import type { AuditTable } from './audit-table.ts';
 import { damaged, STORE_FILE } from './file/folder.ts';
@@ -36,9 +34,9 @@ import type { StoreFile } from './file/store-file.ts';
 import { Filing } from './filing.ts';
 import { readDays, readHeat, readPages } from './lookup.ts';
 import { PageBook } from './page-book.ts';
+import { Removal } from './removal.ts';
 import { bytesOf, Room } from './room.ts';
 import { Shelf } from './shelf.ts';
-import { putSums } from './sum-tables.ts';
 import { firstParts, type JournalKey, LAST, openTables, type Tables } from './tables.ts';
 import { differences } from './verify.ts';
 
@@ -52,9 +50,14 @@ const FILE_APART_MS = 1200;
 const FRESHEN_MS = 100;
 /** Visits looked at for one part of a list. */
 const MAX_LOOKS = 5000;
-/** Visits removed in one write, and their bytes. */
+/** Visits removed in one write. */
 const PRUNE_VISITS = 50;
-const PRUNE_BYTES = 1024 * 1024;
+/** Whoever removes visits is left alone for so long, milliseconds. */
+const TURN_MS = 2000;
+/** Key of `upkeep`: which process removes visits. */
+const REMOVER = 'remover';
+/** The least pause between writes that remove, milliseconds. */
+const PAUSE_MS = 5;
 /** What is written to see whether there is room in the store. */
 const SCRATCH_VALUES = 64;
 const SCRATCH_VALUE_BYTES = 3000;
@@ -67,6 +70,17 @@ const ERASED_MS = 8 * 24 * 3_600_000;
 /** What is remembered for some time only is looked through so often, milliseconds. */
 const SWEEP_MS = 60_000;
 
+/** Who removes visits, and when it did so last, Unix ms. */
+interface Turn {
+  by: number;
+  at: number;
+}
+
+/** As long as the write before took: others have as much time to write. */
+function pause(ms: number): Promise<void> {
+  return sleep(Math.max(PAUSE_MS, ms));
+}
+
 export class EmbeddedArchive implements Archive {
   readonly #storeFile: StoreFile;
   readonly #audit: AuditTable;
@@ -74,6 +88,7 @@ export class EmbeddedArchive implements Archive {
   readonly #pages: PageBook;
   readonly #shelf: Shelf;
   readonly #filing: Filing;
+  readonly #removal: Removal;
   readonly #maxBytes: number;
   readonly #shares: Shares;
   readonly #path: string;
@@ -82,8 +97,9 @@ export class EmbeddedArchive implements Archive {
   #lastT = 0;
   #seq = 0;
   #sweptAt = Number.NEGATIVE_INFINITY;
+  #isClosing = false;
 
-  /** `maxBytes`: nothing is appended beyond it. `shares`: of sites that may have more or less than others. `others` are tables that take room beside those of the record. */
+  /** `maxBytes`: nothing is appended beyond it. `shares`: of sites that may have more or less than others. `others` are tables that take room beside those of the record. `pieceBytes`: of visits are removed in one write. */
   constructor(
     file: StoreFile,
     folder: string,
@@ -91,6 +107,7 @@ export class EmbeddedArchive implements Archive {
     audit: AuditTable,
     maxBytes = Number.POSITIVE_INFINITY,
     shares: Shares = {},
+    pieceBytes?: number,
   ) {
     this.#shares = shares;
     this.#storeFile = file;
@@ -102,6 +119,7 @@ export class EmbeddedArchive implements Archive {
     this.#pages = new PageBook(this.#tables);
     this.#shelf = new Shelf(this.#tables, this.#pages);
     this.#filing = new Filing(this.#tables, this.#pages, this.#shelf, this.#path);
+    this.#removal = new Removal(this.#tables, this.#pages, this.#shelf, this.#path, pieceBytes);
     this.#maxBytes = maxBytes;
   }
 
@@ -277,44 +295,61 @@ export class EmbeddedArchive implements Archive {
   }
 
   async erase(id: string, note?: Note): Promise<boolean> {
-    return this.#write(() => {
-      // What waits of it is to go too.
-      while (this.#filing.file([shardOf(id)]) > 0);
+    // What waits of it is to go too. What comes later is not kept, since the visit is noted as erased.
+    await this.#fileShard(shardOf(id));
+    const isThere = this.#write(() => {
       const number = this.#shelf.find(id);
       if (number === undefined) return false;
-      this.#remove([number]);
+      this.#takeTurn();
+      this.#removal.start([number]);
       this.#tables.erased.putSync(id, Date.now());
       this.#audit.add(note);
       return true;
     });
+    if (isThere) await this.#finishRemovals();
+    return isThere;
   }
 
-  /**
-   * Within a write: takes visits away, and what they added, until so many bytes are gone. Returns how many visits. Of one that is damaged, what can be
-   * read is taken from the counts.
-   */
-  #remove(numbers: readonly number[], maxBytes = Number.POSITIVE_INFINITY): number {
-    const sums = new Sums();
-    const faults: string[] = [];
-    let removed = 0;
-    let bytes = 0;
-    for (const number of numbers) {
-      if (bytes >= maxBytes) break;
-      const visit = this.#shelf.get(number);
-      if (!visit) continue;
-      const tally = new Tally(visit.site, sums, -1, this.#pages, newTally(visit.since));
-      const damage = new Damage();
-      const take = (run: Run) => {
-        bytes += run.payload.length;
-        tally.add(run);
-      };
-      this.#shelf.remove(number, visit, take, damage);
-      if (damage.fault) faults.push(damage.fault.message);
-      removed += 1;
+  /** Files what waits in a shard now, in as many writes as it takes; acks are written in between. */
+  async #fileShard(shard: number): Promise<void> {
+    this.#storeFile.root.resetReadTxn();
+    const range = { start: [shard, LAST, 0, 0], end: [shard, 0, 0, 0], reverse: true, limit: 1 };
+    const [last] = this.#tables.journal.getKeys(range as never);
+    while (last && this.#waiting((one) => (one === shard ? last[1] : -1)).length > 0) {
+      const begin = performance.now();
+      if (this.#file([shard]) === 0) return;
+      await pause(performance.now() - begin);
     }
-    putSums(this.#tables, sums, this.#pages);
-    warnOfRemoved(faults, this.#path);
-    return removed;
+  }
+
+  /** Removes what is left of large visits, with pauses in which acks are written. A store that is closed meanwhile goes on when it is opened again. */
+  async #finishRemovals(): Promise<void> {
+    while (!this.#isClosing) {
+      const begin = performance.now();
+      if (!this.#step()) return;
+      await pause(performance.now() - begin);
+    }
+  }
+
+  #step(): boolean {
+    this.#storeFile.root.resetReadTxn();
+    if (this.#removal.pending === undefined) return false;
+    return this.#write(() => {
+      this.#takeTurn();
+      return this.#removal.step();
+    });
+  }
+
+  /** Within a write: this process removes visits now, and others leave that to it. Of several at once each would leave less time for acks. */
+  #takeTurn(): void {
+    const turn: Turn = { by: this.#writer, at: Date.now() };
+    this.#tables.upkeep.putSync(REMOVER, turn);
+  }
+
+  /** False while another process removes visits; one that has died is waited for no longer. */
+  #isMyTurn(): boolean {
+    const turn = this.#tables.upkeep.get(REMOVER) as Turn | undefined;
+    return turn === undefined || turn.by === this.#writer || Math.abs(Date.now() - turn.at) > TURN_MS;
   }
 
   async dropSite(site: string, before: number): Promise<void> {
@@ -322,14 +357,34 @@ export class EmbeddedArchive implements Archive {
   }
 
   async prune(before: number, most: number): Promise<number> {
-    return this.#prune(before, most);
+    await this.#finishRemovals();
+    const removed = await this.#prune(before, most);
+    await this.#finishRemovals();
+    return removed;
   }
 
-  #prune(before: number, most: number): number {
+  async #prune(before: number, most: number): Promise<number> {
     this.#storeFile.root.resetReadTxn();
     this.#sweep(before);
-    if (this.#allDue(before, most).length === 0) return 0;
-    return this.#write(() => this.#remove(this.#allDue(before, most), PRUNE_BYTES));
+    if (this.#room.used() > most) await this.#weigh();
+    if (this.#isClosing || this.#allDue(before, most).length === 0) return 0;
+    return this.#write(() => {
+      this.#takeTurn();
+      return this.#removal.start(this.#allDue(before, most));
+    });
+  }
+
+  /** Counts what the visits of each site take, in a store from before that was counted. What changes meanwhile is counted nearly. */
+  async #weigh(): Promise<void> {
+    if (this.#shelf.weights()) return;
+    const sums = new Map<string, number>();
+    for (let next: number | undefined = 0; next !== undefined && !this.#isClosing; ) {
+      const begin = performance.now();
+      next = this.#shelf.weigh(next, sums);
+      await pause(performance.now() - begin);
+      this.#storeFile.root.resetReadTxn();
+    }
+    if (!this.#isClosing) this.#write(() => this.#shelf.putWeights(sums));
   }
 
   /** Removes what was set aside before `before`, and forgets what was erased long ago. */
@@ -357,7 +412,7 @@ export class EmbeddedArchive implements Archive {
 
   /** The oldest visits of the site that is furthest over its share of the store. */
   #surplus(): number[] {
-    const weights = this.#shelf.weights() ?? this.#write(() => this.#shelf.weighAll());
+    const weights = this.#shelf.weights() ?? [];
     const sites = weights.map(([site, weight]) => ({ name: site, weight, site }));
     for (const { site, bytes } of furthestOver(sites, this.#shares)) {
       const range = { start: [site, 0, 0], end: [site, LAST, 0], limit: PRUNE_VISITS };
@@ -390,10 +445,23 @@ export class EmbeddedArchive implements Archive {
     return due;
   }
 
-  /** As `prune`, for at most so long, milliseconds. */
-  pruneSome(before: number, most: number, limitMs: number): void {
+  /**
+   * As `prune`, for at most so long, milliseconds, unless another process does it now. What is left of large visits goes first: they take
+   * room, and are in no list any more. Acks are written in pauses that are as long as the writes.
+   */
+  async pruneSome(before: number, most: number, limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;
-    while (this.#room.hasDisk() && this.#prune(before, most) > 0 && performance.now() < end);
+    while (!this.#isClosing && this.#room.hasDisk() && performance.now() < end) {
+      const begin = performance.now();
+      this.#storeFile.root.resetReadTxn();
+      if (!this.#isMyTurn() || (!this.#step() && (await this.#prune(before, most)) === 0)) return;
+      await pause(performance.now() - begin);
+    }
+  }
+
+  /** Ends what is done in the background; to be called before the file is closed. */
+  close(): void {
+    this.#isClosing = true;
   }
 
   async usage(): Promise<Usage> {

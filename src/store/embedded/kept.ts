@@ -17,7 +17,7 @@ export interface FileData {
 /** What has waited is looked for so often, milliseconds, and some of it filed. */
 const FILE_MS = 150;
 /** Removing goes on for at most so long at once, milliseconds. */
-const PRUNE_LIMIT_MS = 100;
+const PRUNE_LIMIT_MS = 300;
 /** Visits that are due to go are looked for so often, milliseconds. */
 const PRUNE_MS = 500;
 const READERS_MS = 60_000;
@@ -41,7 +41,7 @@ export async function keepFile({ folder, maxBytes, retainMs, durability, shares 
     ],
     makeRoom: () => {
       file();
-      prune();
+      return prune();
     },
     addHits: (take) => store.addHits(take),
     close: () => store.close(),

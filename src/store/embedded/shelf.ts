@@ -16,6 +16,8 @@ import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
 const MAX_INLINE = 2000;
 /** Chunks that begin at the same time are told apart by so much of a millisecond. */
 const KEY_STEP = 0.001;
+/** Visits that are weighed at once: some milliseconds. */
+const WEIGHED_AT_ONCE = 1000;
 /** No key of a site. */
 const WEIGHED = '(all)';
 
@@ -53,9 +55,12 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     this.#tables.erased.removeSync(id);
   }
 
+  /** Chunks of a visit that is being removed are still under its number. */
   nextNumber(): number {
-    const [last = 0] = this.#tables.visits.getKeys({ reverse: true, limit: 1 });
-    return last + 1;
+    const { visits, going } = this.#tables;
+    const [last = 0] = visits.getKeys({ reverse: true, limit: 1 });
+    const [lastGoing = 0] = going.getKeys({ reverse: true, limit: 1 });
+    return Math.max(last, lastGoing) + 1;
   }
 
   put(number: number, visit: ShelvedVisit): void {
@@ -89,16 +94,22 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     return [...weights.getRange()].filter(({ key }) => key !== WEIGHED).map(({ key, value }) => [key, value]);
   }
 
-  /** Counts what the visits of each site take, in a store from before that was done: some seconds for each million visits. */
-  weighAll(): [site: string, weight: number][] {
-    const { visits, weights } = this.#tables;
-    const sums = new Map<string, number>();
-    for (const { value } of visits.getRange())
+  /** Adds to `sums` what some visits take, from number `from` on. The number to go on with; undefined: that were all. Outside of a write. */
+  weigh(from: number, sums: Map<string, number>): number | undefined {
+    let last: number | undefined;
+    for (const { key, value } of this.#tables.visits.getRange({ start: from, limit: WEIGHED_AT_ONCE })) {
       sums.set(value.site, (sums.get(value.site) ?? 0) + (value.weight ?? weightOf(value)));
+      last = key;
+    }
+    return last === undefined ? undefined : last + 1;
+  }
+
+  /** Within a write: puts down what the visits of each site take, in a store from before that was counted. */
+  putWeights(sums: ReadonlyMap<string, number>): void {
+    const { weights } = this.#tables;
     for (const key of [...weights.getKeys()]) weights.removeSync(key);
     for (const [site, sum] of sums) weights.putSync(site, sum);
     weights.putSync(WEIGHED, 1);
-    return [...sums];
   }
 
   /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
@@ -171,18 +182,18 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
    * The runs of a visit, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`, what is
    * so is passed over.
    */
-  *runs(number: number, damage?: Damage, from = 0): Generator<Run> {
+  *runs(number: number, damage?: Damage, from = 0, unnamed?: (page: number) => string): Generator<Run> {
     const { chunks } = this.#tables;
     const [begin] = chunks.getKeys({ start: [number, from - RUN_MS], end: [number, 0], reverse: true, limit: 1 });
     const start: [number, number] = begin ?? [number, 0];
-    for (const { value } of chunks.getRange({ start, end: [number, LAST] })) yield* this.#runsIn(value, damage);
+    for (const { value } of chunks.getRange({ start, end: [number, LAST] })) yield* this.runsIn(value, damage, unnamed);
   }
 
   /** Takes all runs of a visit away, one chunk after the other, and tells each. */
   clear(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage: Damage): void {
     const { chunks, minutes } = this.#tables;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })]) {
-      for (const run of this.#runsIn(chunks.get(key) as Buffer, damage)) {
+      for (const run of this.runsIn(chunks.get(key) as Buffer, damage)) {
         tell(run);
         for (const minute of minutesIn(run)) minutes.removeSync([visit.site, minute, number]);
       }
@@ -194,15 +205,21 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     visit.bytes = 0;
   }
 
-  #runsIn(chunk: Buffer, damage?: Damage): Run[] {
+  /** The runs of a chunk. `unnamed` says what a page is called that has no name any more. */
+  runsIn(chunk: Buffer, damage?: Damage, unnamed: (page: number) => string = () => OTHER_PAGES): Run[] {
     const runs = (damage ? damage.pass(() => decodeRuns(chunk)) : decodeRuns(chunk)) ?? [];
-    return runs.map((run) => ({ ...run, page: this.#pages.nameOf(run.page) || OTHER_PAGES }));
+    return runs.map((run) => ({ ...run, page: this.#pages.nameOf(run.page) || unnamed(run.page) }));
   }
 
   /** Takes a visit away, and tells its runs, as far as they can be read. What it added to counts is still there. */
   remove(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage: Damage): void {
-    const { visits, ids, bySite, byAge } = this.#tables;
     this.clear(number, visit, (run) => damage.pass(() => tell(run)), damage);
+    this.unlist(number, visit);
+  }
+
+  /** Takes a visit out of all lists; its runs and its minutes are still there. */
+  unlist(number: number, visit: ShelvedVisit): void {
+    const { visits, ids, bySite, byAge } = this.#tables;
     this.#weigh(visit, 0);
     visits.removeSync(number);
     ids.removeSync(visit.id);

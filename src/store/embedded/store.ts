@@ -73,6 +73,8 @@ export interface StoreOptions {
   shares?: Shares;
   /** `disk` unless said otherwise. */
   durability?: Durability;
+  /** So many bytes of visits are removed in one write. */
+  pieceBytes?: number;
 }
 
 /**
@@ -138,12 +140,13 @@ export class EmbeddedStore implements Store {
   #closed: Promise<void> | undefined;
 
   /** To be called while the file is this process's alone: tables are made if need be. */
-  constructor(file: StoreFile, folder: string, secret: Buffer, { maxBytes, shares }: StoreOptions) {
+  constructor(file: StoreFile, folder: string, secret: Buffer, { maxBytes, shares, pieceBytes }: StoreOptions) {
     const { root } = file;
     const hits = root.openDB<number, string>('hits', {});
     const entries = root.openDB<Entry, number>('audit', {});
     this.#audit = new AuditTable(entries);
-    this.archive = new EmbeddedArchive(file, folder, [hits, entries] as Database[], this.#audit, maxBytes, shares);
+    const others = [hits, entries] as Database[];
+    this.archive = new EmbeddedArchive(file, folder, others, this.#audit, maxBytes, shares, pieceBytes);
     this.#file = file;
     this.#secret = secret;
     this.#meta = root.openDB('meta', {});
@@ -564,6 +567,7 @@ export class EmbeddedStore implements Store {
   }
 
   close(): Promise<void> {
+    this.archive.close();
     this.#closed ??= this.#file.close();
     return this.#closed;
   }

@@ -2,11 +2,28 @@
 import type { Database, RootDatabase } from 'lmdb';
 import type { KeptVisit } from '../record/kept-visit.ts';
 import type { Counts } from '../record/sums.ts';
+import type { Tallied } from '../record/tally.ts';
 
 /** A visit as it is kept; its key is its number, given when it is first filed. */
 export interface ShelvedVisit extends KeptVisit {
   /** Time of the first run in the last chunk. */
   lastChunk: number;
+}
+
+/** A visit that is being removed: it is in no list any more, and its runs go piece by piece. */
+export interface GoingVisit {
+  site: string;
+  since: number;
+  /** What was taken from the counts so far. */
+  away: Tallied;
+  /** Number of the page that this is on, or 0. */
+  page: number;
+  /** When it was on pages, in order. */
+  stays: { t: number; until: number }[];
+  /** The last minute of these that it was taken out of. */
+  minute: number;
+  /** What of it could not be read; empty: all could. */
+  damage: string;
 }
 
 /** `writer` tells those apart that write at the same time. */
@@ -22,6 +39,10 @@ export interface Tables {
   /** Batches that cannot be read. */
   damaged: Database<Buffer, JournalKey>;
   visits: Database<ShelvedVisit, number>;
+  /** Visits that are being removed, by their numbers. */
+  going: Database<GoingVisit, number>;
+  /** Which process removes visits now (`remover`). */
+  upkeep: Database<unknown, string>;
   /** Number of a visit, by its id. */
   ids: Database<number, string>;
   /** Visits of a site by their begin. */
@@ -54,6 +75,8 @@ export function openTables(root: RootDatabase): Tables {
     erased: root.openDB('erased', {}),
     damaged: root.openDB('damaged', binary),
     visits: root.openDB('visits', {}),
+    going: root.openDB('going', {}),
+    upkeep: root.openDB('upkeep', {}),
     ids: root.openDB('ids', {}),
     bySite: root.openDB('by-site', {}),
     byAge: root.openDB('by-age', {}),

@@ -4,6 +4,7 @@ import type { Difference, Progress } from '../archive.ts';
 import { Damage } from '../record/damage.ts';
 import { OTHER_PAGES } from '../record/pages.ts';
 import { dayOf, type Sums } from '../record/sums.ts';
+import { Tally } from '../record/tally.ts';
 import {
   addDays,
   type CellRow,
@@ -22,8 +23,9 @@ import {
   type SpotRow,
 } from '../record/verify.ts';
 import type { PageBook } from './page-book.ts';
+import { runsLeft } from './removal.ts';
 import type { Shelf } from './shelf.ts';
-import { firstParts, type ShelvedVisit, type Tables } from './tables.ts';
+import { firstParts, type GoingVisit, type ShelvedVisit, type Tables } from './tables.ts';
 
 /** As `Archive.verify`, of what is filed. */
 export function differences(
@@ -63,6 +65,8 @@ function daysOf(tables: Tables, shelf: Shelf, partBytes: number): Map<number, Ke
   const at = (day: number) => entry(days, day, (): KeptDay => ({ visits: [], parts: 1 }));
   for (const { key, value } of tables.visits.getRange())
     for (const day of daysIn(key, value, shelf)) at(day).visits.push(key);
+  for (const { key, value } of tables.going.getRange())
+    for (const day of daysLeft(key, value, shelf)) at(day).visits.push(key);
   for (const [, day] of tables.counts.getKeys()) at(day);
   const bytes = new Map<number, number>();
   for (const table of [tables.cells, tables.spots])
@@ -80,25 +84,44 @@ function daysIn(number: number, visit: ShelvedVisit, shelf: Shelf): Set<number> 
   return days;
 }
 
+/** The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with. */
+function daysLeft(number: number, going: GoingVisit, shelf: Shelf): Set<number> {
+  const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
+  for (const run of runsLeft(shelf, number, going, new Damage())) addDays(days, run);
+  return days;
+}
+
 /** Adds a visit to the sums; on the first of its days it is compared with itself, too. */
 function recount(
   number: number,
-  { visits }: Tables,
+  { visits, going }: Tables,
   pages: PageBook,
   shelf: Shelf,
   sums: Sums,
   day: number | undefined,
   compare: Compare,
 ): void {
-  const visit = visits.get(number) as ShelvedVisit;
   const readOnly = {
     numberOf: (site: string, page: string) => pages.find(site, page) ?? pages.find(site, OTHER_PAGES) ?? -1,
     nameOf: (one: number) => pages.nameOf(one),
   };
+  const gone = going.get(number);
+  if (gone) {
+    recountLeft(number, gone, shelf, new Tally(gone.site, sums, 1, readOnly, gone.away));
+    return;
+  }
+  const visit = visits.get(number) as ShelvedVisit;
   const counted = new Recount(visit, sums, readOnly);
   const damage = new Damage();
   for (const run of shelf.runs(number, damage)) damage.pass(() => counted.add(run));
   if (day === firstDay(visit, shelf.begin(number))) counted.compare(compare, damage);
+}
+
+/** Adds what is left of a visit that is being removed. */
+function recountLeft(number: number, going: GoingVisit, shelf: Shelf, tally: Tally): void {
+  const damage = new Damage();
+  tally.countDeepest(going.page, 1);
+  for (const run of runsLeft(shelf, number, going, damage)) damage.pass(() => tally.add(run));
 }
 
 function* countRows(

@@ -128,6 +128,15 @@ export class Tally {
     this.#state.until = Math.max(this.#state.until, this.#now);
   }
 
+  /**
+   * Counts the row that is the deepest in sight of the stay that goes on, on page `number`, by so much more or less. While a visit is
+   * tallied away in pieces, the store has that row as it was at the end of the stay: only the last piece may take it away.
+   */
+  countDeepest(number: number, by: 1 | -1): void {
+    const stay = this.#stay;
+    if (stay) this.#cell(number, dayOf(stay.t), this.#state.stayDevice, 'depth', deepestCell(stay.depth), by);
+  }
+
   /** What the page is called in counts: one name may stand for many. */
   #nameOf(page: string): string {
     return this.#pages.nameOf(this.#pages.numberOf(this.#site, page));

@@ -1,0 +1,139 @@
+/** How long are visitors without an ack while one very large visit is erased? Beside the same server that erases nothing. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
+import { openStore } from '../src/store/embedded/store.ts';
+import { BatchWriter, PlaceMark } from '../src/store/record/batch.ts';
+import { BinaryVisitor, type Owner } from '../test/support/visitor.ts';
+import type { Length } from './engine.ts';
+import type { Table } from './figures.ts';
+import { start, TOKEN } from './systems.ts';
+
+/** Bytes of runs. FIELDMOUSE_ERASE_MB sets another size. */
+const SIZES = (process.env.FIELDMOUSE_ERASE_MB ?? '55,500').split(',').map((mb) => Number(mb) * 1_000_000);
+const MOST_GAP_MS = 250;
+const SAMPLES = 1000;
+/** With so little between samples the visit lasts less than a day, milliseconds. */
+const STEP_MS = 0.5;
+const FRAMES_TOGETHER = 40;
+/** A visitor's frames come so often, milliseconds. */
+const FRAME_MS = 10;
+const VISITORS = 4;
+/** How long nothing is erased, to compare with, milliseconds. */
+const BASE_MS = 10_000;
+const ID = 'a-very-large-visit';
+
+export async function erase(_: Length): Promise<Table> {
+  const rows: string[][] = [];
+  const targets: Table['targets'][number][] = [];
+  for (const bytes of SIZES) {
+    const { before, gap, seconds, megabytes } = await eraseOf(bytes);
+    const name = `${megabytes.toFixed(0)} MB`;
+    rows.push([`${name}: longest time without an ack, ms, nothing is erased`, before.toFixed(0)]);
+    rows.push(
+      [`${name}: the same while it is erased`, gap.toFixed(0)],
+      [`${name}: erased within, s`, seconds.toFixed(1)],
+    );
+    targets.push({
+      what: `longest time without an ack, ${name}`,
+      wanted: `≤ ${MOST_GAP_MS} ms`,
+      got: `${gap.toFixed(0)} ms`,
+      met: gap <= MOST_GAP_MS,
+    });
+  }
+  const text = `One visit is erased over HTTP while ${VISITORS} visitors send a frame each ${FRAME_MS} ms, with 2 workers.`;
+  return { title: 'erase: acks while a large visit is erased', text, head: ['', 'figure'], rows, targets };
+}
+
+async function eraseOf(bytes: number) {
+  const folder = mkdtempSync(join(tmpdir(), 'fieldmouse-bench-'));
+  const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
+  try {
+    const megabytes = (await fill(folder, bytes)) / 1_000_000;
+    const server = await start('fieldmouse', [
+      '--data',
+      folder,
+      '--workers',
+      '2',
+      '--max-store',
+      '10GB',
+      '--retain',
+      '3650d',
+    ]);
+    ends.push(() => server.stop());
+    const owner: Owner = { after: (end: unknown) => void ends.push(end as () => void) };
+    const watch = new Watch(owner, `ws://127.0.0.1:${server.port}`);
+    await watch.ready;
+    await sleep(BASE_MS);
+    const before = watch.longest();
+    const begin = performance.now();
+    const answer = await fetch(`http://127.0.0.1:${server.port}/v1/visits/${ID}`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    if (!answer.ok) throw new Error(`erasing was answered with ${answer.status}: ${await answer.text()}`);
+    return { before, gap: watch.longest(), seconds: (performance.now() - begin) / 1000, megabytes };
+  } finally {
+    for (const end of ends.reverse()) await end();
+  }
+}
+
+/** Makes a visit of so many bytes of runs, nearly. How many it has in use. */
+async function fill(folder: string, bytes: number): Promise<number> {
+  const store = await openStore(folder, { durability: 'system' });
+  const samples = new SampleBuffer(SAMPLES);
+  for (let i = 0; i < SAMPLES; i++) samples.push(KIND.move, Math.floor(i * STEP_MS), (37 * i) % 1280, (91 * i) % 5000);
+  const mark = new PlaceMark({ id: ID, site: 'demo', page: '/', size: [1280, 720, 1280, 5000] });
+  const since = Date.now() - 20 * 3_600_000;
+  const told = { language: 'en', referrer: '', origin: '', country: '', label: '' };
+  let used = 0;
+  for (let n = 1; used < bytes; ) {
+    const writer = new BatchWriter();
+    writer.about(mark, { since, device: 'desktop', ...told });
+    for (let i = 0; i < FRAMES_TOGETHER; i++, n++) {
+      const t = since + n * SAMPLES * STEP_MS;
+      writer.frame(mark, n, n === 1, samples, t, t);
+    }
+    await store.archive.append([writer.take()]);
+    store.archive.fileAll();
+    used = (await store.archive.usage()).used;
+  }
+  await store.close();
+  return used;
+}
+
+/** Visitors that send all the time; notes how long none of their frames was acked. */
+class Watch {
+  readonly ready: Promise<unknown>;
+  #last = performance.now();
+  #longest = 0;
+
+  constructor(owner: Owner, url: string) {
+    const visitors = Array.from({ length: VISITORS }, () => new BinaryVisitor(owner, url));
+    this.ready = Promise.all(visitors.map(({ hello }) => hello)).then(() => {
+      this.longest();
+      const timer = setInterval(() => {
+        for (const visitor of visitors)
+          visitor.frame({ type: 'move', time: Math.round(performance.now()), x: 1, y: 1 });
+      }, FRAME_MS);
+      owner.after(() => clearInterval(timer));
+      for (const { socket } of visitors) socket.on('message', () => this.#acked());
+    });
+  }
+
+  #acked(): void {
+    const now = performance.now();
+    this.#longest = Math.max(this.#longest, now - this.#last);
+    this.#last = now;
+  }
+
+  /** Since it was asked last, milliseconds. */
+  longest(): number {
+    this.#acked();
+    const longest = this.#longest;
+    this.#longest = 0;
+    return longest;
+  }
+}

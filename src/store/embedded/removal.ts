@@ -1,0 +1,158 @@
+/**
+ * Removes visits. A small one goes in one write. A large one would hold up everybody's writes for seconds: one small write takes
+ * it out of all lists and into the table `going`, and its runs then go piece by piece. Each piece takes from the counts what it
+ * removes, so that these are at all times those of the runs that are left. Whoever opens the store later goes on with what is
+ * left in `going`.
+ */
+import { MINUTE_MS } from '../../minutes.ts';
+import type { Run } from '../archive.ts';
+import { Damage, warnOfRemoved } from '../record/damage.ts';
+import { minutesIn } from '../record/minutes.ts';
+import { OTHER_PAGES } from '../record/pages.ts';
+import { dayOf, Sums } from '../record/sums.ts';
+import { newTally, Tally } from '../record/tally.ts';
+import type { PageBook } from './page-book.ts';
+import type { Shelf } from './shelf.ts';
+import { putSums } from './sum-tables.ts';
+import { type GoingVisit, LAST, type ShelvedVisit, type Tables } from './tables.ts';
+
+/** Bytes of runs that one write removes. The write takes some hundredths of a second. */
+const PIECE_BYTES = 512 * 1024;
+/** A slow machine ends a piece earlier, milliseconds. */
+const PIECE_MS = 40;
+/** Chunks of which one write reads the keys. */
+const PIECE_CHUNKS = 256;
+/** Minutes of stays that one write removes. */
+const PIECE_MINUTES = 2000;
+
+export class Removal {
+  readonly #tables: Tables;
+  readonly #pages: PageBook;
+  readonly #shelf: Shelf;
+  readonly #path: string;
+  readonly #pieceBytes: number;
+
+  /** `path`: of the store's file. */
+  constructor(tables: Tables, pages: PageBook, shelf: Shelf, path: string, pieceBytes = PIECE_BYTES) {
+    this.#tables = tables;
+    this.#pages = pages;
+    this.#shelf = shelf;
+    this.#path = path;
+    this.#pieceBytes = pieceBytes;
+  }
+
+  /** Number of a visit that is being removed. */
+  get pending(): number | undefined {
+    return [...this.#tables.going.getKeys({ limit: 1 })][0];
+  }
+
+  /**
+   * Within a write: removes visits, small ones with their runs, until these are as many bytes as one write removes. A large visit
+   * is the last one of a write, and `step` removes its runs. Returns how many visits.
+   */
+  start(numbers: readonly number[]): number {
+    const sums = new Sums();
+    const faults: string[] = [];
+    let removed = 0;
+    let bytes = 0;
+    for (const number of numbers) {
+      const visit = this.#shelf.get(number);
+      if (!visit) continue;
+      const weight = visit.weight ?? 0;
+      if (removed > 0 && bytes + weight > this.#pieceBytes) break;
+      removed += 1;
+      bytes += weight;
+      if (weight > this.#pieceBytes) this.#setOut(number, visit);
+      else faults.push(...this.#remove(number, visit, sums));
+    }
+    putSums(this.#tables, sums, this.#pages);
+    warnOfRemoved(faults, this.#path);
+    return removed;
+  }
+
+  /** Removes a visit whole. What of it could not be read, if anything: that stays in the counts. */
+  #remove(number: number, visit: ShelvedVisit, sums: Sums): string[] {
+    const tally = new Tally(visit.site, sums, -1, this.#pages, newTally(visit.since));
+    const damage = new Damage();
+    this.#shelf.remove(number, visit, (run) => tally.add(run), damage);
+    return damage.fault ? [damage.fault.message] : [];
+  }
+
+  /** Takes a visit out of all lists. */
+  #setOut(number: number, visit: ShelvedVisit): void {
+    const { site, since, tally } = visit;
+    this.#shelf.unlist(number, visit);
+    const stays = tally.stays.map(({ t, until }) => ({ t, until })).sort((a, b) => a.t - b.t);
+    const going: GoingVisit = { site, since, away: newTally(since), page: 0, stays, minute: 0, damage: '' };
+    this.#tables.going.putSync(number, going);
+  }
+
+  /** Within a write: removes the next piece of a visit that is being removed. False if there is none. */
+  step(): boolean {
+    const number = this.pending;
+    if (number === undefined) return false;
+    const { going: table } = this.#tables;
+    const going = table.get(number) as GoingVisit;
+    const sums = new Sums();
+    const tally = new Tally(going.site, sums, -1, this.#pages, going.away);
+    tally.countDeepest(going.page, 1);
+    // The page that it is on may be given back only now.
+    if (going.page > 0)
+      sums.countsOf(going.site, this.#pages.numberOf(going.site, going.away.page), dayOf(going.since));
+    const isLeft = this.#removeChunks(number, going, tally) || this.#leaveMinutes(number, going);
+    if (isLeft) tally.countDeepest(going.page, -1);
+    putSums(this.#tables, sums, this.#pages);
+    if (isLeft) table.putSync(number, going);
+    else table.removeSync(number);
+    if (!isLeft && going.damage !== '') warnOfRemoved([going.damage], this.#path);
+    return true;
+  }
+
+  /** False if none was left. */
+  #removeChunks(number: number, going: GoingVisit, tally: Tally): boolean {
+    const { chunks, minutes } = this.#tables;
+    const damage = new Damage();
+    const end = performance.now() + PIECE_MS;
+    let bytes = 0;
+    for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST], limit: PIECE_CHUNKS })]) {
+      if (bytes > 0 && (bytes >= this.#pieceBytes || performance.now() > end)) break;
+      const chunk = chunks.get(key) as Buffer;
+      for (const run of this.#shelf.runsIn(chunk, damage, (page) => nameIn(going, page))) {
+        damage.pass(() => tally.add(run));
+        for (const minute of minutesIn(run)) minutes.removeSync([going.site, minute, number]);
+      }
+      chunks.removeSync(key);
+      bytes += chunk.length;
+    }
+    if (bytes === 0) return false;
+    going.page = this.#pages.find(going.site, going.away.page) ?? 0;
+    going.damage ||= damage.fault?.message ?? '';
+    return true;
+  }
+
+  /** Takes the visit out of some of the minutes of its stays. False if that were all. */
+  #leaveMinutes(number: number, going: GoingVisit): boolean {
+    let left = PIECE_MINUTES;
+    for (const { t, until } of going.stays)
+      for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
+        this.#tables.minutes.removeSync([going.site, minute, number]);
+        going.minute = minute;
+        left -= 1;
+        if (left === 0) return true;
+      }
+    return false;
+  }
+}
+
+/** The runs that are left of a visit that is being removed, but for those that are damaged. */
+export function* runsLeft(shelf: Shelf, number: number, going: GoingVisit, damage: Damage): Generator<Run> {
+  yield* shelf.runs(number, damage, 0, (page) => nameIn(going, page));
+}
+
+/**
+ * What a page is called that has no name any more: it was given back when all that was counted there was gone. The visit may be on
+ * it still.
+ */
+function nameIn({ page, away }: GoingVisit, asked: number): string {
+  return asked === page ? away.page : OTHER_PAGES;
+}

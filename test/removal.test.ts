@@ -1,0 +1,135 @@
+/** Large visits are removed in pieces. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { open } from 'lmdb';
+import { PageBook } from '../src/store/embedded/page-book.ts';
+import { Removal } from '../src/store/embedded/removal.ts';
+import { Shelf } from '../src/store/embedded/shelf.ts';
+import { openStore } from '../src/store/embedded/store.ts';
+import { openTables, type Tables } from '../src/store/embedded/tables.ts';
+import { differences } from '../src/store/embedded/verify.ts';
+import { decodeRuns } from '../src/store/record/chunk.ts';
+import { until } from './support/exact.ts';
+import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
+import { batchOf, chunkOf, type Delivery, keep, type MadeVisit, madeVisit, plainVisit, T } from './support/visits.ts';
+
+test('after each piece of a visit that is removed all counts are those of the runs that are left', async (t) => {
+  const folder = temporaryFolder(t);
+  const store = await openStore(folder);
+  const visits = fc.sample(madeVisit('demo'), { seed: 23, numRuns: 12 });
+  await keep(store.archive, ...visits);
+  store.archive.fileAll();
+  await store.close();
+  const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
+  t.after(() => root.close());
+  const tables = openTables(root);
+  const pages = new PageBook(tables);
+  const shelf = new Shelf(tables, pages);
+  const removal = new Removal(tables, pages, shelf, folder, 1);
+  root.transactionSync(() => divide(tables));
+  assert.deepEqual(differences(tables, pages, shelf), []);
+  let steps = 0;
+  for (const { id } of visits) {
+    assert.equal(
+      root.transactionSync(() => removal.start([shelf.find(id) as number])),
+      1,
+    );
+    assert.equal(shelf.find(id), undefined);
+    const next = shelf.nextNumber();
+    assert.ok(next > (removal.pending as number));
+    for (; root.transactionSync(() => removal.step()); steps++) assert.deepEqual(differences(tables, pages, shelf), []);
+  }
+  assert.ok(steps > 3 * visits.length, `${steps} pieces`);
+  for (const name of ['chunks', 'minutes', 'counts', 'cells', 'spots', 'pages', 'pageNames', 'going'] as const)
+    assert.deepEqual([...tables[name].getKeys()], [], name);
+});
+
+/** Puts each run into a chunk of its own. */
+function divide({ chunks }: Tables): void {
+  for (const { key, value } of [...chunks.getRange()]) {
+    chunks.removeSync(key);
+    for (const [i, run] of decodeRuns(value).entries()) chunks.putSync([key[0], key[1] + i / 1000], chunkOf([run]));
+  }
+}
+
+/** A visit of some 5 MB. */
+function largeVisit(): MadeVisit {
+  return plainVisit('demo', { since: T, frames: 800, samples: 1000 });
+}
+
+/** In parts, as visitors send. */
+async function keepLarge(folder: string, visit: MadeVisit): Promise<void> {
+  const store = await openStore(folder);
+  for (let i = 0; i < visit.frames.length; i += 100) {
+    await store.archive.append([batchOf(visit.frames.slice(i, i + 100).map((frame): Delivery => [visit, frame]))]);
+    store.archive.fileAll();
+  }
+  await store.close();
+}
+
+test('a large visit whose removal was cut off by SIGKILL is gone at once, and the next server removes the rest', async (t) => {
+  const { folder, visit, used } = await cutOff(t);
+  const store = await openStore(folder);
+  t.after(() => store.close());
+  assert.equal(await store.archive.visit(visit.id), undefined);
+  assert.deepEqual(await store.archive.verify(), []);
+  assert.ok((await store.archive.usage()).used > used / 4, 'most of it is there');
+  // What comes for it is not kept, and another visit has nothing of it.
+  const other = plainVisit('demo', { frames: 3 });
+  await keep(store.archive, visit.frames.length > 0 ? { ...visit, frames: visit.frames.slice(0, 1) } : visit, other);
+  assert.equal(await store.archive.visit(visit.id), undefined);
+  await startServer(t, { data: folder, workers: 2 });
+  await until(async () => (await store.archive.usage()).used < used / 20, 'all runs gone');
+  assert.deepEqual(await store.archive.verify(), []);
+  const { items } = await store.archive.runs(other.id);
+  assert.equal(
+    items.reduce((sum, { frames }) => sum + frames, 0),
+    3,
+  );
+  assert.equal(
+    (await store.archive.pages('demo', DAYS)).reduce((sum, { moves }) => sum + moves, 0),
+    30,
+  );
+});
+
+const DAYS = { from: '2026-11-19', to: '2026-11-20' };
+
+/** A data folder in which `fieldmouse erase` was killed while it removed a large visit. */
+async function cutOff(t: TestContext): Promise<{ folder: string; visit: MadeVisit; used: number }> {
+  const folder = temporaryFolder(t);
+  const visit = largeVisit();
+  await keepLarge(folder, visit);
+  const store = await openStore(folder);
+  const { used } = await store.archive.usage();
+  const erase = spawnMain(['erase', visit.id, '--yes', '--data', folder]);
+  const ended = once(erase, 'exit');
+  await until(async () => (await store.archive.visit(visit.id)) === undefined, 'erased visit');
+  erase.kill('SIGKILL');
+  assert.deepEqual(await ended, [null, 'SIGKILL']);
+  await store.close();
+  return { folder, visit, used };
+}
+
+test('a visit is erased while others are acked, however large it is', async (t) => {
+  const folder = temporaryFolder(t);
+  const visit = largeVisit();
+  await keepLarge(folder, visit);
+  const store = await openStore(folder, { pieceBytes: 64 * 1024 });
+  t.after(() => store.close());
+  const erased = store.archive.erase(visit.id);
+  let acks = 0;
+  let isDone = false;
+  void erased.then(() => {
+    isDone = true;
+  });
+  for (; !isDone; acks++) {
+    await keep(store.archive, plainVisit('demo'));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(await erased, true);
+  assert.ok(acks > 50, `${acks} acks`);
+  assert.deepEqual(await store.archive.verify(), []);
+});
