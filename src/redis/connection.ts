@@ -305,6 +305,11 @@ export class Redis {
     return this.#run(script, key, args, {});
   }
 
+  /** As `run`; texts come as bytes. */
+  runForBytes<T>(script: Script, key: string, args: Command): Promise<T> {
+    return this.#run(script, key, args, { typeMapping: BYTES });
+  }
+
   async #run<T>(script: Script, key: string, args: Command, options: object): Promise<T> {
     try {
       return await this.#send<T>(key, ['EVALSHA', script.sha, '1', key, ...args], options);

@@ -34,10 +34,10 @@ import { type Filed, Filing, held } from './record/filing.ts';
 import { Journal } from './record/journal.ts';
 import { SITES } from './record/keys.ts';
 import { atOnce, namedRuns, readDays, readHeat, readPages, readScenes } from './record/lookup.ts';
-import { PageBooks } from './record/page-book.ts';
+import { type Book, PageBooks } from './record/page-book.ts';
 import { removeVisits } from './record/removing.ts';
 import { Room } from './record/room.ts';
-import { partsOf, RecordSite } from './record/site.ts';
+import { partsOf, RecordSite, type RedisVisit } from './record/site.ts';
 import { siteDifferences } from './record/verify.ts';
 import { memberAt, memberOf, timeOf, visitOf } from './record/visit-time.ts';
 
@@ -49,14 +49,15 @@ const FILE_AFTER_MS = 10_000;
 const FILE_APART_MS = 300;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
-/** A reader waits so long for another process that files, milliseconds, looking every so often. */
-const BUSY_MS = 1000;
+/** A reader waits for another process that files, and looks so often: after a pause that doubles each time, about 0.6 s in all, milliseconds. */
+const BUSY_LOOKS = 8;
 const LOOK_MS = 5;
 /** A command waits so long for others that file, milliseconds. */
 const PATIENCE_MS = 60_000;
-/** Visits looked at for one part of a list, and how many at once. */
+/** Visits looked at for one part of a list. So many or what is wanted at first, then more, then the rest: Redis is asked three times at most. */
 const MAX_LOOKS = 5000;
-const LOOKS = 100;
+const FIRST_LOOKS = 100;
+const NEXT_LOOKS = 900;
 /** Visits removed in one step, and their bytes. */
 const PRUNE_VISITS = 50;
 const PRUNE_BYTES = 1024 * 1024;
@@ -82,6 +83,14 @@ const PRUNING = commonKey('pruning');
 const SOON_MS = 1000;
 /** Sites of visits that are remembered: they are asked for again and again. */
 const MAX_REMEMBERED = 10_000;
+
+/** A visit, and where it is. */
+interface Found {
+  site: RecordSite;
+  number: number;
+  /** Undefined: it cannot be read. */
+  visit: RedisVisit | undefined;
+}
 
 export interface RedisArchiveOptions {
   /** Nothing is appended beyond it. */
@@ -161,14 +170,14 @@ export class RedisArchive implements Archive {
   async #freshen(site: RecordSite, shards?: readonly number[]): Promise<void> {
     const begin = performance.now();
     try {
-      for (;;) {
+      for (let looks = 0; looks < BUSY_LOOKS; ) {
         const filed = await this.#filing.file(site, shards);
-        const took = performance.now() - begin;
-        if (filed === 'none' || filed === 'held' || took > (filed === 'busy' ? BUSY_MS : FRESHEN_MS)) return;
-        if (filed === 'busy') await sleep(LOOK_MS);
+        if (filed === 'none' || filed === 'held') return;
+        if (filed === 'busy') await sleep(LOOK_MS * 2 ** looks++);
+        else if (performance.now() - begin > FRESHEN_MS) return;
       }
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
+      if (!(error instanceof StoreError || isRefusal(error))) throw error;
     }
   }
 
@@ -217,7 +226,7 @@ export class RedisArchive implements Archive {
     for await (const members of visitTimes(site, query)) {
       const visits = await site.visits(members.map((member) => visitOf(member)[1]));
       for (const [i, member] of members.entries()) {
-        if (items.length === query.limit || looks === MAX_LOOKS) return { items, next: last };
+        if (items.length === query.limit) return { items, next: last };
         looks += 1;
         last = visitOf(member).join('.');
         const visit = visits[i];
@@ -227,7 +236,7 @@ export class RedisArchive implements Archive {
         this.#remember(visit.id, site);
       }
     }
-    return { items, next: null };
+    return { items, next: looks === MAX_LOOKS ? last : null };
   }
 
   visit(id: string, site?: string): Promise<Visit | undefined> {
@@ -236,29 +245,28 @@ export class RedisArchive implements Archive {
 
   async #visit(id: string, site: string | undefined): Promise<Visit | undefined> {
     const found = site === undefined ? await this.#find(id) : await this.#findIn([this.#site(site)], id);
-    const visit = found && (await found.site.visit(found.number));
-    return visit && toVisit(visit);
+    return found?.visit && toVisit(found.visit);
   }
 
   /**
    * Where a visit is. Its id does not tell of its site, and what would be kept of that elsewhere could not change in one step with the
    * site, and would take memory for each visit: so all sites are asked, unless it was in a list or was looked for before.
    */
-  async #find(id: string): Promise<{ site: RecordSite; number: number } | undefined> {
+  async #find(id: string): Promise<Found | undefined> {
     if (id.length > MAX_ID) return undefined;
     const known = this.#sitesOf.get(id);
     const found = known === undefined ? undefined : await this.#findIn([this.#site(known)], id);
     return found ?? (await this.#findIn(await this.#allSites(), id));
   }
 
-  async #findIn(sites: readonly RecordSite[], id: string): Promise<{ site: RecordSite; number: number } | undefined> {
+  async #findIn(sites: readonly RecordSite[], id: string): Promise<Found | undefined> {
     await Promise.all(sites.map((site) => this.#freshen(site, [siteShardOf(id)])));
-    const numbers = await Promise.all(sites.map((site) => site.numbers([id])));
-    for (const [i, [number]] of numbers.entries()) {
-      if (number === undefined) continue;
+    const found = await Promise.all(sites.map((site) => site.find([id])));
+    for (const [i, [one]] of found.entries()) {
+      if (one?.number === undefined) continue;
       const site = sites[i] as RecordSite;
       this.#remember(id, site);
-      return { site, number };
+      return { site, number: one.number, visit: one.visit };
     }
     return undefined;
   }
@@ -274,36 +282,37 @@ export class RedisArchive implements Archive {
 
   async #runs(id: string, after: string | undefined): Promise<Part<Run>> {
     const found = await this.#find(id);
-    const visit = found && (await found.site.visit(found.number));
-    if (!visit) return { items: [], next: null };
-    const { site, number } = found;
+    if (!found?.visit) return { items: [], next: null };
+    const { site, number, visit } = found;
     const part = new RunPart(after);
-    const book = await this.#books.current(site);
+    const book = this.#books.current(site);
+    // It is waited for behind the first runs, which are asked for at the same time.
+    book.catch(() => {});
     for await (const some of site.runs(number, visit, part.t))
-      if (!namedRuns(book, some).every((run) => part.take(run))) break;
+      if (!namedRuns(await book, some).every((run) => part.take(run))) break;
     return part.part;
   }
 
   scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
-    return asStore(this.#fresh(site, (one) => readScenes(one, this.#books, page, from, to)));
+    return asStore(this.#fresh(site, (one, book) => readScenes(one, book, page, from, to)));
   }
 
   pages(site: string, days: Days): Promise<PageCounts[]> {
-    return asStore(this.#fresh(site, (one) => readPages(one, this.#books, days)));
+    return asStore(this.#fresh(site, (one, book) => readPages(one, book, days)));
   }
 
   days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
-    return asStore(this.#fresh(site, (one) => readDays(one, this.#books, page, days)));
+    return asStore(this.#fresh(site, (one, book) => readDays(one, book, page, days)));
   }
 
   heat(query: HeatQuery): Promise<Heat> {
-    return asStore(this.#fresh(query.site, (site) => readHeat(site, this.#books, query)));
+    return asStore(this.#fresh(query.site, (site, book) => readHeat(site, book, query)));
   }
 
-  async #fresh<T>(name: string, read: (site: RecordSite) => Promise<T>): Promise<T> {
+  async #fresh<T>(name: string, read: (site: RecordSite, book: Promise<Book>) => Promise<T>): Promise<T> {
     const site = this.#site(name);
     await this.#freshen(site);
-    return atOnce(site, () => read(site));
+    return atOnce(site, (state) => read(site, this.#books.at(site, state)));
   }
 
   erase(id: string, note?: Note): Promise<boolean> {
@@ -545,6 +554,11 @@ export class RedisArchive implements Archive {
   }
 }
 
+/** True where Redis answers, but takes no writes: what is filed can be read all the same. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof RedisError && error.code !== 'other-store' && error.message.includes(' says: ');
+}
+
 /** True of what may be wrong with one site, or the node of a cluster that it is on, and with no other. */
 function isOfOneSite(error: unknown): boolean {
   if (error instanceof RedisError) return error.code === 'unreachable';
@@ -577,29 +591,29 @@ async function surplus(sites: readonly RecordSite[], shares: Shares): Promise<{ 
 async function ended(site: RecordSite, before: number): Promise<string[]> {
   const due: string[] = [];
   const query: VisitQuery = { site: site.name, to: before, oldestFirst: true, limit: 0 };
-  let looks = 0;
   for await (const members of visitTimes(site, query)) {
     const numbers = members.map((member) => visitOf(member)[1]);
     for (const [i, visit] of (await site.visits(numbers)).entries())
       if ((visit?.tally.until ?? 0) < before && due.length < PRUNE_VISITS) due.push(members[i] as string);
-    looks += members.length;
-    if (due.length === PRUNE_VISITS || looks >= MAX_LOOKS) break;
+    if (due.length === PRUNE_VISITS) break;
   }
   return due;
 }
 
-/** Members of `by-time` that a query is about, in its order, some at once. */
+/** Members of `by-time` that a query is about, in its order, some at once; MAX_LOOKS at most. */
 async function* visitTimes(site: RecordSite, query: VisitQuery): AsyncGenerator<string[]> {
   const { from = 0, to = Number.MAX_SAFE_INTEGER, oldestFirst = false, after } = query;
   let [low, high] = [`[${timeOf(from)}`, `(${timeOf(to)}`];
-  for (let last = after === undefined ? undefined : (memberAt(after) ?? ''); ; ) {
+  let last = after === undefined ? undefined : (memberAt(after) ?? '');
+  const first = Math.min(Math.max(FIRST_LOOKS, query.limit + 1), MAX_LOOKS - NEXT_LOOKS - 1);
+  for (const looks of [first, NEXT_LOOKS, MAX_LOOKS - NEXT_LOOKS - first]) {
     if (last === '') return;
     if (last !== undefined && oldestFirst) low = `(${last}`;
     else if (last !== undefined) high = `(${last}`;
     const range = oldestFirst ? [low, high, 'BYLEX'] : [high, low, 'BYLEX', 'REV'];
-    const members = await site.send<string[]>('ZRANGE', site.keys.byTime, ...range, 'LIMIT', '0', String(LOOKS));
+    const members = await site.send<string[]>('ZRANGE', site.keys.byTime, ...range, 'LIMIT', '0', String(looks));
     if (members.length > 0) yield members;
-    if (members.length < LOOKS) return;
+    if (members.length < looks) return;
     last = members.at(-1);
   }
 }

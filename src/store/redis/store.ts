@@ -16,7 +16,7 @@ import type { Part } from '../../protocol/record.ts';
 import type { TroubleName } from '../../protocol/relay.ts';
 import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
 import { SITE_KEY, type Site } from '../../protocol/site.ts';
-import { Redis } from '../../redis/connection.ts';
+import { Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { type Target, targetText } from '../../redis/target.ts';
 import {
@@ -61,6 +61,7 @@ import { checkFor, META_KEY } from './identity.ts';
 import { MachineFile } from './machine-file.ts';
 import { Outage } from './outage.ts';
 import { checkPersistence, watchEviction } from './persistence.ts';
+import { partsOf } from './record/site.ts';
 import { readTrail, trailCommands } from './trail.ts';
 import { Troubles } from './troubles.ts';
 
@@ -71,6 +72,8 @@ const NAME_BYTES = 9;
 const NAME = /^[\w-]{1,64}$/;
 /** Writes of the page-visit counter that may be under way at once: each is a way there and back. */
 const HIT_WRITES = 8;
+/** Sites whose totals are read at once. */
+const HIT_READS = 50;
 /** Changes that are under way when it is closed are waited for so long, milliseconds. */
 const CLOSE_MS = 1000;
 
@@ -464,10 +467,10 @@ export class RedisStore implements Store {
   }
 
   async #rightsOfSession(id: string, now: number): Promise<Rights | undefined> {
-    const session = await this.#one<Kept<Session>>('sessions', id);
-    if (session === undefined || session.expires <= now) return undefined;
-    const admin = await this.#one<Kept<Admin>>('admins', session.name);
-    return admin && rightsOf(admin);
+    const asked = readSessionOf(this.#redis, id);
+    const [session, admin] = await asStore(asked);
+    if (session === undefined || admin === undefined) await this.#verify();
+    return session && admin && session.expires > now ? rightsOf(admin) : undefined;
   }
 
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {
@@ -495,7 +498,8 @@ export class RedisStore implements Store {
 
   async allHits(): Promise<HitGroup[]> {
     const all: HitGroup[] = [];
-    for (const { key } of await this.sites()) all.push(...(await asStore(readHits(this.#redis, key))));
+    for (const some of partsOf(await this.sites(), HIT_READS))
+      all.push(...(await asStore(Promise.all(some.map(({ key }) => readHits(this.#redis, key))))).flat());
     return all;
   }
 
@@ -604,6 +608,22 @@ export class RedisStore implements Store {
   #verify(): Promise<void> {
     return asStore(this.#redis.verify());
   }
+}
+
+/** A session, and the administrator whose it is, in one round trip. ARGV: the key of administrators, the session's id. */
+const SESSION_OF = scriptOf(
+  `
+local session = redis.call('HGET', KEYS[1], ARGV[2])
+if not session then return {} end
+local name = cjson.decode(session).name
+return { session, name and redis.call('HGET', ARGV[1], name) }
+`,
+  'no-writes',
+);
+
+async function readSessionOf(redis: Redis, id: string): Promise<[session?: Kept<Session>, admin?: Kept<Admin>]> {
+  const found = await redis.run<(string | null)[]>(SESSION_OF, commonKey('sessions'), [commonKey('admins'), id]);
+  return found.map((text) => (text === null ? undefined : JSON.parse(text))) as [Kept<Session>, Kept<Admin>];
 }
 
 /** Takes a site out of all rights of a table. */

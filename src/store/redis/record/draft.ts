@@ -50,21 +50,20 @@ export class Draft implements FilingShelf<RedisVisit> {
     this.pages = pages;
   }
 
-  static async begin(site: RecordSite, books: PageBooks): Promise<Draft> {
-    const { version, state } = await site.now();
+  /** `now`: what there is, where that was read already. */
+  static async begin(site: RecordSite, books: PageBooks, now = site.now()): Promise<Draft> {
+    const { version, state } = await now;
     const book = await books.at(site, state);
     return new Draft(site, version, state, new PageDraft(site, book, state));
   }
 
   /** Reads what is there of visits, by their ids, and whether they were erased. */
   async readIds(ids: readonly string[]): Promise<void> {
-    const [numbers, erased] = await Promise.all([this.site.numbers(ids), this.site.fields(this.site.keys.erased, ids)]);
-    for (const [i, id] of ids.entries()) {
-      const number = numbers[i];
+    for (const { id, number, visit, isErased } of await this.site.find(ids)) {
       if (number !== undefined) this.#numbers.set(id, number);
-      if (erased[i] != null) this.#erased.add(id);
+      if (number !== undefined && visit) this.#visits.set(number, visit);
+      if (isErased) this.#erased.add(id);
     }
-    await this.readVisits([...this.#numbers.values()]);
   }
 
   async readVisits(numbers: readonly number[]): Promise<void> {

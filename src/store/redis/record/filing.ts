@@ -3,7 +3,7 @@
  * it is not slow, and if two do the same, the one that is later has it refused and begins anew.
  */
 import { FrameError } from '../../../protocol/errors.ts';
-import type { Command } from '../../../redis/connection.ts';
+import { type Command, scriptOf } from '../../../redis/connection.ts';
 import { StoreError } from '../../contract.ts';
 import { type KnownPlaces, readBatch } from '../../record/batch.ts';
 import { CHUNK_BYTES, LONG_CHUNKS } from '../../record/chunk.ts';
@@ -13,7 +13,7 @@ import { isBehind, isPartlyThere, newIn } from '../../record/kept-visit.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
 import { Draft } from './draft.ts';
 import type { PageBooks } from './page-book.ts';
-import { partsOf, type RecordSite, type RedisVisit } from './site.ts';
+import { partsOf, type RecordSite, type RedisVisit, readState, type SiteState, STATE } from './site.ts';
 
 /** Whoever files is left alone for so long, milliseconds; one that has died holds others up no longer. */
 const LEASE_MS = 2000;
@@ -22,9 +22,6 @@ const HELD = 'held';
 const HELD_MS = 4000;
 /** So much of the journal is filed at once, bytes: for some milliseconds Redis answers nobody else. */
 const MAX_FILED = 512 * 1024;
-/** Batches that are read of a shard at first, and how many times more then: those of an import are large. */
-const FIRST_BATCHES = 4;
-const MORE = 8;
 
 /** none: nothing is due · busy: somebody else does it, or was faster · held: nobody is to do it now */
 export type Filed = number | 'none' | 'busy' | 'held';
@@ -52,9 +49,9 @@ export class Filing {
     shards: readonly number[] = ALL_SHARDS,
     before: (shard: number) => number = () => Number.MAX_SAFE_INTEGER,
   ): Promise<Filed> {
-    if (!(await site.isWaiting(shards))) return 'none';
     const running = this.#running.get(site.name);
     if (running) {
+      if (!(await site.isWaiting(shards))) return 'none';
       await running.catch(() => {});
       return 'busy';
     }
@@ -68,12 +65,11 @@ export class Filing {
   }
 
   async #fileAlone(site: RecordSite, shards: readonly number[], before: (shard: number) => number): Promise<Filed> {
-    const due = await dueShards(site, shards, before);
-    if (due.length === 0) return 'none';
-    if (!(await lease(site))) return (await site.send('GET', site.keys.filing)) === HELD ? 'held' : 'busy';
+    const opened = await open(site, shards, before);
+    if (typeof opened === 'string') return opened;
     let isDone = false;
     try {
-      const filed = await this.#fileShards(site, due);
+      const filed = await this.#fileOpened(site, opened);
       isDone = typeof filed === 'number';
       return filed;
     } finally {
@@ -81,9 +77,8 @@ export class Filing {
     }
   }
 
-  async #fileShards(site: RecordSite, shards: readonly number[]): Promise<Filed> {
-    const draft = await Draft.begin(site, this.#books);
-    const taken = await take(site, shards);
+  async #fileOpened(site: RecordSite, { taken, ...now }: Opened): Promise<Filed> {
+    const draft = await Draft.begin(site, this.#books, Promise.resolve(now));
     const bytes = taken.reduce((sum, one) => sum + one.bytes, 0);
     if (bytes === 0) return 'none';
     try {
@@ -101,11 +96,6 @@ export class Filing {
 }
 
 export const ALL_SHARDS: readonly number[] = Array.from({ length: SITE_SHARDS }, (_, shard) => shard);
-
-/** By a commit, since that goes where there is no room, too. */
-function lease({ redis, keys: { filing } }: RecordSite): Promise<boolean> {
-  return redis.commit(filing, '0', [['PEXPIRE', filing, String(LEASE_MS)]], true);
-}
 
 async function release(site: RecordSite): Promise<void> {
   await site.send('DEL', site.keys.filing).catch(() => {});
@@ -127,47 +117,78 @@ export async function held<T>(site: RecordSite, work: () => Promise<T>): Promise
   }
 }
 
-/** Shards in which something is due, the longest waiting first. */
-async function dueShards(
+/** What is filed at once, and what there was of the site when it was read. */
+interface Opened {
+  version: string;
+  state: SiteState;
+  taken: Taken[];
+}
+
+/**
+ * Takes the lease of a site if something of it is due, and reads what is filed at once, in one round trip. ARGV: keys of lease and state, how long the
+ * lease is, how many bytes are read, how many fields of the state there are, these, then for each shard its key and since when what is due has waited.
+ * The longest waiting shards come first. Goes where there is no room, too: what is filed takes less.
+ */
+const OPEN = scriptOf(
+  `
+local fields = tonumber(ARGV[5])
+local due = {}
+for i = 6 + fields, #ARGV, 2 do
+  local t = tonumber(redis.call('LINDEX', ARGV[i], 0))
+  if t and t <= tonumber(ARGV[i + 1]) then
+    due[#due + 1] = { key = ARGV[i], shard = (i - 6 - fields) / 2, t = t }
+  end
+end
+if #due == 0 then return { 'none' } end
+local holder = redis.call('GET', ARGV[1])
+if holder then return { holder == '${HELD}' and 'held' or 'busy' } end
+redis.call('SET', ARGV[1], '1', 'PX', ARGV[3])
+table.sort(due, function(a, b) return a.t < b.t end)
+local left = tonumber(ARGV[4])
+local opened = { 'open', redis.call('GET', KEYS[1]), redis.call('HMGET', ARGV[2], unpack(ARGV, 6, 5 + fields)) }
+for _, one in ipairs(due) do
+  if left <= 0 then break end
+  local taken = {}
+  while left > 0 do
+    local read = redis.call('LRANGE', one.key, #taken, #taken + 7)
+    for i = 1, #read, 2 do
+      if left <= 0 then break end
+      taken[#taken + 1] = read[i]
+      taken[#taken + 1] = read[i + 1]
+      left = left - #read[i + 1]
+    end
+    if #read < 8 then break end
+  end
+  opened[#opened + 1] = one.shard
+  opened[#opened + 1] = taken
+end
+return opened
+`,
+  'allow-oom',
+);
+
+type OpenReply = [outcome: Buffer, version: Buffer | null, state: (Buffer | null)[], ...taken: (number | Buffer[])[]];
+
+/** none: nothing is due · busy, held: as `Filed` */
+async function open(
   site: RecordSite,
   shards: readonly number[],
   before: (shard: number) => number,
-): Promise<number[]> {
-  const first = shards.map((shard) => ['LINDEX', site.keys.journals[shard] as string, '0']);
-  const times = await site.gather<string | null>(first);
-  const waiting = shards.map((shard, i) => ({ shard, t: times[i] === null ? Infinity : Number(times[i]) }));
-  const due = waiting.filter(({ shard, t }) => t <= before(shard));
-  return due.sort((a, b) => a.t - b.t).map(({ shard }) => shard);
-}
-
-/** Reads what is filed at once. */
-async function take(site: RecordSite, shards: readonly number[]): Promise<Taken[]> {
+): Promise<Opened | 'none' | 'busy' | 'held'> {
+  const { version, state, filing, journals } = site.keys;
+  const due = shards.flatMap((shard) => [journals[shard] as string, String(before(shard))]);
+  const args = [filing, state, String(LEASE_MS), String(MAX_FILED), String(STATE.length), ...STATE, ...due];
+  const [outcome, changes, fields = [], ...found] = await site.redis.runForBytes<OpenReply>(OPEN, version, args);
+  const what = String(outcome);
+  if (what !== 'open') return what as 'none' | 'busy' | 'held';
   const taken: Taken[] = [];
-  let left = MAX_FILED;
-  for (const shard of shards) {
-    if (left <= 0) break;
-    const one = await takeShard(site, shard, left);
-    left -= one.bytes;
-    taken.push(one);
+  for (let i = 0; i < found.length; i += 2) {
+    const elements = found[i + 1] as Buffer[];
+    const bytes = elements.reduce((sum, { length }, at) => sum + (at % 2 ? length : 0), 0);
+    taken.push({ shard: shards[found[i] as number] as number, elements, bytes });
   }
-  return taken;
-}
-
-async function takeShard(site: RecordSite, shard: number, most: number): Promise<Taken> {
-  const key = site.keys.journals[shard] as string;
-  const taken: Taken = { shard, elements: [], bytes: 0 };
-  for (let count = FIRST_BATCHES; ; ) {
-    const from = taken.elements.length;
-    const read = await site.bytes<Buffer[]>('LRANGE', key, String(from), String(from + 2 * count - 1));
-    for (let i = 0; i < read.length && taken.bytes < most; i += 2) {
-      const [time, batch] = [read[i] as Buffer, read[i + 1] as Buffer];
-      taken.elements.push(time, batch);
-      taken.bytes += batch.length;
-    }
-    if (read.length < 2 * count || taken.bytes >= most) return taken;
-    const each = (2 * taken.bytes) / taken.elements.length;
-    count = Math.min(MORE * count, Math.ceil((most - taken.bytes) / each));
-  }
+  const texts = fields.map((field) => (field === null ? null : String(field)));
+  return { version: String(changes ?? '0'), state: readState(texts), taken };
 }
 
 function* batchesOf({ elements }: Taken): Generator<[time: Buffer, batch: Buffer]> {
@@ -187,13 +208,15 @@ async function fill(draft: Draft, taken: readonly Taken[]): Promise<void> {
   for (const one of taken) for (const [, batch] of batchesOf(one)) readBatch(batch, listener, known);
   await draft.readIds([...visits.keys()]);
   let left = MAX_RELAID;
+  const needed: number[] = [];
   for (const [id, arrived] of visits) {
     const number = draft.find(id);
     const visit = number === undefined ? undefined : draft.get(number);
     if (number === undefined || !visit || !needsRuns(visit, arrived, left)) continue;
-    await draft.readRuns(number);
+    needed.push(number);
     left -= visit.bytes;
   }
+  await Promise.all(needed.map((number) => draft.readRuns(number)));
   const filer = new Filer(draft, draft.pages);
   filer.begin(draft.damage);
   for (const [id, arrived] of visits) filer.file(id, arrived, draft.sums);

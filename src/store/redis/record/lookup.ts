@@ -20,22 +20,27 @@ import {
   WHOLE_SITE,
 } from '../../record/sums.ts';
 import { type Counted, count, readTile } from '../../record/tile.ts';
-import type { Book, PageBooks } from './page-book.ts';
-import { partsOf, type RecordSite } from './site.ts';
+import type { Book } from './page-book.ts';
+import { partsOf, type RecordSite, type SiteState } from './site.ts';
 import { readCounts } from './sum-commands.ts';
 
-/** Days, or visits, that are read together. */
+/** Days of counts that are read together: each may have thousands of pages. */
 const TOGETHER = 50;
-/** What changes while it is read is read so often, and then taken as it is. */
+/** What changes while it is read is read so often, as long as that takes no longer than this, milliseconds; then it is taken as it is. */
 const TRIES = 5;
-const SCAN_ROWS = '1000';
+const TRY_MS = 100;
+const SCAN_ROWS = 1000;
+/** Clicked elements of a day that are read in one reply; where there are more, they are read some at a time. */
+const MOST_ROWS = 5000;
 
-/** What is read all at once, though in several commands: again, if the record changed meanwhile. */
-export async function atOnce<T>(site: RecordSite, read: () => Promise<T>): Promise<T> {
+/** What is read all at once, though in several commands: again, if the record changed meanwhile, unless Redis is far away. */
+export async function atOnce<T>(site: RecordSite, read: (state: SiteState) => Promise<T>): Promise<T> {
+  const begin = performance.now();
   for (let tries = 1; ; tries++) {
-    const before = await site.version();
-    const [found, after] = [await read(), await site.version()];
-    if (after === before || tries === TRIES) return found;
+    const { version, state } = await site.now();
+    const found = await read(state);
+    const isLast = tries === TRIES || performance.now() - begin > TRY_MS;
+    if (isLast || (await site.version()) === version) return found;
   }
 }
 
@@ -55,44 +60,39 @@ export async function rowsOf(site: RecordSite, day: number): Promise<Map<number,
 }
 
 /** As `Archive.pages`. */
-export async function readPages(site: RecordSite, books: PageBooks, days: Days): Promise<PageCounts[]> {
+export async function readPages(site: RecordSite, book: Promise<Book>, days: Days): Promise<PageCounts[]> {
   const sums = new Map<number, Counts>();
-  for (const some of partsOf(await daysIn(site, days), TOGETHER))
+  const [names, all] = await Promise.all([book, daysIn(site, days)]);
+  for (const some of partsOf(all, TOGETHER))
     for (const rows of await Promise.all(some.map((day) => rowsOf(site, day))))
       for (const [page, counts] of rows)
         addCounts(
           entry(sums, page, () => ({ ...NO_COUNTS })),
           counts,
         );
-  const book = await books.current(site);
-  return pageCounts(sums, (page) => book.nameOf(page));
+  return pageCounts(sums, (page) => names.nameOf(page));
 }
 
 /** As `Archive.days`. */
 export async function readDays(
   site: RecordSite,
-  books: PageBooks,
+  book: Promise<Book>,
   page: string | null,
   days: Days,
 ): Promise<DayCounts[]> {
-  const number = page === null ? WHOLE_SITE : (await books.current(site)).find(page);
+  const [names, all] = await Promise.all([book, daysIn(site, days)]);
+  const number = page === null ? WHOLE_SITE : names.find(page);
   if (number === undefined) return [];
-  const counted = await countedDays(site, number, days);
-  return counted.map(({ day, counts }) => ({ day: dayName(day), ...counts }));
-}
-
-async function countedDays(site: RecordSite, page: number, days: Days): Promise<{ day: number; counts: Counts }[]> {
-  const all = await daysIn(site, days);
-  const rows = all.map((day) => ['HGET', site.keys.counts(day), String(page)]);
+  const rows = all.map((day) => ['HGET', site.keys.counts(day), String(number)]);
   const found = await site.gather<string | null>(rows);
-  return all.flatMap((day, i) => (found[i] ? [{ day, counts: readCounts(found[i]) }] : []));
+  return all.flatMap((day, i) => (found[i] ? [{ day: dayName(day), ...readCounts(found[i]) }] : []));
 }
 
 /** As `Archive.heat`. */
-export async function readHeat(site: RecordSite, books: PageBooks, query: HeatQuery): Promise<Heat> {
-  const page = (await books.current(site)).find(query.page);
+export async function readHeat(site: RecordSite, book: Promise<Book>, query: HeatQuery): Promise<Heat> {
+  const [names, days] = await Promise.all([book, daysIn(site, query)]);
+  const page = names.find(query.page);
   if (page === undefined) return noHeat();
-  const days = (await countedDays(site, page, query)).map(({ day }) => day);
   const devices = query.device === undefined ? DEVICES : [query.device];
   const slices = (layer: Layer) => new Set(devices.map((device) => sliceOf(device, layer)));
   const [sum, extents] = [new Map() as Counted, new Map() as Counted];
@@ -100,16 +100,21 @@ export async function readHeat(site: RecordSite, books: PageBooks, query: HeatQu
     [slices(layerOf(query.kind)), sum],
     [slices('extent'), extents],
   ] as const;
-  for (const some of partsOf(days, TOGETHER))
-    for (const tiles of await cellsOf(
+  const addCells = async (some: readonly number[]) => {
+    const found = await cellsOf(
       site,
       some.map((day) => [page, day]),
-    ))
-      for (const { slice, band, tile } of tiles)
-        for (const [of, into] of wanted)
-          if (of.has(slice)) readTile(tile, (cell, n) => count(into, band * BAND_CELLS + cell, n));
+    );
+    for (const { slice, band, tile } of found.flat())
+      for (const [of, into] of wanted)
+        if (of.has(slice)) readTile(tile, (cell, n) => count(into, band * BAND_CELLS + cell, n));
+  };
   const classes = new Set(devices.map((device) => DEVICES.indexOf(device)));
-  const spots = query.kind === 'click' ? await spotsOf(site, page, days, classes) : new Map<string, Counted>();
+  const isOfClicks = query.kind === 'click';
+  const [spots] = await Promise.all([
+    isOfClicks ? spotsOf(site, page, days, classes) : new Map<string, Counted>(),
+    ...partsOf(days, TOGETHER).map(addCells),
+  ]);
   return heatOf(query.kind, sum, extents, spots);
 }
 
@@ -146,16 +151,26 @@ export interface SpotTile {
 }
 
 /** The clicked elements of a page and day, some at once. */
-export async function* elementsOf(site: RecordSite, page: number, day: number): AsyncGenerator<SpotTile[]> {
+export async function* elementsOf(
+  site: RecordSite,
+  page: number,
+  day: number,
+  rows = SCAN_ROWS,
+): AsyncGenerator<SpotTile[]> {
+  const key = site.keys.spots(page, day);
   for (let cursor = '0'; ; ) {
-    const reply = await site.bytes<[Buffer, Buffer[]]>('HSCAN', site.keys.spots(page, day), cursor, 'COUNT', SCAN_ROWS);
-    yield pairsOf(reply[1]).map(([field, tile]) => {
-      const dot = field.indexOf('.');
-      return { device: Number(field.slice(0, dot)), selector: field.slice(dot + 1), tile };
-    });
+    const reply = await site.bytes<[Buffer, Buffer[]]>('HSCAN', key, cursor, 'COUNT', String(rows));
+    yield spotTiles(reply[1]);
     cursor = String(reply[0]);
     if (cursor === '0') return;
   }
+}
+
+function spotTiles(all: readonly Buffer[]): SpotTile[] {
+  return pairsOf(all).map(([field, tile]) => {
+    const dot = field.indexOf('.');
+    return { device: Number(field.slice(0, dot)), selector: field.slice(dot + 1), tile };
+  });
 }
 
 /** Clicks on each element. */
@@ -166,52 +181,79 @@ async function spotsOf(
   devices: ReadonlySet<number>,
 ): Promise<Map<string, Counted>> {
   const sums = new Map<string, Counted>();
+  const add = (some: readonly SpotTile[]) => {
+    for (const { device, selector, tile } of some)
+      if (devices.has(device))
+        readTile(tile, (spot, n) =>
+          count(
+            entry(sums, selector, (): Counted => new Map()),
+            spot,
+            n,
+          ),
+        );
+  };
+  const newest = days.toReversed();
+  const lengths = await site.gather<number>(newest.map((day) => ['HLEN', site.keys.spots(page, day)]));
   let left = MAX_SPOT_ROWS;
-  for (const day of days.toReversed())
-    for await (const some of elementsOf(site, page, day)) {
-      for (const { device, selector, tile } of some)
-        if (devices.has(device))
-          readTile(tile, (spot, n) =>
-            count(
-              entry(sums, selector, (): Counted => new Map()),
-              spot,
-              n,
-            ),
-          );
-      left -= some.length;
-      if (left <= 0) return sums;
-    }
+  const reading = newest.map(async (day, i) => {
+    const [length, most] = [lengths[i] as number, left];
+    left -= length;
+    if (length > 0 && most > 0) await readSpots(site, page, day, length, most, add);
+  });
+  await Promise.all(reading);
   return sums;
+}
+
+/** Reads the clicked elements of a page and day, of which there are `length`: about `most` at most. */
+async function readSpots(
+  site: RecordSite,
+  page: number,
+  day: number,
+  length: number,
+  most: number,
+  add: (some: readonly SpotTile[]) => void,
+): Promise<void> {
+  const isLarge = length > MOST_ROWS;
+  if (!isLarge) return add(spotTiles(await site.bytes<Buffer[]>('HGETALL', site.keys.spots(page, day))));
+  let left = most;
+  for await (const some of elementsOf(site, page, day, MOST_ROWS)) {
+    add(some);
+    left -= some.length;
+    if (left <= 0) return;
+  }
 }
 
 /** As `Archive.scenes`. */
 export async function readScenes(
   site: RecordSite,
-  books: PageBooks,
+  book: Promise<Book>,
   page: string | null,
   from: number,
   to: number,
 ): Promise<Scene[]> {
-  const book = await books.current(site);
-  const number = page === null ? undefined : book.find(page);
+  const [names, there] = await Promise.all([book, placesDuring(site, from, to)]);
+  const number = page === null ? undefined : names.find(page);
   if (page !== null && number === undefined) return [];
-  const scenes: Scene[] = [];
-  for (const some of partsOf(await visitsDuring(site, number, from, to), TOGETHER)) {
-    const found = await site.visits(some);
-    const visits = some.flatMap((one, i) => (found[i] ? [{ number: one, visit: found[i] }] : []));
-    const runs = await site.runsDuring(visits, from, to);
-    for (const [i, { visit }] of visits.entries())
-      scenes.push({ visit: toVisit(visit), runs: runsDuring(namedRuns(book, runs[i] ?? []), from, to) });
-  }
-  return scenes;
+  const numbers = visitsOn(there, number);
+  const found = await site.visits(numbers);
+  const visits = numbers.flatMap((one, i) => (found[i] ? [{ number: one, visit: found[i] }] : []));
+  const runs = await site.runsDuring(visits, from, to);
+  return visits.map(({ visit }, i) => ({
+    visit: toVisit(visit),
+    runs: runsDuring(namedRuns(names, runs[i] ?? []), from, to),
+  }));
 }
 
-/** Numbers of the visits that were on a page (undefined: on any) in the minutes of this time. */
-async function visitsDuring(site: RecordSite, page: number | undefined, from: number, to: number): Promise<number[]> {
+/** `visit.page` of those that were there in the minutes of this time. */
+async function placesDuring(site: RecordSite, from: number, to: number): Promise<string[]> {
   const minutes = [...minutesIn({ t: from, until: to })];
-  const members = await site.gather<string[]>(minutes.map((minute) => ['SMEMBERS', site.keys.minute(minute)]));
+  return (await site.gather<string[]>(minutes.map((minute) => ['SMEMBERS', site.keys.minute(minute)]))).flat();
+}
+
+/** Numbers of the visits among these that were on a page (undefined: on any). */
+function visitsOn(members: readonly string[], page: number | undefined): number[] {
   const found = new Set<number>();
-  for (const member of members.flat()) {
+  for (const member of members) {
     const [visit, of] = member.split('.').map(Number) as [number, number];
     if (page === undefined || of === page) found.add(visit);
   }

@@ -2,12 +2,21 @@
 import type { Redis } from '../../../redis/connection.ts';
 import { StoreError } from '../../contract.ts';
 
-/** How old a figure of its size may be, milliseconds. */
+/** A figure of its size that is older than this is asked for anew, milliseconds. */
 const SIZE_AGE_MS = 250;
+/** One that is older than this is waited for: where Redis is far away, an ack would else take a round trip more. */
+const MOST_AGE_MS = 2000;
+
+/** Above this share of the cap a figure is waited for. Visits are removed from 0.8 on. */
+const NEAR_CAP = 0.9;
+
 export class Room {
   readonly #redis: Redis;
   readonly #maxBytes: number;
   #size = { at: Number.NEGATIVE_INFINITY, used: 0 };
+  #asking: Promise<void> | undefined;
+  /** Bytes that came since the figure was asked for: it may be without them. */
+  #since = 0;
 
   constructor(redis: Redis, maxBytes: number) {
     this.#redis = redis;
@@ -36,11 +45,30 @@ export class Room {
   /** Throws StoreError `full` if so many bytes more may not be stored. Asks on the connection given. */
   async check(bytes: number, redis: Redis): Promise<void> {
     if (this.#maxBytes === Number.POSITIVE_INFINITY) return;
-    const now = performance.now();
-    if (now - this.#size.at > SIZE_AGE_MS) this.#size = { at: now, used: await this.#usedNow(redis, now) };
+    const age = performance.now() - this.#size.at;
+    if (age > SIZE_AGE_MS) {
+      this.#asking ??= this.#ask(redis).finally(() => {
+        this.#asking = undefined;
+      });
+      // One that is not waited for is asked for again with what comes next.
+      if (age > MOST_AGE_MS || this.#isNearCap(bytes)) await this.#asking;
+      else this.#asking.catch(() => {});
+    }
     this.#size.used += bytes;
+    this.#since += bytes;
     if (this.#size.used > this.#maxBytes)
       throw new StoreError('full', `the store has reached its cap of ${this.#maxBytes} bytes (--max-store)`);
+  }
+
+  /** An old figure has to do only where there is room for much more than it says. */
+  #isNearCap(bytes: number): boolean {
+    return this.#size.used + bytes > NEAR_CAP * this.#maxBytes;
+  }
+
+  async #ask(redis: Redis): Promise<void> {
+    this.#since = 0;
+    const used = await this.#usedNow(redis, performance.now());
+    this.#size = { at: performance.now(), used: used + this.#since };
   }
 
   /** Where a node is known to be away, the last figure has to do: others take what is theirs. One that holds still is not waited for twice. */

@@ -1,7 +1,7 @@
 /** The record of one site as it is in Redis: what is read of it, piece by piece. */
 
 import { RUN_MS } from '../../../protocol/passage.ts';
-import type { Command, Redis } from '../../../redis/connection.ts';
+import { type Command, type Redis, scriptOf } from '../../../redis/connection.ts';
 import { decodeRuns, type KeptRun } from '../../record/chunk.ts';
 import type { Damage } from '../../record/damage.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
@@ -12,8 +12,9 @@ import { SiteKeys } from './keys.ts';
 export const MOST_FIELDS = 500;
 /** Commands that are answered together: Redis does nothing else meanwhile. */
 const TOGETHER = 100;
-/** Elements of runs that are read at once: each has some hundreds of bytes to some KB. */
+/** Elements of runs that are read at once: at least so many, and about so many bytes, which is more than one part of an answer. */
 const READ_ELEMENTS = 16;
+const READ_BYTES = 384 * 1024;
 
 /** A visit as it is kept; its runs are a list, each element of which has those that were filed together. */
 export interface RedisVisit extends KeptVisit {
@@ -37,7 +38,36 @@ export interface SiteState {
   weight: number | undefined;
 }
 
-const STATE = ['visit', 'page', 'pages', 'full', 'edition', 'weight'];
+/** Fields of the state. */
+export const STATE: readonly string[] = ['visit', 'page', 'pages', 'full', 'edition', 'weight'];
+
+/**
+ * Finds visits by their ids, and what is kept of them, in one round trip. ARGV: the keys of ids, visits and erased visits, then ids. For each id
+ * its number, its visit and when it was erased.
+ */
+const FIND = scriptOf(
+  `
+local found = {}
+for i = 4, #ARGV do
+  local number = redis.call('HGET', ARGV[1], ARGV[i])
+  found[#found + 1] = number
+  found[#found + 1] = number and redis.call('HGET', ARGV[2], number)
+  found[#found + 1] = redis.call('HGET', ARGV[3], ARGV[i])
+end
+return found
+`,
+  'no-writes',
+);
+
+/** What there is of a visit's id. */
+export interface FoundVisit {
+  id: string;
+  /** Undefined: there is no such visit. */
+  number: number | undefined;
+  /** Undefined: there is none, or it cannot be read. */
+  visit: RedisVisit | undefined;
+  isErased: boolean;
+}
 
 export class RecordSite {
   readonly redis: Redis;
@@ -89,6 +119,24 @@ export class RecordSite {
     return { version: changes ?? '0', state: readState(found as unknown as (string | null)[]) };
   }
 
+  /** What there is of visits, by their ids; one round trip, however many. */
+  async find(ids: readonly string[]): Promise<FoundVisit[]> {
+    const { version, ids: numbers, visits, erased } = this.keys;
+    const parts = partsOf(ids).map(async (some) => {
+      const found = await this.redis.run<(string | null)[]>(FIND, version, [numbers, visits, erased, ...some]);
+      return some.map((id, i): FoundVisit => {
+        const [number, text, erasedAt] = found.slice(3 * i, 3 * i + 3);
+        return {
+          id,
+          number: number == null ? undefined : Number(number),
+          visit: text == null ? undefined : readVisit(text),
+          isErased: erasedAt != null,
+        };
+      });
+    });
+    return (await Promise.all(parts)).flat();
+  }
+
   /** Values of some fields of a hash. */
   async fields(key: string, fields: readonly string[]): Promise<(string | null)[]> {
     const parts = partsOf(fields).map((some) => this.send<(string | null)[]>('HMGET', key, ...some));
@@ -98,12 +146,6 @@ export class RecordSite {
   async byteFields(key: string, fields: readonly string[]): Promise<(Buffer | null)[]> {
     const parts = partsOf(fields).map((some) => this.bytes<(Buffer | null)[]>('HMGET', key, ...some));
     return (await Promise.all(parts)).flat();
-  }
-
-  /** Numbers of the visits of these ids. */
-  async numbers(ids: readonly string[]): Promise<(number | undefined)[]> {
-    const found = await this.fields(this.keys.ids, ids);
-    return found.map((number) => (number === null ? undefined : Number(number)));
   }
 
   /** One that cannot be read is as good as none. */
@@ -141,43 +183,31 @@ export class RecordSite {
    * The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`,
    * what is so is passed over.
    */
-  async *runs(number: number, { marks }: RedisVisit, from = 0, damage?: Damage): AsyncGenerator<KeptRun[]> {
+  async *runs(number: number, visit: RedisVisit, from = 0, damage?: Damage): AsyncGenerator<KeptRun[]> {
     const decode = (element: Buffer) => (damage ? damage.pass(() => decodeRuns(element)) : decodeRuns(element)) ?? [];
-    for (let at = elementAt(marks, from - RUN_MS); ; at += READ_ELEMENTS) {
-      const elements = await this.bytes<Buffer[]>(...this.#elements(number, at));
+    const step = Math.max(READ_ELEMENTS, Math.ceil((READ_BYTES * visit.elements) / Math.max(1, visit.bytes)));
+    for (let at = elementAt(visit.marks, from - RUN_MS); ; at += step) {
+      const elements = await this.bytes<Buffer[]>(...this.#elements(number, at, at + step));
       yield elements.flatMap(decode);
-      if (elements.length < READ_ELEMENTS) return;
+      if (elements.length < step) return;
     }
   }
 
-  /** The runs of some visits from `from` to `to`, and some around. */
+  /** The runs of some visits from `from` to `to`, and some around; one round trip, however many. */
   async runsDuring(
     visits: readonly { number: number; visit: RedisVisit }[],
     from: number,
     to: number,
   ): Promise<KeptRun[][]> {
-    const begins = visits.map(({ visit }) => elementAt(visit.marks, from - RUN_MS));
-    const commands = visits.map(({ number }, i) => this.#elements(number, begins[i] as number));
-    const found = (await this.gatherBytes<Buffer[]>(commands)).map((elements) => elements.flatMap(decodeRuns));
-    for (const [i, { number, visit }] of visits.entries()) {
-      const last = found[i]?.at(-1);
-      const isAll = (begins[i] as number) + READ_ELEMENTS >= visit.elements;
-      if (!isAll && last && last.t < to) found[i] = await this.#longRuns(number, visit, from, to);
-    }
-    return found;
+    const commands = visits.map(({ number, visit: { marks } }) =>
+      this.#elements(number, elementAt(marks, from - RUN_MS), elementFrom(marks, to)),
+    );
+    return (await this.gatherBytes<Buffer[]>(commands)).map((elements) => elements.flatMap(decodeRuns));
   }
 
-  async #longRuns(number: number, visit: RedisVisit, from: number, to: number): Promise<KeptRun[]> {
-    const runs: KeptRun[] = [];
-    for await (const some of this.runs(number, visit, from)) {
-      runs.push(...some);
-      if ((some.at(-1)?.t ?? to) >= to) break;
-    }
-    return runs;
-  }
-
-  #elements(number: number, at: number): Command {
-    return ['LRANGE', this.keys.runs(number), String(at), String(at + READ_ELEMENTS - 1)];
+  /** Elements from one up to another, which is not included; undefined: to the end. */
+  #elements(number: number, at: number, end: number | undefined): Command {
+    return ['LRANGE', this.keys.runs(number), String(at), end === undefined ? '-1' : String(end - 1)];
   }
 
   /** True if something waits to be filed. */
@@ -199,7 +229,8 @@ function readVisit(text: string): RedisVisit | undefined {
   }
 }
 
-function readState(found: readonly (string | null)[]): SiteState {
+/** Reads the values of `STATE`. */
+export function readState(found: readonly (string | null)[]): SiteState {
   const [visit, page, pages, full, edition] = found.map(Number) as [number, number, number, number, number];
   return { visit, page, pages, isFull: full > 0, edition, weight: found[5] == null ? undefined : Number(found[5]) };
 }
@@ -208,6 +239,12 @@ function readState(found: readonly (string | null)[]): SiteState {
 function elementAt(marks: readonly number[], t: number): number {
   for (let i = marks.length - 2; i >= 0; i -= 2) if ((marks[i] as number) <= t) return marks[i + 1] as number;
   return 0;
+}
+
+/** The first marked element that begins at `t` or later; undefined: there is none. */
+function elementFrom(marks: readonly number[], t: number): number | undefined {
+  for (let i = 0; i < marks.length; i += 2) if ((marks[i] as number) >= t) return marks[i + 1] as number;
+  return undefined;
 }
 
 /** A list in parts that a command takes. */
