@@ -5,11 +5,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { packFrames } from '../src/protocol/encode.ts';
+import fc from 'fast-check';
+import { packFrames, type Sample } from '../src/protocol/encode.ts';
+import type { StreamEvents } from '../src/protocol/stream.ts';
 import type { Passage, Visit } from '../src/protocol/visit.ts';
 import { until } from './support/exact.ts';
 import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
-import { StreamReader } from './support/stream.ts';
+import { StreamReader, samplesOf } from './support/stream.ts';
 import { BinaryVisitor, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
 
 const HOUR = 3_600_000;
@@ -112,8 +114,7 @@ test('events of a json client are never in the future, and never before its last
   ]);
   const visit = await visitOf(server, visitor, 2);
   assert.ok(visit.until <= Date.now() && visit.until - visit.since < MOST_MS);
-  const answer = await server.api(`/v1/visits/${visitor}/passages`);
-  const { passages } = (await answer.json()) as { passages: Passage[] };
+  const passages = await passagesOf(server, visitor);
   const clicks = passages.flatMap((passage) => passage.clicks.map(({ dt, x }) => ({ t: passage.t + dt, x })));
   assert.deepEqual(
     clicks.map(({ x }) => x),
@@ -121,3 +122,104 @@ test('events of a json client are never in the future, and never before its last
   );
   assert.ok((clicks[1]?.t ?? 0) >= (clicks[0]?.t ?? 0));
 });
+
+test('whatever times a visitor tells, live events and the record are of when they can have been, and in order', async (t) => {
+  const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '10000'] });
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const times = fc.array(
+    fc.oneof(fc.nat(5000), fc.nat(2 ** 31 - 1), fc.double({ min: 0, max: 2 ** 44, noNaN: true })),
+    {
+      minLength: 1,
+      maxLength: 6,
+    },
+  );
+  const frames = fc.array(times, { minLength: 1, maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.nat(5000), fc.constant(2 ** 47)), frames, async (clock, told) => {
+      const begun = Date.now() - LOADED_MS;
+      const visitor = new BinaryVisitor(t, server.ws, { clock });
+      const { visitor: id } = await visitor.hello;
+      const { v } = (await stream.next('join', (join) => join.visitor.id === id)).visitor;
+      for (const [k, some] of told.entries()) visitor.frame(...samplesAt(some, k));
+      const last = visitor.frame({ type: 'visibility', time: 0, visible: false });
+      await until(() => visitor.acked >= last, 'ack');
+      await stream.until(() => stream.events.find((e) => e.name === 'view' && (e.data as { v: number }).v === v));
+      const acts = actTimes(stream, v);
+      assert.equal(acts.length, told.flat().length);
+      const moves = moveTimes(stream, v);
+      const stored = passageTimes(await passagesOf(server, id));
+      for (const list of [acts, moves, stored]) {
+        assert.deepEqual(
+          list,
+          [...list].sort((a, b) => a - b),
+        );
+        assert.ok(
+          list.every((time) => time >= begun && time <= Date.now()),
+          String(list),
+        );
+      }
+      visitor.socket.terminate();
+    }),
+    { numRuns: 8, endOnFailure: true, includeErrorInReport: true },
+  );
+});
+
+test('a page is loaded after the last click of the page before it, whatever its clock says', async (t) => {
+  const server = await startServer(t, { workers: 1 });
+  const first = new BinaryVisitor(t, server.ws);
+  const { token, visitor } = await first.hello;
+  const n = first.frame(click(1, 1));
+  await until(() => first.acked >= n, 'ack');
+  // It says that it was loaded half a minute ago, before the click.
+  const next = new BinaryVisitor(t, server.ws, { token, page: '/next', clock: 30_000 });
+  await next.hello;
+  const m = next.frame(click(20_000, 2));
+  await until(() => next.acked >= m, 'ack');
+  await visitOf(server, visitor, 2);
+  const passages = await passagesOf(server, visitor);
+  assert.deepEqual(
+    passages.map(({ page }) => page),
+    ['/', '/next'],
+  );
+  const [before, after] = passages as [Passage, Passage];
+  assert.ok(after.t >= before.t + (before.clicks[0]?.dt ?? 0));
+  assert.ok(after.t <= after.t + (after.clicks[0]?.dt ?? -1));
+});
+
+/** As old as a page may say that it is when it connects, milliseconds, and some for rounding. */
+const LOADED_MS = 60_010;
+
+/** At each time a move, and a click or a page change. */
+function samplesAt(told: readonly number[], k: number): Sample[] {
+  return [...told]
+    .map(Math.floor)
+    .sort((a, b) => a - b)
+    .flatMap((time, i) => [
+      { type: 'move', time, x: i, y: k },
+      i % 2 === 0 ? click(time, i) : { type: 'page', time, page: `/${k}/${i}` },
+    ]);
+}
+
+/** Times of a visitor's clicks and page changes, in the order in which they came. */
+function actTimes({ events }: StreamReader, v: number): number[] {
+  const acts = events.filter(({ name, data }) => ['click', 'page'].includes(name) && (data as { v: number }).v === v);
+  return acts.map(({ data }) => (data as StreamEvents['click']).t);
+}
+
+/** Times of a visitor's moves, in the order in which they came. */
+function moveTimes({ events }: StreamReader, v: number): number[] {
+  return samplesOf(events).flatMap(([of, time]) => (of === v ? [time] : []));
+}
+
+async function passagesOf(server: TestServer, id: string): Promise<Passage[]> {
+  const answer = await server.api(`/v1/visits/${id}/passages`);
+  return ((await answer.json()) as { passages: Passage[] }).passages;
+}
+
+/** Begin, samples and end of each passage, in order. */
+function passageTimes(passages: readonly Passage[]): number[] {
+  return passages.flatMap(({ t, until, moves, clicks }) => {
+    const dts = [...moves.filter((_, i) => i % 3 === 0), ...clicks.map(({ dt }) => dt)];
+    return [t, ...dts.sort((a, b) => a - b).map((dt) => t + dt), until];
+  });
+}

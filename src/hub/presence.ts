@@ -27,6 +27,8 @@ export interface Present {
   letInAt: number;
   /** The last frame that is known to be taken. */
   frame: number;
+  /** Time of its last event that a connection told of as it ended, Unix ms. */
+  lastTime: number;
   /** `at` of the last event shown; what is not above it was shown before. */
   lastAt: number;
 }
@@ -45,7 +47,7 @@ export interface PresenceEvents {
   back(present: Present, arrival: Arrival): void;
   leave(present: Present, reason: LeaveReason): void;
   /** Answer a worker's claim; v = 0 refuses. */
-  grant(worker: number, claim: number, v: number, frame: number): void;
+  grant(worker: number, claim: number, v: number, frame: number, lastTime: number): void;
   /** Have a worker close the connection that this claim of its let in. */
   release(worker: number, v: number, claim: number): void;
 }
@@ -92,7 +94,7 @@ export class Presence {
     } else if (present.worker === 0) {
       this.#admit(present, { worker, claim }, now);
     } else if (claim.posted !== null && this.#isLate(claim.posted, present)) {
-      this.#events.grant(worker, claim.claim, 0, 0);
+      this.#events.grant(worker, claim.claim, 0, 0, 0);
     } else {
       this.#supersede(present);
       this.#waiting.set(present, { worker, claim, deadline: performance.now() + RELEASE_LIMIT_MS });
@@ -112,13 +114,13 @@ export class Presence {
     this.#lastV += 1;
     const v = this.#lastV * this.#share.slots + this.#share.slot;
     this.#events.join(this.#put(worker, claim, v, now));
-    this.#events.grant(worker, claim.claim, v, 0);
+    this.#events.grant(worker, claim.claim, v, 0, 0);
   }
 
   #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): Present {
     const { site, ...rest } = arrival;
     const held = { worker, claim, socketSince: socketSince(posted, now), letInAt: now };
-    const present: Present = { visitor: { v, ...rest }, site, ...held, frame: 0, lastAt: -1 };
+    const present: Present = { visitor: { v, ...rest }, site, ...held, frame: 0, lastTime: 0, lastAt: -1 };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
     entry(this.#bySite, site, () => new Set<Present>()).add(present);
@@ -131,7 +133,7 @@ export class Presence {
     const held = { worker, claim: claim.claim, socketSince: socketSince(claim.posted, now), letInAt: now };
     Object.assign(present, held);
     this.#events.back(present, claim.arrival);
-    this.#events.grant(worker, claim.claim, present.visitor.v, present.frame);
+    this.#events.grant(worker, claim.claim, present.visitor.v, present.frame, present.lastTime);
   }
 
   /**
@@ -150,14 +152,15 @@ export class Presence {
   /** Two connections wait for the same visitor: the later one gets it. */
   #supersede(present: Present): void {
     const earlier = this.#waiting.get(present);
-    if (earlier) this.#events.grant(earlier.worker, earlier.claim.claim, 0, 0);
+    if (earlier) this.#events.grant(earlier.worker, earlier.claim.claim, 0, 0, 0);
   }
 
   /** A worker's connection ended. One that was given up to another has nothing to say any more. */
-  gone(worker: number, { v, claim, n, reason }: Extract<RelayItem, { k: 'gone' }>, now: number): void {
+  gone(worker: number, { v, claim, n, last, reason }: Extract<RelayItem, { k: 'gone' }>, now: number): void {
     const present = this.#byV.get(v);
     if (present?.worker !== worker || present.claim !== claim) return;
     present.frame = Math.max(present.frame, n);
+    present.lastTime = Math.max(present.lastTime, last);
     this.#detach(present, reason === 'moved' ? 'lost' : reason, now);
   }
 

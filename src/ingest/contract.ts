@@ -15,6 +15,8 @@ export interface Trace {
   readonly released: boolean;
   /** Number of the last frame taken; ingest keeps it up to date. */
   frame: number;
+  /** Time of the visitor's last event, wherever that was taken, Unix ms; ingest keeps it up to date. */
+  lastTime: number;
   take(samples: SampleBuffer, offset: number, from: number, to: number): void;
   click(at: number, t: number, click: ClickData): void;
   turn(at: number, t: number, page: string): void;

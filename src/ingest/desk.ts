@@ -66,7 +66,7 @@ export class Desk {
     const { id, born, made } = proof ?? { id: newVisitorId(), born: now, made: now };
     const trace = await this.#options.claim(arrivalOf(contact, id, hello, Math.max(now, made)), posted ? made : null);
     if (!trace) return undefined;
-    const clock = new VisitClock(made);
+    const clock = new VisitClock(Math.max(made, trace.lastTime));
     const recording = this.#begin(trace, contact.country, hello, proof, posted, clock.now());
     const allowance = this.allowance();
     // `offset` is by the server's clock; simple clients have none.
@@ -102,7 +102,12 @@ export class Desk {
     trace.frame = proof ? numberAfter(trace.frame, now) : FIRST_NUMBER;
     const recording = record(trace.arrival, country, trace.frame);
     // Simple clients that come again by POST do not tell whether they are on a page that was loaded.
-    if (!proof || hello || !posted) recording.enter(trace.frame, loadedAt(hello, now));
+    if (!proof || hello || !posted) {
+      const loaded = Math.max(trace.lastTime, loadedAt(hello, now));
+      recording.enter(trace.frame, loaded);
+      // Simple clients may send what is from before.
+      if (hello) trace.lastTime = loaded;
+    }
     return recording;
   }
 

@@ -3,11 +3,12 @@ import type { Hello, SampleBuffer } from '../protocol/frame.ts';
 import type { Visitor } from '../protocol/stream.ts';
 import type { Allowance } from './allowance.ts';
 import type { Recording } from './contract.ts';
+import { boundTimes } from './sample-times.ts';
 
 export class EarlierPage {
   readonly #recording: Recording;
   readonly #allowance: Allowance;
-  readonly #offset: number;
+  #offset: number;
   readonly #now: number;
   #page: string;
   #size: Visitor['size'];
@@ -25,6 +26,7 @@ export class EarlierPage {
   /** Stores frame `n`, once. False if it is more than the visitor may send now. */
   take(n: number, samples: SampleBuffer): boolean {
     if (!this.#allowance.frame(this.#now) || !this.#allowance.marks(samples.marks.length, this.#now)) return false;
+    this.#offset = boundTimes(samples, this.#offset, 0, this.#now);
     this.#recording.take(n, this.#page, this.#size, samples, this.#offset, this.#now);
     for (const mark of samples.marks)
       if (mark.type === 'page') this.#page = mark.page;

@@ -6,13 +6,11 @@ import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import type { Allowance } from './allowance.ts';
 import type { Recording, Trace } from './contract.ts';
+import { boundTimes } from './sample-times.ts';
 import type { VisitClock } from './visit-clock.ts';
 
 /** Events of one frame are numbered within this. */
 const EVENTS_PER_FRAME = 1024;
-/** How far ahead of us a visitor's clock may run, and how old what it had to keep may be, milliseconds. */
-const MAX_AHEAD_MS = 1000;
-const MAX_AGE_MS = 3_600_000;
 
 export class Visit {
   readonly trace: Trace;
@@ -34,9 +32,8 @@ export class Visit {
   readonly #clock: VisitClock;
   readonly #onEnd: (reason: GoneReason) => void;
   #ended = false;
-  /** `at` of the last unnumbered event, and its time, Unix ms. */
+  /** `at` of the last unnumbered event. */
   #lastAt = 0;
-  #lastTime = 0;
 
   /** `onEnd` is called once, when the visit is over: to close what it was connected by. */
   constructor(
@@ -83,6 +80,7 @@ export class Visit {
     const isNew = n > this.trace.frame;
     if (!isNew && n <= this.recording.taken) return true;
     if (!this.allowance.marks(samples.marks.length, now)) return false;
+    this.#boundTimes(samples, isNew, now);
     this.#record(n, samples, now);
     if (isNew) {
       this.trace.frame = n;
@@ -99,17 +97,22 @@ export class Visit {
     this.#lastAt = at + samples.count;
     if (samples.count === 0) return true;
     // In the record and on the live stream alike, nothing is before what the visitor did last.
-    this.#lastTime = samples.order(this.#lastTime);
+    this.trace.lastTime = samples.order(this.trace.lastTime);
     this.trace.frame += 1;
     this.#record(this.trace.frame, samples, now);
     this.#show(samples, at);
     return true;
   }
 
+  /** As boundTimes, with what the visitor did last in view; of a frame that was shown before, only its age counts. */
+  #boundTimes(samples: SampleBuffer, isNew: boolean, now: number): void {
+    this.offset = boundTimes(samples, this.offset, isNew ? this.trace.lastTime : 0, now);
+    const last = samples.time[samples.count - 1];
+    if (last !== undefined) this.trace.lastTime = Math.max(this.trace.lastTime, last + this.offset);
+  }
+
   #record(n: number, samples: SampleBuffer, now: number): void {
     const { page, size } = this.trace.arrival;
-    const { count } = samples;
-    if (count > 0) this.#setClock((samples.time[count - 1] as number) + this.offset - now);
     this.recording.take(n, page, size, samples, this.offset, now);
   }
 
@@ -122,11 +125,6 @@ export class Visit {
   #follow(samples: SampleBuffer, at: number): void {
     for (const mark of samples.marks)
       if (mark.type === 'page') this.#takeMark(mark, at, (samples.time[0] as number) + this.offset);
-  }
-
-  /** A clock that runs wrong would put samples into the future, or into another age. */
-  #setClock(ahead: number): void {
-    if (ahead > MAX_AHEAD_MS || ahead < -MAX_AGE_MS) this.offset -= ahead;
   }
 
   /** As above, for a frame with marks: moves before a mark are taken before it, on the page where they were. */

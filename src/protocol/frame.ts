@@ -124,9 +124,11 @@ export class SampleBuffer {
     this.count = i + 1;
   }
 
-  /** Times before `least` become that. */
-  raise(least: number): void {
-    for (let i = 0; i < this.count; i++) this.time[i] = Math.max(this.time[i] as number, least);
+  /** Times before `least` become that, and times after `most` that. To be used where times are in order. */
+  fit(least: number, most: number): void {
+    const { count, time } = this;
+    if (count === 0 || ((time[0] as number) >= least && (time[count - 1] as number) <= most)) return;
+    for (let i = 0; i < count; i++) time[i] = Math.max(Math.min(time[i] as number, most), least);
     this.source.bytes = undefined;
   }
 

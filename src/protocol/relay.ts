@@ -47,8 +47,11 @@ export type RelayItem =
   /** Text for `m` of a moves event: rendered once, copied to every subscriber. `n` samples. */
   | { k: 'moves'; c: number; t: number; text: string; n: number }
   | { k: 'scroll'; c: number; t: number; text: string }
-  /** The connection that was let in by this claim ended; `n` is the last frame taken. */
-  | { k: 'gone'; v: number; claim: number; n: number; t: number; reason: GoneReason };
+  /**
+   * The connection that was let in by this claim ended at `t`; `n` is the last frame taken. `t`, and the time
+   * `last` of the visitor's last event, are Unix ms.
+   */
+  | { k: 'gone'; v: number; claim: number; n: number; t: number; last: number; reason: GoneReason };
 
 /** A click without its type. */
 export type ClickData = Omit<Extract<Mark, { type: 'click' }>, 'type'>;
@@ -98,7 +101,7 @@ export interface SeenSite {
   rows: (number | null)[];
 }
 
-export type ToWorker = { tag: typeof TAG } /** Flat: `claim, v, frame` of each visitor let in. */ & (
+export type ToWorker = { tag: typeof TAG } /** Flat: `claim, v, frame, last` of each visitor let in. */ & (
   | { k: 'grants'; grants: number[] }
   /** Another connection claims this visitor: close the one that this claim let in and say `gone`. */
   | { k: 'release'; v: number; claim: number }

@@ -93,16 +93,16 @@ export class Relay {
     });
   }
 
-  /** Takes the primary's answers: flat `claim, v, frame`; v = 0 refuses. */
+  /** Takes the primary's answers: flat `claim, v, frame, last`; v = 0 refuses. */
   grant(grants: readonly number[]): void {
-    for (let i = 0; i + 2 < grants.length; i += 3) {
-      const [no, v, frame] = grants.slice(i, i + 3) as [number, number, number];
+    for (let i = 0; i + 3 < grants.length; i += 4) {
+      const [no, v, frame, last] = grants.slice(i, i + 4) as [number, number, number, number];
       const claim = this.#claims.get(no);
       this.#claims.delete(no);
       if (v === 0) claim?.resolve(undefined);
-      else if (claim) claim.resolve(this.#add(new Trace(this, v, frame, no, claim.arrival)));
+      else if (claim) claim.resolve(this.#add(new Trace(this, v, frame, last, no, claim.arrival)));
       // Nobody waits any more: the primary must not keep a visitor that is not here.
-      else this.push({ k: 'gone', v, claim: no, n: frame, t: Date.now(), reason: 'lost' }, '');
+      else this.push({ k: 'gone', v, claim: no, n: frame, t: Date.now(), last, reason: 'lost' }, '');
     }
   }
 

@@ -18,6 +18,8 @@ export class Trace {
   released = false;
   /** Number of the last frame taken. */
   frame: number;
+  /** Time of the visitor's last event, wherever that was taken, Unix ms; 0: none is known. */
+  lastTime: number;
   /** Last position, page pixels, and its time, Unix ms. */
   x = 0;
   y = 0;
@@ -31,10 +33,11 @@ export class Trace {
   /** Version of the relay's channels that #lanes was made for. */
   #version = -1;
 
-  constructor(relay: Relay, v: number, frame: number, claim: number, arrival: Arrival) {
+  constructor(relay: Relay, v: number, frame: number, lastTime: number, claim: number, arrival: Arrival) {
     this.#relay = relay;
     this.v = v;
     this.frame = frame;
+    this.lastTime = lastTime;
     this.claim = claim;
     this.arrival = arrival;
     if (arrival.at) this.#place(arrival.since, arrival.at[0], arrival.at[1]);
@@ -123,7 +126,8 @@ export class Trace {
     this.#relay.flushLanes(this.lanes());
     for (const lane of this.lanes()) lane.forget(this);
     this.#relay.forget(this);
-    this.#relay.push({ k: 'gone', v: this.v, claim: this.claim, n: this.frame, t, reason }, this.arrival.site);
+    const { v, claim, frame: n, lastTime: last } = this;
+    this.#relay.push({ k: 'gone', v, claim, n, t, last, reason }, this.arrival.site);
   }
 
   /** The lanes that show this visitor. */

@@ -130,7 +130,7 @@ export class Machine {
   #told(message: ToWorker): void {
     this.told.push(message);
     if (message.k !== 'grants') return;
-    for (let i = 0; i + 2 < message.grants.length; i += 3)
+    for (let i = 0; i + 3 < message.grants.length; i += 4)
       this.#granted.get(message.grants[i] as number)?.(message.grants[i + 1] as number);
   }
 
@@ -157,7 +157,7 @@ export class Machine {
   }
 
   leave({ v, claim }: { v: number; claim: number }): void {
-    this.batch({ k: 'gone', v, claim, n: 0, t: Date.now(), reason: 'refused' });
+    this.batch({ k: 'gone', v, claim, n: 0, t: Date.now(), last: 0, reason: 'refused' });
   }
 
   /** Opens a stream. */

@@ -134,7 +134,7 @@ export class Filer<V extends KeptVisit> {
       decodeSamples(frame.bytes, frame.from, samples, frame.to);
       if (frame.t < least) {
         frame.t = least;
-        samples.raise(least);
+        samples.fit(least, Number.POSITIVE_INFINITY);
       }
       if (tally) least = frame.t;
       if (!splicer.fits(frame, samples)) {
