@@ -33,7 +33,7 @@ test('what waits for a primary that stands still is bounded, also when visitors 
   });
   relay.watch({ no: 1, site: 's', page: null, visitor: null, moves: 'full' });
   const claimed = relay.claim(ARRIVAL, null);
-  relay.grant([1, 7, 0]);
+  relay.grant([1, 7, 0, 0]);
   const trace = await claimed;
   assert.ok(trace);
   // None of the first four messages is ever taken.
@@ -69,7 +69,7 @@ test('departures that are too many for the queue are made good by a list of all 
   });
   t.after(() => relay.close());
   const claims = Array.from({ length: VISITORS + 1 }, (_, i) => relay.claim({ ...ARRIVAL, id: `v${i}` }, null));
-  relay.grant(claims.flatMap((_, i) => [i + 1, 100 + i, 0]));
+  relay.grant(claims.flatMap((_, i) => [i + 1, 100 + i, 0, 0]));
   const [stays, ...leaving] = await Promise.all(claims);
   assert.ok(stays);
   // The primary stands still.
@@ -99,14 +99,14 @@ test('departures of visitors whose claim had ended are made good, too', async (t
   const relay = new Relay({ flushMs: () => 100, send });
   t.after(() => relay.close());
   const claimed = relay.claim(ARRIVAL, null);
-  relay.grant([1, 7, 0]);
+  relay.grant([1, 7, 0, 0]);
   const trace = await claimed;
   while (!relay.saturated) {
     trace?.view(0, [1, 1, 1, 1], false);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   // Nobody waits for these grants any more, and no site is known for them.
-  relay.grant(Array.from({ length: 20_001 }, (_, i) => [1000 + i, 1000 + i, 0]).flat());
+  relay.grant(Array.from({ length: 20_001 }, (_, i) => [1000 + i, 1000 + i, 0, 0]).flat());
   for (const taken of waiting.splice(0)) taken();
   while (!sent.some(({ k }) => k === 'sync')) await new Promise((resolve) => setTimeout(resolve, 5));
 });
