@@ -12,7 +12,7 @@ export class Activity {
   /** Adds the second that has just passed. */
   add(samples: number): void {
     this.#head = (this.#head + 1) % ACTIVITY_SECONDS;
-    this.#seconds[this.#head] = Math.min(samples, 65_535);
+    this.#seconds[this.#head] = Math.min(Math.max(0, samples), 65_535);
   }
 
   /** Samples of the second that ended `ago` seconds ago. */

@@ -4,6 +4,7 @@ import { Activity } from './activity.ts';
 import { type Badge, Names } from './badge.ts';
 import { type Clock, LIVE } from './clock.ts';
 import { Minutes } from './minutes.ts';
+import { isTime } from './readers.ts';
 import { Track } from './track.ts';
 
 export type StreamEvent = { [K in StreamEventName]: { name: K; data: StreamEvents[K] } }[StreamEventName];
@@ -48,8 +49,6 @@ export interface Scene {
   readonly motion: Set<(event?: StreamEvent) => void>;
 }
 
-/** The largest Unix ms that a Date takes (ECMA-262, section 21.4.1.1). */
-const MAX_TIME = 8.64e15;
 const MOST_HAPPENINGS = 80;
 /** Samples lie this much further back than one flush, for what the network adds. */
 const JITTER_MS = 20;
@@ -58,7 +57,10 @@ const MOST_DELAY_MS = 600;
 const PAST_DELAY_MS = 200;
 
 export class Crowd {
+  /** By number. Each visitor is in it once. */
   readonly people = new Map<number, Person>();
+  /** The same by id. */
+  readonly #byId = new Map<string, Person>();
   /** Newest first. */
   happenings: readonly Happening[] = [];
   readonly minutes = new Minutes();
@@ -121,7 +123,7 @@ export class Crowd {
 
   /** A time as it came, or the present for what is no time: to show it would throw, and the screen would stand still from then on. */
   #possible(t: number): number {
-    return typeof t === 'number' && Math.abs(t) <= MAX_TIME ? t : this.time;
+    return isTime(t) ? t : this.time;
   }
 
   /** What happened so far, for `goOn`. */
@@ -138,7 +140,7 @@ export class Crowd {
 
   /** Forgets all, as for another site. */
   clear(): void {
-    this.people.clear();
+    this.#forgetPeople();
     this.happenings = [];
     this.#names.clear();
     this.minutes.replace([]);
@@ -165,8 +167,7 @@ export class Crowd {
   }
 
   byId(id: string): Person | undefined {
-    for (const person of this.people.values()) if (person.visitor.id === id) return person;
-    return undefined;
+    return this.#byId.get(id);
   }
 
   /** Pages with somebody on them, the fullest first. */
@@ -180,8 +181,8 @@ export class Crowd {
 
   /** Whom we knew already keeps track and graph: a stream is opened anew for every page put on stage. */
   #snapshot({ t, visitors, minutes }: StreamEvents['snapshot']): void {
-    const known = new Map([...this.people.values()].map((person) => [person.visitor.id, person]));
-    this.people.clear();
+    const known = new Map(this.#byId);
+    this.#forgetPeople();
     for (const visitor of visitors) this.#add(visitor, known.get(visitor.id));
     if (this.begun !== undefined) this.#noteMeanwhile(known);
     this.minutes.replace(minutes);
@@ -204,7 +205,10 @@ export class Crowd {
       this.#note({ t: visitor.since, kind: 'join', id: visitor.id, badge, page: visitor.page });
   }
 
-  #add(visitor: Visitor, known?: Person): void {
+  /** A visitor that comes under another number, or takes the number of another, takes that one's place. */
+  #add(visitor: Visitor, known = this.#byId.get(visitor.id)): Person {
+    for (const before of [known, this.#byId.get(visitor.id), this.people.get(visitor.v)])
+      if (before) this.#remove(before);
     const person = known ?? newPerson(visitor, this.#names);
     const moved = known?.visitor.page !== visitor.page;
     const renamed = person.visitor.label !== visitor.label;
@@ -214,13 +218,25 @@ export class Crowd {
     if (visitor.at && (moved || !isAt(person.track, visitor.at))) person.track.place(...visitor.at);
     else if (moved) person.track.clear();
     this.people.set(visitor.v, person);
+    this.#byId.set(visitor.id, person);
+    return person;
+  }
+
+  #remove(person: Person): void {
+    const { v, id } = person.visitor;
+    if (this.people.get(v) === person) this.people.delete(v);
+    if (this.#byId.get(id) === person) this.#byId.delete(id);
+  }
+
+  #forgetPeople(): void {
+    this.people.clear();
+    this.#byId.clear();
   }
 
   #join({ t, visitor }: StreamEvents['join']): void {
-    const known = this.people.get(visitor.v);
-    this.#add(visitor, known);
-    const { badge } = this.people.get(visitor.v) as Person;
-    if (!known) this.#note({ t, kind: 'join', id: visitor.id, badge, page: visitor.page });
+    const isKnown = this.#byId.has(visitor.id);
+    const { badge } = this.#add(visitor);
+    if (!isKnown) this.#note({ t, kind: 'join', id: visitor.id, badge, page: visitor.page });
   }
 
   #page({ t, v, page, origin, size }: StreamEvents['page']): void {
@@ -270,7 +286,7 @@ export class Crowd {
   #leave({ t, v, reason }: StreamEvents['leave']): void {
     const person = this.people.get(v);
     if (!person) return;
-    this.people.delete(v);
+    this.#remove(person);
     const { id, page } = person.visitor;
     this.#note({ t, kind: 'leave', id, badge: person.badge, page, reason });
   }

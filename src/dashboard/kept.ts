@@ -1,10 +1,12 @@
 /** Small choices kept in this browser. Storage may be forbidden: then nothing is kept, and nothing breaks. */
+import type { Reader } from './readers.ts';
 
-export function kept(key: string): string | null {
+/** What was kept under a key; undefined if there is nothing, or nothing that can be read: other scripts and people write there, too. */
+export function kept<T>(key: string, reader: Reader<T>): T | undefined {
   try {
-    return localStorage.getItem(`fieldmouse.${key}`);
+    return reader(localStorage.getItem(`fieldmouse.${key}`));
   } catch {
-    return null;
+    return undefined;
   }
 }
 

@@ -4,9 +4,10 @@
  */
 import { signal } from '@preact/signals';
 import { createParser } from 'eventsource-parser';
-import { STILL_MS, type StreamEventName } from '../protocol/stream.ts';
+import { STILL_MS } from '../protocol/stream.ts';
 import { ApiError, api } from './api.ts';
 import type { StreamEvent } from './crowd.ts';
+import { type ReplayEvent, readReplayEvent } from './event-readers.ts';
 import { Playback } from './playback.ts';
 import type { StreamQuery } from './stream.ts';
 
@@ -46,6 +47,8 @@ export class Rewind {
   #isWhole = false;
   /** Up to here the stream has told all. */
   #told = 0;
+  /** Up to here it was asked for. */
+  #end = 0;
   readonly #now: () => number;
 
   constructor({ at, take, stepped, now, signedOut }: RewindOptions) {
@@ -112,6 +115,7 @@ export class Rewind {
     const present = this.#now();
     const to = Math.floor(Math.min(present, from + LONGEST_MS));
     this.#told = from;
+    this.#end = to;
     try {
       if (from < to) await this.#take(await api.replay({ site, page: stage, from, to, speed: 0 }, signal), signal);
       if (signal.aborted) return;
@@ -124,7 +128,12 @@ export class Rewind {
 
   async #take(body: ReadableStream<Uint8Array> | null, signal: AbortSignal): Promise<void> {
     if (!body) return;
-    const parser = createParser({ onEvent: ({ event, data }) => this.#event(event as EventName, JSON.parse(data)) });
+    const parser = createParser({
+      onEvent: ({ event, data }) => {
+        const read = readReplayEvent(event, data);
+        if (read) this.#event(read);
+      },
+    });
     const reader = body.getReader();
     const decoder = new TextDecoder();
     for (;;) {
@@ -148,16 +157,19 @@ export class Rewind {
     return horizon < playhead.now() + AHEAD_MS * playhead.speed;
   }
 
-  #event(name: EventName, data: { t: number }): void {
+  #event(event: ReplayEvent): void {
+    const { name, data } = event;
+    // No event tells of a time that was not asked for.
+    const t = Math.min(data.t, this.#end);
     if (name === 'rates') {
       // Moves of the same second may come after it.
-      this.playback.horizon = this.#told;
-      this.#told = data.t;
+      this.playback.horizon = Math.max(this.playback.horizon, this.#told);
+      this.#told = t;
     }
     // Nobody is to leave as the present is reached.
-    const isStill = name === 'leave' && data.t > this.#now() - STILL_MS;
-    if (name === 'end') this.playback.horizon = data.t;
-    else if (!isStill) this.playback.feed.add({ name, data } as StreamEvent);
+    const isStill = name === 'leave' && t > this.#now() - STILL_MS;
+    if (name === 'end') this.playback.horizon = t;
+    else if (!isStill) this.playback.feed.add(event);
   }
 
   #broken(at: number): void {
@@ -186,6 +198,3 @@ export class Rewind {
     this.#wake = undefined;
   }
 }
-
-/** `end` comes last: there is no more. */
-type EventName = StreamEventName | 'end';

@@ -1,5 +1,6 @@
 /** Which of the dashboard's pages is shown. */
 import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
+import { shape, text } from './readers.ts';
 
 export type Route =
   | { page: 'live' }
@@ -33,11 +34,14 @@ export function goToSignIn(): void {
   place.value = location.href;
 }
 
+const askedFor = shape({ askedFor: text });
+
 /** Goes where somebody wanted to be before signing in; by default to the live screen. */
 export function goOnFromSignIn(): void {
-  const asked: unknown = history.state?.askedFor;
-  const url = new URL(typeof asked === 'string' ? asked : '/admin', location.origin);
-  go(url.origin === location.origin && isOurs(url.pathname) ? url.pathname + url.search : '/admin', true);
+  const asked = askedFor(history.state)?.askedFor ?? '/admin';
+  const url = URL.canParse(asked, location.origin) ? new URL(asked, location.origin) : undefined;
+  const isGood = url?.origin === location.origin && isOurs(url.pathname);
+  go(isGood ? url.pathname + url.search : '/admin', true);
 }
 
 function isOurs(path: string): boolean {

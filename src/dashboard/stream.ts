@@ -5,6 +5,7 @@
 import type { StreamEventName } from '../protocol/stream.ts';
 import { ApiError, api } from './api.ts';
 import type { StreamEvent } from './crowd.ts';
+import { CHANGES, readEvent } from './event-readers.ts';
 import { waitAfter } from './waits.ts';
 
 /** How the stream is. `resumed`: nothing was missed. `reset`: something was, and all is fresh again. */
@@ -40,6 +41,11 @@ const NAMES: Record<StreamEventName, true> = {
   reset: true,
 };
 
+/** Ids that the server gives to events are of this kind. One that goes into an address must not be longer. */
+const EVENT_ID = /^[\w-]{1,100}$/;
+/** After so long without an event that cannot be read, the next one is the first again, milliseconds. */
+const CALM_MS = 60_000;
+
 /** `rates` come once a second; a stream silent for this long is cut, even if TCP has not noticed. */
 const SILENCE_MS = 20_000;
 
@@ -53,6 +59,12 @@ export class Stream {
   #isLive = false;
   #failures = 0;
   #lastId = '';
+  /** An event that changes who is here could not be read: nothing but a snapshot makes the picture right again. */
+  #needsSnapshot = false;
+  #resync: ReturnType<typeof setTimeout> | undefined;
+  /** Snapshots asked for in a row, and when the last one was, milliseconds of performance.now(). */
+  #resyncs = 0;
+  #resyncedAt = 0;
   #isPaused = false;
   /** Counts connections, so that late answers of an earlier one are passed over. */
   #round = 0;
@@ -66,6 +78,7 @@ export class Stream {
     const isTurn = this.#query?.site === query.site && this.#isLive;
     this.#query = query;
     this.#lastId = '';
+    this.#needsSnapshot = false;
     if (this.#isPaused) return;
     if (!isTurn) this.#tell({ state: 'connecting' });
     this.#connect();
@@ -107,7 +120,7 @@ export class Stream {
     this.#drop();
     if (!this.#query) return;
     const source = new EventSource(this.#url(this.#query));
-    const resuming = this.#lastId !== '';
+    const resuming = this.#lastId !== '' && !this.#needsSnapshot;
     let first = true;
     this.#source = source;
     this.#silence();
@@ -124,23 +137,47 @@ export class Stream {
   #url({ site, stage }: StreamQuery): string {
     const query = new URLSearchParams({ site, moves: stage === null ? 'none' : 'full' });
     if (stage !== null) query.set('stage', stage);
-    if (this.#lastId) query.set('last_event_id', this.#lastId);
+    if (this.#lastId && !this.#needsSnapshot) query.set('last_event_id', this.#lastId);
     return `/v1/stream?${query}`;
   }
 
   #begun(resuming: boolean, name: StreamEventName): void {
     this.#failures = 0;
     // Turned to another page: no news, and what was said before still holds.
-    if (!resuming && this.#isLive) return;
-    const anew = name === 'reset' || name === 'snapshot';
-    this.#tell({ state: 'live', how: !resuming ? 'fresh' : anew ? 'reset' : 'resumed' });
+    if (!resuming && !this.#needsSnapshot && this.#isLive) return;
+    const anew = this.#needsSnapshot || name === 'reset' || name === 'snapshot';
+    this.#tell({ state: 'live', how: !resuming && !this.#needsSnapshot ? 'fresh' : anew ? 'reset' : 'resumed' });
   }
 
   #take(name: StreamEventName, message: MessageEvent<string>): void {
     this.#silence();
-    if (message.lastEventId) this.#lastId = message.lastEventId;
+    if (EVENT_ID.test(message.lastEventId)) this.#lastId = message.lastEventId;
+    const event = readEvent(name, message.data);
+    if (!event) {
+      if (CHANGES.has(name)) this.#askSnapshot();
+      return;
+    }
     if (name === 'reset') this.#tell({ state: 'live', how: 'reset' });
-    this.#listener.event({ name, data: JSON.parse(message.data) } as StreamEvent);
+    if (name === 'snapshot') this.#isWhole();
+    this.#listener.event(event);
+  }
+
+  #isWhole(): void {
+    this.#needsSnapshot = false;
+    clearTimeout(this.#resync);
+    this.#resync = undefined;
+  }
+
+  /** Begins the stream anew in a while, later each time: what cannot be read may come again. Until then this one goes on. */
+  #askSnapshot(): void {
+    this.#needsSnapshot = true;
+    if (this.#resync !== undefined) return;
+    const now = performance.now();
+    if (now > this.#resyncedAt + CALM_MS) this.#resyncs = 0;
+    const wait = waitAfter(this.#resyncs);
+    this.#resyncs += 1;
+    this.#resyncedAt = now + wait;
+    this.#resync = setTimeout(() => this.#connect(), wait);
   }
 
   #silence(): void {
@@ -169,6 +206,8 @@ export class Stream {
     this.#source = undefined;
     clearTimeout(this.#retry);
     clearTimeout(this.#watch);
+    clearTimeout(this.#resync);
+    this.#resync = undefined;
   }
 }
 

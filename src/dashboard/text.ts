@@ -1,14 +1,19 @@
 /** Numbers and times as people read them. */
 import type { LeaveReason, Visitor } from '../protocol/stream.ts';
+import { isTime } from './readers.ts';
+
+/** What is shown for a time or a number that is none. No function here throws, whatever it is given. */
+const UNKNOWN = '–';
 
 /** `12 s`, `3 min`, `2 h 5 min`. */
 export function duration(ms: number): string {
+  if (!Number.isFinite(ms)) return UNKNOWN;
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${number(Math.floor(hours / 24))} days`;
 }
 
 /** `just now`, `3 min ago`. */
@@ -16,38 +21,49 @@ export function ago(ms: number): string {
   return ms < 2000 ? 'just now' : `${duration(ms)} ago`;
 }
 
-/** `08:05:09`. */
-export const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
-/** `08:05`. */
-export const shortClock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short', hourCycle: 'h23' });
-
-/** `20 Nov`. */
-export const shortDate = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-
-/** As a `datetime-local` input has it: `2026-11-20T14:05:12` by this browser's clock. */
-export function localTime(t: number): string {
-  return new Date(t - new Date(t).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+/** A text of Unix ms; `UNKNOWN` for what no date can have, of which formats of Intl throw. */
+function timeFormat(options: Intl.DateTimeFormatOptions): (t: number) => string {
+  const format = new Intl.DateTimeFormat(undefined, options);
+  return (t) => (isTime(t) ? format.format(t) : UNKNOWN);
 }
 
-const dates = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+/** `08:05:09`. */
+export const clock = timeFormat({ timeStyle: 'medium', hourCycle: 'h23' });
+/** `08:05`. */
+export const shortClock = timeFormat({ timeStyle: 'short', hourCycle: 'h23' });
 
-export function date(t: number): string {
-  return dates.format(t);
+/** `20 Nov`. */
+export const shortDate = timeFormat({ day: 'numeric', month: 'short' });
+/** The same of a day of UTC. */
+export const dayName = timeFormat({ day: 'numeric', month: 'short', timeZone: 'UTC' });
+/** `20 Nov 2026, 08:05`. */
+export const date = timeFormat({ dateStyle: 'medium', timeStyle: 'short' });
+
+/** As the attribute of a `time` element has it: `2026-11-20T14:05:12.000Z`; undefined for what is no time. */
+export function isoTime(t: number): string | undefined {
+  return isTime(t) ? new Date(t).toISOString() : undefined;
+}
+
+/** As a `datetime-local` input has it: `2026-11-20T14:05:12` by this browser's clock; empty for what is no time. */
+export function localTime(t: number): string {
+  if (!isTime(t)) return '';
+  return isoTime(t - new Date(t).getTimezoneOffset() * 60_000)?.slice(0, 19) ?? '';
 }
 
 const numbers = new Intl.NumberFormat();
 
 /** `1 visitor`, `1,000 visitors`. */
 export function count(n: number, noun: string): string {
-  return `${numbers.format(n)} ${noun}${n === 1 ? '' : 's'}`;
+  return `${number(n)} ${noun}${n === 1 ? '' : 's'}`;
 }
 
 export function number(n: number): string {
-  return numbers.format(n);
+  return Number.isFinite(n) ? numbers.format(n) : UNKNOWN;
 }
 
 /** Time of a player: `0:07`, `1:02:03`. */
 export function playTime(ms: number): string {
+  if (!Number.isFinite(ms)) return UNKNOWN;
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (n: number) => String(n).padStart(2, '0');

@@ -1,11 +1,12 @@
 /** Light, dark, or what the system says; kept in this browser. */
 import { effect, signal } from '@preact/signals';
 import { keep, kept } from './kept.ts';
+import { oneOf } from './readers.ts';
 
 export const THEMES = ['system', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
 
-export const theme = signal<Theme>(THEMES.find((one) => one === kept('theme')) ?? 'system');
+export const theme = signal<Theme>(kept('theme', oneOf(THEMES)) ?? 'system');
 /** Counts changes of the colours on the page, whoever made them, so that canvases can follow. */
 export const repaint = signal(0);
 

@@ -5,7 +5,7 @@ import type { DayCounts } from '../../protocol/visit.ts';
 import { Choice } from '../parts/choice.tsx';
 import { Plot } from '../parts/plot.tsx';
 import { startOf } from '../period.ts';
-import { count, number } from '../text.ts';
+import { count, dayName, number } from '../text.ts';
 
 const SHOWN = [
   ['views', 'Views'],
@@ -13,8 +13,6 @@ const SHOWN = [
   ['clicks', 'Clicks'],
 ] as const satisfies [keyof DayCounts, string][];
 type Shown = (typeof SHOWN)[number][0];
-
-const dayName = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', timeZone: 'UTC' });
 
 /** What happened on each day of a period. */
 export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: string; to: string }) {
@@ -39,16 +37,24 @@ export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: 
   );
 }
 
-/** Every day of the period, also those on which nothing happened. */
+/** Days drawn at most. An address may ask for ten thousand years. */
+const MAX_DAYS = 3660;
+
+/** Every day of the period, also those on which nothing happened. Of a period that is too long, those with counts. */
 export function rowsOf(days: readonly DayCounts[], from: string, to: string, shown: Shown): uPlot.AlignedData {
   const counts = new Map(days.map((day) => [startOf(day.day), day[shown]]));
+  let [first, last] = [startOf(from), startOf(to)];
+  if (last - first >= MAX_DAYS * DAY_MS) {
+    last = Math.max(...counts.keys());
+    first = Math.max(Math.min(...counts.keys()), last - MAX_DAYS * DAY_MS);
+  }
   const times: number[] = [];
-  for (let t = startOf(from); t <= startOf(to); t += DAY_MS) times.push(t);
+  for (let t = first; t <= last; t += DAY_MS) times.push(t);
   return [times.map((t) => t / 1000), times.map((t) => counts.get(t) ?? 0)];
 }
 
 function nameOf(seconds: number): string {
-  return dayName.format(seconds * 1000);
+  return dayName(seconds * 1000);
 }
 
 function tipOf(shown: Shown): (seconds: number, n: number) => string {

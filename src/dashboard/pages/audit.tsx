@@ -4,7 +4,7 @@ import { api } from '../api.ts';
 import { Failed } from '../parts/failed.tsx';
 import { useCall } from '../parts/use-call.ts';
 import { address, go, query } from '../route.ts';
-import { count, date } from '../text.ts';
+import { count, date, isoTime } from '../text.ts';
 
 /** A part may hold none and still have a next: so many are asked for in a row. */
 const LOOKS = 5;
@@ -154,7 +154,7 @@ function Row({ entry }: { entry: Entry }) {
   return (
     <tr data-what={what}>
       <td class="nowrap">
-        <time dateTime={new Date(at).toISOString()}>{date(at)}</time>
+        <time dateTime={isoTime(at)}>{date(at)}</time>
       </td>
       <td>{who}</td>
       <td class="nowrap">

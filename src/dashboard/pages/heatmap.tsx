@@ -16,6 +16,7 @@ import { PreviewSwitch } from '../parts/preview-switch.tsx';
 import { useLoaded } from '../parts/use-loaded.ts';
 import { usePreview } from '../parts/use-preview.ts';
 import { type Period, periodOf } from '../period.ts';
+import { type Reader, within } from '../readers.ts';
 import { address, go, query } from '../route.ts';
 import { chosenSite, server, sites } from '../state.ts';
 import { count, DEVICE, number } from '../text.ts';
@@ -159,6 +160,10 @@ function widthOf(visit: Visit | undefined): Width | null {
   return WIDTHS.find((one) => one === visit?.device) ?? null;
 }
 
+/** A number from 0 to 1 as it is kept, in digits. */
+const opacity: Reader<number> = (value) =>
+  typeof value === 'string' && /^[01](\.\d+)?$/.test(value) ? within(0, 1)(Number(value)) : undefined;
+
 /** Of each kind, since a scroll map covers all of the page; kept in this browser. */
 function useOpacity(kind: HeatKind): [number, (value: number) => void] {
   const [, setRound] = useState(0);
@@ -167,7 +172,7 @@ function useOpacity(kind: HeatKind): [number, (value: number) => void] {
     keep(key, String(value));
     setRound((n) => n + 1);
   };
-  return [Number(kept(key) ?? OPACITY[kind]), change];
+  return [kept(key, opacity) ?? OPACITY[kind], change];
 }
 
 function WidthSelect({ width }: { width: Width | null }) {

@@ -47,6 +47,6 @@ export function LinkPage({ token }: { token: string }) {
 function explain(error: unknown): string {
   if (!(error instanceof ApiError)) throw error;
   if (error.status === 401)
-    return 'This link was used already, or is too old. On the server, `fieldmouse admin add NAME` prints a new one.';
+    return 'This link was used already, or is too old. On the server, `npx fieldmouse admin add NAME` prints a new one.';
   return error.message;
 }

@@ -54,8 +54,8 @@ export function SignInPage() {
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
         <p class="muted">
-          No password yet? On the server, <code>fieldmouse admin add NAME</code> prints a link that signs you in once;
-          set a password afterwards in the settings.
+          No password yet? On the server, <code>npx fieldmouse admin add NAME</code> prints a link that signs you in
+          once; set a password afterwards in the settings.
         </p>
       </form>
     </main>

@@ -22,7 +22,7 @@ function rows(): uPlot.AlignedData {
 }
 
 function hour(seconds: number): string {
-  return shortClock.format(seconds * 1000);
+  return shortClock(seconds * 1000);
 }
 
 function tip(seconds: number, visitors: number): string {

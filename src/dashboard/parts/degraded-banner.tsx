@@ -5,14 +5,19 @@ import { api } from '../api.ts';
 /** How often the server is asked how it does, milliseconds. */
 const ASK_MS = 10_000;
 
-const TEXTS: Readonly<Record<TroubleName, string>> = {
+const TEXTS = {
   'redis-away':
     'Redis does not answer. What visitors do is shown live and is not recorded; their tabs send it again later.',
   'store-lost': 'Redis has lost its data, or holds another store. Nothing is recorded until the data are put back.',
   'redis-evicts': 'Redis may throw recorded data away when its memory is full. Set maxmemory-policy noeviction.',
   'store-full': 'The disk or the store is full. Nothing is recorded until there is room.',
   'not-stored': 'The store takes nothing. The server’s log says why.',
-};
+} satisfies Record<TroubleName, string>;
+
+/** A reason in words; one that this dashboard does not know yet by its name. */
+function textOf(reason: string): string {
+  return Object.hasOwn(TEXTS, reason) ? TEXTS[reason as TroubleName] : reason;
+}
 
 /** Says what keeps the server from working as it should, while something does. */
 export function DegradedBanner() {
@@ -23,7 +28,7 @@ export function DegradedBanner() {
         <p class="banner" key={reason} data-reason={reason}>
           <span class="lamp" />
           <span>
-            <strong>Server degraded:</strong> {TEXTS[reason] ?? reason}
+            <strong>Server degraded:</strong> {textOf(reason)}
           </span>
         </p>
       ))}
@@ -32,8 +37,8 @@ export function DegradedBanner() {
 }
 
 /** Asks now and then; not while the tab is out of sight. When the server itself does not answer, other parts of the page say so. */
-function useReasons(): readonly TroubleName[] {
-  const [reasons, setReasons] = useState<readonly TroubleName[]>([]);
+function useReasons(): readonly string[] {
+  const [reasons, setReasons] = useState<readonly string[]>([]);
   useEffect(() => {
     const ask = () => {
       if (!document.hidden) api.health().then(setReasons, () => {});

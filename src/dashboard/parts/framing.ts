@@ -3,6 +3,7 @@
  * grey. Of the dashboard's own origin the answer can be read; of others, who looks is asked once, and the answer kept in this browser.
  */
 import { keep, kept } from '../kept.ts';
+import { oneOf } from '../readers.ts';
 
 const FRAMINGS = ['unknown', 'shown', 'refused'] as const;
 export type Framing = (typeof FRAMINGS)[number];
@@ -12,7 +13,7 @@ const told = new Map<string, Framing>();
 
 /** What is known of an origin's pages. */
 export function framingOf(origin: string): Framing {
-  return told.get(origin) ?? FRAMINGS.find((one) => one === kept(`framing.${origin}`)) ?? 'unknown';
+  return told.get(origin) ?? kept(`framing.${origin}`, oneOf(FRAMINGS)) ?? 'unknown';
 }
 
 export function keepFraming(origin: string, framing: Framing): void {

@@ -1,7 +1,7 @@
 import { memo } from 'preact/compat';
 import type { Happening } from '../crowd.ts';
 import { beat, crowd } from '../state.ts';
-import { clock, LEFT } from '../text.ts';
+import { clock, isoTime, LEFT } from '../text.ts';
 import { BadgeMark } from './badge.tsx';
 import { PagePath } from './page-path.tsx';
 
@@ -15,7 +15,7 @@ export function Happenings() {
       </div>
       <div class="list">
         {crowd.happenings.length === 0 && crowd.begun !== undefined && (
-          <p class="hint">Nothing has happened since {clock.format(crowd.begun)}.</p>
+          <p class="hint">Nothing has happened since {clock(crowd.begun)}.</p>
         )}
         <ol>
           {crowd.happenings.map((one) => (
@@ -34,8 +34,8 @@ const Line = memo(({ one }: { one: Happening }) => (
     <span class="told">
       <strong>{one.badge.name}</strong> {verb(one)} {one.kind !== 'leave' && <PagePath path={one.page} />}
     </span>
-    <time class="muted" dateTime={new Date(one.t).toISOString()}>
-      {clock.format(one.t)}
+    <time class="muted" dateTime={isoTime(one.t)}>
+      {clock(one.t)}
     </time>
   </li>
 ));

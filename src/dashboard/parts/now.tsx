@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { unreadable } from '../readers.ts';
 import { beat, crowd, link, rewindTo } from '../state.ts';
 import type { Link } from '../stream.ts';
 import { count, number } from '../text.ts';
@@ -40,6 +41,15 @@ export function Now() {
           <p class="muted">
             {count(crowd.samples, 'sample')} per second
             {crowd.drops > 0 && <strong class="warn"> · {number(crowd.drops)} dropped</strong>}
+            {unreadable.value > 0 && (
+              <span
+                data-unreadable={unreadable.value}
+                title="Passed over. This dashboard may be older than the server."
+              >
+                {' '}
+                · {count(unreadable.value, 'unreadable event')}
+              </span>
+            )}
           </p>
         </div>
         <Curve />

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { keep, kept } from '../kept.ts';
+import { oneOf } from '../readers.ts';
 import { askFraming, type Framing, framingOf, keepFraming } from './framing.ts';
 import type { PagePreview } from './preview.ts';
 
@@ -26,11 +27,13 @@ export function usePreview(page: PagePreview | undefined): ShownPage | undefined
   return { wanted, choose, url, origin: page.origin, framing, settle };
 }
 
+const readWish = oneOf(['yes', 'no']);
+
 /** Whether to show the page: as chosen in this browser for its origin; without a choice, where it tells nobody anything. */
 function useWish(page: PagePreview | undefined): [boolean, (wanted: boolean) => void] {
   const name = page && (page.own ? 'preview' : `preview.${page.origin}`);
   const [chosen, setChosen] = useState<{ name: string; wish: string }>();
-  const wish = chosen?.name === name ? chosen?.wish : name && kept(name);
+  const wish = chosen?.name === name ? chosen?.wish : name && kept(name, readWish);
   const choose = (wanted: boolean) => {
     if (name === undefined) return;
     const made = { name, wish: wanted ? 'yes' : 'no' };

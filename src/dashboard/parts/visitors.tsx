@@ -91,7 +91,7 @@ function Row({ person, place, all, top }: RowProps) {
 }
 
 function titleOf({ visitor }: Person): string {
-  const parts = [DEVICE[visitor.device], `since ${shortClock.format(visitor.since)}`];
+  const parts = [DEVICE[visitor.device], `since ${shortClock(visitor.since)}`];
   const [vw, vh] = visitor.size;
   if (vw > 0) parts.push(`${number(vw)} × ${number(vh)}`);
   if (visitor.language) parts.push(visitor.language);

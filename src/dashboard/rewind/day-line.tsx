@@ -54,7 +54,7 @@ export function DayLine({ rewind }: { rewind: Rewind }) {
       </TimeSlider>
       <div class="hours muted" aria-hidden="true">
         {hours.map((t) => (
-          <span key={t}>{shortClock.format(t)}</span>
+          <span key={t}>{shortClock(t)}</span>
         ))}
       </div>
     </div>
@@ -88,7 +88,7 @@ function tipAt(t: number, from: number, counts: readonly number[] | undefined, s
 }
 
 function moment(t: number): string {
-  return shortClock.format(t);
+  return shortClock(t);
 }
 
 /** Each minute a step, in a box of its own units. By square roots: a single visitor is seen beside a crowd. */

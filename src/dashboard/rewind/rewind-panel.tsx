@@ -30,7 +30,7 @@ function Band({ rewind }: { rewind: Rewind }) {
     <div class="bar band" data-at={Math.round(at.value)}>
       <RewindIcon />
       <strong>
-        Rewind – {clock.format(at.value)}, {shortDate.format(at.value)}, {speed.value} ×
+        Rewind – {clock(at.value)}, {shortDate(at.value)}, {speed.value} ×
       </strong>
       {how && <span class="how">{how}</span>}
       <Spoken rewind={rewind} />

@@ -6,7 +6,7 @@ import { PagePath } from '../parts/page-path.tsx';
 import { pagesOf } from '../recording.ts';
 import { address } from '../route.ts';
 import { isOwner, sites } from '../state.ts';
-import { countryName, DEVICE, date, duration, number, readablePath } from '../text.ts';
+import { countryName, DEVICE, date, duration, isoTime, number, readablePath } from '../text.ts';
 
 /** One visit; a click anywhere on it plays it. */
 export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
@@ -22,7 +22,7 @@ export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; 
         </a>
       </td>
       <td data-label="When" class="nowrap">
-        <time dateTime={new Date(visit.since).toISOString()}>{date(visit.since)}</time>
+        <time dateTime={isoTime(visit.since)}>{date(visit.since)}</time>
       </td>
       <td data-label="Stayed" class="count">
         {duration(visit.until - visit.since)}
