@@ -50,6 +50,7 @@ test('no answer breaks a page of the dashboard, nor what a browser keeps, nor an
     for (const name of ['theme', 'opacity.move', 'opacity.click', 'opacity.scroll', 'preview', 'framing.null'])
       localStorage.setItem(`fieldmouse.${name}`, '{"__proto__":[1e999]}');
   });
+  let before = '';
   for (const [path, asked, good] of PAGES) {
     const real = await (await server.api(`${asked}${asked === '/v1/session' ? '' : '?site=demo'}`)).json();
     for (const value of fc.sample(fc.oneof(mutated(real), hostileValue), 2)) {
@@ -63,6 +64,8 @@ test('no answer breaks a page of the dashboard, nor what a browser keeps, nor an
       await dashboard.unroute(isAsked);
       assert.deepEqual(faults, [], `${path} with ${body.slice(0, 500)} from ${asked}`);
     }
+    if (path === before) continue;
+    before = path;
     await dashboard.goto(server.url + path);
     await dashboard.locator(good).first().waitFor({ state: 'attached' });
   }
@@ -71,7 +74,7 @@ test('no answer breaks a page of the dashboard, nor what a browser keeps, nor an
     'from=0000-01-01&to=9999-12-31&days=1e9',
     'site=__proto__&kind=constructor&length=toString',
   ])
-    for (const path of ['/admin', '/admin/visits', '/admin/pages', '/admin/heatmap', '/admin/audit']) {
+    for (const path of ['/admin', '/admin/visits', '/admin/pages']) {
       await dashboard.goto(`${server.url}${path}?${search}`);
       await dashboard.locator('main').first().waitFor();
     }
