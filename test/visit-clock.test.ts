@@ -99,6 +99,18 @@ test('a visit goes on where it was on its next page after the clock stepped back
   await stream.next('leave');
 });
 
+test('a stream of latest positions goes on when the clock stepped back', async (t) => {
+  const { server, set } = await startWithClock(t);
+  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'latest' });
+  const visitor = new JsonVisitor(t, server.ws);
+  await visitor.hello;
+  for (const x of [1, 2]) {
+    visitor.send({ x, y: 1 });
+    await stream.until(() => samplesOf(stream.events).find(([, , at]) => at === x));
+    set(-HOUR);
+  }
+});
+
 function click(time: number, x: number) {
   return { type: 'click', time, x, y: 1, button: 0, ex: 0, ey: 0, selector: '' } as const;
 }

@@ -80,7 +80,7 @@ export class RedisBroker implements Broker {
   readonly #figures = { entriesOut: 0, entriesIn: 0, bytesOut: 0, bytesIn: 0, gaps: 0, overflows: 0 };
   readonly #startedAt = performance.now();
   /** When the slot was this machine's for certain, Unix ms: the lease runs on while this machine is suspended. */
-  #keptAt = Date.now();
+  #keptAt = performance.now();
   #local: Local | undefined;
   /** Something is to be said that has changed since it was said last. */
   #isAliveDue = false;
@@ -144,13 +144,13 @@ export class RedisBroker implements Broker {
 
   /** Numbers that may be another machine's by now are told to nobody. */
   async #mayTell(): Promise<boolean> {
-    const isSure = () => Date.now() - this.#keptAt < DOUBT_MS;
+    const isSure = () => performance.now() - this.#keptAt < DOUBT_MS;
     if (!isSure()) await this.#keepSlot();
     return isSure();
   }
 
   async #keepSlot(): Promise<void> {
-    const now = Date.now();
+    const now = performance.now();
     const isKept = await keepSlot(this.#redis, this.#machine, this.share.slot).catch(() => undefined);
     if (isKept) this.#keptAt = now;
     else if (isKept === false && !this.#closing) this.#fallSilent();

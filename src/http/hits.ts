@@ -202,7 +202,7 @@ function labelOf(query: URLSearchParams): string {
 
 /** Makes what counts a visit and resolves with the new total. It throws Problem. */
 function counter({ countHit, logger }: HttpOptions): (site: string, page: string) => Promise<number> {
-  let logged = 0;
+  let logged = Number.NEGATIVE_INFINITY;
   return async (site, page) => {
     const total = await countHit(site, page).catch(refuse);
     switch (total) {
@@ -220,8 +220,8 @@ function counter({ countHit, logger }: HttpOptions): (site: string, page: string
   function refuse(error: unknown): never {
     const problem = problemOf(error as RaisedError);
     if (problem instanceof Problem) throw problem;
-    if (Date.now() - logged >= LOG_MS) {
-      logged = Date.now();
+    if (performance.now() - logged >= LOG_MS) {
+      logged = performance.now();
       logger.error({ err: error }, 'visits cannot be counted');
     }
     throw comeBackLater(503, 'unavailable', 'Visits cannot be counted now.', RETRY_MS);

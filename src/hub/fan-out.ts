@@ -197,7 +197,7 @@ export class FanOut {
   /** Begins or continues a stream on the socket of its response. One that could not be checked is only for who looks on already. */
   subscribe(socket: Socket, request: StreamRequest): void {
     if (this.#subscribers.size >= this.#options.maxStreams) refuse(socket);
-    else if (request.checked || this.#onlookers.has(request, Date.now())) this.#open(socket, request);
+    else if (request.checked || this.#onlookers.has(request, performance.now())) this.#open(socket, request);
     else endWithProblem(socket, STORE_AWAY);
   }
 
@@ -304,7 +304,7 @@ export class FanOut {
     this.#past.streamBytes += subscriber.bytes;
     this.#past.skipped += subscriber.left;
     if (subscriber.evicted) this.#past.evictions += 1;
-    this.#onlookers.went(subscriber.request, Date.now());
+    this.#onlookers.went(subscriber.request, performance.now());
     const { site } = subscriber.request;
     const here = this.#bySite.get(site);
     here?.delete(subscriber);
@@ -312,11 +312,13 @@ export class FanOut {
     this.#corked.delete(subscriber);
     if (!watched) return;
     watched.cutShort ||= subscriber.behind;
-    this.#interest.leave(watched, subscriber, Date.now());
+    this.#interest.leave(watched, subscriber, performance.now());
   }
 
   /** Forgets channels that nobody has watched for long, and evicts readers that read nothing. */
-  sweep(now: number): void {
+  sweep(): void {
+    // The server's clock may be set.
+    const now = performance.now();
     this.#interest.sweep(now);
     this.#onlookers.sweep(now);
     for (const subscriber of this.#subscribers.keys()) subscriber.watch(now);

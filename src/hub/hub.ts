@@ -400,7 +400,7 @@ export class Hub {
     const now = Date.now();
     this.#presence.sweep(now);
     this.#sendAnswers();
-    this.#fanOut.sweep(now);
+    this.#fanOut.sweep();
   }
 
   #onSecond(): void {

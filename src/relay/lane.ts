@@ -16,6 +16,7 @@ export class Lane {
   /** Visitors of whom only the latest position is due. */
   readonly #dirty = new Set<Trace>();
   readonly #scrolled = new Set<Trace>();
+  /** By the process's clock, ms: the server's may be set. */
   #nextLatest = 0;
 
   constructor(channel: NumberedChannel) {
@@ -58,13 +59,14 @@ export class Lane {
   }
 
   /** Moves what is due into `items`. `base` is the time that rendered offsets count from. */
-  flush(items: RelayItem[], base: number, now: number): void {
+  flush(items: RelayItem[], base: number): void {
+    const now = performance.now();
     if (this.#dirty.size > 0 && (this.channel.moves === 'full' || now >= this.#nextLatest)) this.#addLatest(base, now);
     if (!this.#moves.isEmpty) {
       const n = this.#moves.count;
       items.push({ k: 'moves', c: this.channel.no, t: base, text: this.#moves.take(), n });
     }
-    if (this.#scrolled.size > 0) this.#addScroll(items, now);
+    if (this.#scrolled.size > 0) this.#addScroll(items, Date.now());
   }
 
   #addLatest(base: number, now: number): void {

@@ -201,11 +201,10 @@ export class Relay {
   }
 
   flushLanes(lanes: Iterable<Lane>): void {
-    const now = Date.now();
     const before = this.#items.length;
     for (const lane of lanes) {
       const length = this.#items.length;
-      lane.flush(this.#items, this.base(), now);
+      lane.flush(this.#items, this.base());
       if (this.#items.length > length) this.#waitingSites.add(lane.channel.site);
     }
     for (let i = before; i < this.#items.length; i++) this.#waitingText += textOf(this.#items[i] as RelayItem).length;
