@@ -6,6 +6,7 @@
 import cluster from 'node:cluster';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { isOwnWorker, StartError } from './cluster/supervisor.ts';
 import type { Output } from './commands/command.ts';
 import { COMMAND_FLAGS } from './commands/flags.ts';
@@ -107,6 +108,10 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
       // An exit in the middle of a write to the store would wait for it for ever.
       else setTimeout(() => process.exit(1), EARLY_STOP_LIMIT_MS).unref();
     });
+  // Of what goes wrong on the side nobody is to lose connections: workers are drained and replaced, but nobody would replace this process.
+  process.on('unhandledRejection', (error) =>
+    complain(`fieldmouse: unexpected error; the server goes on: ${inspect(error)}`),
+  );
   const { startPrimary } = await import('./primary.ts');
   running = await startPrimary(config, fileURLToPath(import.meta.url), process.argv.slice(2));
   if (isToStop) await stop(running);

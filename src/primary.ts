@@ -30,6 +30,10 @@ const LAST_BATCH_MS = 200;
 /** How long it may take to keep the last minutes, milliseconds. */
 const LAST_MINUTES_MS = 1000;
 
+/** Where Redis does not answer, a stop is over by then, or so long after the workers are gone, milliseconds: after 5 s it would count as failed. */
+const STOP_MS = 3500;
+const LAST_WORDS_MS = 300;
+
 /** The administrator that a new store begins with. */
 const FIRST_ADMIN = 'admin';
 
@@ -136,7 +140,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopTelling();
-    const began = Date.now();
+    const [began, begin] = [Date.now(), performance.now()];
     const drained = supervisor.close();
     // Workers may wait for a slow request; dashboards are told at once, after what visitors did last.
     await sleep(LAST_BATCH_MS);
@@ -144,9 +148,15 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     // Where there are other machines visitors go there, and would count twice in the minute in which they were sent away.
     const isAlone = broker.figures().machines === 0;
     const lastMinutes = hub.keepMinutes(isAlone ? Date.now() : began - MINUTE_MS);
-    await within(lastMinutes, LAST_MINUTES_MS).catch(() => {});
-    await broker.close();
-    await store.close();
+    const closed = Promise.all([
+      within(lastMinutes, LAST_MINUTES_MS)
+        .catch(() => {})
+        .then(() => store.close()),
+      broker.close(),
+    ]);
+    // Nothing is lost with it: what is acked is in Redis. A file is waited for, as an exit in the middle of a write would.
+    const leftMs = Math.max(LAST_WORDS_MS, STOP_MS - (performance.now() - begin));
+    await (config.redis ? within(closed, leftMs).catch(() => {}) : closed);
     unlock();
   };
   const closeOnce = () => {

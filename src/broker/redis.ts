@@ -85,6 +85,8 @@ export class RedisBroker implements Broker {
   /** Something is to be said that has changed since it was said last. */
   #isAliveDue = false;
   #isLate = false;
+  /** That entries cannot be read is said once. */
+  #hasComplained = false;
   #closing: Promise<void> | undefined;
 
   private constructor(redis: Redis, log: Logger, machine: string, slot: number) {
@@ -168,9 +170,22 @@ export class RedisBroker implements Broker {
   }
 
   async #openControl(): Promise<void> {
-    const take = (entries: Entry[]) => this.#takeControl(entries);
+    const take = this.#bear((entries) => this.#takeControl(entries));
     this.#controlCursor = await this.#reading.open(commonKey('control'), take, () => true);
     this.#tellAlive();
+  }
+
+  /** Whatever is in a stream, it ends neither the reading nor this process: entries that cannot be taken are passed over. */
+  #bear(take: Cursor['take']): Cursor['take'] {
+    return (entries) => {
+      try {
+        return take(entries);
+      } catch (error) {
+        if (!this.#hasComplained) this.#log.error({ err: error }, 'what another machine wrote cannot be read');
+        this.#hasComplained = true;
+        return true;
+      }
+    };
   }
 
   /** Entries but for those in another format than this machine's. */
@@ -312,7 +327,7 @@ export class RedisBroker implements Broker {
     this.#listening.set(site, listening);
     const isWanted = () => this.#listening.get(site) === listening;
     // What comes after this point answers what is asked after it.
-    const take = (entries: Entry[]) => inbox.take(this.#readable(entries));
+    const take = this.#bear((entries) => inbox.take(this.#readable(entries)));
     listening.cursor = await this.#reading.open(siteKey(site, 'live'), take, isWanted);
     if (isWanted()) this.#tellAlive();
   }
