@@ -9,8 +9,10 @@ import { BEAT_MS } from './cluster/watchdog.ts';
 import type { Config } from './config.ts';
 import { ConnectionLimit, type Dropped } from './connection-limit.ts';
 import { mostConnections } from './descriptors.ts';
+import { BAD_HOST, hasOneHost } from './http/host.ts';
 import { addressGroup, peerReader, trustOf } from './http/peer.ts';
 import { createHttp, type Http } from './http/server.ts';
+import { afterAnswers, afterEarlier, noteAnswer } from './http/turn.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { ListenError, listen } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -45,6 +47,8 @@ const HTTP_LIMITS = {
   requestTimeout: 30_000,
   connectionsCheckingInterval: 5000,
   keepAliveTimeout: 65_000,
+  // Ours is answered with a problem.
+  requireHostHeader: false,
 };
 const STALL_MS = 60_000;
 /** That connections are dropped is in the log at most once in this time, milliseconds. */
@@ -204,6 +208,10 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   }
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (!hasOneHost(request)) {
+      endWithProblem(socket, { status: 400, code: 'bad-request', detail: BAD_HOST });
+      return;
+    }
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
       answerAnyway(http.handler, request, socket);
       return;
@@ -295,13 +303,18 @@ function createHttpServer(
       return;
     }
     response.once('close', () => count(socket, -1));
+    noteAnswer(request, response);
     if (isDraining()) response.shouldKeepAlive = false;
     handler(request, response);
   });
   // Node has none by itself, and who stops reading an answer would keep it for ever.
   server.timeout = STALL_MS;
-  server.on('clientError', clientError);
-  server.on('upgrade', upgrade);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) =>
+    afterEarlier(socket, () => clientError(error, socket)),
+  );
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+    afterAnswers(socket, () => upgrade(request, socket, head)),
+  );
   return server;
 }
 

@@ -18,6 +18,7 @@ import { healthRoutes } from './health.ts';
 import { heatmapRoutes } from './heatmap.ts';
 import { hitRoutes } from './hit-routes.ts';
 import { hitCounter, isHit } from './hits.ts';
+import { BAD_HOST, hasOneHost } from './host.ts';
 import { metricsRoute } from './metrics.ts';
 import { type AnswerMissing, missingPage } from './missing.ts';
 import { pageRoutes, publicFolderOf } from './pages.ts';
@@ -30,6 +31,7 @@ import {
   type RaisedError,
   sendProblem,
   statusOf,
+  writeProblem,
 } from './problem.ts';
 import { replayRoute } from './replay.ts';
 import type { App } from './schema.ts';
@@ -81,12 +83,18 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   let closed: Promise<void> | undefined;
   return {
     handler: (request, response) => {
-      if (isHit(request)) answerHit(request, response);
+      if (!hasOneHost(request)) refuseHost(response, config.development);
+      else if (isHit(request)) answerHit(request, response);
       else if (!answerFixed(request, response)) app.routing(request, response);
     },
     clientError: answerClientError,
     close: () => (closed ??= app.close()),
   };
+}
+
+function refuseHost(response: ServerResponse, development: boolean): void {
+  const problem = new Problem(400, 'bad-request', BAD_HOST, { connection: 'close' });
+  writeProblem(response, problem, DATA, development);
 }
 
 /** Routes that look back. */

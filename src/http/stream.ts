@@ -14,6 +14,7 @@ import type { HttpOptions } from './contract.ts';
 import { checkNeeds, checkSite, claimedCredential, type recogniser } from './guard.ts';
 import { isStoreAway, Problem, type RaisedError } from './problem.ts';
 import { type App, LOOK, shape } from './schema.ts';
+import { turnOf } from './turn.ts';
 
 /** Ids of ours are shorter; a longer one is as unknown as its beginning. */
 const EVENT_ID_LIMIT = 64;
@@ -69,6 +70,7 @@ export function streamRoute(
       reply.hijack();
       // The header is what a browser saw last; the parameter, which it sends again each time, may be older.
       const lastEventId = header(request, 'last-event-id') ?? last_event_id;
+      if (!(await turnOf(request.raw))) return reply;
       hand(
         {
           site,

@@ -1,0 +1,92 @@
+/**
+ * Answers of one connection go out in the order of its requests (RFC 9112 section 9.3.2). Node keeps that order for its own
+ * answers. What writes to the socket itself has to wait here: streams, WebSockets, and the answer to bytes that are no request.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/** Earlier answers may take this long; then the connection is cut, milliseconds. */
+const LIMIT_MS = 30_000;
+
+/** The latest answer of each connection. */
+const latest = new WeakMap<Duplex, ServerResponse>();
+/** The answer that comes before that of a request on the same connection. */
+const earlier = new WeakMap<IncomingMessage, ServerResponse>();
+
+/** Notes a request and its answer. To be called for each, in their order. */
+export function noteAnswer(request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request;
+  const before = latest.get(socket);
+  if (before !== undefined && !isDone(before)) earlier.set(request, before);
+  latest.set(socket, response);
+}
+
+/** Resolves with true when all answers before that of the request are written, with false if the connection ends first. */
+export function turnOf(request: IncomingMessage): Promise<boolean> {
+  return new Promise((resolve) => {
+    whenDone(earlier.get(request), request.socket, LIMIT_MS, resolve);
+  });
+}
+
+/**
+ * Calls `then` when all answers of a connection are written, at once if they are; never if the connection ends first.
+ * For sockets that Node's HTTP server has let go of.
+ */
+export function afterAnswers(socket: Duplex, then: () => void, limitMs = LIMIT_MS): void {
+  // Node passes no `drain` on any more, for which an answer with much to write waits.
+  const onDrain = () => (socket as Duplex & { _httpMessage?: ServerResponse })._httpMessage?.emit('drain');
+  const onError = () => socket.destroy();
+  socket.on('drain', onDrain).on('error', onError);
+  whenDone(latest.get(socket), socket, limitMs, (isOpen) => {
+    socket.off('drain', onDrain);
+    if (!isOpen) return;
+    socket.off('error', onError);
+    then();
+  });
+}
+
+/**
+ * As `afterAnswers`, for bytes that are no request. They may be the rest of the latest request, which then gets no other
+ * answer: `then` is called in its turn. If its answer has begun already, the connection is cut.
+ */
+export function afterEarlier(socket: Duplex, then: () => void): void {
+  const answer = latest.get(socket);
+  if (answer === undefined || answer.req.complete) {
+    afterAnswers(socket, then);
+    return;
+  }
+  whenDone(earlier.get(answer.req), socket, LIMIT_MS, (isOpen) => {
+    if (isOpen && !answer.headersSent) then();
+    else socket.destroy();
+  });
+}
+
+function whenDone(
+  answer: ServerResponse | undefined,
+  socket: Duplex,
+  limitMs: number,
+  then: (isOpen: boolean) => void,
+): void {
+  if (answer === undefined || isDone(answer)) {
+    then(isWritable(socket));
+    return;
+  }
+  const end = () => {
+    clearTimeout(cut);
+    answer.off('close', end);
+    socket.off('close', end);
+    // An answer may have been the last that the connection carries.
+    then(isDone(answer) && isWritable(socket));
+  };
+  const cut = setTimeout(() => socket.destroy(), limitMs);
+  answer.once('close', end);
+  socket.once('close', end);
+}
+
+function isDone(answer: ServerResponse): boolean {
+  return answer.writableFinished || answer.destroyed;
+}
+
+function isWritable(socket: Duplex): boolean {
+  return !socket.destroyed && !socket.writableEnded;
+}

@@ -1,0 +1,117 @@
+/** Requests that follow each other on one connection: nothing overtakes the answer to an earlier one. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { afterAnswers, noteAnswer } from '../src/http/turn.ts';
+import { answerOf, exchange, openRaw, statuses, upgradeText } from './support/raw.ts';
+import { startServer, TOKEN } from './support/server.ts';
+
+/** A request whose answer takes a password's time; it is 401. Each comes from another address, since wrong attempts are limited. */
+function slow(fields = ''): string {
+  count += 1;
+  const body = JSON.stringify({ name: `nobody-${count}`, password: 'a long enough one' });
+  return (
+    `POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Forwarded-For: 203.0.113.${count}\r\n` +
+    `Content-Length: ${body.length}\r\n${fields}\r\n${body}`
+  );
+}
+let count = 0;
+
+const PROXY = ['--trust-proxy', '127.0.0.1'];
+const STREAM = `GET /v1/stream?site=demo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`;
+const h2c = (method: string) => `${method} /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n`;
+
+/** Reads until the text has what is looked for, or the connection ends. */
+async function readUntil(socket: Socket, pattern: RegExp): Promise<string> {
+  let text = '';
+  socket.setEncoding('latin1');
+  for await (const chunk of socket) {
+    text += chunk;
+    if (pattern.test(text)) break;
+  }
+  return text;
+}
+
+async function sent(t: TestContext, url: string, bytes: string): Promise<Socket> {
+  const socket = await openRaw(t, url);
+  socket.write(bytes, 'latin1');
+  return socket;
+}
+
+test('what takes a connection over comes after the answers before it', async (t) => {
+  const server = await startServer(t, { workers: 1, flags: PROXY });
+  const { url } = server;
+  const followers: [name: string, follower: string, until: RegExp, expected: number[]][] = [
+    ['a stream', STREAM, /event: snapshot/, [401, 200]],
+    ['a WebSocket', upgradeText(), /101 Switching/, [401, 101]],
+    ['a refused WebSocket', upgradeText('/v1/visit?site=none'), /never/, [401, 404]],
+    ['an upgrade that is passed over', h2c('GET'), /never/, [401, 200]],
+    ['one that cannot be', h2c('POST'), /never/, [401, 501]],
+    ['what is no request', 'nonsense\r\n\r\n', /never/, [401, 400]],
+    ['a request with two hosts', 'GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', /never/, [401, 400]],
+  ];
+  for (const [name, follower, until, expected] of followers) {
+    const text = await readUntil(await sent(t, url, slow() + follower), until);
+    assert.deepEqual(statuses(text), expected, name);
+    const many = await readUntil(await sent(t, url, slow() + slow() + follower), until);
+    assert.deepEqual(statuses(many), [401, ...expected], name);
+  }
+  // Nothing of this ends the worker.
+  assert.ok(!server.output().includes('worker died'));
+});
+
+test('an answer that ends the connection is the last', async (t) => {
+  const { url } = await startServer(t, { workers: 1, flags: PROXY });
+  for (const follower of [STREAM, upgradeText(), h2c('GET'), 'nonsense\r\n\r\n'])
+    assert.deepEqual(statuses(await exchange(t, url, slow('Connection: close\r\n') + follower)), [401]);
+});
+
+test('a request whose own rest cannot be read is answered at once, after those before it', async (t) => {
+  const { url } = await startServer(t, { workers: 1, flags: PROXY });
+  const broken =
+    'POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n';
+  assert.deepEqual(statuses(await exchange(t, url, broken)), [400]);
+  assert.deepEqual(statuses(await exchange(t, url, slow() + broken)), [401, 400]);
+});
+
+test('a long answer is written whole before an upgrade behind it', async (t) => {
+  const { url } = await startServer(t, { workers: 1, flags: PROXY });
+  const { headers } = await fetch(`${url}/admin`);
+  const page = Number(headers.get('content-length'));
+  const pages = 60;
+  const socket = await sent(t, url, 'GET /admin HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(pages) + upgradeText());
+  const text = await readUntil(socket, /101 Switching/);
+  assert.deepEqual(statuses(text), [...Array<number>(pages).fill(200), 101]);
+  assert.ok(text.length > pages * page);
+});
+
+/** A server of which the first answer never ends, or ends as `answer` says; `then` is called at the upgrade's turn. */
+async function upgradeAfter(t: TestContext, write: (socket: Socket) => void, limitMs: number) {
+  const server = createServer((request, response) => {
+    noteAnswer(request, response);
+    response.write('a beginning');
+  });
+  const turned: string[] = [];
+  server.on('upgrade', (_request, socket) => afterAnswers(socket, () => turned.push('upgrade'), limitMs));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const socket = await openRaw(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  write(socket);
+  return { socket, turned };
+}
+
+test('the wait for an answer that does not end is bounded', async (t) => {
+  const { socket, turned } = await upgradeAfter(
+    t,
+    (socket) => socket.write(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${upgradeText()}`),
+    200,
+  );
+  assert.equal(statuses(await answerOf(socket)).length, 1);
+  assert.deepEqual(turned, []);
+});
