@@ -1,6 +1,6 @@
 /** Where the server listens: opening, naming, and what may go wrong. */
 import { lstatSync, unlinkSync } from 'node:fs';
-import { connect, type Server } from 'node:net';
+import { connect, isIPv4, isIPv6, type ListenOptions, type Server } from 'node:net';
 import type { Address } from './config.ts';
 
 /** Why an address cannot be listened on. `message` is one line for people. */
@@ -8,25 +8,34 @@ export class ListenError extends Error {
   /** Node's, as EADDRINUSE. */
   readonly code: string;
 
-  constructor(error: NodeJS.ErrnoException, address: Address) {
-    super(faultText(error, address));
+  /** `all` as for `listen`. */
+  constructor(error: NodeJS.ErrnoException, address: Address, all: readonly Address[] = []) {
+    super(faultText(error, address, all));
     this.name = 'ListenError';
     this.code = error.code ?? 'unknown';
   }
 }
 
-/** Starts listening. Resolves with the address as a URL; rejects with ListenError. */
-export function listen(server: Server, address: Address): Promise<string> {
+/** Starts listening. `all` are the addresses that this process listens on. Resolves with the address as a URL; rejects with ListenError. */
+export function listen(server: Server, address: Address, all: readonly Address[] = []): Promise<string> {
   return new Promise((resolve, reject) => {
-    const onError = (error: Error) => reject(new ListenError(error, address));
+    const onError = (error: Error) => reject(new ListenError(error, address, all));
     server.once('error', onError);
-    server.listen(address.kind === 'tcp' ? { host: address.host, port: address.port } : { path: address.path }, () => {
+    server.listen(optionsOf(address, all), () => {
       server.off('error', onError);
       const bound = server.address();
       const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
       resolve(addressText(address.kind === 'tcp' ? { ...address, port } : address));
     });
   });
+}
+
+function optionsOf(address: Address, all: readonly Address[]): ListenOptions {
+  if (address.kind === 'path') return { path: address.path };
+  const { host, port } = address;
+  // All of IPv6 takes all of IPv4 as well, unless it is told not to: another address then has the port.
+  const isShared = isIPv6(host) && all.some((one) => one.kind === 'tcp' && one.port === port && isIPv4(one.host));
+  return { host, port, ...(isShared && { ipv6Only: true }) };
 }
 
 export function addressText(address: Address): string {
@@ -68,10 +77,19 @@ export async function removeStaleSocket(address: Address): Promise<void> {
   }
 }
 
-function faultText(error: NodeJS.ErrnoException, address: Address): string {
+/** Another of our addresses with the same port, which may be the reason why this one cannot be had. */
+function rivalOf(address: Address, all: readonly Address[]): Address | undefined {
+  if (address.kind !== 'tcp' || address.port === 0) return undefined;
+  return all.find((one) => one !== address && one.kind === 'tcp' && one.port === address.port);
+}
+
+function faultText(error: NodeJS.ErrnoException, address: Address, all: readonly Address[]): string {
   const where = addressText(address);
+  const rival = rivalOf(address, all);
   switch (error.code) {
     case 'EADDRINUSE':
+      if (rival)
+        return `${where} cannot be used beside ${addressText(rival)}, or is in use by another program; 0.0.0.0 and [::] include all addresses of their kind`;
       return `${where} is in use by another program; choose another with --listen`;
     case 'EACCES':
       return `${where} may not be used by this user; choose a port above 1023 or another path with --listen`;

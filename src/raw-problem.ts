@@ -11,6 +11,8 @@ export interface RawProblem {
   detail?: string;
   /** Seconds. */
   retryAfter?: number;
+  /** Further fields of the head. */
+  fields?: Readonly<Record<string, string>>;
 }
 
 /** What is answered while the store cannot tell who may do what. */
@@ -22,15 +24,16 @@ export const STORE_AWAY: RawProblem = {
 };
 
 /** Answers and closes. Node's own limits do not hold here, so the socket is closed, read or not. */
-export function endWithProblem(socket: Duplex, { status, code, detail, retryAfter }: RawProblem): void {
+export function endWithProblem(socket: Duplex, { status, code, detail, retryAfter, fields = {} }: RawProblem): void {
   const title = STATUS_CODES[status] ?? '';
   const body = JSON.stringify({ type: 'about:blank', title, status, code, detail });
   const retry = retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`;
+  const more = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   const cut = setTimeout(() => socket.destroy(), LIMIT_MS);
   socket.once('close', () => clearTimeout(cut));
   socket.on('error', () => socket.destroy());
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\n${retry}Content-Type: application/problem+json\r\n` +
+    `HTTP/1.1 ${status} ${title}\r\n${retry}${more.join('')}Content-Type: application/problem+json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     () => socket.destroy(),
   );

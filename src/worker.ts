@@ -154,7 +154,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   const pulse = new Pulse();
   setInterval(() => link.send({ tag: TAG, k: 'beat', ...pulse.beat(), troubles: troublesOf(recorder) }), BEAT_MS);
 
-  return Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address)));
+  return Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address, config.listen)));
 
   function onMessage(message: ToWorker): void {
     switch (message.k) {
@@ -325,7 +325,11 @@ function createHttpServer(
 function answerAnyway(handler: Http['handler'], request: IncomingMessage, socket: Duplex): void {
   socket.on('error', () => socket.destroy());
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\n\r\n', () => socket.destroy());
+    endWithProblem(socket, {
+      status: 501,
+      code: 'bad-upgrade',
+      detail: 'Only GET and HEAD may ask for another protocol than WebSocket.',
+    });
     return;
   }
   const response = new ServerResponse(request);

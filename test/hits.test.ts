@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { AddressLimit } from '../src/http/address-limit.ts';
 import { badge } from '../src/http/badge.ts';
+import { isLabel } from '../src/protocol/label.ts';
 import { isPage } from '../src/protocol/page.ts';
 import { HITS } from '../src/store/contract.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
@@ -45,7 +46,7 @@ function parse(svg: string): Map<string, string[]> {
   for (const [, end, name = '', attributes = '', alone, text, other] of svg.matchAll(token)) {
     assert.equal(other, undefined, `not well-formed: ${svg}`);
     for (const part of [attributes, text ?? ''])
-      assert.doesNotMatch(part, /&(?!(amp|lt|gt|quot|#39);)|\p{C}/u, `not escaped: ${svg}`);
+      assert.doesNotMatch(part, /&(?!(amp|lt|gt|quot|#39);)|\p{Cc}|\p{NChar}/u, `not escaped: ${svg}`);
     if (text !== undefined) (open.at(-1) as { text: string }).text += text;
     else if (end) {
       const closed = open.pop();
@@ -272,7 +273,7 @@ test('when counts cannot be written, the answer says so and the log once', async
 });
 
 test('a badge is well-formed and shows its texts, whatever the label', async (t) => {
-  const label = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((text) => /^\P{C}+$/u.test(text));
+  const label = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((text) => isLabel(text, 1000));
   fc.assert(
     fc.property(label, fc.nat(), (text, count) => {
       const texts = parse(badge(text, count));
@@ -292,8 +293,42 @@ test('a badge is well-formed and shows its texts, whatever the label', async (t)
   const attack = '"><script>alert(1)</script>&';
   const picture = await get(http, `a.svg?site=demo&label=${encodeURIComponent(attack)}`);
   assert.deepEqual(parse(await picture.text()).get('text'), [attack, '1']);
-  for (const bad of ['', '%00', '%0A', '%E2%80%AE', 'x'.repeat(41)])
+  for (const bad of ['', '%00', '%0A', '%E2%80%AE', '%20', '%E2%80%8D', '%EF%BF%BF', '%EE%80%80', 'x'.repeat(41)])
     assert.equal(await codeOf(await get(http, `a.svg?site=demo&label=${bad}`)), 'bad-request', bad);
+});
+
+/** Joiners, tags of flags, marks, a sign of Arabic, and an emoji of the newest Unicode. */
+const JOINED = [
+  'بازدید\u200cها',
+  '👨\u200d👩\u200d👧 visits',
+  'జ్ఞ\u200cా',
+  '🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}',
+  '\u0601 ١٢',
+  '👩🏽\u200d💻',
+  '\u{1fae8}\u{1fae9}',
+];
+
+test('a label may have what its script or its emoji need', async (t) => {
+  const http = await startHttp(t, { flags: UNLIMITED });
+  for (const label of JOINED) {
+    const picture = await get(http, `joined.svg?site=demo&label=${encodeURIComponent(label)}`);
+    assert.equal(picture.status, 200, label);
+    assert.equal(parse(await picture.text()).get('text')?.[0], label);
+    const made = await http.api('POST', '/v1/tokens', { name: label });
+    assert.equal(made.status, 201, label);
+  }
+  const decomposed = await get(http, `joined.svg?site=demo&label=${encodeURIComponent('café'.normalize('NFD'))}`);
+  assert.equal(parse(await decomposed.text()).get('text')?.[0], 'café'.normalize('NFC'));
+});
+
+test('a badge is as wide as what is seen of its label', () => {
+  const width = (label: string) => Number(/width="(\d+)"/.exec(badge(label, 1))?.[1]);
+  assert.equal(width('👨\u200d👩\u200d👧'), width('👨'));
+  assert.equal(width(JOINED[3] as string), width('🏴'));
+  assert.equal(width('بازدید\u200cها'), width('بازدیدها'));
+  assert.equal(width('e\u0301'), width('e'));
+  assert.equal(width('🇪🇸'), width('🏴'));
+  assert.ok(width('花花') > width('ab'));
 });
 
 test('a request with a body, or after one, is answered like any other', async (t) => {

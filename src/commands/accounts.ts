@@ -1,6 +1,7 @@
 /** Commands on those who may look: administrators and API tokens. */
 
 import { ADMIN_NAME } from '../protocol/account.ts';
+import { isLabel } from '../protocol/label.ts';
 import { OWNER, rightsText } from '../protocol/rights.ts';
 import type { AdminOutcome } from '../store/contract.ts';
 import { noted } from './audit.ts';
@@ -34,7 +35,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     flags: RIGHTS_FLAGS,
     examples: ['admin add ada', 'admin add bob --role viewer --site shop'],
     check: checkAdmin,
-    run: onStore(addAdmin),
+    run: onStore(composed(addAdmin)),
   },
   'admin set': {
     does: 'changes what an administrator may do and see',
@@ -47,7 +48,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     },
     examples: ['admin set bob --role viewer --site shop', "admin set bob --site '*'"],
     check: checkChange,
-    run: onStore(setAdmin),
+    run: onStore(composed(setAdmin)),
   },
   'admin reset': {
     does: 'for a forgotten password: takes it away, prints a link',
@@ -55,7 +56,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'NAME',
     takes: 'NAME',
     examples: ['admin reset ada'],
-    run: onStore(resetAdmin),
+    run: onStore(composed(resetAdmin)),
   },
   'admin list': {
     does: 'lists administrators and their rights',
@@ -68,7 +69,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'NAME',
     takes: 'NAME',
     examples: ['admin remove bob'],
-    run: onStore(removeAdmin),
+    run: onStore(composed(removeAdmin)),
   },
   'token add': {
     does: 'makes an API token for programs, and prints it',
@@ -78,7 +79,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     flags: RIGHTS_FLAGS,
     examples: ['token add builds', 'token add report --role viewer --site shop'],
     check: checkToken,
-    run: onStore(addToken),
+    run: onStore(composed(addToken)),
   },
   'token list': {
     does: 'lists API tokens, and when each was used last',
@@ -93,6 +94,11 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     run: onStore(revokeToken),
   },
 };
+
+/** Runs a command with a name of which each letter is written in one way, whatever keyboard it came from. */
+function composed(run: (call: StoreCall) => Promise<ExitCode>): (call: StoreCall) => Promise<ExitCode> {
+  return (call) => run({ ...call, word: call.word.normalize('NFC') });
+}
 
 function checkAdmin({ word, flags }: Call): string[] {
   const faults = checkRights(flags, OWNER);
@@ -188,7 +194,7 @@ function refusal(name: string, outcome: AdminOutcome): string | undefined {
 
 function checkToken({ word, flags }: Call): string[] {
   const faults = checkRights(flags, OWNER);
-  if (!/^[^\p{C}]{0,100}$/u.test(word))
+  if (word !== '' && !isLabel(word, 100))
     faults.push(`token add: ${JSON.stringify(word)} is no name; use up to 100 characters on one line`);
   return faults;
 }

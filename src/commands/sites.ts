@@ -1,4 +1,5 @@
 /** Commands on the sites whose pages may report. */
+import { isLabel } from '../protocol/label.ts';
 import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../protocol/site.ts';
 import { noted } from './audit.ts';
 import {
@@ -53,7 +54,7 @@ function checkSite({ word, flags }: Call): string[] {
   if (word !== '' && !SITE_KEY.test(word))
     faults.push(`site add: ${JSON.stringify(word)} is no key; use up to 40 of a-z, 0-9 and -`);
   const [name = '', ...more] = names;
-  if (more.length > 0 || !/^[^\p{C}]*[^\p{C}\s][^\p{C}]*$/u.test(name) || name.length > SITE_LIMIT.name)
+  if (more.length > 0 || !isLabel(name, SITE_LIMIT.name))
     faults.push(`--name: give one, up to ${SITE_LIMIT.name} characters, such as --name "My shop"`);
   if (origins.length === 0) faults.push('--origin: give at least one, such as --origin https://www.example.org');
   if (origins.length > SITE_LIMIT.origins) faults.push(`--origin: give at most ${SITE_LIMIT.origins}`);
@@ -66,7 +67,13 @@ function checkSite({ word, flags }: Call): string[] {
 async function addSite(call: StoreCall): Promise<ExitCode> {
   const { word: key, flags, config, store, io } = call;
   const normal = [...new Set(flags.origin.map((origin) => normalOrigin(origin) as string))];
-  const site = { key, name: flags.name[0] as string, origins: normal, created: Date.now(), firstSeen: null };
+  const site = {
+    key,
+    name: (flags.name[0] as string).normalize('NFC'),
+    origins: normal,
+    created: Date.now(),
+    firstSeen: null,
+  };
   if (!(await store.addSite(site, noted('site-added', key)))) return refuse(io, `there is a site ${key} already`);
   const base = await baseUrl(call);
   io.out(`Site ${key} is added. Put this into its pages:`);

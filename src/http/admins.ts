@@ -46,7 +46,8 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       },
     },
     async (request, reply) => {
-      const { name, ...rights } = request.body;
+      const { name: given, ...rights } = request.body;
+      const name = given.normalize('NFC');
       const read = await readRights(store, rights);
       const note = noteOf(request, 'admin-added', `${name}, ${rightsText(read)}`);
       if (!(await store.addAdmin(name, Date.now(), read, note)))
@@ -69,7 +70,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       },
     },
     async (request, reply) => {
-      const { name } = request.params;
+      const name = nameOf(request);
       const rights = await readRights(store, request.body);
       check(await store.setRights(name, rights, noteOf(request, 'admin-changed', `${name}, ${rightsText(rights)}`)));
       return reply.code(204).send(null);
@@ -88,7 +89,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       },
     },
     async (request, reply) => {
-      const { name } = request.params;
+      const name = nameOf(request);
       check(await store.removeAdmin(name, noteOf(request, 'admin-removed', name)));
       return reply.code(204).send(null);
     },
@@ -107,7 +108,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
     },
     async (request, reply) => {
       reply.code(201);
-      return linkFor(request, request.params.name);
+      return linkFor(request, nameOf(request));
     },
   );
 
@@ -116,6 +117,11 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
     if (token === undefined) throw unknownAdmin();
     return { token };
   }
+}
+
+/** The name in the address. Each letter is written in one way, whatever keyboard it came from. */
+function nameOf({ params }: { params: { name: string } }): string {
+  return params.name.normalize('NFC');
 }
 
 function shownAdmin({

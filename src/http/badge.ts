@@ -6,8 +6,12 @@ const PADDING = 6;
 /** A character of 11 px Verdana, roughly; `textLength` makes it so where the font is another. */
 const NARROW = 6.8;
 const WIDE = 12;
+/** From Hangul on, most characters are twice as wide. */
+const FIRST_WIDE = 0x1100;
 
-/** The SVG. The label may be any text without control characters. */
+const GRAPHEMES = new Intl.Segmenter('und', { granularity: 'grapheme' });
+
+/** The SVG. The label may be any text as of `isLabel`. */
 export function badge(label: string, count: number): string {
   const [name, number] = [part(label), part(String(count))];
   const width = name.width + number.width;
@@ -30,9 +34,16 @@ interface Part {
 
 function part(text: string): Part {
   let width = 2 * PADDING;
-  // From Hangul on, most characters are twice as wide.
-  for (const character of text) width += (character.codePointAt(0) as number) >= 0x1100 ? WIDE : NARROW;
+  for (const character of charactersOf(text))
+    width += (character.codePointAt(0) as number) >= FIRST_WIDE ? WIDE : NARROW;
   return { text, width: Math.ceil(width) };
+}
+
+/** What a reader takes for one character: with its marks, or several emoji that are joined. */
+function charactersOf(text: string): Iterable<string> {
+  // Most labels have only such characters, and a segmenter is slow.
+  if (/^[ -\u024f]*$/.test(text)) return text;
+  return Array.from(GRAPHEMES.segment(text), ({ segment }) => segment);
 }
 
 function textAt(x: number, { text, width }: Part): string {

@@ -21,7 +21,12 @@ const COUNT = {
   summary: 'Count a visit to a page',
   querystring: Type.Object({ site: Type.Optional(Site) }),
   response: {
-    200: shape({ hits: Hits, counted: Type.Boolean({ description: 'False for a bot, which is not counted' }) }),
+    200: shape({
+      hits: Hits,
+      counted: Type.Boolean({
+        description: 'False for a bot, and for a page that the browser only fetches ahead; neither is counted',
+      }),
+    }),
     ...ERRORS,
   },
 };

@@ -3,14 +3,15 @@
  * for, which would cost more than the counting.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isbot } from 'isbot';
 import { MAX_TEXT } from '../protocol/frame.ts';
+import { isLabel } from '../protocol/label.ts';
 import { isPage } from '../protocol/page.ts';
 import { isAllowedOrigin, type Site } from '../protocol/site.ts';
 import { AddressLimit } from './address-limit.ts';
 import { badge } from './badge.ts';
 import type { HttpOptions, Records } from './contract.ts';
 import { originNotAllowed, preflightFields, sharedFields } from './cors.ts';
+import { isPreparation, isProgram } from './counted.ts';
 import { type Note, noteWhenSent } from './fixed.ts';
 import { unknownSite } from './guard.ts';
 import { onceATurn } from './once-a-turn.ts';
@@ -127,7 +128,7 @@ export function hitCounter(
   }
 
   function isCounted({ headers }: IncomingMessage): boolean {
-    return config.countBots || !isbot(headers['user-agent']);
+    return !isPreparation(headers) && (config.countBots || !isProgram(headers['user-agent']));
   }
 }
 
@@ -194,8 +195,8 @@ function decoded(text: string): string | undefined {
 
 /** Throws Problem. */
 function labelOf(query: URLSearchParams): string {
-  const label = query.get('label') ?? 'visits';
-  if (label.length > LABEL_LIMIT || !/^\P{C}+$/u.test(label))
+  const label = (query.get('label') ?? 'visits').normalize('NFC');
+  if (!isLabel(label, LABEL_LIMIT))
     throw new Problem(400, 'bad-request', `A label has 1 to ${LABEL_LIMIT} visible characters.`);
   return label;
 }

@@ -13,7 +13,7 @@ import type { HttpOptions } from './contract.ts';
 import { identityOf } from './guard.ts';
 import { comeBackLater } from './problem.ts';
 import { Page, SiteKey, times, whole, written, wrong } from './query.ts';
-import { type App, LOOK, problems, shape } from './schema.ts';
+import { type App, LOOK, lastEventIdOf, problems, streamQuery } from './schema.ts';
 
 const FASTEST = 60;
 const LONGEST_MS = 24 * 3_600_000;
@@ -59,7 +59,7 @@ export function replayRoute(app: App, { config, store, archive, version, ready }
         tags: ['stream'],
         summary: 'What visitors did, as Server-Sent Events like those of the live stream',
         produces: ['text/event-stream'],
-        querystring: shape({
+        querystring: streamQuery({
           site: SiteKey,
           page: Type.Optional(Page),
           from: Type.String({ maxLength: 20, description: 'Unix ms' }),
@@ -174,9 +174,9 @@ function readReplay(
 }
 
 /** Where a reader that was cut off goes on: ids are times. Of another stream's id nothing is made. */
-function lastTime(request: FastifyRequest<{ Querystring: { last_event_id?: string } }>): number | undefined {
-  const id = request.headers['last-event-id'] ?? request.query.last_event_id;
-  return typeof id === 'string' && /^\d{1,16}$/.test(id) ? Number(id) : undefined;
+function lastTime(request: Pick<FastifyRequest, 'headers' | 'query'>): number | undefined {
+  const id = lastEventIdOf(request);
+  return id !== undefined && /^\d{1,16}$/.test(id) ? Number(id) : undefined;
 }
 
 /** Only seconds have an id: a stream that goes on there begins with a snapshot. */

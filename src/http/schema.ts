@@ -4,10 +4,12 @@ import { type TProperties, Type, type TypeBoxTypeProvider } from '@fastify/type-
 import type {
   FastifyBaseLogger,
   FastifyInstance,
+  FastifyRequest,
   RawReplyDefaultExpression,
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import { LABEL } from '../protocol/label.ts';
 import type { Need } from '../protocol/rights.ts';
 import { DEVICES } from '../protocol/stream.ts';
 
@@ -30,10 +32,27 @@ export function shape<T extends TProperties>(properties: T) {
   return Type.Object(properties, { additionalProperties: false });
 }
 
+/**
+ * The query of a stream. Unlike `shape` it may have more: readers of streams add parameters of their own, such as `_=…` against
+ * caches, and a refusal ends them for good.
+ */
+export function streamQuery<T extends TProperties>(properties: T) {
+  return Type.Object(properties);
+}
+
+/** What event stream readers for older browsers call the last id in the address. */
+const LAST_EVENT_IDS = ['last_event_id', 'lastEventId', 'last-event-id'];
+
+/** The id of the last event that a reader has. The header is what it saw last; a parameter, which it sends again each time, may be older. */
+export function lastEventIdOf({ headers, query }: Pick<FastifyRequest, 'headers' | 'query'>): string | undefined {
+  const given = LAST_EVENT_IDS.map((name) => (query as Record<string, unknown>)[name]);
+  return [headers['last-event-id'], ...given].find((id): id is string => typeof id === 'string' && id !== '');
+}
+
 export const Time = Type.Number({ description: 'Unix ms' });
 export const TimeOrNull = Type.Union([Type.Number(), Type.Null()], { description: 'Unix ms, or null' });
 /** A name for people: something visible, on one line. */
-export const Label = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\p{C}]*[^\\p{C}\\s][^\\p{C}]*$' });
+export const Label = Type.String({ minLength: 1, maxLength: 100, pattern: LABEL });
 export const Empty = Type.Null({ description: 'Nothing' });
 
 export const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;

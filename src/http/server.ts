@@ -5,7 +5,7 @@ import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import fastify from 'fastify';
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { adminRoutes } from './admins.ts';
 import { auditRoute } from './audit.ts';
 import { beaconRoutes } from './beacon.ts';
@@ -83,6 +83,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   let closed: Promise<void> | undefined;
   return {
     handler: (request, response) => {
+      // `OPTIONS *` is about the server as a whole.
+      if (request.url === '*' && request.method === 'OPTIONS') request.url = '/';
       if (!hasOneHost(request)) refuseHost(response, config.development);
       else if (isHit(request)) answerHit(request, response);
       else if (!answerFixed(request, response)) app.routing(request, response);
@@ -175,10 +177,21 @@ function collectMethods(app: App): ReadonlyMap<string, Set<string>> {
   return methods;
 }
 
-/** Fastify answers 404 for a method that a path does not know; RFC 9110 section 15.5.6 wants 405 and Allow. */
+/**
+ * Fastify answers 404 for a method that a path does not know; RFC 9110 section 15.5.6 wants 405 and Allow. OPTIONS is answered
+ * everywhere (section 9.3.7): load balancers ask by it whether a server lives. It allows other origins nothing.
+ */
 function refuseMethods(app: App, methods: ReadonlyMap<string, Set<string>>): void {
-  for (const [url, known] of [...methods]) {
-    const method = app.supportedMethods.filter((one) => !known.has(one));
+  // Copies: each route that is added here is noted, too.
+  for (const [url, known] of [...methods].map(([path, set]) => [path, new Set(set)] as const)) {
+    const tell = async (_request: FastifyRequest, reply: FastifyReply) =>
+      reply
+        .code(204)
+        .header('allow', [...known, 'OPTIONS'].sort().join(', '))
+        .send();
+    if (!known.has('OPTIONS'))
+      app.route({ method: 'OPTIONS', url, onRequest: tell, handler: tell, schema: { hide: true } });
+    const method = app.supportedMethods.filter((one) => one !== 'OPTIONS' && !known.has(one));
     const allow = [...known].sort().join(', ');
     const refuse = async () => {
       throw new Problem(405, 'bad-method', `This takes ${allow}.`, { allow });

@@ -62,7 +62,8 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
       },
     },
     async (request, reply) => {
-      const { name, password } = request.body;
+      const { name: given, password } = request.body;
+      const name = given.normalize('NFC');
       const attempts = [attempt('address', request.client.address), attempt('name', name)];
       const admin = await store.admin(name);
       if (!(await tryOnce(store, attempts, () => checkPassword(password, admin?.password)))) {

@@ -43,7 +43,13 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
     },
     async (request, reply) => {
       const { key, name, origins } = request.body;
-      const site = { key, name, origins: checkOrigins(origins), created: Date.now(), firstSeen: null };
+      const site = {
+        key,
+        name: name.normalize('NFC'),
+        origins: checkOrigins(origins),
+        created: Date.now(),
+        firstSeen: null,
+      };
       if (!(await store.addSite(site, noteOf(request, 'site-added', key))))
         throw new Problem(409, 'site-exists', `There is a site ${key} already.`);
       reply.code(201);
@@ -66,7 +72,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
     async (request) => {
       const { name, origins } = request.body;
       const { key } = request.params;
-      const change = { name, origins: checkOrigins(origins) };
+      const change = { name: name.normalize('NFC'), origins: checkOrigins(origins) };
       const site = await store.changeSite(key, change, noteOf(request, 'site-changed', key));
       if (site === undefined) throw unknownSite();
       return site;

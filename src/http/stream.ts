@@ -13,7 +13,7 @@ import { MOVES } from '../protocol/stream.ts';
 import type { HttpOptions } from './contract.ts';
 import { checkNeeds, checkSite, claimedCredential, type recogniser } from './guard.ts';
 import { isStoreAway, Problem, type RaisedError } from './problem.ts';
-import { type App, LOOK, shape } from './schema.ts';
+import { type App, LOOK, lastEventIdOf, streamQuery } from './schema.ts';
 import { turnOf } from './turn.ts';
 
 /** Ids of ours are shorter; a longer one is as unknown as its beginning. */
@@ -53,7 +53,7 @@ export function streamRoute(
         tags: ['stream'],
         summary: 'What visitors do, live, as Server-Sent Events',
         produces: ['text/event-stream'],
-        querystring: shape({
+        querystring: streamQuery({
           site: Type.String({ minLength: 1, maxLength: 40 }),
           page: Type.Optional(Page),
           visitor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
@@ -64,12 +64,10 @@ export function streamRoute(
       },
     },
     async (request, reply) => {
-      const { site, page, visitor, stage, moves, last_event_id } = request.query;
+      const { site, page, visitor, stage, moves } = request.query;
       checkBare(request);
       const kept = request.checked ? await past(site) : null;
       reply.hijack();
-      // The header is what a browser saw last; the parameter, which it sends again each time, may be older.
-      const lastEventId = header(request, 'last-event-id') ?? last_event_id;
       if (!(await turnOf(request.raw))) return reply;
       hand(
         {
@@ -78,7 +76,7 @@ export function streamRoute(
           visitor: visitor ?? null,
           stage: stage ?? null,
           moves: moves ?? 'full',
-          lastEventId: lastEventId?.slice(0, EVENT_ID_LIMIT) ?? null,
+          lastEventId: lastEventIdOf(request)?.slice(0, EVENT_ID_LIMIT) ?? null,
           credential: claimedCredential(request, store) as string,
           checked: request.checked,
           made: request.made,
@@ -117,9 +115,4 @@ function checkBare(request: FastifyRequest): void {
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
   if (length !== '0' || encoding !== undefined)
     throw new Problem(400, 'bad-request', 'A request for a stream has no body.');
-}
-
-function header(request: FastifyRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

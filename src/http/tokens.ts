@@ -34,7 +34,8 @@ export function tokenRoutes(app: App, { store }: HttpOptions): void {
       },
     },
     async (request, reply) => {
-      const { name, ...rights } = request.body;
+      const { name: given, ...rights } = request.body;
+      const name = given.normalize('NFC');
       const read = await readRights(store, rights);
       const note = noteOf(request, 'token-made', `${name}, ${rightsText(read)}`);
       const made = await store.addToken(name, Date.now(), read, note);

@@ -60,6 +60,9 @@ interface Newcomer {
   leave: () => void;
 }
 
+/** Versions of the WebSocket protocol that ws speaks. */
+const WS_VERSIONS = ['13', '8'];
+
 export class Ingest {
   readonly #options: IngestOptions;
   readonly #desk: Desk;
@@ -93,6 +96,7 @@ export class Ingest {
       handleProtocols: (offered) => chooseProtocol(offered),
     };
     this.#sockets = new WebSocketServer(limits);
+    this.#sockets.on('wsClientError', refuseHandshake);
     this.#loopDelay.enable();
     this.#timers = [
       setInterval(() => this.#onTurn(), TURN_MS),
@@ -248,6 +252,23 @@ export class Ingest {
 
 function destroyItself(this: Duplex): void {
   this.destroy();
+}
+
+/** What ws finds wrong with a handshake. Its messages name the field. */
+function refuseHandshake({ message: detail }: Error, socket: Duplex, { method, headers }: IncomingMessage): void {
+  if (method !== 'GET') {
+    endWithProblem(socket, { status: 405, code: 'bad-method', detail, fields: { Allow: 'GET' } });
+    return;
+  }
+  // RFC 6455 section 4.4.
+  const isOld = !WS_VERSIONS.includes(headers['sec-websocket-version'] ?? '');
+  const fields = isOld ? { 'Sec-WebSocket-Version': WS_VERSIONS.join(', ') } : {};
+  endWithProblem(socket, {
+    status: isOld ? 426 : 400,
+    code: isOld ? 'upgrade-required' : 'bad-request',
+    detail,
+    fields,
+  });
 }
 
 type Refusal = [status: number, code: string, detail: string];

@@ -26,7 +26,7 @@ export interface JsonFrame {
 export function decodeJson(text: string, now: number, into: SampleBuffer): JsonFrame {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(withoutMark(text));
   } catch {
     throw new FrameError('bad-json', 'not JSON');
   }
@@ -98,6 +98,11 @@ function readMark(item: Item): Mark {
     default:
       throw new FrameError('bad-type', 'unknown sample type');
   }
+}
+
+/** Some programs begin every text with a byte order mark; a reader may pass over it (RFC 8259 section 8.1). */
+function withoutMark(text: string): string {
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
 function label(value: unknown): string {
