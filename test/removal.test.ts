@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { open } from 'lmdb';
+import { Redis } from '../src/redis/connection.ts';
+import { readTarget, type Target } from '../src/redis/target.ts';
 import { PageBook } from '../src/store/embedded/page-book.ts';
 import { Removal } from '../src/store/embedded/removal.ts';
 import { Shelf } from '../src/store/embedded/shelf.ts';
@@ -12,9 +14,25 @@ import { openStore } from '../src/store/embedded/store.ts';
 import { openTables, type Tables } from '../src/store/embedded/tables.ts';
 import { differences } from '../src/store/embedded/verify.ts';
 import { decodeRuns } from '../src/store/record/chunk.ts';
+import { RedisArchive } from '../src/store/redis/archive.ts';
+import { PageBooks } from '../src/store/redis/record/page-book.ts';
+import { removePiece, removeVisits } from '../src/store/redis/record/removing.ts';
+import { RecordSite } from '../src/store/redis/record/site.ts';
+import { siteDifferences } from '../src/store/redis/record/verify.ts';
 import { until } from './support/exact.ts';
+import { startRedis } from './support/redis.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
-import { batchOf, chunkOf, type Delivery, keep, type MadeVisit, madeVisit, plainVisit, T } from './support/visits.ts';
+import {
+  batchesOf,
+  batchOf,
+  chunkOf,
+  type Delivery,
+  keep,
+  type MadeVisit,
+  madeVisit,
+  plainVisit,
+  T,
+} from './support/visits.ts';
 
 test('after each piece of a visit that is removed all counts are those of the runs that are left', async (t) => {
   const folder = temporaryFolder(t);
@@ -95,6 +113,7 @@ test('a large visit whose removal was cut off by SIGKILL is gone at once, and th
   );
 });
 
+const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
 const DAYS = { from: '2026-11-19', to: '2026-11-20' };
 
 /** A data folder in which `fieldmouse erase` was killed while it removed a large visit. */
@@ -132,4 +151,72 @@ test('a visit is erased while others are acked, however large it is', async (t) 
   assert.equal(await erased, true);
   assert.ok(acks > 50, `${acks} acks`);
   assert.deepEqual(await store.archive.verify(), []);
+});
+
+test('in Redis, too, all counts are those of the runs that are left, and others finish what a process left', async (t) => {
+  const { url } = await startRedis(t, ['--appendonly', 'no']);
+  const redis = await Redis.connect(readTarget(url) as Target);
+  t.after(() => redis.close());
+  const archive = new RedisArchive(redis);
+  t.after(() => archive.close());
+  const visits = fc.sample(madeVisit('demo'), { seed: 29, numRuns: 8 });
+  // What is filed together is one element of a visit.
+  const longest = Math.max(...visits.map(({ frames }) => frames.length));
+  for (let i = 0; i < longest; i++) {
+    const frames = visits.flatMap((visit) => visit.frames.slice(i, i + 1).map((frame): Delivery => [visit, frame]));
+    await archive.append(batchesOf(frames));
+    await archive.fileAll();
+  }
+  const [site, books] = [new RecordSite(redis, 'demo'), new PageBooks()];
+  const members = await site.send<string[]>('ZRANGE', site.keys.byTime, '0', '-1');
+  let steps = 0;
+  for (const member of members.slice(0, -1)) {
+    assert.equal(await removeVisits(site, books, [member], [], 1), 1);
+    for (; await removePiece(site, books, 1); steps++)
+      assert.deepEqual(await siteDifferences(site, books, () => {}), []);
+  }
+  assert.ok(steps > 3 * visits.length, `${steps} pieces`);
+  // This process removes no more than that it is out of the lists.
+  assert.equal(await removeVisits(site, books, members.slice(-1), [], 1), 1);
+  assert.deepEqual(await archive.visits({ site: 'demo', limit: 10 }), { items: [], next: null });
+  const other = new RedisArchive(redis);
+  t.after(() => other.close());
+  await until(async () => {
+    await other.tend(Date.now(), FOR_EVER_MS);
+    return (await redis.send<string[]>(site.keys.version, 'KEYS', '*:runs:*')).length === 0;
+  }, 'all runs gone');
+  assert.deepEqual(await other.verify(), []);
+  const left = await redis.send<string[]>(site.keys.version, 'KEYS', '*');
+  const kinds = left.filter((key) =>
+    /:(going|visits|ids|by-time|minute|pages|uses|days|counts|cells|spots)\b/.test(key),
+  );
+  assert.deepEqual(kinds, []);
+});
+
+test('a large visit is erased in Redis while others write the same site all the time', async (t) => {
+  const { url } = await startRedis(t, ['--appendonly', 'no']);
+  const redis = await Redis.connect(readTarget(url) as Target);
+  t.after(() => redis.close());
+  const archive = new RedisArchive(redis, { pieceBytes: 20_000 });
+  t.after(() => archive.close());
+  const other = new RedisArchive(redis);
+  t.after(() => other.close());
+  const visit = plainVisit('demo', { frames: 60, samples: 1000 });
+  for (let i = 0; i < visit.frames.length; i += 4) {
+    await archive.append([batchOf(visit.frames.slice(i, i + 4).map((frame): Delivery => [visit, frame]))]);
+    await archive.fileAll();
+  }
+  let isDone = false;
+  const erased = archive.erase(visit.id).finally(() => {
+    isDone = true;
+  });
+  let others = 0;
+  for (; !isDone; others++) {
+    await keep(other, plainVisit('demo'));
+    await other.fileAll();
+  }
+  assert.equal(await erased, true);
+  assert.ok(others > 2, `${others} filings`);
+  assert.deepEqual(await other.verify(), []);
+  assert.equal((await other.visits({ site: 'demo', limit: 1000 })).items.length, others);
 });

@@ -7,23 +7,19 @@
 import { MINUTE_MS } from '../../minutes.ts';
 import type { Run } from '../archive.ts';
 import { Damage, warnOfRemoved } from '../record/damage.ts';
+import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES } from '../record/going.ts';
 import { minutesIn } from '../record/minutes.ts';
-import { OTHER_PAGES } from '../record/pages.ts';
 import { dayOf, Sums } from '../record/sums.ts';
 import { newTally, Tally } from '../record/tally.ts';
 import type { PageBook } from './page-book.ts';
 import type { Shelf } from './shelf.ts';
 import { putSums } from './sum-tables.ts';
-import { type GoingVisit, LAST, type ShelvedVisit, type Tables } from './tables.ts';
+import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
 
-/** Bytes of runs that one write removes. The write takes some hundredths of a second. */
-const PIECE_BYTES = 512 * 1024;
 /** A slow machine ends a piece earlier, milliseconds. */
 const PIECE_MS = 40;
 /** Chunks of which one write reads the keys. */
 const PIECE_CHUNKS = 256;
-/** Minutes of stays that one write removes. */
-const PIECE_MINUTES = 2000;
 
 export class Removal {
   readonly #tables: Tables;
@@ -80,11 +76,8 @@ export class Removal {
 
   /** Takes a visit out of all lists. */
   #setOut(number: number, visit: ShelvedVisit): void {
-    const { site, since, tally } = visit;
     this.#shelf.unlist(number, visit);
-    const stays = tally.stays.map(({ t, until }) => ({ t, until })).sort((a, b) => a.t - b.t);
-    const going: GoingVisit = { site, since, away: newTally(since), page: 0, stays, minute: 0, damage: '' };
-    this.#tables.going.putSync(number, going);
+    this.#tables.going.putSync(number, newGoing(visit));
   }
 
   /** Within a write: removes the next piece of a visit that is being removed. False if there is none. */
@@ -147,12 +140,4 @@ export class Removal {
 /** The runs that are left of a visit that is being removed, but for those that are damaged. */
 export function* runsLeft(shelf: Shelf, number: number, going: GoingVisit, damage: Damage): Generator<Run> {
   yield* shelf.runs(number, damage, 0, (page) => nameIn(going, page));
-}
-
-/**
- * What a page is called that has no name any more: it was given back when all that was counted there was gone. The visit may be on
- * it still.
- */
-function nameIn({ page, away }: GoingVisit, asked: number): string {
-  return asked === page ? away.page : OTHER_PAGES;
 }

@@ -1,29 +1,13 @@
 /** The tables of the record, and how their keys are made. */
 import type { Database, RootDatabase } from 'lmdb';
+import type { GoingVisit } from '../record/going.ts';
 import type { KeptVisit } from '../record/kept-visit.ts';
 import type { Counts } from '../record/sums.ts';
-import type { Tallied } from '../record/tally.ts';
 
 /** A visit as it is kept; its key is its number, given when it is first filed. */
 export interface ShelvedVisit extends KeptVisit {
   /** Time of the first run in the last chunk. */
   lastChunk: number;
-}
-
-/** A visit that is being removed: it is in no list any more, and its runs go piece by piece. */
-export interface GoingVisit {
-  site: string;
-  since: number;
-  /** What was taken from the counts so far. */
-  away: Tallied;
-  /** Number of the page that this is on, or 0. */
-  page: number;
-  /** When it was on pages, in order. */
-  stays: { t: number; until: number }[];
-  /** The last minute of these that it was taken out of. */
-  minute: number;
-  /** What of it could not be read; empty: all could. */
-  damage: string;
 }
 
 /** `writer` tells those apart that write at the same time. */

@@ -2,6 +2,7 @@
 import { entry } from '../../entry.ts';
 import type { Difference, Progress } from '../archive.ts';
 import { Damage } from '../record/damage.ts';
+import type { GoingVisit } from '../record/going.ts';
 import { OTHER_PAGES } from '../record/pages.ts';
 import { dayOf, type Sums } from '../record/sums.ts';
 import { Tally } from '../record/tally.ts';
@@ -25,7 +26,7 @@ import {
 import type { PageBook } from './page-book.ts';
 import { runsLeft } from './removal.ts';
 import type { Shelf } from './shelf.ts';
-import { firstParts, type GoingVisit, type ShelvedVisit, type Tables } from './tables.ts';
+import { firstParts, type ShelvedVisit, type Tables } from './tables.ts';
 
 /** As `Archive.verify`, of what is filed. */
 export function differences(

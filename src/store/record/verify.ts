@@ -52,7 +52,7 @@ export function daysBetween(first: number, last: number): Set<number> | undefine
   return days;
 }
 
-export function addDays(days: Set<number>, { t, until }: Run): void {
+export function addDays(days: Set<number>, { t, until }: Pick<Run, 't' | 'until'>): void {
   for (let day = dayOf(t); day <= dayOf(until); day++) days.add(day);
 }
 

@@ -35,7 +35,7 @@ import { Journal } from './record/journal.ts';
 import { SITES } from './record/keys.ts';
 import { atOnce, namedRuns, readDays, readHeat, readPages, readScenes } from './record/lookup.ts';
 import { type Book, PageBooks } from './record/page-book.ts';
-import { removeVisits } from './record/removing.ts';
+import { removePiece, removeVisits } from './record/removing.ts';
 import { Room } from './record/room.ts';
 import { partsOf, RecordSite, type RedisVisit } from './record/site.ts';
 import { siteDifferences } from './record/verify.ts';
@@ -58,9 +58,8 @@ const PATIENCE_MS = 60_000;
 const MAX_LOOKS = 5000;
 const FIRST_LOOKS = 100;
 const NEXT_LOOKS = 900;
-/** Visits removed in one step, and their bytes. */
+/** Visits removed in one step. */
 const PRUNE_VISITS = 50;
-const PRUNE_BYTES = 1024 * 1024;
 /** Visits of a dropped site may still be filed for so long, milliseconds. */
 const DROPPED_MS = 10 * 60_000;
 /** That a visit was erased is remembered for longer than any visit lasts, milliseconds. */
@@ -101,6 +100,8 @@ export interface RedisArchiveOptions {
   shares?: Shares;
   /** Puts a note into the audit trail. */
   addNote?: (note: Note) => Promise<void>;
+  /** So many bytes of visits are removed in one step. */
+  pieceBytes?: number;
 }
 
 export class RedisArchive implements Archive {
@@ -120,10 +121,13 @@ export class RedisArchive implements Archive {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #prunedAt = Number.NEGATIVE_INFINITY;
   #sweptAt = Number.NEGATIVE_INFINITY;
+  readonly #pieceBytes: number | undefined;
+  #isClosing = false;
 
   constructor(redis: Redis, options: RedisArchiveOptions = {}) {
     const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, shares = {}, addNote = async () => {} } = options;
     this.#shares = shares;
+    this.#pieceBytes = options.pieceBytes;
     this.#redis = redis;
     this.#addNote = addNote;
     this.#maxBytes = maxBytes;
@@ -329,11 +333,23 @@ export class RedisArchive implements Archive {
     if (!visit) return false;
     const member = memberOf(visit.since, number);
     const erased = ['HSET', site.keys.erased, id, String(Date.now())];
-    const removed = await this.#change(site, () => removeVisits(site, this.#books, [member], [erased]));
+    const removed = await this.#change(site, () =>
+      removeVisits(site, this.#books, [member], [erased], this.#pieceBytes),
+    );
     if (removed === 0) return false;
     // The trail may be on another node: it is noted when the visit is gone, and not in the same step.
     if (note) await this.#addNote(note);
+    await this.#finishRemovals(site);
     return true;
+  }
+
+  /** Removes what is left of large visits. Others write in between. A process that ends meanwhile leaves it to the others. */
+  async #finishRemovals(site: RecordSite): Promise<void> {
+    while (!this.#isClosing && (await this.#removePiece(site))) await sleep(LOOK_MS);
+  }
+
+  #removePiece(site: RecordSite): Promise<boolean> {
+    return this.#change(site, () => removePiece(site, this.#books, this.#pieceBytes));
   }
 
   /** Tries a change until nobody else was faster. */
@@ -361,16 +377,32 @@ export class RedisArchive implements Archive {
   async #prune(before: number, most: number): Promise<number> {
     const sites = await this.#allSites();
     await this.#sweep(sites, before);
-    return this.#pruneSome(sites, before, (await this.#room.used()) > most ? sites : []);
+    for (const site of await this.#removing(sites)) await this.#finishRemovals(site);
+    const removed = await this.#pruneSome(sites, before, (await this.#room.used()) > most ? sites : []);
+    for (const site of await this.#removing(sites)) await this.#finishRemovals(site);
+    return removed;
+  }
+
+  /** Sites with large visits that are being removed. */
+  async #removing(sites: readonly RecordSite[]): Promise<readonly RecordSite[]> {
+    const found = await Promise.all(sites.map((site) => site.send<number>('EXISTS', site.keys.going)));
+    return sites.filter((_, i) => (found[i] as number) > 0);
   }
 
   /** Removes some visits; `over` are sites of which the oldest are to go. */
   async #pruneSome(sites: readonly RecordSite[], before: number, over: readonly RecordSite[]): Promise<number> {
     const { site, due } = await this.#allDue(sites, before, over);
     if (!site) return 0;
-    const removed = await this.#change(site, () => removeVisits(site, this.#books, due, [], PRUNE_BYTES));
+    const removed = await this.#change(site, () => removeVisits(site, this.#books, due, [], this.#pieceBytes));
     // Where it is none, what was left of lost ones went.
     return removed || due.length;
+  }
+
+  /** Removes a piece of each large visit that is being removed: they take room, and are in no list any more. False if there are none. */
+  async #removePieces(sites: readonly RecordSite[]): Promise<boolean> {
+    const removing = await this.#removing(sites);
+    for (const site of removing) await this.#removePiece(site);
+    return removing.length > 0;
   }
 
   /**
@@ -433,8 +465,10 @@ export class RedisArchive implements Archive {
     const isWhole = sites.length === all.length;
     const end = performance.now() + limitMs;
     await this.#sweep(sites, before);
-    for (let removed = 1; removed > 0 && performance.now() < end; )
+    for (let removed = 1; removed > 0 && performance.now() < end && !this.#isClosing; ) {
+      if (await this.#removePieces(sites)) continue;
       removed = await this.#pruneSome(sites, before, await this.#over(sites, isWhole));
+    }
   }
 
   /** Those of sites whose nodes answer. */
@@ -496,13 +530,13 @@ export class RedisArchive implements Archive {
 
   /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
   async #dropped(site: RecordSite, before: number): Promise<string[]> {
-    const { dropped, byTime } = site.keys;
+    const { dropped, byTime, going } = site.keys;
     const to = `(${timeOf(before)}`;
     const members = await site.send<string[]>('ZRANGE', byTime, '-', to, 'BYLEX', 'LIMIT', '0', String(PRUNE_VISITS));
     if (members.length > 0) return members;
     if (Date.now() - before > DROPPED_MS && !(await site.isWaiting())) {
       await site.send('DEL', dropped);
-      if ((await site.send<number>('EXISTS', byTime)) === 0)
+      if ((await site.send<number>('EXISTS', byTime, going)) === 0)
         await this.#soon(this.#redis.send(SITES, 'SREM', SITES, site.name));
     }
     return [];
@@ -550,6 +584,7 @@ export class RedisArchive implements Archive {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     await this.#journal.close();
   }
 }

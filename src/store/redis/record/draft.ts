@@ -79,8 +79,10 @@ export class Draft implements FilingShelf<RedisVisit> {
     this.#runs.set(number, runs);
   }
 
-  named(runs: readonly KeptRun[]): Run[] {
-    return runs.map((run) => ({ ...run, page: this.pages.nameOf(run.page) }));
+  /** Runs with the names of their pages. `unnamed` says what a page is called that has no name any more. */
+  named(runs: readonly KeptRun[], unnamed?: (page: number) => string): Run[] {
+    const nameOf = (page: number) => (unnamed && !this.pages.isNamed(page) ? unnamed(page) : this.pages.nameOf(page));
+    return runs.map((run) => ({ ...run, page: nameOf(run.page) }));
   }
 
   find(id: string): number | undefined {
@@ -185,13 +187,22 @@ export class Draft implements FilingShelf<RedisVisit> {
     this.#note(this.#away, number, this.#minutesOf(visit, 0, runs));
   }
 
+  /** Takes a visit out of a minute of these pages. */
+  leaveMinute(number: number, minute: number, pages: readonly number[]): void {
+    this.#note(this.#away, number, new Map([[minute, new Set(pages)]]));
+  }
+
   /** Takes a visit away that is out of all minutes and sums. */
   remove(number: number, visit: RedisVisit): void {
+    this.add(['UNLINK', this.site.keys.runs(number)]);
+    this.unlist(number, visit);
+  }
+
+  /** Takes a visit out of all lists; its runs are still there. */
+  unlist(number: number, visit: RedisVisit): void {
     const { id, since } = visit;
-    const { keys } = this.site;
+    const { visits, ids, byTime } = this.site.keys;
     this.#weigh(visit, 0);
-    const { visits, ids, byTime } = keys;
-    this.add(['UNLINK', keys.runs(number)]);
     this.add(['HDEL', visits, String(number)], ['HDEL', ids, id], ['ZREM', byTime, memberOf(since, number)]);
   }
 

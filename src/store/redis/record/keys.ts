@@ -7,6 +7,7 @@
  * journal:N     what came and is not filed yet, by shard: time and batch in turn
  * damaged       batches that cannot be read: time and batch in turn
  * visits        what is kept of each visit, by its number; ids: its number, by its id
+ * going         visits that are being removed, by their numbers; their runs are still there, and they are in no list
  * by-time       visits by their begin; visit-time.ts
  * runs:V        runs of a visit in the order of time, some in each element; chunk.ts
  * minute:M      `visit.page` of those that were there in a minute
@@ -32,6 +33,7 @@ export class SiteKeys {
   readonly visits: string;
   readonly ids: string;
   readonly byTime: string;
+  readonly going: string;
   readonly erased: string;
   readonly dropped: string;
   readonly pages: string;
@@ -49,6 +51,7 @@ export class SiteKeys {
     this.visits = key('visits');
     this.ids = key('ids');
     this.byTime = key('by-time');
+    this.going = key('going');
     this.erased = key('erased');
     this.dropped = key('dropped');
     this.pages = key('pages');

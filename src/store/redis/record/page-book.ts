@@ -99,7 +99,7 @@ export class PageDraft implements PageNumbers {
   }
 
   numberOf(site: string, page: string): number {
-    return this.#book.find(page) ?? this.#added.find(page) ?? this.#add(site, page);
+    return this.find(page) ?? this.#add(site, page);
   }
 
   #add(site: string, given: string): number {
@@ -113,6 +113,14 @@ export class PageDraft implements PageNumbers {
     state.pages += 1;
     this.#added.add(state.page, page);
     return state.page;
+  }
+
+  find(page: string): number | undefined {
+    return this.#book.find(page) ?? this.#added.find(page);
+  }
+
+  isNamed(number: number): boolean {
+    return this.#added.names.has(number) || this.#book.names.has(number);
   }
 
   nameOf(number: number): string {

@@ -1,6 +1,15 @@
-/** Takes visits away, with what they added to counts and heatmaps. */
+/**
+ * Takes visits away, with what they added to counts and heatmaps. A small one goes in one step. A large one would take longer than
+ * others leave the record unchanged, and hold Redis up: it goes as in the embedded store (record/going.ts), piece by piece.
+ */
+
+import { MINUTE_MS } from '../../../minutes.ts';
 import type { Command } from '../../../redis/connection.ts';
+import { decodeRuns } from '../../record/chunk.ts';
 import { Damage, warnOfRemoved } from '../../record/damage.ts';
+import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES } from '../../record/going.ts';
+import { minutesIn } from '../../record/minutes.ts';
+import { dayOf } from '../../record/sums.ts';
 import { newTally, Tally } from '../../record/tally.ts';
 import { Draft } from './draft.ts';
 import type { PageBooks } from './page-book.ts';
@@ -8,7 +17,7 @@ import type { RecordSite, RedisVisit } from './site.ts';
 import { visitOf } from './visit-time.ts';
 
 /**
- * Takes visits away (members of `by-time`) until so many bytes are gone, and does `also` with it. How many went; undefined, and nothing is done, if
+ * Takes visits away (members of `by-time`) until these are as many bytes as go in one step, and does `also` with it. How many went; undefined, and nothing is done, if
  * somebody else has changed the record meanwhile. Of one that is damaged, what can be read is taken from the counts; where there
  * is nothing under its number any more its runs and its place go, uncounted.
  */
@@ -17,7 +26,7 @@ export async function removeVisits(
   books: PageBooks,
   members: readonly string[],
   also: readonly Command[] = [],
-  maxBytes = Number.POSITIVE_INFINITY,
+  pieceBytes = PIECE_BYTES,
 ): Promise<number | undefined> {
   const draft = await Draft.begin(site, books);
   await draft.readVisits(members.map((member) => visitOf(member)[1]));
@@ -25,13 +34,19 @@ export async function removeVisits(
   let removed = 0;
   let bytes = 0;
   for (const member of members) {
-    if (bytes >= maxBytes) break;
     const [since, number] = visitOf(member);
     const visit = draft.get(number);
+    const size = visit?.bytes ?? 0;
+    if (removed > 0 && bytes + size > pieceBytes) break;
+    bytes += size;
+    if (visit) removed += 1;
+    if (visit && size > pieceBytes) {
+      draft.unlist(number, visit);
+      draft.add(['HSET', site.keys.going, String(number), JSON.stringify(newGoing(visit))]);
+      continue;
+    }
     const fault = await takeAway(draft, number, visit ?? lost(site.name, since));
     if (fault !== undefined || !visit) faults.push(fault ?? 'its entry is not there');
-    if (visit) removed += 1;
-    bytes += visit?.bytes ?? 0;
   }
   draft.add(...also);
   if (!(await draft.commit())) return undefined;
@@ -57,4 +72,69 @@ async function takeAway(draft: Draft, number: number, visit: RedisVisit): Promis
   }
   draft.remove(number, visit);
   return damage.fault?.message;
+}
+
+/**
+ * Removes the next piece of a visit that is being removed. False if there is none; undefined, and nothing is done, if somebody else has
+ * changed the record meanwhile.
+ */
+export async function removePiece(
+  site: RecordSite,
+  books: PageBooks,
+  pieceBytes = PIECE_BYTES,
+): Promise<boolean | undefined> {
+  const draft = await Draft.begin(site, books);
+  const [next] = await site.going();
+  if (!next) return false;
+  const [number, going] = next;
+  const tally = new Tally(site.name, draft.sums, -1, draft.pages, going.away);
+  tally.countDeepest(going.page, 1);
+  // The page that it is on may be given back only now.
+  if (going.page > 0)
+    draft.sums.countsOf(site.name, draft.pages.numberOf(site.name, going.away.page), dayOf(going.since));
+  const isLeft = leaveMinutes(draft, number, going) || (await removeElements(draft, number, going, tally, pieceBytes));
+  if (isLeft) tally.countDeepest(going.page, -1);
+  const { keys } = site;
+  if (isLeft) draft.add(['HSET', keys.going, String(number), JSON.stringify(going)]);
+  else draft.add(['HDEL', keys.going, String(number)], ['UNLINK', keys.runs(number)]);
+  if (!(await draft.commit())) return undefined;
+  if (!isLeft && going.damage !== '') warnOfRemoved([going.damage], `the site ${site.name} in Redis`);
+  return true;
+}
+
+/** Takes the visit out of some of the minutes of its stays, while their pages still have their numbers. False if it is out of all. */
+function leaveMinutes(draft: Draft, number: number, going: GoingVisit): boolean {
+  let left = PIECE_MINUTES;
+  for (const { page, t, until } of going.stays)
+    for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
+      if (left === 0) return true;
+      draft.leaveMinute(number, minute, [draft.pages.numberOf(going.site, page)]);
+      going.minute = minute;
+      left -= 1;
+    }
+  const wereSome = going.stays.length > 0;
+  going.stays = [];
+  return wereSome;
+}
+
+/** False if none was left. */
+async function removeElements(
+  draft: Draft,
+  number: number,
+  going: GoingVisit,
+  tally: Tally,
+  pieceBytes: number,
+): Promise<boolean> {
+  const elements = await draft.site.firstElements(number, pieceBytes);
+  if (elements.length === 0) return false;
+  const damage = new Damage();
+  for (const element of elements) {
+    const kept = damage.pass(() => decodeRuns(element)) ?? [];
+    for (const run of kept) for (const minute of minutesIn(run)) draft.leaveMinute(number, minute, [run.page]);
+    for (const run of draft.named(kept, (page) => nameIn(going, page))) damage.pass(() => tally.add(run));
+  }
+  going.page = draft.pages.find(going.away.page) ?? 0;
+  going.damage ||= damage.fault?.message ?? '';
+  draft.add(['LPOP', draft.site.keys.runs(number), String(elements.length)]);
+  return true;
 }

@@ -4,6 +4,7 @@ import { RUN_MS } from '../../../protocol/passage.ts';
 import { type Command, type Redis, scriptOf } from '../../../redis/connection.ts';
 import { decodeRuns, type KeptRun } from '../../record/chunk.ts';
 import type { Damage } from '../../record/damage.ts';
+import type { GoingVisit } from '../../record/going.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
 import { weightOf } from '../../record/weight.ts';
 import { SiteKeys } from './keys.ts';
@@ -12,6 +13,8 @@ import { SiteKeys } from './keys.ts';
 export const MOST_FIELDS = 500;
 /** Commands that are answered together: Redis does nothing else meanwhile. */
 const TOGETHER = 100;
+/** Elements of runs that one step of a removal asks for at once. */
+const FIRST_ELEMENTS = 16;
 /** Elements of runs that are read at once: at least so many, and about so many bytes, which is more than one part of an answer. */
 const READ_ELEMENTS = 16;
 const READ_BYTES = 384 * 1024;
@@ -24,6 +27,11 @@ export interface RedisVisit extends KeptVisit {
   /** Time and place of an element, every so many bytes: `t, element, t, element …` */
   marks: number[];
 }
+
+/** What is known of the list that a visit's runs are in. */
+export type RunsOf = Pick<RedisVisit, 'marks' | 'elements' | 'bytes'>;
+/** Nothing is known of it. */
+export const UNKNOWN_RUNS: RunsOf = { marks: [], elements: 0, bytes: 0 };
 
 /** What a site counts; numbers are given once. */
 export interface SiteState {
@@ -179,11 +187,36 @@ export class RecordSite {
     return visit;
   }
 
+  /** Visits that are being removed, by their numbers. */
+  async going(): Promise<Map<number, GoingVisit>> {
+    const all = await this.send<string[]>('HGETALL', this.keys.going);
+    const found = new Map<number, GoingVisit>();
+    for (let i = 0; i < all.length; i += 2) found.set(Number(all[i]), JSON.parse(all[i + 1] as string));
+    return found;
+  }
+
+  /** The first elements of a visit's runs, until they are so many bytes. */
+  async firstElements(number: number, bytes: number): Promise<Buffer[]> {
+    const elements: Buffer[] = [];
+    for (let sum = 0; sum < bytes; ) {
+      const some = await this.bytes<Buffer[]>(
+        ...this.#elements(number, elements.length, elements.length + FIRST_ELEMENTS),
+      );
+      for (const element of some) {
+        if (sum >= bytes) break;
+        elements.push(element);
+        sum += element.length;
+      }
+      if (some.length < FIRST_ELEMENTS) break;
+    }
+    return elements;
+  }
+
   /**
    * The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`,
    * what is so is passed over.
    */
-  async *runs(number: number, visit: RedisVisit, from = 0, damage?: Damage): AsyncGenerator<KeptRun[]> {
+  async *runs(number: number, visit: RunsOf, from = 0, damage?: Damage): AsyncGenerator<KeptRun[]> {
     const decode = (element: Buffer) => (damage ? damage.pass(() => decodeRuns(element)) : decodeRuns(element)) ?? [];
     const step = Math.max(READ_ELEMENTS, Math.ceil((READ_BYTES * visit.elements) / Math.max(1, visit.bytes)));
     for (let at = elementAt(visit.marks, from - RUN_MS); ; at += step) {

@@ -2,8 +2,10 @@
 import { entry } from '../../../entry.ts';
 import type { Difference } from '../../archive.ts';
 import { Damage } from '../../record/damage.ts';
+import { type GoingVisit, nameIn } from '../../record/going.ts';
 import { OTHER_PAGES } from '../../record/pages.ts';
 import { dayOf, type Sums, WHOLE_SITE } from '../../record/sums.ts';
+import { Tally } from '../../record/tally.ts';
 import {
   addDays,
   type CellRow,
@@ -22,7 +24,7 @@ import {
 } from '../../record/verify.ts';
 import { cellsOf, elementsOf, namedRuns, rowsOf } from './lookup.ts';
 import type { Book, PageBooks } from './page-book.ts';
-import { partsOf, type RecordSite, type RedisVisit } from './site.ts';
+import { partsOf, type RecordSite, type RedisVisit, UNKNOWN_RUNS } from './site.ts';
 import { visitOf } from './visit-time.ts';
 
 /** Visits that are read together. */
@@ -69,6 +71,8 @@ async function daysOf(site: RecordSite, partBytes: number): Promise<Map<number, 
       const all = await Promise.all(visits.map((visit, i) => daysIn(site, some[i] as number, visit)));
       for (const [i, of] of all.entries()) for (const day of of) at(day).visits.push(some[i] as number);
     }
+  for (const [number, going] of await site.going())
+    for (const day of await daysLeft(site, number, going)) at(day).visits.push(number);
   for (const day of await site.send<string[]>('SMEMBERS', site.keys.days)) at(Number(day));
   for (const [day, kept] of days) kept.parts = Math.max(1, Math.ceil((await bytesOn(site, day)) / partBytes));
   return days;
@@ -94,6 +98,13 @@ async function daysIn(site: RecordSite, number: number, visit: RedisVisit | unde
   const nameless = { nameOf: () => '' } as unknown as Book;
   for await (const some of site.runs(number, visit, 0, new Damage()))
     for (const run of namedRuns(nameless, some)) addDays(days, run);
+  return days;
+}
+
+/** The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with. */
+async function daysLeft(site: RecordSite, number: number, going: GoingVisit): Promise<Set<number>> {
+  const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
+  for await (const some of site.runs(number, UNKNOWN_RUNS, 0, new Damage())) for (const run of some) addDays(days, run);
   return days;
 }
 
@@ -126,14 +137,33 @@ async function recount(
     nameOf: (number: number) => book.nameOf(number),
   };
   const visits = await site.visits(numbers);
+  const going = visits.every((visit) => visit) ? undefined : await site.going();
   for (const [i, visit] of visits.entries()) {
+    const number = numbers[i] as number;
+    const gone = going?.get(number);
+    if (gone) await recountLeft(site, book, number, gone, new Tally(site.name, sums, 1, readOnly, gone.away));
     if (!visit) continue;
     const counted = new Recount(visit, sums, readOnly);
     const damage = new Damage();
-    for await (const some of site.runs(numbers[i] as number, visit, 0, damage))
+    for await (const some of site.runs(number, visit, 0, damage))
       for (const run of namedRuns(book, some)) damage.pass(() => counted.add(run));
     if (day === firstDay(visit, visit.marks[0])) counted.compare(compare, damage);
   }
+}
+
+/** Adds what is left of a visit that is being removed. */
+async function recountLeft(
+  site: RecordSite,
+  book: Book,
+  number: number,
+  going: GoingVisit,
+  tally: Tally,
+): Promise<void> {
+  const damage = new Damage();
+  tally.countDeepest(going.page, 1);
+  const nameOf = (page: number) => book.names.get(page) || nameIn(going, page);
+  for await (const some of site.runs(number, UNKNOWN_RUNS, 0, damage))
+    for (const run of some) damage.pass(() => tally.add({ ...run, page: nameOf(run.page) }));
 }
 
 async function comparePart(
@@ -146,7 +176,7 @@ async function comparePart(
 ): Promise<void> {
   const nameOf = (page: number) => (page === WHOLE_SITE ? '' : book.nameOf(page));
   const rows = [...(await rowsOf(site, day))].filter(([page]) => has(page));
-  const counted = [...sums.counts.values()].map(({ page }) => page);
+  const counted = [...sums.counts.values(), ...sums.cells.values()].map(({ page }) => page);
   const pages = new Set([...rows.map(([page]) => page), ...counted]);
   compareCounts(
     rows.map(([page, counts]) => ({ site: site.name, page, counts })),
