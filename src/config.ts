@@ -45,6 +45,8 @@ export interface Config {
   readonly retainMs: number;
   /** How long a visit may last, milliseconds. */
   readonly maxVisitMs: number;
+  /** Bytes of a visit's runs; beyond that they are thinned. */
+  readonly maxVisitSize: number;
   /** Cap of the store, bytes. */
   readonly maxStore: number;
   /** How many parts of the store a site may take before others; 1 where nothing is said. */
@@ -239,6 +241,14 @@ export const OPTIONS = {
     preset: '24h',
     help: 'how long one visit may last, in hours (24h), minutes or seconds; who stays longer counts as a new visitor',
     read: span('1s', '7d'),
+  }),
+  maxVisitSize: option({
+    flag: 'max-visit-size',
+    env: ['FIELDMOUSE_MAX_VISIT_SIZE'],
+    value: 'SIZE',
+    preset: '64MB',
+    help: 'most that one visit may take in the record. Beyond that its moves and scrolls are thinned, beyond twice as much nothing more of it is kept; a day of moving all the time takes about 25MB',
+    read: readVisitSize,
   }),
   maxStore: option({
     flag: 'max-store',
@@ -470,6 +480,7 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     countryHeader: one('countryHeader'),
     retainMs: one('retainMs'),
     maxVisitMs: one('maxVisitMs'),
+    maxVisitSize: one('maxVisitSize'),
     maxStore: one('maxStore'),
     siteShares: Object.fromEntries(read<[string, number] | undefined>('siteShares').filter((one) => one !== undefined)),
     commitMs: one('commitMs'),
@@ -681,10 +692,21 @@ const SIZES = { MB: 1e6, GB: 1e9, TB: 1e12 } as const;
 
 /** Bytes. */
 function readSize(text: string): number {
-  const [, digits, unit] = /^(\d{1,6}(?:\.\d+)?)(MB|GB|TB)$/.exec(text) ?? [];
-  const size = Math.round(Number(digits) * (SIZES[unit as keyof typeof SIZES] ?? 0));
+  const size = bytesIn(text);
   if (!(size >= 8 * SIZES.MB && size <= 100 * SIZES.TB)) throw 'from 8MB to 100TB, such as 10GB';
   return size;
+}
+
+function readVisitSize(text: string): number {
+  const size = bytesIn(text);
+  if (!(size >= SIZES.MB && size <= 100 * SIZES.TB)) throw 'from 1MB to 100TB, such as 64MB';
+  return size;
+}
+
+/** Bytes of a size such as 10GB; 0 if it is none. */
+function bytesIn(text: string): number {
+  const [, digits, unit] = /^(\d{1,6}(?:\.\d+)?)(MB|GB|TB)$/.exec(text) ?? [];
+  return Math.round(Number(digits ?? 0) * (SIZES[unit as keyof typeof SIZES] ?? 0));
 }
 
 function integer(least: number, most: number): (text: string) => number {

@@ -272,10 +272,9 @@ function troublesOf({ troubleCode }: Recorder): TroubleName[] {
 }
 
 function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config, id: string): ThreadData {
-  const { maxStore: maxBytes, retainMs, durability, siteShares: shares } = config;
-  return redis
-    ? { redis, id, replicas, maxBytes, retainMs, shares }
-    : { folder, maxBytes, retainMs, durability, shares };
+  const { maxStore: maxBytes, maxVisitSize: maxVisitBytes, retainMs, durability, siteShares: shares } = config;
+  const limits = { maxBytes, maxVisitBytes, retainMs, shares };
+  return redis ? { redis, id, replicas, ...limits } : { folder, durability, ...limits };
 }
 
 function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {

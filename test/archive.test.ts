@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type Database, type Key, open } from 'lmdb';
+import { Importer } from '../src/commands/importer.ts';
+import { type Line, readLine, visitLine } from '../src/commands/record-lines.ts';
 import { DAY_MS } from '../src/protocol/day.ts';
+import type { Sample } from '../src/protocol/encode.ts';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import { DEVICES } from '../src/protocol/stream.ts';
 import { MAX_STAYS, type Visit } from '../src/protocol/visit.ts';
@@ -48,6 +51,8 @@ import {
 interface Limits {
   /** Cap of the store, bytes. */
   maxBytes?: number;
+  /** Larger visits are thinned. */
+  maxVisitBytes?: number;
 }
 
 interface Opened {
@@ -62,19 +67,20 @@ type Opener = (t: TestContext, limits?: Limits) => Promise<Opened>;
 const THREAD = threadModule('store/thread/thread');
 const DAYS = { from: '2026-11-19', to: '2026-11-20' };
 const DAY_LIST = [DAYS.from, DAYS.to];
+const MAX_VISIT_BYTES = 20_000;
 const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
 
-contract('the embedded record', async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
+contract('the embedded record', async (t, limits = {}) => {
   const folder = temporaryFolder(t);
   return inFolder(t, folder, async () => {
-    const store = await openStore(folder, { maxBytes });
+    const store = await openStore(folder, limits);
     return { archive: store.archive, close: () => store.close() };
   });
 });
 
-contract('the embedded record in a thread', async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
+contract('the embedded record in a thread', async (t, { maxBytes = Number.POSITIVE_INFINITY, ...limits } = {}) => {
   const folder = temporaryFolder(t);
-  const data = { folder, maxBytes, retainMs: FOR_EVER_MS, durability: 'disk' } as const;
+  const data = { folder, maxBytes, ...limits, retainMs: FOR_EVER_MS, durability: 'disk' } as const;
   return inFolder(t, folder, async () => {
     const archive = await ThreadArchive.start(data, assert.fail, undefined, undefined, THREAD);
     return { archive, close: () => archive.close() };
@@ -122,12 +128,12 @@ function redisContract(name: string, starting: Promise<{ url: string }>): void {
     FILE.after(() => redis.close());
     return redis;
   });
-  const opener: Opener = async (t, { maxBytes = Number.POSITIVE_INFINITY } = {}) => {
+  const opener: Opener = async (t, limits = {}) => {
     const redis = await connecting;
     await redis.everywhere('FLUSHALL');
     return {
       open: async () => {
-        const archive = new RedisArchive(redis, { maxBytes });
+        const archive = new RedisArchive(redis, limits);
         t.after(() => archive.close());
         return archive;
       },
@@ -322,6 +328,73 @@ function contract(name: string, opener: Opener, share = 1): void {
     assert.deepEqual(await archive.scenes('demo', null, T, T + 180_000), []);
     assert.equal((await archive.usage()).oldest, null);
   });
+
+  it(
+    'thins the moves of a visit that grows too large, and keeps its clicks',
+    async (archive) => {
+      const visit = plainVisit('demo', { frames: 20, samples: 1000 });
+      for (const { samples } of visit.frames)
+        samples.push({ type: 'scroll', time: timeOf(samples), y: 7 }, clickAt(samples.at(-1) as Sample));
+      for (const frame of visit.frames) {
+        await archive.append(batchesOf([[visit, frame]]));
+        await archive.fileAll();
+      }
+      const { truncated, moves, scrolls, clicks, until } = (await archive.visit(visit.id)) as Visit;
+      assert.ok(truncated);
+      const whole = (moves - 20) / 999;
+      assert.ok(Number.isInteger(whole) && whole > 2 && whole < 10, `${moves} moves`);
+      assert.deepEqual({ scrolls, clicks }, { scrolls: 20, clicks: 20 });
+      const last = visit.frames.at(-1) as MadeFrame;
+      assert.equal(until, timeOf(last.samples));
+      const runs = await runsOf(archive, visit.id);
+      assert.equal(
+        sumOf(runs, ({ frames }) => frames),
+        20,
+      );
+      const ends = runs.flatMap(({ payload, t }) => samplesIn(payload, t)).slice(-3);
+      assert.deepEqual(ends, last.samples.slice(-3));
+      await assertReckoned(archive, [visit]);
+      assert.deepEqual(await archive.verify(), []);
+      // So it is told in an export, and known after an import.
+      const line = readLine(visitLine({ ...((await archive.visit(visit.id)) as Visit), id: 'copy' }));
+      const importer = new Importer(archive);
+      await importer.visit((line as Extract<Line, { k: 'visit' }>).visit);
+      for (const run of runs) await importer.run(run);
+      await importer.flush();
+      const copy = (await archive.visit('copy')) as Visit;
+      assert.deepEqual([copy.truncated, copy.moves, copy.clicks], [true, moves, clicks]);
+      // A small one beside it is whole.
+      const other = plainVisit('other', { frames: 3 });
+      await keep(archive, other);
+      assert.equal((await archive.visit(other.id))?.truncated, false);
+      await assertKept(archive, other);
+    },
+    { maxVisitBytes: MAX_VISIT_BYTES },
+  );
+
+  it(
+    'keeps no more than twice the limit of a visit that sends nothing but clicks, and takes its frames once',
+    async (archive) => {
+      const visit = plainVisit('demo', { frames: 60, samples: 50 });
+      for (const frame of visit.frames) frame.samples = frame.samples.map(clickAt);
+      const give = async () => {
+        for (const frame of visit.frames) {
+          await archive.append(batchesOf([[visit, frame]]));
+          await archive.fileAll();
+        }
+      };
+      await give();
+      const bytes = async () => sumOf(await runsOf(archive, visit.id), ({ payload }) => payload.length);
+      const kept = await bytes();
+      assert.ok(kept > MAX_VISIT_BYTES && kept < 2.5 * MAX_VISIT_BYTES, `${kept} bytes`);
+      const told = (await archive.visit(visit.id)) as Visit;
+      assert.ok(told.truncated && told.clicks < 60 * 50, `${told.clicks} clicks`);
+      await give();
+      assert.deepEqual(await archive.visit(visit.id), told);
+      assert.deepEqual(await archive.verify(), []);
+    },
+    { maxVisitBytes: MAX_VISIT_BYTES },
+  );
 
   it('counts a page once whose first samples are from before the server was told that it was loaded', async (archive) => {
     const visit = plainVisit('demo', { since: T, frames: 2 });
@@ -901,6 +974,18 @@ async function assertKept(archive: Archive, { id, frames }: MadeVisit): Promise<
     before = t;
   }
   assert.deepEqual([...left.keys()], [], 'all frames are there');
+}
+
+function timeOf(samples: readonly Sample[]): number {
+  return samples.at(-1)?.time ?? 0;
+}
+
+function clickAt({ time }: Sample): Sample {
+  return { type: 'click', time, x: 1, y: 1, button: 0, ex: 1, ey: 1, selector: `main > p:nth-of-type(${time % 97})` };
+}
+
+function sumOf<T>(all: readonly T[], measure: (one: T) => number): number {
+  return all.reduce((sum, one) => sum + measure(one), 0);
 }
 
 /** All that the record says of a site is what its runs come to. */

@@ -32,6 +32,7 @@ function visit(change: Partial<Visit> = {}): Visit {
     moves: 0,
     clicks: 0,
     scrolls: 0,
+    truncated: false,
     ...change,
   };
 }

@@ -14,7 +14,19 @@ const SIZE: Visit['size'] = [1280, 720, 1280, 2000];
 function visit(id: string, since: number, until: number, page = '/'): Visit {
   const about = { device: 'desktop', language: 'en', referrer: '', origin: '', country: '', label: '' } as const;
   const stays = [{ page, t: since, until, depth: 720 }];
-  return { id, site: 'demo', since, until, ...about, size: SIZE, stays, moves: 0, clicks: 0, scrolls: 0 };
+  return {
+    id,
+    site: 'demo',
+    since,
+    until,
+    ...about,
+    size: SIZE,
+    stays,
+    moves: 0,
+    clicks: 0,
+    scrolls: 0,
+    truncated: false,
+  };
 }
 
 function passage(t: number, more: Partial<Passage> = {}): Passage {

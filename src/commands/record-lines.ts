@@ -124,6 +124,8 @@ function readVisit(visit: Record<string, unknown>): KnownVisit {
     origin: read.text(visit.origin, MAX_ABOUT, 'origin'),
     country: read.match(visit.country, /^([A-Z]{2})?$/, 'country', 'two capital letters, or empty'),
     label: read.text(visit.label, MAX_ABOUT, 'label'),
+    // Exports of earlier versions do not say.
+    truncated: visit.truncated !== undefined && read.boolean(visit.truncated, 'truncated'),
   };
 }
 

@@ -108,6 +108,7 @@ export const visit: Reader<Visit> = shape({
   moves: count,
   clicks: count,
   scrolls: count,
+  truncated: orElse(flag, false),
 });
 
 export const visits = shape({ visits: list(visit), next: orNull(text) });

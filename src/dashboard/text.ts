@@ -129,3 +129,6 @@ export const DEVICE: Record<Visitor['device'], string> = {
   wide: 'Wide screen',
   unknown: 'Simple client',
 };
+
+/** Of a visit that grew too large. */
+export const TRUNCATED = 'In part: this visit sent more than --max-visit-size keeps of one visit.';

@@ -39,6 +39,9 @@ const Visit = shape({
   moves: Type.Number(),
   clicks: Type.Number(),
   scrolls: Type.Number(),
+  truncated: Type.Boolean({
+    description: 'It grew beyond --max-visit-size: some of its moves and scrolls, or all that came later, are not kept',
+  }),
 });
 
 const Click = shape({

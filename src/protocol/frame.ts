@@ -124,6 +124,24 @@ export class SampleBuffer {
     this.count = i + 1;
   }
 
+  /** Leaves marks only, with `move` also the last move, with `scroll` also the last scroll. */
+  thin(move: boolean, scroll: boolean): void {
+    const kinds = this.kind.subarray(0, this.count);
+    const lastMove = move ? kinds.lastIndexOf(KIND.move) : -1;
+    const lastScroll = scroll ? kinds.lastIndexOf(KIND.scroll) : -1;
+    let left = 0;
+    for (let i = 0; i < this.count; i++) {
+      if (this.kind[i] !== KIND.mark && i !== lastMove && i !== lastScroll) continue;
+      this.kind[left] = this.kind[i] as number;
+      this.time[left] = this.time[i] as number;
+      this.x[left] = this.x[i] as number;
+      this.y[left] = this.y[i] as number;
+      left += 1;
+    }
+    this.count = left;
+    this.source.bytes = undefined;
+  }
+
   /** Times before `least` become that, and times after `most` that. To be used where times are in order. */
   fit(least: number, most: number): void {
     const { count, time } = this;

@@ -29,6 +29,8 @@ export interface Visit {
   moves: number;
   clicks: number;
   scrolls: number;
+  /** It grew too large (`--max-visit-size`): some of what its visitor did is not kept. */
+  truncated: boolean;
 }
 
 /** A page for as long as a visit stayed on it. */

@@ -7,7 +7,7 @@ import type { Player } from '../player.ts';
 import { pagesOf } from '../recording.ts';
 import { address } from '../route.ts';
 import { isOwner } from '../state.ts';
-import { count, countryName, DEVICE, date, duration, number, playTime } from '../text.ts';
+import { count, countryName, DEVICE, date, duration, number, playTime, TRUNCATED } from '../text.ts';
 
 /** Who the visitor was. */
 export function About({ visit, erase }: { visit: Visit; erase: () => void }) {
@@ -20,6 +20,7 @@ export function About({ visit, erase }: { visit: Visit; erase: () => void }) {
     ['From', visit.referrer || 'no other page'],
     ['Window', vw > 0 ? `${number(vw)} × ${number(vh)}` : 'not known'],
   ];
+  if (visit.truncated) facts.push(['Recorded', TRUNCATED]);
   if (visit.country) facts.push(['Country', countryName(visit.country)]);
   if (visit.language) facts.push(['Language', visit.language]);
   return (

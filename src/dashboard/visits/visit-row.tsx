@@ -6,7 +6,7 @@ import { PagePath } from '../parts/page-path.tsx';
 import { pagesOf } from '../recording.ts';
 import { address } from '../route.ts';
 import { isOwner, sites } from '../state.ts';
-import { countryName, DEVICE, date, duration, isoTime, number, readablePath } from '../text.ts';
+import { countryName, DEVICE, date, duration, isoTime, number, readablePath, TRUNCATED } from '../text.ts';
 
 /** One visit; a click anywhere on it plays it. */
 export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
@@ -26,6 +26,12 @@ export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; 
       </td>
       <td data-label="Stayed" class="count">
         {duration(visit.until - visit.since)}
+        {visit.truncated && (
+          <span class="muted" title={TRUNCATED}>
+            {' '}
+            recorded in part
+          </span>
+        )}
       </td>
       <td data-label="Pages" class="where" title={pages.map(readablePath).join('\n')}>
         {pages[0] === undefined ? '–' : <PagePath path={pages[0]} />}

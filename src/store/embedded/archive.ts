@@ -81,6 +81,17 @@ function pause(ms: number): Promise<void> {
   return sleep(Math.max(PAUSE_MS, ms));
 }
 
+export interface ArchiveOptions {
+  /** Nothing is appended beyond it. */
+  maxBytes?: number;
+  /** Parts of the store that sites may have before others. */
+  shares?: Shares;
+  /** So many bytes of visits are removed in one write. */
+  pieceBytes?: number;
+  /** Visits with more bytes of runs are thinned. */
+  maxVisitBytes?: number;
+}
+
 export class EmbeddedArchive implements Archive {
   readonly #storeFile: StoreFile;
   readonly #audit: AuditTable;
@@ -105,10 +116,9 @@ export class EmbeddedArchive implements Archive {
     folder: string,
     others: readonly Database[],
     audit: AuditTable,
-    maxBytes = Number.POSITIVE_INFINITY,
-    shares: Shares = {},
-    pieceBytes?: number,
+    options: ArchiveOptions,
   ) {
+    const { maxBytes = Number.POSITIVE_INFINITY, shares = {}, pieceBytes, maxVisitBytes } = options;
     this.#shares = shares;
     this.#storeFile = file;
     this.#audit = audit;
@@ -118,7 +128,7 @@ export class EmbeddedArchive implements Archive {
     this.#room = new Room(file.root, tables, folder, this.#writer, maxBytes);
     this.#pages = new PageBook(this.#tables);
     this.#shelf = new Shelf(this.#tables, this.#pages);
-    this.#filing = new Filing(this.#tables, this.#pages, this.#shelf, this.#path);
+    this.#filing = new Filing(this.#tables, this.#pages, this.#shelf, this.#path, maxVisitBytes);
     this.#removal = new Removal(this.#tables, this.#pages, this.#shelf, this.#path, pieceBytes);
     this.#maxBytes = maxBytes;
   }

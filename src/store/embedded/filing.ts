@@ -24,11 +24,11 @@ export class Filing {
   readonly #path: string;
 
   /** `path`: of the store's file. */
-  constructor(tables: Tables, pages: PageBook, shelf: Shelf, path: string) {
+  constructor(tables: Tables, pages: PageBook, shelf: Shelf, path: string, maxVisitBytes?: number) {
     this.#path = path;
     this.#tables = tables;
     this.#pages = pages;
-    this.#filer = new Filer(shelf, pages);
+    this.#filer = new Filer(shelf, pages, maxVisitBytes);
   }
 
   /**

@@ -7,6 +7,8 @@ export interface FileData {
   folder: string;
   /** Cap of the store, bytes. */
   maxBytes: number;
+  /** Visits with more bytes of runs are thinned. */
+  maxVisitBytes?: number;
   /** How long visits are kept, milliseconds. */
   retainMs: number;
   durability: Durability;
@@ -24,8 +26,8 @@ const READERS_MS = 60_000;
 /** While the store is above this share of its cap, the oldest visits go. */
 const PRUNE_AT = 0.8;
 
-export async function keepFile({ folder, maxBytes, retainMs, durability, shares }: FileData): Promise<Kept> {
-  const store = await openStore(folder, { maxBytes, durability, ...(shares && { shares }) });
+export async function keepFile({ folder, maxBytes, retainMs, ...options }: FileData): Promise<Kept> {
+  const store = await openStore(folder, { maxBytes, ...options });
   const { archive } = store;
   const file = () => {
     archive.fileDue(Date.now());

@@ -73,6 +73,8 @@ export interface StoreOptions {
   shares?: Shares;
   /** `disk` unless said otherwise. */
   durability?: Durability;
+  /** Visits with more bytes of runs are thinned; record/thinning.ts. */
+  maxVisitBytes?: number;
   /** So many bytes of visits are removed in one write. */
   pieceBytes?: number;
 }
@@ -140,13 +142,14 @@ export class EmbeddedStore implements Store {
   #closed: Promise<void> | undefined;
 
   /** To be called while the file is this process's alone: tables are made if need be. */
-  constructor(file: StoreFile, folder: string, secret: Buffer, { maxBytes, shares, pieceBytes }: StoreOptions) {
+  constructor(file: StoreFile, folder: string, secret: Buffer, options: StoreOptions) {
+    const { maxBytes } = options;
     const { root } = file;
     const hits = root.openDB<number, string>('hits', {});
     const entries = root.openDB<Entry, number>('audit', {});
     this.#audit = new AuditTable(entries);
     const others = [hits, entries] as Database[];
-    this.archive = new EmbeddedArchive(file, folder, others, this.#audit, maxBytes, shares, pieceBytes);
+    this.archive = new EmbeddedArchive(file, folder, others, this.#audit, options);
     this.#file = file;
     this.#secret = secret;
     this.#meta = root.openDB('meta', {});

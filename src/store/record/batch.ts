@@ -41,6 +41,8 @@ export interface About {
   origin: string;
   country: string;
   label: string;
+  /** Of a visit that was kept elsewhere: not all of it was. */
+  truncated?: boolean;
 }
 
 /** A frame as a batch holds it. */
@@ -77,11 +79,12 @@ export class PlaceMark {
 const MAX_TOLD = 200;
 
 /** What is told, as it can be read again whatever a visitor sends. */
-function boundedAbout({ since, device, ...texts }: About): About {
+function boundedAbout({ since, device, truncated, ...texts }: About): About {
   const { language, referrer, origin, country, label } = texts;
   const cut = (text: string) => text.slice(0, MAX_TOLD);
   const bounded = { language: cut(language), referrer: cut(referrer), origin: cut(origin) };
-  return { since, device, ...bounded, country: cut(country), label: cut(label) };
+  const told = { since, device, ...bounded, country: cut(country), label: cut(label) };
+  return truncated ? { ...told, truncated } : told;
 }
 
 const scratch = new Writer(512);

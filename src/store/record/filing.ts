@@ -13,6 +13,7 @@ import { addTo, takeFrom } from './ranges.ts';
 import { Splicer } from './splice.ts';
 import type { Sums } from './sums.ts';
 import { newTally, type PageNumbers, Tally } from './tally.ts';
+import { LastOf, thinningOf } from './thinning.ts';
 
 /** Of what is there already so much is laid down anew in one write, bytes. */
 export const MAX_RELAID = 512 * 1024;
@@ -66,8 +67,11 @@ export class Filer<V extends KeptVisit> {
   /** Bytes that were laid down anew in this write. */
   #relaid = 0;
   #damage = new Damage();
+  readonly #maxVisitBytes: number;
 
-  constructor(shelf: FilingShelf<V>, pages: PageNumbers) {
+  /** `maxVisitBytes`: larger visits are thinned. */
+  constructor(shelf: FilingShelf<V>, pages: PageNumbers, maxVisitBytes = Number.POSITIVE_INFINITY) {
+    this.#maxVisitBytes = maxVisitBytes;
     this.#shelf = shelf;
     this.#pages = pages;
   }
@@ -101,6 +105,7 @@ export class Filer<V extends KeptVisit> {
 
   #goOn(number: number, visit: V, about: About | undefined, frames: BatchFrame[], sums: Sums): void {
     if (about) Object.assign(visit, lastTold(about));
+    if (about?.truncated) visit.truncated = true;
     const replaced = this.#makeWay(number, visit, frames);
     if (replaced.size === 0 && (!isBehind(visit, frames) || this.#staysAsItIs(number, frames))) {
       const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
@@ -124,14 +129,21 @@ export class Filer<V extends KeptVisit> {
     const runs: Run[] = [];
     const splicer = this.#splicer;
     let least = tally ? visit.lastRun : 0;
+    const thinning = thinningOf(visit, this.#maxVisitBytes);
+    const last = thinning === 'moves' ? new LastOf(frames) : undefined;
     // What is left of a visit that could not be read is nobody else's.
     splicer.take();
     for (const frame of frames) {
       const { n, frames: count = 1 } = frame;
       if (newIn(visit, frame) < count) continue;
       for (let i = n; i < n + count; i++) addTo(visit.seen, i);
+      // What was kept elsewhere was thinned there, if need be.
+      const isThinned = thinning !== 'none' && frame.frames === undefined;
+      if (isThinned) visit.truncated = true;
+      if (isThinned && thinning === 'all') continue;
       visit.frames += count;
       decodeSamples(frame.bytes, frame.from, samples, frame.to);
+      if (isThinned) last?.thin(frame, samples);
       if (frame.t < least) {
         frame.t = least;
         samples.fit(least, Number.POSITIVE_INFINITY);

@@ -19,6 +19,8 @@ export interface KeptVisit extends About {
   lastRun: number;
   /** Bytes of its runs; visits from before these were counted have none. */
   bytes?: number;
+  /** Some of what came for it was not kept, since it is too large (thinning.ts). */
+  truncated?: boolean;
   /** What the site's sum has of it (weight.ts). */
   weight?: number;
 }
@@ -90,10 +92,11 @@ export function toVisit({
   country,
   label,
   tally,
+  truncated = false,
 }: KeptVisit): Visit {
   const { stays, moves, clicks, scrolls, until } = tally;
   const about = { device, size, language, referrer, origin, country, label };
-  return { id, site, since, until, ...about, stays, moves, clicks, scrolls };
+  return { id, site, since, until, ...about, stays, moves, clicks, scrolls, truncated };
 }
 
 /** The two numbers of a cursor. */

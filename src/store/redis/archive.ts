@@ -100,6 +100,8 @@ export interface RedisArchiveOptions {
   shares?: Shares;
   /** Puts a note into the audit trail. */
   addNote?: (note: Note) => Promise<void>;
+  /** Visits with more bytes of runs are thinned. */
+  maxVisitBytes?: number;
   /** So many bytes of visits are removed in one step. */
   pieceBytes?: number;
 }
@@ -111,7 +113,7 @@ export class RedisArchive implements Archive {
   readonly #room: Room;
   readonly #journal: Journal;
   readonly #books = new PageBooks();
-  readonly #filing = new Filing(this.#books);
+  readonly #filing: Filing;
   readonly #sitesOf = new Map<string, string>();
   readonly #maxBytes: number;
   /** Sites that this process has appended to, and that may wait to be filed. */
@@ -128,6 +130,7 @@ export class RedisArchive implements Archive {
     const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, shares = {}, addNote = async () => {} } = options;
     this.#shares = shares;
     this.#pieceBytes = options.pieceBytes;
+    this.#filing = new Filing(this.#books, options.maxVisitBytes);
     this.#redis = redis;
     this.#addNote = addNote;
     this.#maxBytes = maxBytes;

@@ -15,6 +15,8 @@ export interface RedisData {
   id?: string;
   /** Cap of the store, bytes. */
   maxBytes: number;
+  /** Visits with more bytes of runs are thinned. */
+  maxVisitBytes?: number;
   /** How long visits are kept, milliseconds. */
   retainMs: number;
   /** Parts of the store that sites may take before others. */
@@ -26,10 +28,10 @@ const TEND_MS = 500;
 const APART_MS = 200;
 
 export async function keepRedis(data: RedisData): Promise<Kept> {
-  const { redis: target, id, replicas, maxBytes, retainMs, shares } = data;
+  const { redis: target, id, retainMs, ...options } = data;
   const guard = id !== undefined && { check: checkFor(targetText(target), new Set([id])) };
   const redis = await asStore(Redis.connect(target, { ...guard }));
-  const archive = new RedisArchive(redis, { maxBytes, replicas, ...(shares && { shares }) });
+  const archive = new RedisArchive(redis, options);
   return {
     archive,
     chores: [

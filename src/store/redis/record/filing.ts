@@ -39,7 +39,10 @@ export class Filing {
   /** Sites that this process is filing, so that those who wait for that need not ask. */
   readonly #running = new Map<string, Promise<unknown>>();
 
-  constructor(books: PageBooks) {
+  readonly #maxVisitBytes: number | undefined;
+
+  constructor(books: PageBooks, maxVisitBytes?: number) {
+    this.#maxVisitBytes = maxVisitBytes;
     this.#books = books;
   }
 
@@ -82,7 +85,7 @@ export class Filing {
     const bytes = taken.reduce((sum, one) => sum + one.bytes, 0);
     if (bytes === 0) return 'none';
     try {
-      await fill(draft, taken);
+      await fill(draft, taken, this.#maxVisitBytes);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       return setAside(site, draft.version, taken, error);
@@ -201,7 +204,7 @@ function remove(site: RecordSite, shard: number, elements: readonly Buffer[]): C
 }
 
 /** Files what was taken. Throws FrameError if some of it cannot be read. */
-async function fill(draft: Draft, taken: readonly Taken[]): Promise<void> {
+async function fill(draft: Draft, taken: readonly Taken[], maxVisitBytes: number | undefined): Promise<void> {
   const visits = new Map<string, Arrived>();
   const known: KnownPlaces = new Map();
   const listener = arrivals(visits);
@@ -217,7 +220,7 @@ async function fill(draft: Draft, taken: readonly Taken[]): Promise<void> {
     left -= visit.bytes;
   }
   await Promise.all(needed.map((number) => draft.readRuns(number)));
-  const filer = new Filer(draft, draft.pages);
+  const filer = new Filer(draft, draft.pages, maxVisitBytes);
   filer.begin(draft.damage);
   for (const [id, arrived] of visits) filer.file(id, arrived, draft.sums);
 }
