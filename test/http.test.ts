@@ -597,6 +597,21 @@ test('the endpoint lets a page read why it was refused', async (t) => {
   assert.equal((await ask('POST', '/v1/visit', { body: {} })).status, 400);
 });
 
+test('the endpoint lets any page read that its site is unknown or does not allow it', async (t) => {
+  const { ask, store } = await startHttp(t);
+  const good = 'https://shop.example';
+  await store.addSite({ key: 'shop', name: 'Shop', origins: [good], created: 0, firstSeen: null });
+  const get = async (site: string, origin: string) => {
+    const response = await ask('GET', `/v1/visit?site=${site}`, { headers: { origin } });
+    return [response.status, await codeOf(response), response.headers.get('access-control-allow-origin')];
+  };
+  assert.deepEqual(await get('shop', 'https://copy.example'), [403, 'origin-not-allowed', '*']);
+  assert.deepEqual(await get('none', good), [404, 'unknown-site', '*']);
+  assert.deepEqual(await get('shop', good), [426, 'upgrade-required', good]);
+  const posted = await ask('POST', '/v1/visit?site=none', { headers: { origin: good }, body: {} });
+  assert.equal(posted.headers.get('access-control-allow-origin'), '*');
+});
+
 test('the endpoint asks for an upgrade when it gets a plain GET', async (t) => {
   const { ask } = await startHttp(t);
   const response = await ask('GET', '/v1/visit?site=demo');

@@ -1,46 +1,7 @@
 /** The visitor script on pages as they are: names that are taken, frames, prerendering, labels, and histories that cannot be set. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { type TestContext, test } from 'node:test';
-import type { Page } from 'playwright-core';
-import { launch, openPage } from './support/browser.ts';
-import { startServer } from './support/server.ts';
-import { StreamReader } from './support/stream.ts';
-
-const STYLE = '<style>body{margin:0}form,label,p{display:block;margin:0;width:400px;height:100px}</style>';
-
-/** Serves pages of a site, each with the visitor script; `script` are further attributes of its element. */
-async function startSite(t: TestContext, pages: Record<string, string>, script = '') {
-  const server = await startServer(t, { workers: 1 });
-  const tag = `<script ${script} defer src="${server.url}/fieldmouse.js" data-site="shop"></script>`;
-  const host = createServer(({ url }, response) => {
-    response.setHeader('content-type', 'text/html; charset=utf-8');
-    response.end(`<!doctype html>${tag}${STYLE}${pages[url ?? ''] ?? ''}`);
-  }).listen(0, '127.0.0.1');
-  await once(host, 'listening');
-  t.after(() => {
-    host.close();
-    host.closeAllConnections();
-  });
-  const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
-  const headers = { 'content-type': 'application/json' };
-  const body = JSON.stringify({ key: 'shop', name: 'Shop', origins: [url] });
-  assert.equal((await server.api('/v1/sites', { method: 'POST', headers, body })).status, 201);
-  const stream = await StreamReader.open(t, server, { site: 'shop', moves: 'full' });
-  const page = await openPage(await launch(t));
-  return { url, stream, page };
-}
-
-/** Clicks at places one after the other. Resolves with the selectors told, up to a last click on `p#end`. */
-async function clicksAt(page: Page, stream: StreamReader, places: readonly [number, number][]): Promise<string[]> {
-  for (const [x, y] of places) await page.mouse.click(x, y);
-  await page.locator('#end').click();
-  const selectors: string[] = [];
-  while (selectors.at(-1) !== 'p#end') selectors.push((await stream.next('click')).selector);
-  return selectors.slice(0, -1);
-}
+import { test } from 'node:test';
+import { clicksAt, startSite } from './support/site.ts';
 
 test('names that the page has taken stop neither the script nor its clicks', async (t) => {
   const named = ['id', 'className', 'localName', 'classList', 'getAttribute', 'getBoundingClientRect', 'dataset'];

@@ -375,6 +375,8 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
         document.title = persisted ? 'kept' : 'new';
       });
     });
+    // Not acked when the page goes, so the last beacon has it.
+    await tab.mouse.click(15, 16);
     await tab.evaluate(() => location.assign('/other'));
     const { visitor } = await stream.next('join');
     assert.notEqual(visitor.id, first.id);
@@ -383,10 +385,12 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
       await tab.mouse.move(20 + i, 30);
       await seeAt(stream, visitor.v, 20 + i, 30);
     }
+    stream.events.length = 0;
     await tab.goBack({ waitUntil: 'commit' });
     await tab.waitForFunction(() => document.title === 'kept');
     await tab.mouse.move(70, 90);
     await seeAt(stream, visitor.v, 70, 90);
+    assert.ok(!names(stream).includes('click'), 'what the last beacon had is not sent again');
   },
 
   async 'gives a duplicated tab a visitor of its own'(world, t) {
@@ -598,7 +602,7 @@ test('the visitor script goes by other names where the server is told so', async
   assert.deepEqual([visitor.page, visitor.origin], ['/', server.url]);
   await told;
   // It may have had to come again, where the machine is busy.
-  assert.deepEqual([...new Set(to)], [`${server.ws}/e?site=demo&page=%2F`]);
+  assert.deepEqual([...new Set(to)], [`${server.ws}/e?site=demo`]);
   assert.equal(await tab.locator('script[data-site]').getAttribute('src'), '/s.js');
 });
 
@@ -619,20 +623,35 @@ test('an outbox drops its oldest moves first and keeps clicks and page changes',
   add(click(0, [1, 1], 0, [0, 0], 'a'));
   for (let i = 0; i < 5000; i++) add(move(i, [i, i]));
   add(pageChange(5000, '/next'));
-  const frames = readFrames(cut());
+  const frames = readFrames(cut(100));
   const total = frames.reduce((sum, { count }) => sum + count, 0);
   assert.equal(total, 1500);
   assert.equal(frames[0]?.clicks, 1);
   assert.deepEqual(frames.at(-1)?.pages, ['/next']);
 });
 
+test('an outbox whose window is full keeps what it sent, waits, and goes on with what comes next', () => {
+  emptyOutbox('/');
+  ack(0, true);
+  for (let i = 0; i < 3; i++) {
+    add(click(i, [i, i], 0, [0, 0], 'a'));
+    cut(3);
+  }
+  const sent = unacked();
+  for (let i = 3; i < 9; i++) add(click(i, [i, i], 0, [0, 0], 'a'));
+  assert.deepEqual(cut(3), []);
+  assert.deepEqual(unacked(), sent);
+  ack(1);
+  assert.deepEqual(readFrames(cut(3)), [{ n: 4, count: 6, pages: [], clicks: 6 }]);
+});
+
 test('an outbox sends the same bytes again until they are acked, and to a new server numbers them anew', () => {
   emptyOutbox('/');
   ack(40, true);
   add(move(1, [1, 2]));
-  const [first] = cut();
+  const [first] = cut(100);
   add(move(2, [3, 4]));
-  const [second] = cut();
+  const [second] = cut(100);
   assert.deepEqual(unacked(), [first, second]);
   ack(41);
   assert.deepEqual(unacked(), [second]);

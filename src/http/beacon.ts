@@ -11,8 +11,10 @@ import type { peerReader } from './peer.ts';
 import { Problem } from './problem.ts';
 import type { App } from './schema.ts';
 
-/** text/plain needs no preflight, so a beacon sent while a page goes away arrives. */
+/** text/plain and a body without a type need no preflight, so a beacon sent while a page goes away arrives. */
 const TYPES = ['text/plain', 'application/json', 'application/octet-stream'];
+
+const ALLOWED = 'access-control-allow-origin';
 
 interface Where {
   site: string;
@@ -36,7 +38,7 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
   });
 
   app.options(url, { config: { security: [] }, schema: { hide: true } }, async (_request, reply) => {
-    if (!reply.hasHeader('access-control-allow-origin')) throw originNotAllowed();
+    if (!reply.hasHeader(ALLOWED)) throw originNotAllowed();
     return reply
       .headers(Object.fromEntries(preflightFields('POST')))
       .code(204)
@@ -75,12 +77,26 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
     },
   );
 
+  /**
+   * A page that is refused may read why, whatever its origin: a browser does not tell it why a WebSocket failed, and it would try again
+   * for ever.
+   */
   async function allow(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const { site: key } = request.query as Partial<Where>;
-    const isAsked = request.headers.origin !== undefined && typeof key === 'string';
-    const site = isAsked ? await store.site(key) : undefined;
+    const site = isOfPage(request) ? await store.site(request.query.site) : undefined;
     reply.headers(Object.fromEntries(sharedFields(site, request.raw, peerOf(request.raw).host)));
+    if (!isOfPage(request) || request.method === 'OPTIONS' || reply.hasHeader(ALLOWED)) return;
+    reply.header(ALLOWED, '*');
+    if (request.method === 'GET') throw site ? originNotAllowed() : unknownSite();
   }
+}
+
+/** It comes from a page, and names a site. */
+function isOfPage(request: FastifyRequest): request is FastifyRequest<{ Querystring: Where }> {
+  return request.headers.origin !== undefined && typeof (request.query as Partial<Where>).site === 'string';
+}
+
+function unknownSite(): Problem {
+  return new Problem(404, 'unknown-site', 'There is no such site.');
 }
 
 function mediaType(request: FastifyRequest): string {
@@ -88,5 +104,5 @@ function mediaType(request: FastifyRequest): string {
 }
 
 function checkType(type: string): void {
-  if (!TYPES.includes(type)) throw new Problem(415, 'bad-media-type', `Send frames as ${TYPES.join(', ')}.`);
+  if (type && !TYPES.includes(type)) throw new Problem(415, 'bad-media-type', `Send frames as ${TYPES.join(', ')}.`);
 }

@@ -18,7 +18,7 @@ const DASHBOARD_PATHS = ['', '/visits', '/pages', '/heatmap', '/settings', '/aud
 /** Those that differ from one to the next. */
 const DASHBOARD_PATTERNS = ['/admin/visits/:id', '/admin/link/:token'];
 /** What the built script and the demo pages name, and what the server puts there instead. */
-const ENDPOINT_MARK = '__FIELDMOUSE_ENDPOINT__';
+const ENDPOINT_MARK = '/v1/visit';
 const SCRIPT_MARK = '/fieldmouse.js';
 
 /** The folder of what browsers load. Throws when it is not there. */

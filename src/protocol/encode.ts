@@ -136,7 +136,7 @@ export function packFrames(frames: readonly Bytes[]): Bytes {
 
 /** Unsigned LEB128 of a number from 0 to 2^49 - 1, less its fraction. NaN counts as 0. */
 function varint(value: number): Bytes {
-  return value > 127 ? [(value % 128) | 128, ...varint(Math.floor(value / 128))] : [value | 0];
+  return value >= 128 ? [(value % 128) | 128, ...varint(value / 128)] : [value | 0];
 }
 
 /** Small numbers of either sign stay small. */

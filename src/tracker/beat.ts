@@ -4,25 +4,24 @@
  * This module and its neighbours keep what they know in variables of their own, not in objects: a page has one
  * tracker, and every visitor loads it, so it counts that a minifier can shorten such names.
  */
+import { flush } from './connection.ts';
 import { guard } from './guard.ts';
+import { settle } from './sampler.ts';
 
 /** How often to send, and how close in time two moves may be, milliseconds; the server sets it. */
 export const pace = { flushMs: 100, sampleMs: 16 };
 
 let timer: ReturnType<typeof setTimeout> | undefined;
-let tick = () => {};
-
-/** Has `callback` called a flush interval after each `wake`, and after this. */
-export function onBeat(callback: () => void): void {
-  tick = guard(callback);
-  wake();
-}
 
 /** There is, or will be, something to send. */
 export function wake(): void {
   if (timer) return;
-  timer = setTimeout(() => {
-    timer = undefined;
-    tick();
-  }, pace.flushMs);
+  timer = setTimeout(
+    guard(() => {
+      timer = undefined;
+      settle();
+      flush();
+    }),
+    pace.flushMs,
+  );
 }

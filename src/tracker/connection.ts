@@ -4,7 +4,6 @@ import { pace } from './beat.ts';
 import { guard } from './guard.ts';
 import { helloOf } from './hello.ts';
 import {
-  ALL,
   BEACON_BYTES,
   IDLE_POSTS,
   MAX_DELAY_MS,
@@ -14,12 +13,15 @@ import {
   POST_MS,
   ROUND,
   TAKEN_OVER,
+  WINDOW,
 } from './limits.ts';
-import { ack, cut, frontPage, hasUnacked, isEmpty, unacked } from './outbox.ts';
+import { ack, cut, emptyOutbox, hasUnacked, isEmpty, unacked } from './outbox.ts';
+import { currentPage } from './sampler.ts';
 import { keepFor, loadToken, saveToken } from './token.ts';
+import { stop } from './tracker.ts';
 
-/** A server puts its own path in place of the name when it serves this file. */
-const ENDPOINT = '__FIELDMOUSE_ENDPOINT__'.replace(/^__.*/, '/v1/visit');
+/** A server puts its own path in place of this one when it serves the script (src/http/pages.ts). */
+const ENDPOINT = '/v1/visit';
 
 /** Of protocol/close.ts, and the like of HTTP: after these another attempt would end the same way. */
 const FINAL = [4400, 4410, 400, 403, 404];
@@ -33,7 +35,6 @@ export interface Target {
 }
 
 let target: Target;
-let refused: () => void;
 let socket: WebSocket | undefined;
 /** The socket's hello was answered. */
 let ready = false;
@@ -47,21 +48,22 @@ let idle = 0;
 let phase = 0;
 /** The one thing waited for: an answer, the next POST, or the next attempt. */
 let timer: ReturnType<typeof setTimeout> | undefined;
-/** Something sent is unanswered, and the timer runs since then. */
-let asked = false;
 
-/** Connects and stays connected. `whenRefused` is called when the server wants no more of this page. */
-export function connect(to: Target, whenRefused: () => void): void {
+/** Connects and stays connected, until the server wants no more of this page. */
+export function connect(to: Target): void {
   target = to;
-  guard(() => keepFor(to.site))();
-  refused = whenRefused;
+  keepFor(to.site);
   resume();
 }
 
 function wait(callback: () => void, ms: number): void {
-  clearTimeout(timer);
-  asked = false;
+  stopWaiting();
   timer = setTimeout(guard(callback), ms);
+}
+
+function stopWaiting(): void {
+  clearTimeout(timer);
+  timer = undefined;
 }
 
 function open(): void {
@@ -84,18 +86,21 @@ function open(): void {
 }
 
 function receive(message: Control): void {
-  clearTimeout(timer);
-  asked = false;
-  // A hello alone does not show that the server takes our frames: were it to refuse one, we would be back at once.
-  if (message.type === 'ack' || !socket) failures = 0;
-  if (message.type === 'ack') ack(message.n);
-  else Object.assign(pace, message);
-  if (message.type === 'hello') {
-    ack(message.n, message.visitor !== visitor);
-    visitor = message.visitor;
-    remember(message.token);
-    ready = !!socket;
-    if (ready) unacked().forEach(send);
+  stopWaiting();
+  if (message.type === 'ack') {
+    // A hello alone does not show that the server takes our frames: were it to refuse one, we would be back at once.
+    failures = 0;
+    ack(message.n);
+  } else {
+    Object.assign(pace, message);
+    if (message.type === 'hello') {
+      ack(message.n, message.visitor !== visitor);
+      visitor = message.visitor;
+      remember(message.token);
+      ready = !!socket;
+      if (ready) unacked().forEach(send);
+      else failures = 0;
+    }
   }
   flush();
   if (ready && hasUnacked()) awaitAnswer();
@@ -103,7 +108,7 @@ function receive(message: Control): void {
 
 /** Sends what waits, as soon as it can be sent. */
 export function flush(): void {
-  if (ready && (socket as WebSocket).bufferedAmount < MAX_ON_WAY) cut().forEach(send);
+  if (ready && (socket as WebSocket).bufferedAmount < MAX_ON_WAY) cut(WINDOW).forEach(send);
 }
 
 function send(frame: Bytes): void {
@@ -116,9 +121,7 @@ function send(frame: Bytes): void {
  * unanswered, however much is sent after it.
  */
 function awaitAnswer(): void {
-  if (asked) return;
-  wait(lost, PATIENCE_MS);
-  asked = true;
+  if (!timer) wait(lost, PATIENCE_MS);
 }
 
 /** One at a time, each led by a hello, the first nothing but that. */
@@ -127,28 +130,28 @@ async function post(): Promise<void> {
   else {
     wait(lost, PATIENCE_MS);
     let status = 0;
-    let reply: Control | undefined;
+    let reply: (Control & { detail?: string }) | undefined;
     try {
-      const response = await fetch(address(), { method: 'POST', body: body(ALL), credentials: 'omit' });
+      const response = await fetch(address(), { method: 'POST', body: body(WINDOW) });
       status = response.status;
-      if (response.ok) reply = await response.json();
+      reply = await response.json();
     } catch {
       // No network, or no answer that makes sense.
     }
     if (phase < 2 || socket) return;
-    if (reply) {
+    if (reply && status === 200) {
       receive(reply);
       wait(post, Math.max(POST_MS, pace.flushMs));
-    } else lost(status);
+    } else lost(status, reply?.detail);
   }
 }
 
-function lost(code = 0): void {
+function lost(code = 0, why = ''): void {
   drop();
   phase = FINAL.includes(code) ? 0 : 1;
   if (!phase) {
-    console.warn(`Fieldmouse: refused (${code})`);
-    refused();
+    console.warn(`Fieldmouse: refused (${code}) ${why}`);
+    stop();
   } else {
     if (code === TAKEN_OVER) remember('');
     wait(open, Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** failures++) * (0.5 + Math.random() / 2));
@@ -156,10 +159,10 @@ function lost(code = 0): void {
 }
 
 function drop(): void {
-  clearTimeout(timer);
+  stopWaiting();
   ready = false;
   if (socket) {
-    socket.onclose = socket.onerror = socket.onmessage = null;
+    socket.onclose = socket.onerror = null;
     socket.close();
     socket = undefined;
   }
@@ -170,19 +173,19 @@ function drop(): void {
  * answered there is no number to send frames under. Of more than `most` bytes the newest are left out: frames up to
  * the last one that came count as had.
  */
-function body(most: number, ...last: Bytes[]): Blob {
-  if (visitor) cut();
-  let room = most;
+function body(most: number, ...last: Bytes[]): BodyInit {
+  if (visitor) cut(most);
+  let room = BEACON_BYTES;
   const kept = (visitor ? unacked() : []).filter((frame) => {
     room -= frame.length;
     return room > 0;
   });
-  return new Blob([new Uint8Array(packFrames([helloOf(token, visitor), ...kept, ...last]))], { type: 'text/plain' });
+  return new Uint8Array(packFrames([helloOf(token, visitor), ...kept, ...last]));
 }
 
 function address(): string {
-  const query = new URLSearchParams({ site: target.site, page: frontPage() });
-  return `${target.server}${target.endpoint ?? ENDPOINT}?${query}`;
+  // Keys of sites have no character that means something in an address.
+  return `${target.server + (target.endpoint ?? ENDPOINT)}?site=${target.site}`;
 }
 
 function remember(given: string): void {
@@ -191,12 +194,13 @@ function remember(given: string): void {
 }
 
 function beacon(...last: Bytes[]): void {
-  if (token && phase) navigator.sendBeacon(address(), body(BEACON_BYTES, ...last));
+  if (token && phase) navigator.sendBeacon(address(), body(2 * WINDOW, ...last));
 }
 
 /** The page may be about to go: without an open socket, what is unsent is left to the browser. */
 export function hide(): void {
   if (ready) flush();
+  else if (phase > 1 && !socket) suspend();
   else if (!isEmpty()) beacon();
 }
 
@@ -212,7 +216,10 @@ export function resume(): void {
   if (phase < 2) {
     token = loadToken() || token;
     // A later page of the tab may have been given another: our frames have no numbers of that.
-    if (!token.startsWith(visitor)) visitor = '';
+    if (!token.startsWith(visitor)) {
+      visitor = '';
+      if (!phase) emptyOutbox(currentPage());
+    }
     open();
   }
 }

@@ -1,9 +1,9 @@
-/** What `get` returns, or `otherwise` where it throws: a page may have hidden, replaced or forbidden anything. */
-export function attempt<T>(get: () => T, otherwise: T): T {
+/** What `get` returns, undefined where it throws: a page may have hidden, replaced or forbidden anything. */
+export function attempt<T>(get: () => T): T | undefined {
   try {
     return get();
   } catch {
-    return otherwise;
+    return undefined;
   }
 }
 
@@ -12,7 +12,7 @@ export function attempt<T>(get: () => T, otherwise: T): T {
  * would report it as an error of its own.
  */
 export function guard<A extends unknown[]>(callback: (...args: A) => void): (...args: A) => void {
-  return (...args) => attempt(() => callback(...args), undefined);
+  return (...args) => attempt(() => callback(...args));
 }
 
 /**
@@ -26,6 +26,7 @@ export function ask(of: Node, name: string, ...args: unknown[]): any {
 }
 
 type Events = WindowEventMap & DocumentEventMap & { prerenderingchange: Event };
+type Handler = (event: Event) => void;
 type Listeners = { [K in keyof Events]?: (event: Events[K]) => void };
 
 /**
@@ -33,13 +34,7 @@ type Listeners = { [K in keyof Events]?: (event: Events[K]) => void };
  * scrolling. Events made by a script tell nothing of the visitor and are left out.
  */
 export function listen(signal: AbortSignal, listeners: Listeners): void {
-  for (const type in listeners) {
-    const listener = listeners[type as 'load'];
-    // In the capture phase: where a page stops an event's propagation, it is still seen here.
-    addEventListener(
-      type,
-      guard((event) => event.isTrusted && listener?.(event)),
-      { signal, passive: true, capture: true },
-    );
-  }
+  const handle = guard((event: Event) => event.isTrusted && (listeners[event.type as 'load'] as Handler)(event));
+  // In the capture phase: where a page stops an event's propagation, it is still seen here.
+  for (const type in listeners) addEventListener(type, handle, { signal, passive: true, capture: true });
 }

@@ -1,5 +1,5 @@
 import { type Bytes, encodeFrame, putHello } from '../protocol/encode.ts';
-import { attempt } from './guard.ts';
+import { ask } from './guard.ts';
 import { frontPage, last } from './outbox.ts';
 import { begin } from './sampler.ts';
 
@@ -15,11 +15,10 @@ export function helloOf(token: string, visitor: string): Bytes {
   );
 }
 
-/** Origin of the page, or the app, that the visitor came from; empty if there is none. */
+/**
+ * Origin of the page, or the app, that the visitor came from; empty if there is none. It is cut out as text: `origin` of a URL is
+ * "null" for all but web pages, and an Android app is `android-app://com.example`.
+ */
 function referrer(): string {
-  return attempt(() => {
-    // `origin` is "null" for all but web pages: an Android app is `android-app://com.example`.
-    const { protocol, host } = new URL(document.referrer);
-    return host && `${protocol}//${host}`;
-  }, '');
+  return ask(document, 'referrer').split(/[/?#]/, 3).join('/');
 }

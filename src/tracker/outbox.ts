@@ -3,7 +3,7 @@
  */
 import { type Bytes, encodeFrame, encodeParts, MARK, type Part } from '../protocol/encode.ts';
 import { wake } from './beat.ts';
-import { FRAME_SAMPLES, MAX_WAITING, WINDOW } from './limits.ts';
+import { FRAME_SAMPLES, MAX_WAITING } from './limits.ts';
 
 /** A frame sent at least once. What it holds never changes again; its number may, with the visitor. */
 interface Frame {
@@ -32,23 +32,24 @@ export function add(part: Part): void {
   // Oldest moves go first: clicks and page changes say more.
   if (waiting.push(part) > MAX_WAITING)
     waiting.splice(
-      waiting.findIndex(([, kind]) => kind < MARK),
+      Math.max(
+        0,
+        waiting.findIndex(([, kind]) => kind < MARK),
+      ),
       1,
     );
   wake();
 }
 
-/** Puts what waits into frames. Returns these frames, encoded. */
-export function cut(): Bytes[] {
+/** Puts what waits into frames, until `most` frames are unacked. Returns the new frames, encoded. */
+export function cut(most: number): Bytes[] {
   const from = sent.length;
-  while (waiting.length) {
+  while (waiting.length && sent.length < most) {
     const parts = waiting.splice(0, FRAME_SAMPLES);
     sent.push({ n: ++last, page, data: encodeParts(parts) });
     for (const part of parts) page = part[4] ?? page;
   }
-  const frames = unacked(from);
-  sent = sent.slice(-WINDOW);
-  return frames;
+  return unacked(from);
 }
 
 /** Something sent was not acked. */

@@ -4,6 +4,7 @@ import {
   move,
   type Part,
   POINTER,
+  type Point,
   page,
   part,
   RESIZE,
@@ -12,8 +13,9 @@ import {
   VISIBILITY,
 } from '../protocol/encode.ts';
 import { pace, wake } from './beat.ts';
-import { ask, guard, listen } from './guard.ts';
-import { ELEMENT_SCALE, MAX_COORDINATE, MAX_PAGE, SIZE_MS } from './limits.ts';
+import { ask, attempt, guard, listen } from './guard.ts';
+import { measure, pixel, scroller, shift } from './layout.ts';
+import { ELEMENT_SCALE, MAX_PAGE, SIZE_MS } from './limits.ts';
 import { add } from './outbox.ts';
 import { selectorOf } from './selector.ts';
 
@@ -24,9 +26,14 @@ export function currentPage(): string {
 
 type Place = Pick<PointerEvent, 'timeStamp' | 'pageX' | 'pageY'>;
 
+/** What is named when something in it is clicked. */
+const CONTROLS = 'a,button,input,label,[role=button]';
+
 /** Time of the last move added. */
 let movedAt = 0;
 let latest: PointerEvent | undefined;
+/** What the latest event was on. An event itself may forget it. */
+let over: EventTarget | null = null;
 /** The last place left out because it came too soon: the pointer may come to rest there. */
 let skipped: Place | undefined;
 /** The input of the label clicked in this task: the browser makes a click on it. */
@@ -42,6 +49,10 @@ export function watch(signal: AbortSignal): void {
     popstate: settle,
     pointermove: pointed,
     pointerdown: pointed,
+    pointerup(event) {
+      // A disabled control gets no click.
+      if (ask(event.composedPath()[0] as Element, 'closest', ':disabled:not(fieldset)')) clicked(event, 1);
+    },
     click: clicked,
     auxclick: clicked,
     scroll: wake,
@@ -58,7 +69,7 @@ export function begin(): Size {
 }
 
 /** Adds what is only looked at now and then: the pointer come to rest, sizes, page, visibility, scroll offset. */
-export function settle(): void {
+export const settle = guard(() => {
   const time = performance.now();
   if (time > sizedAt + SIZE_MS) {
     const size = look();
@@ -66,14 +77,15 @@ export function settle(): void {
   }
   const path = currentPage();
   if (tell(2, path, page(time, path))) sizedAt = 0;
-  tell(1, document.hidden, part(time, MARK, VISIBILITY, +!document.hidden));
-  const offset = pixel(scrollY);
+  const hidden = ask(document, 'hidden');
+  tell(1, hidden, part(time, MARK, VISIBILITY, +!hidden));
+  const offset = pixel(scrollY + shift(scroller));
   // A mouse that rests while the page scrolls under it is elsewhere on the page.
   if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse')
     skipped = { timeStamp: time, pageX: latest.clientX + scrollX, pageY: latest.clientY + scrollY };
   if (skipped && isSoon(time)) wake();
   else if (skipped) moved(skipped);
-}
+});
 
 /** Adds `part` if `now` is not what was told. */
 function tell(what: number, now: unknown, part: Part): boolean {
@@ -84,9 +96,8 @@ function tell(what: number, now: unknown, part: Part): boolean {
 }
 
 function look(): Size {
-  const { scrollWidth, scrollHeight } = document.documentElement;
   sizedAt = performance.now();
-  return [innerWidth, innerHeight, scrollWidth, scrollHeight].map((one) => pixel(one)) as unknown as Size;
+  return measure();
 }
 
 function resized(): void {
@@ -101,6 +112,7 @@ function pointed(event: PointerEvent): void {
   if (type !== latest?.pointerType)
     add(part(event.timeStamp, MARK, POINTER, type === 'touch' ? 1 : type === 'pen' ? 2 : 0));
   latest = event;
+  over = event.target;
   const parts = event.getCoalescedEvents?.();
   for (const one of parts?.length ? parts : [event])
     if (isSoon(one.timeStamp)) skipped = one;
@@ -117,10 +129,10 @@ function isSoon(time: number): boolean {
 function moved({ timeStamp, pageX, pageY }: Place): void {
   skipped = undefined;
   movedAt = Math.max(timeStamp, movedAt + pace.sampleMs);
-  add(move(movedAt, [pixel(pageX), pixel(pageY)]));
+  add(move(movedAt, at(pageX, pageY)));
 }
 
-function clicked(event: MouseEvent): void {
+function clicked(event: MouseEvent, byHand = event.detail): void {
   const target = event.target as Element;
   // From a click on a label the browser makes another one for its input, within the same task.
   if (derived === target) return;
@@ -129,13 +141,36 @@ function clicked(event: MouseEvent): void {
     derived = undefined;
   });
   skipped = undefined;
-  const { left, top, width, height } = ask(target, 'getBoundingClientRect');
+  let element: Element | undefined;
+  /** Whether it scrolls with the page, and how far it then is from where it would be without scrolling. */
+  let scrolls = 1;
+  let down = scrollY + shift(target);
+  const path = event.composedPath() as Element[];
+  for (const one of path)
+    attempt(() => {
+      // An icon in a button is the button.
+      if (ask(one, 'matches', CONTROLS)) element ??= one;
+      const { position } = getComputedStyle(one);
+      // What is fixed to another element, and not to the window, has that as its offsetParent.
+      if (position === 'fixed' && !(one as HTMLElement).offsetParent) scrolls = 0;
+      // What is sticky belongs to the top of what it is in.
+      if (position === 'sticky')
+        down += ask(ask(one, 'parentElement'), 'getBoundingClientRect').top - ask(one, 'getBoundingClientRect').top;
+    });
+  element ??= path[0] as Element;
+  const { left, top, width, height } = ask(element, 'getBoundingClientRect');
   // A click made by a key is in the middle.
-  const x = event.detail ? event.clientX : left + width / 2;
-  const y = event.detail ? event.clientY : top + height / 2;
-  const at = [pixel(x + scrollX), pixel(y + scrollY)] as const;
+  const [x, y] = byHand ? [event.clientX, event.clientY] : [left + width / 2, top + height / 2];
   const place = [share(x - left, width), share(y - top, height)] as const;
-  add(click(event.timeStamp, at, event.button, place, selectorOf(target)));
+  add(
+    click(
+      event.timeStamp,
+      [pixel(x + scrolls * scrollX), pixel(y + scrolls * down)],
+      event.button,
+      place,
+      selectorOf(element),
+    ),
+  );
 }
 
 /**
@@ -143,24 +178,23 @@ function clicked(event: MouseEvent): void {
  * another script has wrapped them since. Where they cannot be replaced, `settle` notices the page later.
  */
 function watchHistory(signal: AbortSignal): void {
-  const tell = guard(settle);
   for (const name of ['pushState', 'replaceState'] as const)
-    guard(() => {
+    attempt(() => {
       const original = history[name];
       const wrapped: typeof original = (...args) => {
         original.apply(history, args);
-        tell();
+        settle();
       };
       history[name] = wrapped;
       signal.addEventListener('abort', () => {
         if (history[name] === wrapped) history[name] = original;
       });
-    })();
+    });
 }
 
-/** Whole page pixels, within what a frame may name. Rubber-band scrolling and captured pointers go below 0. */
-function pixel(value: number, most = MAX_COORDINATE): number {
-  return Math.round(Math.min(most, Math.max(0, value)));
+/** A place on the page, from how far it is from where the window began. */
+function at(x: number, y: number): Point {
+  return [pixel(x), pixel(y + shift(over))];
 }
 
 /** Place within an element; one without extent has none. */

@@ -2,7 +2,7 @@
  * The classic script: `<script defer src="https://host/fieldmouse.js" data-site="demo"></script>`. The server is
  * where the script came from. With `data-consent="required"` nothing happens before `fieldmouse.start()`.
  */
-import { ask, guard } from './guard.ts';
+import { ask, attempt } from './guard.ts';
 import { start, stop } from './tracker.ts';
 
 declare global {
@@ -15,7 +15,7 @@ declare global {
 /** Not `fieldmouse`: an element with that id, or the page, may have taken the name. */
 const LOADED: unique symbol = Symbol.for('fieldmouse') as typeof LOADED;
 
-guard(() => {
+attempt(() => {
   const script: HTMLScriptElement | null = ask(document, 'currentScript');
   const site = script?.dataset.site;
   // A second element with this script changes nothing.
@@ -23,9 +23,9 @@ guard(() => {
   window[LOADED] = true;
   const target = { site, server: new URL(script.src).origin };
   // What the page itself calls so stays; an element of that id is no property of the window's own.
-  if (!Object.getOwnPropertyDescriptor(window, 'fieldmouse'))
-    guard(() => {
-      window.fieldmouse = { start: () => start(target), stop };
-    })();
+  attempt(() => {
+    // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.
+    if (!window.hasOwnProperty('fieldmouse')) window.fieldmouse = { start: () => start(target), stop };
+  });
   if (script.dataset.consent !== 'required') start(target);
-})();
+});

@@ -5,14 +5,12 @@ import { ask } from './guard.ts';
  * texts or values.
  */
 export function selectorOf(element: Element): string {
-  const [name, id, classes] = ['data-fieldmouse', 'id', 'class'].map(
-    (name) => ask(element, 'getAttribute', name) ?? '',
-  );
+  const name = ask(element, 'getAttribute', 'data-fieldmouse');
+  const id = ask(element, 'id');
   return (
     ask(element, 'localName') +
     (name
       ? `[data-fieldmouse=${CSS.escape(name)}]`
-      : (id && `#${CSS.escape(id)}`) +
-        classes.replace(/\S+/g, (one: string) => `.${CSS.escape(one)}`).replace(/\s/g, ''))
+      : (id && `#${CSS.escape(id)}`) + ['', ...ask(element, 'classList')].map(CSS.escape).join('.'))
   );
 }

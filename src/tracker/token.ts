@@ -11,15 +11,15 @@ let key = '';
  * Sets whose token it is. Pages and frames of one origin share the storage of a tab: each site has a token of its own, and so
  * has each frame, by its place among the frames.
  */
-export function keepFor(site: string): void {
+export const keepFor = guard((site: string) => {
   key = TOKEN_KEY + site;
   for (let frame: Window = window; frame !== top; frame = frame.parent)
     key += Array.prototype.indexOf.call(frame.parent, frame);
-}
+});
 
 /** Empty if there is none. */
 export function loadToken(): string {
-  return attempt(() => sessionStorage[key], '') ?? '';
+  return attempt(() => sessionStorage[key]) ?? '';
 }
 
 /** Keeps the token; an empty one is removed. */

@@ -1,9 +1,9 @@
 /**
  * The visitor's part of Fieldmouse, as a module for bundlers; `script.ts` is the same for a script element.
  */
-import { onBeat } from './beat.ts';
-import { connect, disconnect, flush, hide, resume, suspend, type Target } from './connection.ts';
-import { guard, listen } from './guard.ts';
+import { wake } from './beat.ts';
+import { connect, disconnect, hide, resume, suspend, type Target } from './connection.ts';
+import { ask, guard, listen } from './guard.ts';
 import { emptyOutbox } from './outbox.ts';
 import { currentPage, settle, watch } from './sampler.ts';
 
@@ -46,7 +46,7 @@ const track = guard((target: Target) => {
     listen(signal, {
       visibilitychange() {
         settle();
-        if (document.hidden === true) hide();
+        if (ask(document, 'hidden')) hide();
         else resume();
       },
       pagehide() {
@@ -56,14 +56,10 @@ const track = guard((target: Target) => {
       pageshow: resume,
       online: resume,
     });
-    connect(target, stop);
-    onBeat(() => {
-      settle();
-      flush();
-    });
+    connect(target);
+    wake();
   };
   // A page that is only prepared in case the visitor goes there is not where the visitor is.
-  if ((document as Document & { prerendering?: boolean }).prerendering === true)
-    listen(signal, { prerenderingchange: begin });
+  if (ask(document, 'prerendering')) listen(signal, { prerenderingchange: begin });
   else begin();
 });

@@ -120,7 +120,7 @@ function collect(lines: string[]): Logger {
 }
 
 const PAGES = {
-  'fieldmouse.js': 'var endpoint="__FIELDMOUSE_ENDPOINT__";',
+  'fieldmouse.js': 'var endpoint="/v1/visit";',
   'admin/index.html': '<!doctype html><title>Dashboard</title>',
   'admin/missing.html': '<!doctype html><title>No such page</title>',
   'admin/app.js': 'export {};',
