@@ -1,10 +1,14 @@
 /** What /healthz and /readyz say of a server that stands still, or that works only in part; and where else that is told. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
 import { openDashboard } from './support/dashboard.ts';
-import { until } from './support/exact.ts';
+import { Traffic, until } from './support/exact.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer, type TestServer } from './support/server.ts';
+import { SteadyVisitor } from './support/steady-visitor.ts';
 
 interface Answer {
   status: number;
@@ -78,3 +82,52 @@ test('--fail-degraded answers 503 while the server is degraded, and 200 when it 
   await redis.restart();
   await until(async () => (await ask(server, '/readyz')).status === 200, '200');
 });
+
+test('a store that is full is a reason, in a file and in Redis, until there is room', async (t) => {
+  const redis = await startRedis(t, ['--appendonly', 'no']);
+  const inRedis = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
+  const visitor = keepMoving(t, inRedis);
+  await until(() => visitor.acked > 0, 'acks');
+  redis.cli('config', 'set', 'maxmemory', '1');
+  await until(async () => (await reasons(inRedis)).includes('store-full'), 'store-full in Redis');
+  assert.equal(await metric(inRedis, 'store-full'), '1');
+  redis.cli('config', 'set', 'maxmemory', '0');
+  await until(async () => (await reasons(inRedis)).length === 0, 'no reasons');
+});
+
+test('a file that may not grow is a reason, until it may', async (t) => {
+  if (spawnSync('prlimit', ['--version']).status !== 0) return t.skip('there is no prlimit');
+  const server = await startServer(t, { workers: 1 });
+  const limit = (bytes: string) => {
+    for (const pid of [server.process.pid as number, ...server.workerPids()])
+      execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:`]);
+  };
+  const visitor = keepMoving(t, server);
+  await until(() => visitor.acked > 0, 'acks');
+  limit(String(statSync(join(server.data, 'store.mdb')).size));
+  await until(async () => (await reasons(server)).includes('store-full'), 'store-full');
+  limit('unlimited');
+  await until(async () => (await reasons(server)).length === 0, 'no reasons');
+});
+
+test('a Redis that answers but refuses what is stored is a reason of its own', async (t) => {
+  const redis = await startRedis(t, ['--appendonly', 'no']);
+  const server = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
+  const visitor = keepMoving(t, server);
+  await until(() => visitor.acked > 0, 'acks');
+  redis.cli('acl', 'setuser', 'default', '-rpush');
+  await until(async () => (await reasons(server)).includes('not-stored'), 'not-stored');
+  assert.deepEqual(await reasons(server), ['not-stored']);
+  assert.equal(await metric(server, 'not-stored'), '1');
+  await until(() => /"refused".*NOPERM.*frames cannot be stored/.test(server.output()), 'word of it');
+  redis.cli('acl', 'setuser', 'default', '+rpush');
+  await until(async () => (await reasons(server)).length === 0, 'no reasons');
+});
+
+/** A visitor that sends all the time. */
+function keepMoving(t: TestContext, server: TestServer): SteadyVisitor {
+  const visitor = new SteadyVisitor(t, () => server.ws, 1);
+  const traffic = new Traffic([visitor], 100, 20, true);
+  t.after(() => traffic.stop());
+  return visitor;
+}

@@ -52,9 +52,12 @@ interface Fault {
 /** How long to stay away while the store is, milliseconds. */
 const AWAY_MS = 2000;
 
+/** Codes of a store whose server does not answer, or refuses. */
+const AWAY = ['unreachable', 'refused'];
+
 /** True where the store says that it cannot be reached. */
 export function isStoreAway(error: RaisedError): boolean {
-  return error.code === 'unreachable' && !(error instanceof Problem);
+  return AWAY.includes(error.code ?? '') && !(error instanceof Problem);
 }
 
 /** What to answer where the store cannot be reached, which is in the log already; other errors are as they are. */

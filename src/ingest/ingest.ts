@@ -212,7 +212,7 @@ export class Ingest {
 
   #onFault(error: unknown): void {
     // That the store is away is told by who has it; visitors that are here stay.
-    if ((error as { code?: unknown }).code !== 'unreachable')
+    if (!AWAY.includes((error as { code?: string }).code ?? ''))
       this.#options.log.error({ err: error }, 'cannot check the sites of visitors');
   }
 
@@ -297,3 +297,5 @@ function urlOf(text: string): URL | undefined {
     return undefined;
   }
 }
+/** Codes of a store whose server does not answer, or refuses. */
+const AWAY = ['unreachable', 'refused'];

@@ -197,11 +197,11 @@ export interface Store extends Hits {
  * Why a store could not be opened or written. `message` is one line for people.
  * no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
  * damaged: its file is broken; a backup is to be put in its place · newer-store: written by a later version ·
- * full: there is no room for more · busy: too much is asked at once · unreachable: the server that keeps it does not answer, or refuses ·
- * unsafe: that server may throw away what it was given
+ * full: there is no room for more · busy: too much is asked at once · unreachable: the server that keeps it does not answer ·
+ * refused: that server answers, and refuses · unsafe: that server may throw away what it was given
  */
 export class StoreError extends Error {
-  readonly code: 'no-access' | 'not-a-store' | 'damaged' | 'newer-store' | 'full' | 'busy' | 'unreachable' | 'unsafe';
+  readonly code: (typeof CODES)[number];
 
   constructor(code: StoreError['code'], message: string) {
     super(message);
@@ -210,7 +210,19 @@ export class StoreError extends Error {
   }
 }
 
-/** True of what was not done since the server that keeps the store does not answer. */
+const CODES = [
+  'no-access',
+  'not-a-store',
+  'damaged',
+  'newer-store',
+  'full',
+  'busy',
+  'unreachable',
+  'refused',
+  'unsafe',
+] as const;
+
+/** True of what was not done since the server that keeps the store does not answer, or refuses. */
 export function isUnreachable(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'unreachable';
+  return error instanceof StoreError && (error.code === 'unreachable' || error.code === 'refused');
 }

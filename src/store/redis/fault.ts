@@ -11,6 +11,16 @@ export async function asStore<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
+/** A Redis with other data counts as one that is away: what is stored is not there. */
+const CODES: Readonly<Record<RedisError['code'], StoreError['code']>> = {
+  full: 'full',
+  unreachable: 'unreachable',
+  'other-store': 'unreachable',
+  refused: 'refused',
+  failed: 'refused',
+  version: 'refused',
+};
+
 function storeError({ code, message }: RedisError): StoreError {
-  return new StoreError(code === 'full' ? 'full' : 'unreachable', message);
+  return new StoreError(CODES[code], message);
 }
