@@ -526,7 +526,7 @@ const DASHED_ID = /^-[\w-]{21}$/;
 const PORT_FLAG = 'port';
 
 /** Flags of commands that take no value. */
-const SWITCHES: ReadonlySet<string> = new Set(['yes']);
+const SWITCHES: ReadonlySet<string> = new Set(['yes', 'skip-damaged']);
 
 /** Tells flags from words; what it does not know becomes a fault. */
 function splitArguments(argv: readonly string[], extraFlags: readonly string[], faults: string[]) {

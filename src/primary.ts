@@ -34,6 +34,9 @@ const LAST_MINUTES_MS = 1000;
 const STOP_MS = 3500;
 const LAST_WORDS_MS = 300;
 
+/** Codes of StoreError by which a worker says so. */
+const LOST: ReadonlySet<string> = new Set(['no-store', 'not-a-store']);
+
 /** The administrator that a new store begins with. */
 const FIRST_ADMIN = 'admin';
 
@@ -60,6 +63,8 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   const log = createLogger(config.logLevel, 'primary');
   let isStarted = false;
   warnOfDescriptors(config, log);
+  /** A worker that was to take the place of another found no store, or another one. */
+  let isStoreLost = false;
   let storeTroubles: readonly TroubleName[] = [];
   const onTrouble = (troubles: readonly TroubleName[]) => {
     storeTroubles = troubles;
@@ -96,6 +101,8 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     onListening: (worker) => hub.addWorker(worker),
     onMessage: (worker, message, socket) => {
       hub.receive(worker, message, socket);
+      if (message.k === 'failed') isStoreLost = LOST.has(message.code);
+      if (message.k === 'listening') isStoreLost = false;
       if (message.k === 'measured') gathering.told(worker, message.ask, message.metrics);
       else if (message.k === 'scrape') void scrape(worker, message.ask);
       else if (message.k === 'health')
@@ -110,7 +117,8 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   const { suspect, isSuspected, damaged } = watchStore(log);
   const troubles = (): TroubleName[] => {
     const away: TroubleName[] = broker.figures().lateMs > 0 ? ['redis-away'] : [];
-    return [...new Set([...storeTroubles, ...supervisor.troubles(), ...away])];
+    const lost: TroubleName[] = isStoreLost ? ['store-lost'] : [];
+    return [...new Set([...storeTroubles, ...supervisor.troubles(), ...away, ...lost])];
   };
   const figures = () => ({
     ...hub.figures(),
@@ -221,8 +229,10 @@ function watchStore(log: Logger) {
     checking = true;
     checkFile(folder)
       .catch((error: unknown) => {
-        isDamaged = error instanceof StoreError;
-        if (error instanceof StoreError) tell(error);
+        isDamaged = error instanceof StoreError && error.code !== 'no-store';
+        // A file that was moved away may come back: workers are started again and again until then.
+        if (error instanceof StoreError && isDamaged) tell(error);
+        else if (error instanceof StoreError) log.error(error.message);
         else log.error({ err: error }, 'cannot look whether the store is damaged');
       })
       .finally(() => {

@@ -80,7 +80,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   const archive = await ThreadArchive.start(
     recordData(config, await store.id()),
     onFault,
-    (error) => log.error({ err: error }, 'a part of the record cannot be read'),
+    ({ message }) => log.error({ reason: message }, 'a part of the record cannot be read, and is passed over'),
     config.redis && ((note) => store.note(note)),
   );
   const countHit = hitCounter(config, store, archive);
@@ -274,7 +274,7 @@ function troublesOf({ troubleCode }: Recorder): TroubleName[] {
 function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config, id: string): ThreadData {
   const { maxStore: maxBytes, maxVisitSize: maxVisitBytes, retainMs, durability, siteShares: shares } = config;
   const limits = { maxBytes, maxVisitBytes, retainMs, shares };
-  return redis ? { redis, id, replicas, ...limits } : { folder, durability, ...limits };
+  return redis ? { redis, id, replicas, ...limits } : { folder, id, durability, ...limits };
 }
 
 function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {

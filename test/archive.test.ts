@@ -760,6 +760,33 @@ function contract(name: string, opener: Opener, share = 1): void {
     assert.ok(differences.length > 0 && differences.every(({ kept, found }) => kept > 0 && found === 0));
   });
 
+  it('shows nothing of a removed site to a new one of the same key', async (archive) => {
+    const [old, later] = [plainVisit('a', { frames: 3 }), plainVisit('a', { since: T + 5000 })];
+    await keep(archive, old);
+    await archive.dropSite('a', T + 1000);
+    await keep(archive, later);
+    const heat = () => archive.heat({ site: 'a', page: '/', kind: 'move', ...DAYS });
+    assert.deepEqual(
+      (await archive.visits({ site: 'a', limit: 9 })).items.map(({ id }) => id),
+      [later.id],
+    );
+    assert.equal(await archive.visit(old.id), undefined);
+    assert.deepEqual(await archive.runs(old.id), { items: [], next: null });
+    assert.deepEqual(
+      (await archive.scenes('a', null, T - 1000, T + 60_000)).map(({ visit }) => visit.id),
+      [later.id],
+    );
+    assert.deepEqual([await archive.pages('a', DAYS), await archive.days('a', null, DAYS)], [[], []]);
+    assert.equal((await heat()).total, 0);
+    while ((await archive.prune(0, Number.MAX_SAFE_INTEGER)) > 0);
+    assert.equal(
+      (await archive.days('a', null, DAYS)).reduce((sum, { visits }) => sum + visits, 0),
+      1,
+    );
+    assert.equal((await heat()).total, 10);
+    assert.ok(await archive.visit(later.id));
+  });
+
   it('looks for a visit on the site that it is said to be of, and no other', async (archive) => {
     const [visit, other] = [plainVisit('a'), plainVisit('b')];
     await keep(archive, visit, other);

@@ -17,7 +17,7 @@ const VALUE = Buffer.alloc(700, 7);
 test('a large first write into a compacted copy that was put in place by hand succeeds', async (t) => {
   for (const entries of [0, 1, 400, 4000, 20_000]) {
     const [folder, other] = [temporaryFolder(t), temporaryFolder(t)];
-    const file = StoreFile.open(folder);
+    const file = StoreFile.open(folder, { create: true });
     const journal = file.root.openDB('journal', { encoding: 'binary' });
     // To make a table is a small commit, after which a large one does no harm: the copy has both already.
     file.root.openDB('visits', { encoding: 'binary' });

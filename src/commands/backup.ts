@@ -6,7 +6,7 @@ import { FolderInUse, lockFolder } from '../folder-lock.ts';
 import type { Deed } from '../protocol/audit.ts';
 import { StoreError } from '../store/contract.ts';
 import { copy, inspect } from '../store/embedded/file/apart.ts';
-import { makeFolder, STORE_FILE } from '../store/embedded/file/folder.ts';
+import { BEFORE_RESTORE, makeFolder, RESTORE_PART, STORE_FILE } from '../store/embedded/file/folder.ts';
 import { openStore } from '../store/embedded/store.ts';
 import { noted } from './audit.ts';
 import { createBar } from './bar.ts';
@@ -84,7 +84,7 @@ async function inFolder<T>(folder: string, work: (folder: string) => Promise<T>)
 
 /** In the copy too, where it is what was done last. */
 async function note(folder: string, what: Deed, path: string): Promise<void> {
-  const store = await openStore(folder);
+  const store = await openStore(folder, { create: false });
   try {
     await store.noteNow(noted(what, basename(path)));
   } finally {
@@ -136,7 +136,7 @@ async function restore({ word, config, io }: Call): Promise<ExitCode> {
 
 /** The copy is made and checked beside the store, and takes its place by a change of names. */
 async function replace(from: string, size: number, folder: string, io: Output): Promise<ExitCode> {
-  return inFolder(join(folder, 'restore.part'), async (aside) => {
+  return inFolder(join(folder, RESTORE_PART), async (aside) => {
     const copied = join(aside, STORE_FILE);
     await copyIn(from, copied, size, io);
     if (!(await isGood(aside, from, 'cannot be used, and the store is left as it was', io))) return 1;
@@ -185,7 +185,7 @@ function reasonOf({ message }: StoreError, folder: string): string {
 
 /** Gives the new file the store's name. Returns the old one's new name, if there was any. */
 function exchange(copied: string, store: string): string | undefined {
-  const kept = existsSync(store) ? `${store}.before-restore-${stamp()}` : undefined;
+  const kept = existsSync(store) ? join(dirname(store), BEFORE_RESTORE + stamp()) : undefined;
   // A second name, and then one change of names: after a power cut there is the old store or the new one, never none.
   if (kept) nameTwice(store, kept);
   // It tells of readers of the old one.

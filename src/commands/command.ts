@@ -23,8 +23,8 @@ export interface Output {
   screen: Writable | undefined;
 }
 
-/** 0: done · 1: the store says no · 2: the command line is wrong */
-export type ExitCode = 0 | 1 | 2;
+/** 0: done · 1: the store says no · 2: the command line is wrong · 3: done, but for what is damaged (--skip-damaged) */
+export type ExitCode = 0 | 1 | 2 | 3;
 
 export interface Call {
   /** The argument, or empty for a command without one. */
@@ -52,9 +52,17 @@ export function onStore(run: (call: StoreCall) => Promise<ExitCode>): Command['r
     const missing = noStore(call);
     if (missing) return missing;
     const { config } = call;
-    const store = await openStore(config, { maxBytes: config.maxStore, durability: config.durability });
+    const { maxStore: maxBytes, durability } = config;
+    let damage: string | undefined;
+    const onDamage = ({ message }: Error) => {
+      damage ??= message;
+    };
+    const store = await openStore(config, { maxBytes, durability, onDamage });
     try {
-      return await run({ ...call, store });
+      const code = await run({ ...call, store });
+      // What the command has shown is not all that there should be.
+      if (damage !== undefined && code === 0) call.io.err(`fieldmouse: ${damage}`);
+      return code;
     } finally {
       await store.close();
     }

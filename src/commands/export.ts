@@ -12,22 +12,24 @@ import { type Bar, createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, onStore, refuse, type StoreCall } from './command.ts';
 import { CSV_BEGIN, csvRow } from './csv.ts';
 import { dayBegin, EARLIEST } from './days.ts';
+import { LeftOutTally } from './left-out.ts';
 import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
 import { unknownSite } from './rights.ts';
-import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
+import { countVisits, type OnLeftOut, type Range, runsOf, visitsOf } from './walk.ts';
 import { writeWhole } from './whole-file.ts';
 
 export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
   export: {
     does: 'writes the record down: visits as NDJSON, or counts as CSV',
     more: 'To standard output unless --out names a file, which is there when it is whole. Servers may run.',
-    usage: '[--site KEY] [--from DAY] [--to DAY] [--format ndjson|csv] [--out FILE]',
+    usage: '[--site KEY] [--from DAY] [--to DAY] [--format ndjson|csv] [--out FILE] [--skip-damaged]',
     flags: {
       site: 'only this site',
       from: 'only visits that began on this day (UTC) or later, as 2026-11-20',
       to: 'only visits that began on this day or before',
       format: 'ndjson (the default): visits and all they did, for fieldmouse import; csv: counts of each page and day',
       out: 'the file to write to, instead of standard output',
+      'skip-damaged': 'leave out what cannot be read; what that is goes to standard error, and the exit code is 3 then',
     },
     examples: ['export > record.ndjson', 'export --site shop --format csv --out shop.csv'],
     check: checkExport,
@@ -69,10 +71,15 @@ async function exportRecord(call: Call): Promise<ExitCode> {
   const path = resolve(out);
   if (!existsSync(dirname(path))) return refuse(io, `there is no folder ${dirname(path)}`);
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return refuse(io, `${path} is a folder; name a file`);
-  return writeWhole(path, (part) => {
-    const to = () => createWriteStream(part, { mode: 0o600 });
-    return onStore((opened) => write(opened, to()))(call);
-  });
+  const isWritten = (code: ExitCode) => code === 0 || code === 3;
+  return writeWhole(
+    path,
+    (part) => {
+      const to = () => createWriteStream(part, { mode: 0o600 });
+      return onStore((opened) => write(opened, to()))(call);
+    },
+    isWritten,
+  );
 }
 
 async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
@@ -84,12 +91,15 @@ async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
   await archive.fileAll();
   const bar = createBar(io.screen, 'exporting', flags.format[0] === 'csv' ? 'days' : 'visits');
   const range = await rangeOf(flags, archive);
-  const lines = flags.format[0] === 'csv' ? countRows(archive, range, bar) : recordLines(archive, range, bar);
+  const leftOut = new LeftOutTally(flags['skip-damaged'].length > 0);
+  const lines =
+    flags.format[0] === 'csv' ? countRows(archive, range, bar) : recordLines(archive, range, bar, leftOut.take);
   try {
     // Before: a reader that has had enough has had some.
     await store.noteNow(noted('exported', flags.site[0] ?? 'all sites'));
     await pipeline(Readable.from(lines), to, { end: to !== io.data });
-    return 0;
+    bar.end();
+    return leftOut.tell(io);
   } catch (error) {
     // Who reads has had enough, as `head` has.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
@@ -105,14 +115,14 @@ async function rangeOf({ site, from, to }: Call['flags'], archive: Archive): Pro
   return { sites, from: dayBegin(from[0] ?? '') ?? EARLIEST, to: last + DAY_MS };
 }
 
-async function* recordLines(archive: Archive, range: Range, bar: Bar): AsyncGenerator<string> {
+async function* recordLines(archive: Archive, range: Range, bar: Bar, onLeftOut: OnLeftOut): AsyncGenerator<string> {
   const total = await countVisits(archive, range);
   let [visits, runs] = [0, 0];
   yield `${headerLine(version, Date.now())}\n`;
   for (const site of range.sites)
-    for await (const visit of visitsOf(archive, site, range)) {
+    for await (const visit of visitsOf(archive, site, range, onLeftOut)) {
       yield `${visitLine(visit)}\n`;
-      for await (const run of runsOf(archive, visit.id)) {
+      for await (const run of runsOf(archive, visit.id, onLeftOut)) {
         yield `${runLine(run)}\n`;
         runs += 1;
       }

@@ -11,6 +11,7 @@ export const FLAG_VALUES = {
   format: 'FORMAT',
   out: 'FILE',
   yes: '',
+  'skip-damaged': '',
 } as const;
 
 /** Help of --yes. */

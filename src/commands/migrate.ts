@@ -20,6 +20,7 @@ import { type Bar, createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, refuse } from './command.ts';
 import { EARLIEST } from './days.ts';
 import { Importer } from './importer.ts';
+import { LeftOutTally } from './left-out.ts';
 import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
 
 const FRESH = 'a new folder, or an empty database';
@@ -30,7 +31,8 @@ export const MIGRATE_COMMANDS: Readonly<Record<string, Command>> = {
   'migrate to-redis': {
     does: 'copies everything from the data folder to Redis',
     more: `Stop the server of the folder, and all on the Redis, before. ${COPY_TEXT}`,
-    usage: '--redis URL',
+    usage: '--redis URL [--skip-damaged]',
+    flags: { 'skip-damaged': 'leave out visits and parts of visits that cannot be read; the exit code is 3 then' },
     options: ['data', 'redis', 'maxStore'],
     examples: ['migrate to-redis --data /srv/fieldmouse --redis redis://10.0.0.10'],
     check,
@@ -39,7 +41,8 @@ export const MIGRATE_COMMANDS: Readonly<Record<string, Command>> = {
   'migrate to-folder': {
     does: 'copies everything from Redis to the data folder',
     more: `Stop all servers on the Redis before, and take a new folder. ${COPY_TEXT}`,
-    usage: '--redis URL',
+    usage: '--redis URL [--skip-damaged]',
+    flags: { 'skip-damaged': 'leave out visits and parts of visits that cannot be read; the exit code is 3 then' },
     options: ['data', 'redis', 'maxStore'],
     examples: ['migrate to-folder --data /srv/another --redis redis://10.0.0.10'],
     check,
@@ -93,10 +96,10 @@ async function holdFolder(folder: string): Promise<(() => void) | undefined> {
 async function betweenStores(call: Call, alone: Config, isToRedis: boolean): Promise<ExitCode> {
   const { config } = call;
   const limits = { maxBytes: config.maxStore, durability: config.durability };
-  const folder = await openStore(alone, isToRedis ? {} : limits);
+  const folder = await openStore(alone, isToRedis ? {} : { ...limits, create: true });
   let redis: Store | undefined;
   try {
-    redis = await openStore(config, isToRedis ? limits : {});
+    redis = await openStore(config, isToRedis ? { ...limits, create: true } : {});
     return await copy(call, isToRedis ? [folder, redis] : [redis, folder], placesOf(config, isToRedis));
   } finally {
     await Promise.all([folder.close(), redis?.close()]);
@@ -109,7 +112,7 @@ function placesOf(config: Config, isToRedis: boolean): [source: string, target: 
 }
 
 async function copy(
-  { config, io }: Call,
+  { config, flags, io }: Call,
   [from, to]: [Store, Store],
   [source, target]: [string, string],
 ): Promise<ExitCode> {
@@ -123,21 +126,24 @@ async function copy(
         `nothing was copied now. Take ${FRESH}`,
     );
   const bar = createBar(io.screen, 'copying', 'visits');
-  const { visits, runs } = await copyRecord(from.archive, to.archive, bar).finally(bar.end);
+  const leftOut = new LeftOutTally(flags['skip-damaged'].length > 0);
+  const { visits, runs } = await copyRecord(from.archive, to.archive, bar, leftOut).finally(bar.end);
   const running = await runningText(config.redis as Target);
   if (running !== undefined)
     return refuse(io, `${running}; what was written meanwhile may be missing: run the command again then`);
   const differing = await unlikeSites(from.archive, to.archive);
-  if (differing.length > 0)
+  const code = leftOut.tell(io);
+  // The counts of what was left out are missing in the copy.
+  if (differing.length > 0 && code === 0)
     return refuse(
       io,
       `counts of ${differing.join(', ')} differ in ${target}; run the command again, and if they still do, take ${FRESH}`,
     );
   if (visits > 0) await to.noteNow(noted('imported', `${visits} visits with ${runs} runs, from ${source}`));
   io.out(
-    `Everything of ${source} is in ${target}; ${visits} visits with ${runs} runs were copied now. ${source} is as it was.`,
+    `${code === 0 ? 'Everything' : 'What can be read'} of ${source} is in ${target}; ${visits} visits with ${runs} runs were copied now. ${source} is as it was.`,
   );
-  return 0;
+  return code;
 }
 
 /** What has to be the same in both, in no order: all but the audit trail, in which it is noted that something was copied. */
@@ -147,17 +153,17 @@ function kept({ sites, admins, tokens, sessions, hits }: Holdings): unknown {
 }
 
 /** Copies the visits that are not there, or not whole. How many, and their runs. */
-async function copyRecord(from: Archive, to: Archive, bar: Bar): Promise<Importer['total']> {
+async function copyRecord(from: Archive, to: Archive, bar: Bar, leftOut: LeftOutTally): Promise<Importer['total']> {
   await from.fileAll();
   const range: Range = { sites: await from.sites(), from: EARLIEST, to: Date.now() + DAY_MS };
   const total = await countVisits(from, range);
   const importer = new Importer(to);
   let done = 0;
   for (const site of range.sites)
-    for await (const visit of visitsOf(from, site, range)) {
+    for await (const visit of visitsOf(from, site, range, leftOut.take)) {
       if (!isWhole(visit, await to.visit(visit.id, site))) {
         await importer.visit(visit);
-        for await (const run of runsOf(from, visit.id)) await importer.run(run);
+        for await (const run of runsOf(from, visit.id, leftOut.take)) await importer.run(run);
       }
       done += 1;
       bar.show(done, Math.max(total, done));

@@ -1,5 +1,6 @@
 /** All visits of a record, one after the other, with what they did. */
 import { dayText } from '../protocol/day.ts';
+import type { LeftOut } from '../protocol/record.ts';
 import type { Visit } from '../protocol/visit.ts';
 import type { Archive, Run, VisitQuery } from '../store/archive.ts';
 
@@ -21,12 +22,21 @@ export async function countVisits(archive: Archive, { sites, from, to }: Range):
   return visits;
 }
 
+/** Is told what is damaged, and left out: a visit, or some of what it did. `what` is for people. */
+export type OnLeftOut = (what: string, leftOut: LeftOut) => void;
+
 /** Visits by their begin and, if that is the same, by their ids: so all stores that hold the same give the same. */
-export async function* visitsOf(archive: Archive, site: string, { from, to }: Range): AsyncGenerator<Visit> {
+export async function* visitsOf(
+  archive: Archive,
+  site: string,
+  { from, to }: Range,
+  onLeftOut: OnLeftOut,
+): AsyncGenerator<Visit> {
   let same: Visit[] = [];
   const query: VisitQuery = { site, from, to, oldestFirst: true, limit: VISITS };
   for (let next: string | null | undefined; next !== null; ) {
     const part = await archive.visits({ ...query, ...(next !== undefined && { after: next }) });
+    if (part.leftOut) onLeftOut(`a visit of ${site}`, part.leftOut);
     for (const visit of part.items) {
       if (same[0] && same[0].since !== visit.since) {
         yield* inOrder(same);
@@ -44,9 +54,10 @@ function inOrder(visits: Visit[]): Visit[] {
 }
 
 /** The runs of a visit in the order of time. */
-export async function* runsOf(archive: Archive, id: string): AsyncGenerator<Run> {
+export async function* runsOf(archive: Archive, id: string, onLeftOut: OnLeftOut): AsyncGenerator<Run> {
   for (let next: string | null | undefined; next !== null; ) {
     const part = await archive.runs(id, next);
+    if (part.leftOut) onLeftOut(`visit ${id}`, part.leftOut);
     yield* part.items;
     next = part.next;
   }

@@ -6,15 +6,23 @@ const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /**
  * Has `write` make a file beside `path`, and gives it that name once it is whole and on disk; what was there is
- * replaced. If it throws, or the process is told to end, nothing stays.
+ * replaced. If it throws, the process is told to end, or its result is not to be kept, nothing stays.
  */
-export async function writeWhole<T>(path: string, write: (part: string) => Promise<T>): Promise<T> {
+export async function writeWhole<T>(
+  path: string,
+  write: (part: string) => Promise<T>,
+  isKept: (result: T) => boolean = () => true,
+): Promise<T> {
   const part = `${path}.part`;
   const remove = () => rmSync(part, { force: true });
   const release = onSignal(remove);
   try {
     remove();
     const result = await write(part);
+    if (!isKept(result)) {
+      remove();
+      return result;
+    }
     sync(part);
     renameSync(part, path);
     sync(dirname(path));

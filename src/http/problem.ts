@@ -60,11 +60,15 @@ export function isStoreAway(error: RaisedError): boolean {
   return AWAY.includes(error.code ?? '') && !(error instanceof Problem);
 }
 
-/** What to answer where the store cannot be reached, which is in the log already; other errors are as they are. */
+/** What to answer where the store cannot be reached, or is damaged, which is in the log already; other errors are as they are. */
 export function problemOf(error: RaisedError): RaisedError {
+  if (error.code === 'damaged' && !(error instanceof Problem)) return new Problem(503, 'damaged', DAMAGED_TEXT);
   if (!isStoreAway(error)) return error;
   return comeBackLater(503, 'unavailable', 'Fieldmouse cannot reach its Redis now.', AWAY_MS);
 }
+
+const DAMAGED_TEXT =
+  'A part of the store is damaged and cannot be read. The log names it; fieldmouse verify finds all of it.';
 
 /** The status that an error asks for; 500 for one that asks for none. */
 export function statusOf(error: RaisedError): number {

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { passagesOf } from '../protocol/passage.ts';
+import type { Scene as RecordScene } from '../protocol/record.ts';
 import { sees } from '../protocol/rights.ts';
 import { eventText, STILL_MS, STREAM_PREAMBLE } from '../protocol/stream.ts';
 import type { ReplayEvent } from '../rewind/person.ts';
@@ -47,7 +48,7 @@ const SSE = {
   connection: 'close',
 };
 
-export function replayRoute(app: App, { config, store, archive, version, ready }: HttpOptions): void {
+export function replayRoute(app: App, { config, store, archive, version, ready, logger }: HttpOptions): void {
   let open = 0;
 
   app.get(
@@ -99,16 +100,18 @@ export function replayRoute(app: App, { config, store, archive, version, ready }
     const step = speed === 0 ? FAST_BEAT_MS : speed * BEAT_MS;
     const rewind = new Rewind({ site, stage, from, step, version });
     const tempo = new Tempo(speed, from);
+    const damaged = new Set<string>();
     yield STREAM_PREAMBLE;
     for await (const window of windows(replay)) {
       if (!(await isAllowed(credential, site))) return;
+      for (const id of window.damaged) damaged.add(id);
       for (const { t, events } of rewind.window(window.scenes, window.to, window.settled)) {
         while (!(await tempo.reach(t))) if (!ready()) return;
         if (!ready()) return;
         if (events.length > 0) yield events.map(textOf).join('');
       }
     }
-    yield textOf({ name: 'end', data: { t: to } });
+    yield textOf({ name: 'end', data: { t: to, ...(damaged.size > 0 && { damaged: damaged.size }) } });
   }
 
   /** Reads one window ahead. */
@@ -132,7 +135,9 @@ export function replayRoute(app: App, { config, store, archive, version, ready }
     const settled = Date.now() - STILL_MS;
     let bytes = 0;
     let turn = TURN_BYTES;
-    for (const { visit, runs } of await archive.scenes(site, null, from, to)) {
+    const damaged: string[] = [];
+    for (const { visit, runs, leftOut } of await scenesOf(site, from, to)) {
+      if (leftOut) damaged.push(visit.id);
       for (const { payload } of runs) bytes += payload.length;
       if (bytes > turn) {
         turn = bytes + TURN_BYTES;
@@ -140,7 +145,19 @@ export function replayRoute(app: App, { config, store, archive, version, ready }
       }
       scenes.push({ visit, passages: runs.flatMap((run) => passagesOf(run)) });
     }
-    return { scenes, bytes, to, settled };
+    return { scenes, bytes, damaged, to, settled };
+  }
+
+  /** A window that the store cannot read at all is passed over: the rest of the time is told, and the log says what is missing. */
+  async function scenesOf(site: string, from: number, to: number): Promise<RecordScene[]> {
+    try {
+      return await archive.scenes(site, null, from, to);
+    } catch (error) {
+      const { code, message } = error as { code?: unknown; message: string };
+      logger.error({ reason: message, from, to }, 'a part of a replay cannot be read');
+      if (code !== 'damaged') throw error;
+      return [];
+    }
   }
 
   async function isAllowed(credential: string, site: string): Promise<boolean> {
@@ -151,6 +168,8 @@ export function replayRoute(app: App, { config, store, archive, version, ready }
 interface Loaded {
   scenes: Scene[];
   bytes: number;
+  /** Ids of visits of which something is missing since it is damaged. */
+  damaged: string[];
   to: number;
   /** As `Rewind.window` wants it. */
   settled: number;

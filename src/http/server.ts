@@ -151,6 +151,7 @@ function createApp({ config, logger }: HttpOptions, note: Note, answerMissing: A
   app.setErrorHandler<RaisedError>((raised, request, reply) => {
     const error = problemOf(raised);
     const fields = { err: error, method: request.method, route: request.routeOptions.url ?? 'none' };
+    if (raised.code === 'damaged') logger.error({ reason: raised.message }, 'a part of the store cannot be read');
     if (statusOf(error) >= 500 && !(error instanceof Problem)) logger.error(fields, 'request failed');
     return sendProblem(reply, error, development);
   });

@@ -2,7 +2,7 @@
 import { type Static, Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { passagesOf } from '../protocol/passage.ts';
-import type { VisitQuery } from '../protocol/record.ts';
+import type { LeftOut, VisitQuery } from '../protocol/record.ts';
 import { sees } from '../protocol/rights.ts';
 import { DEVICES } from '../protocol/stream.ts';
 import { MAX_STAYS } from '../protocol/visit.ts';
@@ -66,6 +66,14 @@ const Passage = shape({
   views: Type.Array(View),
 });
 
+const Damaged = Type.Optional(
+  Type.Number({ description: 'How many pieces are missing since they are damaged; absent if none is' }),
+);
+
+function damagedIn(leftOut: LeftOut | undefined): { damaged?: number } {
+  return leftOut ? { damaged: leftOut.count } : {};
+}
+
 const Filters = shape({
   site: SiteKey,
   page: Type.Optional(Page),
@@ -93,13 +101,16 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
         summary: 'Visits, newest first',
         description: 'A part may hold fewer than `limit` visits, even none, and still have a `next`.',
         querystring: Filters,
-        response: { 200: shape({ visits: Type.Array(Visit), next: NextCursor }), ...problems(400, 401, 404) },
+        response: {
+          200: shape({ visits: Type.Array(Visit), next: NextCursor, damaged: Damaged }),
+          ...problems(400, 401, 404),
+        },
       },
     },
     async (request) => {
       const query = readFilters(request.query);
-      const { items, next } = await archive.visits(query);
-      return { visits: items, next };
+      const { items, next, leftOut } = await archive.visits(query);
+      return { visits: items, next, ...damagedIn(leftOut) };
     },
   );
 
@@ -139,13 +150,16 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
         summary: 'What a visitor did, page by page, in the order of time',
         params,
         querystring: shape({ after: Type.Optional(Cursor) }),
-        response: { 200: shape({ passages: Type.Array(Passage), next: NextCursor }), ...problems(400, 401, 404) },
+        response: {
+          200: shape({ passages: Type.Array(Passage), next: NextCursor, damaged: Damaged }),
+          ...problems(400, 401, 404),
+        },
       },
     },
     async (request) => {
       const { id } = await visitOf(request, request.params.id);
-      const { items, next } = await archive.runs(id, request.query.after);
-      return { passages: items.flatMap((run) => passagesOf(run)), next };
+      const { items, next, leftOut } = await archive.runs(id, request.query.after);
+      return { passages: items.flatMap((run) => passagesOf(run)), next, ...damagedIn(leftOut) };
     },
   );
 

@@ -49,10 +49,19 @@ export interface VisitQuery {
 /** What cursors look like: what they mean is the store's alone. */
 export const CURSOR = /^\d{1,16}\.\d{1,16}$/;
 
+/** What is damaged, and missing in an answer. */
+export interface LeftOut {
+  count: number;
+  /** What is wrong with the first, for people. */
+  first: string;
+}
+
 /** A part of a longer answer; `next` is the cursor of the following part, or null. */
 export interface Part<T> {
   items: T[];
   next: string | null;
+  /** Undefined: nothing is missing. */
+  leftOut?: LeftOut | undefined;
 }
 
 export interface HeatQuery extends Days {
@@ -67,4 +76,6 @@ export interface HeatQuery extends Days {
 export interface Scene {
   visit: Visit;
   runs: Run[];
+  /** Runs that are damaged. Undefined: none is. */
+  leftOut?: LeftOut | undefined;
 }

@@ -125,8 +125,8 @@ export type StreamEventName = keyof StreamEvents;
  * how much of the past a batch of moves spans.
  */
 export interface ReplayEvents extends Omit<StreamEvents, 'reset'> {
-  /** All of the time asked for has been told; nothing follows. */
-  end: { t: number };
+  /** All of the time asked for has been told; nothing follows. `damaged`: of so many visits something is missing, since it is damaged. */
+  end: { t: number; damaged?: number };
 }
 
 export type ReplayEventName = keyof ReplayEvents;

@@ -60,7 +60,10 @@ export interface Archive {
    * is in the audit trail if, and as soon as, the visit is gone.
    */
   erase(id: string, note?: Note): Promise<boolean>;
-  /** Has `prune` remove what a site's visits were that began before `before`. */
+  /**
+   * Has `prune` remove what a site's visits were that began before `before`. From now on they are not given any more; a site of the same
+   * key, added later, is another one. Until all of them are removed, it has no counts and heatmaps: those are sums of both.
+   */
   dropSite(site: string, before: number): Promise<void>;
   /**
    * Removes visits, some at a time: those of sites that were dropped, those that ended before `before`, and, while more than `most` bytes

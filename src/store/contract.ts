@@ -195,7 +195,7 @@ export interface Store extends Hits {
 
 /**
  * Why a store could not be opened or written. `message` is one line for people.
- * no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
+ * no-store: there is none, and none is to be made · no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
  * damaged: its file is broken; a backup is to be put in its place · newer-store: written by a later version ·
  * full: there is no room for more · busy: too much is asked at once · unreachable: the server that keeps it does not answer ·
  * refused: that server answers, and refuses · unsafe: that server may throw away what it was given
@@ -211,6 +211,7 @@ export class StoreError extends Error {
 }
 
 const CODES = [
+  'no-store',
   'no-access',
   'not-a-store',
   'damaged',

@@ -11,6 +11,8 @@ export interface OpenOptions extends StoreOptions {
   log?: Logger;
   /** A server is to run on it: its data folder is made if need be, and a Redis that may lose what was acked is refused or warned of. */
   isServer?: boolean;
+  /** Make a store where there is none; a server does. */
+  create?: boolean;
   /** Open this store and no other: a new one is not made in its place. */
   id?: string;
   /** Is told what keeps the store from working as it should, as `redis-away`, each time that changes. */
@@ -25,11 +27,25 @@ type Where = Pick<Config, 'data' | 'redis' | 'redisReplicas'> & Partial<Pick<Con
 /** Throws StoreError. */
 export async function openStore(where: Where, options: OpenOptions = {}): Promise<Store> {
   const { data, redis, redisReplicas: replicas, requirePersistence = false } = where;
-  if (redis === undefined) return theOne(await openFile(data, options), options.id);
+  const { create = options.isServer ?? false } = options;
+  if (redis === undefined)
+    return theOne(await openFile(data, { onDamage: complainer(options.log), ...options, create }), options.id);
   if (options.isServer) ownFolder(data);
   // A server that is alone need not load it.
   const { openRedisStore } = await import('./redis/store.ts');
-  return openRedisStore(redis, { ...options, folder: data, replicas, requirePersistence });
+  return openRedisStore(redis, { ...options, create, folder: data, replicas, requirePersistence });
+}
+
+/** That something cannot be read is in the log at most so often, milliseconds. */
+const COMPLAIN_MS = 60_000;
+
+function complainer(log: Logger | undefined): (error: StoreError) => void {
+  let toldAt = Number.NEGATIVE_INFINITY;
+  return ({ message }) => {
+    if (performance.now() - toldAt < COMPLAIN_MS) return;
+    toldAt = performance.now();
+    log?.error({ reason: message }, 'a part of the store cannot be read, and is passed over');
+  };
 }
 
 /** A store with the id that is asked for. Throws StoreError if it has another. */
@@ -39,6 +55,7 @@ async function theOne(store: Store, id: string | undefined): Promise<Store> {
   await store.close();
   throw new StoreError(
     'not-a-store',
-    `the store in the data folder was replaced: it is ${found}, and the server works with ${id}; restart the server`,
+    `the store in the data folder is another one (${found}) than the server works with (${id}): nothing is written to it; ` +
+      'move the right one back, or restart the server to work with this one',
   );
 }

@@ -8,7 +8,8 @@ const ASK_MS = 10_000;
 const TEXTS = {
   'redis-away':
     'Redis does not answer. What visitors do is shown live and is not recorded; their tabs send it again later.',
-  'store-lost': 'Redis has lost its data, or holds another store. Nothing is recorded until the data are put back.',
+  'store-lost':
+    'The store has lost its data, was moved away, or is another one. Nothing is recorded until it is put back.',
   'redis-evicts': 'Redis may throw recorded data away when its memory is full. Set maxmemory-policy noeviction.',
   'store-full': 'The disk or the store is full. Nothing is recorded until there is room.',
   'not-stored': 'The store takes nothing. The server’s log says why.',

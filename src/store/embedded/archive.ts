@@ -9,6 +9,7 @@ import type { Database } from 'lmdb';
 import type { Shares } from '../../config.ts';
 import type { Note } from '../../protocol/audit.ts';
 import { FrameError } from '../../protocol/errors.ts';
+import type { LeftOut } from '../../protocol/record.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../../protocol/visit.ts';
 import type {
   Archive,
@@ -24,12 +25,14 @@ import type {
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import { firstId } from '../record/batch.ts';
+import { Damage, lostVisit } from '../record/damage.ts';
+import { noHeat } from '../record/heat.ts';
 import { cursorOf, matches, toVisit } from '../record/kept-visit.ts';
-import { RunPart, runsDuring } from '../record/run-part.ts';
+import { RunPart, readable, runsDuring, sceneOf } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
 import { furthestOver, worth } from '../record/weight.ts';
 import type { AuditTable } from './audit-table.ts';
-import { damaged, STORE_FILE } from './file/folder.ts';
+import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import type { StoreFile } from './file/store-file.ts';
 import { Filing } from './filing.ts';
 import { readDays, readHeat, readPages } from './lookup.ts';
@@ -37,7 +40,7 @@ import { PageBook } from './page-book.ts';
 import { Removal } from './removal.ts';
 import { bytesOf, Room } from './room.ts';
 import { Shelf } from './shelf.ts';
-import { firstParts, type JournalKey, LAST, openTables, type Tables } from './tables.ts';
+import { firstParts, type JournalKey, LAST, openTables, type ShelvedVisit, type Tables } from './tables.ts';
 import { differences } from './verify.ts';
 
 /**
@@ -90,6 +93,10 @@ export interface ArchiveOptions {
   pieceBytes?: number;
   /** Visits with more bytes of runs are thinned. */
   maxVisitBytes?: number;
+  /** Is told of entries that cannot be read, and are passed over. */
+  onDamage?: (error: StoreError) => void;
+  /** Is told what is missing in an answer, as the answer itself tells (`leftOut`). */
+  onLeftOut?: (error: StoreError) => void;
 }
 
 export class EmbeddedArchive implements Archive {
@@ -102,6 +109,7 @@ export class EmbeddedArchive implements Archive {
   readonly #removal: Removal;
   readonly #maxBytes: number;
   readonly #shares: Shares;
+  readonly #onLeftOut: (error: StoreError) => void;
   readonly #path: string;
   readonly #room: Room;
   readonly #writer = randomInt(2 ** 32);
@@ -110,7 +118,7 @@ export class EmbeddedArchive implements Archive {
   #sweptAt = Number.NEGATIVE_INFINITY;
   #isClosing = false;
 
-  /** `maxBytes`: nothing is appended beyond it. `shares`: of sites that may have more or less than others. `others` are tables that take room beside those of the record. `pieceBytes`: of visits are removed in one write. */
+  /** `others` are tables that take room beside those of the record. */
   constructor(
     file: StoreFile,
     folder: string,
@@ -118,12 +126,13 @@ export class EmbeddedArchive implements Archive {
     audit: AuditTable,
     options: ArchiveOptions,
   ) {
-    const { maxBytes = Number.POSITIVE_INFINITY, shares = {}, pieceBytes, maxVisitBytes } = options;
+    const { maxBytes = Number.POSITIVE_INFINITY, shares = {}, pieceBytes, maxVisitBytes, onDamage } = options;
     this.#shares = shares;
+    this.#onLeftOut = options.onLeftOut ?? (() => {});
     this.#storeFile = file;
     this.#audit = audit;
     this.#path = join(folder, STORE_FILE);
-    this.#tables = openTables(file.root);
+    this.#tables = openTables(file.root, (what) => onDamage?.(damaged(this.#path, what)));
     const tables = [...(Object.values(this.#tables) as Database[]), ...others];
     this.#room = new Room(file.root, tables, folder, this.#writer, maxBytes);
     this.#pages = new PageBook(this.#tables);
@@ -218,6 +227,7 @@ export class EmbeddedArchive implements Archive {
       return outcome;
     } catch (error) {
       this.#pages.forget();
+      if (isDamage(error)) throw damaged(this.#path, error.message);
       if (!isFull(error)) throw error;
       this.#room.noteDisk(true);
       throw diskFull(error as Error);
@@ -236,72 +246,136 @@ export class EmbeddedArchive implements Archive {
     this.#pages.refresh();
   }
 
+  /** Reads with what is due filed first. Throws StoreError `damaged` where LMDB finds its file damaged. */
+  #read<T>(read: () => T): T {
+    try {
+      this.#freshen();
+      return read();
+    } catch (error) {
+      throw isDamage(error) ? damaged(this.#path, error.message) : error;
+    }
+  }
+
+  /** Tells what a reader has passed over. */
+  #tell(what: string, leftOut: LeftOut | undefined): void {
+    if (leftOut) this.#onLeftOut(damaged(this.#path, `${what} cannot be read in full: ${leftOut.first}`));
+  }
+
   async sites(): Promise<string[]> {
-    this.#freshen();
-    return [...firstParts(this.#tables.bySite)];
+    return this.#read(() => [...firstParts(this.#tables.bySite)]);
   }
 
   async visits(query: VisitQuery): Promise<Part<Visit>> {
-    this.#freshen();
-    const { site, from = 0, to = LAST, oldestFirst = false, after, limit } = query;
+    const part = this.#read(() => this.#visits(query));
+    this.#tell(`the list of visits of ${query.site}`, part.leftOut);
+    return part;
+  }
+
+  #visits(query: VisitQuery): Part<Visit> {
+    const { site, to = LAST, oldestFirst = false, after, limit } = query;
+    const from = Math.max(query.from ?? 0, this.#droppedBefore(site));
     const [begin, end] = oldestFirst ? [from, to] : [to, from];
     const start = after === undefined ? [site, begin, 0] : [site, ...cursorOf(after)];
     const items: Visit[] = [];
+    const damage = new Damage();
+    const part = (next: string | null): Part<Visit> => ({
+      items,
+      next,
+      ...(damage.leftOut && { leftOut: damage.leftOut }),
+    });
     let looks = 0;
     let last: string | null = null;
     const range = { start, end: [site, end, 0], reverse: !oldestFirst };
     for (const [, since, number] of this.#tables.bySite.getKeys(range as never)) {
       if (last === null && `${since}.${number}` === after) continue;
-      if (items.length === limit || looks === MAX_LOOKS) return { items, next: last };
+      if (items.length === limit || looks === MAX_LOOKS) return part(last);
       looks += 1;
+      // A damaged key would make a cursor that is none.
+      if (!Number.isInteger(since) || !Number.isInteger(number)) continue;
       last = `${since}.${number}`;
       const visit = this.#shelf.get(number);
-      if (visit && matches(visit, query)) items.push(toVisit(visit));
+      if (!visit) damage.note(lostVisit(since));
+      else if (matches(visit, query)) items.push(toVisit(visit));
     }
-    return { items, next: null };
+    return part(null);
   }
 
   async visit(id: string, site?: string): Promise<Visit | undefined> {
-    this.#freshen();
-    const visit = this.#shelf.get(this.#shelf.find(id) ?? 0);
+    const visit = this.#read(() => this.#given(this.#shelf.find(id)));
     return visit && (site ?? visit.site) === visit.site ? toVisit(visit) : undefined;
   }
 
+  /** A visit that may be shown. */
+  #given(number: number | undefined): ShelvedVisit | undefined {
+    const visit = number === undefined ? undefined : this.#shelf.get(number);
+    return visit && visit.since >= this.#droppedBefore(visit.site) ? visit : undefined;
+  }
+
+  /** Visits of a site that began before this time are of one that was removed. */
+  #droppedBefore(site: string): number {
+    return this.#tables.dropped.get(site) ?? 0;
+  }
+
+  /** Counts of a site are also those of the removed one of its key as long as that has visits. */
+  #hasRemains(site: string): boolean {
+    const before = this.#droppedBefore(site);
+    const range = { start: [site, 0, 0], end: [site, before, 0], limit: 1 };
+    if (before === 0) return false;
+    if ([...this.#tables.bySite.getKeys(range as never)].length > 0) return true;
+    // Large ones are in no list any more while their pieces go.
+    return [...this.#tables.going.getRange()].some(({ value }) => value.site === site && value.since < before);
+  }
+
   async runs(id: string, after?: string): Promise<Part<Run>> {
-    this.#freshen();
+    const part = this.#read(() => this.#runs(id, after));
+    this.#tell(`visit ${id}`, part.leftOut);
+    return part;
+  }
+
+  #runs(id: string, after: string | undefined): Part<Run> {
     const number = this.#shelf.find(id);
-    if (number === undefined) return { items: [], next: null };
+    if (number === undefined || !this.#given(number)) return { items: [], next: null };
     const part = new RunPart(after);
-    for (const run of this.#shelf.runs(number, undefined, part.t)) if (!part.take(run)) break;
-    return part.part;
+    const damage = new Damage();
+    for (const run of readable(this.#shelf.runs(number, damage, part.t), damage)) if (!part.take(run)) break;
+    return part.part(damage);
   }
 
   async scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
-    this.#freshen();
+    const scenes = this.#read(() => this.#scenes(site, page, from, to));
+    for (const { visit, leftOut } of scenes) this.#tell(`visit ${visit.id}`, leftOut);
+    return scenes;
+  }
+
+  #scenes(site: string, page: string | null, from: number, to: number): Scene[] {
     const number = page === null ? undefined : this.#pages.find(site, page);
     if (page !== null && number === undefined) return [];
     const scenes: Scene[] = [];
     for (const one of this.#shelf.during(site, number, from, to)) {
-      const visit = this.#shelf.get(one);
-      if (visit)
-        scenes.push({ visit: toVisit(visit), runs: runsDuring(this.#shelf.runs(one, undefined, from), from, to) });
+      const visit = this.#given(one);
+      if (!visit) continue;
+      const damage = new Damage();
+      const sound = readable(this.#shelf.runs(one, damage, from), damage);
+      scenes.push(sceneOf(toVisit(visit), runsDuring(sound, from, to), damage));
     }
     return scenes;
   }
 
   async pages(site: string, days: Days): Promise<PageCounts[]> {
-    this.#freshen();
-    return readPages(this.#tables, this.#pages, site, days);
+    return this.#read(() => (this.#hasRemains(site) ? [] : readPages(this.#tables, this.#pages, site, days)));
   }
 
   async days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
-    this.#freshen();
-    return readDays(this.#tables, this.#pages, site, page, days);
+    return this.#read(() => (this.#hasRemains(site) ? [] : readDays(this.#tables, this.#pages, site, page, days)));
   }
 
   async heat(query: HeatQuery): Promise<Heat> {
-    this.#freshen();
-    return readHeat(this.#tables, this.#pages, query);
+    const damage = new Damage();
+    const heat = this.#read(() =>
+      this.#hasRemains(query.site) ? noHeat() : readHeat(this.#tables, this.#pages, query, damage),
+    );
+    this.#tell(`the heatmap of ${query.site}${query.page}`, damage.leftOut);
+    return heat;
   }
 
   async erase(id: string, note?: Note): Promise<boolean> {

@@ -1,10 +1,13 @@
 /** The record of one machine, as a worker's thread keeps it. */
 import type { Durability, Shares } from '../../config.ts';
+import { StoreError } from '../contract.ts';
 import type { Kept } from '../thread/kept.ts';
 import { openStore } from './store.ts';
 
 export interface FileData {
   folder: string;
+  /** Id of the store that the folder is to hold; undefined: whatever it holds is right. */
+  id?: string;
   /** Cap of the store, bytes. */
   maxBytes: number;
   /** Visits with more bytes of runs are thinned. */
@@ -26,8 +29,17 @@ const READERS_MS = 60_000;
 /** While the store is above this share of its cap, the oldest visits go. */
 const PRUNE_AT = 0.8;
 
-export async function keepFile({ folder, maxBytes, retainMs, ...options }: FileData): Promise<Kept> {
-  const store = await openStore(folder, { maxBytes, ...options });
+export async function keepFile(
+  { folder, id, maxBytes, retainMs, ...options }: FileData,
+  onDamage: (error: StoreError) => void,
+): Promise<Kept> {
+  const create = id === undefined;
+  const store = await openStore(folder, { maxBytes, ...options, create, onDamage, onLeftOut: onDamage });
+  // The file may have been changed for another since the worker opened it.
+  if (id !== undefined && (await store.id()) !== id) {
+    await store.close();
+    throw new StoreError('not-a-store', `the store in ${folder} is another one than the server works with`);
+  }
   const { archive } = store;
   const file = () => {
     archive.fileDue(Date.now());

@@ -3,6 +3,7 @@ import { entry } from '../../entry.ts';
 import { DEVICES, type Device } from '../../protocol/stream.ts';
 import type { DayCounts, Heat, PageCounts } from '../../protocol/visit.ts';
 import type { Days, HeatQuery } from '../archive.ts';
+import type { Damage } from '../record/damage.ts';
 import { heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../record/heat.ts';
 import { addCounts, type Counts, dayFrom, dayName, type Layer, NO_COUNTS, WHOLE_SITE } from '../record/sums.ts';
 import { type Counted, count, readTile } from '../record/tile.ts';
@@ -41,26 +42,39 @@ function* countedDays({ counts }: Tables, site: string, page: number, { from, to
   }
 }
 
-/** As `Archive.heat`. */
-export function readHeat(tables: Tables, pages: PageBook, query: HeatQuery): Heat {
+/** As `Archive.heat`. `damage` is told of tiles that cannot be read in full. */
+export function readHeat(tables: Tables, pages: PageBook, query: HeatQuery, damage: Damage): Heat {
   const page = pages.find(query.site, query.page);
   if (page === undefined) return noHeat();
   const days = [...countedDays(tables, query.site, page, query)].map(({ day }) => day);
   const devices = query.device === undefined ? DEVICES : [query.device];
-  const read = (layer: Layer) => sumCells(tables, page, days, devices, layer);
-  const spots = query.kind === 'click' ? spotsOf(tables, page, days, devices) : new Map();
+  const read = (layer: Layer) => sumCells(tables, page, days, devices, layer, damage);
+  const spots = query.kind === 'click' ? spotsOf(tables, page, days, devices, damage) : new Map();
   return heatOf(query.kind, read(layerOf(query.kind)), read('extent'), spots);
 }
 
-function sumCells(tables: Tables, page: number, days: number[], devices: readonly Device[], layer: Layer): Counted {
+function sumCells(
+  tables: Tables,
+  page: number,
+  days: number[],
+  devices: readonly Device[],
+  layer: Layer,
+  damage: Damage,
+): Counted {
   const sum: Counted = new Map();
-  for (const day of days)
-    for (const device of devices) readCells(tables, page, day, device, layer, (cell, n) => count(sum, cell, n));
+  const tell = (cell: number, n: number) => count(sum, cell, n);
+  for (const day of days) for (const device of devices) readCells(tables, page, day, device, layer, tell, damage);
   return sum;
 }
 
 /** Clicks on each element. */
-function spotsOf({ spots }: Tables, page: number, days: number[], devices: readonly Device[]): Map<string, Counted> {
+function spotsOf(
+  { spots }: Tables,
+  page: number,
+  days: number[],
+  devices: readonly Device[],
+  damage: Damage,
+): Map<string, Counted> {
   const sums = new Map<string, Counted>();
   let limit = MAX_SPOT_ROWS;
   for (const day of days.toReversed())
@@ -68,7 +82,7 @@ function spotsOf({ spots }: Tables, page: number, days: number[], devices: reado
       const range = { start: [page, day, device, ''], end: [page, day, device + 1, ''], limit };
       for (const { key, value } of spots.getRange(range as never)) {
         const sum = entry(sums, key[3], (): Counted => new Map());
-        readTile(value, (spot, n) => count(sum, spot, n));
+        damage.pass(() => readTile(value, (spot, n) => count(sum, spot, n)));
         limit -= 1;
       }
     }

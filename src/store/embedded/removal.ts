@@ -53,7 +53,12 @@ export class Removal {
     let bytes = 0;
     for (const number of numbers) {
       const visit = this.#shelf.get(number);
-      if (!visit) continue;
+      if (!visit) {
+        if (!this.#shelf.removeLost(number)) continue;
+        faults.push('its entry cannot be read');
+        removed += 1;
+        continue;
+      }
       const weight = visit.weight ?? 0;
       if (removed > 0 && bytes + weight > this.#pieceBytes) break;
       removed += 1;
@@ -85,7 +90,13 @@ export class Removal {
     const number = this.pending;
     if (number === undefined) return false;
     const { going: table } = this.#tables;
-    const going = table.get(number) as GoingVisit;
+    const going = table.get(number);
+    if (!going) {
+      // It is damaged: what is left of the visit stays in the counts.
+      table.removeSync(number);
+      this.#shelf.removeLost(number);
+      return true;
+    }
     const sums = new Sums();
     const tally = new Tally(going.site, sums, -1, this.#pages, going.away);
     tally.countDeepest(going.page, 1);

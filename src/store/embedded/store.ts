@@ -7,14 +7,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { Database } from 'lmdb';
+import type { Database, Key } from 'lmdb';
 import type { Durability, Shares } from '../../config.ts';
 import type { Session, Token } from '../../protocol/account.ts';
 import { ACTOR, type AuditQuery, type Entry, type Note } from '../../protocol/audit.ts';
 import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/machines.ts';
 import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
-import { OWNER, type Rights, rightsOf } from '../../protocol/rights.ts';
+import { OWNER, type Rights, ROLES, rightsOf } from '../../protocol/rights.ts';
 import { SITE_KEY, type Site } from '../../protocol/site.ts';
 import {
   type Admin,
@@ -53,8 +53,9 @@ import { AuditTable } from './audit-table.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import { StoreFile } from './file/store-file.ts';
 import { HitTable } from './hit-table.ts';
-import { HourTable } from './hour-table.ts';
+import { type HourKey, HourTable, type HourValue } from './hour-table.ts';
 import { bytesOf } from './room.ts';
+import { type Check, isAny, isList, isNumber, isRecord, isText, type KeyShape, openTable } from './table.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = 1;
@@ -67,6 +68,8 @@ const MINUTES_TOGETHER = 1000;
 const MACHINE = 'local';
 
 export interface StoreOptions {
+  /** Make a store where there is none; true unless said otherwise. */
+  create?: boolean;
   /** The record takes nothing beyond so many bytes. */
   maxBytes?: number;
   /** Parts of the store that sites may take before others; 1 unless said otherwise. */
@@ -77,26 +80,33 @@ export interface StoreOptions {
   maxVisitBytes?: number;
   /** So many bytes of visits are removed in one write. */
   pieceBytes?: number;
+  /** Is told of entries that cannot be read, and are passed over; again and again where they are read again. */
+  onDamage?: (error: StoreError) => void;
+  /** Is told what is missing in an answer of the record, as the answer itself tells (`leftOut`). */
+  onLeftOut?: (error: StoreError) => void;
 }
 
 /**
- * Opens the store in a folder, which is made if need be. Any number of processes may have it open.
+ * Opens the store in a folder. Any number of processes may have it open.
  * Throws StoreError.
  */
 export async function openStore(folder: string, options: StoreOptions = {}): Promise<EmbeddedStore> {
-  const file = StoreFile.open(folder, options.durability === 'system');
+  const { create = true, durability } = options;
+  const file = StoreFile.open(folder, { create, noSync: durability === 'system' });
   try {
-    return file.alone(() => new EmbeddedStore(file, folder, found(file, folder), options));
+    return file.alone(() => new EmbeddedStore(file, folder, found(file, folder, create), options));
   } catch (error) {
     await file.close();
     throw isDamage(error) ? damaged(join(folder, STORE_FILE), error.message) : error;
   }
 }
 
-/** Furnishes a store that is new, and returns its secret. */
-function found(file: StoreFile, folder: string): Buffer {
+/** Furnishes a store that is new, and returns its secret. Throws StoreError where none is to be made. */
+function found(file: StoreFile, folder: string, create: boolean): Buffer {
   const meta = file.root.openDB<number | Buffer, string>('meta', {});
   const sites = file.root.openDB<Site, string>('sites', {});
+  if (meta.get('format') === undefined && !create)
+    throw new StoreError('no-store', `the store in ${folder} is empty; start the server to furnish it`);
   if (meta.get('format') === undefined)
     file.write(() => {
       meta.putSync('format', FORMAT);
@@ -109,6 +119,31 @@ function found(file: StoreFile, folder: string): Buffer {
     throw new StoreError('newer-store', `${folder} was written by a later version of Fieldmouse (format ${format})`);
   return Buffer.from(meta.get('secret') as Buffer);
 }
+
+const isSite = isRecord({
+  key: isText,
+  name: isText,
+  origins: isList(isText),
+  created: isNumber,
+  firstSeen: (value) => value === null || isNumber(value),
+});
+const isEntry = isRecord({ at: isNumber, who: isText, what: isText, on: isText, from: isText, count: isNumber });
+const isSession = isRecord({ name: isText, created: isNumber, lastSeen: isNumber, expires: isNumber, agent: isText });
+const isAdmin: Check = (value) =>
+  isRecord({ name: isText, created: isNumber })(value) && isRightful(value as Partial<Rights>);
+const isToken: Check = (value) =>
+  isRecord({ name: isText, hash: isText })(value) && isRightful(value as Partial<Rights>);
+
+/**
+ * Who has no role is an owner, since there once were no roles. Where the word `role` is damaged, a viewer must not become one: then
+ * something else of the rights is there.
+ */
+function isRightful({ role, sites, ...rest }: Partial<Rights>): boolean {
+  if (role === undefined) return sites === undefined && Object.keys(rest).every((name) => KEPT_FIELDS.has(name));
+  return ROLES.includes(role) && (sites === null || isList(isText)(sites));
+}
+
+const KEPT_FIELDS = new Set(['name', 'password', 'created', 'lastUsed', 'hash']);
 
 /** The page-visit counter's pages may take this share of the cap. */
 const HITS_SHARE = 0.1;
@@ -143,27 +178,30 @@ export class EmbeddedStore implements Store {
 
   /** To be called while the file is this process's alone: tables are made if need be. */
   constructor(file: StoreFile, folder: string, secret: Buffer, options: StoreOptions) {
-    const { maxBytes } = options;
     const { root } = file;
-    const hits = root.openDB<number, string>('hits', {});
-    const entries = root.openDB<Entry, number>('audit', {});
+    const { maxBytes } = options;
+    const onDamage = (what: string) => options.onDamage?.(damaged(join(folder, STORE_FILE), what));
+    const at = <V, K extends Key = string>(name: string, value: Check, key: KeyShape = 'text') =>
+      openTable<V, K>(root, name, { key, value, onDamage });
+    const hits = at<number>('hits', isNumber);
+    const entries = at<Entry, number>('audit', isEntry, 'number');
     this.#audit = new AuditTable(entries);
-    const others = [hits, entries] as Database[];
-    this.archive = new EmbeddedArchive(file, folder, others, this.#audit, options);
+    this.archive = new EmbeddedArchive(file, folder, [hits, entries] as Database[], this.#audit, options);
     this.#file = file;
     this.#secret = secret;
     this.#meta = root.openDB('meta', {});
-    this.#sites = root.openDB('sites', {});
-    this.#admins = root.openDB('admins', {});
-    this.#tokens = root.openDB('tokens', {});
-    this.#links = root.openDB('links', {});
-    this.#sessions = root.openDB('sessions', {});
-    this.#counters = root.openDB('counters', {});
-    this.#expiry = root.openDB('expiry', {});
-    this.#options = root.openDB('options', {});
-    const isSite = (key: string) => this.#sites.doesExist(key);
-    this.#hour = new HourTable(root.openDB('hour', {}), (key) => key === NO_SITE || isSite(key));
-    this.#hits = new HitTable(hits, isSite, () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes);
+    this.#sites = at('sites', isSite);
+    this.#admins = at('admins', isAdmin);
+    this.#tokens = at('tokens', isToken);
+    this.#links = at('links', isRecord({ name: isText, expires: isNumber }));
+    this.#sessions = at('sessions', isSession);
+    this.#counters = at('counters', isRecord({ count: isNumber, expires: isNumber }));
+    this.#expiry = at('expiry', isAny, ['number', 'text', 'text']);
+    this.#options = at('options', isText);
+    const hasSite = (key: string) => this.#sites.doesExist(key);
+    const hour = at<HourValue, HourKey>('hour', isList(isNumber, 2), ['text', 'number', 'text']);
+    this.#hour = new HourTable(hour, (key) => key === NO_SITE || hasSite(key));
+    this.#hits = new HitTable(hits, hasSite, () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes);
   }
 
   async secret(): Promise<Buffer> {

@@ -2,6 +2,7 @@
 import type { Database, Key } from 'lmdb';
 import { DEVICES, type Device } from '../../protocol/stream.ts';
 import { BAND_CELLS, bandsOf } from '../record/bands.ts';
+import type { Damage } from '../record/damage.ts';
 import {
   addCounts,
   type CellSum,
@@ -13,7 +14,7 @@ import {
   sliceOf,
   WHOLE_SITE,
 } from '../record/sums.ts';
-import { type Counted, inOrder, mergeTile, readTile } from '../record/tile.ts';
+import { type Counted, inOrder, mergeSound, readTile } from '../record/tile.ts';
 import type { PageBook } from './page-book.ts';
 import { LAST, type Tables } from './tables.ts';
 
@@ -53,7 +54,7 @@ function putCells({ cells: table }: Tables, { page, day, device, layer, cells: s
 
 function putTile<K extends Key>(table: Database<Buffer, K>, key: K, cells: readonly number[], by: Counted): void {
   const before = table.get(key);
-  const tile = mergeTile(before, cells, by);
+  const tile = mergeSound(before, cells, by);
   if (tile) table.putSync(key, tile);
   else if (before) table.removeSync(key);
 }
@@ -66,9 +67,10 @@ export function readCells(
   device: Device,
   layer: Layer,
   tell: (cell: number, count: number) => void,
+  damage: Damage,
 ): void {
   const slice = sliceOf(device, layer);
   const range = { start: [page, day, slice, 0], end: [page, day, slice, LAST] } as const;
   for (const { key, value } of cells.getRange(range as never))
-    readTile(value, (cell, n) => tell(key[3] * BAND_CELLS + cell, n));
+    damage.pass(() => readTile(value, (cell, n) => tell(key[3] * BAND_CELLS + cell, n)));
 }

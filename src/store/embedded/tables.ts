@@ -1,8 +1,24 @@
 /** The tables of the record, and how their keys are made. */
 import type { Database, RootDatabase } from 'lmdb';
+import { SITE_KEY } from '../../protocol/site.ts';
+import { DEVICES, type Device } from '../../protocol/stream.ts';
+import { MAX_STAYS } from '../../protocol/visit.ts';
 import type { GoingVisit } from '../record/going.ts';
 import type { KeptVisit } from '../record/kept-visit.ts';
-import type { Counts } from '../record/sums.ts';
+import { isTime, MAX_VISIT_MS } from '../record/sound.ts';
+import { type Counts, NO_COUNTS } from '../record/sums.ts';
+import {
+  type Check,
+  isAny,
+  isList,
+  isNumber,
+  isOptional,
+  isRecord,
+  isText,
+  type KeyShape,
+  type OnDamage,
+  openTable,
+} from './table.ts';
 
 /** A visit as it is kept; its key is its number, given when it is first filed. */
 export interface ShelvedVisit extends KeptVisit {
@@ -51,30 +67,83 @@ export interface Tables {
   spots: Database<Buffer, [page: number, day: number, device: number, selector: string]>;
 }
 
-export function openTables(root: RootDatabase): Tables {
-  const binary = { encoding: 'binary' } as const;
+/** `onDamage` is told of entries that cannot be read; they read as if they were not there. */
+export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
+  const at = (key: KeyShape, value?: Check) => ({ key, ...(value && { value }), onDamage });
+  const site = ['text', 'number', 'number'] as const;
+  const batch = ['number', 'number', 'number', 'number'] as const;
   return {
-    journal: root.openDB('journal', binary),
-    scratch: root.openDB('scratch', binary),
-    erased: root.openDB('erased', {}),
-    damaged: root.openDB('damaged', binary),
-    visits: root.openDB('visits', {}),
-    going: root.openDB('going', {}),
-    upkeep: root.openDB('upkeep', {}),
-    ids: root.openDB('ids', {}),
-    bySite: root.openDB('by-site', {}),
-    byAge: root.openDB('by-age', {}),
-    weights: root.openDB('weights', {}),
-    dropped: root.openDB('dropped', {}),
-    chunks: root.openDB('chunks', binary),
-    minutes: root.openDB('minutes', {}),
-    pages: root.openDB('pages', {}),
-    pageCounts: root.openDB('page-counts', {}),
-    pageNames: root.openDB('page-names', {}),
-    counts: root.openDB('counts', {}),
-    cells: root.openDB('cells', binary),
-    spots: root.openDB('spots', binary),
+    journal: openTable(root, 'journal', at(batch)),
+    scratch: openTable(root, 'scratch', at(['number', 'number'])),
+    erased: openTable(root, 'erased', at('text', isNumber)),
+    damaged: openTable(root, 'damaged', at(batch)),
+    visits: openTable(root, 'visits', at('number', isShelvedVisit)),
+    going: openTable(root, 'going', at('number', isGoingVisit)),
+    upkeep: openTable(root, 'upkeep', at('text', isRecord({ by: isNumber, at: isNumber }))),
+    ids: openTable(root, 'ids', at('text', isNumber)),
+    bySite: openTable(root, 'by-site', at(site, isAny)),
+    byAge: openTable(root, 'by-age', at(['number', 'number'], isAny)),
+    weights: openTable(root, 'weights', at('text', isNumber)),
+    dropped: openTable(root, 'dropped', at('text', isNumber)),
+    chunks: openTable(root, 'chunks', at(['number', 'number'])),
+    minutes: openTable(root, 'minutes', at(site, isList(isNumber))),
+    pages: openTable(root, 'pages', at(['text', 'text'], isNumber)),
+    pageCounts: openTable(root, 'page-counts', at('text', isNumber)),
+    pageNames: openTable(root, 'page-names', at('number', isList(isText, 2))),
+    counts: openTable(root, 'counts', at(site, isCounts)),
+    cells: openTable(root, 'cells', at(batch)),
+    spots: openTable(root, 'spots', at(['number', 'number', 'number', 'text'])),
   };
+}
+
+const isSize = isList(isNumber, 4);
+const isCounts = isRecord(Object.fromEntries(Object.keys(NO_COUNTS).map((name) => [name, isNumber])));
+
+const isVisitRecord = isRecord({
+  id: isText,
+  site: (value) => isText(value) && SITE_KEY.test(value as string),
+  since: isTime,
+  device: (value) => DEVICES.includes(value as Device),
+  language: isText,
+  referrer: isText,
+  origin: isText,
+  country: isText,
+  label: isText,
+  size: isSize,
+  seen: isList(isNumber),
+  frames: isNumber,
+  lastRun: isNumber,
+  lastChunk: isNumber,
+  bytes: isOptional(isNumber),
+  weight: isOptional(isNumber),
+  tally: isRecord({
+    stays: isList(isRecord({ page: isText, t: isTime, until: isTime, depth: isNumber })),
+    page: isText,
+    size: isSize,
+    scrollY: isNumber,
+    moves: isNumber,
+    clicks: isNumber,
+    scrolls: isNumber,
+    until: isTime,
+  }),
+});
+
+const isGoingVisit = isRecord({
+  site: isText,
+  since: isTime,
+  away: isRecord({ stays: isList(isAny), page: isText, size: isSize }),
+  page: isNumber,
+  stays: isList(isRecord({ t: isTime, until: isTime })),
+  minute: isNumber,
+  damage: isText,
+});
+
+/** Bounds loops over the minutes and days of a visit, too. */
+function isShelvedVisit(value: unknown): boolean {
+  if (!isVisitRecord(value)) return false;
+  const { since, tally } = value as ShelvedVisit;
+  const isInOrder = tally.stays.every(({ t, until }) => t <= until && until - t <= MAX_VISIT_MS);
+  return isInOrder && tally.until - since <= MAX_VISIT_MS && tally.stays.length <= MAX_STAYS;
 }
 
 /** Above every number that is a part of a key. */

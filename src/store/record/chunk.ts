@@ -6,6 +6,8 @@
 import { Reader } from '../../protocol/reader.ts';
 import type { Visitor } from '../../protocol/stream.ts';
 import type { Writer } from '../../protocol/writer.ts';
+import type { Damage } from './damage.ts';
+import { checkRun } from './sound.ts';
 
 /** A run with its page's number in place of the name. */
 export interface KeptRun {
@@ -37,16 +39,27 @@ export function writeRun(out: Writer, { n, frames, entered, t, until, page, size
   out.bytes(payload);
 }
 
-/** The runs of a chunk, in its order. Their payloads are parts of `bytes`. Throws FrameError if it is damaged. */
-export function decodeRuns(bytes: Uint8Array): KeptRun[] {
+/**
+ * The runs of a chunk, in its order. Their payloads are parts of `bytes`. Throws FrameError if it is damaged; with `damage`, the runs in
+ * front of the damage are given.
+ */
+export function decodeRuns(bytes: Uint8Array, damage?: Damage): KeptRun[] {
   const r = new Reader(bytes, 0, bytes.length);
   const runs: KeptRun[] = [];
   while (!r.atEnd()) {
-    const head = { n: r.varint(), frames: r.varint(), entered: r.byte() === 1, t: r.varint() };
-    const until = head.t + r.varint();
-    const page = r.varint();
-    const size: KeptRun['size'] = [r.varint(), r.varint(), r.varint(), r.varint()];
-    runs.push({ ...head, until, page, size, payload: r.take(r.varint()) });
+    const run = damage ? damage.pass(() => decodeRun(r)) : decodeRun(r);
+    if (run === undefined) break;
+    runs.push(run);
   }
   return runs;
+}
+
+function decodeRun(r: Reader): KeptRun {
+  const head = { n: r.varint(), frames: r.varint(), entered: r.byte() === 1, t: r.varint() };
+  const until = head.t + r.varint();
+  const page = r.varint();
+  const size: KeptRun['size'] = [r.varint(), r.varint(), r.varint(), r.varint()];
+  const run = { ...head, until, page, size, payload: r.take(r.varint()) };
+  checkRun(run);
+  return run;
 }

@@ -1,9 +1,17 @@
 /** What of a visit cannot be read is passed over where all the rest is to go on, as when it is removed, or laid down anew. */
 import { FrameError } from '../../protocol/errors.ts';
+import type { LeftOut } from '../../protocol/record.ts';
 
 export class Damage {
   /** What was found last; undefined: nothing was. */
   fault: FrameError | undefined;
+  #count = 0;
+  #first = '';
+
+  /** What was passed over, as it is told to who reads; undefined: nothing was. */
+  get leftOut(): LeftOut | undefined {
+    return this.#count === 0 ? undefined : { count: this.#count, first: this.#first };
+  }
 
   /** What is read, or undefined if it is damaged. */
   pass<T>(read: () => T): T | undefined {
@@ -11,10 +19,21 @@ export class Damage {
       return read();
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      this.fault = error;
+      this.note(error);
       return undefined;
     }
   }
+
+  note(fault: FrameError): void {
+    this.fault = fault;
+    if (this.#count === 0) this.#first = fault.message;
+    this.#count += 1;
+  }
+}
+
+/** A visit whose place is known, but whose entry cannot be read. `since`: when it began, Unix ms. */
+export function lostVisit(since: number): FrameError {
+  return new FrameError('bad-number', `the entry of the visit that began at ${new Date(since).toISOString()}`);
 }
 
 /** Says in one line that visits went that could not be read in full, and `why`, if there are any. `where` they were. */

@@ -1,5 +1,5 @@
 /** Counts and heatmaps as they are given, of what was summed up. */
-import { CELL, type ClickedElement, type Heat, type HeatKind, type PageCounts } from '../../protocol/visit.ts';
+import { CELL, type ClickedElement, type Heat, type HeatKind, MAX_ROW, type PageCounts } from '../../protocol/visit.ts';
 import { COLUMNS, type Counts, type Layer, WHOLE_SITE } from './sums.ts';
 import { SPOTS } from './tally.ts';
 import { type Counted, count } from './tile.ts';
@@ -29,12 +29,18 @@ export function layerOf(kind: HeatKind): Layer {
 
 /** As `Archive.heat`. `sum` is of its layer; `spots`, of clicks, by selector. */
 export function heatOf(kind: HeatKind, sum: Counted, extents: Counted, spots: ReadonlyMap<string, Counted>): Heat {
+  for (const counted of [sum, extents]) dropOutside(counted);
   return {
     ...flat(sum, kind === 'scroll'),
     views: [...extents.values()].reduce((all, n) => all + n, 0),
     extent: extentOf(extents),
     elements: elementsOf(spots),
   };
+}
+
+/** A damaged tile may name cells that no page has; a picture of them would be as large. */
+function dropOutside(counted: Counted): void {
+  for (const cell of counted.keys()) if (!(cell >= 0 && cell < COLUMNS * (MAX_ROW + 1))) counted.delete(cell);
 }
 
 /** `column, row, count` of each; without the column where there is one only. */

@@ -1,6 +1,8 @@
 /** Runs as they are given: in parts, and of a time. */
-import type { Part, Run } from '../archive.ts';
+import type { Part, Run, Scene } from '../archive.ts';
+import type { Damage } from './damage.ts';
 import { cursorOf } from './kept-visit.ts';
+import { checkSamples } from './sound.ts';
 
 /** Runs given at once, bytes. */
 const PART_BYTES = 256 * 1024;
@@ -36,9 +38,26 @@ export class RunPart {
     return true;
   }
 
-  get part(): Part<Run> {
-    return { items: this.#items, next: this.#next };
+  /** `damage`: what was met on the way. */
+  part({ leftOut }: Damage): Part<Run> {
+    return { items: this.#items, next: this.#next, ...(leftOut && { leftOut }) };
   }
+}
+
+export function sceneOf(visit: Scene['visit'], runs: Run[], { leftOut }: Damage): Scene {
+  return { visit, runs, ...(leftOut && { leftOut }) };
+}
+
+/** The runs whose samples can be read; what is damaged is passed over. */
+export function* readable(runs: Iterable<Run>, damage: Damage): Generator<Run> {
+  for (const run of runs)
+    if (
+      damage.pass(() => {
+        checkSamples(run);
+        return true;
+      })
+    )
+      yield run;
 }
 
 /** The runs that touch a time, and the one before: it tells where the visitor was at the begin. */

@@ -1,4 +1,5 @@
 /** Counts of cells, packed: each cell that has any as the distance from the one before and its count, both varints. */
+import { FrameError } from '../../protocol/errors.ts';
 import { Reader } from '../../protocol/reader.ts';
 import { Writer } from '../../protocol/writer.ts';
 
@@ -31,6 +32,17 @@ export function mergeTile(before: Uint8Array | undefined, cells: readonly number
     });
   for (; i < cells.length; i++) put(cells[i] as number, by.get(cells[i] as number) as number);
   return out.length === 0 ? undefined : out.copy();
+}
+
+/** As `mergeTile`. A tile that is damaged begins anew: what it had is lost, but the frames of all other tiles go on being filed. */
+export function mergeSound(before: Uint8Array | undefined, cells: readonly number[], by: Counted): Buffer | undefined {
+  try {
+    return mergeTile(before, cells, by);
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    process.emitWarning(`A damaged part of a heatmap began anew: ${error.message}`);
+    return mergeTile(undefined, cells, by);
+  }
 }
 
 /** Tells each cell of a tile and its count, in order. Throws FrameError if it is damaged. */

@@ -5,7 +5,7 @@
 import { DEVICES } from '../../protocol/stream.ts';
 import type { Difference, Run } from '../archive.ts';
 import { BAND_CELLS } from './bands.ts';
-import type { Damage } from './damage.ts';
+import { Damage } from './damage.ts';
 import type { KeptVisit } from './kept-visit.ts';
 import { type Counts, dayName, dayOf, LAYERS, NO_COUNTS, Sums } from './sums.ts';
 import { newTally, type PageNumbers, type Tallied, Tally } from './tally.ts';
@@ -134,7 +134,7 @@ export function compareCells(
     const [device, layer] = [Math.floor(slice / LAYERS.length), slice % LAYERS.length];
     const name = `${LAYERS[layer]} cells of ${nameOf(page)} on ${dayName(day)}, ${DEVICES[device]}`;
     const counted = left.get(`${page}/${day}/${device}/${layer}`);
-    readTile(tile, (cell, n) => {
+    readWhole(tile, name, compare, (cell, n) => {
       compare(`${name}: cell ${band * BAND_CELLS + cell}`, n, counted?.get(band * BAND_CELLS + cell) ?? 0);
       counted?.delete(band * BAND_CELLS + cell);
     });
@@ -160,12 +160,20 @@ export function compareSpots(
   const left = new Map([...sums.spots].map(([key, { spots: counted }]) => [key, counted]));
   for (const { page, device, selector, tile } of kept) {
     const counted = left.get(`${page}/${day}/${device}/${selector}`);
-    readTile(tile, (spot, n) => {
-      compare(`clicks on ${selector} of ${nameOf(page)} on ${dayName(day)}`, n, counted?.get(spot) ?? 0);
+    const name = `clicks on ${selector} of ${nameOf(page)} on ${dayName(day)}`;
+    readWhole(tile, name, compare, (spot, n) => {
+      compare(name, n, counted?.get(spot) ?? 0);
       counted?.delete(spot);
     });
   }
   compareLeft('clicks on elements', left, compare);
+}
+
+/** As `readTile`; that a tile is damaged is a difference. */
+function readWhole(tile: Uint8Array, name: string, compare: Compare, tell: (cell: number, n: number) => void): void {
+  const damage = new Damage();
+  damage.pass(() => readTile(tile, tell));
+  if (damage.fault) compare(`${name}, which cannot be read (${damage.fault.message})`, 1, 0);
 }
 
 /** What the frames have and the store has not. */

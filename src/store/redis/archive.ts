@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Shares } from '../../config.ts';
 import type { Note } from '../../protocol/audit.ts';
+import type { LeftOut } from '../../protocol/record.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../../protocol/visit.ts';
 import type { Redis } from '../../redis/connection.ts';
 import { RedisError } from '../../redis/error.ts';
@@ -25,8 +26,10 @@ import type {
   VisitQuery,
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
+import { Damage, lostVisit } from '../record/damage.ts';
+import { noHeat } from '../record/heat.ts';
 import { MAX_ID, matches, toVisit } from '../record/kept-visit.ts';
-import { RunPart } from '../record/run-part.ts';
+import { RunPart, readable } from '../record/run-part.ts';
 import { siteShardOf } from '../record/shard.ts';
 import { furthestOver, worth } from '../record/weight.ts';
 import { asStore } from './fault.ts';
@@ -89,6 +92,8 @@ interface Found {
   number: number;
   /** Undefined: it cannot be read. */
   visit: RedisVisit | undefined;
+  /** It is not of a removed site of the same key. */
+  isShown: boolean;
 }
 
 export interface RedisArchiveOptions {
@@ -104,11 +109,14 @@ export interface RedisArchiveOptions {
   maxVisitBytes?: number;
   /** So many bytes of visits are removed in one step. */
   pieceBytes?: number;
+  /** Is told what readers pass over since it is damaged. */
+  onDamage?: (error: StoreError) => void;
 }
 
 export class RedisArchive implements Archive {
   readonly #redis: Redis;
   readonly #addNote: (note: Note) => Promise<void>;
+  readonly #onDamage: (error: StoreError) => void;
   readonly #shares: Shares;
   readonly #room: Room;
   readonly #journal: Journal;
@@ -128,6 +136,7 @@ export class RedisArchive implements Archive {
 
   constructor(redis: Redis, options: RedisArchiveOptions = {}) {
     const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, shares = {}, addNote = async () => {} } = options;
+    this.#onDamage = options.onDamage ?? (() => {});
     this.#shares = shares;
     this.#pieceBytes = options.pieceBytes;
     this.#filing = new Filing(this.#books, options.maxVisitBytes);
@@ -226,24 +235,31 @@ export class RedisArchive implements Archive {
 
   async #visits(query: VisitQuery): Promise<Part<Visit>> {
     const site = this.#site(query.site);
-    await this.#freshen(site);
+    const [before] = await Promise.all([site.droppedBefore(), this.#freshen(site)]);
+    const shown = { ...query, from: Math.max(query.from ?? 0, before) };
     const items: Visit[] = [];
+    const damage = new Damage();
+    const part = (next: string | null): Part<Visit> => {
+      this.#tell(`a visit of ${query.site}`, damage.leftOut);
+      return { items, next, ...(damage.leftOut && { leftOut: damage.leftOut }) };
+    };
     let looks = 0;
     let last: string | null = null;
-    for await (const members of visitTimes(site, query)) {
+    for await (const members of visitTimes(site, shown)) {
       const visits = await site.visits(members.map((member) => visitOf(member)[1]));
       for (const [i, member] of members.entries()) {
-        if (items.length === query.limit) return { items, next: last };
+        if (items.length === query.limit) return part(last);
         looks += 1;
         last = visitOf(member).join('.');
         const visit = visits[i];
+        if (!visit) damage.note(lostVisit(visitOf(member)[0]));
         if (!visit || !matches(visit, query)) continue;
         items.push(toVisit(visit));
         // Who has a list looks at what is in it next.
         this.#remember(visit.id, site);
       }
     }
-    return { items, next: looks === MAX_LOOKS ? last : null };
+    return part(looks === MAX_LOOKS ? last : null);
   }
 
   visit(id: string, site?: string): Promise<Visit | undefined> {
@@ -252,7 +268,7 @@ export class RedisArchive implements Archive {
 
   async #visit(id: string, site: string | undefined): Promise<Visit | undefined> {
     const found = site === undefined ? await this.#find(id) : await this.#findIn([this.#site(site)], id);
-    return found?.visit && toVisit(found.visit);
+    return found?.visit && found.isShown ? toVisit(found.visit) : undefined;
   }
 
   /**
@@ -268,12 +284,16 @@ export class RedisArchive implements Archive {
 
   async #findIn(sites: readonly RecordSite[], id: string): Promise<Found | undefined> {
     await Promise.all(sites.map((site) => this.#freshen(site, [siteShardOf(id)])));
-    const found = await Promise.all(sites.map((site) => site.find([id])));
+    const [found, dropped] = await Promise.all([
+      Promise.all(sites.map((site) => site.find([id]))),
+      Promise.all(sites.map((site) => site.droppedBefore())),
+    ]);
     for (const [i, [one]] of found.entries()) {
       if (one?.number === undefined) continue;
       const site = sites[i] as RecordSite;
       this.#remember(id, site);
-      return { site, number: one.number, visit: one.visit };
+      const isShown = (one.visit?.since ?? 0) >= (dropped[i] as number);
+      return { site, number: one.number, visit: one.visit, isShown };
     }
     return undefined;
   }
@@ -289,31 +309,53 @@ export class RedisArchive implements Archive {
 
   async #runs(id: string, after: string | undefined): Promise<Part<Run>> {
     const found = await this.#find(id);
-    if (!found?.visit) return { items: [], next: null };
+    if (!found?.visit || !found.isShown) return { items: [], next: null };
     const { site, number, visit } = found;
     const part = new RunPart(after);
+    const damage = new Damage();
     const book = this.#books.current(site);
     // It is waited for behind the first runs, which are asked for at the same time.
     book.catch(() => {});
-    for await (const some of site.runs(number, visit, part.t))
-      if (!namedRuns(await book, some).every((run) => part.take(run))) break;
-    return part.part;
+    for await (const some of site.runs(number, visit, part.t, damage))
+      if (![...readable(namedRuns(await book, some), damage)].every((run) => part.take(run))) break;
+    this.#tell(`visit ${id}`, damage.leftOut);
+    return part.part(damage);
   }
 
-  scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
-    return asStore(this.#fresh(site, (one, book) => readScenes(one, book, page, from, to)));
+  #tell(what: string, leftOut: LeftOut | undefined): void {
+    if (leftOut) this.#onDamage(new StoreError('damaged', `${what} in Redis is damaged: ${leftOut.first}`));
+  }
+
+  async scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
+    const [scenes, before] = await asStore(
+      this.#fresh(site, (one, book) => Promise.all([readScenes(one, book, page, from, to), one.droppedBefore()])),
+    );
+    for (const { visit, leftOut } of scenes) this.#tell(`visit ${visit.id}`, leftOut);
+    return scenes.filter(({ visit }) => visit.since >= before);
   }
 
   pages(site: string, days: Days): Promise<PageCounts[]> {
-    return asStore(this.#fresh(site, (one, book) => readPages(one, book, days)));
+    return asStore(this.#counted(site, (one, book) => readPages(one, book, days), []));
   }
 
   days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
-    return asStore(this.#fresh(site, (one, book) => readDays(one, book, page, days)));
+    return asStore(this.#counted(site, (one, book) => readDays(one, book, page, days), []));
   }
 
-  heat(query: HeatQuery): Promise<Heat> {
-    return asStore(this.#fresh(query.site, (site, book) => readHeat(site, book, query)));
+  async heat(query: HeatQuery): Promise<Heat> {
+    const damage = new Damage();
+    const read = (site: RecordSite, book: Promise<Book>) => readHeat(site, book, query, damage);
+    const heat = await asStore(this.#counted(query.site, read, noHeat()));
+    this.#tell(`the heatmap of ${query.site}${query.page}`, damage.leftOut);
+    return heat;
+  }
+
+  /** Counts are also those of a removed site of the same key as long as that has visits; until then there are `none`. */
+  #counted<T>(name: string, read: (site: RecordSite, book: Promise<Book>) => Promise<T>, none: T): Promise<T> {
+    return this.#fresh(name, async (site, book) => {
+      const [found, isMixed] = await Promise.all([read(site, book), site.hasRemains()]);
+      return isMixed ? none : found;
+    });
   }
 
   async #fresh<T>(name: string, read: (site: RecordSite, book: Promise<Book>) => Promise<T>): Promise<T> {

@@ -2,6 +2,7 @@
 import type { Shares } from '../../config.ts';
 import { Redis } from '../../redis/connection.ts';
 import { type Target, targetText } from '../../redis/target.ts';
+import type { StoreError } from '../contract.ts';
 import type { Kept } from '../thread/kept.ts';
 import { RedisArchive } from './archive.ts';
 import { asStore } from './fault.ts';
@@ -27,11 +28,11 @@ export interface RedisData {
 const TEND_MS = 500;
 const APART_MS = 200;
 
-export async function keepRedis(data: RedisData): Promise<Kept> {
+export async function keepRedis(data: RedisData, onDamage: (error: StoreError) => void): Promise<Kept> {
   const { redis: target, id, retainMs, ...options } = data;
   const guard = id !== undefined && { check: checkFor(targetText(target), new Set([id])) };
   const redis = await asStore(Redis.connect(target, { ...guard }));
-  const archive = new RedisArchive(redis, options);
+  const archive = new RedisArchive(redis, { ...options, onDamage });
   return {
     archive,
     chores: [

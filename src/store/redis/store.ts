@@ -86,6 +86,8 @@ export interface RedisStoreOptions {
   folder: string;
   /** Is told when Redis does not answer any more, and when it does again. */
   log?: Logger;
+  /** Make a store where there is none; true unless said otherwise. */
+  create?: boolean;
   /** Refuse a Redis that may throw away what it was given, and say in the log what an ack stands for. */
   isServer?: boolean;
   /** Refuse a Redis that keeps its data in memory only. */
@@ -102,7 +104,7 @@ export function openRedisStore(target: Target, options: RedisStoreOptions): Prom
 }
 
 async function open(target: Target, options: RedisStoreOptions): Promise<RedisStore> {
-  const { log, isServer, id, replicas = 0, requirePersistence = false } = options;
+  const { log, isServer, id, create = true, replicas = 0, requirePersistence = false } = options;
   const troubles = new Troubles(options.onTrouble);
   const outage = new Outage(log, (reason) => troubles.set('outage', reason));
   const redis = await Redis.connect(target, { onState: (error) => outage.tell(error) });
@@ -111,7 +113,7 @@ async function open(target: Target, options: RedisStoreOptions): Promise<RedisSt
     const where = targetText(target);
     const ids = new Set(id === undefined ? [] : [id]);
     if (id !== undefined) await redis.guard(checkFor(where, ids));
-    const secret = await found(redis, where);
+    const secret = await found(redis, where, create);
     ids.add(storeId(secret));
     if (id === undefined) await redis.guard(checkFor(where, ids));
     const store = new RedisStore(redis, secret, ids, options);
@@ -126,7 +128,7 @@ async function open(target: Target, options: RedisStoreOptions): Promise<RedisSt
 }
 
 /** Furnishes a store that is new, and returns its secret. */
-async function found(redis: Redis, where: string): Promise<Buffer> {
+async function found(redis: Redis, where: string, create: boolean): Promise<Buffer> {
   const demo = demoSite(Date.now());
   // Not zero where it was emptied while servers were on it that have written since.
   const version = (await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY)) ?? '0';
@@ -137,12 +139,17 @@ async function found(redis: Redis, where: string): Promise<Buffer> {
       'newer-store',
       `Redis at ${where} was written by a later version of Fieldmouse (format ${format})`,
     );
+  if (!create)
+    throw new StoreError(
+      'no-store',
+      `there is no store in Redis at ${where}; a server with --redis makes one, or name another`,
+    );
   // Others may start at the same time: one of them comes first.
   await redis.commit(VERSION_KEY, version, [
     ['HSET', META_KEY, 'format', FORMAT, 'secret', randomBytes(32).toString('base64url')],
     ['HSET', commonKey('sites'), demo.key, JSON.stringify(demo)],
   ]);
-  return found(redis, where);
+  return found(redis, where, create);
 }
 
 export class RedisStore implements Store {

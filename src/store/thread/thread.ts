@@ -12,6 +12,7 @@ import { type Answer, parted, type Question, type ThreadData } from './thread-ar
 /** That something in the store is damaged is told so often, milliseconds. */
 const TELL_MS = 60_000;
 
+let toldAt = Number.NEGATIVE_INFINITY;
 const port = parentPort as NonNullable<typeof parentPort>;
 const kept = await open(workerData as ThreadData);
 const { archive } = kept;
@@ -25,8 +26,8 @@ port.postMessage({ id: 0 } satisfies Answer);
 
 /** Only the store that is asked for is loaded. */
 async function open(data: ThreadData): Promise<Kept> {
-  if ('redis' in data) return (await import('../redis/kept.ts')).keepRedis(data);
-  return (await import('../embedded/kept.ts')).keepFile(data);
+  if ('redis' in data) return (await import('../redis/kept.ts')).keepRedis(data, tellDamage);
+  return (await import('../embedded/kept.ts')).keepFile(data, tellDamage);
 }
 
 async function answer(question: Question): Promise<void> {
@@ -88,8 +89,6 @@ async function tried(work: () => void | Promise<void>): Promise<void> {
     if (error.code === 'damaged') tellDamage(error);
   }
 }
-
-let toldAt = Number.NEGATIVE_INFINITY;
 
 /** Other visits are kept all the same. */
 function tellDamage({ code, message }: StoreError): void {

@@ -9,6 +9,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -30,15 +31,29 @@ const GATE_FILE = 'store.gate';
 const LOCK_HEAD_BYTES = 8192;
 const LOCK_SLOT_BYTES = 64;
 
+export interface FolderOptions {
+  /** As many readers may be. */
+  maxReaders: number;
+  /** Make the folder and the file if there are none. */
+  create: boolean;
+}
+
 /**
- * Has `open` open the store's file in a folder, which is made if need be, and its gate; only its owner may read any
- * of it. As many readers as `maxReaders` may be. Throws StoreError.
+ * Has `open` open the store's file in a folder, and its gate; only its owner may read any of it. Throws StoreError.
  */
-export function openFolder<T>(folder: string, maxReaders: number, open: (path: string, gatePath: string) => T): T {
+export function openFolder<T>(
+  folder: string,
+  { maxReaders, create }: FolderOptions,
+  open: (path: string, gatePath: string) => T,
+): T {
   const path = join(folder, STORE_FILE);
   const gatePath = join(folder, GATE_FILE);
   try {
-    makeFolder(folder);
+    if (!isThere(path)) {
+      if (!create) throw noStore(folder);
+      makeFolder(folder);
+      refuseRemains(folder);
+    }
     readdirSync(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
     checkFile(gatePath, checkGate);
@@ -53,6 +68,32 @@ export function openFolder<T>(folder: string, maxReaders: number, open: (path: s
     if (isDamage(error)) throw damaged(path, message);
     throw noAccess(folder, message);
   }
+}
+
+/** An empty file is a store about to be made. */
+function isThere(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+function noStore(folder: string): StoreError {
+  return new StoreError('no-store', `there is no ${STORE_FILE} in ${folder}; if it was moved away, move it back`);
+}
+
+/** The copy that `restore` makes, and the names under which it keeps what was there before. */
+export const RESTORE_PART = 'restore.part';
+export const BEFORE_RESTORE = `${STORE_FILE}.before-restore-`;
+
+/** A new store must not take the place of one that a restore which was broken off has left under another name. Throws StoreError. */
+function refuseRemains(folder: string): void {
+  const names = readdirSync(folder);
+  const before = names.filter((name) => name.startsWith(BEFORE_RESTORE)).sort();
+  const remains = before.at(-1) ?? names.find((name) => name === RESTORE_PART);
+  if (remains === undefined) return;
+  const back = before.length > 0 ? `rename it to ${STORE_FILE} to go on with it` : 'run fieldmouse restore again';
+  throw new StoreError(
+    'no-store',
+    `there is no ${STORE_FILE} in ${folder}, but a restore left ${remains}: ${back}, or move it away to begin with a new store`,
+  );
 }
 
 /** Makes a folder that its owner alone may read, if need be, for what is no store. Throws StoreError. */

@@ -35,9 +35,12 @@ export class StoreFile {
     this.root = root;
   }
 
-  /** Opens the file in a folder; both are made if need be. `noSync`: the system decides when commits reach the disk. Throws StoreError. */
-  static open(folder: string, noSync = false): StoreFile {
-    return openFolder(folder, MAX_READERS, (path, gatePath) => {
+  /**
+   * Opens the file in a folder. `create`: both are made if there are none. `noSync`: the system decides when commits reach the disk.
+   * Throws StoreError.
+   */
+  static open(folder: string, { create = false, noSync = false } = {}): StoreFile {
+    return openFolder(folder, { maxReaders: MAX_READERS, create }, (path, gatePath) => {
       const gate = open({ ...OPTIONS, path: gatePath });
       try {
         const root = gate.transactionSync(() => {

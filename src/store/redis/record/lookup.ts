@@ -5,10 +5,11 @@ import type { DayCounts, Heat, PageCounts } from '../../../protocol/visit.ts';
 import type { Days, HeatQuery, Run, Scene } from '../../archive.ts';
 import { BAND_CELLS } from '../../record/bands.ts';
 import type { KeptRun } from '../../record/chunk.ts';
+import { Damage } from '../../record/damage.ts';
 import { heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../../record/heat.ts';
 import { toVisit } from '../../record/kept-visit.ts';
 import { minutesIn } from '../../record/minutes.ts';
-import { runsDuring } from '../../record/run-part.ts';
+import { readable, runsDuring, sceneOf } from '../../record/run-part.ts';
 import {
   addCounts,
   type Counts,
@@ -89,7 +90,7 @@ export async function readDays(
 }
 
 /** As `Archive.heat`. */
-export async function readHeat(site: RecordSite, book: Promise<Book>, query: HeatQuery): Promise<Heat> {
+export async function readHeat(site: RecordSite, book: Promise<Book>, query: HeatQuery, damage: Damage): Promise<Heat> {
   const [names, days] = await Promise.all([book, daysIn(site, query)]);
   const page = names.find(query.page);
   if (page === undefined) return noHeat();
@@ -107,12 +108,12 @@ export async function readHeat(site: RecordSite, book: Promise<Book>, query: Hea
     );
     for (const { slice, band, tile } of found.flat())
       for (const [of, into] of wanted)
-        if (of.has(slice)) readTile(tile, (cell, n) => count(into, band * BAND_CELLS + cell, n));
+        if (of.has(slice)) damage.pass(() => readTile(tile, (cell, n) => count(into, band * BAND_CELLS + cell, n)));
   };
   const classes = new Set(devices.map((device) => DEVICES.indexOf(device)));
   const isOfClicks = query.kind === 'click';
   const [spots] = await Promise.all([
-    isOfClicks ? spotsOf(site, page, days, classes) : new Map<string, Counted>(),
+    isOfClicks ? spotsOf(site, page, days, classes, damage) : new Map<string, Counted>(),
     ...partsOf(days, TOGETHER).map(addCells),
   ]);
   return heatOf(query.kind, sum, extents, spots);
@@ -179,18 +180,15 @@ async function spotsOf(
   page: number,
   days: readonly number[],
   devices: ReadonlySet<number>,
+  damage: Damage,
 ): Promise<Map<string, Counted>> {
   const sums = new Map<string, Counted>();
   const add = (some: readonly SpotTile[]) => {
     for (const { device, selector, tile } of some)
-      if (devices.has(device))
-        readTile(tile, (spot, n) =>
-          count(
-            entry(sums, selector, (): Counted => new Map()),
-            spot,
-            n,
-          ),
-        );
+      if (devices.has(device)) {
+        const sum = entry(sums, selector, (): Counted => new Map());
+        damage.pass(() => readTile(tile, (spot, n) => count(sum, spot, n)));
+      }
   };
   const newest = days.toReversed();
   const lengths = await site.gather<number>(newest.map((day) => ['HLEN', site.keys.spots(page, day)]));
@@ -237,11 +235,13 @@ export async function readScenes(
   const numbers = visitsOn(there, number);
   const found = await site.visits(numbers);
   const visits = numbers.flatMap((one, i) => (found[i] ? [{ number: one, visit: found[i] }] : []));
-  const runs = await site.runsDuring(visits, from, to);
-  return visits.map(({ visit }, i) => ({
-    visit: toVisit(visit),
-    runs: runsDuring(namedRuns(names, runs[i] ?? []), from, to),
-  }));
+  const damages = visits.map(() => new Damage());
+  const runs = await site.runsDuring(visits, from, to, damages);
+  return visits.map(({ visit }, i) => {
+    const damage = damages[i] as Damage;
+    const sound = readable(namedRuns(names, runs[i] ?? []), damage);
+    return sceneOf(toVisit(visit), runsDuring(sound, from, to), damage);
+  });
 }
 
 /** `visit.page` of those that were there in the minutes of this time. */

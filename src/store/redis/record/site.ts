@@ -8,6 +8,7 @@ import type { GoingVisit } from '../../record/going.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
 import { weightOf } from '../../record/weight.ts';
 import { SiteKeys } from './keys.ts';
+import { visitOf } from './visit-time.ts';
 
 /** Fields of one command at most. */
 export const MOST_FIELDS = 500;
@@ -107,6 +108,20 @@ export class RecordSite {
   async gatherBytes<T>(commands: readonly Command[]): Promise<T[]> {
     const parts = partsOf(commands, TOGETHER).map((some) => this.redis.gatherBytes<T>(this.keys.version, some));
     return (await Promise.all(parts)).flat(1) as T[];
+  }
+
+  /** Visits that began before this time are of a removed site of the same key. */
+  async droppedBefore(): Promise<number> {
+    return Number((await this.send<string | null>('GET', this.keys.dropped)) ?? 0);
+  }
+
+  /** True while there are visits of a removed site of the same key: counts are of both. */
+  async hasRemains(): Promise<boolean> {
+    const [before, [first]] = await Promise.all([
+      this.droppedBefore(),
+      this.send<string[]>('ZRANGE', this.keys.byTime, '0', '0'),
+    ]);
+    return first !== undefined && visitOf(first)[0] < before;
   }
 
   async version(): Promise<string> {
@@ -217,7 +232,7 @@ export class RecordSite {
    * what is so is passed over.
    */
   async *runs(number: number, visit: RunsOf, from = 0, damage?: Damage): AsyncGenerator<KeptRun[]> {
-    const decode = (element: Buffer) => (damage ? damage.pass(() => decodeRuns(element)) : decodeRuns(element)) ?? [];
+    const decode = (element: Buffer) => decodeRuns(element, damage);
     const step = Math.max(READ_ELEMENTS, Math.ceil((READ_BYTES * visit.elements) / Math.max(1, visit.bytes)));
     for (let at = elementAt(visit.marks, from - RUN_MS); ; at += step) {
       const elements = await this.bytes<Buffer[]>(...this.#elements(number, at, at + step));
@@ -226,16 +241,18 @@ export class RecordSite {
     }
   }
 
-  /** The runs of some visits from `from` to `to`, and some around; one round trip, however many. */
+  /** The runs of some visits from `from` to `to`, and some around; one round trip, however many. `damages`: what of each cannot be read. */
   async runsDuring(
     visits: readonly { number: number; visit: RedisVisit }[],
     from: number,
     to: number,
+    damages: readonly Damage[],
   ): Promise<KeptRun[][]> {
     const commands = visits.map(({ number, visit: { marks } }) =>
       this.#elements(number, elementAt(marks, from - RUN_MS), elementFrom(marks, to)),
     );
-    return (await this.gatherBytes<Buffer[]>(commands)).map((elements) => elements.flatMap(decodeRuns));
+    const found = await this.gatherBytes<Buffer[]>(commands);
+    return found.map((elements, i) => elements.flatMap((element) => decodeRuns(element, damages[i])));
   }
 
   /** Elements from one up to another, which is not included; undefined: to the end. */

@@ -13,7 +13,7 @@ import {
   sliceOf,
   WHOLE_SITE,
 } from '../../record/sums.ts';
-import { type Counted, inOrder, mergeTile } from '../../record/tile.ts';
+import { type Counted, inOrder, mergeSound } from '../../record/tile.ts';
 import type { PageDraft } from './page-book.ts';
 import { partsOf, type RecordSite } from './site.ts';
 
@@ -134,7 +134,7 @@ function hashCommands(
   const put: (string | Buffer)[] = [];
   const gone: string[] = [];
   for (const [field, { cells, by }] of tiles) {
-    const tile = mergeTile(before.get(`${key} ${field}`), cells, by);
+    const tile = mergeSound(before.get(`${key} ${field}`), cells, by);
     if (tile) put.push(field, tile);
     else gone.push(field);
   }

@@ -1,0 +1,42 @@
+/** What a command meets that is damaged: it stops there, or counts it and goes on where --skip-damaged says so. */
+import type { LeftOut } from '../protocol/record.ts';
+import { StoreError } from '../store/contract.ts';
+import type { ExitCode, Output } from './command.ts';
+
+/** Visits that are named; of further ones only the number is told. */
+const MOST_NAMED = 10;
+
+export class LeftOutTally {
+  readonly #skips: boolean;
+  /** What is wrong with each, by what it is. */
+  readonly #found = new Map<string, string>();
+  #lost = 0;
+
+  constructor(skips: boolean) {
+    this.#skips = skips;
+  }
+
+  /** As OnLeftOut of walk.ts. Throws StoreError unless damage is to be skipped. */
+  readonly take = (what: string, { count, first }: LeftOut): void => {
+    if (!this.#skips)
+      throw new StoreError(
+        'damaged',
+        `${what} is damaged: ${first}; --skip-damaged leaves out what cannot be read, and says what that is`,
+      );
+    if (what.startsWith('visit ')) this.#found.set(what, first);
+    else this.#lost += count;
+  };
+
+  /** Says what was left out. 3: something was. */
+  tell(io: Output): ExitCode {
+    const damaged = this.#found.size;
+    if (damaged + this.#lost === 0) return 0;
+    for (const [what, first] of [...this.#found].slice(0, MOST_NAMED))
+      io.err(`fieldmouse: ${what} is damaged: ${first}`);
+    io.err(
+      `fieldmouse: left out as damaged: ${this.#lost} whole visits, and parts of ${damaged} visits; ` +
+        'fieldmouse verify names what is missing from counts',
+    );
+    return 3;
+  }
+}

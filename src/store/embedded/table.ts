@@ -1,0 +1,141 @@
+/**
+ * Opens tables so that damaged entries do no harm. LMDB has no checksums: a few bytes that changed on the disk may be no value any
+ * more, or a value that nobody wrote. Such an entry reads as if it were not there, and is reported. Without that, each of its
+ * readers would fail in its own way, and a worker that keeps failing is replaced for ever.
+ */
+import type { Database, Key, RootDatabase } from 'lmdb';
+
+/** True of a value that may have been written. */
+export type Check = (value: unknown) => boolean;
+
+/** Is told what is damaged, in a few words. */
+export type OnDamage = (what: string) => void;
+
+export const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+export const isText: Check = (value) => typeof value === 'string';
+export const isAny: Check = () => true;
+
+export function isList(of: Check, length?: number): Check {
+  return (value) => Array.isArray(value) && (length === undefined || value.length === length) && value.every(of);
+}
+
+/** An object whose fields are as `fields` says; it may have others. */
+export function isRecord(fields: Readonly<Record<string, Check>>): Check {
+  const checks = Object.entries(fields);
+  return (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    checks.every(([name, check]) => check((value as Record<string, unknown>)[name]));
+}
+
+export function isOptional(check: Check): Check {
+  return (value) => value === undefined || check(value);
+}
+
+/** Types of a key's parts; one word alone: the key is no list. */
+export type KeyShape = 'text' | 'number' | readonly ('text' | 'number')[];
+
+export interface TableOptions {
+  key: KeyShape;
+  /** Of its values. Left out: they are bytes, which their readers check. */
+  value?: Check;
+  onDamage?: OnDamage | undefined;
+}
+
+/** What of lmdb's tables is not in its types. */
+interface Inner {
+  decoder?: { decode(bytes: Uint8Array, options?: unknown): unknown };
+  readKey(bytes: Uint8Array, start: number, end: number): unknown;
+  getRange(options?: InnerRange): Range;
+}
+
+interface InnerRange {
+  values?: boolean;
+  limit?: number;
+  onlyCount?: boolean;
+}
+
+interface Range extends Iterable<unknown> {
+  filter(keep: (item: unknown) => boolean): Range;
+}
+
+/** What is read in place of a key that cannot be read; no table has such a key. */
+const NO_KEY = Symbol('damaged key');
+
+export function openTable<V, K extends Key>(
+  root: RootDatabase,
+  name: string,
+  { key, value, onDamage }: TableOptions,
+): Database<V, K> {
+  const table = root.openDB<V, K>(name, value ? {} : { encoding: 'binary' });
+  const inner = table as unknown as Inner;
+  const report = (fault: string) => onDamage?.(`an entry of the table ${name}: ${fault}`);
+  if (value) guardValues(inner, value, report);
+  guardKeys(inner, isKey(key), report);
+  return table;
+}
+
+function guardValues(table: Inner, isSound: Check, report: OnDamage): void {
+  const decoder = table.decoder as NonNullable<Inner['decoder']>;
+  const decode = (bytes: Uint8Array, options?: unknown) => {
+    try {
+      const value = decoder.decode(bytes, options);
+      if (isSound(value)) return value;
+      report('its value cannot have been written');
+    } catch (error) {
+      report((error as Error).message);
+    }
+    return undefined;
+  };
+  table.decoder = Object.assign(Object.create(decoder) as object, { decode });
+}
+
+/** Entries without a sound key or value are left out of ranges. */
+function guardKeys(table: Inner, isSound: Check, report: OnDamage): void {
+  const { readKey, getRange } = table;
+  table.readKey = (bytes, start, end) => {
+    try {
+      const key = readKey(bytes, start, end);
+      if (isSound(key)) return key;
+      report('its key cannot have been written');
+    } catch (error) {
+      report((error as Error).message);
+    }
+    return NO_KEY;
+  };
+  table.getRange = (options = {}) => {
+    if (options.onlyCount) return getRange.call(table, options);
+    const { limit, ...all } = options;
+    const keep = options.values === false ? isSoundKey : isSoundEntry;
+    const sound = getRange.call(table, all).filter(keep);
+    return limit === undefined ? sound : (take(sound, limit) as unknown as Range);
+  };
+}
+
+function isSoundKey(key: unknown): boolean {
+  return key !== NO_KEY;
+}
+
+function isSoundEntry(entry: unknown): boolean {
+  const { key, value } = entry as { key: unknown; value: unknown };
+  return key !== NO_KEY && value !== undefined;
+}
+
+/** LMDB's own limit counts what is left out: asked for the last entry, it would find none if that is damaged. */
+function* take(items: Iterable<unknown>, most: number): Generator<unknown> {
+  let left = most;
+  if (left <= 0) return;
+  for (const item of items) {
+    yield item;
+    left -= 1;
+    if (left === 0) return;
+  }
+}
+
+const PARTS = { text: isText, number: isNumber } as const;
+
+function isKey(shape: KeyShape): Check {
+  if (typeof shape === 'string') return PARTS[shape];
+  const checks = shape.map((part) => PARTS[part]);
+  return (key) => Array.isArray(key) && key.length === checks.length && checks.every((check, i) => check(key[i]));
+}

@@ -1,0 +1,204 @@
+/**
+ * Stores in which a few bytes have changed, as a failing disk leaves them: whatever it hits, a server and the commands answer in
+ * words. Seeds are fixed; FIELDMOUSE_STORES=200 tries more of them.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { closeSync, cpSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import type { Visit } from '../src/protocol/visit.ts';
+import { openStore } from '../src/store/embedded/store.ts';
+import { type Ran, run } from './support/command.ts';
+import { click, moves, type PastVisit, record } from './support/record.ts';
+import { spawnMain, TOKEN, temporaryFolder } from './support/server.ts';
+
+const STORES = Number(process.env.FIELDMOUSE_STORES ?? 10);
+const FIRST = Number(process.env.FIELDMOUSE_FIRST ?? 1);
+const CHANGED_BYTES = 5;
+/** Stores that are tried at the same time. */
+const AT_ONCE = 2;
+const T = Date.now() - 3_600_000;
+const VISITS = 60;
+
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function madeVisit(i: number): PastVisit {
+  const since = T + i * 20_000;
+  const frames = Array.from({ length: 6 }, (_, f) => ({
+    page: `/page-${(i + f) % 7}`,
+    entered: f % 2 === 0,
+    samples: [
+      ...moves(
+        since + f * 5000,
+        Array.from({ length: 60 }, (_, k): [number, number] => [(i * 31 + k * 13) % 1200, (f * 57 + k * 29) % 1900]),
+      ),
+      click(since + f * 5000 + 2000, 100 + i, 200 + f, '#buy'),
+    ],
+  }));
+  return { id: `visit-${String(i).padStart(4, '0')}`, site: i % 3 === 0 ? 'other' : 'demo', since, frames };
+}
+
+async function fill(t: TestContext): Promise<string> {
+  const folder = temporaryFolder(t);
+  const store = await openStore(folder);
+  const site = { key: 'other', name: 'Other', origins: ['self'], created: 0, firstSeen: null };
+  await store.addSite(site);
+  for (let i = 0; i < VISITS; i++) {
+    await record(store.archive, madeVisit(i));
+    if (i % 10 === 0) store.archive.fileAll();
+  }
+  store.archive.fileAll();
+  await Promise.all(Array.from({ length: 200 }, (_, i) => store.hit('demo', `/page-${i % 20}.html`)));
+  for (let i = 0; i < 20; i++) await store.addToken(`token-${i}`, T);
+  await store.addAdmin('admin', T);
+  await store.close();
+  return folder;
+}
+
+/** Changes some bytes behind the first two pages, which say what the file is. */
+function change(path: string, random: () => number): void {
+  const fd = openSync(path, 'r+');
+  const size = statSync(path).size;
+  for (let i = 0; i < CHANGED_BYTES; i++) {
+    const at = 8192 + Math.floor(random() * (size - 8192));
+    const byte = Buffer.alloc(1);
+    readSync(fd, byte, 0, 1, at);
+    byte[0] = (byte[0] as number) ^ (1 + Math.floor(random() * 255));
+    writeSync(fd, byte, 0, 1, at);
+  }
+  closeSync(fd);
+}
+
+/** What a command says is for people. */
+function assertWords(what: string, { code, out, err }: Ran, codes: readonly (number | null)[] = [0, 1, 3]): void {
+  assert.ok(codes.includes(code), `${what} ended with ${code}: ${err}`);
+  assert.doesNotMatch(`${out}${err}`, /^ +at |Error:|Assertion|mdb\.c/m, `${what} printed a stack: ${err}`);
+  if (code === 1) assert.match(err, /^fieldmouse: [^\n]+\n$/m, `${what}: ${err}`);
+}
+
+interface Server {
+  url: string;
+  end(): Promise<Ran>;
+}
+
+/** Starts a server that may end at once. Resolves with its address, or undefined with how it ended. */
+async function start(t: TestContext, data: string): Promise<{ server?: Server; ended?: Ran }> {
+  const args = ['--listen', 'tcp://127.0.0.1:0', '--workers', '1', '--data', data];
+  const child = spawnMain(args, { FIELDMOUSE_TOKEN: TOKEN });
+  t.after(() => child.kill('SIGKILL'));
+  let out = '';
+  const listening = new Promise<string>((resolve) => {
+    child.stdout?.on('data', (bytes: Buffer) => {
+      out += bytes.toString();
+      const url = /Demo site +(http:\/\/\S+:\d+)\//.exec(out)?.[1];
+      if (url && out.includes('listens on')) resolve(url);
+    });
+  });
+  const exited = Promise.all([text(child.stderr as NodeJS.ReadableStream), once(child, 'exit')]).then(
+    ([err, [code]]): Ran => ({ code: code as number, out, err }),
+  );
+  const first = await Promise.race([listening, exited]);
+  if (typeof first !== 'string') return { ended: first };
+  return {
+    server: {
+      url: first,
+      end: () => {
+        child.kill('SIGTERM');
+        return exited;
+      },
+    },
+  };
+}
+
+const DAYS = `from=${new Date(T - 86_400_000).toISOString().slice(0, 10)}`;
+const PATHS = [
+  '/v1/sites',
+  '/v1/visits?site=demo&limit=200',
+  '/v1/visits?site=other&limit=200',
+  `/v1/pages?site=demo&${DAYS}`,
+  ...['move', 'click', 'scroll'].map((kind) => `/v1/heatmap?site=demo&page=/page-1&kind=${kind}&${DAYS}`),
+  `/v1/heatmap.png?site=demo&page=/page-2&${DAYS}`,
+  '/v1/admins',
+  '/v1/tokens',
+  '/v1/sessions',
+  '/v1/audit',
+  '/v1/hits/demo/page-1.html',
+];
+
+/** Asks everything that reads. Undefined: the server ended meanwhile. */
+async function ask(url: string, path: string): Promise<string | undefined> {
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  try {
+    const answer = await fetch(url + path, { headers, signal: AbortSignal.timeout(60_000) });
+    const body = await answer.text();
+    assert.notEqual(answer.status, 500, `${path}: ${body}`);
+    assert.doesNotMatch(body, /"stack"/);
+    return body;
+  } catch (error) {
+    if (error instanceof assert.AssertionError) throw error;
+    return undefined;
+  }
+}
+
+async function askAll(url: string): Promise<void> {
+  for (const path of PATHS) await ask(url, path);
+  const list = await ask(url, '/v1/visits?site=demo&limit=200');
+  const { visits = [] } = JSON.parse(list ?? '{}') as { visits?: Visit[] };
+  for (const { id } of visits) await ask(url, `/v1/visits/${encodeURIComponent(id)}/passages`);
+  for (const site of ['demo', 'other']) {
+    const past = await ask(url, `/v1/replay?site=${site}&from=${T - 60_000}&to=${T + 2_000_000}&speed=0`);
+    assert.ok(past === undefined || /\nevent: end\n/.test(past) || past.startsWith('{'), past?.slice(-300));
+  }
+}
+
+async function trial(t: TestContext, master: string, seed: number): Promise<string> {
+  const data = join(temporaryFolder(t), 'data');
+  cpSync(master, data, { recursive: true });
+  change(join(data, 'store.mdb'), randomFrom(seed));
+  const verified = await run('verify', '--data', data);
+  assertWords('verify', verified);
+  const exported = await run('export', '--data', data, '--out', join(data, 'out.ndjson'));
+  assertWords('export', exported);
+  assertWords(
+    'export --skip-damaged',
+    await run('export', '--skip-damaged', '--data', data, '--out', join(data, 'out')),
+  );
+  const { server, ended } = await start(t, data);
+  if (ended) assertWords('start', ended, [1]);
+  if (!server) return 'no start';
+  await askAll(server.url);
+  const stopped = await server.end();
+  assertWords('the server', stopped);
+  return `verify ${verified.code}, export ${exported.code}, server ${stopped.code}`;
+}
+
+test('a store with changed bytes is read in words: start, verify, export, and every route that reads', async (t) => {
+  const master = await fill(t);
+  const seeds = Array.from({ length: STORES }, (_, i) => FIRST + i);
+  const failed: string[] = [];
+  const outcomes = new Map<string, number>();
+  const next = async () => {
+    for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
+      try {
+        const outcome = await trial(t, master, seed);
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      } catch (error) {
+        failed.push(`seed ${seed}: ${(error as Error).message}`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, next));
+  t.diagnostic(JSON.stringify(Object.fromEntries(outcomes)));
+  assert.deepEqual(failed, []);
+});

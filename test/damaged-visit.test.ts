@@ -1,0 +1,104 @@
+/** A visit of which some bytes are damaged: all else is read, and what is missing is said. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { type Key, open } from 'lmdb';
+import { openStore } from '../src/store/embedded/store.ts';
+import { run } from './support/command.ts';
+import { moves, record } from './support/record.ts';
+import { startServer, temporaryFolder } from './support/server.ts';
+
+const T = Date.now() - 600_000;
+const IDS = ['whole-1', 'without-samples', 'without-entry', 'whole-2'];
+
+/** A store of four visits. The second has samples that cannot be read, the third an entry that cannot. */
+async function damagedStore(t: TestContext): Promise<string> {
+  const data = temporaryFolder(t);
+  const store = await openStore(data);
+  for (const [i, id] of IDS.entries()) {
+    const since = T + i * 1000;
+    await record(store.archive, { id, since, frames: [{ samples: moves(since, [[1, 2]]) }] });
+    store.archive.fileAll();
+  }
+  await store.close();
+  const root = open({ path: join(data, 'store.mdb'), maxDbs: 64 });
+  const [chunks, visits] = [root.openDB<Buffer, Key>('chunks', { encoding: 'binary' }), root.openDB('visits', {})];
+  const [chunk] = chunks.getKeys({ start: [2, 0], limit: 1 });
+  await root.transaction(() => {
+    chunks.putSync(chunk as Key, Buffer.from('damaged'));
+    visits.putSync(3, 'damaged');
+  });
+  await root.close();
+  return data;
+}
+
+const idsIn = (lines: string) => [...lines.matchAll(/^\{"visit":\{"id":"([\w-]+)"/gm)].map(([, id]) => id);
+
+test('export stops at a damaged visit and names it; --skip-damaged leaves out what cannot be read, and counts it', async (t) => {
+  const data = await damagedStore(t);
+  const file = join(data, 'record.ndjson');
+  const stopped = await run('export', '--data', data, '--out', file);
+  assert.equal(stopped.code, 1);
+  assert.match(
+    stopped.err,
+    /^fieldmouse: (a visit of demo|visit without-samples) is damaged: [^\n]+; --skip-damaged leaves out what cannot be read[^\n]*\n$/,
+  );
+  assert.equal(existsSync(file), false);
+
+  const skipped = await run('export', '--skip-damaged', '--data', data, '--out', file);
+  assert.equal(skipped.code, 3, skipped.err);
+  assert.match(skipped.err, /^fieldmouse: visit without-samples is damaged: truncated/m);
+  assert.match(skipped.err, /left out as damaged: 1 whole visits, and parts of 1 visits; .*verify/);
+  assert.deepEqual(idsIn(readFileSync(file, 'utf8')), ['whole-1', 'without-samples', 'whole-2']);
+
+  const other = temporaryFolder(t);
+  await (await openStore(other)).close();
+  const imported = await run('import', file, '--data', other);
+  assert.equal(imported.code, 0, imported.err);
+});
+
+test('lists, passages and the rewind pass over what is damaged, say how much, and the rewind ends', async (t) => {
+  const data = await damagedStore(t);
+  const server = await startServer(t, { data, workers: 1 });
+  const list = await (await server.api('/v1/visits?site=demo')).json();
+  assert.deepEqual(
+    list.visits.map(({ id }: { id: string }) => id),
+    ['whole-2', 'without-samples', 'whole-1'],
+  );
+  assert.equal(list.damaged, 1);
+  const passages = await server.api('/v1/visits/without-samples/passages');
+  assert.equal(passages.status, 200);
+  assert.deepEqual(await passages.json(), { passages: [], next: null, damaged: 1 });
+  assert.equal((await (await server.api('/v1/visits/whole-1/passages')).json()).damaged, undefined);
+  const past = await (await server.api(`/v1/replay?site=demo&from=${T - 1000}&to=${T + 30_000}&speed=0`)).text();
+  assert.match(past, /\nevent: end\ndata: \{"t":\d+,"damaged":1\}\n/);
+  assert.match(past, /"id":"whole-2"/);
+  assert.match(server.output(), /cannot be read, and is passed over/);
+  assert.doesNotMatch(server.output(), /"stack"/);
+});
+
+test('a visit whose entry is damaged goes when it is due', async (t) => {
+  const data = await damagedStore(t);
+  const store = await openStore(data);
+  t.after(() => store.close());
+  let removed = 0;
+  for (let some = 1; some > 0; removed += some) some = await store.archive.prune(Date.now(), Number.MAX_SAFE_INTEGER);
+  assert.equal(removed, IDS.length);
+  assert.deepEqual(await store.archive.sites(), []);
+});
+
+test('frames that come for a page whose heatmap is damaged are filed', async (t) => {
+  const data = await damagedStore(t);
+  const root = open({ path: join(data, 'store.mdb'), maxDbs: 64 });
+  const cells = root.openDB<Buffer, Key>('cells', { encoding: 'binary' });
+  await root.transaction(() => {
+    for (const key of [...cells.getKeys()]) cells.putSync(key, Buffer.of(255));
+  });
+  await root.close();
+  const store = await openStore(data);
+  t.after(() => store.close());
+  await record(store.archive, { id: 'later', since: T + 9000, frames: [{ samples: moves(T + 9000, [[1, 2]]) }] });
+  store.archive.fileAll();
+  assert.equal((await store.archive.visit('later'))?.moves, 1);
+});
