@@ -71,6 +71,7 @@ export interface Config {
   readonly maxPerAddress: number;
   readonly maxBody: number;
   readonly maxStreams: number;
+  readonly maxStreamsEach: number;
   readonly maxReplays: number;
   readonly maxHits: number;
   readonly countBots: boolean;
@@ -407,6 +408,14 @@ export const OPTIONS = {
     help: 'most open administrator streams',
     read: integer(1, 100_000),
   }),
+  maxStreamsEach: option({
+    flag: 'max-streams-each',
+    env: ['FIELDMOUSE_MAX_STREAMS_EACH'],
+    value: 'N',
+    preset: '250',
+    help: 'most open streams of one account, of one API token, and of one address',
+    read: integer(1, 100_000),
+  }),
   maxReplays: option({
     flag: 'max-replays',
     env: ['FIELDMOUSE_MAX_REPLAYS'],
@@ -502,6 +511,7 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     maxPerAddress: one('maxPerAddress'),
     maxBody: one('maxBody'),
     maxStreams: one('maxStreams'),
+    maxStreamsEach: one('maxStreamsEach'),
     maxReplays: one('maxReplays'),
     maxHits: one('maxHits'),
     countBots: one('countBots'),

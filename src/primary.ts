@@ -79,6 +79,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     graceMs: config.graceMs,
     // Each is a descriptor of this process.
     maxStreams: Math.min(config.maxStreams, mostConnections()),
+    maxStreamsEach: config.maxStreamsEach,
     version,
     log,
     send: (worker, message) => supervisor.send(worker, message),

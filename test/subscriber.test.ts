@@ -12,6 +12,7 @@ const REQUEST = {
   moves: 'full',
   lastEventId: null,
   credential: 'c',
+  holders: ['c'],
   checked: true,
   made: 0,
 } as const;

@@ -94,6 +94,13 @@ export function claimedCredential(request: FastifyRequest, store: Records): stri
   return cookie ? sessionCredential(store.sessionId(cookie)) : undefined;
 }
 
+/** Who has a stream or a replay, for limits: the account with all its sessions, or the token, and the address. */
+export function holdersOf(request: FastifyRequest, store: Records): string[] {
+  const { identity, client } = request;
+  const account = identity?.via === 'session' ? `admin:${identity.name}` : claimedCredential(request, store);
+  return [account ?? '', `address:${client.address}`];
+}
+
 function sessionCredential(id: string): string {
   return `session:${id}`;
 }

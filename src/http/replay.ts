@@ -3,6 +3,7 @@ import { finished, Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { countDown, countUp } from '../count.ts';
 import { passagesOf } from '../protocol/passage.ts';
 import type { Scene as RecordScene } from '../protocol/record.ts';
 import { sees } from '../protocol/rights.ts';
@@ -11,7 +12,7 @@ import type { ReplayEvent } from '../rewind/person.ts';
 import { Rewind, type Scene } from '../rewind/rewind.ts';
 import { Tempo } from '../rewind/tempo.ts';
 import type { HttpOptions } from './contract.ts';
-import { identityOf } from './guard.ts';
+import { holdersOf, identityOf } from './guard.ts';
 import { comeBackLater } from './problem.ts';
 import { Page, SiteKey, times, whole, written, wrong } from './query.ts';
 import { type App, LOOK, lastEventIdOf, problems, streamQuery } from './schema.ts';
@@ -29,6 +30,8 @@ const WINDOW = { first: 5000, least: 1000, most: 60_000, bytes: 256 * 1024 } as 
 const WINDOW_PLAYS_MS = 10_000;
 /** Bytes of runs that are read in one turn of the event loop. */
 const TURN_BYTES = 64 * 1024;
+/** Of a worker's replays one account, one token, or one address may have this share, rounded up. */
+const SHARE_EACH = 0.25;
 /** A reader that takes nothing for so long has forgotten its stream, milliseconds. */
 const STALL_MS = 300_000;
 
@@ -50,6 +53,8 @@ const SSE = {
 
 export function replayRoute(app: App, { config, store, archive, version, ready, logger }: HttpOptions): void {
   let open = 0;
+  const openOf = new Map<string, number>();
+  const mostEach = Math.ceil(config.maxReplays * SHARE_EACH);
 
   app.get(
     '/v1/replay',
@@ -68,7 +73,7 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
           speed: written(`1 (default) to ${FASTEST} times as fast as it was; 0: as fast as it is read`),
           last_event_id: Type.Optional(Type.String()),
         }),
-        response: { 204: Type.Null({ description: 'All was told already' }), ...problems(400, 401, 404, 503) },
+        response: { 204: Type.Null({ description: 'All was told already' }), ...problems(400, 401, 404, 429, 503) },
       },
     },
     async (request, reply) => {
@@ -78,7 +83,15 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
       if (from >= replay.to) return reply.code(204).send(null);
       if (open >= config.maxReplays)
         throw comeBackLater(503, 'too-many-streams', 'Too many replays are open. Close one, or try again soon.', 5000);
-      occupy(reply);
+      const holders = holdersOf(request, store);
+      if (holders.some((holder) => (openOf.get(holder) ?? 0) >= mostEach))
+        throw comeBackLater(
+          429,
+          'too-many-streams',
+          'This account, token or address has too many replays open. Close one, or try again soon.',
+          5000,
+        );
+      occupy(reply, holders);
       const { credential } = identityOf(request);
       const text = Readable.from(play({ ...replay, from }, credential), { objectMode: false });
       return reply.headers(SSE).send(text as never);
@@ -86,10 +99,12 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
   );
 
   /** Takes one of the places for as long as the response is open. */
-  function occupy({ raw }: FastifyReply): void {
+  function occupy({ raw }: FastifyReply, holders: readonly string[]): void {
     open += 1;
+    for (const holder of holders) countUp(openOf, holder);
     finished(raw, () => {
       open -= 1;
+      for (const holder of holders) countDown(openOf, holder);
     });
     raw.setTimeout(STALL_MS, () => raw.destroy());
   }

@@ -11,7 +11,7 @@ import type { Past } from '../protocol/machines.ts';
 import type { StreamRequest } from '../protocol/relay.ts';
 import { MOVES } from '../protocol/stream.ts';
 import type { HttpOptions } from './contract.ts';
-import { checkNeeds, checkSite, claimedCredential, type recogniser } from './guard.ts';
+import { checkNeeds, checkSite, claimedCredential, holdersOf, type recogniser } from './guard.ts';
 import { isStoreAway, Problem, type RaisedError } from './problem.ts';
 import { type App, LOOK, lastEventIdOf, streamQuery } from './schema.ts';
 import { turnOf } from './turn.ts';
@@ -78,6 +78,7 @@ export function streamRoute(
           moves: moves ?? 'full',
           lastEventId: lastEventIdOf(request)?.slice(0, EVENT_ID_LIMIT) ?? null,
           credential: claimedCredential(request, store) as string,
+          holders: holdersOf(request, store),
           checked: request.checked,
           made: request.made,
         },

@@ -21,6 +21,7 @@ import { endWithProblem, STORE_AWAY } from '../raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
 import { type Entry, Journal } from './journal.ts';
 import { type Looking, Onlookers } from './onlookers.ts';
+import { StreamQuota, type StreamRefusal } from './stream-quota.ts';
 import { Subscriber } from './subscriber.ts';
 
 const JOURNAL_BYTES = 32 * 1024 * 1024;
@@ -30,6 +31,8 @@ const MAX_REPLAY_BYTES = 8 * 1024 * 1024;
 
 export interface FanOutOptions {
   maxStreams: number;
+  /** Of one account, one token, or one address. */
+  maxStreamsEach: number;
   /** Sends to every worker. */
   tell(message: ToWorker): void;
   /** All that a new reader must know. */
@@ -69,6 +72,7 @@ export class FanOut {
   readonly #options: FanOutOptions;
   readonly #journal = new Journal(JOURNAL_BYTES, JOURNAL_ENTRIES);
   readonly #interest: Interest;
+  readonly #quota: StreamQuota;
   readonly #subscribers = new Map<Subscriber, Watched>();
   readonly #bySite = new Map<string, Set<Subscriber>>();
   readonly #onlookers = new Onlookers();
@@ -83,6 +87,7 @@ export class FanOut {
 
   constructor(options: FanOutOptions) {
     this.#options = options;
+    this.#quota = new StreamQuota({ most: options.maxStreams, mostEach: options.maxStreamsEach });
     this.#interest = new Interest({ tell: options.tell, changed: () => options.others.watchedChanged() });
   }
 
@@ -196,9 +201,14 @@ export class FanOut {
 
   /** Begins or continues a stream on the socket of its response. One that could not be checked is only for who looks on already. */
   subscribe(socket: Socket, request: StreamRequest): void {
-    if (this.#subscribers.size >= this.#options.maxStreams) refuse(socket);
-    else if (request.checked || this.#onlookers.has(request, performance.now())) this.#open(socket, request);
-    else endWithProblem(socket, STORE_AWAY);
+    const now = performance.now();
+    if (!request.checked && !this.#onlookers.has(request, now)) {
+      endWithProblem(socket, STORE_AWAY);
+      return;
+    }
+    const refusal = this.#quota.enter(request.holders, now);
+    if (refusal) refuse(socket, refusal);
+    else this.#open(socket, request);
   }
 
   /** Who looks on, and who did until a moment ago. */
@@ -216,7 +226,7 @@ export class FanOut {
   #open(socket: Socket, request: StreamRequest): void {
     const watched = this.#interest.open(channelOf(request), this.#seq);
     const subscriber = new Subscriber(socket, request, {
-      restart: (one) => this.#restart(one, 'slow'),
+      restart: (one) => this.#restartSlow(one),
       caughtUp: (one, skipped) => this.#catchUp(one, skipped),
       closed: (one) => this.#unsubscribe(one),
     });
@@ -225,8 +235,19 @@ export class FanOut {
     entry(this.#bySite, request.site, () => new Set<Subscriber>()).add(subscriber);
     this.#interest.join(watched, subscriber);
     const fault = this.#resume(subscriber, watched);
-    if (fault === 'fresh') this.#snapshot(subscriber);
-    else if (fault) this.#restart(subscriber, fault);
+    if (!fault) return;
+    const bytes = fault === 'fresh' ? this.#snapshot(subscriber) : this.#restart(subscriber, fault);
+    this.#spend(subscriber, bytes);
+  }
+
+  /** A reader that falls behind again and again asks for a snapshot each time: past its budget it has to come back later. */
+  #restartSlow(subscriber: Subscriber): void {
+    if (!this.#spend(subscriber, this.#restart(subscriber, 'slow'))) void subscriber.end();
+  }
+
+  /** Notes bytes that a reader began with. False if its holder has had too many. */
+  #spend({ request }: Subscriber, bytes: number): boolean {
+    return this.#quota.spend(request.holders, bytes, performance.now());
   }
 
   /** Continues after the last event the reader has. Tells why it cannot. */
@@ -245,6 +266,7 @@ export class FanOut {
       if (bytes > MAX_REPLAY_BYTES) return 'expired';
     }
     subscriber.begin(Buffer.concat(missed));
+    this.#spend(subscriber, bytes);
     if (watched.cutShort) this.#refresh(subscriber);
     return undefined;
   }
@@ -267,18 +289,21 @@ export class FanOut {
     for (const watched of this.#interest.of(site)) watched.since = this.#seq;
   }
 
-  #restart(subscriber: Subscriber, reason: ResetReason): void {
+  /** Returns the bytes of the snapshot. */
+  #restart(subscriber: Subscriber, reason: ResetReason): number {
     countUp(this.#resets, reason);
     const data: StreamEvents['reset'] = { t: Date.now(), reason };
     subscriber.event(eventText(undefined, 'reset', JSON.stringify(data)));
-    this.#snapshot(subscriber);
+    return this.#snapshot(subscriber);
   }
 
-  /** Everything known now; the latest positions follow, fresh from the workers. */
-  #snapshot(subscriber: Subscriber): void {
+  /** Everything known now; the latest positions follow, fresh from the workers. Returns its bytes. */
+  #snapshot(subscriber: Subscriber): number {
     const data = JSON.stringify(this.#options.snapshot(subscriber.request));
-    subscriber.begin(Buffer.from(eventText(eventId(this.#epoch, this.#seq), 'snapshot', data)));
+    const bytes = Buffer.from(eventText(eventId(this.#epoch, this.#seq), 'snapshot', data));
+    subscriber.begin(bytes);
     this.#refresh(subscriber);
+    return bytes.length;
   }
 
   #catchUp(subscriber: Subscriber, skipped: number): void {
@@ -301,6 +326,7 @@ export class FanOut {
   #unsubscribe(subscriber: Subscriber): void {
     const watched = this.#subscribers.get(subscriber);
     this.#subscribers.delete(subscriber);
+    this.#quota.leave(subscriber.request.holders);
     this.#past.streamBytes += subscriber.bytes;
     this.#past.skipped += subscriber.left;
     if (subscriber.evicted) this.#past.evictions += 1;
@@ -321,6 +347,7 @@ export class FanOut {
     const now = performance.now();
     this.#interest.sweep(now);
     this.#onlookers.sweep(now);
+    this.#quota.sweep(performance.now());
     for (const subscriber of this.#subscribers.keys()) subscriber.watch(now);
   }
 
@@ -340,7 +367,10 @@ function channelOf({ site, page, visitor, stage, moves }: StreamRequest) {
   return { site, page: page ?? stage, visitor, moves };
 }
 
+/** By default: the server stops. */
+const NO_ROOM: StreamRefusal = { status: 503, retryAfter: 5, detail: 'The server takes no streams now.' };
+
 /** Answers that there is no room, or that the server stops. */
-export function refuse(socket: Socket): void {
-  endWithProblem(socket, { status: 503, code: 'too-many-streams', retryAfter: 5 });
+export function refuse(socket: Socket, refusal = NO_ROOM): void {
+  endWithProblem(socket, { code: 'too-many-streams', ...refusal });
 }

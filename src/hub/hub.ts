@@ -51,6 +51,8 @@ export interface OtherHubs extends Others {
 export interface HubOptions {
   graceMs: number;
   maxStreams: number;
+  /** Of one account, one token, or one address. */
+  maxStreamsEach: number;
   version: string;
   log: Logger;
   /** Sends to one worker. */
@@ -90,6 +92,7 @@ export class Hub {
     this.#options = options;
     this.#fanOut = new FanOut({
       maxStreams: options.maxStreams,
+      maxStreamsEach: options.maxStreamsEach,
       tell: (message) => options.sendAll(message),
       snapshot: (request) => this.#snapshot(request),
       others: options.others,

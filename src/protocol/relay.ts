@@ -130,6 +130,8 @@ export interface StreamRequest {
   lastEventId: string | null;
   /** Names the session or token, so that the stream ends when it is revoked. */
   credential: string;
+  /** Who has the stream, for limits: an account or a token, and an address. In memory only. */
+  holders: readonly string[];
   /** False: the store did not answer whether the credential opens this. Then only who looks on already may go on. */
   checked: boolean;
   /** When the site was made, Unix ms, or 0 where that is not known: what was before is of another one of its key. */

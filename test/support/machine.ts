@@ -95,6 +95,7 @@ export class Machine {
     this.hub = new Hub({
       graceMs,
       maxStreams: 100,
+      maxStreamsEach: 100,
       version: 'test',
       log: SILENT,
       send: (_, message) => this.#told(message),
@@ -175,6 +176,7 @@ export class Machine {
       moves,
       lastEventId: null,
       credential: 'test',
+      holders: ['test'],
       checked,
       made,
     };
