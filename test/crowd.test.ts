@@ -34,6 +34,11 @@ function crowdOf(...visitors: Visitor[]): Crowd {
   return crowd;
 }
 
+/** What was told as it happened. */
+function newsOf(crowd: Crowd) {
+  return crowd.happenings.filter(({ isPast }) => !isPast);
+}
+
 test('a crowd is what the snapshot says, then what joins and leaves make of it', () => {
   const crowd = crowdOf(visitor(1), visitor(2));
   crowd.apply({ name: 'join', data: { t: 61_000, visitor: visitor(3, { page: '/b' }) } }, 1);
@@ -43,7 +48,7 @@ test('a crowd is what the snapshot says, then what joins and leaves make of it',
     [3, 2],
   );
   assert.deepEqual(
-    crowd.happenings.map(({ kind, id }) => [kind, id]),
+    newsOf(crowd).map(({ kind, id }) => [kind, id]),
     [
       ['leave', 'visitor-1'],
       ['join', 'visitor-3'],
@@ -94,7 +99,7 @@ test('events of visitors that are not known, and lists cut short, are passed ove
   crowd.apply({ name: 'leave', data: { t: 0, v: 7, reason: 'lost' } }, 0);
   crowd.apply({ name: 'scroll', data: { t: 0, s: [7, 1, 1] } }, 0);
   assert.equal(crowd.people.size, 1);
-  assert.equal(crowd.happenings.length, 0);
+  assert.equal(newsOf(crowd).length, 0);
 });
 
 test('a fresh snapshot keeps the graphs of who is still here, also under a new number', () => {
@@ -193,14 +198,14 @@ test('a snapshot after a gap tells who came meanwhile, and not who was only not 
   };
   crowd.apply(later, 2);
   assert.deepEqual(
-    crowd.happenings.map(({ t, kind, id }) => [t, kind, id]),
+    newsOf(crowd).map(({ t, kind, id }) => [t, kind, id]),
     [
       [63_000, 'join', 'visitor-5'],
       [62_000, 'join', 'visitor-4'],
     ],
   );
   crowd.apply(later, 3);
-  assert.equal(crowd.happenings.length, 2);
+  assert.equal(newsOf(crowd).length, 2);
   assert.equal(crowd.begun, 60_000);
 });
 
@@ -216,7 +221,7 @@ test('a crowd that was left for the past goes on where it was', () => {
   const visitors = [visitor(1), visitor(3, { since: 61_000 }), visitor(4, { since: 63_000 })];
   crowd.apply({ name: 'snapshot', data: { t: 64_000, site: 'demo', visitors, minutes: [], version: '1' } }, 3);
   assert.deepEqual(
-    crowd.happenings.map(({ t, kind, id }) => [t, kind, id]),
+    newsOf(crowd).map(({ t, kind, id }) => [t, kind, id]),
     [
       [63_000, 'join', 'visitor-4'],
       [61_000, 'join', 'visitor-3'],
@@ -235,7 +240,53 @@ test('times that no date can have are taken for the present', () => {
     );
     crowd.apply({ name: 'leave', data: { t, v: 2, reason: 'closed' } }, 3);
     const times = [...crowd.happenings.map((one) => one.t), ...crowd.newestFirst().map((one) => one.visitor.since)];
-    assert.ok(times.length === 4);
+    assert.equal(times.length, 5);
     for (const time of times) assert.doesNotThrow(() => new Date(time).toISOString(), `${t}`);
   }
+});
+
+test('the first snapshot tells who came before, who left, and what all did in the last minute', () => {
+  const crowd = new Crowd();
+  const gone = (t: number, id: string) => ({ t, id, label: '', page: '/gone', reason: 'lost' as const });
+  const left = [gone(1000, 'visitor-8'), gone(1500, 'visitor-2')];
+  const first = snapshot(visitor(1), visitor(2)) as Extract<StreamEvent, { name: 'snapshot' }>;
+  crowd.apply({ name: 'snapshot', data: { ...first.data, left, activity: [1, 'CB', 7, '_', 2, 'A'] } }, 0);
+  assert.deepEqual(
+    crowd.happenings.map(({ t, kind, id, page }) => [t, kind, id, page]),
+    [
+      [1002, 'join', 'visitor-2', '/'],
+      [1001, 'join', 'visitor-1', '/'],
+      [1000, 'leave', 'visitor-8', '/gone'],
+    ],
+  );
+  assert.deepEqual(
+    [0, 1, 2].map((ago) => crowd.byId('visitor-1')?.activity.at(ago)),
+    [1, 2, 0],
+  );
+  crowd.apply(first, 1);
+  assert.equal(crowd.happenings.length, 3);
+  assert.equal(crowd.byId('visitor-1')?.activity.at(1), 2, 'a server that has just been started knows less');
+});
+
+test('who had been here before is back, and has not arrived', () => {
+  const crowd = crowdOf();
+  crowd.apply({ name: 'join', data: { t: 90_000, visitor: visitor(1, { since: 30_000 }) } }, 1);
+  crowd.apply({ name: 'join', data: { t: 91_000, visitor: visitor(2, { since: 90_900 }) } }, 2);
+  assert.deepEqual(
+    crowd.happenings.map(({ isBack = false }) => isBack),
+    [false, true],
+  );
+});
+
+test('it is known when somebody was here last: by who left, else by the minutes', () => {
+  const crowd = crowdOf(visitor(1));
+  crowd.apply({ name: 'leave', data: { t: 65_000, v: 1, reason: 'closed' } }, 1);
+  assert.deepEqual(crowd.lastLeft(), { t: 65_000, isExact: true });
+  const minutes = [
+    { t: 3_600_000, visitors: 2, samples: 0 },
+    { t: 3_660_000, visitors: 0, samples: 0 },
+  ];
+  crowd.apply({ name: 'snapshot', data: { t: 3_700_000, site: 'demo', visitors: [], minutes, version: '1' } }, 2);
+  assert.deepEqual(crowd.lastLeft(), { t: 3_600_000, isExact: false });
+  assert.equal(new Crowd().lastLeft(), undefined);
 });

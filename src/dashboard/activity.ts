@@ -5,6 +5,9 @@ export const ACTIVITY_SECONDS = 60;
 /** A pointer in full motion gives about this many samples a second; the graph's top. */
 const FULL = 60;
 
+/** Base64url, as the server writes it. */
+const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
 export class Activity {
   readonly #seconds = new Uint16Array(ACTIVITY_SECONDS);
   #head = 0;
@@ -13,6 +16,15 @@ export class Activity {
   add(samples: number): void {
     this.#head = (this.#head + 1) % ACTIVITY_SECONDS;
     this.#seconds[this.#head] = Math.min(Math.max(0, samples), 65_535);
+  }
+
+  /** Takes the last seconds as a snapshot tells them: a digit for each, the newest last. What is known already stays. */
+  fill(seconds: string): void {
+    for (let ago = 0; ago < Math.min(seconds.length, ACTIVITY_SECONDS); ago++) {
+      const i = (this.#head - ago + ACTIVITY_SECONDS) % ACTIVITY_SECONDS;
+      const samples = DIGITS.indexOf(seconds[seconds.length - 1 - ago] as string);
+      this.#seconds[i] = Math.max(this.#seconds[i] as number, samples);
+    }
   }
 
   /** Samples of the second that ended `ago` seconds ago. */

@@ -1,5 +1,5 @@
 /** Everybody on one site, as the stream tells it. Plain data: the screen reads it when it draws. */
-import type { StreamEventName, StreamEvents, Visitor } from '../protocol/stream.ts';
+import type { Departure, StreamEventName, StreamEvents, Visitor } from '../protocol/stream.ts';
 import { Activity } from './activity.ts';
 import { type Badge, Names } from './badge.ts';
 import { type Clock, LIVE } from './clock.ts';
@@ -28,6 +28,10 @@ export interface Happening {
   badge: Badge;
   page: string;
   reason?: StreamEvents['leave']['reason'];
+  /** Of an arrival: it had been here before. */
+  isBack?: true;
+  /** Of an arrival that was told afterwards: the page is that of now. */
+  isPast?: true;
 }
 
 /** What happened, and up to when that is all. Times are the server's Unix ms. */
@@ -50,6 +54,8 @@ export interface Scene {
 }
 
 const MOST_HAPPENINGS = 80;
+/** Who joins so long after it first came had been here before, milliseconds: the server was started anew, or another machine had it. */
+const BACK_MS = 5000;
 /** Samples lie this much further back than one flush, for what the network adds. */
 const JITTER_MS = 20;
 const MOST_DELAY_MS = 600;
@@ -161,6 +167,14 @@ export class Crowd {
     return this.clock.exact ? PAST_DELAY_MS : Math.min(this.flushMs + JITTER_MS, MOST_DELAY_MS);
   }
 
+  /** When somebody was here last, Unix ms: to the millisecond, or to the minute; undefined if nobody was in the past hour. */
+  lastLeft(): { t: number; isExact: boolean } | undefined {
+    const leave = this.happenings.find(({ kind }) => kind === 'leave');
+    const minute = this.minutes.lastWithAny();
+    if (leave && !(minute !== undefined && minute > leave.t)) return { t: leave.t, isExact: true };
+    return minute === undefined ? undefined : { t: minute, isExact: false };
+  }
+
   /** Everybody, who came last first. */
   newestFirst(): Person[] {
     return [...this.people.values()].sort((a, b) => b.visitor.since - a.visitor.since || b.visitor.v - a.visitor.v);
@@ -180,16 +194,31 @@ export class Crowd {
   }
 
   /** Whom we knew already keeps track and graph: a stream is opened anew for every page put on stage. */
-  #snapshot({ t, visitors, minutes }: StreamEvents['snapshot']): void {
+  #snapshot({ t, visitors, minutes, left = [], activity = [] }: StreamEvents['snapshot']): void {
     const known = new Map(this.#byId);
     this.#forgetPeople();
     for (const visitor of visitors) this.#add(visitor, known.get(visitor.id));
-    if (this.begun !== undefined) this.#noteMeanwhile(known);
+    for (let i = 0; i + 1 < activity.length; i += 2)
+      this.people.get(activity[i] as number)?.activity.fill(activity[i + 1] as string);
+    if (this.begun === undefined) this.#noteBefore(left);
+    else this.#noteMeanwhile(known);
     this.minutes.replace(minutes);
     this.minutes.add(t, visitors.length);
     this.#setClock(t);
     this.begun ??= t;
     this.known = true;
+  }
+
+  /** What is known of the time before the first snapshot: who came and is here, and who left. */
+  #noteBefore(left: readonly Departure[]): void {
+    const notes: Omit<Happening, 'no'>[] = [];
+    for (const { visitor, badge } of this.people.values())
+      notes.push({ t: visitor.since, kind: 'join', id: visitor.id, badge, page: visitor.page, isPast: true });
+    for (const { t, id, label, page, reason } of left)
+      if (!this.#byId.has(id))
+        notes.push({ t, kind: 'leave', id, badge: this.#names.badgeOf(id, label), page, reason });
+    notes.sort((a, b) => a.t - b.t);
+    for (const note of notes.slice(-MOST_HAPPENINGS)) this.#note(note);
   }
 
   /**
@@ -236,7 +265,9 @@ export class Crowd {
   #join({ t, visitor }: StreamEvents['join']): void {
     const isKnown = this.#byId.has(visitor.id);
     const { badge } = this.#add(visitor);
-    if (!isKnown) this.#note({ t, kind: 'join', id: visitor.id, badge, page: visitor.page });
+    if (isKnown) return;
+    const isBack = visitor.since < t - BACK_MS && { isBack: true as const };
+    this.#note({ t, kind: 'join', id: visitor.id, badge, page: visitor.page, ...isBack });
   }
 
   #page({ t, v, page, origin, size }: StreamEvents['page']): void {

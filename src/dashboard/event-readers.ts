@@ -1,6 +1,7 @@
 /** Reads events of the stream and of the past. */
 import {
   DEVICES,
+  type Departure,
   type ReplayEventName,
   type ReplayEvents,
   type StreamEventName,
@@ -22,6 +23,7 @@ import {
   readOrCount,
   shape,
   text,
+  time,
   timeOrNaN,
   tuple,
   within,
@@ -53,6 +55,14 @@ const visitor: Reader<Visitor> = shape({
 
 const minute = shape({ t: timeOrNaN, visitors: count, samples: count });
 
+const departure: Reader<Departure> = shape({ t: time, id: text, label: text, page: text, reason });
+
+/** Numbers and texts by turns. */
+function pairs(value: unknown): (number | string)[] | undefined {
+  const isPairs = (list: unknown[]) => list.every((one, i) => typeof one === (i % 2 === 0 ? 'number' : 'string'));
+  return Array.isArray(value) && isPairs(value) ? value : undefined;
+}
+
 /** `v, count`, then `count` times `dt, x, y`, and so on to the end. */
 function moves(value: unknown): number[] | undefined {
   const m = numbers(value);
@@ -68,7 +78,10 @@ function moves(value: unknown): number[] | undefined {
 const READERS: { readonly [K in StreamEventName]: Reader<StreamEvents[K]> } & {
   readonly [K in ReplayEventName]: Reader<ReplayEvents[K]>;
 } = {
-  snapshot: shape({ t: timeOrNaN, site: text, visitors: list(visitor), minutes: list(minute), version: text }),
+  snapshot: shape(
+    { t: timeOrNaN, site: text, visitors: list(visitor), minutes: list(minute), version: text },
+    { left: list(departure), activity: pairs },
+  ),
   join: shape({ t: timeOrNaN, visitor }),
   page: shape({ t: timeOrNaN, v: number, page: text, from: text, origin: text, size, visitor }),
   view: shape({ t: timeOrNaN, v: number, size, hidden: flag, device, label: text }),

@@ -21,6 +21,12 @@ export class Minutes {
     for (const minute of this.#most.keys()) if (minute < oldest) this.#most.delete(minute);
   }
 
+  /** Unix ms of the beginning of the last minute in which anybody was here; undefined if there is none. */
+  lastWithAny(): number | undefined {
+    const minutes = [...this.#most].filter(([, visitors]) => visitors > 0).map(([minute]) => minute);
+    return minutes.length > 0 ? Math.max(...minutes) * MINUTE_MS : undefined;
+  }
+
   /**
    * Unix seconds and counts of the 60 minutes that end with the one of `now`, for uPlot; null: no server ran. `here` are the
    * visitors of this moment: a minute that has just begun has no count of its own yet.

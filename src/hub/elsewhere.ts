@@ -10,7 +10,8 @@ import {
   type SiteState,
   type ToldData,
 } from '../protocol/machines.ts';
-import type { Minute, StreamEvents, Visitor } from '../protocol/stream.ts';
+import type { Minute, StreamEvents } from '../protocol/stream.ts';
+import { LastMinute, thisSecond } from './last-minute.ts';
 import { MinutesByMachine } from './minutes.ts';
 
 /** Visitors whose activity is told each second, as many as of this machine. */
@@ -19,6 +20,7 @@ const MAX_ACTIVE = 1000;
 export interface Other extends Held {
   /** The run of a machine that has told of it. */
   machine: string;
+  readonly lastMinute: LastMinute;
 }
 
 interface Site {
@@ -45,8 +47,8 @@ export class Elsewhere {
   }
 
   /** Visitors of a site. */
-  *of(site: string): Generator<Visitor> {
-    for (const { visitor } of this.#sites.get(site)?.byV.values() ?? []) yield visitor;
+  *of(site: string): Generator<Other> {
+    yield* this.#sites.get(site)?.byV.values() ?? [];
   }
 
   get(site: string, v: number): Other | undefined {
@@ -58,8 +60,9 @@ export class Elsewhere {
   }
 
   /** Adds a visitor, or what is new of it. */
-  put(site: string, other: Other): void {
+  put(site: string, told: Omit<Other, 'lastMinute'>, lastMinute = new LastMinute()): void {
     const { byV, byId } = this.#site(site);
+    const other = { ...told, lastMinute: byV.get(told.visitor.v)?.lastMinute ?? lastMinute };
     byV.set(other.visitor.v, other);
     byId.set(other.visitor.id, other);
   }
@@ -78,12 +81,13 @@ export class Elsewhere {
 
   /** Takes all that a machine knows of a site: what was known of its visitors before goes. */
   replace(site: string, machine: string, { visitors, minutes }: SiteState): void {
-    for (const other of this.#ofMachine(site, machine)) this.remove(site, other);
+    const before = new Map(this.#ofMachine(site, machine).map((other) => [other.visitor.v, other]));
+    for (const other of before.values()) this.remove(site, other);
     for (const held of visitors) {
       const known = this.byId(site, held.visitor.id);
       if (known && known.at > held.at) continue;
       if (known) this.remove(site, known);
-      this.put(site, { ...held, machine });
+      this.put(site, { ...held, machine }, before.get(held.visitor.v)?.lastMinute);
     }
     this.#site(site).minutes.add({ machine: machineOf(machine), minutes });
   }
@@ -123,6 +127,7 @@ export class Elsewhere {
       const [v, x, y, count] = [rows[i] as number, rows[i + 1], rows[i + 2], rows[i + 3] as number];
       const other = byV.get(v);
       if (!other) continue;
+      other.lastMinute.add(thisSecond(), count);
       if (typeof x === 'number') other.visitor.at = [x, y as number];
       if (second.activity.length < 2 * MAX_ACTIVE) second.activity.push(v, count);
     }

@@ -1,6 +1,7 @@
 /** What other machines tell of the sites that are watched here: kept for those who come, and shown to those who watch. */
 import type { Second, SiteItem, SiteState, ToldData } from '../protocol/machines.ts';
 import type { LeaveReason, StreamEvents } from '../protocol/stream.ts';
+import type { Departures } from './departures.ts';
 import type { Elsewhere, Other } from './elsewhere.ts';
 import type { FanOut } from './fan-out.ts';
 import type { Presence } from './presence.ts';
@@ -11,17 +12,20 @@ export interface HearingOptions {
   fanOut: FanOut;
   presence: Presence;
   elsewhere: Elsewhere;
+  departures: Departures;
 }
 
 export class Hearing {
   readonly #fanOut: FanOut;
   readonly #presence: Presence;
   readonly #elsewhere: Elsewhere;
+  readonly #departures: Departures;
 
-  constructor({ fanOut, presence, elsewhere }: HearingOptions) {
+  constructor({ fanOut, presence, elsewhere, departures }: HearingOptions) {
     this.#fanOut = fanOut;
     this.#presence = presence;
     this.#elsewhere = elsewhere;
+    this.#departures = departures;
   }
 
   /** Takes an item of a site, but for parts of states. */
@@ -40,7 +44,7 @@ export class Hearing {
     const other = this.#elsewhere.get(site, told.data.v);
     // It has been let in elsewhere since.
     if (other?.machine !== machine) return;
-    if (told.name === 'leave') this.#elsewhere.remove(site, other);
+    if (told.name === 'leave') this.#remove(site, other, told.data);
     else this.#elsewhere.apply(other, told);
     this.#show(site, event);
   }
@@ -84,9 +88,15 @@ export class Hearing {
   }
 
   #leave(site: string, other: Other, reason: LeaveReason): void {
-    this.#elsewhere.remove(site, other);
     const { v, page, id } = other.visitor;
     const data: StreamEvents['leave'] = { t: Date.now(), v, reason };
+    this.#remove(site, other, data);
     this.#fanOut.show(site, 'leave', { pages: [page], visitor: id }, JSON.stringify(data));
+  }
+
+  #remove(site: string, other: Other, { t, reason }: StreamEvents['leave']): void {
+    this.#elsewhere.remove(site, other);
+    const { id, label, page } = other.visitor;
+    this.#departures.add(site, { t, id, label, page, reason });
   }
 }

@@ -11,9 +11,11 @@ import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMi
 import type { Arrival, Channel, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
 import { MAX_PAGES_TOLD, TAG } from '../protocol/relay.ts';
 import { deviceOf, type LeaveReason, type Minute, type StreamEvents, type Visitor } from '../protocol/stream.ts';
+import { Departures } from './departures.ts';
 import { Elsewhere } from './elsewhere.ts';
 import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuse } from './fan-out.ts';
 import { Hearing } from './hearing.ts';
+import { thisSecond } from './last-minute.ts';
 import type { Looking } from './onlookers.ts';
 import { Presence, type Present } from './presence.ts';
 import { Rates } from './rates.ts';
@@ -74,6 +76,7 @@ export class Hub {
   readonly #presence: Presence;
   readonly #rates = new Rates();
   readonly #elsewhere = new Elsewhere();
+  readonly #departures = new Departures();
   readonly #hearing: Hearing;
   /** Of the second at hand, by site, as other machines are told it; only of sites that they watch. */
   readonly #seconds = new Map<string, Second>();
@@ -104,7 +107,12 @@ export class Hub {
       grant: (worker, ...grant) => entry(this.#grants, worker, (): number[] => []).push(...grant),
       release: (...release) => this.#releases.push(release),
     });
-    this.#hearing = new Hearing({ fanOut: this.#fanOut, presence: this.#presence, elsewhere: this.#elsewhere });
+    this.#hearing = new Hearing({
+      fanOut: this.#fanOut,
+      presence: this.#presence,
+      elsewhere: this.#elsewhere,
+      departures: this.#departures,
+    });
     this.#rates.addRun([minuteOf(Date.now())], Date.now());
     this.#timers.push(
       setInterval(() => this.#sweep(), SWEEP_MS),
@@ -350,8 +358,10 @@ export class Hub {
   }
 
   #onLeave(present: Present, reason: LeaveReason): void {
-    const { v } = present.visitor;
-    this.#publish(present, 'leave', () => ({ t: Date.now(), v, reason }));
+    const { v, id, label, page } = present.visitor;
+    const t = Date.now();
+    this.#departures.add(present.site, { t, id, label, page, reason });
+    this.#publish(present, 'leave', () => ({ t, v, reason }));
   }
 
   /** A visitor's event, of the page it is on. */
@@ -370,32 +380,33 @@ export class Hub {
     this.#rates.add(seen, flushMs);
     this.#samples += seen.samples;
     if (this.#fanOut.interest.carries(seen.site)) this.#addSecond(seen, flushMs);
+    const second = thisSecond();
     for (let i = 0; i + 4 < seen.rows.length; i += 5) {
       const present = this.#presence.get(seen.rows[i] as number);
       if (present?.worker !== worker) continue;
       const [x, y, frame] = [seen.rows[i + 1], seen.rows[i + 2], seen.rows[i + 3]];
       present.frame = Math.max(present.frame, frame as number);
+      present.lastMinute.add(second, seen.rows[i + 4] as number);
       // Null: this visitor has no place yet, at least on this page.
       if (typeof x === 'number') present.visitor.at = [x, y as number];
     }
   }
 
   #snapshot({ site, page, visitor: id, made }: StreamRequest): StreamEvents['snapshot'] {
-    const visitors: Visitor[] = [];
-    const add = (visitor: Visitor) => {
-      if ((page === null || visitor.page === page) && (id === null || visitor.id === id)) visitors.push(visitor);
-    };
-    for (const { visitor } of this.#presence.of(site)) add(visitor);
-    for (const visitor of this.#elsewhere.of(site)) add(visitor);
+    const isShown = (one: { page: string; id: string }) =>
+      (page === null || one.page === page) && (id === null || one.id === id);
+    const here = [...this.#presence.of(site), ...this.#elsewhere.of(site)].filter(({ visitor }) => isShown(visitor));
     const own = { machine: this.#options.machine, minutes: this.#rates.minutes(site) };
     const now = Date.now();
     const minutes = this.#rates.withEmpty(this.#elsewhere.minutes(site, own, now), now);
     return {
       t: now,
       site,
-      visitors,
+      visitors: here.map(({ visitor }) => visitor),
       minutes: minutes.filter(({ t }) => t >= minuteOf(made)),
       version: this.#options.version,
+      left: this.#departures.of(site, now).filter((one) => one.t >= made && isShown(one)),
+      activity: activityOf(here),
     };
   }
 
@@ -404,6 +415,7 @@ export class Hub {
     this.#presence.sweep(now);
     this.#sendAnswers();
     this.#fanOut.sweep();
+    this.#departures.sweep(now);
   }
 
   #onSecond(): void {
@@ -484,6 +496,18 @@ export class Hub {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#fanOut.close();
   }
+}
+
+/** What visitors did in the last minute, as a snapshot tells it. */
+function activityOf(here: readonly Pick<Present, 'visitor' | 'lastMinute'>[]): (number | string)[] {
+  const rows: (number | string)[] = [];
+  const now = thisSecond();
+  for (const { visitor, lastMinute } of here) {
+    const seconds = lastMinute.text(now);
+    if (seconds !== '') rows.push(visitor.v, seconds);
+    if (rows.length >= 2 * MAX_ROWS) break;
+  }
+  return rows;
 }
 
 function nothing(): Second {

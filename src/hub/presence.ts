@@ -6,6 +6,7 @@ import { entry } from '../entry.ts';
 import type { Share } from '../protocol/machines.ts';
 import type { Arrival, RelayItem } from '../protocol/relay.ts';
 import type { LeaveReason, Visitor } from '../protocol/stream.ts';
+import { LastMinute } from './last-minute.ts';
 
 /** After the tab said that it closes; long enough for the next page of a site to take over, milliseconds. */
 const CLOSED_GRACE_MS = 1500;
@@ -29,6 +30,7 @@ export interface Present {
   frame: number;
   /** Time of its last event that a connection told of as it ended, Unix ms. */
   lastTime: number;
+  readonly lastMinute: LastMinute;
   /** `at` of the last event shown; what is not above it was shown before. */
   lastAt: number;
 }
@@ -120,7 +122,15 @@ export class Presence {
   #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): Present {
     const { site, ...rest } = arrival;
     const held = { worker, claim, socketSince: socketSince(posted, now), letInAt: now };
-    const present: Present = { visitor: { v, ...rest }, site, ...held, frame: 0, lastTime: 0, lastAt: -1 };
+    const present: Present = {
+      visitor: { v, ...rest },
+      site,
+      ...held,
+      frame: 0,
+      lastTime: 0,
+      lastMinute: new LastMinute(),
+      lastAt: -1,
+    };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
     entry(this.#bySite, site, () => new Set<Present>()).add(present);

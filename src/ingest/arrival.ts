@@ -12,15 +12,15 @@ export interface Contact {
   country: string;
 }
 
-/** `hello` is undefined for clients that do not tell about themselves. */
-export function arrivalOf(contact: Contact, id: string, hello: Hello | undefined, now: number): Arrival {
+/** `hello` is undefined for clients that do not tell about themselves. `since`: when the visitor first came, Unix ms. */
+export function arrivalOf(contact: Contact, id: string, hello: Hello | undefined, since: number): Arrival {
   const size: Arrival['size'] = hello ? [hello.vw, hello.vh, hello.dw, hello.dh] : [0, 0, 0, 0];
   return {
     id,
     site: contact.site,
     page: hello?.page || contact.page,
     origin: contact.origin,
-    since: now,
+    since,
     device: deviceOf(size[0]),
     size,
     at: null,

@@ -64,7 +64,7 @@ export class Desk {
   ): Promise<Visit | undefined> {
     const now = Date.now();
     const { id, born, made } = proof ?? { id: newVisitorId(), born: now, made: now };
-    const trace = await this.#options.claim(arrivalOf(contact, id, hello, Math.max(now, made)), posted ? made : null);
+    const trace = await this.#options.claim(arrivalOf(contact, id, hello, born), posted ? made : null);
     if (!trace) return undefined;
     const clock = new VisitClock(Math.max(made, trace.lastTime));
     const recording = this.#begin(trace, contact.country, hello, proof, posted, clock.now());

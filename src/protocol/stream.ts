@@ -45,6 +45,17 @@ export interface Minute {
   samples: number;
 }
 
+/** Somebody who is not here any more. */
+export interface Departure {
+  /** When it left, Unix ms. */
+  t: number;
+  id: string;
+  label: string;
+  /** The page it left from. */
+  page: string;
+  reason: LeaveReason;
+}
+
 /** Times are Unix ms on the server's clock. */
 export interface StreamEvents {
   /** Everything known now; replaces what a reader knew. */
@@ -56,6 +67,13 @@ export interface StreamEvents {
     minutes: Minute[];
     /** The server's version. */
     version: string;
+    /** Who left in the past hour, at most 20, oldest first. */
+    left?: Departure[];
+    /**
+     * What visitors did in the last 60 s, flat: `v, seconds` of at most 1,000 that did anything. `seconds` has a base64url digit for each
+     * second, the newest last: A is no sample, _ (63) are 63 or more. Seconds that are missing at its beginning had none.
+     */
+    activity?: (number | string)[];
   };
   join: { t: number; visitor: Visitor };
   /** A visitor went to another page. `visitor` is there for streams of one page, to which it may be new. */

@@ -1,11 +1,15 @@
-import { site, sites } from '../state.ts';
+import { crowd, site, sites } from '../state.ts';
+import { ago, clock, isoTime, shortClock } from '../text.ts';
 import { PasteSnippet } from './snippet.tsx';
 
-/** What to do while nobody is here. */
+/** What to say and to do while nobody is here. */
 export function Empty() {
   const key = site.value;
   if (key === null) return null;
-  const name = sites.value.find((one) => one.key === key)?.name ?? key;
+  const here = sites.value.find((one) => one.key === key);
+  const name = here?.name ?? key;
+  const last = crowd.lastLeft();
+  if (last || here?.firstSeen != null) return <NobodyNow last={last} />;
   return (
     <div class="empty">
       <div class="mice" aria-hidden="true" />
@@ -21,6 +25,27 @@ export function Empty() {
         <p>The first visitor of {name} shows here the moment it arrives.</p>
       )}
       <PasteSnippet site={key}>To see the visitors of your own pages, paste</PasteSnippet>
+    </div>
+  );
+}
+
+/** Somebody had been here. */
+function NobodyNow({ last }: { last: ReturnType<typeof crowd.lastLeft> }) {
+  return (
+    <div class="empty">
+      <div class="mice" aria-hidden="true" />
+      <h3>Nobody is here now</h3>
+      {!last && <p>Nobody was here in the past hour.</p>}
+      {last?.isExact && (
+        <p>
+          The last visitor left at <time dateTime={isoTime(last.t)}>{clock(last.t)}</time>, {ago(crowd.time - last.t)}.
+        </p>
+      )}
+      {last && !last.isExact && (
+        <p>
+          The last visitor was here at <time dateTime={isoTime(last.t)}>{shortClock(last.t)}</time>.
+        </p>
+      )}
     </div>
   );
 }

@@ -40,7 +40,7 @@ const Line = memo(({ one }: { one: Happening }) => (
   </li>
 ));
 
-function verb({ kind, reason }: Happening): string {
-  if (kind === 'join') return 'arrived on';
+function verb({ kind, reason, isBack, isPast }: Happening): string {
+  if (kind === 'join') return isBack ? 'is back on' : isPast ? 'arrived, now on' : 'arrived on';
   return kind === 'page' ? 'went to' : LEFT[reason ?? 'closed'];
 }
