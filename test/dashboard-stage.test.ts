@@ -135,3 +135,47 @@ test("of pages of the dashboard's own origin it knows by itself whether they may
   await dashboard.locator('iframe.preview').waitFor();
   assert.equal(await note.count(), 0);
 });
+
+test('the stage shows windows of one class at a time: at first the most common one, else the one in the address', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  const come = async (size: View, x: number) => {
+    const visitor = new BinaryVisitor(t, server.ws, { page: '/a', size });
+    const { visitor: id } = await visitor.hello;
+    visitor.frame({ type: 'move', time: 100, x, y: 50 });
+    return id;
+  };
+  await come([1280, 800, 1265, 2000], 110);
+  await come([1500, 900, 1485, 2000], 120);
+  const phone = await come([390, 800, 390, 5000], 130);
+  await seeHere(dashboard, 3);
+  const pointers = dashboard.locator('#pointers li');
+  const windows = dashboard.getByLabel('Windows', { exact: true });
+  const shows = async (width: string, ...xs: number[]) => {
+    await windows.and(dashboard.locator(`[data-width=${width}]`)).waitFor();
+    for (const x of xs) await seePointer(dashboard, x, 50);
+    assert.equal(await pointers.count(), xs.length);
+  };
+  await shows('desktop', 110, 120);
+  await dashboard.locator('[data-hidden="1"]').getByText('1 in other windows').waitFor();
+  const wide = await dashboard.locator('.surface').evaluate((one) => one.clientWidth / Number(one.dataset.scale));
+
+  await windows.focus();
+  await dashboard.keyboard.press('Home');
+  await shows('all', 110, 120, 130);
+  await dashboard.keyboard.press('ArrowDown');
+  await shows('phone', 130);
+  await dashboard.locator('[data-hidden="2"]').waitFor();
+  assert.equal(new URL(dashboard.url()).searchParams.get('width'), 'phone');
+  const narrow = await dashboard.locator('.surface').evaluate((one) => one.clientWidth / Number(one.dataset.scale));
+  assert.deepEqual([Math.round(wide), Math.round(narrow)], [1485, 390]);
+  await dashboard.reload();
+  await shows('phone', 130);
+
+  // Who follows a visitor sees it, whatever was chosen.
+  await windows.selectOption('desktop');
+  await shows('desktop', 110, 120);
+  await dashboard.locator(`.visitors [data-id="${phone}"] button`).click();
+  await dashboard.getByText('Following').waitFor();
+  await seePointer(dashboard, 130, 50);
+  assert.equal(await pointers.count(), 1);
+});

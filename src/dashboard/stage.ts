@@ -2,6 +2,7 @@
 import type { Badge } from './badge.ts';
 import type { Crowd, Person } from './crowd.ts';
 import { rem } from './theme.ts';
+import { isOf, type Width } from './width-class.ts';
 
 /** How long a trail is, milliseconds of way, and how its parts fade from old to new. */
 const TRAIL_MS = 420;
@@ -36,6 +37,8 @@ interface Ripple {
 export interface Sight {
   page: string | null;
   scale: number;
+  /** Only visitors with windows of this class are drawn; null: all. */
+  width: Width | null;
   /** Id of the followed visitor. */
   followed: string | null;
 }
@@ -50,7 +53,7 @@ export class Stage {
   readonly #ripples: Ripple[] = Array.from({ length: RIPPLES }, () => ({ x: 0, y: 0, start: Number.NaN, colour: '' }));
   #nextRipple = 0;
   #sprites = new WeakMap<Badge, HTMLCanvasElement>();
-  #sight: Sight = { page: null, scale: 1, followed: null };
+  #sight: Sight = { page: null, scale: 1, width: null, followed: null };
   #width = 0;
   #height = 0;
   #dpr = 1;
@@ -76,6 +79,11 @@ export class Stage {
   /** The page it shows. */
   get page(): string | null {
     return this.#sight.page;
+  }
+
+  /** Whether it draws what a visitor does. */
+  shows({ visitor }: Person): boolean {
+    return isOf(visitor.device, this.#sight.width);
   }
 
   show(sight: Sight): void {
@@ -182,7 +190,8 @@ export class Stage {
   }
 
   #isHere({ visitor, track }: Person): boolean {
-    return visitor.page === this.#sight.page && track.count > 0;
+    const { page, width } = this.#sight;
+    return visitor.page === page && track.count > 0 && isOf(visitor.device, width);
   }
 
   /** The newest `parts` parts of the trail; 0 draws none. */

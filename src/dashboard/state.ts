@@ -8,6 +8,7 @@ import { Crowd, type Scene, type StreamEvent, type Told } from './crowd.ts';
 import { Rewind } from './rewind.ts';
 import { address, followTime, go, query, route, timeOf } from './route.ts';
 import { type Link, Stream, type StreamQuery } from './stream.ts';
+import type { Width } from './width-class.ts';
 
 /** Who is signed in; null: nobody; undefined: not asked yet. */
 export const session = signal<Session | null | undefined>(undefined);
@@ -293,10 +294,19 @@ export function showSite(key: string): void {
 export function showPage(page: string | null): void {
   followed.value = null;
   const next = new URLSearchParams(query.peek());
+  // Another page is perhaps looked at in other windows.
+  next.delete('width');
   if (page === null) next.delete('page');
   else next.set('page', page);
   go(next.size ? `/admin?${next}` : '/admin', true);
   chooseStage();
+}
+
+/** Shows windows of one class on stage, or all. The address remembers it. */
+export function showWidth(width: Width | 'all'): void {
+  const next = new URLSearchParams(query.peek());
+  next.set('width', width);
+  go(`/admin?${next}`, true);
 }
 
 /** Follows a visitor from page to page; null ends it, and a page chosen before is on stage again. */

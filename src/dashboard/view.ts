@@ -1,5 +1,6 @@
 /** How page pixels come to lie on the stage. */
 import type { Person } from './crowd.ts';
+import { isOf, type Width } from './width-class.ts';
 
 export interface Extent {
   width: number;
@@ -19,14 +20,14 @@ const MOST_SCALE = 1.5;
 
 /**
  * The extent of a page: the largest document among its visitors. Visitors that tell no size widen it with
- * their positions. `before` is what it was, which it keeps, so that the stage does not breathe.
+ * their positions. `before` is what it was, which it keeps, so that the stage does not breathe. `wide`: only of windows of this class.
  */
-export function extentOf(people: Iterable<Person>, page: string, before?: Extent): Extent {
+export function extentOf(people: Iterable<Person>, page: string, before?: Extent, wide: Width | null = null): Extent {
   let told = false;
   let width = before?.width ?? 0;
   let height = before?.height ?? 0;
   for (const { visitor, track } of people) {
-    if (visitor.page !== page) continue;
+    if (visitor.page !== page || !isOf(visitor.device, wide)) continue;
     const [, , dw, dh] = visitor.size;
     if (dw > 0) {
       told = true;

@@ -15,19 +15,19 @@ import { PreviewNote } from '../parts/preview-note.tsx';
 import { PreviewSwitch } from '../parts/preview-switch.tsx';
 import { useLoaded } from '../parts/use-loaded.ts';
 import { usePreview } from '../parts/use-preview.ts';
+import { WidthSelect } from '../parts/width-select.tsx';
 import { type Period, periodOf } from '../period.ts';
 import { type Reader, within } from '../readers.ts';
 import { address, go, query } from '../route.ts';
 import { chosenSite, server, sites } from '../state.ts';
 import { count, DEVICE, number } from '../text.ts';
+import { WIDTHS, type Width, widthIn } from '../width-class.ts';
 
 const KINDS = [
   ['move', 'Moves'],
   ['click', 'Clicks'],
   ['scroll', 'Scroll depth'],
 ] as const satisfies [HeatKind, string][];
-const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;
-type Width = (typeof WIDTHS)[number];
 const PRESET_DAYS = 30;
 const OPACITY: Record<HeatKind, number> = { move: 0.85, click: 0.85, scroll: 0.55 };
 /** Page pixels to a pixel of the picture: it is smooth, so that nothing is lost. */
@@ -56,12 +56,11 @@ export function HeatmapPage() {
 }
 
 function wantedOf(site: string, query: URLSearchParams): Wanted {
-  const width = query.get('width');
   return {
     site,
     page: query.get('page'),
     kind: HEAT_KINDS.find((one) => one === query.get('kind')) ?? 'move',
-    width: width === 'all' ? null : WIDTHS.find((one) => one === width),
+    width: widthIn(query),
     period: periodOf(query, Date.now(), PRESET_DAYS),
   };
 }
@@ -108,7 +107,7 @@ function Heatmap({ wanted }: { wanted: Wanted }) {
           <PageSelect pages={pages} page={page} choose={(one) => choose({ page: one, width: null })} />
           <PeriodChooser period={period} choose={(values) => choose({ days: null, from: null, to: null, ...values })} />
           <Choice label="Kind" options={KINDS} value={kind} choose={(one) => choose({ kind: one })} />
-          <WidthSelect width={width} />
+          <WidthSelect width={width} choose={(one) => choose({ width: one })} />
           <span class="gap" />
           {preview && <PreviewSwitch {...preview} />}
         </div>
@@ -173,24 +172,6 @@ function useOpacity(kind: HeatKind): [number, (value: number) => void] {
     setRound((n) => n + 1);
   };
   return [kept(key, opacity) ?? OPACITY[kind], change];
-}
-
-function WidthSelect({ width }: { width: Width | null }) {
-  return (
-    <select
-      class="filter"
-      aria-label="Windows"
-      value={width ?? 'all'}
-      onChange={(event) => choose({ width: event.currentTarget.value })}
-    >
-      <option value="all">All windows</option>
-      {WIDTHS.map((one) => (
-        <option key={one} value={one}>
-          {DEVICE[one]}
-        </option>
-      ))}
-    </select>
-  );
 }
 
 function Legend({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {

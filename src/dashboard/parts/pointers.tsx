@@ -1,14 +1,22 @@
 import type { Crowd } from '../crowd.ts';
+import { isOf, type Width } from '../width-class.ts';
 
 /** More would only burden screen readers. */
 const MOST = 200;
 
+export interface PointersProps {
+  crowd: Crowd;
+  page: string | null;
+  /** The class of windows that is shown; null: all. */
+  width: Width | null;
+}
+
 /** The pointers on stage as text, for who cannot see the canvas: `data-x` and `data-y` are page pixels. */
-export function Pointers({ crowd, page }: { crowd: Crowd; page: string | null }) {
+export function Pointers({ crowd, page, width }: PointersProps) {
   const now = crowd.clock.now();
   const { delay } = crowd;
   const here = [...crowd.people.values()].filter(
-    ({ visitor, track }) => visitor.page === page && track.advance(now, delay),
+    ({ visitor, track }) => visitor.page === page && isOf(visitor.device, width) && track.advance(now, delay),
   );
   return (
     <ul class="unseen" id="pointers" aria-label="Pointers on stage">

@@ -1,12 +1,14 @@
 import type { Person } from '../crowd.ts';
-import { beat, crowd, follow, showPage, stage } from '../state.ts';
-import { count } from '../text.ts';
+import { beat, crowd, follow, showPage, showWidth, stage } from '../state.ts';
+import { count, number } from '../text.ts';
 import type { Fit } from '../view.ts';
+import type { Width } from '../width-class.ts';
 import { BadgeMark } from './badge.tsx';
 import { CloseIcon } from './icons.tsx';
 import { optionText } from './page-select.tsx';
 import { PreviewSwitch } from './preview-switch.tsx';
 import type { ShownPage } from './use-preview.ts';
+import { WidthSelect } from './width-select.tsx';
 
 /** A page list longer than this is no help to choose from. */
 const MOST_PAGES = 100;
@@ -18,17 +20,28 @@ export interface StageBarProps {
   leader: Person | undefined;
   fit: Fit;
   chooseFit: (fit: Fit) => void;
+  /** The class of windows that is shown; null: all. */
+  width: Width | null;
+  /** Visitors on the page by class, and how many of them are not shown. */
+  widths: ReadonlyMap<Width, number>;
+  hidden: number;
   /** The page itself, or undefined where it cannot be shown. */
   preview: ShownPage | undefined;
 }
 
 /** What is on stage, and how. */
-export function StageBar({ here, leader, fit, chooseFit, preview }: StageBarProps) {
+export function StageBar({ here, leader, fit, chooseFit, width, widths, hidden, preview }: StageBarProps) {
   return (
     <div class="bar">
       <h2>On stage</h2>
       <PageChooser />
       <span class="muted nowrap">{count(here, 'visitor')}</span>
+      {!leader && <WidthSelect width={width} counts={widths} choose={showWidth} />}
+      {hidden > 0 && (
+        <span class="muted nowrap" data-hidden={hidden}>
+          {number(hidden)} in other windows
+        </span>
+      )}
       <span class="gap" />
       {leader && <FollowChip leader={leader} />}
       {preview && <PreviewSwitch {...preview} />}

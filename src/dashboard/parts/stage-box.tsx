@@ -4,6 +4,7 @@ import type { Person, Scene } from '../crowd.ts';
 import type { Stage } from '../stage.ts';
 import { count, readablePath } from '../text.ts';
 import { type Extent, type Fit, scaleOf, viewportOf } from '../view.ts';
+import { isOf, type Width } from '../width-class.ts';
 import { Pointers } from './pointers.tsx';
 import { useExtent, useSize, useStage } from './use-stage.ts';
 
@@ -13,6 +14,8 @@ export interface StageBoxProps {
   beat: number;
   site: string | null;
   page: string | null;
+  /** The class of windows that is shown; null: all. */
+  width?: Width | null;
   /** The followed visitor: its window fills the stage. */
   leader: Person | undefined;
   fit: Fit;
@@ -25,19 +28,22 @@ export interface StageBoxProps {
 }
 
 /** One page, and every pointer on it in motion. */
-export function StageBox({ scene, site, page, leader, fit, url, choose, children }: StageBoxProps) {
+export function StageBox({ scene, site, page, width = null, leader, fit, url, choose, children }: StageBoxProps) {
   const scroller = useRef<HTMLElement>(null);
   const surface = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const box = useSize(scroller);
-  const extent = useExtent(scene.crowd, site, page, leader);
+  const extent = useExtent(scene.crowd, site, page, width, leader);
   const scale = scaleOf(box, extent, fit, leader && viewportOf(leader));
   const picture = useStage({ canvas, scroller, surface }, scene, box, {
     page,
     scale,
+    width,
     followed: leader?.visitor.id ?? null,
   });
-  const here = scene.crowd.pages().find((one) => one.page === page)?.visitors ?? 0;
+  const here = [...scene.crowd.people.values()].filter(
+    ({ visitor }) => visitor.page === page && isOf(visitor.device, width),
+  ).length;
   const size = { width: `${extent.width * scale}px`, height: `${extent.height * scale}px` };
   return (
     <>
@@ -59,7 +65,7 @@ export function StageBox({ scene, site, page, leader, fit, url, choose, children
         <canvas ref={canvas} />
         {children}
       </div>
-      <Pointers crowd={scene.crowd} page={page} />
+      <Pointers crowd={scene.crowd} page={page} width={width} />
     </>
   );
 }

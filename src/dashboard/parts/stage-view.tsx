@@ -1,7 +1,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Person } from '../crowd.ts';
 import { query } from '../route.ts';
 import { beat, crowd, follow, followed, rewind, scene, site, stage } from '../state.ts';
 import type { Fit } from '../view.ts';
+import { isOf, mostCommon, WIDTHS, type Width, widthIn, widthsOn } from '../width-class.ts';
 import { Empty } from './empty.tsx';
 import { previewOf } from './preview.ts';
 import { PreviewNote } from './preview-note.tsx';
@@ -17,16 +19,37 @@ export function StageView() {
   const leader = followed.value === null ? undefined : crowd.byId(followed.value);
   const preview = usePreview(previewOf(crowd.people.values(), page, location.origin, leader));
   const here = crowd.pages().find((one) => one.page === page)?.visitors ?? 0;
+  const { width, widths, hidden } = useWidth(page, leader);
   const card = useInSight(followed.value ?? query.value.get('page'));
   return (
     <section class="card stage" aria-label="Stage" ref={card}>
-      <StageBar {...{ here, leader, fit, preview }} chooseFit={setFit} />
+      <StageBar {...{ here, leader, fit, preview, width, widths, hidden }} chooseFit={setFit} />
       <PreviewNote preview={preview} />
-      <StageBox beat={round} {...{ scene, page, leader, fit }} url={preview?.url} site={site.value} choose={follow}>
+      <StageBox
+        beat={round}
+        {...{ scene, page, width, leader, fit }}
+        url={preview?.url}
+        site={site.value}
+        choose={follow}
+      >
         {crowd.known && <Absence here={here} />}
       </StageBox>
     </section>
   );
+}
+
+/** The class of windows on stage: the followed visitor's, else the one chosen, else the page's most common. */
+function useWidth(page: string | null, leader: Person | undefined) {
+  const before = useRef<{ page: string | null; width: Width | null }>({ page: null, width: null });
+  const widths = widthsOn(crowd.people.values(), page);
+  const usual = mostCommon(widths, before.current.page === page ? before.current.width : null);
+  before.current = { page, width: usual };
+  const chosen = widthIn(query.value);
+  const ofLeader = WIDTHS.find((one) => one === leader?.visitor.device) ?? null;
+  const width = leader ? ofLeader : chosen === undefined ? usual : chosen;
+  let hidden = 0;
+  for (const [one, count] of widths) if (!isOf(one, width)) hidden += count;
+  return { width, widths, hidden };
 }
 
 /** On small screens the lists lie below the stage: who chooses something there shall see it. */

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Crowd, Person, Scene, StreamEvent } from '../crowd.ts';
 import { type Sight, Stage } from '../stage.ts';
 import { type Extent, extentOf, extentOfOne } from '../view.ts';
+import type { Width } from '../width-class.ts';
 
 interface Ref<T> {
   current: T | null;
@@ -21,15 +22,21 @@ export function useSize(ref: Ref<HTMLElement>): Extent {
 }
 
 /** The extent of the page on stage; of the followed visitor's own document while one is followed. */
-export function useExtent(crowd: Crowd, site: string | null, page: string | null, leader: Person | undefined): Extent {
+export function useExtent(
+  crowd: Crowd,
+  site: string | null,
+  page: string | null,
+  width: Width | null,
+  leader: Person | undefined,
+): Extent {
   const memory = useRef<{ of: string; extent: Extent } | undefined>(undefined);
-  const of = `${site} ${page}`;
+  const of = `${site} ${width} ${page}`;
   const before = memory.current?.of === of ? memory.current.extent : undefined;
-  const extent = extentOf(crowd.people.values(), page ?? '', before);
+  const extent = extentOf(crowd.people.values(), page ?? '', before, width);
   const isEmpty = !crowd.pages().some((one) => one.page === page);
   memory.current = isEmpty ? undefined : { of, extent };
-  const { width, height } = (leader && extentOfOne(leader)) ?? extent;
-  return useMemo(() => ({ width, height }), [width, height]);
+  const { width: wide, height: high } = (leader && extentOfOne(leader)) ?? extent;
+  return useMemo(() => ({ width: wide, height: high }), [wide, high]);
 }
 
 export interface StageParts {
@@ -66,5 +73,6 @@ function react(picture: Stage, crowd: Crowd, event: StreamEvent | undefined): vo
   if (event?.name === 'snapshot') picture.still();
   if (event?.name !== 'click') return;
   const person = crowd.people.get(event.data.v);
-  if (person && picture.page === event.data.page) picture.ripple(event.data.x, event.data.y, person.badge.colour);
+  if (person && picture.page === event.data.page && picture.shows(person))
+    picture.ripple(event.data.x, event.data.y, person.badge.colour);
 }

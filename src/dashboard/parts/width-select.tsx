@@ -1,0 +1,39 @@
+import { DEVICE, number } from '../text.ts';
+import { WIDTHS, type Width } from '../width-class.ts';
+
+/** The widths of each class, CSS pixels (`deviceOf` in protocol/stream.ts). */
+const RANGES: Record<Width, string> = {
+  phone: 'below 600 px',
+  tablet: '600–1023 px',
+  desktop: '1024–1919 px',
+  wide: '1920 px and more',
+};
+
+export interface WidthSelectProps {
+  /** null: all. */
+  width: Width | null;
+  /** Visitors of each class, where that is to be told. */
+  counts?: ReadonlyMap<Width, number>;
+  choose: (width: Width | 'all') => void;
+}
+
+/** Chooses the class of windows that is shown. */
+export function WidthSelect({ width, counts, choose }: WidthSelectProps) {
+  return (
+    <select
+      class="filter"
+      aria-label="Windows"
+      data-width={width ?? 'all'}
+      value={width ?? 'all'}
+      onChange={(event) => choose(event.currentTarget.value as Width | 'all')}
+    >
+      <option value="all">All windows</option>
+      {WIDTHS.map((one) => (
+        <option key={one} value={one}>
+          {DEVICE[one]}, {RANGES[one]}
+          {counts && ` (${number(counts.get(one) ?? 0)})`}
+        </option>
+      ))}
+    </select>
+  );
+}
