@@ -5,9 +5,11 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { WebSocket } from 'ws';
 import { CLOSE } from '../src/protocol/close.ts';
+import { packFrames } from '../src/protocol/encode.ts';
+import { until } from './support/exact.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
-import { BinaryVisitor, helloFrame, samplesFrame } from './support/visitor.ts';
+import { BinaryVisitor, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
 
 function open(t: TestContext, server: TestServer, path: string, protocols: string[], origin?: string): WebSocket {
   const socket = new WebSocket(server.ws + path, protocols, origin ? { origin } : {});
@@ -190,6 +192,38 @@ test('bodies that are not frames are answered with a problem', async (t) => {
   assert.deepEqual(await post('{"x":', 'application/json'), [400, 'bad-json']);
   assert.deepEqual(await post('{"x":1,"y":1}', 'application/json', 'site=nowhere'), [404, 'unknown-site']);
   assert.equal((await post('{}', 'image/png'))[0], 415);
+});
+
+test('a frame above a lowered limit is acked and not stored, so that its tracker goes on', async (t) => {
+  const server = await startServer(t, { workers: 1, flags: ['--max-frame', '256'] });
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const clicks = (n: number, selector: string) =>
+    Array.from(
+      { length: n },
+      () => ({ type: 'click', x: 1, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector }) as const,
+    );
+  const page = `/${'p'.repeat(300)}`;
+  const visitor = new BinaryVisitor(t, server.ws, { page });
+  await visitor.hello;
+  visitor.frame(...clicks(20, `large${'x'.repeat(50)}`));
+  const last = visitor.frame(...clicks(1, 'small'));
+  await until(() => visitor.acked === last, 'an ack');
+  assert.equal((await stream.next('click')).selector, 'small');
+  const body = packFrames(
+    [
+      helloFrame({ page }),
+      samplesFrame(5, clicks(20, `large${'x'.repeat(50)}`)),
+      samplesFrame(6, clicks(1, 'posted')),
+    ].map((frame) => [...frame]),
+  );
+  const response = await fetch(`${server.url}${VISIT}`, { method: 'POST', body: Uint8Array.from(body) });
+  assert.equal(((await response.json()) as { n: number }).n, 6);
+  assert.equal((await stream.next('click')).selector, 'posted');
+  const text = new JsonVisitor(t, server.ws);
+  await text.hello;
+  const code = closeCode(text.socket);
+  text.send({ type: 'click', x: 1, y: 1, selector: 'x'.repeat(300) });
+  assert.equal(await code, CLOSE.tooBig);
 });
 
 test('a visitor that floods with marks is closed, and streams of other sites notice nothing', async (t) => {

@@ -3,14 +3,14 @@
  * hello, which says who speaks, and frames; or JSON.
  */
 import { FrameError } from '../protocol/errors.ts';
-import { decodeHead, decodeHello, decodeSamples, FRAME, type Hello, splitFrames } from '../protocol/frame.ts';
+import { decodeHead, decodeHello, FRAME, type Hello, splitFrames } from '../protocol/frame.ts';
 import { decodeJson } from '../protocol/json.ts';
 import type { Beacon, BeaconReply } from '../protocol/post.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
 import type { Admission, Refused } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import type { IngestOptions, Recording } from './contract.ts';
-import type { Desk } from './desk.ts';
+import { type Desk, readLimit } from './desk.ts';
 import { EarlierPage } from './earlier-page.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import type { Proof } from './resume-token.ts';
@@ -88,30 +88,32 @@ export class Beacons {
   }
 
   #readFrames(body: Buffer): Message {
-    const frames = splitFrames(body, this.#desk.config.maxFrame).map((bytes) => ({ bytes, ...decodeHead(bytes) }));
+    const frames = splitFrames(body, readLimit(this.#desk.config)).map((bytes) => ({ bytes, ...decodeHead(bytes) }));
     const [first, ...rest] = frames;
     if (first?.type !== FRAME.hello) throw new FrameError('bad-type', 'hello comes first');
     const hello = decodeHello(first.bytes, first.offset);
     const samples = rest.filter(({ type }) => type === FRAME.samples);
-    for (const { bytes, offset } of samples) decodeSamples(bytes, offset, this.#desk.samples);
+    const read = ({ bytes, offset }: (typeof samples)[number]) =>
+      this.#desk.readSamples(bytes, 0, offset, bytes.length);
+    samples.forEach(read);
     return {
       hello,
       token: hello.token,
       bye: rest.some(({ type }) => type === FRAME.bye),
       apply: (visit, now) => {
-        for (const [i, { bytes, offset, n }] of samples.entries()) {
-          decodeSamples(bytes, offset, this.#desk.samples);
+        for (const [i, frame] of samples.entries()) {
+          read(frame);
           // What is left is sent again: the answer says how far we are.
-          if (!visit.allowance.frame(now) || !visit.frame(n, this.#desk.samples, now)) return i > 0;
+          if (!visit.allowance.frame(now) || !visit.frame(frame.n, this.#desk.samples, now)) return i > 0;
         }
         return true;
       },
       first: samples[0]?.n ?? 0,
       store: (recording, hello, now) => {
         const page = new EarlierPage(recording, this.#desk.allowance(), hello, now);
-        for (const { bytes, offset, n } of samples) {
-          decodeSamples(bytes, offset, this.#desk.samples);
-          if (!page.take(n, this.#desk.samples)) return;
+        for (const frame of samples) {
+          read(frame);
+          if (!page.take(frame.n, this.#desk.samples)) return;
         }
       },
     };

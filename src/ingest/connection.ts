@@ -8,7 +8,7 @@ import type { Bucket } from '../bucket.ts';
 import { CLOSE, type CloseReason } from '../protocol/close.ts';
 import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
 import { FrameError } from '../protocol/errors.ts';
-import { decodeHead, decodeHello, decodeSamples, FRAME, type Hello } from '../protocol/frame.ts';
+import { decodeHead, decodeHello, FRAME, type Hello } from '../protocol/frame.ts';
 import { decodeJson } from '../protocol/json.ts';
 import { decodeJsonMove } from '../protocol/json-move.ts';
 import type { GoneReason } from '../protocol/relay.ts';
@@ -130,13 +130,17 @@ export class Connection {
     }
     const visit = this.#visit as Visit;
     if (type === FRAME.samples) {
-      decodeSamples(bytes, offset, this.#desk.samples, to);
+      this.#desk.readSamples(bytes, from, offset, to);
       if (!visit.frame(n, this.#desk.samples, now)) this.#tooFast();
     } else if (type === FRAME.bye) this.#bye();
     else throw new FrameError('bad-type', 'a second hello');
   }
 
   #onText(bytes: Buffer, from: number, to: number, now: number): void {
+    if (to - from > this.#desk.config.maxFrame) {
+      this.close('tooBig');
+      return;
+    }
     if (decodeJsonMove(bytes, from, to, this.#labelled, now, this.#desk.samples)) {
       this.#takeText(false, now);
       return;

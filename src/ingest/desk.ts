@@ -3,7 +3,7 @@
  */
 import type { Config } from '../config.ts';
 import type { HelloReply } from '../protocol/control.ts';
-import { type Hello, SampleBuffer } from '../protocol/frame.ts';
+import { decodeSamples, type Hello, READ_BYTES, SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import { Allowance } from './allowance.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
@@ -43,6 +43,15 @@ export class Desk {
   identify(site: string, token: string): Proof | undefined {
     const proof = token === '' ? undefined : verifyToken(this.#options.secret, site, token);
     return proof && !this.isTooOld(proof.born, Date.now()) ? proof : undefined;
+  }
+
+  /**
+   * Reads the samples of a frame, which is `bytes` from `from` to `to`; its payload begins at `offset`. Of a frame above the limit
+   * none are kept: what is left is its number, which is acked.
+   */
+  readSamples(bytes: Uint8Array, from: number, offset: number, to: number): void {
+    if (to - from > this.config.maxFrame) this.samples.clear();
+    else decodeSamples(bytes, offset, this.samples, to);
   }
 
   /** A tab may be left open for long, but not for ever: who first came so long ago is to come again as somebody new. */
@@ -162,6 +171,11 @@ export class Desk {
   drop(site: string, n: number): void {
     this.#options.drop(site, n);
   }
+}
+
+/** Frames up to so many bytes are read. */
+export function readLimit({ maxFrame }: Config): number {
+  return Math.max(maxFrame, READ_BYTES);
 }
 
 /** A page's first number; 0 would say that it has none yet. */

@@ -19,7 +19,7 @@ import { Beacons } from './beacon.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { Connection } from './connection.ts';
 import type { IngestOptions } from './contract.ts';
-import { Desk } from './desk.ts';
+import { Desk, readLimit } from './desk.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import { Rounds, TURN_MS } from './rounds.ts';
 import type { Tally } from './tally.ts';
@@ -80,6 +80,7 @@ export class Ingest {
 
   constructor(options: IngestOptions) {
     const { config } = options;
+    const maxPayload = readLimit(config);
     this.#options = options;
     this.#desk = new Desk(options);
     this.#admission = new Admission(config.maxConnections, config.maxPerAddress, config.maxAddressRate);
@@ -87,9 +88,9 @@ export class Ingest {
     // Options of ws since 8.19 and 8.21 that its types do not list yet.
     const limits: ServerOptions & { closeTimeout: number; maxFragments: number; maxBufferedChunks: number } = {
       noServer: true,
-      maxPayload: config.maxFrame,
+      maxPayload,
       maxFragments: MAX_FRAGMENTS,
-      maxBufferedChunks: Math.ceil(config.maxFrame / LEAST_PIECE),
+      maxBufferedChunks: Math.ceil(maxPayload / LEAST_PIECE),
       perMessageDeflate: false,
       clientTracking: false,
       closeTimeout: CLOSE_TIMEOUT_MS,
@@ -146,7 +147,7 @@ export class Ingest {
     const bytes = this.#admission.bytesOf(address, Date.now());
     const newcomer = { contact, host, resume: resumeToken(offered), bytes, leave };
     const open = (webSocket: WebSocket) => this.#hold(webSocket, newcomer);
-    acceptWebSocket(this.#sockets, upgrade, this.#options.config.maxFrame, open, leave);
+    acceptWebSocket(this.#sockets, upgrade, readLimit(this.#options.config), open, leave);
     return undefined;
   }
 

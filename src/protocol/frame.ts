@@ -290,6 +290,12 @@ function decodeMark(r: Reader, x: number, y: number): Mark {
 
 export const POINTERS = ['mouse', 'touch', 'pen'] as const;
 
+/**
+ * Frames up to so many bytes are read whatever the server's limit is: one that is above a lower limit is acked and not stored. Were it
+ * refused, its tracker would send it again and again, and nothing after it.
+ */
+export const READ_BYTES = 16_384;
+
 /** Most frames in the body of one POST; the tracker keeps fewer. */
 const MAX_FRAMES = 1000;
 
