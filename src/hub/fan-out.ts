@@ -21,6 +21,7 @@ import { endWithProblem, STORE_AWAY } from '../raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
 import { type Entry, Journal } from './journal.ts';
 import { type Looking, Onlookers } from './onlookers.ts';
+import { Slabs } from './slabs.ts';
 import { StreamQuota, type StreamRefusal } from './stream-quota.ts';
 import { Subscriber } from './subscriber.ts';
 
@@ -70,7 +71,8 @@ export class FanOut {
   /** One run of the primary: ids of another are not ours. */
   readonly #epoch = Date.now().toString(36);
   readonly #options: FanOutOptions;
-  readonly #journal = new Journal(JOURNAL_BYTES, JOURNAL_ENTRIES);
+  readonly #slabs = new Slabs<Subscriber>();
+  readonly #journal = new Journal(JOURNAL_BYTES, JOURNAL_ENTRIES, (bytes) => this.#slabs.drop(bytes));
   readonly #interest: Interest;
   readonly #quota: StreamQuota;
   readonly #subscribers = new Map<Subscriber, Watched>();
@@ -145,6 +147,7 @@ export class FanOut {
     this.#uncorking = undefined;
     for (const subscriber of this.#corked) subscriber.uncork();
     this.#corked.clear();
+    this.#slabs.settle(this.#subscribers.keys());
   }
 
   /** A visitor's event. Costs nothing while nobody watches its site; `data` is then not even made. */
@@ -193,7 +196,7 @@ export class FanOut {
 
   #record(site: string, channel: number, scope: Scope, name: StreamEventName, json: string): Entry {
     this.#seq += 1;
-    const bytes = Buffer.from(eventText(eventId(this.#epoch, this.#seq), name, json));
+    const bytes = this.#slabs.write(eventText(eventId(this.#epoch, this.#seq), name, json));
     const event: Entry = { seq: this.#seq, site, channel, ...scope, bytes };
     this.#journal.add(event);
     return event;

@@ -21,8 +21,11 @@ export class Journal {
   #start = 0;
   #bytes = 0;
   #lastDropped = 0;
+  readonly #onDropped: (bytes: Buffer) => void;
 
-  constructor(maxBytes: number, maxEntries: number) {
+  /** `onDropped` is told the bytes of each entry that goes. */
+  constructor(maxBytes: number, maxEntries: number, onDropped: (bytes: Buffer) => void = () => {}) {
+    this.#onDropped = onDropped;
     this.#maxBytes = maxBytes;
     this.#maxEntries = maxEntries;
   }
@@ -42,6 +45,7 @@ export class Journal {
     this.#start += 1;
     this.#bytes -= entry.bytes.length;
     this.#lastDropped = entry.seq;
+    this.#onDropped(entry.bytes);
   }
 
   /** Cuts off what was dropped, now and then, so that dropping costs no copy each time. */

@@ -79,6 +79,11 @@ export class Subscriber {
     return this.#socket.bytesWritten;
   }
 
+  /** True while bytes that were written are not with the system yet: their memory has to stay as it is. */
+  get hasUnsent(): boolean {
+    return !this.#closed && this.#socket.writableLength > 0;
+  }
+
   /** True while moves are left out because the reader is slow. */
   get behind(): boolean {
     return this.#skipped > 0;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -82,13 +82,25 @@ async function answers(port: number, check: () => void): Promise<void> {
     const socket = connect(port, '127.0.0.1');
     try {
       await once(socket, 'connect');
-      socket.end();
-      return;
+      if (!(await isLoading(socket))) return;
     } catch (error) {
       if (performance.now() > end) throw error;
-      await sleep(20);
+    } finally {
+      socket.destroy();
     }
+    await sleep(20);
   }
+}
+
+/** True while it takes connections, but still reads its file. One that speaks TLS says nothing to this, or closes. */
+async function isLoading(socket: Socket): Promise<boolean> {
+  socket.write('PING\r\n');
+  const [answer = ''] = await Promise.race([
+    once(socket, 'data'),
+    once(socket, 'close'),
+    sleep(500, [''], { ref: false }),
+  ]);
+  return String(answer).startsWith('-LOADING');
 }
 
 export interface RedisCluster {
