@@ -13,6 +13,7 @@ import { COMMAND_FLAGS } from './commands/flags.ts';
 import { type Config, ConfigError, type Parsed, readConfig, wordsOf } from './config.ts';
 import { FolderInUse } from './folder-lock.ts';
 import { browseUrl, ListenError } from './listen.ts';
+import { osErrorText } from './os-error.ts';
 import type { Running } from './primary.ts';
 import { RedisError } from './redis/error.ts';
 import { StoreError } from './store/contract.ts';
@@ -179,8 +180,9 @@ async function failOfUsage({ faults }: ConfigError, argv: string[]): Promise<voi
   process.exit(2);
 }
 
-/** One line, no stack, for what a person can mend; all there is for the rest. */
+/** One line, no stack, for what a person can mend; all there is for the rest, which are bugs. */
 function fail(error: unknown): void {
+  const refusal = osErrorText(error);
   if (
     error instanceof StartError ||
     error instanceof StoreError ||
@@ -189,6 +191,7 @@ function fail(error: unknown): void {
     error instanceof FolderInUse
   )
     complain(`fieldmouse: ${error.message}`);
+  else if (refusal !== undefined) complain(`fieldmouse: ${refusal}`);
   else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(1);
 }

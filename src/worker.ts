@@ -268,6 +268,7 @@ function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): St
 function troublesOf({ troubleCode }: Recorder): TroubleName[] {
   if (troubleCode === undefined) return [];
   if (troubleCode === 'unreachable') return ['redis-away'];
+  if (troubleCode === 'disk-error') return ['disk-error'];
   return [troubleCode === 'full' ? 'store-full' : 'not-stored'];
 }
 

@@ -195,8 +195,8 @@ test('audit shows what commands did, the newest first, as a table or as NDJSON',
   await run(`token revoke ${id}`);
   await run('site add shop --name Shop --origin self');
   await (await store()).hit('shop', '/');
-  await run('hits remove shop');
-  await run('hits remove shop');
+  await run('hits remove shop --yes');
+  await run('hits remove shop --yes');
   await run('site remove shop --yes');
   await run('export');
   const lines = (await run('audit --format ndjson')).out.split('\n').map((line) => JSON.parse(line) as Entry);

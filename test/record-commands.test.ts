@@ -358,13 +358,16 @@ test('hits remove begins the total of a page anew, or of all pages of a site', a
   const store = await openStore(data);
   t.after(() => store.close());
   await Promise.all(['/', '/', '/a', '/a/b'].map((page) => store.hit('demo', page)));
-  assert.equal((await inProcess(data, 'hits', 'remove', 'demo/')).out, 'The total of demo/ is removed.');
+  assert.equal((await inProcess(data, 'hits', 'remove', 'demo/', '--yes')).out, 'The total of demo/ is removed.');
   assert.equal(await store.hits('demo', '/'), 0);
   assert.equal(await store.hit('demo', '/'), 1);
-  assert.equal((await inProcess(data, 'hits', 'remove', 'demo')).out, 'The totals of 3 pages of demo are removed.');
+  assert.equal(
+    (await inProcess(data, 'hits', 'remove', 'demo', '--yes')).out,
+    'The totals of 3 pages of demo are removed.',
+  );
   assert.equal(await store.hits('demo', '/a/b'), 0);
   for (const word of ['demo', 'demo/a', 'other/', '/']) {
-    const { code, err } = await inProcess(data, 'hits', 'remove', word);
+    const { code, err } = await inProcess(data, 'hits', 'remove', word, '--yes');
     assert.deepEqual([code, err], [1, `fieldmouse: no visits to ${word} were counted; see fieldmouse hits list`]);
   }
   assert.equal((await inProcess(data, 'hits', 'remove')).code, 2);

@@ -310,7 +310,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
   t.after(() => store.close());
   for (let i = 0; i < 3; i++) await store.hit('shop', '/pots');
   assert.match((await command('hits list')).out, /^shop +3 +\/pots$/m);
-  assert.equal((await command('hits remove shop/pots')).code, 0);
+  assert.equal((await command('hits remove shop/pots --yes')).code, 0);
   assert.deepEqual(await store.allHits(), []);
   assert.match((await command('audit')).out, /hits-removed/);
   assert.equal((await command('site remove shop --yes')).code, 0);

@@ -1,7 +1,17 @@
 /** The command that shows the audit trail. */
 import { ACTOR, type Deed, type Entry, type Note } from '../protocol/audit.ts';
+import { type Store, StoreError } from '../store/contract.ts';
 import { wholeTrail } from '../store/trail.ts';
-import { type Call, type Command, type ExitCode, onStore, type StoreCall, table, time } from './command.ts';
+import {
+  type Call,
+  type Command,
+  type ExitCode,
+  type Output,
+  onStore,
+  type StoreCall,
+  table,
+  time,
+} from './command.ts';
 
 export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
   audit: {
@@ -35,6 +45,16 @@ async function showAudit({ flags, store, io }: StoreCall): Promise<ExitCode> {
   ]);
   if (flags.format[0] !== 'ndjson') table(io, ['WHEN', 'WHO', 'WHAT', 'ON'], rows, 'Nothing was done yet.');
   return 0;
+}
+
+/** Notes a command that only reads. A disk that is full must not keep people from making a copy of what is on it. */
+export async function noteReading(store: Pick<Store, 'noteNow'>, note: Note, io: Output): Promise<void> {
+  try {
+    await store.noteNow(note);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    io.err(`fieldmouse: this is not in the audit trail: ${error.message}`);
+  }
 }
 
 /** What a command did, for the audit trail. */

@@ -3,12 +3,11 @@ import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'n
 import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FolderInUse, lockFolder } from '../folder-lock.ts';
-import type { Deed } from '../protocol/audit.ts';
 import { StoreError } from '../store/contract.ts';
 import { copy, inspect } from '../store/embedded/file/apart.ts';
 import { BEFORE_RESTORE, makeFolder, RESTORE_PART, STORE_FILE } from '../store/embedded/file/folder.ts';
 import { openStore } from '../store/embedded/store.ts';
-import { noted } from './audit.ts';
+import { noted, noteReading } from './audit.ts';
 import { createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, type Output, refuse } from './command.ts';
 import { inspectBars } from './verify.ts';
@@ -45,7 +44,7 @@ async function backup(call: Call): Promise<ExitCode> {
   const path = targetOf(word);
   if (existsSync(path)) return refuse(io, `${path} is there already; choose another name`);
   if (!existsSync(dirname(path))) return refuse(io, `there is no folder ${dirname(path)}`);
-  await note(config.data, 'backed-up', path);
+  await noteBackup(config.data, path, io);
   const isGood = await copyTried(config.data, path, io);
   if (!isGood) return 1;
   io.out(
@@ -83,10 +82,19 @@ async function inFolder<T>(folder: string, work: (folder: string) => Promise<T>)
 }
 
 /** In the copy too, where it is what was done last. */
-async function note(folder: string, what: Deed, path: string): Promise<void> {
+async function noteBackup(folder: string, path: string, io: Output): Promise<void> {
   const store = await openStore(folder, { create: false });
   try {
-    await store.noteNow(noted(what, basename(path)));
+    await noteReading(store, noted('backed-up', basename(path)), io);
+  } finally {
+    await store.close();
+  }
+}
+
+async function noteRestore(folder: string, path: string): Promise<void> {
+  const store = await openStore(folder, { create: false });
+  try {
+    await store.noteNow(noted('restored', basename(path)));
   } finally {
     await store.close();
   }
@@ -142,7 +150,7 @@ async function replace(from: string, size: number, folder: string, io: Output): 
     if (!(await isGood(aside, from, 'cannot be used, and the store is left as it was', io))) return 1;
     sync(copied);
     const kept = exchange(copied, join(folder, STORE_FILE));
-    await note(folder, 'restored', from);
+    await noteRestore(folder, from);
     io.out(`${from} is the store of ${folder} now.`);
     if (kept) io.out(`The one before is kept as ${kept}; remove it when all is well.`);
     return 0;

@@ -7,7 +7,7 @@ import { DAY_MS, dayText } from '../protocol/day.ts';
 import { SITE_KEY } from '../protocol/site.ts';
 import type { Archive } from '../store/archive.ts';
 import { version } from '../version.ts';
-import { noted } from './audit.ts';
+import { noted, noteReading } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, onStore, refuse, type StoreCall } from './command.ts';
 import { CSV_BEGIN, csvRow } from './csv.ts';
@@ -96,7 +96,7 @@ async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
     flags.format[0] === 'csv' ? countRows(archive, range, bar) : recordLines(archive, range, bar, leftOut.take);
   try {
     // Before: a reader that has had enough has had some.
-    await store.noteNow(noted('exported', flags.site[0] ?? 'all sites'));
+    await noteReading(store, noted('exported', flags.site[0] ?? 'all sites'), io);
     await pipeline(Readable.from(lines), to, { end: to !== io.data });
     bar.end();
     return leftOut.tell(io);

@@ -1,6 +1,7 @@
 /** Commands of the page-visit counter. */
 import { noted } from './audit.ts';
-import { type Command, type ExitCode, onStore, refuse, type StoreCall, table } from './command.ts';
+import { type Command, type ExitCode, onStore, onStoreIfSure, refuse, type StoreCall, table } from './command.ts';
+import { YES } from './flags.ts';
 
 export const HITS_COMMANDS: Readonly<Record<string, Command>> = {
   'hits list': {
@@ -10,10 +11,11 @@ export const HITS_COMMANDS: Readonly<Record<string, Command>> = {
   },
   'hits remove': {
     does: 'begins the total of a page, or of a whole site, anew',
-    usage: 'SITE[/PAGE]',
+    usage: 'SITE[/PAGE] [--yes]',
     takes: 'SITE[/PAGE]',
+    flags: { yes: YES },
     examples: ['hits remove shop/garden.html', 'hits remove shop'],
-    run: onStore(removeHits),
+    run: onStoreIfSure((what) => `the totals of ${what}`, removeHits),
   },
 };
 

@@ -30,10 +30,12 @@ async function importRecord({ word, store, io }: StoreCall): Promise<ExitCode> {
   const fault = await readAll(linesOf(input), importer, stat?.size ?? 0, bar);
   await importer.flush();
   bar.end();
-  const { visits, runs } = importer.total;
+  const { runs } = importer.total;
+  const visits = importer.total.visits - importer.empty;
   await store.noteNow(noted('imported', `${visits} visits with ${runs} runs`));
   if (fault) return refuse(io, `${word === '-' ? 'the input' : path}, ${fault}; what comes before is imported`);
-  io.out(`${importer.total.visits} visits with ${importer.total.runs} runs were read and are in the record.`);
+  io.out(`${visits} visits with ${runs} runs were read and are in the record.`);
+  if (importer.empty > 0) io.out(`${importer.empty} more have no runs: nothing of them is kept.`);
   await nameUnknown(importer, store, io);
   return 0;
 }

@@ -11,11 +11,15 @@ const GROUP_BYTES = 4 * 1024 * 1024;
 /** Makes batches of lines, and gives them to the store a group at a time. */
 export class Importer {
   readonly total = { visits: 0, runs: 0 };
+  /** Visits without runs: nothing is kept of these. */
+  empty = 0;
   readonly sites = new Set<string>();
   readonly #archive: Archive;
   readonly #writer = new BatchWriter();
   readonly #payload = new Writer(4096);
   #group: Uint8Array[] = [];
+  /** Sites of visits that are not in the store yet, by their ids. */
+  readonly #waiting = new Map<string, string>();
   #bytes = 0;
   #visit: KnownVisit | undefined;
   #mark: PlaceMark | undefined;
@@ -34,23 +38,40 @@ export class Importer {
     else if (line.k === 'end') this.#check(line, this.#since);
     else {
       this.#since[line.k === 'visit' ? 'visits' : 'runs'] += 1;
+      if (line.k === 'visit') await this.#checkSite(line.visit);
       await (line.k === 'visit' ? this.visit(line.visit) : this.run(line.run));
     }
+  }
+
+  /** A visit of an id that another site has would go to that site's. Throws LineFault. */
+  async #checkSite({ id, site }: KnownVisit): Promise<void> {
+    const other = this.#waiting.get(id) ?? (await this.#archive.visit(id))?.site;
+    if (other !== undefined && other !== site)
+      throw new LineFault(
+        `visit ${id} is of the site ${site} here, and of ${other} in the record; an id is of one visit only`,
+      );
+    this.#waiting.set(id, site);
   }
 
   #begin(): void {
     this.#hasBegun = true;
     this.#since = { visits: 0, runs: 0 };
-    this.#visit = undefined;
+    this.#endVisit();
   }
 
   /** The runs that follow are of this visit. */
   async visit(visit: KnownVisit): Promise<void> {
     await this.#closeBatch();
+    this.#endVisit();
     this.#visit = visit;
     this.#mark = undefined;
     this.sites.add(visit.site);
     this.total.visits += 1;
+  }
+
+  #endVisit(): void {
+    if (this.#visit && !this.#mark) this.empty += 1;
+    this.#visit = undefined;
   }
 
   /** Throws LineFault before the first visit. */
@@ -79,6 +100,7 @@ export class Importer {
 
   #check({ visits, runs }: { visits: number; runs: number }, since: { visits: number; runs: number }): void {
     this.#since = undefined;
+    this.#endVisit();
     if (visits !== since.visits || runs !== since.runs)
       throw new LineFault(`it tells of ${visits} visits and ${runs} runs, and ${since.visits} and ${since.runs} came`);
   }
@@ -103,5 +125,6 @@ export class Importer {
     this.#group = [];
     this.#bytes = 0;
     await this.#archive.fileAll();
+    this.#waiting.clear();
   }
 }

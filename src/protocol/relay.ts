@@ -89,9 +89,10 @@ export type ToPrimary = { tag: typeof TAG } & (
 
 /**
  * Why a server is degraded. redis-away: Redis does not answer · store-lost: Redis has lost its data, or holds another store · redis-evicts: Redis
- * may throw away what was acked · store-full: the disk, the cap or Redis' memory is full · not-stored: frames cannot be stored for another reason
+ * may throw away what was acked · store-full: the disk, the cap or Redis' memory is full · disk-error: the disk takes no writes for another
+ * reason · not-stored: frames cannot be stored for another reason
  */
-export const TROUBLES = ['redis-away', 'store-lost', 'redis-evicts', 'store-full', 'not-stored'] as const;
+export const TROUBLES = ['redis-away', 'store-lost', 'redis-evicts', 'store-full', 'disk-error', 'not-stored'] as const;
 export type TroubleName = (typeof TROUBLES)[number];
 
 export interface SeenSite {

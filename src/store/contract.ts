@@ -197,7 +197,7 @@ export interface Store extends Hits {
  * Why a store could not be opened or written. `message` is one line for people.
  * no-store: there is none, and none is to be made · no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
  * damaged: its file is broken; a backup is to be put in its place · newer-store: written by a later version ·
- * full: there is no room for more · busy: too much is asked at once · unreachable: the server that keeps it does not answer ·
+ * full: there is no room for more · disk-error: the disk takes no writes for another reason · busy: too much is asked at once · unreachable: the server that keeps it does not answer ·
  * refused: that server answers, and refuses · unsafe: that server may throw away what it was given
  */
 export class StoreError extends Error {
@@ -217,6 +217,7 @@ const CODES = [
   'damaged',
   'newer-store',
   'full',
+  'disk-error',
   'busy',
   'unreachable',
   'refused',

@@ -12,6 +12,8 @@ const TEXTS = {
     'The store has lost its data, was moved away, or is another one. Nothing is recorded until it is put back.',
   'redis-evicts': 'Redis may throw recorded data away when its memory is full. Set maxmemory-policy noeviction.',
   'store-full': 'The disk or the store is full. Nothing is recorded until there is room.',
+  'disk-error':
+    'The disk of the server takes no writes: it may be failing. Nothing is recorded; see the log of the system.',
   'not-stored': 'The store takes nothing. The server’s log says why.',
 } satisfies Record<TroubleName, string>;
 

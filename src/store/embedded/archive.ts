@@ -32,6 +32,7 @@ import { RunPart, readable, runsDuring, sceneOf } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
 import { furthestOver, worth } from '../record/weight.ts';
 import type { AuditTable } from './audit-table.ts';
+import { diskFault } from './disk-fault.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import type { StoreFile } from './file/store-file.ts';
 import { Filing } from './filing.ts';
@@ -157,11 +158,7 @@ export class EmbeddedArchive implements Archive {
    * the store: LMDB has ended processes that tried a full disk again and again.
    */
   #tryDisk(): void {
-    try {
-      this.#room.tryDisk();
-    } catch (error) {
-      throw isFull(error) ? diskFull(error as Error) : error;
-    }
+    this.checkDisk();
     const { scratch } = this.#tables;
     this.#write(() => {
       for (let i = 0; i < SCRATCH_VALUES; i++) scratch.putSync([this.#writer, i], Buffer.alloc(SCRATCH_VALUE_BYTES));
@@ -228,10 +225,24 @@ export class EmbeddedArchive implements Archive {
     } catch (error) {
       this.#pages.forget();
       if (isDamage(error)) throw damaged(this.#path, error.message);
-      if (!isFull(error)) throw error;
+      const fault = this.#diskFault(error);
+      if (!fault) throw error;
       this.#room.noteDisk(true);
-      throw diskFull(error as Error);
+      throw fault;
     }
+  }
+
+  /** Throws StoreError `full` or `disk-error` if nothing can be written beside the store: LMDB prints lines of its own where it cannot. */
+  checkDisk(): void {
+    try {
+      this.#room.tryDisk();
+    } catch (error) {
+      throw this.#diskFault(error) ?? error;
+    }
+  }
+
+  #diskFault(error: unknown): StoreError | undefined {
+    return diskFault(error, () => this.#room.tryDisk());
   }
 
   /** Has what is there filed, as far as that can be done at once; on a full disk it cannot. */
@@ -564,16 +575,4 @@ export class EmbeddedArchive implements Archive {
     this.#storeFile.root.resetReadTxn();
     return differences(this.#tables, this.#pages, this.#shelf, progress);
   }
-}
-
-/** True of a write that did not find room on the disk. LMDB calls that an input/output error (5), too. */
-function isFull(error: unknown): boolean {
-  const { message, code } = error as { message: string; code?: unknown };
-  return code === EIO || /no space|ENOSPC|EFBIG|EDQUOT|MAP_FULL|quota|too large/i.test(message);
-}
-
-const EIO = 5;
-
-function diskFull({ message }: Error): StoreError {
-  return new StoreError('full', `the disk of the data folder is full: ${message}`);
 }

@@ -547,6 +547,7 @@ export class EmbeddedStore implements Store {
 
   /** Blocks until it is on disk: a process told to end hangs while LMDB has a write of it under way. */
   async noteNow(note: Note): Promise<void> {
+    this.archive.checkDisk();
     this.#file.write(() => this.#audit.add(note));
   }
 

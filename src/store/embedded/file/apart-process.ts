@@ -3,6 +3,7 @@ import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { osErrorText } from '../../../os-error.ts';
 import type { Difference } from '../../archive.ts';
 import { StoreError } from '../../contract.ts';
 import { openStore } from '../store.ts';
@@ -23,10 +24,16 @@ async function work(task: Task): Promise<void> {
   try {
     report({ k: 'done', differences: await perform(task) });
   } catch (error) {
-    const fault = isDamage(error) ? damaged(join(task.folder, STORE_FILE), error.message) : (error as Error);
+    const fault = isDamage(error) ? damaged(join(task.folder, STORE_FILE), error.message) : refusalOf(error as Error);
     const code = fault instanceof StoreError ? fault.code : undefined;
     report({ k: 'failed', code, message: fault.message });
   }
+}
+
+/** What the system refuses, as a full disk, is no bug: it is told in one line. */
+function refusalOf(error: Error): Error {
+  const text = error instanceof StoreError ? undefined : osErrorText(error);
+  return text === undefined ? error : new StoreError('disk-error', text);
 }
 
 async function perform(task: Task): Promise<Difference[]> {

@@ -42,7 +42,8 @@ export async function copy(folder: string, to: string, progress: Progress = () =
 
 async function run(task: Task, progress: PartProgress): Promise<Difference[]> {
   const child = fork(fileURLToPath(moduleFile('store/embedded/file/apart-process')), {
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    // What LMDB prints where it ends its process is told in one line, by what it was.
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
   let last: Report | undefined;
   child.on('message', (report: Report) => {

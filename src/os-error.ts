@@ -1,0 +1,43 @@
+/** What the operating system refuses, in words for people: such an error is no bug, and its stack helps nobody. */
+import { getSystemErrorMap } from 'node:util';
+
+/** What to do, where that is not plain. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: 'free some space there',
+  EDQUOT: 'free some space, or raise the quota',
+  EFBIG: 'raise the limit of file sizes (ulimit -f)',
+  EMFILE: 'raise the limit of open files (ulimit -n)',
+  ENFILE: 'raise the limit of open files of the system',
+  EIO: 'look at the log of the system: the disk may be failing',
+};
+
+/** What LMDB throws of a copy has the system's words alone. */
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/^no space left on device/i, 'ENOSPC'],
+  [/^disk quota exceeded/i, 'EDQUOT'],
+  [/^file too large/i, 'EFBIG'],
+  [/^input\/output error/i, 'EIO'],
+  [/^read-only file system/i, 'EROFS'],
+  [/^permission denied/i, 'EACCES'],
+];
+
+/** The system's name of an error, as ENOSPC; undefined for what is none of the system's. LMDB's errors have its number, or its words. */
+export function osErrorName(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, message } = error as Error & { code?: unknown };
+  if (code === undefined) return WORDS.find(([words]) => words.test(message))?.[1];
+  if (typeof code === 'number') return code > 0 ? getSystemErrorMap().get(-code)?.[0] : undefined;
+  return typeof code === 'string' && /^E(?!RR_)[A-Z0-9]+$/.test(code) ? code : undefined;
+}
+
+/** One line: what it was about, what is wrong, and what to do. Undefined for what is no error of the system. */
+export function osErrorText(error: unknown): string | undefined {
+  const name = osErrorName(error);
+  if (name === undefined) return undefined;
+  const { message, path, dest } = error as { message: string; path?: unknown; dest?: unknown };
+  // Of Node's `ENOSPC: no space left on device, write` and `listen EADDRINUSE: address in use 0.0.0.0:80` what a person needs.
+  const [, reason = message] = /E[A-Z0-9]+: ([^,]+)/.exec(message) ?? [];
+  const place = [dest, path].find((one) => typeof one === 'string');
+  const remedy = REMEDIES[name];
+  return `${place === undefined ? '' : `${place}: `}${reason} (${name})${remedy === undefined ? '' : `; ${remedy}`}`;
+}
