@@ -35,6 +35,8 @@ export interface Config {
   readonly token: string;
   /** Path of the visitor script, as `/fieldmouse.js`. */
   readonly scriptPath: string;
+  /** Path under which a proxy mounts the server, as `/stats`; empty: at the root. */
+  readonly basePath: string;
   /** Path of the visitor endpoint, as `/v1/visit`. */
   readonly endpoint: string;
   readonly logLevel: string;
@@ -188,6 +190,14 @@ export const OPTIONS = {
       if (text !== '' && !/^[\x21-\x7e]{16,200}$/.test(text)) throw '16 to 200 visible ASCII characters';
       return text;
     },
+  }),
+  basePath: option({
+    flag: 'base-path',
+    env: ['FIELDMOUSE_BASE_PATH'],
+    value: 'PATH',
+    preset: '/',
+    help: 'path under which a proxy mounts the server, such as /stats; the proxy may keep it or take it off',
+    read: readBasePath,
   }),
   scriptPath: option({
     flag: 'script-path',
@@ -482,6 +492,7 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
     requirePersistence: one('requirePersistence'),
     trustProxy: one('trustProxy'),
     token: one('token'),
+    basePath: one('basePath'),
     scriptPath: one('scriptPath'),
     endpoint: one('endpoint'),
     logLevel: one('logLevel'),
@@ -666,6 +677,15 @@ function isProxy(text: string): boolean {
   const [, address = '', prefix = '1'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const longest = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
   return Number(prefix) >= 1 && Number(prefix) <= longest;
+}
+
+/** Without the slash at the end; empty for the root. */
+function readBasePath(text: string): string {
+  const bare = text.replace(/\/+$/, '');
+  if (bare === '') return '';
+  const path = readPath(bare);
+  if (/^\/v1(\/|$)/.test(path)) throw 'a path that the server does not use itself';
+  return path;
 }
 
 function readPath(text: string): string {

@@ -143,14 +143,15 @@ async function stop(running: Running, exitCode = 0): Promise<void> {
 
 /** The last line says that it listens: what waits for the start can wait for that. */
 function announce({ addresses, firstLink, nobodyCanSignIn }: Running, config: Config): void {
-  const base = addresses.map(browseUrl).find((url) => url !== undefined);
+  const origin = addresses.map(browseUrl).find((url) => url !== undefined);
+  const base = origin && origin + config.basePath;
   const lines = [`Fieldmouse ${version}`];
   if (base) lines.push(`  Demo site   ${base}/`, `  Dashboard   ${base}/admin`);
   if (firstLink) {
     lines.push(
       '',
       'First start with this store. Sign in with this link; it works once, for 15 minutes:',
-      `  ${base ?? 'https://YOUR-HOST'}/admin/link/${firstLink}`,
+      `  ${base ?? `https://YOUR-HOST${config.basePath}`}/admin/link/${firstLink}`,
       `Later: ${linkCommand(config)} prints another.`,
       '',
     );

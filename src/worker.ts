@@ -9,6 +9,7 @@ import { BEAT_MS } from './cluster/watchdog.ts';
 import type { Config } from './config.ts';
 import { ConnectionLimit, type Dropped } from './connection-limit.ts';
 import { mostConnections } from './descriptors.ts';
+import { baseRemover } from './http/base-path.ts';
 import { BAD_HOST, hasOneHost } from './http/host.ts';
 import { addressGroup, peerReader, trustOf } from './http/peer.ts';
 import { createHttp, type Http } from './http/server.ts';
@@ -146,6 +147,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     health: () => questions.health(),
   });
   const peerOf = peerReader(config);
+  const removeBase = baseRemover(config.basePath);
   const servers = config.listen.map(() => createHttpServer(http, upgrade, () => draining));
   for (const server of servers) server.prependListener('connection', (socket: Socket) => noteDrop(limit.admit(socket)));
   process.on('uncaughtException', onFault);
@@ -216,6 +218,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
       answerAnyway(http.handler, request, socket);
       return;
     }
+    removeBase(request);
     limit.upgraded(request.socket);
     ingest.upgrade(request, socket, head, peerOf(request)).catch((error: unknown) => {
       if (isUnreachable(error)) return endWithProblem(socket, STORE_AWAY);

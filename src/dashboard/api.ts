@@ -5,6 +5,7 @@ import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import type { DayCounts, PageCounts } from '../protocol/visit.ts';
 import * as answers from './answers.ts';
+import { based } from './base.ts';
 import { parse, type Reader } from './readers.ts';
 import { address } from './route.ts';
 
@@ -100,7 +101,7 @@ export const api = {
   heat: (query: Query) => call(answers.heatOf(query.kind === 'scroll'), 'GET', address('/v1/heatmap', query)),
   /** The text of a replay, as a stream; null: nothing is left to tell. */
   replay: async (query: Query, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> => {
-    const response = await fetch(address('/v1/replay', query), { credentials: 'same-origin', signal });
+    const response = await fetch(based(address('/v1/replay', query)), { credentials: 'same-origin', signal });
     if (!response.ok) throw await problem(response);
     return response.body;
   },
@@ -141,7 +142,7 @@ async function ask(method: string, path: string, body: object | undefined): Prom
     init.body = JSON.stringify(body);
   }
   try {
-    return await fetch(path, init);
+    return await fetch(based(path), init);
   } catch {
     throw new ApiError('unreachable', 0, 'The server does not answer. Is it running, and are you online?');
   }

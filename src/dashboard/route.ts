@@ -1,5 +1,6 @@
 /** Which of the dashboard's pages is shown. */
 import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
+import { based, unbased } from './base.ts';
 import { shape, text } from './readers.ts';
 
 export type Route =
@@ -16,21 +17,21 @@ export type Route =
 
 const place = signal(location.href);
 
-export const route = computed<Route>(() => read(new URL(place.value).pathname));
+export const route = computed<Route>(() => read(unbased(new URL(place.value).pathname)));
 
 /** Query parameters of the address: `site`, and what of it is shown. */
 export const query = computed(() => new URL(place.value).searchParams);
 
 /** Goes to an address of the dashboard. `replace` leaves no step back. */
 export function go(address: string, replace = false): void {
-  history[replace ? 'replaceState' : 'pushState'](null, '', address);
+  history[replace ? 'replaceState' : 'pushState'](null, '', based(address));
   place.value = location.href;
 }
 
 /** Goes to the sign-in page, which leads back to the address that was asked for. */
 export function goToSignIn(): void {
   const { pathname, search } = location;
-  history.replaceState({ askedFor: pathname + search }, '', '/admin/sign-in');
+  history.replaceState({ askedFor: pathname + search }, '', based('/admin/sign-in'));
   place.value = location.href;
 }
 
@@ -45,7 +46,7 @@ export function goOnFromSignIn(): void {
 }
 
 function isOurs(path: string): boolean {
-  return /^\/admin(\/|$)/.test(path);
+  return /^\/admin(\/|$)/.test(unbased(path));
 }
 
 /** An address of the dashboard; what is null or empty is left out. */

@@ -4,6 +4,7 @@
  */
 import type { StreamEventName } from '../protocol/stream.ts';
 import { ApiError, api } from './api.ts';
+import { based } from './base.ts';
 import type { StreamEvent } from './crowd.ts';
 import { CHANGES, readEvent } from './event-readers.ts';
 import { waitAfter } from './waits.ts';
@@ -138,7 +139,7 @@ export class Stream {
     const query = new URLSearchParams({ site, moves: stage === null ? 'none' : 'full' });
     if (stage !== null) query.set('stage', stage);
     if (this.#lastId && !this.#needsSnapshot) query.set('last_event_id', this.#lastId);
-    return `/v1/stream?${query}`;
+    return based(`/v1/stream?${query}`);
   }
 
   #begun(resuming: boolean, name: StreamEventName): void {

@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../config.ts';
+import { mounted } from './base-path.ts';
 import { accepting } from './fixed.ts';
 import { Problem, type RaisedError, sendProblem, statusOf } from './problem.ts';
 import { MISSING } from './security.ts';
@@ -12,8 +14,8 @@ const HTML = accepting('text/html');
 export type AnswerMissing = (request: FastifyRequest, reply: FastifyReply, error?: RaisedError) => FastifyReply;
 
 /** Reads the page from the folder of what browsers load. */
-export function missingPage(publicFolder: string, development: boolean): AnswerMissing {
-  const page = readFileSync(join(publicFolder, 'admin', 'missing.html'), 'utf8');
+export function missingPage(publicFolder: string, { development, basePath }: Config): AnswerMissing {
+  const page = mounted(readFileSync(join(publicFolder, 'admin', 'missing.html'), 'utf8'), basePath);
   return (request, reply, error = new Problem(404, 'not-found', 'There is nothing here.')) => {
     if (!isForPerson(request)) return sendProblem(reply, error, development);
     for (const [name, value] of MISSING) reply.raw.setHeader(name, value);

@@ -4,6 +4,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { publicFolder as builtFolder } from '../files.ts';
 import { type Asset, makeAsset } from './asset.ts';
+import { mounted } from './base-path.ts';
 import type { HttpOptions } from './contract.ts';
 import { sendAsset } from './fixed.ts';
 import type { App } from './schema.ts';
@@ -29,11 +30,13 @@ export function publicFolderOf({ publicFolder = fileURLToPath(builtFolder) }: Ht
 
 /** Adds the routes and returns the files that are the same for everybody. */
 export function pageRoutes(app: App, publicFolder: string, { config }: HttpOptions): ReadonlyMap<string, Asset> {
-  const dashboard = pageOf(join(publicFolder, 'admin', 'index.html'), DASHBOARD);
+  const { basePath } = config;
+  const mount = (text: string) => mounted(text, basePath);
+  const dashboard = pageOf(join(publicFolder, 'admin', 'index.html'), DASHBOARD, mount);
   const files: [url: string, Asset][] = [
-    [config.scriptPath, scriptOf(join(publicFolder, 'fieldmouse.js'), config.endpoint)],
+    [config.scriptPath, scriptOf(join(publicFolder, 'fieldmouse.js'), basePath + config.endpoint)],
     ...DASHBOARD_PATHS.map((path): [string, Asset] => [`/admin${path}`, dashboard]),
-    ...demoPages(join(publicFolder, 'demo'), config.scriptPath),
+    ...demoPages(join(publicFolder, 'demo'), config.scriptPath, mount),
     ...plainFiles(join(publicFolder, 'admin'), '/admin/', DATA),
     // The stage's frame has no origin of its own, and would be refused the pictures under another policy.
     ...plainFiles(join(publicFolder, 'demo'), '/', SCRIPT),
@@ -60,10 +63,12 @@ function scriptOf(file: string, endpoint: string): Asset {
 }
 
 /** An index.html is also its folder's page. */
-function demoPages(folder: string, scriptPath: string): [url: string, Asset][] {
+function demoPages(folder: string, scriptPath: string, mount: (text: string) => string): [url: string, Asset][] {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.html'));
   return names.flatMap((name) => {
-    const page = pageOf(join(folder, name), DEMO, (text) => text.replaceAll(`"${SCRIPT_MARK}"`, `"${scriptPath}"`));
+    const page = pageOf(join(folder, name), DEMO, (text) =>
+      mount(text.replaceAll(`"${SCRIPT_MARK}"`, `"${scriptPath}"`)),
+    );
     const path = `/${name.replaceAll('\\', '/')}`;
     const urls = path.endsWith('/index.html') ? [path, path.slice(0, -'index.html'.length)] : [path];
     return urls.map((url): [string, Asset] => [url, page]);

@@ -8,6 +8,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { adminRoutes } from './admins.ts';
 import { auditRoute } from './audit.ts';
+import { baseRemover } from './base-path.ts';
 import { beaconRoutes } from './beacon.ts';
 import { compilersFactory } from './compile.ts';
 import type { HttpOptions } from './contract.ts';
@@ -63,11 +64,11 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   // At debug, so that logs do not fill the disk.
   const note: Note = ({ ms, ...fields }) => logger.debug({ ...fields, ms: Math.round(ms) }, 'request');
   const publicFolder = publicFolderOf(options);
-  const answerMissing = missingPage(publicFolder, config.development);
+  const answerMissing = missingPage(publicFolder, config);
   const app = createApp(options, note, answerMissing);
   const methods = collectMethods(app);
   await app.register(cookie);
-  await app.register(swagger, { openapi: openapi(options.version) });
+  await app.register(swagger, { openapi: openapi(options.version, config.basePath) });
   const peerOf = peerReader(config);
   const recognise = recogniser(options);
   healthRoutes(app, options);
@@ -80,9 +81,11 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   await app.register(async (scope) => apiRoutes(scope as App, options, peerOf, recognise));
   refuseMethods(app, methods);
   await app.ready();
+  const removeBase = baseRemover(config.basePath);
   let closed: Promise<void> | undefined;
   return {
     handler: (request, response) => {
+      removeBase(request);
       // `OPTIONS *` is about the server as a whole.
       if (request.url === '*' && request.method === 'OPTIONS') request.url = '/';
       if (!hasOneHost(request)) refuseHost(response, config.development);
@@ -202,9 +205,10 @@ function refuseMethods(app: App, methods: ReadonlyMap<string, Set<string>>): voi
   }
 }
 
-function openapi(version: string) {
+function openapi(version: string, basePath: string) {
   return {
     openapi: '3.1.0',
+    ...(basePath !== '' && { servers: [{ url: basePath }] }),
     info: { title: 'Fieldmouse', version, description: 'Errors are RFC 9457 problems. Times are Unix ms.' },
     components: {
       securitySchemes: {

@@ -102,7 +102,11 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
         response: { 200: shape({ version: Type.String(), scriptPath: Type.String(), endpoint: Type.String() }) },
       },
     },
-    async () => ({ version, scriptPath: config.scriptPath, endpoint: config.endpoint }),
+    async () => ({
+      version,
+      scriptPath: config.basePath + config.scriptPath,
+      endpoint: config.basePath + config.endpoint,
+    }),
   );
 }
 

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Rights } from '../../protocol/rights.ts';
 import { type Admin, api } from '../api.ts';
+import { based } from '../base.ts';
 import { Confirm } from '../parts/confirm.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { Copyable } from '../parts/snippet.tsx';
@@ -17,7 +18,7 @@ type Change = (work: () => Promise<unknown>) => Promise<boolean>;
 export function People() {
   const { list, busy, problem, change } = useList(api.admins);
   const [link, setLink] = useState<{ name: string; url: string } | null>(null);
-  const show = (name: string, token: string) => setLink({ name, url: `${location.origin}/admin/link/${token}` });
+  const show = (name: string, token: string) => setLink({ name, url: location.origin + based(`/admin/link/${token}`) });
   return (
     <section class="card group" aria-labelledby="people-title">
       <div class="bar">
