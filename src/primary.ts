@@ -18,6 +18,7 @@ import { MINUTE_MS } from './minutes.ts';
 import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
 import { type StreamRequest, TAG, type TroubleName } from './protocol/relay.ts';
 import { OWNER, sees } from './protocol/rights.ts';
+import { targetText } from './redis/target.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
 import { KeptMinutes } from './store/kept-minutes.ts';
@@ -73,7 +74,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   const unlock = await lockFolder(config.data, { reload }, (reason) => log.warn(reason));
   for (const address of config.listen) await removeStaleSocket(address);
   const machine = await store.machine();
-  const broker = await startBroker(config, log, machine);
+  const broker = await startBroker(config, log, machine, await store.id());
   const kept = new KeptMinutes(store, log);
   const hub = new Hub({
     graceMs: config.graceMs,
@@ -211,10 +212,11 @@ async function isAllowed(
 }
 
 /** The way to other machines, if there are any. A server that is alone need not load it. */
-async function startBroker({ redis }: Config, log: Logger, machine: string): Promise<Broker> {
+async function startBroker({ redis }: Config, log: Logger, machine: string, id: string): Promise<Broker> {
   if (!redis) return noBroker;
   const { RedisBroker } = await import('./broker/redis.ts');
-  return RedisBroker.start(redis, log, machine);
+  const { checkFor } = await import('./store/redis/identity.ts');
+  return RedisBroker.start(redis, log, machine, checkFor(targetText(redis), new Set([id])));
 }
 
 /** Where workers die, a damaged store may be why: other workers would die of it too, again and again. */

@@ -4,9 +4,10 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from './support/exact.ts';
 import { freePort } from './support/nginx.ts';
-import { type RedisServer, startRedis } from './support/redis.ts';
+import { type RedisServer, startRedis, startRedisCluster, startRedisPair } from './support/redis.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { SteadyVisitor } from './support/steady-visitor.ts';
 import { StreamReader } from './support/stream.ts';
@@ -42,7 +43,8 @@ async function assertWaits({ visitor, stream }: Awaited<ReturnType<typeof startB
   assert.equal(visitor.acked, 3);
 }
 
-const LOST = /Redis at \S+ has lost its data/;
+/** Of several nodes all are named. */
+const LOST = /Redis at .+ has lost its data/;
 
 test('Redis is flushed: it is said once in each process, tabs wait', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
@@ -59,6 +61,47 @@ test('Redis is flushed: it is said once in each process, tabs wait', async (t) =
   assert.equal(lines(server, LOST).filter((line) => line.includes('"level":50')).length, 2);
   assert.equal(visitor.connections, 1);
 });
+
+test('a server tells and hears nothing of other machines on a Redis that has lost its data', async (t) => {
+  const redis = await startRedis(t, ['--appendonly', 'no']);
+  const { server } = await startBoth(t, redis);
+  redis.cli('flushall');
+  await until(() => lines(server, LOST).length === 2, 'word of the loss');
+  // Each machine says every 2 s that it is there; one such message may have been on its way.
+  await until(async () => {
+    redis.cli('flushall');
+    await sleep(2500);
+    return redis.cli('dbsize').trim() === '0';
+  }, 'silence');
+});
+
+for (const [where, start] of [
+  ['a cluster', startCluster],
+  ['the master that sentinels know', startPair],
+] as const)
+  test(`${where} is flushed: it is said, nothing is written, tabs wait`, async (t) => {
+    const { url, servers } = await start(t);
+    const server = await startServer(t, { flags: ['--redis', url], workers: 1 });
+    const visitor = new SteadyVisitor(t, () => server.ws, 1);
+    visitor.move(3);
+    await until(() => visitor.acked === 3, 'ack');
+    for (const one of servers) one.cli('flushall');
+    await until(() => lines(server, LOST).length >= 2, 'word of the loss');
+    visitor.move(3);
+    assert.equal((await server.api('/v1/sites')).status, 503);
+    assert.ok(!visitor.closes.includes(SITE_GONE), String(visitor.closes));
+    for (const one of servers) assert.doesNotMatch(one.cli('--scan'), /meta|sites/);
+  });
+
+async function startCluster(t: TestContext) {
+  const { url, nodes } = await startRedisCluster(t);
+  return { url, servers: nodes };
+}
+
+async function startPair(t: TestContext) {
+  const { url, master } = await startRedisPair(t);
+  return { url, servers: [master] };
+}
 
 test('Redis without a file is killed and comes back empty: tabs wait until its data are put back', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);

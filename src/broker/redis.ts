@@ -17,7 +17,7 @@ import {
   writeSiteItem,
 } from '../protocol/machines.ts';
 import { channelKey } from '../protocol/relay.ts';
-import { Redis } from '../redis/connection.ts';
+import { type Check, Redis } from '../redis/connection.ts';
 import { commonKey, siteKey } from '../redis/keys.ts';
 import type { Target } from '../redis/target.ts';
 import type { Broker, BrokerFigures, Local } from './contract.ts';
@@ -101,9 +101,9 @@ export class RedisBroker implements Broker {
     });
   }
 
-  /** Connects. `machine` is this machine's name. Throws RedisError. */
-  static async start(target: Target, log: Logger, machine: string): Promise<RedisBroker> {
-    const redis = await Redis.connect(target, { limitMs: REDIS_LIMIT_MS });
+  /** Connects. `machine` is this machine's name; nothing is told or heard while `check` fails. Throws RedisError. */
+  static async start(target: Target, log: Logger, machine: string, check?: Check): Promise<RedisBroker> {
+    const redis = await Redis.connect(target, { limitMs: REDIS_LIMIT_MS, ...(check && { check }) });
     const run = runOf(machine, randomBytes(6).toString('base64url'));
     try {
       return new RedisBroker(redis, log, run, await takeSlot(redis, run));
