@@ -1,5 +1,6 @@
 /** Where the server listens: opening, naming, and what may go wrong. */
-import { lstatSync, unlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { connect, isIPv4, isIPv6, type ListenOptions, type Server } from 'node:net';
 import type { Address } from './config.ts';
 
@@ -61,20 +62,39 @@ export async function removeStaleSocket(address: Address): Promise<void> {
   const file = lstatSync(address.path, { throwIfNoEntry: false });
   if (file === undefined) return;
   if (!file.isSocket()) throw new ListenError(Object.assign(new Error(), { code: 'EEXIST' }), address);
-  const refused = await new Promise<boolean>((resolve) => {
-    const probe = connect(address.path);
+  // A second name keeps the inode from being given to another socket meanwhile.
+  const held = `${address.path}.${randomBytes(4).toString('hex')}`;
+  try {
+    linkSync(address.path, held);
+    if (!(await isAlive(held))) takeAway(address.path, lstatSync(held).ino);
+  } catch (error) {
+    // Another server that starts has removed it.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw new ListenError(error as NodeJS.ErrnoException, address);
+  } finally {
+    rmSync(held, { force: true });
+  }
+}
+
+/** Removes the socket with this inode. Another server that starts may have put its own there meanwhile: that keeps its name. */
+function takeAway(path: string, ino: number): void {
+  if (lstatSync(path).ino !== ino) return;
+  const aside = `${path}.${randomBytes(4).toString('hex')}`;
+  renameSync(path, aside);
+  if (lstatSync(aside).ino !== ino) linkSync(aside, path);
+  unlinkSync(aside);
+}
+
+/** False of a socket that no process listens on. */
+function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
     probe.once('connect', () => {
       probe.destroy();
-      resolve(false);
+      resolve(true);
     });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
   });
-  if (!refused) return;
-  try {
-    unlinkSync(address.path);
-  } catch (error) {
-    throw new ListenError(error as NodeJS.ErrnoException, address);
-  }
 }
 
 /** Another of our addresses with the same port, which may be the reason why this one cannot be had. */

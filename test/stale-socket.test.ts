@@ -1,0 +1,32 @@
+/** Two servers that start at the same moment where a dead one has left its Unix socket: one listens there. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { listen, removeStaleSocket } from '../src/listen.ts';
+import { temporaryFolder } from './support/server.ts';
+
+const LISTENER = "require('node:net').createServer().listen(process.argv[1], () => console.log('listening'))";
+
+test('of two servers that start on a stale socket one listens, and keeps its name', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 's');
+  const child = spawn(process.execPath, ['-e', LISTENER, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  const servers: Server[] = [];
+  const start = async () => {
+    await removeStaleSocket({ kind: 'path', path });
+    const server = createServer();
+    await listen(server, { kind: 'path', path });
+    servers.push(server);
+  };
+  const outcomes = await Promise.allSettled([start(), start(), start()]);
+  t.after(() => servers.map((server) => server.close()));
+  assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 1);
+  assert.deepEqual(readdirSync(folder), ['s']);
+});
