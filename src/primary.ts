@@ -14,6 +14,7 @@ import { removeStaleSocket } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Gathering } from './metrics/gathering.ts';
 import { primaryMetrics } from './metrics/primary-metrics.ts';
+import { storeMetrics } from './metrics/store-metrics.ts';
 import { MINUTE_MS } from './minutes.ts';
 import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
 import { type StreamRequest, TAG, type TroubleName } from './protocol/relay.ts';
@@ -128,9 +129,9 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     broker: broker.figures(),
     troubles: troubles(),
   });
-  const gathering = new Gathering(primaryMetrics(version, figures), (ask) =>
-    supervisor.sendAll({ tag: TAG, k: 'measure', ask }),
-  );
+  const registry = primaryMetrics(version, figures);
+  storeMetrics(registry, config.maxStore, () => store.archive.usage());
+  const gathering = new Gathering(registry, (ask) => supervisor.sendAll({ tag: TAG, k: 'measure', ask }));
   async function scrape(worker: number, ask: number): Promise<void> {
     supervisor.send(worker, { tag: TAG, k: 'scraped', ask, text: await gathering.text() });
   }

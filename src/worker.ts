@@ -28,6 +28,7 @@ import { HitQueue } from './store/hits.ts';
 import { KeptMinutes } from './store/kept-minutes.ts';
 import { KnownSites } from './store/known-sites.ts';
 import { openStore, STORE_ID } from './store/open.ts';
+import type { RemovalNews } from './store/record/age-clock.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
 import { version } from './version.ts';
@@ -83,6 +84,8 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     onFault,
     ({ message }) => log.error({ reason: message }, 'a part of the record cannot be read, and is passed over'),
     config.redis && ((note) => store.note(note)),
+    undefined,
+    (news) => logRemoved(log, news),
   );
   const countHit = hitCounter(config, store, archive);
   const metrics = workerMetrics(() => ({
@@ -265,6 +268,20 @@ function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): St
   if (redis) return (site, page) => store.hit(site, page);
   const hits = new HitQueue((groups) => archive.addHits(groups), HIT_WRITES);
   return (site, page) => hits.hit(site, page);
+}
+
+/** One line a minute at most: what was removed since the last one, or that a clock is ahead. */
+function logRemoved(log: Logger, { removed, heldMs }: RemovalNews): void {
+  if (Object.values(removed).some((visits) => visits > 0))
+    log.info(
+      { ...removed },
+      'visits were removed (age: --retain, cap: --max-store, site: their site was removed, erase: asked for)',
+    );
+  if (heldMs > 0)
+    log.warn(
+      { aheadHours: Math.round(heldMs / 3_600_000) },
+      'the clock of this machine is ahead of the time that the store knows: visits that are too old by it are kept for now. Check the clock. If it is right, the store follows within some hours',
+    );
 }
 
 /** What keeps frames from being stored. */

@@ -9,6 +9,7 @@
 import type { Note } from '../protocol/audit.ts';
 import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
 import type { DayCounts, Heat, PageCounts, Visit } from '../protocol/visit.ts';
+import type { Removed } from './record/age-clock.ts';
 
 export type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
 
@@ -26,6 +27,10 @@ export interface Usage {
   file: number;
   /** Time of the oldest visit, or null. */
   oldest: number | null;
+  /** Visits that were removed since the store is there, by reason. */
+  removed: Removed;
+  /** Batches that could not be read and were set aside. */
+  damaged: number;
 }
 
 /** Tells how far a long work is: `done` of `total`, of whatever it counts. */

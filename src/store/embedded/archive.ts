@@ -24,6 +24,16 @@ import type {
   VisitQuery,
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
+import {
+  AHEAD_MS,
+  ageTime,
+  follow,
+  KEEP_MS,
+  noneRemoved,
+  type Reason,
+  type RemovalNews,
+  type Removed,
+} from '../record/age-clock.ts';
 import { firstId } from '../record/batch.ts';
 import { Damage, lostVisit } from '../record/damage.ts';
 import { noHeat } from '../record/heat.ts';
@@ -60,6 +70,9 @@ const PRUNE_VISITS = 50;
 const TURN_MS = 2000;
 /** Key of `upkeep`: which process removes visits. */
 const REMOVER = 'remover';
+/** How many visits were removed in all, by reason; and the time by which visits grow old. */
+const REMOVED = 'removed';
+const CLOCK = 'clock';
 /** The least pause between writes that remove, milliseconds. */
 const PAUSE_MS = 5;
 /** What is written to see whether there is room in the store. */
@@ -78,6 +91,12 @@ const SWEEP_MS = 60_000;
 interface Turn {
   by: number;
   at: number;
+}
+
+/** The store's time, and what the machine's monotonic clock was then, milliseconds. */
+interface KeptTime {
+  at: number;
+  mono: number;
 }
 
 /** As long as the write before took: others have as much time to write. */
@@ -118,6 +137,7 @@ export class EmbeddedArchive implements Archive {
   #seq = 0;
   #sweptAt = Number.NEGATIVE_INFINITY;
   #isClosing = false;
+  #news: RemovalNews = { removed: noneRemoved(), heldMs: 0 };
 
   /** `others` are tables that take room beside those of the record. */
   constructor(
@@ -396,7 +416,7 @@ export class EmbeddedArchive implements Archive {
       const number = this.#shelf.find(id);
       if (number === undefined) return false;
       this.#takeTurn();
-      this.#removal.start([number]);
+      this.#count('erase', this.#removal.start([number]));
       this.#tables.erased.putSync(id, Date.now());
       this.#audit.add(note);
       return true;
@@ -458,15 +478,53 @@ export class EmbeddedArchive implements Archive {
     return removed;
   }
 
-  async #prune(before: number, most: number): Promise<number> {
+  async #prune(before: number, most: number, now = Date.now()): Promise<number> {
     this.#storeFile.root.resetReadTxn();
-    this.#sweep(before);
+    this.#sweep(before, now);
     if (this.#room.used() > most) await this.#weigh();
-    if (this.#isClosing || this.#allDue(before, most).length === 0) return 0;
+    if (this.#isClosing || this.#allDue(before, most).numbers.length === 0) return 0;
     return this.#write(() => {
       this.#takeTurn();
-      return this.#removal.start(this.#allDue(before, most));
+      const { reason, numbers } = this.#allDue(before, most);
+      return this.#count(reason, this.#removal.start(numbers));
     });
+  }
+
+  /** Within a write: counts visits that were removed, for everybody and for the log of this process. */
+  #count(reason: Reason, visits: number): number {
+    const { upkeep } = this.#tables;
+    const all = { ...noneRemoved(), ...(upkeep.get(REMOVED) as Removed | undefined) };
+    all[reason] += visits;
+    upkeep.putSync(REMOVED, all);
+    this.#news.removed[reason] += visits;
+    return visits;
+  }
+
+  /** What happened since this was asked last. */
+  takeNews(): RemovalNews {
+    const news = this.#news;
+    this.#news = { removed: noneRemoved(), heldMs: 0 };
+    return news;
+  }
+
+  /** The time by which visits grow old; record/age-clock.ts. A new store begins with the system's. */
+  #ageTime(wall: number): number {
+    const { upkeep, byAge } = this.#tables;
+    const mono = Number(process.hrtime.bigint() / 1_000_000n);
+    const kept = upkeep.get(CLOCK) as KeptTime | undefined;
+    if (!kept) {
+      const [newest] = byAge.getKeys({ reverse: true, limit: 1 });
+      this.#keepTime({ at: Math.min(wall, newest?.[0] ?? wall), mono });
+      return Math.min(wall, newest?.[0] ?? wall);
+    }
+    // After a restart of the machine this begins anew: at least as much has passed.
+    const elapsed = mono < kept.mono ? mono : mono - kept.mono;
+    if (elapsed > KEEP_MS || mono < kept.mono) this.#keepTime({ at: follow(kept.at, elapsed, wall), mono });
+    return ageTime(kept.at, elapsed, wall);
+  }
+
+  #keepTime(time: KeptTime): void {
+    this.#write(() => this.#tables.upkeep.putSync(CLOCK, time));
   }
 
   /** Counts what the visits of each site take, in a store from before that was counted. What changes meanwhile is counted nearly. */
@@ -483,13 +541,13 @@ export class EmbeddedArchive implements Archive {
   }
 
   /** Removes what was set aside before `before`, and forgets what was erased long ago. */
-  #sweep(before: number): void {
-    const now = performance.now();
-    if (now - this.#sweptAt < SWEEP_MS) return;
-    this.#sweptAt = now;
+  #sweep(before: number, now: number): void {
+    const at = performance.now();
+    if (at - this.#sweptAt < SWEEP_MS) return;
+    this.#sweptAt = at;
     const { damaged: aside, erased } = this.#tables;
     const old = [...aside.getKeys()].filter(([, t]) => t < before);
-    const forgotten = [...erased.getRange()].filter(({ value }) => value < Date.now() - ERASED_MS);
+    const forgotten = [...erased.getRange()].filter(({ value }) => value < now - ERASED_MS);
     if (old.length + forgotten.length === 0) return;
     this.#write(() => {
       for (const key of old) aside.removeSync(key);
@@ -497,12 +555,13 @@ export class EmbeddedArchive implements Archive {
     });
   }
 
-  #allDue(before: number, most: number): number[] {
+  #allDue(before: number, most: number): { reason: Reason; numbers: number[] } {
     for (const { key: site, value } of this.#tables.dropped.getRange()) {
-      const due = this.#dropped(site, value);
-      if (due.length > 0) return due;
+      const numbers = this.#dropped(site, value);
+      if (numbers.length > 0) return { reason: 'site', numbers };
     }
-    return this.#room.used() > most ? this.#surplus() : this.#ended(before);
+    if (this.#room.used() > most) return { reason: 'cap', numbers: this.#surplus() };
+    return { reason: 'age', numbers: this.#ended(before) };
   }
 
   /** The oldest visits of the site that is furthest over its share of the store. */
@@ -541,15 +600,21 @@ export class EmbeddedArchive implements Archive {
   }
 
   /**
-   * As `prune`, for at most so long, milliseconds, unless another process does it now. What is left of large visits goes first: they take
+   * As `prune` of what ended longer than `retainMs` ago, for at most so long, milliseconds, unless another process does it now. What is left of large visits goes first: they take
    * room, and are in no list any more. Acks are written in pauses that are as long as the writes.
    */
-  async pruneSome(before: number, most: number, limitMs: number): Promise<void> {
+  async pruneSome(wall: number, retainMs: number, most: number, limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;
+    if (this.#isClosing || !this.#room.hasDisk()) return;
+    this.#storeFile.root.resetReadTxn();
+    const now = this.#ageTime(wall);
+    const before = now - retainMs;
+    if (wall - now > AHEAD_MS && this.#ended(wall - retainMs).length > this.#ended(before).length)
+      this.#news.heldMs = wall - now;
     while (!this.#isClosing && this.#room.hasDisk() && performance.now() < end) {
       const begin = performance.now();
       this.#storeFile.root.resetReadTxn();
-      if (!this.#isMyTurn() || (!this.#step() && (await this.#prune(before, most)) === 0)) return;
+      if (!this.#isMyTurn() || (!this.#step() && (await this.#prune(before, most, now)) === 0)) return;
       await pause(performance.now() - begin);
     }
   }
@@ -562,7 +627,13 @@ export class EmbeddedArchive implements Archive {
   async usage(): Promise<Usage> {
     this.#storeFile.root.resetReadTxn();
     const [oldest] = this.#tables.byAge.getKeys({ limit: 1 });
-    return { used: this.#room.used(), file: this.#room.fileSize(), oldest: oldest?.[0] ?? null };
+    return {
+      used: this.#room.used(),
+      file: this.#room.fileSize(),
+      oldest: oldest?.[0] ?? null,
+      damaged: (this.#tables.damaged.getStats() as { entryCount: number }).entryCount,
+      removed: { ...noneRemoved(), ...(this.#tables.upkeep.get(REMOVED) as Removed | undefined) },
+    };
   }
 
   /** Has what readers that died have held be used again. */

@@ -45,7 +45,7 @@ export async function keepFile(
     archive.fileDue(Date.now());
   };
   // A little at a time, until the next time.
-  const prune = () => archive.pruneSome(Date.now() - retainMs, PRUNE_AT * maxBytes, PRUNE_LIMIT_MS);
+  const prune = () => archive.pruneSome(Date.now(), retainMs, PRUNE_AT * maxBytes, PRUNE_LIMIT_MS);
   return {
     archive,
     chores: [
@@ -57,6 +57,7 @@ export async function keepFile(
       file();
       return prune();
     },
+    takeNews: () => archive.takeNews(),
     addHits: (take) => store.addHits(take),
     close: () => store.close(),
   };

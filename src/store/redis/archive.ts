@@ -26,6 +26,16 @@ import type {
   VisitQuery,
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
+import {
+  AHEAD_MS,
+  ageTime,
+  follow,
+  KEEP_MS,
+  noneRemoved,
+  REASONS,
+  type Reason,
+  type RemovalNews,
+} from '../record/age-clock.ts';
 import { Damage, lostVisit } from '../record/damage.ts';
 import { noHeat } from '../record/heat.ts';
 import { MAX_ID, matches, toVisit } from '../record/kept-visit.ts';
@@ -81,6 +91,10 @@ const PRUNE_AT = 0.8;
 const PRUNE_MS = 1000;
 const PRUNING_MS = 5000;
 const PRUNING = commonKey('pruning');
+/** How many visits were removed in all, by reason; the time by which they grow old, and whether it was moved on a moment ago. */
+const REMOVED = commonKey('removed');
+const CLOCK = commonKey('age-clock');
+const TICK = commonKey('age-tick');
 /** A node of a cluster that does not answer within so long, milliseconds, is left alone where others can be cleared without it. */
 const SOON_MS = 1000;
 /** Sites of visits that are remembered: they are asked for again and again. */
@@ -113,6 +127,13 @@ export interface RedisArchiveOptions {
   onDamage?: (error: StoreError) => void;
 }
 
+/** Visits that are to go, all of one site, and why. */
+interface Due {
+  site?: RecordSite;
+  due: string[];
+  reason: Reason;
+}
+
 export class RedisArchive implements Archive {
   readonly #redis: Redis;
   readonly #addNote: (note: Note) => Promise<void>;
@@ -133,6 +154,7 @@ export class RedisArchive implements Archive {
   #sweptAt = Number.NEGATIVE_INFINITY;
   readonly #pieceBytes: number | undefined;
   #isClosing = false;
+  #news: RemovalNews = { removed: noneRemoved(), heldMs: 0 };
 
   constructor(redis: Redis, options: RedisArchiveOptions = {}) {
     const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, shares = {}, addNote = async () => {} } = options;
@@ -382,6 +404,7 @@ export class RedisArchive implements Archive {
       removeVisits(site, this.#books, [member], [erased], this.#pieceBytes),
     );
     if (removed === 0) return false;
+    await this.#count('erase', removed);
     // The trail may be on another node: it is noted when the visit is gone, and not in the same step.
     if (note) await this.#addNote(note);
     await this.#finishRemovals(site);
@@ -436,11 +459,62 @@ export class RedisArchive implements Archive {
 
   /** Removes some visits; `over` are sites of which the oldest are to go. */
   async #pruneSome(sites: readonly RecordSite[], before: number, over: readonly RecordSite[]): Promise<number> {
-    const { site, due } = await this.#allDue(sites, before, over);
+    const { site, due, reason } = await this.#allDue(sites, before, over);
     if (!site) return 0;
     const removed = await this.#change(site, () => removeVisits(site, this.#books, due, [], this.#pieceBytes));
+    await this.#count(reason, removed);
     // Where it is none, what was left of lost ones went.
     return removed || due.length;
+  }
+
+  /** Counts visits that were removed, for everybody and for the log of this process. */
+  async #count(reason: Reason, visits: number): Promise<void> {
+    this.#news.removed[reason] += visits;
+    const add = ['HINCRBY', REMOVED, reason, String(visits)];
+    // It is a figure only, and may be on a node that is away.
+    if (visits > 0) await this.#soon(this.#redis.commit(`${REMOVED}:version`, null, [add], true)).catch(() => {});
+  }
+
+  /** What happened since this was asked last. */
+  takeNews(): RemovalNews {
+    const news = this.#news;
+    this.#news = { removed: noneRemoved(), heldMs: 0 };
+    return news;
+  }
+
+  /**
+   * The time by which visits grow old; record/age-clock.ts. Machines have no common clock but that of Redis, which may be set, too: so one of
+   * them moves the time on, once in KEEP_MS by Redis' expiry. While the node that keeps it is away the system's clock counts.
+   */
+  async #ageTime(wall: number): Promise<number> {
+    return (await this.#soon(this.#keptTime(wall))) ?? wall;
+  }
+
+  async #keptTime(wall: number): Promise<number> {
+    const isDue = await this.#redis.commit(TICK, '0', [['PEXPIRE', TICK, String(KEEP_MS)]], true);
+    const text = await this.#redis.send<string | null>(CLOCK, 'GET', CLOCK);
+    const kept = text === null ? Math.min(wall, await this.#newest(wall)) : Number(text);
+    const now = text === null || !isDue ? kept : follow(kept, KEEP_MS, wall);
+    if (isDue || text === null) await this.#redis.commit(`${CLOCK}:version`, null, [['SET', CLOCK, String(now)]], true);
+    return ageTime(now, KEEP_MS, wall);
+  }
+
+  /** Begin of the newest visit. */
+  async #newest(preset: number): Promise<number> {
+    const sites = await this.#allSites();
+    const lasts = await Promise.all(sites.map((site) => site.send<string[]>('ZRANGE', site.keys.byTime, '-1', '-1')));
+    const begins = lasts.flat().map((member) => visitOf(member)[0]);
+    return begins.length > 0 ? Math.max(...begins) : preset;
+  }
+
+  /** Notes if visits are kept only since the system's clock is ahead of the store's time. */
+  async #noteHeld(sites: readonly RecordSite[], now: number, wall: number, retainMs: number): Promise<void> {
+    if (wall - now <= AHEAD_MS) return;
+    for (const site of sites)
+      if ((await ended(site, wall - retainMs)).length > (await ended(site, now - retainMs)).length) {
+        this.#news.heldMs = wall - now;
+        return;
+      }
   }
 
   /** Removes a piece of each large visit that is being removed: they take room, and are in no list any more. False if there are none. */
@@ -476,13 +550,13 @@ export class RedisArchive implements Archive {
   }
 
   async #pruneDue(now: number, retainMs: number, hurry: boolean): Promise<void> {
-    if (!hurry && now - this.#prunedAt < PRUNE_MS) return;
+    if (!hurry && Math.abs(now - this.#prunedAt) < PRUNE_MS) return;
     this.#prunedAt = now;
     const lease = this.#redis.commit(PRUNING, '0', [['PEXPIRE', PRUNING, String(PRUNING_MS)]], true);
     // While it cannot be known who else does it, everybody does: of two commits one is refused.
     if ((await this.#soon(lease)) === false) return;
     try {
-      await this.#pruneFor(TEND_MS, now - retainMs);
+      await this.#pruneFor(TEND_MS, now, retainMs);
     } finally {
       await this.#soon(this.#redis.send(PRUNING, 'DEL', PRUNING)).catch(() => {});
     }
@@ -490,7 +564,7 @@ export class RedisArchive implements Archive {
 
   /** The sites this process writes; now and then all there are. */
   async #tended(now: number): Promise<RecordSite[]> {
-    if (now - this.#lookedAt < OTHERS_MS) return [...this.#own].map((name) => this.#site(name));
+    if (Math.abs(now - this.#lookedAt) < OTHERS_MS) return [...this.#own].map((name) => this.#site(name));
     this.#lookedAt = now;
     return this.#sitesKnown();
   }
@@ -504,12 +578,15 @@ export class RedisArchive implements Archive {
     if (filed === 'none' && !(await site.isWaiting())) this.#own.delete(site.name);
   }
 
-  async #pruneFor(limitMs: number, before: number): Promise<void> {
+  async #pruneFor(limitMs: number, wall: number, retainMs: number): Promise<void> {
+    const now = await this.#ageTime(wall);
+    const before = now - retainMs;
     const all = await this.#sitesKnown();
     const sites = await this.#answering(all);
     const isWhole = sites.length === all.length;
     const end = performance.now() + limitMs;
-    await this.#sweep(sites, before);
+    await this.#sweep(sites, before, now);
+    await this.#noteHeld(sites, now, wall, retainMs);
     for (let removed = 1; removed > 0 && performance.now() < end && !this.#isClosing; ) {
       if (await this.#removePieces(sites)) continue;
       removed = await this.#pruneSome(sites, before, await this.#over(sites, isWhole));
@@ -540,37 +617,33 @@ export class RedisArchive implements Archive {
   }
 
   /** Removes what was set aside before `before`, and forgets what was erased long ago. */
-  async #sweep(sites: readonly RecordSite[], before: number): Promise<void> {
-    const now = performance.now();
-    if (now - this.#sweptAt < SWEEP_MS) return;
-    this.#sweptAt = now;
+  async #sweep(sites: readonly RecordSite[], before: number, now = Date.now()): Promise<void> {
+    const at = performance.now();
+    if (at - this.#sweptAt < SWEEP_MS) return;
+    this.#sweptAt = at;
     for (const site of sites) {
       const { damaged, erased } = site.keys;
       const isOld = async () => Number((await site.send<string | null>('LINDEX', damaged, '0')) ?? Infinity) < before;
       while (await isOld()) await site.send('LPOP', damaged, '2');
       const all = await site.send<string[]>('HGETALL', erased);
-      const old = all.filter((_, i) => i % 2 === 0 && Number(all[i + 1]) < Date.now() - ERASED_MS);
+      const old = all.filter((_, i) => i % 2 === 0 && Number(all[i + 1]) < now - ERASED_MS);
       for (const some of partsOf(old)) await site.send('HDEL', erased, ...some);
     }
   }
 
   /** Visits that are to go, all of one site, as `by-time` has them. */
-  async #allDue(
-    sites: readonly RecordSite[],
-    before: number,
-    over: readonly RecordSite[],
-  ): Promise<{ site?: RecordSite; due: string[] }> {
+  async #allDue(sites: readonly RecordSite[], before: number, over: readonly RecordSite[]): Promise<Due> {
     const dropped = await Promise.all(sites.map((site) => site.send<string | null>('GET', site.keys.dropped)));
     for (const [i, site] of sites.entries()) {
       const due = dropped[i] == null ? [] : await this.#dropped(site, Number(dropped[i]));
-      if (due.length > 0) return { site, due };
+      if (due.length > 0) return { site, due, reason: 'site' };
     }
-    if (over.length > 0) return surplus(over, this.#shares);
+    if (over.length > 0) return { ...(await surplus(over, this.#shares)), reason: 'cap' };
     for (const site of sites) {
       const due = await ended(site, before);
-      if (due.length > 0) return { site, due };
+      if (due.length > 0) return { site, due, reason: 'age' };
     }
-    return { due: [] };
+    return { due: [], reason: 'age' };
   }
 
   /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
@@ -592,10 +665,17 @@ export class RedisArchive implements Archive {
   }
 
   async #usage(): Promise<Usage> {
-    const firsts = await Promise.all((await this.#allSites()).map(first));
+    const sites = await this.#allSites();
+    const asides = sites.map((site) => site.send<number>('LLEN', site.keys.damaged));
+    const [firsts, aside] = await Promise.all([Promise.all(sites.map(first)), Promise.all(asides)]);
+    // Each has its time before it.
+    const damaged = aside.reduce((sum, length) => sum + length / 2, 0);
     const begins = firsts.flatMap((member) => (member === undefined ? [] : [visitOf(member)[0]]));
     const used = await this.#room.used();
-    return { used, file: used, oldest: begins.length > 0 ? Math.min(...begins) : null };
+    const all = await this.#redis.send<string[]>(REMOVED, 'HGETALL', REMOVED);
+    const removed = noneRemoved();
+    for (const reason of REASONS) if (all.includes(reason)) removed[reason] = Number(all[all.indexOf(reason) + 1]);
+    return { used, file: used, oldest: begins.length > 0 ? Math.min(...begins) : null, removed, damaged };
   }
 
   verify(progress?: Progress): Promise<Difference[]> {

@@ -42,6 +42,7 @@ export async function keepRedis(data: RedisData, onDamage: (error: StoreError) =
       },
     ],
     makeRoom: () => archive.tend(Date.now(), retainMs, true),
+    takeNews: () => archive.takeNews(),
     close: async () => {
       await archive.close();
       await redis.close();

@@ -1,6 +1,7 @@
 /** A store's record as a thread keeps it, whatever store that is. */
 import type { Archive } from '../archive.ts';
 import type { HitGroup, HitOutcome } from '../hits.ts';
+import type { RemovalNews } from '../record/age-clock.ts';
 
 export interface Kept {
   archive: Archive;
@@ -8,6 +9,8 @@ export interface Kept {
   chores: readonly { everyMs: number; work(): void | Promise<void> }[];
   /** The record is full, and what was refused is sent again soon. */
   makeRoom(): void | Promise<void>;
+  /** What was removed since this was asked last. */
+  takeNews(): RemovalNews;
   /** Counts the page visits that `take` gives when they can be written. The totals of each group. Not there where a worker counts itself. */
   addHits?(take: () => readonly (readonly HitGroup[])[]): HitOutcome[][];
   close(): Promise<void>;

@@ -7,6 +7,7 @@ import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import type { FileData } from '../embedded/kept.ts';
 import type { HitGroup, HitOutcome } from '../hits.ts';
+import type { RemovalNews } from '../record/age-clock.ts';
 import type { RedisData } from '../redis/kept.ts';
 
 /** Where the record is. */
@@ -18,9 +19,10 @@ export interface Question {
   args: unknown[];
 }
 
-/** `id` 0: the thread is ready, or (with an error) has found something that is damaged. */
+/** `id` 0: the thread is ready, or (with an error) has found something that is damaged, or (with news) visits were removed. */
 export interface Answer {
   id: number;
+  news?: RemovalNews;
   value?: unknown;
   error?: { message: string; code: StoreError['code'] | undefined };
 }
@@ -45,11 +47,17 @@ export class ThreadArchive implements Archive {
   #closed: Promise<void> | undefined;
   readonly #addNote: AddNote | undefined;
 
-  private constructor(thread: Worker, onDamage: (error: StoreError) => void, addNote: AddNote | undefined) {
+  private constructor(
+    thread: Worker,
+    onDamage: (error: StoreError) => void,
+    addNote: AddNote | undefined,
+    onNews: (news: RemovalNews) => void,
+  ) {
     this.#thread = thread;
     this.#addNote = addNote;
     thread.on('message', (answer: Answer) => {
-      const { id, error } = answer;
+      const { id, error, news } = answer;
+      if (news) onNews(news);
       if (id === 0 && error?.code) onDamage(new StoreError(error.code, error.message));
       else this.#receive(answer);
     });
@@ -58,7 +66,7 @@ export class ThreadArchive implements Archive {
   /**
    * Starts the thread. Throws StoreError. `onFault` is called if it ends unasked; nothing is answered then any more. `onDamage` is told of what
    * cannot be read in the store, now and then. `addNote` puts notes into the audit trail, where the thread does not. `module` is what
-   * runs in the thread.
+   * runs in the thread. `onNews` is told of visits that were removed.
    */
   static async start(
     data: ThreadData,
@@ -66,10 +74,11 @@ export class ThreadArchive implements Archive {
     onDamage: (error: StoreError) => void = () => {},
     addNote?: AddNote,
     module = moduleFile('store/thread/thread'),
+    onNews: (news: RemovalNews) => void = () => {},
   ): Promise<ThreadArchive> {
     const thread = startThread(module, data);
     await once(thread, 'message').catch(passOn);
-    const archive = new ThreadArchive(thread, onDamage, addNote);
+    const archive = new ThreadArchive(thread, onDamage, addNote, onNews);
     thread.on('error', (error) => {
       for (const { reject } of archive.#waiting.values()) reject(error);
       onFault(error);

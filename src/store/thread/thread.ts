@@ -9,6 +9,9 @@ import type { HitGroup } from '../hits.ts';
 import type { Kept } from './kept.ts';
 import { type Answer, parted, type Question, type ThreadData } from './thread-archive.ts';
 
+/** It is looked so often whether visits were removed; that is told at once, and then at most so often, milliseconds. */
+const LOOK_MS = 1000;
+const NEWS_MS = 60_000;
 /** That something in the store is damaged is told so often, milliseconds. */
 const TELL_MS = 60_000;
 
@@ -16,7 +19,7 @@ let toldAt = Number.NEGATIVE_INFINITY;
 const port = parentPort as NonNullable<typeof parentPort>;
 const kept = await open(workerData as ThreadData);
 const { archive } = kept;
-const timers = kept.chores.map(({ everyMs, work }) => every(everyMs, work));
+const timers = [...kept.chores, { everyMs: LOOK_MS, work: tellNews }].map(({ everyMs, work }) => every(everyMs, work));
 
 port.on('message', (question: Question) => {
   if (question.method === 'addHits') addHits(question);
@@ -90,6 +93,16 @@ async function tried(work: () => void | Promise<void>): Promise<void> {
   }
 }
 
+let newsAt = Number.NEGATIVE_INFINITY;
+
+function tellNews(): void {
+  if (performance.now() - newsAt < NEWS_MS) return;
+  const news = kept.takeNews();
+  if (news.heldMs === 0 && Object.values(news.removed).every((visits) => visits === 0)) return;
+  newsAt = performance.now();
+  port.postMessage({ id: 0, news } satisfies Answer);
+}
+
 /** Other visits are kept all the same. */
 function tellDamage({ code, message }: StoreError): void {
   if (performance.now() - toldAt < TELL_MS) return;
@@ -108,6 +121,8 @@ function makeRoom(): Promise<void> {
 
 async function close(id: number): Promise<void> {
   for (const timer of timers) clearInterval(timer);
+  newsAt = Number.NEGATIVE_INFINITY;
+  tellNews();
   await kept.close();
   port.postMessage({ id } satisfies Answer);
   port.close();

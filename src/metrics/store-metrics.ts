@@ -1,0 +1,67 @@
+/** What the primary tells of the store, asked whenever somebody asks for metrics. */
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/** Where the store does not answer by then, its figures are left out, milliseconds. */
+const LIMIT_MS = 800;
+
+/** As a store tells. */
+interface Usage {
+  /** Bytes in use, and bytes of the files. */
+  used: number;
+  file: number;
+  /** Time of the oldest visit, Unix ms, or null. */
+  oldest: number | null;
+  /** Visits that were removed, by reason. */
+  removed: Readonly<Record<string, number>>;
+  /** Batches that were set aside. */
+  damaged: number;
+}
+
+/** `cap` is in bytes. */
+export function storeMetrics(registry: Registry, cap: number, usage: () => Promise<Usage>): void {
+  const figures = onceAtATime(() => Promise.race([usage(), late()]).catch(() => undefined));
+  const registers = [registry];
+  const gauge = (name: string, help: string, pick: (usage: Usage) => number | null) =>
+    new Gauge({
+      name: `fieldmouse_store_${name}`,
+      help,
+      registers,
+      async collect() {
+        const found = await figures();
+        const value = found && pick(found);
+        if (value == null) this.remove();
+        else this.set(value);
+      },
+    });
+  gauge('used_bytes', 'Bytes of the store that are in use', ({ used }) => used);
+  gauge('file_bytes', "Bytes of the store's file; with Redis, the same as those in use", ({ file }) => file);
+  gauge('cap_bytes', 'Cap of the store (--max-store)', () => cap);
+  gauge('oldest_visit_timestamp_seconds', 'Begin of the oldest visit', ({ oldest }) => oldest && oldest / 1000);
+  gauge('damaged_batches', 'Batches of frames that could not be read and were set aside', ({ damaged }) => damaged);
+  new Counter({
+    name: 'fieldmouse_visits_removed_total',
+    help: 'Visits that were removed since the store is there, by reason',
+    labelNames: ['reason'],
+    registers,
+    async collect() {
+      const found = await figures();
+      this.reset();
+      for (const [reason, visits] of Object.entries(found?.removed ?? {})) this.inc({ reason }, visits);
+    },
+  });
+}
+
+function late(): Promise<never> {
+  return new Promise((_, reject) => setTimeout(reject, LIMIT_MS, new Error('late')).unref());
+}
+
+/** Who asks while somebody else does gets the same. */
+function onceAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asking: Promise<T> | undefined;
+  return () => {
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  };
+}
