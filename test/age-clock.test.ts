@@ -60,7 +60,7 @@ for (const where of ['the data folder', 'Redis'])
     assert.equal(await statusOf(server, id), 200);
   });
 
-test('what is too old goes, and is logged and counted by its reason', async (t) => {
+test('what is too old goes, and is logged by its reason', async (t) => {
   const data = temporaryFolder(t);
   const store = await openStore(data);
   const now = Date.now();
@@ -74,7 +74,4 @@ test('what is too old goes, and is logged and counted by its reason', async (t) 
   await until(async () => (await statusOf(server, old.id)) === 404, 'old visit gone');
   await until(() => /"age":1.*visits were removed/.test(server.output()), 'line of the log');
   assert.equal(await statusOf(server, young.id), 200);
-  const metrics = await (await fetch(`${server.url}/metrics`)).text();
-  assert.match(metrics, /fieldmouse_visits_removed_total\{reason="age"\} 1\b/);
-  assert.match(metrics, /fieldmouse_visits_removed_total\{reason="erase"\} 1\b/);
 });

@@ -99,6 +99,11 @@ interface KeptTime {
   mono: number;
 }
 
+/** What both clocks say. */
+function timeNow(): KeptTime {
+  return { at: Date.now(), mono: Number(process.hrtime.bigint() / 1_000_000n) };
+}
+
 /** As long as the write before took: others have as much time to write. */
 function pause(ms: number): Promise<void> {
   return sleep(Math.max(PAUSE_MS, ms));
@@ -507,15 +512,14 @@ export class EmbeddedArchive implements Archive {
     return news;
   }
 
-  /** The time by which visits grow old; record/age-clock.ts. A new store begins with the system's. */
+  /** The time by which visits grow old; record/age-clock.ts. A store that has none yet begins with the system's. */
   #ageTime(wall: number): number {
-    const { upkeep, byAge } = this.#tables;
-    const mono = Number(process.hrtime.bigint() / 1_000_000n);
+    const { upkeep } = this.#tables;
+    const { mono } = timeNow();
     const kept = upkeep.get(CLOCK) as KeptTime | undefined;
     if (!kept) {
-      const [newest] = byAge.getKeys({ reverse: true, limit: 1 });
-      this.#keepTime({ at: Math.min(wall, newest?.[0] ?? wall), mono });
-      return Math.min(wall, newest?.[0] ?? wall);
+      this.#keepTime({ at: wall, mono });
+      return wall;
     }
     // After a restart of the machine this begins anew: at least as much has passed.
     const elapsed = mono < kept.mono ? mono : mono - kept.mono;
