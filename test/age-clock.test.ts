@@ -74,4 +74,7 @@ test('what is too old goes, and is logged by its reason', async (t) => {
   await until(async () => (await statusOf(server, old.id)) === 404, 'old visit gone');
   await until(() => /"age":1.*visits were removed/.test(server.output()), 'line of the log');
   assert.equal(await statusOf(server, young.id), 200);
+  const metrics = await (await server.api('/metrics')).text();
+  assert.match(metrics, /^fieldmouse_visits_removed_total\{reason="age"\} 1$/m);
+  assert.match(metrics, /^fieldmouse_visits_removed_total\{reason="erase"\} 1$/m);
 });

@@ -3,6 +3,7 @@ import type { Database, RootDatabase } from 'lmdb';
 import { SITE_KEY } from '../../protocol/site.ts';
 import { DEVICES, type Device } from '../../protocol/stream.ts';
 import { MAX_STAYS } from '../../protocol/visit.ts';
+import { noneRemoved } from '../record/age-clock.ts';
 import type { GoingVisit } from '../record/going.ts';
 import type { KeptVisit } from '../record/kept-visit.ts';
 import { isTime, MAX_VISIT_MS } from '../record/sound.ts';
@@ -41,7 +42,7 @@ export interface Tables {
   visits: Database<ShelvedVisit, number>;
   /** Visits that are being removed, by their numbers. */
   going: Database<GoingVisit, number>;
-  /** Which process removes visits now (`remover`). */
+  /** Which process removes visits now (`remover`), how many were removed (`removed`), and the store's time (`clock`). */
   upkeep: Database<unknown, string>;
   /** Number of a visit, by its id. */
   ids: Database<number, string>;
@@ -79,7 +80,7 @@ export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
     damaged: openTable(root, 'damaged', at(batch)),
     visits: openTable(root, 'visits', at('number', isShelvedVisit)),
     going: openTable(root, 'going', at('number', isGoingVisit)),
-    upkeep: openTable(root, 'upkeep', at('text', isRecord({ by: isNumber, at: isNumber }))),
+    upkeep: openTable(root, 'upkeep', at('text', isUpkeep)),
     ids: openTable(root, 'ids', at('text', isNumber)),
     bySite: openTable(root, 'by-site', at(site, isAny)),
     byAge: openTable(root, 'by-age', at(['number', 'number'], isAny)),
@@ -95,6 +96,11 @@ export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
     spots: openTable(root, 'spots', at(['number', 'number', 'number', 'text'])),
   };
 }
+
+const isTurn = isRecord({ by: isNumber, at: isNumber });
+const isRemoved = isRecord(Object.fromEntries(Object.keys(noneRemoved()).map((name) => [name, isNumber])));
+const isKeptTime = isRecord({ at: isNumber, mono: isNumber });
+const isUpkeep = (value: unknown) => isTurn(value) || isRemoved(value) || isKeptTime(value);
 
 const isSize = isList(isNumber, 4);
 const isCounts = isRecord(Object.fromEntries(Object.keys(NO_COUNTS).map((name) => [name, isNumber])));
