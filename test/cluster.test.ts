@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { CLOSE } from '../src/protocol/close.ts';
 import { until } from './support/exact.ts';
-import { childrenOf, spawnMain, startServer, temporaryFolder } from './support/server.ts';
+import { childrenOf, isAlive, spawnMain, startServer, temporaryFolder } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 import { BinaryVisitor, JsonVisitor, spread } from './support/visitor.ts';
 
@@ -131,7 +131,7 @@ test('workers end when the primary is killed', async (t) => {
   const closed = once(visitor.socket, 'close');
   server.process.kill('SIGKILL');
   await closed;
-  while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (isAlive(pid as number)) await new Promise((resolve) => setTimeout(resolve, 20));
 });
 
 test('a port in use is one clear line and exit code 1', async (t) => {
@@ -275,6 +275,6 @@ test('a signal to stop that comes during the start ends it, and leaves nobody be
     // 1: the start took so long that it was not waited for.
     const [code] = await exited;
     assert.ok(code === 0 || code === 1, `exit code ${code}`);
-    await until(() => workers.every((pid) => !existsSync(`/proc/${pid}`)), 'the end of the workers');
+    await until(() => !workers.some(isAlive), 'the end of the workers');
   }
 });

@@ -30,7 +30,7 @@ async function fill(t: TestContext): Promise<string> {
 
 /** Frees pages at the end that were never written, as large values do that go in the commit in which they came. */
 async function shorten(path: string): Promise<void> {
-  const root = open({ path, maxDbs: 32 });
+  const root = open({ path, maxDbs: 64 });
   const table = root.openDB('fleeting', {});
   for (let i = 0; i < 3; i++)
     await root.transaction(() => {
@@ -98,7 +98,7 @@ for (const [kind, damage] of Object.entries(SEEN_AT_ONCE))
 
 /** Pages in use by what LMDB counts: those of trees, and those of large values. */
 async function pagesByLmdb(path: string): Promise<{ tree: number; large: number }> {
-  const root = open({ path, maxDbs: 32 });
+  const root = open({ path, maxDbs: 64 });
   const stats = [...root.getKeys()].map((name) => root.openDB(String(name), {}).getStats() as Stats);
   const trees = [...stats, (stats[0] as Stats).root, (stats[0] as Stats).free];
   await root.close();

@@ -174,7 +174,7 @@ export async function killTree({ process: primary, workerPids }: TestServer): Pr
 }
 
 /** Those whose parent has gone may be left as zombies for a while. */
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
