@@ -144,7 +144,7 @@ test('where nothing was recorded, it says so and leads on; what fails can be tri
   const { dashboard } = await openDashboard(t, 1280, 800, { data });
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
   await ready(dashboard);
-  await dashboard.getByLabel('Windows').selectOption('Phone');
+  await dashboard.getByLabel('Windows').selectOption('phone');
   await dashboard.getByText('No moves in phone windows in this time').waitFor();
   await dashboard.getByRole('button', { name: 'All windows' }).click();
   await ready(dashboard);
