@@ -361,7 +361,7 @@ async function visit({ url }: TestServer, clients: number, pages: string[], stop
 
 /** Asked again where a connection was one to a worker that is no more. */
 async function stored({ url }: TestServer, page: string): Promise<number> {
-  for (const end = Date.now() + 15_000; ; )
+  for (const end = Date.now() + 60_000; ; )
     try {
       return await total(fetch(`${url}/v1/hits/${page}?site=demo`, { headers: BROWSER }));
     } catch (error) {
