@@ -115,7 +115,7 @@ test('the live stream and a replay end within seconds when the token that opened
   assert.ok(replay.events.every(({ name }) => name !== 'end'));
 });
 
-test('a page of a foreign origin gets no WebSocket, no visit and no answer that it can read', async (t) => {
+test('a page of a foreign origin gets no WebSocket and no visit, and can read no more than that it is refused', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const port = new URL(server.url).port;
   const origins = [
@@ -142,7 +142,8 @@ test('a page of a foreign origin gets no WebSocket, no visit and no answer that 
       body: '{"x":1,"y":1}',
       headers: { origin, 'content-type': 'application/json' },
     });
-    assert.deepEqual([posted.status, posted.headers.get('access-control-allow-origin')], [403, null], origin);
+    assert.deepEqual([posted.status, posted.headers.get('access-control-allow-origin')], [403, '*'], origin);
+    assert.equal(((await posted.json()) as { code: string }).code, 'origin-not-allowed', origin);
     const api = await server.api('/v1/sites', { headers: { origin } });
     assert.equal(api.headers.get('access-control-allow-origin'), null, origin);
   }
