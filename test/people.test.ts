@@ -33,6 +33,7 @@ test('an owner adds a viewer by a link, who sees its site only; the audit trail 
   await viewer.getByRole('heading', { name: 'Account' }).waitFor();
   for (const name of ['Sites', 'People', 'API tokens', 'Audit trail'])
     assert.equal(await viewer.getByRole('heading', { name, exact: true }).count(), 0, name);
+  await viewer.locator('[data-session]').first().waitFor();
   assert.equal(await viewer.locator('[data-session]').count(), 1);
   await viewer.goto(`${server.url}/admin/audit`);
   await viewer.getByRole('heading', { name: 'No such page' }).waitFor();
