@@ -143,7 +143,8 @@ test('a visit that was in a list, or whose site is known, is not looked for on a
     await costOf((fresh) => fresh.visit(id, site)),
     await costOf(inList),
   ];
-  assert.ok(byId > 200 && bySite < 10 && byList < 20, `${byId}, ${bySite} and ${byList} commands`);
+  // A list is read in few round trips, by more commands.
+  assert.ok(byId > 200 && bySite < 10 && byList < 50, `${byId}, ${bySite} and ${byList} commands`);
 });
 
 test('a Redis without room takes no more, is cleared away, and goes on', async (t) => {

@@ -284,7 +284,6 @@ test('a replay that cannot be is refused, and it is said what would be right', a
     [`${path}&to=${FROM + 25 * HOUR}`, 400, /24 hours apart at most/],
     [`${path}&speed=61`, 400, /speed must be a whole number from 0 to 60/],
     [`${path}&speed=0.5`, 400, /speed must be a whole number/],
-    [`${path}&moves=full`, 400, /moves is not known here/],
     [`${path}&page=`, 400, /page is empty/],
   ];
   for (const [asked, status, right] of cases) {

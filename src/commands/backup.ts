@@ -127,6 +127,7 @@ async function restore({ word, config, io }: Call): Promise<ExitCode> {
   const stat = statSync(from, { throwIfNoEntry: false });
   if (!stat?.isFile()) return refuse(io, `${from}: there is no such file`);
   if (from === join(config.data, STORE_FILE)) return refuse(io, `${from} is the store itself`);
+  if (stat.size === 0) return refuse(io, `${from} ${LEFT}: it is not a Fieldmouse store, since it is empty`);
   makeFolder(config.data);
   let unlock: () => void;
   try {
@@ -142,12 +143,14 @@ async function restore({ word, config, io }: Call): Promise<ExitCode> {
   }
 }
 
+const LEFT = 'cannot be used, and the store is left as it was';
+
 /** The copy is made and checked beside the store, and takes its place by a change of names. */
 async function replace(from: string, size: number, folder: string, io: Output): Promise<ExitCode> {
   return inFolder(join(folder, RESTORE_PART), async (aside) => {
     const copied = join(aside, STORE_FILE);
     await copyIn(from, copied, size, io);
-    if (!(await isGood(aside, from, 'cannot be used, and the store is left as it was', io))) return 1;
+    if (!(await isGood(aside, from, LEFT, io))) return 1;
     sync(copied);
     const kept = exchange(copied, join(folder, STORE_FILE));
     await noteRestore(folder, from);

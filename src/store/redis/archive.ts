@@ -209,7 +209,8 @@ export class RedisArchive implements Archive {
     const begin = performance.now();
     try {
       for (let looks = 0; looks < BUSY_LOOKS; ) {
-        const filed = await this.#filing.file(site, shards);
+        // Of many readers that wait, one files what all of them ask for.
+        const filed = await this.#filing.file(site, looks > 0 ? undefined : shards);
         if (filed === 'none' || filed === 'held') return;
         if (filed === 'busy') await sleep(LOOK_MS * 2 ** looks++);
         else if (performance.now() - begin > FRESHEN_MS) return;
