@@ -48,7 +48,7 @@ test('of servers that start for the first time at the same moment one prints a l
   };
   const stores = async () => {
     const { config } = readConfig(['--redis', redis.url, '--data', temporaryFolder(t)], {});
-    const opened = await Promise.all(Array.from({ length: 4 }, () => openStore(config)));
+    const opened = await Promise.all(Array.from({ length: 4 }, () => openStore(config, { create: true })));
     for (const store of opened) t.after(() => store.close());
     return opened;
   };
@@ -299,6 +299,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
   redis.cli('acl', 'setuser', 'app', 'on', '>p@ss/word', ...RIGHTS.split(' '));
   const url = redis.url.replace('//', '//app:p%40ss%2Fword@');
   const command = (line: string) => run(t, line, url);
+  await (await openStore(configOf({ url }, temporaryFolder(t)), { create: true })).close();
   assert.match(
     (await command('admin add ada --listen tcp://0.0.0.0:8080')).out,
     /http:\/\/localhost:8080\/admin\/link\//,
@@ -326,7 +327,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
 
 test('a Redis that is full refuses what adds, and lets go what is removed', async (t) => {
   const redis = await startRedis(t);
-  const store = await openStore(configOf(redis, temporaryFolder(t)));
+  const store = await openStore(configOf(redis, temporaryFolder(t)), { create: true });
   t.after(() => store.close());
   await store.addAdmin('ada', 1);
   const { secret, session } = (await store.addSession('ada', '', 1)) ?? assert.fail();
@@ -341,7 +342,7 @@ test('a Redis that is full refuses what adds, and lets go what is removed', asyn
 test('a store of a later version is refused, and one that holds still is not waited for without end', async (t) => {
   const redis = await startRedis(t);
   const config = configOf(redis, temporaryFolder(t));
-  const store = await openStore(config);
+  const store = await openStore(config, { create: true });
   t.after(() => store.close());
   redis.cli('hset', 'fm:{fm}:meta', 'format', '99');
   await assert.rejects(openStore(config), {
@@ -365,7 +366,7 @@ test('a store of a later version is refused, and one that holds still is not wai
 test('a store that Redis has lost is not written to, nor is another one in its place', async (t) => {
   const redis = await startRedis(t);
   const config = configOf(redis, temporaryFolder(t));
-  const before = await openStore(config);
+  const before = await openStore(config, { create: true });
   t.after(() => before.close());
   await before.addAdmin('ada', 1);
   redis.cli('flushall');
@@ -377,7 +378,7 @@ test('a store that Redis has lost is not written to, nor is another one in its p
   await assert.rejects(openStore(config, { id: await before.id() }), { code: 'unreachable', message: /lost its data/ });
   assert.equal(redis.cli('dbsize').trim(), '0');
 
-  const after = await openStore(config);
+  const after = await openStore(config, { create: true });
   t.after(() => after.close());
   assert.deepEqual(
     (await after.sites()).map(({ key }) => key),
@@ -406,7 +407,7 @@ test('--require-persistence refuses a Redis that keeps its data in memory only',
 
 test('Redis keeps no secret and no address in the clear, and drops counters that have run out', async (t) => {
   const redis = await startRedis(t);
-  const store = await openStore(configOf(redis, temporaryFolder(t)));
+  const store = await openStore(configOf(redis, temporaryFolder(t)), { create: true });
   await store.addAdmin('ada', 1);
   const link = (await store.addLink('ada', 1)) as string;
   const session = (await store.addSession('ada', '', 1))?.secret as string;

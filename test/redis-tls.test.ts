@@ -93,7 +93,10 @@ test('sentinels and their master use TLS', { skip }, async (t) => {
   const lines = flags.map((flag) => flag.join(' '));
   const tls = await freePort();
   await startSentinel(t, port, 1, [...lines, `tls-port ${tls}`, 'tls-replication yes']);
-  const { code, out, err } = await run('site', 'list', '--redis', `rediss+sentinel://127.0.0.1:${tls}/mymaster`);
+  const url = `rediss+sentinel://127.0.0.1:${tls}/mymaster`;
+  const tree = await startServer(t, { flags: ['--redis', url] });
+  assert.equal(await tree.stop(), 0);
+  const { code, out, err } = await run('site', 'list', '--redis', url);
   assert.deepEqual([code, err], [0, '']);
   assert.match(out, /demo/);
 });
