@@ -19,8 +19,9 @@ const SAMPLES = 1000;
 const STEP_MS = 0.5;
 const FRAMES_TOGETHER = 40;
 /** A visitor's frames come so often, milliseconds. */
-const FRAME_MS = 10;
-const VISITORS = 4;
+const FRAME_MS = 100;
+/** Each is told about once a second what is stored: so many show a pause of a few tens of milliseconds. */
+const VISITORS = 100;
 /** How long nothing is erased, to compare with, milliseconds. */
 const BASE_MS = 10_000;
 const ID = 'a-very-large-visit';
