@@ -7,7 +7,7 @@ export interface Link {
   send(message: ToPrimary, taken?: () => void): void;
   /** Sends a message together with a socket, which then belongs to the primary. */
   hand(message: ToPrimary, socket: Socket): void;
-  /** From now on `onMessage` gets what our primary sends; `onEnd` is called when the primary is gone. */
+  /** From now on `onMessage` gets what our primary sends; `onEnd` is called if the primary is gone already. */
   listen(onMessage: (message: ToWorker) => void, onEnd: () => void): void;
 }
 
@@ -24,13 +24,21 @@ export function openLink(): Link {
       setImmediate(() => handOver(message, socket));
     },
     listen(onMessage, onEnd) {
-      process.on('disconnect', onEnd);
+      process.prependListener('disconnect', endAtOnce);
       process.on('message', (message: unknown) => {
         if (isToWorker(message)) onMessage(message);
       });
       if (!process.connected) onEnd();
     },
   };
+}
+
+/**
+ * The primary is gone. Node's own listener would exit: that ends the archive's thread wherever it is and waits for it, and in the middle
+ * of a write LMDB then waits for itself. The system frees the locks of a process that is killed.
+ */
+function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL');
 }
 
 function handOver(message: ToPrimary, socket: Socket): void {
