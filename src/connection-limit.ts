@@ -3,7 +3,7 @@
  * may have on top of this is bounded by admission.ts.
  */
 import type { Socket } from 'node:net';
-import { countUp } from './count.ts';
+import { countDown, countUp } from './count.ts';
 
 /** One address may have at most this share of a worker's connections that are not WebSockets. */
 const ADDRESS_SHARE = 0.25;
@@ -64,18 +64,12 @@ export class ConnectionLimit {
     const key = this.#open.get(socket);
     if (key === undefined) return;
     this.#open.set(socket, undefined);
-    this.#release(key);
+    countDown(this.#plain, key);
   }
 
   /** The connection is closed, or belongs to another process now. Twice is safe. */
   leave(socket: Socket): void {
     this.upgraded(socket);
     this.#open.delete(socket);
-  }
-
-  #release(key: string): void {
-    const left = (this.#plain.get(key) ?? 1) - 1;
-    if (left > 0) this.#plain.set(key, left);
-    else this.#plain.delete(key);
   }
 }

@@ -23,6 +23,11 @@ export const STORE_AWAY: RawProblem = {
   retryAfter: 2,
 };
 
+/** True of the codes of a store whose server does not answer, or refuses. */
+export function isAwayCode(code: unknown): boolean {
+  return code === 'unreachable' || code === 'refused';
+}
+
 /** Answers and closes. Node's own limits do not hold here, so the socket is closed, read or not. */
 export function endWithProblem(socket: Duplex, { status, code, detail, retryAfter, fields = {} }: RawProblem): void {
   const title = STATUS_CODES[status] ?? '';

@@ -27,12 +27,14 @@ const FRESH = 'a new folder, or an empty database';
 const COPY_TEXT =
   'What is copied from stays as it is. One that was broken off goes on where it was, by the same command.';
 
+const FLAGS = { 'skip-damaged': 'leave out visits and parts of visits that cannot be read; the exit code is 3 then' };
+
 export const MIGRATE_COMMANDS: Readonly<Record<string, Command>> = {
   'migrate to-redis': {
     does: 'copies everything from the data folder to Redis',
     more: `Stop the server of the folder, and all on the Redis, before. ${COPY_TEXT}`,
     usage: '--redis URL [--skip-damaged]',
-    flags: { 'skip-damaged': 'leave out visits and parts of visits that cannot be read; the exit code is 3 then' },
+    flags: FLAGS,
     options: ['data', 'redis', 'maxStore'],
     examples: ['migrate to-redis --data /srv/fieldmouse --redis redis://10.0.0.10'],
     check,
@@ -42,7 +44,7 @@ export const MIGRATE_COMMANDS: Readonly<Record<string, Command>> = {
     does: 'copies everything from Redis to the data folder',
     more: `Stop all servers on the Redis before, and take a new folder. ${COPY_TEXT}`,
     usage: '--redis URL [--skip-damaged]',
-    flags: { 'skip-damaged': 'leave out visits and parts of visits that cannot be read; the exit code is 3 then' },
+    flags: FLAGS,
     options: ['data', 'redis', 'maxStore'],
     examples: ['migrate to-folder --data /srv/another --redis redis://10.0.0.10'],
     check,

@@ -1,12 +1,8 @@
 /** One visitor's last minute: how many samples each second brought, and its small graph. */
+import { ACTIVITY_DIGITS, ACTIVITY_SECONDS } from '../protocol/stream.ts';
 
-/** Seconds shown. */
-export const ACTIVITY_SECONDS = 60;
 /** A pointer in full motion gives about this many samples a second; the graph's top. */
 const FULL = 60;
-
-/** Base64url, as the server writes it. */
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 export class Activity {
   readonly #seconds = new Uint16Array(ACTIVITY_SECONDS);
@@ -22,7 +18,7 @@ export class Activity {
   fill(seconds: string): void {
     for (let ago = 0; ago < Math.min(seconds.length, ACTIVITY_SECONDS); ago++) {
       const i = (this.#head - ago + ACTIVITY_SECONDS) % ACTIVITY_SECONDS;
-      const samples = DIGITS.indexOf(seconds[seconds.length - 1 - ago] as string);
+      const samples = ACTIVITY_DIGITS.indexOf(seconds[seconds.length - 1 - ago] as string);
       this.#seconds[i] = Math.max(this.#seconds[i] as number, samples);
     }
   }

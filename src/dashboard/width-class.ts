@@ -1,4 +1,5 @@
 /** Classes of window widths: a page looks different in each, so that places of one mean nothing in another. */
+import { countUp } from '../count.ts';
 import type { Device } from '../protocol/stream.ts';
 import type { Person } from './crowd.ts';
 
@@ -21,7 +22,7 @@ export function widthsOn(people: Iterable<Person>, page: string | null): Map<Wid
   const counts = new Map<Width, number>();
   for (const { visitor } of people) {
     const width = WIDTHS.find((one) => one === visitor.device);
-    if (width && visitor.page === page) counts.set(width, (counts.get(width) ?? 0) + 1);
+    if (width && visitor.page === page) countUp(counts, width);
   }
   return counts;
 }

@@ -2,6 +2,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import { isAwayCode } from '../raw-problem.ts';
 import { type Fields, flat } from './security.ts';
 
 /** An error for the client. `detail` is a sentence for people. */
@@ -52,12 +53,9 @@ interface Fault {
 /** How long to stay away while the store is, milliseconds. */
 const AWAY_MS = 2000;
 
-/** Codes of a store whose server does not answer, or refuses. */
-const AWAY = ['unreachable', 'refused'];
-
 /** True where the store says that it cannot be reached. */
 export function isStoreAway(error: RaisedError): boolean {
-  return AWAY.includes(error.code ?? '') && !(error instanceof Problem);
+  return isAwayCode(error.code) && !(error instanceof Problem);
 }
 
 /** What to answer where the store cannot be reached, or is damaged, which is in the log already; other errors are as they are. */

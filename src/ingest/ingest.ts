@@ -11,7 +11,7 @@ import { MAX_TEXT } from '../protocol/frame.ts';
 import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
 import { withoutNul } from '../protocol/reader.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
-import { endWithProblem } from '../raw-problem.ts';
+import { endWithProblem, isAwayCode } from '../raw-problem.ts';
 import { acceptWebSocket, type Upgrade } from './accept.ts';
 import { Admission } from './admission.ts';
 import type { Contact } from './arrival.ts';
@@ -213,7 +213,7 @@ export class Ingest {
 
   #onFault(error: unknown): void {
     // That the store is away is told by who has it; visitors that are here stay.
-    if (!AWAY.includes((error as { code?: string }).code ?? ''))
+    if (!isAwayCode((error as { code?: unknown }).code))
       this.#options.log.error({ err: error }, 'cannot check the sites of visitors');
   }
 
@@ -298,5 +298,3 @@ function urlOf(text: string): URL | undefined {
     return undefined;
   }
 }
-/** Codes of a store whose server does not answer, or refuses. */
-const AWAY = ['unreachable', 'refused'];

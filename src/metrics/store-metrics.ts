@@ -1,5 +1,6 @@
 /** What the primary tells of the store, asked whenever somebody asks for metrics. */
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { within } from '../limit.ts';
 
 /** Where the store does not answer by then, its figures are left out, milliseconds. */
 const LIMIT_MS = 800;
@@ -19,7 +20,7 @@ interface Usage {
 
 /** `cap` is in bytes. */
 export function storeMetrics(registry: Registry, cap: number, usage: () => Promise<Usage>): void {
-  const figures = onceAtATime(() => Promise.race([usage(), late()]).catch(() => undefined));
+  const figures = onceAtATime(() => within(usage(), LIMIT_MS).catch(() => undefined));
   const registers = [registry];
   const gauge = (name: string, help: string, pick: (usage: Usage) => number | null) =>
     new Gauge({
@@ -49,10 +50,6 @@ export function storeMetrics(registry: Registry, cap: number, usage: () => Promi
       for (const [reason, visits] of Object.entries(found?.removed ?? {})) this.inc({ reason }, visits);
     },
   });
-}
-
-function late(): Promise<never> {
-  return new Promise((_, reject) => setTimeout(reject, LIMIT_MS, new Error('late')).unref());
 }
 
 /** Who asks while somebody else does gets the same. */

@@ -45,6 +45,10 @@ export interface Minute {
   samples: number;
 }
 
+/** Seconds of activity that a snapshot tells, and the digits it tells them in (base64url, RFC 4648 section 5). */
+export const ACTIVITY_SECONDS = 60;
+export const ACTIVITY_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
 /** Somebody who is not here any more. */
 export interface Departure {
   /** When it left, Unix ms. */
@@ -70,8 +74,9 @@ export interface StreamEvents {
     /** Who left in the past hour, at most 20, oldest first. */
     left?: Departure[];
     /**
-     * What visitors did in the last 60 s, flat: `v, seconds` of at most 1,000 that did anything. `seconds` has a base64url digit for each
-     * second, the newest last: A is no sample, _ (63) are 63 or more. Seconds that are missing at its beginning had none.
+     * What visitors did in the last 60 s, flat: `v, seconds` of at most 1,000 that did anything. `seconds` has one of
+     * ACTIVITY_DIGITS for each second, the newest last: A is no sample, _ (63) are 63 or more. Seconds that are missing at
+     * its beginning had none.
      */
     activity?: (number | string)[];
   };

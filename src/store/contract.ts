@@ -14,6 +14,7 @@ import type { MachineMinutes, SiteMinute } from '../protocol/machines.ts';
 import type { Part } from '../protocol/record.ts';
 import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
+import { isAwayCode } from '../raw-problem.ts';
 import type { Archive } from './archive.ts';
 import type { Holdings } from './holdings.ts';
 
@@ -226,5 +227,5 @@ const CODES = [
 
 /** True of what was not done since the server that keeps the store does not answer, or refuses. */
 export function isUnreachable(error: unknown): boolean {
-  return error instanceof StoreError && (error.code === 'unreachable' || error.code === 'refused');
+  return error instanceof StoreError && isAwayCode(error.code);
 }
