@@ -12,6 +12,7 @@ import type { Visit } from '../src/protocol/visit.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { type Ran, run } from './support/command.ts';
 import { click, moves, type PastVisit, record } from './support/record.ts';
+import { seeded } from './support/seeded.ts';
 import { spawnMain, TOKEN, temporaryFolder } from './support/server.ts';
 
 const STORES = Number(process.env.FIELDMOUSE_STORES ?? 10);
@@ -21,17 +22,6 @@ const CHANGED_BYTES = 5;
 const AT_ONCE = 2;
 const T = Date.now() - 3_600_000;
 const VISITS = 60;
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function madeVisit(i: number): PastVisit {
   const since = T + i * 20_000;
@@ -165,7 +155,7 @@ async function askAll(url: string): Promise<void> {
 async function trial(t: TestContext, master: string, seed: number): Promise<string> {
   const data = join(temporaryFolder(t), 'data');
   cpSync(master, data, { recursive: true });
-  change(join(data, 'store.mdb'), randomFrom(seed));
+  change(join(data, 'store.mdb'), seeded(seed));
   const verified = await run('verify', '--data', data);
   assertWords('verify', verified);
   const exported = await run('export', '--data', data, '--out', join(data, 'out.ndjson'));

@@ -19,6 +19,7 @@ import {
   splitFrames,
 } from '../src/protocol/frame.ts';
 import { withoutNul } from '../src/protocol/reader.ts';
+import { seeded } from './support/seeded.ts';
 
 const MAX_SAMPLES = 64;
 
@@ -307,17 +308,6 @@ test('takes at most 4 bytes per move at the median of frames from realistic poin
   assert.ok(perMove.length > 500);
   assert.ok(median <= 4, `median ${median.toFixed(2)} bytes per move, the frame's head included`);
 });
-
-/** Mulberry32: the same numbers in every run. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /**
  * A few reaches from target to target at 60 Hz, each with the bell-shaped speed of hand movements (minimum jerk,

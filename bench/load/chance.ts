@@ -1,4 +1,4 @@
-import { seeded } from './process.ts';
+import { seeded } from '../../test/support/seeded.ts';
 
 /** What chance decides, the same for the same seed. */
 export class Chance {

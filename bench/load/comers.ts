@@ -2,8 +2,10 @@
  * A process of visitors that come and go: each stays for a while, does as the tracker does (keeps what is not acked, comes back with its
  * token), waits for its last ack, says bye, and another comes in its place.
  */
+
+import { seeded } from '../../test/support/seeded.ts';
 import { SteadyVisitor } from '../../test/support/steady-visitor.ts';
-import { type Command, report, seeded } from './process.ts';
+import { type Command, report } from './process.ts';
 
 export interface ComersLoad {
   k: 'comers';

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { KIND, SampleBuffer } from '../../src/protocol/frame.ts';
 import type { Archive } from '../../src/store/archive.ts';
 import { BatchWriter, PlaceMark } from '../../src/store/record/batch.ts';
-import { seeded } from './process.ts';
+import { seeded } from '../../test/support/seeded.ts';
 
 /** Samples of one visit: a frame of six each 100 ms, for 16.7 s. */
 export const VISIT_SAMPLES = 1000;

@@ -7,8 +7,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { encodeFrame, encodeHello } from '../../src/protocol/encode.ts';
+import { seeded } from '../../test/support/seeded.ts';
 import { batchFrame, FIRST, moveText, textFrame, v1Frame } from './frames.ts';
-import { type Command, report, seeded } from './process.ts';
+import { type Command, report } from './process.ts';
 
 export interface VisitorLoad {
   k: 'visitors';
