@@ -145,9 +145,11 @@ export class Stream {
   #begun(resuming: boolean, name: StreamEventName): void {
     this.#failures = 0;
     // Turned to another page: no news, and what was said before still holds.
-    if (!resuming && !this.#needsSnapshot && this.#isLive) return;
-    const anew = this.#needsSnapshot || name === 'reset' || name === 'snapshot';
-    this.#tell({ state: 'live', how: !resuming && !this.#needsSnapshot ? 'fresh' : anew ? 'reset' : 'resumed' });
+    const isFresh = !resuming && !this.#needsSnapshot;
+    if (isFresh && this.#isLive) return;
+    const isReset = this.#needsSnapshot || name === 'reset' || name === 'snapshot';
+    const how = isReset ? 'reset' : 'resumed';
+    this.#tell({ state: 'live', how: isFresh ? 'fresh' : how });
   }
 
   #take(name: StreamEventName, message: MessageEvent<string>): void {

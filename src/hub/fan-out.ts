@@ -350,7 +350,7 @@ export class FanOut {
     const now = performance.now();
     this.#interest.sweep(now);
     this.#onlookers.sweep(now);
-    this.#quota.sweep(performance.now());
+    this.#quota.sweep(now);
     for (const subscriber of this.#subscribers.keys()) subscriber.watch(now);
   }
 

@@ -99,9 +99,9 @@ interface KeptTime {
   mono: number;
 }
 
-/** What both clocks say. */
-function timeNow(): KeptTime {
-  return { at: Date.now(), mono: Number(process.hrtime.bigint() / 1_000_000n) };
+/** The machine's monotonic clock, milliseconds: the same in all processes. */
+function monotonicNow(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
 /** As long as the write before took: others have as much time to write. */
@@ -515,7 +515,7 @@ export class EmbeddedArchive implements Archive {
   /** The time by which visits grow old; record/age-clock.ts. A store that has none yet begins with the system's. */
   #ageTime(wall: number): number {
     const { upkeep } = this.#tables;
-    const { mono } = timeNow();
+    const mono = monotonicNow();
     const kept = upkeep.get(CLOCK) as KeptTime | undefined;
     if (!kept) {
       this.#keepTime({ at: wall, mono });
@@ -604,8 +604,9 @@ export class EmbeddedArchive implements Archive {
   }
 
   /**
-   * As `prune` of what ended longer than `retainMs` ago, for at most so long, milliseconds, unless another process does it now. What is left of large visits goes first: they take
-   * room, and are in no list any more. Acks are written in pauses that are as long as the writes.
+   * As `prune` of what ended longer than `retainMs` ago, for at most so long, milliseconds, unless another process does it now.
+   * What is left of large visits goes first: they take room, and are in no list any more. Acks are written in pauses that are
+   * as long as the writes.
    */
   async pruneSome(wall: number, retainMs: number, most: number, limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;

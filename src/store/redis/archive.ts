@@ -673,9 +673,9 @@ export class RedisArchive implements Archive {
     const damaged = aside.reduce((sum, length) => sum + length / 2, 0);
     const begins = firsts.flatMap((member) => (member === undefined ? [] : [visitOf(member)[0]]));
     const used = await this.#room.used();
-    const all = await this.#redis.send<string[]>(REMOVED, 'HGETALL', REMOVED);
+    const counts = await this.#redis.send<(string | null)[]>(REMOVED, 'HMGET', REMOVED, ...REASONS);
     const removed = noneRemoved();
-    for (const reason of REASONS) if (all.includes(reason)) removed[reason] = Number(all[all.indexOf(reason) + 1]);
+    for (const [i, reason] of REASONS.entries()) removed[reason] = Number(counts[i] ?? 0);
     return { used, file: used, oldest: begins.length > 0 ? Math.min(...begins) : null, removed, damaged };
   }
 
