@@ -18,7 +18,7 @@ const SAMPLES = 1000;
 /** With so little between samples the visit lasts less than a day, milliseconds. */
 const STEP_MS = 0.5;
 const FRAMES_TOGETHER = 40;
-/** A visitor's frames come so often, milliseconds. */
+/** Each visitor sends a frame in this interval, milliseconds. */
 const FRAME_MS = 100;
 /** Each is told about once a second what is stored: so many show a pause of a few tens of milliseconds. */
 const VISITORS = 100;

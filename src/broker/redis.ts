@@ -85,7 +85,7 @@ export class RedisBroker implements Broker {
   /** Something is to be said that has changed since it was said last. */
   #isAliveDue = false;
   #isLate = false;
-  /** That entries cannot be read is said once. */
+  /** Unreadable entries have been logged; that is done once. */
   #hasComplained = false;
   #closing: Promise<void> | undefined;
 
@@ -175,7 +175,7 @@ export class RedisBroker implements Broker {
     this.#tellAlive();
   }
 
-  /** Whatever is in a stream, it ends neither the reading nor this process: entries that cannot be taken are passed over. */
+  /** Passes over entries that cannot be read, so that no content of a stream ends the reading or this process. */
   #bear(take: Cursor['take']): Cursor['take'] {
     return (entries) => {
       try {

@@ -34,8 +34,9 @@ export function openLink(): Link {
 }
 
 /**
- * The primary is gone. Node's own listener would exit: that ends the archive's thread wherever it is and waits for it, and in the middle
- * of a write LMDB then waits for itself. The system frees the locks of a process that is killed.
+ * The primary is gone. Node's own listener would exit, which stops the archive's thread and waits for it. If that thread is in
+ * the middle of a write, LMDB's cleanup waits for a lock of the same thread, for ever. The system frees the locks of a process
+ * that is killed.
  */
 function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL');

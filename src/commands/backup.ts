@@ -16,7 +16,9 @@ import { onSignal, sync } from './whole-file.ts';
 export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   backup: {
     does: 'copies the store, also while a server runs',
-    more: 'The copy is opened, written to and checked as a restore does, and is there when it passed. In a FOLDER it gets a name that says when. Redis is backed up by its own means.',
+    more:
+      'The copy is opened, written to and checked as a restore does; it appears under its name once it has passed. In a FOLDER its ' +
+      'name is the time. Redis is backed up by its own means.',
     usage: 'FILE|FOLDER',
     takes: 'FILE or FOLDER',
     options: ['data'],
@@ -48,7 +50,8 @@ async function backup(call: Call): Promise<ExitCode> {
   const isGood = await copyTried(config.data, path, io);
   if (!isGood) return 1;
   io.out(
-    `The store is copied to ${path} (${megabytes(path)}). The copy was opened, written to and checked as a restore does.`,
+    `The store is copied to ${path} (${megabytes(path)}). ` +
+      'The copy was opened, written to and checked as a restore does.',
   );
   return 0;
 }
@@ -143,6 +146,7 @@ async function restore({ word, config, io }: Call): Promise<ExitCode> {
   }
 }
 
+/** What `restore` says of a file that it does not take. */
 const LEFT = 'cannot be used, and the store is left as it was';
 
 /** The copy is made and checked beside the store, and takes its place by a change of names. */
@@ -171,7 +175,10 @@ async function copyIn(from: string, to: string, size: number, io: Output): Promi
   }
 }
 
-/** Opens, files and verifies the store in a folder, and says what is wrong with it. Differences are no reason to keep it out. */
+/**
+ * Opens, files and verifies the store in a folder, and says what is wrong with it. A store whose counts differ from its frames is
+ * good all the same.
+ */
 async function isGood(folder: string, from: string, verdict: string, io: Output): Promise<boolean> {
   try {
     const bars = inspectBars(io);

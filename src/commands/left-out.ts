@@ -16,7 +16,7 @@ export class LeftOutTally {
     this.#skips = skips;
   }
 
-  /** As OnLeftOut of walk.ts. Throws StoreError unless damage is to be skipped. */
+  /** Notes one damaged thing (an OnLeftOut, walk.ts). Throws StoreError without --skip-damaged. */
   readonly take = (what: string, { count, first }: LeftOut): void => {
     if (!this.#skips)
       throw new StoreError(

@@ -6,7 +6,7 @@ const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /**
  * Has `write` make a file beside `path`, and gives it that name once it is whole and on disk; what was there is
- * replaced. If it throws, the process is told to end, or its result is not to be kept, nothing stays.
+ * replaced. Nothing stays if `write` throws, if the process is told to end, or if `isKept` refuses the result.
  */
 export async function writeWhole<T>(
   path: string,

@@ -54,7 +54,10 @@ export interface Scene {
 }
 
 const MOST_HAPPENINGS = 80;
-/** Who joins so long after it first came had been here before, milliseconds: the server was started anew, or another machine had it. */
+/**
+ * A visitor whose first visit began this long before it joins is back, milliseconds: the server was restarted, or the visitor
+ * was on another machine.
+ */
 const BACK_MS = 5000;
 /** Samples lie this much further back than one flush, for what the network adds. */
 const JITTER_MS = 20;

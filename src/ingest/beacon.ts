@@ -140,7 +140,7 @@ export class Beacons {
   }
 
   /**
-   * The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. Not if the
+   * The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. It is neither if the
    * POST is of an earlier page than the one that has the visitor now: its frames are stored, and no more.
    */
   async #visitOf(request: Beacon, message: Message, proof: Proof | undefined): Promise<Visit | BeaconReply> {

@@ -12,7 +12,7 @@ const RANGES: Record<Width, string> = {
 export interface WidthSelectProps {
   /** null: all. */
   width: Width | null;
-  /** Visitors of each class, where that is to be told. */
+  /** How many visitors each class has; left out, no numbers are shown. */
   counts?: ReadonlyMap<Width, number>;
   choose: (width: Width | 'all') => void;
 }
