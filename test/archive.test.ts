@@ -10,7 +10,7 @@ import { DAY_MS } from '../src/protocol/day.ts';
 import type { Sample } from '../src/protocol/encode.ts';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import { DEVICES } from '../src/protocol/stream.ts';
-import { MAX_STAYS, type Visit } from '../src/protocol/visit.ts';
+import { MAX_COLUMN, MAX_STAYS, type Visit } from '../src/protocol/visit.ts';
 import { Writer } from '../src/protocol/writer.ts';
 import { Redis } from '../src/redis/connection.ts';
 import { siteKey } from '../src/redis/keys.ts';
@@ -22,6 +22,8 @@ import { openStore } from '../src/store/embedded/store.ts';
 import { openTables, type Tables } from '../src/store/embedded/tables.ts';
 import { differences } from '../src/store/embedded/verify.ts';
 import { decodeRuns, type KeptRun } from '../src/store/record/chunk.ts';
+import { packPlace } from '../src/store/record/place.ts';
+import { placeClicks } from '../src/store/record/placing.ts';
 import type { Counts } from '../src/store/record/sums.ts';
 import { mergeTile } from '../src/store/record/tile.ts';
 import { RedisArchive } from '../src/store/redis/archive.ts';
@@ -1069,7 +1071,8 @@ async function assertHeat(
   for (const kind of ['move', 'click', 'scroll'] as const) {
     const heat = await archive.heat({ site, page, kind, ...DAYS, ...(device && { device }) });
     const devices = device ? [device] : DEVICES;
-    const wanted = reckoning.heat(kind, page, DAY_LIST, devices);
+    const there = reckoning.heat(kind, page, DAY_LIST, devices);
+    const wanted = kind === 'click' ? placed(there, reckoning.heat('place', page, DAY_LIST, devices)) : there;
     const width = kind === 'scroll' ? 2 : 3;
     assert.deepEqual(cellsOf(heat.cells, width), wanted, `${kind} of ${page} on ${device}`);
     const counts = [...wanted.values()];
@@ -1085,6 +1088,24 @@ async function assertHeat(
     );
     if (kind === 'click') assertElements(heat.elements, reckoning.heat('element', page, DAY_LIST, devices));
   }
+}
+
+/** Clicks by cell, drawn where their elements are. */
+function placed(there: ReadonlyMap<string, number>, places: ReadonlyMap<string, number>): Map<string, number> {
+  const cellIn = (text: string) => {
+    const [column, row] = text.split('/').map(Number) as [number, number];
+    return row * (MAX_COLUMN + 1) + column;
+  };
+  const cells = new Map([...there].map(([text, n]) => [cellIn(text), n]));
+  const elements = new Map<string, Map<number, number>>();
+  for (const [text, n] of places) {
+    const [selector, width, cell, spot] = JSON.parse(text) as [string, number, string, number];
+    const counted = elements.get(selector) ?? new Map();
+    elements.set(selector, counted.set(packPlace(width, cellIn(cell), spot), n));
+  }
+  placeClicks(cells, elements);
+  const sorted = [...cells].sort(([a], [b]) => a - b);
+  return new Map(sorted.map(([cell, n]) => [`${cell % (MAX_COLUMN + 1)}/${Math.floor(cell / (MAX_COLUMN + 1))}`, n]));
 }
 
 /** `width` numbers for each cell, the last of which is its count; the cells are in order. */

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Sums } from '../src/store/record/sums.ts';
-import { newTally, type PageNumbers, type Tallied, Tally } from '../src/store/record/tally.ts';
-import { type MadeFrame, madeVisit, plainVisit, spliced, T } from './support/visits.ts';
+import { newTally, type PageNumbers, type Tallied, Tally, tallyAnew } from '../src/store/record/tally.ts';
+import { type MadeFrame, type MadeVisit, madeVisit, plainVisit, spliced, T } from './support/visits.ts';
 
 /** Numbers pages as they come. */
 class Pages implements PageNumbers {
@@ -79,6 +79,49 @@ test('what was added is taken away again without a rest', () => {
     }),
   );
 });
+
+/** A state as visits have it that began before there were several rules. */
+function formerTally(): Tallied {
+  return tallyAnew({ since: T, tally: {} });
+}
+
+test('visits of former versions are counted, and taken away, as those versions did', () => {
+  fc.assert(
+    fc.property(madeVisit('demo'), madeVisit('demo'), cuts, (former, present, cut) => {
+      const pages = new Pages();
+      const sums = new Sums();
+      const wanted = new Sums();
+      const add = (visit: MadeVisit, state: Tallied, sign: 1 | -1, to: Sums) => {
+        const tally = new Tally('demo', to, sign, pages, state);
+        for (const run of spliced(visit, (i) => cut[i] === true)) tally.add(run);
+      };
+      const state = formerTally();
+      add(former, state, 1, sums);
+      assert.ok(!('rules' in state));
+      for (const { spots } of sums.spots.values()) for (const spot of spots.keys()) assert.ok(spot < 256);
+      add(present, newTally(T), 1, sums);
+      add(former, tallyAnew({ since: T, tally: state }), -1, sums);
+      add(present, newTally(T), 1, wanted);
+      assert.deepEqual(left(sums), left(wanted));
+    }),
+  );
+});
+
+for (const [rules, state, device] of [
+  ['the present', newTally(T), 'desktop'],
+  ['former', formerTally(), 'wide'],
+] as const)
+  test(`by ${rules} rules a window of 1,920 pixels is ${device}`, () => {
+    const sums = new Sums();
+    const visit = plainVisit('demo', { frames: 1, samples: 0 });
+    const [frame] = visit.frames as [MadeFrame];
+    frame.size = [1920, 1080, 1905, 3000];
+    frame.samples.push({ type: 'move', time: T + 1, x: 1, y: 1 });
+    const tally = new Tally('demo', sums, 1, new Pages(), state);
+    for (const run of spliced(visit, () => false)) tally.add(run);
+    const devices = [...sums.cells.values()].filter(({ cells }) => cells.size > 0).map((one) => one.device);
+    assert.deepEqual(new Set(devices), new Set([device]));
+  });
 
 test('beyond the most stays that are kept, moves and clicks are counted still', () => {
   const visit = plainVisit('demo', { frames: 1, samples: 0 });

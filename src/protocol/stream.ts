@@ -188,10 +188,13 @@ export function shareSeen(scroll: number, [, vh, , dh]: Visitor['size']): number
   return dh > 0 ? Math.min(1000, Math.round((1000 * (scroll + vh)) / dh)) : 0;
 }
 
-/** Device class by viewport width, CSS pixels; the usual break points of style sheets. */
+/**
+ * Device class by viewport width, CSS pixels: the usual break points of style sheets. Most desktop screens are 1,920 pixels wide or
+ * less, and pages look the same on them; beyond 2,560 pages leave wide margins.
+ */
 export function deviceOf(vw: number): Device {
   if (vw === 0) return 'unknown';
   if (vw < 600) return 'phone';
   if (vw < 1024) return 'tablet';
-  return vw < 1920 ? 'desktop' : 'wide';
+  return vw < 2560 ? 'desktop' : 'wide';
 }

@@ -262,7 +262,10 @@ type Cells = Map<string, number>;
 export class Reckoning {
   /** By `day/page`; the empty page is the whole site. */
   readonly counts = new Map<string, Omit<PageCounts, 'page'>>();
-  /** By `kind/day/page/device`, then by `column/row` or, of elements, by `selector/column/row`. */
+  /**
+   * By `kind/day/page/device`, then by `column/row`; of elements by `selector/column/row`, of clicks on elements by
+   * `[selector, width, "column/row", spot]`.
+   */
   readonly cells = new Map<string, Cells>();
   moves = 0;
   clicks = 0;
@@ -282,7 +285,7 @@ export class Reckoning {
     this.counts.set(`${day}${page}`, counts);
   }
 
-  cell(kind: HeatKind | 'element', day: string, page: string, device: Device, cell: string): void {
+  cell(kind: HeatKind | 'element' | 'place', day: string, page: string, device: Device, cell: string): void {
     const key = `${kind} ${day}${page} ${device}`;
     const cells = this.cells.get(key) ?? new Map();
     cells.set(cell, (cells.get(cell) ?? 0) + 1);
@@ -290,7 +293,7 @@ export class Reckoning {
   }
 
   /** Sum over days and devices of one kind and page. */
-  heat(kind: HeatKind | 'element', page: string, days: readonly string[], devices: readonly Device[]): Cells {
+  heat(kind: HeatKind | 'element' | 'place', page: string, days: readonly string[], devices: readonly Device[]): Cells {
     const sum: Cells = new Map();
     for (const day of days)
       for (const device of devices)
@@ -355,6 +358,7 @@ class Course {
       this.#to.cell('click', day, stay.page, device, cellOf(sample.x, sample.y));
       const spot = [sample.ex, sample.ey].map((e) => Math.min(15, Math.floor((e * 16) / ELEMENT_SCALE)));
       this.#to.cell('element', day, stay.page, device, `${sample.selector}/${spot.join('/')}`);
+      this.#place(sample, stay.page, device, spot as [number, number]);
     } else if (sample.type === 'scroll') {
       this.#to.scrolls += 1;
       this.#scrollY = sample.y;
@@ -367,6 +371,14 @@ class Course {
     }
     if (sample.type === 'scroll' || sample.type === 'resize')
       stay.depth = Math.max(stay.depth, this.#scrollY + this.#size[1]);
+  }
+
+  #place(sample: Extract<Sample, { type: 'click' }>, page: string, device: Device, [column, row]: [number, number]) {
+    const { selector, x, y, time } = sample;
+    const width = this.#size[2];
+    if (selector === '' || width === 0) return;
+    const at = [Math.min(255, Math.floor(width / CELL)), cellOf(x, y), 16 * row + column];
+    this.#to.cell('place', dayOf(time), page, device, JSON.stringify([selector, ...at]));
   }
 
   end(): void {

@@ -5,8 +5,8 @@ import { WIDTHS, type Width } from '../width-class.ts';
 const RANGES: Record<Width, string> = {
   phone: 'below 600 px',
   tablet: '600–1023 px',
-  desktop: '1024–1919 px',
-  wide: '1920 px and more',
+  desktop: '1024–2559 px',
+  wide: '2560 px and more',
 };
 
 export interface WidthSelectProps {

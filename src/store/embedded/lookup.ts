@@ -4,9 +4,9 @@ import { DEVICES, type Device } from '../../protocol/stream.ts';
 import type { DayCounts, Heat, PageCounts } from '../../protocol/visit.ts';
 import type { Days, HeatQuery } from '../archive.ts';
 import type { Damage } from '../record/damage.ts';
-import { heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../record/heat.ts';
+import { ElementClicks, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../record/heat.ts';
 import { addCounts, type Counts, dayFrom, dayName, type Layer, NO_COUNTS, WHOLE_SITE } from '../record/sums.ts';
-import { type Counted, count, readTile } from '../record/tile.ts';
+import { type Counted, count } from '../record/tile.ts';
 import type { PageBook } from './page-book.ts';
 import { readCells } from './sum-tables.ts';
 import { LAST, type Tables } from './tables.ts';
@@ -75,16 +75,15 @@ function spotsOf(
   devices: readonly Device[],
   damage: Damage,
 ): Map<string, Counted> {
-  const sums = new Map<string, Counted>();
+  const clicks = new ElementClicks();
   let limit = MAX_SPOT_ROWS;
   for (const day of days.toReversed())
     for (const device of devices.map((one) => DEVICES.indexOf(one))) {
       const range = { start: [page, day, device, ''], end: [page, day, device + 1, ''], limit };
       for (const { key, value } of spots.getRange(range as never)) {
-        const sum = entry(sums, key[3], (): Counted => new Map());
-        damage.pass(() => readTile(value, (spot, n) => count(sum, spot, n)));
+        damage.pass(() => clicks.add(key[3], value));
         limit -= 1;
       }
     }
-  return sums;
+  return clicks.sums;
 }

@@ -10,7 +10,7 @@ import { Damage, warnOfRemoved } from '../record/damage.ts';
 import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES } from '../record/going.ts';
 import { minutesIn } from '../record/minutes.ts';
 import { dayOf, Sums } from '../record/sums.ts';
-import { newTally, Tally } from '../record/tally.ts';
+import { Tally, tallyAnew } from '../record/tally.ts';
 import type { PageBook } from './page-book.ts';
 import type { Shelf } from './shelf.ts';
 import { putSums } from './sum-tables.ts';
@@ -73,7 +73,7 @@ export class Removal {
 
   /** Removes a visit whole. What of it could not be read, if anything: that stays in the counts. */
   #remove(number: number, visit: ShelvedVisit, sums: Sums): string[] {
-    const tally = new Tally(visit.site, sums, -1, this.#pages, newTally(visit.since));
+    const tally = new Tally(visit.site, sums, -1, this.#pages, tallyAnew(visit));
     const damage = new Damage();
     this.#shelf.remove(number, visit, (run) => tally.add(run), damage);
     return damage.fault ? [damage.fault.message] : [];

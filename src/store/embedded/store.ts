@@ -58,7 +58,9 @@ import { bytesOf } from './room.ts';
 import { type Check, isAny, isList, isNumber, isRecord, isText, type KeyShape, openTable } from './table.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
-const FORMAT = 1;
+const FORMAT = 2;
+/** What this version reads as well; a server raises it. Format 1 has no places of clicks: see record/tally.ts. */
+const FORMER_FORMAT = 1;
 
 /** How many expired entries one write clears away at most. */
 const SWEEP = 32;
@@ -115,7 +117,8 @@ function found(file: StoreFile, folder: string, create: boolean): Buffer {
       sites.putSync(demo.key, demo);
     });
   const format = meta.get('format');
-  if (format !== FORMAT)
+  if (format === FORMER_FORMAT && create) file.write(() => meta.putSync('format', FORMAT));
+  if (format !== FORMAT && format !== FORMER_FORMAT)
     throw new StoreError('newer-store', `${folder} was written by a later version of Fieldmouse (format ${format})`);
   return Buffer.from(meta.get('secret') as Buffer);
 }

@@ -12,7 +12,7 @@ import { isBehind, isPartlyThere, type KeptVisit, lastTold, newIn, newVisit } fr
 import { addTo, takeFrom } from './ranges.ts';
 import { Splicer } from './splice.ts';
 import type { Sums } from './sums.ts';
-import { newTally, type PageNumbers, Tally } from './tally.ts';
+import { type PageNumbers, Tally, tallyAnew } from './tally.ts';
 import { LastOf, thinningOf } from './thinning.ts';
 
 /** Of what is there already so much is laid down anew in one write, bytes. */
@@ -188,7 +188,7 @@ export class Filer<V extends KeptVisit> {
    */
   #sortIn(number: number, visit: V, runs: Run[], replaced: ReadonlySet<number>, sums: Sums): void {
     const before: Run[] = [];
-    const away = new Tally(visit.site, sums, -1, this.#pages, newTally(visit.since));
+    const away = new Tally(visit.site, sums, -1, this.#pages, tallyAnew(visit));
     const take = (run: Run) => {
       away.add(run);
       before.push(run);
@@ -197,7 +197,7 @@ export class Filer<V extends KeptVisit> {
     this.#shelf.clear(number, visit, (run) => this.#damage.pass(() => take(run)), this.#damage);
     const left = before.filter(({ n }) => !replaced.has(n));
     const all = [...left, ...runs].sort((a, b) => a.t - b.t || a.n - b.n);
-    visit.tally = newTally(visit.since);
+    visit.tally = tallyAnew(visit);
     const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
     for (const run of all) tally.add(run);
     this.#shelf.append(number, visit, all);

@@ -2,7 +2,7 @@
 import type { Stay } from '../../protocol/visit.ts';
 import type { KeptVisit } from './kept-visit.ts';
 import { OTHER_PAGES } from './pages.ts';
-import { newTally, type Tallied } from './tally.ts';
+import { type Tallied, tallyAnew } from './tally.ts';
 
 /** Bytes of runs that one write removes. The write takes some hundredths of a second. */
 export const PIECE_BYTES = 512 * 1024;
@@ -26,7 +26,7 @@ export interface GoingVisit {
 
 export function newGoing({ site, since, tally }: KeptVisit): GoingVisit {
   const stays = tally.stays.map(({ page, t, until }) => ({ page, t, until })).sort((a, b) => a.t - b.t);
-  return { site, since, away: newTally(since), page: 0, stays, minute: 0, damage: '' };
+  return { site, since, away: tallyAnew({ since, tally }), page: 0, stays, minute: 0, damage: '' };
 }
 
 /**

@@ -1,13 +1,17 @@
 /** Counts and heatmaps as they are given, of what was summed up. */
+import { entry } from '../../entry.ts';
 import { CELL, type ClickedElement, type Heat, type HeatKind, MAX_ROW, type PageCounts } from '../../protocol/visit.ts';
+import { SPOTS, spotIn } from './place.ts';
+import { placeClicks } from './placing.ts';
 import { COLUMNS, type Counts, type Layer, WHOLE_SITE } from './sums.ts';
-import { SPOTS } from './tally.ts';
-import { type Counted, count } from './tile.ts';
+import { type Counted, count, readTile } from './tile.ts';
 
 const MOST_PAGES = 1000;
 const MOST_ELEMENTS = 20;
 /** Rows of clicked elements that are looked at, the newest days first: visitors may make up as many as they like. */
 export const MAX_SPOT_ROWS = 20_000;
+/** Places of clicks that are looked at; further clicks are drawn where they were on the page. */
+const MAX_PLACES = 500_000;
 /** A document as large as this share of the views had at least is shown in whole. */
 const EXTENT_SHARE = 0.05;
 
@@ -27,15 +31,41 @@ export function layerOf(kind: HeatKind): Layer {
   return kind === 'scroll' ? 'depth' : kind;
 }
 
-/** As `Archive.heat`. `sum` is of its layer; `spots`, of clicks, by selector. */
-export function heatOf(kind: HeatKind, sum: Counted, extents: Counted, spots: ReadonlyMap<string, Counted>): Heat {
+/** Clicks on the elements of a page, as they are read. */
+export class ElementClicks {
+  readonly sums = new Map<string, Counted>();
+  #left = MAX_PLACES;
+
+  /** Adds a tile. Throws FrameError if it is damaged. */
+  add(selector: string, tile: Uint8Array): void {
+    const sum = entry(this.sums, selector, (): Counted => new Map());
+    readTile(tile, (packed, n) => {
+      count(sum, this.#left > 0 ? packed : spotIn(packed), n);
+      this.#left -= 1;
+    });
+  }
+}
+
+/** As `Archive.heat`. `sum` is of its layer; `elements`, of clicks, by selector. */
+export function heatOf(kind: HeatKind, sum: Counted, extents: Counted, elements: ReadonlyMap<string, Counted>): Heat {
   for (const counted of [sum, extents]) dropOutside(counted);
+  const placed = kind === 'click' ? placeClicks(sum, elements) : undefined;
+  const shown = flat(sum, kind === 'scroll');
+  // Where most clicks are drawn in documents of one width, the page is shown in that width.
+  const isPlaced = placed !== undefined && 2 * placed.placed >= shown.total;
   return {
-    ...flat(sum, kind === 'scroll'),
+    ...shown,
     views: [...extents.values()].reduce((all, n) => all + n, 0),
-    extent: extentOf(extents),
-    elements: elementsOf(spots),
+    extent: isPlaced ? extentIn(placed.width, extents) : extentOf(extents),
+    elements: elementsOf(elements),
   };
+}
+
+/** The size of the page in documents of a width, in cells. */
+function extentIn(width: number, extents: Counted): [number, number] {
+  const narrowed = [...extents].filter(([cell]) => cell % COLUMNS === width);
+  const [, height] = extentOf(narrowed.length > 0 ? new Map(narrowed) : extents);
+  return [CELL * (width + 1), height];
 }
 
 /** A damaged tile may name cells that no page has; a picture of them would be as large. */
@@ -84,9 +114,11 @@ function elementsOf(spots: ReadonlyMap<string, Counted>): ClickedElement[] {
 }
 
 function elementOf(sum: Counted): Pick<ClickedElement, 'count' | 'spots'> {
+  const bySpot: Counted = new Map();
+  for (const [packed, n] of sum) count(bySpot, spotIn(packed), n);
   const spots: number[] = [];
   let total = 0;
-  for (const [spot, n] of [...sum].sort((a, b) => a[0] - b[0])) {
+  for (const [spot, n] of [...bySpot].sort((a, b) => a[0] - b[0])) {
     spots.push(spot % SPOTS, Math.floor(spot / SPOTS), n);
     total += n;
   }

@@ -7,14 +7,23 @@ import { RUN_SAMPLES } from '../../protocol/passage.ts';
 import { type Device, deviceOf, type Visitor } from '../../protocol/stream.ts';
 import { MAX_STAYS, type Stay } from '../../protocol/visit.ts';
 import type { Run } from '../archive.ts';
+import { packPlace, SPOTS, widthOf } from './place.ts';
 import { type Counts, cellOf, dayOf, type Layer, type Sums, WHOLE_SITE } from './sums.ts';
 import { type Counted, count } from './tile.ts';
 
-/** Cells along each edge of an element. */
-export const SPOTS = 16;
+/**
+ * By these rules visits are counted that begin now. Visits from before there were several have none: windows from 1,920 pixels were
+ * wide, and clicks on elements had no place on the page. A visit is counted by one set of rules, so that the same is taken away
+ * as was added.
+ */
+const RULES = 2;
+/** Without rules: windows from here on were wide, pixels. */
+const FORMER_WIDE = 1920;
 
 /** How far a visit is tallied; goes on where it was left. */
 export interface Tallied {
+  /** By which rules it is counted. */
+  rules?: number;
   stays: Stay[];
   /** Class of the window when the last stay began. */
   stayDevice: Device;
@@ -39,6 +48,7 @@ export interface PageNumbers {
 
 export function newTally(since: number): Tallied {
   return {
+    rules: RULES,
     stays: [],
     stayDevice: 'unknown',
     isStaying: false,
@@ -51,6 +61,12 @@ export function newTally(since: number): Tallied {
     scrolls: 0,
     until: since,
   };
+}
+
+/** A tally of the same visit from its start, by the same rules. */
+export function tallyAnew({ since, tally }: { since: number; tally: Pick<Tallied, 'rules'> }): Tallied {
+  const { rules, ...state } = newTally(since);
+  return tally.rules === undefined ? state : { ...state, rules: tally.rules };
 }
 
 const samples = new SampleBuffer(RUN_SAMPLES);
@@ -142,6 +158,10 @@ export class Tally {
     return this.#pages.nameOf(this.#pages.numberOf(this.#site, page));
   }
 
+  #classOf(width: number): Device {
+    return this.#state.rules === undefined && width >= FORMER_WIDE ? 'wide' : deviceOf(width);
+  }
+
   /** A page was entered. */
   #enter(page: string, t: number): void {
     const state = this.#state;
@@ -149,7 +169,7 @@ export class Tally {
     state.scrollY = 0;
     state.isStaying = state.stays.length < MAX_STAYS;
     if (!state.isStaying) return;
-    state.stayDevice = deviceOf(state.size[0]);
+    state.stayDevice = this.#classOf(state.size[0]);
     const isFirst = !state.stays.some((stay) => stay.page === page);
     state.stays.push({ page, t, until: t, depth: state.size[1] });
     this.#countStay(isFirst);
@@ -184,7 +204,7 @@ export class Tally {
     this.#countMoves();
     const { page, size } = this.#state;
     this.#page = this.#pages.numberOf(this.#site, page);
-    this.#device = deviceOf(size[0]);
+    this.#device = this.#classOf(size[0]);
     this.#day = -1;
     // Of a visit with too many stays a page may have a number and no counts: whoever puts the sums is to look at it.
     if (this.#sign === -1) this.#sums.countsOf(this.#site, this.#page, dayOf(this.#now));
@@ -291,15 +311,25 @@ export class Tally {
     this.#state.isEntered = true;
   }
 
-  #click(t: number, { x, y, ex, ey, selector }: Extract<Mark, { type: 'click' }>): void {
+  #click(t: number, click: Extract<Mark, { type: 'click' }>): void {
     const day = dayOf(t);
-    const spot = Math.min(SPOTS - 1, Math.floor((ey * SPOTS) / ELEMENT_SCALE)) * SPOTS;
-    const spots = this.#sums.spotsOf(this.#page, day, this.#device, selector);
-    count(spots, spot + Math.min(SPOTS - 1, Math.floor((ex * SPOTS) / ELEMENT_SCALE)), this.#sign);
-    this.#cell(this.#page, day, this.#device, 'click', cellOf(x, y), 1);
+    const cell = cellOf(click.x, click.y);
+    count(this.#sums.spotsOf(this.#page, day, this.#device, click.selector), this.#placeOf(click, cell), this.#sign);
+    this.#cell(this.#page, day, this.#device, 'click', cell, 1);
     this.#count(this.#page, day, 'clicks', 1);
     this.#state.clicks += 1;
   }
+
+  #placeOf({ ex, ey, selector }: Extract<Mark, { type: 'click' }>, cell: number): number {
+    const spot = spotOf(ey) * SPOTS + spotOf(ex);
+    const { rules, size } = this.#state;
+    const hasPlace = rules !== undefined && selector !== '' && size[2] > 0;
+    return hasPlace ? packPlace(widthOf(size[2]), cell, spot) : spot;
+  }
+}
+
+function spotOf(share: number): number {
+  return Math.min(SPOTS - 1, Math.floor((share * SPOTS) / ELEMENT_SCALE));
 }
 
 /** The cell of the last pixel in sight. */

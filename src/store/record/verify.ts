@@ -8,7 +8,7 @@ import { BAND_CELLS } from './bands.ts';
 import { Damage } from './damage.ts';
 import type { KeptVisit } from './kept-visit.ts';
 import { type Counts, dayName, dayOf, LAYERS, NO_COUNTS, Sums } from './sums.ts';
-import { newTally, type PageNumbers, type Tallied, Tally } from './tally.ts';
+import { type PageNumbers, type Tallied, Tally, tallyAnew } from './tally.ts';
 import { type Counted, readTile } from './tile.ts';
 
 const MOST = 1000;
@@ -66,7 +66,7 @@ export class Recount {
   /** `pages` gives no new numbers. */
   constructor(visit: KeptVisit, sums: Sums, pages: PageNumbers) {
     this.#visit = visit;
-    this.#tallied = newTally(visit.since);
+    this.#tallied = tallyAnew(visit);
     this.#tally = new Tally(visit.site, sums, 1, pages, this.#tallied);
   }
 

@@ -66,7 +66,9 @@ import { readTrail, trailCommands } from './trail.ts';
 import { Troubles } from './troubles.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
-const FORMAT = '1';
+const FORMAT = '2';
+/** What this version reads as well; a server raises it. Format 1 has no places of clicks: see record/tally.ts. */
+const FORMER_FORMAT = '1';
 /** Bytes of a machine's name, and what names are. */
 const NAME_BYTES = 9;
 const NAME = /^[\w-]{1,64}$/;
@@ -133,7 +135,9 @@ async function found(redis: Redis, where: string, create: boolean): Promise<Buff
   // Not zero where it was emptied while servers were on it that have written since.
   const version = (await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY)) ?? '0';
   const [format, secret] = await redis.send<(string | null)[]>(META_KEY, 'HMGET', META_KEY, 'format', 'secret');
-  if (format === FORMAT && secret) return Buffer.from(secret, 'base64url');
+  if (format === FORMER_FORMAT && secret && create)
+    await redis.commit(VERSION_KEY, version, [['HSET', META_KEY, 'format', FORMAT]]);
+  if ((format === FORMAT || format === FORMER_FORMAT) && secret) return Buffer.from(secret, 'base64url');
   if (format)
     throw new StoreError(
       'newer-store',

@@ -6,7 +6,7 @@ import type { Days, HeatQuery, Run, Scene } from '../../archive.ts';
 import { BAND_CELLS } from '../../record/bands.ts';
 import type { KeptRun } from '../../record/chunk.ts';
 import { Damage } from '../../record/damage.ts';
-import { heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../../record/heat.ts';
+import { ElementClicks, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../../record/heat.ts';
 import { toVisit } from '../../record/kept-visit.ts';
 import { minutesIn } from '../../record/minutes.ts';
 import { readable, runsDuring, sceneOf } from '../../record/run-part.ts';
@@ -182,13 +182,10 @@ async function spotsOf(
   devices: ReadonlySet<number>,
   damage: Damage,
 ): Promise<Map<string, Counted>> {
-  const sums = new Map<string, Counted>();
+  const clicks = new ElementClicks();
   const add = (some: readonly SpotTile[]) => {
     for (const { device, selector, tile } of some)
-      if (devices.has(device)) {
-        const sum = entry(sums, selector, (): Counted => new Map());
-        damage.pass(() => readTile(tile, (spot, n) => count(sum, spot, n)));
-      }
+      if (devices.has(device)) damage.pass(() => clicks.add(selector, tile));
   };
   const newest = days.toReversed();
   const lengths = await site.gather<number>(newest.map((day) => ['HLEN', site.keys.spots(page, day)]));
@@ -199,7 +196,7 @@ async function spotsOf(
     if (length > 0 && most > 0) await readSpots(site, page, day, length, most, add);
   });
   await Promise.all(reading);
-  return sums;
+  return clicks.sums;
 }
 
 /** Reads the clicked elements of a page and day, of which there are `length`: about `most` at most. */

@@ -10,7 +10,7 @@ import { Damage, warnOfRemoved } from '../../record/damage.ts';
 import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES } from '../../record/going.ts';
 import { minutesIn } from '../../record/minutes.ts';
 import { dayOf } from '../../record/sums.ts';
-import { newTally, Tally } from '../../record/tally.ts';
+import { newTally, Tally, tallyAnew } from '../../record/tally.ts';
 import { Draft } from './draft.ts';
 import type { PageBooks } from './page-book.ts';
 import type { RecordSite, RedisVisit } from './site.ts';
@@ -64,7 +64,7 @@ function lost(site: string, since: number): RedisVisit {
 /** What of it could not be read, if anything. Its runs are read some at a time: it may be a long one. */
 async function takeAway(draft: Draft, number: number, visit: RedisVisit): Promise<string | undefined> {
   const damage = new Damage();
-  const tally = new Tally(visit.site, draft.sums, -1, draft.pages, newTally(visit.since));
+  const tally = new Tally(visit.site, draft.sums, -1, draft.pages, tallyAnew(visit));
   for await (const some of draft.site.runs(number, visit, 0, damage)) {
     const runs = draft.named(some);
     for (const run of runs) damage.pass(() => tally.add(run));
