@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { type Key, open } from 'lmdb';
 import { openStore } from '../src/store/embedded/store.ts';
 import { run } from './support/command.ts';
+import { keepPictures, openDashboard } from './support/dashboard.ts';
 import { moves, record } from './support/record.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
 
@@ -13,11 +14,11 @@ const T = Date.now() - 600_000;
 const IDS = ['whole-1', 'without-samples', 'without-entry', 'whole-2'];
 
 /** A store of four visits. The second has samples that cannot be read, the third an entry that cannot. */
-async function damagedStore(t: TestContext): Promise<string> {
+async function damagedStore(t: TestContext, begin = T): Promise<string> {
   const data = temporaryFolder(t);
   const store = await openStore(data);
   for (const [i, id] of IDS.entries()) {
-    const since = T + i * 1000;
+    const since = begin + i * 1000;
     await record(store.archive, { id, since, frames: [{ samples: moves(since, [[1, 2]]) }] });
     store.archive.fileAll();
   }
@@ -76,6 +77,32 @@ test('lists, passages and the rewind pass over what is damaged, say how much, an
   assert.match(past, /"id":"whole-2"/);
   assert.match(server.output(), /cannot be read, and is passed over/);
   assert.doesNotMatch(server.output(), /"stack"/);
+});
+
+test('the dashboard says what is left out of a list, a replay and a rewind, and how to see what it is', async (t) => {
+  const begin = Date.now() - 60_000;
+  const data = await damagedStore(t, begin);
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
+  const verify = 'Run fieldmouse verify on the server to see what it is.';
+  await dashboard.goto(`${server.url}/admin/visits?site=demo`);
+  await dashboard.getByText(`1 visit is damaged and left out. ${verify}`).waitFor();
+  assert.equal(await dashboard.locator('.visits-table tbody tr').count(), 3);
+  await keepPictures(dashboard, 'damaged-list');
+
+  await dashboard.goto(`${server.url}/admin/visits/without-samples?site=demo`);
+  await dashboard.getByText(`A part of this visit is damaged and left out. ${verify}`).waitFor();
+  await dashboard.getByText('What this visitor did cannot be read.').waitFor();
+  await keepPictures(dashboard, 'damaged-replay');
+
+  await dashboard.goto(`${server.url}/admin?site=demo&at=${begin - 1000}`);
+  await dashboard.getByRole('button', { name: '60 ×' }).click();
+  await dashboard.getByText(`Parts of 1 visit are damaged and left out. ${verify}`).waitFor();
+  await keepPictures(dashboard, 'damaged-rewind');
+
+  await dashboard.goto(`${server.url}/admin/visits/whole-1?site=demo`);
+  await dashboard.locator('.play-time').waitFor();
+  await dashboard.getByText('The visit has ended.').waitFor();
+  assert.equal(await dashboard.locator('.damage-text').count(), 0);
 });
 
 test('a visit whose entry is damaged goes when it is due', async (t) => {

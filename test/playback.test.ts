@@ -222,9 +222,13 @@ test('a recording knows its marks, its quiet times, and how far it is loaded', (
   const recording = new Recording(visit());
   assert.equal(recording.horizon, T);
   const click = { dt: 1000, x: 1, y: 1, button: 0, ex: 0, ey: 0, selector: '#b' };
-  recording.add({ passages: [passage({ moves: [0, 0, 0, 900, 1, 1], clicks: [click] })], next: 'c' });
+  recording.add({ passages: [passage({ moves: [0, 0, 0, 900, 1, 1], clicks: [click] })], next: 'c', damaged: 0 });
   assert.equal(recording.horizon, T + 1000);
-  recording.add({ passages: [passage({ t: T + 30_000, until: T + 31_000, moves: [0, 5, 5] })], next: null });
+  recording.add({
+    passages: [passage({ t: T + 30_000, until: T + 31_000, moves: [0, 5, 5] })],
+    next: null,
+    damaged: 0,
+  });
   assert.ok(recording.horizon >= T + 60_000);
   assert.deepEqual(recording.quietAt(T + 5000), { from: T + 1000, to: T + 30_000 });
   assert.equal(recording.quietAt(T + 500), undefined);
@@ -245,7 +249,7 @@ test('chapters that overlap are played from the first of them', () => {
   const recording = new Recording(visit());
   const long = passage({ t: T + 2000, until: T + 9000, moves: [0, 5, 5, 7000, 6, 6] });
   const inside = passage({ t: T + 2080, until: T + 2080 });
-  recording.add({ passages: [passage(), long, inside], next: null });
+  recording.add({ passages: [passage(), long, inside], next: null, damaged: 0 });
   assert.deepEqual([recording.chapterAt(T + 1500), recording.chapterAt(T + 9000)], [0, 1]);
 });
 

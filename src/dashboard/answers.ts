@@ -111,7 +111,10 @@ export const visit: Reader<Visit> = shape({
   truncated: orElse(flag, false),
 });
 
-export const visits = shape({ visits: list(visit), next: orNull(text) });
+/** Pieces that are missing since they are damaged; absent if none is. */
+const damaged = orElse(count, 0);
+
+export const visits = shape({ visits: list(visit), next: orNull(text), damaged });
 
 const click: Reader<Click> = shape({
   dt: number,
@@ -133,7 +136,7 @@ const passage: Reader<Passage> = shape({
   clicks: list(click),
   views: list(shape({ dt: number }, { size, hidden: flag })),
 });
-export const passages: Reader<PassagePart> = shape({ passages: list(passage), next: orNull(text) });
+export const passages: Reader<PassagePart> = shape({ passages: list(passage), next: orNull(text), damaged });
 
 /** A day, as `2026-11-20`. */
 function dayOf(value: unknown): string | undefined {

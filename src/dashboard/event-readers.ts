@@ -104,7 +104,7 @@ const READERS: { readonly [K in StreamEventName]: Reader<StreamEvents[K]> } & {
     { late: count },
   ),
   reset: shape({ t: timeOrNaN, reason: orElse(oneOf(['unknown-id', 'expired', 'slow', 'resync']), 'resync') }),
-  end: shape({ t: timeOrNaN }),
+  end: shape({ t: timeOrNaN }, { damaged: count }),
 };
 
 /** Events that say who is here, and where: one that cannot be read leaves a reader with a wrong picture. */

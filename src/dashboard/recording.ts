@@ -25,6 +25,8 @@ export interface Quiet {
 export interface PassagePart {
   passages: Passage[];
   next: string | null;
+  /** Pieces that are missing since they are damaged. */
+  damaged: number;
 }
 
 /** The pages that a visit was on, each once. */
@@ -39,6 +41,8 @@ export class Recording {
   readonly quiet: Quiet[] = [];
   /** Cursor of the part to load next; null: all is here. */
   next: string | null | undefined = undefined;
+  /** Pieces that are missing, so far, since they are damaged. */
+  damaged = 0;
   #busy: number;
 
   constructor(visit: Visit) {
@@ -63,7 +67,7 @@ export class Recording {
   }
 
   /** Adds the part that follows. Returns its chapters. */
-  add({ passages, next }: PassagePart): Chapter[] {
+  add({ passages, next, damaged }: PassagePart): Chapter[] {
     const added: Chapter[] = [];
     for (const passage of passages) {
       const chapter = chapterOf(this.visit, passage, this.chapters.at(-1));
@@ -74,6 +78,7 @@ export class Recording {
         this.marks.push({ t: passage.t + dt, kind: 'click', text: selector });
     }
     this.next = next;
+    this.damaged += damaged;
     if (next === null) this.#isBusy(this.end);
     return added;
   }

@@ -37,6 +37,8 @@ export class Rewind {
   readonly isOver = signal(false);
   /** Why it cannot be read; empty while nothing is wrong. */
   readonly problem = signal('');
+  /** Of so many visits something is missing since it is damaged; known when all of the time is read. */
+  readonly damaged = signal(0);
   readonly #signedOut: () => void;
   #query: StreamQuery | undefined;
   #reading: AbortController | undefined;
@@ -93,6 +95,7 @@ export class Rewind {
     this.playback.horizon = at;
     this.isOver.value = false;
     this.problem.value = '';
+    this.damaged.value = 0;
     this.#isWhole = false;
     void this.#read(at);
   }
@@ -168,8 +171,11 @@ export class Rewind {
     }
     // Nobody is to leave as the present is reached.
     const isStill = name === 'leave' && t > this.#now() - STILL_MS;
-    if (name === 'end') this.playback.horizon = t;
-    else if (!isStill) this.playback.feed.add(event);
+    if (name === 'end') {
+      this.playback.horizon = t;
+      // Of streams that follow one another the same visits may miss something.
+      this.damaged.value = Math.max(this.damaged.value, data.damaged ?? 0);
+    } else if (!isStill) this.playback.feed.add(event);
   }
 
   #broken(at: number): void {

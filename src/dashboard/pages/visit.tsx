@@ -2,6 +2,7 @@ import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { Visit } from '../../protocol/visit.ts';
 import { api } from '../api.ts';
 import { badgeOf } from '../badge.ts';
+import { DamageNote } from '../parts/damage-note.tsx';
 import { Failed } from '../parts/failed.tsx';
 import { PagePath } from '../parts/page-path.tsx';
 import { previewOf } from '../parts/preview.ts';
@@ -97,6 +98,7 @@ function ReplayStage({ player }: { player: Player }) {
         {preview && <PreviewSwitch {...preview} />}
       </div>
       <PreviewNote preview={preview} />
+      <DamageNote text={recording.damaged > 0 ? 'A part of this visit is damaged and left out.' : ''} />
       <StageBox scene={player} beat={round} site={recording.visit.site} fit="width" {...{ page, leader, url }}>
         <Notice player={player} />
       </StageBox>
@@ -119,7 +121,11 @@ function Notice({ player }: { player: Player }) {
       </div>
     );
   if (recording.next === null && recording.chapters.length === 0)
-    return <p class="over">Nothing that this visitor did is kept.</p>;
+    return (
+      <p class="over">
+        {recording.damaged > 0 ? 'What this visitor did cannot be read.' : 'Nothing that this visitor did is kept.'}
+      </p>
+    );
   if (player.isOver.value)
     return (
       <div class="over">

@@ -1,12 +1,14 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Visit } from '../../protocol/visit.ts';
 import { type Badge, Names } from '../badge.ts';
+import { DamageNote } from '../parts/damage-note.tsx';
 import { Failed } from '../parts/failed.tsx';
 import { NoSites } from '../parts/no-sites.tsx';
 import { PasteSnippet } from '../parts/snippet.tsx';
 import { periodOf } from '../period.ts';
 import { address, query } from '../route.ts';
 import { chosenSite, server, sites } from '../state.ts';
+import { number } from '../text.ts';
 import { EraseVisit } from '../visits/erase-visit.tsx';
 import { clearFilters, Filters, filterOf, isFiltered } from '../visits/filters.tsx';
 import { useVisits, type Visits } from '../visits/use-visits.ts';
@@ -34,6 +36,7 @@ function List({ site }: { site: string }) {
       <h1>Visits</h1>
       <section class="card" aria-label="Visits">
         <Filters site={site} period={period} />
+        <DamageNote text={damageOf(visits)} />
         {visits.list.length > 0 && <Table list={visits.list} erase={setErasing} />}
         <Rest visits={visits} site={site} />
       </section>
@@ -49,6 +52,11 @@ function List({ site }: { site: string }) {
       )}
     </main>
   );
+}
+
+function damageOf({ damaged }: Visits): string {
+  if (damaged === 0) return '';
+  return damaged === 1 ? '1 visit is damaged and left out.' : `${number(damaged)} visits are damaged and left out.`;
 }
 
 function Table({ list, erase }: { list: readonly Visit[]; erase: (visit: Visit) => void }) {

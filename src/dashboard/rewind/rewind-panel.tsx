@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { MINUTE_MS } from '../minutes.ts';
+import { DamageNote } from '../parts/damage-note.tsx';
 import { PauseIcon, PlayIcon, RewindIcon } from '../parts/icons.tsx';
 import { SpeedChooser } from '../parts/speed-chooser.tsx';
 import { REWIND_SPEEDS, type Rewind } from '../rewind.ts';
@@ -16,10 +17,15 @@ export function RewindPanel({ rewind }: { rewind: Rewind }) {
   return (
     <section class="card now rewind" aria-label="Rewind">
       <Band rewind={rewind} />
+      <DamageNote text={damageOf(rewind.damaged.value)} />
       <Transport rewind={rewind} />
       <DayLine rewind={rewind} />
     </section>
   );
+}
+
+function damageOf(visits: number): string {
+  return visits === 0 ? '' : `Parts of ${count(visits, 'visit')} are damaged and left out.`;
 }
 
 /** Says that this is not live. */

@@ -15,6 +15,8 @@ export interface Visits {
   list: readonly Visit[];
   /** There may be more. */
   hasMore: boolean;
+  /** Visits that are left out, so far, since they are damaged. */
+  damaged: number;
   /** Something has been answered. */
   isKnown: boolean;
   busy: boolean;
@@ -28,9 +30,10 @@ interface State {
   list: readonly Visit[];
   /** undefined: nothing was asked yet. */
   next: string | null | undefined;
+  damaged: number;
 }
 
-const NONE: State = { list: [], next: undefined };
+const NONE: State = { list: [], next: undefined, damaged: 0 };
 
 /** The visits that a filter lets through, newest first, part by part. `of` names the filter. */
 export function useVisits(filter: VisitFilter, of: string): Visits {
@@ -42,7 +45,9 @@ export function useVisits(filter: VisitFilter, of: string): Visits {
       const mine = ++round.current;
       await run(async () => {
         const found = await look(filter, before.next ?? null);
-        if (mine === round.current) setState({ list: [...before.list, ...found.list], next: found.next });
+        if (mine !== round.current) return;
+        const damaged = before.damaged + found.damaged;
+        setState({ list: [...before.list, ...found.list], next: found.next, damaged });
       });
     },
     [of, run],
@@ -56,6 +61,7 @@ export function useVisits(filter: VisitFilter, of: string): Visits {
   }, [load]);
   return {
     list: state.list,
+    damaged: state.damaged,
     hasMore: typeof state.next === 'string',
     isKnown: state.next !== undefined,
     busy,
@@ -65,13 +71,21 @@ export function useVisits(filter: VisitFilter, of: string): Visits {
   };
 }
 
+interface Found {
+  list: Visit[];
+  next: string | null;
+  damaged: number;
+}
+
 /** The parts after a cursor, until one holds something. */
-async function look(filter: VisitFilter, after: string | null): Promise<{ list: Visit[]; next: string | null }> {
+async function look(filter: VisitFilter, after: string | null): Promise<Found> {
   let next = after;
+  let damaged = 0;
   for (let i = 0; i < LOOKS; i++) {
     const part = await api.visits({ ...filter, after: next, limit: PART });
     next = part.next;
-    if (part.visits.length > 0 || next === null) return { list: part.visits, next };
+    damaged += part.damaged;
+    if (part.visits.length > 0 || next === null) return { list: part.visits, next, damaged };
   }
-  return { list: [], next };
+  return { list: [], next, damaged };
 }
