@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sample } from '../src/protocol/encode.ts';
 import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { BatchWriter, PlaceMark } from '../src/store/record/batch.ts';
@@ -21,7 +22,7 @@ const FRAMES_TOGETHER = 40;
 /** Each visitor sends a frame in this interval, milliseconds. */
 const FRAME_MS = 100;
 /** Each is told about once a second what is stored: so many show a pause of a few tens of milliseconds. */
-const VISITORS = 100;
+export const VISITORS = 100;
 /** How long nothing is erased, to compare with, milliseconds. */
 const BASE_MS = 10_000;
 const ID = 'a-very-large-visit';
@@ -106,18 +107,23 @@ async function fill(folder: string, bytes: number): Promise<number> {
 }
 
 /** Visitors that send all the time; notes how long none of their frames was acked. */
-class Watch {
+export class Watch {
   readonly ready: Promise<unknown>;
   #last = performance.now();
   #longest = 0;
 
-  constructor(owner: Owner, url: string) {
-    const visitors = Array.from({ length: VISITORS }, () => new BinaryVisitor(owner, url));
+  /** Each visitor sends frames of so many samples. */
+  constructor(owner: Owner, url: string, samples = 1) {
+    const visitors = Array.from(
+      { length: VISITORS },
+      () => new BinaryVisitor(owner, url, { clock: Math.round(performance.now()) }),
+    );
     this.ready = Promise.all(visitors.map(({ hello }) => hello)).then(() => {
       this.longest();
       const timer = setInterval(() => {
-        for (const visitor of visitors)
-          visitor.frame({ type: 'move', time: Math.round(performance.now()), x: 1, y: 1 });
+        const time = Math.round(performance.now());
+        const moves = Array.from({ length: samples }, (_, i) => moveOf(time + i - samples, samples));
+        for (const visitor of visitors) visitor.frame(...moves);
       }, FRAME_MS);
       owner.after(() => clearInterval(timer));
       for (const { socket } of visitors) socket.on('message', () => this.#acked());
@@ -137,4 +143,16 @@ class Watch {
     this.#longest = 0;
     return longest;
   }
+}
+
+/** At the same place where a frame has but one sample. */
+function moveOf(time: number, samples: number): Sample {
+  return samples === 1
+    ? { type: 'move', time, x: 1, y: 1 }
+    : {
+        type: 'move',
+        time,
+        x: Math.round(640 + 600 * Math.sin(time / 900)),
+        y: Math.round(900 + 800 * Math.sin(time / 1700)),
+      };
 }

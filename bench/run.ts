@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { cap } from './cap.ts';
 import { capacity } from './capacity.ts';
 import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
@@ -40,6 +41,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   smoothness,
   store,
   erase,
+  cap,
   redis,
   machines,
   scaling,

@@ -266,7 +266,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_STORE'],
     value: 'SIZE',
     preset: '10GB',
-    help: 'most that the record may take on disk (500MB, 10GB); the oldest visits of the site that is furthest over its share make room',
+    help: 'most bytes that the record may take on disk with all its files (500MB, 10GB); the oldest visits of the site that is furthest over its share make room',
     read: readSize,
   }),
   siteShares: option({

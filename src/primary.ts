@@ -73,6 +73,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   };
   const store = await openStore(config, { log, isServer: true, onTrouble });
   const unlock = await lockFolder(config.data, { reload }, (reason) => log.warn(reason));
+  if (!config.redis) await warnOfSize(store, config, log);
   for (const address of config.listen) await removeStaleSocket(address);
   const machine = await store.machine();
   const broker = await startBroker(config, log, machine, await store.id());
@@ -196,6 +197,17 @@ function warnOfDescriptors({ maxConnections }: Config, log: Logger): void {
   log.warn(
     `the limit of open files (nofile) is ${limit}: each worker takes ${mostConnections(limit)} connections at most, ` +
       `not the ${maxConnections} of --max-connections; raise the limit to ${wanted}, or lower --max-connections`,
+  );
+}
+
+/** Says at the start that the cap was lowered below the size of the store's file, which never shrinks. */
+async function warnOfSize({ archive }: Store, { maxStore, data }: Config, log: Logger): Promise<void> {
+  const { file } = await archive.usage();
+  if (file <= maxStore) return;
+  log.warn(
+    `the store's file has ${file} bytes, more than the ${maxStore} of --max-store: visits are removed until they fit, ` +
+      `but the file does not shrink. To make it smaller then: fieldmouse backup FILE --data ${data}, ` +
+      `stop the server, fieldmouse restore FILE --data ${data}`,
   );
 }
 

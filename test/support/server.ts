@@ -51,6 +51,12 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
+/** Bytes of all files in a folder. */
+export function folderBytes(folder: string): number {
+  const sizes = readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
 /** How Node is to run the command line: as it was built, or from its sources if they are newer. */
 const IS_BUILT = isBuilt();
 const MAIN = IS_BUILT ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];

@@ -45,11 +45,11 @@ import type { AuditTable } from './audit-table.ts';
 import { diskFault } from './disk-fault.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import type { StoreFile } from './file/store-file.ts';
-import { Filing } from './filing.ts';
+import { Filing, MAX_FILED } from './filing.ts';
 import { readDays, readHeat, readPages } from './lookup.ts';
 import { PageBook } from './page-book.ts';
 import { Removal } from './removal.ts';
-import { bytesOf, Room } from './room.ts';
+import { bytesOf, pieceBytesOf, Room } from './room.ts';
 import { Shelf } from './shelf.ts';
 import { firstParts, type JournalKey, LAST, openTables, type ShelvedVisit, type Tables } from './tables.ts';
 import { differences } from './verify.ts';
@@ -133,6 +133,7 @@ export class EmbeddedArchive implements Archive {
   readonly #filing: Filing;
   readonly #removal: Removal;
   readonly #maxBytes: number;
+  readonly #maxFiled: number;
   readonly #shares: Shares;
   readonly #onLeftOut: (error: StoreError) => void;
   readonly #path: string;
@@ -152,7 +153,9 @@ export class EmbeddedArchive implements Archive {
     audit: AuditTable,
     options: ArchiveOptions,
   ) {
-    const { maxBytes = Number.POSITIVE_INFINITY, shares = {}, pieceBytes, maxVisitBytes, onDamage } = options;
+    const { maxBytes = Number.POSITIVE_INFINITY, shares = {}, maxVisitBytes, onDamage } = options;
+    const { pieceBytes = pieceBytesOf(maxBytes) } = options;
+    this.#maxFiled = Math.min(MAX_FILED, 2 * pieceBytesOf(maxBytes));
     this.#shares = shares;
     this.#onLeftOut = options.onLeftOut ?? (() => {});
     this.#storeFile = file;
@@ -163,16 +166,20 @@ export class EmbeddedArchive implements Archive {
     this.#room = new Room(file.root, tables, folder, this.#writer, maxBytes);
     this.#pages = new PageBook(this.#tables);
     this.#shelf = new Shelf(this.#tables, this.#pages);
-    this.#filing = new Filing(this.#tables, this.#pages, this.#shelf, this.#path, maxVisitBytes);
+    this.#filing = new Filing(this.#tables, this.#pages, this.#shelf, this.#path, maxVisitBytes, this.#maxFiled);
     this.#removal = new Removal(this.#tables, this.#pages, this.#shelf, this.#path, pieceBytes);
     this.#maxBytes = maxBytes;
   }
 
   /** The write blocks until it is on disk: to be called where that holds nobody up. */
   async append(batches: readonly Uint8Array[]): Promise<void> {
-    this.#room.check(batches.reduce((sum, { length }) => sum + length, 0));
-    if (batches.length === 0) this.#tryDisk();
+    if (batches.length === 0) {
+      this.#write(() => this.#room.check([]));
+      this.#tryDisk();
+      return;
+    }
     this.#write(() => {
+      this.#room.check(batches.map(({ length }) => length));
       for (const batch of batches)
         this.#tables.journal.putSync(this.#nextKey(batch), Buffer.from(batch.buffer, batch.byteOffset, batch.length));
     });
@@ -229,7 +236,7 @@ export class EmbeddedArchive implements Archive {
   #file(shards: readonly number[]): number {
     if (shards.length === 0) return 0;
     try {
-      return this.#write(() => this.#filing.file(shards));
+      return this.#write(() => (this.#canFile() ? this.#filing.file(shards) : 0));
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       const aside = this.#write(() => shards.reduce((sum, shard) => sum + this.#filing.setAside(shard), 0));
@@ -237,6 +244,10 @@ export class EmbeddedArchive implements Archive {
       process.emitWarning(`${aside} batches of frames cannot be read and were set aside: ${error.message}`);
       return aside;
     }
+  }
+
+  #canFile(): boolean {
+    return this.#room.canFile(Math.min(this.#maxFiled, bytesOf(this.#tables.journal)));
   }
 
   #write<T>(action: () => T): T {
@@ -604,11 +615,11 @@ export class EmbeddedArchive implements Archive {
   }
 
   /**
-   * As `prune` of what ended longer than `retainMs` ago, for at most so long, milliseconds, unless another process does it now.
-   * What is left of large visits goes first: they take room, and are in no list any more. Acks are written in pauses that are
+   * As `prune` of what ended longer than `retainMs` ago, and of what is over the cap, for at most so long, milliseconds, unless another
+   * process does it now, or a long read keeps what is removed from being used again. What is left of large visits goes first: they take room, and are in no list any more. Acks are written in pauses that are
    * as long as the writes.
    */
-  async pruneSome(wall: number, retainMs: number, most: number, limitMs: number): Promise<void> {
+  async pruneSome(wall: number, retainMs: number, limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;
     if (this.#isClosing || !this.#room.hasDisk()) return;
     this.#storeFile.root.resetReadTxn();
@@ -619,9 +630,14 @@ export class EmbeddedArchive implements Archive {
     while (!this.#isClosing && this.#room.hasDisk() && performance.now() < end) {
       const begin = performance.now();
       this.#storeFile.root.resetReadTxn();
-      if (!this.#isMyTurn() || (!this.#step() && (await this.#prune(before, most, now)) === 0)) return;
+      if (!this.#isMyTurn() || !this.#canRemove()) return;
+      if (!this.#step() && (await this.#prune(before, this.#room.pruneNow, now)) === 0) return;
       await pause(performance.now() - begin);
     }
+  }
+
+  #canRemove(): boolean {
+    return this.#room.canGrow() || this.#storeFile.alone(() => this.#room.canRemove());
   }
 
   /** Ends what is done in the background; to be called before the file is closed. */

@@ -15,17 +15,26 @@ import { type JournalKey, LAST, type ShelvedVisit, type Tables } from './tables.
  * So much of the journal is filed at once, bytes: some hundredths of a second's work, while nobody else can write. Under load it is some
  * seconds of a shard's visits; with half as much each visit is taken up twice as often, and filing costs a seventh more.
  */
-const MAX_FILED = 1024 * 1024;
+export const MAX_FILED = 1024 * 1024;
 
 export class Filing {
   readonly #tables: Tables;
   readonly #pages: PageBook;
   readonly #filer: Filer<ShelvedVisit>;
   readonly #path: string;
+  readonly #maxFiled: number;
 
-  /** `path`: of the store's file. */
-  constructor(tables: Tables, pages: PageBook, shelf: Shelf, path: string, maxVisitBytes?: number) {
+  /** `path`: of the store's file; `maxFiled`: bytes of the journal that one write files. */
+  constructor(
+    tables: Tables,
+    pages: PageBook,
+    shelf: Shelf,
+    path: string,
+    maxVisitBytes?: number,
+    maxFiled = MAX_FILED,
+  ) {
     this.#path = path;
+    this.#maxFiled = maxFiled;
     this.#tables = tables;
     this.#pages = pages;
     this.#filer = new Filer(shelf, pages, maxVisitBytes);
@@ -41,8 +50,8 @@ export class Filing {
     let bytes = 0;
     this.#filer.begin(damage);
     for (const shard of shards) {
-      if (bytes >= MAX_FILED) break;
-      bytes += this.#fileShard(shard, MAX_FILED - bytes, sums);
+      if (bytes >= this.#maxFiled) break;
+      bytes += this.#fileShard(shard, this.#maxFiled - bytes, sums);
     }
     putSums(this.#tables, sums, this.#pages);
     warnOfLeftOut(damage, this.#path);

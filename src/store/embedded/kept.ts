@@ -26,8 +26,6 @@ const PRUNE_LIMIT_MS = 300;
 /** Visits that are due to go are looked for so often, milliseconds. */
 const PRUNE_MS = 500;
 const READERS_MS = 60_000;
-/** While the store is above this share of its cap, the oldest visits go. */
-const PRUNE_AT = 0.8;
 
 export async function keepFile(
   { folder, id, maxBytes, retainMs, ...options }: FileData,
@@ -45,7 +43,7 @@ export async function keepFile(
     archive.fileDue(Date.now());
   };
   // A little at a time, until the next time.
-  const prune = () => archive.pruneSome(Date.now(), retainMs, PRUNE_AT * maxBytes, PRUNE_LIMIT_MS);
+  const prune = () => archive.pruneSome(Date.now(), retainMs, PRUNE_LIMIT_MS);
   return {
     archive,
     chores: [
