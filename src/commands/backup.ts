@@ -10,6 +10,7 @@ import { openStore } from '../store/embedded/store.ts';
 import { noted, noteReading } from './audit.ts';
 import { createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, type Output, refuse } from './command.ts';
+import { outFault, workFolderFault } from './out-file.ts';
 import { inspectBars } from './verify.ts';
 import { onSignal, sync } from './whole-file.ts';
 
@@ -45,7 +46,8 @@ async function backup(call: Call): Promise<ExitCode> {
   if (missing) return missing;
   const path = targetOf(word);
   if (existsSync(path)) return refuse(io, `${path} is there already; choose another name`);
-  if (!existsSync(dirname(path))) return refuse(io, `there is no folder ${dirname(path)}`);
+  const fault = outFault(path, config.data) ?? workFolderFault(trialOf(path));
+  if (fault !== undefined) return refuse(io, fault);
   await noteBackup(config.data, path, io);
   const isGood = await copyTried(config.data, path, io);
   if (!isGood) return 1;
@@ -56,10 +58,15 @@ async function backup(call: Call): Promise<ExitCode> {
   return 0;
 }
 
+/** Where a copy is until it has passed. */
+function trialOf(path: string): string {
+  return `${path}.trial`;
+}
+
 /** Copies the store to `path`, which is there only if the copy passed all that a restore does with it. */
 async function copyTried(folder: string, path: string, io: Output): Promise<boolean> {
   const verdict = 'was not kept; try again, and check the store with fieldmouse verify';
-  return inFolder(`${path}.trial`, async (aside) => {
+  return inFolder(trialOf(path), async (aside) => {
     const copied = join(aside, STORE_FILE);
     await copyStore(folder, copied, io);
     if (!(await isGood(aside, 'the copy', verdict, io))) return false;

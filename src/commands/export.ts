@@ -1,6 +1,6 @@
 /** The command that writes the record down for other programs, and for `import`. */
-import { createWriteStream, existsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { createWriteStream } from 'node:fs';
+import { resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { DAY_MS, dayText } from '../protocol/day.ts';
@@ -13,6 +13,7 @@ import { type Call, type Command, type ExitCode, noStore, onStore, refuse, type 
 import { CSV_BEGIN, csvRow } from './csv.ts';
 import { dayBegin, EARLIEST } from './days.ts';
 import { LeftOutTally } from './left-out.ts';
+import { outFault } from './out-file.ts';
 import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
 import { unknownSite } from './rights.ts';
 import { countVisits, type OnLeftOut, type Range, runsOf, visitsOf } from './walk.ts';
@@ -63,14 +64,14 @@ function checkExport({ flags }: Call): string[] {
 }
 
 async function exportRecord(call: Call): Promise<ExitCode> {
-  const { flags, io } = call;
+  const { flags, config, io } = call;
   const missing = noStore(call);
   if (missing) return missing;
   const [out] = flags.out;
   if (out === undefined) return onStore((opened) => write(opened, io.data))(call);
   const path = resolve(out);
-  if (!existsSync(dirname(path))) return refuse(io, `there is no folder ${dirname(path)}`);
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return refuse(io, `${path} is a folder; name a file`);
+  const fault = outFault(path, config.data);
+  if (fault !== undefined) return refuse(io, fault);
   const isWritten = (code: ExitCode) => code === 0 || code === 3;
   return writeWhole(
     path,

@@ -1,4 +1,5 @@
 /** Files that are there whole or not at all. */
+import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -13,11 +14,11 @@ export async function writeWhole<T>(
   write: (part: string) => Promise<T>,
   isKept: (result: T) => boolean = () => true,
 ): Promise<T> {
-  const part = `${path}.part`;
+  // A file of the user's may have any name that is fixed.
+  const part = `${path}.${randomBytes(4).toString('hex')}.part`;
   const remove = () => rmSync(part, { force: true });
   const release = onSignal(remove);
   try {
-    remove();
     const result = await write(part);
     if (!isKept(result)) {
       remove();

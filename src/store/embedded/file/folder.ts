@@ -83,6 +83,15 @@ function noStore(folder: string): StoreError {
 export const RESTORE_PART = 'restore.part';
 export const BEFORE_RESTORE = `${STORE_FILE}.before-restore-`;
 
+/** Names of files that servers and commands keep in a data folder; those of the lock, of a scratch file and of Redis too. */
+const STORE_NAMES =
+  /^store\.(mdb|gate)(-lock)?$|^store\.mdb\.(new|before-restore-)|^restore\.part$|^room-\d+$|^machine\.json(\.part)?$|^server(-[0-9a-f]{12})?\.sock$/;
+
+/** True of a name that the store uses in its folder. */
+export function isStoreName(name: string): boolean {
+  return STORE_NAMES.test(name);
+}
+
 /** A new store must not take the place of one that a restore which was broken off has left under another name. Throws StoreError. */
 function refuseRemains(folder: string): void {
   const names = readdirSync(folder);

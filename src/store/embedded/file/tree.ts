@@ -49,6 +49,12 @@ export function readMeta(fd: number): Meta | undefined {
   return second.txn > first.txn ? second : first;
 }
 
+/** True of a file that begins as a store does, whatever its other pages are like. */
+export function hasMagic(fd: number): boolean {
+  const bytes = Buffer.alloc(HEAD + 4);
+  return readSync(fd, bytes, 0, bytes.length, 0) === bytes.length && bytes.readUInt32LE(HEAD) === MAGIC;
+}
+
 function readMetaAt(fd: number, offset: number): Meta | undefined {
   const bytes = Buffer.alloc(META_BYTES);
   if (readSync(fd, bytes, 0, bytes.length, offset) < bytes.length) return undefined;

@@ -1,0 +1,56 @@
+/** Checks that a file which a command is told to write takes no store's place, nor that of anything but a file. */
+import { closeSync, existsSync, openSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { isStoreName, STORE_FILE } from '../store/embedded/file/folder.ts';
+import { hasMagic } from '../store/embedded/file/tree.ts';
+
+/**
+ * Says why a command must not write to `path`, an absolute path; undefined: it may. `data` is the data folder of the command.
+ * Every command that writes a file which the user names asks here first. Throws what the system says of a file that it cannot read.
+ */
+export function outFault(path: string, data: string): string | undefined {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return `there is no folder ${folder}`;
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there?.isDirectory()) return `${path} is a folder; name a file`;
+  if (there && !there.isFile()) return `${path} is not a regular file; name another`;
+  if (isOfStore(path, data) || (there && isSameAsOne(there, data)))
+    return `${path} belongs to the store and must not be overwritten; choose another name`;
+  if (there && isStore(path))
+    return `${path} is a store or a backup and is not overwritten; choose another name, or remove it first`;
+  return undefined;
+}
+
+/** Says why a command must not use a folder for what it does meanwhile: it is removed afterwards. Undefined: it may. */
+export function workFolderFault(path: string): string | undefined {
+  const there = statSync(path, { throwIfNoEntry: false });
+  // A command that was killed may have left it with a store in it.
+  if (!there || (there.isDirectory() && readdirSync(path).every(isStoreName))) return undefined;
+  return `${path} is in the way; move it away, or choose another name`;
+}
+
+/** True of a name that a store uses, in a folder with a store. */
+function isOfStore(path: string, data: string): boolean {
+  if (!isStoreName(basename(path))) return false;
+  const folder = realpathSync(dirname(path));
+  return existsSync(join(folder, STORE_FILE)) || (existsSync(data) && folder === realpathSync(data));
+}
+
+/** True if a file of the store has another name there, by a link. */
+function isSameAsOne({ dev, ino }: Stats, data: string): boolean {
+  if (!existsSync(data)) return false;
+  return readdirSync(data)
+    .filter(isStoreName)
+    .map((name) => statSync(join(data, name), { throwIfNoEntry: false }))
+    .some((one) => one?.dev === dev && one.ino === ino);
+}
+
+/** Of a store that is damaged further on, too. */
+function isStore(path: string): boolean {
+  const fd = openSync(path, 'r');
+  try {
+    return hasMagic(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
