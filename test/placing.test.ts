@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { heatOf } from '../src/store/record/heat.ts';
-import { type Place, packPlace, unpackPlace, widthOf } from '../src/store/record/place.ts';
+import { packPlace, unpackPlace, widthIn, widthOf } from '../src/store/record/place.ts';
 import { placeClicks } from '../src/store/record/placing.ts';
 import { COLUMNS, cellOf } from '../src/store/record/sums.ts';
 import { type Counted, count } from '../src/store/record/tile.ts';
@@ -109,8 +109,8 @@ test('a click far from the middle of an element stays there', () => {
   // Without the cells of the common width only the other clicks are left.
   clicked.cells.clear();
   for (const [packed, n] of clicked.elements.get('div') as Counted) {
-    const { width, column, row } = unpackPlace(packed) as Place;
-    if (width === widthOf(1900)) count(clicked.cells, row * COLUMNS + column, n);
+    const { column, row } = unpackPlace(packed);
+    if (widthIn(packed) === widthOf(1900)) count(clicked.cells, row * COLUMNS + column, n);
   }
   for (const [column, row] of clicked.placed())
     assert.ok(column * 16 < 0.25 * 1440 && row * 16 < 300 + 0.2 * 400, `${column}, ${row}`);
@@ -187,7 +187,8 @@ test('whatever was clicked, no click is lost or made, and elements keep their co
         const cell = row * COLUMNS + column;
         const packed = packPlace(width, cell, spot);
         const spots = { spotX: spot % 16, spotY: Math.floor(spot / 16) };
-        assert.deepEqual(unpackPlace(packed), { width, column, row, ...spots });
+        assert.equal(widthIn(packed), width);
+        assert.deepEqual(unpackPlace(packed), { column, row, ...spots });
         const counted = elements.get(selector) ?? new Map();
         elements.set(selector, counted);
         count(counted, packed, n);

@@ -12,8 +12,6 @@ const WIDTH_STEP = 2 ** 33;
 
 /** Where a click on an element was. */
 export interface Place {
-  /** Width of the document, in cells. */
-  width: number;
   /** On the page, in cells. */
   column: number;
   row: number;
@@ -33,16 +31,19 @@ export function packPlace(width: number, cell: number, spot: number): number {
 }
 
 /**
- * What `packPlace` packed. Undefined: it is a spot only, since the click is from before places were counted, or of a client that
- * does not tell the width of its document.
+ * The width of the document, in cells. Undefined: it is a spot only, since the click is from before places were counted, or of a
+ * client that does not tell that width.
  */
-export function unpackPlace(packed: number): Place | undefined {
+export function widthIn(packed: number): number | undefined {
   const width = Math.floor(packed / WIDTH_STEP) - 1;
-  if (width < 0 || width > MAX_WIDTH) return undefined;
+  return width >= 0 && width <= MAX_WIDTH ? width : undefined;
+}
+
+/** What `packPlace` packed beside the width. */
+export function unpackPlace(packed: number): Place {
   const spot = spotIn(packed);
   const cell = Math.floor((packed % WIDTH_STEP) / ALL_SPOTS);
   return {
-    width,
     column: cell % COLUMNS,
     row: Math.floor(cell / COLUMNS),
     spotX: spot % SPOTS,

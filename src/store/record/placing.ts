@@ -12,9 +12,9 @@
  */
 import { entry } from '../../entry.ts';
 import { CELL } from '../../protocol/visit.ts';
-import { type Place, SPOTS, unpackPlace } from './place.ts';
+import { type Place, SPOTS, unpackPlace, widthIn } from './place.ts';
 import { cellOf } from './sums.ts';
-import { type Counted, count, inOrder } from './tile.ts';
+import { type Counted, count } from './tile.ts';
 
 /** A box fits if that share of the clicks is in its place, to within a cell and a spot. */
 const FIT_SHARE = 0.9;
@@ -61,8 +61,8 @@ function clicksByWidth(elements: ReadonlyMap<string, Counted>): Counted {
   const totals: Counted = new Map();
   for (const counted of elements.values())
     for (const [packed, n] of counted) {
-      const place = unpackPlace(packed);
-      if (place) count(totals, place.width, n);
+      const width = widthIn(packed);
+      if (width !== undefined) count(totals, width, n);
     }
   return totals;
 }
@@ -76,10 +76,13 @@ function mostClicked(totals: Counted): number | undefined {
 function byWidth(counted: Counted): ByWidth {
   const found: ByWidth = new Map();
   // In order: the same clicks make the same picture, in whatever order their days were read.
-  for (const packed of inOrder(counted)) {
-    const place = unpackPlace(packed);
+  for (const packed of Float64Array.from(counted.keys()).sort()) {
+    const width = widthIn(packed);
     const n = counted.get(packed) as number;
-    if (place && n > 0) entry(found, place.width, (): Clicks[] => []).push({ ...place, n });
+    if (width === undefined || n <= 0) continue;
+    const click = unpackPlace(packed) as Clicks;
+    click.n = n;
+    entry(found, width, (): Clicks[] => []).push(click);
   }
   return found;
 }
