@@ -19,6 +19,7 @@ import { idle } from './idle.ts';
 import { machines } from './machines.ts';
 import { pace } from './pace.ts';
 import { redis } from './redis.ts';
+import { redisFar } from './redis-far.ts';
 import { scaling } from './scaling.ts';
 import { smoothness } from './smoothness.ts';
 import { stall } from './stall.ts';
@@ -43,6 +44,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   erase,
   cap,
   redis,
+  'redis-far': redisFar,
   machines,
   scaling,
 };

@@ -1,15 +1,16 @@
 /**
  * `npm run soak [-- --minutes N]`: a server at about a fifth of what it can do, for long: visitors come and go, dashboards open and
- * close, workers are replaced every five minutes. Prints the memory that is their own and descriptors of its processes as they go, and at the
- * end whether all that was acked is stored.
+ * close, workers are replaced every five minutes. Prints the memory that is their own and descriptors of its processes as they go (of the primary all its
+ * memory by kind), and at the end whether all that was acked is stored.
  */
 import { execFileSync } from 'node:child_process';
 import { get, type IncomingMessage } from 'node:http';
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openStore } from '../src/store/embedded/store.ts';
 import { Loader } from './load/process.ts';
 import { type System, start, TOKEN } from './systems.ts';
-import { memoryKb, openFiles } from './tree.ts';
+import { memoryKb, openFiles, rssKb } from './tree.ts';
 import { callOf, number } from './usage.ts';
 
 /** A fifth of the 6,000 visitors at 60 samples a second that two CPUs hold (npm run bench -- capacity). */
@@ -26,6 +27,11 @@ interface Look {
   streams: number;
   samples: number;
   primaryMb: number;
+  /** All that is resident, what is on the heap, outside of it, and what of that are buffers. */
+  residentMb: number;
+  heapMb: number;
+  externalMb: number;
+  buffersMb: number;
   workersMb: number;
   /** Pages of the store and of programs that a worker has read, which the system takes back when it needs them; of the workers the most. */
   mappedMb: number;
@@ -78,7 +84,9 @@ async function soak(minutes: number): Promise<void> {
 /** Looks at the processes until the time is over; prints as it goes. */
 async function lookOn(system: System, minutes: number, looks: Look[]): Promise<void> {
   const begun = performance.now();
-  console.log('  min  visitors  streams  samples/s  primary MB  files  workers MB  files  loop delay ms  mapped MB');
+  console.log(
+    '  min  visitors  streams  samples/s  primary MB  resident  heap  external  buffers  files  workers MB  files  loop delay ms  mapped MB  load',
+  );
   for (let i = 1; i * LOOK_MS <= minutes * 60_000; i++) {
     await sleep(Math.max(0, begun + i * LOOK_MS - performance.now()));
     const look = await lookAt(system, (performance.now() - begun) / 1000);
@@ -91,6 +99,7 @@ async function lookOn(system: System, minutes: number, looks: Look[]): Promise<v
 async function lookAt({ port, tree }: System, seconds: number): Promise<Look | undefined> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { connection: 'close' } })).text();
   const value = (name: string) => Number(new RegExp(`^fieldmouse_${name} (\\S+)$`, 'm').exec(text)?.[1]);
+  const ofPrimary = (name: string) => value(`${name}\\{process="primary"\\}`) / 2 ** 20;
   const [primary = 0, ...workers] = tree.pids();
   if (workers.length > value('workers')) return undefined;
   try {
@@ -100,6 +109,10 @@ async function lookAt({ port, tree }: System, seconds: number): Promise<Look | u
       streams: value('streams'),
       samples: value('samples_total'),
       primaryMb: memoryKb(primary, 'RssAnon') / 1024,
+      residentMb: rssKb(primary) / 1024,
+      heapMb: ofPrimary('heap_bytes'),
+      externalMb: ofPrimary('external_bytes'),
+      buffersMb: ofPrimary('buffer_bytes'),
       workersMb: workers.reduce((sum, pid) => sum + memoryKb(pid, 'RssAnon'), 0) / 1024,
       mappedMb: Math.max(...workers.map((pid) => memoryKb(pid, 'RssFile'))) / 1024,
       primaryFiles: openFiles(primary),
@@ -113,9 +126,11 @@ async function lookAt({ port, tree }: System, seconds: number): Promise<Look | u
 
 function row(look: Look, before: Look | undefined): string {
   const rate = before ? (look.samples - before.samples) / (look.seconds - before.seconds) : Number.NaN;
-  const cells = [look.seconds / 60, look.visitors, look.streams, rate, look.primaryMb, look.primaryFiles];
-  const all = [...cells, look.workersMb, look.workersFiles, look.delayMs, look.mappedMb];
-  const widths = [5, 10, 9, 11, 12, 7, 12, 7, 15, 11];
+  const cells = [look.seconds / 60, look.visitors, look.streams, rate];
+  const primary = [look.primaryMb, look.residentMb, look.heapMb, look.externalMb, look.buffersMb, look.primaryFiles];
+  const workers = [look.workersMb, look.workersFiles, look.delayMs, look.mappedMb];
+  const all = [...cells, ...primary, ...workers, loadavg()[0] as number];
+  const widths = [5, 10, 9, 11, 12, 10, 6, 10, 9, 7, 12, 7, 15, 11, 6];
   return all.map((cell, i) => (Number.isNaN(cell) ? '–' : cell.toFixed(0)).padStart(widths[i] as number)).join('');
 }
 

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { createLogger } from '../src/logger.ts';
 import { readTarget, type Target } from '../src/redis/target.ts';
+import { KeptMinutes } from '../src/store/kept-minutes.ts';
 import { openRedisStore, type RedisStore, type RedisStoreOptions } from '../src/store/redis/store.ts';
-import { FarRedis } from './support/far-redis.ts';
+import { FarRedis, farCluster } from './support/far-redis.ts';
 import { startHttp, type TestHttp } from './support/http.ts';
 import { click, moves, type PastVisit, record } from './support/record.ts';
-import { type RedisServer, startRedis } from './support/redis.ts';
+import { startRedis, startRedisCluster } from './support/redis.ts';
 import { temporaryFolder } from './support/server.ts';
 
 /** Long enough that what is sent together comes together, milliseconds. */
@@ -40,26 +42,44 @@ function visitOf(no: number, ago: number, country = ''): PastVisit {
   return { id: `far-visit-${String(no).padStart(12, '0')}`, since, country, frames };
 }
 
+/** A way to one server, or ways to all nodes of a cluster. */
+interface Way {
+  url: string;
+  setDelay(ms: number): void;
+  tripsOf(work: () => Promise<unknown>): Promise<number>;
+}
+
 interface Far {
-  redis: RedisServer;
-  far: FarRedis;
+  far: Way;
   store: RedisStore;
   http: TestHttp;
   /** Round trips of a request by a signed-in administrator. */
   tripsOf(method: string, path: string, status?: number): Promise<number>;
 }
 
-async function openFar(t: TestContext, far: FarRedis, options: RedisStoreOptions): Promise<RedisStore> {
+async function openFar(t: TestContext, far: Pick<Way, 'url'>, options: RedisStoreOptions): Promise<RedisStore> {
   const store = await openRedisStore(readTarget(far.url) as Target, options);
   t.after(() => store.close());
   return store;
 }
 
-async function startFar(t: TestContext): Promise<Far> {
+async function farServer(t: TestContext): Promise<FarRedis> {
   const redis = await startRedis(t, ['--appendonly', 'no']);
-  const far = await FarRedis.open(t, redis.port, 0, isCounted);
+  return FarRedis.open(t, redis.port, 0, isCounted);
+}
+
+async function startFar(t: TestContext, far: Way): Promise<Far> {
   const store = await openFar(t, far, { folder: temporaryFolder(t) });
-  const http = await startHttp(t, { store, archive: store.archive, flags: ['--count-bots', 'yes'] });
+  const http = await startHttp(t, {
+    store,
+    archive: store.archive,
+    flags: ['--count-bots', 'yes'],
+    past: (site) => new KeptMinutes(store, createLogger('silent', 'test')).past(site),
+    openStream: ({ checked }, socket) => {
+      assert.ok(checked);
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+    },
+  });
   await store.addAdmin('ada', Date.now());
   const link = await store.addLink('ada', Date.now());
   const signedIn = await http.ask('POST', '/v1/session/link', { body: { token: link } });
@@ -70,7 +90,7 @@ async function startFar(t: TestContext): Promise<Far> {
       await response.text();
       assert.equal(response.status, status, path);
     });
-  return { redis, far, store, http, tripsOf };
+  return { far, store, http, tripsOf };
 }
 
 /** Ninety days of visits, 2,000 of them on one. */
@@ -105,6 +125,7 @@ const QUESTIONS: Readonly<Record<string, string>> = {
   'GET /v1/visits (with filters that few visits pass)': `/v1/visits?site=demo&country=DE&${SPAN}`,
   'GET /v1/visits/ID': `/v1/visits/${ID}`,
   'GET /v1/visits/ID/passages': `/v1/visits/${ID}/passages`,
+  'GET /v1/stream': '/v1/stream?site=demo',
   'GET /v1/replay': `/v1/replay?site=demo&speed=0&${WINDOW}`,
   'GET /v1/pages': `/v1/pages?site=demo&${DAYS}`,
   'GET /v1/heatmap': `/v1/heatmap?site=demo&kind=click&${PAGE}&${DAYS}`,
@@ -120,12 +141,20 @@ const QUESTIONS: Readonly<Record<string, string>> = {
 };
 
 test('each route asks Redis a bounded number of times in a row, however much there is', async (t) => {
-  const { far, store, tripsOf } = await startFar(t);
+  await assertBounded(t, await startFar(t, await farServer(t)));
+});
+
+test('the nodes of a cluster are asked at the same time, so that it takes no more', async (t) => {
+  await assertBounded(t, await startFar(t, await farCluster(t, await startRedisCluster(t), isCounted)));
+});
+
+/** Each question takes as many round trips as docs/redis.md has, at most. */
+async function assertBounded(t: TestContext, { far, store, tripsOf }: Far): Promise<void> {
   await fillRecord(store);
   const trips: Record<string, number> = {};
   // The first time Redis may not know the scripts yet, and a session is noted as seen.
   for (const delayMs of [0, DELAY_MS]) {
-    far.delayMs = delayMs;
+    far.setDelay(delayMs);
     for (const [name, path] of Object.entries(QUESTIONS))
       trips[name] = await tripsOf(name.slice(0, name.indexOf(' ')), path);
   }
@@ -133,15 +162,15 @@ test('each route asks Redis a bounded number of times in a row, however much the
   const { most } = documented();
   assert.deepEqual([...most.keys()].sort(), Object.keys(QUESTIONS).sort());
   for (const [name, n] of Object.entries(trips)) assert.ok(n <= (most.get(name) as number), `${name}: ${n}`);
-});
+}
 
 test('frames that wait to be filed cost a reader a bounded number of round trips more', async (t) => {
-  const { far, store, tripsOf } = await startFar(t);
+  const { far, store, tripsOf } = await startFar(t, await farServer(t));
   await fillRecord(store);
   const name = 'GET /v1/visits';
   await record(store.archive, visitOf(9999, 60_000));
   await tripsOf('GET', QUESTIONS[name] as string);
-  far.delayMs = DELAY_MS;
+  far.setDelay(DELAY_MS);
   const { most, waiting } = documented();
   for (let round = 0; round < 3; round++) {
     // Of all shards, and some of visits that are there.
@@ -153,12 +182,34 @@ test('frames that wait to be filed cost a reader a bounded number of round trips
 });
 
 test('an append takes one round trip, also under a cap', async (t) => {
-  const redis = await startRedis(t, ['--appendonly', 'no']);
-  const far = await FarRedis.open(t, redis.port, 0, isCounted);
+  const far = await farServer(t);
   const options = { folder: temporaryFolder(t), maxBytes: 1e9 };
   const { archive } = await openFar(t, far, options);
   await record(archive, visitOf(1, 60_000));
   // How full Redis is has to be asked for anew with each.
   far.delayMs = 300;
   for (let i = 2; i < 6; i++) assert.equal(await far.tripsOf(() => record(archive, visitOf(i, 60_000))), 1);
+});
+
+test('chores of many sites of a cluster are done for some of them at the same time', async (t) => {
+  const far = await farCluster(t, await startRedisCluster(t), isCounted);
+  const { archive } = await openFar(t, far, { folder: temporaryFolder(t) });
+  const sites = Array.from({ length: 24 }, (_, i) => `site-${i}`);
+  const fillSites = (from: number) =>
+    record(archive, ...sites.map((site, i) => ({ ...visitOf(from + i, 60_000), site })));
+  const yearMs = 365 * DAY_MS;
+  await fillSites(0);
+  // Scripts and pages are known then.
+  await archive.tend(Date.now(), yearMs, true);
+  far.setDelay(DELAY_MS);
+  await fillSites(100);
+  const trips = {
+    tend: await far.tripsOf(() => archive.tend(Date.now() + DAY_MS, yearMs, true)),
+    usage: await far.tripsOf(() => archive.usage()),
+    sites: await far.tripsOf(() => archive.sites()),
+    prune: await far.tripsOf(() => archive.prune(0, Number.POSITIVE_INFINITY)),
+    remove: await far.tripsOf(() => archive.prune(Date.now() + DAY_MS, Number.POSITIVE_INFINITY)),
+  };
+  t.diagnostic(JSON.stringify(trips));
+  for (const [name, n] of Object.entries(trips)) assert.ok(n < 2 * sites.length, `${name}: ${n}`);
 });

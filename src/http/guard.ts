@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { may, type Need, OWNER, type Rights, sees } from '../protocol/rights.ts';
-import { isOwnOrigin, type Site } from '../protocol/site.ts';
+import { isOwnOrigin, SITE_KEY, type Site } from '../protocol/site.ts';
 import type { HttpOptions, Identity, Records } from './contract.ts';
 import type { Client } from './peer.ts';
 import { Problem } from './problem.ts';
@@ -15,6 +15,8 @@ declare module 'fastify' {
     identity: Identity | null;
     /** Of API requests: read once, before anything else. */
     client: Client;
+    /** The site in the query of a request by somebody; set by `checkNeeds`. */
+    site: Promise<Site | undefined> | undefined;
   }
   interface FastifyContextConfig {
     /** What the route is for; every route behind `guard` says it. */
@@ -36,12 +38,12 @@ export function recogniser({ config, store }: HttpOptions): (request: FastifyReq
     const { headers } = request;
     if (hasToken(headers)) return byToken(tokenOf(headers), now);
     const cookie = request.cookies[cookieName(request)];
-    const session = cookie === undefined ? undefined : await store.session(cookie, now);
-    if (session === undefined) return undefined;
+    if (cookie === undefined) return undefined;
+    const credential = sessionCredential(store.sessionId(cookie));
+    const [session, rights] = await Promise.all([store.session(cookie, now), store.rights(credential, now)]);
+    if (session === undefined || rights === undefined) return undefined;
     const { id, name, expires } = session;
-    const credential = sessionCredential(id);
-    const rights = await store.rights(credential, now);
-    return rights && { name, via: 'session', credential, rights, session: id, expires };
+    return { name, via: 'session', credential, rights, session: id, expires };
   };
 
   async function byToken(secret: string | undefined, now: number): Promise<Identity | undefined> {
@@ -65,26 +67,51 @@ export function guard(scope: App, store: Records, recognise: ReturnType<typeof r
   scope.addHook('onRoute', ({ config, method, url }) => {
     if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`);
   });
-  scope.addHook('onRequest', (request) => checkNeeds(request, recognise));
+  scope.addHook('onRequest', (request) => checkNeeds(request, store, recognise));
   scope.addHook('preHandler', async (request) => {
-    await checkSite(request, store);
+    await checkSite(request);
   });
 }
 
 /** Recognises who asks. Throws Problem where that may not do what the route is for. */
-export async function checkNeeds(request: FastifyRequest, recognise: ReturnType<typeof recogniser>): Promise<void> {
+export async function checkNeeds(
+  request: FastifyRequest,
+  store: Records,
+  recognise: ReturnType<typeof recogniser>,
+): Promise<void> {
+  // Asked for at the same time as who asks, since Redis may be far away. It is told to nobody who may not see it.
+  if (isClaimed(request)) request.site = siteIn(request, store);
   request.identity = (await recognise(request)) ?? null;
   if (!may(rightsOf(request), request.routeOptions.config.needs as Need)) throw forbidden();
 }
 
 /** The site that is asked for, if one is. Throws Problem where there is no such site, or not for who asks. */
-export async function checkSite(request: FastifyRequest, store: Records): Promise<Site | undefined> {
-  const { site: key } = request.query as { site?: unknown };
-  // Of a route that knows no such parameter it may be anything.
-  if (typeof key !== 'string') return undefined;
-  const site = sees(rightsOf(request), key) ? await store.site(key) : undefined;
+export async function checkSite(request: FastifyRequest): Promise<Site | undefined> {
+  const key = siteKeyIn(request);
+  if (key === undefined) return undefined;
+  const site = sees(rightsOf(request), key) ? await request.site : undefined;
   if (site === undefined) throw unknownSite();
   return site;
+}
+
+/** Of a route that knows no such parameter it may be anything. */
+function siteKeyIn({ query }: FastifyRequest): string | undefined {
+  const { site } = query as { site?: unknown };
+  return typeof site === 'string' ? site : undefined;
+}
+
+function siteIn(request: FastifyRequest, store: Records): Promise<Site | undefined> | undefined {
+  const key = siteKeyIn(request);
+  if (key === undefined || !SITE_KEY.test(key)) return undefined;
+  const site = store.site(key);
+  // A request that is refused does not wait for it.
+  site.catch(() => {});
+  return site;
+}
+
+/** True if a request shows a token or a cookie, good or not. */
+function isClaimed(request: FastifyRequest): boolean {
+  return hasToken(request.headers) || request.cookies[cookieName(request)] !== undefined;
 }
 
 /** What a request would be by, if it is by anybody: its session's or token's name, as far as that is found without the store. */

@@ -176,7 +176,8 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
   }
 
   async function isAllowed(credential: string, site: string): Promise<boolean> {
-    return sees(await store.rights(credential, Date.now()), site) && (await store.site(site)) !== undefined;
+    const [rights, there] = await Promise.all([store.rights(credential, Date.now()), store.site(site)]);
+    return sees(rights, site) && there !== undefined;
   }
 }
 

@@ -120,6 +120,7 @@ async function apiRoutes(
     errorResponseBuilder: (_request, { ttl }) => comeBackLater(429, 'too-many-requests', 'Too many requests.', ttl),
   });
   app.decorateRequest('identity', null);
+  app.decorateRequest('site', undefined);
   app.decorateRequest('client', null as unknown as Client);
   app.addHook('onRequest', async (request) => {
     request.client = peerOf(request.raw);

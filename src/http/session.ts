@@ -65,9 +65,11 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
       const { name: given, password } = request.body;
       const name = given.normalize('NFC');
       const attempts = [attempt('address', request.client.address), attempt('name', name)];
-      const admin = await store.admin(name);
-      if (!(await tryOnce(store, attempts, () => checkPassword(password, admin?.password)))) {
-        await noteRefused(admin?.name, 'by password');
+      const asked = store.admin(name);
+      // It is waited for once the attempt is counted.
+      asked.catch(() => {});
+      if (!(await tryOnce(store, attempts, async () => checkPassword(password, (await asked)?.password)))) {
+        await noteRefused((await asked)?.name, 'by password');
         throw new Problem(401, 'wrong-password', 'Name or password is wrong.');
       }
       return begin(request, reply, name, 'by password');
@@ -107,12 +109,13 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
     if (before?.session !== undefined) await store.removeSession(before.session);
     const now = Date.now();
     const from = agentText(request.headers['user-agent']);
-    const made = await store.addSession(name, from, now, { at: now, who: name, what: 'signed-in', on: how, from });
+    const [made, admin] = await Promise.all([
+      store.addSession(name, from, now, { at: now, who: name, what: 'signed-in', on: how, from }),
+      store.admin(name),
+    ]);
     // Removed while signing in.
-    if (made === undefined) throw signedOut();
+    if (made === undefined || admin === undefined) throw signedOut();
     setSessionCookie(request, reply, made.secret);
-    const admin = await store.admin(name);
-    if (admin === undefined) throw signedOut();
     const { password, role, sites } = admin;
     reply.code(201);
     const { expires } = made.session;

@@ -28,6 +28,8 @@ declare module 'fastify' {
     /** As of `StreamRequest`. */
     checked: boolean;
     made: number;
+    /** What machines had of the site in the last hour, if that was asked for. */
+    kept: Promise<Past | null> | undefined;
   }
 }
 
@@ -38,13 +40,20 @@ export function streamRoute(
 ): void {
   app.decorateRequest('checked', true);
   app.decorateRequest('made', 0);
+  app.decorateRequest('kept', undefined);
   app.get(
     '/v1/stream',
     {
       config: LOOK,
-      onRequest: (request) => orUnchecked(request, checkNeeds(request, recognise)),
+      onRequest: (request) => {
+        // At the same time: Redis may be far away.
+        const { site } = request.query as { site?: unknown };
+        const isClaimed = claimedCredential(request, store) !== undefined;
+        if (isClaimed && typeof site === 'string') request.kept = past(site);
+        return orUnchecked(request, checkNeeds(request, store, recognise));
+      },
       preHandler: async (request) => {
-        const site = request.checked ? await orUnchecked(request, checkSite(request, store)) : undefined;
+        const site = request.checked ? await orUnchecked(request, checkSite(request)) : undefined;
         request.made = site?.created ?? 0;
       },
       // A HEAD would be handed over like a GET, and its stream never end.
@@ -66,7 +75,7 @@ export function streamRoute(
     async (request, reply) => {
       const { site, page, visitor, stage, moves } = request.query;
       checkBare(request);
-      const kept = request.checked ? await past(site) : null;
+      const kept = request.checked ? await (request.kept ?? past(site)) : null;
       reply.hijack();
       if (!(await turnOf(request.raw))) return reply;
       hand(

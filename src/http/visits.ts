@@ -157,8 +157,12 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
       },
     },
     async (request) => {
-      const { id } = await visitOf(request, request.params.id);
-      const { items, next, leftOut } = await archive.runs(id, request.query.after);
+      const { id } = request.params;
+      // At the same time: Redis may be far away. Who may not see the visit is told nothing of what it did.
+      const [{ items, next, leftOut }] = await Promise.all([
+        archive.runs(id, request.query.after),
+        visitOf(request, id),
+      ]);
       return { passages: items.flatMap((run) => passagesOf(run)), next, ...damagedIn(leftOut) };
     },
   );

@@ -3,6 +3,7 @@
  * watch.
  */
 import type { Socket } from 'node:net';
+import { forEachAtOnce } from '../concurrency.ts';
 import { entry } from '../entry.ts';
 import type { Logger } from '../logger.ts';
 import { MINUTE_MS, minuteOf } from '../minutes.ts';
@@ -29,6 +30,8 @@ const MAX_ROWS = 1000;
 const EMPTY_MS = 4000;
 /** Minutes that could not be kept are tried again after so long, milliseconds. */
 const KEEP_AGAIN_MS = 10_000;
+/** Sessions and tokens of streams that are checked at once: with Redis far away all of them have to be within about a second. */
+const CHECKS = 32;
 
 export interface HubFigures extends FanOutFigures {
   /** Now. */
@@ -481,8 +484,9 @@ export class Hub {
     if (this.#checking) return;
     this.#checking = true;
     try {
-      for (const looking of this.#fanOut.onlookers())
+      await forEachAtOnce(this.#fanOut.onlookers(), CHECKS, async (looking) => {
         if (!(await this.#options.allowed(looking))) this.#fanOut.forbid(looking);
+      });
     } catch (error) {
       this.#options.log.error({ err: error }, 'cannot check the sessions of open streams');
     } finally {

@@ -6,6 +6,7 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { Bucket } from '../bucket.ts';
+import { forEachAtOnce } from '../concurrency.ts';
 import { SUBPROTOCOL } from '../protocol/control.ts';
 import { MAX_TEXT } from '../protocol/frame.ts';
 import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
@@ -30,6 +31,8 @@ const LOAD_MS = 250;
 /** In which round, of a second each, connections are pinged; one that is silent until the next time is cut. */
 const PROBE_ROUNDS = 15;
 const SITE_CHECK_MS = 2000;
+/** Sites that are asked for at once. */
+const SITES_AT_ONCE = 16;
 /** A closing handshake that the other side does not finish is cut short, milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
 
@@ -220,8 +223,8 @@ export class Ingest {
   /** Closes visitors of sites that were removed or no longer allow their origin. */
   async #checkSites(): Promise<void> {
     const sites = new Map<string, Awaited<ReturnType<IngestOptions['site']>>>();
-    for (const key of new Set([...this.#held].map(({ contact }) => contact.site)))
-      sites.set(key, await this.#options.site(key));
+    const keys = new Set([...this.#held].map(({ contact }) => contact.site));
+    await forEachAtOnce(keys, SITES_AT_ONCE, async (key) => sites.set(key, await this.#options.site(key)));
     for (const { connection, contact, host } of this.#held) {
       if (!sites.has(contact.site)) continue;
       const site = sites.get(contact.site);

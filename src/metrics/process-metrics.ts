@@ -14,6 +14,12 @@ export function processMetrics(kind: 'primary' | 'worker'): Registry {
   const { gauge, count } = metersOf(registry, () => ({ ...memory(), ...cpu() }), labels);
   gauge('memory_bytes', 'Resident memory; pages of the store that were read are part of it', ({ rss }) => rss);
   gauge('heap_bytes', 'Heap in use', ({ heapUsed }) => heapUsed);
+  gauge(
+    'external_bytes',
+    'Memory outside the heap that objects of it hold, buffers included',
+    ({ external }) => external,
+  );
+  gauge('buffer_bytes', 'Memory of buffers', ({ arrayBuffers }) => arrayBuffers);
   gauge('descriptors', 'Open file descriptors; 0 where the system does not tell', () => descriptors());
   const worst = 'The longest delay of the event loop since this was read last; of several processes the worst';
   gauge('event_loop_delay_seconds', worst, () => delay.longestMs() / 1000, 'max');
@@ -22,11 +28,12 @@ export function processMetrics(kind: 'primary' | 'worker'): Registry {
 }
 
 /** Both read files of the system: zeros where no descriptor is free for that. */
-function memory(): { rss: number; heapUsed: number } {
+function memory(): { rss: number; heapUsed: number; external: number; arrayBuffers: number } {
   try {
     return process.memoryUsage();
   } catch {
-    return { rss: 0, heapUsed: getHeapStatistics().used_heap_size };
+    const { used_heap_size: heapUsed, external_memory: external } = getHeapStatistics();
+    return { rss: 0, heapUsed, external, arrayBuffers: 0 };
   }
 }
 

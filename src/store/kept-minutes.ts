@@ -2,6 +2,7 @@
  * The last hour of each site as stores keep it, so that it outlives the process that counted it. Whatever goes wrong disturbs nobody: what
  * could not be kept is kept later, and what cannot be read is not shown.
  */
+import { forEachAtOnce } from '../concurrency.ts';
 import { entry } from '../entry.ts';
 import { within } from '../limit.ts';
 import type { Logger } from '../logger.ts';
@@ -14,7 +15,7 @@ import { isUnreachable, type Store } from './contract.ts';
 export const MOST_MINUTES = 6000;
 /** A server that starts, or a stream, does not wait for longer, milliseconds. */
 const RECALL_LIMIT_MS = 2000;
-const PAST_LIMIT_MS = 1000;
+const PAST_LIMIT_MS = 2000;
 /** Sites that are read at once. */
 const READS = 16;
 
@@ -61,13 +62,11 @@ export class KeptMinutes {
   }
 
   async #recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
-    const keys = [NO_SITE, ...(await this.#store.sites()).map(({ key }) => key)].values();
-    const readOn = async () => {
-      for (const site of keys)
-        for (const one of await this.#store.minutes(site, oldestOf(Date.now())))
-          if (one.machine === machine) tell(site, one.minutes);
-    };
-    await Promise.all(Array.from({ length: READS }, readOn));
+    const keys = [NO_SITE, ...(await this.#store.sites()).map(({ key }) => key)];
+    await forEachAtOnce(keys, READS, async (site) => {
+      for (const one of await this.#store.minutes(site, oldestOf(Date.now())))
+        if (one.machine === machine) tell(site, one.minutes);
+    });
   }
 
   /** What machines had of a site in the last hour; null if that cannot be read in time. */

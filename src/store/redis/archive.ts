@@ -6,6 +6,7 @@
  * before. Two who change the same site at the same time so do it one after the other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { forEachAtOnce } from '../../concurrency.ts';
 import type { Shares } from '../../config.ts';
 import type { Note } from '../../protocol/audit.ts';
 import type { LeftOut } from '../../protocol/record.ts';
@@ -50,7 +51,7 @@ import { atOnce, namedRuns, readDays, readHeat, readPages, readScenes } from './
 import { type Book, PageBooks } from './record/page-book.ts';
 import { removePiece, removeVisits } from './record/removing.ts';
 import { Room } from './record/room.ts';
-import { partsOf, RecordSite, type RedisVisit } from './record/site.ts';
+import { type ListedVisits, partsOf, RecordSite, type RedisVisit } from './record/site.ts';
 import { siteDifferences } from './record/verify.ts';
 import { memberAt, memberOf, timeOf, visitOf } from './record/visit-time.ts';
 
@@ -62,8 +63,8 @@ const FILE_AFTER_MS = 10_000;
 const FILE_APART_MS = 300;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
-/** A reader waits for another process that files, and looks so often: after a pause that doubles each time, about 0.6 s in all, milliseconds. */
-const BUSY_LOOKS = 8;
+/** A reader waits so long for another process that files, and looks after pauses that double each time, milliseconds. */
+const BUSY_MS = 640;
 const LOOK_MS = 5;
 /** A command waits so long for others that file, milliseconds. */
 const PATIENCE_MS = 60_000;
@@ -83,6 +84,8 @@ const SWEEP_MS = 60_000;
 const VERIFY_TRIES = 5;
 /** Sites that others write are looked at so often, milliseconds: a process that has died files nothing any more. */
 const OTHERS_MS = 10_000;
+/** Sites that are asked, filed or looked through at once: where Redis is far away one after the other takes too long. */
+const SITES_AT_ONCE = 8;
 /** Filing a site, and removing, go on for at most so long at once, milliseconds. */
 const TEND_MS = 200;
 /** While the store is above this share of its cap, or a node above this share of its memory, the oldest visits go. */
@@ -204,19 +207,24 @@ export class RedisArchive implements Archive {
     }
   }
 
-  /** Has what is there of a site filed, as far as that can be done at once; where there is no room it cannot. */
-  async #freshen(site: RecordSite, shards?: readonly number[]): Promise<void> {
+  /**
+   * Has what is there of a site filed, as far as that can be done at once; where there is no room it cannot. True if the first look found that
+   * nothing was to be filed.
+   */
+  async #freshen(site: RecordSite, shards?: readonly number[]): Promise<boolean> {
     const begin = performance.now();
+    const hasTime = (ms: number) => performance.now() - begin < ms;
     try {
-      for (let looks = 0; looks < BUSY_LOOKS; ) {
+      for (let looks = 0; ; looks++) {
         // Of many readers that wait, one files what all of them ask for.
         const filed = await this.#filing.file(site, looks > 0 ? undefined : shards);
-        if (filed === 'none' || filed === 'held') return;
-        if (filed === 'busy') await sleep(LOOK_MS * 2 ** looks++);
-        else if (performance.now() - begin > FRESHEN_MS) return;
+        if (filed === 'none' || filed === 'held') return looks === 0;
+        if (!hasTime(filed === 'busy' ? BUSY_MS : FRESHEN_MS)) return false;
+        if (filed === 'busy') await sleep(Math.min(LOOK_MS * 2 ** looks, BUSY_MS / 2));
       }
     } catch (error) {
       if (!(error instanceof StoreError || isRefusal(error))) throw error;
+      return false;
     }
   }
 
@@ -238,7 +246,7 @@ export class RedisArchive implements Archive {
   }
 
   async #fileAll(): Promise<void> {
-    for (const site of await this.#allSites()) await this.#fileSite(site);
+    await forEachAtOnce(await this.#allSites(), SITES_AT_ONCE, (site) => this.#fileSite(site));
   }
 
   sites(): Promise<string[]> {
@@ -268,8 +276,7 @@ export class RedisArchive implements Archive {
     };
     let looks = 0;
     let last: string | null = null;
-    for await (const members of visitTimes(site, shown)) {
-      const visits = await site.visits(members.map((member) => visitOf(member)[1]));
+    for await (const { members, visits } of visitsIn(site, shown)) {
       for (const [i, member] of members.entries()) {
         if (items.length === query.limit) return part(last);
         looks += 1;
@@ -383,8 +390,12 @@ export class RedisArchive implements Archive {
 
   async #fresh<T>(name: string, read: (site: RecordSite, book: Promise<Book>) => Promise<T>): Promise<T> {
     const site = this.#site(name);
-    await this.#freshen(site);
-    return atOnce(site, (state) => read(site, this.#books.at(site, state)));
+    const freshened = this.#freshen(site);
+    // At the same time: Redis may be far away. If something was filed it is asked for again.
+    const now = site.now();
+    now.catch(() => {});
+    const isSame = await freshened;
+    return atOnce(site, (state) => read(site, this.#books.at(site, state)), isSame ? now : undefined);
   }
 
   erase(id: string, note?: Note): Promise<boolean> {
@@ -446,10 +457,14 @@ export class RedisArchive implements Archive {
   async #prune(before: number, most: number): Promise<number> {
     const sites = await this.#allSites();
     await this.#sweep(sites, before);
-    for (const site of await this.#removing(sites)) await this.#finishRemovals(site);
+    await this.#finishAll(sites);
     const removed = await this.#pruneSome(sites, before, (await this.#room.used()) > most ? sites : []);
-    for (const site of await this.#removing(sites)) await this.#finishRemovals(site);
+    await this.#finishAll(sites);
     return removed;
+  }
+
+  async #finishAll(sites: readonly RecordSite[]): Promise<void> {
+    await forEachAtOnce(await this.#removing(sites), SITES_AT_ONCE, (site) => this.#finishRemovals(site));
   }
 
   /** Sites with large visits that are being removed. */
@@ -511,17 +526,17 @@ export class RedisArchive implements Archive {
   /** Notes if visits are kept only since the system's clock is ahead of the store's time. */
   async #noteHeld(sites: readonly RecordSite[], now: number, wall: number, retainMs: number): Promise<void> {
     if (wall - now <= AHEAD_MS) return;
-    for (const site of sites)
-      if ((await ended(site, wall - retainMs)).length > (await ended(site, now - retainMs)).length) {
-        this.#news.heldMs = wall - now;
-        return;
-      }
+    await forEachAtOnce(sites, SITES_AT_ONCE, async (site) => {
+      if (this.#news.heldMs > 0) return;
+      const [dueByWall, due] = await Promise.all([ended(site, wall - retainMs), ended(site, now - retainMs)]);
+      if (dueByWall.length > due.length) this.#news.heldMs = wall - now;
+    });
   }
 
   /** Removes a piece of each large visit that is being removed: they take room, and are in no list any more. False if there are none. */
   async #removePieces(sites: readonly RecordSite[]): Promise<boolean> {
     const removing = await this.#removing(sites);
-    for (const site of removing) await this.#removePiece(site);
+    await forEachAtOnce(removing, SITES_AT_ONCE, (site) => this.#removePiece(site));
     return removing.length > 0;
   }
 
@@ -535,7 +550,9 @@ export class RedisArchive implements Archive {
 
   async #tend(now: number, retainMs: number, hurry: boolean): Promise<void> {
     let fault: unknown;
-    for (const site of await this.#tended(now)) {
+    let isSlow = false;
+    await forEachAtOnce(await this.#tended(now), SITES_AT_ONCE, async (site) => {
+      if (isSlow) return;
       const begin = performance.now();
       try {
         await this.#fileDue(site, now, hurry);
@@ -543,9 +560,9 @@ export class RedisArchive implements Archive {
         // It is of that site, or of its node; others are filed all the same, unless that node is waited for.
         if (!isOfOneSite(error)) throw error;
         fault ??= error;
-        if (performance.now() - begin > 2 * TEND_MS) break;
+        isSlow ||= performance.now() - begin > 2 * TEND_MS;
       }
-    }
+    });
     await this.#pruneDue(now, retainMs, hurry);
     if (fault) throw fault;
   }
@@ -622,14 +639,7 @@ export class RedisArchive implements Archive {
     const at = performance.now();
     if (at - this.#sweptAt < SWEEP_MS) return;
     this.#sweptAt = at;
-    for (const site of sites) {
-      const { damaged, erased } = site.keys;
-      const isOld = async () => Number((await site.send<string | null>('LINDEX', damaged, '0')) ?? Infinity) < before;
-      while (await isOld()) await site.send('LPOP', damaged, '2');
-      const all = await site.send<string[]>('HGETALL', erased);
-      const old = all.filter((_, i) => i % 2 === 0 && Number(all[i + 1]) < now - ERASED_MS);
-      for (const some of partsOf(old)) await site.send('HDEL', erased, ...some);
-    }
+    await forEachAtOnce(sites, SITES_AT_ONCE, (site) => sweepSite(site, before, now - ERASED_MS));
   }
 
   /** Visits that are to go, all of one site, as `by-time` has them. */
@@ -640,9 +650,10 @@ export class RedisArchive implements Archive {
       if (due.length > 0) return { site, due, reason: 'site' };
     }
     if (over.length > 0) return { ...(await surplus(over, this.#shares)), reason: 'cap' };
-    for (const site of sites) {
-      const due = await ended(site, before);
-      if (due.length > 0) return { site, due, reason: 'age' };
+    for (const some of partsOf(sites, SITES_AT_ONCE)) {
+      const dues = await Promise.all(some.map((site) => ended(site, before)));
+      const i = dues.findIndex((due) => due.length > 0);
+      if (i >= 0) return { site: some[i] as RecordSite, due: dues[i] as string[], reason: 'age' };
     }
     return { due: [], reason: 'age' };
   }
@@ -752,17 +763,26 @@ async function surplus(sites: readonly RecordSite[], shares: Shares): Promise<{ 
 async function ended(site: RecordSite, before: number): Promise<string[]> {
   const due: string[] = [];
   const query: VisitQuery = { site: site.name, to: before, oldestFirst: true, limit: 0 };
-  for await (const members of visitTimes(site, query)) {
-    const numbers = members.map((member) => visitOf(member)[1]);
-    for (const [i, visit] of (await site.visits(numbers)).entries())
+  for await (const { members, visits } of visitsIn(site, query)) {
+    for (const [i, visit] of visits.entries())
       if ((visit?.tally.until ?? 0) < before && due.length < PRUNE_VISITS) due.push(members[i] as string);
     if (due.length === PRUNE_VISITS) break;
   }
   return due;
 }
 
-/** Members of `by-time` that a query is about, in its order, some at once; MAX_LOOKS at most. */
-async function* visitTimes(site: RecordSite, query: VisitQuery): AsyncGenerator<string[]> {
+/** Removes what of a site was set aside before a time, and forgets what was erased before another. */
+async function sweepSite(site: RecordSite, before: number, erasedBefore: number): Promise<void> {
+  const { damaged, erased } = site.keys;
+  const isOld = async () => Number((await site.send<string | null>('LINDEX', damaged, '0')) ?? Infinity) < before;
+  while (await isOld()) await site.send('LPOP', damaged, '2');
+  const all = await site.send<string[]>('HGETALL', erased);
+  const old = all.filter((_, i) => i % 2 === 0 && Number(all[i + 1]) < erasedBefore);
+  for (const some of partsOf(old)) await site.send('HDEL', erased, ...some);
+}
+
+/** Visits that a query may be about, in its order, as `by-time` has them, some at once; MAX_LOOKS at most. One that cannot be read is undefined. */
+async function* visitsIn(site: RecordSite, query: VisitQuery): AsyncGenerator<ListedVisits> {
   const { from = 0, to = Number.MAX_SAFE_INTEGER, oldestFirst = false, after } = query;
   let [low, high] = [`[${timeOf(from)}`, `(${timeOf(to)}`];
   let last = after === undefined ? undefined : (memberAt(after) ?? '');
@@ -772,9 +792,9 @@ async function* visitTimes(site: RecordSite, query: VisitQuery): AsyncGenerator<
     if (last !== undefined && oldestFirst) low = `(${last}`;
     else if (last !== undefined) high = `(${last}`;
     const range = oldestFirst ? [low, high, 'BYLEX'] : [high, low, 'BYLEX', 'REV'];
-    const members = await site.send<string[]>('ZRANGE', site.keys.byTime, ...range, 'LIMIT', '0', String(looks));
-    if (members.length > 0) yield members;
-    if (members.length < looks) return;
-    last = members.at(-1);
+    const listed = await site.list(range, looks);
+    if (listed.members.length > 0) yield listed;
+    if (listed.members.length < looks) return;
+    last = listed.members.at(-1);
   }
 }

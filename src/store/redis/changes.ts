@@ -72,7 +72,7 @@ export class Changes {
     const release = group[0]?.release === true;
     const end = performance.now() + LIMIT_MS;
     for (let tries = 1; performance.now() < end; tries++) {
-      const draft = await Draft.begin(this.#redis);
+      const draft = new Draft(this.#redis);
       const values: unknown[] = [];
       for (const { work } of group) values.push(await work(draft));
       if (await draft.commit(release)) return values;

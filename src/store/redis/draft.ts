@@ -10,35 +10,44 @@ import { TrailDraft } from './trail.ts';
 /** Counts the commits. */
 export const VERSION_KEY = commonKey('version');
 
+/** Reads what a command of Redis finds, of keys that are with VERSION_KEY. */
+export type Read = <T>(...command: Command) => Promise<T>;
+
 export type TableName = 'sites' | 'admins' | 'tokens' | 'links' | 'sessions';
 
 export class Draft {
   readonly #redis: Redis;
-  readonly #version: string;
+  /** The commits there were when something was read first; undefined: nothing was. */
+  #version: number | undefined;
   readonly #tables = new Map<TableName, Table>();
   readonly #commands: Command[] = [];
   readonly #trail: TrailDraft;
 
-  private constructor(redis: Redis, version: string) {
+  constructor(redis: Redis) {
     this.#redis = redis;
-    this.#version = version;
-    this.#trail = new TrailDraft(redis);
+    this.#trail = new TrailDraft(this.#read);
   }
 
-  static async begin(redis: Redis): Promise<Draft> {
-    // Before anything else is read: what is read later may be newer, and is then not committed.
-    const version = await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY);
+  /** Reads together with the number of commits: if there is another one by the time of this one's, this one is not made. */
+  readonly #read: Read = async <T>(...command: Command) => {
+    const [version, found] = await this.#redis.gather<unknown>(VERSION_KEY, [['GET', VERSION_KEY], command]);
     // Every store has one: Redis may have lost its data.
-    if (version === null) await redis.verify();
-    return new Draft(redis, version ?? '0');
-  }
+    if (version == null) await this.#redis.verify();
+    this.#version = Math.min(this.#version ?? Number.POSITIVE_INFINITY, Number(version ?? 0));
+    return found as T;
+  };
 
   table<T>(name: TableName): Table<T> {
     const known = this.#tables.get(name);
     if (known) return known as Table<T>;
-    const table = new Table<T>(this.#redis, name);
+    const table = new Table<T>(this.#read, name);
     this.#tables.set(name, table as Table);
     return table;
+  }
+
+  /** Reads what a note needs, so that it need not be waited for later. */
+  async prepareNote(): Promise<void> {
+    await this.#trail.prepare();
   }
 
   /** Adds a note to the audit trail, if there is any. */
@@ -55,28 +64,29 @@ export class Draft {
   async commit(release: boolean): Promise<boolean> {
     const commands = [...this.#commands, ...this.#trail.commands()];
     for (const table of this.#tables.values()) commands.push(...table.commands());
-    return commands.length === 0 || this.#redis.commit(VERSION_KEY, this.#version, commands, release);
+    const version = this.#version === undefined ? null : String(this.#version);
+    return commands.length === 0 || this.#redis.commit(VERSION_KEY, version, commands, release);
   }
 }
 
 /** A table with what is to be changed in it. */
 export class Table<T = unknown> {
-  readonly #redis: Redis;
+  readonly #read: Read;
   readonly #key: string;
   /** What was read or is to be written; null: there is none. */
   readonly #known = new Map<string, T | null>();
   readonly #changed = new Set<string>();
   #isWhole = false;
 
-  constructor(redis: Redis, name: TableName) {
-    this.#redis = redis;
+  constructor(read: Read, name: TableName) {
+    this.#read = read;
     this.#key = commonKey(name);
   }
 
   async get(field: string): Promise<T | undefined> {
     const known = this.#known.get(field);
     if (known !== undefined || this.#isWhole) return known ?? undefined;
-    const value = await readOne<T>(this.#redis, this.#key, field);
+    const value = valueIn<T>(await this.#read('HGET', this.#key, field));
     this.#known.set(field, value ?? null);
     return value;
   }
@@ -84,7 +94,7 @@ export class Table<T = unknown> {
   /** All there are, in the order of their fields. */
   async all(): Promise<[field: string, value: T][]> {
     if (!this.#isWhole) {
-      const read = await readAll<T>(this.#redis, this.#key);
+      const read = entriesIn<T>(await this.#read('HGETALL', this.#key));
       for (const [field, value] of read) if (!this.#known.has(field)) this.#known.set(field, value);
       this.#isWhole = true;
     }
@@ -112,13 +122,19 @@ export class Table<T = unknown> {
 
 /** The entry of a table, as it is now. */
 export async function readOne<T>(redis: Redis, key: string, field: string): Promise<T | undefined> {
-  const text = await redis.send<string | null>(key, 'HGET', key, field);
+  return valueIn(await redis.send<string | null>(key, 'HGET', key, field));
+}
+
+function valueIn<T>(text: string | null): T | undefined {
   return text === null ? undefined : (JSON.parse(text) as T);
 }
 
 /** All entries of a table, as they are now, in the order of their fields. */
 export async function readAll<T>(redis: Redis, key: string): Promise<[field: string, value: T][]> {
-  const texts = await redis.send<string[]>(key, 'HGETALL', key);
+  return entriesIn(await redis.send<string[]>(key, 'HGETALL', key));
+}
+
+function entriesIn<T>(texts: readonly string[]): [field: string, value: T][] {
   const entries: [string, T][] = [];
   for (let i = 0; i + 1 < texts.length; i += 2) entries.push([texts[i] as string, JSON.parse(texts[i + 1] as string)]);
   return inOrder(entries);

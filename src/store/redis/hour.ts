@@ -1,4 +1,5 @@
 /** The last hour of each site in Redis: a sorted set of minutes, which goes an hour after it was written to last. */
+import { forEachAtOnce } from '../../concurrency.ts';
 import { entry } from '../../entry.ts';
 import { KEPT_MINUTES, MINUTE_MS, oldestOf } from '../../minutes.ts';
 import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/machines.ts';
@@ -35,12 +36,9 @@ export async function putHour(
   const bySite = new Map<string, string[]>();
   for (const { site, t, visitors, samples } of minutes)
     entry(bySite, site, (): string[] => []).push(String(t), `${t} ${machine} ${visitors} ${samples}`);
-  const sites = bySite.entries();
-  const writeOn = async () => {
-    for (const [site, pairs] of sites)
-      await redis.run(PUT, hourKey(site), [String(oldestOf(now)), String(KEPT_MS), ...pairs]);
-  };
-  await Promise.all(Array.from({ length: WRITES }, writeOn));
+  await forEachAtOnce(bySite, WRITES, ([site, pairs]) =>
+    redis.run(PUT, hourKey(site), [String(oldestOf(now)), String(KEPT_MS), ...pairs]),
+  );
 }
 
 /** Throws RedisError. */

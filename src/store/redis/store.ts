@@ -351,8 +351,12 @@ export class RedisStore implements Store {
   addLink(name: string, now: number, note?: Note): Promise<string | undefined> {
     const secret = newSecret();
     return this.#change(async (draft) => {
-      if ((await draft.table('admins').get(name)) === undefined) return undefined;
-      await sweep(draft, 'links', now);
+      const [admin] = await Promise.all([
+        draft.table('admins').get(name),
+        sweep(draft, 'links', now),
+        draft.prepareNote(),
+      ]);
+      if (admin === undefined) return undefined;
       draft.table<Link>('links').put(hashSecret(secret), { name, expires: now + LINK.lifetime });
       await draft.note(note);
       return secret;
@@ -378,8 +382,12 @@ export class RedisStore implements Store {
     const secret = newSecret();
     const id = hashSecret(secret);
     return this.#change(async (draft) => {
-      if ((await draft.table('admins').get(name)) === undefined) return undefined;
-      await sweep(draft, 'sessions', now);
+      const [admin] = await Promise.all([
+        draft.table('admins').get(name),
+        sweep(draft, 'sessions', now),
+        draft.prepareNote(),
+      ]);
+      if (admin === undefined) return undefined;
       const sessions = draft.table<Kept<Session>>('sessions');
       for (const old of surplus(name, await sessions.all())) sessions.remove(old);
       const record = newSession(name, agent, now);
@@ -398,16 +406,17 @@ export class RedisStore implements Store {
     const record = await this.#one<Kept<Session>>('sessions', id);
     if (record === undefined || record.expires <= now) return undefined;
     if (now - record.lastSeen < SESSION.coarse) return { id, ...record };
-    const slid = this.#change(async (draft) => {
+    // Nobody waits for it: Redis may be far away. One that is full must not sign people out.
+    this.#noteSeen(id, now).catch(() => {});
+    return { id, ...seenNow(record, now) };
+  }
+
+  #noteSeen(id: string, now: number): Promise<void> {
+    return this.#change(async (draft) => {
       const sessions = draft.table<Kept<Session>>('sessions');
       const current = await sessions.get(id);
-      if (current === undefined) return undefined;
-      const later = seenNow(current, now);
-      sessions.put(id, later);
-      return { id, ...later };
+      if (current !== undefined && now - current.lastSeen >= SESSION.coarse) sessions.put(id, seenNow(current, now));
     });
-    // A Redis that is full must not sign people out.
-    return slid.catch(() => ({ id, ...record }));
   }
 
   async sessions(now: number): Promise<Session[]> {
@@ -438,8 +447,8 @@ export class RedisStore implements Store {
     const record = id === undefined ? undefined : await this.#one<KeptToken>('tokens', id);
     if (id === undefined || record === undefined || !sameHash(record.hash, hashSecret(secret))) return undefined;
     if (record.lastUsed === null || now - record.lastUsed >= TOKEN.coarse)
-      // As with sessions: that there is no room is no reason to refuse.
-      await this.#noteUse(id, now).catch(() => {});
+      // As with sessions.
+      this.#noteUse(id, now).catch(() => {});
     return { ...tokenOf(id, record), lastUsed: now };
   }
 
@@ -447,7 +456,8 @@ export class RedisStore implements Store {
     return this.#change(async (draft) => {
       const tokens = draft.table<KeptToken>('tokens');
       const current = await tokens.get(id);
-      if (current !== undefined) tokens.put(id, { ...current, lastUsed: now });
+      const isDue = current !== undefined && (current.lastUsed === null || now - current.lastUsed >= TOKEN.coarse);
+      if (isDue) tokens.put(id, { ...current, lastUsed: now });
     });
   }
 

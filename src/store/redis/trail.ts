@@ -4,6 +4,7 @@ import type { Part } from '../../protocol/record.ts';
 import type { Command, Redis } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { cursorOf, entryOf, isAsked, isRepeat, isSpent, mayRepeat, numberIn, TRAIL } from '../trail.ts';
+import type { Read } from './draft.ts';
 
 const KEY = commonKey('audit');
 
@@ -17,7 +18,7 @@ interface Kept {
 
 /** Notes that are being added. */
 export class TrailDraft {
-  readonly #redis: Redis;
+  readonly #ask: Read;
   /** The newest, in order; undefined until they are read. */
   #newest: Kept[] | undefined;
   /** The oldest. */
@@ -25,8 +26,13 @@ export class TrailDraft {
   readonly #changed = new Set<Kept>();
   #now = 0;
 
-  constructor(redis: Redis) {
-    this.#redis = redis;
+  constructor(ask: Read) {
+    this.#ask = ask;
+  }
+
+  /** Reads what `add` needs. */
+  async prepare(): Promise<void> {
+    await this.#read();
   }
 
   async add(note: Note): Promise<void> {
@@ -45,8 +51,8 @@ export class TrailDraft {
   async #read(): Promise<Kept[]> {
     if (this.#newest) return this.#newest;
     const [newest, oldest] = await Promise.all([
-      readDown(this.#redis, Number.POSITIVE_INFINITY, TRAIL.lookBack),
-      this.#redis.send<string[]>(KEY, 'ZRANGE', KEY, '0', String(TRAIL.sweep - 1)),
+      readDown(this.#ask, Number.POSITIVE_INFINITY, TRAIL.lookBack),
+      this.#ask<string[]>('ZRANGE', KEY, '0', String(TRAIL.sweep - 1)),
     ]);
     this.#oldest = oldest.map(read);
     this.#newest = newest.reverse();
@@ -78,7 +84,8 @@ export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<E
   const most = isAny ? Math.min(query.limit, TRAIL.looks) : TRAIL.looks;
   const start = query.after === undefined ? Number.POSITIVE_INFINITY : numberIn(query.after);
   const items: Entry[] = [];
-  for (const [i, { no, entry }] of (await readDown(redis, start, most + 1)).entries()) {
+  const ask: Read = (...command) => redis.send(KEY, ...command);
+  for (const [i, { no, entry }] of (await readDown(ask, start, most + 1)).entries()) {
     if (items.length === query.limit || i === TRAIL.looks) return { items, next: cursorOf(no) };
     if (isAsked(query, entry)) items.push(entry);
   }
@@ -86,20 +93,10 @@ export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<E
 }
 
 /** Entries from a number down. */
-async function readDown(redis: Redis, from: number, count: number): Promise<Kept[]> {
+async function readDown(ask: Read, from: number, count: number): Promise<Kept[]> {
   const start = from === Number.POSITIVE_INFINITY ? '+inf' : String(from);
-  const texts = await redis.send<string[]>(
-    KEY,
-    'ZRANGE',
-    KEY,
-    start,
-    '-inf',
-    'BYSCORE',
-    'REV',
-    'LIMIT',
-    '0',
-    String(count),
-  );
+  const range = [start, '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', String(count)];
+  const texts = await ask<string[]>('ZRANGE', KEY, ...range);
   return texts.map(read);
 }
 

@@ -15,11 +15,14 @@ import { Draft } from './draft.ts';
 import type { PageBooks } from './page-book.ts';
 import { partsOf, type RecordSite, type RedisVisit, readState, type SiteState, STATE } from './site.ts';
 
-/** Whoever files is left alone for so long, milliseconds; one that has died holds others up no longer. */
-const LEASE_MS = 2000;
+/**
+ * Whoever files is left alone for so long, milliseconds: six times to Redis and back where that takes a second. One that has died holds others up no
+ * longer.
+ */
+const LEASE_MS = 6000;
 /** A site that is held longer says so now and again, milliseconds. */
 const HELD = 'held';
-const HELD_MS = 4000;
+const HELD_MS = 6000;
 /** So much of the journal is filed at once, bytes: for some milliseconds Redis answers nobody else. */
 const MAX_FILED = 512 * 1024;
 

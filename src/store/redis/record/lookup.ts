@@ -34,11 +34,18 @@ const SCAN_ROWS = 1000;
 /** Clicked elements of a day that are read in one reply; where there are more, they are read some at a time. */
 const MOST_ROWS = 5000;
 
-/** What is read all at once, though in several commands: again, if the record changed meanwhile, unless Redis is far away. */
-export async function atOnce<T>(site: RecordSite, read: (state: SiteState) => Promise<T>): Promise<T> {
+/**
+ * What is read all at once, though in several commands: again, if the record changed meanwhile, unless Redis is far away. `first`: what there is, where
+ * that was asked for already.
+ */
+export async function atOnce<T>(
+  site: RecordSite,
+  read: (state: SiteState) => Promise<T>,
+  first = site.now(),
+): Promise<T> {
   const begin = performance.now();
   for (let tries = 1; ; tries++) {
-    const { version, state } = await site.now();
+    const { version, state } = await (tries === 1 ? first : site.now());
     const found = await read(state);
     const isLast = tries === TRIES || performance.now() - begin > TRY_MS;
     if (isLast || (await site.version()) === version) return found;

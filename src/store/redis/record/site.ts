@@ -12,6 +12,8 @@ import { visitOf } from './visit-time.ts';
 
 /** Fields of one command at most. */
 export const MOST_FIELDS = 500;
+/** Visits that are listed in one step. */
+const MOST_LISTED = 1000;
 /** Commands that are answered together: Redis does nothing else meanwhile. */
 const TOGETHER = 100;
 /** Elements of runs that one step of a removal asks for at once. */
@@ -67,6 +69,28 @@ return found
 `,
   'no-writes',
 );
+
+/**
+ * Lists visits by their time, and what is kept of them, in one round trip. ARGV: the keys of times and visits, then the range and its limit as ZRANGE
+ * takes them. Replies with the members, then the visits.
+ */
+const LIST = scriptOf(
+  `
+local members = redis.call('ZRANGE', ARGV[1], unpack(ARGV, 3))
+local visits = {}
+for i, member in ipairs(members) do
+  visits[i] = redis.call('HGET', ARGV[2], string.match(member, '%.0*(%d+)$'))
+end
+return { members, visits }
+`,
+  'no-writes',
+);
+
+/** Visits of a list, and what is kept of each; undefined: it cannot be read. */
+export interface ListedVisits {
+  members: string[];
+  visits: (RedisVisit | undefined)[];
+}
 
 /** What there is of a visit's id. */
 export interface FoundVisit {
@@ -175,6 +199,22 @@ export class RecordSite {
   async visits(numbers: readonly number[]): Promise<(RedisVisit | undefined)[]> {
     const found = await this.fields(this.keys.visits, numbers.map(String));
     return found.map((text) => (text === null ? undefined : readVisit(text)));
+  }
+
+  /** The first visits of a range of `by-time`, in its order; one round trip for some, two for many. */
+  async list(range: readonly string[], most: number): Promise<ListedVisits> {
+    const { version, byTime, visits } = this.keys;
+    const limited = [...range, 'LIMIT', '0', String(most)];
+    if (most > MOST_LISTED) {
+      const members = await this.send<string[]>('ZRANGE', byTime, ...limited);
+      return { members, visits: await this.visits(members.map((member) => visitOf(member)[1])) };
+    }
+    const [members, found] = await this.redis.run<[string[], (string | null)[]]>(LIST, version, [
+      byTime,
+      visits,
+      ...limited,
+    ]);
+    return { members, visits: members.map((_, i) => (found[i] == null ? undefined : readVisit(found[i]))) };
   }
 
   /** Bytes that the visits of sites take, nearly; NaN where that was never counted. */
