@@ -23,7 +23,7 @@ import { targetText } from './redis/target.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
 import { KeptMinutes } from './store/kept-minutes.ts';
-import { openStore, STORE_ID } from './store/open.ts';
+import { identityOf, openStore, STORE_ID, STORE_IDENTITY } from './store/open.ts';
 import { version } from './version.ts';
 
 /** How long the last batches of draining workers may take, milliseconds. */
@@ -98,7 +98,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     workers: config.workers,
     exec,
     args,
-    env: { [STORE_ID]: await store.id() },
+    env: { [STORE_ID]: await store.id(), [STORE_IDENTITY]: identityOf(store) },
     maxMemory: config.maxMemory,
     log,
     onFork: (worker) => gathering.add(worker),
@@ -216,7 +216,8 @@ async function isAllowed(
   { credential, site }: Pick<StreamRequest, 'credential' | 'site'>,
 ): Promise<boolean> {
   try {
-    return sees(await store.rights(credential, Date.now()), site) && (await store.site(site)) !== undefined;
+    const [rights, there] = await Promise.all([store.rights(credential, Date.now()), store.site(site)]);
+    return sees(rights, site) && there !== undefined;
   } catch (error) {
     // Who looks on goes on looking: it will be asked again in a second.
     if (isUnreachable(error)) return true;

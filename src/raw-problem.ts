@@ -23,9 +23,9 @@ export const STORE_AWAY: RawProblem = {
   retryAfter: 2,
 };
 
-/** True of the codes of a store whose server does not answer, or refuses. */
+/** True of the codes of a store whose server does not answer, or refuses, or whose file is not in its place. */
 export function isAwayCode(code: unknown): boolean {
-  return code === 'unreachable' || code === 'refused';
+  return code === 'unreachable' || code === 'refused' || code === 'moved';
 }
 
 /** Answers and closes. Node's own limits do not hold here, so the socket is closed, read or not. */

@@ -27,7 +27,7 @@ import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { HitQueue } from './store/hits.ts';
 import { KeptMinutes } from './store/kept-minutes.ts';
 import { KnownSites } from './store/known-sites.ts';
-import { openStore, STORE_ID } from './store/open.ts';
+import { identityOf, openStore, STORE_ID, STORE_IDENTITY } from './store/open.ts';
 import type { RemovalNews } from './store/record/age-clock.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
@@ -68,7 +68,8 @@ export async function runWorker(config: Config): Promise<void> {
     const { code, message } = error as { code?: string; message: string };
     const isTold = error instanceof ListenError || error instanceof StoreError || error instanceof RedisError;
     if (!isTold) log.error({ err: error }, 'cannot start');
-    link.send({ tag: TAG, k: 'failed', code: code ?? 'unknown', message }, () => process.exit(1));
+    // An exit would wait for the archive's thread, if there is one already, and that for LMDB.
+    link.send({ tag: TAG, k: 'failed', code: code ?? 'unknown', message }, () => process.kill(process.pid, 'SIGKILL'));
   }
 }
 
@@ -77,10 +78,11 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   let draining = false;
   let noted = Number.NEGATIVE_INFINITY;
   // LMDB is as durable as the first of a process to open the file asks for.
-  const id = process.env[STORE_ID];
-  const store = await openStore(config, { durability: config.durability, log, ...(id !== undefined && { id }) });
+  const { [STORE_ID]: id, [STORE_IDENTITY]: file } = process.env;
+  const { durability } = config;
+  const store = await openStore(config, { durability, log, ...(id !== undefined && { id }), ...(file && { file }) });
   const archive = await ThreadArchive.start(
-    recordData(config, await store.id()),
+    recordData(config, await store.id(), identityOf(store)),
     onFault,
     ({ message }) => log.error({ reason: message }, 'a part of the record cannot be read, and is passed over'),
     config.redis && ((note) => store.note(note)),
@@ -288,14 +290,19 @@ function logRemoved(log: Logger, { removed, heldMs }: RemovalNews): void {
 function troublesOf({ troubleCode }: Recorder): TroubleName[] {
   if (troubleCode === undefined) return [];
   if (troubleCode === 'unreachable') return ['redis-away'];
+  if (troubleCode === 'moved') return ['store-lost'];
   if (troubleCode === 'disk-error') return ['disk-error'];
   return [troubleCode === 'full' ? 'store-full' : 'not-stored'];
 }
 
-function recordData({ data: folder, redis, redisReplicas: replicas, ...config }: Config, id: string): ThreadData {
+function recordData(
+  { data: folder, redis, redisReplicas: replicas, ...config }: Config,
+  id: string,
+  identity: string,
+): ThreadData {
   const { maxStore: maxBytes, maxVisitSize: maxVisitBytes, retainMs, durability, siteShares: shares } = config;
   const limits = { maxBytes, maxVisitBytes, retainMs, shares };
-  return redis ? { redis, id, replicas, ...limits } : { folder, id, durability, ...limits };
+  return redis ? { redis, id, replicas, ...limits } : { folder, id, identity, durability, ...limits };
 }
 
 function startRecording(recorder: Recorder, arrival: Arrival, country: string, n: number): Recording {

@@ -1,13 +1,17 @@
 /** A store's file that is not where it was: no process makes a second store in its place. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openStore } from '../src/store/embedded/store.ts';
 import { run } from './support/command.ts';
+import { assertExact, crowd, settle, sum, Traffic, until } from './support/exact.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
+import type { SteadyVisitor } from './support/steady-visitor.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** Resolves when the server has printed it. */
 async function printed(server: TestServer, pattern: RegExp): Promise<void> {
@@ -44,6 +48,108 @@ test('a worker refuses another store that was put in the place of its own', asyn
   killOneWorker(server);
   await printed(server, /the store in the data folder is another one/);
   assert.deepEqual(await reasons(server), ['store-lost']);
+});
+
+/** A server with visitors that send all the time. */
+async function withTraffic(t: TestContext) {
+  const server = await startServer(t);
+  const visitors = crowd(t, 4, () => server.ws);
+  const traffic = new Traffic(visitors, 100, 3);
+  t.after(() => traffic.stop());
+  const more = async (what: string) => {
+    const before = visitors.map(({ acked }) => acked);
+    await until(() => visitors.every(({ acked }, i) => acked > (before[i] as number)), what);
+  };
+  await more('acks');
+  return {
+    server,
+    visitors,
+    traffic,
+    more,
+    path: join(server.data, 'store.mdb'),
+    aside: join(server.data, 'aside.mdb'),
+  };
+}
+
+/** Resolves when nothing is acked any more: workers have noticed at their next commit. */
+async function unacked(server: TestServer, visitors: readonly SteadyVisitor[]): Promise<number[]> {
+  await printed(server, /frames cannot be stored: acks are withheld/);
+  await until(async () => (await reasons(server)).includes('store-lost'), 'a reason');
+  return visitors.map(({ acked }) => acked);
+}
+
+test('workers that run ack nothing while the file is moved away; what was sent is there once when it is back', async (t) => {
+  const { server, visitors, traffic, more, path, aside } = await withTraffic(t);
+  const pids = server.workerPids();
+  renameSync(path, aside);
+  const acked = await unacked(server, visitors);
+  assert.match(server.output(), /store\.mdb was moved away or removed while the server runs: nothing is acked/);
+  for (let i = 0; i < 5; i++) await server.api('/v1/visits?site=demo');
+  // Acks of frames that were stored before may have been on their way.
+  const before = visitors.map((visitor) => visitor.acked);
+  const sent = visitors.map((visitor) => visitor.made);
+  await until(() => visitors.every((visitor, i) => visitor.made > (sent[i] as number) + 20), 'frames');
+  assert.deepEqual(
+    visitors.map((visitor) => visitor.acked),
+    before,
+  );
+  assert.ok(sum(before) - sum(acked) < 200);
+  assert.equal(existsSync(path), false);
+  assert.equal(
+    (await server.api('/v1/sites', { method: 'POST', body: '{"key":"b","name":"B","origins":[]}', headers: JSON_TYPE }))
+      .status,
+    503,
+  );
+  renameSync(aside, path);
+  await more('acks when it is back');
+  await until(async () => (await reasons(server)).length === 0, 'health');
+  assert.match(server.output(), /the store is in its place again/);
+  assert.deepEqual(server.workerPids(), pids);
+  traffic.stop();
+  await settle(visitors);
+  assert.equal(await server.stop(), 0);
+  await assertExact(t, server.data, visitors);
+});
+
+test('workers that run write nothing into another store that was put in the place of theirs', async (t) => {
+  const { server, visitors, traffic, more, path, aside } = await withTraffic(t);
+  const other = temporaryFolder(t);
+  await (await openStore(other)).close();
+  renameSync(path, aside);
+  renameSync(join(other, 'store.mdb'), path);
+  await unacked(server, visitors);
+  await printed(server, /store\.mdb was replaced by another file while the server runs/);
+  renameSync(path, join(other, 'store.mdb'));
+  renameSync(aside, path);
+  await more('acks when it is back');
+  traffic.stop();
+  await settle(visitors);
+  assert.equal(await server.stop(), 0);
+  await assertExact(t, server.data, visitors);
+  const store = await openStore(other);
+  t.after(() => store.close());
+  assert.deepEqual(await store.archive.sites(), []);
+});
+
+test('that the file is moved away is noticed without visitors, and a server that is stopped meanwhile ends well', async (t) => {
+  const server = await startServer(t);
+  renameSync(join(server.data, 'store.mdb'), join(server.data, 'aside.mdb'));
+  await until(async () => (await reasons(server)).includes('store-lost'), 'a reason');
+  await printed(server, /store\.mdb was moved away or removed/);
+  assert.equal(await server.stop(), 0);
+});
+
+test('a worker that is started refuses a copy of the store in the place of the file', async (t) => {
+  const server = await startServer(t);
+  const [path, aside] = [join(server.data, 'store.mdb'), join(server.data, 'aside.mdb')];
+  renameSync(path, aside);
+  copyFileSync(aside, path);
+  killOneWorker(server);
+  await printed(server, /a copy of the one that the server works with/);
+  rmSync(path);
+  renameSync(aside, path);
+  await until(async () => (await reasons(server)).length === 0, 'health');
+  assert.equal(await server.stop(), 0);
 });
 
 const REMAINS: Record<string, (data: string) => void> = {

@@ -62,9 +62,11 @@ export function isStoreAway(error: RaisedError): boolean {
 export function problemOf(error: RaisedError): RaisedError {
   if (error.code === 'damaged' && !(error instanceof Problem)) return new Problem(503, 'damaged', DAMAGED_TEXT);
   if (!isStoreAway(error)) return error;
-  return comeBackLater(503, 'unavailable', 'Fieldmouse cannot reach its Redis now.', AWAY_MS);
+  return comeBackLater(503, 'unavailable', error.code === 'moved' ? MOVED_TEXT : REDIS_AWAY_TEXT, AWAY_MS);
 }
 
+const REDIS_AWAY_TEXT = 'Fieldmouse cannot reach its Redis now.';
+const MOVED_TEXT = "The store's file was moved away or replaced. Nothing is written until it is back.";
 const DAMAGED_TEXT =
   'A part of the store is damaged and cannot be read. The log names it; fieldmouse verify finds all of it.';
 

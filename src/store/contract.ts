@@ -141,7 +141,7 @@ export interface Store extends Hits {
   ): Promise<{ secret: string; session: Session } | undefined>;
   /** The id that the session of this cookie has, if there is one; asks nobody. */
   sessionId(secret: string): string;
-  /** The session of this cookie, and slides its end. */
+  /** The session of this cookie, and slides its end. A store that is far away does so a moment later. */
   session(secret: string, now: number): Promise<Session | undefined>;
   sessions(now: number): Promise<Session[]>;
   removeSession(id: string, note?: Note): Promise<boolean>;
@@ -150,7 +150,7 @@ export interface Store extends Hits {
 
   /** Makes a token, an owner's unless said otherwise. */
   addToken(name: string, now: number, rights?: Rights, note?: Note): Promise<{ secret: string; token: Token }>;
-  /** The token of this secret, and notes that it was used. */
+  /** The token of this secret, and notes that it was used, as with sessions. */
   token(secret: string, now: number): Promise<Token | undefined>;
   tokens(): Promise<Token[]>;
   removeToken(id: string, note?: Note): Promise<boolean>;
@@ -197,7 +197,7 @@ export interface Store extends Hits {
 /**
  * Why a store could not be opened or written. `message` is one line for people.
  * no-store: there is none, and none is to be made · no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
- * damaged: its file is broken; a backup is to be put in its place · newer-store: written by a later version ·
+ * damaged: its file is broken; a backup is to be put in its place · moved: its file was moved away or replaced since it was opened · newer-store: written by a later version ·
  * full: there is no room for more · disk-error: the disk takes no writes for another reason · busy: too much is asked at once · unreachable: the server that keeps it does not answer ·
  * refused: that server answers, and refuses · unsafe: that server may throw away what it was given
  */
@@ -216,6 +216,7 @@ const CODES = [
   'no-access',
   'not-a-store',
   'damaged',
+  'moved',
   'newer-store',
   'full',
   'disk-error',
@@ -225,7 +226,7 @@ const CODES = [
   'unsafe',
 ] as const;
 
-/** True of what was not done since the server that keeps the store does not answer, or refuses. */
+/** True of what was not done since the server that keeps the store does not answer, or refuses, or since its file is not in its place. */
 export function isUnreachable(error: unknown): boolean {
   return error instanceof StoreError && isAwayCode(error.code);
 }

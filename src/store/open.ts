@@ -4,7 +4,7 @@ import type { Logger } from '../logger.ts';
 import type { TroubleName } from '../protocol/relay.ts';
 import { type Store, StoreError } from './contract.ts';
 import { ownFolder } from './embedded/file/folder.ts';
-import { openStore as openFile, type StoreOptions } from './embedded/store.ts';
+import { type EmbeddedStore, openStore as openFile, type StoreOptions } from './embedded/store.ts';
 
 export interface OpenOptions extends StoreOptions {
   /** Is told when Redis is away, and when it is there again. */
@@ -15,12 +15,21 @@ export interface OpenOptions extends StoreOptions {
   create?: boolean;
   /** Open this store and no other: a new one is not made in its place. */
   id?: string;
+  /** Open the store only in this file, by `EmbeddedStore.identity`: a copy of it may lack what was acked last. */
+  file?: string;
   /** Is told what keeps the store from working as it should, as `redis-away`, each time that changes. */
   onTrouble?(troubles: readonly TroubleName[]): void;
 }
 
 /** The environment variable in which a worker is told the id of the store it is to open. */
 export const STORE_ID = 'FIELDMOUSE_STORE_ID';
+/** The same of the file that the store is in; empty with Redis. */
+export const STORE_IDENTITY = 'FIELDMOUSE_STORE_FILE';
+
+/** Of the file that a store is in; empty with Redis. */
+export function identityOf(store: Store): string {
+  return ('identity' in store && String(store.identity)) || '';
+}
 
 type Where = Pick<Config, 'data' | 'redis' | 'redisReplicas'> & Partial<Pick<Config, 'requirePersistence'>>;
 
@@ -28,12 +37,37 @@ type Where = Pick<Config, 'data' | 'redis' | 'redisReplicas'> & Partial<Pick<Con
 export async function openStore(where: Where, options: OpenOptions = {}): Promise<Store> {
   const { data, redis, redisReplicas: replicas, requirePersistence = false } = where;
   const { create = options.isServer ?? false } = options;
-  if (redis === undefined)
-    return theOne(await openFile(data, { onDamage: complainer(options.log), ...options, create }), options.id);
+  if (redis === undefined) {
+    const store = await openFile(data, { onDamage: complainer(options.log), ...options, create });
+    if (options.isServer) watchPlace(store, options);
+    return theOne(store, options);
+  }
   if (options.isServer) ownFolder(data);
   // A server that is alone need not load it.
   const { openRedisStore } = await import('./redis/store.ts');
   return openRedisStore(redis, { ...options, create, folder: data, replicas, requirePersistence });
+}
+
+/** It is looked so often whether the store's file is in its place, milliseconds. Workers look at each write, too. */
+const PLACE_MS = 1000;
+
+/** Says once that the store's file was moved away or replaced, and once that it is back. */
+function watchPlace(store: EmbeddedStore, { log, onTrouble }: OpenOptions): void {
+  let isLost = false;
+  const look = () => {
+    try {
+      store.checkInPlace();
+      if (isLost) log?.info('the store is in its place again, and everything goes on');
+      if (isLost) onTrouble?.([]);
+      isLost = false;
+    } catch (error) {
+      if (!isLost) log?.error((error as Error).message);
+      if (!isLost) onTrouble?.(['store-lost']);
+      isLost = true;
+    }
+  };
+  const timer = setInterval(look, PLACE_MS).unref();
+  store.onClose(() => clearInterval(timer));
 }
 
 /** That something cannot be read is in the log at most so often, milliseconds. */
@@ -48,11 +82,18 @@ function complainer(log: Logger | undefined): (error: StoreError) => void {
   };
 }
 
-/** A store with the id that is asked for. Throws StoreError if it has another. */
-async function theOne(store: Store, id: string | undefined): Promise<Store> {
+/** A store with the id that is asked for, in the file that is asked for. Throws StoreError if it is another. */
+async function theOne(store: EmbeddedStore, { id, file }: Pick<OpenOptions, 'id' | 'file'>): Promise<Store> {
   const found = await store.id();
-  if (id === undefined || id === found) return store;
+  const isOfId = id === undefined || id === found;
+  if (isOfId && (file === undefined || file === store.identity)) return store;
   await store.close();
+  if (isOfId)
+    throw new StoreError(
+      'not-a-store',
+      'the store in the data folder is a copy of the one that the server works with, or was made anew: nothing is written to it; ' +
+        'move the same file back, or restart the server to work with this one',
+    );
   throw new StoreError(
     'not-a-store',
     `the store in the data folder is another one (${found}) than the server works with (${id}): nothing is written to it; ` +

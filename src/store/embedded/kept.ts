@@ -8,6 +8,8 @@ export interface FileData {
   folder: string;
   /** Id of the store that the folder is to hold; undefined: whatever it holds is right. */
   id?: string;
+  /** The file that it is to be in, by `EmbeddedStore.identity`; undefined: any. */
+  identity?: string;
   /** Cap of the store, bytes. */
   maxBytes: number;
   /** Visits with more bytes of runs are thinned. */
@@ -28,13 +30,14 @@ const PRUNE_MS = 500;
 const READERS_MS = 60_000;
 
 export async function keepFile(
-  { folder, id, maxBytes, retainMs, ...options }: FileData,
+  { folder, id, identity, maxBytes, retainMs, ...options }: FileData,
   onDamage: (error: StoreError) => void,
 ): Promise<Kept> {
   const create = id === undefined;
   const store = await openStore(folder, { maxBytes, ...options, create, onDamage, onLeftOut: onDamage });
   // The file may have been changed for another since the worker opened it.
-  if (id !== undefined && (await store.id()) !== id) {
+  const isOther = id !== undefined && (await store.id()) !== id;
+  if (isOther || (identity !== undefined && store.identity !== identity)) {
     await store.close();
     throw new StoreError('not-a-store', `the store in ${folder} is another one than the server works with`);
   }

@@ -178,6 +178,7 @@ export class EmbeddedStore implements Store {
   readonly #hour: HourTable;
   readonly #hitQueue = new HitQueue((groups) => this.#file.writeLater(() => this.#hits.add(groups)));
   #closed: Promise<void> | undefined;
+  #onClose = () => {};
 
   /** To be called while the file is this process's alone: tables are made if need be. */
   constructor(file: StoreFile, folder: string, secret: Buffer, options: StoreOptions) {
@@ -611,7 +612,23 @@ export class EmbeddedStore implements Store {
     this.#hits.replace(hits);
   }
 
+  /** Throws StoreError `moved` if the file is not in its place any more. */
+  checkInPlace(): void {
+    this.#file.checkInPlace();
+  }
+
+  /** Tells its file from all others, also from its copies. */
+  get identity(): string | undefined {
+    return this.#file.identity;
+  }
+
+  /** Has something done when it is closed. */
+  onClose(stop: () => void): void {
+    this.#onClose = stop;
+  }
+
   close(): Promise<void> {
+    this.#onClose();
     this.archive.close();
     this.#closed ??= this.#file.close();
     return this.#closed;

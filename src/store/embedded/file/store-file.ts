@@ -8,6 +8,7 @@
  */
 import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
 import { openFolder } from './folder.ts';
+import { OpenedFile } from './opened-file.ts';
 
 /** One slot per thread and read under way; the first process to open the store decides for all. */
 const MAX_READERS = 2048;
@@ -25,13 +26,15 @@ export class StoreFile {
   /** To read, and to open tables within `alone`. */
   readonly root: RootDatabase;
   readonly #gate: RootDatabase;
+  readonly #opened: OpenedFile;
   #waiting: Waiting[] = [];
   #draining = false;
   /** `writeLater` has passed the gate. */
   #passed = false;
 
-  private constructor(gate: RootDatabase, root: RootDatabase) {
+  private constructor(gate: RootDatabase, root: RootDatabase, opened: OpenedFile) {
     this.#gate = gate;
+    this.#opened = opened;
     this.root = root;
   }
 
@@ -48,7 +51,7 @@ export class StoreFile {
           seedFreeList(opened);
           return opened;
         });
-        return new StoreFile(gate, root);
+        return new StoreFile(gate, root, new OpenedFile(path));
       } catch (error) {
         void gate.close();
         throw error;
@@ -56,14 +59,30 @@ export class StoreFile {
     });
   }
 
+  /** Throws StoreError `moved` if the file was moved away, removed, or replaced by another since it was opened. */
+  checkInPlace(): void {
+    this.#opened.checkInPlace();
+  }
+
+  /** Tells the file from all others, also from its copies. */
+  get identity(): string | undefined {
+    return this.#opened.identity;
+  }
+
   /** Does something while no other process opens the file or writes to it. It must not wait for anything. */
   alone<T>(action: () => T): T {
     return this.#passed ? action() : this.#gate.transactionSync(action);
   }
 
-  /** Everything within sees and changes the file alone. It blocks until that is on disk. */
+  /**
+   * Everything within sees and changes the file alone. It blocks until that is on disk. Throws StoreError `moved` if the file is not in its
+   * place: what was written is then in the file that was moved, and nobody is told that it is kept.
+   */
   write<T>(action: () => T): T {
-    return this.alone(() => this.root.transactionSync(action));
+    this.checkInPlace();
+    const outcome = this.alone(() => this.root.transactionSync(action));
+    this.checkInPlace();
+    return outcome;
   }
 
   /** As `write`, without blocking; what comes while another such write is under way goes into one commit. */
@@ -81,7 +100,9 @@ export class StoreFile {
     while (this.#waiting.length > 0) {
       const writes = this.#waiting.splice(0);
       try {
+        this.checkInPlace();
         const outcomes = await this.#gate.transaction(() => this.#pass(writes));
+        this.checkInPlace();
         for (const [i, { resolve, reject }] of writes.entries()) {
           const outcome = outcomes[i] as PromiseSettledResult<unknown>;
           if (outcome.status === 'fulfilled') resolve(outcome.value);
