@@ -4,9 +4,8 @@
  */
 import type { Socket } from 'node:net';
 import { countDown, countUp } from './count.ts';
+import { clientShare } from './descriptors.ts';
 
-/** One address may have at most this share of a worker's connections that are not WebSockets. */
-const ADDRESS_SHARE = 0.25;
 /** So many plain connections an address may have in any case: who has too many visitors is told so, not just cut. */
 const MIN_PLAIN = 256;
 
@@ -33,8 +32,7 @@ export class ConnectionLimit {
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
-    const share = Math.floor(limits.most * ADDRESS_SHARE);
-    this.#mostPerAddress = Math.max(1, Math.min(Math.max(limits.mostPerAddress, MIN_PLAIN), share));
+    this.#mostPerAddress = Math.min(Math.max(limits.mostPerAddress, MIN_PLAIN), clientShare(limits.most));
   }
 
   /** Counts a new connection until it closes. If it is one too many, it is closed at once and the reason returned. */
@@ -48,9 +46,8 @@ export class ConnectionLimit {
       socket.destroy();
       return why;
     }
-    this.#open.set(socket, key);
     if (key !== undefined) countUp(this.#plain, key);
-    socket.once('close', () => this.leave(socket));
+    this.#hold(socket, key);
     return undefined;
   }
 
@@ -59,17 +56,25 @@ export class ConnectionLimit {
     return key !== undefined && (this.#plain.get(key) ?? 0) >= this.#mostPerAddress ? 'address-full' : undefined;
   }
 
-  /** The connection has become a WebSocket: from now on only its descriptor counts. */
-  upgraded(socket: Socket): void {
-    const key = this.#open.get(socket);
-    if (key === undefined) return;
-    this.#open.set(socket, undefined);
-    countDown(this.#plain, key);
+  /**
+   * The connection has become a WebSocket, and `fresh` has taken the place of its socket. The descriptor still counts, but no
+   * longer as a plain connection of its address: admission.ts bounds the WebSockets of an address.
+   */
+  upgraded(old: Socket, fresh: Socket): void {
+    if (!this.#open.has(old)) return;
+    this.#leave(old);
+    this.#hold(fresh, undefined);
   }
 
-  /** The connection is closed, or belongs to another process now. Twice is safe. */
-  leave(socket: Socket): void {
-    this.upgraded(socket);
+  /** Counts the socket until it closes, or until its connection has gone to another process, which closes it here. */
+  #hold(socket: Socket, key: string | undefined): void {
+    this.#open.set(socket, key);
+    socket.once('close', () => this.#leave(socket));
+  }
+
+  #leave(socket: Socket): void {
+    const key = this.#open.get(socket);
+    if (key !== undefined) countDown(this.#plain, key);
     this.#open.delete(socket);
   }
 }

@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs';
 export const RESERVED_DESCRIPTORS = 128;
 /** With a very low limit a worker still takes so many connections. */
 const MIN_CONNECTIONS = 16;
+/** One client may use this share of the connections of a process, so that others can still connect. */
+const CLIENT_SHARE = 0.25;
 
 /** The limit (`nofile`) of this process, which its children inherit. Undefined where the system does not tell. */
 export function descriptorLimit(): number | undefined {
@@ -20,4 +22,9 @@ export function descriptorLimit(): number | undefined {
 export function mostConnections(limit = descriptorLimit()): number {
   if (limit === undefined) return Number.POSITIVE_INFINITY;
   return Math.max(MIN_CONNECTIONS, limit - RESERVED_DESCRIPTORS);
+}
+
+/** How many of `most` connections one client may use: a quarter, but at least one. */
+export function clientShare(most: number): number {
+  return Math.max(1, Math.floor(most * CLIENT_SHARE));
 }

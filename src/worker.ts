@@ -53,7 +53,7 @@ const HTTP_LIMITS = {
   requireHostHeader: false,
 };
 const STALL_MS = 60_000;
-/** That connections are dropped is in the log at most once in this time, milliseconds. */
+/** For each reason, the log says at most once in this time that connections are dropped, milliseconds. */
 const DROP_NOTE_MS = 60_000;
 /** Requests of one connection that may wait for their answers; browsers send one at a time. Each holds some KB. */
 const MOST_WAITING = 100;
@@ -76,7 +76,7 @@ export async function runWorker(config: Config): Promise<void> {
 /** Resolves with the addresses when all of them are listened on. */
 async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
   let draining = false;
-  let noted = Number.NEGATIVE_INFINITY;
+  const noted = new Map<Dropped, number>();
   // LMDB is as durable as the first of a process to open the file asks for.
   const { [STORE_ID]: id, [STORE_IDENTITY]: file } = process.env;
   const { durability } = config;
@@ -115,6 +115,8 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   const ingest = new Ingest({
     config,
     log,
+    mostConnections: mostConnections(),
+    moved: (old, fresh) => limit.upgraded(old as Socket, fresh),
     secret: await store.secret(),
     site: (key) => sites.site(key),
     markSeen: (key) => {
@@ -139,10 +141,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     version,
     ready: () => !draining,
     // The stream's socket goes to the primary, which outlives this worker.
-    openStream: (request, socket, past) => {
-      limit.leave(socket);
-      link.hand({ tag: TAG, k: 'stream', request, past }, socket);
-    },
+    openStream: (request, socket, past) => link.hand({ tag: TAG, k: 'stream', request, past }, socket),
     // Where there is no other machine, the primary knows all that is kept.
     past: async (site) => (config.redis ? kept.past(site) : null),
     beacon: (request) => ingest.beacon(request),
@@ -203,8 +202,8 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
 
   function noteDrop(why: Dropped | undefined): void {
     const now = performance.now();
-    if (why === undefined || now - noted < DROP_NOTE_MS) return;
-    noted = now;
+    if (why === undefined || now - (noted.get(why) ?? Number.NEGATIVE_INFINITY) < DROP_NOTE_MS) return;
+    noted.set(why, now);
     log.warn({ reason: why, dropped: Object.fromEntries(limit.dropped) }, 'too many connections; new ones are closed');
   }
 
@@ -224,7 +223,6 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
       return;
     }
     removeBase(request);
-    limit.upgraded(request.socket);
     ingest.upgrade(request, socket, head, peerOf(request)).catch((error: unknown) => {
       if (isUnreachable(error)) return endWithProblem(socket, STORE_AWAY);
       log.error({ err: error }, 'upgrade failed');

@@ -1,12 +1,13 @@
 /** A low limit of open files: connections are refused, but no process ends. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { ConnectionLimit } from '../src/connection-limit.ts';
-import { mostConnections } from '../src/descriptors.ts';
+import { clientShare, mostConnections } from '../src/descriptors.ts';
 import { until } from './support/exact.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { statuses, upgradeText, usage } from './support/raw.ts';
+import { startServer, type TestServer, TOKEN } from './support/server.ts';
 import { JsonVisitor } from './support/visitor.ts';
 
 const NOFILE = 256;
@@ -31,7 +32,10 @@ async function idle(t: TestContext, { url }: TestServer, count: number, addressO
 
 test('idle connections of one address leave room for others, and are counted', async (t) => {
   const server = await startServer(t, { workers: 1, nofile: NOFILE });
-  assert.match(server.output(), /nofile\) is 256: each worker takes 128 connections at most, not the 20000/);
+  assert.match(
+    server.output(),
+    /nofile\) is 256: each worker takes 128 connections at most, 32 WebSockets of one address among them, not the 20000/,
+  );
   const pids = server.workerPids();
   const { open } = await idle(t, server, 400, () => '127.0.0.9');
   await until(() => open() <= 32, 'the connections beyond a quarter are closed');
@@ -56,7 +60,54 @@ test('idle connections of many addresses end no worker, and give way in time', a
   assert.deepEqual(server.workerPids(), pids);
 });
 
-test('a connection counts until it closes or is handed over; a WebSocket only as a descriptor', () => {
+/** Asks for so many WebSockets or streams from one address. Resolves with the status of each, 0 where there is no answer. */
+async function ask(t: TestContext, { url }: TestServer, count: number, localAddress: string, bytes: string) {
+  const { hostname, port } = new URL(url);
+  const open = Array.from({ length: count }, async () => {
+    const socket = connect({ host: hostname, port: Number(port), localAddress });
+    t.after(() => socket.destroy());
+    socket.on('error', () => {}).on('connect', () => socket.write(bytes));
+    const head = await new Promise<string>((resolve) => {
+      socket.once('data', (chunk) => resolve(String(chunk))).once('close', () => resolve(''));
+    });
+    return { socket, status: statuses(head)[0] ?? 0 };
+  });
+  const asked = await Promise.all(open);
+  const statusList = asked.map(({ status }) => status);
+  return { sockets: asked.map(({ socket }) => socket), count: (status: number) => countOf(statusList, status) };
+}
+
+function countOf(list: readonly number[], wanted: number): number {
+  return list.filter((one) => one === wanted).length;
+}
+
+test('WebSockets of one address leave room for others, and those of many addresses keep to the limit', async (t) => {
+  const server = await startServer(t, { workers: 1, nofile: NOFILE });
+  const pids = server.workerPids();
+  const one = await ask(t, server, 100, '127.0.9.1', upgradeText());
+  assert.equal(one.count(101), 32);
+  assert.equal((await server.api('/healthz')).status, 200);
+  const many = await Promise.all([2, 3, 4, 5].map((i) => ask(t, server, 32, `127.0.9.${i}`, upgradeText())));
+  const open = many.reduce((sum, { count }) => sum + count(101), one.count(101));
+  assert.ok(open > 96 && open <= 128, `${open} are open`);
+  assert.ok((usage(pids)[0]?.files as number) < NOFILE - 32, 'descriptors stay free');
+  assert.match(server.output(), /worker-full.*too many connections; new ones are closed/);
+  for (const { sockets } of [one, ...many]) for (const socket of sockets) socket.destroy();
+  await until(async () => (await ask(t, server, 1, '127.0.9.9', upgradeText())).count(101) === 1, 'room again');
+  assert.deepEqual(server.workerPids(), pids);
+});
+
+test('streams of one account leave room for others in the primary', async (t) => {
+  const server = await startServer(t, { workers: 1, nofile: NOFILE });
+  const text = `GET /v1/stream?site=demo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`;
+  // In turns, since a worker takes 32 connections of an address at once.
+  const first = await ask(t, server, 25, '127.0.9.1', text);
+  const second = await ask(t, server, 25, '127.0.9.2', text);
+  assert.deepEqual([first.count(200), second.count(200), second.count(429)], [25, 7, 18]);
+  assert.equal((await server.api('/healthz')).status, 200);
+});
+
+test('a connection counts until it closes, also when a new socket has taken its place', () => {
   const limit = new ConnectionLimit({
     most: 8,
     mostPerAddress: 1000,
@@ -64,18 +115,21 @@ test('a connection counts until it closes or is handed over; a WebSocket only as
     isProxy: (address) => address === 'proxy',
   });
   const socketOf = (remoteAddress: string | undefined) =>
-    ({ remoteAddress, once() {}, destroy() {} }) as unknown as Socket;
+    Object.assign(new EventEmitter(), { remoteAddress, destroy() {} }) as unknown as Socket;
   const [a, b, c] = [socketOf('a'), socketOf('a'), socketOf('a')];
   assert.deepEqual([limit.admit(a), limit.admit(b), limit.admit(c)], [undefined, undefined, 'address-full']);
-  limit.upgraded(a);
-  limit.upgraded(a);
+  const fresh = socketOf('a');
+  limit.upgraded(a, fresh);
+  limit.upgraded(a, fresh);
+  // The first socket closes when its connection moves.
+  a.emit('close');
   assert.equal(limit.admit(c), undefined);
   assert.equal(limit.admit(socketOf('a')), 'address-full');
-  limit.leave(b);
+  b.emit('close');
   assert.equal(limit.admit(socketOf('a')), undefined);
   const proxied = Array.from({ length: 6 }, () => limit.admit(socketOf('proxy')));
   assert.deepEqual(proxied, [...Array(5).fill(undefined), 'worker-full']);
-  limit.leave(a);
+  fresh.emit('close');
   assert.equal(limit.admit(socketOf(undefined)), undefined);
-  assert.deepEqual([mostConnections(1024), mostConnections(64)], [896, 16]);
+  assert.deepEqual([mostConnections(1024), mostConnections(64), clientShare(896), clientShare(2)], [896, 16, 224, 1]);
 });

@@ -143,7 +143,8 @@ async function connected(t: TestContext, early: Buffer = Buffer.alloc(0)) {
         resolve(socket);
         return { take };
       };
-      acceptWebSocket(sockets, { request, socket: old, head }, MAX_PAYLOAD, open, () => assert.fail('refused'));
+      const refused = () => assert.fail('refused');
+      acceptWebSocket(sockets, { request, socket: old, head }, MAX_PAYLOAD, { moved() {}, open, refused });
     });
   });
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1');

@@ -14,17 +14,21 @@ export interface Upgrade {
   head: Buffer;
 }
 
-/**
- * Completes a WebSocket's handshake on a connection whose whole frames are read here, and all else by `server`. `open` is
- * given the WebSocket and returns who takes its frames. `refused` is called if it comes to nothing: ws has then
- * answered, or the connection is gone.
- */
+export interface Opening {
+  /** The connection has a new socket, which stands for it from now on. */
+  moved(old: Duplex, fresh: Socket): void;
+  /** Takes the WebSocket, and returns who takes its frames. */
+  open(webSocket: WebSocket): Taker;
+  /** The handshake failed: ws has answered, or the connection is gone. */
+  refused(): void;
+}
+
+/** Completes a WebSocket's handshake on a connection whose whole frames are read here, and all else by `server`. */
 export function acceptWebSocket(
   server: WebSocketServer,
   { request, socket, head }: Upgrade,
   maxPayload: number,
-  open: (webSocket: WebSocket) => Taker,
-  refused: () => void,
+  { moved, open, refused }: Opening,
 ): void {
   const frames = new FrameReader(maxPayload);
   const reopened = reopen(socket, frames);
@@ -34,6 +38,7 @@ export function acceptWebSocket(
     return;
   }
   const { socket: fresh, rest } = reopened;
+  moved(socket, fresh);
   const release = guard(fresh, refused);
   server.handleUpgrade(request, fresh, NOTHING, (webSocket) => {
     release();

@@ -1,4 +1,6 @@
 /** What ingest needs of the parts beside it; worker.ts passes it in. */
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { SampleBuffer } from '../protocol/frame.ts';
@@ -46,6 +48,10 @@ export interface Recording {
 export interface IngestOptions {
   config: Config;
   log: Logger;
+  /** Connections of any kind that this worker can hold. */
+  mostConnections: number;
+  /** The connection of a WebSocket is `fresh` from now on. */
+  moved(old: Duplex, fresh: Socket): void;
   /** Signs resume tokens. */
   secret: Buffer;
   site(key: string): Promise<Site | undefined>;

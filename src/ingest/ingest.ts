@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { Bucket } from '../bucket.ts';
 import { forEachAtOnce } from '../concurrency.ts';
+import { clientShare } from '../descriptors.ts';
 import { SUBPROTOCOL } from '../protocol/control.ts';
 import { MAX_TEXT } from '../protocol/frame.ts';
 import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
@@ -86,7 +87,8 @@ export class Ingest {
     const maxPayload = readLimit(config);
     this.#options = options;
     this.#desk = new Desk(options);
-    this.#admission = new Admission(config.maxConnections, config.maxPerAddress, config.maxAddressRate);
+    const perAddress = Math.min(config.maxPerAddress, clientShare(options.mostConnections));
+    this.#admission = new Admission(config.maxConnections, perAddress, config.maxAddressRate);
     this.#beacons = new Beacons(this.#desk, options, this.#admission);
     // Options of ws since 8.19 and 8.21 that its types do not list yet.
     const limits: ServerOptions & { closeTimeout: number; maxFragments: number; maxBufferedChunks: number } = {
@@ -149,8 +151,11 @@ export class Ingest {
     if (typeof leave === 'string') return [REFUSALS[leave].status, leave, REFUSALS[leave].detail];
     const bytes = this.#admission.bytesOf(address, Date.now());
     const newcomer = { contact, host, resume: resumeToken(offered), bytes, leave };
-    const open = (webSocket: WebSocket) => this.#hold(webSocket, newcomer);
-    acceptWebSocket(this.#sockets, upgrade, readLimit(this.#options.config), open, leave);
+    acceptWebSocket(this.#sockets, upgrade, readLimit(this.#options.config), {
+      moved: this.#options.moved,
+      open: (webSocket) => this.#hold(webSocket, newcomer),
+      refused: leave,
+    });
     return undefined;
   }
 
