@@ -1,8 +1,8 @@
 import { isOwner } from '../state.ts';
 
 /**
- * Says what is missing because the store is damaged; an empty text: nothing is. It is there before its text, or screen readers pass
- * over that.
+ * Says what is missing because the store is damaged; an empty text: nothing is. It is there before its text, or
+ * screen readers pass over that.
  */
 export function DamageNote({ text }: { text: string }) {
   return (

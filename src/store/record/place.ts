@@ -1,4 +1,7 @@
-/** Clicks on an element, packed as one number each: in which width of the document, where on the page, and where in the element. */
+/**
+ * Clicks on an element, packed as one number each: in which width of the document, where on the page, and where in
+ * the element.
+ */
 import { CELL, MAX_COLUMN } from '../../protocol/visit.ts';
 
 /** Cells along each edge of an element. */
@@ -31,8 +34,8 @@ export function packPlace(width: number, cell: number, spot: number): number {
 }
 
 /**
- * The width of the document, in cells. Undefined: it is a spot only, since the click is from before places were counted, or of a
- * client that does not tell that width.
+ * The width of the document, in cells. Undefined: it is a spot only, since the click is from before places were
+ * counted, or of a client that does not tell that width.
  */
 export function widthIn(packed: number): number | undefined {
   const width = Math.floor(packed / WIDTH_STEP) - 1;

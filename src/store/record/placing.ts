@@ -1,14 +1,15 @@
 /**
- * Draws clicks on elements where the elements are in documents of one width, the most common one. One button is in another place in
- * each width of a window, and would be as many spots on a heatmap.
+ * Draws clicks on elements where the elements are in documents of one width, the most common one. One button is in
+ * another place in each width of a window, and would be as many spots on a heatmap.
  *
- * A click tells where it was on the page and in its element, and the selector. Selectors are short: several elements may have the
- * same one. So there are two ways, for each selector and for each direction:
+ * A click tells where it was on the page and in its element, and the selector. Selectors are short: several elements
+ * may have the same one. So there are two ways, for each selector and for each direction:
  *
- * - If the clicks of each width fit one box, that is the element. A click of another width is drawn at its place within the box of
- *   the common width.
- * - If they do not, there are several elements, or one that moves about. Then all clicks of a width are moved to the side by the
- *   distance that brings most of them onto clicks of the common width in the same part of an element. Rows stay as they are.
+ * - If the clicks of each width fit one box, that is the element. A click of another width is drawn at its place
+ *   within the box of the common width.
+ * - If they do not, there are several elements, or one that moves about. Then all clicks of a width are moved to the
+ *   side by the distance that brings most of them onto clicks of the common width in the same part of an element.
+ *   Rows stay as they are.
  */
 import { entry } from '../../entry.ts';
 import { CELL } from '../../protocol/visit.ts';
@@ -18,7 +19,10 @@ import { type Counted, count } from './tile.ts';
 
 /** A box fits if that share of the clicks is in its place, to within a cell and a spot. */
 const FIT_SHARE = 0.9;
-/** How much the size of a box, as few clicks have it, leans on that of all widths; in units of their spread within the element. */
+/**
+ * How much the size of a box, as few clicks have it, leans on that of all widths; in units of their spread within the
+ * element.
+ */
 const LEAN = 0.05;
 /** How far an element may be from where any layout would have it, pixels. */
 const LAYOUT_SLACK = 32;
@@ -41,8 +45,8 @@ interface Span {
 type Axis = 'x' | 'y';
 
 /**
- * Moves clicks among the cells of a page to where their elements are in the most common width. Returns that width, in cells, and how
- * many clicks have places; undefined if none has. Clicks that `cells` does not have are passed over.
+ * Moves clicks among the cells of a page to where their elements are in the most common width. Returns that width, in
+ * cells, and how many clicks have places; undefined if none has. Clicks that `cells` does not have are passed over.
  */
 export function placeClicks(
   cells: Counted,
@@ -133,9 +137,10 @@ function shareOf({ spotX, spotY }: Place, axis: Axis): number {
   return ((axis === 'x' ? spotX : spotY) + 0.5) / SPOTS;
 }
 
-/** The element in each width; undefined if the clicks are not on one. */
+/** The element in each width of the document; undefined if the clicks are not on one element. */
 type Boxes = Record<Axis, ReadonlyMap<number, Span> | undefined>;
 
+/** The box in each width that fits the clicks best. Undefined if too few of them fit. */
 function boxesOf(all: ByWidth, axis: Axis): ReadonlyMap<number, Span> | undefined {
   const sums = [...all].map(([width, clicks]) => ({ width, clicks, ...spreadOf(clicks, axis) }));
   const spread = sums.reduce((sum, one) => sum + one.spread, 0);
@@ -143,20 +148,29 @@ function boxesOf(all: ByWidth, axis: Axis): ReadonlyMap<number, Span> | undefine
   const boxes = new Map<number, Span>();
   let total = 0;
   let fitting = 0;
-  for (const one of sums) {
+  for (const { width, clicks, ...one } of sums) {
     const size = Math.max(0, (one.both + LEAN * usual) / (one.spread + LEAN));
     const box = { start: one.place - size * one.share, size };
-    boxes.set(one.width, box);
-    for (const click of one.clicks) {
-      const error = middleOf(click, axis) - box.start - size * shareOf(click, axis);
-      total += click.n;
-      if (Math.abs(error) <= CELL + size / SPOTS) fitting += click.n;
-    }
+    boxes.set(width, box);
+    total += one.total;
+    fitting += fittingIn(box, clicks, axis);
   }
   return fitting >= FIT_SHARE * total ? boxes : undefined;
 }
 
-/** Means of places and of shares of the element, how far the shares spread, and how far places spread with them. */
+/** How many clicks are in their place in a box. */
+function fittingIn({ start, size }: Span, clicks: readonly Clicks[], axis: Axis): number {
+  const slack = CELL + size / SPOTS;
+  let fitting = 0;
+  for (const click of clicks)
+    if (Math.abs(middleOf(click, axis) - start - size * shareOf(click, axis)) <= slack) fitting += click.n;
+  return fitting;
+}
+
+/**
+ * The number of clicks, the means of their places and shares, how far shares spread, and how far places spread with
+ * them.
+ */
 function spreadOf(clicks: readonly Clicks[], axis: Axis) {
   let [total, place, share, spread, both] = [0, 0, 0, 0, 0];
   for (const click of clicks) {
@@ -171,12 +185,13 @@ function spreadOf(clicks: readonly Clicks[], axis: Axis) {
     spread += click.n * off * off;
     both += click.n * off * (middleOf(click, axis) - place);
   }
-  return { place, share, spread, both };
+  return { total, place, share, spread, both };
 }
 
 /**
- * False if no usual layout takes an element from its place in one width to that in another: to the side, it stays where it is or goes
- * with the other edge at most; up or down, pictures above it grow with the width, and texts are longer in narrow windows.
+ * False if no usual layout takes an element from its place in one width to that in another: to the side, it stays
+ * where it is or goes with the other edge at most; up or down, pictures above it grow with the width, and texts are
+ * longer in narrow windows.
  */
 function isLikely(boxes: ReadonlyMap<number, Span> | undefined, axis: Axis, from: number, to: number): boolean {
   const [before, after] = [boxes?.get(from), boxes?.get(to)];
@@ -190,7 +205,10 @@ function isLikely(boxes: ReadonlyMap<number, Span> | undefined, axis: Axis, from
   return Math.abs(moved) <= slack + Math.abs(wider) * (1 + middle / narrower);
 }
 
-/** By how many columns most clicks come onto others in the same part of an element. `wider`: the other document, in cells. */
+/**
+ * By how many columns most clicks come onto others in the same part of an element. `wider`: the other document, in
+ * cells.
+ */
 function shiftBetween(from: readonly Clicks[], to: readonly Clicks[], wider: number): number {
   const votes: Counted = new Map();
   const [least, most] = [Math.min(0, wider), Math.max(0, wider)];

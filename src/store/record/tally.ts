@@ -12,9 +12,9 @@ import { type Counts, cellOf, dayOf, type Layer, type Sums, WHOLE_SITE } from '.
 import { type Counted, count } from './tile.ts';
 
 /**
- * By these rules visits are counted that begin now. Visits from before there were several have none: windows from 1,920 pixels were
- * wide, and clicks on elements had no place on the page. A visit is counted by one set of rules, so that the same is taken away
- * as was added.
+ * Visits that begin now are counted by these rules. Visits from before there were several sets have none: for them
+ * windows from 1,920 pixels are wide, and clicks on elements have no place on the page. A visit keeps its rules, so
+ * that what it added is what is taken away.
  */
 const RULES = 2;
 /** Without rules: windows from here on were wide, pixels. */
