@@ -3,6 +3,9 @@ import type { Database } from 'lmdb';
 import { HITS } from '../contract.ts';
 import type { HitGroup, HitOutcome } from '../hits.ts';
 
+/** Pages that one write removes: some milliseconds. */
+const PIECE_PAGES = 2000;
+
 export class HitTable {
   /** By site and page, as `demo/garden.html`; under the site alone, how many pages it has. */
   readonly #totals: Database<number, string>;
@@ -18,6 +21,11 @@ export class HitTable {
 
   total(site: string, page: string): number {
     return this.#totals.get(site + page) ?? 0;
+  }
+
+  /** How many pages of a site were counted. */
+  pages(site: string): number {
+    return this.#totals.get(site) ?? 0;
   }
 
   /** Every page that was counted, by site and page. */
@@ -59,13 +67,33 @@ export class HitTable {
     return 0;
   }
 
-  /** Within a write: forgets a site. How many pages it had. */
-  clear(site: string): number {
+  /**
+   * Within a write: forgets pages of a site, at most as many as one write removes, and the site with the last one. How many pages
+   * it forgot, 0 if there was none.
+   */
+  clearSome(site: string): number {
     // '0' comes after '/'.
-    const keys = [...this.#totals.getKeys({ start: `${site}/`, end: `${site}0` })];
+    const keys = [...this.#totals.getKeys({ start: `${site}/`, end: `${site}0`, limit: PIECE_PAGES })];
     for (const key of keys) this.#totals.removeSync(key);
-    this.#totals.removeSync(site);
+    if (keys.length < PIECE_PAGES) this.#totals.removeSync(site);
+    else this.#totals.putSync(site, Math.max(0, (this.#totals.get(site) ?? 0) - keys.length));
     return keys.length;
+  }
+
+  /** A site that was removed and has pages left, if there is one. */
+  lost(): string | undefined {
+    for (let start = ''; ; ) {
+      const [first, second] = this.#totals.getKeys({ start, limit: 2 });
+      // Under the site alone is how many pages it has.
+      const key = first?.includes('/') ? first : (second ?? first);
+      if (first === undefined || key === undefined) return undefined;
+      for (const one of [first, key]) {
+        const [site = ''] = one.split('/');
+        if (!this.#isSite(site)) return site;
+      }
+      if (!key.includes('/')) start = key === first ? `${key}/` : key;
+      else start = `${key.split('/')[0]}0`;
+    }
   }
 
   /** Within a write: forgets a page. 0 if it was not known. */

@@ -28,6 +28,8 @@ const PRUNE_LIMIT_MS = 300;
 /** Visits that are due to go are looked for so often, milliseconds. */
 const PRUNE_MS = 500;
 const READERS_MS = 60_000;
+/** What was counted for sites that were removed is looked for so often, milliseconds. */
+const LOST_MS = 5000;
 
 export async function keepFile(
   { folder, id, identity, maxBytes, retainMs, ...options }: FileData,
@@ -53,6 +55,7 @@ export async function keepFile(
       { everyMs: FILE_MS, work: file },
       { everyMs: PRUNE_MS, work: prune },
       { everyMs: READERS_MS, work: () => archive.clearReaders() },
+      { everyMs: LOST_MS, work: () => store.clearLostHits() },
     ],
     makeRoom: () => {
       file();

@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database, Key } from 'lmdb';
 import type { Durability, Shares } from '../../config.ts';
 import type { Session, Token } from '../../protocol/account.ts';
@@ -66,6 +67,8 @@ const FORMER_FORMAT = 1;
 const SWEEP = 32;
 /** Minutes in one write: this process does nothing else meanwhile. */
 const MINUTES_TOGETHER = 1000;
+/** The least pause between two writes that remove much, milliseconds. */
+const PAUSE_MS = 5;
 /** There is no other. */
 const MACHINE = 'local';
 
@@ -247,7 +250,9 @@ export class EmbeddedStore implements Store {
     return this.#read(() => find(this.#sites, key));
   }
 
-  addSite(site: Site, note?: Note): Promise<boolean> {
+  async addSite(site: Site, note?: Note): Promise<boolean> {
+    // What was counted for a site of this key that was removed is not the new one's.
+    await this.#clearLostHits(site.key);
     return this.#file.writeLater(() => {
       if (this.#sites.doesExist(site.key)) return false;
       this.#sites.put(site.key, site);
@@ -271,15 +276,48 @@ export class EmbeddedStore implements Store {
     if ((await this.site(key)) === undefined) return false;
     // Its visitors are sent away within seconds, and may do something until then.
     await this.archive.dropSite(key, now + LEAVING_MS);
-    return this.#file.writeLater(() => {
+    const isRemoved = await this.#file.writeLater(() => {
       if (take(this.#sites, key) === undefined) return false;
-      this.#hits.clear(key);
       this.#hour.clear(key);
       this.#forbid(this.#admins, key);
       this.#forbid(this.#tokens, key);
       this.#audit.add(note);
       return true;
     });
+    // Nothing is counted for it any more. If this is broken off, `clearLostHits` removes the rest.
+    if (isRemoved) await this.#clearLostHits(key);
+    return isRemoved;
+  }
+
+  /** Removes what was counted for a site that was removed, in pieces with pauses, in which others write. */
+  async #clearLostHits(site: string): Promise<void> {
+    const some = () => (this.#sites.doesExist(site) ? 0 : this.#hits.clearSome(site));
+    await this.#inPieces(some);
+  }
+
+  /**
+   * Does something in one write after the other until it returns 0, with pauses as long as the writes. The sum of what it returned;
+   * undefined if the store was closed before.
+   */
+  async #inPieces(some: () => number): Promise<number | undefined> {
+    for (let sum = 0; !this.#closed; ) {
+      const begin = performance.now();
+      const done = await this.#file.writeLater(some);
+      if (done === 0) return sum;
+      sum += done;
+      await sleep(Math.max(PAUSE_MS, performance.now() - begin));
+    }
+    return undefined;
+  }
+
+  /** Removes what was counted for sites that were removed, where the process that began with it was killed. */
+  async clearLostHits(): Promise<void> {
+    for (let site = this.#lostSite(); site !== undefined && !this.#closed; site = this.#lostSite())
+      await this.#clearLostHits(site);
+  }
+
+  #lostSite(): string | undefined {
+    return this.#read(() => this.#hits.lost());
   }
 
   /** Within a write: takes a site out of all rights. */
@@ -534,15 +572,26 @@ export class EmbeddedStore implements Store {
   }
 
   async allHits(): Promise<HitGroup[]> {
-    return this.#read(() => [...this.#hits.all()]);
+    return this.#read(() => [...this.#hits.all()].filter(({ site }) => this.#sites.doesExist(site)));
   }
 
-  removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
-    return this.#file.writeLater(() => {
-      const removed = page === undefined ? this.#hits.clear(site) : this.#hits.remove(site, page);
-      if (removed > 0) this.#audit.add(note);
-      return removed;
+  async removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
+    let isNoted = false;
+    const removed = (count: number) => {
+      if (count > 0 && !isNoted) this.#audit.add(note);
+      isNoted ||= count > 0;
+      return count;
+    };
+    if (page !== undefined) return this.#file.writeLater(() => removed(this.#hits.remove(site, page)));
+    // Pages that are counted meanwhile would keep it going.
+    let left = this.#read(() => this.#hits.pages(site));
+    const all = await this.#inPieces(() => {
+      const count = left > 0 ? removed(this.#hits.clearSome(site)) : 0;
+      left -= count;
+      return count;
     });
+    if (all === undefined) throw new StoreError('busy', 'not all totals are removed yet; remove them again');
+    return all;
   }
 
   note(note: Note): Promise<void> {
@@ -570,7 +619,8 @@ export class EmbeddedStore implements Store {
   }
 
   async hits(site: string, page: string): Promise<number> {
-    return isPage(page) && SITE_KEY.test(site) ? this.#read(() => this.#hits.total(site, page)) : 0;
+    if (!isPage(page) || !SITE_KEY.test(site)) return 0;
+    return this.#read(() => (this.#sites.doesExist(site) ? this.#hits.total(site, page) : 0));
   }
 
   /**
