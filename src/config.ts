@@ -359,7 +359,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_SAMPLES'],
     value: 'N',
     preset: '1024',
-    help: 'most samples in one frame',
+    help: 'most samples kept of one frame',
     read: integer(1, 1024),
   }),
   maxFrameRate: option({

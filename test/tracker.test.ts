@@ -10,7 +10,15 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Server
 import { type TestContext, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { click, move, page as pageChange } from '../src/protocol/encode.ts';
-import { decodeHead, decodeSamples, ELEMENT_SCALE, FRAME, KIND, SampleBuffer } from '../src/protocol/frame.ts';
+import {
+  decodeHead,
+  decodeSamples,
+  ELEMENT_SCALE,
+  FRAME,
+  KIND,
+  READ_BYTES,
+  SampleBuffer,
+} from '../src/protocol/frame.ts';
 import { ack, add, cut, emptyOutbox, unacked } from '../src/tracker/outbox.ts';
 import type { Tracker } from '../src/tracker/tracker.ts';
 import { launch, openPage } from './support/browser.ts';
@@ -479,8 +487,10 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await tab.goto(`${world.host.url}/`);
     await stream.next('join');
     const closed = (await socket).waitForEvent('close');
+    const warned = tab.waitForEvent('console');
     assert.equal((await world.server.api('/v1/sites/removed', { method: 'DELETE' })).status, 204);
     await closed;
+    assert.equal((await warned).text(), 'Fieldmouse: refused (4410) The site was removed.');
     await tab.waitForFunction(() => /native/.test(String(history.pushState)));
     await tab.mouse.click(10, 10);
     await tab.goto('about:blank');
@@ -649,6 +659,24 @@ test('an outbox drops its oldest moves first and keeps clicks and page changes',
   assert.equal(total, 1500);
   assert.equal(frames[0]?.clicks, 1);
   assert.deepEqual(frames.at(-1)?.pages, ['/next']);
+});
+
+test('an outbox makes no frame that a server would not read, whatever it holds', () => {
+  emptyOutbox('/');
+  ack(0, true);
+  const long = (i: number) => `/${i}/${'é'.repeat(600)}`;
+  for (let i = 0; i < 200; i++) add(pageChange(i, long(i)));
+  for (let i = 0; i < 200; i++) add(click(i, [i, i], 0, [0, 0], 's'.repeat(160)));
+  for (let i = 0; i < 640; i++) add(move(i, [i, i]));
+  const frames = cut(1000);
+  assert.ok(frames.every(({ length }) => length <= READ_BYTES / 2));
+  const read = readFrames(frames);
+  assert.equal(read.flatMap(({ pages }) => pages).length, 200);
+  assert.equal(
+    read.reduce((sum, { clicks }) => sum + clicks, 0),
+    200,
+  );
+  assert.equal(Math.max(...read.map(({ count }) => count)), 64, 'what a hand does in a second is one frame');
 });
 
 test('an outbox whose window is full keeps what it sent, waits, and goes on with what comes next', () => {

@@ -4,7 +4,7 @@
  */
 import { FrameError } from '../protocol/errors.ts';
 import { decodeHead, decodeHello, FRAME, type Hello, splitFrames } from '../protocol/frame.ts';
-import { decodeJson } from '../protocol/json.ts';
+import { parseJson, tokenIn } from '../protocol/json.ts';
 import type { Beacon, BeaconReply } from '../protocol/post.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
 import type { Admission, Refused } from './admission.ts';
@@ -19,16 +19,17 @@ import type { Visit } from './visit.ts';
 /** A visitor that speaks by POST and is silent for so long is gone, milliseconds. Its tracker beats every 4 s. */
 const SILENCE_MS = 10_000;
 
-/** One POST, read. */
+/** One POST. Who it is of is read; the frames behind that are read when they are taken, and only then. */
 interface Message {
   hello: Hello | undefined;
   token: string;
+  /** It says bye; of the JSON form known when its samples were taken. */
   bye: boolean;
   /** Number of its first frame; 0 if there is none, or if frames have no numbers. */
   first: number;
-  /** Gives the visit as many frames as it may send now. False if there was none that it may. */
+  /** Gives the visit as many frames as it may send now. False if there was none that it may. Throws FrameError. */
   apply(visit: Visit, now: number): boolean;
-  /** Stores as many frames as the visitor may send, and shows none: the visitor is on another page now. */
+  /** Stores as many frames as the visitor may send, and shows none: the visitor is on another page now. Throws FrameError. */
   store(recording: Recording, hello: Hello, now: number): void;
 }
 
@@ -54,48 +55,45 @@ export class Beacons {
     if (!isAllowedOrigin(site, request.origin, request.peer.host))
       return problem(403, 'origin-not-allowed', 'This site does not allow that origin.');
     if (site.firstSeen === null) this.#options.markSeen(request.site);
-    let message: Message;
     try {
-      message = this.#read(request);
+      return await this.#take(request, this.#read(request));
     } catch (error) {
       if (error instanceof FrameError)
         return problem(error.code === 'too-large' ? 413 : 400, error.code, error.message);
       throw error;
     }
-    return this.#take(request, message);
   }
 
-  #read({ body, json }: Beacon): Message {
-    return json ? this.#readJson(body) : this.#readFrames(body);
+  #read({ site, body, json }: Beacon): Message {
+    return json ? this.#readJson(site, body) : this.#readFrames(site, body);
   }
 
-  #readJson(body: Buffer): Message {
-    const text = body.toString();
-    const { token, bye, label } = decodeJson(text, Date.now(), this.#desk.samples);
-    return {
+  #readJson(site: string, body: Buffer): Message {
+    const items = parseJson(body.toString());
+    const message: Message = {
       hello: undefined,
-      token: token ?? '',
-      bye,
-      // Read again: the buffer is shared, and the primary may have to be asked in between.
+      token: tokenIn(items),
+      bye: false,
       apply: (visit, now) => {
-        decodeJson(text, now, this.#desk.samples);
+        const { label, bye } = this.#desk.readJson(site, items, now);
+        message.bye = bye;
         if (label !== undefined && visit.trace.arrival.label !== label) visit.name(label);
         return visit.allowance.frame(now) && visit.unnumbered(this.#desk.samples, now);
       },
       first: 0,
       store: () => {},
     };
+    return message;
   }
 
-  #readFrames(body: Buffer): Message {
+  #readFrames(site: string, body: Buffer): Message {
     const frames = splitFrames(body, readLimit(this.#desk.config)).map((bytes) => ({ bytes, ...decodeHead(bytes) }));
     const [first, ...rest] = frames;
     if (first?.type !== FRAME.hello) throw new FrameError('bad-type', 'hello comes first');
     const hello = decodeHello(first.bytes, first.offset);
     const samples = rest.filter(({ type }) => type === FRAME.samples);
     const read = ({ bytes, offset }: (typeof samples)[number]) =>
-      this.#desk.readSamples(bytes, 0, offset, bytes.length);
-    samples.forEach(read);
+      this.#desk.readSamples(site, bytes, 0, offset, bytes.length);
     return {
       hello,
       token: hello.token,
@@ -122,6 +120,7 @@ export class Beacons {
   async #take(request: Beacon, message: Message): Promise<BeaconReply> {
     const proof = this.#desk.identify(request.site, message.token);
     if (message.bye && isNumberedForAnother(message, proof)) return UNKNOWN_VISITOR;
+    const known = proof && this.#desk.find(proof.id);
     const visit = await this.#visitOf(request, message, proof);
     if ('status' in visit) return visit;
     const now = visit.now();
@@ -130,13 +129,23 @@ export class Beacons {
     if (visit.recording.broken && this.#desk.canRecord())
       this.#desk.recordAnew(visit, message.hello ? 0 : visit.trace.frame);
     // The answer says who the page is now and how to number its frames, and it sends them again.
-    const taken = isNumberedForAnother(message, proof) || message.apply(visit, now);
+    const taken = isNumberedForAnother(message, proof) || this.#apply(message, visit, known !== visit);
     if (message.bye) visit.end('closed');
     await visit.recording.settled();
     // Simple clients keep nothing, and do not look at numbers.
     if (!message.hello && visit.recording.broken) return TRY_LATER;
     const reply = this.#desk.helloReply(visit);
     return taken ? { status: 200, body: reply } : TOO_FAST;
+  }
+
+  /** As the message's own; a visitor that was let in for frames that cannot be read is refused. */
+  #apply(message: Message, visit: Visit, isNew: boolean): boolean {
+    try {
+      return message.apply(visit, visit.now());
+    } catch (error) {
+      if (isNew) visit.end('refused');
+      throw error;
+    }
   }
 
   /**

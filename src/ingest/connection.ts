@@ -9,7 +9,7 @@ import { CLOSE, type CloseReason } from '../protocol/close.ts';
 import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
 import { FrameError } from '../protocol/errors.ts';
 import { decodeHead, decodeHello, FRAME, type Hello } from '../protocol/frame.ts';
-import { decodeJson } from '../protocol/json.ts';
+import { parseJson } from '../protocol/json.ts';
 import { decodeJsonMove } from '../protocol/json-move.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import type { Contact } from './arrival.ts';
@@ -130,7 +130,7 @@ export class Connection {
     }
     const visit = this.#visit as Visit;
     if (type === FRAME.samples) {
-      this.#desk.readSamples(bytes, from, offset, to);
+      this.#desk.readSamples(visit.site, bytes, from, offset, to);
       if (!visit.frame(n, this.#desk.samples, now)) this.#tooFast();
     } else if (type === FRAME.bye) this.#bye();
     else throw new FrameError('bad-type', 'a second hello');
@@ -152,7 +152,7 @@ export class Connection {
 
   /** Reads any JSON frame. True if it says bye. */
   #readText(text: string, now: number): boolean {
-    const { label, bye } = decodeJson(text, now, this.#desk.samples);
+    const { label, bye } = this.#desk.readJson(this.#contact.site, parseJson(text), now);
     if (label !== undefined && !this.#labelled) {
       this.#labelled = true;
       (this.#visit as Visit).name(label);

@@ -3,7 +3,8 @@
  */
 import type { Config } from '../config.ts';
 import type { HelloReply } from '../protocol/control.ts';
-import { decodeSamples, type Hello, READ_BYTES, SampleBuffer } from '../protocol/frame.ts';
+import { decodeSamples, type Hello, READ_BYTES, READ_SAMPLES, SampleBuffer } from '../protocol/frame.ts';
+import { type JsonFrame, readJson } from '../protocol/json.ts';
 import type { GoneReason } from '../protocol/relay.ts';
 import { Allowance } from './allowance.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
@@ -27,7 +28,7 @@ export class Desk {
   constructor(options: IngestOptions) {
     this.#options = options;
     this.config = options.config;
-    this.samples = new SampleBuffer(options.config.maxSamples);
+    this.samples = new SampleBuffer(READ_SAMPLES);
     this.pace = new Pace(options.config, options.config.quietFlushMs, performance.now());
   }
 
@@ -46,12 +47,29 @@ export class Desk {
   }
 
   /**
-   * Reads the samples of a frame, which is `bytes` from `from` to `to`; its payload begins at `offset`. Of a frame above the limit
-   * none are kept: what is left is its number, which is acked.
+   * Reads the samples of a frame, which is `bytes` from `from` to `to`; its payload begins at `offset`. Of a frame with too many bytes
+   * none are kept, and of one with too many samples as many as the limit allows: its number is acked all the same.
    */
-  readSamples(bytes: Uint8Array, from: number, offset: number, to: number): void {
-    if (to - from > this.config.maxFrame) this.samples.clear();
-    else decodeSamples(bytes, offset, this.samples, to);
+  readSamples(site: string, bytes: Uint8Array, from: number, offset: number, to: number): void {
+    if (to - from > this.config.maxFrame) {
+      this.samples.clear();
+      this.drop(site, 1);
+    } else {
+      decodeSamples(bytes, offset, this.samples, to);
+      this.#limitSamples(site);
+    }
+  }
+
+  /** As `readSamples`, of the JSON form. */
+  readJson(site: string, items: readonly unknown[], now: number): JsonFrame {
+    const frame = readJson(items, now, this.samples);
+    this.#limitSamples(site);
+    return frame;
+  }
+
+  #limitSamples(site: string): void {
+    const dropped = this.samples.limit(this.config.maxSamples);
+    if (dropped > 0) this.drop(site, dropped);
   }
 
   /** A tab may be left open for long, but not for ever: who first came so long ago is to come again as somebody new. */

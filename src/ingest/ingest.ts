@@ -233,7 +233,9 @@ export class Ingest {
     for (const { connection, contact, host } of this.#held) {
       if (!sites.has(contact.site)) continue;
       const site = sites.get(contact.site);
-      if (!site || !isAllowedOrigin(site, contact.origin || undefined, host)) connection.close('siteGone');
+      if (!site) connection.close('siteGone', 'The site was removed.');
+      else if (!isAllowedOrigin(site, contact.origin || undefined, host))
+        connection.close('siteGone', 'This site does not allow that origin any more.');
     }
   }
 

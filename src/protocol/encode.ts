@@ -84,7 +84,7 @@ export function encodeParts(parts: readonly Part[]): Bytes {
   let y = 0;
   const out = varint(time);
   for (const [at, kind, rest, point] of parts) {
-    const since = Math.max(0, Math.floor(at - time));
+    const since = Math.max(0, (at - time) | 0);
     let head = since * 4 + kind;
     let step: Bytes = [];
     time += since;
@@ -92,7 +92,7 @@ export function encodeParts(parts: readonly Part[]): Bytes {
       const dx = point[0] - x;
       const dy = point[1] - y;
       [x, y] = point;
-      step = zigzag(dx).concat(zigzag(dy));
+      step = [dx, dy].flatMap(zigzag);
       if (kind === MARK) step.unshift(0);
       else if (!(((dx + 8) | (dy + 8)) >> 4)) {
         // Below 8 pixels either way, as most steps are, both fit in one byte.
@@ -141,12 +141,12 @@ function varint(value: number): Bytes {
 
 /** Small numbers of either sign stay small. */
 function zigzag(value: number): Bytes {
-  return varint(value < 0 ? -2 * value - 1 : 2 * value);
+  return varint((value << 1) ^ (value >> 31));
 }
 
 /** UTF-8 with its length in front, cut to at most `limit` bytes, never within a character. */
 function text(value: string, limit: number): Bytes {
   const bytes = new Uint8Array(limit);
   const { written } = new TextEncoder().encodeInto(value, bytes);
-  return varint(written).concat(...bytes.subarray(0, written));
+  return [...varint(written), ...bytes.subarray(0, written)];
 }

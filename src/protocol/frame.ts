@@ -142,6 +142,22 @@ export class SampleBuffer {
     this.source.bytes = undefined;
   }
 
+  /**
+   * Leaves at most `most` samples and returns how many went: first all moves and scrolls but the last of each, then the oldest of what
+   * is left.
+   */
+  limit(most: number): number {
+    const before = this.count;
+    if (before <= most) return 0;
+    this.thin(true, true);
+    const from = Math.max(0, this.count - most);
+    const marks = this.kind.subarray(0, from).filter((kind) => kind === KIND.mark).length;
+    this.marks.splice(0, marks);
+    for (const list of [this.kind, this.time, this.x, this.y]) list.copyWithin(0, from, this.count);
+    this.count -= from;
+    return before - this.count;
+  }
+
   /** Times before `least` become that, and times after `most` that. To be used where times are in order. */
   fit(least: number, most: number): void {
     const { count, time } = this;
@@ -291,10 +307,11 @@ function decodeMark(r: Reader, x: number, y: number): Mark {
 export const POINTERS = ['mouse', 'touch', 'pen'] as const;
 
 /**
- * Frames up to so many bytes are read whatever the server's limit is: one that is above a lower limit is acked and not stored. Were it
- * refused, its tracker would send it again and again, and nothing after it.
+ * Frames up to these bounds are read whatever the server's limits are. Of a frame above a lower limit less is kept, or nothing, but its
+ * number is acked: if it were refused, its tracker would send it again and again, and nothing after it.
  */
 export const READ_BYTES = 16_384;
+export const READ_SAMPLES = 1024;
 
 /** Most frames in the body of one POST; the tracker keeps fewer. */
 const MAX_FRAMES = 1000;

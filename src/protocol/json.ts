@@ -24,22 +24,32 @@ export interface JsonFrame {
  * Throws FrameError.
  */
 export function decodeJson(text: string, now: number, into: SampleBuffer): JsonFrame {
+  return readJson(parseJson(text), now, into);
+}
+
+/** The objects of a JSON frame, none of which is checked yet. Throws FrameError where the text is not JSON. */
+export function parseJson(text: string): unknown[] {
   let value: unknown;
   try {
     value = JSON.parse(withoutMark(text));
   } catch {
     throw new FrameError('bad-json', 'not JSON');
   }
-  return readJson(value, now, into);
+  return Array.isArray(value) ? value : [value];
 }
 
-/** As `decodeJson`, of a value already parsed. */
-function readJson(value: unknown, now: number, into: SampleBuffer): JsonFrame {
+/** As `decodeJson`, of what `parseJson` returned. */
+export function readJson(items: readonly unknown[], now: number, into: SampleBuffer): JsonFrame {
   into.clear();
   const frame: JsonFrame = { label: undefined, token: undefined, bye: false };
-  if (Array.isArray(value)) for (const item of value) readItem(item, now, into, frame);
-  else readItem(value, now, into, frame);
+  for (const item of items) readItem(item, now, into, frame);
   return frame;
+}
+
+/** The resume token among the objects that `parseJson` returned; empty if there is none. Throws FrameError. */
+export function tokenIn(items: readonly unknown[]): string {
+  const hello = items.findLast((item) => (item as Item | null)?.type === 'hello') as Item | undefined;
+  return text(hello?.token, 'token', MAX_TEXT.token);
 }
 
 type Item = Record<string, unknown>;

@@ -3,7 +3,7 @@ export function attempt<T>(get: () => T): T | undefined {
   try {
     return get();
   } catch {
-    return undefined;
+    // It counts as missing.
   }
 }
 
@@ -30,11 +30,15 @@ type Handler = (event: Event) => void;
 type Listeners = { [K in keyof Events]?: (event: Events[K]) => void };
 
 /**
- * Adds listeners to the window until `signal` is aborted. They can neither throw into the page nor delay its
- * scrolling. Events made by a script tell nothing of the visitor and are left out.
+ * Adds listeners to the window until `signal` is aborted. They cannot throw into the page. Events made by a script tell nothing of the visitor and are left out.
  */
 export function listen(signal: AbortSignal, listeners: Listeners): void {
   const handle = guard((event: Event) => event.isTrusted && (listeners[event.type as 'load'] as Handler)(event));
   // In the capture phase: where a page stops an event's propagation, it is still seen here.
-  for (const type in listeners) addEventListener(type, handle, { signal, passive: true, capture: true });
+  const attach = () => {
+    for (const type in listeners) addEventListener(type, handle, { signal, capture: true });
+  };
+  attach();
+  // `document.open` takes all listeners away. To add one that is there changes nothing.
+  new MutationObserver(attach).observe(document, { childList: true });
 }

@@ -1,17 +1,21 @@
 import { type Bytes, encodeFrame, putHello } from '../protocol/encode.ts';
 import { ask } from './guard.ts';
+import { measure } from './layout.ts';
 import { frontPage, last } from './outbox.ts';
-import { begin } from './sampler.ts';
+import { told } from './sampler.ts';
 
 /**
  * A hello frame. `visitor`: whom our frames are numbered for; empty: nobody yet. Its page is that of the first sample that the
  * server does not have: the others follow.
  */
 export function helloOf(token: string, visitor: string): Bytes {
+  const size = measure();
+  // What a hello does not tell will be added anew.
+  told.splice(0, 4, String(size), false);
   return encodeFrame(
     0,
     0,
-    putHello(performance.now(), begin(), token, frontPage(), navigator.language ?? '', referrer(), visitor ? last : 0),
+    putHello(performance.now(), size, token, frontPage(), navigator.language, referrer(), visitor ? last : 0),
   );
 }
 

@@ -1,43 +1,54 @@
 /**
- * Where things are on the page. In an application shell a part of the page scrolls in place of the window: then the page is as high
+ * Where things are on the page. In an application shell a part of the page scrolls in place of the window: then the page is as large
  * as if that part showed all that it holds.
  */
-import type { Size } from '../protocol/encode.ts';
-import { ask } from './guard.ts';
+import type { Point, Size } from '../protocol/encode.ts';
+import { ask, attempt } from './guard.ts';
 import { MAX_COORDINATE } from './limits.ts';
 
-/** What scrolls in place of the window. */
-export let scroller: Element | undefined;
+/** What scrolls: `root`, which stands for the window, or a part of the page. */
+export let scroller: Element;
+let root: Element;
 
 /**
  * Returns the sizes of viewport and page. Looks for what scrolls: in the middle of the window, at least half as high, and
- * hiding more than anything else there.
+ * hiding more than anything else there. It may be in a shadow tree.
  */
 export function measure(): Size {
-  const root = ask(document, 'scrollingElement');
-  let most = root?.scrollHeight - innerHeight || 0;
-  scroller = undefined;
-  for (const one of ask(document, 'elementsFromPoint', innerWidth / 2, innerHeight / 2)) {
-    const { scrollHeight, clientHeight } = one;
-    // Values of `overflow-y` with an "o" let the visitor scroll: auto, scroll.
-    if (
-      scrollHeight - clientHeight > most &&
-      clientHeight * 2 > innerHeight &&
-      /o/.test(getComputedStyle(one).overflowY)
-    ) {
-      scroller = one;
-      most = scrollHeight - clientHeight;
-    }
-  }
-  return [innerWidth, innerHeight, root?.scrollWidth, innerHeight + most].map((one) => pixel(one)) as unknown as Size;
+  let width = 0;
+  let height = 0;
+  const middle = [innerWidth / 2, innerHeight / 2] as const;
+  // What is added while the loop runs is visited, too, and nothing twice: some browsers list what is around a shadow tree.
+  const seen = new Set<Element>(ask(document, 'elementsFromPoint', ...middle));
+  root = ask(document, 'scrollingElement');
+  for (const one of seen)
+    attempt(() => {
+      const { overflow } = getComputedStyle(one);
+      const x = one.scrollWidth - one.clientWidth;
+      const y = one.scrollHeight - one.clientHeight;
+      // Values with an "o" let the visitor scroll: auto, scroll.
+      if ((one === root || /o/.test(overflow)) && one.clientHeight * 2 > innerHeight && x + y >= width + height) {
+        scroller = one;
+        width = x;
+        height = y;
+      }
+      one.shadowRoot?.elementsFromPoint(...middle).forEach(seen.add, seen);
+    });
+  return [innerWidth, innerHeight, innerWidth + width, innerHeight + height].map(pixel) as unknown as Size;
 }
 
-/** How far down what `target` is in has been scrolled, beyond what the window was. */
-export function shift(target: EventTarget | null | undefined): number {
-  return scroller?.contains(target as Node) ? scroller.scrollTop : 0;
+/** How far the left top corner of the page is from that of the window, for what is in all of `path`. */
+export function scrolled(path: readonly unknown[] = [scroller]): Point {
+  let x = scrollX;
+  let y = scrollY;
+  if (scroller !== root && path.includes(scroller)) {
+    x += scroller.scrollLeft;
+    y += scroller.scrollTop;
+  }
+  return [x, y];
 }
 
 /** Whole page pixels, within what a frame may name. Rubber-band scrolling and captured pointers go below 0. */
-export function pixel(value: number, most = MAX_COORDINATE): number {
-  return Math.round(Math.min(most, Math.max(0, value)));
+export function pixel(value: number): number {
+  return Math.round(Math.min(MAX_COORDINATE, Math.max(0, value)));
 }

@@ -16,16 +16,18 @@ export const IDLE_POSTS = 8;
 /** Of protocol/close.ts: this tab was duplicated, and the other one goes on as the visitor. */
 export const TAKEN_OVER = 4409;
 
-/** Samples in one frame: what a hand does in a second, some 250 bytes, far within what servers take. */
-export const FRAME_SAMPLES = 64;
+/**
+ * A frame takes samples while it has room, and each takes at least so much of it. That is at most 64 samples, what a hand does in a
+ * second, and at most some 5,000 bytes, of the 16,384 that servers read.
+ */
+export const FRAME_ROOM = 4000;
+export const SAMPLE_ROOM = 63;
 /** Frames sent and not acked that are kept to be sent again; where the server cannot store for long, the oldest go. */
 export const WINDOW = 100;
-/** Bytes on their way above which nothing more is sent for now: the way to the server is slow. */
-export const MAX_ON_WAY = 16_384;
 /** Samples that may wait. With a full window of usual frames they fit into a beacon, which ends at 64 KB. */
 export const MAX_WAITING = 1500;
 /** Frames in a beacon, bytes: browsers refuse one of 64 KiB, and the rest is for the hello. */
-export const BEACON_BYTES = 58_000;
+export const BEACON_BYTES = 60_000;
 /** More bytes than there ever are. */
 export const ALL = 1e9;
 
@@ -34,7 +36,6 @@ export const SIZE_MS = 2_000;
 /** Of protocol/frame.ts, which is not bundled. */
 export const MAX_COORDINATE = 10_000_000;
 export const ELEMENT_SCALE = 32_767;
-export const MAX_PAGE = 1024;
 
 /** Where the resume token is kept in sessionStorage. */
 export const TOKEN_KEY = 'fieldmouse';

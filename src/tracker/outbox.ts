@@ -3,11 +3,10 @@
  */
 import { type Bytes, encodeFrame, encodeParts, MARK, type Part } from '../protocol/encode.ts';
 import { wake } from './beat.ts';
-import { FRAME_SAMPLES, MAX_WAITING } from './limits.ts';
+import { FRAME_ROOM, MAX_WAITING, SAMPLE_ROOM } from './limits.ts';
 
-/** A frame sent at least once. What it holds never changes again; its number may, with the visitor. */
+/** A frame sent at least once. What it holds never changes again. */
 interface Frame {
-  n: number;
   /** The page its first sample is of. */
   page: string;
   data: Bytes;
@@ -15,7 +14,7 @@ interface Frame {
 
 let waiting: Part[] = [];
 let sent: Frame[] = [];
-/** Number of the last frame made, or given by the server. */
+/** Number of the last frame made, or given by the server. Those that were sent are numbered up to it. */
 export let last = 0;
 /** The page of what waits. */
 let page = '';
@@ -45,8 +44,14 @@ export function add(part: Part): void {
 export function cut(most: number): Bytes[] {
   const from = sent.length;
   while (waiting.length && sent.length < most) {
-    const parts = waiting.splice(0, FRAME_SAMPLES);
-    sent.push({ n: ++last, page, data: encodeParts(parts) });
+    let room = FRAME_ROOM;
+    const end = waiting.findIndex((part) => {
+      room -= SAMPLE_ROOM + part[2].length;
+      return room < 0;
+    });
+    const parts = waiting.splice(0, end + 1 || MAX_WAITING);
+    last++;
+    sent.push({ page, data: encodeParts(parts) });
     for (const part of parts) page = part[4] ?? page;
   }
   return unacked(from);
@@ -59,17 +64,15 @@ export function hasUnacked(): boolean {
 
 /** The frames that the server is not known to have, encoded. */
 export function unacked(from = 0): Bytes[] {
-  return sent.slice(from).map(({ n, data }) => encodeFrame(n, 1, data));
+  return sent.map(({ data }, i) => encodeFrame(last - sent.length + i + 1, 1, data)).slice(from);
 }
 
-/** The server has all frames up to `n`; a new visitor's frames are numbered anew from there. */
-export function ack(n: number, newVisitor?: boolean): void {
-  if (newVisitor) {
-    last = n;
-    for (const frame of sent) frame.n = ++last;
-  } else {
-    sent = sent.filter((frame) => frame.n > n);
-    last = Math.max(last, n);
+/** The server has all frames up to `n`; a new visitor's frames are numbered anew from there. Without a number nothing changes. */
+export function ack(n: number, newVisitor?: unknown): void {
+  if (newVisitor) last = n + sent.length;
+  else {
+    sent.splice(0, n - last + sent.length);
+    if (n > last) last = n;
   }
 }
 

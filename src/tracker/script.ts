@@ -22,10 +22,8 @@ attempt(() => {
   if (!site || window[LOADED]) return;
   window[LOADED] = true;
   const target = { site, server: new URL(script.src).origin };
-  // What the page itself calls so stays; an element of that id is no property of the window's own.
-  attempt(() => {
-    // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.
-    if (!window.hasOwnProperty('fieldmouse')) window.fieldmouse = { start: () => start(target), stop };
-  });
   if (script.dataset.consent !== 'required') start(target);
+  // What the page itself calls so stays; an element of that id is no property of the window's own.
+  // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.
+  if (!window.hasOwnProperty('fieldmouse')) window.fieldmouse = { start: () => start(target), stop };
 });

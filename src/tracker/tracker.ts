@@ -5,7 +5,7 @@ import { wake } from './beat.ts';
 import { connect, disconnect, hide, resume, suspend, type Target } from './connection.ts';
 import { ask, guard, listen } from './guard.ts';
 import { emptyOutbox } from './outbox.ts';
-import { currentPage, settle, watch } from './sampler.ts';
+import { clicked, currentPage, pointed, resized, settle, watchHistory } from './sampler.ts';
 
 export type { Target } from './connection.ts';
 
@@ -42,8 +42,21 @@ const track = guard((target: Target) => {
   const { signal } = running;
   const begin = () => {
     emptyOutbox(currentPage());
-    watch(signal);
+    watchHistory('pushState', signal);
+    watchHistory('replaceState', signal);
     listen(signal, {
+      popstate: settle,
+      pointermove: pointed,
+      pointerdown: pointed,
+      pointerup(event) {
+        // A disabled control gets no click.
+        if (ask(event.composedPath()[0] as Element, 'closest', ':disabled:not(fieldset)')) clicked(event, 1);
+      },
+      click: clicked,
+      auxclick: clicked,
+      scroll: wake,
+      resize: resized,
+      load: resized,
       visibilitychange() {
         settle();
         if (ask(document, 'hidden')) hide();

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
-const FLAGS = [
+export const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -46,7 +46,7 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
 }
 
 /** test/support/pretest.mjs sees to it that there is one. */
-function chromiumPath(): string {
+export function chromiumPath(): string {
   for (const name of ['chromium', 'chromium-browser', 'google-chrome'])
     for (const folder of (process.env.PATH ?? '').split(delimiter))
       if (isProgram(join(folder, name))) return join(folder, name);

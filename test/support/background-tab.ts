@@ -1,0 +1,99 @@
+/**
+ * Tabs of a Chromium that may be in the background. Playwright shows every page as visible, so that these are driven by the
+ * browser's own protocol.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import type { TestContext } from 'node:test';
+import { WebSocket } from 'ws';
+import { chromiumPath, FLAGS } from './browser.ts';
+import { temporaryFolder } from './server.ts';
+
+interface Answer {
+  id?: number;
+  // biome-ignore lint/suspicious/noExplicitAny: what it is depends on the question.
+  result?: any;
+  error?: { message: string };
+}
+
+export interface TestTab {
+  /** Brings it to the front, and those that were there into the background. */
+  show(): Promise<void>;
+  click(x: number, y: number): Promise<void>;
+  evaluate(expression: string): Promise<unknown>;
+}
+
+export interface TabBrowser {
+  /** Opens a tab, in front of all others or behind them. */
+  open(url: string, background: boolean): Promise<TestTab>;
+}
+
+/** Starts a Chromium with a window and a profile of its own. */
+export async function startTabs(t: TestContext): Promise<TabBrowser> {
+  const profile = temporaryFolder(t);
+  const args = [...FLAGS, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'];
+  const child = spawn(chromiumPath(), args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  t.after(async () => {
+    if (child.exitCode === null && child.kill('SIGKILL')) await once(child, 'exit');
+    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+  });
+  const ask = await connect(t, await debuggerUrl(child.stderr));
+  return {
+    async open(url, background) {
+      const { targetId } = await ask('Target.createTarget', { url, background });
+      const { sessionId } = await ask('Target.attachToTarget', { targetId, flatten: true });
+      return tabOf(ask, targetId, sessionId);
+    },
+  };
+}
+
+type Ask = (method: string, params: object, sessionId?: string) => Promise<Answer['result']>;
+
+function tabOf(ask: Ask, targetId: string, sessionId: string): TestTab {
+  return {
+    show: () => ask('Target.activateTarget', { targetId }),
+    async click(x, y) {
+      const at = { x, y, button: 'left', clickCount: 1 };
+      for (const type of ['mouseMoved', 'mousePressed', 'mouseReleased'])
+        await ask('Input.dispatchMouseEvent', { type, ...at }, sessionId);
+    },
+    evaluate: async (expression) => (await ask('Runtime.evaluate', { expression }, sessionId)).result.value,
+  };
+}
+
+/** Chromium says it on stderr when it listens. */
+async function debuggerUrl(stderr: NodeJS.ReadableStream): Promise<string> {
+  let text = '';
+  for await (const chunk of stderr) {
+    text += String(chunk);
+    const url = /ws:\/\/\S+/.exec(text)?.[0];
+    if (url) {
+      stderr.resume();
+      return url;
+    }
+  }
+  throw new Error(`no debugger: ${text}`);
+}
+
+async function connect(t: TestContext, url: string): Promise<Ask> {
+  const socket = new WebSocket(url);
+  t.after(() => socket.terminate());
+  await once(socket, 'open');
+  const waiting = new Map<number, (answer: Answer) => void>();
+  socket.on('message', (data) => {
+    const answer = JSON.parse(String(data)) as Answer;
+    if (answer.id !== undefined) waiting.get(answer.id)?.(answer);
+  });
+  let last = 0;
+  return (method, params, sessionId) =>
+    new Promise((resolve, reject) => {
+      const id = ++last;
+      waiting.set(id, ({ result, error }) => {
+        waiting.delete(id);
+        if (error) reject(new Error(`${method}: ${error.message}`));
+        else resolve(result);
+      });
+      socket.send(JSON.stringify({ id, method, params, sessionId }));
+    });
+}
