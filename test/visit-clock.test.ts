@@ -12,7 +12,7 @@ import type { Passage, Visit } from '../src/protocol/visit.ts';
 import { until } from './support/exact.ts';
 import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
-import { BinaryVisitor, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
+import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
 
 const HOUR = 3_600_000;
 
@@ -196,6 +196,43 @@ test('a page is loaded after the last click of the page before it, whatever its 
   const [before, after] = passages as [Passage, Passage];
   assert.ok(after.t >= before.t + (before.clicks[0]?.dt ?? 0));
   assert.ok(after.t <= after.t + (after.clicks[0]?.dt ?? -1));
+});
+
+test('a click of a page that says bye after the next page was loaded is before that, on any worker', async (t) => {
+  const server = await startServer(t, { workers: 2 });
+  const visitors = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const first = new BinaryVisitor(t, server.ws, { clock: 1000 });
+      const { token, visitor, n } = await first.hello;
+      const moved = first.frame(click(1001, 1));
+      await until(() => first.acked >= moved, 'ack');
+      const closed = once(first.socket, 'close');
+      const next = new BinaryVisitor(t, server.ws, { token, page: '/next' });
+      await Promise.all([next.hello, closed]);
+      // By its clock the click was just now, since the POST has been on its way for longer than the hello of the next page.
+      const frames = [
+        helloFrame({ token, last: moved + 1, clock: 5000 }),
+        samplesFrame(moved + 1, [click(5000, 2)]),
+        byeFrame(),
+      ];
+      const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
+      const answer = await fetch(`${server.url}/v1/visit?site=demo`, { method: 'POST', body });
+      assert.deepEqual([answer.status, ((await answer.json()) as { n: number }).n], [200, n + 2]);
+      return visitor;
+    }),
+  );
+  for (const id of visitors) {
+    await visitOf(server, id, 2);
+    const passages = await passagesOf(server, id);
+    const [after, ...others] = passages.filter(({ page }) => page === '/next');
+    assert.ok(after && others.length === 0 && passages.at(-1) === after, 'the next page is the last');
+    const before = passages.slice(0, -1);
+    assert.deepEqual(
+      before.flatMap(({ clicks }) => clicks.map(({ x }) => x)),
+      [1, 2],
+    );
+    for (const { until: end } of before) assert.ok(end < after.t, `${end} is not before ${after.t}`);
+  }
 });
 
 /** As old as a page may say that it is when it connects, milliseconds, and some for rounding. */

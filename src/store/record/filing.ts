@@ -67,6 +67,8 @@ export class Filer<V extends KeptVisit> {
   /** Bytes that were laid down anew in this write. */
   #relaid = 0;
   #damage = new Damage();
+  /** Until when frames of earlier pages can be, Unix ms. */
+  #latest = new Map<BatchFrame, number>();
   readonly #maxVisitBytes: number;
 
   /** `maxVisitBytes`: larger visits are thinned. */
@@ -106,6 +108,7 @@ export class Filer<V extends KeptVisit> {
   #goOn(number: number, visit: V, about: About | undefined, frames: BatchFrame[], sums: Sums): void {
     if (about) Object.assign(visit, lastTold(about));
     if (about?.truncated) visit.truncated = true;
+    this.#bound(number, visit, frames);
     const replaced = this.#makeWay(number, visit, frames);
     if (replaced.size === 0 && (!isBehind(visit, frames) || this.#staysAsItIs(number, frames))) {
       const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
@@ -113,6 +116,29 @@ export class Filer<V extends KeptVisit> {
       this.#shelf.append(number, visit, runs);
     } else this.#sortIn(number, visit, this.#splice(visit, frames), replaced, sums);
     this.#shelf.put(number, visit);
+  }
+
+  /**
+   * A page's last frames may come after the next page was loaded, and by another worker, which knows nothing of that. They are from before
+   * it, whatever their clock says: no click is later than the page load that it caused. Numbers of frames go up from page to page.
+   */
+  #bound(number: number, visit: KeptVisit, frames: readonly BatchFrame[]): void {
+    this.#latest.clear();
+    const loads: { n: number; t: number }[] = frames.filter(({ entered }) => entered);
+    const late = frames.filter((frame) => frame.frames === undefined && !frame.entered);
+    // The numbers of each page that was loaded are a range of their own.
+    const lastRange = visit.seen.at(-2) ?? 0;
+    if (late.some(({ n }) => n < lastRange) && !this.#shelf.isLong(number))
+      for (const { n, t, entered } of this.#shelf.runs(number, this.#damage)) if (entered) loads.push({ n, t });
+    for (const frame of late) {
+      const most = loads.reduce(
+        (least, { n, t }) => (n > frame.n ? Math.min(least, t - 1) : least),
+        Number.POSITIVE_INFINITY,
+      );
+      if (most === Number.POSITIVE_INFINITY) continue;
+      this.#latest.set(frame, most);
+      frame.t = Math.min(frame.t, most);
+    }
   }
 
   /**
@@ -143,6 +169,7 @@ export class Filer<V extends KeptVisit> {
       if (isThinned && thinning === 'all') continue;
       visit.frames += count;
       decodeSamples(frame.bytes, frame.from, samples, frame.to);
+      samples.fit(0, this.#latest.get(frame) ?? Number.POSITIVE_INFINITY);
       if (isThinned) last?.thin(frame, samples);
       if (frame.t < least) {
         frame.t = least;
