@@ -45,12 +45,12 @@ export function addressText(address: Address): string {
   return `tcp://${host}:${address.port}`;
 }
 
-/** An address as something to open in a browser, or undefined for a path. */
+/** An address, maybe with a base path behind it, as something to open in a browser, or undefined for a path of a socket. */
 export function browseUrl(text: string): string | undefined {
-  const tcp = /^tcp:\/\/(.+):(\d+)$/.exec(text);
+  const tcp = /^tcp:\/\/(.+):(\d+)(\/.*)?$/.exec(text);
   if (!tcp) return undefined;
   const host = tcp[1] === '0.0.0.0' || tcp[1] === '[::]' ? 'localhost' : tcp[1];
-  return `http://${host}:${tcp[2]}`;
+  return `http://${host}:${tcp[2]}${tcp[3] ?? ''}`;
 }
 
 /**

@@ -179,7 +179,9 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     await kept.recall(machine, (site, minutes) => hub.recall(site, minutes));
     const addresses = await supervisor.start();
     isStarted = true;
-    await store.noteAddresses(addresses);
+    const isTcp = (address: string) => address.startsWith('tcp:');
+    // Commands print addresses, and need not be given the option.
+    await store.noteAddresses(addresses.map((one) => (isTcp(one) ? one + config.basePath : one)));
     await store.noteOptions(optionsOf(config), Date.now());
     const reloadQuietly = () => reload(() => {}).catch(() => {});
     return { addresses, ...(await firstSteps(store)), damaged, reload: reloadQuietly, close: closeOnce };

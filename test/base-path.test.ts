@@ -5,12 +5,15 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, readConfig } from '../src/config.ts';
 import { based, baseOf, unbased } from '../src/dashboard/base.ts';
 import { baseRemover, mounted } from '../src/http/base-path.ts';
+import { openStore } from '../src/store/embedded/store.ts';
 import { launch, openPage } from './support/browser.ts';
+import { run } from './support/command.ts';
 import { startHttp } from './support/http.ts';
 import { freePort } from './support/nginx.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
@@ -183,4 +186,47 @@ test('an address gets the base once, and loses it once', () => {
   const request = { url: '/stats?x' } as Parameters<ReturnType<typeof baseRemover>>[0];
   baseRemover('/stats')(request);
   assert.equal(request.url, '/?x');
+});
+
+test('the base path is taken off an address with an origin before it', () => {
+  for (const [url, path] of [
+    ['http://shop.example/stats/v1/sites?x=1', '/v1/sites?x=1'],
+    ['HTTPS://shop.example:8443/stats', '/'],
+    ['http://shop.example/stats?x', '/?x'],
+    ['http://shop.example/statsx', 'http://shop.example/statsx'],
+    ['http://shop.example/v1/sites', 'http://shop.example/v1/sites'],
+    ['/stats/http://shop.example/', '/http://shop.example/'],
+  ] as const) {
+    const request = { url } as Parameters<ReturnType<typeof baseRemover>>[0];
+    baseRemover('/stats')(request);
+    assert.equal(request.url, path, url);
+  }
+});
+
+test('requests with an origin in their target are answered below the base path, and commands print addresses with it', async (t) => {
+  const server = await startServer(t, { flags: ['--base-path', '/stats'], workers: 1 });
+  const { host, hostname, port } = new URL(server.url);
+  const answer = async (target: string) => {
+    const socket = connect(Number(port), hostname);
+    t.after(() => socket.destroy());
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    return text(socket);
+  };
+  for (const target of ['/stats/healthz', `http://${host}/stats/healthz`, `http://${host}/healthz`])
+    assert.match(await answer(target), /^HTTP\/1\.1 200 .*"status":"ok"/s, target);
+  const base = `http://127.0.0.1:${port}/stats`;
+  const added = await run('admin', 'add', 'eve', '--data', server.data);
+  assert.match(added.out, new RegExp(`^ {2}${base}/admin/link/`, 'm'));
+  const site = await run('site', 'add', 'shop', '--name', 'Shop', '--origin', 'self', '--data', server.data);
+  assert.match(site.out, new RegExp(`src="${base}/fieldmouse\\.js"`));
+});
+
+test('commands print the base path that they are given where no server has noted its address', async (t) => {
+  const data = temporaryFolder(t);
+  await (await openStore(data)).close();
+  const words = ['--data', data, '--base-path', '/stats'];
+  const { out } = await run('admin', 'add', 'eve', ...words);
+  assert.match(out, /^ {2}https:\/\/YOUR-HOST\/stats\/admin\/link\//m);
+  const site = await run('site', 'add', 'shop', '--name', 'Shop', '--origin', 'self', '-l', '127.0.0.1:4901', ...words);
+  assert.match(site.out, /src="http:\/\/127\.0\.0\.1:4901\/stats\/fieldmouse\.js"/);
 });

@@ -10,7 +10,6 @@ import {
   type Call,
   type Command,
   type ExitCode,
-  NO_BASE,
   NO_BASE_TEXT,
   onStore,
   refuse,
@@ -155,10 +154,10 @@ async function resetAdmin(call: StoreCall): Promise<ExitCode> {
 async function printLink(call: StoreCall): Promise<ExitCode> {
   const { word, store, io } = call;
   const link = await store.addLink(word, Date.now(), noted('link-made', word));
-  const base = await baseUrl(call);
+  const { base, isKnown } = await baseUrl(call);
   io.out('Sign in with this link; it works once, for 15 minutes:');
-  io.out(`  ${base ?? NO_BASE}/admin/link/${link}`);
-  io.out(base ? 'From elsewhere, put the address under which you reach the server in front.' : NO_BASE_TEXT);
+  io.out(`  ${base}/admin/link/${link}`);
+  io.out(isKnown ? 'From elsewhere, put the address under which you reach the server in front.' : NO_BASE_TEXT);
   return 0;
 }
 

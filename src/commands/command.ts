@@ -118,17 +118,19 @@ export function refuse(io: Output, text: string): ExitCode {
 }
 
 /** Stands in an address for what is not known of it, and what is to be said then. */
-export const NO_BASE = 'https://YOUR-HOST';
+const NO_BASE = 'https://YOUR-HOST';
 export const NO_BASE_TEXT = `The server's address is not known here: put the one under which it is reached in place of ${NO_BASE}.`;
 
 /**
- * Where a browser on this machine finds the server: where that of the data folder listens, or did last; else where the command line says.
- * Undefined if neither tells: the default would be a guess.
+ * Where a browser on this machine finds the server, its base path included: where that of the data folder listens, or did last; else where the
+ * command line says. If neither tells, the default would be a guess: `base` begins with NO_BASE then, and `isKnown` is false.
  */
-export async function baseUrl({ config, store }: StoreCall): Promise<string | undefined> {
+export async function baseUrl({ config, store }: StoreCall): Promise<{ base: string; isKnown: boolean }> {
   const noted = await store.addresses();
   const said = config.listen.map(addressText).filter((address) => address !== OPTIONS.listen.preset);
-  return (noted.length > 0 ? noted : said).map(browseUrl).find((url) => url !== undefined);
+  const all = noted.length > 0 ? noted : said.map((address) => address + config.basePath);
+  const found = all.map(browseUrl).find((url) => url !== undefined);
+  return { base: found ?? NO_BASE + config.basePath, isKnown: found !== undefined };
 }
 
 /** A time to the minute. */

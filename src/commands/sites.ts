@@ -7,7 +7,6 @@ import {
   type Call,
   type Command,
   type ExitCode,
-  NO_BASE,
   NO_BASE_TEXT,
   onStore,
   onStoreIfSure,
@@ -75,10 +74,10 @@ async function addSite(call: StoreCall): Promise<ExitCode> {
     firstSeen: null,
   };
   if (!(await store.addSite(site, noted('site-added', key)))) return refuse(io, `there is a site ${key} already`);
-  const base = await baseUrl(call);
+  const { base, isKnown } = await baseUrl(call);
   io.out(`Site ${key} is added. Put this into its pages:`);
-  io.out(`  <script defer src="${base ?? NO_BASE}${config.scriptPath}" data-site="${key}"></script>`);
-  io.out(base ? 'with the address under which visitors reach this server.' : NO_BASE_TEXT);
+  io.out(`  <script defer src="${base}${config.scriptPath}" data-site="${key}"></script>`);
+  io.out(isKnown ? 'with the address under which visitors reach this server.' : NO_BASE_TEXT);
   return 0;
 }
 

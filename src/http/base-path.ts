@@ -1,6 +1,9 @@
 /** The path that the server is mounted under by a proxy in front, as `/stats`. */
 import type { IncomingMessage } from 'node:http';
 
+/** What a request for a proxy has before its path (RFC 9112 section 3.2.2, absolute-form); servers have to take it as well. */
+const ORIGIN = /^https?:\/\/[^/?#]*/i;
+
 /**
  * Makes what takes the base path off a request's address. An address without it stays: some proxies keep the prefix, others
  * take it off, and health checks ask the server itself.
@@ -8,7 +11,7 @@ import type { IncomingMessage } from 'node:http';
 export function baseRemover(basePath: string): (request: IncomingMessage) => void {
   if (basePath === '') return () => {};
   return (request) => {
-    const { url = '' } = request;
+    const url = (request.url ?? '').replace(ORIGIN, '');
     if (!url.startsWith(basePath)) return;
     const rest = url.slice(basePath.length);
     if (rest.startsWith('/')) request.url = rest;
