@@ -1,8 +1,13 @@
-/** Days (UTC) as people write them, `2026-11-20`. */
+/** Days (UTC) as people write them, `2026-11-20`, and the bounds of a record. */
 import { dayText } from '../protocol/day.ts';
+import type { Days } from '../store/archive.ts';
+import { LAST_TIME } from '../store/record/sound.ts';
 
-/** There is no record from before, Unix ms. */
-export const EARLIEST = Date.UTC(2000, 0, 1);
+/** A record has times from 1970 on, as of a machine that has no clock of its own, Unix ms. */
+const EARLIEST = 0;
+
+/** All days that a record can have, also those of a clock that was ahead. */
+export const ALL_DAYS: Days = { from: dayText(EARLIEST), to: dayText(LAST_TIME - 1) };
 
 /** Unix ms of the begin of a day, or undefined for what is none. */
 export function dayBegin(text: string): number | undefined {

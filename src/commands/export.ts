@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { DAY_MS, dayText } from '../protocol/day.ts';
+import { DAY_MS } from '../protocol/day.ts';
 import { SITE_KEY } from '../protocol/site.ts';
 import type { Archive } from '../store/archive.ts';
 import { version } from '../version.ts';
@@ -11,12 +11,12 @@ import { noted, noteReading } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, onStore, refuse, type StoreCall } from './command.ts';
 import { CSV_BEGIN, csvRow } from './csv.ts';
-import { dayBegin, EARLIEST } from './days.ts';
+import { dayBegin } from './days.ts';
 import { LeftOutTally } from './left-out.ts';
 import { outFault } from './out-file.ts';
 import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
 import { unknownSite } from './rights.ts';
-import { countVisits, type OnLeftOut, type Range, runsOf, visitsOf } from './walk.ts';
+import { countVisits, daysOf, type OnLeftOut, type Range, runsOf, visitsOf } from './walk.ts';
 import { writeWhole } from './whole-file.ts';
 
 export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
@@ -112,8 +112,8 @@ async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
 
 async function rangeOf({ site, from, to }: Call['flags'], archive: Archive): Promise<Range> {
   const sites = site[0] === undefined ? await archive.sites() : [site[0]];
-  const last = dayBegin(to[0] ?? '') ?? Date.now() + DAY_MS;
-  return { sites, from: dayBegin(from[0] ?? '') ?? EARLIEST, to: last + DAY_MS };
+  const last = dayBegin(to[0] ?? '');
+  return { sites, from: dayBegin(from[0] ?? ''), to: last === undefined ? undefined : last + DAY_MS };
 }
 
 async function* recordLines(archive: Archive, range: Range, bar: Bar, onLeftOut: OnLeftOut): AsyncGenerator<string> {
@@ -133,10 +133,10 @@ async function* recordLines(archive: Archive, range: Range, bar: Bar, onLeftOut:
   yield `${endLine(visits, runs)}\n`;
 }
 
-async function* countRows(archive: Archive, { sites, from, to }: Range, bar: Bar): AsyncGenerator<string> {
+async function* countRows(archive: Archive, range: Range, bar: Bar): AsyncGenerator<string> {
   yield CSV_BEGIN + csvRow(['site', 'day', 'page', ...HEADERS]);
-  for (const site of sites) {
-    const days = await archive.days(site, null, { from: dayText(from), to: dayText(to - 1) });
+  for (const site of range.sites) {
+    const days = await archive.days(site, null, daysOf(range));
     for (const [i, { day }] of days.entries()) {
       const pages = await archive.pages(site, { from: day, to: day });
       for (const counts of pages) yield csvRow([site, day, counts.page, ...COUNTS.map((what) => counts[what])]);

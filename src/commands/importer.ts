@@ -1,12 +1,17 @@
 /** Gives a store visits and runs that were kept elsewhere. What is there already stays as it is, so that a repeat is harmless. */
+import { DAY_MS } from '../protocol/day.ts';
 import { Writer } from '../protocol/writer.ts';
 import type { Archive } from '../store/archive.ts';
 import { BatchWriter, PlaceMark } from '../store/record/batch.ts';
+import { MAX_RUN_MS, MAX_VISIT_MS } from '../store/record/sound.ts';
 import { type KnownRun, type KnownVisit, type Line, LineFault } from './record-lines.ts';
 
 /** A visit's batch is given away at so many bytes, and a group of batches at so many in all. */
 const BATCH_BYTES = 256 * 1024;
 const GROUP_BYTES = 4 * 1024 * 1024;
+/** A run may begin so long before its visit, by a clock that was set, and so long after, milliseconds: the visit is then within MAX_VISIT_MS. */
+const EARLY_MS = MAX_RUN_MS;
+const LATE_MS = MAX_VISIT_MS - EARLY_MS - MAX_RUN_MS;
 
 /** Makes batches of lines, and gives them to the store a group at a time. */
 export class Importer {
@@ -18,8 +23,10 @@ export class Importer {
   readonly #writer = new BatchWriter();
   readonly #payload = new Writer(4096);
   #group: Uint8Array[] = [];
-  /** Sites of visits that are not in the store yet, by their ids. */
-  readonly #waiting = new Map<string, string>();
+  /** Visits that are not in the store yet, by their ids. */
+  readonly #waiting = new Map<string, Pick<KnownVisit, 'site' | 'since'>>();
+  /** When the visit began, as the export says and as the record says. */
+  #begins: number[] = [];
   #bytes = 0;
   #visit: KnownVisit | undefined;
   #mark: PlaceMark | undefined;
@@ -38,19 +45,29 @@ export class Importer {
     else if (line.k === 'end') this.#check(line, this.#since);
     else {
       this.#since[line.k === 'visit' ? 'visits' : 'runs'] += 1;
-      if (line.k === 'visit') await this.#checkSite(line.visit);
+      if (line.k === 'visit') await this.#checkKnown(line.visit);
+      else this.#checkTime(line.run);
       await (line.k === 'visit' ? this.visit(line.visit) : this.run(line.run));
     }
   }
 
   /** A visit of an id that another site has would go to that site's. Throws LineFault. */
-  async #checkSite({ id, site }: KnownVisit): Promise<void> {
-    const other = this.#waiting.get(id) ?? (await this.#archive.visit(id))?.site;
-    if (other !== undefined && other !== site)
+  async #checkKnown({ id, site, since }: KnownVisit): Promise<void> {
+    const known = this.#waiting.get(id) ?? (await this.#archive.visit(id)) ?? { site, since };
+    if (known.site !== site)
       throw new LineFault(
-        `visit ${id} is of the site ${site} here, and of ${other} in the record; an id is of one visit only`,
+        `visit ${id} is of the site ${site} here, and of ${known.site} in the record; an id is of one visit only`,
       );
-    this.#waiting.set(id, site);
+    this.#waiting.set(id, { site, since: known.since });
+    this.#begins = [since, known.since];
+  }
+
+  /** A store goes through the minutes of a visit, and takes one that is too long for damaged. Throws LineFault. */
+  #checkTime({ t }: KnownRun): void {
+    if (this.#begins.some((since) => t < since - EARLY_MS || t > since + LATE_MS))
+      throw new LineFault(
+        `t is not from ${EARLY_MS / DAY_MS} days before the visit began to ${LATE_MS / DAY_MS} days after`,
+      );
   }
 
   #begin(): void {

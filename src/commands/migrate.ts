@@ -7,7 +7,6 @@ import { machinesOn } from '../broker/present.ts';
 import { SILENCE_MS } from '../broker/roll.ts';
 import type { Config } from '../config.ts';
 import { FolderInUse, lockFolder } from '../folder-lock.ts';
-import { DAY_MS, dayText } from '../protocol/day.ts';
 import type { Visit } from '../protocol/visit.ts';
 import { type Target, targetText } from '../redis/target.ts';
 import type { Archive } from '../store/archive.ts';
@@ -18,7 +17,7 @@ import { openStore } from '../store/open.ts';
 import { noted } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, refuse } from './command.ts';
-import { EARLIEST } from './days.ts';
+import { ALL_DAYS } from './days.ts';
 import { Importer } from './importer.ts';
 import { LeftOutTally } from './left-out.ts';
 import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
@@ -157,7 +156,7 @@ function kept({ sites, admins, tokens, sessions, hits }: Holdings): unknown {
 /** Copies the visits that are not there, or not whole. How many, and their runs. */
 async function copyRecord(from: Archive, to: Archive, bar: Bar, leftOut: LeftOutTally): Promise<Importer['total']> {
   await from.fileAll();
-  const range: Range = { sites: await from.sites(), from: EARLIEST, to: Date.now() + DAY_MS };
+  const range: Range = { sites: await from.sites() };
   const total = await countVisits(from, range);
   const importer = new Importer(to);
   let done = 0;
@@ -182,8 +181,9 @@ function isWhole(visit: Visit, copied: Visit | undefined): boolean {
 /** Sites whose counts are not the same in both. */
 async function unlikeSites(from: Archive, to: Archive): Promise<string[]> {
   const unlike: string[] = [];
-  const days = { from: dayText(EARLIEST), to: dayText(Date.now() + DAY_MS) };
-  for (const site of await from.sites())
-    if (!isDeepStrictEqual(await to.days(site, null, days), await from.days(site, null, days))) unlike.push(site);
+  for (const site of await from.sites()) {
+    const [copied, counted] = [await to.days(site, null, ALL_DAYS), await from.days(site, null, ALL_DAYS)];
+    if (!isDeepStrictEqual(copied, counted)) unlike.push(site);
+  }
   return unlike;
 }

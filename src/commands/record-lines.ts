@@ -3,7 +3,6 @@
  * against the bounds that hold for visitors.
  */
 
-import { DAY_MS } from '../protocol/day.ts';
 import { decodeSamples, ELEMENT_SCALE, KIND, MAX_TEXT, type Mark, POINTERS, SampleBuffer } from '../protocol/frame.ts';
 import { RUN_SAMPLES } from '../protocol/passage.ts';
 import { MAX_COORDINATE } from '../protocol/reader.ts';
@@ -13,15 +12,10 @@ import type { Visit } from '../protocol/visit.ts';
 import { Writer } from '../protocol/writer.ts';
 import type { Run } from '../store/archive.ts';
 import type { About } from '../store/record/batch.ts';
-import { EARLIEST } from './days.ts';
+import { LAST_TIME, MAX_FRAME_NUMBER, MAX_RUN_FRAMES, MAX_RUN_MS } from '../store/record/sound.ts';
 
 /** Raised when a later version's lines can no longer be read by an earlier one. */
 const FORMAT = 1;
-/** Highest number of a frame that a batch can hold. */
-const MAX_NUMBER = 2 ** 47;
-/** Frames of a run, and its length in time, milliseconds: above what a store makes of them. */
-const MAX_FRAMES = 10_000;
-const MAX_RUN_MS = 2 * DAY_MS;
 /** Longest text of those that are told of a visit, bytes. */
 const MAX_ABOUT = 512;
 
@@ -135,8 +129,8 @@ function readRun(run: Record<string, unknown>): KnownRun {
   if (!Array.isArray(samples) || samples.length > RUN_SAMPLES)
     throw new LineFault(`samples is not a list of at most ${RUN_SAMPLES}`);
   return {
-    n: read.int(run.n, 1, MAX_NUMBER, 'n'),
-    frames: read.int(run.frames, 1, MAX_FRAMES, 'frames'),
+    n: read.int(run.n, 1, MAX_FRAME_NUMBER, 'n'),
+    frames: read.int(run.frames, 1, MAX_RUN_FRAMES, 'frames'),
     page: read.text(run.page, MAX_TEXT.page, 'page'),
     size: size.map((extent) => read.int(extent, 0, MAX_COORDINATE, 'size')) as Run['size'],
     entered: read.boolean(run.entered, 'entered'),
@@ -211,9 +205,9 @@ const read = {
   count(value: unknown, name: string): number {
     return read.int(value, 0, Number.MAX_SAFE_INTEGER, name);
   },
-  /** No visit is from later than in a day. */
+  /** Any that a record can have: clocks may be ahead, or at 1970. */
   time(value: unknown, name: string): number {
-    return read.int(value, EARLIEST, Date.now() + DAY_MS, `${name} (Unix ms)`);
+    return read.int(value, 0, LAST_TIME - 1 - MAX_RUN_MS, `${name} (Unix ms)`);
   },
   boolean(value: unknown, name: string): boolean {
     if (typeof value === 'boolean') return value;

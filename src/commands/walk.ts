@@ -2,23 +2,32 @@
 import { dayText } from '../protocol/day.ts';
 import type { LeftOut } from '../protocol/record.ts';
 import type { Visit } from '../protocol/visit.ts';
-import type { Archive, Run, VisitQuery } from '../store/archive.ts';
+import type { Archive, Days, Run, VisitQuery } from '../store/archive.ts';
+import { ALL_DAYS } from './days.ts';
 
 /** Visits asked for at once. */
 const VISITS = 100;
 
 export interface Range {
   sites: string[];
-  /** Unix ms; `to` is the end. */
-  from: number;
-  to: number;
+  /** When visits began, Unix ms: `from` ≤ t < `to`. Left out: whenever that was, by whatever clock. */
+  from?: number | undefined;
+  to?: number | undefined;
+}
+
+/** The days of a range. */
+export function daysOf({ from, to }: Range): Days {
+  return {
+    from: from === undefined ? ALL_DAYS.from : dayText(from),
+    to: to === undefined ? ALL_DAYS.to : dayText(to - 1),
+  };
 }
 
 /** About how many visits there are: one that goes on after midnight counts on its first day. */
-export async function countVisits(archive: Archive, { sites, from, to }: Range): Promise<number> {
-  const days = { from: dayText(from), to: dayText(to - 1) };
+export async function countVisits(archive: Archive, range: Range): Promise<number> {
+  const days = daysOf(range);
   let visits = 0;
-  for (const site of sites) for (const day of await archive.days(site, null, days)) visits += day.visits;
+  for (const site of range.sites) for (const day of await archive.days(site, null, days)) visits += day.visits;
   return visits;
 }
 
@@ -33,7 +42,13 @@ export async function* visitsOf(
   onLeftOut: OnLeftOut,
 ): AsyncGenerator<Visit> {
   let same: Visit[] = [];
-  const query: VisitQuery = { site, from, to, oldestFirst: true, limit: VISITS };
+  const query: VisitQuery = {
+    site,
+    ...(from !== undefined && { from }),
+    ...(to !== undefined && { to }),
+    oldestFirst: true,
+    limit: VISITS,
+  };
   for (let next: string | null | undefined; next !== null; ) {
     const part = await archive.visits({ ...query, ...(next !== undefined && { after: next }) });
     if (part.leftOut) onLeftOut(`a visit of ${site}`, part.leftOut);

@@ -34,12 +34,22 @@ export function readDays(tables: Tables, pages: PageBook, site: string, page: st
   return [...countedDays(tables, site, number, days)].map(({ day, counts }) => ({ day: dayName(day), ...counts }));
 }
 
-/** The days on which a page has counts. */
+/** The days on which a page has counts. Days without any are passed over: there may be a century of them. */
 function* countedDays({ counts }: Tables, site: string, page: number, { from, to }: Days) {
-  for (let day = dayFrom(from); day <= dayFrom(to); day++) {
+  const last = dayFrom(to);
+  for (let day = firstDay(counts, site, dayFrom(from), last); day <= last; ) {
     const found = counts.get([site, day, page]);
     if (found) yield { day, counts: found };
+    day = firstDay(counts, site, day + 1, last);
   }
+}
+
+/** The first day from `from` on that has counts of the site; one after `last` if there is none until then. */
+function firstDay(counts: Tables['counts'], site: string, from: number, last: number): number {
+  // A damaged key may have any number.
+  for (const [, day] of counts.getKeys({ start: [site, from, 0], end: [site, last, LAST] } as never))
+    if (Number.isInteger(day) && day >= from) return day;
+  return last + 1;
 }
 
 /** As `Archive.heat`. `damage` is told of tiles that cannot be read in full. */

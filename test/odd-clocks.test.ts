@@ -1,0 +1,103 @@
+/** Visits of clocks that were wrong: at 1970, or ahead of the present by days or a century. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { DAY_MS } from '../src/protocol/day.ts';
+import { openStore } from '../src/store/embedded/store.ts';
+import { run, runHere } from './support/command.ts';
+import { click, moves, record } from './support/record.ts';
+import { startRedis } from './support/redis.ts';
+import { temporaryFolder } from './support/server.ts';
+
+const NOW = Date.now();
+/** When the visits begin. */
+const BEGINS = [0, 90_000, Date.UTC(1985, 3, 1), NOW, NOW + 3 * DAY_MS, NOW + 5 * DAY_MS, Date.UTC(2150, 0, 1)];
+
+/** A data folder with a visit of each. */
+async function filled(t: TestContext): Promise<string> {
+  const data = join(temporaryFolder(t), 'data');
+  const store = await openStore(data);
+  const visits = BEGINS.map((since, i) => ({
+    id: `visit-${i}`,
+    since,
+    frames: [{ entered: true, samples: [...moves(since, [[1, 2]]), click(since + 100, 3, 4)] }],
+  }));
+  await record(store.archive, ...visits);
+  await store.close();
+  return data;
+}
+
+/** An export but for its first line. */
+async function exported(t: TestContext, ...where: string[]): Promise<string> {
+  const file = join(temporaryFolder(t), 'out');
+  const { code, err } = await runHere(['export', '--out', file, ...where]);
+  assert.deepEqual([code, err], [0, '']);
+  const text = readFileSync(file, 'utf8');
+  return text.slice(text.indexOf('\n') + 1);
+}
+
+test('an export has the visits of all clocks, as lines and as counts, and an import takes them', async (t) => {
+  const data = await filled(t);
+  const all = await exported(t, '--data', data);
+  for (const since of BEGINS) assert.ok(all.includes(`"since":${since},`), String(since));
+  assert.ok(all.endsWith(`{"end":{"visits":${BEGINS.length},"runs":${BEGINS.length}}}\n`));
+  const days = BEGINS.map((since) => new Date(since).toISOString().slice(0, 10));
+  const counts = await exported(t, '--format', 'csv', '--data', data);
+  for (const day of days) assert.ok(counts.includes(`demo,${day},/,`), `${day} in ${counts}`);
+
+  const file = join(temporaryFolder(t), 'record.ndjson');
+  writeFileSync(file, `{"fieldmouse":"0","format":1,"exported":""}\n${all}`);
+  const fresh = join(temporaryFolder(t), 'data');
+  await (await openStore(fresh)).close();
+  const imported = await runHere(['import', file, '--data', fresh]);
+  assert.deepEqual([imported.code, imported.err], [0, '']);
+  assert.equal(await exported(t, '--data', fresh), all);
+  assert.equal(await exported(t, '--format', 'csv', '--data', fresh), counts);
+});
+
+test('an export ends with the day of --to, and begins with that of --from, before 2000 too', async (t) => {
+  const data = await filled(t);
+  const sinces = async (...flags: string[]) =>
+    [...(await exported(t, ...flags, '--data', data)).matchAll(/"since":(\d+)/g)].map(([, since]) => Number(since));
+  assert.deepEqual(await sinces('--to', '1970-01-01'), BEGINS.slice(0, 2));
+  assert.deepEqual(await sinces('--from', '1970-01-02', '--to', '1999-12-31'), BEGINS.slice(2, 3));
+  assert.deepEqual(await sinces('--from', '2149-12-31'), BEGINS.slice(-1));
+});
+
+test('an import refuses runs that are years apart in one visit', async (t) => {
+  const data = await filled(t);
+  const run = (n: number, at: number) =>
+    JSON.stringify({
+      run: { n, frames: 1, page: '/', size: [1, 1, 1, 1], entered: false, t: at, samples: [[0, 1, 2]] },
+    });
+  const visit = (id: string, since: number) => {
+    const about = { device: 'desktop', language: '', referrer: '', origin: '', country: '', label: '' };
+    return JSON.stringify({ visit: { id, site: 'demo', since, ...about } });
+  };
+  const file = join(temporaryFolder(t), 'long.ndjson');
+  const fault = async (...lines: string[]) => {
+    writeFileSync(file, ['{"fieldmouse":"0","format":1}', ...lines].join('\n'));
+    return (await runHere(['import', file, '--data', data])).err;
+  };
+  const apart = /line \d: t is not from 2 days before the visit began to 396 days after/;
+  assert.match(await fault(visit('a', 0), run(1, NOW)), apart);
+  assert.match(await fault(visit('b', NOW), run(1, NOW), run(2, 0)), apart);
+  // The record has a visit of this id, of 1970.
+  assert.match(await fault(visit('visit-0', NOW), run(9, NOW)), apart);
+  assert.match(await fault(visit('c', NOW), run(1, NOW - DAY_MS)), /line 4: it ends before its last line/);
+});
+
+test('visits of all clocks go to Redis and back', async (t) => {
+  const redis = await startRedis(t);
+  const data = await filled(t);
+  const before = await exported(t, '--data', data);
+  const there = await run('migrate', 'to-redis', '--data', data, '--redis', redis.url);
+  assert.deepEqual([there.code, there.err], [0, '']);
+  assert.match(there.out, new RegExp(`; ${BEGINS.length} visits with ${BEGINS.length} runs were copied now`));
+  assert.equal(await exported(t, '--data', data, '--redis', redis.url), before);
+  const other = join(temporaryFolder(t), 'other');
+  const back = await run('migrate', 'to-folder', '--data', other, '--redis', redis.url);
+  assert.deepEqual([back.code, back.err], [0, '']);
+  assert.equal(await exported(t, '--data', other), before);
+});
