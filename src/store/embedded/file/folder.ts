@@ -49,7 +49,7 @@ export function openFolder<T>(
   const path = join(folder, STORE_FILE);
   const gatePath = join(folder, GATE_FILE);
   try {
-    if (!isThere(path)) {
+    if (!existsSync(path)) {
       if (!create) throw noStore(folder);
       makeFolder(folder);
       refuseRemains(folder);
@@ -58,7 +58,7 @@ export function openFolder<T>(
     accessSync(folder, constants.W_OK | constants.X_OK);
     checkFile(gatePath, checkGate);
     checkFile(path, glance);
-    for (const file of [path, gatePath]) fillLock(`${file}-lock`, LOCK_HEAD_BYTES + LOCK_SLOT_BYTES * maxReaders);
+    for (const file of [path, gatePath]) fillLock(`${file}-lock`, maxReaders);
     const opened = open(path, gatePath);
     for (const file of [path, gatePath]) for (const suffix of ['', '-lock']) chmodSync(file + suffix, 0o600);
     return opened;
@@ -70,14 +70,12 @@ export function openFolder<T>(
   }
 }
 
-/** An empty file is a store about to be made. */
-function isThere(path: string): boolean {
-  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
-}
-
 function noStore(folder: string): StoreError {
   return new StoreError('no-store', `there is no ${STORE_FILE} in ${folder}; if it was moved away, move it back`);
 }
+
+/** Where a new store is until it is whole. */
+export const NEW_STORE = `${STORE_FILE}.new`;
 
 /** The copy that `restore` makes, and the names under which it keeps what was there before. */
 export const RESTORE_PART = 'restore.part';
@@ -85,7 +83,7 @@ export const BEFORE_RESTORE = `${STORE_FILE}.before-restore-`;
 
 /** Names of files that servers and commands keep in a data folder; those of the lock, of a scratch file and of Redis too. */
 const STORE_NAMES =
-  /^store\.(mdb|gate)(-lock)?$|^store\.mdb\.(new|before-restore-)|^restore\.part$|^room-\d+$|^machine\.json(\.part)?$|^server(-[0-9a-f]{12})?\.sock$/;
+  /^store\.(mdb|gate)(-lock)?$|^store\.mdb\.(new$|before-restore-)|^restore\.part$|^room-\d+$|^machine\.json(\.part)?$|^server(-[0-9a-f]{12})?\.sock$/;
 
 /** True of a name that the store uses in its folder. */
 export function isStoreName(name: string): boolean {
@@ -166,17 +164,15 @@ function isMeta(fd: number): boolean {
   }
 }
 
-/** LMDB maps this file as it is: on a disk that is full, a page it was not given yet would end the process. */
-function fillLock(path: string, bytes: number): void {
+/** Makes a lock file. LMDB maps it as it is: on a disk that is full, a page it was not given yet would end the process. */
+export function fillLock(path: string, maxReaders: number): void {
+  const bytes = LOCK_HEAD_BYTES + LOCK_SLOT_BYTES * maxReaders;
   if (!existsSync(path)) writeFileSync(path, Buffer.alloc(bytes), { mode: 0o600, flag: 'a' });
 }
 
-/**
- * Looks at what can be seen of a store's file in no time: its first pages, and whether it was cut. Throws StoreError.
- * An empty file is a store about to be.
- */
+/** Looks at what can be seen of a store's file in no time: its first pages, and whether it was cut. Throws StoreError. */
 export function glance(fd: number, path: string): void {
-  if (fstatSync(fd).size === 0) return;
+  if (fstatSync(fd).size === 0) throw emptied(path);
   try {
     for (let i = 0; i < GLANCES; i++) {
       const meta = readMeta(fd);
@@ -218,6 +214,14 @@ export function* checkPages(fd: number, path: string): Generator<[done: number, 
 /** What to say of a store whose file is damaged. */
 export function damaged(path: string, fault: string): StoreError {
   return new StoreError('damaged', `${path} is damaged: ${fault}; ${remedy(path)}`);
+}
+
+/** A new store's file is never empty: founding.ts. */
+function emptied(path: string): StoreError {
+  return new StoreError(
+    'damaged',
+    `${path} is empty, as a power cut or a full disk can leave it; ${remedy(path)}, or remove it to begin with a new store`,
+  );
 }
 
 export function notAStore(path: string): StoreError {

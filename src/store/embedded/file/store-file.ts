@@ -8,6 +8,7 @@
  */
 import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
 import { openFolder } from './folder.ts';
+import { foundStore } from './founding.ts';
 import { OpenedFile } from './opened-file.ts';
 
 /** One slot per thread and read under way; the first process to open the store decides for all. */
@@ -47,6 +48,7 @@ export class StoreFile {
       const gate = open({ ...OPTIONS, path: gatePath });
       try {
         const root = gate.transactionSync(() => {
+          if (create) foundStore(path);
           const opened = open({ ...OPTIONS, path, maxDbs: 64, maxReaders: MAX_READERS, noSync });
           seedFreeList(opened);
           return opened;
