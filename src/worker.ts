@@ -10,8 +10,9 @@ import type { Config } from './config.ts';
 import { ConnectionLimit, type Dropped } from './connection-limit.ts';
 import { mostConnections } from './descriptors.ts';
 import { baseRemover } from './http/base-path.ts';
-import { BAD_HOST, hasOneHost } from './http/host.ts';
+import { headFault, NO_TUNNEL, TOO_MANY_WAITING, UNKNOWN_EXPECTATION } from './http/head.ts';
 import { addressGroup, peerReader, trustOf } from './http/peer.ts';
+import { PipelineLimit } from './http/pipeline-limit.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { afterAnswers, afterEarlier, noteAnswer } from './http/turn.ts';
 import { Ingest } from './ingest/ingest.ts';
@@ -214,8 +215,9 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   }
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (!hasOneHost(request)) {
-      endWithProblem(socket, { status: 400, code: 'bad-request', detail: BAD_HOST });
+    const fault = headFault(request);
+    if (fault !== undefined) {
+      endWithProblem(socket, fault);
       return;
     }
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
@@ -311,27 +313,29 @@ function startRecording(recorder: Recorder, arrival: Arrival, country: string, n
 
 /** While it drains, each answer is a connection's last: the next request then comes to another worker. */
 function createHttpServer(
-  { handler, clientError }: Http,
+  { handler, refuse, clientError }: Http,
   upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
   isDraining: () => boolean,
 ): Server {
-  const waiting = new WeakMap<Socket, number>();
-  const count = (socket: Socket, by: number) => {
-    const sum = (waiting.get(socket) ?? 0) + by;
-    waiting.set(socket, sum);
-    return sum;
-  };
-  const server = createServer(HTTP_LIMITS, (request, response) => {
-    const { socket } = request;
-    if (socket.destroyed || count(socket, 1) > MOST_WAITING) {
-      socket.destroy();
+  const pipeline = new PipelineLimit(MOST_WAITING);
+  const take = (request: IncomingMessage, response: ServerResponse, answer: Http['handler']) => {
+    const place = request.socket.destroyed ? 'late' : pipeline.enter(request, response);
+    if (place === 'late') {
+      request.socket.destroy();
       return;
     }
-    response.once('close', () => count(socket, -1));
     noteAnswer(request, response);
     if (isDraining()) response.shouldKeepAlive = false;
-    handler(request, response);
-  });
+    if (place === 'taken') answer(request, response);
+    else refuse(response, TOO_MANY_WAITING);
+  };
+  const server = createServer(HTTP_LIMITS, (request, response) => take(request, response, handler));
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+    take(request, response, () => refuse(response, UNKNOWN_EXPECTATION)),
+  );
+  server.on('connect', (request: IncomingMessage, socket: Duplex) =>
+    afterAnswers(socket, () => endWithProblem(socket, headFault(request) ?? NO_TUNNEL)),
+  );
   // Node has none by itself, and who stops reading an answer would keep it for ever.
   server.timeout = STALL_MS;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) =>

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import WebSocket from 'ws';
 import type { StreamRequest } from '../src/protocol/relay.ts';
 import { codeOf, startHttp } from './support/http.ts';
-import { exchange, statuses } from './support/raw.ts';
+import { exchange, statuses, upgradeText } from './support/raw.ts';
 import { spawnMain, startServer, TOKEN, temporaryFolder } from './support/server.ts';
 
 const bearer = { authorization: `Bearer ${TOKEN}` };
@@ -85,8 +85,47 @@ test('OPTIONS tells that the server lives, and what a path takes', async (t) => 
     await exchange(t, url, `OPTIONS /v1/tokens HTTP/1.1\r\nHost: x\r\nOrigin: http://a\r\n${END}`),
     /allow: GET, HEAD, OPTIONS, POST/i,
   );
-  assert.deepEqual(statuses(await exchange(t, url, `OPTIONS /nothing HTTP/1.1\r\nHost: x\r\n${END}`)), [404]);
+  const takes: [path: string, allow: RegExp][] = [
+    ['/nothing', /allow: GET, HEAD, OPTIONS\r/i],
+    ['/nothing/at?all=1', /allow: GET, HEAD, OPTIONS\r/i],
+    ['/v1/visit', /allow: POST, OPTIONS\r/i],
+    ['/v1/visit?site=unknown', /allow: POST, OPTIONS\r/i],
+    ['/v1/hits/x', /allow: GET, HEAD, POST, OPTIONS\r/i],
+    ['/v1/hits/x?site=unknown', /allow: GET, HEAD, POST, OPTIONS\r/i],
+  ];
+  for (const [path, allow] of takes) {
+    const answer = await exchange(t, url, `OPTIONS ${path} HTTP/1.1\r\nHost: x\r\n${END}`);
+    assert.deepEqual(statuses(answer), [204], path);
+    assert.match(answer, allow);
+    assert.doesNotMatch(answer, /access-control-allow-origin/i);
+  }
+  // Preflights of pages of unknown sites are refused.
+  const preflight = (path: string) =>
+    exchange(t, url, `OPTIONS ${path}?site=unknown HTTP/1.1\r\nHost: x\r\nOrigin: http://a\r\n${END}`);
+  assert.deepEqual(statuses(await preflight('/v1/visit')), [403]);
+  assert.deepEqual(statuses(await preflight('/v1/hits/x')), [404]);
   assert.deepEqual(statuses(await exchange(t, url, `DELETE / HTTP/1.1\r\nHost: x\r\n${END}`)), [405]);
+});
+
+test('a version of HTTP and a target that no server of ours has are refused on every way in', async (t) => {
+  const { url } = await startServer(t, { workers: 1 });
+  const upgrade = upgradeText('*');
+  const cases: [bytes: string, status: number][] = [
+    [`GET * HTTP/1.1\r\nHost: x\r\n${END}`, 400],
+    [`POST * HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n${END}`, 400],
+    [`OPTIONS *x HTTP/1.1\r\nHost: x\r\n${END}`, 400],
+    [upgrade, 400],
+    [upgrade.replace('websocket', 'h2c'), 400],
+    [`GET / HTTP/2.0\r\nHost: x\r\n${END}`, 505],
+    [`GET /v1/hits/x HTTP/2.0\r\nHost: x\r\n${END}`, 505],
+    [`GET / HTTP/3.0\r\nHost: x\r\n${END}`, 505],
+    [upgradeText().replace('HTTP/1.1', 'HTTP/2.0'), 505],
+  ];
+  for (const [bytes, status] of cases) {
+    const answer = await exchange(t, url, bytes);
+    assert.deepEqual(statuses(answer), [status], bytes);
+    assert.match(answer, /application\/problem\+json/);
+  }
 });
 
 test('a handshake that is none is answered with a problem', async (t) => {

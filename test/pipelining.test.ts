@@ -21,6 +21,7 @@ let count = 0;
 
 const PROXY = ['--trust-proxy', '127.0.0.1'];
 const STREAM = `GET /v1/stream?site=demo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`;
+const expecting = (what: string) => `GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: ${what}\r\n\r\n`;
 const h2c = (method: string) => `${method} /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n`;
 
 /** Reads until the text has what is looked for, or the connection ends. */
@@ -50,6 +51,8 @@ test('what takes a connection over comes after the answers before it', async (t)
     ['an upgrade that is passed over', h2c('GET'), /never/, [401, 200]],
     ['one that cannot be', h2c('POST'), /never/, [401, 501]],
     ['what is no request', 'nonsense\r\n\r\n', /never/, [401, 400]],
+    ['a request for a tunnel', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', /never/, [401, 405]],
+    ['an unknown expectation', expecting('x'), /never/, [401, 417]],
     ['a request with two hosts', 'GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', /never/, [401, 400]],
   ];
   for (const [name, follower, until, expected] of followers) {
@@ -60,6 +63,31 @@ test('what takes a connection over comes after the answers before it', async (t)
   }
   // Nothing of this ends the worker.
   assert.ok(!server.output().includes('worker died'));
+});
+
+test('requests for a tunnel and with an unknown expectation are answered with a problem', async (t) => {
+  const { url } = await startServer(t, { workers: 1 });
+  const tunnel = await exchange(t, url, 'CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n');
+  assert.match(tunnel, /^HTTP\/1\.1 405 .*\r\nAllow: .*application\/problem\+json.*"code":"bad-method"/s);
+  const expectation = await exchange(t, url, expecting('200-ok'));
+  assert.match(expectation, /^HTTP\/1\.1 417 .*application\/problem\+json.*"code":"bad-expectation"/s);
+});
+
+test('100 requests of a connection may wait: all of them are answered, then the one too many', async (t) => {
+  const { url } = await startServer(t, { workers: 1, flags: PROXY });
+  const get = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
+  const text = await exchange(t, url, get.repeat(1500));
+  assert.deepEqual(statuses(text), [...Array(100).fill(200), 429]);
+  assert.match(text, /"code":"too-many-requests"/);
+  // The first one takes its time, and more comes meanwhile.
+  const socket = await sent(t, url, slow() + get.repeat(60));
+  socket.write(get.repeat(60));
+  socket.write(get.repeat(1000));
+  assert.deepEqual(statuses(await answerOf(socket)), [401, ...Array(99).fill(200), 429]);
+  assert.deepEqual(
+    statuses(await exchange(t, url, get.repeat(99) + get.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))).length,
+    100,
+  );
 });
 
 test('an answer that ends the connection is the last', async (t) => {

@@ -58,6 +58,38 @@ test('the cookie is for this server only: hidden from scripts, and Secure behind
   assert.match(secure, /^__Host-fieldmouse=[\w-]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
 });
 
+test('the cookie of a server under a base path is only for that path', async (t) => {
+  const { ask, store } = await startHttp(t, { flags: ['--trust-proxy', 'yes', '--base-path', '/stats'] });
+  await store.addAdmin('ada', Date.now());
+  for (const [scheme, pattern] of [
+    ['http', /^fieldmouse=[\w-]{43}; Max-Age=2592000; Path=\/stats; HttpOnly; SameSite=Lax$/],
+    ['https', /^__Secure-fieldmouse=[\w-]{43}; Max-Age=2592000; Path=\/stats; HttpOnly; Secure; SameSite=Lax$/],
+  ] as const) {
+    const headers = { 'x-forwarded-proto': scheme };
+    const token = await store.addLink('ada', Date.now());
+    const signedIn = await ask('POST', '/stats/v1/session/link', { headers, body: { token } });
+    assert.match(signedIn.headers.get('set-cookie') ?? '', pattern);
+    const cookie = cookieOf(signedIn);
+    assert.equal((await ask('GET', '/stats/v1/session', { headers, cookie })).status, 200);
+    const signedOut = await ask('DELETE', '/stats/v1/session', { headers, cookie });
+    assert.match(signedOut.headers.get('set-cookie') ?? '', /fieldmouse=; Max-Age=0; Path=\/stats;/);
+  }
+});
+
+test('a good cookie signs in beside others of the same name, and is the one that is renewed', async (t) => {
+  const { ask, signIn } = await startHttp(t);
+  const cookie = await signIn();
+  const other = `fieldmouse=${'A'.repeat(43)}`;
+  for (const cookies of [`fieldmouse=stale; ${cookie}`, `${other}; a=b; ${cookie}`, `${cookie}; ${other}`]) {
+    const known = await ask('GET', '/v1/session', { cookie: cookies });
+    assert.equal(known.status, 200, cookies);
+    assert.equal(cookieOf(known), cookie);
+  }
+  // Each costs a look into the store.
+  const many = `${`${other}; `.repeat(10)}${cookie}`;
+  assert.equal((await ask('GET', '/v1/session', { cookie: many })).status, 401);
+});
+
 test('a password signs in, and a wrong one or a wrong name does not tell which it was', async (t) => {
   const http = await startHttp(t);
   await withPassword(http);

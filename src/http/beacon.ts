@@ -37,8 +37,9 @@ export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<
     });
   });
 
-  app.options(url, { config: { security: [] }, schema: { hide: true } }, async (_request, reply) => {
-    if (!reply.hasHeader(ALLOWED)) throw originNotAllowed();
+  app.options(url, { config: { security: [] }, schema: { hide: true } }, async (request, reply) => {
+    // Without an Origin it is no preflight, but a load balancer that asks whether the server lives.
+    if (request.headers.origin !== undefined && !reply.hasHeader(ALLOWED)) throw originNotAllowed();
     return reply
       .headers(Object.fromEntries(preflightFields('POST')))
       .code(204)

@@ -24,9 +24,10 @@ export function sharedFields(site: Site | undefined, { headers }: IncomingMessag
   return [...SHARED, ['access-control-allow-origin', origin], ['access-control-expose-headers', 'retry-after']];
 }
 
-/** Fields of a preflight's answer, 204. */
+/** Fields of the answer to OPTIONS, 204, which may be a preflight. */
 export function preflightFields(methods: string): Fields {
   return [
+    ['allow', `${methods}, OPTIONS`],
     ['access-control-allow-methods', methods],
     ['access-control-allow-headers', 'content-type'],
     ['access-control-max-age', String(PREFLIGHT_S)],

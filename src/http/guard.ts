@@ -15,6 +15,8 @@ declare module 'fastify' {
     identity: Identity | null;
     /** Of API requests: read once, before anything else. */
     client: Client;
+    /** Of API requests: how the session's cookie is called and set. */
+    sessionCookie: SessionCookie;
     /** The site in the query of a request by somebody; set by `checkNeeds`. */
     site: Promise<Site | undefined> | undefined;
   }
@@ -26,6 +28,13 @@ declare module 'fastify' {
 
 /** Cookies live as long as a session that is never used again. */
 const COOKIE_AGE_S = 30 * 24 * 3600;
+/** So many cookies of our name are tried: a browser may send one that is out of date, or of another path, as well. */
+const MAX_COOKIES = 4;
+
+export interface SessionCookie {
+  name: string;
+  options: { path: string; httpOnly: true; sameSite: 'lax'; secure: boolean };
+}
 
 /**
  * The recogniser of requests. A bearer token, where there is one, decides; else the cookie does. Credentials of other
@@ -37,14 +46,17 @@ export function recogniser({ config, store }: HttpOptions): (request: FastifyReq
     const now = Date.now();
     const { headers } = request;
     if (hasToken(headers)) return byToken(tokenOf(headers), now);
-    const cookie = request.cookies[cookieName(request)];
-    if (cookie === undefined) return undefined;
+    const found = await Promise.all(cookiesOf(request).map((cookie) => byCookie(cookie, now)));
+    return found.find((identity) => identity !== undefined);
+  };
+
+  async function byCookie(cookie: string, now: number): Promise<Identity | undefined> {
     const credential = sessionCredential(store.sessionId(cookie));
     const [session, rights] = await Promise.all([store.session(cookie, now), store.rights(credential, now)]);
     if (session === undefined || rights === undefined) return undefined;
     const { id, name, expires } = session;
     return { name, via: 'session', credential, rights, session: id, expires };
-  };
+  }
 
   async function byToken(secret: string | undefined, now: number): Promise<Identity | undefined> {
     if (secret === undefined) return undefined;
@@ -111,13 +123,13 @@ function siteIn(request: FastifyRequest, store: Records): Promise<Site | undefin
 
 /** True if a request shows a token or a cookie, good or not. */
 function isClaimed(request: FastifyRequest): boolean {
-  return hasToken(request.headers) || request.cookies[cookieName(request)] !== undefined;
+  return hasToken(request.headers) || cookiesOf(request).length > 0;
 }
 
 /** What a request would be by, if it is by anybody: its session's or token's name, as far as that is found without the store. */
 export function claimedCredential(request: FastifyRequest, store: Records): string | undefined {
   if (request.identity !== null) return request.identity.credential;
-  const cookie = hasToken(request.headers) ? undefined : request.cookies[cookieName(request)];
+  const [cookie] = hasToken(request.headers) ? [] : cookiesOf(request);
   return cookie ? sessionCredential(store.sessionId(cookie)) : undefined;
 }
 
@@ -182,25 +194,40 @@ export function refuseCrossSite({ method, headers, client }: FastifyRequest): vo
   if (!isOwn) throw new Problem(403, 'cross-site', 'This can only be asked from the dashboard itself.');
 }
 
-/** `__Host-` makes browsers refuse the name to other hosts and to plain http (RFC 6265bis section 4.1.3.2). */
-function cookieName({ client }: FastifyRequest): string {
-  return client.isSecure ? '__Host-fieldmouse' : 'fieldmouse';
+/**
+ * The cookie of a server under a base path is only for that path, so that servers under two paths of one host have a session each.
+ * Over https, prefixes of the name make browsers refuse it to plain http, and `__Host-` to other hosts as well. `__Host-`
+ * demands the path `/` (RFC 6265bis section 4.1.3).
+ */
+export function sessionCookie({ isSecure }: Client, basePath: string): SessionCookie {
+  const prefix = basePath === '' ? '__Host-' : '__Secure-';
+  return {
+    name: `${isSecure ? prefix : ''}fieldmouse`,
+    options: { path: basePath || '/', httpOnly: true, sameSite: 'lax', secure: isSecure },
+  };
 }
 
-export function setSessionCookie(request: FastifyRequest, reply: FastifyReply, secret: string): void {
-  reply.setCookie(cookieName(request), secret, { ...cookieOptions(request), maxAge: COOKIE_AGE_S });
+/** The values of the request's cookies of our name, in their order: browsers send the one with the longest path first. */
+function cookiesOf({ headers, sessionCookie: { name } }: FastifyRequest): string[] {
+  return (headers.cookie ?? '')
+    .split(';')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.startsWith(`${name}=`))
+    .slice(0, MAX_COOKIES)
+    .map((pair) => pair.slice(name.length + 1));
 }
 
-/** Sends the cookie again, because the session now ends later. */
-export function renewSessionCookie(request: FastifyRequest, reply: FastifyReply): void {
-  const secret = request.cookies[cookieName(request)];
+export function setSessionCookie({ sessionCookie }: FastifyRequest, reply: FastifyReply, secret: string): void {
+  reply.setCookie(sessionCookie.name, secret, { ...sessionCookie.options, maxAge: COOKIE_AGE_S });
+}
+
+/** Sends the session's cookie again, because the session now ends later. */
+export function renewSessionCookie(request: FastifyRequest, reply: FastifyReply, store: Records): void {
+  const session = request.identity?.session;
+  const secret = cookiesOf(request).find((cookie) => store.sessionId(cookie) === session);
   if (secret !== undefined) setSessionCookie(request, reply, secret);
 }
 
-export function clearSessionCookie(request: FastifyRequest, reply: FastifyReply): void {
-  reply.clearCookie(cookieName(request), cookieOptions(request));
-}
-
-function cookieOptions({ client }: FastifyRequest) {
-  return { path: '/', httpOnly: true, sameSite: 'lax', secure: client.isSecure } as const;
+export function clearSessionCookie({ sessionCookie }: FastifyRequest, reply: FastifyReply): void {
+  reply.clearCookie(sessionCookie.name, sessionCookie.options);
 }

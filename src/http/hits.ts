@@ -72,7 +72,7 @@ export function hitCounter(
     const asked = read(request, host);
     let shared: Fields = [];
     try {
-      const site = await siteOf(asked);
+      const site = isProbe(request) ? undefined : await siteOf(asked);
       shared = sharedFields(site, request, host);
       limit.count(address);
       const { status, fields, body } = await reply(asked, site);
@@ -96,8 +96,8 @@ export function hitCounter(
   function reply(asked: Asked, site: Site | undefined): Promise<Answer> | Answer {
     switch (asked.request.method) {
       case 'OPTIONS':
-        checkOrigin(site, asked);
-        return { status: 204, fields: preflightFields('GET, POST'), body: '' };
+        if (!isProbe(asked.request)) checkOrigin(site, asked);
+        return { status: 204, fields: preflightFields('GET, HEAD, POST'), body: '' };
       case 'POST':
         return countVisit(asked, site);
       default:
@@ -130,6 +130,11 @@ export function hitCounter(
   function isCounted({ headers }: IncomingMessage): boolean {
     return !isPreparation(headers) && (config.countBots || !isProgram(headers['user-agent']));
   }
+}
+
+/** OPTIONS without an Origin is no preflight: a load balancer asks whether the server lives, whatever sites there are. */
+function isProbe({ method, headers }: IncomingMessage): boolean {
+  return method === 'OPTIONS' && headers.origin === undefined;
 }
 
 const NO_STORE = ['cache-control', 'no-store'] as const;

@@ -1,8 +1,6 @@
 /** The Host of a request: two readers of one request must not take it for different hosts. */
 import type { IncomingMessage } from 'node:http';
 
-export const BAD_HOST = 'A request names its host once.';
-
 /** True if a request has one Host; with HTTP/1.0 it may have none (RFC 9112 section 3.2). */
 export function hasOneHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let hosts = 0;

@@ -144,6 +144,7 @@ export function writeProblem(response: ServerResponse, error: RaisedError, field
 
 /** Problems that Node finds while it reads a request, by its error codes. */
 const UNREADABLE: Record<string, Problem> = {
+  HPE_INVALID_VERSION: new Problem(505, 'bad-version', 'The server speaks HTTP/1.1 and HTTP/1.0.'),
   HPE_HEADER_OVERFLOW: new Problem(431, 'too-large', 'The headers are too large.'),
   ERR_HTTP_REQUEST_TIMEOUT: new Problem(408, 'too-slow', 'The request took too long to arrive.'),
 };

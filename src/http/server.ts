@@ -6,6 +6,7 @@ import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import type { RawProblem } from '../raw-problem.ts';
 import { adminRoutes } from './admins.ts';
 import { auditRoute } from './audit.ts';
 import { baseRemover } from './base-path.ts';
@@ -14,12 +15,12 @@ import { compilersFactory } from './compile.ts';
 import type { HttpOptions } from './contract.ts';
 import { countRoutes } from './counts.ts';
 import { fixedFiles, type Note } from './fixed.ts';
-import { guard, recogniser, refuseCrossSite } from './guard.ts';
+import { guard, recogniser, refuseCrossSite, type SessionCookie, sessionCookie } from './guard.ts';
+import { headFault } from './head.ts';
 import { healthRoutes } from './health.ts';
 import { heatmapRoutes } from './heatmap.ts';
 import { hitRoutes } from './hit-routes.ts';
 import { hitCounter, isHit } from './hits.ts';
-import { BAD_HOST, hasOneHost } from './host.ts';
 import { metricsRoute } from './metrics.ts';
 import { type AnswerMissing, missingPage } from './missing.ts';
 import { pageRoutes, publicFolderOf } from './pages.ts';
@@ -46,6 +47,8 @@ import { visitRoutes } from './visits.ts';
 export interface Http {
   /** Answers requests of any `http.Server`. */
   handler(request: IncomingMessage, response: ServerResponse): void;
+  /** Answers a request with a problem, and ends the connection behind it. */
+  refuse(response: ServerResponse, problem: RawProblem): void;
   /** Answers what is no HTTP request at all: an `http.Server`'s `clientError` event. */
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void;
   /** Closing twice is safe. */
@@ -86,20 +89,22 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   return {
     handler: (request, response) => {
       removeBase(request);
+      const fault = headFault(request);
       // `OPTIONS *` is about the server as a whole.
-      if (request.url === '*' && request.method === 'OPTIONS') request.url = '/';
-      if (!hasOneHost(request)) refuseHost(response, config.development);
+      if (request.url === '*') request.url = '/';
+      if (fault !== undefined) refuse(response, fault);
       else if (isHit(request)) answerHit(request, response);
       else if (!answerFixed(request, response)) app.routing(request, response);
     },
+    refuse,
     clientError: answerClientError,
     close: () => (closed ??= app.close()),
   };
 }
 
-function refuseHost(response: ServerResponse, development: boolean): void {
-  const problem = new Problem(400, 'bad-request', BAD_HOST, { connection: 'close' });
-  writeProblem(response, problem, DATA, development);
+/** Answers a request that is wrong whatever it asks for, and ends the connection behind it. */
+function refuse(response: ServerResponse, { status, code, detail = '', fields }: RawProblem): void {
+  writeProblem(response, new Problem(status, code, detail, { ...fields, connection: 'close' }), DATA, false);
 }
 
 /** Routes that look back. */
@@ -122,8 +127,10 @@ async function apiRoutes(
   app.decorateRequest('identity', null);
   app.decorateRequest('site', undefined);
   app.decorateRequest('client', null as unknown as Client);
+  app.decorateRequest('sessionCookie', null as unknown as SessionCookie);
   app.addHook('onRequest', async (request) => {
     request.client = peerOf(request.raw);
+    request.sessionCookie = sessionCookie(request.client, options.config.basePath);
   });
   app.addHook('onRequest', limit);
   app.addHook('onRequest', async (request, reply) => {
@@ -159,7 +166,9 @@ function createApp({ config, logger }: HttpOptions, note: Note, answerMissing: A
     if (statusOf(error) >= 500 && !(error instanceof Problem)) logger.error(fields, 'request failed');
     return sendProblem(reply, error, development);
   });
-  app.setNotFoundHandler((request, reply) => answerMissing(request, reply));
+  app.setNotFoundHandler((request, reply) =>
+    request.method === 'OPTIONS' ? tellMethods(reply, ['GET', 'HEAD']) : answerMissing(request, reply),
+  );
   app.addHook('onRequest', (request, reply, done) => {
     // Set before anything can go wrong, so that errors carry them too.
     for (const [name, value] of request.routeOptions.config.security ?? DATA) reply.raw.setHeader(name, value);
@@ -184,16 +193,12 @@ function collectMethods(app: App): ReadonlyMap<string, Set<string>> {
 
 /**
  * Fastify answers 404 for a method that a path does not know; RFC 9110 section 15.5.6 wants 405 and Allow. OPTIONS is answered
- * everywhere (section 9.3.7): load balancers ask by it whether a server lives. It allows other origins nothing.
+ * everywhere (section 9.3.7), also where there is nothing: load balancers ask by it whether a server lives.
  */
 function refuseMethods(app: App, methods: ReadonlyMap<string, Set<string>>): void {
   // Copies: each route that is added here is noted, too.
   for (const [url, known] of [...methods].map(([path, set]) => [path, new Set(set)] as const)) {
-    const tell = async (_request: FastifyRequest, reply: FastifyReply) =>
-      reply
-        .code(204)
-        .header('allow', [...known, 'OPTIONS'].sort().join(', '))
-        .send();
+    const tell = async (_request: FastifyRequest, reply: FastifyReply) => tellMethods(reply, [...known]);
     if (!known.has('OPTIONS'))
       app.route({ method: 'OPTIONS', url, onRequest: tell, handler: tell, schema: { hide: true } });
     const method = app.supportedMethods.filter((one) => one !== 'OPTIONS' && !known.has(one));
@@ -204,6 +209,14 @@ function refuseMethods(app: App, methods: ReadonlyMap<string, Set<string>>): voi
     // Before the body is looked at, which may be anything.
     app.route({ method, url, onRequest: refuse, handler: refuse, schema: { hide: true } });
   }
+}
+
+/** The answer to OPTIONS. It allows other origins nothing. */
+function tellMethods(reply: FastifyReply, methods: readonly string[]): FastifyReply {
+  return reply
+    .code(204)
+    .header('allow', [...methods, 'OPTIONS'].sort().join(', '))
+    .send();
 }
 
 function openapi(version: string, basePath: string) {

@@ -132,7 +132,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
     { config: OWN, schema: { tags, summary: 'Who is signed in', response: { 200: Who } } },
     async (request, reply) => {
       const { name, via, expires, rights } = identityOf(request);
-      if (via === 'session') renewSessionCookie(request, reply);
+      if (via === 'session') renewSessionCookie(request, reply, store);
       const admin = via === 'session' ? await store.admin(name) : undefined;
       return { name, via, hasPassword: (admin?.password ?? null) !== null, expires, ...rights };
     },

@@ -1,0 +1,41 @@
+/** What is checked of the head of every request, whatever it asks for and however it came in. */
+import type { IncomingMessage } from 'node:http';
+import type { RawProblem } from '../raw-problem.ts';
+import { hasOneHost } from './host.ts';
+
+/** An `Expect` other than `100-continue` (RFC 9110 section 10.1.1). */
+export const UNKNOWN_EXPECTATION: RawProblem = {
+  status: 417,
+  code: 'bad-expectation',
+  detail: 'The only expectation that the server knows is 100-continue.',
+};
+
+/** A connection has more requests that wait for their answers than the server takes. */
+export const TOO_MANY_WAITING: RawProblem = {
+  status: 429,
+  code: 'too-many-requests',
+  detail: 'Too many requests of this connection wait for their answers. Send this one again on a new connection.',
+};
+
+/** The server is no proxy. It answers CONNECT for no target. */
+export const NO_TUNNEL: RawProblem = {
+  status: 405,
+  code: 'bad-method',
+  detail: 'The server opens no tunnels.',
+  fields: { Allow: 'DELETE, GET, HEAD, OPTIONS, POST, PUT' },
+};
+
+/** What is wrong with the head of a request, if something is. The address is without the base path. */
+export function headFault(request: IncomingMessage): RawProblem | undefined {
+  const { httpVersionMajor, method, url = '' } = request;
+  if (httpVersionMajor !== 1)
+    return { status: 505, code: 'bad-version', detail: 'The server speaks HTTP/1.1 and HTTP/1.0.' };
+  if (!hasOneHost(request)) return badRequest('A request names its host once.');
+  // RFC 9112 section 3.2.4.
+  if (url.startsWith('*') && !(url === '*' && method === 'OPTIONS')) return badRequest('Only OPTIONS may ask for *.');
+  return undefined;
+}
+
+function badRequest(detail: string): RawProblem {
+  return { status: 400, code: 'bad-request', detail };
+}
