@@ -23,7 +23,7 @@ import { targetText } from './redis/target.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
 import { KeptMinutes } from './store/kept-minutes.ts';
-import { identityOf, openStore, STORE_ID, STORE_IDENTITY } from './store/open.ts';
+import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
 import { version } from './version.ts';
 
 /** How long the last batches of draining workers may take, milliseconds. */
@@ -98,7 +98,11 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     workers: config.workers,
     exec,
     args,
-    env: { [STORE_ID]: await store.id(), [STORE_IDENTITY]: identityOf(store) },
+    env: {
+      [STORE_ID]: await store.id(),
+      [STORE_IDENTITY]: identityOf(store),
+      [SERVER_RUN]: String(await store.nextRun()),
+    },
     maxMemory: config.maxMemory,
     log,
     onFork: (worker) => gathering.add(worker),

@@ -28,7 +28,7 @@ import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { HitQueue } from './store/hits.ts';
 import { KeptMinutes } from './store/kept-minutes.ts';
 import { KnownSites } from './store/known-sites.ts';
-import { identityOf, openStore, STORE_ID, STORE_IDENTITY } from './store/open.ts';
+import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
 import type { RemovalNews } from './store/record/age-clock.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
@@ -119,6 +119,8 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     mostConnections: mostConnections(),
     moved: (old, fresh) => limit.upgraded(old as Socket, fresh),
     secret: await store.secret(),
+    // A primary of the version before, which reloads its workers after an upgrade, does not tell it.
+    run: Number(process.env[SERVER_RUN] ?? 0),
     site: (key) => sites.site(key),
     markSeen: (key) => {
       store.markSeen(key, Date.now()).catch((error: unknown) => {

@@ -59,6 +59,14 @@ function onRedis(started: Awaited<ReturnType<typeof startRedis | typeof startRed
 }
 
 function contract(name: string, opener: Opener): void {
+  test(`${name} gives each start of a server a number of its own`, async (t) => {
+    const open = await opener(t);
+    const [one, other] = await Promise.all([open(), open()]);
+    const runs = await Promise.all([one.nextRun(), other.nextRun(), one.nextRun()]);
+    assert.deepEqual([...runs].sort(), [1, 2, 3]);
+    assert.equal(await (await open()).nextRun(), 4);
+  });
+
   const it = (title: string, run: (store: Store, open: () => Promise<Store>) => Promise<void>) =>
     test(`${name} ${title}`, async (t) => {
       const open = await opener(t);

@@ -17,13 +17,16 @@ import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame } from '
 const HOUR = 3_600_000;
 
 /** A server whose processes are off by what `set` was told last. */
-async function startWithClock(t: TestContext): Promise<{ server: TestServer; set(ms: number): void }> {
+async function startWithClock(
+  t: TestContext,
+): Promise<{ server: TestServer; set(ms: number): void; startAgain(): Promise<TestServer> }> {
   const file = join(temporaryFolder(t), 'clock');
   const set = (ms: number) => writeFileSync(file, String(ms));
   set(0);
   const preload = new URL('support/clock.mjs', import.meta.url).href;
   const env = { FIELDMOUSE_TEST_CLOCK: file, NODE_OPTIONS: `--import ${preload}` };
-  return { server: await startServer(t, { workers: 1, env }), set };
+  const server = await startServer(t, { workers: 1, env });
+  return { server, set, startAgain: () => startServer(t, { workers: 1, env, data: server.data }) };
 }
 
 async function visitOf(server: TestServer, id: string, clicks: number): Promise<Visit> {
@@ -38,6 +41,27 @@ async function visitOf(server: TestServer, id: string, clicks: number): Promise<
 
 /** What a visit of some seconds may last on a busy machine, milliseconds. */
 const MOST_MS = 120_000;
+
+test("a visitor's pages keep all clicks when the server starts again with its clock set back", async (t) => {
+  const { server, set, startAgain } = await startWithClock(t);
+  let token = '';
+  const browse = async (page: string, clicks: number, { ws } = server) => {
+    const visitor = new BinaryVisitor(t, ws, { page, token });
+    const hello = await visitor.hello;
+    token = hello.token;
+    for (let x = 0; x < clicks; x++) visitor.frame(click(x, x));
+    await until(() => visitor.acked === visitor.n, 'acks');
+    visitor.socket.close();
+    return hello.visitor;
+  };
+  const id = await browse('/a', 5);
+  assert.equal(await browse('/b', 200), id);
+  await server.stop();
+  set(-HOUR);
+  const again = await startAgain();
+  assert.equal(await browse('/c', 200, again), id);
+  await visitOf(again, id, 405);
+});
 
 for (const [name, step] of [
   ['back', -HOUR],

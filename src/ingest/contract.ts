@@ -54,6 +54,8 @@ export interface IngestOptions {
   moved(old: Duplex, fresh: Socket): void;
   /** Signs resume tokens. */
   secret: Buffer;
+  /** Number of this run of the server: no other run with this store has it. */
+  run: number;
   site(key: string): Promise<Site | undefined>;
   /** Notes that a site has its first visitor; what goes wrong is logged. */
   markSeen(key: string): void;

@@ -126,7 +126,7 @@ export class Desk {
   ): Recording {
     const { record } = this.#options;
     if (proof && hello && hello.last > 0) return record(trace.arrival, country, 0);
-    trace.frame = proof ? numberAfter(trace.frame, now) : FIRST_NUMBER;
+    trace.frame = proof ? numberAfter(trace.frame, this.#options.run) : FIRST_NUMBER;
     const recording = record(trace.arrival, country, trace.frame);
     // Simple clients that come again by POST do not tell whether they are on a page that was loaded.
     if (!proof || hello || !posted) {
@@ -198,12 +198,19 @@ export function readLimit({ maxFrame }: Config): number {
 
 /** A page's first number; 0 would say that it has none yet. */
 const FIRST_NUMBER = 1;
-/** Numbers of later pages are times: frames of a visitor are made at longer intervals, so that they never get ahead of it. */
-const NUMBER_EPOCH = Date.UTC(2026);
+/** Numbers that one run of the server gives: a later page's number is the time since the machine was started, ms. */
+const RUN_NUMBERS = 2 ** 35;
+/** Runs that are told apart, so that numbers stay below 2^53. */
+const RUNS = 2 ** 18;
 
-/** A number above all of a visitor that was here before; `frame` is the last that the primary knows of. */
-function numberAfter(frame: number, now: number): number {
-  return Math.max(frame + 1, now - NUMBER_EPOCH);
+/**
+ * A number above all that this run of the server gave to the visitor, and unlike those of other runs: a clock that is set back changes
+ * neither. `frame` is the last that the primary knows of. A visitor's frames are made at intervals of more than a millisecond, so
+ * numbers of a page never reach those of a page that is loaded later.
+ */
+function numberAfter(frame: number, run: number): number {
+  const uptime = Math.floor(Number(process.hrtime.bigint() / 1_000_000n));
+  return Math.max(frame + 1, (run % RUNS) * RUN_NUMBERS + (uptime % RUN_NUMBERS));
 }
 
 /** How long ago a page may say that it was loaded, milliseconds. */

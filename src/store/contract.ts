@@ -83,6 +83,8 @@ export interface Store extends Hits {
   secret(): Promise<Buffer>;
   /** Which store this is: the same for all who open it. One that is put in its place has another. `storeId` makes it. */
   id(): Promise<string>;
+  /** Counts a start of a server with this store. Its number, from 1 on, which no other start has. */
+  nextRun(): Promise<number>;
 
   /** Where the server of this machine that uses this store listens, as `tcp://host:port`; commands tell people. */
   addresses(): Promise<string[]>;

@@ -25,6 +25,8 @@ export interface OpenOptions extends StoreOptions {
 export const STORE_ID = 'FIELDMOUSE_STORE_ID';
 /** The same of the file that the store is in; empty with Redis. */
 export const STORE_IDENTITY = 'FIELDMOUSE_STORE_FILE';
+/** The number of the run of the server: see `Store.nextRun`. */
+export const SERVER_RUN = 'FIELDMOUSE_SERVER_RUN';
 
 /** Of the file that a store is in; empty with Redis. */
 export function identityOf(store: Store): string {

@@ -165,7 +165,7 @@ export class EmbeddedStore implements Store {
   readonly archive: EmbeddedArchive;
   readonly #file: StoreFile;
   #secret: Buffer;
-  readonly #meta: Database<string[], string>;
+  readonly #meta: Database<string[] | number, string>;
   readonly #sites: Database<Site, string>;
   readonly #admins: Database<Kept<Admin>, string>;
   readonly #tokens: Database<KeptToken, string>;
@@ -219,8 +219,16 @@ export class EmbeddedStore implements Store {
     return storeId(this.#secret);
   }
 
+  async nextRun(): Promise<number> {
+    return this.#file.write(() => {
+      const run = ((this.#meta.get('runs') as number | undefined) ?? 0) + 1;
+      this.#meta.putSync('runs', run);
+      return run;
+    });
+  }
+
   async addresses(): Promise<string[]> {
-    return this.#read(() => this.#meta.get('addresses') ?? []);
+    return this.#read(() => (this.#meta.get('addresses') as string[] | undefined) ?? []);
   }
 
   async noteAddresses(addresses: readonly string[]): Promise<void> {

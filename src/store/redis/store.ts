@@ -191,6 +191,10 @@ export class RedisStore implements Store {
     return storeId(this.#secret);
   }
 
+  nextRun(): Promise<number> {
+    return asStore(this.#redis.send<number>(META_KEY, 'HINCRBY', META_KEY, 'runs', '1'));
+  }
+
   /** Says in the log if this machine's server last ran on another store, and remembers this one. */
   compareWithLastStart(where: string, log: Logger | undefined): void {
     const [id, { store: last }] = [storeId(this.#secret), this.#machine.read()];
