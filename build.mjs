@@ -19,7 +19,12 @@ const out = join(root, 'dist', 'public');
 const SCRIPT_LIMIT = 3584;
 
 /** Modules that are started by themselves: the command line, and what runs in threads and processes of its own (src/files.ts). */
-const ENTRIES = ['main', 'store/thread/thread', 'store/embedded/file/apart-process'];
+const ENTRIES = [
+  'main',
+  'store/thread/thread',
+  'store/embedded/file/apart-process',
+  'store/embedded/file/count-thread',
+];
 /** It finds its binary by its own place. */
 const APART = ['lmdb'];
 /** What was made for CommonJS asks for Node's modules by `require`. */

@@ -863,7 +863,7 @@ test('the embedded record finds whatever is not as the frames say', async (t) =>
     const tables = openTables(root);
     const inParts = () => {
       const pages = new PageBook(tables);
-      return differences(tables, pages, new Shelf(tables, pages), undefined, 50);
+      return differences({ tables, pages, shelf: new Shelf(tables, pages) }, undefined, { partBytes: 50 });
     };
     assert.deepEqual(inParts(), []);
     root.transactionSync(() => tamper(tables));

@@ -48,7 +48,7 @@ test('after each piece of a visit that is removed all counts are those of the ru
   const shelf = new Shelf(tables, pages);
   const removal = new Removal(tables, pages, shelf, folder, 1);
   root.transactionSync(() => divide(tables));
-  assert.deepEqual(differences(tables, pages, shelf), []);
+  assert.deepEqual(differences({ tables, pages, shelf }), []);
   let steps = 0;
   for (const { id } of visits) {
     assert.equal(
@@ -58,7 +58,8 @@ test('after each piece of a visit that is removed all counts are those of the ru
     assert.equal(shelf.find(id), undefined);
     const next = shelf.nextNumber();
     assert.ok(next > (removal.pending as number));
-    for (; root.transactionSync(() => removal.step()); steps++) assert.deepEqual(differences(tables, pages, shelf), []);
+    for (; root.transactionSync(() => removal.step()); steps++)
+      assert.deepEqual(differences({ tables, pages, shelf }), []);
   }
   assert.ok(steps > 3 * visits.length, `${steps} pieces`);
   for (const name of ['chunks', 'minutes', 'counts', 'cells', 'spots', 'pages', 'pageNames', 'going'] as const)

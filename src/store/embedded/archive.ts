@@ -52,7 +52,7 @@ import { Removal } from './removal.ts';
 import { bytesOf, pieceBytesOf, Room } from './room.ts';
 import { Shelf } from './shelf.ts';
 import { firstParts, type JournalKey, LAST, openTables, type ShelvedVisit, type Tables } from './tables.ts';
-import { differences } from './verify.ts';
+import { differences, type Team } from './verify.ts';
 
 /**
  * What was committed is filed when it has waited so long, milliseconds: longer makes better packed visits. Each shard waits
@@ -662,9 +662,22 @@ export class EmbeddedArchive implements Archive {
     this.#storeFile.root.readerCheck();
   }
 
-  async verify(progress?: Progress): Promise<Difference[]> {
+  /** With a team, all its threads read one state of the store. */
+  async verify(progress?: Progress, team?: Team, partBytes?: number): Promise<Difference[]> {
     this.fileAll();
-    this.#storeFile.root.resetReadTxn();
-    return differences(this.#tables, this.#pages, this.#shelf, progress);
+    const { root } = this.#storeFile;
+    const reading = this.#storeFile.alone(() => {
+      team?.begin();
+      root.resetReadTxn();
+      return root.useReadTransaction();
+    });
+    try {
+      return differences({ tables: this.#tables, pages: this.#pages, shelf: this.#shelf }, progress, {
+        team,
+        partBytes,
+      });
+    } finally {
+      reading.done();
+    }
   }
 }

@@ -1,13 +1,7 @@
 /** Recomputes what the frames add up to, and compares; record/verify.ts says how. */
-import { entry } from '../../entry.ts';
 import type { Difference, Progress } from '../archive.ts';
-import { Damage } from '../record/damage.ts';
-import type { GoingVisit } from '../record/going.ts';
-import { OTHER_PAGES } from '../record/pages.ts';
-import { dayOf, type Sums } from '../record/sums.ts';
-import { Tally } from '../record/tally.ts';
+import type { Sums } from '../record/sums.ts';
 import {
-  addDays,
   type CellRow,
   type Compare,
   type CountRow,
@@ -15,114 +9,70 @@ import {
   compareCounts,
   comparer,
   compareSpots,
-  daysBetween,
-  firstDay,
-  type KeptDay,
   PART_BYTES,
-  partOf,
-  Recount,
   type SpotRow,
 } from '../record/verify.ts';
-import type { PageBook } from './page-book.ts';
-import { runsLeft } from './removal.ts';
-import type { Shelf } from './shelf.ts';
-import { firstParts, type ShelvedVisit, type Tables } from './tables.ts';
+import { count, pagesOf, type Source, shareOf, type Unit, unitsOf } from './recount.ts';
+import { firstParts, type Tables } from './tables.ts';
 
-/** As `Archive.verify`, of what is filed. */
+/** Other threads that count in the same state of the store: each its share of every unit, in the order of the units. */
+export interface Team {
+  /** The threads that count, with the one that asks. */
+  readonly shares: number;
+  /** Has the others begin to read. To be called while nobody can commit. */
+  begin(): void;
+  /** Visits that the others have counted so far. */
+  counted(): number;
+  /** Adds to `sums` what the others have counted of the unit of this number, and returns what they found. Waits for them. */
+  join(unit: number, sums: Sums): Difference[];
+}
+
+const ALONE: Team = { shares: 1, begin() {}, counted: () => 0, join: () => [] };
+
+/** As `Archive.verify`, of what is filed. The store is read in one state, as long as this thread does nothing in between. */
 export function differences(
-  tables: Tables,
-  pages: PageBook,
-  shelf: Shelf,
-  progress?: Progress,
-  partBytes = PART_BYTES,
+  source: Source,
+  progress: Progress = () => {},
+  { partBytes = PART_BYTES, team = ALONE }: { partBytes?: number | undefined; team?: Team | undefined } = {},
 ): Difference[] {
   const found: Difference[] = [];
   const compare = comparer(found);
-  const nameOf = (page: number) => pages.nameOf(page);
-  const days = daysOf(tables, shelf, partBytes);
-  const total = [...days.values()].reduce((sum, { visits, parts }) => sum + visits.length * parts, 0);
+  const units = unitsOf(source, partBytes);
+  const total = units.reduce((sum, { visits }) => sum + visits.length, 0);
+  const names = namesIn(source.tables);
   let done = 0;
-  const sites = [...firstParts(tables.counts)];
-  const numbers = new Set([...firstParts(tables.cells), ...firstParts(tables.spots)]);
-  for (const [day, { visits, parts }] of days)
-    for (let part = 0; part < parts; part++) {
-      const { has, sums } = partOf(day, parts, part);
-      for (const number of visits) {
-        recount(number, tables, pages, shelf, sums, part === 0 ? day : undefined, compare);
-        done += 1;
-        progress?.(done, total);
-      }
-      const few = [...numbers].filter(has);
-      compareCounts(countRows(tables, sites, day, has), sums, day, nameOf, compare);
-      compareCells(cellRows(tables, few, day), sums, day, nameOf, compare);
-      compareSpots(spotRows(tables, few, day), sums, day, nameOf, compare);
-    }
+  const tell = () => progress(done + team.counted(), total);
+  for (const [i, unit] of units.entries()) {
+    const counted = count(source, unit, shareOf(unit, 0, team.shares), () => {
+      done += 1;
+      tell();
+    });
+    for (const difference of [...counted.found, ...team.join(i, counted.sums)])
+      compare(difference.what, difference.kept, difference.found);
+    tell();
+    compareUnit(source, unit, names, counted.sums, compare);
+  }
   return found;
 }
 
-/** The days that anything is kept of. */
-function daysOf(tables: Tables, shelf: Shelf, partBytes: number): Map<number, KeptDay> {
-  const days = new Map<number, KeptDay>();
-  const at = (day: number) => entry(days, day, (): KeptDay => ({ visits: [], parts: 1 }));
-  for (const { key, value } of tables.visits.getRange())
-    for (const day of daysIn(key, value, shelf)) at(day).visits.push(key);
-  for (const { key, value } of tables.going.getRange())
-    for (const day of daysLeft(key, value, shelf)) at(day).visits.push(key);
-  for (const [, day] of tables.counts.getKeys()) at(day);
-  const bytes = new Map<number, number>();
-  for (const table of [tables.cells, tables.spots])
-    for (const { key, value } of table.getRange()) bytes.set(key[1], (bytes.get(key[1]) ?? 0) + value.length);
-  for (const [day, size] of bytes) at(day).parts = Math.ceil(size / partBytes);
-  return days;
+/** Sites and pages that anything is kept of. */
+interface Names {
+  sites: readonly string[];
+  pages: readonly number[];
 }
 
-function daysIn(number: number, visit: ShelvedVisit, shelf: Shelf): Set<number> {
-  const first = firstDay(visit, shelf.begin(number));
-  const between = daysBetween(first, dayOf(visit.tally.until));
-  if (between) return between;
-  const days = new Set([first]);
-  for (const run of shelf.runs(number, new Damage())) addDays(days, run);
-  return days;
+function namesIn({ counts, cells, spots }: Tables): Names {
+  return { sites: [...firstParts(counts)], pages: [...new Set([...firstParts(cells), ...firstParts(spots)])] };
 }
 
-/** The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with. */
-function daysLeft(number: number, going: GoingVisit, shelf: Shelf): Set<number> {
-  const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
-  for (const run of runsLeft(shelf, number, going, new Damage())) addDays(days, run);
-  return days;
-}
-
-/** Adds a visit to the sums; on the first of its days it is compared with itself, too. */
-function recount(
-  number: number,
-  { visits, going }: Tables,
-  pages: PageBook,
-  shelf: Shelf,
-  sums: Sums,
-  day: number | undefined,
-  compare: Compare,
-): void {
-  const readOnly = {
-    numberOf: (site: string, page: string) => pages.find(site, page) ?? pages.find(site, OTHER_PAGES) ?? -1,
-    nameOf: (one: number) => pages.nameOf(one),
-  };
-  const gone = going.get(number);
-  if (gone) {
-    recountLeft(number, gone, shelf, new Tally(gone.site, sums, 1, readOnly, gone.away));
-    return;
-  }
-  const visit = visits.get(number) as ShelvedVisit;
-  const counted = new Recount(visit, sums, readOnly);
-  const damage = new Damage();
-  for (const run of shelf.runs(number, damage)) damage.pass(() => counted.add(run));
-  if (day === firstDay(visit, shelf.begin(number))) counted.compare(compare, damage);
-}
-
-/** Adds what is left of a visit that is being removed. */
-function recountLeft(number: number, going: GoingVisit, shelf: Shelf, tally: Tally): void {
-  const damage = new Damage();
-  tally.countDeepest(going.page, 1);
-  for (const run of runsLeft(shelf, number, going, damage)) damage.pass(() => tally.add(run));
+function compareUnit({ tables, pages }: Source, unit: Unit, names: Names, sums: Sums, compare: Compare): void {
+  const { day } = unit;
+  const has = pagesOf(unit);
+  const nameOf = (page: number) => pages.nameOf(page);
+  const few = names.pages.filter(has);
+  compareCounts(countRows(tables, names.sites, day, has), sums, day, nameOf, compare);
+  compareCells(cellRows(tables, few, day), sums, day, nameOf, compare);
+  compareSpots(spotRows(tables, few, day), sums, day, nameOf, compare);
 }
 
 function* countRows(

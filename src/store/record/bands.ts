@@ -1,4 +1,5 @@
 /** The cells of a page are kept in bands of some rows, one tile each. */
+import type { CellTable } from './cell-table.ts';
 import { COLUMNS } from './sums.ts';
 import type { Counted } from './tile.ts';
 
@@ -14,8 +15,8 @@ export interface Band {
 }
 
 /** Cells of a page band by band. */
-export function* bandsOf(counts: Counted): Generator<Band> {
-  const sorted = Float64Array.from(counts.keys()).sort();
+export function* bandsOf(counts: CellTable): Generator<Band> {
+  const sorted = Int32Array.from(counts, ([cell]) => cell).sort();
   for (let i = 0; i < sorted.length; ) {
     const band = Math.floor((sorted[i] as number) / BAND_CELLS);
     const first = band * BAND_CELLS;

@@ -4,6 +4,7 @@ import { entry } from '../../entry.ts';
 import { DAY_MS, dayText } from '../../protocol/day.ts';
 import { DEVICES, type Device } from '../../protocol/stream.ts';
 import { CELL, MAX_COLUMN, MAX_ROW, type PageCounts } from '../../protocol/visit.ts';
+import { type CellSlots, CellTable } from './cell-table.ts';
 import { type Counted, count } from './tile.ts';
 
 /**
@@ -40,7 +41,7 @@ export interface CellSum {
   day: number;
   device: Device;
   layer: Layer;
-  cells: Counted;
+  cells: CellTable;
 }
 
 /** Clicks on an element of a page, on a day, by windows of a class: by `row × 16 + column` of a grid over it. */
@@ -88,12 +89,25 @@ export function cellOf(x: number, y: number): number {
   return row * COLUMNS + column;
 }
 
+/** Sums as they are sent to another thread. */
+export interface PackedSums {
+  counts: CountSum[];
+  cells: (Omit<CellSum, 'cells'> & { slots: CellSlots })[];
+  spots: SpotSum[];
+}
+
+/** The memory of packed sums that can be handed over without a copy. */
+export function slotsIn({ cells }: PackedSums): ArrayBuffer[] {
+  return cells.flatMap(({ slots }) => [slots.cells.buffer, slots.counts.buffer]);
+}
+
 export class Sums {
   readonly cells = new Map<string, CellSum>();
   readonly spots = new Map<string, SpotSum>();
   readonly counts = new Map<string, CountSum>();
   readonly #keeps: (page: number, day: number) => boolean;
-  readonly #ignored: Counted = new Map();
+  readonly #ignoredCells = new CellTable();
+  readonly #ignoredSpots: Counted = new Map();
 
   /** `keeps`: what else there is is not summed up. */
   constructor(keeps: (page: number, day: number) => boolean = () => true) {
@@ -101,20 +115,25 @@ export class Sums {
   }
 
   /** What is counted there is of no account. */
-  #nowhere(): Counted {
-    this.#ignored.clear();
-    return this.#ignored;
+  #noCells(): CellTable {
+    this.#ignoredCells.clear();
+    return this.#ignoredCells;
   }
 
-  cellsOf(page: number, day: number, device: Device, layer: Layer): Counted {
-    if (!this.#keeps(page, day)) return this.#nowhere();
+  #noSpots(): Counted {
+    this.#ignoredSpots.clear();
+    return this.#ignoredSpots;
+  }
+
+  cellsOf(page: number, day: number, device: Device, layer: Layer): CellTable {
+    if (!this.#keeps(page, day)) return this.#noCells();
     const key = `${page}/${day}/${DEVICES.indexOf(device)}/${LAYERS.indexOf(layer)}`;
-    return entry(this.cells, key, () => ({ page, day, device, layer, cells: new Map() })).cells;
+    return entry(this.cells, key, () => ({ page, day, device, layer, cells: new CellTable() })).cells;
   }
 
   /** Selectors have no control characters, which stores may part their keys by. */
   spotsOf(page: number, day: number, device: Device, given: string): Counted {
-    if (!this.#keeps(page, day)) return this.#nowhere();
+    if (!this.#keeps(page, day)) return this.#noSpots();
     const selector = given.replace(CONTROLS, ' ');
     const key = `${page}/${day}/${DEVICES.indexOf(device)}/${selector}`;
     return entry(this.spots, key, () => ({ page, day, device, selector, spots: new Map() })).spots;
@@ -126,11 +145,31 @@ export class Sums {
     return entry(this.counts, key, () => ({ site, page, day, counts: { ...NO_COUNTS } })).counts;
   }
 
+  /** All of it as another thread can be sent it. The slots of cells may be handed over: they are listed in `slotsIn`. */
+  pack(): PackedSums {
+    return {
+      counts: [...this.counts.values()],
+      cells: [...this.cells.values()].map(({ cells, ...of }) => ({ ...of, slots: cells.slots })),
+      spots: [...this.spots.values()],
+    };
+  }
+
+  /** Adds what another thread has summed up.  */
+  merge({ counts, cells, spots }: PackedSums): void {
+    for (const { site, page, day, counts: by } of counts)
+      for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) this.add(site, page, day, what, by[what]);
+    for (const { page, day, device, layer, slots } of cells) this.cellsOf(page, day, device, layer).merge(slots);
+    for (const one of spots) {
+      const sum = this.spotsOf(one.page, one.day, one.device, one.selector);
+      for (const [spot, n] of one.spots) count(sum, spot, n);
+    }
+  }
+
   add(site: string, page: number, day: number, what: keyof Counts, by: number): void {
     this.countsOf(site, page, day)[what] += by;
   }
 
   addCell(page: number, day: number, device: Device, layer: Layer, cell: number, by: number): void {
-    count(this.cellsOf(page, day, device, layer), cell, by);
+    this.cellsOf(page, day, device, layer).add(cell, by);
   }
 }

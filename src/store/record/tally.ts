@@ -7,9 +7,10 @@ import { RUN_SAMPLES } from '../../protocol/passage.ts';
 import { type Device, deviceOf, type Visitor } from '../../protocol/stream.ts';
 import { MAX_STAYS, type Stay } from '../../protocol/visit.ts';
 import type { Run } from '../archive.ts';
+import { CellTable } from './cell-table.ts';
 import { packPlace, SPOTS, widthOf } from './place.ts';
 import { type Counts, cellOf, dayOf, type Layer, type Sums, WHOLE_SITE } from './sums.ts';
-import { type Counted, count } from './tile.ts';
+import { count } from './tile.ts';
 
 /**
  * Visits that begin now are counted by these rules. Visits from before there were several sets have none: for them
@@ -81,7 +82,7 @@ export class Tally {
   #page = 0;
   #device: Device = 'unknown';
   /** Where moves of that page and class on `#day` are counted. */
-  #moves: Counted = new Map();
+  #moves = new CellTable();
   #counts: Counts[] = [];
   #day = -1;
   /** Moves that are not counted there yet; and those of them in the cell that the last was in. */
@@ -257,7 +258,7 @@ export class Tally {
 
   /** A pointer mostly stays in a cell for some samples. */
   #countCell(): void {
-    if (this.#movedThere > 0) count(this.#moves, this.#cellNow, this.#sign * this.#movedThere);
+    if (this.#movedThere > 0) this.#moves.add(this.#cellNow, this.#sign * this.#movedThere);
     this.#movedThere = 0;
   }
 

@@ -3,18 +3,19 @@
  * that this takes no more memory for a large store than for a small one.
  */
 import { DEVICES } from '../../protocol/stream.ts';
+import { MAX_STAYS } from '../../protocol/visit.ts';
 import type { Difference, Run } from '../archive.ts';
 import { BAND_CELLS } from './bands.ts';
 import { Damage } from './damage.ts';
 import type { KeptVisit } from './kept-visit.ts';
 import { type Counts, dayName, dayOf, LAYERS, NO_COUNTS, Sums } from './sums.ts';
 import { type PageNumbers, type Tallied, Tally, tallyAnew } from './tally.ts';
-import { type Counted, readTile } from './tile.ts';
+import { readTile } from './tile.ts';
 
 const MOST = 1000;
 const FEW_DAYS = 10;
-/** Bytes of cells that are compared at once: some millions, which take up to fifty times as many bytes as they are counted anew. */
-export const PART_BYTES = 4 * 1024 * 1024;
+/** Bytes of cells that are compared at once: some millions, which take about ten times as many bytes while they are counted. */
+export const PART_BYTES = 16 * 1024 * 1024;
 
 /** Notes what is not so. */
 export type Compare = (what: string, kept: number, found: number) => void;
@@ -33,10 +34,19 @@ export interface KeptDay {
   parts: number;
 }
 
-/** A part of the sums of a day. */
-export function partOf(day: number, parts: number, part: number) {
-  const has = (page: number) => Math.abs(page) % parts === part;
-  return { has, sums: new Sums((page, of) => of === day && has(page)) };
+/** Tells which pages are in one of so many parts. */
+export function pagesIn(parts: number, part: number): (page: number) => boolean {
+  return (page) => Math.abs(page) % parts === part;
+}
+
+/** For what the visits of a day add to some of the pages. */
+export function newSums(day: number, has: (page: number) => boolean): Sums {
+  return new Sums((page, of) => of === day && has(page));
+}
+
+/** False if the visit was on none of these pages. One with very many stays has not kept all of them. */
+export function mayTouch({ tally: { stays } }: KeptVisit, has: (page: string) => boolean): boolean {
+  return stays.length >= MAX_STAYS || stays.some(({ page }) => has(page));
 }
 
 /** The day of a visit's first frame, which may be from before it was told of. `begin` is that of its first run. */
@@ -135,8 +145,10 @@ export function compareCells(
     const name = `${LAYERS[layer]} cells of ${nameOf(page)} on ${dayName(day)}, ${DEVICES[device]}`;
     const counted = left.get(`${page}/${day}/${device}/${layer}`);
     readWhole(tile, name, compare, (cell, n) => {
-      compare(`${name}: cell ${band * BAND_CELLS + cell}`, n, counted?.get(band * BAND_CELLS + cell) ?? 0);
-      counted?.delete(band * BAND_CELLS + cell);
+      const place = band * BAND_CELLS + cell;
+      const now = counted?.get(place) ?? 0;
+      if (n !== now) compare(`${name}: cell ${place}`, n, now);
+      if (now !== 0) counted?.add(place, -now);
     });
   }
   compareLeft('cells', left, compare);
@@ -177,6 +189,6 @@ function readWhole(tile: Uint8Array, name: string, compare: Compare, tell: (cell
 }
 
 /** What the frames have and the store has not. */
-function compareLeft(what: string, left: Map<string, Counted>, compare: Compare): void {
+function compareLeft(what: string, left: Map<string, Iterable<[number, number]>>, compare: Compare): void {
   for (const [key, counted] of left) for (const [cell, n] of counted) compare(`${what} of ${key}: ${cell}`, 0, n);
 }

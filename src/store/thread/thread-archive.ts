@@ -1,7 +1,7 @@
 /** The record as a worker has it: every call is answered by a thread (thread.ts). */
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
-import { moduleFile } from '../../files.ts';
+import type { Worker } from 'node:worker_threads';
+import { moduleFile, startThread } from '../../files.ts';
 import type { Note } from '../../protocol/audit.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
@@ -183,14 +183,6 @@ export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[
     end += length;
     return all.subarray(end - length, end);
   });
-}
-
-/** Node 20 gives threads none of the loaders that a process was started with; from its sources they are loaded by tsx again. */
-function startThread(module: URL, data: ThreadData): Worker {
-  if (!module.pathname.endsWith('.ts')) return new Worker(module, { workerData: data });
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const code = `import(${tsx}).then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
-  return new Worker(code, { workerData: data, eval: true });
 }
 
 /** Is answered with 503 where it comes to a request. */

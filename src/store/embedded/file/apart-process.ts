@@ -1,18 +1,25 @@
 /** The process of apart.ts: does the one task it is sent, reports, and ends. */
 import { closeSync, openSync, rmSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { osErrorText } from '../../../os-error.ts';
 import type { Difference } from '../../archive.ts';
 import { StoreError } from '../../contract.ts';
+import { PART_BYTES } from '../../record/verify.ts';
 import { openStore } from '../store.ts';
 import type { Part, Report, Task } from './apart.ts';
-import { checkPages, damaged, isDamage, notAStore, STORE_FILE } from './folder.ts';
+import { CountTeam } from './count-team.ts';
+import { checkPages, damageDifference, damaged, isDamage, notAStore, STORE_FILE } from './folder.ts';
 import { StoreFile, seedFreeList } from './store-file.ts';
 
 /** A message for each page would cost more than the page, milliseconds. */
 const REPORT_MS = 100;
+/** To start threads takes longer than to count what a smaller store has, bytes. */
+const LARGE_BYTES = 32 * 1024 * 1024;
+/** Each thread has counts of its own in memory. */
+const MAX_THREADS = 4;
 
 process.once('message', (task: Task) => void work(task));
 // Nobody waits for it any more.
@@ -64,18 +71,25 @@ function reporter(part: Part) {
 }
 
 async function inspectCounts(folder: string): Promise<Difference[]> {
-  const damage = new Set<string>();
-  const store = await openStore(folder, {
-    create: false,
-    onDamage: ({ message }) => void damage.add(message.replace(/; put a backup.*/, '')),
-  });
+  const found = new Map<string, Difference>();
+  const note = (difference: Difference) => void found.set(difference.what, difference);
+  const store = await openStore(folder, { create: false, onDamage: (error) => note(damageDifference(error)) });
+  const team = await CountTeam.start(folder, sharesFor(folder), PART_BYTES);
   try {
     await Promise.all([store.sites(), store.admins(), store.tokens(), store.sessions(0), store.allHits()]);
-    const differences = await store.archive.verify(reporter('counts'));
-    return [...[...damage].map((what) => ({ what, kept: 1, found: 0 })), ...differences];
+    const differences = await store.archive.verify(reporter('counts'), team);
+    for (const difference of differences) note(difference);
+    return [...found.values()];
   } finally {
+    await team.end();
     await store.close();
   }
+}
+
+/** How many threads count a store. */
+function sharesFor(folder: string): number {
+  const { size } = statSync(join(folder, STORE_FILE));
+  return size < LARGE_BYTES ? 1 : Math.min(availableParallelism(), MAX_THREADS);
 }
 
 async function inspectPages(folder: string): Promise<[]> {

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Difference } from '../../archive.ts';
 import { StoreError } from '../../contract.ts';
 import { Damage, isShort, type Meta, readMeta, walk } from './tree.ts';
 
@@ -222,6 +223,11 @@ function emptied(path: string): StoreError {
     'damaged',
     `${path} is empty, as a power cut or a full disk can leave it; ${remedy(path)}, or remove it to begin with a new store`,
   );
+}
+
+/** An entry that cannot be read, as a difference: what to do is said once, at the end. */
+export function damageDifference({ message }: StoreError): Difference {
+  return { what: message.replace(/; put a backup.*/, ''), kept: 1, found: 0 };
 }
 
 export function notAStore(path: string): StoreError {

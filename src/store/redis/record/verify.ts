@@ -17,8 +17,10 @@ import {
   daysBetween,
   firstDay,
   type KeptDay,
+  mayTouch,
+  newSums,
   PART_BYTES,
-  partOf,
+  pagesIn,
   Recount,
   type SpotRow,
 } from '../../record/verify.ts';
@@ -51,9 +53,10 @@ export async function siteDifferences(
   let done = 0;
   for (const [day, { visits, parts }] of days)
     for (let part = 0; part < parts; part++) {
-      const { has, sums } = partOf(day, parts, part);
+      const has = pagesIn(parts, part);
+      const sums = newSums(day, has);
       for (const some of partsOf(visits, TOGETHER)) {
-        await recount(site, book, some, sums, part === 0 ? day : undefined, compare);
+        await recount(site, book, some, sums, has, part === 0 ? day : undefined, compare);
         for (const _ of some) tell(++done, total);
       }
       await comparePart(site, book, day, has, sums, compare);
@@ -123,12 +126,13 @@ async function bytesOn(site: RecordSite, day: number): Promise<number> {
   return bytes;
 }
 
-/** Adds visits to the sums; on the first of its days each is compared with itself, too. */
+/** Adds visits to the sums of the pages that are counted; with `day`, each is compared with itself if that is the first of its days. */
 async function recount(
   site: RecordSite,
   book: Book,
   numbers: readonly number[],
   sums: Sums,
+  has: (page: number) => boolean,
   day: number | undefined,
   compare: Compare,
 ): Promise<void> {
@@ -143,6 +147,7 @@ async function recount(
     const gone = going?.get(number);
     if (gone) await recountLeft(site, book, number, gone, new Tally(site.name, sums, 1, readOnly, gone.away));
     if (!visit) continue;
+    if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(site.name, page)))) continue;
     const counted = new Recount(visit, sums, readOnly);
     const damage = new Damage();
     for await (const some of site.runs(number, visit, 0, damage))
