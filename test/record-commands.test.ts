@@ -1,7 +1,18 @@
 /** Commands on the record, as processes, on stores that real visitors filled. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync, watch, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -427,6 +438,7 @@ test('a backup made under load is whole, and comes back', async (t) => {
   assert.deepEqual([again.code, /is there already/.test(again.err)], [1, true]);
   const refused = await run('restore', path, '--data', server.data);
   assert.deepEqual([refused.code, refused.err], [1, `fieldmouse: a server runs on ${server.data}; stop it first\n`]);
+  assert.match(refused.out, /mdb is checked, and a copy is ready in \S+restore\.part\. Once the server is stopped,/);
 
   const whole = await exported(server.data);
   await server.stop();
@@ -523,6 +535,35 @@ test('restore keeps the store before, and takes nothing that is broken', async (
   await ok('restore', join(data, kept), '--data', data);
   assert.equal(await exported(data), erased);
   assert.deepEqual(readdirSync(folder).sort(), ['b.mdb', 'cut', 'empty', 'noise', 'other']);
+});
+
+test('restore checks a backup beside a server, and takes the checked copy once the server is stopped', async (t) => {
+  const backup = join(temporaryFolder(t), 'b.mdb');
+  const source = await filled(t);
+  await ok('backup', backup, '--data', source);
+  const server = await startServer(t, QUICK);
+  const restore = () => run('restore', backup, '--data', server.data);
+  const { code, out, err } = await restore();
+  assert.deepEqual([code, err], [1, `fieldmouse: a server runs on ${server.data}; stop it first\n`]);
+  assert.match(out, /b\.mdb is checked, and a copy is ready in \S+restore\.part\. Once the server is stopped,/);
+  await server.stop();
+
+  // A file that has changed since is checked again.
+  writeFileSync(backup, Buffer.alloc(statSync(backup).size, 7));
+  const { code: changed, err: fault } = await restore();
+  assert.deepEqual([changed, /it is not a Fieldmouse store/.test(fault)], [1, true]);
+  assert.ok(!existsSync(join(server.data, 'restore.part')));
+  cpSync(join(source, 'store.mdb'), backup);
+  utimesSync(backup, 1000, 1000);
+  const second = await startServer(t, { ...QUICK, data: server.data });
+  assert.equal((await restore()).code, 1);
+  await second.stop();
+  // Of the same size and time: only a copy that is not made again can be good.
+  writeFileSync(backup, Buffer.alloc(statSync(backup).size, 7));
+  utimesSync(backup, 1000, 1000);
+  assert.match((await restore()).out, /b\.mdb is the store of/);
+  assert.equal(await exported(server.data), await exported(source));
+  assert.ok(!existsSync(join(server.data, 'restore.part')));
 });
 
 test('a store that is broken comes back by restore, as the error says', async (t) => {

@@ -1,5 +1,5 @@
 /** Commands that copy the whole store, and put a copy back. */
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FolderInUse, lockFolder } from '../folder-lock.ts';
@@ -27,8 +27,10 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
     run: backup,
   },
   restore: {
-    does: "puts a backup in the store's place; no server may run",
-    more: 'The store that was there is kept beside it.',
+    does: "checks a backup and puts it in the store's place",
+    more:
+      'The check may run beside a server. Then stop the server and give the same command again: the checked copy takes its place in a ' +
+      'moment. The store that was there is kept beside it.',
     usage: 'FILE',
     takes: 'FILE',
     options: ['data'],
@@ -66,7 +68,8 @@ function trialOf(path: string): string {
 /** Copies the store to `path`, which is there only if the copy passed all that a restore does with it. */
 async function copyTried(folder: string, path: string, io: Output): Promise<boolean> {
   const verdict = 'was not kept; try again, and check the store with fieldmouse verify';
-  return inFolder(trialOf(path), async (aside) => {
+  const aside = trialOf(path);
+  return inFolder(aside, async () => {
     const copied = join(aside, STORE_FILE);
     await copyStore(folder, copied, io);
     if (!(await isGood(aside, 'the copy', verdict, io))) return false;
@@ -77,16 +80,22 @@ async function copyTried(folder: string, path: string, io: Output): Promise<bool
   });
 }
 
-/** Does something in a new folder, which is removed afterwards, also when a signal ends the process. */
-async function inFolder<T>(folder: string, work: (folder: string) => Promise<T>): Promise<T> {
-  const remove = () => rmSync(folder, { recursive: true, force: true });
+/**
+ * Does something in a new folder. Afterwards `part`, in which it lies, is removed unless it is to be kept, also when a signal ends the
+ * process.
+ */
+async function inFolder<T>(folder: string, work: (keep: () => void) => Promise<T>, part = folder): Promise<T> {
+  const remove = () => rmSync(part, { recursive: true, force: true });
+  let isKept = false;
   const release = onSignal(remove);
   try {
-    remove();
+    rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { mode: 0o700 });
-    return await work(folder);
+    return await work(() => {
+      isKept = true;
+    });
   } finally {
-    remove();
+    if (!isKept) remove();
     release();
   }
 }
@@ -139,36 +148,90 @@ async function restore({ word, config, io }: Call): Promise<ExitCode> {
   if (from === join(config.data, STORE_FILE)) return refuse(io, `${from} is the store itself`);
   if (stat.size === 0) return refuse(io, `${from} ${LEFT}: it is not a Fieldmouse store, since it is empty`);
   makeFolder(config.data);
-  let unlock: () => void;
-  try {
-    unlock = await lockFolder(config.data);
-  } catch (error) {
-    if (error instanceof FolderInUse) return refuse(io, `a server runs on ${config.data}; stop it first`);
-    throw error;
-  }
-  try {
-    return await replace(from, stat.size, config.data, io);
-  } finally {
-    unlock();
-  }
+  return (await prepared(config.data, from, io)) ? replace(config.data, from, io) : 1;
 }
 
 /** What `restore` says of a file that it does not take. */
 const LEFT = 'cannot be used, and the store is left as it was';
 
-/** The copy is made and checked beside the store, and takes its place by a change of names. */
-async function replace(from: string, size: number, folder: string, io: Output): Promise<ExitCode> {
-  return inFolder(join(folder, RESTORE_PART), async (aside) => {
-    const copied = join(aside, STORE_FILE);
-    await copyIn(from, copied, size, io);
-    if (!(await isGood(aside, from, LEFT, io))) return 1;
-    sync(copied);
-    const kept = exchange(copied, join(folder, STORE_FILE));
-    await noteRestore(folder, from);
-    io.out(`${from} is the store of ${folder} now.`);
+/** A checked copy within RESTORE_PART; beside it, of which file it is. */
+const COPY = 'copy';
+const SOURCE_FILE = 'source.json';
+
+/** True if the copy of this file is checked: a restore before may have found a server running. */
+function isReady(copy: string, from: string): boolean {
+  try {
+    return readFileSync(join(copy, SOURCE_FILE), 'utf8') === sourceText(from);
+  } catch {
+    return false;
+  }
+}
+
+/** What a file is known by: one that was written to since has another time. */
+function sourceText(from: string): string {
+  const { size, mtimeMs } = statSync(from);
+  return JSON.stringify({ from, size, mtimeMs });
+}
+
+/** Makes a checked copy of a file beside the store, also while a server runs. False: that cannot be, and why was said. */
+async function prepared(data: string, from: string, io: Output): Promise<boolean> {
+  const part = join(data, RESTORE_PART);
+  const copy = join(part, COPY);
+  if (isReady(copy, from)) return true;
+  makeFolder(part);
+  const unlock = await lockOr(part, () => refuse(io, `another restore is making its copy in ${part}`));
+  if (unlock === undefined) return false;
+  try {
+    return await inFolder(copy, (keep) => prepare(copy, from, io, keep), part);
+  } finally {
+    unlock();
+  }
+}
+
+async function prepare(copy: string, from: string, io: Output, keep: () => void): Promise<boolean> {
+  const source = sourceText(from);
+  const copied = join(copy, STORE_FILE);
+  await copyIn(from, copied, statSync(from).size, io);
+  if (!(await isGood(copy, from, LEFT, io))) return false;
+  sync(copied);
+  writeFileSync(join(copy, SOURCE_FILE), source, { mode: 0o600 });
+  keep();
+  return true;
+}
+
+/** Gives the checked copy the place of the store. That takes a moment, in which no server may run. */
+async function replace(data: string, from: string, io: Output): Promise<ExitCode> {
+  const part = join(data, RESTORE_PART);
+  const copy = join(part, COPY);
+  const unlock = await lockOr(data, () => {
+    io.out(
+      `${from} is checked, and a copy is ready in ${part}. Once the server is stopped, the same command takes a moment.`,
+    );
+    refuse(io, `a server runs on ${data}; stop it first`);
+  });
+  if (unlock === undefined) return 1;
+  try {
+    if (!isReady(copy, from)) return refuse(io, `another restore has taken the copy in ${part}; try again`);
+    const kept = exchange(join(copy, STORE_FILE), join(data, STORE_FILE));
+    rmSync(part, { recursive: true, force: true });
+    await noteRestore(data, from);
+    io.out(`${from} is the store of ${data} now.`);
     if (kept) io.out(`The one before is kept as ${kept}; remove it when all is well.`);
     return 0;
-  });
+  } finally {
+    unlock();
+  }
+}
+
+/** Holds a folder. If another process does, that is told. */
+async function lockOr(folder: string, tell: () => void): Promise<(() => void) | undefined> {
+  try {
+    return await lockFolder(folder);
+  } catch (error) {
+    if (!(error instanceof FolderInUse)) throw error;
+    tell();
+    return undefined;
+  }
 }
 
 async function copyIn(from: string, to: string, size: number, io: Output): Promise<void> {
