@@ -8,6 +8,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { cap } from './cap.ts';
 import { capacity } from './capacity.ts';
+import { copies } from './copies.ts';
 import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
 import { erase } from './erase.ts';
@@ -43,6 +44,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   store,
   erase,
   cap,
+  copies,
   redis,
   'redis-far': redisFar,
   machines,

@@ -121,11 +121,30 @@ export class SteadyVisitor {
   move(samples: number, far = false): void {
     const now = this.#clock;
     const from = this.made;
-    this.made += samples;
-    const list = Array.from({ length: samples }, (_, i): Sample => {
-      const serial = from + i;
-      return { type: 'move', time: now - samples + i, x: this.no + (far && serial % 2 ? FAR : 0), y: serial };
+    this.#add(samples, (serial) => ({
+      type: 'move',
+      time: now - samples + serial - from,
+      x: this.no + (far && serial % 2 ? FAR : 0),
+      y: serial,
+    }));
+  }
+
+  /** As `move`, with a click now and then, and page changes. */
+  browse(samples: number): void {
+    const time = this.#clock;
+    this.#add(samples, (serial) => {
+      const place = { x: this.no, y: serial, time };
+      if (serial % PAGE_EVERY === PAGE_EVERY - 1) return { type: 'page', page: `/page-${serial % PAGES}`, time };
+      if (serial % CLICK_EVERY === CLICK_EVERY - 1)
+        return { type: 'click', ...place, button: 0, ex: 0, ey: 0, selector: `a:nth-child(${serial % PAGES})` };
+      return { type: 'move', ...place };
     });
+  }
+
+  #add(samples: number, sampleOf: (serial: number) => Sample): void {
+    const from = this.made;
+    this.made += samples;
+    const list = Array.from({ length: samples }, (_, i) => sampleOf(from + i));
     const frame = { n: ++this.#n, samples: list, from, to: this.made };
     this.#kept.push(frame);
     this.#flush();
@@ -168,6 +187,11 @@ export class SteadyVisitor {
     this.#visitor?.socket.terminate();
   }
 }
+
+/** Who browses does so each so many samples, on so many pages. */
+export const PAGE_EVERY = 120;
+const CLICK_EVERY = 50;
+const PAGES = 7;
 
 /** Far enough that the step needs several bytes. */
 export const FAR = 1_000_000;
