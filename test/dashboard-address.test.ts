@@ -5,9 +5,11 @@ import fc from 'fast-check';
 import type { Page } from 'playwright-core';
 import { Names } from '../src/dashboard/badge.ts';
 import { allCountries, cutMiddle, readablePath } from '../src/dashboard/text.ts';
+import { openStore } from '../src/store/embedded/store.ts';
 import { openPage } from './support/browser.ts';
+import { run } from './support/command.ts';
 import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
-import { moves, type PastVisit } from './support/record.ts';
+import { moves, type PastVisit, record } from './support/record.ts';
 
 const PASSWORD = 'correct horse battery';
 const LONG = `/caf%C3%A9/${'a-very-long-part/'.repeat(6)}the-end-of-it`;
@@ -56,6 +58,32 @@ test('who has to sign in first gets to the address that was asked for, and nowhe
   }
 });
 
+test('a sign-in link that is opened in the same tab leads to the address that was asked for, and nowhere else', async (t) => {
+  const { server, browser } = await openDashboard(t);
+  const page = await openPage(browser);
+  const useLink = async () => {
+    const { out } = await run('admin', 'add', 'admin', '--data', server.data);
+    await page.goto(server.url + (/\/admin\/link\/\S+/.exec(out)?.[0] as string));
+    await page.getByRole('button', { name: 'Sign in' }).click();
+  };
+  const asked = '/admin/visits?site=demo&days=7';
+  await page.goto(server.url + asked);
+  await page.waitForURL('**/admin/sign-in');
+  await useLink();
+  await page.waitForURL(server.url + asked);
+  for (const evil of ['https://evil.example/admin', '//evil.example/admin', '/v1/session', '', undefined]) {
+    await page.context().clearCookies();
+    await page.goto(`${server.url}/admin/sign-in`);
+    await page.getByRole('heading', { name: 'Sign in to Fieldmouse' }).waitFor();
+    await page.evaluate((address) => {
+      if (address !== undefined) sessionStorage.setItem('fieldmouse.asked-for', address);
+    }, evil);
+    await useLink();
+    await page.locator('[data-link=live]').waitFor();
+    assert.equal(new URL(page.url()).origin + new URL(page.url()).pathname, `${server.url}/admin`, evil);
+  }
+});
+
 test('the address of a rewind and of a replay follows what is played, and leads there again', async (t) => {
   const anna = visit('anna');
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, anna) });
@@ -101,6 +129,56 @@ test('visitors of one list have names that differ, whatever they call themselves
   assert.ok(names.every((name) => name.startsWith('Kiosk')));
 });
 
+test('the question before deleting and the replay have the name of the list, which stays when another comes', async (t) => {
+  const [first, second] = [visit('b1', '/', 'Bob'), visit('b2', '/', 'Bob')];
+  second.since += 60_000;
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, first, second) });
+  await dashboard.getByRole('link', { name: 'Visits' }).click();
+  const nameOf = (id: string) => dashboard.locator(`tr[data-id="${id}"] .name`).innerText();
+  const [plain, numbered] = [await nameOf('b1'), await nameOf('b2')];
+  assert.equal(plain, 'Bob');
+  assert.match(numbered, /^Bob \d+$/);
+  await dashboard.locator('tr[data-id=b2]').getByTitle('Delete').click();
+  await dashboard.getByText(`Delete the visit of ${numbered}?`).waitFor();
+  await dashboard.getByText(/^It began on .*\d:\d\d/).waitFor();
+  await dashboard.keyboard.press('Escape');
+
+  const store = await openStore(server.data);
+  t.after(() => store.close());
+  const third = visit('b3', '/', 'Bob');
+  third.since += 120_000;
+  await record(store.archive, third);
+  for (const again of [() => dashboard.getByRole('link', { name: 'Live' }).click(), () => dashboard.reload()]) {
+    await again();
+    await dashboard.getByRole('link', { name: 'Visits' }).click();
+    await dashboard.locator('tr[data-id=b3]').waitFor();
+    assert.deepEqual([await nameOf('b1'), await nameOf('b2')], [plain, numbered]);
+    assert.ok(![plain, numbered].includes(await nameOf('b3')));
+  }
+  await dashboard.locator('tr[data-id=b2] .visit-link').click();
+  const heading = dashboard.getByRole('heading', { level: 1 });
+  await heading.getByText(`Replay of ${numbered}, `).waitFor({ state: 'attached' });
+  assert.equal(await dashboard.locator('.about .name').innerText(), numbered);
+  await dashboard.locator('.about').getByRole('button', { name: 'Delete' }).click();
+  await dashboard.getByText(`Delete the visit of ${numbered}?`).waitFor();
+});
+
+test('the filter of countries shows the country that the address has, whatever it is', async (t) => {
+  const { server, dashboard } = await openDashboard(t);
+  const select = dashboard.getByLabel('Country');
+  for (const [code, name] of [
+    ['XK', 'Kosovo'],
+    ['xk', 'Kosovo'],
+    ['DE', 'Germany'],
+    ['QQ', 'QQ'],
+    ['1', 'Any country'],
+  ] as const) {
+    await dashboard.goto(`${server.url}/admin/visits?site=demo&country=${code}`);
+    await select.waitFor();
+    assert.equal(await select.evaluate((one) => (one as HTMLSelectElement).selectedOptions[0]?.text), name, code);
+  }
+});
+
 test('paths are shown as people read them, and cut in the middle', async (t) => {
   for (const [path, readable] of [
     ['/caf%C3%A9', '/café'],
@@ -140,6 +218,10 @@ test('paths are shown as people read them, and cut in the middle', async (t) => 
 test('every country can be chosen by its name, and by no other', () => {
   const all = allCountries();
   assert.ok(all.length > 240);
+  assert.deepEqual(
+    all.find(([code]) => code === 'XK'),
+    ['XK', 'Kosovo'],
+  );
   assert.equal(new Set(all.map(([, name]) => name)).size, all.length);
   assert.ok(all.every(([code, name]) => /^[A-Z]{2}$/.test(code) && name !== code));
   assert.deepEqual(

@@ -1,4 +1,5 @@
 /** What a visitor is called and painted as: the same on every screen, since it comes from the id alone. */
+import { entry } from '../entry.ts';
 
 export interface Badge {
   name: string;
@@ -47,6 +48,14 @@ export class Names {
   clear(): void {
     this.#owners.clear();
   }
+}
+
+/** By the keys of sites. */
+const visitNames = new Map<string, Names>();
+
+/** Names of a site's visits, the same on all pages until the dashboard is loaded anew: who was shown under a name keeps it. */
+export function visitNamesOf(site: string): Names {
+  return entry(visitNames, site, () => new Names());
 }
 
 /** Two letters or digits at most: of the first and the last word, or of a single word its first and last. */

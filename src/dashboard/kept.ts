@@ -10,6 +10,23 @@ export function kept<T>(key: string, reader: Reader<T>): T | undefined {
   }
 }
 
+/** As `kept`, of what is kept for this tab only, and once. */
+export function takeFromTab<T>(key: string, reader: Reader<T>): T | undefined {
+  try {
+    const value = reader(sessionStorage.getItem(`fieldmouse.${key}`));
+    sessionStorage.removeItem(`fieldmouse.${key}`);
+    return value;
+  } catch {
+    return undefined;
+  }
+}
+
+export function keepInTab(key: string, value: string): void {
+  try {
+    sessionStorage.setItem(`fieldmouse.${key}`, value);
+  } catch {}
+}
+
 export function keep(key: string, value: string): void {
   try {
     localStorage.setItem(`fieldmouse.${key}`, value);

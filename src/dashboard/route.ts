@@ -1,6 +1,7 @@
 /** Which of the dashboard's pages is shown. */
 import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
 import { based, unbased } from './base.ts';
+import { keepInTab, takeFromTab } from './kept.ts';
 import { shape, text } from './readers.ts';
 
 export type Route =
@@ -32,14 +33,18 @@ export function go(address: string, replace = false): void {
 export function goToSignIn(): void {
   const { pathname, search } = location;
   history.replaceState({ askedFor: pathname + search }, '', based('/admin/sign-in'));
+  // A sign-in link that is opened in this tab makes another entry of the history.
+  keepInTab(ASKED_FOR, pathname + search);
   place.value = location.href;
 }
 
+const ASKED_FOR = 'asked-for';
 const askedFor = shape({ askedFor: text });
 
 /** Goes where somebody wanted to be before signing in; by default to the live screen. */
 export function goOnFromSignIn(): void {
-  const asked = askedFor(history.state)?.askedFor ?? '/admin';
+  const inTab = takeFromTab(ASKED_FOR, text);
+  const asked = askedFor(history.state)?.askedFor ?? inTab ?? '/admin';
   const url = URL.canParse(asked, location.origin) ? new URL(asked, location.origin) : undefined;
   const isGood = url?.origin === location.origin && isOurs(url.pathname);
   go(isGood ? url.pathname + url.search : '/admin', true);

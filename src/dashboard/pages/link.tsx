@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { ApiError, api } from '../api.ts';
 import { Logo } from '../parts/icons.tsx';
 import { Problem } from '../parts/problem.tsx';
-import { go } from '../route.ts';
+import { goOnFromSignIn } from '../route.ts';
 import { enter } from '../state.ts';
 
 /**
@@ -20,7 +20,7 @@ export function LinkPage({ token }: { token: string }) {
     setProblem('');
     try {
       enter(await api.signInByLink(token));
-      go('/admin', true);
+      goOnFromSignIn();
     } catch (error) {
       setProblem(explain(error));
       setBusy(false);

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { Visit } from '../../protocol/visit.ts';
 import { api } from '../api.ts';
-import { badgeOf } from '../badge.ts';
+import { visitNamesOf } from '../badge.ts';
 import { DamageNote } from '../parts/damage-note.tsx';
 import { Failed } from '../parts/failed.tsx';
 import { PagePath } from '../parts/page-path.tsx';
@@ -16,6 +16,7 @@ import { About, Story } from '../player/story.tsx';
 import { usePlayerKeys } from '../player/use-player-keys.ts';
 import { Player } from '../player.ts';
 import { address, followTime, go, query, timeOf } from '../route.ts';
+import { date } from '../text.ts';
 import { EraseVisit } from '../visits/erase-visit.tsx';
 
 /** The replay of one visit. */
@@ -49,6 +50,7 @@ function NoVisit() {
 
 function Replay({ visit }: { visit: Visit }) {
   const [player] = useState(() => new Player(visit, (after) => api.passages(visit.id, after)));
+  const [badge] = useState(() => visitNamesOf(visit.site).badgeOf(visit.id, visit.label));
   const [isErasing, setErasing] = useState(false);
   useEffect(() => {
     const from = timeOf(query.peek().get('at'));
@@ -65,13 +67,16 @@ function Replay({ visit }: { visit: Visit }) {
   usePlayerKeys(player);
   return (
     <main class="replay">
-      <h1 class="unseen">Replay of {badgeOf(visit.id, visit.label).name}</h1>
+      <h1 class="unseen">
+        Replay of {badge.name}, {date(visit.since)}
+      </h1>
       <ReplayStage player={player} />
-      <About visit={visit} erase={() => setErasing(true)} />
+      <About visit={visit} badge={badge} erase={() => setErasing(true)} />
       <Story player={player} />
       {isErasing && (
         <EraseVisit
           visit={visit}
+          badge={badge}
           done={() => go(address('/admin/visits', { site: visit.site }), true)}
           close={() => setErasing(false)}
         />

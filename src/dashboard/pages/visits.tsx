@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Visit } from '../../protocol/visit.ts';
-import { type Badge, Names } from '../badge.ts';
+import { type Badge, visitNamesOf } from '../badge.ts';
 import { DamageNote } from '../parts/damage-note.tsx';
 import { Failed } from '../parts/failed.tsx';
 import { NoSites } from '../parts/no-sites.tsx';
@@ -30,7 +30,7 @@ function List({ site }: { site: string }) {
   const period = periodOf(query.value, Date.now(), undefined);
   const filter = filterOf(site, period, query.value);
   const visits = useVisits(filter, address('', filter));
-  const [erasing, setErasing] = useState<Visit | null>(null);
+  const [erasing, setErasing] = useState<Chosen | null>(null);
   return (
     <main class="counts" aria-busy={visits.busy}>
       <h1>Visits</h1>
@@ -42,9 +42,9 @@ function List({ site }: { site: string }) {
       </section>
       {erasing && (
         <EraseVisit
-          visit={erasing}
+          {...erasing}
           done={() => {
-            visits.drop(erasing.id);
+            visits.drop(erasing.visit.id);
             setErasing(null);
           }}
           close={() => setErasing(null)}
@@ -59,11 +59,19 @@ function damageOf({ damaged }: Visits): string {
   return damaged === 1 ? '1 visit is damaged and left out.' : `${number(damaged)} visits are damaged and left out.`;
 }
 
-function Table({ list, erase }: { list: readonly Visit[]; erase: (visit: Visit) => void }) {
-  const badges = useMemo(() => {
-    const names = new Names();
-    return list.map(({ id, label }) => names.badgeOf(id, label));
-  }, [list]);
+/** Of two who call themselves the same, the one that came first has the plain name. */
+function badgesOf(list: readonly Visit[]): Badge[] {
+  const badges = [...list].reverse().map(({ site, id, label }) => visitNamesOf(site).badgeOf(id, label));
+  return badges.reverse();
+}
+
+interface Chosen {
+  visit: Visit;
+  badge: Badge;
+}
+
+function Table({ list, erase }: { list: readonly Visit[]; erase: (chosen: Chosen) => void }) {
+  const badges = useMemo(() => badgesOf(list), [list]);
   return (
     <div class="table-box">
       <table class="table visits-table">
@@ -80,9 +88,10 @@ function Table({ list, erase }: { list: readonly Visit[]; erase: (visit: Visit) 
           </tr>
         </thead>
         <tbody>
-          {list.map((visit, i) => (
-            <VisitRow key={visit.id} visit={visit} badge={badges[i] as Badge} erase={() => erase(visit)} />
-          ))}
+          {list.map((visit, i) => {
+            const badge = badges[i] as Badge;
+            return <VisitRow key={visit.id} visit={visit} badge={badge} erase={() => erase({ visit, badge })} />;
+          })}
         </tbody>
       </table>
     </div>

@@ -1,5 +1,5 @@
 import type { Visit } from '../../protocol/visit.ts';
-import { badgeOf } from '../badge.ts';
+import type { Badge } from '../badge.ts';
 import { BadgeMark } from '../parts/badge.tsx';
 import { DeviceIcon } from '../parts/icons.tsx';
 import { PagePath } from '../parts/page-path.tsx';
@@ -10,8 +10,7 @@ import { isOwner } from '../state.ts';
 import { count, countryName, DEVICE, date, duration, number, playTime, TRUNCATED } from '../text.ts';
 
 /** Who the visitor was. */
-export function About({ visit, erase }: { visit: Visit; erase: () => void }) {
-  const badge = badgeOf(visit.id, visit.label);
+export function About({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
   const [vw, vh] = visit.size;
   const facts: [string, string][] = [
     ['Came', date(visit.since)],

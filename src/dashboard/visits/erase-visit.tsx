@@ -1,26 +1,29 @@
 import type { Visit } from '../../protocol/visit.ts';
 import { api } from '../api.ts';
-import { badgeOf } from '../badge.ts';
+import type { Badge } from '../badge.ts';
 import { Confirm } from '../parts/confirm.tsx';
 import { Problem } from '../parts/problem.tsx';
 import { useCall } from '../parts/use-call.ts';
+import { date } from '../text.ts';
 
 export interface EraseVisitProps {
   visit: Visit;
+  /** As the page shows the visitor. */
+  badge: Badge;
   done: () => void;
   close: () => void;
 }
 
 /** Asks, then deletes a visit. */
-export function EraseVisit({ visit, done, close }: EraseVisitProps) {
+export function EraseVisit({ visit, badge, done, close }: EraseVisitProps) {
   const { problem, busy, run } = useCall();
   const erase = async () => {
     if (!busy && (await run(() => api.eraseVisit(visit.id)))) done();
   };
   return (
     <Confirm
-      title={`Delete the visit of ${badgeOf(visit.id, visit.label).name}?`}
-      text="Its replay goes, and all that it added to counts, heatmaps and the rewind. This cannot be undone."
+      title={`Delete the visit of ${badge.name}?`}
+      text={`It began on ${date(visit.since)}. Its replay goes, and all that it added to counts, heatmaps and the rewind. This cannot be undone.`}
       action="Delete"
       yes={() => void erase()}
       no={close}

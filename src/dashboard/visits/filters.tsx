@@ -6,7 +6,7 @@ import { PeriodChooser } from '../parts/period-chooser.tsx';
 import { useLoaded } from '../parts/use-loaded.ts';
 import { type Period, startOf } from '../period.ts';
 import { address, go, query } from '../route.ts';
-import { allCountries, DEVICE } from '../text.ts';
+import { allCountries, countryName, DEVICE } from '../text.ts';
 import type { VisitFilter } from './use-visits.ts';
 
 const DEVICES = ['phone', 'tablet', 'desktop', 'wide', 'unknown'] as const;
@@ -32,16 +32,27 @@ export function isFiltered(query: URLSearchParams): boolean {
 /** What the address asks for, as the API takes it. Of what makes no sense nothing is asked. */
 export function filterOf(site: string, period: Period, query: URLSearchParams): VisitFilter {
   const { days, from, to } = period;
-  const country = query.get('country')?.toUpperCase() ?? '';
   return {
     site,
     page: query.get('page'),
     ...(days !== undefined && { from: startOf(from), to: startOf(to) + DAY_MS }),
     device: DEVICES.find((one) => one === query.get('device')),
-    country: /^[A-Z]{2}$/.test(country) ? country : null,
+    country: countryIn(query),
     ...LENGTHS.find(([name]) => name === query.get('length'))?.[2],
     clicked: CLICKS.find(([name]) => name === query.get('clicked'))?.[0],
   };
+}
+
+/** Two capital letters, whether there is a country of them or not; null: none is asked for. */
+function countryIn(query: URLSearchParams): string | null {
+  const country = query.get('country')?.toUpperCase() ?? '';
+  return /^[A-Z]{2}$/.test(country) ? country : null;
+}
+
+/** The known countries, and the one that is asked for. */
+function countriesWith(code: string | null): typeof COUNTRIES {
+  if (code === null || COUNTRIES.some(([known]) => known === code)) return COUNTRIES;
+  return [...COUNTRIES, [code, countryName(code)]];
 }
 
 /** Puts other choices into the address; null takes one out. */
@@ -59,6 +70,7 @@ export function Filters({ site, period }: { site: string; period: Period }) {
     site,
   );
   const chosen = query.value;
+  const country = countryIn(chosen);
   return (
     <div class="bar filters">
       <PageSelect
@@ -71,7 +83,13 @@ export function Filters({ site, period }: { site: string; period: Period }) {
       <Options label="Device" name="device" none="Any device" options={DEVICES.map((one) => [one, DEVICE[one]])} />
       <Options label="Duration" name="length" none="Any duration" options={LENGTHS} />
       <Options label="Clicks" name="clicked" none="With or without clicks" options={CLICKS} />
-      <Options label="Country" name="country" none="Any country" options={COUNTRIES} />
+      <Options
+        label="Country"
+        name="country"
+        none="Any country"
+        options={countriesWith(country)}
+        value={country ?? ''}
+      />
       {isFiltered(chosen) && (
         <button type="button" class="small" onClick={clearFilters}>
           Clear filters
@@ -88,19 +106,21 @@ interface OptionsProps {
   /** What choosing none is called. */
   none: string;
   options: readonly (readonly [value: string, text: string, ...rest: unknown[]])[];
+  /** The choice, if not as the address has it. */
+  value?: string;
 }
 
-function Options({ label, name, none, options }: OptionsProps) {
+function Options({ label, name, none, options, value = query.value.get(name) ?? '' }: OptionsProps) {
   return (
     <select
       class="filter"
       aria-label={label}
-      value={query.value.get(name) ?? ''}
+      value={options.some(([known]) => known === value) ? value : ''}
       onChange={(event) => choose({ [name]: event.currentTarget.value })}
     >
       <option value="">{none}</option>
-      {options.map(([value, text]) => (
-        <option key={value} value={value}>
+      {options.map(([known, text]) => (
+        <option key={known} value={known}>
           {text}
         </option>
       ))}
