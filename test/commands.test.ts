@@ -93,6 +93,18 @@ test('admin add prints a link that works, also for an administrator already ther
   }
 });
 
+test('admin add refuses a name that reads like one that is there', async (t) => {
+  const { run, store } = commandLine(t);
+  const records = await store();
+  await run('admin add groß');
+  for (const name of ['GROSS', 'gro\u200dß', 'Ｇroß', 'groß\u180b']) {
+    const { code, err } = await run(`admin add ${name}`);
+    assert.deepEqual([code, /looks like groß, who is there already/.test(err)], [1, true], name);
+  }
+  assert.equal((await run('admin add grob')).code, 0);
+  assert.deepEqual((await records.admins()).map(({ name }) => name).sort(), ['grob', 'groß']);
+});
+
 test('no address is guessed: where none is known, or only a socket file, that is said', async (t) => {
   const { run } = commandLine(t);
   for (const more of [[], ['--listen', 'unix:/tmp/x.sock']]) {

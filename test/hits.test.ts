@@ -306,7 +306,58 @@ const JOINED = [
   '\u0601 ١٢',
   '👩🏽\u200d💻',
   '\u{1fae8}\u{1fae9}',
+  // Parts of words: of Mongolian, Khmer, Hebrew and Arabic beside numbers, and where a word may or must not be broken.
+  '\u182c\u180e\u1820',
+  'ការ\u200bមើល',
+  'ביקורים (C++)\u200f',
+  'זה\u200e 5',
+  'زيارات \u061c5',
+  'Seiten\u00adaufrufe',
+  'a\u2060b',
+  // Signs that can be seen, alone too.
+  '\u070f\u0710\u0712',
+  '\u0890\u0661',
+  '\u06dd',
+  '👨\u200d👩\u200d👧'.repeat(40),
+  '\u{13000}\u{13430}\u{13000}',
 ];
+
+/** Nothing in them can be seen, or a line ends in them, or they turn what stands beside them. */
+const UNSEEN = [
+  ...[
+    '\u3164',
+    '\u2800',
+    '\ufe0f',
+    '\u034f',
+    '\u115f',
+    '\uffa0',
+    '\u17b4',
+    '\u180b',
+    '\u{e0100}',
+    '\u{1d159}',
+    '\u{13441}',
+  ],
+  ...['\u0301', ' \u0301\u0338', '\u00ad', '\u200b', '\u200f', '\u2060', '\u3000', '\u2800\u3164 \ufe0f'],
+  ...['a\u2028b', 'a\u2029b', 'a\u0085b', 'a\u202eb', 'a\u2066b', 'a\ufeffb', 'a\u{e0001}b', 'a\ufff9b', 'a\u{e0000}b'],
+  'x'.repeat(101),
+  '👨\u200d👩\u200d👧'.repeat(101),
+  `a${'\u0301'.repeat(1600)}`,
+];
+
+test('a label and a name have something to see, on one line', async (t) => {
+  const http = await startHttp(t, { flags: UNLIMITED });
+  for (const [no, text] of UNSEEN.entries()) {
+    const picture = await get(http, `unseen.svg?site=demo&label=${encodeURIComponent(text)}`);
+    assert.equal(await codeOf(picture), 'bad-request', JSON.stringify(text));
+    const origins = ['http://a.example'];
+    for (const [path, body] of [
+      ['/v1/tokens', { name: text }],
+      ['/v1/sites', { key: `site-${no}`, name: text, origins }],
+    ] as const)
+      assert.equal(await codeOf(await http.api('POST', path, body)), 'bad-request', `${path} ${JSON.stringify(text)}`);
+  }
+  assert.ok(!isLabel('a'.repeat(100_000), 40), 'no time is spent on what is far too long');
+});
 
 test('a label may have what its script or its emoji need', async (t) => {
   const http = await startHttp(t, { flags: UNLIMITED });
@@ -327,6 +378,7 @@ test('a badge is as wide as what is seen of its label', () => {
   assert.equal(width(JOINED[3] as string), width('🏴'));
   assert.equal(width('بازدید\u200cها'), width('بازدیدها'));
   assert.equal(width('e\u0301'), width('e'));
+  assert.equal(width('Seiten\u00adaufrufe\u200f'), width('Seitenaufrufe'));
   assert.equal(width('🇪🇸'), width('🏴'));
   assert.ok(width('花花') > width('ab'));
 });

@@ -205,6 +205,16 @@ test('owners add, change and remove administrators, but for the last owner', asy
   assert.deepEqual([signed.status, who.role, who.sites], [201, 'viewer', ['shop']]);
   const cases: [method: string, path: string, body: object | undefined, status: number, code: string][] = [
     ['POST', '', { name: 'eve', ...OWNER }, 409, 'admin-exists'],
+    // They would be read as eve.
+    ...['EVE', 'e\u200dve', 'ｅｖｅ', 'eve\u180b'].map((name): (typeof cases)[number] => [
+      'POST',
+      '',
+      { name, ...OWNER },
+      409,
+      'admin-exists',
+    ]),
+    ['POST', '', { name: '\u3164', ...OWNER }, 400, 'bad-request'],
+    ['POST', '', { name: 'a\uffa0', ...OWNER }, 400, 'bad-request'],
     ['POST', '', { name: 'a/b', ...OWNER }, 400, 'bad-request'],
     ['POST', '', { name: 'max', role: 'viewer', sites: ['none'] }, 404, 'unknown-site'],
     ['POST', '', { name: 'max', role: 'owner', sites: ['shop'] }, 400, 'bad-request'],

@@ -1,6 +1,6 @@
 /** Commands on those who may look: administrators and API tokens. */
 
-import { ADMIN_NAME } from '../protocol/account.ts';
+import { ADMIN_NAME, lookAlike } from '../protocol/account.ts';
 import { isLabel } from '../protocol/label.ts';
 import { OWNER, rightsText } from '../protocol/rights.ts';
 import type { AdminOutcome } from '../store/contract.ts';
@@ -112,6 +112,11 @@ async function addAdmin(call: StoreCall): Promise<ExitCode> {
   const { word, flags, store, io } = call;
   const no = await unknownSite(call);
   if (no !== undefined) return refuse(io, no);
+  const known = lookAlike(
+    (await store.admins()).map(({ name }) => name),
+    word,
+  );
+  if (known !== undefined) return refuse(io, `${word} looks like ${known}, who is there already; choose another name`);
   const rights = rightsOf(flags, OWNER);
   const note = noted('admin-added', `${word}, ${rightsText(rights)}`);
   const isNew = await store.addAdmin(word, Date.now(), rights, note);
@@ -194,7 +199,7 @@ function refusal(name: string, outcome: AdminOutcome): string | undefined {
 function checkToken({ word, flags }: Call): string[] {
   const faults = checkRights(flags, OWNER);
   if (word !== '' && !isLabel(word, 100))
-    faults.push(`token add: ${JSON.stringify(word)} is no name; use up to 100 characters on one line`);
+    faults.push(`token add: ${JSON.stringify(word)} is no name; use up to 100 visible characters on one line`);
   return faults;
 }
 

@@ -54,7 +54,7 @@ function checkSite({ word, flags }: Call): string[] {
     faults.push(`site add: ${JSON.stringify(word)} is no key; use up to 40 of a-z, 0-9 and -`);
   const [name = '', ...more] = names;
   if (more.length > 0 || !isLabel(name, SITE_LIMIT.name))
-    faults.push(`--name: give one, up to ${SITE_LIMIT.name} characters, such as --name "My shop"`);
+    faults.push(`--name: give one, up to ${SITE_LIMIT.name} visible characters, such as --name "My shop"`);
   if (origins.length === 0) faults.push('--origin: give at least one, such as --origin https://www.example.org');
   if (origins.length > SITE_LIMIT.origins) faults.push(`--origin: give at most ${SITE_LIMIT.origins}`);
   for (const origin of origins)

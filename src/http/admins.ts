@@ -1,7 +1,7 @@
 /** Administrators: who they are, and what each may see and do. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
-import { ADMIN_NAME } from '../protocol/account.ts';
+import { ADMIN_NAME, lookAlike } from '../protocol/account.ts';
 import { rightsText } from '../protocol/rights.ts';
 import { noteOf } from './audit.ts';
 import type { HttpOptions } from './contract.ts';
@@ -49,6 +49,12 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       const { name: given, ...rights } = request.body;
       const name = given.normalize('NFC');
       const read = await readRights(store, rights);
+      const known = lookAlike(
+        (await store.admins()).map((admin) => admin.name),
+        name,
+      );
+      if (known !== undefined)
+        throw new Problem(409, 'admin-exists', `The name looks like that of the administrator ${known}.`);
       const note = noteOf(request, 'admin-added', `${name}, ${rightsText(read)}`);
       if (!(await store.addAdmin(name, Date.now(), read, note)))
         throw new Problem(409, 'admin-exists', `There is an administrator ${name} already.`);

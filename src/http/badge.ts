@@ -1,4 +1,5 @@
 /** A small picture of a label and a number, for pages that can show no more than pictures. */
+import { charactersOf } from '../protocol/label.ts';
 
 const HEIGHT = 20;
 /** Beside each text, CSS pixels. */
@@ -8,8 +9,6 @@ const NARROW = 6.8;
 const WIDE = 12;
 /** From Hangul on, most characters are twice as wide. */
 const FIRST_WIDE = 0x1100;
-
-const GRAPHEMES = new Intl.Segmenter('und', { granularity: 'grapheme' });
 
 /** The SVG. The label may be any text as of `isLabel`. */
 export function badge(label: string, count: number): string {
@@ -37,13 +36,6 @@ function part(text: string): Part {
   for (const character of charactersOf(text))
     width += (character.codePointAt(0) as number) >= FIRST_WIDE ? WIDE : NARROW;
   return { text, width: Math.ceil(width) };
-}
-
-/** What a reader takes for one character: with its marks, or several emoji that are joined. */
-function charactersOf(text: string): Iterable<string> {
-  // Most labels have only such characters, and a segmenter is slow.
-  if (/^[ -\u024f]*$/.test(text)) return text;
-  return Array.from(GRAPHEMES.segment(text), ({ segment }) => segment);
 }
 
 function textAt(x: number, { text, width }: Part): string {

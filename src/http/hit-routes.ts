@@ -11,7 +11,9 @@ const URL_PATTERN = '/v1/hits/*';
 const Site = Type.String({
   description: 'If missing: the only site there is beside the demo, or the demo if it is alone',
 });
-const Label = Type.String({ maxLength: LABEL_LIMIT, description: 'Text of the badge instead of `visits`' });
+const Label = Type.String({
+  description: `Text of the badge instead of \`visits\`: 1 to ${LABEL_LIMIT} visible characters`,
+});
 const Page = Type.String({ maxLength: MAX_TEXT.page, description: 'The page, without its first slash' });
 const Hits = Type.Integer({ description: 'Visits to the page so far' });
 

@@ -9,9 +9,10 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
-import { LABEL } from '../protocol/label.ts';
+import { isLabel, LABEL, maxUnits } from '../protocol/label.ts';
 import type { Need } from '../protocol/rights.ts';
 import { DEVICES } from '../protocol/stream.ts';
+import { Problem } from './problem.ts';
 
 /** The app, with handlers typed by their schemas. */
 export type App = FastifyInstance<
@@ -51,8 +52,21 @@ export function lastEventIdOf({ headers, query }: Pick<FastifyRequest, 'headers'
 
 export const Time = Type.Number({ description: 'Unix ms' });
 export const TimeOrNull = Type.Union([Type.Number(), Type.Null()], { description: 'Unix ms, or null' });
-/** A name for people: something visible, on one line. */
-export const Label = Type.String({ minLength: 1, maxLength: 100, pattern: LABEL });
+const NAME_LIMIT = 100;
+/** A name for people: something visible, on one line. To be read by `nameIn`. */
+export const Label = Type.String({
+  minLength: 1,
+  maxLength: maxUnits(NAME_LIMIT),
+  pattern: LABEL,
+  description: `1 to ${NAME_LIMIT} visible characters on one line`,
+});
+
+/** The name in a body, each letter written in one way, whatever keyboard it came from. Throws Problem where it is too long. */
+export function nameIn({ name }: { name: string }): string {
+  const composed = name.normalize('NFC');
+  if (isLabel(composed, NAME_LIMIT)) return composed;
+  throw new Problem(400, 'bad-request', `name may have at most ${NAME_LIMIT} characters`);
+}
 export const Empty = Type.Null({ description: 'Nothing' });
 
 export const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;

@@ -6,7 +6,7 @@ import { noteOf } from './audit.ts';
 import type { HttpOptions } from './contract.ts';
 import { rightsOf, unknownSite } from './guard.ts';
 import { Problem } from './problem.ts';
-import { type App, Empty, Label, LOOK, MANAGE, shape, Time, TimeOrNull } from './schema.ts';
+import { type App, Empty, Label, LOOK, MANAGE, nameIn, shape, Time, TimeOrNull } from './schema.ts';
 
 const Key = Type.String({ pattern: SITE_KEY.source, description: 'Names the site in the snippet' });
 const Origins = Type.Array(Type.String({ maxLength: 256 }), {
@@ -42,10 +42,10 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
       },
     },
     async (request, reply) => {
-      const { key, name, origins } = request.body;
+      const { key, origins } = request.body;
       const site = {
         key,
-        name: name.normalize('NFC'),
+        name: nameIn(request.body),
         origins: checkOrigins(origins),
         created: Date.now(),
         firstSeen: null,
@@ -70,9 +70,9 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
       },
     },
     async (request) => {
-      const { name, origins } = request.body;
+      const { origins } = request.body;
       const { key } = request.params;
-      const change = { name: name.normalize('NFC'), origins: checkOrigins(origins) };
+      const change = { name: nameIn(request.body), origins: checkOrigins(origins) };
       const site = await store.changeSite(key, change, noteOf(request, 'site-changed', key));
       if (site === undefined) throw unknownSite();
       return site;

@@ -5,7 +5,7 @@ import { noteOf } from './audit.ts';
 import type { HttpOptions } from './contract.ts';
 import { Problem } from './problem.ts';
 import { OPTIONAL_RIGHTS, RIGHTS, readRights } from './rights.ts';
-import { type App, Empty, Label, MANAGE, shape, Time, TimeOrNull } from './schema.ts';
+import { type App, Empty, Label, MANAGE, nameIn, shape, Time, TimeOrNull } from './schema.ts';
 
 const token = { id: Type.String(), name: Type.String(), created: Time, lastUsed: TimeOrNull, ...RIGHTS };
 
@@ -34,8 +34,8 @@ export function tokenRoutes(app: App, { store }: HttpOptions): void {
       },
     },
     async (request, reply) => {
-      const { name: given, ...rights } = request.body;
-      const name = given.normalize('NFC');
+      const { name: _, ...rights } = request.body;
+      const name = nameIn(request.body);
       const read = await readRights(store, rights);
       const note = noteOf(request, 'token-made', `${name}, ${rightsText(read)}`);
       const made = await store.addToken(name, Date.now(), read, note);

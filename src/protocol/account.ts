@@ -26,6 +26,24 @@ export interface Token extends Rights {
 
 /**
  * Names of administrators: up to 64 letters of any script (with the marks and joiners that some need), digits, single
- * spaces and `. _ - @ '`, so that they are safe in tables, logs and addresses.
+ * spaces and `. _ - @ '`, so that they are safe in tables, logs and addresses. Letters that are blank are none.
  */
-export const ADMIN_NAME = /^(?=.{1,64}$)[\p{L}\p{N}](?: ?(?:[\p{L}\p{M}\p{N}._@'’-]|\u200c|\u200d))*$/u;
+export const ADMIN_NAME =
+  /^(?=.{1,64}$)(?!\p{DI})[\p{L}\p{N}](?: ?(?:(?![\u115f\u1160\u3164\uffa0])[\p{L}\p{M}\p{N}._@'’-]|\u180e|\u200c|\u200d))*$/u;
+
+/** The name among `names` that reads like `name` but is written in another way: in capitals, wide letters or with a joiner. */
+export function lookAlike(names: readonly string[], name: string): string | undefined {
+  const key = readKey(name);
+  return names.find((one) => one !== name && readKey(one) === key);
+}
+
+/** Two names with the same key look the same, or differ in capitals only. */
+function readKey(name: string): string {
+  // By capitals first: ß and SS are one, and so are both small sigmas.
+  return name
+    .normalize('NFKC')
+    .replace(/\p{DI}/gu, '')
+    .toUpperCase()
+    .toLowerCase()
+    .normalize('NFKC');
+}

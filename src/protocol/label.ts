@@ -1,20 +1,43 @@
 /**
- * Texts for people on one line: names of sites and tokens, and labels of badges. Joiners (U+200C, U+200D) are part of words
- * in Persian and Indic scripts and of many emoji, tags (U+E0020 to U+E007F) of flags, and some signs of Arabic and Kaithi
- * are format characters that can be seen. Characters without a meaning yet may be emoji that are newer than this Node.
- * Refused are controls, other format characters, such as those that turn the direction of text, and private ones.
+ * Texts for people on one line: names of sites and tokens, and labels of badges. Some format characters are part of what is written:
+ * joiners and breaks within words (U+00AD, U+180E, U+200B to U+200D, U+2060), marks of direction for one character (U+061C,
+ * U+200E, U+200F), signs that can be seen (PREPENDED), the layout of hieroglyphs and shorthand, and tags of flags (U+E0020 to
+ * U+E007F). Characters without a meaning yet may be emoji that are newer than this Node. Refused are controls, line and paragraph
+ * separators, private characters, and other format characters, such as those that turn the direction of the text around them.
  */
-const FORMAT = '\\u200c\\u200d\\u0600-\\u0605\\u06dd\\u08e2\\u{110bd}\\u{110cd}\\u{e0020}-\\u{e007f}';
-const ALLOWED = `(?:[^\\p{C}]|[${FORMAT}]|(?!\\p{NChar})\\p{Cn})`;
-/** Such a text has something to see: more than spaces, joiners and tags. */
-const VISIBLE = '(?:[^\\p{C}\\s]|(?!\\p{NChar})\\p{Cn})';
+const PREPENDED = '\\u0600-\\u0605\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u{110bd}\\u{110cd}';
+const FORMAT =
+  '\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2060\\u{13430}-\\u{1343f}\\u{1bca0}-\\u{1bca3}\\u{e0020}-\\u{e007f}';
+const UNASSIGNED = '(?!\\p{NChar}|\\p{DI})\\p{Cn}';
+const ALLOWED = `(?:[^\\p{C}\\p{Zl}\\p{Zp}]|[${PREPENDED}${FORMAT}]|${UNASSIGNED})`;
+/** Letters and symbols that are blank: fillers (by \p{DI}), the empty Braille cell, blanks of hieroglyphs and of music. */
+const BLANK = '\\p{DI}|[\\u2800\\u{13441}\\u{13442}\\u{1d159}]';
+/** Such a text has something to see: more than spaces, marks and format characters. */
+const VISIBLE = `(?:(?!${BLANK})[\\p{L}\\p{N}\\p{P}\\p{S}${PREPENDED}]|${UNASSIGNED})`;
 
-/** For `new RegExp(LABEL, 'u')`, and for JSON schemas. */
+/** For `new RegExp(LABEL, 'u')`, and for JSON schemas that bound the length: the time it takes grows with the square of that. */
 export const LABEL = `^${ALLOWED}*?${VISIBLE}${ALLOWED}*$`;
 
 const PATTERN = new RegExp(LABEL, 'u');
 
-/** True for 1 to `most` characters, of which one can be seen. */
+/** UTF-16 units that one visible character may take on average. A family of four is 11, and one in which each has a skin 19. */
+const MAX_UNITS = 16;
+
+/** The most UTF-16 units that a label of `most` visible characters may have. */
+export function maxUnits(most: number): number {
+  return most * MAX_UNITS;
+}
+
+/** True for a text of 1 to `most` visible characters. */
 export function isLabel(text: string, most: number): boolean {
-  return PATTERN.test(text) && [...text].length <= most;
+  return text.length <= maxUnits(most) && PATTERN.test(text) && charactersOf(text).length <= most;
+}
+
+const GRAPHEMES = new Intl.Segmenter('und', { granularity: 'grapheme' });
+
+/** What a reader takes for the characters of a text: each with its marks, or several emoji that are joined. */
+export function charactersOf(text: string): readonly string[] {
+  // Most labels have only such characters, and a segmenter is slow.
+  if (/^[ -~\u00ae-\u024f]*$/.test(text)) return [...text];
+  return Array.from(GRAPHEMES.segment(text), ({ segment }) => segment).filter((one) => !/^\p{DI}+$/u.test(one));
 }
