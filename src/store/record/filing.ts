@@ -60,6 +60,15 @@ export interface FilingShelf<V extends KeptVisit> {
 
 const samples = new SampleBuffer(RUN_SAMPLES);
 
+/** When the frame of this number can be at the latest: before the next page was loaded, but not before its own. */
+function latestOf(number: number, loads: readonly { n: number; t: number }[]): number {
+  let [own, next] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (const { n, t } of loads)
+    if (n > number) next = Math.min(next, t - 1);
+    else own = Math.max(own, t);
+  return Math.max(own, next);
+}
+
 export class Filer<V extends KeptVisit> {
   readonly #shelf: FilingShelf<V>;
   readonly #pages: PageNumbers;
@@ -131,10 +140,7 @@ export class Filer<V extends KeptVisit> {
     if (late.some(({ n }) => n < lastRange) && !this.#shelf.isLong(number))
       for (const { n, t, entered } of this.#shelf.runs(number, this.#damage)) if (entered) loads.push({ n, t });
     for (const frame of late) {
-      const most = loads.reduce(
-        (least, { n, t }) => (n > frame.n ? Math.min(least, t - 1) : least),
-        Number.POSITIVE_INFINITY,
-      );
+      const most = latestOf(frame.n, loads);
       if (most === Number.POSITIVE_INFINITY) continue;
       this.#latest.set(frame, most);
       frame.t = Math.min(frame.t, most);
