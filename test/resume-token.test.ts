@@ -12,6 +12,8 @@ test('a token names its visitor, for its site, and when it came', () => {
   const token = signToken(secret, 'demo', id, NOW - 5000, NOW);
   assert.ok(token.length <= 128);
   assert.deepEqual(verifyToken(secret, 'demo', token), { id, born: NOW - 5000, made: NOW });
+  const numbered = signToken(secret, 'demo', id, NOW - 5000, NOW, 2 ** 52);
+  assert.deepEqual(verifyToken(secret, 'demo', numbered), { id, born: NOW - 5000, made: NOW, n: 2 ** 52 });
   assert.equal(verifyToken(secret, 'other', token), undefined);
   assert.equal(verifyToken(randomBytes(32), 'demo', token), undefined);
 });

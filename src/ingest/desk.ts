@@ -126,7 +126,7 @@ export class Desk {
   ): Recording {
     const { record } = this.#options;
     if (proof && hello && hello.last > 0) return record(trace.arrival, country, 0);
-    trace.frame = proof ? numberAfter(trace.frame, this.#options.run) : FIRST_NUMBER;
+    trace.frame = proof ? numberAfter(trace.frame, proof.n ?? 0, this.#options.run) : FIRST_NUMBER;
     const recording = record(trace.arrival, country, trace.frame);
     // Simple clients that come again by POST do not tell whether they are on a page that was loaded.
     if (!proof || hello || !posted) {
@@ -172,11 +172,13 @@ export class Desk {
   }
 
   helloReply(visit: Visit): HelloReply {
+    const { id, site, born, base } = visit;
+    const n = visit.recording.kept;
     return {
       type: 'hello',
-      visitor: visit.id,
-      token: signToken(this.#options.secret, visit.site, visit.id, visit.born, visit.now()),
-      n: visit.recording.kept,
+      visitor: id,
+      token: signToken(this.#options.secret, site, id, born, visit.now(), Math.max(base, n)),
+      n,
       ...this.paceOf(visit.site),
     };
   }
@@ -201,16 +203,21 @@ const FIRST_NUMBER = 1;
 /** Numbers that one run of the server gives: a later page's number is the time since the machine was started, ms. */
 const RUN_NUMBERS = 2 ** 35;
 /** Runs that are told apart, so that numbers stay below 2^53. */
-const RUNS = 2 ** 18;
+const RUNS = 2 ** 16;
+/** No page makes so many frames: at 60 a second they would take three days. */
+const PAGE_NUMBERS = 2 ** 24;
+/** No number that we give is so high: a page may say of its frames what it likes. */
+const MAX_NUMBER = 2 ** 52;
 
 /**
- * A number above all that this run of the server gave to the visitor, and unlike those of other runs: a clock that is set back changes
- * neither. `frame` is the last that the primary knows of. A visitor's frames are made at intervals of more than a millisecond, so
- * numbers of a page never reach those of a page that is loaded later.
+ * A number above all that the visitor's pages had before: also above those of other runs of the server and of other machines, and if
+ * the clock was set back. `frame` is the last that the primary knows of, `token` the last that the visitor's token knows of: its page
+ * may have made more since. The number of a run is for pages that come with one and the same token, of tabs that were duplicated.
  */
-function numberAfter(frame: number, run: number): number {
+function numberAfter(frame: number, token: number, run: number): number {
   const uptime = Math.floor(Number(process.hrtime.bigint() / 1_000_000n));
-  return Math.max(frame + 1, (run % RUNS) * RUN_NUMBERS + (uptime % RUN_NUMBERS));
+  const ofRun = (run % RUNS) * RUN_NUMBERS + (uptime % RUN_NUMBERS);
+  return Math.max(frame + 1, token < MAX_NUMBER ? token + PAGE_NUMBERS : 0, ofRun);
 }
 
 /** How long ago a page may say that it was loaded, milliseconds. */

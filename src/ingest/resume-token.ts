@@ -1,5 +1,5 @@
 /**
- * The proof that a tab is the visitor it was: `<id>.<born>.<made>.<mac>`, signed for one site. Any worker of this
+ * The proof that a tab is the visitor it was: `<id>.<born>.<made>.<n>.<mac>`, signed for one site. Any worker of this
  * installation can check it; nobody else can make it.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
@@ -9,9 +9,10 @@ export function newVisitorId(): string {
   return randomBytes(16).toString('base64url');
 }
 
-/** `born`: when the visitor first came, Unix ms. */
-export function signToken(secret: Buffer, site: string, id: string, born: number, now: number): string {
-  const body = `${id}.${born.toString(36)}.${now.toString(36)}`;
+/** `born`: when the visitor first came, Unix ms. `n`: the number of its last frame that is known; 0: none. */
+export function signToken(secret: Buffer, site: string, id: string, born: number, now: number, n = 0): string {
+  const numbers = [born, now, ...(n > 0 ? [n] : [])].map((number) => number.toString(36));
+  const body = [id, ...numbers].join('.');
   return `${body}.${mac(secret, site, body)}`;
 }
 
@@ -23,15 +24,22 @@ export interface Proof {
   born: number;
   /** When the token was made, Unix ms. */
   made: number;
+  /** The number of its last frame that was known then, if any. Tokens of former versions do not tell it. */
+  n?: number;
 }
+
+const NUMBER = '[0-9a-z]{1,11}';
+const BODY = `(?<id>[A-Za-z0-9_-]{22})\\.(?<born>${NUMBER})\\.(?<made>${NUMBER})(?:\\.(?<n>${NUMBER}))?`;
+const TOKEN = new RegExp(`^(?<body>${BODY})\\.(?<given>[A-Za-z0-9_-]{43})$`);
 
 /** What a token of ours for this site says, or undefined. */
 export function verifyToken(secret: Buffer, site: string, token: string): Proof | undefined {
-  const parts = /^(([A-Za-z0-9_-]{22})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11}))\.([A-Za-z0-9_-]{43})$/.exec(token);
-  if (!parts) return undefined;
-  const [, body, id, born, made, given] = parts as unknown as [string, string, string, string, string, string];
+  const found = TOKEN.exec(token)?.groups;
+  if (!found) return undefined;
+  const { body = '', id = '', born = '', made = '', n, given = '' } = found;
   if (!timingSafeEqual(Buffer.from(given), Buffer.from(mac(secret, site, body)))) return undefined;
-  return { id, born: Number.parseInt(born, 36), made: Number.parseInt(made, 36) };
+  const last = n === undefined ? {} : { n: Number.parseInt(n, 36) };
+  return { id, born: Number.parseInt(born, 36), made: Number.parseInt(made, 36), ...last };
 }
 
 function mac(secret: Buffer, site: string, body: string): string {
