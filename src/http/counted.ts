@@ -10,9 +10,23 @@ export function isPreparation(headers: IncomingHttpHeaders): boolean {
   return PURPOSES.some((name) => /\b(?:prefetch|prerender|preview)\b/i.test(String(headers[name] ?? '')));
 }
 
-/** Proxies that fetch a picture each time a person looks at it: in a README, in a mail. */
-const IMAGE_PROXIES =
-  /^github-camo\b|^go-camo\b|\bcamo asset proxy\b|\bGoogleImageProxy\b|^YahooMailProxy\b|^imgproxy\//i;
+/** Proxies that fetch a picture each time a person looks at it: in a README, in a mail. Each by its whole name. */
+const IMAGE_PROXIES: readonly RegExp[] = [
+  /^github-camo(?: \([\da-f]+\))?$/,
+  /^go-camo(?:[ /]v?\d[\w.-]*)?$/,
+  /^Camo Asset Proxy(?: \d[\w.-]*)?$/i,
+  /^imgproxy\/v?\d[\w.-]*$/i,
+  /^Mozilla\/5\.0 \([^()]*\) [^()]*(?:\([^()]*\) [^()]*)?\(via ggpht\.com GoogleImageProxy\)$/,
+  /^YahooMailProxy; https:\/\/help\.yahoo\.com\/\S+$/,
+];
+
+/** Browsers that do not call themselves Mozilla. */
+const SMALL_BROWSERS =
+  /^(?:Amaya|AmigaVoyager|Dillo|HotJava|iCab|Konqueror|NetSurf|OmniWeb|w3m)\/\d[\w.+-]*(?: \([^()]*\))?$/;
+
+/** Phones before smartphones, and TVs. They name what they can in words that programs use, such as JavaPlatform. */
+const OLD_DEVICE = /\bMIDP-\d|\bMAUI\b|\bUP\.Browser\/|\bHbbTV\/\d|\bNETTV\/\d|\bCE-HTML\/\d/i;
+const PROGRAM_NAME = /(?:bot|crawler|spider)\b|https?:|@|compatible;/i;
 
 /**
  * The part of a browser's name that says which device it is on: a phone may be called Spider 8, Discovery or XBot. Not where
@@ -39,12 +53,24 @@ const NAMES: readonly RegExp[] = [
   /\bInstagram [\d.]+ [^(]*\([^()]*\)/g,
   /\[FB[^\]]*\]/g,
   /\bJava\/Jbed\/[\d.]+/g,
+  /\bGoogleTV\/\d+/g,
+  /\bGoogle Earth\/[\d.]+/g,
+  /\bcom\.google\.[\w.]+\/[\d.]+/g,
+  /\bNetNewsWire\b/g,
+  // What Google's servers add to the name of a browser that asks by way of them.
+  /,gzip\(gfe\)(?:;GoogleHypersonic)?$/g,
 ];
+
+/** True for what is taken for a program by its name, and is none. */
+function isKnown(userAgent: string): boolean {
+  if (IMAGE_PROXIES.some((proxy) => proxy.test(userAgent)) || SMALL_BROWSERS.test(userAgent)) return true;
+  return OLD_DEVICE.test(userAgent) && !PROGRAM_NAME.test(userAgent);
+}
 
 /** True for programs that fetch pages without a person who looks: crawlers, link previews, monitors, libraries. */
 export function isProgram(userAgent: string | undefined): boolean {
   if (userAgent === undefined || !isbot(userAgent)) return false;
-  if (IMAGE_PROXIES.test(userAgent)) return false;
+  if (isKnown(userAgent)) return false;
   // Its list goes by words, so it is asked again without those that are only names.
   return isbot(
     NAMES.reduce((text, name) => text.replace(name, ''), userAgent.replace(DEVICE, '$1(Windows NT 10.0; Win64; x64)')),
