@@ -79,7 +79,6 @@ const PROGRAMS = [
   'go-camo crawler',
   'YahooMailProxy crawler',
   'Camo Asset Proxy and more',
-  'Mozilla/5.0 (Linux; Android 12; SM-X) (github-camo) python-requests',
   'Dillo/3.0.5 (compatible; Somebot/1.0)',
   'NetSurf/3.10 (Linux) curl/8.5',
   'NetNewsWire (RSS Reader; https://netnewswire.com/)',

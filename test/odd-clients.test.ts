@@ -226,6 +226,23 @@ test('addresses that exclude each other are named as the reason', async (t) => {
   assert.match(told, new RegExp(`tcp://\\S+:${port} cannot be used beside tcp://\\S+:${port}`));
 });
 
+test('parameters that others add to an address are passed over', async (t) => {
+  const { ask } = await startHttp(t);
+  const added = '_=1&_=2&utm_source=mail&utm_campaign=a&fbclid=x&gclid=y&cb=3';
+  for (const path of [
+    '/v1/visits?site=demo',
+    '/v1/pages?site=demo',
+    '/v1/heatmap?site=demo&page=/',
+    '/v1/heatmap.png?site=demo&page=/',
+    '/v1/audit?limit=1',
+    '/v1/replay?site=demo&from=1000&to=2000&speed=0',
+    '/v1/sites?',
+  ])
+    assert.equal((await ask('GET', `${path}&${added}`, { headers: bearer })).status, 200, path);
+  const passages = await ask('GET', `/v1/visits/none/passages?${added}`, { headers: bearer });
+  assert.equal(await codeOf(passages), 'unknown-visit');
+});
+
 test('an unknown parameter elsewhere is still refused', async (t) => {
   const { ask } = await startHttp(t);
   const answer = await ask('GET', '/v1/visits?site=demo&form=1', { headers: bearer });

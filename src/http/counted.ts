@@ -63,8 +63,8 @@ const NAMES: readonly RegExp[] = [
 
 /** True for what is taken for a program by its name, and is none. */
 function isKnown(userAgent: string): boolean {
-  if (IMAGE_PROXIES.some((proxy) => proxy.test(userAgent)) || SMALL_BROWSERS.test(userAgent)) return true;
-  return OLD_DEVICE.test(userAgent) && !PROGRAM_NAME.test(userAgent);
+  if (IMAGE_PROXIES.some((proxy) => proxy.test(userAgent))) return true;
+  return (SMALL_BROWSERS.test(userAgent) || OLD_DEVICE.test(userAgent)) && !PROGRAM_NAME.test(userAgent);
 }
 
 /** True for programs that fetch pages without a person who looks: crawlers, link previews, monitors, libraries. */

@@ -15,6 +15,15 @@ export function written(description: string) {
   return Type.Optional(Type.String({ maxLength: 20, description }));
 }
 
+/** Parameters that others add to an address: against caches, and to tell where a link was followed. */
+const ADDED =
+  /^(?:_|_t|_ga|_gl|cb|cache_?bust(?:er)?|nocache|utm_\w{1,32}|mtm_\w{1,32}|pk_\w{1,32}|fbclid|gclid|dclid|gbraid|wbraid|msclkid|twclid|ttclid|igshid|yclid|mc_[ce]id|ref_src)$/i;
+
+/** Takes out of a query what others add. Everything else that a route does not know is refused: it may be misspelt. */
+export function dropAdded(query: object): void {
+  for (const name of Object.keys(query)) if (ADDED.test(name)) delete (query as Record<string, unknown>)[name];
+}
+
 /** Later than any time that is in a record. */
 const LAST_MS = 8_640_000_000_000_000;
 

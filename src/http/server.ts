@@ -35,6 +35,7 @@ import {
   statusOf,
   writeProblem,
 } from './problem.ts';
+import { dropAdded } from './query.ts';
 import { replayRoute } from './replay.ts';
 import type { App } from './schema.ts';
 import { DATA } from './security.ts';
@@ -137,6 +138,7 @@ async function apiRoutes(
     reply.header('cache-control', 'no-store');
     refuseCrossSite(request);
   });
+  app.addHook('preValidation', async ({ query }) => dropAdded(query as object));
   signInRoutes(app, { options, recognise });
   metricsRoute(app, options, recognise);
   streamRoute(app, options, recognise);
