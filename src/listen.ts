@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { connect, isIPv4, isIPv6, type ListenOptions, type Server } from 'node:net';
-import type { Address } from './config.ts';
+import { basename, dirname, join } from 'node:path';
+import { type Address, MAX_SOCKET_PATH } from './config.ts';
 
 /** Why an address cannot be listened on. `message` is one line for people. */
 export class ListenError extends Error {
@@ -63,7 +64,7 @@ export async function removeStaleSocket(address: Address): Promise<void> {
   if (file === undefined) return;
   if (!file.isSocket()) throw new ListenError(Object.assign(new Error(), { code: 'EEXIST' }), address);
   // A second name keeps the inode from being given to another socket meanwhile.
-  const held = `${address.path}.${randomBytes(4).toString('hex')}`;
+  const held = besides(address.path);
   try {
     linkSync(address.path, held);
     if (!(await isAlive(held))) takeAway(address.path, lstatSync(held).ino);
@@ -76,10 +77,19 @@ export async function removeStaleSocket(address: Address): Promise<void> {
   }
 }
 
+/** A name beside a socket's. It must not be too long for a socket either: a shorter one is taken then. */
+function besides(path: string): string {
+  const random = randomBytes(4).toString('hex');
+  const long = `${path}.${random}`;
+  return Buffer.byteLength(long) <= MAX_SOCKET_PATH
+    ? long
+    : join(dirname(path), random.slice(0, Math.max(4, Buffer.byteLength(basename(path)))));
+}
+
 /** Removes the socket with this inode. Another server that starts may have put its own there meanwhile: that keeps its name. */
 function takeAway(path: string, ino: number): void {
   if (lstatSync(path).ino !== ino) return;
-  const aside = `${path}.${randomBytes(4).toString('hex')}`;
+  const aside = besides(path);
   renameSync(path, aside);
   if (lstatSync(aside).ino !== ino) linkSync(aside, path);
   unlinkSync(aside);
