@@ -126,7 +126,7 @@ export const OPTIONS = {
     value: 'ADDRESS',
     multiple: true,
     preset: 'tcp://0.0.0.0:2112',
-    help: 'where to listen: a port (of all IPv4 addresses), host:port, tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. --port N, and PORT=N in the environment, mean tcp://0.0.0.0:N',
+    help: 'where to listen: a port (of all IPv4 addresses; also :port), host:port, tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. --port N or -p N, and PORT=N in the environment, mean tcp://0.0.0.0:N',
     read: readAddress,
   }),
   workers: option({
@@ -242,7 +242,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_RETAIN'],
     value: 'TIME',
     preset: '30d',
-    help: 'how long visits are kept, in days (30d) or hours (12h)',
+    help: 'how long visits are kept, in days (30d), weeks (4w) or hours (12h)',
     read: span('1h', '3650d'),
   }),
   maxVisitMs: option({
@@ -546,6 +546,9 @@ const DASHED_ID = /^-[\w-]{21}$/;
 /** What people type for `--listen tcp://0.0.0.0:N`. */
 const PORT_FLAG = 'port';
 
+/** Asked for before anything else, and without a value. */
+const ALONE: ReadonlySet<string> = new Set(['help', 'version']);
+
 /** Flags of commands that take no value. */
 const SWITCHES: ReadonlySet<string> = new Set(['yes', 'skip-damaged']);
 
@@ -562,14 +565,23 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
         ...(o.short && { short: o.short }),
       },
     ]),
-    [PORT_FLAG, { type: 'string' as const, multiple: true }],
+    [PORT_FLAG, { type: 'string' as const, multiple: true, short: 'p' }],
     ...extraFlags.map((name) => [
       name,
       { type: SWITCHES.has(name) ? ('boolean' as const) : ('string' as const), multiple: true },
     ]),
   ]);
   const dashed = [...known.keys(), ...extraFlags, PORT_FLAG, 'help', 'version'].map((name) => `--${name}`);
-  const args = argv.filter((word) => !DASHED_ID.test(word));
+  const valued = [...known.values()].filter((o) => o.value).flatMap((o) => [`--${o.flag}`, `-${o.short}`]);
+  const takesValue = new Set([
+    ...[...valued, `--${PORT_FLAG}`, '-p'],
+    ...extraFlags.filter((name) => !SWITCHES.has(name)).map((name) => `--${name}`),
+  ]);
+  const args = withValues(
+    argv.filter((word) => !DASHED_ID.test(word)),
+    takesValue,
+    (flag) => faults.push(needsValue(flag, known)),
+  );
   const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
   const flags = new Map<string, string[]>();
   const words: string[] = [];
@@ -577,25 +589,51 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
     if (token.kind === 'positional') words.push(token.value);
     if (token.kind !== 'option') continue;
     if (token.name === PORT_FLAG) {
-      if (/^\d{1,5}$/.test(token.value ?? '') && Number(token.value) <= 65_535)
+      if (token.value === undefined) faults.push(needsValue(token.rawName, known));
+      else if (/^\d{1,5}$/.test(token.value) && Number(token.value) <= 65_535)
         flags.set('listen', [...(flags.get('listen') ?? []), `tcp://0.0.0.0:${Number(token.value)}`]);
-      else faults.push(`--port: ${JSON.stringify(token.value ?? '')} is not valid; it must be a port from 0 to 65535`);
+      else faults.push(`--port: ${JSON.stringify(token.value)} is not valid; it must be a port from 0 to 65535`);
       continue;
     }
-    if (!known.has(token.name) && !extraFlags.includes(token.name))
+    if (ALONE.has(token.name) && token.value !== undefined) faults.push(`${token.rawName}: takes no value`);
+    else if (!known.has(token.name) && !extraFlags.includes(token.name))
       faults.push(`${token.rawName}: no such option${meantText(token.rawName, dashed)}`);
     else if (known.get(token.name)?.value === undefined && !extraFlags.includes(token.name))
       flags.set(token.name, [token.value ?? 'yes']);
     else if (SWITCHES.has(token.name)) {
       if (token.value === undefined) flags.set(token.name, ['yes']);
       else faults.push(`${token.rawName}: takes no value`);
-    } else if (token.value === undefined)
-      faults.push(
-        `${token.rawName}: needs a value${known.get(token.name)?.value ? ` (${known.get(token.name)?.value})` : ''}`,
-      );
+    } else if (token.value === undefined) faults.push(needsValue(token.rawName, known));
     else flags.set(token.name, [...(flags.get(token.name) ?? []), token.value]);
   }
   return { flags, words: [...words, ...argv.filter((word) => DASHED_ID.test(word))] };
+}
+
+/** Without options whose value is missing, which would take the option behind them for it; `onBare` is told these. */
+function withValues(
+  args: readonly string[],
+  takesValue: ReadonlySet<string>,
+  onBare: (flag: string) => void,
+): string[] {
+  const all: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i] as string;
+    if (word === '--') return [...all, ...args.slice(i)];
+    const next = args[i + 1];
+    if (!takesValue.has(word)) all.push(word);
+    else if (next !== undefined && (next.startsWith('--') || takesValue.has(next))) onBare(word);
+    else {
+      all.push(word, ...(next === undefined ? [] : [next]));
+      i += 1;
+    }
+  }
+  return all;
+}
+
+function needsValue(flag: string, known: ReadonlyMap<string, Option<unknown>>): string {
+  const option = [...known.values()].find((one) => flag === `--${one.flag}` || flag === `-${one.short}`);
+  const value = option?.value ?? (/^--?p(ort)?$/.test(flag) ? 'N' : undefined);
+  return `${flag}: needs a value${value ? ` (${value})` : ''}`;
 }
 
 /** Options whose values nobody else is to see. */
@@ -640,14 +678,27 @@ function readPort(text: string): Address {
 }
 
 function readAddress(text: string): Address {
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return readPort(text);
+  const [, all] = /^(?:\*?:)?(\d{1,5})$/.exec(text) ?? [];
+  if (all !== undefined && Number(all) <= 65_535) return readPort(all);
   const path = /^(?:unix|pipe):(.+)$/.exec(text)?.[1];
-  if (path !== undefined) return { kind: 'path', path: text.startsWith('pipe:') ? path : resolve(path) };
+  if (path !== undefined) return { kind: 'path', path: text.startsWith('pipe:') ? path : socketPath(path) };
   const tcp = /^(?:tcp:\/\/)?(\[[0-9a-fA-F:.]+\]|[^[\]:/]+):(\d{1,5})\/?$/.exec(text);
   const port = Number(tcp?.[2]);
   if (!tcp?.[1] || port > 65_535)
     throw 'a port (0 to 65535), host:port, tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name';
   return { kind: 'tcp', host: tcp[1].replace(/^\[|\]$/g, ''), port };
+}
+
+/** The most bytes that the path of a Unix socket may have; a longer one would be cut. */
+export const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
+
+function socketPath(text: string): string {
+  const path = resolve(text);
+  const bytes = Buffer.byteLength(path);
+  // On Windows it is the name of a pipe.
+  if (bytes > MAX_SOCKET_PATH && process.platform !== 'win32')
+    throw `a path of at most ${MAX_SOCKET_PATH} bytes (this one has ${bytes}), such as unix:/run/fieldmouse.sock`;
+  return path;
 }
 
 function readSwitch(text: string): boolean {
@@ -701,42 +752,49 @@ function readPath(text: string): string {
   return path;
 }
 
-const SPANS = { s: 1000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000 } as const;
+const SPANS = { s: 1000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000, w: 7 * 24 * 3_600_000 } as const;
+/** A number and a unit, as people write them: 30d, 30 days, 1W. Not `mo`: months differ. */
+const SPAN = /^(\d{1,6}) ?(s|m|h|d|w|(?:sec|second|min|minute|hour|day|week)s?)$/i;
 
 /** Makes what reads a time from `least` to `most`; milliseconds. */
 function span(least: string, most: string): (text: string) => number {
   return (text) => {
     const ms = spanOf(text);
-    if (!(ms >= spanOf(least) && ms <= spanOf(most))) throw `from ${least} to ${most}`;
+    if (!(ms >= spanOf(least) && ms <= spanOf(most)))
+      throw `from ${least} to ${most}, as a number and a unit: s, m, h, d or w (seconds to weeks)`;
     return ms;
   };
 }
 
 /** NaN for what is none. */
 function spanOf(text: string): number {
-  const [, digits, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
-  return Number(digits) * (SPANS[unit as keyof typeof SPANS] ?? Number.NaN);
+  const [, digits, unit = ''] = SPAN.exec(text) ?? [];
+  return Number(digits) * (SPANS[unit.charAt(0).toLowerCase() as keyof typeof SPANS] ?? Number.NaN);
 }
 
-const SIZES = { MB: 1e6, GB: 1e9, TB: 1e12 } as const;
+/** Bytes, by the first letters of the units. */
+const DECIMAL = { k: 1e3, m: 1e6, g: 1e9, t: 1e12 } as const;
+const BINARY = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 } as const;
+const SIZE_UNITS = 'units are KB, MB, GB and TB, or KiB, MiB, GiB and TiB';
 
 /** Bytes. */
 function readSize(text: string): number {
   const size = bytesIn(text);
-  if (!(size >= 8 * SIZES.MB && size <= 100 * SIZES.TB)) throw 'from 8MB to 100TB, such as 10GB';
+  if (!(size >= 8 * DECIMAL.m && size <= 100 * DECIMAL.t)) throw `from 8MB to 100TB, such as 10GB; ${SIZE_UNITS}`;
   return size;
 }
 
 function readVisitSize(text: string): number {
   const size = bytesIn(text);
-  if (!(size >= SIZES.MB && size <= 100 * SIZES.TB)) throw 'from 1MB to 100TB, such as 64MB';
+  if (!(size >= DECIMAL.m && size <= 100 * DECIMAL.t)) throw `from 1MB to 100TB, such as 64MB; ${SIZE_UNITS}`;
   return size;
 }
 
-/** Bytes of a size such as 10GB; 0 if it is none. */
+/** Bytes of a size as people write it: 10GB, 10gb, 10G, 10 GB, 10GiB; 0 if it is none. */
 function bytesIn(text: string): number {
-  const [, digits, unit] = /^(\d{1,6}(?:\.\d+)?)(MB|GB|TB)$/.exec(text) ?? [];
-  return Math.round(Number(digits ?? 0) * (SIZES[unit as keyof typeof SIZES] ?? 0));
+  const [, digits = 0, letter = '', binary] = /^(\d{1,9}(?:\.\d+)?) ?([kmgt])(?:(i)b?|b)?$/i.exec(text) ?? [];
+  const units: Record<string, number> = binary ? BINARY : DECIMAL;
+  return Math.round(Number(digits) * (units[letter.toLowerCase()] ?? 0));
 }
 
 function integer(least: number, most: number): (text: string) => number {

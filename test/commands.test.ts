@@ -1,8 +1,8 @@
 /** Commands on the data folder, with and without a server beside them. */
 import assert from 'node:assert/strict';
-import type { ChildProcessByStdio } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -414,6 +414,35 @@ test('what deletes for good asks first; without a terminal it needs --yes', asyn
   assert.equal(await answer('y\n'), 0);
   assert.equal(await records.site('demo'), undefined);
 });
+
+test('the question before deleting is written where a person can read it, also when an output goes to a file', async (t) => {
+  const { data } = commandLine(t);
+  await makeStore(data);
+  const err = join(temporaryFolder(t), 'err');
+  for (const redirect of [`2>"${err}"`, `>"${err}" 2>&1`]) {
+    const line = `"${process.execPath}" --import tsx src/main.ts site remove demo --data "${data}" ${redirect}`;
+    const shown = await onTerminal(t, line, /Delete site demo .* for good\? \[y\/N\] /, 'n\n');
+    assert.match(shown, /\[y\/N\] /, redirect);
+    assert.equal(readFileSync(err, 'utf8'), 'fieldmouse: nothing was deleted\n');
+  }
+});
+
+/** What a terminal shows of a command line that runs there; once it shows the question, the answer is typed. */
+async function onTerminal(t: TestContext, line: string, question: RegExp, answer: string): Promise<string> {
+  const env = { ...process.env, TERM: 'dumb', SHELL: '/bin/sh' };
+  const terminal = spawn('script', ['-qec', line, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => terminal.kill());
+  let shown = '';
+  let isAsked = false;
+  for await (const part of terminal.stdout.setEncoding('utf8')) {
+    shown += part;
+    if (!isAsked && question.test(shown)) {
+      isAsked = true;
+      terminal.stdin.write(answer);
+    }
+  }
+  return shown;
+}
 
 test('administrators may have names of any script, with single spaces', async (t) => {
   const { run, data } = commandLine(t);

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ConfigError, describeOptions, OPTIONS, readConfig } from '../src/config.ts';
+import { ConfigError, describeOptions, MAX_SOCKET_PATH, OPTIONS, readConfig } from '../src/config.ts';
 import { nearest } from '../src/near.ts';
 
 /** The faults of a command line, one by one. */
@@ -240,8 +240,8 @@ test('words a slip or two apart are near, and no others', () => {
 test('addresses may be written as people type them', () => {
   const listen = (...argv: string[]) => readConfig(argv, {}).config.listen;
   const all = { kind: 'tcp', host: '0.0.0.0', port: 4900 };
-  for (const argv of [['--port', '4900'], ['--port=4900'], ['-l', '4900'], ['--listen', '4900']])
-    assert.deepEqual(listen(...argv), [all], argv.join(' '));
+  const same = ['--port 4900', '--port=4900', '-p 4900', '-p4900', '-l 4900', '--listen 4900', '-l :4900', '-l *:4900'];
+  for (const argv of same.map((line) => line.split(' '))) assert.deepEqual(listen(...argv), [all], argv.join(' '));
   assert.deepEqual(listen('-l', '127.0.0.1:4900', '--port', '80'), [
     { ...all, host: '127.0.0.1' },
     { ...all, port: 80 },
@@ -252,4 +252,59 @@ test('addresses may be written as people type them', () => {
   ]);
   for (const wrong of ['', '70000', 'x', '-1', '4900x'])
     assert.throws(() => listen(`--port=${wrong}`), /must be a port from 0 to 65535/, wrong);
+});
+
+test('an option without its value is named, not the option behind it', () => {
+  const cases: [string[], ...string[]][] = [
+    [['--port', '--data', 'x'], '--port: needs a value (N)'],
+    [['-p', '--data', 'x'], '-p: needs a value (N)'],
+    [['--data', '--port', '80'], '--data: needs a value (FOLDER)'],
+    [['--workers', '-l', '80'], '--workers: needs a value (N)'],
+    [['-l', '--workers', '2'], '-l: needs a value (ADDRESS)'],
+    [['--port'], '--port: needs a value (N)'],
+    [['--port', '--'], '--port: needs a value (N)'],
+    [
+      ['--data', '--retain', '--flush'],
+      ...['--data: needs a value (FOLDER)', '--retain: needs a value (TIME)'],
+      '--flush: needs a value (MS)',
+    ],
+    [['--help=1'], '--help: takes no value'],
+    [['--version=yes'], '--version: takes no value'],
+    [['--workers', '-1'], '--workers: "-1" is not valid; it must be a whole number from 1 to 512'],
+  ];
+  for (const [argv, ...faults] of cases) assert.deepEqual(faultsOf(argv), faults, argv.join(' '));
+  const { extra, config } = readConfig(['site', 'add', 'x', '--name', '-x', '--token=--sixteen-signs--'], {}, ['name']);
+  assert.deepEqual([extra.name, config.token], [['-x'], '--sixteen-signs--']);
+});
+
+test('times and sizes are read as people write them, and a fault names the units', () => {
+  const DAY = 24 * 3_600_000;
+  const retain = (text: string) => readConfig(['--retain', text], {}).config.retainMs;
+  for (const text of ['30d', '30D', '30days', '30 days', '720h', '720 hours', '43200min', '43200m'])
+    assert.equal(retain(text), 30 * DAY, text);
+  for (const text of ['1w', '1W', '1week', '7d']) assert.equal(retain(text), 7 * DAY, text);
+  assert.equal(readConfig(['--max-visit', '90 seconds'], {}).config.maxVisitMs, 90_000);
+  const store = (text: string) => readConfig(['--max-store', text], {}).config.maxStore;
+  for (const text of ['10GB', '10gb', '10G', '10g', '10 GB', '10000MB', '0.01TB', '10000000k'])
+    assert.equal(store(text), 10e9, text);
+  for (const text of ['10GiB', '10gib', '10Gi', '10240MiB']) assert.equal(store(text), 10 * 2 ** 30, text);
+  for (const text of ['30', '1y', '1mo', '2 months', '-1d', '1.5d', '30dd', 'd', ''])
+    assert.match(faultsOf([`--retain=${text}`])[0] ?? '', /from 1h to 3650d, .*s, m, h, d or w/, text);
+  for (const text of ['10', '10B', '10GBB', 'GB', '-1GB', '1MB', '10bi'])
+    assert.match(faultsOf([`--max-store=${text}`])[0] ?? '', /from 8MB to 100TB, .*MB, GB and TB, or KiB/, text);
+});
+
+test('a path that is too long for a Unix socket is refused, with the limit', {
+  skip: process.platform === 'win32',
+}, () => {
+  const path = `/${'é'.repeat((MAX_SOCKET_PATH - 1) / 2)}`;
+  assert.equal(Buffer.byteLength(path), MAX_SOCKET_PATH);
+  assert.deepEqual(readConfig(['-l', `unix:${path}`], {}).config.listen, [{ kind: 'path', path }]);
+  const [fault] = faultsOf(['-l', `unix:${path}x`]);
+  assert.match(
+    fault ?? '',
+    new RegExp(`it must be a path of at most ${MAX_SOCKET_PATH} bytes \\(this one has ${MAX_SOCKET_PATH + 1}\\)`),
+  );
+  // A relative one counts from the root.
+  assert.equal(faultsOf(['-l', `unix:${'x'.repeat(MAX_SOCKET_PATH - 2)}`]).length, 1);
 });

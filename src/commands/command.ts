@@ -1,5 +1,5 @@
 /** What a command is, and what all of them share. */
-import { existsSync } from 'node:fs';
+import { existsSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
@@ -83,18 +83,35 @@ export function onStoreIfSure(
 /** Undefined: go on. */
 async function refusal({ flags, io }: Call, what: string): Promise<ExitCode | undefined> {
   if (flags.yes.length > 0) return undefined;
-  if (!(io.input as { isTTY?: boolean }).isTTY) {
+  const asked = isTerminal(io.input) ? placeToAsk(io) : undefined;
+  if (!asked) {
     io.err(`fieldmouse: this would delete ${what} for good; nobody can be asked here: give --yes to do it`);
     return 2;
   }
-  if (/^y(es)?$/i.test((await answerTo(io, `Delete ${what} for good? [y/N] `)).trim())) return undefined;
+  if (/^y(es)?$/i.test((await answerTo(io.input, asked, `Delete ${what} for good? [y/N] `)).trim())) return undefined;
   return refuse(io, 'nothing was deleted');
 }
 
+function isTerminal(stream: Readable | Writable): boolean {
+  return (stream as { isTTY?: boolean }).isTTY === true;
+}
+
+/** Where a person can read a question, also if standard error or both outputs go to a file. Undefined: nowhere. */
+function placeToAsk({ screen, data }: Output): ((text: string) => void) | undefined {
+  if (screen) return (text) => screen.write(text);
+  if (isTerminal(data)) return (text) => data.write(text);
+  try {
+    const fd = openSync('/dev/tty', 'w');
+    return (text) => writeSync(fd, text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What a person types; empty at the end of the input. */
-async function answerTo({ input, screen }: Output, question: string): Promise<string> {
+async function answerTo(input: Readable, ask: (text: string) => void, question: string): Promise<string> {
   const lines = createInterface({ input });
-  screen?.write(question);
+  ask(question);
   try {
     for await (const line of lines) return line;
     return '';
