@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
 import { isToWorker, type ToPrimary, type ToWorker } from '../protocol/relay.ts';
 
@@ -13,6 +14,8 @@ export interface Link {
 
 /** Opens this worker's end. What arrives before `listen` is lost: cluster has a listener of its own, so Node keeps nothing. */
 export function openLink(): Link {
+  process.prependListener('disconnect', endAtOnce);
+  cluster.worker?.on('error', endIfAlone);
   return {
     send(message, taken) {
       if (!process.connected) taken?.();
@@ -24,7 +27,6 @@ export function openLink(): Link {
       setImmediate(() => handOver(message, socket));
     },
     listen(onMessage, onEnd) {
-      process.prependListener('disconnect', endAtOnce);
       process.on('message', (message: unknown) => {
         if (isToWorker(message)) onMessage(message);
       });
@@ -40,6 +42,15 @@ export function openLink(): Link {
  */
 function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL');
+}
+
+/** Codes of what cannot be sent since the primary is gone. */
+const GONE: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'ERR_IPC_CHANNEL_CLOSED', 'ERR_IPC_DISCONNECTED']);
+
+/** Node's own messages, as for an address to listen on, may fail before the channel is known to be closed. That is no fault of ours. */
+function endIfAlone(error: NodeJS.ErrnoException): void {
+  if (!GONE.has(error.code ?? '')) throw error;
+  endAtOnce();
 }
 
 function handOver(message: ToPrimary, socket: Socket): void {
