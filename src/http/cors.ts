@@ -25,10 +25,12 @@ export function sharedFields(site: Site | undefined, { headers }: IncomingMessag
 }
 
 /** Fields of the answer to OPTIONS, 204, which may be a preflight. */
-export function preflightFields(methods: string): Fields {
+export function preflightFields(...methods: string[]): Fields {
+  // HEAD needs no leave of a preflight.
+  const takes = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : method));
   return [
-    ['allow', `${methods}, OPTIONS`],
-    ['access-control-allow-methods', methods],
+    ['allow', [...takes, 'OPTIONS'].join(', ')],
+    ['access-control-allow-methods', methods.join(', ')],
     ['access-control-allow-headers', 'content-type'],
     ['access-control-max-age', String(PREFLIGHT_S)],
   ];

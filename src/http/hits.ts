@@ -97,7 +97,7 @@ export function hitCounter(
     switch (asked.request.method) {
       case 'OPTIONS':
         if (!isProbe(asked.request)) checkOrigin(site, asked);
-        return { status: 204, fields: preflightFields('GET, HEAD, POST'), body: '' };
+        return { status: 204, fields: preflightFields('GET', 'POST'), body: '' };
       case 'POST':
         return countVisit(asked, site);
       default:
