@@ -761,7 +761,7 @@ function span(least: string, most: string): (text: string) => number {
   return (text) => {
     const ms = spanOf(text);
     if (!(ms >= spanOf(least) && ms <= spanOf(most)))
-      throw `from ${least} to ${most}, as a number and a unit: s, m, h, d or w (seconds to weeks)`;
+      throw `a time from ${least} to ${most}; units are s, m, h, d and w (seconds to weeks)`;
     return ms;
   };
 }
