@@ -57,8 +57,8 @@ export class ConnectionLimit {
   }
 
   /**
-   * The connection has become a WebSocket, and `fresh` has taken the place of its socket. The descriptor still counts, but no
-   * longer as a plain connection of its address: admission.ts bounds the WebSockets of an address.
+   * The connection has become a WebSocket, and `fresh` has taken the place of its socket. The descriptor still counts,
+   * but no longer as a plain connection of its address: admission.ts bounds the WebSockets of an address.
    */
   upgraded(old: Socket, fresh: Socket): void {
     if (!this.#open.has(old)) return;

@@ -195,9 +195,9 @@ export function refuseCrossSite({ method, headers, client }: FastifyRequest): vo
 }
 
 /**
- * The cookie of a server under a base path is only for that path, so that servers under two paths of one host have a session each.
- * Over https, prefixes of the name make browsers refuse it to plain http, and `__Host-` to other hosts as well. `__Host-`
- * demands the path `/` (RFC 6265bis section 4.1.3).
+ * The cookie of a server under a base path is only for that path: servers under two paths of one host have a session
+ * each. Over https, browsers accept a name with `__Secure-` from https only, and one with `__Host-` from this host
+ * only. `__Host-` demands the path `/` (RFC 6265bis section 4.1.3).
  */
 export function sessionCookie({ isSecure }: Client, basePath: string): SessionCookie {
   const prefix = basePath === '' ? '__Host-' : '__Secure-';
@@ -207,7 +207,7 @@ export function sessionCookie({ isSecure }: Client, basePath: string): SessionCo
   };
 }
 
-/** The values of the request's cookies of our name, in their order: browsers send the one with the longest path first. */
+/** The values of the cookies of our name, in their order: browsers send the one with the longest path first. */
 function cookiesOf({ headers, sessionCookie: { name } }: FastifyRequest): string[] {
   return (headers.cookie ?? '')
     .split(';')

@@ -18,7 +18,7 @@ export class PipelineLimit {
     this.#most = most;
   }
 
-  /** Counts a request until its answer closes. From the first one too many on, nothing more of the connection is read. */
+  /** Counts a request until its answer closes. Behind the first one too many nothing more is read. */
   enter({ socket }: IncomingMessage, response: ServerResponse): Place {
     const waiting = this.#add(socket, 1);
     response.once('close', () => this.#add(socket, -1));
@@ -35,7 +35,7 @@ export class PipelineLimit {
   }
 }
 
-/** To pause the socket is not enough: Node has read up to 64 KB already, and would make a request of every 18 bytes of it. */
+/** A pause of the socket is not enough: Node has read up to 64 KB already, which may be thousands of requests. */
 function stopReading(socket: Socket): void {
   const { parser } = socket as Parsed;
   if (parser) parser.onIncoming = () => LEAVE_REST;

@@ -1,26 +1,28 @@
 /**
- * Texts for people on one line: names of sites and tokens, and labels of badges. Some format characters are part of what is written:
- * joiners and breaks within words (U+00AD, U+180E, U+200B to U+200D, U+2060), marks of direction for one character (U+061C,
- * U+200E, U+200F), signs that can be seen (PREPENDED), the layout of hieroglyphs and shorthand, and tags of flags (U+E0020 to
- * U+E007F). Characters without a meaning yet may be emoji that are newer than this Node. Refused are controls, line and paragraph
- * separators, private characters, and other format characters, such as those that turn the direction of the text around them.
+ * Texts for people on one line: names of sites and tokens, and labels of badges.
+ *
+ * Some format characters are part of words: joiners and breaks (U+00AD, U+180E, U+200B to U+200D, U+2060), marks of
+ * direction for one character (U+061C, U+200E, U+200F), signs that can be seen (PREPENDED), the layout of hieroglyphs
+ * and shorthand, and tags of flags (U+E0020 to U+E007F). Unassigned characters may be emoji that are newer than this
+ * Node. Controls, line and paragraph separators, private characters and all other format characters are refused. Some
+ * of these turn the direction of the text around them.
  */
 const PREPENDED = '\\u0600-\\u0605\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u{110bd}\\u{110cd}';
 const FORMAT =
   '\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2060\\u{13430}-\\u{1343f}\\u{1bca0}-\\u{1bca3}\\u{e0020}-\\u{e007f}';
 const UNASSIGNED = '(?!\\p{NChar}|\\p{DI})\\p{Cn}';
 const ALLOWED = `(?:[^\\p{C}\\p{Zl}\\p{Zp}]|[${PREPENDED}${FORMAT}]|${UNASSIGNED})`;
-/** Letters and symbols that are blank: fillers (by \p{DI}), the empty Braille cell, blanks of hieroglyphs and of music. */
+/** Letters and symbols that are blank: fillers (\p{DI}), the empty Braille cell, blanks of hieroglyphs and of music. */
 const BLANK = '\\p{DI}|[\\u2800\\u{13441}\\u{13442}\\u{1d159}]';
 /** Such a text has something to see: more than spaces, marks and format characters. */
 const VISIBLE = `(?:(?!${BLANK})[\\p{L}\\p{N}\\p{P}\\p{S}${PREPENDED}]|${UNASSIGNED})`;
 
-/** For `new RegExp(LABEL, 'u')`, and for JSON schemas that bound the length: the time it takes grows with the square of that. */
+/** For JSON schemas and `new RegExp(LABEL, 'u')`. Bound the length first: the time grows with the square of it. */
 export const LABEL = `^${ALLOWED}*?${VISIBLE}${ALLOWED}*$`;
 
 const PATTERN = new RegExp(LABEL, 'u');
 
-/** UTF-16 units that one visible character may take on average. A family of four is 11, and one in which each has a skin 19. */
+/** UTF-16 units that one visible character may take on average. The emoji of a family of four takes 11. */
 const MAX_UNITS = 16;
 
 /** The most UTF-16 units that a label of `most` visible characters may have. */
