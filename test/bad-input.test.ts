@@ -226,6 +226,66 @@ test('a frame above a lowered limit is acked and not stored, so that its tracker
   assert.equal(await code, CLOSE.tooBig);
 });
 
+test('a limit of samples that is lowered closes nobody: of each frame as much is kept as it allows', async (t) => {
+  const server = await startServer(t, { workers: 1, flags: ['--max-samples', '2'] });
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const moved = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const click = (selector: string) =>
+    ({ type: 'click', x: 1, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector }) as const;
+  const moves = (x: number) => [1, 2, 3].map((i) => ({ type: 'move', x: x + i, y: 1, time: 1 }) as const);
+  const visitor = new BinaryVisitor(t, server.ws);
+  await visitor.hello;
+  visitor.frame(click('a'), ...moves(10));
+  const last = visitor.frame(click('b'), click('c'), click('d'), ...moves(20));
+  await until(() => visitor.acked === last, 'an ack');
+  const body = packFrames(
+    [helloFrame(), samplesFrame(5, [...moves(30), click('e'), ...moves(40)])].map((frame) => [...frame]),
+  );
+  const response = await fetch(`${server.url}${VISIT}`, { method: 'POST', body: Uint8Array.from(body) });
+  assert.equal(((await response.json()) as { n: number }).n, 5);
+  const text = new JsonVisitor(t, server.ws);
+  await text.hello;
+  text.send([...moves(50), { type: 'click', x: 1, y: 1, selector: 'f' }]);
+  const clicks: string[] = [];
+  while (clicks.at(-1) !== 'f') clicks.push((await stream.next('click')).selector);
+  const headers = { 'content-type': 'application/json' };
+  const posted = JSON.stringify([...moves(60), { type: 'click', x: 1, y: 1, selector: 'g' }]);
+  assert.equal((await fetch(`${server.url}${VISIT}`, { method: 'POST', headers, body: posted })).status, 200);
+  clicks.push((await stream.next('click')).selector);
+  assert.deepEqual(clicks, ['a', 'd', 'e', 'f', 'g'], 'the oldest go first');
+  const ends = [13, 23, 43, 53, 63];
+  const places = () => [...new Set(samplesOf(moved.events).map(([, , x]) => x))].filter((x) => x > 1).sort();
+  await moved.until(() => ends.every((x) => places().includes(x)) || undefined, 'the last move of each frame');
+  assert.deepEqual(places(), ends);
+});
+
+test('a visitor whose origin is no longer allowed is told so', async (t) => {
+  const server = await startServer(t, { workers: 1 });
+  const headers = { 'content-type': 'application/json' };
+  const site = (origin: string) => JSON.stringify({ name: 'Moved', origins: [origin] });
+  const made = JSON.stringify({ key: 'moved', name: 'Moved', origins: ['https://a.example'] });
+  assert.equal((await server.api('/v1/sites', { method: 'POST', headers, body: made })).status, 201);
+  const visitor = new JsonVisitor(t, server.ws, { site: 'moved', origin: 'https://a.example' });
+  await visitor.hello;
+  const closed = once(visitor.socket, 'close');
+  const change = await server.api('/v1/sites/moved', { method: 'PUT', headers, body: site('https://b.example') });
+  assert.equal(change.status, 200);
+  const [code, reason] = await closed;
+  assert.deepEqual([code, String(reason)], [CLOSE.siteGone, 'This site does not allow that origin any more.']);
+});
+
+test('what comes before a faulty frame of a POST is stored, and a visitor that was let in for it leaves', async (t) => {
+  const server = await startServer(t, { workers: 1 });
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const click = { type: 'click', x: 1, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector: 'good' } as const;
+  const frames = [helloFrame(), samplesFrame(5, [click]), new Uint8Array([6 * 4 + 1, 0, 255])];
+  const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
+  const response = await fetch(`${server.url}${VISIT}`, { method: 'POST', body });
+  assert.deepEqual([response.status, (await response.json()).code], [400, 'truncated']);
+  assert.equal((await stream.next('click')).selector, 'good');
+  assert.equal((await stream.next('leave')).reason, 'refused');
+});
+
 test('a visitor that floods with marks is closed, and streams of other sites notice nothing', async (t) => {
   const server = await startServer(t);
   const site = JSON.stringify({ key: 'other', name: 'Other', origins: [] });

@@ -1,11 +1,33 @@
 /** Pages in background tabs where WebSockets are blocked: they leave when they are hidden, and come when they are shown. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { packFrames } from '../src/protocol/encode.ts';
 import { startTabs } from './support/background-tab.ts';
+import { startServer } from './support/server.ts';
 import { startSite } from './support/site.ts';
+import { StreamReader } from './support/stream.ts';
+import { byeFrame, helloFrame, samplesFrame } from './support/visitor.ts';
 
 /** `http:` does not stand for WebSockets. */
 const NO_SOCKETS = '<meta http-equiv=content-security-policy content="connect-src http:"><p id=end></p>';
+
+test('a page that is hidden says bye with its last frames where it speaks by POST, and comes back when it is shown', async (t) => {
+  const { url, stream } = await startSite(t, { '/': NO_SOCKETS });
+  const browser = await startTabs(t);
+  const tab = await browser.open(url, false);
+  const { visitor } = await stream.next('join');
+  await tab.click(111, 112);
+  assert.equal((await stream.next('click')).x, 111);
+  await tab.click(121, 122);
+  await browser.open('about:blank', false);
+  assert.equal(await tab.evaluate('document.hidden'), true);
+  assert.equal((await stream.next('click')).x, 121);
+  assert.deepEqual(await stream.next('leave').then(({ v, reason }) => [v, reason]), [visitor.v, 'closed']);
+  await tab.show();
+  assert.equal((await stream.next('join')).visitor.id, visitor.id);
+  await tab.click(131, 132);
+  await stream.next('click', ({ x }) => x === 131);
+});
 
 test('a page that is opened in the background joins when it is shown where WebSockets are blocked', async (t) => {
   const { url, server, stream } = await startSite(t, { '/hidden': NO_SOCKETS, '/shown': NO_SOCKETS, '/free': '' });
@@ -22,4 +44,27 @@ test('a page that is opened in the background joins when it is shown where WebSo
   await hidden.click(211, 212);
   assert.equal((await stream.next('click')).x, 211);
   assert.equal(server.workerPids().length, 1);
+});
+
+test('a bye by POST stores the frames before it, ends the visit once, and is answered with what is stored', async (t) => {
+  const server = await startServer(t, { workers: 2 });
+  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const post = async (...frames: Uint8Array[]) => {
+    const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
+    const response = await fetch(`${server.url}/v1/visit?site=demo&page=/`, { method: 'POST', body });
+    return (await response.json()) as { visitor: string; token: string; n: number };
+  };
+  const { visitor, token, n } = await post(helloFrame());
+  const click = { type: 'click', x: 7, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector: '' } as const;
+  const hello = helloFrame({ token, last: n + 1 });
+  const last = samplesFrame(n + 1, [click]);
+  const parting = await post(hello, last, byeFrame());
+  assert.deepEqual([parting.visitor, parting.n], [visitor, n + 1]);
+  assert.equal((await stream.next('click')).x, 7);
+  assert.equal((await stream.next('leave')).reason, 'closed');
+  const back = await post(hello, last);
+  assert.deepEqual([back.visitor, back.n], [visitor, n + 1], 'what the bye had is not taken again');
+  assert.equal((await stream.next('join')).visitor.id, visitor);
+  await stream.next('rates');
+  assert.ok(!stream.events.some(({ name }) => name === 'click'), 'nor is it shown again');
 });
