@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { closeSync, cpSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, cpSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
@@ -191,4 +191,46 @@ test('a store with changed bytes is read in words: start, verify, export, and ev
   await Promise.all(Array.from({ length: AT_ONCE }, next));
   t.diagnostic(JSON.stringify(Object.fromEntries(outcomes)));
   assert.deepEqual(failed, []);
+});
+
+/** Commands that open the store, and do not only look at its file. */
+const COMMANDS = [
+  'site list',
+  'admin list',
+  'admin add someone',
+  'token add program',
+  'hits list',
+  'audit',
+  'export',
+  'export --format csv',
+  'import RECORD',
+  'erase visit-0001 --yes',
+  'hits remove demo --yes',
+  'site remove other --yes',
+];
+
+test('every command says in one line that a page of the store is broken, and changes nothing', async (t) => {
+  const master = await fill(t);
+  const record = join(temporaryFolder(t), 'record.ndjson');
+  assert.equal((await run('export', '--out', record, '--data', master)).code, 0);
+  const { size } = statSync(join(master, 'store.mdb'));
+  const random = seeded(7);
+  for (const command of COMMANDS) {
+    const data = join(temporaryFolder(t), 'data');
+    cpSync(master, data, { recursive: true });
+    const path = join(data, 'store.mdb');
+    // A page is 4 KB; so many of them are hit that one is in use.
+    const fd = openSync(path, 'r+');
+    for (let i = 0; i < 12; i++) {
+      const page = 2 + Math.floor(random() * (size / 4096 - 2));
+      writeSync(fd, Buffer.alloc(4096, i % 2 ? 0xff : 0), 0, 4096, page * 4096);
+    }
+    closeSync(fd);
+    const before = readFileSync(path);
+    const args = command.split(' ').map((word) => (word === 'RECORD' ? record : word));
+    const { code, err } = await run(...args, '--data', data);
+    assert.equal(code, 1, `${command}: ${err}`);
+    assert.match(err, /^fieldmouse: \S+store\.mdb is damaged: [^\n]+; put a backup in its place: [^\n]+\n$/, command);
+    assert.ok(readFileSync(path).equals(before), `${command} has changed the store`);
+  }
 });

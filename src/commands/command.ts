@@ -46,8 +46,17 @@ export interface Command extends Manual {
   run(call: Call): Promise<ExitCode>;
 }
 
-/** Runs a command with the store, which is closed afterwards. A folder without a store is refused, and nothing is made there. */
-export function onStore(run: (call: StoreCall) => Promise<ExitCode>): Command['run'] {
+/** Commands look at all pages of a store up to this size before they use it, which takes a second, bytes. */
+const CHECKED_BYTES = 256e6;
+/** For commands that read all of the store anyway. */
+export const ANY_SIZE = Number.POSITIVE_INFINITY;
+
+/** Runs a command with the store, which is closed afterwards. A folder without a store is refused, and nothing is made there.
+ * `checkBytes`: so large a store is checked first. */
+export function onStore(
+  run: (call: StoreCall) => Promise<ExitCode>,
+  checkBytes: number = CHECKED_BYTES,
+): Command['run'] {
   return async (call) => {
     const missing = noStore(call);
     if (missing) return missing;
@@ -57,7 +66,7 @@ export function onStore(run: (call: StoreCall) => Promise<ExitCode>): Command['r
     const onDamage = ({ message }: Error) => {
       damage ??= message;
     };
-    const store = await openStore(config, { maxBytes, durability, onDamage });
+    const store = await openStore(config, { maxBytes, durability, onDamage, checkBytes });
     try {
       const code = await run({ ...call, store });
       // What the command has shown is not all that there should be.

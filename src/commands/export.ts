@@ -9,7 +9,16 @@ import type { Archive } from '../store/archive.ts';
 import { version } from '../version.ts';
 import { noted, noteReading } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
-import { type Call, type Command, type ExitCode, noStore, onStore, refuse, type StoreCall } from './command.ts';
+import {
+  ANY_SIZE,
+  type Call,
+  type Command,
+  type ExitCode,
+  noStore,
+  onStore,
+  refuse,
+  type StoreCall,
+} from './command.ts';
 import { CSV_BEGIN, csvRow } from './csv.ts';
 import { dayBegin } from './days.ts';
 import { LeftOutTally } from './left-out.ts';
@@ -68,7 +77,7 @@ async function exportRecord(call: Call): Promise<ExitCode> {
   const missing = noStore(call);
   if (missing) return missing;
   const [out] = flags.out;
-  if (out === undefined) return onStore((opened) => write(opened, io.data))(call);
+  if (out === undefined) return onStore((opened) => write(opened, io.data), ANY_SIZE)(call);
   const path = resolve(out);
   const fault = outFault(path, config.data);
   if (fault !== undefined) return refuse(io, fault);
@@ -77,7 +86,7 @@ async function exportRecord(call: Call): Promise<ExitCode> {
     path,
     (part) => {
       const to = () => createWriteStream(part, { mode: 0o600 });
-      return onStore((opened) => write(opened, to()))(call);
+      return onStore((opened) => write(opened, to()), ANY_SIZE)(call);
     },
     isWritten,
   );

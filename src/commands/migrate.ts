@@ -16,7 +16,7 @@ import type { Holdings } from '../store/holdings.ts';
 import { openStore } from '../store/open.ts';
 import { noted } from './audit.ts';
 import { type Bar, createBar } from './bar.ts';
-import { type Call, type Command, type ExitCode, noStore, refuse } from './command.ts';
+import { ANY_SIZE, type Call, type Command, type ExitCode, noStore, refuse } from './command.ts';
 import { ALL_DAYS } from './days.ts';
 import { Importer } from './importer.ts';
 import { LeftOutTally } from './left-out.ts';
@@ -97,7 +97,7 @@ async function holdFolder(folder: string): Promise<(() => void) | undefined> {
 async function betweenStores(call: Call, alone: Config, isToRedis: boolean): Promise<ExitCode> {
   const { config } = call;
   const limits = { maxBytes: config.maxStore, durability: config.durability };
-  const folder = await openStore(alone, isToRedis ? {} : { ...limits, create: true });
+  const folder = await openStore(alone, isToRedis ? { checkBytes: ANY_SIZE } : { ...limits, create: true });
   let redis: Store | undefined;
   try {
     redis = await openStore(config, isToRedis ? { ...limits, create: true } : {});

@@ -6,6 +6,7 @@
  * No cache is used anywhere: it would not see what another process wrote.
  */
 import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database, Key } from 'lmdb';
@@ -75,6 +76,8 @@ const MACHINE = 'local';
 export interface StoreOptions {
   /** Make a store where there is none; true unless said otherwise. */
   create?: boolean;
+  /** Look at all pages first if they are of at most so many bytes: LMDB ends the process where it meets a broken one. */
+  checkBytes?: number;
   /** The record takes nothing beyond so many bytes. */
   maxBytes?: number;
   /** Parts of the store that sites may take before others; 1 unless said otherwise. */
@@ -96,9 +99,10 @@ export interface StoreOptions {
  * Throws StoreError.
  */
 export async function openStore(folder: string, options: StoreOptions = {}): Promise<EmbeddedStore> {
-  const { create = true, durability } = options;
+  const { create = true, durability, checkBytes = 0 } = options;
   const file = StoreFile.open(folder, { create, noSync: durability === 'system' });
   try {
+    if (checkBytes > 0 && statSync(join(folder, STORE_FILE)).size <= checkBytes) for (const _ of file.checkedPages());
     return file.alone(() => new EmbeddedStore(file, folder, found(file, folder, create), options));
   } catch (error) {
     await file.close();

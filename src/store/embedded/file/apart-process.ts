@@ -1,5 +1,5 @@
 /** The process of apart.ts: does the one task it is sent, reports, and ends. */
-import { closeSync, openSync, rmSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { PART_BYTES } from '../../record/verify.ts';
 import { openStore } from '../store.ts';
 import type { Part, Report, Task } from './apart.ts';
 import { CountTeam } from './count-team.ts';
-import { checkPages, damageDifference, damaged, isDamage, notAStore, STORE_FILE } from './folder.ts';
+import { damageDifference, damaged, isDamage, notAStore, STORE_FILE } from './folder.ts';
 import { StoreFile, seedFreeList } from './store-file.ts';
 
 /** A message for each page would cost more than the page, milliseconds. */
@@ -93,23 +93,16 @@ function sharesFor(folder: string): number {
 }
 
 async function inspectPages(folder: string): Promise<[]> {
-  const path = join(folder, STORE_FILE);
   const file = StoreFile.open(folder);
-  const { root } = file;
-  // While this is open, no page of the newest commit is used anew.
-  const reading = root.useReadTransaction();
-  const fd = openSync(path, 'r');
   const progress = reporter('pages');
   try {
-    if (root.openDB('meta', {}).get('format') === undefined) throw notAStore(path);
-    for (const [done, total] of checkPages(fd, path)) {
+    if (file.root.openDB('meta', {}).get('format') === undefined) throw notAStore(join(folder, STORE_FILE));
+    for (const [done, total] of file.checkedPages()) {
       progress(done, total);
       await setImmediate();
     }
     return [];
   } finally {
-    closeSync(fd);
-    reading.done();
     await file.close();
   }
 }

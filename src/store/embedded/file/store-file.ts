@@ -6,8 +6,9 @@
  * commit while somebody opens. The gate is a file of LMDB's in which nothing is ever written, so that opening it does
  * no harm; its write lock is freed by the system when its holder is killed.
  */
+import { closeSync, openSync } from 'node:fs';
 import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
-import { openFolder } from './folder.ts';
+import { checkPages, openFolder } from './folder.ts';
 import { foundStore } from './founding.ts';
 import { OpenedFile } from './opened-file.ts';
 
@@ -28,14 +29,16 @@ export class StoreFile {
   readonly root: RootDatabase;
   readonly #gate: RootDatabase;
   readonly #opened: OpenedFile;
+  readonly #path: string;
   #waiting: Waiting[] = [];
   #draining = false;
   /** `writeLater` has passed the gate. */
   #passed = false;
 
-  private constructor(gate: RootDatabase, root: RootDatabase, opened: OpenedFile) {
+  private constructor(gate: RootDatabase, root: RootDatabase, path: string) {
     this.#gate = gate;
-    this.#opened = opened;
+    this.#path = path;
+    this.#opened = new OpenedFile(path);
     this.root = root;
   }
 
@@ -53,12 +56,28 @@ export class StoreFile {
           seedFreeList(opened);
           return opened;
         });
-        return new StoreFile(gate, root, new OpenedFile(path));
+        return new StoreFile(gate, root, path);
       } catch (error) {
         void gate.close();
         throw error;
       }
     });
+  }
+
+  /**
+   * Looks at every page that is in use from the newest commit on, also while others write, and tells how many of how many are done.
+   * Throws StoreError: LMDB would end the process where it meets a broken page.
+   */
+  *checkedPages(): Generator<[done: number, total: number]> {
+    // While it is read, no page of that commit is used anew.
+    const reading = this.root.useReadTransaction();
+    const fd = openSync(this.#path, 'r');
+    try {
+      yield* checkPages(fd, this.#path);
+    } finally {
+      closeSync(fd);
+      reading.done();
+    }
   }
 
   /** Throws StoreError `moved` if the file was moved away, removed, or replaced by another since it was opened. */
