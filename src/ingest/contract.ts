@@ -36,7 +36,16 @@ export interface Recording {
   readonly broken: boolean;
   /** The page was loaded; stands under number `n`. */
   enter(n: number, now: number): void;
-  take(n: number, page: string, size: Visitor['size'], samples: SampleBuffer, shift: number, now: number): void;
+  /** `late`: the visitor has left that page. */
+  take(
+    n: number,
+    page: string,
+    size: Visitor['size'],
+    samples: SampleBuffer,
+    shift: number,
+    now: number,
+    late?: boolean,
+  ): void;
   /** The visitor has said what it calls itself. */
   name(label: string): void;
   /** Resolves when what was taken is stored, or will not be. */

@@ -27,7 +27,7 @@ export class EarlierPage {
   take(n: number, samples: SampleBuffer): boolean {
     if (!this.#allowance.frame(this.#now) || !this.#allowance.marks(samples.marks.length, this.#now)) return false;
     this.#offset = boundTimes(samples, this.#offset, 0, this.#now);
-    this.#recording.take(n, this.#page, this.#size, samples, this.#offset, this.#now);
+    this.#recording.take(n, this.#page, this.#size, samples, this.#offset, this.#now, true);
     for (const mark of samples.marks)
       if (mark.type === 'page') this.#page = mark.page;
       else if (mark.type === 'resize') this.#size = [mark.vw, mark.vh, mark.dw, mark.dh];

@@ -5,7 +5,7 @@
  * After one byte for the format come entries, each led by a byte for its kind (writer.ts has the parts):
  *   place  bytes: text id, text site, text page, varints vw vh dw dh. The next number from 0 stands for it in this batch
  *   about  text: what is told of the visit of the last place, as JSON
- *   frame  varint place, varint number, byte entered, bytes: payload as in a `samples` frame, times in Unix ms
+ *   frame  varint place, varint number, byte (a FLAG, or 0), bytes: payload as in a `samples` frame, times in Unix ms
  *   run    as a frame, behind a varint for how many frames it is: as it was kept elsewhere, not to be cut
  */
 import { FrameError } from '../../protocol/errors.ts';
@@ -19,6 +19,8 @@ const FORMAT = 1;
 /** Where the first entry's parts begin: behind the format and the entry's kind. */
 const FIRST_PLACE = 2;
 const ENTRY = { place: 0, about: 1, frame: 2, run: 3 } as const;
+/** Of a frame. entered: the page was loaded · late: it came when its visitor had left the page for the next one */
+const FLAG = { entered: 1, late: 2 } as const;
 /** Longest text in a batch, bytes; what visitors send is shorter. */
 const MAX_TEXT = 8192;
 /** A sample may not be older than its frame by more, milliseconds. */
@@ -54,6 +56,8 @@ export interface BatchFrame {
   /** Time that the payload begins with. */
   t: number;
   entered: boolean;
+  /** It came when its visitor had left the page for the next one. */
+  late: boolean;
   /** The payload is these bytes from `from` to `to`. */
   bytes: Uint8Array;
   from: number;
@@ -126,8 +130,16 @@ export class BatchWriter {
     this.#out.text(JSON.stringify(boundedAbout(about)));
   }
 
-  /** Adds a frame. `shift` makes its times Unix ms; `now` is Unix ms too. */
-  frame(mark: PlaceMark, n: number, entered: boolean, samples: SampleBuffer, shift: number, now: number): void {
+  /** Adds a frame. `shift` makes its times Unix ms; `now` is Unix ms too. `late`: its visitor has left that page. */
+  frame(
+    mark: PlaceMark,
+    n: number,
+    entered: boolean,
+    samples: SampleBuffer,
+    shift: number,
+    now: number,
+    late = false,
+  ): void {
     const payload = this.#payload;
     const { count } = samples;
     const first = count > 0 ? (samples.time[0] as number) + shift : now;
@@ -143,7 +155,7 @@ export class BatchWriter {
     this.#out.byte(ENTRY.frame);
     this.#out.varint(mark.no);
     this.#out.varint(n);
-    this.#out.byte(entered ? 1 : 0);
+    this.#out.byte(entered ? FLAG.entered : late ? FLAG.late : 0);
     this.#out.nested(payload);
   }
 
@@ -154,18 +166,18 @@ export class BatchWriter {
     this.#out.varint(frames);
     this.#out.varint(mark.no);
     this.#out.varint(n);
-    this.#out.byte(entered ? 1 : 0);
+    this.#out.byte(entered ? FLAG.entered : 0);
     this.#out.bytes(payload);
   }
 
   /** Adds a frame or run of another batch as it is. */
-  copy(mark: PlaceMark, { n, frames, entered, bytes, from, to }: BatchFrame): void {
+  copy(mark: PlaceMark, { n, frames, entered, late, bytes, from, to }: BatchFrame): void {
     if (mark.batch !== this.#batch) this.#writePlace(mark);
     this.#out.byte(frames === undefined ? ENTRY.frame : ENTRY.run);
     if (frames !== undefined) this.#out.varint(frames);
     this.#out.varint(mark.no);
     this.#out.varint(n);
-    this.#out.byte(entered ? 1 : 0);
+    this.#out.byte(entered ? FLAG.entered : late ? FLAG.late : 0);
     this.#out.bytes(bytes.subarray(from, to));
   }
 
@@ -229,12 +241,13 @@ export function readBatch(bytes: Uint8Array, listener: BatchListener, known: Kno
 function readFrame(r: Reader, bytes: Uint8Array, places: readonly Place[], frames: number | undefined): BatchFrame {
   const place = at(places, r.varint());
   const n = r.varint();
-  const entered = r.byte() === 1;
+  const flag = r.byte();
   const length = r.varint();
   const from = r.offset;
   const t = r.varint();
   r.skipTo(from + length);
-  return { place, n, frames, t, entered, bytes, from, to: from + length };
+  const [entered, late] = [flag === FLAG.entered, flag === FLAG.late];
+  return { place, n, frames, t, entered, late, bytes, from, to: from + length };
 }
 
 function at(places: readonly Place[], no: number): Place {

@@ -117,7 +117,7 @@ export class Filer<V extends KeptVisit> {
   #goOn(number: number, visit: V, about: About | undefined, frames: BatchFrame[], sums: Sums): void {
     if (about) Object.assign(visit, lastTold(about));
     if (about?.truncated) visit.truncated = true;
-    this.#bound(number, visit, frames);
+    this.#bound(number, frames);
     const replaced = this.#makeWay(number, visit, frames);
     if (replaced.size === 0 && (!isBehind(visit, frames) || this.#staysAsItIs(number, frames))) {
       const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
@@ -128,16 +128,15 @@ export class Filer<V extends KeptVisit> {
   }
 
   /**
-   * A page's last frames may come after the next page was loaded, and by another worker, which knows nothing of that. They are from before
-   * it, whatever their clock says: no click is later than the page load that it caused. Numbers of frames go up from page to page.
+   * A page's last frames may come after the next page was loaded, and by another worker, which does not know when that was. They are from
+   * before it, whatever their clock says: no click is later than the page load that it caused. Numbers of frames go up from page to page.
    */
-  #bound(number: number, visit: KeptVisit, frames: readonly BatchFrame[]): void {
+  #bound(number: number, frames: readonly BatchFrame[]): void {
     this.#latest.clear();
+    const late = frames.filter((frame) => frame.late);
+    if (late.length === 0) return;
     const loads: { n: number; t: number }[] = frames.filter(({ entered }) => entered);
-    const late = frames.filter((frame) => frame.frames === undefined && !frame.entered);
-    // The numbers of each page that was loaded are a range of their own.
-    const lastRange = visit.seen.at(-2) ?? 0;
-    if (late.some(({ n }) => n < lastRange) && !this.#shelf.isLong(number))
+    if (!this.#shelf.isLong(number))
       for (const { n, t, entered } of this.#shelf.runs(number, this.#damage)) if (entered) loads.push({ n, t });
     for (const frame of late) {
       const most = latestOf(frame.n, loads);

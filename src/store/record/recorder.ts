@@ -70,14 +70,25 @@ export class Recording {
 
   /** The page was loaded: a frame without samples, numbered `n`, stands for that. */
   enter(n: number, now: number): void {
-    this.#write(n, true, NOTHING, 0, now);
+    this.#write(n, true, false, NOTHING, 0, now);
   }
 
-  /** Takes frame `n`, if it is above those before. `page` and `size` are of its begin; `shift` makes times Unix ms. */
-  take(n: number, page: string, size: Place['size'], samples: SampleBuffer, shift: number, now: number): void {
+  /**
+   * Takes frame `n`, if it is above those before. `page` and `size` are of its begin; `shift` makes times Unix ms. `late`: its visitor has
+   * left that page.
+   */
+  take(
+    n: number,
+    page: string,
+    size: Place['size'],
+    samples: SampleBuffer,
+    shift: number,
+    now: number,
+    late = false,
+  ): void {
     if (n <= this.taken) return;
     this.#move(page, size);
-    this.#write(n, false, samples, shift, now);
+    this.#write(n, false, late, samples, shift, now);
   }
 
   /** The visitor has said what it calls itself. */
@@ -97,7 +108,7 @@ export class Recording {
     this.#mark = new PlaceMark({ ...place, page, size });
   }
 
-  #write(n: number, entered: boolean, samples: SampleBuffer, shift: number, now: number): void {
+  #write(n: number, entered: boolean, late: boolean, samples: SampleBuffer, shift: number, now: number): void {
     if (this.broken || !this.#recorder.hasRoom) {
       this.broken = true;
       this.#recorder.unstored += 1;
@@ -109,7 +120,7 @@ export class Recording {
     const before = writer.length;
     if (this.#about) writer.about(this.#mark, this.#about);
     this.#about = undefined;
-    writer.frame(this.#mark, n, entered, samples, shift, now);
+    writer.frame(this.#mark, n, entered, samples, shift, now, late);
     this.#recorder.wrote(writer.length - before);
     this.taken = n;
   }
