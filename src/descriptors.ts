@@ -28,3 +28,11 @@ export function mostConnections(limit = descriptorLimit()): number {
 export function clientShare(most: number): number {
   return Math.max(1, Math.floor(most * CLIENT_SHARE));
 }
+
+/**
+ * How many of `most` connections one client may use where an option says `limit`: a quarter at most, unless the operator raised the option
+ * above its `preset`, as where all visitors come through one address.
+ */
+export function limitOfOne(limit: number, preset: string | (() => string), most: number): number {
+  return limit > Number(preset) ? limit : Math.min(limit, clientShare(most));
+}

@@ -5,8 +5,8 @@ import type { Broker } from './broker/contract.ts';
 import { noBroker } from './broker/none.ts';
 import { tellProcessKeeper } from './cluster/process-keeper.ts';
 import { StartError, Supervisor } from './cluster/supervisor.ts';
-import { type Config, optionsOf } from './config.ts';
-import { clientShare, descriptorLimit, mostConnections, RESERVED_DESCRIPTORS } from './descriptors.ts';
+import { type Config, OPTIONS, optionsOf } from './config.ts';
+import { descriptorLimit, limitOfOne, mostConnections, RESERVED_DESCRIPTORS } from './descriptors.ts';
 import { lockFolder } from './folder-lock.ts';
 import { Hub } from './hub/hub.ts';
 import { within } from './limit.ts';
@@ -82,7 +82,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     graceMs: config.graceMs,
     // Each is a descriptor of this process.
     maxStreams: Math.min(config.maxStreams, mostConnections()),
-    maxStreamsEach: Math.min(config.maxStreamsEach, clientShare(mostConnections())),
+    maxStreamsEach: limitOfOne(config.maxStreamsEach, OPTIONS.maxStreamsEach.preset, mostConnections()),
     version,
     log,
     send: (worker, message) => supervisor.send(worker, message),
@@ -196,14 +196,14 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
 }
 
 /** Says at the start that the system allows fewer connections than the options do. */
-function warnOfDescriptors({ maxConnections }: Config, log: Logger): void {
+function warnOfDescriptors({ maxConnections, maxPerAddress }: Config, log: Logger): void {
   const limit = descriptorLimit();
   if (limit === undefined || limit >= maxConnections) return;
   const wanted = maxConnections + RESERVED_DESCRIPTORS;
   const most = mostConnections(limit);
   log.warn(
     `the limit of open files (nofile) is ${limit}: each worker takes ${most} connections at most, ` +
-      `${clientShare(most)} WebSockets of one address among them, not the ${maxConnections} of --max-connections; ` +
+      `${limitOfOne(maxPerAddress, OPTIONS.maxPerAddress.preset, most)} WebSockets of one address among them, not the ${maxConnections} of --max-connections; ` +
       `raise the limit to ${wanted}, or lower --max-connections`,
   );
 }

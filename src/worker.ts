@@ -6,9 +6,9 @@ import type { Duplex } from 'node:stream';
 import { type Link, openLink } from './cluster/link.ts';
 import { Pulse } from './cluster/pulse.ts';
 import { BEAT_MS } from './cluster/watchdog.ts';
-import type { Config } from './config.ts';
+import { type Config, OPTIONS } from './config.ts';
 import { ConnectionLimit, type Dropped } from './connection-limit.ts';
-import { mostConnections } from './descriptors.ts';
+import { limitOfOne, mostConnections } from './descriptors.ts';
 import { baseRemover } from './http/base-path.ts';
 import { headFault, NO_TUNNEL, TOO_MANY_WAITING, UNKNOWN_EXPECTATION } from './http/head.ts';
 import { addressGroup, peerReader, trustOf } from './http/peer.ts';
@@ -116,7 +116,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   const ingest = new Ingest({
     config,
     log,
-    mostConnections: mostConnections(),
+    maxPerAddress: limitOfOne(config.maxPerAddress, OPTIONS.maxPerAddress.preset, mostConnections()),
     moved: (old, fresh) => limit.upgraded(old as Socket, fresh),
     secret: await store.secret(),
     // A primary of the version before, which reloads its workers after an upgrade, does not tell it.

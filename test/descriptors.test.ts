@@ -4,7 +4,7 @@ import { EventEmitter, once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { ConnectionLimit } from '../src/connection-limit.ts';
-import { clientShare, mostConnections } from '../src/descriptors.ts';
+import { clientShare, limitOfOne, mostConnections } from '../src/descriptors.ts';
 import { until } from './support/exact.ts';
 import { statuses, upgradeText, usage } from './support/raw.ts';
 import { startServer, type TestServer, TOKEN } from './support/server.ts';
@@ -132,4 +132,9 @@ test('a connection counts until it closes, also when a new socket has taken its 
   fresh.emit('close');
   assert.equal(limit.admit(socketOf(undefined)), undefined);
   assert.deepEqual([mostConnections(1024), mostConnections(64), clientShare(896), clientShare(2)], [896, 16, 224, 1]);
+  // A quarter, unless the option was raised.
+  assert.deepEqual(
+    [100, 1000, 1001].map((said) => limitOfOne(said, '1000', 896)),
+    [100, 224, 1001],
+  );
 });

@@ -57,8 +57,8 @@ export interface Recording {
 export interface IngestOptions {
   config: Config;
   log: Logger;
-  /** Connections of any kind that this worker can hold. */
-  mostConnections: number;
+  /** Connections of one address that this worker takes. */
+  maxPerAddress: number;
   /** The connection of a WebSocket is `fresh` from now on. */
   moved(old: Duplex, fresh: Socket): void;
   /** Signs resume tokens. */

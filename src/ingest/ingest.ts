@@ -7,7 +7,6 @@ import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { Bucket } from '../bucket.ts';
 import { forEachAtOnce } from '../concurrency.ts';
-import { clientShare } from '../descriptors.ts';
 import { SUBPROTOCOL } from '../protocol/control.ts';
 import { MAX_TEXT } from '../protocol/frame.ts';
 import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
@@ -87,8 +86,7 @@ export class Ingest {
     const maxPayload = readLimit(config);
     this.#options = options;
     this.#desk = new Desk(options);
-    const perAddress = Math.min(config.maxPerAddress, clientShare(options.mostConnections));
-    this.#admission = new Admission(config.maxConnections, perAddress, config.maxAddressRate);
+    this.#admission = new Admission(config.maxConnections, options.maxPerAddress, config.maxAddressRate);
     this.#beacons = new Beacons(this.#desk, options, this.#admission);
     // Options of ws since 8.19 and 8.21 that its types do not list yet.
     const limits: ServerOptions & { closeTimeout: number; maxFragments: number; maxBufferedChunks: number } = {
