@@ -117,6 +117,8 @@ function inFolder(
 const UNWRITTEN = ['--appendonly', 'no', '--latency-tracking', 'no'];
 /** What is made up is tried in full on the embedded record. */
 const REDIS_SHARE = 0.25;
+/** How long Redis may take to answer on a busy machine, milliseconds. */
+const PATIENCE_MS = 60_000;
 /** Ends what it started after all tests. */
 const FILE: Owner = { after: after as Owner['after'] };
 
@@ -126,7 +128,8 @@ redisContract('the record in a Redis cluster', startRedisCluster(FILE, 0, UNWRIT
 /** On a server, or a cluster, that all of these tests share, each beginning with nothing there. */
 function redisContract(name: string, starting: Promise<{ url: string }>): void {
   const connecting = starting.then(async ({ url }) => {
-    const redis = await Redis.connect(readTarget(url) as Target);
+    // Tests of the other stores begin at the same time, and this process is busy with them.
+    const redis = await Redis.connect(readTarget(url) as Target, { connectMs: PATIENCE_MS, limitMs: PATIENCE_MS });
     FILE.after(() => redis.close());
     return redis;
   });

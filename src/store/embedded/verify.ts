@@ -49,7 +49,7 @@ export function differences(
     });
     for (const difference of [...counted.found, ...team.join(i, counted.sums)])
       compare(difference.what, difference.kept, difference.found);
-    tell();
+    if (team.shares > 1) tell();
     compareUnit(source, unit, names, counted.sums, compare);
   }
   return found;
