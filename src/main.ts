@@ -106,7 +106,8 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
     process.on(signal, () => {
       isToStop = true;
       if (running) void stop(running);
-      else setTimeout(endAtOnce, EARLY_STOP_LIMIT_MS).unref();
+      // An exit in the middle of a write to the store would wait for it for ever.
+      else setTimeout(() => process.exit(1), EARLY_STOP_LIMIT_MS).unref();
     });
   // Of what goes wrong on the side nobody is to lose connections: workers are drained and replaced, but nobody would replace this process.
   process.on('unhandledRejection', (error) =>
@@ -135,14 +136,9 @@ function runOn(running: Running, config: Config): void {
 async function stop(running: Running, exitCode = 0): Promise<void> {
   if (stopping) return;
   stopping = true;
-  setTimeout(endAtOnce, STOP_LIMIT_MS).unref();
+  setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
   await running.close();
   process.exit(exitCode);
-}
-
-/** An exit in the middle of a write to the store would wait for LMDB, maybe for ever. */
-function endAtOnce(): void {
-  process.kill(process.pid, 'SIGKILL');
 }
 
 /** The last line says that it listens: what waits for the start can wait for that. */
