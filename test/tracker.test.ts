@@ -487,8 +487,10 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await tab.goto(`${world.host.url}/`);
     await stream.next('join');
     const closed = (await socket).waitForEvent('close');
+    const warned = tab.waitForEvent('console');
     assert.equal((await world.server.api('/v1/sites/removed', { method: 'DELETE' })).status, 204);
     await closed;
+    assert.equal((await warned).text(), 'Fieldmouse: refused (4410) The site was removed.');
     await tab.waitForFunction(() => /native/.test(String(history.pushState)));
     await tab.mouse.click(10, 10);
     await tab.goto('about:blank');
@@ -634,6 +636,9 @@ test('the visitor script goes by other names where the server is told so', async
   assert.deepEqual([...new Set(to)], [`${server.ws}/e?site=demo`]);
   assert.equal(await tab.locator('script[data-site]').getAttribute('src'), '/s.js');
 });
+
+/** What the script runs in; the tests below run a part of it here. */
+Object.assign(globalThis, { window: globalThis });
 
 /** The samples of frames: number of the frame, and what its samples are. */
 function readFrames(frames: number[][]): { n: number; count: number; pages: string[]; clicks: number }[] {

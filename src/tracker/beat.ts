@@ -11,14 +11,17 @@ import { settle } from './sampler.ts';
 /** How often to send, and how close in time two moves may be, milliseconds; the server sets it. */
 export const pace = { flushMs: 100, sampleMs: 16 };
 
-let timer: ReturnType<typeof setTimeout> | undefined;
+/** Until when the timer counts as set, far longer than it is set for: a page may have cleared it with its own. */
+let due = 0;
 
 /** There is, or will be, something to send. */
 export function wake(): void {
-  if (timer) return;
-  timer = setTimeout(
+  const time = window.performance.now();
+  if (time < due) return;
+  due = time + 8 * pace.flushMs;
+  setTimeout(
     guard(() => {
-      timer = undefined;
+      due = 0;
       settle();
       flush();
     }),

@@ -76,12 +76,13 @@ function open(): void {
 
 /** Throws where the browser has no WebSocket. */
 function connectSocket(): void {
-  socket = new WebSocket(address.replace('http', 'ws'), 'fieldmouse.v1');
+  const opened = new WebSocket(address.replace('http', 'ws'), 'fieldmouse.v1');
+  socket = opened;
   socket.onopen = guard(() => send(helloOf(token, visitor)));
   socket.onmessage = guard(({ data }) => receive(JSON.parse(data)));
   // Where the page's content security policy forbids it, Chromium tells of the error and of no close.
   socket.onclose = socket.onerror = guard(
-    ({ target, code, reason }: Partial<CloseEvent>) => target === socket && lost(code, reason),
+    ({ code, reason }: Partial<CloseEvent>) => opened === socket && lost(code, reason),
   );
 }
 
@@ -127,7 +128,7 @@ async function post(): Promise<void> {
   if (isEmpty() && ++idle % IDLE_POSTS) wait(post, POST_MS);
   else {
     wait(lost, PATIENCE_MS);
-    let status = 0;
+    let status: number | undefined;
     let reply: (HelloReply & { detail?: string }) | undefined;
     try {
       const response = await fetch(address, { method: 'POST', body: body(WINDOW) });
@@ -144,10 +145,10 @@ async function post(): Promise<void> {
   }
 }
 
-function lost(code = 0, why = ''): void {
+function lost(code?: number, why = ''): void {
   drop();
-  // Of protocol/close.ts, and the like of HTTP: after these another attempt would end the same way.
-  phase = [4400, 4410, 400, 403, 404].includes(code) ? 0 : 1;
+  // Of HTTP, and of protocol/close.ts as 4000 more: after these another attempt would end the same way.
+  phase = [400, 403, 404, 410].includes((code as number) % 4000) ? 0 : 1;
   if (!phase) {
     console.warn(`Fieldmouse: refused (${code}) ${why}`);
     stop();
@@ -171,15 +172,15 @@ function drop(): void {
 function body(most: number, ...last: Bytes[]): BodyInit {
   if (visitor) cut(most);
   let room = BEACON_BYTES;
-  const kept = (visitor ? unacked() : []).filter((frame) => {
+  const kept = unacked().filter((frame) => {
     room -= frame.length;
-    return room > 0;
+    return room > 0 && visitor;
   });
   return new Uint8Array(packFrames([helloOf(token, visitor), ...kept, ...last]));
 }
 
 function beacon(...last: Bytes[]): void {
-  if (token && phase) navigator.sendBeacon(address, body(2 * WINDOW, ...last));
+  if (phase && token) attempt(() => navigator.sendBeacon(address, body(WINDOW * 2, ...last)));
 }
 
 /** The page may be about to go: without an open socket, what is unsent is left to the browser. */

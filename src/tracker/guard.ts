@@ -16,13 +16,16 @@ export function guard<A extends unknown[]>(callback: (...args: A) => void): (...
 }
 
 /**
- * A property of an element or of the document, or what a method of it returns. It is looked up on the prototype: an
- * input hides the property of its form, and an image that of the document, that has the same name.
+ * A property of an element or of the document, or what a method of it returns; undefined where the page has broken it. It is
+ * looked up on the prototype: an input hides the property of its form, and an image that of the document, that has the
+ * same name.
  */
 // biome-ignore lint/suspicious/noExplicitAny: what it is depends on the name.
 export function ask(of: Node, name: string, ...args: unknown[]): any {
-  const value = Reflect.get((of === document ? Document : Element).prototype, name, of);
-  return typeof value === 'function' ? value.apply(of, args) : value;
+  return attempt(() => {
+    const value = Reflect.get(window[of === document ? 'Document' : 'Element'].prototype, name, of);
+    return typeof value === 'function' ? value.apply(of, args) : value;
+  });
 }
 
 type Events = WindowEventMap & DocumentEventMap & { prerenderingchange: Event };

@@ -15,7 +15,7 @@ export function helloOf(token: string, visitor: string): Bytes {
   return encodeFrame(
     0,
     0,
-    putHello(performance.now(), size, token, frontPage(), navigator.language, referrer(), visitor ? last : 0),
+    putHello(window.performance.now(), size, token, frontPage(), navigator.language, referrer(), visitor ? last : 0),
   );
 }
 

@@ -17,10 +17,13 @@ let root: Element;
 export function measure(): Size {
   let width = 0;
   let height = 0;
+  // By the window: scripts of the page may have variables of these names.
+  const { innerWidth, innerHeight } = window;
   const middle = [innerWidth / 2, innerHeight / 2] as const;
   // What is added while the loop runs is visited, too, and nothing twice: some browsers list what is around a shadow tree.
-  const seen = new Set<Element>(ask(document, 'elementsFromPoint', ...middle));
-  root = ask(document, 'scrollingElement');
+  // The root may be elsewhere: a body in quirks mode may be narrow, or may be no scrolling element.
+  scroller = root = ask(document, 'scrollingElement') || ask(document, 'documentElement');
+  const seen = new Set<Element>(ask(document, 'elementsFromPoint', ...middle)).add(root);
   for (const one of seen)
     attempt(() => {
       const { overflow } = getComputedStyle(one);
@@ -39,8 +42,8 @@ export function measure(): Size {
 
 /** How far the left top corner of the page is from that of the window, for what is in all of `path`. */
 export function scrolled(path: readonly unknown[] = [scroller]): Point {
-  let x = scrollX;
-  let y = scrollY;
+  if (!root) measure();
+  let { scrollLeft: x, scrollTop: y } = root;
   if (scroller !== root && path.includes(scroller)) {
     x += scroller.scrollLeft;
     y += scroller.scrollTop;

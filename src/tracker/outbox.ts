@@ -5,12 +5,8 @@ import { type Bytes, encodeFrame, encodeParts, MARK, type Part } from '../protoc
 import { wake } from './beat.ts';
 import { FRAME_ROOM, MAX_WAITING, SAMPLE_ROOM } from './limits.ts';
 
-/** A frame sent at least once. What it holds never changes again. */
-interface Frame {
-  /** The page its first sample is of. */
-  page: string;
-  data: Bytes;
-}
+/** A frame sent at least once: the page its first sample is of, and what it holds, which never changes again. */
+type Frame = readonly [page: string, data: Bytes];
 
 let waiting: Part[] = [];
 let sent: Frame[] = [];
@@ -51,7 +47,7 @@ export function cut(most: number): Bytes[] {
     });
     const parts = waiting.splice(0, end + 1 || MAX_WAITING);
     last++;
-    sent.push({ page, data: encodeParts(parts) });
+    sent.push([page, encodeParts(parts)]);
     for (const part of parts) page = part[4] ?? page;
   }
   return unacked(from);
@@ -64,7 +60,7 @@ export function hasUnacked(): boolean {
 
 /** The frames that the server is not known to have, encoded. */
 export function unacked(from = 0): Bytes[] {
-  return sent.map(({ data }, i) => encodeFrame(last - sent.length + i + 1, 1, data)).slice(from);
+  return sent.map(([, data], i) => encodeFrame(last - sent.length + i + 1, 1, data)).slice(from);
 }
 
 /** The server has all frames up to `n`; a new visitor's frames are numbered anew from there. Without a number nothing changes. */
@@ -78,7 +74,7 @@ export function ack(n: number, newVisitor?: unknown): void {
 
 /** The page of the first sample that the server does not have. */
 export function frontPage(): string {
-  return sent[0]?.page ?? page;
+  return sent[0]?.[0] ?? page;
 }
 
 /** Nothing waits and nothing is unacked. */

@@ -31,7 +31,7 @@ let sizedAt = 0;
 
 /** Adds what is only looked at now and then: the pointer come to rest, sizes, page, visibility, scroll offset. */
 export const settle = guard(() => {
-  const time = performance.now();
+  const time = window.performance.now();
   if (time > sizedAt + SIZE_MS) {
     const size = measure();
     sizedAt = time;
@@ -66,8 +66,7 @@ export function pointed(event: PointerEvent): void {
   // A second finger tells nothing of where the visitor looks.
   if (!event.isPrimary) return;
   const type = event.pointerType;
-  if (type !== latest?.pointerType)
-    add(part(event.timeStamp, MARK, POINTER, type === 'touch' ? 1 : type === 'pen' ? 2 : 0));
+  if (type !== latest?.pointerType) add(part(event.timeStamp, MARK, POINTER, ['touch', 'pen'].indexOf(type) + 1));
   latest = event;
   over = event.composedPath();
   const parts = event.getCoalescedEvents?.();
@@ -93,15 +92,17 @@ function moved({ timeStamp, clientX, clientY }: Place): void {
 export function clicked(event: MouseEvent, byHand = event.detail): void {
   const target = event.target as Element;
   // From a click on a label the browser makes another one for its input, within the same task.
-  if (derived === target) return;
-  derived = ask(target, 'closest', 'label')?.control;
+  const isDerived = derived === target;
+  const control = ask(target, 'closest', 'label')?.control;
+  derived = control !== target && control;
   setTimeout(() => {
     derived = undefined;
   });
+  if (isDerived) return;
   skipped = undefined;
   const path = event.composedPath() as Element[];
   // An icon in a button is the button.
-  const element = path.find((one) => attempt(() => ask(one, 'matches', CONTROLS))) ?? (path[0] as Element);
+  const element = path.find((one) => ask(one, 'matches', CONTROLS)) ?? (path[0] as Element);
   /** How far it is from where it would be without scrolling. */
   let [right, down] = scrolled(path);
   for (const one of path)
@@ -127,24 +128,28 @@ export function clicked(event: MouseEvent, byHand = event.detail): void {
  */
 export function watchHistory(name: 'pushState' | 'replaceState', signal: AbortSignal): void {
   attempt(() => {
-    const original = history[name];
+    const { history, History } = window;
+    // On the prototype, where another script may wrap them later, and would not be called if the object had its own.
+    // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.
+    const owner = history.hasOwnProperty(name) ? history : History.prototype;
+    const original = owner[name];
     const wrapped: typeof original = (...args) => {
       original.apply(history, args);
       settle();
     };
-    history[name] = wrapped;
+    owner[name] = wrapped;
     signal.addEventListener('abort', () => {
-      if (history[name] === wrapped) history[name] = original;
+      if (owner[name] === wrapped) owner[name] = original;
     });
   });
 }
 
 /** Where an element is in the window. */
 function boxOf(element: Element): DOMRect {
-  return ask(element, 'getBoundingClientRect');
+  return ask(element, 'getBoundingClientRect') || {};
 }
 
-/** Place within an element; servers take what is beyond it for its edge. */
+/** Place within an element; servers take what is beyond it for its edge. An element without extent has but one place. */
 function share(part: number, whole: number): number {
-  return pixel((part / whole) * ELEMENT_SCALE);
+  return pixel(whole && (part / whole) * ELEMENT_SCALE);
 }

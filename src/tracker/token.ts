@@ -15,8 +15,11 @@ let key = '';
  */
 export function keepFor(site: string): void {
   key = TOKEN_KEY + site;
-  for (let frame: Window = window; frame !== top; frame = frame.parent)
-    key += Array.prototype.indexOf.call(frame.parent, frame);
+  // A page may have a variable of its own named `parent`.
+  attempt(() => {
+    for (let frame: Window = window; frame !== top; frame = frame.parent)
+      key += Array.prototype.indexOf.call(frame.parent, frame);
+  });
 }
 
 /** Takes what is stored: another page of the tab may have been given another token. */

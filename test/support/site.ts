@@ -11,14 +11,18 @@ import { StreamReader } from './stream.ts';
 
 const STYLE = '<style>body{margin:0}form,label,p{display:block;margin:0;width:400px;height:100px}</style>';
 
-/** Serves pages of a site, each with the visitor script, and others that are empty; `script` are further attributes of its element. */
+/**
+ * Serves pages of a site, each with the visitor script, and others that are empty; `script` are further attributes of its element.
+ * Pages under `/quirks` have no doctype.
+ */
 export async function startSite(t: TestContext, pages: Record<string, string>, script = '') {
   const server = await startServer(t, { workers: 1 });
   const tag = `<script ${script} defer src="${server.url}/fieldmouse.js" data-site="shop"></script>`;
   const host = createServer(({ url }, response) => {
     response.setHeader('content-type', 'text/html; charset=utf-8');
     const body = pages[url ?? ''];
-    response.end(`<!doctype html>${body === undefined ? '' : tag + STYLE + body}`);
+    const page = body === undefined ? '' : tag + STYLE + body;
+    response.end(url?.startsWith('/quirks') ? page : `<!doctype html>${page}`);
   }).listen(0, '127.0.0.1');
   await once(host, 'listening');
   t.after(() => {
