@@ -50,6 +50,8 @@ test('what scrolls in place of the window may be in a shadow tree, also around w
   });
   await page.goto(`${url}/inside`);
   assert.equal((await stream.next('join')).visitor.size[3], 7100);
+  // The next page is of the same visitor once this one knows its token.
+  await page.waitForFunction(() => sessionStorage.length > 0);
   for (const [path, height] of [
     ['/slotted', 9100],
     ['/nested', 5100],
