@@ -47,7 +47,8 @@ export interface TestServer {
 /** A folder that is removed after the test. */
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  // A browser that was told to end may still write to its profile.
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
 }
 
