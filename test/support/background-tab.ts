@@ -4,11 +4,12 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { WebSocket } from 'ws';
 import { chromiumPath, FLAGS } from './browser.ts';
-import { temporaryFolder } from './server.ts';
 
 interface Answer {
   id?: number;
@@ -31,7 +32,8 @@ export interface TabBrowser {
 
 /** Starts a Chromium with a window and a profile of its own. */
 export async function startTabs(t: TestContext): Promise<TabBrowser> {
-  const profile = temporaryFolder(t);
+  // Not a temporary folder of the test: that would be removed before the browser is ended, which still writes to it.
+  const profile = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
   const args = [...FLAGS, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'];
   const child = spawn(chromiumPath(), args, { stdio: ['ignore', 'ignore', 'pipe'] });
   t.after(async () => {
