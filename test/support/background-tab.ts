@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { chromiumPath, FLAGS } from './browser.ts';
 
@@ -38,7 +39,7 @@ export async function startTabs(t: TestContext): Promise<TabBrowser> {
   const child = spawn(chromiumPath(), args, { stdio: ['ignore', 'ignore', 'pipe'] });
   t.after(async () => {
     if (child.exitCode === null && child.kill('SIGKILL')) await once(child, 'exit');
-    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+    await removeFolder(profile);
   });
   const ask = await connect(t, await debuggerUrl(child.stderr));
   return {
@@ -48,6 +49,17 @@ export async function startTabs(t: TestContext): Promise<TabBrowser> {
       return tabOf(ask, targetId, sessionId);
     },
   };
+}
+
+/** Removes a folder that processes of a killed browser may still write to for a moment. */
+async function removeFolder(folder: string): Promise<void> {
+  for (let tries = 0; tries < 50; tries++)
+    try {
+      rmSync(folder, { recursive: true, force: true });
+      return;
+    } catch {
+      await sleep(100);
+    }
 }
 
 type Ask = (method: string, params: object, sessionId?: string) => Promise<Answer['result']>;
