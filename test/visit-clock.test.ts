@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
+import { open } from 'lmdb';
 import { packFrames, type Sample } from '../src/protocol/encode.ts';
 import type { StreamEvents } from '../src/protocol/stream.ts';
 import type { Passage, Visit } from '../src/protocol/visit.ts';
@@ -61,6 +62,36 @@ test("a visitor's pages keep all clicks when the server starts again with its cl
   const again = await startAgain();
   assert.equal(await browse('/c', 200, again), id);
   await visitOf(again, id, 405);
+});
+
+test('pages are in the record in whole however often the server was started before', async (t) => {
+  const { server, startAgain } = await startWithClock(t);
+  await server.stop();
+  for (const runs of [2047, 4096, 60_000]) {
+    const root = open({ path: join(server.data, 'store.mdb'), maxDbs: 64, overlappingSync: false });
+    await root.openDB('meta', {}).put('runs', runs);
+    await root.close();
+    const again = await startAgain();
+    const first = new BinaryVisitor(t, again.ws, { page: '/a' });
+    const { token, visitor } = await first.hello;
+    first.frame(click(1, 1));
+    await until(() => first.acked === first.n, 'ack');
+    const next = new BinaryVisitor(t, again.ws, { page: '/b', token });
+    await next.hello;
+    next.frame(click(1, 2));
+    await until(() => next.acked === next.n, 'ack');
+    await visitOf(again, visitor, 2);
+    const passages = await passagesOf(again, visitor);
+    assert.deepEqual(
+      passages.map(({ page, clicks }) => [page, clicks.length]),
+      [
+        ['/a', 1],
+        ['/b', 1],
+      ],
+      `after ${runs} starts`,
+    );
+    await again.stop();
+  }
 });
 
 for (const [name, step] of [

@@ -202,12 +202,12 @@ export function readLimit({ maxFrame }: Config): number {
 const FIRST_NUMBER = 1;
 /** Numbers that one run of the server gives: a later page's number is the time since the machine was started, ms. */
 const RUN_NUMBERS = 2 ** 35;
-/** Runs that are told apart, so that numbers stay below 2^53. */
-const RUNS = 2 ** 16;
+/** Runs that are told apart: numbers stay below 2^46, and stores take those up to 2^47 (MAX_FRAME_NUMBER). */
+const RUNS = 2 ** 11;
 /** No page makes so many frames: at 60 a second they would take three days. */
 const PAGE_NUMBERS = 2 ** 24;
 /** No number that we give is so high: a page may say of its frames what it likes. */
-const MAX_NUMBER = 2 ** 52;
+const MAX_NUMBER = 2 ** 46;
 
 /**
  * A number above all that the visitor's pages had before: also above those of other runs of the server and of other machines, and if
