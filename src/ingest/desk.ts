@@ -2,6 +2,7 @@
  * Where visits of this worker begin and are found again: shared by WebSockets and POSTs.
  */
 import type { Config } from '../config.ts';
+import { monotonicNow } from '../monotonic.ts';
 import type { HelloReply } from '../protocol/control.ts';
 import { decodeSamples, type Hello, READ_BYTES, READ_SAMPLES, SampleBuffer } from '../protocol/frame.ts';
 import { type JsonFrame, readJson } from '../protocol/json.ts';
@@ -215,8 +216,7 @@ const MAX_NUMBER = 2 ** 46;
  * may have made more since. The number of a run is for pages that come with one and the same token, of tabs that were duplicated.
  */
 function numberAfter(frame: number, token: number, run: number): number {
-  const uptime = Math.floor(Number(process.hrtime.bigint() / 1_000_000n));
-  const ofRun = (run % RUNS) * RUN_NUMBERS + (uptime % RUN_NUMBERS);
+  const ofRun = (run % RUNS) * RUN_NUMBERS + (monotonicNow() % RUN_NUMBERS);
   return Math.max(frame + 1, token < MAX_NUMBER ? token + PAGE_NUMBERS : 0, ofRun);
 }
 

@@ -4,9 +4,9 @@
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'lmdb';
 import type { Shares } from '../../config.ts';
+import { monotonicNow } from '../../monotonic.ts';
 import type { Note } from '../../protocol/audit.ts';
 import { FrameError } from '../../protocol/errors.ts';
 import type { LeftOut } from '../../protocol/record.ts';
@@ -48,6 +48,7 @@ import type { StoreFile } from './file/store-file.ts';
 import { Filing, MAX_FILED } from './filing.ts';
 import { readDays, readHeat, readPages } from './lookup.ts';
 import { PageBook } from './page-book.ts';
+import { pauseAfter } from './pause.ts';
 import { Removal } from './removal.ts';
 import { bytesOf, pieceBytesOf, Room } from './room.ts';
 import { Shelf } from './shelf.ts';
@@ -73,8 +74,6 @@ const REMOVER = 'remover';
 /** How many visits were removed in all, by reason; and the time by which visits grow old. */
 const REMOVED = 'removed';
 const CLOCK = 'clock';
-/** The least pause between writes that remove, milliseconds. */
-const PAUSE_MS = 5;
 /** What is written to see whether there is room in the store. */
 const SCRATCH_VALUES = 64;
 const SCRATCH_VALUE_BYTES = 3000;
@@ -97,16 +96,6 @@ interface Turn {
 interface KeptTime {
   at: number;
   mono: number;
-}
-
-/** The machine's monotonic clock, milliseconds: the same in all processes. */
-function monotonicNow(): number {
-  return Number(process.hrtime.bigint() / 1_000_000n);
-}
-
-/** As long as the write before took: others have as much time to write. */
-function pause(ms: number): Promise<void> {
-  return sleep(Math.max(PAUSE_MS, ms));
 }
 
 export interface ArchiveOptions {
@@ -449,7 +438,7 @@ export class EmbeddedArchive implements Archive {
     while (last && this.#waiting((one) => (one === shard ? last[1] : -1)).length > 0) {
       const begin = performance.now();
       if (this.#file([shard]) === 0) return;
-      await pause(performance.now() - begin);
+      await pauseAfter(performance.now() - begin);
     }
   }
 
@@ -458,7 +447,7 @@ export class EmbeddedArchive implements Archive {
     while (!this.#isClosing) {
       const begin = performance.now();
       if (!this.#step()) return;
-      await pause(performance.now() - begin);
+      await pauseAfter(performance.now() - begin);
     }
   }
 
@@ -549,7 +538,7 @@ export class EmbeddedArchive implements Archive {
     for (let next: number | undefined = 0; next !== undefined && !this.#isClosing; ) {
       const begin = performance.now();
       next = this.#shelf.weigh(next, sums);
-      await pause(performance.now() - begin);
+      await pauseAfter(performance.now() - begin);
       this.#storeFile.root.resetReadTxn();
     }
     if (!this.#isClosing) this.#write(() => this.#shelf.putWeights(sums));
@@ -632,7 +621,7 @@ export class EmbeddedArchive implements Archive {
       this.#storeFile.root.resetReadTxn();
       if (!this.#isMyTurn() || !this.#canRemove()) return;
       if (!this.#step() && (await this.#prune(before, this.#room.pruneNow, now)) === 0) return;
-      await pause(performance.now() - begin);
+      await pauseAfter(performance.now() - begin);
     }
   }
 

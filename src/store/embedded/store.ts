@@ -8,7 +8,6 @@
 import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database, Key } from 'lmdb';
 import type { Durability, Shares } from '../../config.ts';
 import type { Session, Token } from '../../protocol/account.ts';
@@ -56,6 +55,7 @@ import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import { StoreFile } from './file/store-file.ts';
 import { HitTable } from './hit-table.ts';
 import { type HourKey, HourTable, type HourValue } from './hour-table.ts';
+import { pauseAfter } from './pause.ts';
 import { bytesOf } from './room.ts';
 import { type Check, isAny, isList, isNumber, isRecord, isText, type KeyShape, openTable } from './table.ts';
 
@@ -68,8 +68,6 @@ const FORMER_FORMAT = 1;
 const SWEEP = 32;
 /** Minutes in one write: this process does nothing else meanwhile. */
 const MINUTES_TOGETHER = 1000;
-/** The least pause between two writes that remove much, milliseconds. */
-const PAUSE_MS = 5;
 /** There is no other. */
 const MACHINE = 'local';
 
@@ -317,7 +315,7 @@ export class EmbeddedStore implements Store {
       const done = await this.#file.writeLater(some);
       if (done === 0) return sum;
       sum += done;
-      await sleep(Math.max(PAUSE_MS, performance.now() - begin));
+      await pauseAfter(performance.now() - begin);
     }
     return undefined;
   }
