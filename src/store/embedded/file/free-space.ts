@@ -5,14 +5,8 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { RootDatabase } from 'lmdb';
-import { readMeta } from './tree.ts';
+import { FLAGS_AT, HEAD, LOWER_AT, NODE, NODE_HEAD, PAGE, readMeta } from './tree.ts';
 
-const PAGE_HEAD_BYTES = 24;
-const NODE_HEAD_BYTES = 8;
-const FLAGS_AT = 18;
-const LOWER_AT = 20;
-const BRANCH = 1;
-const BIG = 1;
 /** A root of an empty tree is above this. */
 const MOST_PAGES = 2 ** 48;
 
@@ -64,13 +58,13 @@ function oldestRead(root: RootDatabase): number {
 function collect(fd: number, pageSize: number, page: number, oldest: number, space: FreeSpace): void {
   if (page >= MOST_PAGES) return;
   const bytes = read(fd, page * pageSize, pageSize);
-  const isBranch = (bytes.readUInt16LE(FLAGS_AT) & BRANCH) !== 0;
+  const isBranch = (bytes.readUInt16LE(FLAGS_AT) & PAGE.branch) !== 0;
   const count = bytes.readUInt16LE(LOWER_AT) / 2;
   for (let i = 0; i < count; i++) {
-    const at = PAGE_HEAD_BYTES + bytes.readUInt16LE(PAGE_HEAD_BYTES + 2 * i);
+    const at = HEAD + bytes.readUInt16LE(HEAD + 2 * i);
     if (isBranch) collect(fd, pageSize, bytes.readUIntLE(at, 6), oldest, space);
     else {
-      const isHeld = Number(bytes.readBigUInt64LE(at + NODE_HEAD_BYTES)) >= oldest;
+      const isHeld = Number(bytes.readBigUInt64LE(at + NODE_HEAD)) >= oldest;
       addRuns(listAt(fd, pageSize, bytes, at), isHeld, space);
     }
   }
@@ -79,9 +73,9 @@ function collect(fd: number, pageSize: number, page: number, oldest: number, spa
 /** The list of pages in a node of a leaf. Long ones have pages of their own. */
 function listAt(fd: number, pageSize: number, bytes: Buffer, at: number): Buffer {
   const size = bytes.readUInt32LE(at);
-  const value = at + NODE_HEAD_BYTES + bytes.readUInt16LE(at + 6);
-  if ((bytes.readUInt16LE(at + 4) & BIG) === 0) return bytes.subarray(value, value + size);
-  return read(fd, Number(bytes.readBigUInt64LE(value)) * pageSize + PAGE_HEAD_BYTES, size);
+  const value = at + NODE_HEAD + bytes.readUInt16LE(at + 6);
+  if ((bytes.readUInt16LE(at + 4) & NODE.big) === 0) return bytes.subarray(value, value + size);
+  return read(fd, Number(bytes.readBigUInt64LE(value)) * pageSize + HEAD, size);
 }
 
 /** How many numbers there are comes first. A negative number is the length of a run, and its first page follows; 0 is nothing. */

@@ -12,13 +12,17 @@ export class Damage extends Error {
 }
 
 /** Bytes of a page's head; where in the first two pages the meta begins, and of a node's. */
-const HEAD = 24;
-const NODE_HEAD = 8;
+export const HEAD = 24;
+export const NODE_HEAD = 8;
+/** Where a page's head has its flags, and where its list of nodes ends. */
+export const FLAGS_AT = 18;
+export const LOWER_AT = 20;
 const META_BYTES = 168;
 const MAGIC = 0xbeefc0de;
 const VERSION = 2;
-const PAGE = { branch: 1, leaf: 2, overflow: 4, meta: 8, packed: 32 } as const;
-const NODE = { big: 1, table: 2 } as const;
+/** Flags of a page, and of a node. */
+export const PAGE = { branch: 1, leaf: 2, overflow: 4, meta: 8, packed: 32 } as const;
+export const NODE = { big: 1, table: 2 } as const;
 /** The root of an empty tree. */
 const NONE = 2 ** 64;
 /** A tree of more levels would hold more than any disk. */
@@ -58,7 +62,7 @@ export function hasMagic(fd: number): boolean {
 function readMetaAt(fd: number, offset: number): Meta | undefined {
   const bytes = Buffer.alloc(META_BYTES);
   if (readSync(fd, bytes, 0, bytes.length, offset) < bytes.length) return undefined;
-  if ((bytes.readUInt16LE(18) & PAGE.meta) === 0 || bytes.readUInt32LE(24) !== MAGIC) return undefined;
+  if ((bytes.readUInt16LE(FLAGS_AT) & PAGE.meta) === 0 || bytes.readUInt32LE(24) !== MAGIC) return undefined;
   if ((bytes.readUInt32LE(28) & 0xffff) !== VERSION) return undefined;
   return {
     pageSize: bytes.readUInt32LE(48),
@@ -139,7 +143,7 @@ class Trees {
   #isLeaf(page: number): boolean {
     if (page >= this.#pages) throw new Damage(`page ${page} is beyond its end`);
     const flags = Buffer.alloc(2);
-    readSync(this.#fd, flags, 0, 2, page * this.#meta.pageSize + 18);
+    readSync(this.#fd, flags, 0, 2, page * this.#meta.pageSize + FLAGS_AT);
     return (flags.readUInt16LE(0) & PAGE.leaf) !== 0;
   }
 
@@ -174,7 +178,7 @@ class Trees {
 
   /** Where the page's nodes are. */
   #nodes(page: number): number[] {
-    const lower = this.#bytes.readUInt16LE(20);
+    const lower = this.#bytes.readUInt16LE(LOWER_AT);
     const upper = this.#bytes.readUInt16LE(22);
     if (lower % 2 !== 0 || lower > upper || HEAD + upper > this.#bytes.length)
       throw new Damage(`page ${page} has no sense`);
@@ -191,7 +195,7 @@ class Trees {
     if (read < pageSize) throw new Damage(`page ${page} is beyond its end`);
     if (long(this.#bytes, 0) !== page) throw new Damage(`page ${page} is not where it should be`);
     if (long(this.#bytes, 8) > txn) throw new Damage(`page ${page} is newer than the last commit`);
-    return this.#bytes.readUInt16LE(18);
+    return this.#bytes.readUInt16LE(FLAGS_AT);
   }
 
   #add(page: number, level: number): void {
