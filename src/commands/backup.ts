@@ -7,12 +7,13 @@ import { StoreError } from '../store/contract.ts';
 import { copy, inspect } from '../store/embedded/file/apart.ts';
 import { BEFORE_RESTORE, makeFolder, RESTORE_PART, STORE_FILE } from '../store/embedded/file/folder.ts';
 import { openStore } from '../store/embedded/store.ts';
+import { sync } from '../sync.ts';
 import { noted, noteReading } from './audit.ts';
 import { createBar } from './bar.ts';
 import { type Call, type Command, type ExitCode, noStore, type Output, refuse } from './command.ts';
 import { outFault, workFolderFault } from './out-file.ts';
 import { inspectBars } from './verify.ts';
-import { onSignal, sync } from './whole-file.ts';
+import { onSignal } from './whole-file.ts';
 
 export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   backup: {
@@ -80,22 +81,31 @@ async function copyTried(folder: string, path: string, io: Output): Promise<bool
   });
 }
 
-/**
- * Does something in a new folder. Afterwards `part`, in which it lies, is removed unless it is to be kept, also when a signal ends the
- * process.
- */
-async function inFolder<T>(folder: string, work: (keep: () => void) => Promise<T>, part = folder): Promise<T> {
+interface FolderOptions<T> {
+  /** True if the folder stays for what the work returned; else it is removed. */
+  isKept?(result: T): boolean;
+  /** What is removed with the folder, which lies in it. */
+  part?: string;
+}
+
+/** Does something in a new folder. It does not stay if the work throws, or if a signal ends the process. */
+async function inFolder<T>(
+  folder: string,
+  work: () => Promise<T>,
+  { isKept = () => false, part = folder }: FolderOptions<T> = {},
+): Promise<T> {
   const remove = () => rmSync(part, { recursive: true, force: true });
-  let isKept = false;
   const release = onSignal(remove);
   try {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { mode: 0o700 });
-    return await work(() => {
-      isKept = true;
-    });
+    const result = await work();
+    if (!isKept(result)) remove();
+    return result;
+  } catch (error) {
+    remove();
+    throw error;
   } finally {
-    if (!isKept) remove();
     release();
   }
 }
@@ -182,20 +192,19 @@ async function prepared(data: string, from: string, io: Output): Promise<boolean
   const unlock = await lockOr(part, () => refuse(io, `another restore is making its copy in ${part}`));
   if (unlock === undefined) return false;
   try {
-    return await inFolder(copy, (keep) => prepare(copy, from, io, keep), part);
+    return await inFolder(copy, () => prepare(copy, from, io), { isKept: (isGood) => isGood, part });
   } finally {
     unlock();
   }
 }
 
-async function prepare(copy: string, from: string, io: Output, keep: () => void): Promise<boolean> {
+async function prepare(copy: string, from: string, io: Output): Promise<boolean> {
   const source = sourceText(from);
   const copied = join(copy, STORE_FILE);
   await copyIn(from, copied, statSync(from).size, io);
   if (!(await isGood(copy, from, LEFT, io))) return false;
   sync(copied);
   writeFileSync(join(copy, SOURCE_FILE), source, { mode: 0o600 });
-  keep();
   return true;
 }
 

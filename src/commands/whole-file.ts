@@ -1,7 +1,8 @@
 /** Files that are there whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { sync } from '../sync.ts';
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
@@ -33,16 +34,6 @@ export async function writeWhole<T>(
     throw error;
   } finally {
     release();
-  }
-}
-
-/** Has a file or a folder's names written to disk. */
-export function sync(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -1,17 +1,8 @@
 /** Makes the file of a new store. */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
+import { sync } from '../../../sync.ts';
 import { fillLock, NEW_STORE, STORE_FILE } from './folder.ts';
 
 /**
@@ -31,7 +22,8 @@ export function foundStore(path: string): void {
     const whole = join(aside, 'whole');
     writeFileSync(whole, emptyStore(join(aside, STORE_FILE)), { mode: 0o600, flush: true });
     renameSync(whole, path);
-    syncNames(folder);
+    // Windows does not open folders.
+    if (process.platform !== 'win32') sync(folder);
   } finally {
     remove();
   }
@@ -42,15 +34,4 @@ function emptyStore(path: string): Buffer {
   fillLock(`${path}-lock`, 1);
   void open({ path, maxReaders: 1 }).close();
   return readFileSync(path);
-}
-
-/** Has the names in a folder written to disk. Windows does not open folders. */
-function syncNames(folder: string): void {
-  if (process.platform === 'win32') return;
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
