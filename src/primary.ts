@@ -18,7 +18,7 @@ import { storeMetrics } from './metrics/store-metrics.ts';
 import { MINUTE_MS } from './minutes.ts';
 import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
 import { type StreamRequest, TAG, type TroubleName } from './protocol/relay.ts';
-import { OWNER, sees } from './protocol/rights.ts';
+import { maySee, OWNER } from './protocol/rights.ts';
 import { targetText } from './redis/target.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/embedded/file/apart.ts';
@@ -224,8 +224,7 @@ async function isAllowed(
   { credential, site }: Pick<StreamRequest, 'credential' | 'site'>,
 ): Promise<boolean> {
   try {
-    const [rights, there] = await Promise.all([store.rights(credential, Date.now()), store.site(site)]);
-    return sees(rights, site) && there !== undefined;
+    return await maySee(store, credential, site);
   } catch (error) {
     // Who looks on goes on looking: it will be asked again in a second.
     if (isUnreachable(error)) return true;

@@ -112,10 +112,7 @@ async function addAdmin(call: StoreCall): Promise<ExitCode> {
   const { word, flags, store, io } = call;
   const no = await unknownSite(call);
   if (no !== undefined) return refuse(io, no);
-  const known = lookAlike(
-    (await store.admins()).map(({ name }) => name),
-    word,
-  );
+  const known = lookAlike(await store.admins(), word);
   if (known !== undefined) return refuse(io, `${word} looks like ${known}, who is there already; choose another name`);
   const rights = rightsOf(flags, OWNER);
   const note = noted('admin-added', `${word}, ${rightsText(rights)}`);

@@ -49,10 +49,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       const { name: given, ...rights } = request.body;
       const name = given.normalize('NFC');
       const read = await readRights(store, rights);
-      const known = lookAlike(
-        (await store.admins()).map((admin) => admin.name),
-        name,
-      );
+      const known = lookAlike(await store.admins(), name);
       if (known !== undefined)
         throw new Problem(409, 'admin-exists', `The name looks like that of the administrator ${known}.`);
       const note = noteOf(request, 'admin-added', `${name}, ${rightsText(read)}`);

@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { countDown, countUp } from '../count.ts';
 import { passagesOf } from '../protocol/passage.ts';
 import type { Scene as RecordScene } from '../protocol/record.ts';
-import { sees } from '../protocol/rights.ts';
+import { maySee } from '../protocol/rights.ts';
 import { eventText, STILL_MS, STREAM_PREAMBLE } from '../protocol/stream.ts';
 import type { ReplayEvent } from '../rewind/person.ts';
 import { Rewind, type Scene } from '../rewind/rewind.ts';
@@ -118,7 +118,7 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
     const damaged = new Set<string>();
     yield STREAM_PREAMBLE;
     for await (const window of windows(replay)) {
-      if (!(await isAllowed(credential, site))) return;
+      if (!(await maySee(store, credential, site))) return;
       for (const id of window.damaged) damaged.add(id);
       for (const { t, events } of rewind.window(window.scenes, window.to, window.settled)) {
         while (!(await tempo.reach(t))) if (!ready()) return;
@@ -173,11 +173,6 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
       if (code !== 'damaged') throw error;
       return [];
     }
-  }
-
-  async function isAllowed(credential: string, site: string): Promise<boolean> {
-    const [rights, there] = await Promise.all([store.rights(credential, Date.now()), store.site(site)]);
-    return sees(rights, site) && there !== undefined;
   }
 }
 

@@ -31,10 +31,10 @@ export interface Token extends Rights {
 export const ADMIN_NAME =
   /^(?=.{1,64}$)(?!\p{DI})[\p{L}\p{N}](?: ?(?:(?![\u115f\u1160\u3164\uffa0])[\p{L}\p{M}\p{N}._@'’-]|\u180e|\u200c|\u200d))*$/u;
 
-/** The one of `names` that reads like `name` but is written differently: in capitals, wide letters, with a joiner. */
-export function lookAlike(names: readonly string[], name: string): string | undefined {
+/** The name among `admins` that reads like `name` but is written differently: in capitals, wide letters, with a joiner. */
+export function lookAlike(admins: readonly { name: string }[], name: string): string | undefined {
   const key = readKey(name);
-  return names.find((one) => one !== name && readKey(one) === key);
+  return admins.find((one) => one.name !== name && readKey(one.name) === key)?.name;
 }
 
 /** Two names with the same key look the same, or differ in capitals only. */

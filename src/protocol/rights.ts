@@ -34,6 +34,18 @@ export function sees(rights: Rights | undefined, site: string): boolean {
   return rights.role === 'owner' || rights.sites === null || rights.sites.includes(site);
 }
 
+/** What a store knows of rights and sites. */
+interface Known {
+  rights(credential: string, now: number): Promise<Rights | undefined>;
+  site(key: string): Promise<unknown>;
+}
+
+/** True if a session or token may see a site, and the site is there. Both are asked for at the same time: Redis may be far away. */
+export async function maySee(store: Known, credential: string, site: string): Promise<boolean> {
+  const [rights, there] = await Promise.all([store.rights(credential, Date.now()), store.site(site)]);
+  return sees(rights, site) && there !== undefined;
+}
+
 /** True if nothing that is of all sites together need be hidden. */
 export function seesAll({ sites }: Rights): boolean {
   return sites === null;
