@@ -1,11 +1,12 @@
 /** What do visitors and the disk notice of --max-store? After it was lowered, and while a store at its cap is written to. */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { BatchWriter, PlaceMark } from '../src/store/record/batch.ts';
+import { folderBytes } from '../test/support/server.ts';
 import type { Owner } from '../test/support/visitor.ts';
 import type { Length } from './engine.ts';
 import { VISITORS, Watch } from './erase.ts';
@@ -60,7 +61,7 @@ async function lower({ rows, targets }: Pick<Table, 'rows' | 'targets'>): Promis
     rows.push([`${name}: longest time without an ack before, ms`, base.toFixed(0)]);
     rows.push([`${name}: the same while visits are removed, and ${BASE_MS / 1000} s after`, gap.toFixed(0)]);
     rows.push([`${name}: in use less than the cap after, s`, seconds.toFixed(1)]);
-    rows.push([`${name}: size of the folder, MB`, (sizeOf(folder) / MB).toFixed(1)]);
+    rows.push([`${name}: size of the folder, MB`, (folderBytes(folder) / MB).toFixed(1)]);
     targets.push(gapTarget(name, gap));
   });
 }
@@ -70,7 +71,7 @@ async function fillSteadily({ rows, targets }: Pick<Table, 'rows' | 'targets'>, 
   await inFolder(async (folder) => {
     await fill(folder, FILLED * megabytes * MB);
     const { gap, sizes, removed } = await watched(folder, ['--max-store', `${megabytes}MB`], async (watch) => {
-      const sizes = await sampled(SECONDS * 1000, LOOK_MS, () => sizeOf(folder));
+      const sizes = await sampled(SECONDS * 1000, LOOK_MS, () => folderBytes(folder));
       return { gap: watch.longest(), sizes, removed: (await usageOf(folder)).removed.cap };
     });
     const share = Math.max(...sizes) / (megabytes * MB);
@@ -143,12 +144,6 @@ async function usageOf(folder: string) {
   } finally {
     await store.close();
   }
-}
-
-/** Bytes of all files in a folder. */
-function sizeOf(folder: string): number {
-  const sizes = readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Fills a store with visits of some 50 KB until so many bytes are in use. */

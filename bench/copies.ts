@@ -77,24 +77,12 @@ export async function copies(_: Length): Promise<Table> {
 function rowsOf({ visitors, megabytes }: Scene, count: number, found: readonly Copy[]): string[][] {
   const name = `${visitors} visitors, ${megabytes} MB at first`;
   if (found.length === 0) return [[`${name}: copies that are good`, `0 of ${count}`]];
-  const of = (value: (copy: Copy) => number) => spread(found.map(value));
-  const perGigabyte = (ms: (copy: Copy) => number) => spreadText(of((copy) => ms(copy) / copy.megabytes));
+  const textOf = (value: (copy: Copy) => number, digits = 1) => spreadText(spread(found.map(value)), digits);
+  const perGigabyte = (ms: (copy: Copy) => number) => textOf((copy) => ms(copy) / copy.megabytes);
   return [
     [`${name}: copies that are good`, `${found.length} of ${count}`],
-    [
-      `${name}: MB of a copy`,
-      spreadText(
-        of((copy) => copy.megabytes),
-        0,
-      ),
-    ],
-    [
-      `${name}: samples acked before it`,
-      spreadText(
-        of(({ acked }) => acked),
-        0,
-      ),
-    ],
+    [`${name}: MB of a copy`, textOf((copy) => copy.megabytes, 0)],
+    [`${name}: samples acked before it`, textOf(({ acked }) => acked, 0)],
     [`${name}: backup under load, s per GB`, perGigabyte(({ backupMs }) => backupMs)],
     [`${name}: restore, s per GB`, perGigabyte(({ restoreMs }) => restoreMs)],
     [`${name}: verify, s per GB`, perGigabyte(({ verifyMs }) => verifyMs)],
