@@ -126,8 +126,8 @@ async function shrink(path, module) {
 }
 
 /**
- * Turns the top-level functions that esbuild prints into arrow functions, and all top-level variables into one kind, so that terser
- * joins them: that saves 2% of the script. None of the functions uses `this` or `arguments`.
+ * Turns the top-level functions that esbuild prints into arrow functions, and all top-level variables into one kind, so
+ * that terser joins them: that saves 2% of the script. None of the functions uses `this` or `arguments`.
  */
 function withArrows(code) {
   const depth = /^ *(?=var|let|const|function)/m.exec(code)[0];

@@ -1,4 +1,7 @@
-/** What do visitors and the disk notice of --max-store? After it was lowered, and while a store at its cap is written to. */
+/**
+ * What do visitors and the disk notice of --max-store? After it was lowered, and while a store at its cap is written
+ * to.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +18,10 @@ import { sampled } from './scene.ts';
 import { start } from './systems.ts';
 
 const MB = 1_000_000;
-/** FIELDMOUSE_CAP_FROM_MB, _TO_MB: the lowered cap; FIELDMOUSE_CAPS_MB, FIELDMOUSE_CAP_SECONDS: the caps that stores are kept at, and for how long. */
+/**
+ * FIELDMOUSE_CAP_FROM_MB, _TO_MB: the lowered cap; FIELDMOUSE_CAPS_MB, FIELDMOUSE_CAP_SECONDS: the caps that stores are
+ * kept at, and for how long.
+ */
 const FROM_MB = Number(process.env.FIELDMOUSE_CAP_FROM_MB ?? 250);
 const TO_MB = Number(process.env.FIELDMOUSE_CAP_TO_MB ?? 50);
 const CAPS_MB = (process.env.FIELDMOUSE_CAPS_MB ?? '20,50,100,200').split(',').filter(Boolean).map(Number);

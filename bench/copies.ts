@@ -1,4 +1,7 @@
-/** Are live backups good? Each is restored, checked against what was acked before it, written to, and verified. How long does that take? */
+/**
+ * Are live backups good? Each is restored, checked against what was acked before it, written to, and verified. How long
+ * does that take?
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** How long does each question of the dashboard take with Redis far away? A real server, and a proxy on its way to Redis that delays answers. */
+/**
+ * How long does each question of the dashboard take with Redis far away? A real server, and a proxy on its way to Redis
+ * that delays answers.
+ */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
@@ -17,7 +20,7 @@ import { start } from './systems.ts';
 
 /** Round trips to Redis, milliseconds. */
 const FAR_MS = [0, 200, 1000] as const;
-/** Each question is asked so often; the slowest counts. The first of all warms up. */
+/** How many times each question is asked. The slowest answer counts. */
 const ASKS = 2;
 const SAMPLES = 300_000;
 const NAME = 'ada';

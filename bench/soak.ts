@@ -1,7 +1,8 @@
 /**
- * `npm run soak [-- --minutes N]`: a server at about a fifth of what it can do, for long: visitors come and go, dashboards open and
- * close, workers are replaced every five minutes. Prints the memory that is their own and descriptors of its processes as they go (of the primary all its
- * memory by kind), and at the end whether all that was acked is stored.
+ * `npm run soak [-- --minutes N]`: a server at about a fifth of what it can do, for long: visitors come and go,
+ * dashboards open and close, workers are replaced every five minutes. Prints the memory that is their own and
+ * descriptors of its processes as they go (of the primary all its memory by kind), and at the end whether all that was
+ * acked is stored.
  */
 import { execFileSync } from 'node:child_process';
 import { get, type IncomingMessage } from 'node:http';

@@ -1,6 +1,8 @@
 /** Work on many things, some of them at a time. */
 
-/** Does `work` with each item, with up to `most` of them at a time. Rejects with the first error; then no more is begun. */
+/**
+ * Does `work` with each item, with up to `most` of them at a time. Rejects with the first error; then no more is begun.
+ */
 export async function forEachAtOnce<T>(
   items: Iterable<T>,
   most: number,

@@ -30,8 +30,8 @@ export function clientShare(most: number): number {
 }
 
 /**
- * How many of `most` connections one client may use where an option says `limit`: a quarter at most, unless the operator raised the option
- * above its `preset`, as where all visitors come through one address.
+ * How many of `most` connections one client may use where an option says `limit`: a quarter at most, unless the
+ * operator raised the option above its `preset`, as where all visitors come through one address.
  */
 export function limitOfOne(limit: number, preset: string | (() => string), most: number): number {
   return limit > Number(preset) ? limit : Math.min(limit, clientShare(most));

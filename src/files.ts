@@ -14,7 +14,10 @@ export function moduleFile(name: string): URL {
   return new URL(name + MODULE_TYPE, here);
 }
 
-/** Starts a module in a thread. Node 20 gives threads none of the loaders of the process: from its sources the module is loaded by tsx again. */
+/**
+ * Starts a module in a thread. Node 20 gives threads none of the loaders of the process: from its sources the module is
+ * loaded by tsx again.
+ */
 export function startThread(module: URL, workerData: unknown, transferList: MessagePort[] = []): Worker {
   if (!module.pathname.endsWith('.ts')) return new Worker(module, { workerData, transferList });
   const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));

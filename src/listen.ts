@@ -46,7 +46,9 @@ export function addressText(address: Address): string {
   return `tcp://${host}:${address.port}`;
 }
 
-/** An address, maybe with a base path behind it, as something to open in a browser, or undefined for a path of a socket. */
+/**
+ * An address, maybe with a base path behind it, as something to open in a browser, or undefined for a path of a socket.
+ */
 export function browseUrl(text: string): string | undefined {
   const tcp = /^tcp:\/\/(.+):(\d+)(\/.*)?$/.exec(text);
   if (!tcp) return undefined;

@@ -1,4 +1,7 @@
-/** The machine's monotonic clock, milliseconds: the same in all processes, and never set. It begins anew when the machine starts. */
+/**
+ * The machine's monotonic clock, milliseconds: the same in all processes, and never set. It begins anew when the
+ * machine starts.
+ */
 export function monotonicNow(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
 }

@@ -60,7 +60,10 @@ test('idle connections of many addresses end no worker, and give way in time', a
   assert.deepEqual(server.workerPids(), pids);
 });
 
-/** Asks for so many WebSockets or streams from one address. Resolves with the status of each, 0 where there is no answer. */
+/**
+ * Asks for so many WebSockets or streams from one address. Resolves with the status of each, 0 where there is no
+ * answer.
+ */
 async function ask(t: TestContext, { url }: TestServer, count: number, localAddress: string, bytes: string) {
   const { hostname, port } = new URL(url);
   const open = Array.from({ length: count }, async () => {

@@ -107,7 +107,8 @@ for (const [name, openFormer] of Object.entries(stores)) {
     assert.deepEqual(await archive.verify(), []);
     const left = await clicks(archive, 'desktop');
     assert.equal(left.total, 5 * 8);
-    // 30 clicks on the button, two times on three places of it, are in its place in one width; the others are where they were.
+    // 30 clicks on the button, two times on three places of it, are in its place in one width; the others are where
+    // they were.
     const columns = left.cells.filter((_, i) => i % 3 === 0);
     assert.ok(columns.length <= 3 + 2 * 5, columns.join());
 

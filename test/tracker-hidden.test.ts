@@ -1,4 +1,6 @@
-/** Pages in background tabs where WebSockets are blocked: they leave when they are hidden, and come when they are shown. */
+/**
+ * Pages in background tabs where WebSockets are blocked: they leave when they are hidden, and come when they are shown.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { packFrames } from '../src/protocol/encode.ts';

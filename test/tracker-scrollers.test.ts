@@ -1,4 +1,7 @@
-/** Parts of a page that scroll in place of the window, sideways or in a shadow tree, and documents that are written anew. */
+/**
+ * Parts of a page that scroll in place of the window, sideways or in a shadow tree, and documents that are written
+ * anew.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';

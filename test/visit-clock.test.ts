@@ -264,7 +264,8 @@ test('a click of a page that says bye after the next page was loaded is before t
       const closed = once(first.socket, 'close');
       const next = new BinaryVisitor(t, server.ws, { token, page: '/next' });
       await Promise.all([next.hello, closed]);
-      // By its clock the click was just now, since the POST has been on its way for longer than the hello of the next page.
+      // By its clock the click was just now, since the POST has been on its way for longer than the hello of the next
+      // page.
       const frames = [
         helloFrame({ token, last: moved + 1, clock: 5000 }),
         samplesFrame(moved + 1, [click(5000, 2)]),

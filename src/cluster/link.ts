@@ -36,9 +36,9 @@ export function openLink(): Link {
 }
 
 /**
- * The primary is gone. Node's own listener would exit, which stops the archive's thread and waits for it. If that thread is in
- * the middle of a write, LMDB's cleanup waits for a lock of the same thread, for ever. The system frees the locks of a process
- * that is killed.
+ * The primary is gone. Node's own listener would exit, which stops the archive's thread and waits for it. If that
+ * thread is in the middle of a write, LMDB's cleanup waits for a lock of the same thread, for ever. The system frees
+ * the locks of a process that is killed.
  */
 function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL');
@@ -47,7 +47,10 @@ function endAtOnce(): void {
 /** Codes of what cannot be sent since the primary is gone. */
 const GONE: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'ERR_IPC_CHANNEL_CLOSED', 'ERR_IPC_DISCONNECTED']);
 
-/** Node's own messages, as for an address to listen on, may fail before the channel is known to be closed. That is no fault of ours. */
+/**
+ * Node's own messages, as for an address to listen on, may fail before the channel is known to be closed. That is no
+ * fault of ours.
+ */
 function endIfAlone(error: NodeJS.ErrnoException): void {
   if (!GONE.has(error.code ?? '')) throw error;
   endAtOnce();

@@ -19,8 +19,8 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   backup: {
     does: 'copies the store, also while a server runs',
     more:
-      'The copy is opened, written to and checked as a restore does; it appears under its name once it has passed. In a FOLDER its ' +
-      'name is the time. Redis is backed up by its own means.',
+      'The copy is opened, written to and checked as a restore does; it appears under its name once it has passed. ' +
+      'In a FOLDER its name is the time. Redis is backed up by its own means.',
     usage: 'FILE|FOLDER',
     takes: 'FILE or FOLDER',
     options: ['data'],
@@ -30,8 +30,8 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   restore: {
     does: "checks a backup and puts it in the store's place",
     more:
-      'The check may run beside a server. Then stop the server and give the same command again: the checked copy takes its place in a ' +
-      'moment. The store that was there is kept beside it.',
+      'The check may run beside a server. Then stop the server and give the same command again: the checked copy ' +
+      'takes its place in a moment. The store that was there is kept beside it.',
     usage: 'FILE',
     takes: 'FILE',
     options: ['data'],
@@ -161,14 +161,14 @@ async function restore({ word, config, io }: Call): Promise<ExitCode> {
   return (await prepared(config.data, from, io)) ? replace(config.data, from, io) : 1;
 }
 
-/** What `restore` says of a file that it does not take. */
+/** What `restore` says when it refuses a file. */
 const LEFT = 'cannot be used, and the store is left as it was';
 
 /** A checked copy within RESTORE_PART; beside it, of which file it is. */
 const COPY = 'copy';
 const SOURCE_FILE = 'source.json';
 
-/** True if the copy of this file is checked: a restore before may have found a server running. */
+/** True if a checked copy of this file is ready: an earlier restore may have found a server running. */
 function isReady(copy: string, from: string): boolean {
   try {
     return readFileSync(join(copy, SOURCE_FILE), 'utf8') === sourceText(from);
@@ -177,13 +177,16 @@ function isReady(copy: string, from: string): boolean {
   }
 }
 
-/** What a file is known by: one that was written to since has another time. */
+/** Identifies the content of a file: writing to it changes its time. */
 function sourceText(from: string): string {
   const { size, mtimeMs } = statSync(from);
   return JSON.stringify({ from, size, mtimeMs });
 }
 
-/** Makes a checked copy of a file beside the store, also while a server runs. False: that cannot be, and why was said. */
+/**
+ * Makes a checked copy of a file beside the store, also while a server runs. False if that fails; the reason was
+ * printed.
+ */
 async function prepared(data: string, from: string, io: Output): Promise<boolean> {
   const part = join(data, RESTORE_PART);
   const copy = join(part, COPY);
@@ -232,7 +235,7 @@ async function replace(data: string, from: string, io: Output): Promise<ExitCode
   }
 }
 
-/** Holds a folder. If another process does, that is told. */
+/** Locks a folder. Calls `tell` and returns undefined if another process has locked it. */
 async function lockOr(folder: string, tell: () => void): Promise<(() => void) | undefined> {
   try {
     return await lockFolder(folder);
@@ -255,8 +258,8 @@ async function copyIn(from: string, to: string, size: number, io: Output): Promi
 }
 
 /**
- * Opens, files and verifies the store in a folder, and says what is wrong with it. A store whose counts differ from its frames is
- * good all the same.
+ * Opens, files and verifies the store in a folder, and says what is wrong with it. A store whose counts differ from its
+ * frames is good all the same.
  */
 async function isGood(folder: string, from: string, verdict: string, io: Output): Promise<boolean> {
   try {

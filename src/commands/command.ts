@@ -46,13 +46,15 @@ export interface Command extends Manual {
   run(call: Call): Promise<ExitCode>;
 }
 
-/** Commands look at all pages of a store up to this size before they use it, which takes a second, bytes. */
+/** Commands check all pages of a store up to this size before they use it, bytes. That takes about a second. */
 const CHECKED_BYTES = 256e6;
 /** For commands that read all of the store anyway. */
 export const ANY_SIZE = Number.POSITIVE_INFINITY;
 
-/** Runs a command with the store, which is closed afterwards. A folder without a store is refused, and nothing is made there.
- * `checkBytes`: so large a store is checked first. */
+/**
+ * Runs a command with the store, which is closed afterwards. A folder without a store is refused, and nothing is made
+ * there. All pages of a store of at most `checkBytes` are checked first.
+ */
 export function onStore(
   run: (call: StoreCall) => Promise<ExitCode>,
   checkBytes: number = CHECKED_BYTES,
@@ -148,8 +150,9 @@ const NO_BASE = 'https://YOUR-HOST';
 export const NO_BASE_TEXT = `The server's address is not known here: put the one under which it is reached in place of ${NO_BASE}.`;
 
 /**
- * Where a browser on this machine finds the server, its base path included: where that of the data folder listens, or did last; else where the
- * command line says. If neither tells, the default would be a guess: `base` begins with NO_BASE then, and `isKnown` is false.
+ * Where a browser on this machine finds the server, its base path included: where that of the data folder listens, or
+ * did last; else where the command line says. If neither tells, the default would be a guess: `base` begins with
+ * NO_BASE then, and `isKnown` is false.
  */
 export async function baseUrl({ config, store }: StoreCall): Promise<{ base: string; isKnown: boolean }> {
   const noted = await store.addresses();

@@ -9,7 +9,10 @@ import { type KnownRun, type KnownVisit, type Line, LineFault } from './record-l
 /** A visit's batch is given away at so many bytes, and a group of batches at so many in all. */
 const BATCH_BYTES = 256 * 1024;
 const GROUP_BYTES = 4 * 1024 * 1024;
-/** A run may begin so long before its visit, by a clock that was set, and so long after, milliseconds: the visit is then within MAX_VISIT_MS. */
+/**
+ * A run may begin so long before its visit, by a clock that was set, and so long after, milliseconds: the visit is then
+ * within MAX_VISIT_MS.
+ */
 const EARLY_MS = MAX_RUN_MS;
 const LATE_MS = MAX_VISIT_MS - EARLY_MS - MAX_RUN_MS;
 

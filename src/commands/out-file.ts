@@ -5,8 +5,9 @@ import { isStoreName, STORE_FILE } from '../store/embedded/file/folder.ts';
 import { hasMagic } from '../store/embedded/file/tree.ts';
 
 /**
- * Says why a command must not write to `path`, an absolute path; undefined: it may. `data` is the data folder of the command.
- * Every command that writes a file which the user names asks here first. Throws what the system says of a file that it cannot read.
+ * Says why a command must not write to `path`, an absolute path; undefined: it may. `data` is the data folder of the
+ * command. Every command that writes a file which the user names asks here first. Throws what the system says of a file
+ * that it cannot read.
  */
 export function outFault(path: string, data: string): string | undefined {
   const folder = dirname(path);

@@ -53,7 +53,9 @@ export class Names {
 /** By the keys of sites. */
 const visitNames = new Map<string, Names>();
 
-/** Names of a site's visits, the same on all pages until the dashboard is loaded anew: who was shown under a name keeps it. */
+/**
+ * The names of a site's visitors. All pages share them, so a visitor keeps its name until the dashboard is reloaded.
+ */
 export function visitNamesOf(site: string): Names {
   return entry(visitNames, site, () => new Names());
 }

@@ -55,8 +55,8 @@ export interface Scene {
 
 const MOST_HAPPENINGS = 80;
 /**
- * A visitor whose first visit began this long before it joins is back, milliseconds: the server was restarted, or the visitor
- * was on another machine.
+ * A visitor whose first visit began this long before it joins is back, milliseconds: the server was restarted, or the
+ * visitor was on another machine.
  */
 const BACK_MS = 5000;
 /** Samples lie this much further back than one flush, for what the network adds. */

@@ -1,6 +1,7 @@
 /**
- * Readers turn what comes from outside (the stream, answers, what a browser keeps) into values of a type. What has another shape is
- * passed over and counted: it must never stop the dashboard. Readers copy what they know, so nothing unexpected comes with it.
+ * Readers turn what comes from outside (the stream, answers, what a browser keeps) into values of a type. What has
+ * another shape is passed over and counted: it must never stop the dashboard. Readers copy what they know, so nothing
+ * unexpected comes with it.
  */
 import { signal } from '@preact/signals';
 

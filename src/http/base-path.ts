@@ -1,7 +1,10 @@
 /** The path that the server is mounted under by a proxy in front, as `/stats`. */
 import type { IncomingMessage } from 'node:http';
 
-/** What a request for a proxy has before its path (RFC 9112 section 3.2.2, absolute-form); servers have to take it as well. */
+/**
+ * What a request for a proxy has before its path (RFC 9112 section 3.2.2, absolute-form); servers have to take it as
+ * well.
+ */
 const ORIGIN = /^https?:\/\/[^/?#]*/i;
 
 /**

@@ -132,7 +132,9 @@ export function hitCounter(
   }
 }
 
-/** OPTIONS without an Origin is no preflight: a load balancer asks whether the server lives, whatever sites there are. */
+/**
+ * OPTIONS without an Origin is no preflight: a load balancer asks whether the server lives, whatever sites there are.
+ */
 function isProbe({ method, headers }: IncomingMessage): boolean {
   return method === 'OPTIONS' && headers.origin === undefined;
 }

@@ -61,7 +61,10 @@ export const Label = Type.String({
   description: `1 to ${NAME_LIMIT} visible characters on one line`,
 });
 
-/** The name in a body, each letter written in one way, whatever keyboard it came from. Throws Problem where it is too long. */
+/**
+ * The name in a body, each letter written in one way, whatever keyboard it came from. Throws Problem where it is too
+ * long.
+ */
 export function nameIn({ name }: { name: string }): string {
   const composed = name.normalize('NFC');
   if (isLabel(composed, NAME_LIMIT)) return composed;

@@ -30,7 +30,10 @@ const MAX_ROWS = 1000;
 const EMPTY_MS = 4000;
 /** Minutes that could not be kept are tried again after so long, milliseconds. */
 const KEEP_AGAIN_MS = 10_000;
-/** Sessions and tokens of streams that are checked at once: with Redis far away all of them have to be within about a second. */
+/**
+ * Sessions and tokens of streams that are checked at once: with Redis far away all of them have to be within about a
+ * second.
+ */
 const CHECKS = 32;
 
 export interface HubFigures extends FanOutFigures {

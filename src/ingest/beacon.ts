@@ -29,7 +29,10 @@ interface Message {
   first: number;
   /** Gives the visit as many frames as it may send now. False if there was none that it may. Throws FrameError. */
   apply(visit: Visit, now: number): boolean;
-  /** Stores as many frames as the visitor may send, and shows none: the visitor is on another page now. Throws FrameError. */
+  /**
+   * Stores as many frames as the visitor may send, and shows none: the visitor is on another page now. Throws
+   * FrameError.
+   */
   store(recording: Recording, hello: Hello, now: number): void;
 }
 
@@ -149,8 +152,9 @@ export class Beacons {
   }
 
   /**
-   * The visit here, or the visitor let in anew: the primary then takes it from whichever worker had it. It is neither if the
-   * POST is of an earlier page than the one that has the visitor now: its frames are stored, and no more.
+   * Returns the visit that this worker has, or lets the visitor in again: the primary then takes it from the worker
+   * that had it. If the visitor is on a later page now, the frames of the POST are stored, and the answer to it is
+   * returned.
    */
   async #visitOf(request: Beacon, message: Message, proof: Proof | undefined): Promise<Visit | BeaconReply> {
     const { hello, bye, first } = message;

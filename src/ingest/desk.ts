@@ -48,8 +48,9 @@ export class Desk {
   }
 
   /**
-   * Reads the samples of a frame, which is `bytes` from `from` to `to`; its payload begins at `offset`. Of a frame with too many bytes
-   * none are kept, and of one with too many samples as many as the limit allows: its number is acked all the same.
+   * Reads the samples of a frame, which is `bytes` from `from` to `to`; its payload begins at `offset`. Of a frame with
+   * too many bytes none are kept, and of one with too many samples as many as the limit allows: its number is acked all
+   * the same.
    */
   readSamples(site: string, bytes: Uint8Array, from: number, offset: number, to: number): void {
     if (to - from > this.config.maxFrame) {
@@ -211,9 +212,10 @@ const PAGE_NUMBERS = 2 ** 24;
 const MAX_NUMBER = 2 ** 46;
 
 /**
- * A number above all that the visitor's pages had before: also above those of other runs of the server and of other machines, and if
- * the clock was set back. `frame` is the last that the primary knows of, `token` the last that the visitor's token knows of: its page
- * may have made more since. The number of a run is for pages that come with one and the same token, of tabs that were duplicated.
+ * A number above all that the visitor's pages had before: also above those of other runs of the server and of other
+ * machines, and if the clock was set back. `frame` is the last that the primary knows of, `token` the last that the
+ * visitor's token knows of: its page may have made more since. The number of a run is for pages that come with one and
+ * the same token, of tabs that were duplicated.
  */
 function numberAfter(frame: number, token: number, run: number): number {
   const ofRun = (run % RUNS) * RUN_NUMBERS + (monotonicNow() % RUN_NUMBERS);

@@ -31,7 +31,9 @@ export interface Token extends Rights {
 export const ADMIN_NAME =
   /^(?=.{1,64}$)(?!\p{DI})[\p{L}\p{N}](?: ?(?:(?![\u115f\u1160\u3164\uffa0])[\p{L}\p{M}\p{N}._@'’-]|\u180e|\u200c|\u200d))*$/u;
 
-/** The name among `admins` that reads like `name` but is written differently: in capitals, wide letters, with a joiner. */
+/**
+ * The name among `admins` that reads like `name` but is written differently: in capitals, wide letters, with a joiner.
+ */
 export function lookAlike(admins: readonly { name: string }[], name: string): string | undefined {
   const key = readKey(name);
   return admins.find((one) => one.name !== name && readKey(one.name) === key)?.name;

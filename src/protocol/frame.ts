@@ -143,8 +143,8 @@ export class SampleBuffer {
   }
 
   /**
-   * Leaves at most `most` samples and returns how many went: first all moves and scrolls but the last of each, then the oldest of what
-   * is left.
+   * Leaves at most `most` samples and returns how many went: first all moves and scrolls but the last of each, then the
+   * oldest of what is left.
    */
   limit(most: number): number {
     const before = this.count;
@@ -307,8 +307,9 @@ function decodeMark(r: Reader, x: number, y: number): Mark {
 export const POINTERS = ['mouse', 'touch', 'pen'] as const;
 
 /**
- * Frames up to these bounds are read whatever the server's limits are. Of a frame above a lower limit less is kept, or nothing, but its
- * number is acked: if it were refused, its tracker would send it again and again, and nothing after it.
+ * Frames up to these bounds are read whatever the server's limits are. Of a frame above a lower limit less is kept, or
+ * nothing, but its number is acked: if it were refused, its tracker would send it again and again, and nothing after
+ * it.
  */
 export const READ_BYTES = 16_384;
 export const READ_SAMPLES = 1024;

@@ -40,7 +40,10 @@ interface Known {
   site(key: string): Promise<unknown>;
 }
 
-/** True if a session or token may see a site, and the site is there. Both are asked for at the same time: Redis may be far away. */
+/**
+ * True if a session or token may see a site, and the site is there. Both are asked for at the same time: Redis may be
+ * far away.
+ */
 export async function maySee(store: Known, credential: string, site: string): Promise<boolean> {
   const [rights, there] = await Promise.all([store.rights(credential, Date.now()), store.site(site)]);
   return sees(rights, site) && there !== undefined;

@@ -75,8 +75,8 @@ export interface StreamEvents {
     left?: Departure[];
     /**
      * What visitors did in the last 60 s, flat: `v, seconds` of at most 1,000 that did anything. `seconds` has one of
-     * ACTIVITY_DIGITS for each second, the newest last: A is no sample, _ (63) are 63 or more. Seconds that are missing at
-     * its beginning had none.
+     * ACTIVITY_DIGITS for each second, the newest last: A is no sample, _ (63) are 63 or more. Seconds that are missing
+     * at its beginning had none.
      */
     activity?: (number | string)[];
   };
@@ -189,8 +189,8 @@ export function shareSeen(scroll: number, [, vh, , dh]: Visitor['size']): number
 }
 
 /**
- * Device class by viewport width, CSS pixels: the usual break points of style sheets. Most desktop screens are 1,920 pixels wide or
- * less, and pages look the same on them; beyond 2,560 pages leave wide margins.
+ * Device class by viewport width, CSS pixels: the usual break points of style sheets. Most desktop screens are 1,920
+ * pixels wide or less, and pages look the same on them; beyond 2,560 pages leave wide margins.
  */
 export function deviceOf(vw: number): Device {
   if (vw === 0) return 'unknown';

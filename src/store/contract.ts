@@ -198,9 +198,11 @@ export interface Store extends Hits {
 
 /**
  * Why a store could not be opened or written. `message` is one line for people.
- * no-store: there is none, and none is to be made · no-access: the folder cannot be read or written · not-a-store: the file there is something else ·
- * damaged: its file is broken; a backup is to be put in its place · moved: its file was moved away or replaced since it was opened · newer-store: written by a later version ·
- * full: there is no room for more · disk-error: the disk takes no writes for another reason · busy: too much is asked at once · unreachable: the server that keeps it does not answer ·
+ * no-store: there is none, and none is to be made · no-access: the folder cannot be read or written ·
+ * not-a-store: the file there is something else · damaged: its file is broken; restore a backup ·
+ * moved: its file was moved away or replaced while it was open · newer-store: a later version wrote it ·
+ * full: there is no room for more · disk-error: the disk takes no writes for another reason ·
+ * busy: too much is asked at once · unreachable: the server that keeps it does not answer ·
  * refused: that server answers, and refuses · unsafe: that server may throw away what it was given
  */
 export class StoreError extends Error {
@@ -228,7 +230,10 @@ const CODES = [
   'unsafe',
 ] as const;
 
-/** True of what was not done since the server that keeps the store does not answer, or refuses, or since its file is not in its place. */
+/**
+ * True of what was not done since the server that keeps the store does not answer, or refuses, or since its file is not
+ * in its place.
+ */
 export function isUnreachable(error: unknown): boolean {
   return error instanceof StoreError && isAwayCode(error.code);
 }

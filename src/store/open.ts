@@ -50,7 +50,7 @@ export async function openStore(where: Where, options: OpenOptions = {}): Promis
   return openRedisStore(redis, { ...options, create, folder: data, replicas, requirePersistence });
 }
 
-/** It is looked so often whether the store's file is in its place, milliseconds. Workers look at each write, too. */
+/** How often to check that the store's file is in its place, milliseconds. Workers also check at each write. */
 const PLACE_MS = 1000;
 
 /** Says once that the store's file was moved away or replaced, and once that it is back. */

@@ -37,8 +37,8 @@ let visitor = '';
 let failures = 0;
 let idle = 0;
 /**
- * 0: bye was said, and anything more would bring the visitor back; 1: waits for the next attempt; 2: a socket opens, or POSTs are sent;
- * 3: the socket's hello was answered.
+ * 0: bye was said, and anything more would bring the visitor back; 1: waits for the next attempt; 2: a socket opens, or
+ * POSTs are sent; 3: the socket's hello was answered.
  */
 let phase = 0;
 /** The one thing waited for: an answer, the next POST, or the next attempt. */

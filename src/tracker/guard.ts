@@ -16,9 +16,9 @@ export function guard<A extends unknown[]>(callback: (...args: A) => void): (...
 }
 
 /**
- * A property of an element or of the document, or what a method of it returns; undefined where the page has broken it. It is
- * looked up on the prototype: an input hides the property of its form, and an image that of the document, that has the
- * same name.
+ * A property of an element or of the document, or what a method of it returns; undefined where the page has broken it.
+ * It is looked up on the prototype: an input hides the property of its form, and an image that of the document, that
+ * has the same name.
  */
 // biome-ignore lint/suspicious/noExplicitAny: what it is depends on the name.
 export function ask(of: Node, name: string, ...args: unknown[]): any {
@@ -33,7 +33,8 @@ type Handler = (event: Event) => void;
 type Listeners = { [K in keyof Events]?: (event: Events[K]) => void };
 
 /**
- * Adds listeners to the window until `signal` is aborted. They cannot throw into the page. Events made by a script tell nothing of the visitor and are left out.
+ * Adds listeners to the window until `signal` is aborted. They cannot throw into the page. Events made by a script tell
+ * nothing of the visitor and are left out.
  */
 export function listen(signal: AbortSignal, listeners: Listeners): void {
   const handle = guard((event: Event) => event.isTrusted && (listeners[event.type as 'load'] as Handler)(event));

@@ -1,6 +1,6 @@
 /**
- * Where things are on the page. In an application shell a part of the page scrolls in place of the window: then the page is as large
- * as if that part showed all that it holds.
+ * Where things are on the page. In an application shell a part of the page scrolls in place of the window: then the
+ * page is as large as if that part showed all that it holds.
  */
 import type { Point, Size } from '../protocol/encode.ts';
 import { ask, attempt } from './guard.ts';
@@ -20,7 +20,8 @@ export function measure(): Size {
   // By the window: scripts of the page may have variables of these names.
   const { innerWidth, innerHeight } = window;
   const middle = [innerWidth / 2, innerHeight / 2] as const;
-  // What is added while the loop runs is visited, too, and nothing twice: some browsers list what is around a shadow tree.
+  // What is added while the loop runs is visited, too, and nothing twice: some browsers list what is around a shadow
+  // tree.
   // The root may be elsewhere: a body in quirks mode may be narrow, or may be no scrolling element.
   scroller = root = ask(document, 'scrollingElement') || ask(document, 'documentElement');
   const seen = new Set<Element>(ask(document, 'elementsFromPoint', ...middle)).add(root);

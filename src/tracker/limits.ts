@@ -17,8 +17,8 @@ export const IDLE_POSTS = 8;
 export const TAKEN_OVER = 4409;
 
 /**
- * A frame takes samples while it has room, and each takes at least so much of it. That is at most 64 samples, what a hand does in a
- * second, and at most some 5,000 bytes, of the 16,384 that servers read.
+ * A frame takes samples while it has room, and each takes at least so much of it. That is at most 64 samples, what a
+ * hand does in a second, and at most some 5,000 bytes, of the 16,384 that servers read.
  */
 export const FRAME_ROOM = 4000;
 export const SAMPLE_ROOM = 63;

@@ -63,7 +63,10 @@ export function unacked(from = 0): Bytes[] {
   return sent.map(([, data], i) => encodeFrame(last - sent.length + i + 1, 1, data)).slice(from);
 }
 
-/** The server has all frames up to `n`; a new visitor's frames are numbered anew from there. Without a number nothing changes. */
+/**
+ * The server has all frames up to `n`; a new visitor's frames are numbered anew from there. Without a number nothing
+ * changes.
+ */
 export function ack(n: number, newVisitor?: unknown): void {
   if (newVisitor) last = n + sent.length;
   else {

@@ -149,7 +149,9 @@ function boxOf(element: Element): DOMRect {
   return ask(element, 'getBoundingClientRect') || {};
 }
 
-/** Place within an element; servers take what is beyond it for its edge. An element without extent has but one place. */
+/**
+ * Place within an element; servers take what is beyond it for its edge. An element without extent has but one place.
+ */
 function share(part: number, whole: number): number {
   return pixel(whole && (part / whole) * ELEMENT_SCALE);
 }

@@ -1,6 +1,6 @@
 /**
- * The resume token, and its copy in sessionStorage, which ends with the tab: the next page in this tab is the same visitor.
- * Storage may be forbidden; then each page is a visitor of its own.
+ * The resume token, and its copy in sessionStorage, which ends with the tab: the next page in this tab is the same
+ * visitor. Storage may be forbidden; then each page is a visitor of its own.
  */
 import { attempt } from './guard.ts';
 import { TOKEN_KEY } from './limits.ts';

@@ -1,6 +1,6 @@
 /**
- * Tabs of a Chromium that may be in the background. Playwright shows every page as visible, so that these are driven by the
- * browser's own protocol.
+ * Tabs of a Chromium that may be in the background. Playwright shows every page as visible, so that these are driven by
+ * the browser's own protocol.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

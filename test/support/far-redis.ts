@@ -5,7 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCluster, RedisServer } from './redis.ts';
 import type { Owner } from './visitor.ts';
 
-/** Round trips in a row, over all ways that share it: a request comes one after the last answer there was when it was sent. */
+/**
+ * Round trips in a row, over all ways that share it: a request comes one after the last answer there was when it was
+ * sent.
+ */
 export class Trips {
   /** Of the answers so far. */
   count = 0;
@@ -25,7 +28,10 @@ export class FarRedis {
     this.#trips = trips;
   }
 
-  /** `isCounted`: false of requests that are no part of what is measured. `trips` are shared by the ways to the nodes of a cluster. */
+  /**
+   * `isCounted`: false of requests that are no part of what is measured. `trips` are shared by the ways to the nodes of
+   * a cluster.
+   */
   static async open(
     t: Owner,
     to: number,

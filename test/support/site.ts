@@ -12,8 +12,8 @@ import { StreamReader } from './stream.ts';
 const STYLE = '<style>body{margin:0}form,label,p{display:block;margin:0;width:400px;height:100px}</style>';
 
 /**
- * Serves pages of a site, each with the visitor script, and others that are empty; `script` are further attributes of its element.
- * Pages under `/quirks` have no doctype.
+ * Serves pages of a site, each with the visitor script, and others that are empty; `script` are further attributes of
+ * its element. Pages under `/quirks` have no doctype.
  */
 export async function startSite(t: TestContext, pages: Record<string, string>, script = '') {
   const server = await startServer(t, { workers: 1 });

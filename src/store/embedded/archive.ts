@@ -604,9 +604,10 @@ export class EmbeddedArchive implements Archive {
   }
 
   /**
-   * As `prune` of what ended longer than `retainMs` ago, and of what is over the cap, for at most so long, milliseconds, unless another
-   * process does it now, or a long read keeps what is removed from being used again. What is left of large visits goes first: they take room, and are in no list any more. Acks are written in pauses that are
-   * as long as the writes.
+   * As `prune` of what ended longer than `retainMs` ago, and of what is over the cap, for at most so long,
+   * milliseconds, unless another process does it now, or a long read keeps what is removed from being used again. What
+   * is left of large visits goes first: they take room, and are in no list any more. Acks are written in pauses that
+   * are as long as the writes.
    */
   async pruneSome(wall: number, retainMs: number, limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;

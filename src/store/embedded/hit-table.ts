@@ -68,8 +68,8 @@ export class HitTable {
   }
 
   /**
-   * Within a write: forgets pages of a site, at most as many as one write removes, and the site with the last one. How many pages
-   * it forgot, 0 if there was none.
+   * Within a write: forgets pages of a site, at most as many as one write removes, and the site with the last one. How
+   * many pages it forgot, 0 if there was none.
    */
   clearSome(site: string): number {
     // '0' comes after '/'.

@@ -8,7 +8,7 @@ export interface FileData {
   folder: string;
   /** Id of the store that the folder is to hold; undefined: whatever it holds is right. */
   id?: string;
-  /** The file that it is to be in, by `EmbeddedStore.identity`; undefined: any. */
+  /** The file that the store must be in (`EmbeddedStore.identity`). If undefined, any file will do. */
   identity?: string;
   /** Cap of the store, bytes. */
   maxBytes: number;
@@ -28,7 +28,7 @@ const PRUNE_LIMIT_MS = 300;
 /** Visits that are due to go are looked for so often, milliseconds. */
 const PRUNE_MS = 500;
 const READERS_MS = 60_000;
-/** What was counted for sites that were removed is looked for so often, milliseconds. */
+/** How often to look for counter totals of sites that were removed, milliseconds. */
 const LOST_MS = 5000;
 
 export async function keepFile(

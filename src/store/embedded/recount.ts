@@ -1,4 +1,4 @@
-/** Counts visits anew, for verify.ts: each thread of a team counts some of them. */
+/** Recounts visits for verify.ts. Each thread of a team counts a share of them. */
 import { entry } from '../../entry.ts';
 import type { Difference } from '../archive.ts';
 import { Damage } from '../record/damage.ts';
@@ -30,7 +30,7 @@ export interface Source {
   shelf: Shelf;
 }
 
-/** Some of the pages on one day, which are compared together. */
+/** A part of the pages of one day. Its counts are compared together. */
 export interface Unit {
   day: number;
   /** Numbers of the visits that were there on that day. */
@@ -40,7 +40,10 @@ export interface Unit {
   part: number;
 }
 
-/** All that there is to compare. In one state of the store every thread finds the same. `partBytes`: of cells, for one unit. */
+/**
+ * Lists everything to compare. Threads that read the same state of the store get the same list. `partBytes`: bytes of
+ * cells in one unit.
+ */
 export function unitsOf({ tables, shelf }: Source, partBytes: number): Unit[] {
   const days = [...daysOf(tables, shelf, partBytes)];
   return days.flatMap(([day, { visits, parts }]) =>
@@ -58,7 +61,10 @@ export function shareOf({ visits }: Unit, share: number, shares: number): number
   return visits.filter((_, i) => i % shares === share);
 }
 
-/** What visits add to the pages of a unit, and what of the visits themselves is not so. `tell` is called after each visit. */
+/**
+ * Sums up what visits add to the pages of a unit, and finds visits that disagree with their own frames. Calls `tell`
+ * after each visit.
+ */
 export function count(
   source: Source,
   unit: Unit,
@@ -101,14 +107,16 @@ function daysIn(number: number, visit: ShelvedVisit, shelf: Shelf): Set<number> 
   return days;
 }
 
-/** The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with. */
+/**
+ * The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with.
+ */
 function daysLeft(number: number, going: GoingVisit, shelf: Shelf): Set<number> {
   const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
   for (const run of runsLeft(shelf, number, going, new Damage())) addDays(days, run);
   return days;
 }
 
-/** Adds a visit to the sums of the pages that are counted; with `day`, it is compared with itself if that is the first of its days. */
+/** Adds a visit to the sums. With `day`, also compares the visit with its own frames if that is its first day. */
 function recount(
   number: number,
   { tables: { visits, going }, pages, shelf }: Source,

@@ -1,10 +1,10 @@
 /**
  * Whether there is room for more: under the cap, and on the disk.
  *
- * The cap is for all files in the data folder. The store's file never shrinks, so it must not grow too large even for a moment.
- * Before each write that adds something, the pages that the write may take are compared with the pages that are free in the file
- * and those by which it may grow. What does not fit waits until visits are removed, or until a long read ends: a write cannot use
- * the pages that somebody still reads.
+ * The cap is for all files in the data folder. The store's file never shrinks, so it must not grow too large even for a
+ * moment. Before each write that adds something, the pages that the write may take are compared with the pages that are
+ * free in the file and those by which it may grow. What does not fit waits until visits are removed, or until a long
+ * read ends: a write cannot use the pages that somebody still reads.
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,12 +19,21 @@ const SCRATCH_BYTES = 1024 * 1024;
 const SCRATCH_SHARE = 1 / 16;
 /** What lock files and the gate take, bytes. */
 const SIDE_BYTES = 400_000;
-/** So much of the cap may be in use. After the cap was lowered, this is checked once less than the second share is in use. */
+/**
+ * So much of the cap may be in use. After the cap was lowered, this is checked once less than the second share is in
+ * use.
+ */
 const FULL_USE = 0.96;
 const LOWERED_USE = 0.88;
-/** While more of the cap is in use, visits are removed. Small caps begin earlier, because each write takes a larger part of them. */
+/**
+ * While more of the cap is in use, visits are removed. Small caps begin earlier, because each write takes a larger part
+ * of them.
+ */
 const PRUNE_USE = 0.8;
-/** Free pages that lie apart are of no use for large values. Then visits are removed until this share of the cap is in use. */
+/**
+ * Free pages that lie apart are of no use for large values. Then visits are removed until this share of the cap is in
+ * use.
+ */
 const LEAST_USE = 0.4;
 /** For so long after something did not fit, more visits are removed, milliseconds. */
 const TIGHT_MS = 2000;
@@ -37,7 +46,10 @@ const PAGE_BYTES = 4096;
 /** One write removes, and files, a part of the cap at most, bytes. */
 const UNIT_SHARE = 1 / 64;
 const MIN_UNIT_BYTES = 64 * 1024;
-/** A write that files or removes changes other pages beside those of the bytes it is about: at most so many for each, measured. */
+/**
+ * A write that files or removes changes other pages beside those of the bytes it is about: at most so many for each,
+ * measured.
+ */
 const CHANGED_PAGES = 3;
 /** Pages that lead to those that are changed. */
 const PATH_PAGES = 64;
@@ -117,15 +129,17 @@ export class Room {
     return Math.min(PRUNE_USE * this.#maxBytes, most);
   }
 
-  /** As `pruneAt`, where the last write did not fit though enough was free: more has to go, so that pages lie together. */
+  /**
+   * As `pruneAt`, where the last write did not fit though enough was free: more has to go, so that pages lie together.
+   */
   get pruneNow(): number {
     if (performance.now() - this.#tightAt > TIGHT_MS) return this.pruneAt;
     return Math.min(this.pruneAt, Math.max(LEAST_USE * this.#maxBytes, this.used() - 1));
   }
 
   /**
-   * Within a write: throws StoreError `full` if batches of these sizes may not be added. None at all stand for one: it is asked
-   * whether there is room again.
+   * Within a write: throws StoreError `full` if batches of these sizes may not be added. None at all stand for one: it
+   * is asked whether there is room again.
    */
   check(sizes: readonly number[]): void {
     if (this.#maxBytes === Number.POSITIVE_INFINITY) return;
@@ -154,7 +168,10 @@ export class Room {
     return this.#growth() >= this.#forRemoving + 2 * this.#forFiling;
   }
 
-  /** Within a write: false while a piece that is removed would make the file too large, because somebody reads what is free. */
+  /**
+   * Within a write: false while a piece that is removed would make the file too large, because somebody reads what is
+   * free.
+   */
   canRemove(): boolean {
     const { pages, held } = readFreeSpace(this.#root, this.#path);
     return pages >= this.#forRemoving || held < this.#forRemoving;

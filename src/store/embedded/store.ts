@@ -74,7 +74,9 @@ const MACHINE = 'local';
 export interface StoreOptions {
   /** Make a store where there is none; true unless said otherwise. */
   create?: boolean;
-  /** Look at all pages first if they are of at most so many bytes: LMDB ends the process where it meets a broken one. */
+  /**
+   * Look at all pages first if they are of at most so many bytes: LMDB ends the process where it meets a broken one.
+   */
   checkBytes?: number;
   /** The record takes nothing beyond so many bytes. */
   maxBytes?: number;
@@ -306,8 +308,8 @@ export class EmbeddedStore implements Store {
   }
 
   /**
-   * Does something in one write after the other until it returns 0, with pauses as long as the writes. The sum of what it returned;
-   * undefined if the store was closed before.
+   * Does something in one write after the other until it returns 0, with pauses as long as the writes. The sum of what
+   * it returned; undefined if the store was closed before.
    */
   async #inPieces(some: () => number): Promise<number | undefined> {
     for (let sum = 0; !this.#closed; ) {

@@ -15,21 +15,26 @@ import {
 import { count, pagesOf, type Source, shareOf, type Unit, unitsOf } from './recount.ts';
 import { firstParts, type Tables } from './tables.ts';
 
-/** Other threads that count in the same state of the store: each its share of every unit, in the order of the units. */
+/**
+ * Other threads that read the same state of the store. Each counts its share of every unit, in the order of the units.
+ */
 export interface Team {
   /** The threads that count, with the one that asks. */
   readonly shares: number;
-  /** Has the others begin to read. To be called while nobody can commit. */
+  /** Makes the others start to read. Call it while nobody can commit. */
   begin(): void;
   /** Visits that the others have counted so far. */
   counted(): number;
-  /** Adds to `sums` what the others have counted of the unit of this number, and returns what they found. Waits for them. */
+  /**
+   * Waits for the others' counts of unit number `unit`, adds them to `sums`, and returns the differences that they
+   * found.
+   */
   join(unit: number, sums: Sums): Difference[];
 }
 
 const ALONE: Team = { shares: 1, begin() {}, counted: () => 0, join: () => [] };
 
-/** As `Archive.verify`, of what is filed. The store is read in one state, as long as this thread does nothing in between. */
+/** As `Archive.verify`, of what is filed. Runs without a pause, so that all reads see one state of the store. */
 export function differences(
   source: Source,
   progress: Progress = () => {},

@@ -14,8 +14,8 @@ export interface CellSlots {
 }
 
 /**
- * An open-addressing hash table of counts by cell, from 0 to 2^31 − 2. An entry takes 17 to 34 bytes, where a `Map` takes 40 to 80 and
- * leaves garbage when it grows.
+ * An open-addressing hash table of counts by cell, from 0 to 2^31 − 2. An entry takes 17 to 34 bytes, where a `Map`
+ * takes 40 to 80 and leaves garbage when it grows.
  */
 export class CellTable {
   #cells = new Int32Array(FIRST_SLOTS);

@@ -128,8 +128,9 @@ export class Filer<V extends KeptVisit> {
   }
 
   /**
-   * A page's last frames may come after the next page was loaded, and by another worker, which does not know when that was. They are from
-   * before it, whatever their clock says: no click is later than the page load that it caused. Numbers of frames go up from page to page.
+   * A page's last frames may come after the next page was loaded, and by another worker, which does not know when that
+   * was. They are from before it, whatever their clock says: no click is later than the page load that it caused.
+   * Numbers of frames go up from page to page.
    */
   #bound(number: number, frames: readonly BatchFrame[]): void {
     this.#latest.clear();

@@ -11,8 +11,8 @@ const MOST_ELEMENTS = 20;
 /** Rows of clicked elements that are looked at, the newest days first: visitors may make up as many as they like. */
 export const MAX_SPOT_ROWS = 20_000;
 /**
- * Places of clicks that are looked at, some tenths of a second's work, which with Redis is done on the event loop of a worker. Further
- * clicks are drawn where they were on the page.
+ * Places of clicks that are looked at, some tenths of a second's work, which with Redis is done on the event loop of a
+ * worker. Further clicks are drawn where they were on the page.
  */
 const MAX_PLACES = 100_000;
 /** A document as large as this share of the views had at least is shown in whole. */

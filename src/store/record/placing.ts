@@ -93,7 +93,8 @@ function byWidth(counted: Counted): ByWidth {
 
 function placeElement(cells: Counted, added: Counted, all: ByWidth, width: number): void {
   const base = nearestWidth(all, width);
-  // Nothing tells where it is in the common width: its share of the width is right for what is in the middle or at an edge.
+  // Nothing tells where it is in the common width: its share of the width is right for what is in the middle or at an
+  // edge.
   const stretch = (width + 0.5) / (base + 0.5);
   const boxes: Boxes = { x: boxesOf(all, 'x'), y: boxesOf(all, 'y') };
   for (const [from, clicks] of all) {

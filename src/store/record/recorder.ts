@@ -74,8 +74,8 @@ export class Recording {
   }
 
   /**
-   * Takes frame `n`, if it is above those before. `page` and `size` are of its begin; `shift` makes times Unix ms. `late`: its visitor has
-   * left that page.
+   * Takes frame `n`, if it is above those before. `page` and `size` are of its begin; `shift` makes times Unix ms.
+   * `late`: its visitor has left that page.
    */
   take(
     n: number,

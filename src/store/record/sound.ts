@@ -10,7 +10,10 @@ import type { Run } from '../archive.ts';
 import type { KeptRun } from './chunk.ts';
 
 const DAY_MS = 24 * 3_600_000;
-/** All times in a record are before this one, Unix ms. The first are of 1970: a machine without a clock of its own begins there. */
+/**
+ * All times in a record are before this one, Unix ms. The first are of 1970: a machine without a clock of its own
+ * begins there.
+ */
 export const LAST_TIME = Date.UTC(2200, 0, 1);
 /** A visit lasts `--max-visit`, days at most; one that was imported may have gaps. */
 export const MAX_VISIT_MS = 400 * DAY_MS;

@@ -145,7 +145,7 @@ export class Sums {
     return entry(this.counts, key, () => ({ site, page, day, counts: { ...NO_COUNTS } })).counts;
   }
 
-  /** All of it as another thread can be sent it. The slots of cells may be handed over: they are listed in `slotsIn`. */
+  /** The sums in a form that can be sent to another thread. `slotsIn` lists the memory that can be handed over. */
   pack(): PackedSums {
     return {
       counts: [...this.counts.values()],

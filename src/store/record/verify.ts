@@ -14,7 +14,7 @@ import { readTile } from './tile.ts';
 
 const MOST = 1000;
 const FEW_DAYS = 10;
-/** Bytes of cells that are compared at once: some millions, which take about ten times as many bytes while they are counted. */
+/** Bytes of cells that are compared at once. While they are counted they take about ten times as much memory. */
 export const PART_BYTES = 16 * 1024 * 1024;
 
 /** Notes what is not so. */
@@ -39,12 +39,12 @@ export function pagesIn(parts: number, part: number): (page: number) => boolean 
   return (page) => Math.abs(page) % parts === part;
 }
 
-/** For what the visits of a day add to some of the pages. */
+/** Empty sums that count one day, and only pages for which `has` is true. */
 export function newSums(day: number, has: (page: number) => boolean): Sums {
   return new Sums((page, of) => of === day && has(page));
 }
 
-/** False if the visit was on none of these pages. One with very many stays has not kept all of them. */
+/** False if the visit was on none of these pages. A visit with very many stays may have been on any page. */
 export function mayTouch({ tally: { stays } }: KeptVisit, has: (page: string) => boolean): boolean {
   return stays.length >= MAX_STAYS || stays.some(({ page }) => has(page));
 }

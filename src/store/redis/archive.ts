@@ -63,7 +63,9 @@ const FILE_AFTER_MS = 10_000;
 const FILE_APART_MS = 300;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
-/** A reader waits so long for another process that files, and looks after pauses that double each time, milliseconds. */
+/**
+ * A reader waits so long for another process that files, and looks after pauses that double each time, milliseconds.
+ */
 const BUSY_MS = 640;
 const LOOK_MS = 5;
 /** A command waits so long for others that file, milliseconds. */
@@ -84,7 +86,9 @@ const SWEEP_MS = 60_000;
 const VERIFY_TRIES = 5;
 /** Sites that others write are looked at so often, milliseconds: a process that has died files nothing any more. */
 const OTHERS_MS = 10_000;
-/** Sites that are asked, filed or looked through at once: where Redis is far away one after the other takes too long. */
+/**
+ * Sites that are asked, filed or looked through at once: where Redis is far away one after the other takes too long.
+ */
 const SITES_AT_ONCE = 8;
 /** Filing a site, and removing, go on for at most so long at once, milliseconds. */
 const TEND_MS = 200;
@@ -208,8 +212,8 @@ export class RedisArchive implements Archive {
   }
 
   /**
-   * Has what is there of a site filed, as far as that can be done at once; where there is no room it cannot. True if the first look found that
-   * nothing was to be filed.
+   * Has what is there of a site filed, as far as that can be done at once; where there is no room it cannot. True if
+   * the first look found that nothing was to be filed.
    */
   async #freshen(site: RecordSite, shards?: readonly number[]): Promise<boolean> {
     const begin = performance.now();
@@ -781,7 +785,10 @@ async function sweepSite(site: RecordSite, before: number, erasedBefore: number)
   for (const some of partsOf(old)) await site.send('HDEL', erased, ...some);
 }
 
-/** Visits that a query may be about, in its order, as `by-time` has them, some at once; MAX_LOOKS at most. One that cannot be read is undefined. */
+/**
+ * Visits that a query may be about, in its order, as `by-time` has them, some at once; MAX_LOOKS at most. One that
+ * cannot be read is undefined.
+ */
 async function* visitsIn(site: RecordSite, query: VisitQuery): AsyncGenerator<ListedVisits> {
   const { from = 0, to = Number.MAX_SAFE_INTEGER, oldestFirst = false, after } = query;
   let [low, high] = [`[${timeOf(from)}`, `(${timeOf(to)}`];

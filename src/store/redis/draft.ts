@@ -28,7 +28,9 @@ export class Draft {
     this.#trail = new TrailDraft(this.#read);
   }
 
-  /** Reads together with the number of commits: if there is another one by the time of this one's, this one is not made. */
+  /**
+   * Reads together with the number of commits: if there is another one by the time of this one's, this one is not made.
+   */
   readonly #read: Read = async <T>(...command: Command) => {
     const [version, found] = await this.#redis.gather<unknown>(VERSION_KEY, [['GET', VERSION_KEY], command]);
     // Every store has one: Redis may have lost its data.

@@ -1,6 +1,7 @@
 /**
- * Threads that count the visits of a store anew, each its share: the side that asks. count-thread.ts is the other one. While they count
- * no thread returns to its event loop, so each goes on reading the state of the store that all of them have begun with.
+ * A team of threads recounts the visits of a store. This side starts the threads and merges what they find;
+ * count-thread.ts runs in each of them. While they count, no thread returns to its event loop. So each keeps reading
+ * the state of the store that all of them started with.
  */
 import { once } from 'node:events';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
@@ -9,11 +10,14 @@ import type { Difference } from '../../archive.ts';
 import type { PackedSums, Sums } from '../../record/sums.ts';
 import type { Team } from '../verify.ts';
 
-/** Places in the memory that the threads share: a STATE, and how many threads read, visits are counted, units joined, and reports sent. */
+/**
+ * Places in the shared memory: a STATE, then counts of threads that read, visits counted, units joined and reports
+ * sent.
+ */
 export const SHARED = { state: 0, reading: 1, counted: 2, joined: 3, sent: 4 } as const;
 export const STATE = { waiting: 0, counting: 1, over: 2 } as const;
 
-/** A thread is at most so many units ahead of the one that compares: what it has found waits in memory. */
+/** A thread may be this many units ahead of the one that compares. What it has found waits in memory. */
 export const AHEAD = 1;
 
 /** What a thread is started with. */
@@ -31,7 +35,7 @@ export interface ThreadTask {
 /** Of a unit; or why the thread ends. */
 export type ThreadReport = { sums: PackedSums; found: Difference[] } | { fault: string };
 
-/** A thread that tells nothing for so long hangs, milliseconds: a day of a large store takes a minute or two. */
+/** A thread that reports nothing for this long hangs, milliseconds. A day of a large store takes a minute or two. */
 const LIMIT_MS = 30 * 60_000;
 const LOOK_MS = 100;
 
@@ -50,7 +54,7 @@ export class CountTeam implements Team {
     this.#shared = shared;
   }
 
-  /** Starts threads, so that `shares` count with the one that asks, and waits until all have opened the store. */
+  /** Starts one thread less than `shares`, since the caller counts too, and waits until all have opened the store. */
   static async start(folder: string, shares: number, partBytes: number): Promise<CountTeam> {
     const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));
     const threads: Worker[] = [];
@@ -69,7 +73,7 @@ export class CountTeam implements Team {
     return this.#threads.length + 1;
   }
 
-  /** Has all threads begin to read. To be called while nobody can commit. */
+  /** Makes all threads start to read. Call it while nobody can commit. */
   begin(): void {
     this.#set(SHARED.state, STATE.counting);
     this.#wait(SHARED.reading, () => Atomics.load(this.#shared, SHARED.reading) === this.#threads.length || undefined);
@@ -97,7 +101,7 @@ export class CountTeam implements Team {
     return message.found;
   }
 
-  /** Waits until there is something; the memory at `place` changes when there may be. */
+  /** Waits until `look` finds something. The memory at `place` changes when there may be something new. */
   #wait<T>(place: number, look: () => T | undefined): T {
     const end = performance.now() + LIMIT_MS;
     for (;;) {
@@ -109,7 +113,7 @@ export class CountTeam implements Team {
     }
   }
 
-  /** Has the threads stop, also in the middle, and waits until they have closed the store. */
+  /** Stops the threads, also in the middle of their work, and waits until they have closed the store. */
   async end(): Promise<void> {
     this.#set(SHARED.state, STATE.over);
     this.#set(SHARED.joined, 0);

@@ -1,4 +1,4 @@
-/** A thread of a team that counts visits anew: count-team.ts is the side that asks. */
+/** One thread of a team that recounts visits. count-team.ts starts it. */
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Difference } from '../../archive.ts';
@@ -13,7 +13,7 @@ import { StoreFile } from './store-file.ts';
 
 const { folder, share, shares, shared, partBytes, reports } = workerData as ThreadTask;
 
-/** The team has ended before all was counted. */
+/** The team was ended before everything was counted. */
 class Over extends Error {}
 
 const damage = new Set<string>();
@@ -65,7 +65,7 @@ function stateNow(): number {
   return Atomics.load(shared, SHARED.state);
 }
 
-/** Waits until something is so; the memory at `place` changes when it may be. */
+/** Waits until `isSo` returns true. The memory at `place` changes when it may. */
 function wait(place: number, isSo: () => boolean): void {
   while (!isSo()) {
     if (stateNow() === STATE.over) throw new Over();

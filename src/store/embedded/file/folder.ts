@@ -81,7 +81,10 @@ export const NEW_STORE = `${STORE_FILE}.new`;
 export const RESTORE_PART = 'restore.part';
 export const BEFORE_RESTORE = `${STORE_FILE}.before-restore-`;
 
-/** Names of files that servers and commands keep in a data folder; those of the lock, of a scratch file and of Redis too. */
+/**
+ * Names of files that servers and commands keep in a data folder; those of the lock, of a scratch file and of Redis
+ * too.
+ */
 const STORE_NAMES =
   /^store\.(mdb|gate)(-lock)?$|^store\.mdb\.(new$|before-restore-)|^restore\.part$|^room-\d+$|^machine\.json(\.part)?$|^server(-[0-9a-f]{12})?\.sock$/;
 
@@ -164,13 +167,17 @@ function isMeta(fd: number): boolean {
   }
 }
 
-/** Makes a lock file. LMDB maps it as it is: on a disk that is full, a page it was not given yet would end the process. */
+/**
+ * Makes a lock file. LMDB maps it as it is: on a disk that is full, a page it was not given yet would end the process.
+ */
 export function fillLock(path: string, maxReaders: number): void {
   const bytes = LOCK_HEAD_BYTES + LOCK_SLOT_BYTES * maxReaders;
   if (!existsSync(path)) writeFileSync(path, Buffer.alloc(bytes), { mode: 0o600, flag: 'a' });
 }
 
-/** Looks at what can be seen of a store's file in no time: its first pages, and whether it was cut. Throws StoreError. */
+/**
+ * Looks at what can be seen of a store's file in no time: its first pages, and whether it was cut. Throws StoreError.
+ */
 export function glance(fd: number, path: string): void {
   if (fstatSync(fd).size === 0) throw emptied(path);
   try {
@@ -224,7 +231,7 @@ function emptied(path: string): StoreError {
   );
 }
 
-/** An entry that cannot be read, as a difference: what to do is said once, at the end. */
+/** Reports an unreadable entry as a difference. The advice is left out: it is printed once, at the end. */
 export function damageDifference({ message }: StoreError): Difference {
   return { what: message.replace(/; put a backup.*/, ''), kept: 1, found: 0 };
 }

@@ -6,9 +6,9 @@ import { sync } from '../../../sync.ts';
 import { fillLock, NEW_STORE, STORE_FILE } from './folder.ts';
 
 /**
- * Makes an empty store at `path` unless a file is there; only one process at a time may do so. The file appears under its name when it
- * is whole and on disk. LMDB would make it empty and write to it then: a process that was killed in between would leave a file that looks
- * as if a power cut had taken the record.
+ * Makes an empty store at `path` unless a file is there; only one process at a time may do so. The file appears under
+ * its name when it is whole and on disk. LMDB would make it empty and write to it then: a process that was killed in
+ * between would leave a file that looks as if a power cut had taken the record.
  */
 export function foundStore(path: string): void {
   if (existsSync(path)) return;
@@ -29,7 +29,10 @@ export function foundStore(path: string): void {
   }
 }
 
-/** The bytes of a store without entries. They get a file of their own: LMDB takes one that it has had open for the same, under any name. */
+/**
+ * The bytes of a store without entries. They get a file of their own: LMDB takes one that it has had open for the same,
+ * under any name.
+ */
 function emptyStore(path: string): Buffer {
   fillLock(`${path}-lock`, 1);
   void open({ path, maxReaders: 1 }).close();

@@ -1,7 +1,7 @@
 /**
- * Free pages of the store's file. LMDB counts them nowhere, so the list of them is read from the file. It is a tree from
- * the number of a commit to the pages which that commit set free. A writer may use the pages of a commit when no reader
- * still looks at an older state.
+ * Free pages of the store's file. LMDB counts them nowhere, so the list of them is read from the file. It is a tree
+ * from the number of a commit to the pages which that commit set free. A writer may use the pages of a commit when no
+ * reader still looks at an older state.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { RootDatabase } from 'lmdb';
@@ -78,7 +78,10 @@ function listAt(fd: number, pageSize: number, bytes: Buffer, at: number): Buffer
   return read(fd, Number(bytes.readBigUInt64LE(value)) * pageSize + HEAD, size);
 }
 
-/** How many numbers there are comes first. A negative number is the length of a run, and its first page follows; 0 is nothing. */
+/**
+ * How many numbers there are comes first. A negative number is the length of a run, and its first page follows; 0 is
+ * nothing.
+ */
 function addRuns(list: Buffer, isHeld: boolean, space: FreeSpace): void {
   const end = 8 * (1 + Number(list.readBigInt64LE(0)));
   for (let at = 8; at < end; at += 8) {

@@ -1,6 +1,6 @@
 /**
- * Where the store's file is. LMDB goes on writing to the file that it has opened, also when that was moved away or another one was put in its
- * place: what is acked then would be in a file that nobody looks at.
+ * Where the store's file is. LMDB goes on writing to the file that it has opened, also when that was moved away or
+ * another one was put in its place: what is acked then would be in a file that nobody looks at.
  */
 import { type BigIntStats, statSync } from 'node:fs';
 import { StoreError } from '../../contract.ts';

@@ -65,11 +65,11 @@ export class StoreFile {
   }
 
   /**
-   * Looks at every page that is in use from the newest commit on, also while others write, and tells how many of how many are done.
-   * Throws StoreError: LMDB would end the process where it meets a broken page.
+   * Looks at every page that is in use from the newest commit on, also while others write, and tells how many of how
+   * many are done. Throws StoreError: LMDB would end the process where it meets a broken page.
    */
   *checkedPages(): Generator<[done: number, total: number]> {
-    // While it is read, no page of that commit is used anew.
+    // LMDB does not reuse the pages of a commit while somebody reads it.
     const reading = this.root.useReadTransaction();
     const fd = openSync(this.#path, 'r');
     try {
@@ -96,8 +96,9 @@ export class StoreFile {
   }
 
   /**
-   * Everything within sees and changes the file alone. It blocks until that is on disk. Throws StoreError `moved` if the file is not in its
-   * place: what was written is then in the file that was moved, and nobody is told that it is kept.
+   * Everything within sees and changes the file alone. It blocks until that is on disk. Throws StoreError `moved` if
+   * the file is not in its place: what was written is then in the file that was moved, and nobody is told that it is
+   * kept.
    */
   write<T>(action: () => T): T {
     this.checkInPlace();

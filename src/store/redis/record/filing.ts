@@ -16,8 +16,8 @@ import type { PageBooks } from './page-book.ts';
 import { partsOf, type RecordSite, type RedisVisit, readState, type SiteState, STATE } from './site.ts';
 
 /**
- * Whoever files is left alone for so long, milliseconds: six times to Redis and back where that takes a second. One that has died holds others up no
- * longer.
+ * Whoever files is left alone for so long, milliseconds: six times to Redis and back where that takes a second. One
+ * that has died holds others up no longer.
  */
 const LEASE_MS = 6000;
 /** A site that is held longer says so now and again, milliseconds. */

@@ -35,8 +35,8 @@ const SCAN_ROWS = 1000;
 const MOST_ROWS = 5000;
 
 /**
- * What is read all at once, though in several commands: again, if the record changed meanwhile, unless Redis is far away. `first`: what there is, where
- * that was asked for already.
+ * What is read all at once, though in several commands: again, if the record changed meanwhile, unless Redis is far
+ * away. `first`: what there is, where that was asked for already.
  */
 export async function atOnce<T>(
   site: RecordSite,

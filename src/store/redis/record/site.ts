@@ -71,8 +71,8 @@ return found
 );
 
 /**
- * Lists visits by their time, and what is kept of them, in one round trip. ARGV: the keys of times and visits, then the range and its limit as ZRANGE
- * takes them. Replies with the members, then the visits.
+ * Lists visits by their time, and what is kept of them, in one round trip. ARGV: the keys of times and visits, then the
+ * range and its limit as ZRANGE takes them. Replies with the members, then the visits.
  */
 const LIST = scriptOf(
   `

@@ -126,7 +126,7 @@ async function bytesOn(site: RecordSite, day: number): Promise<number> {
   return bytes;
 }
 
-/** Adds visits to the sums of the pages that are counted; with `day`, each is compared with itself if that is the first of its days. */
+/** Adds visits to the sums. With `day`, also compares each visit with its own frames if that is its first day. */
 async function recount(
   site: RecordSite,
   book: Book,
