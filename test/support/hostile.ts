@@ -55,7 +55,8 @@ export function mutated(value: unknown): fc.Arbitrary<unknown> {
   const change = fc.tuple(fc.nat(), fc.constantFrom('replace', 'replace', 'remove', 'repeat', 'proto'), hostileValue);
   return fc.array(change, { minLength: 1, maxLength: 3 }).map((changes) => {
     let result = structuredClone(value);
-    for (const [place, kind, other] of changes) result = changedAt(result, place, kind, other);
+    // Cloned, since a later change may be made within it, and it is one value for all that take it.
+    for (const [place, kind, other] of changes) result = changedAt(result, place, kind, structuredClone(other));
     return result;
   });
 }

@@ -32,6 +32,8 @@ export class StoreFile {
   readonly #path: string;
   #waiting: Waiting[] = [];
   #draining = false;
+  /** Resolves when nothing waits any more. */
+  #drained: Promise<void> | undefined;
   /** `writeLater` has passed the gate. */
   #passed = false;
 
@@ -111,13 +113,12 @@ export class StoreFile {
   writeLater<T>(action: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ action, resolve: resolve as Waiting['resolve'], reject });
-      void this.#drain();
+      if (!this.#draining) this.#drained = this.#drain();
     });
   }
 
   /** The gate is let go of after each commit, and before that is told: others wait, maybe in this very thread. */
   async #drain(): Promise<void> {
-    if (this.#draining) return;
     this.#draining = true;
     while (this.#waiting.length > 0) {
       const writes = this.#waiting.splice(0);
@@ -146,7 +147,9 @@ export class StoreFile {
     return outcomes;
   }
 
+  /** Closes the file once the writes that were begun or wait are done. */
   async close(): Promise<void> {
+    await this.#drained;
     await this.root.close();
     await this.#gate.close();
   }
