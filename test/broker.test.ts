@@ -23,7 +23,7 @@ function placesOf(shown: Shown): number[] {
 
 /** The number of the machine's channel of a site, once its worker is to render that. */
 async function channelOf(machine: Machine, site = 'demo'): Promise<number> {
-  await until(() => machine.channels.some((one) => one.site === site), 'a channel', 5000);
+  await until(() => machine.channels.some((one) => one.site === site), 'a channel');
   return machine.channels.find((one) => one.site === site)?.no as number;
 }
 
@@ -156,7 +156,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     const local = await a.watch('demo');
     const anna = await a.join('anna');
     const channel = await channelOf(a);
-    await until(() => a.broker.figures().machines === 1 && b.broker.figures().machines === 1, 'both', 5000);
+    await until(() => a.broker.figures().machines === 1 && b.broker.figures().machines === 1, 'both');
     const tell = () => a.batch({ k: 'moves', c: channel, t: 1, text: moves(anna.v, ...Array(1000).fill(7)), n: 1000 });
     tell();
     await local.see('moves');
@@ -179,10 +179,10 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     const anna = await a.join('anna');
     await shown.seeHere(['anna']);
     await b.close();
-    await until(() => a.channels.length === 0, 'no channel', 5000);
+    await until(() => a.channels.length === 0, 'no channel');
     const before = a.broker.figures().bytesOut;
     a.batch({ k: 'view', v: anna.v, t: 1, size: [1, 2, 3, 4], hidden: true, label: 'x'.repeat(10_000) });
-    await until(() => a.broker.figures().bytesOut > before, 'a sign of life', 5000);
+    await until(() => a.broker.figures().bytesOut > before, 'a sign of life');
     assert.ok(a.broker.figures().bytesOut - before < 2000);
   });
 
@@ -198,7 +198,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     // The machine that is cut off does not take the others for dead.
     await one.seeHere(['anna']);
     const took = performance.now() - began;
-    assert.ok(took > 3000 && took < 10_000, `${took} ms`);
+    assert.ok(took > 3000, `${took} ms`);
     assert.deepEqual(two.here(), ['anna', 'bert']);
     await Promise.all([a.join('carl'), b.join('dora')]);
     valve.open();
@@ -227,7 +227,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     valve.shut();
     for (let i = 0; i < 50; i++) a.batch({ k: 'moves', c: channel, t: i, text: moves(anna.v, i), n: 1 });
     await a.join('bert');
-    await until(() => redis.cli('xlen', siteKey('demo', 'live')) >= '3', 'entries', 5000);
+    await until(() => redis.cli('xlen', siteKey('demo', 'live')) >= '3', 'entries');
     valve.open();
     await shown.seeHere(['anna', 'bert']);
     assert.deepEqual(
@@ -240,7 +240,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     const before = a.broker.figures().entriesOut;
     a.leave(anna);
     await a.join('carl');
-    await until(() => a.broker.figures().entriesOut > before, 'an entry', 5000);
+    await until(() => a.broker.figures().entriesOut > before, 'an entry');
     redis.cli('xtrim', siteKey('demo', 'live'), 'maxlen', '0');
     valve.open();
     await shown.see('reset', ({ reason }) => reason === 'resync');
@@ -261,7 +261,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     valve.open();
     await shown.seeHere(['anna', 'bert']);
     // Moves gave way, and the worker is asked for the latest positions.
-    await until(() => b.told.some((one) => one.k === 'refresh' && one.no === channel), 'a refresh', 5000);
+    await until(() => b.told.some((one) => one.k === 'refresh' && one.no === channel), 'a refresh');
     assert.equal(shown.of('reset').length, 0);
     assert.ok(placesOf(shown).length < 100_000);
 
@@ -278,11 +278,11 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
   test('pages tell visitors of all machines, also of sites that nobody watches', async (t) => {
     const { valve, a, b } = await startWithValve(t);
     await Promise.all([a.join('anna', 'shop', '/x'), b.join('bert', 'shop', '/x'), b.join('carl', 'shop', '/y')]);
-    await until(() => a.broker.figures().machines === 1, 'the other', 5000);
+    await until(() => a.broker.figures().machines === 1, 'the other');
     const ask = async (no: number) => {
       a.hub.receive(1, { tag: TAG, k: 'ask', ask: no, site: 'shop' }, undefined);
       const find = () => a.told.find((one) => one.k === 'answer' && one.ask === no);
-      await until(() => find() !== undefined, 'an answer', 2000);
+      await until(() => find() !== undefined, 'an answer');
       return (find() as Extract<ToWorker, { k: 'answer' }>).pages;
     };
     // On a busy machine the other's answer may come when it is not waited for any more.
@@ -339,7 +339,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     for (const n of ['1', '2']) tell(control, 'later', n, 'v', '2', ...alive);
     tell(siteKey('demo', 'live'), 'later', '1', 'v', '2', ...state);
     tell(control, 'early', '1', ...alive);
-    await until(() => warned.length >= 2, 'lines', 5000);
+    await until(() => warned.length >= 2, 'lines');
     assert.equal(a.broker.figures().machines, 0);
     const b = await Machine.start(t, redis.url);
     await b.join('bert');
@@ -417,7 +417,7 @@ async function breakRedis(t: TestContext, redis: RedisServer, fault: Fault): Pro
     case 'replaced by its replica': {
       const replica = await startRedis(t, ['--replicaof', `127.0.0.1 ${redis.port}`]);
       const info = () => replica.cli('info', 'replication');
-      await until(() => info().includes('master_link_status:up'), 'a replica', 15_000);
+      await until(() => info().includes('master_link_status:up'), 'a replica');
       await redis.end('SIGKILL');
       return () => {
         replica.cli('replicaof', 'no', 'one');

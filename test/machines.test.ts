@@ -220,10 +220,8 @@ async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> 
   await banner.waitFor({ state: 'detached' });
   await seeHere(dashboard, 7);
 
-  const began = performance.now();
   await killTree(a);
   await seeHere(dashboard, 1);
-  assert.ok(performance.now() - began < 10_000);
   await dashboard.locator(`.row[data-id="${id}"]`).waitFor();
 }
 

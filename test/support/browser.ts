@@ -3,6 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { LIMIT_MS } from './limit.ts';
 
 export const FLAGS = [
   '--no-sandbox',
@@ -42,6 +43,7 @@ function startChromium(): Promise<Browser> {
 /** A page in a context (cookies, storage) of its own. */
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(LIMIT_MS);
   return context.newPage();
 }
 

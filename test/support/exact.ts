@@ -4,11 +4,9 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Store } from '../../src/store/contract.ts';
 import { openStore } from '../../src/store/embedded/store.ts';
+import { LIMIT_MS } from './limit.ts';
 import { FAR, SteadyVisitor } from './steady-visitor.ts';
 import { all, samplesIn } from './visits.ts';
-
-/** How long something may take before a test fails, milliseconds. */
-export const LIMIT_MS = 60_000;
 
 /** Waits for what no event tells. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string, limitMs = LIMIT_MS): Promise<void> {

@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LIMIT_MS } from './limit.ts';
 
 const SITE = new URL('../../deploy/nginx.conf', import.meta.url);
 /** Debian has servers in /usr/sbin, which is not on everybody's path. */
 const ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-const LIMIT_MS = 10_000;
 
 export interface Proxy {
   /** As `https://127.0.0.1:PORT`; its certificate is signed by itself. */

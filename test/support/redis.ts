@@ -7,7 +7,8 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LIMIT_MS, until } from './exact.ts';
+import { until } from './exact.ts';
+import { LIMIT_MS } from './limit.ts';
 import { freePort } from './nginx.ts';
 import type { Owner } from './visitor.ts';
 

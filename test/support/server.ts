@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { LIMIT_MS } from './limit.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TOKEN = 'test-token-0123456789';
@@ -164,16 +165,13 @@ function commandLine(pid: number): string {
   }
 }
 
-/** Killed processes are gone by then, milliseconds. */
-const GONE_LIMIT_MS = 10_000;
-
 /** Ends all of a server's processes at once, as a machine that fails. */
 export async function killTree({ process: primary, workerPids }: TestServer): Promise<void> {
   const workers = workerPids();
   const exited = once(primary, 'exit');
   for (const pid of [primary.pid as number, ...workers]) process.kill(pid, 'SIGKILL');
   await exited;
-  const end = performance.now() + GONE_LIMIT_MS;
+  const end = performance.now() + LIMIT_MS;
   while (workers.some(isAlive)) {
     if (performance.now() > end) throw new Error('killed workers are still there');
     await sleep(20);

@@ -2,6 +2,7 @@
 import type { TestContext } from 'node:test';
 import { createParser } from 'eventsource-parser';
 import type { ReplayEvents, StreamEvents } from '../../src/protocol/stream.ts';
+import { LIMIT_MS } from './limit.ts';
 
 /** Of the live stream and of replays. */
 type Events = StreamEvents & Pick<ReplayEvents, 'end'>;
@@ -12,9 +13,6 @@ export interface ReadEvent<N extends EventName = EventName> {
   name: N;
   data: Events[N];
 }
-
-/** How long a test waits for an event before it fails, milliseconds. */
-const LIMIT_MS = 15_000;
 
 export class StreamReader {
   /** All events, in the order they came. */
