@@ -328,7 +328,12 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
   test('what a machine of another version tells is not taken, and is said once', async (t) => {
     const redis = await startRedis(t);
     const warned: unknown[] = [];
-    const log = pino({ level: 'warn' }, { write: (line) => void warned.push(JSON.parse(line).machine) });
+    // A busy machine may also be warned that Redis is late.
+    const write = (line: string) => {
+      const { machine } = JSON.parse(line) as { machine?: string };
+      if (machine) warned.push(machine);
+    };
+    const log = pino({ level: 'warn' }, { write });
     const a = await Machine.start(t, redis.url, { log });
     const shown = await a.watch();
     const alive = ['c', JSON.stringify({ k: 'alive', watches: [], lacks: {}, refresh: [] })];

@@ -42,9 +42,9 @@ export class Shown {
     return this.events.filter((one) => one.name === name).map(({ data }) => data as StreamEvents[N]);
   }
 
-  /** Waits for an event that is here already or comes within some seconds. */
+  /** Waits for an event that is here already or comes later. */
   async see<N extends StreamEventName>(name: N, test: (data: StreamEvents[N]) => boolean = () => true) {
-    await until(() => this.of(name).some(test), name, 15_000);
+    await until(() => this.of(name).some(test), name);
     return this.of(name).find(test) as StreamEvents[N];
   }
 
@@ -53,9 +53,9 @@ export class Shown {
     return hereBy(this.events);
   }
 
-  async seeHere(ids: readonly string[], limitMs = 15_000): Promise<void> {
+  async seeHere(ids: readonly string[]): Promise<void> {
     const wanted = [...ids].sort().join();
-    await until(() => this.here().join() === wanted, `${wanted} here, but ${this.here()}`, limitMs);
+    await until(() => this.here().join() === wanted, `${wanted} here, but ${this.here()}`);
   }
 }
 
