@@ -767,6 +767,25 @@ function contract(name: string, opener: Opener, share = 1): void {
     assert.ok(differences.length > 0 && differences.every(({ kept, found }) => kept > 0 && found === 0));
   });
 
+  it('removes few visits at once that were there for many minutes', async (archive) => {
+    const hours = (count: number) => count * 3_600_000;
+    for (const id of ['long-1', 'long-2', 'longest', 'short']) {
+      const lasts = id === 'short' ? 5000 : hours(id === 'longest' ? 40 : 20);
+      const [first, last] = [T, T + lasts].map((since) => plainVisit('a', { id, since }));
+      await keep(archive, first as MadeVisit);
+      await keep(archive, { ...(last as MadeVisit), frames: [{ ...(last?.frames[0] as MadeFrame), n: 2 }] });
+      await archive.fileAll();
+    }
+    const removed: number[] = [];
+    for (let some = 1; some > 0; removed.push(some))
+      some = await archive.prune(T + 10 * DAY_MS, Number.MAX_SAFE_INTEGER);
+    // Each write has some 2,000 minutes at most; the longest goes in pieces.
+    assert.deepEqual([Math.max(...removed) <= 2, removed.reduce((sum, some) => sum + some)], [true, 4]);
+    assert.ok(removed.length >= 4, `${removed}`);
+    assert.deepEqual([await archive.sites(), await archive.verify()], [[], []]);
+    assert.deepEqual(await archive.days('a', null, { from: '2026-11-01', to: '2026-11-30' }), []);
+  });
+
   it('shows nothing of a removed site to a new one of the same key', async (archive) => {
     const [old, later] = [plainVisit('a', { frames: 3 }), plainVisit('a', { since: T + 5000 })];
     await keep(archive, old);

@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
-import type { Database } from 'lmdb';
+import type { Database, Key } from 'lmdb';
 import type { Shares } from '../../config.ts';
 import { monotonicNow } from '../../monotonic.ts';
 import type { Note } from '../../protocol/audit.ts';
@@ -85,6 +85,8 @@ const DROPPED_MS = 10 * 60_000;
 const ERASED_MS = 8 * 24 * 3_600_000;
 /** What is remembered for some time only is looked through so often, milliseconds. */
 const SWEEP_MS = 60_000;
+/** So many entries are looked at before a pause. What was set aside has a page of the file or several for each. */
+const SWEPT_AT_ONCE = 500;
 
 /** Who removes visits, and when it did so last, Unix ms. */
 interface Turn {
@@ -228,7 +230,7 @@ export class EmbeddedArchive implements Archive {
       return this.#write(() => (this.#canFile() ? this.#filing.file(shards) : 0));
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      const aside = this.#write(() => shards.reduce((sum, shard) => sum + this.#filing.setAside(shard), 0));
+      const aside = this.#write(() => this.#filing.setAside(shards));
       if (aside === 0) throw damaged(this.#path, error.message);
       process.emitWarning(`${aside} batches of frames cannot be read and were set aside: ${error.message}`);
       return aside;
@@ -453,7 +455,7 @@ export class EmbeddedArchive implements Archive {
 
   #step(): boolean {
     this.#storeFile.root.resetReadTxn();
-    if (this.#removal.pending === undefined) return false;
+    if (!this.#removal.isPending) return false;
     return this.#write(() => {
       this.#takeTurn();
       return this.#removal.step();
@@ -485,7 +487,8 @@ export class EmbeddedArchive implements Archive {
 
   async #prune(before: number, most: number, now = Date.now()): Promise<number> {
     this.#storeFile.root.resetReadTxn();
-    this.#sweep(before, now);
+    await this.#sweep(before, now);
+    this.#storeFile.root.resetReadTxn();
     if (this.#room.used() > most) await this.#weigh();
     if (this.#isClosing || this.#allDue(before, most).numbers.length === 0) return 0;
     return this.#write(() => {
@@ -545,18 +548,30 @@ export class EmbeddedArchive implements Archive {
   }
 
   /** Removes what was set aside before `before`, and forgets what was erased long ago. */
-  #sweep(before: number, now: number): void {
+  async #sweep(before: number, now: number): Promise<void> {
     const at = performance.now();
     if (at - this.#sweptAt < SWEEP_MS) return;
     this.#sweptAt = at;
     const { damaged: aside, erased } = this.#tables;
-    const old = [...aside.getKeys()].filter(([, t]) => t < before);
-    const forgotten = [...erased.getRange()].filter(({ value }) => value < now - ERASED_MS);
-    if (old.length + forgotten.length === 0) return;
-    this.#write(() => {
-      for (const key of old) aside.removeSync(key);
-      for (const { key } of forgotten) erased.removeSync(key);
-    });
+    await this.#sweepIn(aside, ([, t]) => t < before);
+    await this.#sweepIn(erased, (id) => (erased.get(id) ?? now) < now - ERASED_MS);
+  }
+
+  /** Looks through a table, and removes what is over, some entries in one write; acks are written in between. */
+  async #sweepIn<V, K extends Key>(table: Database<V, K>, isOver: (key: K) => boolean): Promise<void> {
+    for (let last: K | undefined; !this.#isClosing; ) {
+      const begin = performance.now();
+      this.#storeFile.root.resetReadTxn();
+      const keys = [...table.getKeys({ limit: SWEPT_AT_ONCE, ...(last !== undefined && { start: last }) })];
+      const over = keys.filter(isOver);
+      if (over.length > 0)
+        this.#write(() => {
+          for (const key of over) if (isOver(key)) table.removeSync(key);
+        });
+      if (keys.length < SWEPT_AT_ONCE) return;
+      last = keys.at(-1);
+      await pauseAfter(performance.now() - begin);
+    }
   }
 
   #allDue(before: number, most: number): { reason: Reason; numbers: number[] } {

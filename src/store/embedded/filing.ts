@@ -71,25 +71,41 @@ export class Filing {
     let bytes = 0;
     const known: KnownPlaces = new Map();
     const listener = arrivals(visits);
-    for (const { key, value } of this.#tables.journal.getRange({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0] })) {
+    for (const { key, value } of this.#waiting(shard, most)) {
       keys.push(key);
       bytes += value.length;
       readBatch(value, listener, known);
-      if (bytes >= most) break;
     }
     return { keys, bytes };
   }
 
-  /** Within a write: puts those batches of a shard aside that cannot be read. Returns how many. */
-  setAside(shard: number): number {
+  /**
+   * Within a write: puts those batches aside that cannot be read, among the ones that `file` would take out of these
+   * shards. Returns how many.
+   */
+  setAside(shards: readonly number[]): number {
     const { journal, damaged } = this.#tables;
     const aside: [JournalKey, Buffer][] = [];
-    for (const { key, value } of journal.getRange({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0] }))
-      if (!isReadable(value)) aside.push([key, value]);
+    let bytes = 0;
+    for (const shard of shards)
+      for (const { key, value } of this.#waiting(shard, this.#maxFiled - bytes)) {
+        bytes += value.length;
+        if (!isReadable(value)) aside.push([key, value]);
+      }
     for (const [key, value] of aside) {
       damaged.putSync(key, value);
       journal.removeSync(key);
     }
     return aside.length;
+  }
+
+  /** The oldest batches of a shard: as many as reach `most` bytes. */
+  *#waiting(shard: number, most: number): Generator<{ key: JournalKey; value: Buffer }> {
+    let bytes = 0;
+    for (const batch of this.#tables.journal.getRange({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0] })) {
+      if (bytes >= most) return;
+      bytes += batch.value.length;
+      yield batch;
+    }
   }
 }

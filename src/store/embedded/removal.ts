@@ -7,10 +7,11 @@
 import { MINUTE_MS } from '../../minutes.ts';
 import type { Run } from '../archive.ts';
 import { Damage, warnOfRemoved } from '../record/damage.ts';
-import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES } from '../record/going.ts';
+import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES, PieceBudget } from '../record/going.ts';
 import { minutesIn } from '../record/minutes.ts';
 import { dayOf, Sums } from '../record/sums.ts';
 import { Tally, tallyAnew } from '../record/tally.ts';
+import { Lost } from './lost.ts';
 import type { PageBook } from './page-book.ts';
 import type { Shelf } from './shelf.ts';
 import { putSums } from './sum-tables.ts';
@@ -25,6 +26,7 @@ export class Removal {
   readonly #tables: Tables;
   readonly #pages: PageBook;
   readonly #shelf: Shelf;
+  readonly #lost: Lost;
   readonly #path: string;
   readonly #pieceBytes: number;
 
@@ -33,37 +35,39 @@ export class Removal {
     this.#tables = tables;
     this.#pages = pages;
     this.#shelf = shelf;
+    this.#lost = new Lost(tables);
     this.#path = path;
     this.#pieceBytes = pieceBytes;
   }
 
+  /** True while visits are being removed. */
+  get isPending(): boolean {
+    return this.#going !== undefined || this.#lost.isPending;
+  }
+
   /** Number of a visit that is being removed. */
-  get pending(): number | undefined {
+  get #going(): number | undefined {
     return [...this.#tables.going.getKeys({ limit: 1 })][0];
   }
 
   /**
-   * Within a write: removes visits, small ones with their runs, until these are as many bytes as one write removes. A large visit
-   * is the last one of a write, and `step` removes its runs. Returns how many visits.
+   * Within a write: removes visits, small ones with their runs, until these are as much as one write removes. A large
+   * visit is the last one of a write, and `step` removes its runs. Returns how many visits.
    */
   start(numbers: readonly number[]): number {
     const sums = new Sums();
     const faults: string[] = [];
+    const budget = new PieceBudget(this.#pieceBytes);
     let removed = 0;
-    let bytes = 0;
     for (const number of numbers) {
       const visit = this.#shelf.get(number);
-      if (!visit) {
-        if (!this.#shelf.removeLost(number)) continue;
-        faults.push('its entry cannot be read');
-        removed += 1;
-        continue;
-      }
-      const weight = visit.weight ?? 0;
-      if (removed > 0 && bytes + weight > this.#pieceBytes) break;
+      const weight = visit?.weight ?? 0;
+      if (!budget.take(visit, weight)) break;
       removed += 1;
-      bytes += weight;
-      if (weight > this.#pieceBytes) this.#setOut(number, visit);
+      if (!visit) {
+        this.#lost.add(number);
+        faults.push('its entry cannot be read');
+      } else if (budget.isLarge(visit, weight)) this.#setOut(number, visit);
       else faults.push(...this.#remove(number, visit, sums));
     }
     putSums(this.#tables, sums, this.#pages);
@@ -87,14 +91,14 @@ export class Removal {
 
   /** Within a write: removes the next piece of a visit that is being removed. False if there is none. */
   step(): boolean {
-    const number = this.pending;
-    if (number === undefined) return false;
+    const number = this.#going;
+    if (number === undefined) return this.#lost.step();
     const { going: table } = this.#tables;
     const going = table.get(number);
     if (!going) {
       // It is damaged: what is left of the visit stays in the counts.
       table.removeSync(number);
-      this.#shelf.removeLost(number);
+      this.#lost.add(number);
       return true;
     }
     const sums = new Sums();

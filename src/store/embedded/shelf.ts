@@ -55,14 +55,13 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     this.#tables.erased.removeSync(id);
   }
 
-  /** Chunks of a visit that is being removed are still under its number. */
+  /** What is left of a visit that is being removed is still under its number. */
   nextNumber(): number {
-    const { visits, going, chunks } = this.#tables;
-    const [last = 0] = visits.getKeys({ reverse: true, limit: 1 });
-    const [lastGoing = 0] = going.getKeys({ reverse: true, limit: 1 });
+    const { visits, going, lost, chunks } = this.#tables;
+    const numbers = [visits, going, lost].map((table) => [...table.getKeys({ reverse: true, limit: 1 })][0] ?? 0);
     // The entry of the last visit may be damaged: what is left of it must not become another's.
     const [lastChunk] = chunks.getKeys({ reverse: true, limit: 1 });
-    return Math.max(last, lastGoing, lastChunk?.[0] ?? 0) + 1;
+    return Math.max(...numbers, lastChunk?.[0] ?? 0) + 1;
   }
 
   put(number: number, visit: ShelvedVisit): void {
@@ -227,22 +226,6 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     ids.removeSync(visit.id);
     bySite.removeSync([visit.site, visit.since, number]);
     byAge.removeSync([visit.since, number]);
-  }
-
-  /**
-   * Takes away what is left of a visit whose entry cannot be read. Its other keys are looked for in whole tables, since only the entry
-   * says what they are. False: there was nothing.
-   */
-  removeLost(number: number): boolean {
-    const { visits, ids, bySite, byAge, chunks } = this.#tables;
-    const places = [...bySite.getKeys()].filter(([, , one]) => one === number);
-    const ages = [...byAge.getKeys()].filter(([, one]) => one === number);
-    const parts = [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })];
-    for (const key of places) bySite.removeSync(key);
-    for (const key of ages) byAge.removeSync(key);
-    for (const key of parts) chunks.removeSync(key);
-    for (const { key, value } of [...ids.getRange()]) if (value === number) ids.removeSync(key);
-    return visits.removeSync(number) || places.length + ages.length + parts.length > 0;
   }
 
   /** Numbers of the visits that were on a page (undefined: on any) in the minutes of this time. */

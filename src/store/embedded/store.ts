@@ -332,7 +332,10 @@ export class EmbeddedStore implements Store {
     return this.#read(() => this.#hits.lost());
   }
 
-  /** Within a write: takes a site out of all rights. */
+  /**
+   * Within a write: takes a site out of all rights. That is one write, so that nobody has half of the rights; it is
+   * bounded by how many administrators and tokens owners have added.
+   */
   #forbid<T extends Partial<Rights>>(db: Database<T, string>, site: string): void {
     for (const { key, value } of [...db.getRange()]) {
       const without = withoutSite(value, site);

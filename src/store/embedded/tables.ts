@@ -42,6 +42,8 @@ export interface Tables {
   visits: Database<ShelvedVisit, number>;
   /** Visits that are being removed, by their numbers. */
   going: Database<GoingVisit, number>;
+  /** Numbers of visits whose entry cannot be read: what is left of them is being removed (lost.ts). */
+  lost: Database<true, number>;
   /** Which process removes visits now (`remover`), how many were removed (`removed`), and the store's time (`clock`). */
   upkeep: Database<unknown, string>;
   /** Number of a visit, by its id. */
@@ -80,6 +82,7 @@ export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
     damaged: openTable(root, 'damaged', at(batch)),
     visits: openTable(root, 'visits', at('number', isShelvedVisit)),
     going: openTable(root, 'going', at('number', isGoingVisit)),
+    lost: openTable(root, 'lost', at('number', isAny)),
     upkeep: openTable(root, 'upkeep', at('text', isUpkeep)),
     ids: openTable(root, 'ids', at('text', isNumber)),
     bySite: openTable(root, 'by-site', at(site, isAny)),

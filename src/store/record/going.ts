@@ -1,4 +1,5 @@
 /** A large visit that is being removed piece by piece: it is in no list any more, and its runs and its share of the counts go together. */
+import { MINUTE_MS } from '../../minutes.ts';
 import type { Stay } from '../../protocol/visit.ts';
 import type { KeptVisit } from './kept-visit.ts';
 import { OTHER_PAGES } from './pages.ts';
@@ -8,6 +9,39 @@ import { type Tallied, tallyAnew } from './tally.ts';
 export const PIECE_BYTES = 512 * 1024;
 /** Minutes of stays that one write removes. */
 export const PIECE_MINUTES = 2000;
+
+/** How much it takes to remove visits in one write. */
+export class PieceBudget {
+  readonly #bytes: number;
+  #visits = 0;
+  #left: { bytes: number; minutes: number };
+
+  /** `bytes`: so many bytes of visits are removed in one write. */
+  constructor(bytes = PIECE_BYTES) {
+    this.#bytes = bytes;
+    this.#left = { bytes, minutes: PIECE_MINUTES };
+  }
+
+  /** True of a visit that one write cannot remove: it goes in pieces. */
+  isLarge(visit: KeptVisit, bytes: number): boolean {
+    return bytes > this.#bytes || minutesOf(visit) > PIECE_MINUTES;
+  }
+
+  /** False if a visit of so many bytes has to wait for the next write. The first one never has. */
+  take(visit: KeptVisit | undefined, bytes: number): boolean {
+    const minutes = visit ? minutesOf(visit) : 0;
+    const { bytes: mostBytes, minutes: mostMinutes } = this.#left;
+    if (this.#visits > 0 && (bytes > mostBytes || minutes > mostMinutes)) return false;
+    this.#visits += 1;
+    this.#left = { bytes: mostBytes - bytes, minutes: mostMinutes - minutes };
+    return true;
+  }
+}
+
+/** Minutes that a visit is listed in. */
+function minutesOf({ since, tally }: KeptVisit): number {
+  return Math.ceil((tally.until - since) / MINUTE_MS);
+}
 
 export interface GoingVisit {
   site: string;

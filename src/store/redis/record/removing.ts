@@ -7,7 +7,7 @@ import { MINUTE_MS } from '../../../minutes.ts';
 import type { Command } from '../../../redis/connection.ts';
 import { decodeRuns } from '../../record/chunk.ts';
 import { Damage, warnOfRemoved } from '../../record/damage.ts';
-import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES } from '../../record/going.ts';
+import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES, PieceBudget } from '../../record/going.ts';
 import { minutesIn } from '../../record/minutes.ts';
 import { dayOf } from '../../record/sums.ts';
 import { newTally, Tally, tallyAnew } from '../../record/tally.ts';
@@ -32,15 +32,14 @@ export async function removeVisits(
   await draft.readVisits(members.map((member) => visitOf(member)[1]));
   const faults: string[] = [];
   let removed = 0;
-  let bytes = 0;
+  const budget = new PieceBudget(pieceBytes);
   for (const member of members) {
     const [since, number] = visitOf(member);
     const visit = draft.get(number);
     const size = visit?.bytes ?? 0;
-    if (removed > 0 && bytes + size > pieceBytes) break;
-    bytes += size;
+    if (!budget.take(visit, size)) break;
     if (visit) removed += 1;
-    if (visit && size > pieceBytes) {
+    if (visit && budget.isLarge(visit, size)) {
       draft.unlist(number, visit);
       draft.add(['HSET', site.keys.going, String(number), JSON.stringify(newGoing(visit))]);
       continue;
