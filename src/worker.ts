@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Link, openLink } from './cluster/link.ts';
 import { Pulse } from './cluster/pulse.ts';
 import { BEAT_MS } from './cluster/watchdog.ts';
@@ -58,6 +59,8 @@ const STALL_MS = 60_000;
 const DROP_NOTE_MS = 60_000;
 /** Requests of one connection that may wait for their answers; browsers send one at a time. Each holds some KB. */
 const MOST_WAITING = 100;
+/** The record is waited for so long where a visitor comes back, milliseconds. */
+const LOOK_UP_MS = 1000;
 
 /** Runs this process as a worker until the primary has it drained. Why it cannot start is told to the primary. */
 export async function runWorker(config: Config): Promise<void> {
@@ -128,7 +131,9 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
         if (!isUnreachable(error)) log.error({ err: error }, 'cannot note a first visitor');
       });
     },
-    claim: (arrival, posted) => relay.claim(arrival, posted),
+    claim: (arrival, posted, last) => relay.claim(arrival, posted, last),
+    lastFrame: (site, id, most) => (recorder.inTrouble ? Promise.resolve(0) : lastFrameOf(archive, site, id, most)),
+    late: (click) => relay.late(click),
     watched: (site) => relay.watched(site),
     record: (arrival, country, n) => startRecording(recorder, arrival, country, n),
     canRecord: () => !recorder.inTrouble,
@@ -265,6 +270,12 @@ function connectionLimit({ maxPerAddress, trustProxy }: Config): ConnectionLimit
     keyOf: addressGroup,
     isProxy: (address) => trusts(address, 0),
   });
+}
+
+/** Waits no longer than a visitor that comes back should: then streams may be told again what they know. */
+async function lastFrameOf(archive: ThreadArchive, site: string, id: string, most: number): Promise<number> {
+  const found = archive.lastFrame(site, id, most).catch(() => 0);
+  return Promise.race([found, sleep(LOOK_UP_MS, 0, { ref: false })]);
 }
 
 /** Page visits are counted by the record's thread where that is the one that writes the file; Redis holds nobody up. */

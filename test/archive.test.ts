@@ -219,6 +219,18 @@ function contract(name: string, opener: Opener, share = 1): void {
     assert.equal((await other.visit(visit.id))?.moves, 10);
   });
 
+  it('knows the last frame of a visit up to a number, of all that was there when it was opened', async (archive, open) => {
+    const visit = plainVisit('demo', { frames: 6 });
+    // A later page of the visitor counts from far above.
+    const frames = visit.frames.map((frame, i) => ({ ...frame, n: i < 4 ? frame.n : 1000 + frame.n }));
+    await keep(archive, { ...visit, frames });
+    const other = await open();
+    const last = (most: number) => other.lastFrame('demo', visit.id, most);
+    assert.deepEqual(await Promise.all([0, 3, 4, 900, 1005, 2000].map(last)), [0, 3, 4, 4, 1005, 1006]);
+    assert.equal(await other.lastFrame('demo', 'none', 2000), 0);
+    assert.deepEqual(await archive.verify(), []);
+  });
+
   it('goes on with a visit after it was looked at', async (archive) => {
     const visit = plainVisit('demo', { frames: 40 });
     for (const frame of visit.frames) {

@@ -49,7 +49,8 @@ async function seeAll(t: TestContext, url: string): Promise<void> {
   const bert = await b.join('bert', 'site-2');
   for (let i = 0; i < 200; i++) {
     a.batch({ k: 'moves', c: channel, t: i, text: moves(anna.v, i), n: 1 });
-    if (i % 10 === 0) a.batch({ k: 'page', v: anna.v, at: i + 1, t: i, page: `/${i}`, origin: '', size: [1, 2, 3, 4] });
+    if (i % 10 === 0)
+      a.batch({ k: 'page', v: anna.v, n: i + 1, i: 0, t: i, page: `/${i}`, origin: '', size: [1, 2, 3, 4] });
     if (i % 20 === 0) await sleep(1);
   }
   a.leave(anna);

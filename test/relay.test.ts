@@ -44,9 +44,9 @@ test('what waits for a primary that stands still is bounded, also when visitors 
   const samples = samplesOf(1000);
   for (let i = 0; i < 1500; i++) {
     for (let k = 0; k < 5; k++) trace.take(samples, 0, 0, samples.count);
-    trace.turn(i, i, `/${i}`);
+    trace.turn(i, 0, i, `/${i}`);
   }
-  trace.click(9, 9, { x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '' });
+  trace.click(9, 0, 9, { x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '' });
   await relay.close();
   const last = sent.at(-1) as { k: 'batch'; items: RelayItem[] };
   const text = last.items.reduce((sum, item) => sum + ('text' in item ? item.text.length : 0), 0);

@@ -8,7 +8,7 @@ import { Writer } from '../src/protocol/writer.ts';
 import type { Run } from '../src/store/archive.ts';
 import { type About, type BatchFrame, BatchWriter, firstId, PlaceMark, readBatch } from '../src/store/record/batch.ts';
 import { decodeRuns, type KeptRun } from '../src/store/record/chunk.ts';
-import { addTo, isIn } from '../src/store/record/ranges.ts';
+import { addTo, isIn, lastUpTo } from '../src/store/record/ranges.ts';
 import { type Counted, count, mergeTile, readTile } from '../src/store/record/tile.ts';
 import {
   batchOf,
@@ -123,7 +123,10 @@ test('numbers that were seen are in the ranges, and no others', () => {
         assert.ok(!isIn(ranges, n));
         addTo(ranges, n);
       }
-      for (let n = -1; n < 93; n++) assert.equal(isIn(ranges, n), numbers.includes(n), `${n}`);
+      for (let n = -1; n < 93; n++) {
+        assert.equal(isIn(ranges, n), numbers.includes(n), `${n}`);
+        assert.equal(lastUpTo(ranges, n), Math.max(0, ...numbers.filter((one) => one <= n)), `up to ${n}`);
+      }
       assert.deepEqual(
         ranges,
         ranges.toSorted((a, b) => a - b),

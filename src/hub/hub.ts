@@ -9,7 +9,16 @@ import type { Logger } from '../logger.ts';
 import { MINUTE_MS, minuteOf } from '../minutes.ts';
 import type { SiteState, Told } from '../protocol/machines.ts';
 import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMinute } from '../protocol/machines.ts';
-import type { Arrival, Channel, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
+import type {
+  Arrival,
+  Channel,
+  LateClick,
+  RelayItem,
+  SeenSite,
+  StreamRequest,
+  ToPrimary,
+  ToWorker,
+} from '../protocol/relay.ts';
 import { MAX_PAGES_TOLD, TAG } from '../protocol/relay.ts';
 import { deviceOf, type LeaveReason, type Minute, type StreamEvents, type Visitor } from '../protocol/stream.ts';
 import { Departures } from './departures.ts';
@@ -291,6 +300,9 @@ export class Hub {
       case 'gone':
         this.#presence.gone(worker, item, now);
         break;
+      case 'late':
+        this.#late(item);
+        break;
       default: {
         const present = this.#presence.get(item.v);
         if (present?.worker === worker) this.#done(present, item);
@@ -299,11 +311,12 @@ export class Hub {
   }
 
   /** What a visitor that is here did. */
-  #done(present: Present, item: Extract<RelayItem, { k: 'page' | 'view' | 'click' }>): void {
+  #done(present: Present, item: Extract<RelayItem, { k: 'begin' | 'page' | 'view' | 'click' }>): void {
     if (item.k === 'view') {
       this.#view(present, item);
-    } else if (item.at > present.lastAt) {
-      present.lastAt = item.at;
+    } else if (item.k === 'begin') {
+      this.#presence.took(present, item.n);
+    } else if (present.shown.tell(item.n, item.i)) {
       if (item.k === 'page') this.#turn(present, item);
       else this.#click(present, item);
     } else if (item.k === 'page' && item.page !== present.visitor.page) {
@@ -312,8 +325,20 @@ export class Hub {
     }
   }
 
-  #click({ site, visitor }: Present, { t, v, page, click }: Extract<RelayItem, { k: 'click' }>): void {
-    visitor.at = [click.x, click.y];
+  #click(present: Present, item: Extract<RelayItem, { k: 'click' }>): void {
+    const { x, y } = item.click;
+    present.visitor.at = [x, y];
+    this.#tellClick(present, item);
+  }
+
+  /** The visitor stays where it is. Whoever has left cannot be told of any more. */
+  #late(item: Extract<RelayItem, { k: 'late' }>): void {
+    const present = this.#presence.find(item.id);
+    if (present?.site === item.site && present.shown.tell(item.n, item.i)) this.#tellClick(present, item);
+  }
+
+  #tellClick({ site, visitor }: Present, { t, page, click }: Pick<LateClick, 't' | 'page' | 'click'>): void {
+    const { v } = visitor;
     this.#fanOut.publish(site, 'click', { pages: [page], visitor: visitor.id }, () => ({ t, v, page, ...click }));
   }
 
@@ -391,7 +416,7 @@ export class Hub {
       const present = this.#presence.get(seen.rows[i] as number);
       if (present?.worker !== worker) continue;
       const [x, y, frame] = [seen.rows[i + 1], seen.rows[i + 2], seen.rows[i + 3]];
-      present.frame = Math.max(present.frame, frame as number);
+      this.#presence.took(present, frame as number);
       present.lastMinute.add(second, seen.rows[i + 4] as number);
       // Null: this visitor has no place yet, at least on this page.
       if (typeof x === 'number') present.visitor.at = [x, y as number];

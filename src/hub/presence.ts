@@ -6,7 +6,9 @@ import { entry } from '../entry.ts';
 import type { Share } from '../protocol/machines.ts';
 import type { Arrival, RelayItem } from '../protocol/relay.ts';
 import type { LeaveReason, Visitor } from '../protocol/stream.ts';
+import { Departed } from './departed.ts';
 import { LastMinute } from './last-minute.ts';
+import { ShownFrames } from './shown-frames.ts';
 
 /** After the tab said that it closes; long enough for the next page of a site to take over, milliseconds. */
 const CLOSED_GRACE_MS = 1500;
@@ -26,13 +28,12 @@ export interface Present {
   socketSince: number;
   /** When it was let in last, Unix ms. */
   letInAt: number;
-  /** The last frame that is known to be taken. */
+  /** The last frame of all its pages that is known to be taken. */
   frame: number;
   /** Time of its last event that a connection told of as it ended, Unix ms. */
   lastTime: number;
   readonly lastMinute: LastMinute;
-  /** `at` of the last event shown; what is not above it was shown before. */
-  lastAt: number;
+  readonly shown: ShownFrames;
 }
 
 type Claim = Extract<RelayItem, { k: 'claim' }>;
@@ -48,7 +49,7 @@ export interface PresenceEvents {
   /** A visitor came back on another page or with another window. */
   back(present: Present, arrival: Arrival): void;
   leave(present: Present, reason: LeaveReason): void;
-  /** Answer a worker's claim; v = 0 refuses. */
+  /** Answer a worker's claim; v = 0 refuses, frame = -1: nothing is known of its page. */
   grant(worker: number, claim: number, v: number, frame: number, lastTime: number): void;
   /** Have a worker close the connection that this claim of its let in. */
   release(worker: number, v: number, claim: number): void;
@@ -61,6 +62,7 @@ export class Presence {
   readonly #byV = new Map<number, Present>();
   readonly #byId = new Map<string, Present>();
   readonly #bySite = new Map<string, Set<Present>>();
+  readonly #departed = new Departed();
   readonly #leaving = new Map<Present, { at: number; reason: LeaveReason }>();
   readonly #waiting = new Map<Present, Waiting>();
   #lastV = 0;
@@ -77,6 +79,11 @@ export class Presence {
 
   get(v: number): Present | undefined {
     return this.#byV.get(v);
+  }
+
+  /** The visitor of this id, if it is here. */
+  find(id: string): Present | undefined {
+    return this.#byId.get(id);
   }
 
   /** The visitors of a site. */
@@ -115,22 +122,24 @@ export class Presence {
   #enter(worker: number, claim: Claim, now: number): void {
     this.#lastV += 1;
     const v = this.#lastV * this.#share.slots + this.#share.slot;
-    this.#events.join(this.#put(worker, claim, v, now));
-    this.#events.grant(worker, claim.claim, v, 0, 0);
+    const present = this.#put(worker, claim, v, now);
+    this.#events.join(present);
+    this.#grant(present, worker, claim);
+  }
+
+  /** A page that goes on is told how far it was taken; one that was just loaded, how far all pages of the visitor were. */
+  #grant({ visitor, shown, frame, lastTime }: Present, worker: number, { claim, last }: Claim): void {
+    const taken = last > 0 ? (shown.lastBefore(last) ?? -1) : frame;
+    this.#events.grant(worker, claim, visitor.v, taken, lastTime);
   }
 
   #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): Present {
     const { site, ...rest } = arrival;
     const held = { worker, claim, socketSince: socketSince(posted, now), letInAt: now };
-    const present: Present = {
-      visitor: { v, ...rest },
-      site,
-      ...held,
-      frame: 0,
-      lastTime: 0,
-      lastMinute: new LastMinute(),
-      lastAt: -1,
-    };
+    const past = this.#departed.take(arrival.id) ?? { frame: 0, lastTime: 0, shown: new ShownFrames() };
+    const { frame, lastTime, shown } = past;
+    const lastMinute = new LastMinute();
+    const present: Present = { visitor: { v, ...rest }, site, ...held, frame, lastTime, shown, lastMinute };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
     entry(this.#bySite, site, () => new Set<Present>()).add(present);
@@ -143,7 +152,7 @@ export class Presence {
     const held = { worker, claim: claim.claim, socketSince: socketSince(claim.posted, now), letInAt: now };
     Object.assign(present, held);
     this.#events.back(present, claim.arrival);
-    this.#events.grant(worker, claim.claim, present.visitor.v, present.frame, present.lastTime);
+    this.#grant(present, worker, claim);
   }
 
   /**
@@ -169,9 +178,16 @@ export class Presence {
   gone(worker: number, { v, claim, n, last, reason }: Extract<RelayItem, { k: 'gone' }>, now: number): void {
     const present = this.#byV.get(v);
     if (present?.worker !== worker || present.claim !== claim) return;
-    present.frame = Math.max(present.frame, n);
+    this.took(present, n);
     present.lastTime = Math.max(present.lastTime, last);
     this.#detach(present, reason === 'moved' ? 'lost' : reason, now);
+  }
+
+  /** Notes that frames up to `n` were taken of the page that has the visitor now; -1: it is not known how many. */
+  took(present: Present, n: number): void {
+    if (n <= 0) return;
+    present.frame = Math.max(present.frame, n);
+    present.shown.take(n);
   }
 
   /** A worker died: its visitors are in their grace. */
@@ -207,6 +223,7 @@ export class Presence {
     const here = this.#bySite.get(present.site);
     here?.delete(present);
     if (here?.size === 0) this.#bySite.delete(present.site);
+    this.#departed.add(present.visitor.id, present);
     this.#events.leave(present, reason);
   }
 
@@ -214,6 +231,7 @@ export class Presence {
   sweep(now: number): void {
     // The server's clock may be set; a grace lasts as long as before.
     const passed = performance.now();
+    this.#departed.sweep();
     for (const [present, { at, reason }] of this.#leaving) if (at <= passed) this.#remove(present, reason);
     for (const [present, waiting] of this.#waiting) if (waiting.deadline <= passed) this.#admit(present, waiting, now);
   }
@@ -234,7 +252,7 @@ export class Presence {
       const present = this.#byV.get(v);
       if (present?.worker !== worker || present.site !== site) continue;
       present.visitor = { v, ...visitor };
-      present.frame = Math.max(present.frame, n);
+      this.took(present, n);
     }
   }
 }

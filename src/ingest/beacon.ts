@@ -9,7 +9,7 @@ import type { Beacon, BeaconReply } from '../protocol/post.ts';
 import { isAllowedOrigin } from '../protocol/site.ts';
 import type { Admission, Refused } from './admission.ts';
 import type { Contact } from './arrival.ts';
-import type { IngestOptions, Recording } from './contract.ts';
+import type { IngestOptions } from './contract.ts';
 import { type Desk, readLimit } from './desk.ts';
 import { EarlierPage } from './earlier-page.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
@@ -29,11 +29,8 @@ interface Message {
   first: number;
   /** Gives the visit as many frames as it may send now. False if there was none that it may. Throws FrameError. */
   apply(visit: Visit, now: number): boolean;
-  /**
-   * Stores as many frames as the visitor may send, and shows none: the visitor is on another page now. Throws
-   * FrameError.
-   */
-  store(recording: Recording, hello: Hello, now: number): void;
+  /** Gives an earlier page of the visitor as many frames as it may send. Throws FrameError. */
+  store(page: EarlierPage): void;
 }
 
 export class Beacons {
@@ -110,8 +107,7 @@ export class Beacons {
         return true;
       },
       first: samples[0]?.n ?? 0,
-      store: (recording, hello, now) => {
-        const page = new EarlierPage(recording, this.#desk.allowance(), hello, now);
+      store: (page) => {
         for (const frame of samples) {
           read(frame);
           if (!page.take(frame.n, this.#desk.samples)) return;
@@ -175,7 +171,7 @@ export class Beacons {
   }
 
   /**
-   * Stores the frames of an earlier page of a visitor, and leaves the visitor where it is. If that page is still open, the
+   * Stores the frames of an earlier page of a visitor, tells of clicks in them that were not told, and leaves the visitor where it is. If that page is still open, the
    * empty token tells it to begin anew: all that it had sent as this visitor is stored and acked.
    */
   async #storeApart(
@@ -184,11 +180,16 @@ export class Beacons {
     proof: Proof,
     message: Message,
   ): Promise<BeaconReply> {
+    const { id } = proof;
+    const told = await this.#desk.lastFrame(site, id, hello.last);
     const recording = this.#desk.recordApart({ site, page, origin: origin ?? '', country: peer.country }, hello, proof);
-    message.store(recording, hello, Date.now());
+    const earlier = new EarlierPage(recording, this.#desk.allowance(), hello, Date.now(), (click) => {
+      if (click.n > told) this.#desk.late({ site, id, ...click });
+    });
+    message.store(earlier);
     await recording.settled();
     if (recording.broken) return TRY_LATER;
-    return { status: 200, body: this.#desk.partingReply(site, proof.id, recording.kept) };
+    return { status: 200, body: this.#desk.partingReply(site, id, recording.kept) };
   }
 
   async #admit(

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { SampleBuffer } from '../protocol/frame.ts';
-import type { Arrival, ClickData, GoneReason } from '../protocol/relay.ts';
+import type { Arrival, ClickData, GoneReason, LateClick } from '../protocol/relay.ts';
 import type { Site } from '../protocol/site.ts';
 import type { Visitor } from '../protocol/stream.ts';
 
@@ -15,13 +15,16 @@ export interface Trace {
   readonly arrival: Arrival;
   /** The primary has given the visitor to another connection. */
   readonly released: boolean;
-  /** Number of the last frame taken; ingest keeps it up to date. */
+  /** Number of the last frame taken; ingest keeps it up to date. -1: nothing is known of the page. */
   frame: number;
   /** Time of the visitor's last event, wherever that was taken, Unix ms; ingest keeps it up to date. */
   lastTime: number;
   take(samples: SampleBuffer, offset: number, from: number, to: number): void;
-  click(at: number, t: number, click: ClickData): void;
-  turn(at: number, t: number, page: string): void;
+  /** The page was just loaded and numbers its frames from `n` on. */
+  begin(n: number): void;
+  /** `n` and `i` number events, as in RelayItem. */
+  click(n: number, i: number, t: number, click: ClickData): void;
+  turn(n: number, i: number, t: number, page: string): void;
   view(t: number, size: Visitor['size'], hidden: boolean): void;
   name(label: string): void;
   gone(t: number, reason: GoneReason): void;
@@ -68,8 +71,18 @@ export interface IngestOptions {
   site(key: string): Promise<Site | undefined>;
   /** Notes that a site has its first visitor; what goes wrong is logged. */
   markSeen(key: string): void;
-  /** Asks the primary to let a visitor in; undefined: not now. `posted`: when the token of a POST was made. */
-  claim(arrival: Arrival, posted: number | null): Promise<Trace | undefined>;
+  /**
+   * Asks the primary to let a visitor in; undefined: not now. `posted`: when the token of a POST was made. `last`: the
+   * last frame that its page has made, or 0.
+   */
+  claim(arrival: Arrival, posted: number | null, last: number): Promise<Trace | undefined>;
+  /**
+   * The last frame of a visitor, up to `most`, that the record had when this server began, or that was filed since; 0: there is
+   * none, or that cannot be found out now.
+   */
+  lastFrame(site: string, id: string, most: number): Promise<number>;
+  /** Tells of a click on a page that its visitor has left. */
+  late(click: LateClick): void;
   /** Begins to keep a visitor's frames after number `n`. `country` may be empty. */
   record(arrival: Arrival, country: string, n: number): Recording;
   /** False while nothing can be stored. */

@@ -6,7 +6,7 @@ import { monotonicNow } from '../monotonic.ts';
 import type { HelloReply } from '../protocol/control.ts';
 import { decodeSamples, type Hello, READ_BYTES, READ_SAMPLES, SampleBuffer } from '../protocol/frame.ts';
 import { type JsonFrame, readJson } from '../protocol/json.ts';
-import type { GoneReason } from '../protocol/relay.ts';
+import { type GoneReason, type LateClick, PAGE_NUMBERS } from '../protocol/relay.ts';
 import { Allowance } from './allowance.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions, Recording, Trace } from './contract.ts';
@@ -93,15 +93,18 @@ export class Desk {
   ): Promise<Visit | undefined> {
     const now = Date.now();
     const { id, born, made } = proof ?? { id: newVisitorId(), born: now, made: now };
-    const trace = await this.#options.claim(arrivalOf(contact, id, hello, born), posted ? made : null);
+    const last = proof ? (hello?.last ?? 0) : 0;
+    const trace = await this.#options.claim(arrivalOf(contact, id, hello, born), posted ? made : null, last);
     if (!trace) return undefined;
+    // What streams were told before the server was started, or long ago, is in the record.
+    if (trace.frame < 0) trace.frame = await this.#options.lastFrame(contact.site, id, last);
     const clock = new VisitClock(Math.max(made, trace.lastTime));
     const recording = this.#begin(trace, contact.country, hello, proof, posted, clock.now());
     const allowance = this.allowance();
     // `offset` is by the server's clock; simple clients have none.
     const shift = hello ? clock.now() - Date.now() : 0;
     // A page that goes on has made frames up to `last`; a new one counts from the number that it is given here.
-    const base = proof && hello && hello.last > 0 ? hello.last : trace.frame;
+    const base = last > 0 ? last : trace.frame;
     const visit = new Visit(trace, recording, allowance, offset + shift, born, base, clock, (reason) => {
       this.#forget(visit);
       onEnd(reason);
@@ -128,7 +131,7 @@ export class Desk {
   ): Recording {
     const { record } = this.#options;
     if (proof && hello && hello.last > 0) return record(trace.arrival, country, 0);
-    trace.frame = proof ? numberAfter(trace.frame, proof.n ?? 0, this.#options.run) : FIRST_NUMBER;
+    trace.begin(proof ? numberAfter(trace.frame, proof.n ?? 0, this.#options.run) : FIRST_NUMBER);
     const recording = record(trace.arrival, country, trace.frame);
     // Simple clients that come again by POST do not tell whether they are on a page that was loaded.
     if (!proof || hello || !posted) {
@@ -146,6 +149,16 @@ export class Desk {
    */
   recordApart(contact: Contact, hello: Hello, { id, born }: Proof): Recording {
     return this.#options.record(arrivalOf(contact, id, hello, born), contact.country, 0);
+  }
+
+  /** As the option of this name. */
+  lastFrame(site: string, id: string, most: number): Promise<number> {
+    return this.#options.lastFrame(site, id, most);
+  }
+
+  /** As the option of this name. */
+  late(click: LateClick): void {
+    this.#options.late(click);
   }
 
   /** What one visitor may send, from now on. */
@@ -206,8 +219,6 @@ const FIRST_NUMBER = 1;
 const RUN_NUMBERS = 2 ** 35;
 /** Runs that are told apart: numbers stay below 2^46, and stores take those up to 2^47 (MAX_FRAME_NUMBER). */
 const RUNS = 2 ** 11;
-/** No page makes so many frames: at 60 a second they would take three days. */
-const PAGE_NUMBERS = 2 ** 24;
 /** No number that we give is so high: a page may say of its frames what it likes. */
 const MAX_NUMBER = 2 ** 46;
 
@@ -219,7 +230,8 @@ const MAX_NUMBER = 2 ** 46;
  */
 function numberAfter(frame: number, token: number, run: number): number {
   const ofRun = (run % RUNS) * RUN_NUMBERS + (monotonicNow() % RUN_NUMBERS);
-  return Math.max(frame + 1, token < MAX_NUMBER ? token + PAGE_NUMBERS : 0, ofRun);
+  const after = [frame, token].map((n) => (n < MAX_NUMBER ? n + PAGE_NUMBERS : 0));
+  return Math.max(frame + 1, ...after, ofRun);
 }
 
 /** How long ago a page may say that it was loaded, milliseconds. */

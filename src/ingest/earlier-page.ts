@@ -1,20 +1,25 @@
-/** A page that its visitor has left: what it still sends is stored, and shown to nobody. */
-import type { Hello, SampleBuffer } from '../protocol/frame.ts';
+/** A page that its visitor has left: what it still sends is stored. Of that only clicks are told. */
+import { type Hello, KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
+import type { LateClick } from '../protocol/relay.ts';
 import type { Visitor } from '../protocol/stream.ts';
 import type { Allowance } from './allowance.ts';
 import type { Recording } from './contract.ts';
 import { boundTimes } from './sample-times.ts';
+
+type Tell = (click: Omit<LateClick, 'site' | 'id'>) => void;
 
 export class EarlierPage {
   readonly #recording: Recording;
   readonly #allowance: Allowance;
   #offset: number;
   readonly #now: number;
+  readonly #tell: Tell;
   #page: string;
   #size: Visitor['size'];
 
-  /** `hello` came with the frames, at `now`, Unix ms. */
-  constructor(recording: Recording, allowance: Allowance, hello: Hello, now: number) {
+  /** `hello` came with the frames, at `now`, Unix ms. `tell` is called for each click. */
+  constructor(recording: Recording, allowance: Allowance, hello: Hello, now: number, tell: Tell) {
+    this.#tell = tell;
     this.#recording = recording;
     this.#allowance = allowance;
     this.#offset = now - hello.clock;
@@ -28,9 +33,19 @@ export class EarlierPage {
     if (!this.#allowance.frame(this.#now) || !this.#allowance.marks(samples.marks.length, this.#now)) return false;
     this.#offset = boundTimes(samples, this.#offset, 0, this.#now);
     this.#recording.take(n, this.#page, this.#size, samples, this.#offset, this.#now, true);
-    for (const mark of samples.marks)
-      if (mark.type === 'page') this.#page = mark.page;
-      else if (mark.type === 'resize') this.#size = [mark.vw, mark.vh, mark.dw, mark.dh];
+    let nextMark = 0;
+    for (let i = 0; i < samples.count; i++)
+      if (samples.kind[i] === KIND.mark)
+        this.#takeMark(samples.marks[nextMark++] as Mark, n, i, (samples.time[i] as number) + this.#offset);
     return true;
+  }
+
+  #takeMark(mark: Mark, n: number, i: number, t: number): void {
+    if (mark.type === 'page') this.#page = mark.page;
+    else if (mark.type === 'resize') this.#size = [mark.vw, mark.vh, mark.dw, mark.dh];
+    else if (mark.type === 'click') {
+      const { type, ...click } = mark;
+      this.#tell({ n, i, t, page: this.#page, click });
+    }
   }
 }

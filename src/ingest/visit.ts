@@ -9,9 +9,6 @@ import type { Recording, Trace } from './contract.ts';
 import { boundTimes } from './sample-times.ts';
 import type { VisitClock } from './visit-clock.ts';
 
-/** Events of one frame are numbered within this. */
-const EVENTS_PER_FRAME = 1024;
-
 export class Visit {
   readonly trace: Trace;
   recording: Recording;
@@ -32,8 +29,8 @@ export class Visit {
   readonly #clock: VisitClock;
   readonly #onEnd: (reason: GoneReason) => void;
   #ended = false;
-  /** `at` of the last unnumbered event. */
-  #lastAt = 0;
+  /** The number given to the last frame that had none. */
+  #lastN = 0;
 
   /** `onEnd` is called once, when the visit is over: to close what it was connected by. */
   constructor(
@@ -84,8 +81,8 @@ export class Visit {
     this.#record(n, samples, now);
     if (isNew) {
       this.trace.frame = n;
-      this.#show(samples, n * EVENTS_PER_FRAME);
-    } else this.#follow(samples, n * EVENTS_PER_FRAME);
+      this.#show(samples, n);
+    } else this.#follow(samples, n);
     return true;
   }
 
@@ -93,14 +90,13 @@ export class Visit {
   unnumbered(samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
     if (!this.allowance.marks(samples.marks.length, now)) return false;
-    const at = Math.max(this.#lastAt + 1, now * EVENTS_PER_FRAME);
-    this.#lastAt = at + samples.count;
     if (samples.count === 0) return true;
     // In the record and on the live stream alike, nothing is before what the visitor did last.
     this.trace.lastTime = samples.order(this.trace.lastTime);
     this.trace.frame += 1;
     this.#record(this.trace.frame, samples, now);
-    this.#show(samples, at);
+    this.#lastN = Math.max(this.#lastN + 1, now);
+    this.#show(samples, this.#lastN);
     return true;
   }
 
@@ -116,19 +112,19 @@ export class Visit {
     this.recording.take(n, page, size, samples, this.offset, now);
   }
 
-  #show(samples: SampleBuffer, at: number): void {
+  #show(samples: SampleBuffer, n: number): void {
     if (samples.marks.length === 0) this.trace.take(samples, this.offset, 0, samples.count);
-    else this.#takeMarked(samples, at);
+    else this.#takeMarked(samples, n);
   }
 
   /** Of a frame that was shown before, only where it leads to matters. */
-  #follow(samples: SampleBuffer, at: number): void {
+  #follow(samples: SampleBuffer, n: number): void {
     for (const mark of samples.marks)
-      if (mark.type === 'page') this.#takeMark(mark, at, (samples.time[0] as number) + this.offset);
+      if (mark.type === 'page') this.#takeMark(mark, n, 0, (samples.time[0] as number) + this.offset);
   }
 
   /** As above, for a frame with marks: moves before a mark are taken before it, on the page where they were. */
-  #takeMarked(samples: SampleBuffer, at: number): void {
+  #takeMarked(samples: SampleBuffer, n: number): void {
     let from = 0;
     let nextMark = 0;
     for (let i = 0; i < samples.count; i++) {
@@ -137,21 +133,21 @@ export class Visit {
       nextMark += 1;
       this.trace.take(samples, this.offset, from, i);
       from = i;
-      this.#takeMark(mark, at + i, (samples.time[i] as number) + this.offset);
+      this.#takeMark(mark, n, i, (samples.time[i] as number) + this.offset);
     }
     this.trace.take(samples, this.offset, from, samples.count);
   }
 
-  #takeMark(mark: Mark, at: number, t: number): void {
+  #takeMark(mark: Mark, n: number, i: number, t: number): void {
     const { arrival } = this.trace;
     switch (mark.type) {
       case 'click': {
         const { type, ...click } = mark;
-        this.trace.click(at, t, click);
+        this.trace.click(n, i, t, click);
         break;
       }
       case 'page':
-        if (mark.page !== arrival.page) this.trace.turn(at, t, mark.page);
+        if (mark.page !== arrival.page) this.trace.turn(n, i, t, mark.page);
         break;
       case 'resize':
         this.trace.view(t, [mark.vw, mark.vh, mark.dw, mark.dh], arrival.hidden);

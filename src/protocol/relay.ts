@@ -32,18 +32,24 @@ export interface NumberedChannel extends Channel {
 export type Arrival = Omit<Visitor, 'v'> & { site: string };
 
 /**
- * One thing a worker saw; a batch keeps their order. `at` numbers a visitor's events: frame number × 1024
- * + place in the frame (JSON clients: a count). It grows, so that a frame sent twice shows once.
+ * One thing a worker saw; a batch keeps their order. `n` and `i` number a visitor's events: the frame, and the place in
+ * it. Frames of JSON clients are numbered by their time of arrival. A page's numbers grow, so that a frame sent twice
+ * shows once.
  */
 export type RelayItem =
   /**
    * A visitor asks to be here; answered by a grant. `claim` is the worker's number for the question. `posted`: if it
-   * asks by POST, when its token was made, Unix ms; null if it has a socket.
+   * asks by POST, when its token was made, Unix ms; null if it has a socket. `last`: the number of the last frame that its
+   * page has made; 0: the page was just loaded.
    */
-  | { k: 'claim'; claim: number; arrival: Arrival; posted: number | null }
-  | { k: 'page'; v: number; at: number; t: number; page: string; origin: string; size: Visitor['size'] }
+  | { k: 'claim'; claim: number; arrival: Arrival; posted: number | null; last: number }
+  /** The visitor's page was just loaded and numbers its frames from `n` on. */
+  | { k: 'begin'; v: number; n: number }
+  | { k: 'page'; v: number; n: number; i: number; t: number; page: string; origin: string; size: Visitor['size'] }
   | { k: 'view'; v: number; t: number; size: Visitor['size']; hidden: boolean; label: string }
-  | { k: 'click'; v: number; at: number; t: number; page: string; click: ClickData }
+  | { k: 'click'; v: number; n: number; i: number; t: number; page: string; click: ClickData }
+  /** A click on an earlier page of a visitor, which may be with another worker, or gone. */
+  | ({ k: 'late' } & LateClick)
   /** Text for `m` of a moves event: rendered once, copied to every subscriber. `n` samples. */
   | { k: 'moves'; c: number; t: number; text: string; n: number }
   | { k: 'scroll'; c: number; t: number; text: string }
@@ -55,6 +61,22 @@ export type RelayItem =
 
 /** A click without its type. */
 export type ClickData = Omit<Extract<Mark, { type: 'click' }>, 'type'>;
+
+/** A click that arrives after its visitor has gone to another page. `n` and `i` as above. */
+export interface LateClick {
+  site: string;
+  /** The visitor's. */
+  id: string;
+  n: number;
+  i: number;
+  /** Unix ms. */
+  t: number;
+  page: string;
+  click: ClickData;
+}
+
+/** No page makes so many frames: at 60 a second they would take three days. Pages of a visitor are at least so far apart. */
+export const PAGE_NUMBERS = 2 ** 24;
 
 /** `moved`: given up to another connection of the same visitor. */
 export type GoneReason = LeaveReason | 'moved';
@@ -102,7 +124,9 @@ export interface SeenSite {
   rows: (number | null)[];
 }
 
-export type ToWorker = { tag: typeof TAG } /** Flat: `claim, v, frame, last` of each visitor let in. */ & (
+export type ToWorker = {
+  tag: typeof TAG;
+} /** Flat: `claim, v, frame, last` of each visitor let in; frame −1: nothing is known of its page. */ & (
   | { k: 'grants'; grants: number[] }
   /** Another connection claims this visitor: close the one that this claim let in and say `gone`. */
   | { k: 'release'; v: number; claim: number }

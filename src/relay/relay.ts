@@ -4,7 +4,7 @@
  * visitor's latest stays); when there are too many events, the primary is given the whole list anew.
  */
 import { entry } from '../entry.ts';
-import type { Arrival, NumberedChannel, RelayItem, SeenSite, ToPrimary } from '../protocol/relay.ts';
+import type { Arrival, LateClick, NumberedChannel, RelayItem, SeenSite, ToPrimary } from '../protocol/relay.ts';
 import { TAG } from '../protocol/relay.ts';
 import { Lane } from './lane.ts';
 import { Trace } from './trace.ts';
@@ -81,14 +81,15 @@ export class Relay {
 
   /**
    * Asks the primary to let a visitor in, new or coming back. Resolves with its trace, or undefined when the
-   * visitor was let in elsewhere meanwhile or the primary did not answer in time. `posted` as in the claim's message.
+   * visitor was let in elsewhere meanwhile or the primary did not answer in time. `posted` and `last` as in the claim's
+   * message.
    */
-  claim(arrival: Arrival, posted: number | null): Promise<Trace | undefined> {
+  claim(arrival: Arrival, posted: number | null, last = 0): Promise<Trace | undefined> {
     this.#lastClaim += 1;
     const claim = this.#lastClaim;
     return new Promise((resolve) => {
       this.#claims.set(claim, { arrival, resolve, deadline: performance.now() + CLAIM_TIMEOUT_MS });
-      this.#newClaims.push({ k: 'claim', claim, arrival, posted });
+      this.#newClaims.push({ k: 'claim', claim, arrival, posted, last });
       this.arm();
     });
   }
@@ -174,6 +175,11 @@ export class Relay {
     this.#items.push(item);
     if (site !== '') this.#waitingSites.add(site);
     this.arm();
+  }
+
+  /** A click on a page that its visitor has left, wherever that is now. */
+  late(click: LateClick): void {
+    if (this.watched(click.site)) this.push({ k: 'late', ...click }, click.site);
   }
 
   /** Gives up the events that wait: their sites begin anew from what is here now. */

@@ -16,7 +16,7 @@ export class Trace {
   readonly claim: number;
   /** The primary has given the visitor to another connection. */
   released = false;
-  /** Number of the last frame taken. */
+  /** Number of the last frame taken; -1: the primary knows nothing of the page. */
   frame: number;
   /** Time of the visitor's last event, wherever that was taken, Unix ms; 0: none is known. */
   lastTime: number;
@@ -90,14 +90,21 @@ export class Trace {
     this.#relay.arm();
   }
 
-  click(at: number, t: number, click: ClickData): void {
+  /** The page was just loaded and numbers its frames from `n` on. */
+  begin(n: number): void {
+    this.frame = n;
+    this.#relay.push({ k: 'begin', v: this.v, n }, this.arrival.site);
+  }
+
+  /** `n` and `i` as in RelayItem, here and below. */
+  click(n: number, i: number, t: number, click: ClickData): void {
     this.#place(t, click.x, click.y);
     if (this.#relay.watched(this.arrival.site))
-      this.#relay.push({ k: 'click', v: this.v, at, t, page: this.arrival.page, click }, this.arrival.site);
+      this.#relay.push({ k: 'click', v: this.v, n, i, t, page: this.arrival.page, click }, this.arrival.site);
   }
 
   /** The visitor went to another page; what was rendered for the old one goes out before. */
-  turn(at: number, t: number, page: string): void {
+  turn(n: number, i: number, t: number, page: string): void {
     this.#relay.flushLanes(this.lanes());
     for (const lane of this.lanes()) lane.forget(this);
     this.arrival.page = page;
@@ -105,7 +112,7 @@ export class Trace {
     this.scrollY = 0;
     this.#version = -1;
     const { origin, size } = this.arrival;
-    this.#relay.push({ k: 'page', v: this.v, at, t, page, origin, size }, this.arrival.site);
+    this.#relay.push({ k: 'page', v: this.v, n, i, t, page, origin, size }, this.arrival.site);
   }
 
   /** The window was resized, or the tab hidden or shown. */

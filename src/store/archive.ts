@@ -49,6 +49,11 @@ export interface Archive {
   visits(query: VisitQuery): Promise<Part<Visit>>;
   /** `site`: it is looked for there only, which costs less where a store has to ask each site. */
   visit(id: string, site?: string): Promise<Visit | undefined>;
+  /**
+   * Number of a visit's last frame up to `most`, among those that were there when the store was opened here, or that are filed; 0: there is
+   * none. Cheap: many visitors may come back at once.
+   */
+  lastFrame(site: string, id: string, most: number): Promise<number>;
   /** Runs of a visit in the order of time, some 256 KB at once. */
   runs(id: string, after?: string): Promise<Part<Run>>;
   /** Visits on a page (null: on any) between `from` and `to`, at most some minutes, with their runs of that time. */

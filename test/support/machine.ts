@@ -153,7 +153,7 @@ export class Machine {
     this.#claim += 1;
     const claim = this.#claim;
     const granted = new Promise<number>((resolve) => this.#granted.set(claim, resolve));
-    this.batch({ k: 'claim', claim, arrival: arrival(id, site, page), posted: null });
+    this.batch({ k: 'claim', claim, arrival: arrival(id, site, page), posted: null, last: 0 });
     return { v: await granted, claim };
   }
 

@@ -40,6 +40,8 @@ export class Tab {
   #page: Page;
   #socket: WebSocket | undefined;
   #ready = false;
+  /** The page has said bye, and is still there. */
+  #isAway = false;
 
   /** `url`: of the server now. `name` gives each click a selector of its own. */
   constructor(owner: Owner, url: () => string, name: () => string, token = '') {
@@ -66,6 +68,11 @@ export class Tab {
     return page;
   }
 
+  /** Id of the visitor that this tab is; empty: not known yet. */
+  get visitor(): string {
+    return this.#page.visitor;
+  }
+
   click(): void {
     const name = this.#name();
     this.#page.waiting.push(name);
@@ -75,6 +82,7 @@ export class Tab {
   /** Opens a socket and waits for the hello, or for the end of it. */
   async connect(): Promise<void> {
     this.cut();
+    this.#return();
     const page = this.#page;
     const url = `${this.#url().replace('http', 'ws')}/v1/visit?site=demo&page=${page.path}`;
     const socket = new WebSocket(url, ['fieldmouse.v1'], { handshakeTimeout: PATIENCE_MS });
@@ -165,6 +173,7 @@ export class Tab {
   /** A POST with all that is unacked. */
   async post(loseAnswer = false): Promise<void> {
     this.cut();
+    this.#return();
     const page = this.#page;
     if (page.visitor) this.#cut(page);
     const reply = await this.#deliver(page, page.visitor ? page.sent.map(bytesOf) : []);
@@ -197,10 +206,23 @@ export class Tab {
       for (const { n, clicks } of frames) if (n <= reply.n) page.acked.push(...clicks);
   }
 
+  /** The page is hidden, or kept to be gone back to: it says bye with what is unacked, and may return. */
+  async leave(): Promise<void> {
+    this.cut();
+    this.#isAway = true;
+    await this.#beacon(this.#page, { token: this.#page.token });
+  }
+
+  #return(): void {
+    if (this.#isAway) this.#resume(this.#page);
+    this.#isAway = false;
+  }
+
   /** Another page is loaded in this tab. The last words of this one come before its hello, or after. */
   async navigate(beaconFirst: boolean): Promise<void> {
     const before = this.#page;
-    const said = { token: before.token };
+    const said = { token: this.#isAway ? '' : before.token };
+    this.#isAway = false;
     this.cut();
     if (beaconFirst) await this.#beacon(before, said);
     this.#page = this.#load();
@@ -215,7 +237,8 @@ export class Tab {
     if (!page) return;
     const left = this.#page;
     this.cut();
-    await this.#beacon(left, { token: left.token });
+    if (!this.#isAway) await this.#beacon(left, { token: left.token });
+    this.#isAway = false;
     this.#page = page;
     this.#resume(page);
     await this.connect();

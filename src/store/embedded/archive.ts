@@ -38,6 +38,7 @@ import { firstId } from '../record/batch.ts';
 import { Damage, lostVisit } from '../record/damage.ts';
 import { noHeat } from '../record/heat.ts';
 import { cursorOf, matches, toVisit } from '../record/kept-visit.ts';
+import { lastUpTo } from '../record/ranges.ts';
 import { RunPart, readable, runsDuring, sceneOf } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
 import { furthestOver, worth } from '../record/weight.ts';
@@ -130,6 +131,9 @@ export class EmbeddedArchive implements Archive {
   readonly #path: string;
   readonly #room: Room;
   readonly #writer = randomInt(2 ** 32);
+  readonly #openedAt = Date.now();
+  /** Shards in which nothing waits from before that. */
+  readonly #caughtUp = new Set<number>();
   #lastT = 0;
   #seq = 0;
   #sweptAt = Number.NEGATIVE_INFINITY;
@@ -341,6 +345,22 @@ export class EmbeddedArchive implements Archive {
   async visit(id: string, site?: string): Promise<Visit | undefined> {
     const visit = this.#read(() => this.#given(this.#shelf.find(id)));
     return visit && (site ?? visit.site) === visit.site ? toVisit(visit) : undefined;
+  }
+
+  async lastFrame(_site: string, id: string, most: number): Promise<number> {
+    this.#catchUp(shardOf(id));
+    this.#storeFile.root.resetReadTxn();
+    const number = this.#shelf.find(id);
+    const visit = number === undefined ? undefined : this.#shelf.get(number);
+    return visit ? lastUpTo(visit.seen, most) : 0;
+  }
+
+  /** Files what waited in a shard when the store was opened, once. */
+  #catchUp(shard: number): void {
+    if (this.#caughtUp.has(shard)) return;
+    const isOld = (one: number) => (one === shard ? this.#openedAt : Number.NEGATIVE_INFINITY);
+    while (this.#waiting(isOld).length > 0) if (this.#file([shard]) === 0) return;
+    this.#caughtUp.add(shard);
   }
 
   /** A visit that may be shown. */

@@ -11,6 +11,13 @@ export function isIn(ranges: readonly number[], n: number): boolean {
   return false;
 }
 
+/** The highest number up to `most`; 0: there is none. */
+export function lastUpTo(ranges: readonly number[], most: number): number {
+  for (let i = ranges.length - 2; i >= 0; i -= 2)
+    if ((ranges[i] as number) <= most) return Math.min(ranges[i + 1] as number, most);
+  return 0;
+}
+
 /** How many of the numbers from `first` to `last` are in the ranges. */
 export function countIn(ranges: readonly number[], first: number, last: number): number {
   let count = 0;

@@ -40,6 +40,7 @@ import {
 import { Damage, lostVisit } from '../record/damage.ts';
 import { noHeat } from '../record/heat.ts';
 import { MAX_ID, matches, toVisit } from '../record/kept-visit.ts';
+import { lastUpTo } from '../record/ranges.ts';
 import { RunPart, readable } from '../record/run-part.ts';
 import { siteShardOf } from '../record/shard.ts';
 import { furthestOver, worth } from '../record/weight.ts';
@@ -335,6 +336,16 @@ export class RedisArchive implements Archive {
   #remember(id: string, { name }: RecordSite): void {
     if (this.#sitesOf.size > MAX_REMEMBERED) this.#sitesOf.clear();
     this.#sitesOf.set(id, name);
+  }
+
+  lastFrame(site: string, id: string, most: number): Promise<number> {
+    return asStore(this.#lastFrame(site, id, most));
+  }
+
+  /** What another machine has appended a moment ago counts, too: a visitor may come from there. */
+  async #lastFrame(site: string, id: string, most: number): Promise<number> {
+    const found = await this.#findIn([this.#site(site)], id);
+    return found?.visit ? lastUpTo(found.visit.seen, most) : 0;
   }
 
   runs(id: string, after?: string): Promise<Part<Run>> {

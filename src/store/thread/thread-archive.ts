@@ -130,6 +130,8 @@ export class ThreadArchive implements Archive {
   sites: Archive['sites'] = (...args) => this.#read('sites', ...args);
   visits: Archive['visits'] = (...args) => this.#read('visits', ...args);
   visit: Archive['visit'] = (...args) => this.#read('visit', ...args);
+  /** Whoever waits for this is a visitor, not a reader. */
+  lastFrame: Archive['lastFrame'] = (...args) => this.#ask('lastFrame', ...args);
   runs: Archive['runs'] = (...args) => this.#read('runs', ...args);
   scenes: Archive['scenes'] = (...args) => this.#read('scenes', ...args);
   pages: Archive['pages'] = (...args) => this.#read('pages', ...args);

@@ -1,0 +1,39 @@
+/**
+ * Visitors that have left a moment ago, in case they come back: what streams were told of them is not told again. Whoever
+ * comes back later is looked up in the record, where all their frames are filed by then.
+ */
+import type { Present } from './presence.ts';
+
+type Past = Pick<Present, 'shown' | 'frame' | 'lastTime'>;
+
+/** Filing takes half a minute at most, and longer under load. */
+const KEPT_MS = 120_000;
+/** Some 200 bytes each. */
+const MAX_KEPT = 50_000;
+
+export class Departed {
+  readonly #byId = new Map<string, Past & { until: number }>();
+
+  add(id: string, { shown, frame, lastTime }: Past): void {
+    this.#byId.delete(id);
+    this.#byId.set(id, { shown, frame, lastTime, until: performance.now() + KEPT_MS });
+    if (this.#byId.size <= MAX_KEPT) return;
+    const [oldest] = this.#byId.keys();
+    if (oldest !== undefined) this.#byId.delete(oldest);
+  }
+
+  /** What is known of a visitor that comes back; it is not kept here any more. */
+  take(id: string): Past | undefined {
+    const past = this.#byId.get(id);
+    this.#byId.delete(id);
+    return past;
+  }
+
+  sweep(): void {
+    const now = performance.now();
+    for (const [id, { until }] of this.#byId) {
+      if (until > now) return;
+      this.#byId.delete(id);
+    }
+  }
+}
