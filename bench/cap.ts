@@ -161,7 +161,7 @@ async function fill(folder: string, bytes: number): Promise<void> {
   for (let no = 0; (await store.archive.usage()).used < bytes; no += FILL_VISITS) {
     const batches = Array.from({ length: FILL_VISITS }, (_, i) => pastVisit(no + i, since, samples));
     await store.archive.append(batches);
-    store.archive.fileAll();
+    await store.archive.fileAll();
   }
   await store.close();
 }

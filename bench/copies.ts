@@ -150,7 +150,7 @@ async function copyOnce(data: string, folder: string, visitors: readonly SteadyV
   try {
     for (const [i, visitor] of visitors.entries()) await checkAcked(store, visitor, before[i] as number);
     await record(store.archive, { id: 'written-later', since: Date.now() - 9000, frames: laterFrames() });
-    store.archive.fileAll();
+    await store.archive.fileAll();
   } finally {
     await store.close();
   }

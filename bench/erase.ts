@@ -99,7 +99,7 @@ async function fill(folder: string, bytes: number): Promise<number> {
       writer.frame(mark, n, n === 1, samples, t, t);
     }
     await store.archive.append([writer.take()]);
-    store.archive.fileAll();
+    await store.archive.fileAll();
     used = (await store.archive.usage()).used;
   }
   await store.close();

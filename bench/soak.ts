@@ -157,7 +157,7 @@ function open(port: number): Promise<IncomingMessage> {
 /** Samples in the store. */
 async function stored(folder: string): Promise<{ visits: number; samples: number }> {
   const store = await openStore(folder);
-  store.archive.fileAll();
+  await store.archive.fileAll();
   let [visits, samples] = [0, 0];
   let after: string | undefined;
   do {

@@ -46,9 +46,9 @@ async function fill(t: TestContext): Promise<string> {
   await store.addSite(site);
   for (let i = 0; i < VISITS; i++) {
     await record(store.archive, madeVisit(i));
-    if (i % 10 === 0) store.archive.fileAll();
+    if (i % 10 === 0) await store.archive.fileAll();
   }
-  store.archive.fileAll();
+  await store.archive.fileAll();
   await Promise.all(Array.from({ length: 200 }, (_, i) => store.hit('demo', `/page-${i % 20}.html`)));
   for (let i = 0; i < 20; i++) await store.addToken(`token-${i}`, T);
   await store.addAdmin('admin', T);

@@ -20,7 +20,7 @@ async function damagedStore(t: TestContext, begin = T): Promise<string> {
   for (const [i, id] of IDS.entries()) {
     const since = begin + i * 1000;
     await record(store.archive, { id, since, frames: [{ samples: moves(since, [[1, 2]]) }] });
-    store.archive.fileAll();
+    await store.archive.fileAll();
   }
   await store.close();
   const root = open({ path: join(data, 'store.mdb'), maxDbs: 64 });
@@ -126,6 +126,6 @@ test('frames that come for a page whose heatmap is damaged are filed', async (t)
   const store = await openStore(data);
   t.after(() => store.close());
   await record(store.archive, { id: 'later', since: T + 9000, frames: [{ samples: moves(T + 9000, [[1, 2]]) }] });
-  store.archive.fileAll();
+  await store.archive.fileAll();
   assert.equal((await store.archive.visit('later'))?.moves, 1);
 });

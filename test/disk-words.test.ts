@@ -24,7 +24,7 @@ async function filled(t: TestContext): Promise<string> {
     const places = Array.from({ length: 400 }, (_, k): [number, number] => [(k * 7919) % 1280, (k * i * 31) % 2000]);
     await record(store.archive, { id: `visit-${i}`, since: T + i, frames: [{ samples: moves(T + i, places) }] });
   }
-  store.archive.fileAll();
+  await store.archive.fileAll();
   await store.close();
   return data;
 }

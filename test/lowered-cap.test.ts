@@ -16,7 +16,7 @@ test('a store takes frames at once when its cap was lowered below what it holds'
   const before = await openStore(folder, { maxBytes: 100e6 });
   for (let i = 0; i < 12; i++)
     await keep(before.archive, plainVisit('demo', { since: T + i, frames: 300, samples: 900 }));
-  before.archive.fileAll();
+  await before.archive.fileAll();
   // Some room is free in every file that has been pruned, as a store at its cap has been.
   while ((await before.archive.usage()).used > 0.7 * (await before.archive.usage()).file)
     assert.ok((await before.archive.prune(0, 1)) > 0);
@@ -40,7 +40,7 @@ test('a store keeps to its cap while a long read holds the pages that are remove
   const { archive } = store;
   const add = async (i: number) => {
     await keep(archive, plainVisit('demo', { since: T + i, frames: 20, samples: 500 }));
-    archive.fileAll();
+    await archive.fileAll();
     await archive.pruneSome(Date.now(), FOR_EVER_MS, 1000);
     const bytes = folderBytes(folder);
     assert.ok(bytes <= maxBytes, `${bytes} bytes after ${i} visits`);
@@ -67,7 +67,7 @@ test('a server whose store is larger than its cap says so, acks frames, and lets
   const before = await openStore(data, { durability: 'system' });
   for (let i = 0; (await before.archive.usage()).used < 12e6; i++) {
     await keep(before.archive, plainVisit('demo', { since: T + i, frames: 60, samples: 900 }));
-    before.archive.fileAll();
+    await before.archive.fileAll();
   }
   const { file } = await before.archive.usage();
   await before.close();

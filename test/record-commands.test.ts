@@ -112,7 +112,7 @@ async function exported(data: string, ...flags: string[]): Promise<string> {
 async function everything(data: string) {
   const store = await openStore(data);
   const { archive } = store;
-  archive.fileAll();
+  await archive.fileAll();
   const days = { from: '2000-01-01', to: '2100-01-01' };
   const { items } = await archive.visits({ site: 'demo', limit: 200 });
   const visits = items.sort((a, b) => (a.id < b.id ? -1 : 1));

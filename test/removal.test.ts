@@ -39,7 +39,7 @@ test('after each piece of a visit that is removed all counts are those of the ru
   const store = await openStore(folder);
   const visits = fc.sample(madeVisit('demo'), { seed: 23, numRuns: 12 });
   await keep(store.archive, ...visits);
-  store.archive.fileAll();
+  await store.archive.fileAll();
   await store.close();
   const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
   t.after(() => root.close());
@@ -84,7 +84,7 @@ async function keepLarge(folder: string, visit: MadeVisit): Promise<void> {
   const store = await openStore(folder);
   for (let i = 0; i < visit.frames.length; i += 100) {
     await store.archive.append([batchOf(visit.frames.slice(i, i + 100).map((frame): Delivery => [visit, frame]))]);
-    store.archive.fileAll();
+    await store.archive.fileAll();
   }
   await store.close();
 }

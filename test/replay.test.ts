@@ -40,7 +40,7 @@ const namesOf = (events: readonly ReadEvent[]) => events.map(({ name }) => name)
 /** Puts visits where a reader finds all of them at once; a store that is busy shows what was just written some seconds later. */
 async function keep({ store }: TestHttp, ...visits: PastVisit[]): Promise<void> {
   await record(store.archive, ...visits);
-  (store.archive as EmbeddedArchive).fileAll();
+  await (store.archive as EmbeddedArchive).fileAll();
 }
 
 /** Many moves of one visitor: `seconds` of 62 a second. */

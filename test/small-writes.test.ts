@@ -7,7 +7,9 @@ import { FrameError } from '../src/protocol/errors.ts';
 import { Filing } from '../src/store/embedded/filing.ts';
 import { Lost } from '../src/store/embedded/lost.ts';
 import { PageBook } from '../src/store/embedded/page-book.ts';
+import { Removal } from '../src/store/embedded/removal.ts';
 import { Shelf } from '../src/store/embedded/shelf.ts';
+import { Sorting } from '../src/store/embedded/sorting.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { openTables, type Tables } from '../src/store/embedded/tables.ts';
 import { shardOf } from '../src/store/record/shard.ts';
@@ -64,7 +66,9 @@ test('of a long journal so much is looked at for what cannot be read as is filed
     }
   });
   const pages = new PageBook(tables);
-  const filing = new Filing(tables, pages, new Shelf(tables, pages), folder, undefined, bytes / 5);
+  const shelf = new Shelf(tables, pages);
+  const sorting = new Sorting(tables, pages, shelf, new Removal(tables, pages, shelf, folder), folder);
+  const filing = new Filing(tables, pages, shelf, sorting, folder, undefined, bytes / 5);
   const counts = [root.transactionSync(() => filing.setAside([shard]))];
   while (tables.journal.getKeysCount() > 0)
     try {
@@ -82,7 +86,7 @@ test('what is left of visits without a readable entry is found in several writes
   const store = await openStore(folder);
   const visits = Array.from({ length: 30 }, (_, i) => plainVisit('demo', { since: T + 1000 * i }));
   await keep(store.archive, ...visits);
-  store.archive.fileAll();
+  await store.archive.fileAll();
   await store.close();
   const { root, tables } = tablesOf(t, folder);
   const shelf = new Shelf(tables, new PageBook(tables));

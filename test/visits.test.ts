@@ -133,7 +133,7 @@ test('a long visit’s passages come in parts that lose nothing', async (t) => {
   const places = Array.from({ length: 500 }, (_, i): [number, number] => [(i * 7919) % 9973, (i * 104_729) % 9949]);
   const frames = Array.from({ length: 400 }, (_, i) => ({ samples: moves(since + i * 500, places, 1) }));
   await record(http.store.archive, { id: 'long', since, frames });
-  (http.store.archive as EmbeddedArchive).fileAll();
+  await (http.store.archive as EmbeddedArchive).fileAll();
   const times: number[] = [];
   let parts = 0;
   let next: string | null = null;

@@ -36,6 +36,7 @@ import {
 } from '../record/age-clock.ts';
 import { firstId } from '../record/batch.ts';
 import { Damage, lostVisit } from '../record/damage.ts';
+import type { GoingVisit } from '../record/going.ts';
 import { noHeat } from '../record/heat.ts';
 import { cursorOf, matches, toVisit } from '../record/kept-visit.ts';
 import { lastUpTo } from '../record/ranges.ts';
@@ -53,6 +54,7 @@ import { pauseAfter } from './pause.ts';
 import { Removal } from './removal.ts';
 import { bytesOf, pieceBytesOf, Room } from './room.ts';
 import { Shelf } from './shelf.ts';
+import { Sorting } from './sorting.ts';
 import { firstParts, type JournalKey, LAST, openTables, type ShelvedVisit, type Tables } from './tables.ts';
 import { differences, type Team } from './verify.ts';
 
@@ -124,6 +126,7 @@ export class EmbeddedArchive implements Archive {
   readonly #shelf: Shelf;
   readonly #filing: Filing;
   readonly #removal: Removal;
+  readonly #sorting: Sorting;
   readonly #maxBytes: number;
   readonly #maxFiled: number;
   readonly #shares: Shares;
@@ -161,8 +164,10 @@ export class EmbeddedArchive implements Archive {
     this.#room = new Room(file.root, tables, folder, this.#writer, maxBytes);
     this.#pages = new PageBook(this.#tables);
     this.#shelf = new Shelf(this.#tables, this.#pages);
-    this.#filing = new Filing(this.#tables, this.#pages, this.#shelf, this.#path, maxVisitBytes, this.#maxFiled);
     this.#removal = new Removal(this.#tables, this.#pages, this.#shelf, this.#path, pieceBytes);
+    this.#sorting = new Sorting(this.#tables, this.#pages, this.#shelf, this.#removal, this.#path);
+    const kept = [this.#tables, this.#pages, this.#shelf, this.#sorting] as const;
+    this.#filing = new Filing(...kept, this.#path, maxVisitBytes, this.#maxFiled);
     this.#maxBytes = maxBytes;
   }
 
@@ -210,10 +215,14 @@ export class EmbeddedArchive implements Archive {
     return this.#file(this.#waiting(isMuch ? undefined : due)) > 0;
   }
 
-  /** Files everything that has come until now. */
-  fileAll(): void {
+  /** Files everything that has come until now, with pauses in which others write. */
+  async fileAll(): Promise<void> {
     const now = Math.max(Date.now(), this.#lastT);
-    while (this.#file(this.#waiting(() => now)) > 0);
+    for (;;) {
+      const begin = performance.now();
+      if (this.#file(this.#waiting(() => now)) === 0) return;
+      await pauseAfter(performance.now() - begin);
+    }
   }
 
   /** Shards in which something waits since before what `before` says of each, the longest waiting first. */
@@ -222,7 +231,9 @@ export class EmbeddedArchive implements Archive {
     const waiting: { shard: number; t: number }[] = [];
     for (let shard = 0; shard < SHARDS; shard++) {
       const [first] = this.#tables.journal.getKeys({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0], limit: 1 });
-      if (first && first[1] <= before(shard)) waiting.push({ shard, t: first[1] });
+      // A visit that is being laid down anew is always due.
+      const t = this.#sorting.next(shard) === undefined ? first?.[1] : 0;
+      if (t !== undefined && t <= before(shard)) waiting.push({ shard, t });
     }
     return waiting.sort((a, b) => a.t - b.t).map(({ shard }) => shard);
   }
@@ -242,7 +253,9 @@ export class EmbeddedArchive implements Archive {
   }
 
   #canFile(): boolean {
-    return this.#room.canFile(Math.min(this.#maxFiled, bytesOf(this.#tables.journal)));
+    const { journal, sortQueue } = this.#tables;
+    const isSorting = [...sortQueue.getKeys({ limit: 1 })].length > 0;
+    return this.#room.canFile(isSorting ? this.#maxFiled : Math.min(this.#maxFiled, bytesOf(journal)));
   }
 
   #write<T>(action: () => T): T {
@@ -381,7 +394,9 @@ export class EmbeddedArchive implements Archive {
     if (before === 0) return false;
     if ([...this.#tables.bySite.getKeys(range as never)].length > 0) return true;
     // Large ones are in no list any more while their pieces go.
-    return [...this.#tables.going.getRange()].some(({ value }) => value.site === site && value.since < before);
+    const { going, sorting } = this.#tables;
+    const isOf = ({ value }: { value: GoingVisit }) => value.site === site && value.since < before;
+    return [...going.getRange()].some(isOf) || [...sorting.getRange()].some(isOf);
   }
 
   async runs(id: string, after?: string): Promise<Part<Run>> {
@@ -457,7 +472,8 @@ export class EmbeddedArchive implements Archive {
     this.#storeFile.root.resetReadTxn();
     const range = { start: [shard, LAST, 0, 0], end: [shard, 0, 0, 0], reverse: true, limit: 1 };
     const [last] = this.#tables.journal.getKeys(range as never);
-    while (last && this.#waiting((one) => (one === shard ? last[1] : -1)).length > 0) {
+    const before = last?.[1] ?? 0;
+    while (this.#waiting((one) => (one === shard ? before : -1)).length > 0) {
       const begin = performance.now();
       if (this.#file([shard]) === 0) return;
       await pauseAfter(performance.now() - begin);
@@ -631,9 +647,11 @@ export class EmbeddedArchive implements Archive {
   /** The oldest visits of those that have ended before, wherever they are among others. */
   #ended(before: number): number[] {
     const due: number[] = [];
+    // It is not known yet when these end.
+    const sorted = new Set([...this.#tables.sorting.getRange()].map(({ value }) => value.into));
     for (const [since, number] of this.#tables.byAge.getKeys({ limit: MAX_LOOKS })) {
       if (due.length === PRUNE_VISITS || since >= before) break;
-      if ((this.#shelf.get(number)?.tally.until ?? 0) < before) due.push(number);
+      if (!sorted.has(number) && (this.#shelf.get(number)?.tally.until ?? 0) < before) due.push(number);
     }
     return due;
   }
@@ -689,7 +707,7 @@ export class EmbeddedArchive implements Archive {
 
   /** With a team, all its threads read one state of the store. */
   async verify(progress?: Progress, team?: Team, partBytes?: number): Promise<Difference[]> {
-    this.fileAll();
+    await this.fileAll();
     const { root } = this.#storeFile;
     const reading = this.#storeFile.alone(() => {
       team?.begin();

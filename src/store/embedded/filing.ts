@@ -8,6 +8,7 @@ import { type Arrived, arrivals, Filer, isReadable } from '../record/filing.ts';
 import { Sums } from '../record/sums.ts';
 import type { PageBook } from './page-book.ts';
 import type { Shelf } from './shelf.ts';
+import type { Sorting } from './sorting.ts';
 import { putSums } from './sum-tables.ts';
 import { type JournalKey, LAST, type ShelvedVisit, type Tables } from './tables.ts';
 
@@ -23,18 +24,23 @@ export class Filing {
   readonly #filer: Filer<ShelvedVisit>;
   readonly #path: string;
   readonly #maxFiled: number;
+  readonly #sorting: Sorting;
+  /** Visits are laid down anew and others filed in turn. */
+  #isSorting = false;
 
   /** `path`: of the store's file; `maxFiled`: bytes of the journal that one write files. */
   constructor(
     tables: Tables,
     pages: PageBook,
     shelf: Shelf,
+    sorting: Sorting,
     path: string,
     maxVisitBytes?: number,
     maxFiled = MAX_FILED,
   ) {
     this.#path = path;
     this.#maxFiled = maxFiled;
+    this.#sorting = sorting;
     this.#tables = tables;
     this.#pages = pages;
     this.#filer = new Filer(shelf, pages, maxVisitBytes);
@@ -42,9 +48,24 @@ export class Filing {
 
   /**
    * Within a write: files what shards hold, one after the other, as much as may be at once; together, because each page's
-   * tiles then change once. Returns how many bytes of the journal that were.
+   * tiles then change once. Or lays down a piece of a visit anew (sorting.ts); its shard waits meanwhile. Returns how
+   * many bytes were filed, and 0 if nothing was to do.
    */
   file(shards: readonly number[]): number {
+    const blocked = shards.filter((shard) => this.#sorting.next(shard) !== undefined);
+    const free = shards.filter((shard) => !blocked.includes(shard));
+    this.#isSorting = blocked.length > 0 && !this.#isSorting;
+    return (this.#isSorting ? 0 : this.#fileShards(free)) || this.#sort(blocked);
+  }
+
+  #sort([shard]: readonly number[]): number {
+    const number = shard === undefined ? undefined : this.#sorting.next(shard);
+    if (shard === undefined || number === undefined) return 0;
+    this.#sorting.step(shard, number);
+    return 1;
+  }
+
+  #fileShards(shards: readonly number[]): number {
     const sums = new Sums();
     const damage = new Damage();
     let bytes = 0;

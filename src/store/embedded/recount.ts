@@ -88,7 +88,7 @@ function daysOf(tables: Tables, shelf: Shelf, partBytes: number): Map<number, Ke
   const at = (day: number) => entry(days, day, (): KeptDay => ({ visits: [], parts: 1 }));
   for (const { key, value } of tables.visits.getRange())
     for (const day of daysIn(key, value, shelf)) at(day).visits.push(key);
-  for (const { key, value } of tables.going.getRange())
+  for (const { key, value } of [...tables.going.getRange(), ...tables.sorting.getRange()])
     for (const day of daysLeft(key, value, shelf)) at(day).visits.push(key);
   for (const [, day] of tables.counts.getKeys()) at(day);
   const bytes = new Map<number, number>();
@@ -119,7 +119,7 @@ function daysLeft(number: number, going: GoingVisit, shelf: Shelf): Set<number> 
 /** Adds a visit to the sums. With `day`, also compares the visit with its own frames if that is its first day. */
 function recount(
   number: number,
-  { tables: { visits, going }, pages, shelf }: Source,
+  { tables: { visits, going, sorting }, pages, shelf }: Source,
   sums: Sums,
   has: (page: number) => boolean,
   day: number | undefined,
@@ -129,7 +129,7 @@ function recount(
     numberOf: (site: string, page: string) => pages.find(site, page) ?? pages.find(site, OTHER_PAGES) ?? -1,
     nameOf: (one: number) => pages.nameOf(one),
   };
-  const gone = going.get(number);
+  const gone = going.get(number) ?? sorting.get(number);
   if (gone) {
     recountLeft(number, gone, shelf, new Tally(gone.site, sums, 1, readOnly, gone.away));
     return;

@@ -102,22 +102,40 @@ export class Removal {
       return true;
     }
     const sums = new Sums();
+    const isLeft = this.takePiece(number, going, sums);
+    putSums(this.#tables, sums, this.#pages);
+    if (isLeft) table.putSync(number, going);
+    else table.removeSync(number);
+    return true;
+  }
+
+  /** Within a write: has what is left of a visit removed of which nothing can be read. */
+  lose(number: number): void {
+    this.#lost.add(number);
+  }
+
+  /**
+   * Within a write: takes the next piece of a visit away, and what it added to counts from the sums. Tells its runs, but
+   * for those that are damaged. False if nothing is left.
+   */
+  takePiece(number: number, going: GoingVisit, sums: Sums, tell: (run: Run) => void = () => {}): boolean {
     const tally = new Tally(going.site, sums, -1, this.#pages, going.away);
     tally.countDeepest(going.page, 1);
     // The page that it is on may be given back only now.
     if (going.page > 0)
       sums.countsOf(going.site, this.#pages.numberOf(going.site, going.away.page), dayOf(going.since));
-    const isLeft = this.#removeChunks(number, going, tally) || this.#leaveMinutes(number, going);
+    const take = (run: Run) => {
+      tally.add(run);
+      tell(run);
+    };
+    const isLeft = this.#removeChunks(number, going, take) || this.#leaveMinutes(number, going);
     if (isLeft) tally.countDeepest(going.page, -1);
-    putSums(this.#tables, sums, this.#pages);
-    if (isLeft) table.putSync(number, going);
-    else table.removeSync(number);
     if (!isLeft && going.damage !== '') warnOfRemoved([going.damage], this.#path);
-    return true;
+    return isLeft;
   }
 
   /** False if none was left. */
-  #removeChunks(number: number, going: GoingVisit, tally: Tally): boolean {
+  #removeChunks(number: number, going: GoingVisit, take: (run: Run) => void): boolean {
     const { chunks, minutes } = this.#tables;
     const damage = new Damage();
     const end = performance.now() + PIECE_MS;
@@ -126,7 +144,7 @@ export class Removal {
       if (bytes > 0 && (bytes >= this.#pieceBytes || performance.now() > end)) break;
       const chunk = chunks.get(key) as Buffer;
       for (const run of this.#shelf.runsIn(chunk, damage, (page) => nameIn(going, page))) {
-        damage.pass(() => tally.add(run));
+        damage.pass(() => take(run));
         for (const minute of minutesIn(run)) minutes.removeSync([going.site, minute, number]);
       }
       chunks.removeSync(key);

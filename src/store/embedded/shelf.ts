@@ -1,13 +1,17 @@
 /** Visits and their runs: where each is put, and found again. Changes are made within a write. */
+import type { Database } from 'lmdb';
 import { RUN_MS } from '../../protocol/passage.ts';
 import { Writer } from '../../protocol/writer.ts';
 import type { Run } from '../archive.ts';
 import { CHUNK_BYTES, decodeRuns, type KeptRun, LONG_CHUNKS, writeRun } from '../record/chunk.ts';
 import type { Damage } from '../record/damage.ts';
 import type { FilingShelf } from '../record/filing.ts';
+import { newGoing } from '../record/going.ts';
 import { type KeptVisit, MAX_ID } from '../record/kept-visit.ts';
 import { addRuns, addStays, type Minutes, minuteOf, minutesIn } from '../record/minutes.ts';
 import { OTHER_PAGES } from '../record/pages.ts';
+import { shardOf } from '../record/shard.ts';
+import { tallyAnew } from '../record/tally.ts';
 import { weightOf } from '../record/weight.ts';
 import type { PageBook } from './page-book.ts';
 import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
@@ -57,8 +61,9 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
 
   /** What is left of a visit that is being removed is still under its number. */
   nextNumber(): number {
-    const { visits, going, lost, chunks } = this.#tables;
-    const numbers = [visits, going, lost].map((table) => [...table.getKeys({ reverse: true, limit: 1 })][0] ?? 0);
+    const { visits, going, sorting, lost, chunks } = this.#tables;
+    const last = (table: Database<unknown, number>) => [...table.getKeys({ reverse: true, limit: 1 })][0] ?? 0;
+    const numbers = [visits, going, sorting, lost].map((table) => last(table as Database<unknown, number>));
     // The entry of the last visit may be damaged: what is left of it must not become another's.
     const [lastChunk] = chunks.getKeys({ reverse: true, limit: 1 });
     return Math.max(...numbers, lastChunk?.[0] ?? 0) + 1;
@@ -204,6 +209,18 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     visit.lastRun = 0;
     visit.lastChunk = 0;
     visit.bytes = 0;
+  }
+
+  /** Has a visit laid down anew with these runs, piece by piece: sorting.ts. Those of the numbers in `replaced` go. */
+  sortLater(number: number, visit: ShelvedVisit, runs: readonly Run[], replaced: ReadonlySet<number>): void {
+    const { sorting, sortQueue, sortRuns } = this.#tables;
+    const into = this.nextNumber();
+    this.unlist(number, visit);
+    sorting.putSync(number, { ...newGoing(visit), into, replaced: [...replaced] });
+    sortQueue.putSync([shardOf(visit.id), number], true);
+    const none = { frames: 0, lastRun: 0, lastChunk: 0, bytes: 0, weight: 0 };
+    this.put(into, { ...visit, ...none, tally: tallyAnew(visit) });
+    for (const run of runs) sortRuns.putSync([into, run.t, run.n], run);
   }
 
   /** The runs of a chunk. `unnamed` says what a page is called that has no name any more. */

@@ -3,6 +3,7 @@ import type { Database, RootDatabase } from 'lmdb';
 import { SITE_KEY } from '../../protocol/site.ts';
 import { DEVICES, type Device } from '../../protocol/stream.ts';
 import { MAX_STAYS } from '../../protocol/visit.ts';
+import type { Run } from '../archive.ts';
 import { noneRemoved } from '../record/age-clock.ts';
 import type { GoingVisit } from '../record/going.ts';
 import type { KeptVisit } from '../record/kept-visit.ts';
@@ -27,6 +28,14 @@ export interface ShelvedVisit extends KeptVisit {
   lastChunk: number;
 }
 
+/** A visit that is being laid down anew: what is left under its old number. */
+export interface SortingVisit extends GoingVisit {
+  /** Its new number. */
+  into: number;
+  /** Numbers of runs in place of which others came. */
+  replaced: readonly number[];
+}
+
 /** `writer` tells those apart that write at the same time. */
 export type JournalKey = [shard: number, t: number, writer: number, seq: number];
 
@@ -42,6 +51,10 @@ export interface Tables {
   visits: Database<ShelvedVisit, number>;
   /** Visits that are being removed, by their numbers. */
   going: Database<GoingVisit, number>;
+  /** Visits that are being laid down anew (sorting.ts), by their old numbers; their shards; and what comes to them. */
+  sorting: Database<SortingVisit, number>;
+  sortQueue: Database<true, [shard: number, visit: number]>;
+  sortRuns: Database<Run, [into: number, t: number, n: number]>;
   /** Numbers of visits whose entry cannot be read: what is left of them is being removed (lost.ts). */
   lost: Database<true, number>;
   /** Which process removes visits now (`remover`), how many were removed (`removed`), and the store's time (`clock`). */
@@ -82,6 +95,9 @@ export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
     damaged: openTable(root, 'damaged', at(batch)),
     visits: openTable(root, 'visits', at('number', isShelvedVisit)),
     going: openTable(root, 'going', at('number', isGoingVisit)),
+    sorting: openTable(root, 'sorting', at('number', isSortingVisit)),
+    sortQueue: openTable(root, 'sort-queue', at(['number', 'number'], isAny)),
+    sortRuns: openTable(root, 'sort-runs', at(['number', 'number', 'number'], isRun)),
     lost: openTable(root, 'lost', at('number', isAny)),
     upkeep: openTable(root, 'upkeep', at('text', isUpkeep)),
     ids: openTable(root, 'ids', at('text', isNumber)),
@@ -145,6 +161,20 @@ const isGoingVisit = isRecord({
   stays: isList(isRecord({ t: isTime, until: isTime })),
   minute: isNumber,
   damage: isText,
+});
+
+const isSortingVisit: Check = (value) =>
+  isGoingVisit(value) && isRecord({ into: isNumber, replaced: isList(isNumber) })(value);
+
+const isRun = isRecord({
+  n: isNumber,
+  frames: isNumber,
+  page: isText,
+  size: isSize,
+  entered: isAny,
+  t: isTime,
+  until: isTime,
+  payload: (value) => value instanceof Uint8Array,
 });
 
 /** Bounds loops over the minutes and days of a visit, too. */

@@ -53,6 +53,11 @@ export interface FilingShelf<V extends KeptVisit> {
   clear(number: number, visit: V, tell: (run: Run) => void, damage: Damage): void;
   /** True of a visit that is too large to be laid down anew again and again. */
   isLong(number: number): boolean;
+  /**
+   * Lays a visit down anew later, piece by piece, with these runs among those that are there, but for those of the
+   * numbers in `replaced`. Left out: all is done at once.
+   */
+  sortLater?(number: number, visit: V, runs: readonly Run[], replaced: ReadonlySet<number>): void;
   isErased(id: string): boolean;
   /** What was erased is brought back. */
   restore(id: string): void;
@@ -123,7 +128,14 @@ export class Filer<V extends KeptVisit> {
       const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
       const runs = this.#splice(visit, frames, tally);
       this.#shelf.append(number, visit, runs);
-    } else this.#sortIn(number, visit, this.#splice(visit, frames), replaced, sums);
+    } else {
+      const runs = this.#splice(visit, frames);
+      if (this.#shelf.sortLater && this.#isDear(number)) {
+        this.#shelf.sortLater(number, visit, runs, replaced);
+        return;
+      }
+      this.#sortIn(number, visit, runs, replaced, sums);
+    }
     this.#shelf.put(number, visit);
   }
 
@@ -152,8 +164,12 @@ export class Filer<V extends KeptVisit> {
    * kept elsewhere only: frames of visitors are put at its end, so that nobody holds up all others by clocks that go back and forth.
    */
   #staysAsItIs(number: number, frames: readonly BatchFrame[]): boolean {
-    const isDear = this.#relaid > MAX_RELAID || this.#shelf.isLong(number);
-    return isDear && frames.every((frame) => frame.frames === undefined);
+    return this.#isDear(number) && frames.every((frame) => frame.frames === undefined);
+  }
+
+  /** True of a visit that takes long to lay down anew, or after many. */
+  #isDear(number: number): boolean {
+    return this.#relaid > MAX_RELAID || this.#shelf.isLong(number);
   }
 
   /** The runs of those frames that were not there yet. If they are tallied here, none is before the last run. */
