@@ -63,6 +63,27 @@ test('pages in quirks mode, and those whose variables have names of the window, 
   }
 });
 
+test('variables of the page with names that the script uses cost no click', async (t) => {
+  const scripts = {
+    '/var': `var URL = 'https://example.org', CSS = {}, console = {};`,
+    '/const': 'const URL = 1, CSS = 2, console = 3;',
+    '/function': 'function addEventListener(element, type, listener) { element.addEventListener(type, listener); }',
+    '/missing': 'delete window.MutationObserver;',
+  };
+  const pages = Object.entries(scripts).map(([path, script]) => [
+    path,
+    `<script>${script}</script><p id=a></p><p id=end>`,
+  ]);
+  const { url, stream, page } = await startSite(t, Object.fromEntries(pages));
+  const sockets: string[] = [];
+  page.on('websocket', (socket) => sockets.push(new URL(socket.url()).pathname));
+  for (const path of Object.keys(scripts)) {
+    await page.goto(url + path);
+    assert.deepEqual(await clicksAt(page, stream, [[10, 10]]), ['p#a'], path);
+  }
+  assert.deepEqual([...new Set(sockets)], ['/v1/visit'], 'it asks nobody but its server');
+});
+
 test('methods that the page breaks or wraps cost no click', async (t) => {
   const link =
     '<a id=none href="#" style="position:absolute;left:0;top:0"><b style="position:absolute;left:100px;top:300px;width:90px;height:50px"></b></a>';
@@ -112,6 +133,9 @@ test('goes on where the page clears all timers, wraps WebSocket or history, or h
   for (let i = 10; !isTold() && Date.now() < deadline; i++) await page.mouse.move(i % 500, 10);
   assert.ok(isTold(), 'moves after the timers were cleared');
   assert.deepEqual(await clicksAt(page, stream, [[900, 600]]), ['html']);
-  await page.evaluate(() => window.fieldmouse?.stop());
+  // The page's own listener is called after that of the script.
+  await page.evaluate(() => addEventListener('click', () => window.fieldmouse?.stop()));
+  await page.mouse.click(700, 500);
+  assert.equal((await stream.next('click')).x, 700, 'the click that stops it');
   assert.equal((await stream.next('leave')).v, visitor.v);
 });

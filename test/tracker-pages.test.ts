@@ -28,6 +28,7 @@ test('a click on a label is one click, however its input hangs on it', async (t)
     '<label id=l0 for=a>one</label>',
     '<label id=l1><input type=checkbox>two</label>',
     '<label id=l2><input type=radio>three</label>',
+    '<x-l><template shadowrootmode=open><label id=l3 style="display:block;height:100px"><input type=checkbox></label></template></x-l>',
   ];
   const { url, stream, page } = await startSite(t, {
     '/': `${labels.join('')}<p id=end></p><input id=a type=checkbox>`,
@@ -36,8 +37,8 @@ test('a click on a label is one click, however its input hangs on it', async (t)
   await stream.next('join');
   const places = labels.map((_, i): [number, number] => [300, 50 + 100 * i]);
   assert.deepEqual(await clicksAt(page, stream, [...places, ...places]), [
-    ...['label#l0', 'label#l1', 'label#l2'],
-    ...['label#l0', 'label#l1', 'label#l2'],
+    ...['label#l0', 'label#l1', 'label#l2', 'label#l3'],
+    ...['label#l0', 'label#l1', 'label#l2', 'label#l3'],
   ]);
 });
 

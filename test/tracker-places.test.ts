@@ -86,6 +86,8 @@ test('a click names the control around it, also from a shadow tree, and counts w
     'form',
     'button#off',
   ]);
+  await page.mouse.click(300, 480, { button: 'right' });
+  assert.deepEqual(await clicksAt(page, stream, []), ['button#off'], 'a click with the right button is one click');
 });
 
 test('a page that is refused stops after three tries and says why in the console', async (t) => {

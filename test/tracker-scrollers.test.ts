@@ -43,6 +43,18 @@ test('what scrolls sideways in place of the window is told where it is without s
   assert.deepEqual(await clickAt(page, stream, 300, 400), [1000, 400]);
 });
 
+test('a click is told where it is on the page also right after the page has put another scroller in place', async (t) => {
+  const { url, stream, page } = await startSite(t, { '/': `<style>${SHELL}</style><main>${block(100, 7000)}</main>` });
+  await page.goto(url);
+  assert.equal((await stream.next('join')).visitor.size[3], 7100);
+  await page.evaluate(() => {
+    const main = document.querySelector('main') as HTMLElement;
+    main.replaceWith(main.cloneNode(true));
+    document.querySelector('main')?.scrollTo(0, 2000);
+  });
+  assert.deepEqual(await clickAt(page, stream, 300, 400), [300, 2400]);
+});
+
 test('what scrolls in place of the window may be in a shadow tree, also around what is slotted into it', async (t) => {
   const shadow = (inner: string) =>
     `<x-shell><template shadowrootmode=open><style>${SHELL}</style><main>${inner}</main></template>`;

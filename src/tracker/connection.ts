@@ -2,7 +2,7 @@ import type { Control, HelloReply } from '../protocol/control.ts';
 import { type Bytes, encodeFrame, packFrames } from '../protocol/encode.ts';
 import { pace } from './beat.ts';
 import { ask, attempt, guard } from './guard.ts';
-import { helloOf } from './hello.ts';
+import { helloFrame } from './hello.ts';
 import {
   BEACON_BYTES,
   IDLE_POSTS,
@@ -15,7 +15,7 @@ import {
   WINDOW,
 } from './limits.ts';
 import { ack, cut, emptyOutbox, hasUnacked, isEmpty, unacked } from './outbox.ts';
-import { currentPage } from './sampler.ts';
+import { currentPage, settle } from './sampler.ts';
 import { keepFor, loadToken, remember, token } from './token.ts';
 import { stop } from './tracker.ts';
 
@@ -33,7 +33,7 @@ let address = '';
 const ENDPOINT = '/v1/visit';
 let socket: WebSocket | undefined;
 /** Whom our frames are numbered for; empty until a hello was answered. */
-let visitor = '';
+export let visitor = '';
 let failures = 0;
 let idle = 0;
 /**
@@ -78,7 +78,7 @@ function open(): void {
 function connectSocket(): void {
   const opened = new WebSocket(address.replace('http', 'ws'), 'fieldmouse.v1');
   socket = opened;
-  socket.onopen = guard(() => send(helloOf(token, visitor)));
+  socket.onopen = guard(() => send(helloFrame()));
   socket.onmessage = guard(({ data }) => receive(JSON.parse(data)));
   // Where the page's content security policy forbids it, Chromium tells of the error and of no close.
   socket.onclose = socket.onerror = guard(
@@ -148,10 +148,10 @@ async function post(): Promise<void> {
 function lost(code?: number, why = ''): void {
   drop();
   // Of HTTP, and of protocol/close.ts as 4000 more: after these another attempt would end the same way.
-  phase = [400, 403, 404, 410].includes((code as number) % 4000) ? 0 : 1;
+  phase = +![400, 403, 404, 410].includes((code as number) % 4000);
   if (!phase) {
-    console.warn(`Fieldmouse: refused (${code}) ${why}`);
     stop();
+    console.warn(`Fieldmouse: refused (${code}) ${why}`);
   } else {
     if (code === TAKEN_OVER) remember('');
     wait(open, Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** failures++) * (1 - Math.random() / 2));
@@ -176,7 +176,7 @@ function body(most: number, ...last: Bytes[]): BodyInit {
     room -= frame.length;
     return room > 0 && visitor;
   });
-  return new Uint8Array(packFrames([helloOf(token, visitor), ...kept, ...last]));
+  return new Uint8Array(packFrames([helloFrame(), ...kept, ...last]));
 }
 
 function beacon(...last: Bytes[]): void {
@@ -192,6 +192,8 @@ export function hide(): void {
 
 /** The page goes: says bye. It may come back, and an open socket would keep it from that. */
 export function suspend(): void {
+  settle();
+  flush();
   beacon(encodeFrame(0, 2));
   phase = 0;
   drop();

@@ -21,10 +21,10 @@ export function guard<A extends unknown[]>(callback: (...args: A) => void): (...
  * has the same name.
  */
 // biome-ignore lint/suspicious/noExplicitAny: what it is depends on the name.
-export function ask(of: Node, name: string, ...args: unknown[]): any {
+export function ask(of: Node | Window, name: string, ...args: unknown[]): any {
   return attempt(() => {
     const value = Reflect.get(window[of === document ? 'Document' : 'Element'].prototype, name, of);
-    return typeof value === 'function' ? value.apply(of, args) : value;
+    return value?.apply ? value.apply(of, args) : value;
   });
 }
 
@@ -40,7 +40,7 @@ export function listen(signal: AbortSignal, listeners: Listeners): void {
   const handle = guard((event: Event) => event.isTrusted && (listeners[event.type as 'load'] as Handler)(event));
   // In the capture phase: where a page stops an event's propagation, it is still seen here.
   const attach = () => {
-    for (const type in listeners) addEventListener(type, handle, { signal, capture: true });
+    for (const type in listeners) ask(window, 'addEventListener', type, handle, { signal, capture: true });
   };
   attach();
   // `document.open` takes all listeners away. To add one that is there changes nothing.

@@ -54,5 +54,5 @@ export function scrolled(path: readonly unknown[] = [scroller]): Point {
 
 /** Whole page pixels, within what a frame may name. Rubber-band scrolling and captured pointers go below 0. */
 export function pixel(value: number): number {
-  return Math.round(Math.min(MAX_COORDINATE, Math.max(0, value)));
+  return Math.round(Math.max(0, Math.min(MAX_COORDINATE, value)));
 }

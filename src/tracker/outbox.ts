@@ -55,7 +55,7 @@ export function cut(most: number): Bytes[] {
 
 /** Something sent was not acked. */
 export function hasUnacked(): boolean {
-  return sent.length > 0;
+  return !!sent.length;
 }
 
 /** The frames that the server is not known to have, encoded. */

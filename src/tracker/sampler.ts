@@ -90,7 +90,8 @@ function moved({ timeStamp, clientX, clientY }: Place): void {
 }
 
 export function clicked(event: MouseEvent, byHand = event.detail): void {
-  const target = event.target as Element;
+  const path = event.composedPath() as Element[];
+  const target = path[0] as Element;
   // From a click on a label the browser makes another one for its input, within the same task.
   const isDerived = derived === target;
   const control = ask(target, 'closest', 'label')?.control;
@@ -100,9 +101,10 @@ export function clicked(event: MouseEvent, byHand = event.detail): void {
   });
   if (isDerived) return;
   skipped = undefined;
-  const path = event.composedPath() as Element[];
   // An icon in a button is the button.
-  const element = path.find((one) => ask(one, 'matches', CONTROLS)) ?? (path[0] as Element);
+  const element = path.find((one) => ask(one, 'matches', CONTROLS)) ?? target;
+  // What scrolls may have been replaced just now.
+  measure();
   /** How far it is from where it would be without scrolling. */
   let [right, down] = scrolled(path);
   for (const one of path)
@@ -126,22 +128,23 @@ export function clicked(event: MouseEvent, byHand = event.detail): void {
  * pushState and replaceState have no event of their own. In the end the page gets its own methods back, unless
  * another script has wrapped them since. Where they cannot be replaced, `settle` notices the page later.
  */
-export function watchHistory(name: 'pushState' | 'replaceState', signal: AbortSignal): void {
-  attempt(() => {
-    const { history, History } = window;
-    // On the prototype, where another script may wrap them later, and would not be called if the object had its own.
-    // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.
-    const owner = history.hasOwnProperty(name) ? history : History.prototype;
-    const original = owner[name];
-    const wrapped: typeof original = (...args) => {
-      original.apply(history, args);
-      settle();
-    };
-    owner[name] = wrapped;
-    signal.addEventListener('abort', () => {
-      if (owner[name] === wrapped) owner[name] = original;
+export function watchHistory(signal: AbortSignal): void {
+  for (const name of ['pushState', 'replaceState'] as const)
+    attempt(() => {
+      const { history, History } = window;
+      // On the prototype, where another script may wrap them later, and would not be called if the object had its own.
+      // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.
+      const owner = history.hasOwnProperty(name) ? history : History.prototype;
+      const original = owner[name];
+      const wrapped: typeof original = (...args) => {
+        original.apply(history, args);
+        settle();
+      };
+      owner[name] = wrapped;
+      signal.addEventListener('abort', () => {
+        if (owner[name] === wrapped) owner[name] = original;
+      });
     });
-  });
 }
 
 /** Where an element is in the window. */

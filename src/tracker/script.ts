@@ -4,11 +4,12 @@
  */
 import { ask, attempt } from './guard.ts';
 import { start, stop } from './tracker.ts';
+import { originOf } from './web-origin.ts';
 
 declare global {
   interface Window {
     fieldmouse?: { start(): void; stop(): void };
-    [LOADED]?: boolean;
+    [LOADED]?: string;
   }
 }
 
@@ -20,8 +21,8 @@ attempt(() => {
   const site = script?.dataset.site;
   // A second element with this script changes nothing.
   if (!site || window[LOADED]) return;
-  window[LOADED] = true;
-  const target = { site, server: new URL(script.src).origin };
+  window[LOADED] = site;
+  const target = { site, server: originOf(script.src) };
   if (script.dataset.consent !== 'required') start(target);
   // What the page itself calls so stays; an element of that id is no property of the window's own.
   // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.

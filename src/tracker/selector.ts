@@ -1,4 +1,4 @@
-import { ask } from './guard.ts';
+import { ask, attempt } from './guard.ts';
 
 /**
  * Short CSS selector of an element: its tag, and its `data-fieldmouse` name, or else id and classes. Never made of
@@ -10,7 +10,12 @@ export function selectorOf(element: Element): string {
   return (
     ask(element, 'localName') +
     (name
-      ? `[data-fieldmouse=${CSS.escape(name)}]`
-      : (id && `#${CSS.escape(id)}`) + ['', ...ask(element, 'classList')].map(CSS.escape).join('.'))
+      ? `[data-fieldmouse=${escaped(name)}]`
+      : (id && `#${escaped(id)}`) + ['', ...ask(element, 'classList')].map(escaped).join('.'))
   );
+}
+
+/** For CSS. A page may have a variable named `CSS`: then names stay as they are. */
+function escaped(name: string): string {
+  return attempt(() => window.CSS.escape(name)) || name;
 }

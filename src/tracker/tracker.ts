@@ -31,7 +31,6 @@ export const stop = guard(() => {
   if (!running) return;
   running.abort();
   running = undefined;
-  settle();
   disconnect();
 });
 
@@ -42,15 +41,18 @@ const track = guard((target: Target) => {
   const { signal } = running;
   const begin = () => {
     emptyOutbox(currentPage());
-    watchHistory('pushState', signal);
-    watchHistory('replaceState', signal);
+    connect(target);
+    wake();
+    watchHistory(signal);
+    // Last, as this needs most of what a page may have replaced.
     listen(signal, {
       popstate: settle,
       pointermove: pointed,
       pointerdown: pointed,
       pointerup(event) {
-        // A disabled control gets no click.
-        if (ask(event.composedPath()[0] as Element, 'closest', ':disabled:not(fieldset)')) clicked(event, 1);
+        // A disabled control gets no click, but an auxclick.
+        if (!event.button && ask(event.composedPath()[0] as Element, 'closest', ':disabled:not(fieldset)'))
+          clicked(event, 1);
       },
       click: clicked,
       auxclick: clicked,
@@ -62,15 +64,10 @@ const track = guard((target: Target) => {
         if (ask(document, 'hidden')) hide();
         else resume();
       },
-      pagehide() {
-        settle();
-        suspend();
-      },
+      pagehide: suspend,
       pageshow: resume,
       online: resume,
     });
-    connect(target);
-    wake();
   };
   // A page that is only prepared in case the visitor goes there is not where the visitor is.
   if (ask(document, 'prerendering')) listen(signal, { prerenderingchange: begin });
