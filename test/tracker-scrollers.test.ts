@@ -43,6 +43,30 @@ test('what scrolls sideways in place of the window is told where it is without s
   assert.deepEqual(await clickAt(page, stream, 300, 400), [1000, 400]);
 });
 
+test('places on pages whose text runs from right to left are told from the left end of the page', async (t) => {
+  const toLeft = `<script>document.documentElement.dir = 'rtl'</script>`;
+  const { url, stream, page } = await startSite(t, {
+    '/window': `${toLeft}${block(4000, 300)}<aside id=fixed style="position:fixed;left:0;top:500px">text</aside>`,
+    '/part': `${toLeft}<style>${SHELL}</style><main>${block(3000, 300)}</main>`,
+    '/narrow': `${toLeft}${block(400, 3000)}`,
+  });
+  await page.goto(`${url}/window`);
+  assert.deepEqual((await stream.next('join')).visitor.size, [1280, 800, 4000, 800]);
+  assert.deepEqual(await clickAt(page, stream, 200, 110), [2920, 110]);
+  await page.evaluate(() => scrollTo(-1000, 0));
+  assert.deepEqual(await clickAt(page, stream, 200, 110), [1920, 110]);
+  await page.mouse.move(210, 120);
+  await seeAt(stream, 1930, 120);
+  assert.deepEqual(await clickAt(page, stream, 5, 505), [2725, 505], 'what is fixed is where it is without scrolling');
+  await page.goto(`${url}/part`);
+  assert.deepEqual((await stream.next('page')).size, [1280, 800, 3080, 800]);
+  await page.evaluate(() => document.querySelector('main')?.scrollTo(-700, 0));
+  assert.deepEqual(await clickAt(page, stream, 300, 400), [1400, 400]);
+  await page.goto(`${url}/narrow`);
+  await stream.next('page');
+  assert.deepEqual(await clickAt(page, stream, 300, 400), [300, 400]);
+});
+
 test('a click is told where it is on the page also right after the page has put another scroller in place', async (t) => {
   const { url, stream, page } = await startSite(t, { '/': `<style>${SHELL}</style><main>${block(100, 7000)}</main>` });
   await page.goto(url);

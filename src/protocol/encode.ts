@@ -105,23 +105,11 @@ export function encodeParts(parts: readonly Part[]): Bytes {
   return out;
 }
 
-/** Payload of a hello. Texts above their limits are cut. */
+/** Payload of a hello. Texts above their limits are cut. The tracker makes its own, which is shorter (hello.ts). */
 export function encodeHello({ clock, vw, vh, dw, dh, token, page, language, referrer, last }: Hello): Bytes {
-  return putHello(clock, [vw, vh, dw, dh], token, page, language, referrer, last);
-}
-
-/** As above, for the tracker. */
-export function putHello(
-  clock: number,
-  size: Size,
-  token: string,
-  page: string,
-  language: string,
-  referrer: string,
-  last: number,
-): Bytes {
-  const numbers = [clock, ...size].flatMap(varint);
-  return numbers.concat(text(token, 128), text(page, 1024), text(language, 35), text(referrer, 256), varint(last));
+  return [clock, vw, vh, dw, dh]
+    .flatMap(varint)
+    .concat(text(token, 128), text(page, 1024), text(language, 35), text(referrer, 256), varint(last));
 }
 
 /** Frame `n` of type 0 hello, 1 samples or 2 bye, ready to be sent. */
@@ -135,7 +123,7 @@ export function packFrames(frames: readonly Bytes[]): Bytes {
 }
 
 /** Unsigned LEB128 of a number from 0 to 2^49 - 1, less its fraction. NaN counts as 0. */
-function varint(value: number): Bytes {
+export function varint(value: number): Bytes {
   return value >= 128 ? [(value % 128) | 128, ...varint(value / 128)] : [value | 0];
 }
 
@@ -145,7 +133,7 @@ function zigzag(value: number): Bytes {
 }
 
 /** UTF-8 with its length in front, cut to at most `limit` bytes, never within a character. */
-function text(value: string, limit: number): Bytes {
+export function text(value: string, limit: number): Bytes {
   const bytes = new Uint8Array(limit);
   const { written } = new TextEncoder().encodeInto(value, bytes);
   return [...varint(written), ...bytes.subarray(0, written)];

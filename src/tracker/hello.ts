@@ -1,4 +1,4 @@
-import { type Bytes, encodeFrame, putHello } from '../protocol/encode.ts';
+import { type Bytes, encodeFrame, text, varint } from '../protocol/encode.ts';
 import { visitor } from './connection.ts';
 import { ask } from './guard.ts';
 import { measure } from './layout.ts';
@@ -15,17 +15,15 @@ export function helloFrame(): Bytes {
   const size = measure();
   // What a hello does not tell will be added anew.
   told.splice(0, 4, String(size), false);
-  return encodeFrame(
-    0,
-    0,
-    putHello(
-      window.performance.now(),
-      size,
-      token,
-      frontPage(),
-      navigator.language,
-      originOf(ask(document, 'referrer')),
-      visitor ? last : 0,
-    ),
-  );
+  // In the order of `encodeHello`.
+  const payload = [window.performance.now(), ...size]
+    .flatMap(varint)
+    .concat(
+      text(token, 128),
+      text(frontPage(), 1024),
+      text(navigator.language, 35),
+      text(originOf(ask(document, 'referrer')), 256),
+      varint(visitor ? last : 0),
+    );
+  return encodeFrame(0, 0, payload);
 }

@@ -9,6 +9,8 @@ import { MAX_COORDINATE } from './limits.ts';
 /** What scrolls: `root`, which stands for the window, or a part of the page. */
 export let scroller: Element;
 let root: Element;
+/** How much of the page is to the left of what shows while nothing is scrolled: texts may run from right to left. */
+export let hiddenLeft = 0;
 
 /**
  * Returns the sizes of viewport and page. Looks for what scrolls: in the middle of the window, at least half as high, and
@@ -27,7 +29,7 @@ export function measure(): Size {
   const seen = new Set<Element>(ask(document, 'elementsFromPoint', ...middle)).add(root);
   for (const one of seen)
     attempt(() => {
-      const { overflow } = getComputedStyle(one);
+      const { overflow, direction } = getComputedStyle(one);
       const x = one.scrollWidth - one.clientWidth;
       const y = one.scrollHeight - one.clientHeight;
       // Values with an "o" let the visitor scroll: auto, scroll.
@@ -35,6 +37,7 @@ export function measure(): Size {
         scroller = one;
         width = x;
         height = y;
+        hiddenLeft = direction === 'rtl' ? x : 0;
       }
       one.shadowRoot?.elementsFromPoint(...middle).forEach(seen.add, seen);
     });

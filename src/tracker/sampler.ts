@@ -1,7 +1,7 @@
 import { click, MARK, move, type Part, POINTER, page, part, RESIZE, SCROLL, VISIBILITY } from '../protocol/encode.ts';
 import { pace, wake } from './beat.ts';
 import { ask, attempt, guard } from './guard.ts';
-import { measure, pixel, scrolled, scroller } from './layout.ts';
+import { hiddenLeft, measure, pixel, scrolled, scroller } from './layout.ts';
 import { ELEMENT_SCALE, SIZE_MS } from './limits.ts';
 import { add } from './outbox.ts';
 import { selectorOf } from './selector.ts';
@@ -10,8 +10,6 @@ import { selectorOf } from './selector.ts';
 export function currentPage(): string {
   return location.pathname;
 }
-
-type Place = Pick<PointerEvent, 'timeStamp' | 'clientX' | 'clientY'>;
 
 /** What is named when something in it is clicked. */
 const CONTROLS = 'a,button,input,label,[role=button]';
@@ -22,7 +20,7 @@ let latest: PointerEvent | undefined;
 /** All that the latest event was on. An event itself may forget it. */
 let over: EventTarget[] = [];
 /** The last place left out because it came too soon: the pointer may come to rest there. */
-let skipped: Place | undefined;
+let skipped: PointerEvent | undefined;
 /** The input of the label clicked in this task: the browser makes a click on it. */
 let derived: EventTarget | undefined;
 /** What the server was told last: sizes, hidden, page, scroll offset. */
@@ -42,9 +40,8 @@ export const settle = guard(() => {
   const hidden = ask(document, 'hidden');
   tell(1, hidden, part(time, MARK, VISIBILITY, +!hidden));
   const offset = pixel(scrolled()[1]);
-  // A mouse that rests while the page scrolls under it is elsewhere on the page.
-  if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse')
-    skipped = { timeStamp: time, clientX: latest.clientX, clientY: latest.clientY };
+  // A mouse that rests while the page scrolls under it is elsewhere on the page, no earlier than that is told.
+  if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse') skipped = latest;
   if (skipped && isSoon(time)) wake();
   else if (skipped) moved(skipped);
 });
@@ -82,11 +79,11 @@ function isSoon(time: number): boolean {
 }
 
 /** Adds a move. The pointer was there no earlier than sampling allows, for it still is. */
-function moved({ timeStamp, clientX, clientY }: Place): void {
+function moved({ timeStamp, clientX, clientY }: PointerEvent): void {
   skipped = undefined;
   movedAt = Math.max(timeStamp, movedAt + pace.sampleMs);
   const [left, top] = scrolled(over);
-  add(move(movedAt, [pixel(clientX + left), pixel(clientY + top)]));
+  add(move(movedAt, [pixel(clientX + left + hiddenLeft), pixel(clientY + top)]));
 }
 
 export function clicked(event: MouseEvent, byHand = event.detail): void {
@@ -121,7 +118,9 @@ export function clicked(event: MouseEvent, byHand = event.detail): void {
   // A click made by a key is in the middle.
   const [x, y] = byHand ? [event.clientX, event.clientY] : [left + width / 2, top + height / 2];
   const place = [share(x - left, width), share(y - top, height)] as const;
-  add(click(event.timeStamp, [pixel(x + right), pixel(y + down)], event.button, place, selectorOf(element)));
+  add(
+    click(event.timeStamp, [pixel(x + right + hiddenLeft), pixel(y + down)], event.button, place, selectorOf(element)),
+  );
 }
 
 /**

@@ -50,9 +50,9 @@ const track = guard((target: Target) => {
       pointermove: pointed,
       pointerdown: pointed,
       pointerup(event) {
+        if (event.button) return;
         // A disabled control gets no click, but an auxclick.
-        if (!event.button && ask(event.composedPath()[0] as Element, 'closest', ':disabled:not(fieldset)'))
-          clicked(event, 1);
+        if (ask(event.composedPath()[0] as Element, 'closest', ':disabled:not(fieldset)')) clicked(event, 1);
       },
       click: clicked,
       auxclick: clicked,
