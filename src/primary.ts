@@ -191,6 +191,8 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     return { addresses, ...(await firstSteps(store)), damaged, reload: reloadQuietly, close: closeOnce };
   } catch (error) {
     await closeOnce();
+    // A worker that a broken page has ended could not say so.
+    if (!config.redis && error instanceof StartError && error.code === 'worker-died') await checkFile(config.data);
     throw error;
   }
 }

@@ -4,16 +4,27 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { closeSync, cpSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import type { Visit } from '../src/protocol/visit.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { type Ran, run } from './support/command.ts';
+import { until } from './support/exact.ts';
 import { click, moves, type PastVisit, record } from './support/record.ts';
 import { seeded } from './support/seeded.ts';
-import { spawnMain, TOKEN, temporaryFolder } from './support/server.ts';
+import { childrenOf, spawnMain, TOKEN, temporaryFolder } from './support/server.ts';
 
 const STORES = Number(process.env.FIELDMOUSE_STORES ?? 10);
 const FIRST = Number(process.env.FIELDMOUSE_FIRST ?? 1);
@@ -36,13 +47,19 @@ function madeVisit(i: number): PastVisit {
       click(since + f * 5000 + 2000, 100 + i, 200 + f, '#buy'),
     ],
   }));
-  return { id: `visit-${String(i).padStart(4, '0')}`, site: i % 3 === 0 ? 'other' : 'demo', since, frames };
+  return {
+    id: `visit-${String(i).padStart(4, '0')}`,
+    site: i % 3 === 0 ? 'other' : 'demo',
+    since,
+    label: `label-${i}`,
+    frames,
+  };
 }
 
 async function fill(t: TestContext): Promise<string> {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
-  const site = { key: 'other', name: 'Other', origins: ['self'], created: 0, firstSeen: null };
+  const store = await openStore(folder, { durability: 'system' });
+  const site = { key: 'other', name: 'A Site For Tests', origins: ['self'], created: 0, firstSeen: null };
   await store.addSite(site);
   for (let i = 0; i < VISITS; i++) {
     await record(store.archive, madeVisit(i));
@@ -50,8 +67,12 @@ async function fill(t: TestContext): Promise<string> {
   }
   await store.archive.fileAll();
   await Promise.all(Array.from({ length: 200 }, (_, i) => store.hit('demo', `/page-${i % 20}.html`)));
-  for (let i = 0; i < 20; i++) await store.addToken(`token-${i}`, T);
-  await store.addAdmin('admin', T);
+  // Of several pages each.
+  for (let i = 0; i < 100; i++) {
+    await store.addToken(`token-${i}`, T);
+    await store.addAdmin(i % 2 ? `clara-${i}` : `zelter-${i}`, T);
+  }
+  await store.addAdmin('mendelssohn', T);
   await store.close();
   return folder;
 }
@@ -193,6 +214,113 @@ test('a store with changed bytes is read in words: start, verify, export, and ev
   assert.deepEqual(failed, []);
 });
 
+const PAGE = 4096;
+
+/** Numbers of the pages that have a text, of whatever commit. */
+function pagesWith(path: string, text: string): number[] {
+  const bytes = readFileSync(path);
+  const pages = Array.from({ length: bytes.length / PAGE - 2 }, (_, i) => i + 2);
+  return pages.filter((page) => bytes.subarray(page * PAGE, (page + 1) * PAGE).includes(text));
+}
+
+function overwrite(path: string, pages: readonly number[], bytes: () => Buffer): void {
+  const fd = openSync(path, 'r+');
+  for (const page of pages) writeSync(fd, bytes(), 0, PAGE, page * PAGE);
+  closeSync(fd);
+}
+
+test('a server says in one line that a page is broken that its start needs', async (t) => {
+  const master = await fill(t);
+  const random = seeded(11);
+  const fillings = [
+    () => Buffer.alloc(PAGE, 0xff),
+    () => Buffer.alloc(PAGE),
+    () => Buffer.from(Array.from({ length: PAGE }, () => Math.floor(random() * 256))),
+  ];
+  for (const [i, text] of ['A Site For Tests', 'mendelssohn', 'token-77'].entries()) {
+    const data = join(temporaryFolder(t), 'data');
+    cpSync(master, data, { recursive: true });
+    const path = join(data, 'store.mdb');
+    const pages = pagesWith(path, text);
+    assert.ok(pages.length > 0, text);
+    overwrite(path, pages, fillings[i % fillings.length] as () => Buffer);
+    const { ended, server } = await start(t, data);
+    await server?.end();
+    assert.equal(ended?.code, 1, `${text}: ${ended?.err}`);
+    assert.match(ended?.err ?? '', DAMAGED_LINE, text);
+  }
+});
+
+test('a server on a store with changed bytes in a page that its start needs starts, or says so', async (t) => {
+  const master = await fill(t);
+  const random = seeded(13);
+  for (let i = 0; i < 4; i++) {
+    const data = join(temporaryFolder(t), 'data');
+    cpSync(master, data, { recursive: true });
+    const path = join(data, 'store.mdb');
+    const pages = ['A Site For Tests', 'mendelssohn', 'token-77'].flatMap((text) => pagesWith(path, text));
+    const bytes = readFileSync(path);
+    // The head, and where its entries are.
+    for (const page of pages) bytes[page * PAGE + Math.floor(random() * 64)] = Math.floor(random() * 256);
+    writeFileSync(path, bytes);
+    const { ended, server } = await start(t, data);
+    if (ended) assertWords('start', ended, [1]);
+    if (server) assertWords('the server', await server.end(), [0, 1]);
+  }
+});
+
+/** So large that commands do not look at all pages first. The file has nothing there. */
+const LARGE_BYTES = 300e6;
+
+test('a command on a large store says in one line that a page that it uses is broken', async (t) => {
+  const master = await fill(t);
+  const cases: [command: string, text: string, isMet: boolean][] = [
+    ['admin list --data DATA', 'mendelssohn', true],
+    ['site add third --name Third --origin https://third.example --data DATA', 'A Site For Tests', true],
+    ['erase visit-0031 --yes --data DATA', 'label-31', true],
+    ['erase --yes --data DATA -- visit-0031', 'label-31', true],
+    ['admin list --data DATA', 'label-31', false],
+  ];
+  for (const [command, text, isMet] of cases) {
+    const data = join(temporaryFolder(t), 'data');
+    cpSync(master, data, { recursive: true });
+    const path = join(data, 'store.mdb');
+    overwrite(path, pagesWith(path, text), () => Buffer.alloc(PAGE, 0xff));
+    truncateSync(path, LARGE_BYTES);
+    const { code, out, err } = await run(...command.split(' ').map((word) => (word === 'DATA' ? data : word)));
+    assert.equal(code, isMet ? 1 : 0, `${command}: ${err}`);
+    if (isMet) assert.match(err, DAMAGED_LINE, command);
+    else assert.deepEqual([err, /mendelssohn/.test(out)], ['', true]);
+  }
+});
+
+test('a command on a large store whose process LMDB ends says so; one that is told to end does', async (t) => {
+  const data = await fill(t);
+  truncateSync(join(data, 'store.mdb'), LARGE_BYTES);
+  const runAndSend = async (signal: NodeJS.Signals, isToChild: boolean) => {
+    // It waits for its input.
+    const command = spawnMain(['import', '-', '--data', data]);
+    t.after(() => command.kill('SIGKILL'));
+    const ended = Promise.all([text(command.stderr as NodeJS.ReadableStream), once(command, 'exit')]);
+    let child: number | undefined;
+    await until(() => {
+      [child] = childrenOf(command.pid as number);
+      return child !== undefined;
+    }, 'process of the command');
+    process.kill(isToChild ? (child as number) : (command.pid as number), signal);
+    const [err, [code, by]] = await ended;
+    assert.throws(() => process.kill(child as number, 0), { code: 'ESRCH' });
+    return { err, code, by };
+  };
+  const crashed = await runAndSend('SIGSEGV', true);
+  assert.equal(crashed.code, 1);
+  assert.match(crashed.err, DAMAGED_LINE);
+  assert.match(crashed.err, /using it ended the process \(SIGSEGV\)/);
+  assert.equal((await runAndSend('SIGTERM', false)).by, 'SIGTERM');
+});
+
+const DAMAGED_LINE = /^fieldmouse: \S+store\.mdb is damaged: [^\n]+; put a backup in its place: [^\n]+\n$/;
+
 /** Commands that open the store, and do not only look at its file. */
 const COMMANDS = [
   'site list',
@@ -230,7 +358,7 @@ test('every command says in one line that a page of the store is broken, and cha
     const args = command.split(' ').map((word) => (word === 'RECORD' ? record : word));
     const { code, err } = await run(...args, '--data', data);
     assert.equal(code, 1, `${command}: ${err}`);
-    assert.match(err, /^fieldmouse: \S+store\.mdb is damaged: [^\n]+; put a backup in its place: [^\n]+\n$/, command);
+    assert.match(err, DAMAGED_LINE, command);
     assert.ok(readFileSync(path).equals(before), `${command} has changed the store`);
   }
 });

@@ -65,6 +65,9 @@ export function isOwnWorker(): boolean {
   return process.env[SUPERVISOR_MARK] === String(process.ppid);
 }
 
+/** Signals by which a process ends that uses a broken page of the store. */
+const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT']);
+
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #backoff = new Backoff();
@@ -208,7 +211,7 @@ export class Supervisor {
     const fields = { worker: worker.id, pid: worker.process.pid, code, signal, delayMs };
     if (looping) this.#options.log.error({ ...fields, deaths }, 'workers keep dying; slowing down');
     else this.#options.log.warn(fields, 'worker died; starting another');
-    if (looping || signal === 'SIGSEGV' || signal === 'SIGBUS') this.#options.onCrash();
+    if (looping || CRASHES.has(signal ?? '')) this.#options.onCrash();
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#fork();

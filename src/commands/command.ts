@@ -1,5 +1,5 @@
 /** What a command is, and what all of them share. */
-import { existsSync, openSync, writeSync } from 'node:fs';
+import { existsSync, openSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
@@ -8,6 +8,7 @@ import { addressText, browseUrl } from '../listen.ts';
 import type { Store } from '../store/contract.ts';
 import { STORE_FILE } from '../store/embedded/file/folder.ts';
 import { openStore } from '../store/open.ts';
+import { isChild, runChild } from './child.ts';
 import type { Flag } from './flags.ts';
 import type { Manual } from './help.ts';
 
@@ -46,23 +47,29 @@ export interface Command extends Manual {
   run(call: Call): Promise<ExitCode>;
 }
 
-/** Commands check all pages of a store up to this size before they use it, bytes. That takes about a second. */
+/**
+ * Commands check all pages of a store up to this size before they use it, bytes. That takes about a second. On a larger
+ * one they run in a process of their own.
+ */
 const CHECKED_BYTES = 256e6;
 /** For commands that read all of the store anyway. */
 export const ANY_SIZE = Number.POSITIVE_INFINITY;
 
 /**
  * Runs a command with the store, which is closed afterwards. A folder without a store is refused, and nothing is made
- * there. All pages of a store of at most `checkBytes` are checked first.
+ * there. All pages of a store of at most `checkBytes` are checked first; on a larger one the command runs in a process of
+ * its own, which is given `more` words.
  */
 export function onStore(
   run: (call: StoreCall) => Promise<ExitCode>,
   checkBytes: number = CHECKED_BYTES,
+  more: readonly string[] = [],
 ): Command['run'] {
   return async (call) => {
     const missing = noStore(call);
     if (missing) return missing;
     const { config } = call;
+    if (!config.redis && !isChild() && sizeOf(config) > checkBytes) return runChild(config.data, more);
     const { maxStore: maxBytes, durability } = config;
     let damage: string | undefined;
     const onDamage = ({ message }: Error) => {
@@ -88,7 +95,12 @@ export function onStoreIfSure(
   what: (word: string) => string,
   run: (call: StoreCall) => Promise<ExitCode>,
 ): Command['run'] {
-  return async (call) => noStore(call) ?? (await refusal(call, what(call.word))) ?? onStore(run)(call);
+  return async (call) =>
+    noStore(call) ?? (await refusal(call, what(call.word))) ?? onStore(run, CHECKED_BYTES, ['--yes'])(call);
+}
+
+function sizeOf({ data }: Config): number {
+  return statSync(join(data, STORE_FILE)).size;
 }
 
 /** Undefined: go on. */

@@ -40,7 +40,8 @@ export async function openStore(where: Where, options: OpenOptions = {}): Promis
   const { data, redis, redisReplicas: replicas, requirePersistence = false } = where;
   const { create = options.isServer ?? false } = options;
   if (redis === undefined) {
-    const store = await openFile(data, { onDamage: complainer(options.log), ...options, create });
+    const checked = options.isServer ? { checkBytes: 0 } : {};
+    const store = await openFile(data, { onDamage: complainer(options.log), ...checked, ...options, create });
     if (options.isServer) watchPlace(store, options);
     return theOne(store, options);
   }

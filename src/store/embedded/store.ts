@@ -75,7 +75,8 @@ export interface StoreOptions {
   /** Make a store where there is none; true unless said otherwise. */
   create?: boolean;
   /**
-   * Look at all pages first if they are of at most so many bytes: LMDB ends the process where it meets a broken one.
+   * Look at all pages first if they are of at most so many bytes, and otherwise at those that every start needs: LMDB
+   * ends the process where it meets a broken one. Left out: look at none.
    */
   checkBytes?: number;
   /** The record takes nothing beyond so many bytes. */
@@ -99,16 +100,24 @@ export interface StoreOptions {
  * Throws StoreError.
  */
 export async function openStore(folder: string, options: StoreOptions = {}): Promise<EmbeddedStore> {
-  const { create = true, durability, checkBytes = 0 } = options;
+  const { create = true, durability, checkBytes } = options;
   const file = StoreFile.open(folder, { create, noSync: durability === 'system' });
   try {
-    if (checkBytes > 0 && statSync(join(folder, STORE_FILE)).size <= checkBytes) for (const _ of file.checkedPages());
+    if (checkBytes !== undefined) {
+      const isAll = statSync(join(folder, STORE_FILE)).size <= checkBytes;
+      for (const _ of file.checkedPages(isAll ? undefined : (name) => START_TABLES.has(name)));
+    }
     return file.alone(() => new EmbeddedStore(file, folder, found(file, folder, create), options));
   } catch (error) {
     await file.close();
     throw isDamage(error) ? damaged(join(folder, STORE_FILE), error.message) : error;
   }
 }
+
+/** Tables that a start reads and writes; of the others it reads the first entry at most. */
+const START_TABLES: ReadonlySet<string> = new Set(
+  'meta sites admins tokens links sessions counters expiry options audit hour upkeep weights'.split(' '),
+);
 
 /** Furnishes a store that is new, and returns its secret. Throws StoreError where none is to be made. */
 function found(file: StoreFile, folder: string, create: boolean): Buffer {

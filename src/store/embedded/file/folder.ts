@@ -206,13 +206,17 @@ function isSound(fd: number, meta: Meta): boolean {
 
 /**
  * Looks at every page in use of a store's file, and yields how many of how many at most are done. Nobody may write to
- * it meanwhile, or a read transaction must be open. Throws StoreError.
+ * it meanwhile, or a read transaction must be open. `isWhole`: as of `walk`. Throws StoreError.
  */
-export function* checkPages(fd: number, path: string): Generator<[done: number, total: number]> {
+export function* checkPages(
+  fd: number,
+  path: string,
+  isWhole?: (table: string) => boolean,
+): Generator<[done: number, total: number]> {
   try {
     const meta = readMeta(fd);
     if (meta === undefined) throw notAStore(path);
-    for (const seen of walk(fd, meta, 'all')) yield [seen, meta.last + 1];
+    for (const seen of walk(fd, meta, 'all', isWhole)) yield [seen, meta.last + 1];
   } catch (error) {
     throw error instanceof Damage ? damaged(path, error.message) : error;
   }

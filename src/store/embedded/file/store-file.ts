@@ -68,14 +68,15 @@ export class StoreFile {
 
   /**
    * Looks at every page that is in use from the newest commit on, also while others write, and tells how many of how
-   * many are done. Throws StoreError: LMDB would end the process where it meets a broken page.
+   * many are done. Throws StoreError: LMDB would end the process where it meets a broken page. Of tables for which
+   * `isWhole` does not hold only the way to the first entry is looked at.
    */
-  *checkedPages(): Generator<[done: number, total: number]> {
+  *checkedPages(isWhole?: (table: string) => boolean): Generator<[done: number, total: number]> {
     // LMDB does not reuse the pages of a commit while somebody reads it.
     const reading = this.root.useReadTransaction();
     const fd = openSync(this.#path, 'r');
     try {
-      yield* checkPages(fd, this.#path);
+      yield* checkPages(fd, this.#path, isWhole);
     } finally {
       closeSync(fd);
       reading.done();

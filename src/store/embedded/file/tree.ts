@@ -82,9 +82,15 @@ export function isShort(fd: number, { last, pageSize }: Meta): boolean {
  * some hundred; `all` at what is in them too. Yields the number of pages seen so far now and then, and at the end. Throws Damage.
  *
  * Pages that the commit uses must not be used anew meanwhile: nobody writes, or a read transaction as old is open.
+ * Of tables for which `isWhole` does not hold only the pages on the way to the first entry are looked at.
  */
-export function* walk(fd: number, meta: Meta, depth: 'index' | 'all'): Generator<number> {
-  const trees = new Trees(fd, meta);
+export function* walk(
+  fd: number,
+  meta: Meta,
+  depth: 'index' | 'all',
+  isWhole: (table: string) => boolean = () => true,
+): Generator<number> {
+  const trees = new Trees(fd, meta, isWhole);
   let seen = 0;
   for (;;) {
     const page = trees.next(depth);
@@ -99,6 +105,8 @@ interface Due {
   page: number;
   /** Pages above it in its tree. */
   level: number;
+  /** False: of the pages below only the first is looked at. */
+  isWhole: boolean;
 }
 
 /** The pages yet to be seen, deepest first, so that few are waiting. */
@@ -109,14 +117,16 @@ class Trees {
   readonly #due: Due[] = [];
   readonly #seen: Uint8Array;
   readonly #bytes: Buffer;
+  readonly #isWhole: (table: string) => boolean;
 
-  constructor(fd: number, meta: Meta) {
+  constructor(fd: number, meta: Meta, isWhole: (table: string) => boolean) {
+    this.#isWhole = isWhole;
     this.#fd = fd;
     this.#meta = meta;
     this.#pages = Math.min(meta.last + 1, Math.ceil(fstatSync(fd).size / meta.pageSize));
     this.#seen = new Uint8Array(Math.ceil(this.#pages / 8));
     this.#bytes = Buffer.alloc(meta.pageSize);
-    for (const root of meta.roots) this.#add(root, 0);
+    for (const root of meta.roots) this.#add({ page: root, level: 0, isWhole: true });
   }
 
   /** Looks at one more page. How many pages it was, with those it has alone; undefined: there is none left. */
@@ -130,13 +140,14 @@ class Trees {
     return flags & PAGE.packed ? 1 : 1 + this.#leaf(due);
   }
 
-  #branch({ page, level }: Due, depth: 'index' | 'all'): number {
+  #branch({ page, level, isWhole }: Due, depth: 'index' | 'all'): number {
     if (level > MAX_DEPTH) throw new Damage(`page ${page} is too deep`);
-    const children = this.#nodes(page).map((at) => this.#bytes.readUIntLE(at, 6));
+    const nodes = isWhole ? this.#nodes(page) : this.#nodes(page).slice(0, 1);
+    const children = nodes.map((at) => this.#bytes.readUIntLE(at, 6));
     // All leaves of a tree are as deep as each other: one tells of its siblings.
     if (depth === 'index' && children[0] !== undefined && this.#isLeaf(children[0]))
       for (const child of children) this.#claim(child, 1);
-    else for (const child of children) this.#add(child, level + 1);
+    else for (const child of children) this.#add({ page: child, level: level + 1, isWhole });
     return 1;
   }
 
@@ -154,19 +165,21 @@ class Trees {
     for (const at of this.#nodes(page)) {
       const flags = this.#bytes.readUInt16LE(at + 4);
       const size = this.#bytes.readUInt32LE(at);
-      const value = at + NODE_HEAD + this.#bytes.readUInt16LE(at + 6);
+      const key = at + NODE_HEAD;
+      const value = key + this.#bytes.readUInt16LE(at + 6);
       const length = flags & NODE.big ? HEAD : size;
       if (value + length > this.#bytes.length) throw new Damage(`page ${page} has an entry that leaves it`);
       if (flags & NODE.big) bigs.push({ page: long(this.#bytes, value), size, pages: long(this.#bytes, value + 16) });
-      else if (flags & NODE.table) this.#table(value, size, page);
+      else if (flags & NODE.table) this.#table(this.#bytes.toString('latin1', key, value - 1), value, size, page);
     }
     for (const big of bigs) own += this.#big(big);
     return own;
   }
 
-  #table(at: number, size: number, page: number): void {
+  /** A name ends with a zero byte, which `name` is without. */
+  #table(name: string, at: number, size: number, page: number): void {
     if (size < 48) throw new Damage(`page ${page} has a table without a root`);
-    this.#add(long(this.#bytes, at + 40), 0);
+    this.#add({ page: long(this.#bytes, at + 40), level: 0, isWhole: this.#isWhole(name) });
   }
 
   #big({ page, size, pages }: { page: number; size: number; pages: number }): number {
@@ -198,10 +211,10 @@ class Trees {
     return this.#bytes.readUInt16LE(FLAGS_AT);
   }
 
-  #add(page: number, level: number): void {
-    if (page === NONE) return;
-    this.#claim(page, 1);
-    this.#due.push({ page, level });
+  #add(due: Due): void {
+    if (due.page === NONE) return;
+    this.#claim(due.page, 1);
+    this.#due.push(due);
   }
 
   /** Each page is in use once. */

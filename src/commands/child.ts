@@ -1,0 +1,66 @@
+/**
+ * Runs a command in a process of its own. LMDB ends its process where it meets a broken page. To look at all pages of a
+ * large store first would take long, so that what ended the process is told afterwards.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { StoreError } from '../store/contract.ts';
+import { checkFile } from '../store/embedded/file/apart.ts';
+import { damaged, STORE_FILE } from '../store/embedded/file/folder.ts';
+import type { ExitCode } from './command.ts';
+
+/** The environment variable that tells such a process from one that a person has started. */
+const IS_CHILD = 'FIELDMOUSE_COMMAND_CHILD';
+/** Signals by which a process ends that uses a broken page. */
+const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
+const LMDB_LINE = /^page \d+ not found error$|\bmdb\.c:\d+/;
+/** They are passed on: whoever sends one knows of the first process only. */
+const PASSED = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export function isChild(): boolean {
+  return process.env[IS_CHILD] !== undefined;
+}
+
+/**
+ * Runs the command line of this process in another one, with `more` words, on the store in `folder`. Resolves with its
+ * exit code. Throws StoreError `damaged` if a broken page ended it.
+ */
+export async function runChild(folder: string, more: readonly string[]): Promise<ExitCode> {
+  const [main = '', ...words] = process.argv.slice(1);
+  // In front: words may end with `--` and an id that begins with a dash.
+  const child = spawn(process.execPath, [...process.execArgv, main, ...more, ...words], {
+    // In a terminal it draws bars.
+    stdio: ['inherit', 'inherit', process.stderr.isTTY ? 'inherit' : 'pipe'],
+    env: { ...process.env, [IS_CHILD]: '1' },
+  });
+  const told = child.stderr ? passLines(child.stderr) : undefined;
+  const pass = (signal: NodeJS.Signals) => child.kill(signal);
+  for (const signal of PASSED) process.on(signal, pass);
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  await told;
+  for (const one of PASSED) process.off(one, pass);
+  if (signal === null) return code as ExitCode;
+  if (CRASHES.has(signal)) throw await faultOf(folder, signal);
+  process.kill(process.pid, signal);
+  return 1;
+}
+
+/** Passes on what a command says, without the lines that LMDB adds where it meets a broken page. */
+async function passLines(from: Readable): Promise<void> {
+  for await (const line of createInterface({ input: from }))
+    if (!LMDB_LINE.test(line)) process.stderr.write(`${line}\n`);
+}
+
+/** What ended a process. */
+async function faultOf(folder: string, signal: string): Promise<StoreError> {
+  try {
+    await checkFile(folder);
+    return damaged(join(folder, STORE_FILE), `using it ended the process (${signal})`);
+  } catch (error) {
+    if (error instanceof StoreError) return error;
+    throw error;
+  }
+}
