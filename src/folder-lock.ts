@@ -27,6 +27,8 @@ const FAILED = 'failed: ';
 const STATE = 'state';
 const HELD = 'held';
 const STARTING = 'starting';
+/** So answers a web server, which `--listen unix:…` may have given the name of a lock: it holds nothing. */
+const HTTP_ANSWER = /^HTTP\/\d/;
 
 /** What a server can be asked to do. `tell` gives a line to who asks. Throws an Error whose message is one line. */
 export type Orders = Readonly<Record<'reload', (tell: (line: string) => void) => Promise<void>>>;
@@ -146,7 +148,7 @@ async function rivalOf(folder: string, own: string): Promise<string | undefined>
   return undefined;
 }
 
-/** What the server at a socket says of itself. Undefined: there is none; the file is removed then. */
+/** What the server at a socket says of itself. Undefined: it is no lock. The socket of a dead server is removed. */
 async function stateOf(path: string): Promise<string | undefined> {
   const socket = connect(path);
   try {
@@ -159,12 +161,20 @@ async function stateOf(path: string): Promise<string | undefined> {
     removeQuietly(path);
     return undefined;
   }
-  socket.on('error', () => socket.destroy());
-  socket.write(`${STATE}\n`);
-  const line = await firstLine(socket);
-  socket.destroy();
+  const line = await answerOf(socket);
+  if (HTTP_ANSWER.test(line ?? '')) return undefined;
   // Servers of earlier versions do not know the question; one that hangs does not answer it.
   return line === STARTING ? STARTING : HELD;
+}
+
+/** The answer to the question in which state a server is. */
+async function answerOf(socket: Socket): Promise<string | undefined> {
+  socket.on('error', () => socket.destroy());
+  // A web server takes a line for the first one of a request, and waits for others unless they are empty.
+  socket.write(`${STATE}\n\n`);
+  const line = await firstLine(socket);
+  socket.destroy();
+  return line;
 }
 
 function removeQuietly(path: string): void {
@@ -231,15 +241,24 @@ export async function ask(folder: string, order: keyof Orders, tell: (line: stri
 /** Connects to the server that holds a folder. */
 async function serverIn(path: string, folder: string): Promise<Socket> {
   for (const name of namesIn(path)) {
-    const socket = connect(join(path, name));
-    try {
-      await once(socket, 'connect');
-      return socket;
-    } catch {
-      // It is the socket of a dead server.
-    }
+    const file = join(path, name);
+    const asked = await connected(file);
+    if (!asked || HTTP_ANSWER.test((await answerOf(asked)) ?? '')) continue;
+    const socket = await connected(file);
+    if (socket) return socket;
   }
   throw noServer(folder);
+}
+
+/** Undefined: it is the socket of a dead server. */
+async function connected(path: string): Promise<Socket | undefined> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+    return socket;
+  } catch {
+    return undefined;
+  }
 }
 
 function noServer(folder: string): Error {

@@ -78,6 +78,34 @@ test('where no socket can be made the reason is told', async (t) => {
   assert.match(reasons.join(), /no socket can be made in the data folder \(\w+\)/);
 });
 
+test('a socket that a server listens on for visitors holds no folder, whatever its name', async (t) => {
+  const data = temporaryFolder(t);
+  const listen = `unix:${join(data, 'server.sock')}`;
+  // Of another data folder.
+  const other = spawnMain(['--listen', listen, '--workers', '1', '--data', temporaryFolder(t)]);
+  t.after(() => other.kill('SIGKILL'));
+  await untilSaid(other, 'listens on');
+  const told: string[] = [];
+  await assert.rejects(
+    ask(data, 'reload', () => {}),
+    /no server runs in/,
+  );
+  const unlock = await lockFolder(data, { reload: async (tell) => tell('one of one') });
+  await ask(data, 'reload', (line) => told.push(line));
+  assert.deepEqual(told, ['one of one']);
+  await assert.rejects(lockFolder(data), FolderInUse);
+  unlock();
+});
+
+async function untilSaid({ stdout }: ChildProcess, words: string): Promise<void> {
+  let said = '';
+  for await (const chunk of stdout as NodeJS.ReadableStream) {
+    said += chunk;
+    if (said.includes(words)) return;
+  }
+  assert.fail(`it ended, and said ${said}`);
+}
+
 test('a second server on a folder with a long path says so and ends', async (t) => {
   const data = join(temporaryFolder(t), 'k'.repeat(120));
   await startServer(t, { data, workers: 1 });

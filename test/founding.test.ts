@@ -1,7 +1,7 @@
 /** The file of a new store, and one that is empty. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -62,4 +62,24 @@ test('a start that is killed while it makes the store leaves no file of its name
     ['store.mdb'],
   );
   assert.equal(statSync(join(data, 'store.mdb')).mode & 0o777, 0o600);
+});
+
+test('what a killed first start left beside a store goes at the next start, and with a restore', async (t) => {
+  const data = join(temporaryFolder(t), 'data');
+  const server = await startServer(t, { data, workers: 1 });
+  assert.equal(await server.stop(), 0);
+  const left = join(data, 'store.mdb.new');
+  const leave = () => {
+    mkdirSync(left);
+    writeFileSync(join(left, 'whole'), 'some bytes');
+  };
+  const backup = join(data, '..', 'backup.mdb');
+  assert.equal((await run('backup', backup, '--data', data)).code, 0);
+  leave();
+  assert.equal((await run('restore', backup, '--data', data)).code, 0);
+  assert.equal(existsSync(left), false);
+  leave();
+  const again = await startServer(t, { data, workers: 1 });
+  assert.equal(existsSync(left), false);
+  assert.equal(await again.stop(), 0);
 });

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { FolderInUse, lockFolder } from '../folder-lock.ts';
 import { StoreError } from '../store/contract.ts';
 import { copy, inspect } from '../store/embedded/file/apart.ts';
-import { BEFORE_RESTORE, makeFolder, RESTORE_PART, STORE_FILE } from '../store/embedded/file/folder.ts';
+import { BEFORE_RESTORE, makeFolder, NEW_STORE, RESTORE_PART, STORE_FILE } from '../store/embedded/file/folder.ts';
 import { openStore } from '../store/embedded/store.ts';
 import { sync } from '../sync.ts';
 import { noted, noteReading } from './audit.ts';
@@ -225,7 +225,8 @@ async function replace(data: string, from: string, io: Output): Promise<ExitCode
   try {
     if (!isReady(copy, from)) return refuse(io, `another restore has taken the copy in ${part}; try again`);
     const kept = exchange(join(copy, STORE_FILE), join(data, STORE_FILE));
-    rmSync(part, { recursive: true, force: true });
+    // The second one is what a first start leaves that was killed.
+    for (const name of [RESTORE_PART, NEW_STORE]) rmSync(join(data, name), { recursive: true, force: true });
     await noteRestore(data, from);
     io.out(`${from} is the store of ${data} now.`);
     if (kept) io.out(`The one before is kept as ${kept}; remove it when all is well.`);

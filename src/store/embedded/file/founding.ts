@@ -11,12 +11,12 @@ import { fillLock, NEW_STORE, STORE_FILE } from './folder.ts';
  * between would leave a file that looks as if a power cut had taken the record.
  */
 export function foundStore(path: string): void {
-  if (existsSync(path)) return;
   const folder = dirname(path);
   const aside = join(folder, NEW_STORE);
   const remove = () => rmSync(aside, { recursive: true, force: true });
-  // One that was killed may have left it.
+  // One that was killed may have left it, also after the file had got its name, or before it came by a restore.
   remove();
+  if (existsSync(path)) return;
   try {
     mkdirSync(aside, { mode: 0o700 });
     const whole = join(aside, 'whole');
