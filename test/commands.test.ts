@@ -105,6 +105,18 @@ test('admin add refuses a name that reads like one that is there', async (t) => 
   assert.deepEqual((await records.admins()).map(({ name }) => name).sort(), ['grob', 'groß']);
 });
 
+test('admin add refuses a word that mixes scripts whose letters look alike', async (t) => {
+  const { run, store } = commandLine(t);
+  // Cyrillic, Greek, Armenian, Cherokee and Coptic letters among Latin ones; Greek among Cyrillic ones.
+  for (const name of ['\u0430dmin', '\u03c1eter', 'o\u057dr', 'Ad\u13aa', 'd\u2c9fn', '\u0399\u0432\u0430\u043d']) {
+    const { code, err } = await run(`admin add ${name}`);
+    assert.deepEqual([code, /letters of several scripts that look alike/.test(err)], [1, true], name);
+  }
+  for (const name of ['Иван-Smith', '山田たろう', '田中A', 'Αννα', 'Անի', 'ＡＤＡ', 'k\u212a', 'ada-1'])
+    assert.equal((await run(`admin add ${name}`)).code, 0, name);
+  assert.equal((await (await store()).admins()).length, 8);
+});
+
 test('no address is guessed: where none is known, or only a socket file, that is said', async (t) => {
   const { run } = commandLine(t);
   for (const more of [[], ['--listen', 'unix:/tmp/x.sock']]) {

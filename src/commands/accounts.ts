@@ -1,6 +1,6 @@
 /** Commands on those who may look: administrators and API tokens. */
 
-import { ADMIN_NAME, lookAlike } from '../protocol/account.ts';
+import { ADMIN_NAME, lookAlike, mixesScripts } from '../protocol/account.ts';
 import { isLabel } from '../protocol/label.ts';
 import { OWNER, rightsText } from '../protocol/rights.ts';
 import type { AdminOutcome } from '../store/contract.ts';
@@ -114,6 +114,8 @@ async function addAdmin(call: StoreCall): Promise<ExitCode> {
   if (no !== undefined) return refuse(io, no);
   const known = lookAlike(await store.admins(), word);
   if (known !== undefined) return refuse(io, `${word} looks like ${known}, who is there already; choose another name`);
+  if (mixesScripts(word) && (await store.admin(word)) === undefined)
+    return refuse(io, `${word} has a word with letters of several scripts that look alike; write it in one of them`);
   const rights = rightsOf(flags, OWNER);
   const note = noted('admin-added', `${word}, ${rightsText(rights)}`);
   const isNew = await store.addAdmin(word, Date.now(), rights, note);

@@ -1,7 +1,7 @@
 /** Administrators: who they are, and what each may see and do. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
-import { ADMIN_NAME, lookAlike } from '../protocol/account.ts';
+import { ADMIN_NAME, lookAlike, mixesScripts } from '../protocol/account.ts';
 import { rightsText } from '../protocol/rights.ts';
 import { noteOf } from './audit.ts';
 import type { HttpOptions } from './contract.ts';
@@ -48,6 +48,8 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
     async (request, reply) => {
       const { name: given, ...rights } = request.body;
       const name = given.normalize('NFC');
+      if (mixesScripts(name))
+        throw new Problem(400, 'bad-request', 'The name has a word with letters of several scripts that look alike.');
       const read = await readRights(store, rights);
       const known = lookAlike(await store.admins(), name);
       if (known !== undefined)

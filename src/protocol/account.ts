@@ -49,3 +49,17 @@ function readKey(name: string): string {
     .toLowerCase()
     .normalize('NFKC');
 }
+
+/** Scripts with letters that look like letters of another one of them. */
+const ALIKE = ['Latin', 'Cyrillic', 'Greek', 'Armenian', 'Cherokee', 'Coptic', 'Lisu', 'Deseret', 'Osage'].map(
+  (script) => new RegExp(`\\p{Script=${script}}`, 'u'),
+);
+
+/**
+ * True of a name with a word whose letters are of several of these scripts, as `admin` with a Cyrillic `а`: it can be
+ * read as another name. Words of one script may look alike all the same (`асе`, `ace`).
+ */
+export function mixesScripts(name: string): boolean {
+  const words = name.normalize('NFKC').split(/[ ._@'’-]/);
+  return words.some((word) => ALIKE.filter((script) => script.test(word)).length > 1);
+}
