@@ -68,6 +68,8 @@ test('variables of the page with names that the script uses cost no click', asyn
     '/var': `var URL = 'https://example.org', CSS = {}, console = {};`,
     '/const': 'const URL = 1, CSS = 2, console = 3;',
     '/function': 'function addEventListener(element, type, listener) { element.addEventListener(type, listener); }',
+    '/class':
+      'function Element() {} function Document() {} var Node = {}, Event = 1, EventTarget = 2, HTMLElement = 3;',
     '/missing': 'delete window.MutationObserver;',
   };
   const pages = Object.entries(scripts).map(([path, script]) => [
