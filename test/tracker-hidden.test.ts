@@ -1,10 +1,13 @@
 /**
- * Pages in background tabs where WebSockets are blocked: they leave when they are hidden, and come when they are shown.
+ * Pages where WebSockets are blocked: they leave when they are hidden, come when they are shown, and are silent while
+ * nothing happens.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { packFrames } from '../src/protocol/encode.ts';
+import { READ_BYTES, splitFrames } from '../src/protocol/frame.ts';
 import { startTabs } from './support/background-tab.ts';
+import { until } from './support/exact.ts';
 import { startServer } from './support/server.ts';
 import { startSite } from './support/site.ts';
 import { StreamReader } from './support/stream.ts';
@@ -46,6 +49,26 @@ test('a page that is opened in the background joins when it is shown where WebSo
   await hidden.click(211, 212);
   assert.equal((await stream.next('click')).x, 211);
   assert.equal(server.workerPids().length, 1);
+});
+
+test('a page on which nothing happens any more posts only that it is there', async (t) => {
+  const { url, stream, page } = await startSite(t, { '/': NO_SOCKETS });
+  /** How many frames were in each POST. */
+  const posts: number[] = [];
+  await page.route(/\/v1\/visit/, async (route) => {
+    posts.push(splitFrames(route.request().postDataBuffer() ?? Buffer.alloc(0), READ_BYTES).length - 1);
+    const response = await route.fetch();
+    // As where nobody looks on, however busy the server is.
+    await route.fulfill({ response, json: { ...(await response.json()), flushMs: 1000 } });
+  });
+  await page.goto(url);
+  await until(() => posts.slice(-2).join() === '1,0', 'a POST without frames');
+  await page.mouse.click(50, 50);
+  await stream.next('click');
+  posts.length = 0;
+  await until(() => posts.length >= 3, 'three POSTs');
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  assert.equal(posts.slice(1, 3).join(), '0,0', `frames in each POST: ${posts}`);
 });
 
 test('a bye by POST stores the frames before it, ends the visit once, and is answered with what is stored', async (t) => {

@@ -4,6 +4,7 @@
  */
 import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
 import type { GoneReason } from '../protocol/relay.ts';
+import type { Visitor } from '../protocol/stream.ts';
 import type { Allowance } from './allowance.ts';
 import type { Recording, Trace } from './contract.ts';
 import { boundTimes } from './sample-times.ts';
@@ -150,16 +151,22 @@ export class Visit {
         if (mark.page !== arrival.page) this.trace.turn(n, i, t, mark.page);
         break;
       case 'resize':
-        this.trace.view(t, [mark.vw, mark.vh, mark.dw, mark.dh], arrival.hidden);
+        this.#view(t, [mark.vw, mark.vh, mark.dw, mark.dh], arrival.hidden);
         break;
       case 'visibility':
-        this.trace.view(t, arrival.size, !mark.visible);
+        this.#view(t, arrival.size, !mark.visible);
         break;
       case 'pointer':
         break;
       default:
         mark satisfies never;
     }
+  }
+
+  /** A page tells its window anew when it connects; streams hear of what has changed. */
+  #view(t: number, size: Visitor['size'], hidden: boolean): void {
+    const { arrival } = this.trace;
+    if (String(size) !== String(arrival.size) || hidden !== arrival.hidden) this.trace.view(t, size, hidden);
   }
 
   name(label: string): void {

@@ -15,7 +15,7 @@ import {
   WINDOW,
 } from './limits.ts';
 import { ack, cut, emptyOutbox, hasUnacked, isEmpty, unacked } from './outbox.ts';
-import { currentPage, settle } from './sampler.ts';
+import { currentPage, settle, told } from './sampler.ts';
 import { keepFor, loadToken, remember, token } from './token.ts';
 import { stop } from './tracker.ts';
 
@@ -64,6 +64,9 @@ function stopWaiting(): void {
 function open(): void {
   drop();
   phase = 2;
+  // All is told anew: the server may know nothing of this page any more. With every hello, an idle page would always have
+  // something to post.
+  told.length = 0;
   if (failures % ROUND < ROUND - 1) attempt(connectSocket);
   if (socket) awaitAnswer();
   else {

@@ -3,7 +3,6 @@ import { visitor } from './connection.ts';
 import { ask } from './guard.ts';
 import { measure } from './layout.ts';
 import { frontPage, last } from './outbox.ts';
-import { told } from './sampler.ts';
 import { token } from './token.ts';
 import { originOf } from './web-origin.ts';
 
@@ -12,11 +11,8 @@ import { originOf } from './web-origin.ts';
  * server does not have: the others follow.
  */
 export function helloFrame(): Bytes {
-  const size = measure();
-  // What a hello does not tell will be added anew.
-  told.splice(0, 4, String(size), false);
   // In the order of `encodeHello`.
-  const payload = [window.performance.now(), ...size]
+  const payload = [window.performance.now(), ...measure()]
     .flatMap(varint)
     .concat(
       text(token, 128),
