@@ -110,6 +110,17 @@ test('cuts a long label', () => {
   assert.equal(read({ id: 'a'.repeat(100), x: 1, y: 1 }).label, 'a'.repeat(64));
 });
 
+test('judges a label by what can be seen of it', () => {
+  const labelOf = (id: string) => read({ id, x: 1, y: 1 }).label;
+  const family = '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}';
+  assert.equal(labelOf('  Kasse 3\u00a0'), 'Kasse 3');
+  assert.equal(labelOf('u\u0308'), '\u00fc');
+  assert.equal(labelOf(family.repeat(70)), family.repeat(64));
+  assert.equal(labelOf(' '), '');
+  for (const id of ['\u202eevil', 'two\nlines', '\u200b', '\u2800', 'a\u0000b', '\ud800', '\ue000'])
+    assert.equal(faultCode({ id, x: 1, y: 1 }), 'bad-text', JSON.stringify(id));
+});
+
 test('throws nothing but FrameError for any JSON, and keeps numbers in their bounds', () => {
   const near = fc.record(
     {

@@ -1,7 +1,7 @@
 /** Commands on those who may look: administrators and API tokens. */
 
 import { ADMIN_NAME, lookAlike, mixesScripts } from '../protocol/account.ts';
-import { isLabel } from '../protocol/label.ts';
+import { isLabel, tidy } from '../protocol/label.ts';
 import { OWNER, rightsText } from '../protocol/rights.ts';
 import type { AdminOutcome } from '../store/contract.ts';
 import { noted } from './audit.ts';
@@ -34,7 +34,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     flags: RIGHTS_FLAGS,
     examples: ['admin add ada', 'admin add bob --role viewer --site shop'],
     check: checkAdmin,
-    run: onStore(composed(addAdmin)),
+    run: onStore(tidied(addAdmin)),
   },
   'admin set': {
     does: 'changes what an administrator may do and see',
@@ -47,7 +47,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     },
     examples: ['admin set bob --role viewer --site shop', "admin set bob --site '*'"],
     check: checkChange,
-    run: onStore(composed(setAdmin)),
+    run: onStore(tidied(setAdmin)),
   },
   'admin reset': {
     does: 'for a forgotten password: takes it away, prints a link',
@@ -55,7 +55,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'NAME',
     takes: 'NAME',
     examples: ['admin reset ada'],
-    run: onStore(composed(resetAdmin)),
+    run: onStore(tidied(resetAdmin)),
   },
   'admin list': {
     does: 'lists administrators and their rights',
@@ -68,7 +68,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'NAME',
     takes: 'NAME',
     examples: ['admin remove bob'],
-    run: onStore(composed(removeAdmin)),
+    run: onStore(tidied(removeAdmin)),
   },
   'token add': {
     does: 'makes an API token for programs, and prints it',
@@ -78,7 +78,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     flags: RIGHTS_FLAGS,
     examples: ['token add builds', 'token add report --role viewer --site shop'],
     check: checkToken,
-    run: onStore(composed(addToken)),
+    run: onStore(tidied(addToken)),
   },
   'token list': {
     does: 'lists API tokens, and when each was used last',
@@ -94,9 +94,9 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-/** Runs a command with a name of which each letter is written in one way, whatever keyboard it came from. */
-function composed(run: (call: StoreCall) => Promise<ExitCode>): (call: StoreCall) => Promise<ExitCode> {
-  return (call) => run({ ...call, word: call.word.normalize('NFC') });
+/** Runs a command with a name that is tidied up. */
+function tidied(run: (call: StoreCall) => Promise<ExitCode>): (call: StoreCall) => Promise<ExitCode> {
+  return (call) => run({ ...call, word: tidy(call.word) });
 }
 
 function checkAdmin({ word, flags }: Call): string[] {

@@ -1,5 +1,5 @@
 /** Commands on the sites whose pages may report. */
-import { isLabel } from '../protocol/label.ts';
+import { isLabel, tidy } from '../protocol/label.ts';
 import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../protocol/site.ts';
 import { noted } from './audit.ts';
 import {
@@ -68,7 +68,7 @@ async function addSite(call: StoreCall): Promise<ExitCode> {
   const normal = [...new Set(flags.origin.map((origin) => normalOrigin(origin) as string))];
   const site = {
     key,
-    name: (flags.name[0] as string).normalize('NFC'),
+    name: tidy(flags.name[0] as string),
     origins: normal,
     created: Date.now(),
     firstSeen: null,

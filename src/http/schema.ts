@@ -9,7 +9,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
-import { isLabel, LABEL, maxUnits } from '../protocol/label.ts';
+import { isLabel, LABEL, maxUnits, tidy } from '../protocol/label.ts';
 import type { Need } from '../protocol/rights.ts';
 import { DEVICES } from '../protocol/stream.ts';
 import { Problem } from './problem.ts';
@@ -62,12 +62,11 @@ export const Label = Type.String({
 });
 
 /**
- * The name in a body, each letter written in one way, whatever keyboard it came from. Throws Problem where it is too
- * long.
+ * The name in a body, each letter written in one way, without spaces at its ends. Throws Problem where it is too long.
  */
 export function nameIn({ name }: { name: string }): string {
-  const composed = name.normalize('NFC');
-  if (isLabel(composed, NAME_LIMIT)) return composed;
+  const tidied = tidy(name);
+  if (isLabel(tidied, NAME_LIMIT)) return tidied;
   throw new Problem(400, 'bad-request', `name may have at most ${NAME_LIMIT} characters`);
 }
 export const Empty = Type.Null({ description: 'Nothing' });

@@ -4,10 +4,14 @@
  */
 import { FrameError } from './errors.ts';
 import { ELEMENT_SCALE, KIND, MAX_COORDINATE, MAX_TEXT, type Mark, type SampleBuffer } from './frame.ts';
+import { charactersOf, isLabel, maxUnits, tidy } from './label.ts';
 import { withoutNul } from './reader.ts';
 
 /** A sample that is older than this by its own clock, or in the future, is given its time of arrival instead, milliseconds. */
 const MAX_SKEW_MS = 60_000;
+
+/** Visible characters of a label. */
+const MAX_LABEL = 64;
 
 /** What a JSON frame says besides its samples. */
 export interface JsonFrame {
@@ -115,9 +119,14 @@ function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
+/** The label, cut to its limit; empty if there is none. Throws FrameError for a text that is none. */
 function label(value: unknown): string {
   if (typeof value !== 'string' && typeof value !== 'number') throw new FrameError('bad-text', 'id');
-  return withoutNul(String(value).slice(0, 64));
+  const text = tidy(String(value).slice(0, maxUnits(MAX_LABEL)));
+  const characters = charactersOf(text);
+  const cut = characters.length > MAX_LABEL ? characters.slice(0, MAX_LABEL).join('').trim() : text;
+  if (cut !== '' && !isLabel(cut, MAX_LABEL)) throw new FrameError('bad-text', 'id');
+  return cut;
 }
 
 /** When a sample was taken, Unix ms, by the `t` it came with. Throws FrameError. */
