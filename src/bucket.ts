@@ -1,4 +1,7 @@
-/** A token bucket: lets `rate` a second through, and a burst of `burst`. */
+/**
+ * A token bucket: lets `rate` a second through, and a burst of `burst`. Times are ms of a clock that is never set, as
+ * `performance.now()`: when the wall clock is set, nobody is to wait for it, and nobody gets more.
+ */
 export class Bucket {
   readonly #rate: number;
   readonly #burst: number;
@@ -12,7 +15,7 @@ export class Bucket {
     this.#at = now;
   }
 
-  /** Takes `n`; false if there are not so many, and then none is taken. `now` is in ms. */
+  /** Takes `n`; false if there are not so many, and then none is taken. `now` as above. */
   take(n: number, now: number): boolean {
     this.#fill(now);
     if (this.#level < n) return false;
@@ -20,14 +23,15 @@ export class Bucket {
     return true;
   }
 
-  /** True if nothing is missing at `now` (ms): forgetting such a bucket forgives nothing. */
+  /** True if nothing is missing at `now`: forgetting such a bucket forgives nothing. */
   isFull(now: number): boolean {
     this.#fill(now);
     return this.#level >= this.#burst;
   }
 
   #fill(now: number): void {
-    this.#level = Math.min(this.#burst, this.#level + (Math.max(0, now - this.#at) * this.#rate) / 1000);
+    if (now <= this.#at) return;
+    this.#level = Math.min(this.#burst, this.#level + ((now - this.#at) * this.#rate) / 1000);
     this.#at = now;
   }
 }

@@ -9,7 +9,7 @@ const PER_SECOND = 0.2;
 const MAX_KINDS = 500;
 const OTHERS = 'others';
 
-/** Times are Unix ms. */
+/** Times are as a bucket's. */
 export class LogLimit {
   readonly #kinds = new Map<string, { bucket: Bucket; leftOut: number }>();
 

@@ -30,7 +30,7 @@ export function createLogger(level: string, part: string): Pino {
     hooks: {
       logMethod(args, method, number) {
         const text = textOf(args);
-        if (number < LIMITED || text === LEFT_OUT || limit.take(text, Date.now())) method.apply(this, args);
+        if (number < LIMITED || text === LEFT_OUT || limit.take(text, performance.now())) method.apply(this, args);
         else later.timer ??= setTimeout(tell, TELL_MS).unref();
       },
     },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Bucket } from '../src/bucket.ts';
@@ -19,6 +20,45 @@ test('a bucket never lets more through than burst and rate allow', () => {
       assert.ok(taken <= 100 + (now * 50) / 1000);
     }),
   );
+});
+
+test('a bucket gives nothing for a time that it has seen before', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: -5000, max: 5000 }), { maxLength: 200 }), (steps) => {
+      const bucket = new Bucket(50, 100, 0);
+      let now = 0;
+      let latest = 0;
+      let taken = 0;
+      for (const step of steps) {
+        now = Math.max(0, now + step);
+        latest = Math.max(latest, now);
+        if (bucket.take(1, now)) taken += 1;
+      }
+      while (bucket.take(1, now)) taken += 1;
+      assert.ok(taken <= 100 + (latest * 50) / 1000);
+    }),
+  );
+});
+
+/** Files in which limits and intervals are; wall-clock times are none of their business. */
+const TIMED = [
+  'bucket.ts',
+  'log-limit.ts',
+  'logger.ts',
+  'cluster/supervisor.ts',
+  'cluster/watchdog.ts',
+  'http/address-limit.ts',
+  'ingest/admission.ts',
+  'ingest/allowance.ts',
+  'ingest/byte-budget.ts',
+  'ingest/ingest.ts',
+  'ingest/pace.ts',
+  'hub/presence.ts',
+];
+
+test('limits and intervals go by a clock that is never set', () => {
+  for (const file of TIMED)
+    assert.doesNotMatch(readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8'), /Date\.now\(\)/, file);
 });
 
 test('a bucket lets a steady sender at its rate through for ever', () => {

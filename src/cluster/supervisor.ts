@@ -207,7 +207,7 @@ export class Supervisor {
     if (this.#addresses.length === 0)
       this.#started?.reject(new StartError('worker-died', `a worker ended at the start (${signal ?? code})`));
     countUp(this.#restarts, this.#hung.delete(worker.id) ? 'hung' : 'died');
-    const { delayMs, looping, deaths } = this.#backoff.death(Date.now());
+    const { delayMs, looping, deaths } = this.#backoff.death(performance.now());
     const fields = { worker: worker.id, pid: worker.process.pid, code, signal, delayMs };
     if (looping) this.#options.log.error({ ...fields, deaths }, 'workers keep dying; slowing down');
     else this.#options.log.warn(fields, 'worker died; starting another');

@@ -17,7 +17,7 @@ export class AddressLimit {
 
   /** Counts a request. Throws Problem 429 if it is one too many. */
   count(address: string): void {
-    const now = Date.now();
+    const now = performance.now();
     const bucket = this.#buckets.get(address) ?? this.#add(now);
     this.#buckets.delete(address);
     this.#buckets.set(address, bucket);

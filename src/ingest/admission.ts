@@ -1,6 +1,7 @@
 /**
  * Who may come in: counts connections, so that neither one address nor all together take more than their share,
  * and bounds how fast one address brings new ones and how many bytes it sends. All of it is in memory only.
+ * Times are as a bucket's.
  */
 import { Bucket } from '../bucket.ts';
 import { entry } from '../entry.ts';
@@ -14,7 +15,7 @@ interface Address {
   count: number;
   newcomers: Bucket;
   bytes: Bucket;
-  /** Unix ms of the last newcomer. */
+  /** When the last newcomer came. */
   last: number;
 }
 

@@ -1,4 +1,4 @@
-/** What one visitor may send, whatever it is connected by. */
+/** What one visitor may send, whatever it is connected by. Times are as a bucket's; those of a visit's clock go on evenly, too. */
 import { Bucket } from '../bucket.ts';
 
 /** Clicks, page changes and the like per second; a tab that was offline may have saved up as many as the burst. */

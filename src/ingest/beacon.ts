@@ -49,7 +49,8 @@ export class Beacons {
   async receive(request: Beacon): Promise<BeaconReply> {
     const bytes = request.body.length;
     // Before anything is decoded.
-    if (!this.#admission.bytesOf(request.peer.address, Date.now()).take(bytes, Date.now())) return TOO_FAST;
+    const now = performance.now();
+    if (!this.#admission.bytesOf(request.peer.address, now).take(bytes, now)) return TOO_FAST;
     const site = await this.#options.site(request.site);
     if (!site) return problem(404, 'unknown-site', 'There is no such site.');
     if (!isAllowedOrigin(site, request.origin, request.peer.host))
@@ -197,7 +198,7 @@ export class Beacons {
     hello: Hello | undefined,
     proof: Proof | undefined,
   ): Promise<Visit | BeaconReply> {
-    const leave = this.#admission.enter(peer.address, Date.now());
+    const leave = this.#admission.enter(peer.address, performance.now());
     if (typeof leave === 'string') return refusalOf(leave);
     const contact: Contact = { site, page, origin: origin ?? '', country: peer.country };
     const offset = hello ? Date.now() - hello.clock : 0;

@@ -14,7 +14,7 @@ export class ByteBudget {
     this.#address = address;
   }
 
-  /** Takes so many bytes; false if the connection or its address has sent too many. `now` is in ms. */
+  /** Takes so many bytes; false if the connection or its address has sent too many. `now` as a bucket's. */
   take(bytes: number, now: number): boolean {
     return this.#own.take(bytes, now) && this.#address.take(bytes, now);
   }

@@ -92,7 +92,7 @@ export class Connection {
   take(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
     this.#heard = true;
     if (this.#state === 'ending' || this.#state === 'closed') return;
-    const now = Date.now();
+    const now = performance.now();
     if (!this.#bucket.take(1, now) || !this.#bytes.take(to - from, now)) this.#tooFast();
     else if (this.#state === 'claiming') this.#keep(Buffer.from(bytes.subarray(from, to)), isBinary);
     else this.#read(bytes, from, to, isBinary);
@@ -112,7 +112,8 @@ export class Connection {
 
   #onControl(): void {
     this.#heard = true;
-    if (this.#state !== 'ending' && this.#state !== 'closed' && !this.#bucket.take(1, Date.now())) this.#tooFast();
+    if (this.#state !== 'ending' && this.#state !== 'closed' && !this.#bucket.take(1, performance.now()))
+      this.#tooFast();
   }
 
   #tooFast(): void {

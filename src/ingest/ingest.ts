@@ -145,9 +145,10 @@ export class Ingest {
     const refusal = await this.#checkSite(contact.site, request.headers.origin, host);
     if (refusal || socket.destroyed) return refusal;
     if (this.#closed) return [503, 'stopping', 'The server stops.'];
-    const leave = this.#admission.enter(address, Date.now());
+    const now = performance.now();
+    const leave = this.#admission.enter(address, now);
     if (typeof leave === 'string') return [REFUSALS[leave].status, leave, REFUSALS[leave].detail];
-    const bytes = this.#admission.bytesOf(address, Date.now());
+    const bytes = this.#admission.bytesOf(address, now);
     const newcomer = { contact, host, resume: resumeToken(offered), bytes, leave };
     acceptWebSocket(this.#sockets, upgrade, readLimit(this.#options.config), {
       moved: this.#options.moved,
@@ -168,7 +169,7 @@ export class Ingest {
 
   #hold(webSocket: WebSocket, { contact, host, resume, bytes, leave }: Newcomer): Connection {
     const { maxFrameRate, maxRate } = this.#options.config;
-    const now = Date.now();
+    const now = performance.now();
     const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, now);
     const budget = new ByteBudget(maxRate, bytes, now);
     const connection = new Connection(webSocket, this.#desk, contact, bucket, budget, resume, () => {
@@ -202,7 +203,7 @@ export class Ingest {
 
   #onSecond(): void {
     this.#beacons.sweep();
-    this.#admission.sweep(Date.now());
+    this.#admission.sweep(performance.now());
   }
 
   /** Sets the pace; visitors are told when it is their turn. */
