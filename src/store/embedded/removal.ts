@@ -116,9 +116,9 @@ export class Removal {
 
   /**
    * Within a write: takes the next piece of a visit away, and what it added to counts from the sums. Tells its runs, but
-   * for those that are damaged. False if nothing is left.
+   * for those that are damaged. `share`: part of what one write removes. False if nothing is left.
    */
-  takePiece(number: number, going: GoingVisit, sums: Sums, tell: (run: Run) => void = () => {}): boolean {
+  takePiece(number: number, going: GoingVisit, sums: Sums, tell: (run: Run) => void = () => {}, share = 1): boolean {
     const tally = new Tally(going.site, sums, -1, this.#pages, going.away);
     tally.countDeepest(going.page, 1);
     // The page that it is on may be given back only now.
@@ -128,20 +128,20 @@ export class Removal {
       tally.add(run);
       tell(run);
     };
-    const isLeft = this.#removeChunks(number, going, take) || this.#leaveMinutes(number, going);
+    const isLeft = this.#removeChunks(number, going, take, share) || this.#leaveMinutes(number, going);
     if (isLeft) tally.countDeepest(going.page, -1);
     if (!isLeft && going.damage !== '') warnOfRemoved([going.damage], this.#path);
     return isLeft;
   }
 
   /** False if none was left. */
-  #removeChunks(number: number, going: GoingVisit, take: (run: Run) => void): boolean {
+  #removeChunks(number: number, going: GoingVisit, take: (run: Run) => void, share: number): boolean {
     const { chunks, minutes } = this.#tables;
     const damage = new Damage();
-    const end = performance.now() + PIECE_MS;
+    const end = performance.now() + share * PIECE_MS;
     let bytes = 0;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST], limit: PIECE_CHUNKS })]) {
-      if (bytes > 0 && (bytes >= this.#pieceBytes || performance.now() > end)) break;
+      if (bytes > 0 && (bytes >= share * this.#pieceBytes || performance.now() > end)) break;
       const chunk = chunks.get(key) as Buffer;
       for (const run of this.#shelf.runsIn(chunk, damage, (page) => nameIn(going, page))) {
         damage.pass(() => take(run));

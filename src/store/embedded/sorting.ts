@@ -17,6 +17,9 @@ import type { Shelf } from './shelf.ts';
 import { putSums } from './sum-tables.ts';
 import { LAST, type SortingVisit, type Tables } from './tables.ts';
 
+/** What is laid down anew is taken away and put back: one write takes so much of what it could remove. */
+const SHARE = 0.5;
+
 export class Sorting {
   readonly #tables: Tables;
   readonly #pages: PageBook;
@@ -49,7 +52,7 @@ export class Sorting {
     }
     const sums = new Sums();
     const before: Run[] = [];
-    const isLeft = this.#removal.takePiece(number, sorting, sums, (run) => before.push(run));
+    const isLeft = this.#removal.takePiece(number, sorting, sums, (run) => before.push(run), SHARE);
     const replaced = new Set(sorting.replaced);
     const kept = before.filter(({ n }) => !replaced.has(n));
     this.#put(sorting.into, [...kept, ...this.#due(sorting.into, this.#shelf.begin(number))], sums);
