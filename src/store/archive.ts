@@ -1,5 +1,5 @@
 /**
- * The record: what every store promises of visits and what they did. test/archive.test.ts puts an implementation
+ * The record: what every store promises of visits and what they did. test/support/archive-contract.ts puts an implementation
  * through it.
  *
  * Frames come in batches (batch.ts) and are there once, however often and in whatever order they come: a visit's frame
