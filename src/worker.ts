@@ -101,6 +101,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     samples: recorder.samples,
     unstored: recorder.unstored,
     dropped: limit.dropped,
+    incomplete: archive.incomplete,
   }));
   const recorder = new Recorder({
     archive,

@@ -21,6 +21,8 @@ export interface WorkerFigures {
   queued: number;
   /** The longest that a message waited for the operating system since this was read last, milliseconds. */
   ipcDelayMs: number;
+  /** Answers about the record that left out what is damaged. */
+  incomplete: number;
   /** Batches that waited since the primary did not keep up. */
   held: number;
 }
@@ -46,6 +48,7 @@ export function workerMetrics(read: () => WorkerFigures): WorkerMetrics {
   count('closes_total', 'Connections of visitors that the server closed', ({ closes }) => closes);
   count('refusals_total', 'Connections of visitors that were not let in', ({ refusals }) => refusals);
   count('dropped_connections_total', 'TCP connections closed at once, as there were too many', (f) => f.dropped);
+  count('incomplete_reads_total', 'Answers about the record that left out what is damaged', (f) => f.incomplete);
   gauge('ipc_in_flight', 'Messages on their way from workers to the primary', ({ inFlight }) => inFlight);
   gauge('ipc_queued', 'Events that wait in workers to be sent to the primary', ({ queued }) => queued);
   const worst = 'The longest that a message to the primary waited, since this was read last';

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { moduleFile, startThread } from '../../files.ts';
 import type { Note } from '../../protocol/audit.ts';
+import type { LeftOut } from '../../protocol/record.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import type { FileData } from '../embedded/kept.ts';
@@ -27,6 +28,7 @@ export interface Answer {
   error?: { message: string; code: StoreError['code'] | undefined };
 }
 
+type LeavesOut = { leftOut?: LeftOut | undefined };
 type AddNote = (note: Note) => Promise<void>;
 
 const MOST_READS = 4;
@@ -46,6 +48,7 @@ export class ThreadArchive implements Archive {
   readonly #queue: (() => void)[] = [];
   #closed: Promise<void> | undefined;
   readonly #addNote: AddNote | undefined;
+  #incomplete = 0;
 
   private constructor(
     thread: Worker,
@@ -86,6 +89,11 @@ export class ThreadArchive implements Archive {
     return archive;
   }
 
+  /** Answers that left out what is damaged. */
+  get incomplete(): number {
+    return this.#incomplete;
+  }
+
   #receive({ id, value, error }: Answer): void {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
@@ -115,7 +123,9 @@ export class ThreadArchive implements Archive {
       await new Promise<void>((resolve) => this.#queue.push(resolve));
     } else this.#reading += 1;
     try {
-      return await this.#ask(method, ...args);
+      const answer = await this.#ask(method, ...args);
+      if (isIncomplete(answer)) this.#incomplete += 1;
+      return answer;
     } finally {
       const next = this.#queue.shift();
       if (next) next();
@@ -192,4 +202,10 @@ function tooMuch(): StoreError {
   return Object.assign(new StoreError('busy', 'Too much is asked of the record at once. Try again soon.'), {
     statusCode: 503,
   });
+}
+
+/** True of a part of a list, or of scenes, from which something that is damaged was left out. */
+function isIncomplete(answer: LeavesOut | readonly LeavesOut[] | undefined): boolean {
+  const parts = Array.isArray(answer) ? answer : [answer];
+  return parts.some((part: LeavesOut | undefined) => part?.leftOut !== undefined);
 }
