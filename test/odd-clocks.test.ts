@@ -9,6 +9,7 @@ import { run, runHere } from './support/command.ts';
 import { click, moves, record } from './support/record.ts';
 import { startRedis } from './support/redis.ts';
 import { temporaryFolder } from './support/server.ts';
+import { batchOf, plainVisit } from './support/visits.ts';
 
 const NOW = Date.now();
 /** When the visits begin. */
@@ -100,4 +101,16 @@ test('visits of all clocks go to Redis and back', async (t) => {
   const back = await run('migrate', 'to-folder', '--data', other, '--redis', redis.url);
   assert.deepEqual([back.code, back.err], [0, '']);
   assert.equal(await exported(t, '--data', other), before);
+});
+
+test('what was committed before the clock was set back is filed at once', async (t) => {
+  const store = await openStore(temporaryFolder(t));
+  t.after(() => store.close());
+  const visit = plainVisit('demo');
+  const clock = Date.now;
+  const ahead = t.mock.method(Date, 'now', () => clock() + 3_600_000);
+  await store.archive.append(visit.frames.map((frame) => batchOf([[visit, frame]])));
+  ahead.mock.restore();
+  assert.ok(store.archive.fileDue(Date.now()));
+  assert.ok(!store.archive.fileDue(Date.now()), 'that was all');
 });

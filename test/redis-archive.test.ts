@@ -324,6 +324,20 @@ test('what is due is filed and cleared away by whoever comes to it', async (t) =
   assert.deepEqual(await archive.verify(), []);
 });
 
+test('what was committed before the clock was set back is filed at once', async (t) => {
+  const { url } = await startRedis(t);
+  const { redis, archive } = await open(t, url);
+  const visit = plainVisit('demo');
+  const clock = Date.now;
+  const ahead = t.mock.method(Date, 'now', () => clock() + 3_600_000);
+  await archive.append(visit.frames.map((frame) => batchOf([[visit, frame]])));
+  ahead.mock.restore();
+  const journal = siteKey('demo', `journal:${siteShardOf(visit.id)}`);
+  assert.equal(await redis.send(journal, 'EXISTS', journal), 1);
+  await archive.tend(Date.now(), FOR_EVER_MS);
+  assert.equal(await redis.send(journal, 'EXISTS', journal), 0);
+});
+
 test('a visit whose entry is damaged goes when it is due, in one line of the log, and holds nothing else up', async (t) => {
   const { url } = await startRedis(t);
   const { redis, archive } = await open(t, url);

@@ -42,6 +42,7 @@ import { cursorOf, matches, toVisit } from '../record/kept-visit.ts';
 import { lastUpTo } from '../record/ranges.ts';
 import { RunPart, readable, runsDuring, sceneOf } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
+import { aheadOf, FILE_AFTER_MS } from '../record/waiting.ts';
 import { furthestOver, worth } from '../record/weight.ts';
 import type { AuditTable } from './audit-table.ts';
 import { diskFault } from './disk-fault.ts';
@@ -58,11 +59,7 @@ import { Sorting } from './sorting.ts';
 import { firstParts, type JournalKey, LAST, openTables, type ShelvedVisit, type Tables } from './tables.ts';
 import { differences, type Team } from './verify.ts';
 
-/**
- * What was committed is filed when it has waited so long, milliseconds: longer makes better packed visits. Each shard waits
- * somewhat longer than the one before, so that they do not come due together.
- */
-const FILE_AFTER_MS = 10_000;
+/** Each shard waits so much longer than the one before, milliseconds, so that they do not come due together. */
 const FILE_APART_MS = 1200;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
@@ -225,15 +222,19 @@ export class EmbeddedArchive implements Archive {
     }
   }
 
-  /** Shards in which something waits since before what `before` says of each, the longest waiting first. */
+  /**
+   * Shards in which something waits since before what `before` says of each, or since before the clock was set back. The
+   * longest waiting come first.
+   */
   #waiting(before: (shard: number) => number = () => LAST): number[] {
     this.#storeFile.root.resetReadTxn();
+    const ahead = aheadOf(Date.now());
     const waiting: { shard: number; t: number }[] = [];
     for (let shard = 0; shard < SHARDS; shard++) {
       const [first] = this.#tables.journal.getKeys({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0], limit: 1 });
       // A visit that is being laid down anew is always due.
       const t = this.#sorting.next(shard) === undefined ? first?.[1] : 0;
-      if (t !== undefined && t <= before(shard)) waiting.push({ shard, t });
+      if (t !== undefined && (t <= before(shard) || t > ahead)) waiting.push({ shard, t });
     }
     return waiting.sort((a, b) => a.t - b.t).map(({ shard }) => shard);
   }

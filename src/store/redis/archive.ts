@@ -43,6 +43,7 @@ import { MAX_ID, matches, toVisit } from '../record/kept-visit.ts';
 import { lastUpTo } from '../record/ranges.ts';
 import { RunPart, readable } from '../record/run-part.ts';
 import { siteShardOf } from '../record/shard.ts';
+import { FILE_AFTER_MS } from '../record/waiting.ts';
 import { furthestOver, worth } from '../record/weight.ts';
 import { asStore } from './fault.ts';
 import { type Filed, Filing, held } from './record/filing.ts';
@@ -56,11 +57,7 @@ import { type ListedVisits, partsOf, RecordSite, type RedisVisit } from './recor
 import { siteDifferences } from './record/verify.ts';
 import { memberAt, memberOf, timeOf, visitOf } from './record/visit-time.ts';
 
-/**
- * What was committed is filed when it has waited so long, milliseconds: longer makes better packed visits. Each shard waits
- * somewhat longer than the one before, so that they do not come due together.
- */
-const FILE_AFTER_MS = 10_000;
+/** Each shard waits so much longer than the one before, milliseconds, so that they do not come due together. */
 const FILE_APART_MS = 300;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;

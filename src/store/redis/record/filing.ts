@@ -11,6 +11,7 @@ import { warnOfLeftOut } from '../../record/damage.ts';
 import { type Arrived, arrivals, Filer, isReadable, MAX_RELAID } from '../../record/filing.ts';
 import { isBehind, isPartlyThere, newIn } from '../../record/kept-visit.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
+import { aheadOf } from '../../record/waiting.ts';
 import { Draft } from './draft.ts';
 import type { PageBooks } from './page-book.ts';
 import { partsOf, type RecordSite, type RedisVisit, readState, type SiteState, STATE } from './site.ts';
@@ -131,18 +132,19 @@ interface Opened {
 }
 
 /**
- * Takes the lease of a site if something of it is due, and reads what is filed at once, in one round trip. ARGV: keys of lease and state, how long the
- * lease is, how many bytes are read, how many fields of the state there are, these, then for each shard its key and since when what is due has waited.
- * The longest waiting shards come first. Goes where there is no room, too: what is filed takes less.
+ * Takes the lease of a site if something of it is due, and reads what is filed at once, in one round trip. ARGV: keys of
+ * lease and state; how long the lease is; how many bytes are read; how many fields of the state there are; the time from
+ * which on everything is due, since a clock was ahead; the fields; then for each shard its key and the time up to which
+ * things are due. The longest waiting shards come first. Works without free memory, too: what is filed takes less.
  */
 const OPEN = scriptOf(
   `
 local fields = tonumber(ARGV[5])
 local due = {}
-for i = 6 + fields, #ARGV, 2 do
+for i = 7 + fields, #ARGV, 2 do
   local t = tonumber(redis.call('LINDEX', ARGV[i], 0))
-  if t and t <= tonumber(ARGV[i + 1]) then
-    due[#due + 1] = { key = ARGV[i], shard = (i - 6 - fields) / 2, t = t }
+  if t and (t <= tonumber(ARGV[i + 1]) or t > tonumber(ARGV[6])) then
+    due[#due + 1] = { key = ARGV[i], shard = (i - 7 - fields) / 2, t = t }
   end
 end
 if #due == 0 then return { 'none' } end
@@ -151,7 +153,7 @@ if holder then return { holder == '${HELD}' and 'held' or 'busy' } end
 redis.call('SET', ARGV[1], '1', 'PX', ARGV[3])
 table.sort(due, function(a, b) return a.t < b.t end)
 local left = tonumber(ARGV[4])
-local opened = { 'open', redis.call('GET', KEYS[1]), redis.call('HMGET', ARGV[2], unpack(ARGV, 6, 5 + fields)) }
+local opened = { 'open', redis.call('GET', KEYS[1]), redis.call('HMGET', ARGV[2], unpack(ARGV, 7, 6 + fields)) }
 for _, one in ipairs(due) do
   if left <= 0 then break end
   local taken = {}
@@ -183,7 +185,8 @@ async function open(
 ): Promise<Opened | 'none' | 'busy' | 'held'> {
   const { version, state, filing, journals } = site.keys;
   const due = shards.flatMap((shard) => [journals[shard] as string, String(before(shard))]);
-  const args = [filing, state, String(LEASE_MS), String(MAX_FILED), String(STATE.length), ...STATE, ...due];
+  const ahead = String(aheadOf(Date.now()));
+  const args = [filing, state, String(LEASE_MS), String(MAX_FILED), String(STATE.length), ahead, ...STATE, ...due];
   const [outcome, changes, fields = [], ...found] = await site.redis.runForBytes<OpenReply>(OPEN, version, args);
   const what = String(outcome);
   if (what !== 'open') return what as 'none' | 'busy' | 'held';
