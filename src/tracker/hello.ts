@@ -6,10 +6,7 @@ import { frontPage, last } from './outbox.ts';
 import { token } from './token.ts';
 import { originOf } from './web-origin.ts';
 
-/**
- * A hello frame. `visitor`: whom our frames are numbered for; empty: nobody yet. Its page is that of the first sample that the
- * server does not have: the others follow.
- */
+/** A hello frame. Its page is that of the first sample that the server does not have: the others follow. */
 export function helloFrame(): Bytes {
   // In the order of `encodeHello`.
   const payload = [window.performance.now(), ...measure()]
