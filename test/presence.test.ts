@@ -90,8 +90,8 @@ test('a token that is forged, altered or of another site makes a new visitor', a
   assert.equal(visitor.socket.readyState, visitor.socket.OPEN);
 });
 
-test('a beacon carries the last frames and ends the visit within two seconds', async (t) => {
-  const server = await startServer(t);
+test('a beacon carries the last frames and ends the visit, however long lost visitors are waited for', async (t) => {
+  const server = await startServer(t, { flags: ['--grace', '60000'] });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   const visitor = new BinaryVisitor(t, server.ws);
   const { token } = await visitor.hello;
@@ -104,7 +104,6 @@ test('a beacon carries the last frames and ends the visit within two seconds', a
     byeFrame(),
   ];
   const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
-  const before = Date.now();
   const response = await fetch(`${server.url}/v1/visit?site=demo&page=/`, {
     method: 'POST',
     headers: { 'content-type': 'text/plain' },
@@ -116,8 +115,6 @@ test('a beacon carries the last frames and ends the visit within two seconds', a
   assert.deepEqual(moves.m.slice(-2), [2, 2]);
   const leave = await stream.next('leave');
   assert.equal(leave.reason, 'closed');
-  // By the server's own clock, as the stream carries it.
-  assert.ok(leave.t - before < 2000, `${leave.t - before} ms`);
 });
 
 test('the last words of a page that come after the next page’s socket are stored and do not take the visitor from it', async (t) => {
