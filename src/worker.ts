@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Link, openLink } from './cluster/link.ts';
 import { Pulse } from './cluster/pulse.ts';
 import { BEAT_MS } from './cluster/watchdog.ts';
@@ -17,6 +16,7 @@ import { PipelineLimit } from './http/pipeline-limit.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { afterAnswers, afterEarlier, noteAnswer } from './http/turn.ts';
 import { Ingest } from './ingest/ingest.ts';
+import { within } from './limit.ts';
 import { ListenError, listen } from './listen.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { workerMetrics } from './metrics/worker-metrics.ts';
@@ -274,9 +274,8 @@ function connectionLimit({ maxPerAddress, trustProxy }: Config): ConnectionLimit
 }
 
 /** Waits no longer than a visitor that comes back should: then streams may be told again what they know. */
-async function lastFrameOf(archive: ThreadArchive, site: string, id: string, most: number): Promise<number> {
-  const found = archive.lastFrame(site, id, most).catch(() => 0);
-  return Promise.race([found, sleep(LOOK_UP_MS, 0, { ref: false })]);
+function lastFrameOf(archive: ThreadArchive, site: string, id: string, most: number): Promise<number> {
+  return within(archive.lastFrame(site, id, most), LOOK_UP_MS).catch(() => 0);
 }
 
 /** Page visits are counted by the record's thread where that is the one that writes the file; Redis holds nobody up. */

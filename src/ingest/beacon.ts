@@ -182,10 +182,10 @@ export class Beacons {
     message: Message,
   ): Promise<BeaconReply> {
     const { id } = proof;
-    const told = await this.#desk.lastFrame(site, id, hello.last);
+    const told = await this.#options.lastFrame(site, id, hello.last);
     const recording = this.#desk.recordApart({ site, page, origin: origin ?? '', country: peer.country }, hello, proof);
     const earlier = new EarlierPage(recording, this.#desk.allowance(), hello, Date.now(), (click) => {
-      if (click.n > told) this.#desk.late({ site, id, ...click });
+      if (click.n > told) this.#options.late({ site, id, ...click });
     });
     message.store(earlier);
     await recording.settled();

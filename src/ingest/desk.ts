@@ -6,7 +6,7 @@ import { monotonicNow } from '../monotonic.ts';
 import type { HelloReply } from '../protocol/control.ts';
 import { decodeSamples, type Hello, READ_BYTES, READ_SAMPLES, SampleBuffer } from '../protocol/frame.ts';
 import { type JsonFrame, readJson } from '../protocol/json.ts';
-import { type GoneReason, type LateClick, PAGE_NUMBERS } from '../protocol/relay.ts';
+import { type GoneReason, PAGE_NUMBERS } from '../protocol/relay.ts';
 import { Allowance } from './allowance.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions, Recording, Trace } from './contract.ts';
@@ -149,16 +149,6 @@ export class Desk {
    */
   recordApart(contact: Contact, hello: Hello, { id, born }: Proof): Recording {
     return this.#options.record(arrivalOf(contact, id, hello, born), contact.country, 0);
-  }
-
-  /** As the option of this name. */
-  lastFrame(site: string, id: string, most: number): Promise<number> {
-    return this.#options.lastFrame(site, id, most);
-  }
-
-  /** As the option of this name. */
-  late(click: LateClick): void {
-    this.#options.late(click);
   }
 
   /** What one visitor may send, from now on. */
