@@ -1,5 +1,5 @@
 /**
- * The machine's monotonic clock, milliseconds: the same in all processes, and never set. It begins anew when the
+ * The machine's monotonic clock, milliseconds: the same in all processes, and never set. It starts at 0 when the
  * machine starts.
  */
 export function monotonicNow(): number {

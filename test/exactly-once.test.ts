@@ -1,6 +1,6 @@
 /**
- * Every click is stored exactly once, and told exactly once on a stream, whatever way it takes: a model of tabs that speak
- * as the tracker does, against a real server. Its answers get lost, its workers are killed, and it restarts.
+ * Every click is stored exactly once, and told exactly once on a stream, whatever way it takes: a model of tabs that
+ * speak as the tracker does, against a real server. Its answers get lost, its workers are killed, and it restarts.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -191,7 +191,9 @@ async function storedClicks(server: TestServer): Promise<Map<string, number>> {
   return counts;
 }
 
-/** Clicks that are only stored, or were only told, when all processes were killed: what comes of them is not certain. */
+/**
+ * Clicks that are only stored, or were only told, when all processes were killed: what comes of them is not certain.
+ */
 async function noteUnsure({ server, stream, tabs }: Real): Promise<void> {
   const [stored, told] = [await storedClicks(server), stream.clicks()];
   for (const one of tabs.flatMap((tab) => tab.pages.flatMap(({ clicks }) => clicks)))

@@ -1,4 +1,7 @@
-/** What a page sends again when it comes back is stored once and told once on a stream, also if its visitor had left meanwhile. */
+/**
+ * What a page sends again when it comes back is stored once and told once on a stream, also if its visitor had left
+ * meanwhile.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -51,7 +54,10 @@ async function stored({ api }: TestServer): Promise<string> {
   return all.sort().join(' ');
 }
 
-/** Says hello by POST and clicks; the beacon of the page that is hidden then carries the click, and nobody hears the answer. */
+/**
+ * Says hello by POST and clicks; the beacon of the page that is hidden then carries the click, and nobody hears the
+ * answer.
+ */
 async function clickAndHide(tab: Tab): Promise<void> {
   await tab.post();
   tab.click();

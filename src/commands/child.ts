@@ -17,7 +17,7 @@ const IS_CHILD = 'FIELDMOUSE_COMMAND_CHILD';
 /** Signals by which a process ends that uses a broken page. */
 const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
 const LMDB_LINE = /^page \d+ not found error$|\bmdb\.c:\d+/;
-/** They are passed on: whoever sends one knows of the first process only. */
+/** Signals that are passed on to the child: whoever sends one knows only the parent. */
 const PASSED = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export function isChild(): boolean {

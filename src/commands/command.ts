@@ -57,8 +57,8 @@ export const ANY_SIZE = Number.POSITIVE_INFINITY;
 
 /**
  * Runs a command with the store, which is closed afterwards. A folder without a store is refused, and nothing is made
- * there. All pages of a store of at most `checkBytes` are checked first; on a larger one the command runs in a process of
- * its own, which is given `more` words.
+ * there. All pages of a store of at most `checkBytes` are checked first. On a larger store the command runs in a child
+ * process, with the words of `more` added to its command line.
  */
 export function onStore(
   run: (call: StoreCall) => Promise<ExitCode>,

@@ -1,6 +1,6 @@
 /**
- * Visitors that have left a moment ago, in case they come back: what streams were told of them is not told again. Whoever
- * comes back later is looked up in the record, where all their frames are filed by then.
+ * Visitors that have just left. If they come back, streams are not told again what they were told before. A visitor
+ * that comes back later is looked up in the record; by then all its frames are filed.
  */
 import type { Present } from './presence.ts';
 

@@ -127,7 +127,10 @@ export class Presence {
     this.#grant(present, worker, claim);
   }
 
-  /** A page that goes on is told how far it was taken; one that was just loaded, how far all pages of the visitor were. */
+  /**
+   * Answers a claim. A page that goes on learns its last frame that was taken; a page that was just loaded learns the
+   * last one of all pages of the visitor.
+   */
   #grant({ visitor, shown, frame, lastTime }: Present, worker: number, { claim, last }: Claim): void {
     const taken = last > 0 ? (shown.lastBefore(last) ?? -1) : frame;
     this.#events.grant(worker, claim, visitor.v, taken, lastTime);

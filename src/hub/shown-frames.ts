@@ -1,6 +1,6 @@
 /**
- * Which frames of one visitor the streams were told of. A page that comes back sends again what was not acked, also when
- * its visitor has left meanwhile, and none of that is to be told a second time.
+ * Remembers which frames of one visitor the streams were told of. A page that comes back sends again what was not
+ * acked, even if its visitor has left meanwhile. Streams must not be told of it twice.
  */
 import { PAGE_NUMBERS } from '../protocol/relay.ts';
 

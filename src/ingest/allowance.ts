@@ -1,4 +1,7 @@
-/** What one visitor may send, whatever it is connected by. Times are as a bucket's; those of a visit's clock go on evenly, too. */
+/**
+ * What one visitor may send, over whatever connection. Times are of a clock that is never set, as in bucket.ts; a
+ * visit's clock is one, too.
+ */
 import { Bucket } from '../bucket.ts';
 
 /** Clicks, page changes and the like per second; a tab that was offline may have saved up as many as the burst. */

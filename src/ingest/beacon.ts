@@ -172,8 +172,9 @@ export class Beacons {
   }
 
   /**
-   * Stores the frames of an earlier page of a visitor, tells of clicks in them that were not told, and leaves the visitor where it is. If that page is still open, the
-   * empty token tells it to begin anew: all that it had sent as this visitor is stored and acked.
+   * Stores the frames of an earlier page of a visitor, and tells streams of the clicks in them that they do not know.
+   * The visitor stays where it is. If the earlier page is still open, the empty token makes it start over: all that
+   * it had sent as this visitor is stored and acked.
    */
   async #storeApart(
     { site, page, origin, peer }: Beacon,

@@ -77,8 +77,8 @@ export interface IngestOptions {
    */
   claim(arrival: Arrival, posted: number | null, last: number): Promise<Trace | undefined>;
   /**
-   * The last frame of a visitor, up to `most`, that the record had when this server began, or that was filed since; 0: there is
-   * none, or that cannot be found out now.
+   * The last frame of a visitor, up to `most`, that the record had when this server started, or that was filed since;
+   * 0: there is none, or the record does not answer now.
    */
   lastFrame(site: string, id: string, most: number): Promise<number>;
   /** Tells of a click on a page that its visitor has left. */

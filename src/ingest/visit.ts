@@ -163,7 +163,7 @@ export class Visit {
     }
   }
 
-  /** A page tells its window anew when it connects; streams hear of what has changed. */
+  /** A page sends its window size each time it connects. Streams are told only if it has changed. */
   #view(t: number, size: Visitor['size'], hidden: boolean): void {
     const { arrival } = this.trace;
     if (String(size) !== String(arrival.size) || hidden !== arrival.hidden) this.trace.view(t, size, hidden);

@@ -39,8 +39,8 @@ export type Arrival = Omit<Visitor, 'v'> & { site: string };
 export type RelayItem =
   /**
    * A visitor asks to be here; answered by a grant. `claim` is the worker's number for the question. `posted`: if it
-   * asks by POST, when its token was made, Unix ms; null if it has a socket. `last`: the number of the last frame that its
-   * page has made; 0: the page was just loaded.
+   * asks by POST, when its token was made, Unix ms; null if it has a socket. `last`: the number of the last frame
+   * that its page has made; 0: the page was just loaded.
    */
   | { k: 'claim'; claim: number; arrival: Arrival; posted: number | null; last: number }
   /** The visitor's page was just loaded and numbers its frames from `n` on. */
@@ -75,7 +75,10 @@ export interface LateClick {
   click: ClickData;
 }
 
-/** No page makes so many frames: at 60 a second they would take three days. Pages of a visitor are at least so far apart. */
+/**
+ * No page makes so many frames: at 60 a second they would take three days. The numbers of a visitor's pages are at
+ * least so far apart.
+ */
 export const PAGE_NUMBERS = 2 ** 24;
 
 /** `moved`: given up to another connection of the same visitor. */

@@ -1,6 +1,6 @@
 /**
- * The record: what every store promises of visits and what they did. test/support/archive-contract.ts puts an implementation
- * through it.
+ * The record: what every store promises of visits and what they did. Every implementation passes the tests of
+ * test/support/archive-contract.ts.
  *
  * Frames come in batches (batch.ts) and are there once, however often and in whatever order they come: a visit's frame
  * has a number, and what was seen under a number is not taken again. Counts and heatmaps are at all times those of the
@@ -50,8 +50,8 @@ export interface Archive {
   /** `site`: it is looked for there only, which costs less where a store has to ask each site. */
   visit(id: string, site?: string): Promise<Visit | undefined>;
   /**
-   * Number of a visit's last frame up to `most`, among those that were there when the store was opened here, or that are filed; 0: there is
-   * none. Cheap: many visitors may come back at once.
+   * Number of a visit's last frame up to `most`; 0: there is none. It knows the frames that were there when the store
+   * was opened here, and those that are filed. Cheap: many visitors may come back at once.
    */
   lastFrame(site: string, id: string, most: number): Promise<number>;
   /** Runs of a visit in the order of time, some 256 KB at once. */

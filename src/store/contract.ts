@@ -198,7 +198,7 @@ export interface Store extends Hits {
 
 /**
  * Why a store could not be opened or written. `message` is one line for people.
- * no-store: there is none, and none is to be made · no-access: the folder cannot be read or written ·
+ * no-store: there is none, and this call may not make one · no-access: the folder cannot be read or written ·
  * not-a-store: the file there is something else · damaged: its file is broken; restore a backup ·
  * moved: its file was moved away or replaced while it was open · newer-store: a later version wrote it ·
  * full: there is no room for more · disk-error: the disk takes no writes for another reason ·

@@ -64,8 +64,8 @@ function stopWaiting(): void {
 function open(): void {
   drop();
   phase = 2;
-  // All is told anew: the server may know nothing of this page any more. With every hello, an idle page would always have
-  // something to post.
+  // Everything is told again: the server may know nothing of this page any more. Not with every hello, or an idle page
+  // would always have something to post.
   told.length = 0;
   if (failures % ROUND < ROUND - 1) attempt(connectSocket);
   if (socket) awaitAnswer();

@@ -17,9 +17,9 @@ export function guard<A extends unknown[]>(callback: (...args: A) => void): (...
 
 /**
  * A property of an element, the document or the window, or what a method of it returns; undefined where the page has
- * broken it. It is looked up on a prototype: an input hides the property of its form, and an image that of the document,
- * that has the same name. For all but the document that is the prototype of its root: a page may have variables named
- * `Element` and `Node`, and a custom element properties of its own.
+ * broken it. It is looked up on a prototype: an input hides the property of its form, and an image that of the
+ * document, that has the same name. For all but the document that is the prototype of its root: a page may have
+ * variables named `Element` and `Node`, and a custom element properties of its own.
  */
 // biome-ignore lint/suspicious/noExplicitAny: what it is depends on the name.
 export function ask(of: Node | Window, name: string, ...args: unknown[]): any {

@@ -223,8 +223,8 @@ export class EmbeddedArchive implements Archive {
   }
 
   /**
-   * Shards in which something waits since before what `before` says of each, or since before the clock was set back. The
-   * longest waiting come first.
+   * Shards in which something waits since before what `before` says of each, or since before the clock was set back.
+   * The longest waiting come first.
    */
   #waiting(before: (shard: number) => number = () => LAST): number[] {
     this.#storeFile.root.resetReadTxn();
@@ -232,7 +232,7 @@ export class EmbeddedArchive implements Archive {
     const waiting: { shard: number; t: number }[] = [];
     for (let shard = 0; shard < SHARDS; shard++) {
       const [first] = this.#tables.journal.getKeys({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0], limit: 1 });
-      // A visit that is being laid down anew is always due.
+      // A visit that is being rewritten is always due.
       const t = this.#sorting.next(shard) === undefined ? first?.[1] : 0;
       if (t !== undefined && (t <= before(shard) || t > ahead)) waiting.push({ shard, t });
     }

@@ -25,7 +25,7 @@ export class Filing {
   readonly #path: string;
   readonly #maxFiled: number;
   readonly #sorting: Sorting;
-  /** Visits are laid down anew and others filed in turn. */
+  /** True if the last write rewrote a piece of a visit: rewriting and filing take turns. */
   #isSorting = false;
 
   /** `path`: of the store's file; `maxFiled`: bytes of the journal that one write files. */
@@ -47,9 +47,9 @@ export class Filing {
   }
 
   /**
-   * Within a write: files what shards hold, one after the other, as much as may be at once; together, because each page's
-   * tiles then change once. Or lays down a piece of a visit anew (sorting.ts); its shard waits meanwhile. Returns how
-   * many bytes were filed, and 0 if nothing was to do.
+   * Within a write: files what shards hold, one after the other, as much as one write may. They are filed together,
+   * since each page's tiles then change once. If a visit is being rewritten (sorting.ts), every other write rewrites
+   * a piece of it instead, and its shard waits. Returns how many bytes were filed; 0 if there was nothing to do.
    */
   file(shards: readonly number[]): number {
     const blocked = shards.filter((shard) => this.#sorting.next(shard) !== undefined);

@@ -115,8 +115,8 @@ export class Removal {
   }
 
   /**
-   * Within a write: takes the next piece of a visit away, and what it added to counts from the sums. Tells its runs, but
-   * for those that are damaged. `share`: part of what one write removes. False if nothing is left.
+   * Within a write: takes the next piece of a visit away, and what it added to counts from the sums. Tells its runs,
+   * but for those that are damaged. `share`: part of what one write removes. False if nothing is left.
    */
   takePiece(number: number, going: GoingVisit, sums: Sums, tell: (run: Run) => void = () => {}, share = 1): boolean {
     const tally = new Tally(going.site, sums, -1, this.#pages, going.away);

@@ -211,7 +211,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     visit.bytes = 0;
   }
 
-  /** Has a visit laid down anew with these runs, piece by piece: sorting.ts. Those of the numbers in `replaced` go. */
+  /** Has a visit rewritten with these runs, piece by piece (sorting.ts). Runs with the numbers in `replaced` go. */
   sortLater(number: number, visit: ShelvedVisit, runs: readonly Run[], replaced: ReadonlySet<number>): void {
     const { sorting, sortQueue, sortRuns } = this.#tables;
     const into = this.nextNumber();

@@ -1,11 +1,12 @@
 /**
- * Lays visits down anew when runs come from before their end, as by an import: in one write for each piece, since every
- * ack waits for it. The runs that came wait in the table `sortRuns`. The visit goes on under a new number, without runs at
- * first. Each piece takes some of the runs under the old number away, as removal.ts does, and puts them under the new
- * one, with those of `sortRuns` that are due between them. So the counts are at all times those of the runs that are there.
+ * Rewrites visits when runs arrive that belong before their end, as from an import. It does so in pieces, one write
+ * for each, since every ack waits for a write. The runs that arrived wait in the table `sortRuns`. The visit gets a
+ * new number, without runs at first. Each piece takes some runs away from the old number, as removal.ts does. It puts
+ * them under the new number, together with those of `sortRuns` that belong between them. So the counts are at all
+ * times those of the runs that are there.
  *
- * Until that is done nothing else is filed of the shard, so that what comes for the visit comes behind it. Whoever files
- * next goes on where a process that was killed has stopped.
+ * Until a visit is rewritten, nothing else of its shard is filed, so that later frames of the visit come after it. If
+ * a process is killed, whoever files next goes on from there.
  */
 import type { Run } from '../archive.ts';
 import { Damage, warnOfLeftOut } from '../record/damage.ts';
@@ -17,7 +18,7 @@ import type { Shelf } from './shelf.ts';
 import { putSums } from './sum-tables.ts';
 import { LAST, type SortingVisit, type Tables } from './tables.ts';
 
-/** What is laid down anew is taken away and put back: one write takes so much of what it could remove. */
+/** A rewritten piece is taken away and put back, so one write takes this share of what it could remove. */
 const SHARE = 0.5;
 
 export class Sorting {
@@ -36,7 +37,7 @@ export class Sorting {
     this.#path = path;
   }
 
-  /** Old number of a visit of this shard that is being laid down anew; undefined: there is none. */
+  /** Old number of a visit of this shard that is being rewritten; undefined: there is none. */
   next(shard: number): number | undefined {
     const range = { start: [shard, 0], end: [shard, LAST], limit: 1 };
     return [...this.#tables.sortQueue.getKeys(range as never)][0]?.[1];

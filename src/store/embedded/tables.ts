@@ -28,7 +28,7 @@ export interface ShelvedVisit extends KeptVisit {
   lastChunk: number;
 }
 
-/** A visit that is being laid down anew: what is left under its old number. */
+/** A visit that is being rewritten: what is left under its old number. */
 export interface SortingVisit extends GoingVisit {
   /** Its new number. */
   into: number;
@@ -51,7 +51,7 @@ export interface Tables {
   visits: Database<ShelvedVisit, number>;
   /** Visits that are being removed, by their numbers. */
   going: Database<GoingVisit, number>;
-  /** Visits that are being laid down anew (sorting.ts), by their old numbers; their shards; and what comes to them. */
+  /** Visits that are being rewritten (sorting.ts), by their old numbers; their shards; and the runs that are added. */
   sorting: Database<SortingVisit, number>;
   sortQueue: Database<true, [shard: number, visit: number]>;
   sortRuns: Database<Run, [into: number, t: number, n: number]>;

@@ -54,8 +54,8 @@ export interface FilingShelf<V extends KeptVisit> {
   /** True of a visit that is too large to be laid down anew again and again. */
   isLong(number: number): boolean;
   /**
-   * Lays a visit down anew later, piece by piece, with these runs among those that are there, but for those of the
-   * numbers in `replaced`. Left out: all is done at once.
+   * Rewrites a visit later, piece by piece: with these runs added, and without those whose numbers are in `replaced`. A
+   * shelf that lacks this rewrites visits at once.
    */
   sortLater?(number: number, visit: V, runs: readonly Run[], replaced: ReadonlySet<number>): void;
   isErased(id: string): boolean;
@@ -167,7 +167,7 @@ export class Filer<V extends KeptVisit> {
     return this.#isDear(number) && frames.every((frame) => frame.frames === undefined);
   }
 
-  /** True of a visit that takes long to lay down anew, or after many. */
+  /** True of a visit that takes long to rewrite, or if many were rewritten in this write. */
   #isDear(number: number): boolean {
     return this.#relaid > MAX_RELAID || this.#shelf.isLong(number);
   }

@@ -132,10 +132,11 @@ interface Opened {
 }
 
 /**
- * Takes the lease of a site if something of it is due, and reads what is filed at once, in one round trip. ARGV: keys of
- * lease and state; how long the lease is; how many bytes are read; how many fields of the state there are; the time from
- * which on everything is due, since a clock was ahead; the fields; then for each shard its key and the time up to which
- * things are due. The longest waiting shards come first. Works without free memory, too: what is filed takes less.
+ * Takes the lease of a site if something of it is due, and reads what is filed at once, in one round trip. ARGV: keys
+ * of lease and state; how long the lease is; how many bytes are read; how many fields of the state there are; the
+ * time from which on everything is due, since a clock was ahead; the fields; then for each shard its key and the time
+ * up to which things are due. The longest waiting shards come first. Works without free memory, too: what is filed
+ * takes less.
  */
 const OPEN = scriptOf(
   `
