@@ -14,8 +14,8 @@ import { baseRemover, mounted } from '../src/http/base-path.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { launch, openPage } from './support/browser.ts';
 import { run } from './support/command.ts';
+import { freePort } from './support/free-port.ts';
 import { startHttp } from './support/http.ts';
-import { freePort } from './support/nginx.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
 
 /** Starts nginx with the server at /stats/ beside another site. Resolves with its origin. `passes` is what proxy_pass names. */

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openDashboard, seeHere } from './support/dashboard.ts';
+import { freeAddress } from './support/free-port.ts';
 import { startServer } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
 test('a dashboard that is opened later knows what the server knows, and a restart forgets no visit', async (t) => {
-  const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 1 });
+  const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 1, listen: await freeAddress() });
   const tab = await (await browser.newContext()).newPage();
   await tab.goto(`${server.url}/`);
   await seeHere(dashboard, 1);

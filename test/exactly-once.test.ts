@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import type { StreamEvents } from '../src/protocol/stream.ts';
 import type { Passage, Visit } from '../src/protocol/visit.ts';
 import { until } from './support/exact.ts';
+import { freeAddress } from './support/free-port.ts';
 import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { hereBy, StreamReader } from './support/stream.ts';
 import { Tab } from './support/tab.ts';
@@ -233,9 +234,9 @@ test('every click is stored once and told once, whatever tabs, takeovers, lost a
   const data = temporaryFolder(t);
   // Short, so that visitors are let in anew as often as they come back in time.
   const flags = ['--max-per-address', '10000', '--grace', '500'];
-  let server = await startServer(t, { data, flags });
-  const { host } = new URL(server.url);
-  const again = () => startServer(t, { data, flags, listen: `tcp://${host}` });
+  const listen = await freeAddress();
+  const start = () => startServer(t, { data, flags, listen });
+  let server = await start();
   const runs = Number(process.env.FIELDMOUSE_MODEL_RUNS ?? 3);
   const seed = Number(process.env.FIELDMOUSE_MODEL_SEED ?? 20_261_129);
   const figures = { made: 0, stored: 0, told: 0 };
@@ -264,7 +265,7 @@ test('every click is stored once and told once, whatever tabs, takeovers, lost a
       async restart(hard) {
         await acksAreTold(real);
         await (hard ? killTree(server) : server.stop());
-        server = await again();
+        server = await start();
         real.server = server;
         await stream.open(t, server);
         if (hard) await noteUnsure(real);

@@ -14,8 +14,8 @@ import { packFrames } from '../src/protocol/encode.ts';
 import type { Visit } from '../src/protocol/visit.ts';
 import { openStore } from '../src/store/embedded/store.ts';
 import { assertExact, compare, crowd, settle, storedOf, sum, Traffic, until } from './support/exact.ts';
+import { freeAddress } from './support/free-port.ts';
 import { LIMIT_MS } from './support/limit.ts';
-import { freePort } from './support/nginx.ts';
 import { folderBytes, killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { FAR, SteadyVisitor } from './support/steady-visitor.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
@@ -25,7 +25,7 @@ const KILL_SECONDS = process.env.FIELDMOUSE_LONG ? 30 : 10;
 
 test('a worker killed each second loses nothing that was acked', async (t) => {
   // A port that is the same when all workers are gone for a moment.
-  const server = await startServer(t, { listen: `tcp://127.0.0.1:${await freePort()}` });
+  const server = await startServer(t, { listen: await freeAddress() });
   const visitors = crowd(t, 200, () => server.ws);
   const traffic = new Traffic(visitors, 100, 6);
   t.after(() => traffic.stop());

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
+import { freeAddress } from './support/free-port.ts';
 import { click, type PastVisit } from './support/record.ts';
 
 const MINUTE = 60_000;
@@ -176,12 +177,8 @@ test('a site without visits has no heatmap, and the page behind it is hidden on 
 });
 
 test('a heatmap of the demo is a picture worth keeping', async (t) => {
-  const first = await openDashboard(t);
-  const { data } = first.server;
-  const { url } = first.server;
-  await first.server.stop();
-  const port = new URL(url).port;
-  assert.ok(data && port);
+  const listen = await freeAddress();
+  const url = listen.replace('tcp:', 'http:');
   const random = randomOf(7);
   const places = () =>
     Array.from({ length: 12 }, (): [number, number] => {
@@ -193,7 +190,7 @@ test('a heatmap of the demo is a picture worth keeping', async (t) => {
     t,
     ...Array.from({ length: 60 }, (_, i) => visit(`v${i}`, places(), Math.round(random() * 1600), { origin: url })),
   );
-  const { dashboard } = await openDashboard(t, 1440, 900, { data: folder, listen: `tcp://127.0.0.1:${port}` });
+  const { dashboard } = await openDashboard(t, 1440, 900, { data: folder, listen });
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
   await ready(dashboard);
   await dashboard.locator('iframe.preview').waitFor();

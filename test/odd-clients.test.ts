@@ -1,11 +1,11 @@
 /** Clients that do what browsers do not: further parameters, two hosts, health checks by OPTIONS, byte order marks. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import WebSocket from 'ws';
 import type { StreamRequest } from '../src/protocol/relay.ts';
+import { freePort } from './support/free-port.ts';
 import { codeOf, startHttp } from './support/http.ts';
 import { exchange, statuses, upgradeText } from './support/raw.ts';
 import { spawnMain, startServer, TOKEN, temporaryFolder } from './support/server.ts';
@@ -181,15 +181,6 @@ test('JSON may begin with a byte order mark', async (t) => {
 
 const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '::');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 async function fault(t: TestContext, ...addresses: string[]): Promise<string> {
   const flags = addresses.flatMap((address) => ['--listen', address]);
   const child = spawnMain([...flags, '--data', temporaryFolder(t), '--workers', '1']);
@@ -206,7 +197,7 @@ test('all of IPv4 and all of IPv6 can be listened on together', { skip: !hasIpv6
     ['0.0.0.0', '[::]'],
     ['[::]', '127.0.0.1'],
   ] as const) {
-    const port = await freePort();
+    const port = await freePort('::');
     await startServer(t, {
       workers: 2,
       listen: `tcp://${first}:${port}`,
@@ -215,13 +206,13 @@ test('all of IPv4 and all of IPv6 can be listened on together', { skip: !hasIpv6
     for (const host of ['127.0.0.1', '[::1]'])
       assert.equal((await fetch(`http://${host}:${port}/healthz`)).status, 200, `${host} of ${first} ${second}`);
   }
-  const alone = await freePort();
+  const alone = await freePort('::');
   await startServer(t, { listen: `tcp://[::]:${alone}` });
   assert.equal((await fetch(`http://127.0.0.1:${alone}/healthz`)).status, 200);
 });
 
 test('addresses that exclude each other are named as the reason', async (t) => {
-  const port = await freePort();
+  const port = await freePort('::');
   const told = await fault(t, `tcp://0.0.0.0:${port}`, `tcp://127.0.0.1:${port}`);
   assert.match(told, new RegExp(`tcp://\\S+:${port} cannot be used beside tcp://\\S+:${port}`));
 });

@@ -19,7 +19,7 @@ import { mergeTile } from '../src/store/record/tile.ts';
 import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/archive.ts';
 import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { until } from './support/exact.ts';
-import { freePort } from './support/nginx.ts';
+import { freePort } from './support/free-port.ts';
 import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from './support/redis.ts';
 import { threadModule } from './support/server.ts';
 import { all, batchOf, type Delivery, fill, keep, type MadeVisit, plainVisit, samplesIn, T } from './support/visits.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from './support/exact.ts';
-import { freePort } from './support/nginx.ts';
+import { freeAddress } from './support/free-port.ts';
 import { type RedisServer, startRedis, startRedisCluster, startRedisPair } from './support/redis.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { SteadyVisitor } from './support/steady-visitor.ts';
@@ -25,7 +25,7 @@ function lines(server: TestServer, what: RegExp): string[] {
 
 async function startBoth(t: TestContext, redis: RedisServer) {
   // A worker that takes the place of the only one would have another port if the system chose it.
-  const listen = `tcp://127.0.0.1:${await freePort()}`;
+  const listen = await freeAddress();
   const server = await startServer(t, { flags: ['--redis', redis.url], workers: 1, listen });
   const visitor = new SteadyVisitor(t, () => server.ws, 1);
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RedisError } from '../src/redis/error.ts';
 import { until } from './support/exact.ts';
-import { freePort } from './support/nginx.ts';
+import { freePort } from './support/free-port.ts';
 import { startRedis, startRedisPair, startSentinel } from './support/redis.ts';
 import { connect, refusal } from './support/redis-client.ts';
 

@@ -7,7 +7,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from './support/command.ts';
-import { freePort } from './support/nginx.ts';
+import { freePort } from './support/free-port.ts';
 import { type RedisServer, startRedis, startSentinel } from './support/redis.ts';
 import { connect, refusal } from './support/redis-client.ts';
 import { startServer, temporaryFolder } from './support/server.ts';

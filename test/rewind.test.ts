@@ -5,6 +5,7 @@ import type { Page } from 'playwright-core';
 import { openPage } from './support/browser.ts';
 import { folderWith, keepPictures, openDashboard, seeHere, seeInk, seePointer } from './support/dashboard.ts';
 import { until } from './support/exact.ts';
+import { freeAddress } from './support/free-port.ts';
 import type { PastVisit } from './support/record.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
@@ -260,16 +261,12 @@ test('a rewind that the server refuses says why, and can be tried again', async 
 
 test('a rewind of many visitors is a picture worth keeping', async (t) => {
   const begin = Date.now() - 20 * MINUTE;
-  const first = await openDashboard(t);
-  const { url } = first.server;
-  await first.server.stop();
+  const listen = await freeAddress();
+  const url = listen.replace('tcp:', 'http:');
   const visits = Array.from({ length: 14 }, (_, i) => circle(`v${i}`, begin + i * 1500, 3, i, { origin: url }));
   const day = Array.from({ length: 60 }, (_, i) => circle(`d${i}`, begin - ((i * i * 13) % 1380) * MINUTE, 1, i));
   const data = await folderWith(t, ...visits, ...day.map((visit) => ({ ...visit, frames: visit.frames.slice(-2) })));
-  const { server, browser, dashboard } = await openDashboard(t, 1440, 900, {
-    data,
-    listen: url.replace('http:', 'tcp:'),
-  });
+  const { server, browser, dashboard } = await openDashboard(t, 1440, 900, { data, listen });
   // Somebody is here now: not to be seen in the past.
   const visitor = await openPage(browser);
   await visitor.goto(`${server.url}/`);

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { ShownFrames } from '../src/hub/shown-frames.ts';
 import { PAGE_NUMBERS } from '../src/protocol/relay.ts';
 import type { StreamEvents } from '../src/protocol/stream.ts';
+import { freeAddress } from './support/free-port.ts';
 import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 import { Tab } from './support/tab.ts';
@@ -85,14 +86,14 @@ for (const [how, end] of [
 ] as const)
   test(`a page that comes back after the server was ${how} has no click told again`, async (t) => {
     const data = temporaryFolder(t);
-    let server = await startServer(t, { data });
-    const { host } = new URL(server.url);
+    const listen = await freeAddress();
+    let server = await startServer(t, { data, listen });
     const tab = newTab(t, () => server.url);
     const before = await watch(t, server);
     await clickAndHide(tab);
     assert.equal(await toldUpTo(before, '#c0'), 'c0');
     await end(server);
-    server = await startServer(t, { data, listen: `tcp://${host}` });
+    server = await startServer(t, { data, listen });
     const after = await watch(t, server);
     await tab.post();
     tab.click();

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from './exact.ts';
+import { freePort } from './free-port.ts';
 import { LIMIT_MS } from './limit.ts';
-import { freePort } from './nginx.ts';
 import type { Owner } from './visitor.ts';
 
 export interface RedisServer {
