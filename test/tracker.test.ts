@@ -146,6 +146,14 @@ function framesOf(tab: Page): Map<number, Buffer> {
   return frames;
 }
 
+/** Fails if two moves are closer in time than the server asked for, 16 ms. */
+function assertApart(frames: ReadonlyMap<number, Buffer>): void {
+  const times = [...frames.values()].flatMap(moveTimes);
+  const gaps = times.slice(1).map((time, i) => time - (times[i] as number));
+  // Whole milliseconds on both sides of the cut: 16 may read as 15.
+  assert.ok(gaps.length > 0 && Math.min(...gaps) >= 15, `gaps of ${gaps}`);
+}
+
 /** Times of a frame's moves by the clock of the page: the server's may differ while it learns how late messages are. */
 function moveTimes(frame: Buffer): number[] {
   const samples = new SampleBuffer(1000);
@@ -184,10 +192,24 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await tab.mouse.move(10, 10);
     await tab.mouse.move(610, 410, { steps: 200 });
     await seeAt(stream, visitor.v, 610, 410);
-    const times = [...frames.values()].flatMap(moveTimes);
-    const gaps = times.slice(1).map((time, i) => time - (times[i] as number));
-    // Whole milliseconds on both sides of the cut: 16 may read as 15.
-    assert.ok(Math.min(...gaps) >= 15, `gaps of ${gaps}`);
+    assertApart(frames);
+  },
+
+  async 'keeps moves apart on a busy page, which gets them late and several at once'(world, t) {
+    const stream = await openSite(world, t, 'busy');
+    const body = `<script>
+      setInterval(() => {
+        for (const end = performance.now() + 150; performance.now() < end; );
+      }, 160);
+    </script>`;
+    world.host.page('/', { site: 'busy', body });
+    const tab = await openTab(world, t);
+    const frames = framesOf(tab);
+    await tab.goto(`${world.host.url}/`);
+    const { visitor } = await stream.next('join');
+    await Promise.all(Array.from({ length: 200 }, (_, i) => tab.mouse.move(10 + 3 * i, 10 + 2 * i)));
+    await seeAt(stream, visitor.v, 607, 408);
+    assertApart(frames);
   },
 
   async 'tells a click with its place in the element and a short selector'(world, t) {

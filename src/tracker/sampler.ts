@@ -14,16 +14,16 @@ export function currentPage(): string {
 /** What is named when something in it is clicked. */
 const CONTROLS = 'a,button,input,label,[role=button]';
 
-/** Time of the last move added. */
-let movedAt = 0;
+/** The next move added is no earlier. */
+let nextAt = 0;
 let latest: PointerEvent | undefined;
 /** All that the latest event was on. An event itself may forget it. */
 let over: EventTarget[] = [];
-/** The last place left out because it came too soon: the pointer may come to rest there. */
-let skipped: PointerEvent | undefined;
+/** The latest move, while it comes too soon to be told: the pointer may come to rest there. */
+let untold: PointerEvent | undefined;
 /** The input of the label clicked in this task: the browser makes a click on it. */
 let derived: EventTarget | undefined;
-/** What the server was told last: sizes, hidden, page, scroll offset. */
+/** What the server was told last: sizes, hidden, page, scroll offset, kind of pointer. */
 export const told: unknown[] = [];
 let sizedAt = 0;
 
@@ -41,15 +41,16 @@ export const settle = guard(() => {
   tell(1, hidden, part(time, MARK, VISIBILITY, +!hidden));
   const offset = pixel(scrolled()[1]);
   // A mouse that rests while the page scrolls under it is elsewhere on the page, no earlier than that is told.
-  if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse') skipped = latest;
-  if (skipped && isSoon(time)) wake();
-  else if (skipped) moved(skipped);
+  if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse') untold = latest;
+  tellMove(time);
 });
 
 /** Adds `part` if `now` is not what was told. */
 function tell(what: number, now: unknown, part: Part): boolean {
   if (told[what] === now) return false;
   told[what] = now;
+  // A move of an event that comes late counts as no earlier: times in a frame never run back.
+  nextAt = Math.max(nextAt, part[0]);
   add(part);
   return true;
 }
@@ -62,28 +63,28 @@ export function resized(): void {
 export function pointed(event: PointerEvent): void {
   // A second finger tells nothing of where the visitor looks.
   if (!event.isPrimary) return;
-  const type = event.pointerType;
-  if (type !== latest?.pointerType) add(part(event.timeStamp, MARK, POINTER, ['touch', 'pen'].indexOf(type) + 1));
   latest = event;
   over = event.composedPath();
-  const parts = event.getCoalescedEvents?.();
-  for (const one of parts?.length ? parts : [event])
-    if (isSoon(one.timeStamp)) skipped = one;
-    else moved(one);
+  const parts = event.getCoalescedEvents?.() || [];
+  if (!parts[0]) parts[0] = event;
+  const kind = ['touch', 'pen'].indexOf(event.pointerType) + 1;
+  tell(4, kind, part(parts[0].timeStamp, MARK, POINTER, kind));
+  for (untold of parts) tellMove(untold.timeStamp);
   wake();
 }
 
-/** Too soon after the last move for another. */
-function isSoon(time: number): boolean {
-  return time < movedAt + pace.sampleMs;
-}
-
-/** Adds a move. The pointer was there no earlier than sampling allows, for it still is. */
-function moved({ timeStamp, clientX, clientY }: PointerEvent): void {
-  skipped = undefined;
-  movedAt = Math.max(timeStamp, movedAt + pace.sampleMs);
+/** Adds the move that waits, once sampling allows: the pointer was there no earlier, for it still is. */
+function tellMove(now: number): void {
+  if (!untold) return;
+  if (now < nextAt) {
+    wake();
+    return;
+  }
+  const time = Math.max(untold.timeStamp, nextAt);
+  nextAt = time + pace.sampleMs;
   const [left, top] = scrolled(over);
-  add(move(movedAt, [pixel(clientX + left + hiddenLeft), pixel(clientY + top)]));
+  add(move(time, [pixel(untold.clientX + left + hiddenLeft), pixel(untold.clientY + top)]));
+  untold = undefined;
 }
 
 export function clicked(event: MouseEvent, byHand = event.detail): void {
@@ -97,7 +98,7 @@ export function clicked(event: MouseEvent, byHand = event.detail): void {
     derived = undefined;
   });
   if (isDerived) return;
-  skipped = undefined;
+  untold = undefined;
   // An icon in a button is the button.
   const element = path.find((one) => ask(one, 'matches', CONTROLS)) ?? target;
   // What scrolls may have been replaced just now.
