@@ -3,7 +3,7 @@ import type { Database } from 'lmdb';
 import { RUN_MS } from '../../protocol/passage.ts';
 import { Writer } from '../../protocol/writer.ts';
 import type { Run } from '../archive.ts';
-import { CHUNK_BYTES, decodeRuns, type KeptRun, LONG_CHUNKS, writeRun } from '../record/chunk.ts';
+import { CHUNK_BYTES, decodeRuns, type KeptRun, LONG_CHUNKS, nameRun, writeRun } from '../record/chunk.ts';
 import type { Damage } from '../record/damage.ts';
 import type { FilingShelf } from '../record/filing.ts';
 import { newGoing } from '../record/going.ts';
@@ -226,7 +226,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   /** The runs of a chunk. `unnamed` says what a page is called that has no name any more. */
   runsIn(chunk: Buffer, damage?: Damage, unnamed: (page: number) => string = () => OTHER_PAGES): Run[] {
     const runs = decodeRuns(chunk, damage);
-    return runs.map((run) => ({ ...run, page: this.#pages.nameOf(run.page) || unnamed(run.page) }));
+    return runs.map((run) => nameRun(run, this.#pages.nameOf(run.page) || unnamed(run.page)));
   }
 
   /** Takes a visit away, and tells its runs, as far as they can be read. What it added to counts is still there. */

@@ -6,7 +6,7 @@ import { entry } from '../../../entry.ts';
 import { Writer } from '../../../protocol/writer.ts';
 import type { Command } from '../../../redis/connection.ts';
 import type { Run } from '../../archive.ts';
-import { CHUNK_BYTES, type KeptRun, writeRun } from '../../record/chunk.ts';
+import { CHUNK_BYTES, type KeptRun, nameRun, writeRun } from '../../record/chunk.ts';
 import { Damage } from '../../record/damage.ts';
 import type { FilingShelf } from '../../record/filing.ts';
 import type { KeptVisit } from '../../record/kept-visit.ts';
@@ -82,7 +82,7 @@ export class Draft implements FilingShelf<RedisVisit> {
   /** Runs with the names of their pages. `unnamed` says what a page is called that has no name any more. */
   named(runs: readonly KeptRun[], unnamed?: (page: number) => string): Run[] {
     const nameOf = (page: number) => (unnamed && !this.pages.isNamed(page) ? unnamed(page) : this.pages.nameOf(page));
-    return runs.map((run) => ({ ...run, page: nameOf(run.page) }));
+    return runs.map((run) => nameRun(run, nameOf(run.page)));
   }
 
   find(id: string): number | undefined {

@@ -4,7 +4,7 @@ import { DEVICES } from '../../../protocol/stream.ts';
 import type { DayCounts, Heat, PageCounts } from '../../../protocol/visit.ts';
 import type { Days, HeatQuery, Run, Scene } from '../../archive.ts';
 import { BAND_CELLS } from '../../record/bands.ts';
-import type { KeptRun } from '../../record/chunk.ts';
+import { type KeptRun, nameRun } from '../../record/chunk.ts';
 import { Damage } from '../../record/damage.ts';
 import { ElementClicks, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../../record/heat.ts';
 import { toVisit } from '../../record/kept-visit.ts';
@@ -266,5 +266,5 @@ function visitsOn(members: readonly string[], page: number | undefined): number[
 
 /** Runs with the names of their pages. */
 export function namedRuns(book: Book, runs: readonly KeptRun[]): Run[] {
-  return runs.map((run) => ({ ...run, page: book.nameOf(run.page) }));
+  return runs.map((run) => nameRun(run, book.nameOf(run.page)));
 }

@@ -1,6 +1,7 @@
 /** Recomputes what the frames of a site add up to, and compares; record/verify.ts says how. */
 import { entry } from '../../../entry.ts';
 import type { Difference } from '../../archive.ts';
+import { nameRun } from '../../record/chunk.ts';
 import { Damage } from '../../record/damage.ts';
 import { type GoingVisit, nameIn } from '../../record/going.ts';
 import { OTHER_PAGES } from '../../record/pages.ts';
@@ -168,7 +169,7 @@ async function recountLeft(
   tally.countDeepest(going.page, 1);
   const nameOf = (page: number) => book.names.get(page) || nameIn(going, page);
   for await (const some of site.runs(number, UNKNOWN_RUNS, 0, damage))
-    for (const run of some) damage.pass(() => tally.add({ ...run, page: nameOf(run.page) }));
+    for (const run of some) damage.pass(() => tally.add(nameRun(run, nameOf(run.page))));
 }
 
 async function comparePart(
