@@ -126,7 +126,7 @@ export const OPTIONS = {
     value: 'ADDRESS',
     multiple: true,
     preset: 'tcp://0.0.0.0:2112',
-    help: 'where to listen: a port (of all IPv4 addresses; also :port), host:port, tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. --port N or -p N, and PORT=N in the environment, mean tcp://0.0.0.0:N',
+    help: 'address to listen on: a port (on all IPv4 addresses; also :port), host:port, tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. --port N, -p N and the environment variable PORT=N mean tcp://0.0.0.0:N',
     read: readAddress,
   }),
   workers: option({
@@ -142,9 +142,9 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_DATA'],
     value: 'FOLDER',
     preset: './data',
-    help: 'data folder: sites, sign-ins, and the record',
+    help: 'data folder: sites, accounts and the record',
     read: (text) => {
-      if (text === '') throw 'a folder';
+      if (text === '') throw 'the path of a folder';
       return resolve(text);
     },
   }),
@@ -153,8 +153,8 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_REDIS'],
     value: 'URL',
     preset: '',
-    help: 'the Redis that several machines share: redis://[user:password@]host[:port], rediss:// for TLS, some nodes of a cluster with commas between, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master that sentinels know; sites, sign-ins and the record are there then, and not in the data folder. With a password better by environment than by flag, which others on the machine can read',
-    brief: 'the Redis that several machines share, as redis://[user:password@]host[:port]',
+    help: 'the Redis that several servers share: redis://[user:password@]host[:port], rediss:// for TLS, several nodes of a cluster, separated by commas, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for a master that sentinels monitor. Sites, accounts and the record are then stored there, not in the data folder. If the URL contains a password, prefer the environment variable: other users of the machine can read flags',
+    brief: 'the Redis that several servers share, as redis://[user:password@]host[:port]',
     read: readTarget,
   }),
   redisReplicas: option({
@@ -162,14 +162,14 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_REDIS_REPLICAS'],
     value: 'N',
     preset: '0',
-    help: 'how many replicas of Redis must have what is acked, too',
+    help: 'number of Redis replicas that must also have a frame before it is acked',
     read: integer(0, 10),
   }),
   requirePersistence: option({
     flag: 'require-persistence',
     env: ['FIELDMOUSE_REQUIRE_PERSISTENCE'],
     preset: 'no',
-    help: 'refuse to start on a Redis that keeps its data in memory only (appendonly no)',
+    help: 'refuse to start if Redis stores its data in memory only (appendonly no)',
     read: readSwitch,
   }),
   trustProxy: option({
@@ -177,7 +177,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_TRUST_PROXY'],
     value: 'LIST',
     preset: 'no',
-    help: 'whose X-Forwarded-For and -Proto to believe: no, yes (anyone), or addresses and CIDR ranges with commas between',
+    help: 'proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: no, yes (any proxy), or a comma-separated list of addresses and CIDR ranges',
     read: readTrust,
   }),
   token: option({
@@ -185,7 +185,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_TOKEN'],
     value: 'TOKEN',
     preset: '',
-    help: "an administrator's API token given from outside; better by environment than by flag, which others on the machine can read",
+    help: "an administrator's API token, set from outside; prefer the environment variable: other users of the machine can read flags",
     read: (text) => {
       if (text !== '' && !/^[\x21-\x7e]{16,200}$/.test(text)) throw '16 to 200 visible ASCII characters';
       return text;
@@ -196,7 +196,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_BASE_PATH'],
     value: 'PATH',
     preset: '/',
-    help: 'path under which a proxy mounts the server, such as /stats; the proxy may keep it or take it off',
+    help: 'path under which a proxy mounts the server, such as /stats; the proxy may keep or strip it',
     read: readBasePath,
   }),
   scriptPath: option({
@@ -204,7 +204,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_SCRIPT_PATH'],
     value: 'PATH',
     preset: '/fieldmouse.js',
-    help: 'path of the visitor script; blockers go by names',
+    help: 'path of the visitor script; change it if a blocker blocks the name',
     read: readPath,
   }),
   endpoint: option({
@@ -231,7 +231,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_COUNTRY_HEADER'],
     value: 'NAME',
     preset: '',
-    help: "header in which a trusted proxy tells the visitor's country as two letters, such as CF-IPCountry",
+    help: "header in which a trusted proxy sends the visitor's country as two letters, such as CF-IPCountry",
     read: (text) => {
       if (!/^[A-Za-z0-9-]{0,64}$/.test(text)) throw 'the name of a header';
       return text.toLowerCase();
@@ -242,7 +242,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_RETAIN'],
     value: 'TIME',
     preset: '30d',
-    help: 'how long visits are kept, in days (30d), weeks (4w) or hours (12h)',
+    help: 'how long visits are stored, in days (30d), weeks (4w) or hours (12h)',
     read: span('1h', '3650d'),
   }),
   maxVisitMs: option({
@@ -250,7 +250,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_VISIT'],
     value: 'TIME',
     preset: '24h',
-    help: 'how long one visit may last, in hours (24h), minutes or seconds; who stays longer counts as a new visitor',
+    help: 'maximum length of one visit, in hours (24h), minutes or seconds; a longer stay starts a new visit',
     read: span('1s', '7d'),
   }),
   maxVisitSize: option({
@@ -258,7 +258,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_VISIT_SIZE'],
     value: 'SIZE',
     preset: '64MB',
-    help: 'most that one visit may take in the record. Beyond that its moves and scrolls are thinned, beyond twice as much nothing more of it is kept; a day of moving all the time takes about 25MB',
+    help: 'maximum size of one visit in the record. Beyond it, moves and scrolls are thinned; beyond twice the size, nothing more of the visit is stored. A day of constant movement takes about 25MB',
     read: readVisitSize,
   }),
   maxStore: option({
@@ -266,7 +266,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_STORE'],
     value: 'SIZE',
     preset: '10GB',
-    help: 'most bytes that the record may take on disk with all its files (500MB, 10GB); the oldest visits of the site that is furthest over its share make room',
+    help: 'maximum disk usage of the record with all its files (500MB, 10GB); at the limit, the oldest visits of the site furthest over its share are deleted',
     read: readSize,
   }),
   siteShares: option({
@@ -275,7 +275,7 @@ export const OPTIONS = {
     value: 'SITE=PARTS',
     multiple: true,
     preset: '',
-    help: 'how many parts of --max-store a site keeps before others, such as shop=3; may be repeated. Every site has one part unless said otherwise; when the store is full, room is made in the site that is furthest over its share',
+    help: 'number of parts of --max-store that a site gets, such as shop=3; may be repeated. The default is one part for each site. When the store is full, visits of the site furthest over its share are deleted',
     read: readShare,
   }),
   commitMs: option({
@@ -283,7 +283,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_COMMIT'],
     value: 'MS',
     preset: '100',
-    help: 'frames are stored in groups, one so often, milliseconds',
+    help: 'interval at which frames are stored, as a group, in milliseconds',
     read: integer(1, 5000),
   }),
   maxMemory: option({
@@ -291,7 +291,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_MEMORY'],
     value: 'SIZE',
     preset: '2GB',
-    help: 'a worker that has more memory of its own is drained and replaced, at most one in a minute',
+    help: 'a worker with more private memory than this is drained and replaced, at most one worker per minute',
     read: readSize,
   }),
   durability: option({
@@ -299,7 +299,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_DURABILITY'],
     value: 'LEVEL',
     preset: 'disk',
-    help: 'disk: what is acked is on disk; system: the operating system has it, which is less work, but a power cut may lose the last seconds and damage the store',
+    help: 'what an ack promises. disk: the frame is on disk. system: the operating system has it; this costs less, but a power failure may lose the last seconds and damage the store',
     read: (text) => {
       const level = DURABILITIES.find((one) => one === text);
       if (!level) throw `one of ${DURABILITIES.join(', ')}`;
@@ -311,7 +311,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_FLUSH'],
     value: 'MS',
     preset: '100',
-    help: 'how often a tracker sends a frame, milliseconds',
+    help: 'interval at which a tracker sends a frame, in milliseconds',
     read: integer(16, 10_000),
   }),
   quietFlushMs: option({
@@ -319,7 +319,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_QUIET_FLUSH'],
     value: 'MS',
     preset: '1000',
-    help: 'how often it does while nobody watches its site, if that is less often',
+    help: 'flush interval while nobody is watching the site, in milliseconds; no effect if shorter than --flush',
     read: integer(16, 10_000),
   }),
   sampleMs: option({
@@ -327,7 +327,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_SAMPLE'],
     value: 'MS',
     preset: '16',
-    help: 'least time between two pointer samples of a visitor, milliseconds',
+    help: 'minimum time between two pointer samples of a visitor, in milliseconds',
     read: integer(4, 10_000),
   }),
   graceMs: option({
@@ -335,7 +335,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_GRACE'],
     value: 'MS',
     preset: '5000',
-    help: 'how long a visitor whose connection was cut may come back before it counts as left',
+    help: 'how long a disconnected visitor may take to reconnect before it counts as left, in milliseconds',
     read: integer(0, 60_000),
   }),
   helloTimeoutMs: option({
@@ -343,7 +343,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_HELLO_TIMEOUT'],
     value: 'MS',
     preset: '5000',
-    help: 'how long a new connection may take to say hello',
+    help: 'how long a new connection may take to send its hello, in milliseconds',
     read: integer(100, 60_000),
   }),
   maxFrame: option({
@@ -351,7 +351,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_FRAME'],
     value: 'BYTES',
     preset: '16384',
-    help: "most bytes in one visitor's frame",
+    help: "maximum size of a visitor's frame, in bytes",
     read: integer(256, 65_536),
   }),
   maxSamples: option({
@@ -359,7 +359,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_SAMPLES'],
     value: 'N',
     preset: '1024',
-    help: 'most samples kept of one frame',
+    help: 'maximum number of samples stored from one frame',
     read: integer(1, 1024),
   }),
   maxFrameRate: option({
@@ -367,7 +367,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_FRAME_RATE'],
     value: 'N',
     preset: '120',
-    help: 'most frames per second of one connection; a burst of twice that is let through',
+    help: 'maximum number of frames per second on one connection; a burst of twice that is allowed',
     read: integer(1, 10_000),
   }),
   maxRate: option({
@@ -375,7 +375,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_RATE'],
     value: 'BYTES',
     preset: '32768',
-    help: 'most bytes per second that one visitor may send; a burst of 32 s of that is let through',
+    help: 'maximum bytes per second that one visitor may send; a burst of 32 s at that rate is allowed',
     read: integer(256, 1_000_000_000),
   }),
   maxAddressRate: option({
@@ -383,7 +383,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_ADDRESS_RATE'],
     value: 'BYTES',
     preset: 'auto',
-    help: 'most bytes per second that all visitors of one address may send to one worker; a burst of 256 s of that is let through. auto: 256 for each of --max-per-address, and at least --max-rate',
+    help: 'maximum bytes per second that all visitors from one address may send to one worker; a burst of 256 s at that rate is allowed. auto: 256 times --max-per-address, but at least --max-rate',
     read: (text) => (text === 'auto' ? undefined : integer(256, 1_000_000_000_000)(text)),
   }),
   maxConnections: option({
@@ -391,7 +391,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_CONNECTIONS'],
     value: 'N',
     preset: '20000',
-    help: 'most visitor connections of one worker',
+    help: 'maximum number of visitor connections per worker',
     read: integer(1, 1_000_000),
   }),
   maxPerAddress: option({
@@ -399,7 +399,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_PER_ADDRESS'],
     value: 'N',
     preset: '1000',
-    help: 'most visitor connections of one address to one worker',
+    help: 'maximum number of visitor connections from one address to one worker',
     read: integer(1, 1_000_000),
   }),
   maxBody: option({
@@ -407,7 +407,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_BODY'],
     value: 'BYTES',
     preset: '1048576',
-    help: 'most bytes in the body of an HTTP request',
+    help: 'maximum size of an HTTP request body, in bytes',
     read: integer(1024, 64 * 1024 * 1024),
   }),
   maxStreams: option({
@@ -415,7 +415,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_STREAMS'],
     value: 'N',
     preset: '1000',
-    help: 'most open administrator streams',
+    help: 'maximum number of open administrator streams',
     read: integer(1, 100_000),
   }),
   maxStreamsEach: option({
@@ -423,7 +423,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_STREAMS_EACH'],
     value: 'N',
     preset: '250',
-    help: 'most open streams of one account, of one API token, and of one address',
+    help: 'maximum number of open streams per account, per API token and per address',
     read: integer(1, 100_000),
   }),
   maxReplays: option({
@@ -431,7 +431,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_REPLAYS'],
     value: 'N',
     preset: '20',
-    help: 'most open replays of one worker',
+    help: 'maximum number of open replays per worker',
     read: integer(1, 10_000),
   }),
   maxHits: option({
@@ -439,7 +439,7 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_HITS'],
     value: 'N',
     preset: '600',
-    help: 'most requests to the page-visit counter of one address to one worker in a minute',
+    help: 'maximum number of page-visit counter requests per minute from one address to one worker',
     read: integer(1, 1_000_000_000),
   }),
   countBots: option({
@@ -447,14 +447,14 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_COUNT_BOTS'],
     value: 'YES',
     preset: 'no',
-    help: 'whether the page-visit counter counts what calls itself a bot, a crawler or a program',
+    help: 'whether the page-visit counter counts clients that identify themselves as bots, crawlers or programs',
     read: readSwitch,
   }),
   failDegraded: option({
     flag: 'fail-degraded',
     env: ['FIELDMOUSE_FAIL_DEGRADED'],
     preset: 'no',
-    help: '/healthz and /readyz answer 503, and not 200, while the server is degraded: Redis is away, the disk is full, nothing is stored',
+    help: '/healthz and /readyz answer 503 instead of 200 while the server is degraded: Redis is unreachable, the disk is full, or nothing is stored',
     read: readSwitch,
   }),
 } as const;
@@ -718,7 +718,8 @@ function readTrust(text: string): boolean | string[] {
   if (text === 'no' || text === 'false') return false;
   if (text === 'yes' || text === 'true') return true;
   const list = text.split(',').map((part) => part.trim());
-  if (!list.every(isProxy)) throw 'no, yes, or addresses and CIDR ranges with commas between (10.0.0.0/8,127.0.0.1)';
+  if (!list.every(isProxy))
+    throw 'no, yes, or a comma-separated list of addresses and CIDR ranges (10.0.0.0/8,127.0.0.1)';
   return list;
 }
 

@@ -108,7 +108,7 @@ test('every fault is reported at once, with the option, the value and what would
     /^--workers: "0" is not valid; it must be a whole number from 1 to 512$/,
     /^--frob: no such option$/,
     /^--endpoint: "\/admin\/x" is not valid; it must be a path that the server does not use itself$/,
-    /^--trust-proxy: "maybe" is not valid; it must be no, yes, or addresses/,
+    /^--trust-proxy: "maybe" is not valid; it must be no, yes, or a comma-separated list/,
     /^--flush: needs a value \(MS\)$/,
     /^FIELDMOUSE_MAX_FRAME: "big" is not valid; it must be a whole number from 256 to 65536$/,
     /^FIELDMOUSE_LOG_LEVEL: "loud" is not valid; it must be one of /,
