@@ -62,9 +62,9 @@ test('a viewer of a site without visitors is not told to paste a snippet, an own
   const viewer = await openPage(browser);
   await viewer.context().addCookies([{ name: 'fieldmouse', value: secret, url: server.url }]);
   for (const [path, told] of [
-    ['/admin?site=demo', 'Nobody is here yet'],
-    ['/admin/visits?site=demo', 'Nobody has been here yet'],
-    ['/admin/pages?site=demo', 'No page was viewed in this time'],
+    ['/admin?site=demo', 'No visitors yet'],
+    ['/admin/visits?site=demo', 'No visits yet'],
+    ['/admin/pages?site=demo', 'No page views in this period'],
   ] as const)
     for (const [page, snippets] of [
       [dashboard, 1],

@@ -85,20 +85,20 @@ test('the dashboard says what is left out of a list, a replay and a rewind, and 
   const begin = Date.now() - 60_000;
   const data = await damagedStore(t, begin);
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
-  const verify = 'Run fieldmouse verify on the server to see what it is.';
+  const verify = 'Run fieldmouse verify on the server for details.';
   await dashboard.goto(`${server.url}/admin/visits?site=demo`);
-  await dashboard.getByText(`1 visit is damaged and left out. ${verify}`).waitFor();
+  await dashboard.getByText(`1 visit is damaged and cannot be shown. ${verify}`).waitFor();
   assert.equal(await dashboard.locator('.visits-table tbody tr').count(), 3);
   await keepPictures(dashboard, 'damaged-list');
 
   await dashboard.goto(`${server.url}/admin/visits/without-samples?site=demo`);
-  await dashboard.getByText(`A part of this visit is damaged and left out. ${verify}`).waitFor();
-  await dashboard.getByText('What this visitor did cannot be read.').waitFor();
+  await dashboard.getByText(`Part of this visit is damaged and cannot be shown. ${verify}`).waitFor();
+  await dashboard.getByText('The recording of this visit cannot be read.').waitFor();
   await keepPictures(dashboard, 'damaged-replay');
 
   await dashboard.goto(`${server.url}/admin?site=demo&at=${begin - 1000}`);
   await dashboard.getByRole('button', { name: '60 ×' }).click();
-  await dashboard.getByText(`Parts of 1 visit are damaged and left out. ${verify}`).waitFor();
+  await dashboard.getByText(`Parts of 1 visit are damaged and cannot be shown. ${verify}`).waitFor();
   await keepPictures(dashboard, 'damaged-rewind');
 
   await dashboard.goto(`${server.url}/admin/visits/whole-1?site=demo`);

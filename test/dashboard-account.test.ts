@@ -34,20 +34,20 @@ test('a link signs in once; a password set then signs in again', async (t) => {
   const other = await openPage(browser);
   await other.goto(server.link as string);
   await other.getByRole('button', { name: 'Sign in' }).click();
-  await other.getByRole('alert').getByText('used already').waitFor();
+  await other.getByRole('alert').getByText('already used').waitFor();
 
   const name = (await (await page.request.get(`${server.url}/v1/session`)).json()).name;
   await page.getByRole('link', { name: 'Settings' }).click();
   await page.locator('[data-form=password] [name=password]').fill(PASSWORD);
-  await page.getByRole('button', { name: 'Set' }).click();
-  await page.getByText('The password is set.').waitFor();
+  await page.getByRole('button', { name: 'Set password' }).click();
+  await page.getByText('Password saved.').waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'Sign in to Fieldmouse' }).waitFor();
 
   await page.getByLabel('Name').fill(name);
   await page.getByLabel('Password').fill('not the password');
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByRole('alert').getByText('Name or password is wrong.').waitFor();
+  await page.getByRole('alert').getByText('The name or password is wrong.').waitFor();
   await page.getByLabel('Password').fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('[data-link=live]').waitFor();
@@ -57,7 +57,7 @@ test('an API token is shown once, works, and is shut out when revoked', async (t
   const { server, dashboard } = await openDashboard(t);
   await dashboard.getByRole('link', { name: 'Settings' }).click();
   await dashboard.getByLabel('Name of a new token').fill('nightly');
-  await dashboard.getByRole('button', { name: 'Make' }).click();
+  await dashboard.getByRole('button', { name: 'Create token' }).click();
   const secret = (await dashboard.locator('.secret code').textContent()) ?? '';
   const status = async () =>
     (await fetch(`${server.url}/v1/sites`, { headers: { authorization: `Bearer ${secret}` } })).status;
@@ -74,7 +74,7 @@ test('an API token is shown once, works, and is shut out when revoked', async (t
   assert.equal(await status(), 401);
 
   await dashboard.getByLabel('Name of a new token').fill('weekly');
-  await dashboard.getByRole('button', { name: 'Make' }).click();
+  await dashboard.getByRole('button', { name: 'Create token' }).click();
   await dashboard.locator('.secret').waitFor();
   await revoke('weekly');
   assert.equal(await dashboard.locator('.secret').count(), 0, 'nobody is asked to copy a token that is no more');
@@ -85,8 +85,8 @@ test('a session ended from elsewhere says so on its own screen', async (t) => {
   const name = (await (await dashboard.request.get(`${server.url}/v1/session`)).json()).name;
   await dashboard.getByRole('link', { name: 'Settings' }).click();
   await dashboard.locator('[data-form=password] [name=password]').fill(PASSWORD);
-  await dashboard.getByRole('button', { name: 'Set' }).click();
-  await dashboard.getByText('The password is set.').waitFor();
+  await dashboard.getByRole('button', { name: 'Set password' }).click();
+  await dashboard.getByText('Password saved.').waitFor();
   const other = await openPage(browser);
   await other.goto(`${server.url}/admin`);
   await other.waitForURL('**/admin/sign-in');
@@ -96,7 +96,7 @@ test('a session ended from elsewhere says so on its own screen', async (t) => {
   await other.locator('[data-link=live]').waitFor();
 
   await dashboard.reload();
-  await dashboard.locator('[data-session]').getByRole('button', { name: 'End' }).click();
+  await dashboard.locator('[data-session]').getByRole('button', { name: 'End session' }).click();
   await other.getByText('Your session has ended.').waitFor();
   assert.match(other.url(), /\/admin\/sign-in$/);
 });
@@ -137,7 +137,7 @@ test('a new site shows its snippet, and turns green when the first visitor comes
   await dashboard.getByRole('button', { name: 'Save' }).press('Enter');
   await seeFocus(dashboard, '[data-site=shop] button:text-is("Edit")');
   await item.getByRole('button', { name: 'Remove' }).press('Enter');
-  await dashboard.locator('dialog').getByRole('button', { name: 'Keep' }).press('Enter');
+  await dashboard.locator('dialog').getByRole('button', { name: 'Cancel' }).press('Enter');
   await seeFocus(dashboard, '[data-site=shop] .danger');
   await item.getByRole('button', { name: 'Remove' }).click();
   await dashboard.locator('dialog').getByRole('button', { name: 'Remove' }).click();

@@ -31,8 +31,8 @@ test('who has to sign in first gets to the address that was asked for, and nowhe
   const { server, browser, dashboard } = await openDashboard(t);
   await dashboard.getByRole('link', { name: 'Settings' }).click();
   await dashboard.locator('[data-form=password] [name=password]').fill(PASSWORD);
-  await dashboard.getByRole('button', { name: 'Set' }).click();
-  await dashboard.getByText('The password is set.').waitFor();
+  await dashboard.getByRole('button', { name: 'Set password' }).click();
+  await dashboard.getByText('Password saved.').waitFor();
   const signIn = async (page: Page) => {
     await page.getByLabel('Name').fill('admin');
     await page.getByLabel('Password').fill(PASSWORD);
@@ -140,7 +140,7 @@ test('the question before deleting and the replay have the name of the list, whi
   assert.match(numbered, /^Bob \d+$/);
   await dashboard.locator('tr[data-id=b2]').getByTitle('Delete').click();
   await dashboard.getByText(`Delete the visit of ${numbered}?`).waitFor();
-  await dashboard.getByText(/^It began on .*\d:\d\d/).waitFor();
+  await dashboard.getByText(/^It started on .*\d:\d\d/).waitFor();
   await dashboard.keyboard.press('Escape');
 
   const store = await openStore(server.data);

@@ -22,7 +22,7 @@ test('a dashboard that is opened later knows what the server knows, and a restar
   await dashboard.reload();
   await dashboard.locator(`.happenings [data-kind=join][data-id="${id}"]`).getByText('arrived, now on').waitFor();
   await dashboard.locator('.happenings [data-kind=leave]').waitFor();
-  assert.equal(await dashboard.getByText('Nothing has happened').count(), 0);
+  assert.equal(await dashboard.getByText('No activity since').count(), 0);
   await dashboard.waitForFunction(() => {
     const canvas = document.querySelector('.visitors canvas') as HTMLCanvasElement | null;
     const { data } = canvas?.getContext('2d')?.getImageData(0, 0, 192, 45) ?? { data: [] };
@@ -54,7 +54,7 @@ test('a dashboard that is opened later knows what the server knows, and a restar
 
   // Nobody any more: it says so, and when the last one left.
   await tab.close();
-  await dashboard.getByText('Nobody is here now', { exact: true }).waitFor();
+  await dashboard.getByText('No visitors right now', { exact: true }).waitFor();
   await dashboard.getByText('The last visitor left at').waitFor();
   await again.stop();
   await startServer(t, { data: server.data, listen: server.url.replace('http:', 'tcp:'), workers: 1 });

@@ -12,7 +12,7 @@ type View = [vw: number, vh: number, dw: number, dh: number];
 
 test('a pointer moved on the demo page is drawn at its place on the stage, and is gone with the tab', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t);
-  await dashboard.getByText('Nobody is here yet').waitFor();
+  await dashboard.getByText('No visitors yet').waitFor();
   const visitor = await openPage(browser);
   await visitor.goto(`${server.url}/`);
   await seeHere(dashboard, 1);
@@ -91,19 +91,19 @@ test('where a page may not be framed the stage says so in words, and goes on wit
     anna.frame({ type: 'page', time: 600, page }, { type: 'move', time: 700, x: 300, y: 200 });
     await dashboard.locator(`.page-chooser[data-page="${page}"]`).waitFor();
     await wish.check();
-    await note.getByText(`Then ${shop} does not let its pages be shown here`).waitFor();
+    await note.getByText(`Then ${shop} does not allow its pages in a frame`).waitFor();
     // As far as a script can tell it is there: no browser says that it refused.
     await frame.waitFor();
     if (page === '/csp') await keepPictures(dashboard, 'preview-grey');
-    await note.getByRole('button', { name: 'leave it out' }).click();
-    await note.getByText(`${shop} does not let its pages be shown here (frame-ancestors`).waitFor();
+    await note.getByRole('button', { name: 'It is grey: hide it' }).click();
+    await note.getByText(`${shop} does not allow its pages in a frame (frame-ancestors`).waitFor();
     await frame.waitFor({ state: 'detached' });
     await seePointer(dashboard, 300, 200);
     await dashboard.reload();
     await dashboard.locator('.preview-note[data-framing=refused]').waitFor();
-    if (page === '/xfo') await note.getByText('What its owner can do').click();
+    if (page === '/xfo') await note.getByText('How to allow it').click();
     if (page === '/xfo') await keepPictures(dashboard, 'preview-refused');
-    await note.getByRole('button', { name: 'Try again' }).click();
+    await note.getByRole('button', { name: 'Retry' }).click();
     await wish.uncheck();
   }
 
@@ -128,7 +128,7 @@ test("of pages of the dashboard's own origin it knows by itself whether they may
   const anna = new BinaryVisitor(t, server.ws, { page: '/nothing', origin: server.url });
   await anna.hello;
   const note = dashboard.locator('.preview-note');
-  await note.getByText(`${server.url} does not let its pages be shown here`).waitFor();
+  await note.getByText(`${server.url} does not allow its pages in a frame`).waitFor();
   assert.equal(await dashboard.locator('iframe.preview').count(), 0);
   assert.equal(await note.getByRole('button').count(), 0);
   anna.frame({ type: 'page', time: 600, page: '/' });
@@ -149,14 +149,14 @@ test('the stage shows windows of one class at a time: at first the most common o
   const phone = await come([390, 800, 390, 5000], 130);
   await seeHere(dashboard, 3);
   const pointers = dashboard.locator('#pointers li');
-  const windows = dashboard.getByLabel('Windows', { exact: true });
+  const windows = dashboard.getByLabel('Window size', { exact: true });
   const shows = async (width: string, ...xs: number[]) => {
     await windows.and(dashboard.locator(`[data-width=${width}]`)).waitFor();
     for (const x of xs) await seePointer(dashboard, x, 50);
     assert.equal(await pointers.count(), xs.length);
   };
   await shows('desktop', 110, 120);
-  await dashboard.locator('[data-hidden="1"]').getByText('1 in other windows').waitFor();
+  await dashboard.locator('[data-hidden="1"]').getByText('1 in other window sizes').waitFor();
   const wide = await dashboard.locator('.surface').evaluate((one) => one.clientWidth / Number(one.dataset.scale));
 
   await windows.focus();

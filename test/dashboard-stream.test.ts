@@ -47,7 +47,7 @@ test('a lost stream says so, and a server that is back after that starts it afre
   const { server, dashboard } = await openDashboard(t);
   await server.stop();
   await dashboard.locator('[data-link=lost]').getByText('Connection lost').waitFor();
-  await dashboard.getByText(/Next try in \d+ s/).waitFor();
+  await dashboard.getByText(/Retrying in \d+ s/).waitFor();
   const listen = server.url.replace('http:', 'tcp:');
   const again = await startServer(t, { data: server.data, listen });
   const visitor = new BinaryVisitor(t, again.ws, { page: '/' });
@@ -62,7 +62,7 @@ test('while Redis is away a reloaded page says so, and goes on by itself when it
   const trouble = dashboard.getByRole('alert').filter({ hasText: 'Fieldmouse cannot reach its Redis now.' });
   await redis.end();
   assert.equal((await dashboard.reload())?.status(), 200);
-  await trouble.getByText('This page tries again by itself.').waitFor();
+  await trouble.getByText('Retrying automatically.').waitFor();
   await keepPictures(dashboard, 'redis-away');
   await dashboard.setViewportSize({ width: 360, height: 700 });
   await keepPictures(dashboard, 'redis-away-phone');
@@ -86,7 +86,7 @@ test('while Redis is away a reloaded page says so, and goes on by itself when it
   }
   await keepPictures(dashboard, 'redis-away-heatmap');
   await redis.restart();
-  await dashboard.getByText('No moves in this time').waitFor();
+  await dashboard.getByText('No moves in this period').waitFor();
 });
 
 test('a site removed elsewhere gives way to one that is there', async (t) => {
@@ -103,7 +103,7 @@ test('a site removed elsewhere gives way to one that is there', async (t) => {
   await dashboard.locator('.top .site').getByText('Demo').waitFor();
   await dashboard.locator('[data-link=live]').waitFor();
   await dashboard.goto(`${server.url}/admin?site=shop`);
-  await dashboard.getByText('There is no site shop.').waitFor();
+  await dashboard.getByText('Site shop does not exist.').waitFor();
   await dashboard.waitForURL('**/admin?site=demo');
 });
 

@@ -34,12 +34,12 @@ test('an address without a page says so, with the way to the dashboard, wherever
   for (const path of ['/admin/nope', '/admin/settings/more', '/nothing/at/all']) {
     const answer = await dashboard.goto(server.url + path);
     assert.equal(answer?.status(), 404, path);
-    await dashboard.getByRole('heading', { name: 'No such page' }).waitFor();
+    await dashboard.getByRole('heading', { name: 'Page not found' }).waitFor();
   }
   await keepPictures(dashboard, 'no-such-page');
   await dashboard.setViewportSize({ width: 360, height: 700 });
   await keepPictures(dashboard, 'no-such-page-phone');
-  await dashboard.getByRole('link', { name: 'To the dashboard' }).click();
+  await dashboard.getByRole('link', { name: 'Go to the dashboard' }).click();
   await dashboard.locator('[data-link=live]').waitFor();
   // As a link within the dashboard leads there.
   await dashboard.evaluate(() => {
@@ -47,8 +47,8 @@ test('an address without a page says so, with the way to the dashboard, wherever
     document.body.append(link);
     link.click();
   });
-  await dashboard.getByRole('heading', { name: 'No such page' }).waitFor();
-  await dashboard.getByRole('link', { name: 'To the dashboard' }).click();
+  await dashboard.getByRole('heading', { name: 'Page not found' }).waitFor();
+  await dashboard.getByRole('link', { name: 'Go to the dashboard' }).click();
   await dashboard.locator('[data-link=live]').waitFor();
 });
 

@@ -80,7 +80,7 @@ test('a heatmap lies over its page where visitors were, and tells the numbers un
   const { dashboard } = await openDashboard(t, 1280, 800, { data });
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
   await ready(dashboard);
-  assert.equal(await dashboard.getByLabel('Windows').inputValue(), 'desktop', 'as its last visitor');
+  assert.equal(await dashboard.getByLabel('Window size').inputValue(), 'desktop', 'as its last visitor');
   assert.ok((await inkAt(dashboard, 304, 200)) > 150);
   assert.equal(await inkAt(dashboard, 600, 900), 0);
   await pointAt(dashboard, 300, 200);
@@ -145,27 +145,27 @@ test('where nothing was recorded, it says so and leads on; what fails can be tri
   const { dashboard } = await openDashboard(t, 1280, 800, { data });
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
   await ready(dashboard);
-  await dashboard.getByLabel('Windows').selectOption('phone');
-  await dashboard.getByText('No moves in phone windows in this time').waitFor();
-  await dashboard.getByRole('button', { name: 'All windows' }).click();
+  await dashboard.getByLabel('Window size').selectOption('phone');
+  await dashboard.getByText('No moves in phone windows in this period').waitFor();
+  await dashboard.getByRole('button', { name: 'Show all window sizes' }).click();
   await ready(dashboard);
 
   await dashboard.route('**/v1/heatmap?*', (route) => route.abort());
   await dashboard.getByRole('button', { name: 'Clicks' }).click();
-  await dashboard.getByRole('alert').getByText('The server does not answer').waitFor();
+  await dashboard.getByRole('alert').getByText('The server is not responding').waitFor();
   await dashboard.unroute('**/v1/heatmap?*');
   await dashboard.route('**/v1/heatmap.png?*', (route) => route.abort());
-  await dashboard.getByRole('button', { name: 'Try again' }).click();
-  await dashboard.getByText('The picture could not be loaded.').waitFor();
+  await dashboard.getByRole('button', { name: 'Retry' }).click();
+  await dashboard.getByText('The heatmap could not be loaded.').waitFor();
   await dashboard.unroute('**/v1/heatmap.png?*');
-  await dashboard.getByRole('button', { name: 'Try again' }).click();
+  await dashboard.getByRole('button', { name: 'Retry' }).click();
   await ready(dashboard);
 });
 
 test('a site without visits has no heatmap, and the page behind it is hidden on demand', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
-  await dashboard.getByText('No moves in this time').waitFor();
+  await dashboard.getByText('No moves in this period').waitFor();
   const other = await openDashboard(t, 1280, 800, {
     data: await folderWith(t, visit('anna', [[300, 200]], 0, { origin: 'https://shop.example' })),
   });

@@ -256,7 +256,7 @@ test('who asks for a page that there is not gets one that says so, and programs 
     assert.equal(answer.status, status, what);
     assert.match(answer.headers.get('content-type') ?? '', type, what);
     assert.equal(answer.headers.get('cache-control'), 'no-store', what);
-    if (method === 'GET' && type.test('text/html')) assert.match(await answer.text(), /No such page/);
+    if (method === 'GET' && type.test('text/html')) assert.match(await answer.text(), /Page not found/);
   }
 });
 

@@ -92,7 +92,7 @@ test('visits are listed newest first, filtered, and deleted with all they added'
   await dashboard.getByLabel('Country').selectOption('Germany');
   await seeVisits(dashboard, 'bert');
   await dashboard.getByLabel('Device').selectOption('Phone');
-  await dashboard.getByText('No visit matches').waitFor();
+  await dashboard.getByText('No matching visits').waitFor();
   await dashboard.locator('.nothing').getByRole('button', { name: 'Clear filters' }).click();
   await dashboard.getByLabel('Page').selectOption('/garden.html');
   await seeVisits(dashboard, 'anna');
@@ -103,7 +103,7 @@ test('visits are listed newest first, filtered, and deleted with all they added'
 
   await row('anna').getByRole('button', { name: 'Delete' }).click();
   await dashboard.locator('dialog').getByText('counts, heatmaps and the rewind').waitFor();
-  await dashboard.locator('dialog').getByRole('button', { name: 'Keep' }).click();
+  await dashboard.locator('dialog').getByRole('button', { name: 'Cancel' }).click();
   await seeVisits(dashboard, 'carl', 'bert', 'anna');
   await row('anna').getByRole('button', { name: 'Delete' }).click();
   await dashboard.locator('dialog').getByRole('button', { name: 'Delete' }).click();
@@ -117,18 +117,18 @@ test('visits are listed newest first, filtered, and deleted with all they added'
 test('a site without visits says what to do, and long lists come part by part', async (t) => {
   const { dashboard } = await openDashboard(t);
   await dashboard.getByRole('link', { name: 'Visits' }).click();
-  await dashboard.getByText('Nobody has been here yet').waitFor();
+  await dashboard.getByText('No visits yet').waitFor();
   await dashboard.getByRole('link', { name: 'Pages' }).click();
-  await dashboard.getByText('No page was viewed in this time').waitFor();
+  await dashboard.getByText('No page views in this period').waitFor();
 
   const many = Array.from({ length: 60 }, (_, i) => glance(`v${i}`, i + 1, '/', 1));
   const other = await openDashboard(t, 1280, 800, { data: await folderWith(t, ...many) });
   await other.dashboard.getByRole('link', { name: 'Visits' }).click();
   const rows = other.dashboard.locator('tr[data-id]');
   await rows.nth(49).waitFor();
-  await other.dashboard.getByRole('button', { name: 'More' }).click();
+  await other.dashboard.getByRole('button', { name: 'Load more' }).click();
   await rows.nth(59).waitFor();
-  await other.dashboard.getByText('That is all.').waitFor();
+  await other.dashboard.getByText('No more visits.').waitFor();
   assert.deepEqual(
     await ids(rows),
     many.map(({ id }) => id),
@@ -180,7 +180,7 @@ test('a visit is played: its pointer moves on the stage, the time line goes anyw
   await dashboard.getByText('The visit has ended.').waitFor({ state: 'detached' });
   await dashboard.getByRole('button', { name: '16 ×' }).click();
   await dashboard.getByText('The visit has ended.').waitFor();
-  await dashboard.getByRole('button', { name: 'Again', exact: true }).waitFor();
+  await dashboard.getByRole('button', { name: 'Replay', exact: true }).waitFor();
 });
 
 test('quiet times are skipped while that is wanted, and played where it is not', async (t) => {
@@ -195,7 +195,7 @@ test('quiet times are skipped while that is wanted, and played where it is not',
   await dashboard.waitForFunction(() => Number(document.querySelector('.play-time')?.getAttribute('data-at')) > 26_000);
   await dashboard.locator('h2').first().click();
   await dashboard.keyboard.press('Space');
-  await dashboard.getByLabel('Skip quiet times').uncheck();
+  await dashboard.getByLabel('Skip inactivity').uncheck();
   await line.press('Home');
   await line.press('ArrowRight');
   await line.press('ArrowRight');
@@ -207,9 +207,9 @@ test('quiet times are skipped while that is wanted, and played where it is not',
 test('a visit that is not there says so, and so does one of which nothing is kept but its coming', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   await dashboard.goto(`${server.url}/admin/visits/nobody`);
-  await dashboard.getByRole('heading', { name: 'No such visit' }).waitFor();
-  await dashboard.getByRole('link', { name: 'To the visits' }).click();
-  await dashboard.getByText('Nobody has been here yet').waitFor();
+  await dashboard.getByRole('heading', { name: 'Visit not found' }).waitFor();
+  await dashboard.getByRole('link', { name: 'Go to visits' }).click();
+  await dashboard.getByText('No visits yet').waitFor();
 });
 
 test('pages are counted, sorted by any column, lead on, and are saved as CSV', async (t) => {

@@ -207,7 +207,7 @@ async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> 
   redis.signal('SIGSTOP');
   const banner = dashboard.locator('.banner[data-late]');
   await banner.waitFor();
-  await banner.getByText('Other machines are late').waitFor();
+  await banner.getByText('Other servers are not responding').waitFor();
   own.move(1);
   await seePointer(dashboard, 200, own.made - 1);
   await keepPictures(dashboard, 'machines-late');

@@ -16,9 +16,9 @@ test('an owner adds a viewer by a link, who sees its site only; the audit trail 
   const form = dashboard.locator('[data-form=person]');
   await form.getByLabel('Name of a new person').fill('bob');
   await form.getByRole('button', { name: 'Viewer' }).click();
-  await form.getByRole('button', { name: 'Only some' }).click();
+  await form.getByRole('button', { name: 'Selected sites' }).click();
   await form.getByLabel('Shop').check();
-  await form.getByRole('button', { name: 'Add, with a link' }).click();
+  await form.getByRole('button', { name: 'Add person' }).click();
   const bob = dashboard.locator('[data-person=bob]');
   await bob.getByText('of shop').waitFor();
   const link = (await dashboard.locator('.secret code').textContent()) as string;
@@ -36,7 +36,7 @@ test('an owner adds a viewer by a link, who sees its site only; the audit trail 
   await viewer.locator('[data-session]').first().waitFor();
   assert.equal(await viewer.locator('[data-session]').count(), 1);
   await viewer.goto(`${server.url}/admin/audit`);
-  await viewer.getByRole('heading', { name: 'No such page' }).waitFor();
+  await viewer.getByRole('heading', { name: 'Page not found' }).waitFor();
   await viewer.goto(`${server.url}/admin?site=demo`);
   await viewer.locator('.site').getByText('Shop').waitFor();
 
@@ -44,13 +44,13 @@ test('an owner adds a viewer by a link, who sees its site only; the audit trail 
   await dashboard.getByRole('heading', { name: 'Audit trail' }).waitFor();
   await dashboard.locator('tr[data-what=admin-added]').getByText('bob, a viewer of shop').waitFor();
   await keepPictures(dashboard, 'audit');
-  await dashboard.getByLabel('What').selectOption('signed-in');
+  await dashboard.getByLabel('Action').selectOption('signed-in');
   await dashboard.locator('tr[data-what=link-made]').first().waitFor({ state: 'detached' });
   await dashboard.locator('tr[data-what=signed-in]').nth(1).waitFor();
   assert.equal(await dashboard.locator('tbody tr').count(), 2);
-  await dashboard.getByLabel('Who').fill('nobody');
+  await dashboard.getByLabel('User').fill('nobody');
   await dashboard.keyboard.press('Enter');
-  await dashboard.getByRole('heading', { name: 'Nothing matches' }).waitFor();
+  await dashboard.getByRole('heading', { name: 'No matching entries' }).waitFor();
   await dashboard.getByRole('button', { name: 'Clear filters' }).click();
   await dashboard.locator('tr[data-what=site-added]').waitFor();
 });
@@ -62,13 +62,13 @@ test('rights are changed and people removed, but for the last owner, all by keyb
   await store.addAdmin('bob', Date.now());
   await dashboard.goto(`${server.url}/admin/settings`);
   const bob = dashboard.locator('[data-person=bob]');
-  await bob.getByRole('button', { name: 'Rights' }).focus();
+  await bob.getByRole('button', { name: 'Edit rights' }).focus();
   await dashboard.keyboard.press('Enter');
   await bob.getByRole('button', { name: 'Viewer' }).click();
   await bob.getByRole('button', { name: 'Save' }).click();
   await bob.getByText('of all sites').waitFor();
   assert.deepEqual((await store.admin('bob'))?.role, 'viewer');
-  await bob.getByRole('button', { name: 'Rights' }).and(dashboard.locator(':focus')).waitFor();
+  await bob.getByRole('button', { name: 'Edit rights' }).and(dashboard.locator(':focus')).waitFor();
   const own = dashboard.locator('[data-person=admin]');
   await own.getByRole('button', { name: 'Remove' }).click();
   await dashboard.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
@@ -81,7 +81,7 @@ test('rights are changed and people removed, but for the last owner, all by keyb
   const form = dashboard.locator('[data-form=token]');
   await form.getByLabel('Name of a new token').fill('reader');
   await form.getByRole('button', { name: 'Viewer' }).click();
-  await form.getByRole('button', { name: 'Make' }).click();
+  await form.getByRole('button', { name: 'Create token' }).click();
   await dashboard.locator('[data-token]').getByText('of all sites').waitFor();
   assert.equal((await store.tokens())[0]?.role, 'viewer');
 });

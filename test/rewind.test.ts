@@ -91,7 +91,7 @@ test('the live screen plays the past, every visitor at once, and goes back to li
   await seeThen(dashboard, 3);
   await dashboard.waitForFunction(() => document.querySelectorAll('#pointers li').length === 2);
   await dashboard.locator('.row').getByText(EVIL).waitFor();
-  await dashboard.getByText('then · activity').waitFor();
+  await dashboard.getByText('at that time · activity').waitFor();
 
   await dashboard.locator('h2').first().click();
   await dashboard.keyboard.press('Space');
@@ -171,7 +171,7 @@ test('a moment is chosen on the day’s curve, by keys and by date; the present 
   const data = await folderWith(t, circle('anna', begin, 2, 0), circle('bert', begin, 1, 1));
   const { dashboard } = await openDashboard(t, 1280, 800, { data });
   await dashboard.getByRole('button', { name: 'Rewind' }).click();
-  const line = dashboard.getByRole('slider', { name: 'Moment' });
+  const line = dashboard.getByRole('slider', { name: 'Time of day' });
   await dashboard.locator('.day-curve path').waitFor({ state: 'attached' });
   const box = await line.boundingBox();
   assert.ok(box);
@@ -204,7 +204,7 @@ test('a moment is chosen on the day’s curve, by keys and by date; the present 
   await seeThen(dashboard, 2);
   await line.press('End');
   await dashboard.getByRole('button', { name: '60 ×', exact: true }).click();
-  await dashboard.locator('.band').getByText('the present', { exact: true }).waitFor();
+  await dashboard.locator('.band').getByText('caught up', { exact: true }).waitFor();
   await dashboard.getByRole('button', { name: 'Back to live' }).click();
   await dashboard.locator('[data-link=live]').waitFor();
 });
@@ -218,12 +218,12 @@ test('who is there is still there when the present is reached, and what is to co
   await seeHere(dashboard, 1);
   await until(() => here.acked > 0, 'an ack');
   await dashboard.goto(`${server.url}/admin?at=${before}`);
-  await dashboard.locator('.band').getByText('the present', { exact: true }).waitFor();
+  await dashboard.locator('.band').getByText('caught up', { exact: true }).waitFor();
   await seeThen(dashboard, 1);
   const later = Date.now() + 60 * MINUTE;
   for (const at of [later, 4_102_444_800_000]) {
     await dashboard.goto(`${server.url}/admin?at=${at}`);
-    await dashboard.locator('.band').getByText('the present', { exact: true }).waitFor();
+    await dashboard.locator('.band').getByText('caught up', { exact: true }).waitFor();
     assert.ok((await playedAt(dashboard)) < later);
   }
   await dashboard.getByLabel('Date and time').fill('2030-01-01T00:00:00');
@@ -255,7 +255,7 @@ test('a rewind that the server refuses says why, and can be tried again', async 
   await dashboard.goto(`${server.url}/admin?at=${begin + 10_000}`);
   await dashboard.getByText('Too many replays are open.').waitFor();
   await dashboard.unroute('**/v1/replay?*');
-  await dashboard.getByRole('button', { name: 'Try again' }).click();
+  await dashboard.getByRole('button', { name: 'Retry' }).click();
   await seeThen(dashboard, 1);
 });
 

@@ -126,7 +126,7 @@ async function call<T>(reader: Reader<T>, method: string, path: string, body?: o
 async function read<T>(reader: Reader<T>, response: Response): Promise<T> {
   const value = reader(await jsonOf(response));
   if (value === undefined)
-    throw new ApiError('bad-answer', response.status, 'The server’s answer cannot be read. Reload the page.');
+    throw new ApiError('bad-answer', response.status, 'The server sent an unreadable response. Reload the page.');
   return value;
 }
 
@@ -144,7 +144,11 @@ async function ask(method: string, path: string, body: object | undefined): Prom
   try {
     return await fetch(based(path), init);
   } catch {
-    throw new ApiError('unreachable', 0, 'The server does not answer. Is it running, and are you online?');
+    throw new ApiError(
+      'unreachable',
+      0,
+      'The server is not responding. Check that it is running and that you are online.',
+    );
   }
 }
 
@@ -152,6 +156,6 @@ async function ask(method: string, path: string, body: object | undefined): Prom
 async function problem(response: Response): Promise<ApiError> {
   const wait = Number(response.headers.get('retry-after')) || undefined;
   const { code = 'http', title, detail } = answers.problem(await jsonOf(response)) ?? {};
-  const message = detail || title || `The server answered ${response.status}.`;
+  const message = detail || title || `The server responded with status ${response.status}.`;
   return new ApiError(code, response.status, message, wait);
 }

@@ -71,7 +71,7 @@ function Failure(props: FailedProps) {
     <main class="gate">
       <div class="card gate-card" role="alert">
         <Logo />
-        <h1>{isPassing(props.problem) ? 'One moment' : 'No answer'}</h1>
+        <h1>{isPassing(props.problem) ? 'Temporarily unavailable' : 'Something went wrong'}</h1>
         <Trouble {...props} />
       </div>
     </main>

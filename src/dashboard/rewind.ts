@@ -180,7 +180,7 @@ export class Rewind {
 
   #broken(at: number): void {
     const { horizon } = this.playback;
-    if (horizon <= at) this.problem.value = 'The server gives no more of it.';
+    if (horizon <= at) this.problem.value = 'Playback stopped.';
     else this.#again = setTimeout(() => void this.#goOn(), AGAIN_MS);
   }
 

@@ -164,7 +164,7 @@ export function watchSite(): () => void {
 
 /** Says that a site is no more, and corrects the address. */
 function tellGone(gone: string, next: string | null): void {
-  news.value = site.peek() === gone ? `Site ${gone} was removed.` : `There is no site ${gone}.`;
+  news.value = site.peek() === gone ? `Site ${gone} was removed.` : `Site ${gone} does not exist.`;
   go(address('/admin', { site: next }), true);
 }
 

@@ -120,8 +120,8 @@ export function cutMiddle(text: string, most: number): string {
 /** How a visitor left, as the end of a sentence. */
 export const LEFT: Record<LeaveReason, string> = {
   closed: 'left',
-  lost: 'was lost',
-  refused: 'was sent away',
+  lost: 'lost the connection',
+  refused: 'was rejected',
   server: 'was disconnected',
 };
 
@@ -134,4 +134,4 @@ export const DEVICE: Record<Visitor['device'], string> = {
 };
 
 /** Of a visit that grew too large. */
-export const TRUNCATED = 'In part: this visit sent more than --max-visit-size keeps of one visit.';
+export const TRUNCATED = 'Only part of this visit is recorded: it exceeded --max-visit-size.';

@@ -122,7 +122,7 @@ function collect(lines: string[]): Logger {
 const PAGES = {
   'fieldmouse.js': 'var endpoint="/v1/visit";',
   'admin/index.html': '<!doctype html><title>Dashboard</title>',
-  'admin/missing.html': '<!doctype html><title>No such page</title>',
+  'admin/missing.html': '<!doctype html><title>Page not found</title>',
   'admin/app.js': 'export {};',
   'admin/style.css': 'body{}',
   'demo/index.html': '<!doctype html><title>Demo</title><script defer src="/fieldmouse.js"></script>',

@@ -27,9 +27,9 @@ export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: 
     <section class="card days" aria-label="By day" data-sum={sum}>
       <div class="bar">
         <h2>By day</h2>
-        <span class="muted">{count(sum, shown.slice(0, -1))}, days of UTC</span>
+        <span class="muted">{count(sum, shown.slice(0, -1))}, days in UTC</span>
         <span class="gap" />
-        <Choice label="What to count" options={SHOWN} value={shown} choose={show} />
+        <Choice label="Metric" options={SHOWN} value={shown} choose={show} />
       </div>
       <Plot rows={rows} look="bars" name={nameOf} tip={tip} />
       <p class="unseen">{days.map((day) => `${nameOf(startOf(day.day) / 1000)}: ${number(day[shown])}`).join('; ')}</p>

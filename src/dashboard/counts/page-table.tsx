@@ -67,7 +67,7 @@ export function PageTable({ site, rows, period }: PageTableProps) {
               </th>
             ))}
             <th scope="col">
-              <span class="unseen">Look at it</span>
+              <span class="unseen">Links</span>
             </th>
           </tr>
         </thead>

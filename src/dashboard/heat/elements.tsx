@@ -14,10 +14,10 @@ export function Elements({ elements, total }: { elements: readonly ClickedElemen
     <section class="card elements" aria-label="Most clicked elements">
       <div class="bar">
         <h2>Most clicked</h2>
-        <span class="muted">wherever they stand in a layout</span>
+        <span class="muted">across all layouts</span>
       </div>
       <div class="chapters">
-        {elements.length === 0 && <p class="hint">No element was clicked.</p>}
+        {elements.length === 0 && <p class="hint">No elements were clicked.</p>}
         <ol>
           {elements.map(({ selector, count, spots }) => (
             <li key={selector} class="element">

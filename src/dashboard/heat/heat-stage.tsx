@@ -83,9 +83,9 @@ function Picture({ src, opacity }: { src: string; opacity: number }) {
       {state === 'loading' && <p class="over pinned">Drawing…</p>}
       {state === 'failed' && (
         <div class="over pinned" role="alert">
-          <p>The picture could not be loaded.</p>
+          <p>The heatmap could not be loaded.</p>
           <button type="button" class="primary" onClick={retry}>
-            Try again
+            Retry
           </button>
         </div>
       )}
@@ -140,7 +140,7 @@ function Probe({ heat, kind, scale, at: [x, y] }: ProbeProps) {
   const edge = CELL * scale;
   const text =
     here === undefined
-      ? `${Math.round(100 * share(y))} % of ${count(heat.views, 'view')} saw this`
+      ? `${Math.round(100 * share(y))} % of ${count(heat.views, 'view')} reached this point`
       : `${count(here, kind)} here`;
   const box = { left: `${column * edge}px`, top: `${row * edge}px`, width: `${edge}px`, height: `${edge}px` };
   const isLeft = x < heat.extent[0] / 2;

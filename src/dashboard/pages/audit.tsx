@@ -42,7 +42,7 @@ export function AuditPage() {
         {!problem && typeof state.next === 'string' && (
           <div class="more-box">
             <button type="button" disabled={busy} onClick={more}>
-              More
+              Load more
             </button>
           </div>
         )}
@@ -92,8 +92,8 @@ function Filters({ who, what }: { who: string; what: Deed | undefined }) {
       <input
         type="text"
         class="filter"
-        aria-label="Who"
-        placeholder="Who"
+        aria-label="User"
+        placeholder="User"
         maxLength={200}
         spellcheck={false}
         value={who}
@@ -101,14 +101,14 @@ function Filters({ who, what }: { who: string; what: Deed | undefined }) {
       />
       <select
         class="filter"
-        aria-label="What"
+        aria-label="Action"
         value={what ?? ''}
         onChange={(event) => choose({ what: event.currentTarget.value })}
       >
-        <option value="">Anything</option>
+        <option value="">Any action</option>
         {DEEDS.map((one) => (
           <option key={one} value={one}>
-            {wordsOf(one)}
+            {WORDS[one]}
           </option>
         ))}
       </select>
@@ -121,10 +121,30 @@ function Filters({ who, what }: { who: string; what: Deed | undefined }) {
   );
 }
 
-function wordsOf(what: Deed): string {
-  const text = what.replaceAll('-', ' ').replace('sign in', 'sign-in');
-  return text[0]?.toUpperCase() + text.slice(1);
-}
+const WORDS: Record<Deed, string> = {
+  'signed-in': 'Signed in',
+  'sign-in-refused': 'Sign-in refused',
+  'signed-out': 'Signed out',
+  'session-ended': 'Session ended',
+  'password-set': 'Password set',
+  'password-reset': 'Password reset',
+  'admin-added': 'Person added',
+  'admin-changed': 'Person changed',
+  'admin-removed': 'Person removed',
+  'link-made': 'Link created',
+  'token-made': 'Token created',
+  'token-revoked': 'Token revoked',
+  'site-added': 'Site added',
+  'site-changed': 'Site changed',
+  'site-removed': 'Site removed',
+  'visit-erased': 'Visit deleted',
+  'hits-removed': 'Hits removed',
+  exported: 'Exported',
+  imported: 'Imported',
+  'backed-up': 'Backed up',
+  restored: 'Restored',
+  'options-changed': 'Options changed',
+};
 
 function Table({ list }: { list: readonly Entry[] }) {
   return (
@@ -132,7 +152,7 @@ function Table({ list }: { list: readonly Entry[] }) {
       <table class="table">
         <thead>
           <tr>
-            {['When', 'Who', 'What', 'On', 'Browser'].map((name) => (
+            {['Time', 'User', 'Action', 'Target', 'Browser'].map((name) => (
               <th key={name} scope="col">
                 {name}
               </th>
@@ -158,7 +178,7 @@ function Row({ entry }: { entry: Entry }) {
       </td>
       <td>{who}</td>
       <td class="nowrap">
-        {wordsOf(what)} {times > 1 && <span class="muted">{count(times, 'time')}</span>}
+        {WORDS[what]} {times > 1 && <span class="muted">{count(times, 'time')}</span>}
       </td>
       <td class="where" title={on}>
         {on}
@@ -169,11 +189,11 @@ function Row({ entry }: { entry: Entry }) {
 }
 
 function End({ isEmpty, isAll }: { isEmpty: boolean; isAll: boolean }) {
-  if (!isEmpty) return <p class="hint">That is all.</p>;
+  if (!isEmpty) return <p class="hint">No more entries.</p>;
   return (
     <div class="nothing">
       <div class="mice" aria-hidden="true" />
-      <h3>{isAll ? 'Nothing was done yet' : 'Nothing matches'}</h3>
+      <h3>{isAll ? 'No entries yet' : 'No matching entries'}</h3>
     </div>
   );
 }

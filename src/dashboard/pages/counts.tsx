@@ -62,7 +62,7 @@ function Counts({ site, period }: { site: string; period: Period }) {
           <section class="card" aria-label="Pages">
             <div class="bar">
               <h2>{count(value.pages.length, 'page')}</h2>
-              <span class="muted">average time and scroll depth are per view</span>
+              <span class="muted">average time and scroll depth per view</span>
             </div>
             <PageTable site={site} rows={value.pages} period={days === null ? { from, to } : { days: days ?? null }} />
           </section>
@@ -76,8 +76,8 @@ function NoPages({ site, isAll }: { site: string; isAll: boolean }) {
   return (
     <section class="card nothing">
       <div class="mice" aria-hidden="true" />
-      <h3>No page was viewed in this time</h3>
-      {isAll && <PasteSnippet site={site}>To count your pages, paste</PasteSnippet>}
+      <h3>No page views in this period</h3>
+      {isAll && <PasteSnippet site={site}>To count views of your pages, paste</PasteSnippet>}
     </section>
   );
 }

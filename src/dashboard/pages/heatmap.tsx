@@ -106,7 +106,7 @@ function Heatmap({ wanted }: { wanted: Wanted }) {
         <div class="bar">
           <PageSelect pages={pages} page={page} choose={(one) => choose({ page: one, width: null })} />
           <PeriodChooser period={period} choose={(values) => choose({ days: null, from: null, to: null, ...values })} />
-          <Choice label="Kind" options={KINDS} value={kind} choose={(one) => choose({ kind: one })} />
+          <Choice label="Heatmap type" options={KINDS} value={kind} choose={(one) => choose({ kind: one })} />
           <WidthSelect width={width} choose={(one) => choose({ width: one })} />
           <span class="gap" />
           {preview && <PreviewSwitch {...preview} />}
@@ -181,7 +181,7 @@ function Legend({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {
       <span>{few}</span>
       <span class="palette" aria-hidden="true" />
       <span>{many}</span>
-      {kind !== 'scroll' && <span class="muted">in a square of 16 pixels</span>}
+      {kind !== 'scroll' && <span class="muted">per square of 16 × 16 pixels</span>}
     </p>
   );
 }
@@ -228,17 +228,17 @@ function Nothing({ kind, width }: { kind: HeatKind; width: Width | null }) {
     <div class="empty">
       <div class="mice" aria-hidden="true" />
       <h3>
-        {what} {width ? `in ${DEVICE[width].toLowerCase()} windows` : ''} in this time
+        {what} {width ? `in ${DEVICE[width].toLowerCase()} windows` : ''} in this period
       </h3>
-      <p class="muted">What visitors do is here a few seconds later.</p>
+      <p class="muted">New activity appears here within a few seconds.</p>
       <div class="buttons">
         {width && (
           <button type="button" onClick={() => choose({ width: 'all' })}>
-            All windows
+            Show all window sizes
           </button>
         )}
         <button type="button" onClick={() => choose({ days: PRESET_DAYS, from: null, to: null })}>
-          Past {PRESET_DAYS} days
+          Show the last {PRESET_DAYS} days
         </button>
       </div>
     </div>

@@ -31,13 +31,13 @@ export function LinkPage({ token }: { token: string }) {
       <div class="card gate-card">
         <Logo />
         <h1>Welcome to Fieldmouse</h1>
-        <p>This link signs you in, once.</p>
+        <p>This link signs you in. It works once.</p>
         <Problem text={problem} />
         <button type="button" class="primary" disabled={busy} onClick={() => void use()}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
         <p class="muted">
-          Have a password? <a href="/admin/sign-in">Sign in with it</a> instead.
+          Have a password? <a href="/admin/sign-in">Sign in with your password</a> instead.
         </p>
       </div>
     </main>
@@ -47,6 +47,6 @@ export function LinkPage({ token }: { token: string }) {
 function explain(error: unknown): string {
   if (!(error instanceof ApiError)) throw error;
   if (error.status === 401)
-    return 'This link was used already, or is too old. On the server, `npx fieldmouse admin add NAME` prints a new one.';
+    return 'This link was already used or has expired. To get a new one, run `npx fieldmouse admin add NAME` on the server.';
   return error.message;
 }

@@ -31,7 +31,7 @@ function AuditLink() {
     <section class="card group" aria-labelledby="audit-title">
       <div class="bar">
         <h2 id="audit-title">Audit trail</h2>
-        <span class="muted">who signed in, and who changed or deleted what</span>
+        <span class="muted">sign-ins, changes and deletions</span>
         <span class="gap" />
         <a class="button" href="/admin/audit">
           Open

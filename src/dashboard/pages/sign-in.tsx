@@ -54,8 +54,8 @@ export function SignInPage() {
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
         <p class="muted">
-          No password yet? On the server, <code>npx fieldmouse admin add NAME</code> prints a link that signs you in
-          once; set a password afterwards in the settings.
+          No password yet? Run <code>npx fieldmouse admin add NAME</code> on the server. It prints a one-time link. Sign
+          in with it, then set a password in Settings.
         </p>
       </form>
     </main>
@@ -64,8 +64,8 @@ export function SignInPage() {
 
 function explain(error: unknown): string {
   if (!(error instanceof ApiError)) throw error;
-  if (error.status === 401) return 'Name or password is wrong.';
+  if (error.status === 401) return 'The name or password is wrong.';
   if (error.status === 429)
-    return `Too many attempts. Try again in ${duration((error.retryAfter ?? 60) * 1000)}, or sign in with a link.`;
+    return `Too many attempts. Try again in ${duration((error.retryAfter ?? 60) * 1000)}, or sign in with a one-time link.`;
   return error.message;
 }

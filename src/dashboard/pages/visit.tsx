@@ -38,10 +38,10 @@ function NoVisit() {
   return (
     <main class="gate">
       <div class="card gate-card">
-        <h1>No such visit</h1>
-        <p>It was deleted, or is older than what is kept.</p>
+        <h1>Visit not found</h1>
+        <p>It was deleted or has expired.</p>
         <a class="button" href="/admin/visits">
-          To the visits
+          Go to visits
         </a>
       </div>
     </main>
@@ -103,7 +103,7 @@ function ReplayStage({ player }: { player: Player }) {
         {preview && <PreviewSwitch {...preview} />}
       </div>
       <PreviewNote preview={preview} />
-      <DamageNote text={recording.damaged > 0 ? 'A part of this visit is damaged and left out.' : ''} />
+      <DamageNote text={recording.damaged > 0 ? 'Part of this visit is damaged and cannot be shown.' : ''} />
       <StageBox scene={player} beat={round} site={recording.visit.site} fit="width" {...{ page, leader, url }}>
         <Notice player={player} />
       </StageBox>
@@ -121,14 +121,14 @@ function Notice({ player }: { player: Player }) {
       <div class="over" role="alert">
         <p>{problem.value}</p>
         <button type="button" class="primary" onClick={() => player.retry()}>
-          Try again
+          Retry
         </button>
       </div>
     );
   if (recording.next === null && recording.chapters.length === 0)
     return (
       <p class="over">
-        {recording.damaged > 0 ? 'What this visitor did cannot be read.' : 'Nothing that this visitor did is kept.'}
+        {recording.damaged > 0 ? 'The recording of this visit cannot be read.' : 'This visit has no recorded activity.'}
       </p>
     );
   if (player.isOver.value)

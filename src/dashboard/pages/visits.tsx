@@ -14,7 +14,7 @@ import { clearFilters, Filters, filterOf, isFiltered } from '../visits/filters.t
 import { useVisits, type Visits } from '../visits/use-visits.ts';
 import { VisitRow } from '../visits/visit-row.tsx';
 
-const HEADINGS = ['Visitor', 'When', 'Stayed', 'Pages', 'Clicks', 'Device', 'Country', 'From'];
+const HEADINGS = ['Visitor', 'Started', 'Duration', 'Pages', 'Clicks', 'Device', 'Country', 'Source'];
 
 /** All visits that are kept, newest first. */
 export function VisitsPage() {
@@ -56,7 +56,9 @@ function List({ site }: { site: string }) {
 
 function damageOf({ damaged }: Visits): string {
   if (damaged === 0) return '';
-  return damaged === 1 ? '1 visit is damaged and left out.' : `${number(damaged)} visits are damaged and left out.`;
+  return damaged === 1
+    ? '1 visit is damaged and cannot be shown.'
+    : `${number(damaged)} visits are damaged and cannot be shown.`;
 }
 
 /** Of two who call themselves the same, the one that came first has the plain name. */
@@ -105,13 +107,13 @@ function Rest({ visits, site }: { visits: Visits; site: string }) {
   if (visits.hasMore)
     return (
       <div class="more-box">
-        {visits.list.length === 0 && <p class="muted">None found so far.</p>}
+        {visits.list.length === 0 && <p class="muted">No matching visits so far.</p>}
         <button type="button" disabled={visits.busy} onClick={visits.more}>
-          {visits.list.length === 0 ? 'Look further back' : 'More'}
+          {visits.list.length === 0 ? 'Search further back' : 'Load more'}
         </button>
       </div>
     );
-  if (visits.list.length > 0) return <p class="hint">That is all.</p>;
+  if (visits.list.length > 0) return <p class="hint">No more visits.</p>;
   return isFiltered(query.value) ? <NoMatch /> : <NoVisits site={site} />;
 }
 
@@ -119,7 +121,7 @@ function NoMatch() {
   return (
     <div class="nothing">
       <div class="mice" aria-hidden="true" />
-      <h3>No visit matches</h3>
+      <h3>No matching visits</h3>
       <button type="button" class="primary" onClick={clearFilters}>
         Clear filters
       </button>
@@ -131,9 +133,9 @@ function NoVisits({ site }: { site: string }) {
   return (
     <div class="nothing">
       <div class="mice" aria-hidden="true" />
-      <h3>Nobody has been here yet</h3>
-      <p class="muted">A visit appears here a few seconds after it begins.</p>
-      <PasteSnippet site={site}>To record the visits of your pages, paste</PasteSnippet>
+      <h3>No visits yet</h3>
+      <p class="muted">A visit appears here a few seconds after it starts.</p>
+      <PasteSnippet site={site}>To record visits to your pages, paste</PasteSnippet>
     </div>
   );
 }

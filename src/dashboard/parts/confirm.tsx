@@ -24,7 +24,7 @@ export function Confirm({ title, text, action, yes, no, children }: ConfirmProps
       <div class="buttons">
         {/* Closing it gives the focus back; a dialog that is only taken away does not. */}
         <button type="button" onClick={() => dialog.current?.close()}>
-          Keep
+          Cancel
         </button>
         <button type="button" class="danger" onClick={yes}>
           {action}

@@ -10,7 +10,7 @@ export function Curve() {
   return (
     <>
       <Plot rows={rows} look="line" name={hour} tip={tip} />
-      <p class="unseen">At most {count(Math.max(...counts.map(Number)), 'visitor')} at once in the last 60 minutes.</p>
+      <p class="unseen">Peak in the last 60 minutes: {count(Math.max(...counts.map(Number)), 'visitor')} at once.</p>
     </>
   );
 }

@@ -13,7 +13,7 @@ export function DamageNote({ text }: { text: string }) {
           {isOwner.value && (
             <>
               {' '}
-              Run <code>fieldmouse verify</code> on the server to see what it is.
+              Run <code>fieldmouse verify</code> on the server for details.
             </>
           )}
         </p>

@@ -6,15 +6,13 @@ import { api } from '../api.ts';
 const ASK_MS = 10_000;
 
 const TEXTS = {
-  'redis-away':
-    'Redis does not answer. What visitors do is shown live and is not recorded; their tabs send it again later.',
+  'redis-away': 'Redis is not responding. Activity is shown live but not recorded. Visitors’ tabs send it again later.',
   'store-lost':
-    'The store has lost its data, was moved away, or is another one. Nothing is recorded until it is put back.',
-  'redis-evicts': 'Redis may throw recorded data away when its memory is full. Set maxmemory-policy noeviction.',
-  'store-full': 'The disk or the store is full. Nothing is recorded until there is room.',
-  'disk-error':
-    'The disk of the server takes no writes: it may be failing. Nothing is recorded; see the log of the system.',
-  'not-stored': 'The store takes nothing. The server’s log says why.',
+    'The store lost its data, was moved, or was replaced. Nothing is recorded until the original store is back.',
+  'redis-evicts': 'Redis may delete recorded data when its memory is full. Set maxmemory-policy to noeviction.',
+  'store-full': 'The disk or the store is full. Nothing is recorded until you free some space.',
+  'disk-error': 'The server cannot write to its disk, which may be failing. Nothing is recorded. Check the system log.',
+  'not-stored': 'The store rejects writes. Check the server log for the reason.',
 } satisfies Record<TroubleName, string>;
 
 /** A reason in words; one that this dashboard does not know yet by its name. */

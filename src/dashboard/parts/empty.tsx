@@ -13,18 +13,18 @@ export function Empty() {
   return (
     <div class="empty">
       <div class="mice" aria-hidden="true" />
-      <h3>Nobody is here yet</h3>
+      <h3>No visitors yet</h3>
       {key === 'demo' ? (
         <p>
           <a class="button" href="/" target="_blank" rel="noreferrer">
             Open the demo page
           </a>{' '}
-          in another window, move the mouse there, and watch it here.
+          in another window, move the mouse there and watch it here.
         </p>
       ) : (
-        <p>The first visitor of {name} shows here the moment it arrives.</p>
+        <p>The first visitor to {name} appears here immediately.</p>
       )}
-      <PasteSnippet site={key}>To see the visitors of your own pages, paste</PasteSnippet>
+      <PasteSnippet site={key}>To see visitors on your own pages, paste</PasteSnippet>
     </div>
   );
 }
@@ -34,8 +34,8 @@ function NobodyNow({ last }: { last: ReturnType<typeof crowd.lastLeft> }) {
   return (
     <div class="empty">
       <div class="mice" aria-hidden="true" />
-      <h3>Nobody is here now</h3>
-      {!last && <p>Nobody was here in the past hour.</p>}
+      <h3>No visitors right now</h3>
+      {!last && <p>No visitors in the last hour.</p>}
       {last?.isExact && (
         <p>
           The last visitor left at <time dateTime={isoTime(last.t)}>{clock(last.t)}</time>, {ago(crowd.time - last.t)}.

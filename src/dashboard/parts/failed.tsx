@@ -27,9 +27,9 @@ export function Trouble({ problem, again }: FailedProps) {
   return (
     <>
       <p>{problem.message}</p>
-      {isRetried && <p class="muted">This page tries again by itself.</p>}
+      {isRetried && <p class="muted">Retrying automatically.</p>}
       <button type="button" class="primary" onClick={go}>
-        {tried === problem ? 'Trying…' : isRetried ? 'Try again now' : 'Try again'}
+        {tried === problem ? 'Retrying…' : isRetried ? 'Retry now' : 'Retry'}
       </button>
     </>
   );

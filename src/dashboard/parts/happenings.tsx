@@ -9,13 +9,13 @@ import { PagePath } from './page-path.tsx';
 export function Happenings() {
   beat.value;
   return (
-    <section class="card happenings" aria-label="Arrivals and leavings">
+    <section class="card happenings" aria-label="Activity">
       <div class="bar">
-        <h2>Arrivals and leavings</h2>
+        <h2>Activity</h2>
       </div>
       <div class="list">
         {crowd.happenings.length === 0 && crowd.begun !== undefined && (
-          <p class="hint">Nothing has happened since {clock(crowd.begun)}.</p>
+          <p class="hint">No activity since {clock(crowd.begun)}.</p>
         )}
         <ol>
           {crowd.happenings.map((one) => (
@@ -41,6 +41,6 @@ const Line = memo(({ one }: { one: Happening }) => (
 ));
 
 function verb({ kind, reason, isBack, isPast }: Happening): string {
-  if (kind === 'join') return isBack ? 'is back on' : isPast ? 'arrived, now on' : 'arrived on';
+  if (kind === 'join') return isBack ? 'reconnected on' : isPast ? 'arrived, now on' : 'arrived on';
   return kind === 'page' ? 'went to' : LEFT[reason ?? 'closed'];
 }

@@ -9,14 +9,14 @@ export function LateBanner() {
     <div class="notices">
       {/* There before its text, or screen readers pass over that; without the time, which they would read each second. */}
       <span role="status" class="unseen">
-        {isLate ? 'Other machines are late. Their visitors are as they were last heard of.' : ''}
+        {isLate ? 'Other servers are not responding. Their visitors are shown as last reported.' : ''}
       </span>
       {isLate && (
         <p class="banner" data-late={crowd.late} aria-hidden="true">
           <span class="lamp" />
           <span>
-            <strong>Other machines are late:</strong> last heard {duration(crowd.late)} ago. Their visitors are shown as
-            they were then; those of this machine are live.
+            <strong>Other servers are not responding:</strong> last contact {duration(crowd.late)} ago. Their visitors
+            are shown as last reported. Visitors of this server are live.
           </span>
         </p>
       )}

@@ -4,10 +4,10 @@ export function Missing() {
     <main class="gate">
       <div class="card gate-card">
         <div class="mice" aria-hidden="true" />
-        <h1>No such page</h1>
-        <p>There is nothing at this address. Perhaps it was mistyped, or is of something that was removed.</p>
+        <h1>Page not found</h1>
+        <p>The address may be mistyped, or the page was removed.</p>
         <a class="button primary" href="/admin">
-          To the dashboard
+          Go to the dashboard
         </a>
       </div>
     </main>

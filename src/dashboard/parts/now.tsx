@@ -12,7 +12,7 @@ const REWIND_MS = 5 * 60_000;
 const SPOKEN_MS = 10_000;
 
 /** While the stream stands still, the count is of then. */
-const TITLE: Partial<Record<Link['state'], string>> = { lost: 'Before it was lost', paused: 'Before the pause' };
+const TITLE: Partial<Record<Link['state'], string>> = { lost: 'Last known', paused: 'Before the pause' };
 
 /** The first thing to see: how many are here, and how the last hour was. */
 export function Now() {
@@ -44,7 +44,7 @@ export function Now() {
             {unreadable.value > 0 && (
               <span
                 data-unreadable={unreadable.value}
-                title="Passed over. This dashboard may be older than the server."
+                title="These events were ignored. This dashboard may be older than the server. Reload the page."
               >
                 {' '}
                 · {count(unreadable.value, 'unreadable event')}

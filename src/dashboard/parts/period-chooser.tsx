@@ -23,17 +23,17 @@ export function PeriodChooser({ period: { days, from, to }, choose, all }: Perio
       <select
         aria-label="Period"
         class="filter"
-        title="Days are of UTC"
+        title="Days are in UTC"
         value={days === null ? 'custom' : (days ?? 'all')}
         onChange={(event) => pick(event.currentTarget.value)}
       >
         {all && <option value="all">Any time</option>}
         {PERIODS.map((one) => (
           <option key={one} value={one}>
-            {one === 1 ? 'Today' : `Past ${one} days`}
+            {one === 1 ? 'Today' : `Last ${one} days`}
           </option>
         ))}
-        <option value="custom">From … to …</option>
+        <option value="custom">Custom range</option>
       </select>
       {days === null && (
         <>
@@ -58,7 +58,7 @@ function DayField({ label, change, ...rest }: DayFieldProps) {
     <input
       type="date"
       class="filter"
-      title="A day of UTC"
+      title="Day in UTC"
       aria-label={label}
       {...rest}
       onChange={(event) => change(event.currentTarget.value)}

@@ -159,7 +159,7 @@ function showTip(plot: uPlot, { name, tip }: PlotProps): void {
   box.hidden = time === undefined || left < 0;
   if (i == null || time === undefined) return;
   const here = plot.data[1]?.[i];
-  box.textContent = here == null ? `${name(time)}: not known` : tip(time, here);
+  box.textContent = here == null ? `${name(time)}: unknown` : tip(time, here);
   const width = plot.over.clientWidth;
   const isLeft = left < width / 2;
   box.style.left = isLeft ? `${left + 10}px` : '';

@@ -15,10 +15,11 @@ function Doubt({ origin, settle }: ShownPage) {
   return (
     <>
       <p class="preview-word">
-        Only grey below? Then <b>{origin}</b> does not let its pages be shown here, or cannot be reached from here.
+        Is the area below grey? Then <b>{origin}</b> does not allow its pages in a frame, or this browser cannot reach
+        it.
       </p>
       <button type="button" class="small" onClick={() => settle('refused')}>
-        Only grey: leave it out
+        It is grey: hide it
       </button>
       <button type="button" class="small" onClick={() => settle('shown')}>
         I see the page
@@ -32,12 +33,11 @@ function Refused({ origin, settle }: ShownPage) {
   return (
     <>
       <p class="preview-word" role="status">
-        <b>{origin}</b> does not let its pages be shown here (frame-ancestors or X-Frame-Options). The stage goes on
-        without.
+        <b>{origin}</b> does not allow its pages in a frame (frame-ancestors or X-Frame-Options). The page is hidden.
       </p>
       {origin !== location.origin && (
         <button type="button" class="small" onClick={() => settle('unknown')}>
-          Try again
+          Retry
         </button>
       )}
       <Remedy />
@@ -48,13 +48,13 @@ function Refused({ origin, settle }: ShownPage) {
 function Remedy() {
   return (
     <details>
-      <summary>What its owner can do</summary>
+      <summary>How to allow it</summary>
       <div class="remedy">
         <p>
-          Have the site answer with this header, which outdoes <code>X-Frame-Options</code>:
+          Add this header to the site’s pages. It overrides <code>X-Frame-Options</code>:
         </p>
         <code>Content-Security-Policy: frame-ancestors 'self' {location.origin}</code>
-        <p class="muted">More in docs/dashboard.md, “Pages that may not be framed”.</p>
+        <p class="muted">See docs/dashboard.md, “Pages that may not be framed”.</p>
       </div>
     </details>
   );

@@ -33,13 +33,13 @@ export interface StageBarProps {
 export function StageBar({ here, leader, fit, chooseFit, width, widths, hidden, preview }: StageBarProps) {
   return (
     <div class="bar">
-      <h2>On stage</h2>
+      <h2>Stage</h2>
       <PageChooser />
       <span class="muted nowrap">{count(here, 'visitor')}</span>
       {!leader && <WidthSelect width={width} counts={widths} choose={showWidth} />}
       {hidden > 0 && (
         <span class="muted nowrap" data-hidden={hidden}>
-          {number(hidden)} in other windows
+          {number(hidden)} in other window sizes
         </span>
       )}
       <span class="gap" />
@@ -63,7 +63,7 @@ function PageChooser() {
       value={page ?? ''}
       onChange={(event) => showPage(event.currentTarget.value || null)}
     >
-      <option value="">The fullest page</option>
+      <option value="">The busiest page</option>
       {isMissing && <option value={page}>{optionText(page)}</option>}
       {pages.map((one) => (
         <option key={one.page} value={one.page}>
@@ -77,10 +77,10 @@ function PageChooser() {
 function FitChooser({ fit, choose }: { fit: Fit; choose: (fit: Fit) => void }) {
   return (
     <fieldset class="choice">
-      <legend class="unseen">Size of the page</legend>
+      <legend class="unseen">Page size</legend>
       {(['width', 'whole'] as const).map((one) => (
         <button key={one} type="button" aria-pressed={fit === one} onClick={() => choose(one)}>
-          {one === 'width' ? 'Width' : 'Whole'}
+          {one === 'width' ? 'Fit width' : 'Fit page'}
         </button>
       ))}
     </fieldset>

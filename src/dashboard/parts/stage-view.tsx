@@ -64,7 +64,7 @@ function useInSight(chosen: string | null) {
 }
 
 function Absence({ here }: { here: number }) {
-  if (rewind.value) return here === 0 ? <p class="hint">Nobody was on this page then.</p> : null;
+  if (rewind.value) return here === 0 ? <p class="hint">No visitors were on this page at that time.</p> : null;
   if (crowd.people.size === 0) return <Empty />;
-  return here === 0 ? <p class="hint">Nobody is on this page now.</p> : null;
+  return here === 0 ? <p class="hint">No visitors are on this page right now.</p> : null;
 }

@@ -45,13 +45,13 @@ const TEXT: Record<Link['state'], string> = {
   connecting: 'Connecting…',
   live: 'Live',
   lost: 'Connection lost',
-  paused: 'Paused while out of sight',
+  paused: 'Paused while this tab is hidden',
   'signed-out': 'Signed out',
 };
 
 const NEWS = {
   resumed: 'Resumed. Nothing was missed.',
-  reset: 'Reset. Some events were missed; what you see is up to date.',
+  reset: 'Reset. Some events were missed. The view is up to date.',
 };
 
 /** True for a while after the link has changed. */
@@ -73,9 +73,9 @@ function Countdown({ until }: { until: number }) {
   const left = Math.max(0, Math.ceil((until - now) / 1000));
   return (
     <>
-      <span class="countdown">{left > 0 ? `Next try in ${left} s` : 'Trying…'}</span>
+      <span class="countdown">{left > 0 ? `Retrying in ${left} s` : 'Retrying…'}</span>
       <button type="button" class="small" onClick={retryNow}>
-        Try now
+        Retry now
       </button>
     </>
   );

@@ -13,10 +13,10 @@ export function TopPages() {
     <section class="card top-pages" aria-label="Top pages">
       <div class="bar">
         <h2>Top pages</h2>
-        <span class="muted">{rewind.value ? 'then' : 'right now'}</span>
+        <span class="muted">{rewind.value ? 'at that time' : 'right now'}</span>
       </div>
       <div class="list">
-        {pages.length === 0 && <p class="hint">No page is open.</p>}
+        {pages.length === 0 && <p class="hint">No pages are open.</p>}
         <ol>
           {pages.slice(0, MOST).map(({ page, visitors }) => (
             <li key={page}>

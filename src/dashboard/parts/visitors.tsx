@@ -25,11 +25,11 @@ export function Visitors() {
     <section class="card visitors" aria-label="Visitors">
       <div class="bar">
         <h2>Visitors</h2>
-        <span class="muted">{rewind.value ? 'then' : 'right now'} · activity of the last 60 s</span>
+        <span class="muted">{rewind.value ? 'at that time' : 'right now'} · activity in the last 60 s</span>
       </div>
       <div class="list" ref={list}>
         {people.length === 0 && (
-          <p class="hint">{rewind.value ? 'Nobody was here then.' : 'Nobody is here right now.'}</p>
+          <p class="hint">{rewind.value ? 'No visitors at that time.' : 'No visitors right now.'}</p>
         )}
         <ul style={{ height: `${people.length * row}px` }}>
           {people.slice(first, last).map((person, i) => (
@@ -82,7 +82,9 @@ function Row({ person, place, all, top }: RowProps) {
         <Spark person={person} />
         <span class="since muted">
           <DeviceIcon device={visitor.device} />
-          <span class="unseen">{DEVICE[visitor.device]}, here for</span>
+          <span class="unseen">
+            {DEVICE[visitor.device]}, {visitor.hidden ? '' : 'here for'}
+          </span>
           {visitor.hidden ? 'away' : duration(crowd.time - visitor.since)}
         </span>
       </button>

@@ -22,12 +22,12 @@ export function WidthSelect({ width, counts, choose }: WidthSelectProps) {
   return (
     <select
       class="filter"
-      aria-label="Windows"
+      aria-label="Window size"
       data-width={width ?? 'all'}
       value={width ?? 'all'}
       onChange={(event) => choose(event.currentTarget.value as Width | 'all')}
     >
-      <option value="all">All windows</option>
+      <option value="all">All window sizes</option>
       {WIDTHS.map((one) => (
         <option key={one} value={one}>
           {DEVICE[one]}, {RANGES[one]}

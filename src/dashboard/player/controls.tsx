@@ -9,7 +9,7 @@ export function Controls({ player }: { player: Player }) {
   const { playback, recording, isSkipping } = player;
   const isOver = player.isOver.value;
   const isPlaying = playback.isPlaying.value;
-  const label = isOver ? 'Again' : isPlaying ? 'Pause' : 'Play';
+  const label = isOver ? 'Replay' : isPlaying ? 'Pause' : 'Play';
   return (
     <div class="controls">
       <button type="button" class="primary play" aria-keyshortcuts="Space" onClick={() => player.toggle()}>
@@ -30,7 +30,7 @@ export function Controls({ player }: { player: Player }) {
             isSkipping.value = event.currentTarget.checked;
           }}
         />
-        Skip quiet times
+        Skip inactivity
       </label>
     </div>
   );

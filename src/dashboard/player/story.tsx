@@ -13,13 +13,13 @@ import { count, countryName, DEVICE, date, duration, number, playTime, TRUNCATED
 export function About({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
   const [vw, vh] = visit.size;
   const facts: [string, string][] = [
-    ['Came', date(visit.since)],
-    ['Stayed', duration(visit.until - visit.since)],
-    ['Did', `${count(visit.clicks, 'click')}, ${count(pagesOf(visit).length, 'page')}`],
-    ['From', visit.referrer || 'no other page'],
-    ['Window', vw > 0 ? `${number(vw)} × ${number(vh)}` : 'not known'],
+    ['Started', date(visit.since)],
+    ['Duration', duration(visit.until - visit.since)],
+    ['Activity', `${count(visit.clicks, 'click')}, ${count(pagesOf(visit).length, 'page')}`],
+    ['Source', visit.referrer || 'Direct'],
+    ['Window', vw > 0 ? `${number(vw)} × ${number(vh)}` : 'Unknown'],
   ];
-  if (visit.truncated) facts.push(['Recorded', TRUNCATED]);
+  if (visit.truncated) facts.push(['Recording', TRUNCATED]);
   if (visit.country) facts.push(['Country', countryName(visit.country)]);
   if (visit.language) facts.push(['Language', visit.language]);
   return (
@@ -44,7 +44,7 @@ export function About({ visit, badge, erase }: { visit: Visit; badge: Badge; era
           class="button small"
           href={address('/admin', { site: visit.site, at: visit.since, page: visit.stays[0]?.page })}
         >
-          Rewind the site to then
+          Rewind to this visit
         </a>
         {isOwner.value && (
           <button type="button" class="small danger" onClick={erase}>
@@ -65,7 +65,7 @@ export function Story({ player }: { player: Player }) {
     <section class="card story" aria-label="Pages of the visit">
       <div class="bar">
         <h2>Pages</h2>
-        <span class="muted">a click goes there</span>
+        <span class="muted">click to jump</span>
       </div>
       <div class="chapters">
         <ol>

@@ -53,7 +53,7 @@ function tipAt(t: number, { recording }: Player, reach: number): string {
   const { begin } = recording;
   const near = nearest(recording.marks, t);
   if (near && Math.abs(near.t - t) <= reach) return `${playTime(near.t - begin)} · ${nameOf(near)}`;
-  return recording.quietAt(t) ? `${playTime(t - begin)} · nothing happens` : playTime(t - begin);
+  return recording.quietAt(t) ? `${playTime(t - begin)} · no activity` : playTime(t - begin);
 }
 
 function nearest(marks: readonly Mark[], t: number): Mark | undefined {

@@ -39,7 +39,7 @@ export function DayLine({ rewind }: { rewind: Rewind }) {
   return (
     <div class="day">
       <TimeSlider
-        label="Moment"
+        label="Time of day"
         step={MINUTE_MS}
         leap={60 * MINUTE_MS}
         text={(t) => moment(t)}

@@ -25,13 +25,13 @@ export function RewindPanel({ rewind }: { rewind: Rewind }) {
 }
 
 function damageOf(visits: number): string {
-  return visits === 0 ? '' : `Parts of ${count(visits, 'visit')} are damaged and left out.`;
+  return visits === 0 ? '' : `Parts of ${count(visits, 'visit')} are damaged and cannot be shown.`;
 }
 
 /** Says that this is not live. */
 function Band({ rewind }: { rewind: Rewind }) {
   const { at, speed, isPlaying, isWaiting } = rewind.playback;
-  const how = rewind.isOver.value ? 'the present' : !isPlaying.value ? 'paused' : isWaiting.value ? 'loading' : '';
+  const how = rewind.isOver.value ? 'caught up' : !isPlaying.value ? 'paused' : isWaiting.value ? 'loading' : '';
   return (
     <div class="bar band" data-at={Math.round(at.value)}>
       <RewindIcon />
@@ -50,7 +50,7 @@ function Band({ rewind }: { rewind: Rewind }) {
 
 /** What a screen reader hears: not each second. */
 function Spoken({ rewind }: { rewind: Rewind }) {
-  const said = rewind.problem.value || (rewind.isOver.value ? 'The present is reached.' : '');
+  const said = rewind.problem.value || (rewind.isOver.value ? 'The rewind has reached the present.' : '');
   return (
     <span class={rewind.problem.value ? 'how' : 'unseen'} role="status">
       {said}
@@ -77,14 +77,14 @@ function Transport({ rewind }: { rewind: Rewind }) {
       <button type="button" class="small" aria-label="One minute back" onClick={() => skip(-MINUTE_MS)}>
         − 1 min
       </button>
-      <button type="button" class="small" aria-label="One minute on" onClick={() => skip(MINUTE_MS)}>
+      <button type="button" class="small" aria-label="One minute forward" onClick={() => skip(MINUTE_MS)}>
         + 1 min
       </button>
       <SpeedChooser speeds={REWIND_SPEEDS} speed={playback.speed.value} choose={(speed) => playback.setSpeed(speed)} />
       <MomentField at={playback.at.value} />
       {problem.value && (
         <button type="button" class="small" onClick={() => rewind.retry()}>
-          Try again
+          Retry
         </button>
       )}
       <span class="gap" />

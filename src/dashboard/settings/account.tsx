@@ -46,7 +46,7 @@ function Password() {
   };
   return (
     <form class="fields" onSubmit={save} data-form="password">
-      <h3>{has ? 'Change the password' : 'Set a password'}</h3>
+      <h3>{has ? 'Change password' : 'Set password'}</h3>
       <input type="hidden" name="username" autocomplete="username" value={session.value?.name ?? ''} />
       {has && (
         <Field
@@ -71,12 +71,12 @@ function Password() {
       <Problem text={problem} />
       {done && (
         <p class="done" role="status">
-          The password is set. Other sessions of yours are ended.
+          Password saved. Your other sessions were signed out.
         </p>
       )}
       <div class="buttons">
         <button type="submit" class="primary" disabled={busy}>
-          {has ? 'Change' : 'Set'}
+          {has ? 'Change password' : 'Set password'}
         </button>
       </div>
     </form>

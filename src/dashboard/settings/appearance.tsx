@@ -15,7 +15,7 @@ export function Appearance() {
               theme.value = one;
             }}
           >
-            {one === 'system' ? 'As the system' : one === 'light' ? 'Light' : 'Dark'}
+            {one === 'system' ? 'System' : one === 'light' ? 'Light' : 'Dark'}
           </button>
         ))}
       </fieldset>

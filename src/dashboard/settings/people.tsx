@@ -23,13 +23,13 @@ export function People() {
     <section class="card group" aria-labelledby="people-title">
       <div class="bar">
         <h2 id="people-title">People</h2>
-        <span class="muted">owners see and do all; viewers look</span>
+        <span class="muted">owners have full access, viewers have read-only access</span>
       </div>
       <Problem text={problem} />
       {link && (
         <div class="secret" role="status">
           <p>
-            Give this link to <strong>{link.name}</strong>: it signs in once, within 15 minutes.
+            Send this link to <strong>{link.name}</strong>. It works once and expires in 15 minutes.
           </p>
           <Copyable text={link.url} label={`Link for ${link.name}`} />
         </div>
@@ -43,7 +43,7 @@ export function People() {
         kind="person"
         maxLength={64}
         autocapitalize="none"
-        action="Add, with a link"
+        action="Add person"
         busy={busy}
         make={(name, rights) => change(async () => show(name, await api.addAdmin(name, rights)))}
       />
@@ -73,7 +73,7 @@ function Person({ admin, busy, change, show }: PersonProps) {
         <div>
           <strong>{name}</strong> {isSelf && <span class="tag">you</span>}
           <p class="muted">
-            <RightsNote {...admin} /> · added {date(created)} · signs in by {hasPassword ? 'password' : 'link'}
+            <RightsNote {...admin} /> · added {date(created)} · signs in with a {hasPassword ? 'password' : 'link'}
           </p>
         </div>
         <span class="gap" />
@@ -83,10 +83,10 @@ function Person({ admin, busy, change, show }: PersonProps) {
           disabled={busy}
           onClick={() => void change(async () => show(name, await api.addLink(name)))}
         >
-          New link
+          Create link
         </button>
         <button type="button" class="small" ref={opener} onClick={() => setMode('edit')}>
-          Rights
+          Edit rights
         </button>
         <button type="button" class="small danger" onClick={() => setMode('remove')}>
           Remove
@@ -96,7 +96,7 @@ function Person({ admin, busy, change, show }: PersonProps) {
       {mode === 'remove' && (
         <Confirm
           title={`Remove ${name}?`}
-          text={`${isSelf ? 'That is you. ' : ''}All sessions and open streams of ${name} end at once.`}
+          text={`${isSelf ? 'This is your own account. ' : ''}All sessions and open streams of ${name} end immediately.`}
           action="Remove"
           yes={remove}
           no={() => setMode('shown')}

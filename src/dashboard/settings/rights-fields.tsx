@@ -8,7 +8,7 @@ const ROLES = [
 ] as const satisfies (readonly [Role, string])[];
 const REACH = [
   ['all', 'All sites'],
-  ['some', 'Only some'],
+  ['some', 'Selected sites'],
 ] as const;
 
 export interface RightsFieldsProps {
@@ -27,7 +27,7 @@ export function RightsFields({ rights, change }: RightsFieldsProps) {
     <div class="rights">
       <div class="bar">
         <Choice label="Role" options={ROLES} value={role} choose={(one) => change({ role: one, sites: null })} />
-        <span class="muted">{role === 'owner' ? 'sees and does all' : 'looks, and changes nothing'}</span>
+        <span class="muted">{role === 'owner' ? 'full access' : 'read-only access'}</span>
       </div>
       {role === 'viewer' && (
         <Choice
@@ -39,7 +39,7 @@ export function RightsFields({ rights, change }: RightsFieldsProps) {
       )}
       {chosen !== null && (
         <fieldset class="ticks">
-          <legend class="unseen">Sites that are seen</legend>
+          <legend class="unseen">Visible sites</legend>
           {sites.value.map(({ key, name }) => (
             <label key={key}>
               <input

@@ -9,16 +9,16 @@ export function SignIns() {
   return (
     <section class="card group" aria-labelledby="sign-ins-title">
       <div class="bar">
-        <h2 id="sign-ins-title">Signed-in browsers</h2>
+        <h2 id="sign-ins-title">Active sessions</h2>
       </div>
       <Problem text={problem} />
       <ul class="items">
         {list?.map(({ id, name, agent, created, lastSeen, current }) => (
           <li key={id} class="item bar" data-session={id}>
             <div>
-              <strong>{agent}</strong> {current && <span class="tag">this one</span>}
+              <strong>{agent}</strong> {current && <span class="tag">this browser</span>}
               <p class="muted">
-                {name} · since {date(created)} · last seen {ago(Date.now() - lastSeen)}
+                {name} · signed in {date(created)} · last active {ago(Date.now() - lastSeen)}
               </p>
             </div>
             <span class="gap" />
@@ -29,7 +29,7 @@ export function SignIns() {
                 disabled={busy}
                 onClick={() => void change(() => api.endSignIn(id))}
               >
-                End
+                End session
               </button>
             )}
           </li>

@@ -26,17 +26,17 @@ export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
       {!site && (
         <Field
           label="Key"
-          hint="in the snippet: small letters, digits and hyphens"
+          hint="used in the snippet: lowercase letters, digits and hyphens"
           name="key"
           pattern="[a-z0-9\-]{1,40}"
-          title="1 to 40 small letters, digits and hyphens"
+          title="1 to 40 lowercase letters, digits and hyphens"
           autocapitalize="none"
           value={key}
           change={setKey}
         />
       )}
       <label>
-        Origins <span class="muted">one per line, as https://www.example.com</span>
+        Origins <span class="muted">one per line, for example https://www.example.com</span>
         <textarea
           name="origins"
           rows={3}

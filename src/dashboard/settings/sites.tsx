@@ -107,10 +107,10 @@ function FirstVisitor({ site }: { site: Site }) {
     <p class={seen === null ? 'first waiting-line' : 'first seen'} role="status" data-seen={seen !== null}>
       <span class="lamp" aria-hidden="true" />
       {seen === null ? (
-        'Waiting for the first visitor: paste the snippet, then open a page of the site.'
+        'Waiting for the first visitor. Paste the snippet into your site, then open one of its pages.'
       ) : (
         <>
-          <CheckIcon /> It works: the first visitor came {date(seen)}.
+          <CheckIcon /> It works. The first visitor arrived on {date(seen)}.
         </>
       )}
     </p>

@@ -21,13 +21,13 @@ export function Tokens() {
     <section class="card group" aria-labelledby="tokens-title">
       <div class="bar">
         <h2 id="tokens-title">API tokens</h2>
-        <span class="muted">for programs: Authorization: Bearer …</span>
+        <span class="muted">for programs, sent as Authorization: Bearer …</span>
       </div>
       <Problem text={problem} />
       {made && (
         <div class="secret" role="status">
           <p>
-            Copy the token <strong>{made.name}</strong> now: it is not shown again.
+            Copy the token <strong>{made.name}</strong> now. It is not shown again.
           </p>
           <Copyable text={made.secret} label={`Token ${made.name}`} />
         </div>
@@ -41,7 +41,7 @@ export function Tokens() {
       <NamingForm
         kind="token"
         maxLength={100}
-        action="Make"
+        action="Create token"
         busy={busy}
         make={(name, rights) => change(async () => setMade(await api.addToken(name, rights)))}
       />
@@ -57,8 +57,8 @@ function TokenItem({ token, revoke }: { token: Token; revoke: () => void }) {
       <div>
         <strong>{name}</strong>
         <p class="muted">
-          <RightsNote {...token} /> · made {date(created)} ·{' '}
-          {lastUsed === null ? 'never used' : `used ${ago(Date.now() - lastUsed)}`}
+          <RightsNote {...token} /> · created {date(created)} ·{' '}
+          {lastUsed === null ? 'never used' : `last used ${ago(Date.now() - lastUsed)}`}
         </p>
       </div>
       <span class="gap" />
@@ -68,7 +68,7 @@ function TokenItem({ token, revoke }: { token: Token; revoke: () => void }) {
       {isAsking && (
         <Confirm
           title={`Revoke ${name}?`}
-          text="Programs that use it are shut out at once."
+          text="Programs that use it lose access immediately."
           action="Revoke"
           yes={() => {
             setAsking(false);

@@ -21,15 +21,15 @@ export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; 
           <span class="name">{badge.name}</span>
         </a>
       </td>
-      <td data-label="When" class="nowrap">
+      <td data-label="Started" class="nowrap">
         <time dateTime={isoTime(visit.since)}>{date(visit.since)}</time>
       </td>
-      <td data-label="Stayed" class="count">
+      <td data-label="Duration" class="count">
         {duration(visit.until - visit.since)}
         {visit.truncated && (
           <span class="muted" title={TRUNCATED}>
             {' '}
-            recorded in part
+            partly recorded
           </span>
         )}
       </td>
@@ -46,7 +46,7 @@ export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; 
         </span>
       </td>
       <td data-label="Country">{country ? countryName(country) : '–'}</td>
-      <td data-label="From" class="where" title={referrer || undefined}>
+      <td data-label="Source" class="where" title={referrer || undefined}>
         {referrer.replace(/^https?:\/\//, '') || '–'}
       </td>
       <td class="count">
