@@ -39,17 +39,17 @@ export function withText(document: string, text: string): string {
 
 export function capacityText(c: Constants): string {
   return [
-    '### Assumed',
+    '### Assumptions',
     assumptions(),
     '### Typical',
     sizes(TYPICAL, c),
     '### Everybody moves, everything is watched',
     sizes(WORST, c),
-    '### The arithmetic, typical',
+    '### The calculation, typical',
     arithmetic(c),
     '### The largest site',
     largest(c),
-    '### The figures it goes by',
+    '### Input figures',
     figures(),
   ]
     .map((part) => `${part}\n`)
@@ -67,22 +67,22 @@ function assumptions(): string {
   return table(
     ['', 'typical', 'worst'],
     [
-      row('visitors of a site, in the mean; the nth largest has an nth of the largest', (a) =>
+      row('visitors of a site on average; the nth largest site has 1/n of the largest', (a) =>
         plain(a.visitorsPerSite),
       ),
-      row('share of the time that a pointer moves, at 60 samples a second', (a) => percent(a.activity)),
-      row('one motion, in the mean, s', (a) => (a.activity === 1 ? 'no end' : plain(a.motionS))),
-      row('a visitor stays, s', (a) => plain(a.stayS)),
-      row('administrators at a time', (a) =>
+      row('share of the time in which a pointer moves, at 60 samples a second', (a) => percent(a.activity)),
+      row('length of one motion on average, s', (a) => (a.activity === 1 ? 'endless' : plain(a.motionS))),
+      row('a visitor stays for, s', (a) => plain(a.stayS)),
+      row('administrators at the same time', (a) =>
         a.alwaysOn === undefined
-          ? `one for ${1 / a.administratorsPerSite} sites`
-          : `on ${a.alwaysOn} machines for each site`,
+          ? `one per ${1 / a.administratorsPerSite} sites`
+          : `on ${a.alwaysOn} servers per site`,
       ),
-      row('they choose a site by', (a) => (a.alwaysOn === undefined ? 'the root of its visitors' : '–')),
-      row('they look for, s', (a) => (a.alwaysOn === undefined ? plain(a.viewS) : 'ever')),
-      row('visitors on the page that they look at', (a) => percent(a.stage)),
-      row('streams of the largest site on each machine that shows it', (a) => plain(a.streams)),
-      row('Redis keeps the record of, hours', (a) => plain((24 * a.keptS) / DAY_S)),
+      row('they choose a site in proportion to', (a) => (a.alwaysOn === undefined ? 'the square root of its visitors' : '–')),
+      row('they watch for, s', (a) => (a.alwaysOn === undefined ? plain(a.viewS) : 'always')),
+      row('share of visitors on the page that they watch', (a) => percent(a.stage)),
+      row('streams of the largest site on each server that shows it', (a) => plain(a.streams)),
+      row('length of the record in Redis, hours', (a) => plain((24 * a.keptS) / DAY_S)),
     ],
   );
 }
@@ -91,14 +91,14 @@ const HEAD = [
   'visitors',
   'of these watched',
   'samples/s',
-  'cores, half in use',
-  'machines of 16',
-  'memory of one, GB',
-  'its network, MB/s',
-  'shards by CPU',
-  'they keep, hours',
-  'shards by network',
-  'by memory, for a day',
+  'cores at 50 % use',
+  'machines of 16 cores',
+  'memory per machine, GB',
+  'network per machine, MB/s',
+  'shards for CPU',
+  'these store, hours',
+  'shards for network',
+  'shards for one day of memory',
   'runs out first',
   'then',
 ];
@@ -141,11 +141,11 @@ function arithmetic(c: Constants): string {
   const quiet = frameRate(TYPICAL, QUIET_FLUSH_S);
   const watched = frameRate(TYPICAL, FLUSH_S);
   const lead =
-    `A visitor makes ${about(TYPICAL.activity * SAMPLE_RATE)} samples a second in the mean: ${about(quiet)} frames a second while its site is not watched, ` +
-    `${about(watched)} while it is. A worker spends ${about(frame)} µs on a frame, ${about(sample)} on a sample, ${about(shown)} more on one that is shown, ` +
-    `${about(c.visitUs)} on a visitor that comes and leaves. ` +
+    `A visitor makes ${about(TYPICAL.activity * SAMPLE_RATE)} samples a second on average: ${about(quiet)} frames a second while nobody watches its site, ` +
+    `${about(watched)} while somebody does. A worker spends ${about(frame)} µs on a frame, ${about(sample)} on a sample, ${about(shown)} more on a shown one, ` +
+    `${about(c.visitUs)} on each arrival and departure. ` +
     `A machine has ${HARDWARE.cores} cores, a machine and a shard ${about(HARDWARE.network / 1e6)} MB/s each way, ` +
-    `of which ${percent(HARDWARE.use)} are used; a shard has one core, ${about(HARDWARE.memory / 1e9)} GB, and a copy.`;
+    `of which ${percent(HARDWARE.use)} are used; a shard has one core, ${about(HARDWARE.memory / 1e9)} GB and one replica.`;
   return [lead, ...SIZES.map((visitors) => sizeText(capacity(visitors, TYPICAL, HARDWARE, c), c))].join('\n\n');
 }
 
@@ -161,7 +161,7 @@ function sizeText(one: Capacity, c: Constants): string {
     ...(isShared
       ? [
           `appends ${product(load.appends, c.appendUs)}`,
-          `samples read from other machines ${product(load.shownElsewhere, c.readSampleUs)}`,
+          `samples read from other servers ${product(load.shownElsewhere, c.readSampleUs)}`,
           `entries written and read ${product(load.liveEntries + load.reads, c.entryUs)}`,
         ]
       : []),
@@ -170,7 +170,7 @@ function sizeText(one: Capacity, c: Constants): string {
   return [
     `**${plain(one.visitors)} visitors.** CPU per second: ${parts.join(' + ')} = ${about(busy)} s. ` +
       `At ${percent(HARDWARE.use)} that is ${about(busy / HARDWARE.use)} cores. ${machinesText(one, c)}`,
-    `${isShared ? 'Redis' : 'Redis is not needed; with it'}: ${redisText(one, c)}`,
+    `${isShared ? 'Redis' : 'Redis is not needed. With Redis'}: ${redisText(one, c)}`,
     `The largest site has ${about(one.largest.visitors)} visitors: ${siteText(one)}.`,
     ...clusterText(one),
   ].join('\n');
@@ -181,7 +181,7 @@ function machinesText({ visitors, machines, needs }: Capacity, c: Constants): st
   const each = plain(HARDWARE.cores * c.connections);
   const why =
     needs['machine connections'] > Math.max(needs['machine CPU'], needs['machine network'])
-      ? `${plain(visitors)} connections, ${each} to a machine, ask for more: `
+      ? `${plain(visitors)} connections, at most ${each} per machine, need more: `
       : '';
   return `${why}${plain(machines)} machines.`;
 }
@@ -192,7 +192,7 @@ function clusterText({ shards, keptS }: Capacity): string[] {
   if (shards.memory <= most) return [];
   const hours = about(((keptS / 3600) * most) / shards.cpu);
   return [
-    `A day of it asks for more than the ${plain(MOST_NODES)} nodes that Redis Cluster is made for; ${plain(most)} shards and their copies keep ${hours} hours.`,
+    `One day of the record needs more than the ${plain(MOST_NODES)} nodes that Redis Cluster is made for; ${plain(most)} shards and their replicas store ${hours} hours.`,
   ];
 }
 
@@ -224,15 +224,15 @@ function product(count: number, us: number): string {
 function siteText({ largest: { redis, primary } }: Capacity): string {
   const needs = redisNeeds(redis, HARDWARE);
   return (
-    `${about(100 * needs['Redis CPU'])} % of what a shard has of CPU, ${about(100 * needs['Redis network'])} % of network, ` +
-    `${about(100 * needs['Redis memory'])} % of memory; ${about((100 * primary) / CORE / HARDWARE.use)} % of a primary that shows it`
+    `${about(100 * needs['Redis CPU'])} % of the CPU of a shard, ${about(100 * needs['Redis network'])} % of its network, ` +
+    `${about(100 * needs['Redis memory'])} % of its memory; ${about((100 * primary) / CORE / HARDWARE.use)} % of a primary that shows it`
   );
 }
 
 const LIMIT_TEXT: Record<SiteLimit, string> = {
-  'Redis CPU': 'shard’s CPU',
-  'Redis network': 'shard’s network',
-  'Redis memory': 'shard’s memory, for a day',
+  'Redis CPU': 'CPU of a shard',
+  'Redis network': 'network of a shard',
+  'Redis memory': 'memory of a shard, for one day',
   'primary of the largest site': 'primary that shows it',
 };
 
@@ -242,12 +242,12 @@ function largest(c: Constants): string {
     return [what, ...SITE_LIMITS.map((limit) => (Number.isFinite(most[limit]) ? about(most[limit]) : '–'))];
   };
   return table(
-    ['most visitors of one site, by', ...SITE_LIMITS.map((limit) => LIMIT_TEXT[limit])],
+    ['maximum visitors of one site, limited by', ...SITE_LIMITS.map((limit) => LIMIT_TEXT[limit])],
     [
       row('typical, not watched', false, TYPICAL),
-      row('typical, watched on two machines', true, TYPICAL),
-      row('all move, not watched', false, WORST),
-      row('all move, watched on two machines, all moves shown', true, WORST),
+      row('typical, watched on two servers', true, TYPICAL),
+      row('all pointers move, not watched', false, WORST),
+      row('all pointers move, watched on two servers, all moves shown', true, WORST),
     ],
   );
 }
@@ -262,7 +262,7 @@ function figures(): string {
       `${value.toLocaleString('en', { maximumFractionDigits: 4 })} ${unit}`.trim(),
     ]),
   );
-  return table(['of', 'figure', '', 'from', 'value'], rows, 4);
+  return table(['part', 'figure', 'kind', 'source', 'value'], rows, 4);
 }
 
 function plain(value: number): string {
