@@ -74,11 +74,11 @@ function assumptions(): string {
       row('length of one motion on average, s', (a) => (a.activity === 1 ? 'endless' : plain(a.motionS))),
       row('a visitor stays for, s', (a) => plain(a.stayS)),
       row('administrators at the same time', (a) =>
-        a.alwaysOn === undefined
-          ? `one per ${1 / a.administratorsPerSite} sites`
-          : `on ${a.alwaysOn} servers per site`,
+        a.alwaysOn === undefined ? `one per ${1 / a.administratorsPerSite} sites` : `on ${a.alwaysOn} servers per site`,
       ),
-      row('they choose a site in proportion to', (a) => (a.alwaysOn === undefined ? 'the square root of its visitors' : '–')),
+      row('they choose a site in proportion to', (a) =>
+        a.alwaysOn === undefined ? 'the square root of its visitors' : '–',
+      ),
       row('they watch for, s', (a) => (a.alwaysOn === undefined ? plain(a.viewS) : 'always')),
       row('share of visitors on the page that they watch', (a) => percent(a.stage)),
       row('streams of the largest site on each server that shows it', (a) => plain(a.streams)),
