@@ -44,8 +44,8 @@ async function work(): Promise<void> {
 /** Without our own primary a worker would listen and let nobody in. */
 async function refuseCluster(): Promise<void> {
   const text =
-    'another program runs this as its cluster worker, as `pm2 start -i` does; Fieldmouse starts workers itself: ' +
-    'use `pm2 start ecosystem.config.cjs`, and --workers for their number';
+    'another program is running Fieldmouse as its cluster worker, as `pm2 start -i` does. Fieldmouse starts its own ' +
+    'workers: use `pm2 start ecosystem.config.cjs`, and set their number with --workers';
   // PM2 writes what a worker prints in the background.
   await new Promise<void>((resolve) => {
     process.stderr.write(`fieldmouse: ${text}\n`, () => resolve());
@@ -93,9 +93,9 @@ function terminal(): Output {
 }
 
 async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
-  const faults = rest.map((word) => `${word}: start takes no such word`);
+  const faults = rest.map((word) => `start: unexpected argument ${JSON.stringify(word)}`);
   for (const [name, values] of Object.entries(extra))
-    if (values.length > 0) faults.push(`--${name}: start takes no such option`);
+    if (values.length > 0) faults.push(`--${name}: not an option of start`);
   if (faults.length > 0) throw new ConfigError(faults);
   // It would end a process that has not begun to listen for it.
   process.on('SIGHUP', () => {});
@@ -111,7 +111,7 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
     });
   // Of what goes wrong on the side nobody is to lose connections: workers are drained and replaced, but nobody would replace this process.
   process.on('unhandledRejection', (error) =>
-    complain(`fieldmouse: unexpected error; the server goes on: ${inspect(error)}`),
+    complain(`fieldmouse: unexpected error; the server keeps running: ${inspect(error)}`),
   );
   const { startPrimary } = await import('./primary.ts');
   running = await startPrimary(config, fileURLToPath(import.meta.url), process.argv.slice(2));
@@ -152,11 +152,11 @@ function announce({ addresses, firstLink, nobodyCanSignIn }: Running, config: Co
       '',
       'First start with this store. Sign in with this link; it works once, for 15 minutes:',
       `  ${base ?? `https://YOUR-HOST${config.basePath}`}/admin/link/${firstLink}`,
-      `Later: ${linkCommand(config)} prints another.`,
+      `To get another link later: ${linkCommand(config)}`,
       '',
     );
   }
-  if (nobodyCanSignIn) lines.push('', `Nobody has signed in yet. A new link: ${linkCommand(config)}`, '');
+  if (nobodyCanSignIn) lines.push('', `Nobody has signed in yet. To get a new link: ${linkCommand(config)}`, '');
   say([...lines, `listens on ${addresses.join(', ')}`].join('\n'));
 }
 

@@ -156,7 +156,7 @@ test('a first start that fails leaves the sign-in link for the next', async (t) 
   await server.stop();
   const again = await startServer(t, { data });
   assert.equal(again.link, undefined);
-  assert.match(again.output(), /Nobody has signed in yet\. A new link: npx fieldmouse admin add NAME/);
+  assert.match(again.output(), /Nobody has signed in yet\. To get a new link: npx fieldmouse admin add NAME/);
 });
 
 test('a second server on the same data folder is refused with one line, and one after a crash is not', async (t) => {
@@ -189,7 +189,7 @@ test('every fault of the config is reported at once with exit code 2', async () 
   for (const part of ['--workers', '"many"', '--listen', '"http://x"', '--nonsense', 'FIELDMOUSE_LOG_LEVEL', '"loud"'])
     assert.ok(err.includes(part), `${part} in\n${err}`);
   const lines = err.trim().split('\n');
-  assert.deepEqual([lines.length, lines.at(-1)], [5, 'fieldmouse start --help says more.']);
+  assert.deepEqual([lines.length, lines.at(-1)], [5, 'See fieldmouse start --help.']);
 });
 
 test('--help and --version say what they should', async () => {

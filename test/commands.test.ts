@@ -84,7 +84,7 @@ test('admin reset takes a forgotten password away, ends the sessions and prints 
 test('admin add prints a link that works, also for an administrator already there', async (t) => {
   const { run, store } = commandLine(t);
   const records = await store();
-  for (const said of [/is added/, /was there already/]) {
+  for (const said of [/^Added administrator/, /already exists/]) {
     const { code, out } = await run('admin add ada', '--listen', 'tcp://0.0.0.0:8080');
     assert.equal(code, 0);
     assert.match(out, said);
@@ -99,7 +99,7 @@ test('admin add refuses a name that reads like one that is there', async (t) => 
   await run('admin add groß');
   for (const name of ['GROSS', 'gro\u200dß', 'Ｇroß', 'groß\u180b']) {
     const { code, err } = await run(`admin add ${name}`);
-    assert.deepEqual([code, /looks like groß, who is there already/.test(err)], [1, true], name);
+    assert.deepEqual([code, /looks like the existing administrator groß;/.test(err)], [1, true], name);
   }
   assert.equal((await run('admin add grob')).code, 0);
   assert.deepEqual((await records.admins()).map(({ name }) => name).sort(), ['grob', 'groß']);
@@ -110,7 +110,7 @@ test('admin add refuses a word that mixes scripts whose letters look alike', asy
   // Cyrillic, Greek, Armenian, Cherokee and Coptic letters among Latin ones; Greek among Cyrillic ones.
   for (const name of ['\u0430dmin', '\u03c1eter', 'o\u057dr', 'Ad\u13aa', 'd\u2c9fn', '\u0399\u0432\u0430\u043d']) {
     const { code, err } = await run(`admin add ${name}`);
-    assert.deepEqual([code, /letters of several scripts that look alike/.test(err)], [1, true], name);
+    assert.deepEqual([code, /mixes scripts with letters that look alike/.test(err)], [1, true], name);
   }
   for (const name of ['Иван-Smith', '山田たろう', '田中A', 'Αννα', 'Անի', 'ＡＤＡ', 'k\u212a', 'ada-1'])
     assert.equal((await run(`admin add ${name}`)).code, 0, name);
@@ -122,7 +122,7 @@ test('no address is guessed: where none is known, or only a socket file, that is
   for (const more of [[], ['--listen', 'unix:/tmp/x.sock']]) {
     const { out } = await run('admin add ada', ...more);
     assert.match(out, /^ {2}https:\/\/YOUR-HOST\/admin\/link\/[\w-]{43}$/m);
-    assert.match(out, /^The server's address is not known here: put the one .* in place of https:\/\/YOUR-HOST\.$/m);
+    assert.match(out, /^The server's address is not known here: replace https:\/\/YOUR-HOST with the address .*\.$/m);
   }
 });
 
@@ -138,7 +138,7 @@ test('with Redis the address is that of the server whose folder is named, and no
 
 test('admin list and remove show and end an administrator', async (t) => {
   const { run, store } = commandLine(t);
-  assert.match((await run('admin list')).out, /no administrator yet/);
+  assert.match((await run('admin list')).out, /^No administrators yet/);
   await run('admin add ada');
   await run('admin add bartholomew');
   await (await store()).setPassword('ada', 'scrypt$x');
@@ -174,22 +174,22 @@ test('administrators and tokens get roles and sites, and what is not said stays'
     ['--role viewer', { role: 'viewer', sites: null }, 'a viewer of all sites'],
   ] as const) {
     const { code, out } = await run(`admin set bob ${flags}`);
-    assert.deepEqual([code, out], [0, `Administrator bob is ${said} now; streams of other sites end.`]);
+    assert.deepEqual([code, out], [0, `Administrator bob is now ${said}; streams of other sites end.`]);
     assert.deepEqual(await rights(), expected);
   }
   const refused: [line: string, code: number, fault: RegExp][] = [
-    ['admin set bob', 2, /give --role, --site/],
+    ['admin set bob', 2, /needs --role, --site/],
     ['admin set none --role viewer', 1, /no administrator none/],
     ['admin set ada --role viewer', 1, /ada is the last owner/],
     ['admin set ada --site shop', 1, /--site: owners see all sites/],
     ['admin set bob --site none', 1, /no site none/],
-    ['admin add bob --role owner', 1, /was there already; see fieldmouse admin set/],
+    ['admin add bob --role owner', 1, /administrator bob already exists; .* fieldmouse admin set/],
     ['admin add max --site shop', 2, /--site: owners see all sites/],
-    ['admin add max --role king', 2, /"king" is none; it must be owner or viewer/],
-    ['admin add max --role viewer --role owner', 2, /--role: give one/],
-    ['admin add max --role viewer --site * --site shop', 2, /\* is all sites/],
+    ['admin add max --role king', 2, /"king" is not a role; it must be owner or viewer/],
+    ['admin add max --role viewer --role owner', 2, /--role: give it only once/],
+    ['admin add max --role viewer --site * --site shop', 2, /\* means all sites/],
     ['admin add max --role viewer --site none', 1, /no site none/],
-    ['token add max --role viewer --site Shop!', 2, /"Shop!" is no key/],
+    ['token add max --role viewer --site Shop!', 2, /"Shop!" is not a site key/],
     ['token add max --role viewer --site none', 1, /no site none/],
   ];
   for (const [line, code, fault] of refused) {
@@ -201,21 +201,21 @@ test('administrators and tokens get roles and sites, and what is not said stays'
   assert.deepEqual(await records.tokens(), []);
   assert.match(
     (await run('token add ci --role viewer --site shop')).out,
-    /^Token \w+ \(ci\) is made for a viewer of shop\./,
+    /^Created token \w+ \(ci\) for a viewer of shop\./,
   );
   assert.match((await run('token list')).out, / viewer {2}shop$/m);
 });
 
 test('audit shows what commands did, the newest first, as a table or as NDJSON', async (t) => {
   const { run, store } = commandLine(t);
-  assert.equal((await run('audit')).out, 'Nothing was done yet.');
+  assert.equal((await run('audit')).out, 'The audit trail is empty.');
   await run('admin add ada');
   assert.doesNotMatch((await run('admin set ada --site demo')).out, /now/);
   await run('admin add bob --role viewer --site demo');
   await run('admin set bob --role owner');
   await run('admin reset bob');
   await run('admin remove bob');
-  const id = /^Token (\w+)/.exec((await run('token add ci')).out)?.[1];
+  const id = /^Created token (\w+)/.exec((await run('token add ci')).out)?.[1];
   await run(`token revoke ${id}`);
   await run('site add shop --name Shop --origin self');
   await (await store()).hit('shop', '/');
@@ -257,7 +257,7 @@ test('token add prints a secret that works until it is revoked', async (t) => {
   assert.ok(!list.includes(secret as string));
   assert.equal((await run(`token revoke ${id}`)).code, 0);
   assert.equal((await run(`token revoke ${id}`)).code, 1);
-  assert.match((await run('token list')).out, /no token yet/);
+  assert.match((await run('token list')).out, /^No tokens yet/);
 });
 
 test('site add prints the snippet; list and remove know the site', async (t) => {
@@ -268,7 +268,7 @@ test('site add prints the snippet; list and remove know the site', async (t) => 
   assert.equal(code, 0);
   assert.match(out, /^ {2}<script defer src="https:\/\/YOUR-HOST\/m\.js" data-site="shop"><\/script>$/m);
   assert.match(out, /^The server's address is not known here/m);
-  assert.deepEqual([(await add()).code, (await add()).err], [1, 'fieldmouse: there is a site shop already']);
+  assert.deepEqual([(await add()).code, (await add()).err], [1, 'fieldmouse: site shop already exists']);
   assert.match((await run('site list')).out, /^shop +My shop +nobody yet +https:\/\/shop\.example self$/m);
   assert.equal((await run('site remove shop --yes')).code, 0);
   assert.equal((await run('site remove shop --yes')).code, 1);
@@ -279,17 +279,22 @@ test('a wrong command line names every fault and where to read on, and changes n
   const cases: [line: string, ...faults: RegExp[]][] = [
     ['frob', /frob: no such command\nfieldmouse --help lists all commands/],
     ['exprot', /exprot: no such command; did you mean export\?\n/],
-    ['site lits', /site lits: needs one of add, list, remove; did you mean list\?\nfieldmouse site --help says/],
+    ['site lits', /site lits: needs one of add, list, remove; did you mean list\?\nSee fieldmouse site --help\.$/],
     ['constructor', /constructor: no such command/],
     ['admin', /admin: needs one of add, set, reset, list, remove/],
     ['admin frob', /admin frob: needs one of add, set, reset, list, remove/],
-    ['admin add', /admin add: needs NAME, as in: fieldmouse admin add ada\nfieldmouse admin add --help says more\.$/],
-    ['admin add a/b', /"a\/b" is no name/],
-    ['admin add ada bob', /"bob" is one word too many/],
-    ['admin list --name x', /--name: admin list takes no such option/],
+    ['admin add', /admin add: needs NAME, for example: fieldmouse admin add ada\nSee fieldmouse admin add --help\.$/],
+    ['admin add a/b', /"a\/b" is not a valid name/],
+    ['admin add ada bob', /admin add: unexpected argument "bob"/],
+    ['admin list --name x', /--name: not an option of admin list/],
     ['token revoke', /token revoke: needs ID/],
-    ['site add', /needs KEY/, /--name: give one/, /--origin: give at least one/],
-    ['site add Shop! --name a --name b --origin x', /"Shop!" is no key/, /--name: give one/, /"x" is no origin/],
+    ['site add', /needs KEY/, /--name: needs one name/, /--origin: needs at least one/],
+    [
+      'site add Shop! --name a --name b --origin x',
+      /"Shop!" is not a site key/,
+      /--name: needs one name/,
+      /"x" is not an origin/,
+    ],
   ];
   for (const [line, ...faults] of cases) {
     const { code, out, err } = await run(line);
@@ -409,7 +414,11 @@ test('what deletes for good asks first; without a terminal it needs --yes', asyn
   const { run, store, data } = commandLine(t);
   for (const line of ['site remove demo', 'erase x']) {
     const { code, err } = await run(line);
-    assert.deepEqual([code, /for good; nobody can be asked here: give --yes/.test(err)], [2, true], line);
+    assert.deepEqual(
+      [code, /permanently delete .*; there is no terminal to ask on: confirm with --yes/.test(err)],
+      [2, true],
+      line,
+    );
   }
   const answer = async (text: string) => {
     const { io, ran } = outputHere();
@@ -417,7 +426,7 @@ test('what deletes for good asks first; without a terminal it needs --yes', asyn
     const screen = new PassThrough();
     const { words, config, extra } = readConfig(['site', 'remove', 'demo', '--data', data], {}, COMMAND_FLAGS);
     const { code } = ran(await runCommand(words, config, extra, { ...io, input, screen }));
-    assert.equal(String(screen.read()), 'Delete site demo and its whole record for good? [y/N] ');
+    assert.equal(String(screen.read()), 'Permanently delete site demo and its whole record? [y/N] ');
     return code;
   };
   for (const text of ['n\n', '\n', '', 'yesterday\n']) assert.equal(await answer(text), 1, text);
@@ -433,7 +442,7 @@ test('the question before deleting is written where a person can read it, also w
   const err = join(temporaryFolder(t), 'err');
   for (const redirect of [`2>"${err}"`, `>"${err}" 2>&1`]) {
     const line = `"${process.execPath}" --import tsx src/main.ts site remove demo --data "${data}" ${redirect}`;
-    const shown = await onTerminal(t, line, /Delete site demo .* for good\? \[y\/N\] /, 'n\n');
+    const shown = await onTerminal(t, line, /Permanently delete site demo .*\? \[y\/N\] /, 'n\n');
     assert.match(shown, /\[y\/N\] /, redirect);
     assert.equal(readFileSync(err, 'utf8'), 'fieldmouse: nothing was deleted\n');
   }

@@ -43,7 +43,7 @@ test('export stops at a damaged visit and names it; --skip-damaged leaves out wh
   assert.equal(stopped.code, 1);
   assert.match(
     stopped.err,
-    /^fieldmouse: (a visit of demo|visit without-samples) is damaged: [^\n]+; --skip-damaged leaves out what cannot be read[^\n]*\n$/,
+    /^fieldmouse: (a visit of demo|visit without-samples) is damaged: [^\n]+; use --skip-damaged to leave out unreadable data[^\n]*\n$/,
   );
   assert.equal(existsSync(file), false);
 

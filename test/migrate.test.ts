@@ -57,7 +57,7 @@ test('everything goes to Redis and back, byte by byte, and a repeat copies nothi
   assert.deepEqual([there.code, there.err], [0, '']);
   assert.match(
     there.out,
-    /^Everything of \S+ is in Redis at 127\.0\.0\.1:\d+; 51 visits with \d+ runs were copied now\./,
+    /^Everything in \S+ is now in Redis at 127\.0\.0\.1:\d+; 51 visits with \d+ runs were copied this time\./,
   );
   assert.equal(await exported('--data', folder, '--redis', redis.url), before);
   const store = await inRedis(t, redis.url);
@@ -68,12 +68,12 @@ test('everything goes to Redis and back, byte by byte, and a repeat copies nothi
   assert.equal(await store.hits('shop', '/'), 5);
   assert.deepEqual(await store.archive.verify(), []);
   const again = await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
-  assert.match(again.out, /; 0 visits with 0 runs were copied now/);
+  assert.match(again.out, /; 0 visits with 0 runs were copied this time/);
   const other = join(temporaryFolder(t), 'other');
   const back = await run('migrate', 'to-folder', '--data', other, '--redis', redis.url);
   assert.deepEqual([back.code, back.err], [0, '']);
   assert.equal(await exported('--data', other), before);
-  assert.match((await run('verify', '--data', other)).out, /all counts and heatmaps are those of the frames/);
+  assert.match((await run('verify', '--data', other)).out, /all counts and heatmaps match the frames/);
   assert.match((await run('admin', 'list', '--data', other)).out, /^ada .*\nbob /m);
 });
 
@@ -85,7 +85,10 @@ test('what has changed since in the copy is not passed over in silence', async (
   await store.removeAdmin('bob');
   const back = await run('migrate', 'to-folder', '--data', folder, '--redis', redis.url);
   assert.deepEqual([back.code, back.out], [1, '']);
-  assert.match(back.err, /^fieldmouse: sites, people, .* have changed in \S+ or Redis at .*; nothing was copied now\./);
+  assert.match(
+    back.err,
+    /^fieldmouse: sites, administrators, .* in \S+ or Redis at .* have changed since .*; nothing was copied this time\./,
+  );
   const other = join(temporaryFolder(t), 'other');
   assert.equal((await run('migrate', 'to-folder', '--data', other, '--redis', redis.url)).code, 0);
   assert.doesNotMatch((await run('admin', 'list', '--data', other)).out, /bob/);
@@ -104,7 +107,7 @@ test('one that is broken off goes on where it was', async (t) => {
   await exited;
   const { code, out, err } = await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
   assert.deepEqual([code, err], [0, '']);
-  assert.match(out, /visits with \d+ runs were copied now/);
+  assert.match(out, /visits with \d+ runs were copied this time/);
   assert.equal(await exported('--data', folder, '--redis', redis.url), await exported('--data', folder));
   assert.deepEqual(await (await inRedis(t, redis.url)).archive.verify(), []);
 });
@@ -206,7 +209,7 @@ test('where the copy has what is gone since, that is said, and a new folder is w
   assert.deepEqual([back.code, back.out], [1, '']);
   assert.match(
     back.err,
-    /^fieldmouse: counts of shop differ in \S+; run .* again, and if they still do, take a new folder/,
+    /^fieldmouse: counts of shop differ in \S+; run .* again; if they still differ, use a new folder/,
   );
   const other = join(temporaryFolder(t), 'other');
   assert.equal((await run('migrate', 'to-folder', '--data', other, '--redis', redis.url)).code, 0);

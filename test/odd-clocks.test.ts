@@ -81,12 +81,12 @@ test('an import refuses runs that are years apart in one visit', async (t) => {
     writeFileSync(file, ['{"fieldmouse":"0","format":1}', ...lines].join('\n'));
     return (await runHere(['import', file, '--data', data])).err;
   };
-  const apart = /line \d: t is not from 2 days before the visit began to 396 days after/;
+  const apart = /line \d: t is not between 2 days before and 396 days after the start of the visit/;
   assert.match(await fault(visit('a', 0), run(1, NOW)), apart);
   assert.match(await fault(visit('b', NOW), run(1, NOW), run(2, 0)), apart);
   // The record has a visit of this id, of 1970.
   assert.match(await fault(visit('visit-0', NOW), run(9, NOW)), apart);
-  assert.match(await fault(visit('c', NOW), run(1, NOW - DAY_MS)), /line 4: it ends before its last line/);
+  assert.match(await fault(visit('c', NOW), run(1, NOW - DAY_MS)), /line 4: the export ends before its last line/);
 });
 
 test('visits of all clocks go to Redis and back', async (t) => {
@@ -95,7 +95,7 @@ test('visits of all clocks go to Redis and back', async (t) => {
   const before = await exported(t, '--data', data);
   const there = await run('migrate', 'to-redis', '--data', data, '--redis', redis.url);
   assert.deepEqual([there.code, there.err], [0, '']);
-  assert.match(there.out, new RegExp(`; ${BEGINS.length} visits with ${BEGINS.length} runs were copied now`));
+  assert.match(there.out, new RegExp(`; ${BEGINS.length} visits with ${BEGINS.length} runs were copied this time`));
   assert.equal(await exported(t, '--data', data, '--redis', redis.url), before);
   const other = join(temporaryFolder(t), 'other');
   const back = await run('migrate', 'to-folder', '--data', other, '--redis', redis.url);

@@ -273,7 +273,10 @@ test('PM2 in its cluster mode is refused in one line, and nothing listens', asyn
   const text = () => log().map((name) => readFileSync(join(home, 'logs', name), 'utf8'));
   await until(() => text().join('').split('\n').length > 2, 'the refusals');
   for (const line of text().join('').trim().split('\n'))
-    assert.match(line, /^fieldmouse: another program runs this as its cluster worker, .*ecosystem\.config\.cjs/);
+    assert.match(
+      line,
+      /^fieldmouse: another program is running Fieldmouse as its cluster worker, .*ecosystem\.config\.cjs/,
+    );
   await assert.rejects(fetch(url));
   const all = JSON.parse(await pm2('jlist')) as Listed[];
   assert.deepEqual(

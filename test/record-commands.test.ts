@@ -139,16 +139,16 @@ test('an export comes back by import: same visits, same counts, same bytes, howe
   await (await openStore(fresh)).close();
   const first = await run('import', file, '--data', fresh);
   assert.equal(first.code, 0, first.err);
-  assert.match(first.out, /^13 visits with \d+ runs were read/);
+  assert.match(first.out, /^Read 13 visits with \d+ runs;/);
   assert.equal(await exported(fresh), before);
   assert.deepEqual(await everything(fresh), await everything(data));
-  assert.match(await ok('verify', '--data', fresh), /^Every page is in order/);
+  assert.match(await ok('verify', '--data', fresh), /^Every page is intact/);
 
   await ok('import', file, '--data', fresh);
   await ok('import', file, '--data', data);
   assert.equal(await exported(fresh), before);
   assert.equal(await exported(data), before);
-  assert.match(await ok('verify', '--data', fresh), /^Every page is in order/);
+  assert.match(await ok('verify', '--data', fresh), /^Every page is intact/);
 });
 
 test('import reads standard input, and names sites that are not known here', async (t) => {
@@ -235,11 +235,11 @@ test('a whole run takes the place of those parts of it that are there', async (t
   await ok('import', file(all), '--data', data);
   await ok('import', file(early), '--data', data);
   assert.deepEqual((await exported(data)).split('\n').slice(1, -2), [all, late]);
-  assert.match(await ok('verify', '--data', data), /^Every page is in order/);
+  assert.match(await ok('verify', '--data', data), /^Every page is intact/);
   await ok('import', file(behind), '--data', data);
   await ok('import', file(across), '--data', data);
   assert.deepEqual((await exported(data)).split('\n').slice(1, -2), [all, behind]);
-  assert.match(await ok('verify', '--data', data), /^Every page is in order/);
+  assert.match(await ok('verify', '--data', data), /^Every page is intact/);
 });
 
 const HEADER = '{"fieldmouse":"0.1.0","format":1,"exported":"2026-11-20T00:00:00.000Z"}';
@@ -251,23 +251,23 @@ test('a fault of a file is told with its line; what comes before it is imported'
   await (await openStore(data)).close();
   const path = join(temporaryFolder(t), 'faulty.ndjson');
   const cases: [string | Buffer, RegExp][] = [
-    ['', /line 1: it ends before its last line/],
+    ['', /line 1: the export ends before its last line/],
     ['x', /line 1: it is not JSON/],
     ['[]', /line 1: the line is not an object/],
-    [VISIT, /line 1: an export begins with/],
+    [VISIT, /line 1: an export must start with/],
     ['{"fieldmouse":"9","format":2}', /line 1: its format is 2; this version reads 1/],
-    [[HEADER, '', RUN].join('\n'), /line 3: a run follows the visit/],
-    [[HEADER, VISIT, RUN].join('\r\n'), /line 4: it ends before its last line/],
+    [[HEADER, '', RUN].join('\n'), /line 3: a run must follow its visit/],
+    [[HEADER, VISIT, RUN].join('\r\n'), /line 4: the export ends before its last line/],
     [
       [HEADER, VISIT, RUN, '{"end":{"visits":1,"runs":2}}'].join('\n'),
-      /line 4: it tells of 1 visits and 2 runs, and 1 and 1 came/,
+      /line 4: it announces 1 visits and 2 runs, but 1 and 1 were read/,
     ],
     [[HEADER, VISIT.replace('"v"', '"../v"')].join('\n'), /line 2: id is not 1 to 64 letters/],
     [[HEADER, VISIT.replace('demo', 'De mo')].join('\n'), /line 2: site is not/],
     [[HEADER, VISIT.replace('desktop', 'fridge')].join('\n'), /line 2: device is not one of/],
     [[HEADER, VISIT, RUN.replace('"n":1', '"n":0')].join('\n'), /line 3: n is not a whole number from 1/],
     [[HEADER, VISIT, RUN.replace('[0,1,2]', '[5,1,2],[4,1,2]')].join('\n'), /line 3: the time of sample 2 is not/],
-    [[HEADER, VISIT, RUN.replace('[0,1,2]', '[0,"jump"]')].join('\n'), /line 3: sample 1 is of no known kind/],
+    [[HEADER, VISIT, RUN.replace('[0,1,2]', '[0,"jump"]')].join('\n'), /line 3: sample 1 is of an unknown kind/],
     [
       [HEADER, VISIT, RUN.replace('[0,1,2]', '[0,1e9,2]')].join('\n'),
       /line 3: sample 1 is not a whole number from -10000000/,
@@ -283,10 +283,10 @@ test('a fault of a file is told with its line; what comes before it is imported'
     const { code, err, out } = await inProcess(data, 'import', path);
     assert.deepEqual([code, out], [1, ''], String(fault));
     assert.match(err, fault);
-    assert.match(err, /what comes before is imported$/);
+    assert.match(err, /everything before it was imported$/);
   }
   assert.equal((await store.archive.visit('v'))?.moves, 1);
-  assert.match((await inProcess(data, 'import', join(data, 'none'))).err, /there is no such file$/);
+  assert.match((await inProcess(data, 'import', join(data, 'none'))).err, /: no such file$/);
 });
 
 test('a wrong command line for the record names what is wrong', async (t) => {
@@ -296,17 +296,17 @@ test('a wrong command line for the record names what is wrong', async (t) => {
     [['backup'], /backup: needs FILE or FOLDER/],
     [['restore'], /restore: needs FILE/],
     [['erase'], /erase: needs VISIT/],
-    [['verify', 'all'], /verify: "all" is one word too many/],
-    [['verify', '--site', 'demo'], /--site: verify takes no such option/],
+    [['verify', 'all'], /verify: unexpected argument "all"/],
+    [['verify', '--site', 'demo'], /--site: not an option of verify/],
     [
       ['export', '--site', 'A', '--from', '2026-02-30', '--to', 'now', '--format', 'xml'],
-      /--site: "A" is no key/,
-      /--from: "2026-02-30" is no day/,
-      /--to: "now" is no day/,
+      /--site: "A" is not a site key/,
+      /--from: "2026-02-30" is not a day/,
+      /--to: "now" is not a day/,
       /--format: "xml" is not ndjson or csv/,
     ],
     [['export', '--from', '2026-02-02', '--to', '2026-02-01'], /--from: 2026-02-02 is after --to 2026-02-01/],
-    [['export', '--out', 'a', '--out', 'b'], /--out: give one at most/],
+    [['export', '--out', 'a', '--out', 'b'], /--out: give it only once/],
   ];
   for (const [words, ...faults] of cases) {
     const { code, err } = await inProcess(data, ...words);
@@ -319,7 +319,7 @@ test('a wrong command line for the record names what is wrong', async (t) => {
       [code, err],
       [
         1,
-        `fieldmouse: there is no store in ${join(data, 'none')}; start the server to make one, or name another folder with --data`,
+        `fieldmouse: there is no store in ${join(data, 'none')}; start the server to create one, or set another folder with --data`,
       ],
     );
   }
@@ -343,13 +343,13 @@ test('erase takes a visit out of everything', async (t) => {
   const data = await filled(t);
   const before = await everything(data);
   const { id } = before.visits.find((visit) => visit.clicks > 0) as Visit;
-  assert.match(await ok('erase', id, '--yes', '--data', data), /is erased/);
+  assert.match(await ok('erase', id, '--yes', '--data', data), /^Deleted visit /);
   const after = await everything(data);
   assert.equal(after.visits.length, before.visits.length - 1);
   // Each made one move on that page.
   assert.equal((after.heats[0] as Heat).total, (before.heats[0] as Heat).total - 1);
   assert.ok(!(await exported(data)).includes(id));
-  assert.match(await ok('verify', '--data', data), /^Every page is in order/);
+  assert.match(await ok('verify', '--data', data), /^Every page is intact/);
   const again = await run('erase', id, '--yes', '--data', data);
   assert.deepEqual([again.code, again.err], [1, `fieldmouse: there is no visit ${id}\n`]);
 });
@@ -358,7 +358,7 @@ test('hits list shows the totals of each page', async (t) => {
   const data = temporaryFolder(t);
   const store = await openStore(data);
   t.after(() => store.close());
-  assert.match((await inProcess(data, 'hits', 'list')).out, /^No page was counted yet/);
+  assert.match((await inProcess(data, 'hits', 'list')).out, /^No visits counted yet/);
   await Promise.all(['/', '/', '/garden/bee.html'].map((page) => store.hit('demo', page)));
   const { code, out } = await inProcess(data, 'hits', 'list');
   assert.deepEqual([code, out], [0, 'SITE  VISITS  PAGE\ndemo  2       /\ndemo  1       /garden/bee.html']);
@@ -369,12 +369,12 @@ test('hits remove begins the total of a page anew, or of all pages of a site', a
   const store = await openStore(data);
   t.after(() => store.close());
   await Promise.all(['/', '/', '/a', '/a/b'].map((page) => store.hit('demo', page)));
-  assert.equal((await inProcess(data, 'hits', 'remove', 'demo/', '--yes')).out, 'The total of demo/ is removed.');
+  assert.equal((await inProcess(data, 'hits', 'remove', 'demo/', '--yes')).out, 'Removed the total of demo/.');
   assert.equal(await store.hits('demo', '/'), 0);
   assert.equal(await store.hit('demo', '/'), 1);
   assert.equal(
     (await inProcess(data, 'hits', 'remove', 'demo', '--yes')).out,
-    'The totals of 3 pages of demo are removed.',
+    'Removed the totals of 3 pages of demo.',
   );
   assert.equal(await store.hits('demo', '/a/b'), 0);
   for (const word of ['demo', 'demo/a', 'other/', '/']) {
@@ -416,7 +416,7 @@ test('verify names each count that is not that of the frames', async (t) => {
   await root.close();
   const { code, out, err } = await run('verify', '--data', data);
   assert.equal(code, 1);
-  assert.match(out, new RegExp(`^moves of demo.* on \\d{4}-\\d\\d-\\d\\d: kept ${moves + 7}, found ${moves}\n$`));
+  assert.match(out, new RegExp(`^moves of demo.* on \\d{4}-\\d\\d-\\d\\d: stored ${moves + 7}, computed ${moves}\n$`));
   assert.match(err, /^fieldmouse: 1 counts differ from the frames\n$/);
 });
 
@@ -427,25 +427,25 @@ test('a backup made under load is whole, and comes back', async (t) => {
   const writers = keepWriting(t, server);
   const said = await ok('backup', folder, '--data', server.data);
   const beside = await ok('backup', join(folder, 'named.mdb'), '--data', server.data);
-  const [, path = ''] = /copied to (\S+) \(/.exec(said) ?? [];
+  const [, path = ''] = /^Copied the store to (\S+) \(/.exec(said) ?? [];
   assert.match(path, /fieldmouse-\d{8}T\d{6}Z\.mdb$/);
-  assert.match(beside, /was opened, written to and checked as a restore does/);
+  assert.match(beside, /was opened, written to and checked as in a restore/);
   assert.deepEqual(readdirSync(folder).length, 2);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   await writers.stop();
 
   const again = await run('backup', path, '--data', server.data);
-  assert.deepEqual([again.code, /is there already/.test(again.err)], [1, true]);
+  assert.deepEqual([again.code, /already exists/.test(again.err)], [1, true]);
   const refused = await run('restore', path, '--data', server.data);
-  assert.deepEqual([refused.code, refused.err], [1, `fieldmouse: a server runs on ${server.data}; stop it first\n`]);
-  assert.match(refused.out, /mdb is checked, and a copy is ready in \S+restore\.part\. Once the server is stopped,/);
+  assert.deepEqual([refused.code, refused.err], [1, `fieldmouse: a server is using ${server.data}; stop it first\n`]);
+  assert.match(refused.out, /^Checked \S+mdb; a copy is ready in \S+restore\.part\. Stop the server/);
 
   const whole = await exported(server.data);
   await server.stop();
   const fresh = join(temporaryFolder(t), 'data');
   await (await openStore(fresh)).close();
-  assert.match(await ok('restore', path, '--data', fresh), /is the store of/);
-  assert.match(await ok('verify', '--data', fresh), /^Every page is in order/);
+  assert.match(await ok('restore', path, '--data', fresh), /^The store in \S+ is now a copy of/);
+  assert.match(await ok('verify', '--data', fresh), /^Every page is intact/);
   const idsOf = (lines: string) => lines.match(/"id":"[^"]+"/g) ?? [];
   const restored = idsOf(await exported(fresh));
   assert.ok(restored.length >= 4);
@@ -456,7 +456,7 @@ test('a backup made under load is whole, and comes back', async (t) => {
   await ok('import', file, '--data', fresh);
   assert.deepEqual(idsOf(await exported(fresh)), idsOf(whole));
   assert.deepEqual(await movesOf(fresh), await movesOf(server.data));
-  assert.match(await ok('verify', '--data', fresh), /^Every page is in order/);
+  assert.match(await ok('verify', '--data', fresh), /^Every page is intact/);
 });
 
 /** Visitors that send until they are stopped; then all they sent is acked. */
@@ -511,7 +511,7 @@ test('restore keeps the store before, and takes nothing that is broken', async (
         rmSync(path);
         mkdirSync(path);
       },
-      /there is no such file/,
+      /: no such file/,
     ],
   ];
   for (const [name, damage, fault] of bad) {
@@ -544,8 +544,8 @@ test('restore checks a backup beside a server, and takes the checked copy once t
   const server = await startServer(t, QUICK);
   const restore = () => run('restore', backup, '--data', server.data);
   const { code, out, err } = await restore();
-  assert.deepEqual([code, err], [1, `fieldmouse: a server runs on ${server.data}; stop it first\n`]);
-  assert.match(out, /b\.mdb is checked, and a copy is ready in \S+restore\.part\. Once the server is stopped,/);
+  assert.deepEqual([code, err], [1, `fieldmouse: a server is using ${server.data}; stop it first\n`]);
+  assert.match(out, /^Checked \S+b\.mdb; a copy is ready in \S+restore\.part\. Stop the server/);
   await server.stop();
 
   // A file that has changed since is checked again.
@@ -561,7 +561,7 @@ test('restore checks a backup beside a server, and takes the checked copy once t
   // Of the same size and time: only a copy that is not made again can be good.
   writeFileSync(backup, Buffer.alloc(statSync(backup).size, 7));
   utimesSync(backup, 1000, 1000);
-  assert.match((await restore()).out, /b\.mdb is the store of/);
+  assert.match((await restore()).out, /^The store in \S+ is now a copy of \S+b\.mdb\./);
   assert.equal(await exported(server.data), await exported(source));
   assert.ok(!existsSync(join(server.data, 'restore.part')));
 });

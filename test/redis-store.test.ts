@@ -67,7 +67,7 @@ test('of servers that start for the first time at the same moment one prints a l
   const other = servers.find(({ link }) => link === undefined) as TestServer;
   assert.match(
     other.output(),
-    /^Nobody has signed in yet\. A new link: npx fieldmouse admin add NAME --data \S+ --redis URL$/m,
+    /^Nobody has signed in yet\. To get a new link: npx fieldmouse admin add NAME --data \S+ --redis URL$/m,
   );
   assert.deepEqual(await trail(), ['link-made', 'admin-added']);
 });

@@ -21,14 +21,14 @@ import { checkRights, isGiven, rightsOf, sitesText, unknownSite } from './rights
 
 const RIGHTS = '[--role owner|viewer] [--site KEY …]';
 const RIGHTS_FLAGS = {
-  role: 'owner (the default): may do all; viewer: may look',
-  site: 'a site that a viewer sees; may be repeated. None: all of them',
+  role: 'owner (the default): full access; viewer: read-only access',
+  site: 'a site that a viewer can see; may be repeated. Without it: all sites',
 } as const;
 
 export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
   'admin add': {
     does: 'adds an administrator, or gives one a new sign-in link',
-    more: 'The link works once, for 15 minutes. Who is there already keeps the rights: admin set changes them.',
+    more: 'The link works once, for 15 minutes. An existing administrator keeps their rights; admin set changes them.',
     usage: `NAME ${RIGHTS}`,
     takes: 'NAME',
     flags: RIGHTS_FLAGS,
@@ -38,20 +38,20 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
   },
   'admin set': {
     does: 'changes what an administrator may do and see',
-    more: 'What is not said stays. It holds at once: streams of other sites end. The last owner stays one.',
+    more: 'Options you omit keep their value. The change takes effect at once: streams of other sites end. The last owner remains an owner.',
     usage: `NAME ${RIGHTS}`,
     takes: 'NAME',
     flags: {
-      role: 'owner: may do all; viewer: may look',
-      site: "a site that a viewer sees; may be repeated. '*': all of them",
+      role: 'owner: full access; viewer: read-only access',
+      site: "a site that a viewer can see; may be repeated. '*': all sites",
     },
     examples: ['admin set bob --role viewer --site shop', "admin set bob --site '*'"],
     check: checkChange,
     run: onStore(tidied(setAdmin)),
   },
   'admin reset': {
-    does: 'for a forgotten password: takes it away, prints a link',
-    more: 'All sessions of the administrator end, and their streams. The link works once, for 15 minutes.',
+    does: 'removes a forgotten password and prints a sign-in link',
+    more: 'All sessions and streams of the administrator end. The link works once, for 15 minutes.',
     usage: 'NAME',
     takes: 'NAME',
     examples: ['admin reset ada'],
@@ -64,15 +64,15 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
   },
   'admin remove': {
     does: 'removes an administrator',
-    more: 'All sessions of the administrator end, and their streams. The last owner stays.',
+    more: 'All sessions and streams of the administrator end. The last owner cannot be removed.',
     usage: 'NAME',
     takes: 'NAME',
     examples: ['admin remove bob'],
     run: onStore(tidied(removeAdmin)),
   },
   'token add': {
-    does: 'makes an API token for programs, and prints it',
-    more: 'It is shown only then: what is kept is a hash.',
+    does: 'creates an API token for programs and prints it',
+    more: 'The token is shown only once: the server stores its hash.',
     usage: `NAME ${RIGHTS}`,
     takes: 'NAME',
     flags: RIGHTS_FLAGS,
@@ -81,12 +81,12 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     run: onStore(tidied(addToken)),
   },
   'token list': {
-    does: 'lists API tokens, and when each was used last',
+    does: 'lists API tokens and when each was last used',
     examples: ['token list'],
     run: onStore(listTokens),
   },
   'token revoke': {
-    does: 'ends an API token, and its streams',
+    does: 'revokes an API token and ends its streams',
     usage: 'ID',
     takes: 'ID',
     examples: ['token revoke 0123456789ab'],
@@ -103,7 +103,7 @@ function checkAdmin({ word, flags }: Call): string[] {
   const faults = checkRights(flags, OWNER);
   if (word !== '' && !ADMIN_NAME.test(word))
     faults.push(
-      `admin add: ${JSON.stringify(word)} is no name; use up to 64 letters, digits, single spaces and . _ - @ '`,
+      `admin add: ${JSON.stringify(word)} is not a valid name; use up to 64 letters, digits, single spaces and . _ - @ '`,
     );
   return faults;
 }
@@ -113,19 +113,21 @@ async function addAdmin(call: StoreCall): Promise<ExitCode> {
   const no = await unknownSite(call);
   if (no !== undefined) return refuse(io, no);
   const known = lookAlike(await store.admins(), word);
-  if (known !== undefined) return refuse(io, `${word} looks like ${known}, who is there already; choose another name`);
+  if (known !== undefined)
+    return refuse(io, `${word} looks like the existing administrator ${known}; choose another name`);
   if (mixesScripts(word) && (await store.admin(word)) === undefined)
-    return refuse(io, `${word} has a word with letters of several scripts that look alike; write it in one of them`);
+    return refuse(io, `${word} mixes scripts with letters that look alike in one word; write each word in one script`);
   const rights = rightsOf(flags, OWNER);
   const note = noted('admin-added', `${word}, ${rightsText(rights)}`);
   const isNew = await store.addAdmin(word, Date.now(), rights, note);
-  if (!isNew && isGiven(flags)) return refuse(io, `${word} was there already; see fieldmouse admin set`);
-  io.out(isNew ? `Administrator ${word} is added.` : `Administrator ${word} was there already.`);
+  if (!isNew && isGiven(flags))
+    return refuse(io, `administrator ${word} already exists; change its rights with fieldmouse admin set`);
+  io.out(isNew ? `Added administrator ${word}.` : `Administrator ${word} already exists.`);
   return printLink(call);
 }
 
 function checkChange({ flags }: Call): string[] {
-  return isGiven(flags) ? checkRights(flags, undefined) : ['admin set: give --role, --site, or both'];
+  return isGiven(flags) ? checkRights(flags, undefined) : ['admin set: needs --role, --site, or both'];
 }
 
 /** What is not said stays as it is. */
@@ -142,7 +144,7 @@ async function setAdmin(call: StoreCall): Promise<ExitCode> {
     await store.setRights(word, rights, noted('admin-changed', `${word}, ${rightsText(rights)}`)),
   );
   if (late !== undefined) return refuse(io, late);
-  io.out(`Administrator ${word} is ${rightsText(rights)} now; streams of other sites end.`);
+  io.out(`Administrator ${word} is now ${rightsText(rights)}; streams of other sites end.`);
   return 0;
 }
 
@@ -151,7 +153,7 @@ async function resetAdmin(call: StoreCall): Promise<ExitCode> {
   if (!(await store.setPassword(word, null, noted('password-reset', word))))
     return refuse(io, `there is no administrator ${word}`);
   await store.removeSessions(word, undefined);
-  io.out(`Administrator ${word} has no password now; open sessions and streams end.`);
+  io.out(`Removed the password of administrator ${word}; open sessions and streams end.`);
   return printLink(call);
 }
 
@@ -161,7 +163,11 @@ async function printLink(call: StoreCall): Promise<ExitCode> {
   const { base, isKnown } = await baseUrl(call);
   io.out('Sign in with this link; it works once, for 15 minutes:');
   io.out(`  ${base}/admin/link/${link}`);
-  io.out(isKnown ? 'From elsewhere, put the address under which you reach the server in front.' : NO_BASE_TEXT);
+  io.out(
+    isKnown
+      ? "From another machine, replace the server's address with the one under which you reach it."
+      : NO_BASE_TEXT,
+  );
   return 0;
 }
 
@@ -177,7 +183,7 @@ async function listAdmins({ store, io }: StoreCall): Promise<ExitCode> {
     io,
     ['NAME', 'ADDED', 'SIGNS IN', 'ROLE', 'SITES'],
     rows,
-    'There is no administrator yet: fieldmouse admin add NAME',
+    'No administrators yet. Add one with: fieldmouse admin add NAME',
   );
   return 0;
 }
@@ -185,20 +191,20 @@ async function listAdmins({ store, io }: StoreCall): Promise<ExitCode> {
 async function removeAdmin({ word, store, io }: StoreCall): Promise<ExitCode> {
   const no = refusal(word, await store.removeAdmin(word, noted('admin-removed', word)));
   if (no !== undefined) return refuse(io, no);
-  io.out(`Administrator ${word} is removed; open sessions and streams end.`);
+  io.out(`Removed administrator ${word}; open sessions and streams end.`);
   return 0;
 }
 
 /** Why nothing was done, if so. */
 function refusal(name: string, outcome: AdminOutcome): string | undefined {
   if (outcome === 'unknown') return `there is no administrator ${name}`;
-  return outcome === 'last-owner' ? `${name} is the last owner; make somebody else one first` : undefined;
+  return outcome === 'last-owner' ? `${name} is the last owner; make another administrator an owner first` : undefined;
 }
 
 function checkToken({ word, flags }: Call): string[] {
   const faults = checkRights(flags, OWNER);
   if (word !== '' && !isLabel(word, 100))
-    faults.push(`token add: ${JSON.stringify(word)} is no name; use up to 100 visible characters on one line`);
+    faults.push(`token add: ${JSON.stringify(word)} is not a valid name; use up to 100 visible characters on one line`);
   return faults;
 }
 
@@ -209,7 +215,7 @@ async function addToken(call: StoreCall): Promise<ExitCode> {
   const rights = rightsOf(flags, OWNER);
   const note = noted('token-made', `${word}, ${rightsText(rights)}`);
   const { secret, token } = await store.addToken(word, Date.now(), rights, note);
-  io.out(`Token ${token.id} (${word}) is made for ${rightsText(token)}. It is shown only now:`);
+  io.out(`Created token ${token.id} (${word}) for ${rightsText(token)}. It is shown only once:`);
   io.out(`  ${secret}`);
   return 0;
 }
@@ -225,9 +231,9 @@ async function listTokens({ store, io }: StoreCall): Promise<ExitCode> {
   ]);
   table(
     io,
-    ['ID', 'NAME', 'MADE', 'LAST USED', 'ROLE', 'SITES'],
+    ['ID', 'NAME', 'CREATED', 'LAST USED', 'ROLE', 'SITES'],
     rows,
-    'There is no token yet: fieldmouse token add NAME',
+    'No tokens yet. Create one with: fieldmouse token add NAME',
   );
   return 0;
 }
@@ -236,6 +242,6 @@ async function revokeToken({ word, store, io }: StoreCall): Promise<ExitCode> {
   const name = (await store.tokens()).find(({ id }) => id === word)?.name ?? '';
   if (!(await store.removeToken(word, noted('token-revoked', name))))
     return refuse(io, `there is no token ${word}; see fieldmouse token list`);
-  io.out(`Token ${word} is revoked; its streams end.`);
+  io.out(`Revoked token ${word}; its streams end.`);
   return 0;
 }

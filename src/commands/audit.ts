@@ -15,10 +15,10 @@ import {
 
 export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
   audit: {
-    does: 'who signed in, and who changed or deleted what',
-    more: 'The newest come first.',
+    does: 'shows who signed in, and who changed or deleted what',
+    more: 'The newest entries come first.',
     usage: '[--format table|ndjson]',
-    flags: { format: 'table (the default), or ndjson: a JSON object a line, for programs' },
+    flags: { format: 'table (the default), or ndjson: one JSON object per line, for programs' },
     examples: ['audit', 'audit --format ndjson > audit.ndjson'],
     check: checkAudit,
     run: onStore(showAudit),
@@ -27,7 +27,7 @@ export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
 
 function checkAudit({ flags }: Call): string[] {
   const [format = 'table', ...more] = flags.format;
-  if (more.length > 0) return ['--format: give one at most'];
+  if (more.length > 0) return ['--format: give it only once'];
   return ['table', 'ndjson'].includes(format) ? [] : [`--format: ${JSON.stringify(format)} is not table or ndjson`];
 }
 
@@ -43,7 +43,7 @@ async function showAudit({ flags, store, io }: StoreCall): Promise<ExitCode> {
     what,
     [on, from, count > 1 ? `${count} times` : ''].filter(Boolean).join(' · '),
   ]);
-  if (flags.format[0] !== 'ndjson') table(io, ['WHEN', 'WHO', 'WHAT', 'ON'], rows, 'Nothing was done yet.');
+  if (flags.format[0] !== 'ndjson') table(io, ['WHEN', 'WHO', 'WHAT', 'ON'], rows, 'The audit trail is empty.');
   return 0;
 }
 
@@ -53,7 +53,7 @@ export async function noteReading(store: Pick<Store, 'noteNow'>, note: Note, io:
     await store.noteNow(note);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    io.err(`fieldmouse: this is not in the audit trail: ${error.message}`);
+    io.err(`fieldmouse: this could not be added to the audit trail: ${error.message}`);
   }
 }
 

@@ -19,8 +19,8 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   backup: {
     does: 'copies the store, also while a server runs',
     more:
-      'The copy is opened, written to and checked as a restore does; it appears under its name once it has passed. ' +
-      'In a FOLDER its name is the time. Redis is backed up by its own means.',
+      'The copy is opened, written to and checked as in a restore, and appears under its name once it has passed. ' +
+      'In a FOLDER, its name contains the time. Back up Redis with its own tools.',
     usage: 'FILE|FOLDER',
     takes: 'FILE or FOLDER',
     options: ['data'],
@@ -28,10 +28,10 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
     run: backup,
   },
   restore: {
-    does: "checks a backup and puts it in the store's place",
+    does: 'checks a backup and replaces the store with it',
     more:
-      'The check may run beside a server. Then stop the server and give the same command again: the checked copy ' +
-      'takes its place in a moment. The store that was there is kept beside it.',
+      'The check can run while a server does. Then stop the server and run the same command again: the checked copy ' +
+      'replaces the store in a moment. The previous store is kept next to it.',
     usage: 'FILE',
     takes: 'FILE',
     options: ['data'],
@@ -40,7 +40,7 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-const IN_REDIS = "with --redis there is no file of ours to copy: use Redis' own persistence (RDB, AOF)";
+const IN_REDIS = 'with --redis there is no store file to copy: use Redis persistence (RDB, AOF)';
 
 async function backup(call: Call): Promise<ExitCode> {
   const { word, config, io } = call;
@@ -48,15 +48,15 @@ async function backup(call: Call): Promise<ExitCode> {
   const missing = noStore(call);
   if (missing) return missing;
   const path = targetOf(word);
-  if (existsSync(path)) return refuse(io, `${path} is there already; choose another name`);
+  if (existsSync(path)) return refuse(io, `${path} already exists; choose another name`);
   const fault = outFault(path, config.data) ?? workFolderFault(trialOf(path));
   if (fault !== undefined) return refuse(io, fault);
   await noteBackup(config.data, path, io);
   const isGood = await copyTried(config.data, path, io);
   if (!isGood) return 1;
   io.out(
-    `The store is copied to ${path} (${megabytes(path)}). ` +
-      'The copy was opened, written to and checked as a restore does.',
+    `Copied the store to ${path} (${megabytes(path)}). ` +
+      'The copy was opened, written to and checked as in a restore.',
   );
   return 0;
 }
@@ -68,7 +68,7 @@ function trialOf(path: string): string {
 
 /** Copies the store to `path`, which is there only if the copy passed all that a restore does with it. */
 async function copyTried(folder: string, path: string, io: Output): Promise<boolean> {
-  const verdict = 'was not kept; try again, and check the store with fieldmouse verify';
+  const verdict = 'was discarded; try again, and check the store with fieldmouse verify';
   const aside = trialOf(path);
   return inFolder(aside, async () => {
     const copied = join(aside, STORE_FILE);
@@ -154,15 +154,15 @@ async function restore({ word, config, io }: Call): Promise<ExitCode> {
   if (config.redis) return refuse(io, `${IN_REDIS}, or fieldmouse import for the record`);
   const from = resolve(word);
   const stat = statSync(from, { throwIfNoEntry: false });
-  if (!stat?.isFile()) return refuse(io, `${from}: there is no such file`);
+  if (!stat?.isFile()) return refuse(io, `${from}: no such file`);
   if (from === join(config.data, STORE_FILE)) return refuse(io, `${from} is the store itself`);
-  if (stat.size === 0) return refuse(io, `${from} ${LEFT}: it is not a Fieldmouse store, since it is empty`);
+  if (stat.size === 0) return refuse(io, `${from} ${LEFT}: it is empty, so it is not a Fieldmouse store`);
   makeFolder(config.data);
   return (await prepared(config.data, from, io)) ? replace(config.data, from, io) : 1;
 }
 
 /** What `restore` says when it refuses a file. */
-const LEFT = 'cannot be used, and the store is left as it was';
+const LEFT = 'cannot be used, and the store was not changed';
 
 /** A checked copy within RESTORE_PART; beside it, of which file it is. */
 const COPY = 'copy';
@@ -192,7 +192,7 @@ async function prepared(data: string, from: string, io: Output): Promise<boolean
   const copy = join(part, COPY);
   if (isReady(copy, from)) return true;
   makeFolder(part);
-  const unlock = await lockOr(part, () => refuse(io, `another restore is making its copy in ${part}`));
+  const unlock = await lockOr(part, () => refuse(io, `another restore is copying to ${part}`));
   if (unlock === undefined) return false;
   try {
     return await inFolder(copy, () => prepare(copy, from, io), { isKept: (isGood) => isGood, part });
@@ -216,10 +216,8 @@ async function replace(data: string, from: string, io: Output): Promise<ExitCode
   const part = join(data, RESTORE_PART);
   const copy = join(part, COPY);
   const unlock = await lockOr(data, () => {
-    io.out(
-      `${from} is checked, and a copy is ready in ${part}. Once the server is stopped, the same command takes a moment.`,
-    );
-    refuse(io, `a server runs on ${data}; stop it first`);
+    io.out(`Checked ${from}; a copy is ready in ${part}. Stop the server and run the same command again.`);
+    refuse(io, `a server is using ${data}; stop it first`);
   });
   if (unlock === undefined) return 1;
   try {
@@ -228,8 +226,8 @@ async function replace(data: string, from: string, io: Output): Promise<ExitCode
     // The second one is what a first start leaves that was killed.
     for (const name of [RESTORE_PART, NEW_STORE]) rmSync(join(data, name), { recursive: true, force: true });
     await noteRestore(data, from);
-    io.out(`${from} is the store of ${data} now.`);
-    if (kept) io.out(`The one before is kept as ${kept}; remove it when all is well.`);
+    io.out(`The store in ${data} is now a copy of ${from}.`);
+    if (kept) io.out(`The previous store is kept as ${kept}; delete it once everything works.`);
     return 0;
   } finally {
     unlock();
@@ -267,7 +265,7 @@ async function isGood(folder: string, from: string, verdict: string, io: Output)
     const bars = inspectBars(io);
     const differences = await inspect(folder, bars.show).finally(bars.end);
     if (differences.length > 0)
-      io.err(`fieldmouse: ${from}: counts differ from the frames; see fieldmouse verify when it is back`);
+      io.err(`fieldmouse: ${from}: counts differ from the frames; run fieldmouse verify once it is restored`);
     return true;
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;

@@ -108,10 +108,11 @@ async function refusal({ flags, io }: Call, what: string): Promise<ExitCode | un
   if (flags.yes.length > 0) return undefined;
   const asked = isTerminal(io.input) ? placeToAsk(io) : undefined;
   if (!asked) {
-    io.err(`fieldmouse: this would delete ${what} for good; nobody can be asked here: give --yes to do it`);
+    io.err(`fieldmouse: this would permanently delete ${what}; there is no terminal to ask on: confirm with --yes`);
     return 2;
   }
-  if (/^y(es)?$/i.test((await answerTo(io.input, asked, `Delete ${what} for good? [y/N] `)).trim())) return undefined;
+  if (/^y(es)?$/i.test((await answerTo(io.input, asked, `Permanently delete ${what}? [y/N] `)).trim()))
+    return undefined;
   return refuse(io, 'nothing was deleted');
 }
 
@@ -148,7 +149,7 @@ export function noStore({ config, io }: Call): ExitCode | undefined {
   if (config.redis || existsSync(join(config.data, STORE_FILE))) return undefined;
   return refuse(
     io,
-    `there is no store in ${config.data}; start the server to make one, or name another folder with --data`,
+    `there is no store in ${config.data}; start the server to create one, or set another folder with --data`,
   );
 }
 
@@ -159,7 +160,7 @@ export function refuse(io: Output, text: string): ExitCode {
 
 /** Stands in an address for what is not known of it, and what is to be said then. */
 const NO_BASE = 'https://YOUR-HOST';
-export const NO_BASE_TEXT = `The server's address is not known here: put the one under which it is reached in place of ${NO_BASE}.`;
+export const NO_BASE_TEXT = `The server's address is not known here: replace ${NO_BASE} with the address under which the server is reached.`;
 
 /**
  * Where a browser on this machine finds the server, its base path included: where that of the data folder listens, or

@@ -75,8 +75,8 @@ export function showHelp(words: readonly string[], io: Output): ExitCode {
 /** Where to read on, for who has written these words. */
 export function hintText(words: readonly string[]): string {
   const name = words.length === 0 ? 'start' : nameOf(words);
-  if (MANUALS.has(name) || membersOf(words[0]).size > 0) return `fieldmouse ${name} --help says more.`;
-  return 'fieldmouse --help lists all commands, and fieldmouse start --help all options.';
+  if (MANUALS.has(name) || membersOf(words[0]).size > 0) return `See fieldmouse ${name} --help.`;
+  return 'fieldmouse --help lists all commands; fieldmouse start --help lists all options.';
 }
 
 /** Commands are called by two words, or by one. */
@@ -100,14 +100,14 @@ function unknownText([first = '', second]: readonly string[]): string {
 }
 
 function checkWords(name: string, { takes, examples }: Command, rest: readonly string[]): string[] {
-  const faults = takes && !rest[0] ? [`${name}: needs ${takes}, as in: fieldmouse ${examples[0]}`] : [];
-  for (const word of rest.slice(takes ? 1 : 0)) faults.push(`${name}: ${JSON.stringify(word)} is one word too many`);
+  const faults = takes && !rest[0] ? [`${name}: needs ${takes}, for example: fieldmouse ${examples[0]}`] : [];
+  for (const word of rest.slice(takes ? 1 : 0)) faults.push(`${name}: unexpected argument ${JSON.stringify(word)}`);
   return faults;
 }
 
 function checkFlags(name: string, { flags = {} }: Command, given: Call['flags']): string[] {
   const foreign = COMMAND_FLAGS.filter((flag: Flag) => given[flag].length > 0 && !(flag in flags));
-  return foreign.map((flag) => `--${flag}: ${name} takes no such option`);
+  return foreign.map((flag) => `--${flag}: not an option of ${name}`);
 }
 
 function usage(io: Output, words: readonly string[], faults: readonly string[]): ExitCode {

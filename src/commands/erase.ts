@@ -5,8 +5,8 @@ import { YES } from './flags.ts';
 
 export const ERASE_COMMANDS: Readonly<Record<string, Command>> = {
   erase: {
-    does: 'removes one visit from the record, counts and heatmaps',
-    more: 'VISIT is its id, as in its address on the dashboard. Backups and exports that were made before still have it.',
+    does: 'deletes one visit from the record, counts and heatmaps',
+    more: 'VISIT is the id in the dashboard URL of the visit. Earlier backups and exports still contain the visit.',
     usage: 'VISIT [--yes]',
     takes: 'VISIT',
     flags: { yes: YES },
@@ -17,6 +17,6 @@ export const ERASE_COMMANDS: Readonly<Record<string, Command>> = {
 
 async function erase({ word, store, io }: StoreCall): Promise<ExitCode> {
   if (!(await store.archive.erase(word, noted('visit-erased', word)))) return refuse(io, `there is no visit ${word}`);
-  io.out(`Visit ${word} is erased; counts and heatmaps are those of the others.`);
+  io.out(`Deleted visit ${word}; counts and heatmaps no longer include it.`);
   return 0;
 }

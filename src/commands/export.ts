@@ -30,16 +30,16 @@ import { writeWhole } from './whole-file.ts';
 
 export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
   export: {
-    does: 'writes the record down: visits as NDJSON, or counts as CSV',
-    more: 'To standard output unless --out names a file, which is there when it is whole. Servers may run.',
+    does: 'exports the record: visits as NDJSON, or counts as CSV',
+    more: 'It writes to standard output, or to the file of --out, which appears once it is complete. Servers may run.',
     usage: '[--site KEY] [--from DAY] [--to DAY] [--format ndjson|csv] [--out FILE] [--skip-damaged]',
     flags: {
       site: 'only this site',
-      from: 'only visits that began on this day (UTC) or later, as 2026-11-20',
-      to: 'only visits that began on this day or before',
-      format: 'ndjson (the default): visits and all they did, for fieldmouse import; csv: counts of each page and day',
-      out: 'the file to write to, instead of standard output',
-      'skip-damaged': 'leave out what cannot be read; what that is goes to standard error, and the exit code is 3 then',
+      from: 'only visits that started on this day (UTC) or later, such as 2026-11-20',
+      to: 'only visits that started on this day or earlier',
+      format: 'ndjson (the default): visits with all their events, for fieldmouse import; csv: counts per page and day',
+      out: 'file to write to instead of standard output',
+      'skip-damaged': 'leave out unreadable data and list it on standard error; the exit code is then 3',
     },
     examples: ['export > record.ndjson', 'export --site shop --format csv --out shop.csv'],
     check: checkExport,
@@ -54,18 +54,18 @@ const HEADERS = ['views', 'visits', 'clicks', 'moves', 'total_time_ms', 'total_d
 function checkExport({ flags }: Call): string[] {
   const faults: string[] = [];
   for (const name of ['site', 'from', 'to', 'format', 'out'] as const)
-    if (flags[name].length > 1) faults.push(`--${name}: give one at most`);
+    if (flags[name].length > 1) faults.push(`--${name}: give it only once`);
   const [site = 'any'] = flags.site;
   const [from] = flags.from;
   const [to] = flags.to;
   const [format = 'ndjson'] = flags.format;
-  if (!SITE_KEY.test(site)) faults.push(`--site: ${JSON.stringify(site)} is no key; see fieldmouse site list`);
+  if (!SITE_KEY.test(site)) faults.push(`--site: ${JSON.stringify(site)} is not a site key; see fieldmouse site list`);
   for (const [name, day] of [
     ['from', from],
     ['to', to],
   ] as const)
     if (day !== undefined && dayBegin(day) === undefined)
-      faults.push(`--${name}: ${JSON.stringify(day)} is no day; it must be as 2026-11-20`);
+      faults.push(`--${name}: ${JSON.stringify(day)} is not a day; it must look like 2026-11-20`);
   if (from !== undefined && to !== undefined && from > to) faults.push(`--from: ${from} is after --to ${to}`);
   if (format !== 'ndjson' && format !== 'csv') faults.push(`--format: ${JSON.stringify(format)} is not ndjson or csv`);
   if (flags.out[0] === '') faults.push('--out: needs the name of a file');

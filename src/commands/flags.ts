@@ -15,7 +15,7 @@ export const FLAG_VALUES = {
 } as const;
 
 /** Help of --yes. */
-export const YES = 'delete without a question; needed where the input is no terminal';
+export const YES = 'delete without asking; required if the input is not a terminal';
 
 export type Flag = keyof typeof FLAG_VALUES;
 export const COMMAND_FLAGS = Object.keys(FLAG_VALUES) as Flag[];

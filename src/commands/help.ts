@@ -37,11 +37,11 @@ Usage
 Commands
 ${rows.join('\n')}
 
-Options that are used most
+Common options
 ${describeOptions(['listen', 'workers', 'data', 'redis'])}
 
-fieldmouse COMMAND --help says more of one, fieldmouse start --help has the rest
-of the options.`;
+fieldmouse COMMAND --help describes one command; fieldmouse start --help lists
+all options.`;
 }
 
 export function helpOf(name: string, manual: Manual): string {
@@ -65,7 +65,7 @@ export function groupHelp(word: string, members: Manuals): string {
     `Usage\n${all.map(([name, manual]) => `${usageOf(name, manual)}\n${wrap(manual.does, 8)}`).join('\n')}`,
     `Options\n${describeOptions(STORE_OPTIONS)}`,
     examplesText(all.slice(0, 2).flatMap(([, { examples }]) => examples.slice(0, 1))),
-    `fieldmouse ${first} --help says more of it.`,
+    `See fieldmouse ${first} --help for details.`,
   ].join('\n\n');
 }
 

@@ -5,12 +5,12 @@ import { YES } from './flags.ts';
 
 export const HITS_COMMANDS: Readonly<Record<string, Command>> = {
   'hits list': {
-    does: 'totals of the page-visit counter',
+    does: 'lists the totals of the page-visit counter',
     examples: ['hits list'],
     run: onStore(listHits),
   },
   'hits remove': {
-    does: 'begins the total of a page, or of a whole site, anew',
+    does: 'resets the total of a page, or of a whole site',
     usage: 'SITE[/PAGE] [--yes]',
     takes: 'SITE[/PAGE]',
     flags: { yes: YES },
@@ -21,7 +21,7 @@ export const HITS_COMMANDS: Readonly<Record<string, Command>> = {
 
 async function listHits({ store, io }: StoreCall): Promise<ExitCode> {
   const rows = (await store.allHits()).map(({ site, page, count }) => [site, String(count), page]);
-  table(io, ['SITE', 'VISITS', 'PAGE'], rows, 'No page was counted yet: POST /v1/hits/PATH counts a visit.');
+  table(io, ['SITE', 'VISITS', 'PAGE'], rows, 'No visits counted yet. POST /v1/hits/PATH counts one.');
   return 0;
 }
 
@@ -30,8 +30,6 @@ async function removeHits({ word, store, io }: StoreCall): Promise<ExitCode> {
   const [site, page] = at === -1 ? [word, undefined] : [word.slice(0, at), word.slice(at)];
   const removed = await store.removeHits(site, page, noted('hits-removed', word));
   if (removed === 0) return refuse(io, `no visits to ${word} were counted; see fieldmouse hits list`);
-  io.out(
-    page === undefined ? `The totals of ${removed} pages of ${site} are removed.` : `The total of ${word} is removed.`,
-  );
+  io.out(page === undefined ? `Removed the totals of ${removed} pages of ${site}.` : `Removed the total of ${word}.`);
   return 0;
 }

@@ -10,8 +10,8 @@ import { LineFault, readLine } from './record-lines.ts';
 
 export const IMPORT_COMMANDS: Readonly<Record<string, Command>> = {
   import: {
-    does: 'reads an export; what is there already is passed over',
-    more: 'It may be repeated. A dash is standard input. It stops at the first fault, and says its line.',
+    does: 'imports an export; data that is already stored is skipped',
+    more: 'Repeating it is safe. A dash reads standard input. The import stops at the first error and reports its line.',
     usage: 'FILE|-',
     takes: 'FILE or -',
     options: ['data', 'redis', 'maxStore'],
@@ -23,7 +23,7 @@ export const IMPORT_COMMANDS: Readonly<Record<string, Command>> = {
 async function importRecord({ word, store, io }: StoreCall): Promise<ExitCode> {
   const path = resolve(word);
   const stat = word === '-' ? undefined : statSync(path, { throwIfNoEntry: false });
-  if (word !== '-' && !stat?.isFile()) return refuse(io, `${path}: there is no such file`);
+  if (word !== '-' && !stat?.isFile()) return refuse(io, `${path}: no such file`);
   const importer = new Importer(store.archive);
   const bar = createBar(io.screen, 'importing', 'bytes');
   const input = word === '-' ? io.input : createReadStream(path);
@@ -33,9 +33,9 @@ async function importRecord({ word, store, io }: StoreCall): Promise<ExitCode> {
   const { runs } = importer.total;
   const visits = importer.total.visits - importer.empty;
   await store.noteNow(noted('imported', `${visits} visits with ${runs} runs`));
-  if (fault) return refuse(io, `${word === '-' ? 'the input' : path}, ${fault}; what comes before is imported`);
-  io.out(`${visits} visits with ${runs} runs were read and are in the record.`);
-  if (importer.empty > 0) io.out(`${importer.empty} more have no runs: nothing of them is kept.`);
+  if (fault) return refuse(io, `${word === '-' ? 'the input' : path}, ${fault}; everything before it was imported`);
+  io.out(`Read ${visits} visits with ${runs} runs; all of them are in the record.`);
+  if (importer.empty > 0) io.out(`${importer.empty} more visits have no runs and are not stored.`);
   await nameUnknown(importer, store, io);
   return 0;
 }
@@ -66,5 +66,5 @@ async function readAll(
 async function nameUnknown({ sites }: Importer, store: StoreCall['store'], io: Output): Promise<void> {
   for (const site of sites)
     if ((await store.site(site)) === undefined)
-      io.out(`There is no site ${site} here: its visits show when there is (fieldmouse site add ${site} …).`);
+      io.out(`There is no site ${site} here; add it to see its visits (fieldmouse site add ${site} …).`);
 }

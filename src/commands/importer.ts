@@ -44,7 +44,7 @@ export class Importer {
   /** Throws LineFault where the line has no place. */
   async take(line: Line): Promise<void> {
     if (line.k === 'header') this.#begin();
-    else if (this.#since === undefined) throw new LineFault('an export begins with {"fieldmouse":…}');
+    else if (this.#since === undefined) throw new LineFault('an export must start with {"fieldmouse":…}');
     else if (line.k === 'end') this.#check(line, this.#since);
     else {
       this.#since[line.k === 'visit' ? 'visits' : 'runs'] += 1;
@@ -59,7 +59,7 @@ export class Importer {
     const known = this.#waiting.get(id) ?? (await this.#archive.visit(id)) ?? { site, since };
     if (known.site !== site)
       throw new LineFault(
-        `visit ${id} is of the site ${site} here, and of ${known.site} in the record; an id is of one visit only`,
+        `visit ${id} belongs to site ${site} here, but to ${known.site} in the record; an id belongs to one visit only`,
       );
     this.#waiting.set(id, { site, since: known.since });
     this.#begins = [since, known.since];
@@ -69,7 +69,7 @@ export class Importer {
   #checkTime({ t }: KnownRun): void {
     if (this.#begins.some((since) => t < since - EARLY_MS || t > since + LATE_MS))
       throw new LineFault(
-        `t is not from ${EARLY_MS / DAY_MS} days before the visit began to ${LATE_MS / DAY_MS} days after`,
+        `t is not between ${EARLY_MS / DAY_MS} days before and ${LATE_MS / DAY_MS} days after the start of the visit`,
       );
   }
 
@@ -97,7 +97,7 @@ export class Importer {
   /** Throws LineFault before the first visit. */
   async run(run: KnownRun): Promise<void> {
     const visit = this.#visit;
-    if (!visit) throw new LineFault('a run follows the visit that it is of');
+    if (!visit) throw new LineFault('a run must follow its visit');
     const { id, site, ...about } = visit;
     const { n, frames, page, size, entered } = run;
     if (!this.#mark) {
@@ -122,12 +122,14 @@ export class Importer {
     this.#since = undefined;
     this.#endVisit();
     if (visits !== since.visits || runs !== since.runs)
-      throw new LineFault(`it tells of ${visits} visits and ${runs} runs, and ${since.visits} and ${since.runs} came`);
+      throw new LineFault(
+        `it announces ${visits} visits and ${runs} runs, but ${since.visits} and ${since.runs} were read`,
+      );
   }
 
   /** Throws LineFault if the last line was not the last of an export. */
   end(): void {
-    if (this.#since || !this.#hasBegun) throw new LineFault('it ends before its last line, {"end":…}');
+    if (this.#since || !this.#hasBegun) throw new LineFault('the export ends before its last line, {"end":…}');
   }
 
   async #closeBatch(): Promise<void> {

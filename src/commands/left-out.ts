@@ -21,7 +21,7 @@ export class LeftOutTally {
     if (!this.#skips)
       throw new StoreError(
         'damaged',
-        `${what} is damaged: ${first}; --skip-damaged leaves out what cannot be read, and says what that is`,
+        `${what} is damaged: ${first}; use --skip-damaged to leave out unreadable data and list it`,
       );
     if (what.startsWith('visit ')) this.#found.set(what, first);
     else this.#lost += count;
@@ -34,8 +34,8 @@ export class LeftOutTally {
     for (const [what, first] of [...this.#found].slice(0, MOST_NAMED))
       io.err(`fieldmouse: ${what} is damaged: ${first}`);
     io.err(
-      `fieldmouse: left out as damaged: ${this.#lost} whole visits, and parts of ${damaged} visits; ` +
-        'fieldmouse verify names what is missing from counts',
+      `fieldmouse: left out as damaged: ${this.#lost} whole visits and parts of ${damaged} visits; ` +
+        'fieldmouse verify lists the counts that differ',
     );
     return 3;
   }

@@ -23,15 +23,14 @@ import { LeftOutTally } from './left-out.ts';
 import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
 
 const FRESH = 'a new folder, or an empty database';
-const COPY_TEXT =
-  'What is copied from stays as it is. One that was broken off goes on where it was, by the same command.';
+const COPY_TEXT = 'The source is not changed. If the command is interrupted, run it again to continue.';
 
-const FLAGS = { 'skip-damaged': 'leave out visits and parts of visits that cannot be read; the exit code is 3 then' };
+const FLAGS = { 'skip-damaged': 'leave out visits and parts of visits that cannot be read; the exit code is then 3' };
 
 export const MIGRATE_COMMANDS: Readonly<Record<string, Command>> = {
   'migrate to-redis': {
     does: 'copies everything from the data folder to Redis',
-    more: `Stop the server of the folder, and all on the Redis, before. ${COPY_TEXT}`,
+    more: `First stop the server of the folder and all servers on the Redis. ${COPY_TEXT}`,
     usage: '--redis URL [--skip-damaged]',
     flags: FLAGS,
     options: ['data', 'redis', 'maxStore'],
@@ -41,7 +40,7 @@ export const MIGRATE_COMMANDS: Readonly<Record<string, Command>> = {
   },
   'migrate to-folder': {
     does: 'copies everything from Redis to the data folder',
-    more: `Stop all servers on the Redis before, and take a new folder. ${COPY_TEXT}`,
+    more: `First stop all servers on the Redis. Use a new folder. ${COPY_TEXT}`,
     usage: '--redis URL [--skip-damaged]',
     flags: FLAGS,
     options: ['data', 'redis', 'maxStore'],
@@ -64,7 +63,7 @@ async function migrate(call: Call, isToRedis: boolean): Promise<ExitCode> {
   if (running !== undefined) return refuse(io, `${running}; nothing was copied`);
   const unlock = await holdFolder(config.data);
   if (unlock === undefined)
-    return refuse(io, `a server or another command runs on ${config.data}: stop it first; nothing was copied`);
+    return refuse(io, `a server or another command is using ${config.data}: stop it first; nothing was copied`);
   try {
     return await betweenStores(call, alone, isToRedis);
   } finally {
@@ -123,26 +122,26 @@ async function copy(
   if (!isDeepStrictEqual(kept(await to.holdings()), kept(holdings)))
     return refuse(
       io,
-      `sites, people, sessions, tokens or totals have changed in ${target} or ${source} since they were copied; ` +
-        `nothing was copied now. Take ${FRESH}`,
+      `sites, administrators, sessions, tokens or totals in ${target} or ${source} have changed since they were copied; ` +
+        `nothing was copied this time. Use ${FRESH}`,
     );
   const bar = createBar(io.screen, 'copying', 'visits');
   const leftOut = new LeftOutTally(flags['skip-damaged'].length > 0);
   const { visits, runs } = await copyRecord(from.archive, to.archive, bar, leftOut).finally(bar.end);
   const running = await runningText(config.redis as Target);
   if (running !== undefined)
-    return refuse(io, `${running}; what was written meanwhile may be missing: run the command again then`);
+    return refuse(io, `${running}; data written meanwhile may be missing: run the command again afterwards`);
   const differing = await unlikeSites(from.archive, to.archive);
   const code = leftOut.tell(io);
   // The counts of what was left out are missing in the copy.
   if (differing.length > 0 && code === 0)
     return refuse(
       io,
-      `counts of ${differing.join(', ')} differ in ${target}; run the command again, and if they still do, take ${FRESH}`,
+      `counts of ${differing.join(', ')} differ in ${target}; run the command again; if they still differ, use ${FRESH}`,
     );
   if (visits > 0) await to.noteNow(noted('imported', `${visits} visits with ${runs} runs, from ${source}`));
   io.out(
-    `${code === 0 ? 'Everything' : 'What can be read'} of ${source} is in ${target}; ${visits} visits with ${runs} runs were copied now. ${source} is as it was.`,
+    `${code === 0 ? 'Everything' : 'Everything readable'} in ${source} is now in ${target}; ${visits} visits with ${runs} runs were copied this time. ${source} was not changed.`,
   );
   return code;
 }

@@ -11,14 +11,14 @@ import { hasMagic } from '../store/embedded/file/tree.ts';
  */
 export function outFault(path: string, data: string): string | undefined {
   const folder = dirname(path);
-  if (!existsSync(folder)) return `there is no folder ${folder}`;
+  if (!existsSync(folder)) return `folder ${folder} does not exist`;
   const there = statSync(path, { throwIfNoEntry: false });
   if (there?.isDirectory()) return `${path} is a folder; name a file`;
   if (there && !there.isFile()) return `${path} is not a regular file; name another`;
   if (isOfStore(path, data) || (there && isSameAsOne(there, data)))
     return `${path} belongs to the store and must not be overwritten; choose another name`;
   if (there && isStore(path))
-    return `${path} is a store or a backup and is not overwritten; choose another name, or remove it first`;
+    return `${path} is a store or a backup and will not be overwritten; choose another name, or remove it first`;
   return undefined;
 }
 

@@ -188,7 +188,7 @@ function readMark([kind, a, b, c, d, e, f]: unknown[], name: string): Mark {
     case 'pointer':
       return { type: 'pointer', pointer: read.oneOf(a, POINTERS, name) };
     default:
-      throw new LineFault(`${name} is of no known kind`);
+      throw new LineFault(`${name} is of an unknown kind`);
   }
 }
 

@@ -4,8 +4,8 @@ import { type Call, type Command, type ExitCode, refuse } from './command.ts';
 
 export const RELOAD_COMMANDS: Readonly<Record<string, Command>> = {
   reload: {
-    does: 'replaces the workers one by one: nobody is cut off',
-    more: 'It asks the server of the data folder, and is over when all are replaced. SIGHUP does the same.',
+    does: 'replaces the workers one by one, without downtime',
+    more: 'It asks the server that uses the data folder, and ends when every worker is replaced. SIGHUP does the same.',
     options: ['data'],
     examples: ['reload', 'reload --data /srv/fieldmouse'],
     run: reload,

@@ -16,15 +16,16 @@ export function isGiven({ role, site }: Flags): boolean {
 export function checkRights({ role, site }: Flags, before: Rights | undefined): string[] {
   const faults: string[] = [];
   const [named = before?.role] = role;
-  if (role.length > 1) faults.push('--role: give one');
+  if (role.length > 1) faults.push('--role: give it only once');
   if (named !== undefined && !ROLES.includes(named as Role))
-    faults.push(`--role: ${JSON.stringify(named)} is none; it must be ${ROLES.join(' or ')}`);
-  if (named === 'owner' && site.length > 0) faults.push('--site: owners see all sites; give --role viewer too');
+    faults.push(`--role: ${JSON.stringify(named)} is not a role; it must be ${ROLES.join(' or ')}`);
+  if (named === 'owner' && site.length > 0) faults.push('--site: owners see all sites; use it with --role viewer');
   if (site.length > MOST_SITES) faults.push(`--site: give at most ${MOST_SITES}`);
-  if (site.includes(ALL) && site.length > 1) faults.push(`--site: ${ALL} is all sites; name no others`);
+  if (site.includes(ALL) && site.length > 1)
+    faults.push(`--site: ${ALL} means all sites and cannot be combined with others`);
   for (const key of site)
     if (key !== ALL && !SITE_KEY.test(key))
-      faults.push(`--site: ${JSON.stringify(key)} is no key; see fieldmouse site list`);
+      faults.push(`--site: ${JSON.stringify(key)} is not a site key; see fieldmouse site list`);
   return faults;
 }
 

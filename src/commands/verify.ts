@@ -17,7 +17,7 @@ import {
 export const VERIFY_COMMANDS: Readonly<Record<string, Command>> = {
   verify: {
     does: 'compares all counts and heatmaps with the frames',
-    more: 'It reads every page of the store, also beside a server, and names what differs (exit code 1).',
+    more: 'It reads every page of the store, also while a server runs, and lists every difference (exit code 1).',
     examples: ['verify', 'verify --data /srv/fieldmouse'],
     run: verify,
   },
@@ -30,14 +30,14 @@ async function verify(call: Call): Promise<ExitCode> {
   if (missing) return missing;
   const bars = inspectBars(io);
   const differences = await inspect(config.data, bars.show).finally(bars.end);
-  return tell(io, differences, 'Every page is in order, and all counts and heatmaps are those of the frames.');
+  return tell(io, differences, 'Every page is intact, and all counts and heatmaps match the frames.');
 }
 
 /** Of the record in Redis; its pages are Redis' own. */
 async function verifyShared({ store, io }: StoreCall): Promise<ExitCode> {
   const bar = createBar(io.screen, 'counting', 'visits');
   const differences = await store.archive.verify(bar.show).finally(bar.end);
-  return tell(io, differences, 'All counts and heatmaps are those of the frames.');
+  return tell(io, differences, 'All counts and heatmaps match the frames.');
 }
 
 function tell(io: Output, differences: readonly Difference[], good: string): ExitCode {
@@ -48,7 +48,7 @@ function tell(io: Output, differences: readonly Difference[], good: string): Exi
 }
 
 function differenceText({ what, kept, found }: Difference): string {
-  return `${what}: kept ${kept}, found ${found}`;
+  return `${what}: stored ${kept}, computed ${found}`;
 }
 
 /** A bar for each part of an inspection, one after the other. */
