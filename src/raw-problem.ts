@@ -19,7 +19,7 @@ export interface RawProblem {
 export const STORE_AWAY: RawProblem = {
   status: 503,
   code: 'unavailable',
-  detail: 'The store does not answer now.',
+  detail: 'The store is not responding.',
   retryAfter: 2,
 };
 

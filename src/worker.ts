@@ -370,7 +370,7 @@ function answerAnyway(handler: Http['handler'], request: IncomingMessage, socket
     endWithProblem(socket, {
       status: 501,
       code: 'bad-upgrade',
-      detail: 'Only GET and HEAD may ask for another protocol than WebSocket.',
+      detail: 'Only GET and HEAD requests may ask for a protocol other than WebSocket.',
     });
     return;
   }

@@ -59,7 +59,7 @@ test('a lost stream says so, and a server that is back after that starts it afre
 test('while Redis is away a reloaded page says so, and goes on by itself when it is back', async (t) => {
   const redis = await startRedis(t);
   const { dashboard } = await openDashboard(t, 1280, 800, { workers: 1, flags: ['--redis', redis.url] });
-  const trouble = dashboard.getByRole('alert').filter({ hasText: 'Fieldmouse cannot reach its Redis now.' });
+  const trouble = dashboard.getByRole('alert').filter({ hasText: 'Fieldmouse cannot reach Redis at the moment.' });
   await redis.end();
   assert.equal((await dashboard.reload())?.status(), 200);
   await trouble.getByText('Retrying automatically.').waitFor();

@@ -329,10 +329,10 @@ test('a heatmap that cannot be asked for is refused, and it is said what would b
     [`${PAGE}&width=huge`, 400, /width must be one of phone, tablet, desktop, wide/],
     [`${PAGE}&format=xml`, 400, /format must be one of json, binary/],
     [`${PAGE}&from=today`, 400, /from must be a day/],
-    [`${PAGE}&scale=2`, 400, /scale is not known here/],
+    [`${PAGE}&scale=2`, 400, /scale is not a known field/],
     [`${PNG}&scale=0`, 400, /scale must be a whole number from 1 to 64/],
     [`${PNG}&scale=1.5`, 400, /scale must be a whole number/],
-    [`${PNG}&format=json`, 400, /format is not known here/],
+    [`${PNG}&format=json`, 400, /format is not a known field/],
   ];
   for (const [path, status, right] of cases) {
     const answer = await http.api('GET', path);

@@ -708,7 +708,7 @@ test('a stream that cannot be handed over is cut', async (t) => {
   };
   const { ask, log } = await startHttp(t, { openStream });
   await assert.rejects(ask('GET', '/v1/stream?site=demo', { headers: bearer }));
-  assert.match(log.join(), /the stream was not handed over/);
+  assert.match(log.join(), /the stream could not be handed over/);
 });
 
 test('a stream is refused for bad parameters, unknown sites, other methods and bodies', async (t) => {

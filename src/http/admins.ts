@@ -13,11 +13,11 @@ const Name = Type.String({ pattern: ADMIN_NAME.source });
 const Admin = shape({
   name: Type.String(),
   created: Time,
-  hasPassword: Type.Boolean({ description: 'Else signs in by link only' }),
+  hasPassword: Type.Boolean({ description: 'If false, the administrator signs in by link only' }),
   ...RIGHTS,
 });
 const Link = shape({
-  token: Type.String({ description: 'Of the one-time link /admin/link/TOKEN, good for 15 minutes' }),
+  token: Type.String({ description: 'Token of the one-time link /admin/link/TOKEN, valid for 15 minutes' }),
 });
 
 export function adminRoutes(app: App, { store }: HttpOptions): void {
@@ -40,7 +40,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       config,
       schema: {
         tags,
-        summary: 'Add an administrator, who signs in by a one-time link',
+        summary: 'Add an administrator, who signs in with a one-time link',
         body: shape({ name: Name, ...RIGHTS }),
         response: { 201: Link, ...problems(400, 401, 403, 404, 409) },
       },
@@ -49,14 +49,14 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       const { name: given, ...rights } = request.body;
       const name = given.normalize('NFC');
       if (mixesScripts(name))
-        throw new Problem(400, 'bad-request', 'The name has a word with letters of several scripts that look alike.');
+        throw new Problem(400, 'bad-request', 'The name mixes scripts with letters that look alike in one word.');
       const read = await readRights(store, rights);
       const known = lookAlike(await store.admins(), name);
       if (known !== undefined)
-        throw new Problem(409, 'admin-exists', `The name looks like that of the administrator ${known}.`);
+        throw new Problem(409, 'admin-exists', `The name looks like the existing administrator ${known}.`);
       const note = noteOf(request, 'admin-added', `${name}, ${rightsText(read)}`);
       if (!(await store.addAdmin(name, Date.now(), read, note)))
-        throw new Problem(409, 'admin-exists', `There is an administrator ${name} already.`);
+        throw new Problem(409, 'admin-exists', `Administrator ${name} already exists.`);
       reply.code(201);
       return linkFor(request, name);
     },
@@ -68,7 +68,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       config,
       schema: {
         tags,
-        summary: 'Give an administrator another role and other sites; open streams follow',
+        summary: "Change an administrator's role and sites, also for open streams",
         params,
         body: shape(RIGHTS),
         response: { 204: Empty, ...problems(400, 401, 403, 404, 409) },
@@ -88,7 +88,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       config,
       schema: {
         tags,
-        summary: 'Remove an administrator, with all sessions and streams',
+        summary: 'Remove an administrator and end their sessions and streams',
         params,
         response: { 204: Empty, ...problems(401, 403, 404, 409) },
       },
@@ -106,7 +106,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       config,
       schema: {
         tags,
-        summary: 'Make a one-time link that signs an administrator in',
+        summary: 'Create a one-time link that signs an administrator in',
         params,
         response: { 201: Link, ...problems(401, 403, 404) },
       },
@@ -141,7 +141,7 @@ function shownAdmin({
 function check(outcome: 'done' | 'unknown' | 'last-owner'): void {
   if (outcome === 'unknown') throw unknownAdmin();
   if (outcome === 'last-owner')
-    throw new Problem(409, 'last-owner', 'This is the last owner: make somebody else one first.');
+    throw new Problem(409, 'last-owner', 'This is the last owner. Make another administrator an owner first.');
 }
 
 function unknownAdmin(): Problem {

@@ -13,9 +13,9 @@ const Entry = shape({
   at: Time,
   who: Type.String({ description: 'An administrator, `token NAME`, `command line`, `server` or `unknown name`' }),
   what: Type.Enum([...DEEDS]),
-  on: Type.String({ description: 'What it was done to, or how' }),
-  from: Type.String({ description: 'The browser, in a few words, or empty' }),
-  count: Type.Number({ description: 'How often, within an hour of `at`' }),
+  on: Type.String({ description: 'What the action affected, or how it was done' }),
+  from: Type.String({ description: 'Short description of the browser, or empty' }),
+  count: Type.Number({ description: 'Number of times within an hour of `at`' }),
 });
 
 export function auditRoute(app: App, { store }: HttpOptions): void {
@@ -31,7 +31,7 @@ export function auditRoute(app: App, { store }: HttpOptions): void {
           who: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
           what: Type.Optional(Type.Enum([...DEEDS])),
           after: Type.Optional(Cursor),
-          limit: written(`Entries in an answer, 1 to ${LIMIT.most}; ${LIMIT.preset} by default`),
+          limit: written(`Entries per response, 1 to ${LIMIT.most}; ${LIMIT.preset} by default`),
         }),
         response: { 200: shape({ entries: Type.Array(Entry), next: NextCursor }), ...problems(400, 401, 403) },
       },

@@ -7,15 +7,19 @@ import { days, SiteKey, written } from './query.ts';
 import { type App, LOOK, problems, shape } from './schema.ts';
 
 const counts = {
-  views: Type.Number({ description: 'How often it was entered' }),
-  visits: Type.Number({ description: 'Visits in which it was' }),
+  views: Type.Number({ description: 'Number of times it was entered' }),
+  visits: Type.Number({ description: 'Number of visits that include it' }),
   clicks: Type.Number(),
   moves: Type.Number(),
-  ms: Type.Number({ description: 'Time that visits stayed in all, milliseconds' }),
-  depth: Type.Number({ description: 'Sum over the views of the deepest page pixel in sight' }),
+  ms: Type.Number({ description: 'Total time that visits stayed, in milliseconds' }),
+  depth: Type.Number({ description: 'Sum over all views of the deepest page pixel in sight' }),
 };
-const PageRow = shape({ page: Type.String(), ...counts, now: Type.Number({ description: 'Visitors on it now' }) });
-const DayRow = shape({ day: Type.String({ description: 'As 2026-11-20, UTC' }), ...counts });
+const PageRow = shape({
+  page: Type.String(),
+  ...counts,
+  now: Type.Number({ description: 'Visitors on the page now' }),
+});
+const DayRow = shape({ day: Type.String({ description: 'Such as 2026-11-20, in UTC' }), ...counts });
 
 export function countRoutes(app: App, { archive, present }: HttpOptions): void {
   app.get(
@@ -24,11 +28,11 @@ export function countRoutes(app: App, { archive, present }: HttpOptions): void {
       config: LOOK,
       schema: {
         tags: ['counts'],
-        summary: 'Counts of each page, the most viewed first, and of each day',
-        description: 'A page where somebody is now is there even if nothing was counted yet.',
+        summary: 'Counts per page, most viewed first, and per day',
+        description: 'A page with current visitors is listed even if it has no counts yet.',
         querystring: shape({
           site: SiteKey,
-          from: written('First day, as 2026-11-20 (UTC); by default 29 days before the last'),
+          from: written('First day, such as 2026-11-20 (UTC); by default 29 days before the last'),
           to: written('Last day; today by default'),
         }),
         response: {
@@ -45,7 +49,8 @@ export function countRoutes(app: App, { archive, present }: HttpOptions): void {
         archive.days(site, null, range),
         present(site),
       ]);
-      if (here === undefined) throw comeBackLater(503, 'busy', 'Who is here now cannot be told at the moment.', 1000);
+      if (here === undefined)
+        throw comeBackLater(503, 'busy', 'The number of current visitors is temporarily unavailable.', 1000);
       return { pages: withPresent(pages, here), days: perDay };
     },
   );

@@ -145,7 +145,7 @@ function sessionCredential(id: string): string {
 }
 
 export function forbidden(): Problem {
-  return new Problem(403, 'forbidden', 'You may look, but not do this. Ask an owner.');
+  return new Problem(403, 'forbidden', 'You have read-only access. Ask an owner to do this.');
 }
 
 export function unknownSite(): Problem {
@@ -191,7 +191,7 @@ export function refuseCrossSite({ method, headers, client }: FastifyRequest): vo
   if (method === 'GET' || method === 'HEAD' || hasToken(headers)) return;
   const { origin, 'sec-fetch-site': from } = headers;
   const isOwn = from !== undefined ? from === 'same-origin' : origin === undefined || isOwnOrigin(origin, client.host);
-  if (!isOwn) throw new Problem(403, 'cross-site', 'This can only be asked from the dashboard itself.');
+  if (!isOwn) throw new Problem(403, 'cross-site', 'This request is only allowed from the dashboard itself.');
 }
 
 /**

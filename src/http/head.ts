@@ -7,21 +7,21 @@ import { hasOneHost } from './host.ts';
 export const UNKNOWN_EXPECTATION: RawProblem = {
   status: 417,
   code: 'bad-expectation',
-  detail: 'The only expectation that the server knows is 100-continue.',
+  detail: 'The only expectation that the server supports is 100-continue.',
 };
 
 /** A connection has more requests that wait for their answers than the server takes. */
 export const TOO_MANY_WAITING: RawProblem = {
   status: 429,
   code: 'too-many-requests',
-  detail: 'Too many requests of this connection wait for their answers. Send this one again on a new connection.',
+  detail: 'Too many requests on this connection are waiting for responses. Send this one again on a new connection.',
 };
 
 /** The server is no proxy. It answers CONNECT for no target. */
 export const NO_TUNNEL: RawProblem = {
   status: 405,
   code: 'bad-method',
-  detail: 'The server opens no tunnels.',
+  detail: 'The server does not open tunnels.',
   fields: { Allow: 'DELETE, GET, HEAD, OPTIONS, POST, PUT' },
 };
 
@@ -30,9 +30,9 @@ export function headFault(request: IncomingMessage): RawProblem | undefined {
   const { httpVersionMajor, method, url = '' } = request;
   if (httpVersionMajor !== 1)
     return { status: 505, code: 'bad-version', detail: 'The server speaks HTTP/1.1 and HTTP/1.0.' };
-  if (!hasOneHost(request)) return badRequest('A request names its host once.');
+  if (!hasOneHost(request)) return badRequest('A request must name exactly one host.');
   // RFC 9112 section 3.2.4.
-  if (url.startsWith('*') && !(url === '*' && method === 'OPTIONS')) return badRequest('Only OPTIONS may ask for *.');
+  if (url.startsWith('*') && !(url === '*' && method === 'OPTIONS')) return badRequest('Only OPTIONS can request *.');
   return undefined;
 }
 

@@ -21,13 +21,18 @@ export function healthRoutes(app: App, { ready, health, config }: HttpOptions): 
   const answer = async (reply: FastifyReply) => {
     const reasons = await health();
     if (!reasons)
-      throw comeBackLater(503, 'primary-hung', 'The primary process does not answer: no visitor is let in.', 2000);
+      throw comeBackLater(
+        503,
+        'primary-hung',
+        'The primary process is not responding, so no visitor is admitted.',
+        2000,
+      );
     const isDegraded = reasons.length > 0;
     reply.code(isDegraded && config.failDegraded ? 503 : 200).header('cache-control', 'no-store');
     return { status: isDegraded ? ('degraded' as const) : ('ok' as const), reasons: [...reasons] };
   };
-  app.get('/healthz', { schema: schema('Whether the server lives') }, (_, reply) => answer(reply));
-  app.get('/readyz', { schema: schema('Whether the server takes requests') }, (_, reply) => {
+  app.get('/healthz', { schema: schema('Whether the server is alive') }, (_, reply) => answer(reply));
+  app.get('/readyz', { schema: schema('Whether the server accepts requests') }, (_, reply) => {
     if (!ready()) throw comeBackLater(503, 'draining', 'This server is about to stop.', 2000);
     return answer(reply);
   });

@@ -19,29 +19,29 @@ const LARGEST_SCALE = 64;
 const what = {
   site: SiteKey,
   page: Page,
-  from: written('First day, as 2026-11-20 (UTC); by default 29 days before the last'),
+  from: written('First day, such as 2026-11-20 (UTC); by default 29 days before the last'),
   to: written('Last day; today by default'),
   kind: Type.Optional(Type.Enum([...HEAT_KINDS], { description: 'move by default' })),
-  width: Type.Optional(Type.Enum([...WIDTHS], { description: 'Only of windows of this class' })),
+  width: Type.Optional(Type.Enum([...WIDTHS], { description: 'Only windows of this width class' })),
 };
 const What = shape(what);
 
 const Numbers = Type.Array(Type.Number());
 const HeatShape = shape({
-  views: Type.Number({ description: 'Views that it is of' }),
+  views: Type.Number({ description: 'Number of views included' }),
   cells: Type.Array(Type.Number(), {
-    description: 'move, click: flat column, row, count of cells of 16 pixels; scroll: flat row, views',
+    description: 'move, click: flat list of column, row, count, in cells of 16 pixels; scroll: flat list of row, views',
   }),
   total: Type.Number(),
   most: Type.Number({ description: 'The largest count' }),
   extent: Type.Array(Type.Number(), {
     minItems: 2,
     maxItems: 2,
-    description: 'Width and height of the page, page pixels; what the picture covers',
+    description: 'Width and height of the page in page pixels; the picture covers this area',
   }),
   elements: Type.Array(shape({ selector: Type.String(), count: Type.Number(), spots: Numbers }), {
     description:
-      'Of clicks: the elements that were clicked most; spots are flat column, row, count on a grid of 16 by 16',
+      'For clicks: the most clicked elements; spots are a flat list of column, row, count on a 16 by 16 grid',
   }),
 });
 
@@ -70,7 +70,7 @@ export function heatmapRoutes(app: App, { archive }: HttpOptions): void {
       config: LOOK,
       schema: {
         tags,
-        summary: 'Where moves or clicks of a page were, or how deep its visitors saw',
+        summary: 'Where visitors moved or clicked on a page, or how deep they scrolled',
         description: `As JSON, or with \`Accept: ${BINARY}\` or \`format=binary\` as bytes; see docs/protocol.md.`,
         querystring: shape({ ...what, format: Type.Optional(Type.Enum(['json', 'binary'])) }),
         response: { 200: HEAT, ...problems(400, 401, 404) },
@@ -94,11 +94,13 @@ export function heatmapRoutes(app: App, { archive }: HttpOptions): void {
       config: LOOK,
       schema: {
         tags,
-        summary: 'The same as a picture that covers the page',
+        summary: 'The heatmap as a picture that covers the page',
         produces: ['image/png'],
         querystring: shape({
           ...what,
-          scale: written(`Page pixels to a pixel, 1 to ${LARGEST_SCALE}; more, where the picture would be too large`),
+          scale: written(
+            `Page pixels per picture pixel, 1 to ${LARGEST_SCALE}; larger if the picture would be too large`,
+          ),
         }),
         response: { 200: PNG, 304: Empty, ...problems(400, 401, 404, 503) },
       },

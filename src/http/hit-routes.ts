@@ -9,7 +9,7 @@ const URL_PATTERN = '/v1/hits/*';
 
 // The counter reads requests itself; these describe them.
 const Site = Type.String({
-  description: 'If missing: the only site there is beside the demo, or the demo if it is alone',
+  description: 'If missing: the only site besides the demo, or the demo if there is no other',
 });
 const Label = Type.String({
   description: `Text of the badge instead of \`visits\`: 1 to ${LABEL_LIMIT} visible characters`,
@@ -26,7 +26,7 @@ const COUNT = {
     200: shape({
       hits: Hits,
       counted: Type.Boolean({
-        description: 'False for a bot, and for a page that the browser only fetches ahead; neither is counted',
+        description: 'False for a bot and for a page that the browser only prefetches; neither is counted',
       }),
     }),
     ...ERRORS,
@@ -34,7 +34,7 @@ const COUNT = {
 };
 
 const TELL = {
-  summary: 'Visits to a page; with .svg behind the page: count one, and draw a badge',
+  summary: 'Visits to a page; with .svg after the page: count one and return a badge',
   querystring: Type.Object({ site: Type.Optional(Site), label: Type.Optional(Label) }),
   response: {
     200: {

@@ -162,7 +162,7 @@ async function onlySite(store: Records): Promise<Site | undefined> {
 
 /** With a picture browsers send no Origin, unless they are told to ask by CORS; `referer` then tells. Throws Problem. */
 function checkOrigin(site: Site | undefined, { request, query, host }: Asked, referer?: string): Site {
-  if (!site && !query.has('site')) throw new Problem(400, 'bad-request', 'Say which site: ?site=KEY');
+  if (!site && !query.has('site')) throw new Problem(400, 'bad-request', 'Name the site: ?site=KEY');
   if (!site) throw unknownSite();
   const origin = request.headers.origin ?? (referer === undefined ? undefined : originOf(referer));
   if (!isAllowedOrigin(site, origin, host)) throw originNotAllowed();
@@ -217,7 +217,7 @@ function counter({ countHit, logger }: HttpOptions): (site: string, page: string
       case 'unknown-site':
         throw unknownSite();
       case 'too-many-pages':
-        throw new Problem(403, total, 'This site has as many pages as are counted.');
+        throw new Problem(403, total, 'This site has reached the maximum number of counted pages.');
       case 'busy':
         throw comeBackLater(503, total, 'Too many visits at once.', RETRY_MS);
       default:
@@ -232,6 +232,6 @@ function counter({ countHit, logger }: HttpOptions): (site: string, page: string
       logged = performance.now();
       logger.error({ err: error }, 'visits cannot be counted');
     }
-    throw comeBackLater(503, 'unavailable', 'Visits cannot be counted now.', RETRY_MS);
+    throw comeBackLater(503, 'unavailable', 'Visits cannot be counted at the moment.', RETRY_MS);
   }
 }

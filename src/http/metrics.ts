@@ -16,14 +16,14 @@ const FORWARDING = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-
 export function metricsRoute(app: App, { metrics }: HttpOptions, recognise: ReturnType<typeof recogniser>): void {
   const schema = {
     tags: ['health'],
-    summary: 'Figures of all processes, as Prometheus reads them; without a token on this machine only',
+    summary: 'Metrics of all processes in Prometheus format; without a token only from this machine',
     produces: [TEXT],
     response: { 200: Type.String() },
   };
   app.get('/metrics', { schema }, async (request, reply) => {
     if (!isFromHere(request.raw)) await check(request);
     const text = await metrics();
-    if (text === undefined) throw comeBackLater(503, 'try-later', 'The figures are not to be had now.', 1000);
+    if (text === undefined) throw comeBackLater(503, 'try-later', 'Metrics are temporarily unavailable.', 1000);
     return reply.type(TEXT).send(text);
   });
 

@@ -16,7 +16,7 @@ export type AnswerMissing = (request: FastifyRequest, reply: FastifyReply, error
 /** Reads the page from the folder of what browsers load. */
 export function missingPage(publicFolder: string, { development, basePath }: Config): AnswerMissing {
   const page = mounted(readFileSync(join(publicFolder, 'admin', 'missing.html'), 'utf8'), basePath);
-  return (request, reply, error = new Problem(404, 'not-found', 'There is nothing here.')) => {
+  return (request, reply, error = new Problem(404, 'not-found', 'There is nothing at this address.')) => {
     if (!isForPerson(request)) return sendProblem(reply, error, development);
     for (const [name, value] of MISSING) reply.raw.setHeader(name, value);
     return reply.code(statusOf(error)).header('cache-control', 'no-store').type('text/html; charset=utf-8').send(page);

@@ -25,7 +25,7 @@ const SCRIPT_MARK = '/fieldmouse.js';
 /** The folder of what browsers load. Throws when it is not there. */
 export function publicFolderOf({ publicFolder = fileURLToPath(builtFolder) }: HttpOptions): string {
   if (existsSync(join(publicFolder, 'fieldmouse.js'))) return publicFolder;
-  throw new Error(`what browsers load is missing in ${publicFolder}; npm run build makes it`);
+  throw new Error(`the browser files are missing in ${publicFolder}; create them with npm run build`);
 }
 
 /** Adds the routes and returns the files that are the same for everybody. */

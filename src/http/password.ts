@@ -55,7 +55,8 @@ async function run(password: string, salt: Buffer, { ln, r, p }: { ln: number; r
 
 async function enter(): Promise<void> {
   if (running < AT_ONCE) running += 1;
-  else if (waiting.length >= WAITING) throw comeBackLater(503, 'busy', 'Too many people sign in just now.', 2000);
+  else if (waiting.length >= WAITING)
+    throw comeBackLater(503, 'busy', 'Too many people are signing in. Try again soon.', 2000);
   else await new Promise<void>((resolve) => waiting.push(resolve));
 }
 

@@ -65,10 +65,10 @@ export function problemOf(error: RaisedError): RaisedError {
   return comeBackLater(503, 'unavailable', error.code === 'moved' ? MOVED_TEXT : REDIS_AWAY_TEXT, AWAY_MS);
 }
 
-const REDIS_AWAY_TEXT = 'Fieldmouse cannot reach its Redis now.';
+const REDIS_AWAY_TEXT = 'Fieldmouse cannot reach Redis at the moment.';
 const MOVED_TEXT = "The store's file was moved away or replaced. Nothing is written until it is back.";
 const DAMAGED_TEXT =
-  'A part of the store is damaged and cannot be read. The log names it; fieldmouse verify finds all of it.';
+  'Part of the store is damaged and cannot be read. The log names it; fieldmouse verify finds all damage.';
 
 /** The status that an error asks for; 500 for one that asks for none. */
 export function statusOf(error: RaisedError): number {
@@ -104,11 +104,11 @@ function faultText({ instancePath, keyword, params, message }: Fault): string {
     case 'maxLength':
       return `${field} may have at most ${params.limit} characters`;
     case 'pattern':
-      return `${field} has a form that it may not have`;
+      return `${field} does not have the required format`;
     case 'required':
       return `${params.missingProperty} is missing`;
     case 'additionalProperties':
-      return `${params.additionalProperty} is not known here`;
+      return `${params.additionalProperty} is not a known field`;
     case 'enum':
       return `${field} must be one of ${(params.allowedValues as string[]).join(', ')}`;
     default:

@@ -8,7 +8,7 @@ import { Problem } from './problem.ts';
 
 export const SiteKey = Type.String({ minLength: 1, maxLength: 40 });
 export const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page, description: 'Path of a page' });
-export const Cursor = Type.String({ pattern: CURSOR.source, description: '`next` of the part before' });
+export const Cursor = Type.String({ pattern: CURSOR.source, description: '`next` of the previous part' });
 
 /** The schema of a whole number or a day: what it may be is said in words, and checked when it is read. */
 export function written(description: string) {
@@ -58,14 +58,14 @@ export function days(query: { from?: string; to?: string }, now: number): { from
   const to = query.to === undefined ? now : day('to', query.to);
   const from = query.from === undefined ? to - (DAYS.preset - 1) * DAY_MS : day('from', query.from);
   checkOrder(from, to);
-  if (to - from >= DAYS.most * DAY_MS) throw wrong(`from and to may be ${DAYS.most} days at most.`);
+  if (to - from >= DAYS.most * DAY_MS) throw wrong(`from and to may span at most ${DAYS.most} days.`);
   return { from: dayText(from), to: dayText(to) };
 }
 
 function day(name: string, text: string): number {
   const t = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) : Number.NaN;
   // 30 February is read as 2 March.
-  if (Number.isNaN(t) || dayText(t) !== text) throw wrong(`${name} must be a day as 2026-11-20.`);
+  if (Number.isNaN(t) || dayText(t) !== text) throw wrong(`${name} must be a day such as 2026-11-20.`);
   return t;
 }
 

@@ -69,11 +69,14 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
           site: SiteKey,
           page: Type.Optional(Page),
           from: Type.String({ maxLength: 20, description: 'Unix ms' }),
-          to: written('Unix ms, 24 hours later at most; by default as late as may be'),
-          speed: written(`1 (default) to ${FASTEST} times as fast as it was; 0: as fast as it is read`),
+          to: written('Unix ms, at most 24 hours after `from`; by default as late as possible'),
+          speed: written(`Speed of playback, from 1 (default) to ${FASTEST}; 0: as fast as the client reads`),
           last_event_id: Type.Optional(Type.String()),
         }),
-        response: { 204: Type.Null({ description: 'All was told already' }), ...problems(400, 401, 404, 429, 503) },
+        response: {
+          204: Type.Null({ description: 'Everything was sent already' }),
+          ...problems(400, 401, 404, 429, 503),
+        },
       },
     },
     async (request, reply) => {
@@ -169,7 +172,7 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
       return await archive.scenes(site, null, from, to);
     } catch (error) {
       const { code, message } = error as { code?: unknown; message: string };
-      logger.error({ reason: message, from, to }, 'a part of a replay cannot be read');
+      logger.error({ reason: message, from, to }, 'part of a replay cannot be read');
       if (code !== 'damaged') throw error;
       return [];
     }

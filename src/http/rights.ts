@@ -7,9 +7,9 @@ import { SiteKey, wrong } from './query.ts';
 import { shape } from './schema.ts';
 
 export const RIGHTS = {
-  role: Type.Enum([...ROLES], { description: 'Owners see and do all; viewers look' }),
+  role: Type.Enum([...ROLES], { description: 'Owners have full access, viewers read-only access' }),
   sites: Type.Union([Type.Array(SiteKey, { maxItems: MOST_SITES }), Type.Null()], {
-    description: 'Keys of the sites that a viewer sees; null: all, as for owners',
+    description: 'Keys of the sites that a viewer can see; null: all sites, as for owners',
   }),
 };
 export const OPTIONAL_RIGHTS = { role: Type.Optional(RIGHTS.role), sites: Type.Optional(RIGHTS.sites) };

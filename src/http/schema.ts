@@ -69,16 +69,16 @@ export function nameIn({ name }: { name: string }): string {
   if (isLabel(tidied, NAME_LIMIT)) return tidied;
   throw new Problem(400, 'bad-request', `name may have at most ${NAME_LIMIT} characters`);
 }
-export const Empty = Type.Null({ description: 'Nothing' });
+export const Empty = Type.Null({ description: 'No content' });
 
 export const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;
-export const Device = Type.Enum([...DEVICES], { description: 'By the width of the window' });
+export const Device = Type.Enum([...DEVICES], { description: 'Derived from the width of the window' });
 export const Size = Type.Unsafe<[vw: number, vh: number, dw: number, dh: number]>({
   type: 'array',
   items: { type: 'number' },
   minItems: 4,
   maxItems: 4,
-  description: 'Width and height of the window, then of the document; zeros if not known',
+  description: 'Width and height of the window, then of the document; zeros if unknown',
 });
 export const NextCursor = Type.Union([Type.String(), Type.Null()], {
   description: '`after` of the next part, or null',

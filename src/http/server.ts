@@ -164,7 +164,7 @@ function createApp({ config, logger }: HttpOptions, note: Note, answerMissing: A
   app.setErrorHandler<RaisedError>((raised, request, reply) => {
     const error = problemOf(raised);
     const fields = { err: error, method: request.method, route: request.routeOptions.url ?? 'none' };
-    if (raised.code === 'damaged') logger.error({ reason: raised.message }, 'a part of the store cannot be read');
+    if (raised.code === 'damaged') logger.error({ reason: raised.message }, 'part of the store cannot be read');
     if (statusOf(error) >= 500 && !(error instanceof Problem)) logger.error(fields, 'request failed');
     return sendProblem(reply, error, development);
   });
@@ -206,7 +206,7 @@ function refuseMethods(app: App, methods: ReadonlyMap<string, Set<string>>): voi
     const method = app.supportedMethods.filter((one) => one !== 'OPTIONS' && !known.has(one));
     const allow = [...known].sort().join(', ');
     const refuse = async () => {
-      throw new Problem(405, 'bad-method', `This takes ${allow}.`, { allow });
+      throw new Problem(405, 'bad-method', `Use ${allow}.`, { allow });
     };
     // Before the body is looked at, which may be anything.
     app.route({ method, url, onRequest: refuse, handler: refuse, schema: { hide: true } });

@@ -21,7 +21,7 @@ import { RIGHTS } from './rights.ts';
 import { type App, Empty, OWN, shape, Time, TimeOrNull } from './schema.ts';
 
 const Who = shape({
-  name: Type.String({ description: 'Of the administrator or the token' }),
+  name: Type.String({ description: 'Name of the administrator or the token' }),
   via: Type.Union([Type.Literal('session'), Type.Literal('token')]),
   hasPassword: Type.Boolean(),
   expires: TimeOrNull,
@@ -30,12 +30,12 @@ const Who = shape({
 
 const Session = shape({
   id: Type.String(),
-  name: Type.String({ description: 'Of the administrator' }),
+  name: Type.String({ description: 'Name of the administrator' }),
   created: Time,
   lastSeen: Time,
   expires: Time,
-  agent: Type.String({ description: 'The browser, in a few words' }),
-  current: Type.Boolean({ description: 'The session that asks' }),
+  agent: Type.String({ description: 'Short description of the browser' }),
+  current: Type.Boolean({ description: 'True for the session of this request' }),
 });
 
 const Password = Type.String({ minLength: PASSWORD_LIMIT.least, maxLength: PASSWORD_LIMIT.most });
@@ -55,7 +55,7 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
     {
       schema: {
         tags,
-        summary: 'Sign in by password',
+        summary: 'Sign in with a password',
         security: [],
         body: shape({ name: Type.String({ minLength: 1, maxLength: 64 }), password: Secret }),
         response: { 201: Who },
@@ -70,7 +70,7 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
       asked.catch(() => {});
       if (!(await tryOnce(store, attempts, async () => checkPassword(password, (await asked)?.password)))) {
         await noteRefused((await asked)?.name, 'by password');
-        throw new Problem(401, 'wrong-password', 'Name or password is wrong.');
+        throw new Problem(401, 'wrong-password', 'Wrong name or password.');
       }
       return begin(request, reply, name, 'by password');
     },
@@ -81,7 +81,7 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
     {
       schema: {
         tags,
-        summary: 'Sign in by a one-time link',
+        summary: 'Sign in with a one-time link',
         security: [],
         body: shape({ token: Secret }),
         response: { 201: Who },
@@ -93,7 +93,7 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
       const name = await tryOnce(store, attempts, () => store.takeLink(request.body.token, Date.now()));
       if (name === undefined) {
         await noteRefused(undefined, 'by link');
-        throw new Problem(401, 'bad-link', 'This link was used already, is older than 15 minutes, or is not ours.');
+        throw new Problem(401, 'bad-link', 'This link was already used, is older than 15 minutes, or is not valid.');
       }
       return begin(request, reply, name, 'by link');
     },
@@ -155,7 +155,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
       config: OWN,
       schema: {
         tags,
-        summary: 'Set or change the own password; other sessions are ended',
+        summary: 'Set or change your password; your other sessions end',
         body: shape({ current: Type.Optional(Secret), password: Password }),
         response: { 204: Empty },
       },
@@ -176,7 +176,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
       config: OWN,
       schema: {
         tags,
-        summary: "All sessions; to viewers, the viewer's own",
+        summary: 'All sessions; viewers get only their own',
         response: { 200: shape({ sessions: Type.Array(Session) }) },
       },
     },
@@ -231,6 +231,6 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
 function personOf(request: FastifyRequest): { id: string; name: string } {
   const { session, name }: Identity = identityOf(request);
   if (session === undefined)
-    throw new Problem(403, 'not-for-tokens', 'This is for people who signed in, not for API tokens.');
+    throw new Problem(403, 'not-for-tokens', 'This requires a signed-in administrator. API tokens cannot do it.');
   return { id: session, name };
 }

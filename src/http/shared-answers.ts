@@ -29,7 +29,7 @@ export class SharedAnswers<T> {
   /** The answer to what `key` asks; `make` makes it. Throws Problem 503 when too many wait. */
   async get(key: string, make: () => Promise<T>): Promise<T> {
     if (this.#waiting >= MOST_WAITING)
-      throw comeBackLater(503, 'busy', 'Too many heatmaps are asked for. Try again soon.', 2000);
+      throw comeBackLater(503, 'busy', 'Too many heatmaps are being requested. Try again soon.', 2000);
     this.#waiting += 1;
     try {
       await this.#turn();

@@ -8,10 +8,10 @@ import { rightsOf, unknownSite } from './guard.ts';
 import { Problem } from './problem.ts';
 import { type App, Empty, Label, LOOK, MANAGE, nameIn, shape, Time, TimeOrNull } from './schema.ts';
 
-const Key = Type.String({ pattern: SITE_KEY.source, description: 'Names the site in the snippet' });
+const Key = Type.String({ pattern: SITE_KEY.source, description: 'Identifies the site in the snippet' });
 const Origins = Type.Array(Type.String({ maxLength: 256 }), {
   maxItems: SITE_LIMIT.origins,
-  description: 'Each scheme://host[:port], or "self" for the server\'s own',
+  description: 'Each scheme://host[:port], or "self" for the origin of the server',
 });
 const Site = shape({ key: Key, name: Type.String(), origins: Origins, created: Time, firstSeen: TimeOrNull });
 
@@ -22,7 +22,11 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
     '/v1/sites',
     {
       config: LOOK,
-      schema: { tags, summary: 'All sites that may be seen', response: { 200: shape({ sites: Type.Array(Site) }) } },
+      schema: {
+        tags,
+        summary: 'All sites that the caller can see',
+        response: { 200: shape({ sites: Type.Array(Site) }) },
+      },
     },
     async (request) => {
       const rights = rightsOf(request);
@@ -51,7 +55,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
         firstSeen: null,
       };
       if (!(await store.addSite(site, noteOf(request, 'site-added', key))))
-        throw new Problem(409, 'site-exists', `There is a site ${key} already.`);
+        throw new Problem(409, 'site-exists', `Site ${key} already exists.`);
       reply.code(201);
       return site;
     },
@@ -98,7 +102,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
       config: LOOK,
       schema: {
         tags,
-        summary: 'Version, and the paths that the snippet names',
+        summary: 'Version, and the paths that the snippet uses',
         response: { 200: shape({ version: Type.String(), scriptPath: Type.String(), endpoint: Type.String() }) },
       },
     },

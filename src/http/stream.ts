@@ -114,7 +114,7 @@ export function streamRoute(
     try {
       if (!socket.destroyed) openStream(request, socket, kept);
     } catch (error) {
-      logger.error({ err: error }, 'the stream was not handed over');
+      logger.error({ err: error }, 'the stream could not be handed over to the primary');
       socket.destroy();
     }
   }
@@ -124,5 +124,5 @@ export function streamRoute(
 function checkBare(request: FastifyRequest): void {
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
   if (length !== '0' || encoding !== undefined)
-    throw new Problem(400, 'bad-request', 'A request for a stream has no body.');
+    throw new Problem(400, 'bad-request', 'A stream request must not have a body.');
 }

@@ -27,8 +27,8 @@ export function tokenRoutes(app: App, { store }: HttpOptions): void {
       config: MANAGE,
       schema: {
         tags,
-        summary: 'Make a token; its secret is shown this once',
-        description: "An owner's, unless `role` says otherwise.",
+        summary: 'Create a token; its secret is shown only once',
+        description: 'The token has the role `owner` unless `role` is given.',
         body: shape({ name: Label, ...OPTIONAL_RIGHTS }),
         response: { 201: shape({ ...token, secret: Type.String() }) },
       },

@@ -34,13 +34,14 @@ const Visit = shape({
   referrer: Type.String({ description: 'Origin; empty if none' }),
   origin: Type.String(),
   country: Type.String({ description: 'Two capital letters, or empty' }),
-  label: Type.String({ description: 'What a simple client calls itself, or empty' }),
+  label: Type.String({ description: 'Name that a simple client gives itself, or empty' }),
   stays: Type.Array(Stay, { description: `Pages in the order they were seen, ${MAX_STAYS} at most` }),
   moves: Type.Number(),
   clicks: Type.Number(),
   scrolls: Type.Number(),
   truncated: Type.Boolean({
-    description: 'It grew beyond --max-visit-size: some of its moves and scrolls, or all that came later, are not kept',
+    description:
+      'The visit exceeded --max-visit-size: some moves and scrolls, or everything after that, are not stored',
   }),
 });
 
@@ -66,9 +67,7 @@ const Passage = shape({
   views: Type.Array(View),
 });
 
-const Damaged = Type.Optional(
-  Type.Number({ description: 'How many pieces are missing since they are damaged; absent if none is' }),
-);
+const Damaged = Type.Optional(Type.Number({ description: 'Number of damaged pieces left out; absent if none' }));
 
 function damagedIn(leftOut: LeftOut | undefined): { damaged?: number } {
   return leftOut ? { damaged: leftOut.count } : {};
@@ -77,15 +76,15 @@ function damagedIn(leftOut: LeftOut | undefined): { damaged?: number } {
 const Filters = shape({
   site: SiteKey,
   page: Type.Optional(Page),
-  from: written('Unix ms; only visits that began then or later'),
-  to: written('Unix ms; only visits that began before'),
+  from: written('Unix ms; only visits that started then or later'),
+  to: written('Unix ms; only visits that started before'),
   device: Type.Optional(Type.Enum([...DEVICES])),
   country: Type.Optional(Type.String({ pattern: '^[A-Z]{2}$', description: 'Two capital letters' })),
-  longer: written('Milliseconds; only visits that lasted so long'),
-  shorter: written('Milliseconds; only visits that lasted so long at most'),
+  longer: written('Milliseconds; only visits that lasted at least this long'),
+  shorter: written('Milliseconds; only visits that lasted at most this long'),
   clicked: Type.Optional(Type.Enum(['true', 'false'], { description: 'Only visits with or without a click' })),
   after: Type.Optional(Cursor),
-  limit: written(`Visits in an answer, 1 to ${LIMIT.most}; ${LIMIT.preset} by default`),
+  limit: written(`Visits per response, 1 to ${LIMIT.most}; ${LIMIT.preset} by default`),
 });
 
 export function visitRoutes(app: App, { archive }: HttpOptions): void {
@@ -129,7 +128,7 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
       config: MANAGE,
       schema: {
         tags,
-        summary: 'Erase a visit, and what it added to counts and heatmaps',
+        summary: 'Delete a visit and what it added to counts and heatmaps',
         params,
         response: { 204: Empty, ...problems(400, 401, 404) },
       },
@@ -147,7 +146,7 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
       config: LOOK,
       schema: {
         tags,
-        summary: 'What a visitor did, page by page, in the order of time',
+        summary: 'What a visitor did, page by page, in chronological order',
         params,
         querystring: shape({ after: Type.Optional(Cursor) }),
         response: {
@@ -175,7 +174,7 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
 }
 
 function unknownVisit(): Problem {
-  return new Problem(404, 'unknown-visit', 'There is no such visit, or it is no longer kept.');
+  return new Problem(404, 'unknown-visit', 'There is no such visit, or it is no longer stored.');
 }
 
 function readFilters(query: Static<typeof Filters>): VisitQuery {

@@ -371,7 +371,7 @@ function channelOf({ site, page, visitor, stage, moves }: StreamRequest) {
 }
 
 /** By default: the server stops. */
-const NO_ROOM: StreamRefusal = { status: 503, retryAfter: 5, detail: 'The server takes no streams now.' };
+const NO_ROOM: StreamRefusal = { status: 503, retryAfter: 5, detail: 'The server accepts no streams at the moment.' };
 
 /** Answers that there is no room, or that the server stops. */
 export function refuse(socket: Socket, refusal = NO_ROOM): void {

@@ -36,7 +36,7 @@ export class StreamQuota {
   /** Counts a stream until `leave`, or tells why it is refused. `now` is in ms. */
   enter(names: readonly string[], now: number): StreamRefusal | undefined {
     if (this.#open >= this.#limits.most)
-      return { status: 503, retryAfter: 5, detail: 'As many streams are open as the server takes.' };
+      return { status: 503, retryAfter: 5, detail: 'The server has reached its limit of open streams.' };
     for (const name of names) {
       const holder = this.#holders.get(name);
       if (holder === undefined) continue;
@@ -47,7 +47,7 @@ export class StreamQuota {
         return {
           status: 429,
           retryAfter: Math.ceil(over / RATE),
-          detail: 'This account, token or address has begun too many streams lately.',
+          detail: 'This account, token or address has opened too many streams recently.',
         };
     }
     this.#open += 1;

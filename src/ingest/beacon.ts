@@ -90,7 +90,7 @@ export class Beacons {
   #readFrames(site: string, body: Buffer): Message {
     const frames = splitFrames(body, readLimit(this.#desk.config)).map((bytes) => ({ bytes, ...decodeHead(bytes) }));
     const [first, ...rest] = frames;
-    if (first?.type !== FRAME.hello) throw new FrameError('bad-type', 'hello comes first');
+    if (first?.type !== FRAME.hello) throw new FrameError('bad-type', 'the first frame must be hello');
     const hello = decodeHello(first.bytes, first.offset);
     const samples = rest.filter(({ type }) => type === FRAME.samples);
     const read = ({ bytes, offset }: (typeof samples)[number]) =>
@@ -255,12 +255,8 @@ function problem(status: number, code: string, detail: string): BeaconReply {
 }
 
 const TRY_LATER: BeaconReply = {
-  ...problem(503, 'try-later', 'The visitor cannot be let in now.'),
+  ...problem(503, 'try-later', 'The visitor cannot be admitted at the moment.'),
   retryAfter: 2,
 };
-const UNKNOWN_VISITOR = problem(
-  409,
-  'unknown-visitor',
-  'The token is not valid any more, so the frames are not stored.',
-);
-const TOO_FAST: BeaconReply = { ...problem(429, 'too-fast', 'More than a visitor may send.'), retryAfter: 1 };
+const UNKNOWN_VISITOR = problem(409, 'unknown-visitor', 'The token is no longer valid, so the frames are not stored.');
+const TOO_FAST: BeaconReply = { ...problem(429, 'too-fast', 'The visitor sends more than is allowed.'), retryAfter: 1 };

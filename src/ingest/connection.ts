@@ -101,7 +101,7 @@ export class Connection {
   #read(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
     const now = this.#visit?.now() ?? Date.now();
     try {
-      if (isBinary !== this.#binary) throw new FrameError('bad-type', 'text and binary are not of one subprotocol');
+      if (isBinary !== this.#binary) throw new FrameError('bad-type', 'the frame type does not match the subprotocol');
       if (isBinary) this.#onFrame(bytes, from, to, now);
       else this.#onText(bytes, from, to, now);
     } catch (error) {
@@ -124,7 +124,7 @@ export class Connection {
   #onFrame(bytes: Buffer, from: number, to: number, now: number): void {
     const { n, type, offset } = decodeHead(bytes, from, to);
     if (this.#state !== 'open') {
-      if (type !== FRAME.hello) throw new FrameError('bad-type', 'hello comes first');
+      if (type !== FRAME.hello) throw new FrameError('bad-type', 'the first frame must be hello');
       const hello = decodeHello(bytes, offset, to);
       void this.#claim(hello, hello.token);
       return;

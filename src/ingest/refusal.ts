@@ -2,9 +2,9 @@
 import type { Refused } from './admission.ts';
 
 export const REFUSALS: Record<Refused, { status: number; detail: string }> = {
-  'worker-full': { status: 503, detail: 'No room for more visitors.' },
-  'address-full': { status: 429, detail: 'Too many visitors of one address.' },
-  'address-fast': { status: 429, detail: 'Too many new visitors of one address.' },
+  'worker-full': { status: 503, detail: 'The server cannot take more visitors.' },
+  'address-full': { status: 429, detail: 'Too many visitors from one address.' },
+  'address-fast': { status: 429, detail: 'Too many new visitors from one address.' },
 };
 
 /** When to come again, seconds. */

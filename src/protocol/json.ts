@@ -59,7 +59,7 @@ export function tokenIn(items: readonly unknown[]): string {
 type Item = Record<string, unknown>;
 
 function readItem(value: unknown, now: number, into: SampleBuffer, frame: JsonFrame): void {
-  if (typeof value !== 'object' || value === null) throw new FrameError('bad-json', 'a sample is an object');
+  if (typeof value !== 'object' || value === null) throw new FrameError('bad-json', 'a sample must be an object');
   const item = value as Item;
   if (item.id !== undefined) frame.label ??= label(item.id);
   const time = timeOf(item.t, now);

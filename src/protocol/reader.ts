@@ -6,7 +6,7 @@ export const MAX_COORDINATE = 10_000_000;
 
 /** Passes a place on the page. Throws FrameError. */
 export function coordinate(value: number): number {
-  if (value < -MAX_COORDINATE || value > MAX_COORDINATE) throw new FrameError('bad-number', 'off the page');
+  if (value < -MAX_COORDINATE || value > MAX_COORDINATE) throw new FrameError('bad-number', 'coordinate out of range');
   return value;
 }
 

@@ -261,7 +261,7 @@ function readAbout(r: Reader): About {
   try {
     return JSON.parse(text) as About;
   } catch {
-    throw new FrameError('bad-json', 'what is told of a visit');
+    throw new FrameError('bad-json', 'the description of a visit');
   }
 }
 
