@@ -3,7 +3,8 @@
  * before, during and after. Each of them is on a page of its own, so what arrives is counted one by one.
  */
 import { spread, spreadText, type Table, type Target } from './figures.ts';
-import type { Loader, Report } from './load/process.ts';
+import type { Report } from './load/messages.ts';
+import type { Loader } from './load/process.ts';
 import { RATE, type Scene, sampled, withScene } from './scene.ts';
 import { rssKb } from './tree.ts';
 

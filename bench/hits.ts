@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Length } from './engine.ts';
 import { spread, spreadText, type Table } from './figures.ts';
+import type { HttpRequest, RequestReport } from './load/messages.ts';
 import { Loader } from './load/process.ts';
-import type { HttpRequest, RequestReport } from './load/requests.ts';
 import { type System, start } from './systems.ts';
 import { cpuSince } from './tree.ts';
 

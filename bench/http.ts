@@ -8,8 +8,8 @@ import { buffer } from 'node:stream/consumers';
 import type { HttpAnswers } from './baselines/http.ts';
 import type { Length } from './engine.ts';
 import { spread, spreadText, type Table, type Target } from './figures.ts';
+import type { HttpRequest, RequestReport } from './load/messages.ts';
 import { Loader } from './load/process.ts';
-import type { HttpRequest, RequestReport } from './load/requests.ts';
 import { type System, start, TOKEN } from './systems.ts';
 import { cpuSince } from './tree.ts';
 

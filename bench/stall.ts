@@ -5,7 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Spread, spread, spreadText, type Table, type Target } from './figures.ts';
-import type { Loader, Report } from './load/process.ts';
+import type { Report } from './load/messages.ts';
+import type { Loader } from './load/process.ts';
 import { RATE, Sampling, type Scene, type Setting, sampled, withScene } from './scene.ts';
 import { openFiles, rssKb } from './tree.ts';
 

@@ -4,7 +4,8 @@
  */
 import type { Length } from './engine.ts';
 import { spread, spreadText, type Table, type Target } from './figures.ts';
-import type { Loader, Report } from './load/process.ts';
+import type { Report } from './load/messages.ts';
+import type { Loader } from './load/process.ts';
 import { RATE, type Scene, withScene } from './scene.ts';
 import { cpuSince, openFiles } from './tree.ts';
 

@@ -5,25 +5,8 @@
 
 import { seeded } from '../../test/support/seeded.ts';
 import { SteadyVisitor } from '../../test/support/steady-visitor.ts';
-import { type Command, report } from './process.ts';
-
-export interface ComersLoad {
-  k: 'comers';
-  port: number;
-  visitors: number;
-  /** Seconds that one stays, at least and at most. */
-  stays: [number, number];
-}
-
-export interface ComersReport {
-  k: 'gone';
-  /** Visitors in all, and connections that they needed. */
-  visitors: number;
-  connections: number;
-  /** Samples that they hold acks for, and that they do not. */
-  acked: number;
-  unacked: number;
-}
+import type { ComersLoad, ComersReport, Command } from './messages.ts';
+import { report } from './process.ts';
 
 const FRAME_MS = 100;
 const SAMPLES = 6;

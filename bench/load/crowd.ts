@@ -1,6 +1,7 @@
 /** Visitors, in one load process or in several that share them. */
+
+import type { SentReport, VisitorLoad } from './messages.ts';
 import { Loader } from './process.ts';
-import type { SentReport, VisitorLoad } from './visitors.ts';
 
 export class Crowd {
   readonly #loaders: Loader[];

@@ -10,39 +10,8 @@ import { WebSocket } from 'ws';
 import { byeFrame, helloFrame, samplesFrame } from '../../test/support/visitor.ts';
 import { FIRST } from './frames.ts';
 import { GUEST_PAGE } from './marks.ts';
-import { type Command, report } from './process.ts';
-
-export interface Visits {
-  k: 'visits';
-  port: number;
-  seconds: number;
-  perSecond: number;
-  /** How long a guest stays; it clicks half-way. */
-  stayMs: number;
-}
-
-export type GuestCommand = { k: 'crowd'; port: number; count: number } | Visits;
-
-export interface VisitsReport {
-  k: 'visited';
-  /** Guests by their pages: let in, and turned away, who came again on another page. */
-  letIn: string[];
-  turnedAway: string[];
-  /** Numbers in the places of the clicks that were sent. */
-  clicks: number[];
-  /** From connect() to the answer 101, and to the server's hello, ms. */
-  upgrade: Quantiles;
-  hello: Quantiles;
-  /** The latest that a guest set out after its time, ms. */
-  lateMs: number;
-}
-
-export interface Quantiles {
-  p50: number;
-  p95: number;
-  p99: number;
-  max: number;
-}
+import type { Command, Quantiles, Visits, VisitsReport } from './messages.ts';
+import { report } from './process.ts';
 
 const JOIN_AT_ONCE = 64;
 /** Who is told to come later waits so long, milliseconds; a tracker waits as long or longer. */

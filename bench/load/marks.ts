@@ -1,18 +1,10 @@
 /** What a stream showed of guests: who came, clicked and left, one by one. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { numberOf } from './frames.ts';
+import type { MarksReport } from './messages.ts';
 
 /** Guests are on pages of their own, one for each try, so that every event says whose it is. */
 export const GUEST_PAGE = '/guest/';
-
-export interface MarksReport {
-  k: 'marks';
-  /** Pages of those that came and left, in order. */
-  joins: string[];
-  leaves: string[];
-  /** Numbers in the clicks' places. */
-  clicks: number[];
-}
 
 interface Joined {
   visitor: { v: number; page: string };

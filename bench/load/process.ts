@@ -2,39 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { ComersLoad, ComersReport } from './comers.ts';
-import type { GuestCommand, VisitsReport } from './guests.ts';
-import type { MarksReport } from './marks.ts';
-import type { RequestLoad, RequestReport } from './requests.ts';
-import type { ResumeReport, StreamLoad, StreamReport } from './streams.ts';
-import type { SentReport, VisitorLoad } from './visitors.ts';
-
-export type Command =
-  | VisitorLoad
-  | StreamLoad
-  | RequestLoad
-  | ComersLoad
-  | { k: 'send'; seconds: number }
-  | { k: 'settle' }
-  | { k: 'leave'; share: number }
-  | { k: 'count' }
-  | { k: 'pause' }
-  | { k: 'resume' }
-  | { k: 'marks'; leaves: number; limitMs: number }
-  | GuestCommand
-  | { k: 'end' };
-
-export type Report =
-  | { k: 'joined' }
-  | SentReport
-  | { k: 'settled'; unacked: number }
-  | { k: 'paused' }
-  | StreamReport
-  | ResumeReport
-  | MarksReport
-  | VisitsReport
-  | RequestReport
-  | ComersReport;
+import type { Command, Report } from './messages.ts';
 
 /** From a load process to the bench. */
 export function report(message: Report): void {

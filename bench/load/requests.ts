@@ -1,36 +1,7 @@
 /** A process that asks over HTTP as fast as it is answered. */
 import autocannon from 'autocannon';
-import { type Command, report } from './process.ts';
-
-export interface RequestLoad {
-  k: 'requests';
-  port: number;
-  connections: number;
-  seconds: number;
-  /** Ends after so many instead, with every one of them answered. */
-  amount?: number;
-  /** Dealt to the connections in turn; each repeats its own over and over. */
-  requests: HttpRequest[];
-}
-
-export interface HttpRequest {
-  method: 'GET' | 'POST';
-  path: string;
-  headers: Record<string, string>;
-  body?: string;
-}
-
-export interface RequestReport {
-  k: 'answered';
-  /** With 2xx, and what went otherwise: another status, or no answer. */
-  answered: number;
-  failed: number;
-  /** Answers per second. */
-  rate: number;
-  p50: number;
-  p99: number;
-  cpuMs: number;
-}
+import type { Command, RequestLoad, RequestReport } from './messages.ts';
+import { report } from './process.ts';
 
 async function run({ port, connections, seconds, amount, requests }: RequestLoad): Promise<RequestReport> {
   const cpu = process.cpuUsage();

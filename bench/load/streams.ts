@@ -10,47 +10,8 @@ import { build, type Histogram } from 'hdr-histogram-js';
 import { WebSocket } from 'ws';
 import { numberOf } from './frames.ts';
 import { Marks } from './marks.ts';
-import { type Command, report } from './process.ts';
-
-export interface StreamLoad {
-  k: 'streams';
-  port: number;
-  /** Ours by SSE, the textbook's by SSE, or Socket.IO's. */
-  speak: 'fieldmouse' | 'textbook' | 'socket.io';
-  token: string;
-  /** Queries of `/v1/stream`, one stream each. */
-  queries: string[];
-  /** Samples per frame. */
-  samples: number;
-}
-
-export interface StreamReport {
-  k: 'counted';
-  /** Samples that the checked stream has shown since the last count. */
-  delivered: number;
-  doubled: number;
-  events: number;
-  resets: number;
-  /** Of all streams. */
-  bytes: number;
-  /** Streams still open. */
-  open: number;
-  /** From a sample's own time to its arrival here, ms; no allowance for late reading: the sender never waits. */
-  p50: number;
-  p99: number;
-  max: number;
-  cpuMs: number;
-}
-
-export interface ResumeReport {
-  k: 'resumed';
-  /** Bytes that were read until the stream went on, or ended: what had lain in the kernels' buffers. */
-  bytes: number;
-  /** The server had ended the stream; its reader came back with the last id it had, as EventSource does. */
-  cut: boolean;
-  /** How it went on: `reset` and `snapshot`, `skipped` moves; nothing if it goes on where it was. */
-  how: string[];
-}
+import type { Command, ResumeReport, StreamLoad } from './messages.ts';
+import { report } from './process.ts';
 
 /** Events that say how a stream goes on. */
 const HOW = ['reset', 'snapshot', 'skipped'];

@@ -9,42 +9,8 @@ import { performance } from 'node:perf_hooks';
 import { encodeFrame, encodeHello } from '../../src/protocol/encode.ts';
 import { seeded } from '../../test/support/seeded.ts';
 import { batchFrame, FIRST, moveText, textFrame, v1Frame } from './frames.ts';
-import { type Command, report } from './process.ts';
-
-export interface VisitorLoad {
-  k: 'visitors';
-  port: number;
-  /** What they speak: ours, or a baseline's. */
-  speak: 'json' | 'v1' | 'socket.io';
-  visitors: number;
-  /** Frames per second of each. */
-  rate: number;
-  /** Samples in each frame. */
-  samples: number;
-  /** The first is visitor number this; number i is on page i modulo `pages`. */
-  first: number;
-  pages: number;
-  /** Send as seldom as the server asks, as the tracker does. Otherwise what it asks is only noted. */
-  obedient: boolean;
-  /** Hellos end before the number of the last frame, as they did before frames were stored. */
-  shortHello?: boolean;
-  seed: number;
-}
-
-export interface SentReport {
-  k: 'sent';
-  frames: number;
-  samples: number;
-  /** Those of visitors on the first page, `/`. */
-  samplesOfFirst: number;
-  /** The longest the loop overslept, ms. */
-  lateMs: number;
-  cpuMs: number;
-  /** Visitors that the server has closed so far. */
-  closed: number;
-  /** The slowest pace that the server has asked for meanwhile, ms. */
-  slowestMs: number;
-}
+import type { Command, SentReport, VisitorLoad } from './messages.ts';
+import { report } from './process.ts';
 
 /** Visitors that send within the same millisecond are a group: real ones do not wait for each other. */
 const TICK_MS = 1;

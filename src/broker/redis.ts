@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { within } from '../limit.ts';
 import type { Logger } from '../logger.ts';
+import { channelKey } from '../protocol/channel.ts';
 import type { Scope, Second, Share, SiteItem, Told, Written } from '../protocol/machines.ts';
 import {
   FORMAT,
@@ -16,7 +17,6 @@ import {
   writeMachineItem,
   writeSiteItem,
 } from '../protocol/machines.ts';
-import { channelKey } from '../protocol/relay.ts';
 import { type Check, Redis } from '../redis/connection.ts';
 import { commonKey, siteKey } from '../redis/keys.ts';
 import type { Target } from '../redis/target.ts';

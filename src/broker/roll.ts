@@ -1,7 +1,7 @@
 /** Which other machines there are, and what they want. A machine that has been silent for long is no more. */
 import { entry } from '../entry.ts';
+import type { Channel } from '../protocol/channel.ts';
 import type { MachineItem } from '../protocol/machines.ts';
-import type { Channel } from '../protocol/relay.ts';
 
 /** A machine that has said nothing for so long is no more, milliseconds. It says something every two seconds. */
 export const SILENCE_MS = 6000;

@@ -10,7 +10,6 @@ import type { Readable } from 'node:stream';
 import { StoreError } from '../store/contract.ts';
 import { checkFile } from '../store/embedded/file/apart.ts';
 import { damaged, STORE_FILE } from '../store/embedded/file/folder.ts';
-import type { ExitCode } from './command.ts';
 
 /** The environment variable that tells such a process from one that a person has started. */
 const IS_CHILD = 'FIELDMOUSE_COMMAND_CHILD';
@@ -28,7 +27,7 @@ export function isChild(): boolean {
  * Runs the command line of this process in another one, with `more` words, on the store in `folder`. Resolves with its
  * exit code. Throws StoreError `damaged` if a broken page ended it.
  */
-export async function runChild(folder: string, more: readonly string[]): Promise<ExitCode> {
+export async function runChild(folder: string, more: readonly string[]): Promise<number> {
   const [main = '', ...words] = process.argv.slice(1);
   // In front: words may end with `--` and an id that begins with a dash.
   const child = spawn(process.execPath, [...process.execArgv, main, ...more, ...words], {
@@ -42,7 +41,7 @@ export async function runChild(folder: string, more: readonly string[]): Promise
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   await told;
   for (const one of PASSED) process.off(one, pass);
-  if (signal === null) return code as ExitCode;
+  if (signal === null) return code ?? 1;
   if (CRASHES.has(signal)) throw await faultOf(folder, signal);
   process.kill(process.pid, signal);
   return 1;

@@ -69,7 +69,8 @@ export function onStore(
     const missing = noStore(call);
     if (missing) return missing;
     const { config } = call;
-    if (!config.redis && !isChild() && sizeOf(config) > checkBytes) return runChild(config.data, more);
+    if (!config.redis && !isChild() && sizeOf(config) > checkBytes)
+      return (await runChild(config.data, more)) as ExitCode;
     const { maxStore: maxBytes, durability } = config;
     let damage: string | undefined;
     const onDamage = ({ message }: Error) => {

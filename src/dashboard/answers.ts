@@ -14,7 +14,6 @@ import {
   type Stay,
   type Visit,
 } from '../protocol/visit.ts';
-import type { Admin, ServerInfo, Session, SignIn, SiteCounts } from './api.ts';
 import { device, size } from './event-readers.ts';
 import { startOf } from './period.ts';
 import {
@@ -35,6 +34,39 @@ import {
   within,
 } from './readers.ts';
 import type { PassagePart } from './recording.ts';
+
+export interface Admin extends Rights {
+  name: string;
+  /** Unix ms. */
+  created: number;
+  hasPassword: boolean;
+}
+
+export interface Session extends Rights {
+  name: string;
+  via: 'session' | 'token';
+  hasPassword: boolean;
+  /** Unix ms, or null for a token. */
+  expires: number | null;
+}
+
+export interface SignIn extends account.Session {
+  /** The session that asks. */
+  current: boolean;
+}
+
+export interface ServerInfo {
+  version: string;
+  /** Path of the visitor script. */
+  scriptPath: string;
+  /** Path of the visitor endpoint. */
+  endpoint: string;
+}
+
+export interface SiteCounts {
+  pages: (PageCounts & { now: number })[];
+  days: DayCounts[];
+}
 
 const rights: Reader<Rights> = shape({ role: orElse(oneOf(ROLES), 'viewer'), sites: orNull(list(text)) });
 

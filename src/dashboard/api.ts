@@ -1,49 +1,14 @@
 /** The dashboard's calls to the server. What goes wrong is an ApiError whose message a person can read. */
 
-import type * as account from '../protocol/account.ts';
 import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
-import type { DayCounts, PageCounts } from '../protocol/visit.ts';
 import * as answers from './answers.ts';
 import { based } from './base.ts';
 import { parse, type Reader } from './readers.ts';
 import { address } from './route.ts';
 
-export interface Admin extends Rights {
-  name: string;
-  /** Unix ms. */
-  created: number;
-  hasPassword: boolean;
-}
-
-export interface Session extends Rights {
-  name: string;
-  via: 'session' | 'token';
-  hasPassword: boolean;
-  /** Unix ms, or null for a token. */
-  expires: number | null;
-}
-
-export interface SignIn extends account.Session {
-  /** The session that asks. */
-  current: boolean;
-}
-
-export interface ServerInfo {
-  version: string;
-  /** Path of the visitor script. */
-  scriptPath: string;
-  /** Path of the visitor endpoint. */
-  endpoint: string;
-}
-
 /** Parameters of a query; what is null or empty is left out. */
 type Query = Record<string, string | number | null | undefined>;
-
-export interface SiteCounts {
-  pages: (PageCounts & { now: number })[];
-  days: DayCounts[];
-}
 
 /** A call that failed. `code` is the server's, or `unreachable` when no answer came. */
 export class ApiError extends Error {

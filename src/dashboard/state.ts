@@ -2,7 +2,8 @@
 import { batch, computed, effect, signal, untracked } from '@preact/signals';
 import { may } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
-import { ApiError, api, type ServerInfo, type Session } from './api.ts';
+import type { ServerInfo, Session } from './answers.ts';
+import { ApiError, api } from './api.ts';
 import { LIVE } from './clock.ts';
 import { Crowd, type Scene, type StreamEvent, type Told } from './crowd.ts';
 import { Rewind } from './rewind.ts';

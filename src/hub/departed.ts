@@ -2,7 +2,7 @@
  * Visitors that have just left. If they come back, streams are not told again what they were told before. A visitor
  * that comes back later is looked up in the record; by then all its frames are filed.
  */
-import type { Present } from './presence.ts';
+import type { Present } from './present.ts';
 
 type Past = Pick<Present, 'shown' | 'frame' | 'lastTime'>;
 

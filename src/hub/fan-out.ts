@@ -5,8 +5,9 @@
 import type { Socket } from 'node:net';
 import { countUp } from '../count.ts';
 import { entry } from '../entry.ts';
+import type { Channel } from '../protocol/channel.ts';
 import type { Scope, Told } from '../protocol/machines.ts';
-import type { Channel, StreamRequest, ToWorker } from '../protocol/relay.ts';
+import type { StreamRequest, ToWorker } from '../protocol/relay.ts';
 import { TAG } from '../protocol/relay.ts';
 import {
   eventId,

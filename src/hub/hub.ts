@@ -7,18 +7,10 @@ import { forEachAtOnce } from '../concurrency.ts';
 import { entry } from '../entry.ts';
 import type { Logger } from '../logger.ts';
 import { MINUTE_MS, minuteOf } from '../minutes.ts';
+import type { Channel } from '../protocol/channel.ts';
 import type { SiteState, Told } from '../protocol/machines.ts';
 import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMinute } from '../protocol/machines.ts';
-import type {
-  Arrival,
-  Channel,
-  LateClick,
-  RelayItem,
-  SeenSite,
-  StreamRequest,
-  ToPrimary,
-  ToWorker,
-} from '../protocol/relay.ts';
+import type { Arrival, LateClick, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
 import { MAX_PAGES_TOLD, TAG } from '../protocol/relay.ts';
 import { deviceOf, type LeaveReason, type Minute, type StreamEvents, type Visitor } from '../protocol/stream.ts';
 import { Departures } from './departures.ts';
@@ -27,7 +19,8 @@ import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuse } from './fa
 import { Hearing } from './hearing.ts';
 import { thisSecond } from './last-minute.ts';
 import type { Looking } from './onlookers.ts';
-import { Presence, type Present } from './presence.ts';
+import { Presence } from './presence.ts';
+import type { Present } from './present.ts';
 import { Rates } from './rates.ts';
 
 const HEARTBEAT_MS = 15_000;

@@ -5,9 +5,10 @@
 import { entry } from '../entry.ts';
 import type { Share } from '../protocol/machines.ts';
 import type { Arrival, RelayItem } from '../protocol/relay.ts';
-import type { LeaveReason, Visitor } from '../protocol/stream.ts';
+import type { LeaveReason } from '../protocol/stream.ts';
 import { Departed } from './departed.ts';
 import { LastMinute } from './last-minute.ts';
+import type { Present } from './present.ts';
 import { ShownFrames } from './shown-frames.ts';
 
 /** After the tab said that it closes; long enough for the next page of a site to take over, milliseconds. */
@@ -16,25 +17,6 @@ const CLOSED_GRACE_MS = 1500;
 const RELEASE_LIMIT_MS = 500;
 /** Visitors in their grace; beyond it the oldest leave at once. */
 const MAX_LEAVING = 50_000;
-
-export interface Present {
-  visitor: Visitor;
-  site: string;
-  /** The worker that has the connection, or 0 in the grace. */
-  worker: number;
-  /** The worker's claim that let that connection in. */
-  claim: number;
-  /** When the socket that has it was let in, Unix ms; 0 if it speaks by POST. */
-  socketSince: number;
-  /** When it was let in last, Unix ms. */
-  letInAt: number;
-  /** The last frame of all its pages that is known to be taken. */
-  frame: number;
-  /** Time of its last event that a connection told of as it ended, Unix ms. */
-  lastTime: number;
-  readonly lastMinute: LastMinute;
-  readonly shown: ShownFrames;
-}
 
 type Claim = Extract<RelayItem, { k: 'claim' }>;
 

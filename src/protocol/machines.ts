@@ -3,7 +3,7 @@
  * and holds items as pairs of texts: a letter for the kind, and what is to be said. The first item is the format of the others; machines
  * of several versions may share a Redis while they are upgraded.
  */
-import type { Channel } from './relay.ts';
+import type { Channel } from './channel.ts';
 import type { Minute, StreamEvents, Visitor } from './stream.ts';
 
 /** Which numbers `v` of visitors are this machine's: those that leave `slot` when divided by `slots`. */

@@ -2,31 +2,13 @@
  * Worker ↔ primary. Every message carries the tag, so that anything else on the IPC channel (PM2's, Node's
  * cluster's, a library's) is ignored.
  */
+
+import type { NumberedChannel } from './channel.ts';
 import type { Mark } from './frame.ts';
 import type { Past } from './machines.ts';
 import type { LeaveReason, Moves, Visitor } from './stream.ts';
 
 export const TAG = 'fieldmouse';
-
-/** What a stream shows; equal channels are rendered once, however many watch. */
-export interface Channel {
-  site: string;
-  /** Only this page, or null for all. */
-  page: string | null;
-  /** Only the visitor of this id, or null for all. */
-  visitor: string | null;
-  moves: Moves;
-}
-
-/** Equal for equal channels, on whatever machine. */
-export function channelKey({ site, page, visitor, moves }: Channel): string {
-  return JSON.stringify([site, page, visitor, moves]);
-}
-
-/** A channel as workers know it: rendered moves name it by number. */
-export interface NumberedChannel extends Channel {
-  no: number;
-}
 
 /** What a worker tells of a visitor that arrives or comes back. The primary adds the number `v`. */
 export type Arrival = Omit<Visitor, 'v'> & { site: string };

@@ -1,10 +1,20 @@
+import type { NumberedChannel } from '../protocol/channel.ts';
 import type { SampleBuffer } from '../protocol/frame.ts';
-import type { NumberedChannel, RelayItem } from '../protocol/relay.ts';
+import type { RelayItem } from '../protocol/relay.ts';
 import { MovesText } from './moves-text.ts';
-import type { Trace } from './trace.ts';
 
 /** At `latest`, each visitor's last position goes out at most this often, milliseconds. */
 const LATEST_MS = 100;
+
+/** A visitor as its channels show it; places are page pixels, `depth` is the share of the page that was seen. */
+export interface Shown {
+  readonly v: number;
+  readonly time: number;
+  readonly x: number;
+  readonly y: number;
+  readonly scrollY: number;
+  readonly depth: number;
+}
 
 /**
  * One watched channel in a worker: collects, as text ready for the stream, what its subscribers are to
@@ -14,8 +24,8 @@ export class Lane {
   readonly channel: NumberedChannel;
   readonly #moves = new MovesText();
   /** Visitors of whom only the latest position is due. */
-  readonly #dirty = new Set<Trace>();
-  readonly #scrolled = new Set<Trace>();
+  readonly #dirty = new Set<Shown>();
+  readonly #scrolled = new Set<Shown>();
   /** By the process's clock, ms: the server's may be set. */
   #nextLatest = 0;
 
@@ -34,24 +44,24 @@ export class Lane {
   }
 
   /** Shows the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
-  add(trace: Trace, samples: SampleBuffer, shift: number, from: number, to: number): void {
+  add(shown: Shown, samples: SampleBuffer, shift: number, from: number, to: number): void {
     // Its latest position is among these; what gave way before it does not come back.
-    if (this.#dirty.size > 0) this.#dirty.delete(trace);
-    this.#moves.add(trace.v, samples, shift, from, to);
+    if (this.#dirty.size > 0) this.#dirty.delete(shown);
+    this.#moves.add(shown.v, samples, shift, from, to);
   }
 
   /** Only the latest position of this visitor is to be sent. */
-  touch(trace: Trace): void {
-    this.#dirty.add(trace);
+  touch(shown: Shown): void {
+    this.#dirty.add(shown);
   }
 
-  scroll(trace: Trace): void {
-    this.#scrolled.add(trace);
+  scroll(shown: Shown): void {
+    this.#scrolled.add(shown);
   }
 
-  forget(trace: Trace): void {
-    this.#dirty.delete(trace);
-    this.#scrolled.delete(trace);
+  forget(shown: Shown): void {
+    this.#dirty.delete(shown);
+    this.#scrolled.delete(shown);
   }
 
   get pending(): boolean {
@@ -70,14 +80,14 @@ export class Lane {
   }
 
   #addLatest(base: number, now: number): void {
-    for (const trace of this.#dirty) this.#moves.addOne(trace.v, trace.time - base, trace.x, trace.y);
+    for (const shown of this.#dirty) this.#moves.addOne(shown.v, shown.time - base, shown.x, shown.y);
     this.#dirty.clear();
     this.#nextLatest = now + LATEST_MS;
   }
 
   #addScroll(items: RelayItem[], now: number): void {
     const parts: string[] = [];
-    for (const trace of this.#scrolled) parts.push(`${trace.v},${trace.scrollY},${trace.depth}`);
+    for (const shown of this.#scrolled) parts.push(`${shown.v},${shown.scrollY},${shown.depth}`);
     items.push({ k: 'scroll', c: this.channel.no, t: now, text: parts.join(',') });
     this.#scrolled.clear();
   }

@@ -4,7 +4,8 @@
  * visitor's latest stays); when there are too many events, the primary is given the whole list anew.
  */
 import { entry } from '../entry.ts';
-import type { Arrival, LateClick, NumberedChannel, RelayItem, SeenSite, ToPrimary } from '../protocol/relay.ts';
+import type { NumberedChannel } from '../protocol/channel.ts';
+import type { Arrival, LateClick, RelayItem, SeenSite, ToPrimary } from '../protocol/relay.ts';
 import { TAG } from '../protocol/relay.ts';
 import { Lane } from './lane.ts';
 import { Trace } from './trace.ts';

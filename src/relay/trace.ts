@@ -1,8 +1,28 @@
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
-import type { Arrival, ClickData, GoneReason } from '../protocol/relay.ts';
+import type { Arrival, ClickData, GoneReason, RelayItem } from '../protocol/relay.ts';
 import { deviceOf, shareSeen, type Visitor } from '../protocol/stream.ts';
 import type { Lane } from './lane.ts';
-import type { Relay } from './relay.ts';
+
+/** What a visitor's trace needs of the relay. */
+export interface TraceHost {
+  /** Grows whenever the channels change. */
+  readonly version: number;
+  /** False while the text of moves that waits leaves no room for more. */
+  readonly hasRoom: boolean;
+  /** True if somebody watches the site. */
+  watched(site: string): boolean;
+  lanesOf(arrival: Arrival): readonly Lane[];
+  /** Moves what these lanes have collected in front of the next item. */
+  flushLanes(lanes: readonly Lane[]): void;
+  push(item: RelayItem, site: string): void;
+  /** Time that the offsets of the next batch count from, Unix ms. */
+  base(): number;
+  /** Has the next batch sent. */
+  arm(): void;
+  /** The trace has samples for the next report. */
+  report(trace: Trace): void;
+  forget(trace: Trace): void;
+}
 
 /**
  * One visitor of this worker, as the relay tells the primary of it. Ingest calls a method for what the
@@ -28,12 +48,12 @@ export class Trace {
   scrollY = 0;
   /** Samples since the last report. */
   samples = 0;
-  readonly #relay: Relay;
+  readonly #relay: TraceHost;
   #lanes: readonly Lane[] = [];
   /** Version of the relay's channels that #lanes was made for. */
   #version = -1;
 
-  constructor(relay: Relay, v: number, frame: number, lastTime: number, claim: number, arrival: Arrival) {
+  constructor(relay: TraceHost, v: number, frame: number, lastTime: number, claim: number, arrival: Arrival) {
     this.#relay = relay;
     this.v = v;
     this.frame = frame;

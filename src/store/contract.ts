@@ -16,21 +16,9 @@ import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import { isAwayCode } from '../raw-problem.ts';
 import type { Archive } from './archive.ts';
-import type { Holdings } from './holdings.ts';
+import type { HitGroup, Holdings } from './holdings.ts';
+import type { Admin } from './people.ts';
 
-/** One that was kept before there were rights is an owner. */
-export interface Admin extends Rights {
-  name: string;
-  /** What `http/password.ts` made of the password, or null: signs in by link only. */
-  password: string | null;
-  created: number;
-}
-
-/**
- * A session ends `slide` ms after it was last seen; writing that down every `coarse` ms is enough. An
- * administrator has `most` at once, so that a program that signs in again and again fills nothing.
- */
-export const SESSION = { slide: 30 * 24 * 3_600_000, coarse: 5 * 60_000, most: 50 } as const;
 /** How long a one-time link holds. */
 export const LINK = { lifetime: 15 * 60_000 } as const;
 export const TOKEN = { coarse: 5 * 60_000 } as const;
@@ -55,13 +43,6 @@ export type HitRefusal = 'unknown-site' | 'too-many-pages' | 'busy';
 
 /** A site may have so many different pages, and so many visits of one process may wait for a commit. */
 export const HITS = { pages: 100_000, waiting: 5000 } as const;
-
-/** Visits to one page. */
-export interface HitGroup {
-  site: string;
-  page: string;
-  count: number;
-}
 
 /** The page-visit counter. `protocol/page.ts` says what a page is. */
 export interface Hits {

@@ -4,9 +4,10 @@
  */
 import { isPage } from '../protocol/page.ts';
 import { SITE_KEY } from '../protocol/site.ts';
-import { HITS, type HitGroup, type HitRefusal } from './contract.ts';
+import { HITS, type HitRefusal } from './contract.ts';
+import type { HitGroup } from './holdings.ts';
 
-export type { HitGroup } from './contract.ts';
+export type { HitGroup } from './holdings.ts';
 export type HitOutcome = number | HitRefusal;
 
 interface Waiting {

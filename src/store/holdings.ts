@@ -2,9 +2,15 @@
 import type { Session } from '../protocol/account.ts';
 import type { Entry } from '../protocol/audit.ts';
 import type { Site } from '../protocol/site.ts';
-import type { Admin, HitGroup, Store } from './contract.ts';
-import type { Kept, KeptToken } from './people.ts';
-import { wholeTrail } from './trail.ts';
+import type { Admin, Kept, KeptToken } from './people.ts';
+import { type Trail, wholeTrail } from './trail.ts';
+
+/** Visits to one page. */
+export interface HitGroup {
+  site: string;
+  page: string;
+  count: number;
+}
 
 /** One-time links and counted attempts are not among it: they are over within minutes. */
 export interface Holdings {
@@ -20,7 +26,7 @@ export interface Holdings {
 }
 
 /** The whole audit trail, oldest first. */
-export async function trailOf(store: Pick<Store, 'audit'>): Promise<Entry[]> {
+export async function trailOf(store: Trail): Promise<Entry[]> {
   const entries: Entry[] = [];
   for await (const entry of wholeTrail(store)) entries.push(entry);
   return entries.reverse();

@@ -3,7 +3,20 @@ import { createHmac } from 'node:crypto';
 import type { Session, Token } from '../protocol/account.ts';
 import { type Rights, rightsOf } from '../protocol/rights.ts';
 import { SELF, type Site } from '../protocol/site.ts';
-import { type Admin, SESSION } from './contract.ts';
+
+/** One that was kept before there were rights is an owner. */
+export interface Admin extends Rights {
+  name: string;
+  /** What `http/password.ts` made of the password, or null: signs in by link only. */
+  password: string | null;
+  created: number;
+}
+
+/**
+ * A session ends `slide` ms after it was last seen; writing that down every `coarse` ms is enough. An
+ * administrator has `most` at once, so that a program that signs in again and again fills nothing.
+ */
+export const SESSION = { slide: 30 * 24 * 3_600_000, coarse: 5 * 60_000, most: 50 } as const;
 
 /** As it is kept, under its id or name. Records from before there were rights have none. */
 export type Kept<T> = Omit<T, 'id' | keyof Rights> & Partial<Rights>;

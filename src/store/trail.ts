@@ -1,6 +1,11 @@
 /** What an audit trail is, wherever it is kept: entries by number, in the order they were written. */
 import { AUDIT, type AuditQuery, type Entry, type Note, REPEATED } from '../protocol/audit.ts';
-import type { Store } from './contract.ts';
+import type { Part } from '../protocol/record.ts';
+
+/** What reads a trail, part by part, the newest entries first. */
+export interface Trail {
+  audit(query: AuditQuery): Promise<Part<Entry>>;
+}
 
 export const TRAIL = {
   /** Entries looked at for one part of an answer. */
@@ -53,7 +58,7 @@ export function numberIn(cursor: string): number {
 const PART = 500;
 
 /** The whole of a store's audit trail, the newest first. */
-export async function* wholeTrail(store: Pick<Store, 'audit'>): AsyncGenerator<Entry> {
+export async function* wholeTrail(store: Trail): AsyncGenerator<Entry> {
   for (let after: string | null | undefined; after !== null; ) {
     const part = await store.audit({ limit: PART, ...(after !== undefined && { after }) });
     yield* part.items;

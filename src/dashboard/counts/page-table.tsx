@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import type { SiteCounts } from '../api.ts';
+import type { SiteCounts } from '../answers.ts';
 import { PagePath } from '../parts/page-path.tsx';
 import { address } from '../route.ts';
 import { duration, number } from '../text.ts';

@@ -1,5 +1,6 @@
 import { useCallback, useEffect } from 'preact/hooks';
-import { api, type SiteCounts } from '../api.ts';
+import type { SiteCounts } from '../answers.ts';
+import { api } from '../api.ts';
 import { DayBars } from '../counts/day-bars.tsx';
 import { PageTable, perView } from '../counts/page-table.tsx';
 import { csvOf, save } from '../csv.ts';

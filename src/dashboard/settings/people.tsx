@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Rights } from '../../protocol/rights.ts';
-import { type Admin, api } from '../api.ts';
+import type { Admin } from '../answers.ts';
+import { api } from '../api.ts';
 import { based } from '../base.ts';
 import { Confirm } from '../parts/confirm.tsx';
 import { Problem } from '../parts/problem.tsx';

@@ -17,21 +17,12 @@ import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
 import { OWNER, type Rights, ROLES, rightsOf } from '../../protocol/rights.ts';
 import { SITE_KEY, type Site } from '../../protocol/site.ts';
-import {
-  type Admin,
-  type AdminOutcome,
-  type Attempt,
-  type Credential,
-  type HitGroup,
-  LINK,
-  SESSION,
-  type Store,
-  StoreError,
-  TOKEN,
-} from '../contract.ts';
+import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hits.ts';
+import type { HitGroup } from '../holdings.ts';
 import { type Holdings, trailOf } from '../holdings.ts';
 import {
+  type Admin,
   changedOptions,
   demoSite,
   hashOptions,
@@ -42,6 +33,7 @@ import {
   LEAVING_MS,
   type Link,
   newSession,
+  SESSION,
   seenNow,
   surplus,
   tokenOf,

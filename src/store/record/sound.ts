@@ -7,7 +7,6 @@ import { decodeSamples, SampleBuffer } from '../../protocol/frame.ts';
 import { RUN_SAMPLES } from '../../protocol/passage.ts';
 import { MAX_COORDINATE } from '../../protocol/reader.ts';
 import type { Run } from '../archive.ts';
-import type { KeptRun } from './chunk.ts';
 
 const DAY_MS = 24 * 3_600_000;
 /**
@@ -28,7 +27,7 @@ export function isTime(value: unknown): boolean {
 }
 
 /** Throws FrameError if what is told of a run cannot have been written. */
-export function checkRun({ n, frames, t, until, size }: KeptRun): void {
+export function checkRun({ n, frames, t, until, size }: Omit<Run, 'page' | 'entered' | 'payload'>): void {
   const isSound =
     n <= MAX_FRAME_NUMBER &&
     frames >= 1 &&

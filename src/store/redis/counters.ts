@@ -2,8 +2,9 @@
 import { entry } from '../../entry.ts';
 import { type Command, type Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
-import { type Attempt, HITS, type HitGroup, type HitRefusal } from '../contract.ts';
+import { type Attempt, HITS, type HitRefusal } from '../contract.ts';
 import type { HitOutcome } from '../hits.ts';
+import type { HitGroup } from '../holdings.ts';
 import { counterKey } from '../secret.ts';
 
 const SITES_KEY = commonKey('sites');

@@ -5,13 +5,10 @@
 import type { Note } from '../../protocol/audit.ts';
 import type { Command, Redis } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
-import { TrailDraft } from './trail.ts';
+import { type Read, TrailDraft } from './trail.ts';
 
 /** Counts the commits. */
 export const VERSION_KEY = commonKey('version');
-
-/** Reads what a command of Redis finds, of keys that are with VERSION_KEY. */
-export type Read = <T>(...command: Command) => Promise<T>;
 
 export type TableName = 'sites' | 'admins' | 'tokens' | 'links' | 'sessions';
 

@@ -19,21 +19,12 @@ import { SITE_KEY, type Site } from '../../protocol/site.ts';
 import { Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { type Target, targetText } from '../../redis/target.ts';
-import {
-  type Admin,
-  type AdminOutcome,
-  type Attempt,
-  type Credential,
-  type HitGroup,
-  LINK,
-  SESSION,
-  type Store,
-  StoreError,
-  TOKEN,
-} from '../contract.ts';
+import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hits.ts';
+import type { HitGroup } from '../holdings.ts';
 import { type Holdings, trailOf } from '../holdings.ts';
 import {
+  type Admin,
   changedOptions,
   demoSite,
   hashOptions,
@@ -44,6 +35,7 @@ import {
   LEAVING_MS,
   type Link,
   newSession,
+  SESSION,
   seenNow,
   surplus,
   tokenOf,

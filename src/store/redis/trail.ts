@@ -4,7 +4,9 @@ import type { Part } from '../../protocol/record.ts';
 import type { Command, Redis } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { cursorOf, entryOf, isAsked, isRepeat, isSpent, mayRepeat, numberIn, TRAIL } from '../trail.ts';
-import type { Read } from './draft.ts';
+
+/** Reads what a command of Redis finds, of keys that are with VERSION_KEY. */
+export type Read = <T>(...command: Command) => Promise<T>;
 
 const KEY = commonKey('audit');
 
