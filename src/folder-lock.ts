@@ -118,7 +118,7 @@ async function tryLock(
     await once(server, 'listening');
   } catch (error) {
     const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    warn(`no socket can be made in the data folder (${code}), so a second server on it would not be noticed`);
+    warn(`no socket can be created in the data folder (${code}), so a second server on it would not be detected`);
     return () => {};
   }
   server.unref();
@@ -262,7 +262,7 @@ async function connected(path: string): Promise<Socket | undefined> {
 }
 
 function noServer(folder: string): Error {
-  return new Error(`no server runs in ${folder}; --data names another folder`);
+  return new Error(`no server is running in ${folder}; set another folder with --data`);
 }
 
 function namesIn(folder: string): string[] {
@@ -280,5 +280,5 @@ async function askAt(socket: Socket, order: keyof Orders, tell: (line: string) =
     if (line.startsWith(FAILED)) throw new Error(line.slice(FAILED.length));
     tell(line);
   }
-  throw new Error('the server ended meanwhile');
+  throw new Error('the server stopped before it was done');
 }

@@ -121,17 +121,17 @@ function faultText(error: NodeJS.ErrnoException, address: Address, all: readonly
   switch (error.code) {
     case 'EADDRINUSE':
       if (rival)
-        return `${where} cannot be used beside ${addressText(rival)}, or is in use by another program; 0.0.0.0 and [::] include all addresses of their kind`;
+        return `${where} cannot be used together with ${addressText(rival)}, or is in use by another program; 0.0.0.0 and [::] cover all addresses of their family`;
       return `${where} is in use by another program; choose another with --listen`;
     case 'EACCES':
-      return `${where} may not be used by this user; choose a port above 1023 or another path with --listen`;
+      return `${where} is not permitted for this user; choose a port above 1023 or another path with --listen`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return `${where} is not an address of this machine; choose another with --listen`;
     case 'EEXIST':
-      return `${where}: there is a file of another kind; choose another path with --listen`;
+      return `${where}: a file that is not a socket exists there; choose another path with --listen`;
     case 'ENOENT':
-      return `${where}: there is no such folder; choose another with --listen`;
+      return `${where}: the folder does not exist; choose another with --listen`;
     default:
       return `cannot listen on ${where}: ${error.message}`;
   }

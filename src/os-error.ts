@@ -7,8 +7,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EDQUOT: 'free some space, or raise the quota',
   EFBIG: 'raise the limit of file sizes (ulimit -f)',
   EMFILE: 'raise the limit of open files (ulimit -n)',
-  ENFILE: 'raise the limit of open files of the system',
-  EIO: 'look at the log of the system: the disk may be failing',
+  ENFILE: 'raise the system-wide limit of open files',
+  EIO: 'check the system log: the disk may be failing',
 };
 
 /** What LMDB throws of a copy has the system's words alone. */

@@ -148,7 +148,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
       const workers = await supervisor.roll((done, total) => tell(`worker ${done} of ${total} is replaced`));
       log.info({ workers }, 'workers are replaced');
     } catch (error) {
-      log.error({ err: error }, 'workers could not be replaced; those that were not go on');
+      log.error({ err: error }, 'not all workers could be replaced; the others keep running');
       throw error;
     }
   }
@@ -204,8 +204,8 @@ function warnOfDescriptors({ maxConnections, maxPerAddress }: Config, log: Logge
   const wanted = maxConnections + RESERVED_DESCRIPTORS;
   const most = mostConnections(limit);
   log.warn(
-    `the limit of open files (nofile) is ${limit}: each worker takes ${most} connections at most, ` +
-      `${limitOfOne(maxPerAddress, OPTIONS.maxPerAddress.preset, most)} WebSockets of one address among them, not the ${maxConnections} of --max-connections; ` +
+    `the limit of open files (nofile) is ${limit}: each worker accepts at most ${most} connections ` +
+      `(${limitOfOne(maxPerAddress, OPTIONS.maxPerAddress.preset, most)} WebSockets from one address) instead of the ${maxConnections} of --max-connections; ` +
       `raise the limit to ${wanted}, or lower --max-connections`,
   );
 }
@@ -216,7 +216,7 @@ async function warnOfSize({ archive }: Store, { maxStore, data }: Config, log: L
   if (file <= maxStore) return;
   log.warn(
     `the store's file has ${file} bytes, more than the ${maxStore} of --max-store: visits are removed until they fit, ` +
-      `but the file does not shrink. To make it smaller then: fieldmouse backup FILE --data ${data}, ` +
+      `but the file does not shrink. To shrink it afterwards: fieldmouse backup FILE --data ${data}, ` +
       `stop the server, fieldmouse restore FILE --data ${data}`,
   );
 }
@@ -259,7 +259,7 @@ function watchStore(log: Logger) {
         // A file that was moved away may come back: workers are started again and again until then.
         if (error instanceof StoreError && isDamaged) tell(error);
         else if (error instanceof StoreError) log.error(error.message);
-        else log.error({ err: error }, 'cannot look whether the store is damaged');
+        else log.error({ err: error }, 'cannot check whether the store is damaged');
       })
       .finally(() => {
         checking = false;

@@ -88,7 +88,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   const archive = await ThreadArchive.start(
     recordData(config, await store.id(), identityOf(store)),
     onFault,
-    ({ message }) => log.error({ reason: message }, 'a part of the record cannot be read, and is passed over'),
+    ({ message }) => log.error({ reason: message }, 'part of the record cannot be read and is skipped'),
     config.redis && ((note) => store.note(note)),
     undefined,
     (news) => logRemoved(log, news),
@@ -107,7 +107,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     archive,
     commitMs: config.commitMs,
     onTrouble: (error) =>
-      log.error({ err: error }, 'frames cannot be stored: acks are withheld; the live view goes on'),
+      log.error({ err: error }, 'frames cannot be stored: acks are withheld; the live view continues'),
     onRecovery: () => log.info('frames are stored again'),
     onCommit: metrics.committed,
     bySite: config.redis !== undefined,
@@ -129,7 +129,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     markSeen: (key) => {
       store.markSeen(key, Date.now()).catch((error: unknown) => {
         // That Redis is away is in the log already, once.
-        if (!isUnreachable(error)) log.error({ err: error }, 'cannot note a first visitor');
+        if (!isUnreachable(error)) log.error({ err: error }, 'the time of a first visitor cannot be stored');
       });
     },
     claim: (arrival, posted, last) => relay.claim(arrival, posted, last),
@@ -290,12 +290,12 @@ function logRemoved(log: Logger, { removed, heldMs }: RemovalNews): void {
   if (Object.values(removed).some((visits) => visits > 0))
     log.info(
       { ...removed },
-      'visits were removed (age: --retain, cap: --max-store, site: their site was removed, erase: asked for)',
+      'visits were removed (age: --retain, cap: --max-store, site: the site was removed, erase: on request)',
     );
   if (heldMs > 0)
     log.warn(
       { aheadHours: Math.round(heldMs / 3_600_000) },
-      'the clock of this machine is ahead of the time that the store knows: visits that are too old by it are kept for now. Check the clock. If it is right, the store follows within some hours',
+      'the clock of this machine is ahead of the time in the store: visits that are too old by this clock are not removed yet. Check the clock. If it is right, the store follows within a few hours',
     );
 }
 

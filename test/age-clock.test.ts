@@ -54,7 +54,7 @@ for (const where of ['the data folder', 'Redis'])
     const { server, set, id } = await startWithClock(t, flags);
     assert.equal(await statusOf(server, id), 200);
     set(400 * DAY_MS);
-    await until(() => server.output().includes('is ahead of the time that the store knows'), 'line of the log');
+    await until(() => server.output().includes('is ahead of the time in the store'), 'line of the log');
     assert.equal(await statusOf(server, id), 200);
     set(0);
     assert.equal(await statusOf(server, id), 200);

@@ -222,7 +222,7 @@ test('a file that is no socket is not taken for one', async (t) => {
   writeFileSync(file, 'precious');
   const { code, err } = await run(['--listen', `unix:${file}`, '--data', temporaryFolder(t)]);
   assert.equal(code, 1);
-  assert.match(err, /^fieldmouse: unix:.*: there is a file of another kind; .*\n$/);
+  assert.match(err, /^fieldmouse: unix:.*: a file that is not a socket exists there; .*\n$/);
   assert.equal(readFileSync(file, 'utf8'), 'precious');
 });
 

@@ -91,7 +91,7 @@ for (const [kind, damage] of Object.entries(SEEN_AT_ONCE))
     await assert.rejects(openStore(join(path, '..')), (error: Error & { code: string }) => {
       assert.match(error.code, /^(damaged|not-a-store)$/);
       assert.ok(error.message.startsWith(`${path} is `), error.message);
-      assert.match(error.message, /; put a backup in its place: fieldmouse restore BACKUP --data \S+$/);
+      assert.match(error.message, /; restore a backup: fieldmouse restore BACKUP --data \S+$/);
       return true;
     });
   });
@@ -175,7 +175,7 @@ test('start and commands say a damaged store in one line, and end with 1', async
       once(child, 'exit') as Promise<[number]>,
     ]);
     assert.equal(code, 1, words[0]);
-    assert.match(err, /^fieldmouse: \S+store\.mdb is damaged: [^\n]+; put a backup in its place: [^\n]+\n$/);
+    assert.match(err, /^fieldmouse: \S+store\.mdb is damaged: [^\n]+; restore a backup: [^\n]+\n$/);
   }
 });
 

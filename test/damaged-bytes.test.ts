@@ -315,11 +315,11 @@ test('a command on a large store whose process LMDB ends says so; one that is to
   const crashed = await runAndSend('SIGSEGV', true);
   assert.equal(crashed.code, 1);
   assert.match(crashed.err, DAMAGED_LINE);
-  assert.match(crashed.err, /using it ended the process \(SIGSEGV\)/);
+  assert.match(crashed.err, /using it crashed the process \(SIGSEGV\)/);
   assert.equal((await runAndSend('SIGTERM', false)).by, 'SIGTERM');
 });
 
-const DAMAGED_LINE = /^fieldmouse: \S+store\.mdb is damaged: [^\n]+; put a backup in its place: [^\n]+\n$/;
+const DAMAGED_LINE = /^fieldmouse: \S+store\.mdb is damaged: [^\n]+; restore a backup: [^\n]+\n$/;
 
 /** Commands that open the store, and do not only look at its file. */
 const COMMANDS = [

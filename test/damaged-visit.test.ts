@@ -75,7 +75,7 @@ test('lists, passages and the rewind pass over what is damaged, say how much, an
   const past = await (await server.api(`/v1/replay?site=demo&from=${T - 1000}&to=${T + 30_000}&speed=0`)).text();
   assert.match(past, /\nevent: end\ndata: \{"t":\d+,"damaged":1\}\n/);
   assert.match(past, /"id":"whole-2"/);
-  assert.match(server.output(), /cannot be read, and is passed over/);
+  assert.match(server.output(), /cannot be read and is skipped/);
   const metrics = await (await server.api('/metrics')).text();
   assert.match(metrics, /^fieldmouse_incomplete_reads_total [3-9]$/m, 'the list, the passages and the rewind');
   assert.doesNotMatch(server.output(), /"stack"/);

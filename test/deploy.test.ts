@@ -174,7 +174,7 @@ test('the Redis of compose.yaml loses nothing that was acked, asks for its passw
   const { environment } = compose({ FIELDMOUSE_REDIS: address }).services.fieldmouse;
   const variables = Object.entries(environment).filter(([, value]) => value);
   const server = await startServer(t, { env: Object.fromEntries(variables), workers: 1 });
-  assert.match(server.output(), /Redis has on disk what is acked/);
+  assert.match(server.output(), /Redis has frames on disk before they are acked/);
   assert.ok(!server.output().includes(password));
   assert.match(redis.cli('-a', password, '--no-auth-warning', 'get', 'fm:{fm}:version'), /\d/);
   assert.equal(compose().services.fieldmouse.environment.FIELDMOUSE_REDIS, null);

@@ -34,7 +34,7 @@ test('idle connections of one address leave room for others, and are counted', a
   const server = await startServer(t, { workers: 1, nofile: NOFILE });
   assert.match(
     server.output(),
-    /nofile\) is 256: each worker takes 128 connections at most, 32 WebSockets of one address among them, not the 20000/,
+    /nofile\) is 256: each worker accepts at most 128 connections \(32 WebSockets from one address\) instead of the 20000/,
   );
   const pids = server.workerPids();
   const { open } = await idle(t, server, 400, () => '127.0.0.9');

@@ -75,7 +75,7 @@ test('where no socket can be made the reason is told', async (t) => {
   writeFileSync(folder, '');
   const reasons: string[] = [];
   await lockFolder(folder, undefined, (reason) => reasons.push(reason));
-  assert.match(reasons.join(), /no socket can be made in the data folder \(\w+\)/);
+  assert.match(reasons.join(), /no socket can be created in the data folder \(\w+\)/);
 });
 
 test('a socket that a server listens on for visitors holds no folder, whatever its name', async (t) => {
@@ -88,7 +88,7 @@ test('a socket that a server listens on for visitors holds no folder, whatever i
   const told: string[] = [];
   await assert.rejects(
     ask(data, 'reload', () => {}),
-    /no server runs in/,
+    /no server is running in/,
   );
   const unlock = await lockFolder(data, { reload: async (tell) => tell('one of one') });
   await ask(data, 'reload', (line) => told.push(line));

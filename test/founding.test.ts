@@ -20,8 +20,8 @@ test('a store file of 0 bytes is refused by a start and by commands, in one line
   const path = join(data, 'store.mdb');
   writeFileSync(path, '');
   const line =
-    `fieldmouse: ${path} is empty, as a power cut or a full disk can leave it; ` +
-    `put a backup in its place: fieldmouse restore BACKUP --data ${data}, or remove it to begin with a new store\n`;
+    `fieldmouse: ${path} is empty, as a power failure or a full disk can leave it; ` +
+    `restore a backup: fieldmouse restore BACKUP --data ${data}, or delete it to start with a new store\n`;
   assert.deepEqual(await run(...START, data), { code: 1, out: '', err: line });
   const commands = [['site', 'list'], ['export'], ['verify'], ['backup', `${backup}2`], ['erase', 'x', '--yes']];
   for (const words of commands) {

@@ -214,7 +214,7 @@ test('all of IPv4 and all of IPv6 can be listened on together', { skip: !hasIpv6
 test('addresses that exclude each other are named as the reason', async (t) => {
   const port = await freePort('::');
   const told = await fault(t, `tcp://0.0.0.0:${port}`, `tcp://127.0.0.1:${port}`);
-  assert.match(told, new RegExp(`tcp://\\S+:${port} cannot be used beside tcp://\\S+:${port}`));
+  assert.match(told, new RegExp(`tcp://\\S+:${port} cannot be used together with tcp://\\S+:${port}`));
 });
 
 test('parameters that others add to an address are passed over', async (t) => {

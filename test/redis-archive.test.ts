@@ -355,7 +355,7 @@ test('a visit whose entry is damaged goes when it is due, in one line of the log
   await archive.tend(now, 100_000);
   await until(() => warned.length > 0, 'a line');
   assert.deepEqual(warned, [
-    'A damaged visit in the site a in Redis went; what could not be read stays in the counts: its entry is not there',
+    'A damaged visit was removed from the site a in Redis; data that could not be read remains in the counts: its entry is not there',
   ]);
   // Its runs were there, so that nothing is left of it.
   assert.deepEqual([await archive.sites(), await archive.verify()], [[], []]);

@@ -55,7 +55,7 @@ test('Redis is flushed: it is said once in each process, tabs wait', async (t) =
   await assertWaits(all);
   const refused = await server.api('/v1/sites');
   assert.equal(refused.status, 503);
-  assert.equal(lines(server, /is there again/).length, 0);
+  assert.equal(lines(server, /is reachable again/).length, 0);
   // Nothing was written in place of what is lost.
   assert.equal(redis.cli('exists', 'fm:{fm}:meta', 'fm:{fm}:sites').trim(), '0');
   assert.equal(lines(server, LOST).filter((line) => line.includes('"level":50')).length, 2);
@@ -116,7 +116,7 @@ test('Redis without a file is killed and comes back empty: tabs wait until its d
   await redis.restart();
   await until(() => lines(server, LOST).length === 2, 'word of the loss');
   await assertWaits(all);
-  assert.equal(lines(server, /is there again/).length, 0);
+  assert.equal(lines(server, /is reachable again/).length, 0);
   // A worker that is started meanwhile does not found a store.
   process.kill(server.workerPids()[0] as number, 'SIGKILL');
   await until(() => lines(server, LOST).length > 2, 'refusal of the new worker');
@@ -149,8 +149,8 @@ test('an eviction policy that is changed while the server runs is noticed, and w
   const redis = await startRedis(t);
   const server = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
   redis.cli('config', 'set', 'maxmemory-policy', 'allkeys-lru');
-  await until(() => lines(server, /throws data away .*allkeys-lru/).length === 1, 'word of the policy');
+  await until(() => lines(server, /evicts data .*allkeys-lru/).length === 1, 'word of the policy');
   redis.cli('config', 'set', 'maxmemory-policy', 'noeviction');
-  await until(() => lines(server, /keeps everything again/).length === 1, 'word that it is right');
-  assert.equal(lines(server, /throws data away/).length, 1);
+  await until(() => lines(server, /no longer evicts data/).length === 1, 'word that it is right');
+  assert.equal(lines(server, /Redis at \S+ evicts data/).length, 1);
 });

@@ -139,7 +139,7 @@ test('machines that share a Redis have the same sign-ins, limits, tokens and tot
     assert.deepEqual(await store.addresses(), [server.url.replace('http', 'tcp')]);
     await store.close();
   }
-  assert.match(one.output(), /Redis has on disk what is acked/);
+  assert.match(one.output(), /Redis has frames on disk before they are acked/);
 });
 
 test('a Redis that ends takes no visit with it that was answered, and no process', async (t) => {
@@ -187,12 +187,12 @@ test('a Redis that ends takes no visit with it that was answered, and no process
       .split('\n')
       .filter((line) => what.test(line));
   // Of the primary and of its worker.
-  assert.equal(lines(/Redis is away/).length, 2, server.output());
-  await until(() => lines(/Redis is there again/).length === 2, 'word that it is back');
+  assert.equal(lines(/Redis is unreachable/).length, 2, server.output());
+  await until(() => lines(/Redis is reachable again/).length === 2, 'word that it is back');
   // One that holds still does not hold up a stop.
   redis.signal('SIGSTOP');
   assert.equal(await server.stop(), 0);
-  assert.equal(lines(/Redis is there again/).length, 2, server.output());
+  assert.equal(lines(/Redis is reachable again/).length, 2, server.output());
   assert.equal(lines(/"level":(50|60)/).length, 2, server.output());
 });
 
@@ -252,7 +252,7 @@ test('a server refuses a Redis that may throw away what was acked', async (t) =>
   const redis = await startRedis(t, ['--maxmemory-policy', 'allkeys-lru']);
   await assert.rejects(openStore(configOf(redis, temporaryFolder(t)), { isServer: true }), {
     code: 'unsafe',
-    message: `Redis at 127.0.0.1:${redis.port} throws data away when its memory is full (maxmemory-policy allkeys-lru); set maxmemory-policy noeviction`,
+    message: `Redis at 127.0.0.1:${redis.port} evicts data when its memory is full (maxmemory-policy allkeys-lru); set maxmemory-policy noeviction`,
   });
 });
 
@@ -265,10 +265,10 @@ test('a server says what an ack stands for, as Redis is set up', async (t) => {
     await (await openStore(configOf(redis, temporaryFolder(t), ...flags), { log, isServer: true })).close();
     return lines;
   };
-  assert.deepEqual(await said(), ['Redis has on disk what is acked (appendfsync always)']);
+  assert.deepEqual(await said(), ['Redis has frames on disk before they are acked (appendfsync always)']);
   assert.match(
     (await said('--redis-replicas', '1')).join('\n'),
-    /\nRedis has 0 replicas, and --redis-replicas wants 1: nothing/,
+    /\nRedis has 0 replicas, but --redis-replicas requires 1: nothing/,
   );
   redis.cli('config', 'set', 'appendfsync', 'everysec');
   assert.match(
@@ -276,7 +276,7 @@ test('a server says what an ack stands for, as Redis is set up', async (t) => {
     /^Redis writes its file to the disk once a second .* up to a second .* is lost/,
   );
   redis.cli('config', 'set', 'appendfsync', 'no');
-  assert.match((await said()).join('\n'), /^Redis leaves it to the system/);
+  assert.match((await said()).join('\n'), /^Redis lets the operating system decide/);
   redis.cli('acl', 'setuser', 'default', '-config');
   assert.match((await said()).join('\n'), /^Redis does not say when its file reaches the disk/);
   redis.cli('acl', 'setuser', 'default', '+config');

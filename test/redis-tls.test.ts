@@ -104,7 +104,7 @@ test('sentinels and their master use TLS', { skip }, async (t) => {
 test('what is wrong with TLS is said in one line', { skip }, async (t) => {
   const { port, plain } = await startTls(t);
   const untrusted =
-    /^Redis at \S.* has a certificate that is not accepted: .*; NODE_EXTRA_CA_CERTS=FILE has a CA of your own trusted$/;
+    /^Redis at \S.* has a certificate that is not accepted: .*; set NODE_EXTRA_CA_CERTS=FILE to trust your own CA$/;
   await assert.rejects(connect(t, `rediss://:secret@127.0.0.1:${port}`), refusal('refused', untrusted));
   const nodes = `rediss://127.0.0.1:${port},rediss://127.0.0.1:${port}`;
   await assert.rejects(connect(t, nodes), refusal('refused', untrusted));

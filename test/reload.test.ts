@@ -94,7 +94,7 @@ test('reload says why not: no server, or one that is asked something else', asyn
   assert.deepEqual(await run('reload', '--data', data), {
     code: 1,
     out: '',
-    err: `fieldmouse: no server runs in ${data}; --data names another folder\n`,
+    err: `fieldmouse: no server is running in ${data}; set another folder with --data\n`,
   });
   const server = await startServer(t, { data });
   for (const text of ['x'.repeat(1000), 'constructor\n', 'stop\n']) {
@@ -116,7 +116,7 @@ test('workers that cannot be replaced go on', async (t) => {
   for (const pid of server.workerPids()) if (!workers.includes(pid)) process.kill(pid, 'SIGKILL');
   const { code, err } = await asked;
   assert.equal(code, 1);
-  assert.match(err, /^fieldmouse: the new worker ended at the start \(SIGKILL\)\n$/);
+  assert.match(err, /^fieldmouse: the new worker exited during startup \(SIGKILL\)\n$/);
   assert.deepEqual(server.workerPids(), workers);
   assert.equal((await server.api('/healthz')).status, 200);
 });

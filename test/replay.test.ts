@@ -281,7 +281,7 @@ test('a replay that cannot be is refused, and it is said what would be right', a
     [`/v1/replay?site=demo&from=${Date.now() + HOUR}`, 400, /from must be in the past/],
     [`${path}&to=${FROM}`, 400, /from must be before to/],
     [`${path}&to=${FROM - 1}`, 400, /from must not be after to/],
-    [`${path}&to=${FROM + 25 * HOUR}`, 400, /24 hours apart at most/],
+    [`${path}&to=${FROM + 25 * HOUR}`, 400, /at most 24 hours apart/],
     [`${path}&speed=61`, 400, /speed must be a whole number from 0 to 60/],
     [`${path}&speed=0.5`, 400, /speed must be a whole number/],
     [`${path}&page=`, 400, /page is empty/],

@@ -813,7 +813,7 @@ test('the embedded store says in one line what is wrong with a folder', async (t
   writeFileSync(join(folder, 'gate', 'store.gate'), 'x'.repeat(8192));
   await assert.rejects(openStore(join(folder, 'gate')), {
     code: 'damaged',
-    message: `${join(folder, 'gate', 'store.gate')} is damaged; remove it while nothing uses the store: it is made anew`,
+    message: `${join(folder, 'gate', 'store.gate')} is damaged; delete it while nothing uses the store; it is then created again`,
   });
   for (const [name, code] of Object.entries(cases)) {
     const path = name.startsWith('/') ? name : join(folder, name);

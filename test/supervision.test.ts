@@ -46,7 +46,7 @@ test('a worker that has grown too large is drained and replaced, one in a minute
   const closes: number[] = [];
   for (const { socket } of visitors) socket.on('close', (code) => closes.push(code));
   const before = server.workerPids();
-  await until(() => /worker has grown too large; it is replaced/.test(server.output()), 'word of it');
+  await until(() => /worker uses more memory than --max-memory; it is replaced/.test(server.output()), 'word of it');
   const kept = () => server.workerPids().filter((pid) => before.includes(pid));
   await until(() => server.workerPids().length === 2 && kept().length === 1, 'another worker');
   assert.equal((await fetch(`${server.url}/readyz`)).status, 200);
@@ -54,5 +54,5 @@ test('a worker that has grown too large is drained and replaced, one in a minute
     closes.filter((code) => code !== 1012),
     [],
   );
-  assert.equal(server.output().split('worker has grown too large').length, 2);
+  assert.equal(server.output().split('worker uses more memory than --max-memory').length, 2);
 });

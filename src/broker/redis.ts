@@ -161,8 +161,8 @@ export class RedisBroker implements Broker {
   /** Visitors of here would be taken for those of the machine that has their numbers now. */
   #fallSilent(): void {
     const text =
-      'another machine has the numbers of this one, which was away from Redis for too long: other machines are not shown here, ' +
-      'nor this one there, until it is started anew';
+      'another server has the numbers of this one, which was disconnected from Redis for too long: ' +
+      'until this server is restarted, it does not show visitors of other servers, and they do not show its visitors';
     this.#log.error({ slot: this.share.slot }, text);
     this.#keptAt = Number.NEGATIVE_INFINITY;
     void this.close();
@@ -181,7 +181,7 @@ export class RedisBroker implements Broker {
       try {
         return take(entries);
       } catch (error) {
-        if (!this.#hasComplained) this.#log.error({ err: error }, 'what another machine wrote cannot be read');
+        if (!this.#hasComplained) this.#log.error({ err: error }, 'data from another server cannot be read');
         this.#hasComplained = true;
         return true;
       }
@@ -203,8 +203,7 @@ export class RedisBroker implements Broker {
     if (this.#foreign.has(machine)) return;
     if (this.#foreign.size >= SLOTS) this.#foreign.clear();
     this.#foreign.add(machine);
-    const text =
-      'another machine runs another version of Fieldmouse: its visitors are not shown here, nor those of here there';
+    const text = 'another server runs a different version of Fieldmouse: the two do not show visitors of each other';
     this.#log.warn({ machine, format, own: FORMAT }, text);
   }
 
@@ -356,13 +355,13 @@ export class RedisBroker implements Broker {
       for (const machine of this.#roll.listen()) this.#gone(machine, false);
     if (late > 0 === this.#isLate) return;
     this.#isLate = late > 0;
-    if (this.#isLate) this.#log.warn('Redis does not answer in time: what other machines have is not up to date');
-    else this.#log.info('Redis answers again: other machines are heard');
+    if (this.#isLate) this.#log.warn('Redis does not answer in time: visitors of other servers are not up to date');
+    else this.#log.info('Redis answers again: visitors of other servers are up to date');
   }
 
   #gone(machine: string, bye: boolean): void {
     if (!this.#roll.remove(machine)) return;
-    if (!bye) this.#log.warn({ machine }, 'another machine is not heard any more');
+    if (!bye) this.#log.warn({ machine }, 'another server is not responding any more');
     for (const { inbox } of this.#listening.values()) inbox.gone(machine, bye);
     this.#local?.machineGone(machine, bye);
     this.#carry();

@@ -57,7 +57,7 @@ export async function takeSlot(redis: Redis, machine: string): Promise<number> {
     const slot = await longestSilent(redis);
     if (await take(redis, machine, slot, LEASE_MS - SILENCE_MS)) return slot;
   }
-  throw new RedisError('failed', `Redis at ${redis.where} knows of more machines than there can be (${SLOTS})`);
+  throw new RedisError('failed', `Redis at ${redis.where} has reached its limit of ${SLOTS} servers`);
 }
 
 async function take(redis: Redis, machine: string, slot: number, most: number): Promise<boolean> {

@@ -164,9 +164,9 @@ export class Supervisor {
     if (this.#closing || this.#rolling || now - this.#renewedAt < RENEW_MS) return;
     this.#renewedAt = now;
     const { log, maxMemory } = this.#options;
-    log.warn({ worker: worker.id, memory, maxMemory }, 'worker has grown too large; it is replaced');
+    log.warn({ worker: worker.id, memory, maxMemory }, 'worker uses more memory than --max-memory; it is replaced');
     this.#renewing = this.#replace(worker, 'memory').catch((error: unknown) =>
-      log.error({ err: error }, 'worker could not be replaced; it goes on'),
+      log.error({ err: error }, 'worker could not be replaced; it keeps running'),
     );
   }
 
@@ -202,10 +202,10 @@ export class Supervisor {
     this.#troubles.delete(worker.id);
     this.#options.onExit(worker.id);
     const awaited = this.#awaited.get(worker.id);
-    awaited?.reject(new StartError('worker-died', `the new worker ended at the start (${signal ?? code})`));
+    awaited?.reject(new StartError('worker-died', `the new worker exited during startup (${signal ?? code})`));
     if (this.#closing || awaited || this.#retiring.has(worker.id)) return;
     if (this.#addresses.length === 0)
-      this.#started?.reject(new StartError('worker-died', `a worker ended at the start (${signal ?? code})`));
+      this.#started?.reject(new StartError('worker-died', `a worker exited during startup (${signal ?? code})`));
     countUp(this.#restarts, this.#hung.delete(worker.id) ? 'hung' : 'died');
     const { delayMs, looping, deaths } = this.#backoff.death(performance.now());
     const fields = { worker: worker.id, pid: worker.process.pid, code, signal, delayMs };
@@ -268,7 +268,7 @@ export class Supervisor {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#awaited.set(worker.id, { resolve, reject });
-        const late = new StartError('worker-late', `the new worker does not listen after ${START_LIMIT_MS / 1000} s`);
+        const late = new StartError('worker-late', `the new worker is not listening after ${START_LIMIT_MS / 1000} s`);
         timer = setTimeout(() => reject(late), START_LIMIT_MS);
       });
     } catch (error) {

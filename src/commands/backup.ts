@@ -279,7 +279,7 @@ function reasonOf({ message }: StoreError, folder: string): string {
   return message
     .replace(`${join(folder, STORE_FILE)} `, 'it ')
     .replace(`${folder} `, 'it ')
-    .replace(/; put a backup.*/, '');
+    .replace(/; restore a backup.*/, '');
 }
 
 /** Gives the new file the store's name. Returns the old one's new name, if there was any. */

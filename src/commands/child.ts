@@ -57,7 +57,7 @@ async function passLines(from: Readable): Promise<void> {
 async function faultOf(folder: string, signal: string): Promise<StoreError> {
   try {
     await checkFile(folder);
-    return damaged(join(folder, STORE_FILE), `using it ended the process (${signal})`);
+    return damaged(join(folder, STORE_FILE), `using it crashed the process (${signal})`);
   } catch (error) {
     if (error instanceof StoreError) return error;
     throw error;

@@ -201,7 +201,7 @@ function readReplay(
   const { from = 0, to = from + LONGEST_MS } = times(query);
   if (from >= now) throw wrong('from must be in the past.');
   if (from === to) throw wrong('from must be before to.');
-  if (to - from > LONGEST_MS) throw wrong('from and to may be 24 hours apart at most.');
+  if (to - from > LONGEST_MS) throw wrong('from and to may be at most 24 hours apart.');
   const speed = whole('speed', query.speed, 0, FASTEST) ?? 1;
   return { site: query.site, stage: query.page ?? null, from, to: Math.min(to, now), speed };
 }

@@ -39,21 +39,21 @@ export function primaryMetrics(version: string, read: () => PrimaryFigures): Reg
   const { gauge, count } = metersOf(registry, read);
   new Gauge({
     name: 'fieldmouse_info',
-    help: 'Always 1; says the version',
+    help: 'Always 1; the label has the version',
     labelNames: ['version'],
     registers: [registry],
   }).set({ version }, 1);
-  gauge('visitors', 'Visitors that are here', ({ visitors }) => visitors);
+  gauge('visitors', 'Current visitors', ({ visitors }) => visitors);
   gauge('streams', "Administrators' open streams", ({ streams }) => streams);
   gauge('workers', 'Worker processes', ({ workers }) => workers);
   count('stream_bytes_total', 'Bytes written to streams', ({ streamBytes }) => streamBytes);
   count('stream_skipped_total', 'Messages of moves left out for slow readers', ({ skipped }) => skipped);
-  count('stream_evictions_total', 'Streams cut off since their readers read nothing', ({ evictions }) => evictions);
-  count('stream_resets_total', 'Streams that began anew', ({ resets }) => resets);
-  count('worker_restarts_total', 'Workers started in the place of others', ({ restarts }) => restarts);
+  count('stream_evictions_total', 'Streams evicted because their readers read nothing', ({ evictions }) => evictions);
+  count('stream_resets_total', 'Streams that were reset', ({ resets }) => resets);
+  count('worker_restarts_total', 'Workers started to replace others', ({ restarts }) => restarts);
   new Gauge({
     name: 'fieldmouse_degraded',
-    help: 'Whether the server is degraded now, by reason: 1, or 0',
+    help: '1 while the server is degraded for this reason, else 0',
     labelNames: ['reason'],
     registers: [registry],
     collect() {
@@ -61,16 +61,16 @@ export function primaryMetrics(version: string, read: () => PrimaryFigures): Reg
       for (const reason of TROUBLES) this.set({ reason }, troubles.includes(reason) ? 1 : 0);
     },
   });
-  gauge('machines', 'Other machines that are heard through Redis', ({ broker }) => broker.machines);
-  const late = 'How long nothing could be read from or written to other machines; 0 while all goes well';
+  gauge('machines', 'Other servers heard through Redis', ({ broker }) => broker.machines);
+  const late = 'How long nothing could be read from or written to other servers; 0 if all is well';
   gauge('machines_late_seconds', late, ({ broker }) => broker.lateMs / 1000);
-  count('machines_entries_total', 'Entries exchanged with other machines', ({ broker }) =>
+  count('machines_entries_total', 'Entries exchanged with other servers', ({ broker }) =>
     ways(broker.entriesOut, broker.entriesIn),
   );
-  count('machines_bytes_total', 'Bytes exchanged with other machines', ({ broker }) =>
+  count('machines_bytes_total', 'Bytes exchanged with other servers', ({ broker }) =>
     ways(broker.bytesOut, broker.bytesIn),
   );
-  const faults = 'Times that all had to be told anew between machines';
+  const faults = 'Number of full resyncs between servers';
   count(
     'machines_resyncs_total',
     faults,

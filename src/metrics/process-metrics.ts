@@ -12,16 +12,16 @@ export function processMetrics(kind: 'primary' | 'worker'): Registry {
   const labels = { process: kind };
   const delay = new LoopDelay();
   const { gauge, count } = metersOf(registry, () => ({ ...memory(), ...cpu() }), labels);
-  gauge('memory_bytes', 'Resident memory; pages of the store that were read are part of it', ({ rss }) => rss);
+  gauge('memory_bytes', 'Resident memory, including pages of the store that were read', ({ rss }) => rss);
   gauge('heap_bytes', 'Heap in use', ({ heapUsed }) => heapUsed);
   gauge(
     'external_bytes',
-    'Memory outside the heap that objects of it hold, buffers included',
+    'Memory outside the heap held by heap objects, including buffers',
     ({ external }) => external,
   );
   gauge('buffer_bytes', 'Memory of buffers', ({ arrayBuffers }) => arrayBuffers);
-  gauge('descriptors', 'Open file descriptors; 0 where the system does not tell', () => descriptors());
-  const worst = 'The longest delay of the event loop since this was read last; of several processes the worst';
+  gauge('descriptors', 'Open file descriptors; 0 where the system does not report them', () => descriptors());
+  const worst = 'Longest delay of the event loop since the last read; the worst of several processes';
   gauge('event_loop_delay_seconds', worst, () => delay.longestMs() / 1000, 'max');
   count('cpu_seconds_total', 'CPU time', ({ user, system }) => (user + system) / 1e6);
   return registry;

@@ -34,14 +34,14 @@ export function storeMetrics(registry: Registry, cap: number, usage: () => Promi
         else this.set(value);
       },
     });
-  gauge('used_bytes', 'Bytes of the store that are in use', ({ used }) => used);
-  gauge('file_bytes', "Bytes of the store's file; with Redis, the same as those in use", ({ file }) => file);
+  gauge('used_bytes', 'Bytes of the store in use', ({ used }) => used);
+  gauge('file_bytes', "Size of the store's file; with Redis, the same as the bytes in use", ({ file }) => file);
   gauge('cap_bytes', 'Cap of the store (--max-store)', () => cap);
-  gauge('oldest_visit_timestamp_seconds', 'Begin of the oldest visit', ({ oldest }) => oldest && oldest / 1000);
+  gauge('oldest_visit_timestamp_seconds', 'Start of the oldest visit', ({ oldest }) => oldest && oldest / 1000);
   gauge('damaged_batches', 'Batches of frames that could not be read and were set aside', ({ damaged }) => damaged);
   new Counter({
     name: 'fieldmouse_visits_removed_total',
-    help: 'Visits that were removed since the store is there, by reason',
+    help: 'Visits removed since the store was created, by reason',
     labelNames: ['reason'],
     registers,
     async collect() {

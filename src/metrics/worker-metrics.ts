@@ -21,9 +21,9 @@ export interface WorkerFigures {
   queued: number;
   /** The longest that a message waited for the operating system since this was read last, milliseconds. */
   ipcDelayMs: number;
-  /** Answers about the record that left out what is damaged. */
+  /** Responses about the record that left out damaged data. */
   incomplete: number;
-  /** Batches that waited since the primary did not keep up. */
+  /** Batches that waited because the primary did not keep up. */
   held: number;
 }
 
@@ -40,23 +40,23 @@ const COMMIT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 export function workerMetrics(read: () => WorkerFigures): WorkerMetrics {
   const registry = processMetrics('worker');
   const { gauge, count } = metersOf(registry, read);
-  gauge('connections', 'Connections of visitors', ({ connections }) => connections);
+  gauge('connections', 'Visitor connections', ({ connections }) => connections);
   count('frames_total', 'Frames handed to the store', ({ frames }) => frames);
   count('samples_total', 'Samples in these frames', ({ samples }) => samples);
-  count('acks_total', 'Acks sent to visitors; each may be for many frames', ({ acks }) => acks);
-  count('unstored_frames_total', 'Frames that could not be stored; visitors have them still', (f) => f.unstored);
-  count('closes_total', 'Connections of visitors that the server closed', ({ closes }) => closes);
-  count('refusals_total', 'Connections of visitors that were not let in', ({ refusals }) => refusals);
-  count('dropped_connections_total', 'TCP connections closed at once, as there were too many', (f) => f.dropped);
-  count('incomplete_reads_total', 'Answers about the record that left out what is damaged', (f) => f.incomplete);
+  count('acks_total', 'Acks sent to visitors; one ack can cover many frames', ({ acks }) => acks);
+  count('unstored_frames_total', 'Frames that could not be stored; visitors still have them', (f) => f.unstored);
+  count('closes_total', 'Visitor connections closed by the server', ({ closes }) => closes);
+  count('refusals_total', 'Visitor connections that were refused', ({ refusals }) => refusals);
+  count('dropped_connections_total', 'TCP connections closed at once because there were too many', (f) => f.dropped);
+  count('incomplete_reads_total', 'Responses about the record that left out damaged data', (f) => f.incomplete);
   gauge('ipc_in_flight', 'Messages on their way from workers to the primary', ({ inFlight }) => inFlight);
-  gauge('ipc_queued', 'Events that wait in workers to be sent to the primary', ({ queued }) => queued);
-  const worst = 'The longest that a message to the primary waited, since this was read last';
+  gauge('ipc_queued', 'Events waiting in workers to be sent to the primary', ({ queued }) => queued);
+  const worst = 'Longest wait of a message to the primary since the last read';
   gauge('ipc_delay_seconds', worst, ({ ipcDelayMs }) => ipcDelayMs / 1000, 'max');
-  count('ipc_held_total', 'Batches that waited since the primary did not keep up', ({ held }) => held);
+  count('ipc_held_total', 'Batches that waited because the primary did not keep up', ({ held }) => held);
   const commits = new Histogram({
     name: 'fieldmouse_store_commit_seconds',
-    help: 'How long groups of frames take to be on disk',
+    help: 'Time until a group of frames is on disk',
     buckets: COMMIT_BUCKETS,
     registers: [registry],
   });

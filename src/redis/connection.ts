@@ -237,7 +237,7 @@ export class Redis {
     const [info = ''] = await this.everywhere<string>('INFO', 'server');
     // Valkey calls it server_mode.
     if (/^(redis|server)_mode:sentinel/m.test(info))
-      throw new RedisError('failed', `Redis at ${this.where} is a sentinel: write redis+sentinel://HOST:PORT/NAME`);
+      throw new RedisError('failed', `Redis at ${this.where} is a sentinel: use redis+sentinel://HOST:PORT/NAME`);
     const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? 'unknown';
     if (!(Number.parseInt(version, 10) >= LEAST_VERSION))
       throw new RedisError(
@@ -279,7 +279,7 @@ export class Redis {
     if (this.#gate) await this.#gate;
     const cluster = this.#client as Cluster;
     const node = cluster.slots[slotOf(key)]?.master;
-    if (!node) throw new RedisError('unreachable', `Redis at ${this.where} has nobody who keeps ${key}`);
+    if (!node) throw new RedisError('unreachable', `Redis at ${this.where} has no node for ${key}`);
     const client = await this.#answer(Promise.resolve(cluster.nodeClient(node)));
     return (await this.#answer(client.sendCommand(command, { timeout: this.#limitMs }))) as T;
   }

@@ -43,7 +43,7 @@ export function redisError(error: unknown, where: string, name: 'Redis' | 'Senti
 }
 
 function distrusted(code: string, why: string, who: string): RedisError {
-  const hint = UNKNOWN_SIGNER.test(code) ? '; NODE_EXTRA_CA_CERTS=FILE has a CA of your own trusted' : '';
+  const hint = UNKNOWN_SIGNER.test(code) ? '; set NODE_EXTRA_CA_CERTS=FILE to trust your own CA' : '';
   return new RedisError('refused', `${who} has a certificate that is not accepted: ${why}${hint}`);
 }
 

@@ -18,7 +18,7 @@ const SENTINEL = /^redis(s?)\+sentinel:\/\/([^/?]*@)?([^/?@]+)\/([\w.-]+)(\/\d{1
 const SENTINEL_PORT = '26379';
 
 const RIGHT =
-  'redis://[user:password@]host[:port], rediss:// for TLS, several nodes of a cluster with commas between, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master that sentinels know by that name';
+  'redis://[user:password@]host[:port], rediss:// for TLS, several nodes of a cluster, separated by commas, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master of that name that sentinels monitor';
 
 /** Reads addresses with commas between, or that of sentinels. Throws a text that says what would be right. */
 export function readTarget(text: string): Target | undefined {
@@ -30,9 +30,9 @@ export function readTarget(text: string): Target | undefined {
   const { urls, sentinels = [] } = target;
   for (const url of [...urls, ...sentinels]) {
     if (!isRedisUrl(url)) throw RIGHT;
-    if (!isDecodable(url)) throw 'an address in which a % of the password is written as %25';
+    if (!isDecodable(url)) throw 'an address in which a % in the password is written as %25';
     if (urls.length > 1 && new URL(url).pathname.length > 1)
-      throw 'addresses without a database: a cluster has only one';
+      throw 'addresses without a database number: a cluster has only one database';
   }
   return target;
 }

@@ -89,7 +89,10 @@ export class KeptMinutes {
       return value;
     } catch (error) {
       if (!this.#isTroubled && !isUnreachable(error))
-        this.#log.error({ err: error }, 'the minutes of the last hour cannot be kept or read; the live view goes on');
+        this.#log.error(
+          { err: error },
+          'the minutes of the last hour cannot be stored or read; the live view continues',
+        );
       this.#isTroubled ||= !isUnreachable(error);
       return otherwise;
     }

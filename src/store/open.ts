@@ -60,7 +60,7 @@ function watchPlace(store: EmbeddedStore, { log, onTrouble }: OpenOptions): void
   const look = () => {
     try {
       store.checkInPlace();
-      if (isLost) log?.info('the store is in its place again, and everything goes on');
+      if (isLost) log?.info('the store is back in its place; everything continues');
       if (isLost) onTrouble?.([]);
       isLost = false;
     } catch (error) {
@@ -81,7 +81,7 @@ function complainer(log: Logger | undefined): (error: StoreError) => void {
   return ({ message }) => {
     if (performance.now() - toldAt < COMPLAIN_MS) return;
     toldAt = performance.now();
-    log?.error({ reason: message }, 'a part of the store cannot be read, and is passed over');
+    log?.error({ reason: message }, 'part of the store cannot be read and is skipped');
   };
 }
 
@@ -94,12 +94,12 @@ async function theOne(store: EmbeddedStore, { id, file }: Pick<OpenOptions, 'id'
   if (isOfId)
     throw new StoreError(
       'not-a-store',
-      'the store in the data folder is a copy of the one that the server works with, or was made anew: nothing is written to it; ' +
-        'move the same file back, or restart the server to work with this one',
+      'the store in the data folder is a copy of the one that the server uses, or was newly created: nothing is written to it; ' +
+        'move the same file back, or restart the server to use this one',
     );
   throw new StoreError(
     'not-a-store',
-    `the store in the data folder is another one (${found}) than the server works with (${id}): nothing is written to it; ` +
-      'move the right one back, or restart the server to work with this one',
+    `the store in the data folder (${found}) is not the one that the server uses (${id}): nothing is written to it; ` +
+      'move the right one back, or restart the server to use this one',
   );
 }

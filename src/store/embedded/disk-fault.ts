@@ -20,7 +20,7 @@ export function diskFault(error: unknown, tryDisk: () => void): StoreError | und
     return new StoreError('full', `the disk of the data folder is full: ${second.message}`);
   return new StoreError(
     'disk-error',
-    `the disk of the data folder takes no writes: ${message}; look at the log of the system, the disk may be failing`,
+    `the disk of the data folder accepts no writes: ${message}; check the system log, the disk may be failing`,
   );
 }
 

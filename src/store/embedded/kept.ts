@@ -41,7 +41,7 @@ export async function keepFile(
   const isOther = id !== undefined && (await store.id()) !== id;
   if (isOther || (identity !== undefined && store.identity !== identity)) {
     await store.close();
-    throw new StoreError('not-a-store', `the store in ${folder} is another one than the server works with`);
+    throw new StoreError('not-a-store', `the store in ${folder} is not the one that the server uses`);
   }
   const { archive } = store;
   const file = () => {

@@ -116,7 +116,7 @@ function found(file: StoreFile, folder: string, create: boolean): Buffer {
   const meta = file.root.openDB<number | Buffer, string>('meta', {});
   const sites = file.root.openDB<Site, string>('sites', {});
   if (meta.get('format') === undefined && !create)
-    throw new StoreError('no-store', `the store in ${folder} is empty; start the server to furnish it`);
+    throw new StoreError('no-store', `the store in ${folder} is empty; start the server to initialize it`);
   if (meta.get('format') === undefined)
     file.write(() => {
       meta.putSync('format', FORMAT);

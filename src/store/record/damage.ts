@@ -33,21 +33,21 @@ export class Damage {
 
 /** A visit whose place is known, but whose entry cannot be read. `since`: when it began, Unix ms. */
 export function lostVisit(since: number): FrameError {
-  return new FrameError('bad-number', `the entry of the visit that began at ${new Date(since).toISOString()}`);
+  return new FrameError('bad-number', `the entry of the visit that started at ${new Date(since).toISOString()}`);
 }
 
 /** Says in one line that visits went that could not be read in full, and `why`, if there are any. `where` they were. */
 export function warnOfRemoved(why: readonly string[], where: string): void {
   const [first] = why;
   if (first === undefined) return;
-  const what = why.length === 1 ? 'A damaged visit' : `${why.length} damaged visits`;
-  process.emitWarning(`${what} in ${where} went; what could not be read stays in the counts: ${first}`);
+  const what = why.length === 1 ? 'A damaged visit was' : `${why.length} damaged visits were`;
+  process.emitWarning(`${what} removed from ${where}; data that could not be read remains in the counts: ${first}`);
 }
 
 /** Says in one line that what could not be read of visits, if anything, went when they were laid down anew. `where` they are. */
 export function warnOfLeftOut({ fault }: Damage, where: string): void {
   if (fault)
     process.emitWarning(
-      `A damaged visit in ${where} lost what could not be read; that stays in the counts: ${fault.message}`,
+      `A damaged visit in ${where} lost its unreadable data, which remains in the counts: ${fault.message}`,
     );
 }

@@ -40,7 +40,7 @@ export function mergeSound(before: Uint8Array | undefined, cells: readonly numbe
     return mergeTile(before, cells, by);
   } catch (error) {
     if (!(error instanceof FrameError)) throw error;
-    process.emitWarning(`A damaged part of a heatmap began anew: ${error.message}`);
+    process.emitWarning(`A damaged part of a heatmap was reset: ${error.message}`);
     return mergeTile(undefined, cells, by);
   }
 }

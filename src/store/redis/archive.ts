@@ -238,7 +238,7 @@ export class RedisArchive implements Archive {
       const filed = await this.#filing.file(site, shards, () => now);
       if (filed === 'none') return;
       if (performance.now() > end)
-        throw new StoreError('busy', `the record of the site ${site.name} is written by others all the time`);
+        throw new StoreError('busy', `others keep writing to the record of the site ${site.name}; try again`);
       if (typeof filed === 'string') await sleep(LOOK_MS);
     }
   }
@@ -450,7 +450,7 @@ export class RedisArchive implements Archive {
       const outcome = await change();
       if (outcome !== undefined) return outcome;
     }
-    throw new StoreError('busy', `the record of the site ${site.name} is written by others all the time`);
+    throw new StoreError('busy', `others keep writing to the record of the site ${site.name}; try again`);
   }
 
   dropSite(site: string, before: number): Promise<void> {

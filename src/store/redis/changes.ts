@@ -84,7 +84,7 @@ export class Changes {
 
 /** Is answered with 503 where it comes to a request. */
 function tooMuch(): StoreError {
-  return Object.assign(new StoreError('busy', 'Too much is changed in Redis at once. Try again soon.'), {
+  return Object.assign(new StoreError('busy', 'Too many changes in Redis at once. Try again soon.'), {
     statusCode: 503,
   });
 }

@@ -17,14 +17,14 @@ export function checkFor(where: string, ids: ReadonlySet<string>): Check {
 }
 
 const NEXT =
-  'nothing is stored, and open tabs wait until that store is back; to go on without it, restart every server';
+  'nothing is stored, and open tabs wait until that store is back; to continue without it, restart every server';
 
 function lostText(where: string): string {
   return `Redis at ${where} has lost its data: sites, administrators and the record are gone. ${capital(NEXT)}`;
 }
 
 function otherText(where: string, found: string, own: string): string {
-  return `Redis at ${where} holds another store (${found}) than the one this server works with (${own}): ${NEXT}`;
+  return `Redis at ${where} holds another store (${found}) than the one this server uses (${own}): ${NEXT}`;
 }
 
 function capital(text: string): string {

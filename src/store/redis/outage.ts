@@ -31,13 +31,13 @@ export class Outage {
     if (reason === this.#reason) return;
     this.#change(reason);
     if (reason === 'store-lost') this.#log?.error({ code }, message);
-    else this.#log?.error({ code, reason: message }, 'Redis is away: what needs it is refused');
+    else this.#log?.error({ code, reason: message }, 'Redis is unreachable: requests that need it are refused');
   }
 
   #end(): void {
     if (this.#reason === undefined) return;
     this.#change(undefined);
-    this.#log?.info('Redis is there again');
+    this.#log?.info('Redis is reachable again');
   }
 
   #change(reason: OutageReason): void {

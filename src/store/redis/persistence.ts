@@ -10,14 +10,14 @@ const EVICTION_MS = 2000;
 
 const MEANING = {
   memory:
-    'Redis keeps its data in memory only (appendonly no): if it ends, all since its last snapshot is lost, sites and administrators too. ' +
-    'To have it written to disk: redis-cli CONFIG SET appendonly yes, then redis-cli CONFIG REWRITE',
+    'Redis keeps its data in memory only (appendonly no): if it stops, everything since its last snapshot is lost, including sites and administrators. ' +
+    'To store it on disk: redis-cli CONFIG SET appendonly yes, then redis-cli CONFIG REWRITE',
   unsynced:
-    'Redis leaves it to the system when its file reaches the disk (appendfsync no): what was acked of late is lost if its machine ends',
+    'Redis lets the operating system decide when its file reaches the disk (appendfsync no): recently acked frames are lost if its machine fails',
   second:
-    'Redis writes its file to the disk once a second (appendfsync everysec): up to a second of what was acked is lost if its machine ends',
+    'Redis writes its file to the disk once a second (appendfsync everysec): up to a second of acked frames is lost if its machine fails',
   unknown:
-    'Redis does not say when its file reaches the disk (CONFIG is not permitted): what was acked of late may be lost if its machine ends',
+    'Redis does not say when its file reaches the disk (CONFIG is not permitted): recently acked frames may be lost if its machine fails',
 } as const;
 
 export interface Wanted {
@@ -38,7 +38,7 @@ export async function checkPersistence(redis: Redis, log: Logger | undefined, wa
   const meaning = await meaningOf(redis);
   if (meaning === 'memory' && requirePersistence)
     throw new StoreError('unsafe', `${MEANING.memory} (--require-persistence)`);
-  if (meaning === 'disk') log?.info('Redis has on disk what is acked (appendfsync always)');
+  if (meaning === 'disk') log?.info('Redis has frames on disk before they are acked (appendfsync always)');
   else log?.warn(MEANING[meaning]);
   if (replicas > 0) await checkReplicas(redis, log, replicas);
 }
@@ -55,7 +55,7 @@ export function watchEviction(
     if ((policy !== undefined) === isEvicting) return;
     isEvicting = policy !== undefined;
     if (policy !== undefined) log?.error(evictionText(redis.where, policy));
-    else log?.info('Redis keeps everything again when its memory is full (maxmemory-policy noeviction)');
+    else log?.info('Redis no longer evicts data when its memory is full (maxmemory-policy noeviction)');
     onChange(isEvicting);
   };
   // While Redis is away there is nothing to see; that is told elsewhere.
@@ -70,7 +70,7 @@ async function evictionOf(redis: Redis): Promise<string | undefined> {
 }
 
 function evictionText(where: string, policy: string): string {
-  return `Redis at ${where} throws data away when its memory is full (maxmemory-policy ${policy}); set maxmemory-policy noeviction`;
+  return `Redis at ${where} evicts data when its memory is full (maxmemory-policy ${policy}); set maxmemory-policy noeviction`;
 }
 
 async function checkReplicas(redis: Redis, log: Logger | undefined, replicas: number): Promise<void> {
@@ -78,7 +78,7 @@ async function checkReplicas(redis: Redis, log: Logger | undefined, replicas: nu
   const fewest = Math.min(...infos.map((info) => Number(field(info, 'connected_slaves') ?? 0)));
   if (fewest < replicas)
     log?.warn(
-      `Redis has ${fewest} replicas, and --redis-replicas wants ${replicas}: nothing is acked until it has them`,
+      `Redis has ${fewest} replicas, but --redis-replicas requires ${replicas}: nothing is acked until it has them`,
     );
 }
 

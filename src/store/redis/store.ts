@@ -138,7 +138,7 @@ async function found(redis: Redis, where: string, create: boolean): Promise<Buff
   if (!create)
     throw new StoreError(
       'no-store',
-      `there is no store in Redis at ${where}; a server with --redis makes one, or name another`,
+      `there is no store in Redis at ${where}; start a server with --redis to create one, or set another Redis`,
     );
   // Others may start at the same time: one of them comes first.
   await redis.commit(VERSION_KEY, version, [
@@ -193,7 +193,7 @@ export class RedisStore implements Store {
     if (last !== undefined && last !== id)
       log?.warn(
         { store: id, last },
-        `Redis at ${where} holds another store than at the last start: sites, administrators and the record of that one are not here`,
+        `Redis at ${where} holds another store than at the last start, without the sites, administrators and record of the earlier one`,
       );
     if (last !== id) this.#machine.change({ store: id });
   }

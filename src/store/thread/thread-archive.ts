@@ -199,7 +199,7 @@ export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[
 
 /** Is answered with 503 where it comes to a request. */
 function tooMuch(): StoreError {
-  return Object.assign(new StoreError('busy', 'Too much is asked of the record at once. Try again soon.'), {
+  return Object.assign(new StoreError('busy', 'Too many requests to the record at once. Try again soon.'), {
     statusCode: 503,
   });
 }

@@ -108,7 +108,7 @@ export class CountTeam implements Team {
       const before = Atomics.load(this.#shared, place);
       const found = look();
       if (found !== undefined) return found;
-      if (performance.now() > end) throw new Error('a thread that counts has told nothing for too long');
+      if (performance.now() > end) throw new Error('a counting thread has not reported for too long');
       Atomics.wait(this.#shared, place, before, LOOK_MS);
     }
   }

@@ -99,10 +99,10 @@ function refuseRemains(folder: string): void {
   const before = names.filter((name) => name.startsWith(BEFORE_RESTORE)).sort();
   const remains = before.at(-1) ?? names.find((name) => name === RESTORE_PART);
   if (remains === undefined) return;
-  const back = before.length > 0 ? `rename it to ${STORE_FILE} to go on with it` : 'run fieldmouse restore again';
+  const back = before.length > 0 ? `rename it to ${STORE_FILE} to use it` : 'run fieldmouse restore again';
   throw new StoreError(
     'no-store',
-    `there is no ${STORE_FILE} in ${folder}, but a restore left ${remains}: ${back}, or move it away to begin with a new store`,
+    `there is no ${STORE_FILE} in ${folder}, but a restore left ${remains}: ${back}, or move it away to start with a new store`,
   );
 }
 
@@ -155,7 +155,10 @@ function checkFile(path: string, look: (fd: number, path: string) => void): void
 /** It holds nothing, so it can go. Throws StoreError. */
 function checkGate(fd: number, path: string): void {
   if (fstatSync(fd).size > 0 && !isMeta(fd))
-    throw new StoreError('damaged', `${path} is damaged; remove it while nothing uses the store: it is made anew`);
+    throw new StoreError(
+      'damaged',
+      `${path} is damaged; delete it while nothing uses the store; it is then created again`,
+    );
 }
 
 function isMeta(fd: number): boolean {
@@ -231,19 +234,22 @@ export function damaged(path: string, fault: string): StoreError {
 function emptied(path: string): StoreError {
   return new StoreError(
     'damaged',
-    `${path} is empty, as a power cut or a full disk can leave it; ${remedy(path)}, or remove it to begin with a new store`,
+    `${path} is empty, as a power failure or a full disk can leave it; ${remedy(path)}, or delete it to start with a new store`,
   );
 }
 
 /** Reports an unreadable entry as a difference. The advice is left out: it is printed once, at the end. */
 export function damageDifference({ message }: StoreError): Difference {
-  return { what: message.replace(/; put a backup.*/, ''), kept: 1, found: 0 };
+  return { what: message.replace(/; restore a backup.*/, ''), kept: 1, found: 0 };
 }
 
 export function notAStore(path: string): StoreError {
-  return new StoreError('not-a-store', `${path} is not a Fieldmouse store, or its begin is damaged; ${remedy(path)}`);
+  return new StoreError(
+    'not-a-store',
+    `${path} is not a Fieldmouse store, or its header is corrupted; ${remedy(path)}`,
+  );
 }
 
 function remedy(path: string): string {
-  return `put a backup in its place: fieldmouse restore BACKUP --data ${dirname(path)}`;
+  return `restore a backup: fieldmouse restore BACKUP --data ${dirname(path)}`;
 }

@@ -23,8 +23,8 @@ export class OpenedFile {
     const what = found === undefined ? 'was moved away or removed' : 'was replaced by another file';
     throw new StoreError(
       'moved',
-      `${this.#path} ${what} while the server runs: nothing is acked, and nothing is written. Move the same file back and ` +
-        'everything goes on; to work with another one, restart the server',
+      `${this.#path} ${what} while the server runs: nothing is acked or written. Move the same file back to continue; ` +
+        'to use another one, restart the server',
     );
   }
 }

@@ -47,9 +47,9 @@ export function readMeta(fd: number): Meta | undefined {
   if (first === undefined) return undefined;
   const { pageSize } = first;
   if (pageSize < 512 || pageSize > 65_536 || !Number.isInteger(Math.log2(pageSize)))
-    throw new Damage('its first page has no sense');
+    throw new Damage('its first page is invalid');
   const second = readMetaAt(fd, pageSize);
-  if (second === undefined || second.pageSize !== pageSize) throw new Damage('its second page has no sense');
+  if (second === undefined || second.pageSize !== pageSize) throw new Damage('its second page is invalid');
   return second.txn > first.txn ? second : first;
 }
 
@@ -135,7 +135,7 @@ class Trees {
     if (due === undefined) return undefined;
     const flags = this.#read(due.page);
     const isBranch = (flags & PAGE.branch) !== 0;
-    if (isBranch === ((flags & PAGE.leaf) !== 0)) throw new Damage(`page ${due.page} is of no kind that it may be`);
+    if (isBranch === ((flags & PAGE.leaf) !== 0)) throw new Damage(`page ${due.page} has an invalid type`);
     if (isBranch) return this.#branch(due, depth);
     return flags & PAGE.packed ? 1 : 1 + this.#leaf(due);
   }
@@ -168,7 +168,7 @@ class Trees {
       const key = at + NODE_HEAD;
       const value = key + this.#bytes.readUInt16LE(at + 6);
       const length = flags & NODE.big ? HEAD : size;
-      if (value + length > this.#bytes.length) throw new Damage(`page ${page} has an entry that leaves it`);
+      if (value + length > this.#bytes.length) throw new Damage(`page ${page} has an entry that crosses its end`);
       if (flags & NODE.big) bigs.push({ page: long(this.#bytes, value), size, pages: long(this.#bytes, value + 16) });
       else if (flags & NODE.table) this.#table(this.#bytes.toString('latin1', key, value - 1), value, size, page);
     }
@@ -185,7 +185,7 @@ class Trees {
   #big({ page, size, pages }: { page: number; size: number; pages: number }): number {
     this.#claim(page, pages);
     if (!(this.#read(page) & PAGE.overflow) || pages * this.#meta.pageSize < HEAD + size)
-      throw new Damage(`page ${page} does not hold the value that it should`);
+      throw new Damage(`page ${page} does not hold the expected value`);
     return pages;
   }
 
@@ -194,10 +194,10 @@ class Trees {
     const lower = this.#bytes.readUInt16LE(LOWER_AT);
     const upper = this.#bytes.readUInt16LE(22);
     if (lower % 2 !== 0 || lower > upper || HEAD + upper > this.#bytes.length)
-      throw new Damage(`page ${page} has no sense`);
+      throw new Damage(`page ${page} is invalid`);
     const places = Array.from({ length: lower / 2 }, (_, i) => HEAD + this.#bytes.readUInt16LE(HEAD + 2 * i));
     for (const at of places)
-      if (at < HEAD + upper || at + NODE_HEAD > this.#bytes.length) throw new Damage(`page ${page} has no sense`);
+      if (at < HEAD + upper || at + NODE_HEAD > this.#bytes.length) throw new Damage(`page ${page} is invalid`);
     return places;
   }
 

@@ -85,7 +85,7 @@ export class Journal {
     if (have < this.#replicas)
       throw new StoreError(
         'unreachable',
-        `${have} replicas of Redis have what came, of ${this.#replicas} (--redis-replicas)`,
+        `only ${have} of ${this.#replicas} Redis replicas have the frames (--redis-replicas)`,
       );
   }
 
