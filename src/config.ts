@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { meantText } from './near.ts';
-import { readTarget, type Target } from './redis/target.ts';
+import { readTarget } from './redis/target.ts';
 import { wrap } from './wrap.ts';
 
 export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'path'; path: string };
@@ -17,69 +17,6 @@ export type Durability = (typeof DURABILITIES)[number];
 
 /** Parts by the keys of sites. */
 export type Shares = Readonly<Record<string, number>>;
-
-export interface Config {
-  readonly listen: readonly Address[];
-  readonly workers: number;
-  /** Absolute path of the data folder. */
-  readonly data: string;
-  /** The Redis that several machines share, or undefined: this machine is alone. */
-  readonly redis: Target | undefined;
-  /** So many of its replicas must have frames, too, before they are acked. */
-  readonly redisReplicas: number;
-  /** Refuse to start on a Redis that keeps its data in memory only. */
-  readonly requirePersistence: boolean;
-  /** Trust X-Forwarded-For and -Proto of these: false, or addresses and CIDR ranges, or true for any. */
-  readonly trustProxy: boolean | readonly string[];
-  /** An administrator's API token given from outside, or empty. */
-  readonly token: string;
-  /** Path of the visitor script, as `/fieldmouse.js`. */
-  readonly scriptPath: string;
-  /** Path under which a proxy mounts the server, as `/stats`; empty: at the root. */
-  readonly basePath: string;
-  /** Path of the visitor endpoint, as `/v1/visit`. */
-  readonly endpoint: string;
-  readonly logLevel: string;
-  readonly development: boolean;
-  /** Header in which a proxy tells the visitor's country, in small letters; empty: none. */
-  readonly countryHeader: string;
-  /** How long visits are kept, milliseconds. */
-  readonly retainMs: number;
-  /** How long a visit may last, milliseconds. */
-  readonly maxVisitMs: number;
-  /** Bytes of a visit's runs; beyond that they are thinned. */
-  readonly maxVisitSize: number;
-  /** Cap of the store, bytes. */
-  readonly maxStore: number;
-  /** How many parts of the store a site may take before others; 1 where nothing is said. */
-  readonly siteShares: Shares;
-  readonly commitMs: number;
-  /** A worker with more memory of its own is replaced, bytes. */
-  readonly maxMemory: number;
-  /** What an ack stands for: that frames are on disk, or that the operating system has them. */
-  readonly durability: Durability;
-  readonly flushMs: number;
-  readonly quietFlushMs: number;
-  readonly sampleMs: number;
-  readonly graceMs: number;
-  readonly helloTimeoutMs: number;
-  readonly maxFrame: number;
-  readonly maxSamples: number;
-  readonly maxFrameRate: number;
-  /** Bytes per second of one connection, and of all that one address sends to one worker. */
-  readonly maxRate: number;
-  readonly maxAddressRate: number;
-  readonly maxConnections: number;
-  readonly maxPerAddress: number;
-  readonly maxBody: number;
-  readonly maxStreams: number;
-  readonly maxStreamsEach: number;
-  readonly maxReplays: number;
-  readonly maxHits: number;
-  readonly countBots: boolean;
-  /** `/healthz` and `/readyz` answer 503 while the server is degraded. */
-  readonly failDegraded: boolean;
-}
 
 /** All faults of a command line and environment at once. */
 export class ConfigError extends Error {
@@ -137,6 +74,7 @@ export const OPTIONS = {
     help: 'worker processes; the default is one per CPU',
     read: integer(1, 512),
   }),
+  /** Absolute path of the data folder. */
   data: option({
     flag: 'data',
     env: ['FIELDMOUSE_DATA'],
@@ -148,6 +86,7 @@ export const OPTIONS = {
       return resolve(text);
     },
   }),
+  /** The Redis that several machines share, or undefined: this machine is alone. */
   redis: option({
     flag: 'redis',
     env: ['FIELDMOUSE_REDIS'],
@@ -157,6 +96,7 @@ export const OPTIONS = {
     brief: 'the Redis that several servers share, as redis://[user:password@]host[:port]',
     read: readTarget,
   }),
+  /** So many of its replicas must have frames, too, before they are acked. */
   redisReplicas: option({
     flag: 'redis-replicas',
     env: ['FIELDMOUSE_REDIS_REPLICAS'],
@@ -165,6 +105,7 @@ export const OPTIONS = {
     help: 'number of Redis replicas that must also have a frame before it is acked',
     read: integer(0, 10),
   }),
+  /** Refuse to start on a Redis that keeps its data in memory only. */
   requirePersistence: option({
     flag: 'require-persistence',
     env: ['FIELDMOUSE_REQUIRE_PERSISTENCE'],
@@ -172,6 +113,7 @@ export const OPTIONS = {
     help: 'refuse to start if Redis stores its data in memory only (appendonly no)',
     read: readSwitch,
   }),
+  /** Trust X-Forwarded-For and -Proto of these: false, or addresses and CIDR ranges, or true for any. */
   trustProxy: option({
     flag: 'trust-proxy',
     env: ['FIELDMOUSE_TRUST_PROXY'],
@@ -180,6 +122,7 @@ export const OPTIONS = {
     help: 'proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: no, yes (any proxy), or a comma-separated list of addresses and CIDR ranges',
     read: readTrust,
   }),
+  /** An administrator's API token given from outside, or empty. */
   token: option({
     flag: 'token',
     env: ['FIELDMOUSE_TOKEN'],
@@ -191,6 +134,7 @@ export const OPTIONS = {
       return text;
     },
   }),
+  /** Path under which a proxy mounts the server, as `/stats`; empty: at the root. */
   basePath: option({
     flag: 'base-path',
     env: ['FIELDMOUSE_BASE_PATH'],
@@ -199,6 +143,7 @@ export const OPTIONS = {
     help: 'path under which a proxy mounts the server, such as /stats; the proxy may keep or strip it',
     read: readBasePath,
   }),
+  /** Path of the visitor script, as `/fieldmouse.js`. */
   scriptPath: option({
     flag: 'script-path',
     env: ['FIELDMOUSE_SCRIPT_PATH'],
@@ -207,6 +152,7 @@ export const OPTIONS = {
     help: 'path of the visitor script; change it if a blocker blocks the name',
     read: readPath,
   }),
+  /** Path of the visitor endpoint, as `/v1/visit`. */
   endpoint: option({
     flag: 'endpoint',
     env: ['FIELDMOUSE_ENDPOINT'],
@@ -226,6 +172,7 @@ export const OPTIONS = {
       return text;
     },
   }),
+  /** Header in which a proxy tells the visitor's country, in small letters; empty: none. */
   countryHeader: option({
     flag: 'country-header',
     env: ['FIELDMOUSE_COUNTRY_HEADER'],
@@ -237,6 +184,7 @@ export const OPTIONS = {
       return text.toLowerCase();
     },
   }),
+  /** How long visits are kept, milliseconds. */
   retainMs: option({
     flag: 'retain',
     env: ['FIELDMOUSE_RETAIN'],
@@ -245,6 +193,7 @@ export const OPTIONS = {
     help: 'how long visits are stored, in days (30d), weeks (4w) or hours (12h)',
     read: span('1h', '3650d'),
   }),
+  /** How long a visit may last, milliseconds. */
   maxVisitMs: option({
     flag: 'max-visit',
     env: ['FIELDMOUSE_MAX_VISIT'],
@@ -253,6 +202,7 @@ export const OPTIONS = {
     help: 'maximum length of one visit, in hours (24h), minutes or seconds; a longer stay starts a new visit',
     read: span('1s', '7d'),
   }),
+  /** Bytes of a visit's runs; beyond that they are thinned. */
   maxVisitSize: option({
     flag: 'max-visit-size',
     env: ['FIELDMOUSE_MAX_VISIT_SIZE'],
@@ -261,6 +211,7 @@ export const OPTIONS = {
     help: 'maximum size of one visit in the record. Beyond it, moves and scrolls are thinned; beyond twice the size, nothing more of the visit is stored. A day of constant movement takes about 25MB',
     read: readVisitSize,
   }),
+  /** Cap of the store, bytes. */
   maxStore: option({
     flag: 'max-store',
     env: ['FIELDMOUSE_MAX_STORE'],
@@ -286,6 +237,7 @@ export const OPTIONS = {
     help: 'interval at which frames are stored, as a group, in milliseconds',
     read: integer(1, 5000),
   }),
+  /** A worker with more memory of its own is replaced, bytes. */
   maxMemory: option({
     flag: 'max-memory',
     env: ['FIELDMOUSE_MAX_MEMORY'],
@@ -294,6 +246,7 @@ export const OPTIONS = {
     help: 'a worker with more private memory than this is drained and replaced, at most one worker per minute',
     read: readSize,
   }),
+  /** What an ack stands for: that frames are on disk, or that the operating system has them. */
   durability: option({
     flag: 'durability',
     env: ['FIELDMOUSE_DURABILITY'],
@@ -370,6 +323,7 @@ export const OPTIONS = {
     help: 'maximum number of frames per second on one connection; a burst of twice that is allowed',
     read: integer(1, 10_000),
   }),
+  /** Bytes per second of one connection, and of all that one address sends to one worker. */
   maxRate: option({
     flag: 'max-rate',
     env: ['FIELDMOUSE_MAX_RATE'],
@@ -450,6 +404,7 @@ export const OPTIONS = {
     help: 'whether the page-visit counter counts clients that identify themselves as bots, crawlers or programs',
     read: readSwitch,
   }),
+  /** `/healthz` and `/readyz` answer 503 while the server is degraded. */
   failDegraded: option({
     flag: 'fail-degraded',
     env: ['FIELDMOUSE_FAIL_DEGRADED'],
@@ -458,6 +413,19 @@ export const OPTIONS = {
     read: readSwitch,
   }),
 } as const;
+
+/** What each option is read as; of one that may be repeated, each value. */
+type Values = { readonly [K in keyof typeof OPTIONS]: ReturnType<(typeof OPTIONS)[K]['read']> };
+
+/** What the server runs with: all options, by their names in OPTIONS. */
+export interface Config extends Omit<Values, 'listen' | 'siteShares' | 'maxAddressRate'> {
+  readonly listen: readonly Address[];
+  /** Parts of the store by the keys of sites; a site that is not listed has one. */
+  readonly siteShares: Shares;
+  /** Bytes per second of all that one address sends to one worker. */
+  readonly maxAddressRate: number;
+  readonly development: boolean;
+}
 
 function option<T>(given: Option<T>): Option<T> {
   return given;
@@ -480,53 +448,15 @@ export interface Parsed {
 export function readConfig(argv: readonly string[], env: Env, extraFlags: readonly string[] = []): Parsed {
   const faults: string[] = [];
   const { flags, words } = splitArguments(argv, extraFlags, faults);
-  const read = <T>(key: keyof typeof OPTIONS): T[] =>
-    readOption(OPTIONS[key] as Option<unknown>, flags, env, faults) as T[];
-  const one = <T>(key: keyof typeof OPTIONS): T => read<T>(key)[0] as T;
+  const read = Object.entries(OPTIONS).map(([key, o]) => [key, readOption(o as Option<unknown>, flags, env, faults)]);
+  const all = Object.fromEntries(read) as { [K in keyof Values]: Values[K][] };
+  const values = Object.fromEntries(Object.entries(all).map(([key, [first]]) => [key, first])) as unknown as Values;
   const config: Config = {
-    listen: Object.freeze(read<Address>('listen')),
-    workers: one('workers'),
-    data: one('data'),
-    redis: one('redis'),
-    redisReplicas: one('redisReplicas'),
-    requirePersistence: one('requirePersistence'),
-    trustProxy: one('trustProxy'),
-    token: one('token'),
-    basePath: one('basePath'),
-    scriptPath: one('scriptPath'),
-    endpoint: one('endpoint'),
-    logLevel: one('logLevel'),
+    ...values,
+    listen: Object.freeze(all.listen),
+    siteShares: Object.fromEntries(all.siteShares.filter((share) => share !== undefined)),
+    maxAddressRate: values.maxAddressRate ?? Math.max(values.maxRate, ADDRESS_RATE * values.maxPerAddress),
     development: env.NODE_ENV === 'development',
-    countryHeader: one('countryHeader'),
-    retainMs: one('retainMs'),
-    maxVisitMs: one('maxVisitMs'),
-    maxVisitSize: one('maxVisitSize'),
-    maxStore: one('maxStore'),
-    siteShares: Object.fromEntries(read<[string, number] | undefined>('siteShares').filter((one) => one !== undefined)),
-    commitMs: one('commitMs'),
-    maxMemory: one('maxMemory'),
-    durability: one('durability'),
-    flushMs: one('flushMs'),
-    quietFlushMs: one('quietFlushMs'),
-    sampleMs: one('sampleMs'),
-    graceMs: one('graceMs'),
-    helloTimeoutMs: one('helloTimeoutMs'),
-    maxFrame: one('maxFrame'),
-    maxSamples: one('maxSamples'),
-    maxFrameRate: one('maxFrameRate'),
-    maxRate: one('maxRate'),
-    maxAddressRate:
-      one<number | undefined>('maxAddressRate') ??
-      Math.max(one('maxRate'), ADDRESS_RATE * one<number>('maxPerAddress')),
-    maxConnections: one('maxConnections'),
-    maxPerAddress: one('maxPerAddress'),
-    maxBody: one('maxBody'),
-    maxStreams: one('maxStreams'),
-    maxStreamsEach: one('maxStreamsEach'),
-    maxReplays: one('maxReplays'),
-    maxHits: one('maxHits'),
-    countBots: one('countBots'),
-    failDegraded: one('failDegraded'),
   };
   if (config.scriptPath === config.endpoint)
     faults.push(`--script-path and --endpoint are both ${config.endpoint}: give them different paths`);
