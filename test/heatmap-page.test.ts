@@ -147,7 +147,7 @@ test('where nothing was recorded, it says so and leads on; what fails can be tri
   await ready(dashboard);
   await dashboard.getByLabel('Window size').selectOption('phone');
   await dashboard.getByText('No moves in phone windows in this period').waitFor();
-  await dashboard.getByRole('button', { name: 'Show all window sizes' }).click();
+  await dashboard.getByRole('button', { name: 'Show all sizes' }).click();
   await ready(dashboard);
 
   await dashboard.route('**/v1/heatmap?*', (route) => route.abort());

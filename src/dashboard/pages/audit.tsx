@@ -152,7 +152,7 @@ function Table({ list }: { list: readonly Entry[] }) {
       <table class="table">
         <thead>
           <tr>
-            {['Time', 'User', 'Action', 'Target', 'Browser'].map((name) => (
+            {['Time', 'User', 'Action', 'Details', 'Browser'].map((name) => (
               <th key={name} scope="col">
                 {name}
               </th>

@@ -234,11 +234,11 @@ function Nothing({ kind, width }: { kind: HeatKind; width: Width | null }) {
       <div class="buttons">
         {width && (
           <button type="button" onClick={() => choose({ width: 'all' })}>
-            Show all window sizes
+            Show all sizes
           </button>
         )}
         <button type="button" onClick={() => choose({ days: PRESET_DAYS, from: null, to: null })}>
-          Show the last {PRESET_DAYS} days
+          Show last {PRESET_DAYS} days
         </button>
       </div>
     </div>

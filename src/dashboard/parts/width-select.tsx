@@ -6,7 +6,7 @@ const RANGES: Record<Width, string> = {
   phone: 'below 600 px',
   tablet: '600–1023 px',
   desktop: '1024–2559 px',
-  wide: '2560 px and more',
+  wide: '2560+ px',
 };
 
 export interface WidthSelectProps {

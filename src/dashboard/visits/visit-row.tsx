@@ -29,7 +29,7 @@ export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; 
         {visit.truncated && (
           <span class="muted" title={TRUNCATED}>
             {' '}
-            partly recorded
+            partial
           </span>
         )}
       </td>
@@ -47,7 +47,7 @@ export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; 
       </td>
       <td data-label="Country">{country ? countryName(country) : '–'}</td>
       <td data-label="Source" class="where" title={referrer || undefined}>
-        {referrer.replace(/^https?:\/\//, '') || '–'}
+        {referrer.replace(/^https?:\/\//, '') || 'Direct'}
       </td>
       <td class="count">
         {isOwner.value && (
