@@ -126,7 +126,7 @@ test('what cannot be is said in one line, and nothing is copied', async (t) => {
   await refused(/^fieldmouse: there is no store in .*none/, 1, 'to-redis', '--data', empty, '--redis', redis.url);
   const server = await startServer(t, { data: folder, workers: 1 });
   await refused(
-    /^fieldmouse: a server .* runs on \S+: stop it first; nothing was copied\n$/,
+    /^fieldmouse: a server or another command is using \S+: stop it first; nothing was copied\n$/,
     1,
     ...['to-redis', '--data', folder, '--redis', redis.url],
   );

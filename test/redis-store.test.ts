@@ -320,7 +320,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
     assert.deepEqual([code, out], [1, '']);
     assert.match(
       err,
-      /^fieldmouse: with --redis [^\n]* own persistence \(RDB, AOF\), or fieldmouse (ex|im)port[^\n]*$/,
+      /^fieldmouse: with --redis there is no store file: use Redis persistence \(RDB, AOF\), or fieldmouse (ex|im)port[^\n]*$/,
     );
   }
 });

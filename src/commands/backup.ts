@@ -40,7 +40,7 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-const IN_REDIS = 'with --redis there is no store file to copy: use Redis persistence (RDB, AOF)';
+const IN_REDIS = 'with --redis there is no store file: use Redis persistence (RDB, AOF)';
 
 async function backup(call: Call): Promise<ExitCode> {
   const { word, config, io } = call;

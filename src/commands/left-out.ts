@@ -34,9 +34,13 @@ export class LeftOutTally {
     for (const [what, first] of [...this.#found].slice(0, MOST_NAMED))
       io.err(`fieldmouse: ${what} is damaged: ${first}`);
     io.err(
-      `fieldmouse: left out as damaged: ${this.#lost} whole visits and parts of ${damaged} visits; ` +
+      `fieldmouse: left out as damaged: ${visits(this.#lost, 'whole ')} and parts of ${visits(damaged)}; ` +
         'fieldmouse verify lists the counts that differ',
     );
     return 3;
   }
+}
+
+function visits(n: number, which = ''): string {
+  return `${n} ${which}${n === 1 ? 'visit' : 'visits'}`;
 }
