@@ -48,7 +48,7 @@ test('what is wrong with sentinels, or with their master, is said in one line', 
   ];
   for (const [address, code, message] of refusals)
     await assert.rejects(connect(t, `redis+sentinel://${address}`, { connectMs: 700 }), refusal(code, message));
-  const hint = /^Redis at \S+ is a sentinel: write redis\+sentinel:\/\/HOST:PORT\/NAME$/;
+  const hint = /^Redis at \S+ is a sentinel: use redis\+sentinel:\/\/HOST:PORT\/NAME$/;
   await assert.rejects(connect(t, `redis://127.0.0.1:${open.port}`), refusal('failed', hint));
 });
 
