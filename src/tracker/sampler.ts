@@ -68,23 +68,23 @@ export function pointed(event: PointerEvent): void {
   const parts = event.getCoalescedEvents?.() || [];
   if (!parts[0]) parts[0] = event;
   const kind = ['touch', 'pen'].indexOf(event.pointerType) + 1;
-  tell(4, kind, part(parts[0].timeStamp, MARK, POINTER, kind));
+  // This runs for each event: parts are made only when they are told.
+  if (told[4] !== kind) tell(4, kind, part(parts[0].timeStamp, MARK, POINTER, kind));
   for (untold of parts) tellMove(untold.timeStamp);
   wake();
 }
 
-/** Adds the move that waits, once sampling allows: the pointer was there no earlier, for it still is. */
+/** Tells the latest move, once sampling allows. It gets that time if it is older: the pointer is still there. */
 function tellMove(now: number): void {
   if (!untold) return;
-  if (now < nextAt) {
-    wake();
-    return;
+  if (now < nextAt) wake();
+  else {
+    const time = Math.max(untold.timeStamp, nextAt);
+    nextAt = time + pace.sampleMs;
+    const [left, top] = scrolled(over);
+    add(move(time, [pixel(untold.clientX + left + hiddenLeft), pixel(untold.clientY + top)]));
+    untold = undefined;
   }
-  const time = Math.max(untold.timeStamp, nextAt);
-  nextAt = time + pace.sampleMs;
-  const [left, top] = scrolled(over);
-  add(move(time, [pixel(untold.clientX + left + hiddenLeft), pixel(untold.clientY + top)]));
-  untold = undefined;
 }
 
 export function clicked(event: MouseEvent, byHand = event.detail): void {
