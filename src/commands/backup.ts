@@ -5,7 +5,14 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { FolderInUse, lockFolder } from '../folder-lock.ts';
 import { StoreError } from '../store/contract.ts';
 import { copy, inspect } from '../store/embedded/file/apart.ts';
-import { BEFORE_RESTORE, makeFolder, NEW_STORE, RESTORE_PART, STORE_FILE } from '../store/embedded/file/folder.ts';
+import {
+  BEFORE_RESTORE,
+  makeFolder,
+  NEW_STORE,
+  RESTORE_PART,
+  STORE_FILE,
+  withoutRemedy,
+} from '../store/embedded/file/folder.ts';
 import { openStore } from '../store/embedded/store.ts';
 import { sync } from '../sync.ts';
 import { noted, noteReading } from './audit.ts';
@@ -275,11 +282,10 @@ async function isGood(folder: string, from: string, verdict: string, io: Output)
 }
 
 /** Without the name of the copy, and what to do where a store is damaged. */
-function reasonOf({ message }: StoreError, folder: string): string {
-  return message
+function reasonOf(error: StoreError, folder: string): string {
+  return withoutRemedy(error)
     .replace(`${join(folder, STORE_FILE)} `, 'it ')
-    .replace(`${folder} `, 'it ')
-    .replace(/; restore a backup.*/, '');
+    .replace(`${folder} `, 'it ');
 }
 
 /** Gives the new file the store's name. Returns the old one's new name, if there was any. */

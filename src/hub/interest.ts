@@ -2,7 +2,6 @@
  * What is watched now, here or on other machines. Channels are numbered once and told to every worker; one that nobody watches any
  * more stays for a while, so that a stream that was cut finds no gap when it comes back.
  */
-
 import { type Channel, channelKey, type NumberedChannel } from '../protocol/channel.ts';
 import { TAG, type ToWorker } from '../protocol/relay.ts';
 import type { Subscriber } from './subscriber.ts';

@@ -6,8 +6,8 @@ import { MovesText } from './moves-text.ts';
 /** At `latest`, each visitor's last position goes out at most this often, milliseconds. */
 const LATEST_MS = 100;
 
-/** A visitor as its channels show it; places are page pixels, `depth` is the share of the page that was seen. */
-export interface Shown {
+/** What a lane reads of a visitor. `x`, `y` and `scrollY` are page pixels; `depth` is the share of the page seen, 0 to 1000. */
+export interface LaneVisitor {
   readonly v: number;
   readonly time: number;
   readonly x: number;
@@ -24,8 +24,8 @@ export class Lane {
   readonly channel: NumberedChannel;
   readonly #moves = new MovesText();
   /** Visitors of whom only the latest position is due. */
-  readonly #dirty = new Set<Shown>();
-  readonly #scrolled = new Set<Shown>();
+  readonly #dirty = new Set<LaneVisitor>();
+  readonly #scrolled = new Set<LaneVisitor>();
   /** By the process's clock, ms: the server's may be set. */
   #nextLatest = 0;
 
@@ -38,30 +38,30 @@ export class Lane {
     return c.site === site && (c.page === null || c.page === page) && (c.visitor === null || c.visitor === id);
   }
 
-  /** True if every move is to be shown, and there is room for more. */
+  /** True if every move is to be visitor, and there is room for more. */
   get takesAll(): boolean {
     return this.channel.moves === 'full' && !this.#moves.isFull;
   }
 
   /** Shows the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
-  add(shown: Shown, samples: SampleBuffer, shift: number, from: number, to: number): void {
+  add(visitor: LaneVisitor, samples: SampleBuffer, shift: number, from: number, to: number): void {
     // Its latest position is among these; what gave way before it does not come back.
-    if (this.#dirty.size > 0) this.#dirty.delete(shown);
-    this.#moves.add(shown.v, samples, shift, from, to);
+    if (this.#dirty.size > 0) this.#dirty.delete(visitor);
+    this.#moves.add(visitor.v, samples, shift, from, to);
   }
 
   /** Only the latest position of this visitor is to be sent. */
-  touch(shown: Shown): void {
-    this.#dirty.add(shown);
+  touch(visitor: LaneVisitor): void {
+    this.#dirty.add(visitor);
   }
 
-  scroll(shown: Shown): void {
-    this.#scrolled.add(shown);
+  scroll(visitor: LaneVisitor): void {
+    this.#scrolled.add(visitor);
   }
 
-  forget(shown: Shown): void {
-    this.#dirty.delete(shown);
-    this.#scrolled.delete(shown);
+  forget(visitor: LaneVisitor): void {
+    this.#dirty.delete(visitor);
+    this.#scrolled.delete(visitor);
   }
 
   get pending(): boolean {
@@ -80,14 +80,14 @@ export class Lane {
   }
 
   #addLatest(base: number, now: number): void {
-    for (const shown of this.#dirty) this.#moves.addOne(shown.v, shown.time - base, shown.x, shown.y);
+    for (const visitor of this.#dirty) this.#moves.addOne(visitor.v, visitor.time - base, visitor.x, visitor.y);
     this.#dirty.clear();
     this.#nextLatest = now + LATEST_MS;
   }
 
   #addScroll(items: RelayItem[], now: number): void {
     const parts: string[] = [];
-    for (const shown of this.#scrolled) parts.push(`${shown.v},${shown.scrollY},${shown.depth}`);
+    for (const visitor of this.#scrolled) parts.push(`${visitor.v},${visitor.scrollY},${visitor.depth}`);
     items.push({ k: 'scroll', c: this.channel.no, t: now, text: parts.join(',') });
     this.#scrolled.clear();
   }

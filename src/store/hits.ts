@@ -7,7 +7,6 @@ import { SITE_KEY } from '../protocol/site.ts';
 import { HITS, type HitRefusal } from './contract.ts';
 import type { HitGroup } from './holdings.ts';
 
-export type { HitGroup } from './holdings.ts';
 export type HitOutcome = number | HitRefusal;
 
 interface Waiting {

@@ -19,8 +19,7 @@ import { OWNER, type Rights, ROLES, rightsOf } from '../../protocol/rights.ts';
 import { SITE_KEY, type Site } from '../../protocol/site.ts';
 import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hits.ts';
-import type { HitGroup } from '../holdings.ts';
-import { type Holdings, trailOf } from '../holdings.ts';
+import { type HitGroup, type Holdings, trailOf } from '../holdings.ts';
 import {
   type Admin,
   changedOptions,

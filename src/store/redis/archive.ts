@@ -237,8 +237,7 @@ export class RedisArchive implements Archive {
     for (;;) {
       const filed = await this.#filing.file(site, shards, () => now);
       if (filed === 'none') return;
-      if (performance.now() > end)
-        throw new StoreError('busy', `others keep writing to the record of the site ${site.name}; try again`);
+      if (performance.now() > end) throw busy(site);
       if (typeof filed === 'string') await sleep(LOOK_MS);
     }
   }
@@ -450,7 +449,7 @@ export class RedisArchive implements Archive {
       const outcome = await change();
       if (outcome !== undefined) return outcome;
     }
-    throw new StoreError('busy', `others keep writing to the record of the site ${site.name}; try again`);
+    throw busy(site);
   }
 
   dropSite(site: string, before: number): Promise<void> {
@@ -812,4 +811,8 @@ async function* visitsIn(site: RecordSite, query: VisitQuery): AsyncGenerator<Li
     if (listed.members.length < looks) return;
     last = listed.members.at(-1);
   }
+}
+
+function busy({ name }: RecordSite): StoreError {
+  return new StoreError('busy', `others keep writing to the record of the site ${name}; try again`);
 }

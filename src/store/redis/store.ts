@@ -21,8 +21,7 @@ import { commonKey } from '../../redis/keys.ts';
 import { type Target, targetText } from '../../redis/target.ts';
 import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hits.ts';
-import type { HitGroup } from '../holdings.ts';
-import { type Holdings, trailOf } from '../holdings.ts';
+import { type HitGroup, type Holdings, trailOf } from '../holdings.ts';
 import {
   type Admin,
   changedOptions,
@@ -193,7 +192,9 @@ export class RedisStore implements Store {
     if (last !== undefined && last !== id)
       log?.warn(
         { store: id, last },
-        `Redis at ${where} holds another store than at the last start, without the sites, administrators and record of the earlier one`,
+
+        `Redis at ${where} holds another store than at the last start, without the sites, administrators and ` +
+          'record of the earlier one',
       );
     if (last !== id) this.#machine.change({ store: id });
   }

@@ -1,6 +1,7 @@
 /** A store's record as a thread keeps it, whatever store that is. */
 import type { Archive } from '../archive.ts';
-import type { HitGroup, HitOutcome } from '../hits.ts';
+import type { HitOutcome } from '../hits.ts';
+import type { HitGroup } from '../holdings.ts';
 import type { RemovalNews } from '../record/age-clock.ts';
 
 export interface Kept {

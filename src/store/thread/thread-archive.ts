@@ -7,7 +7,8 @@ import type { LeftOut } from '../../protocol/record.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import type { FileData } from '../embedded/kept.ts';
-import type { HitGroup, HitOutcome } from '../hits.ts';
+import type { HitOutcome } from '../hits.ts';
+import type { HitGroup } from '../holdings.ts';
 import type { RemovalNews } from '../record/age-clock.ts';
 import type { RedisData } from '../redis/kept.ts';
 

@@ -5,7 +5,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
-import type { HitGroup } from '../hits.ts';
+import type { HitGroup } from '../holdings.ts';
 import type { Kept } from './kept.ts';
 import { type Answer, parted, type Question, type ThreadData } from './thread-archive.ts';
 

@@ -102,7 +102,9 @@ function refuseRemains(folder: string): void {
   const back = before.length > 0 ? `rename it to ${STORE_FILE} to use it` : 'run fieldmouse restore again';
   throw new StoreError(
     'no-store',
-    `there is no ${STORE_FILE} in ${folder}, but a restore left ${remains}: ${back}, or move it away to start with a new store`,
+
+    `there is no ${STORE_FILE} in ${folder}, but a restore left ${remains}: ${back}, or move it away to start ` +
+      'with a new store',
   );
 }
 
@@ -234,13 +236,20 @@ export function damaged(path: string, fault: string): StoreError {
 function emptied(path: string): StoreError {
   return new StoreError(
     'damaged',
-    `${path} is empty, as a power failure or a full disk can leave it; ${remedy(path)}, or delete it to start with a new store`,
+
+    `${path} is empty, as a power failure or a full disk can leave it; ${remedy(path)}, or delete it to start ` +
+      'with a new store',
   );
 }
 
 /** Reports an unreadable entry as a difference. The advice is left out: it is printed once, at the end. */
-export function damageDifference({ message }: StoreError): Difference {
-  return { what: message.replace(/; restore a backup.*/, ''), kept: 1, found: 0 };
+export function damageDifference(error: StoreError): Difference {
+  return { what: withoutRemedy(error), kept: 1, found: 0 };
+}
+
+/** The message of an error, without the advice to restore a backup. */
+export function withoutRemedy({ message }: StoreError): string {
+  return message.replace(/; restore a backup.*/, '');
 }
 
 export function notAStore(path: string): StoreError {
