@@ -141,11 +141,14 @@ function arithmetic(c: Constants): string {
   const quiet = frameRate(TYPICAL, QUIET_FLUSH_S);
   const watched = frameRate(TYPICAL, FLUSH_S);
   const lead =
-    `A visitor makes ${about(TYPICAL.activity * SAMPLE_RATE)} samples a second on average: ${about(quiet)} frames a second while nobody watches its site, ` +
-    `${about(watched)} while somebody does. A worker spends ${about(frame)} µs on a frame, ${about(sample)} on a sample, ${about(shown)} more on a shown one, ` +
+    `A visitor makes ${about(TYPICAL.activity * SAMPLE_RATE)} samples a second on average: ${about(quiet)} ` +
+    'frames a second while nobody watches its site, ' +
+    `${about(watched)} while somebody does. A worker spends ${about(frame)} µs on a frame, ${about(sample)} on ` +
+    `a sample, ${about(shown)} more on a shown one, ` +
     `${about(c.visitUs)} on each arrival and departure. ` +
     `A machine has ${HARDWARE.cores} cores, a machine and a shard ${about(HARDWARE.network / 1e6)} MB/s each way, ` +
-    `of which ${percent(HARDWARE.use)} are used; a shard has one core, ${about(HARDWARE.memory / 1e9)} GB and one replica.`;
+    `of which ${percent(HARDWARE.use)} are used; a shard has one core, ${about(HARDWARE.memory / 1e9)} GB and ` +
+    'one replica.';
   return [lead, ...SIZES.map((visitors) => sizeText(capacity(visitors, TYPICAL, HARDWARE, c), c))].join('\n\n');
 }
 
@@ -192,7 +195,8 @@ function clusterText({ shards, keptS }: Capacity): string[] {
   if (shards.memory <= most) return [];
   const hours = about(((keptS / 3600) * most) / shards.cpu);
   return [
-    `One day of the record needs more than the ${plain(MOST_NODES)} nodes that Redis Cluster is made for; ${plain(most)} shards and their replicas store ${hours} hours.`,
+    `One day of the record needs more than the ${plain(MOST_NODES)} nodes that Redis Cluster is made for; ` +
+      `${plain(most)} shards and their replicas store ${hours} hours.`,
   ];
 }
 
@@ -224,8 +228,10 @@ function product(count: number, us: number): string {
 function siteText({ largest: { redis, primary } }: Capacity): string {
   const needs = redisNeeds(redis, HARDWARE);
   return (
-    `${about(100 * needs['Redis CPU'])} % of the CPU of a shard, ${about(100 * needs['Redis network'])} % of its network, ` +
-    `${about(100 * needs['Redis memory'])} % of its memory; ${about((100 * primary) / CORE / HARDWARE.use)} % of a primary that shows it`
+    `${about(100 * needs['Redis CPU'])} % of the CPU of a shard, ${about(100 * needs['Redis network'])} % of ` +
+    'its network, ' +
+    `${about(100 * needs['Redis memory'])} % of its memory; ${about((100 * primary) / CORE / HARDWARE.use)} % ` +
+    'of a primary that shows it'
   );
 }
 

@@ -63,7 +63,10 @@ export const OPTIONS = {
     value: 'ADDRESS',
     multiple: true,
     preset: 'tcp://0.0.0.0:2112',
-    help: 'address to listen on: a port (on all IPv4 addresses; also :port), host:port, tcp://host:port, unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. --port N, -p N and the environment variable PORT=N mean tcp://0.0.0.0:N',
+    help:
+      'address to listen on: a port (on all IPv4 addresses; also :port), host:port, tcp://host:port, ' +
+      'unix:/path.sock or pipe:\\\\.\\pipe\\name; may be repeated. --port N, -p N and the environment variable ' +
+      'PORT=N mean tcp://0.0.0.0:N',
     read: readAddress,
   }),
   workers: option({
@@ -92,11 +95,16 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_REDIS'],
     value: 'URL',
     preset: '',
-    help: 'the Redis that several servers share: redis://[user:password@]host[:port], rediss:// for TLS, several nodes of a cluster, separated by commas, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for a master that sentinels monitor. Sites, accounts and the record are then stored there, not in the data folder. If the URL contains a password, prefer the environment variable: other users of the machine can read flags',
+    help:
+      'the Redis that several servers share: redis://[user:password@]host[:port], rediss:// for TLS, several ' +
+      'nodes of a cluster, separated by commas, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME ' +
+      'for a master that sentinels monitor. Sites, accounts and the record are then stored there, not in the ' +
+      'data folder. If the URL contains a password, prefer the environment variable: other users of the machine ' +
+      'can read flags',
     brief: 'the Redis that several servers share, as redis://[user:password@]host[:port]',
     read: readTarget,
   }),
-  /** So many of its replicas must have frames, too, before they are acked. */
+  /** Number of Redis replicas that must have a frame before it is acked. */
   redisReplicas: option({
     flag: 'redis-replicas',
     env: ['FIELDMOUSE_REDIS_REPLICAS'],
@@ -119,7 +127,9 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_TRUST_PROXY'],
     value: 'LIST',
     preset: 'no',
-    help: 'proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: no, yes (any proxy), or a comma-separated list of addresses and CIDR ranges',
+    help:
+      'proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: no, yes (any proxy), or a ' +
+      'comma-separated list of addresses and CIDR ranges',
     read: readTrust,
   }),
   /** An administrator's API token given from outside, or empty. */
@@ -128,7 +138,9 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_TOKEN'],
     value: 'TOKEN',
     preset: '',
-    help: "an administrator's API token, set from outside; prefer the environment variable: other users of the machine can read flags",
+    help:
+      "an administrator's API token, set from outside; prefer the environment variable: other users of the " +
+      'machine can read flags',
     read: (text) => {
       if (text !== '' && !/^[\x21-\x7e]{16,200}$/.test(text)) throw '16 to 200 visible ASCII characters';
       return text;
@@ -208,7 +220,9 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_VISIT_SIZE'],
     value: 'SIZE',
     preset: '64MB',
-    help: 'maximum size of one visit in the record. Beyond it, moves and scrolls are thinned; beyond twice the size, nothing more of the visit is stored. A day of constant movement takes about 25MB',
+    help:
+      'maximum size of one visit in the record. Beyond it, moves and scrolls are thinned; beyond twice the size, ' +
+      'nothing more of the visit is stored. A day of constant movement takes about 25MB',
     read: readVisitSize,
   }),
   /** Cap of the store, bytes. */
@@ -217,7 +231,9 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_STORE'],
     value: 'SIZE',
     preset: '10GB',
-    help: 'maximum disk usage of the record with all its files (500MB, 10GB); at the limit, the oldest visits of the site furthest over its share are deleted',
+    help:
+      'maximum disk usage of the record with all its files (500MB, 10GB); at the limit, the oldest visits of the ' +
+      'site furthest over its share are deleted',
     read: readSize,
   }),
   siteShares: option({
@@ -226,7 +242,9 @@ export const OPTIONS = {
     value: 'SITE=PARTS',
     multiple: true,
     preset: '',
-    help: 'number of parts of --max-store that a site gets, such as shop=3; may be repeated. The default is one part for each site. When the store is full, visits of the site furthest over its share are deleted',
+    help:
+      'number of parts of --max-store that a site gets, such as shop=3; may be repeated. The default is one part ' +
+      'for each site. When the store is full, visits of the site furthest over its share are deleted',
     read: readShare,
   }),
   commitMs: option({
@@ -237,7 +255,7 @@ export const OPTIONS = {
     help: 'interval at which frames are stored, as a group, in milliseconds',
     read: integer(1, 5000),
   }),
-  /** A worker with more memory of its own is replaced, bytes. */
+  /** A worker with more private memory than this is replaced, bytes. */
   maxMemory: option({
     flag: 'max-memory',
     env: ['FIELDMOUSE_MAX_MEMORY'],
@@ -252,7 +270,9 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_DURABILITY'],
     value: 'LEVEL',
     preset: 'disk',
-    help: 'what an ack promises. disk: the frame is on disk. system: the operating system has it; this costs less, but a power failure may lose the last seconds and damage the store',
+    help:
+      'what an ack promises. disk: the frame is on disk. system: the operating system has it; this costs less, ' +
+      'but a power failure may lose the last seconds and damage the store',
     read: (text) => {
       const level = DURABILITIES.find((one) => one === text);
       if (!level) throw `one of ${DURABILITIES.join(', ')}`;
@@ -323,7 +343,7 @@ export const OPTIONS = {
     help: 'maximum number of frames per second on one connection; a burst of twice that is allowed',
     read: integer(1, 10_000),
   }),
-  /** Bytes per second of one connection, and of all that one address sends to one worker. */
+  /** Bytes per second of one connection. */
   maxRate: option({
     flag: 'max-rate',
     env: ['FIELDMOUSE_MAX_RATE'],
@@ -337,7 +357,9 @@ export const OPTIONS = {
     env: ['FIELDMOUSE_MAX_ADDRESS_RATE'],
     value: 'BYTES',
     preset: 'auto',
-    help: 'maximum bytes per second that all visitors from one address may send to one worker; a burst of 256 s at that rate is allowed. auto: 256 times --max-per-address, but at least --max-rate',
+    help:
+      'maximum bytes per second that all visitors from one address may send to one worker; a burst of 256 s at ' +
+      'that rate is allowed. auto: 256 times --max-per-address, but at least --max-rate',
     read: (text) => (text === 'auto' ? undefined : integer(256, 1_000_000_000_000)(text)),
   }),
   maxConnections: option({
@@ -409,7 +431,9 @@ export const OPTIONS = {
     flag: 'fail-degraded',
     env: ['FIELDMOUSE_FAIL_DEGRADED'],
     preset: 'no',
-    help: '/healthz and /readyz answer 503 instead of 200 while the server is degraded: Redis is unreachable, the disk is full, or nothing is stored',
+    help:
+      '/healthz and /readyz answer 503 instead of 200 while the server is degraded: Redis is unreachable, the ' +
+      'disk is full, or nothing is stored',
     read: readSwitch,
   }),
 } as const;

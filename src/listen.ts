@@ -121,7 +121,10 @@ function faultText(error: NodeJS.ErrnoException, address: Address, all: readonly
   switch (error.code) {
     case 'EADDRINUSE':
       if (rival)
-        return `${where} cannot be used together with ${addressText(rival)}, or is in use by another program; 0.0.0.0 and [::] cover all addresses of their family`;
+        return (
+          `${where} cannot be used together with ${addressText(rival)}, or is in use by another program; 0.0.0.0 ` +
+          'and [::] cover all addresses of their family'
+        );
       return `${where} is in use by another program; choose another with --listen`;
     case 'EACCES':
       return `${where} is not permitted for this user; choose a port above 1023 or another path with --listen`;

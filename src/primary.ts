@@ -205,7 +205,8 @@ function warnOfDescriptors({ maxConnections, maxPerAddress }: Config, log: Logge
   const most = mostConnections(limit);
   log.warn(
     `the limit of open files (nofile) is ${limit}: each worker accepts at most ${most} connections ` +
-      `(${limitOfOne(maxPerAddress, OPTIONS.maxPerAddress.preset, most)} WebSockets from one address) instead of the ${maxConnections} of --max-connections; ` +
+      `(${limitOfOne(maxPerAddress, OPTIONS.maxPerAddress.preset, most)} WebSockets from one address) instead ` +
+      `of the ${maxConnections} of --max-connections; ` +
       `raise the limit to ${wanted}, or lower --max-connections`,
   );
 }

@@ -295,7 +295,9 @@ function logRemoved(log: Logger, { removed, heldMs }: RemovalNews): void {
   if (heldMs > 0)
     log.warn(
       { aheadHours: Math.round(heldMs / 3_600_000) },
-      'the clock of this machine is ahead of the time in the store: visits that are too old by this clock are not removed yet. Check the clock. If it is right, the store follows within a few hours',
+
+      'the clock of this machine is ahead of the time in the store: visits that are too old by this clock are ' +
+        'not removed yet. Check the clock. If it is right, the store follows within a few hours',
     );
 }
 

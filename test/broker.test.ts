@@ -12,7 +12,7 @@ import { arrival, Machine, type Shown } from './support/machine.ts';
 import { type RedisServer, startRedis, startRedisCluster } from './support/redis.ts';
 import { Valve } from './support/valve.ts';
 
-/** What machines tell each other is not for the disk: a write of something else there holds nobody up. */
+/** These messages need not reach the disk, and a slow disk must not delay them. */
 const IN_MEMORY = ['--appendonly', 'no'];
 
 /** Rendered text of one visitor's moves to these places. */

@@ -36,7 +36,7 @@ const ROOTS = ['main.ts', 'primary.ts', 'worker.ts'];
 const BROWSER = ['dashboard', 'tracker'];
 /** Modules that may fork processes. */
 const FORKS = ['cluster', 'main.ts'];
-/** Modules that import each other in a circle. The visitor script is one state machine; as one object it would be larger. */
+/** Modules that may import each other in a circle: the visitor script keeps its state in variables of modules, to be small. */
 const CIRCLES = ['beat', 'connection', 'hello', 'outbox', 'sampler', 'tracker'].map((name) => `src/tracker/${name}.ts`);
 
 interface Import {

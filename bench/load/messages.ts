@@ -47,7 +47,7 @@ export interface ComersReport {
 
 export interface VisitsReport {
   k: 'visited';
-  /** Guests by their pages: let in, and turned away, who came again on another page. */
+  /** Pages of the guests that were let in, and of those that were turned away; these come again on another page. */
   letIn: string[];
   turnedAway: string[];
   /** Numbers in the places of the clicks that were sent. */
@@ -80,7 +80,7 @@ export interface RequestLoad {
   port: number;
   connections: number;
   seconds: number;
-  /** Ends after so many instead, with every one of them answered. */
+  /** Ends after this number of requests instead, when all are answered. */
   amount?: number;
   /** Dealt to the connections in turn; each repeats its own over and over. */
   requests: HttpRequest[];
@@ -104,7 +104,7 @@ export interface ResumeReport {
   bytes: number;
   /** The server had ended the stream; its reader came back with the last id it had, as EventSource does. */
   cut: boolean;
-  /** How it went on: `reset` and `snapshot`, `skipped` moves; nothing if it goes on where it was. */
+  /** How it continued: `reset` and `snapshot`, or `skipped` moves; empty if it continued without a gap. */
   how: string[];
 }
 

@@ -38,7 +38,9 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
   },
   'admin set': {
     does: 'changes what an administrator may do and see',
-    more: 'Options you omit keep their value. The change takes effect at once: streams of other sites end. The last owner remains an owner.',
+    more:
+      'Options you omit keep their value. The change takes effect at once: streams of other sites end. The last ' +
+      'owner remains an owner.',
     usage: `NAME ${RIGHTS}`,
     takes: 'NAME',
     flags: {
@@ -103,7 +105,8 @@ function checkAdmin({ word, flags }: Call): string[] {
   const faults = checkRights(flags, OWNER);
   if (word !== '' && !ADMIN_NAME.test(word))
     faults.push(
-      `admin add: ${JSON.stringify(word)} is not a valid name; use up to 64 letters, digits, single spaces and . _ - @ '`,
+      `admin add: ${JSON.stringify(word)} is not a valid name; use up to 64 letters, digits, single spaces and ` +
+        `. _ - @ '`,
     );
   return faults;
 }

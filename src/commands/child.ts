@@ -16,7 +16,7 @@ const IS_CHILD = 'FIELDMOUSE_COMMAND_CHILD';
 /** Signals by which a process ends that uses a broken page. */
 const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
 const LMDB_LINE = /^page \d+ not found error$|\bmdb\.c:\d+/;
-/** Signals that are passed on to the child: whoever sends one knows only the parent. */
+/** Signals that the parent forwards. The sender knows only the parent's process id. */
 const PASSED = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export function isChild(): boolean {

@@ -31,7 +31,9 @@ import { writeWhole } from './whole-file.ts';
 export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
   export: {
     does: 'exports the record: visits as NDJSON, or counts as CSV',
-    more: 'It writes to standard output, or to the file of --out, which appears once it is complete. Servers can keep running.',
+    more:
+      'It writes to standard output, or to the file of --out, which appears once it is complete. Servers can ' +
+      'keep running.',
     usage: '[--site KEY] [--from DAY] [--to DAY] [--format ndjson|csv] [--out FILE] [--skip-damaged]',
     flags: {
       site: 'only this site',

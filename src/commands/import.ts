@@ -11,7 +11,9 @@ import { LineFault, readLine } from './record-lines.ts';
 export const IMPORT_COMMANDS: Readonly<Record<string, Command>> = {
   import: {
     does: 'imports an export; data that is already stored is skipped',
-    more: 'Repeating it is safe. A dash reads standard input. The import stops at the first error and reports its line.',
+    more:
+      'Repeating it is safe. A dash reads standard input. The import stops at the first error and reports its ' +
+      'line.',
     usage: 'FILE|-',
     takes: 'FILE or -',
     options: ['data', 'redis', 'maxStore'],

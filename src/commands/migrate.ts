@@ -122,7 +122,8 @@ async function copy(
   if (!isDeepStrictEqual(kept(await to.holdings()), kept(holdings)))
     return refuse(
       io,
-      `sites, administrators, sessions, tokens or totals in ${target} or ${source} have changed since they were copied; ` +
+      `sites, administrators, sessions, tokens or totals in ${target} or ${source} have changed since they ` +
+        'were copied; ' +
         `nothing was copied this time. Use ${FRESH}`,
     );
   const bar = createBar(io.screen, 'copying', 'visits');
@@ -137,11 +138,13 @@ async function copy(
   if (differing.length > 0 && code === 0)
     return refuse(
       io,
-      `counts of ${differing.join(', ')} differ in ${target}; run the command again; if they still differ, use ${FRESH}`,
+      `counts of ${differing.join(', ')} differ in ${target}; run the command again; if they still differ, use ` +
+        `${FRESH}`,
     );
   if (visits > 0) await to.noteNow(noted('imported', `${visits} visits with ${runs} runs, from ${source}`));
   io.out(
-    `${code === 0 ? 'Everything' : 'Everything readable'} in ${source} is now in ${target}; ${visits} visits with ${runs} runs were copied this time. ${source} was not changed.`,
+    `${code === 0 ? 'Everything' : 'Everything readable'} in ${source} is now in ${target}; ${visits} visits ` +
+      `with ${runs} runs were copied this time. ${source} was not changed.`,
   );
   return code;
 }

@@ -40,7 +40,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
       config,
       schema: {
         tags,
-        summary: 'Add an administrator, who signs in with a one-time link',
+        summary: 'Add an administrator and create a one-time sign-in link',
         body: shape({ name: Name, ...RIGHTS }),
         response: { 201: Link, ...problems(400, 401, 403, 404, 409) },
       },

@@ -110,8 +110,8 @@ export class Presence {
   }
 
   /**
-   * Answers a claim. A page that goes on learns its last frame that was taken; a page that was just loaded learns the
-   * last one of all pages of the visitor.
+   * Answers a claim. A page that reconnects gets the number of its own last frame that was taken; a page that was just
+   * loaded gets that of the visitor's last frame on any page.
    */
   #grant({ visitor, shown, frame, lastTime }: Present, worker: number, { claim, last }: Claim): void {
     const taken = last > 0 ? (shown.lastBefore(last) ?? -1) : frame;

@@ -1,4 +1,4 @@
-/** What of a site somebody watches live. */
+/** Which part of a site a live stream shows. */
 import type { Moves } from './stream.ts';
 
 /** What a stream shows; equal channels are rendered once, however many watch. */
@@ -11,7 +11,7 @@ export interface Channel {
   moves: Moves;
 }
 
-/** Equal for equal channels, on whatever machine. */
+/** The same key for equal channels, on every machine. */
 export function channelKey({ site, page, visitor, moves }: Channel): string {
   return JSON.stringify([site, page, visitor, moves]);
 }

@@ -2,7 +2,6 @@
  * Worker ↔ primary. Every message carries the tag, so that anything else on the IPC channel (PM2's, Node's
  * cluster's, a library's) is ignored.
  */
-
 import type { NumberedChannel } from './channel.ts';
 import type { Mark } from './frame.ts';
 import type { Past } from './machines.ts';
@@ -58,8 +57,8 @@ export interface LateClick {
 }
 
 /**
- * No page makes so many frames: at 60 a second they would take three days. The numbers of a visitor's pages are at
- * least so far apart.
+ * More frames than any page makes: at 60 a second they would take three days. The frame numbers of a visitor's pages
+ * are at least this far apart.
  */
 export const PAGE_NUMBERS = 2 ** 24;
 

@@ -18,7 +18,9 @@ const SENTINEL = /^redis(s?)\+sentinel:\/\/([^/?]*@)?([^/?@]+)\/([\w.-]+)(\/\d{1
 const SENTINEL_PORT = '26379';
 
 const RIGHT =
-  'redis://[user:password@]host[:port], rediss:// for TLS, several nodes of a cluster, separated by commas, or redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master of that name that sentinels monitor';
+  'redis://[user:password@]host[:port], rediss:// for TLS, several nodes of a cluster, separated by commas, or ' +
+  'redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master of that name that sentinels ' +
+  'monitor';
 
 /** Reads addresses with commas between, or that of sentinels. Throws a text that says what would be right. */
 export function readTarget(text: string): Target | undefined {

@@ -12,12 +12,12 @@ export interface TraceHost {
   /** True if somebody watches the site. */
   watched(site: string): boolean;
   lanesOf(arrival: Arrival): readonly Lane[];
-  /** Moves what these lanes have collected in front of the next item. */
+  /** Puts what these lanes have collected into the batch, before the next item. */
   flushLanes(lanes: readonly Lane[]): void;
   push(item: RelayItem, site: string): void;
   /** Time that the offsets of the next batch count from, Unix ms. */
   base(): number;
-  /** Has the next batch sent. */
+  /** Schedules the next batch. */
   arm(): void;
   /** The trace has samples for the next report. */
   report(trace: Trace): void;

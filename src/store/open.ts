@@ -94,7 +94,9 @@ async function theOne(store: EmbeddedStore, { id, file }: Pick<OpenOptions, 'id'
   if (isOfId)
     throw new StoreError(
       'not-a-store',
-      'the store in the data folder is a copy of the one that the server uses, or was newly created: nothing is written to it; ' +
+
+      'the store in the data folder is a copy of the one that the server uses, or was newly created: nothing ' +
+        'is written to it; ' +
         'move the same file back, or restart the server to use this one',
     );
   throw new StoreError(

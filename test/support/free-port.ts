@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /**
- * Below the ports that systems give to connections and to servers on port 0 (from 32768 on Linux), so that nobody else gets one
- * between now and its use. Above those that browsers refuse to visit.
+ * Linux gives connections and servers on port 0 a port from 32768 on. A port below that stays free until it is used.
+ * Browsers refuse to visit some ports below 20000.
  */
 const [LOWEST, HIGHEST] = [20_000, 32_767];
 

@@ -47,6 +47,9 @@ export function LinkPage({ token }: { token: string }) {
 function explain(error: unknown): string {
   if (!(error instanceof ApiError)) throw error;
   if (error.status === 401)
-    return 'This link was already used or has expired. To get a new one, run `npx fieldmouse admin add NAME` on the server.';
+    return (
+      'This link was already used or has expired. To get a new one, run `npx fieldmouse admin add NAME` on the ' +
+      'server.'
+    );
   return error.message;
 }

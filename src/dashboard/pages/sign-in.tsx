@@ -66,6 +66,9 @@ function explain(error: unknown): string {
   if (!(error instanceof ApiError)) throw error;
   if (error.status === 401) return 'The name or password is wrong.';
   if (error.status === 429)
-    return `Too many attempts. Try again in ${duration((error.retryAfter ?? 60) * 1000)}, or sign in with a one-time link.`;
+    return (
+      `Too many attempts. Try again in ${duration((error.retryAfter ?? 60) * 1000)}, or sign in with a one-time ` +
+      'link.'
+    );
   return error.message;
 }

@@ -97,7 +97,10 @@ function Person({ admin, busy, change, show }: PersonProps) {
       {mode === 'remove' && (
         <Confirm
           title={`Remove ${name}?`}
-          text={`${isSelf ? 'This is your own account. ' : ''}All sessions and open streams of ${name} end immediately.`}
+          text={
+            `${isSelf ? 'This is your own account. ' : ''}All sessions and open streams of ${name} end ` +
+            'immediately.'
+          }
           action="Remove"
           yes={remove}
           no={() => setMode('shown')}

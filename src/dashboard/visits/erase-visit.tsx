@@ -23,7 +23,10 @@ export function EraseVisit({ visit, badge, done, close }: EraseVisitProps) {
   return (
     <Confirm
       title={`Delete the visit of ${badge.name}?`}
-      text={`It started on ${date(visit.since)}. Its replay and everything it added to counts, heatmaps and the rewind are deleted. This cannot be undone.`}
+      text={
+        `It started on ${date(visit.since)}. Its replay and everything it added to counts, heatmaps and the ` +
+        'rewind are deleted. This cannot be undone.'
+      }
       action="Delete"
       yes={() => void erase()}
       no={close}

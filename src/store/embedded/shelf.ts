@@ -211,7 +211,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     visit.bytes = 0;
   }
 
-  /** Has a visit rewritten with these runs, piece by piece (sorting.ts). Runs with the numbers in `replaced` go. */
+  /** Schedules a visit to be rewritten with these runs, piece by piece (sorting.ts), without the runs numbered in `replaced`. */
   sortLater(number: number, visit: ShelvedVisit, runs: readonly Run[], replaced: ReadonlySet<number>): void {
     const { sorting, sortQueue, sortRuns } = this.#tables;
     const into = this.nextNumber();

@@ -2,11 +2,11 @@
  * Rewrites visits when runs arrive that belong before their end, as from an import. It does so in pieces, one write
  * for each, since every ack waits for a write. The runs that arrived wait in the table `sortRuns`. The visit gets a
  * new number, without runs at first. Each piece takes some runs away from the old number, as removal.ts does. It puts
- * them under the new number, together with those of `sortRuns` that belong between them. So the counts are at all
- * times those of the runs that are there.
+ * them under the new number, together with those of `sortRuns` that belong between them. So the counts
+ * always match the stored runs.
  *
  * Until a visit is rewritten, nothing else of its shard is filed, so that later frames of the visit come after it. If
- * a process is killed, whoever files next goes on from there.
+ * the process is killed, the next process that files continues from there.
  */
 import type { Run } from '../archive.ts';
 import { Damage, warnOfLeftOut } from '../record/damage.ts';

@@ -55,7 +55,7 @@ export function decodeRuns(bytes: Uint8Array, damage?: Damage): KeptRun[] {
   return runs;
 }
 
-/** The same run with the name of its page. Property by property: this runs for each run of a store, and a spread is slower. */
+/** The same run with the name of its page. It copies each property, since a spread is slower and stores have many runs. */
 export function nameRun({ n, frames, entered, t, until, size, payload }: KeptRun, page: string): Run {
   return { n, frames, entered, t, until, page, size, payload };
 }

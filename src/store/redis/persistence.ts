@@ -10,14 +10,18 @@ const EVICTION_MS = 2000;
 
 const MEANING = {
   memory:
-    'Redis keeps its data in memory only (appendonly no): if it stops, everything since its last snapshot is lost, including sites and administrators. ' +
+    'Redis keeps its data in memory only (appendonly no): if it stops, everything since its last snapshot is ' +
+    'lost, including sites and administrators. ' +
     'To store it on disk: redis-cli CONFIG SET appendonly yes, then redis-cli CONFIG REWRITE',
   unsynced:
-    'Redis lets the operating system decide when its file reaches the disk (appendfsync no): recently acked frames are lost if its machine fails',
+    'Redis lets the operating system decide when its file reaches the disk (appendfsync no): recently acked ' +
+    'frames are lost if its machine fails',
   second:
-    'Redis writes its file to the disk once a second (appendfsync everysec): up to a second of acked frames is lost if its machine fails',
+    'Redis writes its file to the disk once a second (appendfsync everysec): up to a second of acked frames is ' +
+    'lost if its machine fails',
   unknown:
-    'Redis does not say when its file reaches the disk (CONFIG is not permitted): recently acked frames may be lost if its machine fails',
+    'Redis does not say when its file reaches the disk (CONFIG is not permitted): recently acked frames may be ' +
+    'lost if its machine fails',
 } as const;
 
 export interface Wanted {
@@ -70,7 +74,10 @@ async function evictionOf(redis: Redis): Promise<string | undefined> {
 }
 
 function evictionText(where: string, policy: string): string {
-  return `Redis at ${where} evicts data when its memory is full (maxmemory-policy ${policy}); set maxmemory-policy noeviction`;
+  return (
+    `Redis at ${where} evicts data when its memory is full (maxmemory-policy ${policy}); set maxmemory-policy ` +
+    'noeviction'
+  );
 }
 
 async function checkReplicas(redis: Redis, log: Logger | undefined, replicas: number): Promise<void> {

@@ -23,7 +23,9 @@ export class OpenedFile {
     const what = found === undefined ? 'was moved away or removed' : 'was replaced by another file';
     throw new StoreError(
       'moved',
-      `${this.#path} ${what} while the server runs: nothing is acked or written. Move the same file back to continue; ` +
+
+      `${this.#path} ${what} while the server runs: nothing is acked or written. Move the same file back to ` +
+        'continue; ' +
         'to use another one, restart the server',
     );
   }
