@@ -49,7 +49,7 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
 
 /** test/support/pretest.mjs sees to it that there is one. */
 export function chromiumPath(): string {
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome'])
+  for (const name of ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'])
     for (const folder of (process.env.PATH ?? '').split(delimiter))
       if (isProgram(join(folder, name))) return join(folder, name);
   throw new Error('no Chromium on the PATH: npm run pretest');
