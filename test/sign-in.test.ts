@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { StreamRequest } from '../src/protocol/relay.ts';
 import { OWNER } from '../src/protocol/rights.ts';
-import { SESSION } from '../src/store/people.ts';
+import { SESSION } from '../src/store/accounts/people.ts';
 import { codeOf, cookieOf, startHttp, type TestHttp } from './support/http.ts';
 import { startServer, TOKEN } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';

@@ -1,7 +1,7 @@
 /** The command that shows the audit trail. */
 import { ACTOR, type Deed, type Entry, type Note } from '../protocol/audit.ts';
+import { wholeTrail } from '../store/accounts/audit-trail.ts';
 import { type Store, StoreError } from '../store/contract.ts';
-import { wholeTrail } from '../store/trail.ts';
 import {
   type Call,
   type Command,

@@ -15,9 +15,9 @@ import type { Part } from '../protocol/record.ts';
 import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import { isAwayCode } from '../raw-problem.ts';
+import type { HitGroup, Holdings } from './accounts/account-snapshot.ts';
+import type { Admin } from './accounts/people.ts';
 import type { Archive } from './archive.ts';
-import type { HitGroup, Holdings } from './holdings.ts';
-import type { Admin } from './people.ts';
 
 /** How long a one-time link holds. */
 export const LINK = { lifetime: 15 * 60_000 } as const;

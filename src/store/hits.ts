@@ -4,8 +4,8 @@
  */
 import { isPage } from '../protocol/page.ts';
 import { SITE_KEY } from '../protocol/site.ts';
+import type { HitGroup } from './accounts/account-snapshot.ts';
 import { HITS, type HitRefusal } from './contract.ts';
-import type { HitGroup } from './holdings.ts';
 
 export type HitOutcome = number | HitRefusal;
 

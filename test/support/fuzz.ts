@@ -32,10 +32,10 @@ import { isAllowedOrigin, isOwnOrigin, normalOrigin } from '../../src/protocol/s
 import { parseEventId } from '../../src/protocol/stream.ts';
 import type { Visit } from '../../src/protocol/visit.ts';
 import { Writer } from '../../src/protocol/writer.ts';
+import { tokenId } from '../../src/store/accounts/secret.ts';
 import { BatchWriter, PlaceMark, readBatch } from '../../src/store/record/batch.ts';
 import { decodeRuns, writeRun } from '../../src/store/record/chunk.ts';
 import { mergeTile, readTile } from '../../src/store/record/tile.ts';
-import { tokenId } from '../../src/store/secret.ts';
 import { wsFrame } from './raw.ts';
 
 /** A parser. `run` returns for what it accepts, and throws what it may for all else. */

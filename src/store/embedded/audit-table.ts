@@ -2,7 +2,7 @@
 import type { Database } from 'lmdb';
 import type { AuditQuery, Entry, Note } from '../../protocol/audit.ts';
 import type { Part } from '../../protocol/record.ts';
-import { cursorOf, entryOf, isAsked, isRepeat, isSpent, mayRepeat, numberIn, TRAIL } from '../trail.ts';
+import { cursorOf, entryOf, isAsked, isRepeat, isSpent, mayRepeat, numberIn, TRAIL } from '../accounts/audit-trail.ts';
 
 export class AuditTable {
   readonly #entries: Database<Entry, number>;

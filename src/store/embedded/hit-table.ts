@@ -1,8 +1,8 @@
 /** Totals of page visits. */
 import type { Database } from 'lmdb';
+import type { HitGroup } from '../accounts/account-snapshot.ts';
 import { HITS } from '../contract.ts';
 import type { HitOutcome } from '../hits.ts';
-import type { HitGroup } from '../holdings.ts';
 
 /** Pages that one write removes: some milliseconds. */
 const PIECE_PAGES = 2000;

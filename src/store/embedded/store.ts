@@ -17,9 +17,7 @@ import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
 import { OWNER, type Rights, ROLES, rightsOf } from '../../protocol/rights.ts';
 import { SITE_KEY, type Site } from '../../protocol/site.ts';
-import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
-import { type HitOutcome, HitQueue } from '../hits.ts';
-import { type HitGroup, type Holdings, trailOf } from '../holdings.ts';
+import { type HitGroup, type Holdings, trailOf } from '../accounts/account-snapshot.ts';
 import {
   type Admin,
   changedOptions,
@@ -38,8 +36,10 @@ import {
   tokenOf,
   withoutSite,
   withRights,
-} from '../people.ts';
-import { counterKey, hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from '../secret.ts';
+} from '../accounts/people.ts';
+import { counterKey, hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from '../accounts/secret.ts';
+import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
+import { type HitOutcome, HitQueue } from '../hits.ts';
 import { EmbeddedArchive } from './archive.ts';
 import { AuditTable } from './audit-table.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';

@@ -2,10 +2,10 @@
 import { entry } from '../../entry.ts';
 import { type Command, type Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
+import type { HitGroup } from '../accounts/account-snapshot.ts';
+import { counterKey } from '../accounts/secret.ts';
 import { type Attempt, HITS, type HitRefusal } from '../contract.ts';
 import type { HitOutcome } from '../hits.ts';
-import type { HitGroup } from '../holdings.ts';
-import { counterKey } from '../secret.ts';
 
 const SITES_KEY = commonKey('sites');
 

@@ -2,7 +2,7 @@
 import type { Check } from '../../redis/connection.ts';
 import { RedisError } from '../../redis/error.ts';
 import { commonKey } from '../../redis/keys.ts';
-import { storeId } from '../secret.ts';
+import { storeId } from '../accounts/secret.ts';
 
 export const META_KEY = commonKey('meta');
 

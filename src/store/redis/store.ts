@@ -19,9 +19,7 @@ import { SITE_KEY, type Site } from '../../protocol/site.ts';
 import { Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { type Target, targetText } from '../../redis/target.ts';
-import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
-import { type HitOutcome, HitQueue } from '../hits.ts';
-import { type HitGroup, type Holdings, trailOf } from '../holdings.ts';
+import { type HitGroup, type Holdings, trailOf } from '../accounts/account-snapshot.ts';
 import {
   type Admin,
   changedOptions,
@@ -40,8 +38,10 @@ import {
   tokenOf,
   withoutSite,
   withRights,
-} from '../people.ts';
-import { hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from '../secret.ts';
+} from '../accounts/people.ts';
+import { hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from '../accounts/secret.ts';
+import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
+import { type HitOutcome, HitQueue } from '../hits.ts';
 import { RedisArchive } from './archive.ts';
 import { Changes, type Work } from './changes.ts';
 import { Attempts, addHits, hitsKey, readHits, writeHits } from './counters.ts';

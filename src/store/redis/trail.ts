@@ -3,7 +3,7 @@ import { AUDIT, type AuditQuery, type Entry, type Note } from '../../protocol/au
 import type { Part } from '../../protocol/record.ts';
 import type { Command, Redis } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
-import { cursorOf, entryOf, isAsked, isRepeat, isSpent, mayRepeat, numberIn, TRAIL } from '../trail.ts';
+import { cursorOf, entryOf, isAsked, isRepeat, isSpent, mayRepeat, numberIn, TRAIL } from '../accounts/audit-trail.ts';
 
 /** Reads what a command of Redis finds, of keys that are with VERSION_KEY. */
 export type Read = <T>(...command: Command) => Promise<T>;

@@ -1,7 +1,8 @@
 /** A store's record as a thread keeps it, whatever store that is. */
+
+import type { HitGroup } from '../accounts/account-snapshot.ts';
 import type { Archive } from '../archive.ts';
 import type { HitOutcome } from '../hits.ts';
-import type { HitGroup } from '../holdings.ts';
 import type { RemovalNews } from '../record/age-clock.ts';
 
 export interface Kept {

@@ -4,11 +4,11 @@ import type { Worker } from 'node:worker_threads';
 import { moduleFile, startThread } from '../../files.ts';
 import type { Note } from '../../protocol/audit.ts';
 import type { LeftOut } from '../../protocol/record.ts';
+import type { HitGroup } from '../accounts/account-snapshot.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import type { FileData } from '../embedded/kept.ts';
 import type { HitOutcome } from '../hits.ts';
-import type { HitGroup } from '../holdings.ts';
 import type { RemovalNews } from '../record/age-clock.ts';
 import type { RedisData } from '../redis/kept.ts';
 

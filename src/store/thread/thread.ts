@@ -3,9 +3,9 @@
  * thread-archive.ts is the other side.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { HitGroup } from '../accounts/account-snapshot.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
-import type { HitGroup } from '../holdings.ts';
 import type { Kept } from './kept.ts';
 import { type Answer, parted, type Question, type ThreadData } from './thread-archive.ts';
 

@@ -1,9 +1,9 @@
 /** What a store keeps besides the record, as another one can take it over. */
-import type { Session } from '../protocol/account.ts';
-import type { Entry } from '../protocol/audit.ts';
-import type { Site } from '../protocol/site.ts';
+import type { Session } from '../../protocol/account.ts';
+import type { Entry } from '../../protocol/audit.ts';
+import type { Site } from '../../protocol/site.ts';
+import { type Trail, wholeTrail } from './audit-trail.ts';
 import type { Admin, Kept, KeptToken } from './people.ts';
-import { type Trail, wholeTrail } from './trail.ts';
 
 /** Visits to one page. */
 export interface HitGroup {

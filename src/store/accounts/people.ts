@@ -1,8 +1,8 @@
 /** What is decided on administrators, sessions, tokens and options in the same way wherever they are kept. */
 import { createHmac } from 'node:crypto';
-import type { Session, Token } from '../protocol/account.ts';
-import { type Rights, rightsOf } from '../protocol/rights.ts';
-import { SELF, type Site } from '../protocol/site.ts';
+import type { Session, Token } from '../../protocol/account.ts';
+import { type Rights, rightsOf } from '../../protocol/rights.ts';
+import { SELF, type Site } from '../../protocol/site.ts';
 
 /** One that was kept before there were rights is an owner. */
 export interface Admin extends Rights {
