@@ -680,7 +680,7 @@ function contract(name: string, opener: Opener): void {
     const [source, last] = [await openStore(temporaryFolder(t)), await openStore(temporaryFolder(t))];
     t.after(() => Promise.all([source.close(), last.close()]));
     await furnish(source);
-    const held = await source.holdings();
+    const held = await source.accountSnapshot();
     const open = await opener(t);
     const store = await open();
     if (name !== 'the embedded store') {
@@ -690,15 +690,15 @@ function contract(name: string, opener: Opener): void {
     }
     const fresh = await (await opener(t))();
     assert.equal(await fresh.adopt(held), true);
-    assert.deepEqual(await fresh.holdings(), held);
+    assert.deepEqual(await fresh.accountSnapshot(), held);
     assert.deepEqual(await fresh.secret(), await source.secret());
     assert.equal(await fresh.hit('shop', '/'), 4);
     // Done again it takes nothing back.
     assert.equal(await fresh.adopt(held), true);
     assert.equal(await fresh.hits('shop', '/'), 4);
-    const given = await fresh.holdings();
+    const given = await fresh.accountSnapshot();
     assert.equal(await last.adopt(given), true);
-    assert.deepEqual(await last.holdings(), given);
+    assert.deepEqual(await last.accountSnapshot(), given);
     assert.equal(await last.addSite({ ...(held.sites[0] as Site), key: 'late' }), true);
   });
 

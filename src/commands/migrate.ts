@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 import { FolderInUse, lockFolder } from '../folder-lock.ts';
 import type { Visit } from '../protocol/visit.ts';
 import { type Target, targetText } from '../redis/target.ts';
-import type { Holdings } from '../store/accounts/account-snapshot.ts';
+import type { AccountSnapshot } from '../store/accounts/account-snapshot.ts';
 import type { Archive } from '../store/archive.ts';
 import type { Store } from '../store/contract.ts';
 import { ownFolder } from '../store/embedded/file/folder.ts';
@@ -116,10 +116,10 @@ async function copy(
   [from, to]: [Store, Store],
   [source, target]: [string, string],
 ): Promise<ExitCode> {
-  const holdings = await from.holdings();
-  if (!(await to.adopt(holdings)))
+  const snapshot = await from.accountSnapshot();
+  if (!(await to.adopt(snapshot)))
     return refuse(io, `${target} has administrators or visits of another installation; nothing was copied`);
-  if (!isDeepStrictEqual(kept(await to.holdings()), kept(holdings)))
+  if (!isDeepStrictEqual(comparable(await to.accountSnapshot()), comparable(snapshot)))
     return refuse(
       io,
       `sites, administrators, sessions, tokens or totals in ${target} or ${source} have changed since they ` +
@@ -150,7 +150,7 @@ async function copy(
 }
 
 /** What has to be the same in both, in no order: all but the audit trail, in which it is noted that something was copied. */
-function kept({ sites, admins, tokens, sessions, hits }: Holdings): unknown {
+function comparable({ sites, admins, tokens, sessions, hits }: AccountSnapshot): unknown {
   const all = { sites, admins, tokens, sessions, hits };
   return Object.entries(all).map(([name, rows]) => [name, new Set(rows.map((row) => JSON.stringify(row)))]);
 }

@@ -15,7 +15,7 @@ import type { Part } from '../protocol/record.ts';
 import type { Rights } from '../protocol/rights.ts';
 import type { Site } from '../protocol/site.ts';
 import { isAwayCode } from '../raw-problem.ts';
-import type { HitGroup, Holdings } from './accounts/account-snapshot.ts';
+import type { AccountSnapshot, HitGroup } from './accounts/account-snapshot.ts';
 import type { Admin } from './accounts/people.ts';
 import type { Archive } from './archive.ts';
 
@@ -166,12 +166,12 @@ export interface Store extends Hits {
   noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void>;
 
   /** All that it keeps besides the record. */
-  holdings(): Promise<Holdings>;
+  accountSnapshot(): Promise<AccountSnapshot>;
   /**
    * Takes over what another store keeps besides the record, and its secret, so that sessions, tokens and visitors go on. Done again it
    * changes nothing. False, and nothing is done, if this is another installation's: it has administrators or visits.
    */
-  adopt(holdings: Holdings): Promise<boolean>;
+  adopt(snapshot: AccountSnapshot): Promise<boolean>;
 
   /** Writes out what is under way. Closing twice is safe. */
   close(): Promise<void>;

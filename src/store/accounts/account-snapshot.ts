@@ -3,7 +3,7 @@ import type { Session } from '../../protocol/account.ts';
 import type { Entry } from '../../protocol/audit.ts';
 import type { Site } from '../../protocol/site.ts';
 import { type Trail, wholeTrail } from './audit-trail.ts';
-import type { Admin, Kept, KeptToken } from './people.ts';
+import type { Admin, Stored, StoredToken } from './people.ts';
 
 /** Visits to one page. */
 export interface HitGroup {
@@ -13,13 +13,13 @@ export interface HitGroup {
 }
 
 /** One-time links and counted attempts are not among it: they are over within minutes. */
-export interface Holdings {
+export interface AccountSnapshot {
   secret: Buffer;
   sites: Site[];
   /** By name; the others by id. */
-  admins: [string, Kept<Admin>][];
-  tokens: [string, KeptToken][];
-  sessions: [string, Kept<Session>][];
+  admins: [string, Stored<Admin>][];
+  tokens: [string, StoredToken][];
+  sessions: [string, Stored<Session>][];
   /** The audit trail, oldest first. */
   trail: Entry[];
   hits: HitGroup[];

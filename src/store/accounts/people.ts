@@ -18,9 +18,9 @@ export interface Admin extends Rights {
  */
 export const SESSION = { slide: 30 * 24 * 3_600_000, coarse: 5 * 60_000, most: 50 } as const;
 
-/** As it is kept, under its id or name. Records from before there were rights have none. */
-export type Kept<T> = Omit<T, 'id' | keyof Rights> & Partial<Rights>;
-export type KeptToken = Kept<Token> & { hash: string };
+/** As it is stored, under its id or name. Records from before there were rights have none. */
+export type Stored<T> = Omit<T, 'id' | keyof Rights> & Partial<Rights>;
+export type StoredToken = Stored<Token> & { hash: string };
 
 export interface Link {
   name: string;
@@ -40,7 +40,7 @@ export function withRights<T extends Partial<Rights>>(record: T): T & Rights {
 }
 
 /** What is shown of a token that is kept. */
-export function tokenOf(id: string, { hash, ...token }: KeptToken): Token {
+export function tokenOf(id: string, { hash, ...token }: StoredToken): Token {
   return { id, ...withRights(token) };
 }
 
@@ -55,22 +55,22 @@ export function withoutSite<T extends Partial<Rights>>(record: T, site: string):
   return record.sites?.includes(site) ? { ...record, sites: record.sites.filter((one) => one !== site) } : undefined;
 }
 
-export function isLastOwner(admin: Kept<Admin>, all: Iterable<Kept<Admin>>): boolean {
-  const isOwner = (one: Kept<Admin>) => rightsOf(one).role === 'owner';
+export function isLastOwner(admin: Stored<Admin>, all: Iterable<Stored<Admin>>): boolean {
+  const isOwner = (one: Stored<Admin>) => rightsOf(one).role === 'owner';
   return isOwner(admin) && [...all].filter(isOwner).length === 1;
 }
 
-export function newSession(name: string, agent: string, now: number): Kept<Session> {
+export function newSession(name: string, agent: string, now: number): Stored<Session> {
   return { name, created: now, lastSeen: now, expires: now + SESSION.slide, agent };
 }
 
 /** A session that was seen now. */
-export function seenNow<T extends Kept<Session>>(session: T, now: number): T {
+export function seenNow<T extends Stored<Session>>(session: T, now: number): T {
   return { ...session, lastSeen: now, expires: now + SESSION.slide };
 }
 
 /** Ids of an administrator's sessions that are to end before another one begins: those longest unseen. */
-export function surplus(name: string, sessions: Iterable<readonly [id: string, Kept<Session>]>): string[] {
+export function surplus(name: string, sessions: Iterable<readonly [id: string, Stored<Session>]>): string[] {
   const own = [...sessions].filter(([, session]) => session.name === name);
   own.sort(([, a], [, b]) => b.lastSeen - a.lastSeen);
   return own.slice(SESSION.most - 1).map(([id]) => id);

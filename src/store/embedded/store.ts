@@ -17,20 +17,20 @@ import { isPage } from '../../protocol/page.ts';
 import type { Part } from '../../protocol/record.ts';
 import { OWNER, type Rights, ROLES, rightsOf } from '../../protocol/rights.ts';
 import { SITE_KEY, type Site } from '../../protocol/site.ts';
-import { type HitGroup, type Holdings, trailOf } from '../accounts/account-snapshot.ts';
+import { type AccountSnapshot, type HitGroup, trailOf } from '../accounts/account-snapshot.ts';
 import {
   type Admin,
   changedOptions,
   demoSite,
   hashOptions,
   isLastOwner,
-  type Kept,
-  type KeptToken,
   knownRights,
   LEAVING_MS,
   type Link,
   newSession,
   SESSION,
+  type Stored,
+  type StoredToken,
   seenNow,
   surplus,
   tokenOf,
@@ -171,10 +171,10 @@ export class EmbeddedStore implements Store {
   #secret: Buffer;
   readonly #meta: Database<string[] | number, string>;
   readonly #sites: Database<Site, string>;
-  readonly #admins: Database<Kept<Admin>, string>;
-  readonly #tokens: Database<KeptToken, string>;
+  readonly #admins: Database<Stored<Admin>, string>;
+  readonly #tokens: Database<StoredToken, string>;
   readonly #links: Database<Link, string>;
-  readonly #sessions: Database<Kept<Session>, string>;
+  readonly #sessions: Database<Stored<Session>, string>;
   readonly #counters: Database<Counter, string>;
   /** When to look at what may have expired: `[expires, table, key]`. One entry per record. */
   readonly #expiry: Database<true, [number, Perishable, string]>;
@@ -386,7 +386,7 @@ export class EmbeddedStore implements Store {
     });
   }
 
-  #isLastOwner(admin: Kept<Admin>): boolean {
+  #isLastOwner(admin: Stored<Admin>): boolean {
     return isLastOwner(
       admin,
       this.#admins.getRange().map(({ value }) => value),
@@ -541,7 +541,7 @@ export class EmbeddedStore implements Store {
     return holder && rightsOf(holder);
   }
 
-  #adminOf(id: string, now: number): Kept<Admin> | undefined {
+  #adminOf(id: string, now: number): Stored<Admin> | undefined {
     const session = find(this.#sessions, id);
     return session !== undefined && session.expires > now ? find(this.#admins, session.name) : undefined;
   }
@@ -646,7 +646,7 @@ export class EmbeddedStore implements Store {
     return this.#file.write(() => lists().map((groups) => this.#hits.add(groups)));
   }
 
-  async holdings(): Promise<Holdings> {
+  async accountSnapshot(): Promise<AccountSnapshot> {
     const rows = <T>(table: Database<T, string>) =>
       this.#read(() => [...table.getRange()].map(({ key, value }): [string, T] => [key, value]));
     const [sites, hits, trail] = [await this.sites(), await this.allHits(), await trailOf(this)];
@@ -654,18 +654,18 @@ export class EmbeddedStore implements Store {
     return { secret: this.#secret, sites, ...people, trail, hits };
   }
 
-  async adopt(holdings: Holdings): Promise<boolean> {
-    if (this.#secret.equals(holdings.secret)) return true;
+  async adopt(snapshot: AccountSnapshot): Promise<boolean> {
+    if (this.#secret.equals(snapshot.secret)) return true;
     if ((await this.archive.sites()).length > 0) return false;
     return this.#file.writeLater(() => {
       if (this.#admins.getKeysCount() > 0) return false;
-      this.#replace(holdings);
+      this.#replace(snapshot);
       return true;
     });
   }
 
   /** Within a write. */
-  #replace({ secret, sites, admins, tokens, sessions, trail, hits }: Holdings): void {
+  #replace({ secret, sites, admins, tokens, sessions, trail, hits }: AccountSnapshot): void {
     this.#file.root.openDB<Buffer, string>('meta', {}).put('secret', secret);
     this.#secret = secret;
     for (const key of [...this.#sites.getKeys()]) this.#sites.remove(key);

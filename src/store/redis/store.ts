@@ -19,20 +19,20 @@ import { SITE_KEY, type Site } from '../../protocol/site.ts';
 import { Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { type Target, targetText } from '../../redis/target.ts';
-import { type HitGroup, type Holdings, trailOf } from '../accounts/account-snapshot.ts';
+import { type AccountSnapshot, type HitGroup, trailOf } from '../accounts/account-snapshot.ts';
 import {
   type Admin,
   changedOptions,
   demoSite,
   hashOptions,
   isLastOwner,
-  type Kept,
-  type KeptToken,
   knownRights,
   LEAVING_MS,
   type Link,
   newSession,
   SESSION,
+  type Stored,
+  type StoredToken,
   seenNow,
   surplus,
   tokenOf,
@@ -289,17 +289,17 @@ export class RedisStore implements Store {
   }
 
   async admins(): Promise<Admin[]> {
-    return (await this.#all<Kept<Admin>>('admins')).map(([, admin]) => withRights(admin));
+    return (await this.#all<Stored<Admin>>('admins')).map(([, admin]) => withRights(admin));
   }
 
   async admin(name: string): Promise<Admin | undefined> {
-    const admin = await this.#one<Kept<Admin>>('admins', name);
+    const admin = await this.#one<Stored<Admin>>('admins', name);
     return admin && withRights(admin);
   }
 
   addAdmin(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<boolean> {
     return this.#change(async (draft) => {
-      const admins = draft.table<Kept<Admin>>('admins');
+      const admins = draft.table<Stored<Admin>>('admins');
       if ((await admins.get(name)) !== undefined) return false;
       admins.put(name, { name, password: null, created: now, ...(await known(draft, rights)) });
       await draft.note(note);
@@ -309,7 +309,7 @@ export class RedisStore implements Store {
 
   setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome> {
     return this.#change(async (draft) => {
-      const admins = draft.table<Kept<Admin>>('admins');
+      const admins = draft.table<Stored<Admin>>('admins');
       const admin = await admins.get(name);
       if (admin === undefined) return 'unknown';
       if (rights.role !== 'owner' && (await isLast(draft, admin))) return 'last-owner';
@@ -321,7 +321,7 @@ export class RedisStore implements Store {
 
   removeAdmin(name: string, note?: Note): Promise<AdminOutcome> {
     return this.#release(async (draft) => {
-      const admins = draft.table<Kept<Admin>>('admins');
+      const admins = draft.table<Stored<Admin>>('admins');
       const admin = await admins.get(name);
       if (admin === undefined) return 'unknown';
       if (await isLast(draft, admin)) return 'last-owner';
@@ -336,7 +336,7 @@ export class RedisStore implements Store {
 
   setPassword(name: string, password: string | null, note?: Note): Promise<boolean> {
     return this.#change(async (draft) => {
-      const admins = draft.table<Kept<Admin>>('admins');
+      const admins = draft.table<Stored<Admin>>('admins');
       const admin = await admins.get(name);
       if (admin === undefined) return false;
       admins.put(name, { ...admin, password });
@@ -385,7 +385,7 @@ export class RedisStore implements Store {
         draft.prepareNote(),
       ]);
       if (admin === undefined) return undefined;
-      const sessions = draft.table<Kept<Session>>('sessions');
+      const sessions = draft.table<Stored<Session>>('sessions');
       for (const old of surplus(name, await sessions.all())) sessions.remove(old);
       const record = newSession(name, agent, now);
       sessions.put(id, record);
@@ -400,7 +400,7 @@ export class RedisStore implements Store {
 
   async session(secret: string, now: number): Promise<Session | undefined> {
     const id = this.sessionId(secret);
-    const record = await this.#one<Kept<Session>>('sessions', id);
+    const record = await this.#one<Stored<Session>>('sessions', id);
     if (record === undefined || record.expires <= now) return undefined;
     if (now - record.lastSeen < SESSION.coarse) return { id, ...record };
     // Nobody waits for it: Redis may be far away. One that is full must not sign people out.
@@ -410,14 +410,14 @@ export class RedisStore implements Store {
 
   #noteSeen(id: string, now: number): Promise<void> {
     return this.#change(async (draft) => {
-      const sessions = draft.table<Kept<Session>>('sessions');
+      const sessions = draft.table<Stored<Session>>('sessions');
       const current = await sessions.get(id);
       if (current !== undefined && now - current.lastSeen >= SESSION.coarse) sessions.put(id, seenNow(current, now));
     });
   }
 
   async sessions(now: number): Promise<Session[]> {
-    const all = await this.#all<Kept<Session>>('sessions');
+    const all = await this.#all<Stored<Session>>('sessions');
     return all.map(([id, session]) => ({ id, ...session })).filter(({ expires }) => expires > now);
   }
 
@@ -433,7 +433,7 @@ export class RedisStore implements Store {
     const { id, secret } = newToken();
     return this.#change(async (draft) => {
       const token = { name, created: now, lastUsed: null, ...(await known(draft, rights)) };
-      draft.table<KeptToken>('tokens').put(id, { ...token, hash: hashSecret(secret) });
+      draft.table<StoredToken>('tokens').put(id, { ...token, hash: hashSecret(secret) });
       await draft.note(note);
       return { secret, token: { id, ...token } };
     });
@@ -441,7 +441,7 @@ export class RedisStore implements Store {
 
   async token(secret: string, now: number): Promise<Token | undefined> {
     const id = tokenId(secret);
-    const record = id === undefined ? undefined : await this.#one<KeptToken>('tokens', id);
+    const record = id === undefined ? undefined : await this.#one<StoredToken>('tokens', id);
     if (id === undefined || record === undefined || !sameHash(record.hash, hashSecret(secret))) return undefined;
     if (record.lastUsed === null || now - record.lastUsed >= TOKEN.coarse)
       // As with sessions.
@@ -451,7 +451,7 @@ export class RedisStore implements Store {
 
   #noteUse(id: string, now: number): Promise<void> {
     return this.#change(async (draft) => {
-      const tokens = draft.table<KeptToken>('tokens');
+      const tokens = draft.table<StoredToken>('tokens');
       const current = await tokens.get(id);
       const isDue = current !== undefined && (current.lastUsed === null || now - current.lastUsed >= TOKEN.coarse);
       if (isDue) tokens.put(id, { ...current, lastUsed: now });
@@ -459,7 +459,7 @@ export class RedisStore implements Store {
   }
 
   async tokens(): Promise<Token[]> {
-    return (await this.#all<KeptToken>('tokens')).map(([id, token]) => tokenOf(id, token));
+    return (await this.#all<StoredToken>('tokens')).map(([id, token]) => tokenOf(id, token));
   }
 
   removeToken(id: string, note?: Note): Promise<boolean> {
@@ -480,7 +480,7 @@ export class RedisStore implements Store {
     if (credential === 'env') return OWNER;
     const [kind, id = ''] = credential.split(':', 2);
     if (kind === 'session') return this.#rightsOfSession(id, now);
-    const token = kind === 'token' ? await this.#one<KeptToken>('tokens', id) : undefined;
+    const token = kind === 'token' ? await this.#one<StoredToken>('tokens', id) : undefined;
     return token && rightsOf(token);
   }
 
@@ -557,30 +557,30 @@ export class RedisStore implements Store {
     this.#machine.change({ options: Object.fromEntries([...before, ...hashes]) });
   }
 
-  async holdings(): Promise<Holdings> {
+  async accountSnapshot(): Promise<AccountSnapshot> {
     const [sites, hits, trail] = [await this.sites(), await this.allHits(), await trailOf(this)];
-    const admins = await this.#all<Kept<Admin>>('admins');
-    const tokens = await this.#all<KeptToken>('tokens');
-    const sessions = await this.#all<Kept<Session>>('sessions');
+    const admins = await this.#all<Stored<Admin>>('admins');
+    const tokens = await this.#all<StoredToken>('tokens');
+    const sessions = await this.#all<Stored<Session>>('sessions');
     return { secret: this.#secret, sites, admins, tokens, sessions, trail, hits };
   }
 
-  async adopt(holdings: Holdings): Promise<boolean> {
-    if (this.#secret.equals(holdings.secret)) return true;
+  async adopt(snapshot: AccountSnapshot): Promise<boolean> {
+    if (this.#secret.equals(snapshot.secret)) return true;
     if ((await this.admins()).length > 0 || (await this.archive.sites()).length > 0) return false;
     // There may be more than fit into one step; before it, so that they are there whenever the rest is.
-    await asStore(writeHits(this.#redis, holdings.hits));
-    return this.#change((draft) => this.#replace(draft, holdings));
+    await asStore(writeHits(this.#redis, snapshot.hits));
+    return this.#change((draft) => this.#replace(draft, snapshot));
   }
 
-  async #replace(draft: Draft, { secret, sites, admins, tokens, sessions, trail }: Holdings): Promise<boolean> {
-    const [own, people] = [draft.table<Site>('sites'), draft.table<Kept<Admin>>('admins')];
+  async #replace(draft: Draft, { secret, sites, admins, tokens, sessions, trail }: AccountSnapshot): Promise<boolean> {
+    const [own, people] = [draft.table<Site>('sites'), draft.table<Stored<Admin>>('admins')];
     if ((await people.all()).length > 0) return false;
     for (const [key] of await own.all()) own.remove(key);
     for (const site of sites) own.put(site.key, site);
     for (const [name, admin] of admins) people.put(name, admin);
-    for (const [id, token] of tokens) draft.table<KeptToken>('tokens').put(id, token);
-    for (const [id, session] of sessions) draft.table<Kept<Session>>('sessions').put(id, session);
+    for (const [id, token] of tokens) draft.table<StoredToken>('tokens').put(id, token);
+    for (const [id, session] of sessions) draft.table<Stored<Session>>('sessions').put(id, session);
     for (const command of trailCommands(trail)) draft.command(...command);
     draft.command('HSET', META_KEY, 'secret', secret.toString('base64url'));
     this.#ids.add(storeId(secret));
@@ -639,9 +639,9 @@ return { session, name and redis.call('HGET', ARGV[1], name) }
   'no-writes',
 );
 
-async function readSessionOf(redis: Redis, id: string): Promise<[session?: Kept<Session>, admin?: Kept<Admin>]> {
+async function readSessionOf(redis: Redis, id: string): Promise<[session?: Stored<Session>, admin?: Stored<Admin>]> {
   const found = await redis.run<(string | null)[]>(SESSION_OF, commonKey('sessions'), [commonKey('admins'), id]);
-  return found.map((text) => (text === null ? undefined : JSON.parse(text))) as [Kept<Session>, Kept<Admin>];
+  return found.map((text) => (text === null ? undefined : JSON.parse(text))) as [Stored<Session>, Stored<Admin>];
 }
 
 /** Takes a site out of all rights of a table. */
@@ -660,8 +660,8 @@ async function known(draft: Draft, rights: Rights): Promise<Rights> {
   return knownRights(rights, (key) => keys.has(key));
 }
 
-async function isLast(draft: Draft, admin: Kept<Admin>): Promise<boolean> {
-  const all = await draft.table<Kept<Admin>>('admins').all();
+async function isLast(draft: Draft, admin: Stored<Admin>): Promise<boolean> {
+  const all = await draft.table<Stored<Admin>>('admins').all();
   return isLastOwner(
     admin,
     all.map(([, one]) => one),
@@ -669,7 +669,7 @@ async function isLast(draft: Draft, admin: Kept<Admin>): Promise<boolean> {
 }
 
 async function dropSessions(draft: Draft, name: string, except: string | undefined): Promise<void> {
-  const sessions = draft.table<Kept<Session>>('sessions');
+  const sessions = draft.table<Stored<Session>>('sessions');
   for (const [id, session] of await sessions.all()) if (session.name === name && id !== except) sessions.remove(id);
 }
 

@@ -10,8 +10,8 @@ export type Read = <T>(...command: Command) => Promise<T>;
 
 const KEY = commonKey('audit');
 
-/** An entry as it is kept. With its number it is there once. */
-interface Kept {
+/** An entry as it is stored. With its number it is there once. */
+interface StoredEntry {
   no: number;
   entry: Entry;
   /** As it is in Redis, or undefined if it is not there yet. */
@@ -22,10 +22,10 @@ interface Kept {
 export class TrailDraft {
   readonly #ask: Read;
   /** The newest, in order; undefined until they are read. */
-  #newest: Kept[] | undefined;
+  #newest: StoredEntry[] | undefined;
   /** The oldest. */
-  #oldest: Kept[] = [];
-  readonly #changed = new Set<Kept>();
+  #oldest: StoredEntry[] = [];
+  readonly #changed = new Set<StoredEntry>();
   #now = 0;
 
   constructor(ask: Read) {
@@ -41,16 +41,16 @@ export class TrailDraft {
     const newest = await this.#read();
     const entry = entryOf(note);
     const same = mayRepeat(entry)
-      ? newest.slice(-TRAIL.lookBack).findLast((kept) => isRepeat(entry, kept.entry))
+      ? newest.slice(-TRAIL.lookBack).findLast((stored) => isRepeat(entry, stored.entry))
       : undefined;
     if (same) same.entry = { ...same.entry, count: same.entry.count + 1 };
-    const kept = same ?? { no: (newest.at(-1)?.no ?? 0) + 1, entry, text: undefined };
-    if (!same) newest.push(kept);
-    this.#changed.add(kept);
+    const stored = same ?? { no: (newest.at(-1)?.no ?? 0) + 1, entry, text: undefined };
+    if (!same) newest.push(stored);
+    this.#changed.add(stored);
     this.#now = note.at;
   }
 
-  async #read(): Promise<Kept[]> {
+  async #read(): Promise<StoredEntry[]> {
     if (this.#newest) return this.#newest;
     const [newest, oldest] = await Promise.all([
       readDown(this.#ask, Number.POSITIVE_INFINITY, TRAIL.lookBack),
@@ -95,14 +95,14 @@ export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<E
 }
 
 /** Entries from a number down. */
-async function readDown(ask: Read, from: number, count: number): Promise<Kept[]> {
+async function readDown(ask: Read, from: number, count: number): Promise<StoredEntry[]> {
   const start = from === Number.POSITIVE_INFINITY ? '+inf' : String(from);
   const range = [start, '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', String(count)];
   const texts = await ask<string[]>('ZRANGE', KEY, ...range);
   return texts.map(read);
 }
 
-function read(text: string): Kept {
+function read(text: string): StoredEntry {
   const [no, entry] = JSON.parse(text) as [number, Entry];
   return { no, entry, text };
 }
