@@ -18,12 +18,12 @@ const out = join(root, 'dist', 'public');
 /** Bytes after gzip -9, the figure promised in the README. */
 const SCRIPT_LIMIT = 3584;
 
-/** Modules that are started by themselves: the command line, and what runs in threads and processes of its own (src/files.ts). */
+/** Modules that are started by themselves: the command line, and what runs in threads and processes of its own (src/server/package-files.ts). */
 const ENTRIES = [
   'main',
-  'store/thread/thread',
-  'store/embedded/file/apart-process',
-  'store/embedded/file/count-thread',
+  'store/thread/thread-main',
+  'store/lmdb/file/check-process-main',
+  'store/lmdb/file/count-thread-main',
 ];
 /** It finds its binary by its own place. */
 const APART = ['lmdb'];
@@ -90,7 +90,7 @@ async function buildAssets() {
   await shrink(join(out, 'fieldmouse.mjs'), true);
   await build({
     ...common,
-    entryPoints: { app: 'src/dashboard/main.tsx', style: 'src/dashboard/style.css' },
+    entryPoints: { app: 'src/dashboard/shell/main.tsx', style: 'src/dashboard/style.css' },
     outdir: join(out, 'admin'),
     format: 'esm',
     target: 'es2022',
@@ -100,7 +100,7 @@ async function buildAssets() {
   });
   mkdirSync(join(out, 'admin'), { recursive: true });
   for (const name of ['index.html', 'missing.html'])
-    cpSync(join(root, 'src/dashboard', name), join(out, 'admin', name));
+    cpSync(join(root, 'src/dashboard/shell', name), join(out, 'admin', name));
   cpSync(join(root, 'src/demo'), join(out, 'demo'), { recursive: true });
   for (const folder of ['admin', 'demo']) compress(join(out, folder));
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { BatchWriter, PlaceMark } from '../src/store/record/batch.ts';
 import { folderBytes } from '../test/support/server.ts';
 import type { Owner } from '../test/support/visitor.ts';

@@ -11,7 +11,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Store } from '../src/store/contract.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { moves, record } from '../test/support/record.ts';
 import { PAGE_EVERY, SteadyVisitor } from '../test/support/steady-visitor.ts';
 import type { Owner } from '../test/support/visitor.ts';

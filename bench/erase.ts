@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sample } from '../src/protocol/encode.ts';
 import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { BatchWriter, PlaceMark } from '../src/store/record/batch.ts';
 import { BinaryVisitor, type Owner } from '../test/support/visitor.ts';
 import type { Length } from './engine.ts';

@@ -3,7 +3,7 @@
  * leave. It is to have fewer samples sent rather than fail, and to go back to the configured pace afterwards.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StreamEvents } from '../src/protocol/stream.ts';
+import type { StreamEvents } from '../src/protocol/stream-event.ts';
 import type { Length } from './engine.ts';
 import type { Table, Target } from './figures.ts';
 import { Crowd } from './load/crowd.ts';

@@ -8,9 +8,9 @@ import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { hashPassword } from '../src/http/password.ts';
-import { readTarget, type Target } from '../src/redis/target.ts';
-import { openRedisStore } from '../src/store/redis/store.ts';
+import { hashPassword } from '../src/http/auth/password.ts';
+import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { FarRedis } from '../test/support/far-redis.ts';
 import { startRedis } from '../test/support/redis.ts';
 import type { Length } from './engine.ts';
@@ -27,7 +27,7 @@ const NAME = 'ada';
 const PASSWORD = 'a long password';
 /** What a replay asks for first, milliseconds. */
 const WINDOW_MS = 5000;
-/** The dashboard gives up after this time (TIMEOUT_MS of src/dashboard/api.ts), milliseconds. */
+/** The dashboard gives up after this time (TIMEOUT_MS of src/dashboard/shell/api.ts), milliseconds. */
 const LIMIT_MS = 15_000;
 
 interface Asked {

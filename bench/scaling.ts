@@ -3,8 +3,8 @@
  * them; and how sites fall on shards of Redis, by the cluster's own function. Then writes the tables of docs/scaling.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { slotOf } from '../src/redis/hash-slot.ts';
 import { siteKey } from '../src/redis/keys.ts';
-import { slotOf } from '../src/redis/slot.ts';
 import { CONSTANTS } from './capacity-constants.ts';
 import {
   type Assumptions,

@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { get, type IncomingMessage } from 'node:http';
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openStore } from '../src/store/embedded/store.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { Loader } from './load/process.ts';
 import { type System, start, TOKEN } from './systems.ts';
 import { memoryKb, openFiles, rssKb } from './tree.ts';

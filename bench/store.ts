@@ -6,7 +6,7 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openStore } from '../src/store/embedded/store.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { inTurn, type Length } from './engine.ts';
 import { spread, spreadText, type Table, type Target } from './figures.ts';
 import { elapsed, endOf, type Filled, fillPast, PAGES, VISIT_SAMPLES } from './load/past.ts';

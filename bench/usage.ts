@@ -1,7 +1,7 @@
 /** The command lines of what runs by `npm run NAME -- …`: `--help`, and one line for what is wrong. */
 import { parseArgs } from 'node:util';
-import { meantText } from '../src/near.ts';
-import { wrap } from '../src/wrap.ts';
+import { meantText } from '../src/lib/suggest.ts';
+import { wrap } from '../src/lib/wrap.ts';
 
 export interface Option {
   /** What is written after it; none: a switch. */

@@ -10,14 +10,14 @@ import { inspect } from 'node:util';
 import { isOwnWorker, StartError } from './cluster/supervisor.ts';
 import type { Output } from './commands/command.ts';
 import { COMMAND_FLAGS } from './commands/flags.ts';
-import { type Config, ConfigError, type Parsed, readConfig, wordsOf } from './config.ts';
-import { FolderInUse } from './folder-lock.ts';
-import { browseUrl, ListenError } from './listen.ts';
-import { osErrorText } from './os-error.ts';
+import { type Config, ConfigError, type Parsed, readConfig, wordsOf } from './config/config.ts';
+import { osErrorText } from './lib/os-error.ts';
 import type { Running } from './primary.ts';
 import { RedisError } from './redis/error.ts';
+import { FolderInUse } from './server/folder-lock.ts';
+import { browseUrl, ListenError } from './server/listen.ts';
+import { version } from './server/version.ts';
 import { StoreError } from './store/contract.ts';
-import { version } from './version.ts';
 
 /** A start that is to be broken off is waited for so long, milliseconds. */
 const EARLY_STOP_LIMIT_MS = 3000;

@@ -2,29 +2,29 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Broker } from './broker/contract.ts';
-import { noBroker } from './broker/none.ts';
-import { tellProcessKeeper } from './cluster/process-keeper.ts';
+import { noBroker } from './broker/no-broker.ts';
 import { StartError, Supervisor } from './cluster/supervisor.ts';
-import { type Config, OPTIONS, optionsOf } from './config.ts';
-import { descriptorLimit, limitOfOne, mostConnections, RESERVED_DESCRIPTORS } from './descriptors.ts';
-import { lockFolder } from './folder-lock.ts';
+import { type Config, OPTIONS, optionsOf } from './config/config.ts';
 import { Hub } from './hub/hub.ts';
-import { within } from './limit.ts';
-import { removeStaleSocket } from './listen.ts';
-import { createLogger, type Logger } from './logger.ts';
+import { within } from './lib/timeout.ts';
+import { createLogger, type Logger } from './log/logger.ts';
 import { Gathering } from './metrics/gathering.ts';
+import { tellProcessKeeper } from './metrics/pm2-metrics.ts';
 import { primaryMetrics } from './metrics/primary-metrics.ts';
 import { storeMetrics } from './metrics/store-metrics.ts';
-import { MINUTE_MS } from './minutes.ts';
-import { ACTOR, type Deed, type Note } from './protocol/audit.ts';
-import { type StreamRequest, TAG, type TroubleName } from './protocol/relay.ts';
-import { maySee, OWNER } from './protocol/rights.ts';
-import { targetText } from './redis/target.ts';
+import { ACTOR, type Deed, type Note } from './model/audit.ts';
+import { MINUTE_MS } from './model/minute.ts';
+import { maySee, OWNER } from './model/rights.ts';
+import { type StreamRequest, TAG, type TroubleName } from './protocol/ipc.ts';
+import { targetText } from './redis/redis-url.ts';
+import { descriptorLimit, limitOfOne, mostConnections, RESERVED_DESCRIPTORS } from './server/descriptors.ts';
+import { lockFolder } from './server/folder-lock.ts';
+import { removeStaleSocket } from './server/listen.ts';
+import { version } from './server/version.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
-import { checkFile } from './store/embedded/file/apart.ts';
-import { KeptMinutes } from './store/kept-minutes.ts';
+import { checkFile } from './store/lmdb/file/check-process.ts';
+import { KeptMinutes } from './store/minute-writer.ts';
 import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
-import { version } from './version.ts';
 
 /** How long the last batches of draining workers may take, milliseconds. */
 const LAST_BATCH_MS = 200;
@@ -238,7 +238,7 @@ async function isAllowed(
 /** The way to other machines, if there are any. A server that is alone need not load it. */
 async function startBroker({ redis }: Config, log: Logger, machine: string, id: string): Promise<Broker> {
   if (!redis) return noBroker;
-  const { RedisBroker } = await import('./broker/redis.ts');
+  const { RedisBroker } = await import('./broker/redis-broker.ts');
   const { checkFor } = await import('./store/redis/identity.ts');
   return RedisBroker.start(redis, log, machine, checkFor(targetText(redis), new Set([id])));
 }

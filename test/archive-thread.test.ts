@@ -4,7 +4,7 @@ import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { contract, FOR_EVER_MS, inFolder } from './support/archive-contract.ts';
 import { temporaryFolder, threadModule } from './support/server.ts';
 
-const THREAD = threadModule('store/thread/thread');
+const THREAD = threadModule('store/thread/thread-main');
 
 contract('the embedded record in a thread', async (t, { maxBytes = Number.POSITIVE_INFINITY, ...limits } = {}) => {
   const folder = temporaryFolder(t);

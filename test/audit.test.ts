@@ -1,8 +1,8 @@
 /** The audit trail: what requests and starts put into it, and what never is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entry } from '../src/protocol/audit.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import type { Entry } from '../src/model/audit.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { moves, record } from './support/record.ts';
 import { startServer, temporaryFolder } from './support/server.ts';

@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { pino } from 'pino';
-import { TAG, type ToWorker } from '../src/protocol/relay.ts';
+import { TAG, type ToWorker } from '../src/protocol/ipc.ts';
 import { commonKey, siteKey } from '../src/redis/keys.ts';
 import { until } from './support/exact.ts';
 import { LIMIT_MS } from './support/limit.ts';

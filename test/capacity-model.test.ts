@@ -25,8 +25,8 @@ import {
 import { capacityText, withText } from '../bench/capacity-text.ts';
 import { frameBytes } from '../bench/load/frame-bytes.ts';
 import { shardOfSlot } from '../bench/load/shard-of-slot.ts';
+import { slotOf } from '../src/redis/hash-slot.ts';
 import { siteKey } from '../src/redis/keys.ts';
-import { slotOf } from '../src/redis/slot.ts';
 
 function near(got: number, wanted: number, within = 1e-9): void {
   assert.ok(Math.abs(got - wanted) <= within * Math.abs(wanted), `${got}, not ${wanted}`);

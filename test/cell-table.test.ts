@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MAX_COLUMN, MAX_ROW } from '../src/protocol/visit.ts';
+import { MAX_COLUMN, MAX_ROW } from '../src/model/heat.ts';
 import { CellTable } from '../src/store/record/cell-table.ts';
 
 const LAST_CELL = (MAX_COLUMN + 1) * (MAX_ROW + 1) - 1;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { openStore } from '../src/store/embedded/store.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openPage } from './support/browser.ts';
 import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
 import { moves } from './support/record.ts';

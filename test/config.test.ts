@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ConfigError, describeOptions, MAX_SOCKET_PATH, OPTIONS, readConfig } from '../src/config.ts';
-import { nearest } from '../src/near.ts';
+import { ConfigError, describeOptions, MAX_SOCKET_PATH, OPTIONS, readConfig } from '../src/config/config.ts';
+import { nearest } from '../src/lib/suggest.ts';
 
 /** The faults of a command line, one by one. */
 function faultsOf(argv: string[], env: Record<string, string> = {}): readonly string[] {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Key, open, type RootDatabase } from 'lmdb';
 import type { Difference } from '../src/store/archive.ts';
-import { CountTeam } from '../src/store/embedded/file/count-team.ts';
-import { STORE_FILE } from '../src/store/embedded/file/folder.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import { CountTeam } from '../src/store/lmdb/file/count-threads.ts';
+import { STORE_FILE } from '../src/store/lmdb/file/folder.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { click, moves, record } from './support/record.ts';
 import { temporaryFolder } from './support/server.ts';
 

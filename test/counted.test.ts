@@ -1,7 +1,7 @@
 /** Who counts as a visitor of the page-visit counter: real user agents of people and of programs, and what browsers fetch ahead. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isProgram } from '../src/http/counted.ts';
+import { isProgram } from '../src/http/counted-visit.ts';
 import { startHttp } from './support/http.ts';
 
 /** Browsers on computers, phones, tablets, TVs and consoles, in apps, and proxies that fetch a picture when a person looks. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Activity } from '../src/dashboard/activity.ts';
-import { badgeOf } from '../src/dashboard/badge.ts';
-import { Crowd, type StreamEvent } from '../src/dashboard/crowd.ts';
-import { Minutes } from '../src/dashboard/minutes.ts';
-import type { Visitor } from '../src/protocol/stream.ts';
+import { Activity } from '../src/dashboard/live/activity.ts';
+import { Crowd, type StreamEvent } from '../src/dashboard/live/live-state.ts';
+import { Minutes } from '../src/dashboard/live/minute-curve.ts';
+import { badgeOf } from '../src/dashboard/ui/visitor-badge.ts';
+import type { Visitor } from '../src/model/visitor.ts';
 
 function visitor(v: number, change: Partial<Visitor> = {}): Visitor {
   return {

@@ -8,10 +8,10 @@ import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { open } from 'lmdb';
-import { checkFile } from '../src/store/embedded/file/apart.ts';
-import { checkPages, glance } from '../src/store/embedded/file/folder.ts';
-import { readMeta } from '../src/store/embedded/file/tree.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import { checkFile } from '../src/store/lmdb/file/check-process.ts';
+import { checkPages, glance } from '../src/store/lmdb/file/folder.ts';
+import { readMeta } from '../src/store/lmdb/file/tree.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const PAGE = 4096;

@@ -18,8 +18,8 @@ import {
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import type { Visit } from '../src/protocol/visit.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import type { Visit } from '../src/model/visit.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { type Ran, run } from './support/command.ts';
 import { until } from './support/exact.ts';
 import { click, moves, type PastVisit, record } from './support/record.ts';

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Key, open } from 'lmdb';
-import { openStore } from '../src/store/embedded/store.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { run } from './support/command.ts';
 import { keepPictures, openDashboard } from './support/dashboard.ts';
 import { moves, record } from './support/record.ts';

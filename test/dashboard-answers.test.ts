@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Visitor } from '../src/protocol/stream.ts';
+import type { Visitor } from '../src/model/visitor.ts';
 import { launch, openPage } from './support/browser.ts';
 import { folderWith, signIn } from './support/dashboard.ts';
 import { hostileJson, hostileValue, mutated } from './support/hostile.ts';

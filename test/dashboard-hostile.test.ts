@@ -15,8 +15,9 @@ import {
   playTime,
   shortClock,
   shortDate,
-} from '../src/dashboard/text.ts';
-import type { StreamEventName, StreamEvents, Visitor } from '../src/protocol/stream.ts';
+} from '../src/dashboard/ui/text.ts';
+import type { Visitor } from '../src/model/visitor.ts';
+import type { StreamEventName, StreamEvents } from '../src/protocol/stream-event.ts';
 import { launch, openPage } from './support/browser.ts';
 import { seeHere, seePointer, signIn } from './support/dashboard.ts';
 import { type EventServer, eventText, hostileValue, mutated, startEventServer } from './support/hostile.ts';

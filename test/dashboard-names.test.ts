@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Names } from '../src/dashboard/badge.ts';
-import { allCountries, cutMiddle, readablePath } from '../src/dashboard/text.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import { allCountries, cutMiddle, readablePath } from '../src/dashboard/ui/text.ts';
+import { Names } from '../src/dashboard/ui/visitor-badge.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
 import { moves, type PastVisit, record } from './support/record.ts';
 

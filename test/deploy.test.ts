@@ -10,7 +10,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { parse } from 'yaml';
-import { OPTIONS } from '../src/config.ts';
+import { OPTIONS } from '../src/config/config.ts';
 import { freePort } from './support/free-port.ts';
 import { build, copies, readStages, type Stage } from './support/image.ts';
 import { startNginx } from './support/nginx.ts';

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { MANUALS } from '../src/commands/commands.ts';
 import { COMMAND_FLAGS } from '../src/commands/flags.ts';
-import { OPTIONS } from '../src/config.ts';
+import { OPTIONS } from '../src/config/config.ts';
 import { CLOSE } from '../src/protocol/close.ts';
 
 function read(path: string): string {
@@ -25,7 +25,7 @@ test('docs/configuration.md has every option with its environment and default', 
 test('docs/protocol.md has every close code and every fault of a frame', () => {
   const text = read('docs/protocol.md');
   for (const [name, code] of Object.entries(CLOSE)) assert.ok(text.includes(`| ${code} | \`${name}\` |`), name);
-  const codes = read('src/protocol/errors.ts').matchAll(/\| '([a-z-]+)'/g);
+  const codes = read('src/protocol/frame-error.ts').matchAll(/\| '([a-z-]+)'/g);
   for (const [, code] of codes) assert.ok(text.includes(`\`${code}\``), code);
 });
 

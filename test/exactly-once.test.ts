@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { StreamEvents } from '../src/protocol/stream.ts';
-import type { Passage, Visit } from '../src/protocol/visit.ts';
+import type { Passage, Visit } from '../src/model/visit.ts';
+import type { StreamEvents } from '../src/protocol/stream-event.ts';
 import { until } from './support/exact.ts';
 import { freeAddress } from './support/free-port.ts';
 import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';

@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { ask, FolderInUse, lockFolder } from '../src/folder-lock.ts';
+import { ask, FolderInUse, lockFolder } from '../src/server/folder-lock.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const ROUNDS = 60;

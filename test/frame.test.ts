@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { MAX_TEXT } from '../src/model/text.ts';
 import { encodeFrame, encodeHello, encodeSamples, packFrames, type Sample } from '../src/protocol/encode.ts';
-import { FrameError } from '../src/protocol/errors.ts';
 import {
   decodeHead,
   decodeHello,
@@ -12,12 +12,12 @@ import {
   type Hello,
   KIND,
   MAX_COORDINATE,
-  MAX_TEXT,
   type Mark,
   POINTERS,
   SampleBuffer,
   splitFrames,
 } from '../src/protocol/frame.ts';
+import { FrameError } from '../src/protocol/frame-error.ts';
 import { withoutNul } from '../src/protocol/reader.ts';
 import { seeded } from './support/seeded.ts';
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import type { StreamRequest } from '../src/protocol/ipc.ts';
 import type { Beacon } from '../src/protocol/post.ts';
-import type { StreamRequest } from '../src/protocol/relay.ts';
 import { codeOf, startHttp } from './support/http.ts';
 import { TOKEN } from './support/server.ts';
 

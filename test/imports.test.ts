@@ -7,12 +7,17 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/**
- * The folders of src/, and which others each may import. All may import protocol/ and the small files beside main.ts,
- * which import no folder but those of LOOSE.
- */
-const FOLDERS: Record<string, readonly string[]> = {
-  protocol: [],
+/** What every other folder of the server may import, each with what it may import itself. */
+const BASE: Record<string, readonly string[]> = {
+  lib: [],
+  model: [],
+  protocol: ['model'],
+  log: ['lib'],
+  config: ['lib', 'redis'],
+  server: ['lib', 'config'],
+};
+/** The other folders of src/, and what each may import besides BASE. */
+const PARTS: Record<string, readonly string[]> = {
   redis: [],
   broker: ['redis'],
   cluster: [],
@@ -21,19 +26,18 @@ const FOLDERS: Record<string, readonly string[]> = {
   hub: [],
   metrics: [],
   heat: [],
-  rewind: [],
+  replay: [],
   store: ['redis'],
-  http: ['heat', 'rewind'],
+  http: ['heat', 'replay'],
   commands: ['store', 'redis', 'broker'],
-  dashboard: [],
-  tracker: [],
 };
-/** What the files beside main.ts may import besides each other: options name Redis servers. */
-const LOOSE = ['protocol', 'redis'];
+/** They run in browsers, and import only what needs no Node. */
+const BROWSER: Record<string, readonly string[]> = {
+  dashboard: ['lib', 'model', 'protocol'],
+  tracker: ['protocol'],
+};
 /** The entry point and the two files that wire the folders together may import everything. */
 const ROOTS = ['main.ts', 'primary.ts', 'worker.ts'];
-/** They run in browsers. */
-const BROWSER = ['dashboard', 'tracker'];
 /** Modules that may fork processes. */
 const FORKS = ['cluster', 'main.ts'];
 /** Modules that may import each other in a circle: the visitor script keeps its state in variables of modules, to be small. */
@@ -70,7 +74,7 @@ function packageOf(name: string): string {
     .join('/');
 }
 
-/** `hub` of `src/hub/hub.ts`, `config.ts` of `src/config.ts`. */
+/** `hub` of `src/hub/hub.ts`, `main.ts` of `src/main.ts`. */
 function placeOf(file: string): string {
   return file.split('/')[1] as string;
 }
@@ -81,13 +85,20 @@ test('a folder imports only those that it may', () => {
   const bad = imports.filter(({ file, to, isOurs }) => {
     const [from, place] = [placeOf(file), placeOf(to)];
     if (!isOurs || from === place || ROOTS.includes(from)) return false;
-    if (!to.startsWith('src/')) return true;
-    const isLoose = !(place in FOLDERS);
-    const allowed = FOLDERS[from] ? ['protocol', ...FOLDERS[from]] : LOOSE;
-    return isLoose ? ROOTS.includes(place) : !allowed.includes(place);
+    return !to.startsWith('src/') || !allowedIn(from).includes(place);
   });
   assert.deepEqual(bad.map(lineOf), []);
 });
+
+test('every folder is listed', () => {
+  const folders = readdirSync(`${ROOT}src`).filter((name) => !ROOTS.includes(name) && name !== 'demo');
+  assert.deepEqual(folders.sort(), Object.keys({ ...BASE, ...PARTS, ...BROWSER }).sort());
+});
+
+function allowedIn(folder: string): readonly string[] {
+  const base = BASE[folder] ?? BROWSER[folder];
+  return base ?? [...Object.keys(BASE), ...(PARTS[folder] ?? [])];
+}
 
 test('each package is imported by one folder', () => {
   const users = new Map<string, Set<string>>();
@@ -100,26 +111,30 @@ test('each package is imported by one folder', () => {
   );
 });
 
-test('what runs in browsers imports nothing of Node, and only cluster forks', () => {
-  const bad = imports.filter(({ file, to }) => {
-    const place = placeOf(file);
-    if (to === 'node:cluster') return !FORKS.includes(place);
-    return to.startsWith('node:') && BROWSER.includes(place);
-  });
+test('what runs in browsers imports nothing of Node, itself or through others', () => {
+  const graph = graphOf(sourcesIn('src'));
+  const files = sourcesIn('src').filter((file) => placeOf(file) in BROWSER);
+  const bad = imports.filter(({ to, isOurs }) => !isOurs && to.startsWith('node:'));
+  const found = bad.filter(({ file }) => files.some((start) => start === file || reaches(graph, start, file)));
+  assert.deepEqual(found.map(lineOf), []);
+});
+
+test('only the supervisor and the entry point fork', () => {
+  const bad = imports.filter(({ file, to }) => to === 'node:cluster' && !FORKS.includes(placeOf(file)));
   assert.deepEqual(bad.map(lineOf), []);
 });
 
 test('no modules import each other in a circle', () => {
-  const graph = new Map<string, string[]>();
-  for (const folder of ['src', 'bench', 'test'])
-    for (const file of sourcesIn(folder))
-      graph.set(
-        file,
-        importsOf(file).flatMap(({ to, isOurs }) => (isOurs ? [to] : [])),
-      );
+  const graph = graphOf(['src', 'bench', 'test'].flatMap(sourcesIn));
   const circles = [...graph.keys()].filter((file) => reaches(graph, file, file)).sort();
   assert.deepEqual(circles, CIRCLES);
 });
+
+/** The files that each of these imports. */
+function graphOf(files: readonly string[]): Map<string, string[]> {
+  const ours = (file: string) => importsOf(file).flatMap(({ to, isOurs }) => (isOurs ? [to] : []));
+  return new Map(files.map((file) => [file, ours(file)]));
+}
 
 /** True if `file` imports `target`, itself or through others. */
 function reaches(graph: ReadonlyMap<string, readonly string[]>, file: string, target: string): boolean {

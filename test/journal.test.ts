@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Entry, Journal } from '../src/hub/journal.ts';
-import { eventId, parseEventId } from '../src/protocol/stream.ts';
+import { type Entry, Journal } from '../src/hub/replay-buffer.ts';
+import { eventId, parseEventId } from '../src/protocol/stream-event.ts';
 
 function entry(seq: number, size: number): Entry {
   return { seq, site: 's', channel: 0, pages: [], visitor: null, bytes: Buffer.alloc(size) };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FrameError } from '../src/protocol/errors.ts';
 import { ELEMENT_SCALE, KIND, MAX_COORDINATE, SampleBuffer } from '../src/protocol/frame.ts';
+import { FrameError } from '../src/protocol/frame-error.ts';
 import { decodeJson } from '../src/protocol/json.ts';
 import { decodeJsonMove } from '../src/protocol/json-move.ts';
 

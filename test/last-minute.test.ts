@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Activity } from '../src/dashboard/activity.ts';
+import { Activity } from '../src/dashboard/live/activity.ts';
 import { Departures } from '../src/hub/departures.ts';
 import { LastMinute } from '../src/hub/last-minute.ts';
-import { ACTIVITY_SECONDS } from '../src/protocol/stream.ts';
+import { ACTIVITY_SECONDS } from '../src/protocol/stream-event.ts';
 
 test('the last minute of a visitor is what was counted in its seconds, as the dashboard reads it', () => {
   const step = fc.record({ gap: fc.integer({ min: 0, max: 90 }), samples: fc.integer({ min: 0, max: 200 }) });

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Bucket } from '../src/bucket.ts';
 import { Backoff } from '../src/cluster/backoff.ts';
 import { Admission } from '../src/ingest/admission.ts';
 import { ByteBudget } from '../src/ingest/byte-budget.ts';
+import { Bucket } from '../src/lib/token-bucket.ts';
 
 test('a bucket never lets more through than burst and rate allow', () => {
   fc.assert(
@@ -42,14 +42,14 @@ test('a bucket gives nothing for a time that it has seen before', () => {
 
 /** Files in which limits and intervals are; wall-clock times are none of their business. */
 const TIMED = [
-  'bucket.ts',
-  'log-limit.ts',
-  'logger.ts',
+  'lib/token-bucket.ts',
+  'log/log-limit.ts',
+  'log/logger.ts',
   'cluster/supervisor.ts',
   'cluster/watchdog.ts',
   'http/address-limit.ts',
   'ingest/admission.ts',
-  'ingest/allowance.ts',
+  'ingest/rate-limits.ts',
   'ingest/byte-budget.ts',
   'ingest/ingest.ts',
   'ingest/pace.ts',

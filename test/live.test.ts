@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
-import type { Visitor } from '../src/protocol/stream.ts';
+import type { Visitor } from '../src/model/visitor.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader, samplesOf, unpackMoves } from './support/stream.ts';
 import { BinaryVisitor, JsonVisitor } from './support/visitor.ts';

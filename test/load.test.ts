@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type Load, Pace } from '../src/ingest/pace.ts';
-import { Rounds, TURN_MS } from '../src/ingest/rounds.ts';
+import { Rounds, TURN_MS } from '../src/ingest/round-robin.ts';
 import type { Control } from '../src/protocol/control.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';

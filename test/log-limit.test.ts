@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LogLimit } from '../src/log-limit.ts';
+import { LogLimit } from '../src/log/log-limit.ts';
 
 test('of lines of one kind a few are let through, others are not held up, and it is told how many were left out', () => {
   const limit = new LogLimit();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { errorFields } from '../src/logger.ts';
+import { errorFields } from '../src/log/logger.ts';
 import { startHttp } from './support/http.ts';
 import { exchange, openRaw, statuses } from './support/raw.ts';
 import { startServer } from './support/server.ts';

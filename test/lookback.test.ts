@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as later } from 'node:timers/promises';
 import type { Locator, Page } from 'playwright-core';
-import type { Passage, Visit } from '../src/protocol/visit.ts';
+import type { Passage, Visit } from '../src/model/visit.ts';
 import { openPage } from './support/browser.ts';
 import { folderWith, keepPictures, openDashboard, seeInk, seePointer } from './support/dashboard.ts';
 import { click, moves, type PastVisit } from './support/record.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { on } from 'node:events';
 import { test } from 'node:test';
-import { StoreFile } from '../src/store/embedded/file/store-file.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import { StoreFile } from '../src/store/lmdb/file/store-file.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { folderBytes, startServer, temporaryFolder } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 import { keep, plainVisit, T } from './support/visits.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
-import type { StreamEvents } from '../src/protocol/stream.ts';
+import type { StreamEvents } from '../src/protocol/stream-event.ts';
 import { launch, openPage } from './support/browser.ts';
 import { keepPictures, seeHere, seePointer, signIn } from './support/dashboard.ts';
 import { Traffic, until } from './support/exact.ts';

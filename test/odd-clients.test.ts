@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import WebSocket from 'ws';
-import type { StreamRequest } from '../src/protocol/relay.ts';
+import type { StreamRequest } from '../src/protocol/ipc.ts';
 import { freePort } from './support/free-port.ts';
 import { codeOf, startHttp } from './support/http.ts';
 import { exchange, statuses, upgradeText } from './support/raw.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { Onlookers } from '../src/hub/onlookers.ts';
+import { Onlookers } from '../src/hub/recent-viewers.ts';
 import { until } from './support/exact.ts';
 import { Machine, type Shown } from './support/machine.ts';
 

@@ -1,7 +1,7 @@
 /** People, tokens and the audit trail in the dashboard, in a real browser; and what a viewer does not see. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openStore } from '../src/store/embedded/store.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openPage } from './support/browser.ts';
 import { keepPictures, openDashboard } from './support/dashboard.ts';
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { afterAnswers, noteAnswer } from '../src/http/turn.ts';
+import { afterAnswers, noteAnswer } from '../src/http/response-order.ts';
 import { answerOf, exchange, openRaw, statuses, upgradeText } from './support/raw.ts';
 import { startServer, TOKEN } from './support/server.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { placeClicks } from '../src/store/record/click-places.ts';
 import { heatOf } from '../src/store/record/heat.ts';
 import { packPlace, unpackPlace, widthIn, widthOf } from '../src/store/record/place.ts';
-import { placeClicks } from '../src/store/record/placing.ts';
 import { COLUMNS, cellOf } from '../src/store/record/sums.ts';
 import { type Counted, count } from '../src/store/record/tile.ts';
 import { seeded } from './support/seeded.ts';

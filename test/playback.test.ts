@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { chapterOf, openingOf } from '../src/dashboard/chapter.ts';
-import { Crowd, type StreamEvent } from '../src/dashboard/crowd.ts';
-import { csvOf } from '../src/dashboard/csv.ts';
-import { Feed } from '../src/dashboard/feed.ts';
-import { periodOf } from '../src/dashboard/period.ts';
-import { Playhead } from '../src/dashboard/playhead.ts';
-import { presenceOf } from '../src/dashboard/presence.ts';
-import { Recording } from '../src/dashboard/recording.ts';
-import type { StreamEvents } from '../src/protocol/stream.ts';
-import type { Passage, Visit } from '../src/protocol/visit.ts';
+import { csvOf } from '../src/dashboard/counts/csv-file.ts';
+import { Feed } from '../src/dashboard/live/feed.ts';
+import { Crowd, type StreamEvent } from '../src/dashboard/live/live-state.ts';
+import { chapterOf, openingOf } from '../src/dashboard/replay/chapter.ts';
+import { Playhead } from '../src/dashboard/replay/playhead.ts';
+import { Recording } from '../src/dashboard/replay/recording.ts';
+import { presenceOf } from '../src/dashboard/rewind/presence-curve.ts';
+import { periodOf } from '../src/dashboard/ui/period.ts';
+import type { Passage, Visit } from '../src/model/visit.ts';
+import type { StreamEvents } from '../src/protocol/stream-event.ts';
 
 const T = 1_790_000_000_000;
 

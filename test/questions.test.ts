@@ -1,7 +1,7 @@
 /** What a worker asks the primary: answered, in time or not at all. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ToPrimary } from '../src/protocol/relay.ts';
+import type { ToPrimary } from '../src/protocol/ipc.ts';
 import { Questions } from '../src/relay/questions.ts';
 
 /** Questions whose messages are kept. */

@@ -5,18 +5,18 @@ import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Visit } from '../src/model/visit.ts';
 import { SampleBuffer } from '../src/protocol/frame.ts';
-import type { Visit } from '../src/protocol/visit.ts';
 import { Redis } from '../src/redis/connection.ts';
 import { commonKey, siteKey } from '../src/redis/keys.ts';
-import { readTarget, type Target } from '../src/redis/target.ts';
+import { readTarget, type Target } from '../src/redis/redis-url.ts';
 import type { Archive } from '../src/store/archive.ts';
 import { StoreError } from '../src/store/contract.ts';
 import { Recorder, Recording } from '../src/store/record/recorder.ts';
 import { SITE_SHARDS, siteShardOf } from '../src/store/record/shard.ts';
 import { splitBatch } from '../src/store/record/split.ts';
 import { mergeTile } from '../src/store/record/tile.ts';
-import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/archive.ts';
+import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/redis-archive.ts';
 import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { until } from './support/exact.ts';
 import { freePort } from './support/free-port.ts';
@@ -24,7 +24,7 @@ import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } fr
 import { threadModule } from './support/server.ts';
 import { all, batchOf, type Delivery, fill, keep, type MadeVisit, plainVisit, samplesIn, T } from './support/visits.ts';
 
-const THREAD = threadModule('store/thread/thread');
+const THREAD = threadModule('store/thread/thread-main');
 const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
 /** Something may take so long, milliseconds. */
 const PATIENCE_MS = 20_000;

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import type { RedisError } from '../src/redis/error.ts';
 import { siteKey } from '../src/redis/keys.ts';
-import { readTarget, type Target, targetText } from '../src/redis/target.ts';
+import { readTarget, type Target, targetText } from '../src/redis/redis-url.ts';
 import { freePort } from './support/free-port.ts';
 import { startRedis, startRedisCluster } from './support/redis.ts';
 import { connect, refusal } from './support/redis-client.ts';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { createLogger } from '../src/logger.ts';
-import { readTarget, type Target } from '../src/redis/target.ts';
-import { KeptMinutes } from '../src/store/kept-minutes.ts';
-import { openRedisStore, type RedisStore, type RedisStoreOptions } from '../src/store/redis/store.ts';
+import { createLogger } from '../src/log/logger.ts';
+import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { KeptMinutes } from '../src/store/minute-writer.ts';
+import { openRedisStore, type RedisStore, type RedisStoreOptions } from '../src/store/redis/redis-store.ts';
 import { FarRedis, farCluster } from './support/far-redis.ts';
 import { startHttp, type TestHttp } from './support/http.ts';
 import { click, moves, type PastVisit, record } from './support/record.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readTarget, type Target } from '../src/redis/target.ts';
-import { openRedisStore } from '../src/store/redis/store.ts';
+import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { assertExact, settle, Traffic, until } from './support/exact.ts';
 import { FarRedis } from './support/far-redis.ts';
 import { startRedis } from './support/redis.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
-import type { Arrival, RelayItem, ToPrimary } from '../src/protocol/relay.ts';
+import type { Arrival, RelayItem, ToPrimary } from '../src/protocol/ipc.ts';
 import { Relay } from '../src/relay/relay.ts';
 
 const ARRIVAL: Arrival = {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreFile } from '../src/store/embedded/file/store-file.ts';
-import { type EmbeddedStore, openStore } from '../src/store/embedded/store.ts';
+import { StoreFile } from '../src/store/lmdb/file/store-file.ts';
+import { type EmbeddedStore, openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const PAGES = 9000;

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Visitor } from '../src/protocol/stream.ts';
-import type { Passage, Visit } from '../src/protocol/visit.ts';
-import type { ReplayEvent } from '../src/rewind/person.ts';
-import { Rewind, type RewindOptions, type Scene } from '../src/rewind/rewind.ts';
+import type { Passage, Visit } from '../src/model/visit.ts';
+import type { Visitor } from '../src/model/visitor.ts';
+import { Rewind, type RewindOptions, type Scene } from '../src/replay/rewind.ts';
+import type { ReplayEvent } from '../src/replay/visit-player.ts';
 import { unpackMoves } from './support/stream.ts';
 
 const FROM = 1_790_000_000_000;

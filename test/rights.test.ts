@@ -1,8 +1,8 @@
 /** Who may do what: every route for owners, viewers and nobody; what viewers see; and streams that follow their rights. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type Need, OWNER, type Rights } from '../src/protocol/rights.ts';
-import { openStore } from '../src/store/embedded/store.ts';
+import { type Need, OWNER, type Rights } from '../src/model/rights.ts';
+import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { moves, record } from './support/record.ts';
 import { startServer } from './support/server.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SampleBuffer } from '../src/protocol/frame.ts';
-import { passagesOf, RUN_MS, RUN_SAMPLES } from '../src/protocol/passage.ts';
+import { passagesOf, RUN_MS, RUN_SAMPLES } from '../src/protocol/passages.ts';
 import { Writer } from '../src/protocol/writer.ts';
 import type { Run } from '../src/store/archive.ts';
 import { type About, type BatchFrame, BatchWriter, firstId, PlaceMark, readBatch } from '../src/store/record/batch.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import type { StreamRequest } from '../src/protocol/relay.ts';
-import { OWNER } from '../src/protocol/rights.ts';
+import { OWNER } from '../src/model/rights.ts';
+import type { StreamRequest } from '../src/protocol/ipc.ts';
 import { SESSION } from '../src/store/accounts/people.ts';
 import { codeOf, cookieOf, startHttp, type TestHttp } from './support/http.ts';
 import { startServer, TOKEN } from './support/server.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { WebSocket } from 'ws';
-import { isAllowedOrigin, isOwnOrigin, normalOrigin } from '../src/protocol/site.ts';
+import { isAllowedOrigin, isOwnOrigin, normalOrigin } from '../src/model/site.ts';
 import { until } from './support/exact.ts';
 import { codeOf, startHttp } from './support/http.ts';
 import { spawnMain, startServer } from './support/server.ts';

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Person } from '../src/dashboard/crowd.ts';
-import { Crowd } from '../src/dashboard/crowd.ts';
-import { refusesFrames } from '../src/dashboard/parts/framing.ts';
-import { previewOf } from '../src/dashboard/parts/preview.ts';
-import { Track } from '../src/dashboard/track.ts';
-import { extentOf, scaleOf } from '../src/dashboard/view.ts';
-import type { Visitor } from '../src/protocol/stream.ts';
+import type { Person } from '../src/dashboard/live/live-state.ts';
+import { Crowd } from '../src/dashboard/live/live-state.ts';
+import { Track } from '../src/dashboard/live/pointer-track.ts';
+import { refusesFrames } from '../src/dashboard/ui/framing.ts';
+import { previewOf } from '../src/dashboard/ui/preview.ts';
+import { extentOf, scaleOf } from '../src/dashboard/ui/view.ts';
+import type { Visitor } from '../src/model/visitor.ts';
 
 const DELAY = 100;
 

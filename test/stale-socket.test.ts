@@ -6,8 +6,8 @@ import { readdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { MAX_SOCKET_PATH } from '../src/config.ts';
-import { listen, removeStaleSocket } from '../src/listen.ts';
+import { MAX_SOCKET_PATH } from '../src/config/config.ts';
+import { listen, removeStaleSocket } from '../src/server/listen.ts';
 import { temporaryFolder } from './support/server.ts';
 
 const LISTENER = "require('node:net').createServer().listen(process.argv[1], () => console.log('listening'))";

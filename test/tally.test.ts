@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { newTally, type PageNumbers, type Tallied, Tally, tallyAnew } from '../src/store/record/aggregator.ts';
 import { Sums } from '../src/store/record/sums.ts';
-import { newTally, type PageNumbers, type Tallied, Tally, tallyAnew } from '../src/store/record/tally.ts';
 import { type MadeFrame, type MadeVisit, madeVisit, plainVisit, spliced, T } from './support/visits.ts';
 
 /** Numbers pages as they come. */

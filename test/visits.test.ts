@@ -1,8 +1,8 @@
 /** Visits and counts over HTTP: lists, single visits, what a visitor did, and erasing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Passage, Visit } from '../src/protocol/visit.ts';
-import type { EmbeddedArchive } from '../src/store/embedded/archive.ts';
+import type { Passage, Visit } from '../src/model/visit.ts';
+import type { EmbeddedArchive } from '../src/store/lmdb/lmdb-archive.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { click, moves, record } from './support/record.ts';
 import { startServer } from './support/server.ts';

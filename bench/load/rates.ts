@@ -1,6 +1,6 @@
 /** An administrator that sees no moves, only the `rates` event of each second: what a dashboard tells of the pace. */
 import { createParser } from 'eventsource-parser';
-import type { StreamEvents } from '../../src/protocol/stream.ts';
+import type { StreamEvents } from '../../src/protocol/stream-event.ts';
 
 export class Rates {
   readonly seconds: StreamEvents['rates'][] = [];

@@ -1,6 +1,6 @@
 /** Between machines: what a primary's hub tells those of other machines, and what it hears of them. */
 import type { Channel } from '../protocol/channel.ts';
-import type { Scope, Second, Share, SiteItem, SiteState, Told } from '../protocol/machines.ts';
+import type { Scope, Second, Share, SiteItem, SiteState, Told } from '../protocol/peer.ts';
 
 type Pages = [page: string, visitors: number][];
 

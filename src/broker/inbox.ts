@@ -2,10 +2,10 @@
  * What other machines tell of one site: in the order of their numbers, each once. Where a number is missing nothing of that machine
  * counts until it has told its whole state.
  */
-import { entry } from '../entry.ts';
-import { readSiteItem, type SiteItem, type SiteState } from '../protocol/machines.ts';
+import { entry } from '../lib/get-or-insert.ts';
+import { readSiteItem, type SiteItem, type SiteState } from '../protocol/peer.ts';
 import type { Local } from './contract.ts';
-import type { Entry } from './reading.ts';
+import type { Entry } from './stream-reader.ts';
 
 interface Heard {
   /** Number of the last entry; 0 before the first. */

@@ -3,7 +3,7 @@
  * is written again under the same number, by which readers know it; what waits meanwhile is bounded.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Written, writeEntry } from '../protocol/machines.ts';
+import { type Written, writeEntry } from '../protocol/peer.ts';
 import type { Redis } from '../redis/connection.ts';
 import { Retry } from './retry.ts';
 

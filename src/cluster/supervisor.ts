@@ -4,11 +4,11 @@
  */
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
-import { countUp } from '../count.ts';
-import type { Logger } from '../logger.ts';
-import { isToPrimary, TAG, type ToPrimary, type ToWorker, type TroubleName } from '../protocol/relay.ts';
+import { countUp } from '../lib/count.ts';
+import type { Logger } from '../log/logger.ts';
+import { isToPrimary, TAG, type ToPrimary, type ToWorker, type TroubleName } from '../protocol/ipc.ts';
 import { Backoff } from './backoff.ts';
-import { type Beat, Pulse } from './pulse.ts';
+import { type Beat, Pulse } from './load-report.ts';
 import { BEAT_MS, Watchdog } from './watchdog.ts';
 
 /** A worker that has not drained by then is killed, milliseconds. A whole stop may take 5 s. */

@@ -2,9 +2,10 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { FolderInUse, lockFolder } from '../folder-lock.ts';
+import { sync } from '../lib/fsync.ts';
+import { FolderInUse, lockFolder } from '../server/folder-lock.ts';
 import { StoreError } from '../store/contract.ts';
-import { copy, inspect } from '../store/embedded/file/apart.ts';
+import { copy, inspect } from '../store/lmdb/file/check-process.ts';
 import {
   BEFORE_RESTORE,
   makeFolder,
@@ -12,13 +13,12 @@ import {
   RESTORE_PART,
   STORE_FILE,
   withoutRemedy,
-} from '../store/embedded/file/folder.ts';
-import { openStore } from '../store/embedded/store.ts';
-import { sync } from '../sync.ts';
-import { noted, noteReading } from './audit.ts';
-import { createBar } from './bar.ts';
+} from '../store/lmdb/file/folder.ts';
+import { openStore } from '../store/lmdb/lmdb-store.ts';
+import { noted, noteReading } from './audit-commands.ts';
 import { type Call, type Command, type ExitCode, noStore, type Output, refuse } from './command.ts';
 import { outFault, workFolderFault } from './out-file.ts';
+import { createBar } from './progress-bar.ts';
 import { inspectBars } from './verify.ts';
 import { onSignal } from './whole-file.ts';
 

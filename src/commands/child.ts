@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { StoreError } from '../store/contract.ts';
-import { checkFile } from '../store/embedded/file/apart.ts';
-import { damaged, STORE_FILE } from '../store/embedded/file/folder.ts';
+import { checkFile } from '../store/lmdb/file/check-process.ts';
+import { damaged, STORE_FILE } from '../store/lmdb/file/folder.ts';
 
 /** The environment variable that tells such a process from one that a person has started. */
 const IS_CHILD = 'FIELDMOUSE_COMMAND_CHILD';

@@ -2,21 +2,21 @@
  * Commands on the store, in the data folder or in Redis. Servers that run on the same store see what they change at
  * once, and need not run.
  */
-import type { Config } from '../config.ts';
-import { meantText } from '../near.ts';
-import { ACCOUNT_COMMANDS } from './accounts.ts';
-import { AUDIT_COMMANDS } from './audit.ts';
+import type { Config } from '../config/config.ts';
+import { meantText } from '../lib/suggest.ts';
+import { ACCOUNT_COMMANDS } from './account-commands.ts';
+import { AUDIT_COMMANDS } from './audit-commands.ts';
 import { BACKUP_COMMANDS } from './backup.ts';
 import type { Call, Command, ExitCode, Output } from './command.ts';
 import { ERASE_COMMANDS } from './erase.ts';
 import { EXPORT_COMMANDS } from './export.ts';
 import { COMMAND_FLAGS, type Flag } from './flags.ts';
 import { groupHelp, helpOf, type Manuals, overview } from './help.ts';
-import { HITS_COMMANDS } from './hits.ts';
+import { HITS_COMMANDS } from './hit-commands.ts';
 import { IMPORT_COMMANDS } from './import.ts';
 import { MIGRATE_COMMANDS } from './migrate.ts';
 import { RELOAD_COMMANDS } from './reload.ts';
-import { SITE_COMMANDS } from './sites.ts';
+import { SITE_COMMANDS } from './site-commands.ts';
 import { START } from './start.ts';
 import { VERIFY_COMMANDS } from './verify.ts';
 

@@ -1,7 +1,7 @@
 /** Days (UTC) as people write them, `2026-11-20`, and the bounds of a record. */
-import { dayText } from '../protocol/day.ts';
+import { dayText } from '../model/day.ts';
 import type { Days } from '../store/archive.ts';
-import { LAST_TIME } from '../store/record/sound.ts';
+import { LAST_TIME } from '../store/record/run-checks.ts';
 
 /** A record has times from 1970 on, as of a machine that has no clock of its own, Unix ms. */
 const EARLIEST = 0;

@@ -1,5 +1,5 @@
 /** The command that takes one visit out of the record. */
-import { noted } from './audit.ts';
+import { noted } from './audit-commands.ts';
 import { type Command, type ExitCode, onStoreIfSure, refuse, type StoreCall } from './command.ts';
 import { YES } from './flags.ts';
 

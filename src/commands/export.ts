@@ -3,12 +3,11 @@ import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { DAY_MS } from '../protocol/day.ts';
-import { SITE_KEY } from '../protocol/site.ts';
+import { DAY_MS } from '../model/day.ts';
+import { SITE_KEY } from '../model/site.ts';
+import { version } from '../server/version.ts';
 import type { Archive } from '../store/archive.ts';
-import { version } from '../version.ts';
-import { noted, noteReading } from './audit.ts';
-import { type Bar, createBar } from './bar.ts';
+import { noted, noteReading } from './audit-commands.ts';
 import {
   ANY_SIZE,
   type Call,
@@ -23,9 +22,10 @@ import { CSV_BEGIN, csvRow } from './csv.ts';
 import { dayBegin } from './days.ts';
 import { LeftOutTally } from './left-out.ts';
 import { outFault } from './out-file.ts';
+import { type Bar, createBar } from './progress-bar.ts';
 import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
-import { unknownSite } from './rights.ts';
-import { countVisits, daysOf, type OnLeftOut, type Range, runsOf, visitsOf } from './walk.ts';
+import { unknownSite } from './rights-flags.ts';
+import { countVisits, daysOf, type OnLeftOut, type Range, runsOf, visitsOf } from './walk-visits.ts';
 import { writeWhole } from './whole-file.ts';
 
 export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {

@@ -1,7 +1,7 @@
 /** What `--help` prints: of all commands, of those that begin with the same word, and of one. Made of what each says of itself. */
-import { describeOptions, flagText, type OptionKey } from '../config.ts';
-import { version } from '../version.ts';
-import { wrap } from '../wrap.ts';
+import { describeOptions, flagText, type OptionKey } from '../config/config.ts';
+import { wrap } from '../lib/wrap.ts';
+import { version } from '../server/version.ts';
 import { FLAG_VALUES, type Flag } from './flags.ts';
 
 /** What a command says of itself. */

@@ -1,11 +1,11 @@
 /** The command that reads an export. What is there already stays as it is, so that a repeat is harmless. */
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { noted } from './audit.ts';
-import { type Bar, createBar } from './bar.ts';
+import { noted } from './audit-commands.ts';
 import { type Command, type ExitCode, type Output, onStore, refuse, type StoreCall } from './command.ts';
 import { Importer } from './importer.ts';
 import { linesOf } from './lines.ts';
+import { type Bar, createBar } from './progress-bar.ts';
 import { LineFault, readLine } from './record-lines.ts';
 
 export const IMPORT_COMMANDS: Readonly<Record<string, Command>> = {

@@ -1,9 +1,9 @@
 /** Gives a store visits and runs that were kept elsewhere. What is there already stays as it is, so that a repeat is harmless. */
-import { DAY_MS } from '../protocol/day.ts';
+import { DAY_MS } from '../model/day.ts';
 import { Writer } from '../protocol/writer.ts';
 import type { Archive } from '../store/archive.ts';
 import { BatchWriter, PlaceMark } from '../store/record/batch.ts';
-import { MAX_RUN_MS, MAX_VISIT_MS } from '../store/record/sound.ts';
+import { MAX_RUN_MS, MAX_VISIT_MS } from '../store/record/run-checks.ts';
 import { type KnownRun, type KnownVisit, type Line, LineFault } from './record-lines.ts';
 
 /** A visit's batch is given away at so many bytes, and a group of batches at so many in all. */

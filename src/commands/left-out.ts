@@ -1,5 +1,5 @@
 /** What a command meets that is damaged: it stops there, or counts it and goes on where --skip-damaged says so. */
-import type { LeftOut } from '../protocol/record.ts';
+import type { LeftOut } from '../model/query.ts';
 import { StoreError } from '../store/contract.ts';
 import type { ExitCode, Output } from './command.ts';
 
@@ -16,7 +16,7 @@ export class LeftOutTally {
     this.#skips = skips;
   }
 
-  /** Notes one damaged thing (an OnLeftOut, walk.ts). Throws StoreError without --skip-damaged. */
+  /** Notes one damaged thing (an OnLeftOut, walk-visits.ts). Throws StoreError without --skip-damaged. */
   readonly take = (what: string, { count, first }: LeftOut): void => {
     if (!this.#skips)
       throw new StoreError(

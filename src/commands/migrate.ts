@@ -3,24 +3,24 @@
  * is passed over, so that one that was broken off goes on where it was.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { machinesOn } from '../broker/present.ts';
-import { SILENCE_MS } from '../broker/roll.ts';
-import type { Config } from '../config.ts';
-import { FolderInUse, lockFolder } from '../folder-lock.ts';
-import type { Visit } from '../protocol/visit.ts';
-import { type Target, targetText } from '../redis/target.ts';
+import { SILENCE_MS } from '../broker/membership.ts';
+import { machinesOn } from '../broker/present-nodes.ts';
+import type { Config } from '../config/config.ts';
+import type { Visit } from '../model/visit.ts';
+import { type Target, targetText } from '../redis/redis-url.ts';
+import { FolderInUse, lockFolder } from '../server/folder-lock.ts';
 import type { AccountSnapshot } from '../store/accounts/account-snapshot.ts';
 import type { Archive } from '../store/archive.ts';
 import type { Store } from '../store/contract.ts';
-import { ownFolder } from '../store/embedded/file/folder.ts';
+import { ownFolder } from '../store/lmdb/file/folder.ts';
 import { openStore } from '../store/open.ts';
-import { noted } from './audit.ts';
-import { type Bar, createBar } from './bar.ts';
+import { noted } from './audit-commands.ts';
 import { ANY_SIZE, type Call, type Command, type ExitCode, noStore, refuse } from './command.ts';
 import { ALL_DAYS } from './days.ts';
 import { Importer } from './importer.ts';
 import { LeftOutTally } from './left-out.ts';
-import { countVisits, type Range, runsOf, visitsOf } from './walk.ts';
+import { type Bar, createBar } from './progress-bar.ts';
+import { countVisits, type Range, runsOf, visitsOf } from './walk-visits.ts';
 
 const FRESH = 'a new folder, or an empty database';
 const COPY_TEXT = 'The source is not changed. If the command is interrupted, run it again to continue.';

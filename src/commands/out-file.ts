@@ -1,8 +1,8 @@
 /** Checks that a file which a command is told to write takes no store's place, nor that of anything but a file. */
 import { closeSync, existsSync, openSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { isStoreName, STORE_FILE } from '../store/embedded/file/folder.ts';
-import { hasMagic } from '../store/embedded/file/tree.ts';
+import { isStoreName, STORE_FILE } from '../store/lmdb/file/folder.ts';
+import { hasMagic } from '../store/lmdb/file/tree.ts';
 
 /**
  * Says why a command must not write to `path`, an absolute path; undefined: it may. `data` is the data folder of the

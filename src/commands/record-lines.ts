@@ -3,16 +3,17 @@
  * against the bounds that hold for visitors.
  */
 
-import { decodeSamples, ELEMENT_SCALE, KIND, MAX_TEXT, type Mark, POINTERS, SampleBuffer } from '../protocol/frame.ts';
-import { RUN_SAMPLES } from '../protocol/passage.ts';
+import { SITE_KEY } from '../model/site.ts';
+import { MAX_TEXT } from '../model/text.ts';
+import type { Visit } from '../model/visit.ts';
+import { DEVICES } from '../model/visitor.ts';
+import { decodeSamples, ELEMENT_SCALE, KIND, type Mark, POINTERS, SampleBuffer } from '../protocol/frame.ts';
+import { RUN_SAMPLES } from '../protocol/passages.ts';
 import { MAX_COORDINATE } from '../protocol/reader.ts';
-import { SITE_KEY } from '../protocol/site.ts';
-import { DEVICES } from '../protocol/stream.ts';
-import type { Visit } from '../protocol/visit.ts';
 import { Writer } from '../protocol/writer.ts';
 import type { Run } from '../store/archive.ts';
 import type { About } from '../store/record/batch.ts';
-import { LAST_TIME, MAX_FRAME_NUMBER, MAX_RUN_FRAMES, MAX_RUN_MS } from '../store/record/sound.ts';
+import { LAST_TIME, MAX_FRAME_NUMBER, MAX_RUN_FRAMES, MAX_RUN_MS } from '../store/record/run-checks.ts';
 
 /** Raised when a later version's lines can no longer be read by an earlier one. */
 const FORMAT = 1;

@@ -1,5 +1,5 @@
 /** The command that has the server replace its workers. */
-import { ask } from '../folder-lock.ts';
+import { ask } from '../server/folder-lock.ts';
 import { type Call, type Command, type ExitCode, refuse } from './command.ts';
 
 export const RELOAD_COMMANDS: Readonly<Record<string, Command>> = {

@@ -1,8 +1,7 @@
 /** The command that looks whether all of the record agrees. */
 
 import type { Difference } from '../store/archive.ts';
-import { inspect, type PartProgress } from '../store/embedded/file/apart.ts';
-import { type Bar, createBar } from './bar.ts';
+import { inspect, type PartProgress } from '../store/lmdb/file/check-process.ts';
 import {
   type Call,
   type Command,
@@ -13,6 +12,7 @@ import {
   refuse,
   type StoreCall,
 } from './command.ts';
+import { type Bar, createBar } from './progress-bar.ts';
 
 export const VERIFY_COMMANDS: Readonly<Record<string, Command>> = {
   verify: {

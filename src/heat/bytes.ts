@@ -1,5 +1,5 @@
 /** A heatmap's cells as compact bytes, `format=binary` of `GET /v1/heatmap`; docs/protocol.md describes them. */
-import { HEAT_KINDS, type Heat, type HeatKind } from '../protocol/visit.ts';
+import { HEAT_KINDS, type Heat, type HeatKind } from '../model/heat.ts';
 import { Writer } from '../protocol/writer.ts';
 
 const VERSION = 1;

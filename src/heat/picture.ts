@@ -1,7 +1,7 @@
 /** A heatmap as a picture that covers the page it is of. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { DEPTH_SHARES, depthOf, reached } from '../protocol/depth.ts';
-import { CELL, type Heat, type HeatKind, MAX_COLUMN, MAX_ROW } from '../protocol/visit.ts';
+import { CELL, type Heat, type HeatKind, MAX_COLUMN, MAX_ROW } from '../model/heat.ts';
+import { DEPTH_SHARES, depthOf, reached } from '../model/scroll-depth.ts';
 import { Field } from './field.ts';
 import { EDGE, HOTTEST, LINE, PALETTE } from './palette.ts';
 import { encodePng } from './png.ts';

@@ -1,5 +1,5 @@
 /** How many requests each address may make: so many at once, and as many in a minute. */
-import { Bucket } from '../bucket.ts';
+import { Bucket } from '../lib/token-bucket.ts';
 import { comeBackLater } from './problem.ts';
 
 const MINUTE_MS = 60_000;

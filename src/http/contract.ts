@@ -1,16 +1,17 @@
 /** What the routes need of the parts beside them; worker.ts passes it in. */
 import type { Socket } from 'node:net';
-import type { Config } from '../config.ts';
-import type { Logger } from '../logger.ts';
-import type { Session, Token } from '../protocol/account.ts';
-import type { AuditQuery, Entry, Note } from '../protocol/audit.ts';
-import type { Past } from '../protocol/machines.ts';
+import type { Config } from '../config/config.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Session, Token } from '../model/account.ts';
+import type { AuditQuery, Entry, Note } from '../model/audit.ts';
+import type { Heat } from '../model/heat.ts';
+import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../model/query.ts';
+import type { Rights } from '../model/rights.ts';
+import type { Site } from '../model/site.ts';
+import type { DayCounts, PageCounts, Visit } from '../model/visit.ts';
+import type { StreamRequest, TroubleName } from '../protocol/ipc.ts';
+import type { Past } from '../protocol/peer.ts';
 import type { Beacon, BeaconReply } from '../protocol/post.ts';
-import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
-import type { StreamRequest, TroubleName } from '../protocol/relay.ts';
-import type { Rights } from '../protocol/rights.ts';
-import type { Site } from '../protocol/site.ts';
-import type { DayCounts, Heat, PageCounts, Visit } from '../protocol/visit.ts';
 
 export interface HttpOptions {
   config: Config;

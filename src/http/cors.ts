@@ -1,6 +1,6 @@
 /** What pages of other origins may do: the fields with which a browser hands an answer on, and preflights. */
 import type { IncomingMessage } from 'node:http';
-import { isAllowedOrigin, type Site } from '../protocol/site.ts';
+import { isAllowedOrigin, type Site } from '../model/site.ts';
 import { Problem } from './problem.ts';
 import type { Fields } from './security.ts';
 

@@ -1,6 +1,6 @@
 /** What is checked of the head of every request, whatever it asks for and however it came in. */
 import type { IncomingMessage } from 'node:http';
-import type { RawProblem } from '../raw-problem.ts';
+import type { RawProblem } from '../server/raw-problem.ts';
 import { hasOneHost } from './host.ts';
 
 /** An `Expect` other than `100-continue` (RFC 9110 section 10.1.1). */

@@ -2,7 +2,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
-import { isAwayCode } from '../raw-problem.ts';
+import { isAwayCode } from '../server/raw-problem.ts';
 import { type Fields, flat } from './security.ts';
 
 /** An error for the client. `detail` is a sentence for people. */

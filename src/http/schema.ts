@@ -9,9 +9,9 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
-import { isLabel, LABEL, maxUnits, tidy } from '../protocol/label.ts';
-import type { Need } from '../protocol/rights.ts';
-import { DEVICES } from '../protocol/stream.ts';
+import { isLabel, LABEL, maxUnits, tidy } from '../model/label.ts';
+import type { Need } from '../model/rights.ts';
+import { DEVICES } from '../model/visitor.ts';
 import { Problem } from './problem.ts';
 
 /** The app, with handlers typed by their schemas. */

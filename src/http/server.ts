@@ -6,24 +6,13 @@ import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
-import type { RawProblem } from '../raw-problem.ts';
-import { adminRoutes } from './admins.ts';
-import { auditRoute } from './audit.ts';
+import type { RawProblem } from '../server/raw-problem.ts';
+import { guard, recogniser, refuseCrossSite, type SessionCookie, sessionCookie } from './auth/guard.ts';
 import { baseRemover } from './base-path.ts';
-import { beaconRoutes } from './beacon.ts';
-import { compilersFactory } from './compile.ts';
 import type { HttpOptions } from './contract.ts';
-import { countRoutes } from './counts.ts';
-import { fixedFiles, type Note } from './fixed.ts';
-import { guard, recogniser, refuseCrossSite, type SessionCookie, sessionCookie } from './guard.ts';
 import { headFault } from './head.ts';
-import { healthRoutes } from './health.ts';
-import { heatmapRoutes } from './heatmap.ts';
-import { hitRoutes } from './hit-routes.ts';
-import { hitCounter, isHit } from './hits.ts';
-import { metricsRoute } from './metrics.ts';
-import { type AnswerMissing, missingPage } from './missing.ts';
-import { pageRoutes, publicFolderOf } from './pages.ts';
+import { hitCounter, isHit } from './hit-counter.ts';
+import { compilersFactory } from './lazy-schemas.ts';
 import { type Client, peerReader } from './peer.ts';
 import {
   answerClientError,
@@ -35,15 +24,26 @@ import {
   statusOf,
   writeProblem,
 } from './problem.ts';
-import { dropAdded } from './query.ts';
-import { replayRoute } from './replay.ts';
+import { dropAdded } from './query-fields.ts';
+import { adminRoutes } from './routes/admins.ts';
+import { auditRoute } from './routes/audit.ts';
+import { beaconRoutes } from './routes/beacon.ts';
+import { countRoutes } from './routes/counts.ts';
+import { healthRoutes } from './routes/health.ts';
+import { heatmapRoutes } from './routes/heatmap.ts';
+import { hitRoutes } from './routes/hits.ts';
+import { metricsRoute } from './routes/metrics.ts';
+import { replayRoute } from './routes/replay.ts';
+import { sessionRoutes, signInRoutes } from './routes/session.ts';
+import { siteRoutes } from './routes/sites.ts';
+import { streamRoute } from './routes/stream.ts';
+import { tokenRoutes } from './routes/tokens.ts';
+import { visitRoutes } from './routes/visits.ts';
 import type { App } from './schema.ts';
 import { DATA } from './security.ts';
-import { sessionRoutes, signInRoutes } from './session.ts';
-import { siteRoutes } from './sites.ts';
-import { streamRoute } from './stream.ts';
-import { tokenRoutes } from './tokens.ts';
-import { visitRoutes } from './visits.ts';
+import { pageRoutes, publicFolderOf } from './static/files.ts';
+import { fixedFiles, type Note } from './static/fixed-files.ts';
+import { type AnswerMissing, missingPage } from './static/not-found.ts';
 
 export interface Http {
   /** Answers requests of any `http.Server`. */

@@ -1,5 +1,5 @@
 /** Who left each site last, for those who begin to watch it. In memory only. */
-import type { Departure } from '../protocol/stream.ts';
+import type { Departure } from '../model/visitor.ts';
 
 /** So many are kept of each site, for so long, milliseconds. */
 const MAX_KEPT = 20;

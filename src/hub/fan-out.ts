@@ -3,12 +3,12 @@
  * to every subscriber that shows it.
  */
 import type { Socket } from 'node:net';
-import { countUp } from '../count.ts';
-import { entry } from '../entry.ts';
+import { countUp } from '../lib/count.ts';
+import { entry } from '../lib/get-or-insert.ts';
 import type { Channel } from '../protocol/channel.ts';
-import type { Scope, Told } from '../protocol/machines.ts';
-import type { StreamRequest, ToWorker } from '../protocol/relay.ts';
-import { TAG } from '../protocol/relay.ts';
+import type { StreamRequest, ToWorker } from '../protocol/ipc.ts';
+import { TAG } from '../protocol/ipc.ts';
+import type { Scope, Told } from '../protocol/peer.ts';
 import {
   eventId,
   eventText,
@@ -17,11 +17,11 @@ import {
   type ResetReason,
   type StreamEventName,
   type StreamEvents,
-} from '../protocol/stream.ts';
-import { endWithProblem, STORE_AWAY } from '../raw-problem.ts';
+} from '../protocol/stream-event.ts';
+import { endWithProblem, STORE_AWAY } from '../server/raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
-import { type Entry, Journal } from './journal.ts';
-import { type Looking, Onlookers } from './onlookers.ts';
+import { type Looking, Onlookers } from './recent-viewers.ts';
+import { type Entry, Journal } from './replay-buffer.ts';
 import { Slabs } from './slabs.ts';
 import { StreamQuota, type StreamRefusal } from './stream-quota.ts';
 import { Subscriber } from './subscriber.ts';

@@ -3,25 +3,27 @@
  * watch.
  */
 import type { Socket } from 'node:net';
-import { forEachAtOnce } from '../concurrency.ts';
-import { entry } from '../entry.ts';
-import type { Logger } from '../logger.ts';
-import { MINUTE_MS, minuteOf } from '../minutes.ts';
+import { forEachAtOnce } from '../lib/concurrency.ts';
+import { entry } from '../lib/get-or-insert.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Minute } from '../model/minute.ts';
+import { MINUTE_MS, minuteOf } from '../model/minute.ts';
+import { deviceOf, type LeaveReason, type Visitor } from '../model/visitor.ts';
 import type { Channel } from '../protocol/channel.ts';
-import type { SiteState, Told } from '../protocol/machines.ts';
-import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMinute } from '../protocol/machines.ts';
-import type { Arrival, LateClick, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/relay.ts';
-import { MAX_PAGES_TOLD, TAG } from '../protocol/relay.ts';
-import { deviceOf, type LeaveReason, type Minute, type StreamEvents, type Visitor } from '../protocol/stream.ts';
+import type { Arrival, LateClick, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/ipc.ts';
+import { MAX_PAGES_TOLD, TAG } from '../protocol/ipc.ts';
+import type { SiteState, Told } from '../protocol/peer.ts';
+import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMinute } from '../protocol/peer.ts';
+import type { StreamEvents } from '../protocol/stream-event.ts';
 import { Departures } from './departures.ts';
-import { Elsewhere } from './elsewhere.ts';
 import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuse } from './fan-out.ts';
-import { Hearing } from './hearing.ts';
 import { thisSecond } from './last-minute.ts';
-import type { Looking } from './onlookers.ts';
 import { Presence } from './presence.ts';
-import type { Present } from './present.ts';
 import { Rates } from './rates.ts';
+import type { Looking } from './recent-viewers.ts';
+import { Hearing } from './remote-events.ts';
+import { Elsewhere } from './remote-presence.ts';
+import type { Present } from './site-presence.ts';
 
 const HEARTBEAT_MS = 15_000;
 const SWEEP_MS = 250;

@@ -3,7 +3,7 @@
  * more stays for a while, so that a stream that was cut finds no gap when it comes back.
  */
 import { type Channel, channelKey, type NumberedChannel } from '../protocol/channel.ts';
-import { TAG, type ToWorker } from '../protocol/relay.ts';
+import { TAG, type ToWorker } from '../protocol/ipc.ts';
 import type { Subscriber } from './subscriber.ts';
 
 /** How long a channel stays after its last subscriber left, milliseconds. */

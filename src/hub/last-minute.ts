@@ -1,5 +1,5 @@
 /** How much one visitor did in each of the last 60 seconds: 60 bytes for each who is here. */
-import { ACTIVITY_DIGITS, ACTIVITY_SECONDS } from '../protocol/stream.ts';
+import { ACTIVITY_DIGITS, ACTIVITY_SECONDS } from '../protocol/stream-event.ts';
 
 export class LastMinute {
   readonly #counts = new Uint8Array(ACTIVITY_SECONDS);

@@ -2,14 +2,14 @@
  * Who is here. The one authority: workers ask it to let a visitor in, and it knows which worker has each.
  * A visitor whose connection ended stays for a grace, in which it may come back on any worker.
  */
-import { entry } from '../entry.ts';
-import type { Share } from '../protocol/machines.ts';
-import type { Arrival, RelayItem } from '../protocol/relay.ts';
-import type { LeaveReason } from '../protocol/stream.ts';
-import { Departed } from './departed.ts';
+import { entry } from '../lib/get-or-insert.ts';
+import type { LeaveReason } from '../model/visitor.ts';
+import type { Arrival, RelayItem } from '../protocol/ipc.ts';
+import type { Share } from '../protocol/peer.ts';
+import { Departed } from './departed-numbers.ts';
 import { LastMinute } from './last-minute.ts';
-import type { Present } from './present.ts';
 import { ShownFrames } from './shown-frames.ts';
+import type { Present } from './site-presence.ts';
 
 /** After the tab said that it closes; long enough for the next page of a site to take over, milliseconds. */
 const CLOSED_GRACE_MS = 1500;

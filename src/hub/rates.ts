@@ -1,8 +1,9 @@
-import { entry } from '../entry.ts';
-import { MINUTE_MS, minuteOf, oldestOf } from '../minutes.ts';
-import { NO_SITE, type SiteMinute } from '../protocol/machines.ts';
-import type { SeenSite } from '../protocol/relay.ts';
-import type { Minute, StreamEvents } from '../protocol/stream.ts';
+import { entry } from '../lib/get-or-insert.ts';
+import type { Minute } from '../model/minute.ts';
+import { MINUTE_MS, minuteOf, oldestOf } from '../model/minute.ts';
+import type { SeenSite } from '../protocol/ipc.ts';
+import { NO_SITE, type SiteMinute } from '../protocol/peer.ts';
+import type { StreamEvents } from '../protocol/stream-event.ts';
 
 /** Visitors whose activity is told each second; a screen shows fewer. */
 const MAX_ACTIVE = 1000;

@@ -2,7 +2,7 @@
  * Remembers which frames of one visitor the streams were told of. A page that comes back sends again what was not
  * acked, even if its visitor has left meanwhile. Streams must not be told of it twice.
  */
-import { PAGE_NUMBERS } from '../protocol/relay.ts';
+import { PAGE_NUMBERS } from '../protocol/ipc.ts';
 
 /** Numbers of two pages are further apart than this, and those of one page are not. */
 const REACH = PAGE_NUMBERS / 2;

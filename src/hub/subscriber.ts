@@ -3,9 +3,9 @@
  * give way first, then the stream is cut short and begins anew, and a reader that takes nothing is evicted.
  */
 import type { Socket } from 'node:net';
-import type { StreamRequest } from '../protocol/relay.ts';
-import { STREAM_PREAMBLE } from '../protocol/stream.ts';
-import type { Entry } from './journal.ts';
+import type { StreamRequest } from '../protocol/ipc.ts';
+import { STREAM_PREAMBLE } from '../protocol/stream-event.ts';
+import type { Entry } from './replay-buffer.ts';
 
 /** Above this many unsent bytes moves are left out. */
 const SOFT_LIMIT = 256 * 1024;

@@ -3,8 +3,9 @@
  * and bounds how fast one address brings new ones and how many bytes it sends. All of it is in memory only.
  * Times are as a bucket's.
  */
-import { Bucket } from '../bucket.ts';
-import { entry } from '../entry.ts';
+
+import { entry } from '../lib/get-or-insert.ts';
+import { Bucket } from '../lib/token-bucket.ts';
 
 /** An address may bring as many newcomers at once as it may have connections, and this share of them per second. */
 const NEW_PER_SECOND = 0.1;

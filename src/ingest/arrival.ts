@@ -1,7 +1,8 @@
 /** How a visitor is introduced to the primary. */
+
+import { deviceOf } from '../model/visitor.ts';
 import type { Hello } from '../protocol/frame.ts';
-import type { Arrival } from '../protocol/relay.ts';
-import { deviceOf } from '../protocol/stream.ts';
+import type { Arrival } from '../protocol/ipc.ts';
 
 /** What a request tells of a visitor before any frame. */
 export interface Contact {

@@ -2,19 +2,20 @@
  * Frames by POST: a page's last words (`sendBeacon`), and visitors whose WebSocket is blocked. A body is a
  * hello, which says who speaks, and frames; or JSON.
  */
-import { FrameError } from '../protocol/errors.ts';
+
+import { isAllowedOrigin } from '../model/site.ts';
 import { decodeHead, decodeHello, FRAME, type Hello, splitFrames } from '../protocol/frame.ts';
+import { FrameError } from '../protocol/frame-error.ts';
 import { parseJson, tokenIn } from '../protocol/json.ts';
 import type { Beacon, BeaconReply } from '../protocol/post.ts';
-import { isAllowedOrigin } from '../protocol/site.ts';
 import type { Admission, Refused } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import type { IngestOptions } from './contract.ts';
-import { type Desk, readLimit } from './desk.ts';
 import { EarlierPage } from './earlier-page.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import type { Proof } from './resume-token.ts';
 import type { Visit } from './visit.ts';
+import { type Desk, readLimit } from './visit-registry.ts';
 
 /** A visitor that speaks by POST and is silent for so long is gone, milliseconds. Its tracker beats every 4 s. */
 const SILENCE_MS = 10_000;

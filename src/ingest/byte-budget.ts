@@ -1,5 +1,5 @@
 /** What one connection may send, in bytes, beside what its whole address may. */
-import { Bucket } from '../bucket.ts';
+import { Bucket } from '../lib/token-bucket.ts';
 
 /** A connection may send so many seconds' worth of its rate at once: a tab that was offline has saved frames up. */
 const BURST_S = 32;

@@ -4,19 +4,19 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { RawData, WebSocket } from 'ws';
-import type { Bucket } from '../bucket.ts';
+import type { Bucket } from '../lib/token-bucket.ts';
 import { CLOSE, type CloseReason } from '../protocol/close.ts';
 import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
-import { FrameError } from '../protocol/errors.ts';
 import { decodeHead, decodeHello, FRAME, type Hello } from '../protocol/frame.ts';
+import { FrameError } from '../protocol/frame-error.ts';
+import type { GoneReason } from '../protocol/ipc.ts';
 import { parseJson } from '../protocol/json.ts';
 import { decodeJsonMove } from '../protocol/json-move.ts';
-import type { GoneReason } from '../protocol/relay.ts';
 import type { Contact } from './arrival.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import type { Desk } from './desk.ts';
 import type { Intervals } from './pace.ts';
 import type { Visit } from './visit.ts';
+import type { Desk } from './visit-registry.ts';
 
 /** A visitor that does not read what we say gets no more acks; they are cumulative. */
 const MAX_UNREAD = 64 * 1024;

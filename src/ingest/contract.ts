@@ -1,12 +1,12 @@
 /** What ingest needs of the parts beside it; worker.ts passes it in. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Config } from '../config.ts';
-import type { Logger } from '../logger.ts';
+import type { Config } from '../config/config.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Site } from '../model/site.ts';
+import type { Visitor } from '../model/visitor.ts';
 import type { SampleBuffer } from '../protocol/frame.ts';
-import type { Arrival, ClickData, GoneReason, LateClick } from '../protocol/relay.ts';
-import type { Site } from '../protocol/site.ts';
-import type { Visitor } from '../protocol/stream.ts';
+import type { Arrival, ClickData, GoneReason, LateClick } from '../protocol/ipc.ts';
 
 /** Where a visitor's doings go. */
 export interface Trace {

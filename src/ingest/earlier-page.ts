@@ -1,9 +1,10 @@
 /** A page that its visitor has left: what it still sends is stored. Of that only clicks are told. */
+
+import type { Visitor } from '../model/visitor.ts';
 import { type Hello, KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
-import type { LateClick } from '../protocol/relay.ts';
-import type { Visitor } from '../protocol/stream.ts';
-import type { Allowance } from './allowance.ts';
+import type { LateClick } from '../protocol/ipc.ts';
 import type { Recording } from './contract.ts';
+import type { Allowance } from './rate-limits.ts';
 import { boundTimes } from './sample-times.ts';
 
 type Tell = (click: Omit<LateClick, 'site' | 'id'>) => void;

@@ -2,7 +2,7 @@
  * How often visitors are asked to send: slower while this worker is overloaded, and while nobody watches their site.
  * Fewer samples are better than late or lost ones.
  */
-import { ROUND_MS } from './rounds.ts';
+import { ROUND_MS } from './round-robin.ts';
 
 /** Signs of load over the past moments. */
 export interface Load {

@@ -2,11 +2,12 @@
  * A visitor while this worker has it, whatever it is connected by: takes decoded frames, keeps their order
  * and numbers, and tells the trace.
  */
+
+import type { Visitor } from '../model/visitor.ts';
 import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
-import type { GoneReason } from '../protocol/relay.ts';
-import type { Visitor } from '../protocol/stream.ts';
-import type { Allowance } from './allowance.ts';
+import type { GoneReason } from '../protocol/ipc.ts';
 import type { Recording, Trace } from './contract.ts';
+import type { Allowance } from './rate-limits.ts';
 import { boundTimes } from './sample-times.ts';
 import type { VisitClock } from './visit-clock.ts';
 

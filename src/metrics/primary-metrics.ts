@@ -1,6 +1,6 @@
 /** What the primary tells of itself, and of the whole. */
 import { Gauge, type Registry } from 'prom-client';
-import { TROUBLES, type TroubleName } from '../protocol/relay.ts';
+import { TROUBLES, type TroubleName } from '../protocol/ipc.ts';
 import { metersOf, processMetrics } from './process-metrics.ts';
 
 /** Since the server began, where it does not say "now". */

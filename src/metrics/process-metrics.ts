@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
 import { type Aggregator, Counter, Gauge, Registry } from 'prom-client';
-import { LoopDelay } from '../loop-delay.ts';
+import { LoopDelay } from '../lib/loop-delay.ts';
 
 type Figure = number | ReadonlyMap<string, number>;
 

@@ -1,6 +1,6 @@
 /** What the primary tells of the store, asked whenever somebody asks for metrics. */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import { within } from '../limit.ts';
+import { within } from '../lib/timeout.ts';
 
 /** Where the store does not answer by then, its figures are left out, milliseconds. */
 const LIMIT_MS = 800;

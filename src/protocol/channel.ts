@@ -1,5 +1,5 @@
 /** Which part of a site a live stream shows. */
-import type { Moves } from './stream.ts';
+import type { Moves } from './stream-event.ts';
 
 /** What a stream shows; equal channels are rendered once, however many watch. */
 export interface Channel {

@@ -4,7 +4,8 @@
  *
  * The tracker bundles the encoding half (encode.ts), not this file.
  */
-import { FrameError } from './errors.ts';
+import { MAX_TEXT } from '../model/text.ts';
+import { FrameError } from './frame-error.ts';
 import { coordinate, Reader } from './reader.ts';
 
 export { MAX_COORDINATE } from './reader.ts';
@@ -17,9 +18,6 @@ const SAMPLE = { near: 0, move: 1, scroll: 2, mark: 3 } as const;
 
 /** What a mark is: rare samples, led by one number of this table. */
 const MARK = { click: 0, page: 1, resize: 2, visibility: 3, pointer: 4 } as const;
-
-/** Longest texts, in UTF-8 bytes. */
-export const MAX_TEXT = { page: 1024, selector: 160, language: 35, origin: 256, token: 128 } as const;
 
 /** Element-relative click positions run from 0 (left, top) to this (right, bottom). */
 export const ELEMENT_SCALE = 32_767;

@@ -2,9 +2,11 @@
  * Visitor → worker: the JSON form (subprotocol `json`, and POST with `application/json`). One object or an
  * array of objects: `{"id","x","y"}`, optional `"t"` (Unix ms) and `"type"`.
  */
-import { FrameError } from './errors.ts';
-import { ELEMENT_SCALE, KIND, MAX_COORDINATE, MAX_TEXT, type Mark, type SampleBuffer } from './frame.ts';
-import { charactersOf, isLabel, maxUnits, tidy } from './label.ts';
+
+import { charactersOf, isLabel, maxUnits, tidy } from '../model/label.ts';
+import { MAX_TEXT, utf8Length } from '../model/text.ts';
+import { ELEMENT_SCALE, KIND, MAX_COORDINATE, type Mark, type SampleBuffer } from './frame.ts';
+import { FrameError } from './frame-error.ts';
 import { withoutNul } from './reader.ts';
 
 /** A sample that is older than this by its own clock, or in the future, is given its time of arrival instead, milliseconds. */
@@ -152,10 +154,4 @@ function text(value: unknown, name: string, limit: number): string {
   if (typeof value !== 'string' || value.length > limit || utf8Length(value) > limit)
     throw new FrameError('bad-text', name);
   return withoutNul(value);
-}
-
-const encoder = new TextEncoder();
-
-export function utf8Length(text: string): number {
-  return encoder.encode(text).length;
 }

@@ -1,5 +1,5 @@
 /** Reads numbers and texts as frames have them; docs/protocol.md section 2. */
-import { FrameError } from './errors.ts';
+import { FrameError } from './frame-error.ts';
 
 /** Farthest page pixel a frame may name. Real pages end well below; beyond it lies nonsense. */
 export const MAX_COORDINATE = 10_000_000;

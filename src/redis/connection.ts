@@ -5,13 +5,13 @@
  */
 import { createHash } from 'node:crypto';
 import { RESP_TYPES } from 'redis';
-import { TooLate, within } from '../limit.ts';
+import { TooLate, within } from '../lib/timeout.ts';
 import { type Argument, type Cluster, type Command, clusterOf, type Server, serverOf } from './client.ts';
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
+import { slotOf } from './hash-slot.ts';
+import { type Target, targetText } from './redis-url.ts';
 import { MasterClient } from './sentinel.ts';
-import { slotOf } from './slot.ts';
-import { type Target, targetText } from './target.ts';
 
 export type { Argument, Command } from './client.ts';
 

@@ -6,11 +6,11 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientOfflineError } from 'redis';
-import { within } from '../limit.ts';
+import { within } from '../lib/timeout.ts';
 import { type Command, connectionOf, retryAfter, type Server } from './client.ts';
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
-import { addressOf } from './target.ts';
+import { addressOf } from './redis-url.ts';
 
 /** A sentinel that has not answered by then is passed over, milliseconds. */
 const ASK_MS = 1000;

@@ -1,5 +1,5 @@
 /** What a worker asks the primary for its own clients, who do not wait long. */
-import { TAG, type ToPrimary, type TroubleName } from '../protocol/relay.ts';
+import { TAG, type ToPrimary, type TroubleName } from '../protocol/ipc.ts';
 
 /** An answer that has not come by then is not waited for, milliseconds. */
 const LIMIT_MS = 1000;

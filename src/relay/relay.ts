@@ -3,11 +3,11 @@
  * message per tick. When the primary does not keep up, batches wait and grow; when one is full, moves give way (each
  * visitor's latest stays); when there are too many events, the primary is given the whole list anew.
  */
-import { entry } from '../entry.ts';
+import { entry } from '../lib/get-or-insert.ts';
 import type { NumberedChannel } from '../protocol/channel.ts';
-import type { Arrival, LateClick, RelayItem, SeenSite, ToPrimary } from '../protocol/relay.ts';
-import { TAG } from '../protocol/relay.ts';
-import { Lane } from './lane.ts';
+import type { Arrival, LateClick, RelayItem, SeenSite, ToPrimary } from '../protocol/ipc.ts';
+import { TAG } from '../protocol/ipc.ts';
+import { Lane } from './channel-buffer.ts';
 import { Trace } from './trace.ts';
 
 /** One batch per tick, milliseconds. */

@@ -1,7 +1,7 @@
+import { deviceOf, shareSeen, type Visitor } from '../model/visitor.ts';
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
-import type { Arrival, ClickData, GoneReason, RelayItem } from '../protocol/relay.ts';
-import { deviceOf, shareSeen, type Visitor } from '../protocol/stream.ts';
-import type { Lane } from './lane.ts';
+import type { Arrival, ClickData, GoneReason, RelayItem } from '../protocol/ipc.ts';
+import type { Lane } from './channel-buffer.ts';
 
 /** What a visitor's trace needs of the relay. */
 export interface TraceHost {

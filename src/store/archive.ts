@@ -6,12 +6,13 @@
  * has a number, and what was seen under a number is not taken again. Counts and heatmaps are at all times those of the
  * frames that are there. Times are Unix ms; a day is one of UTC.
  */
-import type { Note } from '../protocol/audit.ts';
-import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
-import type { DayCounts, Heat, PageCounts, Visit } from '../protocol/visit.ts';
+import type { Note } from '../model/audit.ts';
+import type { Heat } from '../model/heat.ts';
+import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../model/query.ts';
+import type { DayCounts, PageCounts, Visit } from '../model/visit.ts';
 import type { Removed } from './record/age-clock.ts';
 
-export type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../protocol/record.ts';
+export type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../model/query.ts';
 
 /** A count that is not that of the frames. */
 export interface Difference {

@@ -8,13 +8,13 @@
  *
  * Where a method takes a `note`, that is in the audit trail if, and as soon as, the change is: in the same commit.
  */
-import type { Session, Token } from '../protocol/account.ts';
-import type { AuditQuery, Entry, Note } from '../protocol/audit.ts';
-import type { MachineMinutes, SiteMinute } from '../protocol/machines.ts';
-import type { Part } from '../protocol/record.ts';
-import type { Rights } from '../protocol/rights.ts';
-import type { Site } from '../protocol/site.ts';
-import { isAwayCode } from '../raw-problem.ts';
+import type { Session, Token } from '../model/account.ts';
+import type { AuditQuery, Entry, Note } from '../model/audit.ts';
+import type { Part } from '../model/query.ts';
+import type { Rights } from '../model/rights.ts';
+import type { Site } from '../model/site.ts';
+import type { MachineMinutes, SiteMinute } from '../protocol/peer.ts';
+import { isAwayCode } from '../server/raw-problem.ts';
 import type { AccountSnapshot, HitGroup } from './accounts/account-snapshot.ts';
 import type { Admin } from './accounts/people.ts';
 import type { Archive } from './archive.ts';
@@ -44,7 +44,7 @@ export type HitRefusal = 'unknown-site' | 'too-many-pages' | 'busy';
 /** A site may have so many different pages, and so many visits of one process may wait for a commit. */
 export const HITS = { pages: 100_000, waiting: 5000 } as const;
 
-/** The page-visit counter. `protocol/page.ts` says what a page is. */
+/** The page-visit counter. `model/page.ts` says what a page is. */
 export interface Hits {
   /** Counts one visit. The new total, which is no other visit's, or why it was not counted. Throws for what is no page. */
   hit(site: string, page: string): Promise<number | HitRefusal>;

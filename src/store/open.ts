@@ -1,10 +1,10 @@
 /** Opens the store that a configuration names: in the data folder, or in the Redis that several machines share. */
-import type { Config } from '../config.ts';
-import type { Logger } from '../logger.ts';
-import type { TroubleName } from '../protocol/relay.ts';
+import type { Config } from '../config/config.ts';
+import type { Logger } from '../log/logger.ts';
+import type { TroubleName } from '../protocol/ipc.ts';
 import { type Store, StoreError } from './contract.ts';
-import { ownFolder } from './embedded/file/folder.ts';
-import { type EmbeddedStore, openStore as openFile, type StoreOptions } from './embedded/store.ts';
+import { ownFolder } from './lmdb/file/folder.ts';
+import { type EmbeddedStore, openStore as openFile, type StoreOptions } from './lmdb/lmdb-store.ts';
 
 export interface OpenOptions extends StoreOptions {
   /** Is told when Redis is away, and when it is there again. */
@@ -47,7 +47,7 @@ export async function openStore(where: Where, options: OpenOptions = {}): Promis
   }
   if (options.isServer) ownFolder(data);
   // A server that is alone need not load it.
-  const { openRedisStore } = await import('./redis/store.ts');
+  const { openRedisStore } = await import('./redis/redis-store.ts');
   return openRedisStore(redis, { ...options, create, folder: data, replicas, requirePersistence });
 }
 

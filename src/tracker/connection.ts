@@ -29,7 +29,7 @@ export interface Target {
 
 /** Where frames go. Keys of sites have no character that means something in an address. */
 let address = '';
-/** A server puts its own path in place of this one when it serves the script (src/http/pages.ts). */
+/** A server puts its own path in place of this one when it serves the script (src/http/static/files.ts). */
 const ENDPOINT = '/v1/visit';
 let socket: WebSocket | undefined;
 /** Whom our frames are numbered for; empty until a hello was answered. */

@@ -6,18 +6,19 @@ import fc from 'fast-check';
 import { open } from 'lmdb';
 import { Importer } from '../../src/commands/importer.ts';
 import { type Line, readLine, visitLine } from '../../src/commands/record-lines.ts';
-import { DAY_MS } from '../../src/protocol/day.ts';
+import { DAY_MS } from '../../src/model/day.ts';
+import { MAX_COLUMN } from '../../src/model/heat.ts';
+import { MAX_STAYS, type Visit } from '../../src/model/visit.ts';
+import { DEVICES } from '../../src/model/visitor.ts';
 import type { Sample } from '../../src/protocol/encode.ts';
-import { DEVICES } from '../../src/protocol/stream.ts';
-import { MAX_COLUMN, MAX_STAYS, type Visit } from '../../src/protocol/visit.ts';
 import { Redis } from '../../src/redis/connection.ts';
 import { siteKey } from '../../src/redis/keys.ts';
-import { readTarget, type Target } from '../../src/redis/target.ts';
+import { readTarget, type Target } from '../../src/redis/redis-url.ts';
 import type { Archive, VisitQuery } from '../../src/store/archive.ts';
-import { openTables } from '../../src/store/embedded/tables.ts';
+import { openTables } from '../../src/store/lmdb/tables.ts';
+import { placeClicks } from '../../src/store/record/click-places.ts';
 import { packPlace } from '../../src/store/record/place.ts';
-import { placeClicks } from '../../src/store/record/placing.ts';
-import { RedisArchive } from '../../src/store/redis/archive.ts';
+import { RedisArchive } from '../../src/store/redis/redis-archive.ts';
 import type { Owner } from './visitor.ts';
 import {
   all,

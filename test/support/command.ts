@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import type { Output } from '../../src/commands/command.ts';
 import { runCommand } from '../../src/commands/commands.ts';
 import { COMMAND_FLAGS } from '../../src/commands/flags.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { spawnMain } from './server.ts';
 
 export interface Ran {

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import { openStore } from '../../src/store/embedded/store.ts';
+import { openStore } from '../../src/store/lmdb/lmdb-store.ts';
 import { launch, openPage } from './browser.ts';
 import { type PastVisit, record } from './record.ts';
 import { type ServerOptions, startServer, type TestServer, temporaryFolder } from './server.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Store } from '../../src/store/contract.ts';
-import { openStore } from '../../src/store/embedded/store.ts';
+import { openStore } from '../../src/store/lmdb/lmdb-store.ts';
 import { LIMIT_MS } from './limit.ts';
 import { FAR, SteadyVisitor } from './steady-visitor.ts';
 import { all, samplesIn } from './visits.ts';

@@ -4,15 +4,18 @@ import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import fc from 'fast-check';
 import { LineFault, readLine, runLine, visitLine } from '../../src/commands/record-lines.ts';
-import { agentText } from '../../src/http/agent.ts';
-import { isKnown } from '../../src/http/fixed.ts';
+import { agentText } from '../../src/http/auth/browser-name.ts';
 import { peerReader } from '../../src/http/peer.ts';
 import { Problem } from '../../src/http/problem.ts';
-import { days, times, whole } from '../../src/http/query.ts';
+import { days, times, whole } from '../../src/http/query-fields.ts';
+import { isKnown } from '../../src/http/static/fixed-files.ts';
 import { FrameReader } from '../../src/ingest/frame-reader.ts';
 import { signToken, verifyToken } from '../../src/ingest/resume-token.ts';
+import { isPage } from '../../src/model/page.ts';
+import { CURSOR } from '../../src/model/query.ts';
+import { isAllowedOrigin, isOwnOrigin, normalOrigin } from '../../src/model/site.ts';
+import type { Visit } from '../../src/model/visit.ts';
 import { encodeFrame, encodeHello, encodeSamples, packFrames, type Sample } from '../../src/protocol/encode.ts';
-import { FrameError } from '../../src/protocol/errors.ts';
 import {
   decodeHead,
   decodeHello,
@@ -22,15 +25,12 @@ import {
   SampleBuffer,
   splitFrames,
 } from '../../src/protocol/frame.ts';
+import { FrameError } from '../../src/protocol/frame-error.ts';
+import { isToPrimary, isToWorker } from '../../src/protocol/ipc.ts';
 import { decodeJson } from '../../src/protocol/json.ts';
 import { decodeJsonMove } from '../../src/protocol/json-move.ts';
-import { isPage } from '../../src/protocol/page.ts';
-import { passagesOf } from '../../src/protocol/passage.ts';
-import { CURSOR } from '../../src/protocol/record.ts';
-import { isToPrimary, isToWorker } from '../../src/protocol/relay.ts';
-import { isAllowedOrigin, isOwnOrigin, normalOrigin } from '../../src/protocol/site.ts';
-import { parseEventId } from '../../src/protocol/stream.ts';
-import type { Visit } from '../../src/protocol/visit.ts';
+import { passagesOf } from '../../src/protocol/passages.ts';
+import { parseEventId } from '../../src/protocol/stream-event.ts';
 import { Writer } from '../../src/protocol/writer.ts';
 import { tokenId } from '../../src/store/accounts/secret.ts';
 import { BatchWriter, PlaceMark, readBatch } from '../../src/store/record/batch.ts';

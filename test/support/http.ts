@@ -6,12 +6,12 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { brotliCompressSync } from 'node:zlib';
-import { type Config, readConfig } from '../../src/config.ts';
+import { type Config, readConfig } from '../../src/config/config.ts';
 import type { HttpOptions } from '../../src/http/contract.ts';
 import { createHttp } from '../../src/http/server.ts';
-import type { Logger } from '../../src/logger.ts';
+import type { Logger } from '../../src/log/logger.ts';
 import type { Store } from '../../src/store/contract.ts';
-import { openStore } from '../../src/store/embedded/store.ts';
+import { openStore } from '../../src/store/lmdb/lmdb-store.ts';
 import { TOKEN, temporaryFolder } from './server.ts';
 
 export interface TestHttp {

@@ -1,5 +1,5 @@
 /** A process that holds folders when it is told to, for tests of the lock. It runs until its parent disconnects. */
-import { lockFolder } from '../../src/folder-lock.ts';
+import { lockFolder } from '../../src/server/folder-lock.ts';
 
 let unlock = () => {};
 

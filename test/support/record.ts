@@ -1,8 +1,9 @@
 /** Visits put into a store's record as a worker would have done it. */
+
+import { deviceOf, type Visitor } from '../../src/model/visitor.ts';
 import { encodeSamples, type Sample } from '../../src/protocol/encode.ts';
 import { decodeSamples, SampleBuffer } from '../../src/protocol/frame.ts';
-import { RUN_SAMPLES } from '../../src/protocol/passage.ts';
-import { deviceOf, type Visitor } from '../../src/protocol/stream.ts';
+import { RUN_SAMPLES } from '../../src/protocol/passages.ts';
 import type { Archive } from '../../src/store/archive.ts';
 import { type About, BatchWriter, PlaceMark } from '../../src/store/record/batch.ts';
 

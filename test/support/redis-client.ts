@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ConnectOptions, Redis } from '../../src/redis/connection.ts';
 import { RedisError } from '../../src/redis/error.ts';
-import { readTarget, type Target } from '../../src/redis/target.ts';
+import { readTarget, type Target } from '../../src/redis/redis-url.ts';
 import type { Owner } from './visitor.ts';
 
 /** Connects; it is closed after the test. */

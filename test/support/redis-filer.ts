@@ -1,7 +1,7 @@
 /** A process that files what waits in the Redis it is given, again and again. */
 import { Redis } from '../../src/redis/connection.ts';
-import { readTarget, type Target } from '../../src/redis/target.ts';
-import { RedisArchive } from '../../src/store/redis/archive.ts';
+import { readTarget, type Target } from '../../src/redis/redis-url.ts';
+import { RedisArchive } from '../../src/store/redis/redis-archive.ts';
 
 const archive = new RedisArchive(await Redis.connect(readTarget(process.argv[2] as string) as Target));
 process.on('disconnect', () => process.exit(0));

@@ -63,7 +63,7 @@ export function folderBytes(folder: string): number {
 const IS_BUILT = isBuilt();
 const MAIN = IS_BUILT ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];
 
-/** A module of the sources that is to run in a thread of its own, as it was built if it was. `name` is as in src/files.ts. */
+/** A module of the sources that is to run in a thread of its own, as it was built if it was. `name` is as in src/server/package-files.ts. */
 export function threadModule(name: string): URL {
   return pathToFileURL(join(ROOT, IS_BUILT ? `dist/${name}.js` : `src/${name}.ts`));
 }

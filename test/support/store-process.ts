@@ -1,5 +1,5 @@
 /** A process beside others on one store: opens the folder it is given and answers to messages `[what, text]`. */
-import { openStore } from '../../src/store/embedded/store.ts';
+import { openStore } from '../../src/store/lmdb/lmdb-store.ts';
 
 const store = await openStore(process.argv[2] as string);
 const say = (what: string, text: string) => process.send?.([what, text]);

@@ -1,7 +1,7 @@
 /** A reader of the administrators' stream, as a program would write one. */
 import type { TestContext } from 'node:test';
 import { createParser } from 'eventsource-parser';
-import type { ReplayEvents, StreamEvents } from '../../src/protocol/stream.ts';
+import type { ReplayEvents, StreamEvents } from '../../src/protocol/stream-event.ts';
 import { LIMIT_MS } from './limit.ts';
 
 /** Of the live stream and of replays. */

@@ -1,14 +1,15 @@
 /** Made-up visits, as frames and as a store is given them, and what they add up to, reckoned the plain way. */
 import fc from 'fast-check';
+import { CELL, type HeatKind, MAX_COLUMN, MAX_ROW } from '../../src/model/heat.ts';
+import type { PageCounts } from '../../src/model/visit.ts';
+import { type Device, deviceOf, type Visitor } from '../../src/model/visitor.ts';
 import { encodeSamples, type Sample } from '../../src/protocol/encode.ts';
 import { decodeSamples, ELEMENT_SCALE, KIND, type Mark, SampleBuffer } from '../../src/protocol/frame.ts';
-import { type Device, deviceOf, type Visitor } from '../../src/protocol/stream.ts';
-import { CELL, type HeatKind, MAX_COLUMN, MAX_ROW, type PageCounts } from '../../src/protocol/visit.ts';
 import { Writer } from '../../src/protocol/writer.ts';
 import type { Archive, Run } from '../../src/store/archive.ts';
 import { type About, type BatchFrame, BatchWriter, PlaceMark, readBatch } from '../../src/store/record/batch.ts';
 import { type KeptRun, writeRun } from '../../src/store/record/chunk.ts';
-import { Splicer } from '../../src/store/record/splice.ts';
+import { Splicer } from '../../src/store/record/run-builder.ts';
 
 /** Shortly before a day begins, so that visits are of two. */
 export const T = Date.UTC(2026, 10, 20) - 90_000;

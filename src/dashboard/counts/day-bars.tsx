@@ -1,11 +1,11 @@
 import { useMemo, useState } from 'preact/hooks';
 import type uPlot from 'uplot';
-import { DAY_MS } from '../../protocol/day.ts';
-import type { DayCounts } from '../../protocol/visit.ts';
-import { Choice } from '../parts/choice.tsx';
-import { Plot } from '../parts/plot.tsx';
-import { startOf } from '../period.ts';
-import { count, dayName, number } from '../text.ts';
+import { DAY_MS } from '../../model/day.ts';
+import type { DayCounts } from '../../model/visit.ts';
+import { Choice } from '../ui/choice.tsx';
+import { startOf } from '../ui/period.ts';
+import { Plot } from '../ui/plot.tsx';
+import { count, dayName, number } from '../ui/text.ts';
 
 const SHOWN = [
   ['views', 'Views'],

@@ -1,8 +1,8 @@
 import { useState } from 'preact/hooks';
-import type { SiteCounts } from '../answers.ts';
-import { PagePath } from '../parts/page-path.tsx';
-import { address } from '../route.ts';
-import { duration, number } from '../text.ts';
+import type { SiteCounts } from '../shell/answers.ts';
+import { address } from '../shell/route.ts';
+import { PagePath } from '../ui/page-path.tsx';
+import { duration, number } from '../ui/text.ts';
 
 type Row = SiteCounts['pages'][number];
 

@@ -1,13 +1,13 @@
 import { useCallback, useState } from 'preact/hooks';
-import type { Visit } from '../../protocol/visit.ts';
-import { api } from '../api.ts';
-import { MINUTE_MS } from '../minutes.ts';
-import { TimeSlider } from '../parts/time-slider.tsx';
-import { useLoaded } from '../parts/use-loaded.ts';
-import { presenceOf } from '../presence.ts';
-import type { Rewind } from '../rewind.ts';
-import { crowd, rewindTo, site } from '../state.ts';
-import { count, shortClock } from '../text.ts';
+import type { Visit } from '../../model/visit.ts';
+import { MINUTE_MS } from '../live/minute-curve.ts';
+import { api } from '../shell/api.ts';
+import { crowd, rewindTo, site } from '../shell/state.ts';
+import { count, shortClock } from '../ui/text.ts';
+import { TimeSlider } from '../ui/time-slider.tsx';
+import { useLoaded } from '../ui/use-loaded.ts';
+import { presenceOf } from './presence-curve.ts';
+import type { Rewind } from './rewind.ts';
 
 const DAY_MS = 24 * 60 * MINUTE_MS;
 /** Visits that the curve is made of, at most: the newest, in parts. */

@@ -1,12 +1,12 @@
 import { useEffect, useState } from 'preact/hooks';
-import { MINUTE_MS } from '../minutes.ts';
-import { DamageNote } from '../parts/damage-note.tsx';
-import { PauseIcon, PlayIcon, RewindIcon } from '../parts/icons.tsx';
-import { SpeedChooser } from '../parts/speed-chooser.tsx';
-import { REWIND_SPEEDS, type Rewind } from '../rewind.ts';
-import { backToLive, beat, crowd, rewindTo } from '../state.ts';
-import { clock, count, localTime, shortDate } from '../text.ts';
+import { MINUTE_MS } from '../live/minute-curve.ts';
+import { backToLive, beat, crowd, rewindTo } from '../shell/state.ts';
+import { DamageNote } from '../ui/damage-note.tsx';
+import { PauseIcon, PlayIcon, RewindIcon } from '../ui/icons.tsx';
+import { SpeedChooser } from '../ui/speed-chooser.tsx';
+import { clock, count, localTime, shortDate } from '../ui/text.ts';
 import { DayLine } from './day-line.tsx';
+import { REWIND_SPEEDS, type Rewind } from './rewind.ts';
 
 /** A pause in typing after which a moment is gone to, milliseconds. */
 const TYPING_MS = 700;

@@ -1,9 +1,9 @@
 import { useState } from 'preact/hooks';
-import { api } from '../api.ts';
-import { Field } from '../parts/field.tsx';
-import { Problem } from '../parts/problem.tsx';
-import { useCall } from '../parts/use-call.ts';
-import { leave, session } from '../state.ts';
+import { api } from '../shell/api.ts';
+import { leave, session } from '../shell/state.ts';
+import { Field } from '../ui/field.tsx';
+import { Problem } from '../ui/problem.tsx';
+import { useCall } from '../ui/use-call.ts';
 
 const LEAST_PASSWORD = 10;
 

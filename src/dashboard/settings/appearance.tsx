@@ -1,4 +1,4 @@
-import { THEMES, theme } from '../theme.ts';
+import { THEMES, theme } from '../shell/theme.ts';
 
 export function Appearance() {
   return (

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
-import { OWNER, type Rights } from '../../protocol/rights.ts';
-import { Field } from '../parts/field.tsx';
+import { OWNER, type Rights } from '../../model/rights.ts';
+import { Field } from '../ui/field.tsx';
 import { RightsFields } from './rights-fields.tsx';
 
 export interface NamingFormProps {

@@ -1,6 +1,6 @@
-import type { Rights, Role } from '../../protocol/rights.ts';
-import { Choice } from '../parts/choice.tsx';
-import { sites } from '../state.ts';
+import type { Rights, Role } from '../../model/rights.ts';
+import { sites } from '../shell/state.ts';
+import { Choice } from '../ui/choice.tsx';
 
 const ROLES = [
   ['owner', 'Owner'],

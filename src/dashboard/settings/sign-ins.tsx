@@ -1,6 +1,6 @@
-import { api } from '../api.ts';
-import { Problem } from '../parts/problem.tsx';
-import { ago, date } from '../text.ts';
+import { api } from '../shell/api.ts';
+import { Problem } from '../ui/problem.tsx';
+import { ago, date } from '../ui/text.ts';
 import { useList } from './use-list.ts';
 
 /** Browsers that are signed in. */

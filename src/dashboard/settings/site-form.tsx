@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Site } from '../../protocol/site.ts';
-import { api } from '../api.ts';
-import { Field } from '../parts/field.tsx';
-import { Problem } from '../parts/problem.tsx';
-import { useCall } from '../parts/use-call.ts';
-import { reloadSites } from '../state.ts';
+import type { Site } from '../../model/site.ts';
+import { api } from '../shell/api.ts';
+import { reloadSites } from '../shell/state.ts';
+import { Field } from '../ui/field.tsx';
+import { Problem } from '../ui/problem.tsx';
+import { useCall } from '../ui/use-call.ts';
 
 /** Adds a site, or changes the one given. The first field gets the focus. */
 export function SiteForm({ site, close }: { site?: Site; close: () => void }) {

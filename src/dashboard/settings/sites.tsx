@@ -1,13 +1,13 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { Site } from '../../protocol/site.ts';
-import { api } from '../api.ts';
-import { Confirm } from '../parts/confirm.tsx';
-import { CheckIcon } from '../parts/icons.tsx';
-import { Problem } from '../parts/problem.tsx';
-import { Snippet } from '../parts/snippet.tsx';
-import { useCall } from '../parts/use-call.ts';
-import { reloadSites, sites } from '../state.ts';
-import { date } from '../text.ts';
+import type { Site } from '../../model/site.ts';
+import { api } from '../shell/api.ts';
+import { reloadSites, sites } from '../shell/state.ts';
+import { Confirm } from '../ui/confirm.tsx';
+import { CheckIcon } from '../ui/icons.tsx';
+import { Problem } from '../ui/problem.tsx';
+import { Snippet } from '../ui/snippet.tsx';
+import { date } from '../ui/text.ts';
+import { useCall } from '../ui/use-call.ts';
 import { SiteForm } from './site-form.tsx';
 import { useOpener } from './use-opener.ts';
 

@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
-import type { Token } from '../../protocol/account.ts';
-import { api } from '../api.ts';
-import { Confirm } from '../parts/confirm.tsx';
-import { Problem } from '../parts/problem.tsx';
-import { Copyable } from '../parts/snippet.tsx';
-import { ago, date } from '../text.ts';
+import type { Token } from '../../model/account.ts';
+import { api } from '../shell/api.ts';
+import { Confirm } from '../ui/confirm.tsx';
+import { Problem } from '../ui/problem.tsx';
+import { Copyable } from '../ui/snippet.tsx';
+import { ago, date } from '../ui/text.ts';
 import { NamingForm } from './naming-form.tsx';
 import { RightsNote } from './rights-fields.tsx';
 import { useList } from './use-list.ts';

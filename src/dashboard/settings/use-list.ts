@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
-import { useCall } from '../parts/use-call.ts';
+import { useCall } from '../ui/use-call.ts';
 
 /** A list of the server's, loaded when shown and after every change. */
 export function useList<T>(fetch: () => Promise<T[]>) {

@@ -1,10 +1,10 @@
-import type { Visit } from '../../protocol/visit.ts';
-import { api } from '../api.ts';
-import type { Badge } from '../badge.ts';
-import { Confirm } from '../parts/confirm.tsx';
-import { Problem } from '../parts/problem.tsx';
-import { useCall } from '../parts/use-call.ts';
-import { date } from '../text.ts';
+import type { Visit } from '../../model/visit.ts';
+import { api } from '../shell/api.ts';
+import { Confirm } from '../ui/confirm.tsx';
+import { Problem } from '../ui/problem.tsx';
+import { date } from '../ui/text.ts';
+import { useCall } from '../ui/use-call.ts';
+import type { Badge } from '../ui/visitor-badge.ts';
 
 export interface EraseVisitProps {
   visit: Visit;

@@ -1,12 +1,12 @@
 import { useCallback } from 'preact/hooks';
-import { DAY_MS } from '../../protocol/day.ts';
-import { api } from '../api.ts';
-import { PageSelect } from '../parts/page-select.tsx';
-import { PeriodChooser } from '../parts/period-chooser.tsx';
-import { useLoaded } from '../parts/use-loaded.ts';
-import { type Period, startOf } from '../period.ts';
-import { address, go, query } from '../route.ts';
-import { allCountries, countryName, DEVICE } from '../text.ts';
+import { DAY_MS } from '../../model/day.ts';
+import { api } from '../shell/api.ts';
+import { address, go, query } from '../shell/route.ts';
+import { PageSelect } from '../ui/page-select.tsx';
+import { type Period, startOf } from '../ui/period.ts';
+import { PeriodChooser } from '../ui/period-chooser.tsx';
+import { allCountries, countryName, DEVICE } from '../ui/text.ts';
+import { useLoaded } from '../ui/use-loaded.ts';
 import type { VisitFilter } from './use-visits.ts';
 
 const DEVICES = ['phone', 'tablet', 'desktop', 'wide', 'unknown'] as const;

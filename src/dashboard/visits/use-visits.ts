@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import type { Visit } from '../../protocol/visit.ts';
-import { type ApiError, api } from '../api.ts';
-import { useCall } from '../parts/use-call.ts';
+import type { Visit } from '../../model/visit.ts';
+import { type ApiError, api } from '../shell/api.ts';
+import { useCall } from '../ui/use-call.ts';
 
 /** Visits asked for at once. */
 const PART = 50;

@@ -1,12 +1,12 @@
-import type { Visit } from '../../protocol/visit.ts';
-import type { Badge } from '../badge.ts';
-import { BadgeMark } from '../parts/badge.tsx';
-import { BinIcon, DeviceIcon } from '../parts/icons.tsx';
-import { PagePath } from '../parts/page-path.tsx';
-import { pagesOf } from '../recording.ts';
-import { address } from '../route.ts';
-import { isOwner, sites } from '../state.ts';
-import { countryName, DEVICE, date, duration, isoTime, number, readablePath, TRUNCATED } from '../text.ts';
+import type { Visit } from '../../model/visit.ts';
+import { pagesOf } from '../replay/recording.ts';
+import { address } from '../shell/route.ts';
+import { isOwner, sites } from '../shell/state.ts';
+import { BadgeMark } from '../ui/badge.tsx';
+import { BinIcon, DeviceIcon } from '../ui/icons.tsx';
+import { PagePath } from '../ui/page-path.tsx';
+import { countryName, DEVICE, date, duration, isoTime, number, readablePath, TRUNCATED } from '../ui/text.ts';
+import type { Badge } from '../ui/visitor-badge.ts';
 
 /** One visit; a click anywhere on it plays it. */
 export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {

@@ -1,7 +1,7 @@
 /** What a store keeps besides the record, as another one can take it over. */
-import type { Session } from '../../protocol/account.ts';
-import type { Entry } from '../../protocol/audit.ts';
-import type { Site } from '../../protocol/site.ts';
+import type { Session } from '../../model/account.ts';
+import type { Entry } from '../../model/audit.ts';
+import type { Site } from '../../model/site.ts';
 import { type Trail, wholeTrail } from './audit-trail.ts';
 import type { Admin, Stored, StoredToken } from './people.ts';
 

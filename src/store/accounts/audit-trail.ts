@@ -1,6 +1,6 @@
 /** What an audit trail is, wherever it is kept: entries by number, in the order they were written. */
-import { AUDIT, type AuditQuery, type Entry, type Note, REPEATED } from '../../protocol/audit.ts';
-import type { Part } from '../../protocol/record.ts';
+import { AUDIT, type AuditQuery, type Entry, type Note, REPEATED } from '../../model/audit.ts';
+import type { Part } from '../../model/query.ts';
 
 /** What reads a trail, part by part, the newest entries first. */
 export interface Trail {

@@ -2,7 +2,7 @@
  * Sites as visitors need them. Those that were asked for before are remembered for the time that the store is out of reach: visitors then
  * come and are shown as if nothing had changed meanwhile.
  */
-import type { Site } from '../../protocol/site.ts';
+import type { Site } from '../../model/site.ts';
 import { isUnreachable, type Store } from '../contract.ts';
 
 /** A store that does not answer for so long is taken to be out of reach, milliseconds. */

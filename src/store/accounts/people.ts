@@ -1,13 +1,13 @@
 /** What is decided on administrators, sessions, tokens and options in the same way wherever they are kept. */
 import { createHmac } from 'node:crypto';
-import type { Session, Token } from '../../protocol/account.ts';
-import { type Rights, rightsOf } from '../../protocol/rights.ts';
-import { SELF, type Site } from '../../protocol/site.ts';
+import type { Session, Token } from '../../model/account.ts';
+import { type Rights, rightsOf } from '../../model/rights.ts';
+import { SELF, type Site } from '../../model/site.ts';
 
 /** One that was kept before there were rights is an owner. */
 export interface Admin extends Rights {
   name: string;
-  /** What `http/password.ts` made of the password, or null: signs in by link only. */
+  /** What `http/auth/password.ts` made of the password, or null: signs in by link only. */
   password: string | null;
   created: number;
 }

@@ -8,11 +8,12 @@
  *   frame  varint place, varint number, byte (a FLAG, or 0), bytes: payload as in a `samples` frame, times in Unix ms
  *   run    as a frame, behind a varint for how many frames it is: as it was kept elsewhere, not to be cut
  */
-import { FrameError } from '../../protocol/errors.ts';
+
+import type { Device, Visitor } from '../../model/visitor.ts';
 import type { SampleBuffer } from '../../protocol/frame.ts';
-import { RUN_MS } from '../../protocol/passage.ts';
+import { FrameError } from '../../protocol/frame-error.ts';
+import { RUN_MS } from '../../protocol/passages.ts';
 import { Reader } from '../../protocol/reader.ts';
-import type { Device, Visitor } from '../../protocol/stream.ts';
 import { type Pen, Writer } from '../../protocol/writer.ts';
 
 const FORMAT = 1;

@@ -3,12 +3,13 @@
  * frames, a byte that is 1 if the page was entered with it, varints for its time, its length in time, its page and the window, and
  * the payload with its length.
  */
+
+import type { Visitor } from '../../model/visitor.ts';
 import { Reader } from '../../protocol/reader.ts';
-import type { Visitor } from '../../protocol/stream.ts';
 import type { Writer } from '../../protocol/writer.ts';
 import type { Run } from '../archive.ts';
 import type { Damage } from './damage.ts';
-import { checkRun } from './sound.ts';
+import { checkRun } from './run-checks.ts';
 
 /** A run with its page's number in place of the name. */
 export interface KeptRun {

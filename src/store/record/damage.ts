@@ -1,6 +1,7 @@
 /** What of a visit cannot be read is passed over where all the rest is to go on, as when it is removed, or laid down anew. */
-import { FrameError } from '../../protocol/errors.ts';
-import type { LeftOut } from '../../protocol/record.ts';
+
+import type { LeftOut } from '../../model/query.ts';
+import { FrameError } from '../../protocol/frame-error.ts';
 
 export class Damage {
   /** What was found last; undefined: nothing was. */

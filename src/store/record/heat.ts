@@ -1,8 +1,9 @@
 /** Counts and heatmaps as they are given, of what was summed up. */
-import { entry } from '../../entry.ts';
-import { CELL, type ClickedElement, type Heat, type HeatKind, MAX_ROW, type PageCounts } from '../../protocol/visit.ts';
+import { entry } from '../../lib/get-or-insert.ts';
+import { CELL, type ClickedElement, type Heat, type HeatKind, MAX_ROW } from '../../model/heat.ts';
+import type { PageCounts } from '../../model/visit.ts';
+import { placeClicks } from './click-places.ts';
 import { SPOTS, spotIn } from './place.ts';
-import { placeClicks } from './placing.ts';
 import { COLUMNS, type Counts, type Layer, WHOLE_SITE } from './sums.ts';
 import { type Counted, count, readTile } from './tile.ts';
 

@@ -2,7 +2,7 @@
  * Clicks on an element, packed as one number each: in which width of the document, where on the page, and where in
  * the element.
  */
-import { CELL, MAX_COLUMN } from '../../protocol/visit.ts';
+import { CELL, MAX_COLUMN } from '../../model/heat.ts';
 
 /** Cells along each edge of an element. */
 export const SPOTS = 16;

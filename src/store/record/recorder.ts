@@ -2,7 +2,7 @@
  * A worker's side of the record: collects what its visitors sent and gives it to the store, one group at a time. What
  * the store could not take is not kept here: the visitors concerned have it still, and are to send it again.
  */
-import { entry } from '../../entry.ts';
+import { entry } from '../../lib/get-or-insert.ts';
 import { SampleBuffer } from '../../protocol/frame.ts';
 import type { Archive } from '../archive.ts';
 import { type About, BatchWriter, type Place, PlaceMark } from './batch.ts';

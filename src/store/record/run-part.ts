@@ -1,8 +1,8 @@
 /** Runs as they are given: in parts, and of a time. */
 import type { Part, Run, Scene } from '../archive.ts';
 import type { Damage } from './damage.ts';
-import { cursorOf } from './kept-visit.ts';
-import { checkSamples } from './sound.ts';
+import { checkSamples } from './run-checks.ts';
+import { cursorOf } from './stored-visit.ts';
 
 /** Runs given at once, bytes. */
 const PART_BYTES = 256 * 1024;

@@ -1,5 +1,5 @@
 /** Batches parted by site and shard, for a store that keeps sites apart. */
-import { FrameError } from '../../protocol/errors.ts';
+import { FrameError } from '../../protocol/frame-error.ts';
 import { BatchWriter, firstVisit, PlaceMark, readBatch, readVisits } from './batch.ts';
 import { siteShardOf } from './shard.ts';
 

@@ -1,9 +1,10 @@
 /** What visits add to counts and heatmaps, collected before it is put to what is there. */
 
-import { entry } from '../../entry.ts';
-import { DAY_MS, dayText } from '../../protocol/day.ts';
-import { DEVICES, type Device } from '../../protocol/stream.ts';
-import { CELL, MAX_COLUMN, MAX_ROW, type PageCounts } from '../../protocol/visit.ts';
+import { entry } from '../../lib/get-or-insert.ts';
+import { DAY_MS, dayText } from '../../model/day.ts';
+import { CELL, MAX_COLUMN, MAX_ROW } from '../../model/heat.ts';
+import type { PageCounts } from '../../model/visit.ts';
+import { DEVICES, type Device } from '../../model/visitor.ts';
 import { type CellSlots, CellTable } from './cell-table.ts';
 import { type Counted, count } from './tile.ts';
 

@@ -4,9 +4,9 @@
  * marks are kept. Beyond twice as much nothing is kept but that the frames have come.
  */
 import { decodeSamples, KIND, SampleBuffer } from '../../protocol/frame.ts';
-import { RUN_SAMPLES } from '../../protocol/passage.ts';
+import { RUN_SAMPLES } from '../../protocol/passages.ts';
 import type { BatchFrame } from './batch.ts';
-import type { KeptVisit } from './kept-visit.ts';
+import type { KeptVisit } from './stored-visit.ts';
 
 /** Beyond so many times the limit marks are not kept either. */
 const MARKS_TIMES = 2;

@@ -1,5 +1,5 @@
 /** Counts of cells, packed: each cell that has any as the distance from the one before and its count, both varints. */
-import { FrameError } from '../../protocol/errors.ts';
+import { FrameError } from '../../protocol/frame-error.ts';
 import { Reader } from '../../protocol/reader.ts';
 import { Writer } from '../../protocol/writer.ts';
 

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from '../../redis/connection.ts';
 import { StoreError } from '../contract.ts';
-import { Draft } from './draft.ts';
-import { asStore } from './fault.ts';
+import { asStore } from './redis-store-error.ts';
+import { Draft } from './transaction.ts';
 
 /** Changes of one commit at most: the server does nothing else meanwhile. */
 const MOST_TOGETHER = 250;

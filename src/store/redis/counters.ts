@@ -1,11 +1,11 @@
 /** What is counted in Redis by many at once: page visits, and attempts to sign in. Each is one step of the server's, and one way there and back. */
-import { entry } from '../../entry.ts';
+import { entry } from '../../lib/get-or-insert.ts';
 import { type Command, type Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import type { HitGroup } from '../accounts/account-snapshot.ts';
 import { counterKey } from '../accounts/secret.ts';
 import { type Attempt, HITS, type HitRefusal } from '../contract.ts';
-import type { HitOutcome } from '../hits.ts';
+import type { HitOutcome } from '../hit-queue.ts';
 
 const SITES_KEY = commonKey('sites');
 

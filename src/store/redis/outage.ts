@@ -1,5 +1,5 @@
 /** That Redis is away, has lost its data, or is there again: told once each. */
-import type { Logger } from '../../logger.ts';
+import type { Logger } from '../../log/logger.ts';
 import type { RedisError } from '../../redis/error.ts';
 
 /** It is there again when it has been so for as long, milliseconds: one that is going, or coming, takes connections and drops them. */

@@ -1,5 +1,5 @@
 /** What an ack stands for, by what Redis does with what it was given; the worst node of a cluster counts. */
-import type { Logger } from '../../logger.ts';
+import type { Logger } from '../../log/logger.ts';
 import type { Redis } from '../../redis/connection.ts';
 import { RedisError } from '../../redis/error.ts';
 import { StoreError } from '../contract.ts';

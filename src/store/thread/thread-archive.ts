@@ -1,16 +1,16 @@
-/** The record as a worker has it: every call is answered by a thread (thread.ts). */
+/** The record as a worker has it: every call is answered by a thread (thread-main.ts). */
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
-import { moduleFile, startThread } from '../../files.ts';
-import type { Note } from '../../protocol/audit.ts';
-import type { LeftOut } from '../../protocol/record.ts';
+import type { Note } from '../../model/audit.ts';
+import type { LeftOut } from '../../model/query.ts';
+import { moduleFile, startThread } from '../../server/package-files.ts';
 import type { HitGroup } from '../accounts/account-snapshot.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
-import type { FileData } from '../embedded/kept.ts';
-import type { HitOutcome } from '../hits.ts';
+import type { HitOutcome } from '../hit-queue.ts';
+import type { FileData } from '../lmdb/lmdb-maintenance.ts';
 import type { RemovalNews } from '../record/age-clock.ts';
-import type { RedisData } from '../redis/kept.ts';
+import type { RedisData } from '../redis/redis-maintenance.ts';
 
 /** Where the record is. */
 export type ThreadData = FileData | RedisData;
@@ -77,7 +77,7 @@ export class ThreadArchive implements Archive {
     onFault: (error: Error) => void,
     onDamage: (error: StoreError) => void = () => {},
     addNote?: AddNote,
-    module = moduleFile('store/thread/thread'),
+    module = moduleFile('store/thread/thread-main'),
     onNews: (news: RemovalNews) => void = () => {},
   ): Promise<ThreadArchive> {
     const thread = startThread(module, data);

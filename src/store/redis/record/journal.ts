@@ -7,8 +7,8 @@ import { commonKey } from '../../../redis/keys.ts';
 import { StoreError } from '../../contract.ts';
 import { type SiteBatch, splitBatch } from '../../record/split.ts';
 import { SITES, SiteKeys } from './keys.ts';
-import type { Room } from './room.ts';
-import { partsOf } from './site.ts';
+import { partsOf } from './record-site.ts';
+import type { Room } from './redis-quota.ts';
 
 /** An append that is not answered by then has failed, milliseconds. */
 const LIMIT_MS = 4000;

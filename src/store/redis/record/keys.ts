@@ -3,7 +3,7 @@
  *
  * record        number of changes: every change goes by it
  * filing        somebody files, or counts anew, at this moment
- * state         last number of a visit and of a page, how many pages there are, and how often some went (page-book.ts)
+ * state         last number of a visit and of a page, how many pages there are, and how often some went (page-hash.ts)
  * journal:N     what came and is not filed yet, by shard: time and batch in turn
  * damaged       batches that cannot be read: time and batch in turn
  * visits        what is kept of each visit, by its number; ids: its number, by its id

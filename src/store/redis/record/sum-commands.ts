@@ -1,6 +1,6 @@
 /** What a change adds to counts and heatmaps, put to what is there. */
-import { entry } from '../../../entry.ts';
-import { DEVICES } from '../../../protocol/stream.ts';
+import { entry } from '../../../lib/get-or-insert.ts';
+import { DEVICES } from '../../../model/visitor.ts';
 import type { Command } from '../../../redis/connection.ts';
 import { bandsOf } from '../../record/bands.ts';
 import {
@@ -14,8 +14,8 @@ import {
   WHOLE_SITE,
 } from '../../record/sums.ts';
 import { type Counted, inOrder, mergeSound } from '../../record/tile.ts';
-import type { PageDraft } from './page-book.ts';
-import { partsOf, type RecordSite } from './site.ts';
+import type { PageDraft } from './page-hash.ts';
+import { partsOf, type RecordSite } from './record-site.ts';
 
 const KINDS = Object.keys(NO_COUNTS) as (keyof Counts)[];
 

@@ -1,5 +1,5 @@
 /** Members of `by-time`: a visit's begin and number, with zeros in front, so that they are in order as texts (ZRANGE BYLEX). */
-import { CURSOR } from '../../../protocol/record.ts';
+import { CURSOR } from '../../../model/query.ts';
 
 const T_DIGITS = 16;
 const NUMBER_DIGITS = 10;

@@ -1,0 +1,450 @@
+/**
+ * Several machines that share a Redis. One stream is for all of them: each says there every two seconds that it is there, what its
+ * streams show, and what it lacks. A site that is shown elsewhere has a stream of its own, into which its visitors'
+ * machines write what happens; of others nothing is written.
+ */
+import { randomBytes } from 'node:crypto';
+import { within } from '../lib/timeout.ts';
+import type { Logger } from '../log/logger.ts';
+import { channelKey } from '../protocol/channel.ts';
+import type { Scope, Second, Share, SiteItem, Told, Written } from '../protocol/peer.ts';
+import {
+  FORMAT,
+  formatOf,
+  type MachineItem,
+  readMachineItem,
+  runOf,
+  writeMachineItem,
+  writeSiteItem,
+} from '../protocol/peer.ts';
+import { type Check, Redis } from '../redis/connection.ts';
+import { commonKey, siteKey } from '../redis/keys.ts';
+import type { Target } from '../redis/redis-url.ts';
+import type { Broker, BrokerFigures, Local } from './contract.ts';
+import { Inbox } from './inbox.ts';
+import { Roll } from './membership.ts';
+import { DOUBT_MS, keepSlot, leaveSlot, SLOTS, takeSlot } from './node-id.ts';
+import { Outbox, type Waiting } from './outbox.ts';
+import { PageQuestions } from './page-questions.ts';
+import { type Cursor, type Entry, Reading } from './stream-reader.ts';
+
+const ALIVE_MS = 2000;
+const LISTEN_MS = 250;
+/** The lease of a slot is renewed so often, milliseconds. */
+const KEEP_SLOT_MS = 10_000;
+/** An answer of Redis that has not come by then is not waited for, milliseconds. */
+const REDIS_LIMIT_MS = 2000;
+/** What nothing was read or written of for longer is late, milliseconds. */
+const LATE_MS = 1500;
+/** The state of a site is told so often at most, milliseconds; who needs it asks again. */
+const STATE_MS = 300;
+/** Visitors in one part of a state. */
+const PART = 500;
+/** How long the last words may take, milliseconds. */
+const BYE_LIMIT_MS = 500;
+
+interface Listening {
+  inbox: Inbox;
+  /** Undefined until it is known where to begin. */
+  cursor: Cursor | undefined;
+  since: number;
+}
+
+interface Telling {
+  outbox: Outbox;
+  /** When the state was told last, performance.now(). */
+  statedAt: number;
+}
+
+export class RedisBroker implements Broker {
+  readonly share: Share;
+  readonly #redis: Redis;
+  readonly #log: Logger;
+  /** This run of this machine; others are known by theirs, too. */
+  readonly #machine: string;
+  readonly #reading: Reading;
+  readonly #roll = new Roll();
+  readonly #questions = new PageQuestions();
+  readonly #waiting: Waiting = { size: 0 };
+  readonly #control: Outbox;
+  #controlCursor: Cursor | undefined;
+  /** Sites that are watched here, and those that are watched elsewhere. */
+  readonly #listening = new Map<string, Listening>();
+  readonly #telling = new Map<string, Telling>();
+  /** Numbers of the last entries in streams that are not written to any more. */
+  readonly #numbers = new Map<string, number>();
+  readonly #refreshes = new Set<string>();
+  /** Machines that were told of in the log, since their entries cannot be read here. */
+  readonly #foreign = new Set<string>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #figures = { entriesOut: 0, entriesIn: 0, bytesOut: 0, bytesIn: 0, gaps: 0, overflows: 0 };
+  readonly #startedAt = performance.now();
+  /** When the slot was this machine's for certain, Unix ms: the lease runs on while this machine is suspended. */
+  #keptAt = performance.now();
+  #local: Local | undefined;
+  /** Something is to be said that has changed since it was said last. */
+  #isAliveDue = false;
+  #isLate = false;
+  /** Unreadable entries have been logged; that is done once. */
+  #hasComplained = false;
+  #closing: Promise<void> | undefined;
+
+  private constructor(redis: Redis, log: Logger, machine: string, slot: number) {
+    this.#redis = redis;
+    this.#log = log;
+    this.#machine = machine;
+    this.share = { slot, slots: SLOTS };
+    this.#reading = new Reading(redis);
+    this.#control = this.#makeOutbox(commonKey('control'), 0, {
+      onLost: () => this.#tellAlive(),
+      onSkipped: () => {},
+    });
+  }
+
+  /** Connects. `machine` is this machine's name; nothing is told or heard while `check` fails. Throws RedisError. */
+  static async start(target: Target, log: Logger, machine: string, check?: Check): Promise<RedisBroker> {
+    const redis = await Redis.connect(target, { limitMs: REDIS_LIMIT_MS, ...(check && { check }) });
+    const run = runOf(machine, randomBytes(6).toString('base64url'));
+    try {
+      return new RedisBroker(redis, log, run, await takeSlot(redis, run));
+    } catch (error) {
+      await redis.close();
+      throw error;
+    }
+  }
+
+  #makeOutbox(key: string, last: number, events: { onLost(): void; onSkipped(): void }): Outbox {
+    const figures = this.#figures;
+    return new Outbox({
+      redis: this.#redis,
+      waiting: this.#waiting,
+      key,
+      machine: this.#machine,
+      last,
+      mayTell: () => this.#mayTell(),
+      ...events,
+      onWritten: (bytes) => {
+        figures.entriesOut += 1;
+        figures.bytesOut += bytes;
+        if (this.#isAliveDue) this.#tellAlive();
+      },
+      onOverflow: () => {
+        figures.overflows += 1;
+      },
+    });
+  }
+
+  begin(local: Local): void {
+    this.#local = local;
+    void this.#openControl();
+    this.#timers.push(
+      setInterval(() => this.#tellAlive(), ALIVE_MS),
+      setInterval(() => this.#listen(), LISTEN_MS),
+      setInterval(() => void this.#keepSlot(), KEEP_SLOT_MS),
+    );
+  }
+
+  /** Numbers that may be another machine's by now are told to nobody. */
+  async #mayTell(): Promise<boolean> {
+    const isSure = () => performance.now() - this.#keptAt < DOUBT_MS;
+    if (!isSure()) await this.#keepSlot();
+    return isSure();
+  }
+
+  async #keepSlot(): Promise<void> {
+    const now = performance.now();
+    const isKept = await keepSlot(this.#redis, this.#machine, this.share.slot).catch(() => undefined);
+    if (isKept) this.#keptAt = now;
+    else if (isKept === false && !this.#closing) this.#fallSilent();
+  }
+
+  /** Visitors of here would be taken for those of the machine that has their numbers now. */
+  #fallSilent(): void {
+    const text =
+      'another server has the numbers of this one, which was disconnected from Redis for too long: ' +
+      'until this server is restarted, it does not show visitors of other servers, and they do not show its visitors';
+    this.#log.error({ slot: this.share.slot }, text);
+    this.#keptAt = Number.NEGATIVE_INFINITY;
+    void this.close();
+    for (const machine of [...this.#roll.names]) this.#gone(machine, true);
+  }
+
+  async #openControl(): Promise<void> {
+    const take = this.#bear((entries) => this.#takeControl(entries));
+    this.#controlCursor = await this.#reading.open(commonKey('control'), take, () => true);
+    this.#tellAlive();
+  }
+
+  /** Passes over entries that cannot be read, so that no content of a stream ends the reading or this process. */
+  #bear(take: Cursor['take']): Cursor['take'] {
+    return (entries) => {
+      try {
+        return take(entries);
+      } catch (error) {
+        if (!this.#hasComplained) this.#log.error({ err: error }, 'data from another server cannot be read');
+        this.#hasComplained = true;
+        return true;
+      }
+    };
+  }
+
+  /** Entries but for those in another format than this machine's. */
+  #readable(entries: readonly Entry[]): Entry[] {
+    return entries.filter((entry) => {
+      const [machine = ''] = entry;
+      const format = formatOf(entry);
+      if (format !== FORMAT) this.#noteForeign(machine, format);
+      return format === FORMAT;
+    });
+  }
+
+  /** Is said once of each; should there be very many, perhaps again. */
+  #noteForeign(machine: string, format: string): void {
+    if (this.#foreign.has(machine)) return;
+    if (this.#foreign.size >= SLOTS) this.#foreign.clear();
+    this.#foreign.add(machine);
+    const text = 'another server runs a different version of Fieldmouse: the two do not show visitors of each other';
+    this.#log.warn({ machine, format, own: FORMAT }, text);
+  }
+
+  #takeControl(entries: Entry[]): boolean {
+    const others = this.#readable(entries).filter(([machine]) => machine !== this.#machine);
+    for (const [machine = '', , ...texts] of others)
+      for (let i = 0; i + 1 < texts.length; i += 2) {
+        const item = readMachineItem(texts[i] as string, texts[i + 1] as string);
+        if (item) this.#take(machine, item);
+      }
+    return others.length > 0;
+  }
+
+  #take(machine: string, item: MachineItem): void {
+    if (item.k === 'bye') {
+      this.#gone(machine, true);
+      return;
+    }
+    this.#heard(machine);
+    if (item.k === 'alive') this.#alive(machine, item);
+    else if (item.k === 'answer') {
+      if (item.to === this.#machine) this.#questions.answer(machine, item.ask, item.pages);
+    } else this.#answer(machine, item);
+  }
+
+  #heard(machine: string): void {
+    // It is to know of this one soon, and what it has is not known.
+    if (this.#roll.heard(machine)) this.#tellAlive();
+  }
+
+  #alive(machine: string, item: Extract<MachineItem, { k: 'alive' }>): void {
+    if (this.#roll.watches(machine, item)) this.#carry();
+    this.#local?.refresh(item.refresh);
+    for (const site of item.lacks[this.#machine] ?? []) this.#tellState(site);
+  }
+
+  #answer(machine: string, { ask, site }: Extract<MachineItem, { k: 'ask' }>): void {
+    const pages = this.#local?.pages(site) ?? [];
+    this.#control.add(writeMachineItem({ k: 'answer', to: machine, ask, pages }));
+  }
+
+  /** What other machines watch has changed. */
+  #carry(): void {
+    const channels = this.#roll.channels();
+    const sites = new Set(channels.map(({ site }) => site));
+    for (const site of this.#telling.keys()) if (!sites.has(site)) this.#endTelling(site);
+    for (const site of sites) if (!this.#telling.has(site)) this.#beginTelling(site);
+    this.#local?.carry(channels);
+  }
+
+  #beginTelling(site: string): void {
+    const last = this.#numbers.get(site) ?? 0;
+    const outbox = this.#makeOutbox(siteKey(site, 'live'), last, {
+      onLost: () => this.#tellState(site, true),
+      onSkipped: () => this.#local?.refresh(this.#carriedOf(site)),
+    });
+    // What happened since it was written to last is missing.
+    outbox.skipNumber();
+    this.#telling.set(site, { outbox, statedAt: Number.NEGATIVE_INFINITY });
+  }
+
+  #endTelling(site: string): void {
+    const { outbox } = this.#telling.get(site) as Telling;
+    this.#numbers.set(site, outbox.last);
+    outbox.close();
+    this.#telling.delete(site);
+  }
+
+  #carriedOf(site: string): string[] {
+    return this.#roll
+      .channels()
+      .filter((channel) => channel.site === site)
+      .map(channelKey);
+  }
+
+  #tellState(site: string, atOnce = false): void {
+    const telling = this.#telling.get(site);
+    const now = performance.now();
+    if (!telling || !this.#local || (!atOnce && now - telling.statedAt < STATE_MS)) return;
+    telling.statedAt = now;
+    telling.outbox.addState(partsOf(this.#local.state(site)));
+  }
+
+  /** Tells that this machine is there, with all it watches and lacks; not while the last such message is on its way. */
+  #tellAlive(): void {
+    this.#isAliveDue = this.#control.waitedMs(performance.now()) > 0 || !this.#controlCursor;
+    if (this.#isAliveDue || !this.#local) return;
+    const watches = this.#local.watched().filter(({ site }) => this.#listening.get(site)?.cursor);
+    const refresh = [...this.#refreshes];
+    this.#refreshes.clear();
+    this.#control.add(writeMachineItem({ k: 'alive', watches, lacks: this.#lacks(), refresh }));
+  }
+
+  #lacks(): Record<string, string[]> {
+    const lacks: Record<string, string[]> = {};
+    for (const machine of this.#roll.names) {
+      const sites = [...this.#listening].filter(([, { inbox, cursor }]) => cursor && inbox.lacks(machine));
+      if (sites.length > 0) lacks[machine] = sites.map(([site]) => site);
+    }
+    return lacks;
+  }
+
+  watchedChanged(): void {
+    const watched = new Set(this.#local?.watched().map(({ site }) => site));
+    for (const site of this.#listening.keys()) if (!watched.has(site)) this.#endListening(site);
+    for (const site of watched) if (!this.#listening.has(site)) void this.#beginListening(site);
+    this.#tellAlive();
+  }
+
+  async #beginListening(site: string): Promise<void> {
+    const inbox = new Inbox({
+      site,
+      self: this.#machine,
+      local: this.#local as Local,
+      onHeard: (machine) => this.#heard(machine),
+      onGap: () => this.#onGap(),
+      onRead: (bytes) => this.#onRead(bytes),
+    });
+    const listening: Listening = { inbox, cursor: undefined, since: performance.now() };
+    this.#listening.set(site, listening);
+    const isWanted = () => this.#listening.get(site) === listening;
+    // What comes after this point answers what is asked after it.
+    const take = this.#bear((entries) => inbox.take(this.#readable(entries)));
+    listening.cursor = await this.#reading.open(siteKey(site, 'live'), take, isWanted);
+    if (isWanted()) this.#tellAlive();
+  }
+
+  #onGap(): void {
+    this.#figures.gaps += 1;
+    this.#tellAlive();
+  }
+
+  #onRead(bytes: number): void {
+    this.#figures.entriesIn += 1;
+    this.#figures.bytesIn += bytes;
+  }
+
+  #endListening(site: string): void {
+    const { cursor } = this.#listening.get(site) as Listening;
+    this.#listening.delete(site);
+    if (cursor) this.#reading.end(cursor);
+    this.#local?.unhear(site);
+  }
+
+  /** Looks who has been silent for too long, and whether all is read and written in time. */
+  #listen(): void {
+    const late = this.#lateMs();
+    if (this.#controlCursor && performance.now() - this.#controlCursor.readAt < LISTEN_MS)
+      for (const machine of this.#roll.listen()) this.#gone(machine, false);
+    if (late > 0 === this.#isLate) return;
+    this.#isLate = late > 0;
+    if (this.#isLate) this.#log.warn('Redis does not answer in time: visitors of other servers are not up to date');
+    else this.#log.info('Redis answers again: visitors of other servers are up to date');
+  }
+
+  #gone(machine: string, bye: boolean): void {
+    if (!this.#roll.remove(machine)) return;
+    if (!bye) this.#log.warn({ machine }, 'another server is not responding any more');
+    for (const { inbox } of this.#listening.values()) inbox.gone(machine, bye);
+    this.#local?.machineGone(machine, bye);
+    this.#carry();
+  }
+
+  refresh(key: string): void {
+    if (this.#roll.size === 0) return;
+    this.#refreshes.add(key);
+    this.#tellAlive();
+  }
+
+  event(site: string, name: Told, scope: Scope, json: string): void {
+    this.#tell(site, { k: 'event', name, scope, json });
+  }
+
+  rendered(site: string, key: string, name: 'moves' | 'scroll', t: number, list: string): void {
+    this.#telling.get(site)?.outbox.addMoves(writeSiteItem({ k: name, key, t, list }));
+  }
+
+  second(site: string, second: Second): void {
+    this.#tell(site, { k: 'second', second });
+  }
+
+  #tell(site: string, item: SiteItem): void {
+    this.#telling.get(site)?.outbox.add(writeSiteItem(item));
+  }
+
+  lost(site: string): void {
+    this.#telling.get(site)?.outbox.skipNumber();
+    this.#tellState(site, true);
+  }
+
+  lateMs(site: string): number {
+    const now = performance.now();
+    const listening = this.#listening.get(site);
+    const waits = [
+      now - (this.#controlCursor?.readAt ?? this.#startedAt),
+      this.#control.waitedMs(now),
+      this.#telling.get(site)?.outbox.waitedMs(now) ?? 0,
+      listening ? now - (listening.cursor?.readAt ?? listening.since) : 0,
+    ];
+    const late = Math.max(...waits);
+    return late > LATE_MS ? late : 0;
+  }
+
+  #lateMs(): number {
+    return Math.max(...['', ...this.#listening.keys(), ...this.#telling.keys()].map((site) => this.lateMs(site)));
+  }
+
+  pages(site: string): Promise<[page: string, visitors: number][]> {
+    if (this.#isLate) return Promise.resolve([]);
+    return this.#questions.ask(this.#roll.names, (ask) => this.#control.add(writeMachineItem({ k: 'ask', ask, site })));
+  }
+
+  figures(): BrokerFigures {
+    return { ...this.#figures, machines: this.#roll.size, lateMs: this.#lateMs() };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#reading.close();
+    for (const site of [...this.#telling.keys()]) this.#endTelling(site);
+    this.#control.add(writeMachineItem({ k: 'bye' }));
+    await this.#control.drained(BYE_LIMIT_MS);
+    this.#control.close();
+    const leave = leaveSlot(this.#redis, this.#machine, this.share.slot);
+    await within(leave, BYE_LIMIT_MS).catch(() => {});
+    await within(this.#redis.close(), BYE_LIMIT_MS).catch(() => {});
+  }
+}
+
+/** A state as items of a stream. */
+function partsOf({ visitors, minutes }: ReturnType<Local['state']>): Written[] {
+  const parts: Written[] = [];
+  for (let i = 0; i === 0 || i < visitors.length; i += PART) {
+    const isFirst = i === 0;
+    const state = { visitors: visitors.slice(i, i + PART), minutes: isFirst ? minutes : [] };
+    parts.push(writeSiteItem({ k: 'state', isFirst, isLast: i + PART >= visitors.length, state }));
+  }
+  return parts;
+}

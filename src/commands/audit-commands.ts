@@ -1,0 +1,63 @@
+/** The command that shows the audit trail. */
+import { ACTOR, type Deed, type Entry, type Note } from '../model/audit.ts';
+import { wholeTrail } from '../store/accounts/audit-trail.ts';
+import { type Store, StoreError } from '../store/contract.ts';
+import {
+  type Call,
+  type Command,
+  type ExitCode,
+  type Output,
+  onStore,
+  type StoreCall,
+  table,
+  time,
+} from './command.ts';
+
+export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
+  audit: {
+    does: 'shows who signed in, and who changed or deleted what',
+    more: 'The newest entries come first.',
+    usage: '[--format table|ndjson]',
+    flags: { format: 'table (the default), or ndjson: one JSON object per line, for programs' },
+    examples: ['audit', 'audit --format ndjson > audit.ndjson'],
+    check: checkAudit,
+    run: onStore(showAudit),
+  },
+};
+
+function checkAudit({ flags }: Call): string[] {
+  const [format = 'table', ...more] = flags.format;
+  if (more.length > 0) return ['--format: give it only once'];
+  return ['table', 'ndjson'].includes(format) ? [] : [`--format: ${JSON.stringify(format)} is not table or ndjson`];
+}
+
+async function showAudit({ flags, store, io }: StoreCall): Promise<ExitCode> {
+  const entries: Entry[] = [];
+  for await (const entry of wholeTrail(store)) {
+    if (flags.format[0] === 'ndjson') io.out(JSON.stringify(entry));
+    else entries.push(entry);
+  }
+  const rows = entries.map(({ at, who, what, on, from, count }) => [
+    time(at),
+    who,
+    what,
+    [on, from, count > 1 ? `${count} times` : ''].filter(Boolean).join(' · '),
+  ]);
+  if (flags.format[0] !== 'ndjson') table(io, ['WHEN', 'WHO', 'WHAT', 'ON'], rows, 'The audit trail is empty.');
+  return 0;
+}
+
+/** Notes a command that only reads. A disk that is full must not keep people from making a copy of what is on it. */
+export async function noteReading(store: Pick<Store, 'noteNow'>, note: Note, io: Output): Promise<void> {
+  try {
+    await store.noteNow(note);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    io.err(`fieldmouse: this could not be added to the audit trail: ${error.message}`);
+  }
+}
+
+/** What a command did, for the audit trail. */
+export function noted(what: Deed, on: string): Note {
+  return { at: Date.now(), who: ACTOR.commands, what, on };
+}

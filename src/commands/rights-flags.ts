@@ -1,0 +1,49 @@
+/** Roles and sites on the command line: `--role owner|viewer` and `--site KEY`, as often as there are sites. */
+import { MOST_SITES, type Rights, ROLES, type Role } from '../model/rights.ts';
+import { SITE_KEY } from '../model/site.ts';
+import type { Call, StoreCall } from './command.ts';
+
+type Flags = Call['flags'];
+
+/** Stands for all sites; no key can be written so. */
+const ALL = '*';
+
+export function isGiven({ role, site }: Flags): boolean {
+  return role.length + site.length > 0;
+}
+
+/** What is wrong with the flags. `before`: the rights that they change; undefined: not known yet. */
+export function checkRights({ role, site }: Flags, before: Rights | undefined): string[] {
+  const faults: string[] = [];
+  const [named = before?.role] = role;
+  if (role.length > 1) faults.push('--role: give it only once');
+  if (named !== undefined && !ROLES.includes(named as Role))
+    faults.push(`--role: ${JSON.stringify(named)} is not a role; it must be ${ROLES.join(' or ')}`);
+  if (named === 'owner' && site.length > 0) faults.push('--site: owners see all sites; use it with --role viewer');
+  if (site.length > MOST_SITES) faults.push(`--site: give at most ${MOST_SITES}`);
+  if (site.includes(ALL) && site.length > 1)
+    faults.push(`--site: ${ALL} means all sites and cannot be combined with others`);
+  for (const key of site)
+    if (key !== ALL && !SITE_KEY.test(key))
+      faults.push(`--site: ${JSON.stringify(key)} is not a site key; see fieldmouse site list`);
+  return faults;
+}
+
+/** The rights that the flags make of those before. Without `--site` a viewer keeps its sites. */
+export function rightsOf({ role, site }: Flags, before: Rights): Rights {
+  const [named = before.role] = role as Role[];
+  if (named === 'owner') return { role: named, sites: null };
+  if (site.length === 0) return { role: named, sites: before.sites };
+  return { role: named, sites: site.includes(ALL) ? null : [...site] };
+}
+
+/** Says which of the sites is not there. */
+export async function unknownSite({ flags, store }: StoreCall): Promise<string | undefined> {
+  const known = new Set([ALL, ...(await store.sites()).map(({ key }) => key)]);
+  const unknown = flags.site.find((key) => !known.has(key));
+  return unknown === undefined ? undefined : `there is no site ${unknown}; see fieldmouse site list`;
+}
+
+export function sitesText(sites: Rights['sites']): string {
+  return sites === null ? 'all' : sites.join(' ') || 'none';
+}

@@ -1,0 +1,79 @@
+/** All visits of a record, one after the other, with what they did. */
+import { dayText } from '../model/day.ts';
+import type { LeftOut } from '../model/query.ts';
+import type { Visit } from '../model/visit.ts';
+import type { Archive, Days, Run, VisitQuery } from '../store/archive.ts';
+import { ALL_DAYS } from './days.ts';
+
+/** Visits asked for at once. */
+const VISITS = 100;
+
+export interface Range {
+  sites: string[];
+  /** When visits began, Unix ms: `from` ≤ t < `to`. Left out: whenever that was, by whatever clock. */
+  from?: number | undefined;
+  to?: number | undefined;
+}
+
+/** The days of a range. */
+export function daysOf({ from, to }: Range): Days {
+  return {
+    from: from === undefined ? ALL_DAYS.from : dayText(from),
+    to: to === undefined ? ALL_DAYS.to : dayText(to - 1),
+  };
+}
+
+/** About how many visits there are: one that goes on after midnight counts on its first day. */
+export async function countVisits(archive: Archive, range: Range): Promise<number> {
+  const days = daysOf(range);
+  let visits = 0;
+  for (const site of range.sites) for (const day of await archive.days(site, null, days)) visits += day.visits;
+  return visits;
+}
+
+/** Is told what is damaged, and left out: a visit, or some of what it did. `what` is for people. */
+export type OnLeftOut = (what: string, leftOut: LeftOut) => void;
+
+/** Visits by their begin and, if that is the same, by their ids: so all stores that hold the same give the same. */
+export async function* visitsOf(
+  archive: Archive,
+  site: string,
+  { from, to }: Range,
+  onLeftOut: OnLeftOut,
+): AsyncGenerator<Visit> {
+  let same: Visit[] = [];
+  const query: VisitQuery = {
+    site,
+    ...(from !== undefined && { from }),
+    ...(to !== undefined && { to }),
+    oldestFirst: true,
+    limit: VISITS,
+  };
+  for (let next: string | null | undefined; next !== null; ) {
+    const part = await archive.visits({ ...query, ...(next !== undefined && { after: next }) });
+    if (part.leftOut) onLeftOut(`a visit of ${site}`, part.leftOut);
+    for (const visit of part.items) {
+      if (same[0] && same[0].since !== visit.since) {
+        yield* inOrder(same);
+        same = [];
+      }
+      same.push(visit);
+    }
+    next = part.next;
+  }
+  yield* inOrder(same);
+}
+
+function inOrder(visits: Visit[]): Visit[] {
+  return visits.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** The runs of a visit in the order of time. */
+export async function* runsOf(archive: Archive, id: string, onLeftOut: OnLeftOut): AsyncGenerator<Run> {
+  for (let next: string | null | undefined; next !== null; ) {
+    const part = await archive.runs(id, next);
+    if (part.leftOut) onLeftOut(`visit ${id}`, part.leftOut);
+    yield* part.items;
+    next = part.next;
+  }
+}

@@ -1,0 +1,46 @@
+import { memo } from 'preact/compat';
+import { beat, crowd } from '../shell/state.ts';
+import { BadgeMark } from '../ui/badge.tsx';
+import { PagePath } from '../ui/page-path.tsx';
+import { clock, isoTime, LEFT } from '../ui/text.ts';
+import type { Happening } from './live-state.ts';
+
+/** Who came, went to another page, and left; newest first. */
+export function Happenings() {
+  beat.value;
+  return (
+    <section class="card happenings" aria-label="Activity">
+      <div class="bar">
+        <h2>Activity</h2>
+      </div>
+      <div class="list">
+        {crowd.happenings.length === 0 && crowd.begun !== undefined && (
+          <p class="hint">No activity since {clock(crowd.begun)}.</p>
+        )}
+        <ol>
+          {crowd.happenings.map((one) => (
+            <Line key={one.no} one={one} />
+          ))}
+        </ol>
+      </div>
+    </section>
+  );
+}
+
+/** Made once; a line that changes, as when a client gets its name, is another object. */
+const Line = memo(({ one }: { one: Happening }) => (
+  <li class={`line ${one.kind}`} data-kind={one.kind} data-id={one.id}>
+    <BadgeMark badge={one.badge} />
+    <span class="told">
+      <strong>{one.badge.name}</strong> {verb(one)} {one.kind !== 'leave' && <PagePath path={one.page} />}
+    </span>
+    <time class="muted" dateTime={isoTime(one.t)}>
+      {clock(one.t)}
+    </time>
+  </li>
+));
+
+function verb({ kind, reason, isBack, isPast }: Happening): string {
+  if (kind === 'join') return isBack ? 'reconnected on' : isPast ? 'arrived, now on' : 'arrived on';
+  return kind === 'page' ? 'went to' : LEFT[reason ?? 'closed'];
+}

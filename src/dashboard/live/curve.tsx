@@ -1,0 +1,30 @@
+import type uPlot from 'uplot';
+import { beat, crowd, second } from '../shell/state.ts';
+import { Plot } from '../ui/plot.tsx';
+import { count, shortClock } from '../ui/text.ts';
+
+/** Visitors per minute over the last hour, and a line of text that says the same. */
+export function Curve() {
+  second.value;
+  const [, counts] = crowd.minutes.rows(crowd.time, crowd.people.size);
+  return (
+    <>
+      <Plot rows={rows} look="line" name={hour} tip={tip} />
+      <p class="unseen">Peak in the last 60 minutes: {count(Math.max(...counts.map(Number)), 'visitor')} at once.</p>
+    </>
+  );
+}
+
+function rows(): uPlot.AlignedData {
+  second.value;
+  beat.value;
+  return crowd.minutes.rows(crowd.time, crowd.people.size);
+}
+
+function hour(seconds: number): string {
+  return shortClock(seconds * 1000);
+}
+
+function tip(seconds: number, visitors: number): string {
+  return `${hour(seconds)}: ${count(visitors, 'visitor')}`;
+}

@@ -1,0 +1,51 @@
+import { crowd, site, sites } from '../shell/state.ts';
+import { PasteSnippet } from '../ui/snippet.tsx';
+import { ago, clock, isoTime, shortClock } from '../ui/text.ts';
+
+/** What to say and to do while nobody is here. */
+export function Empty() {
+  const key = site.value;
+  if (key === null) return null;
+  const here = sites.value.find((one) => one.key === key);
+  const name = here?.name ?? key;
+  const last = crowd.lastLeft();
+  if (last || here?.firstSeen != null) return <NobodyNow last={last} />;
+  return (
+    <div class="empty">
+      <div class="mice" aria-hidden="true" />
+      <h3>No visitors yet</h3>
+      {key === 'demo' ? (
+        <p>
+          <a class="button" href="/" target="_blank" rel="noreferrer">
+            Open the demo page
+          </a>{' '}
+          in another window, move the mouse there and watch it here.
+        </p>
+      ) : (
+        <p>The first visitor to {name} appears here immediately.</p>
+      )}
+      <PasteSnippet site={key}>To see visitors on your own pages, paste</PasteSnippet>
+    </div>
+  );
+}
+
+/** Somebody had been here. */
+function NobodyNow({ last }: { last: ReturnType<typeof crowd.lastLeft> }) {
+  return (
+    <div class="empty">
+      <div class="mice" aria-hidden="true" />
+      <h3>No visitors right now</h3>
+      {!last && <p>No visitors in the last hour.</p>}
+      {last?.isExact && (
+        <p>
+          The last visitor left at <time dateTime={isoTime(last.t)}>{clock(last.t)}</time>, {ago(crowd.time - last.t)}.
+        </p>
+      )}
+      {last && !last.isExact && (
+        <p>
+          The last visitor was here at <time dateTime={isoTime(last.t)}>{shortClock(last.t)}</time>.
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,89 @@
+/** Events of the past until the playing clock comes to them. */
+import type { StreamEvents } from '../../protocol/stream-event.ts';
+import type { StreamEvent } from './live-state.ts';
+
+/** Moves are taken in lumps no longer than this, since a track remembers only its newest samples. Milliseconds. */
+const LUMP_MS = 100;
+/** Events taken are forgotten when there are so many. */
+const MOST_TAKEN = 5000;
+
+interface Due {
+  /** When all of the event has happened, Unix ms. */
+  t: number;
+  event: StreamEvent;
+}
+
+export class Feed {
+  #events: Due[] = [];
+  #next = 0;
+  /** Adds an event. Events of one time stay in the order in which they came. */
+  add(event: StreamEvent): void {
+    if (event.name !== 'moves') this.#push(event.data.t, event);
+    else for (const data of lumpsOf(event.data)) this.#push(endOf(data), { name: 'moves', data });
+  }
+
+  /** The events up to `now` that were not taken yet. */
+  *due(now: number): Generator<StreamEvent> {
+    while (this.#next < this.#events.length && (this.#events[this.#next] as Due).t <= now) {
+      yield (this.#events[this.#next++] as Due).event;
+    }
+    if (this.#next < MOST_TAKEN) return;
+    this.#events = this.#events.slice(this.#next);
+    this.#next = 0;
+  }
+
+  /** Forgets what is later than `t`. */
+  cut(t: number): void {
+    while (this.#events.length > this.#next && (this.#events.at(-1) as Due).t > t) this.#events.pop();
+  }
+
+  clear(): void {
+    this.#events = [];
+    this.#next = 0;
+  }
+
+  #push(t: number, event: StreamEvent): void {
+    let i = this.#events.length;
+    while (i > this.#next && (this.#events[i - 1] as Due).t > t) i--;
+    if (i === this.#events.length) this.#events.push({ t, event });
+    else this.#events.splice(i, 0, { t, event });
+  }
+}
+
+/** Time of the last sample. */
+function endOf({ t, m }: StreamEvents['moves']): number {
+  let most = 0;
+  for (let i = 0; i + 1 < m.length; ) {
+    const end = i + 2 + 3 * (m[i + 1] as number);
+    if (end > i + 2) most = Math.max(most, m[end - 3] ?? 0);
+    i = end;
+  }
+  return t + most;
+}
+
+/** The event cut by time, each part with the samples of one stretch of LUMP_MS. */
+function lumpsOf(data: StreamEvents['moves']): StreamEvents['moves'][] {
+  if (endOf(data) - data.t < LUMP_MS) return [data];
+  const parts = new Map<number, number[]>();
+  const { t, m } = data;
+  for (let i = 0; i + 1 < m.length; ) {
+    const end = Math.min(i + 2 + 3 * (m[i + 1] as number), m.length);
+    cut(m, i, end, parts);
+    i = end;
+  }
+  return [...parts].sort(([a], [b]) => a - b).map(([, samples]) => ({ ...data, t, m: samples }));
+}
+
+/** Adds one visitor's samples, from `begin` to `end` of `m`, to the parts they belong to. */
+function cut(m: readonly number[], begin: number, end: number, parts: Map<number, number[]>): void {
+  const v = m[begin] as number;
+  for (let i = begin + 2; i + 2 < end; ) {
+    const lump = Math.floor((m[i] as number) / LUMP_MS);
+    let next = i;
+    while (next + 2 < end && Math.floor((m[next] as number) / LUMP_MS) === lump) next += 3;
+    const part = parts.get(lump) ?? [];
+    parts.set(lump, part);
+    part.push(v, (next - i) / 3, ...m.slice(i, next));
+    i = next;
+  }
+}

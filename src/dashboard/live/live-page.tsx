@@ -1,0 +1,51 @@
+import { useEffect } from 'preact/hooks';
+import { RewindPanel } from '../rewind/rewind-panel.tsx';
+import { backToLive, follow, followed, link, rewind, server, sites, watchSite } from '../shell/state.ts';
+import { NoSites } from '../ui/no-sites.tsx';
+import { Happenings } from './activity-feed.tsx';
+import { LateBanner } from './late-banner.tsx';
+import { Now } from './now.tsx';
+import { StageView } from './stage-view.tsx';
+import type { Link } from './stream.ts';
+import { TopPages } from './top-pages.tsx';
+import { Visitors } from './visitors.tsx';
+
+/** The stream stands still, and so does what is seen. */
+const STALE = new Set<Link['state']>(['lost', 'paused']);
+
+/** The live screen: what people look for first comes first. */
+export function LivePage() {
+  useEffect(watchSite, []);
+  useEffect(() => {
+    const end = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape') return;
+      if (followed.peek() !== null) follow(null);
+      else if (rewind.peek()) backToLive();
+    };
+    addEventListener('keydown', end);
+    return () => removeEventListener('keydown', end);
+  }, []);
+  const past = rewind.value;
+  useEffect(() => {
+    document.title = `${past ? 'Rewind' : 'Live'} · Fieldmouse`;
+  }, [past]);
+  if (server.value && sites.value.length === 0) return <NoSites />;
+  return (
+    <>
+      {!past && <LateBanner />}
+      <main class={lookOf(past !== null, link.value.state)}>
+        <h1 class="unseen">{past ? 'Rewind' : 'Live'}</h1>
+        {past ? <RewindPanel rewind={past} /> : <Now />}
+        <StageView />
+        <Visitors />
+        <Happenings />
+        <TopPages />
+      </main>
+    </>
+  );
+}
+
+function lookOf(isPast: boolean, state: Link['state']): string {
+  if (isPast) return 'screen past';
+  return STALE.has(state) ? 'screen stale' : 'screen';
+}

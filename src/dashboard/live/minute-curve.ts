@@ -1,0 +1,50 @@
+/** The last hour of a site, minute by minute. */
+import type { Minute } from '../../model/minute.ts';
+
+export const MINUTE_MS = 60_000;
+export const MINUTES = 60;
+
+/** Most visitors at once in each of the last 60 minutes, of those that somebody can tell of. */
+export class Minutes {
+  readonly #most = new Map<number, number>();
+
+  /** Starts anew with what a snapshot tells. */
+  replace(minutes: readonly Minute[]): void {
+    this.#most.clear();
+    for (const { t, visitors } of minutes) this.#raise(t, visitors);
+  }
+
+  /** Counts `visitors` seen at `t`, Unix ms. */
+  add(t: number, visitors: number): void {
+    this.#raise(t, visitors);
+    const oldest = this.#minuteOf(t) - MINUTES;
+    for (const minute of this.#most.keys()) if (minute < oldest) this.#most.delete(minute);
+  }
+
+  /** Unix ms of the beginning of the last minute in which anybody was here; undefined if there is none. */
+  lastWithAny(): number | undefined {
+    const minutes = [...this.#most].filter(([, visitors]) => visitors > 0).map(([minute]) => minute);
+    return minutes.length > 0 ? Math.max(...minutes) * MINUTE_MS : undefined;
+  }
+
+  /**
+   * Unix seconds and counts of the 60 minutes that end with the one of `now`, for uPlot; null: no server ran. `here` are the
+   * visitors of this moment: a minute that has just begun has no count of its own yet.
+   */
+  rows(now: number, here: number): [times: number[], counts: (number | null)[]] {
+    const last = this.#minuteOf(now);
+    const minutes = Array.from({ length: MINUTES }, (_, i) => last - MINUTES + 1 + i);
+    const counts = minutes.map((minute) => this.#most.get(minute) ?? null);
+    counts[MINUTES - 1] = Math.max(here, counts[MINUTES - 1] ?? 0);
+    return [minutes.map((minute) => minute * 60), counts];
+  }
+
+  #raise(t: number, visitors: number): void {
+    const minute = this.#minuteOf(t);
+    this.#most.set(minute, Math.max(visitors, this.#most.get(minute) ?? 0));
+  }
+
+  #minuteOf(t: number): number {
+    return Math.floor(t / MINUTE_MS);
+  }
+}

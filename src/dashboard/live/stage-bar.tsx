@@ -1,0 +1,99 @@
+import { beat, crowd, follow, showPage, showWidth, stage } from '../shell/state.ts';
+import { BadgeMark } from '../ui/badge.tsx';
+import { CloseIcon } from '../ui/icons.tsx';
+import { optionText } from '../ui/page-select.tsx';
+import { PreviewSwitch } from '../ui/preview-switch.tsx';
+import { count, number } from '../ui/text.ts';
+import type { ShownPage } from '../ui/use-preview.ts';
+import type { Fit } from '../ui/view.ts';
+import type { Width } from '../ui/width-class.ts';
+import { WidthSelect } from '../ui/width-select.tsx';
+import type { Person } from './live-state.ts';
+
+/** A page list longer than this is no help to choose from. */
+const MOST_PAGES = 100;
+
+export interface StageBarProps {
+  /** Visitors on the page on stage. */
+  here: number;
+  /** The followed visitor. */
+  leader: Person | undefined;
+  fit: Fit;
+  chooseFit: (fit: Fit) => void;
+  /** The class of windows that is shown; null: all. */
+  width: Width | null;
+  /** Visitors on the page by class, and how many of them are not shown. */
+  widths: ReadonlyMap<Width, number>;
+  hidden: number;
+  /** The page itself, or undefined where it cannot be shown. */
+  preview: ShownPage | undefined;
+}
+
+/** What is on stage, and how. */
+export function StageBar({ here, leader, fit, chooseFit, width, widths, hidden, preview }: StageBarProps) {
+  return (
+    <div class="bar">
+      <h2>Stage</h2>
+      <PageChooser />
+      <span class="muted nowrap">{count(here, 'visitor')}</span>
+      {!leader && <WidthSelect width={width} counts={widths} choose={showWidth} />}
+      {hidden > 0 && (
+        <span class="muted nowrap" data-hidden={hidden}>
+          {number(hidden)} in other window sizes
+        </span>
+      )}
+      <span class="gap" />
+      {leader && <FollowChip leader={leader} />}
+      {preview && <PreviewSwitch {...preview} />}
+      {!leader && <FitChooser fit={fit} choose={chooseFit} />}
+    </div>
+  );
+}
+
+function PageChooser() {
+  beat.value;
+  const page = stage.value;
+  const pages = crowd.pages().slice(0, MOST_PAGES);
+  const isMissing = page !== null && !pages.some((one) => one.page === page);
+  return (
+    <select
+      aria-label="Page on stage"
+      class="page-chooser"
+      data-page={page}
+      value={page ?? ''}
+      onChange={(event) => showPage(event.currentTarget.value || null)}
+    >
+      <option value="">The busiest page</option>
+      {isMissing && <option value={page}>{optionText(page)}</option>}
+      {pages.map((one) => (
+        <option key={one.page} value={one.page}>
+          {optionText(one.page)} ({one.visitors})
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function FitChooser({ fit, choose }: { fit: Fit; choose: (fit: Fit) => void }) {
+  return (
+    <fieldset class="choice">
+      <legend class="unseen">Page size</legend>
+      {(['width', 'whole'] as const).map((one) => (
+        <button key={one} type="button" aria-pressed={fit === one} onClick={() => choose(one)}>
+          {one === 'width' ? 'Fit width' : 'Fit page'}
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+function FollowChip({ leader: { badge } }: { leader: Person }) {
+  return (
+    <button type="button" class="chip" onClick={() => follow(null)} aria-label={`Stop following ${badge.name}`}>
+      <BadgeMark badge={badge} />
+      <span>Following {badge.name}</span>
+      <kbd>Esc</kbd>
+      <CloseIcon />
+    </button>
+  );
+}

@@ -1,0 +1,43 @@
+import { beat, crowd, followed, rewind, showPage, stage } from '../shell/state.ts';
+import { PagePath } from '../ui/page-path.tsx';
+import { count, number } from '../ui/text.ts';
+
+const MOST = 12;
+
+/** The fullest pages now; a click puts one on stage. */
+export function TopPages() {
+  beat.value;
+  const pages = crowd.pages();
+  const most = pages[0]?.visitors ?? 1;
+  return (
+    <section class="card top-pages" aria-label="Top pages">
+      <div class="bar">
+        <h2>Top pages</h2>
+        <span class="muted">{rewind.value ? 'at that time' : 'right now'}</span>
+      </div>
+      <div class="list">
+        {pages.length === 0 && <p class="hint">No pages are open.</p>}
+        <ol>
+          {pages.slice(0, MOST).map(({ page, visitors }) => (
+            <li key={page}>
+              <button
+                type="button"
+                class="top-page"
+                aria-pressed={stage.value === page && followed.value === null}
+                onClick={() => showPage(page)}
+              >
+                <span class="share" style={{ width: `${(100 * visitors) / most}%` }} />
+                <PagePath path={page} />
+                <span class="number">
+                  {number(visitors)}
+                  <span class="unseen"> {visitors === 1 ? 'visitor' : 'visitors'}</span>
+                </span>
+              </button>
+            </li>
+          ))}
+        </ol>
+        {pages.length > MOST && <p class="muted more">and {count(pages.length - MOST, 'more page')}</p>}
+      </div>
+    </section>
+  );
+}

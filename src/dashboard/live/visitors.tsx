@@ -1,0 +1,142 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { beat, crowd, follow, followed, rewind, second } from '../shell/state.ts';
+import { rem, repaint } from '../shell/theme.ts';
+import { BadgeMark } from '../ui/badge.tsx';
+import { DeviceIcon } from '../ui/icons.tsx';
+import { PagePath } from '../ui/page-path.tsx';
+import { DEVICE, duration, number, shortClock } from '../ui/text.ts';
+import { drawActivity } from './activity.ts';
+import type { Person } from './live-state.ts';
+
+/** Height of a row in rem; style.css has the same. */
+const ROW_REM = 3.5;
+/** Rows kept ready above and below those in sight. */
+const SPARE = 3;
+
+/** Everybody here, each with a running graph. Only rows in sight exist, so a thousand cost no more than ten. */
+export function Visitors() {
+  beat.value;
+  const list = useRef<HTMLDivElement>(null);
+  const { top, height, row } = useWindow(list);
+  const people = crowd.newestFirst();
+  const first = Math.max(0, Math.floor(top / row) - SPARE);
+  const last = Math.min(people.length, Math.ceil((top + height) / row) + SPARE);
+  return (
+    <section class="card visitors" aria-label="Visitors">
+      <div class="bar">
+        <h2>Visitors</h2>
+        <span class="muted">{rewind.value ? 'at that time' : 'right now'} · activity in the last 60 s</span>
+      </div>
+      <div class="list" ref={list}>
+        {people.length === 0 && (
+          <p class="hint">{rewind.value ? 'No visitors at that time.' : 'No visitors right now.'}</p>
+        )}
+        <ul style={{ height: `${people.length * row}px` }}>
+          {people.slice(first, last).map((person, i) => (
+            <Row
+              key={person.visitor.id}
+              person={person}
+              place={first + i}
+              all={people.length}
+              top={(first + i) * row}
+            />
+          ))}
+        </ul>
+      </div>
+    </section>
+  );
+}
+
+interface RowProps {
+  person: Person;
+  place: number;
+  all: number;
+  top: number;
+}
+
+function Row({ person, place, all, top }: RowProps) {
+  const { visitor, badge } = person;
+  const leads = followed.value === visitor.id;
+  beat.value;
+  return (
+    <li
+      class="row"
+      data-v={visitor.v}
+      data-id={visitor.id}
+      aria-posinset={place + 1}
+      aria-setsize={all}
+      style={{ transform: `translateY(${top}px)` }}
+    >
+      <button
+        type="button"
+        aria-pressed={leads}
+        onKeyDown={step}
+        onClick={() => follow(leads ? null : visitor.id)}
+        title={titleOf(person)}
+      >
+        <BadgeMark badge={badge} />
+        <span class="who">
+          <span class="name">{badge.name}</span>
+          <PagePath path={visitor.page} muted />
+        </span>
+        <Spark person={person} />
+        <span class="since muted">
+          <DeviceIcon device={visitor.device} />
+          <span class="unseen">
+            {DEVICE[visitor.device]}, {visitor.hidden ? '' : 'here for'}
+          </span>
+          {visitor.hidden ? 'away' : duration(crowd.time - visitor.since)}
+        </span>
+      </button>
+    </li>
+  );
+}
+
+function titleOf({ visitor }: Person): string {
+  const parts = [DEVICE[visitor.device], `since ${shortClock(visitor.since)}`];
+  const [vw, vh] = visitor.size;
+  if (vw > 0) parts.push(`${number(vw)} × ${number(vh)}`);
+  if (visitor.language) parts.push(visitor.language);
+  if (visitor.referrer) parts.push(`from ${visitor.referrer}`);
+  if (visitor.hidden) parts.push('in a background tab');
+  return `${parts.join(' · ')}\nClick to follow`;
+}
+
+/** The visitor's own time series: samples per second. */
+function Spark({ person }: { person: Person }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const tick = second.value + repaint.value;
+  useEffect(() => {
+    drawActivity(canvas.current as HTMLCanvasElement, person.activity, person.badge.colour);
+  }, [tick, person]);
+  return <canvas ref={canvas} class="spark" width={192} height={56} />;
+}
+
+/** Up and down go from row to row. */
+function step(event: KeyboardEvent): void {
+  if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
+  const row = (event.target as Element).closest('.row');
+  const next = event.key === 'ArrowDown' ? row?.nextElementSibling : row?.previousElementSibling;
+  if (!next) return;
+  event.preventDefault();
+  next.querySelector('button')?.focus();
+}
+
+/** What part of a scrolling list is in sight, and how high a row is, CSS pixels. */
+function useWindow(ref: { current: HTMLElement | null }): { top: number; height: number; row: number } {
+  const [sight, setSight] = useState({ top: 0, height: 600, row: ROW_REM * 16 });
+  useEffect(() => {
+    const list = ref.current as HTMLElement;
+    const look = () => {
+      setSight({ top: list.scrollTop, height: list.clientHeight, row: ROW_REM * rem() });
+    };
+    const observer = new ResizeObserver(look);
+    observer.observe(list);
+    list.addEventListener('scroll', look, { passive: true });
+    return () => {
+      observer.disconnect();
+      list.removeEventListener('scroll', look);
+    };
+  }, [ref]);
+  return sight;
+}

@@ -1,0 +1,109 @@
+/** One passage of a visit as events of the stream, so that the screen plays it as it plays what is live. */
+
+import type { Passage, Visit } from '../../model/visit.ts';
+import { deviceOf, type Visitor } from '../../model/visitor.ts';
+import type { StreamEvents } from '../../protocol/stream-event.ts';
+import type { StreamEvent } from '../live/live-state.ts';
+
+/** Number of the visitor in these events. */
+const V = 1;
+/** Samples of so many milliseconds make one event. */
+const LUMP_MS = 100;
+
+export interface Chapter {
+  passage: Passage;
+  /** Visitor and scroll offset as it begins. */
+  visitor: Visitor;
+  scroll: number;
+  /** In the order of time. */
+  events: StreamEvent[];
+}
+
+/** The chapter of a passage that follows `before`; a page entered anew begins without a pointer. */
+export function chapterOf(visit: Visit, passage: Passage, before: Chapter | undefined): Chapter {
+  const stays = before !== undefined && before.passage.page === passage.page && !passage.entered;
+  const visitor = visitorOf(visit, passage, stays ? lastPlace(before) : null);
+  const scroll = stays ? (before.passage.scrolls.at(-1) ?? before.scroll) : 0;
+  const begin = before ? [beginOf(passage, visitor, stays ? undefined : before.passage.page)] : [];
+  return { passage, visitor, scroll, events: [...begin, ...eventsOf(passage, visit.label)] };
+}
+
+/** Events that make a crowd as it was when the chapter began. */
+export function openingOf({ passage: { t }, visitor, scroll }: Chapter): StreamEvent[] {
+  // A copy: a crowd changes the visitor that it is given.
+  const visitors = [{ ...visitor }];
+  return [
+    { name: 'snapshot', data: { t, site: '', visitors, minutes: [], version: '' } },
+    { name: 'scroll', data: { t, s: [V, scroll, 0] } },
+  ];
+}
+
+/** When something happened, Unix ms, in order: what lies between is quiet. */
+export function timesOf({ passage, events }: Chapter): number[] {
+  return [passage.t, ...events.map(endOf)];
+}
+
+function visitorOf(visit: Visit, { page, size }: Passage, at: Visitor['at']): Visitor {
+  const { id, origin, since, label, language, referrer } = visit;
+  const device = size[0] > 0 ? deviceOf(size[0]) : visit.device;
+  return { v: V, id, page, origin, since, device, size, at, hidden: false, label, language, referrer };
+}
+
+/** `from` is the page left, or undefined when only the connection was another. */
+function beginOf({ t, page, size }: Passage, visitor: Visitor, from: string | undefined): StreamEvent {
+  const { device, label, origin } = visitor;
+  if (from === undefined) return { name: 'view', data: { t, v: V, size, hidden: false, device, label } };
+  return { name: 'page', data: { t, v: V, page, from, origin, size, visitor } };
+}
+
+function lastPlace({ passage: { moves }, visitor }: Chapter): Visitor['at'] {
+  return moves.length >= 3 ? [moves.at(-2) as number, moves.at(-1) as number] : visitor.at;
+}
+
+function eventsOf(passage: Passage, label: string): StreamEvent[] {
+  const events = [...movesOf(passage), ...scrollsOf(passage), ...viewsOf(passage, label), ...clicksOf(passage)];
+  return events.sort((a, b) => endOf(a) - endOf(b));
+}
+
+function movesOf({ t, moves }: Passage): StreamEvent[] {
+  const events: StreamEvents['moves'][] = [];
+  let begin = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i + 2 < moves.length; i += 3) {
+    const dt = moves[i] as number;
+    if (!(dt < begin + LUMP_MS)) {
+      begin = dt;
+      events.push({ t: t + begin, m: [V, 0] });
+    }
+    const { m } = events.at(-1) as StreamEvents['moves'];
+    m.push(dt - begin, moves[i + 1] as number, moves[i + 2] as number);
+    m[1] = (m[1] as number) + 1;
+  }
+  return events.map((data) => ({ name: 'moves', data }));
+}
+
+function scrollsOf({ t, scrolls }: Passage): StreamEvent[] {
+  const events: StreamEvent[] = [];
+  for (let i = 0; i + 1 < scrolls.length; i += 2)
+    events.push({ name: 'scroll', data: { t: t + (scrolls[i] as number), s: [V, scrolls[i + 1] as number, 0] } });
+  return events;
+}
+
+function clicksOf({ t, page, clicks }: Passage): StreamEvent[] {
+  return clicks.map(({ dt, ...click }) => ({ name: 'click', data: { t: t + dt, v: V, page, ...click } }));
+}
+
+/** A passage's view tells what changed; an event tells all. */
+function viewsOf({ t, size: first, views }: Passage, label: string): StreamEvent[] {
+  let size = first;
+  let hidden = false;
+  return views.map((view) => {
+    size = view.size ?? size;
+    hidden = view.hidden ?? hidden;
+    return { name: 'view', data: { t: t + view.dt, v: V, size, hidden, device: deviceOf(size[0]), label } };
+  });
+}
+
+/** Time of the last thing in an event. */
+function endOf({ name, data }: StreamEvent): number {
+  return name === 'moves' ? data.t + (data.m.at(-3) as number) : data.t;
+}

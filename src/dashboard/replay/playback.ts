@@ -1,0 +1,90 @@
+/** Plays events of the past for the screen: clock, feed, and what the controls show. */
+import { batch, signal } from '@preact/signals';
+import { Feed } from '../live/feed.ts';
+import type { StreamEvent } from '../live/live-state.ts';
+import { Playhead } from './playhead.ts';
+
+/** The shown time changes at most this often, real milliseconds. */
+const SHOWN_MS = 100;
+
+export interface PlaybackOptions {
+  /** Where it begins, Unix ms. */
+  at: number;
+  /** Takes each event when it is due. */
+  take: (event: StreamEvent) => void;
+  /** Called with every picture, after the events: to load ahead, skip, or end. */
+  stepped: () => void;
+}
+
+export class Playback {
+  readonly playhead: Playhead;
+  readonly feed = new Feed();
+  /** Time up to which all events are in the feed: the clock stands there until there are more. Unix ms. */
+  horizon: number;
+  /** Unix ms played, for people. */
+  readonly at = signal(0);
+  readonly isPlaying = signal(true);
+  readonly speed = signal(1);
+  /** It would play, but has nothing to. */
+  readonly isWaiting = signal(false);
+  readonly #take: PlaybackOptions['take'];
+  readonly #stepped: () => void;
+  #frame = 0;
+  #shown = 0;
+
+  constructor({ at, take, stepped }: PlaybackOptions) {
+    this.playhead = new Playhead(at);
+    this.horizon = at;
+    this.at.value = at;
+    this.#take = take;
+    this.#stepped = stepped;
+  }
+
+  start(): void {
+    if (this.#frame === 0) this.#frame = requestAnimationFrame(this.#step);
+  }
+
+  close(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+  }
+
+  play(isPlaying = true): void {
+    this.isPlaying.value = isPlaying;
+    this.#show(true);
+  }
+
+  setSpeed(speed: number): void {
+    this.speed.value = speed;
+    this.playhead.speed = speed;
+  }
+
+  /** Stands at another time, without its events: who calls it sees to the feed. */
+  moveTo(at: number): void {
+    this.playhead.seek(at);
+    this.#show(true);
+  }
+
+  /** Takes what is due, as after a seek. */
+  catchUp(): void {
+    for (const event of this.feed.due(this.playhead.now())) this.#take(event);
+  }
+
+  #step = (real: number): void => {
+    this.#frame = requestAnimationFrame(this.#step);
+    if (this.isPlaying.peek()) this.playhead.step(real, this.horizon);
+    else this.playhead.rest();
+    this.catchUp();
+    this.#show(false, real);
+    this.#stepped();
+  };
+
+  #show(always: boolean, real = 0): void {
+    if (!always && real - this.#shown < SHOWN_MS) return;
+    this.#shown = real;
+    batch(() => {
+      this.at.value = this.playhead.now();
+      this.isWaiting.value = this.isPlaying.peek() && this.playhead.now() >= this.horizon;
+    });
+  }
+}

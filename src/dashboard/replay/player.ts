@@ -1,0 +1,122 @@
+/** Plays one visit. */
+import { computed, effect, signal } from '@preact/signals';
+import type { Visit } from '../../model/visit.ts';
+import { Crowd, type Scene, type StreamEvent } from '../live/live-state.ts';
+import { openingOf } from './chapter.ts';
+import { Playback } from './playback.ts';
+import { type PassagePart, QUIET_MS, Recording } from './recording.ts';
+
+export const PLAYER_SPEEDS = [0.5, 1, 2, 4, 8, 16] as const;
+/** So much is loaded before it is played, real milliseconds. */
+const AHEAD_MS = 60_000;
+/** What is left of a quiet time at each end when it is skipped. */
+const KEPT_MS = QUIET_MS / 2;
+
+/** Loads the part after a cursor; the first without one. Rejects with an error that a person can read. */
+export type LoadPart = (after: string | undefined) => Promise<PassagePart>;
+
+export class Player implements Scene {
+  readonly crowd = new Crowd();
+  readonly motion: Scene['motion'] = new Set();
+  readonly recording: Recording;
+  readonly playback: Playback;
+  readonly isSkipping = signal(true);
+  /** Why no more could be loaded; empty while nothing is wrong. */
+  readonly problem = signal('');
+  /** Counts parts that were loaded: there are more marks then. */
+  readonly parts = signal(0);
+  /** It has been played to its end. */
+  readonly isOver = computed(() => {
+    this.parts.value;
+    return this.recording.next === null && this.playback.at.value >= this.recording.end;
+  });
+  readonly #load: LoadPart;
+  #isLoading = false;
+  #isClosed = false;
+  /** Where to go on when enough is loaded. */
+  #goal: number | undefined;
+
+  constructor(visit: Visit, load: LoadPart) {
+    this.#load = load;
+    this.recording = new Recording(visit);
+    this.playback = new Playback({ at: this.recording.begin, take: this.#take, stepped: this.#stepped });
+    this.crowd.clock = this.playback.playhead;
+  }
+
+  /** Loads and plays. Returns how to end it. */
+  start(): () => void {
+    this.playback.start();
+    const end = effect(() => {
+      if (this.isOver.value) this.playback.play(false);
+    });
+    void this.#more();
+    return () => {
+      end();
+      this.#isClosed = true;
+      this.playback.close();
+    };
+  }
+
+  /** Plays or pauses; at the end plays again. */
+  toggle(): void {
+    const isOver = this.isOver.peek();
+    if (isOver) this.seek(this.recording.begin);
+    this.playback.play(isOver || !this.playback.isPlaying.peek());
+  }
+
+  /** Goes to a time, Unix ms; what is not loaded yet is loaded first. */
+  seek(t: number): void {
+    const { chapters } = this.recording;
+    const at = Math.min(Math.max(t, this.recording.begin), this.recording.end);
+    this.#goal = at > this.recording.horizon ? at : undefined;
+    const begin = this.recording.chapterAt(at);
+    this.crowd.clear();
+    this.playback.feed.clear();
+    this.playback.moveTo(Math.min(at, this.recording.horizon));
+    if (chapters[begin]) for (const event of openingOf(chapters[begin])) this.#take(event);
+    for (const { events } of chapters.slice(begin)) for (const event of events) this.playback.feed.add(event);
+    this.playback.catchUp();
+  }
+
+  retry(): void {
+    this.problem.value = '';
+    void this.#more();
+  }
+
+  #take = (event: StreamEvent): void => {
+    this.crowd.apply(event, this.playback.playhead.now());
+    for (const tell of this.motion) tell(event);
+  };
+
+  #stepped = (): void => {
+    const { recording, playback } = this;
+    const now = playback.playhead.now();
+    const quiet = this.isSkipping.peek() && playback.isPlaying.peek() ? recording.quietAt(now) : undefined;
+    if (quiet && now >= quiet.from + KEPT_MS && now < quiet.to - KEPT_MS) playback.moveTo(quiet.to - KEPT_MS);
+    const isNear = recording.horizon - now < AHEAD_MS * playback.speed.peek();
+    if ((isNear || this.#goal !== undefined) && this.problem.peek() === '') void this.#more();
+    for (const tell of this.motion) tell();
+  };
+
+  async #more(): Promise<void> {
+    const { next } = this.recording;
+    if (this.#isLoading || next === null) return;
+    this.#isLoading = true;
+    try {
+      const part = await this.#load(next);
+      if (!this.#isClosed) this.#add(part);
+    } catch (error) {
+      this.problem.value = error instanceof Error ? error.message : String(error);
+    }
+    this.#isLoading = false;
+  }
+
+  #add(part: PassagePart): void {
+    const isFirst = this.recording.chapters.length === 0;
+    const added = this.recording.add(part);
+    this.playback.horizon = this.recording.horizon;
+    this.parts.value += 1;
+    if (isFirst || this.#goal !== undefined) this.seek(this.#goal ?? this.playback.playhead.now());
+    else for (const { events } of added) for (const event of events) this.playback.feed.add(event);
+  }
+}

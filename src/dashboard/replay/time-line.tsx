@@ -1,0 +1,67 @@
+import { playTime } from '../ui/text.ts';
+import { TimeSlider } from '../ui/time-slider.tsx';
+import type { Player } from './player.ts';
+import type { Mark } from './recording.ts';
+
+/** Steps of the arrow keys and of page up and down, milliseconds. */
+export const STEP_MS = 5000;
+const LEAP_MS = 30_000;
+/** More marks than this would be a solid bar. */
+const MOST_MARKS = 600;
+
+/** The whole visit as a line to point at: clicks, page changes, quiet times, and what is loaded. */
+export function TimeLine({ player }: { player: Player }) {
+  player.parts.value;
+  const { recording, playback } = player;
+  const { begin } = recording;
+  const length = Math.max(1, recording.end - begin);
+  const share = (t: number) => `${(100 * Math.min(Math.max(0, t - begin), length)) / length}%`;
+  const now = playback.at.value;
+  return (
+    <TimeSlider
+      label="Time"
+      from={begin}
+      to={begin + length}
+      at={now}
+      text={(t) => `${playTime(t - begin)} of ${playTime(length)}`}
+      tip={(t, reach) => tipAt(t, player, reach)}
+      step={STEP_MS}
+      leap={LEAP_MS}
+      eager
+      seek={(t) => player.seek(t)}
+    >
+      <div class="time-rail">
+        <span class="time-loaded" style={{ width: share(recording.horizon) }} />
+        {recording.quiet.map(({ from, to }) => (
+          <span
+            key={from}
+            class="time-quiet"
+            style={{ left: share(from), width: `${(100 * (to - from)) / length}%` }}
+          />
+        ))}
+        <span class="time-played" style={{ width: share(now) }} />
+      </div>
+      {recording.marks.slice(0, MOST_MARKS).map((mark, i) => (
+        <span key={i} class={`mark ${mark.kind}`} data-t={mark.t - begin} style={{ left: share(mark.t) }} />
+      ))}
+    </TimeSlider>
+  );
+}
+
+/** What is at a time, `reach` milliseconds around. */
+function tipAt(t: number, { recording }: Player, reach: number): string {
+  const { begin } = recording;
+  const near = nearest(recording.marks, t);
+  if (near && Math.abs(near.t - t) <= reach) return `${playTime(near.t - begin)} · ${nameOf(near)}`;
+  return recording.quietAt(t) ? `${playTime(t - begin)} · no activity` : playTime(t - begin);
+}
+
+function nearest(marks: readonly Mark[], t: number): Mark | undefined {
+  let best: Mark | undefined;
+  for (const mark of marks) if (!best || Math.abs(mark.t - t) <= Math.abs(best.t - t)) best = mark;
+  return best;
+}
+
+function nameOf({ kind, text }: Mark): string {
+  return kind === 'page' ? text : `Click on ${text || 'the page'}`;
+}

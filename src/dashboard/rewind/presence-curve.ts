@@ -1,0 +1,20 @@
+/** How many visitors were here in each minute of a stretch of time. */
+import type { Visit } from '../../model/visit.ts';
+import { MINUTE_MS } from '../live/minute-curve.ts';
+
+/** Counts of the minutes from `from` to `to`, Unix ms: of each, the visits that touch it. */
+export function presenceOf(visits: Iterable<Pick<Visit, 'since' | 'until'>>, from: number, to: number): number[] {
+  const minutes = Math.max(1, Math.ceil((to - from) / MINUTE_MS));
+  const changes = new Int32Array(minutes + 1);
+  const minuteOf = (t: number) => Math.min(Math.max(0, Math.floor((t - from) / MINUTE_MS)), minutes - 1);
+  for (const { since, until } of visits) {
+    if (until < from || since >= to) continue;
+    changes[minuteOf(since)] = (changes[minuteOf(since)] as number) + 1;
+    changes[minuteOf(until) + 1] = (changes[minuteOf(until) + 1] as number) - 1;
+  }
+  let here = 0;
+  return Array.from({ length: minutes }, (_, i) => {
+    here += changes[i] as number;
+    return here;
+  });
+}

@@ -1,0 +1,126 @@
+/** The dashboard's calls to the server. What goes wrong is an ApiError whose message a person can read. */
+
+import type { Rights } from '../../model/rights.ts';
+import type { Site } from '../../model/site.ts';
+import * as answers from './answers.ts';
+import { based } from './base.ts';
+import { parse, type Reader } from './readers.ts';
+import { address } from './route.ts';
+
+/** Parameters of a query; what is null or empty is left out. */
+type Query = Record<string, string | number | null | undefined>;
+
+/** A call that failed. `code` is the server's, or `unreachable` when no answer came. */
+export class ApiError extends Error {
+  readonly code: string;
+  /** HTTP status; 0 when no answer came. */
+  readonly status: number;
+  /** Seconds to wait before trying again, where the server says so. */
+  readonly retryAfter: number | undefined;
+
+  constructor(code: string, status: number, message: string, retryAfter?: number) {
+    super(message);
+    this.name = 'ApiError';
+    this.code = code;
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const TIMEOUT_MS = 15_000;
+/** Beside the folder that this script is loaded from, so that it is found under any path the server is mounted at. */
+const HEALTH = new URL('../healthz', import.meta.url).href;
+
+/** Every call; each throws ApiError. */
+export const api = {
+  session: () => call(answers.session, 'GET', '/v1/session'),
+  signIn: (name: string, password: string) => call(answers.session, 'POST', '/v1/session', { name, password }),
+  signInByLink: (token: string) => call(answers.session, 'POST', '/v1/session/link', { token }),
+  signOut: () => call(answers.nothing, 'DELETE', '/v1/session'),
+  setPassword: (password: string, current?: string) =>
+    call(answers.nothing, 'PUT', '/v1/password', current === undefined ? { password } : { current, password }),
+  signIns: async () => (await call(answers.signIns, 'GET', '/v1/sessions')).sessions,
+  endSignIn: (id: string) => call(answers.nothing, 'DELETE', `/v1/sessions/${encodeURIComponent(id)}`),
+  tokens: async () => (await call(answers.tokens, 'GET', '/v1/tokens')).tokens,
+  addToken: (name: string, rights: Rights) => call(answers.newToken, 'POST', '/v1/tokens', { name, ...rights }),
+  admins: async () => (await call(answers.admins, 'GET', '/v1/admins')).admins,
+  /** The secret part of a one-time link; that of `addLink` too. */
+  addAdmin: async (name: string, rights: Rights) =>
+    (await call(answers.link, 'POST', '/v1/admins', { name, ...rights })).token,
+  addLink: async (name: string) => (await call(answers.link, 'POST', `${adminPath(name)}/link`)).token,
+  changeAdmin: (name: string, rights: Rights) => call(answers.nothing, 'PUT', adminPath(name), rights),
+  removeAdmin: (name: string) => call(answers.nothing, 'DELETE', adminPath(name)),
+  audit: (query: Query) => call(answers.trail, 'GET', address('/v1/audit', query)),
+  revokeToken: (id: string) => call(answers.nothing, 'DELETE', `/v1/tokens/${encodeURIComponent(id)}`),
+  sites: async () => (await call(answers.sites, 'GET', '/v1/sites')).sites,
+  addSite: (site: Pick<Site, 'key' | 'name' | 'origins'>) => call(answers.site, 'POST', '/v1/sites', site),
+  changeSite: (key: string, site: Pick<Site, 'name' | 'origins'>) =>
+    call(answers.site, 'PUT', `/v1/sites/${encodeURIComponent(key)}`, site),
+  removeSite: (key: string) => call(answers.nothing, 'DELETE', `/v1/sites/${encodeURIComponent(key)}`),
+  visits: (query: Query) => call(answers.visits, 'GET', address('/v1/visits', query)),
+  visit: (id: string) => call(answers.visit, 'GET', `/v1/visits/${encodeURIComponent(id)}`),
+  eraseVisit: (id: string) => call(answers.nothing, 'DELETE', `/v1/visits/${encodeURIComponent(id)}`),
+  passages: (id: string, after?: string | null) =>
+    call(answers.passages, 'GET', address(`/v1/visits/${encodeURIComponent(id)}/passages`, { after })),
+  counts: (query: Query) => call(answers.counts, 'GET', address('/v1/pages', query)),
+  heat: (query: Query) => call(answers.heatOf(query.kind === 'scroll'), 'GET', address('/v1/heatmap', query)),
+  /** The text of a replay, as a stream; null: nothing is left to tell. */
+  replay: async (query: Query, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> => {
+    const response = await fetch(based(address('/v1/replay', query)), { credentials: 'same-origin', signal });
+    if (!response.ok) throw await problem(response);
+    return response.body;
+  },
+  server: () => call(answers.server, 'GET', '/v1/server'),
+  /** Why the server is degraded; none: it is not. It may say so with 503. */
+  health: async () => {
+    const response = await ask('GET', HEALTH, undefined);
+    return (await read(answers.health, response)).reasons;
+  },
+};
+
+function adminPath(name: string): string {
+  return `/v1/admins/${encodeURIComponent(name)}`;
+}
+
+async function call<T>(reader: Reader<T>, method: string, path: string, body?: object): Promise<T> {
+  const response = await ask(method, path, body);
+  if (!response.ok) throw await problem(response);
+  return read(reader, response);
+}
+
+async function read<T>(reader: Reader<T>, response: Response): Promise<T> {
+  const value = reader(await jsonOf(response));
+  if (value === undefined)
+    throw new ApiError('bad-answer', response.status, 'The server sent an unreadable response. Reload the page.');
+  return value;
+}
+
+/** The value of an answer's JSON; undefined for what is none, or does not arrive whole. */
+async function jsonOf(response: Response): Promise<unknown> {
+  return parse(await response.text().catch(() => ''));
+}
+
+async function ask(method: string, path: string, body: object | undefined): Promise<Response> {
+  const init: RequestInit = { method, credentials: 'same-origin', signal: AbortSignal.timeout(TIMEOUT_MS) };
+  if (body) {
+    init.headers = { 'content-type': 'application/json' };
+    init.body = JSON.stringify(body);
+  }
+  try {
+    return await fetch(based(path), init);
+  } catch {
+    throw new ApiError(
+      'unreachable',
+      0,
+      'The server is not responding. Check that it is running and that you are online.',
+    );
+  }
+}
+
+/** Reads an RFC 9457 problem; anything else gets a text by its status. */
+async function problem(response: Response): Promise<ApiError> {
+  const wait = Number(response.headers.get('retry-after')) || undefined;
+  const { code = 'http', title, detail } = answers.problem(await jsonOf(response)) ?? {};
+  const message = detail || title || `The server responded with status ${response.status}.`;
+  return new ApiError(code, response.status, message, wait);
+}

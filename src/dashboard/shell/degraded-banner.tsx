@@ -1,0 +1,56 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { TroubleName } from '../../protocol/ipc.ts';
+import { api } from './api.ts';
+
+/** How often the server is asked how it does, milliseconds. */
+const ASK_MS = 10_000;
+
+const TEXTS = {
+  'redis-away': 'Redis is not responding. Activity is shown live but not recorded. Visitors’ tabs send it again later.',
+  'store-lost':
+    'The store lost its data, was moved, or was replaced. Nothing is recorded until the original store is back.',
+  'redis-evicts': 'Redis may delete recorded data when its memory is full. Set maxmemory-policy to noeviction.',
+  'store-full': 'The disk or the store is full. Nothing is recorded until you free some space.',
+  'disk-error': 'The server cannot write to its disk, which may be failing. Nothing is recorded. Check the system log.',
+  'not-stored': 'The store rejects writes. Check the server log for the reason.',
+} satisfies Record<TroubleName, string>;
+
+/** A reason in words; one that this dashboard does not know yet by its name. */
+function textOf(reason: string): string {
+  return Object.hasOwn(TEXTS, reason) ? TEXTS[reason as TroubleName] : reason;
+}
+
+/** Says what keeps the server from working as it should, while something does. */
+export function DegradedBanner() {
+  const reasons = useReasons();
+  return (
+    <div class="notices" role="status">
+      {reasons.map((reason) => (
+        <p class="banner" key={reason} data-reason={reason}>
+          <span class="lamp" />
+          <span>
+            <strong>Server degraded:</strong> {textOf(reason)}
+          </span>
+        </p>
+      ))}
+    </div>
+  );
+}
+
+/** Asks now and then; not while the tab is out of sight. When the server itself does not answer, other parts of the page say so. */
+function useReasons(): readonly string[] {
+  const [reasons, setReasons] = useState<readonly string[]>([]);
+  useEffect(() => {
+    const ask = () => {
+      if (!document.hidden) api.health().then(setReasons, () => {});
+    };
+    ask();
+    const timer = setInterval(ask, ASK_MS);
+    document.addEventListener('visibilitychange', ask);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', ask);
+    };
+  }, []);
+  return reasons;
+}

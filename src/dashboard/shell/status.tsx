@@ -1,0 +1,82 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Link } from '../live/stream.ts';
+import { link, news, retryNow } from './state.ts';
+
+/** How long news are shown, milliseconds. */
+const NEWS_MS = 8000;
+
+/** Says how the stream is, in words. */
+export function Status() {
+  const value = link.value;
+  const isNew = useNew(value);
+  const how = value.state === 'live' ? value.how : undefined;
+  return (
+    <div class={`status ${value.state}`} data-link={value.state} data-how={how}>
+      <span class="lamp" aria-hidden="true" />
+      <span role="status">{TEXT[value.state]}</span>
+      {value.state === 'lost' && <Countdown until={value.retryAt} />}
+      {isNew && how && how !== 'fresh' && (
+        <span role="status" class="news">
+          {NEWS[how]}
+        </span>
+      )}
+      <News />
+    </div>
+  );
+}
+
+/** What was done unasked. */
+function News() {
+  const text = news.value;
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      news.value = '';
+    }, NEWS_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return (
+    <span role="status" class="news">
+      {text}
+    </span>
+  );
+}
+
+const TEXT: Record<Link['state'], string> = {
+  connecting: 'Connecting…',
+  live: 'Live',
+  lost: 'Connection lost',
+  paused: 'Paused while this tab is hidden',
+  'signed-out': 'Signed out',
+};
+
+const NEWS = {
+  resumed: 'Resumed. Nothing was missed.',
+  reset: 'Reset. Some events were missed. The view is up to date.',
+};
+
+/** True for a while after the link has changed. */
+function useNew(value: Link): boolean {
+  const [seen, setSeen] = useState<Link | null>(null);
+  useEffect(() => {
+    const timer = setTimeout(() => setSeen(value), NEWS_MS);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return seen !== value;
+}
+
+function Countdown({ until }: { until: number }) {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, []);
+  const left = Math.max(0, Math.ceil((until - now) / 1000));
+  return (
+    <>
+      <span class="countdown">{left > 0 ? `Retrying in ${left} s` : 'Retrying…'}</span>
+      <button type="button" class="small" onClick={retryNow}>
+        Retry now
+      </button>
+    </>
+  );
+}

@@ -1,0 +1,67 @@
+import { PERIODS, type Period, startOf } from './period.ts';
+
+export interface PeriodChooserProps {
+  period: Period;
+  /** Gets the parameters of the address that make the period. */
+  choose: (values: { days?: number | undefined; from?: string; to?: string }) => void;
+  /** All that is kept may be chosen too. */
+  all?: true;
+}
+
+/** Today, some days back, or from one day to another. */
+export function PeriodChooser({ period: { days, from, to }, choose, all }: PeriodChooserProps) {
+  const pick = (value: string) => {
+    if (value === 'all') choose({});
+    else if (value === 'custom') choose({ from, to });
+    else choose({ days: Number(value) });
+  };
+  const turn = (first: string, last: string) => {
+    if (startOf(first) <= startOf(last)) choose({ from: first, to: last });
+  };
+  return (
+    <>
+      <select
+        aria-label="Period"
+        class="filter"
+        title="Days are in UTC"
+        value={days === null ? 'custom' : (days ?? 'all')}
+        onChange={(event) => pick(event.currentTarget.value)}
+      >
+        {all && <option value="all">Any time</option>}
+        {PERIODS.map((one) => (
+          <option key={one} value={one}>
+            {one === 1 ? 'Today' : `Last ${one} days`}
+          </option>
+        ))}
+        <option value="custom">Custom range</option>
+      </select>
+      {days === null && (
+        <>
+          <DayField label="From" value={from} max={to} change={(day) => turn(day, to)} />
+          <DayField label="To" value={to} min={from} change={(day) => turn(from, day)} />
+        </>
+      )}
+    </>
+  );
+}
+
+interface DayFieldProps {
+  label: string;
+  value: string;
+  min?: string;
+  max?: string;
+  change: (day: string) => void;
+}
+
+function DayField({ label, change, ...rest }: DayFieldProps) {
+  return (
+    <input
+      type="date"
+      class="filter"
+      title="Day in UTC"
+      aria-label={label}
+      {...rest}
+      onChange={(event) => change(event.currentTarget.value)}
+    />
+  );
+}

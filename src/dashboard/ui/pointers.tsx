@@ -1,0 +1,33 @@
+import type { Crowd } from '../live/live-state.ts';
+import { isOf, type Width } from './width-class.ts';
+
+/** More would only burden screen readers. */
+const MOST = 200;
+
+export interface PointersProps {
+  crowd: Crowd;
+  page: string | null;
+  /** The class of windows that is shown; null: all. */
+  width: Width | null;
+}
+
+/** The pointers on stage as text, for who cannot see the canvas: `data-x` and `data-y` are page pixels. */
+export function Pointers({ crowd, page, width }: PointersProps) {
+  const now = crowd.clock.now();
+  const { delay } = crowd;
+  const here = [...crowd.people.values()].filter(
+    ({ visitor, track }) => visitor.page === page && isOf(visitor.device, width) && track.advance(now, delay),
+  );
+  return (
+    <ul class="unseen" id="pointers" aria-label="Pointers on stage">
+      {here.slice(0, MOST).map(({ visitor, badge, track }) => {
+        const [x, y] = [Math.round(track.x), Math.round(track.y)];
+        return (
+          <li key={visitor.id} data-v={visitor.v} data-id={visitor.id} data-x={x} data-y={y}>
+            {badge.name} at {x}, {y}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}

@@ -1,0 +1,48 @@
+import { useRef, useState } from 'preact/hooks';
+import { isOwner, server } from '../shell/state.ts';
+
+/** The line to paste into a site's pages, with a button to copy it. */
+export function Snippet({ site }: { site: string }) {
+  const path = server.value?.scriptPath ?? '/fieldmouse.js';
+  return (
+    <Copyable text={`<script defer src="${location.origin}${path}" data-site="${site}"></script>`} label="Snippet" />
+  );
+}
+
+/** The snippet and where it goes, for owners: viewers cannot change the site. `children` says what for: "To do this, paste". */
+export function PasteSnippet({ site, children }: { site: string; children: string }) {
+  if (!isOwner.value) return null;
+  return (
+    <>
+      <p class="muted">{children} this before &lt;/head&gt;:</p>
+      <Snippet site={site} />
+    </>
+  );
+}
+
+/** A text to copy. Without access to the clipboard it is selected, ready for the keys. */
+export function Copyable({ text, label }: { text: string; label: string }) {
+  const code = useRef<HTMLElement>(null);
+  const [said, setSaid] = useState('');
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setSaid('Copied');
+    } catch {
+      getSelection()?.selectAllChildren(code.current as HTMLElement);
+      setSaid('Selected: press Ctrl+C');
+    }
+    setTimeout(() => setSaid(''), 3000);
+  };
+  return (
+    <div class="copyable">
+      <code ref={code}>{text}</code>
+      <button type="button" class="small" aria-label={`Copy: ${label}`} onClick={() => void copy()}>
+        {said || 'Copy'}
+      </button>
+      <span class="unseen" role="status">
+        {said}
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,99 @@
+import type { ComponentChildren } from 'preact';
+import { useRef } from 'preact/hooks';
+import type { Person, Scene } from '../live/live-state.ts';
+import { Pointers } from './pointers.tsx';
+import type { Stage } from './stage.ts';
+import { count, readablePath } from './text.ts';
+import { useExtent, useSize, useStage } from './use-stage.ts';
+import { type Extent, type Fit, scaleOf, viewportOf } from './view.ts';
+import { isOf, type Width } from './width-class.ts';
+
+export interface StageBoxProps {
+  scene: Scene;
+  /** Changes whenever what the crowd tells has changed. */
+  beat: number;
+  site: string | null;
+  page: string | null;
+  /** The class of windows that is shown; null: all. */
+  width?: Width | null;
+  /** The followed visitor: its window fills the stage. */
+  leader: Person | undefined;
+  fit: Fit;
+  /** Address of the page to show behind the pointers. */
+  url: string | undefined;
+  /** Gets the id of the visitor whose pointer was clicked. */
+  choose?: (id: string) => void;
+  /** Lies over it. */
+  children?: ComponentChildren;
+}
+
+/** One page, and every pointer on it in motion. */
+export function StageBox({ scene, site, page, width = null, leader, fit, url, choose, children }: StageBoxProps) {
+  const scroller = useRef<HTMLElement>(null);
+  const surface = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const box = useSize(scroller);
+  const extent = useExtent(scene.crowd, site, page, width, leader);
+  const scale = scaleOf(box, extent, fit, leader && viewportOf(leader));
+  const picture = useStage({ canvas, scroller, surface }, scene, box, {
+    page,
+    scale,
+    width,
+    followed: leader?.visitor.id ?? null,
+  });
+  const here = [...scene.crowd.people.values()].filter(
+    ({ visitor }) => visitor.page === page && isOf(visitor.device, width),
+  ).length;
+  const size = { width: `${extent.width * scale}px`, height: `${extent.height * scale}px` };
+  return (
+    <>
+      <div class="stage-box">
+        {/* biome-ignore lint/a11y/useKeyWithClickEvents: the list of visitors does the same with the keyboard */}
+        <section
+          class={leader ? 'scroller held' : 'scroller'}
+          ref={scroller}
+          aria-label={`${page === null ? 'No page' : readablePath(page)}, ${count(here, 'pointer')}`}
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region needs the focus to be scrolled by keys
+          tabIndex={0}
+          onScroll={() => picture.current?.wake()}
+          onClick={(event) => choose && pick(event, picture.current, scroller.current, choose)}
+        >
+          <div class="surface" ref={surface} data-scale={scale} style={size}>
+            {url !== undefined && <Preview url={url} extent={extent} scale={scale} />}
+          </div>
+        </section>
+        <canvas ref={canvas} />
+        {children}
+      </div>
+      <Pointers crowd={scene.crowd} page={page} width={width} />
+    </>
+  );
+}
+
+function pick(
+  event: MouseEvent,
+  picture: Stage | undefined,
+  scroller: HTMLElement | null,
+  choose: (id: string) => void,
+): void {
+  const box = scroller?.getBoundingClientRect();
+  const person = box && picture?.at(event.clientX - box.left, event.clientY - box.top);
+  if (person) choose(person.visitor.id);
+}
+
+/** The page behind the pointers: without scripts, so that looking at it counts for nothing. */
+export function Preview({ url, extent, scale }: { url: string; extent: Extent; scale: number }) {
+  return (
+    <iframe
+      class="preview"
+      title="The page on stage"
+      sandbox=""
+      src={url}
+      tabIndex={-1}
+      aria-hidden="true"
+      referrerpolicy="no-referrer"
+      scrolling="no"
+      style={{ width: `${extent.width}px`, height: `${extent.height}px`, transform: `scale(${scale})` }}
+    />
+  );
+}

@@ -1,0 +1,320 @@
+/** The moving picture: every pointer of one page on a canvas, drawn at the display's rate while something moves. */
+
+import type { Crowd, Person } from '../live/live-state.ts';
+import { rem } from '../shell/theme.ts';
+import type { Badge } from './visitor-badge.ts';
+import { isOf, type Width } from './width-class.ts';
+
+/** How long a trail is, milliseconds of way, and how its parts fade from old to new. */
+const TRAIL_MS = 420;
+/** Played faster, a trail is longer: up to this many times. */
+const LONGEST_TRAIL = 2;
+const TRAIL = [
+  { from: 1, alpha: 0.18, width: 2.5 },
+  { from: 0.6, alpha: 0.34, width: 3.5 },
+  { from: 0.28, alpha: 0.58, width: 4.5 },
+] as const;
+/** Above this many pointers a trail is one stroke: more would cost frames. */
+const MANY = 80;
+const RIPPLE_MS = 800;
+const RIPPLES = 64;
+/** Pixels of the canvas, so that a large screen does not cost frames where no GPU is. */
+const MOST_PIXELS = 2_600_000;
+/** Stage pixels around a pointer that count as it when clicked. */
+const REACH = 26;
+/** Sprite: the arrow's tip lies at its corner, the badge below. In pixels at the usual size of text. */
+const SPRITE = { size: 46, tip: 5, badge: 29, radius: 12 } as const;
+/** The root's font size at which a sprite has just that size. */
+const USUAL_REM = 15;
+
+interface Ripple {
+  x: number;
+  y: number;
+  start: number;
+  colour: string;
+}
+
+/** What of the page is in sight, in stage pixels. */
+export interface Sight {
+  page: string | null;
+  scale: number;
+  /** Only visitors with windows of this class are drawn; null: all. */
+  width: Width | null;
+  /** Id of the followed visitor. */
+  followed: string | null;
+}
+
+export class Stage {
+  readonly #canvas: HTMLCanvasElement;
+  readonly #context: CanvasRenderingContext2D;
+  readonly #scroller: HTMLElement;
+  readonly #surface: HTMLElement;
+  readonly #crowd: Crowd;
+  readonly #calm = matchMedia('(prefers-reduced-motion: reduce)');
+  readonly #ripples: Ripple[] = Array.from({ length: RIPPLES }, () => ({ x: 0, y: 0, start: Number.NaN, colour: '' }));
+  #nextRipple = 0;
+  #sprites = new WeakMap<Badge, HTMLCanvasElement>();
+  #sight: Sight = { page: null, scale: 1, width: null, followed: null };
+  #width = 0;
+  #height = 0;
+  #dpr = 1;
+  /** How much larger than usual text and pointers are. */
+  #unit = 1;
+  /** Stage position of the page's corner in this frame. */
+  #left = 0;
+  #top = 0;
+  /** Length of a trail in this frame, milliseconds of the crowd's clock. */
+  #trail = TRAIL_MS;
+  #frame = 0;
+  #awakeUntil = 0;
+
+  /** `surface` is the page within `scroller`; `canvas` lies over the scroller and has its size. */
+  constructor(canvas: HTMLCanvasElement, scroller: HTMLElement, surface: HTMLElement, crowd: Crowd) {
+    this.#canvas = canvas;
+    this.#context = canvas.getContext('2d') as CanvasRenderingContext2D;
+    this.#scroller = scroller;
+    this.#surface = surface;
+    this.#crowd = crowd;
+  }
+
+  /** The page it shows. */
+  get page(): string | null {
+    return this.#sight.page;
+  }
+
+  /** Whether it draws what a visitor does. */
+  shows({ visitor }: Person): boolean {
+    return isOf(visitor.device, this.#sight.width);
+  }
+
+  show(sight: Sight): void {
+    this.#sight = sight;
+    this.wake();
+  }
+
+  /** Gives the canvas the scroller's size, CSS pixels. */
+  resize(width: number, height: number): void {
+    this.#width = width;
+    this.#height = height;
+    const dpr = Math.min(devicePixelRatio, 2, Math.sqrt(MOST_PIXELS / Math.max(1, width * height)));
+    const unit = rem() / USUAL_REM;
+    if (dpr !== this.#dpr || unit !== this.#unit) this.#sprites = new WeakMap();
+    this.#dpr = dpr;
+    this.#unit = unit;
+    this.#canvas.width = Math.round(width * dpr);
+    this.#canvas.height = Math.round(height * dpr);
+    this.wake();
+  }
+
+  /** Draws from now on until what has just come is played. */
+  wake(): void {
+    this.#awakeUntil = performance.now() + this.#crowd.delay + TRAIL_MS + 100;
+    if (this.#frame === 0) this.#frame = requestAnimationFrame(this.#draw);
+  }
+
+  /** Adds a ripple at a click of the page on stage, page pixels. */
+  ripple(x: number, y: number, colour: string): void {
+    const ripple = this.#ripples[this.#nextRipple] as Ripple;
+    this.#nextRipple = (this.#nextRipple + 1) % RIPPLES;
+    Object.assign(ripple, { x, y, colour, start: this.#crowd.clock.now() + this.#crowd.delay });
+    this.wake();
+    this.#awakeUntil += RIPPLE_MS;
+  }
+
+  /** Takes all ripples away, as when another time is played. */
+  still(): void {
+    for (const ripple of this.#ripples) ripple.start = Number.NaN;
+    this.wake();
+  }
+
+  /** The person whose pointer is drawn nearest to a stage position, if within reach. */
+  at(left: number, top: number): Person | undefined {
+    let best: Person | undefined;
+    const middle = (SPRITE.badge / 3) * this.#unit;
+    let least = (REACH * this.#unit) ** 2;
+    for (const person of this.#crowd.people.values()) {
+      if (!this.#isHere(person)) continue;
+      const dx = this.#stageX(person.track.x) + middle - left;
+      const dy = this.#stageY(person.track.y) + middle - top;
+      if (dx * dx + dy * dy > least) continue;
+      least = dx * dx + dy * dy;
+      best = person;
+    }
+    return best;
+  }
+
+  close(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = -1;
+  }
+
+  #draw = (): void => {
+    const now = this.#crowd.clock.now();
+    this.#frame = 0;
+    const panning = this.#pan();
+    this.#left = this.#surface.offsetLeft - this.#scroller.scrollLeft;
+    this.#top = this.#surface.offsetTop - this.#scroller.scrollTop;
+    this.#context.setTransform(this.#dpr, 0, 0, this.#dpr, 0, 0);
+    this.#context.clearRect(0, 0, this.#width, this.#height);
+    this.#drawPeople(now);
+    this.#drawRipples(now);
+    if (panning || performance.now() < this.#awakeUntil) this.#frame = requestAnimationFrame(this.#draw);
+  };
+
+  /** Scrolls towards the followed visitor's part of the page. True while not there yet. */
+  #pan(): boolean {
+    const { followed, scale } = this.#sight;
+    const person = followed === null ? undefined : this.#crowd.byId(followed);
+    if (!person || !this.#isHere(person)) return false;
+    const spare = this.#height - person.visitor.size[1] * scale;
+    const most = this.#scroller.scrollHeight - this.#height;
+    const goal = Math.min(Math.max(0, person.scroll * scale - Math.max(0, spare / 2)), Math.max(0, most));
+    const way = goal - this.#scroller.scrollTop;
+    if (Math.abs(way) < 1) return false;
+    this.#scroller.scrollTop += this.#calm.matches || Math.abs(way) < 4 ? way : way * 0.22;
+    return !this.#calm.matches;
+  }
+
+  #drawPeople(now: number): void {
+    const { people, delay, clock } = this.#crowd;
+    const { followed } = this.#sight;
+    this.#trail = TRAIL_MS * Math.min(Math.max(clock.speed, 1), LONGEST_TRAIL);
+    const parts = this.#calm.matches ? 0 : people.size > MANY ? 1 : TRAIL.length;
+    for (const person of people.values()) {
+      if (!this.#isHere(person) || !person.track.advance(now, delay)) continue;
+      const leads = person.visitor.id === followed;
+      const faint = (followed !== null && !leads) || person.visitor.hidden;
+      if (leads) this.#drawViewport(person);
+      this.#drawTrail(person, faint ? Math.min(parts, 1) : parts);
+      this.#drawPointer(person, faint ? 0.4 : 1);
+    }
+  }
+
+  #isHere({ visitor, track }: Person): boolean {
+    const { page, width } = this.#sight;
+    return visitor.page === page && track.count > 0 && isOf(visitor.device, width);
+  }
+
+  /** The newest `parts` parts of the trail; 0 draws none. */
+  #drawTrail({ track, badge }: Person, parts: number): void {
+    const { played, index, oldest } = track;
+    if (parts === 0 || index <= oldest || !(played - track.timeAt(index) < this.#trail)) return;
+    const context = this.#context;
+    context.strokeStyle = badge.colour;
+    // Round ends of translucent parts would show as dots where they meet.
+    context.lineCap = 'butt';
+    context.lineJoin = 'round';
+    let i = index;
+    let x = this.#stageX(track.x);
+    let y = this.#stageY(track.y);
+    for (let part = TRAIL.length - 1; part >= TRAIL.length - parts; part--) {
+      const { from, alpha, width } = TRAIL[part] as (typeof TRAIL)[number];
+      const end = played - (parts === 1 ? 0.5 : from) * this.#trail;
+      context.globalAlpha = alpha;
+      context.lineWidth = width * this.#unit;
+      context.beginPath();
+      context.moveTo(x, y);
+      for (; i >= oldest && track.timeAt(i) >= end; i--) {
+        x = this.#stageX(track.xAt(i));
+        y = this.#stageY(track.yAt(i));
+        context.lineTo(x, y);
+      }
+      context.stroke();
+    }
+  }
+
+  /** A pointer out of sight is a dot at the edge it is beyond. */
+  #drawPointer({ track, badge }: Person, alpha: number): void {
+    const context = this.#context;
+    const x = this.#stageX(track.x);
+    const y = this.#stageY(track.y);
+    context.globalAlpha = alpha;
+    if (x >= -2 && y >= -2 && x <= this.#width && y <= this.#height) {
+      const size = SPRITE.size * this.#unit;
+      const tip = SPRITE.tip * this.#unit;
+      context.drawImage(this.#sprite(badge), this.#snap(x - tip), this.#snap(y - tip), size, size);
+      return;
+    }
+    context.fillStyle = badge.colour;
+    context.beginPath();
+    context.arc(Math.min(Math.max(x, 7), this.#width - 7), Math.min(Math.max(y, 7), this.#height - 7), 5, 0, 7);
+    context.fill();
+  }
+
+  #drawViewport(person: Person): void {
+    const [vw, vh] = person.visitor.size;
+    if (vw === 0) return;
+    const { scale } = this.#sight;
+    const context = this.#context;
+    context.globalAlpha = 0.8;
+    context.strokeStyle = person.badge.colour;
+    context.lineWidth = 2;
+    context.strokeRect(this.#left + 1, this.#stageY(person.scroll) + 1, vw * scale - 2, vh * scale - 2);
+  }
+
+  #drawRipples(now: number): void {
+    const context = this.#context;
+    const life = RIPPLE_MS * this.#crowd.clock.speed;
+    context.lineWidth = 2.5;
+    for (const ripple of this.#ripples) {
+      const age = (now - ripple.start) / life;
+      if (!(age >= 0 && age <= 1)) continue;
+      const radius = this.#unit * (this.#calm.matches ? 16 : 4 + 30 * (1 - (1 - age) ** 3));
+      context.strokeStyle = ripple.colour;
+      context.globalAlpha = 1 - age;
+      context.beginPath();
+      context.arc(this.#stageX(ripple.x), this.#stageY(ripple.y), radius, 0, 7);
+      context.stroke();
+    }
+    context.globalAlpha = 1;
+  }
+
+  #stageX(x: number): number {
+    return this.#left + x * this.#sight.scale;
+  }
+
+  #stageY(y: number): number {
+    return this.#top + y * this.#sight.scale;
+  }
+
+  /** The nearest whole pixel of the canvas: between pixels a sprite would blur. */
+  #snap(value: number): number {
+    return Math.round(value * this.#dpr) / this.#dpr;
+  }
+
+  /** Arrow and badge, painted once per visitor: a frame then costs one copy each. */
+  #sprite(badge: Badge): HTMLCanvasElement {
+    const ready = this.#sprites.get(badge);
+    if (ready) return ready;
+    const sprite = paintSprite(badge, this.#dpr * this.#unit);
+    this.#sprites.set(badge, sprite);
+    return sprite;
+  }
+}
+
+function paintSprite({ colour, initials }: Badge, scale: number): HTMLCanvasElement {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = Math.round(SPRITE.size * scale);
+  const context = canvas.getContext('2d') as CanvasRenderingContext2D;
+  context.scale(scale, scale);
+  context.strokeStyle = '#fff';
+  context.fillStyle = colour;
+  context.lineJoin = 'round';
+  context.translate(SPRITE.tip, SPRITE.tip);
+  const arrow = new Path2D('M0 0 L5.6 16.4 L8.6 9.4 L15.6 6.4 Z');
+  context.lineWidth = 3;
+  context.stroke(arrow);
+  context.fill(arrow);
+  context.translate(-SPRITE.tip, -SPRITE.tip);
+  context.lineWidth = 2;
+  context.beginPath();
+  context.arc(SPRITE.badge, SPRITE.badge, SPRITE.radius, 0, 7);
+  context.fill();
+  context.stroke();
+  context.fillStyle = '#fff';
+  context.font = '600 11px system-ui, sans-serif';
+  context.textAlign = 'center';
+  context.textBaseline = 'middle';
+  context.fillText(initials, SPRITE.badge, SPRITE.badge + 0.5);
+  return canvas;
+}

@@ -1,0 +1,64 @@
+import { useEffect, useState } from 'preact/hooks';
+import { oneOf } from '../shell/readers.ts';
+import { keep, kept } from '../shell/stored-setting.ts';
+import { askFraming, type Framing, framingOf, keepFraming } from './framing.ts';
+import type { PagePreview } from './preview.ts';
+
+/** The page behind what moves or lies on it. */
+export interface ShownPage {
+  /** It is wanted. */
+  wanted: boolean;
+  choose: (wanted: boolean) => void;
+  /** Address for the frame; undefined where none is to be. */
+  url: string | undefined;
+  /** Whose page it is. */
+  origin: string;
+  /** 'asking': its server has not answered yet. */
+  framing: Framing | 'asking';
+  settle: (framing: Framing) => void;
+}
+
+/** The preview of a page, or undefined where there is none. */
+export function usePreview(page: PagePreview | undefined): ShownPage | undefined {
+  const [wanted, choose] = useWish(page);
+  const [framing, settle] = useFraming(wanted ? page : undefined);
+  if (!page) return undefined;
+  const url = wanted && framing !== 'refused' && framing !== 'asking' ? page.url : undefined;
+  return { wanted, choose, url, origin: page.origin, framing, settle };
+}
+
+const readWish = oneOf(['yes', 'no']);
+
+/** Whether to show the page: as chosen in this browser for its origin; without a choice, where it tells nobody anything. */
+function useWish(page: PagePreview | undefined): [boolean, (wanted: boolean) => void] {
+  const name = page && (page.own ? 'preview' : `preview.${page.origin}`);
+  const [chosen, setChosen] = useState<{ name: string; wish: string }>();
+  const wish = chosen?.name === name ? chosen?.wish : name && kept(name, readWish);
+  const choose = (wanted: boolean) => {
+    if (name === undefined) return;
+    const made = { name, wish: wanted ? 'yes' : 'no' };
+    setChosen(made);
+    keep(made.name, made.wish);
+  };
+  return [wish ? wish === 'yes' : (page?.own ?? false), choose];
+}
+
+/** Whether a page may be framed: of the own origin as its server says, of others as was settled. */
+function useFraming(page: PagePreview | undefined): [ShownPage['framing'], (framing: Framing) => void] {
+  const [answer, setAnswer] = useState<{ url: string; framing: Framing }>();
+  const [, setRound] = useState(0);
+  const asked = page?.own ? page.url : undefined;
+  useEffect(() => {
+    if (asked === undefined) return;
+    const control = new AbortController();
+    const tell = (framing: Framing) => !control.signal.aborted && setAnswer({ url: asked, framing });
+    void askFraming(asked, control.signal).then(tell);
+    return () => control.abort();
+  }, [asked]);
+  const settle = (framing: Framing) => {
+    if (page) keepFraming(page.origin, framing);
+    setRound((n) => n + 1);
+  };
+  if (page?.own) return [answer?.url === page.url ? answer.framing : 'asking', settle];
+  return [page ? framingOf(page.origin) : 'unknown', settle];
+}

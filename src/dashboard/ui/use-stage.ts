@@ -1,0 +1,78 @@
+/** What the stage needs to know of its place on the screen, and the picture that moves on it. */
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { Crowd, Person, Scene, StreamEvent } from '../live/live-state.ts';
+import { type Sight, Stage } from './stage.ts';
+import { type Extent, extentOf, extentOfOne } from './view.ts';
+import type { Width } from './width-class.ts';
+
+interface Ref<T> {
+  current: T | null;
+}
+
+/** The inner size of an element, CSS pixels. */
+export function useSize(ref: Ref<HTMLElement>): Extent {
+  const [size, setSize] = useState<Extent>({ width: 800, height: 600 });
+  useEffect(() => {
+    const element = ref.current as HTMLElement;
+    const observer = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [ref]);
+  return size;
+}
+
+/** The extent of the page on stage; of the followed visitor's own document while one is followed. */
+export function useExtent(
+  crowd: Crowd,
+  site: string | null,
+  page: string | null,
+  width: Width | null,
+  leader: Person | undefined,
+): Extent {
+  const memory = useRef<{ of: string; extent: Extent } | undefined>(undefined);
+  const of = `${site} ${width} ${page}`;
+  const before = memory.current?.of === of ? memory.current.extent : undefined;
+  const extent = extentOf(crowd.people.values(), page ?? '', before, width);
+  const isEmpty = !crowd.pages().some((one) => one.page === page);
+  memory.current = isEmpty ? undefined : { of, extent };
+  const { width: wide, height: high } = (leader && extentOfOne(leader)) ?? extent;
+  return useMemo(() => ({ width: wide, height: high }), [wide, high]);
+}
+
+export interface StageParts {
+  canvas: Ref<HTMLCanvasElement>;
+  scroller: Ref<HTMLElement>;
+  surface: Ref<HTMLElement>;
+}
+
+/** Keeps the moving picture in step with what is on stage. */
+export function useStage({ canvas, scroller, surface }: StageParts, scene: Scene, box: Extent, sight: Sight) {
+  const picture = useRef<Stage | undefined>(undefined);
+  useEffect(() => {
+    const made = new Stage(
+      canvas.current as HTMLCanvasElement,
+      scroller.current as HTMLElement,
+      surface.current as HTMLElement,
+      scene.crowd,
+    );
+    const listener = (event?: StreamEvent) => react(made, scene.crowd, event);
+    picture.current = made;
+    scene.motion.add(listener);
+    return () => {
+      scene.motion.delete(listener);
+      made.close();
+    };
+  }, [canvas, scroller, surface, scene]);
+  useEffect(() => picture.current?.resize(box.width, box.height), [box, scene]);
+  useEffect(() => picture.current?.show(sight));
+  return picture;
+}
+
+function react(picture: Stage, crowd: Crowd, event: StreamEvent | undefined): void {
+  picture.wake();
+  if (event?.name === 'snapshot') picture.still();
+  if (event?.name !== 'click') return;
+  const person = crowd.people.get(event.data.v);
+  if (person && picture.page === event.data.page && picture.shows(person))
+    picture.ripple(event.data.x, event.data.y, person.badge.colour);
+}

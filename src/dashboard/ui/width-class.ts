@@ -1,0 +1,39 @@
+/** Classes of window widths: a page looks different in each, so that places of one mean nothing in another. */
+import { countUp } from '../../lib/count.ts';
+import type { Device } from '../../model/visitor.ts';
+import type { Person } from '../live/live-state.ts';
+
+export const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;
+export type Width = (typeof WIDTHS)[number];
+
+/** The class in an address: null for all of them, undefined where none is chosen. */
+export function widthIn(query: URLSearchParams): Width | null | undefined {
+  const width = query.get('width');
+  return width === 'all' ? null : WIDTHS.find((one) => one === width);
+}
+
+/** True if a window of this class is shown. Simple clients do not tell their width, and are shown in every class. */
+export function isOf(device: Device, width: Width | null): boolean {
+  return width === null || device === width || device === 'unknown';
+}
+
+/** How many visitors of a page have windows of each class. */
+export function widthsOn(people: Iterable<Person>, page: string | null): Map<Width, number> {
+  const counts = new Map<Width, number>();
+  for (const { visitor } of people) {
+    const width = WIDTHS.find((one) => one === visitor.device);
+    if (width && visitor.page === page) countUp(counts, width);
+  }
+  return counts;
+}
+
+/** The most common class; `before` if no other is more common; null where none is known. */
+export function mostCommon(counts: ReadonlyMap<Width, number>, before: Width | null): Width | null {
+  let best = before;
+  let most = before === null ? 0 : (counts.get(before) ?? 0);
+  for (const width of WIDTHS) {
+    const count = counts.get(width) ?? 0;
+    if (count > most) [best, most] = [width, count];
+  }
+  return most > 0 ? best : null;
+}

@@ -1,0 +1,29 @@
+/** Limits to guessing: counted in the store, so that all workers count together. */
+import type { Attempt, Records } from '../contract.ts';
+import { comeBackLater } from '../problem.ts';
+
+/** Wrong attempts in a quarter of an hour. */
+const WINDOW_MS = 15 * 60_000;
+const LIMIT = { address: 20, name: 10 } as const;
+
+export function attempt(kind: Attempt['kind'], value: string): Attempt {
+  return { kind, value, limit: LIMIT[kind], window: WINDOW_MS };
+}
+
+/**
+ * Makes one attempt and returns what came of it; `false` or `undefined` is a wrong one. It is counted before
+ * it is made, so that many at once cannot slip through, and taken back if it was good or could not be
+ * made. Throws Problem 429 where there were too many wrong ones.
+ */
+export async function tryOnce<T>(store: Records, attempts: readonly Attempt[], make: () => Promise<T>): Promise<T> {
+  const wait = await store.countAttempt(attempts, Date.now());
+  if (wait > 0) throw comeBackLater(429, 'too-many-attempts', 'Too many attempts. Wait, then try again.', wait);
+  let isWrong = false;
+  try {
+    const result = await make();
+    isWrong = result === false || result === undefined;
+    return result;
+  } finally {
+    if (!isWrong) await store.forgiveAttempt(attempts, Date.now());
+  }
+}

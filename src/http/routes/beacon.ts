@@ -1,0 +1,109 @@
+/**
+ * The visitor endpoint over plain HTTP: frames by POST from pages of any origin that the site allows. The
+ * WebSocket upgrade on the same path never comes here.
+ */
+import { Type } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { withoutNul } from '../../protocol/reader.ts';
+import type { HttpOptions } from '../contract.ts';
+import { originNotAllowed, preflightFields, sharedFields } from '../cors.ts';
+import type { peerReader } from '../peer.ts';
+import { Problem } from '../problem.ts';
+import type { App } from '../schema.ts';
+
+/** text/plain and a body without a type need no preflight, so a beacon sent while a page goes away arrives. */
+const TYPES = ['text/plain', 'application/json', 'application/octet-stream'];
+
+const ALLOWED = 'access-control-allow-origin';
+
+interface Where {
+  site: string;
+  page: string;
+}
+
+export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<typeof peerReader>): void {
+  const { config, store, beacon } = options;
+  const url = config.endpoint;
+  // Bodies are frames, whatever they are called; ingest reads them.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addHook('onRequest', allow);
+
+  app.get(url, { config: { security: [] }, exposeHeadRoute: false, schema: { hide: true } }, async () => {
+    throw new Problem(426, 'upgrade-required', 'This is a WebSocket endpoint; frames may also be sent by POST.', {
+      upgrade: 'websocket',
+      // Without `close` Node keeps the connection open, also for a client that asked for its end.
+      connection: 'upgrade, close',
+    });
+  });
+
+  app.options(url, { config: { security: [] }, schema: { hide: true } }, async (request, reply) => {
+    // Without an Origin it is no preflight, but a load balancer that asks whether the server lives.
+    if (request.headers.origin !== undefined && !reply.hasHeader(ALLOWED)) throw originNotAllowed();
+    return reply
+      .headers(Object.fromEntries(preflightFields('POST')))
+      .code(204)
+      .send();
+  });
+
+  app.post(
+    url,
+    {
+      config: { security: [] },
+      onRequest: async (request) => checkType(mediaType(request)),
+      schema: {
+        tags: ['visitors'],
+        summary: 'Frames of a visitor, binary or JSON; see docs/protocol.md',
+        consumes: TYPES,
+        security: [],
+        querystring: Type.Object({
+          site: Type.String({ minLength: 1, maxLength: 40 }),
+          page: Type.Optional(Type.String({ maxLength: 1024 })),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const { status, body, retryAfter } = await beacon({
+        site: request.query.site,
+        page: withoutNul(request.query.page ?? ''),
+        origin: request.headers.origin,
+        peer: peerOf(request.raw),
+        json: mediaType(request) === 'application/json',
+        body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+      });
+      if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter));
+      reply.code(status).header('cache-control', 'no-store');
+      reply.type(status < 400 ? 'application/json' : 'application/problem+json');
+      return reply.send(JSON.stringify(body));
+    },
+  );
+
+  /**
+   * A page that is refused may read why, whatever its origin: a browser does not tell it why a WebSocket failed, and it would try again
+   * for ever.
+   */
+  async function allow(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const site = isOfPage(request) ? await store.site(request.query.site) : undefined;
+    reply.headers(Object.fromEntries(sharedFields(site, request.raw, peerOf(request.raw).host)));
+    if (!isOfPage(request) || request.method === 'OPTIONS' || reply.hasHeader(ALLOWED)) return;
+    reply.header(ALLOWED, '*');
+    if (request.method === 'GET') throw site ? originNotAllowed() : unknownSite();
+  }
+}
+
+/** It comes from a page, and names a site. */
+function isOfPage(request: FastifyRequest): request is FastifyRequest<{ Querystring: Where }> {
+  return request.headers.origin !== undefined && typeof (request.query as Partial<Where>).site === 'string';
+}
+
+function unknownSite(): Problem {
+  return new Problem(404, 'unknown-site', 'There is no such site.');
+}
+
+function mediaType(request: FastifyRequest): string {
+  return (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+function checkType(type: string): void {
+  if (type && !TYPES.includes(type)) throw new Problem(415, 'bad-media-type', `Send frames as ${TYPES.join(', ')}.`);
+}

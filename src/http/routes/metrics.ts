@@ -1,0 +1,46 @@
+/** `/metrics` for Prometheus: for those who see all sites, and for programs on this machine. */
+import type { IncomingMessage } from 'node:http';
+import { Type } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import { seesAll } from '../../model/rights.ts';
+import { forbidden, hasToken, type recogniser, signedOut } from '../auth/guard.ts';
+import type { HttpOptions } from '../contract.ts';
+import { comeBackLater } from '../problem.ts';
+import type { App } from '../schema.ts';
+
+/** The Prometheus text format. */
+const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
+/** What proxies add: who stands behind one is not on this machine. */
+const FORWARDING = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
+
+export function metricsRoute(app: App, { metrics }: HttpOptions, recognise: ReturnType<typeof recogniser>): void {
+  const schema = {
+    tags: ['health'],
+    summary: 'Metrics of all processes in Prometheus format; without a token only from this machine',
+    produces: [TEXT],
+    response: { 200: Type.String() },
+  };
+  app.get('/metrics', { schema }, async (request, reply) => {
+    if (!isFromHere(request.raw)) await check(request);
+    const text = await metrics();
+    if (text === undefined) throw comeBackLater(503, 'try-later', 'Metrics are temporarily unavailable.', 1000);
+    return reply.type(TEXT).send(text);
+  });
+
+  /** Figures are of all sites together. */
+  async function check(request: FastifyRequest): Promise<void> {
+    const identity = await recognise(request);
+    if (identity === undefined) throw signedOut();
+    if (!seesAll(identity.rights)) throw forbidden();
+  }
+}
+
+/** A page can have its own name lead here, but the browser then says that name. */
+const HERE = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
+
+/** By the connection itself. A Unix socket has no address; a proxy may be behind it. Who shows a token is judged by that. */
+function isFromHere({ socket, headers }: IncomingMessage): boolean {
+  const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+  const isLoopback = (address === '::1' || address.startsWith('127.')) && HERE.test(headers.host ?? '');
+  return isLoopback && !hasToken(headers) && FORWARDING.every((name) => headers[name] === undefined);
+}

@@ -1,0 +1,236 @@
+/** Signing in and out, passwords, and the list of sessions. */
+import { Type } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ACTOR } from '../../model/audit.ts';
+import { may } from '../../model/rights.ts';
+import { attempt, tryOnce } from '../auth/attempt-limit.ts';
+import { agentText } from '../auth/browser-name.ts';
+import {
+  clearSessionCookie,
+  identityOf,
+  type recogniser,
+  renewSessionCookie,
+  setSessionCookie,
+  signedOut,
+} from '../auth/guard.ts';
+import { checkPassword, hashPassword, PASSWORD_LIMIT } from '../auth/password.ts';
+import { RIGHTS } from '../auth/rights-schema.ts';
+import type { HttpOptions, Identity } from '../contract.ts';
+import { Problem } from '../problem.ts';
+import { type App, Empty, OWN, shape, Time, TimeOrNull } from '../schema.ts';
+import { noteOf } from './audit.ts';
+
+const Who = shape({
+  name: Type.String({ description: 'Name of the administrator or the token' }),
+  via: Type.Union([Type.Literal('session'), Type.Literal('token')]),
+  hasPassword: Type.Boolean(),
+  expires: TimeOrNull,
+  ...RIGHTS,
+});
+
+const Session = shape({
+  id: Type.String(),
+  name: Type.String({ description: 'Name of the administrator' }),
+  created: Time,
+  lastSeen: Time,
+  expires: Time,
+  agent: Type.String({ description: 'Short description of the browser' }),
+  current: Type.Boolean({ description: 'True for the session of this request' }),
+});
+
+const Password = Type.String({ minLength: PASSWORD_LIMIT.least, maxLength: PASSWORD_LIMIT.most });
+const Secret = Type.String({ minLength: 1, maxLength: PASSWORD_LIMIT.most });
+
+interface Means {
+  options: HttpOptions;
+  recognise: ReturnType<typeof recogniser>;
+}
+
+/** Routes that must work without being signed in. */
+export function signInRoutes(app: App, { options: { store }, recognise }: Means): void {
+  const tags = ['sign-in'];
+
+  app.post(
+    '/v1/session',
+    {
+      schema: {
+        tags,
+        summary: 'Sign in with a password',
+        security: [],
+        body: shape({ name: Type.String({ minLength: 1, maxLength: 64 }), password: Secret }),
+        response: { 201: Who },
+      },
+    },
+    async (request, reply) => {
+      const { name: given, password } = request.body;
+      const name = given.normalize('NFC');
+      const attempts = [attempt('address', request.client.address), attempt('name', name)];
+      const asked = store.admin(name);
+      // It is waited for once the attempt is counted.
+      asked.catch(() => {});
+      if (!(await tryOnce(store, attempts, async () => checkPassword(password, (await asked)?.password)))) {
+        await noteRefused((await asked)?.name, 'by password');
+        throw new Problem(401, 'wrong-password', 'Wrong name or password.');
+      }
+      return begin(request, reply, name, 'by password');
+    },
+  );
+
+  app.post(
+    '/v1/session/link',
+    {
+      schema: {
+        tags,
+        summary: 'Sign in with a one-time link',
+        security: [],
+        body: shape({ token: Secret }),
+        response: { 201: Who },
+      },
+    },
+    async (request, reply) => {
+      // Not by name: somebody who guesses at a password must not lock out its owner's link.
+      const attempts = [attempt('address', request.client.address)];
+      const name = await tryOnce(store, attempts, () => store.takeLink(request.body.token, Date.now()));
+      if (name === undefined) {
+        await noteRefused(undefined, 'by link');
+        throw new Problem(401, 'bad-link', 'This link was already used, is older than 15 minutes, or is not valid.');
+      }
+      return begin(request, reply, name, 'by link');
+    },
+  );
+
+  /** A name that is nobody's may be a password that was typed into the wrong field: it is not kept. */
+  function noteRefused(name: string | undefined, how: string): Promise<void> {
+    return store.note({ at: Date.now(), who: name ?? ACTOR.unknown, what: 'sign-in-refused', on: how });
+  }
+
+  async function begin(request: FastifyRequest, reply: FastifyReply, name: string, how: string) {
+    const before = await recognise(request);
+    if (before?.session !== undefined) await store.removeSession(before.session);
+    const now = Date.now();
+    const from = agentText(request.headers['user-agent']);
+    const [made, admin] = await Promise.all([
+      store.addSession(name, from, now, { at: now, who: name, what: 'signed-in', on: how, from }),
+      store.admin(name),
+    ]);
+    // Removed while signing in.
+    if (made === undefined || admin === undefined) throw signedOut();
+    setSessionCookie(request, reply, made.secret);
+    const { password, role, sites } = admin;
+    reply.code(201);
+    const { expires } = made.session;
+    return { name, via: 'session' as const, hasPassword: password !== null, expires, role, sites };
+  }
+}
+
+/** Routes of somebody signed in. */
+export function sessionRoutes(app: App, { store }: HttpOptions): void {
+  const tags = ['sign-in'];
+
+  app.get(
+    '/v1/session',
+    { config: OWN, schema: { tags, summary: 'Who is signed in', response: { 200: Who } } },
+    async (request, reply) => {
+      const { name, via, expires, rights } = identityOf(request);
+      if (via === 'session') renewSessionCookie(request, reply, store);
+      const admin = via === 'session' ? await store.admin(name) : undefined;
+      return { name, via, hasPassword: (admin?.password ?? null) !== null, expires, ...rights };
+    },
+  );
+
+  app.delete(
+    '/v1/session',
+    { config: OWN, schema: { tags, summary: 'Sign out', response: { 204: Empty } } },
+    async (request, reply) => {
+      const { id, name } = personOf(request);
+      await store.removeSession(id, noteOf(request, 'signed-out', name));
+      clearSessionCookie(request, reply);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.put(
+    '/v1/password',
+    {
+      config: OWN,
+      schema: {
+        tags,
+        summary: 'Set or change your password; your other sessions end',
+        body: shape({ current: Type.Optional(Secret), password: Password }),
+        response: { 204: Empty },
+      },
+    },
+    async (request, reply) => {
+      const { id, name } = personOf(request);
+      await checkCurrent(name, request.body.current);
+      const hash = await hashPassword(request.body.password);
+      if (!(await store.setPassword(name, hash, noteOf(request, 'password-set', name)))) throw signedOut();
+      await store.removeSessions(name, id);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    '/v1/sessions',
+    {
+      config: OWN,
+      schema: {
+        tags,
+        summary: 'All sessions; viewers get only their own',
+        response: { 200: shape({ sessions: Type.Array(Session) }) },
+      },
+    },
+    async (request) => {
+      const current = identityOf(request).session;
+      const sessions = await sessionsOf(identityOf(request));
+      sessions.sort((a, b) => b.lastSeen - a.lastSeen);
+      return { sessions: sessions.map((session) => ({ ...session, current: session.id === current })) };
+    },
+  );
+
+  app.delete(
+    '/v1/sessions/:id',
+    {
+      config: OWN,
+      schema: {
+        tags,
+        summary: 'End a session and its streams',
+        params: shape({ id: Type.String({ maxLength: 64 }) }),
+        response: { 204: Empty },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      const session = (await sessionsOf(identityOf(request))).find((one) => one.id === id);
+      if (!session || !(await store.removeSession(id, noteOf(request, 'session-ended', session.name))))
+        throw new Problem(404, 'unknown-session', 'There is no such session.');
+      return reply.code(204).send(null);
+    },
+  );
+
+  /** Those that may be seen and ended. A viewer's token may be called as somebody else is. */
+  async function sessionsOf({ name, via, rights }: Identity) {
+    const sessions = await store.sessions(Date.now());
+    if (may(rights, 'manage')) return sessions;
+    return via === 'session' ? sessions.filter((session) => session.name === name) : [];
+  }
+
+  /** Somebody at an unlocked screen must not guess the password either. */
+  async function checkCurrent(name: string, current: string | undefined): Promise<void> {
+    const admin = await store.admin(name);
+    if (admin === undefined) throw signedOut();
+    if (admin.password === null) return;
+    const check = () => checkPassword(current ?? '', admin.password);
+    if (await tryOnce(store, [attempt('name', name)], check)) return;
+    await store.note({ at: Date.now(), who: name, what: 'sign-in-refused', on: 'to change the password' });
+    throw new Problem(403, 'wrong-password', 'The current password is wrong.');
+  }
+}
+
+/** Who signed in as a person; a token has neither session nor password. */
+function personOf(request: FastifyRequest): { id: string; name: string } {
+  const { session, name }: Identity = identityOf(request);
+  if (session === undefined)
+    throw new Problem(403, 'not-for-tokens', 'This requires a signed-in administrator. API tokens cannot do it.');
+  return { id: session, name };
+}

@@ -1,0 +1,126 @@
+/** Sites, and what a page needs to report to one. */
+import { Type } from '@fastify/type-provider-typebox';
+import { sees } from '../../model/rights.ts';
+import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../../model/site.ts';
+import { rightsOf, unknownSite } from '../auth/guard.ts';
+import type { HttpOptions } from '../contract.ts';
+import { Problem } from '../problem.ts';
+import { type App, Empty, Label, LOOK, MANAGE, nameIn, shape, Time, TimeOrNull } from '../schema.ts';
+import { noteOf } from './audit.ts';
+
+const Key = Type.String({ pattern: SITE_KEY.source, description: 'Identifies the site in the snippet' });
+const Origins = Type.Array(Type.String({ maxLength: 256 }), {
+  maxItems: SITE_LIMIT.origins,
+  description: 'Each scheme://host[:port], or "self" for the origin of the server',
+});
+const Site = shape({ key: Key, name: Type.String(), origins: Origins, created: Time, firstSeen: TimeOrNull });
+
+export function siteRoutes(app: App, { store, config, version }: HttpOptions): void {
+  const tags = ['sites'];
+
+  app.get(
+    '/v1/sites',
+    {
+      config: LOOK,
+      schema: {
+        tags,
+        summary: 'All sites that the caller can see',
+        response: { 200: shape({ sites: Type.Array(Site) }) },
+      },
+    },
+    async (request) => {
+      const rights = rightsOf(request);
+      return { sites: (await store.sites()).filter(({ key }) => sees(rights, key)) };
+    },
+  );
+
+  app.post(
+    '/v1/sites',
+    {
+      config: MANAGE,
+      schema: {
+        tags,
+        summary: 'Add a site',
+        body: shape({ key: Key, name: Label, origins: Origins }),
+        response: { 201: Site },
+      },
+    },
+    async (request, reply) => {
+      const { key, origins } = request.body;
+      const site = {
+        key,
+        name: nameIn(request.body),
+        origins: checkOrigins(origins),
+        created: Date.now(),
+        firstSeen: null,
+      };
+      if (!(await store.addSite(site, noteOf(request, 'site-added', key))))
+        throw new Problem(409, 'site-exists', `Site ${key} already exists.`);
+      reply.code(201);
+      return site;
+    },
+  );
+
+  app.put(
+    '/v1/sites/:key',
+    {
+      config: MANAGE,
+      schema: {
+        tags,
+        summary: "Change a site's name and origins",
+        params: shape({ key: Key }),
+        body: shape({ name: Label, origins: Origins }),
+        response: { 200: Site },
+      },
+    },
+    async (request) => {
+      const { origins } = request.body;
+      const { key } = request.params;
+      const change = { name: nameIn(request.body), origins: checkOrigins(origins) };
+      const site = await store.changeSite(key, change, noteOf(request, 'site-changed', key));
+      if (site === undefined) throw unknownSite();
+      return site;
+    },
+  );
+
+  app.delete(
+    '/v1/sites/:key',
+    {
+      config: MANAGE,
+      schema: { tags, summary: 'Remove a site', params: shape({ key: Key }), response: { 204: Empty } },
+    },
+    async (request, reply) => {
+      const { key } = request.params;
+      if (!(await store.removeSite(key, Date.now(), noteOf(request, 'site-removed', key)))) throw unknownSite();
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    '/v1/server',
+    {
+      config: LOOK,
+      schema: {
+        tags,
+        summary: 'Version, and the paths that the snippet uses',
+        response: { 200: shape({ version: Type.String(), scriptPath: Type.String(), endpoint: Type.String() }) },
+      },
+    },
+    async () => ({
+      version,
+      scriptPath: config.basePath + config.scriptPath,
+      endpoint: config.basePath + config.endpoint,
+    }),
+  );
+}
+
+/** The origins as browsers write them, each once. */
+function checkOrigins(origins: readonly string[]): string[] {
+  const normal = origins.map((text) => {
+    const origin = normalOrigin(text.trim());
+    if (origin === undefined)
+      throw new Problem(400, 'bad-origin', `${text} is not an origin; write it as https://www.example.org`);
+    return origin;
+  });
+  return [...new Set(normal)];
+}

@@ -1,0 +1,64 @@
+/** Runs of frames, told by pages. */
+
+import type { Passage } from '../model/visit.ts';
+import type { Visitor } from '../model/visitor.ts';
+import { decodeSamples, KIND, type Mark, SampleBuffer } from './frame.ts';
+
+/** Samples of one run at most, and frames. */
+export const RUN_SAMPLES = 1024;
+/** A run covers at most so much time, milliseconds, so that one that touches a moment is found near it. */
+export const RUN_MS = 60_000;
+
+/** The part of a run that is needed here; record.ts has the whole. */
+export interface RunLike {
+  page: string;
+  size: Visitor['size'];
+  entered: boolean;
+  t: number;
+  payload: Uint8Array;
+}
+
+const samples = new SampleBuffer(RUN_SAMPLES);
+
+/** What was done in a run, page by page. Throws FrameError if its payload is damaged. */
+export function passagesOf(run: RunLike): Passage[] {
+  decodeSamples(run.payload, 0, samples);
+  let passage = begin(run.t, run.page, run.size, run.entered);
+  const passages = [passage];
+  let { size } = run;
+  let nextMark = 0;
+  for (let i = 0; i < samples.count; i++) {
+    const t = run.t + (samples.time[i] as number);
+    const mark = samples.kind[i] === KIND.mark ? (samples.marks[nextMark++] as Mark) : undefined;
+    if (mark?.type === 'page' && mark.page !== passage.page) {
+      passage = begin(t, mark.page, size, true);
+      passages.push(passage);
+    }
+    if (mark?.type === 'resize') size = [mark.vw, mark.vh, mark.dw, mark.dh];
+    add(passage, t, samples, i, mark, size);
+  }
+  return passages;
+}
+
+function begin(t: number, page: string, size: Visitor['size'], entered: boolean): Passage {
+  return { page, t, until: t, size, entered, moves: [], scrolls: [], clicks: [], views: [] };
+}
+
+function add(
+  passage: Passage,
+  t: number,
+  { kind, x, y }: SampleBuffer,
+  i: number,
+  mark: Mark | undefined,
+  size: Visitor['size'],
+): void {
+  const dt = t - passage.t;
+  passage.until = t;
+  if (kind[i] === KIND.move) passage.moves.push(dt, x[i] as number, y[i] as number);
+  else if (kind[i] === KIND.scroll) passage.scrolls.push(dt, y[i] as number);
+  else if (mark?.type === 'click') {
+    const { type, ...click } = mark;
+    passage.clicks.push({ dt, ...click });
+  } else if (mark?.type === 'resize') passage.views.push({ dt, size });
+  else if (mark?.type === 'visibility') passage.views.push({ dt, hidden: !mark.visible });
+}

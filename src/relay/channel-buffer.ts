@@ -1,0 +1,94 @@
+import type { NumberedChannel } from '../protocol/channel.ts';
+import type { SampleBuffer } from '../protocol/frame.ts';
+import type { RelayItem } from '../protocol/ipc.ts';
+import { MovesText } from './moves-text.ts';
+
+/** At `latest`, each visitor's last position goes out at most this often, milliseconds. */
+const LATEST_MS = 100;
+
+/** What a lane reads of a visitor. `x`, `y` and `scrollY` are page pixels; `depth` is the share of the page seen, 0 to 1000. */
+export interface LaneVisitor {
+  readonly v: number;
+  readonly time: number;
+  readonly x: number;
+  readonly y: number;
+  readonly scrollY: number;
+  readonly depth: number;
+}
+
+/**
+ * One watched channel in a worker: collects, as text ready for the stream, what its subscribers are to
+ * see with the next batch.
+ */
+export class Lane {
+  readonly channel: NumberedChannel;
+  readonly #moves = new MovesText();
+  /** Visitors of whom only the latest position is due. */
+  readonly #dirty = new Set<LaneVisitor>();
+  readonly #scrolled = new Set<LaneVisitor>();
+  /** By the process's clock, ms: the server's may be set. */
+  #nextLatest = 0;
+
+  constructor(channel: NumberedChannel) {
+    this.channel = channel;
+  }
+
+  shows(site: string, page: string, id: string): boolean {
+    const c = this.channel;
+    return c.site === site && (c.page === null || c.page === page) && (c.visitor === null || c.visitor === id);
+  }
+
+  /** True if every move is to be visitor, and there is room for more. */
+  get takesAll(): boolean {
+    return this.channel.moves === 'full' && !this.#moves.isFull;
+  }
+
+  /** Shows the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
+  add(visitor: LaneVisitor, samples: SampleBuffer, shift: number, from: number, to: number): void {
+    // Its latest position is among these; what gave way before it does not come back.
+    if (this.#dirty.size > 0) this.#dirty.delete(visitor);
+    this.#moves.add(visitor.v, samples, shift, from, to);
+  }
+
+  /** Only the latest position of this visitor is to be sent. */
+  touch(visitor: LaneVisitor): void {
+    this.#dirty.add(visitor);
+  }
+
+  scroll(visitor: LaneVisitor): void {
+    this.#scrolled.add(visitor);
+  }
+
+  forget(visitor: LaneVisitor): void {
+    this.#dirty.delete(visitor);
+    this.#scrolled.delete(visitor);
+  }
+
+  get pending(): boolean {
+    return !this.#moves.isEmpty || this.#dirty.size > 0 || this.#scrolled.size > 0;
+  }
+
+  /** Moves what is due into `items`. `base` is the time that rendered offsets count from. */
+  flush(items: RelayItem[], base: number): void {
+    const now = performance.now();
+    if (this.#dirty.size > 0 && (this.channel.moves === 'full' || now >= this.#nextLatest)) this.#addLatest(base, now);
+    if (!this.#moves.isEmpty) {
+      const n = this.#moves.count;
+      items.push({ k: 'moves', c: this.channel.no, t: base, text: this.#moves.take(), n });
+    }
+    if (this.#scrolled.size > 0) this.#addScroll(items, Date.now());
+  }
+
+  #addLatest(base: number, now: number): void {
+    for (const visitor of this.#dirty) this.#moves.addOne(visitor.v, visitor.time - base, visitor.x, visitor.y);
+    this.#dirty.clear();
+    this.#nextLatest = now + LATEST_MS;
+  }
+
+  #addScroll(items: RelayItem[], now: number): void {
+    const parts: string[] = [];
+    for (const visitor of this.#scrolled) parts.push(`${visitor.v},${visitor.scrollY},${visitor.depth}`);
+    items.push({ k: 'scroll', c: this.channel.no, t: now, text: parts.join(',') });
+    this.#scrolled.clear();
+  }
+}

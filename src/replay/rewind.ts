@@ -1,0 +1,192 @@
+/**
+ * The record as the live stream would have told it: from scenes of successive windows of time to events. Of each
+ * visitor all comes in the order of time; between visitors, to within a beat.
+ */
+import { entry } from '../lib/get-or-insert.ts';
+import type { Passage, Visit } from '../model/visit.ts';
+import type { StreamEvents } from '../protocol/stream-event.ts';
+import { type Deed, Person, type ReplayEvent, type Stretch } from './visit-player.ts';
+
+/** A visit, and what it did in a window of time. */
+export interface Scene {
+  visit: Visit;
+  /** In the order of time; what is outside of the window is passed over. */
+  passages: readonly Passage[];
+}
+
+/** Events that are told together. */
+export interface Beat {
+  /** When all of them have happened. */
+  t: number;
+  events: ReplayEvent[];
+}
+
+export interface RewindOptions {
+  site: string;
+  /** The page of which moves and scrolls are told, or null for all. */
+  stage: string | null;
+  /** Where the replay begins. */
+  from: number;
+  /** How much time a beat spans, milliseconds. */
+  step: number;
+  /** The server's. */
+  version: string;
+}
+
+const SECOND_MS = 1000;
+/** Samples in one `moves` event; a beat of more is told in several. */
+const MAX_SAMPLES = 4096;
+/** Visitors whose activity is told each second, as in the live stream. */
+const MAX_ACTIVE = 1000;
+
+export class Rewind {
+  readonly #options: RewindOptions;
+  readonly #people = new Map<string, Person>();
+  /** Everything before is told. */
+  #t: number;
+  /** Who did something since then, Unix ms, and nothing later, may still be there. */
+  #settled = Number.POSITIVE_INFINITY;
+  readonly #still = new Set<Person>();
+  #begun = false;
+  #lastV = 0;
+
+  constructor(options: RewindOptions) {
+    this.#options = options;
+    this.#t = options.from;
+  }
+
+  /**
+   * Tells what happened from where the last window ended until `to`. Scenes may reach back: what was before is not told
+   * again, but in the first window makes visitors known as they were: those too who did nothing at its begin and later, but something after
+   * `settled` (Unix ms), for their visits may go on.
+   */
+  *window(scenes: Iterable<Scene>, to: number, settled = Number.POSITIVE_INFINITY): Generator<Beat> {
+    this.#settled = settled;
+    for (const scene of scenes) this.#load(scene);
+    if (!this.#begun) yield this.#snapshot();
+    while (this.#t < to) yield this.#beat(Math.min(this.#t + this.#options.step, to));
+    this.#forget();
+  }
+
+  #load({ visit, passages }: Scene): void {
+    const person = entry(this.#people, visit.id, () => this.#meet(visit));
+    person.load(visit, passages, this.#t);
+  }
+
+  #meet(visit: Visit): Person {
+    this.#lastV += 1;
+    return new Person(this.#lastV, visit, Math.max(visit.since, this.#t), this.#options.stage);
+  }
+
+  #snapshot(): Beat {
+    this.#begun = true;
+    const { site, version, from: t } = this.#options;
+    const visitors: StreamEvents['snapshot']['visitors'] = [];
+    for (const person of this.#people.values()) {
+      const isStill = person.until < t && person.until > this.#settled;
+      if (isStill) this.#still.add(person);
+      person.here = person.begin < t && (t <= person.until || isStill);
+      if (person.here) visitors.push({ ...person.visitor });
+    }
+    return { t, events: [{ name: 'snapshot', data: { t, site, visitors, minutes: [], version } }] };
+  }
+
+  #beat(to: number): Beat {
+    const base = this.#t;
+    const deeds: Deed[] = [];
+    while (this.#t < to && this.#gathered() < MAX_SAMPLES) {
+      const before = this.#t;
+      const second = this.#nextSecond();
+      this.#t = Math.min(second, to);
+      for (const person of this.#people.values()) this.#advance(person, before, deeds);
+      if (this.#t === second) deeds.push(this.#rates());
+    }
+    return { t: this.#t, events: this.#inOrder(deeds, base) };
+  }
+
+  #gathered(): number {
+    let samples = 0;
+    for (const person of this.#people.values()) samples += person.gathered;
+    return samples;
+  }
+
+  #nextSecond(): number {
+    const { from } = this.#options;
+    return this.#t + SECOND_MS - ((this.#t - from) % SECOND_MS);
+  }
+
+  /** Lets a visitor do what it did from `before` to the time at hand. */
+  #advance(person: Person, before: number, deeds: Deed[]): void {
+    const { begin, until } = person;
+    if (!person.here && begin < this.#t && until >= before) deeds.push(person.join(Math.max(begin, before)));
+    const done = person.advance(this.#t);
+    if (!person.here) return;
+    for (const deed of done) deeds.push(deed);
+    const mayBeHere = this.#still.has(person) && person.until > this.#settled;
+    if (person.isDone && person.until < this.#t && !mayBeHere) deeds.push(person.leave());
+  }
+
+  #rates(): Deed {
+    const t = this.#t;
+    const activity: number[] = [];
+    let visitors = 0;
+    let samples = 0;
+    for (const person of this.#people.values()) {
+      if (person.here) visitors += 1;
+      const done = person.takeSamples();
+      samples += done;
+      if (done > 0 && activity.length < 2 * MAX_ACTIVE) activity.push(person.visitor.v, done);
+    }
+    const flushMs = samples > 0 ? this.#options.step : 0;
+    return { t, before: null, event: { name: 'rates', data: { t, visitors, samples, drops: 0, flushMs, activity } } };
+  }
+
+  /** A visitor's moves stand before what it did after them; those that nothing follows are told at the end, all at once. */
+  #inOrder(deeds: Deed[], base: number): ReplayEvent[] {
+    const events: ReplayEvent[] = [];
+    for (const { t, before, event } of deeds.sort((a, b) => a.t - b.t)) {
+      if (before) events.push(...this.#positions([before], base, t));
+      events.push(event);
+    }
+    const rest = [...this.#people.values()].flatMap((person) => person.takeStretch() ?? []);
+    return [...events, ...this.#positions(rest, base, this.#t)];
+  }
+
+  #positions(stretches: readonly Stretch[], base: number, t: number): ReplayEvent[] {
+    const { stage } = this.#options;
+    const page = stage === null ? {} : { page: stage };
+    const events = movesLists(stretches, base).map(
+      (m): ReplayEvent => ({ name: 'moves', data: { t: base, ...page, m } }),
+    );
+    const s = stretches.flatMap(({ v, scroll }) => (scroll ? [v, ...scroll] : []));
+    if (s.length > 0) events.push({ name: 'scroll', data: { t, ...page, s } });
+    return events;
+  }
+
+  /** Who comes back later is met anew. */
+  #forget(): void {
+    for (const [id, person] of this.#people) if (!person.here && !person.isActive) this.#people.delete(id);
+  }
+}
+
+/** As `m` of moves events, of MAX_SAMPLES each at most. */
+function movesLists(stretches: readonly Stretch[], base: number): number[][] {
+  const lists: number[][] = [];
+  let list: number[] = [];
+  let room = 0;
+  for (const { v, moves } of stretches) {
+    for (let i = 0; i < moves.length; ) {
+      if (room === 0) {
+        list = [];
+        lists.push(list);
+        room = MAX_SAMPLES;
+      }
+      const count = Math.min(room, (moves.length - i) / 3);
+      list.push(v, count);
+      for (const end = i + 3 * count; i < end; i += 3)
+        list.push((moves[i] as number) - base, moves[i + 1] as number, moves[i + 2] as number);
+      room -= count;
+    }
+  }
+  return lists;
+}

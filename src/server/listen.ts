@@ -1,0 +1,141 @@
+/** Where the server listens: opening, naming, and what may go wrong. */
+import { randomBytes } from 'node:crypto';
+import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { connect, isIPv4, isIPv6, type ListenOptions, type Server } from 'node:net';
+import { basename, dirname, join } from 'node:path';
+import { type Address, MAX_SOCKET_PATH } from '../config/config.ts';
+
+/** Why an address cannot be listened on. `message` is one line for people. */
+export class ListenError extends Error {
+  /** Node's, as EADDRINUSE. */
+  readonly code: string;
+
+  /** `all` as for `listen`. */
+  constructor(error: NodeJS.ErrnoException, address: Address, all: readonly Address[] = []) {
+    super(faultText(error, address, all));
+    this.name = 'ListenError';
+    this.code = error.code ?? 'unknown';
+  }
+}
+
+/** Starts listening. `all` are the addresses that this process listens on. Resolves with the address as a URL; rejects with ListenError. */
+export function listen(server: Server, address: Address, all: readonly Address[] = []): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: Error) => reject(new ListenError(error, address, all));
+    server.once('error', onError);
+    server.listen(optionsOf(address, all), () => {
+      server.off('error', onError);
+      const bound = server.address();
+      const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+      resolve(addressText(address.kind === 'tcp' ? { ...address, port } : address));
+    });
+  });
+}
+
+function optionsOf(address: Address, all: readonly Address[]): ListenOptions {
+  if (address.kind === 'path') return { path: address.path };
+  const { host, port } = address;
+  // All of IPv6 takes all of IPv4 as well, unless it is told not to: another address then has the port.
+  const isShared = isIPv6(host) && all.some((one) => one.kind === 'tcp' && one.port === port && isIPv4(one.host));
+  return { host, port, ...(isShared && { ipv6Only: true }) };
+}
+
+export function addressText(address: Address): string {
+  if (address.kind === 'path') return `unix:${address.path}`;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `tcp://${host}:${address.port}`;
+}
+
+/**
+ * An address, maybe with a base path behind it, as something to open in a browser, or undefined for a path of a socket.
+ */
+export function browseUrl(text: string): string | undefined {
+  const tcp = /^tcp:\/\/(.+):(\d+)(\/.*)?$/.exec(text);
+  if (!tcp) return undefined;
+  const host = tcp[1] === '0.0.0.0' || tcp[1] === '[::]' ? 'localhost' : tcp[1];
+  return `http://${host}:${tcp[2]}${tcp[3] ?? ''}`;
+}
+
+/**
+ * Removes the file of a Unix socket that no process listens on any more: a killed server leaves it behind.
+ * Throws ListenError if a file of another kind is there.
+ */
+export async function removeStaleSocket(address: Address): Promise<void> {
+  if (address.kind !== 'path' || process.platform === 'win32') return;
+  const file = lstatSync(address.path, { throwIfNoEntry: false });
+  if (file === undefined) return;
+  if (!file.isSocket()) throw new ListenError(Object.assign(new Error(), { code: 'EEXIST' }), address);
+  // A second name keeps the inode from being given to another socket meanwhile.
+  const held = besides(address.path);
+  try {
+    linkSync(address.path, held);
+    if (!(await isAlive(held))) takeAway(address.path, lstatSync(held).ino);
+  } catch (error) {
+    // Another server that starts has removed it.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw new ListenError(error as NodeJS.ErrnoException, address);
+  } finally {
+    rmSync(held, { force: true });
+  }
+}
+
+/** A name beside a socket's. It must not be too long for a socket either: a shorter one is taken then. */
+function besides(path: string): string {
+  const random = randomBytes(4).toString('hex');
+  const long = `${path}.${random}`;
+  return Buffer.byteLength(long) <= MAX_SOCKET_PATH
+    ? long
+    : join(dirname(path), random.slice(0, Math.max(4, Buffer.byteLength(basename(path)))));
+}
+
+/** Removes the socket with this inode. Another server that starts may have put its own there meanwhile: that keeps its name. */
+function takeAway(path: string, ino: number): void {
+  if (lstatSync(path).ino !== ino) return;
+  const aside = besides(path);
+  renameSync(path, aside);
+  if (lstatSync(aside).ino !== ino) linkSync(aside, path);
+  unlinkSync(aside);
+}
+
+/** False of a socket that no process listens on. */
+function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+  });
+}
+
+/** Another of our addresses with the same port, which may be the reason why this one cannot be had. */
+function rivalOf(address: Address, all: readonly Address[]): Address | undefined {
+  if (address.kind !== 'tcp' || address.port === 0) return undefined;
+  return all.find((one) => one !== address && one.kind === 'tcp' && one.port === address.port);
+}
+
+function faultText(error: NodeJS.ErrnoException, address: Address, all: readonly Address[]): string {
+  const where = addressText(address);
+  const rival = rivalOf(address, all);
+  switch (error.code) {
+    case 'EADDRINUSE':
+      if (rival)
+        return (
+          `${where} cannot be used together with ${addressText(rival)}, or is in use by another program; 0.0.0.0 ` +
+          'and [::] cover all addresses of their family'
+        );
+      return `${where} is in use by another program; choose another with --listen`;
+    case 'EACCES':
+      return `${where} is not permitted for this user; choose a port above 1023 or another path with --listen`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `${where} is not an address of this machine; choose another with --listen`;
+    case 'EEXIST':
+      return `${where}: a file that is not a socket exists there; choose another path with --listen`;
+    case 'ENOENT':
+      return `${where}: the folder does not exist; choose another with --listen`;
+    default:
+      return `cannot listen on ${where}: ${error.message}`;
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Page visits on their way to the store. A write takes all that came in one turn of the event loop, or while as many writes as may
+ * be are under way, so that many cost one commit.
+ */
+import { isPage } from '../model/page.ts';
+import { SITE_KEY } from '../model/site.ts';
+import type { HitGroup } from './accounts/account-snapshot.ts';
+import { HITS, type HitRefusal } from './contract.ts';
+
+export type HitOutcome = number | HitRefusal;
+
+interface Waiting {
+  site: string;
+  page: string;
+  resolve(outcome: HitOutcome): void;
+  reject(error: unknown): void;
+}
+
+export class HitQueue {
+  readonly #add: (groups: readonly HitGroup[]) => Promise<HitOutcome[]>;
+  #waiting: Waiting[] = [];
+  /** Visits that are being written, and by how many writes. */
+  #writing = 0;
+  #writes = 0;
+  #planned = false;
+  readonly #mostWrites: number;
+
+  /**
+   * `add` writes down groups of different pages, and resolves with the total of each, or why it was not counted; as many
+   * writes may be under way at once.
+   */
+  constructor(add: (groups: readonly HitGroup[]) => Promise<HitOutcome[]>, mostWrites = 1) {
+    this.#add = add;
+    this.#mostWrites = mostWrites;
+  }
+
+  /** As `Hits.hit`. */
+  hit(site: string, page: string): Promise<HitOutcome> {
+    return new Promise((resolve, reject) => {
+      if (!isPage(page)) return reject(new RangeError('not a page'));
+      if (!SITE_KEY.test(site)) return resolve('unknown-site');
+      if (this.#waiting.length + this.#writing >= HITS.waiting) return resolve('busy');
+      this.#waiting.push({ site, page, resolve, reject });
+      this.#plan();
+    });
+  }
+
+  /** What has already arrived at other sockets comes along. */
+  #plan(): void {
+    if (this.#planned || this.#waiting.length === 0 || this.#writes >= this.#mostWrites) return;
+    this.#planned = true;
+    setImmediate(() => {
+      this.#planned = false;
+      void this.#write(this.#waiting.splice(0));
+    });
+  }
+
+  async #write(hits: readonly Waiting[]): Promise<void> {
+    const groups = grouped(hits);
+    this.#writes += 1;
+    this.#writing += hits.length;
+    try {
+      const outcomes = await this.#add(groups.map(({ site, page, hits }) => ({ site, page, count: hits.length })));
+      for (const [i, group] of groups.entries()) settle(group.hits, outcomes[i] as HitOutcome);
+    } catch (error) {
+      for (const { reject } of hits) reject(error);
+    }
+    this.#writes -= 1;
+    this.#writing -= hits.length;
+    this.#plan();
+  }
+}
+
+function grouped(hits: readonly Waiting[]): { site: string; page: string; hits: Waiting[] }[] {
+  const groups = new Map<string, { site: string; page: string; hits: Waiting[] }>();
+  for (const hit of hits) {
+    const { site, page } = hit;
+    const group = groups.get(site + page);
+    if (group) group.hits.push(hit);
+    else groups.set(site + page, { site, page, hits: [hit] });
+  }
+  return [...groups.values()];
+}
+
+/** Of visits that were added together, each has a total of its own. */
+function settle(hits: readonly Waiting[], outcome: HitOutcome): void {
+  for (const [i, { resolve }] of hits.entries())
+    resolve(typeof outcome === 'number' ? outcome - hits.length + i + 1 : outcome);
+}

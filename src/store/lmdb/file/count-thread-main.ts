@@ -1,0 +1,75 @@
+/** One thread of a team that recounts visits. count-threads.ts starts it. */
+import { join } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Difference } from '../../archive.ts';
+import { slotsIn } from '../../record/sums.ts';
+import { count, type Source, shareOf, unitsOf } from '../count-unit.ts';
+import { PageBook } from '../page-table.ts';
+import { openTables } from '../tables.ts';
+import { Shelf } from '../visit-table.ts';
+import { AHEAD, SHARED, STATE, type ThreadReport, type ThreadTask } from './count-threads.ts';
+import { damageDifference, damaged, STORE_FILE } from './folder.ts';
+import { StoreFile } from './store-file.ts';
+
+const { folder, share, shares, shared, partBytes, reports } = workerData as ThreadTask;
+
+/** The team was ended before everything was counted. */
+class Over extends Error {}
+
+const damage = new Set<string>();
+const file = StoreFile.open(folder);
+try {
+  const tables = file.alone(() => openTables(file.root, (what) => void damage.add(what)));
+  const pages = new PageBook(tables);
+  parentPort?.postMessage('ready');
+  countAll({ tables, pages, shelf: new Shelf(tables, pages) });
+} catch (error) {
+  if (!(error instanceof Over)) report({ fault: (error as Error).message });
+} finally {
+  await file.close();
+}
+
+function countAll(source: Source): void {
+  wait(SHARED.state, () => stateNow() === STATE.counting);
+  file.root.resetReadTxn();
+  const reading = file.root.useReadTransaction();
+  Atomics.add(shared, SHARED.reading, 1);
+  Atomics.notify(shared, SHARED.reading);
+  for (const [i, unit] of unitsOf(source, partBytes).entries()) {
+    wait(SHARED.joined, () => Atomics.load(shared, SHARED.joined) >= i - AHEAD);
+    const { sums, found } = count(source, unit, shareOf(unit, share, shares), tell);
+    report({ sums: sums.pack(), found: [...found, ...damageFound()] });
+  }
+  reading.done();
+}
+
+/** Entries that could not be read, as differences. */
+function damageFound(): Difference[] {
+  const found = [...damage].map((what) => damageDifference(damaged(join(folder, STORE_FILE), what)));
+  damage.clear();
+  return found;
+}
+
+function report(one: ThreadReport): void {
+  reports.postMessage(one, 'sums' in one ? slotsIn(one.sums) : []);
+  Atomics.add(shared, SHARED.sent, 1);
+  Atomics.notify(shared, SHARED.sent);
+}
+
+function tell(): void {
+  Atomics.add(shared, SHARED.counted, 1);
+  if (stateNow() === STATE.over) throw new Over();
+}
+
+function stateNow(): number {
+  return Atomics.load(shared, SHARED.state);
+}
+
+/** Waits until `isSo` returns true. The memory at `place` changes when it may. */
+function wait(place: number, isSo: () => boolean): void {
+  while (!isSo()) {
+    if (stateNow() === STATE.over) throw new Over();
+    const before = Atomics.load(shared, place);
+    if (!isSo()) Atomics.wait(shared, place, before);
+  }
+}

@@ -1,0 +1,63 @@
+/** The last hour of each site in LMDB. */
+import type { Database } from 'lmdb';
+import { most, oldestOf } from '../../model/minute.ts';
+import type { MachineMinutes, SiteMinute } from '../../protocol/peer.ts';
+import { type KeptMinute, MOST_MINUTES, minutesByMachine } from '../minute-writer.ts';
+import { LAST } from './tables.ts';
+
+export type HourKey = [site: string, t: number, machine: string];
+export type HourValue = [visitors: number, samples: number];
+
+/** With each write so many minutes are looked at, and some for each that is written: those that are too old go. */
+const SWEEP = 1000;
+const SWEEP_EACH = 4;
+
+export class HourTable {
+  readonly #rows: Database<HourValue, HourKey>;
+  readonly #isSite: (key: string) => boolean;
+  /** Where the sweep goes on. */
+  #sweptTo: HourKey | undefined;
+
+  constructor(rows: Database<HourValue, HourKey>, isSite: (key: string) => boolean) {
+    this.#rows = rows;
+    this.#isSite = isSite;
+  }
+
+  /** Within a write: as `Store.putMinutes`. */
+  put(machine: string, minutes: readonly SiteMinute[], now: number): void {
+    for (const minute of minutes) if (this.#isSite(minute.site)) this.#put(machine, minute);
+    this.#sweep(SWEEP + SWEEP_EACH * minutes.length, oldestOf(now));
+  }
+
+  #put(machine: string, { site, ...minute }: SiteMinute): void {
+    const key: HourKey = [site, minute.t, machine];
+    const [before, samplesBefore] = this.#rows.get(key) ?? [0, 0];
+    const { visitors, samples } = most({ visitors: before, samples: samplesBefore }, minute);
+    this.#rows.putSync(key, [visitors, samples]);
+  }
+
+  #sweep(most: number, oldest: number): void {
+    const start = this.#sweptTo;
+    const keys = [...this.#rows.getKeys({ limit: most, ...(start && { start }) })];
+    for (const key of keys) if (key[1] < oldest) this.#rows.removeSync(key);
+    this.#sweptTo = keys.length === most ? keys.at(-1) : undefined;
+  }
+
+  /** As `Store.minutes`. */
+  read(site: string, from: number): MachineMinutes[] {
+    const kept: KeptMinute[] = [];
+    const range = { start: [site, LAST], end: [site, from], reverse: true, limit: MOST_MINUTES } as const;
+    for (const { key, value } of this.#rows.getRange(range as never)) {
+      const [, t, machine] = key as HourKey;
+      const [visitors, samples] = value as HourValue;
+      kept.push({ machine, t, visitors, samples });
+    }
+    return minutesByMachine(kept);
+  }
+
+  /** Within a write: forgets a site. */
+  clear(site: string): void {
+    const range = { start: [site, 0], end: [site, LAST] } as const;
+    for (const key of [...this.#rows.getKeys(range as never)]) this.#rows.removeSync(key as HourKey);
+  }
+}

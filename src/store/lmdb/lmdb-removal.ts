@@ -1,0 +1,176 @@
+/**
+ * Removes visits. A small one goes in one write. A large one would hold up everybody's writes for seconds: one small write takes
+ * it out of all lists and into the table `going`, and its runs then go piece by piece. Each piece takes from the counts what it
+ * removes, so that these are at all times those of the runs that are left. Whoever opens the store later goes on with what is
+ * left in `going`.
+ */
+import { MINUTE_MS } from '../../model/minute.ts';
+import type { Run } from '../archive.ts';
+import { Tally, tallyAnew } from '../record/aggregator.ts';
+import { Damage, warnOfRemoved } from '../record/damage.ts';
+import { minutesIn } from '../record/minute-sums.ts';
+import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES, PieceBudget } from '../record/removal-queue.ts';
+import { dayOf, Sums } from '../record/sums.ts';
+import { Lost } from './damaged-visits.ts';
+import type { PageBook } from './page-table.ts';
+import { putSums } from './sum-tables.ts';
+import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
+import type { Shelf } from './visit-table.ts';
+
+/** A slow machine ends a piece earlier, milliseconds. */
+const PIECE_MS = 40;
+/** Chunks of which one write reads the keys. */
+const PIECE_CHUNKS = 256;
+
+export class Removal {
+  readonly #tables: Tables;
+  readonly #pages: PageBook;
+  readonly #shelf: Shelf;
+  readonly #lost: Lost;
+  readonly #path: string;
+  readonly #pieceBytes: number;
+
+  /** `path`: of the store's file. */
+  constructor(tables: Tables, pages: PageBook, shelf: Shelf, path: string, pieceBytes = PIECE_BYTES) {
+    this.#tables = tables;
+    this.#pages = pages;
+    this.#shelf = shelf;
+    this.#lost = new Lost(tables);
+    this.#path = path;
+    this.#pieceBytes = pieceBytes;
+  }
+
+  /** True while visits are being removed. */
+  get isPending(): boolean {
+    return this.#going !== undefined || this.#lost.isPending;
+  }
+
+  /** Number of a visit that is being removed. */
+  get #going(): number | undefined {
+    return [...this.#tables.going.getKeys({ limit: 1 })][0];
+  }
+
+  /**
+   * Within a write: removes visits, small ones with their runs, until these are as much as one write removes. A large
+   * visit is the last one of a write, and `step` removes its runs. Returns how many visits.
+   */
+  start(numbers: readonly number[]): number {
+    const sums = new Sums();
+    const faults: string[] = [];
+    const budget = new PieceBudget(this.#pieceBytes);
+    let removed = 0;
+    for (const number of numbers) {
+      const visit = this.#shelf.get(number);
+      const weight = visit?.weight ?? 0;
+      if (!budget.take(visit, weight)) break;
+      removed += 1;
+      if (!visit) {
+        this.#lost.add(number);
+        faults.push('its entry cannot be read');
+      } else if (budget.isLarge(visit, weight)) this.#setOut(number, visit);
+      else faults.push(...this.#remove(number, visit, sums));
+    }
+    putSums(this.#tables, sums, this.#pages);
+    warnOfRemoved(faults, this.#path);
+    return removed;
+  }
+
+  /** Removes a visit whole. What of it could not be read, if anything: that stays in the counts. */
+  #remove(number: number, visit: ShelvedVisit, sums: Sums): string[] {
+    const tally = new Tally(visit.site, sums, -1, this.#pages, tallyAnew(visit));
+    const damage = new Damage();
+    this.#shelf.remove(number, visit, (run) => tally.add(run), damage);
+    return damage.fault ? [damage.fault.message] : [];
+  }
+
+  /** Takes a visit out of all lists. */
+  #setOut(number: number, visit: ShelvedVisit): void {
+    this.#shelf.unlist(number, visit);
+    this.#tables.going.putSync(number, newGoing(visit));
+  }
+
+  /** Within a write: removes the next piece of a visit that is being removed. False if there is none. */
+  step(): boolean {
+    const number = this.#going;
+    if (number === undefined) return this.#lost.step();
+    const { going: table } = this.#tables;
+    const going = table.get(number);
+    if (!going) {
+      // It is damaged: what is left of the visit stays in the counts.
+      table.removeSync(number);
+      this.#lost.add(number);
+      return true;
+    }
+    const sums = new Sums();
+    const isLeft = this.takePiece(number, going, sums);
+    putSums(this.#tables, sums, this.#pages);
+    if (isLeft) table.putSync(number, going);
+    else table.removeSync(number);
+    return true;
+  }
+
+  /** Within a write: has what is left of a visit removed of which nothing can be read. */
+  lose(number: number): void {
+    this.#lost.add(number);
+  }
+
+  /**
+   * Within a write: takes the next piece of a visit away, and what it added to counts from the sums. Tells its runs,
+   * but for those that are damaged. `share`: part of what one write removes. False if nothing is left.
+   */
+  takePiece(number: number, going: GoingVisit, sums: Sums, tell: (run: Run) => void = () => {}, share = 1): boolean {
+    const tally = new Tally(going.site, sums, -1, this.#pages, going.away);
+    tally.countDeepest(going.page, 1);
+    // The page that it is on may be given back only now.
+    if (going.page > 0)
+      sums.countsOf(going.site, this.#pages.numberOf(going.site, going.away.page), dayOf(going.since));
+    const take = (run: Run) => {
+      tally.add(run);
+      tell(run);
+    };
+    const isLeft = this.#removeChunks(number, going, take, share) || this.#leaveMinutes(number, going);
+    if (isLeft) tally.countDeepest(going.page, -1);
+    if (!isLeft && going.damage !== '') warnOfRemoved([going.damage], this.#path);
+    return isLeft;
+  }
+
+  /** False if none was left. */
+  #removeChunks(number: number, going: GoingVisit, take: (run: Run) => void, share: number): boolean {
+    const { chunks, minutes } = this.#tables;
+    const damage = new Damage();
+    const end = performance.now() + share * PIECE_MS;
+    let bytes = 0;
+    for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST], limit: PIECE_CHUNKS })]) {
+      if (bytes > 0 && (bytes >= share * this.#pieceBytes || performance.now() > end)) break;
+      const chunk = chunks.get(key) as Buffer;
+      for (const run of this.#shelf.runsIn(chunk, damage, (page) => nameIn(going, page))) {
+        damage.pass(() => take(run));
+        for (const minute of minutesIn(run)) minutes.removeSync([going.site, minute, number]);
+      }
+      chunks.removeSync(key);
+      bytes += chunk.length;
+    }
+    if (bytes === 0) return false;
+    going.page = this.#pages.find(going.site, going.away.page) ?? 0;
+    going.damage ||= damage.fault?.message ?? '';
+    return true;
+  }
+
+  /** Takes the visit out of some of the minutes of its stays. False if that were all. */
+  #leaveMinutes(number: number, going: GoingVisit): boolean {
+    let left = PIECE_MINUTES;
+    for (const { t, until } of going.stays)
+      for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
+        this.#tables.minutes.removeSync([going.site, minute, number]);
+        going.minute = minute;
+        left -= 1;
+        if (left === 0) return true;
+      }
+    return false;
+  }
+}
+
+/** The runs that are left of a visit that is being removed, but for those that are damaged. */
+export function* runsLeft(shelf: Shelf, number: number, going: GoingVisit, damage: Damage): Generator<Run> {
+  yield* shelf.runs(number, damage, 0, (page) => nameIn(going, page));
+}

@@ -1,0 +1,104 @@
+/** Recomputes what the frames add up to, and compares; record/recount.ts says how. */
+import type { Difference, Progress } from '../archive.ts';
+import {
+  type CellRow,
+  type Compare,
+  type CountRow,
+  compareCells,
+  compareCounts,
+  comparer,
+  compareSpots,
+  PART_BYTES,
+  type SpotRow,
+} from '../record/recount.ts';
+import type { Sums } from '../record/sums.ts';
+import { count, pagesOf, type Source, shareOf, type Unit, unitsOf } from './count-unit.ts';
+import { firstParts, type Tables } from './tables.ts';
+
+/**
+ * Other threads that read the same state of the store. Each counts its share of every unit, in the order of the units.
+ */
+export interface Team {
+  /** The threads that count, with the one that asks. */
+  readonly shares: number;
+  /** Makes the others start to read. Call it while nobody can commit. */
+  begin(): void;
+  /** Visits that the others have counted so far. */
+  counted(): number;
+  /**
+   * Waits for the others' counts of unit number `unit`, adds them to `sums`, and returns the differences that they
+   * found.
+   */
+  join(unit: number, sums: Sums): Difference[];
+}
+
+const ALONE: Team = { shares: 1, begin() {}, counted: () => 0, join: () => [] };
+
+/** As `Archive.verify`, of what is filed. Runs without a pause, so that all reads see one state of the store. */
+export function differences(
+  source: Source,
+  progress: Progress = () => {},
+  { partBytes = PART_BYTES, team = ALONE }: { partBytes?: number | undefined; team?: Team | undefined } = {},
+): Difference[] {
+  const found: Difference[] = [];
+  const compare = comparer(found);
+  const units = unitsOf(source, partBytes);
+  const total = units.reduce((sum, { visits }) => sum + visits.length, 0);
+  const names = namesIn(source.tables);
+  let done = 0;
+  const tell = () => progress(done + team.counted(), total);
+  for (const [i, unit] of units.entries()) {
+    const counted = count(source, unit, shareOf(unit, 0, team.shares), () => {
+      done += 1;
+      tell();
+    });
+    for (const difference of [...counted.found, ...team.join(i, counted.sums)])
+      compare(difference.what, difference.kept, difference.found);
+    if (team.shares > 1) tell();
+    compareUnit(source, unit, names, counted.sums, compare);
+  }
+  return found;
+}
+
+/** Sites and pages that anything is kept of. */
+interface Names {
+  sites: readonly string[];
+  pages: readonly number[];
+}
+
+function namesIn({ counts, cells, spots }: Tables): Names {
+  return { sites: [...firstParts(counts)], pages: [...new Set([...firstParts(cells), ...firstParts(spots)])] };
+}
+
+function compareUnit({ tables, pages }: Source, unit: Unit, names: Names, sums: Sums, compare: Compare): void {
+  const { day } = unit;
+  const has = pagesOf(unit);
+  const nameOf = (page: number) => pages.nameOf(page);
+  const few = names.pages.filter(has);
+  compareCounts(countRows(tables, names.sites, day, has), sums, day, nameOf, compare);
+  compareCells(cellRows(tables, few, day), sums, day, nameOf, compare);
+  compareSpots(spotRows(tables, few, day), sums, day, nameOf, compare);
+}
+
+function* countRows(
+  { counts }: Tables,
+  sites: readonly string[],
+  day: number,
+  has: (page: number) => boolean,
+): Generator<CountRow> {
+  for (const site of sites)
+    for (const { key, value } of counts.getRange({ start: [site, day, 0], end: [site, day + 1, 0] }))
+      if (has(key[2])) yield { site, page: key[2], counts: value };
+}
+
+function* cellRows({ cells }: Tables, pages: readonly number[], day: number): Generator<CellRow> {
+  for (const number of pages)
+    for (const { key, value } of cells.getRange({ start: [number, day, 0, 0], end: [number, day + 1, 0, 0] }))
+      yield { page: number, slice: key[2], band: key[3], tile: value };
+}
+
+function* spotRows({ spots }: Tables, pages: readonly number[], day: number): Generator<SpotRow> {
+  for (const number of pages)
+    for (const { key, value } of spots.getRange({ start: [number, day, 0, ''], end: [number, day + 1, 0, ''] }))
+      yield { page: number, device: key[2], selector: key[3], tile: value };
+}

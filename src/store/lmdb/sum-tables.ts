@@ -1,0 +1,76 @@
+/** Counts and heatmap cells in the store. */
+import type { Database, Key } from 'lmdb';
+import { DEVICES, type Device } from '../../model/visitor.ts';
+import { BAND_CELLS, bandsOf } from '../record/bands.ts';
+import type { Damage } from '../record/damage.ts';
+import {
+  addCounts,
+  type CellSum,
+  type Counts,
+  isCounted,
+  type Layer,
+  NO_COUNTS,
+  type Sums,
+  sliceOf,
+  WHOLE_SITE,
+} from '../record/sums.ts';
+import { type Counted, inOrder, mergeSound, readTile } from '../record/tile.ts';
+import type { PageBook } from './page-table.ts';
+import { LAST, type Tables } from './tables.ts';
+
+/** Within a write: adds sums to what is there. What comes to nothing is removed, and pages that have no counts any more. */
+export function putSums(tables: Tables, sums: Sums, pages: PageBook): void {
+  const emptied: [site: string, page: number][] = [];
+  for (const { site, page, day, counts } of sums.counts.values())
+    if (!putCounts(tables, site, day, page, counts) && page !== WHOLE_SITE) emptied.push([site, page]);
+  for (const sum of sums.cells.values()) putCells(tables, sum);
+  for (const { page, day, device, selector, spots } of sums.spots.values())
+    putTile(tables.spots, [page, day, DEVICES.indexOf(device), selector], inOrder(spots), spots);
+  for (const [site, page] of emptied) if (!hasCounts(tables, site, page)) pages.giveBack(site, page);
+}
+
+/** Looks from the last day back: of most pages that is the first to look at. */
+function hasCounts({ counts }: Tables, site: string, page: number): boolean {
+  const [first] = counts.getKeys({ start: [site, 0, 0], end: [site, LAST, 0], limit: 1 });
+  const [last] = counts.getKeys({ start: [site, LAST, 0], end: [site, 0, 0], reverse: true, limit: 1 });
+  if (!first || !last) return false;
+  for (let day = last[1]; day >= first[1]; day--) if (counts.doesExist([site, day, page])) return true;
+  return false;
+}
+
+/** False if nothing is left. */
+function putCounts({ counts }: Tables, site: string, day: number, page: number, added: Counts): boolean {
+  const now = addCounts({ ...NO_COUNTS, ...counts.get([site, day, page]) }, added);
+  const isLeft = isCounted(now);
+  if (isLeft) counts.putSync([site, day, page], now);
+  else counts.removeSync([site, day, page]);
+  return isLeft;
+}
+
+/** Adds cells band by band. */
+function putCells({ cells: table }: Tables, { page, day, device, layer, cells: sum }: CellSum): void {
+  for (const { band, cells, by } of bandsOf(sum)) putTile(table, [page, day, sliceOf(device, layer), band], cells, by);
+}
+
+function putTile<K extends Key>(table: Database<Buffer, K>, key: K, cells: readonly number[], by: Counted): void {
+  const before = table.get(key);
+  const tile = mergeSound(before, cells, by);
+  if (tile) table.putSync(key, tile);
+  else if (before) table.removeSync(key);
+}
+
+/** Tells the cells of a page, day, class and layer. */
+export function readCells(
+  { cells }: Tables,
+  page: number,
+  day: number,
+  device: Device,
+  layer: Layer,
+  tell: (cell: number, count: number) => void,
+  damage: Damage,
+): void {
+  const slice = sliceOf(device, layer);
+  const range = { start: [page, day, slice, 0], end: [page, day, slice, LAST] } as const;
+  for (const { key, value } of cells.getRange(range as never))
+    damage.pass(() => readTile(value, (cell, n) => tell(key[3] * BAND_CELLS + cell, n)));
+}

@@ -1,0 +1,201 @@
+/** The tables of the record, and how their keys are made. */
+import type { Database, RootDatabase } from 'lmdb';
+import { SITE_KEY } from '../../model/site.ts';
+import { MAX_STAYS } from '../../model/visit.ts';
+import { DEVICES, type Device } from '../../model/visitor.ts';
+import type { Run } from '../archive.ts';
+import { noneRemoved } from '../record/age-clock.ts';
+import type { GoingVisit } from '../record/removal-queue.ts';
+import { isTime, MAX_VISIT_MS } from '../record/run-checks.ts';
+import type { KeptVisit } from '../record/stored-visit.ts';
+import { type Counts, NO_COUNTS } from '../record/sums.ts';
+import {
+  type Check,
+  isAny,
+  isList,
+  isNumber,
+  isOptional,
+  isRecord,
+  isText,
+  type KeyShape,
+  type OnDamage,
+  openTable,
+} from './table.ts';
+
+/** A visit as it is kept; its key is its number, given when it is first filed. */
+export interface ShelvedVisit extends KeptVisit {
+  /** Time of the first run in the last chunk. */
+  lastChunk: number;
+}
+
+/** A visit that is being rewritten: what is left under its old number. */
+export interface SortingVisit extends GoingVisit {
+  /** Its new number. */
+  into: number;
+  /** Numbers of runs in place of which others came. */
+  replaced: readonly number[];
+}
+
+/** `writer` tells those apart that write at the same time. */
+export type JournalKey = [shard: number, t: number, writer: number, seq: number];
+
+export interface Tables {
+  /** Batches that are committed and not filed yet. */
+  journal: Database<Buffer, JournalKey>;
+  /** Empty but for a moment. */
+  scratch: Database<Buffer, [writer: number, no: number]>;
+  /** When a visit was erased, by its id: what comes of it later is not kept. */
+  erased: Database<number, string>;
+  /** Batches that cannot be read. */
+  damaged: Database<Buffer, JournalKey>;
+  visits: Database<ShelvedVisit, number>;
+  /** Visits that are being removed, by their numbers. */
+  going: Database<GoingVisit, number>;
+  /** Visits that are being rewritten (sorting.ts), by their old numbers; their shards; and the runs that are added. */
+  sorting: Database<SortingVisit, number>;
+  sortQueue: Database<true, [shard: number, visit: number]>;
+  sortRuns: Database<Run, [into: number, t: number, n: number]>;
+  /** Numbers of visits whose entry cannot be read: what is left of them is being removed (damaged-visits.ts). */
+  lost: Database<true, number>;
+  /** Which process removes visits now (`remover`), how many were removed (`removed`), and the store's time (`clock`). */
+  upkeep: Database<unknown, string>;
+  /** Number of a visit, by its id. */
+  ids: Database<number, string>;
+  /** Visits of a site by their begin. */
+  bySite: Database<true, [site: string, since: number, visit: number]>;
+  byAge: Database<true, [since: number, visit: number]>;
+  /** Bytes that the visits of a site take, nearly; under a word in brackets, that those of all sites are known. */
+  weights: Database<number, string>;
+  /** Sites of which the visits are to go that began before this time. */
+  dropped: Database<number, string>;
+  /** Chunks of a visit by the time of their first run; chunk.ts. */
+  chunks: Database<Buffer, [visit: number, t: number]>;
+  /** Pages a visit was on in a minute (since 1970), by number. */
+  minutes: Database<number[], [site: string, minute: number, visit: number]>;
+  /** Number of a page, from 1 on. */
+  pages: Database<number, [site: string, page: string]>;
+  /** How many pages a site has; under words in brackets, what is of all (page-table.ts). */
+  pageCounts: Database<number, string>;
+  pageNames: Database<[site: string, page: string], number>;
+  counts: Database<Counts, [site: string, day: number, page: number]>;
+  /** Tiles (tile.ts) of 16 rows each. */
+  cells: Database<Buffer, [page: number, day: number, slice: number, band: number]>;
+  spots: Database<Buffer, [page: number, day: number, device: number, selector: string]>;
+}
+
+/** `onDamage` is told of entries that cannot be read; they read as if they were not there. */
+export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
+  const at = (key: KeyShape, value?: Check) => ({ key, ...(value && { value }), onDamage });
+  const site = ['text', 'number', 'number'] as const;
+  const batch = ['number', 'number', 'number', 'number'] as const;
+  return {
+    journal: openTable(root, 'journal', at(batch)),
+    scratch: openTable(root, 'scratch', at(['number', 'number'])),
+    erased: openTable(root, 'erased', at('text', isNumber)),
+    damaged: openTable(root, 'damaged', at(batch)),
+    visits: openTable(root, 'visits', at('number', isShelvedVisit)),
+    going: openTable(root, 'going', at('number', isGoingVisit)),
+    sorting: openTable(root, 'sorting', at('number', isSortingVisit)),
+    sortQueue: openTable(root, 'sort-queue', at(['number', 'number'], isAny)),
+    sortRuns: openTable(root, 'sort-runs', at(['number', 'number', 'number'], isRun)),
+    lost: openTable(root, 'lost', at('number', isAny)),
+    upkeep: openTable(root, 'upkeep', at('text', isUpkeep)),
+    ids: openTable(root, 'ids', at('text', isNumber)),
+    bySite: openTable(root, 'by-site', at(site, isAny)),
+    byAge: openTable(root, 'by-age', at(['number', 'number'], isAny)),
+    weights: openTable(root, 'weights', at('text', isNumber)),
+    dropped: openTable(root, 'dropped', at('text', isNumber)),
+    chunks: openTable(root, 'chunks', at(['number', 'number'])),
+    minutes: openTable(root, 'minutes', at(site, isList(isNumber))),
+    pages: openTable(root, 'pages', at(['text', 'text'], isNumber)),
+    pageCounts: openTable(root, 'page-counts', at('text', isNumber)),
+    pageNames: openTable(root, 'page-names', at('number', isList(isText, 2))),
+    counts: openTable(root, 'counts', at(site, isCounts)),
+    cells: openTable(root, 'cells', at(batch)),
+    spots: openTable(root, 'spots', at(['number', 'number', 'number', 'text'])),
+  };
+}
+
+const isTurn = isRecord({ by: isNumber, at: isNumber });
+const isRemoved = isRecord(Object.fromEntries(Object.keys(noneRemoved()).map((name) => [name, isNumber])));
+const isKeptTime = isRecord({ at: isNumber, mono: isNumber });
+const isUpkeep = (value: unknown) => isTurn(value) || isRemoved(value) || isKeptTime(value);
+
+const isSize = isList(isNumber, 4);
+const isCounts = isRecord(Object.fromEntries(Object.keys(NO_COUNTS).map((name) => [name, isNumber])));
+
+const isVisitRecord = isRecord({
+  id: isText,
+  site: (value) => isText(value) && SITE_KEY.test(value as string),
+  since: isTime,
+  device: (value) => DEVICES.includes(value as Device),
+  language: isText,
+  referrer: isText,
+  origin: isText,
+  country: isText,
+  label: isText,
+  size: isSize,
+  seen: isList(isNumber),
+  frames: isNumber,
+  lastRun: isNumber,
+  lastChunk: isNumber,
+  bytes: isOptional(isNumber),
+  weight: isOptional(isNumber),
+  tally: isRecord({
+    stays: isList(isRecord({ page: isText, t: isTime, until: isTime, depth: isNumber })),
+    page: isText,
+    size: isSize,
+    scrollY: isNumber,
+    moves: isNumber,
+    clicks: isNumber,
+    scrolls: isNumber,
+    until: isTime,
+  }),
+});
+
+const isGoingVisit = isRecord({
+  site: isText,
+  since: isTime,
+  away: isRecord({ stays: isList(isAny), page: isText, size: isSize }),
+  page: isNumber,
+  stays: isList(isRecord({ t: isTime, until: isTime })),
+  minute: isNumber,
+  damage: isText,
+});
+
+const isSortingVisit: Check = (value) =>
+  isGoingVisit(value) && isRecord({ into: isNumber, replaced: isList(isNumber) })(value);
+
+const isRun = isRecord({
+  n: isNumber,
+  frames: isNumber,
+  page: isText,
+  size: isSize,
+  entered: isAny,
+  t: isTime,
+  until: isTime,
+  payload: (value) => value instanceof Uint8Array,
+});
+
+/** Bounds loops over the minutes and days of a visit, too. */
+function isShelvedVisit(value: unknown): boolean {
+  if (!isVisitRecord(value)) return false;
+  const { since, tally } = value as ShelvedVisit;
+  const isInOrder = tally.stays.every(({ t, until }) => t <= until && until - t <= MAX_VISIT_MS);
+  return isInOrder && tally.until - since <= MAX_VISIT_MS && tally.stays.length <= MAX_STAYS;
+}
+
+/** Above every number that is a part of a key. */
+export const LAST = Number.MAX_SAFE_INTEGER;
+
+/** The different first parts of a table's keys, in order: those between are not read. A number follows on each. */
+export function* firstParts<T extends string | number>(table: {
+  getKeys(range: { start: never; limit: 1 }): Iterable<readonly [T, ...unknown[]]>;
+}): Generator<T> {
+  for (let start: unknown[] = []; ; ) {
+    const [key] = table.getKeys({ start: start as never, limit: 1 });
+    if (key === undefined) return;
+    yield key[0];
+    start = [key[0], LAST];
+  }
+}

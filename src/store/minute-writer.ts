@@ -1,0 +1,100 @@
+/**
+ * The last hour of each site as stores keep it, so that it outlives the process that counted it. Whatever goes wrong disturbs nobody: what
+ * could not be kept is kept later, and what cannot be read is not shown.
+ */
+import { forEachAtOnce } from '../lib/concurrency.ts';
+import { entry } from '../lib/get-or-insert.ts';
+import { within } from '../lib/timeout.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Minute } from '../model/minute.ts';
+import { oldestOf, raise } from '../model/minute.ts';
+import { type MachineMinutes, NO_SITE, type Past, type SiteMinute } from '../protocol/peer.ts';
+import { isUnreachable, type Store } from './contract.ts';
+
+/** So many minutes of a site are read, the newest: an hour of a hundred machines. */
+export const MOST_MINUTES = 6000;
+/** A server that starts, or a stream, does not wait for longer, milliseconds. */
+const RECALL_LIMIT_MS = 2000;
+const PAST_LIMIT_MS = 2000;
+/** Sites that are read at once. */
+const READS = 16;
+
+export interface KeptMinute extends Minute {
+  machine: string;
+}
+
+/** Minutes by their machines, oldest first. */
+export function minutesByMachine(kept: Iterable<KeptMinute>): MachineMinutes[] {
+  const machines = new Map<string, Map<number, Minute>>();
+  for (const { machine, ...minute } of kept)
+    raise(
+      entry(machines, machine, () => new Map()),
+      minute,
+    );
+  return [...machines].map(([machine, minutes]) => ({
+    machine,
+    minutes: [...minutes.values()].sort((a, b) => a.t - b.t),
+  }));
+}
+
+export class KeptMinutes {
+  readonly #store: Pick<Store, 'sites' | 'minutes' | 'putMinutes'>;
+  readonly #log: Logger;
+  #isTroubled = false;
+
+  constructor(store: Pick<Store, 'sites' | 'minutes' | 'putMinutes'>, log: Logger) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Keeps what a machine had. False if that cannot be done now. */
+  put(machine: string, minutes: readonly SiteMinute[]): Promise<boolean> {
+    return this.#tried(async () => {
+      await this.#store.putMinutes(machine, minutes, Date.now());
+      return true;
+    }, false);
+  }
+
+  /** Tells what a machine had of each site, and of NO_SITE, in the last hour. What comes late is told all the same. */
+  async recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
+    const recalled = this.#tried(() => this.#recall(machine, tell), undefined);
+    await within(recalled, RECALL_LIMIT_MS).catch(() => {});
+  }
+
+  async #recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
+    const keys = [NO_SITE, ...(await this.#store.sites()).map(({ key }) => key)];
+    await forEachAtOnce(keys, READS, async (site) => {
+      for (const one of await this.#store.minutes(site, oldestOf(Date.now())))
+        if (one.machine === machine) tell(site, one.minutes);
+    });
+  }
+
+  /** What machines had of a site in the last hour; null if that cannot be read in time. */
+  past(site: string): Promise<Past | null> {
+    const read = this.#tried(() => this.#past(site), null);
+    return within(read, PAST_LIMIT_MS).catch(() => null);
+  }
+
+  async #past(site: string): Promise<Past> {
+    const from = oldestOf(Date.now());
+    const [machines, runs] = await Promise.all([this.#store.minutes(site, from), this.#store.minutes(NO_SITE, from)]);
+    return { machines, ran: [...new Set(runs.flatMap(({ minutes }) => minutes.map(({ t }) => t)))] };
+  }
+
+  /** Is said once; that Redis is away is in the log already. */
+  async #tried<T>(work: () => Promise<T>, otherwise: T): Promise<T> {
+    try {
+      const value = await work();
+      this.#isTroubled = false;
+      return value;
+    } catch (error) {
+      if (!this.#isTroubled && !isUnreachable(error))
+        this.#log.error(
+          { err: error },
+          'the minutes of the last hour cannot be stored or read; the live view continues',
+        );
+      this.#isTroubled ||= !isUnreachable(error);
+      return otherwise;
+    }
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Pages of sites by number. A process remembers those of the sites it has to do with: what came is read when it is missed, and all of
+ * them anew when some were taken away, which the edition tells. No number is given twice.
+ */
+import type { Command } from '../../../redis/connection.ts';
+import type { PageNumbers } from '../../record/aggregator.ts';
+import { MAX_PAGES, nameIn, OTHER_PAGES } from '../../record/pages.ts';
+import { partsOf, type RecordSite, type SiteState } from './record-site.ts';
+
+/** Names remembered of all sites. */
+const MAX_REMEMBERED = 100_000;
+/** More new ones than that are read with all others. */
+const FEW = 1000;
+
+/** The pages of a site, as far as they are known. */
+export class Book {
+  readonly names = new Map<number, string>();
+  readonly numbers = new Map<string, number>();
+  /** The last number, and how often pages had been taken away. */
+  last = 0;
+  edition = 0;
+
+  add(number: number, name: string): void {
+    this.names.set(number, name);
+    this.numbers.set(name, number);
+  }
+
+  find(page: string): number | undefined {
+    return this.numbers.get(nameIn(page));
+  }
+
+  /** What is done on a page that is not there any more is done on others. */
+  nameOf(number: number): string {
+    return this.names.get(number) || OTHER_PAGES;
+  }
+}
+
+export class PageBooks {
+  readonly #books = new Map<string, Book>();
+
+  /** The pages that there are when this is called, or later. */
+  async current(site: RecordSite): Promise<Book> {
+    return this.at(site, await site.state());
+  }
+
+  async at(site: RecordSite, { page, edition }: SiteState): Promise<Book> {
+    const known = this.#books.get(site.name);
+    if (known && known.edition === edition && page - known.last <= FEW) {
+      if (page > known.last) await readNew(site, known, page);
+      return this.#keep(site.name, known);
+    }
+    const book = await readAll(site);
+    book.last = page;
+    book.edition = edition;
+    return this.#keep(site.name, book);
+  }
+
+  /** Those longest not asked for are forgotten. */
+  #keep(site: string, book: Book): Book {
+    this.#books.delete(site);
+    this.#books.set(site, book);
+    let names = 0;
+    for (const one of this.#books.values()) names += one.names.size;
+    for (const [other, { names: some }] of this.#books) {
+      if (names <= MAX_REMEMBERED || other === site) break;
+      this.#books.delete(other);
+      names -= some.size;
+    }
+    return book;
+  }
+}
+
+async function readNew(site: RecordSite, book: Book, last: number): Promise<void> {
+  const numbers = Array.from({ length: last - book.last }, (_, i) => book.last + 1 + i);
+  const names = await site.fields(site.keys.pages, numbers.map(String));
+  for (const [i, name] of names.entries()) if (name !== null) book.add(numbers[i] as number, name);
+  book.last = Math.max(book.last, last);
+}
+
+async function readAll(site: RecordSite): Promise<Book> {
+  const book = new Book();
+  const all = await site.send<string[]>('HGETALL', site.keys.pages);
+  for (let i = 0; i < all.length; i += 2) book.add(Number(all[i]), all[i + 1] as string);
+  return book;
+}
+
+/** The pages of a site in a change: new ones have their numbers with it, and others are given back. */
+export class PageDraft implements PageNumbers {
+  readonly #site: RecordSite;
+  readonly #book: Book;
+  readonly #state: SiteState;
+  readonly #added = new Book();
+  readonly #gone: number[] = [];
+
+  constructor(site: RecordSite, book: Book, state: SiteState) {
+    this.#site = site;
+    this.#book = book;
+    this.#state = { ...state };
+  }
+
+  numberOf(site: string, page: string): number {
+    return this.find(page) ?? this.#add(site, page);
+  }
+
+  #add(site: string, given: string): number {
+    const state = this.#state;
+    const page = nameIn(given);
+    if (page !== OTHER_PAGES && (state.isFull || state.pages >= MAX_PAGES)) {
+      state.isFull = true;
+      return this.numberOf(site, OTHER_PAGES);
+    }
+    state.page += 1;
+    state.pages += 1;
+    this.#added.add(state.page, page);
+    return state.page;
+  }
+
+  find(page: string): number | undefined {
+    return this.#book.find(page) ?? this.#added.find(page);
+  }
+
+  isNamed(number: number): boolean {
+    return this.#added.names.has(number) || this.#book.names.has(number);
+  }
+
+  nameOf(number: number): string {
+    return this.#added.names.get(number) ?? this.#book.nameOf(number);
+  }
+
+  /**
+   * Takes a page away. Where a site's pages once were too many, further ones count as one until nothing is counted there any
+   * more, so that what was counted so is also taken away so.
+   */
+  giveBack(number: number): void {
+    if (!this.#book.names.has(number) && !this.#added.names.has(number)) return;
+    this.#gone.push(number);
+    this.#state.pages -= 1;
+    this.#state.edition += 1;
+    if (this.nameOf(number) === OTHER_PAGES) this.#state.isFull = false;
+  }
+
+  commands(): Command[] {
+    const { pages, state } = this.#site.keys;
+    const { page, isFull, edition, pages: count } = this.#state;
+    const added = [...this.#added.names].flatMap(([number, name]) => [String(number), name]);
+    const commands: Command[] = [
+      ...partsOf(added).map((some) => ['HSET', pages, ...some]),
+      ...partsOf(this.#gone.map(String)).map((some) => ['HDEL', pages, ...some]),
+    ];
+    const fields = { page, pages: count, full: isFull ? 1 : 0, edition };
+    return [...commands, ['HSET', state, ...Object.entries(fields).flatMap(([name, value]) => [name, String(value)])]];
+  }
+
+  /** What was added is there now. What is gone is found out by the edition. */
+  settle(): void {
+    for (const [number, name] of this.#added.names) this.#book.add(number, name);
+    this.#book.last = Math.max(this.#book.last, this.#state.page);
+  }
+}

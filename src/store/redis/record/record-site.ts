@@ -1,0 +1,345 @@
+/** The record of one site as it is in Redis: what is read of it, piece by piece. */
+
+import { RUN_MS } from '../../../protocol/passages.ts';
+import { type Command, type Redis, scriptOf } from '../../../redis/connection.ts';
+import { decodeRuns, type KeptRun } from '../../record/chunk.ts';
+import type { Damage } from '../../record/damage.ts';
+import type { GoingVisit } from '../../record/removal-queue.ts';
+import { weightOf } from '../../record/site-weight.ts';
+import type { KeptVisit } from '../../record/stored-visit.ts';
+import { SiteKeys } from './keys.ts';
+import { visitOf } from './visit-time.ts';
+
+/** Fields of one command at most. */
+export const MOST_FIELDS = 500;
+/** Visits that are listed in one step. */
+const MOST_LISTED = 1000;
+/** Commands that are answered together: Redis does nothing else meanwhile. */
+const TOGETHER = 100;
+/** Elements of runs that one step of a removal asks for at once. */
+const FIRST_ELEMENTS = 16;
+/** Elements of runs that are read at once: at least so many, and about so many bytes, which is more than one part of an answer. */
+const READ_ELEMENTS = 16;
+const READ_BYTES = 384 * 1024;
+
+/** A visit as it is kept; its runs are a list, each element of which has those that were filed together. */
+export interface RedisVisit extends KeptVisit {
+  /** Elements, and their bytes. */
+  elements: number;
+  bytes: number;
+  /** Time and place of an element, every so many bytes: `t, element, t, element …` */
+  marks: number[];
+}
+
+/** What is known of the list that a visit's runs are in. */
+export type RunsOf = Pick<RedisVisit, 'marks' | 'elements' | 'bytes'>;
+/** Nothing is known of it. */
+export const UNKNOWN_RUNS: RunsOf = { marks: [], elements: 0, bytes: 0 };
+
+/** What a site counts; numbers are given once. */
+export interface SiteState {
+  /** Last number of a visit, and of a page. */
+  visit: number;
+  page: number;
+  /** Pages there are, whether there once were too many, and how often some were taken away. */
+  pages: number;
+  isFull: boolean;
+  edition: number;
+  /** Bytes that its visits take, nearly; undefined: that was never counted. */
+  weight: number | undefined;
+}
+
+/** Fields of the state. */
+export const STATE: readonly string[] = ['visit', 'page', 'pages', 'full', 'edition', 'weight'];
+
+/**
+ * Finds visits by their ids, and what is kept of them, in one round trip. ARGV: the keys of ids, visits and erased visits, then ids. For each id
+ * its number, its visit and when it was erased.
+ */
+const FIND = scriptOf(
+  `
+local found = {}
+for i = 4, #ARGV do
+  local number = redis.call('HGET', ARGV[1], ARGV[i])
+  found[#found + 1] = number
+  found[#found + 1] = number and redis.call('HGET', ARGV[2], number)
+  found[#found + 1] = redis.call('HGET', ARGV[3], ARGV[i])
+end
+return found
+`,
+  'no-writes',
+);
+
+/**
+ * Lists visits by their time, and what is kept of them, in one round trip. ARGV: the keys of times and visits, then the
+ * range and its limit as ZRANGE takes them. Replies with the members, then the visits.
+ */
+const LIST = scriptOf(
+  `
+local members = redis.call('ZRANGE', ARGV[1], unpack(ARGV, 3))
+local visits = {}
+for i, member in ipairs(members) do
+  visits[i] = redis.call('HGET', ARGV[2], string.match(member, '%.0*(%d+)$'))
+end
+return { members, visits }
+`,
+  'no-writes',
+);
+
+/** Visits of a list, and what is kept of each; undefined: it cannot be read. */
+export interface ListedVisits {
+  members: string[];
+  visits: (RedisVisit | undefined)[];
+}
+
+/** What there is of a visit's id. */
+export interface FoundVisit {
+  id: string;
+  /** Undefined: there is no such visit. */
+  number: number | undefined;
+  /** Undefined: there is none, or it cannot be read. */
+  visit: RedisVisit | undefined;
+  isErased: boolean;
+}
+
+export class RecordSite {
+  readonly redis: Redis;
+  readonly keys: SiteKeys;
+
+  constructor(redis: Redis, site: string) {
+    this.redis = redis;
+    this.keys = new SiteKeys(site);
+  }
+
+  get name(): string {
+    return this.keys.site;
+  }
+
+  send<T>(...command: Command): Promise<T> {
+    return this.redis.send(this.keys.version, ...command);
+  }
+
+  bytes<T>(...command: Command): Promise<T> {
+    return this.redis.sendForBytes(this.keys.version, ...command);
+  }
+
+  /** What commands find that only read, some of them together. */
+  async gather<T>(commands: readonly Command[]): Promise<T[]> {
+    const parts = partsOf(commands, TOGETHER).map((some) => this.redis.gather<T>(this.keys.version, some));
+    return (await Promise.all(parts)).flat(1) as T[];
+  }
+
+  async gatherBytes<T>(commands: readonly Command[]): Promise<T[]> {
+    const parts = partsOf(commands, TOGETHER).map((some) => this.redis.gatherBytes<T>(this.keys.version, some));
+    return (await Promise.all(parts)).flat(1) as T[];
+  }
+
+  /** Visits that began before this time are of a removed site of the same key. */
+  async droppedBefore(): Promise<number> {
+    return Number((await this.send<string | null>('GET', this.keys.dropped)) ?? 0);
+  }
+
+  /** True while there are visits of a removed site of the same key: counts are of both. */
+  async hasRemains(): Promise<boolean> {
+    const [before, [first]] = await Promise.all([
+      this.droppedBefore(),
+      this.send<string[]>('ZRANGE', this.keys.byTime, '0', '0'),
+    ]);
+    return first !== undefined && visitOf(first)[0] < before;
+  }
+
+  async version(): Promise<string> {
+    return (await this.send<string | null>('GET', this.keys.version)) ?? '0';
+  }
+
+  async state(): Promise<SiteState> {
+    return readState(await this.send<(string | null)[]>('HMGET', this.keys.state, ...STATE));
+  }
+
+  /** Number of changes, and what there was then. */
+  async now(): Promise<{ version: string; state: SiteState }> {
+    const { version, state } = this.keys;
+    const [changes, found] = await this.redis.gather<never>(version, [
+      ['GET', version],
+      ['HMGET', state, ...STATE],
+    ]);
+    return { version: changes ?? '0', state: readState(found as unknown as (string | null)[]) };
+  }
+
+  /** What there is of visits, by their ids; one round trip, however many. */
+  async find(ids: readonly string[]): Promise<FoundVisit[]> {
+    const { version, ids: numbers, visits, erased } = this.keys;
+    const parts = partsOf(ids).map(async (some) => {
+      const found = await this.redis.run<(string | null)[]>(FIND, version, [numbers, visits, erased, ...some]);
+      return some.map((id, i): FoundVisit => {
+        const [number, text, erasedAt] = found.slice(3 * i, 3 * i + 3);
+        return {
+          id,
+          number: number == null ? undefined : Number(number),
+          visit: text == null ? undefined : readVisit(text),
+          isErased: erasedAt != null,
+        };
+      });
+    });
+    return (await Promise.all(parts)).flat();
+  }
+
+  /** Values of some fields of a hash. */
+  async fields(key: string, fields: readonly string[]): Promise<(string | null)[]> {
+    const parts = partsOf(fields).map((some) => this.send<(string | null)[]>('HMGET', key, ...some));
+    return (await Promise.all(parts)).flat();
+  }
+
+  async byteFields(key: string, fields: readonly string[]): Promise<(Buffer | null)[]> {
+    const parts = partsOf(fields).map((some) => this.bytes<(Buffer | null)[]>('HMGET', key, ...some));
+    return (await Promise.all(parts)).flat();
+  }
+
+  /** One that cannot be read is as good as none. */
+  async visits(numbers: readonly number[]): Promise<(RedisVisit | undefined)[]> {
+    const found = await this.fields(this.keys.visits, numbers.map(String));
+    return found.map((text) => (text === null ? undefined : readVisit(text)));
+  }
+
+  /** The first visits of a range of `by-time`, in its order; one round trip for some, two for many. */
+  async list(range: readonly string[], most: number): Promise<ListedVisits> {
+    const { version, byTime, visits } = this.keys;
+    const limited = [...range, 'LIMIT', '0', String(most)];
+    if (most > MOST_LISTED) {
+      const members = await this.send<string[]>('ZRANGE', byTime, ...limited);
+      return { members, visits: await this.visits(members.map((member) => visitOf(member)[1])) };
+    }
+    const [members, found] = await this.redis.run<[string[], (string | null)[]]>(LIST, version, [
+      byTime,
+      visits,
+      ...limited,
+    ]);
+    return { members, visits: members.map((_, i) => (found[i] == null ? undefined : readVisit(found[i]))) };
+  }
+
+  /** Bytes that the visits of sites take, nearly; NaN where that was never counted. */
+  static async weights(sites: readonly RecordSite[]): Promise<number[]> {
+    const asked = sites.map(({ keys, redis }) => redis.send<string | null>(keys.state, 'HGET', keys.state, 'weight'));
+    return (await Promise.all(asked)).map((weight) => Number(weight ?? Number.NaN));
+  }
+
+  /** Counts what all visits take, for a record from before that was counted; what changes meanwhile is counted nearly. */
+  async weigh(): Promise<number> {
+    const { visits, state, version } = this.keys;
+    let weight = 0;
+    let cursor = '0';
+    do {
+      const [next, found] = await this.send<[string, string[]]>('HSCAN', visits, cursor, 'COUNT', String(MOST_FIELDS));
+      for (let i = 1; i < found.length; i += 2) weight += readVisit(found[i] as string)?.weight ?? 0;
+      cursor = next;
+    } while (cursor !== '0');
+    await this.redis.commit(version, null, [['HSET', state, 'weight', String(weight)]], true);
+    return weight;
+  }
+
+  async visit(number: number): Promise<RedisVisit | undefined> {
+    const [visit] = await this.visits([number]);
+    return visit;
+  }
+
+  /** Visits that are being removed, by their numbers. */
+  async going(): Promise<Map<number, GoingVisit>> {
+    const all = await this.send<string[]>('HGETALL', this.keys.going);
+    const found = new Map<number, GoingVisit>();
+    for (let i = 0; i < all.length; i += 2) found.set(Number(all[i]), JSON.parse(all[i + 1] as string));
+    return found;
+  }
+
+  /** The first elements of a visit's runs, until they are so many bytes. */
+  async firstElements(number: number, bytes: number): Promise<Buffer[]> {
+    const elements: Buffer[] = [];
+    for (let sum = 0; sum < bytes; ) {
+      const some = await this.bytes<Buffer[]>(
+        ...this.#elements(number, elements.length, elements.length + FIRST_ELEMENTS),
+      );
+      for (const element of some) {
+        if (sum >= bytes) break;
+        elements.push(element);
+        sum += element.length;
+      }
+      if (some.length < FIRST_ELEMENTS) break;
+    }
+    return elements;
+  }
+
+  /**
+   * The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`,
+   * what is so is passed over.
+   */
+  async *runs(number: number, visit: RunsOf, from = 0, damage?: Damage): AsyncGenerator<KeptRun[]> {
+    const decode = (element: Buffer) => decodeRuns(element, damage);
+    const step = Math.max(READ_ELEMENTS, Math.ceil((READ_BYTES * visit.elements) / Math.max(1, visit.bytes)));
+    for (let at = elementAt(visit.marks, from - RUN_MS); ; at += step) {
+      const elements = await this.bytes<Buffer[]>(...this.#elements(number, at, at + step));
+      yield elements.flatMap(decode);
+      if (elements.length < step) return;
+    }
+  }
+
+  /** The runs of some visits from `from` to `to`, and some around; one round trip, however many. `damages`: what of each cannot be read. */
+  async runsDuring(
+    visits: readonly { number: number; visit: RedisVisit }[],
+    from: number,
+    to: number,
+    damages: readonly Damage[],
+  ): Promise<KeptRun[][]> {
+    const commands = visits.map(({ number, visit: { marks } }) =>
+      this.#elements(number, elementAt(marks, from - RUN_MS), elementFrom(marks, to)),
+    );
+    const found = await this.gatherBytes<Buffer[]>(commands);
+    return found.map((elements, i) => elements.flatMap((element) => decodeRuns(element, damages[i])));
+  }
+
+  /** Elements from one up to another, which is not included; undefined: to the end. */
+  #elements(number: number, at: number, end: number | undefined): Command {
+    return ['LRANGE', this.keys.runs(number), String(at), end === undefined ? '-1' : String(end - 1)];
+  }
+
+  /** True if something waits to be filed. */
+  async isWaiting(shards?: readonly number[]): Promise<boolean> {
+    const { journals } = this.keys;
+    const keys = shards ? shards.map((shard) => journals[shard] as string) : journals;
+    return (await this.send<number>('EXISTS', ...keys)) > 0;
+  }
+}
+
+function readVisit(text: string): RedisVisit | undefined {
+  try {
+    const visit = JSON.parse(text) as RedisVisit;
+    // One from before visits were weighed; whoever puts it changes it before.
+    visit.weight ??= weightOf(visit);
+    return visit;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads the values of `STATE`. */
+export function readState(found: readonly (string | null)[]): SiteState {
+  const [visit, page, pages, full, edition] = found.map(Number) as [number, number, number, number, number];
+  return { visit, page, pages, isFull: full > 0, edition, weight: found[5] == null ? undefined : Number(found[5]) };
+}
+
+/** The last element that begins at `t` or before. */
+function elementAt(marks: readonly number[], t: number): number {
+  for (let i = marks.length - 2; i >= 0; i -= 2) if ((marks[i] as number) <= t) return marks[i + 1] as number;
+  return 0;
+}
+
+/** The first marked element that begins at `t` or later; undefined: there is none. */
+function elementFrom(marks: readonly number[], t: number): number | undefined {
+  for (let i = 0; i < marks.length; i += 2) if ((marks[i] as number) >= t) return marks[i + 1] as number;
+  return undefined;
+}
+
+/** A list in parts that a command takes. */
+export function partsOf<T>(all: readonly T[], most = MOST_FIELDS): T[][] {
+  const parts: T[][] = [];
+  for (let i = 0; i < all.length; i += most) parts.push(all.slice(i, i + most));
+  return parts;
+}

@@ -1,0 +1,268 @@
+/**
+ * Files what the journal of a site holds, as the embedded store does. Whoever comes to it does so: one process at a time as long as
+ * it is not slow, and if two do the same, the one that is later has it refused and begins anew.
+ */
+import { FrameError } from '../../../protocol/frame-error.ts';
+import { type Command, scriptOf } from '../../../redis/connection.ts';
+import { StoreError } from '../../contract.ts';
+import { aheadOf } from '../../record/backlog.ts';
+import { type KnownPlaces, readBatch } from '../../record/batch.ts';
+import { CHUNK_BYTES, LONG_CHUNKS } from '../../record/chunk.ts';
+import { type Arrived, arrivals, Filer, isReadable, MAX_RELAID } from '../../record/compaction.ts';
+import { warnOfLeftOut } from '../../record/damage.ts';
+import { SITE_SHARDS } from '../../record/shard.ts';
+import { isBehind, isPartlyThere, newIn } from '../../record/stored-visit.ts';
+import type { PageBooks } from './page-hash.ts';
+import { partsOf, type RecordSite, type RedisVisit, readState, type SiteState, STATE } from './record-site.ts';
+import { Draft } from './record-transaction.ts';
+
+/**
+ * Whoever files is left alone for so long, milliseconds: six times to Redis and back where that takes a second. One
+ * that has died holds others up no longer.
+ */
+const LEASE_MS = 6000;
+/** A site that is held longer says so now and again, milliseconds. */
+const HELD = 'held';
+const HELD_MS = 6000;
+/** So much of the journal is filed at once, bytes: for some milliseconds Redis answers nobody else. */
+const MAX_FILED = 512 * 1024;
+
+/** none: nothing is due · busy: somebody else does it, or was faster · held: nobody is to do it now */
+export type Filed = number | 'none' | 'busy' | 'held';
+
+/** What is taken out of one shard of the journal. */
+interface Taken {
+  shard: number;
+  /** Times and batches in turn. */
+  elements: Buffer[];
+  bytes: number;
+}
+
+export class Filing {
+  readonly #books: PageBooks;
+  /** Sites that this process is filing, so that those who wait for that need not ask. */
+  readonly #running = new Map<string, Promise<unknown>>();
+
+  readonly #maxVisitBytes: number | undefined;
+
+  constructor(books: PageBooks, maxVisitBytes?: number) {
+    this.#maxVisitBytes = maxVisitBytes;
+    this.#books = books;
+  }
+
+  /** Files some of what waits in shards (by default all), since before what `before` says of each. How many bytes of the journal that were. */
+  async file(
+    site: RecordSite,
+    shards: readonly number[] = ALL_SHARDS,
+    before: (shard: number) => number = () => Number.MAX_SAFE_INTEGER,
+  ): Promise<Filed> {
+    const running = this.#running.get(site.name);
+    if (running) {
+      if (!(await site.isWaiting(shards))) return 'none';
+      await running.catch(() => {});
+      return 'busy';
+    }
+    const filing = this.#fileAlone(site, shards, before);
+    this.#running.set(site.name, filing);
+    try {
+      return await filing;
+    } finally {
+      this.#running.delete(site.name);
+    }
+  }
+
+  async #fileAlone(site: RecordSite, shards: readonly number[], before: (shard: number) => number): Promise<Filed> {
+    const opened = await open(site, shards, before);
+    if (typeof opened === 'string') return opened;
+    let isDone = false;
+    try {
+      const filed = await this.#fileOpened(site, opened);
+      isDone = typeof filed === 'number';
+      return filed;
+    } finally {
+      if (!isDone) await release(site);
+    }
+  }
+
+  async #fileOpened(site: RecordSite, { taken, ...now }: Opened): Promise<Filed> {
+    const draft = await Draft.begin(site, this.#books, Promise.resolve(now));
+    const bytes = taken.reduce((sum, one) => sum + one.bytes, 0);
+    if (bytes === 0) return 'none';
+    try {
+      await fill(draft, taken, this.#maxVisitBytes);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      return setAside(site, draft.version, taken, error);
+    }
+    for (const { shard, elements } of taken) draft.add(remove(site, shard, elements));
+    draft.add(['DEL', site.keys.filing]);
+    if (!(await draft.commit())) return 'busy';
+    warnOfLeftOut(draft.damage, `the site ${site.name} in Redis`);
+    return bytes;
+  }
+}
+
+export const ALL_SHARDS: readonly number[] = Array.from({ length: SITE_SHARDS }, (_, shard) => shard);
+
+async function release(site: RecordSite): Promise<void> {
+  await site.send('DEL', site.keys.filing).catch(() => {});
+}
+
+/** Does something while nobody files a site, and those that read do not wait for it. */
+export async function held<T>(site: RecordSite, work: () => Promise<T>): Promise<T> {
+  const { redis, keys } = site;
+  const hold = ['SET', keys.filing, HELD, 'PX', String(HELD_MS)];
+  const isHeld = await redis.commit(keys.filing, '0', [hold], true);
+  const renewal = setInterval(() => {
+    if (isHeld) site.send('PEXPIRE', keys.filing, String(HELD_MS)).catch(() => {});
+  }, HELD_MS / 4);
+  try {
+    return await work();
+  } finally {
+    clearInterval(renewal);
+    if (isHeld) await release(site);
+  }
+}
+
+/** What is filed at once, and what there was of the site when it was read. */
+interface Opened {
+  version: string;
+  state: SiteState;
+  taken: Taken[];
+}
+
+/**
+ * Takes the lease of a site if something of it is due, and reads what is filed at once, in one round trip. ARGV: keys
+ * of lease and state; how long the lease is; how many bytes are read; how many fields of the state there are; the
+ * time from which on everything is due, since a clock was ahead; the fields; then for each shard its key and the time
+ * up to which things are due. The longest waiting shards come first. Works without free memory, too: what is filed
+ * takes less.
+ */
+const OPEN = scriptOf(
+  `
+local fields = tonumber(ARGV[5])
+local due = {}
+for i = 7 + fields, #ARGV, 2 do
+  local t = tonumber(redis.call('LINDEX', ARGV[i], 0))
+  if t and (t <= tonumber(ARGV[i + 1]) or t > tonumber(ARGV[6])) then
+    due[#due + 1] = { key = ARGV[i], shard = (i - 7 - fields) / 2, t = t }
+  end
+end
+if #due == 0 then return { 'none' } end
+local holder = redis.call('GET', ARGV[1])
+if holder then return { holder == '${HELD}' and 'held' or 'busy' } end
+redis.call('SET', ARGV[1], '1', 'PX', ARGV[3])
+table.sort(due, function(a, b) return a.t < b.t end)
+local left = tonumber(ARGV[4])
+local opened = { 'open', redis.call('GET', KEYS[1]), redis.call('HMGET', ARGV[2], unpack(ARGV, 7, 6 + fields)) }
+for _, one in ipairs(due) do
+  if left <= 0 then break end
+  local taken = {}
+  while left > 0 do
+    local read = redis.call('LRANGE', one.key, #taken, #taken + 7)
+    for i = 1, #read, 2 do
+      if left <= 0 then break end
+      taken[#taken + 1] = read[i]
+      taken[#taken + 1] = read[i + 1]
+      left = left - #read[i + 1]
+    end
+    if #read < 8 then break end
+  end
+  opened[#opened + 1] = one.shard
+  opened[#opened + 1] = taken
+end
+return opened
+`,
+  'allow-oom',
+);
+
+type OpenReply = [outcome: Buffer, version: Buffer | null, state: (Buffer | null)[], ...taken: (number | Buffer[])[]];
+
+/** none: nothing is due · busy, held: as `Filed` */
+async function open(
+  site: RecordSite,
+  shards: readonly number[],
+  before: (shard: number) => number,
+): Promise<Opened | 'none' | 'busy' | 'held'> {
+  const { version, state, filing, journals } = site.keys;
+  const due = shards.flatMap((shard) => [journals[shard] as string, String(before(shard))]);
+  const ahead = String(aheadOf(Date.now()));
+  const args = [filing, state, String(LEASE_MS), String(MAX_FILED), String(STATE.length), ahead, ...STATE, ...due];
+  const [outcome, changes, fields = [], ...found] = await site.redis.runForBytes<OpenReply>(OPEN, version, args);
+  const what = String(outcome);
+  if (what !== 'open') return what as 'none' | 'busy' | 'held';
+  const taken: Taken[] = [];
+  for (let i = 0; i < found.length; i += 2) {
+    const elements = found[i + 1] as Buffer[];
+    const bytes = elements.reduce((sum, { length }, at) => sum + (at % 2 ? length : 0), 0);
+    taken.push({ shard: shards[found[i] as number] as number, elements, bytes });
+  }
+  const texts = fields.map((field) => (field === null ? null : String(field)));
+  return { version: String(changes ?? '0'), state: readState(texts), taken };
+}
+
+function* batchesOf({ elements }: Taken): Generator<[time: Buffer, batch: Buffer]> {
+  for (let i = 0; i < elements.length; i += 2) yield [elements[i] as Buffer, elements[i + 1] as Buffer];
+}
+
+/** As many as were read: whoever appends does so behind them. */
+function remove(site: RecordSite, shard: number, elements: readonly Buffer[]): Command {
+  return ['LPOP', site.keys.journals[shard] as string, String(elements.length)];
+}
+
+/** Files what was taken. Throws FrameError if some of it cannot be read. */
+async function fill(draft: Draft, taken: readonly Taken[], maxVisitBytes: number | undefined): Promise<void> {
+  const visits = new Map<string, Arrived>();
+  const known: KnownPlaces = new Map();
+  const listener = arrivals(visits);
+  for (const one of taken) for (const [, batch] of batchesOf(one)) readBatch(batch, listener, known);
+  await draft.readIds([...visits.keys()]);
+  let left = MAX_RELAID;
+  const needed: number[] = [];
+  for (const [id, arrived] of visits) {
+    const number = draft.find(id);
+    const visit = number === undefined ? undefined : draft.get(number);
+    if (number === undefined || !visit || !needsRuns(visit, arrived, left)) continue;
+    needed.push(number);
+    left -= visit.bytes;
+  }
+  await Promise.all(needed.map((number) => draft.readRuns(number)));
+  const filer = new Filer(draft, draft.pages, maxVisitBytes);
+  filer.begin(draft.damage);
+  for (const [id, arrived] of visits) filer.file(id, arrived, draft.sums);
+}
+
+/**
+ * True if the runs of a visit may have to make way, or be laid down anew. Of a long one, or after many, that is done for what was kept
+ * elsewhere only. `most`: bytes that may be read.
+ */
+function needsRuns(visit: RedisVisit, { frames }: Arrived, most: number): boolean {
+  const fresh = frames.filter((frame) => newIn(visit, frame) > 0);
+  if (fresh.some((frame) => isPartlyThere(visit, frame))) return true;
+  const isDear = most <= 0 || visit.bytes > LONG_CHUNKS * CHUNK_BYTES;
+  return isBehind(visit, fresh) && (!isDear || fresh.some((frame) => frame.frames !== undefined));
+}
+
+/** Sets batches aside that cannot be read, so that they hold nothing else up. */
+async function setAside(site: RecordSite, version: string, taken: readonly Taken[], error: FrameError): Promise<Filed> {
+  const commands: Command[] = [];
+  let aside = 0;
+  for (const one of taken) {
+    const good: Buffer[] = [];
+    const bad: Buffer[] = [];
+    for (const [time, batch] of batchesOf(one)) (isReadable(batch) ? good : bad).push(time, batch);
+    if (bad.length === 0) continue;
+    aside += bad.length / 2;
+    // In parts: a commit that fails halfway, with a command that is too long for Lua, has removed and not put back.
+    const key = site.keys.journals[one.shard] as string;
+    commands.push(remove(site, one.shard, one.elements));
+    for (const some of partsOf(bad)) commands.push(['RPUSH', site.keys.damaged, ...some]);
+    for (const some of partsOf(good.toReversed())) commands.push(['LPUSH', key, ...some]);
+  }
+  if (aside === 0)
+    throw new StoreError('damaged', `a visit of the site ${site.name} in Redis is damaged: ${error.message}`);
+  // Somebody else may have filed what was read here, and was then faster.
+  if (!(await site.redis.commit(site.keys.version, version, commands, true))) return 'busy';
+  process.emitWarning(`${aside} batches of frames cannot be read and were set aside: ${error.message}`);
+  return 'busy';
+}

@@ -1,0 +1,146 @@
+/**
+ * Takes visits away, with what they added to counts and heatmaps. A small one goes in one step. A large one would take longer than
+ * others leave the record unchanged, and hold Redis up: it goes as in the embedded store (record/removal-queue.ts), piece by piece.
+ */
+
+import { MINUTE_MS } from '../../../model/minute.ts';
+import type { Command } from '../../../redis/connection.ts';
+import { newTally, Tally, tallyAnew } from '../../record/aggregator.ts';
+import { decodeRuns } from '../../record/chunk.ts';
+import { Damage, warnOfRemoved } from '../../record/damage.ts';
+import { minutesIn } from '../../record/minute-sums.ts';
+import {
+  type GoingVisit,
+  nameIn,
+  newGoing,
+  PIECE_BYTES,
+  PIECE_MINUTES,
+  PieceBudget,
+} from '../../record/removal-queue.ts';
+import { dayOf } from '../../record/sums.ts';
+import type { PageBooks } from './page-hash.ts';
+import type { RecordSite, RedisVisit } from './record-site.ts';
+import { Draft } from './record-transaction.ts';
+import { visitOf } from './visit-time.ts';
+
+/**
+ * Takes visits away (members of `by-time`) until these are as many bytes as go in one step, and does `also` with it. How many went; undefined, and nothing is done, if
+ * somebody else has changed the record meanwhile. Of one that is damaged, what can be read is taken from the counts; where there
+ * is nothing under its number any more its runs and its place go, uncounted.
+ */
+export async function removeVisits(
+  site: RecordSite,
+  books: PageBooks,
+  members: readonly string[],
+  also: readonly Command[] = [],
+  pieceBytes = PIECE_BYTES,
+): Promise<number | undefined> {
+  const draft = await Draft.begin(site, books);
+  await draft.readVisits(members.map((member) => visitOf(member)[1]));
+  const faults: string[] = [];
+  let removed = 0;
+  const budget = new PieceBudget(pieceBytes);
+  for (const member of members) {
+    const [since, number] = visitOf(member);
+    const visit = draft.get(number);
+    const size = visit?.bytes ?? 0;
+    if (!budget.take(visit, size)) break;
+    if (visit) removed += 1;
+    if (visit && budget.isLarge(visit, size)) {
+      draft.unlist(number, visit);
+      draft.add(['HSET', site.keys.going, String(number), JSON.stringify(newGoing(visit))]);
+      continue;
+    }
+    const fault = await takeAway(draft, number, visit ?? lost(site.name, since));
+    if (fault !== undefined || !visit) faults.push(fault ?? 'its entry is not there');
+  }
+  draft.add(...also);
+  if (!(await draft.commit())) return undefined;
+  warnOfRemoved(faults, `the site ${site.name} in Redis`);
+  return removed;
+}
+
+/** What is known of a visit of which only the begin and the runs are there. */
+function lost(site: string, since: number): RedisVisit {
+  const untold = { device: 'unknown', language: '', referrer: '', origin: '', country: '', label: '' } as const;
+  const visit = { ...untold, id: '', site, since, size: [0, 0, 0, 0] as RedisVisit['size'], tally: newTally(since) };
+  return { ...visit, seen: [], frames: 0, lastRun: 0, elements: 0, bytes: 0, marks: [] };
+}
+
+/** What of it could not be read, if anything. Its runs are read some at a time: it may be a long one. */
+async function takeAway(draft: Draft, number: number, visit: RedisVisit): Promise<string | undefined> {
+  const damage = new Damage();
+  const tally = new Tally(visit.site, draft.sums, -1, draft.pages, tallyAnew(visit));
+  for await (const some of draft.site.runs(number, visit, 0, damage)) {
+    const runs = draft.named(some);
+    for (const run of runs) damage.pass(() => tally.add(run));
+    draft.leave(number, visit, runs);
+  }
+  draft.remove(number, visit);
+  return damage.fault?.message;
+}
+
+/**
+ * Removes the next piece of a visit that is being removed. False if there is none; undefined, and nothing is done, if somebody else has
+ * changed the record meanwhile.
+ */
+export async function removePiece(
+  site: RecordSite,
+  books: PageBooks,
+  pieceBytes = PIECE_BYTES,
+): Promise<boolean | undefined> {
+  const draft = await Draft.begin(site, books);
+  const [next] = await site.going();
+  if (!next) return false;
+  const [number, going] = next;
+  const tally = new Tally(site.name, draft.sums, -1, draft.pages, going.away);
+  tally.countDeepest(going.page, 1);
+  // The page that it is on may be given back only now.
+  if (going.page > 0)
+    draft.sums.countsOf(site.name, draft.pages.numberOf(site.name, going.away.page), dayOf(going.since));
+  const isLeft = leaveMinutes(draft, number, going) || (await removeElements(draft, number, going, tally, pieceBytes));
+  if (isLeft) tally.countDeepest(going.page, -1);
+  const { keys } = site;
+  if (isLeft) draft.add(['HSET', keys.going, String(number), JSON.stringify(going)]);
+  else draft.add(['HDEL', keys.going, String(number)], ['UNLINK', keys.runs(number)]);
+  if (!(await draft.commit())) return undefined;
+  if (!isLeft && going.damage !== '') warnOfRemoved([going.damage], `the site ${site.name} in Redis`);
+  return true;
+}
+
+/** Takes the visit out of some of the minutes of its stays, while their pages still have their numbers. False if it is out of all. */
+function leaveMinutes(draft: Draft, number: number, going: GoingVisit): boolean {
+  let left = PIECE_MINUTES;
+  for (const { page, t, until } of going.stays)
+    for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
+      if (left === 0) return true;
+      draft.leaveMinute(number, minute, [draft.pages.numberOf(going.site, page)]);
+      going.minute = minute;
+      left -= 1;
+    }
+  const wereSome = going.stays.length > 0;
+  going.stays = [];
+  return wereSome;
+}
+
+/** False if none was left. */
+async function removeElements(
+  draft: Draft,
+  number: number,
+  going: GoingVisit,
+  tally: Tally,
+  pieceBytes: number,
+): Promise<boolean> {
+  const elements = await draft.site.firstElements(number, pieceBytes);
+  if (elements.length === 0) return false;
+  const damage = new Damage();
+  for (const element of elements) {
+    const kept = damage.pass(() => decodeRuns(element)) ?? [];
+    for (const run of kept) for (const minute of minutesIn(run)) draft.leaveMinute(number, minute, [run.page]);
+    for (const run of draft.named(kept, (page) => nameIn(going, page))) damage.pass(() => tally.add(run));
+  }
+  going.page = draft.pages.find(going.away.page) ?? 0;
+  going.damage ||= damage.fault?.message ?? '';
+  draft.add(['LPOP', draft.site.keys.runs(number), String(elements.length)]);
+  return true;
+}

@@ -1,0 +1,213 @@
+/** Recomputes what the frames of a site add up to, and compares; record/recount.ts says how. */
+import { entry } from '../../../lib/get-or-insert.ts';
+import type { Difference } from '../../archive.ts';
+import { Tally } from '../../record/aggregator.ts';
+import { nameRun } from '../../record/chunk.ts';
+import { Damage } from '../../record/damage.ts';
+import { OTHER_PAGES } from '../../record/pages.ts';
+import {
+  addDays,
+  type CellRow,
+  type Compare,
+  compareCells,
+  compareCounts,
+  comparer,
+  compareSpots,
+  daysBetween,
+  firstDay,
+  type KeptDay,
+  mayTouch,
+  newSums,
+  PART_BYTES,
+  pagesIn,
+  Recount,
+  type SpotRow,
+} from '../../record/recount.ts';
+import { type GoingVisit, nameIn } from '../../record/removal-queue.ts';
+import { dayOf, type Sums, WHOLE_SITE } from '../../record/sums.ts';
+import type { Book, PageBooks } from './page-hash.ts';
+import { partsOf, type RecordSite, type RedisVisit, UNKNOWN_RUNS } from './record-site.ts';
+import { cellsOf, elementsOf, namedRuns, rowsOf } from './redis-lookup.ts';
+import { visitOf } from './visit-time.ts';
+
+/** Visits that are read together. */
+const TOGETHER = 20;
+/** Pages that are read together. */
+const PAGES_TOGETHER = 1000;
+const SCAN_VISITS = 1000;
+/** A cell takes at most so many bytes; pages that could have more than that in all are measured. */
+const CELL_BYTES = 6;
+const MUCH_BYTES = 16 * 1024;
+
+/** As `Archive.verify`, of what is filed of a site, if nobody changes it meanwhile. `tell` is told of each visit that was counted. */
+export async function siteDifferences(
+  site: RecordSite,
+  books: PageBooks,
+  tell: (done: number, total: number) => void,
+  partBytes = PART_BYTES,
+): Promise<Difference[]> {
+  const found: Difference[] = [];
+  const compare = comparer(found);
+  const book = await books.current(site);
+  const days = await daysOf(site, partBytes);
+  const total = [...days.values()].reduce((sum, { visits, parts }) => sum + visits.length * parts, 0);
+  let done = 0;
+  for (const [day, { visits, parts }] of days)
+    for (let part = 0; part < parts; part++) {
+      const has = pagesIn(parts, part);
+      const sums = newSums(day, has);
+      for (const some of partsOf(visits, TOGETHER)) {
+        await recount(site, book, some, sums, has, part === 0 ? day : undefined, compare);
+        for (const _ of some) tell(++done, total);
+      }
+      await comparePart(site, book, day, has, sums, compare);
+    }
+  return found;
+}
+
+/** The days that anything is kept of. */
+async function daysOf(site: RecordSite, partBytes: number): Promise<Map<number, KeptDay>> {
+  const days = new Map<number, KeptDay>();
+  const at = (day: number) => entry(days, day, (): KeptDay => ({ visits: [], parts: 1 }));
+  for await (const numbers of allVisits(site))
+    for (const some of partsOf(numbers, TOGETHER)) {
+      const visits = await site.visits(some);
+      const all = await Promise.all(visits.map((visit, i) => daysIn(site, some[i] as number, visit)));
+      for (const [i, of] of all.entries()) for (const day of of) at(day).visits.push(some[i] as number);
+    }
+  for (const [number, going] of await site.going())
+    for (const day of await daysLeft(site, number, going)) at(day).visits.push(number);
+  for (const day of await site.send<string[]>('SMEMBERS', site.keys.days)) at(Number(day));
+  for (const [day, kept] of days) kept.parts = Math.max(1, Math.ceil((await bytesOn(site, day)) / partBytes));
+  return days;
+}
+
+/** Numbers of all visits, some at once. */
+async function* allVisits(site: RecordSite): AsyncGenerator<number[]> {
+  for (let after = '-'; ; ) {
+    const range = [site.keys.byTime, after, '+', 'BYLEX', 'LIMIT', '0', String(SCAN_VISITS)];
+    const members = await site.send<string[]>('ZRANGE', ...range);
+    yield members.map((member) => visitOf(member)[1]);
+    if (members.length < SCAN_VISITS) return;
+    after = `(${members.at(-1)}`;
+  }
+}
+
+async function daysIn(site: RecordSite, number: number, visit: RedisVisit | undefined): Promise<Iterable<number>> {
+  if (!visit) return [];
+  const first = firstDay(visit, visit.marks[0]);
+  const between = daysBetween(first, dayOf(visit.tally.until));
+  if (between) return between;
+  const days = new Set([first]);
+  const nameless = { nameOf: () => '' } as unknown as Book;
+  for await (const some of site.runs(number, visit, 0, new Damage()))
+    for (const run of namedRuns(nameless, some)) addDays(days, run);
+  return days;
+}
+
+/** The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with. */
+async function daysLeft(site: RecordSite, number: number, going: GoingVisit): Promise<Set<number>> {
+  const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
+  for await (const some of site.runs(number, UNKNOWN_RUNS, 0, new Damage())) for (const run of some) addDays(days, run);
+  return days;
+}
+
+/** Bytes of the tiles of a day, about: of a page with little on it, what it could have at most. */
+async function bytesOn(site: RecordSite, day: number): Promise<number> {
+  const much: number[] = [];
+  let bytes = 0;
+  for (const [page, { moves, clicks, views }] of await rowsOf(site, day)) {
+    const most = CELL_BYTES * (moves + clicks + 2 * views);
+    if (most > MUCH_BYTES) much.push(page);
+    else bytes += most;
+  }
+  const usage = (key: string) => ['MEMORY', 'USAGE', key] as const;
+  const keys = much.flatMap((page) => [site.keys.cells(page, day), site.keys.spots(page, day)]);
+  for (const size of await site.gather<number | null>(keys.map(usage))) bytes += size ?? 0;
+  return bytes;
+}
+
+/** Adds visits to the sums. With `day`, also compares each visit with its own frames if that is its first day. */
+async function recount(
+  site: RecordSite,
+  book: Book,
+  numbers: readonly number[],
+  sums: Sums,
+  has: (page: number) => boolean,
+  day: number | undefined,
+  compare: Compare,
+): Promise<void> {
+  const readOnly = {
+    numberOf: (_: string, page: string) => book.find(page) ?? book.find(OTHER_PAGES) ?? -1,
+    nameOf: (number: number) => book.nameOf(number),
+  };
+  const visits = await site.visits(numbers);
+  const going = visits.every((visit) => visit) ? undefined : await site.going();
+  for (const [i, visit] of visits.entries()) {
+    const number = numbers[i] as number;
+    const gone = going?.get(number);
+    if (gone) await recountLeft(site, book, number, gone, new Tally(site.name, sums, 1, readOnly, gone.away));
+    if (!visit) continue;
+    if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(site.name, page)))) continue;
+    const counted = new Recount(visit, sums, readOnly);
+    const damage = new Damage();
+    for await (const some of site.runs(number, visit, 0, damage))
+      for (const run of namedRuns(book, some)) damage.pass(() => counted.add(run));
+    if (day === firstDay(visit, visit.marks[0])) counted.compare(compare, damage);
+  }
+}
+
+/** Adds what is left of a visit that is being removed. */
+async function recountLeft(
+  site: RecordSite,
+  book: Book,
+  number: number,
+  going: GoingVisit,
+  tally: Tally,
+): Promise<void> {
+  const damage = new Damage();
+  tally.countDeepest(going.page, 1);
+  const nameOf = (page: number) => book.names.get(page) || nameIn(going, page);
+  for await (const some of site.runs(number, UNKNOWN_RUNS, 0, damage))
+    for (const run of some) damage.pass(() => tally.add(nameRun(run, nameOf(run.page))));
+}
+
+async function comparePart(
+  site: RecordSite,
+  book: Book,
+  day: number,
+  has: (page: number) => boolean,
+  sums: Sums,
+  compare: Compare,
+): Promise<void> {
+  const nameOf = (page: number) => (page === WHOLE_SITE ? '' : book.nameOf(page));
+  const rows = [...(await rowsOf(site, day))].filter(([page]) => has(page));
+  const counted = [...sums.counts.values(), ...sums.cells.values()].map(({ page }) => page);
+  const pages = new Set([...rows.map(([page]) => page), ...counted]);
+  compareCounts(
+    rows.map(([page, counts]) => ({ site: site.name, page, counts })),
+    sums,
+    day,
+    nameOf,
+    compare,
+  );
+  const cells: CellRow[] = [];
+  const spots: SpotRow[] = [];
+  for (const some of partsOf([...pages], PAGES_TOGETHER)) {
+    const tiles = await cellsOf(
+      site,
+      some.map((page) => [page, day]),
+    );
+    for (const [i, page] of some.entries()) for (const tile of tiles[i] ?? []) cells.push({ page, ...tile });
+    for (const page of await clickedPages(site, some, day))
+      for await (const found of elementsOf(site, page, day)) spots.push(...found.map((one) => ({ page, ...one })));
+  }
+  compareCells(cells, sums, day, nameOf, compare);
+  compareSpots(spots, sums, day, nameOf, compare);
+}
+
+/** Pages with clicks on elements among these. */
+async function clickedPages(site: RecordSite, pages: readonly number[], day: number): Promise<number[]> {
+  const found = await site.gather<number>(pages.map((page) => ['EXISTS', site.keys.spots(page, day)]));
+  return pages.filter((_, i) => (found[i] as number) > 0);
+}

@@ -1,0 +1,51 @@
+/** The record that several machines share, as a worker's thread keeps it. */
+import type { Shares } from '../../config/config.ts';
+import { Redis } from '../../redis/connection.ts';
+import { type Target, targetText } from '../../redis/redis-url.ts';
+import type { StoreError } from '../contract.ts';
+import type { Kept } from '../thread/maintenance.ts';
+import { checkFor } from './identity.ts';
+import { RedisArchive } from './redis-archive.ts';
+import { asStore } from './redis-store-error.ts';
+
+export interface RedisData {
+  redis: Target;
+  /** So many replicas must have what is appended, too. */
+  replicas: number;
+  /** Id of the store that Redis is to hold; undefined: whatever it holds is right. */
+  id?: string;
+  /** Cap of the store, bytes. */
+  maxBytes: number;
+  /** Visits with more bytes of runs are thinned. */
+  maxVisitBytes?: number;
+  /** How long visits are kept, milliseconds. */
+  retainMs: number;
+  /** Parts of the store that sites may take before others. */
+  shares?: Shares;
+}
+
+/** What has waited is looked for so often, milliseconds; by chance somewhat later, so that processes do not do so together. */
+const TEND_MS = 500;
+const APART_MS = 200;
+
+export async function keepRedis(data: RedisData, onDamage: (error: StoreError) => void): Promise<Kept> {
+  const { redis: target, id, retainMs, ...options } = data;
+  const guard = id !== undefined && { check: checkFor(targetText(target), new Set([id])) };
+  const redis = await asStore(Redis.connect(target, { ...guard }));
+  const archive = new RedisArchive(redis, { ...options, onDamage });
+  return {
+    archive,
+    chores: [
+      {
+        everyMs: TEND_MS + Math.round(APART_MS * Math.random()),
+        work: () => archive.tend(Date.now(), retainMs),
+      },
+    ],
+    makeRoom: () => archive.tend(Date.now(), retainMs, true),
+    takeNews: () => archive.takeNews(),
+    close: async () => {
+      await archive.close();
+      await redis.close();
+    },
+  };
+}

@@ -1,0 +1,55 @@
+/** The last hour of each site in Redis: a sorted set of minutes, which goes an hour after it was written to last. */
+import { forEachAtOnce } from '../../lib/concurrency.ts';
+import { entry } from '../../lib/get-or-insert.ts';
+import { KEPT_MINUTES, MINUTE_MS, oldestOf } from '../../model/minute.ts';
+import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/peer.ts';
+import { type Redis, scriptOf } from '../../redis/connection.ts';
+import { commonKey, siteKey } from '../../redis/keys.ts';
+import { type KeptMinute, MOST_MINUTES, minutesByMachine } from '../minute-writer.ts';
+
+/** Sites that are written at once: at the end of a minute all machines write. */
+const WRITES = 8;
+
+/** What is older goes by itself, milliseconds. */
+const KEPT_MS = (KEPT_MINUTES + 1) * MINUTE_MS;
+
+/** ARGV: minutes before this go, how long all of it is kept, then times and minutes. */
+const PUT = scriptOf(`
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
+redis.call('ZADD', KEYS[1], unpack(ARGV, 3))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+`);
+
+/** `time machine visitors samples`, by their time. A minute of a machine that is there twice is that with the most. */
+export function hourKey(site: string): string {
+  return site === NO_SITE ? commonKey('hour') : siteKey(site, 'hour');
+}
+
+/** Throws RedisError; some may be kept then. */
+export async function putHour(
+  redis: Redis,
+  machine: string,
+  minutes: readonly SiteMinute[],
+  now: number,
+): Promise<void> {
+  const bySite = new Map<string, string[]>();
+  for (const { site, t, visitors, samples } of minutes)
+    entry(bySite, site, (): string[] => []).push(String(t), `${t} ${machine} ${visitors} ${samples}`);
+  await forEachAtOnce(bySite, WRITES, ([site, pairs]) =>
+    redis.run(PUT, hourKey(site), [String(oldestOf(now)), String(KEPT_MS), ...pairs]),
+  );
+}
+
+/** Throws RedisError. */
+export async function readHour(redis: Redis, site: string, from: number): Promise<MachineMinutes[]> {
+  const key = hourKey(site);
+  const range = ['+inf', String(from), 'BYSCORE', 'REV', 'LIMIT', '0', String(MOST_MINUTES)];
+  const members = await redis.send<string[]>(key, 'ZRANGE', key, ...range);
+  return minutesByMachine(members.map(minuteIn));
+}
+
+function minuteIn(member: string): KeptMinute {
+  const [t = '', machine = '', visitors = '', samples = ''] = member.split(' ');
+  return { machine, t: Number(t), visitors: Number(visitors), samples: Number(samples) };
+}

@@ -1,0 +1,129 @@
+/**
+ * The thread that a worker keeps its record by: writes, files, reads and clears away, so that visitors need not wait.
+ * thread-archive.ts is the other side.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { HitGroup } from '../accounts/account-snapshot.ts';
+import type { Archive } from '../archive.ts';
+import { StoreError } from '../contract.ts';
+import type { Kept } from './maintenance.ts';
+import { type Answer, parted, type Question, type ThreadData } from './thread-archive.ts';
+
+/** It is looked so often whether visits were removed; that is told at once, and then at most so often, milliseconds. */
+const LOOK_MS = 1000;
+const NEWS_MS = 60_000;
+/** That something in the store is damaged is told so often, milliseconds. */
+const TELL_MS = 60_000;
+
+let toldAt = Number.NEGATIVE_INFINITY;
+const port = parentPort as NonNullable<typeof parentPort>;
+const kept = await open(workerData as ThreadData);
+const { archive } = kept;
+const timers = [...kept.chores, { everyMs: LOOK_MS, work: tellNews }].map(({ everyMs, work }) => every(everyMs, work));
+
+port.on('message', (question: Question) => {
+  if (question.method === 'addHits') addHits(question);
+  else void answer(question);
+});
+port.postMessage({ id: 0 } satisfies Answer);
+
+/** Only the store that is asked for is loaded. */
+async function open(data: ThreadData): Promise<Kept> {
+  if ('redis' in data) return (await import('../redis/redis-maintenance.ts')).keepRedis(data, tellDamage);
+  return (await import('../lmdb/lmdb-maintenance.ts')).keepFile(data, tellDamage);
+}
+
+async function answer(question: Question): Promise<void> {
+  const { id, method } = question;
+  if (method === 'close') return close(id);
+  try {
+    port.postMessage({ id, value: await call(question) } satisfies Answer);
+  } catch (error) {
+    refuse(id, error);
+    if (method === 'append' && error instanceof StoreError && error.code === 'full') await makeRoom();
+  }
+}
+
+function call({ method, args }: Question): unknown {
+  if (method === 'append') return archive.append(parted(args[0] as Uint8Array, args[1] as number[]));
+  const work = archive[method as keyof Archive] as (...all: unknown[]) => unknown;
+  return work.apply(archive, args);
+}
+
+function refuse(id: number, error: unknown): void {
+  const { message } = error as Error;
+  port.postMessage({ id, error: { message, code: error instanceof StoreError ? error.code : undefined } });
+}
+
+/** Counts page visits, with those that have come while another worker wrote. */
+function addHits(first: Question): void {
+  const questions = [first];
+  const others: Question[] = [];
+  try {
+    const outcomes = kept.addHits?.(() => {
+      for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port))
+        (next.message.method === 'addHits' ? questions : others).push(next.message);
+      return questions.map(({ args }) => args[0] as HitGroup[]);
+    });
+    for (const [i, { id }] of questions.entries()) port.postMessage({ id, value: outcomes?.[i] } satisfies Answer);
+  } catch (error) {
+    for (const { id } of questions) refuse(id, error);
+  }
+  for (const question of others) void answer(question);
+}
+
+/** Does something again and again, never twice at once. */
+function every(ms: number, work: () => void | Promise<void>): NodeJS.Timeout {
+  let isBusy = false;
+  return setInterval(async () => {
+    if (isBusy) return;
+    isBusy = true;
+    await tried(work);
+    isBusy = false;
+  }, ms);
+}
+
+/** A disk that is full, or a server that is away, is told by those that append; it is tried again. Any other error ends the thread. */
+async function tried(work: () => void | Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    if (error.code === 'damaged') tellDamage(error);
+  }
+}
+
+let newsAt = Number.NEGATIVE_INFINITY;
+
+function tellNews(): void {
+  if (performance.now() - newsAt < NEWS_MS) return;
+  const news = kept.takeNews();
+  if (news.heldMs === 0 && Object.values(news.removed).every((visits) => visits === 0)) return;
+  newsAt = performance.now();
+  port.postMessage({ id: 0, news } satisfies Answer);
+}
+
+/** Other visits are kept all the same. */
+function tellDamage({ code, message }: StoreError): void {
+  if (performance.now() - toldAt < TELL_MS) return;
+  toldAt = performance.now();
+  port.postMessage({ id: 0, error: { code, message } } satisfies Answer);
+}
+
+let makingRoom: Promise<void> | undefined;
+
+function makeRoom(): Promise<void> {
+  makingRoom ??= tried(() => kept.makeRoom()).finally(() => {
+    makingRoom = undefined;
+  });
+  return makingRoom;
+}
+
+async function close(id: number): Promise<void> {
+  for (const timer of timers) clearInterval(timer);
+  newsAt = Number.NEGATIVE_INFINITY;
+  tellNews();
+  await kept.close();
+  port.postMessage({ id } satisfies Answer);
+  port.close();
+}

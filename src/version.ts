@@ -1,5 +1,0 @@
-import { readFileSync } from 'node:fs';
-import { packageFile } from './files.ts';
-
-/** Of this package, as in `--version`. */
-export const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
