@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { OWNER } from '../src/model/rights.ts';
 import type { StreamRequest } from '../src/protocol/ipc.ts';
-import { SESSION } from '../src/store/accounts/people.ts';
+import { SESSION } from '../src/store/accounts/sessions.ts';
 import { codeOf, cookieOf, startHttp, type TestHttp } from './support/http.ts';
 import { startServer, TOKEN } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';

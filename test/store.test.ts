@@ -14,7 +14,7 @@ import { OWNER, type Rights } from '../src/model/rights.ts';
 import type { Site } from '../src/model/site.ts';
 import { NO_SITE } from '../src/protocol/peer.ts';
 import { readTarget, type Target } from '../src/redis/redis-url.ts';
-import { SESSION } from '../src/store/accounts/people.ts';
+import { SESSION } from '../src/store/accounts/sessions.ts';
 import { type Attempt, HITS, LINK, type Store, TOKEN } from '../src/store/contract.ts';
 import { StoreFile } from '../src/store/lmdb/file/store-file.ts';
 import { openStore } from '../src/store/lmdb/lmdb-store.ts';

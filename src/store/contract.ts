@@ -16,7 +16,7 @@ import type { Site } from '../model/site.ts';
 import type { MachineMinutes, SiteMinute } from '../protocol/peer.ts';
 import { isAwayCode } from '../server/raw-problem.ts';
 import type { AccountSnapshot, HitGroup } from './accounts/account-snapshot.ts';
-import type { Admin } from './accounts/people.ts';
+import type { Admin } from './accounts/records.ts';
 import type { Archive } from './archive.ts';
 
 /** How long a one-time link holds. */

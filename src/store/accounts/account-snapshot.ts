@@ -1,9 +1,10 @@
-/** What a store keeps besides the record, as another one can take it over. */
+/** What a store has besides the record, so that another one can take it over. */
 import type { Session } from '../../model/account.ts';
 import type { Entry } from '../../model/audit.ts';
 import type { Site } from '../../model/site.ts';
 import { type Trail, wholeTrail } from './audit-trail.ts';
-import type { Admin, Stored, StoredToken } from './people.ts';
+import type { Admin, Stored, StoredToken } from './records.ts';
+import type { Change } from './transaction.ts';
 
 /** Visits to one page. */
 export interface HitGroup {
@@ -12,7 +13,7 @@ export interface HitGroup {
   count: number;
 }
 
-/** One-time links and counted attempts are not among it: they are over within minutes. */
+/** It has no one-time links and no counted attempts, which expire within minutes. */
 export interface AccountSnapshot {
   secret: Buffer;
   sites: Site[];
@@ -30,4 +31,20 @@ export async function trailOf(store: Trail): Promise<Entry[]> {
   const entries: Entry[] = [];
   for await (const entry of wholeTrail(store)) entries.push(entry);
   return entries.reverse();
+}
+
+/** Replaces the sites and adds everybody who may sign in. False, and nothing is done, if there are administrators. */
+export function adoptAccounts({ sites, admins, tokens, sessions }: AccountSnapshot): Change<boolean> {
+  return {
+    reads: { sites: 'all', admins: 'all' },
+    run(tx) {
+      if (tx.admins.list().length > 0) return false;
+      for (const [key] of tx.sites.list()) tx.sites.remove(key);
+      for (const site of sites) tx.sites.put(site.key, site);
+      for (const [name, admin] of admins) tx.admins.put(name, admin);
+      for (const [id, token] of tokens) tx.tokens.put(id, token);
+      for (const [id, session] of sessions) tx.sessions.put(id, session);
+      return true;
+    },
+  };
 }

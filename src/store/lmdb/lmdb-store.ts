@@ -10,37 +10,25 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database, Key } from 'lmdb';
 import type { Durability, Shares } from '../../config/config.ts';
-import type { Session, Token } from '../../model/account.ts';
-import { ACTOR, type AuditQuery, type Entry, type Note } from '../../model/audit.ts';
+import type { Session } from '../../model/account.ts';
+import type { AuditQuery, Entry, Note } from '../../model/audit.ts';
 import { isPage } from '../../model/page.ts';
 import type { Part } from '../../model/query.ts';
-import { OWNER, type Rights, ROLES, rightsOf } from '../../model/rights.ts';
+import { type Rights, ROLES } from '../../model/rights.ts';
 import { SITE_KEY, type Site } from '../../model/site.ts';
 import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/peer.ts';
-import { type AccountSnapshot, type HitGroup, trailOf } from '../accounts/account-snapshot.ts';
-import {
-  type Admin,
-  changedOptions,
-  demoSite,
-  hashOptions,
-  isLastOwner,
-  knownRights,
-  LEAVING_MS,
-  type Link,
-  newSession,
-  SESSION,
-  type Stored,
-  type StoredToken,
-  seenNow,
-  surplus,
-  tokenOf,
-  withoutSite,
-  withRights,
-} from '../accounts/people.ts';
-import { counterKey, hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from '../accounts/secret.ts';
-import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
+import type { AccountSnapshot, HitGroup } from '../accounts/account-snapshot.ts';
+import { AccountStore } from '../accounts/account-store.ts';
+import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
+import type { AccountRecords, Admin, Link, Stored, StoredToken, TableName } from '../accounts/records.ts';
+import { demoSite } from '../accounts/sites.ts';
+import type { AccountTables, Change } from '../accounts/transaction.ts';
+import { type Attempt, type Store, StoreError } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
+import { LmdbAccounts } from './account-tables.ts';
+import { type AttemptCounter, AttemptTable } from './attempt-table.ts';
 import { AuditTable } from './audit-table.ts';
+import { ExpiryIndex } from './expiry-index.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import { StoreFile } from './file/store-file.ts';
 import { HitTable } from './hit-table.ts';
@@ -55,8 +43,6 @@ const FORMAT = 2;
 /** What this version reads as well; a server raises it. Format 1 has no places of clicks: see record/aggregator.ts. */
 const FORMER_FORMAT = 1;
 
-/** How many expired entries one write clears away at most. */
-const SWEEP = 32;
 /** Minutes in one write: this process does nothing else meanwhile. */
 const MINUTES_TOGETHER = 1000;
 /** There is no other. */
@@ -158,26 +144,13 @@ const KEPT_FIELDS = new Set(['name', 'password', 'created', 'lastUsed', 'hash'])
 /** The page-visit counter's pages may take this share of the cap. */
 const HITS_SHARE = 0.1;
 
-interface Counter {
-  count: number;
-  expires: number;
-}
-
-type Perishable = 'links' | 'sessions' | 'counters';
-
-export class EmbeddedStore implements Store {
+export class EmbeddedStore extends AccountStore implements Store {
   readonly archive: EmbeddedArchive;
   readonly #file: StoreFile;
   #secret: Buffer;
   readonly #meta: Database<string[] | number, string>;
-  readonly #sites: Database<Site, string>;
-  readonly #admins: Database<Stored<Admin>, string>;
-  readonly #tokens: Database<StoredToken, string>;
-  readonly #links: Database<Link, string>;
-  readonly #sessions: Database<Stored<Session>, string>;
-  readonly #counters: Database<Counter, string>;
-  /** When to look at what may have expired: `[expires, table, key]`. One entry per record. */
-  readonly #expiry: Database<true, [number, Perishable, string]>;
+  readonly #accounts: LmdbAccounts;
+  readonly #attempts: AttemptTable;
   /** Keyed hashes of the options of the last start. */
   readonly #options: Database<string, string>;
   readonly #audit: AuditTable;
@@ -189,6 +162,7 @@ export class EmbeddedStore implements Store {
 
   /** To be called while the file is this process's alone: tables are made if need be. */
   constructor(file: StoreFile, folder: string, secret: Buffer, options: StoreOptions) {
+    super();
     const { root } = file;
     const { maxBytes } = options;
     const onDamage = (what: string) => options.onDamage?.(damaged(join(folder, STORE_FILE), what));
@@ -201,26 +175,28 @@ export class EmbeddedStore implements Store {
     this.#file = file;
     this.#secret = secret;
     this.#meta = root.openDB('meta', {});
-    this.#sites = at('sites', isSite);
-    this.#admins = at('admins', isAdmin);
-    this.#tokens = at('tokens', isToken);
-    this.#links = at('links', isRecord({ name: isText, expires: isNumber }));
-    this.#sessions = at('sessions', isSession);
-    this.#counters = at('counters', isRecord({ count: isNumber, expires: isNumber }));
-    this.#expiry = at('expiry', isAny, ['number', 'text', 'text']);
+    const databases = {
+      sites: at<Site>('sites', isSite),
+      admins: at<Stored<Admin>>('admins', isAdmin),
+      tokens: at<StoredToken>('tokens', isToken),
+      links: at<Link>('links', isRecord({ name: isText, expires: isNumber })),
+      sessions: at<Stored<Session>>('sessions', isSession),
+    };
+    const counters = at<AttemptCounter>('counters', isRecord({ count: isNumber, expires: isNumber }));
+    const { links, sessions } = databases;
+    const expiry = new ExpiryIndex(at('expiry', isAny, ['number', 'text', 'text']), { links, sessions, counters });
+    this.#attempts = new AttemptTable(counters, expiry);
     this.#options = at('options', isText);
-    const hasSite = (key: string) => this.#sites.doesExist(key);
+    const hasSite = (key: string) => databases.sites.doesExist(key);
     const hour = at<HourValue, HourKey>('hour', isList(isNumber, 2), ['text', 'number', 'text']);
     this.#hour = new HourTable(hour, (key) => key === NO_SITE || hasSite(key));
     this.#hits = new HitTable(hits, hasSite, () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes);
+    const removeCounts = (site: string) => this.#hour.clear(site);
+    this.#accounts = new LmdbAccounts({ databases, expiry, audit: this.#audit, removeCounts });
   }
 
   async secret(): Promise<Buffer> {
     return this.#secret;
-  }
-
-  async id(): Promise<string> {
-    return storeId(this.#secret);
   }
 
   async nextRun(): Promise<number> {
@@ -254,56 +230,20 @@ export class EmbeddedStore implements Store {
     return site === NO_SITE || SITE_KEY.test(site) ? this.#read(() => this.#hour.read(site, from)) : [];
   }
 
-  async sites(): Promise<Site[]> {
-    return this.#read(() => [...this.#sites.getRange().map(({ value }) => value)]);
-  }
-
-  async site(key: string): Promise<Site | undefined> {
-    return this.#read(() => find(this.#sites, key));
-  }
-
-  async addSite(site: Site, note?: Note): Promise<boolean> {
-    // What was counted for a site of this key that was removed is not the new one's.
+  override async addSite(site: Site, note?: Note): Promise<boolean> {
+    // What was counted for a removed site of this key does not belong to the new one.
     await this.#clearLostHits(site.key);
-    return this.#file.writeLater(() => {
-      if (this.#sites.doesExist(site.key)) return false;
-      this.#sites.put(site.key, site);
-      this.#audit.add(note);
-      return true;
-    });
+    return super.addSite(site, note);
   }
 
-  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined> {
-    return this.#file.writeLater(() => {
-      const site = find(this.#sites, key);
-      if (site === undefined) return undefined;
-      const changed = { ...site, name: change.name, origins: change.origins };
-      this.#sites.put(key, changed);
-      this.#audit.add(note);
-      return changed;
-    });
-  }
-
-  async removeSite(key: string, now: number, note?: Note): Promise<boolean> {
-    if ((await this.site(key)) === undefined) return false;
-    // Its visitors are sent away within seconds, and may do something until then.
-    await this.archive.dropSite(key, now + LEAVING_MS);
-    const isRemoved = await this.#file.writeLater(() => {
-      if (take(this.#sites, key) === undefined) return false;
-      this.#hour.clear(key);
-      this.#forbid(this.#admins, key);
-      this.#forbid(this.#tokens, key);
-      this.#audit.add(note);
-      return true;
-    });
-    // Nothing is counted for it any more. If this is broken off, `clearLostHits` removes the rest.
-    if (isRemoved) await this.#clearLostHits(key);
-    return isRemoved;
+  /** If this is interrupted, `clearLostHits` removes the rest. */
+  protected removeRest(site: string): Promise<void> {
+    return this.#clearLostHits(site);
   }
 
   /** Removes what was counted for a site that was removed, in pieces with pauses, in which others write. */
   async #clearLostHits(site: string): Promise<void> {
-    const some = () => (this.#sites.doesExist(site) ? 0 : this.#hits.clearSome(site));
+    const some = () => (this.#accounts.sites.has(site) ? 0 : this.#hits.clearSome(site));
     await this.#inPieces(some);
   }
 
@@ -332,254 +272,12 @@ export class EmbeddedStore implements Store {
     return this.#read(() => this.#hits.lost());
   }
 
-  /**
-   * Within a write: takes a site out of all rights. That is one write, so that nobody has half of the rights; it is
-   * bounded by how many administrators and tokens owners have added.
-   */
-  #forbid<T extends Partial<Rights>>(db: Database<T, string>, site: string): void {
-    for (const { key, value } of [...db.getRange()]) {
-      const without = withoutSite(value, site);
-      if (without) db.put(key, without);
-    }
-  }
-
-  /** Within a write: rights as they are kept. */
-  #known(rights: Rights): Rights {
-    return knownRights(rights, (key) => find(this.#sites, key) !== undefined);
-  }
-
-  async markSeen(key: string, now: number): Promise<void> {
-    const isDue = (site: Site | undefined) => site !== undefined && site.firstSeen === null;
-    if (!isDue(await this.site(key))) return;
-    await this.#file.writeLater(() => {
-      const site = this.#sites.get(key);
-      if (site !== undefined && isDue(site)) this.#sites.put(key, { ...site, firstSeen: now });
-    });
-  }
-
-  async admins(): Promise<Admin[]> {
-    return this.#read(() => [...this.#admins.getRange().map(({ value }) => withRights(value))]);
-  }
-
-  async admin(name: string): Promise<Admin | undefined> {
-    const admin = this.#read(() => find(this.#admins, name));
-    return admin && withRights(admin);
-  }
-
-  addAdmin(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<boolean> {
-    return this.#file.writeLater(() => {
-      if (this.#admins.doesExist(name)) return false;
-      this.#admins.put(name, { name, password: null, created: now, ...this.#known(rights) });
-      this.#audit.add(note);
-      return true;
-    });
-  }
-
-  setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome> {
-    return this.#file.writeLater(() => {
-      const admin = find(this.#admins, name);
-      if (admin === undefined) return 'unknown';
-      if (rights.role !== 'owner' && this.#isLastOwner(admin)) return 'last-owner';
-      this.#admins.put(name, { ...admin, ...this.#known(rights) });
-      this.#audit.add(note);
-      return 'done';
-    });
-  }
-
-  #isLastOwner(admin: Stored<Admin>): boolean {
-    return isLastOwner(
-      admin,
-      this.#admins.getRange().map(({ value }) => value),
-    );
-  }
-
-  removeAdmin(name: string, note?: Note): Promise<AdminOutcome> {
-    return this.#file.writeLater(() => {
-      const admin = find(this.#admins, name);
-      if (admin === undefined) return 'unknown';
-      if (this.#isLastOwner(admin)) return 'last-owner';
-      this.#admins.remove(name);
-      for (const { key, value } of [...this.#links.getRange()]) if (value.name === name) this.#links.remove(key);
-      this.#dropSessions(name, undefined);
-      this.#audit.add(note);
-      return 'done';
-    });
-  }
-
-  setPassword(name: string, password: string | null, note?: Note): Promise<boolean> {
-    return this.#file.writeLater(() => {
-      const admin = find(this.#admins, name);
-      if (admin === undefined) return false;
-      this.#admins.put(name, { ...admin, password });
-      this.#audit.add(note);
-      return true;
-    });
-  }
-
-  addLink(name: string, now: number, note?: Note): Promise<string | undefined> {
-    const secret = newSecret();
-    return this.#file.writeLater(() => {
-      if (find(this.#admins, name) === undefined) return undefined;
-      this.#keep('links', this.#links, hashSecret(secret), { name, expires: now + LINK.lifetime }, now);
-      this.#audit.add(note);
-      return secret;
-    });
-  }
-
-  takeLink(secret: string, now: number): Promise<string | undefined> {
-    return this.#file.writeLater(() => {
-      const link = take(this.#links, hashSecret(secret));
-      if (link === undefined || link.expires <= now) return undefined;
-      return link.name;
-    });
-  }
-
-  addSession(
-    name: string,
-    agent: string,
-    now: number,
-    note?: Note,
-  ): Promise<{ secret: string; session: Session } | undefined> {
-    const secret = newSecret();
-    const id = hashSecret(secret);
-    return this.#file.writeLater(() => {
-      if (find(this.#admins, name) === undefined) return undefined;
-      const all = this.#sessions.getRange().map(({ key, value }) => [key, value] as const);
-      for (const old of surplus(name, all)) this.#sessions.remove(old);
-      const record = newSession(name, agent, now);
-      this.#keep('sessions', this.#sessions, id, record, now);
-      this.#audit.add(note);
-      return { secret, session: { id, ...record } };
-    });
-  }
-
-  sessionId(secret: string): string {
-    return hashSecret(secret);
-  }
-
-  async session(secret: string, now: number): Promise<Session | undefined> {
-    const id = this.sessionId(secret);
-    const record = this.#read(() => this.#sessions.get(id));
-    if (record === undefined || record.expires <= now) return undefined;
-    if (now - record.lastSeen < SESSION.coarse) return { id, ...record };
-    const slid = this.#file.writeLater(() => {
-      const current = this.#sessions.get(id);
-      if (current === undefined) return undefined;
-      const later = seenNow(current, now);
-      this.#sessions.put(id, later);
-      return { id, ...later };
-    });
-    // A disk that is full must not sign people out.
-    return slid.catch(() => ({ id, ...record }));
-  }
-
-  async sessions(now: number): Promise<Session[]> {
-    const all = this.#read(() => [...this.#sessions.getRange().map(({ key, value }) => ({ id: key, ...value }))]);
-    return all.filter((session) => session.expires > now);
-  }
-
-  removeSession(id: string, note?: Note): Promise<boolean> {
-    return this.#file.writeLater(() => this.#remove(this.#sessions, id, note));
-  }
-
-  removeSessions(name: string, except: string | undefined): Promise<void> {
-    return this.#file.writeLater(() => this.#dropSessions(name, except));
-  }
-
-  #dropSessions(name: string, except: string | undefined): void {
-    for (const { key, value } of [...this.#sessions.getRange()])
-      if (value.name === name && key !== except) this.#sessions.remove(key);
-  }
-
-  addToken(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<{ secret: string; token: Token }> {
-    const { id, secret } = newToken();
-    return this.#file.writeLater(() => {
-      const token = { name, created: now, lastUsed: null, ...this.#known(rights) };
-      this.#tokens.put(id, { ...token, hash: hashSecret(secret) });
-      this.#audit.add(note);
-      return { secret, token: { id, ...token } };
-    });
-  }
-
-  async token(secret: string, now: number): Promise<Token | undefined> {
-    const id = tokenId(secret);
-    const record = id === undefined ? undefined : this.#read(() => this.#tokens.get(id));
-    if (id === undefined || record === undefined || !sameHash(record.hash, hashSecret(secret))) return undefined;
-    if (record.lastUsed === null || now - record.lastUsed >= TOKEN.coarse)
-      // As with sessions: a full disk is no reason to refuse.
-      await this.#file
-        .writeLater(() => {
-          const current = this.#tokens.get(id);
-          if (current !== undefined) this.#tokens.put(id, { ...current, lastUsed: now });
-        })
-        .catch(() => {});
-    return { ...tokenOf(id, record), lastUsed: now };
-  }
-
-  async tokens(): Promise<Token[]> {
-    return this.#read(() => [...this.#tokens.getRange().map(({ key, value }) => tokenOf(key, value))]);
-  }
-
-  removeToken(id: string, note?: Note): Promise<boolean> {
-    return this.#file.writeLater(() => this.#remove(this.#tokens, id, note));
-  }
-
-  /** Within a write. */
-  #remove<T>(db: Database<T, string>, key: string, note: Note | undefined): boolean {
-    if (take(db, key) === undefined) return false;
-    this.#audit.add(note);
-    return true;
-  }
-
-  async rights(credential: Credential, now: number): Promise<Rights | undefined> {
-    if (credential === 'env') return OWNER;
-    const [kind, id = ''] = credential.split(':', 2);
-    const holder = this.#read(() => {
-      if (kind === 'session') return this.#adminOf(id, now);
-      return kind === 'token' ? find(this.#tokens, id) : undefined;
-    });
-    return holder && rightsOf(holder);
-  }
-
-  #adminOf(id: string, now: number): Stored<Admin> | undefined {
-    const session = find(this.#sessions, id);
-    return session !== undefined && session.expires > now ? find(this.#admins, session.name) : undefined;
-  }
-
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {
-    const counted = this.#counted(attempts);
-    return this.#file.writeLater(() => {
-      let wait = 0;
-      for (const { key, limit } of counted) {
-        const counter = this.#live(key, now);
-        if (counter !== undefined && counter.count >= limit) wait = Math.max(wait, counter.expires - now);
-      }
-      if (wait > 0) return wait;
-      for (const { key, window } of counted) {
-        const counter = this.#live(key, now) ?? { count: 0, expires: now + window };
-        this.#keep('counters', this.#counters, key, { ...counter, count: counter.count + 1 }, now);
-      }
-      return 0;
-    });
+    return this.#file.writeLater(() => this.#attempts.count(this.#secret, attempts, now));
   }
 
   forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void> {
-    const counted = this.#counted(attempts);
-    return this.#file.writeLater(() => {
-      for (const { key } of counted) {
-        const counter = this.#live(key, now);
-        if (counter !== undefined) this.#counters.put(key, { ...counter, count: Math.max(0, counter.count - 1) });
-      }
-    });
-  }
-
-  #counted(attempts: readonly Attempt[]) {
-    return attempts.map((attempt) => ({ ...attempt, key: counterKey(this.#secret, attempt.kind, attempt.value) }));
-  }
-
-  #live(key: string, now: number): Counter | undefined {
-    const counter = this.#counters.get(key);
-    return counter !== undefined && counter.expires > now ? counter : undefined;
+    return this.#file.writeLater(() => this.#attempts.forgive(this.#secret, attempts, now));
   }
 
   hit(site: string, page: string): Promise<HitOutcome> {
@@ -587,7 +285,7 @@ export class EmbeddedStore implements Store {
   }
 
   async allHits(): Promise<HitGroup[]> {
-    return this.#read(() => [...this.#hits.all()].filter(({ site }) => this.#sites.doesExist(site)));
+    return this.#read(() => [...this.#hits.all()].filter(({ site }) => this.#accounts.sites.has(site)));
   }
 
   async removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
@@ -609,10 +307,6 @@ export class EmbeddedStore implements Store {
     return all;
   }
 
-  note(note: Note): Promise<void> {
-    return this.#file.writeLater(() => this.#audit.add(note));
-  }
-
   /** Blocks until it is on disk: a process told to end hangs while LMDB has a write of it under way. */
   async noteNow(note: Note): Promise<void> {
     this.archive.checkDisk();
@@ -626,16 +320,14 @@ export class EmbeddedStore implements Store {
   noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void> {
     const hashes = hashOptions(this.#secret, options);
     return this.#file.writeLater(() => {
-      const changed = changedOptions(hashes, (name) => this.#options.get(name));
+      this.#audit.add(optionsNote(hashes, (name) => this.#options.get(name), now));
       for (const [name, hash] of hashes) this.#options.put(name, hash);
-      if (changed.length > 0)
-        this.#audit.add({ at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') });
     });
   }
 
   async hits(site: string, page: string): Promise<number> {
     if (!isPage(page) || !SITE_KEY.test(site)) return 0;
-    return this.#read(() => (this.#sites.doesExist(site) ? this.#hits.total(site, page) : 0));
+    return this.#read(() => (this.#accounts.sites.has(site) ? this.#hits.total(site, page) : 0));
   }
 
   /**
@@ -646,35 +338,44 @@ export class EmbeddedStore implements Store {
     return this.#file.write(() => lists().map((groups) => this.#hits.add(groups)));
   }
 
-  async accountSnapshot(): Promise<AccountSnapshot> {
-    const rows = <T>(table: Database<T, string>) =>
-      this.#read(() => [...table.getRange()].map(({ key, value }): [string, T] => [key, value]));
-    const [sites, hits, trail] = [await this.sites(), await this.allHits(), await trailOf(this)];
-    const people = { admins: rows(this.#admins), tokens: rows(this.#tokens), sessions: rows(this.#sessions) };
-    return { secret: this.#secret, sites, ...people, trail, hits };
+  protected async read<N extends TableName>(table: N, key: string): Promise<AccountRecords[N] | undefined> {
+    const { [table]: records }: AccountTables = this.#accounts;
+    return this.#read(() => records.get(key));
   }
 
-  async adopt(snapshot: AccountSnapshot): Promise<boolean> {
-    if (this.#secret.equals(snapshot.secret)) return true;
-    if ((await this.archive.sites()).length > 0) return false;
-    return this.#file.writeLater(() => {
-      if (this.#admins.getKeysCount() > 0) return false;
-      this.#replace(snapshot);
-      return true;
+  protected async readAll<N extends TableName>(table: N): Promise<[key: string, value: AccountRecords[N]][]> {
+    const { [table]: records }: AccountTables = this.#accounts;
+    return this.#read(() => [...records.list()] as [string, AccountRecords[N]][]);
+  }
+
+  protected async readSession(
+    id: string,
+  ): Promise<[session?: Stored<Session> | undefined, admin?: Stored<Admin> | undefined]> {
+    const { sessions, admins } = this.#accounts;
+    return this.#read(() => {
+      const session = sessions.get(id);
+      return [session, session && admins.get(session.name)];
     });
   }
 
-  /** Within a write. */
-  #replace({ secret, sites, admins, tokens, sessions, trail, hits }: AccountSnapshot): void {
-    this.#file.root.openDB<Buffer, string>('meta', {}).put('secret', secret);
-    this.#secret = secret;
-    for (const key of [...this.#sites.getKeys()]) this.#sites.remove(key);
-    for (const site of sites) this.#sites.put(site.key, site);
-    for (const [name, admin] of admins) this.#admins.put(name, admin);
-    for (const [id, token] of tokens) this.#tokens.put(id, token);
-    for (const [id, session] of sessions) this.#keep('sessions', this.#sessions, id, session, 0);
-    this.#audit.replace(trail);
-    this.#hits.replace(hits);
+  protected commit<T>(change: Change<T>): Promise<T> {
+    return this.#file.writeLater(() => change.run(this.#accounts));
+  }
+
+  protected tryCommit<T>(change: Change<T>, assumed: T): Promise<T> {
+    return this.commit(change).catch(() => assumed);
+  }
+
+  protected async replace({ secret, trail, hits }: AccountSnapshot, change: Change<boolean>): Promise<boolean> {
+    const isReplaced = await this.#file.writeLater(() => {
+      if (!change.run(this.#accounts)) return false;
+      this.#file.root.openDB<Buffer, string>('meta', {}).put('secret', secret);
+      this.#audit.replace(trail);
+      this.#hits.replace(hits);
+      return true;
+    });
+    if (isReplaced) this.#secret = secret;
+    return isReplaced;
   }
 
   /** Throws StoreError `moved` if the file is not in its place any more. */
@@ -704,39 +405,4 @@ export class EmbeddedStore implements Store {
     this.#file.root.resetReadTxn();
     return look();
   }
-
-  /** Within a write: keeps what will expire, and clears away some of what has. */
-  #keep<T extends { expires: number }>(table: Perishable, db: Database<T, string>, key: string, value: T, now: number) {
-    this.#sweep(now);
-    db.put(key, value);
-    this.#expiry.put([value.expires, table, key], true);
-  }
-
-  #sweep(now: number): void {
-    const tables = { links: this.#links, sessions: this.#sessions, counters: this.#counters };
-    for (const entry of [...this.#expiry.getKeys({ end: [now + 1], limit: SWEEP })]) {
-      const [, table, key] = entry;
-      this.#expiry.remove(entry);
-      const expires = tables[table].get(key)?.expires;
-      if (expires === undefined) continue;
-      // A session that was seen since has a later end than it was filed under.
-      if (expires > now) this.#expiry.put([expires, table, key], true);
-      else tables[table].remove(key);
-    }
-  }
-}
-
-/** LMDB throws for keys above its limit; nothing of ours comes near it. */
-const KEY_LIMIT = 128;
-
-/** The entry of a key that may be any text. */
-function find<T>(db: Database<T, string>, key: string): T | undefined {
-  return key.length <= KEY_LIMIT ? db.get(key) : undefined;
-}
-
-/** Within a write: removes an entry and returns what it was. */
-function take<T>(db: Database<T, string>, key: string): T | undefined {
-  const value = find(db, key);
-  if (value !== undefined) db.remove(key);
-  return value;
 }

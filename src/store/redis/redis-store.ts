@@ -8,41 +8,27 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../log/logger.ts';
-import type { Session, Token } from '../../model/account.ts';
-import { ACTOR, type AuditQuery, type Entry, type Note } from '../../model/audit.ts';
+import type { Session } from '../../model/account.ts';
+import type { AuditQuery, Entry, Note } from '../../model/audit.ts';
 import { isPage } from '../../model/page.ts';
 import type { Part } from '../../model/query.ts';
-import { OWNER, type Rights, rightsOf } from '../../model/rights.ts';
-import { SITE_KEY, type Site } from '../../model/site.ts';
+import { SITE_KEY } from '../../model/site.ts';
 import type { TroubleName } from '../../protocol/ipc.ts';
 import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/peer.ts';
 import { Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { type Target, targetText } from '../../redis/redis-url.ts';
-import { type AccountSnapshot, type HitGroup, trailOf } from '../accounts/account-snapshot.ts';
-import {
-  type Admin,
-  changedOptions,
-  demoSite,
-  hashOptions,
-  isLastOwner,
-  knownRights,
-  LEAVING_MS,
-  type Link,
-  newSession,
-  SESSION,
-  type Stored,
-  type StoredToken,
-  seenNow,
-  surplus,
-  tokenOf,
-  withoutSite,
-  withRights,
-} from '../accounts/people.ts';
-import { hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from '../accounts/secret.ts';
-import { type AdminOutcome, type Attempt, type Credential, LINK, type Store, StoreError, TOKEN } from '../contract.ts';
+import type { AccountSnapshot, HitGroup } from '../accounts/account-snapshot.ts';
+import { AccountStore } from '../accounts/account-store.ts';
+import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
+import type { AccountRecords, Admin, Stored, TableName } from '../accounts/records.ts';
+import { storeId } from '../accounts/secret.ts';
+import { demoSite } from '../accounts/sites.ts';
+import type { Change } from '../accounts/transaction.ts';
+import { type Attempt, type Store, StoreError } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
-import { Changes, type Work } from './changes.ts';
+import { readAll, readOne, VERSION_KEY } from './account-transaction.ts';
+import { CommitQueue } from './commit-queue.ts';
 import { Attempts, addHits, hitsKey, readHits, writeHits } from './counters.ts';
 import { checkFor, META_KEY } from './identity.ts';
 import { MachineFile } from './machine-file.ts';
@@ -53,7 +39,6 @@ import { RedisArchive } from './redis-archive.ts';
 import { hourKey, putHour, readHour } from './redis-minutes.ts';
 import { asStore } from './redis-store-error.ts';
 import { readTrail, trailCommands } from './redis-trail.ts';
-import { type Draft, readAll, readOne, type TableName, VERSION_KEY } from './transaction.ts';
 import { Troubles } from './trouble-log.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
@@ -147,12 +132,12 @@ async function found(redis: Redis, where: string, create: boolean): Promise<Buff
   return found(redis, where, create);
 }
 
-export class RedisStore implements Store {
+export class RedisStore extends AccountStore implements Store {
   readonly archive: RedisArchive;
   readonly #redis: Redis;
   #secret: Buffer;
   readonly #machine: MachineFile;
-  readonly #changes: Changes;
+  readonly #queue: CommitQueue;
   readonly #attempts: Attempts;
   readonly #hitQueue = new HitQueue((groups) => this.#addHits(groups), HIT_WRITES);
   /** Ids of the stores that may be worked with: one, and while another is adopted that as well. */
@@ -161,11 +146,12 @@ export class RedisStore implements Store {
   #closed: Promise<void> | undefined;
 
   constructor(redis: Redis, secret: Buffer, ids: Set<string>, { maxBytes, replicas, folder }: RedisStoreOptions) {
+    super();
     this.#redis = redis;
     this.#secret = secret;
     this.#ids = ids;
     this.#machine = new MachineFile(folder);
-    this.#changes = new Changes(redis);
+    this.#queue = new CommitQueue(redis);
     this.#attempts = new Attempts(redis, secret);
     this.archive = new RedisArchive(redis, {
       ...(maxBytes !== undefined && { maxBytes }),
@@ -176,10 +162,6 @@ export class RedisStore implements Store {
 
   async secret(): Promise<Buffer> {
     return this.#secret;
-  }
-
-  async id(): Promise<string> {
-    return storeId(this.#secret);
   }
 
   nextRun(): Promise<number> {
@@ -221,274 +203,13 @@ export class RedisStore implements Store {
   }
 
   async putMinutes(machine: string, minutes: readonly SiteMinute[], now: number): Promise<void> {
-    const sites = new Set([NO_SITE, ...(await this.#all('sites')).map(([key]) => key)]);
+    const sites = new Set([NO_SITE, ...(await this.readAll('sites')).map(([key]) => key)]);
     const known = minutes.filter(({ site }) => sites.has(site));
     await asStore(putHour(this.#redis, machine, known, now));
   }
 
   async minutes(site: string, from: number): Promise<MachineMinutes[]> {
     return site === NO_SITE || SITE_KEY.test(site) ? asStore(readHour(this.#redis, site, from)) : [];
-  }
-
-  async sites(): Promise<Site[]> {
-    return (await this.#all<Site>('sites')).map(([, site]) => site);
-  }
-
-  site(key: string): Promise<Site | undefined> {
-    return this.#one('sites', key);
-  }
-
-  addSite(site: Site, note?: Note): Promise<boolean> {
-    return this.#change(async (draft) => {
-      const sites = draft.table<Site>('sites');
-      if ((await sites.get(site.key)) !== undefined) return false;
-      sites.put(site.key, site);
-      await draft.note(note);
-      return true;
-    });
-  }
-
-  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined> {
-    return this.#change(async (draft) => {
-      const sites = draft.table<Site>('sites');
-      const site = await sites.get(key);
-      if (site === undefined) return undefined;
-      const changed = { ...site, name: change.name, origins: change.origins };
-      sites.put(key, changed);
-      await draft.note(note);
-      return changed;
-    });
-  }
-
-  async removeSite(key: string, now: number, note?: Note): Promise<boolean> {
-    if ((await this.site(key)) === undefined) return false;
-    // Its visitors are sent away within seconds, and may do something until then.
-    await this.archive.dropSite(key, now + LEAVING_MS);
-    const isRemoved = await this.#release(async (draft) => {
-      const sites = draft.table<Site>('sites');
-      if ((await sites.get(key)) === undefined) return false;
-      sites.remove(key);
-      draft.command('UNLINK', hitsKey(key));
-      for (const name of ['admins', 'tokens'] as const) await forbid(draft, name, key);
-      await draft.note(note);
-      return true;
-    });
-    // It may be on another node, and goes by itself in any case.
-    if (isRemoved) await this.#redis.send(hourKey(key), 'UNLINK', hourKey(key)).catch(() => {});
-    return isRemoved;
-  }
-
-  async markSeen(key: string, now: number): Promise<void> {
-    const isDue = (site: Site | undefined) => site !== undefined && site.firstSeen === null;
-    if (!isDue(await this.site(key))) return;
-    await this.#change(async (draft) => {
-      const sites = draft.table<Site>('sites');
-      const site = await sites.get(key);
-      if (site !== undefined && isDue(site)) sites.put(key, { ...site, firstSeen: now });
-    });
-  }
-
-  async admins(): Promise<Admin[]> {
-    return (await this.#all<Stored<Admin>>('admins')).map(([, admin]) => withRights(admin));
-  }
-
-  async admin(name: string): Promise<Admin | undefined> {
-    const admin = await this.#one<Stored<Admin>>('admins', name);
-    return admin && withRights(admin);
-  }
-
-  addAdmin(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<boolean> {
-    return this.#change(async (draft) => {
-      const admins = draft.table<Stored<Admin>>('admins');
-      if ((await admins.get(name)) !== undefined) return false;
-      admins.put(name, { name, password: null, created: now, ...(await known(draft, rights)) });
-      await draft.note(note);
-      return true;
-    });
-  }
-
-  setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome> {
-    return this.#change(async (draft) => {
-      const admins = draft.table<Stored<Admin>>('admins');
-      const admin = await admins.get(name);
-      if (admin === undefined) return 'unknown';
-      if (rights.role !== 'owner' && (await isLast(draft, admin))) return 'last-owner';
-      admins.put(name, { ...admin, ...(await known(draft, rights)) });
-      await draft.note(note);
-      return 'done';
-    });
-  }
-
-  removeAdmin(name: string, note?: Note): Promise<AdminOutcome> {
-    return this.#release(async (draft) => {
-      const admins = draft.table<Stored<Admin>>('admins');
-      const admin = await admins.get(name);
-      if (admin === undefined) return 'unknown';
-      if (await isLast(draft, admin)) return 'last-owner';
-      admins.remove(name);
-      const links = draft.table<Link>('links');
-      for (const [id, link] of await links.all()) if (link.name === name) links.remove(id);
-      await dropSessions(draft, name, undefined);
-      await draft.note(note);
-      return 'done';
-    });
-  }
-
-  setPassword(name: string, password: string | null, note?: Note): Promise<boolean> {
-    return this.#change(async (draft) => {
-      const admins = draft.table<Stored<Admin>>('admins');
-      const admin = await admins.get(name);
-      if (admin === undefined) return false;
-      admins.put(name, { ...admin, password });
-      await draft.note(note);
-      return true;
-    });
-  }
-
-  addLink(name: string, now: number, note?: Note): Promise<string | undefined> {
-    const secret = newSecret();
-    return this.#change(async (draft) => {
-      const [admin] = await Promise.all([
-        draft.table('admins').get(name),
-        sweep(draft, 'links', now),
-        draft.prepareNote(),
-      ]);
-      if (admin === undefined) return undefined;
-      draft.table<Link>('links').put(hashSecret(secret), { name, expires: now + LINK.lifetime });
-      await draft.note(note);
-      return secret;
-    });
-  }
-
-  takeLink(secret: string, now: number): Promise<string | undefined> {
-    return this.#release(async (draft) => {
-      const links = draft.table<Link>('links');
-      const link = await links.get(hashSecret(secret));
-      if (link === undefined) return undefined;
-      links.remove(hashSecret(secret));
-      return link.expires > now ? link.name : undefined;
-    });
-  }
-
-  addSession(
-    name: string,
-    agent: string,
-    now: number,
-    note?: Note,
-  ): Promise<{ secret: string; session: Session } | undefined> {
-    const secret = newSecret();
-    const id = hashSecret(secret);
-    return this.#change(async (draft) => {
-      const [admin] = await Promise.all([
-        draft.table('admins').get(name),
-        sweep(draft, 'sessions', now),
-        draft.prepareNote(),
-      ]);
-      if (admin === undefined) return undefined;
-      const sessions = draft.table<Stored<Session>>('sessions');
-      for (const old of surplus(name, await sessions.all())) sessions.remove(old);
-      const record = newSession(name, agent, now);
-      sessions.put(id, record);
-      await draft.note(note);
-      return { secret, session: { id, ...record } };
-    });
-  }
-
-  sessionId(secret: string): string {
-    return hashSecret(secret);
-  }
-
-  async session(secret: string, now: number): Promise<Session | undefined> {
-    const id = this.sessionId(secret);
-    const record = await this.#one<Stored<Session>>('sessions', id);
-    if (record === undefined || record.expires <= now) return undefined;
-    if (now - record.lastSeen < SESSION.coarse) return { id, ...record };
-    // Nobody waits for it: Redis may be far away. One that is full must not sign people out.
-    this.#noteSeen(id, now).catch(() => {});
-    return { id, ...seenNow(record, now) };
-  }
-
-  #noteSeen(id: string, now: number): Promise<void> {
-    return this.#change(async (draft) => {
-      const sessions = draft.table<Stored<Session>>('sessions');
-      const current = await sessions.get(id);
-      if (current !== undefined && now - current.lastSeen >= SESSION.coarse) sessions.put(id, seenNow(current, now));
-    });
-  }
-
-  async sessions(now: number): Promise<Session[]> {
-    const all = await this.#all<Stored<Session>>('sessions');
-    return all.map(([id, session]) => ({ id, ...session })).filter(({ expires }) => expires > now);
-  }
-
-  removeSession(id: string, note?: Note): Promise<boolean> {
-    return this.#remove('sessions', id, note);
-  }
-
-  removeSessions(name: string, except: string | undefined): Promise<void> {
-    return this.#release((draft) => dropSessions(draft, name, except));
-  }
-
-  addToken(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<{ secret: string; token: Token }> {
-    const { id, secret } = newToken();
-    return this.#change(async (draft) => {
-      const token = { name, created: now, lastUsed: null, ...(await known(draft, rights)) };
-      draft.table<StoredToken>('tokens').put(id, { ...token, hash: hashSecret(secret) });
-      await draft.note(note);
-      return { secret, token: { id, ...token } };
-    });
-  }
-
-  async token(secret: string, now: number): Promise<Token | undefined> {
-    const id = tokenId(secret);
-    const record = id === undefined ? undefined : await this.#one<StoredToken>('tokens', id);
-    if (id === undefined || record === undefined || !sameHash(record.hash, hashSecret(secret))) return undefined;
-    if (record.lastUsed === null || now - record.lastUsed >= TOKEN.coarse)
-      // As with sessions.
-      this.#noteUse(id, now).catch(() => {});
-    return { ...tokenOf(id, record), lastUsed: now };
-  }
-
-  #noteUse(id: string, now: number): Promise<void> {
-    return this.#change(async (draft) => {
-      const tokens = draft.table<StoredToken>('tokens');
-      const current = await tokens.get(id);
-      const isDue = current !== undefined && (current.lastUsed === null || now - current.lastUsed >= TOKEN.coarse);
-      if (isDue) tokens.put(id, { ...current, lastUsed: now });
-    });
-  }
-
-  async tokens(): Promise<Token[]> {
-    return (await this.#all<StoredToken>('tokens')).map(([id, token]) => tokenOf(id, token));
-  }
-
-  removeToken(id: string, note?: Note): Promise<boolean> {
-    return this.#remove('tokens', id, note);
-  }
-
-  #remove(name: TableName, field: string, note: Note | undefined): Promise<boolean> {
-    return this.#release(async (draft) => {
-      const table = draft.table(name);
-      if ((await table.get(field)) === undefined) return false;
-      table.remove(field);
-      await draft.note(note);
-      return true;
-    });
-  }
-
-  async rights(credential: Credential, now: number): Promise<Rights | undefined> {
-    if (credential === 'env') return OWNER;
-    const [kind, id = ''] = credential.split(':', 2);
-    if (kind === 'session') return this.#rightsOfSession(id, now);
-    const token = kind === 'token' ? await this.#one<StoredToken>('tokens', id) : undefined;
-    return token && rightsOf(token);
-  }
-
-  async #rightsOfSession(id: string, now: number): Promise<Rights | undefined> {
-    const asked = readSessionOf(this.#redis, id);
-    const [session, admin] = await asStore(asked);
-    if (session === undefined || admin === undefined) await this.#verify();
-    return session && admin && session.expires > now ? rightsOf(admin) : undefined;
   }
 
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {
@@ -523,21 +244,20 @@ export class RedisStore implements Store {
 
   removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
     const key = hitsKey(site);
-    return this.#release(async (draft) => {
-      const removed =
-        page === undefined
-          ? await this.#redis.send<number>(key, 'HLEN', key)
-          : await this.#redis.send<number>(key, 'HEXISTS', key, page);
-      if (removed === 0) return 0;
-      if (page === undefined) draft.command('UNLINK', key);
-      else draft.command('HDEL', key, page);
-      await draft.note(note);
-      return removed;
+    return this.#queue.commit({
+      reads: {},
+      note,
+      allowWhenFull: true,
+      question: page === undefined ? ['HLEN', key] : ['HEXISTS', key, page],
+      run(tx, answer) {
+        const removed = answer as number;
+        if (removed === 0) return 0;
+        if (page === undefined) tx.addCommand('UNLINK', key);
+        else tx.addCommand('HDEL', key, page);
+        tx.addNote(note);
+        return removed;
+      },
     });
-  }
-
-  note(note: Note): Promise<void> {
-    return this.#change((draft) => draft.note(note));
   }
 
   noteNow(note: Note): Promise<void> {
@@ -551,41 +271,26 @@ export class RedisStore implements Store {
   async noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void> {
     const hashes = hashOptions(this.#secret, options);
     const before = new Map(Object.entries(this.#machine.read().options));
-    const changed = changedOptions(hashes, (name) => before.get(name));
-    if (changed.length > 0)
-      await this.note({ at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') });
+    const note = optionsNote(hashes, (name) => before.get(name), now);
+    if (note) await this.note(note);
     this.#machine.change({ options: Object.fromEntries([...before, ...hashes]) });
   }
 
-  async accountSnapshot(): Promise<AccountSnapshot> {
-    const [sites, hits, trail] = [await this.sites(), await this.allHits(), await trailOf(this)];
-    const admins = await this.#all<Stored<Admin>>('admins');
-    const tokens = await this.#all<StoredToken>('tokens');
-    const sessions = await this.#all<Stored<Session>>('sessions');
-    return { secret: this.#secret, sites, admins, tokens, sessions, trail, hits };
-  }
-
-  async adopt(snapshot: AccountSnapshot): Promise<boolean> {
-    if (this.#secret.equals(snapshot.secret)) return true;
-    if ((await this.admins()).length > 0 || (await this.archive.sites()).length > 0) return false;
-    // There may be more than fit into one step; before it, so that they are there whenever the rest is.
-    await asStore(writeHits(this.#redis, snapshot.hits));
-    return this.#change((draft) => this.#replace(draft, snapshot));
-  }
-
-  async #replace(draft: Draft, { secret, sites, admins, tokens, sessions, trail }: AccountSnapshot): Promise<boolean> {
-    const [own, people] = [draft.table<Site>('sites'), draft.table<Stored<Admin>>('admins')];
-    if ((await people.all()).length > 0) return false;
-    for (const [key] of await own.all()) own.remove(key);
-    for (const site of sites) own.put(site.key, site);
-    for (const [name, admin] of admins) people.put(name, admin);
-    for (const [id, token] of tokens) draft.table<StoredToken>('tokens').put(id, token);
-    for (const [id, session] of sessions) draft.table<Stored<Session>>('sessions').put(id, session);
-    for (const command of trailCommands(trail)) draft.command(...command);
-    draft.command('HSET', META_KEY, 'secret', secret.toString('base64url'));
-    this.#ids.add(storeId(secret));
-    this.#secret = secret;
-    return true;
+  protected async replace({ secret, trail, hits }: AccountSnapshot, change: Change<boolean>): Promise<boolean> {
+    // There may be too many for one step. They come first, so that they are there whenever the rest is.
+    await asStore(writeHits(this.#redis, hits));
+    const isReplaced = await this.#queue.commit({
+      ...change,
+      run: (tx) => {
+        if (!change.run(tx)) return false;
+        for (const command of trailCommands(trail)) tx.addCommand(...command);
+        tx.addCommand('HSET', META_KEY, 'secret', secret.toString('base64url'));
+        this.#ids.add(storeId(secret));
+        return true;
+      },
+    });
+    if (isReplaced) this.#secret = secret;
+    return isReplaced;
   }
 
   close(): Promise<void> {
@@ -596,30 +301,44 @@ export class RedisStore implements Store {
   /** A server that stops does not wait for a Redis that holds still. */
   async #close(): Promise<void> {
     this.#stopWatching();
-    await Promise.race([this.#changes.settled(), sleep(CLOSE_MS, undefined, { ref: false })]);
+    await Promise.race([this.#queue.settled(), sleep(CLOSE_MS, undefined, { ref: false })]);
     await this.archive.close();
     await this.#redis.close();
   }
 
-  #change<T>(work: Work<T>): Promise<T> {
-    return this.#changes.make(work);
-  }
-
-  /** Makes a change that makes room, also where there is none. */
-  #release<T>(work: Work<T>): Promise<T> {
-    return this.#changes.make(work, true);
-  }
-
-  async #one<T>(table: TableName, field: string): Promise<T | undefined> {
-    const found = await asStore(readOne<T>(this.#redis, commonKey(table), field));
+  protected async read<N extends TableName>(table: N, key: string): Promise<AccountRecords[N] | undefined> {
+    const found = await asStore(readOne<AccountRecords[N]>(this.#redis, commonKey(table), key));
     if (found === undefined) await this.#verify();
     return found;
   }
 
-  async #all<T>(table: TableName): Promise<[field: string, value: T][]> {
-    const found = await asStore(readAll<T>(this.#redis, commonKey(table)));
+  protected async readAll<N extends TableName>(table: N): Promise<[key: string, value: AccountRecords[N]][]> {
+    const found = await asStore(readAll<AccountRecords[N]>(this.#redis, commonKey(table)));
     if (found.length === 0) await this.#verify();
     return found;
+  }
+
+  protected async readSession(
+    id: string,
+  ): Promise<[session?: Stored<Session> | undefined, admin?: Stored<Admin> | undefined]> {
+    const [session, admin] = await asStore(readSessionOf(this.#redis, id));
+    if (session === undefined || admin === undefined) await this.#verify();
+    return [session, admin];
+  }
+
+  protected commit<T>(change: Change<T>): Promise<T> {
+    return this.#queue.commit(change);
+  }
+
+  /** Nobody waits for it: Redis may be far away. */
+  protected async tryCommit<T>(change: Change<T>, assumed: T): Promise<T> {
+    this.commit(change).catch(() => {});
+    return assumed;
+  }
+
+  /** The minutes may be on another node, and expire in any case. */
+  protected async removeRest(site: string): Promise<void> {
+    await this.#redis.send(hourKey(site), 'UNLINK', hourKey(site)).catch(() => {});
   }
 
   /** What is missing may be missing since Redis lost it. Throws StoreError then. */
@@ -642,39 +361,4 @@ return { session, name and redis.call('HGET', ARGV[1], name) }
 async function readSessionOf(redis: Redis, id: string): Promise<[session?: Stored<Session>, admin?: Stored<Admin>]> {
   const found = await redis.run<(string | null)[]>(SESSION_OF, commonKey('sessions'), [commonKey('admins'), id]);
   return found.map((text) => (text === null ? undefined : JSON.parse(text))) as [Stored<Session>, Stored<Admin>];
-}
-
-/** Takes a site out of all rights of a table. */
-async function forbid(draft: Draft, name: 'admins' | 'tokens', site: string): Promise<void> {
-  const table = draft.table<Partial<Rights>>(name);
-  for (const [field, value] of await table.all()) {
-    const without = withoutSite(value, site);
-    if (without) table.put(field, without);
-  }
-}
-
-/** Rights as they are kept. */
-async function known(draft: Draft, rights: Rights): Promise<Rights> {
-  const sites = rightsOf(rights).sites === null ? [] : await draft.table('sites').all();
-  const keys = new Set(sites.map(([key]) => key));
-  return knownRights(rights, (key) => keys.has(key));
-}
-
-async function isLast(draft: Draft, admin: Stored<Admin>): Promise<boolean> {
-  const all = await draft.table<Stored<Admin>>('admins').all();
-  return isLastOwner(
-    admin,
-    all.map(([, one]) => one),
-  );
-}
-
-async function dropSessions(draft: Draft, name: string, except: string | undefined): Promise<void> {
-  const sessions = draft.table<Stored<Session>>('sessions');
-  for (const [id, session] of await sessions.all()) if (session.name === name && id !== except) sessions.remove(id);
-}
-
-/** Clears away what has expired. */
-async function sweep(draft: Draft, name: 'links' | 'sessions', now: number): Promise<void> {
-  const table = draft.table<{ expires: number }>(name);
-  for (const [id, { expires }] of await table.all()) if (expires <= now) table.remove(id);
 }

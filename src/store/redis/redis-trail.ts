@@ -5,9 +5,6 @@ import type { Command, Redis } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { cursorOf, entryOf, isAsked, isRepeat, isSpent, mayRepeat, numberIn, TRAIL } from '../accounts/audit-trail.ts';
 
-/** Reads what a command of Redis finds, of keys that are with VERSION_KEY. */
-export type Read = <T>(...command: Command) => Promise<T>;
-
 const KEY = commonKey('audit');
 
 /** An entry as it is stored. With its number it is there once. */
@@ -18,27 +15,28 @@ interface StoredEntry {
   text: string | undefined;
 }
 
-/** Notes that are being added. */
-export class TrailDraft {
-  readonly #ask: Read;
-  /** The newest, in order; undefined until they are read. */
-  #newest: StoredEntry[] | undefined;
-  /** The oldest. */
-  #oldest: StoredEntry[] = [];
+/** What a note needs to be added: the newest entries, to repeat one, and the oldest, to remove some. */
+export const TRAIL_READS: readonly Command[] = [
+  downFrom(Number.POSITIVE_INFINITY, TRAIL.lookBack),
+  ['ZRANGE', KEY, '0', String(TRAIL.sweep - 1)],
+];
+
+/** Adds notes in one transaction. */
+export class NoteWriter {
+  /** In order. */
+  readonly #newest: StoredEntry[];
+  readonly #oldest: readonly StoredEntry[];
   readonly #changed = new Set<StoredEntry>();
   #now = 0;
 
-  constructor(ask: Read) {
-    this.#ask = ask;
+  /** The answers to TRAIL_READS. */
+  constructor(newest: readonly string[], oldest: readonly string[]) {
+    this.#newest = newest.map(read).reverse();
+    this.#oldest = oldest.map(read);
   }
 
-  /** Reads what `add` needs. */
-  async prepare(): Promise<void> {
-    await this.#read();
-  }
-
-  async add(note: Note): Promise<void> {
-    const newest = await this.#read();
+  add(note: Note): void {
+    const newest = this.#newest;
     const entry = entryOf(note);
     const same = mayRepeat(entry)
       ? newest.slice(-TRAIL.lookBack).findLast((stored) => isRepeat(entry, stored.entry))
@@ -50,24 +48,13 @@ export class TrailDraft {
     this.#now = note.at;
   }
 
-  async #read(): Promise<StoredEntry[]> {
-    if (this.#newest) return this.#newest;
-    const [newest, oldest] = await Promise.all([
-      readDown(this.#ask, Number.POSITIVE_INFINITY, TRAIL.lookBack),
-      this.#ask<string[]>('ZRANGE', KEY, '0', String(TRAIL.sweep - 1)),
-    ]);
-    this.#oldest = oldest.map(read);
-    this.#newest = newest.reverse();
-    return this.#newest;
-  }
-
   *commands(): Generator<Command> {
     if (this.#changed.size === 0) return;
     for (const { no, entry, text } of this.#changed) {
       if (text !== undefined) yield ['ZREM', KEY, text];
       yield ['ZADD', KEY, String(no), JSON.stringify([no, entry])];
     }
-    const last = this.#newest?.at(-1)?.no ?? 0;
+    const last = this.#newest.at(-1)?.no ?? 0;
     yield ['ZREMRANGEBYSCORE', KEY, '-inf', String(last - AUDIT.most)];
     for (const { no, entry } of this.#oldest)
       if (isSpent(no, entry, last, this.#now)) yield ['ZREMRANGEBYSCORE', KEY, String(no), String(no)];
@@ -86,20 +73,18 @@ export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<E
   const most = isAny ? Math.min(query.limit, TRAIL.looks) : TRAIL.looks;
   const start = query.after === undefined ? Number.POSITIVE_INFINITY : numberIn(query.after);
   const items: Entry[] = [];
-  const ask: Read = (...command) => redis.send(KEY, ...command);
-  for (const [i, { no, entry }] of (await readDown(ask, start, most + 1)).entries()) {
+  const texts = await redis.send<string[]>(KEY, ...downFrom(start, most + 1));
+  for (const [i, { no, entry }] of texts.map(read).entries()) {
     if (items.length === query.limit || i === TRAIL.looks) return { items, next: cursorOf(no) };
     if (isAsked(query, entry)) items.push(entry);
   }
   return { items, next: null };
 }
 
-/** Entries from a number down. */
-async function readDown(ask: Read, from: number, count: number): Promise<StoredEntry[]> {
+/** Asks for entries from a number down. */
+function downFrom(from: number, count: number): Command {
   const start = from === Number.POSITIVE_INFINITY ? '+inf' : String(from);
-  const range = [start, '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', String(count)];
-  const texts = await ask<string[]>('ZRANGE', KEY, ...range);
-  return texts.map(read);
+  return ['ZRANGE', KEY, start, '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', String(count)];
 }
 
 function read(text: string): StoredEntry {

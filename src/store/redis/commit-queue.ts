@@ -1,31 +1,26 @@
-/** Changes on their way to Redis: those of one process go one after the other, many of them with one commit. */
+/** Commits changes to Redis: those of one process in order, many of them in one commit. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from '../../redis/connection.ts';
 import { StoreError } from '../contract.ts';
+import { type RedisChange, RedisTransaction } from './account-transaction.ts';
 import { asStore } from './redis-store-error.ts';
-import { Draft } from './transaction.ts';
 
 /** Changes of one commit at most: the server does nothing else meanwhile. */
-const MOST_TOGETHER = 250;
+const MAX_TOGETHER = 250;
 /** Changes that may wait; more are refused. */
-const MOST_WAITING = 50_000;
+const MAX_WAITING = 50_000;
 /** When somebody else was faster it is tried again for so long, after a while by chance that may be longer each time, milliseconds. */
 const LIMIT_MS = 10_000;
 const RETRY_MS = 2;
-const MOST_RETRY_MS = 50;
-
-/** Decides by what there is, and writes down what is to be. Does so anew when somebody else was faster. */
-export type Work<T> = (draft: Draft) => Promise<T>;
+const MAX_RETRY_MS = 50;
 
 interface Waiting {
-  work: Work<unknown>;
-  /** It makes room. */
-  release: boolean;
+  change: RedisChange<unknown>;
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
 
-export class Changes {
+export class CommitQueue {
   readonly #redis: Redis;
   readonly #waiting: Waiting[] = [];
   #draining: Promise<void> | undefined;
@@ -34,16 +29,16 @@ export class Changes {
     this.#redis = redis;
   }
 
-  /** Makes a change. `release`: also where there is no room, since it makes some. Throws StoreError. */
-  make<T>(work: Work<T>, release = false): Promise<T> {
+  /** Makes a change. Throws StoreError. */
+  commit<T>(change: RedisChange<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length >= MOST_WAITING) return reject(tooMuch());
-      this.#waiting.push({ work, release, resolve: resolve as Waiting['resolve'], reject });
+      if (this.#waiting.length >= MAX_WAITING) return reject(tooMuch());
+      this.#waiting.push({ change, resolve: resolve as Waiting['resolve'], reject });
       this.#draining ??= this.#drain();
     });
   }
 
-  /** Resolves when all that was begun is done. */
+  /** Resolves when no change waits. */
   async settled(): Promise<void> {
     await this.#draining;
   }
@@ -52,7 +47,7 @@ export class Changes {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, this.#alike());
       try {
-        const values = await asStore(this.#commit(group));
+        const values = await asStore(this.#run(group.map(({ change }) => change)));
         for (const [i, { resolve }] of group.entries()) resolve(values[i]);
       } catch (error) {
         for (const { reject } of group) reject(error);
@@ -61,22 +56,19 @@ export class Changes {
     this.#draining = undefined;
   }
 
-  /** How many of those that are next may go together. */
+  /** How many of the next changes may go together: a change that frees space must not fail with one that needs some. */
   #alike(): number {
-    const next = this.#waiting.slice(0, MOST_TOGETHER);
-    const other = next.findIndex(({ release }) => release !== next[0]?.release);
+    const next = this.#waiting.slice(0, MAX_TOGETHER).map(({ change }) => change.allowWhenFull === true);
+    const other = next.findIndex((allowWhenFull) => allowWhenFull !== next[0]);
     return other === -1 ? next.length : other;
   }
 
-  async #commit(group: readonly Waiting[]): Promise<unknown[]> {
-    const release = group[0]?.release === true;
+  async #run(changes: readonly RedisChange<unknown>[]): Promise<unknown[]> {
     const end = performance.now() + LIMIT_MS;
     for (let tries = 1; performance.now() < end; tries++) {
-      const draft = new Draft(this.#redis);
-      const values: unknown[] = [];
-      for (const { work } of group) values.push(await work(draft));
-      if (await draft.commit(release)) return values;
-      await sleep(Math.random() * Math.min(MOST_RETRY_MS, RETRY_MS * tries));
+      const results = await RedisTransaction.run(this.#redis, changes);
+      if (results) return results;
+      await sleep(Math.random() * Math.min(MAX_RETRY_MS, RETRY_MS * tries));
     }
     throw tooMuch();
   }

@@ -1,0 +1,25 @@
+/** Rights in the records of administrators and tokens. They never name a site that does not exist. */
+import { type Rights, rightsOf } from '../../model/rights.ts';
+import type { ReadSet, Table } from './transaction.ts';
+
+/** A record with all its rights: one without a role is an owner's. */
+export function withRights<T extends Partial<Rights>>(record: T): T & Rights {
+  return { ...record, ...rightsOf(record) };
+}
+
+/** What `knownRights` reads. */
+export function readsOf(rights: Rights): ReadSet {
+  return rightsOf(rights).sites === null ? {} : { sites: 'all' };
+}
+
+/** The rights to store: without sites that do not exist, and each site once. */
+export function knownRights(rights: Rights, known: Table<unknown>): Rights {
+  const { role, sites } = rightsOf(rights);
+  return { role, sites: sites && [...new Set(sites)].filter((key) => known.get(key) !== undefined) };
+}
+
+/** Takes a site out of the rights of all records. */
+export function removeFromRights<T extends Partial<Rights>>(table: Table<T>, site: string): void {
+  for (const [key, record] of table.list())
+    if (record.sites?.includes(site)) table.put(key, { ...record, sites: record.sites.filter((one) => one !== site) });
+}

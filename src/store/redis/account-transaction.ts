@@ -1,0 +1,187 @@
+/**
+ * A transaction of accounts in Redis. What its changes read is loaded in one step, with the number of commits at that moment. It is
+ * committed in one step, too, if that number is still the same. Records are JSON in hashes, a hash for each table.
+ */
+import type { Note } from '../../model/audit.ts';
+import type { Command, Redis } from '../../redis/connection.ts';
+import { commonKey } from '../../redis/keys.ts';
+import type { AccountRecords, Link, TableName } from '../accounts/records.ts';
+import type { AccountTransaction, Change, ExpiringTable, ReadSet, Table } from '../accounts/transaction.ts';
+import { hitsKey } from './counters.ts';
+import { NoteWriter, TRAIL_READS } from './redis-trail.ts';
+
+/** Counts the commits. */
+export const VERSION_KEY = commonKey('version');
+
+const TABLES: readonly TableName[] = ['sites', 'admins', 'tokens', 'links', 'sessions'];
+
+/** A change that may run further commands of Redis with its commit. */
+export interface RedisChange<T> extends Omit<Change<T>, 'run'> {
+  /** Is run together with the reads; `run` gets its answer. */
+  readonly question?: Command;
+  run(tx: RedisTransaction, answer: unknown): T;
+}
+
+export class RedisTransaction implements AccountTransaction {
+  readonly sites = new LoadedTable<AccountRecords['sites']>('sites');
+  readonly admins = new LoadedTable<AccountRecords['admins']>('admins');
+  readonly tokens = new LoadedTable<AccountRecords['tokens']>('tokens');
+  readonly links = new ExpiringLoadedTable<Link>('links');
+  readonly sessions = new ExpiringLoadedTable<AccountRecords['sessions']>('sessions');
+  readonly #redis: Redis;
+  /** The number of commits when this was loaded; null: nothing was read. */
+  #version: string | null = null;
+  #notes: NoteWriter | undefined;
+  readonly #commands: Command[] = [];
+
+  private constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** Runs changes one after the other on what they read, in two round trips. Undefined if another process was faster. */
+  static async run(redis: Redis, changes: readonly RedisChange<unknown>[]): Promise<unknown[] | undefined> {
+    const tx = new RedisTransaction(redis);
+    const answers = await tx.#load(changes);
+    const results = changes.map((change, i) => change.run(tx, answers[i]));
+    return (await tx.#commit(changes.some(({ allowWhenFull }) => allowWhenFull))) ? results : undefined;
+  }
+
+  /** Loads all that changes read. The answers to their questions. */
+  async #load(changes: readonly RedisChange<unknown>[]): Promise<unknown[]> {
+    const reads = TABLES.flatMap((name) => {
+      const keys = mergedReads(changes, name);
+      return keys === undefined ? [] : [{ name, keys, command: this[name].readCommand(keys) }];
+    });
+    const trail = changes.some(({ note }) => note !== undefined) ? TRAIL_READS : [];
+    const questions = changes.map(({ question }) => question);
+    const asked = questions.filter((question) => question !== undefined);
+    const commands = [...reads.map(({ command }) => command), ...trail, ...asked];
+    if (commands.length === 0) return [];
+    const [version, ...found] = await this.#redis.gather<unknown>(VERSION_KEY, [['GET', VERSION_KEY], ...commands]);
+    // Every store has one: Redis may have lost its data.
+    if (version == null) await this.#redis.verify();
+    this.#version = String(version ?? 0);
+    for (const { name, keys } of reads) this[name].load(keys, found.shift() as (string | null)[]);
+    if (trail.length > 0) this.#notes = new NoteWriter(found.shift() as string[], found.shift() as string[]);
+    return questions.map((question) => question && found.shift());
+  }
+
+  addNote(note: Note | undefined): void {
+    if (note === undefined) return;
+    if (!this.#notes) throw new Error('the change did not say that it may add a note');
+    this.#notes.add(note);
+  }
+
+  /** Its minutes may be on another node of a cluster. They expire. */
+  removeCounts(site: string): void {
+    this.addCommand('UNLINK', hitsKey(site));
+  }
+
+  /** Has a command run with the commit. */
+  addCommand(...command: Command): void {
+    this.#commands.push(command);
+  }
+
+  /** False, and nothing is done, if another process has changed something since this was loaded. */
+  async #commit(allowWhenFull: boolean): Promise<boolean> {
+    const commands = [...this.#commands, ...(this.#notes?.commands() ?? [])];
+    for (const name of TABLES) commands.push(...this[name].commands());
+    return commands.length === 0 || this.#redis.commit(VERSION_KEY, this.#version, commands, allowWhenFull);
+  }
+}
+
+/** What some changes read of a table, or undefined for nothing. */
+function mergedReads(changes: readonly { reads: ReadSet }[], name: TableName): readonly string[] | 'all' | undefined {
+  const keys = new Set<string>();
+  for (const { reads } of changes) {
+    if (reads[name] === 'all') return 'all';
+    for (const key of reads[name] ?? []) keys.add(key);
+  }
+  return keys.size === 0 ? undefined : [...keys];
+}
+
+/** A table as it was loaded, and what is to be changed in it. */
+class LoadedTable<T> implements Table<T> {
+  readonly #key: string;
+  /** What was loaded or is to be written; null: there is none. */
+  readonly #known = new Map<string, T | null>();
+  readonly #changed = new Set<string>();
+  #isWhole = false;
+
+  constructor(name: TableName) {
+    this.#key = commonKey(name);
+  }
+
+  /** The command whose answer `load` takes. */
+  readCommand(keys: readonly string[] | 'all'): Command {
+    return keys === 'all' ? ['HGETALL', this.#key] : ['HMGET', this.#key, ...keys];
+  }
+
+  load(keys: readonly string[] | 'all', texts: readonly (string | null)[]): void {
+    this.#isWhole = keys === 'all';
+    if (keys === 'all') for (const [key, value] of entriesIn<T>(texts as string[])) this.#known.set(key, value);
+    else for (const [i, key] of keys.entries()) this.#known.set(key, valueIn<T>(texts[i] ?? null) ?? null);
+  }
+
+  get(key: string): T | undefined {
+    const known = this.#known.get(key);
+    if (known === undefined && !this.#isWhole) throw new Error(`${key} of ${this.#key} is not in the read set`);
+    return known ?? undefined;
+  }
+
+  has(key: string): boolean {
+    return this.get(key) !== undefined;
+  }
+
+  list(): [key: string, value: T][] {
+    if (!this.#isWhole) throw new Error(`${this.#key} is not in the read set as a whole`);
+    return inOrder([...this.#known].filter((entry): entry is [string, T & {}] => entry[1] !== null));
+  }
+
+  put(key: string, value: T): void {
+    this.#known.set(key, value);
+    this.#changed.add(key);
+  }
+
+  remove(key: string): void {
+    this.#known.set(key, null);
+    this.#changed.add(key);
+  }
+
+  *commands(): Generator<Command> {
+    for (const key of this.#changed) {
+      const value = this.#known.get(key) ?? null;
+      yield value === null ? ['HDEL', this.#key, key] : ['HSET', this.#key, key, JSON.stringify(value)];
+    }
+  }
+}
+
+class ExpiringLoadedTable<T extends { expires: number }> extends LoadedTable<T> implements ExpiringTable<T> {
+  removeExpired(now: number): void {
+    for (const [key, { expires }] of this.list()) if (expires <= now) this.remove(key);
+  }
+}
+
+/** The record of a table, as it is now. */
+export async function readOne<T>(redis: Redis, key: string, field: string): Promise<T | undefined> {
+  return valueIn(await redis.send<string | null>(key, 'HGET', key, field));
+}
+
+function valueIn<T>(text: string | null): T | undefined {
+  return text === null ? undefined : (JSON.parse(text) as T);
+}
+
+/** All records of a table, as they are now, in the order of their keys. */
+export async function readAll<T>(redis: Redis, key: string): Promise<[key: string, value: T][]> {
+  return entriesIn(await redis.send<string[]>(key, 'HGETALL', key));
+}
+
+function entriesIn<T>(texts: readonly string[]): [key: string, value: T][] {
+  const entries: [string, T][] = [];
+  for (let i = 0; i + 1 < texts.length; i += 2) entries.push([texts[i] as string, JSON.parse(texts[i + 1] as string)]);
+  return inOrder(entries);
+}
+
+function inOrder<T>(entries: [string, T][]): [string, T][] {
+  return entries.sort(([a], [b]) => (a < b ? -1 : 1));
+}
