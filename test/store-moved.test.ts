@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openStore } from '../src/store/lmdb/lmdb-store.ts';
 import { run } from './support/command.ts';
 import { assertExact, crowd, settle, sum, Traffic, until } from './support/exact.ts';
+import { FILE } from './support/owner.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import type { SteadyVisitor } from './support/steady-visitor.ts';
@@ -172,8 +173,6 @@ for (const [name, leave] of Object.entries(REMAINS))
     );
     assert.equal(existsSync(join(data, 'store.mdb')), false);
   });
-
-const FILE = { after: after as TestContext['after'] };
 
 test('commands on an empty Redis say that there is no store, and make none', async (t: TestContext) => {
   const { url } = await startRedis(FILE);

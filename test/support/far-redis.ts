@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Owner } from './owner.ts';
 import type { RedisCluster, RedisServer } from './redis.ts';
-import type { Owner } from './visitor.ts';
 
 /**
  * Round trips in a row, over all ways that share it: a request comes one after the last answer there was when it was

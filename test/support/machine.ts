@@ -14,8 +14,8 @@ import { NO_SITE, type Past, type SiteMinute } from '../../src/protocol/peer.ts'
 import type { StreamEventName, StreamEvents } from '../../src/protocol/stream-event.ts';
 import { readTarget, type Target } from '../../src/redis/redis-url.ts';
 import { until } from './exact.ts';
+import type { Owner } from './owner.ts';
 import { hereBy } from './stream.ts';
-import type { Owner } from './visitor.ts';
 
 const WORKER = 1;
 const SILENT = createLogger('silent', 'test');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ConnectOptions, Redis } from '../../src/redis/connection.ts';
 import { RedisError } from '../../src/redis/error.ts';
 import { readTarget, type Target } from '../../src/redis/redis-url.ts';
-import type { Owner } from './visitor.ts';
+import type { Owner } from './owner.ts';
 
 /** Connects; it is closed after the test. */
 export async function connect(t: Owner, url: string, options: ConnectOptions = {}): Promise<Redis> {

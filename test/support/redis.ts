@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from './exact.ts';
 import { freePort } from './free-port.ts';
 import { LIMIT_MS } from './limit.ts';
-import type { Owner } from './visitor.ts';
+import type { Owner } from './owner.ts';
 
 export interface RedisServer {
   /** As `redis://127.0.0.1:PORT`. */

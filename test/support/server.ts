@@ -1,14 +1,15 @@
 /** Starts the real server on a free port and in a folder of its own. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { LIMIT_MS } from './limit.ts';
+import type { Owner } from './owner.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TOKEN = 'test-token-0123456789';
@@ -41,12 +42,14 @@ export interface TestServer {
   workerPids(): number[];
   /** A request with the token. */
   api(path: string, init?: RequestInit): Promise<Response>;
+  /** Adds a site, so that tests that share a server do not see each other's visitors. Resolves with its key. */
+  newSite(): Promise<string>;
   /** Stops it by SIGTERM and resolves with the exit code. */
   stop(): Promise<number | null>;
 }
 
-/** A folder that is removed after the test. */
-export function temporaryFolder(t: TestContext): string {
+/** A folder that is removed with its owner. */
+export function temporaryFolder(t: Owner): string {
   const folder = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
   // A browser that was told to end may still write to its profile.
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
@@ -59,9 +62,9 @@ export function folderBytes(folder: string): number {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** How Node is to run the command line: as it was built, or from its sources if they are newer. */
 const IS_BUILT = isBuilt();
-const MAIN = IS_BUILT ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];
+/** What Node runs as the command line: the build, or the sources if they are newer. */
+export const MAIN = IS_BUILT ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];
 
 /** A module of the sources that is to run in a thread of its own, as it was built if it was. `name` is as in src/server/package-files.ts. */
 export function threadModule(name: string): URL {
@@ -93,8 +96,8 @@ export function spawnMain(
   });
 }
 
-/** Starts a server and waits until it listens; it is stopped after the test. */
-export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<TestServer> {
+/** Starts a server and waits until it listens; it is stopped when its owner ends. */
+export async function startServer(t: Owner, options: ServerOptions = {}): Promise<TestServer> {
   const data = options.data ?? temporaryFolder(t);
   const listen = options.listen ?? 'tcp://127.0.0.1:0';
   const args = [
@@ -119,6 +122,9 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
   await banner(child, lines);
   const text = () => lines.join('\n');
   const url = /Demo site +(http:\/\/\S+:\d+)\//.exec(text())?.[1] ?? '';
+  const api: TestServer['api'] = (path, init = {}) =>
+    fetch(url + path, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...(init.headers as object) } });
+  let sites = 0;
   return {
     url,
     ws: url.replace('http', 'ws'),
@@ -128,8 +134,15 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
     process: child,
     output: text,
     workerPids: () => childrenOf(child.pid as number),
-    api: (path, init = {}) =>
-      fetch(url + path, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...(init.headers as object) } }),
+    api,
+    newSite: async () => {
+      sites += 1;
+      const key = `site-${sites}`;
+      const body = JSON.stringify({ key, name: key, origins: [] });
+      const headers = { 'content-type': 'application/json' };
+      assert.equal((await api('/v1/sites', { method: 'POST', headers, body })).status, 201);
+      return key;
+    },
     stop,
   };
 }

@@ -4,7 +4,8 @@
  */
 import type { Control } from '../../src/protocol/control.ts';
 import type { Sample } from '../../src/protocol/encode.ts';
-import { BinaryVisitor, byeFrame, type Owner, samplesFrame } from './visitor.ts';
+import type { Owner } from './owner.ts';
+import { BinaryVisitor, byeFrame, samplesFrame } from './visitor.ts';
 
 /** As the tracker: a server that leaves a frame unanswered for so long is gone, milliseconds. */
 const PATIENCE_MS = 10_000;

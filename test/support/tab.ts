@@ -3,7 +3,8 @@ import { WebSocket } from 'ws';
 import type { Control, HelloReply } from '../../src/protocol/control.ts';
 import { packFrames } from '../../src/protocol/encode.ts';
 import { until } from './exact.ts';
-import { byeFrame, helloFrame, type Owner, samplesFrame } from './visitor.ts';
+import type { Owner } from './owner.ts';
+import { byeFrame, helloFrame, samplesFrame } from './visitor.ts';
 
 const TAKEN_OVER = 4409;
 /** How long an answer is awaited before the tab takes the connection for dead, milliseconds. */

@@ -1,7 +1,7 @@
 /** A way to a server that can be shut: nothing gets through then, and nobody is told; or cut. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import type { Owner } from './visitor.ts';
+import type { Owner } from './owner.ts';
 
 export class Valve {
   port = 0;

@@ -1,12 +1,9 @@
 /** Visitors as ws clients: one for each subprotocol. */
 import { once } from 'node:events';
-import type { TestContext } from 'node:test';
 import { WebSocket } from 'ws';
 import type { Ack, HelloReply } from '../../src/protocol/control.ts';
 import { encodeFrame, encodeHello, encodeSamples, type Sample } from '../../src/protocol/encode.ts';
-
-/** Whoever a visitor ends with: a test, most often. */
-export type Owner = Pick<TestContext, 'after'>;
+import type { Owner } from './owner.ts';
 
 export interface VisitorOptions {
   site?: string;
