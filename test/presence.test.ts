@@ -7,28 +7,31 @@ import { CLOSE } from '../src/protocol/close.ts';
 import type { HelloReply } from '../src/protocol/control.ts';
 import { packFrames } from '../src/protocol/encode.ts';
 import { until } from './support/exact.ts';
+import { FILE } from './support/owner.ts';
 import { startServer } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame, spread } from './support/visitor.ts';
 
+const server = await startServer(FILE);
+
 test('a visitor that never moves is seen', async (t) => {
-  const server = await startServer(t);
-  const stream = await StreamReader.open(t, server, { site: 'demo' });
-  const visitor = new BinaryVisitor(t, server.ws);
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site });
+  const visitor = new BinaryVisitor(t, server.ws, { site });
   const { visitor: id } = await visitor.hello;
   assert.equal((await stream.next('join')).visitor.id, id);
 });
 
 test('a cut visitor that comes back in time neither leaves nor joins', async (t) => {
-  const server = await startServer(t);
-  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
-  const visitor = new BinaryVisitor(t, server.ws);
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site, moves: 'full' });
+  const visitor = new BinaryVisitor(t, server.ws, { site });
   const { token, visitor: id } = await visitor.hello;
   const { visitor: card } = await stream.next('join');
   visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
   await stream.next('moves');
   visitor.socket.terminate();
-  const again = new BinaryVisitor(t, server.ws, { token, last: visitor.n });
+  const again = new BinaryVisitor(t, server.ws, { site, token, last: visitor.n });
   const hello = await again.hello;
   // What is stored of it is not asked for; it sends again what was not acked.
   assert.deepEqual([hello.visitor, hello.n], [id, 0]);
@@ -39,11 +42,11 @@ test('a cut visitor that comes back in time neither leaves nor joins', async (t)
 });
 
 test('a json visitor resumes with the token it was given', async (t) => {
-  const server = await startServer(t);
-  const first = new JsonVisitor(t, server.ws);
+  const site = await server.newSite();
+  const first = new JsonVisitor(t, server.ws, { site });
   const { token, visitor } = await first.hello;
   first.socket.terminate();
-  const again = new JsonVisitor(t, server.ws, { token });
+  const again = new JsonVisitor(t, server.ws, { site, token });
   assert.equal((await again.hello).visitor, visitor);
 });
 
@@ -57,12 +60,12 @@ test('a cut visitor that does not come back leaves as lost after the grace', asy
 });
 
 test('a later connection takes the visitor over and the earlier one is told so', async (t) => {
-  const server = await startServer(t);
-  const visitor = new BinaryVisitor(t, server.ws);
+  const site = await server.newSite();
+  const visitor = new BinaryVisitor(t, server.ws, { site });
   const { token, visitor: id } = await visitor.hello;
   visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
   const closed = once(visitor.socket, 'close');
-  const again = new BinaryVisitor(t, server.ws, { token });
+  const again = new BinaryVisitor(t, server.ws, { site, token });
   const hello = await again.hello;
   assert.equal(hello.visitor, id);
   assert.ok(hello.n > visitor.n, 'a page that was loaded has numbers of its own');
@@ -70,13 +73,13 @@ test('a later connection takes the visitor over and the earlier one is told so',
 });
 
 test('a token that is forged, altered or of another site makes a new visitor', async (t) => {
-  const server = await startServer(t);
+  const site = await server.newSite();
   await server.api('/v1/sites', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ key: 'other', name: 'Other', origins: [] }),
   });
-  const visitor = new BinaryVisitor(t, server.ws);
+  const visitor = new BinaryVisitor(t, server.ws, { site });
   const { token, visitor: id } = await visitor.hello;
   const altered = `${'A'.repeat(22)}${token.slice(22)}`;
   for (const [site, bad] of [
@@ -118,21 +121,21 @@ test('a beacon carries the last frames and ends the visit, however long lost vis
 });
 
 test('the last words of a page that come after the next page’s socket are stored and do not take the visitor from it', async (t) => {
-  const server = await startServer(t, { workers: 2 });
-  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site, moves: 'full' });
   const lastClick = { type: 'click', time: 5, x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '#last' } as const;
   const pick = ({ visitor, token, n }: HelloReply) => ({ visitor, token, n });
   // On both workers, whichever a connection comes to.
   for (let i = 0; i < 6; i++) {
-    const first = new BinaryVisitor(t, server.ws);
+    const first = new BinaryVisitor(t, server.ws, { site });
     const { token, visitor } = await first.hello;
-    const next = new BinaryVisitor(t, server.ws, { token, page: '/next' });
+    const next = new BinaryVisitor(t, server.ws, { site, token, page: '/next' });
     assert.equal((await next.hello).visitor, visitor);
     for (let k = 0; k < 4; k++) {
       const frames = [helloFrame({ token, page: '/first', last: 2 }), samplesFrame(2, [lastClick]), byeFrame()];
       const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
       const headers = { 'content-type': 'text/plain', connection: 'close' };
-      const late = await fetch(`${server.url}/v1/visit?site=demo`, { method: 'POST', headers, body });
+      const late = await fetch(`${server.url}/v1/visit?site=${site}`, { method: 'POST', headers, body });
       assert.equal(late.status, 200);
       assert.deepEqual(pick(await late.json()), { visitor, token: '', n: 2 });
     }
@@ -149,10 +152,10 @@ test('the last words of a page that come after the next page’s socket are stor
 });
 
 test('what a visitor did last is shown before it leaves', async (t) => {
-  const server = await startServer(t);
-  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site, moves: 'full' });
   await stream.next('snapshot');
-  const visitor = new JsonVisitor(t, server.ws);
+  const visitor = new JsonVisitor(t, server.ws, { site });
   await visitor.hello;
   visitor.send({ x: 11, y: 22 });
   visitor.socket.send('not JSON');
@@ -164,8 +167,8 @@ test('what a visitor did last is shown before it leaves', async (t) => {
 });
 
 test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
-  const server = await startServer(t);
-  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site, moves: 'full' });
   let token = '';
   // The first frame of a page is its second: the first is that it was loaded.
   for (let n = 2; n <= 6; n++) {
@@ -174,7 +177,7 @@ test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
       samplesFrame(n, [{ type: 'move', time: n, x: n, y: n }]),
     ];
     const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
-    const response = await fetch(`${server.url}/v1/visit?site=demo`, {
+    const response = await fetch(`${server.url}/v1/visit?site=${site}`, {
       method: 'POST',
       headers: { 'content-type': 'text/plain' },
       body,
@@ -221,11 +224,11 @@ test('a dead worker’s visitors leave unless they come back', async (t) => {
 });
 
 test('of many connections with one token exactly one stays, and is seen', async (t) => {
-  const server = await startServer(t);
-  const stream = await StreamReader.open(t, server, { site: 'demo' });
-  const first = new BinaryVisitor(t, server.ws);
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site });
+  const first = new BinaryVisitor(t, server.ws, { site });
   const { token, visitor: id } = await first.hello;
-  const others = Array.from({ length: 8 }, () => new BinaryVisitor(t, server.ws, { token }));
+  const others = Array.from({ length: 8 }, () => new BinaryVisitor(t, server.ws, { site, token }));
   await Promise.allSettled(others.map(({ hello }) => hello));
   const isOpen = ({ socket }: BinaryVisitor) => socket.readyState === WebSocket.OPEN;
   // Those that lost it are closed once all that they sent is stored and acked.
@@ -233,7 +236,7 @@ test('of many connections with one token exactly one stays, and is seen', async 
   await stream.next('rates');
   const open = [first, ...others].filter(isOpen);
   assert.equal(open.length, 1);
-  const { visitors } = await (await StreamReader.open(t, server, { site: 'demo' })).next('snapshot');
+  const { visitors } = await (await StreamReader.open(t, server, { site })).next('snapshot');
   assert.deepEqual(
     visitors.map((one) => one.id),
     [id],
@@ -260,15 +263,15 @@ test('every page of a visitor has numbers above those of its earlier pages', asy
   }
 });
 
-test('a page that speaks by POST alone and is loaded again is seen as another page', async (t) => {
-  const server = await startServer(t, { workers: 1 });
+test('a page that speaks by POST alone and is loaded again is seen as another page', async () => {
+  const site = await server.newSite();
   let token = '';
   let visitor = '';
   let last = 0;
   for (const page of ['/one', '/two', '/two']) {
     const frames = [helloFrame({ token, page })].map((frame) => [...frame]);
     const headers = { 'content-type': 'text/plain' };
-    const url = `${server.url}/v1/visit?site=demo`;
+    const url = `${server.url}/v1/visit?site=${site}`;
     const response = await fetch(url, { method: 'POST', headers, body: Uint8Array.from(packFrames(frames)) });
     const reply = (await response.json()) as { token: string; visitor: string; n: number };
     assert.ok(reply.n > last);
@@ -281,13 +284,13 @@ test('a page that speaks by POST alone and is loaded again is seen as another pa
   );
 });
 
-test('frames that were numbered for a visitor whose token is gone are stored once, for the new visitor', async (t) => {
-  const server = await startServer(t, { workers: 1 });
+test('frames that were numbered for a visitor whose token is gone are stored once, for the new visitor', async () => {
+  const site = await server.newSite();
   const clickNo = (k: number) =>
     ({ type: 'click', time: k, x: k, y: 2, button: 0, ex: 0, ey: 0, selector: `#c${k}` }) as const;
   const post = async (...frames: Uint8Array[]) => {
     const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
-    return fetch(`${server.url}/v1/visit?site=demo`, {
+    return fetch(`${server.url}/v1/visit?site=${site}`, {
       method: 'POST',
       headers: { 'content-type': 'text/plain' },
       body,
@@ -316,14 +319,14 @@ test('frames that were numbered for a visitor whose token is gone are stored onc
 });
 
 test('a page whose visitor is taken over is told first what is stored of it', async (t) => {
-  const server = await startServer(t, { workers: 2 });
+  const site = await server.newSite();
   for (let i = 0; i < 4; i++) {
-    const first = new BinaryVisitor(t, server.ws);
+    const first = new BinaryVisitor(t, server.ws, { site });
     const { token } = await first.hello;
     const closed = once(first.socket, 'close');
     // Taken and not committed yet when the visitor goes.
     const n = first.frame({ type: 'move', time: 1, x: 1, y: 1 });
-    const second = new BinaryVisitor(t, server.ws, { token });
+    const second = new BinaryVisitor(t, server.ws, { site, token });
     await second.hello;
     assert.equal((await closed)[0], CLOSE.takenOver);
     assert.equal(first.acked, n);
