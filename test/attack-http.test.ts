@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { FILE } from './support/owner.ts';
 import { exchange, openRaw, statuses, upgradeText, usage } from './support/raw.ts';
 import { startServer, type TestServer } from './support/server.ts';
+
+const server = await startServer(FILE, { workers: 1 });
 
 const VISIT = '/v1/visit?site=demo&page=/';
 const END = 'Connection: close\r\n\r\n';
@@ -14,7 +17,6 @@ async function served(server: TestServer): Promise<void> {
 }
 
 test('a request that two readers may end at different places is refused, and what follows is not read', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const hidden = 'GET /healthz HTTP/1.1\r\nHost: hidden\r\nConnection: close\r\n\r\n';
   const post = (fields: string, body: string) =>
     `POST ${VISIT} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n${fields}\r\n${body}${hidden}`;
@@ -44,7 +46,6 @@ test('a request that two readers may end at different places is refused, and wha
 });
 
 test('a request that comes with an upgrade is not answered as a second one', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const after = `GET /healthz HTTP/1.1\r\nHost: x\r\n${END}`;
   const refused = await exchange(t, server.url, upgradeText('/v1/visit?site=none') + after);
   assert.deepEqual(statuses(refused), [404]);
@@ -54,7 +55,6 @@ test('a request that comes with an upgrade is not answered as a second one', asy
 });
 
 test('too many or too large headers are refused', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const pids = server.workerPids();
   const get = (fields: string) => exchange(t, server.url, `GET /healthz HTTP/1.1\r\nHost: x\r\n${fields}${END}`);
   assert.deepEqual(statuses(await get(`X: ${'a'.repeat(20_000)}\r\n`)), [431]);
@@ -67,8 +67,7 @@ test('too many or too large headers are refused', async (t) => {
   await served(server);
 });
 
-test('a body that is compressed is not unpacked, whatever route takes it', async (t) => {
-  const server = await startServer(t, { workers: 1 });
+test('a body that is compressed is not unpacked, whatever route takes it', async () => {
   const pids = server.workerPids();
   const bomb = Buffer.alloc(200 << 20, ' ');
   const [before] = usage(pids);
@@ -98,7 +97,6 @@ test('a body that is compressed is not unpacked, whatever route takes it', async
 const BREAKS = ['\r\n', '\n', '\r', '%0d%0a', '%0a', '%E5%98%8D%E5%98%8A', '\u010d\u010a', '\u2028'];
 
 test('nothing that is sent makes a header of an answer', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   for (const broken of BREAKS) {
     const evil = `x${broken}X-Evil: 1${broken}${broken}<script>`;
     const requests = [
@@ -128,7 +126,6 @@ const SLASH = ['/', '%2f', '%252f', '\\', '%5c', '%c0%af', '//'];
 const GOALS = ['etc/passwd', 'package.json', 'store.mdb', 'src/main.ts', 'main.js', 'index.html.br'];
 
 test('no spelling of a path leads out of what is served', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const secret = readFileSync(new URL('../package.json', import.meta.url), 'utf8').slice(0, 200);
   const paths = ['/', '/admin/', '/v1/', '/admin/visits/'].flatMap((from) =>
     UP.flatMap((up) => SLASH.flatMap((slash) => GOALS.map((goal) => `${from}${(up + slash).repeat(4)}${goal}`))),
@@ -154,7 +151,6 @@ test('no spelling of a path leads out of what is served', async (t) => {
 });
 
 test('requests that come after each other without an end are answered in their order, and bounded', async (t: TestContext) => {
-  const server = await startServer(t, { workers: 1 });
   const pids = server.workerPids();
   const [before] = usage(pids);
   const socket = await openRaw(t, server.url);

@@ -7,9 +7,12 @@ import { WebSocket } from 'ws';
 import { CLOSE } from '../src/protocol/close.ts';
 import { packFrames } from '../src/protocol/encode.ts';
 import { until } from './support/exact.ts';
+import { FILE } from './support/owner.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 import { BinaryVisitor, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
+
+const server = await startServer(FILE);
 
 function open(t: TestContext, server: TestServer, path: string, protocols: string[], origin?: string): WebSocket {
   const socket = new WebSocket(server.ws + path, protocols, origin ? { origin } : {});
@@ -34,7 +37,6 @@ async function closeCode(socket: WebSocket): Promise<number> {
 const VISIT = '/v1/visit?site=demo&page=/';
 
 test('an upgrade that may not be is answered with a problem', async (t) => {
-  const server = await startServer(t);
   const cases: [string, string[], string | undefined, number, string][] = [
     ['/v1/visit?site=nowhere', ['json'], undefined, 404, 'unknown-site'],
     ['/v1/visit', ['json'], undefined, 404, 'unknown-site'],
@@ -97,7 +99,6 @@ test('an offender is closed with the code that says why', async (t) => {
 });
 
 test('text that is not UTF-8 is closed with 1007', async (t) => {
-  const server = await startServer(t);
   const socket = open(t, server, VISIT, ['json']);
   await once(socket, 'message');
   const code = closeCode(socket);
@@ -108,7 +109,7 @@ test('text that is not UTF-8 is closed with 1007', async (t) => {
 });
 
 test('a visitor above the frame rate is closed, others are not', async (t) => {
-  const server = await startServer(t, { flags: ['--max-frame-rate', '20'] });
+  const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '20'] });
   const calm = new BinaryVisitor(t, server.ws);
   await calm.hello;
   const flood = open(t, server, VISIT, ['json']);
@@ -120,7 +121,7 @@ test('a visitor above the frame rate is closed, others are not', async (t) => {
 });
 
 test('a visitor that sends more bytes than allowed is closed, others are not', async (t) => {
-  const server = await startServer(t, { flags: ['--max-rate', '256'] });
+  const server = await startServer(t, { workers: 1, flags: ['--max-rate', '256'] });
   const calm = new BinaryVisitor(t, server.ws);
   await calm.hello;
   const flood = open(t, server, VISIT, ['json']);
@@ -175,8 +176,7 @@ test('connections above the limits are refused and told when to come again', asy
   await once(freed, 'message');
 });
 
-test('bodies that are not frames are answered with a problem', async (t) => {
-  const server = await startServer(t);
+test('bodies that are not frames are answered with a problem', async () => {
   const post = async (body: string | Uint8Array<ArrayBuffer>, type: string, query = 'site=demo') => {
     const response = await fetch(`${server.url}/v1/visit?${query}`, {
       method: 'POST',
@@ -260,7 +260,6 @@ test('a limit of samples that is lowered closes nobody: of each frame as much is
 });
 
 test('a visitor whose origin is no longer allowed is told so', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const headers = { 'content-type': 'application/json' };
   const site = (origin: string) => JSON.stringify({ name: 'Moved', origins: [origin] });
   const made = JSON.stringify({ key: 'moved', name: 'Moved', origins: ['https://a.example'] });
@@ -275,19 +274,19 @@ test('a visitor whose origin is no longer allowed is told so', async (t) => {
 });
 
 test('what comes before a faulty frame of a POST is stored, and a visitor that was let in for it leaves', async (t) => {
-  const server = await startServer(t, { workers: 1 });
-  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site });
   const click = { type: 'click', x: 1, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector: 'good' } as const;
   const frames = [helloFrame(), samplesFrame(5, [click]), new Uint8Array([6 * 4 + 1, 0, 255])];
   const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
-  const response = await fetch(`${server.url}${VISIT}`, { method: 'POST', body });
+  const response = await fetch(`${server.url}/v1/visit?site=${site}`, { method: 'POST', body });
   assert.deepEqual([response.status, (await response.json()).code], [400, 'truncated']);
   assert.equal((await stream.next('click')).selector, 'good');
   assert.equal((await stream.next('leave')).reason, 'refused');
 });
 
 test('a visitor that floods with marks is closed, and streams of other sites notice nothing', async (t) => {
-  const server = await startServer(t);
+  const server = await startServer(t, { workers: 1 });
   const site = JSON.stringify({ key: 'other', name: 'Other', origins: [] });
   await server.api('/v1/sites', { method: 'POST', headers: { 'content-type': 'application/json' }, body: site });
   const stream = await StreamReader.open(t, server, { site: 'other' });
@@ -307,7 +306,7 @@ test('a visitor that floods with marks is closed, and streams of other sites not
 });
 
 test('a refused client that stays is cut off', async (t) => {
-  const server = await startServer(t);
+  const server = await startServer(t, { workers: 1 });
   const socket = connect({ port: Number(new URL(server.url).port), host: '127.0.0.1', allowHalfOpen: true });
   socket.on('error', () => {});
   t.after(() => socket.destroy());
@@ -322,7 +321,6 @@ test('a refused client that stays is cut off', async (t) => {
 });
 
 test('an upgrade to another protocol is passed over, and the request answered', async (t) => {
-  const server = await startServer(t);
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   t.after(() => socket.destroy());
   socket.write(
@@ -385,8 +383,7 @@ function mutatedFrame(): fc.Arbitrary<Uint8Array> {
   });
 }
 
-test('raw bytes on the port get an answer or a close, and the server goes on', async (t) => {
-  const server = await startServer(t);
+test('raw bytes on the port get an answer or a close, and the server goes on', async () => {
   const port = Number(new URL(server.url).port);
   for (const bytes of [
     '\0\0\0\0',

@@ -7,8 +7,11 @@ import WebSocket from 'ws';
 import type { StreamRequest } from '../src/protocol/ipc.ts';
 import { freePort } from './support/free-port.ts';
 import { codeOf, startHttp } from './support/http.ts';
+import { FILE } from './support/owner.ts';
 import { exchange, statuses, upgradeText } from './support/raw.ts';
 import { spawnMain, startServer, TOKEN, temporaryFolder } from './support/server.ts';
+
+const server = await startServer(FILE, { workers: 1 });
 
 const bearer = { authorization: `Bearer ${TOKEN}` };
 const END = 'Connection: close\r\n\r\n';
@@ -43,7 +46,7 @@ test('streams pass over parameters that they do not know, and take the last id u
 });
 
 test('a request with two hosts, or none, is refused on every way in', async (t) => {
-  const { url } = await startServer(t, { workers: 1 });
+  const { url } = server;
   const upgrade = (name: string) => `Upgrade: ${name}\r\nConnection: Upgrade\r\n`;
   const socket = `${upgrade('websocket')}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n`;
   const ways: [path: string, fields: string][] = [
@@ -70,7 +73,7 @@ test('a request with two hosts, or none, is refused on every way in', async (t) 
 });
 
 test('OPTIONS tells that the server lives, and what a path takes', async (t) => {
-  const { url } = await startServer(t, { workers: 1 });
+  const { url } = server;
   for (const request of [
     'OPTIONS / HTTP/1.0\r\n\r\n',
     `OPTIONS / HTTP/1.1\r\nHost: x\r\n${END}`,
@@ -108,7 +111,7 @@ test('OPTIONS tells that the server lives, and what a path takes', async (t) => 
 });
 
 test('a version of HTTP and a target that no server of ours has are refused on every way in', async (t) => {
-  const { url } = await startServer(t, { workers: 1 });
+  const { url } = server;
   const upgrade = upgradeText('*');
   const cases: [bytes: string, status: number][] = [
     [`GET * HTTP/1.1\r\nHost: x\r\n${END}`, 400],
@@ -129,7 +132,7 @@ test('a version of HTTP and a target that no server of ours has are refused on e
 });
 
 test('a handshake that is none is answered with a problem', async (t) => {
-  const { url } = await startServer(t, { workers: 1 });
+  const { url } = server;
   const key = 'Sec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n';
   const version = 'Sec-WebSocket-Version: 13\r\n';
   const cases: [method: string, fields: string, status: number, told: RegExp][] = [
@@ -157,7 +160,6 @@ test('a handshake that is none is answered with a problem', async (t) => {
 });
 
 test('JSON may begin with a byte order mark', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const made = await server.api('/v1/tokens', {
     method: 'POST',
     body: '\ufeff{"name":"marked"}',
@@ -199,7 +201,7 @@ test('all of IPv4 and all of IPv6 can be listened on together', { skip: !hasIpv6
   ] as const) {
     const port = await freePort('::');
     await startServer(t, {
-      workers: 2,
+      workers: 1,
       listen: `tcp://${first}:${port}`,
       flags: ['--listen', `tcp://${second}:${port}`],
     });
@@ -207,7 +209,7 @@ test('all of IPv4 and all of IPv6 can be listened on together', { skip: !hasIpv6
       assert.equal((await fetch(`http://${host}:${port}/healthz`)).status, 200, `${host} of ${first} ${second}`);
   }
   const alone = await freePort('::');
-  await startServer(t, { listen: `tcp://[::]:${alone}` });
+  await startServer(t, { listen: `tcp://[::]:${alone}`, workers: 1 });
   assert.equal((await fetch(`http://127.0.0.1:${alone}/healthz`)).status, 200);
 });
 

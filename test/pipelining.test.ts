@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { afterAnswers, noteAnswer } from '../src/http/response-order.ts';
+import { FILE } from './support/owner.ts';
 import { answerOf, exchange, openRaw, statuses, upgradeText } from './support/raw.ts';
 import { startServer, TOKEN } from './support/server.ts';
 
@@ -20,6 +21,7 @@ function slow(fields = ''): string {
 let count = 0;
 
 const PROXY = ['--trust-proxy', '127.0.0.1'];
+const server = await startServer(FILE, { workers: 1, flags: PROXY });
 const STREAM = `GET /v1/stream?site=demo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`;
 const expecting = (what: string) => `GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: ${what}\r\n\r\n`;
 const h2c = (method: string) => `${method} /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n`;
@@ -42,7 +44,6 @@ async function sent(t: TestContext, url: string, bytes: string): Promise<Socket>
 }
 
 test('what takes a connection over comes after the answers before it', async (t) => {
-  const server = await startServer(t, { workers: 1, flags: PROXY });
   const { url } = server;
   const followers: [name: string, follower: string, until: RegExp, expected: number[]][] = [
     ['a stream', STREAM, /event: snapshot/, [401, 200]],
@@ -66,7 +67,7 @@ test('what takes a connection over comes after the answers before it', async (t)
 });
 
 test('requests for a tunnel and with an unknown expectation are answered with a problem', async (t) => {
-  const { url } = await startServer(t, { workers: 1 });
+  const { url } = server;
   const tunnel = await exchange(t, url, 'CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n');
   assert.match(tunnel, /^HTTP\/1\.1 405 .*\r\nAllow: .*application\/problem\+json.*"code":"bad-method"/s);
   const expectation = await exchange(t, url, expecting('200-ok'));
@@ -74,7 +75,7 @@ test('requests for a tunnel and with an unknown expectation are answered with a 
 });
 
 test('100 requests of a connection may wait: all of them are answered, then the one too many', async (t) => {
-  const { url } = await startServer(t, { workers: 1, flags: PROXY });
+  const { url } = server;
   const get = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
   const text = await exchange(t, url, get.repeat(1500));
   assert.deepEqual(statuses(text), [...Array(100).fill(200), 429]);
@@ -91,13 +92,13 @@ test('100 requests of a connection may wait: all of them are answered, then the 
 });
 
 test('an answer that ends the connection is the last', async (t) => {
-  const { url } = await startServer(t, { workers: 1, flags: PROXY });
+  const { url } = server;
   for (const follower of [STREAM, upgradeText(), h2c('GET'), 'nonsense\r\n\r\n'])
     assert.deepEqual(statuses(await exchange(t, url, slow('Connection: close\r\n') + follower)), [401]);
 });
 
 test('a request whose own rest cannot be read is answered at once, after those before it', async (t) => {
-  const { url } = await startServer(t, { workers: 1, flags: PROXY });
+  const { url } = server;
   const broken =
     'POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n';
   assert.deepEqual(statuses(await exchange(t, url, broken)), [400]);
@@ -105,7 +106,7 @@ test('a request whose own rest cannot be read is answered at once, after those b
 });
 
 test('a long answer is written whole before an upgrade behind it', async (t) => {
-  const { url } = await startServer(t, { workers: 1, flags: PROXY });
+  const { url } = server;
   const { headers } = await fetch(`${url}/admin`);
   const page = Number(headers.get('content-length'));
   const pages = 60;
