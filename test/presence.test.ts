@@ -82,12 +82,12 @@ test('a token that is forged, altered or of another site makes a new visitor', a
   const visitor = new BinaryVisitor(t, server.ws, { site });
   const { token, visitor: id } = await visitor.hello;
   const altered = `${'A'.repeat(22)}${token.slice(22)}`;
-  for (const [site, bad] of [
-    ['demo', altered],
-    ['demo', 'x.y.z'],
+  for (const [key, bad] of [
+    [site, altered],
+    [site, 'x.y.z'],
     ['other', token],
   ] as const) {
-    const thief = new BinaryVisitor(t, server.ws, { site, token: bad });
+    const thief = new BinaryVisitor(t, server.ws, { site: key, token: bad });
     assert.notEqual((await thief.hello).visitor, id);
   }
   assert.equal(visitor.socket.readyState, visitor.socket.OPEN);
