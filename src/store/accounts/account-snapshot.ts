@@ -4,7 +4,7 @@ import type { Entry } from '../../model/audit.ts';
 import type { Site } from '../../model/site.ts';
 import { type Trail, wholeTrail } from './audit-trail.ts';
 import type { Admin, Stored, StoredToken } from './records.ts';
-import type { Change } from './transaction.ts';
+import type { AccountTransaction } from './transaction.ts';
 
 /** Visits to one page. */
 export interface HitGroup {
@@ -33,18 +33,13 @@ export async function trailOf(store: Trail): Promise<Entry[]> {
   return entries.reverse();
 }
 
-/** Replaces the sites and adds everybody who may sign in. False, and nothing is done, if there are administrators. */
-export function adoptAccounts({ sites, admins, tokens, sessions }: AccountSnapshot): Change<boolean> {
-  return {
-    reads: { sites: 'all', admins: 'all' },
-    run(tx) {
-      if (tx.admins.list().length > 0) return false;
-      for (const [key] of tx.sites.list()) tx.sites.remove(key);
-      for (const site of sites) tx.sites.put(site.key, site);
-      for (const [name, admin] of admins) tx.admins.put(name, admin);
-      for (const [id, token] of tokens) tx.tokens.put(id, token);
-      for (const [id, session] of sessions) tx.sessions.put(id, session);
-      return true;
-    },
-  };
+/** Within a commit: replaces the sites and adds those who may sign in. False if there are administrators already. */
+export function adopt({ sites, admins, tokens, sessions }: AccountSnapshot, tx: AccountTransaction): boolean {
+  if (tx.admins.list().length > 0) return false;
+  for (const [key] of tx.sites.list()) tx.sites.remove(key);
+  for (const site of sites) tx.sites.put(site.key, site);
+  for (const [name, admin] of admins) tx.admins.put(name, admin);
+  for (const [id, token] of tokens) tx.tokens.put(id, token);
+  for (const [id, session] of sessions) tx.sessions.put(id, session);
+  return true;
 }

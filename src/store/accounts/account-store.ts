@@ -1,24 +1,28 @@
 /**
- * Accounts: sites, administrators, links, sessions and API tokens, for all stores. `contract.ts` says what each method promises. A
- * store says how records are read and how a change is committed.
+ * Accounts: sites, administrators, links, sessions and API tokens, for all stores. `contract.ts` says what each method
+ * promises. A store says how records are read and how a change is committed.
  */
 import type { Session, Token } from '../../model/account.ts';
 import type { AuditQuery, Entry, Note } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
 import { OWNER, type Rights, rightsOf } from '../../model/rights.ts';
-import type { Site } from '../../model/site.ts';
+import { SELF, type Site } from '../../model/site.ts';
 import type { Archive } from '../archive.ts';
-import type { AdminOutcome, Credential } from '../contract.ts';
-import { type AccountSnapshot, adoptAccounts, type HitGroup, trailOf } from './account-snapshot.ts';
-import { addAdmin, removeAdmin, setPassword, setRights } from './admins.ts';
-import { addLink, takeLink } from './links.ts';
-import type { AccountRecords, Admin, Stored, TableName } from './records.ts';
-import { hashSecret, sameHash, storeId, tokenId } from './secret.ts';
-import { addSession, isSeenDue, markSessionSeen, removeSessions, seenNow } from './sessions.ts';
-import { addSite, changeSite, LEAVING_MS, markSeen, removeSite } from './sites.ts';
-import { withRights } from './stored-rights.ts';
-import { addToken, isUseDue, markTokenUsed, tokenOf } from './tokens.ts';
-import { type Change, removeRecord } from './transaction.ts';
+import { type AdminOutcome, type Credential, LINK, TOKEN } from '../contract.ts';
+import { type AccountSnapshot, adopt, type HitGroup, trailOf } from './account-snapshot.ts';
+import type { AccountRecords, Admin, SessionOwner, StoredToken, TableName } from './records.ts';
+import { hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from './secret.ts';
+import { isSeenDue, newSession, removeSessionsOf, removeSurplus, seenNow } from './sessions.ts';
+import { isLastOwner, knownRights, readsOf, removeFromRights, tokenOf, withRights } from './stored-rights.ts';
+import type { Change, Scope } from './transaction.ts';
+
+/** Visits of a removed site that start within this time are removed, too, milliseconds. */
+const LEAVING_MS = 10_000;
+
+/** The site that a new store has. */
+export function demoSite(now: number): Site {
+  return { key: 'demo', name: 'Demo', origins: [SELF], created: now, firstSeen: null };
+}
 
 export abstract class AccountStore {
   abstract readonly archive: Archive;
@@ -31,20 +35,18 @@ export abstract class AccountStore {
   /** Reads all records of a table, in the order of their keys. */
   protected abstract readAll<N extends TableName>(table: N): Promise<[key: string, value: AccountRecords[N]][]>;
   /** Reads a session and its administrator, both at the same moment. */
-  protected abstract readSession(
-    id: string,
-  ): Promise<[session?: Stored<Session> | undefined, admin?: Stored<Admin> | undefined]>;
-  /** Makes a change. What it returns is stored when the promise resolves. */
-  protected abstract commit<T>(change: Change<T>): Promise<T>;
+  protected abstract readSession(id: string): Promise<SessionOwner>;
+  /** Makes a change. When the promise resolves with what it returned, the change is stored. */
+  protected abstract commit<T>(scope: Scope, change: Change<T>): Promise<T>;
   /**
-   * Makes a change that no request depends on: a full store must not sign anybody out. `assumed` is the result if the change fails, or
-   * if the store is too far away to wait for it.
+   * Makes a change that no request depends on: a full store must not sign anybody out. The result is `assumed` if the
+   * change fails, or if the store is too far away to wait for it.
    */
-  protected abstract tryCommit<T>(change: Change<T>, assumed: T): Promise<T>;
+  protected abstract tryCommit<T>(scope: Scope, change: Change<T>, assumed: T): Promise<T>;
   /** Removes what was counted for a site that was just removed, as far as the commit has not removed it. */
   protected abstract removeRest(site: string): Promise<void>;
-  /** Makes `change`, and takes over the secret, the audit trail and the counts of the snapshot if it returns true. */
-  protected abstract replace(snapshot: AccountSnapshot, change: Change<boolean>): Promise<boolean>;
+  /** Makes a change, and takes over the secret, the audit trail and the counts of the snapshot if it returns true. */
+  protected abstract replace(snapshot: AccountSnapshot, scope: Scope, change: Change<boolean>): Promise<boolean>;
 
   async id(): Promise<string> {
     return storeId(await this.secret());
@@ -59,24 +61,53 @@ export abstract class AccountStore {
   }
 
   addSite(site: Site, note?: Note): Promise<boolean> {
-    return this.commit(addSite(site, note));
+    return this.commit({ reads: { sites: [site.key] }, note }, (tx) => {
+      if (tx.sites.has(site.key)) return false;
+      tx.sites.put(site.key, site);
+      tx.addNote(note);
+      return true;
+    });
   }
 
-  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined> {
-    return this.commit(changeSite(key, change, note));
+  changeSite(key: string, { name, origins }: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined> {
+    return this.commit({ reads: { sites: [key] }, note }, (tx) => {
+      const site = tx.sites.get(key);
+      if (site === undefined) return undefined;
+      const changed = { ...site, name, origins };
+      tx.sites.put(key, changed);
+      tx.addNote(note);
+      return changed;
+    });
   }
 
+  /**
+   * Takes the site out of all rights in the same commit, so that nobody has half of them. That is bounded by how many
+   * administrators and tokens owners have added.
+   */
   async removeSite(key: string, now: number, note?: Note): Promise<boolean> {
     if ((await this.site(key)) === undefined) return false;
     // Its visitors are sent away within seconds, and may do something until then.
     await this.archive.dropSite(key, now + LEAVING_MS);
-    const isRemoved = await this.commit(removeSite(key, note));
+    const reads = { sites: [key], admins: 'all', tokens: 'all' } as const;
+    const isRemoved = await this.commit({ reads, note, allowWhenFull: true }, (tx) => {
+      if (tx.sites.get(key) === undefined) return false;
+      tx.sites.remove(key);
+      tx.removeCounts(key);
+      removeFromRights(tx.admins, key);
+      removeFromRights(tx.tokens, key);
+      tx.addNote(note);
+      return true;
+    });
     if (isRemoved) await this.removeRest(key);
     return isRemoved;
   }
 
   async markSeen(key: string, now: number): Promise<void> {
-    if ((await this.site(key))?.firstSeen === null) await this.commit(markSeen(key, now));
+    if ((await this.site(key))?.firstSeen !== null) return;
+    await this.commit({ reads: { sites: [key] } }, ({ sites }) => {
+      const site = sites.get(key);
+      if (site?.firstSeen === null) sites.put(key, { ...site, firstSeen: now });
+    });
   }
 
   async admins(): Promise<Admin[]> {
@@ -89,27 +120,70 @@ export abstract class AccountStore {
   }
 
   addAdmin(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<boolean> {
-    return this.commit(addAdmin(name, now, rights, note));
+    return this.commit({ reads: { ...readsOf(rights), admins: [name] }, note }, (tx) => {
+      if (tx.admins.has(name)) return false;
+      tx.admins.put(name, { name, password: null, created: now, ...knownRights(rights, tx.sites) });
+      tx.addNote(note);
+      return true;
+    });
   }
 
   setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome> {
-    return this.commit(setRights(name, rights, note));
+    const staysOwner = rights.role === 'owner';
+    const reads = { ...readsOf(rights), admins: staysOwner ? [name] : 'all' } as const;
+    return this.commit({ reads, note }, (tx) => {
+      const admin = tx.admins.get(name);
+      if (admin === undefined) return 'unknown';
+      if (!staysOwner && isLastOwner(admin, tx.admins)) return 'last-owner';
+      tx.admins.put(name, { ...admin, ...knownRights(rights, tx.sites) });
+      tx.addNote(note);
+      return 'done';
+    });
   }
 
   removeAdmin(name: string, note?: Note): Promise<AdminOutcome> {
-    return this.commit(removeAdmin(name, note));
+    const reads = { admins: 'all', links: 'all', sessions: 'all' } as const;
+    return this.commit({ reads, note, allowWhenFull: true }, (tx) => {
+      const admin = tx.admins.get(name);
+      if (admin === undefined) return 'unknown';
+      if (isLastOwner(admin, tx.admins)) return 'last-owner';
+      tx.admins.remove(name);
+      for (const [id, link] of tx.links.list()) if (link.name === name) tx.links.remove(id);
+      removeSessionsOf(name, tx.sessions);
+      tx.addNote(note);
+      return 'done';
+    });
   }
 
   setPassword(name: string, password: string | null, note?: Note): Promise<boolean> {
-    return this.commit(setPassword(name, password, note));
+    return this.commit({ reads: { admins: [name] }, note }, (tx) => {
+      const admin = tx.admins.get(name);
+      if (admin === undefined) return false;
+      tx.admins.put(name, { ...admin, password });
+      tx.addNote(note);
+      return true;
+    });
   }
 
   addLink(name: string, now: number, note?: Note): Promise<string | undefined> {
-    return this.commit(addLink(name, now, note));
+    const secret = newSecret();
+    return this.commit({ reads: { admins: [name], links: 'all' }, note }, (tx) => {
+      if (tx.admins.get(name) === undefined) return undefined;
+      tx.links.removeExpired(now);
+      tx.links.put(hashSecret(secret), { name, expires: now + LINK.lifetime });
+      tx.addNote(note);
+      return secret;
+    });
   }
 
   takeLink(secret: string, now: number): Promise<string | undefined> {
-    return this.commit(takeLink(secret, now));
+    const id = hashSecret(secret);
+    return this.commit({ reads: { links: [id] }, allowWhenFull: true }, ({ links }) => {
+      const link = links.get(id);
+      if (link === undefined) return undefined;
+      links.remove(id);
+      return link.expires > now ? link.name : undefined;
+    });
   }
 
   addSession(
@@ -118,7 +192,17 @@ export abstract class AccountStore {
     now: number,
     note?: Note,
   ): Promise<{ secret: string; session: Session } | undefined> {
-    return this.commit(addSession(name, agent, now, note));
+    const secret = newSecret();
+    const id = hashSecret(secret);
+    return this.commit({ reads: { admins: [name], sessions: 'all' }, note }, (tx) => {
+      if (tx.admins.get(name) === undefined) return undefined;
+      tx.sessions.removeExpired(now);
+      removeSurplus(name, tx.sessions);
+      const session = newSession(name, agent, now);
+      tx.sessions.put(id, session);
+      tx.addNote(note);
+      return { secret, session: { id, ...session } };
+    });
   }
 
   sessionId(secret: string): string {
@@ -127,11 +211,17 @@ export abstract class AccountStore {
 
   async session(secret: string, now: number): Promise<Session | undefined> {
     const id = this.sessionId(secret);
-    const stored = await this.read('sessions', id);
-    if (stored === undefined || stored.expires <= now) return undefined;
-    const isDue = isSeenDue(stored, now);
-    const session = isDue ? await this.tryCommit(markSessionSeen(id, now), seenNow(stored, now)) : stored;
-    return session && { id, ...session };
+    const session = await this.read('sessions', id);
+    if (session === undefined || session.expires <= now) return undefined;
+    if (!isSeenDue(session, now)) return { id, ...session };
+    const markSeen: Change<Session | undefined> = ({ sessions }) => {
+      const current = sessions.get(id);
+      if (current === undefined) return undefined;
+      const seen = isSeenDue(current, now) ? seenNow(current, now) : current;
+      if (seen !== current) sessions.put(id, seen);
+      return { id, ...seen };
+    };
+    return this.tryCommit({ reads: { sessions: [id] } }, markSeen, { id, ...seenNow(session, now) });
   }
 
   async sessions(now: number): Promise<Session[]> {
@@ -140,23 +230,35 @@ export abstract class AccountStore {
   }
 
   removeSession(id: string, note?: Note): Promise<boolean> {
-    return this.commit(removeRecord('sessions', id, note));
+    return this.#remove('sessions', id, note);
   }
 
   removeSessions(name: string, except: string | undefined): Promise<void> {
-    return this.commit(removeSessions(name, except));
+    const scope = { reads: { sessions: 'all' }, allowWhenFull: true } as const;
+    return this.commit(scope, ({ sessions }) => removeSessionsOf(name, sessions, except));
   }
 
   addToken(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<{ secret: string; token: Token }> {
-    return this.commit(addToken(name, now, rights, note));
+    const { id, secret } = newToken();
+    return this.commit({ reads: readsOf(rights), note }, (tx) => {
+      const token = { name, created: now, lastUsed: null, ...knownRights(rights, tx.sites) };
+      tx.tokens.put(id, { ...token, hash: hashSecret(secret) });
+      tx.addNote(note);
+      return { secret, token: { id, ...token } };
+    });
   }
 
   async token(secret: string, now: number): Promise<Token | undefined> {
     const id = tokenId(secret);
-    const stored = id === undefined ? undefined : await this.read('tokens', id);
-    if (id === undefined || stored === undefined || !sameHash(stored.hash, hashSecret(secret))) return undefined;
-    if (isUseDue(stored, now)) await this.tryCommit(markTokenUsed(id, now), undefined);
-    return { ...tokenOf(id, stored), lastUsed: now };
+    const token = id === undefined ? undefined : await this.read('tokens', id);
+    if (id === undefined || token === undefined || !sameHash(token.hash, hashSecret(secret))) return undefined;
+    const isDue = ({ lastUsed }: StoredToken) => lastUsed === null || now - lastUsed >= TOKEN.coarse;
+    const markUsed: Change<void> = ({ tokens }) => {
+      const current = tokens.get(id);
+      if (current !== undefined && isDue(current)) tokens.put(id, { ...current, lastUsed: now });
+    };
+    if (isDue(token)) await this.tryCommit({ reads: { tokens: [id] } }, markUsed, undefined);
+    return { ...tokenOf(id, token), lastUsed: now };
   }
 
   async tokens(): Promise<Token[]> {
@@ -164,7 +266,16 @@ export abstract class AccountStore {
   }
 
   removeToken(id: string, note?: Note): Promise<boolean> {
-    return this.commit(removeRecord('tokens', id, note));
+    return this.#remove('tokens', id, note);
+  }
+
+  #remove(table: TableName, key: string, note: Note | undefined): Promise<boolean> {
+    return this.commit({ reads: { [table]: [key] }, note, allowWhenFull: true }, (tx) => {
+      if (tx[table].get(key) === undefined) return false;
+      tx[table].remove(key);
+      tx.addNote(note);
+      return true;
+    });
   }
 
   async rights(credential: Credential, now: number): Promise<Rights | undefined> {
@@ -179,7 +290,7 @@ export abstract class AccountStore {
   }
 
   note(note: Note): Promise<void> {
-    return this.commit({ reads: {}, note, run: (tx) => tx.addNote(note) });
+    return this.commit({ note }, (tx) => tx.addNote(note));
   }
 
   async accountSnapshot(): Promise<AccountSnapshot> {
@@ -197,6 +308,6 @@ export abstract class AccountStore {
   async adopt(snapshot: AccountSnapshot): Promise<boolean> {
     if ((await this.secret()).equals(snapshot.secret)) return true;
     if ((await this.admins()).length > 0 || (await this.archive.sites()).length > 0) return false;
-    return this.replace(snapshot, adoptAccounts(snapshot));
+    return this.replace(snapshot, { reads: { sites: 'all', admins: 'all' } }, (tx) => adopt(snapshot, tx));
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Sites as visitors need them. Those that were asked for before are remembered for the time that the store is out of reach: visitors then
- * come and are shown as if nothing had changed meanwhile.
+ * Sites as visitors need them. Sites that were read before are remembered for the time when the store is unreachable:
+ * visitors then come and are shown as if nothing had changed.
  */
 import type { Site } from '../../model/site.ts';
 import { isUnreachable, type Store } from '../contract.ts';
 
-/** A store that does not answer for so long is taken to be out of reach, milliseconds. */
+/** A store that does not answer within this time counts as unreachable, milliseconds. */
 const PATIENCE_MS = 500;
 const MAX_KNOWN = 10_000;
 

@@ -15,8 +15,8 @@ export function hashOptions(secret: Buffer, options: Readonly<Record<string, unk
 }
 
 /**
- * A note with the names of options that differ from those of the last start, or undefined if none does. An option that an
- * earlier version did not have has not changed.
+ * A note with the names of options that differ from those of the last start, or undefined if none does. An option that
+ * an earlier version did not have has not changed.
  */
 export function optionsNote(
   hashes: OptionHashes,

@@ -30,3 +30,6 @@ export interface AccountRecords {
 }
 
 export type TableName = keyof AccountRecords;
+
+/** A session and its administrator, if they exist. */
+export type SessionOwner = readonly [session: Stored<Session> | undefined, admin: Stored<Admin> | undefined];

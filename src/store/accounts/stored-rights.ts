@@ -1,10 +1,17 @@
 /** Rights in the records of administrators and tokens. They never name a site that does not exist. */
+import type { Token } from '../../model/account.ts';
 import { type Rights, rightsOf } from '../../model/rights.ts';
+import type { Admin, Stored, StoredToken } from './records.ts';
 import type { ReadSet, Table } from './transaction.ts';
 
 /** A record with all its rights: one without a role is an owner's. */
 export function withRights<T extends Partial<Rights>>(record: T): T & Rights {
   return { ...record, ...rightsOf(record) };
+}
+
+/** What is shown of a stored token. */
+export function tokenOf(id: string, { hash, ...token }: StoredToken): Token {
+  return { id, ...withRights(token) };
 }
 
 /** What `knownRights` reads. */
@@ -18,8 +25,14 @@ export function knownRights(rights: Rights, known: Table<unknown>): Rights {
   return { role, sites: sites && [...new Set(sites)].filter((key) => known.get(key) !== undefined) };
 }
 
-/** Takes a site out of the rights of all records. */
+/** Within a commit: takes a site out of the rights of all records. */
 export function removeFromRights<T extends Partial<Rights>>(table: Table<T>, site: string): void {
   for (const [key, record] of table.list())
     if (record.sites?.includes(site)) table.put(key, { ...record, sites: record.sites.filter((one) => one !== site) });
+}
+
+/** True if nobody could manage anything without this administrator. */
+export function isLastOwner(admin: Stored<Admin>, admins: Table<Stored<Admin>>): boolean {
+  const isOwner = (one: Stored<Admin>) => rightsOf(one).role === 'owner';
+  return isOwner(admin) && admins.list().filter(([, one]) => isOwner(one)).length === 1;
 }

@@ -1,6 +1,7 @@
 /**
- * A change of accounts is written once for all stores. It names what it reads, and then runs synchronously within one commit. LMDB reads
- * inside its write transaction. Redis loads the read set first, and runs the change again if another process commits meanwhile.
+ * A change of accounts is written once for all stores. It names what it reads, and then runs synchronously within one
+ * commit. LMDB reads inside its write transaction. Redis loads the read set first, and runs the change again if another
+ * process commits meanwhile.
  */
 import type { Note } from '../../model/audit.ts';
 import type { AccountRecords, Link, TableName } from './records.ts';
@@ -34,27 +35,14 @@ export interface AccountTransaction extends AccountTables {
 /** The keys that are read of each table. `list` and `removeExpired` need `all`. */
 export type ReadSet = { readonly [Name in TableName]?: readonly string[] | 'all' };
 
-export interface Change<T> {
-  /** `run` reads nothing else. */
-  readonly reads: ReadSet;
-  /** The note that `run` may add. */
+/** What is known of a change before it runs. */
+export interface Scope {
+  /** It reads nothing else. */
+  readonly reads?: ReadSet;
+  /** The note that it may add. */
   readonly note?: Note | undefined;
-  /** The change frees space, so it is made even if the store is full. */
+  /** It frees space, so it is made even if the store is full. */
   readonly allowWhenFull?: boolean;
-  run(tx: AccountTransaction): T;
 }
 
-/** Removes a record. False if there is none. */
-export function removeRecord(table: TableName, key: string, note: Note | undefined): Change<boolean> {
-  return {
-    reads: { [table]: [key] },
-    note,
-    allowWhenFull: true,
-    run(tx) {
-      if (tx[table].get(key) === undefined) return false;
-      tx[table].remove(key);
-      tx.addNote(note);
-      return true;
-    },
-  };
-}
+export type Change<T> = (tx: AccountTransaction) => T;

@@ -1,9 +1,6 @@
 /** The tables of accounts in LMDB. All methods that change something are called within a write. */
 import type { Database } from 'lmdb';
-import type { Note } from '../../model/audit.ts';
-import type { AccountRecords, Link, TableName } from '../accounts/records.ts';
-import type { AccountTransaction, ExpiringTable, Table } from '../accounts/transaction.ts';
-import type { AuditTable } from './audit-table.ts';
+import type { ExpiringTable, Table } from '../accounts/transaction.ts';
 import type { ExpiryIndex } from './expiry-index.ts';
 
 /** LMDB throws if a key is too long. All our keys are much shorter than this. */
@@ -56,36 +53,5 @@ export class ExpiringAccountTable<T extends { expires: number }> extends Account
 
   removeExpired(now: number): void {
     this.#expiry.removeExpired(now);
-  }
-}
-
-export interface AccountDatabases {
-  databases: { readonly [Name in TableName]: Database<AccountRecords[Name], string> };
-  expiry: ExpiryIndex;
-  audit: AuditTable;
-  removeCounts(site: string): void;
-}
-
-export class LmdbAccounts implements AccountTransaction {
-  readonly sites: AccountTable<AccountRecords['sites']>;
-  readonly admins: AccountTable<AccountRecords['admins']>;
-  readonly tokens: AccountTable<AccountRecords['tokens']>;
-  readonly links: ExpiringAccountTable<Link>;
-  readonly sessions: ExpiringAccountTable<AccountRecords['sessions']>;
-  readonly removeCounts: (site: string) => void;
-  readonly #audit: AuditTable;
-
-  constructor({ databases, expiry, audit, removeCounts }: AccountDatabases) {
-    this.sites = new AccountTable(databases.sites);
-    this.admins = new AccountTable(databases.admins);
-    this.tokens = new AccountTable(databases.tokens);
-    this.links = new ExpiringAccountTable(databases.links, 'links', expiry);
-    this.sessions = new ExpiringAccountTable(databases.sessions, 'sessions', expiry);
-    this.removeCounts = removeCounts;
-    this.#audit = audit;
-  }
-
-  addNote(note: Note | undefined): void {
-    this.#audit.add(note);
   }
 }

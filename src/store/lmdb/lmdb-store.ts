@@ -18,14 +18,13 @@ import { type Rights, ROLES } from '../../model/rights.ts';
 import { SITE_KEY, type Site } from '../../model/site.ts';
 import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/peer.ts';
 import type { AccountSnapshot, HitGroup } from '../accounts/account-snapshot.ts';
-import { AccountStore } from '../accounts/account-store.ts';
+import { AccountStore, demoSite } from '../accounts/account-store.ts';
 import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
-import type { AccountRecords, Admin, Link, Stored, StoredToken, TableName } from '../accounts/records.ts';
-import { demoSite } from '../accounts/sites.ts';
-import type { AccountTables, Change } from '../accounts/transaction.ts';
+import type { AccountRecords, Admin, Link, SessionOwner, Stored, StoredToken, TableName } from '../accounts/records.ts';
+import type { AccountTables, AccountTransaction, Change, Scope } from '../accounts/transaction.ts';
 import { type Attempt, type Store, StoreError } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
-import { LmdbAccounts } from './account-tables.ts';
+import { AccountTable, ExpiringAccountTable } from './account-tables.ts';
 import { type AttemptCounter, AttemptTable } from './attempt-table.ts';
 import { AuditTable } from './audit-table.ts';
 import { ExpiryIndex } from './expiry-index.ts';
@@ -131,8 +130,8 @@ const isToken: Check = (value) =>
   isRecord({ name: isText, hash: isText })(value) && isRightful(value as Partial<Rights>);
 
 /**
- * Who has no role is an owner, since there once were no roles. Where the word `role` is damaged, a viewer must not become one: then
- * something else of the rights is there.
+ * A record without a role is an owner's, since there once were no roles. If the word `role` is damaged, a viewer must
+ * not become an owner: then something else of the rights is there.
  */
 function isRightful({ role, sites, ...rest }: Partial<Rights>): boolean {
   if (role === undefined) return sites === undefined && Object.keys(rest).every((name) => KEPT_FIELDS.has(name));
@@ -149,7 +148,7 @@ export class EmbeddedStore extends AccountStore implements Store {
   readonly #file: StoreFile;
   #secret: Buffer;
   readonly #meta: Database<string[] | number, string>;
-  readonly #accounts: LmdbAccounts;
+  readonly #accounts: AccountTransaction;
   readonly #attempts: AttemptTable;
   /** Keyed hashes of the options of the last start. */
   readonly #options: Database<string, string>;
@@ -175,24 +174,26 @@ export class EmbeddedStore extends AccountStore implements Store {
     this.#file = file;
     this.#secret = secret;
     this.#meta = root.openDB('meta', {});
-    const databases = {
-      sites: at<Site>('sites', isSite),
-      admins: at<Stored<Admin>>('admins', isAdmin),
-      tokens: at<StoredToken>('tokens', isToken),
-      links: at<Link>('links', isRecord({ name: isText, expires: isNumber })),
-      sessions: at<Stored<Session>>('sessions', isSession),
-    };
+    const sites = at<Site>('sites', isSite);
+    const links = at<Link>('links', isRecord({ name: isText, expires: isNumber }));
+    const sessions = at<Stored<Session>>('sessions', isSession);
     const counters = at<AttemptCounter>('counters', isRecord({ count: isNumber, expires: isNumber }));
-    const { links, sessions } = databases;
     const expiry = new ExpiryIndex(at('expiry', isAny, ['number', 'text', 'text']), { links, sessions, counters });
+    this.#accounts = {
+      sites: new AccountTable(sites),
+      admins: new AccountTable(at<Stored<Admin>>('admins', isAdmin)),
+      tokens: new AccountTable(at<StoredToken>('tokens', isToken)),
+      links: new ExpiringAccountTable(links, 'links', expiry),
+      sessions: new ExpiringAccountTable(sessions, 'sessions', expiry),
+      addNote: (note) => this.#audit.add(note),
+      removeCounts: (site) => this.#hour.clear(site),
+    };
     this.#attempts = new AttemptTable(counters, expiry);
     this.#options = at('options', isText);
-    const hasSite = (key: string) => databases.sites.doesExist(key);
+    const hasSite = (key: string) => sites.doesExist(key);
     const hour = at<HourValue, HourKey>('hour', isList(isNumber, 2), ['text', 'number', 'text']);
     this.#hour = new HourTable(hour, (key) => key === NO_SITE || hasSite(key));
     this.#hits = new HitTable(hits, hasSite, () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes);
-    const removeCounts = (site: string) => this.#hour.clear(site);
-    this.#accounts = new LmdbAccounts({ databases, expiry, audit: this.#audit, removeCounts });
   }
 
   async secret(): Promise<Buffer> {
@@ -331,8 +332,8 @@ export class EmbeddedStore extends AccountStore implements Store {
   }
 
   /**
-   * Adds lists of groups, as `HitQueue` has them. They are asked for when nobody else can write any more, so that what has come
-   * meanwhile is among them. It blocks until all is on disk: to be called where that holds nobody up.
+   * Adds lists of groups, as `HitQueue` has them. `lists` is called when nobody else can write any more, so that it
+   * includes what has come meanwhile. It blocks until all is on disk: call it where that holds nobody up.
    */
   addHits(lists: () => readonly (readonly HitGroup[])[]): HitOutcome[][] {
     return this.#file.write(() => lists().map((groups) => this.#hits.add(groups)));
@@ -348,9 +349,7 @@ export class EmbeddedStore extends AccountStore implements Store {
     return this.#read(() => [...records.list()] as [string, AccountRecords[N]][]);
   }
 
-  protected async readSession(
-    id: string,
-  ): Promise<[session?: Stored<Session> | undefined, admin?: Stored<Admin> | undefined]> {
+  protected async readSession(id: string): Promise<SessionOwner> {
     const { sessions, admins } = this.#accounts;
     return this.#read(() => {
       const session = sessions.get(id);
@@ -358,17 +357,21 @@ export class EmbeddedStore extends AccountStore implements Store {
     });
   }
 
-  protected commit<T>(change: Change<T>): Promise<T> {
-    return this.#file.writeLater(() => change.run(this.#accounts));
+  protected commit<T>(_scope: Scope, change: Change<T>): Promise<T> {
+    return this.#file.writeLater(() => change(this.#accounts));
   }
 
-  protected tryCommit<T>(change: Change<T>, assumed: T): Promise<T> {
-    return this.commit(change).catch(() => assumed);
+  protected tryCommit<T>(scope: Scope, change: Change<T>, assumed: T): Promise<T> {
+    return this.commit(scope, change).catch(() => assumed);
   }
 
-  protected async replace({ secret, trail, hits }: AccountSnapshot, change: Change<boolean>): Promise<boolean> {
-    const isReplaced = await this.#file.writeLater(() => {
-      if (!change.run(this.#accounts)) return false;
+  protected async replace(
+    { secret, trail, hits }: AccountSnapshot,
+    scope: Scope,
+    change: Change<boolean>,
+  ): Promise<boolean> {
+    const isReplaced = await this.commit(scope, (tx) => {
+      if (!change(tx)) return false;
       this.#file.root.openDB<Buffer, string>('meta', {}).put('secret', secret);
       this.#audit.replace(trail);
       this.#hits.replace(hits);

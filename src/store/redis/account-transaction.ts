@@ -1,12 +1,12 @@
 /**
- * A transaction of accounts in Redis. What its changes read is loaded in one step, with the number of commits at that moment. It is
- * committed in one step, too, if that number is still the same. Records are JSON in hashes, a hash for each table.
+ * A transaction of accounts in Redis. What its changes read is loaded in one step, with the number of commits at that
+ * moment. It is committed in one step, too, if that number is still the same. Each table is a hash of records as JSON.
  */
 import type { Note } from '../../model/audit.ts';
 import type { Command, Redis } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import type { AccountRecords, Link, TableName } from '../accounts/records.ts';
-import type { AccountTransaction, Change, ExpiringTable, ReadSet, Table } from '../accounts/transaction.ts';
+import type { AccountTransaction, ExpiringTable, Scope, Table } from '../accounts/transaction.ts';
 import { hitsKey } from './counters.ts';
 import { NoteWriter, TRAIL_READS } from './redis-trail.ts';
 
@@ -15,12 +15,13 @@ export const VERSION_KEY = commonKey('version');
 
 const TABLES: readonly TableName[] = ['sites', 'admins', 'tokens', 'links', 'sessions'];
 
-/** A change that may run further commands of Redis with its commit. */
-export interface RedisChange<T> extends Omit<Change<T>, 'run'> {
-  /** Is run together with the reads; `run` gets its answer. */
-  readonly question?: Command;
-  run(tx: RedisTransaction, answer: unknown): T;
+export interface RedisScope extends Scope {
+  /** A command to run together with the reads. The change gets its answer. */
+  readonly query?: Command;
 }
+
+/** A change that may add commands to its commit. */
+export type RedisChange<T> = (tx: RedisTransaction, answer: unknown) => T;
 
 export class RedisTransaction implements AccountTransaction {
   readonly sites = new LoadedTable<AccountRecords['sites']>('sites');
@@ -38,24 +39,27 @@ export class RedisTransaction implements AccountTransaction {
     this.#redis = redis;
   }
 
-  /** Runs changes one after the other on what they read, in two round trips. Undefined if another process was faster. */
-  static async run(redis: Redis, changes: readonly RedisChange<unknown>[]): Promise<unknown[] | undefined> {
+  /** Makes changes in order, in two round trips. Undefined, and nothing is done, if another process was faster. */
+  static async run(
+    redis: Redis,
+    scopes: readonly RedisScope[],
+    changes: readonly RedisChange<unknown>[],
+  ): Promise<unknown[] | undefined> {
     const tx = new RedisTransaction(redis);
-    const answers = await tx.#load(changes);
-    const results = changes.map((change, i) => change.run(tx, answers[i]));
-    return (await tx.#commit(changes.some(({ allowWhenFull }) => allowWhenFull))) ? results : undefined;
+    const answers = await tx.#load(scopes);
+    const results = changes.map((change, i) => change(tx, answers[i]));
+    return (await tx.#commit(scopes.some(({ allowWhenFull }) => allowWhenFull))) ? results : undefined;
   }
 
-  /** Loads all that changes read. The answers to their questions. */
-  async #load(changes: readonly RedisChange<unknown>[]): Promise<unknown[]> {
+  /** Loads all that changes read. The answers to their queries. */
+  async #load(scopes: readonly RedisScope[]): Promise<unknown[]> {
     const reads = TABLES.flatMap((name) => {
-      const keys = mergedReads(changes, name);
+      const keys = mergedReads(scopes, name);
       return keys === undefined ? [] : [{ name, keys, command: this[name].readCommand(keys) }];
     });
-    const trail = changes.some(({ note }) => note !== undefined) ? TRAIL_READS : [];
-    const questions = changes.map(({ question }) => question);
-    const asked = questions.filter((question) => question !== undefined);
-    const commands = [...reads.map(({ command }) => command), ...trail, ...asked];
+    const trail = scopes.some(({ note }) => note !== undefined) ? TRAIL_READS : [];
+    const queries = scopes.flatMap(({ query }) => (query ? [query] : []));
+    const commands = [...reads.map(({ command }) => command), ...trail, ...queries];
     if (commands.length === 0) return [];
     const [version, ...found] = await this.#redis.gather<unknown>(VERSION_KEY, [['GET', VERSION_KEY], ...commands]);
     // Every store has one: Redis may have lost its data.
@@ -63,7 +67,7 @@ export class RedisTransaction implements AccountTransaction {
     this.#version = String(version ?? 0);
     for (const { name, keys } of reads) this[name].load(keys, found.shift() as (string | null)[]);
     if (trail.length > 0) this.#notes = new NoteWriter(found.shift() as string[], found.shift() as string[]);
-    return questions.map((question) => question && found.shift());
+    return scopes.map(({ query }) => query && found.shift());
   }
 
   addNote(note: Note | undefined): void {
@@ -91,9 +95,9 @@ export class RedisTransaction implements AccountTransaction {
 }
 
 /** What some changes read of a table, or undefined for nothing. */
-function mergedReads(changes: readonly { reads: ReadSet }[], name: TableName): readonly string[] | 'all' | undefined {
+function mergedReads(scopes: readonly Scope[], name: TableName): readonly string[] | 'all' | undefined {
   const keys = new Set<string>();
-  for (const { reads } of changes) {
+  for (const { reads = {} } of scopes) {
     if (reads[name] === 'all') return 'all';
     for (const key of reads[name] ?? []) keys.add(key);
   }

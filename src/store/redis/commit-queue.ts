@@ -2,19 +2,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from '../../redis/connection.ts';
 import { StoreError } from '../contract.ts';
-import { type RedisChange, RedisTransaction } from './account-transaction.ts';
+import { type RedisChange, type RedisScope, RedisTransaction } from './account-transaction.ts';
 import { asStore } from './redis-store-error.ts';
 
 /** Changes of one commit at most: the server does nothing else meanwhile. */
 const MAX_TOGETHER = 250;
 /** Changes that may wait; more are refused. */
 const MAX_WAITING = 50_000;
-/** When somebody else was faster it is tried again for so long, after a while by chance that may be longer each time, milliseconds. */
+/** If another process was faster, a commit is tried again for LIMIT_MS, after random pauses that grow, milliseconds. */
 const LIMIT_MS = 10_000;
 const RETRY_MS = 2;
 const MAX_RETRY_MS = 50;
 
 interface Waiting {
+  scope: RedisScope;
   change: RedisChange<unknown>;
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -30,10 +31,10 @@ export class CommitQueue {
   }
 
   /** Makes a change. Throws StoreError. */
-  commit<T>(change: RedisChange<T>): Promise<T> {
+  commit<T>(scope: RedisScope, change: RedisChange<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length >= MAX_WAITING) return reject(tooMuch());
-      this.#waiting.push({ change, resolve: resolve as Waiting['resolve'], reject });
+      this.#waiting.push({ scope, change, resolve: resolve as Waiting['resolve'], reject });
       this.#draining ??= this.#drain();
     });
   }
@@ -47,7 +48,7 @@ export class CommitQueue {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, this.#alike());
       try {
-        const values = await asStore(this.#run(group.map(({ change }) => change)));
+        const values = await asStore(this.#run(group));
         for (const [i, { resolve }] of group.entries()) resolve(values[i]);
       } catch (error) {
         for (const { reject } of group) reject(error);
@@ -58,15 +59,16 @@ export class CommitQueue {
 
   /** How many of the next changes may go together: a change that frees space must not fail with one that needs some. */
   #alike(): number {
-    const next = this.#waiting.slice(0, MAX_TOGETHER).map(({ change }) => change.allowWhenFull === true);
+    const next = this.#waiting.slice(0, MAX_TOGETHER).map(({ scope }) => scope.allowWhenFull === true);
     const other = next.findIndex((allowWhenFull) => allowWhenFull !== next[0]);
     return other === -1 ? next.length : other;
   }
 
-  async #run(changes: readonly RedisChange<unknown>[]): Promise<unknown[]> {
+  async #run(group: readonly Waiting[]): Promise<unknown[]> {
+    const [scopes, changes] = [group.map(({ scope }) => scope), group.map(({ change }) => change)];
     const end = performance.now() + LIMIT_MS;
     for (let tries = 1; performance.now() < end; tries++) {
-      const results = await RedisTransaction.run(this.#redis, changes);
+      const results = await RedisTransaction.run(this.#redis, scopes, changes);
       if (results) return results;
       await sleep(Math.random() * Math.min(MAX_RETRY_MS, RETRY_MS * tries));
     }

@@ -1,9 +1,9 @@
 /**
- * The store of several machines: Redis. Reads go there each time, since nothing that is remembered here would see what another
- * machine wrote. A change reads the number of commits, then what it goes by, decides, and is committed if the number is
- * still the same; otherwise it is decided anew. All keys are on one node of a cluster, so that a change and its note are one commit.
+ * The store of several machines: Redis. Every read goes there, because a cache would not see what another machine
+ * wrote. All keys of accounts are on one node of a cluster, so that a change and its note are one commit.
  *
- * What a promise here resolved for is in Redis; whether it outlives that is for Redis' own persistence (persistence.ts).
+ * When a promise resolves, the data is in Redis. Whether it survives a crash of Redis depends on the settings there
+ * (persistence.ts).
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,12 +19,11 @@ import { Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { type Target, targetText } from '../../redis/redis-url.ts';
 import type { AccountSnapshot, HitGroup } from '../accounts/account-snapshot.ts';
-import { AccountStore } from '../accounts/account-store.ts';
+import { AccountStore, demoSite } from '../accounts/account-store.ts';
 import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
-import type { AccountRecords, Admin, Stored, TableName } from '../accounts/records.ts';
+import type { AccountRecords, Admin, SessionOwner, Stored, TableName } from '../accounts/records.ts';
 import { storeId } from '../accounts/secret.ts';
-import { demoSite } from '../accounts/sites.ts';
-import type { Change } from '../accounts/transaction.ts';
+import type { Change, Scope } from '../accounts/transaction.ts';
 import { type Attempt, type Store, StoreError } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
 import { readAll, readOne, VERSION_KEY } from './account-transaction.ts';
@@ -76,7 +75,7 @@ export interface RedisStoreOptions {
   onTrouble?(troubles: readonly TroubleName[]): void;
 }
 
-/** Opens the store in Redis, which is furnished if need be. Any number of processes may have it open. Throws StoreError. */
+/** Opens the store in Redis, or creates it. Any number of processes may have it open. Throws StoreError. */
 export function openRedisStore(target: Target, options: RedisStoreOptions): Promise<RedisStore> {
   return asStore(open(target, options));
 }
@@ -244,19 +243,14 @@ export class RedisStore extends AccountStore implements Store {
 
   removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
     const key = hitsKey(site);
-    return this.#queue.commit({
-      reads: {},
-      note,
-      allowWhenFull: true,
-      question: page === undefined ? ['HLEN', key] : ['HEXISTS', key, page],
-      run(tx, answer) {
-        const removed = answer as number;
-        if (removed === 0) return 0;
-        if (page === undefined) tx.addCommand('UNLINK', key);
-        else tx.addCommand('HDEL', key, page);
-        tx.addNote(note);
-        return removed;
-      },
+    const query = page === undefined ? ['HLEN', key] : ['HEXISTS', key, page];
+    return this.#queue.commit({ note, allowWhenFull: true, query }, (tx, answer) => {
+      const removed = answer as number;
+      if (removed === 0) return 0;
+      if (page === undefined) tx.addCommand('UNLINK', key);
+      else tx.addCommand('HDEL', key, page);
+      tx.addNote(note);
+      return removed;
     });
   }
 
@@ -276,18 +270,19 @@ export class RedisStore extends AccountStore implements Store {
     this.#machine.change({ options: Object.fromEntries([...before, ...hashes]) });
   }
 
-  protected async replace({ secret, trail, hits }: AccountSnapshot, change: Change<boolean>): Promise<boolean> {
+  protected async replace(
+    { secret, trail, hits }: AccountSnapshot,
+    scope: Scope,
+    change: Change<boolean>,
+  ): Promise<boolean> {
     // There may be too many for one step. They come first, so that they are there whenever the rest is.
     await asStore(writeHits(this.#redis, hits));
-    const isReplaced = await this.#queue.commit({
-      ...change,
-      run: (tx) => {
-        if (!change.run(tx)) return false;
-        for (const command of trailCommands(trail)) tx.addCommand(...command);
-        tx.addCommand('HSET', META_KEY, 'secret', secret.toString('base64url'));
-        this.#ids.add(storeId(secret));
-        return true;
-      },
+    const isReplaced = await this.#queue.commit(scope, (tx) => {
+      if (!change(tx)) return false;
+      for (const command of trailCommands(trail)) tx.addCommand(...command);
+      tx.addCommand('HSET', META_KEY, 'secret', secret.toString('base64url'));
+      this.#ids.add(storeId(secret));
+      return true;
     });
     if (isReplaced) this.#secret = secret;
     return isReplaced;
@@ -318,21 +313,19 @@ export class RedisStore extends AccountStore implements Store {
     return found;
   }
 
-  protected async readSession(
-    id: string,
-  ): Promise<[session?: Stored<Session> | undefined, admin?: Stored<Admin> | undefined]> {
-    const [session, admin] = await asStore(readSessionOf(this.#redis, id));
+  protected async readSession(id: string): Promise<SessionOwner> {
+    const [session, admin] = await asStore(readSessionOwner(this.#redis, id));
     if (session === undefined || admin === undefined) await this.#verify();
     return [session, admin];
   }
 
-  protected commit<T>(change: Change<T>): Promise<T> {
-    return this.#queue.commit(change);
+  protected commit<T>(scope: Scope, change: Change<T>): Promise<T> {
+    return this.#queue.commit(scope, change);
   }
 
   /** Nobody waits for it: Redis may be far away. */
-  protected async tryCommit<T>(change: Change<T>, assumed: T): Promise<T> {
-    this.commit(change).catch(() => {});
+  protected async tryCommit<T>(scope: Scope, change: Change<T>, assumed: T): Promise<T> {
+    this.commit(scope, change).catch(() => {});
     return assumed;
   }
 
@@ -347,8 +340,8 @@ export class RedisStore extends AccountStore implements Store {
   }
 }
 
-/** A session, and the administrator whose it is, in one round trip. ARGV: the key of administrators, the session's id. */
-const SESSION_OF = scriptOf(
+/** A session and its administrator, in one round trip. ARGV: the key of administrators, the id of the session. */
+const SESSION_OWNER = scriptOf(
   `
 local session = redis.call('HGET', KEYS[1], ARGV[2])
 if not session then return {} end
@@ -358,7 +351,7 @@ return { session, name and redis.call('HGET', ARGV[1], name) }
   'no-writes',
 );
 
-async function readSessionOf(redis: Redis, id: string): Promise<[session?: Stored<Session>, admin?: Stored<Admin>]> {
-  const found = await redis.run<(string | null)[]>(SESSION_OF, commonKey('sessions'), [commonKey('admins'), id]);
+async function readSessionOwner(redis: Redis, id: string): Promise<SessionOwner> {
+  const found = await redis.run<(string | null)[]>(SESSION_OWNER, commonKey('sessions'), [commonKey('admins'), id]);
   return found.map((text) => (text === null ? undefined : JSON.parse(text))) as [Stored<Session>, Stored<Admin>];
 }
