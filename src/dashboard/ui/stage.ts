@@ -87,9 +87,17 @@ export class Stage {
     return isOf(visitor.device, this.#sight.width);
   }
 
+  /** While the sight stays, one frame shows who has come or left: to draw on would take CPU as long as a dashboard is open. */
   show(sight: Sight): void {
+    const { page, scale, width, followed } = this.#sight;
+    const stays = page === sight.page && scale === sight.scale && width === sight.width && followed === sight.followed;
     this.#sight = sight;
-    this.wake();
+    if (stays) this.#drawSoon();
+    else this.wake();
+  }
+
+  #drawSoon(): void {
+    if (this.#frame === 0) this.#frame = requestAnimationFrame(this.#draw);
   }
 
   /** Gives the canvas the scroller's size, CSS pixels. */
@@ -109,7 +117,7 @@ export class Stage {
   /** Draws from now on until what has just come is played. */
   wake(): void {
     this.#awakeUntil = performance.now() + this.#crowd.delay + TRAIL_MS + 100;
-    if (this.#frame === 0) this.#frame = requestAnimationFrame(this.#draw);
+    this.#drawSoon();
   }
 
   /** Adds a ripple at a click of the page on stage, page pixels. */
