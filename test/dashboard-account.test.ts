@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { launch, openPage } from './support/browser.ts';
-import { openDashboard, seeHere, signIn } from './support/dashboard.ts';
+import { openDashboard, seeHere } from './support/dashboard.ts';
+import { FILE } from './support/owner.ts';
 import { startServer } from './support/server.ts';
 
 const PASSWORD = 'correct horse battery';
@@ -15,8 +16,9 @@ async function seeFocus(dashboard: Page, selector: string): Promise<void> {
   await dashboard.locator(selector).and(dashboard.locator(':focus')).waitFor();
 }
 
+const server = await startServer(FILE, { workers: 1 });
+
 test('without signing in one gets the sign-in page, and nothing else', async (t) => {
-  const server = await startServer(t);
   const page = await openPage(await launch(t));
   for (const path of ['/admin', '/admin/settings']) {
     await page.goto(server.url + path);
@@ -27,10 +29,12 @@ test('without signing in one gets the sign-in page, and nothing else', async (t)
 });
 
 test('a link signs in once; a password set then signs in again', async (t) => {
-  const server = await startServer(t);
+  const server = await startServer(t, { workers: 1 });
   const browser = await launch(t);
   const page = await openPage(browser);
-  await signIn(page, server);
+  await page.goto(server.link as string);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL('**/admin');
   const other = await openPage(browser);
   await other.goto(server.link as string);
   await other.getByRole('button', { name: 'Sign in' }).click();
@@ -54,7 +58,7 @@ test('a link signs in once; a password set then signs in again', async (t) => {
 });
 
 test('an API token is shown once, works, and is shut out when revoked', async (t) => {
-  const { server, dashboard } = await openDashboard(t);
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.getByRole('link', { name: 'Settings' }).click();
   await dashboard.getByLabel('Name of a new token').fill('nightly');
   await dashboard.getByRole('button', { name: 'Create token' }).click();
@@ -102,7 +106,7 @@ test('a session ended from elsewhere says so on its own screen', async (t) => {
 });
 
 test('a new site shows its snippet, and turns green when the first visitor comes from another origin', async (t) => {
-  const { browser, dashboard } = await openDashboard(t);
+  const { browser, dashboard } = await openDashboard(t, 1280, 800, { server });
   let snippet = '';
   const shop = createServer((_request, response) => {
     response.setHeader('content-type', 'text/html; charset=utf-8');

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { openPage } from './support/browser.ts';
+import { launch, openPage } from './support/browser.ts';
 import { run } from './support/command.ts';
 import { folderWith, openDashboard } from './support/dashboard.ts';
+import { FILE } from './support/owner.ts';
 import { moves, type PastVisit } from './support/record.ts';
+import { startServer } from './support/server.ts';
 
 const PASSWORD = 'correct horse battery';
 
@@ -22,8 +24,10 @@ async function seeMoment(page: Page, after: number): Promise<number> {
   return Number(new URL(page.url()).searchParams.get('at'));
 }
 
+const server = await startServer(FILE, { workers: 1 });
+
 test('who has to sign in first gets to the address that was asked for, and nowhere else', async (t) => {
-  const { server, browser, dashboard } = await openDashboard(t);
+  const { browser, dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.getByRole('link', { name: 'Settings' }).click();
   await dashboard.locator('[data-form=password] [name=password]').fill(PASSWORD);
   await dashboard.getByRole('button', { name: 'Set password' }).click();
@@ -54,8 +58,7 @@ test('who has to sign in first gets to the address that was asked for, and nowhe
 });
 
 test('a sign-in link that is opened in the same tab leads to the address that was asked for, and nowhere else', async (t) => {
-  const { server, browser } = await openDashboard(t);
-  const page = await openPage(browser);
+  const page = await openPage(await launch(t));
   const useLink = async () => {
     const { out } = await run('admin', 'add', 'admin', '--data', server.data);
     await page.goto(server.url + (/\/admin\/link\/\S+/.exec(out)?.[0] as string));

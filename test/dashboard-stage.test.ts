@@ -12,6 +12,7 @@ type View = [vw: number, vh: number, dw: number, dh: number];
 
 test('a pointer moved on the demo page is drawn at its place on the stage, and is gone with the tab', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t);
+  await dashboard.emulateMedia({ reducedMotion: 'no-preference' });
   await dashboard.getByText('No visitors yet').waitFor();
   const visitor = await openPage(browser);
   await visitor.goto(`${server.url}/`);
@@ -71,7 +72,7 @@ async function startShop(t: TestContext): Promise<string> {
 }
 
 test('where a page may not be framed the stage says so in words, and goes on without it', async (t) => {
-  const [server, shop] = [await startServer(t), await startShop(t)];
+  const [server, shop] = [await startServer(t, { workers: 1 }), await startShop(t)];
   const dashboard = await openPage(await launch(t));
   await signIn(dashboard, server);
   const headers = { 'content-type': 'application/json' };

@@ -15,7 +15,7 @@ async function setHidden(dashboard: Page, hidden: boolean): Promise<void> {
 }
 
 test('a killed worker leaves the dashboard as it is: visitors come back, and the stream goes on', async (t) => {
-  const { server, browser, dashboard } = await openDashboard(t);
+  const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 2 });
   const context = await browser.newContext();
   const tabs: Page[] = [];
   // One after the other, so that their connections are dealt out to both workers.
@@ -49,7 +49,7 @@ test('a lost stream says so, and a server that is back after that starts it afre
   await dashboard.locator('[data-link=lost]').getByText('Connection lost').waitFor();
   await dashboard.getByText(/Retrying in \d+ s/).waitFor();
   const listen = server.url.replace('http:', 'tcp:');
-  const again = await startServer(t, { data: server.data, listen });
+  const again = await startServer(t, { data: server.data, listen, workers: 1 });
   const visitor = new BinaryVisitor(t, again.ws, { page: '/' });
   await visitor.hello;
   await dashboard.locator('[data-link=live][data-how=reset]').getByText('Some events were missed').waitFor();

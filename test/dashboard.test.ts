@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { launch, openPage } from './support/browser.ts';
 import { keepPictures, openDashboard, seeHere } from './support/dashboard.ts';
+import { FILE } from './support/owner.ts';
 import { startServer } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
+
+const server = await startServer(FILE, { workers: 1 });
 
 test('all of the live screen is reached by keyboard, and on a phone what is chosen comes into sight', async (t) => {
   const { server, dashboard } = await openDashboard(t, 360, 700);
@@ -30,7 +33,7 @@ test('all of the live screen is reached by keyboard, and on a phone what is chos
 });
 
 test('an address without a page says so, with the way to the dashboard, wherever one comes from', async (t) => {
-  const { server, dashboard } = await openDashboard(t);
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   for (const path of ['/admin/nope', '/admin/settings/more', '/nothing/at/all']) {
     const answer = await dashboard.goto(server.url + path);
     assert.equal(answer?.status(), 404, path);
@@ -53,7 +56,7 @@ test('an address without a page says so, with the way to the dashboard, wherever
 });
 
 test('the curve grows with the window, and shrinks with it again', async (t) => {
-  const { dashboard } = await openDashboard(t);
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   const sizes = () =>
     dashboard.evaluate(() => {
       const [card, axis] = ['.now', '.u-axis'].map((name) => document.querySelector(name)?.getBoundingClientRect());
@@ -74,7 +77,7 @@ test('the curve grows with the window, and shrinks with it again', async (t) => 
 });
 
 test('on a phone, lists with nothing in them take little room', async (t) => {
-  const { dashboard } = await openDashboard(t, 360, 700);
+  const { dashboard } = await openDashboard(t, 360, 700, { server });
   const disc = await dashboard.locator('.mice').boundingBox();
   assert.ok(disc && disc.width === disc.height, 'the disc is round');
   for (const list of ['.visitors', '.happenings', '.top-pages']) {
@@ -84,7 +87,6 @@ test('on a phone, lists with nothing in them take little room', async (t) => {
 });
 
 test('the demo says so when a browser asks not to be tracked', async (t) => {
-  const server = await startServer(t);
   const browser = await launch(t);
   const page = await openPage(browser);
   await page.goto(server.url);

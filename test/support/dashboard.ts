@@ -11,16 +11,40 @@ import { type ServerOptions, startServer, type TestServer, temporaryFolder } fro
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url));
 
-/** Signs in by the server's first link. */
+/** A server's first link works once, so all tests on a server share its session. */
+const sessions = new WeakMap<TestServer, Promise<string>>();
+
+/** Opens the dashboard with a session from the server's first link, without the sign-in page. */
 export async function signIn(page: Page, server: TestServer): Promise<void> {
-  await page.goto(server.link as string);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForURL('**/admin');
+  if (!sessions.has(server)) sessions.set(server, useLink(server));
+  const value = (await sessions.get(server)) as string;
+  await page.context().addCookies([{ name: 'fieldmouse', value, url: server.url }]);
+  await page.goto(`${server.url}/admin`);
+}
+
+async function useLink({ url, link = '' }: TestServer): Promise<string> {
+  const answer = await fetch(`${url}/v1/session/link`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ token: link.slice(link.lastIndexOf('/') + 1) }),
+  });
+  const [cookie = ''] = answer.headers.getSetCookie();
+  return /^fieldmouse=([^;]+)/.exec(cookie)?.[1] as string;
+}
+
+export interface DashboardOptions extends ServerOptions {
+  /** A server that tests share; by default one is started. */
+  server?: TestServer;
 }
 
 /** A server, a browser, and a signed-in dashboard whose stream is live; its scripts must not fail. */
-export async function openDashboard(t: TestContext, width = 1280, height = 800, options: ServerOptions = {}) {
-  const server = await startServer(t, options);
+export async function openDashboard(
+  t: TestContext,
+  width = 1280,
+  height = 800,
+  { server: shared, ...options }: DashboardOptions = {},
+) {
+  const server = shared ?? (await startServer(t, { workers: 1, ...options }));
   const browser = await launch(t);
   const dashboard = await openPage(browser, { viewport: { width, height } });
   const faults: string[] = [];
@@ -69,8 +93,9 @@ export async function seeInk(dashboard: Page, x: number, y: number, painted: boo
   await dashboard.waitForFunction(look, [x, y, painted] as const);
 }
 
-/** Keeps a picture of the screen, light and dark, to be looked at. */
+/** Keeps a picture of the screen, light and dark, to be looked at: `npm run pictures`. Taking one takes seconds. */
 export async function keepPictures(dashboard: Page, name: string): Promise<void> {
+  if (!process.env.FIELDMOUSE_PICTURES) return;
   mkdirSync(ARTIFACTS, { recursive: true });
   await dashboard.screenshot({ path: `${ARTIFACTS}${name}.png` });
   await dashboard.emulateMedia({ colorScheme: 'dark' });
