@@ -2,21 +2,24 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import type { Visitor } from '../src/model/visitor.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { FILE } from './support/owner.ts';
+import { startServer } from './support/server.ts';
 import { StreamReader, samplesOf, unpackMoves } from './support/stream.ts';
 import { BinaryVisitor, JsonVisitor } from './support/visitor.ts';
 
-async function watch(t: TestContext, server: TestServer, query: Record<string, string> = {}) {
-  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full', ...query });
+const server = await startServer(FILE);
+
+async function watch(t: TestContext, site: string, query: Record<string, string> = {}) {
+  const stream = await StreamReader.open(t, server, { site, moves: 'full', ...query });
   const snapshot = await stream.next('snapshot');
   return { stream, snapshot };
 }
 
 test('a json visitor appears, moves and leaves on the stream', async (t) => {
-  const server = await startServer(t);
-  const { stream, snapshot } = await watch(t, server);
+  const site = await server.newSite();
+  const { stream, snapshot } = await watch(t, site);
   assert.deepEqual(snapshot.visitors, []);
-  const visitor = new JsonVisitor(t, server.ws, { page: '/shop' });
+  const visitor = new JsonVisitor(t, server.ws, { site, page: '/shop' });
   const hello = await visitor.hello;
   assert.match(hello.visitor, /^[\w-]{22}$/);
   const join = await stream.next('join');
@@ -32,10 +35,10 @@ test('a json visitor appears, moves and leaves on the stream', async (t) => {
 });
 
 test('every sample of a binary visitor arrives in order with its time', async (t) => {
-  const server = await startServer(t);
-  const { stream } = await watch(t, server);
+  const site = await server.newSite();
+  const { stream } = await watch(t, site);
   // Its page is older than what it sends.
-  const visitor = new BinaryVisitor(t, server.ws, { clock: 2000 });
+  const visitor = new BinaryVisitor(t, server.ws, { site, clock: 2000 });
   await visitor.hello;
   const sent = Array.from({ length: 60 }, (_, i) => ({
     type: 'move' as const,
@@ -60,9 +63,9 @@ test('every sample of a binary visitor arrives in order with its time', async (t
 });
 
 test('frames are acked, and a frame that comes twice shows once', async (t) => {
-  const server = await startServer(t);
-  const { stream } = await watch(t, server);
-  const visitor = new BinaryVisitor(t, server.ws);
+  const site = await server.newSite();
+  const { stream } = await watch(t, site);
+  const visitor = new BinaryVisitor(t, server.ws, { site });
   await visitor.hello;
   const first = visitor.frame({ type: 'move', time: 1, x: 1, y: 1 });
   visitor.n -= 1;
@@ -78,9 +81,9 @@ test('frames are acked, and a frame that comes twice shows once', async (t) => {
 });
 
 test('clicks, scrolls, page changes and window changes have events of their own', async (t) => {
-  const server = await startServer(t);
-  const { stream } = await watch(t, server);
-  const visitor = new BinaryVisitor(t, server.ws, { page: '/a' });
+  const site = await server.newSite();
+  const { stream } = await watch(t, site);
+  const visitor = new BinaryVisitor(t, server.ws, { site, page: '/a' });
   await visitor.hello;
   const { visitor: card } = await stream.next('join');
   visitor.frame(
@@ -106,11 +109,11 @@ test('clicks, scrolls, page changes and window changes have events of their own'
 });
 
 test('moves before a page change belong to the old page', async (t) => {
-  const server = await startServer(t);
-  const visitor = new BinaryVisitor(t, server.ws, { page: '/a' });
+  const site = await server.newSite();
+  const visitor = new BinaryVisitor(t, server.ws, { site, page: '/a' });
   await visitor.hello;
-  const { stream: onA } = await watch(t, server, { page: '/a' });
-  const { stream: onB } = await watch(t, server, { page: '/b' });
+  const { stream: onA } = await watch(t, site, { page: '/a' });
+  const { stream: onB } = await watch(t, site, { page: '/b' });
   visitor.frame(
     { type: 'move', time: 1, x: 1, y: 1 },
     { type: 'page', time: 2, page: '/b' },
@@ -129,16 +132,16 @@ test('moves before a page change belong to the old page', async (t) => {
 });
 
 test('streams show only what they ask for', async (t) => {
-  const server = await startServer(t);
-  const anna = new BinaryVisitor(t, server.ws, { page: '/a' });
-  const bert = new BinaryVisitor(t, server.ws, { page: '/b' });
+  const site = await server.newSite();
+  const anna = new BinaryVisitor(t, server.ws, { site, page: '/a' });
+  const bert = new BinaryVisitor(t, server.ws, { site, page: '/b' });
   const id = (await anna.hello).visitor;
   await bert.hello;
-  const { stream: none, snapshot } = await watch(t, server, { moves: 'none' });
+  const { stream: none, snapshot } = await watch(t, site, { moves: 'none' });
   const v = (of: string) => snapshot.visitors.find((one: Visitor) => one.page === of)?.v;
-  const { stream: ofAnna } = await watch(t, server, { visitor: id });
-  const { stream: stage } = await watch(t, server, { stage: '/b' });
-  const { stream: latest } = await watch(t, server, { moves: 'latest' });
+  const { stream: ofAnna } = await watch(t, site, { visitor: id });
+  const { stream: stage } = await watch(t, site, { stage: '/b' });
+  const { stream: latest } = await watch(t, site, { moves: 'latest' });
   for (const one of [anna, bert])
     one.frame(...[1, 2, 3].map((i) => ({ type: 'move' as const, time: 16 * i, x: i, y: i })), {
       type: 'click',
@@ -167,9 +170,9 @@ test('streams show only what they ask for', async (t) => {
 });
 
 test('a stream that was cut continues without gap or duplicate', async (t) => {
-  const server = await startServer(t);
-  const { stream } = await watch(t, server);
-  const visitor = new BinaryVisitor(t, server.ws);
+  const site = await server.newSite();
+  const { stream } = await watch(t, site);
+  const visitor = new BinaryVisitor(t, server.ws, { site });
   await visitor.hello;
   visitor.frame({ type: 'move', time: 1, x: 1, y: 0 });
   await stream.until(() => samplesOf(stream.events)[0]);
@@ -177,7 +180,7 @@ test('a stream that was cut continues without gap or duplicate', async (t) => {
   stream.close();
   await stream.ended;
   for (let i = 2; i < 20; i++) visitor.frame({ type: 'move', time: 16 * i, x: i, y: 0 });
-  const again = await StreamReader.open(t, server, { site: 'demo', moves: 'full' }, { 'last-event-id': lastId });
+  const again = await StreamReader.open(t, server, { site, moves: 'full' }, { 'last-event-id': lastId });
   const samples = await again.until(() => {
     const all = samplesOf(again.events);
     return all.some(([, , x]) => x === 19) ? all : undefined;
@@ -190,9 +193,9 @@ test('a stream that was cut continues without gap or duplicate', async (t) => {
 });
 
 test('an id that is not known is answered by reset and snapshot, never by silence', async (t) => {
-  const server = await startServer(t);
+  const site = await server.newSite();
   for (const id of ['nonsense', 'abc-12', `${Date.now().toString(36)}-99999999`]) {
-    const stream = await StreamReader.open(t, server, { site: 'demo', last_event_id: id });
+    const stream = await StreamReader.open(t, server, { site, last_event_id: id });
     await stream.until(() => stream.events[1]);
     assert.deepEqual(
       stream.events.slice(0, 2).map(({ name }) => name),
@@ -201,9 +204,9 @@ test('an id that is not known is answered by reset and snapshot, never by silenc
   }
 });
 
-test('a stream is sent as proxies and browsers expect', async (t) => {
-  const server = await startServer(t);
-  const response = await server.api('/v1/stream?site=demo');
+test('a stream is sent as proxies and browsers expect', async () => {
+  const site = await server.newSite();
+  const response = await server.api(`/v1/stream?site=${site}`);
   assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8');
   assert.match(response.headers.get('cache-control') ?? '', /no-store/);
   assert.equal(response.headers.get('x-accel-buffering'), 'no');
@@ -214,15 +217,15 @@ test('a stream is sent as proxies and browsers expect', async (t) => {
 });
 
 test('the snapshot says who is here, where, and since when', async (t) => {
-  const server = await startServer(t);
+  const site = await server.newSite();
   const before = Date.now();
-  const visitor = new BinaryVisitor(t, server.ws, { page: '/p', size: [800, 600, 800, 1200] });
+  const visitor = new BinaryVisitor(t, server.ws, { site, page: '/p', size: [800, 600, 800, 1200] });
   const { visitor: id } = await visitor.hello;
-  const { stream } = await watch(t, server);
+  const { stream } = await watch(t, site);
   visitor.frame({ type: 'move', time: 1, x: 111, y: 222 });
   // Where it is the primary hears with the counts of the second.
   await stream.next('rates', ({ samples }) => samples > 0);
-  const { snapshot } = await watch(t, server);
+  const { snapshot } = await watch(t, site);
   const card = snapshot.visitors[0];
   assert.equal(card?.id, id);
   assert.deepEqual(
@@ -233,9 +236,9 @@ test('the snapshot says who is here, where, and since when', async (t) => {
 });
 
 test('a json client’s name for itself is shown, and a place only on the page where it is', async (t) => {
-  const server = await startServer(t);
-  const { stream } = await watch(t, server);
-  const visitor = new JsonVisitor(t, server.ws, { page: '/one' });
+  const site = await server.newSite();
+  const { stream } = await watch(t, site);
+  const visitor = new JsonVisitor(t, server.ws, { site, page: '/one' });
   await visitor.hello;
   visitor.send({ id: 'anna', x: 5, y: 6 });
   assert.equal((await stream.next('view')).label, 'anna');
@@ -245,7 +248,7 @@ test('a json client’s name for itself is shown, and a place only on the page w
   ]);
   await stream.next('rates', ({ samples }) => samples > 0);
   await stream.next('rates', ({ samples }) => samples === 0);
-  const { snapshot } = await watch(t, server);
+  const { snapshot } = await watch(t, site);
   assert.deepEqual(
     snapshot.visitors.map(({ label, page, at }) => [label, page, at]),
     [['anna', '/two', null]],
@@ -253,9 +256,9 @@ test('a json client’s name for itself is shown, and a place only on the page w
 });
 
 test('rates tell visitors, samples and who was active, once a second', async (t) => {
-  const server = await startServer(t);
-  const { stream } = await watch(t, server);
-  const visitor = new BinaryVisitor(t, server.ws);
+  const site = await server.newSite();
+  const { stream } = await watch(t, site);
+  const visitor = new BinaryVisitor(t, server.ws, { site });
   await visitor.hello;
   const { visitor: card } = await stream.next('join');
   visitor.frame(...[1, 2, 3].map((i) => ({ type: 'move' as const, time: i, x: i, y: i })));

@@ -5,13 +5,15 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Registry } from 'prom-client';
 import { parse } from 'yaml';
 import { metersOf } from '../src/metrics/process-metrics.ts';
 import { crowd, settle, sum, Traffic, until } from './support/exact.ts';
-import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
+import { FILE } from './support/owner.ts';
+import { MAIN, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
+
+const server = await startServer(FILE);
 
 /** Values by name and labels. */
 async function scrape({ url }: TestServer): Promise<Map<string, number>> {
@@ -71,8 +73,7 @@ test('every sample that is acked is counted, once', async (t) => {
   assert.equal((await scrape(server)).get('samples_total'), sum(visitors.map(({ acked }) => acked)));
 });
 
-test('the dashboard, the warnings and the docs name the metrics that there are', async (t) => {
-  const server = await startServer(t, { workers: 1 });
+test('the dashboard, the warnings and the docs name the metrics that there are', async () => {
   const text = await (await fetch(`${server.url}/metrics`)).text();
   const told = new Set([...text.matchAll(/^# TYPE (fieldmouse_\w+)/gm)].map(([, name]) => name as string));
   const named = (path: string) => {
@@ -89,8 +90,7 @@ test('the dashboard, the warnings and the docs name the metrics that there are',
   assert.equal(new Set(dashboard.panels.map(({ id }: { id: number }) => id)).size, dashboard.panels.length);
 });
 
-test('a worker that stands still holds nobody up who asks for metrics', async (t) => {
-  const server = await startServer(t);
+test('a worker that stands still holds nobody up who asks for metrics', async () => {
   await scrape(server);
   const [stuck, other] = server.workerPids() as [number, number];
   // Connections are taken by either worker; those of the one that stands still are not answered.
@@ -107,8 +107,7 @@ test('a worker that stands still holds nobody up who asks for metrics', async (t
   assert.ok(other);
 });
 
-test('metrics are for this machine, and for those with a token', async (t) => {
-  const server = await startServer(t);
+test('metrics are for this machine, and for those with a token', async () => {
   const ask = async (headers: Record<string, string>) => (await fetch(`${server.url}/metrics`, { headers })).status;
   assert.equal(await ask({}), 200);
   assert.equal(await ask({ authorization: 'Bearer nobody-s-token-0000' }), 401);
@@ -122,9 +121,9 @@ test('metrics are for this machine, and for those with a token', async (t) => {
 test('PM2 is told how it goes; a process with a channel that is not PM2 is not', async (t) => {
   for (const env of [{ pm_id: '0' }, {}]) {
     const child = fork(
-      fileURLToPath(new URL('../src/main.ts', import.meta.url)),
+      MAIN.at(-1) as string,
       ['--listen', 'tcp://127.0.0.1:0', '--data', temporaryFolder(t), '--workers', '1'],
-      { execArgv: ['--import', 'tsx'], env: { ...process.env, ...env }, silent: true },
+      { execArgv: MAIN.slice(0, -1), env: { ...process.env, ...env }, silent: true },
     );
     const said: unknown[] = [];
     child.on('message', (message) => said.push(message));
