@@ -1,57 +1,86 @@
-/** What an audit trail is, wherever it is kept: entries by number, in the order they were written. */
+/** The audit trail of every store: entries by number, in the order in which they were written. */
 import { AUDIT, type AuditQuery, type Entry, type Note, REPEATED } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
 
-/** What reads a trail, part by part, the newest entries first. */
+/** Reads a trail in parts, the newest entries first. */
 export interface Trail {
   audit(query: AuditQuery): Promise<Part<Entry>>;
 }
 
 export const TRAIL = {
-  /** Entries looked at for one part of an answer. */
+  /** How many entries one answer looks at. */
   looks: 2000,
-  /** Entries looked back at for one like a new one. */
+  /** How many entries a new one may repeat. */
   lookBack: 100,
-  /** How many entries that are too old one write clears away at most. */
+  /** How many of the oldest entries a new one may remove. */
   sweep: 32,
 } as const;
 
-export function entryOf({ at, who, what, on, from = '' }: Note): Entry {
-  return { at, who: cut(who), what, on: cut(on), from: cut(from), count: 1 };
+/** An entry and its number. */
+export type Numbered = readonly [no: number, entry: Entry];
+
+/** The entries of a trail within a commit. */
+export interface TrailTable {
+  /** The number of the newest entry, even if it is damaged; 0 if there is none. */
+  last(): number;
+  /** The newest first. */
+  newest(limit: number): readonly Numbered[];
+  /** The oldest first. */
+  oldest(limit: number): readonly Numbered[];
+  put(no: number, entry: Entry): void;
+  remove(no: number): void;
+}
+
+/** Adds a note, and removes some entries that are too old or too many. */
+export function addToTrail(trail: TrailTable, { at, who, what, on, from = '' }: Note): void {
+  const entry = { at, who: cut(who), what, on: cut(on), from: cut(from), count: 1 };
+  const recent = REPEATED.has(what) ? trail.newest(TRAIL.lookBack) : [];
+  const same = recent.find(([, stored]) => isRepeat(entry, stored));
+  if (same) {
+    const [no, stored] = same;
+    trail.put(no, { ...stored, count: stored.count + 1 });
+    return;
+  }
+  const last = trail.last() + 1;
+  trail.put(last, entry);
+  for (const [no, stored] of trail.oldest(TRAIL.sweep)) if (isSpent(no, stored, last, at)) trail.remove(no);
 }
 
 function cut(text: string): string {
   return text.length > AUDIT.text ? `${text.slice(0, AUDIT.text - 1)}…` : text;
 }
 
-/** True if such an entry counts on one of late that says the same. */
-export function mayRepeat({ what }: Entry): boolean {
-  return REPEATED.has(what);
+/** True if the stored entry says the same, and is recent. */
+function isRepeat({ at, who, what, on, from }: Entry, stored: Entry): boolean {
+  const isSame = stored.who === who && stored.what === what && stored.on === on && stored.from === from;
+  return isSame && Math.abs(at - stored.at) < AUDIT.together;
 }
 
-/** True if the one that is kept says the same, and is of late. */
-export function isRepeat({ at, who, what, on, from }: Entry, kept: Entry): boolean {
-  const isSame = kept.who === who && kept.what === what && kept.on === on && kept.from === from;
-  return isSame && Math.abs(at - kept.at) < AUDIT.together;
-}
-
-/** True if the entry of this number is to go when that of number `last` comes at `now`. */
-export function isSpent(no: number, { at }: Entry, last: number, now: number): boolean {
+/** True if an entry is too old, or there are enough newer ones. */
+function isSpent(no: number, { at }: Entry, last: number, now: number): boolean {
   return no <= last - AUDIT.most || at <= now - AUDIT.age;
 }
 
-export function isAsked({ who, what }: AuditQuery, entry: Entry): boolean {
-  return (who === undefined || entry.who === who) && (what === undefined || entry.what === what);
+/** As `Store.audit`. `entries` start with the one that the query asks for, the newest first. */
+export function partOfTrail(entries: Iterable<Numbered>, { who, what, limit }: AuditQuery): Part<Entry> {
+  const items: Entry[] = [];
+  let looks = 0;
+  for (const [no, entry] of entries) {
+    if (items.length === limit || looks === TRAIL.looks) return { items, next: cursorOf(no) };
+    looks += 1;
+    if ((who === undefined || entry.who === who) && (what === undefined || entry.what === what)) items.push(entry);
+  }
+  return { items, next: null };
 }
 
 /** A cursor is the number of the entry that comes next. */
-export function cursorOf(no: number): string {
+function cursorOf(no: number): string {
   return `${no}.0`;
 }
 
-/** The number in a cursor. */
-export function numberIn(cursor: string): number {
-  return Number(cursor.split('.')[0]);
+/** The number of the entry that a query starts with, or undefined for the newest. */
+export function startOf({ after }: AuditQuery): number | undefined {
+  return after === undefined ? undefined : Number(after.split('.')[0]);
 }
 
 /** Entries asked for at once. */

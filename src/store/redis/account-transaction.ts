@@ -5,10 +5,11 @@
 import type { Note } from '../../model/audit.ts';
 import type { Command, Redis } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
+import { addToTrail } from '../accounts/audit-trail.ts';
 import type { AccountRecords, Link, TableName } from '../accounts/records.ts';
 import type { AccountTransaction, ExpiringTable, Scope, Table } from '../accounts/transaction.ts';
 import { hitsKey } from './counters.ts';
-import { NoteWriter, TRAIL_READS } from './redis-trail.ts';
+import { LoadedTrail, TRAIL_READS } from './redis-trail.ts';
 
 /** Counts the commits. */
 export const VERSION_KEY = commonKey('version');
@@ -32,7 +33,7 @@ export class RedisTransaction implements AccountTransaction {
   readonly #redis: Redis;
   /** The number of commits when this was loaded; null: nothing was read. */
   #version: string | null = null;
-  #notes: NoteWriter | undefined;
+  #trail: LoadedTrail | undefined;
   readonly #commands: Command[] = [];
 
   private constructor(redis: Redis) {
@@ -66,14 +67,14 @@ export class RedisTransaction implements AccountTransaction {
     if (version == null) await this.#redis.verify();
     this.#version = String(version ?? 0);
     for (const { name, keys } of reads) this[name].load(keys, found.shift() as (string | null)[]);
-    if (trail.length > 0) this.#notes = new NoteWriter(found.shift() as string[], found.shift() as string[]);
+    if (trail.length > 0) this.#trail = new LoadedTrail(found.shift() as string[], found.shift() as string[]);
     return scopes.map(({ query }) => query && found.shift());
   }
 
   addNote(note: Note | undefined): void {
     if (note === undefined) return;
-    if (!this.#notes) throw new Error('the change did not say that it may add a note');
-    this.#notes.add(note);
+    if (!this.#trail) throw new Error('the change did not say that it may add a note');
+    addToTrail(this.#trail, note);
   }
 
   /** Its minutes may be on another node of a cluster. They expire. */
@@ -88,7 +89,7 @@ export class RedisTransaction implements AccountTransaction {
 
   /** False, and nothing is done, if another process has changed something since this was loaded. */
   async #commit(allowWhenFull: boolean): Promise<boolean> {
-    const commands = [...this.#commands, ...(this.#notes?.commands() ?? [])];
+    const commands = [...this.#commands, ...(this.#trail?.commands() ?? [])];
     for (const name of TABLES) commands.push(...this[name].commands());
     return commands.length === 0 || this.#redis.commit(VERSION_KEY, this.#version, commands, allowWhenFull);
   }
