@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { BatchWriter, PlaceMark } from '../src/store/record/batch.ts';
 import type { Owner } from '../test/support/owner.ts';
 import { folderBytes } from '../test/support/server.ts';
@@ -144,7 +144,7 @@ async function untilBelow(folder: string, bytes: number): Promise<number> {
 }
 
 async function usageOf(folder: string) {
-  const store = await openStore(folder, { create: false });
+  const store = await openLmdbStore(folder, { create: false });
   try {
     return await store.archive.usage();
   } finally {
@@ -154,14 +154,14 @@ async function usageOf(folder: string) {
 
 /** Fills a store with visits of some 50 KB until so many bytes are in use. */
 async function fill(folder: string, bytes: number): Promise<void> {
-  const store = await openStore(folder, { durability: 'system' });
+  const store = await openLmdbStore(folder, { durability: 'system' });
   const samples = new SampleBuffer(FILL_SAMPLES);
   for (let i = 0; i < FILL_SAMPLES; i++) samples.push(KIND.move, i * 16, (37 * i) % 1280, (91 * i) % 5000);
   const since = Date.now() - 2 * 3_600_000;
   for (let no = 0; (await store.archive.usage()).used < bytes; no += FILL_VISITS) {
     const batches = Array.from({ length: FILL_VISITS }, (_, i) => pastVisit(no + i, since, samples));
     await store.archive.append(batches);
-    await store.archive.fileAll();
+    await store.archive.compactAll();
   }
   await store.close();
 }

@@ -15,7 +15,7 @@ export const SHARDS_OF_SITE = SITE_SHARDS;
 /** Primaries write and read so often, s. */
 export const TICK_S = 0.016;
 /** Visitors of a site whose activity a machine tells in a second, at most. */
-export const MOST_ROWS = 1000;
+export const MAX_ROWS = 1000;
 /** What a visitor does that other machines are told of: joins, leaves, and pages and clicks between. */
 export const VISIT_EVENTS = 8;
 /** A core's µs in a second. */
@@ -204,7 +204,7 @@ function liveOf(visitors: number, { machines }: Fleet, a: Assumptions, c: Consta
   const seconds = machines * occupied(1, active / machines);
   const entries = machines * occupied(1 / TICK_S, (frames + events) / machines) + seconds;
   const moves = frames * c.shownFrameBytes + visitors * a.activity * SAMPLE_RATE * a.stage * c.shownSampleBytes;
-  const rows = Math.min(active, MOST_ROWS * machines);
+  const rows = Math.min(active, MAX_ROWS * machines);
   const told = events * (c.visitEventBytes / VISIT_EVENTS) + rows * c.rowBytes;
   return { entries, bytes: moves + told + entries * c.entryBytes };
 }

@@ -27,7 +27,7 @@ const END = '<!-- to here -->';
 const CORE = 1_000_000;
 const DAY_S = 86_400;
 /** Of one cluster, copies included (redis.io/docs/reference/cluster-spec, "Redis Cluster goals"). */
-const MOST_NODES = 1000;
+const MAX_NODES = 1000;
 
 /** A document with other text between the marks. */
 export function withText(document: string, text: string): string {
@@ -191,11 +191,11 @@ function machinesText({ visitors, machines, needs }: Capacity, c: Constants): st
 
 /** What is beyond one cluster. */
 function clusterText({ shards, keptS }: Capacity): string[] {
-  const most = MOST_NODES / (1 + HARDWARE.replicas);
+  const most = MAX_NODES / (1 + HARDWARE.replicas);
   if (shards.memory <= most) return [];
   const hours = about(((keptS / 3600) * most) / shards.cpu);
   return [
-    `One day of the record needs more than the ${plain(MOST_NODES)} nodes that Redis Cluster is made for; ` +
+    `One day of the record needs more than the ${plain(MAX_NODES)} nodes that Redis Cluster is made for; ` +
       `${plain(most)} shards and their replicas store ${hours} hours.`,
   ];
 }

@@ -11,7 +11,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Store } from '../src/store/contract.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import type { Owner } from '../test/support/owner.ts';
 import { moves, record } from '../test/support/record.ts';
 import { PAGE_EVERY, SteadyVisitor } from '../test/support/steady-visitor.ts';
@@ -122,7 +122,7 @@ async function copiesOf({ visitors: count, megabytes }: Scene, copies: number): 
 }
 
 async function fill(data: string, megabytes: number): Promise<void> {
-  const store = await openStore(data, { durability: 'system' });
+  const store = await openLmdbStore(data, { durability: 'system' });
   await fillPast(store, 0, (megabytes * 1e6) / SAMPLE_BYTES, Date.now() - 60_000);
   await store.close();
 }
@@ -146,11 +146,11 @@ async function copyOnce(data: string, folder: string, visitors: readonly SteadyV
   const megabytes = statSync(file).size / 1e6;
   const restoreMs = await run('restore', file, '--data', folder);
   const verifyMs = await run('verify', '--data', folder);
-  const store = await openStore(folder, { create: false });
+  const store = await openLmdbStore(folder, { create: false });
   try {
     for (const [i, visitor] of visitors.entries()) await checkAcked(store, visitor, before[i] as number);
     await record(store.archive, { id: 'written-later', since: Date.now() - 9000, frames: laterFrames() });
-    await store.archive.fileAll();
+    await store.archive.compactAll();
   } finally {
     await store.close();
   }

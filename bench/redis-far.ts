@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { hashPassword } from '../src/http/auth/password.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { FarRedis } from '../test/support/far-redis.ts';
 import { startRedis } from '../test/support/redis.ts';
@@ -65,7 +65,7 @@ export async function redisFar(_: Length): Promise<Table> {
 
 /** Adds an administrator and some visits; gives when the last ends, Unix ms. */
 async function fill(url: string, folder: string): Promise<number> {
-  const store = await openRedisStore(readTarget(url) as Target, { folder });
+  const store = await openRedisStore(readTarget(url) as RedisTarget, { folder });
   await store.addAdmin(NAME, Date.now());
   await store.setPassword(NAME, await hashPassword(PASSWORD));
   const end = Date.now() - 60_000;

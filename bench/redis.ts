@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from '../src/redis/connection.ts';
-import { type Target as RedisTarget, readTarget } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import type { Archive } from '../src/store/archive.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { RedisArchive } from '../src/store/redis/redis-archive.ts';
 import { type RedisServer, startRedis } from '../test/support/redis.ts';
 import type { Length } from './engine.ts';
@@ -119,7 +119,7 @@ function dayOf(t: number): string {
 
 async function embedded(): Promise<System> {
   const folder = mkdtempSync(join(tmpdir(), 'fieldmouse-bench-'));
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   return {
     archive: store.archive,
     used: async () => (await store.archive.usage()).used,

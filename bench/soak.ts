@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { get, type IncomingMessage } from 'node:http';
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { Loader } from './load/process.ts';
 import { type System, start, TOKEN } from './systems.ts';
 import { memoryKb, openFiles, rssKb } from './tree.ts';
@@ -156,8 +156,8 @@ function open(port: number): Promise<IncomingMessage> {
 
 /** Samples in the store. */
 async function stored(folder: string): Promise<{ visits: number; samples: number }> {
-  const store = await openStore(folder);
-  await store.archive.fileAll();
+  const store = await openLmdbStore(folder);
+  await store.archive.compactAll();
   let [visits, samples] = [0, 0];
   let after: string | undefined;
   do {

@@ -6,7 +6,7 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { inTurn, type Length } from './engine.ts';
 import { spread, spreadText, type Table, type Target } from './figures.ts';
 import { elapsed, endOf, type Filled, fillPast, PAGES, VISIT_SAMPLES } from './load/past.ts';
@@ -21,7 +21,7 @@ const MILLION = 1_000_000;
 const STEPS = [1, 2.5, 5, 10].map((millions) => millions * MILLION);
 /** Frames are filed 10 to 30 s after they came: what is measured begins when that goes on for all and is compiled, s. */
 const WARM_UP = 40;
-const LEAST_SECONDS = 12;
+const MIN_SECONDS = 12;
 const READERS = 100;
 /** An address may ask the API 600 times a minute and worker. */
 const ADDRESSES = 2000;
@@ -57,7 +57,7 @@ async function costOfStoring({ runs, seconds }: Length, before: string): Promise
       rate: 10,
       samples: 6,
       warmUp: WARM_UP,
-      seconds: Math.max(seconds, LEAST_SECONDS),
+      seconds: Math.max(seconds, MIN_SECONDS),
     } as const;
     const outcomes = await inTurn(
       {
@@ -108,7 +108,7 @@ async function pastOf(length: Length, data: string): Promise<{ sizes: Part; look
   let readers: Part = { rows: [], targets: [] };
   for (const to of STEPS) {
     process.stderr.write(`  ${to / MILLION} M samples\n`);
-    const store = await openStore(data, { durability: 'system' });
+    const store = await openLmdbStore(data, { durability: 'system' });
     const end = endOf(to, STEPS.at(-1) as number, last);
     const filled = await fillPast(store, from, to, end);
     const { used, file } = await store.archive.usage();

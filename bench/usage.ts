@@ -1,6 +1,6 @@
 /** The command lines of what runs by `npm run NAME -- …`: `--help`, and one line for what is wrong. */
 import { parseArgs } from 'node:util';
-import { meantText } from '../src/lib/suggest.ts';
+import { suggestionText } from '../src/lib/suggest.ts';
 import { wrap } from '../src/lib/wrap.ts';
 
 export interface Option {
@@ -69,13 +69,13 @@ export function readCall({ words: taken, options }: Usage, argv: readonly string
 function checkWord(word: string, taken: Usage['words']): string {
   if (!taken) throw new UsageFault(`${word}: it takes no words, only options`);
   if (taken.known.includes(word)) return word;
-  throw new UsageFault(`${word}: there is no such ${taken.called}${meantText(word, taken.known)}`);
+  throw new UsageFault(`${word}: there is no such ${taken.called}${suggestionText(word, taken.known)}`);
 }
 
 function checkValue(name: string, value: string | undefined, options: Usage['options']): string {
   const option = Object.hasOwn(options, name) ? options[name] : undefined;
   const dashed = Object.keys(options).map((one) => `--${one}`);
-  if (!option) throw new UsageFault(`--${name}: there is no such option${meantText(`--${name}`, dashed)}`);
+  if (!option) throw new UsageFault(`--${name}: there is no such option${suggestionText(`--${name}`, dashed)}`);
   if (!option.value && value !== undefined) throw new UsageFault(`--${name}: it takes no value`);
   if (option.value && value === undefined) throw new UsageFault(`--${name}: it needs a value (${option.value})`);
   const right = option.check?.(value ?? '');

@@ -55,7 +55,7 @@ async function refuseCluster(): Promise<void> {
 }
 
 async function command(argv: string[]): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', bearNoReader);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreEpipe);
   if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help') return help(argv);
   if (argv.includes('--version') || argv.includes('-v')) return say(version);
   try {
@@ -83,7 +83,7 @@ async function help(argv: string[]): Promise<void> {
 }
 
 /** Who reads may have had enough, as `head` has: what is under way is done all the same, and nothing more is said. */
-function bearNoReader(error: NodeJS.ErrnoException): void {
+function ignoreEpipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }
 

@@ -6,13 +6,13 @@ import { noBroker } from './broker/no-broker.ts';
 import { StartError, Supervisor } from './cluster/supervisor.ts';
 import { type Config, OPTIONS, optionsOf } from './config/config.ts';
 import { Hub } from './hub/hub.ts';
-import { within } from './lib/timeout.ts';
+import { withTimeout } from './lib/timeout.ts';
 import { createLogger, type Logger } from './log/logger.ts';
 import { Gathering } from './metrics/gathering.ts';
-import { tellProcessKeeper } from './metrics/pm2-metrics.ts';
+import { reportToPm2 } from './metrics/pm2-metrics.ts';
 import { primaryMetrics } from './metrics/primary-metrics.ts';
 import { storeMetrics } from './metrics/store-metrics.ts';
-import { ACTOR, type Deed, type Note } from './model/audit.ts';
+import { ACTOR, type AuditAction, type AuditNote } from './model/audit.ts';
 import { MINUTE_MS } from './model/minute.ts';
 import { maySee, OWNER } from './model/rights.ts';
 import { type StreamRequest, TAG, type TroubleName } from './protocol/ipc.ts';
@@ -23,7 +23,7 @@ import { removeStaleSocket } from './server/listen.ts';
 import { version } from './server/version.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { checkFile } from './store/lmdb/file/check-process.ts';
-import { KeptMinutes } from './store/minute-writer.ts';
+import { MinuteWriter } from './store/minute-writer.ts';
 import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
 
 /** How long the last batches of draining workers may take, milliseconds. */
@@ -77,7 +77,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   for (const address of config.listen) await removeStaleSocket(address);
   const machine = await store.machine();
   const broker = await startBroker(config, log, machine, await store.id());
-  const kept = new KeptMinutes(store, log);
+  const kept = new MinuteWriter(store, log);
   const hub = new Hub({
     graceMs: config.graceMs,
     // Each is a descriptor of this process.
@@ -152,7 +152,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
       throw error;
     }
   }
-  const stopTelling = tellProcessKeeper(() => ({ ...hub.figures(), delayMs: supervisor.delayMs() }));
+  const stopTelling = reportToPm2(() => ({ ...hub.figures(), delayMs: supervisor.delayMs() }));
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopTelling();
@@ -165,14 +165,14 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     const isAlone = broker.figures().machines === 0;
     const lastMinutes = hub.keepMinutes(isAlone ? Date.now() : began - MINUTE_MS);
     const closed = Promise.all([
-      within(lastMinutes, LAST_MINUTES_MS)
+      withTimeout(lastMinutes, LAST_MINUTES_MS)
         .catch(() => {})
         .then(() => store.close()),
       broker.close(),
     ]);
     // Nothing is lost with it: what is acked is in Redis. A file is waited for, as an exit in the middle of a write would.
     const leftMs = Math.max(LAST_WORDS_MS, STOP_MS - (performance.now() - begin));
-    await (config.redis ? within(closed, leftMs).catch(() => {}) : closed);
+    await (config.redis ? withTimeout(closed, leftMs).catch(() => {}) : closed);
     unlock();
   };
   const closeOnce = () => {
@@ -275,7 +275,7 @@ function watchStore(log: Logger) {
  */
 export async function firstSteps(store: Store): Promise<Pick<Running, 'firstLink' | 'nobodyCanSignIn'>> {
   const now = Date.now();
-  const noted = (what: Deed): Note => ({ at: now, who: ACTOR.server, what, on: FIRST_ADMIN });
+  const noted = (what: AuditAction): AuditNote => ({ at: now, who: ACTOR.server, what, on: FIRST_ADMIN });
   const isNew = (await store.admins()).length === 0;
   if (isNew && (await store.addAdmin(FIRST_ADMIN, now, OWNER, noted('admin-added'))))
     return { firstLink: await store.addLink(FIRST_ADMIN, now, noted('link-made')), nobodyCanSignIn: false };

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Link, openLink } from './cluster/ipc-channel.ts';
-import { Pulse } from './cluster/load-report.ts';
-import { BEAT_MS } from './cluster/watchdog.ts';
+import { type IpcChannel, openIpcChannel } from './cluster/ipc-channel.ts';
+import { LoadReporter } from './cluster/load-report.ts';
+import { HEARTBEAT_MS } from './cluster/watchdog.ts';
 import { type Config, OPTIONS } from './config/config.ts';
 import { baseRemover } from './http/base-path.ts';
 import { headFault, NO_TUNNEL, TOO_MANY_WAITING, UNKNOWN_EXPECTATION } from './http/head.ts';
@@ -14,7 +14,7 @@ import { PipelineLimit } from './http/pipeline-limit.ts';
 import { afterAnswers, afterEarlier, noteAnswer } from './http/response-order.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { Ingest } from './ingest/ingest.ts';
-import { within } from './lib/timeout.ts';
+import { withTimeout } from './lib/timeout.ts';
 import { createLogger, type Logger } from './log/logger.ts';
 import { workerMetrics } from './metrics/worker-metrics.ts';
 import { type Arrival, TAG, type ToWorker, type TroubleName } from './protocol/ipc.ts';
@@ -29,7 +29,7 @@ import { version } from './server/version.ts';
 import { KnownSites } from './store/accounts/known-sites.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { HitQueue } from './store/hit-queue.ts';
-import { KeptMinutes } from './store/minute-writer.ts';
+import { MinuteWriter } from './store/minute-writer.ts';
 import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
 import type { RemovalNews } from './store/record/age-clock.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
@@ -58,14 +58,14 @@ const STALL_MS = 60_000;
 /** For each reason, the log says at most once in this time that connections are dropped, milliseconds. */
 const DROP_NOTE_MS = 60_000;
 /** Requests of one connection that may wait for their answers; browsers send one at a time. Each holds some KB. */
-const MOST_WAITING = 100;
+const MAX_WAITING = 100;
 /** The record is waited for so long where a visitor comes back, milliseconds. */
 const LOOK_UP_MS = 1000;
 
 /** Runs this process as a worker until the primary has it drained. Why it cannot start is told to the primary. */
 export async function runWorker(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, 'worker');
-  const link = openLink();
+  const link = openIpcChannel();
   try {
     link.send({ tag: TAG, k: 'listening', addresses: await startWorker(config, log, link) });
   } catch (error) {
@@ -78,7 +78,7 @@ export async function runWorker(config: Config): Promise<void> {
 }
 
 /** Resolves with the addresses when all of them are listened on. */
-async function startWorker(config: Config, log: Logger, link: Link): Promise<string[]> {
+async function startWorker(config: Config, log: Logger, link: IpcChannel): Promise<string[]> {
   let draining = false;
   const noted = new Map<Dropped, number>();
   // LMDB is as durable as the first of a process to open the file asks for.
@@ -141,7 +141,7 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
     saturated: () => relay.saturated || recorder.inTrouble,
     drop: (site, n) => relay.drop(site, n),
   });
-  const kept = new KeptMinutes(store, log);
+  const kept = new MinuteWriter(store, log);
   const http = await createHttp({
     config,
     logger: log,
@@ -166,8 +166,11 @@ async function startWorker(config: Config, log: Logger, link: Link): Promise<str
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
   link.listen(onMessage, () => void drain('stop'));
-  const pulse = new Pulse();
-  setInterval(() => link.send({ tag: TAG, k: 'beat', ...pulse.beat(), troubles: troublesOf(recorder) }), BEAT_MS);
+  const pulse = new LoadReporter();
+  setInterval(
+    () => link.send({ tag: TAG, k: 'beat', ...pulse.report(), troubles: troublesOf(recorder) }),
+    HEARTBEAT_MS,
+  );
 
   return Promise.all(config.listen.map((address, i) => listen(servers[i] as Server, address, config.listen)));
 
@@ -275,7 +278,7 @@ function connectionLimit({ maxPerAddress, trustProxy }: Config): ConnectionLimit
 
 /** Waits no longer than a visitor that comes back should: then streams may be told again what they know. */
 function lastFrameOf(archive: ThreadArchive, site: string, id: string, most: number): Promise<number> {
-  return within(archive.lastFrame(site, id, most), LOOK_UP_MS).catch(() => 0);
+  return withTimeout(archive.lastFrame(site, id, most), LOOK_UP_MS).catch(() => 0);
 }
 
 /** Page visits are counted by the record's thread where that is the one that writes the file; Redis holds nobody up. */
@@ -332,7 +335,7 @@ function createHttpServer(
   upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
   isDraining: () => boolean,
 ): Server {
-  const pipeline = new PipelineLimit(MOST_WAITING);
+  const pipeline = new PipelineLimit(MAX_WAITING);
   const take = (request: IncomingMessage, response: ServerResponse, answer: Http['handler']) => {
     const place = request.socket.destroyed ? 'late' : pipeline.enter(request, response);
     if (place === 'late') {

@@ -4,8 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DAY_MS } from '../src/model/day.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
-import { ageTime, FASTER, follow } from '../src/store/record/age-clock.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
+import { ageTime, FASTER, followClock } from '../src/store/record/age-clock.ts';
 import { until } from './support/exact.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
@@ -16,10 +16,10 @@ const RETAIN_MS = 2 * DAY_MS;
 
 test('the time of the store follows the clock of the system, at most so many times as fast', () => {
   const at = 1_790_000_000_000;
-  assert.equal(follow(at, 1000, at + 1000), at + 1000);
-  assert.equal(follow(at, 1000, at + 400 * DAY_MS), at + FASTER * 1000);
-  assert.equal(follow(at, 1000, at - 400 * DAY_MS), at - FASTER * 1000);
-  assert.equal(follow(at, -1000, at + DAY_MS), at);
+  assert.equal(followClock(at, 1000, at + 1000), at + 1000);
+  assert.equal(followClock(at, 1000, at + 400 * DAY_MS), at + FASTER * 1000);
+  assert.equal(followClock(at, 1000, at - 400 * DAY_MS), at - FASTER * 1000);
+  assert.equal(followClock(at, -1000, at + DAY_MS), at);
   // What is older by either of them only is kept.
   assert.equal(ageTime(at, 1000, at - DAY_MS), at - DAY_MS);
   assert.equal(ageTime(at, 1000, at + DAY_MS), at + FASTER * 1000);
@@ -62,7 +62,7 @@ for (const where of ['the data folder', 'Redis'])
 
 test('what is too old goes, and is logged by its reason', async (t) => {
   const data = temporaryFolder(t);
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   const now = Date.now();
   const old = plainVisit('demo', { since: now - RETAIN_MS - DAY_MS });
   const young = plainVisit('demo', { since: now - RETAIN_MS + DAY_MS });

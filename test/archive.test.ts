@@ -7,12 +7,12 @@ import { type Database, type Key, open } from 'lmdb';
 import { MAX_STAYS } from '../src/model/visit.ts';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import { Writer } from '../src/protocol/writer.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { differences } from '../src/store/lmdb/lmdb-verify.ts';
-import { PageBook } from '../src/store/lmdb/page-table.ts';
+import { PageTable } from '../src/store/lmdb/page-table.ts';
 import { openTables, type Tables } from '../src/store/lmdb/tables.ts';
-import { Shelf } from '../src/store/lmdb/visit-table.ts';
-import { decodeRuns, type KeptRun } from '../src/store/record/chunk.ts';
+import { VisitTable } from '../src/store/lmdb/visit-table.ts';
+import { decodeRuns, type StoredRun } from '../src/store/record/chunk.ts';
 import type { Counts } from '../src/store/record/sums.ts';
 import { mergeTile } from '../src/store/record/tile.ts';
 import { contract, inFolder } from './support/archive-contract.ts';
@@ -22,7 +22,7 @@ import { chunkOf, fill, keep, type MadeFrame, madeVisit, plainVisit, samplesIn }
 contract('the embedded record', async (t, limits = {}) => {
   const folder = temporaryFolder(t);
   return inFolder(t, folder, async () => {
-    const store = await openStore(folder, limits);
+    const store = await openLmdbStore(folder, limits);
     return { archive: store.archive, close: () => store.close() };
   });
 });
@@ -30,21 +30,21 @@ contract('the embedded record', async (t, limits = {}) => {
 test('the embedded record finds whatever is not as the frames say', async (t) => {
   for (const [what, tamper] of Object.entries(TAMPERS)) {
     const folder = temporaryFolder(t);
-    const store = await openStore(folder);
+    const store = await openLmdbStore(folder);
     await keep(store.archive, ...fc.sample(madeVisit('demo'), { seed: 19, numRuns: 5 }));
     assert.deepEqual(await store.archive.verify(), []);
     await store.close();
     const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
     const tables = openTables(root);
     const inParts = () => {
-      const pages = new PageBook(tables);
-      return differences({ tables, pages, shelf: new Shelf(tables, pages) }, undefined, { partBytes: 50 });
+      const pages = new PageTable(tables);
+      return differences({ tables, pages, shelf: new VisitTable(tables, pages) }, undefined, { partBytes: 50 });
     };
     assert.deepEqual(inParts(), []);
     root.transactionSync(() => tamper(tables));
     const found = inParts().map(({ what }) => what);
     await root.close();
-    const again = await openStore(folder);
+    const again = await openLmdbStore(folder);
     t.after(() => again.close());
     const all = await again.archive.verify();
     assert.notDeepEqual(all, [], what);
@@ -54,7 +54,7 @@ test('the embedded record finds whatever is not as the frames say', async (t) =>
 
 test('the embedded record gives back pages that a visit only passed through', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   const visit = plainVisit('demo');
   const [frame] = visit.frames as [MadeFrame];
   const { time } = frame.samples.at(-1) as { time: number };
@@ -69,7 +69,7 @@ test('the embedded record gives back pages that a visit only passed through', as
 });
 
 test('the embedded record tells how far verifying is', async (t) => {
-  const store = await openStore(temporaryFolder(t));
+  const store = await openLmdbStore(temporaryFolder(t));
   t.after(() => store.close());
   await keep(store.archive, plainVisit('demo'), plainVisit('demo'), plainVisit('demo'));
   const told: [number, number][] = [];
@@ -98,7 +98,7 @@ const TAMPERS: Record<string, (tables: Tables) => unknown> = {
   'a run that is there twice': ({ chunks }) => {
     const key = firstKey(chunks);
     const chunk = chunks.get(key) as Buffer;
-    chunks.putSync(key, chunkOf([...decodeRuns(chunk), decodeRuns(chunk).at(-1) as KeptRun]));
+    chunks.putSync(key, chunkOf([...decodeRuns(chunk), decodeRuns(chunk).at(-1) as StoredRun]));
   },
   'a sample that is elsewhere': ({ chunks }) => {
     for (const { key, value } of [...chunks.getRange()]) chunks.putSync(key, chunkOf(decodeRuns(value).map(displaced)));
@@ -112,7 +112,7 @@ function firstKey<K extends Key>(table: Database<unknown, K>): K {
 }
 
 /** The run with every move 1,000 pixels further right. */
-function displaced(run: KeptRun): KeptRun {
+function displaced(run: StoredRun): StoredRun {
   const samples = new SampleBuffer(1024);
   const payload = new Writer(4096);
   const made = samplesIn(run.payload, 0).map((one) => (one.type === 'move' ? { ...one, x: one.x + 1000 } : one));

@@ -1,8 +1,8 @@
 /** The audit trail: what requests and starts put into it, and what never is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entry } from '../src/model/audit.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import type { AuditEntry } from '../src/model/audit.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { moves, record } from './support/record.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
@@ -102,7 +102,7 @@ test('the trail is read in parts and by filters, with wrong ones refused', async
   const read = async (query: string) => {
     const answer = await http.api('GET', `/v1/audit${query}`);
     assert.equal(answer.status, 200, query);
-    const { entries, next } = (await answer.json()) as { entries: Entry[]; next: string | null };
+    const { entries, next } = (await answer.json()) as { entries: AuditEntry[]; next: string | null };
     return { on: entries.map(({ on }) => on).join(''), next };
   };
   const first = await read('?limit=2');
@@ -123,7 +123,7 @@ test('starts with other options are in the trail, and the first administrator', 
     env: { FIELDMOUSE_TOKEN: 'another-token-0123' },
   });
   await server.stop();
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   t.after(() => store.close());
   assert.deepEqual(await trail({ store }), [
     'server admin-added admin',

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, readConfig } from '../src/config/config.ts';
 import { based, baseOf, unbased } from '../src/dashboard/shell/base.ts';
 import { baseRemover, mounted } from '../src/http/base-path.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { launch, openPage } from './support/browser.ts';
 import { run } from './support/command.ts';
 import { freePort } from './support/free-port.ts';
@@ -223,7 +223,7 @@ test('requests with an origin in their target are answered below the base path, 
 
 test('commands print the base path that they are given where no server has noted its address', async (t) => {
   const data = temporaryFolder(t);
-  await (await openStore(data)).close();
+  await (await openLmdbStore(data)).close();
   const words = ['--data', data, '--base-path', '/stats'];
   const { out } = await run('admin', 'add', 'eve', ...words);
   assert.match(out, /^ {2}https:\/\/YOUR-HOST\/stats\/admin\/link\//m);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openPage } from './support/browser.ts';
 import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
 import { moves } from './support/record.ts';
@@ -40,7 +40,7 @@ test('the number of a bar shows at once under the mouse, and goes with it', asyn
 test('a finger on a chart shows the number, too', async (t) => {
   const data = await folderWith(t, visit('anna'));
   const { server, browser } = await openDashboard(t, 1280, 800, { data });
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   const { secret } = await store.addSession('admin', '', Date.now()).then((made) => made as { secret: string });
   await store.close();
   const phone = await openPage(browser, { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
@@ -55,7 +55,7 @@ test('a finger on a chart shows the number, too', async (t) => {
 
 test('a viewer of a site without visitors is not told to paste a snippet, an owner is', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t);
-  const store = await openStore(server.data);
+  const store = await openLmdbStore(server.data);
   await store.addAdmin('vera', Date.now(), { role: 'viewer', sites: null });
   const { secret } = (await store.addSession('vera', '', Date.now())) as { secret: string };
   await store.close();

@@ -10,16 +10,16 @@ import { type TestContext, test } from 'node:test';
 import { COMMANDS, MANUALS, runCommand, showHelp } from '../src/commands/commands.ts';
 import { COMMAND_FLAGS, type Flag } from '../src/commands/flags.ts';
 import { readConfig } from '../src/config/config.ts';
-import type { Entry } from '../src/model/audit.ts';
+import type { AuditEntry } from '../src/model/audit.ts';
 import { OWNER } from '../src/model/rights.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { outputHere, runHere, run as spawned } from './support/command.ts';
 import { startRedis } from './support/redis.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 /** A store as a server's first start makes it. */
 async function makeStore(data: string): Promise<void> {
-  await (await openStore(data)).close();
+  await (await openLmdbStore(data)).close();
 }
 
 /** A command line on a data folder of the test's own. */
@@ -32,7 +32,7 @@ function commandLine(t: TestContext) {
     return runHere([...line.split(' '), ...more, '--data', data]);
   };
   const store = async () => {
-    const opened = await openStore(data);
+    const opened = await openLmdbStore(data);
     t.after(() => opened.close());
     return opened;
   };
@@ -223,7 +223,7 @@ test('audit shows what commands did, the newest first, as a table or as NDJSON',
   await run('hits remove shop --yes');
   await run('site remove shop --yes');
   await run('export');
-  const lines = (await run('audit --format ndjson')).out.split('\n').map((line) => JSON.parse(line) as Entry);
+  const lines = (await run('audit --format ndjson')).out.split('\n').map((line) => JSON.parse(line) as AuditEntry);
   assert.ok(lines.every(({ who, count }) => who === 'command line' && count === 1));
   assert.deepEqual(lines.map(({ what, on }) => `${what} ${on}`).reverse(), [
     'admin-added ada, an owner',

@@ -6,7 +6,7 @@ import { open } from 'lmdb';
 import { copy, inspect } from '../src/store/lmdb/file/check-process.ts';
 import { STORE_FILE } from '../src/store/lmdb/file/folder.ts';
 import { StoreFile } from '../src/store/lmdb/file/store-file.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { run } from './support/command.ts';
 import { crowd, storedOf, sum, Traffic, until } from './support/exact.ts';
 import { moves, record } from './support/record.ts';
@@ -43,7 +43,7 @@ test('a large first write into a compacted copy that was put in place by hand su
 
 test('a copy that backup makes takes a large first write without our help', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   const since = Date.now() - 60_000;
   const places = Array.from({ length: 400 }, (_, i): [number, number] => [(i * 37) % 900, (i * 53) % 900]);
   const visits = Array.from({ length: 300 }, (_, i) => ({
@@ -62,7 +62,7 @@ test('a copy that backup makes takes a large first write without our help', asyn
   });
   await root.close();
   assert.deepEqual(await inspect(join(to, '..')), []);
-  const copied = await openStore(join(to, '..'));
+  const copied = await openLmdbStore(join(to, '..'));
   for (const { id } of visits) assert.equal((await copied.archive.visit(id))?.moves, places.length);
   await copied.close();
 });
@@ -85,7 +85,7 @@ test('a backup of a busy server is restored, verified and has every sample acked
     assert.deepEqual([backup.code, backup.err], [0, '']);
     const data = join(folder, 'data');
     assert.equal((await run('restore', copied, '--data', data)).code, 0);
-    const store = await openStore(data);
+    const store = await openLmdbStore(data);
     assert.deepEqual(await store.archive.verify(), []);
     for (const [i, visitor] of visitors.entries()) {
       const stored = await storedOf(store, visitor);

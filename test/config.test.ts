@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ConfigError, describeOptions, MAX_SOCKET_PATH, OPTIONS, readConfig } from '../src/config/config.ts';
-import { nearest } from '../src/lib/suggest.ts';
+import { suggest } from '../src/lib/suggest.ts';
 
 /** The faults of a command line, one by one. */
 function faultsOf(argv: string[], env: Record<string, string> = {}): readonly string[] {
@@ -234,7 +234,7 @@ test('words a slip or two apart are near, and no others', () => {
     ['it', undefined],
     ['x'.repeat(100_000), undefined],
   ] as const;
-  for (const [word, meant] of cases) assert.equal(nearest(word, known), meant, word.slice(0, 20));
+  for (const [word, meant] of cases) assert.equal(suggest(word, known), meant, word.slice(0, 20));
 });
 
 test('addresses may be written as people type them', () => {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Key, open, type RootDatabase } from 'lmdb';
 import type { Difference } from '../src/store/archive.ts';
-import { CountTeam } from '../src/store/lmdb/file/count-threads.ts';
+import { CountThreads } from '../src/store/lmdb/file/count-threads.ts';
 import { STORE_FILE } from '../src/store/lmdb/file/folder.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { click, moves, record } from './support/record.ts';
 import { temporaryFolder } from './support/server.ts';
 
@@ -17,7 +17,7 @@ const PART_BYTES = 50;
 /** A store with visits of three days on many pages. */
 async function filled(t: TestContext): Promise<string> {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   for (let i = 0; i < 60; i++) {
     const since = Date.now() - (1 + (i % 3)) * DAY_MS;
     const places = Array.from({ length: 30 }, (_, k): [number, number] => [(i * k * 37) % 900, (k * 53) % 1900]);
@@ -27,17 +27,17 @@ async function filled(t: TestContext): Promise<string> {
     }));
     await record(store.archive, { id: `visit-${i}`, since, frames });
   }
-  await store.archive.fileAll();
+  await store.archive.compactAll();
   await store.close();
   return folder;
 }
 
 async function found(folder: string, shares: number): Promise<[Difference[], number[]]> {
   const damage: Difference[] = [];
-  const store = await openStore(folder, {
+  const store = await openLmdbStore(folder, {
     onDamage: ({ message }) => void damage.push({ what: message, kept: 1, found: 0 }),
   });
-  const team = await CountTeam.start(folder, shares, PART_BYTES);
+  const team = await CountThreads.start(folder, shares, PART_BYTES);
   const progress: number[] = [];
   try {
     const differences = await store.archive.verify((done, total) => void progress.push(done / total), team, PART_BYTES);
@@ -86,7 +86,7 @@ test('threads find the differences that one thread finds, whoever counts the vis
 
 test('a team that is ended before it counts leaves the store to others', async (t) => {
   const folder = await filled(t);
-  const team = await CountTeam.start(folder, 3, PART_BYTES);
+  const team = await CountThreads.start(folder, 3, PART_BYTES);
   await team.end();
   assert.deepEqual((await found(folder, 1))[0], []);
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Activity } from '../src/dashboard/live/activity.ts';
-import { Crowd, type StreamEvent } from '../src/dashboard/live/live-state.ts';
-import { Minutes } from '../src/dashboard/live/minute-curve.ts';
+import { LiveState, type StreamEvent } from '../src/dashboard/live/live-state.ts';
+import { MinuteCurve } from '../src/dashboard/live/minute-curve.ts';
 import { badgeOf } from '../src/dashboard/ui/visitor-badge.ts';
 import type { Visitor } from '../src/model/visitor.ts';
 
@@ -28,15 +28,15 @@ function snapshot(...visitors: Visitor[]): StreamEvent {
   return { name: 'snapshot', data: { t: 60_000, site: 'demo', visitors, minutes: [], version: '1' } };
 }
 
-function crowdOf(...visitors: Visitor[]): Crowd {
-  const crowd = new Crowd();
+function crowdOf(...visitors: Visitor[]): LiveState {
+  const crowd = new LiveState();
   crowd.apply(snapshot(...visitors), 0);
   return crowd;
 }
 
 /** What was told as it happened. */
-function newsOf(crowd: Crowd) {
-  return crowd.happenings.filter(({ isPast }) => !isPast);
+function newsOf(crowd: LiveState) {
+  return crowd.feedItems.filter(({ isPast }) => !isPast);
 }
 
 test('a crowd is what the snapshot says, then what joins and leaves make of it', () => {
@@ -125,12 +125,12 @@ test('rates move every graph on by a second, also of who did nothing', () => {
 test('the list of happenings is bounded', () => {
   const crowd = crowdOf();
   for (let v = 0; v < 500; v++) crowd.apply({ name: 'join', data: { t: v, visitor: visitor(v) } }, v);
-  assert.equal(crowd.happenings.length, 80);
-  assert.equal(crowd.happenings[0]?.id, 'visitor-499');
+  assert.equal(crowd.feedItems.length, 80);
+  assert.equal(crowd.feedItems[0]?.id, 'visitor-499');
 });
 
 test('an hour has sixty minutes, the last one now, and forgets what is older', () => {
-  const minutes = new Minutes();
+  const minutes = new MinuteCurve();
   minutes.replace([{ t: 0, visitors: 9, samples: 1 }]);
   minutes.add(60_000 * 59 + 5, 3);
   assert.deepEqual(minutes.rows(60_000 * 59, 0)[1].filter(Boolean), [9, 3]);
@@ -141,7 +141,7 @@ test('an hour has sixty minutes, the last one now, and forgets what is older', (
 });
 
 test('a minute of which nobody has told is a gap, not 0', () => {
-  const minutes = new Minutes();
+  const minutes = new MinuteCurve();
   minutes.replace([2, 3, 57].map((n) => ({ t: 60_000 * n, visitors: n % 3, samples: 0 })));
   const [, counts] = minutes.rows(60_000 * 59, 0);
   assert.deepEqual(
@@ -160,14 +160,14 @@ test('a name that comes after the arrival is taken on by what was told before', 
   const crowd = crowdOf(visitor(1));
   crowd.apply({ name: 'join', data: { t: 1, visitor: visitor(2) } }, 1);
   crowd.apply({ name: 'leave', data: { t: 2, v: 1, reason: 'closed' } }, 2);
-  const [left, joined] = crowd.happenings;
+  const [left, joined] = crowd.feedItems;
   const { size, device } = visitor(2);
   crowd.apply({ name: 'view', data: { t: 3, v: 2, size, device, hidden: false, label: 'bot7' } }, 3);
-  assert.equal(crowd.happenings[0], left, 'lines of others stay');
-  assert.deepEqual(crowd.happenings[1], { ...joined, badge: badgeOf('visitor-2', 'bot7') });
-  assert.notEqual(crowd.happenings[1], joined, 'a line that changed is drawn anew');
+  assert.equal(crowd.feedItems[0], left, 'lines of others stay');
+  assert.deepEqual(crowd.feedItems[1], { ...joined, badge: badgeOf('visitor-2', 'bot7') });
+  assert.notEqual(crowd.feedItems[1], joined, 'a line that changed is drawn anew');
   crowd.apply(snapshot(visitor(2, { label: 'bot8' })), 4);
-  assert.equal(crowd.happenings[1]?.badge.name, 'bot8');
+  assert.equal(crowd.feedItems[1]?.badge.name, 'bot8');
 });
 
 test('a badge comes from the id alone, and a label takes the place of the name', () => {
@@ -215,7 +215,7 @@ test('a crowd that was left for the past goes on where it was', () => {
   crowd.apply({ name: 'rates', data: { t: 62_000, visitors: 2, samples: 0, drops: 0, flushMs: 100, activity: [] } }, 2);
   const told = crowd.leaveOff();
   crowd.clear();
-  assert.deepEqual([crowd.happenings, crowd.begun, crowd.known], [[], undefined, false]);
+  assert.deepEqual([crowd.feedItems, crowd.begun, crowd.known], [[], undefined, false]);
   crowd.goOn(told);
   assert.equal(crowd.known, false, 'who is here is not known before the snapshot');
   const visitors = [visitor(1), visitor(3, { since: 61_000 }), visitor(4, { since: 63_000 })];
@@ -239,20 +239,20 @@ test('times that no date can have are taken for the present', () => {
       2,
     );
     crowd.apply({ name: 'leave', data: { t, v: 2, reason: 'closed' } }, 3);
-    const times = [...crowd.happenings.map((one) => one.t), ...crowd.newestFirst().map((one) => one.visitor.since)];
+    const times = [...crowd.feedItems.map((one) => one.t), ...crowd.newestFirst().map((one) => one.visitor.since)];
     assert.equal(times.length, 5);
     for (const time of times) assert.doesNotThrow(() => new Date(time).toISOString(), `${t}`);
   }
 });
 
 test('the first snapshot tells who came before, who left, and what all did in the last minute', () => {
-  const crowd = new Crowd();
+  const crowd = new LiveState();
   const gone = (t: number, id: string) => ({ t, id, label: '', page: '/gone', reason: 'lost' as const });
   const left = [gone(1000, 'visitor-8'), gone(1500, 'visitor-2')];
   const first = snapshot(visitor(1), visitor(2)) as Extract<StreamEvent, { name: 'snapshot' }>;
   crowd.apply({ name: 'snapshot', data: { ...first.data, left, activity: [1, 'CB', 7, '_', 2, 'A'] } }, 0);
   assert.deepEqual(
-    crowd.happenings.map(({ t, kind, id, page }) => [t, kind, id, page]),
+    crowd.feedItems.map(({ t, kind, id, page }) => [t, kind, id, page]),
     [
       [1002, 'join', 'visitor-2', '/'],
       [1001, 'join', 'visitor-1', '/'],
@@ -264,7 +264,7 @@ test('the first snapshot tells who came before, who left, and what all did in th
     [1, 2, 0],
   );
   crowd.apply(first, 1);
-  assert.equal(crowd.happenings.length, 3);
+  assert.equal(crowd.feedItems.length, 3);
   assert.equal(crowd.byId('visitor-1')?.activity.at(1), 2, 'a server that has just been started knows less');
 });
 
@@ -273,7 +273,7 @@ test('who had been here before is back, and has not arrived', () => {
   crowd.apply({ name: 'join', data: { t: 90_000, visitor: visitor(1, { since: 30_000 }) } }, 1);
   crowd.apply({ name: 'join', data: { t: 91_000, visitor: visitor(2, { since: 90_900 }) } }, 2);
   assert.deepEqual(
-    crowd.happenings.map(({ isBack = false }) => isBack),
+    crowd.feedItems.map(({ isBack = false }) => isBack),
     [false, true],
   );
 });
@@ -288,5 +288,5 @@ test('it is known when somebody was here last: by who left, else by the minutes'
   ];
   crowd.apply({ name: 'snapshot', data: { t: 3_700_000, site: 'demo', visitors: [], minutes, version: '1' } }, 2);
   assert.deepEqual(crowd.lastLeft(), { t: 3_600_000, isExact: false });
-  assert.equal(new Crowd().lastLeft(), undefined);
+  assert.equal(new LiveState().lastLeft(), undefined);
 });

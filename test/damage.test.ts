@@ -11,7 +11,7 @@ import { open } from 'lmdb';
 import { checkFile } from '../src/store/lmdb/file/check-process.ts';
 import { checkPages, glance } from '../src/store/lmdb/file/folder.ts';
 import { readMeta } from '../src/store/lmdb/file/tree.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const PAGE = 4096;
@@ -19,7 +19,7 @@ const PAGE = 4096;
 /** A store with leaves, branches and values of several pages; its path. */
 async function fill(t: TestContext): Promise<string> {
   const data = temporaryFolder(t);
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   const origins = Array.from({ length: 50 }, (_, i) => `https://shop-${i}.${'a-long-name.'.repeat(10)}example`);
   const site = (i: number) => ({ key: `site-${i}`, name: 'Site', origins, created: 0, firstSeen: null });
   await Promise.all(Array.from({ length: 20 }, (_, i) => store.addSite(site(i))));
@@ -88,7 +88,7 @@ for (const [kind, damage] of Object.entries(SEEN_AT_ONCE))
   test(`a store ${kind} is not opened; the error names the file and what to do`, async (t) => {
     const path = await fill(t);
     damage(path);
-    await assert.rejects(openStore(join(path, '..')), (error: Error & { code: string }) => {
+    await assert.rejects(openLmdbStore(join(path, '..')), (error: Error & { code: string }) => {
       assert.match(error.code, /^(damaged|not-a-store)$/);
       assert.ok(error.message.startsWith(`${path} is `), error.message);
       assert.match(error.message, /; restore a backup: fieldmouse restore BACKUP --data \S+$/);
@@ -121,7 +121,7 @@ test('a good store is good: also one whose last pages were never written', async
     const { tree, large } = await pagesByLmdb(path);
     assert.equal(countPages(path), tree + large);
     assert.ok(tree > 20 && large > 20, `${tree} and ${large} pages`);
-    await (await openStore(join(path, '..'))).close();
+    await (await openLmdbStore(join(path, '..'))).close();
     await checkFile(join(path, '..'));
   }
   assert.ok(statSync(path).size < (metaOf(path).last + 1) * PAGE, 'the file is shorter than its last page says');

@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import type { Visit } from '../src/model/visit.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { type Ran, run } from './support/command.ts';
 import { until } from './support/exact.ts';
 import { click, moves, type PastVisit, record } from './support/record.ts';
@@ -58,14 +58,14 @@ function madeVisit(i: number): PastVisit {
 
 async function fill(t: TestContext): Promise<string> {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder, { durability: 'system' });
+  const store = await openLmdbStore(folder, { durability: 'system' });
   const site = { key: 'other', name: 'A Site For Tests', origins: ['self'], created: 0, firstSeen: null };
   await store.addSite(site);
   for (let i = 0; i < VISITS; i++) {
     await record(store.archive, madeVisit(i));
-    if (i % 10 === 0) await store.archive.fileAll();
+    if (i % 10 === 0) await store.archive.compactAll();
   }
-  await store.archive.fileAll();
+  await store.archive.compactAll();
   await Promise.all(Array.from({ length: 200 }, (_, i) => store.hit('demo', `/page-${i % 20}.html`)));
   // Of several pages each.
   for (let i = 0; i < 100; i++) {

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Key, open } from 'lmdb';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { run } from './support/command.ts';
 import { keepPictures, openDashboard } from './support/dashboard.ts';
 import { moves, record } from './support/record.ts';
@@ -16,11 +16,11 @@ const IDS = ['whole-1', 'without-samples', 'without-entry', 'whole-2'];
 /** A store of four visits. The second has samples that cannot be read, the third an entry that cannot. */
 async function damagedStore(t: TestContext, begin = T): Promise<string> {
   const data = temporaryFolder(t);
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   for (const [i, id] of IDS.entries()) {
     const since = begin + i * 1000;
     await record(store.archive, { id, since, frames: [{ samples: moves(since, [[1, 2]]) }] });
-    await store.archive.fileAll();
+    await store.archive.compactAll();
   }
   await store.close();
   const root = open({ path: join(data, 'store.mdb'), maxDbs: 64 });
@@ -54,7 +54,7 @@ test('export stops at a damaged visit and names it; --skip-damaged leaves out wh
   assert.deepEqual(idsIn(readFileSync(file, 'utf8')), ['whole-1', 'without-samples', 'whole-2']);
 
   const other = temporaryFolder(t);
-  await (await openStore(other)).close();
+  await (await openLmdbStore(other)).close();
   const imported = await run('import', file, '--data', other);
   assert.equal(imported.code, 0, imported.err);
 });
@@ -109,7 +109,7 @@ test('the dashboard says what is left out of a list, a replay and a rewind, and 
 
 test('a visit whose entry is damaged goes when it is due', async (t) => {
   const data = await damagedStore(t);
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   t.after(() => store.close());
   let removed = 0;
   for (let some = 1; some > 0; removed += some) some = await store.archive.prune(Date.now(), Number.MAX_SAFE_INTEGER);
@@ -125,9 +125,9 @@ test('frames that come for a page whose heatmap is damaged are filed', async (t)
     for (const key of [...cells.getKeys()]) cells.putSync(key, Buffer.of(255));
   });
   await root.close();
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   t.after(() => store.close());
   await record(store.archive, { id: 'later', since: T + 9000, frames: [{ samples: moves(T + 9000, [[1, 2]]) }] });
-  await store.archive.fileAll();
+  await store.archive.compactAll();
   assert.equal((await store.archive.visit('later'))?.moves, 1);
 });

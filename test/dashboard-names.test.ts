@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { allCountries, cutMiddle, readablePath } from '../src/dashboard/ui/text.ts';
 import { Names } from '../src/dashboard/ui/visitor-badge.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
 import { moves, type PastVisit, record } from './support/record.ts';
 
@@ -57,7 +57,7 @@ test('the question before deleting and the replay have the name of the list, whi
   await dashboard.getByText(/^It started on .*\d:\d\d/).waitFor();
   await dashboard.keyboard.press('Escape');
 
-  const store = await openStore(server.data);
+  const store = await openLmdbStore(server.data);
   t.after(() => store.close());
   const third = visit('b3', '/', 'Bob');
   third.since += 120_000;

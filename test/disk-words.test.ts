@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { osErrorText } from '../src/lib/os-error.ts';
 import { diskFault } from '../src/store/lmdb/disk-fault.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { type Ran, run } from './support/command.ts';
 import { moves, record } from './support/record.ts';
 import { temporaryFolder } from './support/server.ts';
@@ -19,12 +19,12 @@ const T = Date.now() - 600_000;
 
 async function filled(t: TestContext): Promise<string> {
   const data = temporaryFolder(t);
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   for (let i = 0; i < 40; i++) {
     const places = Array.from({ length: 400 }, (_, k): [number, number] => [(k * 7919) % 1280, (k * i * 31) % 2000]);
     await record(store.archive, { id: `visit-${i}`, since: T + i, frames: [{ samples: moves(T + i, places) }] });
   }
-  await store.archive.fileAll();
+  await store.archive.compactAll();
   await store.close();
   return data;
 }

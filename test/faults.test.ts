@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Visit } from '../src/model/visit.ts';
 import type { HelloReply } from '../src/protocol/control.ts';
 import { packFrames } from '../src/protocol/encode.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { assertExact, compare, crowd, settle, storedOf, sum, Traffic, until } from './support/exact.ts';
 import { freeAddress } from './support/free-port.ts';
 import { LIMIT_MS } from './support/limit.ts';
@@ -94,7 +94,7 @@ test('all processes killed in the middle of writing lose nothing that was acked'
     const before = Math.min(...visitors.map(({ acked }) => acked));
     await until(() => visitors.every(({ acked }) => acked > before + 100), 'acks');
     await killTree(server);
-    const store = await openStore(data);
+    const store = await openLmdbStore(data);
     await compare(t, store, visitors).then(({ lost, duplicated }) => assert.deepEqual([lost, duplicated], [0, 0]));
     await store.close();
     server = await startServer(t, { data, listen });
@@ -230,7 +230,7 @@ test('a data folder never exceeds the cap, and the oldest visits go first', asyn
   await Promise.all(Array.from({ length: LANES }, (_, first) => lane(first)));
   clearInterval(look);
   assert.equal(await server.stop(), 0);
-  const store = await openStore(server.data);
+  const store = await openLmdbStore(server.data);
   t.after(() => store.close());
   assert.deepEqual(await store.archive.verify(), []);
   const { used } = await store.archive.usage();

@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { ask, FolderInUse, lockFolder } from '../src/server/folder-lock.ts';
+import { askLockHolder, FolderInUse, lockFolder } from '../src/server/folder-lock.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const ROUNDS = 60;
@@ -54,7 +54,7 @@ test('a folder whose path is long is held, too, and its server can be asked', as
   const told: string[] = [];
   const unlock = await lockFolder(folder, { reload: async (tell) => tell('one of one') });
   await assert.rejects(lockFolder(folder), FolderInUse);
-  await ask(folder, 'reload', (line) => told.push(line));
+  await askLockHolder(folder, 'reload', (line) => told.push(line));
   assert.deepEqual(told, ['one of one']);
   unlock();
   assert.deepEqual(readdirSync(folder), []);
@@ -87,11 +87,11 @@ test('a socket that a server listens on for visitors holds no folder, whatever i
   await untilSaid(other, 'listens on');
   const told: string[] = [];
   await assert.rejects(
-    ask(data, 'reload', () => {}),
+    askLockHolder(data, 'reload', () => {}),
     /no server is running in/,
   );
   const unlock = await lockFolder(data, { reload: async (tell) => tell('one of one') });
-  await ask(data, 'reload', (line) => told.push(line));
+  await askLockHolder(data, 'reload', (line) => told.push(line));
   assert.deepEqual(told, ['one of one']);
   await assert.rejects(lockFolder(data), FolderInUse);
   unlock();

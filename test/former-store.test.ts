@@ -11,9 +11,9 @@ import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { open } from 'lmdb';
 import { Redis } from '../src/redis/connection.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import type { Archive } from '../src/store/archive.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { type PastFrame, type PastVisit, record } from './support/record.ts';
 import { startRedis } from './support/redis.ts';
@@ -32,7 +32,7 @@ const stores: Record<string, (t: TestContext) => Promise<Opened>> = {
   embedded: async (t) => {
     const folder = temporaryFolder(t);
     writeFileSync(join(folder, 'store.mdb'), fixture('store-format-1.mdb.gz'));
-    const store = await openStore(folder);
+    const store = await openLmdbStore(folder);
     t.after(() => store.close());
     const format = async () => {
       const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64, readOnly: true });
@@ -44,7 +44,7 @@ const stores: Record<string, (t: TestContext) => Promise<Opened>> = {
   },
   Redis: async (t) => {
     const { url } = await startRedis(t);
-    const target = readTarget(url) as Target;
+    const target = readTarget(url) as RedisTarget;
     const redis = await Redis.connect(target);
     t.after(() => redis.close());
     for (const line of String(fixture('redis-format-1.ndjson.gz')).trim().split('\n')) {
@@ -96,7 +96,7 @@ for (const [name, openFormer] of Object.entries(stores)) {
     // The visits go on, and others come.
     await record(archive, ...WIDTHS.map((width, i) => visit(`former${width}`, width, i, 5)));
     await record(archive, ...WIDTHS.map((width, i) => visit(`present${width}`, width, i, 3)));
-    await archive.fileAll();
+    await archive.compactAll();
     assert.deepEqual(await archive.verify(), []);
     assert.equal((await clicks(archive, 'wide')).total, 16, 'a visit goes on in the class that it began in');
     assert.equal((await clicks(archive, 'desktop')).total, 4 * 16 + 5 * 8);

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { run, runHere } from './support/command.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
@@ -13,7 +13,7 @@ const START = ['start', '--listen', 'tcp://127.0.0.1:0', '--workers', '1', '--da
 
 test('a store file of 0 bytes is refused by a start and by commands, in one line that says what to do', async (t) => {
   const data = join(temporaryFolder(t), 'data');
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   const backup = join(temporaryFolder(t), 'backup.mdb');
   assert.equal((await runHere(['backup', backup, '--data', data])).code, 0);
   await store.close();

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Entry, Journal } from '../src/hub/replay-buffer.ts';
+import { type BufferedEvent, ReplayBuffer } from '../src/hub/replay-buffer.ts';
 import { eventId, parseEventId } from '../src/protocol/stream-event.ts';
 
-function entry(seq: number, size: number): Entry {
+function entry(seq: number, size: number): BufferedEvent {
   return { seq, site: 's', channel: 0, pages: [], visitor: null, bytes: Buffer.alloc(size) };
 }
 
 test('a journal gives back all after a number, or says that it cannot', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 3000 }), fc.nat(3000), (sizes, after) => {
-      const journal = new Journal(10_000, 100);
+      const journal = new ReplayBuffer(10_000, 100);
       for (const [i, size] of sizes.entries()) journal.add(entry(i + 1, size));
       const kept = [...journal.after(0)];
       assert.ok(kept.length <= 100);

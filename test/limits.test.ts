@@ -5,12 +5,12 @@ import fc from 'fast-check';
 import { Backoff } from '../src/cluster/backoff.ts';
 import { Admission } from '../src/ingest/admission.ts';
 import { ByteBudget } from '../src/ingest/byte-budget.ts';
-import { Bucket } from '../src/lib/token-bucket.ts';
+import { TokenBucket } from '../src/lib/token-bucket.ts';
 
 test('a bucket never lets more through than burst and rate allow', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(200), { maxLength: 200 }), (gaps) => {
-      const bucket = new Bucket(50, 100, 0);
+      const bucket = new TokenBucket(50, 100, 0);
       let now = 0;
       let taken = 0;
       for (const gap of gaps) {
@@ -25,7 +25,7 @@ test('a bucket never lets more through than burst and rate allow', () => {
 test('a bucket gives nothing for a time that it has seen before', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: -5000, max: 5000 }), { maxLength: 200 }), (steps) => {
-      const bucket = new Bucket(50, 100, 0);
+      const bucket = new TokenBucket(50, 100, 0);
       let now = 0;
       let latest = 0;
       let taken = 0;
@@ -62,7 +62,7 @@ test('limits and intervals go by a clock that is never set', () => {
 });
 
 test('a bucket lets a steady sender at its rate through for ever', () => {
-  const bucket = new Bucket(50, 1, 0);
+  const bucket = new TokenBucket(50, 1, 0);
   for (let now = 0; now < 10_000; now += 20) assert.ok(bucket.take(1, now));
 });
 
@@ -111,7 +111,7 @@ test('an address that has sent too much is forgotten only when its byte budget i
 });
 
 test('a connection has its own byte budget beside that of its address', () => {
-  const address = new Bucket(100, 4000, 0);
+  const address = new TokenBucket(100, 4000, 0);
   const [one, other] = [new ByteBudget(50, address, 0), new ByteBudget(50, address, 0)];
   assert.ok(one.take(1600, 0));
   assert.ok(!one.take(1, 0), 'a burst of 32 s');

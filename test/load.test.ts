@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { type Load, Pace } from '../src/ingest/pace.ts';
-import { Rounds, TURN_MS } from '../src/ingest/round-robin.ts';
+import { type LoadFigures, Pace } from '../src/ingest/pace.ts';
+import { RoundRobin, TURN_MS } from '../src/ingest/round-robin.ts';
 import type { Control } from '../src/protocol/control.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
@@ -17,7 +17,7 @@ const FULL = { ...CALM, saturated: true };
 const TWICE = { ...CALM, loopDelayMs: 500 };
 
 /** Has a pace see the same load four times a second for so long; tells when it changed, seconds. */
-function drive(pace: Pace, clock: { now: number }, load: Load, seconds: number): number[] {
+function drive(pace: Pace, clock: { now: number }, load: LoadFigures, seconds: number): number[] {
   const changes: number[] = [];
   for (const end = clock.now + 1000 * seconds; clock.now < end; clock.now += 250)
     if (pace.observe(load, clock.now)) changes.push(clock.now / 1000);
@@ -79,7 +79,7 @@ test('everyone’s turn comes once a second, a share at a time, whoever comes an
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 300 }), fc.array(fc.nat(300), { maxLength: 40 }), (size, gone) => {
       const members = new Set(Array.from({ length: size }, (_, i) => i));
-      const rounds = new Rounds(members);
+      const rounds = new RoundRobin(members);
       const seen: number[] = [];
       for (let turn = 0; turn < 20; turn++) {
         const now = [...rounds.turn(turn * TURN_MS)];

@@ -2,21 +2,21 @@ import assert from 'node:assert/strict';
 import { on } from 'node:events';
 import { test } from 'node:test';
 import { StoreFile } from '../src/store/lmdb/file/store-file.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { folderBytes, startServer, temporaryFolder } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 import { keep, plainVisit, T } from './support/visits.ts';
 
 const FOR_EVER_MS = 1e13;
 /** So many visits would take several times the cap. */
-const MOST_VISITS = 1000;
+const MAX_VISITS = 1000;
 
 test('a store takes frames at once when its cap was lowered below what it holds', async (t) => {
   const folder = temporaryFolder(t);
-  const before = await openStore(folder, { maxBytes: 100e6 });
+  const before = await openLmdbStore(folder, { maxBytes: 100e6 });
   for (let i = 0; i < 12; i++)
     await keep(before.archive, plainVisit('demo', { since: T + i, frames: 300, samples: 900 }));
-  await before.archive.fileAll();
+  await before.archive.compactAll();
   // Some room is free in every file that has been pruned, as a store at its cap has been.
   while ((await before.archive.usage()).used > 0.7 * (await before.archive.usage()).file)
     assert.ok((await before.archive.prune(0, 1)) > 0);
@@ -24,7 +24,7 @@ test('a store takes frames at once when its cap was lowered below what it holds'
   await before.close();
   const maxBytes = Math.round(used / 1.5);
   assert.ok(file > 1.1 * maxBytes, `${file} bytes, and a cap of ${maxBytes}`);
-  const after = await openStore(folder, { maxBytes });
+  const after = await openLmdbStore(folder, { maxBytes });
   t.after(() => after.close());
   await keep(after.archive, plainVisit('demo', { since: T + 1000 }));
   while ((await after.archive.prune(0, 0.8 * maxBytes)) > 0);
@@ -35,12 +35,12 @@ test('a store takes frames at once when its cap was lowered below what it holds'
 test('a store keeps to its cap while a long read holds the pages that are removed, and goes on after it', async (t) => {
   const folder = temporaryFolder(t);
   const maxBytes = 12e6;
-  const store = await openStore(folder, { maxBytes, durability: 'system' });
+  const store = await openLmdbStore(folder, { maxBytes, durability: 'system' });
   t.after(() => store.close());
   const { archive } = store;
   const add = async (i: number) => {
     await keep(archive, plainVisit('demo', { since: T + i, frames: 20, samples: 500 }));
-    await archive.fileAll();
+    await archive.compactAll();
     await archive.pruneSome(Date.now(), FOR_EVER_MS, 1000);
     const bytes = folderBytes(folder);
     assert.ok(bytes <= maxBytes, `${bytes} bytes after ${i} visits`);
@@ -51,23 +51,23 @@ test('a store keeps to its cap while a long read holds the pages that are remove
   const reading = reader.root.useReadTransaction();
   reader.root.openDB('meta', {}).get('format', { transaction: reading });
   const fill = async () => {
-    for (let i = 0; i < MOST_VISITS; i++) await add(MOST_VISITS + i);
+    for (let i = 0; i < MAX_VISITS; i++) await add(MAX_VISITS + i);
   };
   await assert.rejects(fill, { code: 'full' });
   const { removed } = await archive.usage();
   await archive.pruneSome(Date.now(), FOR_EVER_MS, 1000);
   assert.deepEqual((await archive.usage()).removed, removed, 'nothing is removed in vain');
   reading.done();
-  for (let i = 0; i < 50; i++) await add(3 * MOST_VISITS + i);
+  for (let i = 0; i < 50; i++) await add(3 * MAX_VISITS + i);
   assert.deepEqual(await archive.verify(), []);
 });
 
 test('a server whose store is larger than its cap says so, acks frames, and lets the file grow by little', async (t) => {
   const data = temporaryFolder(t);
-  const before = await openStore(data, { durability: 'system' });
+  const before = await openLmdbStore(data, { durability: 'system' });
   for (let i = 0; (await before.archive.usage()).used < 12e6; i++) {
     await keep(before.archive, plainVisit('demo', { since: T + i, frames: 60, samples: 900 }));
-    await before.archive.fileAll();
+    await before.archive.compactAll();
   }
   const { file } = await before.archive.usage();
   await before.close();

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { machinesOn } from '../src/broker/present-nodes.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { presentNodes } from '../src/broker/present-nodes.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openRedisStore, type RedisStore } from '../src/store/redis/redis-store.ts';
 import { run } from './support/command.ts';
 import { until } from './support/exact.ts';
@@ -26,7 +26,7 @@ async function exported(...where: string[]): Promise<string> {
 /** A folder with a site, two administrators, a token, and visits of several sites. */
 async function filled(t: TestContext, count: number): Promise<string> {
   const folder = join(temporaryFolder(t), 'data');
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   await store.addSite({ key: 'shop', name: 'Shop', origins: ['https://a.example'], created: T, firstSeen: null });
   for (const name of ['ada', 'bob']) await store.addAdmin(name, T);
   await store.addToken('builds', T);
@@ -38,13 +38,13 @@ async function filled(t: TestContext, count: number): Promise<string> {
     }),
   );
   await keep(store.archive, ...visits, plainVisit('shop', { frames: 60, samples: 800 }));
-  await store.archive.fileAll();
+  await store.archive.compactAll();
   await store.close();
   return folder;
 }
 
 async function inRedis(t: TestContext, url: string): Promise<RedisStore> {
-  const store = await openRedisStore(readTarget(url) as Target, { folder: temporaryFolder(t) });
+  const store = await openRedisStore(readTarget(url) as RedisTarget, { folder: temporaryFolder(t) });
   t.after(() => store.close());
   return store;
 }
@@ -163,7 +163,7 @@ test('nothing is copied while servers run on the Redis, and no folder is made', 
     assert.match(err, /^fieldmouse: [^\n]+ on Redis at 127\.0\.0\.1:\d+: stop [^\n]+; nothing was copied\n$/);
     assert.match(err, count);
   };
-  await until(async () => (await machinesOn(readTarget(redis.url) as Target)) === 2, 'both are heard');
+  await until(async () => (await presentNodes(readTarget(redis.url) as RedisTarget)) === 2, 'both are heard');
   await refused('to-folder', other, /: 2 servers run on .*: stop them first \(if one was killed, try again in 6 s\)/);
   await refused('to-redis', folder, /: 2 servers run on /);
   assert.ok(!existsSync(other));
@@ -177,7 +177,7 @@ test('a server that was killed is in the way for some seconds only, though its l
   const redis = await startRedis(t);
   const flags = ['--redis', redis.url];
   const server = await startServer(t, { workers: 1, flags });
-  const running = () => machinesOn(readTarget(redis.url) as Target);
+  const running = () => presentNodes(readTarget(redis.url) as RedisTarget);
   await until(async () => (await running()) === 1, 'it is heard');
   server.process.kill('SIGKILL');
   assert.equal(await running(), 1);
@@ -190,12 +190,12 @@ test('a server that was killed is in the way for some seconds only, though its l
 
 test('machines are counted on a cluster too, until they say that they stop', async (t) => {
   const { url } = await startRedisCluster(t);
-  const target = readTarget(url) as Target;
-  assert.equal(await machinesOn(target), 0);
+  const target = readTarget(url) as RedisTarget;
+  assert.equal(await presentNodes(target), 0);
   const [first] = [await Machine.start(t, url), await Machine.start(t, url)];
-  await until(async () => (await machinesOn(target)) === 2, 'both are heard');
+  await until(async () => (await presentNodes(target)) === 2, 'both are heard');
   await first.close();
-  assert.equal(await machinesOn(target), 1);
+  assert.equal(await presentNodes(target), 1);
 });
 
 test('where the copy has what is gone since, that is said, and a new folder is what helps', async (t) => {

@@ -3,16 +3,16 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { pino } from 'pino';
-import { MinutesByMachine } from '../src/hub/minutes-by-node.ts';
+import { MinutesByNode } from '../src/hub/minutes-by-node.ts';
 import type { Minute } from '../src/model/minute.ts';
-import { KEPT_MINUTES, MINUTE_MS, minuteOf, oldestOf } from '../src/model/minute.ts';
+import { KEPT_MINUTES, MINUTE_MS, minuteOf, oldestMinute } from '../src/model/minute.ts';
 import { SELF } from '../src/model/site.ts';
 import { TAG } from '../src/protocol/ipc.ts';
 import { NO_SITE } from '../src/protocol/peer.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import { type Store, StoreError } from '../src/store/contract.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
-import { KeptMinutes } from '../src/store/minute-writer.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
+import { MinuteWriter } from '../src/store/minute-writer.ts';
 import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { until } from './support/exact.ts';
 import { Machine } from './support/machine.ts';
@@ -91,7 +91,7 @@ test('what was before a start goes on: of visitors the most, of samples the sum'
   const machine = await Machine.start(t);
   await machine.join('anna');
   samplesOf(machine, 5);
-  const old = { t: oldestOf(now) - MINUTE_MS, visitors: 9, samples: 9 };
+  const old = { t: oldestMinute(now) - MINUTE_MS, visitors: 9, samples: 9 };
   machine.hub.recall('demo', [old, ago(59, 4), ago(20, 7, 70), ago(0, 3, 40)]);
   // In that minute nobody was there; before and after it no server ran.
   machine.hub.recall(NO_SITE, [ago(40, 0), ago(20, 0)]);
@@ -150,7 +150,7 @@ test('minutes that cannot be kept or read disturb nobody, and that is said once;
   const said: string[] = [];
   const log = pino({}, { write: (line) => void said.push(line) });
   const store = { sites: fail, minutes: fail, putMinutes: fail };
-  const kept = new KeptMinutes(store, log);
+  const kept = new MinuteWriter(store, log);
   const tryAll = async () => {
     assert.equal(await kept.put('a', [{ site: 'demo', ...ago(1, 1) }]), false);
     assert.equal(await kept.past('demo'), null);
@@ -159,7 +159,7 @@ test('minutes that cannot be kept or read disturb nobody, and that is said once;
   await tryAll();
   assert.equal(said.length, 1);
   error = new StoreError('unreachable', 'away');
-  const other = new KeptMinutes(store, log);
+  const other = new MinuteWriter(store, log);
   await Promise.all([tryAll(), other.put('a', []), other.past('demo')]);
   assert.equal(said.length, 1);
   // A store that does not answer holds up no stream.
@@ -192,13 +192,13 @@ function threeFrom(minutes: readonly Minute[], t: number): (number | undefined)[
 
 test('a server that is stopped and started again still has its last hour', async (t) => {
   const data = temporaryFolder(t);
-  await beginLongAgo(await openStore(data));
+  await beginLongAgo(await openLmdbStore(data));
   const before = await startServer(t, { workers: 1, data });
   await new BinaryVisitor(t, before.ws).hello;
   const here = (await snapshotOf(t, before)).snapshot.minutes.at(-1) as Minute;
   assert.equal(here.visitors, 1);
   const [early, late] = [ago(30, 7, 70), ago(20, 3)];
-  const store = await openStore(before.data);
+  const store = await openLmdbStore(before.data);
   for (const minute of [early, late]) await keep(store, minute);
   await store.close();
   assert.equal(await before.stop(), 0);
@@ -211,7 +211,7 @@ test('a server that is stopped and started again still has its last hour', async
 
 test('what a machine that died had is on the others, and counts once when it is there again', async (t) => {
   const redis = await startRedis(t);
-  await beginLongAgo(await openRedisStore(readTarget(redis.url) as Target, { folder: temporaryFolder(t) }));
+  await beginLongAgo(await openRedisStore(readTarget(redis.url) as RedisTarget, { folder: temporaryFolder(t) }));
   const start = (data?: string) =>
     startServer(t, { workers: 1, flags: ['--redis', redis.url], ...(data !== undefined && { data }) });
   const [a, b] = await Promise.all([start(), start()]);
@@ -221,7 +221,7 @@ test('what a machine that died had is on the others, and counts once when it is 
     [a, ofA],
     [b, ofB],
   ] as const) {
-    const store = await openRedisStore(readTarget(redis.url) as Target, { folder: data });
+    const store = await openRedisStore(readTarget(redis.url) as RedisTarget, { folder: data });
     await keep(store, minute);
     await store.close();
   }
@@ -243,17 +243,17 @@ test('what a machine that died had is on the others, and counts once when it is 
 test('of a machine that ends, the minute does not count in which it was last heard, though silence is noticed later', () => {
   const now = minuteOf(Date.now());
   const told = (...minutes: number[]) => {
-    const known = new MinutesByMachine();
+    const known = new MinutesByNode();
     known.add({ machine: 'a', minutes: minutes.map((one) => ago(one, 4, 0, now)) });
     return known;
   };
   const own = { machine: 'own', minutes: [] };
-  const after = (known: MinutesByMachine) => {
+  const after = (known: MinutesByNode) => {
     known.end('a', now + 2000);
     return known.sums(own, now).map(({ t }) => (now - t) / MINUTE_MS);
   };
   assert.deepEqual(after(told(2, 1, 0)), [2, 1]);
   assert.deepEqual(after(told(2, 1)), [2]);
   assert.deepEqual(after(told(3, 2)), [3, 2], 'nobody was there in its last minutes');
-  assert.deepEqual(after(new MinutesByMachine()), []);
+  assert.deepEqual(after(new MinutesByNode()), []);
 });

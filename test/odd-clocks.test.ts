@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DAY_MS } from '../src/model/day.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { run, runHere } from './support/command.ts';
 import { click, moves, record } from './support/record.ts';
 import { startRedis } from './support/redis.ts';
@@ -18,7 +18,7 @@ const BEGINS = [0, 90_000, Date.UTC(1985, 3, 1), NOW, NOW + 3 * DAY_MS, NOW + 5 
 /** A data folder with a visit of each. */
 async function filled(t: TestContext): Promise<string> {
   const data = join(temporaryFolder(t), 'data');
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   const visits = BEGINS.map((since, i) => ({
     id: `visit-${i}`,
     since,
@@ -50,7 +50,7 @@ test('an export has the visits of all clocks, as lines and as counts, and an imp
   const file = join(temporaryFolder(t), 'record.ndjson');
   writeFileSync(file, `{"fieldmouse":"0","format":1,"exported":""}\n${all}`);
   const fresh = join(temporaryFolder(t), 'data');
-  await (await openStore(fresh)).close();
+  await (await openLmdbStore(fresh)).close();
   const imported = await runHere(['import', file, '--data', fresh]);
   assert.deepEqual([imported.code, imported.err], [0, '']);
   assert.equal(await exported(t, '--data', fresh), all);
@@ -104,13 +104,13 @@ test('visits of all clocks go to Redis and back', async (t) => {
 });
 
 test('what was committed before the clock was set back is filed at once', async (t) => {
-  const store = await openStore(temporaryFolder(t));
+  const store = await openLmdbStore(temporaryFolder(t));
   t.after(() => store.close());
   const visit = plainVisit('demo');
   const clock = Date.now;
   const ahead = t.mock.method(Date, 'now', () => clock() + 3_600_000);
   await store.archive.append(visit.frames.map((frame) => batchOf([[visit, frame]])));
   ahead.mock.restore();
-  assert.ok(store.archive.fileDue(Date.now()));
-  assert.ok(!store.archive.fileDue(Date.now()), 'that was all');
+  assert.ok(store.archive.compactDue(Date.now()));
+  assert.ok(!store.archive.compactDue(Date.now()), 'that was all');
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { Onlookers } from '../src/hub/recent-viewers.ts';
+import { RecentViewers } from '../src/hub/recent-viewers.ts';
 import { until } from './support/exact.ts';
 import { Machine, type Shown } from './support/machine.ts';
 
@@ -10,7 +10,7 @@ const ada = { credential: 'session:ada', site: 'demo' };
 const MINUTE = 60_000;
 
 test('who looks on at a site may go on, for as long as the stream is open and a minute after', () => {
-  const onlookers = new Onlookers();
+  const onlookers = new RecentViewers();
   assert.equal(onlookers.has(ada, 0), false);
   onlookers.came(ada);
   onlookers.came(ada);
@@ -25,14 +25,14 @@ test('who looks on at a site may go on, for as long as the stream is open and a 
 });
 
 test('nobody looks on by what another looks on by, or at another site', () => {
-  const onlookers = new Onlookers();
+  const onlookers = new RecentViewers();
   onlookers.came(ada);
   assert.equal(onlookers.has({ ...ada, credential: 'session:bob' }, 0), false);
   assert.equal(onlookers.has({ ...ada, site: 'shop' }, 0), false);
 });
 
 test('who was forbidden to look on does not come back, whenever the last stream closes', () => {
-  const onlookers = new Onlookers();
+  const onlookers = new RecentViewers();
   onlookers.came(ada);
   onlookers.came(ada);
   onlookers.forget(ada);

@@ -4,14 +4,14 @@ import { execFileSync } from 'node:child_process';
 import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { runHere } from './support/command.ts';
 import { temporaryFolder } from './support/server.ts';
 
 /** A data folder with a store in it, and another folder. */
 async function places(t: TestContext): Promise<{ data: string; folder: string }> {
   const data = join(temporaryFolder(t), 'data');
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   t.after(() => store.close());
   return { data, folder: temporaryFolder(t) };
 }
@@ -46,7 +46,7 @@ function contentsOf(data: string): string[] {
 test('export writes over no backup and no other store, and over a former export', async (t) => {
   const { data, folder } = await places(t);
   const other = join(temporaryFolder(t), 'data');
-  await (await openStore(other)).close();
+  await (await openLmdbStore(other)).close();
   const backup = join(folder, 'monday.mdb');
   assert.equal((await runHere(['backup', backup, '--data', data])).code, 0);
   const before = readFileSync(backup);

@@ -1,7 +1,7 @@
 /** People, tokens and the audit trail in the dashboard, in a real browser; and what a viewer does not see. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openPage } from './support/browser.ts';
 import { keepPictures, openDashboard } from './support/dashboard.ts';
 
@@ -57,7 +57,7 @@ test('an owner adds a viewer by a link, who sees its site only; the audit trail 
 
 test('rights are changed and people removed, but for the last owner, all by keyboard too', async (t) => {
   const { server, dashboard } = await openDashboard(t);
-  const store = await openStore(server.data);
+  const store = await openLmdbStore(server.data);
   t.after(() => store.close());
   await store.addAdmin('bob', Date.now());
   await dashboard.goto(`${server.url}/admin/settings`);

@@ -6,7 +6,7 @@ import { placeClicks } from '../src/store/record/click-places.ts';
 import { heatOf } from '../src/store/record/heat.ts';
 import { packPlace, unpackPlace, widthIn, widthOf } from '../src/store/record/place.ts';
 import { COLUMNS, cellOf } from '../src/store/record/sums.ts';
-import { type Counted, count } from '../src/store/record/tile.ts';
+import { type Counted, countInTile } from '../src/store/record/tile.ts';
 import { seeded } from './support/seeded.ts';
 
 /** An element in a document of this width, pixels. */
@@ -24,8 +24,8 @@ class Clicked {
     const spot = Math.min(15, Math.floor(down * 16)) * 16 + Math.min(15, Math.floor(across * 16));
     const counted = this.elements.get(selector) ?? new Map();
     this.elements.set(selector, counted);
-    count(counted, packPlace(widthOf(width), cell, spot), 1);
-    count(this.cells, cell, 1);
+    countInTile(counted, packPlace(widthOf(width), cell, spot), 1);
+    countInTile(this.cells, cell, 1);
   }
 
   /** Places the clicks; the cells that there are then, as `[column, row]`. */
@@ -110,7 +110,7 @@ test('a click far from the middle of an element stays there', () => {
   clicked.cells.clear();
   for (const [packed, n] of clicked.elements.get('div') as Counted) {
     const { column, row } = unpackPlace(packed);
-    if (widthIn(packed) === widthOf(1900)) count(clicked.cells, row * COLUMNS + column, n);
+    if (widthIn(packed) === widthOf(1900)) countInTile(clicked.cells, row * COLUMNS + column, n);
   }
   for (const [column, row] of clicked.placed())
     assert.ok(column * 16 < 0.25 * 1440 && row * 16 < 300 + 0.2 * 400, `${column}, ${row}`);
@@ -191,10 +191,10 @@ test('whatever was clicked, no click is lost or made, and elements keep their co
         assert.deepEqual(unpackPlace(packed), { column, row, ...spots });
         const counted = elements.get(selector) ?? new Map();
         elements.set(selector, counted);
-        count(counted, packed, n);
-        count(cells, cell, n);
+        countInTile(counted, packed, n);
+        countInTile(cells, cell, n);
       }
-      for (const { column, row, n } of others) count(cells, row * COLUMNS + column, n);
+      for (const { column, row, n } of others) countInTile(cells, row * COLUMNS + column, n);
       const total = [...places, ...others].reduce((sum, { n }) => sum + n, 0);
       const heat = heatOf('click', cells, new Map(), elements);
       assert.equal(heat.total, total);

@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { csvOf } from '../src/dashboard/counts/csv-file.ts';
 import { Feed } from '../src/dashboard/live/feed.ts';
-import { Crowd, type StreamEvent } from '../src/dashboard/live/live-state.ts';
+import { LiveState, type StreamEvent } from '../src/dashboard/live/live-state.ts';
 import { chapterOf, openingOf } from '../src/dashboard/replay/chapter.ts';
 import { Playhead } from '../src/dashboard/replay/playhead.ts';
-import { Recording } from '../src/dashboard/replay/recording.ts';
+import { VisitRecording } from '../src/dashboard/replay/recording.ts';
 import { presenceOf } from '../src/dashboard/rewind/presence-curve.ts';
 import { periodOf } from '../src/dashboard/ui/period.ts';
 import type { Passage, Visit } from '../src/model/visit.ts';
@@ -80,7 +80,7 @@ function unpack({ t, m }: StreamEvents['moves']): number[][] {
 
 /** A crowd that has taken the events up to `now`, drawn at that time. */
 function placeAt(events: readonly StreamEvent[], now: number): [x: number, y: number] {
-  const crowd = new Crowd();
+  const crowd = new LiveState();
   const playhead = new Playhead(now);
   crowd.clock = playhead;
   const feed = new Feed();
@@ -153,7 +153,7 @@ test('a feed cuts long lists of moves into lumps, and loses nothing', () => {
 });
 
 test('a crowd that plays the past draws pointers at their own times, not by when events came', () => {
-  const crowd = new Crowd();
+  const crowd = new LiveState();
   const playhead = new Playhead(T);
   crowd.clock = playhead;
   const visit = passage({ moves: [0, 0, 0, 100, 100, 0, 200, 200, 0] });
@@ -219,7 +219,7 @@ test('a chapter can be opened again and again: a crowd does not change it', () =
 });
 
 test('a recording knows its marks, its quiet times, and how far it is loaded', () => {
-  const recording = new Recording(visit());
+  const recording = new VisitRecording(visit());
   assert.equal(recording.horizon, T);
   const click = { dt: 1000, x: 1, y: 1, button: 0, ex: 0, ey: 0, selector: '#b' };
   recording.add({ passages: [passage({ moves: [0, 0, 0, 900, 1, 1], clicks: [click] })], next: 'c', damaged: 0 });
@@ -246,7 +246,7 @@ test('a recording knows its marks, its quiet times, and how far it is loaded', (
 });
 
 test('chapters that overlap are played from the first of them', () => {
-  const recording = new Recording(visit());
+  const recording = new VisitRecording(visit());
   const long = passage({ t: T + 2000, until: T + 9000, moves: [0, 5, 5, 7000, 6, 6] });
   const inside = passage({ t: T + 2080, until: T + 2080 });
   recording.add({ passages: [passage(), long, inside], next: null, damaged: 0 });

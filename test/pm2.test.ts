@@ -20,8 +20,8 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { machinesOn } from '../src/broker/present-nodes.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { presentNodes } from '../src/broker/present-nodes.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import { assertExact, crowd, settle, Traffic, until } from './support/exact.ts';
 import { freePort } from './support/free-port.ts';
 import { LIMIT_MS } from './support/limit.ts';
@@ -169,10 +169,10 @@ test('with the address of Redis in the environment the server is one of several 
   const redis = await startRedis(t);
   const { pm2, listed } = await preparePm2(t, { FIELDMOUSE_REDIS: redis.url });
   await pm2('start', 'ecosystem.config.cjs');
-  const target = readTarget(redis.url) as Target;
-  await until(async () => (await machinesOn(target)) === 1, 'machine');
+  const target = readTarget(redis.url) as RedisTarget;
+  await until(async () => (await presentNodes(target)) === 1, 'machine');
   await pm2('stop', 'fieldmouse');
-  assert.deepEqual([(await listed()).pm2_env.exit_code, await machinesOn(target)], [0, 0]);
+  assert.deepEqual([(await listed()).pm2_env.exit_code, await presentNodes(target)], [0, 0]);
 });
 
 test('pm2 logs, describe, jlist and monit show it', async (t) => {

@@ -29,7 +29,7 @@ import type { Heat } from '../src/model/heat.ts';
 import type { Visit } from '../src/model/visit.ts';
 import { encodeSamples, type Sample } from '../src/protocol/encode.ts';
 import type { Run } from '../src/store/archive.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { type Ran, run } from './support/command.ts';
 import { type ServerOptions, spawnMain, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { BinaryVisitor, JsonVisitor } from './support/visitor.ts';
@@ -111,9 +111,9 @@ async function exported(data: string, ...flags: string[]): Promise<string> {
 
 /** Everything about visits, counts and a heatmap. */
 async function everything(data: string) {
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   const { archive } = store;
-  await archive.fileAll();
+  await archive.compactAll();
   const days = { from: '2000-01-01', to: '2100-01-01' };
   const { items } = await archive.visits({ site: 'demo', limit: 200 });
   const visits = items.sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -137,7 +137,7 @@ test('an export comes back by import: same visits, same counts, same bytes, howe
   assert.equal(statSync(file).mode & 0o777, 0o600);
 
   const fresh = join(temporaryFolder(t), 'data');
-  await (await openStore(fresh)).close();
+  await (await openLmdbStore(fresh)).close();
   const first = await run('import', file, '--data', fresh);
   assert.equal(first.code, 0, first.err);
   assert.match(first.out, /^Read 13 visits with \d+ runs;/);
@@ -156,8 +156,8 @@ test('import reads standard input, and names sites that are not known here', asy
   const data = await filled(t);
   const lines = await ok('export', '--data', data);
   const fresh = join(temporaryFolder(t), 'data');
-  await (await openStore(fresh)).close();
-  await (await openStore(fresh)).close();
+  await (await openLmdbStore(fresh)).close();
+  await (await openLmdbStore(fresh)).close();
   const child = spawnMain(['import', '-', '--data', fresh], {}, 'pipe');
   child.stdin?.end(lines.replaceAll('"site":"demo"', '"site":"elsewhere"'));
   const out = await text(child.stdout as NodeJS.ReadableStream);
@@ -222,7 +222,7 @@ test('a whole run takes the place of those parts of it that are there', async (t
     return path;
   };
   const data = join(temporaryFolder(t), 'data');
-  await (await openStore(data)).close();
+  await (await openLmdbStore(data)).close();
   const early = run(1, 3, since, [[0, 10, 10]]);
   const late = run(9, 1, since + 5000, [[0, 50, 50]]);
   const all = run(1, 5, since, [
@@ -249,7 +249,7 @@ const RUN = `{"run":{"n":1,"frames":1,"page":"/","size":[0,0,0,0],"entered":true
 
 test('a fault of a file is told with its line; what comes before it is imported', async (t) => {
   const data = join(temporaryFolder(t), 'data');
-  await (await openStore(data)).close();
+  await (await openLmdbStore(data)).close();
   const path = join(temporaryFolder(t), 'faulty.ndjson');
   const cases: [string | Buffer, RegExp][] = [
     ['', /line 1: the export ends before its last line/],
@@ -277,7 +277,7 @@ test('a fault of a file is told with its line; what comes before it is imported'
     [Buffer.concat([Buffer.from(`${HEADER}\n`), Buffer.from([0xff, 0xfe, 0x0a])]), /line 2: it is not UTF-8/],
     [`${HEADER}\n${' '.repeat(9_000_000)}`, /line 2: it is longer than 8388608 bytes/],
   ];
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   t.after(() => store.close());
   for (const [content, fault] of cases) {
     writeFileSync(path, content);
@@ -357,7 +357,7 @@ test('erase takes a visit out of everything', async (t) => {
 
 test('hits list shows the totals of each page', async (t) => {
   const data = temporaryFolder(t);
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   t.after(() => store.close());
   assert.match((await inProcess(data, 'hits', 'list')).out, /^No visits counted yet/);
   await Promise.all(['/', '/', '/garden/bee.html'].map((page) => store.hit('demo', page)));
@@ -367,7 +367,7 @@ test('hits list shows the totals of each page', async (t) => {
 
 test('hits remove begins the total of a page anew, or of all pages of a site', async (t) => {
   const data = temporaryFolder(t);
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   t.after(() => store.close());
   await Promise.all(['/', '/', '/a', '/a/b'].map((page) => store.hit('demo', page)));
   assert.equal((await inProcess(data, 'hits', 'remove', 'demo/', '--yes')).out, 'Removed the total of demo/.');
@@ -387,7 +387,7 @@ test('hits remove begins the total of a page anew, or of all pages of a site', a
 
 test('an id that begins with a dash is no option', async (t) => {
   const data = temporaryFolder(t);
-  await (await openStore(data)).close();
+  await (await openLmdbStore(data)).close();
   for (const id of ['-SHazI4Yrrb_qf3165Slfg', '--HazI4Yrrb_qf3165Slfg'])
     assert.equal((await inProcess(data, 'erase', id, '--yes')).err, `fieldmouse: there is no visit ${id}`);
 });
@@ -444,7 +444,7 @@ test('a backup made under load is whole, and comes back', async (t) => {
   const whole = await exported(server.data);
   await server.stop();
   const fresh = join(temporaryFolder(t), 'data');
-  await (await openStore(fresh)).close();
+  await (await openLmdbStore(fresh)).close();
   assert.match(await ok('restore', path, '--data', fresh), /^The store in \S+ is now a copy of/);
   assert.match(await ok('verify', '--data', fresh), /^Every page is intact/);
   const idsOf = (lines: string) => lines.match(/"id":"[^"]+"/g) ?? [];

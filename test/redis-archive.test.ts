@@ -9,7 +9,7 @@ import type { Visit } from '../src/model/visit.ts';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import { Redis } from '../src/redis/connection.ts';
 import { commonKey, siteKey } from '../src/redis/keys.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import type { Archive } from '../src/store/archive.ts';
 import { StoreError } from '../src/store/contract.ts';
 import { Recorder, Recording } from '../src/store/record/recorder.ts';
@@ -35,7 +35,7 @@ interface Opened {
 }
 
 async function open(t: TestContext, url: string, options: RedisArchiveOptions = {}): Promise<Opened> {
-  const redis = await Redis.connect(readTarget(url) as Target);
+  const redis = await Redis.connect(readTarget(url) as RedisTarget);
   const archive = new RedisArchive(redis, options);
   t.after(async () => {
     await archive.close();
@@ -45,7 +45,7 @@ async function open(t: TestContext, url: string, options: RedisArchiveOptions = 
 }
 
 async function inThread(t: TestContext, url: string): Promise<ThreadArchive> {
-  const redis = readTarget(url) as Target;
+  const redis = readTarget(url) as RedisTarget;
   const data = { redis, replicas: 0, maxBytes: Number.POSITIVE_INFINITY, retainMs: FOR_EVER_MS };
   const archive = await ThreadArchive.start(data, assert.fail, undefined, undefined, THREAD);
   t.after(() => archive.close());
@@ -125,7 +125,7 @@ test('a visit that was in a list, or whose site is known, is not looked for on a
   const { archive } = await open(t, url);
   const visits = Array.from({ length: 100 }, (_, i) => plainVisit(`site-${i}`));
   await keep(archive, ...visits);
-  await archive.fileAll();
+  await archive.compactAll();
   const [{ id, site }] = visits as [MadeVisit];
   const commands = () => Number(/total_commands_processed:(\d+)/.exec(cli('info', 'stats'))?.[1]);
   const costOf = async (look: (archive: Archive) => Promise<unknown>) => {
@@ -256,7 +256,7 @@ test('while Redis holds still nothing is acked and little waits; then all goes o
   assert.equal(((await reading) as Visit).moves >= 200, true);
   await until(() => !recorder.inTrouble, 'recovery', PATIENCE_MS);
   assert.deepEqual(troubles, ['unreachable', 'over']);
-  recording = recording.anew(20);
+  recording = recording.restart(20);
   send(20, 60);
   await recording.settled();
   assert.equal(recording.kept, 60);
@@ -288,7 +288,7 @@ test('a thread goes on when Redis was away, and does not start without', async (
   await keep(archive, after);
   await assertThere(archive, [before, after]);
   const notes: unknown[] = [];
-  const data = { redis: readTarget(server.url) as Target, replicas: 0, maxBytes: 1e12, retainMs: FOR_EVER_MS };
+  const data = { redis: readTarget(server.url) as RedisTarget, replicas: 0, maxBytes: 1e12, retainMs: FOR_EVER_MS };
   const noting = await ThreadArchive.start(
     data,
     assert.fail,
@@ -344,7 +344,7 @@ test('a visit whose entry is damaged goes when it is due, in one line of the log
   const now = Date.now();
   const [lost, other] = [plainVisit('a', { since: now - 200_000 }), plainVisit('b', { since: now - 200_000 })];
   await keep(archive, lost, other);
-  await archive.fileAll();
+  await archive.compactAll();
   const visits = siteKey('a', 'visits');
   await redis.send(visits, 'HSET', visits, '1', '{"id":');
   assert.notDeepEqual(await archive.verify(), []);
@@ -385,7 +385,7 @@ test('where a node of a cluster is nearly full, the oldest visits of its sites g
   const full = ownerOf(cluster, siteKey('site-0', 'record'));
   const others = sites.filter((site) => ownerOf(cluster, siteKey(site, 'record')) !== full);
   await keep(archive, ...sites.map((site) => plainVisit(site)));
-  await archive.fileAll();
+  await archive.compactAll();
   const used = Number(/^used_memory:(\d+)/m.exec(full.cli('info', 'memory'))?.[1]);
   full.cli('config', 'set', 'maxmemory', String(Math.round(1.1 * used)));
   const clear = async () => {
@@ -410,7 +410,7 @@ for (const [what, of, signal] of [
     const others = sites.filter((site) => ownerOf(cluster, siteKey(site, 'record')) !== away);
     assert.ok(others.length > 0 && others.length < sites.length);
     await keep(archive, ...sites.map((site) => plainVisit(site, { since: now - 200_000 })));
-    await archive.fileAll();
+    await archive.compactAll();
     if (signal === 'SIGSTOP') away.signal(signal);
     else await away.end(signal);
     await sleep(300);
@@ -435,7 +435,7 @@ test('of very many batches the one that cannot be read is set aside, and no othe
   await archive.append([first as Uint8Array]);
   await redis.send(key, 'RPUSH', key, '1', 'not a batch');
   await archive.append(others);
-  await archive.fileAll();
+  await archive.compactAll();
   const found = await all((after) => archive.runs(visit.id, after));
   assert.equal(found.flatMap(({ payload, t: at }) => samplesIn(payload, at)).length, 6000);
   assert.equal(await redis.send(key, 'LLEN', siteKey('demo', 'damaged')), 2);

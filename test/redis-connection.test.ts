@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import type { RedisError } from '../src/redis/error.ts';
 import { siteKey } from '../src/redis/keys.ts';
-import { readTarget, type Target, targetText } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget, targetText } from '../src/redis/redis-url.ts';
 import { freePort } from './support/free-port.ts';
 import { startRedis, startRedisCluster } from './support/redis.ts';
 import { connect, refusal } from './support/redis-client.ts';
@@ -125,7 +125,7 @@ test('addresses that are none are refused', () => {
 
 test('addresses are read, and shown without user and password', () => {
   const user = 'sentinel_username=v&sentinel_password=q%26+%2F';
-  const read: [text: string, target: Target, shown: string][] = [
+  const read: [text: string, target: RedisTarget, shown: string][] = [
     ['redis://u:p@a:1/2', { urls: ['redis://u:p@a:1/2'] }, 'a:1'],
     ['rediss://a, rediss://b:1', { urls: ['rediss://a', 'rediss://b:1'] }, 'a:6379, b:1'],
     [

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { createLogger } from '../src/log/logger.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
-import { KeptMinutes } from '../src/store/minute-writer.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
+import { MinuteWriter } from '../src/store/minute-writer.ts';
 import { openRedisStore, type RedisStore, type RedisStoreOptions } from '../src/store/redis/redis-store.ts';
 import { FarRedis, farCluster } from './support/far-redis.ts';
 import { startHttp, type TestHttp } from './support/http.ts';
@@ -58,7 +58,7 @@ interface Far {
 }
 
 async function openFar(t: TestContext, far: Pick<Way, 'url'>, options: RedisStoreOptions): Promise<RedisStore> {
-  const store = await openRedisStore(readTarget(far.url) as Target, options);
+  const store = await openRedisStore(readTarget(far.url) as RedisTarget, options);
   t.after(() => store.close());
   return store;
 }
@@ -74,7 +74,7 @@ async function startFar(t: TestContext, far: Way): Promise<Far> {
     store,
     archive: store.archive,
     flags: ['--count-bots', 'yes'],
-    past: (site) => new KeptMinutes(store, createLogger('silent', 'test')).past(site),
+    past: (site) => new MinuteWriter(store, createLogger('silent', 'test')).past(site),
     openStream: ({ checked }, socket) => {
       assert.ok(checked);
       socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
@@ -99,7 +99,7 @@ async function fillRecord({ archive }: RedisStore): Promise<void> {
   await record(archive, ...Array.from({ length: 90 }, (_, i) => visitOf(no++, (90 - i) * DAY_MS)));
   for (let part = 0; part < 4; part++)
     await record(archive, ...Array.from({ length: 500 }, () => visitOf(no++, DAY_MS / 2 + no * 20)));
-  await archive.fileAll();
+  await archive.compactAll();
 }
 
 /** Round trips of each question as docs/redis.md has them: at most, and what is added where frames wait to be filed. */

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { assertExact, settle, Traffic, until } from './support/exact.ts';
 import { startNginx } from './support/nginx.ts';
@@ -20,7 +20,7 @@ process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 const VISITORS = 30;
 /** A worker that keeps what Redis does not take grows by no more, bytes. */
-const MOST_GROWTH = 100 * 2 ** 20;
+const MAX_GROWTH = 100 * 2 ** 20;
 
 interface Machines {
   trees: [TestServer, TestServer];
@@ -53,7 +53,7 @@ async function startMachines(t: TestContext, url: string, ...flags: string[]): P
       await settle(visitors);
       for (const tree of trees) await tree.stop();
       const folder = temporaryFolder(t);
-      await assertExact(t, () => openRedisStore(readTarget(url) as Target, { folder }), visitors);
+      await assertExact(t, () => openRedisStore(readTarget(url) as RedisTarget, { folder }), visitors);
     },
   };
   await machines.goOn();
@@ -83,7 +83,7 @@ test('Redis stands still for longer than anybody waits: acks wait, the live view
   // Those under way when it stopped may still come.
   const more = machines.visitors.filter((one, i) => one.acked > (acked[i] as number) + 100);
   assert.deepEqual(more, []);
-  assert.ok(memoryOf(tree) - memory < MOST_GROWTH);
+  assert.ok(memoryOf(tree) - memory < MAX_GROWTH);
   redis.signal('SIGCONT');
   await machines.goOn();
   await machines.assertExact();
@@ -163,6 +163,6 @@ test('a whole machine is killed: its visitors go on through nginx on the other',
   traffic.stop();
   await settle(visitors);
   assert.equal(await trees[1].stop(), 0);
-  const target = readTarget(redis.url) as Target;
+  const target = readTarget(redis.url) as RedisTarget;
   await assertExact(t, () => openRedisStore(target, { folder: temporaryFolder(t) }), visitors);
 });

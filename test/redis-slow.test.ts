@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { assertExact, settle, Traffic, until } from './support/exact.ts';
 import { FarRedis } from './support/far-redis.ts';
@@ -47,7 +47,11 @@ test('answers take 4 s for a while: the same processes go on, and what was sent 
   traffic.stop();
   await settle(visitors);
   assert.equal(await server.stop(), 0);
-  await assertExact(t, () => openRedisStore(readTarget(redis.url) as Target, { folder: temporaryFolder(t) }), visitors);
+  await assertExact(
+    t,
+    () => openRedisStore(readTarget(redis.url) as RedisTarget, { folder: temporaryFolder(t) }),
+    visitors,
+  );
 });
 
 test('a server that is stopped while answers take 4 s ends with exit code 0', async (t) => {

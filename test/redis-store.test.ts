@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfig } from '../src/config/config.ts';
-import type { Entry } from '../src/model/audit.ts';
+import type { AuditEntry } from '../src/model/audit.ts';
 import { firstSteps } from '../src/primary.ts';
 import { StoreError } from '../src/store/contract.ts';
 import { openStore } from '../src/store/open.ts';
@@ -44,7 +44,7 @@ test('of servers that start for the first time at the same moment one prints a l
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const trail = async () => {
     const { out } = await run(t, 'audit --format ndjson', redis.url);
-    return out.split('\n').map((line) => (JSON.parse(line) as Entry).what);
+    return out.split('\n').map((line) => (JSON.parse(line) as AuditEntry).what);
   };
   const stores = async () => {
     const { config } = readConfig(['--redis', redis.url, '--data', temporaryFolder(t)], {});
@@ -122,7 +122,7 @@ test('machines that share a Redis have the same sign-ins, limits, tokens and tot
   assert.equal(wrong.filter(({ status }) => status === 401).length, 19);
   assert.equal(wrong.filter(({ status }) => status === 429).length, 5);
 
-  const { entries } = (await (await two.api('/v1/audit')).json()) as { entries: Entry[] };
+  const { entries } = (await (await two.api('/v1/audit')).json()) as { entries: AuditEntry[] };
   const deeds = entries.map(({ what, count }) => (count > 1 ? `${what} ${count}` : what));
   assert.deepEqual(deeds.sort(), [
     'admin-added',

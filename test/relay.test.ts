@@ -44,7 +44,7 @@ test('what waits for a primary that stands still is bounded, also when visitors 
   const samples = samplesOf(1000);
   for (let i = 0; i < 1500; i++) {
     for (let k = 0; k < 5; k++) trace.take(samples, 0, 0, samples.count);
-    trace.turn(i, 0, i, `/${i}`);
+    trace.navigate(i, 0, i, `/${i}`);
   }
   trace.click(9, 0, 9, { x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '' });
   await relay.close();
@@ -77,7 +77,7 @@ test('departures that are too many for the queue are made good by a list of all 
     stays.view(0, [1, 1, 1, 1], false);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  for (const trace of leaving) trace?.gone(Date.now(), 'closed');
+  for (const trace of leaving) trace?.disconnected(Date.now(), 'closed');
   for (const taken of waiting.splice(0)) taken();
   while (!sent.some(({ k }) => k === 'sync')) await new Promise((resolve) => setTimeout(resolve, 5));
   const sync = sent.find(({ k }) => k === 'sync') as Extract<ToPrimary, { k: 'sync' }>;

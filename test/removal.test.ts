@@ -6,15 +6,15 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { open } from 'lmdb';
 import { Redis } from '../src/redis/connection.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
-import { Removal } from '../src/store/lmdb/lmdb-removal.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
+import { LmdbRemoval } from '../src/store/lmdb/lmdb-removal.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { differences } from '../src/store/lmdb/lmdb-verify.ts';
-import { PageBook } from '../src/store/lmdb/page-table.ts';
+import { PageTable } from '../src/store/lmdb/page-table.ts';
 import { openTables, type Tables } from '../src/store/lmdb/tables.ts';
-import { Shelf } from '../src/store/lmdb/visit-table.ts';
+import { VisitTable } from '../src/store/lmdb/visit-table.ts';
 import { decodeRuns } from '../src/store/record/chunk.ts';
-import { PageBooks } from '../src/store/redis/record/page-hash.ts';
+import { PageHashes } from '../src/store/redis/record/page-hash.ts';
 import { RecordSite } from '../src/store/redis/record/record-site.ts';
 import { removePiece, removeVisits } from '../src/store/redis/record/redis-removal.ts';
 import { siteDifferences } from '../src/store/redis/record/redis-verify.ts';
@@ -36,17 +36,17 @@ import {
 
 test('after each piece of a visit that is removed all counts are those of the runs that are left', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   const visits = fc.sample(madeVisit('demo'), { seed: 23, numRuns: 12 });
   await keep(store.archive, ...visits);
-  await store.archive.fileAll();
+  await store.archive.compactAll();
   await store.close();
   const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
   t.after(() => root.close());
   const tables = openTables(root);
-  const pages = new PageBook(tables);
-  const shelf = new Shelf(tables, pages);
-  const removal = new Removal(tables, pages, shelf, folder, 1);
+  const pages = new PageTable(tables);
+  const shelf = new VisitTable(tables, pages);
+  const removal = new LmdbRemoval(tables, pages, shelf, folder, 1);
   root.transactionSync(() => divide(tables));
   assert.deepEqual(differences({ tables, pages, shelf }), []);
   let steps = 0;
@@ -81,17 +81,17 @@ function largeVisit(): MadeVisit {
 
 /** In parts, as visitors send. */
 async function keepLarge(folder: string, visit: MadeVisit): Promise<void> {
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   for (let i = 0; i < visit.frames.length; i += 100) {
     await store.archive.append([batchOf(visit.frames.slice(i, i + 100).map((frame): Delivery => [visit, frame]))]);
-    await store.archive.fileAll();
+    await store.archive.compactAll();
   }
   await store.close();
 }
 
 test('a large visit whose removal was cut off by SIGKILL is gone at once, and the next server removes the rest', async (t) => {
   const { folder, visit, used } = await cutOff(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   t.after(() => store.close());
   assert.equal(await store.archive.visit(visit.id), undefined);
   assert.deepEqual(await store.archive.verify(), []);
@@ -122,7 +122,7 @@ async function cutOff(t: TestContext): Promise<{ folder: string; visit: MadeVisi
   const folder = temporaryFolder(t);
   const visit = largeVisit();
   await keepLarge(folder, visit);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   const { used } = await store.archive.usage();
   const erase = spawnMain(['erase', visit.id, '--yes', '--data', folder]);
   const ended = once(erase, 'exit');
@@ -137,7 +137,7 @@ test('a visit is erased while others are acked, however large it is', async (t) 
   const folder = temporaryFolder(t);
   const visit = largeVisit();
   await keepLarge(folder, visit);
-  const store = await openStore(folder, { pieceBytes: 64 * 1024 });
+  const store = await openLmdbStore(folder, { pieceBytes: 64 * 1024 });
   t.after(() => store.close());
   const erased = store.archive.erase(visit.id);
   let acks = 0;
@@ -156,7 +156,7 @@ test('a visit is erased while others are acked, however large it is', async (t) 
 
 test('in Redis, too, all counts are those of the runs that are left, and others finish what a process left', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no']);
-  const redis = await Redis.connect(readTarget(url) as Target);
+  const redis = await Redis.connect(readTarget(url) as RedisTarget);
   t.after(() => redis.close());
   const archive = new RedisArchive(redis);
   t.after(() => archive.close());
@@ -166,9 +166,9 @@ test('in Redis, too, all counts are those of the runs that are left, and others 
   for (let i = 0; i < longest; i++) {
     const frames = visits.flatMap((visit) => visit.frames.slice(i, i + 1).map((frame): Delivery => [visit, frame]));
     await archive.append(batchesOf(frames));
-    await archive.fileAll();
+    await archive.compactAll();
   }
-  const [site, books] = [new RecordSite(redis, 'demo'), new PageBooks()];
+  const [site, books] = [new RecordSite(redis, 'demo'), new PageHashes()];
   const members = await site.send<string[]>('ZRANGE', site.keys.byTime, '0', '-1');
   let steps = 0;
   for (const member of members.slice(0, -1)) {
@@ -196,7 +196,7 @@ test('in Redis, too, all counts are those of the runs that are left, and others 
 
 test('a large visit is erased in Redis while others write the same site all the time', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no']);
-  const redis = await Redis.connect(readTarget(url) as Target);
+  const redis = await Redis.connect(readTarget(url) as RedisTarget);
   t.after(() => redis.close());
   const archive = new RedisArchive(redis, { pieceBytes: 20_000 });
   t.after(() => archive.close());
@@ -205,7 +205,7 @@ test('a large visit is erased in Redis while others write the same site all the 
   const visit = plainVisit('demo', { frames: 60, samples: 1000 });
   for (let i = 0; i < visit.frames.length; i += 4) {
     await archive.append([batchOf(visit.frames.slice(i, i + 4).map((frame): Delivery => [visit, frame]))]);
-    await archive.fileAll();
+    await archive.compactAll();
   }
   let isDone = false;
   const erased = archive.erase(visit.id).finally(() => {
@@ -214,7 +214,7 @@ test('a large visit is erased in Redis while others write the same site all the 
   let others = 0;
   for (; !isDone; others++) {
     await keep(other, plainVisit('demo'));
-    await other.fileAll();
+    await other.compactAll();
   }
   assert.equal(await erased, true);
   assert.ok(others > 2, `${others} filings`);

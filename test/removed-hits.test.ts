@@ -3,15 +3,15 @@ import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreFile } from '../src/store/lmdb/file/store-file.ts';
-import { type EmbeddedStore, openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { type LmdbStore, openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const PAGES = 9000;
 const SITE = { key: 'other', name: 'Other', origins: ['self'], created: 0, firstSeen: null };
 
 /** A store with many pages counted of the sites `demo` and `other`. */
-async function filled(folder: string): Promise<EmbeddedStore> {
-  const store = await openStore(folder, { durability: 'system' });
+async function filled(folder: string): Promise<LmdbStore> {
+  const store = await openLmdbStore(folder, { durability: 'system' });
   await store.addSite(SITE);
   const groups = ['demo', 'other'].map((site) =>
     Array.from({ length: PAGES }, (_, i) => ({ site, page: `/page-${i}`, count: 2 })),
@@ -62,7 +62,7 @@ test('a site that is added again while totals of the removed one are left has no
   // Closed in the middle of it.
   await store.close();
   assert.equal(await removed, true);
-  const again = await openStore(folder, { durability: 'system' });
+  const again = await openLmdbStore(folder, { durability: 'system' });
   t.after(() => again.close());
   assert.ok(keysOf(file, 'other') > 0, 'it was closed before all were removed');
   assert.equal(await again.addSite(SITE), true);

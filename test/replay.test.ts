@@ -9,7 +9,7 @@ import type { Visit } from '../src/model/visit.ts';
 import type { Visitor } from '../src/model/visitor.ts';
 import type { Sample } from '../src/protocol/encode.ts';
 import type { Archive } from '../src/store/archive.ts';
-import type { EmbeddedArchive } from '../src/store/lmdb/lmdb-archive.ts';
+import type { LmdbArchive } from '../src/store/lmdb/lmdb-archive.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { click, moves, type PastVisit, record } from './support/record.ts';
 import { startServer, type TestServer, TOKEN } from './support/server.ts';
@@ -40,7 +40,7 @@ const namesOf = (events: readonly ReadEvent[]) => events.map(({ name }) => name)
 /** Puts visits where a reader finds all of them at once; a store that is busy shows what was just written some seconds later. */
 async function keep({ store }: TestHttp, ...visits: PastVisit[]): Promise<void> {
   await record(store.archive, ...visits);
-  await (store.archive as EmbeddedArchive).fileAll();
+  await (store.archive as LmdbArchive).compactAll();
 }
 
 /** Many moves of one visitor: `seconds` of 62 a second. */

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Passage, Visit } from '../src/model/visit.ts';
 import type { Visitor } from '../src/model/visitor.ts';
-import { Rewind, type RewindOptions, type Scene } from '../src/replay/rewind.ts';
+import { type Scene, SiteReplay, type SiteReplayOptions } from '../src/replay/rewind.ts';
 import type { ReplayEvent } from '../src/replay/visit-player.ts';
 import { unpackMoves } from './support/stream.ts';
 
@@ -37,8 +37,12 @@ function passage(t: number, more: Partial<Passage> = {}): Passage {
 const CLICK = { x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '' };
 
 /** All events of scenes told in windows that end at `ends`. */
-function play(scenes: readonly Scene[], ends: readonly number[], options: Partial<RewindOptions> = {}): ReplayEvent[] {
-  const rewind = new Rewind({ site: 'demo', stage: null, from: FROM, step: 100, version: '1', ...options });
+function play(
+  scenes: readonly Scene[],
+  ends: readonly number[],
+  options: Partial<SiteReplayOptions> = {},
+): ReplayEvent[] {
+  const rewind = new SiteReplay({ site: 'demo', stage: null, from: FROM, step: 100, version: '1', ...options });
   let from = options.from ?? FROM;
   return ends.flatMap((to) => {
     const events = [...rewind.window(during(scenes, from, to), to)].flatMap((beat) => beat.events);
@@ -164,7 +168,7 @@ test('each second tells how many were there and who did how much', () => {
 });
 
 test('a visitor of whom the record did not know yet comes later, and one that was away comes back', () => {
-  const rewind = new Rewind({ site: 'demo', stage: null, from: FROM, step: 100, version: '1' });
+  const rewind = new SiteReplay({ site: 'demo', stage: null, from: FROM, step: 100, version: '1' });
   const window = (scenes: Scene[], to: number) => [...rewind.window(scenes, to)].flatMap(({ events }) => events);
   assert.deepEqual(namesOf(window([], FROM + 1000)), ['snapshot']);
   const late = window([{ visit: visit('a', FROM + 500, FROM + 1500), passages: [] }], FROM + 2000);
@@ -175,7 +179,7 @@ test('a visitor of whom the record did not know yet comes later, and one that wa
 });
 
 test('who did something just before may still be there', () => {
-  const rewind = new Rewind({ site: 'demo', stage: null, from: FROM, step: 100, version: '1' });
+  const rewind = new SiteReplay({ site: 'demo', stage: null, from: FROM, step: 100, version: '1' });
   const scenes = [-300, -100].map((until) => ({ visit: visit(`a${until}`, FROM - 900, FROM + until), passages: [] }));
   const window = (to: number, settled: number) =>
     [...rewind.window(scenes, to, settled)].flatMap(({ events }) => events);

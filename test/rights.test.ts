@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Need, OWNER, type Rights } from '../src/model/rights.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { moves, record } from './support/record.ts';
 import { startServer } from './support/server.ts';
@@ -240,7 +240,7 @@ test('owners add, change and remove administrators, but for the last owner', asy
 
 test('a stream ends when its site is taken from who watches, and others go on', async (t) => {
   const server = await startServer(t);
-  const store = await openStore(server.data);
+  const store = await openLmdbStore(server.data);
   t.after(() => store.close());
   const now = Date.now();
   await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: now, firstSeen: null });

@@ -6,10 +6,17 @@ import { SampleBuffer } from '../src/protocol/frame.ts';
 import { passagesOf, RUN_MS, RUN_SAMPLES } from '../src/protocol/passages.ts';
 import { Writer } from '../src/protocol/writer.ts';
 import type { Run } from '../src/store/archive.ts';
-import { type About, type BatchFrame, BatchWriter, firstId, PlaceMark, readBatch } from '../src/store/record/batch.ts';
-import { decodeRuns, type KeptRun } from '../src/store/record/chunk.ts';
+import {
+  type AboutVisit,
+  type BatchFrame,
+  BatchWriter,
+  firstId,
+  PlaceMark,
+  readBatch,
+} from '../src/store/record/batch.ts';
+import { decodeRuns, type StoredRun } from '../src/store/record/chunk.ts';
 import { addTo, isIn, lastUpTo } from '../src/store/record/ranges.ts';
-import { type Counted, count, mergeTile, readTile } from '../src/store/record/tile.ts';
+import { type Counted, countInTile, mergeTile, readTile } from '../src/store/record/tile.ts';
 import {
   batchOf,
   chunkOf,
@@ -48,7 +55,7 @@ test('a batch tells of every visit and frame that was put into it', () => {
       const deliveries = made.flatMap((visit) => visit.frames.map((frame): [MadeVisit, MadeFrame] => [visit, frame]));
       const batch = batchOf(deliveries);
       assert.equal(firstId(batch), made[0]?.id);
-      const told: [string, About][] = [];
+      const told: [string, AboutVisit][] = [];
       readBatch(batch, { about: (id, about) => told.push([id, about]), frame: () => {} });
       assert.deepEqual(
         told,
@@ -178,7 +185,7 @@ test('counts are added to a tile, and taken from it again', () => {
   fc.assert(
     fc.property(fc.oneof(few, counted), few, (a, b) => {
       const sum = new Map(a);
-      for (const [cell, n] of b) count(sum, cell, n);
+      for (const [cell, n] of b) countInTile(sum, cell, n);
       const before = merged(undefined, a);
       const after = merged(before, b);
       assert.deepEqual(told(after), inOrder(sum));
@@ -190,17 +197,17 @@ test('counts are added to a tile, and taken from it again', () => {
 
 test('a count that comes to nothing is no more', () => {
   const counts: Counted = new Map();
-  count(counts, 3, 2);
-  count(counts, 3, -1);
+  countInTile(counts, 3, 2);
+  countInTile(counts, 3, -1);
   assert.deepEqual([...counts], [[3, 1]]);
-  count(counts, 3, -1);
+  countInTile(counts, 3, -1);
   assert.equal(counts.size, 0);
 });
 
 test('a chunk has the runs that were put into it', () => {
   fc.assert(
     fc.property(madeVisit('demo'), (visit) => {
-      const runs = spliced(visit).map((run, i): KeptRun => ({ ...run, page: 1000 * i }));
+      const runs = spliced(visit).map((run, i): StoredRun => ({ ...run, page: 1000 * i }));
       const kept = decodeRuns(chunkOf(runs)).map((run) => ({
         ...run,
         payload: Buffer.from(run.payload),

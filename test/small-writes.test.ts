@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { open, type RootDatabase } from 'lmdb';
 import { FrameError } from '../src/protocol/frame-error.ts';
-import { Lost } from '../src/store/lmdb/damaged-visits.ts';
-import { Filing } from '../src/store/lmdb/lmdb-compaction.ts';
-import { Removal } from '../src/store/lmdb/lmdb-removal.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
-import { PageBook } from '../src/store/lmdb/page-table.ts';
+import { DamagedVisits } from '../src/store/lmdb/damaged-visits.ts';
+import { LmdbCompaction } from '../src/store/lmdb/lmdb-compaction.ts';
+import { LmdbRemoval } from '../src/store/lmdb/lmdb-removal.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
+import { PageTable } from '../src/store/lmdb/page-table.ts';
 import { Sorting } from '../src/store/lmdb/sorting.ts';
 import { openTables, type Tables } from '../src/store/lmdb/tables.ts';
-import { Shelf } from '../src/store/lmdb/visit-table.ts';
+import { VisitTable } from '../src/store/lmdb/visit-table.ts';
 import { shardOf } from '../src/store/record/shard.ts';
 import { temporaryFolder } from './support/server.ts';
 import { batchOf, keep, plainVisit, T } from './support/visits.ts';
@@ -31,7 +31,7 @@ function writesOf(root: RootDatabase): number {
 
 test('what was set aside or erased long ago is forgotten in several writes, and nothing else', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder, { durability: 'system' });
+  const store = await openLmdbStore(folder, { durability: 'system' });
   t.after(() => store.close());
   const { root, tables } = tablesOf(t, folder);
   const now = Date.now();
@@ -52,7 +52,7 @@ test('what was set aside or erased long ago is forgotten in several writes, and 
 
 test('of a long journal so much is looked at for what cannot be read as is filed in one write', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   await store.close();
   const { root, tables } = tablesOf(t, folder);
   const visit = plainVisit('demo', { frames: 30, samples: 100 });
@@ -65,17 +65,17 @@ test('of a long journal so much is looked at for what cannot be read as is filed
       tables.journal.putSync([shard, T, 1, i], i % 2 ? batch.subarray(0, batch.length - 30) : batch);
     }
   });
-  const pages = new PageBook(tables);
-  const shelf = new Shelf(tables, pages);
-  const sorting = new Sorting(tables, pages, shelf, new Removal(tables, pages, shelf, folder), folder);
-  const filing = new Filing(tables, pages, shelf, sorting, folder, undefined, bytes / 5);
-  const counts = [root.transactionSync(() => filing.setAside([shard]))];
+  const pages = new PageTable(tables);
+  const shelf = new VisitTable(tables, pages);
+  const sorting = new Sorting(tables, pages, shelf, new LmdbRemoval(tables, pages, shelf, folder), folder);
+  const filing = new LmdbCompaction(tables, pages, shelf, sorting, folder, undefined, bytes / 5);
+  const counts = [root.transactionSync(() => filing.quarantine([shard]))];
   while (tables.journal.getKeysCount() > 0)
     try {
-      root.transactionSync(() => filing.file([shard]));
+      root.transactionSync(() => filing.compact([shard]));
     } catch (error) {
       assert.ok(error instanceof FrameError);
-      counts.push(root.transactionSync(() => filing.setAside([shard])));
+      counts.push(root.transactionSync(() => filing.quarantine([shard])));
     }
   assert.ok(counts.length >= 4 && counts.every((count) => count >= 1 && count <= 4), `${counts}`);
   assert.equal(tables.damaged.getKeysCount(), 15);
@@ -83,25 +83,25 @@ test('of a long journal so much is looked at for what cannot be read as is filed
 
 test('what is left of visits without a readable entry is found in several writes, also by another process', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   const visits = Array.from({ length: 30 }, (_, i) => plainVisit('demo', { since: T + 1000 * i }));
   await keep(store.archive, ...visits);
-  await store.archive.fileAll();
+  await store.archive.compactAll();
   await store.close();
   const { root, tables } = tablesOf(t, folder);
-  const shelf = new Shelf(tables, new PageBook(tables));
+  const shelf = new VisitTable(tables, new PageTable(tables));
   const lost = visits.slice(20).map(({ id }) => shelf.find(id) as number);
   const within = <R>(action: () => R) => root.transactionSync(action);
   within(() => {
     for (const number of lost) tables.visits.put(number, 'damaged' as never);
   });
-  let search = new Lost(tables, 4);
+  let search = new DamagedVisits(tables, 4);
   within(() => {
     for (const number of lost.slice(0, 6)) search.add(number);
   });
   for (let i = 0; i < 9; i++) assert.ok(within(() => search.step()));
   // It was killed; the next one comes to more of them.
-  search = new Lost(tables, 4);
+  search = new DamagedVisits(tables, 4);
   assert.ok(search.isPending);
   assert.ok(within(() => shelf.nextNumber()) > Math.max(...lost), 'no number is given again');
   assert.ok(within(() => search.step()));

@@ -8,14 +8,14 @@ import fc from 'fast-check';
 import { open, type RootDatabase } from 'lmdb';
 import { Writer } from '../src/protocol/writer.ts';
 import type { Run } from '../src/store/archive.ts';
-import { Filing } from '../src/store/lmdb/lmdb-compaction.ts';
-import { Removal } from '../src/store/lmdb/lmdb-removal.ts';
-import { type EmbeddedStore, openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { LmdbCompaction } from '../src/store/lmdb/lmdb-compaction.ts';
+import { LmdbRemoval } from '../src/store/lmdb/lmdb-removal.ts';
+import { type LmdbStore, openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { differences } from '../src/store/lmdb/lmdb-verify.ts';
-import { PageBook } from '../src/store/lmdb/page-table.ts';
+import { PageTable } from '../src/store/lmdb/page-table.ts';
 import { Sorting } from '../src/store/lmdb/sorting.ts';
 import { openTables, type Tables } from '../src/store/lmdb/tables.ts';
-import { Shelf } from '../src/store/lmdb/visit-table.ts';
+import { VisitTable } from '../src/store/lmdb/visit-table.ts';
 import { BatchWriter, PlaceMark } from '../src/store/record/batch.ts';
 import { decodeRuns } from '../src/store/record/chunk.ts';
 import { shardOf } from '../src/store/record/shard.ts';
@@ -73,10 +73,10 @@ function divide({ chunks, visits }: Tables): void {
 
 /** What files and lays down anew, as a process has it: a byte at a time. */
 function filingOf(tables: Tables, folder: string) {
-  const pages = new PageBook(tables);
-  const shelf = new Shelf(tables, pages);
-  const removal = new Removal(tables, pages, shelf, folder, 1);
-  const filing = new Filing(tables, pages, shelf, new Sorting(tables, pages, shelf, removal, folder), folder);
+  const pages = new PageTable(tables);
+  const shelf = new VisitTable(tables, pages);
+  const removal = new LmdbRemoval(tables, pages, shelf, folder, 1);
+  const filing = new LmdbCompaction(tables, pages, shelf, new Sorting(tables, pages, shelf, removal, folder), folder);
   return { removal, filing, source: { tables, pages, shelf } };
 }
 
@@ -97,13 +97,13 @@ function byTime(runs: readonly Run[]): Run[] {
 
 test('after each piece all counts are those of the runs that are there, whoever goes on', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   const made = fc.sample(madeVisit('demo'), { seed: 5, numRuns: 200 }).filter(({ frames }) => frames.length >= 7);
   const visits = [0, 3, 6, 9, 12, 15].map((i) => joined(made.slice(i, i + 3)));
   const runs = visits.map((visit) => spliced(visit, () => true));
   const part = (i: number, rest: number) => (runs[i] as Run[]).filter((_, at) => Number(at % 3 === 1) === rest);
   for (const [i, visit] of visits.entries()) await store.archive.append([importOf(visit, part(i, 0))]);
-  await store.archive.fileAll();
+  await store.archive.compactAll();
   await store.close();
   const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
   const tables = openTables(root);
@@ -115,7 +115,7 @@ test('after each piece all counts are those of the runs that are there, whoever 
   let process = filingOf(tables, folder);
   const shards = visits.map(({ id }) => shardOf(id));
   let pieces = 0;
-  for (; root.transactionSync(() => process.filing.file(shards)) > 0; pieces++) {
+  for (; root.transactionSync(() => process.filing.compact(shards)) > 0; pieces++) {
     assert.deepEqual(differences(process.source), []);
     for (const { id } of visits) assert.notEqual(process.source.shelf.find(id), undefined);
     // Another process goes on.
@@ -125,7 +125,7 @@ test('after each piece all counts are those of the runs that are there, whoever 
   for (const name of ['sorting', 'sortQueue', 'sortRuns', 'going', 'journal'] as const)
     assert.deepEqual([...tables[name].getKeys()], [], name);
   await root.close();
-  const again = await openStore(folder);
+  const again = await openLmdbStore(folder);
   t.after(() => again.close());
   assert.deepEqual(await again.archive.verify(), []);
   for (const [i, visit] of visits.entries()) {
@@ -140,7 +140,7 @@ test('after each piece all counts are those of the runs that are there, whoever 
 
 /** The visit as it is where all of it came at once. */
 async function keptAtOnce(t: TestContext, visit: MadeVisit, runs: readonly Run[]) {
-  const store = await openStore(temporaryFolder(t), { durability: 'system' });
+  const store = await openLmdbStore(temporaryFolder(t), { durability: 'system' });
   t.after(() => store.close());
   await store.archive.append([importOf(visit, byTime(runs))]);
   return store.archive.visit(visit.id);
@@ -171,10 +171,10 @@ test('an import into the middle of a large visit that is killed is finished by t
   assert.ok(isSorting(), 'it was killed before it was done');
   await startServer(t, { data: into, workers: 1 });
   await until(() => !isSorting(), 'visit laid down anew');
-  const [source, target] = [await openStore(from), await openStore(into)];
+  const [source, target] = [await openLmdbStore(from), await openLmdbStore(into)];
   t.after(() => Promise.all([source.close(), target.close()]));
   assert.deepEqual(await target.archive.verify(), []);
-  const samples = async (store: EmbeddedStore) =>
+  const samples = async (store: LmdbStore) =>
     (await runsOf(store.archive, visit.id)).flatMap((one) => samplesIn(one.payload, one.t));
   assert.deepEqual(await samples(target), await samples(source));
   assert.deepEqual(await target.archive.visit(visit.id), await source.archive.visit(visit.id));
@@ -182,10 +182,10 @@ test('an import into the middle of a large visit that is killed is finished by t
 
 /** Keeps frames of a visit in parts, as visitors send. */
 async function keepParts(folder: string, visit: MadeVisit, frames: readonly MadeFrame[]): Promise<void> {
-  const store = await openStore(folder, { durability: 'system' });
+  const store = await openLmdbStore(folder, { durability: 'system' });
   for (let i = 0; i < frames.length; i += 60) {
     await store.archive.append([batchOf(frames.slice(i, i + 60).map((frame): Delivery => [visit, frame]))]);
-    await store.archive.fileAll();
+    await store.archive.compactAll();
   }
   await store.close();
 }
@@ -202,7 +202,7 @@ test('a visit that is erased, or a site that is removed, while it is laid down a
     const visit = plainVisit('demo', { frames: 240, samples: 1000 });
     const { frames } = visit;
     await keepParts(folder, visit, [...frames.slice(0, MISSING.from), ...frames.slice(MISSING.to)]);
-    const store = await openStore(folder, { pieceBytes: 64 * 1024 });
+    const store = await openLmdbStore(folder, { pieceBytes: 64 * 1024 });
     t.after(() => store.close());
     const other = plainVisit('demo', { since: T + 3_600_000 });
     await keep(store.archive, other);
@@ -210,7 +210,7 @@ test('a visit that is erased, or a site that is removed, while it is laid down a
     await store.archive.append([importOf(missing, spliced(missing))]);
     const { root, tables } = tablesOf(t, folder);
     for (let pieces = 0; pieces < 3; pieces += tables.sorting.getKeysCount()) {
-      assert.ok(store.archive.fileDue(Date.now() + 3_600_000));
+      assert.ok(store.archive.compactDue(Date.now() + 3_600_000));
       root.resetReadTxn();
     }
     if (how === 'erase') assert.equal(await store.archive.erase(visit.id), true);
@@ -220,7 +220,7 @@ test('a visit that is erased, or a site that is removed, while it is laid down a
       assert.deepEqual(await store.archive.pages('demo', DAYS), []);
       for (let some = 1; some > 0; ) some = await store.archive.prune(0, Number.MAX_SAFE_INTEGER);
     }
-    await store.archive.fileAll();
+    await store.archive.compactAll();
     while ((await store.archive.prune(0, Number.MAX_SAFE_INTEGER)) > 0);
     assert.deepEqual(await store.archive.verify(), []);
     root.resetReadTxn();

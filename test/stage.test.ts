@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Person } from '../src/dashboard/live/live-state.ts';
-import { Crowd } from '../src/dashboard/live/live-state.ts';
-import { Track } from '../src/dashboard/live/pointer-track.ts';
+import type { LiveVisitor } from '../src/dashboard/live/live-state.ts';
+import { LiveState } from '../src/dashboard/live/live-state.ts';
+import { PointerTrack } from '../src/dashboard/live/pointer-track.ts';
 import { refusesFrames } from '../src/dashboard/ui/framing.ts';
 import { previewOf } from '../src/dashboard/ui/preview.ts';
 import { extentOf, scaleOf } from '../src/dashboard/ui/view.ts';
@@ -12,8 +12,8 @@ import type { Visitor } from '../src/model/visitor.ts';
 const DELAY = 100;
 
 /** A track whose samples, at the given times, have all arrived without delay at `now`. */
-function trackOf(samples: [time: number, x: number, y: number][], now: number): Track {
-  const track = new Track();
+function trackOf(samples: [time: number, x: number, y: number][], now: number): PointerTrack {
+  const track = new PointerTrack();
   for (const [time, x, y] of samples) track.push(time, x, y);
   track.arrive(now);
   return track;
@@ -37,8 +37,8 @@ function visitor(v: number, change: Partial<Visitor> = {}): Visitor {
   };
 }
 
-function people(...visitors: Visitor[]): Person[] {
-  const crowd = new Crowd();
+function people(...visitors: Visitor[]): LiveVisitor[] {
+  const crowd = new LiveState();
   crowd.apply({ name: 'snapshot', data: { t: 0, site: 'demo', visitors, minutes: [], version: '' } }, 0);
   return [...crowd.people.values()];
 }
@@ -109,7 +109,7 @@ test('a late batch does not move the way that is being played', () => {
 });
 
 test('a placed pointer is there at once and without a time', () => {
-  const track = new Track();
+  const track = new PointerTrack();
   assert.equal(track.advance(1, DELAY), false);
   track.place(7, 9);
   assert.equal(track.advance(1, DELAY), true);
@@ -120,7 +120,7 @@ test('a pointer is never drawn outside the box of its samples', () => {
   const sample = fc.record({ dt: fc.nat(400), x: fc.integer({ min: -500, max: 5000 }), y: fc.nat(9000) });
   fc.assert(
     fc.property(fc.array(sample, { minLength: 1, maxLength: 300 }), fc.nat(20_000), (samples, at) => {
-      const track = new Track();
+      const track = new PointerTrack();
       let time = 0;
       for (const { dt, x, y } of samples) {
         time += dt;

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, w
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { run } from './support/command.ts';
 import { assertExact, crowd, settle, sum, Traffic, until } from './support/exact.ts';
 import { FILE } from './support/owner.ts';
@@ -44,7 +44,7 @@ test('a worker that is started after the file was moved away makes no second sto
 test('a worker refuses another store that was put in the place of its own', async (t) => {
   const server = await startServer(t);
   const other = temporaryFolder(t);
-  await (await openStore(other)).close();
+  await (await openLmdbStore(other)).close();
   renameSync(join(other, 'store.mdb'), join(server.data, 'store.mdb'));
   killOneWorker(server);
   await printed(server, /the store in the data folder \(\S+\) is not the one/);
@@ -117,7 +117,7 @@ test('workers that run ack nothing while the file is moved away; what was sent i
 test('workers that run write nothing into another store that was put in the place of theirs', async (t) => {
   const { server, visitors, traffic, more, path, aside } = await withTraffic(t);
   const other = temporaryFolder(t);
-  await (await openStore(other)).close();
+  await (await openLmdbStore(other)).close();
   renameSync(path, aside);
   renameSync(join(other, 'store.mdb'), path);
   await unacked(server, visitors);
@@ -129,7 +129,7 @@ test('workers that run write nothing into another store that was put in the plac
   await settle(visitors);
   assert.equal(await server.stop(), 0);
   await assertExact(t, server.data, visitors);
-  const store = await openStore(other);
+  const store = await openLmdbStore(other);
   t.after(() => store.close());
   assert.deepEqual(await store.archive.sites(), []);
 });

@@ -7,17 +7,17 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { AUDIT, type AuditQuery, type Deed, type Note } from '../src/model/audit.ts';
+import { AUDIT, type AuditAction, type AuditNote, type AuditQuery } from '../src/model/audit.ts';
 import { MINUTE_MS, minuteOf } from '../src/model/minute.ts';
 import { CURSOR } from '../src/model/query.ts';
 import { OWNER, type Rights } from '../src/model/rights.ts';
 import type { Site } from '../src/model/site.ts';
 import { NO_SITE } from '../src/protocol/peer.ts';
-import { readTarget, type Target } from '../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import { SESSION } from '../src/store/accounts/sessions.ts';
 import { type Attempt, HITS, LINK, type Store, TOKEN } from '../src/store/contract.ts';
 import { StoreFile } from '../src/store/lmdb/file/store-file.ts';
-import { openStore } from '../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { until } from './support/exact.ts';
 import { startRedis, startRedisCluster } from './support/redis.ts';
@@ -36,7 +36,7 @@ const [server, cluster] = await Promise.all([startRedis(owner), startRedisCluste
 contract('the embedded store', async (t) => {
   const folder = temporaryFolder(t);
   return async () => {
-    const store = await openStore(folder);
+    const store = await openLmdbStore(folder);
     t.after(() => store.close());
     return store;
   };
@@ -46,7 +46,7 @@ contract('the store on a Redis cluster', onRedis(cluster));
 
 /** Of one server or cluster for all tests, emptied for each. */
 function onRedis(started: Awaited<ReturnType<typeof startRedis | typeof startRedisCluster>>): Opener {
-  const target = readTarget(started.url) as Target;
+  const target = readTarget(started.url) as RedisTarget;
   const nodes = 'nodes' in started ? started.nodes : [started];
   return async (t) => {
     for (const node of nodes) node.cli('flushall');
@@ -307,7 +307,7 @@ function contract(name: string, opener: Opener): void {
   it('notes a change with it, and none without one', async (store, open) => {
     const other = await open();
     let at = T;
-    const note = (what: Deed): Note => ({ at: at++, who: 'ada', what, on: 'it' });
+    const note = (what: AuditAction): AuditNote => ({ at: at++, who: 'ada', what, on: 'it' });
     const site = { key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null };
     await store.addAdmin('root', T);
     // Each is done, and then cannot be done any more.
@@ -395,7 +395,7 @@ function contract(name: string, opener: Opener): void {
 
   it('counts the same sign-ins within an hour on one entry, exactly, also from two sides at once', async (store, open) => {
     const other = await open();
-    const refused = (at: number, who = 'ada'): Note => ({ at, who, what: 'sign-in-refused', on: 'by password' });
+    const refused = (at: number, who = 'ada'): AuditNote => ({ at, who, what: 'sign-in-refused', on: 'by password' });
     await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 ? store : other).note(refused(T + i))));
     await store.note(refused(T + AUDIT.together / 2, 'bob'));
     await store.note(refused(T + AUDIT.together - 1));
@@ -415,7 +415,7 @@ function contract(name: string, opener: Opener): void {
   });
 
   it('keeps so much of the audit trail, for so long, in texts so long', async (store) => {
-    const note = (at: number, on = ''): Note => ({ at, who: 'ada', what: 'site-changed', on });
+    const note = (at: number, on = ''): AuditNote => ({ at, who: 'ada', what: 'site-changed', on });
     await Promise.all(Array.from({ length: AUDIT.most + 100 }, (_, i) => store.note(note(T + i))));
     const ages = async () => {
       const found: number[] = [];
@@ -572,7 +572,7 @@ function contract(name: string, opener: Opener): void {
       { site: 'shop', page: '/b', count: 1 },
     ];
     assert.deepEqual(await other.allHits(), all);
-    const note: Note = { at: T, who: 'ada', what: 'hits-removed', on: 'it' };
+    const note: AuditNote = { at: T, who: 'ada', what: 'hits-removed', on: 'it' };
     assert.equal(await store.removeHits('shop', '/c', note), 0);
     assert.equal(await store.removeHits('none', undefined, note), 0);
     assert.equal(await store.removeHits('shop', '/a', note), 1);
@@ -677,7 +677,7 @@ function contract(name: string, opener: Opener): void {
   });
 
   test(`${name} takes over what another keeps, and gives it away again`, async (t) => {
-    const [source, last] = [await openStore(temporaryFolder(t)), await openStore(temporaryFolder(t))];
+    const [source, last] = [await openLmdbStore(temporaryFolder(t)), await openLmdbStore(temporaryFolder(t))];
     t.after(() => Promise.all([source.close(), last.close()]));
     await furnish(source);
     const held = await source.accountSnapshot();
@@ -712,7 +712,7 @@ function contract(name: string, opener: Opener): void {
 
 /** Something of all that a store keeps. */
 async function furnish(store: Store): Promise<void> {
-  const note: Note = { at: T, who: 'command line', what: 'admin-added', on: 'ada' };
+  const note: AuditNote = { at: T, who: 'command line', what: 'admin-added', on: 'ada' };
   await store.removeSite('demo', T);
   for (const key of ['garden', 'shop'])
     await store.addSite({ key, name: key, origins: ['https://a.example'], created: T, firstSeen: T + 1 });
@@ -726,7 +726,7 @@ async function furnish(store: Store): Promise<void> {
 
 test('the embedded store clears away what has expired', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   await store.addAdmin('ada', T);
   const kept = await store.addSession('ada', 'kept', T);
   for (let i = 0; i < 100; i++) await store.addLink('ada', T);
@@ -747,7 +747,7 @@ test('the embedded store clears away what has expired', async (t) => {
 
 test('the embedded store keeps no secret and no address in the clear', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   await store.addAdmin('ada', T);
   const link = (await store.addLink('ada', T)) as string;
   const session = (await store.addSession('ada', '', T))?.secret as string;
@@ -762,7 +762,7 @@ test('the embedded store keeps no secret and no address in the clear', async (t)
 
 test('administrators and tokens that the embedded store kept before there were rights are owners', async (t) => {
   const folder = temporaryFolder(t);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   await store.addAdmin('ada', T);
   const { secret, token } = await store.addToken('ci', T);
   await store.close();
@@ -774,7 +774,7 @@ test('administrators and tokens that the embedded store kept before there were r
       await file.writeLater(() => void table.put(key, before));
     }
   await file.close();
-  const again = await openStore(folder);
+  const again = await openLmdbStore(folder);
   t.after(() => again.close());
   assert.deepEqual(await again.admins(), [{ name: 'ada', password: null, created: T, ...OWNER }]);
   assert.deepEqual(await again.tokens(), [token]);
@@ -785,7 +785,7 @@ test('administrators and tokens that the embedded store kept before there were r
 
 test('the embedded store is for its owner only', async (t) => {
   const folder = join(temporaryFolder(t), 'new', 'folder');
-  await (await openStore(folder)).close();
+  await (await openLmdbStore(folder)).close();
   assert.equal(statSync(folder).mode & 0o777, 0o700);
   for (const name of readdirSync(folder)) assert.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name);
 });
@@ -809,15 +809,15 @@ test('the embedded store says in one line what is wrong with a folder', async (t
     occupied: 'no-access',
     '/proc/fieldmouse': 'no-access',
   };
-  await (await openStore(join(folder, 'gate'))).close();
+  await (await openLmdbStore(join(folder, 'gate'))).close();
   writeFileSync(join(folder, 'gate', 'store.gate'), 'x'.repeat(8192));
-  await assert.rejects(openStore(join(folder, 'gate')), {
+  await assert.rejects(openLmdbStore(join(folder, 'gate')), {
     code: 'damaged',
     message: `${join(folder, 'gate', 'store.gate')} is damaged; delete it while nothing uses the store; it is then created again`,
   });
   for (const [name, code] of Object.entries(cases)) {
     const path = name.startsWith('/') ? name : join(folder, name);
-    await assert.rejects(openStore(path), (error: Error & { code?: string }) => {
+    await assert.rejects(openLmdbStore(path), (error: Error & { code?: string }) => {
       assert.equal(error.code, code);
       assert.match(error.message, /^[^\n]+$/);
       assert.ok(error.message.includes(path));
@@ -828,12 +828,12 @@ test('the embedded store says in one line what is wrong with a folder', async (t
 
 test('the embedded store refuses a folder of a later version', async (t) => {
   const folder = temporaryFolder(t);
-  await (await openStore(folder)).close();
+  await (await openLmdbStore(folder)).close();
   const { open } = await import('lmdb');
   const root = open({ path: join(folder, 'store.mdb') });
   await root.openDB('meta', {}).put('format', 99);
   await root.close();
-  await assert.rejects(openStore(folder), { code: 'newer-store' });
+  await assert.rejects(openLmdbStore(folder), { code: 'newer-store' });
 });
 
 test('nobody commits while somebody opens the file, and what is the newest commit never goes back', async (t) => {
@@ -866,7 +866,7 @@ test('the embedded store is shared by processes: made once, written by turns, re
   const children = Array.from({ length: 4 }, () => startWriter(t, folder));
   const secrets = await Promise.all(children.map((child) => child.said('secret')));
   assert.equal(new Set(secrets).size, 1);
-  const store = await openStore(folder);
+  const store = await openLmdbStore(folder);
   t.after(() => store.close());
   assert.equal((await store.secret()).toString('hex'), secrets[0]);
 

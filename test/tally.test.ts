@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { newTally, type PageNumbers, type Tallied, Tally, tallyAnew } from '../src/store/record/aggregator.ts';
+import {
+  type AggregationState,
+  Aggregator,
+  newAggregation,
+  type PageNumbers,
+  restartAggregation,
+} from '../src/store/record/aggregator.ts';
 import { Sums } from '../src/store/record/sums.ts';
 import { type MadeFrame, type MadeVisit, madeVisit, plainVisit, spliced, T } from './support/visits.ts';
 
@@ -48,15 +54,15 @@ test('however runs are cut, and wherever it is gone on, the sum is the same', ()
     fc.property(orderly, cuts, cuts, (visit, cut, pause) => {
       const pages = new Pages();
       const whole = new Sums();
-      const all = newTally(T);
-      const tally = new Tally('demo', whole, 1, pages, all);
+      const all = newAggregation(T);
+      const tally = new Aggregator('demo', whole, 1, pages, all);
       for (const run of spliced(visit, () => false)) tally.add(run);
       const parts = new Sums();
-      let state = newTally(T);
+      let state = newAggregation(T);
       for (const [i, run] of spliced(visit, (at) => cut[at] === true).entries()) {
         // As when it was kept meanwhile.
         if (pause[i]) state = structuredClone(state);
-        new Tally('demo', parts, 1, pages, state).add(run);
+        new Aggregator('demo', parts, 1, pages, state).add(run);
       }
       assert.deepEqual(state, all);
       assert.deepEqual(left(parts), left(whole));
@@ -72,7 +78,7 @@ test('what was added is taken away again without a rest', () => {
       const runs = visits.map((visit) => spliced(visit, (i) => cut[i] === true));
       for (const sign of [1, -1] as const)
         for (const one of runs) {
-          const tally = new Tally('demo', sums, sign, pages, newTally(T));
+          const tally = new Aggregator('demo', sums, sign, pages, newAggregation(T));
           for (const run of one) tally.add(run);
         }
       assert.deepEqual(left(sums), NOTHING);
@@ -81,8 +87,8 @@ test('what was added is taken away again without a rest', () => {
 });
 
 /** A state as visits have it that began before there were several rules. */
-function formerTally(): Tallied {
-  return tallyAnew({ since: T, tally: {} });
+function formerTally(): AggregationState {
+  return restartAggregation({ since: T, tally: {} });
 }
 
 test('visits of former versions are counted, and taken away, as those versions did', () => {
@@ -91,24 +97,24 @@ test('visits of former versions are counted, and taken away, as those versions d
       const pages = new Pages();
       const sums = new Sums();
       const wanted = new Sums();
-      const add = (visit: MadeVisit, state: Tallied, sign: 1 | -1, to: Sums) => {
-        const tally = new Tally('demo', to, sign, pages, state);
+      const add = (visit: MadeVisit, state: AggregationState, sign: 1 | -1, to: Sums) => {
+        const tally = new Aggregator('demo', to, sign, pages, state);
         for (const run of spliced(visit, (i) => cut[i] === true)) tally.add(run);
       };
       const state = formerTally();
       add(former, state, 1, sums);
       assert.ok(!('rules' in state));
       for (const { spots } of sums.spots.values()) for (const spot of spots.keys()) assert.ok(spot < 256);
-      add(present, newTally(T), 1, sums);
-      add(former, tallyAnew({ since: T, tally: state }), -1, sums);
-      add(present, newTally(T), 1, wanted);
+      add(present, newAggregation(T), 1, sums);
+      add(former, restartAggregation({ since: T, tally: state }), -1, sums);
+      add(present, newAggregation(T), 1, wanted);
       assert.deepEqual(left(sums), left(wanted));
     }),
   );
 });
 
 for (const [rules, state, device] of [
-  ['the present', newTally(T), 'desktop'],
+  ['the present', newAggregation(T), 'desktop'],
   ['former', formerTally(), 'wide'],
 ] as const)
   test(`by ${rules} rules a window of 1,920 pixels is ${device}`, () => {
@@ -117,7 +123,7 @@ for (const [rules, state, device] of [
     const [frame] = visit.frames as [MadeFrame];
     frame.size = [1920, 1080, 1905, 3000];
     frame.samples.push({ type: 'move', time: T + 1, x: 1, y: 1 });
-    const tally = new Tally('demo', sums, 1, new Pages(), state);
+    const tally = new Aggregator('demo', sums, 1, new Pages(), state);
     for (const run of spliced(visit, () => false)) tally.add(run);
     const devices = [...sums.cells.values()].filter(({ cells }) => cells.size > 0).map((one) => one.device);
     assert.deepEqual(new Set(devices), new Set([device]));
@@ -131,15 +137,15 @@ test('beyond the most stays that are kept, moves and clicks are counted still', 
     frame.samples.push({ type: 'page', time, page: `/${i}` }, { type: 'move', time: time + 1, x: 1, y: 1 });
   }
   const sums = new Sums();
-  const state: Tallied = newTally(T);
+  const state: AggregationState = newAggregation(T);
   const pages = new Pages();
-  const tally = new Tally('demo', sums, 1, pages, state);
+  const tally = new Aggregator('demo', sums, 1, pages, state);
   for (const run of spliced(visit, () => false)) tally.add(run);
   assert.equal(state.stays.length, 500);
   const counts = [...sums.counts.values()].filter(({ page }) => page === 0);
   assert.equal(counts[0]?.counts.moves, 510);
   assert.equal(counts[0]?.counts.views, 500);
-  const away = new Tally('demo', sums, -1, pages, newTally(T));
+  const away = new Aggregator('demo', sums, -1, pages, newAggregation(T));
   for (const run of spliced(visit, () => false)) away.add(run);
   assert.deepEqual(left(sums), NOTHING);
 });

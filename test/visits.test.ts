@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Passage, Visit } from '../src/model/visit.ts';
-import type { EmbeddedArchive } from '../src/store/lmdb/lmdb-archive.ts';
+import type { LmdbArchive } from '../src/store/lmdb/lmdb-archive.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { click, moves, record } from './support/record.ts';
 import { startServer } from './support/server.ts';
@@ -133,7 +133,7 @@ test('a long visit’s passages come in parts that lose nothing', async (t) => {
   const places = Array.from({ length: 500 }, (_, i): [number, number] => [(i * 7919) % 9973, (i * 104_729) % 9949]);
   const frames = Array.from({ length: 400 }, (_, i) => ({ samples: moves(since + i * 500, places, 1) }));
   await record(http.store.archive, { id: 'long', since, frames });
-  await (http.store.archive as EmbeddedArchive).fileAll();
+  await (http.store.archive as LmdbArchive).compactAll();
   const times: number[] = [];
   let parts = 0;
   let next: string | null = null;

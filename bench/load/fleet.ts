@@ -7,7 +7,7 @@ import {
   type Assumptions,
   FLUSH_S,
   GROUP_S,
-  MOST_ROWS,
+  MAX_ROWS,
   QUIET_FLUSH_S,
   SAMPLE_RATE,
   SHARDS_OF_SITE,
@@ -272,7 +272,7 @@ export class Fleet {
     for (let site = 0; site < this.#options.shares.length; site++) {
       const rows = this.#rows[this.#at(machine, site)] as number;
       this.#rows[this.#at(machine, site)] = 0;
-      if (rows > 0) this.#publish({ machine, site }, Math.min(rows, MOST_ROWS) * this.#options.constants.rowBytes);
+      if (rows > 0) this.#publish({ machine, site }, Math.min(rows, MAX_ROWS) * this.#options.constants.rowBytes);
     }
     this.#calendar.after(SECOND_MS, () => this.#onSecond(machine));
   }

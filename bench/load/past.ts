@@ -49,7 +49,7 @@ export function endOf(samples: number, total: number, end: number): number {
  * the store's server so far.
  */
 export async function fillPast(
-  { archive }: { archive: Pick<Archive, 'append' | 'fileAll'> },
+  { archive }: { archive: Pick<Archive, 'append' | 'compactAll'> },
   from: number,
   to: number,
   end: number,
@@ -62,7 +62,7 @@ export async function fillPast(
     spent.serverAppend += server;
   };
   const file = async () => {
-    const [own, server] = await timed(() => archive.fileAll(), serverMs);
+    const [own, server] = await timed(() => archive.compactAll(), serverMs);
     spent.file += own;
     spent.serverFile += server;
   };

@@ -1,6 +1,6 @@
 /** Between machines: what a primary's hub tells those of other machines, and what it hears of them. */
 import type { Channel } from '../protocol/channel.ts';
-import type { Scope, Second, Share, SiteItem, SiteState, Told } from '../protocol/peer.ts';
+import type { PeerEvent, PeerSiteState, Scope, Second, Share, SiteItem } from '../protocol/peer.ts';
 
 type Pages = [page: string, visitors: number][];
 
@@ -13,11 +13,11 @@ export interface Local {
   /** Other machines need the latest positions of everybody of here in these channels. */
   refresh(keys: readonly string[]): void;
   /** All that this machine knows of its own visitors of a site. */
-  state(site: string): SiteState;
+  state(site: string): PeerSiteState;
   hear(machine: string, site: string, items: readonly Exclude<SiteItem, { k: 'state' }>[]): void;
   /** `lost`: of what the machine told before something did not arrive. */
-  hearState(machine: string, site: string, state: SiteState, lost: boolean): void;
-  machineGone(machine: string, bye: boolean): void;
+  hearState(machine: string, site: string, state: PeerSiteState, lost: boolean): void;
+  nodeGone(machine: string, bye: boolean): void;
   /** A site is not heard of any more. */
   unhear(site: string): void;
   /** Pages of a site with how many visitors of this machine are on each. */
@@ -51,13 +51,13 @@ export interface Broker {
   /** A stream of here needs the latest positions of everybody in this channel. */
   refresh(key: string): void;
   /** An event of a site that other machines watch. */
-  event(site: string, name: Told, scope: Scope, json: string): void;
+  event(site: string, name: PeerEvent, scope: Scope, json: string): void;
   rendered(site: string, key: string, name: 'moves' | 'scroll', t: number, list: string): void;
   second(site: string, second: Second): void;
   /** Events of a site were left out before they came here: others need all of it anew. */
   lost(site: string): void;
   /** How late is what others tell of a site, milliseconds; 0: it is not. */
-  lateMs(site: string): number;
+  staleMs(site: string): number;
   /** Pages of a site with how many visitors of other machines are on each: what they tell in time. */
   pages(site: string): Promise<Pages>;
   figures(): BrokerFigures;

@@ -2,10 +2,10 @@
  * What other machines tell of one site: in the order of their numbers, each once. Where a number is missing nothing of that machine
  * counts until it has told its whole state.
  */
-import { entry } from '../lib/get-or-insert.ts';
-import { readSiteItem, type SiteItem, type SiteState } from '../protocol/peer.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
+import { type PeerSiteState, readSiteItem, type SiteItem } from '../protocol/peer.ts';
 import type { Local } from './contract.ts';
-import type { Entry } from './stream-reader.ts';
+import type { StreamEntry } from './stream-reader.ts';
 
 interface Heard {
   /** Number of the last entry; 0 before the first. */
@@ -15,7 +15,7 @@ interface Heard {
   /** Something that it told did not arrive. */
   hasGap: boolean;
   /** The parts of its state so far, while that comes. */
-  parts: SiteState | undefined;
+  parts: PeerSiteState | undefined;
 }
 
 export interface InboxOptions {
@@ -50,7 +50,7 @@ export class Inbox {
   }
 
   /** True if any entry is of another machine. */
-  take(entries: readonly Entry[]): boolean {
+  take(entries: readonly StreamEntry[]): boolean {
     const others = entries.filter(([machine]) => machine !== this.#options.self);
     for (const [machine = '', n, ...texts] of others) this.#entry(machine, Number(n), texts);
     return others.length > 0;
@@ -60,7 +60,12 @@ export class Inbox {
     const { onHeard, onRead } = this.#options;
     onHeard(machine);
     onRead(texts.reduce((sum, text) => sum + text.length, 0));
-    const heard = entry(this.#heard, machine, () => ({ last: 0, isKnown: false, hasGap: false, parts: undefined }));
+    const heard = getOrInsert(this.#heard, machine, () => ({
+      last: 0,
+      isKnown: false,
+      hasGap: false,
+      parts: undefined,
+    }));
     // It was written twice, since the writer could not know that it was there.
     if (n <= heard.last) return;
     if (heard.last !== 0 && n !== heard.last + 1) this.#gap(machine, heard);

@@ -1,20 +1,20 @@
 /** Which other machines there are, and what they want. A machine that has been silent for long is no more. */
-import { entry } from '../lib/get-or-insert.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Channel } from '../protocol/channel.ts';
-import type { MachineItem } from '../protocol/peer.ts';
+import type { NodeItem } from '../protocol/peer.ts';
 
 /** A machine that has said nothing for so long is no more, milliseconds. It says something every two seconds. */
 export const SILENCE_MS = 6000;
 /** Between two reads no more silence than this counts, milliseconds: while Redis was away nobody could be heard. */
-const MOST_AT_ONCE_MS = 300;
+const MAX_AT_ONCE_MS = 300;
 
-interface Machine {
+interface Member {
   silentMs: number;
   watches: readonly Channel[];
 }
 
-export class Roll {
-  readonly #machines = new Map<string, Machine>();
+export class Membership {
+  readonly #machines = new Map<string, Member>();
   #readAt = performance.now();
 
   get names(): Iterable<string> {
@@ -28,12 +28,12 @@ export class Roll {
   /** A machine has said something. True if it was not known. */
   heard(machine: string): boolean {
     const isNew = !this.#machines.has(machine);
-    entry(this.#machines, machine, (): Machine => ({ silentMs: 0, watches: [] })).silentMs = 0;
+    getOrInsert(this.#machines, machine, (): Member => ({ silentMs: 0, watches: [] })).silentMs = 0;
     return isNew;
   }
 
   /** Takes what a machine's streams show. True if that is other than before. */
-  watches(machine: string, { watches }: Extract<MachineItem, { k: 'alive' }>): boolean {
+  watches(machine: string, { watches }: Extract<NodeItem, { k: 'alive' }>): boolean {
     const known = this.#machines.get(machine);
     if (!known || JSON.stringify(known.watches) === JSON.stringify(watches)) return false;
     known.watches = watches;
@@ -52,7 +52,7 @@ export class Roll {
   /** Silence can be told now: all has been read. Gives those who have been silent for too long. */
   listen(): string[] {
     const now = performance.now();
-    const ms = Math.min(MOST_AT_ONCE_MS, now - this.#readAt);
+    const ms = Math.min(MAX_AT_ONCE_MS, now - this.#readAt);
     this.#readAt = now;
     for (const machine of this.#machines.values()) machine.silentMs += ms;
     return [...this.#machines].filter(([, { silentMs }]) => silentMs > SILENCE_MS).map(([name]) => name);

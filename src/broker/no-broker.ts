@@ -21,7 +21,7 @@ export const noBroker: Broker = {
   rendered() {},
   second() {},
   lost() {},
-  lateMs: () => 0,
+  staleMs: () => 0,
   pages: async () => [],
   figures: () => FIGURES,
   close: async () => {},

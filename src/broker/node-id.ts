@@ -4,7 +4,7 @@ import { RedisError } from '../redis/error.ts';
 import { commonKey } from '../redis/keys.ts';
 
 /** So many machines there may be at a time. */
-export const SLOTS = 1024;
+export const NODE_IDS = 1024;
 /**
  * Kept for so long after the last sign of life, milliseconds: a machine that cannot reach Redis goes on giving out its numbers, and its visitors
  * are to be there under them when it can.
@@ -48,16 +48,16 @@ return 1
 );
 
 /** Throws RedisError. */
-export async function takeSlot(redis: Redis, machine: string): Promise<number> {
+export async function takeNodeId(redis: Redis, machine: string): Promise<number> {
   for (let i = 0; i < TRIES; i++) {
-    const slot = Math.floor(Math.random() * SLOTS);
+    const slot = Math.floor(Math.random() * NODE_IDS);
     if (await take(redis, machine, slot, 0)) return slot;
   }
   for (let i = 0; i < SILENT_TRIES; i++) {
     const slot = await longestSilent(redis);
     if (await take(redis, machine, slot, LEASE_MS - SILENCE_MS)) return slot;
   }
-  throw new RedisError('failed', `Redis at ${redis.where} has reached its limit of ${SLOTS} servers`);
+  throw new RedisError('failed', `Redis at ${redis.where} has reached its limit of ${NODE_IDS} servers`);
 }
 
 async function take(redis: Redis, machine: string, slot: number, most: number): Promise<boolean> {
@@ -65,18 +65,18 @@ async function take(redis: Redis, machine: string, slot: number, most: number): 
 }
 
 async function longestSilent(redis: Redis): Promise<number> {
-  const all = Array.from({ length: SLOTS }, (_, slot) => ['PTTL', keyOf(slot)]);
+  const all = Array.from({ length: NODE_IDS }, (_, slot) => ['PTTL', keyOf(slot)]);
   const left = await redis.gather<number>(keyOf(0), all);
   return left.indexOf(Math.min(...left));
 }
 
 /** Says that the slot is in use, also to a Redis that has forgotten it. False: another machine has it. Throws RedisError. */
-export async function keepSlot(redis: Redis, machine: string, slot: number): Promise<boolean> {
+export async function keepNodeId(redis: Redis, machine: string, slot: number): Promise<boolean> {
   return (await redis.run(KEEP, keyOf(slot), [machine, String(LEASE_MS)])) === 1;
 }
 
 /** Throws RedisError. */
-export async function leaveSlot(redis: Redis, machine: string, slot: number): Promise<void> {
+export async function releaseNodeId(redis: Redis, machine: string, slot: number): Promise<void> {
   await redis.run(LEAVE, keyOf(slot), [machine]);
 }
 

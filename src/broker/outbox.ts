@@ -17,9 +17,9 @@ const HARD_LIMIT = 1024 * 1024;
 /** All that waits in all of a machine's outboxes, characters. */
 const COMMON_LIMIT = 32 * 1024 * 1024;
 /** A stream holds about so many entries, and no more than about so many bytes. */
-const MOST_ENTRIES = 1000;
-const LEAST_ENTRIES = 50;
-const MOST_BYTES = 8 * 1024 * 1024;
+const MAX_ENTRIES = 1000;
+const MIN_ENTRIES = 50;
+const MAX_BYTES = 8 * 1024 * 1024;
 /** A stream that nothing was written to for so long goes, seconds. */
 const EXPIRY_S = '120';
 
@@ -189,7 +189,7 @@ export class Outbox {
 
   async #send(entry: string[]): Promise<boolean> {
     const { redis, key, mayTell } = this.#options;
-    const most = Math.max(LEAST_ENTRIES, Math.min(MOST_ENTRIES, Math.floor(MOST_BYTES / this.#meanBytes)));
+    const most = Math.max(MIN_ENTRIES, Math.min(MAX_ENTRIES, Math.floor(MAX_BYTES / this.#meanBytes)));
     try {
       if (!(await mayTell())) return false;
       await redis.send(key, 'XADD', key, 'MAXLEN', '~', String(most), '*', ...entry);

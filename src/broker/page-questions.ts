@@ -3,7 +3,7 @@
 /** An answer that has not come by then is not waited for, milliseconds; workers wait a second for theirs. */
 const LIMIT_MS = 600;
 /** Questions at once; while there are so many, only what is here is told. */
-const MOST_OPEN = 100;
+const MAX_OPEN = 100;
 
 type Pages = [page: string, visitors: number][];
 
@@ -20,7 +20,7 @@ export class PageQuestions {
   /** `send` asks all machines under a number. */
   async ask(machines: Iterable<string>, send: (ask: number) => void): Promise<Pages> {
     const awaited = new Set(machines);
-    if (awaited.size === 0 || this.#open.size >= MOST_OPEN) return [];
+    if (awaited.size === 0 || this.#open.size >= MAX_OPEN) return [];
     this.#last += 1;
     const ask = this.#last;
     const pages: Pages = [];

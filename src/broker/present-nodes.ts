@@ -1,10 +1,10 @@
 /** Who runs on a Redis now: for commands that must have it to themselves. */
-import { FORMAT, formatOf, readMachineItem } from '../protocol/peer.ts';
+import { FORMAT, formatOf, readNodeItem } from '../protocol/peer.ts';
 import { Redis, scriptOf } from '../redis/connection.ts';
 import { commonKey } from '../redis/keys.ts';
-import type { Target } from '../redis/redis-url.ts';
+import type { RedisTarget } from '../redis/redis-url.ts';
 import { SILENCE_MS } from './membership.ts';
-import type { Entry } from './stream-reader.ts';
+import type { StreamEntry } from './stream-reader.ts';
 
 /** What machines said in the last milliseconds, by the clock of Redis, which is in the ids of entries. */
 const RECENT = scriptOf(
@@ -20,10 +20,12 @@ return redis.call('XRANGE', KEYS[1], string.format('%d', from), '+')
  * How many machines' servers run on it: those that were heard within SILENCE_MS and have not said that they stop. One that was killed is among
  * them until then; its lease, which is kept for longer, does not count. Throws RedisError.
  */
-export async function machinesOn(target: Target): Promise<number> {
+export async function presentNodes(target: RedisTarget): Promise<number> {
   const redis = await Redis.connect(target);
   try {
-    const entries = await redis.run<[id: string, entry: Entry][]>(RECENT, commonKey('control'), [String(SILENCE_MS)]);
+    const entries = await redis.run<[id: string, entry: StreamEntry][]>(RECENT, commonKey('control'), [
+      String(SILENCE_MS),
+    ]);
     const last = new Map(entries.map(([, entry]) => [entry[0], entry]));
     return [...last.values()].filter((entry) => !isBye(entry)).length;
   } finally {
@@ -32,7 +34,7 @@ export async function machinesOn(target: Target): Promise<number> {
 }
 
 /** What a machine says last: it may say other things in the same entry before. */
-function isBye(entry: Entry): boolean {
+function isBye(entry: StreamEntry): boolean {
   const [kind = '', body = ''] = entry.slice(-2);
-  return formatOf(entry) === FORMAT && readMachineItem(kind, body)?.k === 'bye';
+  return formatOf(entry) === FORMAT && readNodeItem(kind, body)?.k === 'bye';
 }

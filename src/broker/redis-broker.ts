@@ -4,38 +4,38 @@
  * machines write what happens; of others nothing is written.
  */
 import { randomBytes } from 'node:crypto';
-import { within } from '../lib/timeout.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import type { Logger } from '../log/logger.ts';
 import { channelKey } from '../protocol/channel.ts';
-import type { Scope, Second, Share, SiteItem, Told, Written } from '../protocol/peer.ts';
+import type { PeerEvent, Scope, Second, Share, SiteItem, Written } from '../protocol/peer.ts';
 import {
   FORMAT,
   formatOf,
-  type MachineItem,
-  readMachineItem,
+  type NodeItem,
+  readNodeItem,
   runOf,
-  writeMachineItem,
+  writeNodeItem,
   writeSiteItem,
 } from '../protocol/peer.ts';
-import { type Check, Redis } from '../redis/connection.ts';
+import { type ConnectionCheck, Redis } from '../redis/connection.ts';
 import { commonKey, siteKey } from '../redis/keys.ts';
-import type { Target } from '../redis/redis-url.ts';
+import type { RedisTarget } from '../redis/redis-url.ts';
 import type { Broker, BrokerFigures, Local } from './contract.ts';
 import { Inbox } from './inbox.ts';
-import { Roll } from './membership.ts';
-import { DOUBT_MS, keepSlot, leaveSlot, SLOTS, takeSlot } from './node-id.ts';
+import { Membership } from './membership.ts';
+import { DOUBT_MS, keepNodeId, NODE_IDS, releaseNodeId, takeNodeId } from './node-id.ts';
 import { Outbox, type Waiting } from './outbox.ts';
 import { PageQuestions } from './page-questions.ts';
-import { type Cursor, type Entry, Reading } from './stream-reader.ts';
+import { type StreamCursor, type StreamEntry, StreamReader } from './stream-reader.ts';
 
 const ALIVE_MS = 2000;
 const LISTEN_MS = 250;
 /** The lease of a slot is renewed so often, milliseconds. */
-const KEEP_SLOT_MS = 10_000;
+const KEEP_NODE_ID_MS = 10_000;
 /** An answer of Redis that has not come by then is not waited for, milliseconds. */
 const REDIS_LIMIT_MS = 2000;
 /** What nothing was read or written of for longer is late, milliseconds. */
-const LATE_MS = 1500;
+const STALE_MS = 1500;
 /** The state of a site is told so often at most, milliseconds; who needs it asks again. */
 const STATE_MS = 300;
 /** Visitors in one part of a state. */
@@ -46,7 +46,7 @@ const BYE_LIMIT_MS = 500;
 interface Listening {
   inbox: Inbox;
   /** Undefined until it is known where to begin. */
-  cursor: Cursor | undefined;
+  cursor: StreamCursor | undefined;
   since: number;
 }
 
@@ -62,12 +62,12 @@ export class RedisBroker implements Broker {
   readonly #log: Logger;
   /** This run of this machine; others are known by theirs, too. */
   readonly #machine: string;
-  readonly #reading: Reading;
-  readonly #roll = new Roll();
+  readonly #streamReader: StreamReader;
+  readonly #membership = new Membership();
   readonly #questions = new PageQuestions();
   readonly #waiting: Waiting = { size: 0 };
   readonly #control: Outbox;
-  #controlCursor: Cursor | undefined;
+  #controlCursor: StreamCursor | undefined;
   /** Sites that are watched here, and those that are watched elsewhere. */
   readonly #listening = new Map<string, Listening>();
   readonly #telling = new Map<string, Telling>();
@@ -84,7 +84,7 @@ export class RedisBroker implements Broker {
   #local: Local | undefined;
   /** Something is to be said that has changed since it was said last. */
   #isAliveDue = false;
-  #isLate = false;
+  #isStale = false;
   /** Unreadable entries have been logged; that is done once. */
   #hasComplained = false;
   #closing: Promise<void> | undefined;
@@ -93,8 +93,8 @@ export class RedisBroker implements Broker {
     this.#redis = redis;
     this.#log = log;
     this.#machine = machine;
-    this.share = { slot, slots: SLOTS };
-    this.#reading = new Reading(redis);
+    this.share = { slot, slots: NODE_IDS };
+    this.#streamReader = new StreamReader(redis);
     this.#control = this.#makeOutbox(commonKey('control'), 0, {
       onLost: () => this.#tellAlive(),
       onSkipped: () => {},
@@ -102,11 +102,11 @@ export class RedisBroker implements Broker {
   }
 
   /** Connects. `machine` is this machine's name; nothing is told or heard while `check` fails. Throws RedisError. */
-  static async start(target: Target, log: Logger, machine: string, check?: Check): Promise<RedisBroker> {
+  static async start(target: RedisTarget, log: Logger, machine: string, check?: ConnectionCheck): Promise<RedisBroker> {
     const redis = await Redis.connect(target, { limitMs: REDIS_LIMIT_MS, ...(check && { check }) });
     const run = runOf(machine, randomBytes(6).toString('base64url'));
     try {
-      return new RedisBroker(redis, log, run, await takeSlot(redis, run));
+      return new RedisBroker(redis, log, run, await takeNodeId(redis, run));
     } catch (error) {
       await redis.close();
       throw error;
@@ -140,43 +140,43 @@ export class RedisBroker implements Broker {
     this.#timers.push(
       setInterval(() => this.#tellAlive(), ALIVE_MS),
       setInterval(() => this.#listen(), LISTEN_MS),
-      setInterval(() => void this.#keepSlot(), KEEP_SLOT_MS),
+      setInterval(() => void this.#keepNodeId(), KEEP_NODE_ID_MS),
     );
   }
 
   /** Numbers that may be another machine's by now are told to nobody. */
   async #mayTell(): Promise<boolean> {
     const isSure = () => performance.now() - this.#keptAt < DOUBT_MS;
-    if (!isSure()) await this.#keepSlot();
+    if (!isSure()) await this.#keepNodeId();
     return isSure();
   }
 
-  async #keepSlot(): Promise<void> {
+  async #keepNodeId(): Promise<void> {
     const now = performance.now();
-    const isKept = await keepSlot(this.#redis, this.#machine, this.share.slot).catch(() => undefined);
+    const isKept = await keepNodeId(this.#redis, this.#machine, this.share.slot).catch(() => undefined);
     if (isKept) this.#keptAt = now;
-    else if (isKept === false && !this.#closing) this.#fallSilent();
+    else if (isKept === false && !this.#closing) this.#fence();
   }
 
   /** Visitors of here would be taken for those of the machine that has their numbers now. */
-  #fallSilent(): void {
+  #fence(): void {
     const text =
       'another server has the numbers of this one, which was disconnected from Redis for too long: ' +
       'until this server is restarted, it does not show visitors of other servers, and they do not show its visitors';
     this.#log.error({ slot: this.share.slot }, text);
     this.#keptAt = Number.NEGATIVE_INFINITY;
     void this.close();
-    for (const machine of [...this.#roll.names]) this.#gone(machine, true);
+    for (const machine of [...this.#membership.names]) this.#disconnected(machine, true);
   }
 
   async #openControl(): Promise<void> {
     const take = this.#bear((entries) => this.#takeControl(entries));
-    this.#controlCursor = await this.#reading.open(commonKey('control'), take, () => true);
+    this.#controlCursor = await this.#streamReader.open(commonKey('control'), take, () => true);
     this.#tellAlive();
   }
 
   /** Passes over entries that cannot be read, so that no content of a stream ends the reading or this process. */
-  #bear(take: Cursor['take']): Cursor['take'] {
+  #bear(take: StreamCursor['take']): StreamCursor['take'] {
     return (entries) => {
       try {
         return take(entries);
@@ -189,7 +189,7 @@ export class RedisBroker implements Broker {
   }
 
   /** Entries but for those in another format than this machine's. */
-  #readable(entries: readonly Entry[]): Entry[] {
+  #readable(entries: readonly StreamEntry[]): StreamEntry[] {
     return entries.filter((entry) => {
       const [machine = ''] = entry;
       const format = formatOf(entry);
@@ -201,25 +201,25 @@ export class RedisBroker implements Broker {
   /** Is said once of each; should there be very many, perhaps again. */
   #noteForeign(machine: string, format: string): void {
     if (this.#foreign.has(machine)) return;
-    if (this.#foreign.size >= SLOTS) this.#foreign.clear();
+    if (this.#foreign.size >= NODE_IDS) this.#foreign.clear();
     this.#foreign.add(machine);
     const text = 'another server runs a different version of Fieldmouse: the two do not show visitors of each other';
     this.#log.warn({ machine, format, own: FORMAT }, text);
   }
 
-  #takeControl(entries: Entry[]): boolean {
+  #takeControl(entries: StreamEntry[]): boolean {
     const others = this.#readable(entries).filter(([machine]) => machine !== this.#machine);
     for (const [machine = '', , ...texts] of others)
       for (let i = 0; i + 1 < texts.length; i += 2) {
-        const item = readMachineItem(texts[i] as string, texts[i + 1] as string);
+        const item = readNodeItem(texts[i] as string, texts[i + 1] as string);
         if (item) this.#take(machine, item);
       }
     return others.length > 0;
   }
 
-  #take(machine: string, item: MachineItem): void {
+  #take(machine: string, item: NodeItem): void {
     if (item.k === 'bye') {
-      this.#gone(machine, true);
+      this.#disconnected(machine, true);
       return;
     }
     this.#heard(machine);
@@ -231,23 +231,23 @@ export class RedisBroker implements Broker {
 
   #heard(machine: string): void {
     // It is to know of this one soon, and what it has is not known.
-    if (this.#roll.heard(machine)) this.#tellAlive();
+    if (this.#membership.heard(machine)) this.#tellAlive();
   }
 
-  #alive(machine: string, item: Extract<MachineItem, { k: 'alive' }>): void {
-    if (this.#roll.watches(machine, item)) this.#carry();
+  #alive(machine: string, item: Extract<NodeItem, { k: 'alive' }>): void {
+    if (this.#membership.watches(machine, item)) this.#carry();
     this.#local?.refresh(item.refresh);
     for (const site of item.lacks[this.#machine] ?? []) this.#tellState(site);
   }
 
-  #answer(machine: string, { ask, site }: Extract<MachineItem, { k: 'ask' }>): void {
+  #answer(machine: string, { ask, site }: Extract<NodeItem, { k: 'ask' }>): void {
     const pages = this.#local?.pages(site) ?? [];
-    this.#control.add(writeMachineItem({ k: 'answer', to: machine, ask, pages }));
+    this.#control.add(writeNodeItem({ k: 'answer', to: machine, ask, pages }));
   }
 
   /** What other machines watch has changed. */
   #carry(): void {
-    const channels = this.#roll.channels();
+    const channels = this.#membership.channels();
     const sites = new Set(channels.map(({ site }) => site));
     for (const site of this.#telling.keys()) if (!sites.has(site)) this.#endTelling(site);
     for (const site of sites) if (!this.#telling.has(site)) this.#beginTelling(site);
@@ -273,7 +273,7 @@ export class RedisBroker implements Broker {
   }
 
   #carriedOf(site: string): string[] {
-    return this.#roll
+    return this.#membership
       .channels()
       .filter((channel) => channel.site === site)
       .map(channelKey);
@@ -294,12 +294,12 @@ export class RedisBroker implements Broker {
     const watches = this.#local.watched().filter(({ site }) => this.#listening.get(site)?.cursor);
     const refresh = [...this.#refreshes];
     this.#refreshes.clear();
-    this.#control.add(writeMachineItem({ k: 'alive', watches, lacks: this.#lacks(), refresh }));
+    this.#control.add(writeNodeItem({ k: 'alive', watches, lacks: this.#lacks(), refresh }));
   }
 
   #lacks(): Record<string, string[]> {
     const lacks: Record<string, string[]> = {};
-    for (const machine of this.#roll.names) {
+    for (const machine of this.#membership.names) {
       const sites = [...this.#listening].filter(([, { inbox, cursor }]) => cursor && inbox.lacks(machine));
       if (sites.length > 0) lacks[machine] = sites.map(([site]) => site);
     }
@@ -327,7 +327,7 @@ export class RedisBroker implements Broker {
     const isWanted = () => this.#listening.get(site) === listening;
     // What comes after this point answers what is asked after it.
     const take = this.#bear((entries) => inbox.take(this.#readable(entries)));
-    listening.cursor = await this.#reading.open(siteKey(site, 'live'), take, isWanted);
+    listening.cursor = await this.#streamReader.open(siteKey(site, 'live'), take, isWanted);
     if (isWanted()) this.#tellAlive();
   }
 
@@ -344,36 +344,36 @@ export class RedisBroker implements Broker {
   #endListening(site: string): void {
     const { cursor } = this.#listening.get(site) as Listening;
     this.#listening.delete(site);
-    if (cursor) this.#reading.end(cursor);
+    if (cursor) this.#streamReader.end(cursor);
     this.#local?.unhear(site);
   }
 
   /** Looks who has been silent for too long, and whether all is read and written in time. */
   #listen(): void {
-    const late = this.#lateMs();
+    const late = this.#staleMs();
     if (this.#controlCursor && performance.now() - this.#controlCursor.readAt < LISTEN_MS)
-      for (const machine of this.#roll.listen()) this.#gone(machine, false);
-    if (late > 0 === this.#isLate) return;
-    this.#isLate = late > 0;
-    if (this.#isLate) this.#log.warn('Redis does not answer in time: visitors of other servers are not up to date');
+      for (const machine of this.#membership.listen()) this.#disconnected(machine, false);
+    if (late > 0 === this.#isStale) return;
+    this.#isStale = late > 0;
+    if (this.#isStale) this.#log.warn('Redis does not answer in time: visitors of other servers are not up to date');
     else this.#log.info('Redis answers again: visitors of other servers are up to date');
   }
 
-  #gone(machine: string, bye: boolean): void {
-    if (!this.#roll.remove(machine)) return;
+  #disconnected(machine: string, bye: boolean): void {
+    if (!this.#membership.remove(machine)) return;
     if (!bye) this.#log.warn({ machine }, 'another server is not responding any more');
     for (const { inbox } of this.#listening.values()) inbox.gone(machine, bye);
-    this.#local?.machineGone(machine, bye);
+    this.#local?.nodeGone(machine, bye);
     this.#carry();
   }
 
   refresh(key: string): void {
-    if (this.#roll.size === 0) return;
+    if (this.#membership.size === 0) return;
     this.#refreshes.add(key);
     this.#tellAlive();
   }
 
-  event(site: string, name: Told, scope: Scope, json: string): void {
+  event(site: string, name: PeerEvent, scope: Scope, json: string): void {
     this.#tell(site, { k: 'event', name, scope, json });
   }
 
@@ -394,7 +394,7 @@ export class RedisBroker implements Broker {
     this.#tellState(site, true);
   }
 
-  lateMs(site: string): number {
+  staleMs(site: string): number {
     const now = performance.now();
     const listening = this.#listening.get(site);
     const waits = [
@@ -404,20 +404,22 @@ export class RedisBroker implements Broker {
       listening ? now - (listening.cursor?.readAt ?? listening.since) : 0,
     ];
     const late = Math.max(...waits);
-    return late > LATE_MS ? late : 0;
+    return late > STALE_MS ? late : 0;
   }
 
-  #lateMs(): number {
-    return Math.max(...['', ...this.#listening.keys(), ...this.#telling.keys()].map((site) => this.lateMs(site)));
+  #staleMs(): number {
+    return Math.max(...['', ...this.#listening.keys(), ...this.#telling.keys()].map((site) => this.staleMs(site)));
   }
 
   pages(site: string): Promise<[page: string, visitors: number][]> {
-    if (this.#isLate) return Promise.resolve([]);
-    return this.#questions.ask(this.#roll.names, (ask) => this.#control.add(writeMachineItem({ k: 'ask', ask, site })));
+    if (this.#isStale) return Promise.resolve([]);
+    return this.#questions.ask(this.#membership.names, (ask) =>
+      this.#control.add(writeNodeItem({ k: 'ask', ask, site })),
+    );
   }
 
   figures(): BrokerFigures {
-    return { ...this.#figures, machines: this.#roll.size, lateMs: this.#lateMs() };
+    return { ...this.#figures, machines: this.#membership.size, lateMs: this.#staleMs() };
   }
 
   close(): Promise<void> {
@@ -427,14 +429,14 @@ export class RedisBroker implements Broker {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    this.#reading.close();
+    this.#streamReader.close();
     for (const site of [...this.#telling.keys()]) this.#endTelling(site);
-    this.#control.add(writeMachineItem({ k: 'bye' }));
+    this.#control.add(writeNodeItem({ k: 'bye' }));
     await this.#control.drained(BYE_LIMIT_MS);
     this.#control.close();
-    const leave = leaveSlot(this.#redis, this.#machine, this.share.slot);
-    await within(leave, BYE_LIMIT_MS).catch(() => {});
-    await within(this.#redis.close(), BYE_LIMIT_MS).catch(() => {});
+    const leave = releaseNodeId(this.#redis, this.#machine, this.share.slot);
+    await withTimeout(leave, BYE_LIMIT_MS).catch(() => {});
+    await withTimeout(this.#redis.close(), BYE_LIMIT_MS).catch(() => {});
   }
 }
 

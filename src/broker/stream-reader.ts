@@ -10,34 +10,34 @@ import { Retry } from './retry.ts';
 const BUSY_MS = 16;
 const IDLE_MS = 100;
 /** Entries that are read at once: of a stream, of all together, and of each of many streams at least. */
-const MOST_ENTRIES = 100;
-const MOST_OF_ALL = 1000;
-const LEAST_ENTRIES = 10;
+const MAX_ENTRIES = 100;
+const MAX_OF_ALL = 1000;
+const MIN_ENTRIES = 10;
 
 /** The texts of an entry. */
-export type Entry = string[];
+export type StreamEntry = string[];
 
-type Reply = [key: string, entries: [id: string, entry: Entry][]][] | null;
+type Reply = [key: string, entries: [id: string, entry: StreamEntry][]][] | null;
 
 interface Answer {
-  asked: Cursor[];
+  asked: StreamCursor[];
   /** Entries of each stream that were asked for at most. */
   count: number;
   reply: Reply;
 }
 
 /** One stream, and how far it is read. */
-export interface Cursor {
+export interface StreamCursor {
   readonly key: string;
   /** Of the last entry that was read. */
   id: string;
   /** When it was read last, performance.now(). */
   readAt: number;
   /** Takes entries. True if any was of another machine: more may come soon. */
-  take(entries: Entry[]): boolean;
+  take(entries: StreamEntry[]): boolean;
 }
 
-export class Reading {
+export class StreamReader {
   readonly #redis: Redis;
   readonly #abort = new AbortController();
   /** One server is asked for all streams at once; nodes of a cluster for each. */
@@ -48,7 +48,7 @@ export class Reading {
   }
 
   /** Begins after what is in the stream now, as soon as that can be told. Resolves then; undefined: it was closed before. */
-  async open(key: string, take: Cursor['take'], isWanted: () => boolean): Promise<Cursor | undefined> {
+  async open(key: string, take: StreamCursor['take'], isWanted: () => boolean): Promise<StreamCursor | undefined> {
     const retry = new Retry();
     while (!this.#abort.signal.aborted && isWanted()) {
       const id = await this.#last(key).catch(() => undefined);
@@ -59,11 +59,19 @@ export class Reading {
   }
 
   async #last(key: string): Promise<string> {
-    const [last] = await this.#redis.send<[id: string, entry: Entry][]>(key, 'XREVRANGE', key, '+', '-', 'COUNT', '1');
+    const [last] = await this.#redis.send<[id: string, entry: StreamEntry][]>(
+      key,
+      'XREVRANGE',
+      key,
+      '+',
+      '-',
+      'COUNT',
+      '1',
+    );
     return last?.[0] ?? '0-0';
   }
 
-  #add(cursor: Cursor): Cursor {
+  #add(cursor: StreamCursor): StreamCursor {
     const group = this.#groupOf(cursor);
     let poll = this.#polls.get(group);
     if (!poll) {
@@ -74,11 +82,11 @@ export class Reading {
     return cursor;
   }
 
-  #groupOf({ key }: Cursor): string {
+  #groupOf({ key }: StreamCursor): string {
     return this.#redis.isCluster ? key : '';
   }
 
-  end(cursor: Cursor): void {
+  end(cursor: StreamCursor): void {
     const group = this.#groupOf(cursor);
     if (this.#polls.get(group)?.remove(cursor) === 0) this.#polls.delete(group);
   }
@@ -92,7 +100,7 @@ export class Reading {
 class Poll {
   readonly #redis: Redis;
   readonly #signal: AbortSignal;
-  readonly #cursors = new Map<string, Cursor>();
+  readonly #cursors = new Map<string, StreamCursor>();
   readonly #retry = new Retry();
   #isRunning = false;
   #pauseMs = BUSY_MS;
@@ -102,14 +110,14 @@ class Poll {
     this.#signal = signal;
   }
 
-  add(cursor: Cursor): void {
+  add(cursor: StreamCursor): void {
     this.#cursors.set(cursor.key, cursor);
     this.#pauseMs = BUSY_MS;
     if (!this.#isRunning) void this.#run();
   }
 
   /** Gives how many are left. */
-  remove(cursor: Cursor): number {
+  remove(cursor: StreamCursor): number {
     if (this.#cursors.get(cursor.key) === cursor) this.#cursors.delete(cursor.key);
     return this.#cursors.size;
   }
@@ -128,7 +136,7 @@ class Poll {
   /** Undefined where it failed. */
   async #ask(): Promise<Answer | undefined> {
     const asked = [...this.#cursors.values()];
-    const count = Math.max(LEAST_ENTRIES, Math.min(MOST_ENTRIES, Math.floor(MOST_OF_ALL / asked.length)));
+    const count = Math.max(MIN_ENTRIES, Math.min(MAX_ENTRIES, Math.floor(MAX_OF_ALL / asked.length)));
     const keys = asked.map(({ key }) => key);
     const ids = asked.map(({ id }) => id);
     try {

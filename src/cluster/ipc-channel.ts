@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { isToWorker, type ToPrimary, type ToWorker } from '../protocol/ipc.ts';
 
 /** A worker's end of the IPC channel. */
-export interface Link {
+export interface IpcChannel {
   /** `taken` is called when the operating system has the message, or the channel is gone. */
   send(message: ToPrimary, taken?: () => void): void;
   /** Sends a message together with a socket, which then belongs to the primary. */
@@ -13,7 +13,7 @@ export interface Link {
 }
 
 /** Opens this worker's end. What arrives before `listen` is lost: cluster has a listener of its own, so Node keeps nothing. */
-export function openLink(): Link {
+export function openIpcChannel(): IpcChannel {
   process.prependListener('disconnect', endAtOnce);
   cluster.worker?.on('error', endIfAlone);
   return {

@@ -2,18 +2,18 @@
 import { readFileSync } from 'node:fs';
 import { LoopDelay } from '../lib/loop-delay.ts';
 
-export interface Beat {
+export interface LoadReport {
   /** Bytes that are this process's own. */
   memory: number;
   /** The longest delay of the event loop since the last beat, milliseconds. */
   delayMs: number;
 }
 
-export class Pulse {
+export class LoadReporter {
   readonly #delay = new LoopDelay();
   #memory = 0;
 
-  beat(): Beat {
+  report(): LoadReport {
     // Without a free descriptor the memory cannot be read, and a beat is worth more than its figure.
     this.#memory = ownMemory() ?? this.#memory;
     return { memory: this.#memory, delayMs: Math.round(this.#delay.longestMs()) };

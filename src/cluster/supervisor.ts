@@ -8,8 +8,8 @@ import { countUp } from '../lib/count.ts';
 import type { Logger } from '../log/logger.ts';
 import { isToPrimary, TAG, type ToPrimary, type ToWorker, type TroubleName } from '../protocol/ipc.ts';
 import { Backoff } from './backoff.ts';
-import { type Beat, Pulse } from './load-report.ts';
-import { BEAT_MS, Watchdog } from './watchdog.ts';
+import { type LoadReport, LoadReporter } from './load-report.ts';
+import { HEARTBEAT_MS, Watchdog } from './watchdog.ts';
 
 /** A worker that has not drained by then is killed, milliseconds. A whole stop may take 5 s. */
 const DRAIN_LIMIT_MS = 3000;
@@ -83,7 +83,7 @@ export class Supervisor {
   readonly #retiring = new Set<number>();
   #rolling: Promise<number> | undefined;
   readonly #watchdog = new Watchdog();
-  readonly #pulse = new Pulse();
+  readonly #pulse = new LoadReporter();
   /** Of each worker's event loop in its last second, milliseconds. */
   readonly #delays = new Map<number, number>();
   /** What each worker has said is wrong, in its last second. */
@@ -111,7 +111,7 @@ export class Supervisor {
     cluster.setupPrimary({ exec, args: [...args], execArgv, silent: false });
     cluster.on('message', this.#onMessage);
     cluster.on('exit', this.#onExit);
-    this.#watching = setInterval(() => this.#killHung(), BEAT_MS);
+    this.#watching = setInterval(() => this.#killHung(), HEARTBEAT_MS);
     return new Promise((resolve, reject) => {
       this.#started = { resolve, reject };
       for (let i = 0; i < workers; i++) this.#fork();
@@ -132,7 +132,7 @@ export class Supervisor {
     if (!isToPrimary(message)) return;
     if (message.k === 'listening') this.#onListening(worker.id, message.addresses);
     else if (message.k === 'failed') this.#onFailed(worker.id, message);
-    else if (message.k === 'beat') this.#onBeat(worker, message);
+    else if (message.k === 'beat') this.#onLoadReport(worker, message);
     this.#options.onMessage(worker.id, message, handle as Socket | undefined);
   };
 
@@ -151,7 +151,10 @@ export class Supervisor {
     this.#started?.resolve(addresses);
   }
 
-  #onBeat(worker: Worker, { memory, delayMs, troubles }: Beat & { troubles: readonly TroubleName[] }): void {
+  #onLoadReport(
+    worker: Worker,
+    { memory, delayMs, troubles }: LoadReport & { troubles: readonly TroubleName[] },
+  ): void {
     this.#watchdog.heard(worker.id);
     this.#troubles.set(worker.id, troubles);
     this.#delays.set(worker.id, delayMs);
@@ -182,7 +185,7 @@ export class Supervisor {
 
   /** The longest delay of any event loop, of the workers' in the last second, of ours since this was asked, milliseconds. */
   delayMs(): number {
-    return Math.max(this.#pulse.beat().delayMs, ...this.#delays.values());
+    return Math.max(this.#pulse.report().delayMs, ...this.#delays.values());
   }
 
   /** What workers say is wrong now. */

@@ -4,7 +4,7 @@
  */
 
 /** Workers tell so often that they live, and it is looked so often whether they did, milliseconds. */
-export const BEAT_MS = 1000;
+export const HEARTBEAT_MS = 1000;
 /** A worker that has told nothing for so many ticks is hung. */
 const MAX_SILENT = 10;
 

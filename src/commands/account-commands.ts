@@ -7,17 +7,17 @@ import type { AdminOutcome } from '../store/contract.ts';
 import { noted } from './audit-commands.ts';
 import {
   baseUrl,
-  type Call,
   type Command,
   type ExitCode,
+  type Invocation,
   NO_BASE_TEXT,
   onStore,
-  refuse,
-  type StoreCall,
+  refuseRunning,
+  type StoreInvocation,
   table,
-  time,
+  timeText,
 } from './command.ts';
-import { checkRights, isGiven, rightsOf, sitesText, unknownSite } from './rights-flags.ts';
+import { checkRights, isGiven, rightsFromFlags, sitesText, unknownSiteText } from './rights-flags.ts';
 
 const RIGHTS = '[--role owner|viewer] [--site KEY …]';
 const RIGHTS_FLAGS = {
@@ -97,11 +97,11 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 /** Runs a command with a name that is tidied up. */
-function tidied(run: (call: StoreCall) => Promise<ExitCode>): (call: StoreCall) => Promise<ExitCode> {
+function tidied(run: (call: StoreInvocation) => Promise<ExitCode>): (call: StoreInvocation) => Promise<ExitCode> {
   return (call) => run({ ...call, word: tidy(call.word) });
 }
 
-function checkAdmin({ word, flags }: Call): string[] {
+function checkAdmin({ word, flags }: Invocation): string[] {
   const faults = checkRights(flags, OWNER);
   if (word !== '' && !ADMIN_NAME.test(word))
     faults.push(
@@ -111,56 +111,59 @@ function checkAdmin({ word, flags }: Call): string[] {
   return faults;
 }
 
-async function addAdmin(call: StoreCall): Promise<ExitCode> {
+async function addAdmin(call: StoreInvocation): Promise<ExitCode> {
   const { word, flags, store, io } = call;
-  const no = await unknownSite(call);
-  if (no !== undefined) return refuse(io, no);
+  const no = await unknownSiteText(call);
+  if (no !== undefined) return refuseRunning(io, no);
   const known = lookAlike(await store.admins(), word);
   if (known !== undefined)
-    return refuse(io, `${word} looks like the existing administrator ${known}; choose another name`);
+    return refuseRunning(io, `${word} looks like the existing administrator ${known}; choose another name`);
   if (mixesScripts(word) && (await store.admin(word)) === undefined)
-    return refuse(io, `${word} mixes scripts with letters that look alike in one word; write each word in one script`);
-  const rights = rightsOf(flags, OWNER);
+    return refuseRunning(
+      io,
+      `${word} mixes scripts with letters that look alike in one word; write each word in one script`,
+    );
+  const rights = rightsFromFlags(flags, OWNER);
   const note = noted('admin-added', `${word}, ${rightsText(rights)}`);
   const isNew = await store.addAdmin(word, Date.now(), rights, note);
   if (!isNew && isGiven(flags))
-    return refuse(io, `administrator ${word} already exists; change its rights with fieldmouse admin set`);
+    return refuseRunning(io, `administrator ${word} already exists; change its rights with fieldmouse admin set`);
   io.out(isNew ? `Added administrator ${word}.` : `Administrator ${word} already exists.`);
   return printLink(call);
 }
 
-function checkChange({ flags }: Call): string[] {
+function checkChange({ flags }: Invocation): string[] {
   return isGiven(flags) ? checkRights(flags, undefined) : ['admin set: needs --role, --site, or both'];
 }
 
 /** What is not said stays as it is. */
-async function setAdmin(call: StoreCall): Promise<ExitCode> {
+async function setAdmin(call: StoreInvocation): Promise<ExitCode> {
   const { word, flags, store, io } = call;
   const admin = await store.admin(word);
-  if (admin === undefined) return refuse(io, `there is no administrator ${word}`);
+  if (admin === undefined) return refuseRunning(io, `there is no administrator ${word}`);
   const faults = checkRights(flags, admin);
-  const no = faults[0] ?? (await unknownSite(call));
-  if (no !== undefined) return refuse(io, no);
-  const rights = rightsOf(flags, admin);
+  const no = faults[0] ?? (await unknownSiteText(call));
+  if (no !== undefined) return refuseRunning(io, no);
+  const rights = rightsFromFlags(flags, admin);
   const late = refusal(
     word,
     await store.setRights(word, rights, noted('admin-changed', `${word}, ${rightsText(rights)}`)),
   );
-  if (late !== undefined) return refuse(io, late);
+  if (late !== undefined) return refuseRunning(io, late);
   io.out(`Administrator ${word} is now ${rightsText(rights)}; streams of other sites end.`);
   return 0;
 }
 
-async function resetAdmin(call: StoreCall): Promise<ExitCode> {
+async function resetAdmin(call: StoreInvocation): Promise<ExitCode> {
   const { word, store, io } = call;
   if (!(await store.setPassword(word, null, noted('password-reset', word))))
-    return refuse(io, `there is no administrator ${word}`);
+    return refuseRunning(io, `there is no administrator ${word}`);
   await store.removeSessions(word, undefined);
   io.out(`Removed the password of administrator ${word}; open sessions and streams end.`);
   return printLink(call);
 }
 
-async function printLink(call: StoreCall): Promise<ExitCode> {
+async function printLink(call: StoreInvocation): Promise<ExitCode> {
   const { word, store, io } = call;
   const link = await store.addLink(word, Date.now(), noted('link-made', word));
   const { base, isKnown } = await baseUrl(call);
@@ -174,10 +177,10 @@ async function printLink(call: StoreCall): Promise<ExitCode> {
   return 0;
 }
 
-async function listAdmins({ store, io }: StoreCall): Promise<ExitCode> {
+async function listAdmins({ store, io }: StoreInvocation): Promise<ExitCode> {
   const rows = (await store.admins()).map(({ name, password, created, role, sites }) => [
     name,
-    time(created),
+    timeText(created),
     password === null ? 'by link only' : 'by password',
     role,
     sitesText(sites),
@@ -191,9 +194,9 @@ async function listAdmins({ store, io }: StoreCall): Promise<ExitCode> {
   return 0;
 }
 
-async function removeAdmin({ word, store, io }: StoreCall): Promise<ExitCode> {
+async function removeAdmin({ word, store, io }: StoreInvocation): Promise<ExitCode> {
   const no = refusal(word, await store.removeAdmin(word, noted('admin-removed', word)));
-  if (no !== undefined) return refuse(io, no);
+  if (no !== undefined) return refuseRunning(io, no);
   io.out(`Removed administrator ${word}; open sessions and streams end.`);
   return 0;
 }
@@ -204,18 +207,18 @@ function refusal(name: string, outcome: AdminOutcome): string | undefined {
   return outcome === 'last-owner' ? `${name} is the last owner; make another administrator an owner first` : undefined;
 }
 
-function checkToken({ word, flags }: Call): string[] {
+function checkToken({ word, flags }: Invocation): string[] {
   const faults = checkRights(flags, OWNER);
   if (word !== '' && !isLabel(word, 100))
     faults.push(`token add: ${JSON.stringify(word)} is not a valid name; use up to 100 visible characters on one line`);
   return faults;
 }
 
-async function addToken(call: StoreCall): Promise<ExitCode> {
+async function addToken(call: StoreInvocation): Promise<ExitCode> {
   const { word, flags, store, io } = call;
-  const no = await unknownSite(call);
-  if (no !== undefined) return refuse(io, no);
-  const rights = rightsOf(flags, OWNER);
+  const no = await unknownSiteText(call);
+  if (no !== undefined) return refuseRunning(io, no);
+  const rights = rightsFromFlags(flags, OWNER);
   const note = noted('token-made', `${word}, ${rightsText(rights)}`);
   const { secret, token } = await store.addToken(word, Date.now(), rights, note);
   io.out(`Created token ${token.id} (${word}) for ${rightsText(token)}. It is shown only once:`);
@@ -223,12 +226,12 @@ async function addToken(call: StoreCall): Promise<ExitCode> {
   return 0;
 }
 
-async function listTokens({ store, io }: StoreCall): Promise<ExitCode> {
+async function listTokens({ store, io }: StoreInvocation): Promise<ExitCode> {
   const rows = (await store.tokens()).map(({ id, name, created, lastUsed, role, sites }) => [
     id,
     name,
-    time(created),
-    lastUsed === null ? 'never' : time(lastUsed),
+    timeText(created),
+    lastUsed === null ? 'never' : timeText(lastUsed),
     role,
     sitesText(sites),
   ]);
@@ -241,10 +244,10 @@ async function listTokens({ store, io }: StoreCall): Promise<ExitCode> {
   return 0;
 }
 
-async function revokeToken({ word, store, io }: StoreCall): Promise<ExitCode> {
+async function revokeToken({ word, store, io }: StoreInvocation): Promise<ExitCode> {
   const name = (await store.tokens()).find(({ id }) => id === word)?.name ?? '';
   if (!(await store.removeToken(word, noted('token-revoked', name))))
-    return refuse(io, `there is no token ${word}; see fieldmouse token list`);
+    return refuseRunning(io, `there is no token ${word}; see fieldmouse token list`);
   io.out(`Revoked token ${word}; its streams end.`);
   return 0;
 }

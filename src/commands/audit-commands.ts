@@ -1,16 +1,16 @@
 /** The command that shows the audit trail. */
-import { ACTOR, type Deed, type Entry, type Note } from '../model/audit.ts';
+import { ACTOR, type AuditAction, type AuditEntry, type AuditNote } from '../model/audit.ts';
 import { wholeTrail } from '../store/accounts/audit-trail.ts';
 import { type Store, StoreError } from '../store/contract.ts';
 import {
-  type Call,
   type Command,
   type ExitCode,
+  type Invocation,
   type Output,
   onStore,
-  type StoreCall,
+  type StoreInvocation,
   table,
-  time,
+  timeText,
 } from './command.ts';
 
 export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
@@ -25,20 +25,20 @@ export const AUDIT_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-function checkAudit({ flags }: Call): string[] {
+function checkAudit({ flags }: Invocation): string[] {
   const [format = 'table', ...more] = flags.format;
   if (more.length > 0) return ['--format: give it only once'];
   return ['table', 'ndjson'].includes(format) ? [] : [`--format: ${JSON.stringify(format)} is not table or ndjson`];
 }
 
-async function showAudit({ flags, store, io }: StoreCall): Promise<ExitCode> {
-  const entries: Entry[] = [];
+async function showAudit({ flags, store, io }: StoreInvocation): Promise<ExitCode> {
+  const entries: AuditEntry[] = [];
   for await (const entry of wholeTrail(store)) {
     if (flags.format[0] === 'ndjson') io.out(JSON.stringify(entry));
     else entries.push(entry);
   }
   const rows = entries.map(({ at, who, what, on, from, count }) => [
-    time(at),
+    timeText(at),
     who,
     what,
     [on, from, count > 1 ? `${count} times` : ''].filter(Boolean).join(' · '),
@@ -48,7 +48,7 @@ async function showAudit({ flags, store, io }: StoreCall): Promise<ExitCode> {
 }
 
 /** Notes a command that only reads. A disk that is full must not keep people from making a copy of what is on it. */
-export async function noteReading(store: Pick<Store, 'noteNow'>, note: Note, io: Output): Promise<void> {
+export async function noteReading(store: Pick<Store, 'noteNow'>, note: AuditNote, io: Output): Promise<void> {
   try {
     await store.noteNow(note);
   } catch (error) {
@@ -58,6 +58,6 @@ export async function noteReading(store: Pick<Store, 'noteNow'>, note: Note, io:
 }
 
 /** What a command did, for the audit trail. */
-export function noted(what: Deed, on: string): Note {
+export function noted(what: AuditAction, on: string): AuditNote {
   return { at: Date.now(), who: ACTOR.commands, what, on };
 }

@@ -2,7 +2,7 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { sync } from '../lib/fsync.ts';
+import { fsyncPath } from '../lib/fsync.ts';
 import { FolderInUse, lockFolder } from '../server/folder-lock.ts';
 import { StoreError } from '../store/contract.ts';
 import { copy, inspect } from '../store/lmdb/file/check-process.ts';
@@ -14,9 +14,9 @@ import {
   STORE_FILE,
   withoutRemedy,
 } from '../store/lmdb/file/folder.ts';
-import { openStore } from '../store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../store/lmdb/lmdb-store.ts';
 import { noted, noteReading } from './audit-commands.ts';
-import { type Call, type Command, type ExitCode, noStore, type Output, refuse } from './command.ts';
+import { type Command, type ExitCode, type Invocation, noStore, type Output, refuseRunning } from './command.ts';
 import { outFault, workFolderFault } from './out-file.ts';
 import { createBar } from './progress-bar.ts';
 import { inspectBars } from './verify.ts';
@@ -49,15 +49,15 @@ export const BACKUP_COMMANDS: Readonly<Record<string, Command>> = {
 
 const IN_REDIS = 'with --redis there is no store file: use Redis persistence (RDB, AOF)';
 
-async function backup(call: Call): Promise<ExitCode> {
+async function backup(call: Invocation): Promise<ExitCode> {
   const { word, config, io } = call;
-  if (config.redis) return refuse(io, `${IN_REDIS}, or fieldmouse export for the record`);
+  if (config.redis) return refuseRunning(io, `${IN_REDIS}, or fieldmouse export for the record`);
   const missing = noStore(call);
   if (missing) return missing;
   const path = targetOf(word);
-  if (existsSync(path)) return refuse(io, `${path} already exists; choose another name`);
+  if (existsSync(path)) return refuseRunning(io, `${path} already exists; choose another name`);
   const fault = outFault(path, config.data) ?? workFolderFault(trialOf(path));
-  if (fault !== undefined) return refuse(io, fault);
+  if (fault !== undefined) return refuseRunning(io, fault);
   await noteBackup(config.data, path, io);
   const isGood = await copyTried(config.data, path, io);
   if (!isGood) return 1;
@@ -81,9 +81,9 @@ async function copyTried(folder: string, path: string, io: Output): Promise<bool
     const copied = join(aside, STORE_FILE);
     await copyStore(folder, copied, io);
     if (!(await isGood(aside, 'the copy', verdict, io))) return false;
-    sync(copied);
+    fsyncPath(copied);
     renameSync(copied, path);
-    sync(dirname(path));
+    fsyncPath(dirname(path));
     return true;
   });
 }
@@ -119,7 +119,7 @@ async function inFolder<T>(
 
 /** In the copy too, where it is what was done last. */
 async function noteBackup(folder: string, path: string, io: Output): Promise<void> {
-  const store = await openStore(folder, { create: false });
+  const store = await openLmdbStore(folder, { create: false });
   try {
     await noteReading(store, noted('backed-up', basename(path)), io);
   } finally {
@@ -128,7 +128,7 @@ async function noteBackup(folder: string, path: string, io: Output): Promise<voi
 }
 
 async function noteRestore(folder: string, path: string): Promise<void> {
-  const store = await openStore(folder, { create: false });
+  const store = await openLmdbStore(folder, { create: false });
   try {
     await store.noteNow(noted('restored', basename(path)));
   } finally {
@@ -157,13 +157,13 @@ async function copyStore(folder: string, to: string, io: Output): Promise<void> 
   }
 }
 
-async function restore({ word, config, io }: Call): Promise<ExitCode> {
-  if (config.redis) return refuse(io, `${IN_REDIS}, or fieldmouse import for the record`);
+async function restore({ word, config, io }: Invocation): Promise<ExitCode> {
+  if (config.redis) return refuseRunning(io, `${IN_REDIS}, or fieldmouse import for the record`);
   const from = resolve(word);
   const stat = statSync(from, { throwIfNoEntry: false });
-  if (!stat?.isFile()) return refuse(io, `${from}: no such file`);
-  if (from === join(config.data, STORE_FILE)) return refuse(io, `${from} is the store itself`);
-  if (stat.size === 0) return refuse(io, `${from} ${LEFT}: it is empty, so it is not a Fieldmouse store`);
+  if (!stat?.isFile()) return refuseRunning(io, `${from}: no such file`);
+  if (from === join(config.data, STORE_FILE)) return refuseRunning(io, `${from} is the store itself`);
+  if (stat.size === 0) return refuseRunning(io, `${from} ${LEFT}: it is empty, so it is not a Fieldmouse store`);
   makeFolder(config.data);
   return (await prepared(config.data, from, io)) ? replace(config.data, from, io) : 1;
 }
@@ -199,7 +199,7 @@ async function prepared(data: string, from: string, io: Output): Promise<boolean
   const copy = join(part, COPY);
   if (isReady(copy, from)) return true;
   makeFolder(part);
-  const unlock = await lockOr(part, () => refuse(io, `another restore is copying to ${part}`));
+  const unlock = await lockOr(part, () => refuseRunning(io, `another restore is copying to ${part}`));
   if (unlock === undefined) return false;
   try {
     return await inFolder(copy, () => prepare(copy, from, io), { isKept: (isGood) => isGood, part });
@@ -213,7 +213,7 @@ async function prepare(copy: string, from: string, io: Output): Promise<boolean>
   const copied = join(copy, STORE_FILE);
   await copyIn(from, copied, statSync(from).size, io);
   if (!(await isGood(copy, from, LEFT, io))) return false;
-  sync(copied);
+  fsyncPath(copied);
   writeFileSync(join(copy, SOURCE_FILE), source, { mode: 0o600 });
   return true;
 }
@@ -224,11 +224,11 @@ async function replace(data: string, from: string, io: Output): Promise<ExitCode
   const copy = join(part, COPY);
   const unlock = await lockOr(data, () => {
     io.out(`Checked ${from}; a copy is ready in ${part}. Stop the server and run the same command again.`);
-    refuse(io, `a server is using ${data}; stop it first`);
+    refuseRunning(io, `a server is using ${data}; stop it first`);
   });
   if (unlock === undefined) return 1;
   try {
-    if (!isReady(copy, from)) return refuse(io, `another restore has taken the copy in ${part}; try again`);
+    if (!isReady(copy, from)) return refuseRunning(io, `another restore has taken the copy in ${part}; try again`);
     const kept = exchange(join(copy, STORE_FILE), join(data, STORE_FILE));
     // The second one is what a first start leaves that was killed.
     for (const name of [RESTORE_PART, NEW_STORE]) rmSync(join(data, name), { recursive: true, force: true });
@@ -276,7 +276,7 @@ async function isGood(folder: string, from: string, verdict: string, io: Output)
     return true;
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    refuse(io, `${from} ${verdict}: ${reasonOf(error, folder)}`);
+    refuseRunning(io, `${from} ${verdict}: ${reasonOf(error, folder)}`);
     return false;
   }
 }
@@ -296,7 +296,7 @@ function exchange(copied: string, store: string): string | undefined {
   // It tells of readers of the old one.
   rmSync(`${store}-lock`, { force: true });
   renameSync(copied, store);
-  sync(dirname(store));
+  fsyncPath(dirname(store));
   return kept && basename(kept);
 }
 

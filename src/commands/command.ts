@@ -27,7 +27,7 @@ export interface Output {
 /** 0: done · 1: the store says no · 2: the command line is wrong · 3: done, but for what is damaged (--skip-damaged) */
 export type ExitCode = 0 | 1 | 2 | 3;
 
-export interface Call {
+export interface Invocation {
   /** The argument, or empty for a command without one. */
   word: string;
   flags: Readonly<Record<Flag, readonly string[]>>;
@@ -35,7 +35,7 @@ export interface Call {
   io: Output;
 }
 
-export interface StoreCall extends Call {
+export interface StoreInvocation extends Invocation {
   store: Store;
 }
 
@@ -43,8 +43,8 @@ export interface Command extends Manual {
   /** What its argument is called in texts; none: it takes none. */
   takes?: string;
   /** What is wrong with the call, before anything is opened. */
-  check?(call: Call): string[];
-  run(call: Call): Promise<ExitCode>;
+  check?(call: Invocation): string[];
+  run(call: Invocation): Promise<ExitCode>;
 }
 
 /**
@@ -61,7 +61,7 @@ export const ANY_SIZE = Number.POSITIVE_INFINITY;
  * process, with the words of `more` added to its command line.
  */
 export function onStore(
-  run: (call: StoreCall) => Promise<ExitCode>,
+  run: (call: StoreInvocation) => Promise<ExitCode>,
   checkBytes: number = CHECKED_BYTES,
   more: readonly string[] = [],
 ): Command['run'] {
@@ -94,7 +94,7 @@ export function onStore(
  */
 export function onStoreIfSure(
   what: (word: string) => string,
-  run: (call: StoreCall) => Promise<ExitCode>,
+  run: (call: StoreInvocation) => Promise<ExitCode>,
 ): Command['run'] {
   return async (call) =>
     noStore(call) ?? (await refusal(call, what(call.word))) ?? onStore(run, CHECKED_BYTES, ['--yes'])(call);
@@ -105,7 +105,7 @@ function sizeOf({ data }: Config): number {
 }
 
 /** Undefined: go on. */
-async function refusal({ flags, io }: Call, what: string): Promise<ExitCode | undefined> {
+async function refusal({ flags, io }: Invocation, what: string): Promise<ExitCode | undefined> {
   if (flags.yes.length > 0) return undefined;
   const asked = isTerminal(io.input) ? placeToAsk(io) : undefined;
   if (!asked) {
@@ -114,7 +114,7 @@ async function refusal({ flags, io }: Call, what: string): Promise<ExitCode | un
   }
   if (/^y(es)?$/i.test((await answerTo(io.input, asked, `Permanently delete ${what}? [y/N] `)).trim()))
     return undefined;
-  return refuse(io, 'nothing was deleted');
+  return refuseRunning(io, 'nothing was deleted');
 }
 
 function isTerminal(stream: Readable | Writable): boolean {
@@ -146,15 +146,15 @@ async function answerTo(input: Readable, ask: (text: string) => void, question: 
 }
 
 /** Says so where there is no store. One in Redis is there as soon as it is opened. */
-export function noStore({ config, io }: Call): ExitCode | undefined {
+export function noStore({ config, io }: Invocation): ExitCode | undefined {
   if (config.redis || existsSync(join(config.data, STORE_FILE))) return undefined;
-  return refuse(
+  return refuseRunning(
     io,
     `there is no store in ${config.data}; start the server to create one, or set another folder with --data`,
   );
 }
 
-export function refuse(io: Output, text: string): ExitCode {
+export function refuseRunning(io: Output, text: string): ExitCode {
   io.err(`fieldmouse: ${text}`);
   return 1;
 }
@@ -168,7 +168,7 @@ export const NO_BASE_TEXT = `The server's address is not known here: replace ${N
  * did last; else where the command line says. If neither tells, the default would be a guess: `base` begins with
  * NO_BASE then, and `isKnown` is false.
  */
-export async function baseUrl({ config, store }: StoreCall): Promise<{ base: string; isKnown: boolean }> {
+export async function baseUrl({ config, store }: StoreInvocation): Promise<{ base: string; isKnown: boolean }> {
   const noted = await store.addresses();
   const said = config.listen.map(addressText).filter((address) => address !== OPTIONS.listen.preset);
   const all = noted.length > 0 ? noted : said.map((address) => address + config.basePath);
@@ -177,7 +177,7 @@ export async function baseUrl({ config, store }: StoreCall): Promise<{ base: str
 }
 
 /** A time to the minute. */
-export function time(at: number): string {
+export function timeText(at: number): string {
   return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 

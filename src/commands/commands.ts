@@ -3,11 +3,11 @@
  * once, and need not run.
  */
 import type { Config } from '../config/config.ts';
-import { meantText } from '../lib/suggest.ts';
+import { suggestionText } from '../lib/suggest.ts';
 import { ACCOUNT_COMMANDS } from './account-commands.ts';
 import { AUDIT_COMMANDS } from './audit-commands.ts';
 import { BACKUP_COMMANDS } from './backup.ts';
-import type { Call, Command, ExitCode, Output } from './command.ts';
+import type { Command, ExitCode, Invocation, Output } from './command.ts';
 import { ERASE_COMMANDS } from './erase.ts';
 import { EXPORT_COMMANDS } from './export.ts';
 import { COMMAND_FLAGS, type Flag } from './flags.ts';
@@ -53,7 +53,7 @@ export async function runCommand(
   const command = COMMANDS.get(name);
   if (command === undefined) return usage(io, words, [unknownText(words)]);
   const rest = words.slice(name.split(' ').length);
-  const flags = Object.fromEntries(COMMAND_FLAGS.map((flag) => [flag, extra[flag] ?? []])) as Call['flags'];
+  const flags = Object.fromEntries(COMMAND_FLAGS.map((flag) => [flag, extra[flag] ?? []])) as Invocation['flags'];
   const call = { word: (command.takes && rest[0]) || '', flags, config, io };
   const faults = [...checkWords(name, command, rest), ...checkFlags(name, command, flags)];
   faults.push(...(command.check?.(call) ?? []));
@@ -93,10 +93,10 @@ function unknownText([first = '', second]: readonly string[]): string {
   const verbs = [...membersOf(first).keys()].map((name) => name.split(' ')[1] as string);
   if (verbs.length === 0) {
     const known = new Set([...MANUALS.keys(), 'help'].map((name) => name.split(' ')[0] as string));
-    return `${first || "''"}: no such command${meantText(first, known)}`;
+    return `${first || "''"}: no such command${suggestionText(first, known)}`;
   }
   const needed = `needs one of ${verbs.join(', ')}`;
-  return second === undefined ? `${first}: ${needed}` : `${first} ${second}: ${needed}${meantText(second, verbs)}`;
+  return second === undefined ? `${first}: ${needed}` : `${first} ${second}: ${needed}${suggestionText(second, verbs)}`;
 }
 
 function checkWords(name: string, { takes, examples }: Command, rest: readonly string[]): string[] {
@@ -105,7 +105,7 @@ function checkWords(name: string, { takes, examples }: Command, rest: readonly s
   return faults;
 }
 
-function checkFlags(name: string, { flags = {} }: Command, given: Call['flags']): string[] {
+function checkFlags(name: string, { flags = {} }: Command, given: Invocation['flags']): string[] {
   const foreign = COMMAND_FLAGS.filter((flag: Flag) => given[flag].length > 0 && !(flag in flags));
   return foreign.map((flag) => `--${flag}: not an option of ${name}`);
 }

@@ -1,6 +1,6 @@
 /** The command that takes one visit out of the record. */
 import { noted } from './audit-commands.ts';
-import { type Command, type ExitCode, onStoreIfSure, refuse, type StoreCall } from './command.ts';
+import { type Command, type ExitCode, onStoreIfSure, refuseRunning, type StoreInvocation } from './command.ts';
 import { YES } from './flags.ts';
 
 export const ERASE_COMMANDS: Readonly<Record<string, Command>> = {
@@ -15,8 +15,9 @@ export const ERASE_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-async function erase({ word, store, io }: StoreCall): Promise<ExitCode> {
-  if (!(await store.archive.erase(word, noted('visit-erased', word)))) return refuse(io, `there is no visit ${word}`);
+async function erase({ word, store, io }: StoreInvocation): Promise<ExitCode> {
+  if (!(await store.archive.erase(word, noted('visit-erased', word))))
+    return refuseRunning(io, `there is no visit ${word}`);
   io.out(`Deleted visit ${word}; counts and heatmaps no longer include it.`);
   return 0;
 }

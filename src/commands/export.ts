@@ -10,21 +10,21 @@ import type { Archive } from '../store/archive.ts';
 import { noted, noteReading } from './audit-commands.ts';
 import {
   ANY_SIZE,
-  type Call,
   type Command,
   type ExitCode,
+  type Invocation,
   noStore,
   onStore,
-  refuse,
-  type StoreCall,
+  refuseRunning,
+  type StoreInvocation,
 } from './command.ts';
 import { CSV_BEGIN, csvRow } from './csv.ts';
 import { dayBegin } from './days.ts';
-import { LeftOutTally } from './left-out.ts';
+import { LeftOutCounts } from './left-out.ts';
 import { outFault } from './out-file.ts';
 import { type Bar, createBar } from './progress-bar.ts';
 import { endLine, headerLine, runLine, visitLine } from './record-lines.ts';
-import { unknownSite } from './rights-flags.ts';
+import { unknownSiteText } from './rights-flags.ts';
 import { countVisits, daysOf, type OnLeftOut, type Range, runsOf, visitsOf } from './walk-visits.ts';
 import { writeWhole } from './whole-file.ts';
 
@@ -53,7 +53,7 @@ const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth'] as const;
 /** Their headers, with units. */
 const HEADERS = ['views', 'visits', 'clicks', 'moves', 'total_time_ms', 'total_depth_px'] as const;
 
-function checkExport({ flags }: Call): string[] {
+function checkExport({ flags }: Invocation): string[] {
   const faults: string[] = [];
   for (const name of ['site', 'from', 'to', 'format', 'out'] as const)
     if (flags[name].length > 1) faults.push(`--${name}: give it only once`);
@@ -74,7 +74,7 @@ function checkExport({ flags }: Call): string[] {
   return faults;
 }
 
-async function exportRecord(call: Call): Promise<ExitCode> {
+async function exportRecord(call: Invocation): Promise<ExitCode> {
   const { flags, config, io } = call;
   const missing = noStore(call);
   if (missing) return missing;
@@ -82,7 +82,7 @@ async function exportRecord(call: Call): Promise<ExitCode> {
   if (out === undefined) return onStore((opened) => write(opened, io.data), ANY_SIZE)(call);
   const path = resolve(out);
   const fault = outFault(path, config.data);
-  if (fault !== undefined) return refuse(io, fault);
+  if (fault !== undefined) return refuseRunning(io, fault);
   const isWritten = (code: ExitCode) => code === 0 || code === 3;
   return writeWhole(
     path,
@@ -94,16 +94,16 @@ async function exportRecord(call: Call): Promise<ExitCode> {
   );
 }
 
-async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
+async function write(call: StoreInvocation, to: Writable): Promise<ExitCode> {
   const { flags, store, io } = call;
   const { archive } = store;
-  const no = await unknownSite(call);
-  if (no !== undefined) return refuse(io, no);
+  const no = await unknownSiteText(call);
+  if (no !== undefined) return refuseRunning(io, no);
   // All that was acked until now is to be in it.
-  await archive.fileAll();
+  await archive.compactAll();
   const bar = createBar(io.screen, 'exporting', flags.format[0] === 'csv' ? 'days' : 'visits');
   const range = await rangeOf(flags, archive);
-  const leftOut = new LeftOutTally(flags['skip-damaged'].length > 0);
+  const leftOut = new LeftOutCounts(flags['skip-damaged'].length > 0);
   const lines =
     flags.format[0] === 'csv' ? countRows(archive, range, bar) : recordLines(archive, range, bar, leftOut.take);
   try {
@@ -121,7 +121,7 @@ async function write(call: StoreCall, to: Writable): Promise<ExitCode> {
   }
 }
 
-async function rangeOf({ site, from, to }: Call['flags'], archive: Archive): Promise<Range> {
+async function rangeOf({ site, from, to }: Invocation['flags'], archive: Archive): Promise<Range> {
   const sites = site[0] === undefined ? await archive.sites() : [site[0]];
   const last = dayBegin(to[0] ?? '');
   return { sites, from: dayBegin(from[0] ?? ''), to: last === undefined ? undefined : last + DAY_MS };

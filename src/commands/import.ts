@@ -2,7 +2,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { noted } from './audit-commands.ts';
-import { type Command, type ExitCode, type Output, onStore, refuse, type StoreCall } from './command.ts';
+import { type Command, type ExitCode, type Output, onStore, refuseRunning, type StoreInvocation } from './command.ts';
 import { Importer } from './importer.ts';
 import { linesOf } from './lines.ts';
 import { type Bar, createBar } from './progress-bar.ts';
@@ -22,10 +22,10 @@ export const IMPORT_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-async function importRecord({ word, store, io }: StoreCall): Promise<ExitCode> {
+async function importRecord({ word, store, io }: StoreInvocation): Promise<ExitCode> {
   const path = resolve(word);
   const stat = word === '-' ? undefined : statSync(path, { throwIfNoEntry: false });
-  if (word !== '-' && !stat?.isFile()) return refuse(io, `${path}: no such file`);
+  if (word !== '-' && !stat?.isFile()) return refuseRunning(io, `${path}: no such file`);
   const importer = new Importer(store.archive);
   const bar = createBar(io.screen, 'importing', 'bytes');
   const input = word === '-' ? io.input : createReadStream(path);
@@ -35,7 +35,8 @@ async function importRecord({ word, store, io }: StoreCall): Promise<ExitCode> {
   const { runs } = importer.total;
   const visits = importer.total.visits - importer.empty;
   await store.noteNow(noted('imported', `${visits} visits with ${runs} runs`));
-  if (fault) return refuse(io, `${word === '-' ? 'the input' : path}, ${fault}; everything before it was imported`);
+  if (fault)
+    return refuseRunning(io, `${word === '-' ? 'the input' : path}, ${fault}; everything before it was imported`);
   io.out(`Read ${visits} visits with ${runs} runs; all of them are in the record.`);
   if (importer.empty > 0) io.out(`${importer.empty} more visits have no runs and are not stored.`);
   await nameUnknown(importer, store, io);
@@ -65,7 +66,7 @@ async function readAll(
   }
 }
 
-async function nameUnknown({ sites }: Importer, store: StoreCall['store'], io: Output): Promise<void> {
+async function nameUnknown({ sites }: Importer, store: StoreInvocation['store'], io: Output): Promise<void> {
   for (const site of sites)
     if ((await store.site(site)) === undefined)
       io.out(`There is no site ${site} here; add it to see its visits (fieldmouse site add ${site} …).`);

@@ -146,7 +146,7 @@ export class Importer {
     if (this.#group.length > 0) await this.#archive.append(this.#group);
     this.#group = [];
     this.#bytes = 0;
-    await this.#archive.fileAll();
+    await this.#archive.compactAll();
     this.#waiting.clear();
   }
 }

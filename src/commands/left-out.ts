@@ -4,9 +4,9 @@ import { StoreError } from '../store/contract.ts';
 import type { ExitCode, Output } from './command.ts';
 
 /** Visits that are named; of further ones only the number is told. */
-const MOST_NAMED = 10;
+const MAX_NAMED = 10;
 
-export class LeftOutTally {
+export class LeftOutCounts {
   readonly #skips: boolean;
   /** What is wrong with each, by what it is. */
   readonly #found = new Map<string, string>();
@@ -31,7 +31,7 @@ export class LeftOutTally {
   tell(io: Output): ExitCode {
     const damaged = this.#found.size;
     if (damaged + this.#lost === 0) return 0;
-    for (const [what, first] of [...this.#found].slice(0, MOST_NAMED))
+    for (const [what, first] of [...this.#found].slice(0, MAX_NAMED))
       io.err(`fieldmouse: ${what} is damaged: ${first}`);
     io.err(
       `fieldmouse: left out as damaged: ${visits(this.#lost, 'whole ')} and parts of ${visits(damaged)}; ` +

@@ -4,10 +4,10 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { SILENCE_MS } from '../broker/membership.ts';
-import { machinesOn } from '../broker/present-nodes.ts';
+import { presentNodes } from '../broker/present-nodes.ts';
 import type { Config } from '../config/config.ts';
 import type { Visit } from '../model/visit.ts';
-import { type Target, targetText } from '../redis/redis-url.ts';
+import { type RedisTarget, targetText } from '../redis/redis-url.ts';
 import { FolderInUse, lockFolder } from '../server/folder-lock.ts';
 import type { AccountSnapshot } from '../store/accounts/account-snapshot.ts';
 import type { Archive } from '../store/archive.ts';
@@ -15,10 +15,10 @@ import type { Store } from '../store/contract.ts';
 import { ownFolder } from '../store/lmdb/file/folder.ts';
 import { openStore } from '../store/open.ts';
 import { noted } from './audit-commands.ts';
-import { ANY_SIZE, type Call, type Command, type ExitCode, noStore, refuse } from './command.ts';
+import { ANY_SIZE, type Command, type ExitCode, type Invocation, noStore, refuseRunning } from './command.ts';
 import { ALL_DAYS } from './days.ts';
 import { Importer } from './importer.ts';
-import { LeftOutTally } from './left-out.ts';
+import { LeftOutCounts } from './left-out.ts';
 import { type Bar, createBar } from './progress-bar.ts';
 import { countVisits, type Range, runsOf, visitsOf } from './walk-visits.ts';
 
@@ -50,20 +50,20 @@ export const MIGRATE_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-function check({ config }: Call): string[] {
+function check({ config }: Invocation): string[] {
   return config.redis ? [] : ['migrate: needs --redis URL, or FIELDMOUSE_REDIS'];
 }
 
-async function migrate(call: Call, isToRedis: boolean): Promise<ExitCode> {
+async function migrate(call: Invocation, isToRedis: boolean): Promise<ExitCode> {
   const { config, io } = call;
   const alone = { ...config, redis: undefined };
   const missing = isToRedis ? noStore({ ...call, config: alone }) : undefined;
   if (missing) return missing;
-  const running = await runningText(config.redis as Target);
-  if (running !== undefined) return refuse(io, `${running}; nothing was copied`);
+  const running = await runningText(config.redis as RedisTarget);
+  if (running !== undefined) return refuseRunning(io, `${running}; nothing was copied`);
   const unlock = await holdFolder(config.data);
   if (unlock === undefined)
-    return refuse(io, `a server or another command is using ${config.data}: stop it first; nothing was copied`);
+    return refuseRunning(io, `a server or another command is using ${config.data}: stop it first; nothing was copied`);
   try {
     return await betweenStores(call, alone, isToRedis);
   } finally {
@@ -72,8 +72,8 @@ async function migrate(call: Call, isToRedis: boolean): Promise<ExitCode> {
 }
 
 /** Says which servers would write what is not copied, and how to go on; undefined: there are none. */
-async function runningText(redis: Target): Promise<string | undefined> {
-  const servers = await machinesOn(redis);
+async function runningText(redis: RedisTarget): Promise<string | undefined> {
+  const servers = await presentNodes(redis);
   if (servers === 0) return undefined;
   const [run, them, one] = servers === 1 ? ['server runs', 'it', 'if it'] : ['servers run', 'them', 'if one'];
   return (
@@ -93,7 +93,7 @@ async function holdFolder(folder: string): Promise<(() => void) | undefined> {
   }
 }
 
-async function betweenStores(call: Call, alone: Config, isToRedis: boolean): Promise<ExitCode> {
+async function betweenStores(call: Invocation, alone: Config, isToRedis: boolean): Promise<ExitCode> {
   const { config } = call;
   const limits = { maxBytes: config.maxStore, durability: config.durability };
   const folder = await openStore(alone, isToRedis ? { checkBytes: ANY_SIZE } : { ...limits, create: true });
@@ -107,36 +107,36 @@ async function betweenStores(call: Call, alone: Config, isToRedis: boolean): Pro
 }
 
 function placesOf(config: Config, isToRedis: boolean): [source: string, target: string] {
-  const redis = `Redis at ${targetText(config.redis as Target)}`;
+  const redis = `Redis at ${targetText(config.redis as RedisTarget)}`;
   return isToRedis ? [config.data, redis] : [redis, config.data];
 }
 
 async function copy(
-  { config, flags, io }: Call,
+  { config, flags, io }: Invocation,
   [from, to]: [Store, Store],
   [source, target]: [string, string],
 ): Promise<ExitCode> {
   const snapshot = await from.accountSnapshot();
   if (!(await to.adopt(snapshot)))
-    return refuse(io, `${target} has administrators or visits of another installation; nothing was copied`);
+    return refuseRunning(io, `${target} has administrators or visits of another installation; nothing was copied`);
   if (!isDeepStrictEqual(comparable(await to.accountSnapshot()), comparable(snapshot)))
-    return refuse(
+    return refuseRunning(
       io,
       `sites, administrators, sessions, tokens or totals in ${target} or ${source} have changed since they ` +
         'were copied; ' +
         `nothing was copied this time. Use ${FRESH}`,
     );
   const bar = createBar(io.screen, 'copying', 'visits');
-  const leftOut = new LeftOutTally(flags['skip-damaged'].length > 0);
+  const leftOut = new LeftOutCounts(flags['skip-damaged'].length > 0);
   const { visits, runs } = await copyRecord(from.archive, to.archive, bar, leftOut).finally(bar.end);
-  const running = await runningText(config.redis as Target);
+  const running = await runningText(config.redis as RedisTarget);
   if (running !== undefined)
-    return refuse(io, `${running}; data written meanwhile may be missing: run the command again afterwards`);
+    return refuseRunning(io, `${running}; data written meanwhile may be missing: run the command again afterwards`);
   const differing = await unlikeSites(from.archive, to.archive);
   const code = leftOut.tell(io);
   // The counts of what was left out are missing in the copy.
   if (differing.length > 0 && code === 0)
-    return refuse(
+    return refuseRunning(
       io,
       `counts of ${differing.join(', ')} differ in ${target}; run the command again; if they still differ, use ` +
         `${FRESH}`,
@@ -156,8 +156,8 @@ function comparable({ sites, admins, tokens, sessions, hits }: AccountSnapshot):
 }
 
 /** Copies the visits that are not there, or not whole. How many, and their runs. */
-async function copyRecord(from: Archive, to: Archive, bar: Bar, leftOut: LeftOutTally): Promise<Importer['total']> {
-  await from.fileAll();
+async function copyRecord(from: Archive, to: Archive, bar: Bar, leftOut: LeftOutCounts): Promise<Importer['total']> {
+  await from.compactAll();
   const range: Range = { sites: await from.sites() };
   const total = await countVisits(from, range);
   const importer = new Importer(to);

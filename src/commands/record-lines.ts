@@ -12,7 +12,7 @@ import { RUN_SAMPLES } from '../protocol/passages.ts';
 import { MAX_COORDINATE } from '../protocol/reader.ts';
 import { Writer } from '../protocol/writer.ts';
 import type { Run } from '../store/archive.ts';
-import type { About } from '../store/record/batch.ts';
+import type { AboutVisit } from '../store/record/batch.ts';
 import { LAST_TIME, MAX_FRAME_NUMBER, MAX_RUN_FRAMES, MAX_RUN_MS } from '../store/record/run-checks.ts';
 
 /** Raised when a later version's lines can no longer be read by an earlier one. */
@@ -33,7 +33,7 @@ export class LineFault extends Error {
 }
 
 /** What import needs of a visit, and of a run. */
-export type KnownVisit = Pick<Visit, 'id' | 'site'> & About;
+export type KnownVisit = Pick<Visit, 'id' | 'site'> & AboutVisit;
 export type KnownRun = Omit<Run, 'until'>;
 
 export type Line =

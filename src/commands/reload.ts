@@ -1,6 +1,6 @@
 /** The command that has the server replace its workers. */
-import { ask } from '../server/folder-lock.ts';
-import { type Call, type Command, type ExitCode, refuse } from './command.ts';
+import { askLockHolder } from '../server/folder-lock.ts';
+import { type Command, type ExitCode, type Invocation, refuseRunning } from './command.ts';
 
 export const RELOAD_COMMANDS: Readonly<Record<string, Command>> = {
   reload: {
@@ -12,11 +12,11 @@ export const RELOAD_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-async function reload({ config, io }: Call): Promise<ExitCode> {
+async function reload({ config, io }: Invocation): Promise<ExitCode> {
   try {
-    await ask(config.data, 'reload', io.out);
+    await askLockHolder(config.data, 'reload', io.out);
     return 0;
   } catch (error) {
-    return refuse(io, (error as Error).message);
+    return refuseRunning(io, (error as Error).message);
   }
 }

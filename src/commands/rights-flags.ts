@@ -1,9 +1,9 @@
 /** Roles and sites on the command line: `--role owner|viewer` and `--site KEY`, as often as there are sites. */
-import { MOST_SITES, type Rights, ROLES, type Role } from '../model/rights.ts';
+import { MAX_SITES, type Rights, ROLES, type Role } from '../model/rights.ts';
 import { SITE_KEY } from '../model/site.ts';
-import type { Call, StoreCall } from './command.ts';
+import type { Invocation, StoreInvocation } from './command.ts';
 
-type Flags = Call['flags'];
+type Flags = Invocation['flags'];
 
 /** Stands for all sites; no key can be written so. */
 const ALL = '*';
@@ -20,7 +20,7 @@ export function checkRights({ role, site }: Flags, before: Rights | undefined): 
   if (named !== undefined && !ROLES.includes(named as Role))
     faults.push(`--role: ${JSON.stringify(named)} is not a role; it must be ${ROLES.join(' or ')}`);
   if (named === 'owner' && site.length > 0) faults.push('--site: owners see all sites; use it with --role viewer');
-  if (site.length > MOST_SITES) faults.push(`--site: give at most ${MOST_SITES}`);
+  if (site.length > MAX_SITES) faults.push(`--site: give at most ${MAX_SITES}`);
   if (site.includes(ALL) && site.length > 1)
     faults.push(`--site: ${ALL} means all sites and cannot be combined with others`);
   for (const key of site)
@@ -30,7 +30,7 @@ export function checkRights({ role, site }: Flags, before: Rights | undefined): 
 }
 
 /** The rights that the flags make of those before. Without `--site` a viewer keeps its sites. */
-export function rightsOf({ role, site }: Flags, before: Rights): Rights {
+export function rightsFromFlags({ role, site }: Flags, before: Rights): Rights {
   const [named = before.role] = role as Role[];
   if (named === 'owner') return { role: named, sites: null };
   if (site.length === 0) return { role: named, sites: before.sites };
@@ -38,7 +38,7 @@ export function rightsOf({ role, site }: Flags, before: Rights): Rights {
 }
 
 /** Says which of the sites is not there. */
-export async function unknownSite({ flags, store }: StoreCall): Promise<string | undefined> {
+export async function unknownSiteText({ flags, store }: StoreInvocation): Promise<string | undefined> {
   const known = new Set([ALL, ...(await store.sites()).map(({ key }) => key)]);
   const unknown = flags.site.find((key) => !known.has(key));
   return unknown === undefined ? undefined : `there is no site ${unknown}; see fieldmouse site list`;

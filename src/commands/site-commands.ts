@@ -4,16 +4,16 @@ import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../model/site.ts';
 import { noted } from './audit-commands.ts';
 import {
   baseUrl,
-  type Call,
   type Command,
   type ExitCode,
+  type Invocation,
   NO_BASE_TEXT,
   onStore,
   onStoreIfSure,
-  refuse,
-  type StoreCall,
+  refuseRunning,
+  type StoreInvocation,
   table,
-  time,
+  timeText,
 } from './command.ts';
 import { YES } from './flags.ts';
 
@@ -47,7 +47,7 @@ export const SITE_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-function checkSite({ word, flags }: Call): string[] {
+function checkSite({ word, flags }: Invocation): string[] {
   const { name: names, origin: origins } = flags;
   const faults: string[] = [];
   if (word !== '' && !SITE_KEY.test(word))
@@ -65,7 +65,7 @@ function checkSite({ word, flags }: Call): string[] {
   return faults;
 }
 
-async function addSite(call: StoreCall): Promise<ExitCode> {
+async function addSite(call: StoreInvocation): Promise<ExitCode> {
   const { word: key, flags, config, store, io } = call;
   const normal = [...new Set(flags.origin.map((origin) => normalOrigin(origin) as string))];
   const site = {
@@ -75,7 +75,7 @@ async function addSite(call: StoreCall): Promise<ExitCode> {
     created: Date.now(),
     firstSeen: null,
   };
-  if (!(await store.addSite(site, noted('site-added', key)))) return refuse(io, `site ${key} already exists`);
+  if (!(await store.addSite(site, noted('site-added', key)))) return refuseRunning(io, `site ${key} already exists`);
   const { base, isKnown } = await baseUrl(call);
   io.out(`Added site ${key}. Put this tag into its pages:`);
   io.out(`  <script defer src="${base}${config.scriptPath}" data-site="${key}"></script>`);
@@ -83,20 +83,20 @@ async function addSite(call: StoreCall): Promise<ExitCode> {
   return 0;
 }
 
-async function listSites({ store, io }: StoreCall): Promise<ExitCode> {
+async function listSites({ store, io }: StoreInvocation): Promise<ExitCode> {
   const rows = (await store.sites()).map(({ key, name, firstSeen, origins }) => [
     key,
     name,
-    firstSeen === null ? 'nobody yet' : time(firstSeen),
+    firstSeen === null ? 'nobody yet' : timeText(firstSeen),
     origins.join(' '),
   ]);
   table(io, ['KEY', 'NAME', 'FIRST VISITOR', 'ORIGINS'], rows, 'No sites yet. Add one with: fieldmouse site add KEY');
   return 0;
 }
 
-async function removeSite({ word, store, io }: StoreCall): Promise<ExitCode> {
+async function removeSite({ word, store, io }: StoreInvocation): Promise<ExitCode> {
   if (!(await store.removeSite(word, Date.now(), noted('site-removed', word))))
-    return refuse(io, `there is no site ${word}; see fieldmouse site list`);
+    return refuseRunning(io, `there is no site ${word}; see fieldmouse site list`);
   io.out(`Removed site ${word}; its visits are deleted in the background.`);
   return 0;
 }

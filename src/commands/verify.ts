@@ -3,14 +3,14 @@
 import type { Difference } from '../store/archive.ts';
 import { inspect, type PartProgress } from '../store/lmdb/file/check-process.ts';
 import {
-  type Call,
   type Command,
   type ExitCode,
+  type Invocation,
   noStore,
   type Output,
   onStore,
-  refuse,
-  type StoreCall,
+  refuseRunning,
+  type StoreInvocation,
 } from './command.ts';
 import { type Bar, createBar } from './progress-bar.ts';
 
@@ -23,7 +23,7 @@ export const VERIFY_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-async function verify(call: Call): Promise<ExitCode> {
+async function verify(call: Invocation): Promise<ExitCode> {
   const { config, io } = call;
   if (config.redis) return onStore(verifyShared)(call);
   const missing = noStore(call);
@@ -34,7 +34,7 @@ async function verify(call: Call): Promise<ExitCode> {
 }
 
 /** Of the record in Redis; its pages are Redis' own. */
-async function verifyShared({ store, io }: StoreCall): Promise<ExitCode> {
+async function verifyShared({ store, io }: StoreInvocation): Promise<ExitCode> {
   const bar = createBar(io.screen, 'counting', 'visits');
   const differences = await store.archive.verify(bar.show).finally(bar.end);
   return tell(io, differences, 'All counts and heatmaps match the frames.');
@@ -42,7 +42,7 @@ async function verifyShared({ store, io }: StoreCall): Promise<ExitCode> {
 
 function tell(io: Output, differences: readonly Difference[], good: string): ExitCode {
   for (const difference of differences) io.out(differenceText(difference));
-  if (differences.length > 0) return refuse(io, `${differences.length} counts differ from the frames`);
+  if (differences.length > 0) return refuseRunning(io, `${differences.length} counts differ from the frames`);
   io.out(good);
   return 0;
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { sync } from '../lib/fsync.ts';
+import { fsyncPath } from '../lib/fsync.ts';
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
@@ -25,9 +25,9 @@ export async function writeWhole<T>(
       remove();
       return result;
     }
-    sync(part);
+    fsyncPath(part);
     renameSync(part, path);
-    sync(dirname(path));
+    fsyncPath(dirname(path));
     return result;
   } catch (error) {
     remove();

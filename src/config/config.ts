@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { meantText } from '../lib/suggest.ts';
+import { suggestionText } from '../lib/suggest.ts';
 import { wrap } from '../lib/wrap.ts';
 import { readTarget } from '../redis/redis-url.ts';
 
@@ -551,7 +551,7 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
     }
     if (ALONE.has(token.name) && token.value !== undefined) faults.push(`${token.rawName}: takes no value`);
     else if (!known.has(token.name) && !extraFlags.includes(token.name))
-      faults.push(`${token.rawName}: no such option${meantText(token.rawName, dashed)}`);
+      faults.push(`${token.rawName}: no such option${suggestionText(token.rawName, dashed)}`);
     else if (known.get(token.name)?.value === undefined && !extraFlags.includes(token.name))
       flags.set(token.name, [token.value ?? 'yes']);
     else if (SWITCHES.has(token.name)) {

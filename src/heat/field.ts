@@ -15,7 +15,7 @@ const KERNEL = rangeOf(REACH).map((down) =>
 const CONTRAST = 100;
 
 /** Counts of a heatmap's cells as a smooth field, a row at a time: a page has up to 33 million cells, most of them empty. */
-export class Field {
+export class HeatField {
   readonly columns: number;
   readonly rows: number;
   /** The highest smoothed count. */

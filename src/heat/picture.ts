@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CELL, type Heat, type HeatKind, MAX_COLUMN, MAX_ROW } from '../model/heat.ts';
 import { DEPTH_SHARES, depthOf, reached } from '../model/scroll-depth.ts';
-import { Field } from './field.ts';
+import { HeatField } from './field.ts';
 import { EDGE, HOTTEST, LINE, PALETTE } from './palette.ts';
 import { encodePng } from './png.ts';
 
@@ -55,7 +55,7 @@ export function pictureSize([width, height]: Extent, scale: number): Extent {
 
 /** Paints the field between the middles of its cells by blending the four around a pixel. */
 function heatPainter(cells: readonly number[], extent: Extent, width: number, height: number): Painter {
-  const field = new Field(cells, Math.ceil(extent[0] / CELL), Math.ceil(extent[1] / CELL));
+  const field = new HeatField(cells, Math.ceil(extent[0] / CELL), Math.ceil(extent[1] / CELL));
   const across = places(width, extent[0], field.columns);
   const down = places(height, extent[1], field.rows);
   const levels = lastRows((row) => field.levels(row));

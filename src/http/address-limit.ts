@@ -1,15 +1,15 @@
 /** How many requests each address may make: so many at once, and as many in a minute. */
-import { Bucket } from '../lib/token-bucket.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
 import { comeBackLater } from './problem.ts';
 
 const MINUTE_MS = 60_000;
 /** Addresses that are remembered; with more, those are forgotten that were longest not heard of. */
-const MOST = 10_000;
+const MAX = 10_000;
 
 export class AddressLimit {
   readonly #max: number;
   /** The address heard of last stands last. */
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new Map<string, TokenBucket>();
 
   constructor(max: number) {
     this.#max = max;
@@ -25,9 +25,9 @@ export class AddressLimit {
       throw comeBackLater(429, 'too-many-requests', 'Too many requests.', MINUTE_MS / this.#max);
   }
 
-  #add(now: number): Bucket {
+  #add(now: number): TokenBucket {
     const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size >= MOST) this.#buckets.delete(oldest as string);
-    return new Bucket(this.#max / 60, this.#max, now);
+    if (this.#buckets.size >= MAX) this.#buckets.delete(oldest as string);
+    return new TokenBucket(this.#max / 60, this.#max, now);
   }
 }

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Session, Token } from '../model/account.ts';
-import type { AuditQuery, Entry, Note } from '../model/audit.ts';
+import type { AuditEntry, AuditNote, AuditQuery } from '../model/audit.ts';
 import type { Heat } from '../model/heat.ts';
 import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../model/query.ts';
 import type { Rights } from '../model/rights.ts';
@@ -77,36 +77,36 @@ export interface Attempt {
 export interface Records {
   sites(): Promise<Site[]>;
   site(key: string): Promise<Site | undefined>;
-  addSite(site: Site, note: Note): Promise<boolean>;
-  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note: Note): Promise<Site | undefined>;
-  removeSite(key: string, now: number, note: Note): Promise<boolean>;
+  addSite(site: Site, note: AuditNote): Promise<boolean>;
+  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note: AuditNote): Promise<Site | undefined>;
+  removeSite(key: string, now: number, note: AuditNote): Promise<boolean>;
   admins(): Promise<Admin[]>;
   admin(name: string): Promise<Admin | undefined>;
-  addAdmin(name: string, now: number, rights: Rights, note: Note): Promise<boolean>;
-  setRights(name: string, rights: Rights, note: Note): Promise<AdminOutcome>;
-  removeAdmin(name: string, note: Note): Promise<AdminOutcome>;
-  setPassword(name: string, password: string, note: Note): Promise<boolean>;
-  addLink(name: string, now: number, note: Note): Promise<string | undefined>;
+  addAdmin(name: string, now: number, rights: Rights, note: AuditNote): Promise<boolean>;
+  setRights(name: string, rights: Rights, note: AuditNote): Promise<AdminOutcome>;
+  removeAdmin(name: string, note: AuditNote): Promise<AdminOutcome>;
+  setPassword(name: string, password: string, note: AuditNote): Promise<boolean>;
+  addLink(name: string, now: number, note: AuditNote): Promise<string | undefined>;
   takeLink(secret: string, now: number): Promise<string | undefined>;
   addSession(
     name: string,
     agent: string,
     now: number,
-    note: Note,
+    note: AuditNote,
   ): Promise<{ secret: string; session: Session } | undefined>;
   sessionId(secret: string): string;
   session(secret: string, now: number): Promise<Session | undefined>;
   sessions(now: number): Promise<Session[]>;
-  removeSession(id: string, note?: Note): Promise<boolean>;
+  removeSession(id: string, note?: AuditNote): Promise<boolean>;
   removeSessions(name: string, except: string | undefined): Promise<void>;
-  addToken(name: string, now: number, rights: Rights, note: Note): Promise<{ secret: string; token: Token }>;
+  addToken(name: string, now: number, rights: Rights, note: AuditNote): Promise<{ secret: string; token: Token }>;
   token(secret: string, now: number): Promise<Token | undefined>;
   tokens(): Promise<Token[]>;
-  removeToken(id: string, note: Note): Promise<boolean>;
+  removeToken(id: string, note: AuditNote): Promise<boolean>;
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number>;
   forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void>;
-  note(note: Note): Promise<void>;
-  audit(query: AuditQuery): Promise<Part<Entry>>;
+  note(note: AuditNote): Promise<void>;
+  audit(query: AuditQuery): Promise<Part<AuditEntry>>;
   hits(site: string, page: string): Promise<number>;
   rights(credential: string, now: number): Promise<Rights | undefined>;
 }
@@ -120,5 +120,5 @@ export interface Archive {
   pages(site: string, days: Days): Promise<PageCounts[]>;
   days(site: string, page: string | null, days: Days): Promise<DayCounts[]>;
   heat(query: HeatQuery): Promise<Heat>;
-  erase(id: string, note: Note): Promise<boolean>;
+  erase(id: string, note: AuditNote): Promise<boolean>;
 }

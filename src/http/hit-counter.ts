@@ -17,7 +17,7 @@ import { onceATurn } from './once-a-turn.ts';
 import type { peerReader } from './peer.ts';
 import { comeBackLater, Problem, problemOf, type RaisedError, statusOf, writeProblem } from './problem.ts';
 import { type Fields, flat, SCRIPT } from './security.ts';
-import { type Note, noteWhenSent } from './static/fixed-files.ts';
+import { type AnswerNote, noteWhenSent } from './static/fixed-files.ts';
 
 const PREFIX = '/v1/hits/';
 const SUFFIX = '.svg';
@@ -55,7 +55,7 @@ export function isHit({ url, method }: IncomingMessage): boolean {
 export function hitCounter(
   options: HttpOptions,
   peerOf: ReturnType<typeof peerReader>,
-  note: Note | undefined,
+  note: AnswerNote | undefined,
 ): Answerer {
   const { config, store, logger } = options;
   const limit = new AddressLimit(config.maxHits);

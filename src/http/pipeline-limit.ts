@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** What becomes of a request: it is answered, it is the first one too many, or it comes after that one. */
-export type Place = 'taken' | 'too-many' | 'late';
+export type PipelinePlace = 'taken' | 'too-many' | 'late';
 
 /** A connection's parser, which Node has no public name for. It calls `onIncoming` at the end of each head. */
 type Parsed = Socket & { parser?: { onIncoming?: () => number } | null };
@@ -19,7 +19,7 @@ export class PipelineLimit {
   }
 
   /** Counts a request until its answer closes. Behind the first one too many nothing more is read. */
-  enter({ socket }: IncomingMessage, response: ServerResponse): Place {
+  enter({ socket }: IncomingMessage, response: ServerResponse): PipelinePlace {
     const waiting = this.#add(socket, 1);
     response.once('close', () => this.#add(socket, -1));
     if (waiting <= this.#most) return 'taken';

@@ -8,7 +8,7 @@ import { Problem } from './problem.ts';
 
 export const SiteKey = Type.String({ minLength: 1, maxLength: 40 });
 export const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page, description: 'Path of a page' });
-export const Cursor = Type.String({ pattern: CURSOR.source, description: '`next` of the previous part' });
+export const CursorField = Type.String({ pattern: CURSOR.source, description: '`next` of the previous part' });
 
 /** The schema of a whole number or a day: what it may be is said in words, and checked when it is read. */
 export function written(description: string) {

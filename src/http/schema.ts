@@ -15,7 +15,7 @@ import { DEVICES } from '../model/visitor.ts';
 import { Problem } from './problem.ts';
 
 /** The app, with handlers typed by their schemas. */
-export type App = FastifyInstance<
+export type HttpApp = FastifyInstance<
   RawServerDefault,
   RawRequestDefaultExpression,
   RawReplyDefaultExpression,
@@ -64,16 +64,16 @@ export const Label = Type.String({
 /**
  * The name in a body, each letter written in one way, without spaces at its ends. Throws Problem where it is too long.
  */
-export function nameIn({ name }: { name: string }): string {
+export function trimmedName({ name }: { name: string }): string {
   const tidied = tidy(name);
   if (isLabel(tidied, NAME_LIMIT)) return tidied;
   throw new Problem(400, 'bad-request', `name may have at most ${NAME_LIMIT} characters`);
 }
-export const Empty = Type.Null({ description: 'No content' });
+export const EmptyBody = Type.Null({ description: 'No content' });
 
-export const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;
-export const Device = Type.Enum([...DEVICES], { description: 'Derived from the width of the window' });
-export const Size = Type.Unsafe<[vw: number, vh: number, dw: number, dh: number]>({
+export const DEVICE_NAMES = ['phone', 'tablet', 'desktop', 'wide'] as const;
+export const DeviceField = Type.Enum([...DEVICES], { description: 'Derived from the width of the window' });
+export const SizeField = Type.Unsafe<[vw: number, vh: number, dw: number, dh: number]>({
   type: 'array',
   items: { type: 'number' },
   minItems: 4,

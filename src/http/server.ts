@@ -39,10 +39,10 @@ import { siteRoutes } from './routes/sites.ts';
 import { streamRoute } from './routes/stream.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { visitRoutes } from './routes/visits.ts';
-import type { App } from './schema.ts';
+import type { HttpApp } from './schema.ts';
 import { DATA } from './security.ts';
 import { pageRoutes, publicFolderOf } from './static/files.ts';
-import { fixedFiles, type Note } from './static/fixed-files.ts';
+import { type AnswerNote, fixedFiles } from './static/fixed-files.ts';
 import { type AnswerMissing, missingPage } from './static/not-found.ts';
 
 export interface Http {
@@ -66,7 +66,7 @@ const NOTING_LEVELS = ['debug', 'trace'];
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const { config, logger } = options;
   // At debug, so that logs do not fill the disk.
-  const note: Note = ({ ms, ...fields }) => logger.debug({ ...fields, ms: Math.round(ms) }, 'request');
+  const note: AnswerNote = ({ ms, ...fields }) => logger.debug({ ...fields, ms: Math.round(ms) }, 'request');
   const publicFolder = publicFolderOf(options);
   const answerMissing = missingPage(publicFolder, config);
   const app = createApp(options, note, answerMissing);
@@ -80,9 +80,9 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const noteEach = NOTING_LEVELS.includes(config.logLevel) ? note : undefined;
   const answerFixed = fixedFiles(files, noteEach);
   const answerHit = hitCounter(options, peerOf, noteEach);
-  await app.register(async (scope) => beaconRoutes(scope as App, options, peerOf));
-  await app.register(async (scope) => hitRoutes(scope as App, answerHit));
-  await app.register(async (scope) => apiRoutes(scope as App, options, peerOf, recognise));
+  await app.register(async (scope) => beaconRoutes(scope as HttpApp, options, peerOf));
+  await app.register(async (scope) => hitRoutes(scope as HttpApp, answerHit));
+  await app.register(async (scope) => apiRoutes(scope as HttpApp, options, peerOf, recognise));
   refuseMethods(app, methods);
   await app.ready();
   const removeBase = baseRemover(config.basePath);
@@ -113,7 +113,7 @@ const RECORD = [visitRoutes, countRoutes, heatmapRoutes, replayRoute];
 
 /** What people and programs ask; all but signing in is for those who are signed in. */
 async function apiRoutes(
-  app: App,
+  app: HttpApp,
   options: HttpOptions,
   peerOf: ReturnType<typeof peerReader>,
   recognise: ReturnType<typeof recogniser>,
@@ -144,13 +144,13 @@ async function apiRoutes(
   streamRoute(app, options, recognise);
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.register(async (scope) => {
-    guard(scope as App, options.store, recognise);
+    guard(scope as HttpApp, options.store, recognise);
     for (const routes of [sessionRoutes, adminRoutes, tokenRoutes, auditRoute, siteRoutes, ...RECORD])
-      routes(scope as App, options);
+      routes(scope as HttpApp, options);
   });
 }
 
-function createApp({ config, logger }: HttpOptions, note: Note, answerMissing: AnswerMissing): App {
+function createApp({ config, logger }: HttpOptions, note: AnswerNote, answerMissing: AnswerMissing): HttpApp {
   const { development } = config;
   const app = fastify({
     bodyLimit: config.maxBody,
@@ -183,7 +183,7 @@ function createApp({ config, logger }: HttpOptions, note: Note, answerMissing: A
 }
 
 /** Notes the methods of each route added from now on. */
-function collectMethods(app: App): ReadonlyMap<string, Set<string>> {
+function collectMethods(app: HttpApp): ReadonlyMap<string, Set<string>> {
   const methods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     const known = methods.get(url) ?? new Set();
@@ -197,7 +197,7 @@ function collectMethods(app: App): ReadonlyMap<string, Set<string>> {
  * Fastify answers 404 for a method that a path does not know; RFC 9110 section 15.5.6 wants 405 and Allow. OPTIONS is answered
  * everywhere (section 9.3.7), also where there is nothing: load balancers ask by it whether a server lives.
  */
-function refuseMethods(app: App, methods: ReadonlyMap<string, Set<string>>): void {
+function refuseMethods(app: HttpApp, methods: ReadonlyMap<string, Set<string>>): void {
   // Copies: each route that is added here is noted, too.
   for (const [url, known] of [...methods].map(([path, set]) => [path, new Set(set)] as const)) {
     const tell = async (_request: FastifyRequest, reply: FastifyReply) => tellMethods(reply, [...known]);

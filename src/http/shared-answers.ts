@@ -9,11 +9,11 @@ import { comeBackLater } from './problem.ts';
 const FRESH_MS = 1000;
 /** So many who wait at once share; who asks alone has it as it is now. */
 const CROWD = 4;
-const MOST_KEPT = 16;
+const MAX_KEPT = 16;
 /** Between two answers, milliseconds. */
 const APART_MS = 10;
 /** More who wait are asked to come back. */
-const MOST_WAITING = 500;
+const MAX_WAITING = 500;
 
 interface Made<T> {
   at: number;
@@ -28,7 +28,7 @@ export class SharedAnswers<T> {
 
   /** The answer to what `key` asks; `make` makes it. Throws Problem 503 when too many wait. */
   async get(key: string, make: () => Promise<T>): Promise<T> {
-    if (this.#waiting >= MOST_WAITING)
+    if (this.#waiting >= MAX_WAITING)
       throw comeBackLater(503, 'busy', 'Too many heatmaps are being requested. Try again soon.', 2000);
     this.#waiting += 1;
     try {
@@ -52,7 +52,7 @@ export class SharedAnswers<T> {
     const known = this.#made.get(key);
     if (known && this.#waiting >= CROWD) return known.answer;
     const answer = make();
-    if (known || this.#made.size < MOST_KEPT) this.#made.set(key, { at: now, answer });
+    if (known || this.#made.size < MAX_KEPT) this.#made.set(key, { at: now, answer });
     return answer;
   }
 }

@@ -2,16 +2,16 @@
  * Visitors that have just left. If they come back, streams are not told again what they were told before. A visitor
  * that comes back later is looked up in the record; by then all its frames are filed.
  */
-import type { Present } from './site-presence.ts';
+import type { SitePresence } from './site-presence.ts';
 
-type Past = Pick<Present, 'shown' | 'frame' | 'lastTime'>;
+type Past = Pick<SitePresence, 'shown' | 'frame' | 'lastTime'>;
 
 /** Filing takes half a minute at most, and longer under load. */
 const KEPT_MS = 120_000;
 /** Some 200 bytes each. */
 const MAX_KEPT = 50_000;
 
-export class Departed {
+export class DepartedNumbers {
   readonly #byId = new Map<string, Past & { until: number }>();
 
   add(id: string, { shown, frame, lastTime }: Past): void {

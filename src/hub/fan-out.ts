@@ -4,11 +4,11 @@
  */
 import type { Socket } from 'node:net';
 import { countUp } from '../lib/count.ts';
-import { entry } from '../lib/get-or-insert.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Channel } from '../protocol/channel.ts';
 import type { StreamRequest, ToWorker } from '../protocol/ipc.ts';
 import { TAG } from '../protocol/ipc.ts';
-import type { Scope, Told } from '../protocol/peer.ts';
+import type { PeerEvent, Scope } from '../protocol/peer.ts';
 import {
   eventId,
   eventText,
@@ -20,14 +20,14 @@ import {
 } from '../protocol/stream-event.ts';
 import { endWithProblem, STORE_AWAY } from '../server/raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
-import { type Looking, Onlookers } from './recent-viewers.ts';
-import { type Entry, Journal } from './replay-buffer.ts';
+import { RecentViewers, type Viewing } from './recent-viewers.ts';
+import { type BufferedEvent, ReplayBuffer } from './replay-buffer.ts';
 import { Slabs } from './slabs.ts';
 import { StreamQuota, type StreamRefusal } from './stream-quota.ts';
 import { Subscriber } from './subscriber.ts';
 
-const JOURNAL_BYTES = 32 * 1024 * 1024;
-const JOURNAL_ENTRIES = 100_000;
+const REPLAY_BUFFER_BYTES = 32 * 1024 * 1024;
+const REPLAY_BUFFER_ENTRIES = 100_000;
 /** A reader that has missed more than this begins anew: a snapshot is less for both sides. */
 const MAX_REPLAY_BYTES = 8 * 1024 * 1024;
 
@@ -49,7 +49,7 @@ export interface Others {
   /** A stream of here needs the latest positions of everybody in this channel. */
   refresh(key: string): void;
   /** An event of a site that other machines watch. */
-  event(site: string, name: Told, scope: Scope, json: string): void;
+  event(site: string, name: PeerEvent, scope: Scope, json: string): void;
   /** What workers have rendered for a channel that other machines watch. */
   rendered(site: string, key: string, name: 'moves' | 'scroll', t: number, list: string): void;
 }
@@ -73,12 +73,14 @@ export class FanOut {
   readonly #epoch = Date.now().toString(36);
   readonly #options: FanOutOptions;
   readonly #slabs = new Slabs<Subscriber>();
-  readonly #journal = new Journal(JOURNAL_BYTES, JOURNAL_ENTRIES, (bytes) => this.#slabs.drop(bytes));
+  readonly #replayBuffer = new ReplayBuffer(REPLAY_BUFFER_BYTES, REPLAY_BUFFER_ENTRIES, (bytes) =>
+    this.#slabs.drop(bytes),
+  );
   readonly #interest: Interest;
   readonly #quota: StreamQuota;
   readonly #subscribers = new Map<Subscriber, Watched>();
   readonly #bySite = new Map<string, Set<Subscriber>>();
-  readonly #onlookers = new Onlookers();
+  readonly #recentViewers = new RecentViewers();
   /** Subscribers whose writes are held together until the batches that came at the same time are done. */
   readonly #corked = new Set<Subscriber>();
   #batching = false;
@@ -152,8 +154,8 @@ export class FanOut {
   }
 
   /** A visitor's event. Costs nothing while nobody watches its site; `data` is then not even made. */
-  publish<N extends Told>(site: string, name: N, scope: Scope, data: () => StreamEvents[N]): void {
-    const there = this.#interest.carries(site);
+  publish<N extends PeerEvent>(site: string, name: N, scope: Scope, data: () => StreamEvents[N]): void {
+    const there = this.#interest.isWatchedRemotely(site);
     if (!there && !this.#interest.watches(site)) return;
     const json = JSON.stringify(data());
     if (there) this.#options.others.event(site, name, scope, json);
@@ -195,34 +197,34 @@ export class FanOut {
     }
   }
 
-  #record(site: string, channel: number, scope: Scope, name: StreamEventName, json: string): Entry {
+  #record(site: string, channel: number, scope: Scope, name: StreamEventName, json: string): BufferedEvent {
     this.#seq += 1;
     const bytes = this.#slabs.write(eventText(eventId(this.#epoch, this.#seq), name, json));
-    const event: Entry = { seq: this.#seq, site, channel, ...scope, bytes };
-    this.#journal.add(event);
+    const event: BufferedEvent = { seq: this.#seq, site, channel, ...scope, bytes };
+    this.#replayBuffer.add(event);
     return event;
   }
 
   /** Begins or continues a stream on the socket of its response. One that could not be checked is only for who looks on already. */
   subscribe(socket: Socket, request: StreamRequest): void {
     const now = performance.now();
-    if (!request.checked && !this.#onlookers.has(request, now)) {
+    if (!request.checked && !this.#recentViewers.has(request, now)) {
       endWithProblem(socket, STORE_AWAY);
       return;
     }
     const refusal = this.#quota.enter(request.holders, now);
-    if (refusal) refuse(socket, refusal);
+    if (refusal) refuseStream(socket, refusal);
     else this.#open(socket, request);
   }
 
   /** Who looks on, and who did until a moment ago. */
-  onlookers(): Looking[] {
-    return this.#onlookers.all();
+  recentViewers(): Viewing[] {
+    return this.#recentViewers.all();
   }
 
   /** Ends the streams of who may not look on any more. */
-  forbid({ credential, site }: Looking): void {
-    this.#onlookers.forget({ credential, site });
+  forbid({ credential, site }: Viewing): void {
+    this.#recentViewers.forget({ credential, site });
     for (const subscriber of this.#bySite.get(site) ?? [])
       if (subscriber.request.credential === credential) void subscriber.end();
   }
@@ -235,8 +237,8 @@ export class FanOut {
       closed: (one) => this.#unsubscribe(one),
     });
     this.#subscribers.set(subscriber, watched);
-    this.#onlookers.came(request);
-    entry(this.#bySite, request.site, () => new Set<Subscriber>()).add(subscriber);
+    this.#recentViewers.came(request);
+    getOrInsert(this.#bySite, request.site, () => new Set<Subscriber>()).add(subscriber);
     this.#interest.join(watched, subscriber);
     const fault = this.#resume(subscriber, watched);
     if (!fault) return;
@@ -260,10 +262,10 @@ export class FanOut {
     if (lastEventId === null) return 'fresh';
     const seq = parseEventId(lastEventId, this.#epoch);
     if (seq === undefined || seq > this.#seq) return 'unknown-id';
-    if (seq < watched.since || !this.#journal.reaches(seq)) return 'expired';
+    if (seq < watched.since || !this.#replayBuffer.reaches(seq)) return 'expired';
     const missed: Buffer[] = [];
     let bytes = 0;
-    for (const event of this.#journal.after(seq)) {
+    for (const event of this.#replayBuffer.after(seq)) {
       if (event.channel === 0 ? !subscriber.wants(event) : event.channel !== watched.no) continue;
       missed.push(event.bytes);
       bytes += event.bytes.length;
@@ -334,7 +336,7 @@ export class FanOut {
     this.#past.streamBytes += subscriber.bytes;
     this.#past.skipped += subscriber.left;
     if (subscriber.evicted) this.#past.evictions += 1;
-    this.#onlookers.went(subscriber.request, performance.now());
+    this.#recentViewers.went(subscriber.request, performance.now());
     const { site } = subscriber.request;
     const here = this.#bySite.get(site);
     here?.delete(subscriber);
@@ -350,7 +352,7 @@ export class FanOut {
     // The server's clock may be set.
     const now = performance.now();
     this.#interest.sweep(now);
-    this.#onlookers.sweep(now);
+    this.#recentViewers.sweep(now);
     this.#quota.sweep(now);
     for (const subscriber of this.#subscribers.keys()) subscriber.watch(now);
   }
@@ -375,6 +377,6 @@ function channelOf({ site, page, visitor, stage, moves }: StreamRequest) {
 const NO_ROOM: StreamRefusal = { status: 503, retryAfter: 5, detail: 'The server accepts no streams at the moment.' };
 
 /** Answers that there is no room, or that the server stops. */
-export function refuse(socket: Socket, refusal = NO_ROOM): void {
+export function refuseStream(socket: Socket, refusal = NO_ROOM): void {
   endWithProblem(socket, { code: 'too-many-streams', ...refusal });
 }

@@ -3,8 +3,8 @@
  * watch.
  */
 import type { Socket } from 'node:net';
-import { forEachAtOnce } from '../lib/concurrency.ts';
-import { entry } from '../lib/get-or-insert.ts';
+import { forEachConcurrently } from '../lib/concurrency.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Minute } from '../model/minute.ts';
 import { MINUTE_MS, minuteOf } from '../model/minute.ts';
@@ -12,18 +12,18 @@ import { deviceOf, type LeaveReason, type Visitor } from '../model/visitor.ts';
 import type { Channel } from '../protocol/channel.ts';
 import type { Arrival, LateClick, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/ipc.ts';
 import { MAX_PAGES_TOLD, TAG } from '../protocol/ipc.ts';
-import type { SiteState, Told } from '../protocol/peer.ts';
+import type { PeerEvent, PeerSiteState } from '../protocol/peer.ts';
 import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMinute } from '../protocol/peer.ts';
 import type { StreamEvents } from '../protocol/stream-event.ts';
 import { Departures } from './departures.ts';
-import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuse } from './fan-out.ts';
+import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuseStream } from './fan-out.ts';
 import { thisSecond } from './last-minute.ts';
 import { Presence } from './presence.ts';
 import { Rates } from './rates.ts';
-import type { Looking } from './recent-viewers.ts';
-import { Hearing } from './remote-events.ts';
-import { Elsewhere } from './remote-presence.ts';
-import type { Present } from './site-presence.ts';
+import type { Viewing } from './recent-viewers.ts';
+import { RemoteEvents } from './remote-events.ts';
+import { RemotePresence } from './remote-presence.ts';
+import type { SitePresence } from './site-presence.ts';
 
 const HEARTBEAT_MS = 15_000;
 const SWEEP_MS = 250;
@@ -33,7 +33,7 @@ const MAX_ROWS = 1000;
 /** They are told so often of a site without visitors here, milliseconds. */
 const EMPTY_MS = 4000;
 /** Minutes that could not be kept are tried again after so long, milliseconds. */
-const KEEP_AGAIN_MS = 10_000;
+const STORE_AGAIN_MS = 10_000;
 /**
  * Sessions and tokens of streams that are checked at once: with Redis far away all of them have to be within about a
  * second.
@@ -55,7 +55,7 @@ export interface OtherHubs extends Others {
   /** Events of a site were left out here already: others need all of it anew. */
   lost(site: string): void;
   /** How late is what others tell of a site, milliseconds; 0: it is not. */
-  lateMs(site: string): number;
+  staleMs(site: string): number;
   /** Pages of a site with how many visitors of other machines are on each. */
   pages(site: string): Promise<[page: string, visitors: number][]>;
 }
@@ -72,7 +72,7 @@ export interface HubOptions {
   /** Sends to every worker. */
   sendAll(message: ToWorker): void;
   /** False when the session or token of a stream was revoked or has expired, or its site is gone. */
-  allowed(looking: Looking): Promise<boolean>;
+  allowed(looking: Viewing): Promise<boolean>;
   /** Keeps minutes of this machine where they outlive it. False if that cannot be done now. */
   keep(minutes: readonly SiteMinute[]): Promise<boolean>;
   /** This machine's name, the same at each start. */
@@ -85,9 +85,9 @@ export class Hub {
   readonly #fanOut: FanOut;
   readonly #presence: Presence;
   readonly #rates = new Rates();
-  readonly #elsewhere = new Elsewhere();
+  readonly #remotePresence = new RemotePresence();
   readonly #departures = new Departures();
-  readonly #hearing: Hearing;
+  readonly #remoteEvents: RemoteEvents;
   /** Of the second at hand, by site, as other machines are told it; only of sites that they watch. */
   readonly #seconds = new Map<string, Second>();
   /** Answers of the batch at hand, by worker; grants go out before releases, which may concern them. */
@@ -114,13 +114,13 @@ export class Hub {
       join: (present) => this.#onJoin(present),
       back: (present, arrival) => this.#onBack(present, arrival),
       leave: (present, reason) => this.#onLeave(present, reason),
-      grant: (worker, ...grant) => entry(this.#grants, worker, (): number[] => []).push(...grant),
+      grant: (worker, ...grant) => getOrInsert(this.#grants, worker, (): number[] => []).push(...grant),
       release: (...release) => this.#releases.push(release),
     });
-    this.#hearing = new Hearing({
+    this.#remoteEvents = new RemoteEvents({
       fanOut: this.#fanOut,
       presence: this.#presence,
-      elsewhere: this.#elsewhere,
+      elsewhere: this.#remotePresence,
       departures: this.#departures,
     });
     this.#rates.addRun([minuteOf(Date.now())], Date.now());
@@ -156,7 +156,7 @@ export class Hub {
         break;
       case 'stream':
         // Undefined when the client was gone before the socket could be handed over.
-        if (socket && this.#closed) refuse(socket);
+        if (socket && this.#closed) refuseStream(socket);
         else if (socket) this.#open(socket, message.request, message.past);
         break;
       case 'ask':
@@ -176,10 +176,10 @@ export class Hub {
 
   #open(socket: Socket, request: StreamRequest, past: Past | null): void {
     const { site } = request;
-    if (past) this.#elsewhere.recall(site, past.machines);
+    if (past) this.#remotePresence.recall(site, past.machines);
     if (past) this.#rates.addRun(past.ran, Date.now());
     this.#fanOut.subscribe(socket, request);
-    if (!this.#fanOut.interest.watches(site)) this.#elsewhere.forget(site);
+    if (!this.#fanOut.interest.watches(site)) this.#remotePresence.forget(site);
   }
 
   /** Takes what this machine had of a site before it was started anew, oldest first, or (NO_SITE) when it ran. To be told once. */
@@ -204,7 +204,7 @@ export class Hub {
     const minutes = this.#rates.unkept(until);
     const isKept = minutes.length === 0 || (await this.#options.keep(minutes));
     if (isKept) this.#rates.kept(until);
-    this.#keepAt = isKept ? until + 2 * MINUTE_MS : Date.now() + KEEP_AGAIN_MS;
+    this.#keepAt = isKept ? until + 2 * MINUTE_MS : Date.now() + STORE_AGAIN_MS;
   }
 
   /** How much there is, and was. */
@@ -215,7 +215,7 @@ export class Hub {
   /** Events of a site were left out by a worker. */
   #restart(site: string): void {
     this.#fanOut.restartSite(site, 'resync');
-    if (this.#fanOut.interest.carries(site)) this.#options.others.lost(site);
+    if (this.#fanOut.interest.isWatchedRemotely(site)) this.#options.others.lost(site);
   }
 
   async #answer(worker: number, ask: number, site: string): Promise<void> {
@@ -244,7 +244,7 @@ export class Hub {
   }
 
   /** All that this machine knows of its own visitors of a site. */
-  state(site: string): SiteState {
+  state(site: string): PeerSiteState {
     const visitors = Array.from(this.#presence.of(site), ({ visitor, letInAt }) => ({ visitor, at: letInAt }));
     return { visitors, minutes: this.#rates.minutes(site) };
   }
@@ -252,25 +252,25 @@ export class Hub {
   /** Takes what another machine tells of a site. */
   hear(machine: string, site: string, items: readonly Exclude<SiteItem, { k: 'state' }>[]): void {
     this.#fanOut.batch(() => {
-      for (const item of items) this.#hearing.item(machine, site, item);
+      for (const item of items) this.#remoteEvents.item(machine, site, item);
     });
     this.#sendAnswers();
   }
 
   /** Takes all that another machine knows of a site. `lost`: of what it told before something did not arrive. */
-  hearState(machine: string, site: string, state: SiteState, lost: boolean): void {
-    this.#fanOut.batch(() => this.#hearing.state(machine, site, state, lost));
+  hearState(machine: string, site: string, state: PeerSiteState, lost: boolean): void {
+    this.#fanOut.batch(() => this.#remoteEvents.state(machine, site, state, lost));
     this.#sendAnswers();
   }
 
   /** Another machine is no more; `bye`: it said so. */
-  machineGone(machine: string, bye: boolean): void {
-    this.#fanOut.batch(() => this.#hearing.machineGone(machine, bye ? 'server' : 'lost'));
+  nodeGone(machine: string, bye: boolean): void {
+    this.#fanOut.batch(() => this.#remoteEvents.nodeGone(machine, bye ? 'server' : 'lost'));
   }
 
   /** What other machines have of this site is not told to this one any more. */
   unhear(site: string): void {
-    this.#elsewhere.forget(site);
+    this.#remotePresence.forget(site);
   }
 
   #batch(worker: number, items: readonly RelayItem[]): void {
@@ -293,7 +293,7 @@ export class Hub {
         this.#presence.claim(worker, item, now);
         break;
       case 'gone':
-        this.#presence.gone(worker, item, now);
+        this.#presence.disconnected(worker, item, now);
         break;
       case 'late':
         this.#late(item);
@@ -306,21 +306,21 @@ export class Hub {
   }
 
   /** What a visitor that is here did. */
-  #done(present: Present, item: Extract<RelayItem, { k: 'begin' | 'page' | 'view' | 'click' }>): void {
+  #done(present: SitePresence, item: Extract<RelayItem, { k: 'begin' | 'page' | 'view' | 'click' }>): void {
     if (item.k === 'view') {
       this.#view(present, item);
     } else if (item.k === 'begin') {
       this.#presence.took(present, item.n);
     } else if (present.shown.tell(item.n, item.i)) {
-      if (item.k === 'page') this.#turn(present, item);
+      if (item.k === 'page') this.#navigate(present, item);
       else this.#click(present, item);
     } else if (item.k === 'page' && item.page !== present.visitor.page) {
       // A visitor that connects again begins on the page of what it sends again, and goes the same way once more.
-      this.#turn(present, item);
+      this.#navigate(present, item);
     }
   }
 
-  #click(present: Present, item: Extract<RelayItem, { k: 'click' }>): void {
+  #click(present: SitePresence, item: Extract<RelayItem, { k: 'click' }>): void {
     const { x, y } = item.click;
     present.visitor.at = [x, y];
     this.#tellClick(present, item);
@@ -332,13 +332,13 @@ export class Hub {
     if (present?.site === item.site && present.shown.tell(item.n, item.i)) this.#tellClick(present, item);
   }
 
-  #tellClick({ site, visitor }: Present, { t, page, click }: Pick<LateClick, 't' | 'page' | 'click'>): void {
+  #tellClick({ site, visitor }: SitePresence, { t, page, click }: Pick<LateClick, 't' | 'page' | 'click'>): void {
     const { v } = visitor;
     this.#fanOut.publish(site, 'click', { pages: [page], visitor: visitor.id }, () => ({ t, v, page, ...click }));
   }
 
-  #turn(
-    { site, visitor }: Present,
+  #navigate(
+    { site, visitor }: SitePresence,
     { t, page, origin, size }: { t: number } & Pick<Visitor, 'page' | 'origin' | 'size'>,
   ): void {
     const from = visitor.page;
@@ -349,7 +349,7 @@ export class Hub {
   }
 
   #view(
-    present: Present,
+    present: SitePresence,
     { t, size, hidden, label }: { t: number } & Pick<Visitor, 'size' | 'hidden' | 'label'>,
   ): void {
     const { visitor } = present;
@@ -358,32 +358,32 @@ export class Hub {
     this.#publish(present, 'view', () => ({ t, v: visitor.v, size, hidden, device, label }));
   }
 
-  #onJoin(present: Present): void {
+  #onJoin(present: SitePresence): void {
     const { visitor, site, letInAt } = present;
-    this.#hearing.cameHere(site, visitor.id);
+    this.#remoteEvents.cameHere(site, visitor.id);
     this.#rates.joined(site, this.#presence.of(site).size);
     this.#publish(present, 'join', () => ({ t: letInAt, visitor }));
   }
 
-  #onBack(present: Present, arrival: Arrival): void {
+  #onBack(present: SitePresence, arrival: Arrival): void {
     const { visitor } = present;
     const { page, size, hidden } = arrival;
     const t = Date.now();
-    if (page !== visitor.page) this.#turn(present, { t, ...arrival });
+    if (page !== visitor.page) this.#navigate(present, { t, ...arrival });
     else if (hidden !== visitor.hidden || String(size) !== String(visitor.size))
       this.#view(present, { t, size, hidden, label: visitor.label });
     this.#tellBack(present);
   }
 
   /** Other machines may have the visitor from where it was meanwhile. */
-  #tellBack({ site, visitor, letInAt }: Present): void {
-    this.#hearing.cameHere(site, visitor.id);
-    if (!this.#fanOut.interest.carries(site)) return;
+  #tellBack({ site, visitor, letInAt }: SitePresence): void {
+    this.#remoteEvents.cameHere(site, visitor.id);
+    if (!this.#fanOut.interest.isWatchedRemotely(site)) return;
     const json = JSON.stringify({ t: letInAt, visitor } satisfies StreamEvents['join']);
     this.#options.others.event(site, 'join', { pages: [visitor.page], visitor: visitor.id }, json);
   }
 
-  #onLeave(present: Present, reason: LeaveReason): void {
+  #onLeave(present: SitePresence, reason: LeaveReason): void {
     const { v, id, label, page } = present.visitor;
     const t = Date.now();
     this.#departures.add(present.site, { t, id, label, page, reason });
@@ -391,7 +391,7 @@ export class Hub {
   }
 
   /** A visitor's event, of the page it is on. */
-  #publish<N extends Told>({ site, visitor }: Present, name: N, data: () => StreamEvents[N]): void {
+  #publish<N extends PeerEvent>({ site, visitor }: SitePresence, name: N, data: () => StreamEvents[N]): void {
     this.#fanOut.publish(site, name, { pages: [visitor.page], visitor: visitor.id }, data);
   }
 
@@ -405,7 +405,7 @@ export class Hub {
   #seen(worker: number, seen: SeenSite, flushMs: number): void {
     this.#rates.add(seen, flushMs);
     this.#samples += seen.samples;
-    if (this.#fanOut.interest.carries(seen.site)) this.#addSecond(seen, flushMs);
+    if (this.#fanOut.interest.isWatchedRemotely(seen.site)) this.#addSecond(seen, flushMs);
     const second = thisSecond();
     for (let i = 0; i + 4 < seen.rows.length; i += 5) {
       const present = this.#presence.get(seen.rows[i] as number);
@@ -421,10 +421,12 @@ export class Hub {
   #snapshot({ site, page, visitor: id, made }: StreamRequest): StreamEvents['snapshot'] {
     const isShown = (one: { page: string; id: string }) =>
       (page === null || one.page === page) && (id === null || one.id === id);
-    const here = [...this.#presence.of(site), ...this.#elsewhere.of(site)].filter(({ visitor }) => isShown(visitor));
+    const here = [...this.#presence.of(site), ...this.#remotePresence.of(site)].filter(({ visitor }) =>
+      isShown(visitor),
+    );
     const own = { machine: this.#options.machine, minutes: this.#rates.minutes(site) };
     const now = Date.now();
-    const minutes = this.#rates.withEmpty(this.#elsewhere.minutes(site, own, now), now);
+    const minutes = this.#rates.withEmpty(this.#remotePresence.minutes(site, own, now), now);
     return {
       t: now,
       site,
@@ -450,7 +452,7 @@ export class Hub {
     this.#rates.addRun([minuteOf(now)], now);
     for (const site of new Set([...this.#presence.sites(), ...this.#rates.sites(), ...interest.sites()])) {
       const rates = this.#rates.second(site, this.#presence.of(site).size, now);
-      if (interest.carries(site)) this.#tellSecond(site, now);
+      if (interest.isWatchedRemotely(site)) this.#tellSecond(site, now);
       if (interest.watches(site))
         this.#fanOut.show(site, 'rates', EVERYBODY, JSON.stringify(this.#withOthers(site, rates)));
     }
@@ -467,7 +469,7 @@ export class Hub {
   }
 
   #addSecond({ site, samples, drops, rows }: SeenSite, flushMs: number): void {
-    const second = entry(this.#seconds, site, nothing);
+    const second = getOrInsert(this.#seconds, site, nothing);
     second.samples += samples;
     second.drops += drops;
     second.flushMs = Math.max(second.flushMs, flushMs);
@@ -486,11 +488,11 @@ export class Hub {
 
   /** What happened in a second, here and on other machines. */
   #withOthers(site: string, rates: StreamEvents['rates']): StreamEvents['rates'] {
-    const { samples, drops, flushMs, activity } = this.#elsewhere.takeSecond(site);
-    const late = Math.round(this.#options.others.lateMs(site));
+    const { samples, drops, flushMs, activity } = this.#remotePresence.takeSecond(site);
+    const late = Math.round(this.#options.others.staleMs(site));
     return {
       t: rates.t,
-      visitors: rates.visitors + this.#elsewhere.count(site),
+      visitors: rates.visitors + this.#remotePresence.count(site),
       samples: rates.samples + samples,
       drops: rates.drops + drops,
       flushMs: Math.max(rates.flushMs, flushMs),
@@ -507,7 +509,7 @@ export class Hub {
     if (this.#checking) return;
     this.#checking = true;
     try {
-      await forEachAtOnce(this.#fanOut.onlookers(), CHECKS, async (looking) => {
+      await forEachConcurrently(this.#fanOut.recentViewers(), CHECKS, async (looking) => {
         if (!(await this.#options.allowed(looking))) this.#fanOut.forbid(looking);
       });
     } catch (error) {
@@ -526,7 +528,7 @@ export class Hub {
 }
 
 /** What visitors did in the last minute, as a snapshot tells it. */
-function activityOf(here: readonly Pick<Present, 'visitor' | 'lastMinute'>[]): (number | string)[] {
+function activityOf(here: readonly Pick<SitePresence, 'visitor' | 'lastMinute'>[]): (number | string)[] {
   const rows: (number | string)[] = [];
   const now = thisSecond();
   for (const { visitor, lastMinute } of here) {

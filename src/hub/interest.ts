@@ -152,7 +152,7 @@ export class Interest {
   }
 
   /** True if a stream of another machine shows this site. */
-  carries(site: string): boolean {
+  isWatchedRemotely(site: string): boolean {
     return this.#there.has(site);
   }
 }

@@ -1,15 +1,15 @@
 /** Minutes of one site by machine. What is told twice, by a machine or by what was kept of it, counts once. */
-import { entry } from '../lib/get-or-insert.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Minute } from '../model/minute.ts';
-import { MINUTE_MS, minuteOf, oldestOf, raise } from '../model/minute.ts';
-import type { MachineMinutes } from '../protocol/peer.ts';
+import { MINUTE_MS, minuteOf, oldestMinute, raiseMinute } from '../model/minute.ts';
+import type { NodeMinutes } from '../protocol/peer.ts';
 
-export class MinutesByMachine {
+export class MinutesByNode {
   readonly #byMachine = new Map<string, Map<number, Minute>>();
 
-  add({ machine, minutes }: MachineMinutes): void {
-    const known = entry(this.#byMachine, machine, () => new Map<number, Minute>());
-    for (const minute of minutes) raise(known, minute);
+  add({ machine, minutes }: NodeMinutes): void {
+    const known = getOrInsert(this.#byMachine, machine, () => new Map<number, Minute>());
+    for (const minute of minutes) raiseMinute(known, minute);
   }
 
   /**
@@ -23,21 +23,21 @@ export class MinutesByMachine {
   }
 
   /** The last 60 minutes of all machines, oldest first; `own` are those of this one. Of visitors the sum: peaks may have been at different times. */
-  sums(own: MachineMinutes, now: number): Minute[] {
-    this.#forget(oldestOf(now));
+  sums(own: NodeMinutes, now: number): Minute[] {
+    this.#forget(oldestMinute(now));
     const sums = new Map<number, Minute>();
     for (const minute of this.#with(own)) {
       const { t, visitors, samples } = minute;
-      const sum = entry(sums, t, () => ({ t, visitors: 0, samples: 0 }));
+      const sum = getOrInsert(sums, t, () => ({ t, visitors: 0, samples: 0 }));
       sum.visitors += visitors;
       sum.samples += samples;
     }
-    return [...sums.values()].filter(({ t }) => t >= oldestOf(now)).sort((a, b) => a.t - b.t);
+    return [...sums.values()].filter(({ t }) => t >= oldestMinute(now)).sort((a, b) => a.t - b.t);
   }
 
-  *#with({ machine, minutes }: MachineMinutes): Generator<Minute> {
+  *#with({ machine, minutes }: NodeMinutes): Generator<Minute> {
     const own = new Map(this.#byMachine.get(machine));
-    for (const minute of minutes) raise(own, minute);
+    for (const minute of minutes) raiseMinute(own, minute);
     yield* own.values();
     for (const [other, known] of this.#byMachine) if (other !== machine) yield* known.values();
   }

@@ -2,14 +2,14 @@
  * Who is here. The one authority: workers ask it to let a visitor in, and it knows which worker has each.
  * A visitor whose connection ended stays for a grace, in which it may come back on any worker.
  */
-import { entry } from '../lib/get-or-insert.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { LeaveReason } from '../model/visitor.ts';
 import type { Arrival, RelayItem } from '../protocol/ipc.ts';
 import type { Share } from '../protocol/peer.ts';
-import { Departed } from './departed-numbers.ts';
+import { DepartedNumbers } from './departed-numbers.ts';
 import { LastMinute } from './last-minute.ts';
 import { ShownFrames } from './shown-frames.ts';
-import type { Present } from './site-presence.ts';
+import type { SitePresence } from './site-presence.ts';
 
 /** After the tab said that it closes; long enough for the next page of a site to take over, milliseconds. */
 const CLOSED_GRACE_MS = 1500;
@@ -27,10 +27,10 @@ interface Waiting {
 }
 
 export interface PresenceEvents {
-  join(present: Present): void;
+  join(present: SitePresence): void;
   /** A visitor came back on another page or with another window. */
-  back(present: Present, arrival: Arrival): void;
-  leave(present: Present, reason: LeaveReason): void;
+  back(present: SitePresence, arrival: Arrival): void;
+  leave(present: SitePresence, reason: LeaveReason): void;
   /** Answer a worker's claim; v = 0 refuses, frame = -1: nothing is known of its page. */
   grant(worker: number, claim: number, v: number, frame: number, lastTime: number): void;
   /** Have a worker close the connection that this claim of its let in. */
@@ -41,12 +41,12 @@ export class Presence {
   readonly #events: PresenceEvents;
   readonly #graceMs: number;
   readonly #share: Share;
-  readonly #byV = new Map<number, Present>();
-  readonly #byId = new Map<string, Present>();
-  readonly #bySite = new Map<string, Set<Present>>();
-  readonly #departed = new Departed();
-  readonly #leaving = new Map<Present, { at: number; reason: LeaveReason }>();
-  readonly #waiting = new Map<Present, Waiting>();
+  readonly #byV = new Map<number, SitePresence>();
+  readonly #byId = new Map<string, SitePresence>();
+  readonly #bySite = new Map<string, Set<SitePresence>>();
+  readonly #departed = new DepartedNumbers();
+  readonly #leaving = new Map<SitePresence, { at: number; reason: LeaveReason }>();
+  readonly #waiting = new Map<SitePresence, Waiting>();
   #lastV = 0;
 
   constructor(graceMs: number, share: Share, events: PresenceEvents) {
@@ -59,17 +59,17 @@ export class Presence {
     return this.#byV.size;
   }
 
-  get(v: number): Present | undefined {
+  get(v: number): SitePresence | undefined {
     return this.#byV.get(v);
   }
 
   /** The visitor of this id, if it is here. */
-  find(id: string): Present | undefined {
+  find(id: string): SitePresence | undefined {
     return this.#byId.get(id);
   }
 
   /** The visitors of a site. */
-  of(site: string): ReadonlySet<Present> {
+  of(site: string): ReadonlySet<SitePresence> {
     return this.#bySite.get(site) ?? NOBODY;
   }
 
@@ -97,7 +97,7 @@ export class Presence {
    * The last words of a page may come after the next page's socket, and must not take the visitor from it. A token
    * is made when its connection has been let in, so an older one is of an earlier page.
    */
-  #isLate(posted: number, present: Present): boolean {
+  #isLate(posted: number, present: SitePresence): boolean {
     return posted < present.socketSince || this.#waiting.get(present)?.claim.posted === null;
   }
 
@@ -113,25 +113,25 @@ export class Presence {
    * Answers a claim. A page that reconnects gets the number of its own last frame that was taken; a page that was just
    * loaded gets that of the visitor's last frame on any page.
    */
-  #grant({ visitor, shown, frame, lastTime }: Present, worker: number, { claim, last }: Claim): void {
+  #grant({ visitor, shown, frame, lastTime }: SitePresence, worker: number, { claim, last }: Claim): void {
     const taken = last > 0 ? (shown.lastBefore(last) ?? -1) : frame;
     this.#events.grant(worker, claim, visitor.v, taken, lastTime);
   }
 
-  #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): Present {
+  #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): SitePresence {
     const { site, ...rest } = arrival;
     const held = { worker, claim, socketSince: socketSince(posted, now), letInAt: now };
     const past = this.#departed.take(arrival.id) ?? { frame: 0, lastTime: 0, shown: new ShownFrames() };
     const { frame, lastTime, shown } = past;
     const lastMinute = new LastMinute();
-    const present: Present = { visitor: { v, ...rest }, site, ...held, frame, lastTime, shown, lastMinute };
+    const present: SitePresence = { visitor: { v, ...rest }, site, ...held, frame, lastTime, shown, lastMinute };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
-    entry(this.#bySite, site, () => new Set<Present>()).add(present);
+    getOrInsert(this.#bySite, site, () => new Set<SitePresence>()).add(present);
     return present;
   }
 
-  #admit(present: Present, { worker, claim }: Omit<Waiting, 'deadline'>, now: number): void {
+  #admit(present: SitePresence, { worker, claim }: Omit<Waiting, 'deadline'>, now: number): void {
     this.#leaving.delete(present);
     this.#waiting.delete(present);
     const held = { worker, claim: claim.claim, socketSince: socketSince(claim.posted, now), letInAt: now };
@@ -154,13 +154,13 @@ export class Presence {
   }
 
   /** Two connections wait for the same visitor: the later one gets it. */
-  #supersede(present: Present): void {
+  #supersede(present: SitePresence): void {
     const earlier = this.#waiting.get(present);
     if (earlier) this.#events.grant(earlier.worker, earlier.claim.claim, 0, 0, 0);
   }
 
   /** A worker's connection ended. One that was given up to another has nothing to say any more. */
-  gone(worker: number, { v, claim, n, last, reason }: Extract<RelayItem, { k: 'gone' }>, now: number): void {
+  disconnected(worker: number, { v, claim, n, last, reason }: Extract<RelayItem, { k: 'gone' }>, now: number): void {
     const present = this.#byV.get(v);
     if (present?.worker !== worker || present.claim !== claim) return;
     this.took(present, n);
@@ -169,7 +169,7 @@ export class Presence {
   }
 
   /** Notes that frames up to `n` were taken of the page that has the visitor now; -1: it is not known how many. */
-  took(present: Present, n: number): void {
+  took(present: SitePresence, n: number): void {
     if (n <= 0) return;
     present.frame = Math.max(present.frame, n);
     present.shown.take(n);
@@ -182,7 +182,7 @@ export class Presence {
     for (const present of this.#byV.values()) if (present.worker === worker) this.#detach(present, 'lost', now);
   }
 
-  #detach(present: Present, reason: LeaveReason, now: number): void {
+  #detach(present: SitePresence, reason: LeaveReason, now: number): void {
     present.worker = 0;
     const waiting = this.#waiting.get(present);
     if (waiting) this.#admit(present, waiting, now);
@@ -190,7 +190,7 @@ export class Presence {
     else this.#beginGrace(present, reason);
   }
 
-  #beginGrace(present: Present, reason: LeaveReason): void {
+  #beginGrace(present: SitePresence, reason: LeaveReason): void {
     const grace = reason === 'closed' ? Math.min(CLOSED_GRACE_MS, this.#graceMs) : this.#graceMs;
     this.#leaving.set(present, { at: performance.now() + grace, reason });
     if (this.#leaving.size > MAX_LEAVING) this.#removeOldestLeaving();
@@ -201,7 +201,7 @@ export class Presence {
     if (oldest) this.#remove(oldest[0], oldest[1].reason);
   }
 
-  #remove(present: Present, reason: LeaveReason): void {
+  #remove(present: SitePresence, reason: LeaveReason): void {
     this.#leaving.delete(present);
     this.#byV.delete(present.visitor.v);
     this.#byId.delete(present.visitor.id);
@@ -247,4 +247,4 @@ function socketSince(posted: number | null, now: number): number {
   return posted === null ? now : 0;
 }
 
-const NOBODY: ReadonlySet<Present> = new Set();
+const NOBODY: ReadonlySet<SitePresence> = new Set();

@@ -1,6 +1,6 @@
-import { entry } from '../lib/get-or-insert.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Minute } from '../model/minute.ts';
-import { MINUTE_MS, minuteOf, oldestOf } from '../model/minute.ts';
+import { MINUTE_MS, minuteOf, oldestMinute } from '../model/minute.ts';
 import type { SeenSite } from '../protocol/ipc.ts';
 import { NO_SITE, type SiteMinute } from '../protocol/peer.ts';
 import type { StreamEvents } from '../protocol/stream-event.ts';
@@ -25,7 +25,7 @@ export class Rates {
   #keptUntil = minuteOf(Date.now()) - MINUTE_MS;
 
   #of(site: string): SiteRates {
-    return entry(this.#bySite, site, () => ({ samples: 0, drops: 0, flushMs: 0, activity: [], minutes: [] }));
+    return getOrInsert(this.#bySite, site, () => ({ samples: 0, drops: 0, flushMs: 0, activity: [], minutes: [] }));
   }
 
   sites(): Iterable<string> {
@@ -40,7 +40,7 @@ export class Rates {
   /** Takes what this machine had of a site before it was started anew, oldest first. To be told once. */
   recall(site: string, past: readonly Minute[], now: number): void {
     const rates = this.#of(site);
-    const byTime = new Map(past.filter(({ t }) => t >= oldestOf(now)).map((minute) => [minute.t, { ...minute }]));
+    const byTime = new Map(past.filter(({ t }) => t >= oldestMinute(now)).map((minute) => [minute.t, { ...minute }]));
     for (const minute of rates.minutes) {
       const before = byTime.get(minute.t);
       if (before) minute.visitors = Math.max(minute.visitors, before.visitors);
@@ -53,13 +53,13 @@ export class Rates {
   /** A server ran in these minutes, Unix ms. */
   addRun(minutes: Iterable<number>, now: number): void {
     for (const t of minutes) this.#ran.add(t);
-    for (const t of this.#ran) if (t < oldestOf(now)) this.#ran.delete(t);
+    for (const t of this.#ran) if (t < oldestMinute(now)) this.#ran.delete(t);
   }
 
   /** Minutes of a site, and those in which nobody was there; oldest first. One that is missing nobody can tell of. */
   withEmpty(minutes: readonly Minute[], now: number): Minute[] {
     const known = new Set(minutes.map(({ t }) => t));
-    const empty = [...this.#ran].filter((t) => t >= oldestOf(now) && !known.has(t));
+    const empty = [...this.#ran].filter((t) => t >= oldestMinute(now) && !known.has(t));
     const all = [...minutes, ...empty.map((t) => ({ t, visitors: 0, samples: 0 }))];
     return all.sort((a, b) => a.t - b.t);
   }
@@ -116,7 +116,7 @@ export class Rates {
     if (minute?.t !== t) {
       minute = { t, visitors: 0, samples: 0 };
       rates.minutes.push(minute);
-      while (rates.minutes[0] && rates.minutes[0].t < oldestOf(now)) rates.minutes.shift();
+      while (rates.minutes[0] && rates.minutes[0].t < oldestMinute(now)) rates.minutes.shift();
     }
     minute.visitors = Math.max(minute.visitors, visitors);
     return minute;

@@ -1,29 +1,29 @@
 /** What other machines tell of the sites that are watched here: kept for those who come, and shown to those who watch. */
 
 import type { LeaveReason } from '../model/visitor.ts';
-import type { Second, SiteItem, SiteState, ToldData } from '../protocol/peer.ts';
+import type { PeerEventData, PeerSiteState, Second, SiteItem } from '../protocol/peer.ts';
 import type { StreamEvents } from '../protocol/stream-event.ts';
 import type { Departures } from './departures.ts';
 import type { FanOut } from './fan-out.ts';
 import type { Presence } from './presence.ts';
-import type { Elsewhere, Other } from './remote-presence.ts';
+import type { RemotePresence, RemoteVisitor } from './remote-presence.ts';
 
 type Event = Extract<SiteItem, { k: 'event' }>;
 
-export interface HearingOptions {
+export interface RemoteEventsOptions {
   fanOut: FanOut;
   presence: Presence;
-  elsewhere: Elsewhere;
+  elsewhere: RemotePresence;
   departures: Departures;
 }
 
-export class Hearing {
+export class RemoteEvents {
   readonly #fanOut: FanOut;
   readonly #presence: Presence;
-  readonly #elsewhere: Elsewhere;
+  readonly #elsewhere: RemotePresence;
   readonly #departures: Departures;
 
-  constructor({ fanOut, presence, elsewhere, departures }: HearingOptions) {
+  constructor({ fanOut, presence, elsewhere, departures }: RemoteEventsOptions) {
     this.#fanOut = fanOut;
     this.#presence = presence;
     this.#elsewhere = elsewhere;
@@ -38,7 +38,7 @@ export class Hearing {
   }
 
   #event(machine: string, site: string, event: Event): void {
-    const told = { name: event.name, data: JSON.parse(event.json) } as ToldData;
+    const told = { name: event.name, data: JSON.parse(event.json) } as PeerEventData;
     if (told.name === 'join') {
       this.#join(machine, site, told.data, event);
       return;
@@ -70,7 +70,7 @@ export class Hearing {
   }
 
   /** Takes all that a machine knows of a site. `lost`: what it told before did not all arrive. */
-  state(machine: string, site: string, state: SiteState, lost: boolean): void {
+  state(machine: string, site: string, state: PeerSiteState, lost: boolean): void {
     const before = this.#elsewhere.count(site);
     const visitors = state.visitors.filter(({ visitor, at }) => this.#presence.yield(visitor.id, at));
     this.#elsewhere.replace(site, machine, { ...state, visitors });
@@ -85,18 +85,18 @@ export class Hearing {
   }
 
   /** A machine is no more, and neither are its visitors. */
-  machineGone(machine: string, reason: LeaveReason): void {
+  nodeGone(machine: string, reason: LeaveReason): void {
     for (const [site, other] of this.#elsewhere.removeMachine(machine, Date.now())) this.#leave(site, other, reason);
   }
 
-  #leave(site: string, other: Other, reason: LeaveReason): void {
+  #leave(site: string, other: RemoteVisitor, reason: LeaveReason): void {
     const { v, page, id } = other.visitor;
     const data: StreamEvents['leave'] = { t: Date.now(), v, reason };
     this.#remove(site, other, data);
     this.#fanOut.show(site, 'leave', { pages: [page], visitor: id }, JSON.stringify(data));
   }
 
-  #remove(site: string, other: Other, { t, reason }: StreamEvents['leave']): void {
+  #remove(site: string, other: RemoteVisitor, { t, reason }: StreamEvents['leave']): void {
     this.#elsewhere.remove(site, other);
     const { id, label, page } = other.visitor;
     this.#departures.add(site, { t, id, label, page, reason });

@@ -2,7 +2,7 @@
  * The last events, so that a stream that was cut can continue without a gap. Bounded in bytes and in
  * number; the oldest go first.
  */
-export interface Entry {
+export interface BufferedEvent {
   seq: number;
   site: string;
   /** Number of the channel for moves and scrolls; 0 for events of the site. */
@@ -14,10 +14,10 @@ export interface Entry {
   bytes: Buffer;
 }
 
-export class Journal {
+export class ReplayBuffer {
   readonly #maxBytes: number;
   readonly #maxEntries: number;
-  #entries: (Entry | undefined)[] = [];
+  #entries: (BufferedEvent | undefined)[] = [];
   #start = 0;
   #bytes = 0;
   #lastDropped = 0;
@@ -30,7 +30,7 @@ export class Journal {
     this.#maxEntries = maxEntries;
   }
 
-  add(entry: Entry): void {
+  add(entry: BufferedEvent): void {
     this.#entries.push(entry);
     this.#bytes += entry.bytes.length;
     while (this.#bytes > this.#maxBytes || this.#entries.length - this.#start > this.#maxEntries) this.#dropOldest();
@@ -60,8 +60,8 @@ export class Journal {
   }
 
   /** The events after `seq`, oldest first. */
-  *after(seq: number): Generator<Entry> {
-    for (let i = this.#firstAfter(seq); i < this.#entries.length; i++) yield this.#entries[i] as Entry;
+  *after(seq: number): Generator<BufferedEvent> {
+    for (let i = this.#firstAfter(seq); i < this.#entries.length; i++) yield this.#entries[i] as BufferedEvent;
   }
 
   #firstAfter(seq: number): number {
@@ -69,7 +69,7 @@ export class Journal {
     let high = this.#entries.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#entries[middle] as Entry).seq <= seq) low = middle + 1;
+      if ((this.#entries[middle] as BufferedEvent).seq <= seq) low = middle + 1;
       else high = middle;
     }
     return low;

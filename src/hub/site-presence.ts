@@ -3,7 +3,7 @@ import type { Visitor } from '../model/visitor.ts';
 import type { LastMinute } from './last-minute.ts';
 import type { ShownFrames } from './shown-frames.ts';
 
-export interface Present {
+export interface SitePresence {
   visitor: Visitor;
   site: string;
   /** The worker that has the connection, or 0 in the grace. */

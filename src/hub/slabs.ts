@@ -6,12 +6,12 @@
 /** Large enough that the system takes one back when it is freed, bytes. */
 const SLAB_BYTES = 256 * 1024;
 /** A larger text has memory of its own, bytes. */
-const MOST_BYTES = SLAB_BYTES / 4;
+const MAX_BYTES = SLAB_BYTES / 4;
 /** Slabs that wait for slow readers, or to be used again; more are left to V8. */
-const MOST_IDLE = 16;
+const MAX_IDLE = 16;
 
 /** Who may still have bytes to send, which are read from a slab until then. */
-export interface Reader {
+export interface SlabReader {
   readonly hasUnsent: boolean;
 }
 
@@ -29,7 +29,7 @@ interface Retired<R> {
   readers: Set<R> | undefined;
 }
 
-export class Slabs<R extends Reader> {
+export class Slabs<R extends SlabReader> {
   #slab = newSlab();
   readonly #free: Slab[] = [];
   #retired: Retired<R>[] = [];
@@ -39,7 +39,7 @@ export class Slabs<R extends Reader> {
   /** The bytes of a text. They stay as they are until `drop` is called with them. */
   write(text: string): Buffer {
     const length = Buffer.byteLength(text);
-    if (length > MOST_BYTES) return Buffer.from(text);
+    if (length > MAX_BYTES) return Buffer.from(text);
     if (this.#slab.end + length > SLAB_BYTES) this.#next();
     const { memory, end } = this.#slab;
     const bytes = memory.subarray(end, end + length);
@@ -67,7 +67,7 @@ export class Slabs<R extends Reader> {
   #retire(slab: Slab): void {
     this.#used.delete(slab.memory.buffer);
     slab.end = 0;
-    if (this.#retired.length + this.#free.length < MOST_IDLE) this.#retired.push({ slab, readers: undefined });
+    if (this.#retired.length + this.#free.length < MAX_IDLE) this.#retired.push({ slab, readers: undefined });
   }
 
   /** To be called now and then, while nothing is held back from sockets, with all readers there are. */

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { StreamRequest } from '../protocol/ipc.ts';
 import { STREAM_PREAMBLE } from '../protocol/stream-event.ts';
-import type { Entry } from './replay-buffer.ts';
+import type { BufferedEvent } from './replay-buffer.ts';
 
 /** Above this many unsent bytes moves are left out. */
 const SOFT_LIMIT = 256 * 1024;
@@ -90,7 +90,7 @@ export class Subscriber {
   }
 
   /** True if this stream shows the event. */
-  wants(entry: Entry): boolean {
+  wants(entry: BufferedEvent): boolean {
     const { site, page, visitor } = this.request;
     if (entry.site !== site) return false;
     if (page !== null && entry.pages.length > 0 && !entry.pages.includes(page)) return false;

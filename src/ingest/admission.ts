@@ -4,8 +4,8 @@
  * Times are as a bucket's.
  */
 
-import { entry } from '../lib/get-or-insert.ts';
-import { Bucket } from '../lib/token-bucket.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
 
 /** An address may bring as many newcomers at once as it may have connections, and this share of them per second. */
 const NEW_PER_SECOND = 0.1;
@@ -14,8 +14,8 @@ const BURST_S = 256;
 
 interface Address {
   count: number;
-  newcomers: Bucket;
-  bytes: Bucket;
+  newcomers: TokenBucket;
+  bytes: TokenBucket;
   /** When the last newcomer came. */
   last: number;
 }
@@ -59,15 +59,15 @@ export class Admission {
   }
 
   /** The bytes that an address may still send. Good until nobody of the address is here and its bucket is full. */
-  bytesOf(address: string, now: number): Bucket {
+  bytesOf(address: string, now: number): TokenBucket {
     return this.#get(address, now).bytes;
   }
 
   #get(address: string, now: number): Address {
-    return entry(this.#byAddress, address, () => ({
+    return getOrInsert(this.#byAddress, address, () => ({
       count: 0,
-      newcomers: new Bucket(this.#maxPerAddress * NEW_PER_SECOND, this.#maxPerAddress, now),
-      bytes: new Bucket(this.#bytesPerSecond, this.#bytesPerSecond * BURST_S, now),
+      newcomers: new TokenBucket(this.#maxPerAddress * NEW_PER_SECOND, this.#maxPerAddress, now),
+      bytes: new TokenBucket(this.#bytesPerSecond, this.#bytesPerSecond * BURST_S, now),
       last: now,
     }));
   }

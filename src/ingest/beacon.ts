@@ -14,8 +14,8 @@ import type { IngestOptions } from './contract.ts';
 import { EarlierPage } from './earlier-page.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import type { Proof } from './resume-token.ts';
-import type { Visit } from './visit.ts';
-import { type Desk, readLimit } from './visit-registry.ts';
+import type { LiveVisit } from './visit.ts';
+import { readLimit, type VisitRegistry } from './visit-registry.ts';
 
 /** A visitor that speaks by POST and is silent for so long is gone, milliseconds. Its tracker beats every 4 s. */
 const SILENCE_MS = 10_000;
@@ -29,20 +29,20 @@ interface Message {
   /** Number of its first frame; 0 if there is none, or if frames have no numbers. */
   first: number;
   /** Gives the visit as many frames as it may send now. False if there was none that it may. Throws FrameError. */
-  apply(visit: Visit, now: number): boolean;
+  apply(visit: LiveVisit, now: number): boolean;
   /** Gives an earlier page of the visitor as many frames as it may send. Throws FrameError. */
   store(page: EarlierPage): void;
 }
 
 export class Beacons {
-  readonly #desk: Desk;
+  readonly #registry: VisitRegistry;
   readonly #options: IngestOptions;
   readonly #admission: Admission;
   /** Visits that have no socket. */
-  readonly #posted = new Set<Visit>();
+  readonly #posted = new Set<LiveVisit>();
 
-  constructor(desk: Desk, options: IngestOptions, admission: Admission) {
-    this.#desk = desk;
+  constructor(desk: VisitRegistry, options: IngestOptions, admission: Admission) {
+    this.#registry = desk;
     this.#options = options;
     this.#admission = admission;
   }
@@ -77,10 +77,10 @@ export class Beacons {
       token: tokenIn(items),
       bye: false,
       apply: (visit, now) => {
-        const { label, bye } = this.#desk.readJson(site, items, now);
+        const { label, bye } = this.#registry.readJson(site, items, now);
         message.bye = bye;
         if (label !== undefined && visit.trace.arrival.label !== label) visit.name(label);
-        return visit.allowance.frame(now) && visit.unnumbered(this.#desk.samples, now);
+        return visit.rateLimits.frame(now) && visit.unnumbered(this.#registry.samples, now);
       },
       first: 0,
       store: () => {},
@@ -89,13 +89,16 @@ export class Beacons {
   }
 
   #readFrames(site: string, body: Buffer): Message {
-    const frames = splitFrames(body, readLimit(this.#desk.config)).map((bytes) => ({ bytes, ...decodeHead(bytes) }));
+    const frames = splitFrames(body, readLimit(this.#registry.config)).map((bytes) => ({
+      bytes,
+      ...decodeHead(bytes),
+    }));
     const [first, ...rest] = frames;
     if (first?.type !== FRAME.hello) throw new FrameError('bad-type', 'the first frame must be hello');
     const hello = decodeHello(first.bytes, first.offset);
     const samples = rest.filter(({ type }) => type === FRAME.samples);
     const read = ({ bytes, offset }: (typeof samples)[number]) =>
-      this.#desk.readSamples(site, bytes, 0, offset, bytes.length);
+      this.#registry.readSamples(site, bytes, 0, offset, bytes.length);
     return {
       hello,
       token: hello.token,
@@ -104,7 +107,7 @@ export class Beacons {
         for (const [i, frame] of samples.entries()) {
           read(frame);
           // What is left is sent again: the answer says how far we are.
-          if (!visit.allowance.frame(now) || !visit.frame(frame.n, this.#desk.samples, now)) return i > 0;
+          if (!visit.rateLimits.frame(now) || !visit.frame(frame.n, this.#registry.samples, now)) return i > 0;
         }
         return true;
       },
@@ -112,35 +115,35 @@ export class Beacons {
       store: (page) => {
         for (const frame of samples) {
           read(frame);
-          if (!page.take(frame.n, this.#desk.samples)) return;
+          if (!page.take(frame.n, this.#registry.samples)) return;
         }
       },
     };
   }
 
   async #take(request: Beacon, message: Message): Promise<BeaconReply> {
-    const proof = this.#desk.identify(request.site, message.token);
+    const proof = this.#registry.identify(request.site, message.token);
     if (message.bye && isNumberedForAnother(message, proof)) return UNKNOWN_VISITOR;
-    const known = proof && this.#desk.find(proof.id);
+    const known = proof && this.#registry.find(proof.id);
     const visit = await this.#visitOf(request, message, proof);
     if ('status' in visit) return visit;
     const now = visit.now();
-    if (!visit.allowance.post(now) || !visit.allowance.bytes(request.body.length, now)) return TOO_FAST;
+    if (!visit.rateLimits.post(now) || !visit.rateLimits.bytes(request.body.length, now)) return TOO_FAST;
     if (message.hello && this.#posted.has(visit)) visit.offset = now - message.hello.clock;
-    if (visit.recording.broken && this.#desk.canRecord())
-      this.#desk.recordAnew(visit, message.hello ? 0 : visit.trace.frame);
+    if (visit.recording.broken && this.#registry.canRecord())
+      this.#registry.restartRecording(visit, message.hello ? 0 : visit.trace.frame);
     // The answer says who the page is now and how to number its frames, and it sends them again.
     const taken = isNumberedForAnother(message, proof) || this.#apply(message, visit, known !== visit);
     if (message.bye) visit.end('closed');
     await visit.recording.settled();
     // Simple clients keep nothing, and do not look at numbers.
     if (!message.hello && visit.recording.broken) return TRY_LATER;
-    const reply = this.#desk.helloReply(visit);
+    const reply = this.#registry.helloReply(visit);
     return taken ? { status: 200, body: reply } : TOO_FAST;
   }
 
   /** As the message's own; a visitor that was let in for frames that cannot be read is refused. */
-  #apply(message: Message, visit: Visit, isNew: boolean): boolean {
+  #apply(message: Message, visit: LiveVisit, isNew: boolean): boolean {
     try {
       return message.apply(visit, visit.now());
     } catch (error) {
@@ -154,9 +157,9 @@ export class Beacons {
    * that had it. If the visitor is on a later page now, the frames of the POST are stored, and the answer to it is
    * returned.
    */
-  async #visitOf(request: Beacon, message: Message, proof: Proof | undefined): Promise<Visit | BeaconReply> {
+  async #visitOf(request: Beacon, message: Message, proof: Proof | undefined): Promise<LiveVisit | BeaconReply> {
     const { hello, bye, first } = message;
-    const known = proof && this.#desk.find(proof.id);
+    const known = proof && this.#registry.find(proof.id);
     const isPosted = known !== undefined && this.#posted.has(known);
     if (!known) {
       const visit = await this.#admit(request, hello, proof);
@@ -185,26 +188,30 @@ export class Beacons {
   ): Promise<BeaconReply> {
     const { id } = proof;
     const told = await this.#options.lastFrame(site, id, hello.last);
-    const recording = this.#desk.recordApart({ site, page, origin: origin ?? '', country: peer.country }, hello, proof);
-    const earlier = new EarlierPage(recording, this.#desk.allowance(), hello, Date.now(), (click) => {
+    const recording = this.#registry.recordApart(
+      { site, page, origin: origin ?? '', country: peer.country },
+      hello,
+      proof,
+    );
+    const earlier = new EarlierPage(recording, this.#registry.rateLimits(), hello, Date.now(), (click) => {
       if (click.n > told) this.#options.late({ site, id, ...click });
     });
     message.store(earlier);
     await recording.settled();
     if (recording.broken) return TRY_LATER;
-    return { status: 200, body: this.#desk.partingReply(site, id, recording.kept) };
+    return { status: 200, body: this.#registry.partingReply(site, id, recording.kept) };
   }
 
   async #admit(
     { site, page, origin, peer }: Beacon,
     hello: Hello | undefined,
     proof: Proof | undefined,
-  ): Promise<Visit | BeaconReply> {
+  ): Promise<LiveVisit | BeaconReply> {
     const leave = this.#admission.enter(peer.address, performance.now());
     if (typeof leave === 'string') return refusalOf(leave);
     const contact: Contact = { site, page, origin: origin ?? '', country: peer.country };
     const offset = hello ? Date.now() - hello.clock : 0;
-    const visit = await this.#desk.admit(contact, hello, proof, true, offset, () => {
+    const visit = await this.#registry.admit(contact, hello, proof, true, offset, () => {
       if (visit) this.#posted.delete(visit);
       leave();
     });

@@ -1,16 +1,16 @@
 /** What one connection may send, in bytes, beside what its whole address may. */
-import { Bucket } from '../lib/token-bucket.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
 
 /** A connection may send so many seconds' worth of its rate at once: a tab that was offline has saved frames up. */
 const BURST_S = 32;
 
 export class ByteBudget {
-  readonly #own: Bucket;
-  readonly #address: Bucket;
+  readonly #own: TokenBucket;
+  readonly #address: TokenBucket;
 
   /** `rate`: bytes per second of this connection. `address`: the bytes of all connections of its address. */
-  constructor(rate: number, address: Bucket, now: number) {
-    this.#own = new Bucket(rate, rate * BURST_S, now);
+  constructor(rate: number, address: TokenBucket, now: number) {
+    this.#own = new TokenBucket(rate, rate * BURST_S, now);
     this.#address = address;
   }
 

@@ -4,19 +4,19 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { RawData, WebSocket } from 'ws';
-import type { Bucket } from '../lib/token-bucket.ts';
+import type { TokenBucket } from '../lib/token-bucket.ts';
 import { CLOSE, type CloseReason } from '../protocol/close.ts';
 import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
 import { decodeHead, decodeHello, FRAME, type Hello } from '../protocol/frame.ts';
 import { FrameError } from '../protocol/frame-error.ts';
-import type { GoneReason } from '../protocol/ipc.ts';
+import type { DisconnectReason } from '../protocol/ipc.ts';
 import { parseJson } from '../protocol/json.ts';
 import { decodeJsonMove } from '../protocol/json-move.ts';
 import type { Contact } from './arrival.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { Intervals } from './pace.ts';
-import type { Visit } from './visit.ts';
-import type { Desk } from './visit-registry.ts';
+import type { LiveVisit } from './visit.ts';
+import type { VisitRegistry } from './visit-registry.ts';
 
 /** A visitor that does not read what we say gets no more acks; they are cumulative. */
 const MAX_UNREAD = 64 * 1024;
@@ -26,12 +26,12 @@ const MAX_SILENT = 4;
 
 export class Connection {
   readonly #socket: WebSocket;
-  readonly #desk: Desk;
+  readonly #registry: VisitRegistry;
   readonly #contact: Contact;
-  readonly #bucket: Bucket;
+  readonly #bucket: TokenBucket;
   readonly #bytes: ByteBudget;
   readonly #binary: boolean;
-  #visit: Visit | undefined;
+  #visit: LiveVisit | undefined;
   /**
    * hello: none yet · claiming: the primary is asked, and the socket paused · open · ending: nothing more is taken, what
    * was is being stored · closed
@@ -50,15 +50,15 @@ export class Connection {
   /** `leave` is called once, when the socket is closed. `resume` is the token of a `json` client, or empty. */
   constructor(
     socket: WebSocket,
-    desk: Desk,
+    desk: VisitRegistry,
     contact: Contact,
-    bucket: Bucket,
+    bucket: TokenBucket,
     bytes: ByteBudget,
     resume: string,
     leave: () => void,
   ) {
     this.#socket = socket;
-    this.#desk = desk;
+    this.#registry = desk;
     this.#contact = contact;
     this.#bucket = bucket;
     this.#bytes = bytes;
@@ -79,7 +79,7 @@ export class Connection {
   }
 
   #awaitHello(): void {
-    const { helloTimeoutMs } = this.#desk.config;
+    const { helloTimeoutMs } = this.#registry.config;
     this.#helloTimer = setTimeout(() => this.close('helloTimeout'), helloTimeoutMs);
   }
 
@@ -117,7 +117,7 @@ export class Connection {
   }
 
   #tooFast(): void {
-    this.#desk.drop(this.#contact.site, 1);
+    this.#registry.drop(this.#contact.site, 1);
     this.close('tooFast');
   }
 
@@ -129,20 +129,20 @@ export class Connection {
       void this.#claim(hello, hello.token);
       return;
     }
-    const visit = this.#visit as Visit;
+    const visit = this.#visit as LiveVisit;
     if (type === FRAME.samples) {
-      this.#desk.readSamples(visit.site, bytes, from, offset, to);
-      if (!visit.frame(n, this.#desk.samples, now)) this.#tooFast();
+      this.#registry.readSamples(visit.site, bytes, from, offset, to);
+      if (!visit.frame(n, this.#registry.samples, now)) this.#tooFast();
     } else if (type === FRAME.bye) this.#bye();
     else throw new FrameError('bad-type', 'a second hello');
   }
 
   #onText(bytes: Buffer, from: number, to: number, now: number): void {
-    if (to - from > this.#desk.config.maxFrame) {
+    if (to - from > this.#registry.config.maxFrame) {
       this.close('tooBig');
       return;
     }
-    if (decodeJsonMove(bytes, from, to, this.#labelled, now, this.#desk.samples)) {
+    if (decodeJsonMove(bytes, from, to, this.#labelled, now, this.#registry.samples)) {
       this.#takeText(false, now);
       return;
     }
@@ -153,16 +153,16 @@ export class Connection {
 
   /** Reads any JSON frame. True if it says bye. */
   #readText(text: string, now: number): boolean {
-    const { label, bye } = this.#desk.readJson(this.#contact.site, parseJson(text), now);
+    const { label, bye } = this.#registry.readJson(this.#contact.site, parseJson(text), now);
     if (label !== undefined && !this.#labelled) {
       this.#labelled = true;
-      (this.#visit as Visit).name(label);
+      (this.#visit as LiveVisit).name(label);
     }
     return bye;
   }
 
   #takeText(bye: boolean, now: number): void {
-    if (!(this.#visit as Visit).unnumbered(this.#desk.samples, now)) this.#tooFast();
+    if (!(this.#visit as LiveVisit).unnumbered(this.#registry.samples, now)) this.#tooFast();
     else if (bye) this.#bye();
   }
 
@@ -178,16 +178,16 @@ export class Connection {
     this.#socket.pause();
     const now = Date.now();
     const offset = hello ? now - hello.clock : 0;
-    const proof = this.#desk.identify(this.#contact.site, token);
-    const onEnd = (reason: GoneReason) => this.#onVisitEnd(reason);
-    const visit = await this.#desk.admit(this.#contact, hello, proof, false, offset, onEnd);
+    const proof = this.#registry.identify(this.#contact.site, token);
+    const onEnd = (reason: DisconnectReason) => this.#onVisitEnd(reason);
+    const visit = await this.#registry.admit(this.#contact, hello, proof, false, offset, onEnd);
     if (this.#isClosed()) return visit?.end('lost');
     if (!visit) return this.close('tryLater');
     this.#visit = visit;
     this.#state = 'open';
-    this.#pace = this.#desk.paceOf(visit.site);
+    this.#pace = this.#registry.paceOf(visit.site);
     this.#acked = visit.recording.kept;
-    this.#say(this.#desk.helloReply(visit));
+    this.#say(this.#registry.helloReply(visit));
     this.#readEarly();
     this.#socket.resume();
   }
@@ -216,13 +216,13 @@ export class Connection {
   /** Tells what is new since the last time: the last frame taken, and another pace. To be called about once a second. */
   update(): void {
     if (this.#state !== 'open') return;
-    const visit = this.#visit as Visit;
-    if (this.#desk.isTooOld(visit.born, Date.now())) return void this.#partFrom(visit);
+    const visit = this.#visit as LiveVisit;
+    if (this.#registry.isTooOld(visit.born, Date.now())) return void this.#partFrom(visit);
     // A visitor that does not read is told nothing more; acks are cumulative.
     if (this.#socket.bufferedAmount > MAX_UNREAD) return;
     if (this.#binary) this.#ack(visit.recording.kept, visit.trace.frame);
-    if (visit.recording.broken && this.#desk.canRecord()) this.#recordAnew(visit);
-    const pace = this.#desk.paceOf(visit.site);
+    if (visit.recording.broken && this.#registry.canRecord()) this.#restartRecording(visit);
+    const pace = this.#registry.paceOf(visit.site);
     if (pace === this.#pace) return;
     this.#pace = pace;
     this.#say({ type: 'pace', ...pace });
@@ -233,12 +233,12 @@ export class Connection {
     if (kept === this.#acked && (taken <= kept || ++this.#silent < MAX_SILENT)) return;
     this.#silent = 0;
     this.#acked = kept;
-    this.#desk.tally.acks += 1;
+    this.#registry.counters.acks += 1;
     this.#say({ type: 'ack', n: kept });
   }
 
   /** Has the visitor come again as somebody new. All that was taken is acked before, lest it be sent as of the new one too. */
-  async #partFrom(visit: Visit): Promise<void> {
+  async #partFrom(visit: LiveVisit): Promise<void> {
     this.#state = 'ending';
     await visit.recording.settled();
     if (this.#isClosed()) return;
@@ -251,7 +251,7 @@ export class Connection {
    * everything stored is acked first. If something may or may not have been stored, the page comes again as the same visitor:
    * only then the store recognises the frames by their numbers.
    */
-  async #giveUp(visit: Visit): Promise<void> {
+  async #giveUp(visit: LiveVisit): Promise<void> {
     this.#state = 'ending';
     const { recording } = visit;
     await recording.settled();
@@ -261,9 +261,9 @@ export class Connection {
   }
 
   /** What could not be stored is sent again by a visitor that connects anew; simple clients keep nothing. */
-  #recordAnew(visit: Visit): void {
+  #restartRecording(visit: LiveVisit): void {
     if (this.#binary) this.close('restart');
-    else this.#desk.recordAnew(visit, visit.trace.frame);
+    else this.#registry.restartRecording(visit, visit.trace.frame);
   }
 
   /** Pings; a connection that was silent since the last time is cut. */
@@ -275,15 +275,15 @@ export class Connection {
 
   /** Ends the connection from our side. */
   close(reason: CloseReason, detail: string = reason): void {
-    if (this.#state !== 'closed') this.#desk.tally.closed(reason);
+    if (this.#state !== 'closed') this.#registry.counters.closed(reason);
     this.#finish(GONE[reason]);
     this.#socket.resume();
     this.#socket.close(CLOSE[reason], detail);
   }
 
-  #onVisitEnd(reason: GoneReason): void {
+  #onVisitEnd(reason: DisconnectReason): void {
     if (this.#state !== 'open') return;
-    if (reason === 'moved') void this.#giveUp(this.#visit as Visit);
+    if (reason === 'moved') void this.#giveUp(this.#visit as LiveVisit);
     else this.#bye();
   }
 
@@ -292,7 +292,7 @@ export class Connection {
     this.#finish(code === 1000 || code === 1001 || code === 1005 ? 'closed' : 'lost');
   }
 
-  #finish(reason: GoneReason): void {
+  #finish(reason: DisconnectReason): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#stopWaiting();
@@ -301,7 +301,7 @@ export class Connection {
 }
 
 /** What the primary is told when we close. */
-const GONE: Record<CloseReason, GoneReason> = {
+const GONE: Record<CloseReason, DisconnectReason> = {
   goingAway: 'server',
   badPayload: 'refused',
   tooBig: 'refused',

@@ -6,7 +6,7 @@ import type { Logger } from '../log/logger.ts';
 import type { Site } from '../model/site.ts';
 import type { Visitor } from '../model/visitor.ts';
 import type { SampleBuffer } from '../protocol/frame.ts';
-import type { Arrival, ClickData, GoneReason, LateClick } from '../protocol/ipc.ts';
+import type { Arrival, ClickData, DisconnectReason, LateClick } from '../protocol/ipc.ts';
 
 /** Where a visitor's doings go. */
 export interface Trace {
@@ -24,10 +24,10 @@ export interface Trace {
   begin(n: number): void;
   /** `n` and `i` number events, as in RelayItem. */
   click(n: number, i: number, t: number, click: ClickData): void;
-  turn(n: number, i: number, t: number, page: string): void;
+  navigate(n: number, i: number, t: number, page: string): void;
   view(t: number, size: Visitor['size'], hidden: boolean): void;
   name(label: string): void;
-  gone(t: number, reason: GoneReason): void;
+  disconnected(t: number, reason: DisconnectReason): void;
 }
 
 /** Where a visitor's frames are kept; store/record/recorder.ts says more. */
@@ -54,7 +54,7 @@ export interface Recording {
   /** Resolves when what was taken is stored, or will not be. */
   settled(): Promise<void>;
   /** Goes on after number `n`, in place of one that is broken. */
-  anew(n: number): Recording;
+  restart(n: number): Recording;
 }
 
 export interface IngestOptions {

@@ -1,7 +1,7 @@
 import { countUp } from '../lib/count.ts';
 
 /** What a worker's visitors came to, since it began. */
-export class Tally {
+export class Counters {
   acks = 0;
   /** Connections that this side closed, by the reason. */
   readonly closes = new Map<string, number>();

@@ -4,14 +4,14 @@ import type { Visitor } from '../model/visitor.ts';
 import { type Hello, KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
 import type { LateClick } from '../protocol/ipc.ts';
 import type { Recording } from './contract.ts';
-import type { Allowance } from './rate-limits.ts';
+import type { RateLimits } from './rate-limits.ts';
 import { boundTimes } from './sample-times.ts';
 
 type Tell = (click: Omit<LateClick, 'site' | 'id'>) => void;
 
 export class EarlierPage {
   readonly #recording: Recording;
-  readonly #allowance: Allowance;
+  readonly #rateLimits: RateLimits;
   #offset: number;
   readonly #now: number;
   readonly #tell: Tell;
@@ -19,10 +19,10 @@ export class EarlierPage {
   #size: Visitor['size'];
 
   /** `hello` came with the frames, at `now`, Unix ms. `tell` is called for each click. */
-  constructor(recording: Recording, allowance: Allowance, hello: Hello, now: number, tell: Tell) {
+  constructor(recording: Recording, allowance: RateLimits, hello: Hello, now: number, tell: Tell) {
     this.#tell = tell;
     this.#recording = recording;
-    this.#allowance = allowance;
+    this.#rateLimits = allowance;
     this.#offset = now - hello.clock;
     this.#now = now;
     this.#page = hello.page;
@@ -31,7 +31,7 @@ export class EarlierPage {
 
   /** Stores frame `n`, once. False if it is more than the visitor may send now. */
   take(n: number, samples: SampleBuffer): boolean {
-    if (!this.#allowance.frame(this.#now) || !this.#allowance.marks(samples.marks.length, this.#now)) return false;
+    if (!this.#rateLimits.frame(this.#now) || !this.#rateLimits.marks(samples.marks.length, this.#now)) return false;
     this.#offset = boundTimes(samples, this.#offset, 0, this.#now);
     this.#recording.take(n, this.#page, this.#size, samples, this.#offset, this.#now, true);
     let nextMark = 0;

@@ -5,8 +5,8 @@ import type { IncomingMessage } from 'node:http';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
-import { forEachAtOnce } from '../lib/concurrency.ts';
-import { Bucket } from '../lib/token-bucket.ts';
+import { forEachConcurrently } from '../lib/concurrency.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
 import { isAllowedOrigin } from '../model/site.ts';
 import { MAX_TEXT } from '../model/text.ts';
 import { SUBPROTOCOL } from '../protocol/control.ts';
@@ -20,10 +20,10 @@ import { Beacons } from './beacon.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { Connection } from './connection.ts';
 import type { IngestOptions } from './contract.ts';
-import type { Tally } from './counters.ts';
+import type { Counters } from './counters.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
-import { Rounds, TURN_MS } from './round-robin.ts';
-import { Desk, readLimit } from './visit-registry.ts';
+import { RoundRobin, TURN_MS } from './round-robin.ts';
+import { readLimit, VisitRegistry } from './visit-registry.ts';
 
 const SECOND_MS = 1000;
 /** Signs of load are looked at this often, milliseconds. */
@@ -41,7 +41,7 @@ const CLOSE_TIMEOUT_MS = 2000;
  * a packet ends. Each piece costs a hundred bytes and more, however small it is.
  */
 const MAX_FRAGMENTS = 64;
-const LEAST_PIECE = 64;
+const MIN_PIECE_BYTES = 64;
 
 /** A resume token as a `json` client offers it beside its subprotocol, so that it is in no address. */
 const RESUME_PREFIX = 'resume.';
@@ -59,7 +59,7 @@ interface Newcomer {
   /** Token of a `json` client, or empty. */
   resume: string;
   /** Of its address, without a name for it. */
-  bytes: Bucket;
+  bytes: TokenBucket;
   leave: () => void;
 }
 
@@ -68,12 +68,12 @@ const WS_VERSIONS = ['13', '8'];
 
 export class Ingest {
   readonly #options: IngestOptions;
-  readonly #desk: Desk;
+  readonly #registry: VisitRegistry;
   readonly #admission: Admission;
   readonly #beacons: Beacons;
   readonly #sockets: WebSocketServer;
   readonly #held = new Set<Held>();
-  readonly #rounds = new Rounds(this.#held);
+  readonly #roundRobin = new RoundRobin(this.#held);
   readonly #timers: NodeJS.Timeout[];
   readonly #loopDelay = monitorEventLoopDelay();
   #loopUse = performance.eventLoopUtilization();
@@ -85,15 +85,15 @@ export class Ingest {
     const { config } = options;
     const maxPayload = readLimit(config);
     this.#options = options;
-    this.#desk = new Desk(options);
+    this.#registry = new VisitRegistry(options);
     this.#admission = new Admission(config.maxConnections, options.maxPerAddress, config.maxAddressRate);
-    this.#beacons = new Beacons(this.#desk, options, this.#admission);
+    this.#beacons = new Beacons(this.#registry, options, this.#admission);
     // Options of ws since 8.19 and 8.21 that its types do not list yet.
     const limits: ServerOptions & { closeTimeout: number; maxFragments: number; maxBufferedChunks: number } = {
       noServer: true,
       maxPayload,
       maxFragments: MAX_FRAGMENTS,
-      maxBufferedChunks: Math.ceil(maxPayload / LEAST_PIECE),
+      maxBufferedChunks: Math.ceil(maxPayload / MIN_PIECE_BYTES),
       perMessageDeflate: false,
       clientTracking: false,
       closeTimeout: CLOSE_TIMEOUT_MS,
@@ -112,12 +112,12 @@ export class Ingest {
 
   /** The pace that visitors of watched sites are told. */
   get flushMs(): number {
-    return this.#desk.pace.live.flushMs;
+    return this.#registry.pace.live.flushMs;
   }
 
   /** Connections now, and what visitors came to so far. */
-  figures(): Pick<Tally, 'acks' | 'closes' | 'refusals'> & { connections: number } {
-    const { acks, closes, refusals } = this.#desk.tally;
+  figures(): Pick<Counters, 'acks' | 'closes' | 'refusals'> & { connections: number } {
+    const { acks, closes, refusals } = this.#registry.counters;
     return { acks, closes, refusals, connections: this.#held.size };
   }
 
@@ -127,7 +127,7 @@ export class Ingest {
     const refusal = await this.#tryUpgrade({ request, socket, head }, peer);
     if (!refusal) return;
     const [status, code, detail] = refusal;
-    this.#desk.tally.refused(code);
+    this.#registry.counters.refused(code);
     const isForNow = status === 429 || status === 503;
     endWithProblem(socket, { status, code, detail, ...(isForNow && { retryAfter: RETRY_S }) });
   }
@@ -170,9 +170,9 @@ export class Ingest {
   #hold(webSocket: WebSocket, { contact, host, resume, bytes, leave }: Newcomer): Connection {
     const { maxFrameRate, maxRate } = this.#options.config;
     const now = performance.now();
-    const bucket = new Bucket(maxFrameRate, 2 * maxFrameRate, now);
+    const bucket = new TokenBucket(maxFrameRate, 2 * maxFrameRate, now);
     const budget = new ByteBudget(maxRate, bytes, now);
-    const connection = new Connection(webSocket, this.#desk, contact, bucket, budget, resume, () => {
+    const connection = new Connection(webSocket, this.#registry, contact, bucket, budget, resume, () => {
       this.#held.delete(held);
       leave();
       if (this.#held.size === 0) this.#whenEmpty();
@@ -189,15 +189,15 @@ export class Ingest {
 
   /** Ends the visit of this number if the primary has given its visitor to another connection. */
   release(v: number): void {
-    const visit = this.#desk.findByNumber(v);
+    const visit = this.#registry.findByNumber(v);
     if (visit?.trace.released) visit.end('moved');
   }
 
   /** Sees to the connections whose turn it is. */
   #onTurn(): void {
-    for (const { connection } of this.#rounds.turn(performance.now())) {
+    for (const { connection } of this.#roundRobin.turn(performance.now())) {
       connection.update();
-      if (this.#rounds.number % PROBE_ROUNDS === 0) connection.probe();
+      if (this.#roundRobin.number % PROBE_ROUNDS === 0) connection.probe();
     }
   }
 
@@ -208,7 +208,7 @@ export class Ingest {
 
   /** Sets the pace; visitors are told when it is their turn. */
   #observeLoad(): void {
-    const { pace } = this.#desk;
+    const { pace } = this.#registry;
     const loopDelayMs = Math.round(this.#loopDelay.max / 1e6);
     this.#loopDelay.reset();
     const { utilization } = performance.eventLoopUtilization(this.#loopUse);
@@ -228,7 +228,7 @@ export class Ingest {
   async #checkSites(): Promise<void> {
     const sites = new Map<string, Awaited<ReturnType<IngestOptions['site']>>>();
     const keys = new Set([...this.#held].map(({ contact }) => contact.site));
-    await forEachAtOnce(keys, SITES_AT_ONCE, async (key) => sites.set(key, await this.#options.site(key)));
+    await forEachConcurrently(keys, SITES_AT_ONCE, async (key) => sites.set(key, await this.#options.site(key)));
     for (const { connection, contact, host } of this.#held) {
       if (!sites.has(contact.site)) continue;
       const site = sites.get(contact.site);

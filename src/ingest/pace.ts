@@ -5,7 +5,7 @@
 import { ROUND_MS } from './round-robin.ts';
 
 /** Signs of load over the past moments. */
-export interface Load {
+export interface LoadFigures {
   /** The longest delay of the event loop, milliseconds. */
   loopDelayMs: number;
   /** Share of the time that the event loop was at work, 0 to 1. */
@@ -79,7 +79,7 @@ export class Pace {
   }
 
   /** Takes the past moments into account. True if the pace has changed. `now` is in ms, of any clock that does not jump. */
-  observe({ loopDelayMs, utilization, saturated }: Load, now: number): boolean {
+  observe({ loopDelayMs, utilization, saturated }: LoadFigures, now: number): boolean {
     const before = this.#step;
     if (utilization <= BUSY) this.#idleAt = now;
     if (saturated || loopDelayMs > HIGH_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);

@@ -8,7 +8,7 @@ const TURNS = ROUND_MS / TURN_MS;
  * Takes all members of a set in turn, each once a second, a share at a time: to see to thousands at once would hold up
  * everybody's frames.
  */
-export class Rounds<T> {
+export class RoundRobin<T> {
   /** Of the round under way. */
   number = 0;
   readonly #members: ReadonlySet<T>;

@@ -5,26 +5,26 @@ import type { Config } from '../config/config.ts';
 import { monotonicNow } from '../lib/monotonic.ts';
 import type { HelloReply } from '../protocol/control.ts';
 import { decodeSamples, type Hello, READ_BYTES, READ_SAMPLES, SampleBuffer } from '../protocol/frame.ts';
-import { type GoneReason, PAGE_NUMBERS } from '../protocol/ipc.ts';
+import { type DisconnectReason, PAGE_NUMBERS } from '../protocol/ipc.ts';
 import { type JsonFrame, readJson } from '../protocol/json.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions, Recording, Trace } from './contract.ts';
-import { Tally } from './counters.ts';
+import { Counters } from './counters.ts';
 import { type Intervals, Pace } from './pace.ts';
-import { Allowance } from './rate-limits.ts';
+import { RateLimits } from './rate-limits.ts';
 import { newVisitorId, type Proof, signToken, verifyToken } from './resume-token.ts';
-import { Visit } from './visit.ts';
+import { LiveVisit } from './visit.ts';
 import { VisitClock } from './visit-clock.ts';
 
-export class Desk {
+export class VisitRegistry {
   readonly config: Config;
   /** Filled by every frame anew: a frame is decoded and taken in one go. */
   readonly samples: SampleBuffer;
   readonly pace: Pace;
-  readonly tally = new Tally();
+  readonly counters = new Counters();
   readonly #options: IngestOptions;
-  readonly #byId = new Map<string, Visit>();
-  readonly #byV = new Map<number, Visit>();
+  readonly #byId = new Map<string, LiveVisit>();
+  readonly #byV = new Map<number, LiveVisit>();
 
   constructor(options: IngestOptions) {
     this.#options = options;
@@ -33,11 +33,11 @@ export class Desk {
     this.pace = new Pace(options.config, options.config.quietFlushMs, performance.now());
   }
 
-  find(id: string): Visit | undefined {
+  find(id: string): LiveVisit | undefined {
     return this.#byId.get(id);
   }
 
-  findByNumber(v: number): Visit | undefined {
+  findByNumber(v: number): LiveVisit | undefined {
     return this.#byV.get(v);
   }
 
@@ -89,8 +89,8 @@ export class Desk {
     proof: Proof | undefined,
     posted: boolean,
     offset: number,
-    onEnd: (reason: GoneReason) => void,
-  ): Promise<Visit | undefined> {
+    onEnd: (reason: DisconnectReason) => void,
+  ): Promise<LiveVisit | undefined> {
     const now = Date.now();
     const { id, born, made } = proof ?? { id: newVisitorId(), born: now, made: now };
     const last = proof ? (hello?.last ?? 0) : 0;
@@ -100,12 +100,12 @@ export class Desk {
     if (trace.frame < 0) trace.frame = await this.#options.lastFrame(contact.site, id, last);
     const clock = new VisitClock(Math.max(made, trace.lastTime));
     const recording = this.#begin(trace, contact.country, hello, proof, posted, clock.now());
-    const allowance = this.allowance();
+    const allowance = this.rateLimits();
     // `offset` is by the server's clock; simple clients have none.
     const shift = hello ? clock.now() - Date.now() : 0;
     // A page that goes on has made frames up to `last`; a new one counts from the number that it is given here.
     const base = last > 0 ? last : trace.frame;
-    const visit = new Visit(trace, recording, allowance, offset + shift, born, base, clock, (reason) => {
+    const visit = new LiveVisit(trace, recording, allowance, offset + shift, born, base, clock, (reason) => {
       this.#forget(visit);
       onEnd(reason);
     });
@@ -152,8 +152,8 @@ export class Desk {
   }
 
   /** What one visitor may send, from now on. */
-  allowance(): Allowance {
-    return new Allowance(this.config.maxFrameRate, this.config.maxRate);
+  rateLimits(): RateLimits {
+    return new RateLimits(this.config.maxFrameRate, this.config.maxRate);
   }
 
   /** False while nothing can be stored. */
@@ -162,11 +162,11 @@ export class Desk {
   }
 
   /** Begins again to keep the frames of a visitor, after number `n`. */
-  recordAnew(visit: Visit, n: number): void {
-    visit.recording = visit.recording.anew(n);
+  restartRecording(visit: LiveVisit, n: number): void {
+    visit.recording = visit.recording.restart(n);
   }
 
-  #forget(visit: Visit): void {
+  #forget(visit: LiveVisit): void {
     if (this.#byId.get(visit.id) === visit) this.#byId.delete(visit.id);
     if (this.#byV.get(visit.trace.v) === visit) this.#byV.delete(visit.trace.v);
   }
@@ -176,7 +176,7 @@ export class Desk {
     return this.#options.watched(site) ? this.pace.live : this.pace.quiet;
   }
 
-  helloReply(visit: Visit): HelloReply {
+  helloReply(visit: LiveVisit): HelloReply {
     const { id, site, born, base } = visit;
     const n = visit.recording.kept;
     return {

@@ -5,16 +5,16 @@
 
 import type { Visitor } from '../model/visitor.ts';
 import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
-import type { GoneReason } from '../protocol/ipc.ts';
+import type { DisconnectReason } from '../protocol/ipc.ts';
 import type { Recording, Trace } from './contract.ts';
-import type { Allowance } from './rate-limits.ts';
+import type { RateLimits } from './rate-limits.ts';
 import { boundTimes } from './sample-times.ts';
 import type { VisitClock } from './visit-clock.ts';
 
-export class Visit {
+export class LiveVisit {
   readonly trace: Trace;
   recording: Recording;
-  readonly allowance: Allowance;
+  readonly rateLimits: RateLimits;
   /** Adds to a sample's time to make it Unix ms on our clock. */
   offset: number;
   /** When the visitor first came, Unix ms. */
@@ -29,7 +29,7 @@ export class Visit {
   /** Unix ms of the last sign of life. */
   lastHeard: number;
   readonly #clock: VisitClock;
-  readonly #onEnd: (reason: GoneReason) => void;
+  readonly #onEnd: (reason: DisconnectReason) => void;
   #ended = false;
   /** The number given to the last frame that had none. */
   #lastN = 0;
@@ -38,16 +38,16 @@ export class Visit {
   constructor(
     trace: Trace,
     recording: Recording,
-    allowance: Allowance,
+    allowance: RateLimits,
     offset: number,
     born: number,
     base: number,
     clock: VisitClock,
-    onEnd: (reason: GoneReason) => void,
+    onEnd: (reason: DisconnectReason) => void,
   ) {
     this.trace = trace;
     this.recording = recording;
-    this.allowance = allowance;
+    this.rateLimits = allowance;
     this.offset = offset;
     this.born = born;
     this.since = clock.now();
@@ -78,7 +78,7 @@ export class Visit {
     this.lastHeard = now;
     const isNew = n > this.trace.frame;
     if (!isNew && n <= this.recording.taken) return true;
-    if (!this.allowance.marks(samples.marks.length, now)) return false;
+    if (!this.rateLimits.marks(samples.marks.length, now)) return false;
     this.#boundTimes(samples, isNew, now);
     this.#record(n, samples, now);
     if (isNew) {
@@ -91,7 +91,7 @@ export class Visit {
   /** Takes a frame of a client that does not number: the time of arrival does. False as above. */
   unnumbered(samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
-    if (!this.allowance.marks(samples.marks.length, now)) return false;
+    if (!this.rateLimits.marks(samples.marks.length, now)) return false;
     if (samples.count === 0) return true;
     // In the record and on the live stream alike, nothing is before what the visitor did last.
     this.trace.lastTime = samples.order(this.trace.lastTime);
@@ -149,7 +149,7 @@ export class Visit {
         break;
       }
       case 'page':
-        if (mark.page !== arrival.page) this.trace.turn(n, i, t, mark.page);
+        if (mark.page !== arrival.page) this.trace.navigate(n, i, t, mark.page);
         break;
       case 'resize':
         this.#view(t, [mark.vw, mark.vh, mark.dw, mark.dh], arrival.hidden);
@@ -176,10 +176,10 @@ export class Visit {
   }
 
   /** The visitor has gone from this worker. Ending twice is safe. */
-  end(reason: GoneReason): void {
+  end(reason: DisconnectReason): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.trace.gone(this.now(), reason);
+    this.trace.disconnected(this.now(), reason);
     this.#onEnd(reason);
   }
 }

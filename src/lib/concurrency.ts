@@ -3,7 +3,7 @@
 /**
  * Does `work` with each item, with up to `most` of them at a time. Rejects with the first error; then no more is begun.
  */
-export async function forEachAtOnce<T>(
+export async function forEachConcurrently<T>(
   items: Iterable<T>,
   most: number,
   work: (item: T) => Promise<unknown>,

@@ -1,5 +1,5 @@
 /** The value of `key`, made and kept if there is none yet. */
-export function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+export function getOrInsert<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const known = map.get(key);
   if (known !== undefined) return known;
   const made = make();

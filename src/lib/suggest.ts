@@ -1,17 +1,17 @@
 /** What somebody who wrote a word that there is none of may have meant. */
 
 /** Of the words known, the one that is like `word` but for a slip or two; undefined: none is. */
-export function nearest(word: string, known: Iterable<string>): string | undefined {
+export function suggest(word: string, known: Iterable<string>): string | undefined {
   const most = word.length < 4 ? 1 : 2;
   const [best] = [...known]
-    .map((one) => ({ one, slips: slipsBetween(word, one) }))
+    .map((one) => ({ one, slips: editDistance(word, one) }))
     .filter(({ slips }) => slips <= most)
     .sort((a, b) => a.slips - b.slips);
   return best?.one;
 }
 
 /** Letters that are left out, too many, others, or two in the wrong order: the optimal string alignment distance. */
-function slipsBetween(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   // Longer words are none that anybody would have meant, and are not worth the work.
   if (Math.abs(a.length - b.length) > 2) return Number.POSITIVE_INFINITY;
   let [before, last] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];
@@ -39,7 +39,7 @@ function at(row: readonly number[], i: number): number {
 }
 
 /** The end of a line that says that there is no such word. */
-export function meantText(word: string, known: Iterable<string>): string {
-  const meant = nearest(word, known);
+export function suggestionText(word: string, known: Iterable<string>): string {
+  const meant = suggest(word, known);
   return meant === undefined ? '' : `; did you mean ${meant}?`;
 }

@@ -1,13 +1,13 @@
 /** Bounds for waits. */
 
 /** What was waited for has not come in time. */
-export class TooLate extends Error {}
+export class TimeoutError extends Error {}
 
 /** What a promise comes to, if it does so in time. Throws TooLate. */
-export async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
+export async function withTimeout<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TooLate(`no answer in ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new TimeoutError(`no answer in ${ms} ms`)), ms);
   });
   try {
     return await Promise.race([promise, late]);

@@ -2,7 +2,7 @@
  * A token bucket: lets `rate` a second through, and a burst of `burst`. Times are ms of a clock that is never set, as
  * `performance.now()`: when the wall clock is set, nobody is to wait for it, and nobody gets more.
  */
-export class Bucket {
+export class TokenBucket {
   readonly #rate: number;
   readonly #burst: number;
   #level: number;

@@ -1,7 +1,7 @@
 /** How many lines of one kind a log takes, so that nobody outside can fill a disk by what is logged about him. */
 
-import { entry } from '../lib/get-or-insert.ts';
-import { Bucket } from '../lib/token-bucket.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
 
 /** Of one kind so many lines are let through at once, and then so many in a second. */
 const BURST = 20;
@@ -12,12 +12,15 @@ const OTHERS = 'others';
 
 /** Times are as a bucket's. */
 export class LogLimit {
-  readonly #kinds = new Map<string, { bucket: Bucket; leftOut: number }>();
+  readonly #kinds = new Map<string, { bucket: TokenBucket; leftOut: number }>();
 
   /** False: a line of this kind is to be left out. */
   take(kind: string, now: number): boolean {
     const name = this.#kinds.size < MAX_KINDS || this.#kinds.has(kind) ? kind : OTHERS;
-    const known = entry(this.#kinds, name, () => ({ bucket: new Bucket(PER_SECOND, BURST, now), leftOut: 0 }));
+    const known = getOrInsert(this.#kinds, name, () => ({
+      bucket: new TokenBucket(PER_SECOND, BURST, now),
+      leftOut: 0,
+    }));
     const isLet = known.bucket.take(1, now);
     if (!isLet) known.leftOut += 1;
     return isLet;

@@ -3,7 +3,7 @@
 /** Figures are told so often, milliseconds. */
 const TELL_MS = 2000;
 
-export interface KeptFigures {
+export interface Pm2Figures {
   visitors: number;
   streams: number;
   /** So far. */
@@ -13,7 +13,7 @@ export interface KeptFigures {
 }
 
 /** Tells PM2 how it goes until it is stopped by what is returned. */
-export function tellProcessKeeper(read: () => KeptFigures): () => void {
+export function reportToPm2(read: () => Pm2Figures): () => void {
   // PM2 names its processes by this; others that keep a channel open would not know what to do with it.
   if (process.env.pm_id === undefined || !process.send) return () => {};
   let before = read().samples;

@@ -1,6 +1,6 @@
 /** What the primary tells of the store, asked whenever somebody asks for metrics. */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import { within } from '../lib/timeout.ts';
+import { withTimeout } from '../lib/timeout.ts';
 
 /** Where the store does not answer by then, its figures are left out, milliseconds. */
 const LIMIT_MS = 800;
@@ -20,7 +20,7 @@ interface Usage {
 
 /** `cap` is in bytes. */
 export function storeMetrics(registry: Registry, cap: number, usage: () => Promise<Usage>): void {
-  const figures = onceAtATime(() => within(usage(), LIMIT_MS).catch(() => undefined));
+  const figures = onceAtATime(() => withTimeout(usage(), LIMIT_MS).catch(() => undefined));
   const registers = [registry];
   const gauge = (name: string, help: string, pick: (usage: Usage) => number | null) =>
     new Gauge({

@@ -1,7 +1,7 @@
 /** The audit trail: who did what to sign-ins, rights, sites and the record. Never addresses, tokens or other secrets. */
 
 /** What can be in the trail. */
-export const DEEDS = [
+export const AUDIT_ACTIONS = [
   'signed-in',
   'sign-in-refused',
   'signed-out',
@@ -25,10 +25,10 @@ export const DEEDS = [
   'restored',
   'options-changed',
 ] as const;
-export type Deed = (typeof DEEDS)[number];
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 /** What anybody can do as often as they like: the same again within AUDIT.together is counted on the entry that there is. */
-export const REPEATED: ReadonlySet<Deed> = new Set(['signed-in', 'sign-in-refused']);
+export const REPEATED: ReadonlySet<AuditAction> = new Set(['signed-in', 'sign-in-refused']);
 
 /** The newest `most` are kept, for `age` milliseconds; texts are cut at `text` characters. */
 export const AUDIT = { most: 10_000, age: 400 * 24 * 3_600_000, together: 3_600_000, text: 300 } as const;
@@ -36,25 +36,25 @@ export const AUDIT = { most: 10_000, age: 400 * 24 * 3_600_000, together: 3_600_
 /** Who did it, where it was no administrator. A token is `token NAME`; names of administrators have no space. */
 export const ACTOR = { commands: 'command line', server: 'server', unknown: 'unknown name' } as const;
 
-export interface Note {
+export interface AuditNote {
   /** Unix ms. */
   at: number;
   who: string;
-  what: Deed;
+  what: AuditAction;
   /** What it was done to, or how; in a few words. */
   on: string;
   /** The browser, in a few words. */
   from?: string;
 }
 
-export interface Entry extends Required<Note> {
+export interface AuditEntry extends Required<AuditNote> {
   /** How often, within AUDIT.together of `at`. */
   count: number;
 }
 
 export interface AuditQuery {
   who?: string;
-  what?: Deed;
+  what?: AuditAction;
   /** A cursor. */
   after?: string;
   limit: number;

@@ -19,19 +19,19 @@ export function minuteOf(now: number): number {
 }
 
 /** Begin of the oldest minute that counts at `now`, Unix ms. */
-export function oldestOf(now: number): number {
+export function oldestMinute(now: number): number {
   return minuteOf(now) - (KEPT_MINUTES - 1) * MINUTE_MS;
 }
 
 /** Takes what a machine had in a minute. It may have been told before, in whatever order: it only grows. */
-export function raise(minutes: Map<number, Minute>, minute: Minute): void {
+export function raiseMinute(minutes: Map<number, Minute>, minute: Minute): void {
   const { t } = minute;
-  minutes.set(t, { t, ...most(minutes.get(t) ?? minute, minute) });
+  minutes.set(t, { t, ...maxFigures(minutes.get(t) ?? minute, minute) });
 }
 
 type Figures = Pick<Minute, 'visitors' | 'samples'>;
 
 /** Of what was told of a minute, the most. */
-export function most(a: Figures, b: Figures): Figures {
+export function maxFigures(a: Figures, b: Figures): Figures {
   return { visitors: Math.max(a.visitors, b.visitors), samples: Math.max(a.samples, b.samples) };
 }

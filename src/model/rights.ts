@@ -16,7 +16,7 @@ export interface Rights {
 export const OWNER: Rights = { role: 'owner', sites: null };
 
 /** Most sites named for one administrator or token. */
-export const MOST_SITES = 1000;
+export const MAX_SITES = 1000;
 
 /**
  * What a route is for. look: what visitors of a site did and do · own: the own session and password ·

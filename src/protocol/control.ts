@@ -24,13 +24,13 @@ export interface Ack {
 }
 
 /** A new pace, under load or after it. */
-export interface Pace {
+export interface PaceMessage {
   type: 'pace';
   flushMs: number;
   sampleMs: number;
 }
 
-export type Control = HelloReply | Ack | Pace;
+export type Control = HelloReply | Ack | PaceMessage;
 
 /** The names the WebSocket subprotocols go by (`Sec-WebSocket-Protocol`). */
 export const SUBPROTOCOL = { binary: 'fieldmouse.v1', json: 'json' } as const;

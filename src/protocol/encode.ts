@@ -21,7 +21,7 @@ export type Sample = { time: number } & ({ type: 'move'; x: number; y: number } 
  * The same, encoded but for what depends on the one before it: time and place. Of the marks, a click has a place, and
  * a page change has the page in plain too. The tracker makes these at once, by the functions below.
  */
-export type Part = readonly [time: number, kind: number, rest: Bytes, at?: Point | undefined, page?: string];
+export type SamplePart = readonly [time: number, kind: number, rest: Bytes, at?: Point | undefined, page?: string];
 
 /** Kinds of parts; MARK goes on with one of the marks. Numbers in place of SAMPLE and MARK of frame.ts. */
 export const MOVE = 1;
@@ -32,20 +32,20 @@ export const VISIBILITY = 3;
 export const POINTER = 4;
 
 /** A part that is all numbers. */
-export function part(time: number, kind: number, ...numbers: number[]): Part {
+export function part(time: number, kind: number, ...numbers: number[]): SamplePart {
   return [time, kind, numbers.flatMap(varint)];
 }
 
-export function move(time: number, at: Point): Part {
+export function move(time: number, at: Point): SamplePart {
   return [time, MOVE, [], at];
 }
 
 /** `place` is where in the element the click was, 0 to 32767 each way. */
-export function click(time: number, at: Point, button: number, place: Point, selector: string): Part {
+export function click(time: number, at: Point, button: number, place: Point, selector: string): SamplePart {
   return [time, MARK, [button, ...place.flatMap(varint), ...text(selector, 160)], at];
 }
 
-export function page(time: number, path: string): Part {
+export function page(time: number, path: string): SamplePart {
   return [time, MARK, [1, ...text(path, 1024)], undefined, path];
 }
 
@@ -54,7 +54,7 @@ export function encodeSamples(samples: readonly Sample[]): Bytes {
   return encodeParts(samples.map(partOf));
 }
 
-function partOf(sample: Sample): Part {
+function partOf(sample: Sample): SamplePart {
   const { time } = sample;
   switch (sample.type) {
     case 'move':
@@ -78,7 +78,7 @@ function partOf(sample: Sample): Part {
  * Payload of a samples frame. Times are cut to whole milliseconds; one before that of the part in front counts as that, for times never
  * run back.
  */
-export function encodeParts(parts: readonly Part[]): Bytes {
+export function encodeParts(parts: readonly SamplePart[]): Bytes {
   let time = parts[0]?.[0] ?? 0;
   let x = 0;
   let y = 0;

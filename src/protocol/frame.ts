@@ -67,7 +67,7 @@ export type Mark =
 export const KIND = { move: 0, scroll: 1, mark: 2 } as const;
 
 /** Samples as bytes: those that are told by their difference from a sample before them. */
-export interface Source {
+export interface PointerSource {
   /** undefined: there are none. */
   bytes: Uint8Array | undefined;
   /** Where they begin, behind the first sample with a place, and where they end. */
@@ -96,7 +96,7 @@ export class SampleBuffer {
   /** The marks, in the order of the samples of kind `mark`. */
   readonly marks: Mark[] = [];
   /** What they were decoded from: good until that is overwritten. */
-  readonly source: Source = { bytes: undefined, from: 0, to: 0, before: 0, x: 0, y: 0 };
+  readonly source: PointerSource = { bytes: undefined, from: 0, to: 0, before: 0, x: 0, y: 0 };
 
   constructor(capacity: number) {
     this.kind = new Uint8Array(capacity);

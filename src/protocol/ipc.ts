@@ -40,7 +40,7 @@ export type RelayItem =
    * The connection that was let in by this claim ended at `t`; `n` is the last frame taken. `t`, and the time
    * `last` of the visitor's last event, are Unix ms.
    */
-  | { k: 'gone'; v: number; claim: number; n: number; t: number; last: number; reason: GoneReason };
+  | { k: 'gone'; v: number; claim: number; n: number; t: number; last: number; reason: DisconnectReason };
 
 /** A click without its type. */
 export type ClickData = Omit<Extract<Mark, { type: 'click' }>, 'type'>;
@@ -65,7 +65,7 @@ export interface LateClick {
 export const PAGE_NUMBERS = 2 ** 24;
 
 /** `moved`: given up to another connection of the same visitor. */
-export type GoneReason = LeaveReason | 'moved';
+export type DisconnectReason = LeaveReason | 'moved';
 
 export type ToPrimary = { tag: typeof TAG } & (
   | { k: 'listening'; addresses: string[] }

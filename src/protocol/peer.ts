@@ -28,7 +28,7 @@ export interface Held {
 }
 
 /** What a machine had of a site, minute by minute. */
-export interface MachineMinutes {
+export interface NodeMinutes {
   machine: string;
   minutes: Minute[];
 }
@@ -43,13 +43,13 @@ export const NO_SITE = '';
 
 /** What is kept of the last hour for who looks at a site. */
 export interface Past {
-  machines: MachineMinutes[];
+  machines: NodeMinutes[];
   /** Minutes in which a server ran, Unix ms: who was not there then was not. */
   ran: number[];
 }
 
 /** All that a machine knows of a site's visitors with it. */
-export interface SiteState {
+export interface PeerSiteState {
   visitors: Held[];
   minutes: Minute[];
 }
@@ -65,21 +65,21 @@ export interface Second {
 }
 
 /** Events of visitors that other machines show as they are. */
-export const TOLD = ['join', 'page', 'view', 'click', 'leave'] as const;
-export type Told = (typeof TOLD)[number];
+export const PEER_EVENTS = ['join', 'page', 'view', 'click', 'leave'] as const;
+export type PeerEvent = (typeof PEER_EVENTS)[number];
 
 /** One thing that a machine tells of a site. */
 export type SiteItem =
   /** `json` is the event's data. */
-  | { k: 'event'; name: Told; scope: Scope; json: string }
+  | { k: 'event'; name: PeerEvent; scope: Scope; json: string }
   /** What workers have rendered for a channel. `key` names it (channelKey). */
   | { k: 'moves' | 'scroll'; key: string; t: number; list: string }
   /** The machine's state of the site, in parts that follow one another. */
-  | { k: 'state'; isFirst: boolean; isLast: boolean; state: SiteState }
+  | { k: 'state'; isFirst: boolean; isLast: boolean; state: PeerSiteState }
   | { k: 'second'; second: Second };
 
 /** What is for all machines. */
-export type MachineItem =
+export type NodeItem =
   /**
    * This machine is there, and what its streams show. `lacks`: sites of which it does not know the state, by the machine that has
    * it. `refresh`: keys of channels in which it needs everybody's latest position.
@@ -102,7 +102,7 @@ export function runOf(machine: string, run: string): string {
 }
 
 /** The machine of a run. */
-export function machineOf(run: string): string {
+export function nodeOf(run: string): string {
   const [machine = ''] = run.split('.', 1);
   return machine;
 }
@@ -152,8 +152,8 @@ function siteItem(kind: string, body: string): SiteItem | undefined {
   if (kind === 'e') {
     const [name, scope, json] = parts(body);
     const [pages, visitor] = JSON.parse(scope);
-    return TOLD.includes(name as Told)
-      ? { k: 'event', name: name as Told, scope: { pages, visitor }, json }
+    return PEER_EVENTS.includes(name as PeerEvent)
+      ? { k: 'event', name: name as PeerEvent, scope: { pages, visitor }, json }
       : undefined;
   }
   if (kind === 'r') return { k: 'second', second: JSON.parse(body) };
@@ -169,11 +169,11 @@ function parts(body: string): [word: string, rest: string, below: string] {
   return [body.slice(0, space), body.slice(space + 1, line), body.slice(line + 1)];
 }
 
-export function writeMachineItem(item: MachineItem): Written {
+export function writeNodeItem(item: NodeItem): Written {
   return ['c', JSON.stringify(item)];
 }
 
-export function readMachineItem(kind: string, body: string): MachineItem | undefined {
+export function readNodeItem(kind: string, body: string): NodeItem | undefined {
   if (kind !== 'c') return undefined;
   try {
     return JSON.parse(body);
@@ -183,4 +183,4 @@ export function readMachineItem(kind: string, body: string): MachineItem | undef
 }
 
 /** The data of an event that another machine has told. */
-export type ToldData = { [N in Told]: { name: N; data: StreamEvents[N] } }[Told];
+export type PeerEventData = { [N in PeerEvent]: { name: N; data: StreamEvents[N] } }[PeerEvent];

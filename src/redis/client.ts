@@ -2,7 +2,7 @@
 import { createClient, createCluster } from 'redis';
 
 export type Argument = string | Buffer;
-export type Command = readonly Argument[];
+export type RedisCommand = readonly Argument[];
 
 /** The little of the library's clients that is used; its own types are of hundreds of commands. */
 interface Client {
@@ -14,11 +14,11 @@ interface Client {
 
 export interface Server extends Client {
   readonly isReady: boolean;
-  sendCommand(args: Command, options?: object): Promise<unknown>;
+  sendCommand(args: RedisCommand, options?: object): Promise<unknown>;
 }
 
 export interface Cluster extends Client {
-  sendCommand(key: string, isReadonly: boolean, args: Command, options: object): Promise<unknown>;
+  sendCommand(key: string, isReadonly: boolean, args: RedisCommand, options: object): Promise<unknown>;
   masters: object[];
   /** By number; those of a shard share its object. */
   slots: { master: object }[];
@@ -28,7 +28,7 @@ export interface Cluster extends Client {
 /** Nodes that do not come back for so long have perhaps been replaced: it is asked who keeps what, milliseconds. */
 const LOOK_ANEW_MS = 500;
 /** Commands that may wait for their answers; more are refused. */
-const MOST_WAITING = 50_000;
+const MAX_WAITING = 50_000;
 /** Between two tries to connect: twice as long each time, up to this, and by chance up to half more, milliseconds. */
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 2000;
@@ -46,7 +46,7 @@ function settings(url: string, limitMs: number) {
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: 'disabled' as const,
-    commandsQueueMaxLength: MOST_WAITING,
+    commandsQueueMaxLength: MAX_WAITING,
   };
 }
 

@@ -5,15 +5,15 @@
  */
 import { createHash } from 'node:crypto';
 import { RESP_TYPES } from 'redis';
-import { TooLate, within } from '../lib/timeout.ts';
-import { type Argument, type Cluster, type Command, clusterOf, type Server, serverOf } from './client.ts';
+import { TimeoutError, withTimeout } from '../lib/timeout.ts';
+import { type Argument, type Cluster, clusterOf, type RedisCommand, type Server, serverOf } from './client.ts';
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
 import { slotOf } from './hash-slot.ts';
-import { type Target, targetText } from './redis-url.ts';
+import { type RedisTarget, targetText } from './redis-url.ts';
 import { MasterClient } from './sentinel.ts';
 
-export type { Argument, Command } from './client.ts';
+export type { Argument, RedisCommand } from './client.ts';
 
 export interface ConnectOptions {
   /** An answer that has not come by then is not waited for, milliseconds. */
@@ -23,14 +23,14 @@ export interface ConnectOptions {
   /** Told when the connection breaks (with why) and when it is there again (undefined). */
   onState?(error: RedisError | undefined): void;
   /** As `Redis.guard`. */
-  check?: Check;
+  check?: ConnectionCheck;
 }
 
 /** Sends a command to where `key` is, also while a check is under way. */
 type Ask = <T>(key: string, ...command: Argument[]) => Promise<T>;
 
 /** Throws RedisError if Redis does not hold what this process works with. */
-export type Check = (ask: Ask) => Promise<void>;
+export type ConnectionCheck = (ask: Ask) => Promise<void>;
 
 /** Commands of our own, run by the server in one step (redis.io/docs/develop/programmability/eval-intro). */
 export interface Script {
@@ -53,9 +53,9 @@ const CLOSE_MS = 1000;
 const CHECK_MS = 1000;
 const CHECK_AGAIN_MS = 100;
 /** Words of a command in a script: Lua unpacks some 8,000 (LUAI_MAXCSTACK). */
-const MOST_WORDS = 4000;
+const MAX_WORDS = 4000;
 /** The least version: streams, functions' flags for scripts. Valkey counts as 7.2. */
-const LEAST_VERSION = 7;
+const MIN_VERSION = 7;
 
 const BYTES = { [RESP_TYPES.BLOB_STRING]: Buffer } as const;
 
@@ -106,10 +106,10 @@ export class Redis {
   readonly where: string;
   readonly isCluster: boolean;
   readonly #client: Server | Cluster;
-  readonly #target: Target;
+  readonly #target: RedisTarget;
   readonly #limitMs: number;
   readonly #onState: NonNullable<ConnectOptions['onState']>;
-  #check: Check | undefined;
+  #check: ConnectionCheck | undefined;
   #checking: Promise<void> | undefined;
   /** What is sent waits for it, and fails if it does; undefined: nothing stands in the way. */
   #gate: Promise<void> | undefined;
@@ -120,7 +120,7 @@ export class Redis {
 
   private constructor(
     client: Server | Cluster,
-    target: Target,
+    target: RedisTarget,
     limitMs: number,
     onState: ConnectOptions['onState'] = () => {},
   ) {
@@ -133,7 +133,7 @@ export class Redis {
   }
 
   /** Connects. Throws RedisError. */
-  static async connect(target: Target, options: ConnectOptions = {}): Promise<Redis> {
+  static async connect(target: RedisTarget, options: ConnectOptions = {}): Promise<Redis> {
     const { limitMs = LIMIT_MS, connectMs = CONNECT_MS } = options;
     const where = targetText(target);
     let isOpen = false;
@@ -153,7 +153,7 @@ export class Redis {
     const redis = new Redis(client, target, limitMs, options.onState);
     for (const event of ['ready', 'node-ready']) client.on(event, () => isOpen && redis.#onReady());
     try {
-      await within(Promise.race([client.connect(), hopeless]), connectMs);
+      await withTimeout(Promise.race([client.connect(), hopeless]), connectMs);
       await redis.#checkVersion();
       if (options.check) await redis.guard(options.check);
       isOpen = true;
@@ -161,7 +161,7 @@ export class Redis {
     } catch (error) {
       clearTimeout(redis.#nextCheck);
       client.destroy();
-      throw redisError(error instanceof TooLate && last ? last : error, where);
+      throw redisError(error instanceof TimeoutError && last ? last : error, where);
     }
   }
 
@@ -175,7 +175,7 @@ export class Redis {
    * Checks what Redis holds: now, once a second, and before anything else is sent on a new connection. While the check fails, everything
    * that is sent fails with its error, and `onState` is told. Throws RedisError if the first check fails.
    */
-  async guard(check: Check): Promise<void> {
+  async guard(check: ConnectionCheck): Promise<void> {
     this.#check = check;
     await this.verify();
   }
@@ -192,7 +192,7 @@ export class Redis {
     await this.#checking;
   }
 
-  async #verify(check: Check): Promise<void> {
+  async #verify(check: ConnectionCheck): Promise<void> {
     let nextMs = CHECK_MS;
     try {
       await check((key, ...command) => this.#sendUnchecked(key, command, {}));
@@ -239,10 +239,10 @@ export class Redis {
     if (/^(redis|server)_mode:sentinel/m.test(info))
       throw new RedisError('failed', `Redis at ${this.where} is a sentinel: use redis+sentinel://HOST:PORT/NAME`);
     const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? 'unknown';
-    if (!(Number.parseInt(version, 10) >= LEAST_VERSION))
+    if (!(Number.parseInt(version, 10) >= MIN_VERSION))
       throw new RedisError(
         'version',
-        `Redis at ${this.where} is version ${version}; ${LEAST_VERSION}.0 or later is needed`,
+        `Redis at ${this.where} is version ${version}; ${MIN_VERSION}.0 or later is needed`,
       );
   }
 
@@ -256,12 +256,12 @@ export class Redis {
     return this.#send(key, command, { typeMapping: BYTES });
   }
 
-  async #send<T>(key: string, command: Command, options: object): Promise<T> {
+  async #send<T>(key: string, command: RedisCommand, options: object): Promise<T> {
     if (this.#gate) await this.#gate;
     return this.#sendUnchecked(key, command, options);
   }
 
-  async #sendUnchecked<T>(key: string, command: Command, options: object): Promise<T> {
+  async #sendUnchecked<T>(key: string, command: RedisCommand, options: object): Promise<T> {
     const limited = { timeout: this.#limitMs, ...options };
     const client = this.#client;
     const sent = this.isCluster
@@ -294,23 +294,23 @@ export class Redis {
   /** Throws RedisError for whatever went wrong, and when it has taken too long. */
   async #answer<T>(sent: Promise<T>): Promise<T> {
     try {
-      return await within(sent, this.#limitMs);
+      return await withTimeout(sent, this.#limitMs);
     } catch (error) {
       throw redisError(error, this.where);
     }
   }
 
   /** Runs a script where `key` is. Throws RedisError. */
-  run<T>(script: Script, key: string, args: Command): Promise<T> {
+  run<T>(script: Script, key: string, args: RedisCommand): Promise<T> {
     return this.#run(script, key, args, {});
   }
 
   /** As `run`; texts come as bytes. */
-  runForBytes<T>(script: Script, key: string, args: Command): Promise<T> {
+  runForBytes<T>(script: Script, key: string, args: RedisCommand): Promise<T> {
     return this.#run(script, key, args, { typeMapping: BYTES });
   }
 
-  async #run<T>(script: Script, key: string, args: Command, options: object): Promise<T> {
+  async #run<T>(script: Script, key: string, args: RedisCommand, options: object): Promise<T> {
     try {
       return await this.#send<T>(key, ['EVALSHA', script.sha, '1', key, ...args], options);
     } catch (error) {
@@ -321,12 +321,12 @@ export class Redis {
   }
 
   /** What commands find that only read, all of whose keys are where `key` is, at one moment. */
-  gather<T>(key: string, commands: readonly Command[]): Promise<T[]> {
+  gather<T>(key: string, commands: readonly RedisCommand[]): Promise<T[]> {
     return this.#run(READ, key, counted(commands), {});
   }
 
   /** As `gather`; texts come as bytes. */
-  gatherBytes<T>(key: string, commands: readonly Command[]): Promise<T[]> {
+  gatherBytes<T>(key: string, commands: readonly RedisCommand[]): Promise<T[]> {
     return this.#run(READ, key, counted(commands), { typeMapping: BYTES });
   }
 
@@ -347,7 +347,7 @@ export class Redis {
   async commit(
     version: string,
     expected: string | null,
-    commands: readonly Command[],
+    commands: readonly RedisCommand[],
     release = false,
   ): Promise<boolean> {
     const script = release ? RELEASE : CHANGE;
@@ -357,7 +357,7 @@ export class Redis {
   /** Ends it when what was sent is answered, or soon. Closing twice is safe. */
   close(): Promise<void> {
     clearTimeout(this.#nextCheck);
-    this.#closed ??= within(Promise.resolve(this.#client.close()), CLOSE_MS).then(
+    this.#closed ??= withTimeout(Promise.resolve(this.#client.close()), CLOSE_MS).then(
       () => {},
       () => this.#client.destroy(),
     );
@@ -369,9 +369,9 @@ export class Redis {
  * Commands one after the other, each led by how many words it has. Throws RangeError for one that Lua could not pass on: it would fail after those
  * before it were done.
  */
-function counted(commands: readonly Command[], args: Argument[] = []): Argument[] {
+function counted(commands: readonly RedisCommand[], args: Argument[] = []): Argument[] {
   for (const command of commands) {
-    if (command.length > MOST_WORDS && command[0] !== 'ADD')
+    if (command.length > MAX_WORDS && command[0] !== 'ADD')
       throw new RangeError(`${command.length} words in a command`);
     args.push(String(command.length));
     for (const argument of command) args.push(argument);
@@ -386,7 +386,7 @@ function failed(error: RedisError): Promise<never> {
   return promise;
 }
 
-function clientOf({ urls, sentinels }: Target, limitMs: number): Server | Cluster {
+function clientOf({ urls, sentinels }: RedisTarget, limitMs: number): Server | Cluster {
   const [url = ''] = urls;
   if (sentinels) return new MasterClient(url, sentinels);
   return urls.length > 1 ? clusterOf(urls, limitMs) : serverOf(url, limitMs);

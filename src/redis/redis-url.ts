@@ -1,6 +1,6 @@
 /** Where Redis is: one server, some nodes of a cluster, or a master that sentinels know. */
 
-export interface Target {
+export interface RedisTarget {
   /**
    * `redis://` or `rediss://` (TLS), each `[user[:password]@]host[:port][/database]`. Several: nodes of a cluster. With sentinels it is one, and
    * its host is the master's name.
@@ -23,7 +23,7 @@ const RIGHT =
   'monitor';
 
 /** Reads addresses with commas between, or that of sentinels. Throws a text that says what would be right. */
-export function readTarget(text: string): Target | undefined {
+export function readTarget(text: string): RedisTarget | undefined {
   const trimmed = text.trim();
   if (trimmed === '') return undefined;
   const target = /^rediss?\+sentinel:/.test(trimmed)
@@ -39,7 +39,7 @@ export function readTarget(text: string): Target | undefined {
   return target;
 }
 
-function sentinelTarget(text: string): Target {
+function sentinelTarget(text: string): RedisTarget {
   const [whole, tls = '', who = '', hosts = '', name = '', database = '', parameters = ''] = SENTINEL.exec(text) ?? [];
   if (whole === undefined) throw RIGHT;
   const theirs = sentinelUser(parameters);
@@ -84,7 +84,7 @@ function isDecodable(url: string): boolean {
 }
 
 /** For people and logs: without user and password. */
-export function targetText({ urls, sentinels }: Target): string {
+export function targetText({ urls, sentinels }: RedisTarget): string {
   const where = (sentinels ?? urls).map(addressOf).join(', ');
   return sentinels ? `${new URL(urls[0] ?? '').hostname} (sentinels ${where})` : where;
 }

@@ -6,8 +6,8 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientOfflineError } from 'redis';
-import { within } from '../lib/timeout.ts';
-import { type Command, connectionOf, retryAfter, type Server } from './client.ts';
+import { withTimeout } from '../lib/timeout.ts';
+import { connectionOf, type RedisCommand, retryAfter, type Server } from './client.ts';
 import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
 import { addressOf } from './redis-url.ts';
@@ -63,7 +63,7 @@ export class MasterClient extends EventEmitter implements Server {
     client.on('error', (error) => this.#lose(client, error));
     const where = `${address} (${this.#name})`;
     try {
-      await within(greet(client, where), GREET_MS);
+      await withTimeout(greet(client, where), GREET_MS);
       if (!client.isReady) throw new ClientOfflineError();
     } catch (error) {
       client.destroy();
@@ -90,7 +90,7 @@ export class MasterClient extends EventEmitter implements Server {
     this.connect().catch(() => {});
   }
 
-  sendCommand(command: Command, options?: object): Promise<unknown> {
+  sendCommand(command: RedisCommand, options?: object): Promise<unknown> {
     return this.#isReady && this.#client
       ? this.#client.sendCommand(command, options)
       : Promise.reject(new ClientOfflineError());
@@ -142,7 +142,7 @@ async function ask(url: string, name: string): Promise<string | undefined> {
   client.on('error', () => {});
   const asked = client.connect().then(() => client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]));
   try {
-    const found = (await within(asked, ASK_MS)) as [host: string, port: string] | null;
+    const found = (await withTimeout(asked, ASK_MS)) as [host: string, port: string] | null;
     return found?.map((part) => (part.includes(':') ? `[${part}]` : part)).join(':');
   } finally {
     client.destroy();

@@ -7,7 +7,7 @@ import { MovesText } from './moves-text.ts';
 const LATEST_MS = 100;
 
 /** What a lane reads of a visitor. `x`, `y` and `scrollY` are page pixels; `depth` is the share of the page seen, 0 to 1000. */
-export interface LaneVisitor {
+export interface BufferedVisitor {
   readonly v: number;
   readonly time: number;
   readonly x: number;
@@ -20,12 +20,12 @@ export interface LaneVisitor {
  * One watched channel in a worker: collects, as text ready for the stream, what its subscribers are to
  * see with the next batch.
  */
-export class Lane {
+export class ChannelBuffer {
   readonly channel: NumberedChannel;
   readonly #moves = new MovesText();
   /** Visitors of whom only the latest position is due. */
-  readonly #dirty = new Set<LaneVisitor>();
-  readonly #scrolled = new Set<LaneVisitor>();
+  readonly #dirty = new Set<BufferedVisitor>();
+  readonly #scrolled = new Set<BufferedVisitor>();
   /** By the process's clock, ms: the server's may be set. */
   #nextLatest = 0;
 
@@ -44,22 +44,22 @@ export class Lane {
   }
 
   /** Shows the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
-  add(visitor: LaneVisitor, samples: SampleBuffer, shift: number, from: number, to: number): void {
+  add(visitor: BufferedVisitor, samples: SampleBuffer, shift: number, from: number, to: number): void {
     // Its latest position is among these; what gave way before it does not come back.
     if (this.#dirty.size > 0) this.#dirty.delete(visitor);
     this.#moves.add(visitor.v, samples, shift, from, to);
   }
 
   /** Only the latest position of this visitor is to be sent. */
-  touch(visitor: LaneVisitor): void {
+  touch(visitor: BufferedVisitor): void {
     this.#dirty.add(visitor);
   }
 
-  scroll(visitor: LaneVisitor): void {
+  scroll(visitor: BufferedVisitor): void {
     this.#scrolled.add(visitor);
   }
 
-  forget(visitor: LaneVisitor): void {
+  forget(visitor: BufferedVisitor): void {
     this.#dirty.delete(visitor);
     this.#scrolled.delete(visitor);
   }

@@ -11,7 +11,7 @@ const KEPT_CAPACITY = 256 * 1024;
 /** Farthest from its batch that a sample's time is told, milliseconds: days, which only a broken clock is off. */
 const MAX_SHIFT = 2 ** 30;
 
-const MOST_INTEGER = 2 ** 31 - 1;
+const MAX_INTEGER = 2 ** 31 - 1;
 const SPLIT = 1_000_000_000;
 
 /**
@@ -90,7 +90,7 @@ export class MovesText {
 
   /** Writes a visitor's number: where several machines share them out it may have more than 31 bits. */
   #number(value: number): void {
-    if (value > MOST_INTEGER) {
+    if (value > MAX_INTEGER) {
       this.#number(Math.floor(value / SPLIT));
       this.#nineDigits(value % SPLIT);
     } else this.#integer(value);

@@ -3,11 +3,11 @@
  * message per tick. When the primary does not keep up, batches wait and grow; when one is full, moves give way (each
  * visitor's latest stays); when there are too many events, the primary is given the whole list anew.
  */
-import { entry } from '../lib/get-or-insert.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { NumberedChannel } from '../protocol/channel.ts';
 import type { Arrival, LateClick, RelayItem, SeenSite, ToPrimary } from '../protocol/ipc.ts';
 import { TAG } from '../protocol/ipc.ts';
-import { Lane } from './channel-buffer.ts';
+import { ChannelBuffer } from './channel-buffer.ts';
 import { Trace } from './trace.ts';
 
 /** One batch per tick, milliseconds. */
@@ -39,7 +39,7 @@ export class Relay {
   /** Grows whenever the channels change. */
   version = 0;
   readonly #options: RelayOptions;
-  readonly #lanes = new Map<number, Lane>();
+  readonly #buffers = new Map<number, ChannelBuffer>();
   /** Sites that a lane is of. */
   #watched: ReadonlySet<string> = new Set();
   readonly #traces = new Map<number, Trace>();
@@ -120,23 +120,23 @@ export class Relay {
   }
 
   watch(channel: NumberedChannel): void {
-    this.#lanes.set(channel.no, new Lane(channel));
+    this.#buffers.set(channel.no, new ChannelBuffer(channel));
     this.#onChannels();
   }
 
   unwatch(no: number): void {
-    this.#lanes.delete(no);
+    this.#buffers.delete(no);
     this.#onChannels();
   }
 
   #onChannels(): void {
     this.version += 1;
-    this.#watched = new Set([...this.#lanes.values()].map(({ channel }) => channel.site));
+    this.#watched = new Set([...this.#buffers.values()].map(({ channel }) => channel.site));
   }
 
   /** Renders the latest position of every visitor of this channel into the next batch. */
   refresh(no: number): void {
-    const lane = this.#lanes.get(no);
+    const lane = this.#buffers.get(no);
     if (!lane || lane.channel.moves === 'none') return;
     for (const trace of this.#traces.values()) {
       const { site, page, id } = trace.arrival;
@@ -150,8 +150,8 @@ export class Relay {
     return this.#watched.has(site);
   }
 
-  lanesOf({ site, page, id }: Arrival): Lane[] {
-    return [...this.#lanes.values()].filter((lane) => lane.channel.moves !== 'none' && lane.shows(site, page, id));
+  buffersOf({ site, page, id }: Arrival): ChannelBuffer[] {
+    return [...this.#buffers.values()].filter((lane) => lane.channel.moves !== 'none' && lane.shows(site, page, id));
   }
 
   /** Counts samples that were refused, for the site's rates. */
@@ -207,7 +207,7 @@ export class Relay {
     this.#tick ??= setTimeout(() => this.#onTick(), TICK_MS - (Date.now() % TICK_MS));
   }
 
-  flushLanes(lanes: Iterable<Lane>): void {
+  flushLanes(lanes: Iterable<ChannelBuffer>): void {
     const before = this.#items.length;
     for (const lane of lanes) {
       const length = this.#items.length;
@@ -226,7 +226,7 @@ export class Relay {
 
   #pending(): boolean {
     if (this.#items.length > 0 || this.#newClaims.length > 0 || this.#isIncomplete) return true;
-    for (const lane of this.#lanes.values()) if (lane.pending) return true;
+    for (const lane of this.#buffers.values()) if (lane.pending) return true;
     return false;
   }
 
@@ -237,7 +237,7 @@ export class Relay {
   }
 
   #takeItems(): RelayItem[] {
-    this.flushLanes(this.#lanes.values());
+    this.flushLanes(this.#buffers.values());
     const items = [...this.#newClaims, ...this.#items];
     this.#newClaims = [];
     this.#clearItems();
@@ -275,7 +275,7 @@ export class Relay {
   }
 
   #count(site: string) {
-    return entry(this.#counts, site, () => ({ samples: 0, drops: 0 }));
+    return getOrInsert(this.#counts, site, () => ({ samples: 0, drops: 0 }));
   }
 
   #sendReport(): void {
@@ -288,7 +288,7 @@ export class Relay {
 
   #collectReport(): SeenSite[] {
     const sites = new Map<string, SeenSite>();
-    const of = (site: string) => entry(sites, site, (): SeenSite => ({ site, samples: 0, drops: 0, rows: [] }));
+    const of = (site: string) => getOrInsert(sites, site, (): SeenSite => ({ site, samples: 0, drops: 0, rows: [] }));
     for (const [site, { samples, drops }] of this.#counts) {
       const seen = of(site);
       seen.samples += samples;

@@ -1,7 +1,7 @@
 import { deviceOf, shareSeen, type Visitor } from '../model/visitor.ts';
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
-import type { Arrival, ClickData, GoneReason, RelayItem } from '../protocol/ipc.ts';
-import type { Lane } from './channel-buffer.ts';
+import type { Arrival, ClickData, DisconnectReason, RelayItem } from '../protocol/ipc.ts';
+import type { ChannelBuffer } from './channel-buffer.ts';
 
 /** What a visitor's trace needs of the relay. */
 export interface TraceHost {
@@ -11,9 +11,9 @@ export interface TraceHost {
   readonly hasRoom: boolean;
   /** True if somebody watches the site. */
   watched(site: string): boolean;
-  lanesOf(arrival: Arrival): readonly Lane[];
+  buffersOf(arrival: Arrival): readonly ChannelBuffer[];
   /** Puts what these lanes have collected into the batch, before the next item. */
-  flushLanes(lanes: readonly Lane[]): void;
+  flushLanes(lanes: readonly ChannelBuffer[]): void;
   push(item: RelayItem, site: string): void;
   /** Time that the offsets of the next batch count from, Unix ms. */
   base(): number;
@@ -49,7 +49,7 @@ export class Trace {
   /** Samples since the last report. */
   samples = 0;
   readonly #relay: TraceHost;
-  #lanes: readonly Lane[] = [];
+  #buffers: readonly ChannelBuffer[] = [];
   /** Version of the relay's channels that #lanes was made for. */
   #version = -1;
 
@@ -124,7 +124,7 @@ export class Trace {
   }
 
   /** The visitor went to another page; what was rendered for the old one goes out before. */
-  turn(n: number, i: number, t: number, page: string): void {
+  navigate(n: number, i: number, t: number, page: string): void {
     this.#relay.flushLanes(this.lanes());
     for (const lane of this.lanes()) lane.forget(this);
     this.arrival.page = page;
@@ -149,7 +149,7 @@ export class Trace {
   }
 
   /** The connection ended. Nothing may be called after it. */
-  gone(t: number, reason: GoneReason): void {
+  disconnected(t: number, reason: DisconnectReason): void {
     this.#relay.flushLanes(this.lanes());
     for (const lane of this.lanes()) lane.forget(this);
     this.#relay.forget(this);
@@ -158,12 +158,12 @@ export class Trace {
   }
 
   /** The lanes that show this visitor. */
-  lanes(): readonly Lane[] {
+  lanes(): readonly ChannelBuffer[] {
     if (this.#version !== this.#relay.version) {
       this.#version = this.#relay.version;
-      this.#lanes = this.#relay.lanesOf(this.arrival);
+      this.#buffers = this.#relay.buffersOf(this.arrival);
     }
-    return this.#lanes;
+    return this.#buffers;
   }
 }
 

@@ -6,7 +6,7 @@ const MAX_LAG_MS = 1000;
 /** Longest wait at once, so that a closed stream is noticed, milliseconds. */
 const MAX_WAIT_MS = 100;
 
-export class Tempo {
+export class ReplayPace {
   readonly #speed: number;
   #position: number;
   #last = performance.now();

@@ -2,10 +2,10 @@
  * The record as the live stream would have told it: from scenes of successive windows of time to events. Of each
  * visitor all comes in the order of time; between visitors, to within a beat.
  */
-import { entry } from '../lib/get-or-insert.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Passage, Visit } from '../model/visit.ts';
 import type { StreamEvents } from '../protocol/stream-event.ts';
-import { type Deed, Person, type ReplayEvent, type Stretch } from './visit-player.ts';
+import { type ReplayAction, type ReplayEvent, type Segment, VisitPlayer } from './visit-player.ts';
 
 /** A visit, and what it did in a window of time. */
 export interface Scene {
@@ -15,13 +15,13 @@ export interface Scene {
 }
 
 /** Events that are told together. */
-export interface Beat {
+export interface ReplayTick {
   /** When all of them have happened. */
   t: number;
   events: ReplayEvent[];
 }
 
-export interface RewindOptions {
+export interface SiteReplayOptions {
   site: string;
   /** The page of which moves and scrolls are told, or null for all. */
   stage: string | null;
@@ -39,18 +39,18 @@ const MAX_SAMPLES = 4096;
 /** Visitors whose activity is told each second, as in the live stream. */
 const MAX_ACTIVE = 1000;
 
-export class Rewind {
-  readonly #options: RewindOptions;
-  readonly #people = new Map<string, Person>();
+export class SiteReplay {
+  readonly #options: SiteReplayOptions;
+  readonly #people = new Map<string, VisitPlayer>();
   /** Everything before is told. */
   #t: number;
   /** Who did something since then, Unix ms, and nothing later, may still be there. */
   #settled = Number.POSITIVE_INFINITY;
-  readonly #still = new Set<Person>();
+  readonly #still = new Set<VisitPlayer>();
   #begun = false;
   #lastV = 0;
 
-  constructor(options: RewindOptions) {
+  constructor(options: SiteReplayOptions) {
     this.#options = options;
     this.#t = options.from;
   }
@@ -60,7 +60,7 @@ export class Rewind {
    * again, but in the first window makes visitors known as they were: those too who did nothing at its begin and later, but something after
    * `settled` (Unix ms), for their visits may go on.
    */
-  *window(scenes: Iterable<Scene>, to: number, settled = Number.POSITIVE_INFINITY): Generator<Beat> {
+  *window(scenes: Iterable<Scene>, to: number, settled = Number.POSITIVE_INFINITY): Generator<ReplayTick> {
     this.#settled = settled;
     for (const scene of scenes) this.#load(scene);
     if (!this.#begun) yield this.#snapshot();
@@ -69,16 +69,16 @@ export class Rewind {
   }
 
   #load({ visit, passages }: Scene): void {
-    const person = entry(this.#people, visit.id, () => this.#meet(visit));
+    const person = getOrInsert(this.#people, visit.id, () => this.#meet(visit));
     person.load(visit, passages, this.#t);
   }
 
-  #meet(visit: Visit): Person {
+  #meet(visit: Visit): VisitPlayer {
     this.#lastV += 1;
-    return new Person(this.#lastV, visit, Math.max(visit.since, this.#t), this.#options.stage);
+    return new VisitPlayer(this.#lastV, visit, Math.max(visit.since, this.#t), this.#options.stage);
   }
 
-  #snapshot(): Beat {
+  #snapshot(): ReplayTick {
     this.#begun = true;
     const { site, version, from: t } = this.#options;
     const visitors: StreamEvents['snapshot']['visitors'] = [];
@@ -91,9 +91,9 @@ export class Rewind {
     return { t, events: [{ name: 'snapshot', data: { t, site, visitors, minutes: [], version } }] };
   }
 
-  #beat(to: number): Beat {
+  #beat(to: number): ReplayTick {
     const base = this.#t;
-    const deeds: Deed[] = [];
+    const deeds: ReplayAction[] = [];
     while (this.#t < to && this.#gathered() < MAX_SAMPLES) {
       const before = this.#t;
       const second = this.#nextSecond();
@@ -116,7 +116,7 @@ export class Rewind {
   }
 
   /** Lets a visitor do what it did from `before` to the time at hand. */
-  #advance(person: Person, before: number, deeds: Deed[]): void {
+  #advance(person: VisitPlayer, before: number, deeds: ReplayAction[]): void {
     const { begin, until } = person;
     if (!person.here && begin < this.#t && until >= before) deeds.push(person.join(Math.max(begin, before)));
     const done = person.advance(this.#t);
@@ -126,7 +126,7 @@ export class Rewind {
     if (person.isDone && person.until < this.#t && !mayBeHere) deeds.push(person.leave());
   }
 
-  #rates(): Deed {
+  #rates(): ReplayAction {
     const t = this.#t;
     const activity: number[] = [];
     let visitors = 0;
@@ -142,17 +142,17 @@ export class Rewind {
   }
 
   /** A visitor's moves stand before what it did after them; those that nothing follows are told at the end, all at once. */
-  #inOrder(deeds: Deed[], base: number): ReplayEvent[] {
+  #inOrder(deeds: ReplayAction[], base: number): ReplayEvent[] {
     const events: ReplayEvent[] = [];
     for (const { t, before, event } of deeds.sort((a, b) => a.t - b.t)) {
       if (before) events.push(...this.#positions([before], base, t));
       events.push(event);
     }
-    const rest = [...this.#people.values()].flatMap((person) => person.takeStretch() ?? []);
+    const rest = [...this.#people.values()].flatMap((person) => person.takeSegment() ?? []);
     return [...events, ...this.#positions(rest, base, this.#t)];
   }
 
-  #positions(stretches: readonly Stretch[], base: number, t: number): ReplayEvent[] {
+  #positions(stretches: readonly Segment[], base: number, t: number): ReplayEvent[] {
     const { stage } = this.#options;
     const page = stage === null ? {} : { page: stage };
     const events = movesLists(stretches, base).map(
@@ -170,7 +170,7 @@ export class Rewind {
 }
 
 /** As `m` of moves events, of MAX_SAMPLES each at most. */
-function movesLists(stretches: readonly Stretch[], base: number): number[][] {
+function movesLists(stretches: readonly Segment[], base: number): number[][] {
   const lists: number[][] = [];
   let list: number[] = [];
   let room = 0;

@@ -7,7 +7,7 @@ import type { ReplayEventName, ReplayEvents } from '../protocol/stream-event.ts'
 export type ReplayEvent = { [N in ReplayEventName]: { name: N; data: ReplayEvents[N] } }[ReplayEventName];
 
 /** Positions that are told together; none of them is older than what was told of this visitor before. */
-export interface Stretch {
+export interface Segment {
   v: number;
   /** Flat: time, x, y. */
   moves: number[];
@@ -16,11 +16,11 @@ export interface Stretch {
 }
 
 /** An event that keeps its place among its visitor's moves. */
-export interface Deed {
+export interface ReplayAction {
   /** By which events are ordered; of one visitor's it never runs back, as clocks may. */
   t: number;
   /** What of this visitor comes before. */
-  before: Stretch | null;
+  before: Segment | null;
   event: ReplayEvent;
 }
 
@@ -30,7 +30,7 @@ type List = (typeof LISTS)[number];
 /** Numbers that one item of a list takes. */
 const WIDTH = { views: 1, moves: 3, scrolls: 2, clicks: 1 } as const;
 
-export class Person {
+export class VisitPlayer {
   readonly visitor: Visitor;
   /** First sign of life: samples may be of before the first contact. */
   readonly begin: number;
@@ -47,7 +47,7 @@ export class Person {
   #at = 0;
   #next: Record<List, number> = beginning();
   #entered = false;
-  #stretch: Stretch | null = null;
+  #segment: Segment | null = null;
 
   constructor(v: number, visit: Visit, t: number, stage: string | null) {
     this.visitor = visitorOf(v, visit, t);
@@ -64,7 +64,7 @@ export class Person {
     this.#begin();
     const samples = this.#samples;
     this.advance(from);
-    this.#stretch = null;
+    this.#segment = null;
     this.#samples = samples;
   }
 
@@ -75,12 +75,12 @@ export class Person {
 
   /** Moves in the stretch at hand. */
   get gathered(): number {
-    return (this.#stretch?.moves.length ?? 0) / 3;
+    return (this.#segment?.moves.length ?? 0) / 3;
   }
 
   /** Goes on to what was before `to`, and returns the events among it. Moves and scrolls gather in a stretch. */
-  advance(to: number): Deed[] {
-    const deeds: Deed[] = [];
+  advance(to: number): ReplayAction[] {
+    const deeds: ReplayAction[] = [];
     for (let passage = this.#passages[this.#at]; passage && passage.t < to; passage = this.#passages[this.#at]) {
       if (!this.#entered) this.#enter(passage, deeds);
       if (!this.#walk(passage, to, deeds)) break;
@@ -96,9 +96,9 @@ export class Person {
   }
 
   /** What has gathered, and gathers anew; null: nothing. */
-  takeStretch(): Stretch | null {
-    const stretch = this.#stretch;
-    this.#stretch = null;
+  takeSegment(): Segment | null {
+    const stretch = this.#segment;
+    this.#segment = null;
     return stretch;
   }
 
@@ -114,45 +114,45 @@ export class Person {
     return samples;
   }
 
-  join(t: number): Deed {
+  join(t: number): ReplayAction {
     this.here = true;
-    return this.#deed(t, { name: 'join', data: { t, visitor: { ...this.visitor } } });
+    return this.#action(t, { name: 'join', data: { t, visitor: { ...this.visitor } } });
   }
 
   /** The record does not tell why it left; most close their tab. */
-  leave(): Deed {
+  leave(): ReplayAction {
     this.here = false;
     const t = this.until;
-    return this.#deed(t, { name: 'leave', data: { t, v: this.visitor.v, reason: 'closed' } });
+    return this.#action(t, { name: 'leave', data: { t, v: this.visitor.v, reason: 'closed' } });
   }
 
-  #enter({ t, page, size }: Passage, deeds: Deed[]): void {
+  #enter({ t, page, size }: Passage, deeds: ReplayAction[]): void {
     this.#entered = true;
-    if (page !== this.visitor.page) deeds.push(this.#turn(t, page, size));
+    if (page !== this.visitor.page) deeds.push(this.#navigate(t, page, size));
     else if (String(size) !== String(this.visitor.size)) deeds.push(this.#view(t, size, this.visitor.hidden));
   }
 
-  #turn(t: number, page: string, size: Visitor['size']): Deed {
+  #navigate(t: number, page: string, size: Visitor['size']): ReplayAction {
     const { v, page: from, origin } = this.visitor;
     Object.assign(this.visitor, { page, size, device: deviceOf(size[0]), at: null });
     const visitor = { ...this.visitor };
-    return this.#deed(t, { name: 'page', data: { t, v, page, from, origin, size, visitor } });
+    return this.#action(t, { name: 'page', data: { t, v, page, from, origin, size, visitor } });
   }
 
-  #view(t: number, size: Visitor['size'], hidden: boolean): Deed {
+  #view(t: number, size: Visitor['size'], hidden: boolean): ReplayAction {
     const { v, label } = this.visitor;
     const device = deviceOf(size[0]);
     Object.assign(this.visitor, { size, hidden, device });
-    return this.#deed(t, { name: 'view', data: { t, v, size, hidden, device, label } });
+    return this.#action(t, { name: 'view', data: { t, v, size, hidden, device, label } });
   }
 
-  #deed(t: number, event: ReplayEvent): Deed {
+  #action(t: number, event: ReplayEvent): ReplayAction {
     this.#latest = Math.max(this.#latest, t);
-    return { t: this.#latest, before: this.takeStretch(), event };
+    return { t: this.#latest, before: this.takeSegment(), event };
   }
 
   /** Takes a passage's items in the order of time. False: the rest of it is not before `to`. */
-  #walk(passage: Passage, to: number, deeds: Deed[]): boolean {
+  #walk(passage: Passage, to: number, deeds: ReplayAction[]): boolean {
     for (;;) {
       const list = this.#earliest(passage);
       if (list === undefined) return true;
@@ -182,7 +182,7 @@ export class Person {
     return passage.t + (typeof item === 'number' ? item : item.dt);
   }
 
-  #take(passage: Passage, list: List, deeds: Deed[]): void {
+  #take(passage: Passage, list: List, deeds: ReplayAction[]): void {
     const i = this.#next[list];
     const t = this.#timeOf(passage, list);
     switch (list) {
@@ -196,7 +196,7 @@ export class Person {
         const { dt, ...click } = passage.clicks[i] as Passage['clicks'][number];
         this.visitor.at = [click.x, click.y];
         const { v, page } = this.visitor;
-        deeds.push(this.#deed(t, { name: 'click', data: { t, v, page, ...click } }));
+        deeds.push(this.#action(t, { name: 'click', data: { t, v, page, ...click } }));
         break;
       }
       case 'views': {
@@ -220,9 +220,9 @@ export class Person {
     return this.#stage === null || this.visitor.page === this.#stage;
   }
 
-  #gather(): Stretch {
-    this.#stretch ??= { v: this.visitor.v, moves: [], scroll: null };
-    return this.#stretch;
+  #gather(): Segment {
+    this.#segment ??= { v: this.visitor.v, moves: [], scroll: null };
+    return this.#segment;
   }
 }
 

@@ -228,7 +228,7 @@ function firstLine(socket: Socket): Promise<string | undefined> {
 }
 
 /** Asks the server of a data folder for something. Throws an Error whose message is one line. */
-export async function ask(folder: string, order: keyof Orders, tell: (line: string) => void): Promise<void> {
+export async function askLockHolder(folder: string, order: keyof Orders, tell: (line: string) => void): Promise<void> {
   if (!existsSync(folder)) throw noServer(folder);
   const place = openPlace(folder);
   try {

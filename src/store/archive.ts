@@ -6,7 +6,7 @@
  * has a number, and what was seen under a number is not taken again. Counts and heatmaps are at all times those of the
  * frames that are there. Times are Unix ms; a day is one of UTC.
  */
-import type { Note } from '../model/audit.ts';
+import type { AuditNote } from '../model/audit.ts';
 import type { Heat } from '../model/heat.ts';
 import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../model/query.ts';
 import type { DayCounts, PageCounts, Visit } from '../model/visit.ts';
@@ -70,7 +70,7 @@ export interface Archive {
    * Removes a visit and what it added to counts and heatmaps; if it goes on, nothing more of it is kept. False if there is none. The note
    * is in the audit trail if, and as soon as, the visit is gone.
    */
-  erase(id: string, note?: Note): Promise<boolean>;
+  erase(id: string, note?: AuditNote): Promise<boolean>;
   /**
    * Has `prune` remove what a site's visits were that began before `before`. From now on they are not given any more; a site of the same
    * key, added later, is another one. Until all of them are removed, it has no counts and heatmaps: those are sums of both.
@@ -83,7 +83,7 @@ export interface Archive {
   prune(before: number, most: number): Promise<number>;
   usage(): Promise<Usage>;
   /** Has all that was appended until now be in what is read: for commands, which would else see what is some seconds old. */
-  fileAll(): void | Promise<void>;
+  compactAll(): void | Promise<void>;
   /** Recomputes all counts and heatmaps from the frames. Empty: they agree. At most 1,000 differences. */
   verify(progress?: Progress): Promise<Difference[]>;
 }

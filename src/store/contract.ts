@@ -9,11 +9,11 @@
  * Where a method takes a `note`, that is in the audit trail if, and as soon as, the change is: in the same commit.
  */
 import type { Session, Token } from '../model/account.ts';
-import type { AuditQuery, Entry, Note } from '../model/audit.ts';
+import type { AuditEntry, AuditNote, AuditQuery } from '../model/audit.ts';
 import type { Part } from '../model/query.ts';
 import type { Rights } from '../model/rights.ts';
 import type { Site } from '../model/site.ts';
-import type { MachineMinutes, SiteMinute } from '../protocol/peer.ts';
+import type { NodeMinutes, SiteMinute } from '../protocol/peer.ts';
 import { isAwayCode } from '../server/raw-problem.ts';
 import type { AccountSnapshot, HitGroup } from './accounts/account-snapshot.ts';
 import type { Admin } from './accounts/records.ts';
@@ -53,7 +53,7 @@ export interface Hits {
   /** Totals of all pages that were counted, by site and page. */
   allHits(): Promise<HitGroup[]>;
   /** Forgets the total of a page, or (undefined) of all pages of a site. How many there were. */
-  removeHits(site: string, page: string | undefined, note?: Note): Promise<number>;
+  removeHits(site: string, page: string | undefined, note?: AuditNote): Promise<number>;
 }
 
 export interface Store extends Hits {
@@ -79,16 +79,16 @@ export interface Store extends Hits {
    */
   putMinutes(machine: string, minutes: readonly SiteMinute[], now: number): Promise<void>;
   /** What machines had of a site in minutes that began at `from` or later, oldest first: the newest MOST_MINUTES. */
-  minutes(site: string, from: number): Promise<MachineMinutes[]>;
+  minutes(site: string, from: number): Promise<NodeMinutes[]>;
 
   sites(): Promise<Site[]>;
   site(key: string): Promise<Site | undefined>;
   /** Adds a site. False if there is one of this key. */
-  addSite(site: Site, note?: Note): Promise<boolean>;
+  addSite(site: Site, note?: AuditNote): Promise<boolean>;
   /** Gives a site another name and other origins. The site as it is now, or undefined if there is none. */
-  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined>;
+  changeSite(key: string, change: Pick<Site, 'name' | 'origins'>, note?: AuditNote): Promise<Site | undefined>;
   /** Removes a site with its counts of visits and its last hour; its record goes in the background. False if there is none. */
-  removeSite(key: string, now: number, note?: Note): Promise<boolean>;
+  removeSite(key: string, now: number, note?: AuditNote): Promise<boolean>;
   /** Notes a site's first visitor; later ones cost a read. */
   markSeen(key: string, now: number): Promise<void>;
 
@@ -99,16 +99,16 @@ export interface Store extends Hits {
    * below, sites that are not there are left out of rights, and a site that is removed goes out of all: another one
    * of its key is another site.
    */
-  addAdmin(name: string, now: number, rights?: Rights, note?: Note): Promise<boolean>;
+  addAdmin(name: string, now: number, rights?: Rights, note?: AuditNote): Promise<boolean>;
   /** Gives an administrator other rights, which sessions and streams that are open have at once. */
-  setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome>;
+  setRights(name: string, rights: Rights, note?: AuditNote): Promise<AdminOutcome>;
   /** Removes an administrator with every link and session. */
-  removeAdmin(name: string, note?: Note): Promise<AdminOutcome>;
+  removeAdmin(name: string, note?: AuditNote): Promise<AdminOutcome>;
   /** Null takes the password away. False if there is no such administrator. */
-  setPassword(name: string, password: string | null, note?: Note): Promise<boolean>;
+  setPassword(name: string, password: string | null, note?: AuditNote): Promise<boolean>;
 
   /** Makes a one-time link for an administrator and returns its secret part; undefined if there is none. */
-  addLink(name: string, now: number, note?: Note): Promise<string | undefined>;
+  addLink(name: string, now: number, note?: AuditNote): Promise<string | undefined>;
   /** Uses a link up. The administrator's name, to exactly one caller; undefined if used, expired or unknown. */
   takeLink(secret: string, now: number): Promise<string | undefined>;
 
@@ -120,23 +120,23 @@ export interface Store extends Hits {
     name: string,
     agent: string,
     now: number,
-    note?: Note,
+    note?: AuditNote,
   ): Promise<{ secret: string; session: Session } | undefined>;
   /** The id that the session of this cookie has, if there is one; asks nobody. */
   sessionId(secret: string): string;
   /** The session of this cookie, and slides its end. A store that is far away does so a moment later. */
   session(secret: string, now: number): Promise<Session | undefined>;
   sessions(now: number): Promise<Session[]>;
-  removeSession(id: string, note?: Note): Promise<boolean>;
+  removeSession(id: string, note?: AuditNote): Promise<boolean>;
   /** Ends an administrator's sessions, but for the one named. */
   removeSessions(name: string, except: string | undefined): Promise<void>;
 
   /** Makes a token, an owner's unless said otherwise. */
-  addToken(name: string, now: number, rights?: Rights, note?: Note): Promise<{ secret: string; token: Token }>;
+  addToken(name: string, now: number, rights?: Rights, note?: AuditNote): Promise<{ secret: string; token: Token }>;
   /** The token of this secret, and notes that it was used, as with sessions. */
   token(secret: string, now: number): Promise<Token | undefined>;
   tokens(): Promise<Token[]>;
-  removeToken(id: string, note?: Note): Promise<boolean>;
+  removeToken(id: string, note?: AuditNote): Promise<boolean>;
 
   /** What the session or token named may do, as long as it still opens doors. `env` is an owner. */
   rights(credential: Credential, now: number): Promise<Rights | undefined>;
@@ -150,15 +150,15 @@ export interface Store extends Hits {
   forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void>;
 
   /** Puts something into the audit trail that is no change of the store. */
-  note(note: Note): Promise<void>;
+  note(note: AuditNote): Promise<void>;
   /** As `note`, for a command that a signal may end at any time: when this has returned, nothing under way keeps its process from ending. */
-  noteNow(note: Note): Promise<void>;
+  noteNow(note: AuditNote): Promise<void>;
   /**
    * The audit trail, newest first; cursors are as CURSOR says. At least the newest AUDIT.most entries are kept, until they are older
    * than AUDIT.age; what is beyond goes some at a time, when further ones come. The same again of REPEATED deeds counts on
    * the entry that there is. Looks at a bounded number of entries, so that a part may hold few and still have a next.
    */
-  audit(query: AuditQuery): Promise<Part<Entry>>;
+  audit(query: AuditQuery): Promise<Part<AuditEntry>>;
   /**
    * Notes what options the server of this machine starts with. The names of those that are others than last time are in the audit trail; of values only
    * keyed hashes are kept.

@@ -2,33 +2,33 @@
  * The last hour of each site as stores keep it, so that it outlives the process that counted it. Whatever goes wrong disturbs nobody: what
  * could not be kept is kept later, and what cannot be read is not shown.
  */
-import { forEachAtOnce } from '../lib/concurrency.ts';
-import { entry } from '../lib/get-or-insert.ts';
-import { within } from '../lib/timeout.ts';
+import { forEachConcurrently } from '../lib/concurrency.ts';
+import { getOrInsert } from '../lib/get-or-insert.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Minute } from '../model/minute.ts';
-import { oldestOf, raise } from '../model/minute.ts';
-import { type MachineMinutes, NO_SITE, type Past, type SiteMinute } from '../protocol/peer.ts';
+import { oldestMinute, raiseMinute } from '../model/minute.ts';
+import { NO_SITE, type NodeMinutes, type Past, type SiteMinute } from '../protocol/peer.ts';
 import { isUnreachable, type Store } from './contract.ts';
 
 /** So many minutes of a site are read, the newest: an hour of a hundred machines. */
-export const MOST_MINUTES = 6000;
+export const MAX_MINUTES = 6000;
 /** A server that starts, or a stream, does not wait for longer, milliseconds. */
 const RECALL_LIMIT_MS = 2000;
 const PAST_LIMIT_MS = 2000;
 /** Sites that are read at once. */
 const READS = 16;
 
-export interface KeptMinute extends Minute {
+export interface StoredMinute extends Minute {
   machine: string;
 }
 
 /** Minutes by their machines, oldest first. */
-export function minutesByMachine(kept: Iterable<KeptMinute>): MachineMinutes[] {
+export function minutesByMachine(kept: Iterable<StoredMinute>): NodeMinutes[] {
   const machines = new Map<string, Map<number, Minute>>();
   for (const { machine, ...minute } of kept)
-    raise(
-      entry(machines, machine, () => new Map()),
+    raiseMinute(
+      getOrInsert(machines, machine, () => new Map()),
       minute,
     );
   return [...machines].map(([machine, minutes]) => ({
@@ -37,7 +37,7 @@ export function minutesByMachine(kept: Iterable<KeptMinute>): MachineMinutes[] {
   }));
 }
 
-export class KeptMinutes {
+export class MinuteWriter {
   readonly #store: Pick<Store, 'sites' | 'minutes' | 'putMinutes'>;
   readonly #log: Logger;
   #isTroubled = false;
@@ -58,13 +58,13 @@ export class KeptMinutes {
   /** Tells what a machine had of each site, and of NO_SITE, in the last hour. What comes late is told all the same. */
   async recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
     const recalled = this.#tried(() => this.#recall(machine, tell), undefined);
-    await within(recalled, RECALL_LIMIT_MS).catch(() => {});
+    await withTimeout(recalled, RECALL_LIMIT_MS).catch(() => {});
   }
 
   async #recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
     const keys = [NO_SITE, ...(await this.#store.sites()).map(({ key }) => key)];
-    await forEachAtOnce(keys, READS, async (site) => {
-      for (const one of await this.#store.minutes(site, oldestOf(Date.now())))
+    await forEachConcurrently(keys, READS, async (site) => {
+      for (const one of await this.#store.minutes(site, oldestMinute(Date.now())))
         if (one.machine === machine) tell(site, one.minutes);
     });
   }
@@ -72,11 +72,11 @@ export class KeptMinutes {
   /** What machines had of a site in the last hour; null if that cannot be read in time. */
   past(site: string): Promise<Past | null> {
     const read = this.#tried(() => this.#past(site), null);
-    return within(read, PAST_LIMIT_MS).catch(() => null);
+    return withTimeout(read, PAST_LIMIT_MS).catch(() => null);
   }
 
   async #past(site: string): Promise<Past> {
-    const from = oldestOf(Date.now());
+    const from = oldestMinute(Date.now());
     const [machines, runs] = await Promise.all([this.#store.minutes(site, from), this.#store.minutes(NO_SITE, from)]);
     return { machines, ran: [...new Set(runs.flatMap(({ minutes }) => minutes.map(({ t }) => t)))] };
   }

@@ -4,7 +4,7 @@ import type { Logger } from '../log/logger.ts';
 import type { TroubleName } from '../protocol/ipc.ts';
 import { type Store, StoreError } from './contract.ts';
 import { ownFolder } from './lmdb/file/folder.ts';
-import { type EmbeddedStore, openStore as openFile, type StoreOptions } from './lmdb/lmdb-store.ts';
+import { type LmdbStore, openLmdbStore as openFile, type StoreOptions } from './lmdb/lmdb-store.ts';
 
 export interface OpenOptions extends StoreOptions {
   /** Is told when Redis is away, and when it is there again. */
@@ -55,7 +55,7 @@ export async function openStore(where: Where, options: OpenOptions = {}): Promis
 const PLACE_MS = 1000;
 
 /** Says once that the store's file was moved away or replaced, and once that it is back. */
-function watchPlace(store: EmbeddedStore, { log, onTrouble }: OpenOptions): void {
+function watchPlace(store: LmdbStore, { log, onTrouble }: OpenOptions): void {
   let isLost = false;
   const look = () => {
     try {
@@ -86,7 +86,7 @@ function complainer(log: Logger | undefined): (error: StoreError) => void {
 }
 
 /** A store with the id that is asked for, in the file that is asked for. Throws StoreError if it is another. */
-async function theOne(store: EmbeddedStore, { id, file }: Pick<OpenOptions, 'id' | 'file'>): Promise<Store> {
+async function theOne(store: LmdbStore, { id, file }: Pick<OpenOptions, 'id' | 'file'>): Promise<Store> {
   const found = await store.id();
   const isOfId = id === undefined || id === found;
   if (isOfId && (file === undefined || file === store.identity)) return store;

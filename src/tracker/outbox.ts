@@ -1,14 +1,14 @@
 /**
  * The samples the server does not have yet: they wait, and then are in numbered frames until acked.
  */
-import { type Bytes, encodeFrame, encodeParts, MARK, type Part } from '../protocol/encode.ts';
+import { type Bytes, encodeFrame, encodeParts, MARK, type SamplePart } from '../protocol/encode.ts';
 import { wake } from './beat.ts';
 import { FRAME_ROOM, MAX_WAITING, SAMPLE_ROOM } from './limits.ts';
 
 /** A frame sent at least once: the page its first sample is of, and what it holds, which never changes again. */
 type Frame = readonly [page: string, data: Bytes];
 
-let waiting: Part[] = [];
+let waiting: SamplePart[] = [];
 let sent: Frame[] = [];
 /** Number of the last frame made, or given by the server. Those that were sent are numbered up to it. */
 export let last = 0;
@@ -23,7 +23,7 @@ export function emptyOutbox(start: string): void {
 }
 
 /** Takes a sample. */
-export function add(part: Part): void {
+export function add(part: SamplePart): void {
   // Oldest moves go first: clicks and page changes say more.
   if (waiting.push(part) > MAX_WAITING)
     waiting.splice(

@@ -1,4 +1,15 @@
-import { click, MARK, move, type Part, POINTER, page, part, RESIZE, SCROLL, VISIBILITY } from '../protocol/encode.ts';
+import {
+  click,
+  MARK,
+  move,
+  POINTER,
+  page,
+  part,
+  RESIZE,
+  type SamplePart,
+  SCROLL,
+  VISIBILITY,
+} from '../protocol/encode.ts';
 import { pace, wake } from './beat.ts';
 import { ask, attempt, guard } from './guard.ts';
 import { hiddenLeft, measure, pixel, scrolled, scroller } from './layout.ts';
@@ -46,7 +57,7 @@ export const settle = guard(() => {
 });
 
 /** Adds `part` if `now` is not what was told. */
-function tell(what: number, now: unknown, part: Part): boolean {
+function tell(what: number, now: unknown, part: SamplePart): boolean {
   if (told[what] === now) return false;
   told[what] = now;
   // A move of an event that comes late counts as no earlier: times in a frame never run back.

@@ -13,7 +13,7 @@ import { DEVICES } from '../../src/model/visitor.ts';
 import type { Sample } from '../../src/protocol/encode.ts';
 import { Redis } from '../../src/redis/connection.ts';
 import { siteKey } from '../../src/redis/keys.ts';
-import { readTarget, type Target } from '../../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../../src/redis/redis-url.ts';
 import type { Archive, VisitQuery } from '../../src/store/archive.ts';
 import { openTables } from '../../src/store/lmdb/tables.ts';
 import { placeClicks } from '../../src/store/record/click-places.ts';
@@ -95,7 +95,7 @@ const PATIENCE_MS = 60_000;
 export function redisContract(name: string, starting: Promise<{ url: string }>, thorough = true): void {
   const connecting = starting.then(async ({ url }) => {
     // Tests of the other stores begin at the same time, and this process is busy with them.
-    const redis = await Redis.connect(readTarget(url) as Target, { connectMs: PATIENCE_MS, limitMs: PATIENCE_MS });
+    const redis = await Redis.connect(readTarget(url) as RedisTarget, { connectMs: PATIENCE_MS, limitMs: PATIENCE_MS });
     FILE.after(() => redis.close());
     return redis;
   });
@@ -328,7 +328,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
         samples.push({ type: 'scroll', time: timeOf(samples), y: 7 }, clickAt(samples.at(-1) as Sample));
       for (const frame of visit.frames) {
         await archive.append(batchesOf([[visit, frame]]));
-        await archive.fileAll();
+        await archive.compactAll();
       }
       const { truncated, moves, scrolls, clicks, until } = (await archive.visit(visit.id)) as Visit;
       assert.ok(truncated);
@@ -371,7 +371,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
       const give = async () => {
         for (const frame of visit.frames) {
           await archive.append(batchesOf([[visit, frame]]));
-          await archive.fileAll();
+          await archive.compactAll();
         }
       };
       await give();
@@ -657,7 +657,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
       // How full it is may be known a moment late.
       await eventually(() => keep(archive, later));
       // What could not be filed while the store was full goes first.
-      await archive.fileAll();
+      await archive.compactAll();
       assert.equal((await archive.visit(later.id))?.moves, 15_000);
     },
     { maxBytes: 8e6 },
@@ -732,7 +732,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     const others = [plainVisit('b', { since: T + 2 }), plainVisit('b', { since: T + 10 * DAY_MS })];
     for (const visit of [first, later, ...others]) {
       await keep(archive, visit);
-      await archive.fileAll();
+      await archive.compactAll();
     }
     await damage('a', 1);
     const again = await open();
@@ -762,7 +762,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
       const [first, last] = [T, T + lasts].map((since) => plainVisit('a', { id, since }));
       await keep(archive, first as MadeVisit);
       await keep(archive, { ...(last as MadeVisit), frames: [{ ...(last?.frames[0] as MadeFrame), n: 2 }] });
-      await archive.fileAll();
+      await archive.compactAll();
     }
     const removed: number[] = [];
     for (let some = 1; some > 0; removed.push(some))
@@ -811,9 +811,9 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
   it('erases a damaged visit', async (archive, open, _, damage) => {
     const [visit, other] = [plainVisit('demo', { frames: 3 }), plainVisit('demo', { since: T + 1 })];
     await keep(archive, visit);
-    await archive.fileAll();
+    await archive.compactAll();
     await keep(archive, other);
-    await archive.fileAll();
+    await archive.compactAll();
     await damage('demo', 1);
     const again = await open();
     assert.deepEqual([await again.erase(visit.id), await again.erase(visit.id)], [true, false]);
@@ -825,7 +825,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     const other = plainVisit('demo', { since: T + 1 });
     const { visit, again } = await comeForDamaged(archive, open, damage);
     await keep(again, other);
-    await again.fileAll();
+    await again.compactAll();
     assert.ok(await again.visit(other.id));
     const { items } = await again.runs(visit.id);
     assert.deepEqual([items.length, items[0]?.n], [1, 1]);
@@ -855,7 +855,7 @@ async function comeForDamaged(archive: Archive, open: () => Promise<Archive>, da
   const visit = plainVisit('demo', { frames: 3 });
   const [first, ...later] = visit.frames.map((frame) => batchOf([[visit, frame]]));
   await archive.append(later);
-  await archive.fileAll();
+  await archive.compactAll();
   await damage('demo', 1);
   const again = await open();
   await again.append([first as Uint8Array]);

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import { openStore } from '../../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../../src/store/lmdb/lmdb-store.ts';
 import { launch, openPage } from './browser.ts';
 import { type PastVisit, record } from './record.ts';
 import { type ServerOptions, startServer, type TestServer, temporaryFolder } from './server.ts';
@@ -61,7 +61,7 @@ export async function openDashboard(
 /** A data folder for a server, with visits that are over. */
 export async function folderWith(t: TestContext, ...visits: PastVisit[]): Promise<string> {
   const data = temporaryFolder(t);
-  const store = await openStore(data);
+  const store = await openLmdbStore(data);
   await record(store.archive, ...visits);
   await store.close();
   return data;

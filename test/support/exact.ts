@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Store } from '../../src/store/contract.ts';
-import { openStore } from '../../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../../src/store/lmdb/lmdb-store.ts';
 import { LIMIT_MS } from './limit.ts';
 import { FAR, SteadyVisitor } from './steady-visitor.ts';
 import { all, samplesIn } from './visits.ts';
@@ -101,7 +101,7 @@ export async function assertExact(
   visitors: readonly SteadyVisitor[],
   renewed = false,
 ): Promise<void> {
-  const store = await (typeof at === 'string' ? openStore(at) : at());
+  const store = await (typeof at === 'string' ? openLmdbStore(at) : at());
   try {
     const { acked, lost, duplicated } = await compare(t, store, visitors, renewed);
     assert.ok(acked > 0);

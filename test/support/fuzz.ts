@@ -127,11 +127,11 @@ function target<T>(name: string, inputs: fc.Arbitrary<T>, run: (input: T) => voi
   return { name, inputs, run } as unknown as Target;
 }
 
-const MOST = 1024;
-const samples = new SampleBuffer(MOST);
+const MAX = 1024;
+const samples = new SampleBuffer(MAX);
 
 function checkSamples({ count, x, y, time, marks }: SampleBuffer): void {
-  assert.ok(count <= MOST && marks.length <= count);
+  assert.ok(count <= MAX && marks.length <= count);
   for (let i = 0; i < count; i++) {
     assert.ok(Math.abs(x[i] as number) <= MAX_COORDINATE && Math.abs(y[i] as number) <= MAX_COORDINATE);
     assert.ok(Number.isFinite(time[i]));

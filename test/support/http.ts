@@ -11,7 +11,7 @@ import type { HttpOptions } from '../../src/http/contract.ts';
 import { createHttp } from '../../src/http/server.ts';
 import type { Logger } from '../../src/log/logger.ts';
 import type { Store } from '../../src/store/contract.ts';
-import { openStore } from '../../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../../src/store/lmdb/lmdb-store.ts';
 import { TOKEN, temporaryFolder } from './server.ts';
 
 export interface TestHttp {
@@ -48,7 +48,7 @@ export interface HttpTestOptions
 /** Starts the routes; they are closed after the test. */
 export async function startHttp(t: TestContext, options: HttpTestOptions = {}): Promise<TestHttp> {
   const folder = temporaryFolder(t);
-  const store = await openStore(join(folder, 'data'));
+  const store = await openLmdbStore(join(folder, 'data'));
   t.after(() => store.close());
   const { config } = readConfig(['--data', folder, '--token', TOKEN, ...(options.flags ?? [])], options.env ?? {});
   const log: string[] = [];

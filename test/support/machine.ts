@@ -12,7 +12,7 @@ import type { NumberedChannel } from '../../src/protocol/channel.ts';
 import { type Arrival, type RelayItem, TAG, type ToWorker } from '../../src/protocol/ipc.ts';
 import { NO_SITE, type Past, type SiteMinute } from '../../src/protocol/peer.ts';
 import type { StreamEventName, StreamEvents } from '../../src/protocol/stream-event.ts';
-import { readTarget, type Target } from '../../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../../src/redis/redis-url.ts';
 import { until } from './exact.ts';
 import type { Owner } from './owner.ts';
 import { hereBy } from './stream.ts';
@@ -116,7 +116,7 @@ export class Machine {
   /** Without an address: a machine that is alone. */
   static async start(t: Owner, url?: string, options: MachineOptions = {}): Promise<Machine> {
     const { name = randomUUID(), graceMs = 10_000, log = SILENT } = options;
-    const broker = url === undefined ? noBroker : await RedisBroker.start(readTarget(url) as Target, log, name);
+    const broker = url === undefined ? noBroker : await RedisBroker.start(readTarget(url) as RedisTarget, log, name);
     return new Machine(t, broker, name, graceMs);
   }
 

@@ -5,7 +5,7 @@ import { encodeSamples, type Sample } from '../../src/protocol/encode.ts';
 import { decodeSamples, SampleBuffer } from '../../src/protocol/frame.ts';
 import { RUN_SAMPLES } from '../../src/protocol/passages.ts';
 import type { Archive } from '../../src/store/archive.ts';
-import { type About, BatchWriter, PlaceMark } from '../../src/store/record/batch.ts';
+import { type AboutVisit, BatchWriter, PlaceMark } from '../../src/store/record/batch.ts';
 
 export interface PastFrame {
   page?: string;
@@ -16,7 +16,7 @@ export interface PastFrame {
   samples: Sample[];
 }
 
-export interface PastVisit extends Partial<About> {
+export interface PastVisit extends Partial<AboutVisit> {
   id: string;
   site?: string;
   since: number;
@@ -42,7 +42,7 @@ export async function record(archive: Pick<Archive, 'append'>, ...visits: PastVi
   await archive.append([writer.take()]);
 }
 
-const NOTHING: Omit<About, 'since'> = {
+const NOTHING: Omit<AboutVisit, 'since'> = {
   device: 'desktop',
   language: 'en',
   referrer: '',

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { type ConnectOptions, Redis } from '../../src/redis/connection.ts';
 import { RedisError } from '../../src/redis/error.ts';
-import { readTarget, type Target } from '../../src/redis/redis-url.ts';
+import { type RedisTarget, readTarget } from '../../src/redis/redis-url.ts';
 import type { Owner } from './owner.ts';
 
 /** Connects; it is closed after the test. */
 export async function connect(t: Owner, url: string, options: ConnectOptions = {}): Promise<Redis> {
-  const redis = await Redis.connect(readTarget(url) as Target, options);
+  const redis = await Redis.connect(readTarget(url) as RedisTarget, options);
   t.after(() => redis.close());
   return redis;
 }

@@ -1,7 +1,7 @@
 /** A process beside others on one store: opens the folder it is given and answers to messages `[what, text]`. */
-import { openStore } from '../../src/store/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../../src/store/lmdb/lmdb-store.ts';
 
-const store = await openStore(process.argv[2] as string);
+const store = await openLmdbStore(process.argv[2] as string);
 const say = (what: string, text: string) => process.send?.([what, text]);
 
 process.on('message', ([what, text]: [string, string]) => {

@@ -7,9 +7,9 @@ import { encodeSamples, type Sample } from '../../src/protocol/encode.ts';
 import { decodeSamples, ELEMENT_SCALE, KIND, type Mark, SampleBuffer } from '../../src/protocol/frame.ts';
 import { Writer } from '../../src/protocol/writer.ts';
 import type { Archive, Run } from '../../src/store/archive.ts';
-import { type About, type BatchFrame, BatchWriter, PlaceMark, readBatch } from '../../src/store/record/batch.ts';
-import { type KeptRun, writeRun } from '../../src/store/record/chunk.ts';
-import { Splicer } from '../../src/store/record/run-builder.ts';
+import { type AboutVisit, type BatchFrame, BatchWriter, PlaceMark, readBatch } from '../../src/store/record/batch.ts';
+import { type StoredRun, writeRun } from '../../src/store/record/chunk.ts';
+import { RunBuilder } from '../../src/store/record/run-builder.ts';
 
 /** Shortly before a day begins, so that visits are of two. */
 export const T = Date.UTC(2026, 10, 20) - 90_000;
@@ -28,7 +28,7 @@ export interface MadeFrame {
 export interface MadeVisit {
   id: string;
   site: string;
-  about: About;
+  about: AboutVisit;
   frames: MadeFrame[];
 }
 
@@ -188,7 +188,7 @@ export function batchOf(deliveries: readonly Delivery[], told = new Set<string>(
 }
 
 /** Runs as a store keeps them together. */
-export function chunkOf(runs: readonly KeptRun[]): Buffer {
+export function chunkOf(runs: readonly StoredRun[]): Buffer {
   const out = new Writer(1024);
   for (const run of runs) writeRun(out, run);
   return out.copy();
@@ -203,7 +203,7 @@ export function framesIn(batch: Uint8Array): BatchFrame[] {
 
 /** The runs that a visit's frames make, in their order. A new one begins with each frame for which `isCut` holds. */
 export function spliced(visit: MadeVisit, isCut: (i: number) => boolean = () => false): Run[] {
-  const splicer = new Splicer();
+  const splicer = new RunBuilder();
   const runs: (Run | undefined)[] = [];
   for (const [i, frame] of framesIn(batchOf(visit.frames.map((one) => [visit, one]))).entries()) {
     decodeSamples(frame.bytes, frame.from, buffer, frame.to);

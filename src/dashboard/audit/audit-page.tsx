@@ -1,16 +1,16 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
-import { DEEDS, type Deed, type Entry } from '../../model/audit.ts';
+import { AUDIT_ACTIONS, type AuditAction, type AuditEntry } from '../../model/audit.ts';
 import { api } from '../shell/api.ts';
 import { address, go, query } from '../shell/route.ts';
 import { Failed } from '../ui/failed.tsx';
-import { count, date, isoTime } from '../ui/text.ts';
+import { countText, date, isoTime } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
 
 /** A part may hold none and still have a next: so many are asked for in a row. */
 const LOOKS = 5;
 
 interface State {
-  list: readonly Entry[];
+  list: readonly AuditEntry[];
   /** undefined: nothing was answered yet. */
   next: string | null | undefined;
 }
@@ -23,7 +23,7 @@ export function AuditPage() {
     document.title = 'Audit trail · Fieldmouse';
   }, []);
   const who = query.value.get('who') ?? '';
-  const what = DEEDS.find((one) => one === query.value.get('what'));
+  const what = AUDIT_ACTIONS.find((one) => one === query.value.get('what'));
   const { state, busy, problem, more } = useTrail(who, what);
   return (
     <main class="counts" aria-busy={busy}>
@@ -52,7 +52,7 @@ export function AuditPage() {
   );
 }
 
-function useTrail(who: string, what: Deed | undefined) {
+function useTrail(who: string, what: AuditAction | undefined) {
   const [state, setState] = useState<State>(NONE);
   const { busy, failure: problem, run } = useCall(true);
   const load = useCallback(
@@ -75,7 +75,7 @@ function useTrail(who: string, what: Deed | undefined) {
 }
 
 /** The parts after a cursor, until one holds something. */
-async function look(filter: { who: string; what: Deed | undefined }, after: string | null) {
+async function look(filter: { who: string; what: AuditAction | undefined }, after: string | null) {
   let part = await api.audit({ ...filter, after });
   for (let i = 1; i < LOOKS && part.entries.length === 0 && part.next !== null; i++)
     part = await api.audit({ ...filter, after: part.next });
@@ -86,7 +86,7 @@ function choose(values: Record<string, string>): void {
   go(address('/admin/audit', { ...Object.fromEntries(query.peek()), ...values }), true);
 }
 
-function Filters({ who, what }: { who: string; what: Deed | undefined }) {
+function Filters({ who, what }: { who: string; what: AuditAction | undefined }) {
   return (
     <div class="bar filters">
       <input
@@ -106,7 +106,7 @@ function Filters({ who, what }: { who: string; what: Deed | undefined }) {
         onChange={(event) => choose({ what: event.currentTarget.value })}
       >
         <option value="">Any action</option>
-        {DEEDS.map((one) => (
+        {AUDIT_ACTIONS.map((one) => (
           <option key={one} value={one}>
             {WORDS[one]}
           </option>
@@ -121,7 +121,7 @@ function Filters({ who, what }: { who: string; what: Deed | undefined }) {
   );
 }
 
-const WORDS: Record<Deed, string> = {
+const WORDS: Record<AuditAction, string> = {
   'signed-in': 'Signed in',
   'sign-in-refused': 'Sign-in refused',
   'signed-out': 'Signed out',
@@ -146,7 +146,7 @@ const WORDS: Record<Deed, string> = {
   'options-changed': 'Options changed',
 };
 
-function Table({ list }: { list: readonly Entry[] }) {
+function Table({ list }: { list: readonly AuditEntry[] }) {
   return (
     <div class="table-box">
       <table class="table">
@@ -169,7 +169,7 @@ function Table({ list }: { list: readonly Entry[] }) {
   );
 }
 
-function Row({ entry }: { entry: Entry }) {
+function Row({ entry }: { entry: AuditEntry }) {
   const { at, who, what, on, from, count: times } = entry;
   return (
     <tr data-what={what}>
@@ -178,7 +178,7 @@ function Row({ entry }: { entry: Entry }) {
       </td>
       <td>{who}</td>
       <td class="nowrap">
-        {WORDS[what]} {times > 1 && <span class="muted">{count(times, 'time')}</span>}
+        {WORDS[what]} {times > 1 && <span class="muted">{countText(times, 'time')}</span>}
       </td>
       <td class="where" title={on}>
         {on}

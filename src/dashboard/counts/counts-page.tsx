@@ -8,7 +8,7 @@ import { NoSites } from '../ui/no-sites.tsx';
 import { type Period, periodOf } from '../ui/period.ts';
 import { PeriodChooser } from '../ui/period-chooser.tsx';
 import { PasteSnippet } from '../ui/snippet.tsx';
-import { count } from '../ui/text.ts';
+import { countText } from '../ui/text.ts';
 import { useLoaded } from '../ui/use-loaded.ts';
 import { csvOf, save } from './csv-file.ts';
 import { DayBars } from './day-bars.tsx';
@@ -62,7 +62,7 @@ function Counts({ site, period }: { site: string; period: Period }) {
           <DayBars days={value.days} from={from} to={to} />
           <section class="card" aria-label="Pages">
             <div class="bar">
-              <h2>{count(value.pages.length, 'page')}</h2>
+              <h2>{countText(value.pages.length, 'page')}</h2>
               <span class="muted">average time and scroll depth per view</span>
             </div>
             <PageTable site={site} rows={value.pages} period={days === null ? { from, to } : { days: days ?? null }} />

@@ -5,7 +5,7 @@ import type { DayCounts } from '../../model/visit.ts';
 import { Choice } from '../ui/choice.tsx';
 import { startOf } from '../ui/period.ts';
 import { Plot } from '../ui/plot.tsx';
-import { count, dayName, number } from '../ui/text.ts';
+import { countText, dayNameText, numberText } from '../ui/text.ts';
 
 const SHOWN = [
   ['views', 'Views'],
@@ -18,7 +18,7 @@ type Shown = (typeof SHOWN)[number][0];
 export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: string; to: string }) {
   const [shown, show] = useState<Shown>('views');
   const rows = useMemo(() => {
-    const data = rowsOf(days, from, to, shown);
+    const data = dayRows(days, from, to, shown);
     return () => data;
   }, [days, from, to, shown]);
   const sum = days.reduce((all, day) => all + day[shown], 0);
@@ -27,12 +27,14 @@ export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: 
     <section class="card days" aria-label="By day" data-sum={sum}>
       <div class="bar">
         <h2>By day</h2>
-        <span class="muted">{count(sum, shown.slice(0, -1))}, days in UTC</span>
+        <span class="muted">{countText(sum, shown.slice(0, -1))}, days in UTC</span>
         <span class="gap" />
         <Choice label="Metric" options={SHOWN} value={shown} choose={show} />
       </div>
       <Plot rows={rows} look="bars" name={nameOf} tip={tip} />
-      <p class="unseen">{days.map((day) => `${nameOf(startOf(day.day) / 1000)}: ${number(day[shown])}`).join('; ')}</p>
+      <p class="unseen">
+        {days.map((day) => `${nameOf(startOf(day.day) / 1000)}: ${numberText(day[shown])}`).join('; ')}
+      </p>
     </section>
   );
 }
@@ -41,7 +43,7 @@ export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: 
 const MAX_DAYS = 3660;
 
 /** Every day of the period, also those on which nothing happened. Of a period that is too long, those with counts. */
-export function rowsOf(days: readonly DayCounts[], from: string, to: string, shown: Shown): uPlot.AlignedData {
+export function dayRows(days: readonly DayCounts[], from: string, to: string, shown: Shown): uPlot.AlignedData {
   const counts = new Map(days.map((day) => [startOf(day.day), day[shown]]));
   let [first, last] = [startOf(from), startOf(to)];
   if (last - first >= MAX_DAYS * DAY_MS) {
@@ -54,9 +56,9 @@ export function rowsOf(days: readonly DayCounts[], from: string, to: string, sho
 }
 
 function nameOf(seconds: number): string {
-  return dayName(seconds * 1000);
+  return dayNameText(seconds * 1000);
 }
 
 function tipOf(shown: Shown): (seconds: number, n: number) => string {
-  return (seconds, n) => `${nameOf(seconds)}: ${count(n, shown.slice(0, -1))}`;
+  return (seconds, n) => `${nameOf(seconds)}: ${countText(n, shown.slice(0, -1))}`;
 }

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { SiteCounts } from '../shell/answers.ts';
 import { address } from '../shell/route.ts';
 import { PagePath } from '../ui/page-path.tsx';
-import { duration, number } from '../ui/text.ts';
+import { duration, numberText } from '../ui/text.ts';
 
 type Row = SiteCounts['pages'][number];
 
@@ -20,16 +20,16 @@ export function perView(sum: number, { views }: { views: number }): number {
 
 const COLUMNS: readonly Column[] = [
   { name: 'Page', value: (row) => row.page, text: (row) => row.page },
-  { name: 'Now', value: (row) => row.now, text: (row) => number(row.now) },
-  { name: 'Views', value: (row) => row.views, text: (row) => number(row.views) },
-  { name: 'Visits', value: (row) => row.visits, text: (row) => number(row.visits) },
+  { name: 'Now', value: (row) => row.now, text: (row) => numberText(row.now) },
+  { name: 'Views', value: (row) => row.views, text: (row) => numberText(row.views) },
+  { name: 'Visits', value: (row) => row.visits, text: (row) => numberText(row.visits) },
   { name: 'Average time', value: (row) => perView(row.ms, row), text: (row) => duration(perView(row.ms, row)) },
   {
     name: 'Scroll depth',
     value: (row) => perView(row.depth, row),
-    text: (row) => `${number(Math.round(perView(row.depth, row)))} px`,
+    text: (row) => `${numberText(Math.round(perView(row.depth, row)))} px`,
   },
-  { name: 'Clicks', value: (row) => row.clicks, text: (row) => number(row.clicks) },
+  { name: 'Clicks', value: (row) => row.clicks, text: (row) => numberText(row.clicks) },
 ];
 
 /** The first click on a column sorts names from A, and numbers from the largest. */

@@ -6,7 +6,7 @@ import { DEPTH_SHARES, depthOf, reached } from '../../model/scroll-depth.ts';
 /** Count of a cell by column and row. */
 export type Cells = (column: number, row: number) => number;
 
-export function cellsOf({ cells }: Pick<Heat, 'cells'>): Cells {
+export function drawnCells({ cells }: Pick<Heat, 'cells'>): Cells {
   const counts = new Map<string, number>();
   for (let i = 0; i + 2 < cells.length; i += 3) counts.set(`${cells[i]} ${cells[i + 1]}`, cells[i + 2] as number);
   return (column, row) => counts.get(`${column} ${row}`) ?? 0;

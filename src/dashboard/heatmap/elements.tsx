@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { ClickedElement } from '../../model/heat.ts';
 import { colour, repaint } from '../shell/theme.ts';
-import { number } from '../ui/text.ts';
+import { numberText } from '../ui/text.ts';
 
 /** Cells of an element's grid, each way. */
 const GRID = 16;
@@ -23,7 +23,7 @@ export function Elements({ elements, total }: { elements: readonly ClickedElemen
             <li key={selector} class="element">
               <Spots spots={spots} />
               <code class="selector">{selector}</code>
-              <span class="number">{number(count)}</span>
+              <span class="number">{numberText(count)}</span>
               <span class="muted part">{Math.round((100 * count) / Math.max(1, total))} %</span>
             </li>
           ))}

@@ -1,10 +1,10 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { CELL, type Heat, type HeatKind } from '../../model/heat.ts';
 import { Preview } from '../ui/stage-box.tsx';
-import { count } from '../ui/text.ts';
+import { countText } from '../ui/text.ts';
 import { useSize } from '../ui/use-stage.ts';
-import { type Extent, MOST, scaleOf } from '../ui/view.ts';
-import { cellsOf, foldsOf, sharesOf, whoSaw } from './cells.ts';
+import { type Extent, MAX, scaleOf } from '../ui/view.ts';
+import { drawnCells, foldsOf, sharesOf, whoSaw } from './cells.ts';
 
 export interface HeatStageProps {
   heat: Heat;
@@ -54,7 +54,7 @@ export function HeatStage({ heat, kind, picture, opacity, url }: HeatStageProps)
 
 /** No frame is made larger than a page is believed to be. */
 function within({ width, height }: Extent): Extent {
-  return { width: Math.min(width, MOST.width), height: Math.min(height, MOST.height) };
+  return { width: Math.min(width, MAX.width), height: Math.min(height, MAX.height) };
 }
 
 /**
@@ -133,15 +133,15 @@ interface ProbeProps {
 
 /** What was counted under the pointer. */
 function Probe({ heat, kind, scale, at: [x, y] }: ProbeProps) {
-  const look = useMemo(() => (kind === 'scroll' ? undefined : cellsOf(heat)), [heat, kind]);
+  const look = useMemo(() => (kind === 'scroll' ? undefined : drawnCells(heat)), [heat, kind]);
   const share = useMemo(() => sharesOf(heat), [heat]);
   const [column, row] = [Math.floor(x / CELL), Math.floor(y / CELL)];
   const here = look?.(column, row);
   const edge = CELL * scale;
   const text =
     here === undefined
-      ? `${Math.round(100 * share(y))} % of ${count(heat.views, 'view')} reached this point`
-      : `${count(here, kind)} here`;
+      ? `${Math.round(100 * share(y))} % of ${countText(heat.views, 'view')} reached this point`
+      : `${countText(here, kind)} here`;
   const box = { left: `${column * edge}px`, top: `${row * edge}px`, width: `${edge}px`, height: `${edge}px` };
   const isLeft = x < heat.extent[0] / 2;
   const tip = isLeft

@@ -2,10 +2,10 @@ import { useCallback, useEffect, useState } from 'preact/hooks';
 import { HEAT_KINDS, type Heat, type HeatKind } from '../../model/heat.ts';
 import type { Visit } from '../../model/visit.ts';
 import { api } from '../shell/api.ts';
-import { type Reader, within } from '../shell/readers.ts';
+import { type ValueReader, within } from '../shell/readers.ts';
 import { address, go, query } from '../shell/route.ts';
 import { chosenSite, server, sites } from '../shell/state.ts';
-import { keep, kept } from '../shell/stored-setting.ts';
+import { storedSetting, storeSetting } from '../shell/stored-setting.ts';
 import { Choice } from '../ui/choice.tsx';
 import { Failed } from '../ui/failed.tsx';
 import { NoSites } from '../ui/no-sites.tsx';
@@ -15,10 +15,10 @@ import { PeriodChooser } from '../ui/period-chooser.tsx';
 import { previewAt } from '../ui/preview.ts';
 import { PreviewNote } from '../ui/preview-note.tsx';
 import { PreviewSwitch } from '../ui/preview-switch.tsx';
-import { count, DEVICE, number } from '../ui/text.ts';
+import { countText, DEVICE, numberText } from '../ui/text.ts';
 import { useLoaded } from '../ui/use-loaded.ts';
 import { usePreview } from '../ui/use-preview.ts';
-import { WIDTHS, type Width, widthIn } from '../ui/width-class.ts';
+import { WIDTHS, type Width, widthClassIn } from '../ui/width-class.ts';
 import { WidthSelect } from '../ui/width-select.tsx';
 import { foldsOf, whoSaw } from './cells.ts';
 import { Elements } from './elements.tsx';
@@ -61,7 +61,7 @@ function wantedOf(site: string, query: URLSearchParams): Wanted {
     site,
     page: query.get('page'),
     kind: HEAT_KINDS.find((one) => one === query.get('kind')) ?? 'move',
-    width: widthIn(query),
+    width: widthClassIn(query),
     period: periodOf(query, Date.now(), PRESET_DAYS),
   };
 }
@@ -161,7 +161,7 @@ function widthOf(visit: Visit | undefined): Width | null {
 }
 
 /** A number from 0 to 1 as it is kept, in digits. */
-const opacity: Reader<number> = (value) =>
+const opacity: ValueReader<number> = (value) =>
   typeof value === 'string' && /^[01](\.\d+)?$/.test(value) ? within(0, 1)(Number(value)) : undefined;
 
 /** Of each kind, since a scroll map covers all of the page; kept in this browser. */
@@ -169,14 +169,14 @@ function useOpacity(kind: HeatKind): [number, (value: number) => void] {
   const [, setRound] = useState(0);
   const key = `opacity.${kind}`;
   const change = (value: number) => {
-    keep(key, String(value));
+    storeSetting(key, String(value));
     setRound((n) => n + 1);
   };
-  return [kept(key, opacity) ?? OPACITY[kind], change];
+  return [storedSetting(key, opacity) ?? OPACITY[kind], change];
 }
 
 function Legend({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {
-  const [few, many] = kind === 'scroll' ? ['nobody', 'everybody'] : ['none', heat ? number(heat.most) : 'most'];
+  const [few, many] = kind === 'scroll' ? ['nobody', 'everybody'] : ['none', heat ? numberText(heat.most) : 'most'];
   return (
     <p class="legend">
       <span>{few}</span>
@@ -192,8 +192,8 @@ function Figures({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {
   return (
     <>
       <p class="figures" data-views={heat.views} data-total={heat.total}>
-        {kind !== 'scroll' && `${count(heat.total, kind)} in `}
-        {count(heat.views, 'view')}
+        {kind !== 'scroll' && `${countText(heat.total, kind)} in `}
+        {countText(heat.views, 'view')}
       </p>
       {kind === 'scroll' && heat.total > 0 && <p class="muted depths">{depthsText(heat)}</p>}
     </>
@@ -202,7 +202,7 @@ function Figures({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {
 
 /** The lines of a scroll map in words: its first screen is of one colour, and the first of them may lie far below. */
 function depthsText(heat: Heat): string {
-  const depths = foldsOf(heat).map((fold) => `${whoSaw(fold)} down to ${number(fold.y)} pixels`);
+  const depths = foldsOf(heat).map((fold) => `${whoSaw(fold)} down to ${numberText(fold.y)} pixels`);
   return `seen by ${depths.join(', by ')}`;
 }
 

@@ -1,12 +1,12 @@
 import { memo } from 'preact/compat';
-import { beat, crowd } from '../shell/state.ts';
+import { beat, liveState } from '../shell/state.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { PagePath } from '../ui/page-path.tsx';
 import { clock, isoTime, LEFT } from '../ui/text.ts';
-import type { Happening } from './live-state.ts';
+import type { FeedItem } from './live-state.ts';
 
 /** Who came, went to another page, and left; newest first. */
-export function Happenings() {
+export function ActivityFeed() {
   beat.value;
   return (
     <section class="card happenings" aria-label="Activity">
@@ -14,11 +14,11 @@ export function Happenings() {
         <h2>Activity</h2>
       </div>
       <div class="list">
-        {crowd.happenings.length === 0 && crowd.begun !== undefined && (
-          <p class="hint">No activity since {clock(crowd.begun)}.</p>
+        {liveState.feedItems.length === 0 && liveState.begun !== undefined && (
+          <p class="hint">No activity since {clock(liveState.begun)}.</p>
         )}
         <ol>
-          {crowd.happenings.map((one) => (
+          {liveState.feedItems.map((one) => (
             <Line key={one.no} one={one} />
           ))}
         </ol>
@@ -28,7 +28,7 @@ export function Happenings() {
 }
 
 /** Made once; a line that changes, as when a client gets its name, is another object. */
-const Line = memo(({ one }: { one: Happening }) => (
+const Line = memo(({ one }: { one: FeedItem }) => (
   <li class={`line ${one.kind}`} data-kind={one.kind} data-id={one.id}>
     <BadgeMark badge={one.badge} />
     <span class="told">
@@ -40,7 +40,7 @@ const Line = memo(({ one }: { one: Happening }) => (
   </li>
 ));
 
-function verb({ kind, reason, isBack, isPast }: Happening): string {
+function verb({ kind, reason, isBack, isPast }: FeedItem): string {
   if (kind === 'join') return isBack ? 'reconnected on' : isPast ? 'arrived, now on' : 'arrived on';
   return kind === 'page' ? 'went to' : LEFT[reason ?? 'closed'];
 }

@@ -1,16 +1,18 @@
 import type uPlot from 'uplot';
-import { beat, crowd, second } from '../shell/state.ts';
+import { beat, liveState, second } from '../shell/state.ts';
 import { Plot } from '../ui/plot.tsx';
-import { count, shortClock } from '../ui/text.ts';
+import { countText, shortClock } from '../ui/text.ts';
 
 /** Visitors per minute over the last hour, and a line of text that says the same. */
 export function Curve() {
   second.value;
-  const [, counts] = crowd.minutes.rows(crowd.time, crowd.people.size);
+  const [, counts] = liveState.minutes.rows(liveState.time, liveState.people.size);
   return (
     <>
       <Plot rows={rows} look="line" name={hour} tip={tip} />
-      <p class="unseen">Peak in the last 60 minutes: {count(Math.max(...counts.map(Number)), 'visitor')} at once.</p>
+      <p class="unseen">
+        Peak in the last 60 minutes: {countText(Math.max(...counts.map(Number)), 'visitor')} at once.
+      </p>
     </>
   );
 }
@@ -18,7 +20,7 @@ export function Curve() {
 function rows(): uPlot.AlignedData {
   second.value;
   beat.value;
-  return crowd.minutes.rows(crowd.time, crowd.people.size);
+  return liveState.minutes.rows(liveState.time, liveState.people.size);
 }
 
 function hour(seconds: number): string {
@@ -26,5 +28,5 @@ function hour(seconds: number): string {
 }
 
 function tip(seconds: number, visitors: number): string {
-  return `${hour(seconds)}: ${count(visitors, 'visitor')}`;
+  return `${hour(seconds)}: ${countText(visitors, 'visitor')}`;
 }

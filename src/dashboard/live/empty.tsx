@@ -1,14 +1,14 @@
-import { crowd, site, sites } from '../shell/state.ts';
+import { liveState, site, sites } from '../shell/state.ts';
 import { PasteSnippet } from '../ui/snippet.tsx';
 import { ago, clock, isoTime, shortClock } from '../ui/text.ts';
 
 /** What to say and to do while nobody is here. */
-export function Empty() {
+export function NoVisitors() {
   const key = site.value;
   if (key === null) return null;
   const here = sites.value.find((one) => one.key === key);
   const name = here?.name ?? key;
-  const last = crowd.lastLeft();
+  const last = liveState.lastLeft();
   if (last || here?.firstSeen != null) return <NobodyNow last={last} />;
   return (
     <div class="empty">
@@ -30,7 +30,7 @@ export function Empty() {
 }
 
 /** Somebody had been here. */
-function NobodyNow({ last }: { last: ReturnType<typeof crowd.lastLeft> }) {
+function NobodyNow({ last }: { last: ReturnType<typeof liveState.lastLeft> }) {
   return (
     <div class="empty">
       <div class="mice" aria-hidden="true" />
@@ -38,7 +38,8 @@ function NobodyNow({ last }: { last: ReturnType<typeof crowd.lastLeft> }) {
       {!last && <p>No visitors in the last hour.</p>}
       {last?.isExact && (
         <p>
-          The last visitor left at <time dateTime={isoTime(last.t)}>{clock(last.t)}</time>, {ago(crowd.time - last.t)}.
+          The last visitor left at <time dateTime={isoTime(last.t)}>{clock(last.t)}</time>,{' '}
+          {ago(liveState.time - last.t)}.
         </p>
       )}
       {last && !last.isExact && (

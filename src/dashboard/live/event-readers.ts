@@ -12,13 +12,13 @@ import {
   orElse,
   orNull,
   parse,
-  type Reader,
   readOrCount,
   shape,
   text,
   time,
   timeOrNaN,
   tuple,
+  type ValueReader,
   within,
 } from '../shell/readers.ts';
 import type { StreamEvent } from './live-state.ts';
@@ -27,12 +27,12 @@ import type { StreamEvent } from './live-state.ts';
 const MAX_SIZE = 1_000_000;
 
 const edge = within(0, MAX_SIZE);
-export const size: Reader<Visitor['size']> = tuple(edge, edge, edge, edge);
+export const size: ValueReader<Visitor['size']> = tuple(edge, edge, edge, edge);
 export const device = orElse(oneOf(DEVICES), 'unknown');
 const reason = orElse(oneOf(['closed', 'lost', 'refused', 'server']), 'closed');
 const place = orNull(tuple<[number, number]>(number, number));
 
-const visitor: Reader<Visitor> = shape({
+const visitor: ValueReader<Visitor> = shape({
   v: number,
   id: text,
   page: text,
@@ -49,7 +49,7 @@ const visitor: Reader<Visitor> = shape({
 
 const minute = shape({ t: timeOrNaN, visitors: count, samples: count });
 
-const departure: Reader<Departure> = shape({ t: time, id: text, label: text, page: text, reason });
+const departure: ValueReader<Departure> = shape({ t: time, id: text, label: text, page: text, reason });
 
 /** Numbers and texts by turns. */
 function pairs(value: unknown): (number | string)[] | undefined {
@@ -69,8 +69,8 @@ function moves(value: unknown): number[] | undefined {
   return i === m?.length ? m : undefined;
 }
 
-const READERS: { readonly [K in StreamEventName]: Reader<StreamEvents[K]> } & {
-  readonly [K in ReplayEventName]: Reader<ReplayEvents[K]>;
+const READERS: { readonly [K in StreamEventName]: ValueReader<StreamEvents[K]> } & {
+  readonly [K in ReplayEventName]: ValueReader<ReplayEvents[K]>;
 } = {
   snapshot: shape(
     { t: timeOrNaN, site: text, visitors: list(visitor), minutes: list(minute), version: text },
@@ -110,16 +110,16 @@ export function readEvent(name: StreamEventName, data: string): StreamEvent | un
   return read && ({ name, data: read } as StreamEvent);
 }
 
-export type ReplayEvent = StreamEvent | { name: 'end'; data: ReplayEvents['end'] };
+export type ReplayStreamEvent = StreamEvent | { name: 'end'; data: ReplayEvents['end'] };
 
 /** The same of an event of the past, whose time must be known. Of an event that is not known nothing is told. */
-export function readReplayEvent(name: string | undefined, data: string): ReplayEvent | undefined {
+export function readReplayEvent(name: string | undefined, data: string): ReplayStreamEvent | undefined {
   if (name === undefined || !Object.hasOwn(READERS, name)) return undefined;
-  const reader: Reader<{ t: number }> = READERS[name as StreamEventName | 'end'];
-  const timed: Reader<{ t: number }> = (value) => {
+  const reader: ValueReader<{ t: number }> = READERS[name as StreamEventName | 'end'];
+  const timed: ValueReader<{ t: number }> = (value) => {
     const event = reader(value);
     return event && Number.isNaN(event.t) ? undefined : event;
   };
   const read = readOrCount(timed, parse(data));
-  return read && ({ name, data: read } as ReplayEvent);
+  return read && ({ name, data: read } as ReplayStreamEvent);
 }

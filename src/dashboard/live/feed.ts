@@ -5,7 +5,7 @@ import type { StreamEvent } from './live-state.ts';
 /** Moves are taken in lumps no longer than this, since a track remembers only its newest samples. Milliseconds. */
 const LUMP_MS = 100;
 /** Events taken are forgotten when there are so many. */
-const MOST_TAKEN = 5000;
+const MAX_TAKEN = 5000;
 
 interface Due {
   /** When all of the event has happened, Unix ms. */
@@ -27,7 +27,7 @@ export class Feed {
     while (this.#next < this.#events.length && (this.#events[this.#next] as Due).t <= now) {
       yield (this.#events[this.#next++] as Due).event;
     }
-    if (this.#next < MOST_TAKEN) return;
+    if (this.#next < MAX_TAKEN) return;
     this.#events = this.#events.slice(this.#next);
     this.#next = 0;
   }

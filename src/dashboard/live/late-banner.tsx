@@ -1,10 +1,10 @@
-import { beat, crowd, link } from '../shell/state.ts';
+import { beat, link, liveState } from '../shell/state.ts';
 import { duration } from '../ui/text.ts';
 
 /** Says that other machines are not heard: what is seen of their visitors is of then, while those of this one are live. */
 export function LateBanner() {
   beat.value;
-  const isLate = crowd.late > 0 && link.value.state === 'live';
+  const isLate = liveState.late > 0 && link.value.state === 'live';
   return (
     <div class="notices">
       {/* There before its text, or screen readers pass over that; without the time, which they would read each second. */}
@@ -12,11 +12,11 @@ export function LateBanner() {
         {isLate ? 'Other servers are not responding. Their visitors are shown as last reported.' : ''}
       </span>
       {isLate && (
-        <p class="banner" data-late={crowd.late} aria-hidden="true">
+        <p class="banner" data-late={liveState.late} aria-hidden="true">
           <span class="lamp" />
           <span>
-            <strong>Other servers are not responding:</strong> last contact {duration(crowd.late)} ago. Their visitors
-            are shown as last reported. Visitors of this server are live.
+            <strong>Other servers are not responding:</strong> last contact {duration(liveState.late)} ago. Their
+            visitors are shown as last reported. Visitors of this server are live.
           </span>
         </p>
       )}

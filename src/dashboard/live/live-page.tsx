@@ -2,16 +2,16 @@ import { useEffect } from 'preact/hooks';
 import { RewindPanel } from '../rewind/rewind-panel.tsx';
 import { backToLive, follow, followed, link, rewind, server, sites, watchSite } from '../shell/state.ts';
 import { NoSites } from '../ui/no-sites.tsx';
-import { Happenings } from './activity-feed.tsx';
+import { ActivityFeed } from './activity-feed.tsx';
 import { LateBanner } from './late-banner.tsx';
 import { Now } from './now.tsx';
 import { StageView } from './stage-view.tsx';
-import type { Link } from './stream.ts';
+import type { StreamLink } from './stream.ts';
 import { TopPages } from './top-pages.tsx';
 import { Visitors } from './visitors.tsx';
 
 /** The stream stands still, and so does what is seen. */
-const STALE = new Set<Link['state']>(['lost', 'paused']);
+const STALE = new Set<StreamLink['state']>(['lost', 'paused']);
 
 /** The live screen: what people look for first comes first. */
 export function LivePage() {
@@ -38,14 +38,14 @@ export function LivePage() {
         {past ? <RewindPanel rewind={past} /> : <Now />}
         <StageView />
         <Visitors />
-        <Happenings />
+        <ActivityFeed />
         <TopPages />
       </main>
     </>
   );
 }
 
-function lookOf(isPast: boolean, state: Link['state']): string {
+function lookOf(isPast: boolean, state: StreamLink['state']): string {
   if (isPast) return 'screen past';
   return STALE.has(state) ? 'screen stale' : 'screen';
 }

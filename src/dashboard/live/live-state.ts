@@ -6,22 +6,22 @@ import { type Clock, LIVE } from '../shell/clock.ts';
 import { isTime } from '../shell/readers.ts';
 import { type Badge, Names } from '../ui/visitor-badge.ts';
 import { Activity } from './activity.ts';
-import { Minutes } from './minute-curve.ts';
-import { Track } from './pointer-track.ts';
+import { MinuteCurve } from './minute-curve.ts';
+import { PointerTrack } from './pointer-track.ts';
 
 export type StreamEvent = { [K in StreamEventName]: { name: K; data: StreamEvents[K] } }[StreamEventName];
 
-export interface Person {
+export interface LiveVisitor {
   visitor: Visitor;
   badge: Badge;
-  track: Track;
+  track: PointerTrack;
   activity: Activity;
   /** Scroll offset of the page, CSS pixels. */
   scroll: number;
 }
 
 /** One line of what happened. */
-export interface Happening {
+export interface FeedItem {
   no: number;
   /** Unix ms, server's clock. */
   t: number;
@@ -37,8 +37,8 @@ export interface Happening {
 }
 
 /** What happened, and up to when that is all. Times are the server's Unix ms. */
-export interface Told {
-  happenings: readonly Happening[];
+export interface Reported {
+  happenings: readonly FeedItem[];
   begun: number | undefined;
   until: number;
 }
@@ -49,13 +49,13 @@ export interface PageCount {
 }
 
 /** What the screen draws, and who is told when it should. */
-export interface Scene {
-  readonly crowd: Crowd;
+export interface LiveScene {
+  readonly liveState: LiveState;
   /** Each gets every event that concerns pictures in motion, at once; nothing when only time has passed. */
   readonly motion: Set<(event?: StreamEvent) => void>;
 }
 
-const MOST_HAPPENINGS = 80;
+const MAX_FEED_ITEMS = 80;
 /**
  * A visitor whose first visit began this long before it joins is back, milliseconds: the server was restarted, or the
  * visitor was on another machine.
@@ -63,18 +63,18 @@ const MOST_HAPPENINGS = 80;
 const BACK_MS = 5000;
 /** Samples lie this much further back than one flush, for what the network adds. */
 const JITTER_MS = 20;
-const MOST_DELAY_MS = 600;
+const MAX_DELAY_MS = 600;
 /** Of what is played from the record: its moves come in lumps of 100 ms, and the next one has to be known. */
 const PAST_DELAY_MS = 200;
 
-export class Crowd {
+export class LiveState {
   /** By number. Each visitor is in it once. */
-  readonly people = new Map<number, Person>();
+  readonly people = new Map<number, LiveVisitor>();
   /** The same by id. */
-  readonly #byId = new Map<string, Person>();
+  readonly #byId = new Map<string, LiveVisitor>();
   /** Newest first. */
-  happenings: readonly Happening[] = [];
-  readonly minutes = new Minutes();
+  feedItems: readonly FeedItem[] = [];
+  readonly minutes = new MinuteCurve();
   /** Samples and drops of the past second. */
   samples = 0;
   drops = 0;
@@ -138,13 +138,13 @@ export class Crowd {
   }
 
   /** What happened so far, for `goOn`. */
-  leaveOff(): Told {
-    return { happenings: this.happenings, begun: this.begun, until: this.#until };
+  leaveOff(): Reported {
+    return { happenings: this.feedItems, begun: this.begun, until: this.#until };
   }
 
   /** After `clear`: what comes follows what happened before. */
-  goOn({ happenings, begun, until }: Told): void {
-    this.happenings = happenings;
+  goOn({ happenings, begun, until }: Reported): void {
+    this.feedItems = happenings;
     this.begun = begun;
     this.#until = until;
   }
@@ -152,7 +152,7 @@ export class Crowd {
   /** Forgets all, as for another site. */
   clear(): void {
     this.#forgetPeople();
-    this.happenings = [];
+    this.feedItems = [];
     this.#names.clear();
     this.minutes.replace([]);
     this.begun = undefined;
@@ -169,23 +169,23 @@ export class Crowd {
 
   /** How far pointers are drawn behind the clock: a frame of the tracker, and a little. Milliseconds. */
   get delay(): number {
-    return this.clock.exact ? PAST_DELAY_MS : Math.min(this.flushMs + JITTER_MS, MOST_DELAY_MS);
+    return this.clock.exact ? PAST_DELAY_MS : Math.min(this.flushMs + JITTER_MS, MAX_DELAY_MS);
   }
 
   /** When somebody was here last, Unix ms: to the millisecond, or to the minute; undefined if nobody was in the past hour. */
   lastLeft(): { t: number; isExact: boolean } | undefined {
-    const leave = this.happenings.find(({ kind }) => kind === 'leave');
+    const leave = this.feedItems.find(({ kind }) => kind === 'leave');
     const minute = this.minutes.lastWithAny();
     if (leave && !(minute !== undefined && minute > leave.t)) return { t: leave.t, isExact: true };
     return minute === undefined ? undefined : { t: minute, isExact: false };
   }
 
   /** Everybody, who came last first. */
-  newestFirst(): Person[] {
+  newestFirst(): LiveVisitor[] {
     return [...this.people.values()].sort((a, b) => b.visitor.since - a.visitor.since || b.visitor.v - a.visitor.v);
   }
 
-  byId(id: string): Person | undefined {
+  byId(id: string): LiveVisitor | undefined {
     return this.#byId.get(id);
   }
 
@@ -216,21 +216,21 @@ export class Crowd {
 
   /** What is known of the time before the first snapshot: who came and is here, and who left. */
   #noteBefore(left: readonly Departure[]): void {
-    const notes: Omit<Happening, 'no'>[] = [];
+    const notes: Omit<FeedItem, 'no'>[] = [];
     for (const { visitor, badge } of this.people.values())
       notes.push({ t: visitor.since, kind: 'join', id: visitor.id, badge, page: visitor.page, isPast: true });
     for (const { t, id, label, page, reason } of left)
       if (!this.#byId.has(id))
         notes.push({ t, kind: 'leave', id, badge: this.#names.badgeOf(id, label), page, reason });
     notes.sort((a, b) => a.t - b.t);
-    for (const note of notes.slice(-MOST_HAPPENINGS)) this.#note(note);
+    for (const note of notes.slice(-MAX_FEED_ITEMS)) this.#note(note);
   }
 
   /**
    * Who came while no stream was open. Who came before is on a machine that was not heard until now, as is, perhaps, who is missing: a server
    * that has just been started does not know of all at once.
    */
-  #noteMeanwhile(before: ReadonlyMap<string, Person>): void {
+  #noteMeanwhile(before: ReadonlyMap<string, LiveVisitor>): void {
     const came = [...this.people.values()].filter(
       ({ visitor: { id, since } }) => !before.has(id) && since > this.#until,
     );
@@ -240,7 +240,7 @@ export class Crowd {
   }
 
   /** A visitor that comes under another number, or takes the number of another, takes that one's place. */
-  #add(visitor: Visitor, known = this.#byId.get(visitor.id)): Person {
+  #add(visitor: Visitor, known = this.#byId.get(visitor.id)): LiveVisitor {
     for (const before of [known, this.#byId.get(visitor.id), this.people.get(visitor.v)])
       if (before) this.#remove(before);
     const person = known ?? newPerson(visitor, this.#names);
@@ -256,7 +256,7 @@ export class Crowd {
     return person;
   }
 
-  #remove(person: Person): void {
+  #remove(person: LiveVisitor): void {
     const { v, id } = person.visitor;
     if (this.people.get(v) === person) this.people.delete(v);
     if (this.#byId.get(id) === person) this.#byId.delete(id);
@@ -293,11 +293,11 @@ export class Crowd {
   }
 
   /** What a client calls itself comes after its arrival; what was told of it until then takes the name on. */
-  #rename(person: Person): void {
+  #rename(person: LiveVisitor): void {
     const { id, label } = person.visitor;
     const badge = this.#names.badgeOf(id, label);
     person.badge = badge;
-    this.happenings = this.happenings.map((one) => (one.id === id ? { ...one, badge } : one));
+    this.feedItems = this.feedItems.map((one) => (one.id === id ? { ...one, badge } : one));
   }
 
   #moves({ t, m }: StreamEvents['moves'], now: number): void {
@@ -344,19 +344,19 @@ export class Crowd {
     if (!this.clock.exact) this.clockOffset = t - Date.now();
   }
 
-  #note(happening: Omit<Happening, 'no'>): void {
+  #note(happening: Omit<FeedItem, 'no'>): void {
     this.#count += 1;
-    this.happenings = [{ no: this.#count, ...happening }, ...this.happenings.slice(0, MOST_HAPPENINGS - 1)];
+    this.feedItems = [{ no: this.#count, ...happening }, ...this.feedItems.slice(0, MAX_FEED_ITEMS - 1)];
   }
 }
 
-function newPerson(visitor: Visitor, names: Names): Person {
+function newPerson(visitor: Visitor, names: Names): LiveVisitor {
   const badge = names.badgeOf(visitor.id, visitor.label);
-  return { visitor, badge, track: new Track(), activity: new Activity(), scroll: 0 };
+  return { visitor, badge, track: new PointerTrack(), activity: new Activity(), scroll: 0 };
 }
 
 /** Whether the newest sample of a track is there already, so that a snapshot need not break its way. */
-function isAt(track: Track, [x, y]: readonly [number, number]): boolean {
+function isAt(track: PointerTrack, [x, y]: readonly [number, number]): boolean {
   const last = track.count - 1;
   return last >= 0 && track.xAt(last) === x && track.yAt(last) === y;
 }

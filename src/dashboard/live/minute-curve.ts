@@ -5,7 +5,7 @@ export const MINUTE_MS = 60_000;
 export const MINUTES = 60;
 
 /** Most visitors at once in each of the last 60 minutes, of those that somebody can tell of. */
-export class Minutes {
+export class MinuteCurve {
   readonly #most = new Map<number, number>();
 
   /** Starts anew with what a snapshot tells. */

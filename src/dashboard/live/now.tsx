@@ -1,10 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import { unreadable } from '../shell/readers.ts';
-import { beat, crowd, link, rewindTo } from '../shell/state.ts';
+import { beat, link, liveState, rewindTo } from '../shell/state.ts';
 import { RewindIcon } from '../ui/icons.tsx';
-import { count, number } from '../ui/text.ts';
+import { countText, numberText } from '../ui/text.ts';
 import { Curve } from './curve.tsx';
-import type { Link } from './stream.ts';
+import type { StreamLink } from './stream.ts';
 
 /** So far back goes the button that begins a rewind; from there any moment can be chosen. Milliseconds. */
 const REWIND_MS = 5 * 60_000;
@@ -12,42 +12,42 @@ const REWIND_MS = 5 * 60_000;
 const SPOKEN_MS = 10_000;
 
 /** While the stream stands still, the count is of then. */
-const TITLE: Partial<Record<Link['state'], string>> = { lost: 'Last known', paused: 'Before the pause' };
+const TITLE: Partial<Record<StreamLink['state'], string>> = { lost: 'Last known', paused: 'Before the pause' };
 
 /** The first thing to see: how many are here, and how the last hour was. */
 export function Now() {
   beat.value;
-  const here = crowd.people.size;
-  const pages = crowd.pages().length;
+  const here = liveState.people.size;
+  const pages = liveState.pages().length;
   return (
     <section class="card now" aria-label="Right now">
       <div class="figure">
         <h2>{TITLE[link.value.state] ?? 'Right now'}</h2>
         <p class="big" data-here={here}>
-          {crowd.known ? number(here) : '–'}
+          {liveState.known ? numberText(here) : '–'}
         </p>
         <p class="muted">
-          {here === 0 ? 'visitors' : `${here === 1 ? 'visitor' : 'visitors'} on ${count(pages, 'page')}`}
+          {here === 0 ? 'visitors' : `${here === 1 ? 'visitor' : 'visitors'} on ${countText(pages, 'page')}`}
         </p>
-        <Spoken text={`${count(here, 'visitor')} right now`} />
+        <Spoken text={`${countText(here, 'visitor')} right now`} />
       </div>
       <div class="hour">
         <div class="hour-head">
           <h2>Last 60 minutes</h2>
-          <button type="button" class="small" onClick={() => rewindTo(crowd.time - REWIND_MS)}>
+          <button type="button" class="small" onClick={() => rewindTo(liveState.time - REWIND_MS)}>
             <RewindIcon /> Rewind
           </button>
           <span class="gap" />
           <p class="muted">
-            {count(crowd.samples, 'sample')} per second
-            {crowd.drops > 0 && <strong class="warn"> · {number(crowd.drops)} dropped</strong>}
+            {countText(liveState.samples, 'sample')} per second
+            {liveState.drops > 0 && <strong class="warn"> · {numberText(liveState.drops)} dropped</strong>}
             {unreadable.value > 0 && (
               <span
                 data-unreadable={unreadable.value}
                 title="These events were ignored. This dashboard may be older than the server. Reload the page."
               >
                 {' '}
-                · {count(unreadable.value, 'unreadable event')}
+                · {countText(unreadable.value, 'unreadable event')}
               </span>
             )}
           </p>

@@ -12,7 +12,7 @@ const LAG_DRIFT_MS = 0.1;
 /** A change of lag that is no jitter: the sender's clock was set, or the stream stood still. */
 const LAG_JUMP_MS = 2000;
 
-export class Track {
+export class PointerTrack {
   /** Samples ever pushed; the newest has index `count - 1`. */
   count = 0;
   /** Where the pointer is drawn, page pixels, since the last `advance`. */

@@ -1,23 +1,23 @@
-import { beat, crowd, follow, showPage, showWidth, stage } from '../shell/state.ts';
+import { beat, follow, liveState, showPage, showWidth, stage } from '../shell/state.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { CloseIcon } from '../ui/icons.tsx';
 import { optionText } from '../ui/page-select.tsx';
 import { PreviewSwitch } from '../ui/preview-switch.tsx';
-import { count, number } from '../ui/text.ts';
+import { countText, numberText } from '../ui/text.ts';
 import type { ShownPage } from '../ui/use-preview.ts';
 import type { Fit } from '../ui/view.ts';
 import type { Width } from '../ui/width-class.ts';
 import { WidthSelect } from '../ui/width-select.tsx';
-import type { Person } from './live-state.ts';
+import type { LiveVisitor } from './live-state.ts';
 
 /** A page list longer than this is no help to choose from. */
-const MOST_PAGES = 100;
+const MAX_PAGES = 100;
 
 export interface StageBarProps {
   /** Visitors on the page on stage. */
   here: number;
   /** The followed visitor. */
-  leader: Person | undefined;
+  leader: LiveVisitor | undefined;
   fit: Fit;
   chooseFit: (fit: Fit) => void;
   /** The class of windows that is shown; null: all. */
@@ -35,11 +35,11 @@ export function StageBar({ here, leader, fit, chooseFit, width, widths, hidden, 
     <div class="bar">
       <h2>Stage</h2>
       <PageChooser />
-      <span class="muted nowrap">{count(here, 'visitor')}</span>
+      <span class="muted nowrap">{countText(here, 'visitor')}</span>
       {!leader && <WidthSelect width={width} counts={widths} choose={showWidth} />}
       {hidden > 0 && (
         <span class="muted nowrap" data-hidden={hidden}>
-          {number(hidden)} in other window sizes
+          {numberText(hidden)} in other window sizes
         </span>
       )}
       <span class="gap" />
@@ -53,7 +53,7 @@ export function StageBar({ here, leader, fit, chooseFit, width, widths, hidden, 
 function PageChooser() {
   beat.value;
   const page = stage.value;
-  const pages = crowd.pages().slice(0, MOST_PAGES);
+  const pages = liveState.pages().slice(0, MAX_PAGES);
   const isMissing = page !== null && !pages.some((one) => one.page === page);
   return (
     <select
@@ -87,7 +87,7 @@ function FitChooser({ fit, choose }: { fit: Fit; choose: (fit: Fit) => void }) {
   );
 }
 
-function FollowChip({ leader: { badge } }: { leader: Person }) {
+function FollowChip({ leader: { badge } }: { leader: LiveVisitor }) {
   return (
     <button type="button" class="chip" onClick={() => follow(null)} aria-label={`Stop following ${badge.name}`}>
       <BadgeMark badge={badge} />

@@ -1,14 +1,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { query } from '../shell/route.ts';
-import { beat, crowd, follow, followed, rewind, scene, site, stage } from '../shell/state.ts';
+import { beat, follow, followed, liveState, rewind, scene, site, stage } from '../shell/state.ts';
 import { previewOf } from '../ui/preview.ts';
 import { PreviewNote } from '../ui/preview-note.tsx';
 import { StageBox } from '../ui/stage-box.tsx';
 import { usePreview } from '../ui/use-preview.ts';
 import type { Fit } from '../ui/view.ts';
-import { isOf, mostCommon, WIDTHS, type Width, widthIn, widthsOn } from '../ui/width-class.ts';
-import { Empty } from './empty.tsx';
-import type { Person } from './live-state.ts';
+import { isOf, mostCommon, WIDTHS, type Width, widthClassIn, widthsOn } from '../ui/width-class.ts';
+import { NoVisitors } from './empty.tsx';
+import type { LiveVisitor } from './live-state.ts';
 import { StageBar } from './stage-bar.tsx';
 
 /** The stage of the live screen. */
@@ -16,9 +16,9 @@ export function StageView() {
   const round = beat.value + (rewind.value?.playback.at.value ?? 0);
   const page = stage.value;
   const [fit, setFit] = useState<Fit>('width');
-  const leader = followed.value === null ? undefined : crowd.byId(followed.value);
-  const preview = usePreview(previewOf(crowd.people.values(), page, location.origin, leader));
-  const here = crowd.pages().find((one) => one.page === page)?.visitors ?? 0;
+  const leader = followed.value === null ? undefined : liveState.byId(followed.value);
+  const preview = usePreview(previewOf(liveState.people.values(), page, location.origin, leader));
+  const here = liveState.pages().find((one) => one.page === page)?.visitors ?? 0;
   const { width, widths, hidden } = useWidth(page, leader);
   const card = useInSight(followed.value ?? query.value.get('page'));
   return (
@@ -32,19 +32,19 @@ export function StageView() {
         site={site.value}
         choose={follow}
       >
-        {crowd.known && <Absence here={here} />}
+        {liveState.known && <Absence here={here} />}
       </StageBox>
     </section>
   );
 }
 
 /** The class of windows on stage: the followed visitor's, else the one chosen, else the page's most common. */
-function useWidth(page: string | null, leader: Person | undefined) {
+function useWidth(page: string | null, leader: LiveVisitor | undefined) {
   const before = useRef<{ page: string | null; width: Width | null }>({ page: null, width: null });
-  const widths = widthsOn(crowd.people.values(), page);
+  const widths = widthsOn(liveState.people.values(), page);
   const usual = mostCommon(widths, before.current.page === page ? before.current.width : null);
   before.current = { page, width: usual };
-  const chosen = widthIn(query.value);
+  const chosen = widthClassIn(query.value);
   const ofLeader = WIDTHS.find((one) => one === leader?.visitor.device) ?? null;
   const width = leader ? ofLeader : chosen === undefined ? usual : chosen;
   let hidden = 0;
@@ -65,6 +65,6 @@ function useInSight(chosen: string | null) {
 
 function Absence({ here }: { here: number }) {
   if (rewind.value) return here === 0 ? <p class="hint">No visitors were on this page at that time.</p> : null;
-  if (crowd.people.size === 0) return <Empty />;
+  if (liveState.people.size === 0) return <NoVisitors />;
   return here === 0 ? <p class="hint">No visitors are on this page right now.</p> : null;
 }

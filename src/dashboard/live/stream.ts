@@ -5,12 +5,12 @@
 import type { StreamEventName } from '../../protocol/stream-event.ts';
 import { ApiError, api } from '../shell/api.ts';
 import { based } from '../shell/base.ts';
-import { waitAfter } from '../shell/retry-delays.ts';
+import { retryDelay } from '../shell/retry-delays.ts';
 import { CHANGES, readEvent } from './event-readers.ts';
 import type { StreamEvent } from './live-state.ts';
 
 /** How the stream is. `resumed`: nothing was missed. `reset`: something was, and all is fresh again. */
-export type Link =
+export type StreamLink =
   | { state: 'connecting' }
   | { state: 'live'; how: 'fresh' | 'resumed' | 'reset' }
   /** `retryAt` is on Date.now()'s clock. `refused`: the server answers, but gives no stream. */
@@ -26,7 +26,7 @@ export interface StreamQuery {
 
 export interface StreamListener {
   event(event: StreamEvent): void;
-  link(link: Link): void;
+  link(link: StreamLink): void;
 }
 
 const NAMES: Record<StreamEventName, true> = {
@@ -112,7 +112,7 @@ export class Stream {
     this.#drop();
   }
 
-  #tell(link: Link): void {
+  #tell(link: StreamLink): void {
     this.#isLive = link.state === 'live';
     this.#listener.link(link);
   }
@@ -177,7 +177,7 @@ export class Stream {
     if (this.#resync !== undefined) return;
     const now = performance.now();
     if (now > this.#resyncedAt + CALM_MS) this.#resyncs = 0;
-    const wait = waitAfter(this.#resyncs);
+    const wait = retryDelay(this.#resyncs);
     this.#resyncs += 1;
     this.#resyncedAt = now + wait;
     this.#resync = setTimeout(() => this.#connect(), wait);
@@ -197,7 +197,7 @@ export class Stream {
       return;
     }
     if (round !== this.#round || !this.#query) return;
-    const wait = waitAfter(this.#failures);
+    const wait = retryDelay(this.#failures);
     this.#failures += 1;
     this.#tell({ state: 'lost', retryAt: Date.now() + wait, refused });
     this.#retry = setTimeout(() => this.#connect(), wait);

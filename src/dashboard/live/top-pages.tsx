@@ -1,13 +1,13 @@
-import { beat, crowd, followed, rewind, showPage, stage } from '../shell/state.ts';
+import { beat, followed, liveState, rewind, showPage, stage } from '../shell/state.ts';
 import { PagePath } from '../ui/page-path.tsx';
-import { count, number } from '../ui/text.ts';
+import { countText, numberText } from '../ui/text.ts';
 
-const MOST = 12;
+const MAX = 12;
 
 /** The fullest pages now; a click puts one on stage. */
 export function TopPages() {
   beat.value;
-  const pages = crowd.pages();
+  const pages = liveState.pages();
   const most = pages[0]?.visitors ?? 1;
   return (
     <section class="card top-pages" aria-label="Top pages">
@@ -18,7 +18,7 @@ export function TopPages() {
       <div class="list">
         {pages.length === 0 && <p class="hint">No pages are open.</p>}
         <ol>
-          {pages.slice(0, MOST).map(({ page, visitors }) => (
+          {pages.slice(0, MAX).map(({ page, visitors }) => (
             <li key={page}>
               <button
                 type="button"
@@ -29,14 +29,14 @@ export function TopPages() {
                 <span class="share" style={{ width: `${(100 * visitors) / most}%` }} />
                 <PagePath path={page} />
                 <span class="number">
-                  {number(visitors)}
+                  {numberText(visitors)}
                   <span class="unseen"> {visitors === 1 ? 'visitor' : 'visitors'}</span>
                 </span>
               </button>
             </li>
           ))}
         </ol>
-        {pages.length > MOST && <p class="muted more">and {count(pages.length - MOST, 'more page')}</p>}
+        {pages.length > MAX && <p class="muted more">and {countText(pages.length - MAX, 'more page')}</p>}
       </div>
     </section>
   );

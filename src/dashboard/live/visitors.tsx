@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { beat, crowd, follow, followed, rewind, second } from '../shell/state.ts';
+import { beat, follow, followed, liveState, rewind, second } from '../shell/state.ts';
 import { rem, repaint } from '../shell/theme.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { DeviceIcon } from '../ui/icons.tsx';
 import { PagePath } from '../ui/page-path.tsx';
-import { DEVICE, duration, number, shortClock } from '../ui/text.ts';
+import { DEVICE, duration, numberText, shortClock } from '../ui/text.ts';
 import { drawActivity } from './activity.ts';
-import type { Person } from './live-state.ts';
+import type { LiveVisitor } from './live-state.ts';
 
 /** Height of a row in rem; style.css has the same. */
 const ROW_REM = 3.5;
@@ -18,7 +18,7 @@ export function Visitors() {
   beat.value;
   const list = useRef<HTMLDivElement>(null);
   const { top, height, row } = useWindow(list);
-  const people = crowd.newestFirst();
+  const people = liveState.newestFirst();
   const first = Math.max(0, Math.floor(top / row) - SPARE);
   const last = Math.min(people.length, Math.ceil((top + height) / row) + SPARE);
   return (
@@ -48,7 +48,7 @@ export function Visitors() {
 }
 
 interface RowProps {
-  person: Person;
+  person: LiveVisitor;
   place: number;
   all: number;
   top: number;
@@ -85,17 +85,17 @@ function Row({ person, place, all, top }: RowProps) {
           <span class="unseen">
             {DEVICE[visitor.device]}, {visitor.hidden ? '' : 'here for'}
           </span>
-          {visitor.hidden ? 'away' : duration(crowd.time - visitor.since)}
+          {visitor.hidden ? 'away' : duration(liveState.time - visitor.since)}
         </span>
       </button>
     </li>
   );
 }
 
-function titleOf({ visitor }: Person): string {
+function titleOf({ visitor }: LiveVisitor): string {
   const parts = [DEVICE[visitor.device], `since ${shortClock(visitor.since)}`];
   const [vw, vh] = visitor.size;
-  if (vw > 0) parts.push(`${number(vw)} × ${number(vh)}`);
+  if (vw > 0) parts.push(`${numberText(vw)} × ${numberText(vh)}`);
   if (visitor.language) parts.push(visitor.language);
   if (visitor.referrer) parts.push(`from ${visitor.referrer}`);
   if (visitor.hidden) parts.push('in a background tab');
@@ -103,7 +103,7 @@ function titleOf({ visitor }: Person): string {
 }
 
 /** The visitor's own time series: samples per second. */
-function Spark({ person }: { person: Person }) {
+function Spark({ person }: { person: LiveVisitor }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const tick = second.value + repaint.value;
   useEffect(() => {

@@ -1,10 +1,10 @@
 /** Plays one visit. */
 import { computed, effect, signal } from '@preact/signals';
 import type { Visit } from '../../model/visit.ts';
-import { Crowd, type Scene, type StreamEvent } from '../live/live-state.ts';
+import { type LiveScene, LiveState, type StreamEvent } from '../live/live-state.ts';
 import { openingOf } from './chapter.ts';
 import { Playback } from './playback.ts';
-import { type PassagePart, QUIET_MS, Recording } from './recording.ts';
+import { type PassagePart, QUIET_MS, VisitRecording } from './recording.ts';
 
 export const PLAYER_SPEEDS = [0.5, 1, 2, 4, 8, 16] as const;
 /** So much is loaded before it is played, real milliseconds. */
@@ -15,10 +15,10 @@ const KEPT_MS = QUIET_MS / 2;
 /** Loads the part after a cursor; the first without one. Rejects with an error that a person can read. */
 export type LoadPart = (after: string | undefined) => Promise<PassagePart>;
 
-export class Player implements Scene {
-  readonly crowd = new Crowd();
-  readonly motion: Scene['motion'] = new Set();
-  readonly recording: Recording;
+export class Player implements LiveScene {
+  readonly liveState = new LiveState();
+  readonly motion: LiveScene['motion'] = new Set();
+  readonly recording: VisitRecording;
   readonly playback: Playback;
   readonly isSkipping = signal(true);
   /** Why no more could be loaded; empty while nothing is wrong. */
@@ -38,9 +38,9 @@ export class Player implements Scene {
 
   constructor(visit: Visit, load: LoadPart) {
     this.#load = load;
-    this.recording = new Recording(visit);
+    this.recording = new VisitRecording(visit);
     this.playback = new Playback({ at: this.recording.begin, take: this.#take, stepped: this.#stepped });
-    this.crowd.clock = this.playback.playhead;
+    this.liveState.clock = this.playback.playhead;
   }
 
   /** Loads and plays. Returns how to end it. */
@@ -70,7 +70,7 @@ export class Player implements Scene {
     const at = Math.min(Math.max(t, this.recording.begin), this.recording.end);
     this.#goal = at > this.recording.horizon ? at : undefined;
     const begin = this.recording.chapterAt(at);
-    this.crowd.clear();
+    this.liveState.clear();
     this.playback.feed.clear();
     this.playback.moveTo(Math.min(at, this.recording.horizon));
     if (chapters[begin]) for (const event of openingOf(chapters[begin])) this.#take(event);
@@ -84,7 +84,7 @@ export class Player implements Scene {
   }
 
   #take = (event: StreamEvent): void => {
-    this.crowd.apply(event, this.playback.playhead.now());
+    this.liveState.apply(event, this.playback.playhead.now());
     for (const tell of this.motion) tell(event);
   };
 

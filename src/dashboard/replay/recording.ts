@@ -8,7 +8,7 @@ export const QUIET_MS = 2000;
 const TAIL_MS = 500;
 
 /** Something on the time line. */
-export interface Mark {
+export interface TimelineMark {
   /** Unix ms. */
   t: number;
   kind: 'page' | 'click';
@@ -30,14 +30,14 @@ export interface PassagePart {
 }
 
 /** The pages that a visit was on, each once. */
-export function pagesOf({ stays }: Visit): string[] {
+export function pagesOfVisit({ stays }: Visit): string[] {
   return [...new Set(stays.map(({ page }) => page))];
 }
 
-export class Recording {
+export class VisitRecording {
   readonly visit: Visit;
   readonly chapters: Chapter[] = [];
-  readonly marks: Mark[] = [];
+  readonly marks: TimelineMark[] = [];
   readonly quiet: Quiet[] = [];
   /** Cursor of the part to load next; null: all is here. */
   next: string | null | undefined = undefined;

@@ -4,20 +4,20 @@ import { isOwner } from '../shell/state.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { DeviceIcon } from '../ui/icons.tsx';
 import { PagePath } from '../ui/page-path.tsx';
-import { count, countryName, DEVICE, date, duration, number, playTime, TRUNCATED } from '../ui/text.ts';
+import { countryName, countText, DEVICE, date, duration, numberText, playTime, TRUNCATED } from '../ui/text.ts';
 import type { Badge } from '../ui/visitor-badge.ts';
 import type { Player } from './player.ts';
-import { pagesOf } from './recording.ts';
+import { pagesOfVisit } from './recording.ts';
 
 /** Who the visitor was. */
-export function About({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
+export function AboutPanel({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
   const [vw, vh] = visit.size;
   const facts: [string, string][] = [
     ['Started', date(visit.since)],
     ['Duration', duration(visit.until - visit.since)],
-    ['Activity', `${count(visit.clicks, 'click')}, ${count(pagesOf(visit).length, 'page')}`],
+    ['Activity', `${countText(visit.clicks, 'click')}, ${countText(pagesOfVisit(visit).length, 'page')}`],
     ['Source', visit.referrer || 'Direct'],
-    ['Window', vw > 0 ? `${number(vw)} × ${number(vh)}` : 'Unknown'],
+    ['Window', vw > 0 ? `${numberText(vw)} × ${numberText(vh)}` : 'Unknown'],
   ];
   if (visit.truncated) facts.push(['Recording', TRUNCATED]);
   if (visit.country) facts.push(['Country', countryName(visit.country)]);

@@ -1,13 +1,13 @@
 import { playTime } from '../ui/text.ts';
 import { TimeSlider } from '../ui/time-slider.tsx';
 import type { Player } from './player.ts';
-import type { Mark } from './recording.ts';
+import type { TimelineMark } from './recording.ts';
 
 /** Steps of the arrow keys and of page up and down, milliseconds. */
 export const STEP_MS = 5000;
 const LEAP_MS = 30_000;
 /** More marks than this would be a solid bar. */
-const MOST_MARKS = 600;
+const MAX_MARKS = 600;
 
 /** The whole visit as a line to point at: clicks, page changes, quiet times, and what is loaded. */
 export function TimeLine({ player }: { player: Player }) {
@@ -41,7 +41,7 @@ export function TimeLine({ player }: { player: Player }) {
         ))}
         <span class="time-played" style={{ width: share(now) }} />
       </div>
-      {recording.marks.slice(0, MOST_MARKS).map((mark, i) => (
+      {recording.marks.slice(0, MAX_MARKS).map((mark, i) => (
         <span key={i} class={`mark ${mark.kind}`} data-t={mark.t - begin} style={{ left: share(mark.t) }} />
       ))}
     </TimeSlider>
@@ -56,12 +56,12 @@ function tipAt(t: number, { recording }: Player, reach: number): string {
   return recording.quietAt(t) ? `${playTime(t - begin)} · no activity` : playTime(t - begin);
 }
 
-function nearest(marks: readonly Mark[], t: number): Mark | undefined {
-  let best: Mark | undefined;
+function nearest(marks: readonly TimelineMark[], t: number): TimelineMark | undefined {
+  let best: TimelineMark | undefined;
   for (const mark of marks) if (!best || Math.abs(mark.t - t) <= Math.abs(best.t - t)) best = mark;
   return best;
 }
 
-function nameOf({ kind, text }: Mark): string {
+function nameOf({ kind, text }: TimelineMark): string {
   return kind === 'page' ? text : `Click on ${text || 'the page'}`;
 }

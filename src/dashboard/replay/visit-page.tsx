@@ -16,7 +16,7 @@ import { visitNamesOf } from '../ui/visitor-badge.ts';
 import { EraseVisit } from '../visits/erase-visit.tsx';
 import { Controls } from './controls.tsx';
 import { Player } from './player.ts';
-import { About, Story } from './story.tsx';
+import { AboutPanel, Story } from './story.tsx';
 import { usePlayerKeys } from './use-player-keys.ts';
 
 /** The replay of one visit. */
@@ -71,7 +71,7 @@ function Replay({ visit }: { visit: Visit }) {
         Replay of {badge.name}, {date(visit.since)}
       </h1>
       <ReplayStage player={player} />
-      <About visit={visit} badge={badge} erase={() => setErasing(true)} />
+      <AboutPanel visit={visit} badge={badge} erase={() => setErasing(true)} />
       <Story player={player} />
       {isErasing && (
         <EraseVisit
@@ -87,7 +87,7 @@ function Replay({ visit }: { visit: Visit }) {
 
 function ReplayStage({ player }: { player: Player }) {
   const round = player.playback.at.value + player.parts.value;
-  const { crowd, recording } = player;
+  const { liveState: crowd, recording } = player;
   const leader = crowd.people.values().next().value;
   const page = leader?.visitor.page ?? null;
   const preview = usePreview(previewOf(crowd.people.values(), page, location.origin, leader));

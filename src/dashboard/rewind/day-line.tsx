@@ -2,8 +2,8 @@ import { useCallback, useState } from 'preact/hooks';
 import type { Visit } from '../../model/visit.ts';
 import { MINUTE_MS } from '../live/minute-curve.ts';
 import { api } from '../shell/api.ts';
-import { crowd, rewindTo, site } from '../shell/state.ts';
-import { count, shortClock } from '../ui/text.ts';
+import { liveState, rewindTo, site } from '../shell/state.ts';
+import { countText, shortClock } from '../ui/text.ts';
 import { TimeSlider } from '../ui/time-slider.tsx';
 import { useLoaded } from '../ui/use-loaded.ts';
 import { presenceOf } from './presence-curve.ts';
@@ -63,7 +63,7 @@ export function DayLine({ rewind }: { rewind: Rewind }) {
 
 /** From a whole minute to a whole minute. `at` is in it, or less than a minute after it. */
 function dayAround(at: number): Day {
-  const now = Math.ceil(crowd.clockOffset + Date.now());
+  const now = Math.ceil(liveState.clockOffset + Date.now());
   const to = at >= now - DAY_MS ? Math.max(at, now) : at + DAY_MS / 2;
   const end = Math.floor(to / MINUTE_MS) * MINUTE_MS;
   return { from: end - DAY_MS, to: end };
@@ -84,7 +84,7 @@ async function visitsOf(site: string | null, from: number, to: number): Promise<
 
 function tipAt(t: number, from: number, counts: readonly number[] | undefined, since: number): string {
   const here = t >= since ? counts?.[Math.floor((t - from) / MINUTE_MS)] : undefined;
-  return here === undefined ? moment(t) : `${moment(t)} · ${count(here, 'visitor')}`;
+  return here === undefined ? moment(t) : `${moment(t)} · ${countText(here, 'visitor')}`;
 }
 
 function moment(t: number): string {

@@ -1,10 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import { MINUTE_MS } from '../live/minute-curve.ts';
-import { backToLive, beat, crowd, rewindTo } from '../shell/state.ts';
+import { backToLive, beat, liveState, rewindTo } from '../shell/state.ts';
 import { DamageNote } from '../ui/damage-note.tsx';
 import { PauseIcon, PlayIcon, RewindIcon } from '../ui/icons.tsx';
 import { SpeedChooser } from '../ui/speed-chooser.tsx';
-import { clock, count, localTime, shortDate } from '../ui/text.ts';
+import { clock, countText, localTime, shortDate } from '../ui/text.ts';
 import { DayLine } from './day-line.tsx';
 import { REWIND_SPEEDS, type Rewind } from './rewind.ts';
 
@@ -25,7 +25,7 @@ export function RewindPanel({ rewind }: { rewind: Rewind }) {
 }
 
 function damageOf(visits: number): string {
-  return visits === 0 ? '' : `Parts of ${count(visits, 'visit')} are damaged and cannot be shown.`;
+  return visits === 0 ? '' : `Parts of ${countText(visits, 'visit')} are damaged and cannot be shown.`;
 }
 
 /** Says that this is not live. */
@@ -96,8 +96,8 @@ function Transport({ rewind }: { rewind: Rewind }) {
 function Here() {
   beat.value;
   return (
-    <span class="muted nowrap" data-then={crowd.people.size}>
-      {count(crowd.people.size, 'visitor')} on {count(crowd.pages().length, 'page')}
+    <span class="muted nowrap" data-then={liveState.people.size}>
+      {countText(liveState.people.size, 'visitor')} on {countText(liveState.pages().length, 'page')}
     </span>
   );
 }

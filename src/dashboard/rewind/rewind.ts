@@ -5,7 +5,7 @@
 import { signal } from '@preact/signals';
 import { createParser } from 'eventsource-parser';
 import { STILL_MS } from '../../protocol/stream-event.ts';
-import { type ReplayEvent, readReplayEvent } from '../live/event-readers.ts';
+import { type ReplayStreamEvent, readReplayEvent } from '../live/event-readers.ts';
 import type { StreamEvent } from '../live/live-state.ts';
 import type { StreamQuery } from '../live/stream.ts';
 import { Playback } from '../replay/playback.ts';
@@ -160,7 +160,7 @@ export class Rewind {
     return horizon < playhead.now() + AHEAD_MS * playhead.speed;
   }
 
-  #event(event: ReplayEvent): void {
+  #event(event: ReplayStreamEvent): void {
     const { name, data } = event;
     // No event tells of a time that was not asked for.
     const t = Math.min(data.t, this.#end);

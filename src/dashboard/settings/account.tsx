@@ -1,11 +1,11 @@
 import { useState } from 'preact/hooks';
 import { api } from '../shell/api.ts';
 import { leave, session } from '../shell/state.ts';
-import { Field } from '../ui/field.tsx';
-import { Problem } from '../ui/problem.tsx';
+import { FormField } from '../ui/field.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 import { useCall } from '../ui/use-call.ts';
 
-const LEAST_PASSWORD = 10;
+const MIN_PASSWORD = 10;
 
 /** The password, and the way out. */
 export function Account() {
@@ -23,7 +23,7 @@ export function Account() {
           Sign out
         </button>
       </div>
-      <Problem text={problem} />
+      <ProblemText text={problem} />
       <Password />
     </section>
   );
@@ -49,7 +49,7 @@ function Password() {
       <h3>{has ? 'Change password' : 'Set password'}</h3>
       <input type="hidden" name="username" autocomplete="username" value={session.value?.name ?? ''} />
       {has && (
-        <Field
+        <FormField
           label="Current password"
           name="current"
           secret
@@ -58,17 +58,17 @@ function Password() {
           change={setCurrent}
         />
       )}
-      <Field
+      <FormField
         label="New password"
-        hint={`${LEAST_PASSWORD} characters or more`}
+        hint={`${MIN_PASSWORD} characters or more`}
         name="password"
         secret
         autocomplete="new-password"
-        minLength={LEAST_PASSWORD}
+        minLength={MIN_PASSWORD}
         value={password}
         change={setPassword}
       />
-      <Problem text={problem} />
+      <ProblemText text={problem} />
       {done && (
         <p class="done" role="status">
           Password saved. Your other sessions were signed out.

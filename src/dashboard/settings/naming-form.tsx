@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { OWNER, type Rights } from '../../model/rights.ts';
-import { Field } from '../ui/field.tsx';
+import { FormField } from '../ui/field.tsx';
 import { RightsFields } from './rights-fields.tsx';
 
 export interface NamingFormProps {
@@ -27,7 +27,7 @@ export function NamingForm({ kind, action, busy, make, ...field }: NamingFormPro
   };
   return (
     <form class="fields" onSubmit={submit} data-form={kind}>
-      <Field {...field} label={`Name of a new ${kind}`} name={`${kind}-name`} value={name} change={setName} />
+      <FormField {...field} label={`Name of a new ${kind}`} name={`${kind}-name`} value={name} change={setName} />
       <RightsFields rights={rights} change={setRights} />
       <div class="buttons">
         <button type="submit" class="primary" disabled={busy}>

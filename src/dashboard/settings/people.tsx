@@ -5,7 +5,7 @@ import { api } from '../shell/api.ts';
 import { based } from '../shell/base.ts';
 import { session } from '../shell/state.ts';
 import { Confirm } from '../ui/confirm.tsx';
-import { Problem } from '../ui/problem.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 import { Copyable } from '../ui/snippet.tsx';
 import { date } from '../ui/text.ts';
 import { NamingForm } from './naming-form.tsx';
@@ -26,7 +26,7 @@ export function People() {
         <h2 id="people-title">People</h2>
         <span class="muted">owners have full access, viewers have read-only access</span>
       </div>
-      <Problem text={problem} />
+      <ProblemText text={problem} />
       {link && (
         <div class="secret" role="status">
           <p>

@@ -1,5 +1,5 @@
 import { api } from '../shell/api.ts';
-import { Problem } from '../ui/problem.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 import { ago, date } from '../ui/text.ts';
 import { useList } from './use-list.ts';
 
@@ -11,7 +11,7 @@ export function SignIns() {
       <div class="bar">
         <h2 id="sign-ins-title">Active sessions</h2>
       </div>
-      <Problem text={problem} />
+      <ProblemText text={problem} />
       <ul class="items">
         {list?.map(({ id, name, agent, created, lastSeen, current }) => (
           <li key={id} class="item bar" data-session={id}>

@@ -2,8 +2,8 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Site } from '../../model/site.ts';
 import { api } from '../shell/api.ts';
 import { reloadSites } from '../shell/state.ts';
-import { Field } from '../ui/field.tsx';
-import { Problem } from '../ui/problem.tsx';
+import { FormField } from '../ui/field.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 import { useCall } from '../ui/use-call.ts';
 
 /** Adds a site, or changes the one given. The first field gets the focus. */
@@ -22,9 +22,9 @@ export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
   };
   return (
     <form class="fields" ref={form} onSubmit={save}>
-      <Field label="Name" name="name" maxLength={100} value={name} change={setName} />
+      <FormField label="Name" name="name" maxLength={100} value={name} change={setName} />
       {!site && (
-        <Field
+        <FormField
           label="Key"
           hint="used in the snippet: lowercase letters, digits and hyphens"
           name="key"
@@ -46,7 +46,7 @@ export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
           onInput={(event) => setOrigins(event.currentTarget.value)}
         />
       </label>
-      <Problem text={problem} />
+      <ProblemText text={problem} />
       <div class="buttons">
         <button type="button" onClick={close}>
           Cancel

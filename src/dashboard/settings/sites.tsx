@@ -4,7 +4,7 @@ import { api } from '../shell/api.ts';
 import { reloadSites, sites } from '../shell/state.ts';
 import { Confirm } from '../ui/confirm.tsx';
 import { CheckIcon } from '../ui/icons.tsx';
-import { Problem } from '../ui/problem.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 import { Snippet } from '../ui/snippet.tsx';
 import { date } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
@@ -87,7 +87,7 @@ function SiteItem({ site }: { site: Site }) {
       </p>
       <Snippet site={site.key} />
       <FirstVisitor site={site} />
-      <Problem text={problem} />
+      <ProblemText text={problem} />
       {mode === 'remove' && (
         <Confirm
           title={`Remove ${site.name}?`}

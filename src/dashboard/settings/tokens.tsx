@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { Token } from '../../model/account.ts';
 import { api } from '../shell/api.ts';
 import { Confirm } from '../ui/confirm.tsx';
-import { Problem } from '../ui/problem.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 import { Copyable } from '../ui/snippet.tsx';
 import { ago, date } from '../ui/text.ts';
 import { NamingForm } from './naming-form.tsx';
@@ -23,7 +23,7 @@ export function Tokens() {
         <h2 id="tokens-title">API tokens</h2>
         <span class="muted">for programs, sent as Authorization: Bearer …</span>
       </div>
-      <Problem text={problem} />
+      <ProblemText text={problem} />
       {made && (
         <div class="secret" role="status">
           <p>

@@ -1,6 +1,6 @@
 /** Reads the server's answers. */
 import type * as account from '../../model/account.ts';
-import type { Deed, Entry } from '../../model/audit.ts';
+import type { AuditAction, AuditEntry } from '../../model/audit.ts';
 import { type Heat, MAX_COLUMN, MAX_ROW } from '../../model/heat.ts';
 import { type Rights, ROLES } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
@@ -19,10 +19,10 @@ import {
   oneOf,
   orElse,
   orNull,
-  type Reader,
   shape,
   text,
   time,
+  type ValueReader,
   within,
 } from './readers.ts';
 
@@ -59,13 +59,13 @@ export interface SiteCounts {
   days: DayCounts[];
 }
 
-const rights: Reader<Rights> = shape({ role: orElse(oneOf(ROLES), 'viewer'), sites: orNull(list(text)) });
+const rights: ValueReader<Rights> = shape({ role: orElse(oneOf(ROLES), 'viewer'), sites: orNull(list(text)) });
 
-export const session: Reader<Session> = both(
+export const session: ValueReader<Session> = both(
   rights,
   shape({ name: text, via: orElse(oneOf(['session', 'token']), 'session'), hasPassword: flag, expires: orNull(time) }),
 );
-const signIn: Reader<SignIn> = shape({
+const signIn: ValueReader<SignIn> = shape({
   id: text,
   name: text,
   created: time,
@@ -76,29 +76,29 @@ const signIn: Reader<SignIn> = shape({
 });
 export const signIns = shape({ sessions: list(signIn) });
 
-const token: Reader<account.Token> = both(
+const token: ValueReader<account.Token> = both(
   rights,
   shape({ id: text, name: text, created: time, lastUsed: orNull(time) }),
 );
 export const tokens = shape({ tokens: list(token) });
 export const newToken = both(token, shape({ secret: text }));
 
-const admin: Reader<Admin> = both(rights, shape({ name: text, created: time, hasPassword: flag }));
+const admin: ValueReader<Admin> = both(rights, shape({ name: text, created: time, hasPassword: flag }));
 export const admins = shape({ admins: list(admin) });
 export const link = shape({ token: text });
 
-const entry: Reader<Entry> = shape({
+const entry: ValueReader<AuditEntry> = shape({
   at: time,
   who: text,
   // What this dashboard does not know yet is told, too.
-  what: text as Reader<Deed>,
+  what: text as ValueReader<AuditAction>,
   on: text,
   from: orElse(text, ''),
   count,
 });
 export const trail = shape({ entries: list(entry), next: orNull(text) });
 
-export const site: Reader<Site> = shape({
+export const site: ValueReader<Site> = shape({
   key: text,
   name: text,
   origins: list(text),
@@ -107,15 +107,15 @@ export const site: Reader<Site> = shape({
 });
 export const sites = shape({ sites: list(site) });
 
-export const server: Reader<ServerInfo> = shape({ version: text, scriptPath: text, endpoint: text });
+export const server: ValueReader<ServerInfo> = shape({ version: text, scriptPath: text, endpoint: text });
 export const health = shape({ reasons: orElse(list(text), []) });
 /** Of an answer that has no body. */
-export const nothing: Reader<null> = () => null;
+export const nothing: ValueReader<null> = () => null;
 /** RFC 9457. */
 export const problem = shape({}, { code: text, title: text, detail: text });
 
-const stay: Reader<Stay> = shape({ page: text, t: time, until: time, depth: number });
-export const visit: Reader<Visit> = shape({
+const stay: ValueReader<Stay> = shape({ page: text, t: time, until: time, depth: number });
+export const visit: ValueReader<Visit> = shape({
   id: text,
   site: text,
   since: time,
@@ -139,7 +139,7 @@ const damaged = orElse(count, 0);
 
 export const visits = shape({ visits: list(visit), next: orNull(text), damaged });
 
-const click: Reader<Click> = shape({
+const click: ValueReader<Click> = shape({
   dt: number,
   x: number,
   y: number,
@@ -148,7 +148,7 @@ const click: Reader<Click> = shape({
   ey: number,
   selector: text,
 });
-const passage: Reader<Passage> = shape({
+const passage: ValueReader<Passage> = shape({
   page: text,
   t: time,
   until: time,
@@ -159,7 +159,7 @@ const passage: Reader<Passage> = shape({
   clicks: list(click),
   views: list(shape({ dt: number }, { size, hidden: flag })),
 });
-export const passages: Reader<PassagePart> = shape({ passages: list(passage), next: orNull(text), damaged });
+export const passages: ValueReader<PassagePart> = shape({ passages: list(passage), next: orNull(text), damaged });
 
 /** A day, as `2026-11-20`. */
 function dayOf(value: unknown): string | undefined {
@@ -168,12 +168,12 @@ function dayOf(value: unknown): string | undefined {
 }
 
 const sums = { views: count, visits: count, clicks: count, moves: count, ms: count, depth: count };
-const pageCounts: Reader<PageCounts & { now: number }> = shape({ ...sums, page: text, now: count });
-const dayCounts: Reader<DayCounts> = shape({ ...sums, day: dayOf });
-export const counts: Reader<SiteCounts> = shape({ pages: list(pageCounts), days: list(dayCounts) });
+const pageCounts: ValueReader<PageCounts & { now: number }> = shape({ ...sums, page: text, now: count });
+const dayCounts: ValueReader<DayCounts> = shape({ ...sums, day: dayOf });
+export const counts: ValueReader<SiteCounts> = shape({ pages: list(pageCounts), days: list(dayCounts) });
 
 /** Flat rows of columns, each from 0 to its limit: what lies beyond would make tables and pictures without end. */
-function rows(...limits: number[]): Reader<number[]> {
+function rows(...limits: number[]): ValueReader<number[]> {
   return (value) => {
     const read = numbers(value);
     if (!read || read.length % limits.length !== 0) return undefined;
@@ -181,13 +181,13 @@ function rows(...limits: number[]): Reader<number[]> {
   };
 }
 
-const MOST = Number.MAX_SAFE_INTEGER;
-const places = rows(MAX_COLUMN, MAX_ROW, MOST);
-const depths = rows(MAX_ROW, MOST);
+const MAX = Number.MAX_SAFE_INTEGER;
+const places = rows(MAX_COLUMN, MAX_ROW, MAX);
+const depths = rows(MAX_ROW, MAX);
 const extent = within(0, 1_000_000);
 
 /** A heatmap of moves or clicks, or of how deep visitors saw. */
-export function heatOf(isScroll: boolean): Reader<Heat> {
+export function heatOf(isScroll: boolean): ValueReader<Heat> {
   return shape({
     views: count,
     cells: isScroll ? depths : places,
@@ -197,6 +197,6 @@ export function heatOf(isScroll: boolean): Reader<Heat> {
       const read = numbers(value);
       return read?.length === 2 ? (read.map((one) => extent(one)) as [number, number]) : undefined;
     },
-    elements: list(shape({ selector: text, count, spots: rows(15, 15, MOST) })),
+    elements: list(shape({ selector: text, count, spots: rows(15, 15, MAX) })),
   });
 }

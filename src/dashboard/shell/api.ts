@@ -4,7 +4,7 @@ import type { Rights } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
 import * as answers from './answers.ts';
 import { based } from './base.ts';
-import { parse, type Reader } from './readers.ts';
+import { parse, type ValueReader } from './readers.ts';
 import { address } from './route.ts';
 
 /** Parameters of a query; what is null or empty is left out. */
@@ -82,13 +82,13 @@ function adminPath(name: string): string {
   return `/v1/admins/${encodeURIComponent(name)}`;
 }
 
-async function call<T>(reader: Reader<T>, method: string, path: string, body?: object): Promise<T> {
+async function call<T>(reader: ValueReader<T>, method: string, path: string, body?: object): Promise<T> {
   const response = await ask(method, path, body);
   if (!response.ok) throw await problem(response);
   return read(reader, response);
 }
 
-async function read<T>(reader: Reader<T>, response: Response): Promise<T> {
+async function read<T>(reader: ValueReader<T>, response: Response): Promise<T> {
   const value = reader(await jsonOf(response));
   if (value === undefined)
     throw new ApiError('bad-answer', response.status, 'The server sent an unreadable response. Reload the page.');

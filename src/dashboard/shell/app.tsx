@@ -14,7 +14,7 @@ import { VisitsPage } from '../visits/visits-page.tsx';
 import { ApiError } from './api.ts';
 import { DegradedBanner } from './degraded-banner.tsx';
 import { Header } from './header.tsx';
-import { Missing } from './not-found.tsx';
+import { NotFound } from './not-found.tsx';
 import { goOnFromSignIn, goToSignIn, type Route, route } from './route.ts';
 import { isOwner, leave, loadSession, loadSites, session } from './state.ts';
 
@@ -41,8 +41,8 @@ export function App() {
       {page === 'heatmap' && <HeatmapPage />}
       {page === 'visit' && <VisitPage id={(route.value as Route & { page: 'visit' }).id} />}
       {page === 'settings' && <SettingsPage />}
-      {page === 'audit' && (isOwner.value ? <AuditPage /> : <Missing />)}
-      {page === 'missing' && <Missing />}
+      {page === 'audit' && (isOwner.value ? <AuditPage /> : <NotFound />)}
+      {page === 'missing' && <NotFound />}
     </>
   );
 }

@@ -1,5 +1,5 @@
 /** In the place of a page that there is not; missing.html is the same of the server. */
-export function Missing() {
+export function NotFound() {
   return (
     <main class="gate">
       <div class="card gate-card">

@@ -6,15 +6,15 @@
 import { signal } from '@preact/signals';
 
 /** The value as a T, or undefined if it is none. */
-export type Reader<T> = (value: unknown) => T | undefined;
+export type ValueReader<T> = (value: unknown) => T | undefined;
 
-type Readers<T> = { readonly [K in keyof T]: Reader<T[K]> };
+type Readers<T> = { readonly [K in keyof T]: ValueReader<T[K]> };
 
 /** How many events and entries of lists could not be read so far. */
 export const unreadable = signal(0);
 
 /** Reads a value, and counts it if it cannot be read. */
-export function readOrCount<T>(reader: Reader<T>, value: unknown): T | undefined {
+export function readOrCount<T>(reader: ValueReader<T>, value: unknown): T | undefined {
   const read = reader(value);
   if (read === undefined) unreadable.value = unreadable.peek() + 1;
   return read;
@@ -59,7 +59,7 @@ export function flag(value: unknown): boolean | undefined {
 }
 
 /** A number; what is outside of the limits becomes the nearest limit. */
-export function within(min: number, max: number): Reader<number> {
+export function within(min: number, max: number): ValueReader<number> {
   return (value) => (typeof value === 'number' ? Math.min(Math.max(value, min), max) : undefined);
 }
 
@@ -69,21 +69,21 @@ export const number = within(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 export const count = within(0, Number.MAX_SAFE_INTEGER);
 
 /** One of these texts. */
-export function oneOf<const T extends string>(values: readonly T[]): Reader<T> {
+export function oneOf<const T extends string>(values: readonly T[]): ValueReader<T> {
   return (value) => values.find((one) => one === value);
 }
 
-export function orNull<T>(reader: Reader<T>): Reader<T | null> {
+export function orNull<T>(reader: ValueReader<T>): ValueReader<T | null> {
   return (value) => (value === null ? null : reader(value));
 }
 
 /** Takes `other` where there is nothing, or nothing that can be read. */
-export function orElse<T>(reader: Reader<T>, other: NoInfer<T>): Reader<T> {
+export function orElse<T>(reader: ValueReader<T>, other: NoInfer<T>): ValueReader<T> {
   return (value) => reader(value) ?? other;
 }
 
 /** A list; entries that cannot be read are left out and counted. */
-export function list<T>(reader: Reader<T>): Reader<T[]> {
+export function list<T>(reader: ValueReader<T>): ValueReader<T[]> {
   return (value) => {
     if (!Array.isArray(value)) return undefined;
     return value.map((one) => readOrCount(reader, one)).filter((one) => one !== undefined);
@@ -96,7 +96,7 @@ export function numbers(value: unknown): number[] | undefined {
 }
 
 /** A list of just so many values. */
-export function tuple<T extends unknown[]>(...readers: { [I in keyof T]: Reader<T[I]> }): Reader<T> {
+export function tuple<T extends unknown[]>(...readers: { [I in keyof T]: ValueReader<T[I]> }): ValueReader<T> {
   return (value) => {
     if (!Array.isArray(value) || value.length !== readers.length) return undefined;
     const read = readers.map((reader, i) => reader(value[i]));
@@ -108,7 +108,7 @@ export function tuple<T extends unknown[]>(...readers: { [I in keyof T]: Reader<
 export function shape<T extends object, O extends object = object>(
   required: Readers<T>,
   optional?: Readers<O>,
-): Reader<T & Partial<O>> {
+): ValueReader<T & Partial<O>> {
   const [must, may] = [entriesOf(required), entriesOf(optional ?? {})];
   return (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
@@ -126,12 +126,15 @@ export function shape<T extends object, O extends object = object>(
   };
 }
 
-function entriesOf(readers: object): [string, Reader<unknown>][] {
+function entriesOf(readers: object): [string, ValueReader<unknown>][] {
   return Object.entries(readers);
 }
 
 /** What two shapes have together. */
-export function both<A extends object, B extends object>(first: Reader<A>, second: Reader<B>): Reader<A & B> {
+export function both<A extends object, B extends object>(
+  first: ValueReader<A>,
+  second: ValueReader<B>,
+): ValueReader<A & B> {
   return (value) => {
     const [a, b] = [first(value), second(value)];
     return a && b && { ...a, ...b };

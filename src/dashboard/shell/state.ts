@@ -2,8 +2,8 @@
 import { batch, computed, effect, signal, untracked } from '@preact/signals';
 import { may } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
-import { Crowd, type Scene, type StreamEvent, type Told } from '../live/live-state.ts';
-import { type Link, Stream, type StreamQuery } from '../live/stream.ts';
+import { type LiveScene, LiveState, type Reported, type StreamEvent } from '../live/live-state.ts';
+import { Stream, type StreamLink, type StreamQuery } from '../live/stream.ts';
 import { Rewind } from '../rewind/rewind.ts';
 import type { Width } from '../ui/width-class.ts';
 import type { ServerInfo, Session } from './answers.ts';
@@ -20,12 +20,12 @@ export const isOwner = computed(() => session.value != null && may(session.value
 export const sites = signal<readonly Site[]>([]);
 export const server = signal<ServerInfo | null>(null);
 
-export const crowd = new Crowd();
+export const liveState = new LiveState();
 /** Counts changes of the crowd. */
 export const beat = signal(0);
 /** Counts the server's seconds: activity graphs and the curve move with them. */
 export const second = signal(0);
-export const link = signal<Link>({ state: 'connecting' });
+export const link = signal<StreamLink>({ state: 'connecting' });
 /** Key of the site that the address names, else of the first; null while there is none. */
 export const chosenSite = computed(() => {
   const wanted = query.value.get('site');
@@ -46,11 +46,11 @@ export const news = signal('');
 
 const BEAT_MS = 250;
 /** Seconds of the past may fly by; screens are told of so many at most, real milliseconds. */
-const LEAST_SECOND_MS = 200;
+const MIN_SECOND_MS = 200;
 /** A browser has six connections for all tabs of a host: one that nobody sees gives its own up after so long. */
 const UNSEEN_MS = 30_000;
 
-export const scene: Scene = { crowd, motion: new Set() };
+export const scene: LiveScene = { liveState, motion: new Set() };
 
 const stream = new Stream({
   event: take,
@@ -67,10 +67,10 @@ let toldSecond = 0;
 
 /** Takes an event, from wherever it comes. */
 function take(event: StreamEvent): void {
-  crowd.apply(event, crowd.clock.now());
+  liveState.apply(event, liveState.clock.now());
   if (MOTION.has(event.name) || event.name === 'snapshot') for (const tell of scene.motion) tell(event);
   if (!MOTION.has(event.name)) plan();
-  if (event.name !== 'rates' || performance.now() < toldSecond + LEAST_SECOND_MS) return;
+  if (event.name !== 'rates' || performance.now() < toldSecond + MIN_SECOND_MS) return;
   toldSecond = performance.now();
   second.value += 1;
 }
@@ -113,7 +113,7 @@ export function leave(unasked: boolean): void {
   if (!unasked) go('/admin', true);
   stream.close();
   endRewind();
-  crowd.clear();
+  liveState.clear();
   batch(() => {
     session.value = null;
     ended.value = unasked;
@@ -194,15 +194,15 @@ function pauseUnseen(): () => void {
 }
 
 /** What was told live of the site, before the rewind that is shown. */
-let live: Told | undefined;
+let live: Reported | undefined;
 
 /** Shows a site, live or (`at`, Unix ms) as it was. Of the same site, page and followed visitor stay. */
 function turnTo(key: string | null, at: number | null): void {
   stream.close();
-  if (rewind.peek() === null) live = crowd.leaveOff();
+  if (rewind.peek() === null) live = liveState.leaveOff();
   endRewind();
-  crowd.clear();
-  if (key === site.peek() && at === null && live) crowd.goOn(live);
+  liveState.clear();
+  if (key === site.peek() && at === null && live) liveState.goOn(live);
   batch(() => {
     if (key !== site.peek()) {
       followed.value = null;
@@ -236,7 +236,7 @@ function beginRewind(at: number): void {
     now: serverNow,
     signedOut: () => leave(true),
   });
-  crowd.clock = made.playback.playhead;
+  liveState.clock = made.playback.playhead;
   rewind.value = made;
   endFollowing = followTime(made.playback.at, (time) => {
     began = Math.min(time, Math.floor(serverNow()));
@@ -248,19 +248,19 @@ function endRewind(): void {
   endFollowing();
   rewind.peek()?.close();
   rewind.value = null;
-  crowd.clock = LIVE;
+  liveState.clock = LIVE;
 }
 
 function seek(at: number): void {
   began = at;
-  crowd.clear();
+  liveState.clear();
   beat.value += 1;
   rewind.peek()?.seek(at);
 }
 
 /** Unix ms. */
 function serverNow(): number {
-  return Date.now() + crowd.clockOffset;
+  return Date.now() + liveState.clockOffset;
 }
 
 /** Shows the site as it was, Unix ms; there is nothing yet of what is to come. The address remembers it. */
@@ -318,9 +318,9 @@ export function follow(id: string | null): void {
 
 /** The followed visitor's page, else the chosen one, else the one on stage while somebody is there, else the fullest. */
 function chooseStage(): void {
-  const person = followed.peek() === null ? undefined : crowd.byId(followed.peek() as string);
+  const person = followed.peek() === null ? undefined : liveState.byId(followed.peek() as string);
   if (!person) followed.value = null;
-  const pages = crowd.pages();
+  const pages = liveState.pages();
   const still = pages.find((one) => one.page === stage.peek());
   const page = person?.visitor.page ?? query.peek().get('page') ?? still?.page ?? pages[0]?.page ?? stage.peek();
   if (page === stage.peek()) return;

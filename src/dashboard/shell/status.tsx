@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { Link } from '../live/stream.ts';
+import type { StreamLink } from '../live/stream.ts';
 import { link, news, retryNow } from './state.ts';
 
 /** How long news are shown, milliseconds. */
@@ -41,7 +41,7 @@ function News() {
   );
 }
 
-const TEXT: Record<Link['state'], string> = {
+const TEXT: Record<StreamLink['state'], string> = {
   connecting: 'Connecting…',
   live: 'Live',
   lost: 'Connection lost',
@@ -55,8 +55,8 @@ const NEWS = {
 };
 
 /** True for a while after the link has changed. */
-function useNew(value: Link): boolean {
-  const [seen, setSeen] = useState<Link | null>(null);
+function useNew(value: StreamLink): boolean {
+  const [seen, setSeen] = useState<StreamLink | null>(null);
   useEffect(() => {
     const timer = setTimeout(() => setSeen(value), NEWS_MS);
     return () => clearTimeout(timer);

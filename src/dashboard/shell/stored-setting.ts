@@ -1,8 +1,8 @@
 /** Small choices kept in this browser. Storage may be forbidden: then nothing is kept, and nothing breaks. */
-import type { Reader } from './readers.ts';
+import type { ValueReader } from './readers.ts';
 
 /** What was kept under a key; undefined if there is nothing, or nothing that can be read: other scripts and people write there, too. */
-export function kept<T>(key: string, reader: Reader<T>): T | undefined {
+export function storedSetting<T>(key: string, reader: ValueReader<T>): T | undefined {
   try {
     return reader(localStorage.getItem(`fieldmouse.${key}`));
   } catch {
@@ -11,7 +11,7 @@ export function kept<T>(key: string, reader: Reader<T>): T | undefined {
 }
 
 /** As `kept`, of what is kept for this tab only, and once. */
-export function takeFromTab<T>(key: string, reader: Reader<T>): T | undefined {
+export function takeFromTab<T>(key: string, reader: ValueReader<T>): T | undefined {
   try {
     const value = reader(sessionStorage.getItem(`fieldmouse.${key}`));
     sessionStorage.removeItem(`fieldmouse.${key}`);
@@ -27,7 +27,7 @@ export function keepInTab(key: string, value: string): void {
   } catch {}
 }
 
-export function keep(key: string, value: string): void {
+export function storeSetting(key: string, value: string): void {
   try {
     localStorage.setItem(`fieldmouse.${key}`, value);
   } catch {}

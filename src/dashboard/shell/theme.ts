@@ -1,12 +1,12 @@
 /** Light, dark, or what the system says; kept in this browser. */
 import { effect, signal } from '@preact/signals';
 import { oneOf } from './readers.ts';
-import { keep, kept } from './stored-setting.ts';
+import { storedSetting, storeSetting } from './stored-setting.ts';
 
 export const THEMES = ['system', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
 
-export const theme = signal<Theme>(kept('theme', oneOf(THEMES)) ?? 'system');
+export const theme = signal<Theme>(storedSetting('theme', oneOf(THEMES)) ?? 'system');
 /** Counts changes of the colours on the page, whoever made them, so that canvases can follow. */
 export const repaint = signal(0);
 
@@ -14,7 +14,7 @@ export const repaint = signal(0);
 export function startTheme(): void {
   effect(() => {
     document.documentElement.dataset.theme = theme.value;
-    keep('theme', theme.value);
+    storeSetting('theme', theme.value);
     repaint.value = repaint.peek() + 1;
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {

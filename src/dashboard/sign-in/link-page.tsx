@@ -3,7 +3,7 @@ import { ApiError, api } from '../shell/api.ts';
 import { goOnFromSignIn } from '../shell/route.ts';
 import { enter } from '../shell/state.ts';
 import { Logo } from '../ui/icons.tsx';
-import { Problem } from '../ui/problem.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 
 /**
  * A one-time link leads here. It is used by a button and not by being opened: chat programs and mail
@@ -32,7 +32,7 @@ export function LinkPage({ token }: { token: string }) {
         <Logo />
         <h1>Welcome to Fieldmouse</h1>
         <p>This link signs you in. It works once.</p>
-        <Problem text={problem} />
+        <ProblemText text={problem} />
         <button type="button" class="primary" disabled={busy} onClick={() => void use()}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>

@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, api } from '../shell/api.ts';
 import { ended, enter } from '../shell/state.ts';
-import { Field } from '../ui/field.tsx';
+import { FormField } from '../ui/field.tsx';
 import { Logo } from '../ui/icons.tsx';
-import { Problem } from '../ui/problem.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 import { duration } from '../ui/text.ts';
 
 /** Name and password, and what to do without one. */
@@ -33,7 +33,7 @@ export function SignInPage() {
         <Logo />
         <h1>Sign in to Fieldmouse</h1>
         {ended.value && !problem && <p role="status">Your session has ended. Please sign in again.</p>}
-        <Field
+        <FormField
           label="Name"
           name="username"
           autocomplete="username"
@@ -41,7 +41,7 @@ export function SignInPage() {
           value={name}
           change={setName}
         />
-        <Field
+        <FormField
           label="Password"
           name="password"
           secret
@@ -49,7 +49,7 @@ export function SignInPage() {
           value={password}
           change={setPassword}
         />
-        <Problem text={problem} />
+        <ProblemText text={problem} />
         <button type="submit" class="primary" disabled={busy}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>

@@ -19,7 +19,7 @@ export interface FieldProps {
 }
 
 /** A labelled line of text that must not be empty. */
-export function Field({ label, hint, change, secret, ...rest }: FieldProps) {
+export function FormField({ label, hint, change, secret, ...rest }: FieldProps) {
   const id = useId();
   const onInput = (event: { currentTarget: HTMLInputElement }) => change(event.currentTarget.value);
   return (

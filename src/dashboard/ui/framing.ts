@@ -4,7 +4,7 @@
  */
 
 import { oneOf } from '../shell/readers.ts';
-import { keep, kept } from '../shell/stored-setting.ts';
+import { storedSetting, storeSetting } from '../shell/stored-setting.ts';
 
 const FRAMINGS = ['unknown', 'shown', 'refused'] as const;
 export type Framing = (typeof FRAMINGS)[number];
@@ -14,12 +14,12 @@ const told = new Map<string, Framing>();
 
 /** What is known of an origin's pages. */
 export function framingOf(origin: string): Framing {
-  return told.get(origin) ?? kept(`framing.${origin}`, oneOf(FRAMINGS)) ?? 'unknown';
+  return told.get(origin) ?? storedSetting(`framing.${origin}`, oneOf(FRAMINGS)) ?? 'unknown';
 }
 
 export function keepFraming(origin: string, framing: Framing): void {
   told.set(origin, framing);
-  keep(`framing.${origin}`, framing);
+  storeSetting(`framing.${origin}`, framing);
 }
 
 /** How long a page may take to say how it may be framed, milliseconds. */

@@ -10,18 +10,18 @@ export interface PageSelectProps {
 }
 
 /** A list is as wide as its longest text. */
-const MOST_SIGNS = 60;
+const MAX_SIGNS = 60;
 
 /** A page's path as an entry of a list. */
 export function optionText(page: string): string {
-  return cutMiddle(readablePath(page), MOST_SIGNS);
+  return cutMiddle(readablePath(page), MAX_SIGNS);
 }
 
 /** More is no help to choose from. */
-const MOST = 200;
+const MAX = 200;
 
 export function PageSelect({ pages, page, choose, none }: PageSelectProps) {
-  const listed = pages.slice(0, MOST);
+  const listed = pages.slice(0, MAX);
   const isMissing = page !== null && !listed.includes(page);
   return (
     <select

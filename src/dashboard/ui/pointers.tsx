@@ -1,11 +1,11 @@
-import type { Crowd } from '../live/live-state.ts';
+import type { LiveState } from '../live/live-state.ts';
 import { isOf, type Width } from './width-class.ts';
 
 /** More would only burden screen readers. */
-const MOST = 200;
+const MAX = 200;
 
 export interface PointersProps {
-  crowd: Crowd;
+  crowd: LiveState;
   page: string | null;
   /** The class of windows that is shown; null: all. */
   width: Width | null;
@@ -20,7 +20,7 @@ export function Pointers({ crowd, page, width }: PointersProps) {
   );
   return (
     <ul class="unseen" id="pointers" aria-label="Pointers on stage">
-      {here.slice(0, MOST).map(({ visitor, badge, track }) => {
+      {here.slice(0, MAX).map(({ visitor, badge, track }) => {
         const [x, y] = [Math.round(track.x), Math.round(track.y)];
         return (
           <li key={visitor.id} data-v={visitor.v} data-id={visitor.id} data-x={x} data-y={y}>

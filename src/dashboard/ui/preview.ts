@@ -1,4 +1,4 @@
-import type { Person } from '../live/live-state.ts';
+import type { LiveVisitor } from '../live/live-state.ts';
 
 /** The real page on stage, to be shown in a frame. */
 export interface PagePreview {
@@ -13,10 +13,10 @@ export interface PagePreview {
  * `home` is the dashboard's own origin.
  */
 export function previewOf(
-  people: Iterable<Person>,
+  people: Iterable<LiveVisitor>,
   page: string | null,
   home: string,
-  leader?: Person,
+  leader?: LiveVisitor,
 ): PagePreview | undefined {
   return page === null ? undefined : previewAt(leader?.visitor.origin || originOn(people, page), page, home);
 }
@@ -28,7 +28,7 @@ export function previewAt(origin: string, page: string, home: string): PagePrevi
   return { url: url.href, origin, own: origin === home };
 }
 
-function originOn(people: Iterable<Person>, page: string): string {
+function originOn(people: Iterable<LiveVisitor>, page: string): string {
   for (const { visitor } of people) if (visitor.page === page && visitor.origin) return visitor.origin;
   return '';
 }

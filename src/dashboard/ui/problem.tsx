@@ -1,5 +1,5 @@
 /** What went wrong, read aloud at once; nothing while all is well. */
-export function Problem({ text }: { text: string }) {
+export function ProblemText({ text }: { text: string }) {
   if (!text) return null;
   return (
     <p class="problem" role="alert">

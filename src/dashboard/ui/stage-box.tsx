@@ -1,15 +1,15 @@
 import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
-import type { Person, Scene } from '../live/live-state.ts';
+import type { LiveScene, LiveVisitor } from '../live/live-state.ts';
 import { Pointers } from './pointers.tsx';
 import type { Stage } from './stage.ts';
-import { count, readablePath } from './text.ts';
+import { countText, readablePath } from './text.ts';
 import { useExtent, useSize, useStage } from './use-stage.ts';
 import { type Extent, type Fit, scaleOf, viewportOf } from './view.ts';
 import { isOf, type Width } from './width-class.ts';
 
 export interface StageBoxProps {
-  scene: Scene;
+  scene: LiveScene;
   /** Changes whenever what the crowd tells has changed. */
   beat: number;
   site: string | null;
@@ -17,7 +17,7 @@ export interface StageBoxProps {
   /** The class of windows that is shown; null: all. */
   width?: Width | null;
   /** The followed visitor: its window fills the stage. */
-  leader: Person | undefined;
+  leader: LiveVisitor | undefined;
   fit: Fit;
   /** Address of the page to show behind the pointers. */
   url: string | undefined;
@@ -33,7 +33,7 @@ export function StageBox({ scene, site, page, width = null, leader, fit, url, ch
   const surface = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const box = useSize(scroller);
-  const extent = useExtent(scene.crowd, site, page, width, leader);
+  const extent = useExtent(scene.liveState, site, page, width, leader);
   const scale = scaleOf(box, extent, fit, leader && viewportOf(leader));
   const picture = useStage({ canvas, scroller, surface }, scene, box, {
     page,
@@ -41,7 +41,7 @@ export function StageBox({ scene, site, page, width = null, leader, fit, url, ch
     width,
     followed: leader?.visitor.id ?? null,
   });
-  const here = [...scene.crowd.people.values()].filter(
+  const here = [...scene.liveState.people.values()].filter(
     ({ visitor }) => visitor.page === page && isOf(visitor.device, width),
   ).length;
   const size = { width: `${extent.width * scale}px`, height: `${extent.height * scale}px` };
@@ -52,7 +52,7 @@ export function StageBox({ scene, site, page, width = null, leader, fit, url, ch
         <section
           class={leader ? 'scroller held' : 'scroller'}
           ref={scroller}
-          aria-label={`${page === null ? 'No page' : readablePath(page)}, ${count(here, 'pointer')}`}
+          aria-label={`${page === null ? 'No page' : readablePath(page)}, ${countText(here, 'pointer')}`}
           // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region needs the focus to be scrolled by keys
           tabIndex={0}
           onScroll={() => picture.current?.wake()}
@@ -65,7 +65,7 @@ export function StageBox({ scene, site, page, width = null, leader, fit, url, ch
         <canvas ref={canvas} />
         {children}
       </div>
-      <Pointers crowd={scene.crowd} page={page} width={width} />
+      <Pointers crowd={scene.liveState} page={page} width={width} />
     </>
   );
 }

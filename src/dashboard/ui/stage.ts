@@ -1,6 +1,6 @@
 /** The moving picture: every pointer of one page on a canvas, drawn at the display's rate while something moves. */
 
-import type { Crowd, Person } from '../live/live-state.ts';
+import type { LiveState, LiveVisitor } from '../live/live-state.ts';
 import { rem } from '../shell/theme.ts';
 import type { Badge } from './visitor-badge.ts';
 import { isOf, type Width } from './width-class.ts';
@@ -19,7 +19,7 @@ const MANY = 80;
 const RIPPLE_MS = 800;
 const RIPPLES = 64;
 /** Pixels of the canvas, so that a large screen does not cost frames where no GPU is. */
-const MOST_PIXELS = 2_600_000;
+const MAX_PIXELS = 2_600_000;
 /** Stage pixels around a pointer that count as it when clicked. */
 const REACH = 26;
 /** Sprite: the arrow's tip lies at its corner, the badge below. In pixels at the usual size of text. */
@@ -49,7 +49,7 @@ export class Stage {
   readonly #context: CanvasRenderingContext2D;
   readonly #scroller: HTMLElement;
   readonly #surface: HTMLElement;
-  readonly #crowd: Crowd;
+  readonly #crowd: LiveState;
   readonly #calm = matchMedia('(prefers-reduced-motion: reduce)');
   readonly #ripples: Ripple[] = Array.from({ length: RIPPLES }, () => ({ x: 0, y: 0, start: Number.NaN, colour: '' }));
   #nextRipple = 0;
@@ -69,7 +69,7 @@ export class Stage {
   #awakeUntil = 0;
 
   /** `surface` is the page within `scroller`; `canvas` lies over the scroller and has its size. */
-  constructor(canvas: HTMLCanvasElement, scroller: HTMLElement, surface: HTMLElement, crowd: Crowd) {
+  constructor(canvas: HTMLCanvasElement, scroller: HTMLElement, surface: HTMLElement, crowd: LiveState) {
     this.#canvas = canvas;
     this.#context = canvas.getContext('2d') as CanvasRenderingContext2D;
     this.#scroller = scroller;
@@ -83,7 +83,7 @@ export class Stage {
   }
 
   /** Whether it draws what a visitor does. */
-  shows({ visitor }: Person): boolean {
+  shows({ visitor }: LiveVisitor): boolean {
     return isOf(visitor.device, this.#sight.width);
   }
 
@@ -104,7 +104,7 @@ export class Stage {
   resize(width: number, height: number): void {
     this.#width = width;
     this.#height = height;
-    const dpr = Math.min(devicePixelRatio, 2, Math.sqrt(MOST_PIXELS / Math.max(1, width * height)));
+    const dpr = Math.min(devicePixelRatio, 2, Math.sqrt(MAX_PIXELS / Math.max(1, width * height)));
     const unit = rem() / USUAL_REM;
     if (dpr !== this.#dpr || unit !== this.#unit) this.#sprites = new WeakMap();
     this.#dpr = dpr;
@@ -136,8 +136,8 @@ export class Stage {
   }
 
   /** The person whose pointer is drawn nearest to a stage position, if within reach. */
-  at(left: number, top: number): Person | undefined {
-    let best: Person | undefined;
+  at(left: number, top: number): LiveVisitor | undefined {
+    let best: LiveVisitor | undefined;
     const middle = (SPRITE.badge / 3) * this.#unit;
     let least = (REACH * this.#unit) ** 2;
     for (const person of this.#crowd.people.values()) {
@@ -198,13 +198,13 @@ export class Stage {
     }
   }
 
-  #isHere({ visitor, track }: Person): boolean {
+  #isHere({ visitor, track }: LiveVisitor): boolean {
     const { page, width } = this.#sight;
     return visitor.page === page && track.count > 0 && isOf(visitor.device, width);
   }
 
   /** The newest `parts` parts of the trail; 0 draws none. */
-  #drawTrail({ track, badge }: Person, parts: number): void {
+  #drawTrail({ track, badge }: LiveVisitor, parts: number): void {
     const { played, index, oldest } = track;
     if (parts === 0 || index <= oldest || !(played - track.timeAt(index) < this.#trail)) return;
     const context = this.#context;
@@ -232,7 +232,7 @@ export class Stage {
   }
 
   /** A pointer out of sight is a dot at the edge it is beyond. */
-  #drawPointer({ track, badge }: Person, alpha: number): void {
+  #drawPointer({ track, badge }: LiveVisitor, alpha: number): void {
     const context = this.#context;
     const x = this.#stageX(track.x);
     const y = this.#stageY(track.y);
@@ -249,7 +249,7 @@ export class Stage {
     context.fill();
   }
 
-  #drawViewport(person: Person): void {
+  #drawViewport(person: LiveVisitor): void {
     const [vw, vh] = person.visitor.size;
     if (vw === 0) return;
     const { scale } = this.#sight;

@@ -13,7 +13,7 @@ export function duration(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${number(Math.floor(hours / 24))} days`;
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${numberText(Math.floor(hours / 24))} days`;
 }
 
 /** `just now`, `3 min ago`. */
@@ -35,7 +35,7 @@ export const shortClock = timeFormat({ timeStyle: 'short', hourCycle: 'h23' });
 /** `20 Nov`. */
 export const shortDate = timeFormat({ day: 'numeric', month: 'short' });
 /** The same of a day of UTC. */
-export const dayName = timeFormat({ day: 'numeric', month: 'short', timeZone: 'UTC' });
+export const dayNameText = timeFormat({ day: 'numeric', month: 'short', timeZone: 'UTC' });
 /** `20 Nov 2026, 08:05`. */
 export const date = timeFormat({ dateStyle: 'medium', timeStyle: 'short' });
 
@@ -53,11 +53,11 @@ export function localTime(t: number): string {
 const numbers = new Intl.NumberFormat();
 
 /** `1 visitor`, `1,000 visitors`. */
-export function count(n: number, noun: string): string {
-  return `${number(n)} ${noun}${n === 1 ? '' : 's'}`;
+export function countText(n: number, noun: string): string {
+  return `${numberText(n)} ${noun}${n === 1 ? '' : 's'}`;
 }
 
-export function number(n: number): string {
+export function numberText(n: number): string {
   return Number.isFinite(n) ? numbers.format(n) : UNKNOWN;
 }
 

@@ -3,7 +3,7 @@ import { ApiError } from '../shell/api.ts';
 import { leave } from '../shell/state.ts';
 
 /** A call under way, and what it said when it failed. */
-export interface Call {
+export interface ApiCall {
   busy: boolean;
   /** Empty while nothing is wrong. */
   problem: string;
@@ -14,7 +14,7 @@ export interface Call {
 }
 
 /** `lasting`: what went wrong is told until something goes well, also while it is tried again. */
-export function useCall(lasting = false): Call {
+export function useCall(lasting = false): ApiCall {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<ApiError>();
   const run = useCallback(async (work: () => Promise<unknown>) => {

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { oneOf } from '../shell/readers.ts';
-import { keep, kept } from '../shell/stored-setting.ts';
+import { storedSetting, storeSetting } from '../shell/stored-setting.ts';
 import { askFraming, type Framing, framingOf, keepFraming } from './framing.ts';
 import type { PagePreview } from './preview.ts';
 
@@ -33,12 +33,12 @@ const readWish = oneOf(['yes', 'no']);
 function useWish(page: PagePreview | undefined): [boolean, (wanted: boolean) => void] {
   const name = page && (page.own ? 'preview' : `preview.${page.origin}`);
   const [chosen, setChosen] = useState<{ name: string; wish: string }>();
-  const wish = chosen?.name === name ? chosen?.wish : name && kept(name, readWish);
+  const wish = chosen?.name === name ? chosen?.wish : name && storedSetting(name, readWish);
   const choose = (wanted: boolean) => {
     if (name === undefined) return;
     const made = { name, wish: wanted ? 'yes' : 'no' };
     setChosen(made);
-    keep(made.name, made.wish);
+    storeSetting(made.name, made.wish);
   };
   return [wish ? wish === 'yes' : (page?.own ?? false), choose];
 }

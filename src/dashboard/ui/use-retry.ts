@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { ApiError } from '../shell/api.ts';
-import { waitAfter } from '../shell/retry-delays.ts';
+import { retryDelay } from '../shell/retry-delays.ts';
 
 /** Whether it may be gone by itself: no answer, too many requests, or a server that cannot answer now. */
 export function isPassing(problem: unknown): boolean {
@@ -26,5 +26,5 @@ export function useRetry(problem: Error | undefined, retry: () => void): boolean
 
 /** Milliseconds. A server that names a longer wait is obeyed. */
 function waitOf({ retryAfter = 0 }: ApiError, failures: number): number {
-  return Math.max(waitAfter(failures), retryAfter * 1000);
+  return Math.max(retryDelay(failures), retryAfter * 1000);
 }

@@ -1,6 +1,6 @@
 /** What the stage needs to know of its place on the screen, and the picture that moves on it. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Crowd, Person, Scene, StreamEvent } from '../live/live-state.ts';
+import type { LiveScene, LiveState, LiveVisitor, StreamEvent } from '../live/live-state.ts';
 import { type Sight, Stage } from './stage.ts';
 import { type Extent, extentOf, extentOfOne } from './view.ts';
 import type { Width } from './width-class.ts';
@@ -23,11 +23,11 @@ export function useSize(ref: Ref<HTMLElement>): Extent {
 
 /** The extent of the page on stage; of the followed visitor's own document while one is followed. */
 export function useExtent(
-  crowd: Crowd,
+  crowd: LiveState,
   site: string | null,
   page: string | null,
   width: Width | null,
-  leader: Person | undefined,
+  leader: LiveVisitor | undefined,
 ): Extent {
   const memory = useRef<{ of: string; extent: Extent } | undefined>(undefined);
   const of = `${site} ${width} ${page}`;
@@ -46,16 +46,16 @@ export interface StageParts {
 }
 
 /** Keeps the moving picture in step with what is on stage. */
-export function useStage({ canvas, scroller, surface }: StageParts, scene: Scene, box: Extent, sight: Sight) {
+export function useStage({ canvas, scroller, surface }: StageParts, scene: LiveScene, box: Extent, sight: Sight) {
   const picture = useRef<Stage | undefined>(undefined);
   useEffect(() => {
     const made = new Stage(
       canvas.current as HTMLCanvasElement,
       scroller.current as HTMLElement,
       surface.current as HTMLElement,
-      scene.crowd,
+      scene.liveState,
     );
-    const listener = (event?: StreamEvent) => react(made, scene.crowd, event);
+    const listener = (event?: StreamEvent) => react(made, scene.liveState, event);
     picture.current = made;
     scene.motion.add(listener);
     return () => {
@@ -68,7 +68,7 @@ export function useStage({ canvas, scroller, surface }: StageParts, scene: Scene
   return picture;
 }
 
-function react(picture: Stage, crowd: Crowd, event: StreamEvent | undefined): void {
+function react(picture: Stage, crowd: LiveState, event: StreamEvent | undefined): void {
   picture.wake();
   if (event?.name === 'snapshot') picture.still();
   if (event?.name !== 'click') return;

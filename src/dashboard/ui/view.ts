@@ -1,5 +1,5 @@
 /** How page pixels come to lie on the stage. */
-import type { Person } from '../live/live-state.ts';
+import type { LiveVisitor } from '../live/live-state.ts';
 import { isOf, type Width } from './width-class.ts';
 
 export interface Extent {
@@ -12,17 +12,22 @@ export type Fit = 'width' | 'whole';
 
 /** Of a page whose visitors tell no size. */
 const PLAIN: Extent = { width: 1280, height: 720 };
-const LEAST: Extent = { width: 320, height: 240 };
+const MIN: Extent = { width: 320, height: 240 };
 /** No page is believed to be larger: one odd visitor shall not shrink everybody else to a dot. */
-export const MOST: Extent = { width: 7680, height: 40_000 };
+export const MAX: Extent = { width: 7680, height: 40_000 };
 /** A stage far wider than the page does not blow it up further than this. */
-const MOST_SCALE = 1.5;
+const MAX_SCALE = 1.5;
 
 /**
  * The extent of a page: the largest document among its visitors. Visitors that tell no size widen it with
  * their positions. `before` is what it was, which it keeps, so that the stage does not breathe. `wide`: only of windows of this class.
  */
-export function extentOf(people: Iterable<Person>, page: string, before?: Extent, wide: Width | null = null): Extent {
+export function extentOf(
+  people: Iterable<LiveVisitor>,
+  page: string,
+  before?: Extent,
+  wide: Width | null = null,
+): Extent {
   let told = false;
   let width = before?.width ?? 0;
   let height = before?.height ?? 0;
@@ -38,29 +43,29 @@ export function extentOf(people: Iterable<Person>, page: string, before?: Extent
       height = Math.max(height, roundUp(track.yAt(track.count - 1)));
     }
   }
-  const least = told || before ? LEAST : PLAIN;
+  const least = told || before ? MIN : PLAIN;
   return {
-    width: Math.min(Math.max(width, least.width), MOST.width),
-    height: Math.min(Math.max(height, least.height), MOST.height),
+    width: Math.min(Math.max(width, least.width), MAX.width),
+    height: Math.min(Math.max(height, least.height), MAX.height),
   };
 }
 
 /** The document of one visitor, as far as it tells it. */
-export function extentOfOne({ visitor }: Person): Extent | undefined {
+export function extentOfOne({ visitor }: LiveVisitor): Extent | undefined {
   const [, , dw, dh] = visitor.size;
   if (dw === 0 || dh === 0) return undefined;
-  return { width: Math.min(dw, MOST.width), height: Math.min(dh, MOST.height) };
+  return { width: Math.min(dw, MAX.width), height: Math.min(dh, MAX.height) };
 }
 
 /** Stage pixels per page pixel. With a followed visitor, its viewport fills the stage. */
 export function scaleOf(box: Extent, extent: Extent, fit: Fit, viewport?: Extent): number {
   const wide = box.width / (viewport ?? extent).width;
   const high = box.height / (viewport ?? extent).height;
-  return Math.min(viewport || fit === 'whole' ? Math.min(wide, high) : wide, MOST_SCALE);
+  return Math.min(viewport || fit === 'whole' ? Math.min(wide, high) : wide, MAX_SCALE);
 }
 
 /** The size of a visitor's window, or undefined where it is not known. */
-export function viewportOf({ visitor }: Person): Extent | undefined {
+export function viewportOf({ visitor }: LiveVisitor): Extent | undefined {
   const [width, height] = visitor.size;
   return width > 0 && height > 0 ? { width, height } : undefined;
 }

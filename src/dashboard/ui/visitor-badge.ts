@@ -1,5 +1,5 @@
 /** What a visitor is called and painted as: the same on every screen, since it comes from the id alone. */
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 
 export interface Badge {
   name: string;
@@ -27,7 +27,7 @@ export function badgeOf(id: string, label: string): Badge {
 }
 
 /** Names that a list keeps apart; beyond, the oldest are forgotten. A few megabytes. */
-const MOST_NAMES = 50_000;
+const MAX_NAMES = 50_000;
 
 /** Gives the visitors of one list names that differ: who has the name of another gets a number, which comes from the id. */
 export class Names {
@@ -41,7 +41,7 @@ export class Names {
     for (let round = 0; (this.#owners.get(name) ?? id) !== id; round++)
       name = `${badge.name} ${2 + (hash(`${round} ${id}`) % (98 * 10 ** (round >> 3)))}`;
     this.#owners.set(name, id);
-    if (this.#owners.size > MOST_NAMES) this.#owners.delete(this.#owners.keys().next().value as string);
+    if (this.#owners.size > MAX_NAMES) this.#owners.delete(this.#owners.keys().next().value as string);
     return { ...badge, name };
   }
 
@@ -57,7 +57,7 @@ const visitNames = new Map<string, Names>();
  * The names of a site's visitors. All pages share them, so a visitor keeps its name until the dashboard is reloaded.
  */
 export function visitNamesOf(site: string): Names {
-  return entry(visitNames, site, () => new Names());
+  return getOrInsert(visitNames, site, () => new Names());
 }
 
 /** Two letters or digits at most: of the first and the last word, or of a single word its first and last. */

@@ -1,13 +1,13 @@
 /** Classes of window widths: a page looks different in each, so that places of one mean nothing in another. */
 import { countUp } from '../../lib/count.ts';
 import type { Device } from '../../model/visitor.ts';
-import type { Person } from '../live/live-state.ts';
+import type { LiveVisitor } from '../live/live-state.ts';
 
 export const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;
 export type Width = (typeof WIDTHS)[number];
 
 /** The class in an address: null for all of them, undefined where none is chosen. */
-export function widthIn(query: URLSearchParams): Width | null | undefined {
+export function widthClassIn(query: URLSearchParams): Width | null | undefined {
   const width = query.get('width');
   return width === 'all' ? null : WIDTHS.find((one) => one === width);
 }
@@ -18,7 +18,7 @@ export function isOf(device: Device, width: Width | null): boolean {
 }
 
 /** How many visitors of a page have windows of each class. */
-export function widthsOn(people: Iterable<Person>, page: string | null): Map<Width, number> {
+export function widthsOn(people: Iterable<LiveVisitor>, page: string | null): Map<Width, number> {
   const counts = new Map<Width, number>();
   for (const { visitor } of people) {
     const width = WIDTHS.find((one) => one === visitor.device);

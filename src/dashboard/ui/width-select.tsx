@@ -1,4 +1,4 @@
-import { DEVICE, number } from './text.ts';
+import { DEVICE, numberText } from './text.ts';
 import { WIDTHS, type Width } from './width-class.ts';
 
 /** The widths of each class, CSS pixels (`deviceOf` in model/visitor.ts). */
@@ -31,7 +31,7 @@ export function WidthSelect({ width, counts, choose }: WidthSelectProps) {
       {WIDTHS.map((one) => (
         <option key={one} value={one}>
           {DEVICE[one]}, {RANGES[one]}
-          {counts && ` (${number(counts.get(one) ?? 0)})`}
+          {counts && ` (${numberText(counts.get(one) ?? 0)})`}
         </option>
       ))}
     </select>

@@ -1,7 +1,7 @@
 import type { Visit } from '../../model/visit.ts';
 import { api } from '../shell/api.ts';
 import { Confirm } from '../ui/confirm.tsx';
-import { Problem } from '../ui/problem.tsx';
+import { ProblemText } from '../ui/problem.tsx';
 import { date } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
 import type { Badge } from '../ui/visitor-badge.ts';
@@ -31,7 +31,7 @@ export function EraseVisit({ visit, badge, done, close }: EraseVisitProps) {
       yes={() => void erase()}
       no={close}
     >
-      <Problem text={problem} />
+      <ProblemText text={problem} />
     </Confirm>
   );
 }

@@ -1,18 +1,18 @@
 import type { Visit } from '../../model/visit.ts';
-import { pagesOf } from '../replay/recording.ts';
+import { pagesOfVisit } from '../replay/recording.ts';
 import { address } from '../shell/route.ts';
 import { isOwner, sites } from '../shell/state.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { BinIcon, DeviceIcon } from '../ui/icons.tsx';
 import { PagePath } from '../ui/page-path.tsx';
-import { countryName, DEVICE, date, duration, isoTime, number, readablePath, TRUNCATED } from '../ui/text.ts';
+import { countryName, DEVICE, date, duration, isoTime, numberText, readablePath, TRUNCATED } from '../ui/text.ts';
 import type { Badge } from '../ui/visitor-badge.ts';
 
 /** One visit; a click anywhere on it plays it. */
 export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
   const { id, clicks, device, country, referrer } = visit;
   const site = sites.value.length > 1 ? visit.site : null;
-  const pages = pagesOf(visit);
+  const pages = pagesOfVisit(visit);
   return (
     <tr data-id={id}>
       <td>
@@ -35,10 +35,10 @@ export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; 
       </td>
       <td data-label="Pages" class="where" title={pages.map(readablePath).join('\n')}>
         {pages[0] === undefined ? '–' : <PagePath path={pages[0]} />}
-        {pages.length > 1 && <span class="muted"> +{number(pages.length - 1)}</span>}
+        {pages.length > 1 && <span class="muted"> +{numberText(pages.length - 1)}</span>}
       </td>
       <td data-label="Clicks" class="count">
-        {number(clicks)}
+        {numberText(clicks)}
       </td>
       <td data-label="Device" class="nowrap">
         <span class="with-icon">

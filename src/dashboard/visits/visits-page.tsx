@@ -7,7 +7,7 @@ import { Failed } from '../ui/failed.tsx';
 import { NoSites } from '../ui/no-sites.tsx';
 import { periodOf } from '../ui/period.ts';
 import { PasteSnippet } from '../ui/snippet.tsx';
-import { number } from '../ui/text.ts';
+import { numberText } from '../ui/text.ts';
 import { type Badge, visitNamesOf } from '../ui/visitor-badge.ts';
 import { EraseVisit } from './erase-visit.tsx';
 import { clearFilters, Filters, filterOf, isFiltered } from './filters.tsx';
@@ -58,7 +58,7 @@ function damageOf({ damaged }: Visits): string {
   if (damaged === 0) return '';
   return damaged === 1
     ? '1 visit is damaged and cannot be shown.'
-    : `${number(damaged)} visits are damaged and cannot be shown.`;
+    : `${numberText(damaged)} visits are damaged and cannot be shown.`;
 }
 
 /** Of two who call themselves the same, the one that came first has the plain name. */

@@ -6,7 +6,7 @@ import { comeBackLater } from '../problem.ts';
 const WINDOW_MS = 15 * 60_000;
 const LIMIT = { address: 20, name: 10 } as const;
 
-export function attempt(kind: Attempt['kind'], value: string): Attempt {
+export function countAttempts(kind: Attempt['kind'], value: string): Attempt {
   return { kind, value, limit: LIMIT[kind], window: WINDOW_MS };
 }
 

@@ -7,7 +7,7 @@ import { isOwnOrigin, SITE_KEY, type Site } from '../../model/site.ts';
 import type { HttpOptions, Identity, Records } from '../contract.ts';
 import type { Client } from '../peer.ts';
 import { Problem } from '../problem.ts';
-import type { App } from '../schema.ts';
+import type { HttpApp } from '../schema.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -75,7 +75,7 @@ export function recogniser({ config, store }: HttpOptions): (request: FastifyReq
  * and one that has a `site` in its query gets only sites that there are and that who asks may see: one as the other is
  * unknown, so that names of others' sites cannot be found out.
  */
-export function guard(scope: App, store: Records, recognise: ReturnType<typeof recogniser>): void {
+export function guard(scope: HttpApp, store: Records, recognise: ReturnType<typeof recogniser>): void {
   scope.addHook('onRoute', ({ config, method, url }) => {
     if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`);
   });
@@ -94,14 +94,14 @@ export async function checkNeeds(
   // Asked for at the same time as who asks, since Redis may be far away. It is told to nobody who may not see it.
   if (isClaimed(request)) request.site = siteIn(request, store);
   request.identity = (await recognise(request)) ?? null;
-  if (!may(rightsOf(request), request.routeOptions.config.needs as Need)) throw forbidden();
+  if (!may(requestRights(request), request.routeOptions.config.needs as Need)) throw forbidden();
 }
 
 /** The site that is asked for, if one is. Throws Problem where there is no such site, or not for who asks. */
 export async function checkSite(request: FastifyRequest): Promise<Site | undefined> {
   const key = siteKeyIn(request);
   if (key === undefined) return undefined;
-  const site = sees(rightsOf(request), key) ? await request.site : undefined;
+  const site = sees(requestRights(request), key) ? await request.site : undefined;
   if (site === undefined) throw unknownSite();
   return site;
 }
@@ -177,7 +177,7 @@ export function identityOf(request: FastifyRequest): Identity {
 }
 
 /** The rights of a request that was let through. */
-export function rightsOf(request: FastifyRequest): Rights {
+export function requestRights(request: FastifyRequest): Rights {
   return identityOf(request).rights;
 }
 

@@ -1,6 +1,6 @@
 /** Roles and sites, as routes take and show them. */
 import { type Static, Type } from '@fastify/type-provider-typebox';
-import { MOST_SITES, OWNER, type Rights, ROLES } from '../../model/rights.ts';
+import { MAX_SITES, OWNER, type Rights, ROLES } from '../../model/rights.ts';
 import type { Records } from '../contract.ts';
 import { SiteKey, wrong } from '../query-fields.ts';
 import { shape } from '../schema.ts';
@@ -8,7 +8,7 @@ import { unknownSite } from './guard.ts';
 
 export const RIGHTS = {
   role: Type.Enum([...ROLES], { description: 'Owners have full access, viewers read-only access' }),
-  sites: Type.Union([Type.Array(SiteKey, { maxItems: MOST_SITES }), Type.Null()], {
+  sites: Type.Union([Type.Array(SiteKey, { maxItems: MAX_SITES }), Type.Null()], {
     description: 'Keys of the sites that a viewer can see; null: all sites, as for owners',
   }),
 };

@@ -6,7 +6,7 @@ import { rightsText } from '../../model/rights.ts';
 import { RIGHTS, readRights } from '../auth/rights-schema.ts';
 import type { HttpOptions } from '../contract.ts';
 import { Problem } from '../problem.ts';
-import { type App, Empty, MANAGE, problems, shape, Time } from '../schema.ts';
+import { EmptyBody, type HttpApp, MANAGE, problems, shape, Time } from '../schema.ts';
 import { noteOf } from './audit.ts';
 
 const Name = Type.String({ pattern: ADMIN_NAME.source });
@@ -20,7 +20,7 @@ const Link = shape({
   token: Type.String({ description: 'Token of the one-time link /admin/link/TOKEN, valid for 15 minutes' }),
 });
 
-export function adminRoutes(app: App, { store }: HttpOptions): void {
+export function adminRoutes(app: HttpApp, { store }: HttpOptions): void {
   const tags = ['admins'];
   const config = MANAGE;
   const params = shape({ name: Type.String({ minLength: 1, maxLength: 64 }) });
@@ -71,7 +71,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
         summary: "Change an administrator's role and sites, also for open streams",
         params,
         body: shape(RIGHTS),
-        response: { 204: Empty, ...problems(400, 401, 403, 404, 409) },
+        response: { 204: EmptyBody, ...problems(400, 401, 403, 404, 409) },
       },
     },
     async (request, reply) => {
@@ -90,7 +90,7 @@ export function adminRoutes(app: App, { store }: HttpOptions): void {
         tags,
         summary: 'Remove an administrator and end their sessions and streams',
         params,
-        response: { 204: Empty, ...problems(401, 403, 404, 409) },
+        response: { 204: EmptyBody, ...problems(401, 403, 404, 409) },
       },
     },
     async (request, reply) => {

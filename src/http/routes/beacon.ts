@@ -9,7 +9,7 @@ import type { HttpOptions } from '../contract.ts';
 import { originNotAllowed, preflightFields, sharedFields } from '../cors.ts';
 import type { peerReader } from '../peer.ts';
 import { Problem } from '../problem.ts';
-import type { App } from '../schema.ts';
+import type { HttpApp } from '../schema.ts';
 
 /** text/plain and a body without a type need no preflight, so a beacon sent while a page goes away arrives. */
 const TYPES = ['text/plain', 'application/json', 'application/octet-stream'];
@@ -21,7 +21,7 @@ interface Where {
   page: string;
 }
 
-export function beaconRoutes(app: App, options: HttpOptions, peerOf: ReturnType<typeof peerReader>): void {
+export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnType<typeof peerReader>): void {
   const { config, store, beacon } = options;
   const url = config.endpoint;
   // Bodies are frames, whatever they are called; ingest reads them.

@@ -4,7 +4,7 @@ import type { PageCounts } from '../../model/visit.ts';
 import type { HttpOptions } from '../contract.ts';
 import { comeBackLater } from '../problem.ts';
 import { days, SiteKey, written } from '../query-fields.ts';
-import { type App, LOOK, problems, shape } from '../schema.ts';
+import { type HttpApp, LOOK, problems, shape } from '../schema.ts';
 
 const counts = {
   views: Type.Number({ description: 'Number of times it was entered' }),
@@ -21,7 +21,7 @@ const PageRow = shape({
 });
 const DayRow = shape({ day: Type.String({ description: 'Such as 2026-11-20, in UTC' }), ...counts });
 
-export function countRoutes(app: App, { archive, present }: HttpOptions): void {
+export function countRoutes(app: HttpApp, { archive, present }: HttpOptions): void {
   app.get(
     '/v1/pages',
     {

@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { TROUBLES, type TroubleName } from '../../protocol/ipc.ts';
 import type { HttpOptions } from '../contract.ts';
 import { comeBackLater } from '../problem.ts';
-import { type App, shape } from '../schema.ts';
+import { type HttpApp, shape } from '../schema.ts';
 
 const Status = shape({
   status: Type.Union([Type.Literal('ok'), Type.Literal('degraded')]),
@@ -15,7 +15,7 @@ const Status = shape({
  * `/healthz`: the server lives, which takes a primary that answers. `/readyz`: this worker also wants new requests. Both say `degraded` and
  * why while something does not work that others may still do without.
  */
-export function healthRoutes(app: App, { ready, health, config }: HttpOptions): void {
+export function healthRoutes(app: HttpApp, { ready, health, config }: HttpOptions): void {
   const response = { 200: Status, 503: Status };
   const schema = (summary: string) => ({ tags: ['health'], summary, security: [], response });
   const answer = async (reply: FastifyReply) => {

@@ -9,7 +9,7 @@ import type { HeatQuery } from '../../model/query.ts';
 import type { HttpOptions } from '../contract.ts';
 import { Pictures } from '../pictures.ts';
 import { days, Page, SiteKey, whole, written } from '../query-fields.ts';
-import { type App, Empty, LOOK, problems, shape, WIDTHS } from '../schema.ts';
+import { DEVICE_NAMES, EmptyBody, type HttpApp, LOOK, problems, shape } from '../schema.ts';
 import { SharedAnswers } from '../shared-answers.ts';
 import { isKnown } from '../static/fixed-files.ts';
 
@@ -22,7 +22,7 @@ const what = {
   from: written('First day, such as 2026-11-20 (UTC); by default 29 days before the last'),
   to: written('Last day; today by default'),
   kind: Type.Optional(Type.Enum([...HEAT_KINDS], { description: 'move by default' })),
-  width: Type.Optional(Type.Enum([...WIDTHS], { description: 'Only windows of this width class' })),
+  width: Type.Optional(Type.Enum([...DEVICE_NAMES], { description: 'Only windows of this width class' })),
 };
 const What = shape(what);
 
@@ -59,7 +59,7 @@ const PNG = {
   content: { 'image/png': { schema: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }) } },
 };
 
-export function heatmapRoutes(app: App, { archive }: HttpOptions): void {
+export function heatmapRoutes(app: HttpApp, { archive }: HttpOptions): void {
   const tags = ['heatmaps'];
   const pictures = new Pictures();
   const bodies = new SharedAnswers<Buffer>();
@@ -102,7 +102,7 @@ export function heatmapRoutes(app: App, { archive }: HttpOptions): void {
             `Page pixels per picture pixel, 1 to ${LARGEST_SCALE}; larger if the picture would be too large`,
           ),
         }),
-        response: { 200: PNG, 304: Empty, ...problems(400, 401, 404, 503) },
+        response: { 200: PNG, 304: EmptyBody, ...problems(400, 401, 404, 503) },
       },
     },
     async (request, reply) => {

@@ -3,7 +3,7 @@ import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { MAX_TEXT } from '../../model/text.ts';
 import { type Answerer, LABEL_LIMIT } from '../hit-counter.ts';
-import { type App, problems, shape } from '../schema.ts';
+import { type HttpApp, problems, shape } from '../schema.ts';
 
 const URL_PATTERN = '/v1/hits/*';
 
@@ -45,7 +45,7 @@ const TELL = {
   },
 };
 
-export function hitRoutes(app: App, answer: Answerer): void {
+export function hitRoutes(app: HttpApp, answer: Answerer): void {
   const handler = async (request: FastifyRequest, reply: FastifyReply) => {
     reply.hijack();
     answer(request.raw, reply.raw);

@@ -6,14 +6,14 @@ import { seesAll } from '../../model/rights.ts';
 import { forbidden, hasToken, type recogniser, signedOut } from '../auth/guard.ts';
 import type { HttpOptions } from '../contract.ts';
 import { comeBackLater } from '../problem.ts';
-import type { App } from '../schema.ts';
+import type { HttpApp } from '../schema.ts';
 
 /** The Prometheus text format. */
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 /** What proxies add: who stands behind one is not on this machine. */
 const FORWARDING = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
 
-export function metricsRoute(app: App, { metrics }: HttpOptions, recognise: ReturnType<typeof recogniser>): void {
+export function metricsRoute(app: HttpApp, { metrics }: HttpOptions, recognise: ReturnType<typeof recogniser>): void {
   const schema = {
     tags: ['health'],
     summary: 'Metrics of all processes in Prometheus format; without a token only from this machine',

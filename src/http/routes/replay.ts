@@ -8,14 +8,14 @@ import type { Scene as RecordScene } from '../../model/query.ts';
 import { maySee } from '../../model/rights.ts';
 import { passagesOf } from '../../protocol/passages.ts';
 import { eventText, STILL_MS, STREAM_PREAMBLE } from '../../protocol/stream-event.ts';
-import { Tempo } from '../../replay/pace.ts';
-import { Rewind, type Scene } from '../../replay/rewind.ts';
+import { ReplayPace } from '../../replay/pace.ts';
+import { type Scene, SiteReplay } from '../../replay/rewind.ts';
 import type { ReplayEvent } from '../../replay/visit-player.ts';
 import { holdersOf, identityOf } from '../auth/guard.ts';
 import type { HttpOptions } from '../contract.ts';
 import { comeBackLater } from '../problem.ts';
 import { Page, SiteKey, times, whole, written, wrong } from '../query-fields.ts';
-import { type App, LOOK, lastEventIdOf, problems, streamQuery } from '../schema.ts';
+import { type HttpApp, LOOK, lastEventIdOf, problems, streamQuery } from '../schema.ts';
 
 const FASTEST = 60;
 const LONGEST_MS = 24 * 3_600_000;
@@ -51,7 +51,7 @@ const SSE = {
   connection: 'close',
 };
 
-export function replayRoute(app: App, { config, store, archive, version, ready, logger }: HttpOptions): void {
+export function replayRoute(app: HttpApp, { config, store, archive, version, ready, logger }: HttpOptions): void {
   let open = 0;
   const openOf = new Map<string, number>();
   const mostEach = Math.ceil(config.maxReplays * SHARE_EACH);
@@ -116,8 +116,8 @@ export function replayRoute(app: App, { config, store, archive, version, ready, 
   async function* play(replay: Replay, credential: string): AsyncGenerator<string> {
     const { site, stage, from, to, speed } = replay;
     const step = speed === 0 ? FAST_BEAT_MS : speed * BEAT_MS;
-    const rewind = new Rewind({ site, stage, from, step, version });
-    const tempo = new Tempo(speed, from);
+    const rewind = new SiteReplay({ site, stage, from, step, version });
+    const tempo = new ReplayPace(speed, from);
     const damaged = new Set<string>();
     yield STREAM_PREAMBLE;
     for await (const window of windows(replay)) {

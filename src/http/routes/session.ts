@@ -3,7 +3,7 @@ import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ACTOR } from '../../model/audit.ts';
 import { may } from '../../model/rights.ts';
-import { attempt, tryOnce } from '../auth/attempt-limit.ts';
+import { countAttempts, tryOnce } from '../auth/attempt-limit.ts';
 import { agentText } from '../auth/browser-name.ts';
 import {
   clearSessionCookie,
@@ -17,7 +17,7 @@ import { checkPassword, hashPassword, PASSWORD_LIMIT } from '../auth/password.ts
 import { RIGHTS } from '../auth/rights-schema.ts';
 import type { HttpOptions, Identity } from '../contract.ts';
 import { Problem } from '../problem.ts';
-import { type App, Empty, OWN, shape, Time, TimeOrNull } from '../schema.ts';
+import { EmptyBody, type HttpApp, OWN, shape, Time, TimeOrNull } from '../schema.ts';
 import { noteOf } from './audit.ts';
 
 const Who = shape({
@@ -47,7 +47,7 @@ interface Means {
 }
 
 /** Routes that must work without being signed in. */
-export function signInRoutes(app: App, { options: { store }, recognise }: Means): void {
+export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Means): void {
   const tags = ['sign-in'];
 
   app.post(
@@ -64,7 +64,7 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
     async (request, reply) => {
       const { name: given, password } = request.body;
       const name = given.normalize('NFC');
-      const attempts = [attempt('address', request.client.address), attempt('name', name)];
+      const attempts = [countAttempts('address', request.client.address), countAttempts('name', name)];
       const asked = store.admin(name);
       // It is waited for once the attempt is counted.
       asked.catch(() => {});
@@ -89,7 +89,7 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
     },
     async (request, reply) => {
       // Not by name: somebody who guesses at a password must not lock out its owner's link.
-      const attempts = [attempt('address', request.client.address)];
+      const attempts = [countAttempts('address', request.client.address)];
       const name = await tryOnce(store, attempts, () => store.takeLink(request.body.token, Date.now()));
       if (name === undefined) {
         await noteRefused(undefined, 'by link');
@@ -124,7 +124,7 @@ export function signInRoutes(app: App, { options: { store }, recognise }: Means)
 }
 
 /** Routes of somebody signed in. */
-export function sessionRoutes(app: App, { store }: HttpOptions): void {
+export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
   const tags = ['sign-in'];
 
   app.get(
@@ -140,7 +140,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
 
   app.delete(
     '/v1/session',
-    { config: OWN, schema: { tags, summary: 'Sign out', response: { 204: Empty } } },
+    { config: OWN, schema: { tags, summary: 'Sign out', response: { 204: EmptyBody } } },
     async (request, reply) => {
       const { id, name } = personOf(request);
       await store.removeSession(id, noteOf(request, 'signed-out', name));
@@ -157,7 +157,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
         tags,
         summary: 'Set or change your password; your other sessions end',
         body: shape({ current: Type.Optional(Secret), password: Password }),
-        response: { 204: Empty },
+        response: { 204: EmptyBody },
       },
     },
     async (request, reply) => {
@@ -196,7 +196,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
         tags,
         summary: 'End a session and its streams',
         params: shape({ id: Type.String({ maxLength: 64 }) }),
-        response: { 204: Empty },
+        response: { 204: EmptyBody },
       },
     },
     async (request, reply) => {
@@ -221,7 +221,7 @@ export function sessionRoutes(app: App, { store }: HttpOptions): void {
     if (admin === undefined) throw signedOut();
     if (admin.password === null) return;
     const check = () => checkPassword(current ?? '', admin.password);
-    if (await tryOnce(store, [attempt('name', name)], check)) return;
+    if (await tryOnce(store, [countAttempts('name', name)], check)) return;
     await store.note({ at: Date.now(), who: name, what: 'sign-in-refused', on: 'to change the password' });
     throw new Problem(403, 'wrong-password', 'The current password is wrong.');
   }

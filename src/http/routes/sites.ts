@@ -2,10 +2,10 @@
 import { Type } from '@fastify/type-provider-typebox';
 import { sees } from '../../model/rights.ts';
 import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../../model/site.ts';
-import { rightsOf, unknownSite } from '../auth/guard.ts';
+import { requestRights, unknownSite } from '../auth/guard.ts';
 import type { HttpOptions } from '../contract.ts';
 import { Problem } from '../problem.ts';
-import { type App, Empty, Label, LOOK, MANAGE, nameIn, shape, Time, TimeOrNull } from '../schema.ts';
+import { EmptyBody, type HttpApp, Label, LOOK, MANAGE, shape, Time, TimeOrNull, trimmedName } from '../schema.ts';
 import { noteOf } from './audit.ts';
 
 const Key = Type.String({ pattern: SITE_KEY.source, description: 'Identifies the site in the snippet' });
@@ -15,7 +15,7 @@ const Origins = Type.Array(Type.String({ maxLength: 256 }), {
 });
 const Site = shape({ key: Key, name: Type.String(), origins: Origins, created: Time, firstSeen: TimeOrNull });
 
-export function siteRoutes(app: App, { store, config, version }: HttpOptions): void {
+export function siteRoutes(app: HttpApp, { store, config, version }: HttpOptions): void {
   const tags = ['sites'];
 
   app.get(
@@ -29,7 +29,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
       },
     },
     async (request) => {
-      const rights = rightsOf(request);
+      const rights = requestRights(request);
       return { sites: (await store.sites()).filter(({ key }) => sees(rights, key)) };
     },
   );
@@ -49,7 +49,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
       const { key, origins } = request.body;
       const site = {
         key,
-        name: nameIn(request.body),
+        name: trimmedName(request.body),
         origins: checkOrigins(origins),
         created: Date.now(),
         firstSeen: null,
@@ -76,7 +76,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
     async (request) => {
       const { origins } = request.body;
       const { key } = request.params;
-      const change = { name: nameIn(request.body), origins: checkOrigins(origins) };
+      const change = { name: trimmedName(request.body), origins: checkOrigins(origins) };
       const site = await store.changeSite(key, change, noteOf(request, 'site-changed', key));
       if (site === undefined) throw unknownSite();
       return site;
@@ -87,7 +87,7 @@ export function siteRoutes(app: App, { store, config, version }: HttpOptions): v
     '/v1/sites/:key',
     {
       config: MANAGE,
-      schema: { tags, summary: 'Remove a site', params: shape({ key: Key }), response: { 204: Empty } },
+      schema: { tags, summary: 'Remove a site', params: shape({ key: Key }), response: { 204: EmptyBody } },
     },
     async (request, reply) => {
       const { key } = request.params;

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
-import { TooLate, within } from '../../lib/timeout.ts';
+import { TimeoutError, withTimeout } from '../../lib/timeout.ts';
 import { MAX_TEXT } from '../../model/text.ts';
 import type { StreamRequest } from '../../protocol/ipc.ts';
 import type { Past } from '../../protocol/peer.ts';
@@ -14,7 +14,7 @@ import { checkNeeds, checkSite, claimedCredential, holdersOf, type recogniser } 
 import type { HttpOptions } from '../contract.ts';
 import { isStoreAway, Problem, type RaisedError } from '../problem.ts';
 import { turnOf } from '../response-order.ts';
-import { type App, LOOK, lastEventIdOf, streamQuery } from '../schema.ts';
+import { type HttpApp, LOOK, lastEventIdOf, streamQuery } from '../schema.ts';
 
 /** Ids of ours are shorter; a longer one is as unknown as its beginning. */
 const EVENT_ID_LIMIT = 64;
@@ -34,7 +34,7 @@ declare module 'fastify' {
 }
 
 export function streamRoute(
-  app: App,
+  app: HttpApp,
   { logger, openStream, past, store }: HttpOptions,
   recognise: ReturnType<typeof recogniser>,
 ): void {
@@ -102,9 +102,9 @@ export function streamRoute(
   async function orUnchecked<T>(request: FastifyRequest, check: Promise<T>): Promise<T | undefined> {
     if (claimedCredential(request, store) === undefined) return check;
     try {
-      return await within(check, PATIENCE_MS);
+      return await withTimeout(check, PATIENCE_MS);
     } catch (error) {
-      if (!(error instanceof TooLate) && !isStoreAway(error as RaisedError)) throw error;
+      if (!(error instanceof TimeoutError) && !isStoreAway(error as RaisedError)) throw error;
       request.checked = false;
       return undefined;
     }

@@ -4,12 +4,12 @@ import { rightsText } from '../../model/rights.ts';
 import { OPTIONAL_RIGHTS, RIGHTS, readRights } from '../auth/rights-schema.ts';
 import type { HttpOptions } from '../contract.ts';
 import { Problem } from '../problem.ts';
-import { type App, Empty, Label, MANAGE, nameIn, shape, Time, TimeOrNull } from '../schema.ts';
+import { EmptyBody, type HttpApp, Label, MANAGE, shape, Time, TimeOrNull, trimmedName } from '../schema.ts';
 import { noteOf } from './audit.ts';
 
 const token = { id: Type.String(), name: Type.String(), created: Time, lastUsed: TimeOrNull, ...RIGHTS };
 
-export function tokenRoutes(app: App, { store }: HttpOptions): void {
+export function tokenRoutes(app: HttpApp, { store }: HttpOptions): void {
   const tags = ['tokens'];
 
   app.get(
@@ -35,7 +35,7 @@ export function tokenRoutes(app: App, { store }: HttpOptions): void {
     },
     async (request, reply) => {
       const { name: _, ...rights } = request.body;
-      const name = nameIn(request.body);
+      const name = trimmedName(request.body);
       const read = await readRights(store, rights);
       const note = noteOf(request, 'token-made', `${name}, ${rightsText(read)}`);
       const made = await store.addToken(name, Date.now(), read, note);
@@ -52,7 +52,7 @@ export function tokenRoutes(app: App, { store }: HttpOptions): void {
         tags,
         summary: 'Revoke a token and end its streams',
         params: shape({ id: Type.String({ maxLength: 64 }) }),
-        response: { 204: Empty },
+        response: { 204: EmptyBody },
       },
     },
     async (request, reply) => {

@@ -6,11 +6,22 @@ import { sees } from '../../model/rights.ts';
 import { MAX_STAYS } from '../../model/visit.ts';
 import { DEVICES } from '../../model/visitor.ts';
 import { passagesOf } from '../../protocol/passages.ts';
-import { rightsOf } from '../auth/guard.ts';
+import { requestRights } from '../auth/guard.ts';
 import type { HttpOptions } from '../contract.ts';
 import { Problem } from '../problem.ts';
-import { Cursor, Page, SiteKey, times, whole, written } from '../query-fields.ts';
-import { type App, Device, Empty, LOOK, MANAGE, NextCursor, problems, Size, shape, Time } from '../schema.ts';
+import { CursorField, Page, SiteKey, times, whole, written } from '../query-fields.ts';
+import {
+  DeviceField,
+  EmptyBody,
+  type HttpApp,
+  LOOK,
+  MANAGE,
+  NextCursor,
+  problems,
+  SizeField,
+  shape,
+  Time,
+} from '../schema.ts';
 import { noteOf } from './audit.ts';
 
 const LIMIT = { preset: 50, most: 200 } as const;
@@ -28,8 +39,8 @@ const Visit = shape({
   site: Type.String(),
   since: Time,
   until: Time,
-  device: Device,
-  size: Size,
+  device: DeviceField,
+  size: SizeField,
   language: Type.String(),
   referrer: Type.String({ description: 'Origin; empty if none' }),
   origin: Type.String(),
@@ -54,12 +65,12 @@ const Click = shape({
   ey: Type.Number(),
   selector: Type.String(),
 });
-const View = shape({ dt: Type.Number(), size: Type.Optional(Size), hidden: Type.Optional(Type.Boolean()) });
+const View = shape({ dt: Type.Number(), size: Type.Optional(SizeField), hidden: Type.Optional(Type.Boolean()) });
 const Passage = shape({
   page: Type.String(),
   t: Type.Number({ description: 'Unix ms; every dt counts from it' }),
   until: Time,
-  size: Size,
+  size: SizeField,
   entered: Type.Boolean({ description: 'The page was entered here' }),
   moves: Type.Array(Type.Number(), { description: 'Flat: dt, x, y' }),
   scrolls: Type.Array(Type.Number(), { description: 'Flat: dt, y' }),
@@ -83,11 +94,11 @@ const Filters = shape({
   longer: written('Milliseconds; only visits that lasted at least this long'),
   shorter: written('Milliseconds; only visits that lasted at most this long'),
   clicked: Type.Optional(Type.Enum(['true', 'false'], { description: 'Only visits with or without a click' })),
-  after: Type.Optional(Cursor),
+  after: Type.Optional(CursorField),
   limit: written(`Visits per response, 1 to ${LIMIT.most}; ${LIMIT.preset} by default`),
 });
 
-export function visitRoutes(app: App, { archive }: HttpOptions): void {
+export function visitRoutes(app: HttpApp, { archive }: HttpOptions): void {
   const tags = ['visits'];
   const params = shape({ id: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }) });
 
@@ -130,7 +141,7 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
         tags,
         summary: 'Delete a visit and what it added to counts and heatmaps',
         params,
-        response: { 204: Empty, ...problems(400, 401, 404) },
+        response: { 204: EmptyBody, ...problems(400, 401, 404) },
       },
     },
     async (request, reply) => {
@@ -148,7 +159,7 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
         tags,
         summary: 'What a visitor did, page by page, in chronological order',
         params,
-        querystring: shape({ after: Type.Optional(Cursor) }),
+        querystring: shape({ after: Type.Optional(CursorField) }),
         response: {
           200: shape({ passages: Type.Array(Passage), next: NextCursor, damaged: Damaged }),
           ...problems(400, 401, 404),
@@ -168,7 +179,7 @@ export function visitRoutes(app: App, { archive }: HttpOptions): void {
 
   async function visitOf(request: FastifyRequest, id: string) {
     const visit = await archive.visit(id);
-    if (visit === undefined || !sees(rightsOf(request), visit.site)) throw unknownVisit();
+    if (visit === undefined || !sees(requestRights(request), visit.site)) throw unknownVisit();
     return visit;
   }
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { publicFolder as builtFolder } from '../../server/package-files.ts';
 import { mounted } from '../base-path.ts';
 import type { HttpOptions } from '../contract.ts';
-import type { App } from '../schema.ts';
+import type { HttpApp } from '../schema.ts';
 import { DASHBOARD, DATA, DEMO, type Fields, SCRIPT } from '../security.ts';
 import { type Asset, makeAsset } from './asset.ts';
 import { sendAsset } from './fixed-files.ts';
@@ -29,7 +29,7 @@ export function publicFolderOf({ publicFolder = fileURLToPath(builtFolder) }: Ht
 }
 
 /** Adds the routes and returns the files that are the same for everybody. */
-export function pageRoutes(app: App, publicFolder: string, { config }: HttpOptions): ReadonlyMap<string, Asset> {
+export function pageRoutes(app: HttpApp, publicFolder: string, { config }: HttpOptions): ReadonlyMap<string, Asset> {
   const { basePath } = config;
   const mount = (text: string) => mounted(text, basePath);
   const dashboard = pageOf(join(publicFolder, 'admin', 'index.html'), DASHBOARD, mount);

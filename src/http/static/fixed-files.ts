@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Asset, Encoding } from './asset.ts';
 
 /** Takes a note of a request that was answered. `route` is the pattern, because addresses hold secrets. */
-export type Note = (fields: { method: string; route: string; status: number; ms: number }) => void;
+export type AnswerNote = (fields: { method: string; route: string; status: number; ms: number }) => void;
 
 /**
  * Makes the answerer of files, by path. It tells whether it answered: other methods, other paths, and other
@@ -12,7 +12,7 @@ export type Note = (fields: { method: string; route: string; status: number; ms:
  */
 export function fixedFiles(
   files: ReadonlyMap<string, Asset>,
-  note: Note | undefined,
+  note: AnswerNote | undefined,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
   return (request, response) => {
     const { method, url = '' } = request;
@@ -35,7 +35,7 @@ export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: A
 }
 
 /** Takes the note when the answer is out. */
-export function noteWhenSent(note: Note, method: string, route: string, response: ServerResponse): void {
+export function noteWhenSent(note: AnswerNote, method: string, route: string, response: ServerResponse): void {
   const start = performance.now();
   response.once('finish', () => note({ method, route, status: response.statusCode, ms: performance.now() - start }));
 }

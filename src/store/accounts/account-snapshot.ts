@@ -1,6 +1,6 @@
 /** What a store has besides the record, so that another one can take it over. */
 import type { Session } from '../../model/account.ts';
-import type { Entry } from '../../model/audit.ts';
+import type { AuditEntry } from '../../model/audit.ts';
 import type { Site } from '../../model/site.ts';
 import { type Trail, wholeTrail } from './audit-trail.ts';
 import type { Admin, Stored, StoredToken } from './records.ts';
@@ -22,13 +22,13 @@ export interface AccountSnapshot {
   tokens: [string, StoredToken][];
   sessions: [string, Stored<Session>][];
   /** The audit trail, oldest first. */
-  trail: Entry[];
+  trail: AuditEntry[];
   hits: HitGroup[];
 }
 
 /** The whole audit trail, oldest first. */
-export async function trailOf(store: Trail): Promise<Entry[]> {
-  const entries: Entry[] = [];
+export async function trailOf(store: Trail): Promise<AuditEntry[]> {
+  const entries: AuditEntry[] = [];
   for await (const entry of wholeTrail(store)) entries.push(entry);
   return entries.reverse();
 }

@@ -3,7 +3,7 @@
  * promises. A store says how records are read and how a change is committed.
  */
 import type { Session, Token } from '../../model/account.ts';
-import type { AuditQuery, Entry, Note } from '../../model/audit.ts';
+import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
 import { OWNER, type Rights, rightsOf } from '../../model/rights.ts';
 import { SELF, type Site } from '../../model/site.ts';
@@ -28,7 +28,7 @@ export abstract class AccountStore {
   abstract readonly archive: Archive;
   abstract secret(): Promise<Buffer>;
   abstract allHits(): Promise<HitGroup[]>;
-  abstract audit(query: AuditQuery): Promise<Part<Entry>>;
+  abstract audit(query: AuditQuery): Promise<Part<AuditEntry>>;
 
   /** Reads a record. */
   protected abstract read<N extends TableName>(table: N, key: string): Promise<AccountRecords[N] | undefined>;
@@ -60,7 +60,7 @@ export abstract class AccountStore {
     return this.read('sites', key);
   }
 
-  addSite(site: Site, note?: Note): Promise<boolean> {
+  addSite(site: Site, note?: AuditNote): Promise<boolean> {
     return this.commit({ reads: { sites: [site.key] }, note }, (tx) => {
       if (tx.sites.has(site.key)) return false;
       tx.sites.put(site.key, site);
@@ -69,7 +69,11 @@ export abstract class AccountStore {
     });
   }
 
-  changeSite(key: string, { name, origins }: Pick<Site, 'name' | 'origins'>, note?: Note): Promise<Site | undefined> {
+  changeSite(
+    key: string,
+    { name, origins }: Pick<Site, 'name' | 'origins'>,
+    note?: AuditNote,
+  ): Promise<Site | undefined> {
     return this.commit({ reads: { sites: [key] }, note }, (tx) => {
       const site = tx.sites.get(key);
       if (site === undefined) return undefined;
@@ -84,7 +88,7 @@ export abstract class AccountStore {
    * Takes the site out of all rights in the same commit, so that nobody has half of them. That is bounded by how many
    * administrators and tokens owners have added.
    */
-  async removeSite(key: string, now: number, note?: Note): Promise<boolean> {
+  async removeSite(key: string, now: number, note?: AuditNote): Promise<boolean> {
     if ((await this.site(key)) === undefined) return false;
     // Its visitors are sent away within seconds, and may do something until then.
     await this.archive.dropSite(key, now + LEAVING_MS);
@@ -119,7 +123,7 @@ export abstract class AccountStore {
     return admin && withRights(admin);
   }
 
-  addAdmin(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<boolean> {
+  addAdmin(name: string, now: number, rights: Rights = OWNER, note?: AuditNote): Promise<boolean> {
     return this.commit({ reads: { ...readsOf(rights), admins: [name] }, note }, (tx) => {
       if (tx.admins.has(name)) return false;
       tx.admins.put(name, { name, password: null, created: now, ...knownRights(rights, tx.sites) });
@@ -128,7 +132,7 @@ export abstract class AccountStore {
     });
   }
 
-  setRights(name: string, rights: Rights, note?: Note): Promise<AdminOutcome> {
+  setRights(name: string, rights: Rights, note?: AuditNote): Promise<AdminOutcome> {
     const staysOwner = rights.role === 'owner';
     const reads = { ...readsOf(rights), admins: staysOwner ? [name] : 'all' } as const;
     return this.commit({ reads, note }, (tx) => {
@@ -141,7 +145,7 @@ export abstract class AccountStore {
     });
   }
 
-  removeAdmin(name: string, note?: Note): Promise<AdminOutcome> {
+  removeAdmin(name: string, note?: AuditNote): Promise<AdminOutcome> {
     const reads = { admins: 'all', links: 'all', sessions: 'all' } as const;
     return this.commit({ reads, note, allowWhenFull: true }, (tx) => {
       const admin = tx.admins.get(name);
@@ -155,7 +159,7 @@ export abstract class AccountStore {
     });
   }
 
-  setPassword(name: string, password: string | null, note?: Note): Promise<boolean> {
+  setPassword(name: string, password: string | null, note?: AuditNote): Promise<boolean> {
     return this.commit({ reads: { admins: [name] }, note }, (tx) => {
       const admin = tx.admins.get(name);
       if (admin === undefined) return false;
@@ -165,7 +169,7 @@ export abstract class AccountStore {
     });
   }
 
-  addLink(name: string, now: number, note?: Note): Promise<string | undefined> {
+  addLink(name: string, now: number, note?: AuditNote): Promise<string | undefined> {
     const secret = newSecret();
     return this.commit({ reads: { admins: [name], links: 'all' }, note }, (tx) => {
       if (tx.admins.get(name) === undefined) return undefined;
@@ -190,7 +194,7 @@ export abstract class AccountStore {
     name: string,
     agent: string,
     now: number,
-    note?: Note,
+    note?: AuditNote,
   ): Promise<{ secret: string; session: Session } | undefined> {
     const secret = newSecret();
     const id = hashSecret(secret);
@@ -229,7 +233,7 @@ export abstract class AccountStore {
     return all.map(([id, session]) => ({ id, ...session })).filter(({ expires }) => expires > now);
   }
 
-  removeSession(id: string, note?: Note): Promise<boolean> {
+  removeSession(id: string, note?: AuditNote): Promise<boolean> {
     return this.#remove('sessions', id, note);
   }
 
@@ -238,7 +242,12 @@ export abstract class AccountStore {
     return this.commit(scope, ({ sessions }) => removeSessionsOf(name, sessions, except));
   }
 
-  addToken(name: string, now: number, rights: Rights = OWNER, note?: Note): Promise<{ secret: string; token: Token }> {
+  addToken(
+    name: string,
+    now: number,
+    rights: Rights = OWNER,
+    note?: AuditNote,
+  ): Promise<{ secret: string; token: Token }> {
     const { id, secret } = newToken();
     return this.commit({ reads: readsOf(rights), note }, (tx) => {
       const token = { name, created: now, lastUsed: null, ...knownRights(rights, tx.sites) };
@@ -265,11 +274,11 @@ export abstract class AccountStore {
     return (await this.readAll('tokens')).map(([id, token]) => tokenOf(id, token));
   }
 
-  removeToken(id: string, note?: Note): Promise<boolean> {
+  removeToken(id: string, note?: AuditNote): Promise<boolean> {
     return this.#remove('tokens', id, note);
   }
 
-  #remove(table: TableName, key: string, note: Note | undefined): Promise<boolean> {
+  #remove(table: TableName, key: string, note: AuditNote | undefined): Promise<boolean> {
     return this.commit({ reads: { [table]: [key] }, note, allowWhenFull: true }, (tx) => {
       if (tx[table].get(key) === undefined) return false;
       tx[table].remove(key);
@@ -289,7 +298,7 @@ export abstract class AccountStore {
     return token && rightsOf(token);
   }
 
-  note(note: Note): Promise<void> {
+  note(note: AuditNote): Promise<void> {
     return this.commit({ note }, (tx) => tx.addNote(note));
   }
 

@@ -1,10 +1,10 @@
 /** The audit trail of every store: entries by number, in the order in which they were written. */
-import { AUDIT, type AuditQuery, type Entry, type Note, REPEATED } from '../../model/audit.ts';
+import { AUDIT, type AuditEntry, type AuditNote, type AuditQuery, REPEATED } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
 
 /** Reads a trail in parts, the newest entries first. */
 export interface Trail {
-  audit(query: AuditQuery): Promise<Part<Entry>>;
+  audit(query: AuditQuery): Promise<Part<AuditEntry>>;
 }
 
 export const TRAIL = {
@@ -17,7 +17,7 @@ export const TRAIL = {
 } as const;
 
 /** An entry and its number. */
-export type Numbered = readonly [no: number, entry: Entry];
+export type Numbered = readonly [no: number, entry: AuditEntry];
 
 /** The entries of a trail within a commit. */
 export interface TrailTable {
@@ -27,12 +27,12 @@ export interface TrailTable {
   newest(limit: number): readonly Numbered[];
   /** The oldest first. */
   oldest(limit: number): readonly Numbered[];
-  put(no: number, entry: Entry): void;
+  put(no: number, entry: AuditEntry): void;
   remove(no: number): void;
 }
 
 /** Adds a note, and removes some entries that are too old or too many. */
-export function addToTrail(trail: TrailTable, { at, who, what, on, from = '' }: Note): void {
+export function addToTrail(trail: TrailTable, { at, who, what, on, from = '' }: AuditNote): void {
   const entry = { at, who: cut(who), what, on: cut(on), from: cut(from), count: 1 };
   const recent = REPEATED.has(what) ? trail.newest(TRAIL.lookBack) : [];
   const same = recent.find(([, stored]) => isRepeat(entry, stored));
@@ -51,19 +51,19 @@ function cut(text: string): string {
 }
 
 /** True if the stored entry says the same, and is recent. */
-function isRepeat({ at, who, what, on, from }: Entry, stored: Entry): boolean {
+function isRepeat({ at, who, what, on, from }: AuditEntry, stored: AuditEntry): boolean {
   const isSame = stored.who === who && stored.what === what && stored.on === on && stored.from === from;
   return isSame && Math.abs(at - stored.at) < AUDIT.together;
 }
 
 /** True if an entry is too old, or there are enough newer ones. */
-function isSpent(no: number, { at }: Entry, last: number, now: number): boolean {
+function isSpent(no: number, { at }: AuditEntry, last: number, now: number): boolean {
   return no <= last - AUDIT.most || at <= now - AUDIT.age;
 }
 
 /** As `Store.audit`. `entries` start with the one that the query asks for, the newest first. */
-export function partOfTrail(entries: Iterable<Numbered>, { who, what, limit }: AuditQuery): Part<Entry> {
-  const items: Entry[] = [];
+export function partOfTrail(entries: Iterable<Numbered>, { who, what, limit }: AuditQuery): Part<AuditEntry> {
+  const items: AuditEntry[] = [];
   let looks = 0;
   for (const [no, entry] of entries) {
     if (items.length === limit || looks === TRAIL.looks) return { items, next: cursorOf(no) };
@@ -87,7 +87,7 @@ export function startOf({ after }: AuditQuery): number | undefined {
 const PART = 500;
 
 /** The whole of a store's audit trail, the newest first. */
-export async function* wholeTrail(store: Trail): AsyncGenerator<Entry> {
+export async function* wholeTrail(store: Trail): AsyncGenerator<AuditEntry> {
   for (let after: string | null | undefined; after !== null; ) {
     const part = await store.audit({ limit: PART, ...(after !== undefined && { after }) });
     yield* part.items;

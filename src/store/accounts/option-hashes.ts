@@ -1,6 +1,6 @@
 /** What is stored of a server's options: keyed hashes, which tell whether an option has changed and nothing else. */
 import { createHmac } from 'node:crypto';
-import { ACTOR, type Note } from '../../model/audit.ts';
+import { ACTOR, type AuditNote } from '../../model/audit.ts';
 
 export type OptionHashes = readonly (readonly [name: string, hash: string])[];
 
@@ -22,7 +22,7 @@ export function optionsNote(
   hashes: OptionHashes,
   before: (name: string) => string | undefined,
   now: number,
-): Note | undefined {
+): AuditNote | undefined {
   const changed = hashes.filter(([name, hash]) => (before(name) ?? hash) !== hash).map(([name]) => name);
   if (changed.length === 0) return undefined;
   return { at: now, who: ACTOR.server, what: 'options-changed', on: changed.join(', ') };

@@ -3,7 +3,7 @@
  * commit. LMDB reads inside its write transaction. Redis loads the read set first, and runs the change again if another
  * process commits meanwhile.
  */
-import type { Note } from '../../model/audit.ts';
+import type { AuditNote } from '../../model/audit.ts';
 import type { AccountRecords, Link, TableName } from './records.ts';
 
 export interface Table<T> {
@@ -27,7 +27,7 @@ export interface AccountTransaction extends AccountTables {
   readonly links: ExpiringTable<Link>;
   readonly sessions: ExpiringTable<AccountRecords['sessions']>;
   /** Adds the note to the audit trail, if there is one. */
-  addNote(note: Note | undefined): void;
+  addNote(note: AuditNote | undefined): void;
   /** Removes what was counted for a site, as far as one commit can. */
   removeCounts(site: string): void;
 }
@@ -40,7 +40,7 @@ export interface Scope {
   /** It reads nothing else. */
   readonly reads?: ReadSet;
   /** The note that it may add. */
-  readonly note?: Note | undefined;
+  readonly note?: AuditNote | undefined;
   /** It frees space, so it is made even if the store is full. */
   readonly allowWhenFull?: boolean;
 }

@@ -1,29 +1,29 @@
 /** The audit trail in LMDB. */
 import type { Database, RangeOptions } from 'lmdb';
-import type { AuditQuery, Entry, Note } from '../../model/audit.ts';
+import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
 import { addToTrail, type Numbered, partOfTrail, startOf, type TrailTable } from '../accounts/audit-trail.ts';
 
 export class AuditTable implements TrailTable {
-  readonly #entries: Database<Entry, number>;
+  readonly #entries: Database<AuditEntry, number>;
 
-  constructor(entries: Database<Entry, number>) {
+  constructor(entries: Database<AuditEntry, number>) {
     this.#entries = entries;
   }
 
   /** Within a write: adds a note, if there is one. */
-  add(note: Note | undefined): void {
+  add(note: AuditNote | undefined): void {
     if (note !== undefined) addToTrail(this, note);
   }
 
   /** Within a write: replaces all entries by these, the oldest first. */
-  replace(entries: readonly Entry[]): void {
+  replace(entries: readonly AuditEntry[]): void {
     this.#entries.clearSync();
     for (const [i, entry] of entries.entries()) this.put(i + 1, entry);
   }
 
   /** As `Store.audit`. */
-  read(query: AuditQuery): Part<Entry> {
+  read(query: AuditQuery): Part<AuditEntry> {
     const start = startOf(query);
     return partOfTrail(this.#range({ reverse: true, ...(start !== undefined && { start }) }), query);
   }
@@ -45,7 +45,7 @@ export class AuditTable implements TrailTable {
     for (const { key, value } of this.#entries.getRange(options)) yield [key, value];
   }
 
-  put(no: number, entry: Entry): void {
+  put(no: number, entry: AuditEntry): void {
     this.#entries.putSync(no, entry);
   }
 

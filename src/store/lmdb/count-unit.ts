@@ -1,8 +1,8 @@
 /** Recounts visits for verify.ts. Each thread of a team counts a share of them. */
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import type { Difference } from '../archive.ts';
-import { Tally } from '../record/aggregator.ts';
-import { Damage } from '../record/damage.ts';
+import { Aggregator } from '../record/aggregator.ts';
+import { DamageLog } from '../record/damage.ts';
 import { OTHER_PAGES } from '../record/pages.ts';
 import {
   addDays,
@@ -10,28 +10,28 @@ import {
   comparer,
   daysBetween,
   firstDay,
-  type KeptDay,
   mayTouch,
   newSums,
   pagesIn,
   Recount,
+  type StoredDay,
 } from '../record/recount.ts';
-import type { GoingVisit } from '../record/removal-queue.ts';
+import type { RemovedVisit } from '../record/removal-queue.ts';
 import { dayOf, type Sums } from '../record/sums.ts';
 import { runsLeft } from './lmdb-removal.ts';
-import type { PageBook } from './page-table.ts';
-import type { ShelvedVisit, Tables } from './tables.ts';
-import type { Shelf } from './visit-table.ts';
+import type { PageTable } from './page-table.ts';
+import type { Tables, VisitRow } from './tables.ts';
+import type { VisitTable } from './visit-table.ts';
 
 /** What visits are counted from. */
-export interface Source {
+export interface CountSource {
   tables: Tables;
-  pages: PageBook;
-  shelf: Shelf;
+  pages: PageTable;
+  shelf: VisitTable;
 }
 
 /** A part of the pages of one day. Its counts are compared together. */
-export interface Unit {
+export interface CountUnit {
   day: number;
   /** Numbers of the visits that were there on that day. */
   visits: readonly number[];
@@ -44,7 +44,7 @@ export interface Unit {
  * Lists everything to compare. Threads that read the same state of the store get the same list. `partBytes`: bytes of
  * cells in one unit.
  */
-export function unitsOf({ tables, shelf }: Source, partBytes: number): Unit[] {
+export function unitsOf({ tables, shelf }: CountSource, partBytes: number): CountUnit[] {
   const days = [...daysOf(tables, shelf, partBytes)];
   return days.flatMap(([day, { visits, parts }]) =>
     Array.from({ length: parts }, (_, part) => ({ day, visits, parts, part })),
@@ -52,12 +52,12 @@ export function unitsOf({ tables, shelf }: Source, partBytes: number): Unit[] {
 }
 
 /** Tells which pages are compared in a unit. */
-export function pagesOf({ parts, part }: Unit): (page: number) => boolean {
+export function pagesOfUnit({ parts, part }: CountUnit): (page: number) => boolean {
   return pagesIn(parts, part);
 }
 
 /** The visits of a unit that one of `shares` threads counts. */
-export function shareOf({ visits }: Unit, share: number, shares: number): number[] {
+export function shareOf({ visits }: CountUnit, share: number, shares: number): number[] {
   return visits.filter((_, i) => i % shares === share);
 }
 
@@ -65,13 +65,13 @@ export function shareOf({ visits }: Unit, share: number, shares: number): number
  * Sums up what visits add to the pages of a unit, and finds visits that disagree with their own frames. Calls `tell`
  * after each visit.
  */
-export function count(
-  source: Source,
-  unit: Unit,
+export function countUnit(
+  source: CountSource,
+  unit: CountUnit,
   visits: readonly number[],
   tell: () => void,
 ): { sums: Sums; found: Difference[] } {
-  const has = pagesOf(unit);
+  const has = pagesOfUnit(unit);
   const sums = newSums(unit.day, has);
   const found: Difference[] = [];
   const compare = comparer(found);
@@ -83,9 +83,9 @@ export function count(
 }
 
 /** The days that anything is kept of. */
-function daysOf(tables: Tables, shelf: Shelf, partBytes: number): Map<number, KeptDay> {
-  const days = new Map<number, KeptDay>();
-  const at = (day: number) => entry(days, day, (): KeptDay => ({ visits: [], parts: 1 }));
+function daysOf(tables: Tables, shelf: VisitTable, partBytes: number): Map<number, StoredDay> {
+  const days = new Map<number, StoredDay>();
+  const at = (day: number) => getOrInsert(days, day, (): StoredDay => ({ visits: [], parts: 1 }));
   for (const { key, value } of tables.visits.getRange())
     for (const day of daysIn(key, value, shelf)) at(day).visits.push(key);
   for (const { key, value } of [...tables.going.getRange(), ...tables.sorting.getRange()])
@@ -98,28 +98,28 @@ function daysOf(tables: Tables, shelf: Shelf, partBytes: number): Map<number, Ke
   return days;
 }
 
-function daysIn(number: number, visit: ShelvedVisit, shelf: Shelf): Set<number> {
+function daysIn(number: number, visit: VisitRow, shelf: VisitTable): Set<number> {
   const first = firstDay(visit, shelf.begin(number));
   const between = daysBetween(first, dayOf(visit.tally.until));
   if (between) return between;
   const days = new Set([first]);
-  for (const run of shelf.runs(number, new Damage())) addDays(days, run);
+  for (const run of shelf.runs(number, new DamageLog())) addDays(days, run);
   return days;
 }
 
 /**
  * The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with.
  */
-function daysLeft(number: number, going: GoingVisit, shelf: Shelf): Set<number> {
+function daysLeft(number: number, going: RemovedVisit, shelf: VisitTable): Set<number> {
   const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
-  for (const run of runsLeft(shelf, number, going, new Damage())) addDays(days, run);
+  for (const run of runsLeft(shelf, number, going, new DamageLog())) addDays(days, run);
   return days;
 }
 
 /** Adds a visit to the sums. With `day`, also compares the visit with its own frames if that is its first day. */
 function recount(
   number: number,
-  { tables: { visits, going, sorting }, pages, shelf }: Source,
+  { tables: { visits, going, sorting }, pages, shelf }: CountSource,
   sums: Sums,
   has: (page: number) => boolean,
   day: number | undefined,
@@ -131,20 +131,20 @@ function recount(
   };
   const gone = going.get(number) ?? sorting.get(number);
   if (gone) {
-    recountLeft(number, gone, shelf, new Tally(gone.site, sums, 1, readOnly, gone.away));
+    recountLeft(number, gone, shelf, new Aggregator(gone.site, sums, 1, readOnly, gone.away));
     return;
   }
-  const visit = visits.get(number) as ShelvedVisit;
+  const visit = visits.get(number) as VisitRow;
   if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(visit.site, page)))) return;
   const counted = new Recount(visit, sums, readOnly);
-  const damage = new Damage();
+  const damage = new DamageLog();
   for (const run of shelf.runs(number, damage)) damage.pass(() => counted.add(run));
   if (day === firstDay(visit, shelf.begin(number))) counted.compare(compare, damage);
 }
 
 /** Adds what is left of a visit that is being removed. */
-function recountLeft(number: number, going: GoingVisit, shelf: Shelf, tally: Tally): void {
-  const damage = new Damage();
+function recountLeft(number: number, going: RemovedVisit, shelf: VisitTable, tally: Aggregator): void {
+  const damage = new DamageLog();
   tally.countDeepest(going.page, 1);
   for (const run of runsLeft(shelf, number, going, damage)) damage.pass(() => tally.add(run));
 }

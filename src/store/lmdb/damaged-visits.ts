@@ -26,7 +26,7 @@ interface Search {
   last: Key | undefined;
 }
 
-export class Lost {
+export class DamagedVisits {
   readonly #tables: Tables;
   readonly #pieceKeys: number;
   #search: Search | undefined;

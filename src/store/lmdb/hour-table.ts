@@ -1,8 +1,8 @@
 /** The last hour of each site in LMDB. */
 import type { Database } from 'lmdb';
-import { most, oldestOf } from '../../model/minute.ts';
-import type { MachineMinutes, SiteMinute } from '../../protocol/peer.ts';
-import { type KeptMinute, MOST_MINUTES, minutesByMachine } from '../minute-writer.ts';
+import { maxFigures, oldestMinute } from '../../model/minute.ts';
+import type { NodeMinutes, SiteMinute } from '../../protocol/peer.ts';
+import { MAX_MINUTES, minutesByMachine, type StoredMinute } from '../minute-writer.ts';
 import { LAST } from './tables.ts';
 
 export type HourKey = [site: string, t: number, machine: string];
@@ -26,13 +26,13 @@ export class HourTable {
   /** Within a write: as `Store.putMinutes`. */
   put(machine: string, minutes: readonly SiteMinute[], now: number): void {
     for (const minute of minutes) if (this.#isSite(minute.site)) this.#put(machine, minute);
-    this.#sweep(SWEEP + SWEEP_EACH * minutes.length, oldestOf(now));
+    this.#sweep(SWEEP + SWEEP_EACH * minutes.length, oldestMinute(now));
   }
 
   #put(machine: string, { site, ...minute }: SiteMinute): void {
     const key: HourKey = [site, minute.t, machine];
     const [before, samplesBefore] = this.#rows.get(key) ?? [0, 0];
-    const { visitors, samples } = most({ visitors: before, samples: samplesBefore }, minute);
+    const { visitors, samples } = maxFigures({ visitors: before, samples: samplesBefore }, minute);
     this.#rows.putSync(key, [visitors, samples]);
   }
 
@@ -44,9 +44,9 @@ export class HourTable {
   }
 
   /** As `Store.minutes`. */
-  read(site: string, from: number): MachineMinutes[] {
-    const kept: KeptMinute[] = [];
-    const range = { start: [site, LAST], end: [site, from], reverse: true, limit: MOST_MINUTES } as const;
+  read(site: string, from: number): NodeMinutes[] {
+    const kept: StoredMinute[] = [];
+    const range = { start: [site, LAST], end: [site, from], reverse: true, limit: MAX_MINUTES } as const;
     for (const { key, value } of this.#rows.getRange(range as never)) {
       const [, t, machine] = key as HourKey;
       const [visitors, samples] = value as HourValue;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Database, Key } from 'lmdb';
 import type { Shares } from '../../config/config.ts';
 import { monotonicNow } from '../../lib/monotonic.ts';
-import type { Note } from '../../model/audit.ts';
+import type { AuditNote } from '../../model/audit.ts';
 import type { Heat } from '../../model/heat.ts';
 import type { LeftOut } from '../../model/query.ts';
 import type { DayCounts, PageCounts, Visit } from '../../model/visit.ts';
@@ -28,19 +28,19 @@ import { StoreError } from '../contract.ts';
 import {
   AHEAD_MS,
   ageTime,
-  follow,
+  followClock,
   KEEP_MS,
   noneRemoved,
   type Reason,
   type RemovalNews,
   type Removed,
 } from '../record/age-clock.ts';
-import { aheadOf, FILE_AFTER_MS } from '../record/backlog.ts';
+import { aheadOf, COMPACT_AFTER_MS } from '../record/backlog.ts';
 import { firstId } from '../record/batch.ts';
-import { Damage, lostVisit } from '../record/damage.ts';
+import { DamageLog, lostVisit } from '../record/damage.ts';
 import { noHeat } from '../record/heat.ts';
 import { lastUpTo } from '../record/ranges.ts';
-import type { GoingVisit } from '../record/removal-queue.ts';
+import type { RemovedVisit } from '../record/removal-queue.ts';
 import { RunPart, readable, runsDuring, sceneOf } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
 import { furthestOver, worth } from '../record/site-weight.ts';
@@ -49,19 +49,19 @@ import type { AuditTable } from './audit-table.ts';
 import { diskFault } from './disk-fault.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import type { StoreFile } from './file/store-file.ts';
-import { Filing, MAX_FILED } from './lmdb-compaction.ts';
+import { LmdbCompaction, MAX_COMPACTED } from './lmdb-compaction.ts';
 import { readDays, readHeat, readPages } from './lmdb-lookup.ts';
-import { bytesOf, pieceBytesOf, Room } from './lmdb-quota.ts';
-import { Removal } from './lmdb-removal.ts';
+import { bytesOf, LmdbQuota, pieceBytesOf } from './lmdb-quota.ts';
+import { LmdbRemoval } from './lmdb-removal.ts';
 import { differences, type Team } from './lmdb-verify.ts';
-import { PageBook } from './page-table.ts';
+import { PageTable } from './page-table.ts';
 import { pauseAfter } from './pause.ts';
 import { Sorting } from './sorting.ts';
-import { firstParts, type JournalKey, LAST, openTables, type ShelvedVisit, type Tables } from './tables.ts';
-import { Shelf } from './visit-table.ts';
+import { firstParts, type JournalKey, LAST, openTables, type Tables, type VisitRow } from './tables.ts';
+import { VisitTable } from './visit-table.ts';
 
 /** Each shard waits so much longer than the one before, milliseconds, so that they do not come due together. */
-const FILE_APART_MS = 1200;
+const COMPACT_APART_MS = 1200;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
 /** Visits looked at for one part of a list. */
@@ -96,7 +96,7 @@ interface Turn {
 }
 
 /** The store's time, and what the machine's monotonic clock was then, milliseconds. */
-interface KeptTime {
+interface StoredTime {
   at: number;
   mono: number;
 }
@@ -116,21 +116,21 @@ export interface ArchiveOptions {
   onLeftOut?: (error: StoreError) => void;
 }
 
-export class EmbeddedArchive implements Archive {
+export class LmdbArchive implements Archive {
   readonly #storeFile: StoreFile;
   readonly #audit: AuditTable;
   readonly #tables: Tables;
-  readonly #pages: PageBook;
-  readonly #shelf: Shelf;
-  readonly #filing: Filing;
-  readonly #removal: Removal;
+  readonly #pages: PageTable;
+  readonly #visitTable: VisitTable;
+  readonly #compaction: LmdbCompaction;
+  readonly #removal: LmdbRemoval;
   readonly #sorting: Sorting;
   readonly #maxBytes: number;
-  readonly #maxFiled: number;
+  readonly #maxCompacted: number;
   readonly #shares: Shares;
   readonly #onLeftOut: (error: StoreError) => void;
   readonly #path: string;
-  readonly #room: Room;
+  readonly #quota: LmdbQuota;
   readonly #writer = randomInt(2 ** 32);
   readonly #openedAt = Date.now();
   /** Shards in which nothing waits from before that. */
@@ -151,7 +151,7 @@ export class EmbeddedArchive implements Archive {
   ) {
     const { maxBytes = Number.POSITIVE_INFINITY, shares = {}, maxVisitBytes, onDamage } = options;
     const { pieceBytes = pieceBytesOf(maxBytes) } = options;
-    this.#maxFiled = Math.min(MAX_FILED, 2 * pieceBytesOf(maxBytes));
+    this.#maxCompacted = Math.min(MAX_COMPACTED, 2 * pieceBytesOf(maxBytes));
     this.#shares = shares;
     this.#onLeftOut = options.onLeftOut ?? (() => {});
     this.#storeFile = file;
@@ -159,25 +159,25 @@ export class EmbeddedArchive implements Archive {
     this.#path = join(folder, STORE_FILE);
     this.#tables = openTables(file.root, (what) => onDamage?.(damaged(this.#path, what)));
     const tables = [...(Object.values(this.#tables) as Database[]), ...others];
-    this.#room = new Room(file.root, tables, folder, this.#writer, maxBytes);
-    this.#pages = new PageBook(this.#tables);
-    this.#shelf = new Shelf(this.#tables, this.#pages);
-    this.#removal = new Removal(this.#tables, this.#pages, this.#shelf, this.#path, pieceBytes);
-    this.#sorting = new Sorting(this.#tables, this.#pages, this.#shelf, this.#removal, this.#path);
-    const kept = [this.#tables, this.#pages, this.#shelf, this.#sorting] as const;
-    this.#filing = new Filing(...kept, this.#path, maxVisitBytes, this.#maxFiled);
+    this.#quota = new LmdbQuota(file.root, tables, folder, this.#writer, maxBytes);
+    this.#pages = new PageTable(this.#tables);
+    this.#visitTable = new VisitTable(this.#tables, this.#pages);
+    this.#removal = new LmdbRemoval(this.#tables, this.#pages, this.#visitTable, this.#path, pieceBytes);
+    this.#sorting = new Sorting(this.#tables, this.#pages, this.#visitTable, this.#removal, this.#path);
+    const kept = [this.#tables, this.#pages, this.#visitTable, this.#sorting] as const;
+    this.#compaction = new LmdbCompaction(...kept, this.#path, maxVisitBytes, this.#maxCompacted);
     this.#maxBytes = maxBytes;
   }
 
   /** The write blocks until it is on disk: to be called where that holds nobody up. */
   async append(batches: readonly Uint8Array[]): Promise<void> {
     if (batches.length === 0) {
-      this.#write(() => this.#room.check([]));
+      this.#write(() => this.#quota.check([]));
       this.#tryDisk();
       return;
     }
     this.#write(() => {
-      this.#room.check(batches.map(({ length }) => length));
+      this.#quota.check(batches.map(({ length }) => length));
       for (const batch of batches)
         this.#tables.journal.putSync(this.#nextKey(batch), Buffer.from(batch.buffer, batch.byteOffset, batch.length));
     });
@@ -206,19 +206,19 @@ export class EmbeddedArchive implements Archive {
   }
 
   /** Files some of what has waited long enough; false if nothing has. To be called often. */
-  fileDue(now: number): boolean {
-    if (!this.#room.hasDisk()) return false;
+  compactDue(now: number): boolean {
+    if (!this.#quota.hasDisk()) return false;
     const isMuch = bytesOf(this.#tables.journal) > JOURNAL_SHARE * this.#maxBytes;
-    const due = (shard: number) => now - FILE_AFTER_MS - shard * FILE_APART_MS;
-    return this.#file(this.#waiting(isMuch ? undefined : due)) > 0;
+    const due = (shard: number) => now - COMPACT_AFTER_MS - shard * COMPACT_APART_MS;
+    return this.#compact(this.#waiting(isMuch ? undefined : due)) > 0;
   }
 
   /** Files everything that has come until now, with pauses in which others write. */
-  async fileAll(): Promise<void> {
+  async compactAll(): Promise<void> {
     const now = Math.max(Date.now(), this.#lastT);
     for (;;) {
       const begin = performance.now();
-      if (this.#file(this.#waiting(() => now)) === 0) return;
+      if (this.#compact(this.#waiting(() => now)) === 0) return;
       await pauseAfter(performance.now() - begin);
     }
   }
@@ -241,23 +241,23 @@ export class EmbeddedArchive implements Archive {
   }
 
   /** How many bytes of the journal were filed. What cannot be read is set aside, so that it holds nothing else up. */
-  #file(shards: readonly number[]): number {
+  #compact(shards: readonly number[]): number {
     if (shards.length === 0) return 0;
     try {
-      return this.#write(() => (this.#canFile() ? this.#filing.file(shards) : 0));
+      return this.#write(() => (this.#canCompact() ? this.#compaction.compact(shards) : 0));
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      const aside = this.#write(() => this.#filing.setAside(shards));
+      const aside = this.#write(() => this.#compaction.quarantine(shards));
       if (aside === 0) throw damaged(this.#path, error.message);
       process.emitWarning(`${aside} batches of frames cannot be read and were set aside: ${error.message}`);
       return aside;
     }
   }
 
-  #canFile(): boolean {
+  #canCompact(): boolean {
     const { journal, sortQueue } = this.#tables;
     const isSorting = [...sortQueue.getKeys({ limit: 1 })].length > 0;
-    return this.#room.canFile(isSorting ? this.#maxFiled : Math.min(this.#maxFiled, bytesOf(journal)));
+    return this.#quota.canCompact(isSorting ? this.#maxCompacted : Math.min(this.#maxCompacted, bytesOf(journal)));
   }
 
   #write<T>(action: () => T): T {
@@ -266,14 +266,14 @@ export class EmbeddedArchive implements Archive {
         this.#pages.refresh();
         return action();
       });
-      this.#room.noteDisk(false);
+      this.#quota.noteDisk(false);
       return outcome;
     } catch (error) {
       this.#pages.forget();
       if (isDamage(error)) throw damaged(this.#path, error.message);
       const fault = this.#diskFault(error);
       if (!fault) throw error;
-      this.#room.noteDisk(true);
+      this.#quota.noteDisk(true);
       throw fault;
     }
   }
@@ -281,21 +281,21 @@ export class EmbeddedArchive implements Archive {
   /** Throws StoreError `full` or `disk-error` if nothing can be written beside the store: LMDB prints lines of its own where it cannot. */
   checkDisk(): void {
     try {
-      this.#room.tryDisk();
+      this.#quota.tryDisk();
     } catch (error) {
       throw this.#diskFault(error) ?? error;
     }
   }
 
   #diskFault(error: unknown): StoreError | undefined {
-    return diskFault(error, () => this.#room.tryDisk());
+    return diskFault(error, () => this.#quota.tryDisk());
   }
 
   /** Has what is there filed, as far as that can be done at once; on a full disk it cannot. */
   #freshen(): void {
     const end = performance.now() + FRESHEN_MS;
     try {
-      while (this.#room.hasDisk() && this.#file(this.#waiting()) > 0 && performance.now() < end);
+      while (this.#quota.hasDisk() && this.#compact(this.#waiting()) > 0 && performance.now() < end);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
     }
@@ -334,7 +334,7 @@ export class EmbeddedArchive implements Archive {
     const [begin, end] = oldestFirst ? [from, to] : [to, from];
     const start = after === undefined ? [site, begin, 0] : [site, ...cursorOf(after)];
     const items: Visit[] = [];
-    const damage = new Damage();
+    const damage = new DamageLog();
     const part = (next: string | null): Part<Visit> => ({
       items,
       next,
@@ -350,7 +350,7 @@ export class EmbeddedArchive implements Archive {
       // A damaged key would make a cursor that is none.
       if (!Number.isInteger(since) || !Number.isInteger(number)) continue;
       last = `${since}.${number}`;
-      const visit = this.#shelf.get(number);
+      const visit = this.#visitTable.get(number);
       if (!visit) damage.note(lostVisit(since));
       else if (matches(visit, query)) items.push(toVisit(visit));
     }
@@ -358,15 +358,15 @@ export class EmbeddedArchive implements Archive {
   }
 
   async visit(id: string, site?: string): Promise<Visit | undefined> {
-    const visit = this.#read(() => this.#given(this.#shelf.find(id)));
+    const visit = this.#read(() => this.#given(this.#visitTable.find(id)));
     return visit && (site ?? visit.site) === visit.site ? toVisit(visit) : undefined;
   }
 
   async lastFrame(_site: string, id: string, most: number): Promise<number> {
     this.#catchUp(shardOf(id));
     this.#storeFile.root.resetReadTxn();
-    const number = this.#shelf.find(id);
-    const visit = number === undefined ? undefined : this.#shelf.get(number);
+    const number = this.#visitTable.find(id);
+    const visit = number === undefined ? undefined : this.#visitTable.get(number);
     return visit ? lastUpTo(visit.seen, most) : 0;
   }
 
@@ -374,13 +374,13 @@ export class EmbeddedArchive implements Archive {
   #catchUp(shard: number): void {
     if (this.#caughtUp.has(shard)) return;
     const isOld = (one: number) => (one === shard ? this.#openedAt : Number.NEGATIVE_INFINITY);
-    while (this.#waiting(isOld).length > 0) if (this.#file([shard]) === 0) return;
+    while (this.#waiting(isOld).length > 0) if (this.#compact([shard]) === 0) return;
     this.#caughtUp.add(shard);
   }
 
   /** A visit that may be shown. */
-  #given(number: number | undefined): ShelvedVisit | undefined {
-    const visit = number === undefined ? undefined : this.#shelf.get(number);
+  #given(number: number | undefined): VisitRow | undefined {
+    const visit = number === undefined ? undefined : this.#visitTable.get(number);
     return visit && visit.since >= this.#droppedBefore(visit.site) ? visit : undefined;
   }
 
@@ -397,7 +397,7 @@ export class EmbeddedArchive implements Archive {
     if ([...this.#tables.bySite.getKeys(range as never)].length > 0) return true;
     // Large ones are in no list any more while their pieces go.
     const { going, sorting } = this.#tables;
-    const isOf = ({ value }: { value: GoingVisit }) => value.site === site && value.since < before;
+    const isOf = ({ value }: { value: RemovedVisit }) => value.site === site && value.since < before;
     return [...going.getRange()].some(isOf) || [...sorting.getRange()].some(isOf);
   }
 
@@ -408,11 +408,11 @@ export class EmbeddedArchive implements Archive {
   }
 
   #runs(id: string, after: string | undefined): Part<Run> {
-    const number = this.#shelf.find(id);
+    const number = this.#visitTable.find(id);
     if (number === undefined || !this.#given(number)) return { items: [], next: null };
     const part = new RunPart(after);
-    const damage = new Damage();
-    for (const run of readable(this.#shelf.runs(number, damage, part.t), damage)) if (!part.take(run)) break;
+    const damage = new DamageLog();
+    for (const run of readable(this.#visitTable.runs(number, damage, part.t), damage)) if (!part.take(run)) break;
     return part.part(damage);
   }
 
@@ -426,11 +426,11 @@ export class EmbeddedArchive implements Archive {
     const number = page === null ? undefined : this.#pages.find(site, page);
     if (page !== null && number === undefined) return [];
     const scenes: Scene[] = [];
-    for (const one of this.#shelf.during(site, number, from, to)) {
+    for (const one of this.#visitTable.during(site, number, from, to)) {
       const visit = this.#given(one);
       if (!visit) continue;
-      const damage = new Damage();
-      const sound = readable(this.#shelf.runs(one, damage, from), damage);
+      const damage = new DamageLog();
+      const sound = readable(this.#visitTable.runs(one, damage, from), damage);
       scenes.push(sceneOf(toVisit(visit), runsDuring(sound, from, to), damage));
     }
     return scenes;
@@ -445,7 +445,7 @@ export class EmbeddedArchive implements Archive {
   }
 
   async heat(query: HeatQuery): Promise<Heat> {
-    const damage = new Damage();
+    const damage = new DamageLog();
     const heat = this.#read(() =>
       this.#hasRemains(query.site) ? noHeat() : readHeat(this.#tables, this.#pages, query, damage),
     );
@@ -453,11 +453,11 @@ export class EmbeddedArchive implements Archive {
     return heat;
   }
 
-  async erase(id: string, note?: Note): Promise<boolean> {
+  async erase(id: string, note?: AuditNote): Promise<boolean> {
     // What waits of it is to go too. What comes later is not kept, since the visit is noted as erased.
-    await this.#fileShard(shardOf(id));
+    await this.#compactShard(shardOf(id));
     const isThere = this.#write(() => {
-      const number = this.#shelf.find(id);
+      const number = this.#visitTable.find(id);
       if (number === undefined) return false;
       this.#takeTurn();
       this.#count('erase', this.#removal.start([number]));
@@ -470,14 +470,14 @@ export class EmbeddedArchive implements Archive {
   }
 
   /** Files what waits in a shard now, in as many writes as it takes; acks are written in between. */
-  async #fileShard(shard: number): Promise<void> {
+  async #compactShard(shard: number): Promise<void> {
     this.#storeFile.root.resetReadTxn();
     const range = { start: [shard, LAST, 0, 0], end: [shard, 0, 0, 0], reverse: true, limit: 1 };
     const [last] = this.#tables.journal.getKeys(range as never);
     const before = last?.[1] ?? 0;
     while (this.#waiting((one) => (one === shard ? before : -1)).length > 0) {
       const begin = performance.now();
-      if (this.#file([shard]) === 0) return;
+      if (this.#compact([shard]) === 0) return;
       await pauseAfter(performance.now() - begin);
     }
   }
@@ -527,7 +527,7 @@ export class EmbeddedArchive implements Archive {
     this.#storeFile.root.resetReadTxn();
     await this.#sweep(before, now);
     this.#storeFile.root.resetReadTxn();
-    if (this.#room.used() > most) await this.#weigh();
+    if (this.#quota.used() > most) await this.#weigh();
     if (this.#isClosing || this.#allDue(before, most).numbers.length === 0) return 0;
     return this.#write(() => {
       this.#takeTurn();
@@ -557,32 +557,32 @@ export class EmbeddedArchive implements Archive {
   #ageTime(wall: number): number {
     const { upkeep } = this.#tables;
     const mono = monotonicNow();
-    const kept = upkeep.get(CLOCK) as KeptTime | undefined;
+    const kept = upkeep.get(CLOCK) as StoredTime | undefined;
     if (!kept) {
       this.#keepTime({ at: wall, mono });
       return wall;
     }
     // After a restart of the machine this begins anew: at least as much has passed.
     const elapsed = mono < kept.mono ? mono : mono - kept.mono;
-    if (elapsed > KEEP_MS || mono < kept.mono) this.#keepTime({ at: follow(kept.at, elapsed, wall), mono });
+    if (elapsed > KEEP_MS || mono < kept.mono) this.#keepTime({ at: followClock(kept.at, elapsed, wall), mono });
     return ageTime(kept.at, elapsed, wall);
   }
 
-  #keepTime(time: KeptTime): void {
+  #keepTime(time: StoredTime): void {
     this.#write(() => this.#tables.upkeep.putSync(CLOCK, time));
   }
 
   /** Counts what the visits of each site take, in a store from before that was counted. What changes meanwhile is counted nearly. */
   async #weigh(): Promise<void> {
-    if (this.#shelf.weights()) return;
+    if (this.#visitTable.weights()) return;
     const sums = new Map<string, number>();
     for (let next: number | undefined = 0; next !== undefined && !this.#isClosing; ) {
       const begin = performance.now();
-      next = this.#shelf.weigh(next, sums);
+      next = this.#visitTable.weigh(next, sums);
       await pauseAfter(performance.now() - begin);
       this.#storeFile.root.resetReadTxn();
     }
-    if (!this.#isClosing) this.#write(() => this.#shelf.putWeights(sums));
+    if (!this.#isClosing) this.#write(() => this.#visitTable.putWeights(sums));
   }
 
   /** Removes what was set aside before `before`, and forgets what was erased long ago. */
@@ -617,18 +617,18 @@ export class EmbeddedArchive implements Archive {
       const numbers = this.#dropped(site, value);
       if (numbers.length > 0) return { reason: 'site', numbers };
     }
-    if (this.#room.used() > most) return { reason: 'cap', numbers: this.#surplus() };
+    if (this.#quota.used() > most) return { reason: 'cap', numbers: this.#surplus() };
     return { reason: 'age', numbers: this.#ended(before) };
   }
 
   /** The oldest visits of the site that is furthest over its share of the store. */
   #surplus(): number[] {
-    const weights = this.#shelf.weights() ?? [];
+    const weights = this.#visitTable.weights() ?? [];
     const sites = weights.map(([site, weight]) => ({ name: site, weight, site }));
     for (const { site, bytes } of furthestOver(sites, this.#shares)) {
       const range = { start: [site, 0, 0], end: [site, LAST, 0], limit: PRUNE_VISITS };
       const due = [...this.#tables.bySite.getKeys(range as never)].map(([, , number]) => number);
-      if (due.length > 0) return worth(due, bytes, (number) => this.#shelf.get(number)?.weight ?? 0);
+      if (due.length > 0) return worth(due, bytes, (number) => this.#visitTable.get(number)?.weight ?? 0);
     }
     return [];
   }
@@ -653,7 +653,7 @@ export class EmbeddedArchive implements Archive {
     const sorted = new Set([...this.#tables.sorting.getRange()].map(({ value }) => value.into));
     for (const [since, number] of this.#tables.byAge.getKeys({ limit: MAX_LOOKS })) {
       if (due.length === PRUNE_VISITS || since >= before) break;
-      if (!sorted.has(number) && (this.#shelf.get(number)?.tally.until ?? 0) < before) due.push(number);
+      if (!sorted.has(number) && (this.#visitTable.get(number)?.tally.until ?? 0) < before) due.push(number);
     }
     return due;
   }
@@ -666,23 +666,23 @@ export class EmbeddedArchive implements Archive {
    */
   async pruneSome(wall: number, retainMs: number, limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;
-    if (this.#isClosing || !this.#room.hasDisk()) return;
+    if (this.#isClosing || !this.#quota.hasDisk()) return;
     this.#storeFile.root.resetReadTxn();
     const now = this.#ageTime(wall);
     const before = now - retainMs;
     if (wall - now > AHEAD_MS && this.#ended(wall - retainMs).length > this.#ended(before).length)
       this.#news.heldMs = wall - now;
-    while (!this.#isClosing && this.#room.hasDisk() && performance.now() < end) {
+    while (!this.#isClosing && this.#quota.hasDisk() && performance.now() < end) {
       const begin = performance.now();
       this.#storeFile.root.resetReadTxn();
       if (!this.#isMyTurn() || !this.#canRemove()) return;
-      if (!this.#step() && (await this.#prune(before, this.#room.pruneNow, now)) === 0) return;
+      if (!this.#step() && (await this.#prune(before, this.#quota.pruneNow, now)) === 0) return;
       await pauseAfter(performance.now() - begin);
     }
   }
 
   #canRemove(): boolean {
-    return this.#room.canGrow() || this.#storeFile.alone(() => this.#room.canRemove());
+    return this.#quota.canGrow() || this.#storeFile.alone(() => this.#quota.canRemove());
   }
 
   /** Ends what is done in the background; to be called before the file is closed. */
@@ -694,8 +694,8 @@ export class EmbeddedArchive implements Archive {
     this.#storeFile.root.resetReadTxn();
     const [oldest] = this.#tables.byAge.getKeys({ limit: 1 });
     return {
-      used: this.#room.used(),
-      file: this.#room.fileSize(),
+      used: this.#quota.used(),
+      file: this.#quota.fileSize(),
       oldest: oldest?.[0] ?? null,
       damaged: (this.#tables.damaged.getStats() as { entryCount: number }).entryCount,
       removed: { ...noneRemoved(), ...(this.#tables.upkeep.get(REMOVED) as Removed | undefined) },
@@ -709,7 +709,7 @@ export class EmbeddedArchive implements Archive {
 
   /** With a team, all its threads read one state of the store. */
   async verify(progress?: Progress, team?: Team, partBytes?: number): Promise<Difference[]> {
-    await this.fileAll();
+    await this.compactAll();
     const { root } = this.#storeFile;
     const reading = this.#storeFile.alone(() => {
       team?.begin();
@@ -717,7 +717,7 @@ export class EmbeddedArchive implements Archive {
       return root.useReadTransaction();
     });
     try {
-      return differences({ tables: this.#tables, pages: this.#pages, shelf: this.#shelf }, progress, {
+      return differences({ tables: this.#tables, pages: this.#pages, shelf: this.#visitTable }, progress, {
         team,
         partBytes,
       });

@@ -3,27 +3,27 @@
  * and heatmaps. That is one transaction, so that the counts are at all times those of the frames.
  */
 import { type KnownPlaces, readBatch } from '../record/batch.ts';
-import { type Arrived, arrivals, Filer, isReadable } from '../record/compaction.ts';
-import { Damage, warnOfLeftOut } from '../record/damage.ts';
+import { type Arrived, arrivals, Compactor, isReadable } from '../record/compaction.ts';
+import { DamageLog, warnOfLeftOut } from '../record/damage.ts';
 import { Sums } from '../record/sums.ts';
-import type { PageBook } from './page-table.ts';
+import type { PageTable } from './page-table.ts';
 import type { Sorting } from './sorting.ts';
 import { putSums } from './sum-tables.ts';
-import { type JournalKey, LAST, type ShelvedVisit, type Tables } from './tables.ts';
-import type { Shelf } from './visit-table.ts';
+import { type JournalKey, LAST, type Tables, type VisitRow } from './tables.ts';
+import type { VisitTable } from './visit-table.ts';
 
 /**
  * So much of the journal is filed at once, bytes: some hundredths of a second's work, while nobody else can write. Under load it is some
  * seconds of a shard's visits; with half as much each visit is taken up twice as often, and filing costs a seventh more.
  */
-export const MAX_FILED = 1024 * 1024;
+export const MAX_COMPACTED = 1024 * 1024;
 
-export class Filing {
+export class LmdbCompaction {
   readonly #tables: Tables;
-  readonly #pages: PageBook;
-  readonly #filer: Filer<ShelvedVisit>;
+  readonly #pages: PageTable;
+  readonly #compactor: Compactor<VisitRow>;
   readonly #path: string;
-  readonly #maxFiled: number;
+  readonly #maxCompacted: number;
   readonly #sorting: Sorting;
   /** True if the last write rewrote a piece of a visit: rewriting and filing take turns. */
   #isSorting = false;
@@ -31,19 +31,19 @@ export class Filing {
   /** `path`: of the store's file; `maxFiled`: bytes of the journal that one write files. */
   constructor(
     tables: Tables,
-    pages: PageBook,
-    shelf: Shelf,
+    pages: PageTable,
+    shelf: VisitTable,
     sorting: Sorting,
     path: string,
     maxVisitBytes?: number,
-    maxFiled = MAX_FILED,
+    maxFiled = MAX_COMPACTED,
   ) {
     this.#path = path;
-    this.#maxFiled = maxFiled;
+    this.#maxCompacted = maxFiled;
     this.#sorting = sorting;
     this.#tables = tables;
     this.#pages = pages;
-    this.#filer = new Filer(shelf, pages, maxVisitBytes);
+    this.#compactor = new Compactor(shelf, pages, maxVisitBytes);
   }
 
   /**
@@ -51,11 +51,11 @@ export class Filing {
    * since each page's tiles then change once. If a visit is being rewritten (sorting.ts), every other write rewrites
    * a piece of it instead, and its shard waits. Returns how many bytes were filed; 0 if there was nothing to do.
    */
-  file(shards: readonly number[]): number {
+  compact(shards: readonly number[]): number {
     const blocked = shards.filter((shard) => this.#sorting.next(shard) !== undefined);
     const free = shards.filter((shard) => !blocked.includes(shard));
     this.#isSorting = blocked.length > 0 && !this.#isSorting;
-    return (this.#isSorting ? 0 : this.#fileShards(free)) || this.#sort(blocked);
+    return (this.#isSorting ? 0 : this.#compactShards(free)) || this.#sort(blocked);
   }
 
   #sort([shard]: readonly number[]): number {
@@ -65,24 +65,24 @@ export class Filing {
     return 1;
   }
 
-  #fileShards(shards: readonly number[]): number {
+  #compactShards(shards: readonly number[]): number {
     const sums = new Sums();
-    const damage = new Damage();
+    const damage = new DamageLog();
     let bytes = 0;
-    this.#filer.begin(damage);
+    this.#compactor.begin(damage);
     for (const shard of shards) {
-      if (bytes >= this.#maxFiled) break;
-      bytes += this.#fileShard(shard, this.#maxFiled - bytes, sums);
+      if (bytes >= this.#maxCompacted) break;
+      bytes += this.#compactShard(shard, this.#maxCompacted - bytes, sums);
     }
     putSums(this.#tables, sums, this.#pages);
     warnOfLeftOut(damage, this.#path);
     return bytes;
   }
 
-  #fileShard(shard: number, most: number, sums: Sums): number {
+  #compactShard(shard: number, most: number, sums: Sums): number {
     const visits = new Map<string, Arrived>();
     const { keys, bytes } = this.#read(shard, most, visits);
-    for (const [id, arrived] of visits) this.#filer.file(id, arrived, sums);
+    for (const [id, arrived] of visits) this.#compactor.compact(id, arrived, sums);
     for (const key of keys) this.#tables.journal.removeSync(key);
     return bytes;
   }
@@ -104,12 +104,12 @@ export class Filing {
    * Within a write: puts those batches aside that cannot be read, among the ones that `file` would take out of these
    * shards. Returns how many.
    */
-  setAside(shards: readonly number[]): number {
+  quarantine(shards: readonly number[]): number {
     const { journal, damaged } = this.#tables;
     const aside: [JournalKey, Buffer][] = [];
     let bytes = 0;
     for (const shard of shards)
-      for (const { key, value } of this.#waiting(shard, this.#maxFiled - bytes)) {
+      for (const { key, value } of this.#waiting(shard, this.#maxCompacted - bytes)) {
         bytes += value.length;
         if (!isReadable(value)) aside.push([key, value]);
       }

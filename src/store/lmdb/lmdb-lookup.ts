@@ -1,23 +1,23 @@
 /** Counts and heatmaps, read. */
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import type { Heat } from '../../model/heat.ts';
 import type { DayCounts, PageCounts } from '../../model/visit.ts';
 import { DEVICES, type Device } from '../../model/visitor.ts';
 import type { Days, HeatQuery } from '../archive.ts';
-import type { Damage } from '../record/damage.ts';
+import type { DamageLog } from '../record/damage.ts';
 import { ElementClicks, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../record/heat.ts';
 import { addCounts, type Counts, dayFrom, dayName, type Layer, NO_COUNTS, WHOLE_SITE } from '../record/sums.ts';
-import { type Counted, count } from '../record/tile.ts';
-import type { PageBook } from './page-table.ts';
+import { type Counted, countInTile } from '../record/tile.ts';
+import type { PageTable } from './page-table.ts';
 import { readCells } from './sum-tables.ts';
 import { LAST, type Tables } from './tables.ts';
 
 /** As `Archive.pages`. */
-export function readPages(tables: Tables, pages: PageBook, site: string, days: Days): PageCounts[] {
+export function readPages(tables: Tables, pages: PageTable, site: string, days: Days): PageCounts[] {
   const sums = new Map<number, Counts>();
   for (const { page, counts } of rowsOf(tables, site, days))
     addCounts(
-      entry(sums, page, () => ({ ...NO_COUNTS })),
+      getOrInsert(sums, page, () => ({ ...NO_COUNTS })),
       counts,
     );
   return pageCounts(sums, (page) => pages.nameOf(page));
@@ -29,7 +29,7 @@ function* rowsOf({ counts }: Tables, site: string, days: Days) {
 }
 
 /** As `Archive.days`. */
-export function readDays(tables: Tables, pages: PageBook, site: string, page: string | null, days: Days): DayCounts[] {
+export function readDays(tables: Tables, pages: PageTable, site: string, page: string | null, days: Days): DayCounts[] {
   const number = page === null ? WHOLE_SITE : pages.find(site, page);
   if (number === undefined) return [];
   return [...countedDays(tables, site, number, days)].map(({ day, counts }) => ({ day: dayName(day), ...counts }));
@@ -54,7 +54,7 @@ function firstDay(counts: Tables['counts'], site: string, from: number, last: nu
 }
 
 /** As `Archive.heat`. `damage` is told of tiles that cannot be read in full. */
-export function readHeat(tables: Tables, pages: PageBook, query: HeatQuery, damage: Damage): Heat {
+export function readHeat(tables: Tables, pages: PageTable, query: HeatQuery, damage: DamageLog): Heat {
   const page = pages.find(query.site, query.page);
   if (page === undefined) return noHeat();
   const days = [...countedDays(tables, query.site, page, query)].map(({ day }) => day);
@@ -70,10 +70,10 @@ function sumCells(
   days: number[],
   devices: readonly Device[],
   layer: Layer,
-  damage: Damage,
+  damage: DamageLog,
 ): Counted {
   const sum: Counted = new Map();
-  const tell = (cell: number, n: number) => count(sum, cell, n);
+  const tell = (cell: number, n: number) => countInTile(sum, cell, n);
   for (const day of days) for (const device of devices) readCells(tables, page, day, device, layer, tell, damage);
   return sum;
 }
@@ -84,7 +84,7 @@ function spotsOf(
   page: number,
   days: number[],
   devices: readonly Device[],
-  damage: Damage,
+  damage: DamageLog,
 ): Map<string, Counted> {
   const clicks = new ElementClicks();
   let limit = MAX_SPOT_ROWS;

@@ -2,7 +2,7 @@
 import type { Durability, Shares } from '../../config/config.ts';
 import { StoreError } from '../contract.ts';
 import type { Kept } from '../thread/maintenance.ts';
-import { openStore } from './lmdb-store.ts';
+import { openLmdbStore } from './lmdb-store.ts';
 
 export interface FileData {
   folder: string;
@@ -22,7 +22,7 @@ export interface FileData {
 }
 
 /** What has waited is looked for so often, milliseconds, and some of it filed. */
-const FILE_MS = 150;
+const COMPACT_MS = 150;
 /** Removing goes on for at most so long at once, milliseconds. */
 const PRUNE_LIMIT_MS = 300;
 /** Visits that are due to go are looked for so often, milliseconds. */
@@ -31,12 +31,12 @@ const READERS_MS = 60_000;
 /** How often to look for counter totals of sites that were removed, milliseconds. */
 const LOST_MS = 5000;
 
-export async function keepFile(
+export async function maintainFile(
   { folder, id, identity, maxBytes, retainMs, ...options }: FileData,
   onDamage: (error: StoreError) => void,
 ): Promise<Kept> {
   const create = id === undefined;
-  const store = await openStore(folder, { maxBytes, ...options, create, onDamage, onLeftOut: onDamage });
+  const store = await openLmdbStore(folder, { maxBytes, ...options, create, onDamage, onLeftOut: onDamage });
   // The file may have been changed for another since the worker opened it.
   const isOther = id !== undefined && (await store.id()) !== id;
   if (isOther || (identity !== undefined && store.identity !== identity)) {
@@ -45,14 +45,14 @@ export async function keepFile(
   }
   const { archive } = store;
   const file = () => {
-    archive.fileDue(Date.now());
+    archive.compactDue(Date.now());
   };
   // A little at a time, until the next time.
   const prune = () => archive.pruneSome(Date.now(), retainMs, PRUNE_LIMIT_MS);
   return {
     archive,
     chores: [
-      { everyMs: FILE_MS, work: file },
+      { everyMs: COMPACT_MS, work: file },
       { everyMs: PRUNE_MS, work: prune },
       { everyMs: READERS_MS, work: () => archive.clearReaders() },
       { everyMs: LOST_MS, work: () => store.clearLostHits() },

@@ -34,7 +34,7 @@ const PRUNE_USE = 0.8;
  * Free pages that lie apart are of no use for large values. Then visits are removed until this share of the cap is in
  * use.
  */
-const LEAST_USE = 0.4;
+const MIN_USE = 0.4;
 /** For so long after something did not fit, more visits are removed, milliseconds. */
 const TIGHT_MS = 2000;
 /** How old a figure of its size may be, milliseconds. */
@@ -71,7 +71,7 @@ export function pieceBytesOf(maxBytes: number): number {
   return Math.round(Math.min(PIECE_BYTES, Math.max(MIN_UNIT_BYTES, UNIT_SHARE * maxBytes)));
 }
 
-export class Room {
+export class LmdbQuota {
   readonly #root: RootDatabase;
   readonly #tables: readonly Database[];
   readonly #path: string;
@@ -134,7 +134,7 @@ export class Room {
    */
   get pruneNow(): number {
     if (performance.now() - this.#tightAt > TIGHT_MS) return this.pruneAt;
-    return Math.min(this.pruneAt, Math.max(LEAST_USE * this.#maxBytes, this.used() - 1));
+    return Math.min(this.pruneAt, Math.max(MIN_USE * this.#maxBytes, this.used() - 1));
   }
 
   /**
@@ -159,7 +159,7 @@ export class Room {
   }
 
   /** Within a write: true if so many bytes of the journal can be filed. */
-  canFile(bytes: number): boolean {
+  canCompact(bytes: number): boolean {
     return this.#maxBytes === Number.POSITIVE_INFINITY || this.#fits(needOf(bytes), this.#forRemoving);
   }
 

@@ -6,43 +6,50 @@
  */
 import { MINUTE_MS } from '../../model/minute.ts';
 import type { Run } from '../archive.ts';
-import { Tally, tallyAnew } from '../record/aggregator.ts';
-import { Damage, warnOfRemoved } from '../record/damage.ts';
+import { Aggregator, restartAggregation } from '../record/aggregator.ts';
+import { DamageLog, warnOfRemoved } from '../record/damage.ts';
 import { minutesIn } from '../record/minute-sums.ts';
-import { type GoingVisit, nameIn, newGoing, PIECE_BYTES, PIECE_MINUTES, PieceBudget } from '../record/removal-queue.ts';
+import {
+  newRemovedVisit,
+  PIECE_BYTES,
+  PIECE_MINUTES,
+  PieceBudget,
+  type RemovedVisit,
+  removedVisitName,
+} from '../record/removal-queue.ts';
 import { dayOf, Sums } from '../record/sums.ts';
-import { Lost } from './damaged-visits.ts';
-import type { PageBook } from './page-table.ts';
+import { DamagedVisits } from './damaged-visits.ts';
+import type { PageTable } from './page-table.ts';
 import { putSums } from './sum-tables.ts';
-import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
-import type { Shelf } from './visit-table.ts';
+import { LAST, type Tables, type VisitRow } from './tables.ts';
+import type { VisitTable } from './visit-table.ts';
 
 /** A slow machine ends a piece earlier, milliseconds. */
 const PIECE_MS = 40;
 /** Chunks of which one write reads the keys. */
 const PIECE_CHUNKS = 256;
 
-export class Removal {
+export class LmdbRemoval {
   readonly #tables: Tables;
-  readonly #pages: PageBook;
-  readonly #shelf: Shelf;
-  readonly #lost: Lost;
+  readonly #pages: PageTable;
+  readonly #visitTable: VisitTable;
+  readonly #damagedVisits: DamagedVisits;
   readonly #path: string;
   readonly #pieceBytes: number;
 
   /** `path`: of the store's file. */
-  constructor(tables: Tables, pages: PageBook, shelf: Shelf, path: string, pieceBytes = PIECE_BYTES) {
+  constructor(tables: Tables, pages: PageTable, shelf: VisitTable, path: string, pieceBytes = PIECE_BYTES) {
     this.#tables = tables;
     this.#pages = pages;
-    this.#shelf = shelf;
-    this.#lost = new Lost(tables);
+    this.#visitTable = shelf;
+    this.#damagedVisits = new DamagedVisits(tables);
     this.#path = path;
     this.#pieceBytes = pieceBytes;
   }
 
   /** True while visits are being removed. */
   get isPending(): boolean {
-    return this.#going !== undefined || this.#lost.isPending;
+    return this.#going !== undefined || this.#damagedVisits.isPending;
   }
 
   /** Number of a visit that is being removed. */
@@ -60,12 +67,12 @@ export class Removal {
     const budget = new PieceBudget(this.#pieceBytes);
     let removed = 0;
     for (const number of numbers) {
-      const visit = this.#shelf.get(number);
+      const visit = this.#visitTable.get(number);
       const weight = visit?.weight ?? 0;
       if (!budget.take(visit, weight)) break;
       removed += 1;
       if (!visit) {
-        this.#lost.add(number);
+        this.#damagedVisits.add(number);
         faults.push('its entry cannot be read');
       } else if (budget.isLarge(visit, weight)) this.#setOut(number, visit);
       else faults.push(...this.#remove(number, visit, sums));
@@ -76,29 +83,29 @@ export class Removal {
   }
 
   /** Removes a visit whole. What of it could not be read, if anything: that stays in the counts. */
-  #remove(number: number, visit: ShelvedVisit, sums: Sums): string[] {
-    const tally = new Tally(visit.site, sums, -1, this.#pages, tallyAnew(visit));
-    const damage = new Damage();
-    this.#shelf.remove(number, visit, (run) => tally.add(run), damage);
+  #remove(number: number, visit: VisitRow, sums: Sums): string[] {
+    const tally = new Aggregator(visit.site, sums, -1, this.#pages, restartAggregation(visit));
+    const damage = new DamageLog();
+    this.#visitTable.remove(number, visit, (run) => tally.add(run), damage);
     return damage.fault ? [damage.fault.message] : [];
   }
 
   /** Takes a visit out of all lists. */
-  #setOut(number: number, visit: ShelvedVisit): void {
-    this.#shelf.unlist(number, visit);
-    this.#tables.going.putSync(number, newGoing(visit));
+  #setOut(number: number, visit: VisitRow): void {
+    this.#visitTable.unlist(number, visit);
+    this.#tables.going.putSync(number, newRemovedVisit(visit));
   }
 
   /** Within a write: removes the next piece of a visit that is being removed. False if there is none. */
   step(): boolean {
     const number = this.#going;
-    if (number === undefined) return this.#lost.step();
+    if (number === undefined) return this.#damagedVisits.step();
     const { going: table } = this.#tables;
     const going = table.get(number);
     if (!going) {
       // It is damaged: what is left of the visit stays in the counts.
       table.removeSync(number);
-      this.#lost.add(number);
+      this.#damagedVisits.add(number);
       return true;
     }
     const sums = new Sums();
@@ -111,15 +118,15 @@ export class Removal {
 
   /** Within a write: has what is left of a visit removed of which nothing can be read. */
   lose(number: number): void {
-    this.#lost.add(number);
+    this.#damagedVisits.add(number);
   }
 
   /**
    * Within a write: takes the next piece of a visit away, and what it added to counts from the sums. Tells its runs,
    * but for those that are damaged. `share`: part of what one write removes. False if nothing is left.
    */
-  takePiece(number: number, going: GoingVisit, sums: Sums, tell: (run: Run) => void = () => {}, share = 1): boolean {
-    const tally = new Tally(going.site, sums, -1, this.#pages, going.away);
+  takePiece(number: number, going: RemovedVisit, sums: Sums, tell: (run: Run) => void = () => {}, share = 1): boolean {
+    const tally = new Aggregator(going.site, sums, -1, this.#pages, going.away);
     tally.countDeepest(going.page, 1);
     // The page that it is on may be given back only now.
     if (going.page > 0)
@@ -135,15 +142,15 @@ export class Removal {
   }
 
   /** False if none was left. */
-  #removeChunks(number: number, going: GoingVisit, take: (run: Run) => void, share: number): boolean {
+  #removeChunks(number: number, going: RemovedVisit, take: (run: Run) => void, share: number): boolean {
     const { chunks, minutes } = this.#tables;
-    const damage = new Damage();
+    const damage = new DamageLog();
     const end = performance.now() + share * PIECE_MS;
     let bytes = 0;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST], limit: PIECE_CHUNKS })]) {
       if (bytes > 0 && (bytes >= share * this.#pieceBytes || performance.now() > end)) break;
       const chunk = chunks.get(key) as Buffer;
-      for (const run of this.#shelf.runsIn(chunk, damage, (page) => nameIn(going, page))) {
+      for (const run of this.#visitTable.runsIn(chunk, damage, (page) => removedVisitName(going, page))) {
         damage.pass(() => take(run));
         for (const minute of minutesIn(run)) minutes.removeSync([going.site, minute, number]);
       }
@@ -157,7 +164,7 @@ export class Removal {
   }
 
   /** Takes the visit out of some of the minutes of its stays. False if that were all. */
-  #leaveMinutes(number: number, going: GoingVisit): boolean {
+  #leaveMinutes(number: number, going: RemovedVisit): boolean {
     let left = PIECE_MINUTES;
     for (const { t, until } of going.stays)
       for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
@@ -171,6 +178,6 @@ export class Removal {
 }
 
 /** The runs that are left of a visit that is being removed, but for those that are damaged. */
-export function* runsLeft(shelf: Shelf, number: number, going: GoingVisit, damage: Damage): Generator<Run> {
-  yield* shelf.runs(number, damage, 0, (page) => nameIn(going, page));
+export function* runsLeft(shelf: VisitTable, number: number, going: RemovedVisit, damage: DamageLog): Generator<Run> {
+  yield* shelf.runs(number, damage, 0, (page) => removedVisitName(going, page));
 }

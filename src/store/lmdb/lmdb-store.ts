@@ -11,12 +11,12 @@ import { join } from 'node:path';
 import type { Database, Key } from 'lmdb';
 import type { Durability, Shares } from '../../config/config.ts';
 import type { Session } from '../../model/account.ts';
-import type { AuditQuery, Entry, Note } from '../../model/audit.ts';
+import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
 import { isPage } from '../../model/page.ts';
 import type { Part } from '../../model/query.ts';
 import { type Rights, ROLES } from '../../model/rights.ts';
 import { SITE_KEY, type Site } from '../../model/site.ts';
-import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/peer.ts';
+import { NO_SITE, type NodeMinutes, type SiteMinute } from '../../protocol/peer.ts';
 import type { AccountSnapshot, HitGroup } from '../accounts/account-snapshot.ts';
 import { AccountStore, demoSite } from '../accounts/account-store.ts';
 import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
@@ -32,10 +32,10 @@ import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import { StoreFile } from './file/store-file.ts';
 import { HitTable } from './hit-table.ts';
 import { type HourKey, HourTable, type HourValue } from './hour-table.ts';
-import { EmbeddedArchive } from './lmdb-archive.ts';
+import { LmdbArchive } from './lmdb-archive.ts';
 import { bytesOf } from './lmdb-quota.ts';
 import { pauseAfter } from './pause.ts';
-import { type Check, isAny, isList, isNumber, isRecord, isText, type KeyShape, openTable } from './table.ts';
+import { isAny, isList, isNumber, isRecord, isText, type KeyShape, openTable, type ValueCheck } from './table.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = 2;
@@ -75,7 +75,7 @@ export interface StoreOptions {
  * Opens the store in a folder. Any number of processes may have it open.
  * Throws StoreError.
  */
-export async function openStore(folder: string, options: StoreOptions = {}): Promise<EmbeddedStore> {
+export async function openLmdbStore(folder: string, options: StoreOptions = {}): Promise<LmdbStore> {
   const { create = true, durability, checkBytes } = options;
   const file = StoreFile.open(folder, { create, noSync: durability === 'system' });
   try {
@@ -83,7 +83,7 @@ export async function openStore(folder: string, options: StoreOptions = {}): Pro
       const isAll = statSync(join(folder, STORE_FILE)).size <= checkBytes;
       for (const _ of file.checkedPages(isAll ? undefined : (name) => START_TABLES.has(name)));
     }
-    return file.alone(() => new EmbeddedStore(file, folder, found(file, folder, create), options));
+    return file.alone(() => new LmdbStore(file, folder, initStore(file, folder, create), options));
   } catch (error) {
     await file.close();
     throw isDamage(error) ? damaged(join(folder, STORE_FILE), error.message) : error;
@@ -96,7 +96,7 @@ const START_TABLES: ReadonlySet<string> = new Set(
 );
 
 /** Furnishes a store that is new, and returns its secret. Throws StoreError where none is to be made. */
-function found(file: StoreFile, folder: string, create: boolean): Buffer {
+function initStore(file: StoreFile, folder: string, create: boolean): Buffer {
   const meta = file.root.openDB<number | Buffer, string>('meta', {});
   const sites = file.root.openDB<Site, string>('sites', {});
   if (meta.get('format') === undefined && !create)
@@ -124,9 +124,9 @@ const isSite = isRecord({
 });
 const isEntry = isRecord({ at: isNumber, who: isText, what: isText, on: isText, from: isText, count: isNumber });
 const isSession = isRecord({ name: isText, created: isNumber, lastSeen: isNumber, expires: isNumber, agent: isText });
-const isAdmin: Check = (value) =>
+const isAdmin: ValueCheck = (value) =>
   isRecord({ name: isText, created: isNumber })(value) && isRightful(value as Partial<Rights>);
-const isToken: Check = (value) =>
+const isToken: ValueCheck = (value) =>
   isRecord({ name: isText, hash: isText })(value) && isRightful(value as Partial<Rights>);
 
 /**
@@ -143,8 +143,8 @@ const KEPT_FIELDS = new Set(['name', 'password', 'created', 'lastUsed', 'hash'])
 /** The page-visit counter's pages may take this share of the cap. */
 const HITS_SHARE = 0.1;
 
-export class EmbeddedStore extends AccountStore implements Store {
-  readonly archive: EmbeddedArchive;
+export class LmdbStore extends AccountStore implements Store {
+  readonly archive: LmdbArchive;
   readonly #file: StoreFile;
   #secret: Buffer;
   readonly #meta: Database<string[] | number, string>;
@@ -165,12 +165,12 @@ export class EmbeddedStore extends AccountStore implements Store {
     const { root } = file;
     const { maxBytes } = options;
     const onDamage = (what: string) => options.onDamage?.(damaged(join(folder, STORE_FILE), what));
-    const at = <V, K extends Key = string>(name: string, value: Check, key: KeyShape = 'text') =>
+    const at = <V, K extends Key = string>(name: string, value: ValueCheck, key: KeyShape = 'text') =>
       openTable<V, K>(root, name, { key, value, onDamage });
     const hits = at<number>('hits', isNumber);
-    const entries = at<Entry, number>('audit', isEntry, 'number');
+    const entries = at<AuditEntry, number>('audit', isEntry, 'number');
     this.#audit = new AuditTable(entries);
-    this.archive = new EmbeddedArchive(file, folder, [hits, entries] as Database[], this.#audit, options);
+    this.archive = new LmdbArchive(file, folder, [hits, entries] as Database[], this.#audit, options);
     this.#file = file;
     this.#secret = secret;
     this.#meta = root.openDB('meta', {});
@@ -227,11 +227,11 @@ export class EmbeddedStore extends AccountStore implements Store {
     }
   }
 
-  async minutes(site: string, from: number): Promise<MachineMinutes[]> {
+  async minutes(site: string, from: number): Promise<NodeMinutes[]> {
     return site === NO_SITE || SITE_KEY.test(site) ? this.#read(() => this.#hour.read(site, from)) : [];
   }
 
-  override async addSite(site: Site, note?: Note): Promise<boolean> {
+  override async addSite(site: Site, note?: AuditNote): Promise<boolean> {
     // What was counted for a removed site of this key does not belong to the new one.
     await this.#clearLostHits(site.key);
     return super.addSite(site, note);
@@ -289,7 +289,7 @@ export class EmbeddedStore extends AccountStore implements Store {
     return this.#read(() => [...this.#hits.all()].filter(({ site }) => this.#accounts.sites.has(site)));
   }
 
-  async removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
+  async removeHits(site: string, page: string | undefined, note?: AuditNote): Promise<number> {
     let isNoted = false;
     const removed = (count: number) => {
       if (count > 0 && !isNoted) this.#audit.add(note);
@@ -309,12 +309,12 @@ export class EmbeddedStore extends AccountStore implements Store {
   }
 
   /** Blocks until it is on disk: a process told to end hangs while LMDB has a write of it under way. */
-  async noteNow(note: Note): Promise<void> {
+  async noteNow(note: AuditNote): Promise<void> {
     this.archive.checkDisk();
     this.#file.write(() => this.#audit.add(note));
   }
 
-  async audit(query: AuditQuery): Promise<Part<Entry>> {
+  async audit(query: AuditQuery): Promise<Part<AuditEntry>> {
     return this.#read(() => this.#audit.read(query));
   }
 

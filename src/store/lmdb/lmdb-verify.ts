@@ -12,7 +12,7 @@ import {
   type SpotRow,
 } from '../record/recount.ts';
 import type { Sums } from '../record/sums.ts';
-import { count, pagesOf, type Source, shareOf, type Unit, unitsOf } from './count-unit.ts';
+import { type CountSource, type CountUnit, countUnit, pagesOfUnit, shareOf, unitsOf } from './count-unit.ts';
 import { firstParts, type Tables } from './tables.ts';
 
 /**
@@ -36,7 +36,7 @@ const ALONE: Team = { shares: 1, begin() {}, counted: () => 0, join: () => [] };
 
 /** As `Archive.verify`, of what is filed. Runs without a pause, so that all reads see one state of the store. */
 export function differences(
-  source: Source,
+  source: CountSource,
   progress: Progress = () => {},
   { partBytes = PART_BYTES, team = ALONE }: { partBytes?: number | undefined; team?: Team | undefined } = {},
 ): Difference[] {
@@ -48,7 +48,7 @@ export function differences(
   let done = 0;
   const tell = () => progress(done + team.counted(), total);
   for (const [i, unit] of units.entries()) {
-    const counted = count(source, unit, shareOf(unit, 0, team.shares), () => {
+    const counted = countUnit(source, unit, shareOf(unit, 0, team.shares), () => {
       done += 1;
       tell();
     });
@@ -70,9 +70,15 @@ function namesIn({ counts, cells, spots }: Tables): Names {
   return { sites: [...firstParts(counts)], pages: [...new Set([...firstParts(cells), ...firstParts(spots)])] };
 }
 
-function compareUnit({ tables, pages }: Source, unit: Unit, names: Names, sums: Sums, compare: Compare): void {
+function compareUnit(
+  { tables, pages }: CountSource,
+  unit: CountUnit,
+  names: Names,
+  sums: Sums,
+  compare: Compare,
+): void {
   const { day } = unit;
-  const has = pagesOf(unit);
+  const has = pagesOfUnit(unit);
   const nameOf = (page: number) => pages.nameOf(page);
   const few = names.pages.filter(has);
   compareCounts(countRows(tables, names.sites, day, has), sums, day, nameOf, compare);

@@ -2,7 +2,7 @@
  * Pages by number. What is asked for again and again is remembered. A page that nothing is known of any more is taken away; no
  * number is given twice, but those who remember it have to forget it: the edition tells.
  */
-import { MAX_PAGES, nameIn, OTHER_PAGES } from '../record/pages.ts';
+import { countedName, MAX_PAGES, OTHER_PAGES } from '../record/pages.ts';
 import type { Tables } from './tables.ts';
 
 const MAX_REMEMBERED = 50_000;
@@ -10,7 +10,7 @@ const MAX_REMEMBERED = 50_000;
 const LAST_NUMBER = '(last)';
 const EDITION = '(edition)';
 
-export class PageBook {
+export class PageTable {
   readonly #tables: Pick<Tables, 'pages' | 'pageNames' | 'pageCounts'>;
   #numbers = new Map<string, number>();
   #names = new Map<number, string>();
@@ -26,7 +26,7 @@ export class PageBook {
   find(site: string, given: string): number | undefined {
     const last = this.#last;
     if (last && given === last.page && site === last.site) return last.number;
-    const page = nameIn(given);
+    const page = countedName(given);
     const key = `${site}\0${page}`;
     const known = this.#numbers.get(key) ?? this.#tables.pages.get([site, page]);
     if (known === undefined) return undefined;
@@ -47,7 +47,7 @@ export class PageBook {
 
   #add(site: string, given: string): number {
     const { pages, pageNames, pageCounts } = this.#tables;
-    const page = nameIn(given);
+    const page = countedName(given);
     const count = pageCounts.get(site) ?? 0;
     if (page !== OTHER_PAGES && (count >= MAX_PAGES || pageCounts.doesExist(fullKey(site)))) {
       pageCounts.putSync(fullKey(site), count);

@@ -9,30 +9,30 @@
  * the process is killed, the next process that files continues from there.
  */
 import type { Run } from '../archive.ts';
-import { Tally } from '../record/aggregator.ts';
-import { Damage, warnOfLeftOut } from '../record/damage.ts';
+import { Aggregator } from '../record/aggregator.ts';
+import { DamageLog, warnOfLeftOut } from '../record/damage.ts';
 import { Sums } from '../record/sums.ts';
-import type { Removal } from './lmdb-removal.ts';
-import type { PageBook } from './page-table.ts';
+import type { LmdbRemoval } from './lmdb-removal.ts';
+import type { PageTable } from './page-table.ts';
 import { putSums } from './sum-tables.ts';
 import { LAST, type SortingVisit, type Tables } from './tables.ts';
-import type { Shelf } from './visit-table.ts';
+import type { VisitTable } from './visit-table.ts';
 
 /** A rewritten piece is taken away and put back, so one write takes this share of what it could remove. */
 const SHARE = 0.5;
 
 export class Sorting {
   readonly #tables: Tables;
-  readonly #pages: PageBook;
-  readonly #shelf: Shelf;
-  readonly #removal: Removal;
+  readonly #pages: PageTable;
+  readonly #visitTable: VisitTable;
+  readonly #removal: LmdbRemoval;
   readonly #path: string;
 
   /** `path`: of the store's file. */
-  constructor(tables: Tables, pages: PageBook, shelf: Shelf, removal: Removal, path: string) {
+  constructor(tables: Tables, pages: PageTable, shelf: VisitTable, removal: LmdbRemoval, path: string) {
     this.#tables = tables;
     this.#pages = pages;
-    this.#shelf = shelf;
+    this.#visitTable = shelf;
     this.#removal = removal;
     this.#path = path;
   }
@@ -47,7 +47,7 @@ export class Sorting {
   step(shard: number, number: number): void {
     const { sorting: table } = this.#tables;
     const sorting = table.get(number);
-    if (!sorting || !this.#shelf.get(sorting.into)) {
+    if (!sorting || !this.#visitTable.get(sorting.into)) {
       this.#giveUp(shard, number, sorting);
       return;
     }
@@ -56,7 +56,7 @@ export class Sorting {
     const isLeft = this.#removal.takePiece(number, sorting, sums, (run) => before.push(run), SHARE);
     const replaced = new Set(sorting.replaced);
     const kept = before.filter(({ n }) => !replaced.has(n));
-    this.#put(sorting.into, [...kept, ...this.#due(sorting.into, this.#shelf.begin(number))], sums);
+    this.#put(sorting.into, [...kept, ...this.#due(sorting.into, this.#visitTable.begin(number))], sums);
     putSums(this.#tables, sums, this.#pages);
     if (isLeft) table.putSync(number, sorting);
     else this.#end(shard, number);
@@ -71,19 +71,19 @@ export class Sorting {
   }
 
   #put(number: number, runs: Run[], sums: Sums): void {
-    const visit = this.#shelf.get(number);
+    const visit = this.#visitTable.get(number);
     if (!visit) return;
     runs.sort((a, b) => a.t - b.t || a.n - b.n);
-    const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
-    const damage = new Damage();
+    const tally = new Aggregator(visit.site, sums, 1, this.#pages, visit.tally);
+    const damage = new DamageLog();
     const add = (run: Run) => {
       tally.add(run);
       return true;
     };
     const sound = runs.filter((run) => damage.pass(() => add(run)));
     visit.frames += sound.reduce((sum, { frames }) => sum + frames, 0);
-    this.#shelf.append(number, visit, sound);
-    this.#shelf.put(number, visit);
+    this.#visitTable.append(number, visit, sound);
+    this.#visitTable.put(number, visit);
     warnOfLeftOut(damage, this.#path);
   }
 

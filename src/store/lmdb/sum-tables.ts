@@ -2,7 +2,7 @@
 import type { Database, Key } from 'lmdb';
 import { DEVICES, type Device } from '../../model/visitor.ts';
 import { BAND_CELLS, bandsOf } from '../record/bands.ts';
-import type { Damage } from '../record/damage.ts';
+import type { DamageLog } from '../record/damage.ts';
 import {
   addCounts,
   type CellSum,
@@ -15,11 +15,11 @@ import {
   WHOLE_SITE,
 } from '../record/sums.ts';
 import { type Counted, inOrder, mergeSound, readTile } from '../record/tile.ts';
-import type { PageBook } from './page-table.ts';
+import type { PageTable } from './page-table.ts';
 import { LAST, type Tables } from './tables.ts';
 
 /** Within a write: adds sums to what is there. What comes to nothing is removed, and pages that have no counts any more. */
-export function putSums(tables: Tables, sums: Sums, pages: PageBook): void {
+export function putSums(tables: Tables, sums: Sums, pages: PageTable): void {
   const emptied: [site: string, page: number][] = [];
   for (const { site, page, day, counts } of sums.counts.values())
     if (!putCounts(tables, site, day, page, counts) && page !== WHOLE_SITE) emptied.push([site, page]);
@@ -67,7 +67,7 @@ export function readCells(
   device: Device,
   layer: Layer,
   tell: (cell: number, count: number) => void,
-  damage: Damage,
+  damage: DamageLog,
 ): void {
   const slice = sliceOf(device, layer);
   const range = { start: [page, day, slice, 0], end: [page, day, slice, LAST] } as const;

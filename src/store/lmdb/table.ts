@@ -6,21 +6,21 @@
 import type { Database, Key, RootDatabase } from 'lmdb';
 
 /** True of a value that may have been written. */
-export type Check = (value: unknown) => boolean;
+export type ValueCheck = (value: unknown) => boolean;
 
 /** Is told what is damaged, in a few words. */
 export type OnDamage = (what: string) => void;
 
-export const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
-export const isText: Check = (value) => typeof value === 'string';
-export const isAny: Check = () => true;
+export const isNumber: ValueCheck = (value) => typeof value === 'number' && Number.isFinite(value);
+export const isText: ValueCheck = (value) => typeof value === 'string';
+export const isAny: ValueCheck = () => true;
 
-export function isList(of: Check, length?: number): Check {
+export function isList(of: ValueCheck, length?: number): ValueCheck {
   return (value) => Array.isArray(value) && (length === undefined || value.length === length) && value.every(of);
 }
 
 /** An object whose fields are as `fields` says; it may have others. */
-export function isRecord(fields: Readonly<Record<string, Check>>): Check {
+export function isRecord(fields: Readonly<Record<string, ValueCheck>>): ValueCheck {
   const checks = Object.entries(fields);
   return (value) =>
     typeof value === 'object' &&
@@ -28,7 +28,7 @@ export function isRecord(fields: Readonly<Record<string, Check>>): Check {
     checks.every(([name, check]) => check((value as Record<string, unknown>)[name]));
 }
 
-export function isOptional(check: Check): Check {
+export function isOptional(check: ValueCheck): ValueCheck {
   return (value) => value === undefined || check(value);
 }
 
@@ -38,7 +38,7 @@ export type KeyShape = 'text' | 'number' | readonly ('text' | 'number')[];
 export interface TableOptions {
   key: KeyShape;
   /** Of its values. Left out: they are bytes, which their readers check. */
-  value?: Check;
+  value?: ValueCheck;
   onDamage?: OnDamage | undefined;
 }
 
@@ -75,7 +75,7 @@ export function openTable<V, K extends Key>(
   return table;
 }
 
-function guardValues(table: Inner, isSound: Check, report: OnDamage): void {
+function guardValues(table: Inner, isSound: ValueCheck, report: OnDamage): void {
   const decoder = table.decoder as NonNullable<Inner['decoder']>;
   const decode = (bytes: Uint8Array, options?: unknown) => {
     try {
@@ -91,7 +91,7 @@ function guardValues(table: Inner, isSound: Check, report: OnDamage): void {
 }
 
 /** Entries without a sound key or value are left out of ranges. */
-function guardKeys(table: Inner, isSound: Check, report: OnDamage): void {
+function guardKeys(table: Inner, isSound: ValueCheck, report: OnDamage): void {
   const { readKey, getRange } = table;
   table.readKey = (bytes, start, end) => {
     try {
@@ -134,7 +134,7 @@ function* take(items: Iterable<unknown>, most: number): Generator<unknown> {
 
 const PARTS = { text: isText, number: isNumber } as const;
 
-function isKey(shape: KeyShape): Check {
+function isKey(shape: KeyShape): ValueCheck {
   if (typeof shape === 'string') return PARTS[shape];
   const checks = shape.map((part) => PARTS[part]);
   return (key) => Array.isArray(key) && key.length === checks.length && checks.every((check, i) => check(key[i]));

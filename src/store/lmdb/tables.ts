@@ -5,12 +5,11 @@ import { MAX_STAYS } from '../../model/visit.ts';
 import { DEVICES, type Device } from '../../model/visitor.ts';
 import type { Run } from '../archive.ts';
 import { noneRemoved } from '../record/age-clock.ts';
-import type { GoingVisit } from '../record/removal-queue.ts';
+import type { RemovedVisit } from '../record/removal-queue.ts';
 import { isTime, MAX_VISIT_MS } from '../record/run-checks.ts';
-import type { KeptVisit } from '../record/stored-visit.ts';
+import type { StoredVisit } from '../record/stored-visit.ts';
 import { type Counts, NO_COUNTS } from '../record/sums.ts';
 import {
-  type Check,
   isAny,
   isList,
   isNumber,
@@ -20,16 +19,17 @@ import {
   type KeyShape,
   type OnDamage,
   openTable,
+  type ValueCheck,
 } from './table.ts';
 
 /** A visit as it is kept; its key is its number, given when it is first filed. */
-export interface ShelvedVisit extends KeptVisit {
+export interface VisitRow extends StoredVisit {
   /** Time of the first run in the last chunk. */
   lastChunk: number;
 }
 
 /** A visit that is being rewritten: what is left under its old number. */
-export interface SortingVisit extends GoingVisit {
+export interface SortingVisit extends RemovedVisit {
   /** Its new number. */
   into: number;
   /** Numbers of runs in place of which others came. */
@@ -48,9 +48,9 @@ export interface Tables {
   erased: Database<number, string>;
   /** Batches that cannot be read. */
   damaged: Database<Buffer, JournalKey>;
-  visits: Database<ShelvedVisit, number>;
+  visits: Database<VisitRow, number>;
   /** Visits that are being removed, by their numbers. */
-  going: Database<GoingVisit, number>;
+  going: Database<RemovedVisit, number>;
   /** Visits that are being rewritten (sorting.ts), by their old numbers; their shards; and the runs that are added. */
   sorting: Database<SortingVisit, number>;
   sortQueue: Database<true, [shard: number, visit: number]>;
@@ -85,7 +85,7 @@ export interface Tables {
 
 /** `onDamage` is told of entries that cannot be read; they read as if they were not there. */
 export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
-  const at = (key: KeyShape, value?: Check) => ({ key, ...(value && { value }), onDamage });
+  const at = (key: KeyShape, value?: ValueCheck) => ({ key, ...(value && { value }), onDamage });
   const site = ['text', 'number', 'number'] as const;
   const batch = ['number', 'number', 'number', 'number'] as const;
   return {
@@ -163,7 +163,7 @@ const isGoingVisit = isRecord({
   damage: isText,
 });
 
-const isSortingVisit: Check = (value) =>
+const isSortingVisit: ValueCheck = (value) =>
   isGoingVisit(value) && isRecord({ into: isNumber, replaced: isList(isNumber) })(value);
 
 const isRun = isRecord({
@@ -180,7 +180,7 @@ const isRun = isRecord({
 /** Bounds loops over the minutes and days of a visit, too. */
 function isShelvedVisit(value: unknown): boolean {
   if (!isVisitRecord(value)) return false;
-  const { since, tally } = value as ShelvedVisit;
+  const { since, tally } = value as VisitRow;
   const isInOrder = tally.stays.every(({ t, until }) => t <= until && until - t <= MAX_VISIT_MS);
   return isInOrder && tally.until - since <= MAX_VISIT_MS && tally.stays.length <= MAX_STAYS;
 }

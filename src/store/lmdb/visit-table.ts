@@ -3,18 +3,18 @@ import type { Database } from 'lmdb';
 import { RUN_MS } from '../../protocol/passages.ts';
 import { Writer } from '../../protocol/writer.ts';
 import type { Run } from '../archive.ts';
-import { tallyAnew } from '../record/aggregator.ts';
-import { CHUNK_BYTES, decodeRuns, type KeptRun, LONG_CHUNKS, nameRun, writeRun } from '../record/chunk.ts';
-import type { FilingShelf } from '../record/compaction.ts';
-import type { Damage } from '../record/damage.ts';
-import { addRuns, addStays, type Minutes, minuteOf, minutesIn } from '../record/minute-sums.ts';
+import { restartAggregation } from '../record/aggregator.ts';
+import { CHUNK_BYTES, decodeRuns, LONG_CHUNKS, nameRun, type StoredRun, writeRun } from '../record/chunk.ts';
+import type { CompactionTarget } from '../record/compaction.ts';
+import type { DamageLog } from '../record/damage.ts';
+import { addRuns, addStays, minuteIn, minutesIn, type StoredMinutes } from '../record/minute-sums.ts';
 import { OTHER_PAGES } from '../record/pages.ts';
-import { newGoing } from '../record/removal-queue.ts';
+import { newRemovedVisit } from '../record/removal-queue.ts';
 import { shardOf } from '../record/shard.ts';
 import { weightOf } from '../record/site-weight.ts';
-import { type KeptVisit, MAX_ID } from '../record/stored-visit.ts';
-import type { PageBook } from './page-table.ts';
-import { LAST, type ShelvedVisit, type Tables } from './tables.ts';
+import { MAX_ID, type StoredVisit } from '../record/stored-visit.ts';
+import type { PageTable } from './page-table.ts';
+import { LAST, type Tables, type VisitRow } from './tables.ts';
 
 /** LMDB keeps larger values on pages of their own, bytes. */
 const MAX_INLINE = 2000;
@@ -25,12 +25,12 @@ const WEIGHED_AT_ONCE = 1000;
 /** No key of a site. */
 const WEIGHED = '(all)';
 
-export class Shelf implements FilingShelf<ShelvedVisit> {
+export class VisitTable implements CompactionTarget<VisitRow> {
   readonly #tables: Tables;
-  readonly #pages: PageBook;
+  readonly #pages: PageTable;
   readonly #chunk = new Writer(2 * CHUNK_BYTES);
 
-  constructor(tables: Tables, pages: PageBook) {
+  constructor(tables: Tables, pages: PageTable) {
     this.#tables = tables;
     this.#pages = pages;
   }
@@ -40,14 +40,14 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     return id.length > MAX_ID ? undefined : this.#tables.ids.get(id);
   }
 
-  get(number: number): ShelvedVisit | undefined {
+  get(number: number): VisitRow | undefined {
     const visit = this.#tables.visits.get(number);
     // One from before visits were weighed; whoever puts it changes it before.
     if (visit) visit.weight ??= weightOf(visit);
     return visit;
   }
 
-  furnish(visit: KeptVisit): ShelvedVisit {
+  init(visit: StoredVisit): VisitRow {
     return { ...visit, lastChunk: 0 };
   }
 
@@ -69,7 +69,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     return Math.max(...numbers, lastChunk?.[0] ?? 0) + 1;
   }
 
-  put(number: number, visit: ShelvedVisit): void {
+  put(number: number, visit: VisitRow): void {
     const { visits, ids, bySite, byAge } = this.#tables;
     if (!visits.doesExist(number)) {
       ids.putSync(visit.id, number);
@@ -81,7 +81,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   }
 
   /** Puts down how much a visit takes now, and adds to the site's sum what that is more. */
-  #weigh(visit: ShelvedVisit, weight: number): void {
+  #weigh(visit: VisitRow, weight: number): void {
     this.#addWeight(visit.site, weight - (visit.weight ?? 0));
     visit.weight = weight;
   }
@@ -119,14 +119,14 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   }
 
   /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
-  append(number: number, visit: ShelvedVisit, runs: readonly Run[]): void {
+  append(number: number, visit: VisitRow, runs: readonly Run[]): void {
     const [first] = runs;
     if (!first) return;
     this.#noteMinutes(number, visit, visit.lastRun, runs);
     const chunk = this.#takeChunk(number, visit.lastChunk);
     for (const run of runs) {
       const begin = chunk.length;
-      writeRun(chunk, this.#keptRun(visit.site, run));
+      writeRun(chunk, this.#storedRun(visit.site, run));
       if (visit.bytes !== undefined) visit.bytes += chunk.length - begin;
       if (begin > 0 && chunk.length > CHUNK_BYTES) {
         this.#tables.chunks.putSync([number, visit.lastChunk], chunk.view(0, begin));
@@ -162,12 +162,12 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     return chunk;
   }
 
-  #keptRun(site: string, run: Run): KeptRun {
+  #storedRun(site: string, run: Run): StoredRun {
     return { ...run, page: this.#pages.numberOf(site, run.page) };
   }
 
   /** Puts down on which pages the visit was in the minutes since `from`. */
-  #noteMinutes(number: number, visit: ShelvedVisit, from: number, runs: readonly Run[]): void {
+  #noteMinutes(number: number, visit: VisitRow, from: number, runs: readonly Run[]): void {
     const { minutes } = this.#tables;
     const noted = this.#minutesOf(visit, from);
     addRuns(noted, runs, (page) => this.#pages.numberOf(visit.site, page));
@@ -178,8 +178,8 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
     }
   }
 
-  #minutesOf({ site, tally }: KeptVisit, from: number): Minutes {
-    const minutes: Minutes = new Map();
+  #minutesOf({ site, tally }: StoredVisit, from: number): StoredMinutes {
+    const minutes: StoredMinutes = new Map();
     addStays(minutes, tally.stays, from, (page) => this.#pages.numberOf(site, page));
     return minutes;
   }
@@ -188,7 +188,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
    * The runs of a visit, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`, what is
    * so is passed over.
    */
-  *runs(number: number, damage?: Damage, from = 0, unnamed?: (page: number) => string): Generator<Run> {
+  *runs(number: number, damage?: DamageLog, from = 0, unnamed?: (page: number) => string): Generator<Run> {
     const { chunks } = this.#tables;
     const [begin] = chunks.getKeys({ start: [number, from - RUN_MS], end: [number, 0], reverse: true, limit: 1 });
     const start: [number, number] = begin ?? [number, 0];
@@ -196,7 +196,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   }
 
   /** Takes all runs of a visit away, one chunk after the other, and tells each. */
-  clear(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage: Damage): void {
+  clear(number: number, visit: VisitRow, tell: (run: Run) => void, damage: DamageLog): void {
     const { chunks, minutes } = this.#tables;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })]) {
       for (const run of this.runsIn(chunks.get(key) as Buffer, damage)) {
@@ -212,31 +212,31 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   }
 
   /** Schedules a visit to be rewritten with these runs, piece by piece (sorting.ts), without the runs numbered in `replaced`. */
-  sortLater(number: number, visit: ShelvedVisit, runs: readonly Run[], replaced: ReadonlySet<number>): void {
+  sortLater(number: number, visit: VisitRow, runs: readonly Run[], replaced: ReadonlySet<number>): void {
     const { sorting, sortQueue, sortRuns } = this.#tables;
     const into = this.nextNumber();
     this.unlist(number, visit);
-    sorting.putSync(number, { ...newGoing(visit), into, replaced: [...replaced] });
+    sorting.putSync(number, { ...newRemovedVisit(visit), into, replaced: [...replaced] });
     sortQueue.putSync([shardOf(visit.id), number], true);
     const none = { frames: 0, lastRun: 0, lastChunk: 0, bytes: 0, weight: 0 };
-    this.put(into, { ...visit, ...none, tally: tallyAnew(visit) });
+    this.put(into, { ...visit, ...none, tally: restartAggregation(visit) });
     for (const run of runs) sortRuns.putSync([into, run.t, run.n], run);
   }
 
   /** The runs of a chunk. `unnamed` says what a page is called that has no name any more. */
-  runsIn(chunk: Buffer, damage?: Damage, unnamed: (page: number) => string = () => OTHER_PAGES): Run[] {
+  runsIn(chunk: Buffer, damage?: DamageLog, unnamed: (page: number) => string = () => OTHER_PAGES): Run[] {
     const runs = decodeRuns(chunk, damage);
     return runs.map((run) => nameRun(run, this.#pages.nameOf(run.page) || unnamed(run.page)));
   }
 
   /** Takes a visit away, and tells its runs, as far as they can be read. What it added to counts is still there. */
-  remove(number: number, visit: ShelvedVisit, tell: (run: Run) => void, damage: Damage): void {
+  remove(number: number, visit: VisitRow, tell: (run: Run) => void, damage: DamageLog): void {
     this.clear(number, visit, (run) => damage.pass(() => tell(run)), damage);
     this.unlist(number, visit);
   }
 
   /** Takes a visit out of all lists; its runs and its minutes are still there. */
-  unlist(number: number, visit: ShelvedVisit): void {
+  unlist(number: number, visit: VisitRow): void {
     const { visits, ids, bySite, byAge } = this.#tables;
     this.#weigh(visit, 0);
     visits.removeSync(number);
@@ -248,7 +248,7 @@ export class Shelf implements FilingShelf<ShelvedVisit> {
   /** Numbers of the visits that were on a page (undefined: on any) in the minutes of this time. */
   during(site: string, page: number | undefined, from: number, to: number): Set<number> {
     const found = new Set<number>();
-    const range = { start: [site, minuteOf(from), 0], end: [site, minuteOf(to), LAST] } as const;
+    const range = { start: [site, minuteIn(from), 0], end: [site, minuteIn(to), LAST] } as const;
     for (const { key, value } of this.#tables.minutes.getRange(range as never))
       if (page === undefined || value.includes(page)) found.add(key[2]);
     return found;

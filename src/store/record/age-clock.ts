@@ -11,14 +11,14 @@ export const KEEP_MS = 60_000;
 export const AHEAD_MS = 3_600_000;
 
 /** The store's time, when `elapsed` ms have passed since it was `kept` and the system's clock is at `wall`. It follows that both ways. */
-export function follow(kept: number, elapsed: number, wall: number): number {
+export function followClock(kept: number, elapsed: number, wall: number): number {
   const most = FASTER * Math.max(0, elapsed);
   return Math.min(kept + most, Math.max(kept - most, wall));
 }
 
 /** What visits are compared with: the earlier of both. */
 export function ageTime(kept: number, elapsed: number, wall: number): number {
-  return Math.min(wall, follow(kept, elapsed, wall));
+  return Math.min(wall, followClock(kept, elapsed, wall));
 }
 
 /** Why visits were removed. age: --retain · cap: --max-store · site: their site was removed · erase: somebody asked for it */

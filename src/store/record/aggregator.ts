@@ -11,7 +11,7 @@ import type { Run } from '../archive.ts';
 import { CellTable } from './cell-table.ts';
 import { packPlace, SPOTS, widthOf } from './place.ts';
 import { type Counts, cellOf, dayOf, type Layer, type Sums, WHOLE_SITE } from './sums.ts';
-import { count } from './tile.ts';
+import { countInTile } from './tile.ts';
 
 /**
  * Visits that begin now are counted by these rules. Visits from before there were several sets have none: for them
@@ -23,7 +23,7 @@ const RULES = 2;
 const FORMER_WIDE = 1920;
 
 /** How far a visit is tallied; goes on where it was left. */
-export interface Tallied {
+export interface AggregationState {
   /** By which rules it is counted. */
   rules?: number;
   stays: Stay[];
@@ -48,7 +48,7 @@ export interface PageNumbers {
   nameOf(number: number): string;
 }
 
-export function newTally(since: number): Tallied {
+export function newAggregation(since: number): AggregationState {
   return {
     rules: RULES,
     stays: [],
@@ -66,19 +66,25 @@ export function newTally(since: number): Tallied {
 }
 
 /** A tally of the same visit from its start, by the same rules. */
-export function tallyAnew({ since, tally }: { since: number; tally: Pick<Tallied, 'rules'> }): Tallied {
-  const { rules, ...state } = newTally(since);
+export function restartAggregation({
+  since,
+  tally,
+}: {
+  since: number;
+  tally: Pick<AggregationState, 'rules'>;
+}): AggregationState {
+  const { rules, ...state } = newAggregation(since);
   return tally.rules === undefined ? state : { ...state, rules: tally.rules };
 }
 
 const samples = new SampleBuffer(RUN_SAMPLES);
 
-export class Tally {
+export class Aggregator {
   readonly #site: string;
   readonly #sums: Sums;
   readonly #sign: 1 | -1;
   readonly #pages: PageNumbers;
-  readonly #state: Tallied;
+  readonly #state: AggregationState;
   /** Number of the page, and class of the window, that samples are of now. */
   #page = 0;
   #device: Device = 'unknown';
@@ -96,7 +102,7 @@ export class Tally {
   #countedUntil = 0;
   #countedDepth = 0;
 
-  constructor(site: string, sums: Sums, sign: 1 | -1, pages: PageNumbers, state: Tallied) {
+  constructor(site: string, sums: Sums, sign: 1 | -1, pages: PageNumbers, state: AggregationState) {
     this.#site = site;
     this.#sums = sums;
     this.#sign = sign;
@@ -124,7 +130,7 @@ export class Tally {
     if (isOther || (entered && state.isEntered)) this.#enter(name, t);
     // What was done before the server was told that the page was loaded is of the same stay.
     state.isEntered = entered || (!isOther && state.isEntered);
-    this.#turn();
+    this.#navigate();
   }
 
   /** Adds samples; `shift` makes their times Unix ms. */
@@ -202,7 +208,7 @@ export class Tally {
   }
 
   /** The page or the window is another. */
-  #turn(): void {
+  #navigate(): void {
     this.#countMoves();
     const { page, size } = this.#state;
     this.#page = this.#pages.numberOf(this.#site, page);
@@ -293,7 +299,7 @@ export class Tally {
         break;
       case 'resize':
         this.#state.size = [mark.vw, mark.vh, mark.dw, mark.dh];
-        this.#turn();
+        this.#navigate();
         this.#see();
         break;
       case 'visibility':
@@ -309,14 +315,18 @@ export class Tally {
     this.#now = t;
     this.#settle();
     this.#enter(page, t);
-    this.#turn();
+    this.#navigate();
     this.#state.isEntered = true;
   }
 
   #click(t: number, click: Extract<Mark, { type: 'click' }>): void {
     const day = dayOf(t);
     const cell = cellOf(click.x, click.y);
-    count(this.#sums.spotsOf(this.#page, day, this.#device, click.selector), this.#placeOf(click, cell), this.#sign);
+    countInTile(
+      this.#sums.spotsOf(this.#page, day, this.#device, click.selector),
+      this.#placeOf(click, cell),
+      this.#sign,
+    );
     this.#cell(this.#page, day, this.#device, 'click', cell, 1);
     this.#count(this.#page, day, 'clicks', 1);
     this.#state.clicks += 1;

@@ -28,7 +28,7 @@ const MAX_TEXT = 8192;
 const MAX_AGE_MS = 24 * 3_600_000;
 
 /** A visit on a page, in a window. */
-export interface Place {
+export interface PlaceEntry {
   id: string;
   site: string;
   page: string;
@@ -36,7 +36,7 @@ export interface Place {
 }
 
 /** What is told of a visit once, and when it changes. */
-export interface About {
+export interface AboutVisit {
   since: number;
   device: Device;
   language: string;
@@ -50,7 +50,7 @@ export interface About {
 
 /** A frame as a batch holds it. */
 export interface BatchFrame {
-  place: Place;
+  place: PlaceEntry;
   n: number;
   /** It is a whole run of so many frames. */
   frames: number | undefined;
@@ -67,14 +67,14 @@ export interface BatchFrame {
 
 /** A place as a writer knows it: kept by the caller, so that it need be written once only per batch. */
 export class PlaceMark {
-  readonly place: Place;
+  readonly place: PlaceEntry;
   /** As a batch has it. */
   readonly bytes: Uint8Array;
   /** Number within the batch `batch`. */
   no = 0;
   batch = 0;
 
-  constructor(place: Place) {
+  constructor(place: PlaceEntry) {
     this.place = place;
     this.bytes = encodePlace(place);
   }
@@ -84,7 +84,7 @@ export class PlaceMark {
 const MAX_TOLD = 200;
 
 /** What is told, as it can be read again whatever a visitor sends. */
-function boundedAbout({ since, device, truncated, ...texts }: About): About {
+function boundedAbout({ since, device, truncated, ...texts }: AboutVisit): AboutVisit {
   const { language, referrer, origin, country, label } = texts;
   const cut = (text: string) => text.slice(0, MAX_TOLD);
   const bounded = { language: cut(language), referrer: cut(referrer), origin: cut(origin) };
@@ -94,7 +94,7 @@ function boundedAbout({ since, device, truncated, ...texts }: About): About {
 
 const scratch = new Writer(512);
 
-function encodePlace({ id, site, page, size }: Place): Uint8Array {
+function encodePlace({ id, site, page, size }: PlaceEntry): Uint8Array {
   scratch.clear();
   scratch.text(id);
   scratch.text(site);
@@ -125,7 +125,7 @@ export class BatchWriter {
   }
 
   /** Tells of a visit; what is told later counts. */
-  about(mark: PlaceMark, about: About): void {
+  about(mark: PlaceMark, about: AboutVisit): void {
     this.#writePlace(mark);
     this.#out.byte(ENTRY.about);
     this.#out.text(JSON.stringify(boundedAbout(about)));
@@ -217,18 +217,18 @@ function nextBatch(): number {
 
 /** Gets what a batch holds, in its order. */
 export interface BatchListener {
-  about(id: string, about: About): void;
+  about(id: string, about: AboutVisit): void;
   frame(frame: BatchFrame): void;
 }
 
 /** Places that were read, by a hash of their bytes: the same come again in batch after batch. */
-export type KnownPlaces = Map<number, { bytes: Uint8Array; place: Place }>;
+export type KnownPlaces = Map<number, { bytes: Uint8Array; place: PlaceEntry }>;
 
 /** Reads a batch. Throws FrameError if it is none. */
 export function readBatch(bytes: Uint8Array, listener: BatchListener, known: KnownPlaces = new Map()): void {
   const r = new Reader(bytes, 0, bytes.length);
   if (r.byte() !== FORMAT) throw new FrameError('bad-type', 'a batch of a later format');
-  const places: Place[] = [];
+  const places: PlaceEntry[] = [];
   while (!r.atEnd()) {
     const kind = r.byte();
     if (kind === ENTRY.place) places.push(readPlace(r.take(r.varint()), known));
@@ -239,7 +239,12 @@ export function readBatch(bytes: Uint8Array, listener: BatchListener, known: Kno
   }
 }
 
-function readFrame(r: Reader, bytes: Uint8Array, places: readonly Place[], frames: number | undefined): BatchFrame {
+function readFrame(
+  r: Reader,
+  bytes: Uint8Array,
+  places: readonly PlaceEntry[],
+  frames: number | undefined,
+): BatchFrame {
   const place = at(places, r.varint());
   const n = r.varint();
   const flag = r.byte();
@@ -251,22 +256,22 @@ function readFrame(r: Reader, bytes: Uint8Array, places: readonly Place[], frame
   return { place, n, frames, t, entered, late, bytes, from, to: from + length };
 }
 
-function at(places: readonly Place[], no: number): Place {
+function at(places: readonly PlaceEntry[], no: number): PlaceEntry {
   const place = places[no];
   if (!place) throw new FrameError('bad-number', `place ${no}`);
   return place;
 }
 
-function readAbout(r: Reader): About {
+function readAbout(r: Reader): AboutVisit {
   const text = r.text(MAX_TEXT);
   try {
-    return JSON.parse(text) as About;
+    return JSON.parse(text) as AboutVisit;
   } catch {
     throw new FrameError('bad-json', 'the description of a visit');
   }
 }
 
-function readPlace(bytes: Uint8Array, known: KnownPlaces): Place {
+function readPlace(bytes: Uint8Array, known: KnownPlaces): PlaceEntry {
   const key = hashOf(bytes);
   const one = known.get(key);
   if (one && isSame(one.bytes, bytes)) return one.place;
@@ -287,7 +292,7 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-function decodePlace(r: Reader): Place {
+function decodePlace(r: Reader): PlaceEntry {
   const id = r.text(MAX_TEXT);
   const site = r.text(MAX_TEXT);
   const page = r.text(MAX_TEXT);

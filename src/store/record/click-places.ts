@@ -11,11 +11,11 @@
  *   side by the distance that brings most of them onto clicks of the common width in the same part of an element.
  *   Rows stay as they are.
  */
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { CELL } from '../../model/heat.ts';
 import { type Place, SPOTS, unpackPlace, widthIn } from './place.ts';
 import { cellOf } from './sums.ts';
-import { type Counted, count } from './tile.ts';
+import { type Counted, countInTile } from './tile.ts';
 
 /** A box fits if that share of the clicks is in its place, to within a cell and a spot. */
 const FIT_SHARE = 0.9;
@@ -57,7 +57,7 @@ export function placeClicks(
   if (width === undefined) return undefined;
   const added: Counted = new Map();
   for (const counted of elements.values()) placeElement(cells, added, byWidth(counted), width);
-  for (const [cell, n] of added) count(cells, cell, n);
+  for (const [cell, n] of added) countInTile(cells, cell, n);
   return { width, placed: [...totals.values()].reduce((sum, n) => sum + n, 0) };
 }
 
@@ -66,7 +66,7 @@ function clicksByWidth(elements: ReadonlyMap<string, Counted>): Counted {
   for (const counted of elements.values())
     for (const [packed, n] of counted) {
       const width = widthIn(packed);
-      if (width !== undefined) count(totals, width, n);
+      if (width !== undefined) countInTile(totals, width, n);
     }
   return totals;
 }
@@ -86,7 +86,7 @@ function byWidth(counted: Counted): ByWidth {
     if (width === undefined || n <= 0) continue;
     const click = unpackPlace(packed) as Clicks;
     click.n = n;
-    entry(found, width, (): Clicks[] => []).push(click);
+    getOrInsert(found, width, (): Clicks[] => []).push(click);
   }
   return found;
 }
@@ -102,8 +102,8 @@ function placeElement(cells: Counted, added: Counted, all: ByWidth, width: numbe
     for (const click of clicks) {
       const before = cellOf(click.column * CELL, click.row * CELL);
       const n = Math.min(click.n, cells.get(before) ?? 0);
-      count(cells, before, -n);
-      count(added, cellOf(stretch * draw(click, 'x'), draw(click, 'y')), n);
+      countInTile(cells, before, -n);
+      countInTile(added, cellOf(stretch * draw(click, 'x'), draw(click, 'y')), n);
     }
   }
 }
@@ -219,9 +219,9 @@ function shiftBetween(from: readonly Clicks[], to: readonly Clicks[], wider: num
       const shift = b.column - a.column;
       if (shift < least || shift > most || Math.abs(a.spotX - b.spotX) > 1) continue;
       const weight = Math.min(a.n, b.n);
-      count(votes, shift, 2 * weight);
-      count(votes, shift - 1, weight);
-      count(votes, shift + 1, weight);
+      countInTile(votes, shift, 2 * weight);
+      countInTile(votes, shift - 1, weight);
+      countInTile(votes, shift + 1, weight);
     }
   const middle = wider / 2;
   const [best] = [...votes].sort(([a, n], [b, m]) => m - n || Math.abs(a - middle) - Math.abs(b - middle) || a - b);

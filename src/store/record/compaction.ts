@@ -2,16 +2,16 @@
  * What is done with frames that come to a visit, wherever that is kept: those that are new are spliced into runs, tallied, and laid
  * behind those that are there; or, if they are from before its end, the visit is laid down anew.
  */
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { decodeSamples, SampleBuffer } from '../../protocol/frame.ts';
 import { RUN_SAMPLES } from '../../protocol/passages.ts';
 import type { Run } from '../archive.ts';
-import { type PageNumbers, Tally, tallyAnew } from './aggregator.ts';
-import { type About, type BatchFrame, type BatchListener, readBatch } from './batch.ts';
-import { Damage } from './damage.ts';
+import { Aggregator, type PageNumbers, restartAggregation } from './aggregator.ts';
+import { type AboutVisit, type BatchFrame, type BatchListener, readBatch } from './batch.ts';
+import { DamageLog } from './damage.ts';
 import { addTo, takeFrom } from './ranges.ts';
-import { Splicer } from './run-builder.ts';
-import { isBehind, isPartlyThere, type KeptVisit, lastTold, newIn, newVisit } from './stored-visit.ts';
+import { RunBuilder } from './run-builder.ts';
+import { isBehind, isPartlyThere, lastTold, newIn, newVisit, type StoredVisit } from './stored-visit.ts';
 import type { Sums } from './sums.ts';
 import { LastOf, thinningOf } from './thinning.ts';
 
@@ -20,13 +20,13 @@ export const MAX_RELAID = 512 * 1024;
 
 /** What a journal has of one visit. */
 export interface Arrived {
-  about: About | undefined;
+  about: AboutVisit | undefined;
   frames: BatchFrame[];
 }
 
 /** Sorts what batches hold by visits. */
 export function arrivals(visits: Map<string, Arrived>): BatchListener {
-  const of = (id: string) => entry(visits, id, (): Arrived => ({ about: undefined, frames: [] }));
+  const of = (id: string) => getOrInsert(visits, id, (): Arrived => ({ about: undefined, frames: [] }));
   return {
     about: (id, about) => {
       const visit = of(id);
@@ -37,20 +37,20 @@ export function arrivals(visits: Map<string, Arrived>): BatchListener {
 }
 
 /** Where visits are while frames are filed. All is there, or nothing, when that is done. */
-export interface FilingShelf<V extends KeptVisit> {
+export interface CompactionTarget<V extends StoredVisit> {
   /** Number of the visit of this id. */
   find(id: string): number | undefined;
   get(number: number): V | undefined;
   /** A visit that begins now, as it is kept here. */
-  furnish(visit: KeptVisit): V;
+  init(visit: StoredVisit): V;
   nextNumber(): number;
   put(number: number, visit: V): void;
   /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
   append(number: number, visit: V, runs: readonly Run[]): void;
   /** The runs that are there, but for those that are damaged. */
-  runs(number: number, damage: Damage): Iterable<Run>;
+  runs(number: number, damage: DamageLog): Iterable<Run>;
   /** Takes all runs of a visit away, and tells each that is not damaged. */
-  clear(number: number, visit: V, tell: (run: Run) => void, damage: Damage): void;
+  clear(number: number, visit: V, tell: (run: Run) => void, damage: DamageLog): void;
   /** True of a visit that is too large to be laid down anew again and again. */
   isLong(number: number): boolean;
   /**
@@ -74,69 +74,69 @@ function latestOf(number: number, loads: readonly { n: number; t: number }[]): n
   return Math.max(own, next);
 }
 
-export class Filer<V extends KeptVisit> {
-  readonly #shelf: FilingShelf<V>;
+export class Compactor<V extends StoredVisit> {
+  readonly #target: CompactionTarget<V>;
   readonly #pages: PageNumbers;
-  readonly #splicer = new Splicer();
+  readonly #runBuilder = new RunBuilder();
   /** Bytes that were laid down anew in this write. */
   #relaid = 0;
-  #damage = new Damage();
+  #damage = new DamageLog();
   /** Until when frames of earlier pages can be, Unix ms. */
   #latest = new Map<BatchFrame, number>();
   readonly #maxVisitBytes: number;
 
   /** `maxVisitBytes`: larger visits are thinned. */
-  constructor(shelf: FilingShelf<V>, pages: PageNumbers, maxVisitBytes = Number.POSITIVE_INFINITY) {
+  constructor(shelf: CompactionTarget<V>, pages: PageNumbers, maxVisitBytes = Number.POSITIVE_INFINITY) {
     this.#maxVisitBytes = maxVisitBytes;
-    this.#shelf = shelf;
+    this.#target = shelf;
     this.#pages = pages;
   }
 
   /** To be called at the begin of each write. `damage` is told what of visits cannot be read, and is passed over. */
-  begin(damage: Damage): void {
+  begin(damage: DamageLog): void {
     this.#relaid = 0;
     this.#damage = damage;
   }
 
   /** Files what has come of one visit. What it adds to counts and heatmaps is put to the sums. */
-  file(id: string, { about, frames }: Arrived, sums: Sums): void {
-    const number = this.#shelf.find(id);
-    const visit = number === undefined ? undefined : this.#shelf.get(number);
+  compact(id: string, { about, frames }: Arrived, sums: Sums): void {
+    const number = this.#target.find(id);
+    const visit = number === undefined ? undefined : this.#target.get(number);
     const fresh = frames.filter((frame) => !visit || newIn(visit, frame) > 0);
     const [first] = fresh;
     if (number !== undefined && visit) this.#goOn(number, visit, about, fresh, sums);
     else if (first && !this.#isErased(id, fresh)) {
-      const begun = this.#shelf.furnish(newVisit(first, about, fresh));
-      this.#goOn(this.#shelf.nextNumber(), begun, undefined, fresh, sums);
+      const begun = this.#target.init(newVisit(first, about, fresh));
+      this.#goOn(this.#target.nextNumber(), begun, undefined, fresh, sums);
     }
   }
 
   /** True of a visit that goes on though it was erased. What was kept elsewhere may be brought back. */
   #isErased(id: string, frames: readonly BatchFrame[]): boolean {
-    if (!this.#shelf.isErased(id)) return false;
+    if (!this.#target.isErased(id)) return false;
     if (frames.every((frame) => frame.frames === undefined)) return true;
-    this.#shelf.restore(id);
+    this.#target.restore(id);
     return false;
   }
 
-  #goOn(number: number, visit: V, about: About | undefined, frames: BatchFrame[], sums: Sums): void {
+  #goOn(number: number, visit: V, about: AboutVisit | undefined, frames: BatchFrame[], sums: Sums): void {
     if (about) Object.assign(visit, lastTold(about));
     if (about?.truncated) visit.truncated = true;
     this.#bound(number, frames);
     const replaced = this.#makeWay(number, visit, frames);
     if (replaced.size === 0 && (!isBehind(visit, frames) || this.#staysAsItIs(number, frames))) {
-      const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
-      const runs = this.#splice(visit, frames, tally);
-      this.#shelf.append(number, visit, runs);
+      const tally = new Aggregator(visit.site, sums, 1, this.#pages, visit.tally);
+      const runs = this.#buildRun(visit, frames, tally);
+      this.#target.append(number, visit, runs);
     } else {
-      const runs = this.#splice(visit, frames);
-      if (this.#shelf.sortLater && this.#isDear(number)) {
-        this.#shelf.sortLater(number, visit, runs, replaced);
+      const runs = this.#buildRun(visit, frames);
+      if (this.#target.sortLater && this.#isDear(number)) {
+        this.#target.sortLater(number, visit, runs, replaced);
         return;
       }
       this.#sortIn(number, visit, runs, replaced, sums);
     }
-    this.#shelf.put(number, visit);
+    this.#target.put(number, visit);
   }
 
   /**
@@ -149,8 +149,8 @@ export class Filer<V extends KeptVisit> {
     const late = frames.filter((frame) => frame.late);
     if (late.length === 0) return;
     const loads: { n: number; t: number }[] = frames.filter(({ entered }) => entered);
-    if (!this.#shelf.isLong(number))
-      for (const { n, t, entered } of this.#shelf.runs(number, this.#damage)) if (entered) loads.push({ n, t });
+    if (!this.#target.isLong(number))
+      for (const { n, t, entered } of this.#target.runs(number, this.#damage)) if (entered) loads.push({ n, t });
     for (const frame of late) {
       const most = latestOf(frame.n, loads);
       if (most === Number.POSITIVE_INFINITY) continue;
@@ -169,13 +169,13 @@ export class Filer<V extends KeptVisit> {
 
   /** True of a visit that takes long to rewrite, or if many were rewritten in this write. */
   #isDear(number: number): boolean {
-    return this.#relaid > MAX_RELAID || this.#shelf.isLong(number);
+    return this.#relaid > MAX_RELAID || this.#target.isLong(number);
   }
 
   /** The runs of those frames that were not there yet. If they are tallied here, none is before the last run. */
-  #splice(visit: KeptVisit, frames: BatchFrame[], tally?: Tally): Run[] {
+  #buildRun(visit: StoredVisit, frames: BatchFrame[], tally?: Aggregator): Run[] {
     const runs: Run[] = [];
-    const splicer = this.#splicer;
+    const splicer = this.#runBuilder;
     let least = tally ? visit.lastRun : 0;
     const thinning = thinningOf(visit, this.#maxVisitBytes);
     const last = thinning === 'moves' ? new LastOf(frames) : undefined;
@@ -215,13 +215,13 @@ export class Filer<V extends KeptVisit> {
    * Parts of whole runs that are there already make way for them: their frames count as not seen. Numbers of the runs
    * that are to go.
    */
-  #makeWay(number: number, visit: KeptVisit, frames: readonly BatchFrame[]): Set<number> {
+  #makeWay(number: number, visit: StoredVisit, frames: readonly BatchFrame[]): Set<number> {
     const replaced = new Set<number>();
     for (const frame of frames) {
       const { n, frames: count = 1 } = frame;
       if (!isPartlyThere(visit, frame)) continue;
       const there = count - newIn(visit, frame);
-      const runs = [...this.#shelf.runs(number, this.#damage)].filter(
+      const runs = [...this.#target.runs(number, this.#damage)].filter(
         (run) => run.n >= n && run.n + run.frames <= n + count,
       );
       if (runs.reduce((sum, run) => sum + run.frames, 0) !== there) continue;
@@ -237,19 +237,19 @@ export class Filer<V extends KeptVisit> {
    */
   #sortIn(number: number, visit: V, runs: Run[], replaced: ReadonlySet<number>, sums: Sums): void {
     const before: Run[] = [];
-    const away = new Tally(visit.site, sums, -1, this.#pages, tallyAnew(visit));
+    const away = new Aggregator(visit.site, sums, -1, this.#pages, restartAggregation(visit));
     const take = (run: Run) => {
       away.add(run);
       before.push(run);
       this.#relaid += run.payload.length;
     };
-    this.#shelf.clear(number, visit, (run) => this.#damage.pass(() => take(run)), this.#damage);
+    this.#target.clear(number, visit, (run) => this.#damage.pass(() => take(run)), this.#damage);
     const left = before.filter(({ n }) => !replaced.has(n));
     const all = [...left, ...runs].sort((a, b) => a.t - b.t || a.n - b.n);
-    visit.tally = tallyAnew(visit);
-    const tally = new Tally(visit.site, sums, 1, this.#pages, visit.tally);
+    visit.tally = restartAggregation(visit);
+    const tally = new Aggregator(visit.site, sums, 1, this.#pages, visit.tally);
     for (const run of all) tally.add(run);
-    this.#shelf.append(number, visit, all);
+    this.#target.append(number, visit, all);
   }
 }
 

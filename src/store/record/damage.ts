@@ -3,7 +3,7 @@
 import type { LeftOut } from '../../model/query.ts';
 import { FrameError } from '../../protocol/frame-error.ts';
 
-export class Damage {
+export class DamageLog {
   /** What was found last; undefined: nothing was. */
   fault: FrameError | undefined;
   #count = 0;
@@ -46,7 +46,7 @@ export function warnOfRemoved(why: readonly string[], where: string): void {
 }
 
 /** Says in one line that what could not be read of visits, if anything, went when they were laid down anew. `where` they are. */
-export function warnOfLeftOut({ fault }: Damage, where: string): void {
+export function warnOfLeftOut({ fault }: DamageLog, where: string): void {
   if (fault)
     process.emitWarning(
       `A damaged visit in ${where} lost its unreadable data, which remains in the counts: ${fault.message}`,

@@ -1,14 +1,14 @@
 /** Counts and heatmaps as they are given, of what was summed up. */
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { CELL, type ClickedElement, type Heat, type HeatKind, MAX_ROW } from '../../model/heat.ts';
 import type { PageCounts } from '../../model/visit.ts';
 import { placeClicks } from './click-places.ts';
 import { SPOTS, spotIn } from './place.ts';
 import { COLUMNS, type Counts, type Layer, WHOLE_SITE } from './sums.ts';
-import { type Counted, count, readTile } from './tile.ts';
+import { type Counted, countInTile, readTile } from './tile.ts';
 
-const MOST_PAGES = 1000;
-const MOST_ELEMENTS = 20;
+const MAX_PAGES = 1000;
+const MAX_ELEMENTS = 20;
 /** Rows of clicked elements that are looked at, the newest days first: visitors may make up as many as they like. */
 export const MAX_SPOT_ROWS = 20_000;
 /**
@@ -27,7 +27,7 @@ export function noHeat(): Heat {
 export function pageCounts(sums: ReadonlyMap<number, Counts>, nameOf: (page: number) => string): PageCounts[] {
   const rows: PageCounts[] = [];
   for (const [page, counts] of sums) if (page !== WHOLE_SITE) rows.push({ page: nameOf(page), ...counts });
-  return rows.sort((a, b) => b.views - a.views || (a.page < b.page ? -1 : 1)).slice(0, MOST_PAGES);
+  return rows.sort((a, b) => b.views - a.views || (a.page < b.page ? -1 : 1)).slice(0, MAX_PAGES);
 }
 
 /** The cells that a heatmap is made of. */
@@ -42,9 +42,9 @@ export class ElementClicks {
 
   /** Adds a tile. Throws FrameError if it is damaged. */
   add(selector: string, tile: Uint8Array): void {
-    const sum = entry(this.sums, selector, (): Counted => new Map());
+    const sum = getOrInsert(this.sums, selector, (): Counted => new Map());
     readTile(tile, (packed, n) => {
-      count(sum, this.#left > 0 ? packed : spotIn(packed), n);
+      countInTile(sum, this.#left > 0 ? packed : spotIn(packed), n);
       this.#left -= 1;
     });
   }
@@ -96,8 +96,8 @@ function extentOf(extents: Counted): [number, number] {
   const columns: Counted = new Map();
   const rows: Counted = new Map();
   for (const [cell, n] of extents) {
-    count(columns, cell % COLUMNS, n);
-    count(rows, Math.floor(cell / COLUMNS), n);
+    countInTile(columns, cell % COLUMNS, n);
+    countInTile(rows, Math.floor(cell / COLUMNS), n);
   }
   return [CELL * largest(columns), CELL * largest(rows)];
 }
@@ -114,12 +114,12 @@ function largest(sizes: Counted): number {
 
 function elementsOf(spots: ReadonlyMap<string, Counted>): ClickedElement[] {
   const elements = [...spots].map(([selector, sum]) => ({ selector, ...elementOf(sum) }));
-  return elements.sort((a, b) => b.count - a.count).slice(0, MOST_ELEMENTS);
+  return elements.sort((a, b) => b.count - a.count).slice(0, MAX_ELEMENTS);
 }
 
 function elementOf(sum: Counted): Pick<ClickedElement, 'count' | 'spots'> {
   const bySpot: Counted = new Map();
-  for (const [packed, n] of sum) count(bySpot, spotIn(packed), n);
+  for (const [packed, n] of sum) countInTile(bySpot, spotIn(packed), n);
   const spots: number[] = [];
   let total = 0;
   for (const [spot, n] of [...bySpot].sort((a, b) => a[0] - b[0])) {

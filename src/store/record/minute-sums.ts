@@ -1,32 +1,38 @@
 /** The minutes (since 1970) that a visit was somewhere in, by which scenes of a time are found. */
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { MINUTE_MS } from '../../model/minute.ts';
 import type { Stay } from '../../model/visit.ts';
 import type { Run } from '../archive.ts';
 
 /** Numbers of the pages that were visited in each minute. */
-export type Minutes = Map<number, Set<number>>;
+export type StoredMinutes = Map<number, Set<number>>;
 
 /** Adds the minutes of stays, as far as they are not before `from`. */
-export function addStays(minutes: Minutes, stays: readonly Stay[], from: number, numberOf: (page: string) => number) {
+export function addStays(
+  minutes: StoredMinutes,
+  stays: readonly Stay[],
+  from: number,
+  numberOf: (page: string) => number,
+) {
   for (const { page, t, until } of stays) {
     if (until < from) continue;
     const number = numberOf(page);
-    for (const minute of minutesIn({ t: Math.max(t, from), until })) entry(minutes, minute, numbers).add(number);
+    for (const minute of minutesIn({ t: Math.max(t, from), until })) getOrInsert(minutes, minute, numbers).add(number);
   }
 }
 
 /** Adds the minutes of runs: of a visit with too many stays to be counted only these tell where it was. */
-export function addRuns(minutes: Minutes, runs: Iterable<Run>, numberOf: (page: string) => number): void {
-  for (const run of runs) for (const minute of minutesIn(run)) entry(minutes, minute, numbers).add(numberOf(run.page));
+export function addRuns(minutes: StoredMinutes, runs: Iterable<Run>, numberOf: (page: string) => number): void {
+  for (const run of runs)
+    for (const minute of minutesIn(run)) getOrInsert(minutes, minute, numbers).add(numberOf(run.page));
 }
 
 /** The minutes that a time touches. */
 export function* minutesIn({ t, until }: { t: number; until: number }): Generator<number> {
-  for (let minute = minuteOf(t); minute <= minuteOf(until); minute++) yield minute;
+  for (let minute = minuteIn(t); minute <= minuteIn(until); minute++) yield minute;
 }
 
-export function minuteOf(t: number): number {
+export function minuteIn(t: number): number {
   return Math.floor(t / MINUTE_MS);
 }
 

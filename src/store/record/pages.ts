@@ -5,6 +5,6 @@ export const MAX_PAGES = 20_000;
 export const OTHER_PAGES = '(other pages)';
 
 /** A name as it can be in a key: NUL parts those. */
-export function nameIn(text: string): string {
+export function countedName(text: string): string {
   return text.replaceAll('\0', ' ');
 }

@@ -2,10 +2,10 @@
  * A worker's side of the record: collects what its visitors sent and gives it to the store, one group at a time. What
  * the store could not take is not kept here: the visitors concerned have it still, and are to send it again.
  */
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { SampleBuffer } from '../../protocol/frame.ts';
 import type { Archive } from '../archive.ts';
-import { type About, BatchWriter, type Place, PlaceMark } from './batch.ts';
+import { type AboutVisit, BatchWriter, type PlaceEntry, PlaceMark } from './batch.ts';
 import { shardOf, siteShardOf } from './shard.ts';
 
 /** What waits for the store is at most so long, bytes; above it, it counts as not to be had. */
@@ -33,7 +33,7 @@ export interface RecorderOptions {
 }
 
 /** Writers of batches, by shard, of one site or of all. */
-interface Desk {
+interface ShardQueue {
   writers: (BatchWriter | undefined)[];
   /** The last group that has something of it. */
   group: number;
@@ -49,17 +49,17 @@ export class Recording {
   /** Number of the last group that has frames of it. */
   group = 0;
   readonly #recorder: Recorder;
-  readonly #desk: Desk;
+  readonly #queue: ShardQueue;
   readonly #shard: number;
   #mark: PlaceMark;
-  #told: About;
+  #told: AboutVisit;
   /** What of it is to be told with the next frame. */
-  #about: About | undefined;
+  #about: AboutVisit | undefined;
 
   /** `n` is the number before the visitor's next frame. */
-  constructor(recorder: Recorder, place: Place, about: About, n: number) {
+  constructor(recorder: Recorder, place: PlaceEntry, about: AboutVisit, n: number) {
     this.#recorder = recorder;
-    this.#desk = recorder.desk(place.site);
+    this.#queue = recorder.queue(place.site);
     this.#shard = recorder.shardOf(place.id);
     this.#mark = new PlaceMark(place);
     this.#told = about;
@@ -80,7 +80,7 @@ export class Recording {
   take(
     n: number,
     page: string,
-    size: Place['size'],
+    size: PlaceEntry['size'],
     samples: SampleBuffer,
     shift: number,
     now: number,
@@ -98,11 +98,11 @@ export class Recording {
   }
 
   /** Goes on after number `n`, in place of one that is broken. */
-  anew(n: number): Recording {
+  restart(n: number): Recording {
     return new Recording(this.#recorder, this.#mark.place, this.#told, n);
   }
 
-  #move(page: string, size: Place['size']): void {
+  #move(page: string, size: PlaceEntry['size']): void {
     const { place } = this.#mark;
     if (place.page === page && place.size === size) return;
     this.#mark = new PlaceMark({ ...place, page, size });
@@ -116,7 +116,7 @@ export class Recording {
     }
     this.#recorder.frames += 1;
     this.#recorder.samples += samples.count;
-    const writer = this.#recorder.writer(this.#desk, this.#shard, this);
+    const writer = this.#recorder.writer(this.#queue, this.#shard, this);
     const before = writer.length;
     if (this.#about) writer.about(this.#mark, this.#about);
     this.#about = undefined;
@@ -146,7 +146,7 @@ export class Recorder {
   readonly #options: RecorderOptions;
   readonly shardOf: (id: string) => number;
   /** By site, or one for all. */
-  readonly #desks = new Map<string, Desk>();
+  readonly #queues = new Map<string, ShardQueue>();
   /** Number of the group that is being collected, and whose frames it has. The group before may be on its way. */
   #group = 1;
   #recordings: Recording[] = [];
@@ -186,12 +186,12 @@ export class Recorder {
     this.#bytes += bytes;
   }
 
-  desk(site: string): Desk {
-    return entry(this.#desks, this.#options.bySite ? site : '', () => ({ writers: [], group: 0 }));
+  queue(site: string): ShardQueue {
+    return getOrInsert(this.#queues, this.#options.bySite ? site : '', () => ({ writers: [], group: 0 }));
   }
 
   /** The batch that a recording's frames go into; it will be told when it is committed. */
-  writer(desk: Desk, shard: number, recording: Recording): BatchWriter {
+  writer(desk: ShardQueue, shard: number, recording: Recording): BatchWriter {
     if (recording.group !== this.#group) {
       recording.group = this.#group;
       this.#recordings.push(recording);
@@ -241,7 +241,7 @@ export class Recorder {
 
   #takeGroup(): Group {
     const batches = this.#full;
-    for (const desk of this.#desks.values())
+    for (const desk of this.#queues.values())
       if (desk.group === this.#group) take(desk, batches);
       // There may be many sites.
       else if (this.#group - desk.group > IDLE_GROUPS) desk.writers = [];
@@ -285,7 +285,7 @@ export class Recorder {
   }
 }
 
-function take({ writers }: Desk, batches: Uint8Array[]): void {
+function take({ writers }: ShardQueue, batches: Uint8Array[]): void {
   for (const writer of writers) if (writer && !writer.isEmpty) batches.push(writer.take());
 }
 

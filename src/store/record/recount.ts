@@ -6,14 +6,14 @@
 import { MAX_STAYS } from '../../model/visit.ts';
 import { DEVICES } from '../../model/visitor.ts';
 import type { Difference, Run } from '../archive.ts';
-import { type PageNumbers, type Tallied, Tally, tallyAnew } from './aggregator.ts';
+import { type AggregationState, Aggregator, type PageNumbers, restartAggregation } from './aggregator.ts';
 import { BAND_CELLS } from './bands.ts';
-import { Damage } from './damage.ts';
-import type { KeptVisit } from './stored-visit.ts';
+import { DamageLog } from './damage.ts';
+import type { StoredVisit } from './stored-visit.ts';
 import { type Counts, dayName, dayOf, LAYERS, NO_COUNTS, Sums } from './sums.ts';
 import { readTile } from './tile.ts';
 
-const MOST = 1000;
+const MAX = 1000;
 const FEW_DAYS = 10;
 /** Bytes of cells that are compared at once. While they are counted they take about ten times as much memory. */
 export const PART_BYTES = 16 * 1024 * 1024;
@@ -23,12 +23,12 @@ export type Compare = (what: string, kept: number, found: number) => void;
 
 export function comparer(into: Difference[]): Compare {
   return (what, kept, found) => {
-    if (kept !== found && into.length < MOST) into.push({ what, kept, found });
+    if (kept !== found && into.length < MAX) into.push({ what, kept, found });
   };
 }
 
 /** A day on which something is kept. */
-export interface KeptDay {
+export interface StoredDay {
   /** Numbers of the visits that were there on it. */
   visits: number[];
   /** In how many parts its pages are compared. */
@@ -46,12 +46,12 @@ export function newSums(day: number, has: (page: number) => boolean): Sums {
 }
 
 /** False if the visit was on none of these pages. A visit with very many stays may have been on any page. */
-export function mayTouch({ tally: { stays } }: KeptVisit, has: (page: string) => boolean): boolean {
+export function mayTouch({ tally: { stays } }: StoredVisit, has: (page: string) => boolean): boolean {
   return stays.length >= MAX_STAYS || stays.some(({ page }) => has(page));
 }
 
 /** The day of a visit's first frame, which may be from before it was told of. `begin` is that of its first run. */
-export function firstDay({ since }: KeptVisit, begin: number | undefined): number {
+export function firstDay({ since }: StoredVisit, begin: number | undefined): number {
   return dayOf(Math.min(since, begin ?? since));
 }
 
@@ -69,30 +69,30 @@ export function addDays(days: Set<number>, { t, until }: Pick<Run, 't' | 'until'
 
 /** Counts a visit anew. */
 export class Recount {
-  readonly #visit: KeptVisit;
-  readonly #tallied: Tallied;
-  readonly #tally: Tally;
+  readonly #visit: StoredVisit;
+  readonly #state: AggregationState;
+  readonly #aggregator: Aggregator;
   #frames = 0;
 
   /** `pages` gives no new numbers. */
-  constructor(visit: KeptVisit, sums: Sums, pages: PageNumbers) {
+  constructor(visit: StoredVisit, sums: Sums, pages: PageNumbers) {
     this.#visit = visit;
-    this.#tallied = tallyAnew(visit);
-    this.#tally = new Tally(visit.site, sums, 1, pages, this.#tallied);
+    this.#state = restartAggregation(visit);
+    this.#aggregator = new Aggregator(visit.site, sums, 1, pages, this.#state);
   }
 
   add(run: Run): void {
     this.#frames += run.frames;
-    this.#tally.add(run);
+    this.#aggregator.add(run);
   }
 
   /** Compares the visit with itself. `damage`: what was met in its runs. */
-  compare(compare: Compare, { fault }: Damage): void {
+  compare(compare: Compare, { fault }: DamageLog): void {
     const { id, tally, frames } = this.#visit;
     const name = fault ? `visit ${id}, which is damaged (${fault.message})` : `visit ${id}`;
     for (const what of ['moves', 'clicks', 'scrolls', 'until'] as const)
-      compare(`${what} of ${name}`, tally[what], this.#tallied[what]);
-    compare(`pages of ${name}`, tally.stays.length, this.#tallied.stays.length);
+      compare(`${what} of ${name}`, tally[what], this.#state[what]);
+    compare(`pages of ${name}`, tally.stays.length, this.#state.stays.length);
     compare(`frames of ${name}`, frames, this.#frames);
   }
 }
@@ -184,7 +184,7 @@ export function compareSpots(
 
 /** As `readTile`; that a tile is damaged is a difference. */
 function readWhole(tile: Uint8Array, name: string, compare: Compare, tell: (cell: number, n: number) => void): void {
-  const damage = new Damage();
+  const damage = new DamageLog();
   damage.pass(() => readTile(tile, tell));
   if (damage.fault) compare(`${name}, which cannot be read (${damage.fault.message})`, 1, 0);
 }

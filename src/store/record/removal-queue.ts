@@ -1,9 +1,9 @@
 /** A large visit that is being removed piece by piece: it is in no list any more, and its runs and its share of the counts go together. */
 import { MINUTE_MS } from '../../model/minute.ts';
 import type { Stay } from '../../model/visit.ts';
-import { type Tallied, tallyAnew } from './aggregator.ts';
+import { type AggregationState, restartAggregation } from './aggregator.ts';
 import { OTHER_PAGES } from './pages.ts';
-import type { KeptVisit } from './stored-visit.ts';
+import type { StoredVisit } from './stored-visit.ts';
 
 /** Bytes of runs that one write removes. The write takes some hundredths of a second. */
 export const PIECE_BYTES = 512 * 1024;
@@ -23,12 +23,12 @@ export class PieceBudget {
   }
 
   /** True of a visit that one write cannot remove: it goes in pieces. */
-  isLarge(visit: KeptVisit, bytes: number): boolean {
+  isLarge(visit: StoredVisit, bytes: number): boolean {
     return bytes > this.#bytes || minutesOf(visit) > PIECE_MINUTES;
   }
 
   /** False if a visit of so many bytes has to wait for the next write. The first one never has. */
-  take(visit: KeptVisit | undefined, bytes: number): boolean {
+  take(visit: StoredVisit | undefined, bytes: number): boolean {
     const minutes = visit ? minutesOf(visit) : 0;
     const { bytes: mostBytes, minutes: mostMinutes } = this.#left;
     if (this.#visits > 0 && (bytes > mostBytes || minutes > mostMinutes)) return false;
@@ -39,15 +39,15 @@ export class PieceBudget {
 }
 
 /** Minutes that a visit is listed in. */
-function minutesOf({ since, tally }: KeptVisit): number {
+function minutesOf({ since, tally }: StoredVisit): number {
   return Math.ceil((tally.until - since) / MINUTE_MS);
 }
 
-export interface GoingVisit {
+export interface RemovedVisit {
   site: string;
   since: number;
   /** What was taken from the counts so far. */
-  away: Tallied;
+  away: AggregationState;
   /** Number of the page that this is on, or 0. */
   page: number;
   /** When it was on pages, in order. */
@@ -58,15 +58,15 @@ export interface GoingVisit {
   damage: string;
 }
 
-export function newGoing({ site, since, tally }: KeptVisit): GoingVisit {
+export function newRemovedVisit({ site, since, tally }: StoredVisit): RemovedVisit {
   const stays = tally.stays.map(({ page, t, until }) => ({ page, t, until })).sort((a, b) => a.t - b.t);
-  return { site, since, away: tallyAnew({ since, tally }), page: 0, stays, minute: 0, damage: '' };
+  return { site, since, away: restartAggregation({ since, tally }), page: 0, stays, minute: 0, damage: '' };
 }
 
 /**
  * What a page is called that has no name any more: it was given back when all that was counted there was gone. The visit may be on
  * it still.
  */
-export function nameIn({ page, away }: GoingVisit, asked: number): string {
+export function removedVisitName({ page, away }: RemovedVisit, asked: number): string {
   return asked === page ? away.page : OTHER_PAGES;
 }

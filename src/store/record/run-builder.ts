@@ -8,7 +8,7 @@ import type { Run } from '../archive.ts';
 import type { BatchFrame } from './batch.ts';
 
 /** Splices frames, given one after the other and decoded, into runs. */
-export class Splicer {
+export class RunBuilder {
   readonly #payload = new Writer(4096);
   readonly #pen: Pen = { time: 0, x: 0, y: 0 };
   #run: Run | undefined;

@@ -1,6 +1,6 @@
 /** Runs as they are given: in parts, and of a time. */
 import type { Part, Run, Scene } from '../archive.ts';
-import type { Damage } from './damage.ts';
+import type { DamageLog } from './damage.ts';
 import { checkSamples } from './run-checks.ts';
 import { cursorOf } from './stored-visit.ts';
 
@@ -39,17 +39,17 @@ export class RunPart {
   }
 
   /** `damage`: what was met on the way. */
-  part({ leftOut }: Damage): Part<Run> {
+  part({ leftOut }: DamageLog): Part<Run> {
     return { items: this.#items, next: this.#next, ...(leftOut && { leftOut }) };
   }
 }
 
-export function sceneOf(visit: Scene['visit'], runs: Run[], { leftOut }: Damage): Scene {
+export function sceneOf(visit: Scene['visit'], runs: Run[], { leftOut }: DamageLog): Scene {
   return { visit, runs, ...(leftOut && { leftOut }) };
 }
 
 /** The runs whose samples can be read; what is damaged is passed over. */
-export function* readable(runs: Iterable<Run>, damage: Damage): Generator<Run> {
+export function* readable(runs: Iterable<Run>, damage: DamageLog): Generator<Run> {
   for (const run of runs)
     if (
       damage.pass(() => {

@@ -4,7 +4,7 @@
  * needed, it is taken from the site that is furthest over its share, so that no site can push out the record of another.
  */
 import type { Shares } from '../../config/config.ts';
-import type { KeptVisit } from './stored-visit.ts';
+import type { StoredVisit } from './stored-visit.ts';
 
 /** What a visit takes beside its runs: its entry and its keys, bytes. */
 const ENTRY_BYTES = 300;
@@ -15,7 +15,7 @@ const SAMPLE_BYTES = 5;
 const FRAME_BYTES = 20;
 
 /** Bytes that a visit takes, nearly: its runs, its entry, and the names of the pages it was on. */
-export function weightOf({ bytes, tally, frames }: KeptVisit): number {
+export function weightOf({ bytes, tally, frames }: StoredVisit): number {
   const { stays, moves, scrolls, clicks } = tally;
   const runs = bytes ?? SAMPLE_BYTES * (moves + scrolls + 10 * clicks) + FRAME_BYTES * frames;
   return Math.round(stays.reduce((sum, { page }) => sum + STAY_BYTES + page.length, ENTRY_BYTES + runs));

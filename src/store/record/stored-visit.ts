@@ -3,16 +3,16 @@
 import type { Visit } from '../../model/visit.ts';
 import { deviceOf, type Visitor } from '../../model/visitor.ts';
 import type { VisitQuery } from '../archive.ts';
-import { newTally, type Tallied } from './aggregator.ts';
-import type { About, BatchFrame } from './batch.ts';
+import { type AggregationState, newAggregation } from './aggregator.ts';
+import type { AboutVisit, BatchFrame } from './batch.ts';
 import { countIn, isIn } from './ranges.ts';
 
-export interface KeptVisit extends About {
+export interface StoredVisit extends AboutVisit {
   id: string;
   site: string;
   /** The first window that was told. */
   size: Visitor['size'];
-  tally: Tallied;
+  tally: AggregationState;
   /** Numbers of the frames that are filed; ranges.ts. */
   seen: number[];
   frames: number;
@@ -32,7 +32,11 @@ export const MAX_ID = 64;
 const UNTOLD = { language: '', referrer: '', origin: '', country: '', label: '' };
 
 /** It begins with the first of its samples, which may have been before the server was told of it. */
-export function newVisit({ place, t }: BatchFrame, about: About | undefined, frames: readonly BatchFrame[]): KeptVisit {
+export function newVisit(
+  { place, t }: BatchFrame,
+  about: AboutVisit | undefined,
+  frames: readonly BatchFrame[],
+): StoredVisit {
   const { id, site, size } = place;
   const since = frames.reduce((first, frame) => Math.min(first, frame.t), about?.since ?? t);
   return {
@@ -41,7 +45,7 @@ export function newVisit({ place, t }: BatchFrame, about: About | undefined, fra
     id,
     site,
     size,
-    tally: newTally(since),
+    tally: newAggregation(since),
     seen: [],
     frames: 0,
     lastRun: 0,
@@ -51,28 +55,28 @@ export function newVisit({ place, t }: BatchFrame, about: About | undefined, fra
 }
 
 /** What of a visit may change while it goes on; how it began does not. */
-export function lastTold({ language, country, label }: About): Pick<About, 'language' | 'country' | 'label'> {
+export function lastTold({ language, country, label }: AboutVisit): Pick<AboutVisit, 'language' | 'country' | 'label'> {
   return { language, country, label };
 }
 
 /** How many frames of this are not there yet. */
-export function newIn({ seen }: KeptVisit, { n, frames }: BatchFrame): number {
+export function newIn({ seen }: StoredVisit, { n, frames }: BatchFrame): number {
   if (frames === undefined) return isIn(seen, n) ? 0 : 1;
   return frames - countIn(seen, n, n + frames - 1);
 }
 
 /** True if some of these frames are from before others, or from before what is there. */
-export function isBehind({ lastRun }: KeptVisit, frames: readonly BatchFrame[]): boolean {
+export function isBehind({ lastRun }: StoredVisit, frames: readonly BatchFrame[]): boolean {
   return frames.some(({ t }, i) => t < (frames[i - 1]?.t ?? lastRun));
 }
 
 /** True of a whole run of which some frames are there. */
-export function isPartlyThere(visit: KeptVisit, frame: BatchFrame): boolean {
+export function isPartlyThere(visit: StoredVisit, frame: BatchFrame): boolean {
   return frame.frames !== undefined && newIn(visit, frame) < frame.frames;
 }
 
 /** True if a visit is asked for, whenever it began. */
-export function matches({ tally, since, device, country }: KeptVisit, query: VisitQuery): boolean {
+export function matches({ tally, since, device, country }: StoredVisit, query: VisitQuery): boolean {
   const lasted = tally.until - since;
   if (query.device !== undefined && query.device !== device) return false;
   if (query.country !== undefined && query.country !== country) return false;
@@ -94,7 +98,7 @@ export function toVisit({
   label,
   tally,
   truncated = false,
-}: KeptVisit): Visit {
+}: StoredVisit): Visit {
   const { stays, moves, clicks, scrolls, until } = tally;
   const about = { device, size, language, referrer, origin, country, label };
   return { id, site, since, until, ...about, stays, moves, clicks, scrolls, truncated };

@@ -1,12 +1,12 @@
 /** What visits add to counts and heatmaps, collected before it is put to what is there. */
 
-import { entry } from '../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { DAY_MS, dayText } from '../../model/day.ts';
 import { CELL, MAX_COLUMN, MAX_ROW } from '../../model/heat.ts';
 import type { PageCounts } from '../../model/visit.ts';
 import { DEVICES, type Device } from '../../model/visitor.ts';
 import { type CellSlots, CellTable } from './cell-table.ts';
-import { type Counted, count } from './tile.ts';
+import { type Counted, countInTile } from './tile.ts';
 
 /**
  * What is counted by cells. move, click: where they were · depth: of each view, the row that was the deepest in sight
@@ -129,7 +129,7 @@ export class Sums {
   cellsOf(page: number, day: number, device: Device, layer: Layer): CellTable {
     if (!this.#keeps(page, day)) return this.#noCells();
     const key = `${page}/${day}/${DEVICES.indexOf(device)}/${LAYERS.indexOf(layer)}`;
-    return entry(this.cells, key, () => ({ page, day, device, layer, cells: new CellTable() })).cells;
+    return getOrInsert(this.cells, key, () => ({ page, day, device, layer, cells: new CellTable() })).cells;
   }
 
   /** Selectors have no control characters, which stores may part their keys by. */
@@ -137,13 +137,13 @@ export class Sums {
     if (!this.#keeps(page, day)) return this.#noSpots();
     const selector = given.replace(CONTROLS, ' ');
     const key = `${page}/${day}/${DEVICES.indexOf(device)}/${selector}`;
-    return entry(this.spots, key, () => ({ page, day, device, selector, spots: new Map() })).spots;
+    return getOrInsert(this.spots, key, () => ({ page, day, device, selector, spots: new Map() })).spots;
   }
 
   countsOf(site: string, page: number, day: number): Counts {
     if (!this.#keeps(page, day)) return { ...NO_COUNTS };
     const key = `${site}/${page}/${day}`;
-    return entry(this.counts, key, () => ({ site, page, day, counts: { ...NO_COUNTS } })).counts;
+    return getOrInsert(this.counts, key, () => ({ site, page, day, counts: { ...NO_COUNTS } })).counts;
   }
 
   /** The sums in a form that can be sent to another thread. `slotsIn` lists the memory that can be handed over. */
@@ -162,7 +162,7 @@ export class Sums {
     for (const { page, day, device, layer, slots } of cells) this.cellsOf(page, day, device, layer).merge(slots);
     for (const one of spots) {
       const sum = this.spotsOf(one.page, one.day, one.device, one.selector);
-      for (const [spot, n] of one.spots) count(sum, spot, n);
+      for (const [spot, n] of one.spots) countInTile(sum, spot, n);
     }
   }
 

@@ -6,7 +6,7 @@
 import { decodeSamples, KIND, SampleBuffer } from '../../protocol/frame.ts';
 import { RUN_SAMPLES } from '../../protocol/passages.ts';
 import type { BatchFrame } from './batch.ts';
-import type { KeptVisit } from './stored-visit.ts';
+import type { StoredVisit } from './stored-visit.ts';
 
 /** Beyond so many times the limit marks are not kept either. */
 const MARKS_TIMES = 2;
@@ -14,7 +14,7 @@ const MARKS_TIMES = 2;
 export type Thinning = 'none' | 'moves' | 'all';
 
 /** `most`: bytes of runs. Visits from before these were counted are not thinned. */
-export function thinningOf({ bytes = 0 }: KeptVisit, most: number): Thinning {
+export function thinningOf({ bytes = 0 }: StoredVisit, most: number): Thinning {
   if (bytes <= most) return 'none';
   return bytes <= MARKS_TIMES * most ? 'moves' : 'all';
 }

@@ -73,7 +73,7 @@ export function inOrder(counts: Counted): number[] {
 }
 
 /** Adds to a count; one that comes to 0 is no more. */
-export function count(counts: Counted, cell: number, by: number): void {
+export function countInTile(counts: Counted, cell: number, by: number): void {
   const now = (counts.get(cell) ?? 0) + by;
   if (now === 0) counts.delete(cell);
   else counts.set(cell, now);

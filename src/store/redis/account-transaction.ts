@@ -2,8 +2,8 @@
  * A transaction of accounts in Redis. What its changes read is loaded in one step, with the number of commits at that
  * moment. It is committed in one step, too, if that number is still the same. Each table is a hash of records as JSON.
  */
-import type { Note } from '../../model/audit.ts';
-import type { Command, Redis } from '../../redis/connection.ts';
+import type { AuditNote } from '../../model/audit.ts';
+import type { Redis, RedisCommand } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { addToTrail } from '../accounts/audit-trail.ts';
 import type { AccountRecords, Link, TableName } from '../accounts/records.ts';
@@ -18,7 +18,7 @@ const TABLES: readonly TableName[] = ['sites', 'admins', 'tokens', 'links', 'ses
 
 export interface RedisScope extends Scope {
   /** A command to run together with the reads. The change gets its answer. */
-  readonly query?: Command;
+  readonly query?: RedisCommand;
 }
 
 /** A change that may add commands to its commit. */
@@ -34,7 +34,7 @@ export class RedisTransaction implements AccountTransaction {
   /** The number of commits when this was loaded; null: nothing was read. */
   #version: string | null = null;
   #trail: LoadedTrail | undefined;
-  readonly #commands: Command[] = [];
+  readonly #commands: RedisCommand[] = [];
 
   private constructor(redis: Redis) {
     this.#redis = redis;
@@ -71,7 +71,7 @@ export class RedisTransaction implements AccountTransaction {
     return scopes.map(({ query }) => query && found.shift());
   }
 
-  addNote(note: Note | undefined): void {
+  addNote(note: AuditNote | undefined): void {
     if (note === undefined) return;
     if (!this.#trail) throw new Error('the change did not say that it may add a note');
     addToTrail(this.#trail, note);
@@ -83,7 +83,7 @@ export class RedisTransaction implements AccountTransaction {
   }
 
   /** Has a command run with the commit. */
-  addCommand(...command: Command): void {
+  addCommand(...command: RedisCommand): void {
     this.#commands.push(command);
   }
 
@@ -118,7 +118,7 @@ class LoadedTable<T> implements Table<T> {
   }
 
   /** The command whose answer `load` takes. */
-  readCommand(keys: readonly string[] | 'all'): Command {
+  readCommand(keys: readonly string[] | 'all'): RedisCommand {
     return keys === 'all' ? ['HGETALL', this.#key] : ['HMGET', this.#key, ...keys];
   }
 
@@ -153,7 +153,7 @@ class LoadedTable<T> implements Table<T> {
     this.#changed.add(key);
   }
 
-  *commands(): Generator<Command> {
+  *commands(): Generator<RedisCommand> {
     for (const key of this.#changed) {
       const value = this.#known.get(key) ?? null;
       yield value === null ? ['HDEL', this.#key, key] : ['HSET', this.#key, key, JSON.stringify(value)];

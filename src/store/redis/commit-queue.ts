@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from '../../redis/connection.ts';
 import { StoreError } from '../contract.ts';
 import { type RedisChange, type RedisScope, RedisTransaction } from './account-transaction.ts';
-import { asStore } from './redis-store-error.ts';
+import { toStoreError } from './redis-store-error.ts';
 
 /** Changes of one commit at most: the server does nothing else meanwhile. */
 const MAX_TOGETHER = 250;
@@ -48,7 +48,7 @@ export class CommitQueue {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, this.#alike());
       try {
-        const values = await asStore(this.#run(group));
+        const values = await toStoreError(this.#run(group));
         for (const [i, { resolve }] of group.entries()) resolve(values[i]);
       } catch (error) {
         for (const { reject } of group) reject(error);

@@ -1,6 +1,6 @@
 /** What is counted in Redis by many at once: page visits, and attempts to sign in. Each is one step of the server's, and one way there and back. */
-import { entry } from '../../lib/get-or-insert.ts';
-import { type Command, type Redis, scriptOf } from '../../redis/connection.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
+import { type Redis, type RedisCommand, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import type { HitGroup } from '../accounts/account-snapshot.ts';
 import { counterKey } from '../accounts/secret.ts';
@@ -68,7 +68,7 @@ const WRITE = 1000;
 export async function writeHits(redis: Redis, totals: readonly HitGroup[]): Promise<void> {
   const bySite = new Map<string, string[]>();
   for (const { site, page, count } of totals)
-    entry(bySite, hitsKey(site), (): string[] => []).push(page, String(count));
+    getOrInsert(bySite, hitsKey(site), (): string[] => []).push(page, String(count));
   for (const [key, pairs] of bySite)
     for (let i = 0; i < pairs.length; i += 2 * WRITE)
       await redis.send(key, 'HSET', key, ...pairs.slice(i, i + 2 * WRITE));
@@ -132,7 +132,7 @@ export class Attempts {
     if (first !== undefined) await this.#redis.run(FORGIVE, first, args);
   }
 
-  #arguments(attempts: readonly Attempt[], now: number): [first: string | undefined, args: Command] {
+  #arguments(attempts: readonly Attempt[], now: number): [first: string | undefined, args: RedisCommand] {
     const keyed = attempts.map((one) => ({ ...one, key: commonKey(counterKey(this.#secret, one.kind, one.value)) }));
     const parts = keyed.flatMap(({ key, limit, window }) => [key, String(limit), String(window)]);
     return [keyed[0]?.key, [String(now), ...parts]];

@@ -1,5 +1,5 @@
 /** Which store a Redis holds: what every process checks before it trusts a connection. */
-import type { Check } from '../../redis/connection.ts';
+import type { ConnectionCheck } from '../../redis/connection.ts';
 import { RedisError } from '../../redis/error.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { storeId } from '../accounts/secret.ts';
@@ -7,7 +7,7 @@ import { storeId } from '../accounts/secret.ts';
 export const META_KEY = commonKey('meta');
 
 /** Passes while Redis at `where` holds a store with one of these ids. The set may change meanwhile. */
-export function checkFor(where: string, ids: ReadonlySet<string>): Check {
+export function checkFor(where: string, ids: ReadonlySet<string>): ConnectionCheck {
   return async (ask) => {
     const secret = await ask<string | null>(META_KEY, 'HGET', META_KEY, 'secret');
     if (secret === null) throw new RedisError('other-store', lostText(where));

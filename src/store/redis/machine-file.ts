@@ -5,7 +5,7 @@ import { StoreError } from '../contract.ts';
 
 const FILE = 'machine.json';
 
-export interface Machine {
+export interface MachineIdentity {
   /** Tells it from others that share the Redis. */
   name?: string;
   /** Id of the store that its server used last. */
@@ -24,9 +24,9 @@ export class MachineFile {
   }
 
   /** Nothing where no server has run, or the file cannot be read. */
-  read(): Machine {
+  read(): MachineIdentity {
     try {
-      const kept = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<Machine>;
+      const kept = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<MachineIdentity>;
       const { name, store, addresses = [], options = {} } = kept;
       return { ...(name && { name }), ...(store && { store }), addresses, options };
     } catch {
@@ -35,7 +35,7 @@ export class MachineFile {
   }
 
   /** Whoever reads meanwhile has what was there or what is. Throws StoreError. */
-  change(change: Partial<Machine>): void {
+  change(change: Partial<MachineIdentity>): void {
     const part = `${this.#path}.part`;
     try {
       writeFileSync(part, JSON.stringify({ ...this.read(), ...change }), { mode: 0o600 });

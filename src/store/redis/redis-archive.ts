@@ -7,8 +7,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Shares } from '../../config/config.ts';
-import { forEachAtOnce } from '../../lib/concurrency.ts';
-import type { Note } from '../../model/audit.ts';
+import { forEachConcurrently } from '../../lib/concurrency.ts';
+import type { AuditNote } from '../../model/audit.ts';
 import type { Heat } from '../../model/heat.ts';
 import type { LeftOut } from '../../model/query.ts';
 import type { DayCounts, PageCounts, Visit } from '../../model/visit.ts';
@@ -31,35 +31,35 @@ import { StoreError } from '../contract.ts';
 import {
   AHEAD_MS,
   ageTime,
-  follow,
+  followClock,
   KEEP_MS,
   noneRemoved,
   REASONS,
   type Reason,
   type RemovalNews,
 } from '../record/age-clock.ts';
-import { FILE_AFTER_MS } from '../record/backlog.ts';
-import { Damage, lostVisit } from '../record/damage.ts';
+import { COMPACT_AFTER_MS } from '../record/backlog.ts';
+import { DamageLog, lostVisit } from '../record/damage.ts';
 import { noHeat } from '../record/heat.ts';
 import { lastUpTo } from '../record/ranges.ts';
 import { RunPart, readable } from '../record/run-part.ts';
 import { siteShardOf } from '../record/shard.ts';
 import { furthestOver, worth } from '../record/site-weight.ts';
 import { MAX_ID, matches, toVisit } from '../record/stored-visit.ts';
-import { Journal } from './record/journal.ts';
+import { RedisJournal } from './record/journal.ts';
 import { SITES } from './record/keys.ts';
-import { type Book, PageBooks } from './record/page-hash.ts';
+import { type PageHash, PageHashes } from './record/page-hash.ts';
 import { type ListedVisits, partsOf, RecordSite, type RedisVisit } from './record/record-site.ts';
-import { type Filed, Filing, held } from './record/redis-compaction.ts';
+import { type Compacted, held, RedisCompaction } from './record/redis-compaction.ts';
 import { atOnce, namedRuns, readDays, readHeat, readPages, readScenes } from './record/redis-lookup.ts';
-import { Room } from './record/redis-quota.ts';
+import { RedisQuota } from './record/redis-quota.ts';
 import { removePiece, removeVisits } from './record/redis-removal.ts';
 import { siteDifferences } from './record/redis-verify.ts';
-import { memberAt, memberOf, timeOf, visitOf } from './record/visit-time.ts';
-import { asStore } from './redis-store-error.ts';
+import { memberAt, memberOf, visitOf, visitTimeOf } from './record/visit-time.ts';
+import { toStoreError } from './redis-store-error.ts';
 
 /** Each shard waits so much longer than the one before, milliseconds, so that they do not come due together. */
-const FILE_APART_MS = 300;
+const COMPACT_APART_MS = 300;
 /** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
 const FRESHEN_MS = 100;
 /**
@@ -124,7 +124,7 @@ export interface RedisArchiveOptions {
   /** Parts of the store that sites may take before others; 1 unless said otherwise. */
   shares?: Shares;
   /** Puts a note into the audit trail. */
-  addNote?: (note: Note) => Promise<void>;
+  addNote?: (note: AuditNote) => Promise<void>;
   /** Visits with more bytes of runs are thinned. */
   maxVisitBytes?: number;
   /** So many bytes of visits are removed in one step. */
@@ -142,13 +142,13 @@ interface Due {
 
 export class RedisArchive implements Archive {
   readonly #redis: Redis;
-  readonly #addNote: (note: Note) => Promise<void>;
+  readonly #addNote: (note: AuditNote) => Promise<void>;
   readonly #onDamage: (error: StoreError) => void;
   readonly #shares: Shares;
-  readonly #room: Room;
-  readonly #journal: Journal;
-  readonly #books = new PageBooks();
-  readonly #filing: Filing;
+  readonly #quota: RedisQuota;
+  readonly #journal: RedisJournal;
+  readonly #pageHashes = new PageHashes();
+  readonly #compaction: RedisCompaction;
   readonly #sitesOf = new Map<string, string>();
   readonly #maxBytes: number;
   /** Sites that this process has appended to, and that may wait to be filed. */
@@ -167,16 +167,16 @@ export class RedisArchive implements Archive {
     this.#onDamage = options.onDamage ?? (() => {});
     this.#shares = shares;
     this.#pieceBytes = options.pieceBytes;
-    this.#filing = new Filing(this.#books, options.maxVisitBytes);
+    this.#compaction = new RedisCompaction(this.#pageHashes, options.maxVisitBytes);
     this.#redis = redis;
     this.#addNote = addNote;
     this.#maxBytes = maxBytes;
-    this.#room = new Room(redis, maxBytes);
-    this.#journal = new Journal(redis, this.#room, replicas);
+    this.#quota = new RedisQuota(redis, maxBytes);
+    this.#journal = new RedisJournal(redis, this.#quota, replicas);
   }
 
   append(batches: readonly Uint8Array[]): Promise<void> {
-    return asStore(this.#append(batches));
+    return toStoreError(this.#append(batches));
   }
 
   async #append(batches: readonly Uint8Array[]): Promise<void> {
@@ -220,7 +220,7 @@ export class RedisArchive implements Archive {
     try {
       for (let looks = 0; ; looks++) {
         // Of many readers that wait, one files what all of them ask for.
-        const filed = await this.#filing.file(site, looks > 0 ? undefined : shards);
+        const filed = await this.#compaction.compact(site, looks > 0 ? undefined : shards);
         if (filed === 'none' || filed === 'held') return looks === 0;
         if (!hasTime(filed === 'busy' ? BUSY_MS : FRESHEN_MS)) return false;
         if (filed === 'busy') await sleep(Math.min(LOOK_MS * 2 ** looks, BUSY_MS / 2));
@@ -232,27 +232,27 @@ export class RedisArchive implements Archive {
   }
 
   /** Files everything of a site that has come until now. */
-  async #fileSite(site: RecordSite, shards?: readonly number[]): Promise<void> {
+  async #compactSite(site: RecordSite, shards?: readonly number[]): Promise<void> {
     const now = Date.now();
     const end = performance.now() + PATIENCE_MS;
     for (;;) {
-      const filed = await this.#filing.file(site, shards, () => now);
+      const filed = await this.#compaction.compact(site, shards, () => now);
       if (filed === 'none') return;
       if (performance.now() > end) throw busy(site);
       if (typeof filed === 'string') await sleep(LOOK_MS);
     }
   }
 
-  fileAll(): Promise<void> {
-    return asStore(this.#fileAll());
+  compactAll(): Promise<void> {
+    return toStoreError(this.#compactAll());
   }
 
-  async #fileAll(): Promise<void> {
-    await forEachAtOnce(await this.#allSites(), SITES_AT_ONCE, (site) => this.#fileSite(site));
+  async #compactAll(): Promise<void> {
+    await forEachConcurrently(await this.#allSites(), SITES_AT_ONCE, (site) => this.#compactSite(site));
   }
 
   sites(): Promise<string[]> {
-    return asStore(this.#names());
+    return toStoreError(this.#names());
   }
 
   async #names(): Promise<string[]> {
@@ -263,7 +263,7 @@ export class RedisArchive implements Archive {
   }
 
   visits(query: VisitQuery): Promise<Part<Visit>> {
-    return asStore(this.#visits(query));
+    return toStoreError(this.#visits(query));
   }
 
   async #visits(query: VisitQuery): Promise<Part<Visit>> {
@@ -271,7 +271,7 @@ export class RedisArchive implements Archive {
     const [before] = await Promise.all([site.droppedBefore(), this.#freshen(site)]);
     const shown = { ...query, from: Math.max(query.from ?? 0, before) };
     const items: Visit[] = [];
-    const damage = new Damage();
+    const damage = new DamageLog();
     const part = (next: string | null): Part<Visit> => {
       this.#tell(`a visit of ${query.site}`, damage.leftOut);
       return { items, next, ...(damage.leftOut && { leftOut: damage.leftOut }) };
@@ -295,7 +295,7 @@ export class RedisArchive implements Archive {
   }
 
   visit(id: string, site?: string): Promise<Visit | undefined> {
-    return asStore(this.#visit(id, site));
+    return toStoreError(this.#visit(id, site));
   }
 
   async #visit(id: string, site: string | undefined): Promise<Visit | undefined> {
@@ -336,7 +336,7 @@ export class RedisArchive implements Archive {
   }
 
   lastFrame(site: string, id: string, most: number): Promise<number> {
-    return asStore(this.#lastFrame(site, id, most));
+    return toStoreError(this.#lastFrame(site, id, most));
   }
 
   /** What another machine has appended a moment ago counts, too: a visitor may come from there. */
@@ -346,7 +346,7 @@ export class RedisArchive implements Archive {
   }
 
   runs(id: string, after?: string): Promise<Part<Run>> {
-    return asStore(this.#runs(id, after));
+    return toStoreError(this.#runs(id, after));
   }
 
   async #runs(id: string, after: string | undefined): Promise<Part<Run>> {
@@ -354,8 +354,8 @@ export class RedisArchive implements Archive {
     if (!found?.visit || !found.isShown) return { items: [], next: null };
     const { site, number, visit } = found;
     const part = new RunPart(after);
-    const damage = new Damage();
-    const book = this.#books.current(site);
+    const damage = new DamageLog();
+    const book = this.#pageHashes.current(site);
     // It is waited for behind the first runs, which are asked for at the same time.
     book.catch(() => {});
     for await (const some of site.runs(number, visit, part.t, damage))
@@ -369,7 +369,7 @@ export class RedisArchive implements Archive {
   }
 
   async scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
-    const [scenes, before] = await asStore(
+    const [scenes, before] = await toStoreError(
       this.#fresh(site, (one, book) => Promise.all([readScenes(one, book, page, from, to), one.droppedBefore()])),
     );
     for (const { visit, leftOut } of scenes) this.#tell(`visit ${visit.id}`, leftOut);
@@ -377,55 +377,55 @@ export class RedisArchive implements Archive {
   }
 
   pages(site: string, days: Days): Promise<PageCounts[]> {
-    return asStore(this.#counted(site, (one, book) => readPages(one, book, days), []));
+    return toStoreError(this.#counted(site, (one, book) => readPages(one, book, days), []));
   }
 
   days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
-    return asStore(this.#counted(site, (one, book) => readDays(one, book, page, days), []));
+    return toStoreError(this.#counted(site, (one, book) => readDays(one, book, page, days), []));
   }
 
   async heat(query: HeatQuery): Promise<Heat> {
-    const damage = new Damage();
-    const read = (site: RecordSite, book: Promise<Book>) => readHeat(site, book, query, damage);
-    const heat = await asStore(this.#counted(query.site, read, noHeat()));
+    const damage = new DamageLog();
+    const read = (site: RecordSite, book: Promise<PageHash>) => readHeat(site, book, query, damage);
+    const heat = await toStoreError(this.#counted(query.site, read, noHeat()));
     this.#tell(`the heatmap of ${query.site}${query.page}`, damage.leftOut);
     return heat;
   }
 
   /** Counts are also those of a removed site of the same key as long as that has visits; until then there are `none`. */
-  #counted<T>(name: string, read: (site: RecordSite, book: Promise<Book>) => Promise<T>, none: T): Promise<T> {
+  #counted<T>(name: string, read: (site: RecordSite, book: Promise<PageHash>) => Promise<T>, none: T): Promise<T> {
     return this.#fresh(name, async (site, book) => {
       const [found, isMixed] = await Promise.all([read(site, book), site.hasRemains()]);
       return isMixed ? none : found;
     });
   }
 
-  async #fresh<T>(name: string, read: (site: RecordSite, book: Promise<Book>) => Promise<T>): Promise<T> {
+  async #fresh<T>(name: string, read: (site: RecordSite, book: Promise<PageHash>) => Promise<T>): Promise<T> {
     const site = this.#site(name);
     const freshened = this.#freshen(site);
     // At the same time: Redis may be far away. If something was filed it is asked for again.
     const now = site.now();
     now.catch(() => {});
     const isSame = await freshened;
-    return atOnce(site, (state) => read(site, this.#books.at(site, state)), isSame ? now : undefined);
+    return atOnce(site, (state) => read(site, this.#pageHashes.at(site, state)), isSame ? now : undefined);
   }
 
-  erase(id: string, note?: Note): Promise<boolean> {
-    return asStore(this.#erase(id, note));
+  erase(id: string, note?: AuditNote): Promise<boolean> {
+    return toStoreError(this.#erase(id, note));
   }
 
-  async #erase(id: string, note: Note | undefined): Promise<boolean> {
+  async #erase(id: string, note: AuditNote | undefined): Promise<boolean> {
     const found = await this.#find(id);
     if (!found) return false;
     const { site, number } = found;
     // What waits of it is to go too.
-    await this.#fileSite(site, [siteShardOf(id)]);
+    await this.#compactSite(site, [siteShardOf(id)]);
     const visit = await site.visit(number);
     if (!visit) return false;
     const member = memberOf(visit.since, number);
     const erased = ['HSET', site.keys.erased, id, String(Date.now())];
     const removed = await this.#change(site, () =>
-      removeVisits(site, this.#books, [member], [erased], this.#pieceBytes),
+      removeVisits(site, this.#pageHashes, [member], [erased], this.#pieceBytes),
     );
     if (removed === 0) return false;
     await this.#count('erase', removed);
@@ -441,7 +441,7 @@ export class RedisArchive implements Archive {
   }
 
   #removePiece(site: RecordSite): Promise<boolean> {
-    return this.#change(site, () => removePiece(site, this.#books, this.#pieceBytes));
+    return this.#change(site, () => removePiece(site, this.#pageHashes, this.#pieceBytes));
   }
 
   /** Tries a change until nobody else was faster. */
@@ -454,7 +454,7 @@ export class RedisArchive implements Archive {
   }
 
   dropSite(site: string, before: number): Promise<void> {
-    return asStore(this.#dropSite(this.#site(site), before));
+    return toStoreError(this.#dropSite(this.#site(site), before));
   }
 
   async #dropSite({ keys, name }: RecordSite, before: number): Promise<void> {
@@ -463,20 +463,20 @@ export class RedisArchive implements Archive {
   }
 
   prune(before: number, most: number): Promise<number> {
-    return asStore(this.#prune(before, most));
+    return toStoreError(this.#prune(before, most));
   }
 
   async #prune(before: number, most: number): Promise<number> {
     const sites = await this.#allSites();
     await this.#sweep(sites, before);
     await this.#finishAll(sites);
-    const removed = await this.#pruneSome(sites, before, (await this.#room.used()) > most ? sites : []);
+    const removed = await this.#pruneSome(sites, before, (await this.#quota.used()) > most ? sites : []);
     await this.#finishAll(sites);
     return removed;
   }
 
   async #finishAll(sites: readonly RecordSite[]): Promise<void> {
-    await forEachAtOnce(await this.#removing(sites), SITES_AT_ONCE, (site) => this.#finishRemovals(site));
+    await forEachConcurrently(await this.#removing(sites), SITES_AT_ONCE, (site) => this.#finishRemovals(site));
   }
 
   /** Sites with large visits that are being removed. */
@@ -489,7 +489,7 @@ export class RedisArchive implements Archive {
   async #pruneSome(sites: readonly RecordSite[], before: number, over: readonly RecordSite[]): Promise<number> {
     const { site, due, reason } = await this.#allDue(sites, before, over);
     if (!site) return 0;
-    const removed = await this.#change(site, () => removeVisits(site, this.#books, due, [], this.#pieceBytes));
+    const removed = await this.#change(site, () => removeVisits(site, this.#pageHashes, due, [], this.#pieceBytes));
     await this.#count(reason, removed);
     // Where it is none, what was left of lost ones went.
     return removed || due.length;
@@ -522,7 +522,7 @@ export class RedisArchive implements Archive {
     const isDue = await this.#redis.commit(TICK, '0', [['PEXPIRE', TICK, String(KEEP_MS)]], true);
     const text = await this.#redis.send<string | null>(CLOCK, 'GET', CLOCK);
     const kept = text === null ? Math.min(wall, await this.#newest(wall)) : Number(text);
-    const now = text === null || !isDue ? kept : follow(kept, KEEP_MS, wall);
+    const now = text === null || !isDue ? kept : followClock(kept, KEEP_MS, wall);
     if (isDue || text === null) await this.#redis.commit(`${CLOCK}:version`, null, [['SET', CLOCK, String(now)]], true);
     return ageTime(now, KEEP_MS, wall);
   }
@@ -538,7 +538,7 @@ export class RedisArchive implements Archive {
   /** Notes if visits are kept only since the system's clock is ahead of the store's time. */
   async #noteHeld(sites: readonly RecordSite[], now: number, wall: number, retainMs: number): Promise<void> {
     if (wall - now <= AHEAD_MS) return;
-    await forEachAtOnce(sites, SITES_AT_ONCE, async (site) => {
+    await forEachConcurrently(sites, SITES_AT_ONCE, async (site) => {
       if (this.#news.heldMs > 0) return;
       const [dueByWall, due] = await Promise.all([ended(site, wall - retainMs), ended(site, now - retainMs)]);
       if (dueByWall.length > due.length) this.#news.heldMs = wall - now;
@@ -548,7 +548,7 @@ export class RedisArchive implements Archive {
   /** Removes a piece of each large visit that is being removed: they take room, and are in no list any more. False if there are none. */
   async #removePieces(sites: readonly RecordSite[]): Promise<boolean> {
     const removing = await this.#removing(sites);
-    await forEachAtOnce(removing, SITES_AT_ONCE, (site) => this.#removePiece(site));
+    await forEachConcurrently(removing, SITES_AT_ONCE, (site) => this.#removePiece(site));
     return removing.length > 0;
   }
 
@@ -557,17 +557,17 @@ export class RedisArchive implements Archive {
    * little at a time. Each site is filed by one process at a time, and one removes. `hurry`: there is no room, so that nothing waits.
    */
   tend(now: number, retainMs: number, hurry = false): Promise<void> {
-    return asStore(this.#tend(now, retainMs, hurry));
+    return toStoreError(this.#tend(now, retainMs, hurry));
   }
 
   async #tend(now: number, retainMs: number, hurry: boolean): Promise<void> {
     let fault: unknown;
     let isSlow = false;
-    await forEachAtOnce(await this.#tended(now), SITES_AT_ONCE, async (site) => {
+    await forEachConcurrently(await this.#tended(now), SITES_AT_ONCE, async (site) => {
       if (isSlow) return;
       const begin = performance.now();
       try {
-        await this.#fileDue(site, now, hurry);
+        await this.#compactDue(site, now, hurry);
       } catch (error) {
         // It is of that site, or of its node; others are filed all the same, unless that node is waited for.
         if (!isOfOneSite(error)) throw error;
@@ -599,11 +599,11 @@ export class RedisArchive implements Archive {
     return this.#sitesKnown();
   }
 
-  async #fileDue(site: RecordSite, now: number, hurry: boolean): Promise<void> {
-    const due = (shard: number) => now - FILE_AFTER_MS - shard * FILE_APART_MS;
+  async #compactDue(site: RecordSite, now: number, hurry: boolean): Promise<void> {
+    const due = (shard: number) => now - COMPACT_AFTER_MS - shard * COMPACT_APART_MS;
     const end = performance.now() + TEND_MS;
-    let filed: Filed;
-    do filed = await this.#filing.file(site, undefined, hurry ? undefined : due);
+    let filed: Compacted;
+    do filed = await this.#compaction.compact(site, undefined, hurry ? undefined : due);
     while (typeof filed === 'number' && performance.now() < end);
     if (filed === 'none' && !(await site.isWaiting())) this.#own.delete(site.name);
   }
@@ -639,10 +639,10 @@ export class RedisArchive implements Archive {
 
   /** The sites that there is too little room for. While a node is away (not `isWhole`) it is not known how much there is in all. */
   async #over(sites: readonly RecordSite[], isWhole: boolean): Promise<readonly RecordSite[]> {
-    const used = isWhole ? await this.#soon(this.#room.used()) : undefined;
+    const used = isWhole ? await this.#soon(this.#quota.used()) : undefined;
     if (used !== undefined && used > PRUNE_AT * this.#maxBytes) return sites;
     const keys = sites.map(({ keys }) => keys.version);
-    const crowded = await this.#room.crowded(keys, PRUNE_AT, used !== undefined);
+    const crowded = await this.#quota.crowded(keys, PRUNE_AT, used !== undefined);
     return sites.filter(({ keys }) => crowded.has(keys.version));
   }
 
@@ -651,7 +651,7 @@ export class RedisArchive implements Archive {
     const at = performance.now();
     if (at - this.#sweptAt < SWEEP_MS) return;
     this.#sweptAt = at;
-    await forEachAtOnce(sites, SITES_AT_ONCE, (site) => sweepSite(site, before, now - ERASED_MS));
+    await forEachConcurrently(sites, SITES_AT_ONCE, (site) => sweepSite(site, before, now - ERASED_MS));
   }
 
   /** Visits that are to go, all of one site, as `by-time` has them. */
@@ -673,7 +673,7 @@ export class RedisArchive implements Archive {
   /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
   async #dropped(site: RecordSite, before: number): Promise<string[]> {
     const { dropped, byTime, going } = site.keys;
-    const to = `(${timeOf(before)}`;
+    const to = `(${visitTimeOf(before)}`;
     const members = await site.send<string[]>('ZRANGE', byTime, '-', to, 'BYLEX', 'LIMIT', '0', String(PRUNE_VISITS));
     if (members.length > 0) return members;
     if (Date.now() - before > DROPPED_MS && !(await site.isWaiting())) {
@@ -685,7 +685,7 @@ export class RedisArchive implements Archive {
   }
 
   usage(): Promise<Usage> {
-    return asStore(this.#usage());
+    return toStoreError(this.#usage());
   }
 
   async #usage(): Promise<Usage> {
@@ -695,7 +695,7 @@ export class RedisArchive implements Archive {
     // Each has its time before it.
     const damaged = aside.reduce((sum, length) => sum + length / 2, 0);
     const begins = firsts.flatMap((member) => (member === undefined ? [] : [visitOf(member)[0]]));
-    const used = await this.#room.used();
+    const used = await this.#quota.used();
     const counts = await this.#redis.send<(string | null)[]>(REMOVED, 'HMGET', REMOVED, ...REASONS);
     const removed = noneRemoved();
     for (const [i, reason] of REASONS.entries()) removed[reason] = Number(counts[i] ?? 0);
@@ -703,7 +703,7 @@ export class RedisArchive implements Archive {
   }
 
   verify(progress?: Progress): Promise<Difference[]> {
-    return asStore(this.#verify(progress));
+    return toStoreError(this.#verify(progress));
   }
 
   async #verify(progress: Progress | undefined): Promise<Difference[]> {
@@ -725,9 +725,9 @@ export class RedisArchive implements Archive {
   /** Counts a site anew while nobody files it. What changed meanwhile, as by being erased, is counted once more. */
   async #verifySite(site: RecordSite, tell: Progress): Promise<Difference[]> {
     for (let tries = 1; ; tries++) {
-      await this.#fileSite(site);
+      await this.#compactSite(site);
       const version = await site.version();
-      const found = await held(site, () => siteDifferences(site, this.#books, tell));
+      const found = await held(site, () => siteDifferences(site, this.#pageHashes, tell));
       if (found.length === 0 || tries === VERIFY_TRIES || (await site.version()) === version) return found;
     }
   }
@@ -799,7 +799,7 @@ async function sweepSite(site: RecordSite, before: number, erasedBefore: number)
  */
 async function* visitsIn(site: RecordSite, query: VisitQuery): AsyncGenerator<ListedVisits> {
   const { from = 0, to = Number.MAX_SAFE_INTEGER, oldestFirst = false, after } = query;
-  let [low, high] = [`[${timeOf(from)}`, `(${timeOf(to)}`];
+  let [low, high] = [`[${visitTimeOf(from)}`, `(${visitTimeOf(to)}`];
   let last = after === undefined ? undefined : (memberAt(after) ?? '');
   const first = Math.min(Math.max(FIRST_LOOKS, query.limit + 1), MAX_LOOKS - NEXT_LOOKS - 1);
   for (const looks of [first, NEXT_LOOKS, MAX_LOOKS - NEXT_LOOKS - first]) {

@@ -1,15 +1,15 @@
 /** The record that several machines share, as a worker's thread keeps it. */
 import type { Shares } from '../../config/config.ts';
 import { Redis } from '../../redis/connection.ts';
-import { type Target, targetText } from '../../redis/redis-url.ts';
+import { type RedisTarget, targetText } from '../../redis/redis-url.ts';
 import type { StoreError } from '../contract.ts';
 import type { Kept } from '../thread/maintenance.ts';
 import { checkFor } from './identity.ts';
 import { RedisArchive } from './redis-archive.ts';
-import { asStore } from './redis-store-error.ts';
+import { toStoreError } from './redis-store-error.ts';
 
 export interface RedisData {
-  redis: Target;
+  redis: RedisTarget;
   /** So many replicas must have what is appended, too. */
   replicas: number;
   /** Id of the store that Redis is to hold; undefined: whatever it holds is right. */
@@ -28,10 +28,10 @@ export interface RedisData {
 const TEND_MS = 500;
 const APART_MS = 200;
 
-export async function keepRedis(data: RedisData, onDamage: (error: StoreError) => void): Promise<Kept> {
+export async function maintainRedis(data: RedisData, onDamage: (error: StoreError) => void): Promise<Kept> {
   const { redis: target, id, retainMs, ...options } = data;
   const guard = id !== undefined && { check: checkFor(targetText(target), new Set([id])) };
-  const redis = await asStore(Redis.connect(target, { ...guard }));
+  const redis = await toStoreError(Redis.connect(target, { ...guard }));
   const archive = new RedisArchive(redis, { ...options, onDamage });
   return {
     archive,

@@ -1,11 +1,11 @@
 /** The last hour of each site in Redis: a sorted set of minutes, which goes an hour after it was written to last. */
-import { forEachAtOnce } from '../../lib/concurrency.ts';
-import { entry } from '../../lib/get-or-insert.ts';
-import { KEPT_MINUTES, MINUTE_MS, oldestOf } from '../../model/minute.ts';
-import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/peer.ts';
+import { forEachConcurrently } from '../../lib/concurrency.ts';
+import { getOrInsert } from '../../lib/get-or-insert.ts';
+import { KEPT_MINUTES, MINUTE_MS, oldestMinute } from '../../model/minute.ts';
+import { NO_SITE, type NodeMinutes, type SiteMinute } from '../../protocol/peer.ts';
 import { type Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey, siteKey } from '../../redis/keys.ts';
-import { type KeptMinute, MOST_MINUTES, minutesByMachine } from '../minute-writer.ts';
+import { MAX_MINUTES, minutesByMachine, type StoredMinute } from '../minute-writer.ts';
 
 /** Sites that are written at once: at the end of a minute all machines write. */
 const WRITES = 8;
@@ -27,7 +27,7 @@ export function hourKey(site: string): string {
 }
 
 /** Throws RedisError; some may be kept then. */
-export async function putHour(
+export async function putRedisMinutes(
   redis: Redis,
   machine: string,
   minutes: readonly SiteMinute[],
@@ -35,21 +35,21 @@ export async function putHour(
 ): Promise<void> {
   const bySite = new Map<string, string[]>();
   for (const { site, t, visitors, samples } of minutes)
-    entry(bySite, site, (): string[] => []).push(String(t), `${t} ${machine} ${visitors} ${samples}`);
-  await forEachAtOnce(bySite, WRITES, ([site, pairs]) =>
-    redis.run(PUT, hourKey(site), [String(oldestOf(now)), String(KEPT_MS), ...pairs]),
+    getOrInsert(bySite, site, (): string[] => []).push(String(t), `${t} ${machine} ${visitors} ${samples}`);
+  await forEachConcurrently(bySite, WRITES, ([site, pairs]) =>
+    redis.run(PUT, hourKey(site), [String(oldestMinute(now)), String(KEPT_MS), ...pairs]),
   );
 }
 
 /** Throws RedisError. */
-export async function readHour(redis: Redis, site: string, from: number): Promise<MachineMinutes[]> {
+export async function readRedisMinutes(redis: Redis, site: string, from: number): Promise<NodeMinutes[]> {
   const key = hourKey(site);
-  const range = ['+inf', String(from), 'BYSCORE', 'REV', 'LIMIT', '0', String(MOST_MINUTES)];
+  const range = ['+inf', String(from), 'BYSCORE', 'REV', 'LIMIT', '0', String(MAX_MINUTES)];
   const members = await redis.send<string[]>(key, 'ZRANGE', key, ...range);
   return minutesByMachine(members.map(minuteIn));
 }
 
-function minuteIn(member: string): KeptMinute {
+function minuteIn(member: string): StoredMinute {
   const [t = '', machine = '', visitors = '', samples = ''] = member.split(' ');
   return { machine, t: Number(t), visitors: Number(visitors), samples: Number(samples) };
 }

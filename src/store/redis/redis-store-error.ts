@@ -3,7 +3,7 @@ import { RedisError } from '../../redis/error.ts';
 import { StoreError } from '../contract.ts';
 
 /** Passes on what a promise comes to. Throws StoreError instead of RedisError. */
-export async function asStore<T>(promise: Promise<T>): Promise<T> {
+export async function toStoreError<T>(promise: Promise<T>): Promise<T> {
   try {
     return await promise;
   } catch (error) {

@@ -9,15 +9,15 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../log/logger.ts';
 import type { Session } from '../../model/account.ts';
-import type { AuditQuery, Entry, Note } from '../../model/audit.ts';
+import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
 import { isPage } from '../../model/page.ts';
 import type { Part } from '../../model/query.ts';
 import { SITE_KEY } from '../../model/site.ts';
 import type { TroubleName } from '../../protocol/ipc.ts';
-import { type MachineMinutes, NO_SITE, type SiteMinute } from '../../protocol/peer.ts';
+import { NO_SITE, type NodeMinutes, type SiteMinute } from '../../protocol/peer.ts';
 import { Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
-import { type Target, targetText } from '../../redis/redis-url.ts';
+import { type RedisTarget, targetText } from '../../redis/redis-url.ts';
 import type { AccountSnapshot, HitGroup } from '../accounts/account-snapshot.ts';
 import { AccountStore, demoSite } from '../accounts/account-store.ts';
 import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
@@ -35,10 +35,10 @@ import { Outage } from './outage.ts';
 import { checkPersistence, watchEviction } from './persistence.ts';
 import { partsOf } from './record/record-site.ts';
 import { RedisArchive } from './redis-archive.ts';
-import { hourKey, putHour, readHour } from './redis-minutes.ts';
-import { asStore } from './redis-store-error.ts';
+import { hourKey, putRedisMinutes, readRedisMinutes } from './redis-minutes.ts';
+import { toStoreError } from './redis-store-error.ts';
 import { readTrail, trailCommands } from './redis-trail.ts';
-import { Troubles } from './trouble-log.ts';
+import { TroubleLog } from './trouble-log.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = '2';
@@ -76,13 +76,13 @@ export interface RedisStoreOptions {
 }
 
 /** Opens the store in Redis, or creates it. Any number of processes may have it open. Throws StoreError. */
-export function openRedisStore(target: Target, options: RedisStoreOptions): Promise<RedisStore> {
-  return asStore(open(target, options));
+export function openRedisStore(target: RedisTarget, options: RedisStoreOptions): Promise<RedisStore> {
+  return toStoreError(open(target, options));
 }
 
-async function open(target: Target, options: RedisStoreOptions): Promise<RedisStore> {
+async function open(target: RedisTarget, options: RedisStoreOptions): Promise<RedisStore> {
   const { log, isServer, id, create = true, replicas = 0, requirePersistence = false } = options;
-  const troubles = new Troubles(options.onTrouble);
+  const troubles = new TroubleLog(options.onTrouble);
   const outage = new Outage(log, (reason) => troubles.set('outage', reason));
   const redis = await Redis.connect(target, { onState: (error) => outage.tell(error) });
   try {
@@ -90,7 +90,7 @@ async function open(target: Target, options: RedisStoreOptions): Promise<RedisSt
     const where = targetText(target);
     const ids = new Set(id === undefined ? [] : [id]);
     if (id !== undefined) await redis.guard(checkFor(where, ids));
-    const secret = await found(redis, where, create);
+    const secret = await initStore(redis, where, create);
     ids.add(storeId(secret));
     if (id === undefined) await redis.guard(checkFor(where, ids));
     const store = new RedisStore(redis, secret, ids, options);
@@ -105,7 +105,7 @@ async function open(target: Target, options: RedisStoreOptions): Promise<RedisSt
 }
 
 /** Furnishes a store that is new, and returns its secret. */
-async function found(redis: Redis, where: string, create: boolean): Promise<Buffer> {
+async function initStore(redis: Redis, where: string, create: boolean): Promise<Buffer> {
   const demo = demoSite(Date.now());
   // Not zero where it was emptied while servers were on it that have written since.
   const version = (await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY)) ?? '0';
@@ -128,7 +128,7 @@ async function found(redis: Redis, where: string, create: boolean): Promise<Buff
     ['HSET', META_KEY, 'format', FORMAT, 'secret', randomBytes(32).toString('base64url')],
     ['HSET', commonKey('sites'), demo.key, JSON.stringify(demo)],
   ]);
-  return found(redis, where, create);
+  return initStore(redis, where, create);
 }
 
 export class RedisStore extends AccountStore implements Store {
@@ -164,7 +164,7 @@ export class RedisStore extends AccountStore implements Store {
   }
 
   nextRun(): Promise<number> {
-    return asStore(this.#redis.send<number>(META_KEY, 'HINCRBY', META_KEY, 'runs', '1'));
+    return toStoreError(this.#redis.send<number>(META_KEY, 'HINCRBY', META_KEY, 'runs', '1'));
   }
 
   /** Says in the log if this machine's server last ran on another store, and remembers this one. */
@@ -204,19 +204,19 @@ export class RedisStore extends AccountStore implements Store {
   async putMinutes(machine: string, minutes: readonly SiteMinute[], now: number): Promise<void> {
     const sites = new Set([NO_SITE, ...(await this.readAll('sites')).map(([key]) => key)]);
     const known = minutes.filter(({ site }) => sites.has(site));
-    await asStore(putHour(this.#redis, machine, known, now));
+    await toStoreError(putRedisMinutes(this.#redis, machine, known, now));
   }
 
-  async minutes(site: string, from: number): Promise<MachineMinutes[]> {
-    return site === NO_SITE || SITE_KEY.test(site) ? asStore(readHour(this.#redis, site, from)) : [];
+  async minutes(site: string, from: number): Promise<NodeMinutes[]> {
+    return site === NO_SITE || SITE_KEY.test(site) ? toStoreError(readRedisMinutes(this.#redis, site, from)) : [];
   }
 
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {
-    return asStore(this.#attempts.count(attempts, now));
+    return toStoreError(this.#attempts.count(attempts, now));
   }
 
   forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void> {
-    return asStore(this.#attempts.forgive(attempts, now));
+    return toStoreError(this.#attempts.forgive(attempts, now));
   }
 
   hit(site: string, page: string): Promise<HitOutcome> {
@@ -224,24 +224,24 @@ export class RedisStore extends AccountStore implements Store {
   }
 
   async #addHits(groups: readonly HitGroup[]): Promise<HitOutcome[]> {
-    const outcomes = await asStore(addHits(this.#redis, groups));
+    const outcomes = await toStoreError(addHits(this.#redis, groups));
     if (outcomes.includes('unknown-site')) await this.#verify();
     return outcomes;
   }
 
   async hits(site: string, page: string): Promise<number> {
     if (!isPage(page) || !SITE_KEY.test(site)) return 0;
-    return (await asStore(readOne<number>(this.#redis, hitsKey(site), page))) ?? 0;
+    return (await toStoreError(readOne<number>(this.#redis, hitsKey(site), page))) ?? 0;
   }
 
   async allHits(): Promise<HitGroup[]> {
     const all: HitGroup[] = [];
     for (const some of partsOf(await this.sites(), HIT_READS))
-      all.push(...(await asStore(Promise.all(some.map(({ key }) => readHits(this.#redis, key))))).flat());
+      all.push(...(await toStoreError(Promise.all(some.map(({ key }) => readHits(this.#redis, key))))).flat());
     return all;
   }
 
-  removeHits(site: string, page: string | undefined, note?: Note): Promise<number> {
+  removeHits(site: string, page: string | undefined, note?: AuditNote): Promise<number> {
     const key = hitsKey(site);
     const query = page === undefined ? ['HLEN', key] : ['HEXISTS', key, page];
     return this.#queue.commit({ note, allowWhenFull: true, query }, (tx, answer) => {
@@ -254,12 +254,12 @@ export class RedisStore extends AccountStore implements Store {
     });
   }
 
-  noteNow(note: Note): Promise<void> {
+  noteNow(note: AuditNote): Promise<void> {
     return this.note(note);
   }
 
-  audit(query: AuditQuery): Promise<Part<Entry>> {
-    return asStore(readTrail(this.#redis, query));
+  audit(query: AuditQuery): Promise<Part<AuditEntry>> {
+    return toStoreError(readTrail(this.#redis, query));
   }
 
   async noteOptions(options: Readonly<Record<string, unknown>>, now: number): Promise<void> {
@@ -276,7 +276,7 @@ export class RedisStore extends AccountStore implements Store {
     change: Change<boolean>,
   ): Promise<boolean> {
     // There may be too many for one step. They come first, so that they are there whenever the rest is.
-    await asStore(writeHits(this.#redis, hits));
+    await toStoreError(writeHits(this.#redis, hits));
     const isReplaced = await this.#queue.commit(scope, (tx) => {
       if (!change(tx)) return false;
       for (const command of trailCommands(trail)) tx.addCommand(...command);
@@ -302,19 +302,19 @@ export class RedisStore extends AccountStore implements Store {
   }
 
   protected async read<N extends TableName>(table: N, key: string): Promise<AccountRecords[N] | undefined> {
-    const found = await asStore(readOne<AccountRecords[N]>(this.#redis, commonKey(table), key));
+    const found = await toStoreError(readOne<AccountRecords[N]>(this.#redis, commonKey(table), key));
     if (found === undefined) await this.#verify();
     return found;
   }
 
   protected async readAll<N extends TableName>(table: N): Promise<[key: string, value: AccountRecords[N]][]> {
-    const found = await asStore(readAll<AccountRecords[N]>(this.#redis, commonKey(table)));
+    const found = await toStoreError(readAll<AccountRecords[N]>(this.#redis, commonKey(table)));
     if (found.length === 0) await this.#verify();
     return found;
   }
 
   protected async readSession(id: string): Promise<SessionOwner> {
-    const [session, admin] = await asStore(readSessionOwner(this.#redis, id));
+    const [session, admin] = await toStoreError(readSessionOwner(this.#redis, id));
     if (session === undefined || admin === undefined) await this.#verify();
     return [session, admin];
   }
@@ -336,7 +336,7 @@ export class RedisStore extends AccountStore implements Store {
 
   /** What is missing may be missing since Redis lost it. Throws StoreError then. */
   #verify(): Promise<void> {
-    return asStore(this.#redis.verify());
+    return toStoreError(this.#redis.verify());
   }
 }
 

@@ -1,14 +1,14 @@
 /** The audit trail in Redis: entries with their numbers in a sorted set, by number. */
-import { AUDIT, type AuditQuery, type Entry } from '../../model/audit.ts';
+import { AUDIT, type AuditEntry, type AuditQuery } from '../../model/audit.ts';
 import type { Part } from '../../model/query.ts';
-import type { Command, Redis } from '../../redis/connection.ts';
+import type { Redis, RedisCommand } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { type Numbered, partOfTrail, startOf, TRAIL, type TrailTable } from '../accounts/audit-trail.ts';
 
 const KEY = commonKey('audit');
 
 /** What `LoadedTrail` takes: some of the newest entries, and the oldest. */
-export const TRAIL_READS: readonly Command[] = [
+export const TRAIL_READS: readonly RedisCommand[] = [
   downFrom(undefined, TRAIL.lookBack),
   ['ZRANGE', KEY, '0', String(TRAIL.sweep - 1)],
 ];
@@ -16,7 +16,7 @@ export const TRAIL_READS: readonly Command[] = [
 /** A trail as it was loaded, and what is to be changed in it. */
 export class LoadedTrail implements TrailTable {
   /** By number, in order. Entries between the oldest and the newest are not loaded. */
-  readonly #entries: Map<number, Entry>;
+  readonly #entries: Map<number, AuditEntry>;
   /** Entries as they are in Redis. */
   readonly #texts = new Map<number, string>();
   readonly #changed = new Set<number>();
@@ -40,7 +40,7 @@ export class LoadedTrail implements TrailTable {
     return [...this.#entries].slice(0, limit);
   }
 
-  put(no: number, entry: Entry): void {
+  put(no: number, entry: AuditEntry): void {
     this.#entries.set(no, entry);
     this.#changed.add(no);
   }
@@ -50,7 +50,7 @@ export class LoadedTrail implements TrailTable {
     this.#changed.add(no);
   }
 
-  *commands(): Generator<Command> {
+  *commands(): Generator<RedisCommand> {
     for (const no of this.#changed) {
       const [text, entry] = [this.#texts.get(no), this.#entries.get(no)];
       if (text !== undefined) yield ['ZREM', KEY, text];
@@ -62,13 +62,13 @@ export class LoadedTrail implements TrailTable {
 }
 
 /** Replaces all entries by these, the oldest first. */
-export function* trailCommands(entries: readonly Entry[]): Generator<Command> {
+export function* trailCommands(entries: readonly AuditEntry[]): Generator<RedisCommand> {
   yield ['DEL', KEY];
   for (const [i, entry] of entries.entries()) yield ['ZADD', KEY, String(i + 1), JSON.stringify([i + 1, entry])];
 }
 
 /** As `Store.audit`. */
-export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<Entry>> {
+export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<AuditEntry>> {
   const isAny = query.who === undefined && query.what === undefined;
   const most = isAny ? Math.min(query.limit, TRAIL.looks) : TRAIL.looks;
   const texts = await redis.send<string[]>(KEY, ...downFrom(startOf(query), most + 1));
@@ -76,7 +76,7 @@ export async function readTrail(redis: Redis, query: AuditQuery): Promise<Part<E
 }
 
 /** Asks for entries from a number down, or from the newest. */
-function downFrom(start: number | undefined, count: number): Command {
+function downFrom(start: number | undefined, count: number): RedisCommand {
   return ['ZRANGE', KEY, String(start ?? '+inf'), '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', String(count)];
 }
 

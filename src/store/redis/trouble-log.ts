@@ -1,7 +1,7 @@
 /** What keeps the store from working as it should, from several sources. */
 import type { TroubleName } from '../../protocol/ipc.ts';
 
-export class Troubles {
+export class TroubleLog {
   readonly #onChange: (all: readonly TroubleName[]) => void;
   readonly #bySource = new Map<string, TroubleName>();
 

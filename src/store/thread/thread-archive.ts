@@ -1,7 +1,7 @@
 /** The record as a worker has it: every call is answered by a thread (thread-main.ts). */
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
-import type { Note } from '../../model/audit.ts';
+import type { AuditNote } from '../../model/audit.ts';
 import type { LeftOut } from '../../model/query.ts';
 import { moduleFile, startThread } from '../../server/package-files.ts';
 import type { HitGroup } from '../accounts/account-snapshot.ts';
@@ -30,11 +30,11 @@ export interface Answer {
 }
 
 type LeavesOut = { leftOut?: LeftOut | undefined };
-type AddNote = (note: Note) => Promise<void>;
+type AddNote = (note: AuditNote) => Promise<void>;
 
-const MOST_READS = 4;
+const MAX_READS = 4;
 /** More who wait are refused. */
-const MOST_QUEUED = 1000;
+const MAX_QUEUED = 1000;
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -119,8 +119,8 @@ export class ThreadArchive implements Archive {
 
   /** At most so many reads are with the thread, so that what is to be stored need not wait behind all there are. */
   async #read(method: Question['method'], ...args: unknown[]): Promise<never> {
-    if (this.#reading >= MOST_READS) {
-      if (this.#queue.length >= MOST_QUEUED) throw tooMuch();
+    if (this.#reading >= MAX_READS) {
+      if (this.#queue.length >= MAX_QUEUED) throw tooMuch();
       await new Promise<void>((resolve) => this.#queue.push(resolve));
     } else this.#reading += 1;
     try {
@@ -157,7 +157,7 @@ export class ThreadArchive implements Archive {
   dropSite: Archive['dropSite'] = (...args) => this.#ask('dropSite', ...args);
   prune: Archive['prune'] = (...args) => this.#ask('prune', ...args);
   usage: Archive['usage'] = (...args) => this.#ask('usage', ...args);
-  fileAll: Archive['fileAll'] = () => this.#ask('fileAll');
+  compactAll: Archive['compactAll'] = () => this.#ask('compactAll');
   /** Progress is not told. */
   verify: Archive['verify'] = () => this.#ask('verify');
 

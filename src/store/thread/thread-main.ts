@@ -29,8 +29,8 @@ port.postMessage({ id: 0 } satisfies Answer);
 
 /** Only the store that is asked for is loaded. */
 async function open(data: ThreadData): Promise<Kept> {
-  if ('redis' in data) return (await import('../redis/redis-maintenance.ts')).keepRedis(data, tellDamage);
-  return (await import('../lmdb/lmdb-maintenance.ts')).keepFile(data, tellDamage);
+  if ('redis' in data) return (await import('../redis/redis-maintenance.ts')).maintainRedis(data, tellDamage);
+  return (await import('../lmdb/lmdb-maintenance.ts')).maintainFile(data, tellDamage);
 }
 
 async function answer(question: Question): Promise<void> {

@@ -8,9 +8,9 @@ import { osErrorText } from '../../../lib/os-error.ts';
 import type { Difference } from '../../archive.ts';
 import { StoreError } from '../../contract.ts';
 import { PART_BYTES } from '../../record/recount.ts';
-import { openStore } from '../lmdb-store.ts';
-import type { Part, Report, Task } from './check-process.ts';
-import { CountTeam } from './count-threads.ts';
+import { openLmdbStore } from '../lmdb-store.ts';
+import type { CheckPart, CheckReport, CheckTask } from './check-process.ts';
+import { CountThreads } from './count-threads.ts';
 import { damageDifference, damaged, isDamage, notAStore, STORE_FILE } from './folder.ts';
 import { StoreFile, seedFreeList } from './store-file.ts';
 
@@ -21,13 +21,13 @@ const LARGE_BYTES = 32 * 1024 * 1024;
 /** Each thread has counts of its own in memory. */
 const MAX_THREADS = 4;
 
-process.once('message', (task: Task) => void work(task));
+process.once('message', (task: CheckTask) => void work(task));
 // Nobody waits for it any more.
 process.on('disconnect', () => process.exit(1));
 // Ctrl-C reaches the whole process group; the one who asked ends, and this one with it.
 process.on('SIGINT', () => {});
 
-async function work(task: Task): Promise<void> {
+async function work(task: CheckTask): Promise<void> {
   try {
     report({ k: 'done', differences: await perform(task) });
   } catch (error) {
@@ -43,7 +43,7 @@ function refusalOf(error: Error): Error {
   return text === undefined ? error : new StoreError('disk-error', text);
 }
 
-async function perform(task: Task): Promise<Difference[]> {
+async function perform(task: CheckTask): Promise<Difference[]> {
   switch (task.k) {
     case 'copy':
       return copy(task);
@@ -56,25 +56,25 @@ async function perform(task: Task): Promise<Difference[]> {
 }
 
 /** The last report ends this process, once it is sent. */
-function report(last: Report): void {
+function report(last: CheckReport): void {
   process.send?.(last, () => process.exit(0));
 }
 
-function reporter(part: Part) {
+function reporter(part: CheckPart) {
   let due = 0;
   return (done: number, total: number) => {
     const now = performance.now();
     if (now < due) return;
     due = now + REPORT_MS;
-    process.send?.({ k: 'progress', part, done, total } satisfies Report);
+    process.send?.({ k: 'progress', part, done, total } satisfies CheckReport);
   };
 }
 
 async function inspectCounts(folder: string): Promise<Difference[]> {
   const found = new Map<string, Difference>();
   const note = (difference: Difference) => void found.set(difference.what, difference);
-  const store = await openStore(folder, { create: false, onDamage: (error) => note(damageDifference(error)) });
-  const team = await CountTeam.start(folder, sharesFor(folder), PART_BYTES);
+  const store = await openLmdbStore(folder, { create: false, onDamage: (error) => note(damageDifference(error)) });
+  const team = await CountThreads.start(folder, sharesFor(folder), PART_BYTES);
   try {
     await Promise.all([store.sites(), store.admins(), store.tokens(), store.sessions(0), store.allHits()]);
     const differences = await store.archive.verify(reporter('counts'), team);

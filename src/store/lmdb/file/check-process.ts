@@ -12,15 +12,15 @@ import { StoreError } from '../../contract.ts';
 import { damaged, STORE_FILE } from './folder.ts';
 
 /** What that process is asked for, and what it says. */
-export type Task = { k: 'inspect' | 'check'; folder: string } | { k: 'copy'; folder: string; to: string };
-export type Report =
-  | { k: 'progress'; part: Part; done: number; total: number }
+export type CheckTask = { k: 'inspect' | 'check'; folder: string } | { k: 'copy'; folder: string; to: string };
+export type CheckReport =
+  | { k: 'progress'; part: CheckPart; done: number; total: number }
   | { k: 'done'; differences: Difference[] }
   | { k: 'failed'; code: StoreError['code'] | undefined; message: string };
 
 /** Parts of the work: pages of the file are read, counts made anew, bytes written. */
-export type Part = 'pages' | 'counts' | 'bytes';
-export type PartProgress = (part: Part, done: number, total: number) => void;
+export type CheckPart = 'pages' | 'counts' | 'bytes';
+export type PartProgress = (part: CheckPart, done: number, total: number) => void;
 
 /**
  * Reads all of the store in a folder, while others use it: first that every page is in order, then whether counts and
@@ -40,13 +40,13 @@ export async function copy(folder: string, to: string, progress: Progress = () =
   await run({ k: 'copy', folder, to }, (_part, done, total) => progress(done, total));
 }
 
-async function run(task: Task, progress: PartProgress): Promise<Difference[]> {
+async function run(task: CheckTask, progress: PartProgress): Promise<Difference[]> {
   const child = fork(fileURLToPath(moduleFile('store/lmdb/file/check-process-main')), {
     // What LMDB prints where it ends its process is told in one line, by what it was.
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
-  let last: Report | undefined;
-  child.on('message', (report: Report) => {
+  let last: CheckReport | undefined;
+  child.on('message', (report: CheckReport) => {
     if (report.k === 'progress') progress(report.part, report.done, report.total);
     else last = report;
   });
@@ -55,7 +55,7 @@ async function run(task: Task, progress: PartProgress): Promise<Difference[]> {
   return outcome(task, last, signal ?? `exit code ${code}`);
 }
 
-function outcome({ folder }: Task, last: Report | undefined, end: string): Difference[] {
+function outcome({ folder }: CheckTask, last: CheckReport | undefined, end: string): Difference[] {
   if (last?.k === 'done') return last.differences;
   if (last?.k === 'failed') {
     if (last.code === undefined) throw new Error(last.message);

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Difference } from '../../archive.ts';
 import { slotsIn } from '../../record/sums.ts';
-import { count, type Source, shareOf, unitsOf } from '../count-unit.ts';
-import { PageBook } from '../page-table.ts';
+import { type CountSource, countUnit, shareOf, unitsOf } from '../count-unit.ts';
+import { PageTable } from '../page-table.ts';
 import { openTables } from '../tables.ts';
-import { Shelf } from '../visit-table.ts';
-import { AHEAD, SHARED, STATE, type ThreadReport, type ThreadTask } from './count-threads.ts';
+import { VisitTable } from '../visit-table.ts';
+import { AHEAD, SHARED, THREAD_STATE, type ThreadReport, type ThreadTask } from './count-threads.ts';
 import { damageDifference, damaged, STORE_FILE } from './folder.ts';
 import { StoreFile } from './store-file.ts';
 
@@ -20,24 +20,24 @@ const damage = new Set<string>();
 const file = StoreFile.open(folder);
 try {
   const tables = file.alone(() => openTables(file.root, (what) => void damage.add(what)));
-  const pages = new PageBook(tables);
+  const pages = new PageTable(tables);
   parentPort?.postMessage('ready');
-  countAll({ tables, pages, shelf: new Shelf(tables, pages) });
+  countAll({ tables, pages, shelf: new VisitTable(tables, pages) });
 } catch (error) {
   if (!(error instanceof Over)) report({ fault: (error as Error).message });
 } finally {
   await file.close();
 }
 
-function countAll(source: Source): void {
-  wait(SHARED.state, () => stateNow() === STATE.counting);
+function countAll(source: CountSource): void {
+  wait(SHARED.state, () => stateNow() === THREAD_STATE.counting);
   file.root.resetReadTxn();
   const reading = file.root.useReadTransaction();
   Atomics.add(shared, SHARED.reading, 1);
   Atomics.notify(shared, SHARED.reading);
   for (const [i, unit] of unitsOf(source, partBytes).entries()) {
     wait(SHARED.joined, () => Atomics.load(shared, SHARED.joined) >= i - AHEAD);
-    const { sums, found } = count(source, unit, shareOf(unit, share, shares), tell);
+    const { sums, found } = countUnit(source, unit, shareOf(unit, share, shares), tell);
     report({ sums: sums.pack(), found: [...found, ...damageFound()] });
   }
   reading.done();
@@ -58,7 +58,7 @@ function report(one: ThreadReport): void {
 
 function tell(): void {
   Atomics.add(shared, SHARED.counted, 1);
-  if (stateNow() === STATE.over) throw new Over();
+  if (stateNow() === THREAD_STATE.over) throw new Over();
 }
 
 function stateNow(): number {
@@ -68,7 +68,7 @@ function stateNow(): number {
 /** Waits until `isSo` returns true. The memory at `place` changes when it may. */
 function wait(place: number, isSo: () => boolean): void {
   while (!isSo()) {
-    if (stateNow() === STATE.over) throw new Over();
+    if (stateNow() === THREAD_STATE.over) throw new Over();
     const before = Atomics.load(shared, place);
     if (!isSo()) Atomics.wait(shared, place, before);
   }

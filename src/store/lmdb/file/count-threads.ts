@@ -15,7 +15,7 @@ import type { Team } from '../lmdb-verify.ts';
  * sent.
  */
 export const SHARED = { state: 0, reading: 1, counted: 2, joined: 3, sent: 4 } as const;
-export const STATE = { waiting: 0, counting: 1, over: 2 } as const;
+export const THREAD_STATE = { waiting: 0, counting: 1, over: 2 } as const;
 
 /** A thread may be this many units ahead of the one that compares. What it has found waits in memory. */
 export const AHEAD = 1;
@@ -41,7 +41,7 @@ const LOOK_MS = 100;
 
 const COUNT_THREAD = moduleFile('store/lmdb/file/count-thread-main');
 
-export class CountTeam implements Team {
+export class CountThreads implements Team {
   readonly #threads: readonly Worker[];
   readonly #reports: readonly MessagePort[];
   readonly #shared: Int32Array;
@@ -55,7 +55,7 @@ export class CountTeam implements Team {
   }
 
   /** Starts one thread less than `shares`, since the caller counts too, and waits until all have opened the store. */
-  static async start(folder: string, shares: number, partBytes: number): Promise<CountTeam> {
+  static async start(folder: string, shares: number, partBytes: number): Promise<CountThreads> {
     const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));
     const threads: Worker[] = [];
     const ports: MessagePort[] = [];
@@ -66,7 +66,7 @@ export class CountTeam implements Team {
       ports.push(port1);
     }
     await Promise.all(threads.map((thread) => once(thread, 'message')));
-    return new CountTeam(threads, ports, shared);
+    return new CountThreads(threads, ports, shared);
   }
 
   get shares(): number {
@@ -75,7 +75,7 @@ export class CountTeam implements Team {
 
   /** Makes all threads start to read. Call it while nobody can commit. */
   begin(): void {
-    this.#set(SHARED.state, STATE.counting);
+    this.#set(SHARED.state, THREAD_STATE.counting);
     this.#wait(SHARED.reading, () => Atomics.load(this.#shared, SHARED.reading) === this.#threads.length || undefined);
   }
 
@@ -115,7 +115,7 @@ export class CountTeam implements Team {
 
   /** Stops the threads, also in the middle of their work, and waits until they have closed the store. */
   async end(): Promise<void> {
-    this.#set(SHARED.state, STATE.over);
+    this.#set(SHARED.state, THREAD_STATE.over);
     this.#set(SHARED.joined, 0);
     await Promise.all(this.#exits);
   }

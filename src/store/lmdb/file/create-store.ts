@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
-import { sync } from '../../../lib/fsync.ts';
+import { fsyncPath } from '../../../lib/fsync.ts';
 import { fillLock, NEW_STORE, STORE_FILE } from './folder.ts';
 
 /**
@@ -10,7 +10,7 @@ import { fillLock, NEW_STORE, STORE_FILE } from './folder.ts';
  * its name when it is whole and on disk. LMDB would make it empty and write to it then: a process that was killed in
  * between would leave a file that looks as if a power cut had taken the record.
  */
-export function foundStore(path: string): void {
+export function createStore(path: string): void {
   const folder = dirname(path);
   const aside = join(folder, NEW_STORE);
   const remove = () => rmSync(aside, { recursive: true, force: true });
@@ -23,7 +23,7 @@ export function foundStore(path: string): void {
     writeFileSync(whole, emptyStore(join(aside, STORE_FILE)), { mode: 0o600, flush: true });
     renameSync(whole, path);
     // Windows does not open folders.
-    if (process.platform !== 'win32') sync(folder);
+    if (process.platform !== 'win32') fsyncPath(folder);
   } finally {
     remove();
   }

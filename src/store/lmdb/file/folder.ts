@@ -14,7 +14,7 @@ import {
 import { dirname, join } from 'node:path';
 import type { Difference } from '../../archive.ts';
 import { StoreError } from '../../contract.ts';
-import { Damage, isShort, type Meta, readMeta, walk } from './tree.ts';
+import { isShort, type Meta, readMeta, TreeDamage, walk } from './tree.ts';
 
 /** The store's file within the data folder. */
 export const STORE_FILE = 'store.mdb';
@@ -167,7 +167,7 @@ function isMeta(fd: number): boolean {
   try {
     return readMeta(fd) !== undefined;
   } catch (error) {
-    if (error instanceof Damage) return false;
+    if (error instanceof TreeDamage) return false;
     throw error;
   }
 }
@@ -192,7 +192,7 @@ export function glance(fd: number, path: string): void {
       if (isSound(fd, meta)) return;
     }
   } catch (error) {
-    if (error instanceof Damage) throw damaged(path, error.message);
+    if (error instanceof TreeDamage) throw damaged(path, error.message);
     throw error;
   }
 }
@@ -223,7 +223,7 @@ export function* checkPages(
     if (meta === undefined) throw notAStore(path);
     for (const seen of walk(fd, meta, 'all', isWhole)) yield [seen, meta.last + 1];
   } catch (error) {
-    throw error instanceof Damage ? damaged(path, error.message) : error;
+    throw error instanceof TreeDamage ? damaged(path, error.message) : error;
   }
 }
 

@@ -8,7 +8,7 @@ import type { RootDatabase } from 'lmdb';
 import { FLAGS_AT, HEAD, LOWER_AT, NODE, NODE_HEAD, PAGE, readMeta } from './tree.ts';
 
 /** A root of an empty tree is above this. */
-const MOST_PAGES = 2 ** 48;
+const MAX_PAGES = 2 ** 48;
 
 export class FreeSpace {
   /** Pages that the next write may use. */
@@ -56,7 +56,7 @@ function oldestRead(root: RootDatabase): number {
 }
 
 function collect(fd: number, pageSize: number, page: number, oldest: number, space: FreeSpace): void {
-  if (page >= MOST_PAGES) return;
+  if (page >= MAX_PAGES) return;
   const bytes = read(fd, page * pageSize, pageSize);
   const isBranch = (bytes.readUInt16LE(FLAGS_AT) & PAGE.branch) !== 0;
   const count = bytes.readUInt16LE(LOWER_AT) / 2;

@@ -8,7 +8,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
-import { foundStore } from './create-store.ts';
+import { createStore } from './create-store.ts';
 import { checkPages, openFolder } from './folder.ts';
 import { OpenedFile } from './opened-file.ts';
 
@@ -53,7 +53,7 @@ export class StoreFile {
       const gate = open({ ...OPTIONS, path: gatePath });
       try {
         const root = gate.transactionSync(() => {
-          if (create) foundStore(path);
+          if (create) createStore(path);
           const opened = open({ ...OPTIONS, path, maxDbs: 64, maxReaders: MAX_READERS, noSync });
           seedFreeList(opened);
           return opened;

@@ -7,7 +7,7 @@
 import { fstatSync, readSync } from 'node:fs';
 
 /** What is wrong with a file, for people. */
-export class Damage extends Error {
+export class TreeDamage extends Error {
   override readonly name = 'Damage';
 }
 
@@ -47,9 +47,9 @@ export function readMeta(fd: number): Meta | undefined {
   if (first === undefined) return undefined;
   const { pageSize } = first;
   if (pageSize < 512 || pageSize > 65_536 || !Number.isInteger(Math.log2(pageSize)))
-    throw new Damage('its first page is invalid');
+    throw new TreeDamage('its first page is invalid');
   const second = readMetaAt(fd, pageSize);
-  if (second === undefined || second.pageSize !== pageSize) throw new Damage('its second page is invalid');
+  if (second === undefined || second.pageSize !== pageSize) throw new TreeDamage('its second page is invalid');
   return second.txn > first.txn ? second : first;
 }
 
@@ -135,13 +135,13 @@ class Trees {
     if (due === undefined) return undefined;
     const flags = this.#read(due.page);
     const isBranch = (flags & PAGE.branch) !== 0;
-    if (isBranch === ((flags & PAGE.leaf) !== 0)) throw new Damage(`page ${due.page} has an invalid type`);
+    if (isBranch === ((flags & PAGE.leaf) !== 0)) throw new TreeDamage(`page ${due.page} has an invalid type`);
     if (isBranch) return this.#branch(due, depth);
     return flags & PAGE.packed ? 1 : 1 + this.#leaf(due);
   }
 
   #branch({ page, level, isWhole }: Due, depth: 'index' | 'all'): number {
-    if (level > MAX_DEPTH) throw new Damage(`page ${page} is too deep`);
+    if (level > MAX_DEPTH) throw new TreeDamage(`page ${page} is too deep`);
     const nodes = isWhole ? this.#nodes(page) : this.#nodes(page).slice(0, 1);
     const children = nodes.map((at) => this.#bytes.readUIntLE(at, 6));
     // All leaves of a tree are as deep as each other: one tells of its siblings.
@@ -152,7 +152,7 @@ class Trees {
   }
 
   #isLeaf(page: number): boolean {
-    if (page >= this.#pages) throw new Damage(`page ${page} is beyond its end`);
+    if (page >= this.#pages) throw new TreeDamage(`page ${page} is beyond its end`);
     const flags = Buffer.alloc(2);
     readSync(this.#fd, flags, 0, 2, page * this.#meta.pageSize + FLAGS_AT);
     return (flags.readUInt16LE(0) & PAGE.leaf) !== 0;
@@ -168,7 +168,7 @@ class Trees {
       const key = at + NODE_HEAD;
       const value = key + this.#bytes.readUInt16LE(at + 6);
       const length = flags & NODE.big ? HEAD : size;
-      if (value + length > this.#bytes.length) throw new Damage(`page ${page} has an entry that crosses its end`);
+      if (value + length > this.#bytes.length) throw new TreeDamage(`page ${page} has an entry that crosses its end`);
       if (flags & NODE.big) bigs.push({ page: long(this.#bytes, value), size, pages: long(this.#bytes, value + 16) });
       else if (flags & NODE.table) this.#table(this.#bytes.toString('latin1', key, value - 1), value, size, page);
     }
@@ -178,14 +178,14 @@ class Trees {
 
   /** A name ends with a zero byte, which `name` is without. */
   #table(name: string, at: number, size: number, page: number): void {
-    if (size < 48) throw new Damage(`page ${page} has a table without a root`);
+    if (size < 48) throw new TreeDamage(`page ${page} has a table without a root`);
     this.#add({ page: long(this.#bytes, at + 40), level: 0, isWhole: this.#isWhole(name) });
   }
 
   #big({ page, size, pages }: { page: number; size: number; pages: number }): number {
     this.#claim(page, pages);
     if (!(this.#read(page) & PAGE.overflow) || pages * this.#meta.pageSize < HEAD + size)
-      throw new Damage(`page ${page} does not hold the expected value`);
+      throw new TreeDamage(`page ${page} does not hold the expected value`);
     return pages;
   }
 
@@ -194,10 +194,10 @@ class Trees {
     const lower = this.#bytes.readUInt16LE(LOWER_AT);
     const upper = this.#bytes.readUInt16LE(22);
     if (lower % 2 !== 0 || lower > upper || HEAD + upper > this.#bytes.length)
-      throw new Damage(`page ${page} is invalid`);
+      throw new TreeDamage(`page ${page} is invalid`);
     const places = Array.from({ length: lower / 2 }, (_, i) => HEAD + this.#bytes.readUInt16LE(HEAD + 2 * i));
     for (const at of places)
-      if (at < HEAD + upper || at + NODE_HEAD > this.#bytes.length) throw new Damage(`page ${page} is invalid`);
+      if (at < HEAD + upper || at + NODE_HEAD > this.#bytes.length) throw new TreeDamage(`page ${page} is invalid`);
     return places;
   }
 
@@ -205,9 +205,9 @@ class Trees {
   #read(page: number): number {
     const { pageSize, txn } = this.#meta;
     const read = readSync(this.#fd, this.#bytes, 0, pageSize, page * pageSize);
-    if (read < pageSize) throw new Damage(`page ${page} is beyond its end`);
-    if (long(this.#bytes, 0) !== page) throw new Damage(`page ${page} is not where it should be`);
-    if (long(this.#bytes, 8) > txn) throw new Damage(`page ${page} is newer than the last commit`);
+    if (read < pageSize) throw new TreeDamage(`page ${page} is beyond its end`);
+    if (long(this.#bytes, 0) !== page) throw new TreeDamage(`page ${page} is not where it should be`);
+    if (long(this.#bytes, 8) > txn) throw new TreeDamage(`page ${page} is newer than the last commit`);
     return this.#bytes.readUInt16LE(FLAGS_AT);
   }
 
@@ -220,11 +220,11 @@ class Trees {
   /** Each page is in use once. */
   #claim(page: number, count: number): void {
     if (page < 2 || count < 1 || page + count > this.#pages)
-      throw new Damage(`page ${page} is beyond its end (${this.#pages} pages)`);
+      throw new TreeDamage(`page ${page} is beyond its end (${this.#pages} pages)`);
     for (let i = page; i < page + count; i++) {
       const bit = 1 << (i % 8);
       const byte = this.#seen[i >> 3] as number;
-      if (byte & bit) throw new Damage(`page ${i} is used twice`);
+      if (byte & bit) throw new TreeDamage(`page ${i} is used twice`);
       this.#seen[i >> 3] = byte | bit;
     }
   }

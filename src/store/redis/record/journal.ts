@@ -8,7 +8,7 @@ import { StoreError } from '../../contract.ts';
 import { type SiteBatch, splitBatch } from '../../record/split.ts';
 import { SITES, SiteKeys } from './keys.ts';
 import { partsOf } from './record-site.ts';
-import type { Room } from './redis-quota.ts';
+import type { RedisQuota } from './redis-quota.ts';
 
 /** An append that is not answered by then has failed, milliseconds. */
 const LIMIT_MS = 4000;
@@ -17,22 +17,22 @@ const REPLICA_MS = 2000;
 /** That there is something of a site is put down again so often, milliseconds. */
 const NOTE_MS = 5000;
 /** Times and batches of one command. */
-const MOST_ELEMENTS = 256;
+const MAX_ELEMENTS = 256;
 /** Is written to see whether there is room. */
 const SCRATCH = commonKey('room');
 
-export class Journal {
+export class RedisJournal {
   readonly #redis: Redis;
-  readonly #room: Room;
+  readonly #quota: RedisQuota;
   readonly #replicas: number;
   #connecting: Promise<Redis> | undefined;
   /** When sites were noted last. */
   readonly #noted = new Map<string, number>();
   #lastT = 0;
 
-  constructor(redis: Redis, room: Room, replicas: number) {
+  constructor(redis: Redis, room: RedisQuota, replicas: number) {
     this.#redis = redis;
-    this.#room = room;
+    this.#quota = room;
     this.#replicas = replicas;
   }
 
@@ -40,7 +40,7 @@ export class Journal {
   async append(batches: readonly Uint8Array[]): Promise<Set<string>> {
     const redis = await this.#own();
     const bytes = batches.reduce((sum, { length }) => sum + length, 0);
-    await this.#room.check(bytes, redis);
+    await this.#quota.check(bytes, redis);
     const parts = batches.flatMap(splitBatch);
     const sites = new Set(parts.map(({ site }) => site));
     const sent: Promise<unknown>[] = [];
@@ -52,7 +52,7 @@ export class Journal {
     const unnoted = [...sites].filter((site) => this.#isToNote(site));
     if (unnoted.length > 0) write(SITES, 'SADD', SITES, ...unnoted);
     for (const [key, elements] of this.#journals(parts))
-      for (const some of partsOf(elements, MOST_ELEMENTS)) write(key, 'RPUSH', key, ...some);
+      for (const some of partsOf(elements, MAX_ELEMENTS)) write(key, 'RPUSH', key, ...some);
     if (parts.length === 0) write(SCRATCH, 'SET', SCRATCH, '1', 'PX', '1000');
     // With what was written: nothing is acked that went into another store. In a cluster the node that is asked may be away; a check each second has to do.
     if (!redis.isCluster) sent.push(redis.verify());

@@ -2,10 +2,10 @@
  * Pages of sites by number. A process remembers those of the sites it has to do with: what came is read when it is missed, and all of
  * them anew when some were taken away, which the edition tells. No number is given twice.
  */
-import type { Command } from '../../../redis/connection.ts';
+import type { RedisCommand } from '../../../redis/connection.ts';
 import type { PageNumbers } from '../../record/aggregator.ts';
-import { MAX_PAGES, nameIn, OTHER_PAGES } from '../../record/pages.ts';
-import { partsOf, type RecordSite, type SiteState } from './record-site.ts';
+import { countedName, MAX_PAGES, OTHER_PAGES } from '../../record/pages.ts';
+import { partsOf, type RecordSite, type StoredSiteState } from './record-site.ts';
 
 /** Names remembered of all sites. */
 const MAX_REMEMBERED = 100_000;
@@ -13,7 +13,7 @@ const MAX_REMEMBERED = 100_000;
 const FEW = 1000;
 
 /** The pages of a site, as far as they are known. */
-export class Book {
+export class PageHash {
   readonly names = new Map<number, string>();
   readonly numbers = new Map<string, number>();
   /** The last number, and how often pages had been taken away. */
@@ -26,7 +26,7 @@ export class Book {
   }
 
   find(page: string): number | undefined {
-    return this.numbers.get(nameIn(page));
+    return this.numbers.get(countedName(page));
   }
 
   /** What is done on a page that is not there any more is done on others. */
@@ -35,15 +35,15 @@ export class Book {
   }
 }
 
-export class PageBooks {
-  readonly #books = new Map<string, Book>();
+export class PageHashes {
+  readonly #books = new Map<string, PageHash>();
 
   /** The pages that there are when this is called, or later. */
-  async current(site: RecordSite): Promise<Book> {
+  async current(site: RecordSite): Promise<PageHash> {
     return this.at(site, await site.state());
   }
 
-  async at(site: RecordSite, { page, edition }: SiteState): Promise<Book> {
+  async at(site: RecordSite, { page, edition }: StoredSiteState): Promise<PageHash> {
     const known = this.#books.get(site.name);
     if (known && known.edition === edition && page - known.last <= FEW) {
       if (page > known.last) await readNew(site, known, page);
@@ -56,7 +56,7 @@ export class PageBooks {
   }
 
   /** Those longest not asked for are forgotten. */
-  #keep(site: string, book: Book): Book {
+  #keep(site: string, book: PageHash): PageHash {
     this.#books.delete(site);
     this.#books.set(site, book);
     let names = 0;
@@ -70,31 +70,31 @@ export class PageBooks {
   }
 }
 
-async function readNew(site: RecordSite, book: Book, last: number): Promise<void> {
+async function readNew(site: RecordSite, book: PageHash, last: number): Promise<void> {
   const numbers = Array.from({ length: last - book.last }, (_, i) => book.last + 1 + i);
   const names = await site.fields(site.keys.pages, numbers.map(String));
   for (const [i, name] of names.entries()) if (name !== null) book.add(numbers[i] as number, name);
   book.last = Math.max(book.last, last);
 }
 
-async function readAll(site: RecordSite): Promise<Book> {
-  const book = new Book();
+async function readAll(site: RecordSite): Promise<PageHash> {
+  const book = new PageHash();
   const all = await site.send<string[]>('HGETALL', site.keys.pages);
   for (let i = 0; i < all.length; i += 2) book.add(Number(all[i]), all[i + 1] as string);
   return book;
 }
 
 /** The pages of a site in a change: new ones have their numbers with it, and others are given back. */
-export class PageDraft implements PageNumbers {
+export class PageChanges implements PageNumbers {
   readonly #site: RecordSite;
-  readonly #book: Book;
-  readonly #state: SiteState;
-  readonly #added = new Book();
+  readonly #hash: PageHash;
+  readonly #state: StoredSiteState;
+  readonly #added = new PageHash();
   readonly #gone: number[] = [];
 
-  constructor(site: RecordSite, book: Book, state: SiteState) {
+  constructor(site: RecordSite, book: PageHash, state: StoredSiteState) {
     this.#site = site;
-    this.#book = book;
+    this.#hash = book;
     this.#state = { ...state };
   }
 
@@ -104,7 +104,7 @@ export class PageDraft implements PageNumbers {
 
   #add(site: string, given: string): number {
     const state = this.#state;
-    const page = nameIn(given);
+    const page = countedName(given);
     if (page !== OTHER_PAGES && (state.isFull || state.pages >= MAX_PAGES)) {
       state.isFull = true;
       return this.numberOf(site, OTHER_PAGES);
@@ -116,15 +116,15 @@ export class PageDraft implements PageNumbers {
   }
 
   find(page: string): number | undefined {
-    return this.#book.find(page) ?? this.#added.find(page);
+    return this.#hash.find(page) ?? this.#added.find(page);
   }
 
   isNamed(number: number): boolean {
-    return this.#added.names.has(number) || this.#book.names.has(number);
+    return this.#added.names.has(number) || this.#hash.names.has(number);
   }
 
   nameOf(number: number): string {
-    return this.#added.names.get(number) ?? this.#book.nameOf(number);
+    return this.#added.names.get(number) ?? this.#hash.nameOf(number);
   }
 
   /**
@@ -132,18 +132,18 @@ export class PageDraft implements PageNumbers {
    * more, so that what was counted so is also taken away so.
    */
   giveBack(number: number): void {
-    if (!this.#book.names.has(number) && !this.#added.names.has(number)) return;
+    if (!this.#hash.names.has(number) && !this.#added.names.has(number)) return;
     this.#gone.push(number);
     this.#state.pages -= 1;
     this.#state.edition += 1;
     if (this.nameOf(number) === OTHER_PAGES) this.#state.isFull = false;
   }
 
-  commands(): Command[] {
+  commands(): RedisCommand[] {
     const { pages, state } = this.#site.keys;
     const { page, isFull, edition, pages: count } = this.#state;
     const added = [...this.#added.names].flatMap(([number, name]) => [String(number), name]);
-    const commands: Command[] = [
+    const commands: RedisCommand[] = [
       ...partsOf(added).map((some) => ['HSET', pages, ...some]),
       ...partsOf(this.#gone.map(String)).map((some) => ['HDEL', pages, ...some]),
     ];
@@ -153,7 +153,7 @@ export class PageDraft implements PageNumbers {
 
   /** What was added is there now. What is gone is found out by the edition. */
   settle(): void {
-    for (const [number, name] of this.#added.names) this.#book.add(number, name);
-    this.#book.last = Math.max(this.#book.last, this.#state.page);
+    for (const [number, name] of this.#added.names) this.#hash.add(number, name);
+    this.#hash.last = Math.max(this.#hash.last, this.#state.page);
   }
 }

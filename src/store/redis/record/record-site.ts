@@ -1,19 +1,19 @@
 /** The record of one site as it is in Redis: what is read of it, piece by piece. */
 
 import { RUN_MS } from '../../../protocol/passages.ts';
-import { type Command, type Redis, scriptOf } from '../../../redis/connection.ts';
-import { decodeRuns, type KeptRun } from '../../record/chunk.ts';
-import type { Damage } from '../../record/damage.ts';
-import type { GoingVisit } from '../../record/removal-queue.ts';
+import { type Redis, type RedisCommand, scriptOf } from '../../../redis/connection.ts';
+import { decodeRuns, type StoredRun } from '../../record/chunk.ts';
+import type { DamageLog } from '../../record/damage.ts';
+import type { RemovedVisit } from '../../record/removal-queue.ts';
 import { weightOf } from '../../record/site-weight.ts';
-import type { KeptVisit } from '../../record/stored-visit.ts';
+import type { StoredVisit } from '../../record/stored-visit.ts';
 import { SiteKeys } from './keys.ts';
 import { visitOf } from './visit-time.ts';
 
 /** Fields of one command at most. */
-export const MOST_FIELDS = 500;
+export const MAX_FIELDS = 500;
 /** Visits that are listed in one step. */
-const MOST_LISTED = 1000;
+const MAX_LISTED = 1000;
 /** Commands that are answered together: Redis does nothing else meanwhile. */
 const TOGETHER = 100;
 /** Elements of runs that one step of a removal asks for at once. */
@@ -23,7 +23,7 @@ const READ_ELEMENTS = 16;
 const READ_BYTES = 384 * 1024;
 
 /** A visit as it is kept; its runs are a list, each element of which has those that were filed together. */
-export interface RedisVisit extends KeptVisit {
+export interface RedisVisit extends StoredVisit {
   /** Elements, and their bytes. */
   elements: number;
   bytes: number;
@@ -37,7 +37,7 @@ export type RunsOf = Pick<RedisVisit, 'marks' | 'elements' | 'bytes'>;
 export const UNKNOWN_RUNS: RunsOf = { marks: [], elements: 0, bytes: 0 };
 
 /** What a site counts; numbers are given once. */
-export interface SiteState {
+export interface StoredSiteState {
   /** Last number of a visit, and of a page. */
   visit: number;
   page: number;
@@ -50,7 +50,7 @@ export interface SiteState {
 }
 
 /** Fields of the state. */
-export const STATE: readonly string[] = ['visit', 'page', 'pages', 'full', 'edition', 'weight'];
+export const READ_STATE: readonly string[] = ['visit', 'page', 'pages', 'full', 'edition', 'weight'];
 
 /**
  * Finds visits by their ids, and what is kept of them, in one round trip. ARGV: the keys of ids, visits and erased visits, then ids. For each id
@@ -115,21 +115,21 @@ export class RecordSite {
     return this.keys.site;
   }
 
-  send<T>(...command: Command): Promise<T> {
+  send<T>(...command: RedisCommand): Promise<T> {
     return this.redis.send(this.keys.version, ...command);
   }
 
-  bytes<T>(...command: Command): Promise<T> {
+  bytes<T>(...command: RedisCommand): Promise<T> {
     return this.redis.sendForBytes(this.keys.version, ...command);
   }
 
   /** What commands find that only read, some of them together. */
-  async gather<T>(commands: readonly Command[]): Promise<T[]> {
+  async gather<T>(commands: readonly RedisCommand[]): Promise<T[]> {
     const parts = partsOf(commands, TOGETHER).map((some) => this.redis.gather<T>(this.keys.version, some));
     return (await Promise.all(parts)).flat(1) as T[];
   }
 
-  async gatherBytes<T>(commands: readonly Command[]): Promise<T[]> {
+  async gatherBytes<T>(commands: readonly RedisCommand[]): Promise<T[]> {
     const parts = partsOf(commands, TOGETHER).map((some) => this.redis.gatherBytes<T>(this.keys.version, some));
     return (await Promise.all(parts)).flat(1) as T[];
   }
@@ -152,16 +152,16 @@ export class RecordSite {
     return (await this.send<string | null>('GET', this.keys.version)) ?? '0';
   }
 
-  async state(): Promise<SiteState> {
-    return readState(await this.send<(string | null)[]>('HMGET', this.keys.state, ...STATE));
+  async state(): Promise<StoredSiteState> {
+    return readState(await this.send<(string | null)[]>('HMGET', this.keys.state, ...READ_STATE));
   }
 
   /** Number of changes, and what there was then. */
-  async now(): Promise<{ version: string; state: SiteState }> {
+  async now(): Promise<{ version: string; state: StoredSiteState }> {
     const { version, state } = this.keys;
     const [changes, found] = await this.redis.gather<never>(version, [
       ['GET', version],
-      ['HMGET', state, ...STATE],
+      ['HMGET', state, ...READ_STATE],
     ]);
     return { version: changes ?? '0', state: readState(found as unknown as (string | null)[]) };
   }
@@ -205,7 +205,7 @@ export class RecordSite {
   async list(range: readonly string[], most: number): Promise<ListedVisits> {
     const { version, byTime, visits } = this.keys;
     const limited = [...range, 'LIMIT', '0', String(most)];
-    if (most > MOST_LISTED) {
+    if (most > MAX_LISTED) {
       const members = await this.send<string[]>('ZRANGE', byTime, ...limited);
       return { members, visits: await this.visits(members.map((member) => visitOf(member)[1])) };
     }
@@ -229,7 +229,7 @@ export class RecordSite {
     let weight = 0;
     let cursor = '0';
     do {
-      const [next, found] = await this.send<[string, string[]]>('HSCAN', visits, cursor, 'COUNT', String(MOST_FIELDS));
+      const [next, found] = await this.send<[string, string[]]>('HSCAN', visits, cursor, 'COUNT', String(MAX_FIELDS));
       for (let i = 1; i < found.length; i += 2) weight += readVisit(found[i] as string)?.weight ?? 0;
       cursor = next;
     } while (cursor !== '0');
@@ -243,9 +243,9 @@ export class RecordSite {
   }
 
   /** Visits that are being removed, by their numbers. */
-  async going(): Promise<Map<number, GoingVisit>> {
+  async going(): Promise<Map<number, RemovedVisit>> {
     const all = await this.send<string[]>('HGETALL', this.keys.going);
-    const found = new Map<number, GoingVisit>();
+    const found = new Map<number, RemovedVisit>();
     for (let i = 0; i < all.length; i += 2) found.set(Number(all[i]), JSON.parse(all[i + 1] as string));
     return found;
   }
@@ -271,7 +271,7 @@ export class RecordSite {
    * The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`,
    * what is so is passed over.
    */
-  async *runs(number: number, visit: RunsOf, from = 0, damage?: Damage): AsyncGenerator<KeptRun[]> {
+  async *runs(number: number, visit: RunsOf, from = 0, damage?: DamageLog): AsyncGenerator<StoredRun[]> {
     const decode = (element: Buffer) => decodeRuns(element, damage);
     const step = Math.max(READ_ELEMENTS, Math.ceil((READ_BYTES * visit.elements) / Math.max(1, visit.bytes)));
     for (let at = elementAt(visit.marks, from - RUN_MS); ; at += step) {
@@ -286,8 +286,8 @@ export class RecordSite {
     visits: readonly { number: number; visit: RedisVisit }[],
     from: number,
     to: number,
-    damages: readonly Damage[],
-  ): Promise<KeptRun[][]> {
+    damages: readonly DamageLog[],
+  ): Promise<StoredRun[][]> {
     const commands = visits.map(({ number, visit: { marks } }) =>
       this.#elements(number, elementAt(marks, from - RUN_MS), elementFrom(marks, to)),
     );
@@ -296,7 +296,7 @@ export class RecordSite {
   }
 
   /** Elements from one up to another, which is not included; undefined: to the end. */
-  #elements(number: number, at: number, end: number | undefined): Command {
+  #elements(number: number, at: number, end: number | undefined): RedisCommand {
     return ['LRANGE', this.keys.runs(number), String(at), end === undefined ? '-1' : String(end - 1)];
   }
 
@@ -320,7 +320,7 @@ function readVisit(text: string): RedisVisit | undefined {
 }
 
 /** Reads the values of `STATE`. */
-export function readState(found: readonly (string | null)[]): SiteState {
+export function readState(found: readonly (string | null)[]): StoredSiteState {
   const [visit, page, pages, full, edition] = found.map(Number) as [number, number, number, number, number];
   return { visit, page, pages, isFull: full > 0, edition, weight: found[5] == null ? undefined : Number(found[5]) };
 }
@@ -338,7 +338,7 @@ function elementFrom(marks: readonly number[], t: number): number | undefined {
 }
 
 /** A list in parts that a command takes. */
-export function partsOf<T>(all: readonly T[], most = MOST_FIELDS): T[][] {
+export function partsOf<T>(all: readonly T[], most = MAX_FIELDS): T[][] {
   const parts: T[][] = [];
   for (let i = 0; i < all.length; i += most) parts.push(all.slice(i, i + most));
   return parts;

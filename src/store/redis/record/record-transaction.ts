@@ -2,33 +2,33 @@
  * A change of a site's record: made up beside it of what was read, and put there in one step, if nobody else has changed the record
  * meanwhile. Counts are so at all times those of the frames.
  */
-import { entry } from '../../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import { Writer } from '../../../protocol/writer.ts';
-import type { Command } from '../../../redis/connection.ts';
+import type { RedisCommand } from '../../../redis/connection.ts';
 import type { Run } from '../../archive.ts';
-import { CHUNK_BYTES, type KeptRun, nameRun, writeRun } from '../../record/chunk.ts';
-import type { FilingShelf } from '../../record/compaction.ts';
-import { Damage } from '../../record/damage.ts';
-import { addRuns, addStays, type Minutes } from '../../record/minute-sums.ts';
+import { CHUNK_BYTES, nameRun, type StoredRun, writeRun } from '../../record/chunk.ts';
+import type { CompactionTarget } from '../../record/compaction.ts';
+import { DamageLog } from '../../record/damage.ts';
+import { addRuns, addStays, type StoredMinutes } from '../../record/minute-sums.ts';
 import { weightOf } from '../../record/site-weight.ts';
-import type { KeptVisit } from '../../record/stored-visit.ts';
+import type { StoredVisit } from '../../record/stored-visit.ts';
 import { Sums } from '../../record/sums.ts';
-import { type PageBooks, PageDraft } from './page-hash.ts';
-import { partsOf, type RecordSite, type RedisVisit, type SiteState } from './record-site.ts';
+import { PageChanges, type PageHashes } from './page-hash.ts';
+import { partsOf, type RecordSite, type RedisVisit, type StoredSiteState } from './record-site.ts';
 import { sumCommands } from './sum-commands.ts';
 import { memberOf } from './visit-time.ts';
 
 const chunk = new Writer(2 * CHUNK_BYTES);
 
-export class Draft implements FilingShelf<RedisVisit> {
+export class RecordTransaction implements CompactionTarget<RedisVisit> {
   readonly site: RecordSite;
   readonly sums = new Sums();
-  readonly pages: PageDraft;
+  readonly pages: PageChanges;
   readonly version: string;
   /** What of visits could not be read, and was passed over. */
-  readonly damage = new Damage();
-  readonly #state: SiteState;
-  readonly #commands: Command[] = [];
+  readonly damage = new DamageLog();
+  readonly #state: StoredSiteState;
+  readonly #commands: RedisCommand[] = [];
   /** By how much more the visits take. */
   #weight = 0;
   /** What was read of visits. */
@@ -43,7 +43,7 @@ export class Draft implements FilingShelf<RedisVisit> {
   readonly #there = new Map<number, Set<string>>();
   readonly #away = new Map<number, Set<string>>();
 
-  private constructor(site: RecordSite, version: string, state: SiteState, pages: PageDraft) {
+  private constructor(site: RecordSite, version: string, state: StoredSiteState, pages: PageChanges) {
     this.site = site;
     this.version = version;
     this.#state = { ...state };
@@ -51,10 +51,10 @@ export class Draft implements FilingShelf<RedisVisit> {
   }
 
   /** `now`: what there is, where that was read already. */
-  static async begin(site: RecordSite, books: PageBooks, now = site.now()): Promise<Draft> {
+  static async begin(site: RecordSite, books: PageHashes, now = site.now()): Promise<RecordTransaction> {
     const { version, state } = await now;
     const book = await books.at(site, state);
-    return new Draft(site, version, state, new PageDraft(site, book, state));
+    return new RecordTransaction(site, version, state, new PageChanges(site, book, state));
   }
 
   /** Reads what is there of visits, by their ids, and whether they were erased. */
@@ -80,7 +80,7 @@ export class Draft implements FilingShelf<RedisVisit> {
   }
 
   /** Runs with the names of their pages. `unnamed` says what a page is called that has no name any more. */
-  named(runs: readonly KeptRun[], unnamed?: (page: number) => string): Run[] {
+  named(runs: readonly StoredRun[], unnamed?: (page: number) => string): Run[] {
     const nameOf = (page: number) => (unnamed && !this.pages.isNamed(page) ? unnamed(page) : this.pages.nameOf(page));
     return runs.map((run) => nameRun(run, nameOf(run.page)));
   }
@@ -101,7 +101,7 @@ export class Draft implements FilingShelf<RedisVisit> {
     this.add(['HDEL', this.site.keys.erased, id]);
   }
 
-  furnish(visit: KeptVisit): RedisVisit {
+  init(visit: StoredVisit): RedisVisit {
     return { ...visit, elements: 0, bytes: 0, marks: [] };
   }
 
@@ -148,17 +148,17 @@ export class Draft implements FilingShelf<RedisVisit> {
     this.add(['RPUSH', this.site.keys.runs(number), bytes]);
   }
 
-  #minutesOf({ site, tally }: RedisVisit, from: number, runs: Iterable<Run>): Minutes {
-    const minutes: Minutes = new Map();
+  #minutesOf({ site, tally }: RedisVisit, from: number, runs: Iterable<Run>): StoredMinutes {
+    const minutes: StoredMinutes = new Map();
     const numberOf = (page: string) => this.pages.numberOf(site, page);
     addStays(minutes, tally.stays, from, numberOf);
     addRuns(minutes, runs, numberOf);
     return minutes;
   }
 
-  #note(into: Map<number, Set<string>>, number: number, minutes: Minutes): void {
+  #note(into: Map<number, Set<string>>, number: number, minutes: StoredMinutes): void {
     for (const [minute, pages] of minutes) {
-      const members = entry(into, minute, () => new Set<string>());
+      const members = getOrInsert(into, minute, () => new Set<string>());
       for (const page of pages) members.add(`${number}.${page}`);
     }
   }
@@ -206,7 +206,7 @@ export class Draft implements FilingShelf<RedisVisit> {
     this.add(['HDEL', visits, String(number)], ['HDEL', ids, id], ['ZREM', byTime, memberOf(since, number)]);
   }
 
-  add(...commands: Command[]): void {
+  add(...commands: RedisCommand[]): void {
     this.#commands.push(...commands);
   }
 
@@ -224,13 +224,13 @@ export class Draft implements FilingShelf<RedisVisit> {
   }
 
   /** A site that was never weighed is weighed as a whole when that is needed, and not counted from the middle. */
-  #weightCommands(): Command[] {
+  #weightCommands(): RedisCommand[] {
     const { state } = this.site.keys;
     const isKnown = this.#state.weight !== undefined || this.#state.visit === this.#new.size;
     return isKnown ? [['HINCRBY', state, 'weight', String(this.#weight)]] : [];
   }
 
-  #visitCommands(): Command[] {
+  #visitCommands(): RedisCommand[] {
     const { visits, ids, byTime } = this.site.keys;
     const put: string[] = [];
     const named: string[] = [];
@@ -249,7 +249,7 @@ export class Draft implements FilingShelf<RedisVisit> {
     ];
   }
 
-  #minuteCommands(): Command[] {
+  #minuteCommands(): RedisCommand[] {
     const of = (name: string, all: ReadonlyMap<number, ReadonlySet<string>>) =>
       [...all].flatMap(([minute, members]) =>
         partsOf([...members]).map((some) => [name, this.site.keys.minute(minute), ...some]),

@@ -3,18 +3,25 @@
  * it is not slow, and if two do the same, the one that is later has it refused and begins anew.
  */
 import { FrameError } from '../../../protocol/frame-error.ts';
-import { type Command, scriptOf } from '../../../redis/connection.ts';
+import { type RedisCommand, scriptOf } from '../../../redis/connection.ts';
 import { StoreError } from '../../contract.ts';
 import { aheadOf } from '../../record/backlog.ts';
 import { type KnownPlaces, readBatch } from '../../record/batch.ts';
 import { CHUNK_BYTES, LONG_CHUNKS } from '../../record/chunk.ts';
-import { type Arrived, arrivals, Filer, isReadable, MAX_RELAID } from '../../record/compaction.ts';
+import { type Arrived, arrivals, Compactor, isReadable, MAX_RELAID } from '../../record/compaction.ts';
 import { warnOfLeftOut } from '../../record/damage.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
 import { isBehind, isPartlyThere, newIn } from '../../record/stored-visit.ts';
-import type { PageBooks } from './page-hash.ts';
-import { partsOf, type RecordSite, type RedisVisit, readState, type SiteState, STATE } from './record-site.ts';
-import { Draft } from './record-transaction.ts';
+import type { PageHashes } from './page-hash.ts';
+import {
+  partsOf,
+  READ_STATE,
+  type RecordSite,
+  type RedisVisit,
+  readState,
+  type StoredSiteState,
+} from './record-site.ts';
+import { RecordTransaction } from './record-transaction.ts';
 
 /**
  * Whoever files is left alone for so long, milliseconds: six times to Redis and back where that takes a second. One
@@ -25,10 +32,10 @@ const LEASE_MS = 6000;
 const HELD = 'held';
 const HELD_MS = 6000;
 /** So much of the journal is filed at once, bytes: for some milliseconds Redis answers nobody else. */
-const MAX_FILED = 512 * 1024;
+const MAX_COMPACTED = 512 * 1024;
 
 /** none: nothing is due · busy: somebody else does it, or was faster · held: nobody is to do it now */
-export type Filed = number | 'none' | 'busy' | 'held';
+export type Compacted = number | 'none' | 'busy' | 'held';
 
 /** What is taken out of one shard of the journal. */
 interface Taken {
@@ -38,31 +45,31 @@ interface Taken {
   bytes: number;
 }
 
-export class Filing {
-  readonly #books: PageBooks;
+export class RedisCompaction {
+  readonly #pageHashes: PageHashes;
   /** Sites that this process is filing, so that those who wait for that need not ask. */
   readonly #running = new Map<string, Promise<unknown>>();
 
   readonly #maxVisitBytes: number | undefined;
 
-  constructor(books: PageBooks, maxVisitBytes?: number) {
+  constructor(books: PageHashes, maxVisitBytes?: number) {
     this.#maxVisitBytes = maxVisitBytes;
-    this.#books = books;
+    this.#pageHashes = books;
   }
 
   /** Files some of what waits in shards (by default all), since before what `before` says of each. How many bytes of the journal that were. */
-  async file(
+  async compact(
     site: RecordSite,
     shards: readonly number[] = ALL_SHARDS,
     before: (shard: number) => number = () => Number.MAX_SAFE_INTEGER,
-  ): Promise<Filed> {
+  ): Promise<Compacted> {
     const running = this.#running.get(site.name);
     if (running) {
       if (!(await site.isWaiting(shards))) return 'none';
       await running.catch(() => {});
       return 'busy';
     }
-    const filing = this.#fileAlone(site, shards, before);
+    const filing = this.#compactAlone(site, shards, before);
     this.#running.set(site.name, filing);
     try {
       return await filing;
@@ -71,12 +78,16 @@ export class Filing {
     }
   }
 
-  async #fileAlone(site: RecordSite, shards: readonly number[], before: (shard: number) => number): Promise<Filed> {
+  async #compactAlone(
+    site: RecordSite,
+    shards: readonly number[],
+    before: (shard: number) => number,
+  ): Promise<Compacted> {
     const opened = await open(site, shards, before);
     if (typeof opened === 'string') return opened;
     let isDone = false;
     try {
-      const filed = await this.#fileOpened(site, opened);
+      const filed = await this.#compactOpened(site, opened);
       isDone = typeof filed === 'number';
       return filed;
     } finally {
@@ -84,15 +95,15 @@ export class Filing {
     }
   }
 
-  async #fileOpened(site: RecordSite, { taken, ...now }: Opened): Promise<Filed> {
-    const draft = await Draft.begin(site, this.#books, Promise.resolve(now));
+  async #compactOpened(site: RecordSite, { taken, ...now }: Opened): Promise<Compacted> {
+    const draft = await RecordTransaction.begin(site, this.#pageHashes, Promise.resolve(now));
     const bytes = taken.reduce((sum, one) => sum + one.bytes, 0);
     if (bytes === 0) return 'none';
     try {
       await fill(draft, taken, this.#maxVisitBytes);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      return setAside(site, draft.version, taken, error);
+      return quarantine(site, draft.version, taken, error);
     }
     for (const { shard, elements } of taken) draft.add(remove(site, shard, elements));
     draft.add(['DEL', site.keys.filing]);
@@ -127,7 +138,7 @@ export async function held<T>(site: RecordSite, work: () => Promise<T>): Promise
 /** What is filed at once, and what there was of the site when it was read. */
 interface Opened {
   version: string;
-  state: SiteState;
+  state: StoredSiteState;
   taken: Taken[];
 }
 
@@ -187,7 +198,16 @@ async function open(
   const { version, state, filing, journals } = site.keys;
   const due = shards.flatMap((shard) => [journals[shard] as string, String(before(shard))]);
   const ahead = String(aheadOf(Date.now()));
-  const args = [filing, state, String(LEASE_MS), String(MAX_FILED), String(STATE.length), ahead, ...STATE, ...due];
+  const args = [
+    filing,
+    state,
+    String(LEASE_MS),
+    String(MAX_COMPACTED),
+    String(READ_STATE.length),
+    ahead,
+    ...READ_STATE,
+    ...due,
+  ];
   const [outcome, changes, fields = [], ...found] = await site.redis.runForBytes<OpenReply>(OPEN, version, args);
   const what = String(outcome);
   if (what !== 'open') return what as 'none' | 'busy' | 'held';
@@ -206,12 +226,16 @@ function* batchesOf({ elements }: Taken): Generator<[time: Buffer, batch: Buffer
 }
 
 /** As many as were read: whoever appends does so behind them. */
-function remove(site: RecordSite, shard: number, elements: readonly Buffer[]): Command {
+function remove(site: RecordSite, shard: number, elements: readonly Buffer[]): RedisCommand {
   return ['LPOP', site.keys.journals[shard] as string, String(elements.length)];
 }
 
 /** Files what was taken. Throws FrameError if some of it cannot be read. */
-async function fill(draft: Draft, taken: readonly Taken[], maxVisitBytes: number | undefined): Promise<void> {
+async function fill(
+  draft: RecordTransaction,
+  taken: readonly Taken[],
+  maxVisitBytes: number | undefined,
+): Promise<void> {
   const visits = new Map<string, Arrived>();
   const known: KnownPlaces = new Map();
   const listener = arrivals(visits);
@@ -227,9 +251,9 @@ async function fill(draft: Draft, taken: readonly Taken[], maxVisitBytes: number
     left -= visit.bytes;
   }
   await Promise.all(needed.map((number) => draft.readRuns(number)));
-  const filer = new Filer(draft, draft.pages, maxVisitBytes);
+  const filer = new Compactor(draft, draft.pages, maxVisitBytes);
   filer.begin(draft.damage);
-  for (const [id, arrived] of visits) filer.file(id, arrived, draft.sums);
+  for (const [id, arrived] of visits) filer.compact(id, arrived, draft.sums);
 }
 
 /**
@@ -244,8 +268,13 @@ function needsRuns(visit: RedisVisit, { frames }: Arrived, most: number): boolea
 }
 
 /** Sets batches aside that cannot be read, so that they hold nothing else up. */
-async function setAside(site: RecordSite, version: string, taken: readonly Taken[], error: FrameError): Promise<Filed> {
-  const commands: Command[] = [];
+async function quarantine(
+  site: RecordSite,
+  version: string,
+  taken: readonly Taken[],
+  error: FrameError,
+): Promise<Compacted> {
+  const commands: RedisCommand[] = [];
   let aside = 0;
   for (const one of taken) {
     const good: Buffer[] = [];

@@ -1,12 +1,12 @@
 /** Counts, heatmaps and scenes, read. */
-import { entry } from '../../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import type { Heat } from '../../../model/heat.ts';
 import type { DayCounts, PageCounts } from '../../../model/visit.ts';
 import { DEVICES } from '../../../model/visitor.ts';
 import type { Days, HeatQuery, Run, Scene } from '../../archive.ts';
 import { BAND_CELLS } from '../../record/bands.ts';
-import { type KeptRun, nameRun } from '../../record/chunk.ts';
-import { Damage } from '../../record/damage.ts';
+import { nameRun, type StoredRun } from '../../record/chunk.ts';
+import { DamageLog } from '../../record/damage.ts';
 import { ElementClicks, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../../record/heat.ts';
 import { minutesIn } from '../../record/minute-sums.ts';
 import { readable, runsDuring, sceneOf } from '../../record/run-part.ts';
@@ -21,9 +21,9 @@ import {
   sliceOf,
   WHOLE_SITE,
 } from '../../record/sums.ts';
-import { type Counted, count, readTile } from '../../record/tile.ts';
-import type { Book } from './page-hash.ts';
-import { partsOf, type RecordSite, type SiteState } from './record-site.ts';
+import { type Counted, countInTile, readTile } from '../../record/tile.ts';
+import type { PageHash } from './page-hash.ts';
+import { partsOf, type RecordSite, type StoredSiteState } from './record-site.ts';
 import { readCounts } from './sum-commands.ts';
 
 /** Days of counts that are read together: each may have thousands of pages. */
@@ -33,7 +33,7 @@ const TRIES = 5;
 const TRY_MS = 100;
 const SCAN_ROWS = 1000;
 /** Clicked elements of a day that are read in one reply; where there are more, they are read some at a time. */
-const MOST_ROWS = 5000;
+const MAX_ROWS = 5000;
 
 /**
  * What is read all at once, though in several commands: again, if the record changed meanwhile, unless Redis is far
@@ -41,7 +41,7 @@ const MOST_ROWS = 5000;
  */
 export async function atOnce<T>(
   site: RecordSite,
-  read: (state: SiteState) => Promise<T>,
+  read: (state: StoredSiteState) => Promise<T>,
   first = site.now(),
 ): Promise<T> {
   const begin = performance.now();
@@ -61,7 +61,7 @@ async function daysIn(site: RecordSite, { from, to }: Days): Promise<number[]> {
 }
 
 /** The counts of a day, by page. */
-export async function rowsOf(site: RecordSite, day: number): Promise<Map<number, Counts>> {
+export async function countRowsOf(site: RecordSite, day: number): Promise<Map<number, Counts>> {
   const all = await site.send<string[]>('HGETALL', site.keys.counts(day));
   const rows = new Map<number, Counts>();
   for (let i = 0; i < all.length; i += 2) rows.set(Number(all[i]), readCounts(all[i + 1] as string));
@@ -69,14 +69,14 @@ export async function rowsOf(site: RecordSite, day: number): Promise<Map<number,
 }
 
 /** As `Archive.pages`. */
-export async function readPages(site: RecordSite, book: Promise<Book>, days: Days): Promise<PageCounts[]> {
+export async function readPages(site: RecordSite, book: Promise<PageHash>, days: Days): Promise<PageCounts[]> {
   const sums = new Map<number, Counts>();
   const [names, all] = await Promise.all([book, daysIn(site, days)]);
   for (const some of partsOf(all, TOGETHER))
-    for (const rows of await Promise.all(some.map((day) => rowsOf(site, day))))
+    for (const rows of await Promise.all(some.map((day) => countRowsOf(site, day))))
       for (const [page, counts] of rows)
         addCounts(
-          entry(sums, page, () => ({ ...NO_COUNTS })),
+          getOrInsert(sums, page, () => ({ ...NO_COUNTS })),
           counts,
         );
   return pageCounts(sums, (page) => names.nameOf(page));
@@ -85,7 +85,7 @@ export async function readPages(site: RecordSite, book: Promise<Book>, days: Day
 /** As `Archive.days`. */
 export async function readDays(
   site: RecordSite,
-  book: Promise<Book>,
+  book: Promise<PageHash>,
   page: string | null,
   days: Days,
 ): Promise<DayCounts[]> {
@@ -98,7 +98,12 @@ export async function readDays(
 }
 
 /** As `Archive.heat`. */
-export async function readHeat(site: RecordSite, book: Promise<Book>, query: HeatQuery, damage: Damage): Promise<Heat> {
+export async function readHeat(
+  site: RecordSite,
+  book: Promise<PageHash>,
+  query: HeatQuery,
+  damage: DamageLog,
+): Promise<Heat> {
   const [names, days] = await Promise.all([book, daysIn(site, query)]);
   const page = names.find(query.page);
   if (page === undefined) return noHeat();
@@ -116,7 +121,8 @@ export async function readHeat(site: RecordSite, book: Promise<Book>, query: Hea
     );
     for (const { slice, band, tile } of found.flat())
       for (const [of, into] of wanted)
-        if (of.has(slice)) damage.pass(() => readTile(tile, (cell, n) => count(into, band * BAND_CELLS + cell, n)));
+        if (of.has(slice))
+          damage.pass(() => readTile(tile, (cell, n) => countInTile(into, band * BAND_CELLS + cell, n)));
   };
   const classes = new Set(devices.map((device) => DEVICES.indexOf(device)));
   const isOfClicks = query.kind === 'click';
@@ -188,7 +194,7 @@ async function spotsOf(
   page: number,
   days: readonly number[],
   devices: ReadonlySet<number>,
-  damage: Damage,
+  damage: DamageLog,
 ): Promise<Map<string, Counted>> {
   const clicks = new ElementClicks();
   const add = (some: readonly SpotTile[]) => {
@@ -216,10 +222,10 @@ async function readSpots(
   most: number,
   add: (some: readonly SpotTile[]) => void,
 ): Promise<void> {
-  const isLarge = length > MOST_ROWS;
+  const isLarge = length > MAX_ROWS;
   if (!isLarge) return add(spotTiles(await site.bytes<Buffer[]>('HGETALL', site.keys.spots(page, day))));
   let left = most;
-  for await (const some of elementsOf(site, page, day, MOST_ROWS)) {
+  for await (const some of elementsOf(site, page, day, MAX_ROWS)) {
     add(some);
     left -= some.length;
     if (left <= 0) return;
@@ -229,7 +235,7 @@ async function readSpots(
 /** As `Archive.scenes`. */
 export async function readScenes(
   site: RecordSite,
-  book: Promise<Book>,
+  book: Promise<PageHash>,
   page: string | null,
   from: number,
   to: number,
@@ -240,10 +246,10 @@ export async function readScenes(
   const numbers = visitsOn(there, number);
   const found = await site.visits(numbers);
   const visits = numbers.flatMap((one, i) => (found[i] ? [{ number: one, visit: found[i] }] : []));
-  const damages = visits.map(() => new Damage());
+  const damages = visits.map(() => new DamageLog());
   const runs = await site.runsDuring(visits, from, to, damages);
   return visits.map(({ visit }, i) => {
-    const damage = damages[i] as Damage;
+    const damage = damages[i] as DamageLog;
     const sound = readable(namedRuns(names, runs[i] ?? []), damage);
     return sceneOf(toVisit(visit), runsDuring(sound, from, to), damage);
   });
@@ -266,6 +272,6 @@ function visitsOn(members: readonly string[], page: number | undefined): number[
 }
 
 /** Runs with the names of their pages. */
-export function namedRuns(book: Book, runs: readonly KeptRun[]): Run[] {
+export function namedRuns(book: PageHash, runs: readonly StoredRun[]): Run[] {
   return runs.map((run) => nameRun(run, book.nameOf(run.page)));
 }

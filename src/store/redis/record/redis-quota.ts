@@ -5,12 +5,12 @@ import { StoreError } from '../../contract.ts';
 /** A figure of its size that is older than this is asked for anew, milliseconds. */
 const SIZE_AGE_MS = 250;
 /** One that is older than this is waited for: where Redis is far away, an ack would else take a round trip more. */
-const MOST_AGE_MS = 2000;
+const MAX_AGE_MS = 2000;
 
 /** Above this share of the cap a figure is waited for. Visits are removed from 0.8 on. */
 const NEAR_CAP = 0.9;
 
-export class Room {
+export class RedisQuota {
   readonly #redis: Redis;
   readonly #maxBytes: number;
   #size = { at: Number.NEGATIVE_INFINITY, used: 0 };
@@ -51,7 +51,7 @@ export class Room {
         this.#asking = undefined;
       });
       // One that is not waited for is asked for again with what comes next.
-      if (age > MOST_AGE_MS || this.#isNearCap(bytes)) await this.#asking;
+      if (age > MAX_AGE_MS || this.#isNearCap(bytes)) await this.#asking;
       else this.#asking.catch(() => {});
     }
     this.#size.used += bytes;

@@ -4,23 +4,23 @@
  */
 
 import { MINUTE_MS } from '../../../model/minute.ts';
-import type { Command } from '../../../redis/connection.ts';
-import { newTally, Tally, tallyAnew } from '../../record/aggregator.ts';
+import type { RedisCommand } from '../../../redis/connection.ts';
+import { Aggregator, newAggregation, restartAggregation } from '../../record/aggregator.ts';
 import { decodeRuns } from '../../record/chunk.ts';
-import { Damage, warnOfRemoved } from '../../record/damage.ts';
+import { DamageLog, warnOfRemoved } from '../../record/damage.ts';
 import { minutesIn } from '../../record/minute-sums.ts';
 import {
-  type GoingVisit,
-  nameIn,
-  newGoing,
+  newRemovedVisit,
   PIECE_BYTES,
   PIECE_MINUTES,
   PieceBudget,
+  type RemovedVisit,
+  removedVisitName,
 } from '../../record/removal-queue.ts';
 import { dayOf } from '../../record/sums.ts';
-import type { PageBooks } from './page-hash.ts';
+import type { PageHashes } from './page-hash.ts';
 import type { RecordSite, RedisVisit } from './record-site.ts';
-import { Draft } from './record-transaction.ts';
+import { RecordTransaction } from './record-transaction.ts';
 import { visitOf } from './visit-time.ts';
 
 /**
@@ -30,12 +30,12 @@ import { visitOf } from './visit-time.ts';
  */
 export async function removeVisits(
   site: RecordSite,
-  books: PageBooks,
+  books: PageHashes,
   members: readonly string[],
-  also: readonly Command[] = [],
+  also: readonly RedisCommand[] = [],
   pieceBytes = PIECE_BYTES,
 ): Promise<number | undefined> {
-  const draft = await Draft.begin(site, books);
+  const draft = await RecordTransaction.begin(site, books);
   await draft.readVisits(members.map((member) => visitOf(member)[1]));
   const faults: string[] = [];
   let removed = 0;
@@ -48,7 +48,7 @@ export async function removeVisits(
     if (visit) removed += 1;
     if (visit && budget.isLarge(visit, size)) {
       draft.unlist(number, visit);
-      draft.add(['HSET', site.keys.going, String(number), JSON.stringify(newGoing(visit))]);
+      draft.add(['HSET', site.keys.going, String(number), JSON.stringify(newRemovedVisit(visit))]);
       continue;
     }
     const fault = await takeAway(draft, number, visit ?? lost(site.name, since));
@@ -63,14 +63,21 @@ export async function removeVisits(
 /** What is known of a visit of which only the begin and the runs are there. */
 function lost(site: string, since: number): RedisVisit {
   const untold = { device: 'unknown', language: '', referrer: '', origin: '', country: '', label: '' } as const;
-  const visit = { ...untold, id: '', site, since, size: [0, 0, 0, 0] as RedisVisit['size'], tally: newTally(since) };
+  const visit = {
+    ...untold,
+    id: '',
+    site,
+    since,
+    size: [0, 0, 0, 0] as RedisVisit['size'],
+    tally: newAggregation(since),
+  };
   return { ...visit, seen: [], frames: 0, lastRun: 0, elements: 0, bytes: 0, marks: [] };
 }
 
 /** What of it could not be read, if anything. Its runs are read some at a time: it may be a long one. */
-async function takeAway(draft: Draft, number: number, visit: RedisVisit): Promise<string | undefined> {
-  const damage = new Damage();
-  const tally = new Tally(visit.site, draft.sums, -1, draft.pages, tallyAnew(visit));
+async function takeAway(draft: RecordTransaction, number: number, visit: RedisVisit): Promise<string | undefined> {
+  const damage = new DamageLog();
+  const tally = new Aggregator(visit.site, draft.sums, -1, draft.pages, restartAggregation(visit));
   for await (const some of draft.site.runs(number, visit, 0, damage)) {
     const runs = draft.named(some);
     for (const run of runs) damage.pass(() => tally.add(run));
@@ -86,14 +93,14 @@ async function takeAway(draft: Draft, number: number, visit: RedisVisit): Promis
  */
 export async function removePiece(
   site: RecordSite,
-  books: PageBooks,
+  books: PageHashes,
   pieceBytes = PIECE_BYTES,
 ): Promise<boolean | undefined> {
-  const draft = await Draft.begin(site, books);
+  const draft = await RecordTransaction.begin(site, books);
   const [next] = await site.going();
   if (!next) return false;
   const [number, going] = next;
-  const tally = new Tally(site.name, draft.sums, -1, draft.pages, going.away);
+  const tally = new Aggregator(site.name, draft.sums, -1, draft.pages, going.away);
   tally.countDeepest(going.page, 1);
   // The page that it is on may be given back only now.
   if (going.page > 0)
@@ -109,7 +116,7 @@ export async function removePiece(
 }
 
 /** Takes the visit out of some of the minutes of its stays, while their pages still have their numbers. False if it is out of all. */
-function leaveMinutes(draft: Draft, number: number, going: GoingVisit): boolean {
+function leaveMinutes(draft: RecordTransaction, number: number, going: RemovedVisit): boolean {
   let left = PIECE_MINUTES;
   for (const { page, t, until } of going.stays)
     for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
@@ -125,19 +132,19 @@ function leaveMinutes(draft: Draft, number: number, going: GoingVisit): boolean 
 
 /** False if none was left. */
 async function removeElements(
-  draft: Draft,
+  draft: RecordTransaction,
   number: number,
-  going: GoingVisit,
-  tally: Tally,
+  going: RemovedVisit,
+  tally: Aggregator,
   pieceBytes: number,
 ): Promise<boolean> {
   const elements = await draft.site.firstElements(number, pieceBytes);
   if (elements.length === 0) return false;
-  const damage = new Damage();
+  const damage = new DamageLog();
   for (const element of elements) {
     const kept = damage.pass(() => decodeRuns(element)) ?? [];
     for (const run of kept) for (const minute of minutesIn(run)) draft.leaveMinute(number, minute, [run.page]);
-    for (const run of draft.named(kept, (page) => nameIn(going, page))) damage.pass(() => tally.add(run));
+    for (const run of draft.named(kept, (page) => removedVisitName(going, page))) damage.pass(() => tally.add(run));
   }
   going.page = draft.pages.find(going.away.page) ?? 0;
   going.damage ||= damage.fault?.message ?? '';

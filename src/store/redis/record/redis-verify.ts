@@ -1,9 +1,9 @@
 /** Recomputes what the frames of a site add up to, and compares; record/recount.ts says how. */
-import { entry } from '../../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import type { Difference } from '../../archive.ts';
-import { Tally } from '../../record/aggregator.ts';
+import { Aggregator } from '../../record/aggregator.ts';
 import { nameRun } from '../../record/chunk.ts';
-import { Damage } from '../../record/damage.ts';
+import { DamageLog } from '../../record/damage.ts';
 import { OTHER_PAGES } from '../../record/pages.ts';
 import {
   addDays,
@@ -15,19 +15,19 @@ import {
   compareSpots,
   daysBetween,
   firstDay,
-  type KeptDay,
   mayTouch,
   newSums,
   PART_BYTES,
   pagesIn,
   Recount,
   type SpotRow,
+  type StoredDay,
 } from '../../record/recount.ts';
-import { type GoingVisit, nameIn } from '../../record/removal-queue.ts';
+import { type RemovedVisit, removedVisitName } from '../../record/removal-queue.ts';
 import { dayOf, type Sums, WHOLE_SITE } from '../../record/sums.ts';
-import type { Book, PageBooks } from './page-hash.ts';
+import type { PageHash, PageHashes } from './page-hash.ts';
 import { partsOf, type RecordSite, type RedisVisit, UNKNOWN_RUNS } from './record-site.ts';
-import { cellsOf, elementsOf, namedRuns, rowsOf } from './redis-lookup.ts';
+import { cellsOf, countRowsOf, elementsOf, namedRuns } from './redis-lookup.ts';
 import { visitOf } from './visit-time.ts';
 
 /** Visits that are read together. */
@@ -42,7 +42,7 @@ const MUCH_BYTES = 16 * 1024;
 /** As `Archive.verify`, of what is filed of a site, if nobody changes it meanwhile. `tell` is told of each visit that was counted. */
 export async function siteDifferences(
   site: RecordSite,
-  books: PageBooks,
+  books: PageHashes,
   tell: (done: number, total: number) => void,
   partBytes = PART_BYTES,
 ): Promise<Difference[]> {
@@ -66,9 +66,9 @@ export async function siteDifferences(
 }
 
 /** The days that anything is kept of. */
-async function daysOf(site: RecordSite, partBytes: number): Promise<Map<number, KeptDay>> {
-  const days = new Map<number, KeptDay>();
-  const at = (day: number) => entry(days, day, (): KeptDay => ({ visits: [], parts: 1 }));
+async function daysOf(site: RecordSite, partBytes: number): Promise<Map<number, StoredDay>> {
+  const days = new Map<number, StoredDay>();
+  const at = (day: number) => getOrInsert(days, day, (): StoredDay => ({ visits: [], parts: 1 }));
   for await (const numbers of allVisits(site))
     for (const some of partsOf(numbers, TOGETHER)) {
       const visits = await site.visits(some);
@@ -99,16 +99,17 @@ async function daysIn(site: RecordSite, number: number, visit: RedisVisit | unde
   const between = daysBetween(first, dayOf(visit.tally.until));
   if (between) return between;
   const days = new Set([first]);
-  const nameless = { nameOf: () => '' } as unknown as Book;
-  for await (const some of site.runs(number, visit, 0, new Damage()))
+  const nameless = { nameOf: () => '' } as unknown as PageHash;
+  for await (const some of site.runs(number, visit, 0, new DamageLog()))
     for (const run of namedRuns(nameless, some)) addDays(days, run);
   return days;
 }
 
 /** The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with. */
-async function daysLeft(site: RecordSite, number: number, going: GoingVisit): Promise<Set<number>> {
+async function daysLeft(site: RecordSite, number: number, going: RemovedVisit): Promise<Set<number>> {
   const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
-  for await (const some of site.runs(number, UNKNOWN_RUNS, 0, new Damage())) for (const run of some) addDays(days, run);
+  for await (const some of site.runs(number, UNKNOWN_RUNS, 0, new DamageLog()))
+    for (const run of some) addDays(days, run);
   return days;
 }
 
@@ -116,7 +117,7 @@ async function daysLeft(site: RecordSite, number: number, going: GoingVisit): Pr
 async function bytesOn(site: RecordSite, day: number): Promise<number> {
   const much: number[] = [];
   let bytes = 0;
-  for (const [page, { moves, clicks, views }] of await rowsOf(site, day)) {
+  for (const [page, { moves, clicks, views }] of await countRowsOf(site, day)) {
     const most = CELL_BYTES * (moves + clicks + 2 * views);
     if (most > MUCH_BYTES) much.push(page);
     else bytes += most;
@@ -130,7 +131,7 @@ async function bytesOn(site: RecordSite, day: number): Promise<number> {
 /** Adds visits to the sums. With `day`, also compares each visit with its own frames if that is its first day. */
 async function recount(
   site: RecordSite,
-  book: Book,
+  book: PageHash,
   numbers: readonly number[],
   sums: Sums,
   has: (page: number) => boolean,
@@ -146,11 +147,11 @@ async function recount(
   for (const [i, visit] of visits.entries()) {
     const number = numbers[i] as number;
     const gone = going?.get(number);
-    if (gone) await recountLeft(site, book, number, gone, new Tally(site.name, sums, 1, readOnly, gone.away));
+    if (gone) await recountLeft(site, book, number, gone, new Aggregator(site.name, sums, 1, readOnly, gone.away));
     if (!visit) continue;
     if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(site.name, page)))) continue;
     const counted = new Recount(visit, sums, readOnly);
-    const damage = new Damage();
+    const damage = new DamageLog();
     for await (const some of site.runs(number, visit, 0, damage))
       for (const run of namedRuns(book, some)) damage.pass(() => counted.add(run));
     if (day === firstDay(visit, visit.marks[0])) counted.compare(compare, damage);
@@ -160,28 +161,28 @@ async function recount(
 /** Adds what is left of a visit that is being removed. */
 async function recountLeft(
   site: RecordSite,
-  book: Book,
+  book: PageHash,
   number: number,
-  going: GoingVisit,
-  tally: Tally,
+  going: RemovedVisit,
+  tally: Aggregator,
 ): Promise<void> {
-  const damage = new Damage();
+  const damage = new DamageLog();
   tally.countDeepest(going.page, 1);
-  const nameOf = (page: number) => book.names.get(page) || nameIn(going, page);
+  const nameOf = (page: number) => book.names.get(page) || removedVisitName(going, page);
   for await (const some of site.runs(number, UNKNOWN_RUNS, 0, damage))
     for (const run of some) damage.pass(() => tally.add(nameRun(run, nameOf(run.page))));
 }
 
 async function comparePart(
   site: RecordSite,
-  book: Book,
+  book: PageHash,
   day: number,
   has: (page: number) => boolean,
   sums: Sums,
   compare: Compare,
 ): Promise<void> {
   const nameOf = (page: number) => (page === WHOLE_SITE ? '' : book.nameOf(page));
-  const rows = [...(await rowsOf(site, day))].filter(([page]) => has(page));
+  const rows = [...(await countRowsOf(site, day))].filter(([page]) => has(page));
   const counted = [...sums.counts.values(), ...sums.cells.values()].map(({ page }) => page);
   const pages = new Set([...rows.map(([page]) => page), ...counted]);
   compareCounts(

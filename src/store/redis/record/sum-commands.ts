@@ -1,7 +1,7 @@
 /** What a change adds to counts and heatmaps, put to what is there. */
-import { entry } from '../../../lib/get-or-insert.ts';
+import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import { DEVICES } from '../../../model/visitor.ts';
-import type { Command } from '../../../redis/connection.ts';
+import type { RedisCommand } from '../../../redis/connection.ts';
 import { bandsOf } from '../../record/bands.ts';
 import {
   addCounts,
@@ -14,7 +14,7 @@ import {
   WHOLE_SITE,
 } from '../../record/sums.ts';
 import { type Counted, inOrder, mergeSound } from '../../record/tile.ts';
-import type { PageDraft } from './page-hash.ts';
+import type { PageChanges } from './page-hash.ts';
 import { partsOf, type RecordSite } from './record-site.ts';
 
 const KINDS = Object.keys(NO_COUNTS) as (keyof Counts)[];
@@ -31,14 +31,14 @@ function countsText(counts: Readonly<Counts>): string {
 }
 
 /** The commands that add sums to what is there. What comes to nothing is removed, and pages that have no counts any more. */
-export async function sumCommands(site: RecordSite, sums: Sums, pages: PageDraft): Promise<Command[]> {
+export async function sumCommands(site: RecordSite, sums: Sums, pages: PageChanges): Promise<RedisCommand[]> {
   const [counts, tiles] = await Promise.all([countCommands(site, sums, pages), tileCommands(site, sums)]);
   return [...counts, ...tiles];
 }
 
-async function countCommands(site: RecordSite, sums: Sums, pages: PageDraft): Promise<Command[]> {
+async function countCommands(site: RecordSite, sums: Sums, pages: PageChanges): Promise<RedisCommand[]> {
   const days = new Map<number, CountSum[]>();
-  for (const sum of sums.counts.values()) entry(days, sum.day, (): CountSum[] => []).push(sum);
+  for (const sum of sums.counts.values()) getOrInsert(days, sum.day, (): CountSum[] => []).push(sum);
   const uses = new Map<number, number>();
   const emptied = new Set<number>();
   const parts = await Promise.all([...days].map(([day, rows]) => dayCommands(site, day, rows, uses, emptied)));
@@ -54,7 +54,7 @@ async function dayCommands(
   rows: readonly CountSum[],
   uses: Map<number, number>,
   emptied: Set<number>,
-): Promise<Command[]> {
+): Promise<RedisCommand[]> {
   const key = site.keys.counts(day);
   const pages = rows.map(({ page }) => String(page));
   const [before, length] = await Promise.all([site.fields(key, pages), site.send<number>('HLEN', key)]);
@@ -84,7 +84,7 @@ async function giveBack(
   site: RecordSite,
   emptied: readonly number[],
   uses: ReadonlyMap<number, number>,
-  pages: PageDraft,
+  pages: PageChanges,
 ): Promise<void> {
   const before = await site.fields(site.keys.uses, emptied.map(String));
   for (const [i, page] of emptied.entries()) if (Number(before[i]) + (uses.get(page) ?? 0) <= 0) pages.giveBack(page);
@@ -96,9 +96,9 @@ interface TileSum {
   by: Counted;
 }
 
-async function tileCommands(site: RecordSite, sums: Sums): Promise<Command[]> {
+async function tileCommands(site: RecordSite, sums: Sums): Promise<RedisCommand[]> {
   const hashes = new Map<string, Map<string, TileSum>>();
-  const at = (key: string) => entry(hashes, key, () => new Map());
+  const at = (key: string) => getOrInsert(hashes, key, () => new Map());
   for (const { page, day, device, layer, cells: sum } of sums.cells.values())
     for (const { band, cells, by } of bandsOf(sum))
       at(site.keys.cells(page, day)).set(`${sliceOf(device, layer)}.${band}`, { cells, by });
@@ -130,7 +130,7 @@ function hashCommands(
   key: string,
   tiles: ReadonlyMap<string, TileSum>,
   before: ReadonlyMap<string, Buffer>,
-): Command[] {
+): RedisCommand[] {
   const put: (string | Buffer)[] = [];
   const gone: string[] = [];
   for (const [field, { cells, by }] of tiles) {

@@ -4,13 +4,13 @@ import { CURSOR } from '../../../model/query.ts';
 const T_DIGITS = 16;
 const NUMBER_DIGITS = 10;
 
-export function timeOf(t: number): string {
+export function visitTimeOf(t: number): string {
   const whole = Number.isFinite(t) ? Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.floor(t))) : 0;
   return String(whole).padStart(T_DIGITS, '0');
 }
 
 export function memberOf(since: number, number: number | string): string {
-  return `${timeOf(since)}.${String(number).padStart(NUMBER_DIGITS, '0')}`;
+  return `${visitTimeOf(since)}.${String(number).padStart(NUMBER_DIGITS, '0')}`;
 }
 
 /** Begin and number of the visit of a member. */
