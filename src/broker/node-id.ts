@@ -50,36 +50,36 @@ return 1
 /** Throws RedisError. */
 export async function takeNodeId(redis: Redis, machine: string): Promise<number> {
   for (let i = 0; i < TRIES; i++) {
-    const slot = Math.floor(Math.random() * NODE_IDS);
-    if (await take(redis, machine, slot, 0)) return slot;
+    const nodeId = Math.floor(Math.random() * NODE_IDS);
+    if (await take(redis, machine, nodeId, 0)) return nodeId;
   }
   for (let i = 0; i < SILENT_TRIES; i++) {
-    const slot = await longestSilent(redis);
-    if (await take(redis, machine, slot, LEASE_MS - SILENCE_MS)) return slot;
+    const nodeId = await longestSilent(redis);
+    if (await take(redis, machine, nodeId, LEASE_MS - SILENCE_MS)) return nodeId;
   }
   throw new RedisError('failed', `Redis at ${redis.where} has reached its limit of ${NODE_IDS} servers`);
 }
 
-async function take(redis: Redis, machine: string, slot: number, most: number): Promise<boolean> {
-  return (await redis.run(TAKE, keyOf(slot), [machine, String(LEASE_MS), String(most)])) === 1;
+async function take(redis: Redis, machine: string, nodeId: number, most: number): Promise<boolean> {
+  return (await redis.run(TAKE, keyOf(nodeId), [machine, String(LEASE_MS), String(most)])) === 1;
 }
 
 async function longestSilent(redis: Redis): Promise<number> {
-  const all = Array.from({ length: NODE_IDS }, (_, slot) => ['PTTL', keyOf(slot)]);
+  const all = Array.from({ length: NODE_IDS }, (_, nodeId) => ['PTTL', keyOf(nodeId)]);
   const left = await redis.gather<number>(keyOf(0), all);
   return left.indexOf(Math.min(...left));
 }
 
 /** Says that the slot is in use, also to a Redis that has forgotten it. False: another machine has it. Throws RedisError. */
-export async function keepNodeId(redis: Redis, machine: string, slot: number): Promise<boolean> {
-  return (await redis.run(KEEP, keyOf(slot), [machine, String(LEASE_MS)])) === 1;
+export async function keepNodeId(redis: Redis, machine: string, nodeId: number): Promise<boolean> {
+  return (await redis.run(KEEP, keyOf(nodeId), [machine, String(LEASE_MS)])) === 1;
 }
 
 /** Throws RedisError. */
-export async function releaseNodeId(redis: Redis, machine: string, slot: number): Promise<void> {
-  await redis.run(LEAVE, keyOf(slot), [machine]);
+export async function releaseNodeId(redis: Redis, machine: string, nodeId: number): Promise<void> {
+  await redis.run(LEAVE, keyOf(nodeId), [machine]);
 }
 
-function keyOf(slot: number): string {
-  return commonKey(`slot:${slot}`);
+function keyOf(nodeId: number): string {
+  return commonKey(`slot:${nodeId}`);
 }

@@ -89,11 +89,11 @@ export class RedisBroker implements Broker {
   #hasComplained = false;
   #closing: Promise<void> | undefined;
 
-  private constructor(redis: Redis, log: Logger, machine: string, slot: number) {
+  private constructor(redis: Redis, log: Logger, machine: string, nodeId: number) {
     this.#redis = redis;
     this.#log = log;
     this.#machine = machine;
-    this.share = { slot, slots: NODE_IDS };
+    this.share = { slot: nodeId, slots: NODE_IDS };
     this.#streamReader = new StreamReader(redis);
     this.#control = this.#makeOutbox(commonKey('control'), 0, {
       onLost: () => this.#tellAlive(),

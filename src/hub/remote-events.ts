@@ -20,13 +20,13 @@ export interface RemoteEventsOptions {
 export class RemoteEvents {
   readonly #fanOut: FanOut;
   readonly #presence: Presence;
-  readonly #elsewhere: RemotePresence;
+  readonly #remotePresence: RemotePresence;
   readonly #departures: Departures;
 
   constructor({ fanOut, presence, elsewhere, departures }: RemoteEventsOptions) {
     this.#fanOut = fanOut;
     this.#presence = presence;
-    this.#elsewhere = elsewhere;
+    this.#remotePresence = elsewhere;
     this.#departures = departures;
   }
 
@@ -43,21 +43,21 @@ export class RemoteEvents {
       this.#join(machine, site, told.data, event);
       return;
     }
-    const other = this.#elsewhere.get(site, told.data.v);
+    const other = this.#remotePresence.get(site, told.data.v);
     // It has been let in elsewhere since.
     if (other?.machine !== machine) return;
     if (told.name === 'leave') this.#remove(site, other, told.data);
-    else this.#elsewhere.apply(other, told);
+    else this.#remotePresence.apply(other, told);
     this.#show(site, event);
   }
 
   /** A visitor was let in there, new or coming back. */
   #join(machine: string, site: string, { t, visitor }: StreamEvents['join'], event: Event): void {
     if (!this.#presence.yield(visitor.id, t)) return;
-    const known = this.#elsewhere.byId(site, visitor.id);
+    const known = this.#remotePresence.byId(site, visitor.id);
     const isNew = known?.visitor.v !== visitor.v;
     if (known && isNew) this.#leave(site, known, 'lost');
-    this.#elsewhere.put(site, { visitor, at: t, machine });
+    this.#remotePresence.put(site, { visitor, at: t, machine });
     if (isNew) this.#show(site, event);
   }
 
@@ -66,27 +66,28 @@ export class RemoteEvents {
   }
 
   #second(machine: string, site: string, second: Second): void {
-    this.#elsewhere.addSecond(site, machine, second);
+    this.#remotePresence.addSecond(site, machine, second);
   }
 
   /** Takes all that a machine knows of a site. `lost`: what it told before did not all arrive. */
   state(machine: string, site: string, state: PeerSiteState, lost: boolean): void {
-    const before = this.#elsewhere.count(site);
+    const before = this.#remotePresence.count(site);
     const visitors = state.visitors.filter(({ visitor, at }) => this.#presence.yield(visitor.id, at));
-    this.#elsewhere.replace(site, machine, { ...state, visitors });
+    this.#remotePresence.replace(site, machine, { ...state, visitors });
     if (lost) this.#fanOut.restartSite(site, 'resync');
     else if (before + visitors.length + state.minutes.length > 0) this.#fanOut.renewSite(site);
   }
 
   /** A visitor was let in here: it is on no other machine any more. */
   cameHere(site: string, id: string): void {
-    const other = this.#elsewhere.byId(site, id);
+    const other = this.#remotePresence.byId(site, id);
     if (other) this.#leave(site, other, 'lost');
   }
 
   /** A machine is no more, and neither are its visitors. */
   nodeGone(machine: string, reason: LeaveReason): void {
-    for (const [site, other] of this.#elsewhere.removeMachine(machine, Date.now())) this.#leave(site, other, reason);
+    for (const [site, other] of this.#remotePresence.removeMachine(machine, Date.now()))
+      this.#leave(site, other, reason);
   }
 
   #leave(site: string, other: RemoteVisitor, reason: LeaveReason): void {
@@ -97,7 +98,7 @@ export class RemoteEvents {
   }
 
   #remove(site: string, other: RemoteVisitor, { t, reason }: StreamEvents['leave']): void {
-    this.#elsewhere.remove(site, other);
+    this.#remotePresence.remove(site, other);
     const { id, label, page } = other.visitor;
     this.#departures.add(site, { t, id, label, page, reason });
   }

@@ -41,8 +41,8 @@ export class Beacons {
   /** Visits that have no socket. */
   readonly #posted = new Set<LiveVisit>();
 
-  constructor(desk: VisitRegistry, options: IngestOptions, admission: Admission) {
-    this.#registry = desk;
+  constructor(registry: VisitRegistry, options: IngestOptions, admission: Admission) {
+    this.#registry = registry;
     this.#options = options;
     this.#admission = admission;
   }

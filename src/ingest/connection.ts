@@ -50,7 +50,7 @@ export class Connection {
   /** `leave` is called once, when the socket is closed. `resume` is the token of a `json` client, or empty. */
   constructor(
     socket: WebSocket,
-    desk: VisitRegistry,
+    registry: VisitRegistry,
     contact: Contact,
     bucket: TokenBucket,
     bytes: ByteBudget,
@@ -58,7 +58,7 @@ export class Connection {
     leave: () => void,
   ) {
     this.#socket = socket;
-    this.#registry = desk;
+    this.#registry = registry;
     this.#contact = contact;
     this.#bucket = bucket;
     this.#bytes = bytes;

@@ -19,10 +19,10 @@ export class EarlierPage {
   #size: Visitor['size'];
 
   /** `hello` came with the frames, at `now`, Unix ms. `tell` is called for each click. */
-  constructor(recording: Recording, allowance: RateLimits, hello: Hello, now: number, tell: Tell) {
+  constructor(recording: Recording, rateLimits: RateLimits, hello: Hello, now: number, tell: Tell) {
     this.#tell = tell;
     this.#recording = recording;
-    this.#rateLimits = allowance;
+    this.#rateLimits = rateLimits;
     this.#offset = now - hello.clock;
     this.#now = now;
     this.#page = hello.page;

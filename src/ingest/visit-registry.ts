@@ -100,12 +100,12 @@ export class VisitRegistry {
     if (trace.frame < 0) trace.frame = await this.#options.lastFrame(contact.site, id, last);
     const clock = new VisitClock(Math.max(made, trace.lastTime));
     const recording = this.#begin(trace, contact.country, hello, proof, posted, clock.now());
-    const allowance = this.rateLimits();
+    const rateLimits = this.rateLimits();
     // `offset` is by the server's clock; simple clients have none.
     const shift = hello ? clock.now() - Date.now() : 0;
     // A page that goes on has made frames up to `last`; a new one counts from the number that it is given here.
     const base = last > 0 ? last : trace.frame;
-    const visit = new LiveVisit(trace, recording, allowance, offset + shift, born, base, clock, (reason) => {
+    const visit = new LiveVisit(trace, recording, rateLimits, offset + shift, born, base, clock, (reason) => {
       this.#forget(visit);
       onEnd(reason);
     });

@@ -38,7 +38,7 @@ export class LiveVisit {
   constructor(
     trace: Trace,
     recording: Recording,
-    allowance: RateLimits,
+    rateLimits: RateLimits,
     offset: number,
     born: number,
     base: number,
@@ -47,7 +47,7 @@ export class LiveVisit {
   ) {
     this.trace = trace;
     this.recording = recording;
-    this.rateLimits = allowance;
+    this.rateLimits = rateLimits;
     this.offset = offset;
     this.born = born;
     this.since = clock.now();

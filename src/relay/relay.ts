@@ -136,11 +136,11 @@ export class Relay {
 
   /** Renders the latest position of every visitor of this channel into the next batch. */
   refresh(no: number): void {
-    const lane = this.#buffers.get(no);
-    if (!lane || lane.channel.moves === 'none') return;
+    const buffer = this.#buffers.get(no);
+    if (!buffer || buffer.channel.moves === 'none') return;
     for (const trace of this.#traces.values()) {
       const { site, page, id } = trace.arrival;
-      if (trace.placed && lane.shows(site, page, id)) lane.touch(trace);
+      if (trace.placed && buffer.shows(site, page, id)) buffer.touch(trace);
     }
     this.arm();
   }
@@ -151,7 +151,9 @@ export class Relay {
   }
 
   buffersOf({ site, page, id }: Arrival): ChannelBuffer[] {
-    return [...this.#buffers.values()].filter((lane) => lane.channel.moves !== 'none' && lane.shows(site, page, id));
+    return [...this.#buffers.values()].filter(
+      (buffer) => buffer.channel.moves !== 'none' && buffer.shows(site, page, id),
+    );
   }
 
   /** Counts samples that were refused, for the site's rates. */
@@ -207,12 +209,12 @@ export class Relay {
     this.#tick ??= setTimeout(() => this.#onTick(), TICK_MS - (Date.now() % TICK_MS));
   }
 
-  flushLanes(lanes: Iterable<ChannelBuffer>): void {
+  flushLanes(buffers: Iterable<ChannelBuffer>): void {
     const before = this.#items.length;
-    for (const lane of lanes) {
+    for (const buffer of buffers) {
       const length = this.#items.length;
-      lane.flush(this.#items, this.base());
-      if (this.#items.length > length) this.#waitingSites.add(lane.channel.site);
+      buffer.flush(this.#items, this.base());
+      if (this.#items.length > length) this.#waitingSites.add(buffer.channel.site);
     }
     for (let i = before; i < this.#items.length; i++) this.#waitingText += textOf(this.#items[i] as RelayItem).length;
   }
@@ -226,7 +228,7 @@ export class Relay {
 
   #pending(): boolean {
     if (this.#items.length > 0 || this.#newClaims.length > 0 || this.#isIncomplete) return true;
-    for (const lane of this.#buffers.values()) if (lane.pending) return true;
+    for (const buffer of this.#buffers.values()) if (buffer.pending) return true;
     return false;
   }
 

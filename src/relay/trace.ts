@@ -13,7 +13,7 @@ export interface TraceHost {
   watched(site: string): boolean;
   buffersOf(arrival: Arrival): readonly ChannelBuffer[];
   /** Puts what these lanes have collected into the batch, before the next item. */
-  flushLanes(lanes: readonly ChannelBuffer[]): void;
+  flushLanes(buffers: readonly ChannelBuffer[]): void;
   push(item: RelayItem, site: string): void;
   /** Time that the offsets of the next batch count from, Unix ms. */
   base(): number;
@@ -95,18 +95,18 @@ export class Trace {
   }
 
   #show(samples: SampleBuffer, offset: number, from: number, to: number): void {
-    const lanes = this.lanes();
-    if (lanes.length === 0) return;
+    const buffers = this.buffers();
+    if (buffers.length === 0) return;
     const relay = this.#relay;
-    for (const lane of lanes)
-      if (lane.takesAll && relay.hasRoom) lane.add(this, samples, offset - relay.base(), from, to);
-      else lane.touch(this);
+    for (const buffer of buffers)
+      if (buffer.takesAll && relay.hasRoom) buffer.add(this, samples, offset - relay.base(), from, to);
+      else buffer.touch(this);
     relay.arm();
   }
 
   #scroll(y: number): void {
     this.scrollY = y;
-    for (const lane of this.lanes()) lane.scroll(this);
+    for (const buffer of this.buffers()) buffer.scroll(this);
     this.#relay.arm();
   }
 
@@ -125,8 +125,8 @@ export class Trace {
 
   /** The visitor went to another page; what was rendered for the old one goes out before. */
   navigate(n: number, i: number, t: number, page: string): void {
-    this.#relay.flushLanes(this.lanes());
-    for (const lane of this.lanes()) lane.forget(this);
+    this.#relay.flushLanes(this.buffers());
+    for (const buffer of this.buffers()) buffer.forget(this);
     this.arrival.page = page;
     this.placed = false;
     this.scrollY = 0;
@@ -150,15 +150,15 @@ export class Trace {
 
   /** The connection ended. Nothing may be called after it. */
   disconnected(t: number, reason: DisconnectReason): void {
-    this.#relay.flushLanes(this.lanes());
-    for (const lane of this.lanes()) lane.forget(this);
+    this.#relay.flushLanes(this.buffers());
+    for (const buffer of this.buffers()) buffer.forget(this);
     this.#relay.forget(this);
     const { v, claim, frame: n, lastTime: last } = this;
     this.#relay.push({ k: 'gone', v, claim, n, t, last, reason }, this.arrival.site);
   }
 
   /** The lanes that show this visitor. */
-  lanes(): readonly ChannelBuffer[] {
+  buffers(): readonly ChannelBuffer[] {
     if (this.#version !== this.#relay.version) {
       this.#version = this.#relay.version;
       this.#buffers = this.#relay.buffersOf(this.arrival);

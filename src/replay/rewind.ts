@@ -41,7 +41,7 @@ const MAX_ACTIVE = 1000;
 
 export class SiteReplay {
   readonly #options: SiteReplayOptions;
-  readonly #people = new Map<string, VisitPlayer>();
+  readonly #players = new Map<string, VisitPlayer>();
   /** Everything before is told. */
   #t: number;
   /** Who did something since then, Unix ms, and nothing later, may still be there. */
@@ -69,8 +69,8 @@ export class SiteReplay {
   }
 
   #load({ visit, passages }: Scene): void {
-    const person = getOrInsert(this.#people, visit.id, () => this.#meet(visit));
-    person.load(visit, passages, this.#t);
+    const player = getOrInsert(this.#players, visit.id, () => this.#meet(visit));
+    player.load(visit, passages, this.#t);
   }
 
   #meet(visit: Visit): VisitPlayer {
@@ -82,11 +82,11 @@ export class SiteReplay {
     this.#begun = true;
     const { site, version, from: t } = this.#options;
     const visitors: StreamEvents['snapshot']['visitors'] = [];
-    for (const person of this.#people.values()) {
-      const isStill = person.until < t && person.until > this.#settled;
-      if (isStill) this.#still.add(person);
-      person.here = person.begin < t && (t <= person.until || isStill);
-      if (person.here) visitors.push({ ...person.visitor });
+    for (const player of this.#players.values()) {
+      const isStill = player.until < t && player.until > this.#settled;
+      if (isStill) this.#still.add(player);
+      player.here = player.begin < t && (t <= player.until || isStill);
+      if (player.here) visitors.push({ ...player.visitor });
     }
     return { t, events: [{ name: 'snapshot', data: { t, site, visitors, minutes: [], version } }] };
   }
@@ -98,7 +98,7 @@ export class SiteReplay {
       const before = this.#t;
       const second = this.#nextSecond();
       this.#t = Math.min(second, to);
-      for (const person of this.#people.values()) this.#advance(person, before, deeds);
+      for (const player of this.#players.values()) this.#advance(player, before, deeds);
       if (this.#t === second) deeds.push(this.#rates());
     }
     return { t: this.#t, events: this.#inOrder(deeds, base) };
@@ -106,7 +106,7 @@ export class SiteReplay {
 
   #gathered(): number {
     let samples = 0;
-    for (const person of this.#people.values()) samples += person.gathered;
+    for (const player of this.#players.values()) samples += player.gathered;
     return samples;
   }
 
@@ -116,14 +116,14 @@ export class SiteReplay {
   }
 
   /** Lets a visitor do what it did from `before` to the time at hand. */
-  #advance(person: VisitPlayer, before: number, deeds: ReplayAction[]): void {
-    const { begin, until } = person;
-    if (!person.here && begin < this.#t && until >= before) deeds.push(person.join(Math.max(begin, before)));
-    const done = person.advance(this.#t);
-    if (!person.here) return;
-    for (const deed of done) deeds.push(deed);
-    const mayBeHere = this.#still.has(person) && person.until > this.#settled;
-    if (person.isDone && person.until < this.#t && !mayBeHere) deeds.push(person.leave());
+  #advance(player: VisitPlayer, before: number, deeds: ReplayAction[]): void {
+    const { begin, until } = player;
+    if (!player.here && begin < this.#t && until >= before) deeds.push(player.join(Math.max(begin, before)));
+    const done = player.advance(this.#t);
+    if (!player.here) return;
+    for (const action of done) deeds.push(action);
+    const mayBeHere = this.#still.has(player) && player.until > this.#settled;
+    if (player.isDone && player.until < this.#t && !mayBeHere) deeds.push(player.leave());
   }
 
   #rates(): ReplayAction {
@@ -131,11 +131,11 @@ export class SiteReplay {
     const activity: number[] = [];
     let visitors = 0;
     let samples = 0;
-    for (const person of this.#people.values()) {
-      if (person.here) visitors += 1;
-      const done = person.takeSamples();
+    for (const player of this.#players.values()) {
+      if (player.here) visitors += 1;
+      const done = player.takeSamples();
       samples += done;
-      if (done > 0 && activity.length < 2 * MAX_ACTIVE) activity.push(person.visitor.v, done);
+      if (done > 0 && activity.length < 2 * MAX_ACTIVE) activity.push(player.visitor.v, done);
     }
     const flushMs = samples > 0 ? this.#options.step : 0;
     return { t, before: null, event: { name: 'rates', data: { t, visitors, samples, drops: 0, flushMs, activity } } };
@@ -148,7 +148,7 @@ export class SiteReplay {
       if (before) events.push(...this.#positions([before], base, t));
       events.push(event);
     }
-    const rest = [...this.#people.values()].flatMap((person) => person.takeSegment() ?? []);
+    const rest = [...this.#players.values()].flatMap((player) => player.takeSegment() ?? []);
     return [...events, ...this.#positions(rest, base, this.#t)];
   }
 
@@ -165,7 +165,7 @@ export class SiteReplay {
 
   /** Who comes back later is met anew. */
   #forget(): void {
-    for (const [id, person] of this.#people) if (!person.here && !person.isActive) this.#people.delete(id);
+    for (const [id, person] of this.#players) if (!person.here && !person.isActive) this.#players.delete(id);
   }
 }
 

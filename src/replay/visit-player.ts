@@ -97,9 +97,9 @@ export class VisitPlayer {
 
   /** What has gathered, and gathers anew; null: nothing. */
   takeSegment(): Segment | null {
-    const stretch = this.#segment;
+    const segment = this.#segment;
     this.#segment = null;
-    return stretch;
+    return segment;
   }
 
   /** It did something that `takeSamples` has not told yet. */

@@ -344,9 +344,9 @@ export class LiveState {
     if (!this.clock.exact) this.clockOffset = t - Date.now();
   }
 
-  #note(happening: Omit<FeedItem, 'no'>): void {
+  #note(feedItem: Omit<FeedItem, 'no'>): void {
     this.#count += 1;
-    this.feedItems = [{ no: this.#count, ...happening }, ...this.feedItems.slice(0, MAX_FEED_ITEMS - 1)];
+    this.feedItems = [{ no: this.#count, ...feedItem }, ...this.feedItems.slice(0, MAX_FEED_ITEMS - 1)];
   }
 }
 

@@ -87,10 +87,10 @@ function Replay({ visit }: { visit: Visit }) {
 
 function ReplayStage({ player }: { player: Player }) {
   const round = player.playback.at.value + player.parts.value;
-  const { liveState: crowd, recording } = player;
-  const leader = crowd.people.values().next().value;
+  const { liveState, recording } = player;
+  const leader = liveState.people.values().next().value;
   const page = leader?.visitor.page ?? null;
-  const preview = usePreview(previewOf(crowd.people.values(), page, location.origin, leader));
+  const preview = usePreview(previewOf(liveState.people.values(), page, location.origin, leader));
   const url = preview?.url;
   return (
     <section class="card stage" aria-label="Stage">

@@ -49,7 +49,7 @@ export class Stage {
   readonly #context: CanvasRenderingContext2D;
   readonly #scroller: HTMLElement;
   readonly #surface: HTMLElement;
-  readonly #crowd: LiveState;
+  readonly #liveState: LiveState;
   readonly #calm = matchMedia('(prefers-reduced-motion: reduce)');
   readonly #ripples: Ripple[] = Array.from({ length: RIPPLES }, () => ({ x: 0, y: 0, start: Number.NaN, colour: '' }));
   #nextRipple = 0;
@@ -69,12 +69,12 @@ export class Stage {
   #awakeUntil = 0;
 
   /** `surface` is the page within `scroller`; `canvas` lies over the scroller and has its size. */
-  constructor(canvas: HTMLCanvasElement, scroller: HTMLElement, surface: HTMLElement, crowd: LiveState) {
+  constructor(canvas: HTMLCanvasElement, scroller: HTMLElement, surface: HTMLElement, liveState: LiveState) {
     this.#canvas = canvas;
     this.#context = canvas.getContext('2d') as CanvasRenderingContext2D;
     this.#scroller = scroller;
     this.#surface = surface;
-    this.#crowd = crowd;
+    this.#liveState = liveState;
   }
 
   /** The page it shows. */
@@ -116,7 +116,7 @@ export class Stage {
 
   /** Draws from now on until what has just come is played. */
   wake(): void {
-    this.#awakeUntil = performance.now() + this.#crowd.delay + TRAIL_MS + 100;
+    this.#awakeUntil = performance.now() + this.#liveState.delay + TRAIL_MS + 100;
     this.#drawSoon();
   }
 
@@ -124,7 +124,7 @@ export class Stage {
   ripple(x: number, y: number, colour: string): void {
     const ripple = this.#ripples[this.#nextRipple] as Ripple;
     this.#nextRipple = (this.#nextRipple + 1) % RIPPLES;
-    Object.assign(ripple, { x, y, colour, start: this.#crowd.clock.now() + this.#crowd.delay });
+    Object.assign(ripple, { x, y, colour, start: this.#liveState.clock.now() + this.#liveState.delay });
     this.wake();
     this.#awakeUntil += RIPPLE_MS;
   }
@@ -140,7 +140,7 @@ export class Stage {
     let best: LiveVisitor | undefined;
     const middle = (SPRITE.badge / 3) * this.#unit;
     let least = (REACH * this.#unit) ** 2;
-    for (const person of this.#crowd.people.values()) {
+    for (const person of this.#liveState.people.values()) {
       if (!this.#isHere(person)) continue;
       const dx = this.#stageX(person.track.x) + middle - left;
       const dy = this.#stageY(person.track.y) + middle - top;
@@ -157,7 +157,7 @@ export class Stage {
   }
 
   #draw = (): void => {
-    const now = this.#crowd.clock.now();
+    const now = this.#liveState.clock.now();
     this.#frame = 0;
     const panning = this.#pan();
     this.#left = this.#surface.offsetLeft - this.#scroller.scrollLeft;
@@ -172,7 +172,7 @@ export class Stage {
   /** Scrolls towards the followed visitor's part of the page. True while not there yet. */
   #pan(): boolean {
     const { followed, scale } = this.#sight;
-    const person = followed === null ? undefined : this.#crowd.byId(followed);
+    const person = followed === null ? undefined : this.#liveState.byId(followed);
     if (!person || !this.#isHere(person)) return false;
     const spare = this.#height - person.visitor.size[1] * scale;
     const most = this.#scroller.scrollHeight - this.#height;
@@ -184,7 +184,7 @@ export class Stage {
   }
 
   #drawPeople(now: number): void {
-    const { people, delay, clock } = this.#crowd;
+    const { people, delay, clock } = this.#liveState;
     const { followed } = this.#sight;
     this.#trail = TRAIL_MS * Math.min(Math.max(clock.speed, 1), LONGEST_TRAIL);
     const parts = this.#calm.matches ? 0 : people.size > MANY ? 1 : TRAIL.length;
@@ -262,7 +262,7 @@ export class Stage {
 
   #drawRipples(now: number): void {
     const context = this.#context;
-    const life = RIPPLE_MS * this.#crowd.clock.speed;
+    const life = RIPPLE_MS * this.#liveState.clock.speed;
     context.lineWidth = 2.5;
     for (const ripple of this.#ripples) {
       const age = (now - ripple.start) / life;

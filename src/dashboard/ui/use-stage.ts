@@ -23,7 +23,7 @@ export function useSize(ref: Ref<HTMLElement>): Extent {
 
 /** The extent of the page on stage; of the followed visitor's own document while one is followed. */
 export function useExtent(
-  crowd: LiveState,
+  liveState: LiveState,
   site: string | null,
   page: string | null,
   width: Width | null,
@@ -32,8 +32,8 @@ export function useExtent(
   const memory = useRef<{ of: string; extent: Extent } | undefined>(undefined);
   const of = `${site} ${width} ${page}`;
   const before = memory.current?.of === of ? memory.current.extent : undefined;
-  const extent = extentOf(crowd.people.values(), page ?? '', before, width);
-  const isEmpty = !crowd.pages().some((one) => one.page === page);
+  const extent = extentOf(liveState.people.values(), page ?? '', before, width);
+  const isEmpty = !liveState.pages().some((one) => one.page === page);
   memory.current = isEmpty ? undefined : { of, extent };
   const { width: wide, height: high } = (leader && extentOfOne(leader)) ?? extent;
   return useMemo(() => ({ width: wide, height: high }), [wide, high]);
@@ -68,11 +68,11 @@ export function useStage({ canvas, scroller, surface }: StageParts, scene: LiveS
   return picture;
 }
 
-function react(picture: Stage, crowd: LiveState, event: StreamEvent | undefined): void {
+function react(picture: Stage, liveState: LiveState, event: StreamEvent | undefined): void {
   picture.wake();
   if (event?.name === 'snapshot') picture.still();
   if (event?.name !== 'click') return;
-  const person = crowd.people.get(event.data.v);
+  const person = liveState.people.get(event.data.v);
   if (person && picture.page === event.data.page && picture.shows(person))
     picture.ripple(event.data.x, event.data.y, person.badge.colour);
 }

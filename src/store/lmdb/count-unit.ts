@@ -83,13 +83,13 @@ export function countUnit(
 }
 
 /** The days that anything is kept of. */
-function daysOf(tables: Tables, shelf: VisitTable, partBytes: number): Map<number, StoredDay> {
+function daysOf(tables: Tables, visitTable: VisitTable, partBytes: number): Map<number, StoredDay> {
   const days = new Map<number, StoredDay>();
   const at = (day: number) => getOrInsert(days, day, (): StoredDay => ({ visits: [], parts: 1 }));
   for (const { key, value } of tables.visits.getRange())
-    for (const day of daysIn(key, value, shelf)) at(day).visits.push(key);
+    for (const day of daysIn(key, value, visitTable)) at(day).visits.push(key);
   for (const { key, value } of [...tables.going.getRange(), ...tables.sorting.getRange()])
-    for (const day of daysLeft(key, value, shelf)) at(day).visits.push(key);
+    for (const day of daysLeft(key, value, visitTable)) at(day).visits.push(key);
   for (const [, day] of tables.counts.getKeys()) at(day);
   const bytes = new Map<number, number>();
   for (const table of [tables.cells, tables.spots])
@@ -98,21 +98,21 @@ function daysOf(tables: Tables, shelf: VisitTable, partBytes: number): Map<numbe
   return days;
 }
 
-function daysIn(number: number, visit: VisitRow, shelf: VisitTable): Set<number> {
-  const first = firstDay(visit, shelf.begin(number));
+function daysIn(number: number, visit: VisitRow, visitTable: VisitTable): Set<number> {
+  const first = firstDay(visit, visitTable.begin(number));
   const between = daysBetween(first, dayOf(visit.tally.until));
   if (between) return between;
   const days = new Set([first]);
-  for (const run of shelf.runs(number, new DamageLog())) addDays(days, run);
+  for (const run of visitTable.runs(number, new DamageLog())) addDays(days, run);
   return days;
 }
 
 /**
  * The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with.
  */
-function daysLeft(number: number, going: RemovedVisit, shelf: VisitTable): Set<number> {
+function daysLeft(number: number, going: RemovedVisit, visitTable: VisitTable): Set<number> {
   const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
-  for (const run of runsLeft(shelf, number, going, new DamageLog())) addDays(days, run);
+  for (const run of runsLeft(visitTable, number, going, new DamageLog())) addDays(days, run);
   return days;
 }
 
@@ -143,8 +143,8 @@ function recount(
 }
 
 /** Adds what is left of a visit that is being removed. */
-function recountLeft(number: number, going: RemovedVisit, shelf: VisitTable, tally: Aggregator): void {
+function recountLeft(number: number, going: RemovedVisit, visitTable: VisitTable, tally: Aggregator): void {
   const damage = new DamageLog();
   tally.countDeepest(going.page, 1);
-  for (const run of runsLeft(shelf, number, going, damage)) damage.pass(() => tally.add(run));
+  for (const run of runsLeft(visitTable, number, going, damage)) damage.pass(() => tally.add(run));
 }

@@ -32,7 +32,7 @@ export class LmdbCompaction {
   constructor(
     tables: Tables,
     pages: PageTable,
-    shelf: VisitTable,
+    visitTable: VisitTable,
     sorting: Sorting,
     path: string,
     maxVisitBytes?: number,
@@ -43,7 +43,7 @@ export class LmdbCompaction {
     this.#sorting = sorting;
     this.#tables = tables;
     this.#pages = pages;
-    this.#compactor = new Compactor(shelf, pages, maxVisitBytes);
+    this.#compactor = new Compactor(visitTable, pages, maxVisitBytes);
   }
 
   /**

@@ -38,10 +38,10 @@ export class LmdbRemoval {
   readonly #pieceBytes: number;
 
   /** `path`: of the store's file. */
-  constructor(tables: Tables, pages: PageTable, shelf: VisitTable, path: string, pieceBytes = PIECE_BYTES) {
+  constructor(tables: Tables, pages: PageTable, visitTable: VisitTable, path: string, pieceBytes = PIECE_BYTES) {
     this.#tables = tables;
     this.#pages = pages;
-    this.#visitTable = shelf;
+    this.#visitTable = visitTable;
     this.#damagedVisits = new DamagedVisits(tables);
     this.#path = path;
     this.#pieceBytes = pieceBytes;
@@ -178,6 +178,11 @@ export class LmdbRemoval {
 }
 
 /** The runs that are left of a visit that is being removed, but for those that are damaged. */
-export function* runsLeft(shelf: VisitTable, number: number, going: RemovedVisit, damage: DamageLog): Generator<Run> {
-  yield* shelf.runs(number, damage, 0, (page) => removedVisitName(going, page));
+export function* runsLeft(
+  visitTable: VisitTable,
+  number: number,
+  going: RemovedVisit,
+  damage: DamageLog,
+): Generator<Run> {
+  yield* visitTable.runs(number, damage, 0, (page) => removedVisitName(going, page));
 }

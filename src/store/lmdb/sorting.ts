@@ -29,10 +29,10 @@ export class Sorting {
   readonly #path: string;
 
   /** `path`: of the store's file. */
-  constructor(tables: Tables, pages: PageTable, shelf: VisitTable, removal: LmdbRemoval, path: string) {
+  constructor(tables: Tables, pages: PageTable, visitTable: VisitTable, removal: LmdbRemoval, path: string) {
     this.#tables = tables;
     this.#pages = pages;
-    this.#visitTable = shelf;
+    this.#visitTable = visitTable;
     this.#removal = removal;
     this.#path = path;
   }

@@ -86,9 +86,9 @@ export class Compactor<V extends StoredVisit> {
   readonly #maxVisitBytes: number;
 
   /** `maxVisitBytes`: larger visits are thinned. */
-  constructor(shelf: CompactionTarget<V>, pages: PageNumbers, maxVisitBytes = Number.POSITIVE_INFINITY) {
+  constructor(target: CompactionTarget<V>, pages: PageNumbers, maxVisitBytes = Number.POSITIVE_INFINITY) {
     this.#maxVisitBytes = maxVisitBytes;
-    this.#target = shelf;
+    this.#target = target;
     this.#pages = pages;
   }
 
@@ -175,12 +175,12 @@ export class Compactor<V extends StoredVisit> {
   /** The runs of those frames that were not there yet. If they are tallied here, none is before the last run. */
   #buildRun(visit: StoredVisit, frames: BatchFrame[], tally?: Aggregator): Run[] {
     const runs: Run[] = [];
-    const splicer = this.#runBuilder;
+    const runBuilder = this.#runBuilder;
     let least = tally ? visit.lastRun : 0;
     const thinning = thinningOf(visit, this.#maxVisitBytes);
     const last = thinning === 'moves' ? new LastOf(frames) : undefined;
     // What is left of a visit that could not be read is nobody else's.
-    splicer.take();
+    runBuilder.take();
     for (const frame of frames) {
       const { n, frames: count = 1 } = frame;
       if (newIn(visit, frame) < count) continue;
@@ -198,15 +198,15 @@ export class Compactor<V extends StoredVisit> {
         samples.fit(least, Number.POSITIVE_INFINITY);
       }
       if (tally) least = frame.t;
-      if (!splicer.fits(frame, samples)) {
-        keep(runs, splicer.take());
-        splicer.begin(frame);
+      if (!runBuilder.fits(frame, samples)) {
+        keep(runs, runBuilder.take());
+        runBuilder.begin(frame);
         tally?.open(frame.place.page, frame.place.size, frame.entered, frame.t);
       }
-      splicer.add(samples);
+      runBuilder.add(samples);
       tally?.take(samples, 0);
     }
-    keep(runs, splicer.take());
+    keep(runs, runBuilder.take());
     tally?.close();
     return runs;
   }

@@ -191,15 +191,15 @@ export class Recorder {
   }
 
   /** The batch that a recording's frames go into; it will be told when it is committed. */
-  writer(desk: ShardQueue, shard: number, recording: Recording): BatchWriter {
+  writer(queue: ShardQueue, shard: number, recording: Recording): BatchWriter {
     if (recording.group !== this.#group) {
       recording.group = this.#group;
       this.#recordings.push(recording);
       this.#arm(this.#options.commitMs);
     }
-    const writer = desk.writers[shard] ?? new BatchWriter();
-    desk.writers[shard] = writer;
-    desk.group = this.#group;
+    const writer = queue.writers[shard] ?? new BatchWriter();
+    queue.writers[shard] = writer;
+    queue.group = this.#group;
     // Frames of many seconds come at once when visitors connect again.
     if (writer.length > MAX_BATCH) this.#full.push(writer.take());
     return writer;
@@ -241,10 +241,10 @@ export class Recorder {
 
   #takeGroup(): Group {
     const batches = this.#full;
-    for (const desk of this.#queues.values())
-      if (desk.group === this.#group) take(desk, batches);
+    for (const queue of this.#queues.values())
+      if (queue.group === this.#group) take(queue, batches);
       // There may be many sites.
-      else if (this.#group - desk.group > IDLE_GROUPS) desk.writers = [];
+      else if (this.#group - queue.group > IDLE_GROUPS) queue.writers = [];
     const recordings = this.#recordings;
     this.#full = [];
     this.#recordings = [];

@@ -355,11 +355,11 @@ export class RedisArchive implements Archive {
     const { site, number, visit } = found;
     const part = new RunPart(after);
     const damage = new DamageLog();
-    const book = this.#pageHashes.current(site);
+    const hash = this.#pageHashes.current(site);
     // It is waited for behind the first runs, which are asked for at the same time.
-    book.catch(() => {});
+    hash.catch(() => {});
     for await (const some of site.runs(number, visit, part.t, damage))
-      if (![...readable(namedRuns(await book, some), damage)].every((run) => part.take(run))) break;
+      if (![...readable(namedRuns(await hash, some), damage)].every((run) => part.take(run))) break;
     this.#tell(`visit ${id}`, damage.leftOut);
     return part.part(damage);
   }
@@ -370,37 +370,37 @@ export class RedisArchive implements Archive {
 
   async scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
     const [scenes, before] = await toStoreError(
-      this.#fresh(site, (one, book) => Promise.all([readScenes(one, book, page, from, to), one.droppedBefore()])),
+      this.#fresh(site, (one, hash) => Promise.all([readScenes(one, hash, page, from, to), one.droppedBefore()])),
     );
     for (const { visit, leftOut } of scenes) this.#tell(`visit ${visit.id}`, leftOut);
     return scenes.filter(({ visit }) => visit.since >= before);
   }
 
   pages(site: string, days: Days): Promise<PageCounts[]> {
-    return toStoreError(this.#counted(site, (one, book) => readPages(one, book, days), []));
+    return toStoreError(this.#counted(site, (one, hash) => readPages(one, hash, days), []));
   }
 
   days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
-    return toStoreError(this.#counted(site, (one, book) => readDays(one, book, page, days), []));
+    return toStoreError(this.#counted(site, (one, hash) => readDays(one, hash, page, days), []));
   }
 
   async heat(query: HeatQuery): Promise<Heat> {
     const damage = new DamageLog();
-    const read = (site: RecordSite, book: Promise<PageHash>) => readHeat(site, book, query, damage);
+    const read = (site: RecordSite, hash: Promise<PageHash>) => readHeat(site, hash, query, damage);
     const heat = await toStoreError(this.#counted(query.site, read, noHeat()));
     this.#tell(`the heatmap of ${query.site}${query.page}`, damage.leftOut);
     return heat;
   }
 
   /** Counts are also those of a removed site of the same key as long as that has visits; until then there are `none`. */
-  #counted<T>(name: string, read: (site: RecordSite, book: Promise<PageHash>) => Promise<T>, none: T): Promise<T> {
-    return this.#fresh(name, async (site, book) => {
-      const [found, isMixed] = await Promise.all([read(site, book), site.hasRemains()]);
+  #counted<T>(name: string, read: (site: RecordSite, hash: Promise<PageHash>) => Promise<T>, none: T): Promise<T> {
+    return this.#fresh(name, async (site, hash) => {
+      const [found, isMixed] = await Promise.all([read(site, hash), site.hasRemains()]);
       return isMixed ? none : found;
     });
   }
 
-  async #fresh<T>(name: string, read: (site: RecordSite, book: Promise<PageHash>) => Promise<T>): Promise<T> {
+  async #fresh<T>(name: string, read: (site: RecordSite, hash: Promise<PageHash>) => Promise<T>): Promise<T> {
     const site = this.#site(name);
     const freshened = this.#freshen(site);
     // At the same time: Redis may be far away. If something was filed it is asked for again.

@@ -30,9 +30,9 @@ export class RedisJournal {
   readonly #noted = new Map<string, number>();
   #lastT = 0;
 
-  constructor(redis: Redis, room: RedisQuota, replicas: number) {
+  constructor(redis: Redis, quota: RedisQuota, replicas: number) {
     this.#redis = redis;
-    this.#quota = room;
+    this.#quota = quota;
     this.#replicas = replicas;
   }
 

@@ -26,7 +26,7 @@ export const SITES = commonKey('recorded');
 export class SiteKeys {
   readonly site: string;
   readonly version: string;
-  readonly filing: string;
+  readonly compaction: string;
   readonly state: string;
   readonly journals: readonly string[];
   readonly damaged: string;
@@ -44,7 +44,7 @@ export class SiteKeys {
     const key = (name: string) => siteKey(site, name);
     this.site = site;
     this.version = key('record');
-    this.filing = key('filing');
+    this.compaction = key('filing');
     this.state = key('state');
     this.journals = Array.from({ length: SITE_SHARDS }, (_, shard) => key(`journal:${shard}`));
     this.damaged = key('damaged');

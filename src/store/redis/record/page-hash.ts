@@ -36,7 +36,7 @@ export class PageHash {
 }
 
 export class PageHashes {
-  readonly #books = new Map<string, PageHash>();
+  readonly #pageHashes = new Map<string, PageHash>();
 
   /** The pages that there are when this is called, or later. */
   async current(site: RecordSite): Promise<PageHash> {
@@ -44,44 +44,44 @@ export class PageHashes {
   }
 
   async at(site: RecordSite, { page, edition }: StoredSiteState): Promise<PageHash> {
-    const known = this.#books.get(site.name);
+    const known = this.#pageHashes.get(site.name);
     if (known && known.edition === edition && page - known.last <= FEW) {
       if (page > known.last) await readNew(site, known, page);
       return this.#keep(site.name, known);
     }
-    const book = await readAll(site);
-    book.last = page;
-    book.edition = edition;
-    return this.#keep(site.name, book);
+    const hash = await readAll(site);
+    hash.last = page;
+    hash.edition = edition;
+    return this.#keep(site.name, hash);
   }
 
   /** Those longest not asked for are forgotten. */
-  #keep(site: string, book: PageHash): PageHash {
-    this.#books.delete(site);
-    this.#books.set(site, book);
+  #keep(site: string, hash: PageHash): PageHash {
+    this.#pageHashes.delete(site);
+    this.#pageHashes.set(site, hash);
     let names = 0;
-    for (const one of this.#books.values()) names += one.names.size;
-    for (const [other, { names: some }] of this.#books) {
+    for (const one of this.#pageHashes.values()) names += one.names.size;
+    for (const [other, { names: some }] of this.#pageHashes) {
       if (names <= MAX_REMEMBERED || other === site) break;
-      this.#books.delete(other);
+      this.#pageHashes.delete(other);
       names -= some.size;
     }
-    return book;
+    return hash;
   }
 }
 
-async function readNew(site: RecordSite, book: PageHash, last: number): Promise<void> {
-  const numbers = Array.from({ length: last - book.last }, (_, i) => book.last + 1 + i);
+async function readNew(site: RecordSite, hash: PageHash, last: number): Promise<void> {
+  const numbers = Array.from({ length: last - hash.last }, (_, i) => hash.last + 1 + i);
   const names = await site.fields(site.keys.pages, numbers.map(String));
-  for (const [i, name] of names.entries()) if (name !== null) book.add(numbers[i] as number, name);
-  book.last = Math.max(book.last, last);
+  for (const [i, name] of names.entries()) if (name !== null) hash.add(numbers[i] as number, name);
+  hash.last = Math.max(hash.last, last);
 }
 
 async function readAll(site: RecordSite): Promise<PageHash> {
-  const book = new PageHash();
+  const hash = new PageHash();
   const all = await site.send<string[]>('HGETALL', site.keys.pages);
-  for (let i = 0; i < all.length; i += 2) book.add(Number(all[i]), all[i + 1] as string);
-  return book;
+  for (let i = 0; i < all.length; i += 2) hash.add(Number(all[i]), all[i + 1] as string);
+  return hash;
 }
 
 /** The pages of a site in a change: new ones have their numbers with it, and others are given back. */
@@ -92,9 +92,9 @@ export class PageChanges implements PageNumbers {
   readonly #added = new PageHash();
   readonly #gone: number[] = [];
 
-  constructor(site: RecordSite, book: PageHash, state: StoredSiteState) {
+  constructor(site: RecordSite, hash: PageHash, state: StoredSiteState) {
     this.#site = site;
-    this.#hash = book;
+    this.#hash = hash;
     this.#state = { ...state };
   }
 

@@ -51,10 +51,10 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
   }
 
   /** `now`: what there is, where that was read already. */
-  static async begin(site: RecordSite, books: PageHashes, now = site.now()): Promise<RecordTransaction> {
+  static async begin(site: RecordSite, pageHashes: PageHashes, now = site.now()): Promise<RecordTransaction> {
     const { version, state } = await now;
-    const book = await books.at(site, state);
-    return new RecordTransaction(site, version, state, new PageChanges(site, book, state));
+    const hash = await pageHashes.at(site, state);
+    return new RecordTransaction(site, version, state, new PageChanges(site, hash, state));
   }
 
   /** Reads what is there of visits, by their ids, and whether they were erased. */

@@ -52,9 +52,9 @@ export class RedisCompaction {
 
   readonly #maxVisitBytes: number | undefined;
 
-  constructor(books: PageHashes, maxVisitBytes?: number) {
+  constructor(pageHashes: PageHashes, maxVisitBytes?: number) {
     this.#maxVisitBytes = maxVisitBytes;
-    this.#pageHashes = books;
+    this.#pageHashes = pageHashes;
   }
 
   /** Files some of what waits in shards (by default all), since before what `before` says of each. How many bytes of the journal that were. */
@@ -69,10 +69,10 @@ export class RedisCompaction {
       await running.catch(() => {});
       return 'busy';
     }
-    const filing = this.#compactAlone(site, shards, before);
-    this.#running.set(site.name, filing);
+    const compaction = this.#compactAlone(site, shards, before);
+    this.#running.set(site.name, compaction);
     try {
-      return await filing;
+      return await compaction;
     } finally {
       this.#running.delete(site.name);
     }
@@ -96,19 +96,19 @@ export class RedisCompaction {
   }
 
   async #compactOpened(site: RecordSite, { taken, ...now }: Opened): Promise<Compacted> {
-    const draft = await RecordTransaction.begin(site, this.#pageHashes, Promise.resolve(now));
+    const transaction = await RecordTransaction.begin(site, this.#pageHashes, Promise.resolve(now));
     const bytes = taken.reduce((sum, one) => sum + one.bytes, 0);
     if (bytes === 0) return 'none';
     try {
-      await fill(draft, taken, this.#maxVisitBytes);
+      await fill(transaction, taken, this.#maxVisitBytes);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      return quarantine(site, draft.version, taken, error);
+      return quarantine(site, transaction.version, taken, error);
     }
-    for (const { shard, elements } of taken) draft.add(remove(site, shard, elements));
-    draft.add(['DEL', site.keys.filing]);
-    if (!(await draft.commit())) return 'busy';
-    warnOfLeftOut(draft.damage, `the site ${site.name} in Redis`);
+    for (const { shard, elements } of taken) transaction.add(remove(site, shard, elements));
+    transaction.add(['DEL', site.keys.compaction]);
+    if (!(await transaction.commit())) return 'busy';
+    warnOfLeftOut(transaction.damage, `the site ${site.name} in Redis`);
     return bytes;
   }
 }
@@ -116,16 +116,16 @@ export class RedisCompaction {
 export const ALL_SHARDS: readonly number[] = Array.from({ length: SITE_SHARDS }, (_, shard) => shard);
 
 async function release(site: RecordSite): Promise<void> {
-  await site.send('DEL', site.keys.filing).catch(() => {});
+  await site.send('DEL', site.keys.compaction).catch(() => {});
 }
 
 /** Does something while nobody files a site, and those that read do not wait for it. */
 export async function held<T>(site: RecordSite, work: () => Promise<T>): Promise<T> {
   const { redis, keys } = site;
-  const hold = ['SET', keys.filing, HELD, 'PX', String(HELD_MS)];
-  const isHeld = await redis.commit(keys.filing, '0', [hold], true);
+  const hold = ['SET', keys.compaction, HELD, 'PX', String(HELD_MS)];
+  const isHeld = await redis.commit(keys.compaction, '0', [hold], true);
   const renewal = setInterval(() => {
-    if (isHeld) site.send('PEXPIRE', keys.filing, String(HELD_MS)).catch(() => {});
+    if (isHeld) site.send('PEXPIRE', keys.compaction, String(HELD_MS)).catch(() => {});
   }, HELD_MS / 4);
   try {
     return await work();
@@ -195,11 +195,11 @@ async function open(
   shards: readonly number[],
   before: (shard: number) => number,
 ): Promise<Opened | 'none' | 'busy' | 'held'> {
-  const { version, state, filing, journals } = site.keys;
+  const { version, state, compaction, journals } = site.keys;
   const due = shards.flatMap((shard) => [journals[shard] as string, String(before(shard))]);
   const ahead = String(aheadOf(Date.now()));
   const args = [
-    filing,
+    compaction,
     state,
     String(LEASE_MS),
     String(MAX_COMPACTED),
@@ -232,7 +232,7 @@ function remove(site: RecordSite, shard: number, elements: readonly Buffer[]): R
 
 /** Files what was taken. Throws FrameError if some of it cannot be read. */
 async function fill(
-  draft: RecordTransaction,
+  transaction: RecordTransaction,
   taken: readonly Taken[],
   maxVisitBytes: number | undefined,
 ): Promise<void> {
@@ -240,20 +240,20 @@ async function fill(
   const known: KnownPlaces = new Map();
   const listener = arrivals(visits);
   for (const one of taken) for (const [, batch] of batchesOf(one)) readBatch(batch, listener, known);
-  await draft.readIds([...visits.keys()]);
+  await transaction.readIds([...visits.keys()]);
   let left = MAX_RELAID;
   const needed: number[] = [];
   for (const [id, arrived] of visits) {
-    const number = draft.find(id);
-    const visit = number === undefined ? undefined : draft.get(number);
+    const number = transaction.find(id);
+    const visit = number === undefined ? undefined : transaction.get(number);
     if (number === undefined || !visit || !needsRuns(visit, arrived, left)) continue;
     needed.push(number);
     left -= visit.bytes;
   }
-  await Promise.all(needed.map((number) => draft.readRuns(number)));
-  const filer = new Compactor(draft, draft.pages, maxVisitBytes);
-  filer.begin(draft.damage);
-  for (const [id, arrived] of visits) filer.compact(id, arrived, draft.sums);
+  await Promise.all(needed.map((number) => transaction.readRuns(number)));
+  const filer = new Compactor(transaction, transaction.pages, maxVisitBytes);
+  filer.begin(transaction.damage);
+  for (const [id, arrived] of visits) filer.compact(id, arrived, transaction.sums);
 }
 
 /**

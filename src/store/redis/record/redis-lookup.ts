@@ -69,9 +69,9 @@ export async function countRowsOf(site: RecordSite, day: number): Promise<Map<nu
 }
 
 /** As `Archive.pages`. */
-export async function readPages(site: RecordSite, book: Promise<PageHash>, days: Days): Promise<PageCounts[]> {
+export async function readPages(site: RecordSite, hash: Promise<PageHash>, days: Days): Promise<PageCounts[]> {
   const sums = new Map<number, Counts>();
-  const [names, all] = await Promise.all([book, daysIn(site, days)]);
+  const [names, all] = await Promise.all([hash, daysIn(site, days)]);
   for (const some of partsOf(all, TOGETHER))
     for (const rows of await Promise.all(some.map((day) => countRowsOf(site, day))))
       for (const [page, counts] of rows)
@@ -85,11 +85,11 @@ export async function readPages(site: RecordSite, book: Promise<PageHash>, days:
 /** As `Archive.days`. */
 export async function readDays(
   site: RecordSite,
-  book: Promise<PageHash>,
+  hash: Promise<PageHash>,
   page: string | null,
   days: Days,
 ): Promise<DayCounts[]> {
-  const [names, all] = await Promise.all([book, daysIn(site, days)]);
+  const [names, all] = await Promise.all([hash, daysIn(site, days)]);
   const number = page === null ? WHOLE_SITE : names.find(page);
   if (number === undefined) return [];
   const rows = all.map((day) => ['HGET', site.keys.counts(day), String(number)]);
@@ -100,11 +100,11 @@ export async function readDays(
 /** As `Archive.heat`. */
 export async function readHeat(
   site: RecordSite,
-  book: Promise<PageHash>,
+  hash: Promise<PageHash>,
   query: HeatQuery,
   damage: DamageLog,
 ): Promise<Heat> {
-  const [names, days] = await Promise.all([book, daysIn(site, query)]);
+  const [names, days] = await Promise.all([hash, daysIn(site, query)]);
   const page = names.find(query.page);
   if (page === undefined) return noHeat();
   const devices = query.device === undefined ? DEVICES : [query.device];
@@ -235,12 +235,12 @@ async function readSpots(
 /** As `Archive.scenes`. */
 export async function readScenes(
   site: RecordSite,
-  book: Promise<PageHash>,
+  hash: Promise<PageHash>,
   page: string | null,
   from: number,
   to: number,
 ): Promise<Scene[]> {
-  const [names, there] = await Promise.all([book, placesDuring(site, from, to)]);
+  const [names, there] = await Promise.all([hash, placesDuring(site, from, to)]);
   const number = page === null ? undefined : names.find(page);
   if (page !== null && number === undefined) return [];
   const numbers = visitsOn(there, number);
@@ -272,6 +272,6 @@ function visitsOn(members: readonly string[], page: number | undefined): number[
 }
 
 /** Runs with the names of their pages. */
-export function namedRuns(book: PageHash, runs: readonly StoredRun[]): Run[] {
-  return runs.map((run) => nameRun(run, book.nameOf(run.page)));
+export function namedRuns(hash: PageHash, runs: readonly StoredRun[]): Run[] {
+  return runs.map((run) => nameRun(run, hash.nameOf(run.page)));
 }

@@ -30,32 +30,32 @@ import { visitOf } from './visit-time.ts';
  */
 export async function removeVisits(
   site: RecordSite,
-  books: PageHashes,
+  pageHashes: PageHashes,
   members: readonly string[],
   also: readonly RedisCommand[] = [],
   pieceBytes = PIECE_BYTES,
 ): Promise<number | undefined> {
-  const draft = await RecordTransaction.begin(site, books);
-  await draft.readVisits(members.map((member) => visitOf(member)[1]));
+  const transaction = await RecordTransaction.begin(site, pageHashes);
+  await transaction.readVisits(members.map((member) => visitOf(member)[1]));
   const faults: string[] = [];
   let removed = 0;
   const budget = new PieceBudget(pieceBytes);
   for (const member of members) {
     const [since, number] = visitOf(member);
-    const visit = draft.get(number);
+    const visit = transaction.get(number);
     const size = visit?.bytes ?? 0;
     if (!budget.take(visit, size)) break;
     if (visit) removed += 1;
     if (visit && budget.isLarge(visit, size)) {
-      draft.unlist(number, visit);
-      draft.add(['HSET', site.keys.going, String(number), JSON.stringify(newRemovedVisit(visit))]);
+      transaction.unlist(number, visit);
+      transaction.add(['HSET', site.keys.going, String(number), JSON.stringify(newRemovedVisit(visit))]);
       continue;
     }
-    const fault = await takeAway(draft, number, visit ?? lost(site.name, since));
+    const fault = await takeAway(transaction, number, visit ?? lost(site.name, since));
     if (fault !== undefined || !visit) faults.push(fault ?? 'its entry is not there');
   }
-  draft.add(...also);
-  if (!(await draft.commit())) return undefined;
+  transaction.add(...also);
+  if (!(await transaction.commit())) return undefined;
   warnOfRemoved(faults, `the site ${site.name} in Redis`);
   return removed;
 }
@@ -75,15 +75,19 @@ function lost(site: string, since: number): RedisVisit {
 }
 
 /** What of it could not be read, if anything. Its runs are read some at a time: it may be a long one. */
-async function takeAway(draft: RecordTransaction, number: number, visit: RedisVisit): Promise<string | undefined> {
+async function takeAway(
+  transaction: RecordTransaction,
+  number: number,
+  visit: RedisVisit,
+): Promise<string | undefined> {
   const damage = new DamageLog();
-  const tally = new Aggregator(visit.site, draft.sums, -1, draft.pages, restartAggregation(visit));
-  for await (const some of draft.site.runs(number, visit, 0, damage)) {
-    const runs = draft.named(some);
+  const tally = new Aggregator(visit.site, transaction.sums, -1, transaction.pages, restartAggregation(visit));
+  for await (const some of transaction.site.runs(number, visit, 0, damage)) {
+    const runs = transaction.named(some);
     for (const run of runs) damage.pass(() => tally.add(run));
-    draft.leave(number, visit, runs);
+    transaction.leave(number, visit, runs);
   }
-  draft.remove(number, visit);
+  transaction.remove(number, visit);
   return damage.fault?.message;
 }
 
@@ -93,35 +97,36 @@ async function takeAway(draft: RecordTransaction, number: number, visit: RedisVi
  */
 export async function removePiece(
   site: RecordSite,
-  books: PageHashes,
+  pageHashes: PageHashes,
   pieceBytes = PIECE_BYTES,
 ): Promise<boolean | undefined> {
-  const draft = await RecordTransaction.begin(site, books);
+  const transaction = await RecordTransaction.begin(site, pageHashes);
   const [next] = await site.going();
   if (!next) return false;
   const [number, going] = next;
-  const tally = new Aggregator(site.name, draft.sums, -1, draft.pages, going.away);
+  const tally = new Aggregator(site.name, transaction.sums, -1, transaction.pages, going.away);
   tally.countDeepest(going.page, 1);
   // The page that it is on may be given back only now.
   if (going.page > 0)
-    draft.sums.countsOf(site.name, draft.pages.numberOf(site.name, going.away.page), dayOf(going.since));
-  const isLeft = leaveMinutes(draft, number, going) || (await removeElements(draft, number, going, tally, pieceBytes));
+    transaction.sums.countsOf(site.name, transaction.pages.numberOf(site.name, going.away.page), dayOf(going.since));
+  const isLeft =
+    leaveMinutes(transaction, number, going) || (await removeElements(transaction, number, going, tally, pieceBytes));
   if (isLeft) tally.countDeepest(going.page, -1);
   const { keys } = site;
-  if (isLeft) draft.add(['HSET', keys.going, String(number), JSON.stringify(going)]);
-  else draft.add(['HDEL', keys.going, String(number)], ['UNLINK', keys.runs(number)]);
-  if (!(await draft.commit())) return undefined;
+  if (isLeft) transaction.add(['HSET', keys.going, String(number), JSON.stringify(going)]);
+  else transaction.add(['HDEL', keys.going, String(number)], ['UNLINK', keys.runs(number)]);
+  if (!(await transaction.commit())) return undefined;
   if (!isLeft && going.damage !== '') warnOfRemoved([going.damage], `the site ${site.name} in Redis`);
   return true;
 }
 
 /** Takes the visit out of some of the minutes of its stays, while their pages still have their numbers. False if it is out of all. */
-function leaveMinutes(draft: RecordTransaction, number: number, going: RemovedVisit): boolean {
+function leaveMinutes(transaction: RecordTransaction, number: number, going: RemovedVisit): boolean {
   let left = PIECE_MINUTES;
   for (const { page, t, until } of going.stays)
     for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
       if (left === 0) return true;
-      draft.leaveMinute(number, minute, [draft.pages.numberOf(going.site, page)]);
+      transaction.leaveMinute(number, minute, [transaction.pages.numberOf(going.site, page)]);
       going.minute = minute;
       left -= 1;
     }
@@ -132,22 +137,23 @@ function leaveMinutes(draft: RecordTransaction, number: number, going: RemovedVi
 
 /** False if none was left. */
 async function removeElements(
-  draft: RecordTransaction,
+  transaction: RecordTransaction,
   number: number,
   going: RemovedVisit,
   tally: Aggregator,
   pieceBytes: number,
 ): Promise<boolean> {
-  const elements = await draft.site.firstElements(number, pieceBytes);
+  const elements = await transaction.site.firstElements(number, pieceBytes);
   if (elements.length === 0) return false;
   const damage = new DamageLog();
   for (const element of elements) {
     const kept = damage.pass(() => decodeRuns(element)) ?? [];
-    for (const run of kept) for (const minute of minutesIn(run)) draft.leaveMinute(number, minute, [run.page]);
-    for (const run of draft.named(kept, (page) => removedVisitName(going, page))) damage.pass(() => tally.add(run));
+    for (const run of kept) for (const minute of minutesIn(run)) transaction.leaveMinute(number, minute, [run.page]);
+    for (const run of transaction.named(kept, (page) => removedVisitName(going, page)))
+      damage.pass(() => tally.add(run));
   }
-  going.page = draft.pages.find(going.away.page) ?? 0;
+  going.page = transaction.pages.find(going.away.page) ?? 0;
   going.damage ||= damage.fault?.message ?? '';
-  draft.add(['LPOP', draft.site.keys.runs(number), String(elements.length)]);
+  transaction.add(['LPOP', transaction.site.keys.runs(number), String(elements.length)]);
   return true;
 }

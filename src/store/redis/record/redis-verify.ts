@@ -42,13 +42,13 @@ const MUCH_BYTES = 16 * 1024;
 /** As `Archive.verify`, of what is filed of a site, if nobody changes it meanwhile. `tell` is told of each visit that was counted. */
 export async function siteDifferences(
   site: RecordSite,
-  books: PageHashes,
+  pageHashes: PageHashes,
   tell: (done: number, total: number) => void,
   partBytes = PART_BYTES,
 ): Promise<Difference[]> {
   const found: Difference[] = [];
   const compare = comparer(found);
-  const book = await books.current(site);
+  const hash = await pageHashes.current(site);
   const days = await daysOf(site, partBytes);
   const total = [...days.values()].reduce((sum, { visits, parts }) => sum + visits.length * parts, 0);
   let done = 0;
@@ -57,10 +57,10 @@ export async function siteDifferences(
       const has = pagesIn(parts, part);
       const sums = newSums(day, has);
       for (const some of partsOf(visits, TOGETHER)) {
-        await recount(site, book, some, sums, has, part === 0 ? day : undefined, compare);
+        await recount(site, hash, some, sums, has, part === 0 ? day : undefined, compare);
         for (const _ of some) tell(++done, total);
       }
-      await comparePart(site, book, day, has, sums, compare);
+      await comparePart(site, hash, day, has, sums, compare);
     }
   return found;
 }
@@ -131,7 +131,7 @@ async function bytesOn(site: RecordSite, day: number): Promise<number> {
 /** Adds visits to the sums. With `day`, also compares each visit with its own frames if that is its first day. */
 async function recount(
   site: RecordSite,
-  book: PageHash,
+  hash: PageHash,
   numbers: readonly number[],
   sums: Sums,
   has: (page: number) => boolean,
@@ -139,21 +139,21 @@ async function recount(
   compare: Compare,
 ): Promise<void> {
   const readOnly = {
-    numberOf: (_: string, page: string) => book.find(page) ?? book.find(OTHER_PAGES) ?? -1,
-    nameOf: (number: number) => book.nameOf(number),
+    numberOf: (_: string, page: string) => hash.find(page) ?? hash.find(OTHER_PAGES) ?? -1,
+    nameOf: (number: number) => hash.nameOf(number),
   };
   const visits = await site.visits(numbers);
   const going = visits.every((visit) => visit) ? undefined : await site.going();
   for (const [i, visit] of visits.entries()) {
     const number = numbers[i] as number;
     const gone = going?.get(number);
-    if (gone) await recountLeft(site, book, number, gone, new Aggregator(site.name, sums, 1, readOnly, gone.away));
+    if (gone) await recountLeft(site, hash, number, gone, new Aggregator(site.name, sums, 1, readOnly, gone.away));
     if (!visit) continue;
     if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(site.name, page)))) continue;
     const counted = new Recount(visit, sums, readOnly);
     const damage = new DamageLog();
     for await (const some of site.runs(number, visit, 0, damage))
-      for (const run of namedRuns(book, some)) damage.pass(() => counted.add(run));
+      for (const run of namedRuns(hash, some)) damage.pass(() => counted.add(run));
     if (day === firstDay(visit, visit.marks[0])) counted.compare(compare, damage);
   }
 }
@@ -161,27 +161,27 @@ async function recount(
 /** Adds what is left of a visit that is being removed. */
 async function recountLeft(
   site: RecordSite,
-  book: PageHash,
+  hash: PageHash,
   number: number,
   going: RemovedVisit,
   tally: Aggregator,
 ): Promise<void> {
   const damage = new DamageLog();
   tally.countDeepest(going.page, 1);
-  const nameOf = (page: number) => book.names.get(page) || removedVisitName(going, page);
+  const nameOf = (page: number) => hash.names.get(page) || removedVisitName(going, page);
   for await (const some of site.runs(number, UNKNOWN_RUNS, 0, damage))
     for (const run of some) damage.pass(() => tally.add(nameRun(run, nameOf(run.page))));
 }
 
 async function comparePart(
   site: RecordSite,
-  book: PageHash,
+  hash: PageHash,
   day: number,
   has: (page: number) => boolean,
   sums: Sums,
   compare: Compare,
 ): Promise<void> {
-  const nameOf = (page: number) => (page === WHOLE_SITE ? '' : book.nameOf(page));
+  const nameOf = (page: number) => (page === WHOLE_SITE ? '' : hash.nameOf(page));
   const rows = [...(await countRowsOf(site, day))].filter(([page]) => has(page));
   const counted = [...sums.counts.values(), ...sums.cells.values()].map(({ page }) => page);
   const pages = new Set([...rows.map(([page]) => page), ...counted]);
