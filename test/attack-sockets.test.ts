@@ -6,9 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CLOSE } from '../src/protocol/close.ts';
 import { churn, flood, hoard, SLOW, slowly } from './support/attack.ts';
 import { until } from './support/exact.ts';
+import { LIMIT_MS } from './support/limit.ts';
+import { FILE } from './support/owner.ts';
 import { closeCodeOf, openRaw, openRawVisitor, usage, wsFrame } from './support/raw.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { BinaryVisitor, helloFrame, samplesFrame } from './support/visitor.ts';
+
+const server = await startServer(FILE, { workers: 1 });
+const pair = await startServer(FILE);
 
 /** Others that come and go by themselves: the store's, and what Node keeps open. */
 const SOME_FILES = 12;
@@ -57,16 +62,15 @@ test('clients that say nothing, or a byte a second, are cut; others are served m
 });
 
 test('thousands that come and go leave nothing behind', async (t) => {
-  const server = await startServer(t);
-  const bystander = await Bystander.come(t, server);
-  const pids = server.workerPids();
-  await churn(server.url, 300, 50);
+  const bystander = await Bystander.come(t, pair);
+  const pids = pair.workerPids();
+  await churn(pair.url, 300, 50);
   const before = usage(pids);
-  const { outcomes } = await churn(server.url, 2000, 50);
+  const { outcomes } = await churn(pair.url, 2000, 50);
   t.diagnostic(JSON.stringify([...outcomes]));
   assert.ok((outcomes.get('101') ?? 0) > 1000);
   await bystander.served();
-  await relieved(server, before, pids);
+  await relieved(pair, before, pids);
   for (const [i, { rssMb }] of usage(pids).entries()) assert.ok(rssMb < (before[i]?.rssMb ?? 0) + SOME_MB);
 });
 
@@ -85,20 +89,18 @@ test('one address gets as many connections as one may have, and others still get
 
 for (const kind of ['frames', 'pings', 'fragments'] as const)
   test(`a visitor that sends a hundred times as many ${kind} as it may is cut each time; others are acked`, async (t) => {
-    const server = await startServer(t);
-    const pids = server.workerPids();
-    const bystanders = await Promise.all(Array.from({ length: 10 }, () => Bystander.come(t, server)));
-    const attack = flood(server.url, kind, 12_000, 5);
+    const pids = pair.workerPids();
+    const bystanders = await Promise.all(Array.from({ length: 10 }, () => Bystander.come(t, pair)));
+    const attack = flood(pair.url, kind, 12_000, LIMIT_MS / 1000, 3);
     for (let i = 0; i < 2; i++) await Promise.all(bystanders.map((one) => one.served()));
     const { sent, outcomes } = await attack;
     t.diagnostic(`${sent} sent, ${JSON.stringify([...outcomes])}`);
     assert.ok((outcomes.get('101') ?? 0) > 1, 'it was cut, and came again');
     await Promise.all(bystanders.map((one) => one.served()));
-    assert.deepEqual(server.workerPids(), pids);
+    assert.deepEqual(pair.workerPids(), pids);
   });
 
 test('pings, and pieces of a message, are not taken without end', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const attack = async (bytes: Buffer[]) => {
     const { socket } = await openRawVisitor(t, server.url);
     socket.write(wsFrame(0x82, helloFrame()));
@@ -117,7 +119,6 @@ test('pings, and pieces of a message, are not taken without end', async (t) => {
 });
 
 test('a message in pieces that a network may make of it is taken', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const { socket } = await openRawVisitor(t, server.url);
   const hello = helloFrame();
   const [first, ...rest] = [...hello].map((byte) => Uint8Array.of(byte));
@@ -128,7 +129,6 @@ test('a message in pieces that a network may make of it is taken', async (t) => 
 });
 
 test('a visitor that reads nothing costs no more than one that does', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const bystander = await Bystander.come(t, server);
   const [before] = usage(server.workerPids());
   const { socket } = await openRawVisitor(t, server.url);
@@ -168,7 +168,6 @@ test('who asks for much at once and reads nothing is cut; it holds no files open
 });
 
 test('a connection may ask for something again and again, and some things at once', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const socket = await openRaw(t, server.url);
   let text = '';
   socket.on('data', (chunk) => {
@@ -181,7 +180,6 @@ test('a connection may ask for something again and again, and some things at onc
 });
 
 test('compression is not agreed to, and what comes compressed is refused', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   const offer = 'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n';
   for (const first of [0xc2, 0xc1, 0xa2, 0x92, 0x83, 0x8b]) {
     const { socket, head } = await openRawVisitor(t, server.url, offer);

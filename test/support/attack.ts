@@ -109,12 +109,21 @@ export const FLOOD = {
   fragments: (i: number) => wsFrame(i === 0 ? 0x02 : 0x00, Uint8Array.of(1)),
 };
 
-/** One visitor after the other sends so many frames a second for so long; who is cut comes again, up to 100 times a second. */
-export async function flood(url: string, kind: keyof typeof FLOOD, perSecond: number, seconds: number) {
+/**
+ * One visitor after the other sends so many frames a second for so long, or until so many were let in. A visitor that is cut
+ * comes again, up to 100 times a second.
+ */
+export async function flood(
+  url: string,
+  kind: keyof typeof FLOOD,
+  perSecond: number,
+  seconds: number,
+  most = Infinity,
+) {
   const end = performance.now() + 1000 * seconds;
   const outcomes: Tally = new Map();
   let sent = 0;
-  while (performance.now() < end) {
+  while (performance.now() < end && (outcomes.get('101') ?? 0) < most) {
     const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', localAddress: addressOf(0) });
     socket.on('error', () => {});
     socket.write(upgradeText());
