@@ -9,18 +9,23 @@ import { ShownFrames } from '../src/hub/shown-frames.ts';
 import { PAGE_NUMBERS } from '../src/protocol/ipc.ts';
 import type { StreamEvents } from '../src/protocol/stream-event.ts';
 import { freeAddress } from './support/free-port.ts';
+import { FILE } from './support/owner.ts';
 import { killTree, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 import { Tab } from './support/tab.ts';
 
+const server = await startServer(FILE);
+/** Takes a visitor that is cut for one that left, at once. */
+const hasty = await startServer(FILE, { flags: ['--grace', '0'] });
+
 /** Gives clicks the selectors #c0, #c1, … */
-function newTab(t: TestContext, url: () => string): Tab {
+function newTab(t: TestContext, url: () => string, site?: string): Tab {
   let made = 0;
-  return new Tab(t, url, () => `#c${made++}`);
+  return new Tab(t, url, () => `#c${made++}`, '', site);
 }
 
-function watch(t: TestContext, server: TestServer): Promise<StreamReader> {
-  return StreamReader.open(t, server, { site: 'demo', moves: 'none' });
+function watch(t: TestContext, server: TestServer, site = 'demo'): Promise<StreamReader> {
+  return StreamReader.open(t, server, { site, moves: 'none' });
 }
 
 function clicksOf(stream: StreamReader): StreamEvents['click'][] {
@@ -43,8 +48,8 @@ async function hasLeft(stream: StreamReader): Promise<void> {
   await stream.until(() => stream.events.find(({ name }) => name === 'leave'), 'leave');
 }
 
-async function stored({ api }: TestServer): Promise<string> {
-  const { visits } = (await (await api('/v1/visits?site=demo')).json()) as { visits: { id: string }[] };
+async function stored({ api }: TestServer, site = 'demo'): Promise<string> {
+  const { visits } = (await (await api(`/v1/visits?site=${site}`)).json()) as { visits: { id: string }[] };
   const all: string[] = [];
   for (const { id } of visits) {
     const { passages } = (await (await api(`/v1/visits/${id}/passages`)).json()) as {
@@ -67,9 +72,9 @@ async function clickAndHide(tab: Tab): Promise<void> {
 
 for (const way of ['post', 'connect'] as const)
   test(`a page that comes back by ${way} after its visitor has left has no click told again`, async (t) => {
-    const server = await startServer(t, { flags: ['--grace', '0'] });
-    const stream = await watch(t, server);
-    const tab = newTab(t, () => server.url);
+    const site = await hasty.newSite();
+    const stream = await watch(t, hasty, site);
+    const tab = newTab(t, () => hasty.url, site);
     await clickAndHide(tab);
     await toldUpTo(stream, '#c0');
     await hasLeft(stream);
@@ -77,7 +82,7 @@ for (const way of ['post', 'connect'] as const)
     tab.click();
     await tab.settle();
     assert.equal(await toldUpTo(stream, '#c1'), 'c0 c1');
-    assert.equal(await stored(server), 'c0 c1');
+    assert.equal(await stored(hasty, site), 'c0 c1');
   });
 
 for (const [how, end] of [
@@ -103,9 +108,9 @@ for (const [how, end] of [
   });
 
 test('clicks on a page that was gone back to are told', async (t) => {
-  const server = await startServer(t);
-  const stream = await watch(t, server);
-  const tab = newTab(t, () => server.url);
+  const site = await server.newSite();
+  const stream = await watch(t, server, site);
+  const tab = newTab(t, () => server.url, site);
   await tab.connect();
   tab.click();
   await tab.settle();
@@ -120,13 +125,13 @@ test('clicks on a page that was gone back to are told', async (t) => {
     clicksOf(stream).map(({ page }) => page),
     ['/0', '/1', '/0'],
   );
-  assert.equal(await stored(server), 'c0 c1 c2');
+  assert.equal(await stored(server, site), 'c0 c1 c2');
 });
 
 test('a click that arrives when its visitor is on the next page is told once, of the page where it was', async (t) => {
-  const server = await startServer(t);
-  const stream = await watch(t, server);
-  const tab = newTab(t, () => server.url);
+  const site = await server.newSite();
+  const stream = await watch(t, server, site);
+  const tab = newTab(t, () => server.url, site);
   await tab.post();
   tab.click();
   // The server has it, and the page does not know: the beacon carries it, too.
@@ -143,7 +148,7 @@ test('a click that arrives when its visitor is on the next page is told once, of
     ['/0', '/0', '/1'],
   );
   assert.equal(new Set(clicksOf(stream).map(({ v }) => v)).size, 1);
-  assert.equal(await stored(server), 'c0 c1 c2');
+  assert.equal(await stored(server, site), 'c0 c1 c2');
 });
 
 test('all clicks of one frame are told, also where numbers are as high as they may be', () => {

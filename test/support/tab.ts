@@ -38,6 +38,7 @@ export class Tab {
   readonly #owner: Owner;
   readonly #url: () => string;
   readonly #name: () => string;
+  readonly #site: string;
   #page: Page;
   #socket: WebSocket | undefined;
   #ready = false;
@@ -45,11 +46,12 @@ export class Tab {
   #isAway = false;
 
   /** `url`: of the server now. `name` gives each click a selector of its own. */
-  constructor(owner: Owner, url: () => string, name: () => string, token = '') {
+  constructor(owner: Owner, url: () => string, name: () => string, token = '', site = 'demo') {
     this.#owner = owner;
     this.#url = url;
     this.#name = name;
     this.token = token;
+    this.#site = site;
     this.#page = this.#load();
   }
 
@@ -85,7 +87,7 @@ export class Tab {
     this.cut();
     this.#return();
     const page = this.#page;
-    const url = `${this.#url().replace('http', 'ws')}/v1/visit?site=demo&page=${page.path}`;
+    const url = `${this.#url().replace('http', 'ws')}/v1/visit?site=${this.#site}&page=${page.path}`;
     const socket = new WebSocket(url, ['fieldmouse.v1'], { handshakeTimeout: PATIENCE_MS });
     this.#owner.after(() => socket.terminate());
     this.#socket = socket;
@@ -184,7 +186,7 @@ export class Tab {
   async #deliver(page: Page, frames: Uint8Array[]): Promise<HelloReply | undefined> {
     const body = packFrames([this.#hello(page), ...frames].map((frame) => [...frame]));
     try {
-      const response = await fetch(`${this.#url()}/v1/visit?site=demo&page=${page.path}`, {
+      const response = await fetch(`${this.#url()}/v1/visit?site=${this.#site}&page=${page.path}`, {
         method: 'POST',
         headers: { 'content-type': 'text/plain' },
         body: Uint8Array.from(body),
