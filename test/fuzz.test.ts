@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { accepts, jsonFrames, postBodies, TARGETS, visitorBytes, visitorFrames } from './support/fuzz.ts';
+import { FILE } from './support/owner.ts';
 import { openRawVisitor, usage, wsFrame } from './support/raw.ts';
 import { startServer } from './support/server.ts';
 import { BinaryVisitor, helloFrame } from './support/visitor.ts';
@@ -18,6 +19,7 @@ const FLAGS = [
   '--country-header',
   'x-country',
 ];
+const server = await startServer(FILE, { flags: FLAGS });
 const SOME_MB = 120;
 
 for (const target of TARGETS)
@@ -29,7 +31,6 @@ for (const target of TARGETS)
   });
 
 test('no bytes of a visitor end a worker, or keep another from its acks', async (t) => {
-  const server = await startServer(t, { flags: FLAGS });
   const pids = server.workerPids();
   const good = new BinaryVisitor(t, server.ws);
   await good.hello;
@@ -58,8 +59,7 @@ test('no bytes of a visitor end a worker, or keep another from its acks', async 
   assert.doesNotMatch(server.output(), /unexpected error/);
 });
 
-test('no body, address or header field gets an answer of 500, or none', async (t) => {
-  const server = await startServer(t, { flags: FLAGS });
+test('no body, address or header field gets an answer of 500, or none', async () => {
   const pids = server.workerPids();
   const field = fc.oneof(jsonFrames, fc.string({ unit: 'binary', maxLength: 80 })).map((text) =>
     Buffer.from(text)

@@ -7,8 +7,11 @@ import { WebSocket } from 'ws';
 import { isAllowedOrigin, isOwnOrigin, normalOrigin } from '../src/model/site.ts';
 import { until } from './support/exact.ts';
 import { codeOf, startHttp } from './support/http.ts';
+import { FILE } from './support/owner.ts';
 import { spawnMain, startServer } from './support/server.ts';
 import { JsonVisitor } from './support/visitor.ts';
+
+const server = await startServer(FILE);
 
 test('an origin is written as browsers write it', () => {
   const cases: [given: string, normal: string | undefined][] = [
@@ -168,7 +171,6 @@ test('the snippet is told the paths in use', async (t) => {
 });
 
 test('a site added or removed reaches every worker without a restart, also from the command line', async (t) => {
-  const server = await startServer(t);
   const origin = 'https://shop.example';
   const visit = async (site: string, from = origin): Promise<boolean> => {
     const visitor = new JsonVisitor(t, server.ws, { site, origin: from });
@@ -203,7 +205,6 @@ test('a site added or removed reaches every worker without a restart, also from 
 });
 
 test('the demo site takes visitors from the server itself and from nowhere else', async (t) => {
-  const server = await startServer(t);
   const own = new JsonVisitor(t, server.ws, { origin: server.url });
   assert.equal((await own.hello).type, 'hello');
   const other = new WebSocket(`${server.ws}/v1/visit?site=demo&page=/`, ['json'], { origin: 'https://evil.example' });
