@@ -151,16 +151,16 @@ test('a first start that fails leaves the sign-in link for the next', async (t) 
   const { port } = other.address() as { port: number };
   const data = temporaryFolder(t);
   assert.equal((await run(['-l', `tcp://127.0.0.1:${port}`, '--data', data])).code, 1);
-  const server = await startServer(t, { data });
+  const server = await startServer(t, { data, workers: 1 });
   assert.match(server.link ?? '', /\/admin\/link\/[\w-]{43}$/);
   await server.stop();
-  const again = await startServer(t, { data });
+  const again = await startServer(t, { data, workers: 1 });
   assert.equal(again.link, undefined);
   assert.match(again.output(), /Nobody has signed in yet\. To get a new link: npx fieldmouse admin add NAME/);
 });
 
 test('a second server on the same data folder is refused with one line, and one after a crash is not', async (t) => {
-  const first = await startServer(t);
+  const first = await startServer(t, { workers: 1 });
   const { code, err } = await run(['-l', 'tcp://127.0.0.1:0', '--data', first.data]);
   assert.deepEqual(
     [code, err],
@@ -169,7 +169,7 @@ test('a second server on the same data folder is refused with one line, and one 
   const exited = once(first.process, 'exit');
   first.process.kill('SIGKILL');
   await exited;
-  await startServer(t, { data: first.data });
+  await startServer(t, { data: first.data, workers: 1 });
 });
 
 test('a data folder that cannot be written is one clear line and exit code 1', async (t) => {
@@ -209,10 +209,10 @@ test('--help and --version say what they should', async () => {
 test('it listens on a Unix socket, streams included, and takes over one left by a killed server', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'web.sock');
-  const first = await startServer(t, { listen: `unix:${path}` });
+  const first = await startServer(t, { listen: `unix:${path}`, workers: 1 });
   first.process.kill('SIGKILL');
   await once(first.process, 'exit');
-  const server = await startServer(t, { listen: `unix:${path}` });
+  const server = await startServer(t, { listen: `unix:${path}`, workers: 1 });
   const text = await firstEvent(t, path, server.token);
   assert.match(text, /^retry: 2000\n\n(id: .*\n)?event: snapshot\n/);
 });
@@ -258,7 +258,7 @@ function firstEvent(t: TestContext, socketPath: string, token: string): Promise<
 
 test('several addresses are listened on at once', async (t) => {
   const path = join(temporaryFolder(t), 'also.sock');
-  const server = await startServer(t, { flags: ['--listen', `unix:${path}`] });
+  const server = await startServer(t, { flags: ['--listen', `unix:${path}`], workers: 1 });
   assert.ok(server.output().includes(`unix:${path}`));
   assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
 });

@@ -51,7 +51,7 @@ test('a json visitor resumes with the token it was given', async (t) => {
 });
 
 test('a cut visitor that does not come back leaves as lost after the grace', async (t) => {
-  const server = await startServer(t, { flags: ['--grace', '300'] });
+  const server = await startServer(t, { workers: 1, flags: ['--grace', '300'] });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   const visitor = new BinaryVisitor(t, server.ws);
   await visitor.hello;
@@ -94,7 +94,7 @@ test('a token that is forged, altered or of another site makes a new visitor', a
 });
 
 test('a beacon carries the last frames and ends the visit, however long lost visitors are waited for', async (t) => {
-  const server = await startServer(t, { flags: ['--grace', '60000'] });
+  const server = await startServer(t, { workers: 1, flags: ['--grace', '60000'] });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   const visitor = new BinaryVisitor(t, server.ws);
   const { token } = await visitor.hello;
