@@ -6,15 +6,13 @@ import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { osErrorText } from '../src/lib/os-error.ts';
 import { diskFault } from '../src/store/lmdb/disk-fault.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { type Ran, run } from './support/command.ts';
 import { moves, record } from './support/record.ts';
-import { temporaryFolder } from './support/server.ts';
+import { MAIN, temporaryFolder } from './support/server.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const T = Date.now() - 600_000;
 
 async function filled(t: TestContext): Promise<string> {
@@ -31,8 +29,7 @@ async function filled(t: TestContext): Promise<string> {
 
 /** Runs a command that may write no file beyond so many bytes, as on a full disk. */
 async function runLimited(bytes: number, ...args: string[]): Promise<Ran> {
-  const main = ['--import', 'tsx', join(ROOT, 'src/main.ts')];
-  const child = spawn('prlimit', [`--fsize=${bytes}`, process.execPath, ...main, ...args], { cwd: ROOT });
+  const child = spawn('prlimit', [`--fsize=${bytes}`, process.execPath, ...MAIN, ...args]);
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { code: code as number, out, err };
 }
