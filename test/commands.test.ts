@@ -14,8 +14,11 @@ import type { AuditEntry } from '../src/model/audit.ts';
 import { OWNER } from '../src/model/rights.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { outputHere, runHere, run as spawned } from './support/command.ts';
+import { FILE } from './support/owner.ts';
 import { startRedis } from './support/redis.ts';
-import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
+import { MAIN, spawnMain, startServer, temporaryFolder } from './support/server.ts';
+
+const server = await startServer(FILE, { workers: 1 });
 
 /** A store as a server's first start makes it. */
 async function makeStore(data: string): Promise<void> {
@@ -39,8 +42,7 @@ function commandLine(t: TestContext) {
   return { run, store, data };
 }
 
-test('admin add names the address where the server listens', async (t) => {
-  const server = await startServer(t);
+test('admin add names the address where the server listens', async () => {
   const { out } = await spawned('admin', 'add', 'bob', '--data', server.data);
   assert.ok(out.includes(`  ${server.url}/admin/link/`), out);
 });
@@ -50,8 +52,9 @@ test('commands end without a word when nobody reads on', async (t) => {
   const records = await store();
   // More than a pipe holds.
   const on = 'x'.repeat(290);
-  for (let at = 1; at <= 500; at++) await records.note({ at, who: 'me', what: 'site-changed', on: `${at} ${on}` });
-  for (let i = 0; i < 1500; i++) await records.hit('demo', `/${i}/${'x'.repeat(80)}`);
+  const note = (at: number) => records.note({ at, who: 'me', what: 'site-changed', on: `${at} ${on}` });
+  await Promise.all(Array.from({ length: 500 }, (_, i) => note(1 + i)));
+  await Promise.all(Array.from({ length: 1500 }, (_, i) => records.hit('demo', `/${i}/${'x'.repeat(80)}`)));
   for (const line of ['audit', 'audit --format ndjson', 'hits list', 'export', 'export --format csv']) {
     const child = spawnMain([...line.split(' '), '--data', data]);
     const [{ stdout, stderr }, exited] = [child as ChildProcessByStdio<null, Readable, Readable>, once(child, 'exit')];
@@ -308,8 +311,7 @@ test('a wrong command line names every fault and where to read on, and changes n
   assert.equal((await records.sites()).length, 1);
 });
 
-test('commands beside a running server act at once: a link signs in, a removed administrator is out', async (t) => {
-  const server = await startServer(t);
+test('commands beside a running server act at once: a link signs in, a removed administrator is out', async () => {
   const { code, out } = await spawned('admin', 'add', 'ada', '--data', server.data);
   assert.equal(code, 0);
   const token = /admin\/link\/(\S+)/.exec(out)?.[1];
@@ -441,7 +443,7 @@ test('the question before deleting is written where a person can read it, also w
   await makeStore(data);
   const err = join(temporaryFolder(t), 'err');
   for (const redirect of [`2>"${err}"`, `>"${err}" 2>&1`]) {
-    const line = `"${process.execPath}" --import tsx src/main.ts site remove demo --data "${data}" ${redirect}`;
+    const line = `"${process.execPath}" ${MAIN.join(' ')} site remove demo --data "${data}" ${redirect}`;
     const shown = await onTerminal(t, line, /Permanently delete site demo .*\? \[y\/N\] /, 'n\n');
     assert.match(shown, /\[y\/N\] /, redirect);
     assert.equal(readFileSync(err, 'utf8'), 'fieldmouse: nothing was deleted\n');
