@@ -48,7 +48,7 @@ function spotsOf({ cells }: Heat): { left: number; right: number; top: number; b
 }
 
 test('a button that is clicked in windows of four widths is one spot, on the button', async (t) => {
-  const { url, server, page } = await startSite(t, { '/': PAGE });
+  const { url, server, site, page } = await startSite(t, { '/': PAGE });
   const boxes = new Map<number, { x: number; y: number; width: number; height: number }>();
   let clicks = 0;
   let shown = 0;
@@ -67,7 +67,7 @@ test('a button that is clicked in windows of four widths is one spot, on the but
     if (width === 1440) shown = await page.evaluate(() => document.documentElement.clientWidth);
     for (const name of ['One', 'Two', 'Three']) await click(name, 0.5);
   }
-  const address = '/v1/heatmap?site=shop&page=%2F&kind=click&width=desktop';
+  const address = `/v1/heatmap?site=${site}&page=%2F&kind=click&width=desktop`;
   let heat = NOTHING;
   await until(async () => {
     heat = (await (await server.api(address)).json()) as Heat;
@@ -94,7 +94,7 @@ test('a button that is clicked in windows of four widths is one spot, on the but
   // The page is shown in that width: the spot is on the button behind it.
   const dashboard = await openPage(await launch(t), { viewport: { width: 1500, height: 900 } });
   await signIn(dashboard, server);
-  await dashboard.goto(`${server.url}/admin/heatmap?site=shop&page=%2F&kind=click&width=desktop`);
+  await dashboard.goto(`${server.url}/admin/heatmap?site=${site}&page=%2F&kind=click&width=desktop`);
   await dashboard.locator('[data-ready=true] img.heat[data-state=ready]').waitFor();
   if (process.env.FM_PICTURE) await dashboard.screenshot({ path: process.env.FM_PICTURE });
 });

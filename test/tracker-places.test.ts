@@ -91,8 +91,8 @@ test('a click names the control around it, also from a shadow tree, and counts w
 });
 
 test('a page that is refused stops after three tries and says why in the console', async (t) => {
-  const { url, server, page } = await startSite(t, { '/': '' });
-  const refused = async (origin: string, site: string) => {
+  const { url, server, site, page } = await startSite(t, { '/': '' });
+  const refused = async (origin: string, key: string) => {
     let tries = 0;
     const tab = await page.context().newPage();
     tab.on('websocket', () => ++tries);
@@ -102,19 +102,19 @@ test('a page that is refused stops after three tries and says why in the console
     const warned = tab.waitForEvent('console', (message) => message.text().startsWith('Fieldmouse'));
     await tab.goto(origin);
     await tab.evaluate(
-      ([src, site]) => {
+      ([src, key]) => {
         const script = Object.assign(document.createElement('script'), { src });
-        script.dataset.site = site;
+        script.dataset.site = key;
         document.head.append(script);
       },
-      [`${server.url}/fieldmouse.js?${site}`, site] as const,
+      [`${server.url}/fieldmouse.js?${key}`, key] as const,
     );
     const said = (await warned).text();
     await tab.close();
     return [said, tries];
   };
   const elsewhere = `${url.replace('127.0.0.1', 'localhost')}/none`;
-  assert.deepEqual(await refused(elsewhere, 'shop'), [
+  assert.deepEqual(await refused(elsewhere, site), [
     'Fieldmouse: refused (403) This site does not allow that origin.',
     3,
   ]);

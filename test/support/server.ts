@@ -43,7 +43,7 @@ export interface TestServer {
   /** A request with the token. */
   api(path: string, init?: RequestInit): Promise<Response>;
   /** Adds a site, so that tests that share a server do not see each other's visitors. Resolves with its key. */
-  newSite(): Promise<string>;
+  newSite(...origins: string[]): Promise<string>;
   /** Stops it by SIGTERM and resolves with the exit code. */
   stop(): Promise<number | null>;
 }
@@ -135,10 +135,10 @@ export async function startServer(t: Owner, options: ServerOptions = {}): Promis
     output: text,
     workerPids: () => childrenOf(child.pid as number),
     api,
-    newSite: async () => {
+    newSite: async (...origins) => {
       sites += 1;
       const key = `site-${sites}`;
-      const body = JSON.stringify({ key, name: key, origins: [] });
+      const body = JSON.stringify({ key, name: key, origins });
       const headers = { 'content-type': 'application/json' };
       assert.equal((await api('/v1/sites', { method: 'POST', headers, body })).status, 201);
       return key;

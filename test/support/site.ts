@@ -1,23 +1,25 @@
 /** A web site with the visitor script, in a browser. */
-import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
 import { launch, openPage } from './browser.ts';
+import { FILE } from './owner.ts';
 import { startServer } from './server.ts';
 import { StreamReader } from './stream.ts';
 
 const STYLE = '<style>body{margin:0}form,label,p{display:block;margin:0;width:400px;height:100px}</style>';
+
+/** For all sites of a test file. */
+const server = await startServer(FILE, { workers: 1 });
 
 /**
  * Serves pages of a site, each with the visitor script, and others that are empty; `script` are further attributes of
  * its element. Pages under `/quirks` have no doctype.
  */
 export async function startSite(t: TestContext, pages: Record<string, string>, script = '') {
-  const server = await startServer(t, { workers: 1 });
-  const tag = `<script ${script} defer src="${server.url}/fieldmouse.js" data-site="shop"></script>`;
+  let tag = '';
   const host = createServer(({ url }, response) => {
     response.setHeader('content-type', 'text/html; charset=utf-8');
     const body = pages[url ?? ''];
@@ -30,12 +32,11 @@ export async function startSite(t: TestContext, pages: Record<string, string>, s
     host.closeAllConnections();
   });
   const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
-  const headers = { 'content-type': 'application/json' };
-  const body = JSON.stringify({ key: 'shop', name: 'Shop', origins: [url] });
-  assert.equal((await server.api('/v1/sites', { method: 'POST', headers, body })).status, 201);
-  const stream = await StreamReader.open(t, server, { site: 'shop', moves: 'full' });
+  const site = await server.newSite(url);
+  tag = `<script ${script} defer src="${server.url}/fieldmouse.js" data-site="${site}"></script>`;
+  const stream = await StreamReader.open(t, server, { site, moves: 'full' });
   const page = await openPage(await launch(t));
-  return { url, server, stream, page };
+  return { url, server, site, stream, page };
 }
 
 /** Clicks at places one after the other. Resolves with the selectors told, up to a last click on `p#end`. */
