@@ -1,11 +1,12 @@
 /** The dashboard in a real browser, signed in, and what can be seen on its stage. */
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
-import type { TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { openLmdbStore } from '../../src/store/lmdb/lmdb-store.ts';
 import { launch, openPage } from './browser.ts';
+import type { Owner } from './owner.ts';
 import { type PastVisit, record } from './record.ts';
 import { type ServerOptions, startServer, type TestServer, temporaryFolder } from './server.ts';
 
@@ -59,7 +60,7 @@ export async function openDashboard(
 }
 
 /** A data folder for a server, with visits that are over. */
-export async function folderWith(t: TestContext, ...visits: PastVisit[]): Promise<string> {
+export async function folderWith(t: Owner, ...visits: PastVisit[]): Promise<string> {
   const data = temporaryFolder(t);
   const store = await openLmdbStore(data);
   await record(store.archive, ...visits);
@@ -92,6 +93,10 @@ export async function seeInk(dashboard: Page, x: number, y: number, painted: boo
   };
   await dashboard.waitForFunction(look, [x, y, painted] as const);
 }
+
+/** A test whose only result is pictures. */
+export const pictureTest = (title: string, run: (t: TestContext) => Promise<void>) =>
+  process.env.FIELDMOUSE_PICTURES ? test(title, run) : undefined;
 
 /** Keeps a picture of the screen, light and dark, to be looked at: `npm run pictures`. Taking one takes seconds. */
 export async function keepPictures(dashboard: Page, name: string): Promise<void> {
