@@ -11,6 +11,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { chromiumPath, FLAGS } from './browser.ts';
+import { until } from './exact.ts';
 
 interface Answer {
   id?: number;
@@ -31,6 +32,12 @@ export interface TabBrowser {
   open(url: string, background: boolean): Promise<TestTab>;
 }
 
+/** Of one tab. */
+interface Window {
+  windowId: number;
+  sessionId: string;
+}
+
 /** Starts a Chromium with a window and a profile of its own. */
 export async function startTabs(t: TestContext): Promise<TabBrowser> {
   // Not a temporary folder of the test: that would be removed before the browser is ended, which still writes to it.
@@ -42,13 +49,28 @@ export async function startTabs(t: TestContext): Promise<TabBrowser> {
     await removeFolder(profile);
   });
   const ask = await connect(t, await debuggerUrl(child.stderr));
+  const windows: Window[] = [];
+  const show = (front: Window) => Promise.all(windows.map((one) => setShown(ask, one, one === front)));
   return {
     async open(url, background) {
-      const { targetId } = await ask('Target.createTarget', { url, background });
+      const { targetId } = await ask('Target.createTarget', { url: 'about:blank', newWindow: true });
       const { sessionId } = await ask('Target.attachToTarget', { targetId, flatten: true });
-      return tabOf(ask, targetId, sessionId);
+      const { windowId } = await ask('Browser.getWindowForTarget', { targetId });
+      const window = { windowId, sessionId };
+      if (background) await setShown(ask, window, false);
+      windows.push(window);
+      if (!background) await show(window);
+      await ask('Page.navigate', { url }, sessionId);
+      return tabOf(ask, sessionId, () => show(window));
     },
   };
+}
+
+/** The headless shell has no tabs: a page there is hidden if its window is. */
+async function setShown(ask: Ask, { windowId, sessionId }: Window, shown: boolean): Promise<void> {
+  await ask('Browser.setWindowBounds', { windowId, bounds: { windowState: shown ? 'normal' : 'minimized' } });
+  const look = { expression: 'document.hidden' };
+  await until(async () => (await ask('Runtime.evaluate', look, sessionId)).result.value !== shown, 'window state');
 }
 
 /** Removes a folder that processes of a killed browser may still write to for a moment. */
@@ -64,9 +86,9 @@ async function removeFolder(folder: string): Promise<void> {
 
 type Ask = (method: string, params: object, sessionId?: string) => Promise<Answer['result']>;
 
-function tabOf(ask: Ask, targetId: string, sessionId: string): TestTab {
+function tabOf(ask: Ask, sessionId: string, show: () => Promise<unknown>): TestTab {
   return {
-    show: () => ask('Target.activateTarget', { targetId }),
+    show: async () => void (await show()),
     async click(x, y) {
       const at = { x, y, button: 'left', clickCount: 1 };
       for (const type of ['mouseMoved', 'mousePressed', 'mouseReleased'])
