@@ -21,6 +21,7 @@ import type { StreamEventName, StreamEvents } from '../src/protocol/stream-event
 import { launch, openPage } from './support/browser.ts';
 import { seeHere, seePointer, signIn } from './support/dashboard.ts';
 import { type EventServer, eventText, hostileValue, mutated, startEventServer } from './support/hostile.ts';
+import { FILE } from './support/owner.ts';
 import { startServer } from './support/server.ts';
 
 /** Rounds in the browser: each takes about a second. */
@@ -92,9 +93,11 @@ function startSeconds(t: TestContext, events: EventServer): void {
   t.after(() => clearInterval(timer));
 }
 
+/** Its streams are those of the event servers. */
+const server = await startServer(FILE, { workers: 1 });
+
 /** A signed-in dashboard whose stream is what the event server says; its scripts must not fail. */
 async function openHostile(t: TestContext): Promise<{ dashboard: Page; events: EventServer; faults: string[] }> {
-  const server = await startServer(t, { workers: 1 });
   const dashboard = await openPage(await launch(t));
   const faults: string[] = [];
   dashboard.on('pageerror', (error) => faults.push(String(error.stack)));
