@@ -271,7 +271,7 @@ test('a rewind of many visitors is a picture worth keeping', async (t) => {
   const visitor = await openPage(browser);
   await visitor.goto(`${server.url}/`);
   await seeHere(dashboard, 1);
-  await dashboard.goto(`${server.url}/admin?site=demo&at=${begin + 45_000}`);
+  await dashboard.goto(`${server.url}/admin?site=demo&at=${begin + 70_000}`);
   await dashboard.getByRole('button', { name: '2 ×', exact: true }).click();
   await seePlayed(dashboard, begin + 75_000);
   await dashboard.locator('.day-curve path').waitFor({ state: 'attached' });
