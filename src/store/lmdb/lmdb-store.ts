@@ -8,26 +8,23 @@
 import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Database, Key } from 'lmdb';
+import type { Database } from 'lmdb';
 import type { Durability, Shares } from '../../config/config.ts';
-import type { Session } from '../../model/account.ts';
 import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
 import { isPage } from '../../model/page.ts';
 import type { Part } from '../../model/query.ts';
-import { type Rights, ROLES } from '../../model/rights.ts';
 import { SITE_KEY, type Site } from '../../model/site.ts';
 import { NO_SITE, type NodeMinutes, type SiteMinute } from '../../protocol/peer.ts';
 import type { AccountSnapshot, HitGroup } from '../accounts/account-snapshot.ts';
 import { AccountStore, demoSite } from '../accounts/account-store.ts';
 import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
-import type { AccountRecords, Admin, Link, SessionOwner, Stored, StoredToken, TableName } from '../accounts/records.ts';
+import type { AccountRecords, SessionOwner, TableName } from '../accounts/records.ts';
 import type { AccountTables, AccountTransaction, Change, Scope } from '../accounts/transaction.ts';
 import { type Attempt, type Store, StoreError } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
-import { AccountTable, ExpiringAccountTable } from './account-tables.ts';
-import { type AttemptCounter, AttemptTable } from './attempt-table.ts';
+import { type OpenTable, openAccounts } from './account-tables.ts';
+import type { AttemptTable } from './attempt-table.ts';
 import { AuditTable } from './audit-table.ts';
-import { ExpiryIndex } from './expiry-index.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import { StoreFile } from './file/store-file.ts';
 import { HitTable } from './hit-table.ts';
@@ -35,7 +32,7 @@ import { type HourKey, HourTable, type HourValue } from './hour-table.ts';
 import { LmdbArchive } from './lmdb-archive.ts';
 import { bytesOf } from './lmdb-quota.ts';
 import { pauseAfter } from './pause.ts';
-import { isAny, isList, isNumber, isRecord, isText, type KeyShape, openTable, type ValueCheck } from './table.ts';
+import { isList, isNumber, isRecord, isText, openTable } from './table.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = 2;
@@ -115,30 +112,7 @@ function initStore(file: StoreFile, folder: string, create: boolean): Buffer {
   return Buffer.from(meta.get('secret') as Buffer);
 }
 
-const isSite = isRecord({
-  key: isText,
-  name: isText,
-  origins: isList(isText),
-  created: isNumber,
-  firstSeen: (value) => value === null || isNumber(value),
-});
 const isEntry = isRecord({ at: isNumber, who: isText, what: isText, on: isText, from: isText, count: isNumber });
-const isSession = isRecord({ name: isText, created: isNumber, lastSeen: isNumber, expires: isNumber, agent: isText });
-const isAdmin: ValueCheck = (value) =>
-  isRecord({ name: isText, created: isNumber })(value) && isRightful(value as Partial<Rights>);
-const isToken: ValueCheck = (value) =>
-  isRecord({ name: isText, hash: isText })(value) && isRightful(value as Partial<Rights>);
-
-/**
- * A record without a role is an owner's, since there once were no roles. If the word `role` is damaged, a viewer must
- * not become an owner: then something else of the rights is there.
- */
-function isRightful({ role, sites, ...rest }: Partial<Rights>): boolean {
-  if (role === undefined) return sites === undefined && Object.keys(rest).every((name) => KEPT_FIELDS.has(name));
-  return ROLES.includes(role) && (sites === null || isList(isText)(sites));
-}
-
-const KEPT_FIELDS = new Set(['name', 'password', 'created', 'lastUsed', 'hash']);
 
 /** The page-visit counter's pages may take this share of the cap. */
 const HITS_SHARE = 0.1;
@@ -165,8 +139,7 @@ export class LmdbStore extends AccountStore implements Store {
     const { root } = file;
     const { maxBytes } = options;
     const onDamage = (what: string) => options.onDamage?.(damaged(join(folder, STORE_FILE), what));
-    const at = <V, K extends Key = string>(name: string, value: ValueCheck, key: KeyShape = 'text') =>
-      openTable<V, K>(root, name, { key, value, onDamage });
+    const at: OpenTable = (name, value, key = 'text') => openTable(root, name, { key, value, onDamage });
     const hits = at<number>('hits', isNumber);
     const entries = at<AuditEntry, number>('audit', isEntry, 'number');
     this.#audit = new AuditTable(entries);
@@ -174,23 +147,14 @@ export class LmdbStore extends AccountStore implements Store {
     this.#file = file;
     this.#secret = secret;
     this.#meta = root.openDB('meta', {});
-    const sites = at<Site>('sites', isSite);
-    const links = at<Link>('links', isRecord({ name: isText, expires: isNumber }));
-    const sessions = at<Stored<Session>>('sessions', isSession);
-    const counters = at<AttemptCounter>('counters', isRecord({ count: isNumber, expires: isNumber }));
-    const expiry = new ExpiryIndex(at('expiry', isAny, ['number', 'text', 'text']), { links, sessions, counters });
-    this.#accounts = {
-      sites: new AccountTable(sites),
-      admins: new AccountTable(at<Stored<Admin>>('admins', isAdmin)),
-      tokens: new AccountTable(at<StoredToken>('tokens', isToken)),
-      links: new ExpiringAccountTable(links, 'links', expiry),
-      sessions: new ExpiringAccountTable(sessions, 'sessions', expiry),
+    const { accounts, attempts } = openAccounts(at, {
       addNote: (note) => this.#audit.add(note),
       removeCounts: (site) => this.#hour.clear(site),
-    };
-    this.#attempts = new AttemptTable(counters, expiry);
+    });
+    this.#accounts = accounts;
+    this.#attempts = attempts;
     this.#options = at('options', isText);
-    const hasSite = (key: string) => sites.doesExist(key);
+    const hasSite = (key: string) => accounts.sites.has(key);
     const hour = at<HourValue, HourKey>('hour', isList(isNumber, 2), ['text', 'number', 'text']);
     this.#hour = new HourTable(hour, (key) => key === NO_SITE || hasSite(key));
     this.#hits = new HitTable(hits, hasSite, () => maxBytes === undefined || bytesOf(hits) < HITS_SHARE * maxBytes);
