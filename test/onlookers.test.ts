@@ -12,12 +12,12 @@ const MINUTE = 60_000;
 test('who looks on at a site may go on, for as long as the stream is open and a minute after', () => {
   const onlookers = new RecentViewers();
   assert.equal(onlookers.has(ada, 0), false);
-  onlookers.came(ada);
-  onlookers.came(ada);
-  onlookers.went(ada, 1000);
+  onlookers.opened(ada);
+  onlookers.opened(ada);
+  onlookers.closed(ada, 1000);
   onlookers.sweep(10 * MINUTE);
   assert.equal(onlookers.has(ada, 10 * MINUTE), true, 'the other stream is open');
-  onlookers.went(ada, 10 * MINUTE);
+  onlookers.closed(ada, 10 * MINUTE);
   assert.equal(onlookers.has(ada, 11 * MINUTE), true);
   assert.equal(onlookers.has(ada, 11 * MINUTE + 1), false);
   onlookers.sweep(11 * MINUTE + 1);
@@ -26,20 +26,20 @@ test('who looks on at a site may go on, for as long as the stream is open and a 
 
 test('nobody looks on by what another looks on by, or at another site', () => {
   const onlookers = new RecentViewers();
-  onlookers.came(ada);
+  onlookers.opened(ada);
   assert.equal(onlookers.has({ ...ada, credential: 'session:bob' }, 0), false);
   assert.equal(onlookers.has({ ...ada, site: 'shop' }, 0), false);
 });
 
 test('who was forbidden to look on does not come back, whenever the last stream closes', () => {
   const onlookers = new RecentViewers();
-  onlookers.came(ada);
-  onlookers.came(ada);
+  onlookers.opened(ada);
+  onlookers.opened(ada);
   onlookers.forget(ada);
-  onlookers.went(ada, 0);
-  onlookers.went(ada, 0);
+  onlookers.closed(ada, 0);
+  onlookers.closed(ada, 0);
   assert.equal(onlookers.has(ada, 0), false);
-  onlookers.came(ada);
+  onlookers.opened(ada);
   assert.equal(onlookers.has(ada, 0), true);
 });
 

@@ -8,7 +8,7 @@ import { startServer } from './support/server.ts';
 const MB = 1024 * 1024;
 
 test('streams are bounded in all, and of each holder', () => {
-  const quota = new StreamQuota({ most: 4, mostEach: 2 });
+  const quota = new StreamQuota({ maxStreams: 4, maxStreamsEach: 2 });
   const [ada, bob, eve] = [
     ['ada', 'a'],
     ['bob', 'b'],
@@ -26,7 +26,7 @@ test('streams are bounded in all, and of each holder', () => {
 });
 
 test('snapshots of one holder are bounded at once and by the second, and those of others are not', () => {
-  const quota = new StreamQuota({ most: 1000, mostEach: 1000 });
+  const quota = new StreamQuota({ maxStreams: 1000, maxStreamsEach: 1000 });
   assert.ok(quota.spend(['ada', 'a'], 60 * MB, 0));
   assert.equal(quota.enter(['ada', 'a'], 0), undefined);
   assert.ok(!quota.spend(['ada', 'a'], 12 * MB, 0));

@@ -31,7 +31,7 @@ async function stalled(t: TestContext): Promise<{ subscriber: Subscriber; socket
   });
   const subscriber = new Subscriber(socket, REQUEST, { restart() {}, caughtUp() {}, closed() {} });
   // In one write, of which the kernel takes a part.
-  subscriber.begin(Buffer.alloc(32 * 1024 * 1024));
+  subscriber.writeInitial(Buffer.alloc(32 * 1024 * 1024));
   await new Promise(setImmediate);
   assert.ok(socket.writableLength > 0);
   return { subscriber, socket, reader };
@@ -39,16 +39,16 @@ async function stalled(t: TestContext): Promise<{ subscriber: Subscriber; socket
 
 test('a reader that takes nothing for 30 s is evicted', async (t) => {
   const { subscriber, socket } = await stalled(t);
-  for (let now = 0; now < 30; now++) subscriber.watch(now * SECOND);
+  for (let now = 0; now < 30; now++) subscriber.evictIfStuck(now * SECOND);
   assert.ok(!socket.destroyed);
-  subscriber.watch(30 * SECOND);
+  subscriber.evictIfStuck(30 * SECOND);
   assert.ok(socket.destroyed);
 });
 
 test('a slow reader that takes a little of a long write now and then is not', async (t) => {
   const { subscriber, socket, reader } = await stalled(t);
   for (let now = 0; now < 100; now++) {
-    subscriber.watch(now * SECOND);
+    subscriber.evictIfStuck(now * SECOND);
     if (now % 25 !== 24) continue;
     const before = (socket as Socket & { _handle: { writeQueueSize: number } })._handle.writeQueueSize;
     reader.resume();
@@ -61,9 +61,9 @@ test('a slow reader that takes a little of a long write now and then is not', as
 
 test('a reader that has read all is not evicted, however long nothing is written', async (t) => {
   const { subscriber, socket, reader } = await stalled(t);
-  subscriber.watch(0);
+  subscriber.evictIfStuck(0);
   reader.resume();
   while (socket.writableLength > 0) await new Promise(setImmediate);
-  for (let now = 0; now < 100; now++) subscriber.watch(now * SECOND);
+  for (let now = 0; now < 100; now++) subscriber.evictIfStuck(now * SECOND);
   assert.ok(!socket.destroyed);
 });

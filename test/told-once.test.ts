@@ -155,7 +155,7 @@ test('all clicks of one frame are told, also where numbers are as high as they m
   const shown = new ShownFrames();
   for (const n of [1, 2 ** 46, 2 ** 47])
     assert.deepEqual(
-      [0, 1, 2, 2].map((i) => shown.tell(n, i)),
+      [0, 1, 2, 2].map((i) => shown.show(n, i)),
       [true, true, true, false],
     );
 });
@@ -170,7 +170,7 @@ test('events are told once, in whatever order the pages of a visitor send their 
         const base = page * PAGE_NUMBERS + page * 100;
         const last = made.get(page) ?? 0;
         for (let n = Math.max(1, last + 1 - again); n <= last + frames; n++)
-          assert.equal(shown.tell(base + n, 0), n > last, `page ${page}, frame ${n} after ${last}`);
+          assert.equal(shown.show(base + n, 0), n > last, `page ${page}, frame ${n} after ${last}`);
         made.set(page, last + frames);
         assert.equal(shown.lastBefore(base + last + frames + 1), base + last + frames);
       }

@@ -1,30 +1,30 @@
-/** Who left each site last, for those who begin to watch it. In memory only. */
+/** The visitors that left each site last, for people who open the site's dashboard. In memory only. */
 import type { Departure } from '../model/visitor.ts';
 
-/** So many are kept of each site, for so long, milliseconds. */
-const MAX_KEPT = 20;
-const KEPT_MS = 3_600_000;
+/** Maximum number of departures per site, and their maximum age in milliseconds. */
+const MAX_DEPARTURES = 20;
+const RETENTION_MS = 3_600_000;
 
 export class Departures {
   /** Oldest first. */
   readonly #bySite = new Map<string, Departure[]>();
 
   add(site: string, departure: Departure): void {
-    const kept = this.#bySite.get(site) ?? [];
-    // The site that somebody left last stands last.
+    const departures = this.#bySite.get(site) ?? [];
+    // Reinsert the site, so that the map is ordered by each site's latest departure.
     this.#bySite.delete(site);
-    this.#bySite.set(site, [...kept.slice(1 - MAX_KEPT), departure]);
+    this.#bySite.set(site, [...departures.slice(1 - MAX_DEPARTURES), departure]);
   }
 
-  /** The last ones of a site that are of the past hour, oldest first. */
+  /** The departures of a site within the past hour, oldest first. */
   of(site: string, now: number): Departure[] {
-    return (this.#bySite.get(site) ?? []).filter(({ t }) => t > now - KEPT_MS);
+    return (this.#bySite.get(site) ?? []).filter(({ t }) => t > now - RETENTION_MS);
   }
 
-  /** Forgets sites that nobody has left for an hour. */
+  /** Forgets sites without a departure in the past hour. */
   sweep(now: number): void {
     for (const [site, kept] of this.#bySite) {
-      if ((kept.at(-1) as Departure).t > now - KEPT_MS) return;
+      if ((kept.at(-1) as Departure).t > now - RETENTION_MS) return;
       this.#bySite.delete(site);
     }
   }

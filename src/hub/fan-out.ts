@@ -1,6 +1,6 @@
 /**
- * From one event to many streams: gives it an id, keeps it for those that come back, and writes the same bytes
- * to every subscriber that shows it.
+ * Writes one event to many streams: gives the event an id, buffers it for streams that reconnect, and writes the same
+ * bytes to every subscriber that shows it.
  */
 import type { Socket } from 'node:net';
 import { countUp } from '../lib/count.ts';
@@ -28,33 +28,33 @@ import { Subscriber } from './subscriber.ts';
 
 const REPLAY_BUFFER_BYTES = 32 * 1024 * 1024;
 const REPLAY_BUFFER_ENTRIES = 100_000;
-/** A reader that has missed more than this begins anew: a snapshot is less for both sides. */
+/** A reader that has missed more bytes than this starts over: a snapshot is cheaper for both sides. */
 const MAX_REPLAY_BYTES = 8 * 1024 * 1024;
 
 export interface FanOutOptions {
   maxStreams: number;
-  /** Of one account, one token, or one address. */
+  /** Per account, token or address. */
   maxStreamsEach: number;
-  /** Sends to every worker. */
+  /** Sends the message to every worker. */
   tell(message: ToWorker): void;
-  /** All that a new reader must know. */
+  /** The whole state that a new reader needs. */
   snapshot(request: StreamRequest): StreamEvents['snapshot'];
   others: Others;
 }
 
-/** The way to other machines, whose streams may show what happens here. */
+/** The way to other nodes, whose streams may show events of this node. */
 export interface Others {
-  /** Other channels are watched here than before. */
+  /** The set of channels that are watched on this node has changed. */
   watchedChanged(): void;
-  /** A stream of here needs the latest positions of everybody in this channel. */
+  /** A stream of this node needs the latest positions of all visitors in this channel. */
   refresh(key: string): void;
-  /** An event of a site that other machines watch. */
+  /** An event of a site that other nodes watch. */
   event(site: string, name: PeerEvent, scope: Scope, json: string): void;
-  /** What workers have rendered for a channel that other machines watch. */
+  /** Text that a worker has rendered for a channel that other nodes watch. */
   rendered(site: string, key: string, name: 'moves' | 'scroll', t: number, list: string): void;
 }
 
-/** Streams now, and what they came to so far: see metrics/primary-metrics.ts. */
+/** The number of open streams, and totals since the start. See metrics/primary-metrics.ts. */
 export interface FanOutFigures {
   streams: number;
   streamBytes: number;
@@ -63,13 +63,13 @@ export interface FanOutFigures {
   resets: ReadonlyMap<string, number>;
 }
 
-/** The field that a list of rendered numbers is in. */
+/** The event field that contains the rendered numbers. */
 const LIST_OF = { moves: 'm', scroll: 's' } as const;
 
 export const EVERYBODY: Scope = { pages: [], visitor: null };
 
 export class FanOut {
-  /** One run of the primary: ids of another are not ours. */
+  /** Identifies this run of the primary. Event ids of another run are not valid here. */
   readonly #epoch = Date.now().toString(36);
   readonly #options: FanOutOptions;
   readonly #slabs = new Slabs<Subscriber>();
@@ -81,54 +81,54 @@ export class FanOut {
   readonly #subscribers = new Map<Subscriber, Watched>();
   readonly #bySite = new Map<string, Set<Subscriber>>();
   readonly #recentViewers = new RecentViewers();
-  /** Subscribers whose writes are held together until the batches that came at the same time are done. */
+  /** Subscribers whose writes are held back until all batches of this turn of the event loop are processed. */
   readonly #corked = new Set<Subscriber>();
   #batching = false;
   #uncorking: NodeJS.Immediate | undefined;
   #seq = 0;
-  /** What streams came to that are closed. */
-  readonly #past = { streamBytes: 0, skipped: 0, evictions: 0 };
+  /** Totals of closed streams. */
+  readonly #closedTotals = { streamBytes: 0, skipped: 0, evictions: 0 };
   readonly #resets = new Map<string, number>();
 
   constructor(options: FanOutOptions) {
     this.#options = options;
-    this.#quota = new StreamQuota({ most: options.maxStreams, mostEach: options.maxStreamsEach });
+    this.#quota = new StreamQuota({ maxStreams: options.maxStreams, maxStreamsEach: options.maxStreamsEach });
     this.#interest = new Interest({ tell: options.tell, changed: () => options.others.watchedChanged() });
   }
 
   figures(): FanOutFigures {
-    let { streamBytes, skipped, evictions } = this.#past;
-    for (const { bytes, left } of this.#subscribers.keys()) {
+    let { streamBytes, skipped, evictions } = this.#closedTotals;
+    for (const { bytes, skippedTotal } of this.#subscribers.keys()) {
       streamBytes += bytes;
-      skipped += left;
+      skipped += skippedTotal;
     }
     return { streams: this.#subscribers.size, streamBytes, skipped, evictions, resets: this.#resets };
   }
 
-  /** What is watched, here or on other machines. */
+  /** The channels that are watched, here or on other nodes. */
   get interest(): Interest {
     return this.#interest;
   }
 
-  /** Takes the channels that other machines show, all of them. */
-  carry(channels: readonly Channel[]): void {
-    for (const watched of this.#interest.carry(channels)) this.#refreshHere(watched);
+  /** Sets the complete list of channels that other nodes show. */
+  setRemoteChannels(channels: readonly Channel[]): void {
+    for (const watched of this.#interest.setRemoteChannels(channels)) this.#refreshHere(watched);
   }
 
-  /** Streams of other machines need the latest positions of everybody of here in this channel. */
-  refreshOf(key: string): void {
+  /** Streams of other nodes need the latest positions of all visitors of this node in this channel. */
+  refreshLocally(key: string): void {
     const watched = this.#interest.find(key);
     if (watched) this.#refreshHere(watched);
   }
 
-  /** What a new worker must know. */
+  /** The messages that tell a new worker which channels are watched. */
   interestMessages(): ToWorker[] {
     return this.#interest.messages();
   }
 
   /**
-   * Does `work`; what it writes to a subscriber goes out in one system call, together with that of the other workers'
-   * batches which are read in the same turn of the event loop: workers tick at the same time.
+   * Runs `work`. What it writes to a subscriber goes out in one system call. Workers tick at the same time, so the
+   * batches of other workers that are read in the same turn of the event loop are part of that call.
    */
   batch(work: () => void): void {
     this.#batching = true;
@@ -153,7 +153,7 @@ export class FanOut {
     this.#slabs.settle(this.#subscribers.keys());
   }
 
-  /** A visitor's event. Costs nothing while nobody watches its site; `data` is then not even made. */
+  /** Publishes a visitor's event. Costs nothing while nobody watches the site: `data` is not even called. */
   publish<N extends PeerEvent>(site: string, name: N, scope: Scope, data: () => StreamEvents[N]): void {
     const there = this.#interest.isWatchedRemotely(site);
     if (!there && !this.#interest.watches(site)) return;
@@ -162,7 +162,7 @@ export class FanOut {
     this.show(site, name, scope, json);
   }
 
-  /** An event of a site for the streams of this machine. */
+  /** Sends an event of a site to the streams of this node. */
   show(site: string, name: StreamEventName, scope: Scope, json: string): void {
     if (!this.#interest.watches(site)) return;
     const event = this.#record(site, 0, scope, name, json);
@@ -173,18 +173,18 @@ export class FanOut {
     }
   }
 
-  /** Moves or scrolls that a worker has rendered for a channel: passed on as they are. */
+  /** Passes on moves or scrolls that a worker has rendered for a channel, unchanged. */
   rendered(no: number, name: 'moves' | 'scroll', t: number, list: string): void {
     const watched = this.#interest.get(no);
     if (!watched) return;
-    if (watched.there) this.#options.others.rendered(watched.site, watched.key, name, t, list);
-    if (watched.here) this.#show(watched, name, t, list);
+    if (watched.isWatchedRemotely) this.#options.others.rendered(watched.site, watched.key, name, t, list);
+    if (watched.isWatchedHere) this.#show(watched, name, t, list);
   }
 
-  /** The same that a worker of another machine has rendered. */
-  renderedElsewhere(key: string, name: 'moves' | 'scroll', t: number, list: string): void {
+  /** As `rendered`, for text that a worker of another node has rendered. */
+  renderedRemotely(key: string, name: 'moves' | 'scroll', t: number, list: string): void {
     const watched = this.#interest.find(key);
-    if (watched?.here) this.#show(watched, name, t, list);
+    if (watched?.isWatchedHere) this.#show(watched, name, t, list);
   }
 
   #show(watched: Watched, name: 'moves' | 'scroll', t: number, list: string): void {
@@ -205,7 +205,10 @@ export class FanOut {
     return event;
   }
 
-  /** Begins or continues a stream on the socket of its response. One that could not be checked is only for who looks on already. */
+  /**
+   * Starts or continues a stream on the socket of its response. A request that could not be checked because the store
+   * is away is accepted only from a viewer that was checked recently.
+   */
   subscribe(socket: Socket, request: StreamRequest): void {
     const now = performance.now();
     if (!request.checked && !this.#recentViewers.has(request, now)) {
@@ -217,13 +220,13 @@ export class FanOut {
     else this.#open(socket, request);
   }
 
-  /** Who looks on, and who did until a moment ago. */
+  /** Viewers with an open stream, and viewers that had one until a moment ago. */
   recentViewers(): Viewing[] {
     return this.#recentViewers.all();
   }
 
-  /** Ends the streams of who may not look on any more. */
-  forbid({ credential, site }: Viewing): void {
+  /** Ends the streams of a viewer that has lost access to the site. */
+  revoke({ credential, site }: Viewing): void {
     this.#recentViewers.forget({ credential, site });
     for (const subscriber of this.#bySite.get(site) ?? [])
       if (subscriber.request.credential === credential) void subscriber.end();
@@ -232,31 +235,34 @@ export class FanOut {
   #open(socket: Socket, request: StreamRequest): void {
     const watched = this.#interest.open(channelOf(request), this.#seq);
     const subscriber = new Subscriber(socket, request, {
-      restart: (one) => this.#restartSlow(one),
+      restart: (one) => this.#restartSlowReader(one),
       caughtUp: (one, skipped) => this.#catchUp(one, skipped),
       closed: (one) => this.#unsubscribe(one),
     });
     this.#subscribers.set(subscriber, watched);
-    this.#recentViewers.came(request);
+    this.#recentViewers.opened(request);
     getOrInsert(this.#bySite, request.site, () => new Set<Subscriber>()).add(subscriber);
     this.#interest.join(watched, subscriber);
     const fault = this.#resume(subscriber, watched);
     if (!fault) return;
     const bytes = fault === 'fresh' ? this.#snapshot(subscriber) : this.#restart(subscriber, fault);
-    this.#spend(subscriber, bytes);
+    this.#chargeSnapshot(subscriber, bytes);
   }
 
-  /** A reader that falls behind again and again asks for a snapshot each time: past its budget it has to come back later. */
-  #restartSlow(subscriber: Subscriber): void {
-    if (!this.#spend(subscriber, this.#restart(subscriber, 'slow'))) void subscriber.end();
+  /**
+   * A reader that falls behind needs a new snapshot each time. A reader that has used up its budget is disconnected and
+   * has to come back later.
+   */
+  #restartSlowReader(subscriber: Subscriber): void {
+    if (!this.#chargeSnapshot(subscriber, this.#restart(subscriber, 'slow'))) void subscriber.end();
   }
 
-  /** Notes bytes that a reader began with. False if its holder has had too many. */
-  #spend({ request }: Subscriber, bytes: number): boolean {
+  /** Records the size of a reader's first bytes. Returns false if its holder is over its budget. */
+  #chargeSnapshot({ request }: Subscriber, bytes: number): boolean {
     return this.#quota.spend(request.holders, bytes, performance.now());
   }
 
-  /** Continues after the last event the reader has. Tells why it cannot. */
+  /** Continues after the last event that the reader has. Returns the reason if that is not possible. */
   #resume(subscriber: Subscriber, watched: Watched): ResetReason | 'fresh' | undefined {
     const { lastEventId } = subscriber.request;
     if (lastEventId === null) return 'fresh';
@@ -271,31 +277,31 @@ export class FanOut {
       bytes += event.bytes.length;
       if (bytes > MAX_REPLAY_BYTES) return 'expired';
     }
-    subscriber.begin(Buffer.concat(missed));
-    this.#spend(subscriber, bytes);
+    subscriber.writeInitial(Buffer.concat(missed));
+    this.#chargeSnapshot(subscriber, bytes);
     if (watched.cutShort) this.#refresh(subscriber);
     return undefined;
   }
 
-  /** Begins all streams of a site anew: events of it were left out. */
+  /** Restarts all streams of a site, because events of it are missing. */
   restartSite(site: string, reason: ResetReason): void {
-    this.#cutResume(site);
+    this.#forbidResume(site);
     for (const subscriber of this.#bySite.get(site) ?? []) this.#restart(subscriber, reason);
   }
 
-  /** Gives all streams of a site a new snapshot: nothing was left out, but more is known than before. */
+  /** Sends a new snapshot to all streams of a site. No event is missing, but more is known than before. */
   renewSite(site: string): void {
-    this.#cutResume(site);
+    this.#forbidResume(site);
     for (const subscriber of this.#bySite.get(site) ?? []) this.#snapshot(subscriber);
   }
 
-  /** What the snapshot tells is in no event: who comes back needs one, too. */
-  #cutResume(site: string): void {
+  /** The contents of the new snapshot are in no event. Streams that reconnect need a snapshot, too. */
+  #forbidResume(site: string): void {
     this.#seq += 1;
     for (const watched of this.#interest.of(site)) watched.since = this.#seq;
   }
 
-  /** Returns the bytes of the snapshot. */
+  /** Returns the size of the snapshot in bytes. */
   #restart(subscriber: Subscriber, reason: ResetReason): number {
     countUp(this.#resets, reason);
     const data: StreamEvents['reset'] = { t: Date.now(), reason };
@@ -303,11 +309,11 @@ export class FanOut {
     return this.#snapshot(subscriber);
   }
 
-  /** Everything known now; the latest positions follow, fresh from the workers. Returns its bytes. */
+  /** Sends the whole state. The workers then send the latest positions. Returns the size of the snapshot in bytes. */
   #snapshot(subscriber: Subscriber): number {
     const data = JSON.stringify(this.#options.snapshot(subscriber.request));
     const bytes = Buffer.from(eventText(eventId(this.#epoch, this.#seq), 'snapshot', data));
-    subscriber.begin(bytes);
+    subscriber.writeInitial(bytes);
     this.#refresh(subscriber);
     return bytes.length;
   }
@@ -333,28 +339,28 @@ export class FanOut {
     const watched = this.#subscribers.get(subscriber);
     this.#subscribers.delete(subscriber);
     this.#quota.leave(subscriber.request.holders);
-    this.#past.streamBytes += subscriber.bytes;
-    this.#past.skipped += subscriber.left;
-    if (subscriber.evicted) this.#past.evictions += 1;
-    this.#recentViewers.went(subscriber.request, performance.now());
+    this.#closedTotals.streamBytes += subscriber.bytes;
+    this.#closedTotals.skipped += subscriber.skippedTotal;
+    if (subscriber.isEvicted) this.#closedTotals.evictions += 1;
+    this.#recentViewers.closed(subscriber.request, performance.now());
     const { site } = subscriber.request;
     const here = this.#bySite.get(site);
     here?.delete(subscriber);
     if (here?.size === 0) this.#bySite.delete(site);
     this.#corked.delete(subscriber);
     if (!watched) return;
-    watched.cutShort ||= subscriber.behind;
+    watched.cutShort ||= subscriber.isBehind;
     this.#interest.leave(watched, subscriber, performance.now());
   }
 
-  /** Forgets channels that nobody has watched for long, and evicts readers that read nothing. */
+  /** Removes idle channels and evicts readers that read nothing. */
   sweep(): void {
-    // The server's clock may be set.
+    // Not Date.now(): the system clock may be changed.
     const now = performance.now();
     this.#interest.sweep(now);
     this.#recentViewers.sweep(now);
     this.#quota.sweep(now);
-    for (const subscriber of this.#subscribers.keys()) subscriber.watch(now);
+    for (const subscriber of this.#subscribers.keys()) subscriber.evictIfStuck(now);
   }
 
   heartbeat(): void {
@@ -368,15 +374,15 @@ export class FanOut {
   }
 }
 
-/** What the workers must render for this request. */
+/** The channel that the workers must render for this request. */
 function channelOf({ site, page, visitor, stage, moves }: StreamRequest) {
   return { site, page: page ?? stage, visitor, moves };
 }
 
-/** By default: the server stops. */
-const NO_ROOM: StreamRefusal = { status: 503, retryAfter: 5, detail: 'The server accepts no streams at the moment.' };
+/** The default: the server is stopping. */
+const STOPPING: StreamRefusal = { status: 503, retryAfter: 5, detail: 'The server accepts no streams at the moment.' };
 
-/** Answers that there is no room, or that the server stops. */
-export function refuseStream(socket: Socket, refusal = NO_ROOM): void {
+/** Responds that there is no room for the stream, or that the server is stopping. */
+export function refuseStream(socket: Socket, refusal = STOPPING): void {
   endWithProblem(socket, { code: 'too-many-streams', ...refusal });
 }

@@ -201,9 +201,9 @@ export class Hub {
 
   /** Minutes up to this one, Unix ms. */
   async #keep(until: number): Promise<void> {
-    const minutes = this.#rates.unkept(until);
+    const minutes = this.#rates.unstored(until);
     const isKept = minutes.length === 0 || (await this.#options.keep(minutes));
-    if (isKept) this.#rates.kept(until);
+    if (isKept) this.#rates.markStored(until);
     this.#keepAt = isKept ? until + 2 * MINUTE_MS : Date.now() + STORE_AGAIN_MS;
   }
 
@@ -235,12 +235,12 @@ export class Hub {
 
   /** Takes the channels that streams of other machines show, all of them. */
   carry(channels: readonly Channel[]): void {
-    this.#fanOut.carry(channels);
+    this.#fanOut.setRemoteChannels(channels);
   }
 
   /** Other machines need the latest positions of everybody of here in these channels. */
   refresh(keys: readonly string[]): void {
-    for (const key of keys) this.#fanOut.refreshOf(key);
+    for (const key of keys) this.#fanOut.refreshLocally(key);
   }
 
   /** All that this machine knows of its own visitors of a site. */
@@ -310,8 +310,8 @@ export class Hub {
     if (item.k === 'view') {
       this.#view(present, item);
     } else if (item.k === 'begin') {
-      this.#presence.took(present, item.n);
-    } else if (present.shown.tell(item.n, item.i)) {
+      this.#presence.noteTaken(present, item.n);
+    } else if (present.shown.show(item.n, item.i)) {
       if (item.k === 'page') this.#navigate(present, item);
       else this.#click(present, item);
     } else if (item.k === 'page' && item.page !== present.visitor.page) {
@@ -329,7 +329,7 @@ export class Hub {
   /** The visitor stays where it is. Whoever has left cannot be told of any more. */
   #late(item: Extract<RelayItem, { k: 'late' }>): void {
     const present = this.#presence.find(item.id);
-    if (present?.site === item.site && present.shown.tell(item.n, item.i)) this.#tellClick(present, item);
+    if (present?.site === item.site && present.shown.show(item.n, item.i)) this.#tellClick(present, item);
   }
 
   #tellClick({ site, visitor }: SitePresence, { t, page, click }: Pick<LateClick, 't' | 'page' | 'click'>): void {
@@ -411,7 +411,7 @@ export class Hub {
       const present = this.#presence.get(seen.rows[i] as number);
       if (present?.worker !== worker) continue;
       const [x, y, frame] = [seen.rows[i + 1], seen.rows[i + 2], seen.rows[i + 3]];
-      this.#presence.took(present, frame as number);
+      this.#presence.noteTaken(present, frame as number);
       present.lastMinute.add(second, seen.rows[i + 4] as number);
       // Null: this visitor has no place yet, at least on this page.
       if (typeof x === 'number') present.visitor.at = [x, y as number];
@@ -510,7 +510,7 @@ export class Hub {
     this.#checking = true;
     try {
       await forEachConcurrently(this.#fanOut.recentViewers(), CHECKS, async (looking) => {
-        if (!(await this.#options.allowed(looking))) this.#fanOut.forbid(looking);
+        if (!(await this.#options.allowed(looking))) this.#fanOut.revoke(looking);
       });
     } catch (error) {
       this.#options.log.error({ err: error }, 'cannot check the sessions of open streams');

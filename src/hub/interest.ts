@@ -1,36 +1,36 @@
 /**
- * What is watched now, here or on other machines. Channels are numbered once and told to every worker; one that nobody watches any
- * more stays for a while, so that a stream that was cut finds no gap when it comes back.
+ * The channels that are watched, here or on other nodes. Every channel gets a number once, which every worker is told.
+ * A channel that nobody watches any more stays for a while, so that a stream that reconnects finds no gap.
  */
 import { type Channel, channelKey, type NumberedChannel } from '../protocol/channel.ts';
 import { TAG, type ToWorker } from '../protocol/ipc.ts';
 import type { Subscriber } from './subscriber.ts';
 
-/** How long a channel stays after its last subscriber left, milliseconds. */
+/** How long a channel stays after its last subscriber has left, milliseconds. */
 const LINGER_MS = 30_000;
 
 export interface Watched extends NumberedChannel {
   key: string;
   subscribers: Set<Subscriber>;
-  /** A stream of this machine shows it, or did so a short while ago. */
-  here: boolean;
-  /** Streams of other machines show it. */
-  there: boolean;
-  /** The last event before this channel was rendered for streams of here: no resume reaches further back. */
+  /** A stream of this node shows the channel, or did so until a moment ago. */
+  isWatchedHere: boolean;
+  /** Streams of other nodes show the channel. */
+  isWatchedRemotely: boolean;
+  /** The last event before the channel was rendered for streams of this node. No stream can resume before it. */
   since: number;
   /**
-   * A reader was cut while moves were left out for it. They have no id to resume from: who resumes gets the latest
-   * positions.
+   * A stream was cut while moves were skipped for it. Skipped moves have no id to resume from, so streams that resume
+   * get the latest positions.
    */
   cutShort: boolean;
-  /** When the last subscriber left, Unix ms; 0 while there is one. */
+  /** When the last subscriber left, Unix ms; 0 while the channel has subscribers. */
   idleSince: number;
 }
 
 export interface InterestEvents {
-  /** Sends to every worker. */
+  /** Sends the message to every worker. */
   tell(message: ToWorker): void;
-  /** Other channels are watched here than before. */
+  /** The set of channels that are watched on this node has changed. */
   changed(): void;
 }
 
@@ -38,9 +38,9 @@ export class Interest {
   readonly #events: InterestEvents;
   readonly #byKey = new Map<string, Watched>();
   readonly #byNo = new Map<number, Watched>();
-  /** Channels of each site, by who watches. */
-  readonly #here = new Map<string, number>();
-  readonly #there = new Map<string, number>();
+  /** Number of watched channels by site: on this node and on others. */
+  readonly #sitesWatchedHere = new Map<string, number>();
+  readonly #sitesWatchedRemotely = new Map<string, number>();
   #last = 0;
 
   constructor(events: InterestEvents) {
@@ -55,22 +55,28 @@ export class Interest {
     return this.#byKey.get(key);
   }
 
-  /** The channel, made known to the workers if it is new. `seq` is the last event's. */
+  /** Returns the channel. If it is new, the workers are told. `seq` is the number of the last event. */
   open(channel: Channel, seq: number): Watched {
-    const watched = this.#known(channel);
-    if (watched.here) return watched;
-    Object.assign(watched, { here: true, since: seq, cutShort: false });
-    count(this.#here, watched.site, 1);
+    const watched = this.#getOrCreate(channel);
+    if (watched.isWatchedHere) return watched;
+    Object.assign(watched, { isWatchedHere: true, since: seq, cutShort: false });
+    count(this.#sitesWatchedHere, watched.site, 1);
     this.#events.changed();
     return watched;
   }
 
-  #known({ site, page, visitor, moves }: Channel): Watched {
+  #getOrCreate({ site, page, visitor, moves }: Channel): Watched {
     const key = channelKey({ site, page, visitor, moves });
     const known = this.#byKey.get(key);
     if (known) return known;
     this.#last += 1;
-    const rest = { subscribers: new Set<Subscriber>(), here: false, there: false, since: 0, cutShort: false };
+    const rest = {
+      subscribers: new Set<Subscriber>(),
+      isWatchedHere: false,
+      isWatchedRemotely: false,
+      since: 0,
+      cutShort: false,
+    };
     const watched: Watched = { no: this.#last, key, site, page, visitor, moves, ...rest, idleSince: 0 };
     this.#byKey.set(key, watched);
     this.#byNo.set(watched.no, watched);
@@ -88,72 +94,73 @@ export class Interest {
     if (watched.subscribers.size === 0) watched.idleSince = now;
   }
 
-  /** Takes the channels that other machines show, all of them. Gives those that are new. */
-  carry(channels: readonly Channel[]): Watched[] {
-    const wanted = new Set(channels.map((channel) => this.#known(channel)));
-    for (const watched of this.#byNo.values()) if (watched.there && !wanted.has(watched)) this.#uncarry(watched);
-    const added = [...wanted].filter(({ there }) => !there);
+  /** Sets the complete list of channels that other nodes show. Returns the new ones. */
+  setRemoteChannels(channels: readonly Channel[]): Watched[] {
+    const wanted = new Set(channels.map((channel) => this.#getOrCreate(channel)));
+    for (const watched of this.#byNo.values())
+      if (watched.isWatchedRemotely && !wanted.has(watched)) this.#unwatchRemotely(watched);
+    const added = [...wanted].filter(({ isWatchedRemotely }) => !isWatchedRemotely);
     for (const watched of added) {
-      watched.there = true;
-      count(this.#there, watched.site, 1);
+      watched.isWatchedRemotely = true;
+      count(this.#sitesWatchedRemotely, watched.site, 1);
     }
     return added;
   }
 
-  #uncarry(watched: Watched): void {
-    watched.there = false;
-    count(this.#there, watched.site, -1);
-    this.#endUnwatched(watched);
+  #unwatchRemotely(watched: Watched): void {
+    watched.isWatchedRemotely = false;
+    count(this.#sitesWatchedRemotely, watched.site, -1);
+    this.#removeIfUnwatched(watched);
   }
 
-  /** Ends channels that nobody watched for long. */
+  /** Removes channels that nobody has watched for LINGER_MS. */
   sweep(now: number): void {
     let changed = false;
     for (const watched of this.#byNo.values()) {
-      if (!watched.here || watched.idleSince === 0 || now - watched.idleSince < LINGER_MS) continue;
-      watched.here = false;
-      count(this.#here, watched.site, -1);
-      this.#endUnwatched(watched);
+      if (!watched.isWatchedHere || watched.idleSince === 0 || now - watched.idleSince < LINGER_MS) continue;
+      watched.isWatchedHere = false;
+      count(this.#sitesWatchedHere, watched.site, -1);
+      this.#removeIfUnwatched(watched);
       changed = true;
     }
     if (changed) this.#events.changed();
   }
 
-  #endUnwatched({ here, there, no, key }: Watched): void {
-    if (here || there) return;
+  #removeIfUnwatched({ isWatchedHere, isWatchedRemotely, no, key }: Watched): void {
+    if (isWatchedHere || isWatchedRemotely) return;
     this.#byNo.delete(no);
     this.#byKey.delete(key);
     this.#events.tell({ tag: TAG, k: 'unwatch', no });
   }
 
-  /** What a new worker must know. */
+  /** The messages that tell a new worker which channels are watched. */
   messages(): ToWorker[] {
     return [...this.#byNo.values()].map(watchMessage);
   }
 
-  /** Channels that are watched here. */
+  /** Channels that are watched on this node. */
   channels(): Watched[] {
-    return [...this.#byNo.values()].filter(({ here }) => here);
+    return [...this.#byNo.values()].filter(({ isWatchedHere }) => isWatchedHere);
   }
 
-  /** Channels of a site that are watched here. */
+  /** Channels of a site that are watched on this node. */
   of(site: string): Watched[] {
     return this.channels().filter((watched) => watched.site === site);
   }
 
-  /** Sites that are watched, here or elsewhere. */
+  /** Sites that are watched, here or on other nodes. */
   sites(): Iterable<string> {
-    return new Set([...this.#here.keys(), ...this.#there.keys()]);
+    return new Set([...this.#sitesWatchedHere.keys(), ...this.#sitesWatchedRemotely.keys()]);
   }
 
-  /** True if a stream of this machine shows this site, or did so a short while ago. */
+  /** True if a stream of this node shows the site, or did so until a moment ago. */
   watches(site: string): boolean {
-    return this.#here.has(site);
+    return this.#sitesWatchedHere.has(site);
   }
 
-  /** True if a stream of another machine shows this site. */
+  /** True if a stream of another node shows the site. */
   isWatchedRemotely(site: string): boolean {
-    return this.#there.has(site);
+    return this.#sitesWatchedRemotely.has(site);
   }
 }
 

@@ -1,12 +1,12 @@
-/** How much one visitor did in each of the last 60 seconds: 60 bytes for each who is here. */
+/** The activity of one visitor in each of the last 60 seconds. Takes 60 bytes per visitor. */
 import { ACTIVITY_DIGITS, ACTIVITY_SECONDS } from '../protocol/stream-event.ts';
 
 export class LastMinute {
   readonly #counts = new Uint8Array(ACTIVITY_SECONDS);
-  /** The last second that anything was counted in. */
+  /** The last second with a count. */
   #last = 0;
 
-  /** Counts samples in a second, which must not be before the last one. */
+  /** Counts samples in a second. Seconds must not run backwards. */
   add(second: number, samples: number): void {
     this.#forget(second);
     const i = second % ACTIVITY_SECONDS;
@@ -14,7 +14,9 @@ export class LastMinute {
     this.#last = second;
   }
 
-  /** The 60 seconds up to this one, the oldest first, a digit for each; without those before the first in which anything was counted. */
+  /**
+   * One digit per second for the 60 seconds up to this one, oldest first. Seconds before the first count are left out.
+   */
   text(second: number): string {
     let text = '';
     for (let i = Math.max(0, second - ACTIVITY_SECONDS + 1); i <= second; i++) {
@@ -25,14 +27,14 @@ export class LastMinute {
     return text;
   }
 
-  /** Clears what lies a minute and more before a second, since it has the same places. */
+  /** Clears counts that are a minute old or older: the new second uses their place. */
   #forget(second: number): void {
     const first = Math.max(this.#last + 1, second - ACTIVITY_SECONDS + 1);
     for (let i = first; i <= second; i++) this.#counts[i % ACTIVITY_SECONDS] = 0;
   }
 }
 
-/** The second at hand, by a clock that is never set. */
+/** The current second, by a clock that nobody can set. */
 export function thisSecond(): number {
   return Math.floor(performance.now() / 1000);
 }

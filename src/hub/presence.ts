@@ -1,6 +1,6 @@
 /**
- * Who is here. The one authority: workers ask it to let a visitor in, and it knows which worker has each.
- * A visitor whose connection ended stays for a grace, in which it may come back on any worker.
+ * The one authority on which visitors are present. Workers ask it to let a visitor in, and it knows which worker has
+ * each visitor. A visitor whose connection has ended stays for a grace period, in which it may come back on any worker.
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { LeaveReason } from '../model/visitor.ts';
@@ -11,11 +11,14 @@ import { LastMinute } from './last-minute.ts';
 import { ShownFrames } from './shown-frames.ts';
 import type { SitePresence } from './site-presence.ts';
 
-/** After the tab said that it closes; long enough for the next page of a site to take over, milliseconds. */
+/**
+ * Grace period after a tab has announced that it closes, milliseconds. Long enough for the site's next page to take
+ * over.
+ */
 const CLOSED_GRACE_MS = 1500;
-/** How long the present connection of a claimed visitor may take to give it up, milliseconds. */
+/** How long the current connection of a claimed visitor may take to release it, milliseconds. */
 const RELEASE_LIMIT_MS = 500;
-/** Visitors in their grace; beyond it the oldest leave at once. */
+/** Maximum number of visitors in their grace period. Above it the oldest leave at once. */
 const MAX_LEAVING = 50_000;
 
 type Claim = Extract<RelayItem, { k: 'claim' }>;
@@ -28,12 +31,12 @@ interface Waiting {
 
 export interface PresenceEvents {
   join(present: SitePresence): void;
-  /** A visitor came back on another page or with another window. */
+  /** A visitor came back, on another page or with another window size. */
   back(present: SitePresence, arrival: Arrival): void;
   leave(present: SitePresence, reason: LeaveReason): void;
-  /** Answer a worker's claim; v = 0 refuses, frame = -1: nothing is known of its page. */
+  /** Answers a worker's claim. v = 0 refuses it. frame = -1: nothing is known of the visitor's page. */
   grant(worker: number, claim: number, v: number, frame: number, lastTime: number): void;
-  /** Have a worker close the connection that this claim of its let in. */
+  /** Asks a worker to close the connection that was let in by this claim. */
   release(worker: number, v: number, claim: number): void;
 }
 
@@ -63,7 +66,7 @@ export class Presence {
     return this.#byV.get(v);
   }
 
-  /** The visitor of this id, if it is here. */
+  /** The visitor with this id, if it is present. */
   find(id: string): SitePresence | undefined {
     return this.#byId.get(id);
   }
@@ -77,7 +80,7 @@ export class Presence {
     return this.#bySite.keys();
   }
 
-  /** A worker asks to let a visitor in. */
+  /** Handles a worker's request to let a visitor in. */
   claim(worker: number, claim: Claim, now: number): void {
     const present = this.#byId.get(claim.arrival.id);
     if (!present) {
@@ -94,8 +97,8 @@ export class Presence {
   }
 
   /**
-   * The last words of a page may come after the next page's socket, and must not take the visitor from it. A token
-   * is made when its connection has been let in, so an older one is of an earlier page.
+   * The last POST of a page may arrive after the next page's socket, and must not take the visitor away from it. A
+   * token is issued when its connection is let in, so an older token belongs to an earlier page.
    */
   #isLate(posted: number, present: SitePresence): boolean {
     return posted < present.socketSince || this.#waiting.get(present)?.claim.posted === null;
@@ -110,8 +113,8 @@ export class Presence {
   }
 
   /**
-   * Answers a claim. A page that reconnects gets the number of its own last frame that was taken; a page that was just
-   * loaded gets that of the visitor's last frame on any page.
+   * Answers a claim. A page that reconnects gets the number of its own last accepted frame. A page that was just loaded
+   * gets the number of the visitor's last frame on any page.
    */
   #grant({ visitor, shown, frame, lastTime }: SitePresence, worker: number, { claim, last }: Claim): void {
     const taken = last > 0 ? (shown.lastBefore(last) ?? -1) : frame;
@@ -141,8 +144,8 @@ export class Presence {
   }
 
   /**
-   * Another machine has let this visitor in, at `at`. Where that is later than here it is not here any more; false if it
-   * came here later.
+   * Another node let this visitor in at `at`. If that was later than here, the visitor is removed here. Returns false
+   * if it came here later.
    */
   yield(id: string, at: number): boolean {
     const present = this.#byId.get(id);
@@ -153,31 +156,31 @@ export class Presence {
     return true;
   }
 
-  /** Two connections wait for the same visitor: the later one gets it. */
+  /** If two connections wait for the same visitor, the later one gets it. */
   #supersede(present: SitePresence): void {
     const earlier = this.#waiting.get(present);
     if (earlier) this.#events.grant(earlier.worker, earlier.claim.claim, 0, 0, 0);
   }
 
-  /** A worker's connection ended. One that was given up to another has nothing to say any more. */
+  /** A worker's connection ended. Ignored if the visitor has been given to another connection. */
   disconnected(worker: number, { v, claim, n, last, reason }: Extract<RelayItem, { k: 'gone' }>, now: number): void {
     const present = this.#byV.get(v);
     if (present?.worker !== worker || present.claim !== claim) return;
-    this.took(present, n);
+    this.noteTaken(present, n);
     present.lastTime = Math.max(present.lastTime, last);
     this.#detach(present, reason === 'moved' ? 'lost' : reason, now);
   }
 
-  /** Notes that frames up to `n` were taken of the page that has the visitor now; -1: it is not known how many. */
-  took(present: SitePresence, n: number): void {
+  /** Records that frames up to `n` of the visitor's current page were accepted. -1: unknown. */
+  noteTaken(present: SitePresence, n: number): void {
     if (n <= 0) return;
     present.frame = Math.max(present.frame, n);
     present.shown.take(n);
   }
 
-  /** A worker died: its visitors are in their grace. */
+  /** A worker died: the grace period of its visitors starts. */
   workerExit(worker: number, now: number): void {
-    // First, so that no claim of the dead worker is granted.
+    // First of all, so that no claim of the dead worker is granted.
     for (const [present, waiting] of this.#waiting) if (waiting.worker === worker) this.#waiting.delete(present);
     for (const present of this.#byV.values()) if (present.worker === worker) this.#detach(present, 'lost', now);
   }
@@ -187,10 +190,10 @@ export class Presence {
     const waiting = this.#waiting.get(present);
     if (waiting) this.#admit(present, waiting, now);
     else if (reason === 'refused') this.#remove(present, reason);
-    else this.#beginGrace(present, reason);
+    else this.#startGrace(present, reason);
   }
 
-  #beginGrace(present: SitePresence, reason: LeaveReason): void {
+  #startGrace(present: SitePresence, reason: LeaveReason): void {
     const grace = reason === 'closed' ? Math.min(CLOSED_GRACE_MS, this.#graceMs) : this.#graceMs;
     this.#leaving.set(present, { at: performance.now() + grace, reason });
     if (this.#leaving.size > MAX_LEAVING) this.#removeOldestLeaving();
@@ -212,37 +215,37 @@ export class Presence {
     this.#events.leave(present, reason);
   }
 
-  /** Lets visitors leave whose grace is over, and claims through whose release was not answered. */
+  /** Removes visitors whose grace period is over, and grants claims whose release was not answered in time. */
   sweep(now: number): void {
-    // The server's clock may be set; a grace lasts as long as before.
+    // Not `now`: the system clock may be changed, and grace periods must not change with it.
     const passed = performance.now();
     this.#departed.sweep();
     for (const [present, { at, reason }] of this.#leaving) if (at <= passed) this.#remove(present, reason);
     for (const [present, waiting] of this.#waiting) if (waiting.deadline <= passed) this.#admit(present, waiting, now);
   }
 
-  /** A worker that had to leave events out tells all its visitors anew. */
+  /** A worker that had to skip events sends the list of all its visitors. */
   sync(
     worker: number,
     visitors: readonly (Arrival & { v: number; n: number })[],
     pending: readonly number[],
     now: number,
   ): void {
-    const told = new Set(visitors.map(({ v }) => v));
+    const reported = new Set(visitors.map(({ v }) => v));
     const awaited = new Set(pending);
     for (const present of this.#byV.values())
-      if (present.worker === worker && !told.has(present.visitor.v) && !awaited.has(present.claim))
+      if (present.worker === worker && !reported.has(present.visitor.v) && !awaited.has(present.claim))
         this.#detach(present, 'lost', now);
     for (const { v, n, site, ...visitor } of visitors) {
       const present = this.#byV.get(v);
       if (present?.worker !== worker || present.site !== site) continue;
       present.visitor = { v, ...visitor };
-      this.took(present, n);
+      this.noteTaken(present, n);
     }
   }
 }
 
-/** Of a connection that is let in now. */
+/** When a connection that is let in now got its socket; 0 for POST. */
 function socketSince(posted: number | null, now: number): number {
   return posted === null ? now : 0;
 }

@@ -5,7 +5,7 @@ import type { SeenSite } from '../protocol/ipc.ts';
 import { NO_SITE, type SiteMinute } from '../protocol/peer.ts';
 import type { StreamEvents } from '../protocol/stream-event.ts';
 
-/** Visitors whose activity is told each second; a screen shows fewer. */
+/** Maximum number of visitors whose activity is sent each second; a screen shows fewer. */
 const MAX_ACTIVE = 1000;
 
 interface SiteRates {
@@ -16,13 +16,13 @@ interface SiteRates {
   minutes: Minute[];
 }
 
-/** Counts per site: of the second at hand, and of the last 60 minutes. */
+/** Counts per site: in the current second, and in each of the last 60 minutes. */
 export class Rates {
   readonly #bySite = new Map<string, SiteRates>();
-  /** Minutes of the last hour in which a server ran, Unix ms. */
+  /** Minutes of the last hour in which a server was running, Unix ms. */
   readonly #ran = new Set<number>();
-  /** Minutes up to this one are kept where they outlive this process; Unix ms. */
-  #keptUntil = minuteOf(Date.now()) - MINUTE_MS;
+  /** Minutes up to this one are stored outside this process; Unix ms. */
+  #storedUntil = minuteOf(Date.now()) - MINUTE_MS;
 
   #of(site: string): SiteRates {
     return getOrInsert(this.#bySite, site, () => ({ samples: 0, drops: 0, flushMs: 0, activity: [], minutes: [] }));
@@ -32,12 +32,12 @@ export class Rates {
     return this.#bySite.keys();
   }
 
-  /** The past minutes of a site and the one at hand, oldest first. */
+  /** The past minutes of a site and the current one, oldest first. */
   minutes(site: string): Minute[] {
     return this.#bySite.get(site)?.minutes ?? [];
   }
 
-  /** Takes what this machine had of a site before it was started anew, oldest first. To be told once. */
+  /** Adds the stored minutes of this node from before a restart, oldest first. Call once per site. */
   recall(site: string, past: readonly Minute[], now: number): void {
     const rates = this.#of(site);
     const byTime = new Map(past.filter(({ t }) => t >= oldestMinute(now)).map((minute) => [minute.t, { ...minute }]));
@@ -50,13 +50,16 @@ export class Rates {
     rates.minutes = [...byTime.values()].sort((a, b) => a.t - b.t);
   }
 
-  /** A server ran in these minutes, Unix ms. */
+  /** Records that a server was running in these minutes, Unix ms. */
   addRun(minutes: Iterable<number>, now: number): void {
     for (const t of minutes) this.#ran.add(t);
     for (const t of this.#ran) if (t < oldestMinute(now)) this.#ran.delete(t);
   }
 
-  /** Minutes of a site, and those in which nobody was there; oldest first. One that is missing nobody can tell of. */
+  /**
+   * Minutes of a site, with empty minutes for those in which no visitor was there; oldest first. A minute is missing if
+   * no server was running.
+   */
   withEmpty(minutes: readonly Minute[], now: number): Minute[] {
     const known = new Set(minutes.map(({ t }) => t));
     const empty = [...this.#ran].filter((t) => t >= oldestMinute(now) && !known.has(t));
@@ -64,9 +67,12 @@ export class Rates {
     return all.sort((a, b) => a.t - b.t);
   }
 
-  /** Minutes that are not kept yet, up to the one of `until`, Unix ms: those with anything in them, and those in which this machine ran. */
-  unkept(until: number): SiteMinute[] {
-    const isDue = (t: number) => t > this.#keptUntil && t <= until;
+  /**
+   * Minutes up to `until` (Unix ms) that are not stored yet: those with activity, and those in which this node was
+   * running.
+   */
+  unstored(until: number): SiteMinute[] {
+    const isDue = (t: number) => t > this.#storedUntil && t <= until;
     const rows = [...this.#ran].filter(isDue).map((t): SiteMinute => ({ site: NO_SITE, t, visitors: 0, samples: 0 }));
     for (const [site, { minutes }] of this.#bySite)
       for (const minute of minutes)
@@ -74,12 +80,12 @@ export class Rates {
     return rows;
   }
 
-  /** What was unkept is kept now. */
-  kept(until: number): void {
-    this.#keptUntil = until;
+  /** The minutes up to `until` are stored. */
+  markStored(until: number): void {
+    this.#storedUntil = until;
   }
 
-  /** Takes a worker's report. The slowest pace of all workers counts. */
+  /** Adds a worker's report. The slowest interval of all workers counts. */
   add(seen: SeenSite, flushMs: number): void {
     const rates = this.#of(seen.site);
     rates.samples += seen.samples;
@@ -89,17 +95,17 @@ export class Rates {
       rates.activity.push(seen.rows[i] as number, seen.rows[i + 4] as number);
   }
 
-  /** A visitor came: a peak between two seconds counts as well. */
+  /** A visitor came. This also counts a peak between two seconds. */
   joined(site: string, visitors: number): void {
     this.#minute(this.#of(site), Date.now(), visitors);
   }
 
-  /** The minute at hand, or the last one there was anything in. */
+  /** The current minute, or the last one with activity. */
   lastMinute(site: string): Minute | undefined {
     return this.#bySite.get(site)?.minutes.at(-1);
   }
 
-  /** Closes the second: what to tell of it. A site without visitors and without memory is forgotten. */
+  /** Ends the current second and returns its event data. A site without visitors and without minutes is forgotten. */
   second(site: string, visitors: number, now: number): StreamEvents['rates'] {
     const rates = this.#of(site);
     const { samples, drops, flushMs, activity } = rates;

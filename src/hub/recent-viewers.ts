@@ -1,15 +1,15 @@
-/** Who looks on at which site, or did a short while ago: what is known of that while the store cannot be asked. */
+/** The people who watch a site now or did a moment ago. Used while the store does not respond. */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { StreamRequest } from '../protocol/ipc.ts';
 
-/** Who turns to another page, or whose connection broke, comes back within so long, milliseconds. */
+/** A person who opens another page or whose connection breaks comes back within this time, milliseconds. */
 const RECENT_MS = 60_000;
 
-/** Who looks on: by which session or token, and at which site. */
+/** The session or token of a person who watches, and the site. */
 export type Viewing = Pick<StreamRequest, 'credential' | 'site'>;
 
 interface Known extends Viewing {
-  /** Streams now. */
+  /** Number of open streams. */
   open: number;
   /** When the last one was closed, Unix ms. */
   closed: number;
@@ -18,39 +18,39 @@ interface Known extends Viewing {
 export class RecentViewers {
   readonly #byKey = new Map<string, Known>();
 
-  /** Also those whose streams are closed: to be asked after as long as they could come back. */
+  /** All viewers. Includes those whose streams are closed: access is checked for as long as they could come back. */
   all(): Viewing[] {
     return [...this.#byKey.values()];
   }
 
-  came(looking: Viewing): void {
-    const { credential, site } = looking;
-    getOrInsert(this.#byKey, keyOf(looking), () => ({ credential, site, open: 0, closed: 0 })).open += 1;
+  opened(viewing: Viewing): void {
+    const { credential, site } = viewing;
+    getOrInsert(this.#byKey, keyOf(viewing), () => ({ credential, site, open: 0, closed: 0 })).open += 1;
   }
 
-  went(looking: Viewing, now: number): void {
-    const known = this.#byKey.get(keyOf(looking));
+  closed(viewing: Viewing, now: number): void {
+    const known = this.#byKey.get(keyOf(viewing));
     if (!known) return;
     known.open -= 1;
     known.closed = now;
   }
 
-  /** Who was forbidden to look on does not come back by having done so. */
-  forget(looking: Viewing): void {
-    this.#byKey.delete(keyOf(looking));
+  /** Removes a viewer that has lost access, so that it cannot come back as a recent viewer. */
+  forget(viewing: Viewing): void {
+    this.#byKey.delete(keyOf(viewing));
   }
 
-  has(looking: Viewing, now: number): boolean {
-    const known = this.#byKey.get(keyOf(looking));
-    return known !== undefined && !isOver(known, now);
+  has(viewing: Viewing, now: number): boolean {
+    const known = this.#byKey.get(keyOf(viewing));
+    return known !== undefined && !isExpired(known, now);
   }
 
   sweep(now: number): void {
-    for (const [key, known] of this.#byKey) if (isOver(known, now)) this.#byKey.delete(key);
+    for (const [key, known] of this.#byKey) if (isExpired(known, now)) this.#byKey.delete(key);
   }
 }
 
-function isOver({ open, closed }: Known, now: number): boolean {
+function isExpired({ open, closed }: Known, now: number): boolean {
   return open <= 0 && now - closed > RECENT_MS;
 }
 

@@ -1,4 +1,7 @@
-/** What other machines tell of the sites that are watched here: kept for those who come, and shown to those who watch. */
+/**
+ * Events from other nodes for the sites that are watched here. Updates the state for new streams, and sends the events
+ * to open streams.
+ */
 
 import type { LeaveReason } from '../model/visitor.ts';
 import type { PeerEventData, PeerSiteState, Second, SiteItem } from '../protocol/peer.ts';
@@ -30,34 +33,34 @@ export class RemoteEvents {
     this.#departures = departures;
   }
 
-  /** Takes an item of a site, but for parts of states. */
-  item(machine: string, site: string, item: Exclude<SiteItem, { k: 'state' }>): void {
-    if (item.k === 'event') this.#event(machine, site, item);
-    else if (item.k === 'second') this.#second(machine, site, item.second);
-    else this.#fanOut.renderedElsewhere(item.key, item.k, item.t, item.list);
+  /** Handles an item of a site, except parts of a state. */
+  item(node: string, site: string, item: Exclude<SiteItem, { k: 'state' }>): void {
+    if (item.k === 'event') this.#event(node, site, item);
+    else if (item.k === 'second') this.#second(node, site, item.second);
+    else this.#fanOut.renderedRemotely(item.key, item.k, item.t, item.list);
   }
 
-  #event(machine: string, site: string, event: Event): void {
-    const told = { name: event.name, data: JSON.parse(event.json) } as PeerEventData;
-    if (told.name === 'join') {
-      this.#join(machine, site, told.data, event);
+  #event(node: string, site: string, event: Event): void {
+    const parsed = { name: event.name, data: JSON.parse(event.json) } as PeerEventData;
+    if (parsed.name === 'join') {
+      this.#join(node, site, parsed.data, event);
       return;
     }
-    const other = this.#remotePresence.get(site, told.data.v);
-    // It has been let in elsewhere since.
-    if (other?.machine !== machine) return;
-    if (told.name === 'leave') this.#remove(site, other, told.data);
-    else this.#remotePresence.apply(other, told);
+    const other = this.#remotePresence.get(site, parsed.data.v);
+    // Another node has let the visitor in since.
+    if (other?.node !== node) return;
+    if (parsed.name === 'leave') this.#remove(site, other, parsed.data);
+    else this.#remotePresence.apply(other, parsed);
     this.#show(site, event);
   }
 
-  /** A visitor was let in there, new or coming back. */
-  #join(machine: string, site: string, { t, visitor }: StreamEvents['join'], event: Event): void {
+  /** The other node has let a visitor in, a new one or one that comes back. */
+  #join(node: string, site: string, { t, visitor }: StreamEvents['join'], event: Event): void {
     if (!this.#presence.yield(visitor.id, t)) return;
     const known = this.#remotePresence.byId(site, visitor.id);
     const isNew = known?.visitor.v !== visitor.v;
     if (known && isNew) this.#leave(site, known, 'lost');
-    this.#remotePresence.put(site, { visitor, at: t, machine });
+    this.#remotePresence.put(site, { visitor, at: t, node });
     if (isNew) this.#show(site, event);
   }
 
@@ -65,29 +68,28 @@ export class RemoteEvents {
     this.#fanOut.show(site, name, scope, json);
   }
 
-  #second(machine: string, site: string, second: Second): void {
-    this.#remotePresence.addSecond(site, machine, second);
+  #second(node: string, site: string, second: Second): void {
+    this.#remotePresence.addSecond(site, node, second);
   }
 
-  /** Takes all that a machine knows of a site. `lost`: what it told before did not all arrive. */
-  state(machine: string, site: string, state: PeerSiteState, lost: boolean): void {
+  /** Replaces everything known of a site on one node. `lost`: some earlier items of the node did not arrive. */
+  state(node: string, site: string, state: PeerSiteState, lost: boolean): void {
     const before = this.#remotePresence.count(site);
     const visitors = state.visitors.filter(({ visitor, at }) => this.#presence.yield(visitor.id, at));
-    this.#remotePresence.replace(site, machine, { ...state, visitors });
+    this.#remotePresence.replace(site, node, { ...state, visitors });
     if (lost) this.#fanOut.restartSite(site, 'resync');
     else if (before + visitors.length + state.minutes.length > 0) this.#fanOut.renewSite(site);
   }
 
-  /** A visitor was let in here: it is on no other machine any more. */
+  /** A visitor was let in on this node: it is removed from all others. */
   cameHere(site: string, id: string): void {
     const other = this.#remotePresence.byId(site, id);
     if (other) this.#leave(site, other, 'lost');
   }
 
-  /** A machine is no more, and neither are its visitors. */
-  nodeGone(machine: string, reason: LeaveReason): void {
-    for (const [site, other] of this.#remotePresence.removeMachine(machine, Date.now()))
-      this.#leave(site, other, reason);
+  /** A node has ended: its visitors leave. */
+  nodeGone(node: string, reason: LeaveReason): void {
+    for (const [site, other] of this.#remotePresence.removeNode(node, Date.now())) this.#leave(site, other, reason);
   }
 
   #leave(site: string, other: RemoteVisitor, reason: LeaveReason): void {

@@ -1,5 +1,6 @@
 /**
- * Who is on other machines, of the sites that are watched here. A visitor is shown once: where it was let in last.
+ * Visitors on other nodes, for the sites that are watched here. A visitor is shown once: on the node that let it in
+ * last.
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Minute } from '../model/minute.ts';
@@ -15,12 +16,12 @@ import type { StreamEvents } from '../protocol/stream-event.ts';
 import { LastMinute, thisSecond } from './last-minute.ts';
 import { MinutesByNode } from './minutes-by-node.ts';
 
-/** Visitors whose activity is told each second, as many as of this machine. */
+/** Maximum number of visitors whose activity is sent each second, as for visitors of this node. */
 const MAX_ACTIVE = 1000;
 
 export interface RemoteVisitor extends Held {
-  /** The run of a machine that has told of it. */
-  machine: string;
+  /** The run of the node that reported the visitor. */
+  node: string;
   readonly lastMinute: LastMinute;
 }
 
@@ -39,7 +40,7 @@ export class RemotePresence {
       byV: new Map(),
       byId: new Map(),
       minutes: new MinutesByNode(),
-      second: nothing(),
+      second: emptySecond(),
     }));
   }
 
@@ -60,10 +61,10 @@ export class RemotePresence {
     return this.#sites.get(site)?.byId.get(id);
   }
 
-  /** Adds a visitor, or what is new of it. */
-  put(site: string, told: Omit<RemoteVisitor, 'lastMinute'>, lastMinute = new LastMinute()): void {
+  /** Adds or updates a visitor. */
+  put(site: string, reported: Omit<RemoteVisitor, 'lastMinute'>, lastMinute = new LastMinute()): void {
     const { byV, byId } = this.#site(site);
-    const other = { ...told, lastMinute: byV.get(told.visitor.v)?.lastMinute ?? lastMinute };
+    const other = { ...reported, lastMinute: byV.get(reported.visitor.v)?.lastMinute ?? lastMinute };
     byV.set(other.visitor.v, other);
     byId.set(other.visitor.id, other);
   }
@@ -73,44 +74,44 @@ export class RemotePresence {
     if (here?.byV.delete(visitor.v) && here.byId.get(visitor.id)?.visitor.v === visitor.v) here.byId.delete(visitor.id);
   }
 
-  /** Takes what a visitor did. */
+  /** Applies an event to a visitor. */
   apply({ visitor }: RemoteVisitor, { name, data }: PeerEventData): void {
     if (name === 'click') visitor.at = [data.x, data.y];
     else if (name === 'page') Object.assign(visitor, pick(data), { at: null });
     else if (name === 'view') Object.assign(visitor, pickView(data));
   }
 
-  /** Takes all that a machine knows of a site: what was known of its visitors before goes. */
-  replace(site: string, machine: string, { visitors, minutes }: PeerSiteState): void {
-    const before = new Map(this.#ofMachine(site, machine).map((other) => [other.visitor.v, other]));
+  /** Replaces all visitors of a node on a site. */
+  replace(site: string, node: string, { visitors, minutes }: PeerSiteState): void {
+    const before = new Map(this.#ofNode(site, node).map((other) => [other.visitor.v, other]));
     for (const other of before.values()) this.remove(site, other);
     for (const held of visitors) {
       const known = this.byId(site, held.visitor.id);
       if (known && known.at > held.at) continue;
       if (known) this.remove(site, known);
-      this.put(site, { ...held, machine }, before.get(held.visitor.v)?.lastMinute);
+      this.put(site, { ...held, node }, before.get(held.visitor.v)?.lastMinute);
     }
-    this.#site(site).minutes.add({ machine: nodeOf(machine), minutes });
+    this.#site(site).minutes.add({ machine: nodeOf(node), minutes });
   }
 
-  /** Takes what is kept of a site's last hour. */
+  /** Adds the stored minutes of a site's last hour. */
   recall(site: string, past: readonly NodeMinutes[]): void {
     for (const one of past) this.#site(site).minutes.add(one);
   }
 
-  #ofMachine(site: string, machine: string): RemoteVisitor[] {
-    return [...(this.#sites.get(site)?.byV.values() ?? [])].filter((other) => other.machine === machine);
+  #ofNode(site: string, node: string): RemoteVisitor[] {
+    return [...(this.#sites.get(site)?.byV.values() ?? [])].filter((other) => other.node === node);
   }
 
-  /** A machine is no more. Gives those who were on it, by site. Its minutes stay, but for the one at hand. */
-  removeMachine(machine: string, now: number): [site: string, other: RemoteVisitor][] {
-    const gone: [string, RemoteVisitor][] = [];
+  /** Removes a node that has ended. Returns its visitors by site. Its minutes stay, except the current one. */
+  removeNode(node: string, now: number): [site: string, other: RemoteVisitor][] {
+    const removed: [string, RemoteVisitor][] = [];
     for (const [site, { minutes }] of this.#sites) {
-      for (const other of this.#ofMachine(site, machine)) gone.push([site, other]);
-      minutes.end(nodeOf(machine), now);
+      for (const other of this.#ofNode(site, node)) removed.push([site, other]);
+      minutes.end(nodeOf(node), now);
     }
-    for (const [site, other] of gone) this.remove(site, other);
-    return gone;
+    for (const [site, other] of removed) this.remove(site, other);
+    return removed;
   }
 
   /** Nobody watches this site here any more. */
@@ -118,8 +119,8 @@ export class RemotePresence {
     this.#sites.delete(site);
   }
 
-  /** Takes what a machine's visitors did in a second. */
-  addSecond(site: string, machine: string, { samples, drops, flushMs, rows, minute }: Second): void {
+  /** Adds one second of activity of a node's visitors. */
+  addSecond(site: string, node: string, { samples, drops, flushMs, rows, minute }: Second): void {
     const { second, byV, minutes } = this.#site(site);
     second.samples += samples;
     second.drops += drops;
@@ -132,25 +133,25 @@ export class RemotePresence {
       if (typeof x === 'number') other.visitor.at = [x, y as number];
       if (second.activity.length < 2 * MAX_ACTIVE) second.activity.push(v, count);
     }
-    minutes.add({ machine: nodeOf(machine), minutes: [minute] });
+    minutes.add({ machine: nodeOf(node), minutes: [minute] });
   }
 
-  /** What happened in the second that ends, and begins the next one. */
+  /** Returns the activity of the second that ends, and starts the next one. */
   takeSecond(site: string): Site['second'] {
     const here = this.#sites.get(site);
-    if (!here) return nothing();
+    if (!here) return emptySecond();
     const { second } = here;
-    here.second = nothing();
+    here.second = emptySecond();
     return second;
   }
 
-  /** The last 60 minutes of this machine, which are `own`, with those of others, oldest first. */
+  /** The last 60 minutes of all nodes, oldest first. `own` are the minutes of this node. */
   minutes(site: string, own: NodeMinutes, now: number): Minute[] {
     return this.#sites.get(site)?.minutes.sums(own, now) ?? own.minutes;
   }
 }
 
-function nothing(): Site['second'] {
+function emptySecond(): Site['second'] {
   return { samples: 0, drops: 0, flushMs: 0, activity: [] };
 }
 

@@ -1,15 +1,15 @@
 /**
- * The last events, so that a stream that was cut can continue without a gap. Bounded in bytes and in
- * number; the oldest go first.
+ * The latest events, so that a stream that was cut can continue without a gap. Bounded in bytes and in number; the
+ * oldest events are dropped first.
  */
 export interface BufferedEvent {
   seq: number;
   site: string;
   /** Number of the channel for moves and scrolls; 0 for events of the site. */
   channel: number;
-  /** The pages this event concerns; empty for all. */
+  /** The pages that this event concerns; empty for all. */
   pages: readonly string[];
-  /** Id of the visitor it concerns, or null for all. */
+  /** Id of the visitor that this event concerns, or null for all. */
   visitor: string | null;
   bytes: Buffer;
 }
@@ -23,7 +23,7 @@ export class ReplayBuffer {
   #lastDropped = 0;
   readonly #onDropped: (bytes: Buffer) => void;
 
-  /** `onDropped` is told the bytes of each entry that goes. */
+  /** `onDropped` is called with the bytes of each dropped entry. */
   constructor(maxBytes: number, maxEntries: number, onDropped: (bytes: Buffer) => void = () => {}) {
     this.#onDropped = onDropped;
     this.#maxBytes = maxBytes;
@@ -40,7 +40,7 @@ export class ReplayBuffer {
   #dropOldest(): void {
     const entry = this.#entries[this.#start];
     if (!entry) return;
-    // Its place stays until the next cut; its bytes do not.
+    // The array place stays until the next #compact(); the bytes are released now.
     this.#entries[this.#start] = undefined;
     this.#start += 1;
     this.#bytes -= entry.bytes.length;
@@ -48,7 +48,7 @@ export class ReplayBuffer {
     this.#onDropped(entry.bytes);
   }
 
-  /** Cuts off what was dropped, now and then, so that dropping costs no copy each time. */
+  /** Removes the places of dropped entries, but rarely: copying the array on each drop would be slow. */
   #compact(): void {
     this.#entries = this.#entries.slice(this.#start);
     this.#start = 0;

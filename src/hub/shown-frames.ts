@@ -1,19 +1,19 @@
 /**
- * Remembers which frames of one visitor the streams were told of. A page that comes back sends again what was not
- * acked, even if its visitor has left meanwhile. Streams must not be told of it twice.
+ * Remembers which frames of one visitor were shown on streams. A page that comes back sends frames that were not acked
+ * again, even if its visitor has left meanwhile. Streams must not show them twice.
  */
 import { PAGE_NUMBERS } from '../protocol/ipc.ts';
 
-/** Numbers of two pages are further apart than this, and those of one page are not. */
-const REACH = PAGE_NUMBERS / 2;
-/** Pages that are remembered; a browser keeps fewer than ten to go back to. */
+/** Frame numbers of two pages differ by more than this, those of one page by less. */
+const PAGE_DISTANCE = PAGE_NUMBERS / 2;
+/** Maximum number of pages to remember; a browser keeps fewer than ten in its back/forward cache. */
 const MAX_PAGES = 16;
 
 /** One page load, known by its frame numbers. */
 interface Page {
-  /** The last frame that is known to be taken. */
+  /** The last frame that is known to be accepted. */
   n: number;
-  /** The last event told: its frame, and its place in the frame. */
+  /** The last event shown: its frame, and its index in the frame. */
   eventN: number;
   eventI: number;
 }
@@ -21,19 +21,19 @@ interface Page {
 export class ShownFrames {
   readonly #pages: Page[] = [];
 
-  /** The last frame taken of the page that has made frame `n`; undefined if nothing is known of that page. */
+  /** The last accepted frame of the page that made frame `n`; undefined if nothing is known of that page. */
   lastBefore(n: number): number | undefined {
     return this.#find(n)?.n;
   }
 
-  /** Notes that a page's frames up to `n` were taken, or that it numbers its frames from there on. */
+  /** Records that a page's frames up to `n` were accepted, or that its numbers start there. */
   take(n: number): void {
     const page = this.#of(n);
     page.n = Math.max(page.n, n);
   }
 
-  /** Notes event `i` of frame `n`. False if it was told before. */
-  tell(n: number, i: number): boolean {
+  /** Records that event `i` of frame `n` is shown. Returns false if it was shown before. */
+  show(n: number, i: number): boolean {
     const page = this.#of(n);
     if (n < page.eventN || (n === page.eventN && i <= page.eventI)) return false;
     page.eventN = n;
@@ -43,7 +43,7 @@ export class ShownFrames {
   }
 
   #find(n: number): Page | undefined {
-    return this.#pages.find((page) => Math.abs(page.n - n) < REACH);
+    return this.#pages.find((page) => Math.abs(page.n - n) < PAGE_DISTANCE);
   }
 
   #of(n: number): Page {

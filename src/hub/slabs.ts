@@ -1,31 +1,32 @@
 /**
- * Memory for the bytes of events, which are written once, go to many sockets and are dropped in the order in which they came. It is used again and
- * again: V8 frees such memory only with a full collection, for which it waits until 64 MB of it are garbage.
+ * Memory for the bytes of events. They are written once, go to many sockets and are dropped in the order in which they
+ * came. The memory is reused, because V8 frees such memory only in a full collection, which it delays until 64 MB are
+ * garbage.
  */
 
-/** Large enough that the system takes one back when it is freed, bytes. */
+/** Large enough that the allocator returns it to the system when it is freed, bytes. */
 const SLAB_BYTES = 256 * 1024;
-/** A larger text has memory of its own, bytes. */
-const MAX_BYTES = SLAB_BYTES / 4;
-/** Slabs that wait for slow readers, or to be used again; more are left to V8. */
+/** A larger text gets its own buffer, bytes. */
+const MAX_TEXT_BYTES = SLAB_BYTES / 4;
+/** Maximum number of slabs that wait for slow readers or for reuse; the garbage collector frees the others. */
 const MAX_IDLE = 16;
 
-/** Who may still have bytes to send, which are read from a slab until then. */
+/** A reader that may still have bytes of a slab to send. */
 export interface SlabReader {
   readonly hasUnsent: boolean;
 }
 
 interface Slab {
   memory: Buffer;
-  /** Bytes that are taken. */
+  /** Bytes in use. */
   end: number;
-  /** Texts in it that were not dropped. */
+  /** Texts in it that are not dropped yet. */
   texts: number;
 }
 
 interface Retired<R> {
   slab: Slab;
-  /** Readers that had bytes to send when nothing was in it any more, and still have; undefined: nobody has looked yet. */
+  /** Readers that had unsent bytes when the slab became empty, and still have; undefined: not checked yet. */
   readers: Set<R> | undefined;
 }
 
@@ -33,13 +34,13 @@ export class Slabs<R extends SlabReader> {
   #slab = newSlab();
   readonly #free: Slab[] = [];
   #retired: Retired<R>[] = [];
-  /** Those that texts are in, by their memory. */
+  /** Slabs that contain texts, by their memory. */
   readonly #used = new Map<ArrayBufferLike, Slab>();
 
-  /** The bytes of a text. They stay as they are until `drop` is called with them. */
+  /** Returns the bytes of a text. They do not change until `drop` is called with them. */
   write(text: string): Buffer {
     const length = Buffer.byteLength(text);
-    if (length > MAX_BYTES) return Buffer.from(text);
+    if (length > MAX_TEXT_BYTES) return Buffer.from(text);
     if (this.#slab.end + length > SLAB_BYTES) this.#next();
     const { memory, end } = this.#slab;
     const bytes = memory.subarray(end, end + length);
@@ -56,7 +57,7 @@ export class Slabs<R extends SlabReader> {
     if (full.texts === 0) this.#retire(full);
   }
 
-  /** The bytes of a text are not needed any more, but by readers that have them to send. */
+  /** Releases the bytes of a text. Readers that still have to send them are waited for. */
   drop(bytes: Buffer): void {
     const slab = this.#used.get(bytes.buffer);
     if (!slab) return;
@@ -70,7 +71,7 @@ export class Slabs<R extends SlabReader> {
     if (this.#retired.length + this.#free.length < MAX_IDLE) this.#retired.push({ slab, readers: undefined });
   }
 
-  /** To be called now and then, while nothing is held back from sockets, with all readers there are. */
+  /** Frees slabs that no reader needs any more. Call it now and then with all readers, while no socket is corked. */
   settle(readers: Iterable<R>): void {
     if (this.#retired.length === 0) return;
     const unsent = new Set([...readers].filter(({ hasUnsent }) => hasUnsent));

@@ -1,16 +1,19 @@
-/** How many streams may be open, in all and of one holder, and how much one holder may have told anew. */
+/** Limits how many streams may be open, in total and per holder, and how many bytes of snapshots one holder may get. */
 
-/** Bytes of snapshots that a holder may have at once, and a second after that. One of 20,000 visitors is about 4 MB. */
-const BURST = 64 * 1024 * 1024;
-const RATE = 4 * 1024 * 1024;
+/**
+ * Bytes of snapshots that a holder may get at once, and per second after that. A snapshot of 20,000 visitors has about
+ * 4 MB.
+ */
+const BURST_BYTES = 64 * 1024 * 1024;
+const BYTES_PER_SECOND = 4 * 1024 * 1024;
 
 export interface StreamLimits {
-  most: number;
-  /** Of one account, one token, or one address. */
-  mostEach: number;
+  maxStreams: number;
+  /** Per account, token or address. */
+  maxStreamsEach: number;
 }
 
-/** Why a stream is refused, and after how many seconds another may be let in. */
+/** Why a stream is refused, and after how many seconds the client may try again. */
 export interface StreamRefusal {
   status: 429 | 503;
   retryAfter: number;
@@ -19,7 +22,7 @@ export interface StreamRefusal {
 
 interface Holder {
   open: number;
-  /** Bytes of snapshots that are not forgiven yet, as of `at`, ms. */
+  /** Bytes of snapshots that still count against the budget, as of `at`, ms. */
   debt: number;
   at: number;
 }
@@ -33,20 +36,20 @@ export class StreamQuota {
     this.#limits = limits;
   }
 
-  /** Counts a stream until `leave`, or tells why it is refused. `now` is in ms. */
+  /** Counts a stream until `leave`, or returns why it is refused. `now` is in ms. */
   enter(names: readonly string[], now: number): StreamRefusal | undefined {
-    if (this.#open >= this.#limits.most)
+    if (this.#open >= this.#limits.maxStreams)
       return { status: 503, retryAfter: 5, detail: 'The server has reached its limit of open streams.' };
     for (const name of names) {
       const holder = this.#holders.get(name);
       if (holder === undefined) continue;
-      if (holder.open >= this.#limits.mostEach)
+      if (holder.open >= this.#limits.maxStreamsEach)
         return { status: 429, retryAfter: 5, detail: 'This account, token or address has too many streams open.' };
-      const over = debtOf(holder, now) - BURST;
+      const over = debtOf(holder, now) - BURST_BYTES;
       if (over > 0)
         return {
           status: 429,
-          retryAfter: Math.ceil(over / RATE),
+          retryAfter: Math.ceil(over / BYTES_PER_SECOND),
           detail: 'This account, token or address has opened too many streams recently.',
         };
     }
@@ -63,19 +66,19 @@ export class StreamQuota {
     }
   }
 
-  /** Notes bytes of a snapshot that a holder asked for. False if it has had too many. */
+  /** Records the bytes of a snapshot. Returns false if a holder is over its budget. */
   spend(names: readonly string[], bytes: number, now: number): boolean {
     let isWithin = true;
     for (const name of names) {
       const holder = this.#holder(name, now);
       holder.debt = debtOf(holder, now) + bytes;
       holder.at = now;
-      if (holder.debt > BURST) isWithin = false;
+      if (holder.debt > BURST_BYTES) isWithin = false;
     }
     return isWithin;
   }
 
-  /** Forgets who has no stream open and nothing to be forgiven. */
+  /** Forgets holders without open streams and with a full budget. */
   sweep(now: number): void {
     for (const [name, holder] of this.#holders)
       if (holder.open <= 0 && debtOf(holder, now) === 0) this.#holders.delete(name);
@@ -89,5 +92,5 @@ export class StreamQuota {
 }
 
 function debtOf({ debt, at }: Holder, now: number): number {
-  return Math.max(0, debt - (Math.max(0, now - at) * RATE) / 1000);
+  return Math.max(0, debt - (Math.max(0, now - at) * BYTES_PER_SECOND) / 1000);
 }

@@ -1,24 +1,24 @@
 /**
- * One administrator's open stream. Owns the response's socket and decides what a slow reader gets: moves
- * give way first, then the stream is cut short and begins anew, and a reader that takes nothing is evicted.
+ * One person's open stream. Owns the response's socket and decides what a slow reader gets: first moves are skipped,
+ * then the stream stops and restarts with a snapshot, and a reader that reads nothing is evicted.
  */
 import type { Socket } from 'node:net';
 import type { StreamRequest } from '../protocol/ipc.ts';
 import { STREAM_PREAMBLE } from '../protocol/stream-event.ts';
 import type { BufferedEvent } from './replay-buffer.ts';
 
-/** Above this many unsent bytes moves are left out. */
+/** Above this number of unsent bytes moves are skipped. */
 const SOFT_LIMIT = 256 * 1024;
-/** Above this nothing is added; the stream begins anew once the reader has caught up. */
+/** Above this number of unsent bytes nothing is written; the stream restarts once the reader has caught up. */
 const HARD_LIMIT = 1024 * 1024;
-/** A reader that takes nothing for so long is evicted, milliseconds. */
+/** A reader that reads nothing for this long is evicted, milliseconds. */
 const EVICT_MS = 30_000;
-/** A stream's reader has nothing to say; one that sends more than this is cut off, bytes. */
-const MAX_CHATTER = 64 * 1024;
+/** A stream's client has nothing to send; one that sends more than this is disconnected, bytes. */
+const MAX_RECEIVED_BYTES = 64 * 1024;
 
 /**
- * No length and no chunks: the response ends with the connection (RFC 9112 section 6.3), which lets one buffer
- * serve every subscriber as it is.
+ * Without a length and without chunks the response ends with the connection (RFC 9112 section 6.3). So every subscriber
+ * can get the same bytes.
  */
 const HEAD = [
   'HTTP/1.1 200 OK',
@@ -32,9 +32,9 @@ const HEAD = [
 ].join('\r\n');
 
 export interface SubscriberEvents {
-  /** The reader caught up after nothing could be written: it needs a reset and a snapshot. */
+  /** The reader caught up after the stream had stopped: it needs a reset and a snapshot. */
   restart(subscriber: Subscriber): void;
-  /** The reader caught up after moves were left out: it needs the latest positions. */
+  /** The reader caught up after moves were skipped: it needs the latest positions. */
   caughtUp(subscriber: Subscriber, skipped: number): void;
   closed(subscriber: Subscriber): void;
 }
@@ -43,22 +43,28 @@ type SocketWithHandle = Socket & { _handle?: { writeQueueSize?: number } | null 
 
 export class Subscriber {
   readonly request: StreamRequest;
-  /** Messages of moves that were left out so far. */
-  left = 0;
-  /** It was cut off since the reader took nothing. */
-  evicted = false;
+  /** Total number of skipped moves events. */
+  skippedTotal = 0;
+  /** The stream was cut because the reader read nothing. */
+  isEvicted = false;
   readonly #socket: Socket;
   readonly #events: SubscriberEvents;
   #skipped = 0;
   #stalled = false;
   #closed = false;
-  #chatter = 0;
-  /** What had been taken when there last was progress, and when that was, ms. */
-  #taken = '';
-  #takenAt = 0;
-  /** Where in the stream the snapshot or replay it began with ends: such bytes are no sign of a slow reader. */
-  #beginning = 0;
-  /** While writes are collected: unsent bytes of before. What the reader was not offered yet is no sign of it either. */
+  #receivedBytes = 0;
+  /** The progress at the last check at which it had changed, and the time of that check, ms. */
+  #lastProgress = '';
+  #progressAt = 0;
+  /**
+   * Position in the stream where the initial snapshot or replay ends. Unsent bytes before it are no sign of a slow
+   * reader.
+   */
+  #initialEnd = 0;
+  /**
+   * While the socket is corked: the unsent bytes before that. Bytes that the reader has not been offered yet are no
+   * sign of a slow reader.
+   */
   #unsentBefore: number | undefined;
 
   constructor(socket: Socket, request: StreamRequest, events: SubscriberEvents) {
@@ -74,18 +80,18 @@ export class Subscriber {
     socket.write(HEAD);
   }
 
-  /** Bytes that were written, taken or not. */
+  /** Bytes written, sent or not. */
   get bytes(): number {
     return this.#socket.bytesWritten;
   }
 
-  /** True while bytes that were written are not with the system yet: their memory has to stay as it is. */
+  /** True while written bytes have not been handed to the system: their memory must not change. */
   get hasUnsent(): boolean {
     return !this.#closed && this.#socket.writableLength > 0;
   }
 
-  /** True while moves are left out because the reader is slow. */
-  get behind(): boolean {
+  /** True while moves are skipped because the reader is slow. */
+  get isBehind(): boolean {
     return this.#skipped > 0;
   }
 
@@ -97,25 +103,25 @@ export class Subscriber {
     return visitor === null || entry.visitor === null || entry.visitor === visitor;
   }
 
-  /** Writes what the reader begins with: however much it is, it does not count against the limits. */
-  begin(bytes: Buffer): void {
+  /** Writes the initial bytes, a snapshot or a replay. Their size does not count against the limits. */
+  writeInitial(bytes: Buffer): void {
     if (this.#stalled) return;
     this.#socket.write(bytes);
-    this.#beginning = this.#socket.bytesWritten;
+    this.#initialEnd = this.#socket.bytesWritten;
   }
 
-  /** Writes an event that must not be left out in silence. */
+  /** Writes an event that must not be dropped silently. */
   event(bytes: Buffer | string): void {
     if (this.#stalled) return;
     if (this.#unsent() > HARD_LIMIT) this.#stalled = true;
     else this.#socket.write(bytes);
   }
 
-  /** Writes positions, unless the reader is behind. */
+  /** Writes positions, or skips them if the reader is behind. */
   moves(bytes: Buffer): void {
     if (this.#stalled || this.#unsent() > SOFT_LIMIT) {
       this.#skipped += 1;
-      this.left += 1;
+      this.skippedTotal += 1;
     } else this.#socket.write(bytes);
   }
 
@@ -123,24 +129,24 @@ export class Subscriber {
     if (this.#unsentBefore !== undefined) return this.#unsentBefore;
     const { writableLength, bytesWritten } = this.#socket;
     if (writableLength === 0) return 0;
-    return writableLength - Math.max(0, this.#beginning - (bytesWritten - writableLength));
+    return writableLength - Math.max(0, this.#initialEnd - (bytesWritten - writableLength));
   }
 
-  /** Evicts a reader that has taken nothing for long. To be called about once a second, with the time in ms. */
-  watch(now: number): void {
+  /** Evicts a reader that has read nothing for EVICT_MS. Call it about once a second; `now` is in ms. */
+  evictIfStuck(now: number): void {
     const taken = this.#progress();
-    if (this.#socket.writableLength === 0 || taken !== this.#taken) {
-      this.#taken = taken;
-      this.#takenAt = now;
-    } else if (now - this.#takenAt >= EVICT_MS) {
-      this.evicted = true;
+    if (this.#socket.writableLength === 0 || taken !== this.#lastProgress) {
+      this.#lastProgress = taken;
+      this.#progressAt = now;
+    } else if (now - this.#progressAt >= EVICT_MS) {
+      this.isEvicted = true;
       this.#socket.destroy();
     }
   }
 
   /**
-   * Another text whenever the reader has taken something: of a write under way, which may be a long one, only the handle
-   * knows how much is left.
+   * Returns a text that changes whenever the reader has read something. During a long write only the handle knows how
+   * many bytes are left.
    */
   #progress(): string {
     const { bytesWritten, writableLength, _handle: handle } = this.#socket as SocketWithHandle;
@@ -168,8 +174,8 @@ export class Subscriber {
   }
 
   #onData(bytes: number): void {
-    this.#chatter += bytes;
-    if (this.#chatter > MAX_CHATTER) this.#socket.destroy();
+    this.#receivedBytes += bytes;
+    if (this.#receivedBytes > MAX_RECEIVED_BYTES) this.#socket.destroy();
   }
 
   #onClose(): void {
