@@ -31,7 +31,7 @@ import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { HitQueue } from './store/hit-queue.ts';
 import { MinuteWriter } from './store/minute-writer.ts';
 import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
-import type { RemovalNews } from './store/record/age-clock.ts';
+import type { RemovalReport } from './store/record/age-clock.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
 
@@ -289,7 +289,7 @@ function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): St
 }
 
 /** One line a minute at most: what was removed since the last one, or that a clock is ahead. */
-function logRemoved(log: Logger, { removed, heldMs }: RemovalNews): void {
+function logRemoved(log: Logger, { removed, heldMs }: RemovalReport): void {
   if (Object.values(removed).some((visits) => visits > 0))
     log.info(
       { ...removed },

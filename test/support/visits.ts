@@ -209,7 +209,7 @@ export function spliced(visit: MadeVisit, isCut: (i: number) => boolean = () => 
     decodeSamples(frame.bytes, frame.from, buffer, frame.to);
     if (isCut(i) || !splicer.fits(frame, buffer)) {
       runs.push(splicer.take());
-      splicer.begin(frame);
+      splicer.start(frame);
     }
     splicer.add(buffer);
   }

@@ -138,7 +138,7 @@ function recount(
   if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(visit.site, page)))) return;
   const counted = new Recount(visit, sums, readOnly);
   const damage = new DamageLog();
-  for (const run of shelf.runs(number, damage)) damage.pass(() => counted.add(run));
+  for (const run of shelf.runs(number, damage)) damage.tryRead(() => counted.add(run));
   if (day === firstDay(visit, shelf.begin(number))) counted.compare(compare, damage);
 }
 
@@ -146,5 +146,5 @@ function recount(
 function recountLeft(number: number, going: RemovedVisit, visitTable: VisitTable, tally: Aggregator): void {
   const damage = new DamageLog();
   tally.countDeepest(going.page, 1);
-  for (const run of runsLeft(visitTable, number, going, damage)) damage.pass(() => tally.add(run));
+  for (const run of runsLeft(visitTable, number, going, damage)) damage.tryRead(() => tally.add(run));
 }

@@ -26,16 +26,16 @@ import type {
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import {
-  AHEAD_MS,
   ageTime,
   followClock,
-  KEEP_MS,
+  MAX_AHEAD_MS,
   noneRemoved,
   type Reason,
-  type RemovalNews,
+  type RemovalReport,
   type Removed,
+  SAVE_INTERVAL_MS,
 } from '../record/age-clock.ts';
-import { aheadOf, COMPACT_AFTER_MS } from '../record/backlog.ts';
+import { COMPACT_AFTER_MS, clockSetBackAfter } from '../record/backlog.ts';
 import { firstId } from '../record/batch.ts';
 import { DamageLog, lostVisit } from '../record/damage.ts';
 import { noHeat } from '../record/heat.ts';
@@ -43,7 +43,7 @@ import { lastUpTo } from '../record/ranges.ts';
 import type { RemovedVisit } from '../record/removal-queue.ts';
 import { RunPart, readable, runsDuring, sceneOf } from '../record/run-part.ts';
 import { SHARDS, shardOf } from '../record/shard.ts';
-import { furthestOver, worth } from '../record/site-weight.ts';
+import { rankBySurplus, takeWeight } from '../record/site-weight.ts';
 import { cursorOf, matches, toVisit } from '../record/stored-visit.ts';
 import type { AuditTable } from './audit-table.ts';
 import { diskFault } from './disk-fault.ts';
@@ -139,7 +139,7 @@ export class LmdbArchive implements Archive {
   #seq = 0;
   #sweptAt = Number.NEGATIVE_INFINITY;
   #isClosing = false;
-  #news: RemovalNews = { removed: noneRemoved(), heldMs: 0 };
+  #news: RemovalReport = { removed: noneRemoved(), heldMs: 0 };
 
   /** `others` are tables that take room beside those of the record. */
   constructor(
@@ -229,7 +229,7 @@ export class LmdbArchive implements Archive {
    */
   #waiting(before: (shard: number) => number = () => LAST): number[] {
     this.#storeFile.root.resetReadTxn();
-    const ahead = aheadOf(Date.now());
+    const ahead = clockSetBackAfter(Date.now());
     const waiting: { shard: number; t: number }[] = [];
     for (let shard = 0; shard < SHARDS; shard++) {
       const [first] = this.#tables.journal.getKeys({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0], limit: 1 });
@@ -547,7 +547,7 @@ export class LmdbArchive implements Archive {
   }
 
   /** What happened since this was asked last. */
-  takeNews(): RemovalNews {
+  takeNews(): RemovalReport {
     const news = this.#news;
     this.#news = { removed: noneRemoved(), heldMs: 0 };
     return news;
@@ -564,7 +564,8 @@ export class LmdbArchive implements Archive {
     }
     // After a restart of the machine this begins anew: at least as much has passed.
     const elapsed = mono < kept.mono ? mono : mono - kept.mono;
-    if (elapsed > KEEP_MS || mono < kept.mono) this.#keepTime({ at: followClock(kept.at, elapsed, wall), mono });
+    if (elapsed > SAVE_INTERVAL_MS || mono < kept.mono)
+      this.#keepTime({ at: followClock(kept.at, elapsed, wall), mono });
     return ageTime(kept.at, elapsed, wall);
   }
 
@@ -625,10 +626,10 @@ export class LmdbArchive implements Archive {
   #surplus(): number[] {
     const weights = this.#visitTable.weights() ?? [];
     const sites = weights.map(([site, weight]) => ({ name: site, weight, site }));
-    for (const { site, bytes } of furthestOver(sites, this.#shares)) {
+    for (const { site, bytes } of rankBySurplus(sites, this.#shares)) {
       const range = { start: [site, 0, 0], end: [site, LAST, 0], limit: PRUNE_VISITS };
       const due = [...this.#tables.bySite.getKeys(range as never)].map(([, , number]) => number);
-      if (due.length > 0) return worth(due, bytes, (number) => this.#visitTable.get(number)?.weight ?? 0);
+      if (due.length > 0) return takeWeight(due, bytes, (number) => this.#visitTable.get(number)?.weight ?? 0);
     }
     return [];
   }
@@ -670,7 +671,7 @@ export class LmdbArchive implements Archive {
     this.#storeFile.root.resetReadTxn();
     const now = this.#ageTime(wall);
     const before = now - retainMs;
-    if (wall - now > AHEAD_MS && this.#ended(wall - retainMs).length > this.#ended(before).length)
+    if (wall - now > MAX_AHEAD_MS && this.#ended(wall - retainMs).length > this.#ended(before).length)
       this.#news.heldMs = wall - now;
     while (!this.#isClosing && this.#quota.hasDisk() && performance.now() < end) {
       const begin = performance.now();

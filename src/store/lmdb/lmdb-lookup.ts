@@ -92,7 +92,7 @@ function spotsOf(
     for (const device of devices.map((one) => DEVICES.indexOf(one))) {
       const range = { start: [page, day, device, ''], end: [page, day, device + 1, ''], limit };
       for (const { key, value } of spots.getRange(range as never)) {
-        damage.pass(() => clicks.add(key[3], value));
+        damage.tryRead(() => clicks.add(key[3], value));
         limit -= 1;
       }
     }

@@ -151,7 +151,7 @@ export class LmdbRemoval {
       if (bytes > 0 && (bytes >= share * this.#pieceBytes || performance.now() > end)) break;
       const chunk = chunks.get(key) as Buffer;
       for (const run of this.#visitTable.runsIn(chunk, damage, (page) => removedVisitName(going, page))) {
-        damage.pass(() => take(run));
+        damage.tryRead(() => take(run));
         for (const minute of minutesIn(run)) minutes.removeSync([going.site, minute, number]);
       }
       chunks.removeSync(key);

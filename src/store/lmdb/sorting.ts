@@ -80,7 +80,7 @@ export class Sorting {
       tally.add(run);
       return true;
     };
-    const sound = runs.filter((run) => damage.pass(() => add(run)));
+    const sound = runs.filter((run) => damage.tryRead(() => add(run)));
     visit.frames += sound.reduce((sum, { frames }) => sum + frames, 0);
     this.#visitTable.append(number, visit, sound);
     this.#visitTable.put(number, visit);

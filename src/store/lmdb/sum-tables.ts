@@ -14,7 +14,7 @@ import {
   sliceOf,
   WHOLE_SITE,
 } from '../record/sums.ts';
-import { type Counted, inOrder, mergeSound, readTile } from '../record/tile.ts';
+import { type Counted, mergeOrReset, readTile, sortedCells } from '../record/tile.ts';
 import type { PageTable } from './page-table.ts';
 import { LAST, type Tables } from './tables.ts';
 
@@ -25,7 +25,7 @@ export function putSums(tables: Tables, sums: Sums, pages: PageTable): void {
     if (!putCounts(tables, site, day, page, counts) && page !== WHOLE_SITE) emptied.push([site, page]);
   for (const sum of sums.cells.values()) putCells(tables, sum);
   for (const { page, day, device, selector, spots } of sums.spots.values())
-    putTile(tables.spots, [page, day, DEVICES.indexOf(device), selector], inOrder(spots), spots);
+    putTile(tables.spots, [page, day, DEVICES.indexOf(device), selector], sortedCells(spots), spots);
   for (const [site, page] of emptied) if (!hasCounts(tables, site, page)) pages.giveBack(site, page);
 }
 
@@ -54,7 +54,7 @@ function putCells({ cells: table }: Tables, { page, day, device, layer, cells: s
 
 function putTile<K extends Key>(table: Database<Buffer, K>, key: K, cells: readonly number[], by: Counted): void {
   const before = table.get(key);
-  const tile = mergeSound(before, cells, by);
+  const tile = mergeOrReset(before, cells, by);
   if (tile) table.putSync(key, tile);
   else if (before) table.removeSync(key);
 }
@@ -72,5 +72,5 @@ export function readCells(
   const slice = sliceOf(device, layer);
   const range = { start: [page, day, slice, 0], end: [page, day, slice, LAST] } as const;
   for (const { key, value } of cells.getRange(range as never))
-    damage.pass(() => readTile(value, (cell, n) => tell(key[3] * BAND_CELLS + cell, n)));
+    damage.tryRead(() => readTile(value, (cell, n) => tell(key[3] * BAND_CELLS + cell, n)));
 }

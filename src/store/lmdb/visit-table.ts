@@ -212,7 +212,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
   }
 
   /** Schedules a visit to be rewritten with these runs, piece by piece (sorting.ts), without the runs numbered in `replaced`. */
-  sortLater(number: number, visit: VisitRow, runs: readonly Run[], replaced: ReadonlySet<number>): void {
+  rewriteLater(number: number, visit: VisitRow, runs: readonly Run[], replaced: ReadonlySet<number>): void {
     const { sorting, sortQueue, sortRuns } = this.#tables;
     const into = this.nextNumber();
     this.unlist(number, visit);
@@ -231,7 +231,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
 
   /** Takes a visit away, and tells its runs, as far as they can be read. What it added to counts is still there. */
   remove(number: number, visit: VisitRow, tell: (run: Run) => void, damage: DamageLog): void {
-    this.clear(number, visit, (run) => damage.pass(() => tell(run)), damage);
+    this.clear(number, visit, (run) => damage.tryRead(() => tell(run)), damage);
     this.unlist(number, visit);
   }
 

@@ -1,6 +1,6 @@
 /**
- * What a visit's runs add to counts and heatmaps, and what is told of the visit itself. Runs are given in the order of
- * their times; however they are cut, the sum is the same. With a sign of −1 it is taken away again.
+ * Adds a visit's runs to counts and heatmaps, and summarises the visit. Runs are given in order of time. The sums do
+ * not depend on where the runs are cut. With a sign of −1 the same amounts are subtracted.
  */
 
 import { MAX_STAYS, type Stay } from '../../model/visit.ts';
@@ -14,24 +14,24 @@ import { type Counts, cellOf, dayOf, type Layer, type Sums, WHOLE_SITE } from '.
 import { countInTile } from './tile.ts';
 
 /**
- * Visits that begin now are counted by these rules. Visits from before there were several sets have none: for them
+ * The rules by which new visits are counted. Visits from before there were several sets of rules have no number:
  * windows from 1,920 pixels are wide, and clicks on elements have no place on the page. A visit keeps its rules, so
- * that what it added is what is taken away.
+ * that exactly what it added is subtracted later.
  */
 const RULES = 2;
-/** Without rules: windows from here on were wide, pixels. */
-const FORMER_WIDE = 1920;
+/** For visits without a rules number: windows of this width or more were wide, pixels. */
+const LEGACY_WIDE_WIDTH = 1920;
 
-/** How far a visit is tallied; goes on where it was left. */
+/** How far a visit has been counted. Counting continues from here. */
 export interface AggregationState {
-  /** By which rules it is counted. */
+  /** Number of the rules it is counted by (RULES). */
   rules?: number;
   stays: Stay[];
-  /** Class of the window when the last stay began. */
+  /** Device class of the window when the last stay started. */
   stayDevice: Device;
-  /** The stay that is going on is the last of `stays`; otherwise there are too many to count it. */
+  /** True if the current stay is the last of `stays`. False if the visit has too many stays to count this one. */
   isStaying: boolean;
-  /** It is known how the page was entered: by a load, or from another one. */
+  /** True if it is known how the page was entered: by a load, or from another page. */
   isEntered: boolean;
   page: string;
   size: Visitor['size'];
@@ -42,7 +42,7 @@ export interface AggregationState {
   until: number;
 }
 
-/** Pages have numbers, from 1 on. */
+/** Gives each page a number, from 1. */
 export interface PageNumbers {
   numberOf(site: string, page: string): number;
   nameOf(number: number): string;
@@ -65,7 +65,7 @@ export function newAggregation(since: number): AggregationState {
   };
 }
 
-/** A tally of the same visit from its start, by the same rules. */
+/** Returns the state for counting the same visit from its start, by the same rules. */
 export function restartAggregation({
   since,
   tally,
@@ -85,20 +85,20 @@ export class Aggregator {
   readonly #sign: 1 | -1;
   readonly #pages: PageNumbers;
   readonly #state: AggregationState;
-  /** Number of the page, and class of the window, that samples are of now. */
+  /** Page number and device class of the current samples. */
   #page = 0;
   #device: Device = 'unknown';
-  /** Where moves of that page and class on `#day` are counted. */
+  /** Cells that moves of that page and class on `#day` are added to. */
   #moves = new CellTable();
   #counts: Counts[] = [];
   #day = -1;
-  /** Moves that are not counted there yet; and those of them in the cell that the last was in. */
-  #moved = 0;
-  #cellNow = -1;
-  #movedThere = 0;
+  /** Moves that are not counted yet, and how many of the latest ones are in the current cell. */
+  #uncountedMoves = 0;
+  #currentCell = -1;
+  #movesInCell = 0;
   /** Time of the last sample. */
   #now = 0;
-  /** What of the stay is counted already. */
+  /** Up to where the current stay is counted. */
   #countedUntil = 0;
   #countedDepth = 0;
 
@@ -108,7 +108,7 @@ export class Aggregator {
     this.#sign = sign;
     this.#pages = pages;
     this.#state = state;
-    this.#begin();
+    this.#markCounted();
   }
 
   /** Adds a run. Throws FrameError if it is damaged. */
@@ -119,7 +119,7 @@ export class Aggregator {
     this.close();
   }
 
-  /** The samples that follow are of this page and window. `entered`: the page was loaded at `t`. */
+  /** Sets the page and window of the samples that follow. `entered`: the page was loaded at `t`. */
   open(page: string, size: Visitor['size'], entered: boolean, t: number): void {
     const state = this.#state;
     const name = page === state.page ? page : this.#nameOf(page);
@@ -128,12 +128,12 @@ export class Aggregator {
     state.size = size;
     const isOther = name !== state.page || state.stays.length === 0;
     if (isOther || (entered && state.isEntered)) this.#enter(name, t);
-    // What was done before the server was told that the page was loaded is of the same stay.
+    // Samples from before the server heard of the page load belong to the same stay.
     state.isEntered = entered || (!isOther && state.isEntered);
-    this.#navigate();
+    this.#selectPage();
   }
 
-  /** Adds samples; `shift` makes their times Unix ms. */
+  /** Adds samples. `shift` is added to their times to get Unix ms. */
   take({ count: end, time, kind, x, y, marks }: SampleBuffer, shift: number): void {
     let nextMark = 0;
     for (let i = 0; i < end; i++) {
@@ -145,32 +145,31 @@ export class Aggregator {
     if (end > 0) this.#now = shift + (time[end - 1] as number);
   }
 
-  /** Counts what was taken until now. */
+  /** Counts everything taken until now. */
   close(): void {
     this.#countMoves();
-    this.#settle();
+    this.#countGrowth();
     this.#state.until = Math.max(this.#state.until, this.#now);
   }
 
   /**
-   * Counts the row that is the deepest in sight of the stay that goes on, on page `number`, by so much more or less. While a visit is
-   * tallied away in pieces, the store has that row as it was at the end of the stay: only the last piece may take it away.
+   * Adds `by` to the count of the deepest row seen in the current stay, on page `number`. While a visit is subtracted
+   * in pieces, the store has that row as it was at the end of the stay, so only the last piece may subtract it.
    */
   countDeepest(number: number, by: 1 | -1): void {
     const stay = this.#stay;
     if (stay) this.#cell(number, dayOf(stay.t), this.#state.stayDevice, 'depth', deepestCell(stay.depth), by);
   }
 
-  /** What the page is called in counts: one name may stand for many. */
+  /** The name that the page is counted under: one name may stand for many pages. */
   #nameOf(page: string): string {
     return this.#pages.nameOf(this.#pages.numberOf(this.#site, page));
   }
 
   #classOf(width: number): Device {
-    return this.#state.rules === undefined && width >= FORMER_WIDE ? 'wide' : deviceOf(width);
+    return this.#state.rules === undefined && width >= LEGACY_WIDE_WIDTH ? 'wide' : deviceOf(width);
   }
 
-  /** A page was entered. */
   #enter(page: string, t: number): void {
     const state = this.#state;
     state.page = page;
@@ -181,7 +180,7 @@ export class Aggregator {
     const isFirst = !state.stays.some((stay) => stay.page === page);
     state.stays.push({ page, t, until: t, depth: state.size[1] });
     this.#countStay(isFirst);
-    this.#begin();
+    this.#markCounted();
   }
 
   #countStay(isFirst: boolean): void {
@@ -197,7 +196,7 @@ export class Aggregator {
     this.#cell(number, day, stayDevice, 'extent', cellOf(size[2], size[3]), 1);
   }
 
-  /** Counts for the page and for the site. */
+  /** Adds to the counts of the page and of the site. */
   #count(page: number, day: number, what: Exclude<keyof Counts, 'visits'>, by: number): void {
     this.#sums.add(this.#site, page, day, what, this.#sign * by);
     this.#sums.add(this.#site, WHOLE_SITE, day, what, this.#sign * by);
@@ -207,19 +206,20 @@ export class Aggregator {
     this.#sums.addCell(page, day, device, layer, cell, this.#sign * by);
   }
 
-  /** The page or the window is another. */
-  #navigate(): void {
+  /** Selects the current page and window for the samples that follow. */
+  #selectPage(): void {
     this.#countMoves();
     const { page, size } = this.#state;
     this.#page = this.#pages.numberOf(this.#site, page);
     this.#device = this.#classOf(size[0]);
     this.#day = -1;
-    // Of a visit with too many stays a page may have a number and no counts: whoever puts the sums is to look at it.
+    // In a visit with too many stays a page may have a number but no counts. This makes an entry for it, so that the
+    // store checks the page.
     if (this.#sign === -1) this.#sums.countsOf(this.#site, this.#page, dayOf(this.#now));
   }
 
-  /** All of the stay is counted as it is now. */
-  #begin(): void {
+  /** Notes that the current stay is counted completely. */
+  #markCounted(): void {
     const stay = this.#stay;
     this.#countedUntil = stay?.until ?? 0;
     this.#countedDepth = stay?.depth ?? 0;
@@ -229,19 +229,19 @@ export class Aggregator {
     return this.#state.isStaying ? this.#state.stays.at(-1) : undefined;
   }
 
-  /** Counts by how much the stay has grown until now. */
-  #settle(): void {
+  /** Counts how much the stay has grown until now. */
+  #countGrowth(): void {
     const stay = this.#stay;
     if (!stay) return;
     stay.until = Math.max(stay.until, this.#now);
     const number = this.#pages.numberOf(this.#site, stay.page);
     const day = dayOf(stay.t);
     if (stay.until !== this.#countedUntil) this.#count(number, day, 'ms', stay.until - this.#countedUntil);
-    if (stay.depth !== this.#countedDepth) this.#deepen(number, day, stay.depth);
-    this.#begin();
+    if (stay.depth !== this.#countedDepth) this.#countDepth(number, day, stay.depth);
+    this.#markCounted();
   }
 
-  #deepen(page: number, day: number, depth: number): void {
+  #countDepth(page: number, day: number, depth: number): void {
     const { stayDevice } = this.#state;
     this.#count(page, day, 'depth', depth - this.#countedDepth);
     this.#cell(page, day, stayDevice, 'depth', deepestCell(this.#countedDepth), -1);
@@ -257,33 +257,33 @@ export class Aggregator {
       this.#counts = [this.#page, WHOLE_SITE].map((page) => this.#sums.countsOf(this.#site, page, day));
     }
     const cell = cellOf(x, y);
-    if (cell !== this.#cellNow) this.#countCell();
-    this.#cellNow = cell;
-    this.#movedThere += 1;
-    this.#moved += 1;
+    if (cell !== this.#currentCell) this.#flushCell();
+    this.#currentCell = cell;
+    this.#movesInCell += 1;
+    this.#uncountedMoves += 1;
   }
 
-  /** A pointer mostly stays in a cell for some samples. */
-  #countCell(): void {
-    if (this.#movedThere > 0) this.#moves.add(this.#cellNow, this.#sign * this.#movedThere);
-    this.#movedThere = 0;
+  /** A pointer often stays in one cell for several samples: they are added to the table at once. */
+  #flushCell(): void {
+    if (this.#movesInCell > 0) this.#moves.add(this.#currentCell, this.#sign * this.#movesInCell);
+    this.#movesInCell = 0;
   }
 
   #countMoves(): void {
-    this.#countCell();
-    for (const counts of this.#counts) counts.moves += this.#sign * this.#moved;
-    this.#state.moves += this.#moved;
-    this.#moved = 0;
+    this.#flushCell();
+    for (const counts of this.#counts) counts.moves += this.#sign * this.#uncountedMoves;
+    this.#state.moves += this.#uncountedMoves;
+    this.#uncountedMoves = 0;
   }
 
   #scroll(y: number): void {
     this.#state.scrolls += 1;
     this.#state.scrollY = y;
-    this.#see();
+    this.#updateDepth();
   }
 
-  /** What is in sight now may be deeper than ever in this stay. */
-  #see(): void {
+  /** Updates the depth of the stay if more of the page has been seen. */
+  #updateDepth(): void {
     const stay = this.#stay;
     const { scrollY, size } = this.#state;
     if (stay) stay.depth = Math.max(stay.depth, scrollY + size[1]);
@@ -295,12 +295,12 @@ export class Aggregator {
         this.#click(t, mark);
         break;
       case 'page':
-        this.#leaveFor(this.#nameOf(mark.page), t);
+        this.#navigate(this.#nameOf(mark.page), t);
         break;
       case 'resize':
         this.#state.size = [mark.vw, mark.vh, mark.dw, mark.dh];
-        this.#navigate();
-        this.#see();
+        this.#selectPage();
+        this.#updateDepth();
         break;
       case 'visibility':
       case 'pointer':
@@ -310,12 +310,12 @@ export class Aggregator {
     }
   }
 
-  #leaveFor(page: string, t: number): void {
+  #navigate(page: string, t: number): void {
     if (page === this.#state.page) return;
     this.#now = t;
-    this.#settle();
+    this.#countGrowth();
     this.#enter(page, t);
-    this.#navigate();
+    this.#selectPage();
     this.#state.isEntered = true;
   }
 
@@ -344,7 +344,7 @@ function spotOf(share: number): number {
   return Math.min(SPOTS - 1, Math.floor((share * SPOTS) / ELEMENT_SCALE));
 }
 
-/** The cell of the last pixel in sight. */
+/** The cell of the last visible pixel. */
 function deepestCell(depth: number): number {
   return cellOf(0, depth - 1);
 }

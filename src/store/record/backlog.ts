@@ -1,12 +1,12 @@
-/** When what waits in a journal is filed. */
+/** When the frames in a journal are compacted. */
 
-/** What was committed is filed when it has waited so long, milliseconds: longer makes better packed visits. */
+/** How long frames wait in the journal before compaction, milliseconds. A longer wait packs visits better. */
 export const COMPACT_AFTER_MS = 10_000;
 
 /**
- * What is from later than this, Unix ms, was committed before the clock was set back. It is due at once, since nobody
- * knows how long it has waited.
+ * Returns a time, Unix ms. A journal entry from after it was committed before the clock was set back. It is compacted
+ * at once, because its age is unknown.
  */
-export function aheadOf(now: number): number {
+export function clockSetBackAfter(now: number): number {
   return now + COMPACT_AFTER_MS;
 }

@@ -1,4 +1,4 @@
-/** The cells of a page are kept in bands of some rows, one tile each. */
+/** Stores the cells of a page in bands of BAND_ROWS rows, one tile per band. */
 import type { CellTable } from './cell-table.ts';
 import { COLUMNS } from './sums.ts';
 import type { Counted } from './tile.ts';
@@ -7,14 +7,16 @@ import type { Counted } from './tile.ts';
 const BAND_ROWS = 16;
 export const BAND_CELLS = BAND_ROWS * COLUMNS;
 
-/** What is to be added to one tile: cells, in order, and what `by` has of each. They count from the tile's own first one. */
+/**
+ * What to add to one tile: its cells in order, and the amount for each. Cells are numbered from the tile's first one.
+ */
 export interface Band {
   band: number;
   cells: number[];
   by: Counted;
 }
 
-/** Cells of a page band by band. */
+/** Splits the cells of a page into bands. */
 export function* bandsOf(counts: CellTable): Generator<Band> {
   const sorted = Int32Array.from(counts, ([cell]) => cell).sort();
   for (let i = 0; i < sorted.length; ) {

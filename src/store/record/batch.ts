@@ -1,12 +1,12 @@
 /**
- * What the workers give to a store: frames of many visits, in the order they came, as bytes. A batch says all that is
- * needed to read it.
+ * What workers send to a store: frames of many visits, in order of arrival, as bytes. A batch can be read without any
+ * other.
  *
- * After one byte for the format come entries, each led by a byte for its kind (writer.ts has the parts):
- *   place  bytes: text id, text site, text page, varints vw vh dw dh. The next number from 0 stands for it in this batch
- *   about  text: what is told of the visit of the last place, as JSON
+ * A format byte is followed by entries, each starting with a byte for its kind (writer.ts has the encodings):
+ *   place  bytes: text id, text site, text page, varints vw vh dw dh. Places are numbered from 0 within the batch
+ *   about  text: the description of the visit of the last place, as JSON
  *   frame  varint place, varint number, byte (a FLAG, or 0), bytes: payload as in a `samples` frame, times in Unix ms
- *   run    as a frame, behind a varint for how many frames it is: as it was kept elsewhere, not to be cut
+ *   run    varint number of frames, then as a frame: an imported run, which must not be cut
  */
 
 import type { Device, Visitor } from '../../model/visitor.ts';
@@ -17,14 +17,16 @@ import { Reader } from '../../protocol/reader.ts';
 import { type Pen, Writer } from '../../protocol/writer.ts';
 
 const FORMAT = 1;
-/** Where the first entry's parts begin: behind the format and the entry's kind. */
+/** Offset of the first entry's content: after the format byte and the entry's kind. */
 const FIRST_PLACE = 2;
 const ENTRY = { place: 0, about: 1, frame: 2, run: 3 } as const;
-/** Of a frame. entered: the page was loaded · late: it came when its visitor had left the page for the next one */
+/**
+ * Flags of a frame. entered: the page was loaded · late: it arrived when its visitor had left the page for the next one
+ */
 const FLAG = { entered: 1, late: 2 } as const;
-/** Longest text in a batch, bytes; what visitors send is shorter. */
+/** Maximum length of a text in a batch, bytes; what visitors send is shorter. */
 const MAX_TEXT = 8192;
-/** A sample may not be older than its frame by more, milliseconds. */
+/** Maximum age of a sample relative to its frame, milliseconds. */
 const MAX_AGE_MS = 24 * 3_600_000;
 
 /** A visit on a page, in a window. */
@@ -35,7 +37,7 @@ export interface PlaceEntry {
   size: Visitor['size'];
 }
 
-/** What is told of a visit once, and when it changes. */
+/** The description of a visit, sent once and again when it changes. */
 export interface AboutVisit {
   since: number;
   device: Device;
@@ -44,33 +46,33 @@ export interface AboutVisit {
   origin: string;
   country: string;
   label: string;
-  /** Of a visit that was kept elsewhere: not all of it was. */
+  /** An imported visit that is incomplete. */
   truncated?: boolean;
 }
 
-/** A frame as a batch holds it. */
+/** A frame in a batch. */
 export interface BatchFrame {
   place: PlaceEntry;
   n: number;
-  /** It is a whole run of so many frames. */
+  /** Number of frames if this is a whole run, otherwise undefined. */
   frames: number | undefined;
-  /** Time that the payload begins with. */
+  /** Start time of the payload. */
   t: number;
   entered: boolean;
-  /** It came when its visitor had left the page for the next one. */
+  /** It arrived when its visitor had left the page for the next one. */
   late: boolean;
-  /** The payload is these bytes from `from` to `to`. */
+  /** The payload is `bytes` from `from` to `to`. */
   bytes: Uint8Array;
   from: number;
   to: number;
 }
 
-/** A place as a writer knows it: kept by the caller, so that it need be written once only per batch. */
+/** A place that a writer knows. The caller keeps it, so that it is written only once per batch. */
 export class PlaceMark {
   readonly place: PlaceEntry;
-  /** As a batch has it. */
+  /** Encoded form. */
   readonly bytes: Uint8Array;
-  /** Number within the batch `batch`. */
+  /** Number of the place within the batch `batch`. */
   no = 0;
   batch = 0;
 
@@ -80,16 +82,16 @@ export class PlaceMark {
   }
 }
 
-/** Longest text in what is told of a visit, characters; each may take six in JSON. */
-const MAX_TOLD = 200;
+/** Maximum length of a text in a visit's description, characters. Each may take six bytes in JSON. */
+const MAX_ABOUT_TEXT = 200;
 
-/** What is told, as it can be read again whatever a visitor sends. */
+/** Returns the description with texts short enough to be read again, whatever a visitor sends. */
 function boundedAbout({ since, device, truncated, ...texts }: AboutVisit): AboutVisit {
   const { language, referrer, origin, country, label } = texts;
-  const cut = (text: string) => text.slice(0, MAX_TOLD);
+  const cut = (text: string) => text.slice(0, MAX_ABOUT_TEXT);
   const bounded = { language: cut(language), referrer: cut(referrer), origin: cut(origin) };
-  const told = { since, device, ...bounded, country: cut(country), label: cut(label) };
-  return truncated ? { ...told, truncated } : told;
+  const about = { since, device, ...bounded, country: cut(country), label: cut(label) };
+  return truncated ? { ...about, truncated } : about;
 }
 
 const scratch = new Writer(512);
@@ -108,7 +110,7 @@ export class BatchWriter {
   readonly #payload = new Writer(4096);
   readonly #pen: Pen = { time: 0, x: 0, y: 0 };
   #places = 0;
-  /** Of the batch being written. */
+  /** Number of the current batch. */
   #batch = nextBatch();
 
   constructor() {
@@ -124,14 +126,17 @@ export class BatchWriter {
     return this.#out.length;
   }
 
-  /** Tells of a visit; what is told later counts. */
+  /** Adds the description of a visit. A later one replaces it. */
   about(mark: PlaceMark, about: AboutVisit): void {
     this.#writePlace(mark);
     this.#out.byte(ENTRY.about);
     this.#out.text(JSON.stringify(boundedAbout(about)));
   }
 
-  /** Adds a frame. `shift` makes its times Unix ms; `now` is Unix ms too. `late`: its visitor has left that page. */
+  /**
+   * Adds a frame. `shift` is added to its times to get Unix ms. `now` is Unix ms too. `late`: its visitor has left that
+   * page.
+   */
   frame(
     mark: PlaceMark,
     n: number,
@@ -160,7 +165,7 @@ export class BatchWriter {
     this.#out.nested(payload);
   }
 
-  /** Adds a run of `frames` frames. Its payload is as a frame's. */
+  /** Adds a run of `frames` frames. Its payload is encoded like a frame's. */
   run(mark: PlaceMark, n: number, frames: number, entered: boolean, payload: Uint8Array): void {
     if (mark.batch !== this.#batch) this.#writePlace(mark);
     this.#out.byte(ENTRY.run);
@@ -171,7 +176,7 @@ export class BatchWriter {
     this.#out.bytes(payload);
   }
 
-  /** Adds a frame or run of another batch as it is. */
+  /** Copies a frame or run of another batch. */
   copy(mark: PlaceMark, { n, frames, entered, late, bytes, from, to }: BatchFrame): void {
     if (mark.batch !== this.#batch) this.#writePlace(mark);
     this.#out.byte(frames === undefined ? ENTRY.frame : ENTRY.run);
@@ -189,7 +194,7 @@ export class BatchWriter {
     this.#out.bytes(mark.bytes);
   }
 
-  /** The batch; what comes later goes into another. */
+  /** Returns the batch, and starts another one. */
   take(): Uint8Array {
     const bytes = this.#out.copy();
     this.#out.clear();
@@ -200,7 +205,7 @@ export class BatchWriter {
   }
 }
 
-/** The latest time; samples of JSON clients come in any order. */
+/** Returns the latest time. Samples of JSON clients come in any order. */
 function lastTime({ count, time }: SampleBuffer): number {
   let last = time[0] as number;
   for (let i = 1; i < count; i++) last = Math.max(last, time[i] as number);
@@ -209,22 +214,22 @@ function lastTime({ count, time }: SampleBuffer): number {
 
 let batches = 0;
 
-/** No two batches of any writers have the same number, so that a mark can go from one to another. */
+/** Numbers batches of all writers uniquely, so that a mark can be used with several writers. */
 function nextBatch(): number {
   batches += 1;
   return batches;
 }
 
-/** Gets what a batch holds, in its order. */
+/** Receives the content of a batch, in order. */
 export interface BatchListener {
   about(id: string, about: AboutVisit): void;
   frame(frame: BatchFrame): void;
 }
 
-/** Places that were read, by a hash of their bytes: the same come again in batch after batch. */
+/** Places that were read, by a hash of their bytes: the same places occur in many batches. */
 export type KnownPlaces = Map<number, { bytes: Uint8Array; place: PlaceEntry }>;
 
-/** Reads a batch. Throws FrameError if it is none. */
+/** Reads a batch. Throws FrameError if it is invalid. */
 export function readBatch(bytes: Uint8Array, listener: BatchListener, known: KnownPlaces = new Map()): void {
   const r = new Reader(bytes, 0, bytes.length);
   if (r.byte() !== FORMAT) throw new FrameError('bad-type', 'a batch of a later format');
@@ -232,7 +237,7 @@ export function readBatch(bytes: Uint8Array, listener: BatchListener, known: Kno
   while (!r.atEnd()) {
     const kind = r.byte();
     if (kind === ENTRY.place) places.push(readPlace(r.take(r.varint()), known));
-    else if (kind === ENTRY.about) listener.about(at(places, places.length - 1).id, readAbout(r));
+    else if (kind === ENTRY.about) listener.about(placeAt(places, places.length - 1).id, readAbout(r));
     else if (kind === ENTRY.frame) listener.frame(readFrame(r, bytes, places, undefined));
     else if (kind === ENTRY.run) listener.frame(readFrame(r, bytes, places, r.varint()));
     else throw new FrameError('bad-type', `entry ${kind}`);
@@ -245,7 +250,7 @@ function readFrame(
   places: readonly PlaceEntry[],
   frames: number | undefined,
 ): BatchFrame {
-  const place = at(places, r.varint());
+  const place = placeAt(places, r.varint());
   const n = r.varint();
   const flag = r.byte();
   const length = r.varint();
@@ -256,7 +261,7 @@ function readFrame(
   return { place, n, frames, t, entered, late, bytes, from, to: from + length };
 }
 
-function at(places: readonly PlaceEntry[], no: number): PlaceEntry {
+function placeAt(places: readonly PlaceEntry[], no: number): PlaceEntry {
   const place = places[no];
   if (!place) throw new FrameError('bad-number', `place ${no}`);
   return place;
@@ -299,8 +304,8 @@ function decodePlace(r: Reader): PlaceEntry {
   return { id, site, page, size: [r.varint(), r.varint(), r.varint(), r.varint()] };
 }
 
-/** Tells the id and the site of each place of a batch. Throws FrameError if it is none. */
-export function readVisits(bytes: Uint8Array, tell: (id: string, site: string) => void): void {
+/** Calls `onPlace` with the id and the site of each place in a batch. Throws FrameError if the batch is invalid. */
+export function readVisits(bytes: Uint8Array, onPlace: (id: string, site: string) => void): void {
   const r = new Reader(bytes, 0, bytes.length);
   if (r.byte() !== FORMAT) throw new FrameError('bad-type', 'a batch of a later format');
   while (!r.atEnd()) {
@@ -310,19 +315,22 @@ export function readVisits(bytes: Uint8Array, tell: (id: string, site: string) =
       r.byte();
     }
     const end = r.varint() + r.offset;
-    if (kind === ENTRY.place) tell(r.text(MAX_TEXT), r.text(MAX_TEXT));
+    if (kind === ENTRY.place) onPlace(r.text(MAX_TEXT), r.text(MAX_TEXT));
     r.skipTo(end);
   }
 }
 
-/** Id and site of the first visit that a batch tells of, be it whole or not. Throws FrameError if there is none. */
+/**
+ * Returns id and site of the first visit in a batch, even if the batch is damaged later. Throws FrameError if there is
+ * none.
+ */
 export function firstVisit(bytes: Uint8Array): [id: string, site: string] {
   const r = new Reader(bytes, FIRST_PLACE, bytes.length);
   r.varint();
   return [r.text(MAX_TEXT), r.text(MAX_TEXT)];
 }
 
-/** Id of the first visit that a batch tells of: a batch begins with a place. */
+/** Returns the id of the first visit in a batch. A batch starts with a place. */
 export function firstId(bytes: Uint8Array): string {
   const r = new Reader(bytes, FIRST_PLACE, bytes.length);
   r.varint();

@@ -1,12 +1,12 @@
 /** Counts of very many cells. */
-/** A power of two, as all numbers of slots. */
+/** Initial number of slots. The number is always a power of two. */
 const FIRST_SLOTS = 16;
-/** Of the slots at most so many are taken: beyond that the search for a free one grows long. */
+/** Maximum share of used slots. Above it, searching for a free slot takes long. */
 const MAX_LOAD = 0.7;
 /** Knuth's multiplier: neighbouring cells get slots far apart. */
 const SPREAD = 0x9e3779b1;
 
-/** A table's slots, which a thread can hand to another without a copy. */
+/** The slots of a table. A thread can transfer them to another without a copy. */
 export interface CellSlots {
   /** The cell in each slot plus 1; 0: the slot is free. */
   cells: Int32Array<ArrayBuffer>;
@@ -20,7 +20,7 @@ export interface CellSlots {
 export class CellTable {
   #cells = new Int32Array(FIRST_SLOTS);
   #counts = new Float64Array(FIRST_SLOTS);
-  /** Slots that are taken. */
+  /** Used slots. */
   #used = 0;
 
   /** Adds the counts of another table. */
@@ -29,7 +29,7 @@ export class CellTable {
       if (counts[slot] !== 0) this.add((cells[slot] as number) - 1, counts[slot] as number);
   }
 
-  /** How many cells have a count. */
+  /** The number of cells with a count. */
   get size(): number {
     return this.#counts.reduce((sum, count) => (count === 0 ? sum : sum + 1), 0);
   }
@@ -43,7 +43,7 @@ export class CellTable {
     return this.#cells[slot] === 0 ? undefined : this.#counts[slot] || undefined;
   }
 
-  /** Adds to a count; one that comes to 0 is no more. */
+  /** Adds to a count. A cell whose count becomes 0 has no entry. */
   add(cell: number, by: number): void {
     const slot = this.#slotOf(cell);
     this.#counts[slot] = (this.#counts[slot] as number) + by;
@@ -61,7 +61,7 @@ export class CellTable {
       if (this.#counts[slot] !== 0) yield [(this.#cells[slot] as number) - 1, this.#counts[slot] as number];
   }
 
-  /** The slot of a cell, or the free one where it would be. */
+  /** Returns the slot of a cell, or the free slot where it would be inserted. */
   #slotOf(cell: number): number {
     const cells = this.#cells;
     const mask = cells.length - 1;

@@ -1,7 +1,7 @@
 /**
- * Runs as a store keeps them: several in one value, pages by number. A run is led by varints for its number, its
- * frames, a byte that is 1 if the page was entered with it, varints for its time, its length in time, its page and the window, and
- * the payload with its length.
+ * The stored form of runs: several in one value, with page numbers instead of names. A run consists of its number and
+ * the number of its frames (varints), a byte that is 1 if the page was entered with it, its time, duration, page and
+ * window (varints), and the length-prefixed payload.
  */
 
 import type { Visitor } from '../../model/visitor.ts';
@@ -11,7 +11,7 @@ import type { Run } from '../archive.ts';
 import type { DamageLog } from './damage.ts';
 import { checkRun } from './run-checks.ts';
 
-/** A run with its page's number in place of the name. */
+/** A run with the page's number instead of its name. */
 export interface StoredRun {
   n: number;
   frames: number;
@@ -23,13 +23,16 @@ export interface StoredRun {
   payload: Uint8Array;
 }
 
-/** Four pages of 4 KB, less what a store may need of them itself: larger values waste less, smaller ones are filed faster. */
+/**
+ * Target size of a chunk, bytes: four pages of 4 KB, minus what a store may need for itself. Larger values waste less
+ * space, smaller ones are faster to write.
+ */
 export const CHUNK_BYTES = 4 * 4096 - 32;
 
-/** A visit of more chunks is a long one. */
+/** A visit with more chunks than this is long. */
 export const LONG_CHUNKS = 8;
 
-/** Adds a run to a chunk. */
+/** Appends a run to a chunk. */
 export function writeRun(out: Writer, { n, frames, entered, t, until, page, size, payload }: StoredRun): void {
   out.varint(n);
   out.varint(frames);
@@ -42,21 +45,24 @@ export function writeRun(out: Writer, { n, frames, entered, t, until, page, size
 }
 
 /**
- * The runs of a chunk, in its order. Their payloads are parts of `bytes`. Throws FrameError if it is damaged; with `damage`, the runs in
- * front of the damage are given.
+ * Returns the runs of a chunk, in order. Their payloads are views of `bytes`. Throws FrameError if the chunk is
+ * damaged. With `damage` it does not throw, but returns the runs before the damage.
  */
 export function decodeRuns(bytes: Uint8Array, damage?: DamageLog): StoredRun[] {
   const r = new Reader(bytes, 0, bytes.length);
   const runs: StoredRun[] = [];
   while (!r.atEnd()) {
-    const run = damage ? damage.pass(() => decodeRun(r)) : decodeRun(r);
+    const run = damage ? damage.tryRead(() => decodeRun(r)) : decodeRun(r);
     if (run === undefined) break;
     runs.push(run);
   }
   return runs;
 }
 
-/** The same run with the name of its page. It copies each property, since a spread is slower and stores have many runs. */
+/**
+ * Returns the run with the name of its page. Each property is copied by name because a spread is slower, and stores
+ * have many runs.
+ */
 export function nameRun({ n, frames, entered, t, until, size, payload }: StoredRun, page: string): Run {
   return { n, frames, entered, t, until, page, size, payload };
 }

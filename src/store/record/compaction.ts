@@ -1,6 +1,6 @@
 /**
- * What is done with frames that come to a visit, wherever that is kept: those that are new are spliced into runs, tallied, and laid
- * behind those that are there; or, if they are from before its end, the visit is laid down anew.
+ * Compaction of a visit's frames, for every kind of store. New frames are joined to runs, counted, and appended to the
+ * stored runs. If they are from before the end of the stored runs, the visit is rewritten.
  */
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { decodeSamples, SampleBuffer } from '../../protocol/frame.ts';
@@ -11,61 +11,64 @@ import { type AboutVisit, type BatchFrame, type BatchListener, readBatch } from 
 import { DamageLog } from './damage.ts';
 import { addTo, takeFrom } from './ranges.ts';
 import { RunBuilder } from './run-builder.ts';
-import { isBehind, isPartlyThere, lastTold, newIn, newVisit, type StoredVisit } from './stored-visit.ts';
+import { changeableAbout, countNew, isOutOfOrder, isPartlyStored, newVisit, type StoredVisit } from './stored-visit.ts';
 import type { Sums } from './sums.ts';
-import { LastOf, thinningOf } from './thinning.ts';
+import { LastPositions, thinningOf } from './thinning.ts';
 
-/** Of what is there already so much is laid down anew in one write, bytes. */
-export const MAX_RELAID = 512 * 1024;
+/** Maximum amount of stored data that one write rewrites, bytes. */
+export const MAX_REWRITTEN = 512 * 1024;
 
-/** What a journal has of one visit. */
+/** The journal's content for one visit. */
 export interface Arrived {
   about: AboutVisit | undefined;
   frames: BatchFrame[];
 }
 
-/** Sorts what batches hold by visits. */
+/** Groups the content of batches by visit. */
 export function arrivals(visits: Map<string, Arrived>): BatchListener {
   const of = (id: string) => getOrInsert(visits, id, (): Arrived => ({ about: undefined, frames: [] }));
   return {
     about: (id, about) => {
       const visit = of(id);
-      visit.about = { ...about, ...visit.about, ...lastTold(about) };
+      visit.about = { ...about, ...visit.about, ...changeableAbout(about) };
     },
     frame: (frame) => of(frame.place.id).frames.push(frame),
   };
 }
 
-/** Where visits are while frames are filed. All is there, or nothing, when that is done. */
+/** The visits during compaction. The store commits all changes at the end, or none. */
 export interface CompactionTarget<V extends StoredVisit> {
-  /** Number of the visit of this id. */
+  /** Returns the number of the visit with this id. */
   find(id: string): number | undefined;
   get(number: number): V | undefined;
-  /** A visit that begins now, as it is kept here. */
+  /** Returns a new visit in the form that this store uses. */
   init(visit: StoredVisit): V;
   nextNumber(): number;
   put(number: number, visit: V): void;
-  /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
+  /** Appends runs to the stored ones. They are in order of time, and already counted. */
   append(number: number, visit: V, runs: readonly Run[]): void;
-  /** The runs that are there, but for those that are damaged. */
+  /** Returns the stored runs, except those that are damaged. */
   runs(number: number, damage: DamageLog): Iterable<Run>;
-  /** Takes all runs of a visit away, and tells each that is not damaged. */
-  clear(number: number, visit: V, tell: (run: Run) => void, damage: DamageLog): void;
-  /** True of a visit that is too large to be laid down anew again and again. */
+  /** Removes all runs of a visit, and calls `onRun` for each that is not damaged. */
+  clear(number: number, visit: V, onRun: (run: Run) => void, damage: DamageLog): void;
+  /** True if a visit is too large to be rewritten repeatedly. */
   isLong(number: number): boolean;
   /**
-   * Rewrites a visit later, piece by piece: with these runs added, and without those whose numbers are in `replaced`. A
-   * shelf that lacks this rewrites visits at once.
+   * Rewrites a visit later, piece by piece: adds these runs, and removes those whose numbers are in `replaced`. A
+   * target without this method rewrites visits at once.
    */
-  sortLater?(number: number, visit: V, runs: readonly Run[], replaced: ReadonlySet<number>): void;
+  rewriteLater?(number: number, visit: V, runs: readonly Run[], replaced: ReadonlySet<number>): void;
   isErased(id: string): boolean;
-  /** What was erased is brought back. */
+  /** Allows a visit that was erased to be stored again. */
   restore(id: string): void;
 }
 
 const samples = new SampleBuffer(RUN_SAMPLES);
 
-/** When the frame of this number can be at the latest: before the next page was loaded, but not before its own. */
+/**
+ * Returns the latest possible time of the frame with this number: before the next page load, but not before its own
+ * page load.
+ */
 function latestOf(number: number, loads: readonly { n: number; t: number }[]): number {
   let [own, next] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (const { n, t } of loads)
@@ -78,40 +81,40 @@ export class Compactor<V extends StoredVisit> {
   readonly #target: CompactionTarget<V>;
   readonly #pages: PageNumbers;
   readonly #runBuilder = new RunBuilder();
-  /** Bytes that were laid down anew in this write. */
-  #relaid = 0;
+  /** Bytes rewritten in this write. */
+  #rewritten = 0;
   #damage = new DamageLog();
-  /** Until when frames of earlier pages can be, Unix ms. */
+  /** The latest possible time of frames of earlier pages, Unix ms. */
   #latest = new Map<BatchFrame, number>();
   readonly #maxVisitBytes: number;
 
-  /** `maxVisitBytes`: larger visits are thinned. */
+  /** `maxVisitBytes`: visits with more bytes than this are thinned. */
   constructor(target: CompactionTarget<V>, pages: PageNumbers, maxVisitBytes = Number.POSITIVE_INFINITY) {
     this.#maxVisitBytes = maxVisitBytes;
     this.#target = target;
     this.#pages = pages;
   }
 
-  /** To be called at the begin of each write. `damage` is told what of visits cannot be read, and is passed over. */
+  /** Must be called at the start of each write. `damage` collects what cannot be read and is skipped. */
   begin(damage: DamageLog): void {
-    this.#relaid = 0;
+    this.#rewritten = 0;
     this.#damage = damage;
   }
 
-  /** Files what has come of one visit. What it adds to counts and heatmaps is put to the sums. */
+  /** Compacts what has arrived for one visit. What it adds to counts and heatmaps is added to `sums`. */
   compact(id: string, { about, frames }: Arrived, sums: Sums): void {
     const number = this.#target.find(id);
     const visit = number === undefined ? undefined : this.#target.get(number);
-    const fresh = frames.filter((frame) => !visit || newIn(visit, frame) > 0);
+    const fresh = frames.filter((frame) => !visit || countNew(visit, frame) > 0);
     const [first] = fresh;
-    if (number !== undefined && visit) this.#goOn(number, visit, about, fresh, sums);
+    if (number !== undefined && visit) this.#extend(number, visit, about, fresh, sums);
     else if (first && !this.#isErased(id, fresh)) {
-      const begun = this.#target.init(newVisit(first, about, fresh));
-      this.#goOn(this.#target.nextNumber(), begun, undefined, fresh, sums);
+      const created = this.#target.init(newVisit(first, about, fresh));
+      this.#extend(this.#target.nextNumber(), created, undefined, fresh, sums);
     }
   }
 
-  /** True of a visit that goes on though it was erased. What was kept elsewhere may be brought back. */
+  /** True if frames of an erased visit must be ignored. An import may restore an erased visit. */
   #isErased(id: string, frames: readonly BatchFrame[]): boolean {
     if (!this.#target.isErased(id)) return false;
     if (frames.every((frame) => frame.frames === undefined)) return true;
@@ -119,32 +122,32 @@ export class Compactor<V extends StoredVisit> {
     return false;
   }
 
-  #goOn(number: number, visit: V, about: AboutVisit | undefined, frames: BatchFrame[], sums: Sums): void {
-    if (about) Object.assign(visit, lastTold(about));
+  #extend(number: number, visit: V, about: AboutVisit | undefined, frames: BatchFrame[], sums: Sums): void {
+    if (about) Object.assign(visit, changeableAbout(about));
     if (about?.truncated) visit.truncated = true;
-    this.#bound(number, frames);
-    const replaced = this.#makeWay(number, visit, frames);
-    if (replaced.size === 0 && (!isBehind(visit, frames) || this.#staysAsItIs(number, frames))) {
+    this.#boundLateFrames(number, frames);
+    const replaced = this.#removePartialRuns(number, visit, frames);
+    if (replaced.size === 0 && (!isOutOfOrder(visit, frames) || this.#mayAppendOnly(number, frames))) {
       const tally = new Aggregator(visit.site, sums, 1, this.#pages, visit.tally);
       const runs = this.#buildRun(visit, frames, tally);
       this.#target.append(number, visit, runs);
     } else {
       const runs = this.#buildRun(visit, frames);
-      if (this.#target.sortLater && this.#isDear(number)) {
-        this.#target.sortLater(number, visit, runs, replaced);
+      if (this.#target.rewriteLater && this.#isCostly(number)) {
+        this.#target.rewriteLater(number, visit, runs, replaced);
         return;
       }
-      this.#sortIn(number, visit, runs, replaced, sums);
+      this.#rewrite(number, visit, runs, replaced, sums);
     }
     this.#target.put(number, visit);
   }
 
   /**
-   * A page's last frames may come after the next page was loaded, and by another worker, which does not know when that
-   * was. They are from before it, whatever their clock says: no click is later than the page load that it caused.
-   * Numbers of frames go up from page to page.
+   * A page's last frames may arrive after the next page was loaded, and at another worker, which does not know when
+   * that was. Whatever their clock says, they are from before that load: no click is later than the page load it
+   * caused. Frame numbers increase from page to page.
    */
-  #bound(number: number, frames: readonly BatchFrame[]): void {
+  #boundLateFrames(number: number, frames: readonly BatchFrame[]): void {
     this.#latest.clear();
     const late = frames.filter((frame) => frame.late);
     if (late.length === 0) return;
@@ -160,32 +163,36 @@ export class Compactor<V extends StoredVisit> {
   }
 
   /**
-   * To sort in what is from before its end costs as much as a visit has. Of a long one, or after many, that is done for what was
-   * kept elsewhere only: frames of visitors are put at its end, so that nobody holds up all others by clocks that go back and forth.
+   * Rewriting a visit to insert earlier frames costs as much as the visit is large. For a long visit, or after many
+   * rewrites, only imported frames are inserted. Frames from visitors are appended at the end instead, so that a
+   * visitor whose clock jumps back and forth cannot delay all others.
    */
-  #staysAsItIs(number: number, frames: readonly BatchFrame[]): boolean {
-    return this.#isDear(number) && frames.every((frame) => frame.frames === undefined);
+  #mayAppendOnly(number: number, frames: readonly BatchFrame[]): boolean {
+    return this.#isCostly(number) && frames.every((frame) => frame.frames === undefined);
   }
 
-  /** True of a visit that takes long to rewrite, or if many were rewritten in this write. */
-  #isDear(number: number): boolean {
-    return this.#relaid > MAX_RELAID || this.#target.isLong(number);
+  /** True if a visit takes long to rewrite, or if many visits were rewritten in this write. */
+  #isCostly(number: number): boolean {
+    return this.#rewritten > MAX_REWRITTEN || this.#target.isLong(number);
   }
 
-  /** The runs of those frames that were not there yet. If they are tallied here, none is before the last run. */
+  /**
+   * Builds runs from the frames that are not stored yet. If they are counted here, no run starts before the last stored
+   * one.
+   */
   #buildRun(visit: StoredVisit, frames: BatchFrame[], tally?: Aggregator): Run[] {
     const runs: Run[] = [];
     const runBuilder = this.#runBuilder;
-    let least = tally ? visit.lastRun : 0;
+    let earliest = tally ? visit.lastRun : 0;
     const thinning = thinningOf(visit, this.#maxVisitBytes);
-    const last = thinning === 'moves' ? new LastOf(frames) : undefined;
-    // What is left of a visit that could not be read is nobody else's.
+    const last = thinning === 'moves' ? new LastPositions(frames) : undefined;
+    // Discards what is left of a previous visit that could not be read.
     runBuilder.take();
     for (const frame of frames) {
       const { n, frames: count = 1 } = frame;
-      if (newIn(visit, frame) < count) continue;
+      if (countNew(visit, frame) < count) continue;
       for (let i = n; i < n + count; i++) addTo(visit.seen, i);
-      // What was kept elsewhere was thinned there, if need be.
+      // Imported frames have already been thinned, if necessary.
       const isThinned = thinning !== 'none' && frame.frames === undefined;
       if (isThinned) visit.truncated = true;
       if (isThinned && thinning === 'all') continue;
@@ -193,57 +200,58 @@ export class Compactor<V extends StoredVisit> {
       decodeSamples(frame.bytes, frame.from, samples, frame.to);
       samples.fit(0, this.#latest.get(frame) ?? Number.POSITIVE_INFINITY);
       if (isThinned) last?.thin(frame, samples);
-      if (frame.t < least) {
-        frame.t = least;
-        samples.fit(least, Number.POSITIVE_INFINITY);
+      if (frame.t < earliest) {
+        frame.t = earliest;
+        samples.fit(earliest, Number.POSITIVE_INFINITY);
       }
-      if (tally) least = frame.t;
+      if (tally) earliest = frame.t;
       if (!runBuilder.fits(frame, samples)) {
-        keep(runs, runBuilder.take());
-        runBuilder.begin(frame);
+        addIfAny(runs, runBuilder.take());
+        runBuilder.start(frame);
         tally?.open(frame.place.page, frame.place.size, frame.entered, frame.t);
       }
       runBuilder.add(samples);
       tally?.take(samples, 0);
     }
-    keep(runs, runBuilder.take());
+    addIfAny(runs, runBuilder.take());
     tally?.close();
     return runs;
   }
 
   /**
-   * Parts of whole runs that are there already make way for them: their frames count as not seen. Numbers of the runs
-   * that are to go.
+   * If parts of an imported run are already stored, removes them, so that the whole run can be stored. Their frames
+   * count as not seen. Returns the numbers of the runs to remove.
    */
-  #makeWay(number: number, visit: StoredVisit, frames: readonly BatchFrame[]): Set<number> {
+  #removePartialRuns(number: number, visit: StoredVisit, frames: readonly BatchFrame[]): Set<number> {
     const replaced = new Set<number>();
     for (const frame of frames) {
       const { n, frames: count = 1 } = frame;
-      if (!isPartlyThere(visit, frame)) continue;
-      const there = count - newIn(visit, frame);
+      if (!isPartlyStored(visit, frame)) continue;
+      const stored = count - countNew(visit, frame);
       const runs = [...this.#target.runs(number, this.#damage)].filter(
         (run) => run.n >= n && run.n + run.frames <= n + count,
       );
-      if (runs.reduce((sum, run) => sum + run.frames, 0) !== there) continue;
+      if (runs.reduce((sum, run) => sum + run.frames, 0) !== stored) continue;
       for (const run of runs) replaced.add(run.n);
       takeFrom(visit.seen, n, n + count - 1);
-      visit.frames -= there;
+      visit.frames -= stored;
     }
     return replaced;
   }
 
   /**
-   * Runs from before the last one, as by a clock that was set: the visit is tallied and laid down anew, without what of it is damaged.
+   * Rewrites and recounts the visit with runs from before its last one, as after a clock change. Damaged runs are left
+   * out.
    */
-  #sortIn(number: number, visit: V, runs: Run[], replaced: ReadonlySet<number>, sums: Sums): void {
+  #rewrite(number: number, visit: V, runs: Run[], replaced: ReadonlySet<number>, sums: Sums): void {
     const before: Run[] = [];
     const away = new Aggregator(visit.site, sums, -1, this.#pages, restartAggregation(visit));
     const take = (run: Run) => {
       away.add(run);
       before.push(run);
-      this.#relaid += run.payload.length;
+      this.#rewritten += run.payload.length;
     };
-    this.#target.clear(number, visit, (run) => this.#damage.pass(() => take(run)), this.#damage);
+    this.#target.clear(number, visit, (run) => this.#damage.tryRead(() => take(run)), this.#damage);
     const left = before.filter(({ n }) => !replaced.has(n));
     const all = [...left, ...runs].sort((a, b) => a.t - b.t || a.n - b.n);
     visit.tally = restartAggregation(visit);
@@ -253,11 +261,11 @@ export class Compactor<V extends StoredVisit> {
   }
 }
 
-function keep(runs: Run[], run: Run | undefined): void {
+function addIfAny(runs: Run[], run: Run | undefined): void {
   if (run) runs.push(run);
 }
 
-/** False of a batch that is damaged. */
+/** Returns false if a batch is damaged. */
 export function isReadable(batch: Uint8Array): boolean {
   try {
     readBatch(batch, {

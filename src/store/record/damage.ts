@@ -1,21 +1,24 @@
-/** What of a visit cannot be read is passed over where all the rest is to go on, as when it is removed, or laid down anew. */
+/**
+ * Collects damage that is skipped so that the rest of a visit can be processed, for example when it is removed or
+ * rewritten.
+ */
 
 import type { LeftOut } from '../../model/query.ts';
 import { FrameError } from '../../protocol/frame-error.ts';
 
 export class DamageLog {
-  /** What was found last; undefined: nothing was. */
+  /** The last damage found, or undefined. */
   fault: FrameError | undefined;
   #count = 0;
   #first = '';
 
-  /** What was passed over, as it is told to who reads; undefined: nothing was. */
+  /** The skipped damage in the form that readers of the data receive, or undefined. */
   get leftOut(): LeftOut | undefined {
     return this.#count === 0 ? undefined : { count: this.#count, first: this.#first };
   }
 
-  /** What is read, or undefined if it is damaged. */
-  pass<T>(read: () => T): T | undefined {
+  /** Returns the result of `read`, or undefined if that throws FrameError. */
+  tryRead<T>(read: () => T): T | undefined {
     try {
       return read();
     } catch (error) {
@@ -32,12 +35,14 @@ export class DamageLog {
   }
 }
 
-/** A visit whose place is known, but whose entry cannot be read. `since`: when it began, Unix ms. */
+/**
+ * Returns the error for a visit whose entry cannot be read although its place is known. `since`: its start, Unix ms.
+ */
 export function lostVisit(since: number): FrameError {
   return new FrameError('bad-number', `the entry of the visit that started at ${new Date(since).toISOString()}`);
 }
 
-/** Says in one line that visits went that could not be read in full, and `why`, if there are any. `where` they were. */
+/** Emits one warning if damaged visits were removed. `why`: one reason per visit. `where`: the store. */
 export function warnOfRemoved(why: readonly string[], where: string): void {
   const [first] = why;
   if (first === undefined) return;
@@ -45,7 +50,7 @@ export function warnOfRemoved(why: readonly string[], where: string): void {
   process.emitWarning(`${what} removed from ${where}; data that could not be read remains in the counts: ${first}`);
 }
 
-/** Says in one line that what could not be read of visits, if anything, went when they were laid down anew. `where` they are. */
+/** Emits one warning if a rewrite dropped unreadable data of visits. `where`: the store. */
 export function warnOfLeftOut({ fault }: DamageLog, where: string): void {
   if (fault)
     process.emitWarning(

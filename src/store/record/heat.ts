@@ -1,4 +1,4 @@
-/** Counts and heatmaps as they are given, of what was summed up. */
+/** Turns sums into the counts and heatmaps that readers receive. */
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { CELL, type ClickedElement, type Heat, type HeatKind, MAX_ROW } from '../../model/heat.ts';
 import type { PageCounts } from '../../model/visit.ts';
@@ -9,33 +9,36 @@ import { type Counted, countInTile, readTile } from './tile.ts';
 
 const MAX_PAGES = 1000;
 const MAX_ELEMENTS = 20;
-/** Rows of clicked elements that are looked at, the newest days first: visitors may make up as many as they like. */
+/**
+ * Maximum number of rows of clicked elements that are read, the newest days first. Visitors can produce any number of
+ * rows.
+ */
 export const MAX_SPOT_ROWS = 20_000;
 /**
- * Places of clicks that are looked at, some tenths of a second's work, which with Redis is done on the event loop of a
- * worker. Further clicks are drawn where they were on the page.
+ * Maximum number of click places that are analysed. They take some tenths of a second, on the event loop of a worker
+ * with Redis. Further clicks are drawn where they were on the page.
  */
 const MAX_PLACES = 100_000;
-/** A document as large as this share of the views had at least is shown in whole. */
+/** The page is shown as large as the documents of at least this share of the views. */
 const EXTENT_SHARE = 0.05;
 
 export function noHeat(): Heat {
   return { views: 0, cells: [], total: 0, most: 0, extent: [0, 0], elements: [] };
 }
 
-/** As `Archive.pages`, of what was counted by page. */
+/** Returns what `Archive.pages` returns, from the counts of each page. */
 export function pageCounts(sums: ReadonlyMap<number, Counts>, nameOf: (page: number) => string): PageCounts[] {
   const rows: PageCounts[] = [];
   for (const [page, counts] of sums) if (page !== WHOLE_SITE) rows.push({ page: nameOf(page), ...counts });
   return rows.sort((a, b) => b.views - a.views || (a.page < b.page ? -1 : 1)).slice(0, MAX_PAGES);
 }
 
-/** The cells that a heatmap is made of. */
+/** Returns the layer of cells that a heatmap is made of. */
 export function layerOf(kind: HeatKind): Layer {
   return kind === 'scroll' ? 'depth' : kind;
 }
 
-/** Clicks on the elements of a page, as they are read. */
+/** Collects clicks on the elements of a page as they are read. */
 export class ElementClicks {
   readonly sums = new Map<string, Counted>();
   #left = MAX_PLACES;
@@ -50,12 +53,12 @@ export class ElementClicks {
   }
 }
 
-/** As `Archive.heat`. `sum` is of its layer; `elements`, of clicks, by selector. */
+/** Returns what `Archive.heat` returns. `sum`: the cells of the layer. `elements`: clicks by selector. */
 export function heatOf(kind: HeatKind, sum: Counted, extents: Counted, elements: ReadonlyMap<string, Counted>): Heat {
   for (const counted of [sum, extents]) dropOutside(counted);
   const placed = kind === 'click' ? placeClicks(sum, elements) : undefined;
   const shown = flat(sum, kind === 'scroll');
-  // Where most clicks are drawn in documents of one width, the page is shown in that width.
+  // If most clicks were placed, the page is shown in their common width.
   const isPlaced = placed !== undefined && 2 * placed.placed >= shown.total;
   return {
     ...shown,
@@ -65,19 +68,19 @@ export function heatOf(kind: HeatKind, sum: Counted, extents: Counted, elements:
   };
 }
 
-/** The size of the page in documents of a width, in cells. */
+/** Returns the size of the page in documents of a width, pixels. `width` is in cells. */
 function extentIn(width: number, extents: Counted): [number, number] {
   const narrowed = [...extents].filter(([cell]) => cell % COLUMNS === width);
   const [, height] = extentOf(narrowed.length > 0 ? new Map(narrowed) : extents);
   return [CELL * (width + 1), height];
 }
 
-/** A damaged tile may name cells that no page has; a picture of them would be as large. */
+/** Removes cells that no page has. A damaged tile may name them, and a picture would grow with them. */
 function dropOutside(counted: Counted): void {
   for (const cell of counted.keys()) if (!(cell >= 0 && cell < COLUMNS * (MAX_ROW + 1))) counted.delete(cell);
 }
 
-/** `column, row, count` of each; without the column where there is one only. */
+/** Returns `column, row, count` of each cell, without the column if there is only one. */
 function flat(sum: Counted, rowsOnly: boolean): Pick<Heat, 'cells' | 'total' | 'most'> {
   const cells: number[] = [];
   let total = 0;
@@ -102,7 +105,7 @@ function extentOf(extents: Counted): [number, number] {
   return [CELL * largest(columns), CELL * largest(rows)];
 }
 
-/** The largest that enough views have, or more. */
+/** Returns the largest size that at least EXTENT_SHARE of the views have. */
 function largest(sizes: Counted): number {
   let left = EXTENT_SHARE * [...sizes.values()].reduce((sum, n) => sum + n, 0);
   for (const size of [...sizes.keys()].sort((a, b) => b - a)) {

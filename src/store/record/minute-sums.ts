@@ -1,4 +1,4 @@
-/** The minutes (since 1970) that a visit was somewhere in, by which scenes of a time are found. */
+/** An index of the minutes (since 1970) in which a visit was on each page. Scenes of a time are found with it. */
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { MINUTE_MS } from '../../model/minute.ts';
 import type { Stay } from '../../model/visit.ts';
@@ -7,7 +7,7 @@ import type { Run } from '../archive.ts';
 /** Numbers of the pages that were visited in each minute. */
 export type StoredMinutes = Map<number, Set<number>>;
 
-/** Adds the minutes of stays, as far as they are not before `from`. */
+/** Adds the minutes of stays, except those before `from`. */
 export function addStays(
   minutes: StoredMinutes,
   stays: readonly Stay[],
@@ -21,13 +21,13 @@ export function addStays(
   }
 }
 
-/** Adds the minutes of runs: of a visit with too many stays to be counted only these tell where it was. */
+/** Adds the minutes of runs. Needed for a visit with too many stays to be counted: only its runs tell where it was. */
 export function addRuns(minutes: StoredMinutes, runs: Iterable<Run>, numberOf: (page: string) => number): void {
   for (const run of runs)
     for (const minute of minutesIn(run)) getOrInsert(minutes, minute, numbers).add(numberOf(run.page));
 }
 
-/** The minutes that a time touches. */
+/** Yields each minute that a span of time touches. */
 export function* minutesIn({ t, until }: { t: number; until: number }): Generator<number> {
   for (let minute = minuteIn(t); minute <= minuteIn(until); minute++) yield minute;
 }

@@ -1,10 +1,10 @@
-/** How many pages of a site are counted, and what they are called. */
+/** The maximum number of counted pages per site, and their names. */
 
-/** Different pages of one site; what is beyond counts as one further page. */
+/** Maximum number of different pages of one site. All others are counted as one further page. */
 export const MAX_PAGES = 20_000;
 export const OTHER_PAGES = '(other pages)';
 
-/** A name as it can be in a key: NUL parts those. */
+/** Returns a page's name in the form used in keys, where NUL is the separator. */
 export function countedName(text: string): string {
   return text.replaceAll('\0', ' ');
 }

@@ -1,9 +1,12 @@
 /**
- * Numbers that were seen, as a flat list of ranges `first, last, first, last …`, apart and in order. A visit has one
- * for each of its page loads.
+ * A set of frame numbers, as a flat list of ranges `first, last, first, last …`, disjoint and in order. A visit has one
+ * range for each of its page loads.
  */
 
-/** Beyond so many ranges those that lie lowest become one: what is missing between them will not come any more. */
+/**
+ * Maximum number of ranges. Above it the two lowest ranges are merged: the numbers between them will not arrive any
+ * more.
+ */
 const MAX_RANGES = 64;
 
 export function isIn(ranges: readonly number[], n: number): boolean {
@@ -11,14 +14,14 @@ export function isIn(ranges: readonly number[], n: number): boolean {
   return false;
 }
 
-/** The highest number up to `most`; 0: there is none. */
-export function lastUpTo(ranges: readonly number[], most: number): number {
+/** Returns the highest number up to `max`, or 0 if there is none. */
+export function lastUpTo(ranges: readonly number[], max: number): number {
   for (let i = ranges.length - 2; i >= 0; i -= 2)
-    if ((ranges[i] as number) <= most) return Math.min(ranges[i + 1] as number, most);
+    if ((ranges[i] as number) <= max) return Math.min(ranges[i + 1] as number, max);
   return 0;
 }
 
-/** How many of the numbers from `first` to `last` are in the ranges. */
+/** Returns how many of the numbers from `first` to `last` are in the ranges. */
 export function countIn(ranges: readonly number[], first: number, last: number): number {
   let count = 0;
   for (let i = 0; i < ranges.length; i += 2) {
@@ -28,7 +31,7 @@ export function countIn(ranges: readonly number[], first: number, last: number):
   return count;
 }
 
-/** Takes the numbers from `first` to `last` out of the ranges. */
+/** Removes the numbers from `first` to `last`. */
 export function takeFrom(ranges: number[], first: number, last: number): void {
   const left: number[] = [];
   for (let i = 0; i < ranges.length; i += 2) {

@@ -1,6 +1,6 @@
 /**
- * A worker's side of the record: collects what its visitors sent and gives it to the store, one group at a time. What
- * the store could not take is not kept here: the visitors concerned have it still, and are to send it again.
+ * A worker's side of the record. Collects its visitors' frames and passes them to the store, one group at a time. If
+ * the store fails, the frames are not kept here: the visitors still have them and send them again.
  */
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { SampleBuffer } from '../../protocol/frame.ts';
@@ -8,74 +8,74 @@ import type { Archive } from '../archive.ts';
 import { type AboutVisit, BatchWriter, type PlaceEntry, PlaceMark } from './batch.ts';
 import { shardOf, siteShardOf } from './shard.ts';
 
-/** What waits for the store is at most so long, bytes; above it, it counts as not to be had. */
+/** Maximum size of the data that waits for the store, bytes. Above it the store counts as unavailable. */
 const MAX_WAITING = 16 * 1024 * 1024;
-/** A batch has little more than so many bytes: stores keep large values on pages that lie together. */
+/** Batches are closed at about this size, bytes. Larger values need contiguous pages in LMDB. */
 const MAX_BATCH = 16 * 1024;
-/** Writers that had nothing for so many groups are not kept. */
+/** Writers that were idle for this many groups are dropped. */
 const IDLE_GROUPS = 1000;
-/** After a failure the store is tried again so often, milliseconds, */
+/** How often the store is tried again after a failure, milliseconds. */
 const PROBE_MS = 1000;
-/** and what failed is told so often. */
-const COMPLAIN_MS = 60_000;
+/** Minimum time between two reports of a failure, milliseconds. */
+const REPORT_INTERVAL_MS = 60_000;
 
 export interface RecorderOptions {
   archive: Pick<Archive, 'append'>;
-  /** Between two commits, milliseconds. */
+  /** Time between two commits, milliseconds. */
   commitMs: number;
-  /** The store cannot take anything, or can again. Told at once, but at most once a minute, however it comes and goes. */
+  /** Called when the store fails or works again: at once, but at most once a minute, however often it changes. */
   onTrouble(error: unknown): void;
   onRecovery(): void;
-  /** A group has been stored, which took so long, milliseconds. */
+  /** Called when a group has been stored. `ms`: how long that took. */
   onCommit?(ms: number): void;
-  /** The store keeps sites apart: a batch is of one site only, and of one of its shards. */
+  /** The store separates sites: a batch has frames of one site only, and of one of its shards. */
   bySite?: boolean;
 }
 
-/** Writers of batches, by shard, of one site or of all. */
+/** Batch writers by shard, of one site or of all sites. */
 interface ShardQueue {
   writers: (BatchWriter | undefined)[];
-  /** The last group that has something of it. */
+  /** Number of the last group with data of this queue. */
   group: number;
 }
 
 /** One visitor's frames on their way into the store. */
 export class Recording {
-  /** Number of the last frame that was handed over, and of the last that is in the store. */
+  /** Numbers of the last frame that was taken, and of the last that is stored. */
   taken: number;
   kept: number;
-  /** A frame did not get into the store: nothing more is taken, and the visitor has to connect anew and send again. */
+  /** A frame was not stored: no more frames are taken, and the visitor has to connect again and resend. */
   broken = false;
-  /** Number of the last group that has frames of it. */
+  /** Number of the last group with frames of this recording. */
   group = 0;
   readonly #recorder: Recorder;
   readonly #queue: ShardQueue;
   readonly #shard: number;
   #mark: PlaceMark;
-  #told: AboutVisit;
-  /** What of it is to be told with the next frame. */
-  #about: AboutVisit | undefined;
+  #known: AboutVisit;
+  /** The description to write with the next frame. */
+  #unsentAbout: AboutVisit | undefined;
 
-  /** `n` is the number before the visitor's next frame. */
+  /** `n`: the number before the visitor's next frame. */
   constructor(recorder: Recorder, place: PlaceEntry, about: AboutVisit, n: number) {
     this.#recorder = recorder;
     this.#queue = recorder.queue(place.site);
     this.#shard = recorder.shardOf(place.id);
     this.#mark = new PlaceMark(place);
-    this.#told = about;
-    this.#about = about;
+    this.#known = about;
+    this.#unsentAbout = about;
     this.taken = n;
     this.kept = n;
   }
 
-  /** The page was loaded: a frame without samples, numbered `n`, stands for that. */
+  /** Records a page load, as a frame without samples numbered `n`. */
   enter(n: number, now: number): void {
-    this.#write(n, true, false, NOTHING, 0, now);
+    this.#write(n, true, false, NO_SAMPLES, 0, now);
   }
 
   /**
-   * Takes frame `n`, if it is above those before. `page` and `size` are of its begin; `shift` makes times Unix ms.
-   * `late`: its visitor has left that page.
+   * Takes frame `n`, if its number is higher than all before. `page` and `size`: at the start of the frame. `shift` is
+   * added to its times to get Unix ms. `late`: the visitor has left that page.
    */
   take(
     n: number,
@@ -91,15 +91,15 @@ export class Recording {
     this.#write(n, false, late, samples, shift, now);
   }
 
-  /** The visitor has said what it calls itself. */
+  /** Sets the label that the visitor's page has set. */
   name(label: string): void {
-    this.#told = { ...this.#told, label };
-    this.#about = this.#told;
+    this.#known = { ...this.#known, label };
+    this.#unsentAbout = this.#known;
   }
 
-  /** Goes on after number `n`, in place of one that is broken. */
+  /** Returns a new recording that continues after number `n` and replaces a broken one. */
   restart(n: number): Recording {
-    return new Recording(this.#recorder, this.#mark.place, this.#told, n);
+    return new Recording(this.#recorder, this.#mark.place, this.#known, n);
   }
 
   #move(page: string, size: PlaceEntry['size']): void {
@@ -118,20 +118,20 @@ export class Recording {
     this.#recorder.samples += samples.count;
     const writer = this.#recorder.writer(this.#queue, this.#shard, this);
     const before = writer.length;
-    if (this.#about) writer.about(this.#mark, this.#about);
-    this.#about = undefined;
+    if (this.#unsentAbout) writer.about(this.#mark, this.#unsentAbout);
+    this.#unsentAbout = undefined;
     writer.frame(this.#mark, n, entered, samples, shift, now, late);
-    this.#recorder.wrote(writer.length - before);
+    this.#recorder.countBytes(writer.length - before);
     this.taken = n;
   }
 
-  /** Resolves when all that was taken is in the store, or will not get there. */
+  /** Resolves when all taken frames are stored, or have failed. */
   settled(): Promise<void> {
     return this.broken ? Promise.resolve() : this.#recorder.committed(this);
   }
 }
 
-/** A group on its way: batches, whose they are, and the last frame of each. */
+/** A group that is being committed: its batches, the recordings in it, and the last frame of each. */
 interface Group {
   batches: Uint8Array[];
   recordings: Recording[];
@@ -139,18 +139,20 @@ interface Group {
 }
 
 export class Recorder {
-  /** Frames and samples taken so far, and frames that were not. */
+  /** Frames and samples taken so far, and frames that could not be taken. */
   frames = 0;
   samples = 0;
   unstored = 0;
   readonly #options: RecorderOptions;
   readonly shardOf: (id: string) => number;
-  /** By site, or one for all. */
+  /** Queues by site, or one for all. */
   readonly #queues = new Map<string, ShardQueue>();
-  /** Number of the group that is being collected, and whose frames it has. The group before may be on its way. */
+  /**
+   * Number of the group that is being collected, and the recordings in it. The group before may still be committing.
+   */
   #group = 1;
   #recordings: Recording[] = [];
-  /** Batches that are as large as they may be. */
+  /** Batches that have reached MAX_BATCH. */
   #full: Uint8Array[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -158,8 +160,8 @@ export class Recorder {
   #waiting: (() => void)[] = [];
   #inTrouble = false;
   #troubleCode = '';
-  #complainedAt = Number.NEGATIVE_INFINITY;
-  #complained = false;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  #hasReported = false;
   #closed = false;
 
   constructor(options: RecorderOptions) {
@@ -167,7 +169,7 @@ export class Recorder {
     this.shardOf = options.bySite ? siteShardOf : shardOf;
   }
 
-  /** False while the store cannot take anything, or not as fast as it comes. */
+  /** False while the store fails, or is slower than the visitors. */
   get hasRoom(): boolean {
     return !this.#inTrouble && this.#bytes < MAX_WAITING;
   }
@@ -176,13 +178,13 @@ export class Recorder {
     return this.#inTrouble;
   }
 
-  /** Why nothing is stored now: the code of the store's error; undefined: all is well. */
+  /** The code of the store's error, or undefined if the store works. */
   get troubleCode(): string | undefined {
     return this.#inTrouble ? this.#troubleCode : undefined;
   }
 
-  /** So many bytes were written into a batch. */
-  wrote(bytes: number): void {
+  /** Counts bytes that were written into a batch. */
+  countBytes(bytes: number): void {
     this.#bytes += bytes;
   }
 
@@ -190,7 +192,7 @@ export class Recorder {
     return getOrInsert(this.#queues, this.#options.bySite ? site : '', () => ({ writers: [], group: 0 }));
   }
 
-  /** The batch that a recording's frames go into; it will be told when it is committed. */
+  /** Returns the writer for a recording's frames. The recording is updated when its group is committed. */
   writer(queue: ShardQueue, shard: number, recording: Recording): BatchWriter {
     if (recording.group !== this.#group) {
       recording.group = this.#group;
@@ -200,12 +202,12 @@ export class Recorder {
     const writer = queue.writers[shard] ?? new BatchWriter();
     queue.writers[shard] = writer;
     queue.group = this.#group;
-    // Frames of many seconds come at once when visitors connect again.
+    // When visitors reconnect, they send the frames of many seconds at once.
     if (writer.length > MAX_BATCH) this.#full.push(writer.take());
     return writer;
   }
 
-  /** Resolves when what a recording has handed over is committed, or has failed. */
+  /** Resolves when the frames of a recording are committed, or have failed. */
   committed(recording: Recording): Promise<void> {
     if (recording.group === this.#group) return new Promise((resolve) => this.#waiting.push(resolve));
     return (recording.group === this.#group - 1 && this.#committing) || Promise.resolve();
@@ -219,17 +221,17 @@ export class Recorder {
     }, ms);
   }
 
-  /** Gives the store what has come. What comes meanwhile makes the next group. */
+  /** Passes the collected group to the store. Frames that arrive meanwhile make the next group. */
   async #commit(): Promise<void> {
     const group = this.#takeGroup();
     const { batches } = group;
     const waiting = this.#waiting;
     this.#waiting = [];
-    // With nothing to store the store is asked only whether it is out of trouble.
+    // Without batches this only checks whether the store works again.
     const appended = batches.length > 0 || this.#inTrouble ? this.#options.archive.append(batches) : Promise.resolve();
-    const begun = performance.now();
+    const startedAt = performance.now();
     this.#committing = appended.then(
-      () => this.#onCommit(group, performance.now() - begun),
+      () => this.#onCommit(group, performance.now() - startedAt),
       (error: unknown) => this.#onFailure(group, error),
     );
     await this.#committing;
@@ -243,7 +245,7 @@ export class Recorder {
     const batches = this.#full;
     for (const queue of this.#queues.values())
       if (queue.group === this.#group) take(queue, batches);
-      // There may be many sites.
+      // There may be many sites: writers of idle ones are dropped.
       else if (this.#group - queue.group > IDLE_GROUPS) queue.writers = [];
     const recordings = this.#recordings;
     this.#full = [];
@@ -258,24 +260,24 @@ export class Recorder {
     for (const [i, recording] of recordings.entries()) recording.kept = Math.max(recording.kept, taken[i] as number);
     if (!this.#inTrouble) return;
     this.#inTrouble = false;
-    if (this.#complained) this.#options.onRecovery();
-    this.#complained = false;
+    if (this.#hasReported) this.#options.onRecovery();
+    this.#hasReported = false;
   }
 
   #onFailure({ recordings }: Group, error: unknown): void {
     for (const recording of recordings) recording.broken = true;
-    // What has come since would follow on what is missing.
+    // Frames since then would leave a gap.
     for (const recording of this.#takeGroup().recordings) recording.broken = true;
     this.#inTrouble = true;
     this.#troubleCode = String((error as { code?: unknown }).code);
     const now = performance.now();
-    if (now - this.#complainedAt < COMPLAIN_MS) return;
-    this.#complainedAt = now;
-    this.#complained = true;
+    if (now - this.#reportedAt < REPORT_INTERVAL_MS) return;
+    this.#reportedAt = now;
+    this.#hasReported = true;
     this.#options.onTrouble(error);
   }
 
-  /** Commits what is under way; nothing may come any more. Closing twice is safe. */
+  /** Commits what has been collected. No frames may follow. Closing twice is safe. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -289,4 +291,4 @@ function take({ writers }: ShardQueue, batches: Uint8Array[]): void {
   for (const writer of writers) if (writer && !writer.isEmpty) batches.push(writer.take());
 }
 
-const NOTHING = new SampleBuffer(0);
+const NO_SAMPLES = new SampleBuffer(0);

@@ -1,6 +1,6 @@
 /**
- * Compares what is counted with what the frames add up to: day by day, and of days with many cells some of the pages at a time, so
- * that this takes no more memory for a large store than for a small one.
+ * Compares the stored counts with what the frames add up to, day by day. Days with many cells are compared some pages
+ * at a time, so that a large store takes no more memory than a small one.
  */
 
 import { MAX_STAYS } from '../../model/visit.ts';
@@ -13,49 +13,54 @@ import type { StoredVisit } from './stored-visit.ts';
 import { type Counts, dayName, dayOf, LAYERS, NO_COUNTS, Sums } from './sums.ts';
 import { readTile } from './tile.ts';
 
-const MAX = 1000;
+const MAX_DIFFERENCES = 1000;
 const FEW_DAYS = 10;
-/** Bytes of cells that are compared at once. While they are counted they take about ten times as much memory. */
+/**
+ * Size of the cells that are compared at once, bytes. While they are counted they take about ten times as much memory.
+ */
 export const PART_BYTES = 16 * 1024 * 1024;
 
-/** Notes what is not so. */
-export type Compare = (what: string, kept: number, found: number) => void;
+/** Reports a value that differs. */
+export type Compare = (what: string, stored: number, found: number) => void;
 
 export function comparer(into: Difference[]): Compare {
-  return (what, kept, found) => {
-    if (kept !== found && into.length < MAX) into.push({ what, kept, found });
+  return (what, stored, found) => {
+    if (stored !== found && into.length < MAX_DIFFERENCES) into.push({ what, kept: stored, found });
   };
 }
 
-/** A day on which something is kept. */
+/** A day with stored data. */
 export interface StoredDay {
-  /** Numbers of the visits that were there on it. */
+  /** Numbers of the visits on that day. */
   visits: number[];
-  /** In how many parts its pages are compared. */
+  /** Number of parts in which its pages are compared. */
   parts: number;
 }
 
-/** Tells which pages are in one of so many parts. */
+/** Returns a function that tells whether a page is in part number `part`. */
 export function pagesIn(parts: number, part: number): (page: number) => boolean {
   return (page) => Math.abs(page) % parts === part;
 }
 
-/** Empty sums that count one day, and only pages for which `has` is true. */
+/** Returns empty sums that count one day, and only pages for which `has` is true. */
 export function newSums(day: number, has: (page: number) => boolean): Sums {
   return new Sums((page, of) => of === day && has(page));
 }
 
-/** False if the visit was on none of these pages. A visit with very many stays may have been on any page. */
+/** Returns false if the visit was on none of these pages. A visit with very many stays may have been on any page. */
 export function mayTouch({ tally: { stays } }: StoredVisit, has: (page: string) => boolean): boolean {
   return stays.length >= MAX_STAYS || stays.some(({ page }) => has(page));
 }
 
-/** The day of a visit's first frame, which may be from before it was told of. `begin` is that of its first run. */
-export function firstDay({ since }: StoredVisit, begin: number | undefined): number {
-  return dayOf(Math.min(since, begin ?? since));
+/**
+ * Returns the day of a visit's first frame, which may be from before the visit was registered. `firstRun`: time of its
+ * first run.
+ */
+export function firstDay({ since }: StoredVisit, firstRun: number | undefined): number {
+  return dayOf(Math.min(since, firstRun ?? since));
 }
 
-/** The days between, if they are few: what was brought from elsewhere may have long gaps. */
+/** Returns the days from `first` to `last`, or undefined if there are many: imported visits may have long gaps. */
 export function daysBetween(first: number, last: number): Set<number> | undefined {
   if (last - first >= FEW_DAYS) return undefined;
   const days = new Set([first]);
@@ -67,14 +72,14 @@ export function addDays(days: Set<number>, { t, until }: Pick<Run, 't' | 'until'
   for (let day = dayOf(t); day <= dayOf(until); day++) days.add(day);
 }
 
-/** Counts a visit anew. */
+/** Counts a visit again. */
 export class Recount {
   readonly #visit: StoredVisit;
   readonly #state: AggregationState;
   readonly #aggregator: Aggregator;
   #frames = 0;
 
-  /** `pages` gives no new numbers. */
+  /** `pages` must not assign new numbers. */
   constructor(visit: StoredVisit, sums: Sums, pages: PageNumbers) {
     this.#visit = visit;
     this.#state = restartAggregation(visit);
@@ -86,7 +91,7 @@ export class Recount {
     this.#aggregator.add(run);
   }
 
-  /** Compares the visit with itself. `damage`: what was met in its runs. */
+  /** Compares the visit's own totals. `damage`: what was found while reading its runs. */
   compare(compare: Compare, { fault }: DamageLog): void {
     const { id, tally, frames } = this.#visit;
     const name = fault ? `visit ${id}, which is damaged (${fault.message})` : `visit ${id}`;
@@ -97,7 +102,7 @@ export class Recount {
   }
 }
 
-/** Counts as they are kept. */
+/** A stored row of counts. */
 export interface CountRow {
   site: string;
   page: number;
@@ -105,7 +110,7 @@ export interface CountRow {
 }
 
 export function compareCounts(
-  kept: Iterable<CountRow>,
+  stored: Iterable<CountRow>,
   sums: Sums,
   day: number,
   nameOf: (page: number) => string,
@@ -117,7 +122,7 @@ export function compareCounts(
     for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[])
       compare(`${what} of ${name}`, counts[what], now[what]);
   };
-  for (const row of kept) {
+  for (const row of stored) {
     const key = `${row.site}/${row.page}/${day}`;
     one(row, left.get(key)?.counts ?? NO_COUNTS);
     left.delete(key);
@@ -125,7 +130,7 @@ export function compareCounts(
   for (const { site, page, counts: now } of left.values()) one({ site, page, counts: NO_COUNTS }, now);
 }
 
-/** A tile of cells as it is kept. */
+/** A stored tile of cells. */
 export interface CellRow {
   page: number;
   slice: number;
@@ -134,14 +139,14 @@ export interface CellRow {
 }
 
 export function compareCells(
-  kept: Iterable<CellRow>,
+  stored: Iterable<CellRow>,
   sums: Sums,
   day: number,
   nameOf: (page: number) => string,
   compare: Compare,
 ): void {
   const left = new Map([...sums.cells].map(([key, { cells: counted }]) => [key, counted]));
-  for (const { page, slice, band, tile } of kept) {
+  for (const { page, slice, band, tile } of stored) {
     const [device, layer] = [Math.floor(slice / LAYERS.length), slice % LAYERS.length];
     const name = `${LAYERS[layer]} cells of ${nameOf(page)} on ${dayName(day)}, ${DEVICES[device]}`;
     const counted = left.get(`${page}/${day}/${device}/${layer}`);
@@ -155,7 +160,7 @@ export function compareCells(
   compareLeft('cells', left, compare);
 }
 
-/** Clicks on an element as they are kept; `device` is its place in DEVICES. */
+/** Stored clicks on an element. `device` is an index into DEVICES. */
 export interface SpotRow {
   page: number;
   device: number;
@@ -164,14 +169,14 @@ export interface SpotRow {
 }
 
 export function compareSpots(
-  kept: Iterable<SpotRow>,
+  stored: Iterable<SpotRow>,
   sums: Sums,
   day: number,
   nameOf: (page: number) => string,
   compare: Compare,
 ): void {
   const left = new Map([...sums.spots].map(([key, { spots: counted }]) => [key, counted]));
-  for (const { page, device, selector, tile } of kept) {
+  for (const { page, device, selector, tile } of stored) {
     const counted = left.get(`${page}/${day}/${device}/${selector}`);
     const name = `clicks on ${selector} of ${nameOf(page)} on ${dayName(day)}`;
     readWhole(tile, name, compare, (spot, n) => {
@@ -182,14 +187,14 @@ export function compareSpots(
   compareLeft('clicks on elements', left, compare);
 }
 
-/** As `readTile`; that a tile is damaged is a difference. */
-function readWhole(tile: Uint8Array, name: string, compare: Compare, tell: (cell: number, n: number) => void): void {
+/** Like `readTile`, but reports a damaged tile as a difference. */
+function readWhole(tile: Uint8Array, name: string, compare: Compare, onCell: (cell: number, n: number) => void): void {
   const damage = new DamageLog();
-  damage.pass(() => readTile(tile, tell));
+  damage.tryRead(() => readTile(tile, onCell));
   if (damage.fault) compare(`${name}, which cannot be read (${damage.fault.message})`, 1, 0);
 }
 
-/** What the frames have and the store has not. */
+/** Reports what the frames have and the store does not. */
 function compareLeft(what: string, left: Map<string, Iterable<[number, number]>>, compare: Compare): void {
   for (const [key, counted] of left) for (const [cell, n] of counted) compare(`${what} of ${key}: ${cell}`, 0, n);
 }

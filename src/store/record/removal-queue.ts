@@ -1,4 +1,7 @@
-/** A large visit that is being removed piece by piece: it is in no list any more, and its runs and its share of the counts go together. */
+/**
+ * A large visit that is removed piece by piece. It is no longer listed. Each piece removes some runs together with
+ * their share of the counts.
+ */
 import { MINUTE_MS } from '../../model/minute.ts';
 import type { Stay } from '../../model/visit.ts';
 import { type AggregationState, restartAggregation } from './aggregator.ts';
@@ -10,35 +13,35 @@ export const PIECE_BYTES = 512 * 1024;
 /** Minutes of stays that one write removes. */
 export const PIECE_MINUTES = 2000;
 
-/** How much it takes to remove visits in one write. */
+/** Limits how much one write removes. */
 export class PieceBudget {
   readonly #bytes: number;
   #visits = 0;
   #left: { bytes: number; minutes: number };
 
-  /** `bytes`: so many bytes of visits are removed in one write. */
+  /** `bytes`: maximum size of the visits that one write removes. */
   constructor(bytes = PIECE_BYTES) {
     this.#bytes = bytes;
     this.#left = { bytes, minutes: PIECE_MINUTES };
   }
 
-  /** True of a visit that one write cannot remove: it goes in pieces. */
+  /** True if one write cannot remove the visit: it is removed in pieces. */
   isLarge(visit: StoredVisit, bytes: number): boolean {
     return bytes > this.#bytes || minutesOf(visit) > PIECE_MINUTES;
   }
 
-  /** False if a visit of so many bytes has to wait for the next write. The first one never has. */
+  /** Returns false if a visit of this size has to wait for the next write. The first visit never waits. */
   take(visit: StoredVisit | undefined, bytes: number): boolean {
     const minutes = visit ? minutesOf(visit) : 0;
-    const { bytes: mostBytes, minutes: mostMinutes } = this.#left;
-    if (this.#visits > 0 && (bytes > mostBytes || minutes > mostMinutes)) return false;
+    const { bytes: maxBytes, minutes: maxMinutes } = this.#left;
+    if (this.#visits > 0 && (bytes > maxBytes || minutes > maxMinutes)) return false;
     this.#visits += 1;
-    this.#left = { bytes: mostBytes - bytes, minutes: mostMinutes - minutes };
+    this.#left = { bytes: maxBytes - bytes, minutes: maxMinutes - minutes };
     return true;
   }
 }
 
-/** Minutes that a visit is listed in. */
+/** Number of minutes that a visit is listed in. */
 function minutesOf({ since, tally }: StoredVisit): number {
   return Math.ceil((tally.until - since) / MINUTE_MS);
 }
@@ -46,15 +49,15 @@ function minutesOf({ since, tally }: StoredVisit): number {
 export interface RemovedVisit {
   site: string;
   since: number;
-  /** What was taken from the counts so far. */
+  /** What was subtracted from the counts so far. */
   away: AggregationState;
-  /** Number of the page that this is on, or 0. */
+  /** Number of the page that this part of the visit is on, or 0. */
   page: number;
-  /** When it was on pages, in order. */
+  /** When the visit was on which page, in order. */
   stays: Pick<Stay, 'page' | 't' | 'until'>[];
-  /** The last minute of these that it was taken out of. */
+  /** The last minute whose index entry was removed. */
   minute: number;
-  /** What of it could not be read; empty: all could. */
+  /** A description of what could not be read; empty if all could. */
   damage: string;
 }
 
@@ -63,10 +66,7 @@ export function newRemovedVisit({ site, since, tally }: StoredVisit): RemovedVis
   return { site, since, away: restartAggregation({ since, tally }), page: 0, stays, minute: 0, damage: '' };
 }
 
-/**
- * What a page is called that has no name any more: it was given back when all that was counted there was gone. The visit may be on
- * it still.
- */
+/** Returns the name of a page whose name was removed together with its last counts. The visit may still be on it. */
 export function removedVisitName({ page, away }: RemovedVisit, asked: number): string {
   return asked === page ? away.page : OTHER_PAGES;
 }

@@ -1,4 +1,4 @@
-/** Makes runs of a visit's frames: those that follow each other become one, without a break between them. */
+/** Builds runs from a visit's frames: consecutive frames become one run without a gap. */
 
 import type { Visitor } from '../../model/visitor.ts';
 import type { Mark, SampleBuffer } from '../../protocol/frame.ts';
@@ -7,19 +7,19 @@ import { type Pen, Writer } from '../../protocol/writer.ts';
 import type { Run } from '../archive.ts';
 import type { BatchFrame } from './batch.ts';
 
-/** Splices frames, given one after the other and decoded, into runs. */
+/** Joins frames into runs. Frames are given one after the other, decoded. */
 export class RunBuilder {
   readonly #payload = new Writer(4096);
   readonly #pen: Pen = { time: 0, x: 0, y: 0 };
   #run: Run | undefined;
   #count = 0;
-  /** The run was given as one, and is not gone on with. */
+  /** The run was imported as a whole and must not be extended. */
   #isWhole = false;
-  /** Where the visitor is at the end of the run. */
+  /** Page and window at the end of the run. */
   #page = '';
   #size: Visitor['size'] = [0, 0, 0, 0];
 
-  /** True if a frame goes on where the run ends. */
+  /** True if a frame continues the current run. */
   fits({ n, frames, t, entered, place }: BatchFrame, { count, time }: SampleBuffer): boolean {
     const run = this.#run;
     if (this.#isWhole || frames !== undefined) return false;
@@ -30,8 +30,8 @@ export class RunBuilder {
     return this.#count + count <= RUN_SAMPLES && end - run.t <= RUN_MS;
   }
 
-  /** Begins a run with the frame that will be added next. */
-  begin({ n, frames, t, entered, place: { page, size } }: BatchFrame): void {
+  /** Starts a run with the frame that is added next. */
+  start({ n, frames, t, entered, place: { page, size } }: BatchFrame): void {
     this.#isWhole = frames !== undefined;
     Object.assign(this.#pen, { time: 0, x: 0, y: 0 });
     this.#count = 0;
@@ -39,7 +39,7 @@ export class RunBuilder {
     this.#size = size;
     this.#payload.clear();
     this.#payload.varint(0);
-    this.#run = { n, frames: (frames ?? 1) - 1, page, size, entered, t, until: t, payload: NONE };
+    this.#run = { n, frames: (frames ?? 1) - 1, page, size, entered, t, until: t, payload: NO_BYTES };
   }
 
   /** Adds a frame's samples to the run. */
@@ -58,7 +58,7 @@ export class RunBuilder {
       else if (mark.type === 'resize') this.#size = [mark.vw, mark.vh, mark.dw, mark.dh];
   }
 
-  /** Ends the run, if there is one, and gives it. */
+  /** Ends the current run and returns it, if there is one. */
   take(): Run | undefined {
     const run = this.#run;
     this.#run = undefined;
@@ -67,7 +67,7 @@ export class RunBuilder {
   }
 }
 
-const NONE = new Uint8Array();
+const NO_BYTES = new Uint8Array();
 
 function isSame(a: Visitor['size'], b: Visitor['size']): boolean {
   return a === b || a.every((extent, i) => extent === b[i]);

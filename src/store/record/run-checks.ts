@@ -1,6 +1,6 @@
 /**
- * Bounds of what a store may hold. A value beyond them was not written by us: it is damaged. They are wide, since they only keep nonsense
- * from what is read, and loops over the minutes of a visit from running for hours.
+ * Bounds of stored values. A value outside them was not written by Fieldmouse: it is damaged. The bounds are wide. They
+ * only reject nonsense, and keep loops over the minutes of a visit from running for hours.
  */
 
 import { decodeSamples, SampleBuffer } from '../../protocol/frame.ts';
@@ -11,13 +11,13 @@ import type { Run } from '../archive.ts';
 
 const DAY_MS = 24 * 3_600_000;
 /**
- * All times in a record are before this one, Unix ms. The first are of 1970: a machine without a clock of its own
- * begins there.
+ * All times in a record are before this one, Unix ms. The earliest are of 1970, where a computer without a
+ * battery-backed clock starts.
  */
 export const LAST_TIME = Date.UTC(2200, 0, 1);
-/** A visit lasts `--max-visit`, days at most; one that was imported may have gaps. */
+/** Maximum duration of a visit. `--max-visit` is days at most, but an imported visit may have gaps. */
 export const MAX_VISIT_MS = 400 * DAY_MS;
-/** Frames of a run, and its length in time, milliseconds: above what a store makes of them. */
+/** Maximum number of frames of a run, and its maximum duration, milliseconds. Both are above what a store writes. */
 export const MAX_RUN_FRAMES = 10_000;
 export const MAX_RUN_MS = 2 * DAY_MS;
 /** Highest number of a frame that a batch can hold. */
@@ -27,7 +27,7 @@ export function isTime(value: unknown): boolean {
   return typeof value === 'number' && value >= 0 && value < LAST_TIME;
 }
 
-/** Throws FrameError if what is told of a run cannot have been written. */
+/** Throws FrameError if the values of a run are out of bounds. */
 export function checkRun({ n, frames, t, until, size }: Omit<Run, 'page' | 'entered' | 'payload'>): void {
   const isSound =
     n <= MAX_FRAME_NUMBER &&

@@ -1,15 +1,18 @@
-/** Runs as they are given: in parts, and of a time. */
+/** Prepares runs for readers: in parts, and limited to a time. */
 import type { Part, Run, Scene } from '../archive.ts';
 import type { DamageLog } from './damage.ts';
 import { checkSamples } from './run-checks.ts';
 import { cursorOf } from './stored-visit.ts';
 
-/** Runs given at once, bytes. */
+/** Size of one part, bytes. */
 const PART_BYTES = 256 * 1024;
 
-/** Collects a part of a visit's runs. A cursor is a time, and how many of the runs that begin then are known. */
+/**
+ * Collects a part of a visit's runs. A cursor is a time, and how many of the runs that start then were already
+ * returned.
+ */
 export class RunPart {
-  /** Runs from before are not needed. */
+  /** Runs from before this time are not needed. */
   readonly t: number;
   readonly #known: number;
   readonly #items: Run[] = [];
@@ -23,7 +26,7 @@ export class RunPart {
     this.#last = this.t;
   }
 
-  /** Takes the next run, in the order of time. False if there is enough. */
+  /** Takes the next run, in order of time. Returns false if the part is full. */
   take(run: Run): boolean {
     if (run.t < this.t) return true;
     if (this.#bytes >= PART_BYTES) {
@@ -38,7 +41,7 @@ export class RunPart {
     return true;
   }
 
-  /** `damage`: what was met on the way. */
+  /** Returns the part. `damage`: what was found while reading. */
   part({ leftOut }: DamageLog): Part<Run> {
     return { items: this.#items, next: this.#next, ...(leftOut && { leftOut }) };
   }
@@ -48,11 +51,11 @@ export function sceneOf(visit: Scene['visit'], runs: Run[], { leftOut }: DamageL
   return { visit, runs, ...(leftOut && { leftOut }) };
 }
 
-/** The runs whose samples can be read; what is damaged is passed over. */
+/** Yields the runs whose samples can be read, and skips damaged ones. */
 export function* readable(runs: Iterable<Run>, damage: DamageLog): Generator<Run> {
   for (const run of runs)
     if (
-      damage.pass(() => {
+      damage.tryRead(() => {
         checkSamples(run);
         return true;
       })
@@ -60,7 +63,7 @@ export function* readable(runs: Iterable<Run>, damage: DamageLog): Generator<Run
       yield run;
 }
 
-/** The runs that touch a time, and the one before: it tells where the visitor was at the begin. */
+/** Returns the runs that touch a time, and the run before: it tells where the visitor was at the start. */
 export function runsDuring(all: Iterable<Run>, from: number, to: number): Run[] {
   const runs: Run[] = [];
   let before: Run | undefined;

@@ -1,4 +1,4 @@
-/** Batches parted by site and shard, for a store that keeps sites apart. */
+/** Splits batches by site and shard, for a store that separates sites. */
 import { FrameError } from '../../protocol/frame-error.ts';
 import { BatchWriter, firstVisit, PlaceMark, readBatch, readVisits } from './batch.ts';
 import { siteShardOf } from './shard.ts';
@@ -11,8 +11,8 @@ export interface SiteBatch {
 }
 
 /**
- * The parts of a batch. One of a single site and shard, as a recorder makes it, is passed on as it is; so is what cannot be read, with
- * the first visit it tells of: that is found out by whoever files it. Throws FrameError if it tells of none.
+ * Returns the parts of a batch. A batch of a single site and shard, as a recorder makes it, is returned as it is. So is
+ * a damaged batch, under its first visit: compaction finds the damage. Throws FrameError if it has no visit.
  */
 export function splitBatch(bytes: Uint8Array): SiteBatch[] {
   const [id, site] = firstVisit(bytes);
@@ -42,7 +42,7 @@ function parts(bytes: Uint8Array): SiteBatch[] {
     return known.writer;
   };
   readBatch(bytes, {
-    // What is told of a visit is told of it wherever it is: the place is only to name it.
+    // A description belongs to the visit, wherever it is: the place only names the visit.
     about: (id, about) => {
       const site = sites.get(id) as string;
       writerOf(id, site).about(new PlaceMark({ id, site, page: '', size: [0, 0, 0, 0] }), about);

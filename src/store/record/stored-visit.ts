@@ -1,4 +1,4 @@
-/** What a store keeps of a visit beside its runs. */
+/** The entry of a visit in a store, without its runs. */
 
 import type { Visit } from '../../model/visit.ts';
 import { deviceOf, type Visitor } from '../../model/visitor.ts';
@@ -10,28 +10,28 @@ import { countIn, isIn } from './ranges.ts';
 export interface StoredVisit extends AboutVisit {
   id: string;
   site: string;
-  /** The first window that was told. */
+  /** The first window that was reported. */
   size: Visitor['size'];
   tally: AggregationState;
-  /** Numbers of the frames that are filed; ranges.ts. */
+  /** Numbers of the compacted frames; ranges.ts. */
   seen: number[];
   frames: number;
   /** Time of the last run. */
   lastRun: number;
-  /** Bytes of its runs; visits from before these were counted have none. */
+  /** Bytes of its runs. Undefined for visits from before bytes were counted. */
   bytes?: number;
-  /** Some of what came for it was not kept, since it is too large (thinning.ts). */
+  /** Some frames were not stored because the visit is too large (thinning.ts). */
   truncated?: boolean;
-  /** What the site's sum has of it (site-weight.ts). */
+  /** The visit's share in the weight of its site (site-weight.ts). */
   weight?: number;
 }
 
 /** Longest id that can be a key; ours are 22 letters. */
 export const MAX_ID = 64;
 
-const UNTOLD = { language: '', referrer: '', origin: '', country: '', label: '' };
+const NO_ABOUT = { language: '', referrer: '', origin: '', country: '', label: '' };
 
-/** It begins with the first of its samples, which may have been before the server was told of it. */
+/** Returns a new visit. It starts with its first sample, which may be from before the visit was registered. */
 export function newVisit(
   { place, t }: BatchFrame,
   about: AboutVisit | undefined,
@@ -40,7 +40,7 @@ export function newVisit(
   const { id, site, size } = place;
   const since = frames.reduce((first, frame) => Math.min(first, frame.t), about?.since ?? t);
   return {
-    ...(about ?? { ...UNTOLD, device: deviceOf(size[0]) }),
+    ...(about ?? { ...NO_ABOUT, device: deviceOf(size[0]) }),
     since,
     id,
     site,
@@ -54,28 +54,34 @@ export function newVisit(
   };
 }
 
-/** What of a visit may change while it goes on; how it began does not. */
-export function lastTold({ language, country, label }: AboutVisit): Pick<AboutVisit, 'language' | 'country' | 'label'> {
+/**
+ * Returns the part of a description that may change during the visit. Everything else stays as it was at the start.
+ */
+export function changeableAbout({
+  language,
+  country,
+  label,
+}: AboutVisit): Pick<AboutVisit, 'language' | 'country' | 'label'> {
   return { language, country, label };
 }
 
-/** How many frames of this are not there yet. */
-export function newIn({ seen }: StoredVisit, { n, frames }: BatchFrame): number {
+/** Returns how many frames of this entry are not stored yet. */
+export function countNew({ seen }: StoredVisit, { n, frames }: BatchFrame): number {
   if (frames === undefined) return isIn(seen, n) ? 0 : 1;
   return frames - countIn(seen, n, n + frames - 1);
 }
 
-/** True if some of these frames are from before others, or from before what is there. */
-export function isBehind({ lastRun }: StoredVisit, frames: readonly BatchFrame[]): boolean {
+/** True if some of these frames are earlier than the one before, or than the last stored run. */
+export function isOutOfOrder({ lastRun }: StoredVisit, frames: readonly BatchFrame[]): boolean {
   return frames.some(({ t }, i) => t < (frames[i - 1]?.t ?? lastRun));
 }
 
-/** True of a whole run of which some frames are there. */
-export function isPartlyThere(visit: StoredVisit, frame: BatchFrame): boolean {
-  return frame.frames !== undefined && newIn(visit, frame) < frame.frames;
+/** True if some, but not all, frames of an imported run are stored. */
+export function isPartlyStored(visit: StoredVisit, frame: BatchFrame): boolean {
+  return frame.frames !== undefined && countNew(visit, frame) < frame.frames;
 }
 
-/** True if a visit is asked for, whenever it began. */
+/** True if a visit matches a query, apart from its start. */
 export function matches({ tally, since, device, country }: StoredVisit, query: VisitQuery): boolean {
   const lasted = tally.until - since;
   if (query.device !== undefined && query.device !== device) return false;

@@ -1,4 +1,4 @@
-/** What visits add to counts and heatmaps, collected before it is put to what is there. */
+/** Collects what visits add to counts and heatmaps, before it is added to the stored values. */
 
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { DAY_MS, dayText } from '../../model/day.ts';
@@ -9,34 +9,34 @@ import { type CellSlots, CellTable } from './cell-table.ts';
 import { type Counted, countInTile } from './tile.ts';
 
 /**
- * What is counted by cells. move, click: where they were · depth: of each view, the row that was the deepest in sight
- * (column 0) · extent: of each view, the document's corner.
+ * The layers of cells. move, click: where they were · depth: the deepest row seen in each view (column 0) · extent: the
+ * document's corner in each view.
  */
 export const LAYERS = ['move', 'click', 'depth', 'extent'] as const;
 export type Layer = (typeof LAYERS)[number];
 
-/** Of one page (0: of the site) and day. */
+/** Counts of one page and day; page 0 is the whole site. */
 export type Counts = Omit<PageCounts, 'page'>;
 
 export const NO_COUNTS: Readonly<Counts> = { views: 0, visits: 0, clicks: 0, moves: 0, ms: 0, depth: 0 };
 
-/** Class and layer of cells, as one number. */
+/** Returns device class and layer as one number. */
 export function sliceOf(device: Device, layer: Layer): number {
   return DEVICES.indexOf(device) * LAYERS.length + LAYERS.indexOf(layer);
 }
 
-/** Adds to `sum`, and returns it. Nothing goes below 0: of a visit that was damaged, more may be taken away than it added. */
+/** Adds to `sum`, and returns it. No count goes below 0: a damaged visit may subtract more than it added. */
 export function addCounts(sum: Counts, added: Readonly<Counts>): Counts {
   for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) sum[what] = Math.max(0, sum[what] + added[what]);
   return sum;
 }
 
-/** False of counts that come to nothing. */
+/** Returns false if all counts are 0. */
 export function isCounted(counts: Readonly<Counts>): boolean {
   return Object.values(counts).some((value) => value !== 0);
 }
 
-/** Cells of a page, day, class and layer: by `row × COLUMNS + column`. */
+/** Cells of a page, day, class and layer, numbered `row × COLUMNS + column`. */
 export interface CellSum {
   page: number;
   day: number;
@@ -45,7 +45,10 @@ export interface CellSum {
   cells: CellTable;
 }
 
-/** Clicks on an element of a page, on a day, by windows of a class: by `row × 16 + column` of a grid over it. */
+/**
+ * Clicks on an element of a page, by day and class of window. Spots are numbered `row × 16 + column` of a grid over the
+ * element.
+ */
 export interface SpotSum {
   page: number;
   day: number;
@@ -61,43 +64,43 @@ export interface CountSum {
   counts: Counts;
 }
 
-/** In place of a page's number. */
+/** Page number that stands for the whole site. */
 export const WHOLE_SITE = 0;
 
 const CONTROLS = /\p{Cc}/gu;
 
 export const COLUMNS = MAX_COLUMN + 1;
 
-/** Days since 1970, of UTC. */
+/** Returns the day as a number since 1970, UTC. */
 export function dayOf(t: number): number {
   return Math.floor(t / DAY_MS);
 }
 
-/** A day as `2026-11-20`. */
+/** Returns a day as text, such as `2026-11-20`. */
 export function dayName(day: number): string {
   return dayText(day * DAY_MS);
 }
 
-/** The day of such a text. */
+/** Returns the number of a day given as such a text. */
 export function dayFrom(text: string): number {
   return dayOf(Date.parse(text));
 }
 
-/** The cell that a place on a page is in; places off it are in the nearest. */
+/** Returns the cell of a place on a page. Places outside the page are in the nearest cell. */
 export function cellOf(x: number, y: number): number {
   const column = Math.min(MAX_COLUMN, Math.max(0, Math.floor(x / CELL)));
   const row = Math.min(MAX_ROW, Math.max(0, Math.floor(y / CELL)));
   return row * COLUMNS + column;
 }
 
-/** Sums as they are sent to another thread. */
+/** Sums in the form that is sent to another thread. */
 export interface PackedSums {
   counts: CountSum[];
   cells: (Omit<CellSum, 'cells'> & { slots: CellSlots })[];
   spots: SpotSum[];
 }
 
-/** The memory of packed sums that can be handed over without a copy. */
+/** Returns the buffers of packed sums that can be transferred without a copy. */
 export function slotsIn({ cells }: PackedSums): ArrayBuffer[] {
   return cells.flatMap(({ slots }) => [slots.cells.buffer, slots.counts.buffer]);
 }
@@ -106,16 +109,16 @@ export class Sums {
   readonly cells = new Map<string, CellSum>();
   readonly spots = new Map<string, SpotSum>();
   readonly counts = new Map<string, CountSum>();
-  readonly #keeps: (page: number, day: number) => boolean;
+  readonly #accepts: (page: number, day: number) => boolean;
   readonly #ignoredCells = new CellTable();
   readonly #ignoredSpots: Counted = new Map();
 
-  /** `keeps`: what else there is is not summed up. */
-  constructor(keeps: (page: number, day: number) => boolean = () => true) {
-    this.#keeps = keeps;
+  /** `accepts`: only pages and days for which it is true are summed up. */
+  constructor(accepts: (page: number, day: number) => boolean = () => true) {
+    this.#accepts = accepts;
   }
 
-  /** What is counted there is of no account. */
+  /** Returns a table whose content is ignored. */
   #noCells(): CellTable {
     this.#ignoredCells.clear();
     return this.#ignoredCells;
@@ -127,26 +130,28 @@ export class Sums {
   }
 
   cellsOf(page: number, day: number, device: Device, layer: Layer): CellTable {
-    if (!this.#keeps(page, day)) return this.#noCells();
+    if (!this.#accepts(page, day)) return this.#noCells();
     const key = `${page}/${day}/${DEVICES.indexOf(device)}/${LAYERS.indexOf(layer)}`;
     return getOrInsert(this.cells, key, () => ({ page, day, device, layer, cells: new CellTable() })).cells;
   }
 
-  /** Selectors have no control characters, which stores may part their keys by. */
+  /** Control characters in selectors become spaces, because stores use them as separators in keys. */
   spotsOf(page: number, day: number, device: Device, given: string): Counted {
-    if (!this.#keeps(page, day)) return this.#noSpots();
+    if (!this.#accepts(page, day)) return this.#noSpots();
     const selector = given.replace(CONTROLS, ' ');
     const key = `${page}/${day}/${DEVICES.indexOf(device)}/${selector}`;
     return getOrInsert(this.spots, key, () => ({ page, day, device, selector, spots: new Map() })).spots;
   }
 
   countsOf(site: string, page: number, day: number): Counts {
-    if (!this.#keeps(page, day)) return { ...NO_COUNTS };
+    if (!this.#accepts(page, day)) return { ...NO_COUNTS };
     const key = `${site}/${page}/${day}`;
     return getOrInsert(this.counts, key, () => ({ site, page, day, counts: { ...NO_COUNTS } })).counts;
   }
 
-  /** The sums in a form that can be sent to another thread. `slotsIn` lists the memory that can be handed over. */
+  /**
+   * Returns the sums in a form that can be sent to another thread. `slotsIn` lists the buffers that can be transferred.
+   */
   pack(): PackedSums {
     return {
       counts: [...this.counts.values()],
@@ -155,7 +160,7 @@ export class Sums {
     };
   }
 
-  /** Adds what another thread has summed up.  */
+  /** Adds the sums of another thread. */
   merge({ counts, cells, spots }: PackedSums): void {
     for (const { site, page, day, counts: by } of counts)
       for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) this.add(site, page, day, what, by[what]);

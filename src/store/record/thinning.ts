@@ -1,28 +1,29 @@
 /**
- * What is kept of a visit that has grown too large, so that one visitor cannot fill the store. Up to `most` bytes of runs all is kept.
- * Beyond that moves and scrolls are thinned to the last of each filing, which tell where the visitor is; clicks, page changes and other
- * marks are kept. Beyond twice as much nothing is kept but that the frames have come.
+ * Limits what is stored of a visit, so that one visitor cannot fill the store. Up to `maxBytes` of runs everything is
+ * stored. Above that, moves and scrolls are thinned to the last of each compaction, which tell where the visitor is;
+ * clicks, page changes and other marks are stored. Above twice the limit nothing is stored except that the frames have
+ * arrived.
  */
 import { decodeSamples, KIND, SampleBuffer } from '../../protocol/frame.ts';
 import { RUN_SAMPLES } from '../../protocol/passages.ts';
 import type { BatchFrame } from './batch.ts';
 import type { StoredVisit } from './stored-visit.ts';
 
-/** Beyond so many times the limit marks are not kept either. */
+/** Above this many times the limit, marks are not stored either. */
 const MARKS_TIMES = 2;
 
 export type Thinning = 'none' | 'moves' | 'all';
 
-/** `most`: bytes of runs. Visits from before these were counted are not thinned. */
-export function thinningOf({ bytes = 0 }: StoredVisit, most: number): Thinning {
-  if (bytes <= most) return 'none';
-  return bytes <= MARKS_TIMES * most ? 'moves' : 'all';
+/** `maxBytes`: limit of the bytes of runs. Visits from before bytes were counted are not thinned. */
+export function thinningOf({ bytes = 0 }: StoredVisit, maxBytes: number): Thinning {
+  if (bytes <= maxBytes) return 'none';
+  return bytes <= MARKS_TIMES * maxBytes ? 'moves' : 'all';
 }
 
 const samples = new SampleBuffer(RUN_SAMPLES);
 
-/** Which of some frames have the last move and the last scroll. */
-export class LastOf {
+/** Finds the frames that have the last move and the last scroll. */
+export class LastPositions {
   #move: BatchFrame | undefined;
   #scroll: BatchFrame | undefined;
 
@@ -36,7 +37,7 @@ export class LastOf {
     }
   }
 
-  /** Takes out of a frame's samples what is not kept. */
+  /** Removes the samples of a frame that are not stored. */
   thin(frame: BatchFrame, decoded: SampleBuffer): void {
     decoded.thin(frame === this.#move, frame === this.#scroll);
   }

@@ -1,15 +1,17 @@
-/** Counts of cells, packed: each cell that has any as the distance from the one before and its count, both varints. */
+/**
+ * Packed counts of cells. For each cell with a count: the distance from the cell before and the count, both varints.
+ */
 import { FrameError } from '../../protocol/frame-error.ts';
 import { Reader } from '../../protocol/reader.ts';
 import { Writer } from '../../protocol/writer.ts';
 
-/** Counts by cell; none is 0. */
+/** Counts by cell. A cell whose count is 0 has no entry. */
 export type Counted = Map<number, number>;
 
 const out = new Writer(4096);
 
 /**
- * The tile `before` (undefined: none yet) with more counts added: of `cells`, in order, by what `by` has of each.
+ * Returns the tile `before` (undefined: a new one) with the amounts `by` added to `cells`, which are in order.
  * Undefined if nothing is left.
  */
 export function mergeTile(before: Uint8Array | undefined, cells: readonly number[], by: Counted): Buffer | undefined {
@@ -34,8 +36,12 @@ export function mergeTile(before: Uint8Array | undefined, cells: readonly number
   return out.length === 0 ? undefined : out.copy();
 }
 
-/** As `mergeTile`. A tile that is damaged begins anew: what it had is lost, but the frames of all other tiles go on being filed. */
-export function mergeSound(before: Uint8Array | undefined, cells: readonly number[], by: Counted): Buffer | undefined {
+/** Like `mergeTile`, but resets a damaged tile. Its counts are lost, but compaction continues for all other tiles. */
+export function mergeOrReset(
+  before: Uint8Array | undefined,
+  cells: readonly number[],
+  by: Counted,
+): Buffer | undefined {
   try {
     return mergeTile(before, cells, by);
   } catch (error) {
@@ -45,34 +51,34 @@ export function mergeSound(before: Uint8Array | undefined, cells: readonly numbe
   }
 }
 
-/** Tells each cell of a tile and its count, in order. Throws FrameError if it is damaged. */
-export function readTile(bytes: Uint8Array, tell: (cell: number, count: number) => void): void {
+/** Calls `onCell` for each cell of a tile, in order. Throws FrameError if the tile is damaged. */
+export function readTile(bytes: Uint8Array, onCell: (cell: number, count: number) => void): void {
   const end = bytes.length;
   let cell = 0;
   let i = 0;
   while (i < end) {
-    // Most numbers are of one byte; what is not, the reader reads.
+    // Most numbers take one byte. The reader handles all others.
     const step = bytes[i] as number;
     const n = i + 1 < end ? (bytes[i + 1] as number) : 128;
     if (step < 128 && n < 128) {
       cell += step;
       i += 2;
-      tell(cell, n);
+      onCell(cell, n);
       continue;
     }
     const r = new Reader(bytes, i, end);
     cell += r.varint();
-    tell(cell, r.varint());
+    onCell(cell, r.varint());
     i = r.offset;
   }
 }
 
-/** The cells of counts in order, as `mergeTile` wants them. */
-export function inOrder(counts: Counted): number[] {
+/** Returns the cells in order, as `mergeTile` expects them. */
+export function sortedCells(counts: Counted): number[] {
   return [...counts.keys()].sort((a, b) => a - b);
 }
 
-/** Adds to a count; one that comes to 0 is no more. */
+/** Adds to a count. A count that becomes 0 is removed. */
 export function countInTile(counts: Counted, cell: number, by: number): void {
   const now = (counts.get(cell) ?? 0) + by;
   if (now === 0) counts.delete(cell);

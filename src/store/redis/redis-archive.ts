@@ -29,14 +29,14 @@ import type {
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import {
-  AHEAD_MS,
   ageTime,
   followClock,
-  KEEP_MS,
+  MAX_AHEAD_MS,
   noneRemoved,
   REASONS,
   type Reason,
-  type RemovalNews,
+  type RemovalReport,
+  SAVE_INTERVAL_MS,
 } from '../record/age-clock.ts';
 import { COMPACT_AFTER_MS } from '../record/backlog.ts';
 import { DamageLog, lostVisit } from '../record/damage.ts';
@@ -44,7 +44,7 @@ import { noHeat } from '../record/heat.ts';
 import { lastUpTo } from '../record/ranges.ts';
 import { RunPart, readable } from '../record/run-part.ts';
 import { siteShardOf } from '../record/shard.ts';
-import { furthestOver, worth } from '../record/site-weight.ts';
+import { rankBySurplus, takeWeight } from '../record/site-weight.ts';
 import { MAX_ID, matches, toVisit } from '../record/stored-visit.ts';
 import { RedisJournal } from './record/journal.ts';
 import { SITES } from './record/keys.ts';
@@ -160,7 +160,7 @@ export class RedisArchive implements Archive {
   #sweptAt = Number.NEGATIVE_INFINITY;
   readonly #pieceBytes: number | undefined;
   #isClosing = false;
-  #news: RemovalNews = { removed: noneRemoved(), heldMs: 0 };
+  #news: RemovalReport = { removed: noneRemoved(), heldMs: 0 };
 
   constructor(redis: Redis, options: RedisArchiveOptions = {}) {
     const { maxBytes = Number.POSITIVE_INFINITY, replicas = 0, shares = {}, addNote = async () => {} } = options;
@@ -504,7 +504,7 @@ export class RedisArchive implements Archive {
   }
 
   /** What happened since this was asked last. */
-  takeNews(): RemovalNews {
+  takeNews(): RemovalReport {
     const news = this.#news;
     this.#news = { removed: noneRemoved(), heldMs: 0 };
     return news;
@@ -512,19 +512,19 @@ export class RedisArchive implements Archive {
 
   /**
    * The time by which visits grow old; record/age-clock.ts. Machines have no common clock but that of Redis, which may be set, too: so one of
-   * them moves the time on, once in KEEP_MS by Redis' expiry. While the node that keeps it is away the system's clock counts.
+   * them moves the time on, once in SAVE_INTERVAL_MS by Redis' expiry. While the node that keeps it is away the system's clock counts.
    */
   async #ageTime(wall: number): Promise<number> {
     return (await this.#soon(this.#keptTime(wall))) ?? wall;
   }
 
   async #keptTime(wall: number): Promise<number> {
-    const isDue = await this.#redis.commit(TICK, '0', [['PEXPIRE', TICK, String(KEEP_MS)]], true);
+    const isDue = await this.#redis.commit(TICK, '0', [['PEXPIRE', TICK, String(SAVE_INTERVAL_MS)]], true);
     const text = await this.#redis.send<string | null>(CLOCK, 'GET', CLOCK);
     const kept = text === null ? Math.min(wall, await this.#newest(wall)) : Number(text);
-    const now = text === null || !isDue ? kept : followClock(kept, KEEP_MS, wall);
+    const now = text === null || !isDue ? kept : followClock(kept, SAVE_INTERVAL_MS, wall);
     if (isDue || text === null) await this.#redis.commit(`${CLOCK}:version`, null, [['SET', CLOCK, String(now)]], true);
-    return ageTime(now, KEEP_MS, wall);
+    return ageTime(now, SAVE_INTERVAL_MS, wall);
   }
 
   /** Begin of the newest visit. */
@@ -537,7 +537,7 @@ export class RedisArchive implements Archive {
 
   /** Notes if visits are kept only since the system's clock is ahead of the store's time. */
   async #noteHeld(sites: readonly RecordSite[], now: number, wall: number, retainMs: number): Promise<void> {
-    if (wall - now <= AHEAD_MS) return;
+    if (wall - now <= MAX_AHEAD_MS) return;
     await forEachConcurrently(sites, SITES_AT_ONCE, async (site) => {
       if (this.#news.heldMs > 0) return;
       const [dueByWall, due] = await Promise.all([ended(site, wall - retainMs), ended(site, now - retainMs)]);
@@ -762,11 +762,11 @@ async function surplus(sites: readonly RecordSite[], shares: Shares): Promise<{ 
     known.map((weight, i) => (weight >= 0 ? weight : (sites[i] as RecordSite).weigh())),
   );
   const all = sites.map((site, i) => ({ name: site.name, weight: weights[i] as number, site }));
-  for (const { site, bytes } of furthestOver(all, shares)) {
+  for (const { site, bytes } of rankBySurplus(all, shares)) {
     const due = await site.send<string[]>('ZRANGE', site.keys.byTime, '0', String(PRUNE_VISITS - 1));
     if (due.length === 0) continue;
     const visits = await site.visits(due.map((member) => visitOf(member)[1]));
-    return { site, due: worth(due, bytes, (_, i) => visits[i]?.weight ?? 0) };
+    return { site, due: takeWeight(due, bytes, (_, i) => visits[i]?.weight ?? 0) };
   }
   return { due: [] };
 }

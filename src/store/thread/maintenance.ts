@@ -3,7 +3,7 @@
 import type { HitGroup } from '../accounts/account-snapshot.ts';
 import type { Archive } from '../archive.ts';
 import type { HitOutcome } from '../hit-queue.ts';
-import type { RemovalNews } from '../record/age-clock.ts';
+import type { RemovalReport } from '../record/age-clock.ts';
 
 export interface Kept {
   archive: Archive;
@@ -12,7 +12,7 @@ export interface Kept {
   /** The record is full, and what was refused is sent again soon. */
   makeRoom(): void | Promise<void>;
   /** What was removed since this was asked last. */
-  takeNews(): RemovalNews;
+  takeNews(): RemovalReport;
   /** Counts the page visits that `take` gives when they can be written. The totals of each group. Not there where a worker counts itself. */
   addHits?(take: () => readonly (readonly HitGroup[])[]): HitOutcome[][];
   close(): Promise<void>;

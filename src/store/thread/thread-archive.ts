@@ -9,7 +9,7 @@ import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import type { HitOutcome } from '../hit-queue.ts';
 import type { FileData } from '../lmdb/lmdb-maintenance.ts';
-import type { RemovalNews } from '../record/age-clock.ts';
+import type { RemovalReport } from '../record/age-clock.ts';
 import type { RedisData } from '../redis/redis-maintenance.ts';
 
 /** Where the record is. */
@@ -24,7 +24,7 @@ export interface Question {
 /** `id` 0: the thread is ready, or (with an error) has found something that is damaged, or (with news) visits were removed. */
 export interface Answer {
   id: number;
-  news?: RemovalNews;
+  news?: RemovalReport;
   value?: unknown;
   error?: { message: string; code: StoreError['code'] | undefined };
 }
@@ -55,7 +55,7 @@ export class ThreadArchive implements Archive {
     thread: Worker,
     onDamage: (error: StoreError) => void,
     addNote: AddNote | undefined,
-    onNews: (news: RemovalNews) => void,
+    onNews: (news: RemovalReport) => void,
   ) {
     this.#thread = thread;
     this.#addNote = addNote;
@@ -78,7 +78,7 @@ export class ThreadArchive implements Archive {
     onDamage: (error: StoreError) => void = () => {},
     addNote?: AddNote,
     module = moduleFile('store/thread/thread-main'),
-    onNews: (news: RemovalNews) => void = () => {},
+    onNews: (news: RemovalReport) => void = () => {},
   ): Promise<ThreadArchive> {
     const thread = startThread(module, data);
     await once(thread, 'message').catch(passOn);

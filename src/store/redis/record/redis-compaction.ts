@@ -5,13 +5,13 @@
 import { FrameError } from '../../../protocol/frame-error.ts';
 import { type RedisCommand, scriptOf } from '../../../redis/connection.ts';
 import { StoreError } from '../../contract.ts';
-import { aheadOf } from '../../record/backlog.ts';
+import { clockSetBackAfter } from '../../record/backlog.ts';
 import { type KnownPlaces, readBatch } from '../../record/batch.ts';
 import { CHUNK_BYTES, LONG_CHUNKS } from '../../record/chunk.ts';
-import { type Arrived, arrivals, Compactor, isReadable, MAX_RELAID } from '../../record/compaction.ts';
+import { type Arrived, arrivals, Compactor, isReadable, MAX_REWRITTEN } from '../../record/compaction.ts';
 import { warnOfLeftOut } from '../../record/damage.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
-import { isBehind, isPartlyThere, newIn } from '../../record/stored-visit.ts';
+import { countNew, isOutOfOrder, isPartlyStored } from '../../record/stored-visit.ts';
 import type { PageHashes } from './page-hash.ts';
 import {
   partsOf,
@@ -197,7 +197,7 @@ async function open(
 ): Promise<Opened | 'none' | 'busy' | 'held'> {
   const { version, state, compaction, journals } = site.keys;
   const due = shards.flatMap((shard) => [journals[shard] as string, String(before(shard))]);
-  const ahead = String(aheadOf(Date.now()));
+  const ahead = String(clockSetBackAfter(Date.now()));
   const args = [
     compaction,
     state,
@@ -241,7 +241,7 @@ async function fill(
   const listener = arrivals(visits);
   for (const one of taken) for (const [, batch] of batchesOf(one)) readBatch(batch, listener, known);
   await transaction.readIds([...visits.keys()]);
-  let left = MAX_RELAID;
+  let left = MAX_REWRITTEN;
   const needed: number[] = [];
   for (const [id, arrived] of visits) {
     const number = transaction.find(id);
@@ -261,10 +261,10 @@ async function fill(
  * elsewhere only. `most`: bytes that may be read.
  */
 function needsRuns(visit: RedisVisit, { frames }: Arrived, most: number): boolean {
-  const fresh = frames.filter((frame) => newIn(visit, frame) > 0);
-  if (fresh.some((frame) => isPartlyThere(visit, frame))) return true;
+  const fresh = frames.filter((frame) => countNew(visit, frame) > 0);
+  if (fresh.some((frame) => isPartlyStored(visit, frame))) return true;
   const isDear = most <= 0 || visit.bytes > LONG_CHUNKS * CHUNK_BYTES;
-  return isBehind(visit, fresh) && (!isDear || fresh.some((frame) => frame.frames !== undefined));
+  return isOutOfOrder(visit, fresh) && (!isDear || fresh.some((frame) => frame.frames !== undefined));
 }
 
 /** Sets batches aside that cannot be read, so that they hold nothing else up. */

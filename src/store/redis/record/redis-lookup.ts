@@ -122,7 +122,7 @@ export async function readHeat(
     for (const { slice, band, tile } of found.flat())
       for (const [of, into] of wanted)
         if (of.has(slice))
-          damage.pass(() => readTile(tile, (cell, n) => countInTile(into, band * BAND_CELLS + cell, n)));
+          damage.tryRead(() => readTile(tile, (cell, n) => countInTile(into, band * BAND_CELLS + cell, n)));
   };
   const classes = new Set(devices.map((device) => DEVICES.indexOf(device)));
   const isOfClicks = query.kind === 'click';
@@ -199,7 +199,7 @@ async function spotsOf(
   const clicks = new ElementClicks();
   const add = (some: readonly SpotTile[]) => {
     for (const { device, selector, tile } of some)
-      if (devices.has(device)) damage.pass(() => clicks.add(selector, tile));
+      if (devices.has(device)) damage.tryRead(() => clicks.add(selector, tile));
   };
   const newest = days.toReversed();
   const lengths = await site.gather<number>(newest.map((day) => ['HLEN', site.keys.spots(page, day)]));

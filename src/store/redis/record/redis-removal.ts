@@ -84,7 +84,7 @@ async function takeAway(
   const tally = new Aggregator(visit.site, transaction.sums, -1, transaction.pages, restartAggregation(visit));
   for await (const some of transaction.site.runs(number, visit, 0, damage)) {
     const runs = transaction.named(some);
-    for (const run of runs) damage.pass(() => tally.add(run));
+    for (const run of runs) damage.tryRead(() => tally.add(run));
     transaction.leave(number, visit, runs);
   }
   transaction.remove(number, visit);
@@ -147,10 +147,10 @@ async function removeElements(
   if (elements.length === 0) return false;
   const damage = new DamageLog();
   for (const element of elements) {
-    const kept = damage.pass(() => decodeRuns(element)) ?? [];
+    const kept = damage.tryRead(() => decodeRuns(element)) ?? [];
     for (const run of kept) for (const minute of minutesIn(run)) transaction.leaveMinute(number, minute, [run.page]);
     for (const run of transaction.named(kept, (page) => removedVisitName(going, page)))
-      damage.pass(() => tally.add(run));
+      damage.tryRead(() => tally.add(run));
   }
   going.page = transaction.pages.find(going.away.page) ?? 0;
   going.damage ||= damage.fault?.message ?? '';

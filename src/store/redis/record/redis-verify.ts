@@ -153,7 +153,7 @@ async function recount(
     const counted = new Recount(visit, sums, readOnly);
     const damage = new DamageLog();
     for await (const some of site.runs(number, visit, 0, damage))
-      for (const run of namedRuns(hash, some)) damage.pass(() => counted.add(run));
+      for (const run of namedRuns(hash, some)) damage.tryRead(() => counted.add(run));
     if (day === firstDay(visit, visit.marks[0])) counted.compare(compare, damage);
   }
 }
@@ -170,7 +170,7 @@ async function recountLeft(
   tally.countDeepest(going.page, 1);
   const nameOf = (page: number) => hash.names.get(page) || removedVisitName(going, page);
   for await (const some of site.runs(number, UNKNOWN_RUNS, 0, damage))
-    for (const run of some) damage.pass(() => tally.add(nameRun(run, nameOf(run.page))));
+    for (const run of some) damage.tryRead(() => tally.add(nameRun(run, nameOf(run.page))));
 }
 
 async function comparePart(

@@ -13,7 +13,7 @@ import {
   sliceOf,
   WHOLE_SITE,
 } from '../../record/sums.ts';
-import { type Counted, inOrder, mergeSound } from '../../record/tile.ts';
+import { type Counted, mergeOrReset, sortedCells } from '../../record/tile.ts';
 import type { PageChanges } from './page-hash.ts';
 import { partsOf, type RecordSite } from './record-site.ts';
 
@@ -104,7 +104,7 @@ async function tileCommands(site: RecordSite, sums: Sums): Promise<RedisCommand[
       at(site.keys.cells(page, day)).set(`${sliceOf(device, layer)}.${band}`, { cells, by });
   for (const { page, day, device, selector, spots } of sums.spots.values()) {
     const field = `${DEVICES.indexOf(device)}.${selector}`;
-    if (spots.size > 0) at(site.keys.spots(page, day)).set(field, { cells: inOrder(spots), by: spots });
+    if (spots.size > 0) at(site.keys.spots(page, day)).set(field, { cells: sortedCells(spots), by: spots });
   }
   const before = await readTiles(site, hashes);
   return [...hashes].flatMap(([key, tiles]) => hashCommands(key, tiles, before));
@@ -134,7 +134,7 @@ function hashCommands(
   const put: (string | Buffer)[] = [];
   const gone: string[] = [];
   for (const [field, { cells, by }] of tiles) {
-    const tile = mergeSound(before.get(`${key} ${field}`), cells, by);
+    const tile = mergeOrReset(before.get(`${key} ${field}`), cells, by);
     if (tile) put.push(field, tile);
     else gone.push(field);
   }
