@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DASHBOARD_PAGES, findPage } from '../src/model/dashboard-page.ts';
 import { launch, openPage } from './support/browser.ts';
 import { keepPictures, openDashboard, seeHere } from './support/dashboard.ts';
 import { FILE } from './support/owner.ts';
@@ -30,6 +31,26 @@ test('all of the live screen is reached by keyboard, and on a phone what is chos
   await dashboard.locator('.top-page').filter({ hasText: '/b' }).press('Enter');
   await dashboard.locator('.page-chooser').and(dashboard.locator('[data-page="/b"]')).waitFor();
   assert.match(dashboard.url(), /page=%2Fb/);
+});
+
+test('each page of the table is shown, also after a reload', async (t) => {
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
+  for (const [name, { path, section }] of Object.entries(DASHBOARD_PAGES)) {
+    const answer = await dashboard.goto(server.url + path.replace(/:\w+/g, 'x'));
+    assert.equal(answer?.status(), 200, name);
+    await dashboard.locator('main').waitFor();
+    assert.equal(await dashboard.getByText('Page not found').count(), 0, name);
+    if (name === 'sign-in') await dashboard.waitForURL(`${server.url}/admin`);
+    else assert.equal(await dashboard.locator('nav [aria-current=page]').count(), section ? 1 : 0, name);
+  }
+});
+
+test('the pages of the dashboard are found by their paths', () => {
+  assert.deepEqual(findPage('/admin/'), { name: 'live', parameters: {} });
+  assert.deepEqual(findPage('/admin/visits/a%20b'), { name: 'visit', parameters: { id: 'a%20b' } });
+  assert.deepEqual(findPage('/admin/link/x/'), { name: 'link', parameters: { token: 'x' } });
+  for (const path of ['/admin/nope', '/admin/settings/more', '/admin/visits/x/y', '/admin/link', '/administrators'])
+    assert.equal(findPage(path), undefined, path);
 });
 
 test('an address without a page says so, with the way to the dashboard, wherever one comes from', async (t) => {

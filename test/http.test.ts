@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { DASHBOARD_PAGES } from '../src/model/dashboard-page.ts';
 import type { StreamRequest } from '../src/protocol/ipc.ts';
 import type { Beacon } from '../src/protocol/post.ts';
 import { codeOf, startHttp } from './support/http.ts';
@@ -225,11 +226,12 @@ test('the pages of the dashboard are there for everybody alike, whatever becomes
   const cookie = await signIn();
   const away = async () => Promise.reject(Object.assign(new Error('away'), { code: 'unreachable' }));
   Object.assign(store, { session: away });
-  for (const path of ['/admin', '/admin/', '/admin/settings', '/admin/visits/x', '/admin/sign-in', '/admin/link/abc'])
+  const paths = Object.values(DASHBOARD_PAGES).map(({ path }) => path.replace(/:\w+/g, 'x'));
+  for (const path of [...paths, ...paths.map((path) => `${path}/`)])
     for (const who of [{}, { cookie }]) {
       const page = await ask('GET', path, who);
       assert.equal(page.status, 200, path);
-      assert.match(await page.text(), /Dashboard/);
+      assert.match(await page.text(), /Dashboard/, path);
     }
   const session = await ask('GET', '/v1/session', { cookie, headers: { accept: 'text/html' } });
   assert.equal(session.status, 503);

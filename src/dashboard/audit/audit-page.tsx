@@ -1,7 +1,9 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import { AUDIT_ACTIONS, type AuditAction, type AuditEntry } from '../../model/audit.ts';
 import { api } from '../shell/api.ts';
+import { NotFound } from '../shell/not-found.tsx';
 import { address, go, query } from '../shell/route.ts';
+import { isOwner } from '../shell/state.ts';
 import { Failed } from '../ui/failed.tsx';
 import { countText, date, isoTime } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
@@ -17,8 +19,13 @@ interface State {
 
 const NONE: State = { list: [], next: undefined };
 
-/** Who signed in, and who changed what, newest first. */
+/** The audit trail, for owners only. */
 export function AuditPage() {
+  return isOwner.value ? <AuditTrail /> : <NotFound />;
+}
+
+/** Who signed in, and who changed what, newest first. */
+function AuditTrail() {
   useEffect(() => {
     document.title = 'Audit trail · Fieldmouse';
   }, []);

@@ -1,48 +1,38 @@
 import { useEffect, useState } from 'preact/hooks';
-import { AuditPage } from '../audit/audit-page.tsx';
-import { CountsPage } from '../counts/counts-page.tsx';
-import { HeatmapPage } from '../heatmap/heatmap-page.tsx';
-import { LivePage } from '../live/live-page.tsx';
-import { VisitPage } from '../replay/visit-page.tsx';
-import { SettingsPage } from '../settings/settings-page.tsx';
-import { LinkPage } from '../sign-in/link-page.tsx';
+import { DASHBOARD_PAGES } from '../../model/dashboard-page.ts';
 import { SignInPage } from '../sign-in/sign-in-page.tsx';
 import { type FailedProps, Trouble } from '../ui/failed.tsx';
 import { Logo } from '../ui/icons.tsx';
 import { isPassing } from '../ui/use-retry.ts';
-import { VisitsPage } from '../visits/visits-page.tsx';
 import { ApiError } from './api.ts';
 import { DegradedBanner } from './degraded-banner.tsx';
 import { Header } from './header.tsx';
 import { NotFound } from './not-found.tsx';
-import { goOnFromSignIn, goToSignIn, type Route, route } from './route.ts';
-import { isOwner, leave, loadSession, loadSites, session } from './state.ts';
+import { goOnFromSignIn, goToSignIn, route } from './route.ts';
+import { leave, loadSession, loadSites, session } from './state.ts';
+import { viewOf } from './views.tsx';
 
-/** Asks who is signed in, then shows the page of the address, or the way to sign in. */
+/** Asks who is signed in, then shows the page of the address, or the sign-in page. */
 export function App() {
   const { failure, retry } = useLoading();
-  const { page } = route.value;
+  const found = route.value;
+  const name = found?.name;
+  const isPublic = name !== undefined && DASHBOARD_PAGES[name].section === null;
   const here = session.value;
   useEffect(() => {
-    if (here === null && page !== 'link' && page !== 'sign-in') goToSignIn();
-    if (here && page === 'sign-in') goOnFromSignIn();
-  }, [here, page]);
+    if (here === null && !isPublic) goToSignIn();
+    if (here && name === 'sign-in') goOnFromSignIn();
+  }, [here, name, isPublic]);
   if (failure) return <Failure problem={failure} again={retry} />;
   if (here === undefined) return <p class="waiting">Loading…</p>;
-  if (page === 'link') return <LinkPage token={(route.value as Route & { page: 'link' }).token} />;
-  if (here === null) return <SignInPage />;
+  if (here === null && !isPublic) return <SignInPage />;
+  const view = found ? viewOf(found) : <NotFound />;
+  if (isPublic) return view;
   return (
     <>
       <Header />
       <DegradedBanner />
-      {page === 'live' && <LivePage />}
-      {page === 'visits' && <VisitsPage />}
-      {page === 'pages' && <CountsPage />}
-      {page === 'heatmap' && <HeatmapPage />}
-      {page === 'visit' && <VisitPage id={(route.value as Route & { page: 'visit' }).id} />}
-      {page === 'settings' && <SettingsPage />}
-      {page === 'audit' && (isOwner.value ? <AuditPage /> : <NotFound />)}
-      {page === 'missing' && <NotFound />}
+      {view}
     </>
   );
 }

@@ -1,62 +1,62 @@
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
+import { DASHBOARD_PAGES, type Section } from '../../model/dashboard-page.ts';
 import { CountsIcon, GearIcon, HeatIcon, LiveIcon, Logo, ThemeIcon, VisitsIcon } from '../ui/icons.tsx';
-import { address, type Route, route } from './route.ts';
+import { address, route } from './route.ts';
 import { chosenSite, rewind, showSite, sites } from './state.ts';
 import { Status } from './status.tsx';
 import { THEMES, theme } from './theme.ts';
 
-/** Pages that are of one site. */
-const OF_SITE = new Set<Route['page']>(['live', 'visits', 'visit', 'pages', 'heatmap']);
+/** The links to the sections, in their order. */
+const LINKS: readonly [section: Section, label: string, Icon: () => JSX.Element][] = [
+  ['live', 'Live', LiveIcon],
+  ['visits', 'Visits', VisitsIcon],
+  ['pages', 'Pages', CountsIcon],
+  ['heatmap', 'Heatmap', HeatIcon],
+];
 
 export function Header() {
-  const { page } = route.value;
+  const page = route.value && DASHBOARD_PAGES[route.value.name];
   return (
     <header class="top">
-      <Place path="/admin" here={page === 'live'} look="home">
+      <SectionLink section="live" look="home">
         <Logo />
         <span>Fieldmouse</span>
-      </Place>
-      {OF_SITE.has(page) && <SiteChooser />}
-      {page === 'live' && !rewind.value && <Status />}
+      </SectionLink>
+      {page?.hasSite && <SiteChooser />}
+      {page?.section === 'live' && !rewind.value && <Status />}
       <nav aria-label="Dashboard">
-        <Place path="/admin" here={page === 'live'}>
-          <LiveIcon />
-          <span>Live</span>
-        </Place>
-        <Place path="/admin/visits" here={page === 'visits' || page === 'visit'}>
-          <VisitsIcon />
-          <span>Visits</span>
-        </Place>
-        <Place path="/admin/pages" here={page === 'pages'}>
-          <CountsIcon />
-          <span>Pages</span>
-        </Place>
-        <Place path="/admin/heatmap" here={page === 'heatmap'}>
-          <HeatIcon />
-          <span>Heatmap</span>
-        </Place>
+        {LINKS.map(([section, label, Icon]) => (
+          <SectionLink key={section} section={section}>
+            <Icon />
+            <span>{label}</span>
+          </SectionLink>
+        ))}
         <ThemeButton />
-        <Place path="/admin/settings" here={page === 'settings' || page === 'audit'}>
+        <SectionLink section="settings">
           <GearIcon />
           <span>Settings</span>
-        </Place>
+        </SectionLink>
       </nav>
     </header>
   );
 }
 
-interface PlaceProps {
-  path: string;
-  here: boolean;
+interface SectionLinkProps {
+  section: Section;
   look?: string;
   children: ComponentChildren;
 }
 
-/** Leads to a page, and keeps the site where there are several. */
-function Place({ path, here, look = 'quiet', children }: PlaceProps) {
+/** Leads to the main page of a section, and keeps the site if there are several. */
+function SectionLink({ section, look = 'quiet', children }: SectionLinkProps) {
   const site = sites.value.length > 1 ? chosenSite.value : null;
+  const isCurrent = route.value && DASHBOARD_PAGES[route.value.name].section === section;
   return (
-    <a class={look} href={address(path, { site })} aria-current={here ? 'page' : undefined}>
+    <a
+      class={look}
+      href={address(DASHBOARD_PAGES[section].path, { site })}
+      aria-current={isCurrent ? 'page' : undefined}
+    >
       {children}
     </a>
   );

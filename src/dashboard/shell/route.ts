@@ -1,24 +1,14 @@
 /** Which of the dashboard's pages is shown. */
 import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
+import { findPage } from '../../model/dashboard-page.ts';
 import { based, unbased } from './base.ts';
 import { shape, text } from './readers.ts';
 import { keepInTab, takeFromTab } from './stored-setting.ts';
 
-export type Route =
-  | { page: 'live' }
-  | { page: 'visits' }
-  | { page: 'visit'; id: string }
-  | { page: 'pages' }
-  | { page: 'heatmap' }
-  | { page: 'settings' }
-  | { page: 'audit' }
-  | { page: 'sign-in' }
-  | { page: 'link'; token: string }
-  | { page: 'missing' };
-
 const place = signal(location.href);
 
-export const route = computed<Route>(() => read(unbased(new URL(place.value).pathname)));
+/** The page of the address; undefined if there is none. */
+export const route = computed(() => findPage(unbased(new URL(place.value).pathname)));
 
 /** Query parameters of the address: `site`, and what of it is shown. */
 export const query = computed(() => new URL(place.value).searchParams);
@@ -97,20 +87,4 @@ export function startRoute(): void {
     event.preventDefault();
     go(link.href);
   });
-}
-
-const PLAIN = ['pages', 'heatmap', 'settings', 'audit', 'sign-in'] as const;
-
-function isPlain(name: string): name is (typeof PLAIN)[number] {
-  return (PLAIN as readonly string[]).includes(name);
-}
-
-function read(path: string): Route {
-  const [, , first = '', token = '', ...more] = path.replace(/\/$/, '').split('/');
-  if (more.length > 0) return { page: 'missing' };
-  if (first === '') return { page: 'live' };
-  if (isPlain(first)) return { page: token ? 'missing' : first };
-  if (first === 'visits') return token ? { page: 'visit', id: token } : { page: 'visits' };
-  if (first === 'link' && token) return { page: 'link', token };
-  return { page: 'missing' };
 }

@@ -1,5 +1,6 @@
 /** What the screens share. Data from the stream goes to `crowd` at once; screens are told at most four times a second. */
 import { batch, computed, effect, signal, untracked } from '@preact/signals';
+import { DASHBOARD_PAGES } from '../../model/dashboard-page.ts';
 import { may } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
 import { type LiveScene, LiveState, type Reported, type StreamEvent } from '../live/live-state.ts';
@@ -144,7 +145,7 @@ export function watchSite(): () => void {
     const wanted = query.value.get('site');
     const key = chosenSite.value;
     const at = timeOf(query.value.get('at'));
-    if (route.value.page !== 'live' || server.value === null) return;
+    if (route.value?.name !== 'live' || server.value === null) return;
     const gone = [wanted, site.peek()].find((one) => one !== null && !keys.includes(one));
     untracked(() => {
       if (gone) tellGone(gone, key);
@@ -284,11 +285,11 @@ export function retryNow(): void {
   stream.retry();
 }
 
-/** Shows a site on the page of the dashboard that is shown. */
+/** Shows another site in the section of the dashboard that is shown. */
 export function showSite(key: string): void {
-  const { page } = route.peek();
-  const path = page === 'live' ? '/admin' : `/admin/${page === 'visit' ? 'visits' : page}`;
-  go(address(path, { site: key }));
+  const found = route.peek();
+  const section = found && DASHBOARD_PAGES[found.name].section;
+  go(address(DASHBOARD_PAGES[section ?? 'live'].path, { site: key }));
 }
 
 /** Puts a page on stage until another is chosen; null: the fullest page. The address remembers it. */

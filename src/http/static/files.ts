@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { DASHBOARD_PAGES } from '../../model/dashboard-page.ts';
 import { publicFolder as builtFolder } from '../../server/package-files.ts';
 import { mounted } from '../base-path.ts';
 import type { HttpOptions } from '../contract.ts';
@@ -14,10 +15,9 @@ import { sendAsset } from './fixed-files.ts';
 const ASK = 'no-cache';
 /** Visitors load the script with every page; an hour is how long an update may take. */
 const SCRIPT_CACHE = 'public, max-age=3600';
-/** One page for all of the dashboard's addresses; its script looks at the address, and asks who is signed in. */
-const DASHBOARD_PATHS = ['', '/visits', '/pages', '/heatmap', '/settings', '/audit', '/sign-in'];
-/** Those that differ from one to the next. */
-const DASHBOARD_PATTERNS = ['/admin/visits/:id', '/admin/link/:token'];
+/** One file for all pages of the dashboard: its script looks at the address, and asks who is signed in. */
+const DASHBOARD_PATHS = Object.values(DASHBOARD_PAGES).map(({ path }) => path);
+const hasParameter = (path: string) => path.includes(':');
 /** What the built script and the demo pages name, and what the server puts there instead. */
 const ENDPOINT_MARK = '/v1/visit';
 const SCRIPT_MARK = '/fieldmouse.js';
@@ -35,7 +35,7 @@ export function pageRoutes(app: HttpApp, publicFolder: string, { config }: HttpO
   const dashboard = pageOf(join(publicFolder, 'admin', 'index.html'), DASHBOARD, mount);
   const files: [url: string, Asset][] = [
     [config.scriptPath, scriptOf(join(publicFolder, 'fieldmouse.js'), basePath + config.endpoint)],
-    ...DASHBOARD_PATHS.map((path): [string, Asset] => [`/admin${path}`, dashboard]),
+    ...DASHBOARD_PATHS.filter((path) => !hasParameter(path)).map((path): [string, Asset] => [path, dashboard]),
     ...demoPages(join(publicFolder, 'demo'), config.scriptPath, mount),
     ...plainFiles(join(publicFolder, 'admin'), '/admin/', DATA),
     // The stage's frame has no origin of its own, and would be refused the pictures under another policy.
@@ -46,7 +46,7 @@ export function pageRoutes(app: HttpApp, publicFolder: string, { config }: HttpO
     app.get(url, { config: { security: [] }, schema: { hide: true } }, (request, reply) =>
       sendAsset(request, reply, asset),
     );
-  for (const url of DASHBOARD_PATTERNS)
+  for (const url of DASHBOARD_PATHS.filter(hasParameter))
     app.get(url, { config: { security: DASHBOARD }, schema: { hide: true } }, (request, reply) =>
       sendAsset(request, reply, dashboard),
     );
