@@ -14,7 +14,7 @@ import type { AccountRecords, Admin, SessionOwner, StoredToken, TableName } from
 import { hashSecret, newSecret, newToken, sameHash, storeId, tokenId } from './secret.ts';
 import { isSeenDue, newSession, removeSessionsOf, removeSurplus, seenNow } from './sessions.ts';
 import { isLastOwner, knownRights, readsOf, removeFromRights, tokenOf, withRights } from './stored-rights.ts';
-import type { Change, Scope } from './transaction.ts';
+import type { Change, ChangeOptions } from './transaction.ts';
 
 /** Visits of a removed site that start within this time are removed, too, milliseconds. */
 const LEAVING_MS = 10_000;
@@ -37,16 +37,20 @@ export abstract class AccountStore {
   /** Reads a session and its administrator, both at the same moment. */
   protected abstract readSession(id: string): Promise<SessionOwner>;
   /** Makes a change. When the promise resolves with what it returned, the change is stored. */
-  protected abstract commit<T>(scope: Scope, change: Change<T>): Promise<T>;
+  protected abstract commit<T>(options: ChangeOptions, change: Change<T>): Promise<T>;
   /**
    * Makes a change that no request depends on: a full store must not sign anybody out. The result is `assumed` if the
    * change fails, or if the store is too far away to wait for it.
    */
-  protected abstract tryCommit<T>(scope: Scope, change: Change<T>, assumed: T): Promise<T>;
+  protected abstract tryCommit<T>(options: ChangeOptions, change: Change<T>, assumed: T): Promise<T>;
   /** Removes what was counted for a site that was just removed, as far as the commit has not removed it. */
   protected abstract removeRest(site: string): Promise<void>;
   /** Makes a change, and takes over the secret, the audit trail and the counts of the snapshot if it returns true. */
-  protected abstract replace(snapshot: AccountSnapshot, scope: Scope, change: Change<boolean>): Promise<boolean>;
+  protected abstract replace(
+    snapshot: AccountSnapshot,
+    options: ChangeOptions,
+    change: Change<boolean>,
+  ): Promise<boolean>;
 
   async id(): Promise<string> {
     return storeId(await this.secret());
@@ -238,8 +242,8 @@ export abstract class AccountStore {
   }
 
   removeSessions(name: string, except: string | undefined): Promise<void> {
-    const scope = { reads: { sessions: 'all' }, allowWhenFull: true } as const;
-    return this.commit(scope, ({ sessions }) => removeSessionsOf(name, sessions, except));
+    const options = { reads: { sessions: 'all' }, allowWhenFull: true } as const;
+    return this.commit(options, ({ sessions }) => removeSessionsOf(name, sessions, except));
   }
 
   addToken(

@@ -36,7 +36,7 @@ export interface AccountTransaction extends AccountTables {
 export type ReadSet = { readonly [Name in TableName]?: readonly string[] | 'all' };
 
 /** What is known of a change before it runs. */
-export interface Scope {
+export interface ChangeOptions {
   /** It reads nothing else. */
   readonly reads?: ReadSet;
   /** The note that it may add. */

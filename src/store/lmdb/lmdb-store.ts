@@ -19,7 +19,7 @@ import type { AccountSnapshot, HitGroup } from '../accounts/account-snapshot.ts'
 import { AccountStore, demoSite } from '../accounts/account-store.ts';
 import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
 import type { AccountRecords, SessionOwner, TableName } from '../accounts/records.ts';
-import type { AccountTables, AccountTransaction, Change, Scope } from '../accounts/transaction.ts';
+import type { AccountTables, AccountTransaction, Change, ChangeOptions } from '../accounts/transaction.ts';
 import { type Attempt, type Store, StoreError } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
 import { type OpenTable, openAccounts } from './account-tables.ts';
@@ -321,20 +321,20 @@ export class LmdbStore extends AccountStore implements Store {
     });
   }
 
-  protected commit<T>(_scope: Scope, change: Change<T>): Promise<T> {
+  protected commit<T>(_options: ChangeOptions, change: Change<T>): Promise<T> {
     return this.#file.writeLater(() => change(this.#accounts));
   }
 
-  protected tryCommit<T>(scope: Scope, change: Change<T>, assumed: T): Promise<T> {
-    return this.commit(scope, change).catch(() => assumed);
+  protected tryCommit<T>(options: ChangeOptions, change: Change<T>, assumed: T): Promise<T> {
+    return this.commit(options, change).catch(() => assumed);
   }
 
   protected async replace(
     { secret, trail, hits }: AccountSnapshot,
-    scope: Scope,
+    options: ChangeOptions,
     change: Change<boolean>,
   ): Promise<boolean> {
-    const isReplaced = await this.commit(scope, (tx) => {
+    const isReplaced = await this.commit(options, (tx) => {
       if (!change(tx)) return false;
       this.#file.root.openDB<Buffer, string>('meta', {}).put('secret', secret);
       this.#audit.replace(trail);

@@ -7,7 +7,7 @@ import type { Redis, RedisCommand } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { addToTrail } from '../accounts/audit-trail.ts';
 import type { AccountRecords, Link, TableName } from '../accounts/records.ts';
-import type { AccountTransaction, ExpiringTable, Scope, Table } from '../accounts/transaction.ts';
+import type { AccountTransaction, ChangeOptions, ExpiringTable, Table } from '../accounts/transaction.ts';
 import { hitsKey } from './counters.ts';
 import { LoadedTrail, TRAIL_READS } from './redis-trail.ts';
 
@@ -16,13 +16,18 @@ export const VERSION_KEY = commonKey('version');
 
 const TABLES: readonly TableName[] = ['sites', 'admins', 'tokens', 'links', 'sessions'];
 
-export interface RedisScope extends Scope {
+export interface RedisChangeOptions extends ChangeOptions {
   /** A command to run together with the reads. The change gets its answer. */
   readonly query?: RedisCommand;
 }
 
 /** A change that may add commands to its commit. */
 export type RedisChange<T> = (tx: RedisTransaction, answer: unknown) => T;
+
+export interface ChangeRequest {
+  readonly options: RedisChangeOptions;
+  readonly change: RedisChange<unknown>;
+}
 
 export class RedisTransaction implements AccountTransaction {
   readonly sites = new LoadedTable<AccountRecords['sites']>('sites');
@@ -41,25 +46,22 @@ export class RedisTransaction implements AccountTransaction {
   }
 
   /** Makes changes in order, in two round trips. Undefined, and nothing is done, if another process was faster. */
-  static async run(
-    redis: Redis,
-    scopes: readonly RedisScope[],
-    changes: readonly RedisChange<unknown>[],
-  ): Promise<unknown[] | undefined> {
+  static async run(redis: Redis, requests: readonly ChangeRequest[]): Promise<unknown[] | undefined> {
     const tx = new RedisTransaction(redis);
-    const answers = await tx.#load(scopes);
-    const results = changes.map((change, i) => change(tx, answers[i]));
-    return (await tx.#commit(scopes.some(({ allowWhenFull }) => allowWhenFull))) ? results : undefined;
+    const options = requests.map((request) => request.options);
+    const answers = await tx.#load(options);
+    const results = requests.map(({ change }, i) => change(tx, answers[i]));
+    return (await tx.#commit(options.some(({ allowWhenFull }) => allowWhenFull))) ? results : undefined;
   }
 
   /** Loads all that changes read. The answers to their queries. */
-  async #load(scopes: readonly RedisScope[]): Promise<unknown[]> {
+  async #load(options: readonly RedisChangeOptions[]): Promise<unknown[]> {
     const reads = TABLES.flatMap((name) => {
-      const keys = mergedReads(scopes, name);
+      const keys = mergedReads(options, name);
       return keys === undefined ? [] : [{ name, keys, command: this[name].readCommand(keys) }];
     });
-    const trail = scopes.some(({ note }) => note !== undefined) ? TRAIL_READS : [];
-    const queries = scopes.flatMap(({ query }) => (query ? [query] : []));
+    const trail = options.some(({ note }) => note !== undefined) ? TRAIL_READS : [];
+    const queries = options.flatMap(({ query }) => (query ? [query] : []));
     const commands = [...reads.map(({ command }) => command), ...trail, ...queries];
     if (commands.length === 0) return [];
     const [version, ...found] = await this.#redis.gather<unknown>(VERSION_KEY, [['GET', VERSION_KEY], ...commands]);
@@ -68,7 +70,7 @@ export class RedisTransaction implements AccountTransaction {
     this.#version = String(version ?? 0);
     for (const { name, keys } of reads) this[name].load(keys, found.shift() as (string | null)[]);
     if (trail.length > 0) this.#trail = new LoadedTrail(found.shift() as string[], found.shift() as string[]);
-    return scopes.map(({ query }) => query && found.shift());
+    return options.map(({ query }) => query && found.shift());
   }
 
   addNote(note: AuditNote | undefined): void {
@@ -96,9 +98,9 @@ export class RedisTransaction implements AccountTransaction {
 }
 
 /** What some changes read of a table, or undefined for nothing. */
-function mergedReads(scopes: readonly Scope[], name: TableName): readonly string[] | 'all' | undefined {
+function mergedReads(options: readonly ChangeOptions[], name: TableName): readonly string[] | 'all' | undefined {
   const keys = new Set<string>();
-  for (const { reads = {} } of scopes) {
+  for (const { reads = {} } of options) {
     if (reads[name] === 'all') return 'all';
     for (const key of reads[name] ?? []) keys.add(key);
   }

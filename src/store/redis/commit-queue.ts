@@ -2,7 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from '../../redis/connection.ts';
 import { StoreError } from '../contract.ts';
-import { type RedisChange, type RedisScope, RedisTransaction } from './account-transaction.ts';
+import {
+  type ChangeRequest,
+  type RedisChange,
+  type RedisChangeOptions,
+  RedisTransaction,
+} from './account-transaction.ts';
 import { toStoreError } from './redis-store-error.ts';
 
 /** Changes of one commit at most: the server does nothing else meanwhile. */
@@ -14,9 +19,7 @@ const LIMIT_MS = 10_000;
 const RETRY_MS = 2;
 const MAX_RETRY_MS = 50;
 
-interface Waiting {
-  scope: RedisScope;
-  change: RedisChange<unknown>;
+interface Waiting extends ChangeRequest {
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
@@ -31,10 +34,10 @@ export class CommitQueue {
   }
 
   /** Makes a change. Throws StoreError. */
-  commit<T>(scope: RedisScope, change: RedisChange<T>): Promise<T> {
+  commit<T>(options: RedisChangeOptions, change: RedisChange<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length >= MAX_WAITING) return reject(tooMuch());
-      this.#waiting.push({ scope, change, resolve: resolve as Waiting['resolve'], reject });
+      this.#waiting.push({ options, change, resolve: resolve as Waiting['resolve'], reject });
       this.#draining ??= this.#drain();
     });
   }
@@ -59,16 +62,15 @@ export class CommitQueue {
 
   /** How many of the next changes may go together: a change that frees space must not fail with one that needs some. */
   #alike(): number {
-    const next = this.#waiting.slice(0, MAX_TOGETHER).map(({ scope }) => scope.allowWhenFull === true);
+    const next = this.#waiting.slice(0, MAX_TOGETHER).map(({ options }) => options.allowWhenFull === true);
     const other = next.findIndex((allowWhenFull) => allowWhenFull !== next[0]);
     return other === -1 ? next.length : other;
   }
 
-  async #run(group: readonly Waiting[]): Promise<unknown[]> {
-    const [scopes, changes] = [group.map(({ scope }) => scope), group.map(({ change }) => change)];
+  async #run(requests: readonly ChangeRequest[]): Promise<unknown[]> {
     const end = performance.now() + LIMIT_MS;
     for (let tries = 1; performance.now() < end; tries++) {
-      const results = await RedisTransaction.run(this.#redis, scopes, changes);
+      const results = await RedisTransaction.run(this.#redis, requests);
       if (results) return results;
       await sleep(Math.random() * Math.min(MAX_RETRY_MS, RETRY_MS * tries));
     }

@@ -23,7 +23,7 @@ import { AccountStore, demoSite } from '../accounts/account-store.ts';
 import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
 import type { AccountRecords, Admin, SessionOwner, Stored, TableName } from '../accounts/records.ts';
 import { storeId } from '../accounts/secret.ts';
-import type { Change, Scope } from '../accounts/transaction.ts';
+import type { Change, ChangeOptions } from '../accounts/transaction.ts';
 import { type Attempt, type Store, StoreError } from '../contract.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
 import { readAll, readOne, VERSION_KEY } from './account-transaction.ts';
@@ -272,12 +272,12 @@ export class RedisStore extends AccountStore implements Store {
 
   protected async replace(
     { secret, trail, hits }: AccountSnapshot,
-    scope: Scope,
+    options: ChangeOptions,
     change: Change<boolean>,
   ): Promise<boolean> {
     // There may be too many for one step. They come first, so that they are there whenever the rest is.
     await toStoreError(writeHits(this.#redis, hits));
-    const isReplaced = await this.#queue.commit(scope, (tx) => {
+    const isReplaced = await this.#queue.commit(options, (tx) => {
       if (!change(tx)) return false;
       for (const command of trailCommands(trail)) tx.addCommand(...command);
       tx.addCommand('HSET', META_KEY, 'secret', secret.toString('base64url'));
@@ -319,13 +319,13 @@ export class RedisStore extends AccountStore implements Store {
     return [session, admin];
   }
 
-  protected commit<T>(scope: Scope, change: Change<T>): Promise<T> {
-    return this.#queue.commit(scope, change);
+  protected commit<T>(options: ChangeOptions, change: Change<T>): Promise<T> {
+    return this.#queue.commit(options, change);
   }
 
   /** Nobody waits for it: Redis may be far away. */
-  protected async tryCommit<T>(scope: Scope, change: Change<T>, assumed: T): Promise<T> {
-    this.commit(scope, change).catch(() => {});
+  protected async tryCommit<T>(options: ChangeOptions, change: Change<T>, assumed: T): Promise<T> {
+    this.commit(options, change).catch(() => {});
     return assumed;
   }
 
