@@ -1,9 +1,10 @@
 /** The primary: wires supervisor and hub, and knows how the whole starts and stops. */
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import type { Broker } from './broker/contract.ts';
 import { noBroker } from './broker/no-broker.ts';
+import { Reloader } from './cluster/reloader.ts';
 import { StartError, Supervisor } from './cluster/supervisor.ts';
+import { Troubles } from './cluster/troubles.ts';
 import { type Config, OPTIONS, optionsOf } from './config/config.ts';
 import { Hub } from './hub/hub.ts';
 import { withTimeout } from './lib/timeout.ts';
@@ -15,31 +16,30 @@ import { storeMetrics } from './metrics/store-metrics.ts';
 import { ACTOR, type AuditAction, type AuditNote } from './model/audit.ts';
 import { MINUTE_MS } from './model/minute.ts';
 import { maySee, OWNER } from './model/rights.ts';
-import { type StreamRequest, TAG, type TroubleName } from './protocol/ipc.ts';
+import { type StreamRequest, TAG } from './protocol/ipc.ts';
 import { targetText } from './redis/redis-url.ts';
 import { descriptorLimit, limitOfOne, mostConnections, RESERVED_DESCRIPTORS } from './server/descriptors.ts';
 import { lockFolder } from './server/folder-lock.ts';
 import { removeStaleSocket } from './server/listen.ts';
 import { version } from './server/version.ts';
-import { isUnreachable, type Store, StoreError } from './store/contract.ts';
+import { isUnreachable, type Store, type StoreError } from './store/contract.ts';
 import { checkFile } from './store/lmdb/file/check-process.ts';
+import { Suspicion } from './store/lmdb/file/suspicion.ts';
 import { MinuteWriter } from './store/minute-writer.ts';
 import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
 
-/** How long the last batches of draining workers may take, milliseconds. */
+/** Time for the last batches of draining workers, milliseconds. */
 const LAST_BATCH_MS = 200;
 
-/** How long it may take to keep the last minutes, milliseconds. */
+/** Time limit for storing the last minutes, milliseconds. */
 const LAST_MINUTES_MS = 1000;
 
-/** Where Redis does not answer, a stop is over by then, or so long after the workers are gone, milliseconds: after 5 s it would count as failed. */
+/** A stop waits for Redis until then, milliseconds after it started: a stop of 5 s counts as failed. */
 const STOP_MS = 3500;
+/** A stop waits for Redis at least this long after the workers have ended, milliseconds. */
 const LAST_WORDS_MS = 300;
 
-/** Codes of StoreError by which a worker says so. */
-const LOST: ReadonlySet<string> = new Set(['no-store', 'not-a-store']);
-
-/** The administrator that a new store begins with. */
+/** The first administrator of a new store. */
 const FIRST_ADMIN = 'admin';
 
 export interface Running {
@@ -58,29 +58,57 @@ export interface Running {
 }
 
 /**
- * Starts the process tree: `exec` with `args` is what workers run. Throws StoreError and StartError, whose
- * messages are for people.
+ * Starts the process tree: workers run `exec` with `args`. Throws StoreError and StartError, whose messages are for people.
  */
 export async function startPrimary(config: Config, exec: string, args: readonly string[]): Promise<Running> {
   const log = createLogger(config.logLevel, 'primary');
-  let isStarted = false;
   warnOfDescriptors(config, log);
-  /** A worker that was to take the place of another found no store, or another one. */
-  let isStoreLost = false;
-  let storeTroubles: readonly TroubleName[] = [];
-  const onTrouble = (troubles: readonly TroubleName[]) => {
-    storeTroubles = troubles;
-  };
-  const store = await openStore(config, { log, isServer: true, onTrouble });
-  const unlock = await lockFolder(config.data, { reload }, (reason) => log.warn(reason));
+  const troubles = new Troubles();
+  const store = await openStore(config, { log, isServer: true, onTrouble: troubles.ofStore });
+  const reloader = new Reloader(log);
+  const unlock = await lockFolder(config.data, { reload: reloader.reload }, (reason) => log.warn(reason));
   if (!config.redis) await warnOfSize(store, config, log);
   for (const address of config.listen) await removeStaleSocket(address);
+  const parts = await buildParts(config, log, store, { exec, args });
+  const stopReporting = reportToPm2(() => ({ ...parts.hub.figures(), delayMs: parts.supervisor.delayMs() }));
+  const close = once(async () => {
+    stopReporting();
+    await closeParts(parts);
+    unlock();
+  });
+  try {
+    const addresses = await startParts(parts, troubles);
+    reloader.allow(parts.supervisor);
+    await noteStart(store, config, addresses);
+    const reload = () => reloader.reload(() => {}).catch(() => {});
+    return { addresses, ...(await firstSteps(store)), damaged: parts.suspicion.damaged, reload, close };
+  } catch (error) {
+    await close();
+    // A worker that was ended by a broken page of the store could not report it.
+    if (!config.redis && error instanceof StartError && error.code === 'worker-died') await checkFile(config.data);
+    throw error;
+  }
+}
+
+type Parts = Awaited<ReturnType<typeof buildParts>>;
+
+/** Each part is given only parts that are built before it. Nothing runs yet but the broker. */
+async function buildParts(
+  config: Config,
+  log: Logger,
+  store: Store,
+  { exec, args }: { exec: string; args: readonly string[] },
+) {
   const machine = await store.machine();
   const broker = await startBroker(config, log, machine, await store.id());
-  const kept = new MinuteWriter(store, log);
+  const suspicion = new Suspicion(log);
+  const minutes = new MinuteWriter(store, log);
+  const { workers, maxMemory } = config;
+  const env = await workerEnvironment(store);
+  const supervisor = new Supervisor({ workers, exec, args, env, maxMemory, log });
   const hub = new Hub({
     graceMs: config.graceMs,
-    // Each is a descriptor of this process.
+    // Each stream is a descriptor of this process.
     maxStreams: Math.min(config.maxStreams, mostConnections()),
     maxStreamsEach: limitOfOne(config.maxStreamsEach, OPTIONS.maxStreamsEach.preset, mostConnections()),
     version,
@@ -88,116 +116,99 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
     send: (worker, message) => supervisor.send(worker, message),
     sendAll: (message) => supervisor.sendAll(message),
     allowed: (request) => isAllowed(store, request),
-    // To write to a file that is cut short ends the process.
-    keep: async (minutes) => !isSuspected() && kept.put(machine, minutes),
+    // A write to a file that was cut short would end the process.
+    keep: async (some) => !suspicion.isSuspected && minutes.put(machine, some),
     machine,
     others: broker,
   });
   broker.begin(hub);
-  const supervisor = new Supervisor({
-    workers: config.workers,
-    exec,
-    args,
-    env: {
-      [STORE_ID]: await store.id(),
-      [STORE_IDENTITY]: identityOf(store),
-      [SERVER_RUN]: String(await store.nextRun()),
-    },
-    maxMemory: config.maxMemory,
-    log,
+  return { config, log, store, machine, broker, suspicion, minutes, supervisor, hub };
+}
+
+/** Which store workers must open, and the number of this run. */
+async function workerEnvironment(store: Store): Promise<Record<string, string>> {
+  return {
+    [STORE_ID]: await store.id(),
+    [STORE_IDENTITY]: identityOf(store),
+    [SERVER_RUN]: String(await store.nextRun()),
+  };
+}
+
+/** Starts the workers. Resolves with the addresses they listen on. Throws StartError. */
+async function startParts(parts: Parts, troubles: Troubles): Promise<string[]> {
+  const { config, store, machine, broker, suspicion, minutes, supervisor, hub } = parts;
+  const allTroubles = () => troubles.all(supervisor.troubles(), broker.figures().lateMs > 0);
+  const registry = primaryMetrics(version, () => ({
+    ...hub.figures(),
+    ...supervisor.figures(),
+    broker: broker.figures(),
+    troubles: allTroubles(),
+  }));
+  storeMetrics(registry, config.maxStore, () => store.archive.usage());
+  const gathering = new Gathering(registry, (ask) => supervisor.sendAll({ tag: TAG, k: 'measure', ask }));
+  await minutes.recall(machine, (site, some) => hub.recall(site, some));
+  return supervisor.start({
     onFork: (worker) => gathering.add(worker),
     onListening: (worker) => hub.addWorker(worker),
     onMessage: (worker, message, socket) => {
       hub.receive(worker, message, socket);
-      if (message.k === 'failed') isStoreLost = LOST.has(message.code);
-      if (message.k === 'listening') isStoreLost = false;
+      troubles.read(message);
       if (message.k === 'measured') gathering.told(worker, message.ask, message.metrics);
-      else if (message.k === 'scrape') void scrape(worker, message.ask);
+      else if (message.k === 'scrape') void answerScrape(parts, gathering, worker, message.ask);
       else if (message.k === 'health')
-        supervisor.send(worker, { tag: TAG, k: 'healthy', ask: message.ask, troubles: troubles() });
+        supervisor.send(worker, { tag: TAG, k: 'healthy', ask: message.ask, troubles: allTroubles() });
     },
     onExit: (worker) => {
       hub.removeWorker(worker);
       gathering.remove(worker);
     },
-    onCrash: () => config.redis ?? suspect(config.data),
+    onCrash: () => config.redis ?? suspicion.check(config.data),
   });
-  const { suspect, isSuspected, damaged } = watchStore(log);
-  const troubles = (): TroubleName[] => {
-    const away: TroubleName[] = broker.figures().lateMs > 0 ? ['redis-away'] : [];
-    const lost: TroubleName[] = isStoreLost ? ['store-lost'] : [];
-    return [...new Set([...storeTroubles, ...supervisor.troubles(), ...away, ...lost])];
-  };
-  const figures = () => ({
-    ...hub.figures(),
-    ...supervisor.figures(),
-    broker: broker.figures(),
-    troubles: troubles(),
-  });
-  const registry = primaryMetrics(version, figures);
-  storeMetrics(registry, config.maxStore, () => store.archive.usage());
-  const gathering = new Gathering(registry, (ask) => supervisor.sendAll({ tag: TAG, k: 'measure', ask }));
-  async function scrape(worker: number, ask: number): Promise<void> {
-    supervisor.send(worker, { tag: TAG, k: 'scraped', ask, text: await gathering.text() });
-  }
-  /** Throws StartError. */
-  async function reload(tell: (line: string) => void): Promise<void> {
-    if (!isStarted) throw new StartError('starting', 'the server is not ready yet; try again soon');
-    log.info('workers are being replaced');
-    try {
-      const workers = await supervisor.roll((done, total) => tell(`worker ${done} of ${total} is replaced`));
-      log.info({ workers }, 'workers are replaced');
-    } catch (error) {
-      log.error({ err: error }, 'not all workers could be replaced; the others keep running');
-      throw error;
-    }
-  }
-  const stopTelling = reportToPm2(() => ({ ...hub.figures(), delayMs: supervisor.delayMs() }));
-  let closing: Promise<void> | undefined;
-  const close = async (): Promise<void> => {
-    stopTelling();
-    const [began, begin] = [Date.now(), performance.now()];
-    const drained = supervisor.close();
-    // Workers may wait for a slow request; dashboards are told at once, after what visitors did last.
-    await sleep(LAST_BATCH_MS);
-    await Promise.all([drained, hub.close()]);
-    // Where there are other machines visitors go there, and would count twice in the minute in which they were sent away.
-    const isAlone = broker.figures().machines === 0;
-    const lastMinutes = hub.keepMinutes(isAlone ? Date.now() : began - MINUTE_MS);
-    const closed = Promise.all([
-      withTimeout(lastMinutes, LAST_MINUTES_MS)
-        .catch(() => {})
-        .then(() => store.close()),
-      broker.close(),
-    ]);
-    // Nothing is lost with it: what is acked is in Redis. A file is waited for, as an exit in the middle of a write would.
-    const leftMs = Math.max(LAST_WORDS_MS, STOP_MS - (performance.now() - begin));
-    await (config.redis ? withTimeout(closed, leftMs).catch(() => {}) : closed);
-    unlock();
-  };
-  const closeOnce = () => {
-    closing ??= close();
-    return closing;
-  };
-  try {
-    await kept.recall(machine, (site, minutes) => hub.recall(site, minutes));
-    const addresses = await supervisor.start();
-    isStarted = true;
-    const isTcp = (address: string) => address.startsWith('tcp:');
-    // Commands print addresses, and need not be given the option.
-    await store.noteAddresses(addresses.map((one) => (isTcp(one) ? one + config.basePath : one)));
-    await store.noteOptions(optionsOf(config), Date.now());
-    const reloadQuietly = () => reload(() => {}).catch(() => {});
-    return { addresses, ...(await firstSteps(store)), damaged, reload: reloadQuietly, close: closeOnce };
-  } catch (error) {
-    await closeOnce();
-    // A worker that a broken page has ended could not say so.
-    if (!config.redis && error instanceof StartError && error.code === 'worker-died') await checkFile(config.data);
-    throw error;
-  }
 }
 
-/** Says at the start that the system allows fewer connections than the options do. */
+async function answerScrape({ supervisor }: Parts, gathering: Gathering, worker: number, ask: number): Promise<void> {
+  supervisor.send(worker, { tag: TAG, k: 'scraped', ask, text: await gathering.text() });
+}
+
+/** Writes where the server listens and with which options it starts. */
+async function noteStart(store: Store, config: Config, addresses: readonly string[]): Promise<void> {
+  const isTcp = (address: string) => address.startsWith('tcp:');
+  // Commands print these addresses and do not know the base path.
+  await store.noteAddresses(addresses.map((one) => (isTcp(one) ? one + config.basePath : one)));
+  await store.noteOptions(optionsOf(config), Date.now());
+}
+
+/** Drains the workers, ends the streams, and writes the last minutes. */
+async function closeParts({ config, store, broker, supervisor, hub }: Parts): Promise<void> {
+  const [startedAt, start] = [Date.now(), performance.now()];
+  const drained = supervisor.close();
+  // Workers may wait for a slow request. Streams end soon, after what visitors did last.
+  await sleep(LAST_BATCH_MS);
+  await Promise.all([drained, hub.close()]);
+  // Visitors move to other nodes, if there are any, and would count twice in the minute in which they are sent away.
+  const isAlone = broker.figures().machines === 0;
+  const lastMinutes = hub.keepMinutes(isAlone ? Date.now() : startedAt - MINUTE_MS);
+  const closed = Promise.all([
+    withTimeout(lastMinutes, LAST_MINUTES_MS)
+      .catch(() => {})
+      .then(() => store.close()),
+    broker.close(),
+  ]);
+  // A cut-off loses nothing: Redis has what is acked. A file must be waited for: an exit during a write would wait, too.
+  const leftMs = Math.max(LAST_WORDS_MS, STOP_MS - (performance.now() - start));
+  await (config.redis ? withTimeout(closed, leftMs).catch(() => {}) : closed);
+}
+
+/** The first call runs `work`; every call gets its promise. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => {
+    running ??= work();
+    return running;
+  };
+}
+
+/** Logs a warning if the system allows fewer connections than the options do. */
 function warnOfDescriptors({ maxConnections, maxPerAddress }: Config, log: Logger): void {
   const limit = descriptorLimit();
   if (limit === undefined || limit >= maxConnections) return;
@@ -211,7 +222,7 @@ function warnOfDescriptors({ maxConnections, maxPerAddress }: Config, log: Logge
   );
 }
 
-/** Says at the start that the cap was lowered below the size of the store's file, which never shrinks. */
+/** Logs a warning if --max-store is below the size of the store's file, which never shrinks. */
 async function warnOfSize({ archive }: Store, { maxStore, data }: Config, log: Logger): Promise<void> {
   const { file } = await archive.usage();
   if (file <= maxStore) return;
@@ -229,13 +240,13 @@ async function isAllowed(
   try {
     return await maySee(store, credential, site);
   } catch (error) {
-    // Who looks on goes on looking: it will be asked again in a second.
+    // An open stream continues; the check is repeated in a second.
     if (isUnreachable(error)) return true;
     throw error;
   }
 }
 
-/** The way to other machines, if there are any. A server that is alone need not load it. */
+/** The connection to other nodes. A server without Redis does not load its code. */
 async function startBroker({ redis }: Config, log: Logger, machine: string, id: string): Promise<Broker> {
   if (!redis) return noBroker;
   const { RedisBroker } = await import('./broker/redis-broker.ts');
@@ -243,35 +254,9 @@ async function startBroker({ redis }: Config, log: Logger, machine: string, id: 
   return RedisBroker.start(redis, log, machine, checkFor(targetText(redis), new Set([id])));
 }
 
-/** Where workers die, a damaged store may be why: other workers would die of it too, again and again. */
-function watchStore(log: Logger) {
-  let checking = false;
-  let isDamaged = false;
-  let tell: (error: StoreError) => void;
-  const damaged = new Promise<StoreError>((resolve) => {
-    tell = resolve;
-  });
-  const suspect = (folder: string): void => {
-    if (checking) return;
-    checking = true;
-    checkFile(folder)
-      .catch((error: unknown) => {
-        isDamaged = error instanceof StoreError && error.code !== 'no-store';
-        // A file that was moved away may come back: workers are started again and again until then.
-        if (error instanceof StoreError && isDamaged) tell(error);
-        else if (error instanceof StoreError) log.error(error.message);
-        else log.error({ err: error }, 'cannot check whether the store is damaged');
-      })
-      .finally(() => {
-        checking = false;
-      });
-  };
-  return { suspect, isSuspected: () => checking || isDamaged, damaged };
-}
-
 /**
- * A new store gets an administrator and a link, from one of the servers that start on it at the same moment; where nobody can sign
- * in, it is to be said how.
+ * Gives a new store an administrator and a sign-in link; of several servers that start on it at once, one does. Otherwise
+ * returns whether anybody can sign in.
  */
 export async function firstSteps(store: Store): Promise<Pick<Running, 'firstLink' | 'nobodyCanSignIn'>> {
   const now = Date.now();

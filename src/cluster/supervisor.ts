@@ -31,6 +31,9 @@ export interface SupervisorOptions {
   /** A worker with more memory of its own is replaced, bytes. */
   maxMemory: number;
   log: Logger;
+}
+
+export interface SupervisorEvents {
   onFork(worker: number): void;
   /** A worker hears what it is sent from now on; Node drops what came before. */
   onListening(worker: number): void;
@@ -39,6 +42,15 @@ export interface SupervisorOptions {
   /** Workers keep dying, or one died as it does when memory or a mapped file is broken. */
   onCrash(): void;
 }
+
+/** Before `start` there are no events. */
+const NO_EVENTS: SupervisorEvents = {
+  onFork() {},
+  onListening() {},
+  onMessage() {},
+  onExit() {},
+  onCrash() {},
+};
 
 /** A worker said that it cannot start, e.g. because the port is in use. */
 export class StartError extends Error {
@@ -70,6 +82,7 @@ const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT']);
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  #events = NO_EVENTS;
   readonly #backoff = new Backoff();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #listening = new Set<number>();
@@ -102,7 +115,8 @@ export class Supervisor {
   }
 
   /** Forks the workers. Resolves with the addresses when every one listens; rejects with StartError. */
-  start(): Promise<string[]> {
+  start(events: SupervisorEvents): Promise<string[]> {
+    this.#events = events;
     const { exec, args, workers } = this.#options;
     // Workers accept by themselves. When the primary hands connections out, one that is on its way to a worker that
     // dies is never answered and never closed, and a busy primary delays every accept (npm run bench -- upgrade).
@@ -124,7 +138,7 @@ export class Supervisor {
     worker.on('error', (error) =>
       this.#options.log.debug({ worker: worker.id, code: error.message }, 'worker channel'),
     );
-    this.#options.onFork(worker.id);
+    this.#events.onFork(worker.id);
     return worker;
   }
 
@@ -133,7 +147,7 @@ export class Supervisor {
     if (message.k === 'listening') this.#onListening(worker.id, message.addresses);
     else if (message.k === 'failed') this.#onFailed(worker.id, message);
     else if (message.k === 'beat') this.#onLoadReport(worker, message);
-    this.#options.onMessage(worker.id, message, handle as Socket | undefined);
+    this.#events.onMessage(worker.id, message, handle as Socket | undefined);
   };
 
   #onFailed(worker: number, { code, message }: { code: string; message: string }): void {
@@ -144,7 +158,7 @@ export class Supervisor {
 
   #onListening(worker: number, addresses: string[]): void {
     this.#listening.add(worker);
-    this.#options.onListening(worker);
+    this.#events.onListening(worker);
     this.#awaited.get(worker)?.resolve();
     if (this.#listening.size < this.#options.workers) return;
     this.#addresses = addresses;
@@ -203,7 +217,7 @@ export class Supervisor {
     this.#watchdog.forget(worker.id);
     this.#delays.delete(worker.id);
     this.#troubles.delete(worker.id);
-    this.#options.onExit(worker.id);
+    this.#events.onExit(worker.id);
     const awaited = this.#awaited.get(worker.id);
     awaited?.reject(new StartError('worker-died', `the new worker exited during startup (${signal ?? code})`));
     if (this.#closing || awaited || this.#retiring.has(worker.id)) return;
@@ -214,7 +228,7 @@ export class Supervisor {
     const fields = { worker: worker.id, pid: worker.process.pid, code, signal, delayMs };
     if (looping) this.#options.log.error({ ...fields, deaths }, 'workers keep dying; slowing down');
     else this.#options.log.warn(fields, 'worker died; starting another');
-    if (looping || CRASHES.has(signal ?? '')) this.#options.onCrash();
+    if (looping || CRASHES.has(signal ?? '')) this.#events.onCrash();
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#fork();

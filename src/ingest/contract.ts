@@ -7,6 +7,7 @@ import type { Site } from '../model/site.ts';
 import type { Visitor } from '../model/visitor.ts';
 import type { SampleBuffer } from '../protocol/frame.ts';
 import type { Arrival, ClickData, DisconnectReason, LateClick } from '../protocol/ipc.ts';
+import type { Pace } from './pace.ts';
 
 /** Where a visitor's doings go. */
 export interface Trace {
@@ -60,6 +61,8 @@ export interface Recording {
 export interface IngestOptions {
   config: Config;
   log: Logger;
+  /** How often visitors send; shared with the relay. */
+  pace: Pace;
   /** Connections of one address that this worker takes. */
   maxPerAddress: number;
   /** The connection of a WebSocket is `fresh` from now on. */

@@ -110,11 +110,6 @@ export class Ingest {
     ];
   }
 
-  /** The pace that visitors of watched sites are told. */
-  get flushMs(): number {
-    return this.#registry.pace.live.flushMs;
-  }
-
   /** Connections now, and what visitors came to so far. */
   figures(): Pick<Counters, 'acks' | 'closes' | 'refusals'> & { connections: number } {
     const { acks, closes, refusals } = this.#registry.counters;

@@ -10,7 +10,7 @@ import { type JsonFrame, readJson } from '../protocol/json.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions, Recording, Trace } from './contract.ts';
 import { Counters } from './counters.ts';
-import { type Intervals, Pace } from './pace.ts';
+import type { Intervals, Pace } from './pace.ts';
 import { RateLimits } from './rate-limits.ts';
 import { newVisitorId, type Proof, signToken, verifyToken } from './resume-token.ts';
 import { LiveVisit } from './visit.ts';
@@ -30,7 +30,7 @@ export class VisitRegistry {
     this.#options = options;
     this.config = options.config;
     this.samples = new SampleBuffer(READ_SAMPLES);
-    this.pace = new Pace(options.config, options.config.quietFlushMs, performance.now());
+    this.pace = options.pace;
   }
 
   find(id: string): LiveVisit | undefined {

@@ -27,17 +27,21 @@ export interface WorkerFigures {
   held: number;
 }
 
-export interface WorkerMetrics {
-  registry: Registry;
-  /** A commit took so long, milliseconds. */
-  committed(ms: number): void;
-}
-
-/** Seconds. */
+/** Bounds of the buckets, seconds. */
 const COMMIT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** `read` gives the figures whenever somebody asks. */
-export function workerMetrics(read: () => WorkerFigures): WorkerMetrics {
+/** How long commits take, seconds; part of the metrics once they are made. */
+export function commitTimes(): Histogram {
+  return new Histogram({
+    name: 'fieldmouse_store_commit_seconds',
+    help: 'Time until a group of frames is on disk',
+    buckets: COMMIT_BUCKETS,
+    registers: [],
+  });
+}
+
+/** A worker's metrics. `read` is called for the figures at each request. */
+export function workerMetrics(read: () => WorkerFigures, commits: Histogram): Registry {
   const registry = processMetrics('worker');
   const { gauge, count } = metersOf(registry, read);
   gauge('connections', 'Visitor connections', ({ connections }) => connections);
@@ -54,11 +58,6 @@ export function workerMetrics(read: () => WorkerFigures): WorkerMetrics {
   const worst = 'Longest wait of a message to the primary since the last read';
   gauge('ipc_delay_seconds', worst, ({ ipcDelayMs }) => ipcDelayMs / 1000, 'max');
   count('ipc_held_total', 'Batches that waited because the primary did not keep up', ({ held }) => held);
-  const commits = new Histogram({
-    name: 'fieldmouse_store_commit_seconds',
-    help: 'Time until a group of frames is on disk',
-    buckets: COMMIT_BUCKETS,
-    registers: [registry],
-  });
-  return { registry, committed: (ms) => commits.observe(ms / 1000) };
+  registry.registerMetric(commits);
+  return registry;
 }
