@@ -116,9 +116,10 @@ test('the trail is read in parts and by filters, with wrong ones refused', async
 
 test('starts with other options are in the trail, and the first administrator', async (t) => {
   const data = temporaryFolder(t);
-  await (await startServer(t, { data })).stop();
+  await (await startServer(t, { data, workers: 1 })).stop();
   const server = await startServer(t, {
     data,
+    workers: 1,
     flags: ['--log-level', 'warn'],
     env: { FIELDMOUSE_TOKEN: 'another-token-0123' },
   });

@@ -418,7 +418,7 @@ test('the address that nginx tells counts with --trust-proxy, and what visitors 
 });
 
 test('behind https cookies are Secure, figures stay inside, http leads there, and a body is refused where the server would refuse it', async (t) => {
-  const server = await startServer(t, { flags: ['--trust-proxy', '127.0.0.1'] });
+  const server = await startServer(t, { workers: 1, flags: ['--trust-proxy', '127.0.0.1'] });
   const { url, plain } = await startNginx(t, server.url);
   const token = server.link?.split('/').at(-1);
   const signedIn = await fetch(`${url}/v1/session/link`, {

@@ -62,7 +62,7 @@ test('visitors that stay for too long go on as new ones, and nothing is lost or 
 });
 
 test('what is posted for a visitor that stayed for too long is stored once, for the new one', async (t) => {
-  const server = await startServer(t, { flags: ['--max-visit', '1s'] });
+  const server = await startServer(t, { workers: 1, flags: ['--max-visit', '1s'] });
   const post = async (about: VisitorOptions, ...frames: Uint8Array[]) => {
     const body = Uint8Array.from(packFrames([helloFrame(about), ...frames].map((frame) => [...frame])));
     const headers = { 'content-type': 'text/plain' };

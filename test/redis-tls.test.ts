@@ -70,7 +70,7 @@ test('a server, its workers and commands use Redis over TLS, with a CA of its ow
   const { port, ca, plain } = await startTls(t);
   trust(t, ca);
   const url = `rediss://127.0.0.1:${port}`;
-  const tree = await startServer(t, { flags: ['--redis', url] });
+  const tree = await startServer(t, { workers: 1, flags: ['--redis', url] });
   const visitor = new BinaryVisitor(t, tree.ws);
   await visitor.hello;
   const { code, out, err } = await run('site', 'list', '--redis', url);
@@ -94,7 +94,7 @@ test('sentinels and their master use TLS', { skip }, async (t) => {
   const tls = await freePort();
   await startSentinel(t, port, 1, [...lines, `tls-port ${tls}`, 'tls-replication yes']);
   const url = `rediss+sentinel://127.0.0.1:${tls}/mymaster`;
-  const tree = await startServer(t, { flags: ['--redis', url] });
+  const tree = await startServer(t, { workers: 1, flags: ['--redis', url] });
   assert.equal(await tree.stop(), 0);
   const { code, out, err } = await run('site', 'list', '--redis', url);
   assert.deepEqual([code, err], [0, '']);

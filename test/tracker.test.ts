@@ -644,7 +644,7 @@ async function openWay(t: TestContext, server: TestServer) {
 }
 
 test('the visitor script goes by other names where the server is told so', async (t) => {
-  const server = await startServer(t, { flags: ['--script-path', '/s.js', '--endpoint', '/e'] });
+  const server = await startServer(t, { workers: 1, flags: ['--script-path', '/s.js', '--endpoint', '/e'] });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   const tab = await openPage(await launch(t));
   const { to } = record(tab);

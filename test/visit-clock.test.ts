@@ -11,9 +11,12 @@ import type { Passage, Visit } from '../src/model/visit.ts';
 import { packFrames, type Sample } from '../src/protocol/encode.ts';
 import type { StreamEvents } from '../src/protocol/stream-event.ts';
 import { until } from './support/exact.ts';
+import { FILE } from './support/owner.ts';
 import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
+
+const server = await startServer(FILE, { workers: 1 });
 
 const HOUR = 3_600_000;
 
@@ -171,8 +174,8 @@ function click(time: number, x: number) {
 }
 
 test('events of a json client are never in the future, and never before its last one', async (t) => {
-  const server = await startServer(t, { workers: 1 });
-  const json = new JsonVisitor(t, server.ws);
+  const site = await server.newSite();
+  const json = new JsonVisitor(t, server.ws, { site });
   const { visitor } = await json.hello;
   json.send({ type: 'click', x: 1, y: 1, t: Date.now() + 50_000 });
   json.send([
@@ -232,13 +235,13 @@ test('whatever times a visitor tells, live events and the record are of when the
 });
 
 test('a page is loaded after the last click of the page before it, whatever its clock says', async (t) => {
-  const server = await startServer(t, { workers: 1 });
-  const first = new BinaryVisitor(t, server.ws);
+  const site = await server.newSite();
+  const first = new BinaryVisitor(t, server.ws, { site });
   const { token, visitor } = await first.hello;
   const n = first.frame(click(1, 1));
   await until(() => first.acked >= n, 'ack');
   // It says that it was loaded half a minute ago, before the click.
-  const next = new BinaryVisitor(t, server.ws, { token, page: '/next', clock: 30_000 });
+  const next = new BinaryVisitor(t, server.ws, { site, token, page: '/next', clock: 30_000 });
   await next.hello;
   const m = next.frame(click(20_000, 2));
   await until(() => next.acked >= m, 'ack');
