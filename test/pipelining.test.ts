@@ -23,6 +23,7 @@ let count = 0;
 const PROXY = ['--trust-proxy', '127.0.0.1'];
 const server = await startServer(FILE, { workers: 1, flags: PROXY });
 const STREAM = `GET /v1/stream?site=demo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`;
+const GET = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
 const expecting = (what: string) => `GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: ${what}\r\n\r\n`;
 const h2c = (method: string) => `${method} /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n`;
 
@@ -59,8 +60,8 @@ test('what takes a connection over comes after the answers before it', async (t)
   for (const [name, follower, until, expected] of followers) {
     const text = await readUntil(await sent(t, url, slow() + follower), until);
     assert.deepEqual(statuses(text), expected, name);
-    const many = await readUntil(await sent(t, url, slow() + slow() + follower), until);
-    assert.deepEqual(statuses(many), [401, ...expected], name);
+    const many = await readUntil(await sent(t, url, slow() + GET + follower), until);
+    assert.deepEqual(statuses(many), [401, 200, ...expected.slice(1)], name);
   }
   // Nothing of this ends the worker.
   assert.ok(!server.output().includes('worker died'));
@@ -76,17 +77,16 @@ test('requests for a tunnel and with an unknown expectation are answered with a 
 
 test('100 requests of a connection may wait: all of them are answered, then the one too many', async (t) => {
   const { url } = server;
-  const get = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
-  const text = await exchange(t, url, get.repeat(1500));
+  const text = await exchange(t, url, GET.repeat(1500));
   assert.deepEqual(statuses(text), [...Array(100).fill(200), 429]);
   assert.match(text, /"code":"too-many-requests"/);
   // The first one takes its time, and more comes meanwhile.
-  const socket = await sent(t, url, slow() + get.repeat(60));
-  socket.write(get.repeat(60));
-  socket.write(get.repeat(1000));
+  const socket = await sent(t, url, slow() + GET.repeat(60));
+  socket.write(GET.repeat(60));
+  socket.write(GET.repeat(1000));
   assert.deepEqual(statuses(await answerOf(socket)), [401, ...Array(99).fill(200), 429]);
   assert.deepEqual(
-    statuses(await exchange(t, url, get.repeat(99) + get.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))).length,
+    statuses(await exchange(t, url, GET.repeat(99) + GET.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))).length,
     100,
   );
 });
