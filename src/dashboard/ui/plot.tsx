@@ -67,7 +67,7 @@ function options(props: PlotProps): Omit<uPlot.Options, 'width' | 'height'> {
   } satisfies uPlot.Axis;
   return {
     legend: { show: false },
-    cursor: { y: false, points: { size: 7 } },
+    cursor: { y: false, points: { size: 7 }, bind: { mouseleave: leaveAfterMouse } },
     padding: [8, 26, 0, 0],
     scales: {
       x: { time: true, ...(isDays && { range: (_plot, from, to) => [from - DAY_S * 0.6, to + DAY_S * 0.6] }) },
@@ -133,6 +133,14 @@ function shade(plot: uPlot): CanvasGradient {
 
 /** The tooltip of each plot. */
 const tips = new WeakMap<uPlot, HTMLElement>();
+/** When a finger or pen last touched each plot. */
+const touches = new WeakMap<uPlot, number>();
+/** A tap is followed by events of the mouse, and some browsers send it back to where it rests. */
+const TAP_MS = 500;
+
+function leaveAfterMouse(plot: uPlot, _over: HTMLElement, leave: (event: MouseEvent) => null) {
+  return (event: MouseEvent) => (performance.now() - (touches.get(plot) ?? -TAP_MS) < TAP_MS ? null : leave(event));
+}
 
 /** Adds the tooltip. uPlot follows the mouse by itself, and knows nothing of fingers and pens. */
 function addTip(plot: uPlot): void {
@@ -143,6 +151,7 @@ function addTip(plot: uPlot): void {
   tips.set(plot, tip);
   const follow = ({ pointerType, clientX, clientY }: PointerEvent) => {
     if (pointerType === 'mouse') return;
+    touches.set(plot, performance.now());
     const { left, top } = plot.over.getBoundingClientRect();
     plot.setCursor({ left: clientX - left, top: clientY - top });
   };
