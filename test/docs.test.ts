@@ -5,6 +5,7 @@ import { MANUALS } from '../src/commands/commands.ts';
 import { COMMAND_FLAGS } from '../src/commands/flags.ts';
 import { OPTIONS } from '../src/config/config.ts';
 import { CLOSE } from '../src/protocol/close.ts';
+import { PROBLEMS } from '../src/protocol/problems.ts';
 
 function read(path: string): string {
   return readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
@@ -27,6 +28,15 @@ test('docs/protocol.md has every close code and every fault of a frame', () => {
   for (const [name, code] of Object.entries(CLOSE)) assert.ok(text.includes(`| ${code} | \`${name}\` |`), name);
   const codes = read('src/protocol/frame-error.ts').matchAll(/\| '([a-z-]+)'/g);
   for (const [, code] of codes) assert.ok(text.includes(`\`${code}\``), code);
+});
+
+test('docs/protocol.md has every problem with its statuses and meaning, and no other', () => {
+  const section = read('docs/protocol.md').split('## 10. Problems')[1]?.split('### Health')[0] ?? '';
+  const rows = section.split('\n').filter((line) => /^\| `/.test(line));
+  const expected = Object.entries(PROBLEMS).map(
+    ([code, { statuses, meaning }]) => `| \`${code}\` | ${statuses.join(', ')} | ${meaning} |`,
+  );
+  assert.deepEqual(rows, expected);
 });
 
 /** Command lines in a page: in code, after our name or our entry. */

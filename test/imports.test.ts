@@ -14,7 +14,7 @@ const BASE: Record<string, readonly string[]> = {
   protocol: ['model'],
   log: ['lib'],
   config: ['lib', 'redis'],
-  server: ['lib', 'config'],
+  server: ['lib', 'config', 'protocol'],
 };
 /** The other folders of src/, and what each may import besides BASE. */
 const PARTS: Record<string, readonly string[]> = {

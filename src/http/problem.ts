@@ -1,17 +1,18 @@
-/** Every error as RFC 9457 `application/problem+json`. docs/protocol.md lists the codes. */
+/** Every error as RFC 9457 `application/problem+json`. protocol/problems.ts lists the codes. */
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import type { PROBLEMS, ProblemCode, ProblemStatus } from '../protocol/problems.ts';
 import { isAwayCode } from '../server/raw-problem.ts';
 import { type Fields, flat } from './security.ts';
 
 /** An error for the client. `detail` is a sentence for people. */
-export class Problem extends Error {
-  readonly statusCode: number;
-  readonly code: string;
+export class Problem<C extends ProblemCode = ProblemCode> extends Error {
+  readonly statusCode: ProblemStatus<C>;
+  readonly code: C;
   readonly headers: Record<string, string>;
 
-  constructor(statusCode: number, code: string, detail: string, headers: Record<string, string> = {}) {
+  constructor(statusCode: ProblemStatus<C>, code: C, detail: string, headers: Record<string, string> = {}) {
     super(detail);
     this.name = 'Problem';
     this.statusCode = statusCode;
@@ -21,12 +22,17 @@ export class Problem extends Error {
 }
 
 /** A 429 or 503 that says when to come back. */
-export function comeBackLater(status: 429 | 503, code: string, detail: string, waitMs: number): Problem {
+export function comeBackLater<C extends ProblemCode>(
+  status: ProblemStatus<C> & (429 | 503),
+  code: C,
+  detail: string,
+  waitMs: number,
+): Problem<C> {
   return new Problem(status, code, detail, { 'retry-after': String(Math.ceil(waitMs / 1000)) });
 }
 
 /** Codes of errors that Fastify raises, by status. */
-const CODES: Record<number, string> = {
+const CODES: Record<number, keyof typeof PROBLEMS> = {
   400: 'bad-request',
   404: 'not-found',
   405: 'bad-method',
@@ -116,7 +122,7 @@ function faultText({ instancePath, keyword, params, message }: Fault): string {
   }
 }
 
-function codeOf(error: RaisedError, status: number): string {
+function codeOf(error: RaisedError, status: number): ProblemCode {
   if (error.code === 'FST_ERR_CTP_INVALID_JSON_BODY' || error.code === 'FST_ERR_CTP_EMPTY_JSON_BODY') return 'bad-json';
   return CODES[status] ?? (status < 500 ? 'refused' : 'internal');
 }

@@ -8,6 +8,7 @@ import { decodeHead, decodeHello, FRAME, type Hello, splitFrames } from '../prot
 import { FrameError } from '../protocol/frame-error.ts';
 import { parseJson, tokenIn } from '../protocol/json.ts';
 import type { Beacon, BeaconReply } from '../protocol/post.ts';
+import type { ProblemCode } from '../protocol/problems.ts';
 import type { Admission, Refused } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import type { IngestOptions } from './contract.ts';
@@ -258,7 +259,7 @@ function refusalOf(why: Refused): BeaconReply {
 }
 
 /** An RFC 9457 problem. */
-function problem(status: number, code: string, detail: string): BeaconReply {
+function problem(status: number, code: ProblemCode, detail: string): BeaconReply {
   return { status, body: { type: 'about:blank', title: TITLES[status] ?? '', status, code, detail } };
 }
 

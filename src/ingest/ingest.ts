@@ -11,6 +11,7 @@ import { isAllowedOrigin } from '../model/site.ts';
 import { MAX_TEXT } from '../model/text.ts';
 import { SUBPROTOCOL } from '../protocol/control.ts';
 import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
+import type { ProblemCode, ProblemStatus } from '../protocol/problems.ts';
 import { withoutNul } from '../protocol/reader.ts';
 import { endWithProblem, isAwayCode } from '../server/raw-problem.ts';
 import { acceptWebSocket, type Upgrade } from './accept.ts';
@@ -276,7 +277,7 @@ function refuseHandshake({ message: detail }: Error, socket: Duplex, { method, h
   });
 }
 
-type Refusal = [status: number, code: string, detail: string];
+type Refusal = [status: ProblemStatus, code: ProblemCode, detail: string];
 
 function chooseProtocol(offered: ReadonlySet<string>): string | false {
   if (offered.has(SUBPROTOCOL.binary)) return SUBPROTOCOL.binary;

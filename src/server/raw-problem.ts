@@ -1,13 +1,14 @@
 /** A problem (RFC 9457) on a bare socket, where no HTTP server answers any more. */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { ProblemCode, ProblemStatus } from '../protocol/problems.ts';
 
 /** How long a client that was refused may take to read why, milliseconds. */
 const LIMIT_MS = 2000;
 
 export interface RawProblem {
-  status: number;
-  code: string;
+  status: ProblemStatus;
+  code: ProblemCode;
   detail?: string;
   /** Seconds. */
   retryAfter?: number;
