@@ -90,7 +90,7 @@ async function buildAssets() {
   await shrink(join(out, 'fieldmouse.mjs'), true);
   await build({
     ...common,
-    entryPoints: { app: 'src/dashboard/shell/main.tsx', style: 'src/dashboard/style.css' },
+    entryPoints: { app: 'src/dashboard/shell/main.tsx', style: 'src/dashboard/shell/style.css' },
     outdir: join(out, 'admin'),
     format: 'esm',
     target: 'es2022',

@@ -8,7 +8,7 @@ import { DEVICE, duration, numberText, shortClock } from '../ui/text.ts';
 import { drawActivity } from './activity.ts';
 import type { LiveVisitor } from './live-state.ts';
 
-/** Height of a row in rem; style.css has the same. */
+/** Height of a row in rem; the same as in live.css. */
 const ROW_REM = 3.5;
 /** Rows kept ready above and below those in sight. */
 const SPARE = 3;

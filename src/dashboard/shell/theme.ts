@@ -27,7 +27,7 @@ export function rem(): number {
   return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 }
 
-/** The value a colour variable of style.css has now. */
+/** The current value of a colour variable of base.css. */
 export function colour(name: `--${string}`): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name);
 }
