@@ -121,7 +121,7 @@ async function buildParts(
     machine,
     others: broker,
   });
-  broker.begin(hub);
+  broker.start(hub);
   return { config, log, store, machine, broker, suspicion, minutes, supervisor, hub };
 }
 

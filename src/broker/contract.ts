@@ -1,66 +1,72 @@
-/** Between machines: what a primary's hub tells those of other machines, and what it hears of them. */
+/**
+ * The contract for the exchange between nodes: what a primary's hub sends to the hubs of other nodes, and what it
+ * receives from them.
+ */
 import type { Channel } from '../protocol/channel.ts';
 import type { PeerEvent, PeerSiteState, Scope, Second, Share, SiteItem } from '../protocol/peer.ts';
 
 type Pages = [page: string, visitors: number][];
 
-/** This machine's hub. */
+/** The hub of this node. */
 export interface Local {
-  /** Channels that streams of this machine show. */
+  /** Channels that streams of this node show. */
   watched(): Channel[];
-  /** Takes the channels that other machines show, all of them. */
-  carry(channels: readonly Channel[]): void;
-  /** Other machines need the latest positions of everybody of here in these channels. */
+  /** Sets the complete list of channels that other nodes show. */
+  setRemoteChannels(channels: readonly Channel[]): void;
+  /** Other nodes need the latest positions of all visitors of this node in these channels. */
   refresh(keys: readonly string[]): void;
-  /** All that this machine knows of its own visitors of a site. */
+  /** Everything that this node knows of its own visitors of a site. */
   state(site: string): PeerSiteState;
   hear(machine: string, site: string, items: readonly Exclude<SiteItem, { k: 'state' }>[]): void;
-  /** `lost`: of what the machine told before something did not arrive. */
-  hearState(machine: string, site: string, state: PeerSiteState, lost: boolean): void;
+  /** `lost`: some earlier items of the node did not arrive. */
+  setRemoteState(machine: string, site: string, state: PeerSiteState, lost: boolean): void;
   nodeGone(machine: string, bye: boolean): void;
-  /** A site is not heard of any more. */
-  unhear(site: string): void;
-  /** Pages of a site with how many visitors of this machine are on each. */
+  /** Nothing is received for this site any more. */
+  forgetSite(site: string): void;
+  /** The pages of a site, with the number of this node's visitors on each. */
   pages(site: string): Pages;
 }
 
-/** Since the start, where it does not say "now". */
+/** Totals since the start, except where "now" is said. */
 export interface BrokerFigures {
-  /** Now: other machines that are heard. */
+  /** Number of other nodes that are present now. */
   machines: number;
-  /** Entries written to Redis, and those of other machines that were read. */
+  /** Entries written to Redis, and entries of other nodes that were read. */
   entriesOut: number;
   entriesIn: number;
   bytesOut: number;
   bytesIn: number;
-  /** Times that something of another machine was missing, and all was asked for anew. */
+  /** Number of times that items of another node were missing, so that its whole state was requested. */
   gaps: number;
-  /** Times that too much waited for Redis, and was given up. */
+  /** Number of times that too much was waiting for Redis and was dropped. */
   overflows: number;
-  /** How long nothing could be read or written, milliseconds; 0: all goes well. */
+  /** How long nothing could be read or written, milliseconds; 0 while all works. */
   lateMs: number;
 }
 
 export interface Broker {
-  /** Visitors' numbers that are this machine's. */
+  /** The visitor numbers that belong to this node. */
   readonly share: Share;
-  /** Begins to exchange what streams need. */
-  begin(local: Local): void;
-  /** Other channels are watched here than before. */
+  /** Starts the exchange. */
+  start(local: Local): void;
+  /** The set of channels that are watched on this node has changed. */
   watchedChanged(): void;
-  /** A stream of here needs the latest positions of everybody in this channel. */
+  /** A stream of this node needs the latest positions of all visitors in this channel. */
   refresh(key: string): void;
-  /** An event of a site that other machines watch. */
+  /** Sends an event of a site that other nodes watch. */
   event(site: string, name: PeerEvent, scope: Scope, json: string): void;
   rendered(site: string, key: string, name: 'moves' | 'scroll', t: number, list: string): void;
   second(site: string, second: Second): void;
-  /** Events of a site were left out before they came here: others need all of it anew. */
+  /** Events of a site were dropped before they came here: other nodes need its whole state. */
   lost(site: string): void;
-  /** How late is what others tell of a site, milliseconds; 0: it is not. */
+  /** How far the data of other nodes on a site is behind, milliseconds; 0 while it is current. */
   staleMs(site: string): number;
-  /** Pages of a site with how many visitors of other machines are on each: what they tell in time. */
+  /**
+   * The pages of a site, with the number of other nodes' visitors on each. Nodes that do not answer in time are left
+   * out.
+   */
   pages(site: string): Promise<Pages>;
   figures(): BrokerFigures;
-  /** Says that this machine is no more. Closing twice is safe. */
+  /** Announces that this node has ended. Closing twice is safe. */
   close(): Promise<void>;
 }

@@ -1,90 +1,90 @@
 /**
- * What other machines tell of one site: in the order of their numbers, each once. Where a number is missing nothing of that machine
- * counts until it has told its whole state.
+ * Reads what other nodes send about one site: in the order of the entry numbers, each entry once. When a number is
+ * missing, nothing of that node counts until it has sent its whole state.
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import { type PeerSiteState, readSiteItem, type SiteItem } from '../protocol/peer.ts';
 import type { Local } from './contract.ts';
 import type { StreamEntry } from './stream-reader.ts';
 
-interface Heard {
+interface Peer {
   /** Number of the last entry; 0 before the first. */
   last: number;
-  /** Its state is known, and all since. */
+  /** The node's state and all items since are known. */
   isKnown: boolean;
-  /** Something that it told did not arrive. */
+  /** Some items of the node did not arrive. */
   hasGap: boolean;
-  /** The parts of its state so far, while that comes. */
+  /** The parts of the node's state so far, while the state is arriving. */
   parts: PeerSiteState | undefined;
 }
 
 export interface InboxOptions {
   site: string;
-  /** This machine, whose own entries are in the stream as well. */
+  /** This node, whose own entries are in the stream as well. */
   self: string;
   local: Local;
-  /** There is an entry of this machine. */
-  onHeard(machine: string): void;
-  onGap(machine: string): void;
+  /** An entry of this node was read. */
+  onHeard(node: string): void;
+  onGap(node: string): void;
   onRead(bytes: number): void;
 }
 
 export class Inbox {
   readonly #options: InboxOptions;
-  readonly #heard = new Map<string, Heard>();
+  readonly #peers = new Map<string, Peer>();
 
   constructor(options: InboxOptions) {
     this.#options = options;
   }
 
-  /** True while what the machine has of this site is not known. */
-  lacks(machine: string): boolean {
-    return !this.#heard.get(machine)?.isKnown;
+  /** True while the node's state of this site is not known. */
+  lacks(node: string): boolean {
+    return !this.#peers.get(node)?.isKnown;
   }
 
-  /** The machine is no more; if it comes back after all, something was missed. */
-  gone(machine: string, bye: boolean): void {
-    const heard = this.#heard.get(machine);
-    if (bye) this.#heard.delete(machine);
-    else if (heard) Object.assign(heard, { isKnown: false, hasGap: true, parts: undefined });
+  /** The node has ended. `bye`: it said so. If it comes back without a bye, items were missed. */
+  gone(node: string, bye: boolean): void {
+    const peer = this.#peers.get(node);
+    if (bye) this.#peers.delete(node);
+    else if (peer) Object.assign(peer, { isKnown: false, hasGap: true, parts: undefined });
   }
 
-  /** True if any entry is of another machine. */
+  /** Returns true if any entry is from another node. */
   take(entries: readonly StreamEntry[]): boolean {
     const others = entries.filter(([machine]) => machine !== this.#options.self);
     for (const [machine = '', n, ...texts] of others) this.#entry(machine, Number(n), texts);
     return others.length > 0;
   }
 
-  #entry(machine: string, n: number, texts: readonly string[]): void {
+  #entry(node: string, n: number, texts: readonly string[]): void {
     const { onHeard, onRead } = this.#options;
-    onHeard(machine);
+    onHeard(node);
     onRead(texts.reduce((sum, text) => sum + text.length, 0));
-    const heard = getOrInsert(this.#heard, machine, () => ({
+    const peer = getOrInsert(this.#peers, node, () => ({
       last: 0,
       isKnown: false,
       hasGap: false,
       parts: undefined,
     }));
-    // It was written twice, since the writer could not know that it was there.
-    if (n <= heard.last) return;
-    if (heard.last !== 0 && n !== heard.last + 1) this.#gap(machine, heard);
-    heard.last = n;
-    this.#items(machine, heard, texts);
+    // A duplicate: the writer could not know that the first attempt had succeeded.
+    if (n <= peer.last) return;
+    if (peer.last !== 0 && n !== peer.last + 1) this.#gap(node, peer);
+    peer.last = n;
+    this.#items(node, peer, texts);
   }
 
-  #gap(machine: string, heard: Heard): void {
-    heard.parts = undefined;
-    if (!heard.isKnown) return;
-    heard.isKnown = false;
-    heard.hasGap = true;
-    this.#options.onGap(machine);
+  #gap(node: string, peer: Peer): void {
+    peer.parts = undefined;
+    if (!peer.isKnown) return;
+    peer.isKnown = false;
+    peer.hasGap = true;
+    this.#options.onGap(node);
   }
 
-  #items(machine: string, heard: Heard, texts: readonly string[]): void {
+  #items(node: string, peer: Peer, texts: readonly string[]): void {
     let items: Exclude<SiteItem, { k: 'state' }>[] = [];
     const flush = () => {
-      if (items.length > 0 && heard.isKnown) this.#hear(machine, heard, items);
+      if (items.length > 0 && peer.isKnown) this.#hear(node, peer, items);
       items = [];
     };
     for (let i = 0; i + 1 < texts.length; i += 2) {
@@ -93,30 +93,30 @@ export class Inbox {
       if (item.k !== 'state') items.push(item);
       else {
         flush();
-        this.#state(machine, heard, item);
+        this.#state(node, peer, item);
       }
     }
     flush();
   }
 
-  #hear(machine: string, heard: Heard, items: Exclude<SiteItem, { k: 'state' }>[]): void {
+  #hear(node: string, peer: Peer, items: Exclude<SiteItem, { k: 'state' }>[]): void {
     const { local, site } = this.#options;
     try {
-      local.hear(machine, site, items);
+      local.hear(node, site, items);
     } catch {
-      // What cannot be read is as good as missing.
-      this.#gap(machine, heard);
+      // An entry that cannot be read counts as missing.
+      this.#gap(node, peer);
     }
   }
 
-  #state(machine: string, heard: Heard, { isFirst, isLast, state }: Extract<SiteItem, { k: 'state' }>): void {
-    if (heard.isKnown) return;
-    if (isFirst) heard.parts = { visitors: [], minutes: state.minutes };
-    if (!heard.parts) return;
-    for (const held of state.visitors) heard.parts.visitors.push(held);
+  #state(node: string, peer: Peer, { isFirst, isLast, state }: Extract<SiteItem, { k: 'state' }>): void {
+    if (peer.isKnown) return;
+    if (isFirst) peer.parts = { visitors: [], minutes: state.minutes };
+    if (!peer.parts) return;
+    for (const held of state.visitors) peer.parts.visitors.push(held);
     if (!isLast) return;
-    const { parts, hasGap } = heard;
-    Object.assign(heard, { isKnown: true, hasGap: false, parts: undefined });
-    this.#options.local.hearState(machine, this.#options.site, parts, hasGap);
+    const { parts, hasGap } = peer;
+    Object.assign(peer, { isKnown: true, hasGap: false, parts: undefined });
+    this.#options.local.setRemoteState(node, this.#options.site, parts, hasGap);
   }
 }

@@ -1,12 +1,15 @@
-/** Which other machines there are, and what they want. A machine that has been silent for long is no more. */
+/**
+ * The other nodes that are present, and the channels that they watch. A node that has been silent for SILENCE_MS has
+ * ended.
+ */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Channel } from '../protocol/channel.ts';
 import type { NodeItem } from '../protocol/peer.ts';
 
-/** A machine that has said nothing for so long is no more, milliseconds. It says something every two seconds. */
+/** A node that has sent nothing for this long has ended, milliseconds. Nodes send something every two seconds. */
 export const SILENCE_MS = 6000;
-/** Between two reads no more silence than this counts, milliseconds: while Redis was away nobody could be heard. */
-const MAX_AT_ONCE_MS = 300;
+/** Maximum silence that counts between two reads, milliseconds: while Redis is away no node can be heard. */
+const MAX_SILENCE_STEP_MS = 300;
 
 interface Member {
   silentMs: number;
@@ -14,47 +17,50 @@ interface Member {
 }
 
 export class Membership {
-  readonly #machines = new Map<string, Member>();
+  readonly #members = new Map<string, Member>();
   #readAt = performance.now();
 
   get names(): Iterable<string> {
-    return this.#machines.keys();
+    return this.#members.keys();
   }
 
   get size(): number {
-    return this.#machines.size;
+    return this.#members.size;
   }
 
-  /** A machine has said something. True if it was not known. */
-  heard(machine: string): boolean {
-    const isNew = !this.#machines.has(machine);
-    getOrInsert(this.#machines, machine, (): Member => ({ silentMs: 0, watches: [] })).silentMs = 0;
+  /** Records a sign of life. Returns true if the node is new. */
+  heard(node: string): boolean {
+    const isNew = !this.#members.has(node);
+    getOrInsert(this.#members, node, (): Member => ({ silentMs: 0, watches: [] })).silentMs = 0;
     return isNew;
   }
 
-  /** Takes what a machine's streams show. True if that is other than before. */
-  watches(machine: string, { watches }: Extract<NodeItem, { k: 'alive' }>): boolean {
-    const known = this.#machines.get(machine);
+  /** Sets the channels that a node watches. Returns true if they have changed. */
+  watches(node: string, { watches }: Extract<NodeItem, { k: 'alive' }>): boolean {
+    const known = this.#members.get(node);
     if (!known || JSON.stringify(known.watches) === JSON.stringify(watches)) return false;
     known.watches = watches;
     return true;
   }
 
-  /** All that streams of other machines show. */
+  /** All channels that other nodes watch. */
   channels(): Channel[] {
-    return [...this.#machines.values()].flatMap(({ watches }) => watches);
+    return [...this.#members.values()].flatMap(({ watches }) => watches);
   }
 
-  remove(machine: string): boolean {
-    return this.#machines.delete(machine);
+  remove(node: string): boolean {
+    return this.#members.delete(node);
   }
 
-  /** Silence can be told now: all has been read. Gives those who have been silent for too long. */
-  listen(): string[] {
+  /**
+   * Call after everything has been read: only then silence can be judged. Returns the nodes that were silent for too
+   * long.
+   */
+  silentNodes(): string[] {
     const now = performance.now();
-    const ms = Math.min(MAX_AT_ONCE_MS, now - this.#readAt);
+    const ms = Math.min(MAX_SILENCE_STEP_MS, now - this.#readAt);
     this.#readAt = now;
-    for (const machine of this.#machines.values()) machine.silentMs += ms;
-    return [...this.#machines].filter(([, { silentMs }]) => silentMs > SILENCE_MS).map(([name]) => name);
+    for (const node of this.#members.values()) node.silentMs += ms;
+    return [...this.#members].filter(([, { silentMs }]) => silentMs > SILENCE_MS).map(([name]) => name);
   }
 }

@@ -11,10 +11,10 @@ const FIGURES = {
   lateMs: 0,
 };
 
-/** One machine: there is nobody to tell. */
+/** The broker of a single node, which sends nothing. */
 export const noBroker: Broker = {
   share: { slot: 0, slots: 1 },
-  begin() {},
+  start() {},
   watchedChanged() {},
   refresh() {},
   event() {},

@@ -1,36 +1,39 @@
-/** A machine's share of the visitors' numbers: a remainder that no other machine has. */
+/** A node's share of the visitor numbers: a remainder that no other node has. */
 import { type Redis, scriptOf } from '../redis/connection.ts';
 import { RedisError } from '../redis/error.ts';
 import { commonKey } from '../redis/keys.ts';
 
-/** So many machines there may be at a time. */
+/** Maximum number of nodes at a time. */
 export const NODE_IDS = 1024;
 /**
- * Kept for so long after the last sign of life, milliseconds: a machine that cannot reach Redis goes on giving out its numbers, and its visitors
- * are to be there under them when it can.
+ * How long a node id stays reserved after the last sign of life, milliseconds. A node that cannot reach Redis goes on
+ * assigning its numbers, and its visitors must keep them when it can reach Redis again.
  */
 const LEASE_MS = 24 * 3_600_000;
 /**
- * Where all are taken, as by a machine that is started and killed again and again, that of the machine which was silent for longest is given
- * away, if that is so long, milliseconds. On dashboards its visitors have left long before.
+ * If all ids are taken (for example, because a node is started and killed again and again), the id of the node with the
+ * longest silence is reused, if that silence was at least this long, milliseconds. By then its visitors have left all
+ * dashboards.
  */
 const SILENCE_MS = 10 * 60_000;
-/** Who could not say for so long that a slot is in use, milliseconds, may have lost it. */
-export const DOUBT_MS = SILENCE_MS / 2;
-/** By chance most are free. */
-const TRIES = 50;
-/** Others may be after the same one. */
-const SILENT_TRIES = 5;
+/** A node that could not renew its id for this long may have lost it, milliseconds. */
+export const MAX_UNRENEWED_MS = SILENCE_MS / 2;
+/** Random attempts: usually most ids are free. */
+const RANDOM_ATTEMPTS = 50;
+/** Several attempts, because other nodes may try to take the same id. */
+const REUSE_ATTEMPTS = 5;
 
-/** Takes a slot: machine, lease, and how long that of another may have to run at most; milliseconds. */
+/**
+ * Takes a node id. Arguments: node, lease, and the maximum lease of another node that may be overwritten; milliseconds.
+ */
 const TAKE = scriptOf(`
 if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[3]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 `);
 
-/** Renews a lease, or gives it to a Redis that has forgotten it. 0: another machine has the slot. */
-const KEEP = scriptOf(
+/** Renews a lease, or restores it in a Redis that has lost it. Returns 0 if another node has the id. */
+const RENEW = scriptOf(
   `
 if (redis.call('GET', KEYS[1]) or ARGV[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -39,7 +42,7 @@ return 1
   'allow-oom',
 );
 
-const LEAVE = scriptOf(
+const RELEASE = scriptOf(
   `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
@@ -47,21 +50,21 @@ return 1
   'allow-oom',
 );
 
-/** Throws RedisError. */
-export async function takeNodeId(redis: Redis, machine: string): Promise<number> {
-  for (let i = 0; i < TRIES; i++) {
+/** Takes a free node id. Throws RedisError. */
+export async function takeNodeId(redis: Redis, node: string): Promise<number> {
+  for (let i = 0; i < RANDOM_ATTEMPTS; i++) {
     const nodeId = Math.floor(Math.random() * NODE_IDS);
-    if (await take(redis, machine, nodeId, 0)) return nodeId;
+    if (await take(redis, node, nodeId, 0)) return nodeId;
   }
-  for (let i = 0; i < SILENT_TRIES; i++) {
+  for (let i = 0; i < REUSE_ATTEMPTS; i++) {
     const nodeId = await longestSilent(redis);
-    if (await take(redis, machine, nodeId, LEASE_MS - SILENCE_MS)) return nodeId;
+    if (await take(redis, node, nodeId, LEASE_MS - SILENCE_MS)) return nodeId;
   }
   throw new RedisError('failed', `Redis at ${redis.where} has reached its limit of ${NODE_IDS} servers`);
 }
 
-async function take(redis: Redis, machine: string, nodeId: number, most: number): Promise<boolean> {
-  return (await redis.run(TAKE, keyOf(nodeId), [machine, String(LEASE_MS), String(most)])) === 1;
+async function take(redis: Redis, node: string, nodeId: number, maxLease: number): Promise<boolean> {
+  return (await redis.run(TAKE, keyOf(nodeId), [node, String(LEASE_MS), String(maxLease)])) === 1;
 }
 
 async function longestSilent(redis: Redis): Promise<number> {
@@ -70,14 +73,14 @@ async function longestSilent(redis: Redis): Promise<number> {
   return left.indexOf(Math.min(...left));
 }
 
-/** Says that the slot is in use, also to a Redis that has forgotten it. False: another machine has it. Throws RedisError. */
-export async function keepNodeId(redis: Redis, machine: string, nodeId: number): Promise<boolean> {
-  return (await redis.run(KEEP, keyOf(nodeId), [machine, String(LEASE_MS)])) === 1;
+/** Renews the lease, also in a Redis that has lost it. Returns false if another node has the id. Throws RedisError. */
+export async function renewNodeId(redis: Redis, node: string, nodeId: number): Promise<boolean> {
+  return (await redis.run(RENEW, keyOf(nodeId), [node, String(LEASE_MS)])) === 1;
 }
 
-/** Throws RedisError. */
-export async function releaseNodeId(redis: Redis, machine: string, nodeId: number): Promise<void> {
-  await redis.run(LEAVE, keyOf(nodeId), [machine]);
+/** Frees the node id. Throws RedisError. */
+export async function releaseNodeId(redis: Redis, node: string, nodeId: number): Promise<void> {
+  await redis.run(RELEASE, keyOf(nodeId), [node]);
 }
 
 function keyOf(nodeId: number): string {

@@ -1,6 +1,6 @@
 /**
- * What this machine tells in one stream of Redis: collected for a tick, written as one entry, in order and once. An entry that failed
- * is written again under the same number, by which readers know it; what waits meanwhile is bounded.
+ * Writes this node's items to one Redis stream. Items are collected for a tick and written as one entry, in order. A
+ * failed entry is written again under the same number, so that readers recognise it. What waits meanwhile is bounded.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Written, writeEntry } from '../protocol/peer.ts';
@@ -9,27 +9,30 @@ import { Retry } from './retry.ts';
 
 /** One entry per tick, milliseconds. */
 const TICK_MS = 16;
-/** An entry holds no more than this, but for one item that is larger, characters. */
-const ENTRY_SIZE = 256 * 1024;
-/** Above so much that waits, moves give way; above the other, all that waits is given up for a new state. Characters. */
+/** Maximum size of an entry, characters. A single larger item is written all the same. */
+const MAX_ENTRY_SIZE = 256 * 1024;
+/**
+ * Above the soft limit of waiting characters moves are skipped. Above the hard limit everything that waits is dropped,
+ * and the whole state is sent later.
+ */
 const SOFT_LIMIT = 256 * 1024;
 const HARD_LIMIT = 1024 * 1024;
-/** All that waits in all of a machine's outboxes, characters. */
-const COMMON_LIMIT = 32 * 1024 * 1024;
-/** A stream holds about so many entries, and no more than about so many bytes. */
+/** Maximum of waiting characters in all outboxes of a node. */
+const TOTAL_LIMIT = 32 * 1024 * 1024;
+/** Approximate maximum of a stream: number of entries, and bytes. */
 const MAX_ENTRIES = 1000;
 const MIN_ENTRIES = 50;
 const MAX_BYTES = 8 * 1024 * 1024;
-/** A stream that nothing was written to for so long goes, seconds. */
+/** A stream expires this long after the last write, seconds. */
 const EXPIRY_S = '120';
 
 interface Item {
   written: Written;
-  /** Characters that count against the limits; none of states. */
+  /** Characters that count against the limits; 0 for a state. */
   size: number;
 }
 
-/** Characters that wait in all of a machine's outboxes. */
+/** Waiting characters in all outboxes of a node. */
 export interface Waiting {
   size: number;
 }
@@ -38,14 +41,14 @@ export interface OutboxOptions {
   redis: Redis;
   waiting: Waiting;
   key: string;
-  machine: string;
-  /** Number of the last entry that was written before. */
+  node: string;
+  /** Number of the last entry written before. */
   last: number;
-  /** False: nothing may be told now; what waits is tried again. */
-  mayTell(): Promise<boolean>;
-  /** What waited was given up. Called once there is room again: readers need the state. */
+  /** False: nothing may be sent now, try again later. */
+  maySend(): Promise<boolean>;
+  /** Waiting items were dropped: readers need the whole state. Called once there is room again. */
   onLost(): void;
-  /** Moves were left out: readers need the latest positions. */
+  /** Moves were skipped: readers need the latest positions. */
   onSkipped(): void;
   onWritten(bytes: number): void;
   onOverflow(): void;
@@ -56,15 +59,15 @@ export class Outbox {
   readonly #abort = new AbortController();
   readonly #retry = new Retry();
   #items: Item[] = [];
-  /** Of these, what counts against the limits. */
+  /** Characters in #items that count against the limits. */
   #size = 0;
   #n: number;
   #meanBytes = 0;
   #lost = false;
   #skipped = false;
   #busy = false;
-  /** When the oldest that is not written yet came, performance.now(); 0: all is written. */
-  #since = 0;
+  /** When the oldest unwritten item was added, performance.now(); 0 if all is written. */
+  #waitingSince = 0;
   #expiresAt = 0;
 
   constructor(options: OutboxOptions) {
@@ -77,25 +80,24 @@ export class Outbox {
     return this.#n;
   }
 
-  /** How long the oldest has waited to be written, milliseconds. */
+  /** How long the oldest item has waited to be written, milliseconds. */
   waitedMs(now: number): number {
-    return this.#since === 0 ? 0 : now - this.#since;
+    return this.#waitingSince === 0 ? 0 : now - this.#waitingSince;
   }
 
-  /** Adds an item. */
   add(written: Written): void {
     const size = written[1].length;
-    if (this.#size + size > HARD_LIMIT || this.#options.waiting.size + size > COMMON_LIMIT) this.#giveUp();
+    if (this.#size + size > HARD_LIMIT || this.#options.waiting.size + size > TOTAL_LIMIT) this.#dropAll();
     else this.#push({ written, size });
   }
 
-  /** Adds positions, unless too much waits. */
+  /** Adds positions, or skips them if too much is waiting. */
   addMoves(written: Written): void {
     if (this.#size + written[1].length > SOFT_LIMIT) this.#skipped = true;
     else this.add(written);
   }
 
-  /** Adds the state, however much it is. What was given up before does not matter after it. */
+  /** Adds the whole state, regardless of its size. It makes up for everything that was dropped before. */
   addState(items: readonly Written[]): void {
     this.#lost = false;
     for (const written of items) this.#push({ written, size: 0 });
@@ -104,17 +106,18 @@ export class Outbox {
   #push(item: Item): void {
     this.#items.push(item);
     this.#count(item.size);
-    if (this.#since === 0) this.#since = performance.now();
+    if (this.#waitingSince === 0) this.#waitingSince = performance.now();
     if (!this.#busy) void this.#run();
   }
 
-  /** The next number is left out, by which readers know. */
-  #giveUp(): void {
+  /** Skips a number, by which readers notice the loss. */
+  #dropAll(): void {
     this.#empty();
     this.#n += 1;
     if (!this.#lost) this.#options.onOverflow();
     this.#lost = true;
-    // Others may have used up the common room while nothing waited here: then nobody else would send the state.
+    // Other outboxes may have used up the common limit while nothing was waiting here. Then nothing else would send the
+    // state.
     if (!this.#busy) void this.#run();
   }
 
@@ -128,7 +131,7 @@ export class Outbox {
     this.#options.waiting.size += size;
   }
 
-  /** What was told before did not all come here: readers are to know, and the state is to follow. */
+  /** Some items did not get here. Readers notice by the skipped number, and the state must follow. */
   skipNumber(): void {
     this.#n += 1;
   }
@@ -142,7 +145,7 @@ export class Outbox {
       if (signal.aborted) return;
       this.#catchUp();
     }
-    this.#since = 0;
+    this.#waitingSince = 0;
     this.#busy = false;
   }
 
@@ -157,27 +160,27 @@ export class Outbox {
     }
   }
 
-  /** Writes one entry, however often it takes. */
+  /** Writes one entry, and retries until it is written. */
   async #write(): Promise<void> {
-    const { machine, onWritten } = this.#options;
+    const { node, onWritten } = this.#options;
     const startedAt = performance.now();
     const items = this.#take();
     this.#n += 1;
-    const entry = writeEntry(machine, this.#n, items);
+    const entry = writeEntry(node, this.#n, items);
     const bytes = entry.reduce((sum, text) => sum + text.length, 0);
     this.#meanBytes = this.#meanBytes === 0 ? bytes : 0.9 * this.#meanBytes + 0.1 * bytes;
     while (!(await this.#send(entry))) {
       await this.#retry.wait(this.#abort.signal);
       if (this.#abort.signal.aborted) return;
     }
-    this.#since = this.#items.length > 0 ? startedAt : 0;
+    this.#waitingSince = this.#items.length > 0 ? startedAt : 0;
     onWritten(bytes);
   }
 
   #take(): string[] {
     const fields: string[] = [];
     let count = 0;
-    for (let taken = 0; count < this.#items.length && taken < ENTRY_SIZE; count++) {
+    for (let taken = 0; count < this.#items.length && taken < MAX_ENTRY_SIZE; count++) {
       const { written, size } = this.#items[count] as Item;
       fields.push(...written);
       taken += written[1].length;
@@ -188,11 +191,11 @@ export class Outbox {
   }
 
   async #send(entry: string[]): Promise<boolean> {
-    const { redis, key, mayTell } = this.#options;
-    const most = Math.max(MIN_ENTRIES, Math.min(MAX_ENTRIES, Math.floor(MAX_BYTES / this.#meanBytes)));
+    const { redis, key, maySend } = this.#options;
+    const maxEntries = Math.max(MIN_ENTRIES, Math.min(MAX_ENTRIES, Math.floor(MAX_BYTES / this.#meanBytes)));
     try {
-      if (!(await mayTell())) return false;
-      await redis.send(key, 'XADD', key, 'MAXLEN', '~', String(most), '*', ...entry);
+      if (!(await maySend())) return false;
+      await redis.send(key, 'XADD', key, 'MAXLEN', '~', String(maxEntries), '*', ...entry);
       if (performance.now() > this.#expiresAt) await this.#expire();
       this.#retry.succeeded();
       return true;
@@ -201,22 +204,22 @@ export class Outbox {
     }
   }
 
-  /** A stream is kept while somebody writes to it. */
+  /** A stream stays while a node writes to it. */
   async #expire(): Promise<void> {
     const { redis, key } = this.#options;
     await redis.send(key, 'EXPIRE', key, EXPIRY_S);
     this.#expiresAt = performance.now() + 30_000;
   }
 
-  /** Ends it, with what waits. */
+  /** Stops, and drops what is waiting. */
   close(): void {
     this.#abort.abort();
     this.#empty();
   }
 
-  /** Resolves when all is written, or cannot be, or after so long, milliseconds. */
+  /** Resolves when all is written, when writes fail, or after `limitMs` milliseconds. */
   async drained(limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;
-    while (this.#since !== 0 && !this.#retry.isFailing && performance.now() < end) await sleep(5);
+    while (this.#waitingSince !== 0 && !this.#retry.isFailing && performance.now() < end) await sleep(5);
   }
 }

@@ -1,8 +1,8 @@
-/** Asks other machines how many visitors are on each page of a site, and takes what they tell in time. */
+/** Asks other nodes how many visitors are on each page of a site, and collects the answers that arrive in time. */
 
-/** An answer that has not come by then is not waited for, milliseconds; workers wait a second for theirs. */
-const LIMIT_MS = 600;
-/** Questions at once; while there are so many, only what is here is told. */
+/** How long to wait for answers, milliseconds; workers wait a second for theirs. */
+const TIMEOUT_MS = 600;
+/** Maximum number of open questions. Above it only the pages of this node are returned. */
 const MAX_OPEN = 100;
 
 type Pages = [page: string, visitors: number][];
@@ -17,7 +17,7 @@ export class PageQuestions {
   readonly #open = new Map<number, Open>();
   #last = 0;
 
-  /** `send` asks all machines under a number. */
+  /** `send` sends the question with this number to all nodes. */
   async ask(machines: Iterable<string>, send: (ask: number) => void): Promise<Pages> {
     const awaited = new Set(machines);
     if (awaited.size === 0 || this.#open.size >= MAX_OPEN) return [];
@@ -27,7 +27,7 @@ export class PageQuestions {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#open.set(ask, { awaited, pages, resolve });
-      timer = setTimeout(resolve, LIMIT_MS);
+      timer = setTimeout(resolve, TIMEOUT_MS);
       send(ask);
     });
     clearTimeout(timer);
@@ -35,10 +35,10 @@ export class PageQuestions {
     return pages;
   }
 
-  /** One that comes too late is nobody's. */
-  answer(machine: string, ask: number, pages: Pages): void {
+  /** Adds a node's answer. An answer that comes too late is ignored. */
+  answer(node: string, ask: number, pages: Pages): void {
     const open = this.#open.get(ask);
-    if (!open?.awaited.delete(machine)) return;
+    if (!open?.awaited.delete(node)) return;
     open.pages.push(...pages);
     if (open.awaited.size === 0) open.resolve();
   }

@@ -1,4 +1,4 @@
-/** Who runs on a Redis now: for commands that must have it to themselves. */
+/** Counts the nodes that use a Redis now, for commands that need exclusive access. */
 import { FORMAT, formatOf, readNodeItem } from '../protocol/peer.ts';
 import { Redis, scriptOf } from '../redis/connection.ts';
 import { commonKey } from '../redis/keys.ts';
@@ -6,7 +6,7 @@ import type { RedisTarget } from '../redis/redis-url.ts';
 import { SILENCE_MS } from './membership.ts';
 import type { StreamEntry } from './stream-reader.ts';
 
-/** What machines said in the last milliseconds, by the clock of Redis, which is in the ids of entries. */
+/** What nodes sent in the last ARGV[1] milliseconds, by the clock of Redis, which is in the entry ids. */
 const RECENT = scriptOf(
   `
 local now = redis.call('TIME')
@@ -17,8 +17,8 @@ return redis.call('XRANGE', KEYS[1], string.format('%d', from), '+')
 );
 
 /**
- * How many machines' servers run on it: those that were heard within SILENCE_MS and have not said that they stop. One that was killed is among
- * them until then; its lease, which is kept for longer, does not count. Throws RedisError.
+ * Returns how many nodes use the Redis: those that were heard within SILENCE_MS and have not announced their end. A
+ * killed node counts until SILENCE_MS have passed; its lease lasts longer and does not count. Throws RedisError.
  */
 export async function presentNodes(target: RedisTarget): Promise<number> {
   const redis = await Redis.connect(target);
@@ -33,7 +33,7 @@ export async function presentNodes(target: RedisTarget): Promise<number> {
   }
 }
 
-/** What a machine says last: it may say other things in the same entry before. */
+/** A bye is a node's last item, but may follow other items in the same entry. */
 function isBye(entry: StreamEntry): boolean {
   const [kind = '', body = ''] = entry.slice(-2);
   return formatOf(entry) === FORMAT && readNodeItem(kind, body)?.k === 'bye';

@@ -23,7 +23,7 @@ import type { RedisTarget } from '../redis/redis-url.ts';
 import type { Broker, BrokerFigures, Local } from './contract.ts';
 import { Inbox } from './inbox.ts';
 import { Membership } from './membership.ts';
-import { DOUBT_MS, keepNodeId, NODE_IDS, releaseNodeId, takeNodeId } from './node-id.ts';
+import { MAX_UNRENEWED_MS, NODE_IDS, releaseNodeId, renewNodeId, takeNodeId } from './node-id.ts';
 import { Outbox, type Waiting } from './outbox.ts';
 import { PageQuestions } from './page-questions.ts';
 import { type StreamCursor, type StreamEntry, StreamReader } from './stream-reader.ts';
@@ -119,9 +119,9 @@ export class RedisBroker implements Broker {
       redis: this.#redis,
       waiting: this.#waiting,
       key,
-      machine: this.#machine,
+      node: this.#machine,
       last,
-      mayTell: () => this.#mayTell(),
+      maySend: () => this.#mayTell(),
       ...events,
       onWritten: (bytes) => {
         figures.entriesOut += 1;
@@ -134,7 +134,7 @@ export class RedisBroker implements Broker {
     });
   }
 
-  begin(local: Local): void {
+  start(local: Local): void {
     this.#local = local;
     void this.#openControl();
     this.#timers.push(
@@ -146,14 +146,14 @@ export class RedisBroker implements Broker {
 
   /** Numbers that may be another machine's by now are told to nobody. */
   async #mayTell(): Promise<boolean> {
-    const isSure = () => performance.now() - this.#keptAt < DOUBT_MS;
+    const isSure = () => performance.now() - this.#keptAt < MAX_UNRENEWED_MS;
     if (!isSure()) await this.#keepNodeId();
     return isSure();
   }
 
   async #keepNodeId(): Promise<void> {
     const now = performance.now();
-    const isKept = await keepNodeId(this.#redis, this.#machine, this.share.slot).catch(() => undefined);
+    const isKept = await renewNodeId(this.#redis, this.#machine, this.share.slot).catch(() => undefined);
     if (isKept) this.#keptAt = now;
     else if (isKept === false && !this.#closing) this.#fence();
   }
@@ -251,7 +251,7 @@ export class RedisBroker implements Broker {
     const sites = new Set(channels.map(({ site }) => site));
     for (const site of this.#telling.keys()) if (!sites.has(site)) this.#endTelling(site);
     for (const site of sites) if (!this.#telling.has(site)) this.#beginTelling(site);
-    this.#local?.carry(channels);
+    this.#local?.setRemoteChannels(channels);
   }
 
   #beginTelling(site: string): void {
@@ -345,14 +345,14 @@ export class RedisBroker implements Broker {
     const { cursor } = this.#listening.get(site) as Listening;
     this.#listening.delete(site);
     if (cursor) this.#streamReader.end(cursor);
-    this.#local?.unhear(site);
+    this.#local?.forgetSite(site);
   }
 
   /** Looks who has been silent for too long, and whether all is read and written in time. */
   #listen(): void {
     const late = this.#staleMs();
     if (this.#controlCursor && performance.now() - this.#controlCursor.readAt < LISTEN_MS)
-      for (const machine of this.#membership.listen()) this.#disconnected(machine, false);
+      for (const machine of this.#membership.silentNodes()) this.#disconnected(machine, false);
     if (late > 0 === this.#isStale) return;
     this.#isStale = late > 0;
     if (this.#isStale) this.#log.warn('Redis does not answer in time: visitors of other servers are not up to date');

@@ -1,53 +1,59 @@
 /**
- * Reads streams of Redis as they grow: by asking again and again. To wait in Redis would need a connection for each stream of
- * a cluster, and gives a reply for each entry; asking takes all that came meanwhile.
+ * Reads growing Redis streams by polling. Blocking reads would need a connection per stream of a cluster, and would
+ * give one reply per entry; a poll reads everything that has arrived meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from '../redis/connection.ts';
 import { Retry } from './retry.ts';
 
-/** How soon to ask again after something came; each time that nothing has come half as long again, up to this. Milliseconds. */
-const BUSY_MS = 16;
-const IDLE_MS = 100;
-/** Entries that are read at once: of a stream, of all together, and of each of many streams at least. */
+/**
+ * The interval after something arrived. While nothing arrives, each interval is half as long again, up to the other.
+ * Milliseconds.
+ */
+const MIN_INTERVAL_MS = 16;
+const MAX_INTERVAL_MS = 100;
+/** Maximum number of entries per read: of one stream, of all streams, and the minimum for each of many streams. */
 const MAX_ENTRIES = 100;
-const MAX_OF_ALL = 1000;
+const MAX_ENTRIES_IN_TOTAL = 1000;
 const MIN_ENTRIES = 10;
 
-/** The texts of an entry. */
+/** The fields of an entry. */
 export type StreamEntry = string[];
 
 type Reply = [key: string, entries: [id: string, entry: StreamEntry][]][] | null;
 
 interface Answer {
   asked: StreamCursor[];
-  /** Entries of each stream that were asked for at most. */
+  /** Maximum number of entries that each stream was asked for. */
   count: number;
   reply: Reply;
 }
 
-/** One stream, and how far it is read. */
+/** One stream, and the position up to which it was read. */
 export interface StreamCursor {
   readonly key: string;
-  /** Of the last entry that was read. */
+  /** Id of the last entry that was read. */
   id: string;
-  /** When it was read last, performance.now(). */
+  /** When the stream was last read, performance.now(). */
   readAt: number;
-  /** Takes entries. True if any was of another machine: more may come soon. */
+  /** Handles entries. Returns true if any is from another node: more may come soon. */
   take(entries: StreamEntry[]): boolean;
 }
 
 export class StreamReader {
   readonly #redis: Redis;
   readonly #abort = new AbortController();
-  /** One server is asked for all streams at once; nodes of a cluster for each. */
+  /** A single server is asked for all streams at once; the nodes of a cluster are asked for one stream each. */
   readonly #polls = new Map<string, Poll>();
 
   constructor(redis: Redis) {
     this.#redis = redis;
   }
 
-  /** Begins after what is in the stream now, as soon as that can be told. Resolves then; undefined: it was closed before. */
+  /**
+   * Starts to read after the current end of the stream, as soon as that is known. Resolves then, or with undefined if
+   * the stream was closed before.
+   */
   async open(key: string, take: StreamCursor['take'], isWanted: () => boolean): Promise<StreamCursor | undefined> {
     const retry = new Retry();
     while (!this.#abort.signal.aborted && isWanted()) {
@@ -96,14 +102,14 @@ export class StreamReader {
   }
 }
 
-/** Asks for some streams at once, as long as there are any. */
+/** Polls some streams together, as long as there are any. */
 class Poll {
   readonly #redis: Redis;
   readonly #signal: AbortSignal;
   readonly #cursors = new Map<string, StreamCursor>();
   readonly #retry = new Retry();
   #isRunning = false;
-  #pauseMs = BUSY_MS;
+  #pauseMs = MIN_INTERVAL_MS;
 
   constructor(redis: Redis, signal: AbortSignal) {
     this.#redis = redis;
@@ -112,11 +118,11 @@ class Poll {
 
   add(cursor: StreamCursor): void {
     this.#cursors.set(cursor.key, cursor);
-    this.#pauseMs = BUSY_MS;
+    this.#pauseMs = MIN_INTERVAL_MS;
     if (!this.#isRunning) void this.#run();
   }
 
-  /** Gives how many are left. */
+  /** Returns how many cursors are left. */
   remove(cursor: StreamCursor): number {
     if (this.#cursors.get(cursor.key) === cursor) this.#cursors.delete(cursor.key);
     return this.#cursors.size;
@@ -133,10 +139,10 @@ class Poll {
     this.#isRunning = false;
   }
 
-  /** Undefined where it failed. */
+  /** Returns undefined if the request failed. */
   async #ask(): Promise<Answer | undefined> {
     const asked = [...this.#cursors.values()];
-    const count = Math.max(MIN_ENTRIES, Math.min(MAX_ENTRIES, Math.floor(MAX_OF_ALL / asked.length)));
+    const count = Math.max(MIN_ENTRIES, Math.min(MAX_ENTRIES, Math.floor(MAX_ENTRIES_IN_TOTAL / asked.length)));
     const keys = asked.map(({ key }) => key);
     const ids = asked.map(({ id }) => id);
     try {
@@ -149,7 +155,7 @@ class Poll {
     }
   }
 
-  /** True if there is more at once. */
+  /** Returns true if more entries are available at once. */
   #take({ asked, count, reply }: Answer): boolean {
     const now = performance.now();
     let isFull = false;
@@ -163,7 +169,7 @@ class Poll {
       isFull ||= entries.length === count;
     }
     for (const cursor of asked) cursor.readAt = now;
-    this.#pauseMs = isBusy ? BUSY_MS : Math.min(IDLE_MS, 1.5 * this.#pauseMs);
+    this.#pauseMs = isBusy ? MIN_INTERVAL_MS : Math.min(MAX_INTERVAL_MS, 1.5 * this.#pauseMs);
     return isFull;
   }
 

@@ -1,17 +1,17 @@
-/** Deaths within this time count together, milliseconds. */
+/** Deaths within this window count together, milliseconds. */
 const WINDOW_MS = 60_000;
-/** So many deaths in the window are a crash loop. */
+/** This number of deaths within the window is a crash loop. */
 const LOOP_DEATHS = 5;
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 30_000;
 
-/** Decides when a dead worker is forked again, so that a crash loop does not spin. */
+/** Decides when a dead worker is forked again, with growing delays in a crash loop. */
 export class Backoff {
   #deaths: number[] = [];
 
   /**
-   * Notes a death at `now` (ms). Tells how long to wait before the next fork, ms, and whether this is a
-   * crash loop: from the fifth death in a minute on, each doubles the wait, from 1 s to 30 s.
+   * Records a death at `now` (ms). Returns the wait before the next fork in ms, and whether this is a crash loop: from
+   * the fifth death in a minute on, each death doubles the wait, from 1 s to 30 s.
    */
   death(now: number): { delayMs: number; looping: boolean; deaths: number } {
     this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS).slice(-100);

@@ -1,11 +1,11 @@
-/** How a process does, told once in a while. */
+/** The load of a process, reported at intervals. */
 import { readFileSync } from 'node:fs';
 import { LoopDelay } from '../lib/loop-delay.ts';
 
 export interface LoadReport {
-  /** Bytes that are this process's own. */
+  /** Private memory, bytes. */
   memory: number;
-  /** The longest delay of the event loop since the last beat, milliseconds. */
+  /** The longest delay of the event loop since the last heartbeat, milliseconds. */
   delayMs: number;
 }
 
@@ -14,15 +14,15 @@ export class LoadReporter {
   #memory = 0;
 
   report(): LoadReport {
-    // Without a free descriptor the memory cannot be read, and a beat is worth more than its figure.
+    // Without a free descriptor the memory cannot be read. A heartbeat matters more than that figure.
     this.#memory = ownMemory() ?? this.#memory;
     return { memory: this.#memory, delayMs: Math.round(this.#delay.longestMs()) };
   }
 }
 
 /**
- * Bytes. Linux counts pages of the store's file with the process that has read them, but takes them back when it needs
- * the room; they are not counted here. Undefined: it cannot be read now.
+ * Private memory in bytes. Linux counts pages of the store's file as memory of the process that has read them, but
+ * takes them back when it needs memory; they are not counted here. Undefined: it cannot be read now.
  */
 function ownMemory(): number | undefined {
   try {
@@ -33,7 +33,7 @@ function ownMemory(): number | undefined {
   }
 }
 
-/** Empty where there is no such file. */
+/** Empty on systems without this file. */
 function statusText(): string {
   try {
     return readFileSync('/proc/self/status', 'latin1');

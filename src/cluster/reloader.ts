@@ -19,7 +19,7 @@ export class Reloader {
     if (!this.#supervisor) throw new StartError('starting', 'the server is not ready yet; try again soon');
     this.#log.info('workers are being replaced');
     try {
-      const workers = await this.#supervisor.roll((done, total) => report(`worker ${done} of ${total} is replaced`));
+      const workers = await this.#supervisor.reload((done, total) => report(`worker ${done} of ${total} is replaced`));
       this.#log.info({ workers }, 'workers are replaced');
     } catch (error) {
       this.#log.error({ err: error }, 'not all workers could be replaced; the others keep running');

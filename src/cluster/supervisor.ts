@@ -1,6 +1,6 @@
 /**
- * The processes: forks the workers, forks a dead one again, drains them all at the end. Says what happened
- * through callbacks; knows nothing of what the workers do.
+ * The processes: forks the workers, restarts a dead worker, and drains all workers at the end. Reports events through
+ * callbacks; knows nothing of what the workers do.
  */
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
@@ -11,14 +11,14 @@ import { Backoff } from './backoff.ts';
 import { type LoadReport, LoadReporter } from './load-report.ts';
 import { HEARTBEAT_MS, Watchdog } from './watchdog.ts';
 
-/** A worker that has not drained by then is killed, milliseconds. A whole stop may take 5 s. */
+/** A worker that has not drained after this time is killed, milliseconds. A whole stop may take 5 s. */
 const DRAIN_LIMIT_MS = 3000;
-/** A new worker that takes the place of another has to listen by then, milliseconds. */
+/** A worker that replaces another has to listen within this time, milliseconds. */
 const START_LIMIT_MS = 20_000;
-/** Of workers that have grown too large one is replaced so often, milliseconds: what makes them grow may not have ended. */
-const RENEW_MS = 60_000;
+/** Minimum time between replacements of workers that have grown too large, milliseconds: the cause may persist. */
+const MIN_RENEW_INTERVAL_MS = 60_000;
 
-/** Why a worker took the place of another. */
+/** Why a worker was replaced. */
 type RestartReason = 'died' | 'hung' | 'memory' | 'reload';
 
 export interface SupervisorOptions {
@@ -26,20 +26,20 @@ export interface SupervisorOptions {
   /** The file that workers run, and its arguments. */
   exec: string;
   args: readonly string[];
-  /** What workers have in their environment beside ours. */
+  /** Environment variables of workers in addition to ours. */
   env?: Readonly<Record<string, string>>;
-  /** A worker with more memory of its own is replaced, bytes. */
+  /** A worker with more private memory is replaced, bytes. */
   maxMemory: number;
   log: Logger;
 }
 
 export interface SupervisorEvents {
   onFork(worker: number): void;
-  /** A worker hears what it is sent from now on; Node drops what came before. */
+  /** The worker receives messages from now on; Node drops earlier ones. */
   onListening(worker: number): void;
   onMessage(worker: number, message: ToPrimary, socket: Socket | undefined): void;
   onExit(worker: number): void;
-  /** Workers keep dying, or one died as it does when memory or a mapped file is broken. */
+  /** Workers die repeatedly, or one died in the way that broken memory or a broken mapped file causes. */
   onCrash(): void;
 }
 
@@ -52,7 +52,7 @@ const NO_EVENTS: SupervisorEvents = {
   onCrash() {},
 };
 
-/** A worker said that it cannot start, e.g. because the port is in use. */
+/** A worker reported that it cannot start, e.g. because the port is in use. */
 export class StartError extends Error {
   readonly code: string;
 
@@ -64,20 +64,23 @@ export class StartError extends Error {
 }
 
 /**
- * V8 lets the space for new objects grow to 16 MB, thrice over, and is slow to give it back. Half of that makes 15,000
- * idle visitors 70 MB smaller (npm run bench -- idle); with a quarter, HTTP becomes slower (npm run bench -- http).
+ * V8 lets the space for new objects grow to three times 16 MB, and is slow to free it. Half of that makes 15,000 idle
+ * visitors 70 MB smaller (npm run bench -- idle). With a quarter, HTTP becomes slower (npm run bench -- http).
  */
 const YOUNG_GENERATION = '--max-semi-space-size=8';
 
-/** Environment variable that tells a worker the process that forked it. */
+/** Environment variable that tells a worker which process forked it. */
 const SUPERVISOR_MARK = 'FIELDMOUSE_SUPERVISOR';
 
-/** True in a worker that a Supervisor forked, and not another program, as PM2 does in its cluster mode. */
+/**
+ * True in a worker that a Supervisor forked. False in a process that another program forked, such as PM2 in its cluster
+ * mode.
+ */
 export function isOwnWorker(): boolean {
   return process.env[SUPERVISOR_MARK] === String(process.ppid);
 }
 
-/** Signals by which a process ends that uses a broken page of the store. */
+/** Signals that end a process when it reads a broken page of the store. */
 const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT']);
 
 export class Supervisor {
@@ -86,46 +89,46 @@ export class Supervisor {
   readonly #backoff = new Backoff();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #listening = new Set<number>();
-  /** Where the workers listen, as URLs; empty until all did so for the first time. */
+  /** The URLs at which the workers listen; empty until all workers listened for the first time. */
   #addresses: string[] = [];
   #closing: Promise<void> | undefined;
   #started: { resolve(addresses: string[]): void; reject(error: Error): void } | undefined;
-  /** New workers that are waited for, each to take the place of another. */
+  /** New workers that replace others and are not listening yet. */
   readonly #awaited = new Map<number, { resolve(): void; reject(error: Error): void }>();
-  /** Workers that are about to be replaced: nobody is to be started for them when they end. */
+  /** Workers that are being replaced: no worker is started when they exit. */
   readonly #retiring = new Set<number>();
-  #rolling: Promise<number> | undefined;
+  #reloading: Promise<number> | undefined;
   readonly #watchdog = new Watchdog();
   readonly #pulse = new LoadReporter();
-  /** Of each worker's event loop in its last second, milliseconds. */
+  /** The event loop delay of each worker in its last second, milliseconds. */
   readonly #delays = new Map<number, number>();
-  /** What each worker has said is wrong, in its last second. */
+  /** The troubles that each worker reported in its last second. */
   readonly #troubles = new Map<number, readonly TroubleName[]>();
-  /** Workers that were killed since they did not answer, until they end. */
+  /** Workers that were killed because they did not answer, until they exit. */
   readonly #hung = new Set<number>();
   readonly #restarts = new Map<RestartReason, number>();
-  #watching: NodeJS.Timeout | undefined;
+  #watchdogTimer: NodeJS.Timeout | undefined;
   #renewedAt = Number.NEGATIVE_INFINITY;
   #renewing: Promise<void> | undefined;
-  /** Who is told how far that is. */
-  readonly #told = new Set<(done: number, total: number) => void>();
+  /** Callbacks for the progress of the reload. */
+  readonly #reloadListeners = new Set<(done: number, total: number) => void>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
   }
 
-  /** Forks the workers. Resolves with the addresses when every one listens; rejects with StartError. */
+  /** Forks the workers. Resolves with the addresses when all workers listen; rejects with StartError. */
   start(events: SupervisorEvents): Promise<string[]> {
     this.#events = events;
     const { exec, args, workers } = this.#options;
-    // Workers accept by themselves. When the primary hands connections out, one that is on its way to a worker that
-    // dies is never answered and never closed, and a busy primary delays every accept (npm run bench -- upgrade).
+    // Workers accept connections themselves. If the primary distributed them, a connection on its way to a dying worker
+    // would never be answered nor closed, and a busy primary would delay every accept (npm run bench -- upgrade).
     if (!process.env.NODE_CLUSTER_SCHED_POLICY) cluster.schedulingPolicy = cluster.SCHED_NONE;
     const execArgv = [...process.execArgv, YOUNG_GENERATION];
     cluster.setupPrimary({ exec, args: [...args], execArgv, silent: false });
     cluster.on('message', this.#onMessage);
     cluster.on('exit', this.#onExit);
-    this.#watching = setInterval(() => this.#killHung(), HEARTBEAT_MS);
+    this.#watchdogTimer = setInterval(() => this.#killHung(), HEARTBEAT_MS);
     return new Promise((resolve, reject) => {
       this.#started = { resolve, reject };
       for (let i = 0; i < workers; i++) this.#fork();
@@ -134,7 +137,7 @@ export class Supervisor {
 
   #fork(): Worker {
     const worker = cluster.fork({ ...this.#options.env, [SUPERVISOR_MARK]: String(process.pid) });
-    // A worker that dies while a message is on its way makes the send fail; its exit is handled on its own.
+    // Sending fails if the worker dies meanwhile. The exit is handled elsewhere.
     worker.on('error', (error) =>
       this.#options.log.debug({ worker: worker.id, code: error.message }, 'worker channel'),
     );
@@ -172,13 +175,13 @@ export class Supervisor {
     this.#watchdog.heard(worker.id);
     this.#troubles.set(worker.id, troubles);
     this.#delays.set(worker.id, delayMs);
-    if (memory > this.#options.maxMemory) this.#renew(worker, memory);
+    if (memory > this.#options.maxMemory) this.#replaceLargeWorker(worker, memory);
   }
 
-  /** Replaces a worker that has grown too large: a new one listens before it drains. */
-  #renew(worker: Worker, memory: number): void {
+  /** Replaces a worker that has grown too large: a new one listens before the old one drains. */
+  #replaceLargeWorker(worker: Worker, memory: number): void {
     const now = performance.now();
-    if (this.#closing || this.#rolling || now - this.#renewedAt < RENEW_MS) return;
+    if (this.#closing || this.#reloading || now - this.#renewedAt < MIN_RENEW_INTERVAL_MS) return;
     this.#renewedAt = now;
     const { log, maxMemory } = this.#options;
     log.warn({ worker: worker.id, memory, maxMemory }, 'worker uses more memory than --max-memory; it is replaced');
@@ -197,17 +200,20 @@ export class Supervisor {
     }
   }
 
-  /** The longest delay of any event loop, of the workers' in the last second, of ours since this was asked, milliseconds. */
+  /**
+   * The longest delay of any event loop, milliseconds: of the workers in the last second, and of this process since the
+   * last call.
+   */
   delayMs(): number {
     return Math.max(this.#pulse.report().delayMs, ...this.#delays.values());
   }
 
-  /** What workers say is wrong now. */
+  /** The troubles that workers report now. */
   troubles(): TroubleName[] {
     return [...this.#troubles.values()].flat();
   }
 
-  /** Workers now, and how many were started in the place of others so far. */
+  /** The number of workers now, and the number of replaced workers so far by reason. */
   figures(): { workers: number; restarts: ReadonlyMap<string, number> } {
     return { workers: Object.keys(cluster.workers ?? {}).length, restarts: this.#restarts };
   }
@@ -237,29 +243,29 @@ export class Supervisor {
   };
 
   /**
-   * Replaces the workers there are, one after the other: a new one listens before the old one drains. `tell` is called
-   * after each. Resolves with how many were replaced. Throws StartError if a new worker does not start: the others stay. Asked again
-   * meanwhile, it is the same.
+   * Replaces all workers, one after the other: a new one listens before the old one drains. `tell` is called after
+   * each. Resolves with the number of replaced workers. Throws StartError if a new worker does not start; the other
+   * workers stay. A call during a reload joins it.
    */
-  roll(tell: (done: number, total: number) => void): Promise<number> {
-    this.#told.add(tell);
-    this.#rolling ??= this.#roll().finally(() => {
-      this.#rolling = undefined;
-      this.#told.clear();
+  reload(tell: (done: number, total: number) => void): Promise<number> {
+    this.#reloadListeners.add(tell);
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = undefined;
+      this.#reloadListeners.clear();
     });
-    return this.#rolling;
+    return this.#reloading;
   }
 
-  async #roll(): Promise<number> {
+  async #reload(): Promise<number> {
     await this.#renewing;
     const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
     let done = 0;
     for (const worker of workers) {
       if (this.#closing) throw new StartError('closing', 'the server is being stopped');
-      // Another has been started for it already.
+      // A dead worker has been replaced already.
       if (!worker.isDead()) await this.#replace(worker, 'reload');
       done += 1;
-      for (const tell of this.#told) tell(done, workers.length);
+      for (const tell of this.#reloadListeners) tell(done, workers.length);
     }
     return done;
   }
@@ -278,7 +284,7 @@ export class Supervisor {
     this.#retiring.delete(worker.id);
   }
 
-  /** Resolves when a new worker listens. One that does not is killed. */
+  /** Resolves when a new worker listens. Kills a new worker that does not listen in time. */
   async #startAnother(): Promise<void> {
     const worker = this.#fork();
     let timer: NodeJS.Timeout | undefined;
@@ -304,7 +310,7 @@ export class Supervisor {
     await ended;
   }
 
-  /** Has a worker drain; it is killed if that takes too long. */
+  /** Drains a worker, and kills it if that takes too long. */
   async #retire(worker: Worker): Promise<void> {
     if (worker.isDead()) return;
     const ended = exitOf(worker);
@@ -314,7 +320,7 @@ export class Supervisor {
     clearTimeout(killer);
   }
 
-  /** Sends to one worker; silent if it is gone. */
+  /** Sends to one worker; does nothing if it has exited. */
   send(worker: number, message: ToWorker): void {
     const target = cluster.workers?.[worker];
     if (target?.isConnected()) target.send(message);
@@ -324,7 +330,7 @@ export class Supervisor {
     for (const worker of Object.values(cluster.workers ?? {})) if (worker?.isConnected()) worker.send(message);
   }
 
-  /** Drains and ends every worker. Resolves when all are gone, killed if need be. Closing twice is safe. */
+  /** Drains and stops all workers. Resolves when all have exited, if necessary killed. Closing twice is safe. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -332,7 +338,7 @@ export class Supervisor {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
-    clearInterval(this.#watching);
+    clearInterval(this.#watchdogTimer);
     const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
     const exits = workers.map(exitOf);
     this.sendAll({ tag: TAG, k: 'drain', reason: 'stop' });

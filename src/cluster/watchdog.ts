@@ -1,15 +1,15 @@
 /**
- * Tells workers that no longer answer: their event loop is blocked, or they are stopped. Time is counted in ticks of the
- * primary, so that a machine that slept, or a primary that stood still itself, condemns nobody.
+ * Finds workers that no longer answer: their event loop is blocked, or the process is stopped. Time is counted in ticks
+ * of the primary. So a computer that slept, or a primary that was blocked itself, makes no worker look hung.
  */
 
-/** Workers tell so often that they live, and it is looked so often whether they did, milliseconds. */
+/** The interval of workers' heartbeats and of the checks, milliseconds. */
 export const HEARTBEAT_MS = 1000;
-/** A worker that has told nothing for so many ticks is hung. */
-const MAX_SILENT = 10;
+/** A worker without a heartbeat for this number of ticks is hung. */
+const MAX_SILENT_TICKS = 10;
 
 export class Watchdog {
-  /** Ticks since a worker was last heard, from the first time it was: a start may take long. */
+  /** Ticks since the last heartbeat of each worker. Starts with the first heartbeat, since a start may take long. */
   readonly #silent = new Map<number, number>();
 
   heard(worker: number): void {
@@ -20,12 +20,12 @@ export class Watchdog {
     this.#silent.delete(worker);
   }
 
-  /** To be called each BEAT_MS. Workers that have just been found to be hung, each told once. */
+  /** Call it every HEARTBEAT_MS. Returns workers that are hung since this tick; each is returned once. */
   tick(): number[] {
     const hung: number[] = [];
     for (const [worker, ticks] of this.#silent) {
       this.#silent.set(worker, ticks + 1);
-      if (ticks === MAX_SILENT) hung.push(worker);
+      if (ticks === MAX_SILENT_TICKS) hung.push(worker);
     }
     return hung;
   }

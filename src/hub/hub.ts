@@ -234,7 +234,7 @@ export class Hub {
   }
 
   /** Takes the channels that streams of other machines show, all of them. */
-  carry(channels: readonly Channel[]): void {
+  setRemoteChannels(channels: readonly Channel[]): void {
     this.#fanOut.setRemoteChannels(channels);
   }
 
@@ -258,7 +258,7 @@ export class Hub {
   }
 
   /** Takes all that another machine knows of a site. `lost`: of what it told before something did not arrive. */
-  hearState(machine: string, site: string, state: PeerSiteState, lost: boolean): void {
+  setRemoteState(machine: string, site: string, state: PeerSiteState, lost: boolean): void {
     this.#fanOut.batch(() => this.#remoteEvents.state(machine, site, state, lost));
     this.#sendAnswers();
   }
@@ -269,7 +269,7 @@ export class Hub {
   }
 
   /** What other machines have of this site is not told to this one any more. */
-  unhear(site: string): void {
+  forgetSite(site: string): void {
     this.#remotePresence.forget(site);
   }
 

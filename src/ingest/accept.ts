@@ -10,20 +10,20 @@ const NOTHING = Buffer.alloc(0);
 export interface Upgrade {
   request: IncomingMessage;
   socket: Duplex;
-  /** What came right after the request. */
+  /** Bytes that arrived right after the request. */
   head: Buffer;
 }
 
 export interface Opening {
-  /** The connection has a new socket, which stands for it from now on. */
+  /** The connection has a new socket, which replaces the old one from now on. */
   moved(old: Duplex, fresh: Socket): void;
-  /** Takes the WebSocket, and returns who takes its frames. */
+  /** Called with the WebSocket; returns the receiver of its frames. */
   open(webSocket: WebSocket): Taker;
-  /** The handshake failed: ws has answered, or the connection is gone. */
+  /** The handshake failed: ws has responded, or the connection is closed. */
   refused(): void;
 }
 
-/** Completes a WebSocket's handshake on a connection whose whole frames are read here, and all else by `server`. */
+/** Completes a WebSocket's handshake. Whole frames of the connection are read here, everything else by `server`. */
 export function acceptWebSocket(
   server: WebSocketServer,
   { request, socket, head }: Upgrade,
@@ -48,7 +48,7 @@ export function acceptWebSocket(
   });
 }
 
-/** Sees to a socket until ws does. */
+/** Handles errors and the end of a socket until ws takes over. */
 function guard(socket: Socket, refused: () => void): () => void {
   const destroy = () => socket.destroy();
   socket.on('error', destroy).once('close', refused);

@@ -1,15 +1,17 @@
 /**
- * Who may come in: counts connections, so that neither one address nor all together take more than their share,
- * and bounds how fast one address brings new ones and how many bytes it sends. All of it is in memory only.
- * Times are as a bucket's.
+ * Limits for newcomers: the number of connections of one address and of all together, the rate of new connections of
+ * one address, and the bytes that one address may send. In memory only. Times are as in lib/token-bucket.ts.
  */
 
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
 
-/** An address may bring as many newcomers at once as it may have connections, and this share of them per second. */
+/**
+ * The burst of new connections per address equals the maximum number of its connections. This share of it may come per
+ * second.
+ */
 const NEW_PER_SECOND = 0.1;
-/** An address may send so many seconds' worth of its byte rate at once: many tabs may come back together. */
+/** The byte burst of an address, in seconds of its byte rate: many tabs may come back together. */
 const BURST_S = 256;
 
 interface Address {
@@ -29,7 +31,7 @@ export class Admission {
   readonly #byAddress = new Map<string, Address>();
   #count = 0;
 
-  /** `bytesPerSecond`: what all connections and POSTs of one address may send together. */
+  /** `bytesPerSecond`: the limit for all connections and POSTs of one address together. */
   constructor(max: number, maxPerAddress: number, bytesPerSecond = Number.MAX_SAFE_INTEGER) {
     this.#max = max;
     this.#maxPerAddress = maxPerAddress;
@@ -40,7 +42,10 @@ export class Admission {
     return this.#count;
   }
 
-  /** Lets one in and returns how to let it out again (twice is safe), or says which bound it met. */
+  /**
+   * Lets a connection in and returns a function that releases it (calling it twice is safe), or returns the limit that
+   * was reached.
+   */
   enter(address: string, now: number): (() => void) | Refused {
     if (this.#count >= this.#max) return 'worker-full';
     const known = this.#get(address, now);
@@ -58,7 +63,10 @@ export class Admission {
     };
   }
 
-  /** The bytes that an address may still send. Good until nobody of the address is here and its bucket is full. */
+  /**
+   * The bytes that an address may still send. The bucket is valid until the address has no connection and its bucket is
+   * full.
+   */
   bytesOf(address: string, now: number): TokenBucket {
     return this.#get(address, now).bytes;
   }
@@ -72,7 +80,7 @@ export class Admission {
     }));
   }
 
-  /** Forgets addresses that have nobody here and whose buckets are full again. */
+  /** Forgets addresses without connections whose buckets are full. */
   sweep(now: number): void {
     for (const [address, { count, last, bytes }] of this.#byAddress)
       if (count === 0 && now - last > 1000 / NEW_PER_SECOND && bytes.isFull(now)) this.#byAddress.delete(address);

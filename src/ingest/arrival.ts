@@ -1,10 +1,10 @@
-/** How a visitor is introduced to the primary. */
+/** The description of a visitor that is sent to the primary. */
 
 import { deviceOf } from '../model/visitor.ts';
 import type { Hello } from '../protocol/frame.ts';
 import type { Arrival } from '../protocol/ipc.ts';
 
-/** What a request tells of a visitor before any frame. */
+/** What a request says about a visitor before any frame. */
 export interface Contact {
   site: string;
   page: string;
@@ -13,7 +13,10 @@ export interface Contact {
   country: string;
 }
 
-/** `hello` is undefined for clients that do not tell about themselves. `since`: when the visitor first came, Unix ms. */
+/**
+ * `hello` is undefined for simple clients, which do not describe themselves. `since`: when the visitor first came, Unix
+ * ms.
+ */
 export function arrivalOf(contact: Contact, id: string, hello: Hello | undefined, since: number): Arrival {
   const size: Arrival['size'] = hello ? [hello.vw, hello.vh, hello.dw, hello.dh] : [0, 0, 0, 0];
   return {
@@ -28,7 +31,7 @@ export function arrivalOf(contact: Contact, id: string, hello: Hello | undefined
     hidden: false,
     label: '',
     language: hello?.language ?? '',
-    // A page of the same site is not where a visitor comes from.
+    // Another page of the same site is not a referrer.
     referrer: hello && hello.referrer !== contact.origin ? hello.referrer : '',
   };
 }

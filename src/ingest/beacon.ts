@@ -1,6 +1,6 @@
 /**
- * Frames by POST: a page's last words (`sendBeacon`), and visitors whose WebSocket is blocked. A body is a
- * hello, which says who speaks, and frames; or JSON.
+ * Frames by POST: the last frames of a page (`sendBeacon`), and visitors whose WebSocket is blocked. A body is a hello,
+ * which identifies the visitor, followed by frames; or JSON.
  */
 
 import { isAllowedOrigin } from '../model/site.ts';
@@ -18,20 +18,23 @@ import type { Proof } from './resume-token.ts';
 import type { LiveVisit } from './visit.ts';
 import { readLimit, type VisitRegistry } from './visit-registry.ts';
 
-/** A visitor that speaks by POST and is silent for so long is gone, milliseconds. Its tracker beats every 4 s. */
+/**
+ * A visitor without a socket that is silent for this long has left, milliseconds. Its tracker sends something every 4
+ * s.
+ */
 const SILENCE_MS = 10_000;
 
-/** One POST. Who it is of is read; the frames behind that are read when they are taken, and only then. */
+/** One POST. The visitor is read at once, the frames only when they are applied. */
 interface Message {
   hello: Hello | undefined;
   token: string;
-  /** It says bye; of the JSON form known when its samples were taken. */
+  /** The message says bye. In the JSON form this is known only after `apply`. */
   bye: boolean;
-  /** Number of its first frame; 0 if there is none, or if frames have no numbers. */
+  /** Number of its first frame; 0 if it has none, or if frames have no numbers. */
   first: number;
-  /** Gives the visit as many frames as it may send now. False if there was none that it may. Throws FrameError. */
+  /** Applies as many frames as the visit may send now. Returns false if it may send none. Throws FrameError. */
   apply(visit: LiveVisit, now: number): boolean;
-  /** Gives an earlier page of the visitor as many frames as it may send. Throws FrameError. */
+  /** Stores as many frames of an earlier page as the visitor may send. Throws FrameError. */
   store(page: EarlierPage): void;
 }
 
@@ -39,7 +42,7 @@ export class Beacons {
   readonly #registry: VisitRegistry;
   readonly #options: IngestOptions;
   readonly #admission: Admission;
-  /** Visits that have no socket. */
+  /** Visits without a socket. */
   readonly #posted = new Set<LiveVisit>();
 
   constructor(registry: VisitRegistry, options: IngestOptions, admission: Admission) {
@@ -50,7 +53,7 @@ export class Beacons {
 
   async receive(request: Beacon): Promise<BeaconReply> {
     const bytes = request.body.length;
-    // Before anything is decoded.
+    // Checked before anything is decoded.
     const now = performance.now();
     if (!this.#admission.bytesOf(request.peer.address, now).take(bytes, now)) return TOO_FAST;
     const site = await this.#options.site(request.site);
@@ -107,7 +110,7 @@ export class Beacons {
       apply: (visit, now) => {
         for (const [i, frame] of samples.entries()) {
           read(frame);
-          // What is left is sent again: the answer says how far we are.
+          // The page sends the rest again: the response says which frame was accepted last.
           if (!visit.rateLimits.frame(now) || !visit.frame(frame.n, this.#registry.samples, now)) return i > 0;
         }
         return true;
@@ -133,17 +136,17 @@ export class Beacons {
     if (message.hello && this.#posted.has(visit)) visit.offset = now - message.hello.clock;
     if (visit.recording.broken && this.#registry.canRecord())
       this.#registry.restartRecording(visit, message.hello ? 0 : visit.trace.frame);
-    // The answer says who the page is now and how to number its frames, and it sends them again.
+    // The response tells the page its new identity and first frame number. The page then sends the frames again.
     const taken = isNumberedForAnother(message, proof) || this.#apply(message, visit, known !== visit);
     if (message.bye) visit.end('closed');
     await visit.recording.settled();
-    // Simple clients keep nothing, and do not look at numbers.
+    // Simple clients have no buffer and ignore frame numbers.
     if (!message.hello && visit.recording.broken) return TRY_LATER;
     const reply = this.#registry.helloReply(visit);
     return taken ? { status: 200, body: reply } : TOO_FAST;
   }
 
-  /** As the message's own; a visitor that was let in for frames that cannot be read is refused. */
+  /** Applies the message. A visitor that was just let in is refused if its frames cannot be read. */
   #apply(message: Message, visit: LiveVisit, isNew: boolean): boolean {
     try {
       return message.apply(visit, visit.now());
@@ -154,9 +157,8 @@ export class Beacons {
   }
 
   /**
-   * Returns the visit that this worker has, or lets the visitor in again: the primary then takes it from the worker
-   * that had it. If the visitor is on a later page now, the frames of the POST are stored, and the answer to it is
-   * returned.
+   * Returns the visit of this worker, or lets the visitor in again, so that the primary takes it from the worker that
+   * had it. If the visitor is on a later page now, this stores the frames of the POST and returns the response.
    */
   async #visitOf(request: Beacon, message: Message, proof: Proof | undefined): Promise<LiveVisit | BeaconReply> {
     const { hello, bye, first } = message;
@@ -169,7 +171,8 @@ export class Beacons {
     if (hello && hello.last > 0 && hello.last < known.base) return this.#storeApart(request, hello, proof, message);
     if (!isPosted && proof.made < known.since)
       return bye && hello ? this.#storeApart(request, hello, proof, message) : TRY_LATER;
-    // Another page of the visitor, while the one here has not said bye: a new one, or one of which frames went elsewhere.
+    // True for another page of the visitor, while the current one has not said bye: a new page, or a page with frames
+    // that went to another connection.
     const isOther = hello?.last === 0 || (hello !== undefined && first > known.recording.taken + 1);
     if (!isPosted || !isOther) return known;
     known.end('moved');
@@ -177,9 +180,9 @@ export class Beacons {
   }
 
   /**
-   * Stores the frames of an earlier page of a visitor, and tells streams of the clicks in them that they do not know.
-   * The visitor stays where it is. If the earlier page is still open, the empty token makes it start over: all that
-   * it had sent as this visitor is stored and acked.
+   * Stores the frames of an earlier page of a visitor, and sends unknown clicks to streams. The visitor stays on its
+   * current page. If the earlier page is still open, the empty token makes it start over: everything that it sent as
+   * this visitor is stored and acked.
    */
   async #storeApart(
     { site, page, origin, peer }: Beacon,
@@ -224,20 +227,20 @@ export class Beacons {
     return visit;
   }
 
-  /** Ends the visits of those that have long been silent. */
+  /** Ends visits that have been silent for SILENCE_MS. */
   sweep(): void {
     for (const visit of this.#posted) if (visit.now() - visit.lastHeard > SILENCE_MS) visit.end('lost');
   }
 
-  /** Ends every visit of this kind: the server stops. */
+  /** Ends all visits without a socket when the server stops. */
   close(): void {
     for (const visit of this.#posted) visit.end('server');
   }
 }
 
 /**
- * True of frames that were numbered for another visitor: the page has given up its token, or the token is too old or not ours. The page
- * gives these frames new numbers and sends them again, so that storing them now would store them twice.
+ * True for frames that were numbered for another visitor: the page has given up its token, or the token is too old or
+ * not ours. The page gives these frames new numbers and sends them again. Storing them now would store them twice.
  */
 function isNumberedForAnother({ hello }: Message, proof: Proof | undefined): boolean {
   return hello !== undefined && hello.last > 0 && proof === undefined;

@@ -1,7 +1,7 @@
-/** What one connection may send, in bytes, beside what its whole address may. */
+/** The bytes that one connection may send, in addition to the limit of its address. */
 import { TokenBucket } from '../lib/token-bucket.ts';
 
-/** A connection may send so many seconds' worth of its rate at once: a tab that was offline has saved frames up. */
+/** The burst of a connection, in seconds of its rate: a tab that was offline has buffered frames. */
 const BURST_S = 32;
 
 export class ByteBudget {
@@ -14,7 +14,9 @@ export class ByteBudget {
     this.#address = address;
   }
 
-  /** Takes so many bytes; false if the connection or its address has sent too many. `now` as a bucket's. */
+  /**
+   * Takes `bytes`. Returns false if the connection or its address is over its limit. `now` as in lib/token-bucket.ts.
+   */
   take(bytes: number, now: number): boolean {
     return this.#own.take(bytes, now) && this.#address.take(bytes, now);
   }

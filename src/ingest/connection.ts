@@ -1,6 +1,6 @@
 /**
- * One visitor's WebSocket, from upgrade to close: hello, frames, acks. What the frames say is the visit's
- * business; when to close, and with which code, is decided here.
+ * One visitor's WebSocket, from upgrade to close: hello, frames, acks. The visit handles the contents of frames; this
+ * file decides when to close, and with which code.
  */
 import { isUtf8 } from 'node:buffer';
 import type { RawData, WebSocket } from 'ws';
@@ -18,11 +18,11 @@ import type { Intervals } from './pace.ts';
 import type { LiveVisit } from './visit.ts';
 import type { VisitRegistry } from './visit-registry.ts';
 
-/** A visitor that does not read what we say gets no more acks; they are cumulative. */
+/** A visitor with more unread bytes than this gets no acks; acks are cumulative. */
 const MAX_UNREAD = 64 * 1024;
 
-/** Trackers take a server for gone that leaves a frame unanswered for 10 s. */
-const MAX_SILENT = 4;
+/** Trackers give up a server that has not answered a frame for 10 s. */
+const MAX_SILENT_ROUNDS = 4;
 
 export class Connection {
   readonly #socket: WebSocket;
@@ -33,17 +33,17 @@ export class Connection {
   readonly #binary: boolean;
   #visit: LiveVisit | undefined;
   /**
-   * hello: none yet · claiming: the primary is asked, and the socket paused · open · ending: nothing more is taken, what
-   * was is being stored · closed
+   * hello: not received yet · claiming: waiting for the primary, with the socket paused · open · ending: accepts
+   * nothing more, what was accepted is being stored · closed
    */
   #state: 'hello' | 'claiming' | 'open' | 'ending' | 'closed' = 'hello';
   #helloTimer: NodeJS.Timeout | undefined;
-  /** Frames that came with the one before the pause; the bucket bounds them. */
+  /** Frames that arrived together with the one before the pause; the byte bucket bounds them. */
   #early: [bytes: Buffer, isBinary: boolean][] | undefined;
   #labelled = false;
   #heard = true;
   #acked = 0;
-  /** Rounds without a word though something is unacked. */
+  /** Updates without a message although a frame is unacked. */
   #silent = 0;
   #pace: Intervals | undefined;
 
@@ -69,9 +69,9 @@ export class Connection {
       this.#onClose(code);
       leave();
     });
-    // What ws finds wrong (too big, not UTF-8, bad opcode) it answers with the right close code itself.
+    // ws answers protocol errors (too large, not UTF-8, bad opcode) with the right close code itself.
     socket.on('error', () => this.#finish('refused'));
-    // Browsers send none by themselves, so that they count like frames.
+    // Browsers never send pings, so they count like frames.
     socket.on('ping', () => this.#onControl());
     socket.on('pong', () => this.#onControl());
     if (this.#binary) this.#awaitHello();
@@ -88,7 +88,7 @@ export class Connection {
     this.#helloTimer = undefined;
   }
 
-  /** Takes a frame's payload: `bytes` from `from` to `to`, which are good for this call only. */
+  /** Handles a frame's payload: `bytes` from `from` to `to`, which are valid for this call only. */
   take(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
     this.#heard = true;
     if (this.#state === 'ending' || this.#state === 'closed') return;
@@ -151,7 +151,7 @@ export class Connection {
     else this.close('badPayload');
   }
 
-  /** Reads any JSON frame. True if it says bye. */
+  /** Reads a JSON frame. Returns true if it says bye. */
   #readText(text: string, now: number): boolean {
     const { label, bye } = this.#registry.readJson(this.#contact.site, parseJson(text), now);
     if (label !== undefined && !this.#labelled) {
@@ -171,7 +171,7 @@ export class Connection {
     this.#socket.close(1000);
   }
 
-  /** Asks the primary to let the visitor in. The socket is not read meanwhile. */
+  /** Asks the primary to let the visitor in. The socket is paused meanwhile. */
   async #claim(hello: Hello | undefined, token: string): Promise<void> {
     this.#state = 'claiming';
     this.#stopWaiting();
@@ -187,7 +187,7 @@ export class Connection {
     this.#state = 'open';
     this.#pace = this.#registry.paceOf(visit.site);
     this.#acked = visit.recording.kept;
-    this.#say(this.#registry.helloReply(visit));
+    this.#send(this.#registry.helloReply(visit));
     this.#readEarly();
     this.#socket.resume();
   }
@@ -203,42 +203,50 @@ export class Connection {
     for (const [bytes, isBinary] of early) if (!this.#isClosed()) this.#read(bytes, 0, bytes.length, isBinary);
   }
 
-  /** A method, since a wait may change the state unseen by the compiler. */
+  /** A method, because the compiler does not know that the state may change during an await. */
   #isClosed(): boolean {
     return this.#state === 'closed';
   }
 
-  /** Tells the visitor something. */
-  #say(message: Control): void {
+  /** Sends a control message to the visitor. */
+  #send(message: Control): void {
     this.#socket.send(JSON.stringify(message));
   }
 
-  /** Tells what is new since the last time: the last frame taken, and another pace. To be called about once a second. */
+  /**
+   * Sends what has changed since the last call: the last stored frame, and new intervals. Call it about once a second.
+   */
   update(): void {
     if (this.#state !== 'open') return;
     const visit = this.#visit as LiveVisit;
-    if (this.#registry.isTooOld(visit.born, Date.now())) return void this.#partFrom(visit);
-    // A visitor that does not read is told nothing more; acks are cumulative.
+    if (this.#registry.isTooOld(visit.born, Date.now())) return void this.#becomeNewVisitor(visit);
+    // The visitor does not read. Acks are cumulative, so a later one is enough.
     if (this.#socket.bufferedAmount > MAX_UNREAD) return;
     if (this.#binary) this.#ack(visit.recording.kept, visit.trace.frame);
     if (visit.recording.broken && this.#registry.canRecord()) this.#restartRecording(visit);
     const pace = this.#registry.paceOf(visit.site);
     if (pace === this.#pace) return;
     this.#pace = pace;
-    this.#say({ type: 'pace', ...pace });
+    this.#send({ type: 'pace', ...pace });
   }
 
-  /** While nothing can be stored the last ack is said again now and then, lest the visitor think us gone. */
+  /**
+   * While nothing can be stored, the last ack is repeated from time to time. Otherwise the visitor would take the
+   * server for dead.
+   */
   #ack(kept: number, taken: number): void {
-    if (kept === this.#acked && (taken <= kept || ++this.#silent < MAX_SILENT)) return;
+    if (kept === this.#acked && (taken <= kept || ++this.#silent < MAX_SILENT_ROUNDS)) return;
     this.#silent = 0;
     this.#acked = kept;
     this.#registry.counters.acks += 1;
-    this.#say({ type: 'ack', n: kept });
+    this.#send({ type: 'ack', n: kept });
   }
 
-  /** Has the visitor come again as somebody new. All that was taken is acked before, lest it be sent as of the new one too. */
-  async #partFrom(visit: LiveVisit): Promise<void> {
+  /**
+   * Makes the visitor come back as a new one. Everything accepted is acked before, so that it is not sent again as the
+   * new visitor.
+   */
+  async #becomeNewVisitor(visit: LiveVisit): Promise<void> {
     this.#state = 'ending';
     await visit.recording.settled();
     if (this.#isClosed()) return;
@@ -247,11 +255,11 @@ export class Connection {
   }
 
   /**
-   * Another connection has the visitor now. The page comes again as somebody new and sends again what was not acked, so
-   * everything stored is acked first. If something may or may not have been stored, the page comes again as the same visitor:
-   * only then the store recognises the frames by their numbers.
+   * Another connection has the visitor now. The page comes back as a new visitor and sends unacked frames again, so
+   * everything stored is acked first. If it is unknown whether a frame was stored, the page comes back as the same
+   * visitor: only then the store recognises its frames by their numbers.
    */
-  async #giveUp(visit: LiveVisit): Promise<void> {
+  async #yieldVisitor(visit: LiveVisit): Promise<void> {
     this.#state = 'ending';
     const { recording } = visit;
     await recording.settled();
@@ -260,13 +268,13 @@ export class Connection {
     this.close(this.#binary && recording.broken ? 'restart' : 'takenOver');
   }
 
-  /** What could not be stored is sent again by a visitor that connects anew; simple clients keep nothing. */
+  /** A visitor that reconnects sends again what could not be stored; simple clients have no buffer. */
   #restartRecording(visit: LiveVisit): void {
     if (this.#binary) this.close('restart');
     else this.#registry.restartRecording(visit, visit.trace.frame);
   }
 
-  /** Pings; a connection that was silent since the last time is cut. */
+  /** Sends a ping, and cuts the connection if it was silent since the last call. */
   probe(): void {
     if (!this.#heard) this.#socket.terminate();
     this.#heard = false;
@@ -276,14 +284,14 @@ export class Connection {
   /** Ends the connection from our side. */
   close(reason: CloseReason, detail: string = reason): void {
     if (this.#state !== 'closed') this.#registry.counters.closed(reason);
-    this.#finish(GONE[reason]);
+    this.#finish(DISCONNECT_REASONS[reason]);
     this.#socket.resume();
     this.#socket.close(CLOSE[reason], detail);
   }
 
   #onVisitEnd(reason: DisconnectReason): void {
     if (this.#state !== 'open') return;
-    if (reason === 'moved') void this.#giveUp(this.#visit as LiveVisit);
+    if (reason === 'moved') void this.#yieldVisitor(this.#visit as LiveVisit);
     else this.#bye();
   }
 
@@ -300,8 +308,8 @@ export class Connection {
   }
 }
 
-/** What the primary is told when we close. */
-const GONE: Record<CloseReason, DisconnectReason> = {
+/** The reason for the primary when we close. */
+const DISCONNECT_REASONS: Record<CloseReason, DisconnectReason> = {
   goingAway: 'server',
   badPayload: 'refused',
   tooBig: 'refused',

@@ -1,4 +1,4 @@
-/** What ingest needs of the parts beside it; worker.ts passes it in. */
+/** What ingest needs of other parts; worker.ts passes it in. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../config/config.ts';
@@ -9,20 +9,20 @@ import type { SampleBuffer } from '../protocol/frame.ts';
 import type { Arrival, ClickData, DisconnectReason, LateClick } from '../protocol/ipc.ts';
 import type { Pace } from './pace.ts';
 
-/** Where a visitor's doings go. */
+/** Receives what a visitor does. */
 export interface Trace {
   /** The primary's number for the visitor. */
   readonly v: number;
   readonly arrival: Arrival;
   /** The primary has given the visitor to another connection. */
   readonly released: boolean;
-  /** Number of the last frame taken; ingest keeps it up to date. -1: nothing is known of the page. */
+  /** Number of the last accepted frame; ingest updates it. -1: nothing is known of the page. */
   frame: number;
-  /** Time of the visitor's last event, wherever that was taken, Unix ms; ingest keeps it up to date. */
+  /** Time of the visitor's last event on any connection, Unix ms; ingest updates it. */
   lastTime: number;
   take(samples: SampleBuffer, offset: number, from: number, to: number): void;
   /** The page was just loaded and numbers its frames from `n` on. */
-  begin(n: number): void;
+  startPage(n: number): void;
   /** `n` and `i` number events, as in RelayItem. */
   click(n: number, i: number, t: number, click: ClickData): void;
   navigate(n: number, i: number, t: number, page: string): void;
@@ -31,14 +31,14 @@ export interface Trace {
   disconnected(t: number, reason: DisconnectReason): void;
 }
 
-/** Where a visitor's frames are kept; store/record/recorder.ts says more. */
+/** Stores a visitor's frames; see store/record/recorder.ts. */
 export interface Recording {
-  /** Numbers of the last frame handed over, and of the last that is stored. */
+  /** Numbers of the last frame passed on, and of the last frame stored. */
   readonly taken: number;
   readonly kept: number;
-  /** A frame could not be stored: nothing more is taken. */
+  /** A frame could not be stored. Nothing more is accepted. */
   readonly broken: boolean;
-  /** The page was loaded; stands under number `n`. */
+  /** The page was loaded; stored under number `n`. */
   enter(n: number, now: number): void;
   /** `late`: the visitor has left that page. */
   take(
@@ -50,11 +50,11 @@ export interface Recording {
     now: number,
     late?: boolean,
   ): void;
-  /** The visitor has said what it calls itself. */
+  /** The visitor has sent its label. */
   name(label: string): void;
-  /** Resolves when what was taken is stored, or will not be. */
+  /** Resolves when everything passed on is stored, or cannot be stored. */
   settled(): Promise<void>;
-  /** Goes on after number `n`, in place of one that is broken. */
+  /** Returns a new recording that continues after number `n`, to replace a broken one. */
   restart(n: number): Recording;
 }
 
@@ -63,37 +63,37 @@ export interface IngestOptions {
   log: Logger;
   /** How often visitors send; shared with the relay. */
   pace: Pace;
-  /** Connections of one address that this worker takes. */
+  /** Maximum number of connections per address in this worker. */
   maxPerAddress: number;
-  /** The connection of a WebSocket is `fresh` from now on. */
+  /** The connection of a WebSocket has a new socket, `fresh`. */
   moved(old: Duplex, fresh: Socket): void;
-  /** Signs resume tokens. */
+  /** The key that signs resume tokens. */
   secret: Buffer;
-  /** Number of this run of the server: no other run with this store has it. */
+  /** Number of this run of the server, unique among all runs with this store. */
   run: number;
   site(key: string): Promise<Site | undefined>;
-  /** Notes that a site has its first visitor; what goes wrong is logged. */
+  /** Records that a site has had its first visitor. Failures are logged. */
   markSeen(key: string): void;
   /**
-   * Asks the primary to let a visitor in; undefined: not now. `posted`: when the token of a POST was made. `last`: the
-   * last frame that its page has made, or 0.
+   * Asks the primary to let a visitor in. Undefined: not now. `posted`: when the token of a POST was made. `last`: the
+   * last frame of its page, or 0.
    */
   claim(arrival: Arrival, posted: number | null, last: number): Promise<Trace | undefined>;
   /**
-   * The last frame of a visitor, up to `most`, that the record had when this server started, or that was filed since;
-   * 0: there is none, or the record does not answer now.
+   * The last frame of a visitor, up to `most`, that the store had when this server started, or that compaction has
+   * included since. 0: none, or the store does not answer now.
    */
   lastFrame(site: string, id: string, most: number): Promise<number>;
-  /** Tells of a click on a page that its visitor has left. */
+  /** Sends a click on a page that its visitor has left. */
   late(click: LateClick): void;
-  /** Begins to keep a visitor's frames after number `n`. `country` may be empty. */
+  /** Starts to store a visitor's frames after number `n`. `country` may be empty. */
   record(arrival: Arrival, country: string, n: number): Recording;
   /** False while nothing can be stored. */
   canRecord(): boolean;
-  /** True if somebody watches this site. */
+  /** True if any stream shows this site. */
   watched(site: string): boolean;
   /** True while the primary does not keep up with this worker. */
   saturated(): boolean;
-  /** Counts samples that were refused. */
+  /** Counts rejected samples. */
   drop(site: string, n: number): void;
 }

@@ -1,11 +1,11 @@
 import { countUp } from '../lib/count.ts';
 
-/** What a worker's visitors came to, since it began. */
+/** Totals of a worker's visitors since it started. */
 export class Counters {
   acks = 0;
-  /** Connections that this side closed, by the reason. */
+  /** Connections that this side closed, by reason. */
   readonly closes = new Map<string, number>();
-  /** Upgrades that were refused, by the problem's code. */
+  /** Refused upgrades, by the code of the problem. */
   readonly refusals = new Map<string, number>();
 
   closed(reason: string): void {

@@ -1,4 +1,4 @@
-/** A page that its visitor has left: what it still sends is stored. Of that only clicks are told. */
+/** A page that its visitor has left. What it still sends is stored; streams get only its clicks. */
 
 import type { Visitor } from '../model/visitor.ts';
 import { type Hello, KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
@@ -18,7 +18,7 @@ export class EarlierPage {
   #page: string;
   #size: Visitor['size'];
 
-  /** `hello` came with the frames, at `now`, Unix ms. `tell` is called for each click. */
+  /** `hello` arrived with the frames at `now`, Unix ms. `tell` is called for each click. */
   constructor(recording: Recording, rateLimits: RateLimits, hello: Hello, now: number, tell: Tell) {
     this.#tell = tell;
     this.#recording = recording;
@@ -29,7 +29,7 @@ export class EarlierPage {
     this.#size = [hello.vw, hello.vh, hello.dw, hello.dh];
   }
 
-  /** Stores frame `n`, once. False if it is more than the visitor may send now. */
+  /** Stores frame `n` once. Returns false if it is more than the visitor may send now. */
   take(n: number, samples: SampleBuffer): boolean {
     if (!this.#rateLimits.frame(this.#now) || !this.#rateLimits.marks(samples.marks.length, this.#now)) return false;
     this.#offset = boundTimes(samples, this.#offset, 0, this.#now);

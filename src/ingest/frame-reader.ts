@@ -1,12 +1,12 @@
 /**
- * Takes whole data frames (RFC 6455 section 5) straight from a socket's bytes. Nearly all of a visitor's frames come
- * whole, and reading one here costs less than its way through the stream inside ws. Everything else goes to ws as it
- * came: control frames, fragments, pieces of frames, and faults, which ws answers.
+ * Reads whole data frames (RFC 6455 section 5) straight from a socket's bytes. Nearly all frames of visitors arrive
+ * whole, and reading one here costs less than passing it through the stream inside ws. Everything else goes to ws
+ * unchanged: control frames, fragments, parts of frames, and protocol errors, which ws answers.
  */
 import type { Socket } from 'node:net';
 import type { Sink } from './shared-read.ts';
 
-/** Whoever gets the frames. The payload, unmasked, is `bytes` from `from` to `to`; both are good for the call only. */
+/** The receiver of frames. The unmasked payload is `bytes` from `from` to `to`; both are valid for the call only. */
 export interface Taker {
   take(bytes: Buffer, from: number, to: number, isBinary: boolean): void;
 }
@@ -16,54 +16,57 @@ const OPCODE = 0x0f;
 const CONTINUATION = 0;
 const TEXT = FIN | 1;
 const BINARY = FIN | 2;
-/** Opcodes from here on are of control frames, which may come between fragments; the first is Close. */
+/** Opcodes from here on are control frames, which may come between fragments; the first is Close. */
 const CONTROL = 8;
 const CLOSE = 8;
 const MASKED = 0x80;
-/** Lengths of one byte end here; this one says that two bytes follow, and the next eight. */
+/**
+ * Shorter payloads have a length of one byte. This value says that two bytes of length follow, and the next value
+ * eight.
+ */
 const LENGTH_16 = 126;
 /** Two bytes, and the mask. */
 const SHORT_HEAD = 6;
 const LONG_HEAD = 8;
 
-/** There is one for each visitor, so it holds no closures. */
+/** One per visitor, so it holds no closures. */
 export class FrameReader implements Sink {
   readonly #maxPayload: number;
   #socket: Socket | undefined;
   #taker: Taker | undefined;
-  /** Bytes that are still to come of a frame which ws has begun. */
-  #owed = 0;
-  /** A head of which the length is not here yet. */
-  #held: Buffer | undefined;
+  /** Remaining bytes of a frame of which ws has the first part. */
+  #remaining = 0;
+  /** The header of a frame whose length has not arrived yet. */
+  #partialHeader: Buffer | undefined;
   /** ws has the first fragments of a message. */
   #fragmented = false;
 
-  /** `maxPayload`: of the frames that are taken here, bytes; ws refuses what is larger. */
+  /** `maxPayload`: maximum size of frames that are read here, bytes; ws refuses larger ones. */
   constructor(maxPayload: number) {
     this.#maxPayload = maxPayload;
   }
 
   /**
-   * From now on `taker` gets the data frames, of which texts are not checked to be UTF-8; all other bytes go, as copies
-   * and in their order, to the `data` event of `socket`, where ws listens.
+   * From now on `taker` gets the data frames; text is not checked to be UTF-8. All other bytes go, copied and in order,
+   * to the `data` event of `socket`, where ws listens.
    */
   open(socket: Socket, taker: Taker): void {
     this.#socket = socket;
     this.#taker = taker;
   }
 
-  /** Reads what has come: `chunk` from 0 to `length`. It is changed, and not kept. */
+  /** Reads received bytes: `chunk` from 0 to `length`. They are changed but not retained. */
   read(chunk: Buffer, length: number): void {
-    const held = this.#held;
-    this.#held = undefined;
+    const held = this.#partialHeader;
+    this.#partialHeader = undefined;
     if (held) this.#read(Buffer.concat([held, chunk.subarray(0, length)]), held.length + length);
     else this.#read(chunk, length);
   }
 
   #read(bytes: Buffer, length: number): void {
-    let at = Math.min(this.#owed, length);
-    this.#owed -= at;
-    /** What is before `at` and not before this goes to ws. */
+    let at = Math.min(this.#remaining, length);
+    this.#remaining -= at;
+    /** The bytes from here up to `at` go to ws. */
     let from = 0;
     while (at < length) {
       const end = frameEnd(bytes, at, length);
@@ -74,12 +77,12 @@ export class FrameReader implements Sink {
         at = from = end;
       } else {
         this.#noteFragments(bytes[at] as number);
-        this.#owed = Math.max(0, end - length);
+        this.#remaining = Math.max(0, end - length);
         at = Math.min(end, length);
       }
     }
     this.#passOn(bytes, from, at);
-    if (at < length) this.#held = Buffer.from(bytes.subarray(at, length));
+    if (at < length) this.#partialHeader = Buffer.from(bytes.subarray(at, length));
   }
 
   #passOn(bytes: Buffer, from: number, to: number): void {
@@ -97,7 +100,7 @@ export class FrameReader implements Sink {
     this.#taker?.take(bytes, from, end, bytes[at] === BINARY);
   }
 
-  /** Notes what a frame that ws gets does to the message it is of. */
+  /** Tracks whether a frame that goes to ws starts or ends a fragmented message. */
   #noteFragments(first: number): void {
     const opcode = first & OPCODE;
     if (opcode >= CONTROL) return;
@@ -107,9 +110,9 @@ export class FrameReader implements Sink {
 }
 
 /**
- * Where the frame at `at` ends; 0 if its length is not all here. Infinity, so that ws gets all the rest, if it is Close,
- * after which nothing counts, or if ws will close the connection: without a mask it is a fault, with a length of
- * eight bytes far too big.
+ * Returns the end of the frame at `at`, or 0 if its length has not arrived. Returns Infinity, which passes all
+ * remaining bytes to ws, for a Close frame, after which nothing counts, and for frames for which ws closes the
+ * connection: a frame without a mask is an error, and a length of eight bytes far too large.
  */
 function frameEnd(bytes: Buffer, at: number, to: number): number {
   if (to - at < 2) return 0;
@@ -121,13 +124,13 @@ function frameEnd(bytes: Buffer, at: number, to: number): number {
   return to - at < 4 ? 0 : at + LONG_HEAD + bytes.readUInt16BE(at + 2);
 }
 
-/** Applies the four bytes before `from` to what follows (RFC 6455 section 5.3). */
+/** Applies the four mask bytes before `from` to the payload (RFC 6455 section 5.3). */
 function unmask(bytes: Buffer, from: number, to: number): void {
   const a = bytes[from - 4] as number;
   const b = bytes[from - 3] as number;
   const c = bytes[from - 2] as number;
   const d = bytes[from - 1] as number;
-  // As ws does: a key of zeros leaves the payload as it is.
+  // As in ws: a mask of zeros leaves the payload unchanged.
   if ((a | b | c | d) === 0) return;
   let i = from;
   for (; i + 3 < to; i += 4) {

@@ -1,5 +1,5 @@
 /**
- * The visitors of one worker: takes upgrades and POSTs, holds the connections, and closes them in the end.
+ * The visitors of one worker: accepts upgrades and POSTs, holds the connections, and closes them at the end.
  */
 import type { IncomingMessage } from 'node:http';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
@@ -27,44 +27,44 @@ import { RoundRobin, TURN_MS } from './round-robin.ts';
 import { readLimit, VisitRegistry } from './visit-registry.ts';
 
 const SECOND_MS = 1000;
-/** Signs of load are looked at this often, milliseconds. */
+/** Interval between two checks of the load, milliseconds. */
 const LOAD_MS = 250;
-/** In which round, of a second each, connections are pinged; one that is silent until the next time is cut. */
+/** Connections are pinged every so many rounds of a second; a connection that is silent until the next ping is cut. */
 const PROBE_ROUNDS = 15;
 const SITE_CHECK_MS = 2000;
-/** Sites that are asked for at once. */
+/** Maximum number of concurrent lookups of sites. */
 const SITES_AT_ONCE = 16;
-/** A closing handshake that the other side does not finish is cut short, milliseconds. */
+/** A closing handshake that the other side does not complete is cut off after this time, milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
 
 /**
- * Pieces of a message that may be kept while the rest is awaited: trackers send each frame whole, and networks cut it only where
- * a packet ends. Each piece costs a hundred bytes and more, however small it is.
+ * Maximum number of buffered fragments of a message. Trackers send each frame whole, and networks cut it only where a
+ * packet ends. Each fragment costs a hundred bytes and more, however small it is.
  */
 const MAX_FRAGMENTS = 64;
 const MIN_PIECE_BYTES = 64;
 
-/** A resume token as a `json` client offers it beside its subprotocol, so that it is in no address. */
+/** Prefix of a resume token that a `json` client offers beside its subprotocol, so that the token is in no URL. */
 const RESUME_PREFIX = 'resume.';
 
-interface Held {
+interface HeldConnection {
   connection: Connection;
   contact: Contact;
   host: string | undefined;
 }
 
-/** Who has been admitted and not yet connected. */
+/** A client that has been admitted and is not connected yet. */
 interface Newcomer {
   contact: Contact;
   host: string | undefined;
   /** Token of a `json` client, or empty. */
   resume: string;
-  /** Of its address, without a name for it. */
+  /** The byte bucket of its address. */
   bytes: TokenBucket;
   leave: () => void;
 }
 
-/** Versions of the WebSocket protocol that ws speaks. */
+/** Versions of the WebSocket protocol that ws supports. */
 const WS_VERSIONS = ['13', '8'];
 
 export class Ingest {
@@ -73,13 +73,13 @@ export class Ingest {
   readonly #admission: Admission;
   readonly #beacons: Beacons;
   readonly #sockets: WebSocketServer;
-  readonly #held = new Set<Held>();
+  readonly #held = new Set<HeldConnection>();
   readonly #roundRobin = new RoundRobin(this.#held);
   readonly #timers: NodeJS.Timeout[];
   readonly #loopDelay = monitorEventLoopDelay();
   #loopUse = performance.eventLoopUtilization();
   #closed = false;
-  /** Called when nobody is held any more. */
+  /** Called when no connection is left. */
   #whenEmpty = () => {};
 
   constructor(options: IngestOptions) {
@@ -111,13 +111,13 @@ export class Ingest {
     ];
   }
 
-  /** Connections now, and what visitors came to so far. */
+  /** Current connections, and totals so far. */
   figures(): Pick<Counters, 'acks' | 'closes' | 'refusals'> & { connections: number } {
     const { acks, closes, refusals } = this.#registry.counters;
     return { acks, closes, refusals, connections: this.#held.size };
   }
 
-  /** Takes an HTTP upgrade. Whatever is wrong is answered with a problem (RFC 9457) on the socket. */
+  /** Handles an HTTP upgrade. Errors are answered with a problem (RFC 9457) on the socket. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): Promise<void> {
     socket.on('error', destroyItself);
     const refusal = await this.#tryUpgrade({ request, socket, head }, peer);
@@ -173,23 +173,23 @@ export class Ingest {
       leave();
       if (this.#held.size === 0) this.#whenEmpty();
     });
-    const held: Held = { connection, contact, host };
+    const held: HeldConnection = { connection, contact, host };
     this.#held.add(held);
     return connection;
   }
 
-  /** Takes a POST to the visitor endpoint. */
+  /** Handles a POST to the visitor endpoint. */
   async beacon(request: Beacon): Promise<BeaconReply> {
     return this.#beacons.receive(request);
   }
 
-  /** Ends the visit of this number if the primary has given its visitor to another connection. */
+  /** Ends the visit with this number if the primary has given its visitor to another connection. */
   release(v: number): void {
     const visit = this.#registry.findByNumber(v);
     if (visit?.trace.released) visit.end('moved');
   }
 
-  /** Sees to the connections whose turn it is. */
+  /** Updates and probes the connections whose turn it is. */
   #onTurn(): void {
     for (const { connection } of this.#roundRobin.turn(performance.now())) {
       connection.update();
@@ -202,7 +202,7 @@ export class Ingest {
     this.#admission.sweep(performance.now());
   }
 
-  /** Sets the pace; visitors are told when it is their turn. */
+  /** Sets the pace. Visitors get it in their next update. */
   #observeLoad(): void {
     const { pace } = this.#registry;
     const loopDelayMs = Math.round(this.#loopDelay.max / 1e6);
@@ -215,12 +215,12 @@ export class Ingest {
   }
 
   #onFault(error: unknown): void {
-    // That the store is away is told by who has it; visitors that are here stay.
+    // The owner of the store reports that the store is away. Present visitors stay.
     if (!isAwayCode((error as { code?: unknown }).code))
       this.#options.log.error({ err: error }, 'cannot check the sites of visitors');
   }
 
-  /** Closes visitors of sites that were removed or no longer allow their origin. */
+  /** Closes connections of visitors whose site was removed or no longer allows their origin. */
   async #checkSites(): Promise<void> {
     const sites = new Map<string, Awaited<ReturnType<IngestOptions['site']>>>();
     const keys = new Set([...this.#held].map(({ contact }) => contact.site));
@@ -235,8 +235,8 @@ export class Ingest {
   }
 
   /**
-   * Tells every visitor to connect elsewhere or later. Resolves when all have closed, at most two seconds later. Closing
-   * twice is safe.
+   * Tells every visitor to connect again, elsewhere or later. Resolves when all connections are closed, at most two
+   * seconds later. Closing twice is safe.
    */
   async close(reason: 'restart' | 'stop'): Promise<void> {
     this.#closed = true;
@@ -260,7 +260,7 @@ function destroyItself(this: Duplex): void {
   this.destroy();
 }
 
-/** What ws finds wrong with a handshake. Its messages name the field. */
+/** Answers a handshake that ws rejects. Its messages name the field. */
 function refuseHandshake({ message: detail }: Error, socket: Duplex, { method, headers }: IncomingMessage): void {
   if (method !== 'GET') {
     endWithProblem(socket, { status: 405, code: 'bad-method', detail, fields: { Allow: 'GET' } });
@@ -289,7 +289,7 @@ function resumeToken(offered: ReadonlySet<string>): string {
   return '';
 }
 
-/** What the address tells; undefined if the page is too long. */
+/** What the URL says about the visitor; undefined if the page is too long. */
 function contactOf(url: URL, origin: string | undefined, country: string): Contact | undefined {
   const page = withoutNul(url.searchParams.get('page') || '/');
   if (Buffer.byteLength(page) > MAX_TEXT.page) return undefined;

@@ -1,28 +1,31 @@
 /**
- * How often visitors are asked to send: slower while this worker is overloaded, and while nobody watches their site.
- * Fewer samples are better than late or lost ones.
+ * How often visitors are asked to send. They send less often while this worker is overloaded and while nobody watches
+ * their site. Fewer samples are better than late or lost ones.
  */
 import { ROUND_MS } from './round-robin.ts';
 
-/** Signs of load over the past moments. */
+/** Signs of load since the last call. */
 export interface LoadFigures {
   /** The longest delay of the event loop, milliseconds. */
   loopDelayMs: number;
-  /** Share of the time that the event loop was at work, 0 to 1. */
+  /** Share of the time in which the event loop was busy, 0 to 1. */
   utilization: number;
   /** The primary does not keep up. */
   saturated: boolean;
 }
 
-/** What a visitor is told. */
+/** The intervals that a visitor is told. */
 export interface Intervals {
-  /** Between two frames, milliseconds. */
+  /** Time between two frames, milliseconds. */
   flushMs: number;
-  /** Least time between two samples, milliseconds. */
+  /** Minimum time between two samples, milliseconds. */
   sampleMs: number;
 }
 
-/** From the configured intervals to an eighth of it: first fewer frames, which costs no samples, then fewer samples. */
+/**
+ * From the configured intervals to an eighth of the samples: first fewer frames, which costs no samples, then fewer
+ * samples.
+ */
 const STEPS = [
   { flush: 1, sample: 1 },
   { flush: 2, sample: 1 },
@@ -30,37 +33,46 @@ const STEPS = [
   { flush: 8, sample: 4 },
   { flush: 8, sample: 8 },
 ] as const;
-/** Above this delay the pace is lowered, above that by two steps; below the last it may be restored, milliseconds. */
-const HIGH_MS = 100;
+/**
+ * Above the first delay the pace is lowered by a step, above the second by two; below the last it may be raised,
+ * milliseconds.
+ */
+const HIGH_DELAY_MS = 100;
 const VERY_HIGH_MS = 400;
 const LOW_MS = 50;
-/** A worker that has been so busy for so long, ms, asks for fewer frames before it is late; below the other it is calm. */
-const BUSY = 0.75;
+/**
+ * A worker that has had this utilization for this time (ms) lowers the pace before it is late. Below the other
+ * utilization it is calm.
+ */
+const BUSY_UTILIZATION = 0.75;
 const BUSY_MS = 2000;
 const IDLE = 0.4;
 /**
- * Calm that a step back up needs, milliseconds: doubled each time that the load returns within as long again, so that
- * the pace does not swing, and halved each time that it does not.
+ * How long the load must be low before the pace is raised, milliseconds. Doubled each time that the load returns within
+ * the same time, so that the pace does not oscillate; halved each time that it does not return.
  */
 const CALM_MS = 5000;
 const MAX_CALM_MS = 40_000;
 
 export class Pace {
-  /** For visitors of sites that somebody watches, and of the others. */
+  /** Intervals for sites that somebody watches, and for others. */
   live: Intervals;
   quiet: Intervals;
   readonly #configured: Intervals;
   readonly #quietFlushMs: number;
   #step = 0;
   #calmMs = CALM_MS;
-  /** Since when it has been calm, and when the last steps down and up were, ms. */
+  /** When the calm started, and when the last steps down and up were, ms. */
   #calmSince = 0;
-  /** When it was last not busy, ms. */
+  /** When the worker was last not busy, ms. */
   #idleAt: number;
   #loweredAt = Number.NEGATIVE_INFINITY;
   #restoredAt = Number.NEGATIVE_INFINITY;
 
-  /** `quietFlushMs`: between two frames while nobody watches, unless the pace of those watched is slower still. `now` as in observe. */
+  /**
+   * `quietFlushMs`: flush interval while nobody is watching, unless the pace for watched sites is slower. `now` as in
+   * observe.
+   */
   constructor(configured: Intervals, quietFlushMs: number, now: number) {
     this.#idleAt = now;
     this.#configured = configured;
@@ -78,11 +90,14 @@ export class Pace {
     this.quiet = flushMs < this.#quietFlushMs ? { flushMs: this.#quietFlushMs, sampleMs } : this.live;
   }
 
-  /** Takes the past moments into account. True if the pace has changed. `now` is in ms, of any clock that does not jump. */
+  /**
+   * Evaluates the load since the last call. Returns true if the pace has changed. `now` is in ms, of a clock that does
+   * not jump.
+   */
   observe({ loopDelayMs, utilization, saturated }: LoadFigures, now: number): boolean {
     const before = this.#step;
-    if (utilization <= BUSY) this.#idleAt = now;
-    if (saturated || loopDelayMs > HIGH_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);
+    if (utilization <= BUSY_UTILIZATION) this.#idleAt = now;
+    if (saturated || loopDelayMs > HIGH_DELAY_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);
     else if (now - this.#idleAt >= BUSY_MS && this.#step === 0) this.#onLoad(1, now);
     else if (loopDelayMs > LOW_MS || utilization > IDLE) this.#calmSince = now;
     else if (this.#step > 0 && now - this.#calmSince >= this.#calmMs) this.#restore(now);
@@ -91,7 +106,7 @@ export class Pace {
 
   #onLoad(steps: number, now: number): void {
     this.#calmSince = now;
-    // A step shows when everybody was told of it and has sent once more.
+    // A step has an effect only after every visitor has been told and has sent once.
     if (now - this.#loweredAt < ROUND_MS + this.live.flushMs || this.#step === STEPS.length - 1) return;
     if (now - this.#restoredAt < this.#calmMs) this.#calmMs = Math.min(MAX_CALM_MS, 2 * this.#calmMs);
     this.#loweredAt = now;

@@ -1,4 +1,4 @@
-/** Why nobody more is let in, as HTTP says it. */
+/** The HTTP problems for connections that are not let in. */
 import type { Refused } from './admission.ts';
 
 export const REFUSALS: Record<Refused, { status: 429 | 503; detail: string }> = {
@@ -7,5 +7,5 @@ export const REFUSALS: Record<Refused, { status: 429 | 503; detail: string }> = 
   'address-fast': { status: 429, detail: 'Too many new visitors from one address.' },
 };
 
-/** When to come again, seconds. */
+/** The Retry-After value, seconds. */
 export const RETRY_S = 10;

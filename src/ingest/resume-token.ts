@@ -1,22 +1,22 @@
 /**
- * The proof that a tab is the visitor it was: `<id>.<born>.<made>.<n>.<mac>`, signed for one site. Any worker of this
- * installation can check it; nobody else can make it.
+ * Proves that a tab is the visitor that it was before: `<id>.<born>.<made>.<n>.<mac>`, signed for one site. Any worker
+ * of this installation can check it; nobody else can make it.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** A visitor's id: 128 random bits, base64url. */
+/** Returns a new visitor id: 128 random bits, base64url. */
 export function newVisitorId(): string {
   return randomBytes(16).toString('base64url');
 }
 
-/** `born`: when the visitor first came, Unix ms. `n`: the number of its last frame that is known; 0: none. */
+/** Returns a token. `born`: when the visitor first came, Unix ms. `n`: the number of its last known frame; 0: none. */
 export function signToken(secret: Buffer, site: string, id: string, born: number, now: number, n = 0): string {
   const numbers = [born, now, ...(n > 0 ? [n] : [])].map((number) => number.toString(36));
   const body = [id, ...numbers].join('.');
   return `${body}.${mac(secret, site, body)}`;
 }
 
-/** What a token says. */
+/** The contents of a token. */
 export interface Proof {
   /** The visitor's id. */
   id: string;
@@ -24,7 +24,7 @@ export interface Proof {
   born: number;
   /** When the token was made, Unix ms. */
   made: number;
-  /** The number of its last frame that was known then, if any. Tokens of former versions do not tell it. */
+  /** The number of the visitor's last frame known at that time, if any. Missing in tokens of former versions. */
   n?: number;
 }
 
@@ -32,7 +32,7 @@ const NUMBER = '[0-9a-z]{1,11}';
 const BODY = `(?<id>[A-Za-z0-9_-]{22})\\.(?<born>${NUMBER})\\.(?<made>${NUMBER})(?:\\.(?<n>${NUMBER}))?`;
 const TOKEN = new RegExp(`^(?<body>${BODY})\\.(?<given>[A-Za-z0-9_-]{43})$`);
 
-/** What a token of ours for this site says, or undefined. */
+/** Returns the contents of a valid token of ours for this site, or undefined. */
 export function verifyToken(secret: Buffer, site: string, token: string): Proof | undefined {
   const found = TOKEN.exec(token)?.groups;
   if (!found) return undefined;

@@ -1,15 +1,15 @@
-/** A share of a round is due this often, milliseconds. */
+/** Interval between two shares of a round, milliseconds. */
 export const TURN_MS = 50;
-/** Everyone's turn comes once in so long, milliseconds. */
+/** Length of a round, in which every member has one turn, milliseconds. */
 export const ROUND_MS = 1000;
 const TURNS = ROUND_MS / TURN_MS;
 
 /**
- * Takes all members of a set in turn, each once a second, a share at a time: to see to thousands at once would hold up
+ * Visits all members of a set in turn, each once a second, a share at a time: handling thousands at once would delay
  * everybody's frames.
  */
 export class RoundRobin<T> {
-  /** Of the round under way. */
+  /** Number of the current round. */
   number = 0;
   readonly #members: ReadonlySet<T>;
   #rest: Iterator<T>;
@@ -21,7 +21,7 @@ export class RoundRobin<T> {
     this.#rest = members.values();
   }
 
-  /** Those whose turn it is; to be asked each TURN_MS. `now` is in ms, of any clock that does not jump. */
+  /** The members whose turn it is. Call it every TURN_MS. `now` is in ms, of a clock that does not jump. */
   *turn(now: number): Generator<T> {
     if (this.#isOver) {
       if (now - this.#begun < ROUND_MS) return;

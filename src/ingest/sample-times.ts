@@ -1,15 +1,15 @@
-/** Times that visitors tell are theirs to choose: what is kept and shown of them has to be possible. */
+/** Visitors may send any times. What is stored and shown must be possible. */
 import type { SampleBuffer } from '../protocol/frame.ts';
 
-/** How old what a visitor had to keep may be, milliseconds. */
+/** Maximum age of samples that a visitor had to buffer, milliseconds. */
 const MAX_AGE_MS = 3_600_000;
 
 /**
- * Bounds the times of one frame: none is after `now`, before `least` (both Unix ms), or older than the frame could be.
- * `offset` makes them Unix ms. Returns the offset to use from here on.
+ * Bounds the times of one frame: no time is after `now`, before `least` (both Unix ms), or older than the frame can be.
+ * `offset` turns them into Unix ms. Returns the offset to use from here on.
  *
- * An offset is too large by the time that the message took from which it was made. A sample in the future shows that an
- * earlier message took longer than this one.
+ * An offset is too large by the travel time of the message from which it was computed. A sample in the future shows
+ * that an earlier message took longer than this one.
  */
 export function boundTimes(samples: SampleBuffer, offset: number, least: number, now: number): number {
   const { count, time } = samples;

@@ -1,33 +1,33 @@
 /**
- * Reads many sockets into one buffer. Node's streams make a buffer for each read, put it into a queue and tell of it; for a
- * visitor's small frames that is much of the cost. A socket made with `onread` has none of that.
+ * Reads many sockets into one buffer. Node's streams allocate a buffer for each read, queue it and emit an event; for a
+ * visitor's small frames that is a large part of the cost. A socket created with `onread` avoids it.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** As much as libuv reads at once. A read is over before the next begins, so that one is enough. */
+/** The size that libuv reads at once. A read is processed before the next one starts, so one buffer is enough. */
 const BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** An accepted connection's, which Node has no public name for. */
+/** The handle of an accepted connection, for which Node has no public name. */
 type Handle = NonNullable<unknown>;
 type WithHandle = Duplex & { _handle?: Handle | null };
 
-/** Whoever reads a socket. */
+/** The receiver of a socket's bytes. */
 export interface Sink {
-  /** Takes what has come: `bytes` from 0 to `length`, good for the call only. */
+  /** Handles received bytes: `bytes` from 0 to `length`, valid for the call only. */
   read(bytes: Buffer, length: number): void;
 }
 
 export interface Reopened {
   socket: Socket;
-  /** What the old socket had read and nobody had taken. */
+  /** Bytes that the old socket had read and nobody had consumed. */
   rest: Buffer;
 }
 
 /**
- * Moves a connection to a new socket, whose bytes go to `sink` and not to its `data` event; everything else about it is
- * as usual. The old one is closed without closing the connection, which its server then counts and waits for no more. Undefined
- * if there is no connection to move: then nothing has happened.
+ * Moves a connection to a new socket, whose bytes go to `sink` instead of its `data` event; everything else works as
+ * usual. The old socket is closed without closing the connection, and its server no longer counts it or waits for it.
+ * Returns undefined if there is no connection to move; then nothing has changed.
  */
 export function reopen(old: Duplex, sink: Sink): Reopened | undefined {
   const { _handle: handle } = old as WithHandle;

@@ -1,16 +1,16 @@
 /**
- * The time as one visit knows it: Unix ms that go on evenly. The server's clock may be set while a visitor is here; what the
- * visitor does takes as long as before.
+ * The time of one visit: Unix ms that advance evenly. The system clock may be changed during a visit; durations stay
+ * right.
  */
 export class VisitClock {
   readonly #ahead: number;
 
-  /** `least`, Unix ms: what is already known of the visitor is from before it, whatever the server's clock says now. */
+  /** `least`, Unix ms: the clock starts no earlier, because events of the visitor are known up to that time. */
   constructor(least = 0) {
     this.#ahead = Math.max(Date.now(), least) - performance.now();
   }
 
-  /** Unix ms. */
+  /** Returns the time in Unix ms. */
   now(): number {
     return Math.round(this.#ahead + performance.now());
   }

@@ -1,5 +1,5 @@
 /**
- * Where visits of this worker begin and are found again: shared by WebSockets and POSTs.
+ * Starts and finds the visits of this worker, for WebSockets and POSTs.
  */
 import type { Config } from '../config/config.ts';
 import { monotonicNow } from '../lib/monotonic.ts';
@@ -18,7 +18,7 @@ import { VisitClock } from './visit-clock.ts';
 
 export class VisitRegistry {
   readonly config: Config;
-  /** Filled by every frame anew: a frame is decoded and taken in one go. */
+  /** Reused for every frame: a frame is decoded and processed in one go. */
   readonly samples: SampleBuffer;
   readonly pace: Pace;
   readonly counters = new Counters();
@@ -41,16 +41,16 @@ export class VisitRegistry {
     return this.#byV.get(v);
   }
 
-  /** What a resume token says, if it is good for this site and its visitor is not too old. */
+  /** The contents of a resume token, if it is valid for this site and its visitor is not too old. */
   identify(site: string, token: string): Proof | undefined {
     const proof = token === '' ? undefined : verifyToken(this.#options.secret, site, token);
     return proof && !this.isTooOld(proof.born, Date.now()) ? proof : undefined;
   }
 
   /**
-   * Reads the samples of a frame, which is `bytes` from `from` to `to`; its payload begins at `offset`. Of a frame with
-   * too many bytes none are kept, and of one with too many samples as many as the limit allows: its number is acked all
-   * the same.
+   * Reads the samples of a frame, which is `bytes` from `from` to `to`; its payload starts at `offset`. A frame with
+   * too many bytes loses all its samples. A frame with too many samples keeps as many as the limit allows. Its number
+   * is acked all the same.
    */
   readSamples(site: string, bytes: Uint8Array, from: number, offset: number, to: number): void {
     if (to - from > this.config.maxFrame) {
@@ -62,7 +62,7 @@ export class VisitRegistry {
     }
   }
 
-  /** As `readSamples`, of the JSON form. */
+  /** As `readSamples`, for the JSON form. */
   readJson(site: string, items: readonly unknown[], now: number): JsonFrame {
     const frame = readJson(items, now, this.samples);
     this.#limitSamples(site);
@@ -74,14 +74,14 @@ export class VisitRegistry {
     if (dropped > 0) this.drop(site, dropped);
   }
 
-  /** A tab may be left open for long, but not for ever: who first came so long ago is to come again as somebody new. */
+  /** A tab may stay open for a long time, but not for ever: after this time it becomes a new visitor. */
   isTooOld(born: number, now: number): boolean {
     return now - born >= this.config.maxVisitMs;
   }
 
   /**
-   * Has the primary let a visitor in: the one of `proof`, or a new one. `posted`: it has no socket. `onEnd` is
-   * called when the visit ends. Undefined: not now.
+   * Asks the primary to let a visitor in: the one of `proof`, or a new one. `posted`: it has no socket. `onEnd` is
+   * called when the visit ends. Returns undefined if the visitor cannot be let in now.
    */
   async admit(
     contact: Contact,
@@ -96,14 +96,14 @@ export class VisitRegistry {
     const last = proof ? (hello?.last ?? 0) : 0;
     const trace = await this.#options.claim(arrivalOf(contact, id, hello, born), posted ? made : null, last);
     if (!trace) return undefined;
-    // What streams were told before the server was started, or long ago, is in the record.
+    // The store knows which frames streams got long ago or before the server was started.
     if (trace.frame < 0) trace.frame = await this.#options.lastFrame(contact.site, id, last);
     const clock = new VisitClock(Math.max(made, trace.lastTime));
-    const recording = this.#begin(trace, contact.country, hello, proof, posted, clock.now());
+    const recording = this.#startRecording(trace, contact.country, hello, proof, posted, clock.now());
     const rateLimits = this.rateLimits();
-    // `offset` is by the server's clock; simple clients have none.
+    // `offset` is by the system clock; simple clients have none.
     const shift = hello ? clock.now() - Date.now() : 0;
-    // A page that goes on has made frames up to `last`; a new one counts from the number that it is given here.
+    // A page that reconnects has made frames up to `last`; a new page counts from the number that it gets here.
     const base = last > 0 ? last : trace.frame;
     const visit = new LiveVisit(trace, recording, rateLimits, offset + shift, born, base, clock, (reason) => {
       this.#forget(visit);
@@ -111,17 +111,17 @@ export class VisitRegistry {
     });
     this.#byId.set(id, visit);
     this.#byV.set(trace.v, visit);
-    // It may have been given to another connection before this one heard that it has it.
+    // The visitor may have been given to another connection before this answer arrived.
     if (!trace.released) return visit;
     visit.end('moved');
     return undefined;
   }
 
   /**
-   * A page that connects again goes on with its own numbers; what it sends again is told from what is stored by the
-   * store. All others get numbers that no earlier frames of the visitor have.
+   * A page that reconnects continues with its own numbers, by which the store recognises repeated frames. All others
+   * get numbers above all earlier frames of the visitor.
    */
-  #begin(
+  #startRecording(
     trace: Trace,
     country: string,
     hello: Hello | undefined,
@@ -131,21 +131,21 @@ export class VisitRegistry {
   ): Recording {
     const { record } = this.#options;
     if (proof && hello && hello.last > 0) return record(trace.arrival, country, 0);
-    trace.begin(proof ? numberAfter(trace.frame, proof.n ?? 0, this.#options.run) : FIRST_NUMBER);
+    trace.startPage(proof ? numberAfter(trace.frame, proof.n ?? 0, this.#options.run) : FIRST_NUMBER);
     const recording = record(trace.arrival, country, trace.frame);
-    // Simple clients that come again by POST do not tell whether they are on a page that was loaded.
+    // Simple clients that come back by POST do not say whether a page was loaded.
     if (!proof || hello || !posted) {
       const loaded = Math.max(trace.lastTime, loadedAt(hello, now));
       recording.enter(trace.frame, loaded);
-      // Simple clients may send what is from before.
+      // Simple clients may send samples from before.
       if (hello) trace.lastTime = loaded;
     }
     return recording;
   }
 
   /**
-   * Begins to record frames of an earlier page of a visitor without letting that page in: what is stored already is
-   * recognised by its number.
+   * Starts to record frames of an earlier page of a visitor without letting that page in. The store recognises stored
+   * frames by their numbers.
    */
   recordApart(contact: Contact, hello: Hello, { id, born }: Proof): Recording {
     return this.#options.record(arrivalOf(contact, id, hello, born), contact.country, 0);
@@ -161,7 +161,7 @@ export class VisitRegistry {
     return this.#options.canRecord();
   }
 
-  /** Begins again to keep the frames of a visitor, after number `n`. */
+  /** Continues to store the frames of a visitor after number `n`, with a new recording. */
   restartRecording(visit: LiveVisit, n: number): void {
     visit.recording = visit.recording.restart(n);
   }
@@ -171,7 +171,7 @@ export class VisitRegistry {
     if (this.#byV.get(visit.trace.v) === visit) this.#byV.delete(visit.trace.v);
   }
 
-  /** What visitors of a site are to be told now. */
+  /** The current intervals for visitors of a site. */
   paceOf(site: string): Intervals {
     return this.#options.watched(site) ? this.pace.live : this.pace.quiet;
   }
@@ -188,7 +188,7 @@ export class VisitRegistry {
     };
   }
 
-  /** As a hello, for a page that is no longer this visitor: it has no token, and every frame up to `n` is stored. */
+  /** Like a hello, for a page that is no longer this visitor: it has no token, and every frame up to `n` is stored. */
   partingReply(site: string, visitor: string, n: number): HelloReply {
     return { type: 'hello', visitor, token: '', n, ...this.paceOf(site) };
   }
@@ -198,25 +198,27 @@ export class VisitRegistry {
   }
 }
 
-/** Frames up to so many bytes are read. */
+/** Maximum size of frames that are read, bytes. */
 export function readLimit({ maxFrame }: Config): number {
   return Math.max(maxFrame, READ_BYTES);
 }
 
-/** A page's first number; 0 would say that it has none yet. */
+/** A page's first number; 0 would mean that it has none yet. */
 const FIRST_NUMBER = 1;
-/** Numbers that one run of the server gives: a later page's number is the time since the machine was started, ms. */
+/** Range of numbers of one run of the server: a later page's number is the time since the computer was started, ms. */
 const RUN_NUMBERS = 2 ** 35;
-/** Runs that are told apart: numbers stay below 2^46, and stores take those up to 2^47 (MAX_FRAME_NUMBER). */
+/**
+ * Number of runs with different ranges: numbers stay below 2^46, and stores accept them up to 2^47 (MAX_FRAME_NUMBER).
+ */
 const RUNS = 2 ** 11;
-/** No number that we give is so high: a page may say of its frames what it likes. */
+/** The server assigns no higher number. A page may claim any number for its frames. */
 const MAX_NUMBER = 2 ** 46;
 
 /**
- * A number above all that the visitor's pages had before: also above those of other runs of the server and of other
- * machines, and if the clock was set back. `frame` is the last that the primary knows of, `token` the last that the
- * visitor's token knows of: its page may have made more since. The number of a run is for pages that come with one and
- * the same token, of tabs that were duplicated.
+ * Returns a number above all that the visitor's pages had before, including those of other runs of the server and of
+ * other nodes, even if the clock was set back. `frame` is the last that the primary knows, `token` the last in the
+ * visitor's token: its page may have made more since. The run's number is for pages that come with the same token, from
+ * duplicated tabs.
  */
 function numberAfter(frame: number, token: number, run: number): number {
   const ofRun = (run % RUNS) * RUN_NUMBERS + (monotonicNow() % RUN_NUMBERS);
@@ -224,10 +226,10 @@ function numberAfter(frame: number, token: number, run: number): number {
   return Math.max(frame + 1, ...after, ofRun);
 }
 
-/** How long ago a page may say that it was loaded, milliseconds. */
+/** Maximum time since a page was loaded, as the page may claim it, milliseconds. */
 const MAX_LOADED_MS = 60_000;
 
-/** When a page was loaded, by its clock, which began then. Its first samples may be from before it could connect. */
+/** When a page was loaded, by its clock, which started then. Its first samples may be from before it could connect. */
 function loadedAt(hello: Hello | undefined, now: number): number {
   return now - Math.min(hello?.clock ?? 0, MAX_LOADED_MS);
 }

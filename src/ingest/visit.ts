@@ -1,6 +1,6 @@
 /**
- * A visitor while this worker has it, whatever it is connected by: takes decoded frames, keeps their order
- * and numbers, and tells the trace.
+ * A visitor while it is on this worker, over any connection: handles decoded frames, tracks their order and numbers,
+ * and updates the trace.
  */
 
 import type { Visitor } from '../model/visitor.ts';
@@ -15,26 +15,23 @@ export class LiveVisit {
   readonly trace: Trace;
   recording: Recording;
   readonly rateLimits: RateLimits;
-  /** Adds to a sample's time to make it Unix ms on our clock. */
+  /** Turns a sample's time into Unix ms of our clock when added. */
   offset: number;
   /** When the visitor first came, Unix ms. */
   readonly born: number;
   /** When this worker let it in, Unix ms. */
   readonly since: number;
-  /**
-   * The number that the page which has the visitor now counts from: all frames of earlier pages of the visitor are numbered
-   * below it.
-   */
+  /** The first number of the visitor's current page. All frames of its earlier pages have lower numbers. */
   readonly base: number;
-  /** Unix ms of the last sign of life. */
+  /** Time of the last sign of life, Unix ms. */
   lastHeard: number;
   readonly #clock: VisitClock;
   readonly #onEnd: (reason: DisconnectReason) => void;
   #ended = false;
-  /** The number given to the last frame that had none. */
+  /** The number of the last frame that came without one. */
   #lastN = 0;
 
-  /** `onEnd` is called once, when the visit is over: to close what it was connected by. */
+  /** `onEnd` is called once, when the visit is over, to close its connection. */
   constructor(
     trace: Trace,
     recording: Recording,
@@ -65,14 +62,14 @@ export class LiveVisit {
     return this.trace.arrival.site;
   }
 
-  /** The time to take the visitor's frames at, Unix ms. */
+  /** The time for the visitor's frames, Unix ms. */
   now(): number {
     return this.#clock.now();
   }
 
   /**
-   * Takes frame `n`: shown once, and stored once. False if it holds more marks than the visitor may send now: nothing is
-   * taken.
+   * Handles frame `n`: shown once, and stored once. Returns false if it has more marks than the visitor may send now;
+   * then nothing is accepted.
    */
   frame(n: number, samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
@@ -84,16 +81,16 @@ export class LiveVisit {
     if (isNew) {
       this.trace.frame = n;
       this.#show(samples, n);
-    } else this.#follow(samples, n);
+    } else this.#applyPageChanges(samples, n);
     return true;
   }
 
-  /** Takes a frame of a client that does not number: the time of arrival does. False as above. */
+  /** Handles a frame of a client without numbers: the time of arrival is used instead. Returns false as above. */
   unnumbered(samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
     if (!this.rateLimits.marks(samples.marks.length, now)) return false;
     if (samples.count === 0) return true;
-    // In the record and on the live stream alike, nothing is before what the visitor did last.
+    // Neither the record nor the live stream has events before the visitor's last one.
     this.trace.lastTime = samples.order(this.trace.lastTime);
     this.trace.frame += 1;
     this.#record(this.trace.frame, samples, now);
@@ -102,7 +99,9 @@ export class LiveVisit {
     return true;
   }
 
-  /** As boundTimes, with what the visitor did last in view; of a frame that was shown before, only its age counts. */
+  /**
+   * As boundTimes, but not before the visitor's last event; a frame that was shown before is bounded only by its age.
+   */
   #boundTimes(samples: SampleBuffer, isNew: boolean, now: number): void {
     this.offset = boundTimes(samples, this.offset, isNew ? this.trace.lastTime : 0, now);
     const last = samples.time[samples.count - 1];
@@ -119,13 +118,13 @@ export class LiveVisit {
     else this.#takeMarked(samples, n);
   }
 
-  /** Of a frame that was shown before, only where it leads to matters. */
-  #follow(samples: SampleBuffer, n: number): void {
+  /** Of a frame that was shown before, only page changes matter. */
+  #applyPageChanges(samples: SampleBuffer, n: number): void {
     for (const mark of samples.marks)
       if (mark.type === 'page') this.#takeMark(mark, n, 0, (samples.time[0] as number) + this.offset);
   }
 
-  /** As above, for a frame with marks: moves before a mark are taken before it, on the page where they were. */
+  /** As above, for a frame with marks: moves before a mark belong to the page before it. */
   #takeMarked(samples: SampleBuffer, n: number): void {
     let from = 0;
     let nextMark = 0;
@@ -164,7 +163,7 @@ export class LiveVisit {
     }
   }
 
-  /** A page sends its window size each time it connects. Streams are told only if it has changed. */
+  /** A page sends its window size each time it connects. Streams get it only if it has changed. */
   #view(t: number, size: Visitor['size'], hidden: boolean): void {
     const { arrival } = this.trace;
     if (String(size) !== String(arrival.size) || hidden !== arrival.hidden) this.trace.view(t, size, hidden);
@@ -175,7 +174,7 @@ export class LiveVisit {
     this.recording.name(label);
   }
 
-  /** The visitor has gone from this worker. Ending twice is safe. */
+  /** Ends the visit on this worker. Ending twice is safe. */
   end(reason: DisconnectReason): void {
     if (this.#ended) return;
     this.#ended = true;

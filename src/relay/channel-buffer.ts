@@ -3,10 +3,13 @@ import type { SampleBuffer } from '../protocol/frame.ts';
 import type { RelayItem } from '../protocol/ipc.ts';
 import { MovesText } from './moves-text.ts';
 
-/** At `latest`, each visitor's last position goes out at most this often, milliseconds. */
+/** With `latest`, the minimum interval between positions of a visitor, milliseconds. */
 const LATEST_MS = 100;
 
-/** What a lane reads of a visitor. `x`, `y` and `scrollY` are page pixels; `depth` is the share of the page seen, 0 to 1000. */
+/**
+ * The state of a visitor that a buffer reads. `x`, `y` and `scrollY` are page pixels; `depth` is the share of the page
+ * seen, 0 to 1000.
+ */
 export interface BufferedVisitor {
   readonly v: number;
   readonly time: number;
@@ -17,16 +20,16 @@ export interface BufferedVisitor {
 }
 
 /**
- * One watched channel in a worker: collects, as text ready for the stream, what its subscribers are to
- * see with the next batch.
+ * One watched channel in a worker: collects text for the stream, which goes to the channel's subscribers with the next
+ * batch.
  */
 export class ChannelBuffer {
   readonly channel: NumberedChannel;
   readonly #moves = new MovesText();
-  /** Visitors of whom only the latest position is due. */
+  /** Visitors whose latest position must be sent. */
   readonly #dirty = new Set<BufferedVisitor>();
   readonly #scrolled = new Set<BufferedVisitor>();
-  /** By the process's clock, ms: the server's may be set. */
+  /** Not Date.now(): the system clock may be changed. Milliseconds. */
   #nextLatest = 0;
 
   constructor(channel: NumberedChannel) {
@@ -38,19 +41,19 @@ export class ChannelBuffer {
     return c.site === site && (c.page === null || c.page === page) && (c.visitor === null || c.visitor === id);
   }
 
-  /** True if every move is to be visitor, and there is room for more. */
+  /** True if the channel shows every move and has room for more. */
   get takesAll(): boolean {
     return this.channel.moves === 'full' && !this.#moves.isFull;
   }
 
-  /** Shows the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
+  /** Adds the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
   add(visitor: BufferedVisitor, samples: SampleBuffer, shift: number, from: number, to: number): void {
-    // Its latest position is among these; what gave way before it does not come back.
+    // These samples include its latest position. Skipped earlier moves are not sent any more.
     if (this.#dirty.size > 0) this.#dirty.delete(visitor);
     this.#moves.add(visitor.v, samples, shift, from, to);
   }
 
-  /** Only the latest position of this visitor is to be sent. */
+  /** Sends only the latest position of this visitor. */
   touch(visitor: BufferedVisitor): void {
     this.#dirty.add(visitor);
   }
@@ -68,7 +71,7 @@ export class ChannelBuffer {
     return !this.#moves.isEmpty || this.#dirty.size > 0 || this.#scrolled.size > 0;
   }
 
-  /** Moves what is due into `items`. `base` is the time that rendered offsets count from. */
+  /** Moves everything that is due into `items`. `base` is the time that rendered offsets count from. */
   flush(items: RelayItem[], base: number): void {
     const now = performance.now();
     if (this.#dirty.size > 0 && (this.channel.moves === 'full' || now >= this.#nextLatest)) this.#addLatest(base, now);

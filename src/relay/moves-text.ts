@@ -1,25 +1,25 @@
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 
-/** Bytes that a visitor's number and count, and one sample, take at most. */
+/** Maximum size of a visitor's number and count, and of one sample, bytes. */
 const HEAD_BYTES = 32;
 const SAMPLE_BYTES = 36;
 const FIRST_CAPACITY = 16 * 1024;
-/** Above so much that is not sent yet, moves give way: 0.4 s of 150,000 samples a second of one worker. */
+/** Above this size of unsent text moves are skipped: 0.4 s of 150,000 samples a second from one worker. */
 const MAX_BYTES = 1024 * 1024;
-/** More than this is not kept from one batch to the next. */
-const KEPT_CAPACITY = 256 * 1024;
-/** Farthest from its batch that a sample's time is told, milliseconds: days, which only a broken clock is off. */
+/** A larger buffer is not reused for the next batch. */
+const MAX_REUSED_CAPACITY = 256 * 1024;
+/** Maximum offset of a sample's time from its batch, milliseconds. That is days; only a broken clock is further off. */
 const MAX_SHIFT = 2 ** 30;
 
 const MAX_INTEGER = 2 ** 31 - 1;
 const SPLIT = 1_000_000_000;
 
 /**
- * The moves of one batch as the stream shows them: `v,count,dt,x,y,…` of each frame. Digits are written into bytes that are used
- * again and again, without a string for each number.
+ * The moves of one batch in the format of the stream: `v,count,dt,x,y,…` for each frame. Digits are written into reused
+ * bytes, without a string for each number.
  */
 export class MovesText {
-  /** Samples rendered. */
+  /** Number of samples rendered. */
   count = 0;
   #bytes = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
   #length = 0;
@@ -49,10 +49,10 @@ export class MovesText {
     this.#sample(dt, x, y);
   }
 
-  /** What was added, and begins anew. */
+  /** Returns the text and clears the buffer. */
   take(): string {
     const text = this.#bytes.toString('latin1', 0, this.#length);
-    if (this.#bytes.length > KEPT_CAPACITY) this.#bytes = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
+    if (this.#bytes.length > MAX_REUSED_CAPACITY) this.#bytes = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
     this.#length = 0;
     this.count = 0;
     return text;
@@ -88,7 +88,7 @@ export class MovesText {
     this.#bytes[this.#length++] = 0x2c;
   }
 
-  /** Writes a visitor's number: where several machines share them out it may have more than 31 bits. */
+  /** Writes a visitor's number. With several nodes it may have more than 31 bits. */
   #number(value: number): void {
     if (value > MAX_INTEGER) {
       this.#number(Math.floor(value / SPLIT));
@@ -106,7 +106,7 @@ export class MovesText {
     }
   }
 
-  /** Writes a whole number of at most 31 bits and a sign. */
+  /** Writes an integer of at most 31 bits and a sign. */
   #integer(value: number): void {
     const bytes = this.#bytes;
     let rest = value | 0;

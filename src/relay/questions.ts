@@ -1,16 +1,16 @@
-/** What a worker asks the primary for its own clients, who do not wait long. */
+/** Questions that a worker asks the primary for its HTTP clients, with short timeouts. */
 import { TAG, type ToPrimary, type TroubleName } from '../protocol/ipc.ts';
 
-/** An answer that has not come by then is not waited for, milliseconds. */
-const LIMIT_MS = 1000;
+/** How long to wait for an answer, milliseconds. */
+const TIMEOUT_MS = 1000;
 /** The primary itself waits a second for workers that do not answer. */
-const SCRAPE_LIMIT_MS = 3000;
-/** A primary that has not answered by then stands still: a busy one is late by some 100 ms. */
-const HEALTH_LIMIT_MS = 2000;
-/** Questions at once; while there are so many, none is added to what a busy primary has to do. */
+const SCRAPE_TIMEOUT_MS = 3000;
+/** A primary that does not answer within this time is stuck: a busy one answers after about 100 ms. */
+const HEALTH_TIMEOUT_MS = 2000;
+/** Maximum number of open questions: more would only add to the work of a busy primary. */
 const MAX_OPEN = 100;
 
-/** Visitors on each page. */
+/** The number of visitors on each page. */
 type Pages = ReadonlyMap<string, number>;
 
 export class Questions {
@@ -23,29 +23,32 @@ export class Questions {
     this.#send = send;
   }
 
-  /** How many visitors of a site are on each page now; undefined: the primary does not answer in time. */
+  /** The number of visitors on each page of a site now; undefined if the primary does not answer in time. */
   async present(site: string): Promise<Pages | undefined> {
     const pages = await this.#ask<[page: string, visitors: number][]>((ask) => ({ tag: TAG, k: 'ask', ask, site }));
     return pages && new Map(pages);
   }
 
-  /** What keeps this server from working as it should; undefined: the primary does not answer. One question at a time is for all who ask. */
+  /**
+   * The troubles of this server; undefined if the primary does not answer in time. Concurrent callers share one
+   * question.
+   */
   health(): Promise<readonly TroubleName[] | undefined> {
     this.#health ??= this.#await<readonly TroubleName[]>(
       (ask) => ({ tag: TAG, k: 'health', ask }),
-      HEALTH_LIMIT_MS,
+      HEALTH_TIMEOUT_MS,
     ).finally(() => {
       this.#health = undefined;
     });
     return this.#health;
   }
 
-  /** What all processes tell of themselves, as Prometheus reads it; undefined as above. */
+  /** The metrics of all processes in the Prometheus format; undefined if the primary does not answer in time. */
   metrics(): Promise<string | undefined> {
-    return this.#ask((ask) => ({ tag: TAG, k: 'scrape', ask }), SCRAPE_LIMIT_MS);
+    return this.#ask((ask) => ({ tag: TAG, k: 'scrape', ask }), SCRAPE_TIMEOUT_MS);
   }
 
-  async #ask<T>(question: (ask: number) => ToPrimary, limitMs = LIMIT_MS): Promise<T | undefined> {
+  async #ask<T>(question: (ask: number) => ToPrimary, limitMs = TIMEOUT_MS): Promise<T | undefined> {
     return this.#open.size >= MAX_OPEN ? undefined : this.#await(question, limitMs);
   }
 
@@ -63,7 +66,7 @@ export class Questions {
     return answer as T | undefined;
   }
 
-  /** Takes the primary's answer. One that comes too late is nobody's. */
+  /** Handles the primary's answer. An answer that comes too late is ignored. */
   answer(ask: number, answer: unknown): void {
     this.#open.get(ask)?.(answer);
   }

@@ -1,7 +1,7 @@
 /**
- * A worker's side of the way to the primary: collects what the visitors did and sends it as one IPC
- * message per tick. When the primary does not keep up, batches wait and grow; when one is full, moves give way (each
- * visitor's latest stays); when there are too many events, the primary is given the whole list anew.
+ * A worker's side of the path to the primary: collects what the visitors did and sends it as one IPC message per tick.
+ * While the primary does not keep up, batches wait and grow. When a batch is full, moves are skipped except each
+ * visitor's latest. When there are too many events, they are dropped and the primary gets the whole list of visitors.
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { NumberedChannel } from '../protocol/channel.ts';
@@ -13,19 +13,19 @@ import { Trace } from './trace.ts';
 /** One batch per tick, milliseconds. */
 const TICK_MS = 16;
 const REPORT_MS = 1000;
-/** Batches handed to the operating system and not yet taken; with so many, the next one waits. */
+/** Maximum number of batches that the operating system has not accepted yet. With this many, the next batch waits. */
 const MAX_IN_FLIGHT = 4;
-/** Events that wait for the primary before they are given up for a resync. */
+/** Maximum number of events that wait for the primary. Above it they are dropped, and a resync follows. */
 const MAX_ITEMS = 20_000;
-/** Rendered text that waits for the primary, above which moves give way, bytes. */
+/** Above this size of waiting text moves are skipped, bytes. */
 const MAX_WAITING_TEXT = 1024 * 1024;
-/** An unanswered claim ends after this, milliseconds. */
+/** A claim without an answer fails after this time, milliseconds. */
 const CLAIM_TIMEOUT_MS = 10_000;
 
 export interface RelayOptions {
-  /** Sends one message; calls back when the operating system has taken it. */
+  /** Sends one message. `taken` is called when the operating system has accepted it. */
   send(message: ToPrimary, taken: () => void): void;
-  /** The pace now, for the report. */
+  /** The current flush interval, for the report. */
   flushMs(): number;
 }
 
@@ -40,26 +40,31 @@ export class Relay {
   version = 0;
   readonly #options: RelayOptions;
   readonly #buffers = new Map<number, ChannelBuffer>();
-  /** Sites that a lane is of. */
+  /** Sites with a watched channel. */
   #watched: ReadonlySet<string> = new Set();
   readonly #traces = new Map<number, Trace>();
   readonly #claims = new Map<number, OpenClaim>();
   readonly #reporting = new Set<Trace>();
   readonly #counts = new Map<string, { samples: number; drops: number }>();
-  /** Their number is bounded by the limits of connections, so they are never given up. */
+  /** Never dropped: their number is bounded by the connection limits. */
   #newClaims: RelayItem[] = [];
   #items: RelayItem[] = [];
-  /** Of these, the text of moves and scrolls, bytes. */
+  /** The part of #items that is text of moves and scrolls, bytes. */
   #waitingText = 0;
   #base = 0;
   #inFlight = 0;
-  /** Ticks at which the batch had to wait, and the longest that a message waited since that was read last, ms. */
+  /**
+   * The number of ticks at which the batch had to wait, and the longest wait of a message since the last figures(), ms.
+   */
   #held = 0;
   #longestMs = 0;
-  /** Sites that events wait of, and sites whose events were given up. */
+  /** Sites with waiting events, and sites whose events were dropped. */
   readonly #waitingSites = new Set<string>();
   readonly #lost = new Set<string>();
-  /** Events were given up: the primary needs the list of all visitors, also if no site is known for what was dropped. */
+  /**
+   * Events were dropped: the primary needs the list of all visitors, even if the site of the dropped events is not
+   * known.
+   */
   #isIncomplete = false;
   #lastClaim = 0;
   #tick: NodeJS.Timeout | undefined;
@@ -75,15 +80,15 @@ export class Relay {
     return this.#inFlight >= MAX_IN_FLIGHT;
   }
 
-  /** True while more moves may be rendered; otherwise only the latest positions are kept. */
+  /** True while more moves may be rendered; otherwise only the latest positions are sent. */
   get hasRoom(): boolean {
     return this.#waitingText < MAX_WAITING_TEXT;
   }
 
   /**
-   * Asks the primary to let a visitor in, new or coming back. Resolves with its trace, or undefined when the
-   * visitor was let in elsewhere meanwhile or the primary did not answer in time. `posted` and `last` as in the claim's
-   * message.
+   * Asks the primary to let a visitor in, a new one or one that comes back. Resolves with its trace, or with undefined
+   * if the visitor was let in elsewhere meanwhile or the primary did not answer in time. `posted` and `last` are fields
+   * of the claim message.
    */
   claim(arrival: Arrival, posted: number | null, last = 0): Promise<Trace | undefined> {
     this.#lastClaim += 1;
@@ -95,7 +100,7 @@ export class Relay {
     });
   }
 
-  /** Takes the primary's answers: flat `claim, v, frame, last`; v = 0 refuses. */
+  /** Handles the primary's answers: flat `claim, v, frame, last`; v = 0 refuses. */
   grant(grants: readonly number[]): void {
     for (let i = 0; i + 3 < grants.length; i += 4) {
       const [no, v, frame, last] = grants.slice(i, i + 4) as [number, number, number, number];
@@ -103,7 +108,7 @@ export class Relay {
       this.#claims.delete(no);
       if (v === 0) claim?.resolve(undefined);
       else if (claim) claim.resolve(this.#add(new Trace(this, v, frame, last, no, claim.arrival)));
-      // Nobody waits any more: the primary must not keep a visitor that is not here.
+      // The claim has timed out: tell the primary that the visitor is not here.
       else this.push({ k: 'gone', v, claim: no, n: frame, t: Date.now(), last, reason: 'lost' }, '');
     }
   }
@@ -113,7 +118,7 @@ export class Relay {
     return trace;
   }
 
-  /** The primary gives this visitor to another connection than the one that this claim let in. */
+  /** The primary gives the visitor of this claim to another connection. */
   release(v: number, claim: number): void {
     const trace = this.#traces.get(v);
     if (trace?.claim === claim) trace.released = true;
@@ -156,23 +161,23 @@ export class Relay {
     );
   }
 
-  /** Counts samples that were refused, for the site's rates. */
+  /** Counts rejected samples for the site's rates. */
   drop(site: string, n: number): void {
     this.#count(site).drops += n;
   }
 
-  /** Puts a visitor that did something on the next report. */
+  /** Includes an active visitor in the next report. */
   report(trace: Trace): void {
     this.#reporting.add(trace);
   }
 
   forget(trace: Trace): void {
     if (this.#reporting.delete(trace)) this.#count(trace.arrival.site).samples += trace.samples;
-    // A visitor that came back to this worker has another trace by the same number.
+    // A visitor that came back to this worker has another trace with the same number.
     if (this.#traces.get(trace.v) === trace) this.#traces.delete(trace.v);
   }
 
-  /** Adds an event of a site; the site is empty if it is not known. */
+  /** Adds an event of a site; an empty site means unknown. */
   push(item: RelayItem, site: string): void {
     if (this.#items.length >= MAX_ITEMS) this.#overflow();
     this.#items.push(item);
@@ -180,12 +185,12 @@ export class Relay {
     this.arm();
   }
 
-  /** A click on a page that its visitor has left, wherever that is now. */
+  /** Adds a click on a page that its visitor has already left. */
   late(click: LateClick): void {
     if (this.watched(click.site)) this.push({ k: 'late', ...click }, click.site);
   }
 
-  /** Gives up the events that wait: their sites begin anew from what is here now. */
+  /** Drops the waiting events. Streams of their sites restart with the current state. */
   #overflow(): void {
     for (const site of this.#waitingSites) this.#lost.add(site);
     this.#isIncomplete = true;
@@ -198,18 +203,18 @@ export class Relay {
     this.#waitingText = 0;
   }
 
-  /** The time that offsets in the present batch count from, Unix ms. */
+  /** The time that offsets in the current batch count from, Unix ms. */
   base(): number {
     if (this.#base === 0) this.#base = Date.now();
     return this.#base;
   }
 
-  /** Sees to it that a tick comes; in all workers at the same time, so that the primary writes their batches at once. */
+  /** Schedules a tick. All workers tick at the same time, so that the primary writes their batches at once. */
   arm(): void {
     this.#tick ??= setTimeout(() => this.#onTick(), TICK_MS - (Date.now() % TICK_MS));
   }
 
-  flushLanes(buffers: Iterable<ChannelBuffer>): void {
+  flushBuffers(buffers: Iterable<ChannelBuffer>): void {
     const before = this.#items.length;
     for (const buffer of buffers) {
       const length = this.#items.length;
@@ -239,7 +244,7 @@ export class Relay {
   }
 
   #takeItems(): RelayItem[] {
-    this.flushLanes(this.#buffers.values());
+    this.flushBuffers(this.#buffers.values());
     const items = [...this.#newClaims, ...this.#items];
     this.#newClaims = [];
     this.#clearItems();
@@ -264,7 +269,7 @@ export class Relay {
     });
   }
 
-  /** How it keeps up: see metrics/worker-metrics.ts. */
+  /** How well the relay keeps up: see metrics/worker-metrics.ts. */
   figures(): { inFlight: number; queued: number; held: number; ipcDelayMs: number } {
     const ipcDelayMs = this.#longestMs;
     this.#longestMs = 0;
@@ -282,7 +287,7 @@ export class Relay {
 
   #sendReport(): void {
     this.#expireClaims();
-    // A saturated channel gets the report a second later, with both seconds' counts.
+    // A saturated channel gets the report a second later, with the counts of both seconds.
     if (this.saturated) return;
     const sites = this.#collectReport();
     if (sites.length > 0) this.#send({ tag: TAG, k: 'seen', sites, flushMs: this.#options.flushMs() });
@@ -317,7 +322,10 @@ export class Relay {
     }
   }
 
-  /** Sends what waits and stops the timers. Resolves when the operating system has taken it, at most after a second. */
+  /**
+   * Sends what is waiting and stops the timers. Resolves when the operating system has accepted it, at most after a
+   * second.
+   */
   async close(): Promise<void> {
     clearInterval(this.#report);
     clearTimeout(this.#tick);

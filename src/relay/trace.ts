@@ -3,42 +3,42 @@ import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 import type { Arrival, ClickData, DisconnectReason, RelayItem } from '../protocol/ipc.ts';
 import type { ChannelBuffer } from './channel-buffer.ts';
 
-/** What a visitor's trace needs of the relay. */
+/** The part of the relay that a trace uses. */
 export interface TraceHost {
   /** Grows whenever the channels change. */
   readonly version: number;
-  /** False while the text of moves that waits leaves no room for more. */
+  /** False while too much text of moves is waiting. */
   readonly hasRoom: boolean;
-  /** True if somebody watches the site. */
+  /** True if any stream shows the site. */
   watched(site: string): boolean;
   buffersOf(arrival: Arrival): readonly ChannelBuffer[];
-  /** Puts what these lanes have collected into the batch, before the next item. */
-  flushLanes(buffers: readonly ChannelBuffer[]): void;
+  /** Moves the contents of these buffers into the batch, before the next item. */
+  flushBuffers(buffers: readonly ChannelBuffer[]): void;
   push(item: RelayItem, site: string): void;
-  /** Time that the offsets of the next batch count from, Unix ms. */
+  /** The time that offsets of the next batch count from, Unix ms. */
   base(): number;
   /** Schedules the next batch. */
   arm(): void;
-  /** The trace has samples for the next report. */
+  /** Includes the trace in the next report. */
   report(trace: Trace): void;
   forget(trace: Trace): void;
 }
 
 /**
- * One visitor of this worker, as the relay tells the primary of it. Ingest calls a method for what the
- * visitor did; whether anything is rendered depends on who watches.
+ * One visitor of this worker, as reported to the primary. Ingest calls a method for each thing that the visitor did.
+ * Text is rendered only if the visitor is watched.
  */
 export class Trace {
   /** The primary's number for the visitor. */
   readonly v: number;
   readonly arrival: Arrival;
-  /** The claim that let it in. */
+  /** The claim that let the visitor in. */
   readonly claim: number;
   /** The primary has given the visitor to another connection. */
   released = false;
-  /** Number of the last frame taken; -1: the primary knows nothing of the page. */
+  /** Number of the last accepted frame; -1: the primary knows nothing of the page. */
   frame: number;
-  /** Time of the visitor's last event, wherever that was taken, Unix ms; 0: none is known. */
+  /** Time of the visitor's last event on any connection, Unix ms; 0: unknown. */
   lastTime: number;
   /** Last position, page pixels, and its time, Unix ms. */
   x = 0;
@@ -50,7 +50,7 @@ export class Trace {
   samples = 0;
   readonly #relay: TraceHost;
   #buffers: readonly ChannelBuffer[] = [];
-  /** Version of the relay's channels that #lanes was made for. */
+  /** The version of the relay's channels that #buffers belongs to. */
   #version = -1;
 
   constructor(relay: TraceHost, v: number, frame: number, lastTime: number, claim: number, arrival: Arrival) {
@@ -63,17 +63,17 @@ export class Trace {
     if (arrival.at) this.#place(arrival.since, arrival.at[0], arrival.at[1]);
   }
 
-  /** Where the visitor is, or null while it has no place on its page. */
+  /** The visitor's position, or null while it is not known on this page. */
   get at(): [x: number, y: number] | null {
     return this.placed ? [this.x, this.y] : null;
   }
 
-  /** Share of the page seen at the present scroll offset, 0 to 1000. */
+  /** Share of the page seen at the current scroll offset, 0 to 1000. */
   get depth(): number {
     return shareSeen(this.scrollY, this.arrival.size);
   }
 
-  /** Takes the moves and scrolls among samples `from` to `to`. `offset` turns their times into Unix ms. */
+  /** Adds the moves and scrolls among samples `from` to `to`. `offset` turns their times into Unix ms. */
   take(samples: SampleBuffer, offset: number, from: number, to: number): void {
     if (to === from) return;
     if (this.samples === 0) this.#relay.report(this);
@@ -111,7 +111,7 @@ export class Trace {
   }
 
   /** The page was just loaded and numbers its frames from `n` on. */
-  begin(n: number): void {
+  startPage(n: number): void {
     this.frame = n;
     this.#relay.push({ k: 'begin', v: this.v, n }, this.arrival.site);
   }
@@ -123,9 +123,9 @@ export class Trace {
       this.#relay.push({ k: 'click', v: this.v, n, i, t, page: this.arrival.page, click }, this.arrival.site);
   }
 
-  /** The visitor went to another page; what was rendered for the old one goes out before. */
+  /** The visitor went to another page. Text for the old page is sent first. */
   navigate(n: number, i: number, t: number, page: string): void {
-    this.#relay.flushLanes(this.buffers());
+    this.#relay.flushBuffers(this.buffers());
     for (const buffer of this.buffers()) buffer.forget(this);
     this.arrival.page = page;
     this.placed = false;
@@ -135,7 +135,7 @@ export class Trace {
     this.#relay.push({ k: 'page', v: this.v, n, i, t, page, origin, size }, this.arrival.site);
   }
 
-  /** The window was resized, or the tab hidden or shown. */
+  /** The window was resized, or the tab was hidden or shown. */
   view(t: number, size: Visitor['size'], hidden: boolean): void {
     this.arrival.size = size;
     this.arrival.hidden = hidden;
@@ -148,16 +148,16 @@ export class Trace {
     this.view(Date.now(), this.arrival.size, this.arrival.hidden);
   }
 
-  /** The connection ended. Nothing may be called after it. */
+  /** The connection ended. No method may be called after this. */
   disconnected(t: number, reason: DisconnectReason): void {
-    this.#relay.flushLanes(this.buffers());
+    this.#relay.flushBuffers(this.buffers());
     for (const buffer of this.buffers()) buffer.forget(this);
     this.#relay.forget(this);
     const { v, claim, frame: n, lastTime: last } = this;
     this.#relay.push({ k: 'gone', v, claim, n, t, last, reason }, this.arrival.site);
   }
 
-  /** The lanes that show this visitor. */
+  /** The buffers of channels that show this visitor. */
   buffers(): readonly ChannelBuffer[] {
     if (this.#version !== this.#relay.version) {
       this.#version = this.#relay.version;

@@ -109,7 +109,7 @@ export class Machine {
       machine: name,
       others: broker,
     });
-    broker.begin(this.hub);
+    broker.start(this.hub);
     t.after(() => this.close());
   }
 
