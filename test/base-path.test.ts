@@ -76,7 +76,10 @@ for (const [name, path] of [
   ['takes the path off', '/'],
 ] as const)
   test(`behind a proxy that ${name}, people sign in, see visitors live, and look back`, async (t) => {
-    const server = await startServer(t, { flags: ['--base-path', '/stats/', '--trust-proxy', '127.0.0.1'] });
+    const server = await startServer(t, {
+      workers: 1,
+      flags: ['--base-path', '/stats/', '--trust-proxy', '127.0.0.1'],
+    });
     const proxy = await startProxy(t, server.url + path);
     const browser = await launch(t);
     const dashboard = await openPage(browser);

@@ -423,7 +423,7 @@ async function stored({ url }: TestServer, page: string): Promise<number> {
 
 test('all workers together count exactly, every answer is another number, and a restart keeps the totals', async (t) => {
   const data = temporaryFolder(t);
-  const server = await startServer(t, { data, workers: 4, flags: UNLIMITED });
+  const server = await startServer(t, { data, workers: 2, flags: UNLIMITED });
   const pages = ['a', 'b', 'c'];
   let visits = 0;
   const { answered, failed } = await visit(server, 40, pages, () => visits++ >= 1500);
@@ -437,7 +437,7 @@ test('all workers together count exactly, every answer is another number, and a 
     assert.equal(await stored(server, page), numbers.length);
   }
   await server.stop();
-  const again = await startServer(t, { data, workers: 2 });
+  const again = await startServer(t, { data, workers: 1 });
   for (const [i, page] of pages.entries()) assert.equal(await stored(again, page), answered[i]?.length);
 });
 
