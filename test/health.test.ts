@@ -30,7 +30,7 @@ async function metric(server: TestServer, reason: string): Promise<string | unde
 }
 
 test('a primary that stands still fails /healthz and /readyz, until it goes on', async (t) => {
-  const server = await startServer(t);
+  const server = await startServer(t, { workers: 1 });
   assert.deepEqual(await ask(server, '/healthz'), { status: 200, body: { status: 'ok', reasons: [] } });
   server.process.kill('SIGSTOP');
   t.after(() => server.process.kill('SIGCONT'));

@@ -70,7 +70,7 @@ async function seeText(dashboard: Page, text: string): Promise<void> {
 
 test('no text of a visitor or of a site becomes more than text on any page of the dashboard', async (t) => {
   const data = await folderWith(t, ...visits());
-  const server = await startServer(t, { data });
+  const server = await startServer(t, { data, workers: 1 });
   const dashboard = await openPage(await launch(t));
   const faults: string[] = [];
   dashboard.on('pageerror', (error) => faults.push(String(error)));
