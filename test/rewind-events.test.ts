@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Passage, Visit } from '../src/model/visit.ts';
 import type { Visitor } from '../src/model/visitor.ts';
-import { type Scene, SiteReplay, type SiteReplayOptions } from '../src/replay/rewind.ts';
+import { SiteReplay, type SiteReplayOptions, type VisitPassages } from '../src/replay/site-replay.ts';
 import type { ReplayEvent } from '../src/replay/visit-player.ts';
 import { unpackMoves } from './support/stream.ts';
 
@@ -38,7 +38,7 @@ const CLICK = { x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '' };
 
 /** All events of scenes told in windows that end at `ends`. */
 function play(
-  scenes: readonly Scene[],
+  scenes: readonly VisitPassages[],
   ends: readonly number[],
   options: Partial<SiteReplayOptions> = {},
 ): ReplayEvent[] {
@@ -52,7 +52,7 @@ function play(
 }
 
 /** As a store gives them: with what touches the time, and the passage before. */
-function during(scenes: readonly Scene[], from: number, to: number): Scene[] {
+function during(scenes: readonly VisitPassages[], from: number, to: number): VisitPassages[] {
   const here = scenes.filter(({ visit: { since, until } }) => since < to && until >= from);
   return here.map(({ visit, passages }) => {
     const before = passages.findLastIndex(({ until }) => until < from);
@@ -169,7 +169,8 @@ test('each second tells how many were there and who did how much', () => {
 
 test('a visitor of whom the record did not know yet comes later, and one that was away comes back', () => {
   const rewind = new SiteReplay({ site: 'demo', stage: null, from: FROM, step: 100, version: '1' });
-  const window = (scenes: Scene[], to: number) => [...rewind.window(scenes, to)].flatMap(({ events }) => events);
+  const window = (scenes: VisitPassages[], to: number) =>
+    [...rewind.window(scenes, to)].flatMap(({ events }) => events);
   assert.deepEqual(namesOf(window([], FROM + 1000)), ['snapshot']);
   const late = window([{ visit: visit('a', FROM + 500, FROM + 1500), passages: [] }], FROM + 2000);
   assert.deepEqual(namesOf(late), ['join', 'leave']);
@@ -246,7 +247,7 @@ function livePassage(
 }
 
 const lives = fc.array(life, { maxLength: 6 });
-const scenesOf = (all: readonly { since: number; until: number; passages: Passage[] }[]): Scene[] =>
+const scenesOf = (all: readonly { since: number; until: number; passages: Passage[] }[]): VisitPassages[] =>
   all.map(({ since, until, passages }, i) => ({
     visit: visit(`visitor-${i}`, since, until, passages[0]?.page ?? '/'),
     passages,
@@ -261,7 +262,7 @@ const steps = fc.constantFrom(100, 250, 1000, 6000);
 const stages = fc.constantFrom(null, '/', '/b');
 
 /** Samples of the time that is told, on a stage: `t, x, y` of each visitor by id. */
-function expected(scenes: readonly Scene[], stage: string | null): Map<string, number[][]> {
+function expected(scenes: readonly VisitPassages[], stage: string | null): Map<string, number[][]> {
   return new Map(
     scenes.map(({ visit, passages }) => {
       const samples: number[][] = [];

@@ -5,7 +5,7 @@ import type { Logger } from '../log/logger.ts';
 import type { Session, Token } from '../model/account.ts';
 import type { AuditEntry, AuditNote, AuditQuery } from '../model/audit.ts';
 import type { Heat } from '../model/heat.ts';
-import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../model/query.ts';
+import type { Days, HeatQuery, Part, Run, VisitQuery, VisitRuns } from '../model/query.ts';
 import type { Rights } from '../model/rights.ts';
 import type { Site } from '../model/site.ts';
 import type { DayCounts, PageCounts, Visit } from '../model/visit.ts';
@@ -116,7 +116,7 @@ export interface Archive {
   visits(query: VisitQuery): Promise<Part<Visit>>;
   visit(id: string): Promise<Visit | undefined>;
   runs(id: string, after?: string): Promise<Part<Run>>;
-  scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]>;
+  scenes(site: string, page: string | null, from: number, to: number): Promise<VisitRuns[]>;
   pages(site: string, days: Days): Promise<PageCounts[]>;
   days(site: string, page: string | null, days: Days): Promise<DayCounts[]>;
   heat(query: HeatQuery): Promise<Heat>;

@@ -13,9 +13,9 @@ import type { Admission, Refused } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import type { IngestOptions } from './contract.ts';
 import { EarlierPage } from './earlier-page.ts';
+import type { LiveVisit } from './live-visit.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import type { Proof } from './resume-token.ts';
-import type { LiveVisit } from './visit.ts';
 import { readLimit, type VisitRegistry } from './visit-registry.ts';
 
 /**

@@ -14,8 +14,8 @@ import { parseJson } from '../protocol/json.ts';
 import { decodeJsonMove } from '../protocol/json-move.ts';
 import type { Contact } from './arrival.ts';
 import type { ByteBudget } from './byte-budget.ts';
+import type { LiveVisit } from './live-visit.ts';
 import type { Intervals } from './pace.ts';
-import type { LiveVisit } from './visit.ts';
 import type { VisitRegistry } from './visit-registry.ts';
 
 /** A visitor with more unread bytes than this gets no acks; acks are cumulative. */

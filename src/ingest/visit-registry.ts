@@ -10,10 +10,10 @@ import { type JsonFrame, readJson } from '../protocol/json.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions, Recording, Trace } from './contract.ts';
 import { Counters } from './counters.ts';
+import { LiveVisit } from './live-visit.ts';
 import type { Intervals, Pace } from './pace.ts';
 import { RateLimits } from './rate-limits.ts';
 import { newVisitorId, type Proof, signToken, verifyToken } from './resume-token.ts';
-import { LiveVisit } from './visit.ts';
 import { VisitClock } from './visit-clock.ts';
 
 export class VisitRegistry {

@@ -75,7 +75,7 @@ export interface HeatQuery extends Days {
 }
 
 /** A visit with those of its runs that touch a time. */
-export interface Scene {
+export interface VisitRuns {
   visit: Visit;
   runs: Run[];
   /** Runs that are damaged. Undefined: none is. */

@@ -8,11 +8,11 @@
  */
 import type { AuditNote } from '../model/audit.ts';
 import type { Heat } from '../model/heat.ts';
-import type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../model/query.ts';
+import type { Days, HeatQuery, Part, Run, VisitQuery, VisitRuns } from '../model/query.ts';
 import type { DayCounts, PageCounts, Visit } from '../model/visit.ts';
 import type { Removed } from './record/age-clock.ts';
 
-export type { Days, HeatQuery, Part, Run, Scene, VisitQuery } from '../model/query.ts';
+export type { Days, HeatQuery, Part, Run, VisitQuery, VisitRuns } from '../model/query.ts';
 
 /** A count that is not that of the frames. */
 export interface Difference {
@@ -58,7 +58,7 @@ export interface Archive {
   /** Runs of a visit in the order of time, some 256 KB at once. */
   runs(id: string, after?: string): Promise<Part<Run>>;
   /** Visits on a page (null: on any) between `from` and `to`, at most some minutes, with their runs of that time. */
-  scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]>;
+  scenes(site: string, page: string | null, from: number, to: number): Promise<VisitRuns[]>;
 
   /** Counts of each page of a site, the most viewed first, at most 1,000. */
   pages(site: string, days: Days): Promise<PageCounts[]>;

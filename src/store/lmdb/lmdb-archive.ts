@@ -20,9 +20,9 @@ import type {
   Part,
   Progress,
   Run,
-  Scene,
   Usage,
   VisitQuery,
+  VisitRuns,
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import {
@@ -416,16 +416,16 @@ export class LmdbArchive implements Archive {
     return part.part(damage);
   }
 
-  async scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
+  async scenes(site: string, page: string | null, from: number, to: number): Promise<VisitRuns[]> {
     const scenes = this.#read(() => this.#scenes(site, page, from, to));
     for (const { visit, leftOut } of scenes) this.#tell(`visit ${visit.id}`, leftOut);
     return scenes;
   }
 
-  #scenes(site: string, page: string | null, from: number, to: number): Scene[] {
+  #scenes(site: string, page: string | null, from: number, to: number): VisitRuns[] {
     const number = page === null ? undefined : this.#pages.find(site, page);
     if (page !== null && number === undefined) return [];
-    const scenes: Scene[] = [];
+    const scenes: VisitRuns[] = [];
     for (const one of this.#visitTable.during(site, number, from, to)) {
       const visit = this.#given(one);
       if (!visit) continue;

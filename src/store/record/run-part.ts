@@ -1,5 +1,5 @@
 /** Prepares runs for readers: in parts, and limited to a time. */
-import type { Part, Run, Scene } from '../archive.ts';
+import type { Part, Run, VisitRuns } from '../archive.ts';
 import type { DamageLog } from './damage.ts';
 import { checkSamples } from './run-checks.ts';
 import { cursorOf } from './stored-visit.ts';
@@ -47,7 +47,7 @@ export class RunPart {
   }
 }
 
-export function sceneOf(visit: Scene['visit'], runs: Run[], { leftOut }: DamageLog): Scene {
+export function sceneOf(visit: VisitRuns['visit'], runs: Run[], { leftOut }: DamageLog): VisitRuns {
   return { visit, runs, ...(leftOut && { leftOut }) };
 }
 

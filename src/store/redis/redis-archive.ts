@@ -23,9 +23,9 @@ import type {
   Part,
   Progress,
   Run,
-  Scene,
   Usage,
   VisitQuery,
+  VisitRuns,
 } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import {
@@ -368,7 +368,7 @@ export class RedisArchive implements Archive {
     if (leftOut) this.#onDamage(new StoreError('damaged', `${what} in Redis is damaged: ${leftOut.first}`));
   }
 
-  async scenes(site: string, page: string | null, from: number, to: number): Promise<Scene[]> {
+  async scenes(site: string, page: string | null, from: number, to: number): Promise<VisitRuns[]> {
     const [scenes, before] = await toStoreError(
       this.#fresh(site, (one, hash) => Promise.all([readScenes(one, hash, page, from, to), one.droppedBefore()])),
     );

@@ -3,7 +3,7 @@ import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import type { Heat } from '../../../model/heat.ts';
 import type { DayCounts, PageCounts } from '../../../model/visit.ts';
 import { DEVICES } from '../../../model/visitor.ts';
-import type { Days, HeatQuery, Run, Scene } from '../../archive.ts';
+import type { Days, HeatQuery, Run, VisitRuns } from '../../archive.ts';
 import { BAND_CELLS } from '../../record/bands.ts';
 import { nameRun, type StoredRun } from '../../record/chunk.ts';
 import { DamageLog } from '../../record/damage.ts';
@@ -239,7 +239,7 @@ export async function readScenes(
   page: string | null,
   from: number,
   to: number,
-): Promise<Scene[]> {
+): Promise<VisitRuns[]> {
   const [names, there] = await Promise.all([hash, placesDuring(site, from, to)]);
   const number = page === null ? undefined : names.find(page);
   if (page !== null && number === undefined) return [];

@@ -8,7 +8,7 @@ import type { StreamEvents } from '../protocol/stream-event.ts';
 import { type ReplayAction, type ReplayEvent, type Segment, VisitPlayer } from './visit-player.ts';
 
 /** A visit, and what it did in a window of time. */
-export interface Scene {
+export interface VisitPassages {
   visit: Visit;
   /** In the order of time; what is outside of the window is passed over. */
   passages: readonly Passage[];
@@ -60,7 +60,7 @@ export class SiteReplay {
    * again, but in the first window makes visitors known as they were: those too who did nothing at its begin and later, but something after
    * `settled` (Unix ms), for their visits may go on.
    */
-  *window(scenes: Iterable<Scene>, to: number, settled = Number.POSITIVE_INFINITY): Generator<ReplayTick> {
+  *window(scenes: Iterable<VisitPassages>, to: number, settled = Number.POSITIVE_INFINITY): Generator<ReplayTick> {
     this.#settled = settled;
     for (const scene of scenes) this.#load(scene);
     if (!this.#begun) yield this.#snapshot();
@@ -68,7 +68,7 @@ export class SiteReplay {
     this.#forget();
   }
 
-  #load({ visit, passages }: Scene): void {
+  #load({ visit, passages }: VisitPassages): void {
     const player = getOrInsert(this.#players, visit.id, () => this.#meet(visit));
     player.load(visit, passages, this.#t);
   }
