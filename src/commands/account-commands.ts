@@ -1,4 +1,4 @@
-/** Commands on those who may look: administrators and API tokens. */
+/** Commands on accounts: administrators and API tokens. */
 
 import { ADMIN_NAME, lookAlike, mixesScripts } from '../model/account.ts';
 import { isLabel, tidy } from '../model/label.ts';
@@ -96,7 +96,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-/** Runs a command with a name that is tidied up. */
+/** Wraps a command so that it gets its name argument normalised. */
 function tidied(run: (call: StoreInvocation) => Promise<ExitCode>): (call: StoreInvocation) => Promise<ExitCode> {
   return (call) => run({ ...call, word: tidy(call.word) });
 }
@@ -136,7 +136,7 @@ function checkChange({ flags }: Invocation): string[] {
   return isGiven(flags) ? checkRights(flags, undefined) : ['admin set: needs --role, --site, or both'];
 }
 
-/** What is not said stays as it is. */
+/** Options that are omitted keep their value. */
 async function setAdmin(call: StoreInvocation): Promise<ExitCode> {
   const { word, flags, store, io } = call;
   const admin = await store.admin(word);
@@ -201,7 +201,7 @@ async function removeAdmin({ word, store, io }: StoreInvocation): Promise<ExitCo
   return 0;
 }
 
-/** Why nothing was done, if so. */
+/** Why nothing was changed; undefined on success. */
 function refusal(name: string, outcome: AdminOutcome): string | undefined {
   if (outcome === 'unknown') return `there is no administrator ${name}`;
   return outcome === 'last-owner' ? `${name} is the last owner; make another administrator an owner first` : undefined;

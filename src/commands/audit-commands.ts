@@ -47,7 +47,7 @@ async function showAudit({ flags, store, io }: StoreInvocation): Promise<ExitCod
   return 0;
 }
 
-/** Notes a command that only reads. A disk that is full must not keep people from making a copy of what is on it. */
+/** Notes a read-only command in the audit trail. A full disk must not keep people from making a copy. */
 export async function noteReading(store: Pick<Store, 'noteNow'>, note: AuditNote, io: Output): Promise<void> {
   try {
     await store.noteNow(note);
@@ -57,7 +57,7 @@ export async function noteReading(store: Pick<Store, 'noteNow'>, note: AuditNote
   }
 }
 
-/** What a command did, for the audit trail. */
+/** The audit note of a command. */
 export function noted(what: AuditAction, on: string): AuditNote {
   return { at: Date.now(), who: ACTOR.commands, what, on };
 }

@@ -1,4 +1,4 @@
-/** Commands that copy the whole store, and put a copy back. */
+/** Commands that copy the whole store, and restore a copy. */
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -68,12 +68,12 @@ async function backup(call: Invocation): Promise<ExitCode> {
   return 0;
 }
 
-/** Where a copy is until it has passed. */
+/** The path of a copy until it has been checked. */
 function trialOf(path: string): string {
   return `${path}.trial`;
 }
 
-/** Copies the store to `path`, which is there only if the copy passed all that a restore does with it. */
+/** Copies the store to `path`. The file appears only if the copy passes all checks that a restore makes. */
 async function copyTried(folder: string, path: string, io: Output): Promise<boolean> {
   const verdict = 'was discarded; try again, and check the store with fieldmouse verify';
   const aside = trialOf(path);
@@ -89,13 +89,13 @@ async function copyTried(folder: string, path: string, io: Output): Promise<bool
 }
 
 interface FolderOptions<T> {
-  /** True if the folder stays for what the work returned; else it is removed. */
+  /** Returns true if the folder must stay; otherwise it is removed. */
   isKept?(result: T): boolean;
-  /** What is removed with the folder, which lies in it. */
+  /** The folder that contains the new one and is removed instead of it. */
   part?: string;
 }
 
-/** Does something in a new folder. It does not stay if the work throws, or if a signal ends the process. */
+/** Runs `work` in a new folder. The folder is removed if the work throws, or if a signal ends the process. */
 async function inFolder<T>(
   folder: string,
   work: () => Promise<T>,
@@ -117,7 +117,7 @@ async function inFolder<T>(
   }
 }
 
-/** In the copy too, where it is what was done last. */
+/** Notes the backup in the copy too, as the last action in it. */
 async function noteBackup(folder: string, path: string, io: Output): Promise<void> {
   const store = await openLmdbStore(folder, { create: false });
   try {
@@ -136,7 +136,7 @@ async function noteRestore(folder: string, path: string): Promise<void> {
   }
 }
 
-/** In a folder, a name that says when. */
+/** If the argument is a folder, adds a file name with the time. */
 function targetOf(word: string): string {
   const path = resolve(word);
   const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() || /[/\\]$/.test(word);
@@ -168,14 +168,14 @@ async function restore({ word, config, io }: Invocation): Promise<ExitCode> {
   return (await prepared(config.data, from, io)) ? replace(config.data, from, io) : 1;
 }
 
-/** What `restore` says when it refuses a file. */
+/** Printed when `restore` rejects a file. */
 const LEFT = 'cannot be used, and the store was not changed';
 
-/** A checked copy within RESTORE_PART; beside it, of which file it is. */
+/** A checked copy within RESTORE_PART; beside it, the identity of the source file. */
 const COPY = 'copy';
 const SOURCE_FILE = 'source.json';
 
-/** True if a checked copy of this file is ready: an earlier restore may have found a server running. */
+/** True if a checked copy of this file exists: an earlier restore may have found a server running. */
 function isReady(copy: string, from: string): boolean {
   try {
     return readFileSync(join(copy, SOURCE_FILE), 'utf8') === sourceText(from);
@@ -184,15 +184,15 @@ function isReady(copy: string, from: string): boolean {
   }
 }
 
-/** Identifies the content of a file: writing to it changes its time. */
+/** Identifies the contents of a file: a write changes its time. */
 function sourceText(from: string): string {
   const { size, mtimeMs } = statSync(from);
   return JSON.stringify({ from, size, mtimeMs });
 }
 
 /**
- * Makes a checked copy of a file beside the store, also while a server runs. False if that fails; the reason was
- * printed.
+ * Makes a checked copy of a file beside the store, even while a server runs. Returns false if that fails; the reason
+ * has been printed.
  */
 async function prepared(data: string, from: string, io: Output): Promise<boolean> {
   const part = join(data, RESTORE_PART);
@@ -218,7 +218,7 @@ async function prepare(copy: string, from: string, io: Output): Promise<boolean>
   return true;
 }
 
-/** Gives the checked copy the place of the store. That takes a moment, in which no server may run. */
+/** Replaces the store with the checked copy. That takes a moment, in which no server may run. */
 async function replace(data: string, from: string, io: Output): Promise<ExitCode> {
   const part = join(data, RESTORE_PART);
   const copy = join(part, COPY);
@@ -230,7 +230,7 @@ async function replace(data: string, from: string, io: Output): Promise<ExitCode
   try {
     if (!isReady(copy, from)) return refuseRunning(io, `another restore has taken the copy in ${part}; try again`);
     const kept = exchange(join(copy, STORE_FILE), join(data, STORE_FILE));
-    // The second one is what a first start leaves that was killed.
+    // The second one is left by a first start that was killed.
     for (const name of [RESTORE_PART, NEW_STORE]) rmSync(join(data, name), { recursive: true, force: true });
     await noteRestore(data, from);
     io.out(`The store in ${data} is now a copy of ${from}.`);
@@ -241,7 +241,7 @@ async function replace(data: string, from: string, io: Output): Promise<ExitCode
   }
 }
 
-/** Locks a folder. Calls `tell` and returns undefined if another process has locked it. */
+/** Locks a folder. If another process has locked it, calls `tell` and returns undefined. */
 async function lockOr(folder: string, tell: () => void): Promise<(() => void) | undefined> {
   try {
     return await lockFolder(folder);
@@ -264,8 +264,8 @@ async function copyIn(from: string, to: string, size: number, io: Output): Promi
 }
 
 /**
- * Opens, files and verifies the store in a folder, and says what is wrong with it. A store whose counts differ from its
- * frames is good all the same.
+ * Opens, compacts and verifies the store in a folder, and prints what is wrong. A store whose counts differ from its
+ * frames is accepted.
  */
 async function isGood(folder: string, from: string, verdict: string, io: Output): Promise<boolean> {
   try {
@@ -281,26 +281,26 @@ async function isGood(folder: string, from: string, verdict: string, io: Output)
   }
 }
 
-/** Without the name of the copy, and what to do where a store is damaged. */
+/** The error text without the path of the copy and without the advice for a damaged store. */
 function reasonOf(error: StoreError, folder: string): string {
   return withoutRemedy(error)
     .replace(`${join(folder, STORE_FILE)} `, 'it ')
     .replace(`${folder} `, 'it ');
 }
 
-/** Gives the new file the store's name. Returns the old one's new name, if there was any. */
+/** Renames the new file to the store's name. Returns the new name of the old store, if there was one. */
 function exchange(copied: string, store: string): string | undefined {
   const kept = existsSync(store) ? join(dirname(store), BEFORE_RESTORE + stamp()) : undefined;
-  // A second name, and then one change of names: after a power cut there is the old store or the new one, never none.
+  // First a hard link, then one rename: after a power cut either the old store or the new one exists.
   if (kept) nameTwice(store, kept);
-  // It tells of readers of the old one.
+  // It lists readers of the old store.
   rmSync(`${store}-lock`, { force: true });
   renameSync(copied, store);
   fsyncPath(dirname(store));
   return kept && basename(kept);
 }
 
-/** Where the file system knows no second names the file is moved, and there is a moment without it. */
+/** If the file system has no hard links, the file is moved, and for a moment no store exists. */
 function nameTwice(path: string, other: string): void {
   try {
     linkSync(path, other);

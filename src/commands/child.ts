@@ -1,6 +1,6 @@
 /**
- * Runs a command in a process of its own. LMDB ends its process where it meets a broken page. To look at all pages of a
- * large store first would take long, so that what ended the process is told afterwards.
+ * Runs a command in a child process. LMDB ends its process when it meets a broken page. Checking all pages of a large
+ * store first would take long, so the cause is reported afterwards.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,9 +11,9 @@ import { StoreError } from '../store/contract.ts';
 import { checkFile } from '../store/lmdb/file/check-process.ts';
 import { damaged, STORE_FILE } from '../store/lmdb/file/folder.ts';
 
-/** The environment variable that tells such a process from one that a person has started. */
+/** Environment variable that marks a child process, as opposed to a command that a person started. */
 const IS_CHILD = 'FIELDMOUSE_COMMAND_CHILD';
-/** Signals by which a process ends that uses a broken page. */
+/** Signals that end a process when it reads a broken page. */
 const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
 const LMDB_LINE = /^page \d+ not found error$|\bmdb\.c:\d+/;
 /** Signals that the parent forwards. The sender knows only the parent's process id. */
@@ -24,14 +24,14 @@ export function isChild(): boolean {
 }
 
 /**
- * Runs the command line of this process in another one, with `more` words, on the store in `folder`. Resolves with its
- * exit code. Throws StoreError `damaged` if a broken page ended it.
+ * Runs the command line of this process again in a child process, with the options of `more` added, on the store in
+ * `folder`. Resolves with the exit code. Throws StoreError `damaged` if a broken page ended the child.
  */
 export async function runChild(folder: string, more: readonly string[]): Promise<number> {
   const [main = '', ...words] = process.argv.slice(1);
-  // In front: words may end with `--` and an id that begins with a dash.
+  // Before the other words: those may end with `--` and an id that starts with a dash.
   const child = spawn(process.execPath, [...process.execArgv, main, ...more, ...words], {
-    // In a terminal it draws bars.
+    // On a terminal the child draws progress bars.
     stdio: ['inherit', 'inherit', process.stderr.isTTY ? 'inherit' : 'pipe'],
     env: { ...process.env, [IS_CHILD]: '1' },
   });
@@ -47,13 +47,13 @@ export async function runChild(folder: string, more: readonly string[]): Promise
   return 1;
 }
 
-/** Passes on what a command says, without the lines that LMDB adds where it meets a broken page. */
+/** Passes on the command's error output, without the lines that LMDB adds when it meets a broken page. */
 async function passLines(from: Readable): Promise<void> {
   for await (const line of createInterface({ input: from }))
     if (!LMDB_LINE.test(line)) process.stderr.write(`${line}\n`);
 }
 
-/** What ended a process. */
+/** The error for a process that a signal ended. */
 async function faultOf(folder: string, signal: string): Promise<StoreError> {
   try {
     await checkFile(folder);

@@ -1,4 +1,4 @@
-/** What a command is, and what all of them share. */
+/** The definition of a command, and functions shared by all commands. */
 import { existsSync, openSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ import { isChild, runChild } from './child.ts';
 import type { Flag } from './flags.ts';
 import type { Manual } from './help.ts';
 
-/** Where a command reads and writes. */
+/** Input and output of a command. */
 export interface Output {
   /** A line for people or scripts. */
   out(line: string): void;
@@ -20,11 +20,13 @@ export interface Output {
   /** Standard input and output, for data of any length. */
   input: Readable;
   data: Writable;
-  /** The terminal that standard error is, or undefined if it is none. */
+  /** The terminal on standard error, or undefined if it is not a terminal. */
   screen: Writable | undefined;
 }
 
-/** 0: done · 1: the store says no · 2: the command line is wrong · 3: done, but for what is damaged (--skip-damaged) */
+/**
+ * 0: done · 1: the command failed · 2: the command line is wrong · 3: done, except for damaged data (--skip-damaged)
+ */
 export type ExitCode = 0 | 1 | 2 | 3;
 
 export interface Invocation {
@@ -40,25 +42,25 @@ export interface StoreInvocation extends Invocation {
 }
 
 export interface Command extends Manual {
-  /** What its argument is called in texts; none: it takes none. */
+  /** The name of its argument in texts; undefined: it takes none. */
   takes?: string;
-  /** What is wrong with the call, before anything is opened. */
+  /** Returns errors of the command line. Called before anything is opened. */
   check?(call: Invocation): string[];
   run(call: Invocation): Promise<ExitCode>;
 }
 
 /**
- * Commands check all pages of a store up to this size before they use it, bytes. That takes about a second. On a larger
- * one they run in a process of their own.
+ * Up to this size all pages of a store are checked before a command uses it, bytes. That takes about a second. With a
+ * larger store commands run in a child process.
  */
 const CHECKED_BYTES = 256e6;
-/** For commands that read all of the store anyway. */
+/** For commands that read the whole store anyway. */
 export const ANY_SIZE = Number.POSITIVE_INFINITY;
 
 /**
- * Runs a command with the store, which is closed afterwards. A folder without a store is refused, and nothing is made
- * there. All pages of a store of at most `checkBytes` are checked first. On a larger store the command runs in a child
- * process, with the words of `more` added to its command line.
+ * Runs a command with the store, which is closed afterwards. Fails for a folder without a store, and creates nothing
+ * there. All pages of a store of at most `checkBytes` are checked first. With a larger store the command runs in a
+ * child process, with the options of `more` added to its command line.
  */
 export function onStore(
   run: (call: StoreInvocation) => Promise<ExitCode>,
@@ -79,7 +81,7 @@ export function onStore(
     const store = await openStore(config, { maxBytes, durability, onDamage, checkBytes });
     try {
       const code = await run({ ...call, store });
-      // What the command has shown is not all that there should be.
+      // The output of the command is incomplete.
       if (damage !== undefined && code === 0) call.io.err(`fieldmouse: ${damage}`);
       return code;
     } finally {
@@ -89,8 +91,8 @@ export function onStore(
 }
 
 /**
- * As `onStore`, for commands that delete for good: they ask first, unless --yes is given. Without a terminal nobody can
- * be asked, and without --yes they do nothing then.
+ * As `onStore`, for commands that delete data: they ask first, unless --yes is given. Without a terminal and without
+ * --yes they do nothing.
  */
 export function onStoreIfSure(
   what: (word: string) => string,
@@ -104,7 +106,7 @@ function sizeOf({ data }: Config): number {
   return statSync(join(data, STORE_FILE)).size;
 }
 
-/** Undefined: go on. */
+/** Undefined: continue. */
 async function refusal({ flags, io }: Invocation, what: string): Promise<ExitCode | undefined> {
   if (flags.yes.length > 0) return undefined;
   const asked = isTerminal(io.input) ? placeToAsk(io) : undefined;
@@ -121,7 +123,10 @@ function isTerminal(stream: Readable | Writable): boolean {
   return (stream as { isTTY?: boolean }).isTTY === true;
 }
 
-/** Where a person can read a question, also if standard error or both outputs go to a file. Undefined: nowhere. */
+/**
+ * Where a person can read a question, even if standard error or both outputs are redirected to a file. Undefined:
+ * nowhere.
+ */
 function placeToAsk({ screen, data }: Output): ((text: string) => void) | undefined {
   if (screen) return (text) => screen.write(text);
   if (isTerminal(data)) return (text) => data.write(text);
@@ -133,7 +138,7 @@ function placeToAsk({ screen, data }: Output): ((text: string) => void) | undefi
   }
 }
 
-/** What a person types; empty at the end of the input. */
+/** Returns the typed answer; empty at the end of the input. */
 async function answerTo(input: Readable, ask: (text: string) => void, question: string): Promise<string> {
   const lines = createInterface({ input });
   ask(question);
@@ -145,7 +150,7 @@ async function answerTo(input: Readable, ask: (text: string) => void, question: 
   }
 }
 
-/** Says so where there is no store. One in Redis is there as soon as it is opened. */
+/** Prints an error if no store exists. A store in Redis exists as soon as it is opened. */
 export function noStore({ config, io }: Invocation): ExitCode | undefined {
   if (config.redis || existsSync(join(config.data, STORE_FILE))) return undefined;
   return refuseRunning(
@@ -159,14 +164,14 @@ export function refuseRunning(io: Output, text: string): ExitCode {
   return 1;
 }
 
-/** Stands in an address for what is not known of it, and what is to be said then. */
+/** Placeholder in a URL for an unknown host, and the explanation of it. */
 const NO_BASE = 'https://YOUR-HOST';
 export const NO_BASE_TEXT = `The server's address is not known here: replace ${NO_BASE} with the address under which the server is reached.`;
 
 /**
- * Where a browser on this machine finds the server, its base path included: where that of the data folder listens, or
- * did last; else where the command line says. If neither tells, the default would be a guess: `base` begins with
- * NO_BASE then, and `isKnown` is false.
+ * The URL, including the base path, at which a browser on this computer finds the server: where the server of the data
+ * folder listens or last listened, otherwise where the command line says. If neither is known, a default would be a
+ * guess: then `base` starts with NO_BASE, and `isKnown` is false.
  */
 export async function baseUrl({ config, store }: StoreInvocation): Promise<{ base: string; isKnown: boolean }> {
   const noted = await store.addresses();
@@ -181,7 +186,7 @@ export function timeText(at: number): string {
   return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** Columns as wide as their widest cell. */
+/** Prints a table. Each column is as wide as its widest cell. */
 export function table(io: Output, head: readonly string[], rows: readonly string[][], empty: string): void {
   if (rows.length === 0) io.out(empty);
   else for (const row of padded([head, ...rows])) io.out(row.join('  ').trimEnd());

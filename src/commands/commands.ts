@@ -1,6 +1,6 @@
 /**
- * Commands on the store, in the data folder or in Redis. Servers that run on the same store see what they change at
- * once, and need not run.
+ * Commands on the store, in the data folder or in Redis. Servers on the same store see changes at once, and need not be
+ * running.
  */
 import type { Config } from '../config/config.ts';
 import { suggestionText } from '../lib/suggest.ts';
@@ -20,7 +20,7 @@ import { SITE_COMMANDS } from './site-commands.ts';
 import { START } from './start.ts';
 import { VERIFY_COMMANDS } from './verify.ts';
 
-/** All that can be run by name, in the order of the help. */
+/** All commands by name, in the order of the help. */
 export const COMMANDS: ReadonlyMap<string, Command> = new Map(
   Object.entries({
     ...RELOAD_COMMANDS,
@@ -40,8 +40,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
 export const MANUALS: Manuals = new Map([['start', START], ...COMMANDS]);
 
 /**
- * Runs `words` as a command. `extra` holds the values of COMMAND_FLAGS. Resolves with the exit code; throws
- * StoreError when the store cannot be used.
+ * Runs `words` as a command. `extra` has the values of COMMAND_FLAGS. Resolves with the exit code; throws StoreError if
+ * the store cannot be used.
  */
 export async function runCommand(
   words: readonly string[],
@@ -60,7 +60,7 @@ export async function runCommand(
   return faults.length > 0 ? usage(io, words, faults) : command.run(call);
 }
 
-/** Prints what there is to know of the command that the words name; of all without any. */
+/** Prints the help of the command that the words name; without words, of all commands. */
 export function showHelp(words: readonly string[], io: Output): ExitCode {
   const name = nameOf(words);
   const manual = MANUALS.get(name);
@@ -72,14 +72,14 @@ export function showHelp(words: readonly string[], io: Output): ExitCode {
   return 0;
 }
 
-/** Where to read on, for who has written these words. */
+/** Where to find help for the command that was typed. */
 export function hintText(words: readonly string[]): string {
   const name = words.length === 0 ? 'start' : nameOf(words);
   if (MANUALS.has(name) || membersOf(words[0]).size > 0) return `See fieldmouse ${name} --help.`;
   return 'fieldmouse --help lists all commands; fieldmouse start --help lists all options.';
 }
 
-/** Commands are called by two words, or by one. */
+/** Command names have one or two words. */
 function nameOf(words: readonly string[]): string {
   const two = words.slice(0, 2).join(' ');
   return MANUALS.has(two) ? two : (words[0] ?? '');

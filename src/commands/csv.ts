@@ -1,14 +1,14 @@
-/** Rows as RFC 4180 has them. */
+/** Rows in the format of RFC 4180. */
 
-/** Spreadsheets take a file for UTF-8 only if it begins with this mark. */
+/** Spreadsheets read a file as UTF-8 only if it starts with this mark. */
 export const CSV_BEGIN = '\uFEFF';
 
-/** A row with what ends it. Texts that a spreadsheet would take for a formula are led by an apostrophe. */
+/** Returns a row with its line end. Texts that a spreadsheet would read as a formula get an apostrophe in front. */
 export function csvRow(cells: readonly (string | number)[]): string {
   return `${cells.map((cell) => (typeof cell === 'number' ? String(cell) : quoted(harmless(cell)))).join(',')}\r\n`;
 }
 
-/** OWASP, CSV injection: these begin a formula, also behind white space that is dropped. */
+/** OWASP, CSV injection: these characters start a formula, also after white space that is dropped. */
 function harmless(text: string): string {
   return /^\s*[=+\-@]|^[\t\r\n]/.test(text) ? `'${text}` : text;
 }

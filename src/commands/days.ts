@@ -1,15 +1,15 @@
-/** Days (UTC) as people write them, `2026-11-20`, and the bounds of a record. */
+/** Days (UTC) as people write them, `2026-11-20`, and the range of days in a record. */
 import { dayText } from '../model/day.ts';
 import type { Days } from '../store/archive.ts';
 import { LAST_TIME } from '../store/record/run-checks.ts';
 
-/** A record has times from 1970 on, as of a machine that has no clock of its own, Unix ms. */
+/** A record has times from 1970 on, because a computer may start without a clock. Unix ms. */
 const EARLIEST = 0;
 
-/** All days that a record can have, also those of a clock that was ahead. */
+/** All days that a record can contain, including those of a clock that was ahead. */
 export const ALL_DAYS: Days = { from: dayText(EARLIEST), to: dayText(LAST_TIME - 1) };
 
-/** Unix ms of the begin of a day, or undefined for what is none. */
+/** The start of a day in Unix ms, or undefined if the text is not a day. */
 export function dayBegin(text: string): number | undefined {
   const t = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : Number.NaN;
   return t >= EARLIEST && dayText(t) === text ? t : undefined;

@@ -1,4 +1,4 @@
-/** The command that takes one visit out of the record. */
+/** The command that deletes one visit from the record. */
 import { noted } from './audit-commands.ts';
 import { type Command, type ExitCode, onStoreIfSure, refuseRunning, type StoreInvocation } from './command.ts';
 import { YES } from './flags.ts';

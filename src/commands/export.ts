@@ -1,4 +1,4 @@
-/** The command that writes the record down for other programs, and for `import`. */
+/** The command that exports the record for other programs, and for `import`. */
 import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
@@ -50,7 +50,7 @@ export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth'] as const;
-/** Their headers, with units. */
+/** Their column headers, with units. */
 const HEADERS = ['views', 'visits', 'clicks', 'moves', 'total_time_ms', 'total_depth_px'] as const;
 
 function checkExport({ flags }: Invocation): string[] {
@@ -99,7 +99,7 @@ async function write(call: StoreInvocation, to: Writable): Promise<ExitCode> {
   const { archive } = store;
   const no = await unknownSiteText(call);
   if (no !== undefined) return refuseRunning(io, no);
-  // All that was acked until now is to be in it.
+  // So that the export includes everything acked until now.
   await archive.compactAll();
   const bar = createBar(io.screen, 'exporting', flags.format[0] === 'csv' ? 'days' : 'visits');
   const range = await rangeOf(flags, archive);
@@ -107,13 +107,13 @@ async function write(call: StoreInvocation, to: Writable): Promise<ExitCode> {
   const lines =
     flags.format[0] === 'csv' ? countRows(archive, range, bar) : recordLines(archive, range, bar, leftOut.take);
   try {
-    // Before: a reader that has had enough has had some.
+    // Noted first: a reader that stops early has received some of the data.
     await noteReading(store, noted('exported', flags.site[0] ?? 'all sites'), io);
     await pipeline(Readable.from(lines), to, { end: to !== io.data });
     bar.end();
     return leftOut.tell(io);
   } catch (error) {
-    // Who reads has had enough, as `head` has.
+    // The reader has closed the pipe, as `head` does.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
     throw error;
   } finally {

@@ -1,6 +1,9 @@
-/** Flags that only commands know; apart, since the command line has to be read before it is known what it asks for. */
+/**
+ * Flags that only commands use. They are listed separately because the command line is read before the command is
+ * known.
+ */
 
-/** What is written after each; nothing after a switch (SWITCHES of config.ts). */
+/** The name of each flag's value in the help; undefined for a switch (SWITCHES of config.ts). */
 export const FLAG_VALUES = {
   name: 'NAME',
   origin: 'ORIGIN',
@@ -14,7 +17,7 @@ export const FLAG_VALUES = {
   'skip-damaged': '',
 } as const;
 
-/** Help of --yes. */
+/** The help text of --yes. */
 export const YES = 'delete without asking; required if the input is not a terminal';
 
 export type Flag = keyof typeof FLAG_VALUES;

@@ -1,20 +1,23 @@
-/** What `--help` prints: of all commands, of those that begin with the same word, and of one. Made of what each says of itself. */
+/**
+ * The output of `--help`: for all commands, for those that start with the same word, and for one command. Built from
+ * the descriptions of the commands.
+ */
 import { describeOptions, flagText, type OptionKey } from '../config/config.ts';
 import { wrap } from '../lib/wrap.ts';
 import { version } from '../server/version.ts';
 import { FLAG_VALUES, type Flag } from './flags.ts';
 
-/** What a command says of itself. */
+/** The description of a command. */
 export interface Manual {
-  /** What it does: a line, in the overview too. */
+  /** What it does, in one line; also shown in the overview. */
   does: string;
-  /** What else is to be known of it. */
+  /** More details. */
   more?: string;
-  /** What is written after its name. */
+  /** The syntax after its name. */
   usage?: string;
-  /** What its flags are, in the order in which they are shown. */
+  /** Its flags, in the order in which they are shown. */
   flags?: Readonly<Partial<Record<Flag, string>>>;
-  /** Options of the server that matter to it; all if there are none of them. */
+  /** Server options that matter to it; empty: all. */
   options?: readonly OptionKey[];
   /** Command lines, without `fieldmouse`. */
   examples: readonly string[];
@@ -22,7 +25,7 @@ export interface Manual {
 
 export type Manuals = ReadonlyMap<string, Manual>;
 
-/** Where the store is. */
+/** Options that say where the store is. */
 const STORE_OPTIONS: readonly OptionKey[] = ['data', 'redis'];
 const NAME_COLUMNS = 20;
 
@@ -57,7 +60,7 @@ export function helpOf(name: string, manual: Manual): string {
   ].join('\n\n');
 }
 
-/** Of the commands whose names begin with `word`. */
+/** The help for all commands whose names start with `word`. */
 export function groupHelp(word: string, members: Manuals): string {
   const all = [...members];
   const first = all[0]?.[0] ?? word;

@@ -1,4 +1,4 @@
-/** The command that reads an export. What is there already stays as it is, so that a repeat is harmless. */
+/** The command that imports an export. Existing data stays unchanged, so a repeated import is harmless. */
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { noted } from './audit-commands.ts';
@@ -43,7 +43,7 @@ async function importRecord({ word, store, io }: StoreInvocation): Promise<ExitC
   return 0;
 }
 
-/** Reads until the first fault, and says what and where it is. */
+/** Reads until the first error, and reports it with its place. */
 async function readAll(
   lines: ReturnType<typeof linesOf>,
   importer: Importer,

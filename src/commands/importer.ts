@@ -1,4 +1,6 @@
-/** Gives a store visits and runs that were kept elsewhere. What is there already stays as it is, so that a repeat is harmless. */
+/**
+ * Imports visits and runs from elsewhere into a store. Existing data stays unchanged, so a repeated import is harmless.
+ */
 import { DAY_MS } from '../model/day.ts';
 import { Writer } from '../protocol/writer.ts';
 import type { Archive } from '../store/archive.ts';
@@ -6,34 +8,34 @@ import { BatchWriter, PlaceMark } from '../store/record/batch.ts';
 import { MAX_RUN_MS, MAX_VISIT_MS } from '../store/record/run-checks.ts';
 import { type KnownRun, type KnownVisit, type Line, LineFault } from './record-lines.ts';
 
-/** A visit's batch is given away at so many bytes, and a group of batches at so many in all. */
+/** Size at which a visit's batch is complete, and total size at which a group of batches is written. */
 const BATCH_BYTES = 256 * 1024;
 const GROUP_BYTES = 4 * 1024 * 1024;
 /**
- * A run may begin so long before its visit, by a clock that was set, and so long after, milliseconds: the visit is then
- * within MAX_VISIT_MS.
+ * How long before its visit a run may start (the clock may have been set), and how long after, milliseconds: then the
+ * visit is within MAX_VISIT_MS.
  */
 const EARLY_MS = MAX_RUN_MS;
 const LATE_MS = MAX_VISIT_MS - EARLY_MS - MAX_RUN_MS;
 
-/** Makes batches of lines, and gives them to the store a group at a time. */
+/** Turns lines into batches, and writes them to the store in groups. */
 export class Importer {
   readonly total = { visits: 0, runs: 0 };
-  /** Visits without runs: nothing is kept of these. */
+  /** Number of visits without runs, which are not stored. */
   empty = 0;
   readonly sites = new Set<string>();
   readonly #archive: Archive;
   readonly #writer = new BatchWriter();
   readonly #payload = new Writer(4096);
   #group: Uint8Array[] = [];
-  /** Visits that are not in the store yet, by their ids. */
+  /** New visits by id, which are not in the store yet. */
   readonly #waiting = new Map<string, Pick<KnownVisit, 'site' | 'since'>>();
-  /** When the visit began, as the export says and as the record says. */
+  /** When the visit started: according to the export, and according to the record. */
   #begins: number[] = [];
   #bytes = 0;
   #visit: KnownVisit | undefined;
   #mark: PlaceMark | undefined;
-  /** Since the header; undefined where a header is due. */
+  /** Counts since the header; undefined if the next line must be a header. */
   #since: { visits: number; runs: number } | undefined;
   #hasBegun = false;
 
@@ -41,7 +43,7 @@ export class Importer {
     this.#archive = archive;
   }
 
-  /** Throws LineFault where the line has no place. */
+  /** Throws LineFault if the line is not allowed here. */
   async take(line: Line): Promise<void> {
     if (line.k === 'header') this.#begin();
     else if (this.#since === undefined) throw new LineFault('an export must start with {"fieldmouse":…}');
@@ -54,7 +56,7 @@ export class Importer {
     }
   }
 
-  /** A visit of an id that another site has would go to that site's. Throws LineFault. */
+  /** If another site has a visit with this id, the runs would be added to that visit. Throws LineFault. */
   async #checkKnown({ id, site, since }: KnownVisit): Promise<void> {
     const known = this.#waiting.get(id) ?? (await this.#archive.visit(id)) ?? { site, since };
     if (known.site !== site)
@@ -65,7 +67,7 @@ export class Importer {
     this.#begins = [since, known.since];
   }
 
-  /** A store goes through the minutes of a visit, and takes one that is too long for damaged. Throws LineFault. */
+  /** A store goes through the minutes of a visit, and treats a visit that is too long as damaged. Throws LineFault. */
   #checkTime({ t }: KnownRun): void {
     if (this.#begins.some((since) => t < since - EARLY_MS || t > since + LATE_MS))
       throw new LineFault(
@@ -79,7 +81,7 @@ export class Importer {
     this.#endVisit();
   }
 
-  /** The runs that follow are of this visit. */
+  /** The following runs belong to this visit. */
   async visit(visit: KnownVisit): Promise<void> {
     await this.#closeBatch();
     this.#endVisit();
@@ -110,7 +112,7 @@ export class Importer {
     if (this.#writer.length > BATCH_BYTES) await this.#closeBatch();
   }
 
-  /** Times in a batch are Unix ms, and those of a run count from its own: only the first number is another. */
+  /** Times in a batch are Unix ms, and those of a run are relative to its own. So only the first number changes. */
   #withTime({ t, payload }: KnownRun): Uint8Array {
     this.#payload.clear();
     this.#payload.varint(t);
@@ -127,7 +129,7 @@ export class Importer {
       );
   }
 
-  /** Throws LineFault if the last line was not the last of an export. */
+  /** Throws LineFault if the last line did not complete an export. */
   end(): void {
     if (this.#since || !this.#hasBegun) throw new LineFault('the export ends before its last line, {"end":…}');
   }
@@ -140,7 +142,7 @@ export class Importer {
     if (this.#bytes >= GROUP_BYTES) await this.flush();
   }
 
-  /** Gives the store what is left, and has all of it filed. */
+  /** Writes the rest to the store, and compacts everything. */
   async flush(): Promise<void> {
     if (!this.#writer.isEmpty) this.#group.push(this.#writer.take());
     if (this.#group.length > 0) await this.#archive.append(this.#group);

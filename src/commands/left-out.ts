@@ -1,14 +1,14 @@
-/** What a command meets that is damaged: it stops there, or counts it and goes on where --skip-damaged says so. */
+/** How a command handles damaged data: it stops, or with --skip-damaged counts it and continues. */
 import type { LeftOut } from '../model/query.ts';
 import { StoreError } from '../store/contract.ts';
 import type { ExitCode, Output } from './command.ts';
 
-/** Visits that are named; of further ones only the number is told. */
+/** Maximum number of damaged visits that are listed; the others are only counted. */
 const MAX_NAMED = 10;
 
 export class LeftOutCounts {
   readonly #skips: boolean;
-  /** What is wrong with each, by what it is. */
+  /** The problem of each damaged item, by item. */
   readonly #found = new Map<string, string>();
   #lost = 0;
 
@@ -16,7 +16,7 @@ export class LeftOutCounts {
     this.#skips = skips;
   }
 
-  /** Notes one damaged thing (an OnLeftOut, walk-visits.ts). Throws StoreError without --skip-damaged. */
+  /** Records one damaged item (an OnLeftOut, see walk-visits.ts). Throws StoreError without --skip-damaged. */
   readonly take = (what: string, { count, first }: LeftOut): void => {
     if (!this.#skips)
       throw new StoreError(
@@ -27,7 +27,7 @@ export class LeftOutCounts {
     else this.#lost += count;
   };
 
-  /** Says what was left out. 3: something was. */
+  /** Prints what was left out. Returns 3 if anything was. */
   tell(io: Output): ExitCode {
     const damaged = this.#found.size;
     if (damaged + this.#lost === 0) return 0;

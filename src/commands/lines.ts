@@ -2,12 +2,12 @@
 import type { Readable } from 'node:stream';
 import { LineFault } from './record-lines.ts';
 
-/** Longest line, bytes: more than 1,024 samples with the longest texts need. */
+/** Maximum length of a line, bytes: more than 1,024 samples with the longest texts need. */
 const MAX_LINE = 8 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
 export interface TextLine {
-  /** Counted from 1. */
+  /** Line number, starting at 1. */
   no: number;
   text: string;
   /** Bytes read so far. */
@@ -15,8 +15,8 @@ export interface TextLine {
 }
 
 /**
- * Gives the lines of a stream that are not empty, with what ends them taken off. Throws LineFault, with
- * its number, for one that is longer than MAX_LINE or not UTF-8.
+ * Yields the non-empty lines of a stream, without line ends. Throws LineFault with the line number for a line that is
+ * longer than MAX_LINE or not UTF-8.
  */
 export async function* linesOf(input: Readable): AsyncGenerator<TextLine> {
   let parts: Buffer[] = [];

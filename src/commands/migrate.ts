@@ -1,6 +1,6 @@
 /**
- * The commands that take everything from the data folder to Redis, or back. What they copy from stays as it is; what is there already
- * is passed over, so that one that was broken off goes on where it was.
+ * The commands that copy everything from the data folder to Redis, or back. The source stays unchanged. Existing data
+ * in the target is skipped, so an interrupted migration continues where it stopped.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { SILENCE_MS } from '../broker/membership.ts';
@@ -71,7 +71,10 @@ async function migrate(call: Invocation, isToRedis: boolean): Promise<ExitCode> 
   }
 }
 
-/** Says which servers would write what is not copied, and how to go on; undefined: there are none. */
+/**
+ * Names running servers that would write data that is not copied, and says what to do; undefined if no server is
+ * running.
+ */
 async function runningText(redis: RedisTarget): Promise<string | undefined> {
   const servers = await presentNodes(redis);
   if (servers === 0) return undefined;
@@ -82,7 +85,10 @@ async function runningText(redis: RedisTarget): Promise<string | undefined> {
   );
 }
 
-/** A server that is started would write to the folder, too. Undefined: one runs. Throws StoreError. */
+/**
+ * Locks the folder, so that no server can start and write to it. Returns undefined if a server is running. Throws
+ * StoreError.
+ */
 async function holdFolder(folder: string): Promise<(() => void) | undefined> {
   ownFolder(folder);
   try {
@@ -134,7 +140,7 @@ async function copy(
     return refuseRunning(io, `${running}; data written meanwhile may be missing: run the command again afterwards`);
   const differing = await unlikeSites(from.archive, to.archive);
   const code = leftOut.tell(io);
-  // The counts of what was left out are missing in the copy.
+  // The copy lacks the counts of what was left out.
   if (differing.length > 0 && code === 0)
     return refuseRunning(
       io,
@@ -149,13 +155,13 @@ async function copy(
   return code;
 }
 
-/** What has to be the same in both, in no order: all but the audit trail, in which it is noted that something was copied. */
+/** What must be the same in both stores, in any order: everything except the audit trail, which notes the migration. */
 function comparable({ sites, admins, tokens, sessions, hits }: AccountSnapshot): unknown {
   const all = { sites, admins, tokens, sessions, hits };
   return Object.entries(all).map(([name, rows]) => [name, new Set(rows.map((row) => JSON.stringify(row)))]);
 }
 
-/** Copies the visits that are not there, or not whole. How many, and their runs. */
+/** Copies the visits that are missing or incomplete. Returns the number of visits and runs. */
 async function copyRecord(from: Archive, to: Archive, bar: Bar, leftOut: LeftOutCounts): Promise<Importer['total']> {
   await from.compactAll();
   const range: Range = { sites: await from.sites() };
@@ -175,12 +181,12 @@ async function copyRecord(from: Archive, to: Archive, bar: Bar, leftOut: LeftOut
   return importer.total;
 }
 
-/** Its window may differ: that is of the frame that came first, which need not be the first in time. */
+/** The window size may differ: it comes from the frame that arrived first, which need not be the earliest. */
 function isWhole(visit: Visit, copied: Visit | undefined): boolean {
   return copied !== undefined && isDeepStrictEqual({ ...copied, size: null }, { ...visit, size: null });
 }
 
-/** Sites whose counts are not the same in both. */
+/** Sites whose counts differ. */
 async function unlikeSites(from: Archive, to: Archive): Promise<string[]> {
   const unlike: string[] = [];
   for (const site of await from.sites()) {

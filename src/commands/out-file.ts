@@ -1,13 +1,13 @@
-/** Checks that a file which a command is told to write takes no store's place, nor that of anything but a file. */
+/** Checks that an output file of a command does not overwrite a store, or anything that is not a regular file. */
 import { closeSync, existsSync, openSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isStoreName, STORE_FILE } from '../store/lmdb/file/folder.ts';
 import { hasMagic } from '../store/lmdb/file/tree.ts';
 
 /**
- * Says why a command must not write to `path`, an absolute path; undefined: it may. `data` is the data folder of the
- * command. Every command that writes a file which the user names asks here first. Throws what the system says of a file
- * that it cannot read.
+ * Returns why a command must not write to `path`, an absolute path; undefined if it may. `data` is the data folder of
+ * the command. Every command that writes a file named by the user calls this first. Throws the system's error for a
+ * file that it cannot read.
  */
 export function outFault(path: string, data: string): string | undefined {
   const folder = dirname(path);
@@ -22,22 +22,25 @@ export function outFault(path: string, data: string): string | undefined {
   return undefined;
 }
 
-/** Says why a command must not use a folder for what it does meanwhile: it is removed afterwards. Undefined: it may. */
+/**
+ * Returns why a command must not use a folder as its temporary folder, which is removed afterwards; undefined if it
+ * may.
+ */
 export function workFolderFault(path: string): string | undefined {
   const there = statSync(path, { throwIfNoEntry: false });
-  // A command that was killed may have left it with a store in it.
+  // A killed command may have left the folder with a store in it.
   if (!there || (there.isDirectory() && readdirSync(path).every(isStoreName))) return undefined;
   return `${path} is in the way; move it away, or choose another name`;
 }
 
-/** True of a name that a store uses, in a folder with a store. */
+/** True for a name that a store uses, in a folder with a store. */
 function isOfStore(path: string, data: string): boolean {
   if (!isStoreName(basename(path))) return false;
   const folder = realpathSync(dirname(path));
   return existsSync(join(folder, STORE_FILE)) || (existsSync(data) && folder === realpathSync(data));
 }
 
-/** True if a file of the store has another name there, by a link. */
+/** True if the file is a link to a file of the store. */
 function isSameAsOne({ dev, ino }: Stats, data: string): boolean {
   if (!existsSync(data)) return false;
   return readdirSync(data)
@@ -46,7 +49,7 @@ function isSameAsOne({ dev, ino }: Stats, data: string): boolean {
     .some((one) => one?.dev === dev && one.ino === ino);
 }
 
-/** Of a store that is damaged further on, too. */
+/** Also true for a store that is damaged in later pages. */
 function isStore(path: string): boolean {
   const fd = openSync(path, 'r');
   try {

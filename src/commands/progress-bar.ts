@@ -1,19 +1,19 @@
-/** A line on the terminal that says how far a long work is. Where there is no terminal it is silent. */
+/** A progress bar on the terminal. Prints nothing without a terminal. */
 import type { Writable } from 'node:stream';
 
-/** Least time between two drawings, milliseconds. */
+/** Minimum time between two updates, milliseconds. */
 const EVERY = 100;
 const CELLS = 24;
 const ERASE_LINE = '\r\x1b[2K';
 
 export interface Bar {
-  /** `done` of `total`; a total of 0 is not known. */
+  /** `done` of `total`; a total of 0 means unknown. */
   show(done: number, total: number): void;
-  /** Takes the line away, so that what is said next begins where it was. */
+  /** Removes the bar, so that the next output starts in its place. */
   end(): void;
 }
 
-/** `what` is done, counted in `unit`: bytes are shown in MB. */
+/** `what` is the action, counted in `unit`: bytes are shown in MB. */
 export function createBar(screen: Writable | undefined, what: string, unit: string): Bar {
   if (screen === undefined) return { show() {}, end() {} };
   const begun = performance.now();
@@ -31,7 +31,7 @@ export function createBar(screen: Writable | undefined, what: string, unit: stri
   };
 }
 
-/** The line, for `ms` of work so far. */
+/** Returns the text of the bar after `ms` of work. */
 export function barText(what: string, unit: string, done: number, total: number, ms: number): string {
   const count = unit === 'bytes' ? (n: number) => (n / 1e6).toFixed(1) : (n: number) => n.toLocaleString('en');
   const name = unit === 'bytes' ? 'MB' : unit;

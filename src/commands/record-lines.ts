@@ -1,6 +1,6 @@
 /**
- * The lines of an export, one JSON object each; docs/operations.md describes them. What comes from a file is checked
- * against the bounds that hold for visitors.
+ * The lines of an export, one JSON object each; docs/operations.md describes them. Data from a file is checked against
+ * the same limits as data from visitors.
  */
 
 import { SITE_KEY } from '../model/site.ts';
@@ -15,15 +15,15 @@ import type { Run } from '../store/archive.ts';
 import type { AboutVisit } from '../store/record/batch.ts';
 import { LAST_TIME, MAX_FRAME_NUMBER, MAX_RUN_FRAMES, MAX_RUN_MS } from '../store/record/run-checks.ts';
 
-/** Raised when a later version's lines can no longer be read by an earlier one. */
+/** Increased when an earlier version can no longer read the lines of a later one. */
 const FORMAT = 1;
-/** Longest text of those that are told of a visit, bytes. */
+/** Maximum length of a text about a visit, bytes. */
 const MAX_ABOUT = 512;
 
-/** What a line is not. `message` says what would be right. */
+/** An invalid line. `message` says what would be right. */
 export class LineFault extends Error {
   override readonly name = 'LineFault';
-  /** Number of the line, if whoever throws it knows. */
+  /** The line number, if the thrower knows it. */
   readonly no: number | undefined;
 
   constructor(message: string, no?: number) {
@@ -32,7 +32,7 @@ export class LineFault extends Error {
   }
 }
 
-/** What import needs of a visit, and of a run. */
+/** The fields of a visit and of a run that import needs. */
 export type KnownVisit = Pick<Visit, 'id' | 'site'> & AboutVisit;
 export type KnownRun = Omit<Run, 'until'>;
 
@@ -56,7 +56,7 @@ export function endLine(visits: number, runs: number): string {
   return JSON.stringify({ end: { visits, runs } });
 }
 
-/** A run with its samples as lists: `dt, x, y` of a move, or `dt`, a word and what belongs to it. */
+/** A run with its samples as lists: `dt, x, y` for a move, or `dt`, a word and its values. */
 export function runLine({ n, frames, page, size, entered, t, payload }: Run): string {
   decodeSamples(payload, 0, buffer);
   const samples: unknown[] = [];
@@ -119,7 +119,7 @@ function readVisit(visit: Record<string, unknown>): KnownVisit {
     origin: read.text(visit.origin, MAX_ABOUT, 'origin'),
     country: read.match(visit.country, /^([A-Z]{2})?$/, 'country', 'two capital letters, or empty'),
     label: read.text(visit.label, MAX_ABOUT, 'label'),
-    // Exports of earlier versions do not say.
+    // Exports of earlier versions do not have this field.
     truncated: visit.truncated !== undefined && read.boolean(visit.truncated, 'truncated'),
   };
 }
@@ -206,7 +206,7 @@ const read = {
   count(value: unknown, name: string): number {
     return read.int(value, 0, Number.MAX_SAFE_INTEGER, name);
   },
-  /** Any that a record can have: clocks may be ahead, or at 1970. */
+  /** Any time that a record can contain: clocks may be ahead, or at 1970. */
   time(value: unknown, name: string): number {
     return read.int(value, 0, LAST_TIME - 1 - MAX_RUN_MS, `${name} (Unix ms)`);
   },

@@ -1,4 +1,4 @@
-/** The command that has the server replace its workers. */
+/** The command that makes the server replace its workers. */
 import { askLockHolder } from '../server/folder-lock.ts';
 import { type Command, type ExitCode, type Invocation, refuseRunning } from './command.ts';
 

@@ -1,18 +1,18 @@
-/** Roles and sites on the command line: `--role owner|viewer` and `--site KEY`, as often as there are sites. */
+/** Roles and sites on the command line: `--role owner|viewer` and `--site KEY`, once per site. */
 import { MAX_SITES, type Rights, ROLES, type Role } from '../model/rights.ts';
 import { SITE_KEY } from '../model/site.ts';
 import type { Invocation, StoreInvocation } from './command.ts';
 
 type Flags = Invocation['flags'];
 
-/** Stands for all sites; no key can be written so. */
+/** Stands for all sites; it is not a valid key. */
 const ALL = '*';
 
 export function isGiven({ role, site }: Flags): boolean {
   return role.length + site.length > 0;
 }
 
-/** What is wrong with the flags. `before`: the rights that they change; undefined: not known yet. */
+/** Returns errors in the flags. `before`: the rights that they change; undefined if not known yet. */
 export function checkRights({ role, site }: Flags, before: Rights | undefined): string[] {
   const faults: string[] = [];
   const [named = before?.role] = role;
@@ -29,7 +29,7 @@ export function checkRights({ role, site }: Flags, before: Rights | undefined): 
   return faults;
 }
 
-/** The rights that the flags make of those before. Without `--site` a viewer keeps its sites. */
+/** Applies the flags to the rights before. Without `--site` a viewer keeps its sites. */
 export function rightsFromFlags({ role, site }: Flags, before: Rights): Rights {
   const [named = before.role] = role as Role[];
   if (named === 'owner') return { role: named, sites: null };
@@ -37,7 +37,7 @@ export function rightsFromFlags({ role, site }: Flags, before: Rights): Rights {
   return { role: named, sites: site.includes(ALL) ? null : [...site] };
 }
 
-/** Says which of the sites is not there. */
+/** Names the first of the sites that does not exist; undefined if all exist. */
 export async function unknownSiteText({ flags, store }: StoreInvocation): Promise<string | undefined> {
   const known = new Set([ALL, ...(await store.sites()).map(({ key }) => key)]);
   const unknown = flags.site.find((key) => !known.has(key));

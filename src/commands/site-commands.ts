@@ -1,4 +1,4 @@
-/** Commands on the sites whose pages may report. */
+/** Commands on sites, whose pages may report. */
 import { isLabel, tidy } from '../model/label.ts';
 import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../model/site.ts';
 import { noted } from './audit-commands.ts';

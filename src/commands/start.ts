@@ -1,4 +1,4 @@
-/** What there is to say of `start`, which main.ts does itself: it goes on after the command line has been read. */
+/** The description of `start`, which main.ts runs itself after it has read the command line. */
 import type { Manual } from './help.ts';
 
 export const START: Manual = {

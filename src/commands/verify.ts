@@ -1,4 +1,4 @@
-/** The command that looks whether all of the record agrees. */
+/** The command that checks the whole record for consistency. */
 
 import type { Difference } from '../store/archive.ts';
 import { inspect, type PartProgress } from '../store/lmdb/file/check-process.ts';
@@ -33,7 +33,7 @@ async function verify(call: Invocation): Promise<ExitCode> {
   return tell(io, differences, 'Every page is intact, and all counts and heatmaps match the frames.');
 }
 
-/** Of the record in Redis; its pages are Redis' own. */
+/** Checks the record in Redis; Redis itself checks its files. */
 async function verifyShared({ store, io }: StoreInvocation): Promise<ExitCode> {
   const bar = createBar(io.screen, 'counting', 'visits');
   const differences = await store.archive.verify(bar.show).finally(bar.end);
@@ -51,7 +51,7 @@ function differenceText({ what, kept, found }: Difference): string {
   return `${what}: stored ${kept}, computed ${found}`;
 }
 
-/** A bar for each part of an inspection, one after the other. */
+/** Progress bars for the parts of an inspection, one after the other. */
 export function inspectBars(io: Output): { show: PartProgress; end(): void } {
   let bar: Bar | undefined;
   let shown = '';

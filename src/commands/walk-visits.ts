@@ -1,16 +1,16 @@
-/** All visits of a record, one after the other, with what they did. */
+/** All visits of a record in order, with what they did. */
 import { dayText } from '../model/day.ts';
 import type { LeftOut } from '../model/query.ts';
 import type { Visit } from '../model/visit.ts';
 import type { Archive, Days, Run, VisitQuery } from '../store/archive.ts';
 import { ALL_DAYS } from './days.ts';
 
-/** Visits asked for at once. */
+/** Number of visits per request. */
 const VISITS = 100;
 
 export interface Range {
   sites: string[];
-  /** When visits began, Unix ms: `from` ≤ t < `to`. Left out: whenever that was, by whatever clock. */
+  /** Start times of visits, Unix ms: `from` ≤ t < `to`. Undefined: unbounded. */
   from?: number | undefined;
   to?: number | undefined;
 }
@@ -23,7 +23,7 @@ export function daysOf({ from, to }: Range): Days {
   };
 }
 
-/** About how many visits there are: one that goes on after midnight counts on its first day. */
+/** The approximate number of visits: one that continues after midnight counts on its first day. */
 export async function countVisits(archive: Archive, range: Range): Promise<number> {
   const days = daysOf(range);
   let visits = 0;
@@ -31,10 +31,10 @@ export async function countVisits(archive: Archive, range: Range): Promise<numbe
   return visits;
 }
 
-/** Is told what is damaged, and left out: a visit, or some of what it did. `what` is for people. */
+/** Called for damaged data that is left out: a visit, or some of what it did. `what` is for people. */
 export type OnLeftOut = (what: string, leftOut: LeftOut) => void;
 
-/** Visits by their begin and, if that is the same, by their ids: so all stores that hold the same give the same. */
+/** Visits by start and then by id, so that all stores with the same contents yield the same order. */
 export async function* visitsOf(
   archive: Archive,
   site: string,
@@ -68,7 +68,7 @@ function inOrder(visits: Visit[]): Visit[] {
   return visits.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** The runs of a visit in the order of time. */
+/** The runs of a visit in order of time. */
 export async function* runsOf(archive: Archive, id: string, onLeftOut: OnLeftOut): AsyncGenerator<Run> {
   for (let next: string | null | undefined; next !== null; ) {
     const part = await archive.runs(id, next);

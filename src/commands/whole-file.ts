@@ -1,4 +1,4 @@
-/** Files that are there whole or not at all. */
+/** Writes files completely or not at all. */
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -7,15 +7,16 @@ import { fsyncPath } from '../lib/fsync.ts';
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /**
- * Has `write` make a file beside `path`, and gives it that name once it is whole and on disk; what was there is
- * replaced. Nothing stays if `write` throws, if the process is told to end, or if `isKept` refuses the result.
+ * Calls `write` to make a file beside `path`, and renames it to `path` once it is complete and on disk; an existing
+ * file is replaced. Nothing is left if `write` throws, if the process is told to end, or if `isKept` rejects the
+ * result.
  */
 export async function writeWhole<T>(
   path: string,
   write: (part: string) => Promise<T>,
   isKept: (result: T) => boolean = () => true,
 ): Promise<T> {
-  // A file of the user's may have any name that is fixed.
+  // Random: the user may have a file with any fixed name.
   const part = `${path}.${randomBytes(4).toString('hex')}.part`;
   const remove = () => rmSync(part, { force: true });
   const release = onSignal(remove);
@@ -37,7 +38,7 @@ export async function writeWhole<T>(
   }
 }
 
-/** Calls `clean` before a signal ends the process. Returns how to stop that. */
+/** Calls `clean` before a signal ends the process. Returns a function that cancels this. */
 export function onSignal(clean: () => void): () => void {
   const entries = Object.entries(SIGNALS).map(([signal, number]) => {
     const listener = () => {
