@@ -38,7 +38,7 @@ test('the embedded record finds whatever is not as the frames say', async (t) =>
     const tables = openTables(root);
     const inParts = () => {
       const pages = new PageTable(tables);
-      return differences({ tables, pages, shelf: new VisitTable(tables, pages) }, undefined, { partBytes: 50 });
+      return differences({ tables, pages, visitTable: new VisitTable(tables, pages) }, undefined, { partBytes: 50 });
     };
     assert.deepEqual(inParts(), []);
     root.transactionSync(() => tamper(tables));

@@ -45,21 +45,21 @@ test('after each piece of a visit that is removed all counts are those of the ru
   t.after(() => root.close());
   const tables = openTables(root);
   const pages = new PageTable(tables);
-  const shelf = new VisitTable(tables, pages);
-  const removal = new LmdbRemoval(tables, pages, shelf, folder, 1);
+  const visitTable = new VisitTable(tables, pages);
+  const removal = new LmdbRemoval(tables, pages, visitTable, folder, 1);
   root.transactionSync(() => divide(tables));
-  assert.deepEqual(differences({ tables, pages, shelf }), []);
+  assert.deepEqual(differences({ tables, pages, visitTable }), []);
   let steps = 0;
   for (const { id } of visits) {
     assert.equal(
-      root.transactionSync(() => removal.start([shelf.find(id) as number])),
+      root.transactionSync(() => removal.start([visitTable.find(id) as number])),
       1,
     );
-    assert.equal(shelf.find(id), undefined);
-    const next = shelf.nextNumber();
+    assert.equal(visitTable.find(id), undefined);
+    const next = visitTable.nextNumber();
     assert.ok([...tables.going.getKeys()].every((number) => number < next));
     for (; root.transactionSync(() => removal.step()); steps++)
-      assert.deepEqual(differences({ tables, pages, shelf }), []);
+      assert.deepEqual(differences({ tables, pages, visitTable }), []);
   }
   assert.ok(steps > 3 * visits.length, `${steps} pieces`);
   for (const name of ['chunks', 'minutes', 'counts', 'cells', 'spots', 'pages', 'pageNames', 'going'] as const)

@@ -66,9 +66,9 @@ test('of a long journal so much is looked at for what cannot be read as is filed
     }
   });
   const pages = new PageTable(tables);
-  const shelf = new VisitTable(tables, pages);
-  const sorting = new Sorting(tables, pages, shelf, new LmdbRemoval(tables, pages, shelf, folder), folder);
-  const filing = new LmdbCompaction(tables, pages, shelf, sorting, folder, undefined, bytes / 5);
+  const visitTable = new VisitTable(tables, pages);
+  const sorting = new Sorting(tables, pages, visitTable, new LmdbRemoval(tables, pages, visitTable, folder), folder);
+  const filing = new LmdbCompaction(tables, pages, visitTable, sorting, folder, undefined, bytes / 5);
   const counts = [root.transactionSync(() => filing.quarantine([shard]))];
   while (tables.journal.getKeysCount() > 0)
     try {
@@ -89,8 +89,8 @@ test('what is left of visits without a readable entry is found in several writes
   await store.archive.compactAll();
   await store.close();
   const { root, tables } = tablesOf(t, folder);
-  const shelf = new VisitTable(tables, new PageTable(tables));
-  const lost = visits.slice(20).map(({ id }) => shelf.find(id) as number);
+  const visitTable = new VisitTable(tables, new PageTable(tables));
+  const lost = visits.slice(20).map(({ id }) => visitTable.find(id) as number);
   const within = <R>(action: () => R) => root.transactionSync(action);
   within(() => {
     for (const number of lost) tables.visits.put(number, 'damaged' as never);
@@ -103,7 +103,7 @@ test('what is left of visits without a readable entry is found in several writes
   // It was killed; the next one comes to more of them.
   search = new DamagedVisits(tables, 4);
   assert.ok(search.isPending);
-  assert.ok(within(() => shelf.nextNumber()) > Math.max(...lost), 'no number is given again');
+  assert.ok(within(() => visitTable.nextNumber()) > Math.max(...lost), 'no number is given again');
   assert.ok(within(() => search.step()));
   within(() => {
     for (const number of lost.slice(6)) search.add(number);

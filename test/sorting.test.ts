@@ -74,10 +74,16 @@ function divide({ chunks, visits }: Tables): void {
 /** What files and lays down anew, as a process has it: a byte at a time. */
 function filingOf(tables: Tables, folder: string) {
   const pages = new PageTable(tables);
-  const shelf = new VisitTable(tables, pages);
-  const removal = new LmdbRemoval(tables, pages, shelf, folder, 1);
-  const filing = new LmdbCompaction(tables, pages, shelf, new Sorting(tables, pages, shelf, removal, folder), folder);
-  return { removal, filing, source: { tables, pages, shelf } };
+  const visitTable = new VisitTable(tables, pages);
+  const removal = new LmdbRemoval(tables, pages, visitTable, folder, 1);
+  const filing = new LmdbCompaction(
+    tables,
+    pages,
+    visitTable,
+    new Sorting(tables, pages, visitTable, removal, folder),
+    folder,
+  );
+  return { removal, filing, source: { tables, pages, visitTable } };
 }
 
 /** One visit that does what these did, one after the other. */
@@ -117,7 +123,7 @@ test('after each piece all counts are those of the runs that are there, whoever 
   let pieces = 0;
   for (; root.transactionSync(() => process.filing.compact(shards)) > 0; pieces++) {
     assert.deepEqual(differences(process.source), []);
-    for (const { id } of visits) assert.notEqual(process.source.shelf.find(id), undefined);
+    for (const { id } of visits) assert.notEqual(process.source.visitTable.find(id), undefined);
     // Another process goes on.
     if (pieces % 3 === 2) process = filingOf(tables, folder);
   }

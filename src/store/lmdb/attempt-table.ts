@@ -1,4 +1,4 @@
-/** Attempts to sign in, in LMDB. The scripts in redis/counters.ts decide the same within Redis, in one round trip. */
+/** Counts sign-in attempts in LMDB. The scripts in redis/counters.ts do the same within Redis, in one round trip. */
 import type { Database } from 'lmdb';
 import { counterKey } from '../accounts/secret.ts';
 import type { Attempt } from '../contract.ts';
@@ -9,7 +9,7 @@ export interface AttemptCounter {
   expires: number;
 }
 
-/** All methods are called within a write. */
+/** All methods must be called within a write. */
 export class AttemptTable {
   readonly #counters: Database<AttemptCounter, string>;
   readonly #expiry: ExpiryIndex;
@@ -19,7 +19,7 @@ export class AttemptTable {
     this.#expiry = expiry;
   }
 
-  /** As `Store.countAttempt`. */
+  /** Implements `Store.countAttempt`. */
   count(secret: Buffer, attempts: readonly Attempt[], now: number): number {
     const keyed = attempts.map((attempt) => ({ ...attempt, key: keyOf(secret, attempt) }));
     let wait = 0;
@@ -37,7 +37,7 @@ export class AttemptTable {
     return 0;
   }
 
-  /** As `Store.forgiveAttempt`. */
+  /** Implements `Store.forgiveAttempt`. */
   forgive(secret: Buffer, attempts: readonly Attempt[], now: number): void {
     for (const key of attempts.map((attempt) => keyOf(secret, attempt))) {
       const counter = this.#live(key, now);

@@ -11,7 +11,7 @@ export class AuditTable implements TrailTable {
     this.#entries = entries;
   }
 
-  /** Within a write: adds a note, if there is one. */
+  /** Within a write: adds a note, if one is given. */
   add(note: AuditNote | undefined): void {
     if (note !== undefined) addToTrail(this, note);
   }
@@ -22,7 +22,7 @@ export class AuditTable implements TrailTable {
     for (const [i, entry] of entries.entries()) this.put(i + 1, entry);
   }
 
-  /** As `Store.audit`. */
+  /** Implements `Store.audit`. */
   read(query: AuditQuery): Part<AuditEntry> {
     const start = startOf(query);
     return partOfTrail(this.#range({ reverse: true, ...(start !== undefined && { start }) }), query);

@@ -23,53 +23,53 @@ import type { PageTable } from './page-table.ts';
 import type { Tables, VisitRow } from './tables.ts';
 import type { VisitTable } from './visit-table.ts';
 
-/** What visits are counted from. */
+/** What a recount reads. */
 export interface CountSource {
   tables: Tables;
   pages: PageTable;
-  shelf: VisitTable;
+  visitTable: VisitTable;
 }
 
-/** A part of the pages of one day. Its counts are compared together. */
+/** A part of the pages of one day, whose counts are compared together. */
 export interface CountUnit {
   day: number;
-  /** Numbers of the visits that were there on that day. */
+  /** Numbers of the visits on that day. */
   visits: readonly number[];
-  /** The pages of the day are compared in so many parts, and this is the one of this number. */
+  /** The number of parts that the pages of the day are divided into, and the number of this part. */
   parts: number;
   part: number;
 }
 
 /**
- * Lists everything to compare. Threads that read the same state of the store get the same list. `partBytes`: bytes of
- * cells in one unit.
+ * Lists everything to compare. Threads that read the same state of the store get the same list. `partBytes`: maximum
+ * size of the cells in one unit.
  */
-export function unitsOf({ tables, shelf }: CountSource, partBytes: number): CountUnit[] {
-  const days = [...daysOf(tables, shelf, partBytes)];
+export function unitsOf({ tables, visitTable }: CountSource, partBytes: number): CountUnit[] {
+  const days = [...daysOf(tables, visitTable, partBytes)];
   return days.flatMap(([day, { visits, parts }]) =>
     Array.from({ length: parts }, (_, part) => ({ day, visits, parts, part })),
   );
 }
 
-/** Tells which pages are compared in a unit. */
+/** Returns a function that tells whether a page is compared in this unit. */
 export function pagesOfUnit({ parts, part }: CountUnit): (page: number) => boolean {
   return pagesIn(parts, part);
 }
 
-/** The visits of a unit that one of `shares` threads counts. */
+/** Returns the visits of a unit that thread number `share` of `shares` counts. */
 export function shareOf({ visits }: CountUnit, share: number, shares: number): number[] {
   return visits.filter((_, i) => i % shares === share);
 }
 
 /**
- * Sums up what visits add to the pages of a unit, and finds visits that disagree with their own frames. Calls `tell`
+ * Sums up what visits add to the pages of a unit, and finds visits that disagree with their own frames. Calls `onVisit`
  * after each visit.
  */
 export function countUnit(
   source: CountSource,
   unit: CountUnit,
   visits: readonly number[],
-  tell: () => void,
+  onVisit: () => void,
 ): { sums: Sums; found: Difference[] } {
   const has = pagesOfUnit(unit);
   const sums = newSums(unit.day, has);
@@ -77,12 +77,12 @@ export function countUnit(
   const compare = comparer(found);
   for (const number of visits) {
     recount(number, source, sums, has, unit.part === 0 ? unit.day : undefined, compare);
-    tell();
+    onVisit();
   }
   return { sums, found };
 }
 
-/** The days that anything is kept of. */
+/** Returns the days with stored data. */
 function daysOf(tables: Tables, visitTable: VisitTable, partBytes: number): Map<number, StoredDay> {
   const days = new Map<number, StoredDay>();
   const at = (day: number) => getOrInsert(days, day, (): StoredDay => ({ visits: [], parts: 1 }));
@@ -99,7 +99,7 @@ function daysOf(tables: Tables, visitTable: VisitTable, partBytes: number): Map<
 }
 
 function daysIn(number: number, visit: VisitRow, visitTable: VisitTable): Set<number> {
-  const first = firstDay(visit, visitTable.begin(number));
+  const first = firstDay(visit, visitTable.firstTime(number));
   const between = daysBetween(first, dayOf(visit.tally.until));
   if (between) return between;
   const days = new Set([first]);
@@ -108,7 +108,8 @@ function daysIn(number: number, visit: VisitRow, visitTable: VisitTable): Set<nu
 }
 
 /**
- * The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with.
+ * Returns the days that the rest of a visit touches while it is being removed: those of its runs, and of the stay that
+ * continues in them.
  */
 function daysLeft(number: number, going: RemovedVisit, visitTable: VisitTable): Set<number> {
   const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
@@ -119,7 +120,7 @@ function daysLeft(number: number, going: RemovedVisit, visitTable: VisitTable): 
 /** Adds a visit to the sums. With `day`, also compares the visit with its own frames if that is its first day. */
 function recount(
   number: number,
-  { tables: { visits, going, sorting }, pages, shelf }: CountSource,
+  { tables: { visits, going, sorting }, pages, visitTable }: CountSource,
   sums: Sums,
   has: (page: number) => boolean,
   day: number | undefined,
@@ -129,17 +130,17 @@ function recount(
     numberOf: (site: string, page: string) => pages.find(site, page) ?? pages.find(site, OTHER_PAGES) ?? -1,
     nameOf: (one: number) => pages.nameOf(one),
   };
-  const gone = going.get(number) ?? sorting.get(number);
-  if (gone) {
-    recountLeft(number, gone, shelf, new Aggregator(gone.site, sums, 1, readOnly, gone.away));
+  const removed = going.get(number) ?? sorting.get(number);
+  if (removed) {
+    recountLeft(number, removed, visitTable, new Aggregator(removed.site, sums, 1, readOnly, removed.away));
     return;
   }
   const visit = visits.get(number) as VisitRow;
   if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(visit.site, page)))) return;
   const counted = new Recount(visit, sums, readOnly);
   const damage = new DamageLog();
-  for (const run of shelf.runs(number, damage)) damage.tryRead(() => counted.add(run));
-  if (day === firstDay(visit, shelf.begin(number))) counted.compare(compare, damage);
+  for (const run of visitTable.runs(number, damage)) damage.tryRead(() => counted.add(run));
+  if (day === firstDay(visit, visitTable.firstTime(number))) counted.compare(compare, damage);
 }
 
 /** Adds what is left of a visit that is being removed. */

@@ -1,4 +1,4 @@
-/** What a write to the data folder failed of, where the disk is to blame. */
+/** Recognises failed writes that the disk is to blame for. */
 import { osErrorName } from '../../lib/os-error.ts';
 import { StoreError } from '../contract.ts';
 
@@ -6,9 +6,9 @@ const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const FAILING = new Set(['EIO', 'EROFS']);
 
 /**
- * The error to tell: `full`, or `disk-error` for a disk that takes nothing for another reason. Undefined: it is no fault of the disk.
- * `tryDisk` writes something beside the store, and throws what the system says: LMDB calls a write that was cut short by a full disk
- * an input/output error, too.
+ * Returns the error to report: `full`, or `disk-error` if the disk refuses writes for another reason. Undefined if the
+ * disk is not to blame. `tryDisk` writes something beside the store and throws the system's error. It is needed because
+ * LMDB also reports an input/output error when a full disk cuts a write short.
  */
 export function diskFault(error: unknown, tryDisk: () => void): StoreError | undefined {
   const { message } = error as Error;

@@ -33,7 +33,7 @@ export class ExpiryIndex {
       this.#index.remove(entry);
       const expires = this.#tables[table].get(key)?.expires;
       if (expires === undefined) continue;
-      // A session that was seen since then ends later.
+      // A session that was used since then expires later.
       if (expires > now) this.add(table, key, expires);
       else this.#tables[table].remove(key);
     }

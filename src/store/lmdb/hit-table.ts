@@ -1,19 +1,19 @@
-/** Totals of page visits. */
+/** The totals of the page-visit counter. */
 import type { Database } from 'lmdb';
 import type { HitGroup } from '../accounts/account-snapshot.ts';
 import { HITS } from '../contract.ts';
 import type { HitOutcome } from '../hit-queue.ts';
 
-/** Pages that one write removes: some milliseconds. */
+/** Maximum number of pages that one write removes: some milliseconds. */
 const PIECE_PAGES = 2000;
 
 export class HitTable {
-  /** By site and page, as `demo/garden.html`; under the site alone, how many pages it has. */
+  /** Totals by site and page, as `demo/garden.html`. The key of a site alone holds its number of pages. */
   readonly #totals: Database<number, string>;
   readonly #isSite: (key: string) => boolean;
   readonly #hasRoom: () => boolean;
 
-  /** `hasRoom`: further pages may be counted. */
+  /** `hasRoom`: true while further pages may be counted. */
   constructor(totals: Database<number, string>, isSite: (key: string) => boolean, hasRoom: () => boolean) {
     this.#totals = totals;
     this.#isSite = isSite;
@@ -24,12 +24,12 @@ export class HitTable {
     return this.#totals.get(site + page) ?? 0;
   }
 
-  /** How many pages of a site were counted. */
+  /** Returns how many pages of a site are counted. */
   pages(site: string): number {
     return this.#totals.get(site) ?? 0;
   }
 
-  /** Every page that was counted, by site and page. */
+  /** Yields every counted page, with its site. */
   *all(): Generator<HitGroup> {
     for (const { key, value } of this.#totals.getRange()) {
       const at = key.indexOf('/');
@@ -37,7 +37,7 @@ export class HitTable {
     }
   }
 
-  /** Within a write: as `HitQueue` wants it. */
+  /** Within a write: adds visits, with the outcomes that `HitQueue` expects. */
   add(groups: readonly HitGroup[]): HitOutcome[] {
     return groups.map(({ site, page, count }) => {
       const known = this.#known(site, page);
@@ -46,7 +46,7 @@ export class HitTable {
     });
   }
 
-  /** Within a write: has these totals in place of those that there are. */
+  /** Within a write: replaces all totals. */
   replace(totals: readonly HitGroup[]): void {
     this.#totals.clearSync();
     const pages = new Map<string, number>();
@@ -57,7 +57,7 @@ export class HitTable {
     for (const [site, count] of pages) this.#totals.putSync(site, count);
   }
 
-  /** The total so far of a page, which is made if need be. */
+  /** Returns the total of a page, and creates the page if necessary. */
   #known(site: string, page: string): HitOutcome {
     if (!this.#isSite(site)) return 'unknown-site';
     const total = this.#totals.get(site + page);
@@ -69,11 +69,11 @@ export class HitTable {
   }
 
   /**
-   * Within a write: forgets pages of a site, at most as many as one write removes, and the site with the last one. How
-   * many pages it forgot, 0 if there was none.
+   * Within a write: removes pages of a site, up to PIECE_PAGES, and the site with the last page. Returns how many pages
+   * it removed; 0 if there was none.
    */
   clearSome(site: string): number {
-    // '0' comes after '/'.
+    // '0' is the character after '/'.
     const keys = [...this.#totals.getKeys({ start: `${site}/`, end: `${site}0`, limit: PIECE_PAGES })];
     for (const key of keys) this.#totals.removeSync(key);
     if (keys.length < PIECE_PAGES) this.#totals.removeSync(site);
@@ -81,11 +81,11 @@ export class HitTable {
     return keys.length;
   }
 
-  /** A site that was removed and has pages left, if there is one. */
-  lost(): string | undefined {
+  /** Returns a removed site that still has pages, or undefined. */
+  findLost(): string | undefined {
     for (let start = ''; ; ) {
       const [first, second] = this.#totals.getKeys({ start, limit: 2 });
-      // Under the site alone is how many pages it has.
+      // The key of a site alone holds its number of pages.
       const key = first?.includes('/') ? first : (second ?? first);
       if (first === undefined || key === undefined) return undefined;
       for (const one of [first, key]) {
@@ -97,7 +97,7 @@ export class HitTable {
     }
   }
 
-  /** Within a write: forgets a page. 0 if it was not known. */
+  /** Within a write: removes a page. Returns 0 if it was not counted. */
   remove(site: string, page: string): 0 | 1 {
     if (!this.#totals.doesExist(site + page)) return 0;
     this.#totals.removeSync(site + page);

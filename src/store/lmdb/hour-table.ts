@@ -1,4 +1,4 @@
-/** The last hour of each site in LMDB. */
+/** Stores the last hour of each site in LMDB. */
 import type { Database } from 'lmdb';
 import { maxFigures, oldestMinute } from '../../model/minute.ts';
 import type { NodeMinutes, SiteMinute } from '../../protocol/peer.ts';
@@ -8,14 +8,14 @@ import { LAST } from './tables.ts';
 export type HourKey = [site: string, t: number, machine: string];
 export type HourValue = [visitors: number, samples: number];
 
-/** With each write so many minutes are looked at, and some for each that is written: those that are too old go. */
+/** Each write checks this many minutes, plus some for each minute that it adds, and removes the old ones. */
 const SWEEP = 1000;
 const SWEEP_EACH = 4;
 
 export class HourTable {
   readonly #rows: Database<HourValue, HourKey>;
   readonly #isSite: (key: string) => boolean;
-  /** Where the sweep goes on. */
+  /** Where the sweep continues. */
   #sweptTo: HourKey | undefined;
 
   constructor(rows: Database<HourValue, HourKey>, isSite: (key: string) => boolean) {
@@ -23,7 +23,7 @@ export class HourTable {
     this.#isSite = isSite;
   }
 
-  /** Within a write: as `Store.putMinutes`. */
+  /** Within a write: implements `Store.putMinutes`. */
   put(machine: string, minutes: readonly SiteMinute[], now: number): void {
     for (const minute of minutes) if (this.#isSite(minute.site)) this.#put(machine, minute);
     this.#sweep(SWEEP + SWEEP_EACH * minutes.length, oldestMinute(now));
@@ -36,26 +36,26 @@ export class HourTable {
     this.#rows.putSync(key, [visitors, samples]);
   }
 
-  #sweep(most: number, oldest: number): void {
+  #sweep(limit: number, oldest: number): void {
     const start = this.#sweptTo;
-    const keys = [...this.#rows.getKeys({ limit: most, ...(start && { start }) })];
+    const keys = [...this.#rows.getKeys({ limit, ...(start && { start }) })];
     for (const key of keys) if (key[1] < oldest) this.#rows.removeSync(key);
-    this.#sweptTo = keys.length === most ? keys.at(-1) : undefined;
+    this.#sweptTo = keys.length === limit ? keys.at(-1) : undefined;
   }
 
-  /** As `Store.minutes`. */
+  /** Implements `Store.minutes`. */
   read(site: string, from: number): NodeMinutes[] {
-    const kept: StoredMinute[] = [];
+    const found: StoredMinute[] = [];
     const range = { start: [site, LAST], end: [site, from], reverse: true, limit: MAX_MINUTES } as const;
     for (const { key, value } of this.#rows.getRange(range as never)) {
       const [, t, machine] = key as HourKey;
       const [visitors, samples] = value as HourValue;
-      kept.push({ machine, t, visitors, samples });
+      found.push({ machine, t, visitors, samples });
     }
-    return minutesByMachine(kept);
+    return minutesByMachine(found);
   }
 
-  /** Within a write: forgets a site. */
+  /** Within a write: removes the minutes of a site. */
   clear(site: string): void {
     const range = { start: [site, 0], end: [site, LAST] } as const;
     for (const key of [...this.#rows.getKeys(range as never)]) this.#rows.removeSync(key as HourKey);

@@ -1,6 +1,6 @@
 /**
- * The record in LMDB. What workers append is first in the journal, as it came; every few seconds it is filed
- * (lmdb-compaction.ts), by whichever process comes to it. Who reads has what is due filed first, so that all there is shows.
+ * The record in LMDB. Appended frames first go into the journal as they came. Every few seconds a process compacts them
+ * (lmdb-compaction.ts). Reads compact what is waiting first, so that they see everything.
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
@@ -60,59 +60,59 @@ import { Sorting } from './sorting.ts';
 import { firstParts, type JournalKey, LAST, openTables, type Tables, type VisitRow } from './tables.ts';
 import { VisitTable } from './visit-table.ts';
 
-/** Each shard waits so much longer than the one before, milliseconds, so that they do not come due together. */
+/** Each shard waits this much longer than the one before, milliseconds, so that they are not due at the same time. */
 const COMPACT_APART_MS = 1200;
-/** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
-const FRESHEN_MS = 100;
-/** Visits looked at for one part of a list. */
+/** Maximum duration of the compaction before a read, milliseconds. Under load, a read may miss the last seconds. */
+const COMPACT_LIMIT_MS = 100;
+/** Maximum number of visits that are checked for one part of a list. */
 const MAX_LOOKS = 5000;
-/** Visits removed in one write. */
+/** Maximum number of visits removed in one write. */
 const PRUNE_VISITS = 50;
-/** Whoever removes visits is left alone for so long, milliseconds. */
-const TURN_MS = 2000;
-/** Key of `upkeep`: which process removes visits. */
+/** For this long no other process takes over the removals, milliseconds. */
+const REMOVER_TIMEOUT_MS = 2000;
+/** Key of `upkeep`: the process that removes visits. */
 const REMOVER = 'remover';
-/** How many visits were removed in all, by reason; and the time by which visits grow old. */
+/** Keys of `upkeep`: the numbers of removed visits by reason, and the store's time. */
 const REMOVED = 'removed';
 const CLOCK = 'clock';
-/** What is written to see whether there is room in the store. */
+/** Test data that is written to check whether the store has room. */
 const SCRATCH_VALUES = 64;
 const SCRATCH_VALUE_BYTES = 3000;
-/** What waits is filed at once when it takes more than this share of the cap: what is not filed cannot make room. */
+/** The journal is compacted at once when it exceeds this share of the cap: only compacted frames can be removed. */
 const JOURNAL_SHARE = 0.05;
-/** Visits of a dropped site may still be filed for so long, milliseconds. */
-const DROPPED_MS = 10 * 60_000;
-/** That a visit was erased is remembered for longer than any visit lasts, milliseconds. */
-const ERASED_MS = 8 * 24 * 3_600_000;
-/** What is remembered for some time only is looked through so often, milliseconds. */
+/** How long visits of a dropped site may still be compacted, milliseconds. */
+const DROP_GRACE_MS = 10 * 60_000;
+/** How long erased ids are remembered, milliseconds: longer than any visit lasts. */
+const KEEP_ERASED_MS = 8 * 24 * 3_600_000;
+/** How often expired entries are swept, milliseconds. */
 const SWEEP_MS = 60_000;
-/** So many entries are looked at before a pause. What was set aside has a page of the file or several for each. */
-const SWEPT_AT_ONCE = 500;
+/** Number of entries checked before a pause. Each quarantined batch has one or more pages of the file. */
+const SWEEP_ENTRIES = 500;
 
-/** Who removes visits, and when it did so last, Unix ms. */
-interface Turn {
+/** The process that removes visits, and when it last did, Unix ms. */
+interface Remover {
   by: number;
   at: number;
 }
 
-/** The store's time, and what the machine's monotonic clock was then, milliseconds. */
+/** The store's time, and the computer's monotonic clock at that moment, milliseconds. */
 interface StoredTime {
   at: number;
   mono: number;
 }
 
 export interface ArchiveOptions {
-  /** Nothing is appended beyond it. */
+  /** Cap of the store, bytes: above it nothing is appended. */
   maxBytes?: number;
-  /** Parts of the store that sites may have before others. */
+  /** Parts of the store that sites may use; see site-weight.ts. */
   shares?: Shares;
-  /** So many bytes of visits are removed in one write. */
+  /** Maximum size of the visits that one write removes, bytes. */
   pieceBytes?: number;
   /** Visits with more bytes of runs are thinned. */
   maxVisitBytes?: number;
-  /** Is told of entries that cannot be read, and are passed over. */
+  /** Called for each entry that is skipped because it cannot be read. */
   onDamage?: (error: StoreError) => void;
-  /** Is told what is missing in an answer, as the answer itself tells (`leftOut`). */
+  /** Called with what is missing in an answer, like the answer's `leftOut`. */
   onLeftOut?: (error: StoreError) => void;
 }
 
@@ -133,7 +133,7 @@ export class LmdbArchive implements Archive {
   readonly #quota: LmdbQuota;
   readonly #writer = randomInt(2 ** 32);
   readonly #openedAt = Date.now();
-  /** Shards in which nothing waits from before that. */
+  /** Shards that have compacted everything from before `#openedAt`. */
   readonly #caughtUp = new Set<number>();
   #lastT = 0;
   #seq = 0;
@@ -141,7 +141,7 @@ export class LmdbArchive implements Archive {
   #isClosing = false;
   #news: RemovalReport = { removed: noneRemoved(), heldMs: 0 };
 
-  /** `others` are tables that take room beside those of the record. */
+  /** `others`: tables beside the record that take space. */
   constructor(
     file: StoreFile,
     folder: string,
@@ -164,12 +164,12 @@ export class LmdbArchive implements Archive {
     this.#visitTable = new VisitTable(this.#tables, this.#pages);
     this.#removal = new LmdbRemoval(this.#tables, this.#pages, this.#visitTable, this.#path, pieceBytes);
     this.#sorting = new Sorting(this.#tables, this.#pages, this.#visitTable, this.#removal, this.#path);
-    const kept = [this.#tables, this.#pages, this.#visitTable, this.#sorting] as const;
-    this.#compaction = new LmdbCompaction(...kept, this.#path, maxVisitBytes, this.#maxCompacted);
+    const stored = [this.#tables, this.#pages, this.#visitTable, this.#sorting] as const;
+    this.#compaction = new LmdbCompaction(...stored, this.#path, maxVisitBytes, this.#maxCompacted);
     this.#maxBytes = maxBytes;
   }
 
-  /** The write blocks until it is on disk: to be called where that holds nobody up. */
+  /** Blocks until the batches are on disk: call it where that delays nobody. */
   async append(batches: readonly Uint8Array[]): Promise<void> {
     if (batches.length === 0) {
       this.#write(() => this.#quota.check([]));
@@ -184,8 +184,8 @@ export class LmdbArchive implements Archive {
   }
 
   /**
-   * Writes something, and takes it away again, since a commit of nothing succeeds on a disk that is full. First beside
-   * the store: LMDB has ended processes that tried a full disk again and again.
+   * Writes test data, and removes it, because an empty commit succeeds even on a full disk. First beside the store:
+   * LMDB has ended processes that tried a full disk repeatedly.
    */
   #tryDisk(): void {
     this.checkDisk();
@@ -198,14 +198,14 @@ export class LmdbArchive implements Archive {
     });
   }
 
-  /** Keys of one writer grow, also when the clock is set back. */
+  /** Keys of one writer increase, even if the clock is set back. */
   #nextKey(batch: Uint8Array): JournalKey {
     this.#lastT = Math.max(this.#lastT, Date.now());
     this.#seq += 1;
     return [shardOf(firstId(batch)), this.#lastT, this.#writer, this.#seq];
   }
 
-  /** Files some of what has waited long enough; false if nothing has. To be called often. */
+  /** Compacts some of the frames that have waited long enough. Returns false if there were none. Call it often. */
   compactDue(now: number): boolean {
     if (!this.#quota.hasDisk()) return false;
     const isMuch = bytesOf(this.#tables.journal) > JOURNAL_SHARE * this.#maxBytes;
@@ -213,19 +213,19 @@ export class LmdbArchive implements Archive {
     return this.#compact(this.#waiting(isMuch ? undefined : due)) > 0;
   }
 
-  /** Files everything that has come until now, with pauses in which others write. */
+  /** Compacts everything appended until now, with pauses in which others write. */
   async compactAll(): Promise<void> {
     const now = Math.max(Date.now(), this.#lastT);
     for (;;) {
-      const begin = performance.now();
+      const startedAt = performance.now();
       if (this.#compact(this.#waiting(() => now)) === 0) return;
-      await pauseAfter(performance.now() - begin);
+      await pauseAfter(performance.now() - startedAt);
     }
   }
 
   /**
-   * Shards in which something waits since before what `before` says of each, or since before the clock was set back.
-   * The longest waiting come first.
+   * Returns the shards with entries older than `before`, or from before the clock was set back. The longest waiting
+   * come first.
    */
   #waiting(before: (shard: number) => number = () => LAST): number[] {
     this.#storeFile.root.resetReadTxn();
@@ -240,17 +240,20 @@ export class LmdbArchive implements Archive {
     return waiting.sort((a, b) => a.t - b.t).map(({ shard }) => shard);
   }
 
-  /** How many bytes of the journal were filed. What cannot be read is set aside, so that it holds nothing else up. */
+  /**
+   * Compacts shards. Returns how many bytes were compacted. Unreadable batches are quarantined, so that they do not
+   * block others.
+   */
   #compact(shards: readonly number[]): number {
     if (shards.length === 0) return 0;
     try {
       return this.#write(() => (this.#canCompact() ? this.#compaction.compact(shards) : 0));
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      const aside = this.#write(() => this.#compaction.quarantine(shards));
-      if (aside === 0) throw damaged(this.#path, error.message);
-      process.emitWarning(`${aside} batches of frames cannot be read and were set aside: ${error.message}`);
-      return aside;
+      const quarantined = this.#write(() => this.#compaction.quarantine(shards));
+      if (quarantined === 0) throw damaged(this.#path, error.message);
+      process.emitWarning(`${quarantined} batches of frames cannot be read and were set aside: ${error.message}`);
+      return quarantined;
     }
   }
 
@@ -269,7 +272,7 @@ export class LmdbArchive implements Archive {
       this.#quota.noteDisk(false);
       return outcome;
     } catch (error) {
-      this.#pages.forget();
+      this.#pages.clear();
       if (isDamage(error)) throw damaged(this.#path, error.message);
       const fault = this.#diskFault(error);
       if (!fault) throw error;
@@ -278,7 +281,10 @@ export class LmdbArchive implements Archive {
     }
   }
 
-  /** Throws StoreError `full` or `disk-error` if nothing can be written beside the store: LMDB prints lines of its own where it cannot. */
+  /**
+   * Throws StoreError `full` or `disk-error` if nothing can be written beside the store. LMDB would print its own
+   * messages.
+   */
   checkDisk(): void {
     try {
       this.#quota.tryDisk();
@@ -291,9 +297,9 @@ export class LmdbArchive implements Archive {
     return diskFault(error, () => this.#quota.tryDisk());
   }
 
-  /** Has what is there filed, as far as that can be done at once; on a full disk it cannot. */
-  #freshen(): void {
-    const end = performance.now() + FRESHEN_MS;
+  /** Compacts what is waiting, as far as that is quick. On a full disk it does nothing. */
+  #compactForRead(): void {
+    const end = performance.now() + COMPACT_LIMIT_MS;
     try {
       while (this.#quota.hasDisk() && this.#compact(this.#waiting()) > 0 && performance.now() < end);
     } catch (error) {
@@ -303,18 +309,18 @@ export class LmdbArchive implements Archive {
     this.#pages.refresh();
   }
 
-  /** Reads with what is due filed first. Throws StoreError `damaged` where LMDB finds its file damaged. */
+  /** Compacts what is waiting, and reads. Throws StoreError `damaged` if LMDB finds its file damaged. */
   #read<T>(read: () => T): T {
     try {
-      this.#freshen();
+      this.#compactForRead();
       return read();
     } catch (error) {
       throw isDamage(error) ? damaged(this.#path, error.message) : error;
     }
   }
 
-  /** Tells what a reader has passed over. */
-  #tell(what: string, leftOut: LeftOut | undefined): void {
+  /** Reports what a read has skipped. */
+  #reportLeftOut(what: string, leftOut: LeftOut | undefined): void {
     if (leftOut) this.#onLeftOut(damaged(this.#path, `${what} cannot be read in full: ${leftOut.first}`));
   }
 
@@ -324,15 +330,15 @@ export class LmdbArchive implements Archive {
 
   async visits(query: VisitQuery): Promise<Part<Visit>> {
     const part = this.#read(() => this.#visits(query));
-    this.#tell(`the list of visits of ${query.site}`, part.leftOut);
+    this.#reportLeftOut(`the list of visits of ${query.site}`, part.leftOut);
     return part;
   }
 
   #visits(query: VisitQuery): Part<Visit> {
     const { site, to = LAST, oldestFirst = false, after, limit } = query;
     const from = Math.max(query.from ?? 0, this.#droppedBefore(site));
-    const [begin, end] = oldestFirst ? [from, to] : [to, from];
-    const start = after === undefined ? [site, begin, 0] : [site, ...cursorOf(after)];
+    const [first, end] = oldestFirst ? [from, to] : [to, from];
+    const start = after === undefined ? [site, first, 0] : [site, ...cursorOf(after)];
     const items: Visit[] = [];
     const damage = new DamageLog();
     const part = (next: string | null): Part<Visit> => ({
@@ -347,7 +353,7 @@ export class LmdbArchive implements Archive {
       if (last === null && `${since}.${number}` === after) continue;
       if (items.length === limit || looks === MAX_LOOKS) return part(last);
       looks += 1;
-      // A damaged key would make a cursor that is none.
+      // A damaged key would make an invalid cursor.
       if (!Number.isInteger(since) || !Number.isInteger(number)) continue;
       last = `${since}.${number}`;
       const visit = this.#visitTable.get(number);
@@ -358,19 +364,19 @@ export class LmdbArchive implements Archive {
   }
 
   async visit(id: string, site?: string): Promise<Visit | undefined> {
-    const visit = this.#read(() => this.#given(this.#visitTable.find(id)));
+    const visit = this.#read(() => this.#visible(this.#visitTable.find(id)));
     return visit && (site ?? visit.site) === visit.site ? toVisit(visit) : undefined;
   }
 
-  async lastFrame(_site: string, id: string, most: number): Promise<number> {
+  async lastFrame(_site: string, id: string, max: number): Promise<number> {
     this.#catchUp(shardOf(id));
     this.#storeFile.root.resetReadTxn();
     const number = this.#visitTable.find(id);
     const visit = number === undefined ? undefined : this.#visitTable.get(number);
-    return visit ? lastUpTo(visit.seen, most) : 0;
+    return visit ? lastUpTo(visit.seen, max) : 0;
   }
 
-  /** Files what waited in a shard when the store was opened, once. */
+  /** Compacts what waited in a shard when the store was opened, once. */
   #catchUp(shard: number): void {
     if (this.#caughtUp.has(shard)) return;
     const isOld = (one: number) => (one === shard ? this.#openedAt : Number.NEGATIVE_INFINITY);
@@ -378,24 +384,24 @@ export class LmdbArchive implements Archive {
     this.#caughtUp.add(shard);
   }
 
-  /** A visit that may be shown. */
-  #given(number: number | undefined): VisitRow | undefined {
+  /** Returns the visit if it may be shown. */
+  #visible(number: number | undefined): VisitRow | undefined {
     const visit = number === undefined ? undefined : this.#visitTable.get(number);
     return visit && visit.since >= this.#droppedBefore(visit.site) ? visit : undefined;
   }
 
-  /** Visits of a site that began before this time are of one that was removed. */
+  /** Returns the time before which visits belong to a removed site with the same key. */
   #droppedBefore(site: string): number {
     return this.#tables.dropped.get(site) ?? 0;
   }
 
-  /** Counts of a site are also those of the removed one of its key as long as that has visits. */
+  /** Returns true while visits of a removed site with the same key exist: the counts include them. */
   #hasRemains(site: string): boolean {
     const before = this.#droppedBefore(site);
     const range = { start: [site, 0, 0], end: [site, before, 0], limit: 1 };
     if (before === 0) return false;
     if ([...this.#tables.bySite.getKeys(range as never)].length > 0) return true;
-    // Large ones are in no list any more while their pieces go.
+    // Large visits are in no list while they are removed in pieces.
     const { going, sorting } = this.#tables;
     const isOf = ({ value }: { value: RemovedVisit }) => value.site === site && value.since < before;
     return [...going.getRange()].some(isOf) || [...sorting.getRange()].some(isOf);
@@ -403,13 +409,13 @@ export class LmdbArchive implements Archive {
 
   async runs(id: string, after?: string): Promise<Part<Run>> {
     const part = this.#read(() => this.#runs(id, after));
-    this.#tell(`visit ${id}`, part.leftOut);
+    this.#reportLeftOut(`visit ${id}`, part.leftOut);
     return part;
   }
 
   #runs(id: string, after: string | undefined): Part<Run> {
     const number = this.#visitTable.find(id);
-    if (number === undefined || !this.#given(number)) return { items: [], next: null };
+    if (number === undefined || !this.#visible(number)) return { items: [], next: null };
     const part = new RunPart(after);
     const damage = new DamageLog();
     for (const run of readable(this.#visitTable.runs(number, damage, part.t), damage)) if (!part.take(run)) break;
@@ -418,7 +424,7 @@ export class LmdbArchive implements Archive {
 
   async scenes(site: string, page: string | null, from: number, to: number): Promise<VisitRuns[]> {
     const scenes = this.#read(() => this.#scenes(site, page, from, to));
-    for (const { visit, leftOut } of scenes) this.#tell(`visit ${visit.id}`, leftOut);
+    for (const { visit, leftOut } of scenes) this.#reportLeftOut(`visit ${visit.id}`, leftOut);
     return scenes;
   }
 
@@ -426,8 +432,8 @@ export class LmdbArchive implements Archive {
     const number = page === null ? undefined : this.#pages.find(site, page);
     if (page !== null && number === undefined) return [];
     const scenes: VisitRuns[] = [];
-    for (const one of this.#visitTable.during(site, number, from, to)) {
-      const visit = this.#given(one);
+    for (const one of this.#visitTable.findDuring(site, number, from, to)) {
+      const visit = this.#visible(one);
       if (!visit) continue;
       const damage = new DamageLog();
       const sound = readable(this.#visitTable.runs(one, damage, from), damage);
@@ -449,17 +455,17 @@ export class LmdbArchive implements Archive {
     const heat = this.#read(() =>
       this.#hasRemains(query.site) ? noHeat() : readHeat(this.#tables, this.#pages, query, damage),
     );
-    this.#tell(`the heatmap of ${query.site}${query.page}`, damage.leftOut);
+    this.#reportLeftOut(`the heatmap of ${query.site}${query.page}`, damage.leftOut);
     return heat;
   }
 
   async erase(id: string, note?: AuditNote): Promise<boolean> {
-    // What waits of it is to go too. What comes later is not kept, since the visit is noted as erased.
+    // Frames that wait in the journal are removed too. Later ones are ignored because the visit is noted as erased.
     await this.#compactShard(shardOf(id));
     const isThere = this.#write(() => {
       const number = this.#visitTable.find(id);
       if (number === undefined) return false;
-      this.#takeTurn();
+      this.#noteRemover();
       this.#count('erase', this.#removal.start([number]));
       this.#tables.erased.putSync(id, Date.now());
       this.#audit.add(note);
@@ -469,74 +475,82 @@ export class LmdbArchive implements Archive {
     return isThere;
   }
 
-  /** Files what waits in a shard now, in as many writes as it takes; acks are written in between. */
+  /** Compacts what waits in a shard now, in as many writes as it takes. Acks are written in between. */
   async #compactShard(shard: number): Promise<void> {
     this.#storeFile.root.resetReadTxn();
     const range = { start: [shard, LAST, 0, 0], end: [shard, 0, 0, 0], reverse: true, limit: 1 };
     const [last] = this.#tables.journal.getKeys(range as never);
     const before = last?.[1] ?? 0;
     while (this.#waiting((one) => (one === shard ? before : -1)).length > 0) {
-      const begin = performance.now();
+      const startedAt = performance.now();
       if (this.#compact([shard]) === 0) return;
-      await pauseAfter(performance.now() - begin);
+      await pauseAfter(performance.now() - startedAt);
     }
   }
 
-  /** Removes what is left of large visits, with pauses in which acks are written. A store that is closed meanwhile goes on when it is opened again. */
+  /**
+   * Removes the rest of large visits, with pauses in which acks are written. If the store is closed meanwhile, that
+   * continues when it is opened again.
+   */
   async #finishRemovals(): Promise<void> {
     while (!this.#isClosing) {
-      const begin = performance.now();
-      if (!this.#step()) return;
-      await pauseAfter(performance.now() - begin);
+      const startedAt = performance.now();
+      if (!this.#removePiece()) return;
+      await pauseAfter(performance.now() - startedAt);
     }
   }
 
-  #step(): boolean {
+  #removePiece(): boolean {
     this.#storeFile.root.resetReadTxn();
     if (!this.#removal.isPending) return false;
     return this.#write(() => {
-      this.#takeTurn();
+      this.#noteRemover();
       return this.#removal.step();
     });
   }
 
-  /** Within a write: this process removes visits now, and others leave that to it. Of several at once each would leave less time for acks. */
-  #takeTurn(): void {
-    const turn: Turn = { by: this.#writer, at: Date.now() };
-    this.#tables.upkeep.putSync(REMOVER, turn);
+  /**
+   * Within a write: this process removes visits now, and others leave that to it. Several at once would leave less time
+   * for acks.
+   */
+  #noteRemover(): void {
+    const remover: Remover = { by: this.#writer, at: Date.now() };
+    this.#tables.upkeep.putSync(REMOVER, remover);
   }
 
-  /** False while another process removes visits; one that has died is waited for no longer. */
-  #isMyTurn(): boolean {
-    const turn = this.#tables.upkeep.get(REMOVER) as Turn | undefined;
-    return turn === undefined || turn.by === this.#writer || Math.abs(Date.now() - turn.at) > TURN_MS;
+  /** Returns false while another process removes visits. A process that has died is not waited for. */
+  #isRemover(): boolean {
+    const remover = this.#tables.upkeep.get(REMOVER) as Remover | undefined;
+    return (
+      remover === undefined || remover.by === this.#writer || Math.abs(Date.now() - remover.at) > REMOVER_TIMEOUT_MS
+    );
   }
 
   async dropSite(site: string, before: number): Promise<void> {
     this.#write(() => this.#tables.dropped.putSync(site, before));
   }
 
-  async prune(before: number, most: number): Promise<number> {
+  async prune(before: number, max: number): Promise<number> {
     await this.#finishRemovals();
-    const removed = await this.#prune(before, most);
+    const removed = await this.#prune(before, max);
     await this.#finishRemovals();
     return removed;
   }
 
-  async #prune(before: number, most: number, now = Date.now()): Promise<number> {
+  async #prune(before: number, max: number, now = Date.now()): Promise<number> {
     this.#storeFile.root.resetReadTxn();
     await this.#sweep(before, now);
     this.#storeFile.root.resetReadTxn();
-    if (this.#quota.used() > most) await this.#weigh();
-    if (this.#isClosing || this.#allDue(before, most).numbers.length === 0) return 0;
+    if (this.#quota.used() > max) await this.#weigh();
+    if (this.#isClosing || this.#findDue(before, max).numbers.length === 0) return 0;
     return this.#write(() => {
-      this.#takeTurn();
-      const { reason, numbers } = this.#allDue(before, most);
+      this.#noteRemover();
+      const { reason, numbers } = this.#findDue(before, max);
       return this.#count(reason, this.#removal.start(numbers));
     });
   }
 
-  /** Within a write: counts visits that were removed, for everybody and for the log of this process. */
+  /** Within a write: counts removed visits, for everybody and for the log of this process. */
   #count(reason: Reason, visits: number): number {
     const { upkeep } = this.#tables;
     const all = { ...noneRemoved(), ...(upkeep.get(REMOVED) as Removed | undefined) };
@@ -546,84 +560,87 @@ export class LmdbArchive implements Archive {
     return visits;
   }
 
-  /** What happened since this was asked last. */
+  /** Returns what was removed since the last call. */
   takeNews(): RemovalReport {
     const news = this.#news;
     this.#news = { removed: noneRemoved(), heldMs: 0 };
     return news;
   }
 
-  /** The time by which visits grow old; record/age-clock.ts. A store that has none yet begins with the system's. */
+  /** Returns the store's time (record/age-clock.ts). A new store starts with the system's clock. */
   #ageTime(wall: number): number {
     const { upkeep } = this.#tables;
     const mono = monotonicNow();
-    const kept = upkeep.get(CLOCK) as StoredTime | undefined;
-    if (!kept) {
-      this.#keepTime({ at: wall, mono });
+    const stored = upkeep.get(CLOCK) as StoredTime | undefined;
+    if (!stored) {
+      this.#saveTime({ at: wall, mono });
       return wall;
     }
-    // After a restart of the machine this begins anew: at least as much has passed.
-    const elapsed = mono < kept.mono ? mono : mono - kept.mono;
-    if (elapsed > SAVE_INTERVAL_MS || mono < kept.mono)
-      this.#keepTime({ at: followClock(kept.at, elapsed, wall), mono });
-    return ageTime(kept.at, elapsed, wall);
+    // After a restart of the computer its clock starts at 0: at least that much time has passed.
+    const elapsed = mono < stored.mono ? mono : mono - stored.mono;
+    if (elapsed > SAVE_INTERVAL_MS || mono < stored.mono)
+      this.#saveTime({ at: followClock(stored.at, elapsed, wall), mono });
+    return ageTime(stored.at, elapsed, wall);
   }
 
-  #keepTime(time: StoredTime): void {
+  #saveTime(time: StoredTime): void {
     this.#write(() => this.#tables.upkeep.putSync(CLOCK, time));
   }
 
-  /** Counts what the visits of each site take, in a store from before that was counted. What changes meanwhile is counted nearly. */
+  /**
+   * Weighs the visits of each site, in a store from before they were weighed. Concurrent changes are counted only
+   * approximately.
+   */
   async #weigh(): Promise<void> {
     if (this.#visitTable.weights()) return;
     const sums = new Map<string, number>();
     for (let next: number | undefined = 0; next !== undefined && !this.#isClosing; ) {
-      const begin = performance.now();
+      const startedAt = performance.now();
       next = this.#visitTable.weigh(next, sums);
-      await pauseAfter(performance.now() - begin);
+      await pauseAfter(performance.now() - startedAt);
       this.#storeFile.root.resetReadTxn();
     }
     if (!this.#isClosing) this.#write(() => this.#visitTable.putWeights(sums));
   }
 
-  /** Removes what was set aside before `before`, and forgets what was erased long ago. */
+  /** Removes quarantined batches from before `before`, and erased ids that are no longer needed. */
   async #sweep(before: number, now: number): Promise<void> {
     const at = performance.now();
     if (at - this.#sweptAt < SWEEP_MS) return;
     this.#sweptAt = at;
-    const { damaged: aside, erased } = this.#tables;
-    await this.#sweepIn(aside, ([, t]) => t < before);
-    await this.#sweepIn(erased, (id) => (erased.get(id) ?? now) < now - ERASED_MS);
+    const { damaged: quarantined, erased } = this.#tables;
+    await this.#sweepIn(quarantined, ([, t]) => t < before);
+    await this.#sweepIn(erased, (id) => (erased.get(id) ?? now) < now - KEEP_ERASED_MS);
   }
 
-  /** Looks through a table, and removes what is over, some entries in one write; acks are written in between. */
+  /** Removes expired entries of a table, some in one write. Acks are written in between. */
   async #sweepIn<V, K extends Key>(table: Database<V, K>, isOver: (key: K) => boolean): Promise<void> {
     for (let last: K | undefined; !this.#isClosing; ) {
-      const begin = performance.now();
+      const startedAt = performance.now();
       this.#storeFile.root.resetReadTxn();
-      const keys = [...table.getKeys({ limit: SWEPT_AT_ONCE, ...(last !== undefined && { start: last }) })];
+      const keys = [...table.getKeys({ limit: SWEEP_ENTRIES, ...(last !== undefined && { start: last }) })];
       const over = keys.filter(isOver);
       if (over.length > 0)
         this.#write(() => {
           for (const key of over) if (isOver(key)) table.removeSync(key);
         });
-      if (keys.length < SWEPT_AT_ONCE) return;
+      if (keys.length < SWEEP_ENTRIES) return;
       last = keys.at(-1);
-      await pauseAfter(performance.now() - begin);
+      await pauseAfter(performance.now() - startedAt);
     }
   }
 
-  #allDue(before: number, most: number): { reason: Reason; numbers: number[] } {
+  #findDue(before: number, max: number): { reason: Reason; numbers: number[] } {
     for (const { key: site, value } of this.#tables.dropped.getRange()) {
-      const numbers = this.#dropped(site, value);
+      const numbers = this.#findDropped(site, value);
       if (numbers.length > 0) return { reason: 'site', numbers };
     }
-    if (this.#quota.used() > most) return { reason: 'cap', numbers: this.#surplus() };
-    return { reason: 'age', numbers: this.#ended(before) };
+    if (this.#quota.used() > max) return { reason: 'cap', numbers: this.#findSurplus() };
+    return { reason: 'age', numbers: this.#findEnded(before) };
   }
 
   /** The oldest visits of the site that is furthest over its share of the store. */
-  #surplus(): number[] {
+  #findSurplus(): number[] {
     const weights = this.#visitTable.weights() ?? [];
     const sites = weights.map(([site, weight]) => ({ name: site, weight, site }));
     for (const { site, bytes } of rankBySurplus(sites, this.#shares)) {
@@ -634,12 +651,14 @@ export class LmdbArchive implements Archive {
     return [];
   }
 
-  /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
-  #dropped(site: string, before: number): number[] {
+  /**
+   * Returns some visits of a dropped site. The drop is forgotten when everything from that time has been compacted.
+   */
+  #findDropped(site: string, before: number): number[] {
     const { dropped, bySite } = this.#tables;
     const range = { start: [site, 0, 0], end: [site, before, 0], limit: PRUNE_VISITS };
     const due = [...bySite.getKeys(range as never)].map(([, , number]) => number);
-    const isOver = due.length === 0 && Date.now() - before > DROPPED_MS && this.#waiting(() => before).length === 0;
+    const isOver = due.length === 0 && Date.now() - before > DROP_GRACE_MS && this.#waiting(() => before).length === 0;
     if (isOver)
       this.#write(() => {
         if (dropped.get(site) === before) dropped.removeSync(site);
@@ -647,10 +666,10 @@ export class LmdbArchive implements Archive {
     return due;
   }
 
-  /** The oldest visits of those that have ended before, wherever they are among others. */
-  #ended(before: number): number[] {
+  /** Returns the oldest visits that ended before `before`, among the first MAX_LOOKS. */
+  #findEnded(before: number): number[] {
     const due: number[] = [];
-    // It is not known yet when these end.
+    // The end of these is not known yet.
     const sorted = new Set([...this.#tables.sorting.getRange()].map(({ value }) => value.into));
     for (const [since, number] of this.#tables.byAge.getKeys({ limit: MAX_LOOKS })) {
       if (due.length === PRUNE_VISITS || since >= before) break;
@@ -660,10 +679,10 @@ export class LmdbArchive implements Archive {
   }
 
   /**
-   * As `prune` of what ended longer than `retainMs` ago, and of what is over the cap, for at most so long,
-   * milliseconds, unless another process does it now, or a long read keeps what is removed from being used again. What
-   * is left of large visits goes first: they take room, and are in no list any more. Acks are written in pauses that
-   * are as long as the writes.
+   * Like `prune`, for visits that ended more than `retainMs` ago, and for visits over the cap, for at most `limitMs`.
+   * Does nothing while another process removes visits, or while a long read keeps freed pages from being reused. The
+   * rest of large visits is removed first: they take space, and are in no list. Acks are written in pauses that are as
+   * long as the writes.
    */
   async pruneSome(wall: number, retainMs: number, limitMs: number): Promise<void> {
     const end = performance.now() + limitMs;
@@ -671,14 +690,14 @@ export class LmdbArchive implements Archive {
     this.#storeFile.root.resetReadTxn();
     const now = this.#ageTime(wall);
     const before = now - retainMs;
-    if (wall - now > MAX_AHEAD_MS && this.#ended(wall - retainMs).length > this.#ended(before).length)
+    if (wall - now > MAX_AHEAD_MS && this.#findEnded(wall - retainMs).length > this.#findEnded(before).length)
       this.#news.heldMs = wall - now;
     while (!this.#isClosing && this.#quota.hasDisk() && performance.now() < end) {
-      const begin = performance.now();
+      const startedAt = performance.now();
       this.#storeFile.root.resetReadTxn();
-      if (!this.#isMyTurn() || !this.#canRemove()) return;
-      if (!this.#step() && (await this.#prune(before, this.#quota.pruneNow, now)) === 0) return;
-      await pauseAfter(performance.now() - begin);
+      if (!this.#isRemover() || !this.#canRemove()) return;
+      if (!this.#removePiece() && (await this.#prune(before, this.#quota.pruneNow, now)) === 0) return;
+      await pauseAfter(performance.now() - startedAt);
     }
   }
 
@@ -686,7 +705,7 @@ export class LmdbArchive implements Archive {
     return this.#quota.canGrow() || this.#storeFile.alone(() => this.#quota.canRemove());
   }
 
-  /** Ends what is done in the background; to be called before the file is closed. */
+  /** Stops background work. Call it before the file is closed. */
   close(): void {
     this.#isClosing = true;
   }
@@ -703,22 +722,22 @@ export class LmdbArchive implements Archive {
     };
   }
 
-  /** Has what readers that died have held be used again. */
+  /** Releases the pages that dead readers still held. */
   clearReaders(): void {
     this.#storeFile.root.readerCheck();
   }
 
-  /** With a team, all its threads read one state of the store. */
+  /** Implements `Archive.verify`. With a team, all its threads read one state of the store. */
   async verify(progress?: Progress, team?: Team, partBytes?: number): Promise<Difference[]> {
     await this.compactAll();
     const { root } = this.#storeFile;
     const reading = this.#storeFile.alone(() => {
-      team?.begin();
+      team?.start();
       root.resetReadTxn();
       return root.useReadTransaction();
     });
     try {
-      return differences({ tables: this.#tables, pages: this.#pages, shelf: this.#visitTable }, progress, {
+      return differences({ tables: this.#tables, pages: this.#pages, visitTable: this.#visitTable }, progress, {
         team,
         partBytes,
       });

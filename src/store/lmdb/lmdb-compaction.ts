@@ -1,6 +1,6 @@
 /**
- * Files what the journal holds: takes frames out of it, shard by shard, and puts them with their visits, with what they add to counts
- * and heatmaps. That is one transaction, so that the counts are at all times those of the frames.
+ * Compaction of the journal: moves frames to their visits, shard by shard, and adds them to counts and heatmaps. It
+ * does both in one transaction, so the counts always match the stored frames.
  */
 import { type KnownPlaces, readBatch } from '../record/batch.ts';
 import { type Arrived, arrivals, Compactor, isReadable } from '../record/compaction.ts';
@@ -13,8 +13,9 @@ import { type JournalKey, LAST, type Tables, type VisitRow } from './tables.ts';
 import type { VisitTable } from './visit-table.ts';
 
 /**
- * So much of the journal is filed at once, bytes: some hundredths of a second's work, while nobody else can write. Under load it is some
- * seconds of a shard's visits; with half as much each visit is taken up twice as often, and filing costs a seventh more.
+ * How much of the journal one write compacts, bytes. It takes some hundredths of a second, during which nobody else can
+ * write. Under load it is some seconds of a shard's visits. With half as much, each visit is updated twice as often,
+ * and compaction costs a seventh more.
  */
 export const MAX_COMPACTED = 1024 * 1024;
 
@@ -25,10 +26,10 @@ export class LmdbCompaction {
   readonly #path: string;
   readonly #maxCompacted: number;
   readonly #sorting: Sorting;
-  /** True if the last write rewrote a piece of a visit: rewriting and filing take turns. */
+  /** True if the last write rewrote a piece of a visit: rewriting and compaction alternate. */
   #isSorting = false;
 
-  /** `path`: of the store's file; `maxFiled`: bytes of the journal that one write files. */
+  /** `path`: path of the store's file. `maxCompacted`: how much of the journal one write compacts, bytes. */
   constructor(
     tables: Tables,
     pages: PageTable,
@@ -36,10 +37,10 @@ export class LmdbCompaction {
     sorting: Sorting,
     path: string,
     maxVisitBytes?: number,
-    maxFiled = MAX_COMPACTED,
+    maxCompacted = MAX_COMPACTED,
   ) {
     this.#path = path;
-    this.#maxCompacted = maxFiled;
+    this.#maxCompacted = maxCompacted;
     this.#sorting = sorting;
     this.#tables = tables;
     this.#pages = pages;
@@ -47,9 +48,10 @@ export class LmdbCompaction {
   }
 
   /**
-   * Within a write: files what shards hold, one after the other, as much as one write may. They are filed together,
-   * since each page's tiles then change once. If a visit is being rewritten (sorting.ts), every other write rewrites
-   * a piece of it instead, and its shard waits. Returns how many bytes were filed; 0 if there was nothing to do.
+   * Within a write: compacts shards, one after the other, up to the limit of one write. They are compacted together,
+   * because each page's tiles then change only once. If a visit is being rewritten (sorting.ts), every other write
+   * rewrites a piece of it instead, and its shard waits. Returns how many bytes were compacted; 0 if there was nothing
+   * to do.
    */
   compact(shards: readonly number[]): number {
     const blocked = shards.filter((shard) => this.#sorting.next(shard) !== undefined);
@@ -69,7 +71,7 @@ export class LmdbCompaction {
     const sums = new Sums();
     const damage = new DamageLog();
     let bytes = 0;
-    this.#compactor.begin(damage);
+    this.#compactor.start(damage);
     for (const shard of shards) {
       if (bytes >= this.#maxCompacted) break;
       bytes += this.#compactShard(shard, this.#maxCompacted - bytes, sums);
@@ -79,20 +81,20 @@ export class LmdbCompaction {
     return bytes;
   }
 
-  #compactShard(shard: number, most: number, sums: Sums): number {
+  #compactShard(shard: number, max: number, sums: Sums): number {
     const visits = new Map<string, Arrived>();
-    const { keys, bytes } = this.#read(shard, most, visits);
+    const { keys, bytes } = this.#read(shard, max, visits);
     for (const [id, arrived] of visits) this.#compactor.compact(id, arrived, sums);
     for (const key of keys) this.#tables.journal.removeSync(key);
     return bytes;
   }
 
-  #read(shard: number, most: number, visits: Map<string, Arrived>): { keys: JournalKey[]; bytes: number } {
+  #read(shard: number, max: number, visits: Map<string, Arrived>): { keys: JournalKey[]; bytes: number } {
     const keys: JournalKey[] = [];
     let bytes = 0;
     const known: KnownPlaces = new Map();
     const listener = arrivals(visits);
-    for (const { key, value } of this.#waiting(shard, most)) {
+    for (const { key, value } of this.#waiting(shard, max)) {
       keys.push(key);
       bytes += value.length;
       readBatch(value, listener, known);
@@ -101,30 +103,30 @@ export class LmdbCompaction {
   }
 
   /**
-   * Within a write: puts those batches aside that cannot be read, among the ones that `file` would take out of these
-   * shards. Returns how many.
+   * Within a write: moves the unreadable batches among those that `compact` would read from these shards to the table
+   * `damaged`. Returns how many.
    */
   quarantine(shards: readonly number[]): number {
     const { journal, damaged } = this.#tables;
-    const aside: [JournalKey, Buffer][] = [];
+    const unreadable: [JournalKey, Buffer][] = [];
     let bytes = 0;
     for (const shard of shards)
       for (const { key, value } of this.#waiting(shard, this.#maxCompacted - bytes)) {
         bytes += value.length;
-        if (!isReadable(value)) aside.push([key, value]);
+        if (!isReadable(value)) unreadable.push([key, value]);
       }
-    for (const [key, value] of aside) {
+    for (const [key, value] of unreadable) {
       damaged.putSync(key, value);
       journal.removeSync(key);
     }
-    return aside.length;
+    return unreadable.length;
   }
 
-  /** The oldest batches of a shard: as many as reach `most` bytes. */
-  *#waiting(shard: number, most: number): Generator<{ key: JournalKey; value: Buffer }> {
+  /** Yields the oldest batches of a shard, until they reach `max` bytes. */
+  *#waiting(shard: number, max: number): Generator<{ key: JournalKey; value: Buffer }> {
     let bytes = 0;
     for (const batch of this.#tables.journal.getRange({ start: [shard, 0, 0, 0], end: [shard, LAST, 0, 0] })) {
-      if (bytes >= most) return;
+      if (bytes >= max) return;
       bytes += batch.value.length;
       yield batch;
     }

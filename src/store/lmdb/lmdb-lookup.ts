@@ -1,4 +1,4 @@
-/** Counts and heatmaps, read. */
+/** Reads counts and heatmaps. */
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import type { Heat } from '../../model/heat.ts';
 import type { DayCounts, PageCounts } from '../../model/visit.ts';
@@ -12,7 +12,7 @@ import type { PageTable } from './page-table.ts';
 import { readCells } from './sum-tables.ts';
 import { LAST, type Tables } from './tables.ts';
 
-/** As `Archive.pages`. */
+/** Implements `Archive.pages`. */
 export function readPages(tables: Tables, pages: PageTable, site: string, days: Days): PageCounts[] {
   const sums = new Map<number, Counts>();
   for (const { page, counts } of rowsOf(tables, site, days))
@@ -28,14 +28,14 @@ function* rowsOf({ counts }: Tables, site: string, days: Days) {
   for (const { key, value } of counts.getRange(range as never)) yield { day: key[1], page: key[2], counts: value };
 }
 
-/** As `Archive.days`. */
+/** Implements `Archive.days`. */
 export function readDays(tables: Tables, pages: PageTable, site: string, page: string | null, days: Days): DayCounts[] {
   const number = page === null ? WHOLE_SITE : pages.find(site, page);
   if (number === undefined) return [];
   return [...countedDays(tables, site, number, days)].map(({ day, counts }) => ({ day: dayName(day), ...counts }));
 }
 
-/** The days on which a page has counts. Days without any are passed over: there may be a century of them. */
+/** Yields the days on which a page has counts. Days without counts are skipped: there may be a century of them. */
 function* countedDays({ counts }: Tables, site: string, page: number, { from, to }: Days) {
   const last = dayFrom(to);
   for (let day = firstDay(counts, site, dayFrom(from), last); day <= last; ) {
@@ -45,7 +45,7 @@ function* countedDays({ counts }: Tables, site: string, page: number, { from, to
   }
 }
 
-/** The first day from `from` on that has counts of the site; one after `last` if there is none until then. */
+/** Returns the first day from `from` on that has counts of the site, or a day after `last`. */
 function firstDay(counts: Tables['counts'], site: string, from: number, last: number): number {
   // A damaged key may have any number.
   for (const [, day] of counts.getKeys({ start: [site, from, 0], end: [site, last, LAST] } as never))
@@ -53,7 +53,7 @@ function firstDay(counts: Tables['counts'], site: string, from: number, last: nu
   return last + 1;
 }
 
-/** As `Archive.heat`. `damage` is told of tiles that cannot be read in full. */
+/** Implements `Archive.heat`. `damage` collects tiles that cannot be read in full. */
 export function readHeat(tables: Tables, pages: PageTable, query: HeatQuery, damage: DamageLog): Heat {
   const page = pages.find(query.site, query.page);
   if (page === undefined) return noHeat();
@@ -73,12 +73,12 @@ function sumCells(
   damage: DamageLog,
 ): Counted {
   const sum: Counted = new Map();
-  const tell = (cell: number, n: number) => countInTile(sum, cell, n);
-  for (const day of days) for (const device of devices) readCells(tables, page, day, device, layer, tell, damage);
+  const add = (cell: number, n: number) => countInTile(sum, cell, n);
+  for (const day of days) for (const device of devices) readCells(tables, page, day, device, layer, add, damage);
   return sum;
 }
 
-/** Clicks on each element. */
+/** Returns the clicks on each element. */
 function spotsOf(
   { spots }: Tables,
   page: number,

@@ -1,12 +1,12 @@
-/** The record of one machine, as a worker's thread keeps it. */
+/** Opens the LMDB store in the thread of a worker, and maintains its record. */
 import type { Durability, Shares } from '../../config/config.ts';
 import { StoreError } from '../contract.ts';
-import type { Kept } from '../thread/maintenance.ts';
+import type { MaintainedArchive } from '../thread/maintenance.ts';
 import { openLmdbStore } from './lmdb-store.ts';
 
 export interface FileData {
   folder: string;
-  /** Id of the store that the folder is to hold; undefined: whatever it holds is right. */
+  /** Id that the store in the folder must have. If undefined, any store will do. */
   id?: string;
   /** The file that the store must be in (`EmbeddedStore.identity`). If undefined, any file will do. */
   identity?: string;
@@ -17,48 +17,48 @@ export interface FileData {
   /** How long visits are kept, milliseconds. */
   retainMs: number;
   durability: Durability;
-  /** Parts of the store that sites may take before others. */
+  /** Parts of the store that sites may use; see site-weight.ts. */
   shares?: Shares;
 }
 
-/** What has waited is looked for so often, milliseconds, and some of it filed. */
+/** How often to look for frames to compact, milliseconds. */
 const COMPACT_MS = 150;
-/** Removing goes on for at most so long at once, milliseconds. */
+/** Maximum duration of one round of removals, milliseconds. */
 const PRUNE_LIMIT_MS = 300;
-/** Visits that are due to go are looked for so often, milliseconds. */
+/** How often to look for visits to remove, milliseconds. */
 const PRUNE_MS = 500;
 const READERS_MS = 60_000;
 /** How often to look for counter totals of sites that were removed, milliseconds. */
-const LOST_MS = 5000;
+const LOST_HITS_MS = 5000;
 
 export async function maintainFile(
   { folder, id, identity, maxBytes, retainMs, ...options }: FileData,
   onDamage: (error: StoreError) => void,
-): Promise<Kept> {
+): Promise<MaintainedArchive> {
   const create = id === undefined;
   const store = await openLmdbStore(folder, { maxBytes, ...options, create, onDamage, onLeftOut: onDamage });
-  // The file may have been changed for another since the worker opened it.
+  // The file may have been replaced since the worker opened it.
   const isOther = id !== undefined && (await store.id()) !== id;
   if (isOther || (identity !== undefined && store.identity !== identity)) {
     await store.close();
     throw new StoreError('not-a-store', `the store in ${folder} is not the one that the server uses`);
   }
   const { archive } = store;
-  const file = () => {
+  const compact = () => {
     archive.compactDue(Date.now());
   };
-  // A little at a time, until the next time.
+  // Removes a few visits; the next call continues.
   const prune = () => archive.pruneSome(Date.now(), retainMs, PRUNE_LIMIT_MS);
   return {
     archive,
     chores: [
-      { everyMs: COMPACT_MS, work: file },
+      { everyMs: COMPACT_MS, work: compact },
       { everyMs: PRUNE_MS, work: prune },
       { everyMs: READERS_MS, work: () => archive.clearReaders() },
-      { everyMs: LOST_MS, work: () => store.clearLostHits() },
+      { everyMs: LOST_HITS_MS, work: () => store.clearLostHits() },
     ],
     makeRoom: () => {
-      file();
+      compact();
       return prune();
     },
     takeNews: () => archive.takeNews(),

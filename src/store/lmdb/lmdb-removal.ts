@@ -1,8 +1,8 @@
 /**
- * Removes visits. A small one goes in one write. A large one would hold up everybody's writes for seconds: one small write takes
- * it out of all lists and into the table `going`, and its runs then go piece by piece. Each piece takes from the counts what it
- * removes, so that these are at all times those of the runs that are left. Whoever opens the store later goes on with what is
- * left in `going`.
+ * Removes visits. A small visit is removed in one write. A large one would hold up everybody's writes for seconds. So
+ * one small write takes it out of all lists and into the table `going`, and its runs are removed piece by piece. Each
+ * piece is also subtracted from the counts, so the counts always match the remaining runs. Whoever opens the store
+ * later continues with the visits in `going`.
  */
 import { MINUTE_MS } from '../../model/minute.ts';
 import type { Run } from '../archive.ts';
@@ -24,9 +24,9 @@ import { putSums } from './sum-tables.ts';
 import { LAST, type Tables, type VisitRow } from './tables.ts';
 import type { VisitTable } from './visit-table.ts';
 
-/** A slow machine ends a piece earlier, milliseconds. */
+/** Maximum duration of a piece, milliseconds: slow computers end it earlier. */
 const PIECE_MS = 40;
-/** Chunks of which one write reads the keys. */
+/** Maximum number of chunks whose keys one write reads. */
 const PIECE_CHUNKS = 256;
 
 export class LmdbRemoval {
@@ -37,7 +37,7 @@ export class LmdbRemoval {
   readonly #path: string;
   readonly #pieceBytes: number;
 
-  /** `path`: of the store's file. */
+  /** `path`: path of the store's file. */
   constructor(tables: Tables, pages: PageTable, visitTable: VisitTable, path: string, pieceBytes = PIECE_BYTES) {
     this.#tables = tables;
     this.#pages = pages;
@@ -49,17 +49,17 @@ export class LmdbRemoval {
 
   /** True while visits are being removed. */
   get isPending(): boolean {
-    return this.#going !== undefined || this.#damagedVisits.isPending;
+    return this.#current !== undefined || this.#damagedVisits.isPending;
   }
 
-  /** Number of a visit that is being removed. */
-  get #going(): number | undefined {
+  /** Number of the visit that is being removed. */
+  get #current(): number | undefined {
     return [...this.#tables.going.getKeys({ limit: 1 })][0];
   }
 
   /**
-   * Within a write: removes visits, small ones with their runs, until these are as much as one write removes. A large
-   * visit is the last one of a write, and `step` removes its runs. Returns how many visits.
+   * Within a write: removes visits, small ones together with their runs, up to the limit of one write. A large visit is
+   * the last one of a write; `step` removes its runs. Returns how many visits were removed.
    */
   start(numbers: readonly number[]): number {
     const sums = new Sums();
@@ -74,7 +74,7 @@ export class LmdbRemoval {
       if (!visit) {
         this.#damagedVisits.add(number);
         faults.push('its entry cannot be read');
-      } else if (budget.isLarge(visit, weight)) this.#setOut(number, visit);
+      } else if (budget.isLarge(visit, weight)) this.#startLarge(number, visit);
       else faults.push(...this.#remove(number, visit, sums));
     }
     putSums(this.#tables, sums, this.#pages);
@@ -82,7 +82,7 @@ export class LmdbRemoval {
     return removed;
   }
 
-  /** Removes a visit whole. What of it could not be read, if anything: that stays in the counts. */
+  /** Removes a whole visit. Returns why parts could not be read, if any: those stay in the counts. */
   #remove(number: number, visit: VisitRow, sums: Sums): string[] {
     const tally = new Aggregator(visit.site, sums, -1, this.#pages, restartAggregation(visit));
     const damage = new DamageLog();
@@ -90,20 +90,20 @@ export class LmdbRemoval {
     return damage.fault ? [damage.fault.message] : [];
   }
 
-  /** Takes a visit out of all lists. */
-  #setOut(number: number, visit: VisitRow): void {
+  /** Removes a visit from all lists. */
+  #startLarge(number: number, visit: VisitRow): void {
     this.#visitTable.unlist(number, visit);
     this.#tables.going.putSync(number, newRemovedVisit(visit));
   }
 
-  /** Within a write: removes the next piece of a visit that is being removed. False if there is none. */
+  /** Within a write: removes the next piece of the visit that is being removed. Returns false if there is none. */
   step(): boolean {
-    const number = this.#going;
+    const number = this.#current;
     if (number === undefined) return this.#damagedVisits.step();
     const { going: table } = this.#tables;
     const going = table.get(number);
     if (!going) {
-      // It is damaged: what is left of the visit stays in the counts.
+      // The entry is damaged: the rest of the visit stays in the counts.
       table.removeSync(number);
       this.#damagedVisits.add(number);
       return true;
@@ -116,32 +116,32 @@ export class LmdbRemoval {
     return true;
   }
 
-  /** Within a write: has what is left of a visit removed of which nothing can be read. */
-  lose(number: number): void {
+  /** Within a write: schedules a visit for removal whose entry cannot be read. */
+  addDamaged(number: number): void {
     this.#damagedVisits.add(number);
   }
 
   /**
-   * Within a write: takes the next piece of a visit away, and what it added to counts from the sums. Tells its runs,
-   * but for those that are damaged. `share`: part of what one write removes. False if nothing is left.
+   * Within a write: removes the next piece of a visit, and subtracts what it added to counts. Calls `onRun` for each
+   * run that is not damaged. `share`: part of what one write may remove. Returns false if nothing is left.
    */
-  takePiece(number: number, going: RemovedVisit, sums: Sums, tell: (run: Run) => void = () => {}, share = 1): boolean {
+  takePiece(number: number, going: RemovedVisit, sums: Sums, onRun: (run: Run) => void = () => {}, share = 1): boolean {
     const tally = new Aggregator(going.site, sums, -1, this.#pages, going.away);
     tally.countDeepest(going.page, 1);
-    // The page that it is on may be given back only now.
+    // The number of the current page may be released only now.
     if (going.page > 0)
       sums.countsOf(going.site, this.#pages.numberOf(going.site, going.away.page), dayOf(going.since));
     const take = (run: Run) => {
       tally.add(run);
-      tell(run);
+      onRun(run);
     };
-    const isLeft = this.#removeChunks(number, going, take, share) || this.#leaveMinutes(number, going);
+    const isLeft = this.#removeChunks(number, going, take, share) || this.#removeMinutes(number, going);
     if (isLeft) tally.countDeepest(going.page, -1);
     if (!isLeft && going.damage !== '') warnOfRemoved([going.damage], this.#path);
     return isLeft;
   }
 
-  /** False if none was left. */
+  /** Returns false if no chunk was left. */
   #removeChunks(number: number, going: RemovedVisit, take: (run: Run) => void, share: number): boolean {
     const { chunks, minutes } = this.#tables;
     const damage = new DamageLog();
@@ -163,8 +163,8 @@ export class LmdbRemoval {
     return true;
   }
 
-  /** Takes the visit out of some of the minutes of its stays. False if that were all. */
-  #leaveMinutes(number: number, going: RemovedVisit): boolean {
+  /** Removes the visit from some of the minutes of its stays. Returns false after the last one. */
+  #removeMinutes(number: number, going: RemovedVisit): boolean {
     let left = PIECE_MINUTES;
     for (const { t, until } of going.stays)
       for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
@@ -177,7 +177,7 @@ export class LmdbRemoval {
   }
 }
 
-/** The runs that are left of a visit that is being removed, but for those that are damaged. */
+/** Yields the remaining runs of a visit that is being removed, except damaged ones. */
 export function* runsLeft(
   visitTable: VisitTable,
   number: number,

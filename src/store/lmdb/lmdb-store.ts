@@ -234,7 +234,7 @@ export class LmdbStore extends AccountStore implements Store {
   }
 
   #lostSite(): string | undefined {
-    return this.#read(() => this.#hits.lost());
+    return this.#read(() => this.#hits.findLost());
   }
 
   countAttempt(attempts: readonly Attempt[], now: number): Promise<number> {

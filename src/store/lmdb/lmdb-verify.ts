@@ -1,4 +1,4 @@
-/** Recomputes what the frames add up to, and compares; record/recount.ts says how. */
+/** Recomputes what the frames add up to, and compares it with the stored counts. record/recount.ts describes how. */
 import type { Difference, Progress } from '../archive.ts';
 import {
   type CellRow,
@@ -19,10 +19,10 @@ import { firstParts, type Tables } from './tables.ts';
  * Other threads that read the same state of the store. Each counts its share of every unit, in the order of the units.
  */
 export interface Team {
-  /** The threads that count, with the one that asks. */
+  /** The number of threads that count, including the caller. */
   readonly shares: number;
-  /** Makes the others start to read. Call it while nobody can commit. */
-  begin(): void;
+  /** Makes the others start reading. Call it while nobody can commit. */
+  start(): void;
   /** Visits that the others have counted so far. */
   counted(): number;
   /**
@@ -32,9 +32,11 @@ export interface Team {
   join(unit: number, sums: Sums): Difference[];
 }
 
-const ALONE: Team = { shares: 1, begin() {}, counted: () => 0, join: () => [] };
+const ALONE: Team = { shares: 1, start() {}, counted: () => 0, join: () => [] };
 
-/** As `Archive.verify`, of what is filed. Runs without a pause, so that all reads see one state of the store. */
+/**
+ * Implements `Archive.verify` for compacted frames. Runs without a pause, so that all reads see one state of the store.
+ */
 export function differences(
   source: CountSource,
   progress: Progress = () => {},
@@ -46,21 +48,21 @@ export function differences(
   const total = units.reduce((sum, { visits }) => sum + visits.length, 0);
   const names = namesIn(source.tables);
   let done = 0;
-  const tell = () => progress(done + team.counted(), total);
+  const report = () => progress(done + team.counted(), total);
   for (const [i, unit] of units.entries()) {
     const counted = countUnit(source, unit, shareOf(unit, 0, team.shares), () => {
       done += 1;
-      tell();
+      report();
     });
     for (const difference of [...counted.found, ...team.join(i, counted.sums)])
       compare(difference.what, difference.kept, difference.found);
-    if (team.shares > 1) tell();
+    if (team.shares > 1) report();
     compareUnit(source, unit, names, counted.sums, compare);
   }
   return found;
 }
 
-/** Sites and pages that anything is kept of. */
+/** Sites and pages with stored data. */
 interface Names {
   sites: readonly string[];
   pages: readonly number[];

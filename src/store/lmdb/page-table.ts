@@ -1,12 +1,12 @@
 /**
- * Pages by number. What is asked for again and again is remembered. A page that nothing is known of any more is taken away; no
- * number is given twice, but those who remember it have to forget it: the edition tells.
+ * Page numbers. Recently used ones are cached. A page without data is removed. Its number is never reused, but caches
+ * must forget it: the edition tells them.
  */
 import { countedName, MAX_PAGES, OTHER_PAGES } from '../record/pages.ts';
 import type { Tables } from './tables.ts';
 
 const MAX_REMEMBERED = 50_000;
-/** No keys of sites: the last number that was given, and how often pages were taken away. */
+/** Keys that no site has: the last number, and how often pages were removed. */
 const LAST_NUMBER = '(last)';
 const EDITION = '(edition)';
 
@@ -15,14 +15,14 @@ export class PageTable {
   #numbers = new Map<string, number>();
   #names = new Map<number, string>();
   #edition = 0;
-  /** What was asked for last is mostly asked for again. */
+  /** The last lookup; the next one is usually the same. */
   #last: { site: string; page: string; number: number } | undefined;
 
   constructor(tables: Pick<Tables, 'pages' | 'pageNames' | 'pageCounts'>) {
     this.#tables = tables;
   }
 
-  /** A page's number, if it has one. */
+  /** Returns a page's number, or undefined. */
   find(site: string, given: string): number | undefined {
     const last = this.#last;
     if (last && given === last.page && site === last.site) return last.number;
@@ -40,7 +40,7 @@ export class PageTable {
     this.#numbers.set(key, number);
   }
 
-  /** Within a write: a page's number, new if need be. */
+  /** Within a write: returns a page's number, and assigns one if necessary. */
   numberOf(site: string, page: string): number {
     return this.find(site, page) ?? this.#add(site, page);
   }
@@ -62,8 +62,8 @@ export class PageTable {
     return number;
   }
 
-  /** Within a write: takes a page away. */
-  giveBack(site: string, number: number): void {
+  /** Within a write: removes a page. */
+  remove(site: string, number: number): void {
     const { pages, pageNames, pageCounts } = this.#tables;
     const [, page] = pageNames.get(number) ?? [];
     if (page === undefined) return;
@@ -82,15 +82,15 @@ export class PageTable {
     return known;
   }
 
-  /** Forgets what is not so any more. To be called at the begin of a write, and before what is there is read. */
+  /** Clears outdated cache entries. Call it at the start of a write, and before the current state is read. */
   refresh(): void {
     const edition = this.#tables.pageCounts.get(EDITION) ?? 0;
-    if (edition !== this.#edition) this.forget();
+    if (edition !== this.#edition) this.clear();
     this.#edition = edition;
   }
 
-  /** To call when a write failed: numbers given in it are not. */
-  forget(): void {
+  /** Clears the cache. Call it when a write failed: numbers assigned in it are invalid. */
+  clear(): void {
     this.#last = undefined;
     this.#numbers.clear();
     this.#names.clear();
@@ -98,8 +98,8 @@ export class PageTable {
 }
 
 /**
- * A site's pages once were too many: further ones count as one until nothing is counted there any more, so that what was
- * counted so is also taken away so.
+ * Key that notes that a site had too many pages. Further pages are counted as one until nothing is counted there any
+ * more, so that exactly what was counted that way is subtracted that way.
  */
 function fullKey(site: string): string {
   return `(full) ${site}`;

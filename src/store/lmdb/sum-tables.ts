@@ -18,7 +18,9 @@ import { type Counted, mergeOrReset, readTile, sortedCells } from '../record/til
 import type { PageTable } from './page-table.ts';
 import { LAST, type Tables } from './tables.ts';
 
-/** Within a write: adds sums to what is there. What comes to nothing is removed, and pages that have no counts any more. */
+/**
+ * Within a write: adds sums to the stored values. Values that become 0 are removed, and so are pages without counts.
+ */
 export function putSums(tables: Tables, sums: Sums, pages: PageTable): void {
   const emptied: [site: string, page: number][] = [];
   for (const { site, page, day, counts } of sums.counts.values())
@@ -26,10 +28,10 @@ export function putSums(tables: Tables, sums: Sums, pages: PageTable): void {
   for (const sum of sums.cells.values()) putCells(tables, sum);
   for (const { page, day, device, selector, spots } of sums.spots.values())
     putTile(tables.spots, [page, day, DEVICES.indexOf(device), selector], sortedCells(spots), spots);
-  for (const [site, page] of emptied) if (!hasCounts(tables, site, page)) pages.giveBack(site, page);
+  for (const [site, page] of emptied) if (!hasCounts(tables, site, page)) pages.remove(site, page);
 }
 
-/** Looks from the last day back: of most pages that is the first to look at. */
+/** Searches backwards from the last day: most pages have counts on that day. */
 function hasCounts({ counts }: Tables, site: string, page: number): boolean {
   const [first] = counts.getKeys({ start: [site, 0, 0], end: [site, LAST, 0], limit: 1 });
   const [last] = counts.getKeys({ start: [site, LAST, 0], end: [site, 0, 0], reverse: true, limit: 1 });
@@ -38,7 +40,7 @@ function hasCounts({ counts }: Tables, site: string, page: number): boolean {
   return false;
 }
 
-/** False if nothing is left. */
+/** Returns false if nothing is left. */
 function putCounts({ counts }: Tables, site: string, day: number, page: number, added: Counts): boolean {
   const now = addCounts({ ...NO_COUNTS, ...counts.get([site, day, page]) }, added);
   const isLeft = isCounted(now);
@@ -59,18 +61,18 @@ function putTile<K extends Key>(table: Database<Buffer, K>, key: K, cells: reado
   else if (before) table.removeSync(key);
 }
 
-/** Tells the cells of a page, day, class and layer. */
+/** Calls `onCell` for each cell of a page, day, class and layer. */
 export function readCells(
   { cells }: Tables,
   page: number,
   day: number,
   device: Device,
   layer: Layer,
-  tell: (cell: number, count: number) => void,
+  onCell: (cell: number, count: number) => void,
   damage: DamageLog,
 ): void {
   const slice = sliceOf(device, layer);
   const range = { start: [page, day, slice, 0], end: [page, day, slice, LAST] } as const;
   for (const { key, value } of cells.getRange(range as never))
-    damage.tryRead(() => readTile(value, (cell, n) => tell(key[3] * BAND_CELLS + cell, n)));
+    damage.tryRead(() => readTile(value, (cell, n) => onCell(key[3] * BAND_CELLS + cell, n)));
 }

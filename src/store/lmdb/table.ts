@@ -1,14 +1,14 @@
 /**
- * Opens tables so that damaged entries do no harm. LMDB has no checksums: a few bytes that changed on the disk may be no value any
- * more, or a value that nobody wrote. Such an entry reads as if it were not there, and is reported. Without that, each of its
- * readers would fail in its own way, and a worker that keeps failing is replaced for ever.
+ * Opens tables so that damaged entries do no harm. LMDB has no checksums: bytes that changed on the disk may be no
+ * value any more, or a value that nobody wrote. Such an entry is treated as missing, and is reported. Otherwise each
+ * reader would fail in its own way, and a worker that keeps failing is restarted forever.
  */
 import type { Database, Key, RootDatabase } from 'lmdb';
 
-/** True of a value that may have been written. */
+/** Returns true for a value that may have been written. */
 export type ValueCheck = (value: unknown) => boolean;
 
-/** Is told what is damaged, in a few words. */
+/** Called with a short description of the damage. */
 export type OnDamage = (what: string) => void;
 
 export const isNumber: ValueCheck = (value) => typeof value === 'number' && Number.isFinite(value);
@@ -19,7 +19,7 @@ export function isList(of: ValueCheck, length?: number): ValueCheck {
   return (value) => Array.isArray(value) && (length === undefined || value.length === length) && value.every(of);
 }
 
-/** An object whose fields are as `fields` says; it may have others. */
+/** Accepts an object whose fields pass the checks in `fields`; it may have others. */
 export function isRecord(fields: Readonly<Record<string, ValueCheck>>): ValueCheck {
   const checks = Object.entries(fields);
   return (value) =>
@@ -32,17 +32,17 @@ export function isOptional(check: ValueCheck): ValueCheck {
   return (value) => value === undefined || check(value);
 }
 
-/** Types of a key's parts; one word alone: the key is no list. */
+/** Types of a key's parts. A single type means that the key is no list. */
 export type KeyShape = 'text' | 'number' | readonly ('text' | 'number')[];
 
 export interface TableOptions {
   key: KeyShape;
-  /** Of its values. Left out: they are bytes, which their readers check. */
+  /** Checks values. Without it, values are bytes, which their readers check. */
   value?: ValueCheck;
   onDamage?: OnDamage | undefined;
 }
 
-/** What of lmdb's tables is not in its types. */
+/** Members of lmdb's tables that are not in its types. */
 interface Inner {
   decoder?: { decode(bytes: Uint8Array, options?: unknown): unknown };
   readKey(bytes: Uint8Array, start: number, end: number): unknown;
@@ -59,7 +59,7 @@ interface Range extends Iterable<unknown> {
   filter(keep: (item: unknown) => boolean): Range;
 }
 
-/** What is read in place of a key that cannot be read; no table has such a key. */
+/** Result for a key that cannot be read; no table has such a key. */
 const NO_KEY = Symbol('damaged key');
 
 export function openTable<V, K extends Key>(
@@ -75,12 +75,12 @@ export function openTable<V, K extends Key>(
   return table;
 }
 
-function guardValues(table: Inner, isSound: ValueCheck, report: OnDamage): void {
+function guardValues(table: Inner, isValid: ValueCheck, report: OnDamage): void {
   const decoder = table.decoder as NonNullable<Inner['decoder']>;
   const decode = (bytes: Uint8Array, options?: unknown) => {
     try {
       const value = decoder.decode(bytes, options);
-      if (isSound(value)) return value;
+      if (isValid(value)) return value;
       report('its value cannot have been written');
     } catch (error) {
       report((error as Error).message);
@@ -90,13 +90,13 @@ function guardValues(table: Inner, isSound: ValueCheck, report: OnDamage): void 
   table.decoder = Object.assign(Object.create(decoder) as object, { decode });
 }
 
-/** Entries without a sound key or value are left out of ranges. */
-function guardKeys(table: Inner, isSound: ValueCheck, report: OnDamage): void {
+/** Leaves entries with an invalid key or value out of ranges. */
+function guardKeys(table: Inner, isValid: ValueCheck, report: OnDamage): void {
   const { readKey, getRange } = table;
   table.readKey = (bytes, start, end) => {
     try {
       const key = readKey(bytes, start, end);
-      if (isSound(key)) return key;
+      if (isValid(key)) return key;
       report('its key cannot have been written');
     } catch (error) {
       report((error as Error).message);
@@ -121,7 +121,9 @@ function isSoundEntry(entry: unknown): boolean {
   return key !== NO_KEY && value !== undefined;
 }
 
-/** LMDB's own limit counts what is left out: asked for the last entry, it would find none if that is damaged. */
+/**
+ * LMDB's own limit includes skipped entries: asked for the last entry, it would return none if that one is damaged.
+ */
 function* take(items: Iterable<unknown>, most: number): Generator<unknown> {
   let left = most;
   if (left <= 0) return;

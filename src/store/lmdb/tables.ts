@@ -1,4 +1,4 @@
-/** The tables of the record, and how their keys are made. */
+/** The tables of the record, and the form of their keys. */
 import type { Database, RootDatabase } from 'lmdb';
 import { SITE_KEY } from '../../model/site.ts';
 import { MAX_STAYS } from '../../model/visit.ts';
@@ -22,59 +22,61 @@ import {
   type ValueCheck,
 } from './table.ts';
 
-/** A visit as it is kept; its key is its number, given when it is first filed. */
+/** A stored visit. Its key is its number, which it gets at its first compaction. */
 export interface VisitRow extends StoredVisit {
   /** Time of the first run in the last chunk. */
   lastChunk: number;
 }
 
-/** A visit that is being rewritten: what is left under its old number. */
+/** The rest of a visit that is being rewritten, under its old number. */
 export interface SortingVisit extends RemovedVisit {
   /** Its new number. */
   into: number;
-  /** Numbers of runs in place of which others came. */
+  /** Numbers of the runs that were replaced. */
   replaced: readonly number[];
 }
 
-/** `writer` tells those apart that write at the same time. */
+/** `writer` distinguishes concurrent writers. */
 export type JournalKey = [shard: number, t: number, writer: number, seq: number];
 
 export interface Tables {
-  /** Batches that are committed and not filed yet. */
+  /** Batches that are committed and not compacted yet. */
   journal: Database<Buffer, JournalKey>;
-  /** Empty but for a moment. */
+  /** Test values, removed at once. */
   scratch: Database<Buffer, [writer: number, no: number]>;
-  /** When a visit was erased, by its id: what comes of it later is not kept. */
+  /** Erase times by visit id. Frames that arrive later are ignored. */
   erased: Database<number, string>;
   /** Batches that cannot be read. */
   damaged: Database<Buffer, JournalKey>;
   visits: Database<VisitRow, number>;
-  /** Visits that are being removed, by their numbers. */
+  /** Visits that are being removed, by number. */
   going: Database<RemovedVisit, number>;
-  /** Visits that are being rewritten (sorting.ts), by their old numbers; their shards; and the runs that are added. */
+  /** Visits that are being rewritten (sorting.ts), by old number; their shards; and the runs to add. */
   sorting: Database<SortingVisit, number>;
   sortQueue: Database<true, [shard: number, visit: number]>;
   sortRuns: Database<Run, [into: number, t: number, n: number]>;
-  /** Numbers of visits whose entry cannot be read: what is left of them is being removed (damaged-visits.ts). */
+  /** Numbers of visits whose entry cannot be read. The rest of them is being removed (damaged-visits.ts). */
   lost: Database<true, number>;
-  /** Which process removes visits now (`remover`), how many were removed (`removed`), and the store's time (`clock`). */
+  /**
+   * The process that removes visits (`remover`), how many were removed (`removed`), and the store's time (`clock`).
+   */
   upkeep: Database<unknown, string>;
-  /** Number of a visit, by its id. */
+  /** Numbers of visits by id. */
   ids: Database<number, string>;
-  /** Visits of a site by their begin. */
+  /** Visits of a site by start. */
   bySite: Database<true, [site: string, since: number, visit: number]>;
   byAge: Database<true, [since: number, visit: number]>;
-  /** Bytes that the visits of a site take, nearly; under a word in brackets, that those of all sites are known. */
+  /** About how many bytes the visits of a site take. A key in brackets notes that this is known for all sites. */
   weights: Database<number, string>;
-  /** Sites of which the visits are to go that began before this time. */
+  /** Dropped sites: visits that started before this time are removed. */
   dropped: Database<number, string>;
   /** Chunks of a visit by the time of their first run; chunk.ts. */
   chunks: Database<Buffer, [visit: number, t: number]>;
-  /** Pages a visit was on in a minute (since 1970), by number. */
+  /** Numbers of the pages that a visit was on in a minute (since 1970). */
   minutes: Database<number[], [site: string, minute: number, visit: number]>;
-  /** Number of a page, from 1 on. */
+  /** Numbers of pages, from 1. */
   pages: Database<number, [site: string, page: string]>;
-  /** How many pages a site has; under words in brackets, what is of all (page-table.ts). */
+  /** Number of pages of a site. Keys in brackets hold values for all sites (page-table.ts). */
   pageCounts: Database<number, string>;
   pageNames: Database<[site: string, page: string], number>;
   counts: Database<Counts, [site: string, day: number, page: number]>;
@@ -83,7 +85,7 @@ export interface Tables {
   spots: Database<Buffer, [page: number, day: number, device: number, selector: string]>;
 }
 
-/** `onDamage` is told of entries that cannot be read; they read as if they were not there. */
+/** Opens all tables. `onDamage` is called for entries that cannot be read; they are treated as missing. */
 export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
   const at = (key: KeyShape, value?: ValueCheck) => ({ key, ...(value && { value }), onDamage });
   const site = ['text', 'number', 'number'] as const;
@@ -93,7 +95,7 @@ export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
     scratch: openTable(root, 'scratch', at(['number', 'number'])),
     erased: openTable(root, 'erased', at('text', isNumber)),
     damaged: openTable(root, 'damaged', at(batch)),
-    visits: openTable(root, 'visits', at('number', isShelvedVisit)),
+    visits: openTable(root, 'visits', at('number', isStoredVisit)),
     going: openTable(root, 'going', at('number', isGoingVisit)),
     sorting: openTable(root, 'sorting', at('number', isSortingVisit)),
     sortQueue: openTable(root, 'sort-queue', at(['number', 'number'], isAny)),
@@ -116,10 +118,10 @@ export function openTables(root: RootDatabase, onDamage?: OnDamage): Tables {
   };
 }
 
-const isTurn = isRecord({ by: isNumber, at: isNumber });
+const isRemover = isRecord({ by: isNumber, at: isNumber });
 const isRemoved = isRecord(Object.fromEntries(Object.keys(noneRemoved()).map((name) => [name, isNumber])));
-const isKeptTime = isRecord({ at: isNumber, mono: isNumber });
-const isUpkeep = (value: unknown) => isTurn(value) || isRemoved(value) || isKeptTime(value);
+const isStoredTime = isRecord({ at: isNumber, mono: isNumber });
+const isUpkeep = (value: unknown) => isRemover(value) || isRemoved(value) || isStoredTime(value);
 
 const isSize = isList(isNumber, 4);
 const isCounts = isRecord(Object.fromEntries(Object.keys(NO_COUNTS).map((name) => [name, isNumber])));
@@ -177,18 +179,21 @@ const isRun = isRecord({
   payload: (value) => value instanceof Uint8Array,
 });
 
-/** Bounds loops over the minutes and days of a visit, too. */
-function isShelvedVisit(value: unknown): boolean {
+/** Also bounds loops over the minutes and days of a visit. */
+function isStoredVisit(value: unknown): boolean {
   if (!isVisitRecord(value)) return false;
   const { since, tally } = value as VisitRow;
   const isInOrder = tally.stays.every(({ t, until }) => t <= until && until - t <= MAX_VISIT_MS);
   return isInOrder && tally.until - since <= MAX_VISIT_MS && tally.stays.length <= MAX_STAYS;
 }
 
-/** Above every number that is a part of a key. */
+/** Higher than every number in a key. */
 export const LAST = Number.MAX_SAFE_INTEGER;
 
-/** The different first parts of a table's keys, in order: those between are not read. A number follows on each. */
+/**
+ * Yields the different first parts of a table's keys, in order, without reading the keys between them. The second part
+ * must be a number.
+ */
 export function* firstParts<T extends string | number>(table: {
   getKeys(range: { start: never; limit: 1 }): Iterable<readonly [T, ...unknown[]]>;
 }): Generator<T> {

@@ -1,4 +1,4 @@
-/** Visits and their runs: where each is put, and found again. Changes are made within a write. */
+/** Stores visits and their runs. Changes must be made within a write. */
 import type { Database } from 'lmdb';
 import { RUN_MS } from '../../protocol/passages.ts';
 import { Writer } from '../../protocol/writer.ts';
@@ -16,13 +16,13 @@ import { MAX_ID, type StoredVisit } from '../record/stored-visit.ts';
 import type { PageTable } from './page-table.ts';
 import { LAST, type Tables, type VisitRow } from './tables.ts';
 
-/** LMDB keeps larger values on pages of their own, bytes. */
+/** LMDB stores larger values on pages of their own, bytes. */
 const MAX_INLINE = 2000;
-/** Chunks that begin at the same time are told apart by so much of a millisecond. */
+/** Chunks that start at the same time get keys this far apart, milliseconds. */
 const KEY_STEP = 0.001;
-/** Visits that are weighed at once: some milliseconds. */
+/** Maximum number of visits that are weighed at once: some milliseconds. */
 const WEIGHED_AT_ONCE = 1000;
-/** No key of a site. */
+/** A key that no site has. */
 const WEIGHED = '(all)';
 
 export class VisitTable implements CompactionTarget<VisitRow> {
@@ -35,14 +35,14 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     this.#pages = pages;
   }
 
-  /** Number of the visit of this id. */
+  /** Returns the number of the visit with this id. */
   find(id: string): number | undefined {
     return id.length > MAX_ID ? undefined : this.#tables.ids.get(id);
   }
 
   get(number: number): VisitRow | undefined {
     const visit = this.#tables.visits.get(number);
-    // One from before visits were weighed; whoever puts it changes it before.
+    // A visit from before visits were weighed. Whoever stores it changes it before.
     if (visit) visit.weight ??= weightOf(visit);
     return visit;
   }
@@ -59,12 +59,12 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     this.#tables.erased.removeSync(id);
   }
 
-  /** What is left of a visit that is being removed is still under its number. */
+  /** The rest of a visit that is being removed is still stored under its number. */
   nextNumber(): number {
     const { visits, going, sorting, lost, chunks } = this.#tables;
     const last = (table: Database<unknown, number>) => [...table.getKeys({ reverse: true, limit: 1 })][0] ?? 0;
     const numbers = [visits, going, sorting, lost].map((table) => last(table as Database<unknown, number>));
-    // The entry of the last visit may be damaged: what is left of it must not become another's.
+    // The entry of the last visit may be damaged: its remaining chunks must not become another visit's.
     const [lastChunk] = chunks.getKeys({ reverse: true, limit: 1 });
     return Math.max(...numbers, lastChunk?.[0] ?? 0) + 1;
   }
@@ -80,7 +80,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     visits.putSync(number, visit);
   }
 
-  /** Puts down how much a visit takes now, and adds to the site's sum what that is more. */
+  /** Notes the weight of a visit, and adds the difference to the weight of its site. */
   #weigh(visit: VisitRow, weight: number): void {
     this.#addWeight(visit.site, weight - (visit.weight ?? 0));
     visit.weight = weight;
@@ -93,14 +93,17 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     else weights.removeSync(site);
   }
 
-  /** Bytes that each site's visits take, nearly; undefined: that was never counted. */
+  /** Returns about how many bytes each site's visits take, or undefined if that was never counted. */
   weights(): [site: string, weight: number][] | undefined {
     const { weights } = this.#tables;
     if (!weights.doesExist(WEIGHED)) return undefined;
     return [...weights.getRange()].filter(({ key }) => key !== WEIGHED).map(({ key, value }) => [key, value]);
   }
 
-  /** Adds to `sums` what some visits take, from number `from` on. The number to go on with; undefined: that were all. Outside of a write. */
+  /**
+   * Adds the weights of some visits to `sums`, from number `from` on. Returns the number to continue with, or undefined
+   * after the last. Call it outside of a write.
+   */
   weigh(from: number, sums: Map<string, number>): number | undefined {
     let last: number | undefined;
     for (const { key, value } of this.#tables.visits.getRange({ start: from, limit: WEIGHED_AT_ONCE })) {
@@ -110,7 +113,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     return last === undefined ? undefined : last + 1;
   }
 
-  /** Within a write: puts down what the visits of each site take, in a store from before that was counted. */
+  /** Within a write: stores the weights of all sites, in a store from before they were counted. */
   putWeights(sums: ReadonlyMap<string, number>): void {
     const { weights } = this.#tables;
     for (const key of [...weights.getKeys()]) weights.removeSync(key);
@@ -118,46 +121,46 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     weights.putSync(WEIGHED, 1);
   }
 
-  /** Lays runs behind those that are there. They are in the order of time, and tallied already. */
+  /** Appends runs. They are in order of time, and already counted. */
   append(number: number, visit: VisitRow, runs: readonly Run[]): void {
     const [first] = runs;
     if (!first) return;
     this.#noteMinutes(number, visit, visit.lastRun, runs);
     const chunk = this.#takeChunk(number, visit.lastChunk);
     for (const run of runs) {
-      const begin = chunk.length;
+      const start = chunk.length;
       writeRun(chunk, this.#storedRun(visit.site, run));
-      if (visit.bytes !== undefined) visit.bytes += chunk.length - begin;
-      if (begin > 0 && chunk.length > CHUNK_BYTES) {
-        this.#tables.chunks.putSync([number, visit.lastChunk], chunk.view(0, begin));
-        chunk.shift(begin);
+      if (visit.bytes !== undefined) visit.bytes += chunk.length - start;
+      if (start > 0 && chunk.length > CHUNK_BYTES) {
+        this.#tables.chunks.putSync([number, visit.lastChunk], chunk.view(0, start));
+        chunk.shift(start);
         visit.lastChunk = Math.max(run.t, visit.lastChunk + KEY_STEP);
-      } else if (begin === 0) visit.lastChunk = run.t;
+      } else if (start === 0) visit.lastChunk = run.t;
       visit.lastRun = run.t;
     }
     this.#tables.chunks.putSync([number, visit.lastChunk], chunk.view());
   }
 
-  /** Time of a visit's first run. */
-  begin(number: number): number | undefined {
+  /** Returns the time of a visit's first run. */
+  firstTime(number: number): number | undefined {
     return [...this.#tables.chunks.getKeys({ start: [number, 0], end: [number, LAST], limit: 1 })][0]?.[1];
   }
 
-  /** True of a visit that is too large to be laid down anew again and again. */
+  /** Returns true if a visit is too large to be rewritten repeatedly. */
   isLong(number: number): boolean {
     const range = { start: [number, 0], end: [number, LAST], limit: LONG_CHUNKS + 1 } as const;
     return [...this.#tables.chunks.getKeys(range as never)].length > LONG_CHUNKS;
   }
 
-  /** A visit's last chunk (0: none yet), to be gone on with. */
+  /** Returns a visit's last chunk, to be extended. `t`: its time, 0 if there is none. */
   #takeChunk(number: number, t: number): Writer {
     const { chunks } = this.#tables;
     const chunk = this.#chunk;
     chunk.clear();
     const bytes = t === 0 ? undefined : chunks.getBinaryFast([number, t]);
-    // What LMDB gives without a copy may go on behind its `length`.
+    // The buffer that LMDB returns without a copy may extend beyond its `length`.
     if (bytes) chunk.raw(bytes.subarray(0, bytes.length));
-    // A value that outgrows its page leaves that nearly empty for good, unless it is taken out before.
+    // A value that outgrows its page leaves the page nearly empty for good, unless it is removed before.
     if (chunk.length > 0 && chunk.length <= MAX_INLINE) chunks.removeSync([number, t]);
     return chunk;
   }
@@ -166,7 +169,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     return { ...run, page: this.#pages.numberOf(site, run.page) };
   }
 
-  /** Puts down on which pages the visit was in the minutes since `from`. */
+  /** Notes the pages that the visit was on in each minute since `from`. */
   #noteMinutes(number: number, visit: VisitRow, from: number, runs: readonly Run[]): void {
     const { minutes } = this.#tables;
     const noted = this.#minutesOf(visit, from);
@@ -185,22 +188,22 @@ export class VisitTable implements CompactionTarget<VisitRow> {
   }
 
   /**
-   * The runs of a visit, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`, what is
-   * so is passed over.
+   * Yields the runs of a visit, starting with the one that may still continue at `from`. Throws FrameError if they are
+   * damaged. With `damage`, damaged runs are skipped.
    */
   *runs(number: number, damage?: DamageLog, from = 0, unnamed?: (page: number) => string): Generator<Run> {
     const { chunks } = this.#tables;
-    const [begin] = chunks.getKeys({ start: [number, from - RUN_MS], end: [number, 0], reverse: true, limit: 1 });
-    const start: [number, number] = begin ?? [number, 0];
+    const [firstKey] = chunks.getKeys({ start: [number, from - RUN_MS], end: [number, 0], reverse: true, limit: 1 });
+    const start: [number, number] = firstKey ?? [number, 0];
     for (const { value } of chunks.getRange({ start, end: [number, LAST] })) yield* this.runsIn(value, damage, unnamed);
   }
 
-  /** Takes all runs of a visit away, one chunk after the other, and tells each. */
-  clear(number: number, visit: VisitRow, tell: (run: Run) => void, damage: DamageLog): void {
+  /** Removes all runs of a visit, one chunk after the other, and calls `onRun` for each. */
+  clear(number: number, visit: VisitRow, onRun: (run: Run) => void, damage: DamageLog): void {
     const { chunks, minutes } = this.#tables;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })]) {
       for (const run of this.runsIn(chunks.get(key) as Buffer, damage)) {
-        tell(run);
+        onRun(run);
         for (const minute of minutesIn(run)) minutes.removeSync([visit.site, minute, number]);
       }
       chunks.removeSync(key);
@@ -223,19 +226,19 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     for (const run of runs) sortRuns.putSync([into, run.t, run.n], run);
   }
 
-  /** The runs of a chunk. `unnamed` says what a page is called that has no name any more. */
+  /** Returns the runs of a chunk. `unnamed` names pages whose name was removed. */
   runsIn(chunk: Buffer, damage?: DamageLog, unnamed: (page: number) => string = () => OTHER_PAGES): Run[] {
     const runs = decodeRuns(chunk, damage);
     return runs.map((run) => nameRun(run, this.#pages.nameOf(run.page) || unnamed(run.page)));
   }
 
-  /** Takes a visit away, and tells its runs, as far as they can be read. What it added to counts is still there. */
-  remove(number: number, visit: VisitRow, tell: (run: Run) => void, damage: DamageLog): void {
-    this.clear(number, visit, (run) => damage.tryRead(() => tell(run)), damage);
+  /** Removes a visit, and calls `onRun` for each readable run. The counts still include it. */
+  remove(number: number, visit: VisitRow, onRun: (run: Run) => void, damage: DamageLog): void {
+    this.clear(number, visit, (run) => damage.tryRead(() => onRun(run)), damage);
     this.unlist(number, visit);
   }
 
-  /** Takes a visit out of all lists; its runs and its minutes are still there. */
+  /** Removes a visit from all lists. Its runs and minutes stay. */
   unlist(number: number, visit: VisitRow): void {
     const { visits, ids, bySite, byAge } = this.#tables;
     this.#weigh(visit, 0);
@@ -245,8 +248,8 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     byAge.removeSync([visit.since, number]);
   }
 
-  /** Numbers of the visits that were on a page (undefined: on any) in the minutes of this time. */
-  during(site: string, page: number | undefined, from: number, to: number): Set<number> {
+  /** Returns the numbers of the visits that were on a page (undefined: on any) in the minutes of this time. */
+  findDuring(site: string, page: number | undefined, from: number, to: number): Set<number> {
     const found = new Set<number>();
     const range = { start: [site, minuteIn(from), 0], end: [site, minuteIn(to), LAST] } as const;
     for (const { key, value } of this.#tables.minutes.getRange(range as never))

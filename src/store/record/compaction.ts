@@ -96,7 +96,7 @@ export class Compactor<V extends StoredVisit> {
   }
 
   /** Must be called at the start of each write. `damage` collects what cannot be read and is skipped. */
-  begin(damage: DamageLog): void {
+  start(damage: DamageLog): void {
     this.#rewritten = 0;
     this.#damage = damage;
   }

@@ -3,7 +3,7 @@ import type { Shares } from '../../config/config.ts';
 import { Redis } from '../../redis/connection.ts';
 import { type RedisTarget, targetText } from '../../redis/redis-url.ts';
 import type { StoreError } from '../contract.ts';
-import type { Kept } from '../thread/maintenance.ts';
+import type { MaintainedArchive } from '../thread/maintenance.ts';
 import { checkFor } from './identity.ts';
 import { RedisArchive } from './redis-archive.ts';
 import { toStoreError } from './redis-store-error.ts';
@@ -28,7 +28,10 @@ export interface RedisData {
 const TEND_MS = 500;
 const APART_MS = 200;
 
-export async function maintainRedis(data: RedisData, onDamage: (error: StoreError) => void): Promise<Kept> {
+export async function maintainRedis(
+  data: RedisData,
+  onDamage: (error: StoreError) => void,
+): Promise<MaintainedArchive> {
   const { redis: target, id, retainMs, ...options } = data;
   const guard = id !== undefined && { check: checkFor(targetText(target), new Set([id])) };
   const redis = await toStoreError(Redis.connect(target, { ...guard }));

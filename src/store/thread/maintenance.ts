@@ -5,7 +5,7 @@ import type { Archive } from '../archive.ts';
 import type { HitOutcome } from '../hit-queue.ts';
 import type { RemovalReport } from '../record/age-clock.ts';
 
-export interface Kept {
+export interface MaintainedArchive {
   archive: Archive;
   /** What is to be done every so often, milliseconds. Of what goes wrong StoreErrors are passed over: it is tried again. */
   chores: readonly { everyMs: number; work(): void | Promise<void> }[];

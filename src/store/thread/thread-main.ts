@@ -6,7 +6,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { HitGroup } from '../accounts/account-snapshot.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
-import type { Kept } from './maintenance.ts';
+import type { MaintainedArchive } from './maintenance.ts';
 import { type Answer, parted, type Question, type ThreadData } from './thread-archive.ts';
 
 /** It is looked so often whether visits were removed; that is told at once, and then at most so often, milliseconds. */
@@ -28,7 +28,7 @@ port.on('message', (question: Question) => {
 port.postMessage({ id: 0 } satisfies Answer);
 
 /** Only the store that is asked for is loaded. */
-async function open(data: ThreadData): Promise<Kept> {
+async function open(data: ThreadData): Promise<MaintainedArchive> {
   if ('redis' in data) return (await import('../redis/redis-maintenance.ts')).maintainRedis(data, tellDamage);
   return (await import('../lmdb/lmdb-maintenance.ts')).maintainFile(data, tellDamage);
 }

@@ -1,4 +1,4 @@
-/** The process of check-process.ts: does the one task it is sent, reports, and ends. */
+/** The process that check-process.ts starts. It performs one task, reports the result, and ends. */
 import { rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -14,17 +14,17 @@ import { CountThreads } from './count-threads.ts';
 import { damageDifference, damaged, isDamage, notAStore, STORE_FILE } from './folder.ts';
 import { StoreFile, seedFreeList } from './store-file.ts';
 
-/** A message for each page would cost more than the page, milliseconds. */
+/** Minimum time between two progress messages, milliseconds. A message for each page would cost more than the page. */
 const REPORT_MS = 100;
-/** To start threads takes longer than to count what a smaller store has, bytes. */
+/** Smaller stores are counted in one thread, bytes: starting threads would take longer than counting. */
 const LARGE_BYTES = 32 * 1024 * 1024;
-/** Each thread has counts of its own in memory. */
+/** Maximum number of threads: each has its own counts in memory. */
 const MAX_THREADS = 4;
 
 process.once('message', (task: CheckTask) => void work(task));
-// Nobody waits for it any more.
+// Nobody waits for the result any more.
 process.on('disconnect', () => process.exit(1));
-// Ctrl-C reaches the whole process group; the one who asked ends, and this one with it.
+// Ctrl-C reaches the whole process group. The parent ends, and this process with it.
 process.on('SIGINT', () => {});
 
 async function work(task: CheckTask): Promise<void> {
@@ -37,7 +37,7 @@ async function work(task: CheckTask): Promise<void> {
   }
 }
 
-/** What the system refuses, as a full disk, is no bug: it is told in one line. */
+/** Reports an error of the system, such as a full disk, in one line. It is not a bug. */
 function refusalOf(error: Error): Error {
   const text = error instanceof StoreError ? undefined : osErrorText(error);
   return text === undefined ? error : new StoreError('disk-error', text);
@@ -55,7 +55,7 @@ async function perform(task: CheckTask): Promise<Difference[]> {
   }
 }
 
-/** The last report ends this process, once it is sent. */
+/** Sends the last report, and then ends this process. */
 function report(last: CheckReport): void {
   process.send?.(last, () => process.exit(0));
 }
@@ -86,7 +86,7 @@ async function inspectCounts(folder: string): Promise<Difference[]> {
   }
 }
 
-/** How many threads count a store. */
+/** Returns how many threads count a store. */
 function sharesFor(folder: string): number {
   const { size } = statSync(join(folder, STORE_FILE));
   return size < LARGE_BYTES ? 1 : Math.min(availableParallelism(), MAX_THREADS);
@@ -115,7 +115,7 @@ async function copy({ folder, to }: { folder: string; to: string }): Promise<[]>
   const progress = reporter('bytes');
   const timer = setInterval(() => progress(statSync(to, { throwIfNoEntry: false })?.size ?? 0, total), REPORT_MS);
   try {
-    // Compact: free pages are left out, and the copy is in order.
+    // Compacting copy: without free pages, and in order.
     await root.backup(to, true);
     await seedCopy(to);
     return [];
@@ -125,7 +125,7 @@ async function copy({ folder, to }: { folder: string; to: string }): Promise<[]>
   }
 }
 
-/** Makes a copy fit for any first write, also that of a version or a tool that does not know of `seedFreeList`. */
+/** Prepares a copy for its first write, also by a version or a tool without `seedFreeList`. */
 async function seedCopy(path: string): Promise<void> {
   const root = open({ path, maxDbs: 64, overlappingSync: false });
   try {
@@ -136,7 +136,7 @@ async function seedCopy(path: string): Promise<void> {
   }
 }
 
-/** Bytes in use, by what the tables say of themselves. */
+/** Returns the bytes in use, from the tables' statistics. */
 function sizeOf(root: RootDatabase): number {
   const tables = [...root.getKeys()].map((name) => root.openDB(String(name), {}));
   return tables.reduce((sum, table) => sum + tableSize(table), 0);

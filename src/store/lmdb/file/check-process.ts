@@ -1,6 +1,6 @@
 /**
- * Work on a store that may be damaged, in a process of its own: where a page is broken, LMDB ends its process, and
- * only that one. Also for what must not stop others: all of a large file is read.
+ * Work on a store that may be damaged, in a separate process: at a broken page, LMDB ends its process. It is also used
+ * for work that reads all of a large file and must not delay others.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,20 +11,20 @@ import type { Difference, Progress } from '../../archive.ts';
 import { StoreError } from '../../contract.ts';
 import { damaged, STORE_FILE } from './folder.ts';
 
-/** What that process is asked for, and what it says. */
+/** The tasks of that process, and its reports. */
 export type CheckTask = { k: 'inspect' | 'check'; folder: string } | { k: 'copy'; folder: string; to: string };
 export type CheckReport =
   | { k: 'progress'; part: CheckPart; done: number; total: number }
   | { k: 'done'; differences: Difference[] }
   | { k: 'failed'; code: StoreError['code'] | undefined; message: string };
 
-/** Parts of the work: pages of the file are read, counts made anew, bytes written. */
+/** Parts of the work: reading the pages of the file, recounting, writing bytes. */
 export type CheckPart = 'pages' | 'counts' | 'bytes';
 export type PartProgress = (part: CheckPart, done: number, total: number) => void;
 
 /**
- * Reads all of the store in a folder, while others use it: first that every page is in order, then whether counts and
- * heatmaps are those of the frames. Throws StoreError, `damaged` if a page is not.
+ * Checks the whole store in a folder while others use it: first all pages, then whether counts and heatmaps match the
+ * frames. Throws StoreError, `damaged` if a page is broken.
  */
 export async function inspect(folder: string, progress: PartProgress = () => {}): Promise<Difference[]> {
   return run({ k: 'inspect', folder }, progress);
@@ -35,14 +35,14 @@ export async function checkFile(folder: string): Promise<void> {
   await run({ k: 'check', folder }, () => {});
 }
 
-/** Copies the store in a folder to a new file as it is at one moment, while others write to it. Throws StoreError. */
+/** Copies the state of the store at one moment to a new file, while others write to it. Throws StoreError. */
 export async function copy(folder: string, to: string, progress: Progress = () => {}): Promise<void> {
   await run({ k: 'copy', folder, to }, (_part, done, total) => progress(done, total));
 }
 
 async function run(task: CheckTask, progress: PartProgress): Promise<Difference[]> {
   const child = fork(fileURLToPath(moduleFile('store/lmdb/file/check-process-main')), {
-    // What LMDB prints where it ends its process is told in one line, by what it was.
+    // What LMDB prints when it ends its process is replaced by one line.
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
   let last: CheckReport | undefined;

@@ -1,4 +1,4 @@
-/** One thread of a team that recounts visits. count-threads.ts starts it. */
+/** A thread of a team that recounts visits. count-threads.ts starts it. */
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Difference } from '../../archive.ts';
@@ -13,7 +13,7 @@ import { StoreFile } from './store-file.ts';
 
 const { folder, share, shares, shared, partBytes, reports } = workerData as ThreadTask;
 
-/** The team was ended before everything was counted. */
+/** Thrown when the team ends before everything is counted. */
 class Over extends Error {}
 
 const damage = new Set<string>();
@@ -22,7 +22,7 @@ try {
   const tables = file.alone(() => openTables(file.root, (what) => void damage.add(what)));
   const pages = new PageTable(tables);
   parentPort?.postMessage('ready');
-  countAll({ tables, pages, shelf: new VisitTable(tables, pages) });
+  countAll({ tables, pages, visitTable: new VisitTable(tables, pages) });
 } catch (error) {
   if (!(error instanceof Over)) report({ fault: (error as Error).message });
 } finally {
@@ -43,7 +43,7 @@ function countAll(source: CountSource): void {
   reading.done();
 }
 
-/** Entries that could not be read, as differences. */
+/** Returns the entries that could not be read, as differences. */
 function damageFound(): Difference[] {
   const found = [...damage].map((what) => damageDifference(damaged(join(folder, STORE_FILE), what)));
   damage.clear();
@@ -65,11 +65,11 @@ function stateNow(): number {
   return Atomics.load(shared, SHARED.state);
 }
 
-/** Waits until `isSo` returns true. The memory at `place` changes when it may. */
-function wait(place: number, isSo: () => boolean): void {
-  while (!isSo()) {
+/** Waits until `isTrue` returns true. The memory at `place` changes when the result may change. */
+function wait(place: number, isTrue: () => boolean): void {
+  while (!isTrue()) {
     if (stateNow() === THREAD_STATE.over) throw new Over();
     const before = Atomics.load(shared, place);
-    if (!isSo()) Atomics.wait(shared, place, before);
+    if (!isTrue()) Atomics.wait(shared, place, before);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * A team of threads recounts the visits of a store. This side starts the threads and merges what they find;
- * count-thread-main.ts runs in each of them. While they count, no thread returns to its event loop. So each keeps reading
- * the state of the store that all of them started with.
+ * A team of threads that recount the visits of a store. This side starts the threads and merges what they find;
+ * count-thread-main.ts runs in each of them. While they count, no thread returns to its event loop, so each keeps
+ * reading the state of the store that all of them started with.
  */
 import { once } from 'node:events';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
@@ -11,31 +11,33 @@ import type { PackedSums, Sums } from '../../record/sums.ts';
 import type { Team } from '../lmdb-verify.ts';
 
 /**
- * Places in the shared memory: a STATE, then counts of threads that read, visits counted, units joined and reports
- * sent.
+ * Places in the shared memory: a THREAD_STATE, then the numbers of threads that read, visits counted, units joined and
+ * reports sent.
  */
 export const SHARED = { state: 0, reading: 1, counted: 2, joined: 3, sent: 4 } as const;
 export const THREAD_STATE = { waiting: 0, counting: 1, over: 2 } as const;
 
-/** A thread may be this many units ahead of the one that compares. What it has found waits in memory. */
+/** How many units a thread may be ahead of the comparing thread. Its results wait in memory. */
 export const AHEAD = 1;
 
-/** What a thread is started with. */
+/** Start parameters of a thread. */
 export interface ThreadTask {
   folder: string;
-  /** Which share of the visits it counts; share 0 is that of the thread that asks. */
+  /** The share of the visits that it counts; share 0 is the caller's. */
   share: number;
   shares: number;
   shared: Int32Array;
-  /** Bytes of cells that are compared at once. */
+  /** Maximum size of the cells that are compared at once, bytes. */
   partBytes: number;
   reports: MessagePort;
 }
 
-/** Of a unit; or why the thread ends. */
+/** The results of a unit, or why the thread ends. */
 export type ThreadReport = { sums: PackedSums; found: Difference[] } | { fault: string };
 
-/** A thread that reports nothing for this long hangs, milliseconds. A day of a large store takes a minute or two. */
+/**
+ * A thread that reports nothing for this long is stuck, milliseconds. A day of a large store takes a minute or two.
+ */
 const LIMIT_MS = 30 * 60_000;
 const LOOK_MS = 100;
 
@@ -54,7 +56,7 @@ export class CountThreads implements Team {
     this.#shared = shared;
   }
 
-  /** Starts one thread less than `shares`, since the caller counts too, and waits until all have opened the store. */
+  /** Starts `shares - 1` threads, because the caller counts too, and waits until all have opened the store. */
   static async start(folder: string, shares: number, partBytes: number): Promise<CountThreads> {
     const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(SHARED).length));
     const threads: Worker[] = [];
@@ -73,8 +75,8 @@ export class CountThreads implements Team {
     return this.#threads.length + 1;
   }
 
-  /** Makes all threads start to read. Call it while nobody can commit. */
-  begin(): void {
+  /** Makes all threads start reading. Call it while nobody can commit. */
+  start(): void {
     this.#set(SHARED.state, THREAD_STATE.counting);
     this.#wait(SHARED.reading, () => Atomics.load(this.#shared, SHARED.reading) === this.#threads.length || undefined);
   }
@@ -113,7 +115,7 @@ export class CountThreads implements Team {
     }
   }
 
-  /** Stops the threads, also in the middle of their work, and waits until they have closed the store. */
+  /** Stops the threads, even in the middle of their work, and waits until they have closed the store. */
   async end(): Promise<void> {
     this.#set(SHARED.state, THREAD_STATE.over);
     this.#set(SHARED.joined, 0);

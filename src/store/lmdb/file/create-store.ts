@@ -1,4 +1,4 @@
-/** Makes the file of a new store. */
+/** Creates the file of a new store. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
@@ -6,23 +6,23 @@ import { fsyncPath } from '../../../lib/fsync.ts';
 import { fillLock, NEW_STORE, STORE_FILE } from './folder.ts';
 
 /**
- * Makes an empty store at `path` unless a file is there; only one process at a time may do so. The file appears under
- * its name when it is whole and on disk. LMDB would make it empty and write to it then: a process that was killed in
- * between would leave a file that looks as if a power cut had taken the record.
+ * Creates an empty store at `path` unless a file exists. Only one process at a time may call it. The file appears under
+ * its name when it is complete and on disk. LMDB itself would create it empty and then write to it: if the process were
+ * killed in between, the file would look as if a power failure had destroyed the record.
  */
 export function createStore(path: string): void {
   const folder = dirname(path);
-  const aside = join(folder, NEW_STORE);
-  const remove = () => rmSync(aside, { recursive: true, force: true });
-  // One that was killed may have left it, also after the file had got its name, or before it came by a restore.
+  const newFolder = join(folder, NEW_STORE);
+  const remove = () => rmSync(newFolder, { recursive: true, force: true });
+  // A killed process may have left it, also after the file had got its name, or before a restore.
   remove();
   if (existsSync(path)) return;
   try {
-    mkdirSync(aside, { mode: 0o700 });
-    const whole = join(aside, 'whole');
-    writeFileSync(whole, emptyStore(join(aside, STORE_FILE)), { mode: 0o600, flush: true });
+    mkdirSync(newFolder, { mode: 0o700 });
+    const whole = join(newFolder, 'whole');
+    writeFileSync(whole, emptyStore(join(newFolder, STORE_FILE)), { mode: 0o600, flush: true });
     renameSync(whole, path);
-    // Windows does not open folders.
+    // Windows cannot open folders.
     if (process.platform !== 'win32') fsyncPath(folder);
   } finally {
     remove();
@@ -30,8 +30,8 @@ export function createStore(path: string): void {
 }
 
 /**
- * The bytes of a store without entries. They get a file of their own: LMDB takes one that it has had open for the same,
- * under any name.
+ * Returns the bytes of an empty store. It is created under another path, because LMDB treats a file that it has opened
+ * before as the same one, under any name.
  */
 function emptyStore(path: string): Buffer {
   fillLock(`${path}-lock`, 1);

@@ -1,4 +1,4 @@
-/** The data folder, made ready for LMDB. */
+/** Prepares the data folder for LMDB. */
 import {
   accessSync,
   chmodSync,
@@ -19,27 +19,28 @@ import { isShort, type Meta, readMeta, TreeDamage, walk } from './tree.ts';
 /** The store's file within the data folder. */
 export const STORE_FILE = 'store.mdb';
 
-/** Pages looked at whenever a store is opened: some milliseconds. */
-const GLANCE = 1024;
-/** How often to look again where a writer may have been in between. */
-const GLANCES = 5;
+/** Maximum number of pages that are checked whenever a store is opened: some milliseconds. */
+const QUICK_PAGES = 1024;
+/** How often the check is repeated if a writer interfered. */
+const QUICK_TRIES = 5;
 
-/** The file of its gate: see store-file.ts. */
+/** The gate's file: see store-file.ts. */
 const GATE_FILE = 'store.gate';
 
-/** What LMDB's lock file has at most beside a slot for each reader, and a slot, bytes. */
+/** Maximum size of the header of LMDB's lock file, and size of a reader's slot, bytes. */
 const LOCK_HEAD_BYTES = 8192;
 const LOCK_SLOT_BYTES = 64;
 
 export interface FolderOptions {
-  /** As many readers may be. */
+  /** Maximum number of readers. */
   maxReaders: number;
-  /** Make the folder and the file if there are none. */
+  /** Create the folder and the file if they do not exist. */
   create: boolean;
 }
 
 /**
- * Has `open` open the store's file in a folder, and its gate; only its owner may read any of it. Throws StoreError.
+ * Prepares a folder, and calls `open` to open the store's file and its gate. Only their owner may read them. Throws
+ * StoreError.
  */
 export function openFolder<T>(
   folder: string,
@@ -52,12 +53,12 @@ export function openFolder<T>(
     if (!existsSync(path)) {
       if (!create) throw noStore(folder);
       makeFolder(folder);
-      refuseRemains(folder);
+      refuseRestoreRemains(folder);
     }
     readdirSync(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
     checkFile(gatePath, checkGate);
-    checkFile(path, glance);
+    checkFile(path, quickCheck);
     for (const file of [path, gatePath]) fillLock(`${file}-lock`, maxReaders);
     const opened = open(path, gatePath);
     for (const file of [path, gatePath]) for (const suffix of ['', '-lock']) chmodSync(file + suffix, 0o600);
@@ -74,27 +75,27 @@ function noStore(folder: string): StoreError {
   return new StoreError('no-store', `there is no ${STORE_FILE} in ${folder}; if it was moved away, move it back`);
 }
 
-/** Where a new store is until it is whole. */
+/** The folder of a new store until it is complete. */
 export const NEW_STORE = `${STORE_FILE}.new`;
 
-/** The copy that `restore` makes, and the names under which it keeps what was there before. */
+/** The copy that `restore` writes, and the prefix under which it keeps the previous file. */
 export const RESTORE_PART = 'restore.part';
 export const BEFORE_RESTORE = `${STORE_FILE}.before-restore-`;
 
 /**
- * Names of files that servers and commands keep in a data folder; those of the lock, of a scratch file and of Redis
- * too.
+ * Names of files that servers and commands create in a data folder: the store, locks, scratch files, and those for
+ * Redis.
  */
 const STORE_NAMES =
   /^store\.(mdb|gate)(-lock)?$|^store\.mdb\.(new$|before-restore-)|^restore\.part$|^room-\d+$|^machine\.json(\.part)?$|^server(-[0-9a-f]{12})?\.sock$/;
 
-/** True of a name that the store uses in its folder. */
+/** Returns true if the store uses this name in its folder. */
 export function isStoreName(name: string): boolean {
   return STORE_NAMES.test(name);
 }
 
-/** A new store must not take the place of one that a restore which was broken off has left under another name. Throws StoreError. */
-function refuseRemains(folder: string): void {
+/** Throws StoreError if an interrupted restore left a store under another name: a new store must not replace it. */
+function refuseRestoreRemains(folder: string): void {
   const names = readdirSync(folder);
   const before = names.filter((name) => name.startsWith(BEFORE_RESTORE)).sort();
   const remains = before.at(-1) ?? names.find((name) => name === RESTORE_PART);
@@ -108,7 +109,7 @@ function refuseRemains(folder: string): void {
   );
 }
 
-/** Makes a folder that its owner alone may read, if need be, for what is no store. Throws StoreError. */
+/** Creates a folder that only its owner can read, if necessary, for other uses than a store. Throws StoreError. */
 export function ownFolder(folder: string): void {
   try {
     makeFolder(folder);
@@ -119,17 +120,17 @@ export function ownFolder(folder: string): void {
 }
 
 function noAccess(folder: string, message: string): StoreError {
-  // Of Node's `EACCES: permission denied, open '/path'`, what a person needs.
+  // From Node's `EACCES: permission denied, open '/path'`, only the part that people need.
   const reason = /^E[A-Z]+: ([^,]+)/.exec(message)?.[1] ?? message;
   return new StoreError('no-access', `the data folder ${folder} cannot be used: ${reason}; choose another with --data`);
 }
 
-/** True of what LMDB throws for a damaged file. */
+/** Returns true for the errors that LMDB throws for a damaged file. */
 export function isDamage(error: unknown): error is Error {
   return error instanceof Error && /^MDB_(CORRUPTED|PAGE_NOTFOUND|PANIC|INVALID|VERSION_MISMATCH)/.test(error.message);
 }
 
-/** As `mkdirSync` with `recursive`, which on Node 20 never returns for a folder below /proc. */
+/** Like `mkdirSync` with `recursive`, which on Node 20 never returns for a folder below /proc. */
 export function makeFolder(folder: string): void {
   if (existsSync(folder)) return;
   makeFolder(dirname(folder));
@@ -141,9 +142,10 @@ export function makeFolder(folder: string): void {
   }
 }
 
-/** Finds what LMDB would not report but end the process for: a file that it cannot use. */
+/** Finds files that LMDB cannot use: it would end the process instead of reporting them. */
 function checkFile(path: string, look: (fd: number, path: string) => void): void {
-  // Not opened: to close it would release all locks that this process has on it (fcntl), if another thread has the store open.
+  // The lock file is not opened: closing it would release all locks that this process has on it (fcntl), if another
+  // thread has the store open.
   if (existsSync(`${path}-lock`)) accessSync(`${path}-lock`, constants.R_OK | constants.W_OK);
   if (!existsSync(path)) return;
   const fd = openSync(path, 'r+');
@@ -154,7 +156,7 @@ function checkFile(path: string, look: (fd: number, path: string) => void): void
   }
 }
 
-/** It holds nothing, so it can go. Throws StoreError. */
+/** The gate has no content, so it may be deleted. Throws StoreError. */
 function checkGate(fd: number, path: string): void {
   if (fstatSync(fd).size > 0 && !isMeta(fd))
     throw new StoreError(
@@ -173,23 +175,22 @@ function isMeta(fd: number): boolean {
 }
 
 /**
- * Makes a lock file. LMDB maps it as it is: on a disk that is full, a page it was not given yet would end the process.
+ * Creates a lock file with its full size. LMDB maps it as it is: on a full disk, accessing an unallocated page would
+ * end the process.
  */
 export function fillLock(path: string, maxReaders: number): void {
   const bytes = LOCK_HEAD_BYTES + LOCK_SLOT_BYTES * maxReaders;
   if (!existsSync(path)) writeFileSync(path, Buffer.alloc(bytes), { mode: 0o600, flag: 'a' });
 }
 
-/**
- * Looks at what can be seen of a store's file in no time: its first pages, and whether it was cut. Throws StoreError.
- */
-export function glance(fd: number, path: string): void {
+/** Checks quickly what it can: the first pages of a store's file, and whether it was truncated. Throws StoreError. */
+export function quickCheck(fd: number, path: string): void {
   if (fstatSync(fd).size === 0) throw emptied(path);
   try {
-    for (let i = 0; i < GLANCES; i++) {
+    for (let i = 0; i < QUICK_TRIES; i++) {
       const meta = readMeta(fd);
       if (meta === undefined) throw notAStore(path);
-      if (isSound(fd, meta)) return;
+      if (isIntact(fd, meta)) return;
     }
   } catch (error) {
     if (error instanceof TreeDamage) throw damaged(path, error.message);
@@ -197,11 +198,11 @@ export function glance(fd: number, path: string): void {
   }
 }
 
-/** False: a writer was faster, so that what was seen means nothing. Throws Damage. */
-function isSound(fd: number, meta: Meta): boolean {
+/** Returns false if a writer changed the file meanwhile, so that the result means nothing. Throws TreeDamage. */
+function isIntact(fd: number, meta: Meta): boolean {
   const isCut = isShort(fd, meta);
   try {
-    for (const seen of walk(fd, meta, 'index')) if (!isCut && seen > GLANCE) break;
+    for (const seen of walk(fd, meta, 'index')) if (!isCut && seen > QUICK_PAGES) break;
     return true;
   } catch (error) {
     if (readMeta(fd)?.txn !== meta.txn) return false;
@@ -210,8 +211,8 @@ function isSound(fd: number, meta: Meta): boolean {
 }
 
 /**
- * Looks at every page in use of a store's file, and yields how many of how many at most are done. Nobody may write to
- * it meanwhile, or a read transaction must be open. `isWhole`: as of `walk`. Throws StoreError.
+ * Checks every used page of a store's file, and yields the progress. Nobody may write to it meanwhile, or a read
+ * transaction must be open. `isWhole`: as in `walk`. Throws StoreError.
  */
 export function* checkPages(
   fd: number,
@@ -227,7 +228,7 @@ export function* checkPages(
   }
 }
 
-/** What to say of a store whose file is damaged. */
+/** Returns the error for a damaged store file. */
 export function damaged(path: string, fault: string): StoreError {
   return new StoreError('damaged', `${path} is damaged: ${fault}; ${remedy(path)}`);
 }

@@ -1,23 +1,22 @@
 /**
- * Free pages of the store's file. LMDB counts them nowhere, so the list of them is read from the file. It is a tree
- * from the number of a commit to the pages which that commit set free. A writer may use the pages of a commit when no
- * reader still looks at an older state.
+ * Free pages of the store's file. LMDB does not count them, so their list is read from the file. It is a tree from the
+ * number of a commit to the pages that the commit freed. A writer may use them when no reader uses an older state.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { RootDatabase } from 'lmdb';
 import { FLAGS_AT, HEAD, LOWER_AT, NODE, NODE_HEAD, PAGE, readMeta } from './tree.ts';
 
-/** A root of an empty tree is above this. */
+/** The root of an empty tree is above this. */
 const MAX_PAGES = 2 ** 48;
 
 export class FreeSpace {
   /** Pages that the next write may use. */
   pages = 0;
-  /** Pages that it may not use yet, because somebody reads what was there, or the last commit set them free. */
+  /** Pages that it may not use yet, because an older state is being read, or because the last commit freed them. */
   held = 0;
   readonly #runs: number[] = [];
 
-  /** How often `length` pages that lie together can be taken. */
+  /** Returns how many runs of `length` contiguous pages are available. */
   runsOf(length: number): number {
     return this.#runs.reduce((sum, run) => sum + Math.floor(run / length), 0);
   }
@@ -32,8 +31,8 @@ export class FreeSpace {
 }
 
 /**
- * Reads which pages are free. To be called within a write, so that nobody else changes the file. Throws what
- * the system says, and Damage.
+ * Reads which pages are free. Call it within a write, so that nobody else changes the file. Throws the system's error,
+ * and TreeDamage.
  */
 export function readFreeSpace(root: RootDatabase, path: string): FreeSpace {
   const oldest = oldestRead(root);
@@ -48,7 +47,7 @@ export function readFreeSpace(root: RootDatabase, path: string): FreeSpace {
   }
 }
 
-/** Number of the oldest commit that anybody reads; the newest one if nobody does. */
+/** Returns the number of the oldest commit that is being read, or of the newest one. */
 function oldestRead(root: RootDatabase): number {
   const { lastTxnId } = root.getStats() as { lastTxnId: number };
   const reads = [...root.readerList().matchAll(/^ *\d+ +[0-9a-f]+ +(\d+) *$/gm)].map(([, commit]) => Number(commit));
@@ -70,7 +69,7 @@ function collect(fd: number, pageSize: number, page: number, oldest: number, spa
   }
 }
 
-/** The list of pages in a node of a leaf. Long ones have pages of their own. */
+/** Returns the list of pages in a leaf node. Long lists have pages of their own. */
 function listAt(fd: number, pageSize: number, bytes: Buffer, at: number): Buffer {
   const size = bytes.readUInt32LE(at);
   const value = at + NODE_HEAD + bytes.readUInt16LE(at + 6);
@@ -79,8 +78,8 @@ function listAt(fd: number, pageSize: number, bytes: Buffer, at: number): Buffer
 }
 
 /**
- * How many numbers there are comes first. A negative number is the length of a run, and its first page follows; 0 is
- * nothing.
+ * Reads a list of pages. The number of entries comes first. A negative entry is the length of a run, followed by its
+ * first page. 0 is ignored.
  */
 function addRuns(list: Buffer, isHeld: boolean, space: FreeSpace): void {
   const end = 8 * (1 + Number(list.readBigInt64LE(0)));

@@ -1,22 +1,22 @@
 /**
- * Where the store's file is. LMDB goes on writing to the file that it has opened, also when that was moved away or
- * another one was put in its place: what is acked then would be in a file that nobody looks at.
+ * Checks that the store's file is still in its place. LMDB keeps writing to the file that it has opened, even if that
+ * was moved away or replaced: acked frames would be in a file that nobody reads.
  */
 import { type BigIntStats, statSync } from 'node:fs';
 import { StoreError } from '../../contract.ts';
 
 export class OpenedFile {
-  /** Device and inode; another file has others, also a copy of it. */
+  /** Device and inode. Any other file has different ones, even a copy. */
   readonly identity: string | undefined;
   readonly #path: string;
 
-  /** To be made as soon as the file is opened. */
+  /** Create it right after the file is opened. */
   constructor(path: string) {
     this.#path = path;
     this.identity = identityAt(path);
   }
 
-  /** Throws StoreError `moved` if another file is there now, or none. Takes some microseconds. */
+  /** Throws StoreError `moved` if the file was removed or replaced. Takes some microseconds. */
   checkInPlace(): void {
     const found = identityAt(this.#path);
     if (found === this.identity) return;
@@ -31,7 +31,7 @@ export class OpenedFile {
   }
 }
 
-/** Undefined: there is no file. */
+/** Returns undefined if there is no file. */
 function identityAt(path: string): string | undefined {
   const found: BigIntStats | undefined = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found && `${found.dev}:${found.ino}`;

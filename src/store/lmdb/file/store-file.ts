@@ -1,10 +1,11 @@
 /**
- * The store's file, opened by LMDB, and the gate that processes pass one at a time to open it or to write to it.
+ * The store's file, opened by LMDB, and the gate. Processes pass the gate one at a time to open the file or to write to
+ * it.
  *
- * LMDB, opening a file, reads from it which commit is the newest, and a moment later says so to all processes that have
- * it open. A commit in between is forgotten: the next writer begins before it, or finds pages of a time to come. So nobody may
- * commit while somebody opens. The gate is a file of LMDB's in which nothing is ever written, so that opening it does
- * no harm; its write lock is freed by the system when its holder is killed.
+ * When LMDB opens a file, it reads which commit is the newest, and a moment later publishes that to all processes that
+ * have the file open. A commit in between is lost: the next writer starts before it, or finds pages of a later commit.
+ * So nobody may commit while somebody opens the file. The gate is an LMDB file in which nothing is ever written, so
+ * opening it is harmless. The system releases its write lock when the holder is killed.
  */
 import { closeSync, openSync } from 'node:fs';
 import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
@@ -12,10 +13,16 @@ import { createStore } from './create-store.ts';
 import { checkPages, openFolder } from './folder.ts';
 import { OpenedFile } from './opened-file.ts';
 
-/** One slot per thread and read under way; the first process to open the store decides for all. */
+/**
+ * Maximum number of readers: a slot per thread and per read in progress. The first process to open the store decides
+ * for all.
+ */
 const MAX_READERS = 2048;
 
-/** By default a commit that fails leaves promises that never settle (`flushed`, `close`), and one that nobody can catch. */
+/**
+ * With the defaults, a failed commit leaves promises that never settle (`flushed`, `close`), and one that nobody can
+ * catch.
+ */
 const OPTIONS = { overlappingSync: false, eventTurnBatching: false } satisfies Partial<RootDatabaseOptionsWithPath>;
 
 interface Waiting {
@@ -25,16 +32,16 @@ interface Waiting {
 }
 
 export class StoreFile {
-  /** To read, and to open tables within `alone`. */
+  /** For reading, and for opening tables within `alone`. */
   readonly root: RootDatabase;
   readonly #gate: RootDatabase;
   readonly #opened: OpenedFile;
   readonly #path: string;
   #waiting: Waiting[] = [];
   #draining = false;
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no write waits any more. */
   #drained: Promise<void> | undefined;
-  /** `writeLater` has passed the gate. */
+  /** True while `writeLater` holds the gate. */
   #passed = false;
 
   private constructor(gate: RootDatabase, root: RootDatabase, path: string) {
@@ -45,8 +52,8 @@ export class StoreFile {
   }
 
   /**
-   * Opens the file in a folder. `create`: both are made if there are none. `noSync`: the system decides when commits reach the disk.
-   * Throws StoreError.
+   * Opens the file in a folder. `create`: create both if they do not exist. `noSync`: the system decides when commits
+   * reach the disk. Throws StoreError.
    */
   static open(folder: string, { create = false, noSync = false } = {}): StoreFile {
     return openFolder(folder, { maxReaders: MAX_READERS, create }, (path, gatePath) => {
@@ -67,9 +74,9 @@ export class StoreFile {
   }
 
   /**
-   * Looks at every page that is in use from the newest commit on, also while others write, and tells how many of how
-   * many are done. Throws StoreError: LMDB would end the process where it meets a broken page. Of tables for which
-   * `isWhole` does not hold only the way to the first entry is looked at.
+   * Checks every page that the newest commit uses, also while others write, and yields the progress. Throws StoreError,
+   * where LMDB would end the process at a broken page. Of tables for which `isWhole` is false, only the path to the
+   * first entry is checked.
    */
   *checkedPages(isWhole?: (table: string) => boolean): Generator<[done: number, total: number]> {
     // LMDB does not reuse the pages of a commit while somebody reads it.
@@ -83,25 +90,24 @@ export class StoreFile {
     }
   }
 
-  /** Throws StoreError `moved` if the file was moved away, removed, or replaced by another since it was opened. */
+  /** Throws StoreError `moved` if the file was moved away, removed or replaced since it was opened. */
   checkInPlace(): void {
     this.#opened.checkInPlace();
   }
 
-  /** Tells the file from all others, also from its copies. */
+  /** Identifies the file; every copy has another identity. */
   get identity(): string | undefined {
     return this.#opened.identity;
   }
 
-  /** Does something while no other process opens the file or writes to it. It must not wait for anything. */
+  /** Runs `action` while no other process opens the file or writes to it. It must not wait for anything. */
   alone<T>(action: () => T): T {
     return this.#passed ? action() : this.#gate.transactionSync(action);
   }
 
   /**
-   * Everything within sees and changes the file alone. It blocks until that is on disk. Throws StoreError `moved` if
-   * the file is not in its place: what was written is then in the file that was moved, and nobody is told that it is
-   * kept.
+   * Runs `action` as the only writer, and blocks until its changes are on disk. Throws StoreError `moved` if the file
+   * is not in its place: the changes are then in the file that was moved, and are not acked.
    */
   write<T>(action: () => T): T {
     this.checkInPlace();
@@ -110,7 +116,7 @@ export class StoreFile {
     return outcome;
   }
 
-  /** As `write`, without blocking; what comes while another such write is under way goes into one commit. */
+  /** Like `write`, but without blocking. Calls that arrive during such a write share the next commit. */
   writeLater<T>(action: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ action, resolve: resolve as Waiting['resolve'], reject });
@@ -118,7 +124,9 @@ export class StoreFile {
     });
   }
 
-  /** The gate is let go of after each commit, and before that is told: others wait, maybe in this very thread. */
+  /**
+   * The gate is released after each commit, before the promises resolve: others wait for it, maybe in this very thread.
+   */
   async #drain(): Promise<void> {
     this.#draining = true;
     while (this.#waiting.length > 0) {
@@ -148,7 +156,7 @@ export class StoreFile {
     return outcomes;
   }
 
-  /** Closes the file once the writes that were begun or wait are done. */
+  /** Closes the file when all pending writes are done. */
   async close(): Promise<void> {
     await this.#drained;
     await this.root.close();
@@ -157,10 +165,10 @@ export class StoreFile {
 }
 
 /**
- * Makes a small commit where the list of free pages is empty, as in a compacted copy and in a new file. If the first commit into such a
- * file is a large one, LMDB (lmdb 3.5.6) reads an entry of that list that is not there: `mdb_page_alloc` fails with "Invalid zero size
- * key", an assertion, or a crash. After any commit the list has the pages that the commit replaced. Two small commits are made, since
- * the first one into an empty file replaces none.
+ * Makes a small commit if the list of free pages is empty, as in a compacted copy or a new file. If the first commit
+ * into such a file is large, LMDB (lmdb 3.5.6) reads an entry of that list that does not exist: `mdb_page_alloc` fails
+ * with "Invalid zero size key", an assertion, or a crash. After any commit the list has the pages that the commit
+ * replaced. Two small commits are made, because the first one into an empty file replaces no page.
  */
 export function seedFreeList(root: RootDatabase): void {
   for (let round = 0; round < 2 && isFreeListEmpty(root); round++)
@@ -172,7 +180,10 @@ function isFreeListEmpty(root: RootDatabase): boolean {
   return free.entryCount === 0;
 }
 
-/** What went wrong in a commit is told by a promise of its own, which ends the process if nobody takes it. */
+/**
+ * Rethrows the cause of a failed commit. LMDB reports it in a separate promise, which ends the process if nobody
+ * handles it.
+ */
 async function throwCause(error: unknown): Promise<never> {
   const { commitError } = error as { commitError?: Promise<never> };
   throw await (commitError?.catch((cause: unknown) => cause) ?? error);

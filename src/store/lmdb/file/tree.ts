@@ -1,20 +1,23 @@
 /**
- * The store's file as LMDB lays it out, read without LMDB, which does not look before it follows a page number and ends
- * the process where a file is damaged. Little-endian, as all that Node.js runs on here.
+ * Reads the structure of the store's file without LMDB, which follows page numbers unchecked and ends the process if a
+ * file is damaged. Little-endian, like all platforms that Node.js supports here.
  *
- * A file may well be shorter than its last page says: pages at its end that are free need never have been written.
+ * A file may be shorter than its last page number suggests: free pages at the end may never have been written.
  */
 import { fstatSync, readSync } from 'node:fs';
 
-/** What is wrong with a file, for people. */
+/** Describes damage of a file, for people. */
 export class TreeDamage extends Error {
   override readonly name = 'Damage';
 }
 
-/** Bytes of a page's head; where in the first two pages the meta begins, and of a node's. */
+/**
+ * Size of a page's header, which is also where the meta data starts in the first two pages; and size of a node's
+ * header, bytes.
+ */
 export const HEAD = 24;
 export const NODE_HEAD = 8;
-/** Where a page's head has its flags, and where its list of nodes ends. */
+/** Offsets of a page's flags, and of the end of its list of nodes. */
 export const FLAGS_AT = 18;
 export const LOWER_AT = 20;
 const META_BYTES = 168;
@@ -24,24 +27,21 @@ const VERSION = 2;
 export const PAGE = { branch: 1, leaf: 2, overflow: 4, meta: 8, packed: 32 } as const;
 export const NODE = { big: 1, table: 2 } as const;
 /** The root of an empty tree. */
-const NONE = 2 ** 64;
-/** A tree of more levels would hold more than any disk. */
+const EMPTY_ROOT = 2 ** 64;
+/** No tree is deeper: it would hold more than any disk. */
 const MAX_DEPTH = 32;
 
 export interface Meta {
-  /** Counts the commits. */
+  /** Number of the commit. */
   txn: number;
   pageSize: number;
-  /** The last page that was ever in use. */
+  /** The last page that was ever used. */
   last: number;
   /** Roots of the tree of free pages, and of the tree of tables. */
   roots: number[];
 }
 
-/**
- * Reads what the file says of itself, of the newest commit. Undefined: the file does not begin as a store. Throws
- * Damage.
- */
+/** Reads the meta data of the newest commit. Undefined if the file does not start like a store. Throws TreeDamage. */
 export function readMeta(fd: number): Meta | undefined {
   const first = readMetaAt(fd, 0);
   if (first === undefined) return undefined;
@@ -53,7 +53,7 @@ export function readMeta(fd: number): Meta | undefined {
   return second.txn > first.txn ? second : first;
 }
 
-/** True of a file that begins as a store does, whatever its other pages are like. */
+/** Returns true if a file starts like a store, whatever its other pages contain. */
 export function hasMagic(fd: number): boolean {
   const bytes = Buffer.alloc(HEAD + 4);
   return readSync(fd, bytes, 0, bytes.length, 0) === bytes.length && bytes.readUInt32LE(HEAD) === MAGIC;
@@ -72,17 +72,18 @@ function readMetaAt(fd: number, offset: number): Meta | undefined {
   };
 }
 
-/** True if the file ends before its last page: then it is cut, or what is missing was free. */
+/** Returns true if the file ends before its last page: either it was truncated, or the missing pages were free. */
 export function isShort(fd: number, { last, pageSize }: Meta): boolean {
   return fstatSync(fd).size < (last + 1) * pageSize;
 }
 
 /**
- * Looks at every page that is in use from the commit `meta` on: `index` at those that lead to others only, one in
- * some hundred; `all` at what is in them too. Yields the number of pages seen so far now and then, and at the end. Throws Damage.
+ * Checks every page that the commit `meta` uses. `index`: only branch pages, about one in a hundred. `all`: also the
+ * content of the others. Yields the number of pages checked so far from time to time, and at the end. Throws
+ * TreeDamage.
  *
- * Pages that the commit uses must not be used anew meanwhile: nobody writes, or a read transaction as old is open.
- * Of tables for which `isWhole` does not hold only the pages on the way to the first entry are looked at.
+ * Pages of the commit must not be reused meanwhile: nobody writes, or a read transaction of that commit is open. Of
+ * tables for which `isWhole` is false, only the pages on the path to the first entry are checked.
  */
 export function* walk(
   fd: number,
@@ -101,20 +102,20 @@ export function* walk(
   yield seen;
 }
 
-interface Due {
+interface DuePage {
   page: number;
   /** Pages above it in its tree. */
   level: number;
-  /** False: of the pages below only the first is looked at. */
+  /** False: of the pages below, only the first is checked. */
   isWhole: boolean;
 }
 
-/** The pages yet to be seen, deepest first, so that few are waiting. */
+/** The pages still to check, deepest first, so that few are waiting. */
 class Trees {
   readonly #fd: number;
   readonly #meta: Meta;
   readonly #pages: number;
-  readonly #due: Due[] = [];
+  readonly #due: DuePage[] = [];
   readonly #seen: Uint8Array;
   readonly #bytes: Buffer;
   readonly #isWhole: (table: string) => boolean;
@@ -129,7 +130,10 @@ class Trees {
     for (const root of meta.roots) this.#add({ page: root, level: 0, isWhole: true });
   }
 
-  /** Looks at one more page. How many pages it was, with those it has alone; undefined: there is none left. */
+  /**
+   * Checks one more page. Returns the number of pages, including overflow pages of its values, or undefined if none is
+   * left.
+   */
   next(depth: 'index' | 'all'): number | undefined {
     const due = this.#due.pop();
     if (due === undefined) return undefined;
@@ -140,11 +144,11 @@ class Trees {
     return flags & PAGE.packed ? 1 : 1 + this.#leaf(due);
   }
 
-  #branch({ page, level, isWhole }: Due, depth: 'index' | 'all'): number {
+  #branch({ page, level, isWhole }: DuePage, depth: 'index' | 'all'): number {
     if (level > MAX_DEPTH) throw new TreeDamage(`page ${page} is too deep`);
     const nodes = isWhole ? this.#nodes(page) : this.#nodes(page).slice(0, 1);
     const children = nodes.map((at) => this.#bytes.readUIntLE(at, 6));
-    // All leaves of a tree are as deep as each other: one tells of its siblings.
+    // All leaves of a tree have the same depth: checking one tells about its siblings.
     if (depth === 'index' && children[0] !== undefined && this.#isLeaf(children[0]))
       for (const child of children) this.#claim(child, 1);
     else for (const child of children) this.#add({ page: child, level: level + 1, isWhole });
@@ -158,8 +162,8 @@ class Trees {
     return (flags.readUInt16LE(0) & PAGE.leaf) !== 0;
   }
 
-  /** Pages that large values have for themselves. */
-  #leaf({ page }: Due): number {
+  /** Checks a leaf. Returns the number of overflow pages of its large values. */
+  #leaf({ page }: DuePage): number {
     let own = 0;
     const bigs: { page: number; size: number; pages: number }[] = [];
     for (const at of this.#nodes(page)) {
@@ -176,7 +180,7 @@ class Trees {
     return own;
   }
 
-  /** A name ends with a zero byte, which `name` is without. */
+  /** Adds the root of a table. Names are stored with a trailing zero byte, which `name` does not include. */
   #table(name: string, at: number, size: number, page: number): void {
     if (size < 48) throw new TreeDamage(`page ${page} has a table without a root`);
     this.#add({ page: long(this.#bytes, at + 40), level: 0, isWhole: this.#isWhole(name) });
@@ -189,7 +193,7 @@ class Trees {
     return pages;
   }
 
-  /** Where the page's nodes are. */
+  /** Returns the offsets of the page's nodes. */
   #nodes(page: number): number[] {
     const lower = this.#bytes.readUInt16LE(LOWER_AT);
     const upper = this.#bytes.readUInt16LE(22);
@@ -211,13 +215,13 @@ class Trees {
     return this.#bytes.readUInt16LE(FLAGS_AT);
   }
 
-  #add(due: Due): void {
-    if (due.page === NONE) return;
+  #add(due: DuePage): void {
+    if (due.page === EMPTY_ROOT) return;
     this.#claim(due.page, 1);
     this.#due.push(due);
   }
 
-  /** Each page is in use once. */
+  /** Marks pages as used. Throws TreeDamage if one was already used. */
   #claim(page: number, count: number): void {
     if (page < 2 || count < 1 || page + count > this.#pages)
       throw new TreeDamage(`page ${page} is beyond its end (${this.#pages} pages)`);
@@ -230,7 +234,7 @@ class Trees {
   }
 }
 
-/** 64 bits; above 2^53 not exact, as no page number is. */
+/** Reads 64 bits. Inexact above 2^53, but no page number is that large. */
 function long(bytes: Buffer, at: number): number {
   return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
 }

@@ -252,7 +252,7 @@ async function fill(
   }
   await Promise.all(needed.map((number) => transaction.readRuns(number)));
   const filer = new Compactor(transaction, transaction.pages, maxVisitBytes);
-  filer.begin(transaction.damage);
+  filer.start(transaction.damage);
   for (const [id, arrived] of visits) filer.compact(id, arrived, transaction.sums);
 }
 
