@@ -1,16 +1,16 @@
-/** What administrators sign in with, as the store keeps it and the dashboard lists it. Times are Unix ms. */
+/** Sessions and API tokens, as the store keeps them and the dashboard lists them. Times are Unix ms. */
 import type { Rights } from './rights.ts';
 
 export interface Session {
-  /** Names the session; cannot be turned back into what the cookie holds. */
+  /** Public id of the session. The cookie's secret cannot be derived from it. */
   id: string;
-  /** Of the administrator. */
+  /** Name of the administrator. */
   name: string;
   created: number;
-  /** To within some minutes. */
+  /** Accurate to some minutes. */
   lastSeen: number;
   expires: number;
-  /** The browser, in a few words. */
+  /** Short name of the browser. */
   agent: string;
 }
 
@@ -20,28 +20,29 @@ export interface Token extends Rights {
   /** What it is for. */
   name: string;
   created: number;
-  /** To within some minutes; null: never used. */
+  /** Accurate to some minutes; null: never used. */
   lastUsed: number | null;
 }
 
 /**
  * Names of administrators: up to 64 letters of any script (with the marks and joiners that some need), digits, single
- * spaces and `. _ - @ '`, so that they are safe in tables, logs and addresses. Letters that are blank are none.
+ * spaces and `. _ - @ '`, so that they are safe in tables, logs and addresses. Blank letters are not allowed.
  */
 export const ADMIN_NAME =
   /^(?=.{1,64}$)(?!\p{DI})[\p{L}\p{N}](?: ?(?:(?![\u115f\u1160\u3164\uffa0])[\p{L}\p{M}\p{N}._@'’-]|\u180e|\u200c|\u200d))*$/u;
 
 /**
- * The name among `admins` that reads like `name` but is written differently: in capitals, wide letters, with a joiner.
+ * Returns the name among `admins` that looks like `name` but is written differently: in capitals, wide letters, or with
+ * a joiner. Undefined if there is none.
  */
 export function lookAlike(admins: readonly { name: string }[], name: string): string | undefined {
   const key = readKey(name);
   return admins.find((one) => one.name !== name && readKey(one.name) === key)?.name;
 }
 
-/** Two names with the same key look the same, or differ in capitals only. */
+/** Names with the same key look the same, or differ only in capitals. */
 function readKey(name: string): string {
-  // By capitals first: ß and SS are one, and so are both small sigmas.
+  // Capitals first, so that ß equals SS, and both small sigmas are equal.
   return name
     .normalize('NFKC')
     .replace(/\p{DI}/gu, '')
@@ -50,14 +51,14 @@ function readKey(name: string): string {
     .normalize('NFKC');
 }
 
-/** Scripts with letters that look like letters of another one of them. */
+/** Scripts with letters that look like letters of another one in this list. */
 const ALIKE = ['Latin', 'Cyrillic', 'Greek', 'Armenian', 'Cherokee', 'Coptic', 'Lisu', 'Deseret', 'Osage'].map(
   (script) => new RegExp(`\\p{Script=${script}}`, 'u'),
 );
 
 /**
- * True of a name with a word whose letters are of several of these scripts, as `admin` with a Cyrillic `а`: it can be
- * read as another name. Words of one script may look alike all the same (`асе`, `ace`).
+ * Returns true if a word of the name mixes letters of several of these scripts, such as `admin` with a Cyrillic `а`: it
+ * can be mistaken for another name. Words of a single script may still look alike (`асе`, `ace`).
  */
 export function mixesScripts(name: string): boolean {
   const words = name.normalize('NFKC').split(/[ ._@'’-]/);

@@ -1,6 +1,6 @@
 /** The audit trail: who did what to sign-ins, rights, sites and the record. Never addresses, tokens or other secrets. */
 
-/** What can be in the trail. */
+/** The actions in the trail. */
 export const AUDIT_ACTIONS = [
   'signed-in',
   'sign-in-refused',
@@ -27,13 +27,16 @@ export const AUDIT_ACTIONS = [
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
-/** What anybody can do as often as they like: the same again within AUDIT.together is counted on the entry that there is. */
+/**
+ * Actions that anybody can repeat as often as they like. Repetitions within AUDIT.together are counted on the existing
+ * entry.
+ */
 export const REPEATED: ReadonlySet<AuditAction> = new Set(['signed-in', 'sign-in-refused']);
 
-/** The newest `most` are kept, for `age` milliseconds; texts are cut at `text` characters. */
+/** The newest `most` entries are kept for `age` milliseconds. Texts are cut at `text` characters. */
 export const AUDIT = { most: 10_000, age: 400 * 24 * 3_600_000, together: 3_600_000, text: 300 } as const;
 
-/** Who did it, where it was no administrator. A token is `token NAME`; names of administrators have no space. */
+/** Actors that are no administrators. A token is `token NAME`; names of administrators have no space. */
 export const ACTOR = { commands: 'command line', server: 'server', unknown: 'unknown name' } as const;
 
 export interface AuditNote {
@@ -41,14 +44,14 @@ export interface AuditNote {
   at: number;
   who: string;
   what: AuditAction;
-  /** What it was done to, or how; in a few words. */
+  /** The object or the manner of the action, in a few words. */
   on: string;
-  /** The browser, in a few words. */
+  /** Short name of the browser. */
   from?: string;
 }
 
 export interface AuditEntry extends Required<AuditNote> {
-  /** How often, within AUDIT.together of `at`. */
+  /** Number of repetitions within AUDIT.together of `at`. */
   count: number;
 }
 

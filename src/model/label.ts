@@ -14,25 +14,25 @@ const UNASSIGNED = '(?!\\p{NChar}|\\p{DI})\\p{Cn}';
 const ALLOWED = `(?:[^\\p{C}\\p{Zl}\\p{Zp}]|[${PREPENDED}${FORMAT}]|${UNASSIGNED})`;
 /** Letters and symbols that are blank: fillers (\p{DI}), the empty Braille cell, blanks of hieroglyphs and of music. */
 const BLANK = '\\p{DI}|[\\u2800\\u{13441}\\u{13442}\\u{1d159}]';
-/** Such a text has something to see: more than spaces, marks and format characters. */
+/** A label has something visible: more than spaces, marks and format characters. */
 const VISIBLE = `(?:(?!${BLANK})[\\p{L}\\p{N}\\p{P}\\p{S}${PREPENDED}]|${UNASSIGNED})`;
 
 /** For JSON schemas and `new RegExp(LABEL, 'u')`. Bound the length first: the time grows with the square of it. */
 export const LABEL = `^${ALLOWED}*?${VISIBLE}${ALLOWED}*$`;
 
-/** Together they say the same as LABEL, in time that grows with the length alone. */
+/** Together these match the same texts as LABEL, in linear time. */
 const ALL_ALLOWED = new RegExp(`^${ALLOWED}*$`, 'u');
 const SOME_VISIBLE = new RegExp(VISIBLE, 'u');
 
 /** UTF-16 units that one visible character may take on average. The emoji of a family of four takes 11. */
 const MAX_UNITS = 16;
 
-/** The most UTF-16 units that a label of `most` visible characters may have. */
+/** Returns the maximum number of UTF-16 units of a label of `most` visible characters. */
 export function maxUnits(most: number): number {
   return most * MAX_UNITS;
 }
 
-/** True for a text of 1 to `most` visible characters. */
+/** Returns true for a text of 1 to `most` visible characters. */
 export function isLabel(text: string, most: number): boolean {
   return (
     text.length <= maxUnits(most) &&
@@ -42,16 +42,16 @@ export function isLabel(text: string, most: number): boolean {
   );
 }
 
-/** The text with each letter written in one way, whatever keyboard it came from, and without spaces at its ends. */
+/** Returns the text in normal form, whatever keyboard it came from, and without spaces at its ends. */
 export function tidy(text: string): string {
   return text.normalize('NFC').trim();
 }
 
 const GRAPHEMES = new Intl.Segmenter('und', { granularity: 'grapheme' });
 
-/** What a reader takes for the characters of a text: each with its marks, or several emoji that are joined. */
+/** Returns the characters as readers see them: each with its marks, or several joined emoji. */
 export function charactersOf(text: string): readonly string[] {
-  // Most labels have only such characters, and a segmenter is slow.
+  // Fast path: most labels have only such characters, and a segmenter is slow.
   if (/^[ -~\u00ae-\u024f]*$/.test(text)) return [...text];
   return Array.from(GRAPHEMES.segment(text), ({ segment }) => segment).filter((one) => !/^\p{DI}+$/u.test(one));
 }

@@ -1,29 +1,29 @@
-/** Minutes of a site, as a machine counts them and as they are kept. */
+/** Minutes of a site, as a node counts and stores them. */
 
 /** One past minute of a site. */
 export interface Minute {
-  /** Unix ms of its begin. */
+  /** Start, Unix ms. */
   t: number;
-  /** Most visitors at once. */
+  /** Peak number of simultaneous visitors. */
   visitors: number;
   samples: number;
 }
 
 export const MINUTE_MS = 60_000;
-/** The one at hand is among them. */
+/** Number of minutes, including the current one. */
 export const KEPT_MINUTES = 60;
 
-/** Begin of the minute of `now`, Unix ms. */
+/** Returns the start of the minute of `now`, Unix ms. */
 export function minuteOf(now: number): number {
   return now - (now % MINUTE_MS);
 }
 
-/** Begin of the oldest minute that counts at `now`, Unix ms. */
+/** Returns the start of the oldest minute that is still shown at `now`, Unix ms. */
 export function oldestMinute(now: number): number {
   return minuteOf(now) - (KEPT_MINUTES - 1) * MINUTE_MS;
 }
 
-/** Takes what a machine had in a minute. It may have been told before, in whatever order: it only grows. */
+/** Raises the figures of a minute. Reports may repeat and come in any order: figures only grow. */
 export function raiseMinute(minutes: Map<number, Minute>, minute: Minute): void {
   const { t } = minute;
   minutes.set(t, { t, ...maxFigures(minutes.get(t) ?? minute, minute) });
@@ -31,7 +31,7 @@ export function raiseMinute(minutes: Map<number, Minute>, minute: Minute): void 
 
 type Figures = Pick<Minute, 'visitors' | 'samples'>;
 
-/** Of what was told of a minute, the most. */
+/** Returns the higher of each figure. */
 export function maxFigures(a: Figures, b: Figures): Figures {
   return { visitors: Math.max(a.visitors, b.visitors), samples: Math.max(a.samples, b.samples) };
 }

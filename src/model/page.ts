@@ -1,13 +1,13 @@
-/** What a page is called: a path of its site. */
+/** A page is named by its path on the site. */
 import { MAX_TEXT, utf8Length } from './text.ts';
 
-/** Bytes that UTF-8 needs at most for one UTF-16 unit. */
+/** Maximum number of UTF-8 bytes per UTF-16 unit. */
 const MAX_UTF8 = 3;
 const PAGE = /^\/[^\p{Cc}\p{Cs}]*$/u;
 
-/** True for a path from `/` on, without control characters and at most as long as a frame's. */
+/** Returns true for a path that starts with `/`, has no control characters, and is no longer than in a frame. */
 export function isPage(text: string): boolean {
   if (text.length > MAX_TEXT.page || !PAGE.test(text)) return false;
-  // To count its bytes costs more than all else, and few need it.
+  // Counting bytes is the slowest part, and few paths need it.
   return MAX_UTF8 * text.length <= MAX_TEXT.page || utf8Length(text) <= MAX_TEXT.page;
 }

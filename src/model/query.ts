@@ -1,23 +1,23 @@
-/** What is asked of the record, and how it answers: shapes that stores and routes share. Times are Unix ms. */
+/** Queries to the record and their answers, shared by stores and routes. Times are Unix ms. */
 
 import type { HeatKind } from './heat.ts';
 import type { Visit } from './visit.ts';
 import type { Device, Visitor } from './visitor.ts';
 
-/** Successive frames of one visit. */
+/** Consecutive frames of one visit. */
 export interface Run {
   /** Number of the first frame, and how many there are. */
   n: number;
   frames: number;
-  /** Where the visitor was at the begin, and its window. */
+  /** Page and window at the start. */
   page: string;
   size: Visitor['size'];
   /** The page was loaded with the first frame. */
   entered: boolean;
-  /** Time of the first sample; of the last. */
+  /** Times of the first and the last sample. */
   t: number;
   until: number;
-  /** As the payload of a `samples` frame (protocol/frame.ts); its times count from `t`. */
+  /** Encoded like the payload of a `samples` frame (protocol/frame.ts); its times are relative to `t`. */
   payload: Uint8Array;
 }
 
@@ -31,27 +31,27 @@ export interface VisitQuery {
   site: string;
   /** Only visits that were on this page. */
   page?: string;
-  /** Only visits that began in `from` ≤ t < `to`. */
+  /** Only visits that started in `from` ≤ t < `to`. */
   from?: number;
   to?: number;
   device?: Device;
   country?: string;
-  /** Only visits that lasted so long, milliseconds. */
+  /** Only visits of at least, or at most, this duration, milliseconds. */
   longer?: number;
   shorter?: number;
   /** Only visits with (true) or without a click. */
   clicked?: boolean;
-  /** The oldest first; otherwise the newest. */
+  /** Oldest first; otherwise newest first. */
   oldestFirst?: boolean;
   /** A cursor: `next` of the page before. */
   after?: string;
   limit: number;
 }
 
-/** What cursors look like: what they mean is the store's alone. */
+/** The form of cursors. Only the store interprets them. */
 export const CURSOR = /^\d{1,16}\.\d{1,16}$/;
 
-/** What is damaged, and missing in an answer. */
+/** Damaged data that is missing in an answer. */
 export interface LeftOut {
   count: number;
   /** What is wrong with the first, for people. */
@@ -70,7 +70,7 @@ export interface HeatQuery extends Days {
   site: string;
   page: string;
   kind: HeatKind;
-  /** Only of windows of this class. */
+  /** Only windows of this class. */
   device?: Device;
 }
 
@@ -78,6 +78,6 @@ export interface HeatQuery extends Days {
 export interface VisitRuns {
   visit: Visit;
   runs: Run[];
-  /** Runs that are damaged. Undefined: none is. */
+  /** Damaged runs; undefined if there are none. */
   leftOut?: LeftOut | undefined;
 }

@@ -1,10 +1,10 @@
-/** How deep visitors saw, from the cells of a heatmap of kind `scroll`. */
+/** How deep visitors saw, calculated from the cells of a heatmap of kind `scroll`. */
 import { CELL } from './heat.ts';
 
-/** Shares of the views whose depths are drawn as lines. */
+/** Shares of views for which a depth line is drawn. */
 export const DEPTH_SHARES = [1, 0.75, 0.5, 0.25] as const;
 
-/** For each row from the top, how many views had it in sight; as long as the deepest. */
+/** Returns for each row, from the top to the deepest, how many views had it in sight. */
 export function reached(cells: readonly number[]): number[] {
   const rows = cells.length === 0 ? 0 : (cells.at(-2) as number) + 1;
   const counts = new Array<number>(rows).fill(0);
@@ -16,7 +16,7 @@ export function reached(cells: readonly number[]): number[] {
   return counts;
 }
 
-/** How many page pixels from the top this share of the views (0 to 1) saw; 0 without views. */
+/** Returns how many pixels from the top this share of the views (0 to 1) saw; 0 without views. */
 export function depthOf(cells: readonly number[], share: number): number {
   const counts = reached(cells);
   const least = share * (counts[0] ?? 0);

@@ -1,36 +1,32 @@
-/**
- * A site, and who may report to it.
- */
+/** A site, and the origins that may report to it. */
 
 export interface Site {
-  /** Names the site in the snippet and in addresses: `[a-z0-9-]{1,40}`. */
+  /** Identifies the site in the snippet and in addresses: `[a-z0-9-]{1,40}`. */
   key: string;
-  /** For people. */
+  /** Display name. */
   name: string;
   /** Origins whose pages may report, each `scheme://host[:port]` or SELF. */
   origins: string[];
   /** Unix ms. */
   created: number;
-  /** Unix ms of the first visitor, or null before it. */
+  /** Time of the first visitor, Unix ms, or null. */
   firstSeen: number | null;
 }
 
-/** In `origins`: whatever host the server itself was asked under. */
+/** In `origins`: the host under which the server itself was requested. */
 export const SELF = 'self';
 
 export const SITE_KEY = /^[a-z0-9-]{1,40}$/;
 
-/** Most origins of one site, and most characters of its name. */
+/** Maximum number of origins of one site, and of characters of its name. */
 export const SITE_LIMIT = { origins: 50, name: 100 } as const;
 
 /**
- * True if a page of `origin` may report to the site. Origins are compared whole, never by a part
- * (RFC 6454 section 5). `host` is the Host of the request (or what a trusted proxy says it was) and counts
- * only for SELF, where the scheme is left open: behind a proxy that ends TLS the server does not know it.
- *
- * A request without an Origin is let in: every browser sends one with a WebSocket and with a POST, and
- * what is not a browser could claim any. The text `null` (a sandboxed frame, a file) is an origin like
- * others and never allowed.
+ * Returns true if a page of `origin` may report to the site. Origins are compared as a whole, never in part (RFC 6454
+ * section 5). `host` is the Host of the request (or what a trusted proxy reports). It is used only for SELF, where the
+ * scheme is left open, because behind a proxy that ends TLS the server does not know it. A request without an Origin is
+ * accepted: every browser sends one with a WebSocket and with a POST, and other clients could claim any. The text
+ * `null` (a sandboxed frame, a file) is an ordinary origin and never allowed.
  */
 export function isAllowedOrigin(
   site: Pick<Site, 'origins'>,
@@ -42,7 +38,7 @@ export function isAllowedOrigin(
   return origin !== SELF && site.origins.includes(origin);
 }
 
-/** True if `origin` is http or https at this very host and port. */
+/** Returns true if `origin` is http or https at exactly this host and port. */
 export function isOwnOrigin(origin: string, host: string | undefined): boolean {
   const url = originUrl(origin);
   if (url === undefined || url.origin !== origin || !host) return false;
@@ -50,8 +46,8 @@ export function isOwnOrigin(origin: string, host: string | undefined): boolean {
 }
 
 /**
- * An origin as browsers write it, or undefined for what is none: lower case, no default port, no path.
- * A lone `/` at the end, which people copy along, is forgiven; SELF stays as it is.
+ * Returns an origin as browsers write it: lower case, no default port, no path. Undefined if it is invalid. A single
+ * trailing `/`, which people often copy along, is removed. SELF stays as it is.
  */
 export function normalOrigin(text: string): string | undefined {
   if (text === SELF) return SELF;

@@ -1,60 +1,63 @@
 /**
- * The record of visits, as programs and the dashboard read it. Times are Unix ms on the server's clock, places page
- * pixels.
+ * Recorded visits, in the form that programs and the dashboard read. Times are Unix ms on the server's clock; positions
+ * are page pixels.
  */
 import type { Device, Visitor } from './visitor.ts';
 
-/** What is kept of a visit besides its samples. */
+/** A recorded visit without its samples. */
 export interface Visit {
   id: string;
   site: string;
-  /** First and last sign of life. */
+  /** Start, and time of the last sample. */
   since: number;
   until: number;
-  /** By the first window that was told. */
+  /** From the first window that was reported. */
   device: Device;
-  /** Viewport width and height, document width and height at the begin; zeros if not known. */
+  /** Viewport width and height, document width and height at the start; zeros if unknown. */
   size: Visitor['size'];
   language: string;
   /** Origin the visitor came from; empty if none. */
   referrer: string;
   /** Origin of the first page. */
   origin: string;
-  /** Two capital letters, where a proxy tells them; else empty. */
+  /** Two capital letters, if a proxy reports them; otherwise empty. */
   country: string;
-  /** What a simple client calls itself; empty otherwise. */
+  /** Label set by a simple client; otherwise empty. */
   label: string;
-  /** In the order they were seen, at most MAX_STAYS. */
+  /** In order of time, at most MAX_STAYS. */
   stays: Stay[];
   moves: number;
   clicks: number;
   scrolls: number;
-  /** It grew too large (`--max-visit-size`): some of what its visitor did is not kept. */
+  /** The visit exceeded `--max-visit-size`: it is not stored completely. */
   truncated: boolean;
 }
 
-/** A page for as long as a visit stayed on it. */
+/** The time that a visit stayed on one page. */
 export interface Stay {
   page: string;
   t: number;
   /** Time of the last sample on it. */
   until: number;
-  /** The deepest page pixel that was in sight. */
+  /** The deepest page pixel in sight. */
   depth: number;
 }
 
-/** Stays of one visit that are kept and counted; what a visitor does on further pages is still in its samples. */
+/**
+ * Maximum number of stays of one visit that are stored and counted. What a visitor does on further pages is only in its
+ * samples.
+ */
 export const MAX_STAYS = 500;
 
-/** What a visitor did on one page, in the order of time, until the page or the connection changed. */
+/** What a visitor did on one page, in order of time, until the page or the connection changed. */
 export interface Passage {
   page: string;
-  /** Time that all `dt` count from, and of the last sample. */
+  /** Time that all `dt` are relative to, and time of the last sample. */
   t: number;
   until: number;
-  /** The window at the begin. */
+  /** The window at the start. */
   size: Visitor['size'];
-  /** The page was entered here: by loading it, or from another one without a load. */
+  /** The page was entered here: by a load, or from another page without a load. */
   entered: boolean;
   /** Flat: `dt, x, y` of each pointer sample. */
   moves: number[];
@@ -70,13 +73,13 @@ export interface Click {
   x: number;
   y: number;
   button: number;
-  /** Place in the element, 0 to 32767 each way. */
+  /** Position in the element, 0 to 32767 in each direction. */
   ex: number;
   ey: number;
   selector: string;
 }
 
-/** What happened on a page over a time. */
+/** Counts of a page over a period. */
 export interface PageCounts {
   page: string;
   /** How often it was entered, and in how many visits. */
@@ -90,7 +93,7 @@ export interface PageCounts {
   depth: number;
 }
 
-/** The same of a whole site and one day (UTC). */
+/** Counts of a whole site or a page on one day (UTC). */
 export interface DayCounts extends Omit<PageCounts, 'page'> {
   /** `2026-11-20`. */
   day: string;

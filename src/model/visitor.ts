@@ -1,19 +1,19 @@
 /** A visitor as administrators see it: one browser tab, from first contact to leaving. */
 
-/** By the viewport's width; `unknown` for clients that do not tell it. */
+/** Classes of the viewport's width; `unknown` for clients that do not report it. */
 export const DEVICES = ['phone', 'tablet', 'desktop', 'wide', 'unknown'] as const;
 export type Device = (typeof DEVICES)[number];
 
-/** One visitor as others see it. */
+/** A live visitor as administrators see it. */
 export interface Visitor {
-  /** Short number that stands for the visitor in this stream's epoch. */
+  /** Short number of the visitor in this stream's epoch. */
   v: number;
   /** The visitor's id, 128 bits, base64url. */
   id: string;
   page: string;
-  /** Origin of the page, for sites on several. May be empty. */
+  /** Origin of the page, for sites with several. May be empty. */
   origin: string;
-  /** Unix ms of first contact. */
+  /** Time of first contact, Unix ms. */
   since: number;
   device: Device;
   /** Viewport width and height, document width and height, CSS pixels; zeros if not known. */
@@ -22,19 +22,22 @@ export interface Visitor {
   at: [x: number, y: number] | null;
   /** The page is in a background tab. */
   hidden: boolean;
-  /** What a simple client calls itself; empty otherwise. */
+  /** Label set by a simple client; otherwise empty. */
   label: string;
   language: string;
   /** Origin the visitor came from; empty if none. */
   referrer: string;
 }
 
-/** closed: the tab said so · lost: cut, and the grace ended · refused: broke the protocol · server: the server sent it away */
+/**
+ * closed: the tab reported it · lost: the connection broke and the grace period ended · refused: it broke the protocol
+ * · server: the server disconnected it
+ */
 export type LeaveReason = 'closed' | 'lost' | 'refused' | 'server';
 
-/** Somebody who is not here any more. */
+/** A visitor that has left. */
 export interface Departure {
-  /** When it left, Unix ms. */
+  /** Time of leaving, Unix ms. */
   t: number;
   id: string;
   label: string;
@@ -43,14 +46,14 @@ export interface Departure {
   reason: LeaveReason;
 }
 
-/** Share of a page that is or was above the lower edge of a window with this size and scroll offset, 0 to 1000. */
+/** Returns the share of a page, 0 to 1000, above the lower edge of a window with this size and scroll offset. */
 export function shareSeen(scroll: number, [, vh, , dh]: Visitor['size']): number {
   return dh > 0 ? Math.min(1000, Math.round((1000 * (scroll + vh)) / dh)) : 0;
 }
 
 /**
- * Device class by viewport width, CSS pixels: the usual break points of style sheets. Most desktop screens are 1,920
- * pixels wide or less, and pages look the same on them; beyond 2,560 pages leave wide margins.
+ * Returns the device class for a viewport width, CSS pixels, by the usual break points of style sheets. Most desktop
+ * screens are at most 1,920 pixels wide, and pages look the same on them. Above 2,560 pixels pages have wide margins.
  */
 export function deviceOf(vw: number): Device {
   if (vw === 0) return 'unknown';
