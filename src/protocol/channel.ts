@@ -1,7 +1,7 @@
 /** Which part of a site a live stream shows. */
 import type { Moves } from './stream-event.ts';
 
-/** What a stream shows; equal channels are rendered once, however many watch. */
+/** What a stream shows. Equal channels are rendered once, however many streams watch them. */
 export interface Channel {
   site: string;
   /** Only this page, or null for all. */
@@ -11,12 +11,12 @@ export interface Channel {
   moves: Moves;
 }
 
-/** The same key for equal channels, on every machine. */
+/** Returns the same key for equal channels, on every node. */
 export function channelKey({ site, page, visitor, moves }: Channel): string {
   return JSON.stringify([site, page, visitor, moves]);
 }
 
-/** A channel as workers know it: rendered moves name it by number. */
+/** A channel with its number, by which rendered moves refer to it. */
 export interface NumberedChannel extends Channel {
   no: number;
 }

@@ -1,19 +1,17 @@
-/**
- * What a server says to a visitor, as one JSON text per message, in both subprotocols.
- */
+/** Messages from the server to a visitor, one JSON text each, in both subprotocols. */
 
-/** Answer to hello: who the visitor is from now on, and what the server already has. */
+/** Answer to hello: the visitor's identity, and what the server already has. */
 export interface HelloReply {
   type: 'hello';
   /** 128 random bits, base64url. */
   visitor: string;
   /** Proves on a reconnect that this tab is that visitor. Opaque, signed, renewed at every hello. */
   token: string;
-  /** Frames up to this number need not be sent again; those of a page that was just loaded are numbered from here on. */
+  /** Frames up to this number need not be sent again. Frames of a newly loaded page are numbered from here. */
   n: number;
   /** How often to send a frame, milliseconds. */
   flushMs: number;
-  /** Least time between two pointer samples, milliseconds. */
+  /** Minimum time between two pointer samples, milliseconds. */
   sampleMs: number;
 }
 
@@ -32,5 +30,5 @@ export interface PaceMessage {
 
 export type Control = HelloReply | Ack | PaceMessage;
 
-/** The names the WebSocket subprotocols go by (`Sec-WebSocket-Protocol`). */
+/** The names of the WebSocket subprotocols (`Sec-WebSocket-Protocol`). */
 export const SUBPROTOCOL = { binary: 'fieldmouse.v1', json: 'json' } as const;

@@ -1,7 +1,6 @@
 /**
- * The encoding half of the visitor's binary frames; `frame.ts` is the other. Apart from it because the
- * tracker ships this file to every visitor and must stay small: numbers here repeat the tables there,
- * and the property tests hold the two together.
+ * Encodes the visitor's binary frames; `frame.ts` decodes them. It is a separate file because the tracker ships it to
+ * every visitor, so it must stay small. Numbers here repeat the tables there; the property tests keep them in step.
  */
 import type { Hello, Mark } from './frame.ts';
 
@@ -18,12 +17,12 @@ export type Size = readonly [vw: number, vh: number, dw: number, dh: number];
 export type Sample = { time: number } & ({ type: 'move'; x: number; y: number } | { type: 'scroll'; y: number } | Mark);
 
 /**
- * The same, encoded but for what depends on the one before it: time and place. Of the marks, a click has a place, and
- * a page change has the page in plain too. The tracker makes these at once, by the functions below.
+ * A sample encoded except for time and place, which depend on the sample before it. Of the marks, a click has a place,
+ * and a page change also has the page as text. The tracker makes these at once with the functions below.
  */
 export type SamplePart = readonly [time: number, kind: number, rest: Bytes, at?: Point | undefined, page?: string];
 
-/** Kinds of parts; MARK goes on with one of the marks. Numbers in place of SAMPLE and MARK of frame.ts. */
+/** Kinds of parts; MARK is followed by one of the marks. They repeat SAMPLE and MARK of frame.ts. */
 export const MOVE = 1;
 export const SCROLL = 2;
 export const MARK = 3;
@@ -31,7 +30,7 @@ export const RESIZE = 2;
 export const VISIBILITY = 3;
 export const POINTER = 4;
 
-/** A part that is all numbers. */
+/** A part that consists of numbers only. */
 export function part(time: number, kind: number, ...numbers: number[]): SamplePart {
   return [time, kind, numbers.flatMap(varint)];
 }
@@ -40,7 +39,7 @@ export function move(time: number, at: Point): SamplePart {
   return [time, MOVE, [], at];
 }
 
-/** `place` is where in the element the click was, 0 to 32767 each way. */
+/** `place`: position in the element, 0 to 32767 in each direction. */
 export function click(time: number, at: Point, button: number, place: Point, selector: string): SamplePart {
   return [time, MARK, [button, ...place.flatMap(varint), ...text(selector, 160)], at];
 }
@@ -49,7 +48,7 @@ export function page(time: number, path: string): SamplePart {
   return [time, MARK, [1, ...text(path, 1024)], undefined, path];
 }
 
-/** Payload of a samples frame. */
+/** Returns the payload of a samples frame. */
 export function encodeSamples(samples: readonly Sample[]): Bytes {
   return encodeParts(samples.map(partOf));
 }
@@ -75,8 +74,8 @@ function partOf(sample: Sample): SamplePart {
 }
 
 /**
- * Payload of a samples frame. Times are cut to whole milliseconds; one before that of the part in front counts as that, for times never
- * run back.
+ * Returns the payload of a samples frame. Times are cut to whole milliseconds. A time before the previous one is raised
+ * to it, because times must not decrease.
  */
 export function encodeParts(parts: readonly SamplePart[]): Bytes {
   let time = parts[0]?.[0] ?? 0;
@@ -95,7 +94,7 @@ export function encodeParts(parts: readonly SamplePart[]): Bytes {
       step = [dx, dy].flatMap(zigzag);
       if (kind === MARK) step.unshift(0);
       else if (!(((dx + 8) | (dy + 8)) >> 4)) {
-        // Below 8 pixels either way, as most steps are, both fit in one byte.
+        // Steps below 8 pixels in each direction, the most frequent ones, fit in one byte.
         head--;
         step = [((dx + 8) << 4) | (dy + 8)];
       }
@@ -105,34 +104,37 @@ export function encodeParts(parts: readonly SamplePart[]): Bytes {
   return out;
 }
 
-/** Payload of a hello. Texts above their limits are cut. The tracker makes its own, which is shorter (hello.ts). */
+/**
+ * Returns the payload of a hello. Texts above their limits are cut. The tracker has its own, shorter version
+ * (hello.ts).
+ */
 export function encodeHello({ clock, vw, vh, dw, dh, token, page, language, referrer, last }: Hello): Bytes {
   return [clock, vw, vh, dw, dh]
     .flatMap(varint)
     .concat(text(token, 128), text(page, 1024), text(language, 35), text(referrer, 256), varint(last));
 }
 
-/** Frame `n` of type 0 hello, 1 samples or 2 bye, ready to be sent. */
+/** Returns frame `n` of type 0 hello, 1 samples or 2 bye, ready to send. */
 export function encodeFrame(n: number, type: 0 | 1 | 2, payload: Bytes = []): Bytes {
   return varint(n * 4 + type).concat(payload);
 }
 
-/** Body of a POST: each frame is led by its length. */
+/** Returns the body of a POST: each frame is preceded by its length. */
 export function packFrames(frames: readonly Bytes[]): Bytes {
   return frames.flatMap((frame) => varint(frame.length).concat(frame));
 }
 
-/** Unsigned LEB128 of a number from 0 to 2^49 - 1, less its fraction. NaN counts as 0. */
+/** Returns the unsigned LEB128 of a number from 0 to 2^49 - 1, without its fraction. NaN counts as 0. */
 export function varint(value: number): Bytes {
   return value >= 128 ? [(value % 128) | 128, ...varint(value / 128)] : [value | 0];
 }
 
-/** Small numbers of either sign stay small. */
+/** Maps small numbers of either sign to small unsigned ones. */
 function zigzag(value: number): Bytes {
   return varint((value << 1) ^ (value >> 31));
 }
 
-/** UTF-8 with its length in front, cut to at most `limit` bytes, never within a character. */
+/** Returns UTF-8 preceded by its length, cut to at most `limit` bytes, never within a character. */
 export function text(value: string, limit: number): Bytes {
   const bytes = new Uint8Array(limit);
   const { written } = new TextEncoder().encodeInto(value, bytes);

@@ -10,13 +10,13 @@ import { coordinate, Reader } from './reader.ts';
 
 export { MAX_COORDINATE } from './reader.ts';
 
-/** The two low bits of a frame's head; the rest of the head is the frame's number. */
+/** The two low bits of a frame's head; the other bits are the frame's number. */
 export const FRAME = { hello: 0, samples: 1, bye: 2 } as const;
 
-/** The two low bits of a sample's head; the rest is the time since the sample before, milliseconds. */
+/** The two low bits of a sample's head; the other bits are the time since the previous sample, milliseconds. */
 const SAMPLE = { near: 0, move: 1, scroll: 2, mark: 3 } as const;
 
-/** What a mark is: rare samples, led by one number of this table. */
+/** Kinds of marks, the rare samples. A mark starts with one of these numbers. */
 const MARK = { click: 0, page: 1, resize: 2, visibility: 3, pointer: 4 } as const;
 
 /** Element-relative click positions run from 0 (left, top) to this (right, bottom). */
@@ -33,15 +33,15 @@ export interface View {
 
 /** First frame of every connection. */
 export interface Hello extends View {
-  /** The tracker's clock now: milliseconds since its start. Sample times count on the same clock. */
+  /** The tracker's clock: milliseconds since its start. Sample times use the same clock. */
   clock: number;
   /** The resume token of an earlier hello in this tab, or empty. */
   token: string;
   page: string;
   language: string;
-  /** Origin of the page the visitor came from, or empty. */
+  /** Origin of the page that the visitor came from, or empty. */
   referrer: string;
-  /** Number of the last frame made since the page was loaded; 0: none yet, the page is new. */
+  /** Number of the last frame since the page was loaded; 0 if there is none yet. */
   last: number;
 }
 
@@ -52,7 +52,7 @@ export type Mark =
       x: number;
       y: number;
       button: number;
-      /** Place within the element, 0 to ELEMENT_SCALE. */
+      /** Position in the element, 0 to ELEMENT_SCALE. */
       ex: number;
       ey: number;
       /** Short CSS selector of the element; may be empty. */
@@ -63,29 +63,28 @@ export type Mark =
   | { type: 'visibility'; visible: boolean }
   | { type: 'pointer'; pointer: 'mouse' | 'touch' | 'pen' };
 
-/** What a decoded sample is. */
+/** Kinds of decoded samples. */
 export const KIND = { move: 0, scroll: 1, mark: 2 } as const;
 
-/** Samples as bytes: those that are told by their difference from a sample before them. */
+/** The bytes of samples that are encoded relative to an earlier sample. */
 export interface PointerSource {
-  /** undefined: there are none. */
+  /** Undefined if there are none. */
   bytes: Uint8Array | undefined;
-  /** Where they begin, behind the first sample with a place, and where they end. */
+  /** Start (after the first sample with a place) and end. */
   from: number;
   to: number;
-  /** Samples before them. */
+  /** Number of samples before them. */
   before: number;
-  /** The place that a further sample would be told from. */
+  /** The place that the next sample would be relative to. */
   x: number;
   y: number;
 }
 
 /**
- * The samples of one frame as parallel arrays: one instance per worker is filled again and again, so
- * that a sample costs no object.
+ * The samples of one frame as parallel arrays. One instance per worker is reused, so that a sample costs no object.
  */
 export class SampleBuffer {
-  /** Number of samples filled in. */
+  /** Number of samples. */
   count = 0;
   readonly kind: Uint8Array;
   /** Time on the sender's clock, milliseconds. */
@@ -95,7 +94,7 @@ export class SampleBuffer {
   readonly y: Int32Array;
   /** The marks, in the order of the samples of kind `mark`. */
   readonly marks: Mark[] = [];
-  /** What they were decoded from: good until that is overwritten. */
+  /** The bytes they were decoded from, valid until those are overwritten. */
   readonly source: PointerSource = { bytes: undefined, from: 0, to: 0, before: 0, x: 0, y: 0 };
 
   constructor(capacity: number) {
@@ -122,7 +121,7 @@ export class SampleBuffer {
     this.count = i + 1;
   }
 
-  /** Leaves marks only, with `move` also the last move, with `scroll` also the last scroll. */
+  /** Removes all samples except marks and, if `move` or `scroll` is set, the last move or the last scroll. */
   thin(move: boolean, scroll: boolean): void {
     const kinds = this.kind.subarray(0, this.count);
     const lastMove = move ? kinds.lastIndexOf(KIND.move) : -1;
@@ -141,8 +140,8 @@ export class SampleBuffer {
   }
 
   /**
-   * Leaves at most `most` samples and returns how many went: first all moves and scrolls but the last of each, then the
-   * oldest of what is left.
+   * Reduces the samples to `most` and returns how many were removed: first all moves and scrolls except the last of
+   * each, then the oldest.
    */
   limit(most: number): number {
     const before = this.count;
@@ -156,7 +155,7 @@ export class SampleBuffer {
     return before - this.count;
   }
 
-  /** Times before `least` become that, and times after `most` that. To be used where times are in order. */
+  /** Clamps times to the range `least` to `most`. Only for times in order. */
   fit(least: number, most: number): void {
     const { count, time } = this;
     if (count === 0 || ((time[0] as number) >= least && (time[count - 1] as number) <= most)) return;
@@ -164,7 +163,7 @@ export class SampleBuffer {
     this.source.bytes = undefined;
   }
 
-  /** Times before `least`, or before that of the sample in front, become that. Returns the last time. */
+  /** Raises times below `least`, or below the previous time, to that. Returns the last time. */
   order(least: number): number {
     let last = least;
     for (let i = 0; i < this.count; i++) {
@@ -182,14 +181,14 @@ export class SampleBuffer {
   }
 }
 
-/** Number and type of a frame; where its payload begins. */
+/** Number and type of a frame, and the offset of its payload. */
 export interface FrameHead {
   n: number;
   type: number;
   offset: number;
 }
 
-/** Reads the head of the frame that is `bytes` from `from` to `to`. Throws FrameError. */
+/** Reads the head of the frame in `bytes` from `from` to `to`. Throws FrameError. */
 export function decodeHead(bytes: Uint8Array, from = 0, to = bytes.length): FrameHead {
   const reader = new Reader(bytes, from, to);
   const head = reader.varint();
@@ -218,8 +217,8 @@ export function decodeHello(bytes: Uint8Array, offset: number, to = bytes.length
 }
 
 /**
- * Reads the payload of a `samples` frame into `into`, which is cleared first. All or nothing matters to
- * the caller: on a throw, what `into` holds is not to be used. Throws FrameError.
+ * Reads the payload of a `samples` frame into `into`, which is cleared first. Throws FrameError; the content of `into`
+ * is then undefined.
  */
 export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuffer, to = bytes.length): void {
   into.clear();
@@ -265,7 +264,7 @@ export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuf
   source.y = y;
 }
 
-/** The samples that follow are told from this one: the first with a place. */
+/** Notes that the following samples are relative to this one, the first with a place. */
 function noteSource({ source, count }: SampleBuffer, bytes: Uint8Array, from: number): void {
   if (source.bytes) return;
   source.bytes = bytes;
@@ -305,19 +304,18 @@ function decodeMark(r: Reader, x: number, y: number): Mark {
 export const POINTERS = ['mouse', 'touch', 'pen'] as const;
 
 /**
- * Frames up to these bounds are read whatever the server's limits are. Of a frame above a lower limit less is kept, or
- * nothing, but its number is acked: if it were refused, its tracker would send it again and again, and nothing after
- * it.
+ * Frames up to this size are read whatever the server's limits are. Above a lower limit, less of a frame or nothing is
+ * stored, but its number is acked: otherwise its tracker would send it again and again, and nothing after it.
  */
 export const READ_BYTES = 16_384;
 export const READ_SAMPLES = 1024;
 
-/** Most frames in the body of one POST; the tracker keeps fewer. */
+/** Maximum number of frames in a POST; the tracker sends fewer. */
 const MAX_FRAMES = 1000;
 
 /**
- * Splits the body of a POST into frames: each is led by its length as a varint. Throws FrameError when a
- * length runs past the end, a frame is above `maxFrame` bytes, or there are more than MAX_FRAMES.
+ * Splits the body of a POST into frames: each is preceded by its length as a varint. Throws FrameError when a length
+ * exceeds the body, a frame is above `maxFrame` bytes, or there are more than MAX_FRAMES.
  */
 export function splitFrames(body: Uint8Array, maxFrame: number): Uint8Array[] {
   const frames: Uint8Array[] = [];

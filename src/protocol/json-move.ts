@@ -1,14 +1,14 @@
 /**
- * The commonest JSON frame, one plain move, read from its bytes: making a text and an object of it first takes
- * more than twice as long.
+ * Reads the most frequent JSON frame, one plain move, directly from its bytes: JSON.parse takes more than twice as
+ * long.
  */
 import { KIND, MAX_COORDINATE, type SampleBuffer } from './frame.ts';
 import { timeOf } from './json.ts';
 
 /**
- * Reads `{"id":…,"x":…,"y":…,"t":…}`, in any order, `id` and `t` optional, from `bytes`, and fills `into` with the one
- * move. `id` is passed over, and only allowed if `skipId`. False if the frame is anything else, or has a fault: then it
- * is for `decodeJson`, which says the same of all that is read here.
+ * Reads `{"id":…,"x":…,"y":…,"t":…}` from `bytes`, in any order, `id` and `t` optional, and fills `into` with the one
+ * move. `id` is skipped, and only allowed if `skipId`. Returns false if the frame is anything else, or invalid:
+ * `decodeJson` must read it then. Both give the same result for all frames that are read here.
  */
 export function decodeJsonMove(
   bytes: Uint8Array,
@@ -46,11 +46,11 @@ const CHAR = {
   close: 0x7d,
 } as const;
 
-/** So many digits are exact in a double. */
+/** Maximum number of digits that are exact in a double. */
 const MAX_DIGITS = 15;
 
 class Cursor {
-  /** NaN: not there. */
+  /** NaN if missing. */
   x = Number.NaN;
   y = Number.NaN;
   t = Number.NaN;
@@ -58,7 +58,7 @@ class Cursor {
   #at = 0;
   #to = 0;
 
-  /** False if it is not a plain object of these members, each once. */
+  /** Returns false if it is not a plain object of these members, each once. */
   read(bytes: Uint8Array, from: number, to: number, skipId: boolean): boolean {
     this.x = this.y = this.t = Number.NaN;
     this.#bytes = bytes;
@@ -88,14 +88,14 @@ class Cursor {
     return true;
   }
 
-  /** What was read of this member; not NaN if there is no such member. */
+  /** Returns the value read for a member; not NaN if there is no such member. */
   #valueOf(name: number): number {
     if (name === CHAR.x) return this.x;
     if (name === CHAR.y) return this.y;
     return name === CHAR.t ? this.t : 0;
   }
 
-  /** The byte here, passed over; 0 at the end. */
+  /** Returns the next byte and moves on; 0 at the end. */
   #next(): number {
     return this.#at < this.#to ? (this.#bytes[this.#at++] as number) : 0;
   }
@@ -106,14 +106,14 @@ class Cursor {
     return true;
   }
 
-  /** The end of a name, a colon, and a space where there is one. */
+  /** Reads the end of a name, a colon, and an optional space. */
   #colon(): boolean {
     if (!this.#eat(CHAR.quote) || !this.#eat(CHAR.colon)) return false;
     this.#eat(CHAR.space);
     return true;
   }
 
-  /** Passes over a text of plain ASCII. */
+  /** Skips a text of plain ASCII. */
   #skipText(): boolean {
     if (!this.#eat(CHAR.quote)) return false;
     for (;;) {
@@ -123,7 +123,7 @@ class Cursor {
     }
   }
 
-  /** A number without exponent; NaN if it is none, or has more digits than are exact. */
+  /** Reads a number without exponent. NaN if it is invalid, or has more digits than are exact. */
   #number(): number {
     const negative = this.#eat(CHAR.minus);
     const first = this.#at;
@@ -136,7 +136,7 @@ class Cursor {
       const decimals = this.#at - point;
       if (decimals === 0) return Number.NaN;
       digits += decimals;
-      // Both are exact, so that the quotient is what JSON.parse gives.
+      // Both are exact, so the quotient is what JSON.parse returns.
       if (digits <= MAX_DIGITS) value /= 10 ** decimals;
     }
     if (digits > MAX_DIGITS) return Number.NaN;

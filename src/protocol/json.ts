@@ -9,15 +9,15 @@ import { ELEMENT_SCALE, KIND, MAX_COORDINATE, type Mark, type SampleBuffer } fro
 import { FrameError } from './frame-error.ts';
 import { withoutNul } from './reader.ts';
 
-/** A sample that is older than this by its own clock, or in the future, is given its time of arrival instead, milliseconds. */
+/** A sample whose own time is older than this, or in the future, gets its time of arrival, milliseconds. */
 const MAX_SKEW_MS = 60_000;
 
-/** Visible characters of a label. */
+/** Maximum number of visible characters of a label. */
 const MAX_LABEL = 64;
 
-/** What a JSON frame says besides its samples. */
+/** The content of a JSON frame besides its samples. */
 export interface JsonFrame {
-  /** The label the client gave itself, if it did. */
+  /** The client's label, if given. */
   label: string | undefined;
   /** A resume token, from `{"type":"hello","token":…}`. */
   token: string | undefined;
@@ -25,15 +25,12 @@ export interface JsonFrame {
   bye: boolean;
 }
 
-/**
- * Reads one JSON frame; its samples fill `into`, which is cleared first, with times in Unix ms.
- * Throws FrameError.
- */
+/** Reads one JSON frame. Its samples fill `into`, which is cleared first, with times in Unix ms. Throws FrameError. */
 export function decodeJson(text: string, now: number, into: SampleBuffer): JsonFrame {
   return readJson(parseJson(text), now, into);
 }
 
-/** The objects of a JSON frame, none of which is checked yet. Throws FrameError where the text is not JSON. */
+/** Returns the objects of a JSON frame, unchecked. Throws FrameError if the text is not JSON. */
 export function parseJson(text: string): unknown[] {
   let value: unknown;
   try {
@@ -44,7 +41,7 @@ export function parseJson(text: string): unknown[] {
   return Array.isArray(value) ? value : [value];
 }
 
-/** As `decodeJson`, of what `parseJson` returned. */
+/** Like `decodeJson`, for the result of `parseJson`. */
 export function readJson(items: readonly unknown[], now: number, into: SampleBuffer): JsonFrame {
   into.clear();
   const frame: JsonFrame = { label: undefined, token: undefined, bye: false };
@@ -52,7 +49,7 @@ export function readJson(items: readonly unknown[], now: number, into: SampleBuf
   return frame;
 }
 
-/** The resume token among the objects that `parseJson` returned; empty if there is none. Throws FrameError. */
+/** Returns the resume token among the objects of `parseJson`, or an empty text. Throws FrameError. */
 export function tokenIn(items: readonly unknown[]): string {
   const hello = items.findLast((item) => (item as Item | null)?.type === 'hello') as Item | undefined;
   return text(hello?.token, 'token', MAX_TEXT.token);
@@ -116,12 +113,14 @@ function readMark(item: Item): Mark {
   }
 }
 
-/** Some programs begin every text with a byte order mark; a reader may pass over it (RFC 8259 section 8.1). */
+/**
+ * Removes a byte order mark, with which some programs start every text; readers may ignore it (RFC 8259 section 8.1).
+ */
 function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
-/** The label, cut to its limit; empty if there is none. Throws FrameError for a text that is none. */
+/** Returns the label, cut to its limit, or an empty text. Throws FrameError if it is invalid. */
 function label(value: unknown): string {
   if (typeof value !== 'string' && typeof value !== 'number') throw new FrameError('bad-text', 'id');
   const text = tidy(String(value).slice(0, maxUnits(MAX_LABEL)));
@@ -131,7 +130,7 @@ function label(value: unknown): string {
   return cut;
 }
 
-/** When a sample was taken, Unix ms, by the `t` it came with. Throws FrameError. */
+/** Returns the time of a sample from its `t`, Unix ms. Throws FrameError. */
 export function timeOf(value: unknown, now: number): number {
   if (value === undefined) return now;
   if (typeof value !== 'number' || !Number.isFinite(value)) throw new FrameError('bad-number', 't');

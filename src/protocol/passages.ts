@@ -1,15 +1,15 @@
-/** Runs of frames, told by pages. */
+/** Splits runs of frames by page. */
 
 import type { Passage } from '../model/visit.ts';
 import type { Visitor } from '../model/visitor.ts';
 import { decodeSamples, KIND, type Mark, SampleBuffer } from './frame.ts';
 
-/** Samples of one run at most, and frames. */
+/** Maximum number of samples, and of frames, of one run. */
 export const RUN_SAMPLES = 1024;
-/** A run covers at most so much time, milliseconds, so that one that touches a moment is found near it. */
+/** Maximum duration of a run, milliseconds. It limits how far before a moment to search for a run that touches it. */
 export const RUN_MS = 60_000;
 
-/** The part of a run that is needed here; record.ts has the whole. */
+/** The members of a run that are needed here; model/query.ts has all. */
 export interface RunLike {
   page: string;
   size: Visitor['size'];
@@ -20,7 +20,7 @@ export interface RunLike {
 
 const samples = new SampleBuffer(RUN_SAMPLES);
 
-/** What was done in a run, page by page. Throws FrameError if its payload is damaged. */
+/** Returns what was done in a run, page by page. Throws FrameError if its payload is damaged. */
 export function passagesOf(run: RunLike): Passage[] {
   decodeSamples(run.payload, 0, samples);
   let passage = begin(run.t, run.page, run.size, run.entered);

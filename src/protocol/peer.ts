@@ -1,7 +1,7 @@
 /**
- * Primary ↔ primary: what machines tell each other of who is here, through streams of Redis. Each entry is by one machine, numbered,
- * and holds items as pairs of texts: a letter for the kind, and what is to be said. The first item is the format of the others; machines
- * of several versions may share a Redis while they are upgraded.
+ * Primary ↔ primary: what nodes report to each other about visitors, through streams of Redis. Each entry is by one
+ * node, numbered, and holds items as pairs of texts: a letter for the kind, and the content. The first item is the
+ * format of the others; nodes of several versions may share a Redis during an upgrade.
  */
 
 import type { Minute } from '../model/minute.ts';
@@ -9,25 +9,25 @@ import type { Visitor } from '../model/visitor.ts';
 import type { Channel } from './channel.ts';
 import type { StreamEvents } from './stream-event.ts';
 
-/** Which numbers `v` of visitors are this machine's: those that leave `slot` when divided by `slots`. */
+/** The visitor numbers `v` of this node: those with `v % slots === slot`. */
 export interface Share {
   slot: number;
   slots: number;
 }
 
-/** Whom an event concerns; empty and null: everybody who watches the site. */
+/** The audience of an event; empty and null: everybody who watches the site. */
 export interface Scope {
   pages: readonly string[];
   visitor: string | null;
 }
 
-/** A visitor, and when it was let in last, Unix ms on the clock of its machine. */
+/** A visitor, and when it was last admitted, Unix ms on the clock of its node. */
 export interface Held {
   visitor: Visitor;
   at: number;
 }
 
-/** What a machine had of a site, minute by minute. */
+/** The figures of a site on a node, minute by minute. */
 export interface NodeMinutes {
   machine: string;
   minutes: Minute[];
@@ -38,84 +38,87 @@ export interface SiteMinute extends Minute {
   site: string;
 }
 
-/** In place of a site: minutes in which a machine ran, with nothing in them. */
+/** Stands for a site: the minutes in which a node was running, with figures of 0. */
 export const NO_SITE = '';
 
-/** What is kept of the last hour for who looks at a site. */
+/** The stored last hour of a site, for a viewer. */
 export interface Past {
   machines: NodeMinutes[];
-  /** Minutes in which a server ran, Unix ms: who was not there then was not. */
+  /** Minutes in which a server was running, Unix ms. */
   ran: number[];
 }
 
-/** All that a machine knows of a site's visitors with it. */
+/** Everything that a node knows of its visitors on a site. */
 export interface PeerSiteState {
   visitors: Held[];
   minutes: Minute[];
 }
 
-/** What a site's visitors on one machine did in a second. */
+/** What a site's visitors on one node did in a second. */
 export interface Second {
   samples: number;
   drops: number;
   flushMs: number;
-  /** Flat: `v, x, y, samples` of each visitor that did something; x and y are null while it has no place on its page. */
+  /** Flat: `v, x, y, samples` of each active visitor; x and y are null while it has no position on its page. */
   rows: (number | null)[];
   minute: Minute;
 }
 
-/** Events of visitors that other machines show as they are. */
+/** Events of visitors that other nodes show unchanged. */
 export const PEER_EVENTS = ['join', 'page', 'view', 'click', 'leave'] as const;
 export type PeerEvent = (typeof PEER_EVENTS)[number];
 
-/** One thing that a machine tells of a site. */
+/** One report of a node about a site. */
 export type SiteItem =
   /** `json` is the event's data. */
   | { k: 'event'; name: PeerEvent; scope: Scope; json: string }
-  /** What workers have rendered for a channel. `key` names it (channelKey). */
+  /** Rendered moves of a channel. `key`: see channelKey. */
   | { k: 'moves' | 'scroll'; key: string; t: number; list: string }
-  /** The machine's state of the site, in parts that follow one another. */
+  /** The node's state of the site, in consecutive parts. */
   | { k: 'state'; isFirst: boolean; isLast: boolean; state: PeerSiteState }
   | { k: 'second'; second: Second };
 
-/** What is for all machines. */
+/** Reports for all nodes. */
 export type NodeItem =
   /**
-   * This machine is there, and what its streams show. `lacks`: sites of which it does not know the state, by the machine that has
+   * This node is alive, and what its streams show. `lacks`: sites whose state it does not know, by the node that has
    * it. `refresh`: keys of channels in which it needs everybody's latest position.
    */
   | { k: 'alive'; watches: Channel[]; lacks: Record<string, string[]>; refresh: string[] }
   | { k: 'bye' }
-  /** How many are on each page of the site? */
+  /** Asks for the number of visitors on each page of the site. */
   | { k: 'ask'; ask: number; site: string }
   | { k: 'answer'; to: string; ask: number; pages: [page: string, visitors: number][] };
 
-/** An item as it is written: a letter, and a text. */
+/** A written item: a letter, and a text. */
 export type Written = [kind: string, body: string];
 
 /**
- * What tells the others is one run of a machine, whose numbers begin anew; machines themselves are named as they were. `machine` has no
- * dot, and neither have runs of versions that named nothing else.
+ * Returns the name of one run of a node: its entries are numbered from the start again. `machine` has no dot; neither
+ * have runs of older versions, which had no node names.
  */
 export function runOf(machine: string, run: string): string {
   return `${machine}.${run}`;
 }
 
-/** The machine of a run. */
+/** Returns the node of a run. */
 export function nodeOf(run: string): string {
   const [machine = ''] = run.split('.', 1);
   return machine;
 }
 
-/** Raised when who goes by the number before would misread items. What is before them stays as it is for good. */
+/**
+ * Version of the entries. It is raised when readers of the previous version would misread items. The items before this
+ * one never change.
+ */
 export const FORMAT = '1';
 
-/** An entry as it is written: whose it is, its number, the format, and its items. */
+/** Returns the fields of an entry: its node, its number, the format, and its items. */
 export function writeEntry(machine: string, n: number, items: readonly string[]): string[] {
   return [machine, String(n), 'v', FORMAT, ...items];
 }
 
-/** In which format an entry is; 0: in one from before there were several. */
+/** Returns the format of an entry; 0 if it is from before there were formats. */
 export function formatOf([, , kind, body = '']: readonly string[]): string {
   return kind === 'v' ? body : '0';
 }
@@ -135,7 +138,7 @@ export function writeSiteItem(item: SiteItem): Written {
   }
 }
 
-/** What was written, or undefined for what is none of these. */
+/** Parses an item. Returns undefined if it is of an unknown kind. */
 export function readSiteItem(kind: string, body: string): SiteItem | undefined {
   try {
     return siteItem(kind, body);
@@ -162,7 +165,7 @@ function siteItem(kind: string, body: string): SiteItem | undefined {
   return { k: 'state', isFirst, isLast, state };
 }
 
-/** A word, the rest of the first line, and all that is below it. */
+/** Splits a text into its first word, the rest of the first line, and everything below. */
 function parts(body: string): [word: string, rest: string, below: string] {
   const space = body.indexOf(' ');
   const line = body.indexOf('\n', space);
@@ -182,5 +185,5 @@ export function readNodeItem(kind: string, body: string): NodeItem | undefined {
   }
 }
 
-/** The data of an event that another machine has told. */
+/** The data of an event from another node. */
 export type PeerEventData = { [N in PeerEvent]: { name: N; data: StreamEvents[N] } }[PeerEvent];

@@ -1,12 +1,12 @@
-/** Frames by POST: what the route that takes them hands on, and what it is to answer. */
+/** Frames by POST: what the route passes on, and the answer. */
 
-/** Who asks, as far as proxies in front of us can be believed. */
+/** The client, as far as proxies can be trusted. */
 export interface Peer {
-  /** Groups requests of one client for limits: an IPv4 address, or the /64 of an IPv6 one (RFC 6177). Never kept. */
+  /** Groups requests of one client for limits: an IPv4 address, or the /64 of an IPv6 one (RFC 6177). Never stored. */
   address: string;
-  /** The host the client asked for; undefined if it named none. */
+  /** The requested host, or undefined. */
   host: string | undefined;
-  /** Where the proxy says that the client is, as two capital letters; empty if it does not. */
+  /** The client's country from the proxy, two capital letters, or empty. */
   country: string;
 }
 
@@ -16,7 +16,7 @@ export interface Beacon {
   page: string;
   origin: string | undefined;
   peer: Peer;
-  /** The JSON form; else binary frames. */
+  /** JSON if true, otherwise binary frames. */
   json: boolean;
   body: Buffer;
 }

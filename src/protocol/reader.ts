@@ -1,10 +1,10 @@
-/** Reads numbers and texts as frames have them; docs/protocol.md section 2. */
+/** Reads the numbers and texts of frames; docs/protocol.md section 2. */
 import { FrameError } from './frame-error.ts';
 
-/** Farthest page pixel a frame may name. Real pages end well below; beyond it lies nonsense. */
+/** Highest page pixel that a frame may name. Real pages end well below. */
 export const MAX_COORDINATE = 10_000_000;
 
-/** Passes a place on the page. Throws FrameError. */
+/** Returns a page coordinate. Throws FrameError if it is out of bounds. */
 export function coordinate(value: number): number {
   if (value < -MAX_COORDINATE || value > MAX_COORDINATE) throw new FrameError('bad-number', 'coordinate out of range');
   return value;
@@ -12,7 +12,7 @@ export function coordinate(value: number): number {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** A cursor over bytes that never reads past their end: what is there not, or not as it must be, throws FrameError. */
+/** A cursor over bytes that never reads past their end. Throws FrameError for missing or invalid data. */
 export class Reader {
   offset: number;
   readonly #bytes: Uint8Array;
@@ -35,7 +35,7 @@ export class Reader {
     return value;
   }
 
-  /** Unsigned LEB128, at most 2^49 − 1: seven bytes, exact in a double. */
+  /** Reads an unsigned LEB128 up to 2^49 − 1: seven bytes, exact in a double. */
   varint(): number {
     let byte = this.byte();
     if (byte < 128) return byte;
@@ -55,7 +55,7 @@ export class Reader {
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
 
-  /** A length or offset in pixels. */
+  /** Reads a length or offset in pixels. */
   extent(): number {
     return coordinate(this.varint());
   }
@@ -63,13 +63,13 @@ export class Reader {
   take(length: number): Uint8Array {
     const end = this.offset + length;
     if (end > this.#end) throw new FrameError('truncated', `at byte ${this.#end}`);
-    // `subarray` of a Buffer makes a Buffer, which takes several times as long.
+    // `subarray` of a Buffer creates a Buffer, which takes several times as long.
     const part = new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + this.offset, length);
     this.offset = end;
     return part;
   }
 
-  /** Goes on at an offset that is not before this one. */
+  /** Moves forward to an offset. Throws FrameError if it is before the current one. */
   skipTo(offset: number): void {
     if (offset < this.offset || offset > this.#end) throw new FrameError('truncated', `at byte ${this.#end}`);
     this.offset = offset;
@@ -87,7 +87,7 @@ export class Reader {
   }
 }
 
-/** Texts from visitors have no NUL, by which keys and lines of other programs are parted. */
+/** Removes NUL from visitors' texts: keys and lines of other programs use it as a separator. */
 export function withoutNul(text: string): string {
   return text.includes('\0') ? text.replaceAll('\0', ' ') : text;
 }

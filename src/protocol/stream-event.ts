@@ -5,17 +5,17 @@
 import type { Minute } from '../model/minute.ts';
 import type { Departure, Device, LeaveReason, Visitor } from '../model/visitor.ts';
 
-/** How much of the moves a subscriber wants. */
+/** Which moves a subscriber wants. */
 export const MOVES = ['full', 'latest', 'none'] as const;
 export type Moves = (typeof MOVES)[number];
 
-/** Seconds of activity that a snapshot tells, and the digits it tells them in (base64url, RFC 4648 section 5). */
+/** Seconds of activity in a snapshot, and the digits that encode them (base64url, RFC 4648 section 5). */
 export const ACTIVITY_SECONDS = 60;
 export const ACTIVITY_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /** Times are Unix ms on the server's clock. */
 export interface StreamEvents {
-  /** Everything known now; replaces what a reader knew. */
+  /** The complete current state; replaces everything a reader knew. */
   snapshot: {
     t: number;
     site: string;
@@ -24,17 +24,17 @@ export interface StreamEvents {
     minutes: Minute[];
     /** The server's version. */
     version: string;
-    /** Who left in the past hour, at most 20, oldest first. */
+    /** Visitors that left in the past hour, at most 20, oldest first. */
     left?: Departure[];
     /**
-     * What visitors did in the last 60 s, flat: `v, seconds` of at most 1,000 that did anything. `seconds` has one of
-     * ACTIVITY_DIGITS for each second, the newest last: A is no sample, _ (63) are 63 or more. Seconds that are missing
-     * at its beginning had none.
+     * Activity of the last 60 s, flat: `v, seconds` of at most 1,000 active visitors. `seconds` has one of
+     * ACTIVITY_DIGITS for each second, the newest last: A is no sample, _ (63) is 63 or more. Seconds missing at the
+     * start had none.
      */
     activity?: (number | string)[];
   };
   join: { t: number; visitor: Visitor };
-  /** A visitor went to another page. `visitor` is there for streams of one page, to which it may be new. */
+  /** A visitor navigated to another page. `visitor` is included for streams of one page, which may not know it. */
   page: {
     t: number;
     v: number;
@@ -44,12 +44,12 @@ export interface StreamEvents {
     size: Visitor['size'];
     visitor: Visitor;
   };
-  /** A visitor's window was resized, its tab hidden or shown, or it said what it calls itself. */
+  /** A visitor's window was resized, its tab hidden or shown, or its label changed. */
   view: { t: number; v: number; size: Visitor['size']; hidden: boolean; device: Device; label: string };
   /**
-   * Pointer positions. `m` is flat: for each visitor `v, count`, then `count` times `dt, x, y`, where
-   * `t + dt` is the sample's time. `page` is there when all are of that page. `skipped` counts events that
-   * this subscriber was too slow to take; the latest position of each visitor follows.
+   * Pointer positions. `m` is flat: for each visitor `v, count`, then `count` times `dt, x, y`; the sample's time is `t
+   * + dt`. `page` is set if all are on that page. `skipped`: number of events left out because this subscriber is too
+   * slow; the latest position of each visitor follows.
    */
   moves: { t: number; page?: string; m: number[]; skipped?: number };
   click: {
@@ -67,10 +67,10 @@ export interface StreamEvents {
   scroll: { t: number; page?: string; s: number[] };
   leave: { t: number; v: number; reason: LeaveReason };
   /**
-   * Once a second while anybody is or was here. `samples` and `drops` are of the past second; `flushMs` is the
-   * slowest pace now set, 0 if nobody moved; `activity` is flat: `v, samples` of each visitor that did
-   * something, at most 1,000 visitors of this machine and of all others. `late` is there while other machines cannot be heard, or
-   * cannot hear this one: for how long, ms. What is of them is as it was then.
+   * Sent once a second while visitors are or were present. `samples` and `drops` are of the past second; `flushMs` is
+   * the slowest current pace, 0 if nobody moved; `activity` is flat: `v, samples` of each active visitor, at most 1,000
+   * of this node and of all others. `late` is set while messages to or from other nodes are lost: for how long, ms.
+   * Their visitors are then shown as they were.
    */
   rates: {
     t: number;
@@ -86,27 +86,30 @@ export interface StreamEvents {
 }
 
 /**
- * unknown-id: Last-Event-ID is of another epoch or none of ours · expired: older than the buffer ·
- * slow: the reader fell too far behind · resync: a worker had to leave events out
+ * unknown-id: Last-Event-ID is of another epoch or invalid · expired: older than the buffer · slow: the reader fell too
+ * far behind · resync: a worker dropped events
  */
 export type ResetReason = 'unknown-id' | 'expired' | 'slow' | 'resync';
 
 export type StreamEventName = keyof StreamEvents;
 
 /**
- * `GET /v1/replay` tells the past by the same events, with the times of the past; but for `reset`. `flushMs` of its rates is
- * how much of the past a batch of moves spans.
+ * The events of `GET /v1/replay`: those of the live stream except `reset`, with times of the past. `flushMs` of its
+ * rates is the time span of a batch of moves.
  */
 export interface ReplayEvents extends Omit<StreamEvents, 'reset'> {
-  /** All of the time asked for has been told; nothing follows. `damaged`: of so many visits something is missing, since it is damaged. */
+  /**
+   * The end of the requested time; nothing follows. `damaged`: number of visits that are incomplete because they are
+   * damaged.
+   */
   end: { t: number; damaged?: number };
 }
 
 export type ReplayEventName = keyof ReplayEvents;
 
 /**
- * The record tells only when somebody did something last. In a replay a visit of which nothing has come for so long is taken to be over,
- * milliseconds: who reads may do nothing for a while.
+ * The record only has the times of activity. In a replay a visit without data for this long counts as ended,
+ * milliseconds: people who read may do nothing for a while.
  */
 export const STILL_MS = 60_000;
 
@@ -114,12 +117,12 @@ export const STILL_MS = 60_000;
 export const STREAM_PREAMBLE = 'retry: 2000\n\n';
 export const HEARTBEAT = ':\n\n';
 
-/** `<epoch>-<seq>`: epoch is one run of the primary, seq counts its events. */
+/** Returns `<epoch>-<seq>`: the epoch is one run of the primary, and seq counts its events. */
 export function eventId(epoch: string, seq: number): string {
   return `${epoch}-${seq}`;
 }
 
-/** The seq of an id of this epoch, or undefined for any other text. */
+/** Returns the seq of an id of this epoch, or undefined for any other text. */
 export function parseEventId(text: string, epoch: string): number | undefined {
   const cut = text.lastIndexOf('-');
   if (cut < 0 || text.slice(0, cut) !== epoch) return undefined;
@@ -127,7 +130,7 @@ export function parseEventId(text: string, epoch: string): number | undefined {
   return /^\d{1,15}$/.test(digits) ? Number(digits) : undefined;
 }
 
-/** One event as SSE text. `data` is JSON already, so it holds no line break. */
+/** Returns one event as SSE text. `data` is JSON, so it has no line break. */
 export function eventText(id: string | undefined, name: StreamEventName | ReplayEventName, data: string): string {
   const first = id === undefined ? '' : `id: ${id}\n`;
   return `${first}event: ${name}\ndata: ${data}\n\n`;

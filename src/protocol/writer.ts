@@ -1,17 +1,17 @@
 /** Writes what `reader.ts` and `frame.ts` read, into one growing buffer. */
 import { KIND, type Mark, POINTERS, type SampleBuffer } from './frame.ts';
 
-/** Longest varint, and longest sample but for its text, bytes. */
+/** Maximum length of a varint, and of a sample without its text, bytes. */
 const VARINT_BYTES = 7;
 const SAMPLE_BYTES = 64;
-/** Up to so many bytes are copied one by one. */
+/** Up to this many bytes are copied one by one. */
 const SHORT = 64;
-/** UTF-8 needs at most so many bytes for one UTF-16 unit. */
+/** Maximum number of UTF-8 bytes per UTF-16 unit. */
 const UTF8_BYTES = 3;
 
 export class Writer {
   #bytes: Buffer;
-  /** Bytes written. */
+  /** Number of bytes written. */
   length = 0;
 
   constructor(capacity: number) {
@@ -22,12 +22,12 @@ export class Writer {
     this.length = 0;
   }
 
-  /** A copy of bytes written, by default of all. */
+  /** Returns a copy of the bytes written, by default all. */
   copy(from = 0, to = this.length): Buffer {
     return Buffer.from(this.#bytes.subarray(from, to));
   }
 
-  /** What was written, by default all, until the next write. */
+  /** Returns a view of the bytes written, by default all, valid until the next write. */
   view(from = 0, to = this.length): Buffer {
     return this.#bytes.subarray(from, to);
   }
@@ -44,7 +44,7 @@ export class Writer {
     this.#bytes[this.length++] = value;
   }
 
-  /** Unsigned LEB128 of a whole number from 0 to 2^49 − 1. */
+  /** Writes the unsigned LEB128 of a whole number from 0 to 2^49 − 1. */
   varint(value: number): void {
     this.#room(VARINT_BYTES);
     this.#put(value);
@@ -62,35 +62,35 @@ export class Writer {
     this.length += value.length;
   }
 
-  /** As `bytes`, without the length in front. */
+  /** Like `bytes`, without the length. */
   raw(value: Uint8Array): void {
     this.#room(value.length);
     this.#bytes.set(value, this.length);
     this.length += value.length;
   }
 
-  /** As `bytes`, of all that another writer has. */
+  /** Like `bytes`, with the content of another writer. */
   nested(other: Writer): void {
     this.#room(VARINT_BYTES + other.length);
     this.#put(other.length);
     this.#copy(other.#bytes, 0, other.length);
   }
 
-  /** Takes the bytes before `from` away. */
+  /** Removes the bytes before `from`. */
   shift(from: number): void {
     this.#bytes.copyWithin(0, from, this.length);
     this.length -= from;
   }
 
-  /** Where there is room already. */
+  /** Requires enough room. */
   #copy(bytes: Uint8Array, from: number, to: number): void {
-    // A part of an array costs more than a few bytes.
+    // Creating a subarray costs more than copying a few bytes.
     if (to - from > SHORT) this.#bytes.set(bytes.subarray(from, to), this.length);
     else for (let i = from; i < to; i++) this.#bytes[this.length + i - from] = bytes[i] as number;
     this.length += to - from;
   }
 
-  /** As `varint`, where there is room already. */
+  /** Like `varint`, but requires enough room. */
   #put(given: number): void {
     let value = given;
     for (; value > 127; value = Math.floor(value / 128)) this.#bytes[this.length++] = (value % 128) | 128;
@@ -108,8 +108,8 @@ export class Writer {
   }
 
   /**
-   * Writes samples `from` to `to` as they follow after `pen`: times and places are told by their difference. `shift`
-   * is added to their times; one before the pen's counts as that.
+   * Writes samples `from` to `to` after `pen`: times and places are relative to it. `shift` is added to their times; a
+   * time before the pen's is raised to it.
    */
   samples(pen: Pen, samples: SampleBuffer, shift: number, from: number, to: number, firstMark = 0): void {
     let mark = firstMark;
@@ -133,8 +133,8 @@ export class Writer {
   }
 
   /**
-   * As `samples`, of all there are. Where they were decoded and none is before the pen, those that are told from others
-   * among them are copied.
+   * Like `samples`, for all samples. If none is before the pen, the bytes of samples that are relative to others among
+   * them are copied.
    */
   allSamples(pen: Pen, samples: SampleBuffer, shift: number): void {
     const { count, time, source } = samples;
@@ -205,7 +205,7 @@ export class Writer {
   }
 }
 
-/** Where the sample before was, and when. */
+/** Place and time of the previous sample. */
 export interface Pen {
   time: number;
   x: number;
