@@ -10,9 +10,9 @@ import {
 } from './account-transaction.ts';
 import { toStoreError } from './redis-store-error.ts';
 
-/** Changes of one commit at most: the server does nothing else meanwhile. */
+/** Maximum number of changes per commit: Redis does nothing else meanwhile. */
 const MAX_TOGETHER = 250;
-/** Changes that may wait; more are refused. */
+/** Maximum number of waiting changes; more are refused. */
 const MAX_WAITING = 50_000;
 /** If another process was faster, a commit is tried again for LIMIT_MS, after random pauses that grow, milliseconds. */
 const LIMIT_MS = 10_000;
@@ -60,7 +60,10 @@ export class CommitQueue {
     this.#draining = undefined;
   }
 
-  /** How many of the next changes may go together: a change that frees space must not fail with one that needs some. */
+  /**
+   * Returns how many of the next changes may be committed together: a change that frees space must not fail together
+   * with one that needs some.
+   */
   #alike(): number {
     const next = this.#waiting.slice(0, MAX_TOGETHER).map(({ options }) => options.allowWhenFull === true);
     const other = next.findIndex((allowWhenFull) => allowWhenFull !== next[0]);
@@ -78,7 +81,7 @@ export class CommitQueue {
   }
 }
 
-/** Is answered with 503 where it comes to a request. */
+/** HTTP requests are answered with 503. */
 function tooMuch(): StoreError {
   return Object.assign(new StoreError('busy', 'Too many changes in Redis at once. Try again soon.'), {
     statusCode: 503,

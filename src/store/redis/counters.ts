@@ -1,4 +1,7 @@
-/** What is counted in Redis by many at once: page visits, and attempts to sign in. Each is one step of the server's, and one way there and back. */
+/**
+ * Counters in Redis that many processes change at once: page visits, and attempts to sign in. Each change is one step
+ * in Redis and one round trip.
+ */
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { type Redis, type RedisCommand, scriptOf } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
@@ -9,14 +12,17 @@ import type { HitOutcome } from '../hit-queue.ts';
 
 const SITES_KEY = commonKey('sites');
 
-/** Totals of a site by page. */
+/** Key of a site's totals by page. */
 export function hitsKey(site: string): string {
   return commonKey(`hits:${site}`);
 }
 
 const REFUSALS: Readonly<Record<number, HitRefusal>> = { [-1]: 'unknown-site', [-2]: 'too-many-pages' };
 
-/** KEYS: the sites. ARGV: how many pages a site may have, then for each group its site, the key of its totals, its page and how many visits. */
+/**
+ * KEYS: the sites. ARGV: maximum number of pages of a site, then for each group its site, the key of its totals, its
+ * page and its number of visits.
+ */
 const HIT = scriptOf(`
 local most = tonumber(ARGV[1])
 local outcomes = {}
@@ -35,7 +41,7 @@ end
 return outcomes
 `);
 
-/** As `HitQueue` wants it. */
+/** Adds visits, with the outcomes that `HitQueue` expects. */
 export async function addHits(redis: Redis, groups: readonly HitGroup[]): Promise<HitOutcome[]> {
   const args = [String(HITS.pages)];
   for (const { site, page, count } of groups) args.push(site, hitsKey(site), page, String(count));
@@ -43,13 +49,13 @@ export async function addHits(redis: Redis, groups: readonly HitGroup[]): Promis
   return outcomes.map((outcome) => REFUSALS[outcome] ?? outcome);
 }
 
-/** Fields looked at in one step. */
+/** Number of fields per scan step. */
 const SCAN = 1000;
 
-/** Every page of a site that was counted. */
+/** Returns every counted page of a site. */
 export async function readHits(redis: Redis, site: string): Promise<HitGroup[]> {
   const key = hitsKey(site);
-  // One may be told twice.
+  // HSCAN may return a field twice.
   const totals = new Map<string, number>();
   let cursor = '0';
   do {
@@ -61,10 +67,10 @@ export async function readHits(redis: Redis, site: string): Promise<HitGroup[]> 
   return pages.map(([page, count]) => ({ site, page, count }));
 }
 
-/** Pages whose totals are written in one step. */
+/** Number of totals per command. */
 const WRITE = 1000;
 
-/** Writes totals down in place of what there is of these pages. */
+/** Writes totals, replacing those of the same pages. */
 export async function writeHits(redis: Redis, totals: readonly HitGroup[]): Promise<void> {
   const bySite = new Map<string, string[]>();
   for (const { site, page, count } of totals)
@@ -74,7 +80,7 @@ export async function writeHits(redis: Redis, totals: readonly HitGroup[]): Prom
       await redis.send(key, 'HSET', key, ...pairs.slice(i, i + 2 * WRITE));
 }
 
-/** A counter is its count and when it ends, Unix ms, with a space between. */
+/** A counter is its count and its expiry time, Unix ms, separated by a space. */
 const LIVE = `
 local function live(key, now)
   local count, expires = string.match(redis.call('GET', key) or '', '^(%d+) (%d+)$')
@@ -86,7 +92,10 @@ end
 local now = tonumber(ARGV[1])
 `;
 
-/** KEYS: the first counter. ARGV: the time, then for each attempt its counter, limit and window. How long to wait, or 0. */
+/**
+ * KEYS: the first counter. ARGV: the time, then for each attempt its counter, limit and window. Replies with the time
+ * to wait, ms, or 0.
+ */
 const COUNT = scriptOf(`${LIVE}
 local wait = 0
 for i = 2, #ARGV, 3 do
@@ -101,7 +110,7 @@ end
 return 0
 `);
 
-/** As COUNT, to take an attempt back. */
+/** Like COUNT, but takes an attempt back. */
 const FORGIVE = scriptOf(`${LIVE}
 for i = 2, #ARGV, 3 do
   local count, expires = live(ARGV[i], now)
@@ -110,7 +119,7 @@ end
 return 0
 `);
 
-/** Attempts to sign in. Counters that have run out go by themselves. */
+/** Counts sign-in attempts. Redis removes expired counters by itself. */
 export class Attempts {
   readonly #redis: Redis;
   readonly #secret: Buffer;
@@ -120,13 +129,13 @@ export class Attempts {
     this.#secret = secret;
   }
 
-  /** As `Store.countAttempt`. */
+  /** Implements `Store.countAttempt`. */
   async count(attempts: readonly Attempt[], now: number): Promise<number> {
     const [first, args] = this.#arguments(attempts, now);
     return first === undefined ? 0 : this.#redis.run<number>(COUNT, first, args);
   }
 
-  /** As `Store.forgiveAttempt`. */
+  /** Implements `Store.forgiveAttempt`. */
   async forgive(attempts: readonly Attempt[], now: number): Promise<void> {
     const [first, args] = this.#arguments(attempts, now);
     if (first !== undefined) await this.#redis.run(FORGIVE, first, args);

@@ -1,4 +1,4 @@
-/** Which store a Redis holds: what every process checks before it trusts a connection. */
+/** Identifies the store in a Redis. Every process checks this before it trusts a connection. */
 import type { ConnectionCheck } from '../../redis/connection.ts';
 import { RedisError } from '../../redis/error.ts';
 import { commonKey } from '../../redis/keys.ts';
@@ -6,7 +6,9 @@ import { storeId } from '../accounts/secret.ts';
 
 export const META_KEY = commonKey('meta');
 
-/** Passes while Redis at `where` holds a store with one of these ids. The set may change meanwhile. */
+/**
+ * Returns a check that passes while Redis at `where` holds a store with one of these ids. The set may change meanwhile.
+ */
 export function checkFor(where: string, ids: ReadonlySet<string>): ConnectionCheck {
   return async (ask) => {
     const secret = await ask<string | null>(META_KEY, 'HGET', META_KEY, 'secret');

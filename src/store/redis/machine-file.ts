@@ -1,4 +1,4 @@
-/** What is of this machine alone, in its data folder: of other machines it would be wrong. */
+/** Data of this node alone, in its data folder. It must not be shared with other nodes. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../contract.ts';
@@ -6,13 +6,13 @@ import { StoreError } from '../contract.ts';
 const FILE = 'machine.json';
 
 export interface MachineIdentity {
-  /** Tells it from others that share the Redis. */
+  /** Distinguishes this node from others that share the Redis. */
   name?: string;
-  /** Id of the store that its server used last. */
+  /** Id of the store that its server last used. */
   store?: string;
-  /** Where its server listens, or did last. */
+  /** Where its server listens, or last listened. */
   addresses: readonly string[];
-  /** Keyed hashes of the options of its server's last start, by their names. */
+  /** Keyed hashes of the options of its server's last start, by name. */
   options: Readonly<Record<string, string>>;
 }
 
@@ -23,7 +23,7 @@ export class MachineFile {
     this.#path = join(folder, FILE);
   }
 
-  /** Nothing where no server has run, or the file cannot be read. */
+  /** Returns empty data if no server has run, or if the file cannot be read. */
   read(): MachineIdentity {
     try {
       const kept = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<MachineIdentity>;
@@ -34,7 +34,7 @@ export class MachineFile {
     }
   }
 
-  /** Whoever reads meanwhile has what was there or what is. Throws StoreError. */
+  /** Changes the file atomically: readers see either the old or the new content. Throws StoreError. */
   change(change: Partial<MachineIdentity>): void {
     const part = `${this.#path}.part`;
     try {

@@ -1,11 +1,14 @@
-/** That Redis is away, has lost its data, or is there again: told once each. */
+/** Reports once when Redis is unreachable, has lost its data, or is reachable again. */
 import type { Logger } from '../../log/logger.ts';
 import type { RedisError } from '../../redis/error.ts';
 
-/** It is there again when it has been so for as long, milliseconds: one that is going, or coming, takes connections and drops them. */
+/**
+ * How long Redis must be reachable before that is reported, milliseconds: a Redis that is stopping or starting accepts
+ * connections and drops them.
+ */
 const HOLD_MS = 500;
 
-/** Why nothing can be stored; undefined: it can. */
+/** Why nothing can be stored; undefined if it can. */
 export type OutageReason = 'redis-away' | 'store-lost' | undefined;
 
 export class Outage {
@@ -19,7 +22,7 @@ export class Outage {
     this.#onChange = onChange;
   }
 
-  /** Why it is away, or (undefined) that it is there. */
+  /** Notes why Redis is unreachable, or (undefined) that it is reachable. */
   tell(error: RedisError | undefined): void {
     clearTimeout(this.#back);
     if (error === undefined) this.#back = setTimeout(() => this.#end(), HOLD_MS).unref();

@@ -1,11 +1,11 @@
-/** What an ack stands for, by what Redis does with what it was given; the worst node of a cluster counts. */
+/** What an ack guarantees, depending on how Redis persists data. In a cluster the worst node counts. */
 import type { Logger } from '../../log/logger.ts';
 import type { Redis } from '../../redis/connection.ts';
 import { RedisError } from '../../redis/error.ts';
 import { StoreError } from '../contract.ts';
 
 const KEEPS_ALL = 'noeviction';
-/** How often it is looked whether that is still so, milliseconds. */
+/** How often to check whether that is still so, milliseconds. */
 const EVICTION_MS = 2000;
 
 const MEANING = {
@@ -25,15 +25,15 @@ const MEANING = {
 } as const;
 
 export interface Wanted {
-  /** So many replicas are to have what is acked. */
+  /** Number of replicas that must have frames before they are acked. */
   replicas: number;
-  /** A Redis that keeps its data in memory only is refused. */
+  /** Refuse a Redis that keeps its data in memory only. */
   requirePersistence: boolean;
 }
 
 /**
- * Says in the log what may be lost, and if it has fewer replicas than an ack needs. Throws StoreError if what was acked may be evicted, or would be
- * lost with the process where that is not accepted.
+ * Logs what may be lost, and whether there are fewer replicas than an ack needs. Throws StoreError if acked frames may
+ * be evicted, or if they would be lost with the Redis process and `requirePersistence` is set.
  */
 export async function checkPersistence(redis: Redis, log: Logger | undefined, wanted: Wanted): Promise<void> {
   const { replicas, requirePersistence } = wanted;
@@ -47,7 +47,7 @@ export async function checkPersistence(redis: Redis, log: Logger | undefined, wa
   if (replicas > 0) await checkReplicas(redis, log, replicas);
 }
 
-/** Looks now and then whether Redis may evict what it was given, and says so in the log, once. Ends when the result is called. */
+/** Checks regularly whether Redis may evict data, and logs a change once. Call the result to stop. */
 export function watchEviction(
   redis: Redis,
   log: Logger | undefined,
@@ -62,12 +62,12 @@ export function watchEviction(
     else log?.info('Redis no longer evicts data when its memory is full (maxmemory-policy noeviction)');
     onChange(isEvicting);
   };
-  // While Redis is away there is nothing to see; that is told elsewhere.
+  // While Redis is unreachable there is nothing to check; that is reported elsewhere.
   const timer = setInterval(() => void look().catch(() => {}), EVICTION_MS).unref();
   return () => clearInterval(timer);
 }
 
-/** The policy of a node that evicts, if there is one. */
+/** Returns the policy of a node that evicts data, if there is one. */
 async function evictionOf(redis: Redis): Promise<string | undefined> {
   const policies = (await redis.everywhere<string>('INFO', 'memory')).map((info) => field(info, 'maxmemory_policy'));
   return policies.find((policy) => policy !== undefined && policy !== KEEPS_ALL);
@@ -98,7 +98,7 @@ async function meaningOf(redis: Redis): Promise<keyof typeof MEANING | 'disk'> {
   return syncs.every((sync) => sync === 'always') ? 'disk' : 'second';
 }
 
-/** When each node writes its file to the disk; undefined if it may not be asked. */
+/** Returns when each node writes its file to the disk, or undefined if Redis does not permit the question. */
 async function syncsOf(redis: Redis): Promise<string[] | undefined> {
   try {
     const answers = await redis.everywhere<string[]>('CONFIG', 'GET', 'appendfsync');

@@ -1,4 +1,4 @@
-/** The record that several machines share, as a worker's thread keeps it. */
+/** Opens the shared record in the thread of a worker, and maintains it. */
 import type { Shares } from '../../config/config.ts';
 import { Redis } from '../../redis/connection.ts';
 import { type RedisTarget, targetText } from '../../redis/redis-url.ts';
@@ -10,9 +10,9 @@ import { toStoreError } from './redis-store-error.ts';
 
 export interface RedisData {
   redis: RedisTarget;
-  /** So many replicas must have what is appended, too. */
+  /** Number of replicas that must have appended frames, too. */
   replicas: number;
-  /** Id of the store that Redis is to hold; undefined: whatever it holds is right. */
+  /** Id of the store that Redis must hold. If undefined, any store will do. */
   id?: string;
   /** Cap of the store, bytes. */
   maxBytes: number;
@@ -20,11 +20,13 @@ export interface RedisData {
   maxVisitBytes?: number;
   /** How long visits are kept, milliseconds. */
   retainMs: number;
-  /** Parts of the store that sites may take before others. */
+  /** Parts of the store that sites may use; see site-weight.ts. */
   shares?: Shares;
 }
 
-/** What has waited is looked for so often, milliseconds; by chance somewhat later, so that processes do not do so together. */
+/**
+ * How often to look for work, milliseconds. A random delay of up to APART_MS keeps processes from doing so together.
+ */
 const TEND_MS = 500;
 const APART_MS = 200;
 

@@ -1,4 +1,4 @@
-/** The last hour of each site in Redis: a sorted set of minutes, which goes an hour after it was written to last. */
+/** Stores the last hour of each site in Redis: a sorted set of minutes, which expires an hour after the last write. */
 import { forEachConcurrently } from '../../lib/concurrency.ts';
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { KEPT_MINUTES, MINUTE_MS, oldestMinute } from '../../model/minute.ts';
@@ -7,13 +7,13 @@ import { type Redis, scriptOf } from '../../redis/connection.ts';
 import { commonKey, siteKey } from '../../redis/keys.ts';
 import { MAX_MINUTES, minutesByMachine, type StoredMinute } from '../minute-writer.ts';
 
-/** Sites that are written at once: at the end of a minute all machines write. */
+/** Maximum number of sites written at once: at the end of a minute all nodes write. */
 const WRITES = 8;
 
-/** What is older goes by itself, milliseconds. */
+/** Older minutes expire, milliseconds. */
 const KEPT_MS = (KEPT_MINUTES + 1) * MINUTE_MS;
 
-/** ARGV: minutes before this go, how long all of it is kept, then times and minutes. */
+/** ARGV: time before which minutes are removed, expiry time of the set, then times and minutes. */
 const PUT = scriptOf(`
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
 redis.call('ZADD', KEYS[1], unpack(ARGV, 3))
@@ -21,12 +21,15 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 `);
 
-/** `time machine visitors samples`, by their time. A minute of a machine that is there twice is that with the most. */
+/**
+ * Key of a site's minutes. A member is `time machine visitors samples`, scored by time. If a node has several members
+ * for a minute, the highest figures count.
+ */
 export function hourKey(site: string): string {
   return site === NO_SITE ? commonKey('hour') : siteKey(site, 'hour');
 }
 
-/** Throws RedisError; some may be kept then. */
+/** Stores minutes. Throws RedisError; some minutes may be stored then. */
 export async function putRedisMinutes(
   redis: Redis,
   machine: string,
@@ -41,7 +44,7 @@ export async function putRedisMinutes(
   );
 }
 
-/** Throws RedisError. */
+/** Returns the minutes of a site from `from` on, by node. Throws RedisError. */
 export async function readRedisMinutes(redis: Redis, site: string, from: number): Promise<NodeMinutes[]> {
   const key = hourKey(site);
   const range = ['+inf', String(from), 'BYSCORE', 'REV', 'LIMIT', '0', String(MAX_MINUTES)];

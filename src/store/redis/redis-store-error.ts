@@ -1,8 +1,8 @@
-/** What goes wrong with Redis, as every store says it. */
+/** Turns Redis errors into store errors. */
 import { RedisError } from '../../redis/error.ts';
 import { StoreError } from '../contract.ts';
 
-/** Passes on what a promise comes to. Throws StoreError instead of RedisError. */
+/** Returns what a promise resolves to. Throws StoreError instead of RedisError. */
 export async function toStoreError<T>(promise: Promise<T>): Promise<T> {
   try {
     return await promise;
@@ -11,7 +11,7 @@ export async function toStoreError<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
-/** A Redis with other data counts as one that is away: what is stored is not there. */
+/** A Redis with another store counts as unreachable: the stored data is not there. */
 const CODES: Readonly<Record<RedisError['code'], StoreError['code']>> = {
   full: 'full',
   unreachable: 'unreachable',

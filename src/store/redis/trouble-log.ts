@@ -1,4 +1,4 @@
-/** What keeps the store from working as it should, from several sources. */
+/** Collects the current troubles of the store from several sources. */
 import type { TroubleName } from '../../protocol/ipc.ts';
 
 export class TroubleLog {
@@ -9,7 +9,7 @@ export class TroubleLog {
     this.#onChange = onChange;
   }
 
-  /** What a source has to say; nothing: all is well with it. */
+  /** Sets the trouble of a source, or clears it. */
   set(source: string, trouble: TroubleName | false | undefined): void {
     if (trouble) this.#bySource.set(source, trouble);
     else if (!this.#bySource.delete(source)) return;

@@ -1,4 +1,4 @@
-/** A store's record as a thread keeps it, whatever store that is. */
+/** What a worker's thread needs of a store's record, whatever the store is. */
 
 import type { HitGroup } from '../accounts/account-snapshot.ts';
 import type { Archive } from '../archive.ts';
@@ -7,13 +7,16 @@ import type { RemovalReport } from '../record/age-clock.ts';
 
 export interface MaintainedArchive {
   archive: Archive;
-  /** What is to be done every so often, milliseconds. Of what goes wrong StoreErrors are passed over: it is tried again. */
+  /** Periodic work, with intervals in milliseconds. StoreErrors are ignored: the work is tried again. */
   chores: readonly { everyMs: number; work(): void | Promise<void> }[];
-  /** The record is full, and what was refused is sent again soon. */
+  /** Called when the record is full. What was refused is sent again soon. */
   makeRoom(): void | Promise<void>;
-  /** What was removed since this was asked last. */
+  /** Returns what was removed since the last call. */
   takeNews(): RemovalReport;
-  /** Counts the page visits that `take` gives when they can be written. The totals of each group. Not there where a worker counts itself. */
+  /**
+   * Counts the page visits that `take` returns once they can be written. Returns the totals of each group. Missing
+   * where the worker counts by itself.
+   */
   addHits?(take: () => readonly (readonly HitGroup[])[]): HitOutcome[][];
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The record as a worker has it: every call is answered by a thread (thread-main.ts). */
+/** The record in a worker. A thread answers every call (thread-main.ts). */
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import type { AuditNote } from '../../model/audit.ts';
@@ -12,7 +12,7 @@ import type { FileData } from '../lmdb/lmdb-maintenance.ts';
 import type { RemovalReport } from '../record/age-clock.ts';
 import type { RedisData } from '../redis/redis-maintenance.ts';
 
-/** Where the record is. */
+/** Which record to open. */
 export type ThreadData = FileData | RedisData;
 
 export interface Question {
@@ -21,7 +21,7 @@ export interface Question {
   args: unknown[];
 }
 
-/** `id` 0: the thread is ready, or (with an error) has found something that is damaged, or (with news) visits were removed. */
+/** `id` 0: the thread is ready, has found damage (with an error), or has removed visits (with news). */
 export interface Answer {
   id: number;
   news?: RemovalReport;
@@ -33,7 +33,7 @@ type LeavesOut = { leftOut?: LeftOut | undefined };
 type AddNote = (note: AuditNote) => Promise<void>;
 
 const MAX_READS = 4;
-/** More who wait are refused. */
+/** Maximum number of waiting reads; more are refused. */
 const MAX_QUEUED = 1000;
 
 interface Waiting {
@@ -68,9 +68,9 @@ export class ThreadArchive implements Archive {
   }
 
   /**
-   * Starts the thread. Throws StoreError. `onFault` is called if it ends unasked; nothing is answered then any more. `onDamage` is told of what
-   * cannot be read in the store, now and then. `addNote` puts notes into the audit trail, where the thread does not. `module` is what
-   * runs in the thread. `onNews` is told of visits that were removed.
+   * Starts the thread. `onFault` is called if it ends unexpectedly; nothing is answered after that. `onDamage` is
+   * called from time to time for what cannot be read in the store. `addNote` adds notes to the audit trail, where the
+   * thread does not. `module` runs in the thread. `onNews` is called after visits were removed. Throws StoreError.
    */
   static async start(
     data: ThreadData,
@@ -90,7 +90,7 @@ export class ThreadArchive implements Archive {
     return archive;
   }
 
-  /** Answers that left out what is damaged. */
+  /** Number of answers that left out damaged data. */
   get incomplete(): number {
     return this.#incomplete;
   }
@@ -107,7 +107,7 @@ export class ThreadArchive implements Archive {
     return this.#send(method, args, []);
   }
 
-  /** `given` go over to the thread, and are empty here from then on. */
+  /** `given` are transferred to the thread, and are empty here afterwards. */
   #send(method: Question['method'], args: unknown[], given: ArrayBuffer[]): Promise<never> {
     this.#last += 1;
     const id = this.#last;
@@ -117,7 +117,7 @@ export class ThreadArchive implements Archive {
     });
   }
 
-  /** At most so many reads are with the thread, so that what is to be stored need not wait behind all there are. */
+  /** Sends a read. At most MAX_READS are with the thread, so that appends do not wait behind all of them. */
   async #read(method: Question['method'], ...args: unknown[]): Promise<never> {
     if (this.#reading >= MAX_READS) {
       if (this.#queue.length >= MAX_QUEUED) throw tooMuch();
@@ -141,7 +141,7 @@ export class ThreadArchive implements Archive {
   sites: Archive['sites'] = (...args) => this.#read('sites', ...args);
   visits: Archive['visits'] = (...args) => this.#read('visits', ...args);
   visit: Archive['visit'] = (...args) => this.#read('visit', ...args);
-  /** Whoever waits for this is a visitor, not a reader. */
+  /** Not queued with the reads: a visitor waits for it. */
   lastFrame: Archive['lastFrame'] = (...args) => this.#ask('lastFrame', ...args);
   runs: Archive['runs'] = (...args) => this.#read('runs', ...args);
   scenes: Archive['scenes'] = (...args) => this.#read('scenes', ...args);
@@ -158,27 +158,27 @@ export class ThreadArchive implements Archive {
   prune: Archive['prune'] = (...args) => this.#ask('prune', ...args);
   usage: Archive['usage'] = (...args) => this.#ask('usage', ...args);
   compactAll: Archive['compactAll'] = () => this.#ask('compactAll');
-  /** Progress is not told. */
+  /** Does not report progress. */
   verify: Archive['verify'] = () => this.#ask('verify');
 
-  /** As `HitQueue` wants it; of a record in a file. */
+  /** Adds visits, with the outcomes that `HitQueue` expects. Only for a record in a file. */
   addHits(groups: readonly HitGroup[]): Promise<HitOutcome[]> {
     return this.#ask('addHits', groups);
   }
 
-  /** Ends the thread when it has done what was asked. The process must not exit before: LMDB would wait for ever. */
+  /** Ends the thread when it has answered everything. The process must not exit before: LMDB would wait forever. */
   close(): Promise<void> {
     this.#closed ??= this.#ask('close');
     return this.#closed;
   }
 }
 
-/** An error from the thread has its name and code, but is of no class any more. */
+/** Restores the class of an error from the thread, which arrives with only its name and code. */
 function passOn(error: Error & { code?: StoreError['code'] }): never {
   throw error.name === 'StoreError' && error.code ? new StoreError(error.code, error.message) : error;
 }
 
-/** One after the other, in a buffer of their own: to hand over each would cost more than to put it there. */
+/** Joins parts in a new buffer: transferring each would cost more than copying. */
 function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let end = 0;
@@ -189,7 +189,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-/** What was joined, in its parts again. */
+/** Splits a buffer that `joined` made into its parts. */
 export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[] {
   let end = 0;
   return lengths.map((length) => {
@@ -198,14 +198,14 @@ export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[
   });
 }
 
-/** Is answered with 503 where it comes to a request. */
+/** HTTP requests are answered with 503. */
 function tooMuch(): StoreError {
   return Object.assign(new StoreError('busy', 'Too many requests to the record at once. Try again soon.'), {
     statusCode: 503,
   });
 }
 
-/** True of a part of a list, or of scenes, from which something that is damaged was left out. */
+/** Returns true if damaged data was left out of a part of a list, or of scenes. */
 function isIncomplete(answer: LeavesOut | readonly LeavesOut[] | undefined): boolean {
   const parts = Array.isArray(answer) ? answer : [answer];
   return parts.some((part: LeavesOut | undefined) => part?.leftOut !== undefined);

@@ -1,6 +1,6 @@
 /**
- * The thread that a worker keeps its record by: writes, files, reads and clears away, so that visitors need not wait.
- * thread-archive.ts is the other side.
+ * The thread of a worker that appends, compacts, reads and removes, so that visitors need not wait. thread-archive.ts
+ * is the other side.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { HitGroup } from '../accounts/account-snapshot.ts';
@@ -9,10 +9,10 @@ import { StoreError } from '../contract.ts';
 import type { MaintainedArchive } from './maintenance.ts';
 import { type Answer, parted, type Question, type ThreadData } from './thread-archive.ts';
 
-/** It is looked so often whether visits were removed; that is told at once, and then at most so often, milliseconds. */
+/** How often to check whether visits were removed, milliseconds, and the minimum time between two reports. */
 const LOOK_MS = 1000;
 const NEWS_MS = 60_000;
-/** That something in the store is damaged is told so often, milliseconds. */
+/** Minimum time between two reports of damage, milliseconds. */
 const TELL_MS = 60_000;
 
 let toldAt = Number.NEGATIVE_INFINITY;
@@ -27,7 +27,7 @@ port.on('message', (question: Question) => {
 });
 port.postMessage({ id: 0 } satisfies Answer);
 
-/** Only the store that is asked for is loaded. */
+/** Loads only the store that is needed. */
 async function open(data: ThreadData): Promise<MaintainedArchive> {
   if ('redis' in data) return (await import('../redis/redis-maintenance.ts')).maintainRedis(data, tellDamage);
   return (await import('../lmdb/lmdb-maintenance.ts')).maintainFile(data, tellDamage);
@@ -55,7 +55,7 @@ function refuse(id: number, error: unknown): void {
   port.postMessage({ id, error: { message, code: error instanceof StoreError ? error.code : undefined } });
 }
 
-/** Counts page visits, with those that have come while another worker wrote. */
+/** Counts page visits, together with those that arrived while another worker was writing. */
 function addHits(first: Question): void {
   const questions = [first];
   const others: Question[] = [];
@@ -72,7 +72,7 @@ function addHits(first: Question): void {
   for (const question of others) void answer(question);
 }
 
-/** Does something again and again, never twice at once. */
+/** Runs `work` periodically, never twice at once. */
 function every(ms: number, work: () => void | Promise<void>): NodeJS.Timeout {
   let isBusy = false;
   return setInterval(async () => {
@@ -83,7 +83,10 @@ function every(ms: number, work: () => void | Promise<void>): NodeJS.Timeout {
   }, ms);
 }
 
-/** A disk that is full, or a server that is away, is told by those that append; it is tried again. Any other error ends the thread. */
+/**
+ * Runs `work`. Appends report a full disk or an unreachable server, and the work is tried again. Any other error ends
+ * the thread.
+ */
 async function tried(work: () => void | Promise<void>): Promise<void> {
   try {
     await work();
@@ -103,7 +106,7 @@ function tellNews(): void {
   port.postMessage({ id: 0, news } satisfies Answer);
 }
 
-/** Other visits are kept all the same. */
+/** Reports damage. All other visits are still stored. */
 function tellDamage({ code, message }: StoreError): void {
   if (performance.now() - toldAt < TELL_MS) return;
   toldAt = performance.now();

@@ -1,6 +1,6 @@
 /**
- * Puts what workers append into the journals of its sites, on a connection of its own: who waits for replicas holds no reader up, nor
- * do readers hold it up.
+ * Appends batches to the journals of sites, on a separate connection: waiting for replicas does not delay reads, and
+ * reads do not delay appends.
  */
 import type { Argument, Redis } from '../../../redis/connection.ts';
 import { commonKey } from '../../../redis/keys.ts';
@@ -10,15 +10,15 @@ import { SITES, SiteKeys } from './keys.ts';
 import { partsOf } from './record-site.ts';
 import type { RedisQuota } from './redis-quota.ts';
 
-/** An append that is not answered by then has failed, milliseconds. */
+/** An append without an answer after this time has failed, milliseconds. */
 const LIMIT_MS = 4000;
-/** So long the replicas have to get what was appended, milliseconds. */
+/** How long to wait for the replicas, milliseconds. */
 const REPLICA_MS = 2000;
-/** That there is something of a site is put down again so often, milliseconds. */
+/** How often a site is noted as recorded again, milliseconds. */
 const NOTE_MS = 5000;
-/** Times and batches of one command. */
+/** Maximum number of elements (times and batches) per command. */
 const MAX_ELEMENTS = 256;
-/** Is written to see whether there is room. */
+/** Written to test whether there is room. */
 const SCRATCH = commonKey('room');
 
 export class RedisJournal {
@@ -26,7 +26,7 @@ export class RedisJournal {
   readonly #quota: RedisQuota;
   readonly #replicas: number;
   #connecting: Promise<Redis> | undefined;
-  /** When sites were noted last. */
+  /** When each site was last noted. */
   readonly #noted = new Map<string, number>();
   #lastT = 0;
 
@@ -36,7 +36,7 @@ export class RedisJournal {
     this.#replicas = replicas;
   }
 
-  /** As `Archive.append`. Sites that something came of. Throws RedisError and StoreError. */
+  /** Implements `Archive.append`. Returns the sites that were appended to. Throws RedisError and StoreError. */
   async append(batches: readonly Uint8Array[]): Promise<Set<string>> {
     const redis = await this.#own();
     const bytes = batches.reduce((sum, { length }) => sum + length, 0);
@@ -54,16 +54,18 @@ export class RedisJournal {
     for (const [key, elements] of this.#journals(parts))
       for (const some of partsOf(elements, MAX_ELEMENTS)) write(key, 'RPUSH', key, ...some);
     if (parts.length === 0) write(SCRATCH, 'SET', SCRATCH, '1', 'PX', '1000');
-    // With what was written: nothing is acked that went into another store. In a cluster the node that is asked may be away; a check each second has to do.
+    // Checked together with the writes, so that nothing is acked that went into another store. In a cluster the node
+    // that is asked may be away; there, a check each second must do.
     if (!redis.isCluster) sent.push(redis.verify());
-    // Behind what was written, on the same connections: it is that which the replicas are to have. One speaks for all that its node was sent.
+    // Sent after the writes, on the same connections: the replicas must have those. One WAIT covers everything that its
+    // node was sent.
     if (this.#replicas > 0) sent.push(...redis.oneOfEachNode(written).map((key) => this.#replicated(redis, key)));
     await Promise.all(sent);
     for (const site of unnoted) this.#noted.set(site, performance.now());
     return sites;
   }
 
-  /** What goes into each journal. */
+  /** Returns the new elements of each journal. */
   #journals(parts: readonly SiteBatch[]): Map<string, Argument[]> {
     this.#lastT = Math.max(this.#lastT, Date.now());
     const journals = new Map<string, Argument[]>();

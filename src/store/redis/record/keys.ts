@@ -1,26 +1,26 @@
 /**
- * What the record of a site is kept under. All that there is of one site is on one node, so that it can change in one step.
+ * Keys of a site's record. All keys of a site are on one node of a cluster, so that they can change in one step.
  *
- * record        number of changes: every change goes by it
- * filing        somebody files, or counts anew, at this moment
- * state         last number of a visit and of a page, how many pages there are, and how often some went (page-hash.ts)
- * journal:N     what came and is not filed yet, by shard: time and batch in turn
- * damaged       batches that cannot be read: time and batch in turn
- * visits        what is kept of each visit, by its number; ids: its number, by its id
- * going         visits that are being removed, by their numbers; their runs are still there, and they are in no list
- * by-time       visits by their begin; visit-time.ts
- * runs:V        runs of a visit in the order of time, some in each element; chunk.ts
- * minute:M      `visit.page` of those that were there in a minute
- * erased        when visits were erased, by id
- * dropped       visits that began before are to go
+ * record        number of changes: every change depends on it
+ * filing        the lease of the process that compacts or verifies
+ * state         last number of a visit and of a page, number of pages, and how often pages were removed (page-hash.ts)
+ * journal:N     appended batches by shard, not compacted yet: time and batch alternate
+ * damaged       unreadable batches: time and batch alternate
+ * visits        entry of each visit, by number; ids: its number, by its id
+ * going         visits that are being removed, by number: their runs still exist, but they are in no list
+ * by-time       visits by start; visit-time.ts
+ * runs:V        runs of a visit in order of time, several in each element; chunk.ts
+ * minute:M      `visit.page` of the visits in a minute
+ * erased        times of erasure, by visit id
+ * dropped       visits that started before this time are removed
  * pages         name of each page, by number; uses: on how many days it has counts
- * days          days with counts; counts:D: of a day, by page (0: the whole site)
+ * days          days with counts; counts:D: those of a day, by page (0: the whole site)
  * cells:P:D     tiles of a page and day, by `slice.band`; spots:P:D: clicks on elements, by `device.selector`
  */
 import { commonKey, siteKey } from '../../../redis/keys.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
 
-/** Sites that there is, or was, something of. */
+/** Sites that have, or had, a record. */
 export const SITES = commonKey('recorded');
 
 export class SiteKeys {

@@ -1,22 +1,22 @@
 /**
- * Pages of sites by number. A process remembers those of the sites it has to do with: what came is read when it is missed, and all of
- * them anew when some were taken away, which the edition tells. No number is given twice.
+ * Page numbers of sites. A process caches the pages of the sites it works with. New pages are read when they are
+ * missed. All pages are read again when some were removed, which the edition tells. No number is used twice.
  */
 import type { RedisCommand } from '../../../redis/connection.ts';
 import type { PageNumbers } from '../../record/aggregator.ts';
 import { countedName, MAX_PAGES, OTHER_PAGES } from '../../record/pages.ts';
 import { partsOf, type RecordSite, type StoredSiteState } from './record-site.ts';
 
-/** Names remembered of all sites. */
+/** Maximum number of cached names, over all sites. */
 const MAX_REMEMBERED = 100_000;
-/** More new ones than that are read with all others. */
+/** With more new pages than this, all pages are read. */
 const FEW = 1000;
 
-/** The pages of a site, as far as they are known. */
+/** The known pages of a site. */
 export class PageHash {
   readonly names = new Map<number, string>();
   readonly numbers = new Map<string, number>();
-  /** The last number, and how often pages had been taken away. */
+  /** The last number, and how often pages were removed. */
   last = 0;
   edition = 0;
 
@@ -29,7 +29,7 @@ export class PageHash {
     return this.numbers.get(countedName(page));
   }
 
-  /** What is done on a page that is not there any more is done on others. */
+  /** Returns the name of a page. A page that was removed belongs to the other pages. */
   nameOf(number: number): string {
     return this.names.get(number) || OTHER_PAGES;
   }
@@ -38,7 +38,7 @@ export class PageHash {
 export class PageHashes {
   readonly #pageHashes = new Map<string, PageHash>();
 
-  /** The pages that there are when this is called, or later. */
+  /** Returns the pages that exist when this is called, or later. */
   async current(site: RecordSite): Promise<PageHash> {
     return this.at(site, await site.state());
   }
@@ -55,7 +55,7 @@ export class PageHashes {
     return this.#keep(site.name, hash);
   }
 
-  /** Those longest not asked for are forgotten. */
+  /** Caches a hash, and drops the least recently used ones. */
   #keep(site: string, hash: PageHash): PageHash {
     this.#pageHashes.delete(site);
     this.#pageHashes.set(site, hash);
@@ -84,7 +84,7 @@ async function readAll(site: RecordSite): Promise<PageHash> {
   return hash;
 }
 
-/** The pages of a site in a change: new ones have their numbers with it, and others are given back. */
+/** The pages of a site in a transaction, which stores new pages and removes others. */
 export class PageChanges implements PageNumbers {
   readonly #site: RecordSite;
   readonly #hash: PageHash;
@@ -128,8 +128,8 @@ export class PageChanges implements PageNumbers {
   }
 
   /**
-   * Takes a page away. Where a site's pages once were too many, further ones count as one until nothing is counted there any
-   * more, so that what was counted so is also taken away so.
+   * Removes a page. If a site had too many pages, further pages are counted as one until nothing is counted there any
+   * more, so that exactly what was counted that way is subtracted that way.
    */
   giveBack(number: number): void {
     if (!this.#hash.names.has(number) && !this.#added.names.has(number)) return;
@@ -151,7 +151,7 @@ export class PageChanges implements PageNumbers {
     return [...commands, ['HSET', state, ...Object.entries(fields).flatMap(([name, value]) => [name, String(value)])]];
   }
 
-  /** What was added is there now. What is gone is found out by the edition. */
+  /** Adds the stored pages to the cache, after the commit. Removed pages are noticed by the edition. */
   settle(): void {
     for (const [number, name] of this.#added.names) this.#hash.add(number, name);
     this.#hash.last = Math.max(this.#hash.last, this.#state.page);

@@ -1,4 +1,4 @@
-/** The record of one site as it is in Redis: what is read of it, piece by piece. */
+/** Reads the record of one site from Redis. */
 
 import { RUN_MS } from '../../../protocol/passages.ts';
 import { type Redis, type RedisCommand, scriptOf } from '../../../redis/connection.ts';
@@ -10,42 +10,45 @@ import type { StoredVisit } from '../../record/stored-visit.ts';
 import { SiteKeys } from './keys.ts';
 import { visitOf } from './visit-time.ts';
 
-/** Fields of one command at most. */
+/** Maximum number of fields per command. */
 export const MAX_FIELDS = 500;
-/** Visits that are listed in one step. */
+/** Maximum number of visits listed in one step. */
 const MAX_LISTED = 1000;
-/** Commands that are answered together: Redis does nothing else meanwhile. */
+/** Maximum number of commands answered together: Redis does nothing else meanwhile. */
 const TOGETHER = 100;
-/** Elements of runs that one step of a removal asks for at once. */
+/** Number of elements of runs that one step of a removal reads at once. */
 const FIRST_ELEMENTS = 16;
-/** Elements of runs that are read at once: at least so many, and about so many bytes, which is more than one part of an answer. */
+/**
+ * Elements of runs that are read at once: at least READ_ELEMENTS, and about READ_BYTES, which is more than one part of
+ * an answer.
+ */
 const READ_ELEMENTS = 16;
 const READ_BYTES = 384 * 1024;
 
-/** A visit as it is kept; its runs are a list, each element of which has those that were filed together. */
+/** A stored visit. Its runs are a list; each element has the runs of one compaction. */
 export interface RedisVisit extends StoredVisit {
-  /** Elements, and their bytes. */
+  /** Number of elements, and their bytes. */
   elements: number;
   bytes: number;
-  /** Time and place of an element, every so many bytes: `t, element, t, element …` */
+  /** Time and index of an element at regular intervals of bytes: `t, element, t, element …` */
   marks: number[];
 }
 
-/** What is known of the list that a visit's runs are in. */
+/** What is known of the list of a visit's runs. */
 export type RunsOf = Pick<RedisVisit, 'marks' | 'elements' | 'bytes'>;
-/** Nothing is known of it. */
+/** For a visit without an entry. */
 export const UNKNOWN_RUNS: RunsOf = { marks: [], elements: 0, bytes: 0 };
 
-/** What a site counts; numbers are given once. */
+/** The counters of a site. Numbers are never reused. */
 export interface StoredSiteState {
-  /** Last number of a visit, and of a page. */
+  /** Last number of a visit, and last number of a page. */
   visit: number;
   page: number;
-  /** Pages there are, whether there once were too many, and how often some were taken away. */
+  /** Number of pages, whether there were too many, and how often some were removed. */
   pages: number;
   isFull: boolean;
   edition: number;
-  /** Bytes that its visits take, nearly; undefined: that was never counted. */
+  /** About how many bytes its visits take; undefined if that was never counted. */
   weight: number | undefined;
 }
 
@@ -53,8 +56,8 @@ export interface StoredSiteState {
 export const READ_STATE: readonly string[] = ['visit', 'page', 'pages', 'full', 'edition', 'weight'];
 
 /**
- * Finds visits by their ids, and what is kept of them, in one round trip. ARGV: the keys of ids, visits and erased visits, then ids. For each id
- * its number, its visit and when it was erased.
+ * Finds visits by their ids, in one round trip. ARGV: the keys of ids, visits and erased visits, then ids. Replies with
+ * number, visit and time of erasure for each id.
  */
 const FIND = scriptOf(
   `
@@ -71,8 +74,8 @@ return found
 );
 
 /**
- * Lists visits by their time, and what is kept of them, in one round trip. ARGV: the keys of times and visits, then the
- * range and its limit as ZRANGE takes them. Replies with the members, then the visits.
+ * Lists visits by their time, in one round trip. ARGV: the keys of times and visits, then the range and its limit as
+ * ZRANGE takes them. Replies with the members, then the visits.
  */
 const LIST = scriptOf(
   `
@@ -86,18 +89,18 @@ return { members, visits }
   'no-writes',
 );
 
-/** Visits of a list, and what is kept of each; undefined: it cannot be read. */
+/** Listed visits; undefined if a visit cannot be read. */
 export interface ListedVisits {
   members: string[];
   visits: (RedisVisit | undefined)[];
 }
 
-/** What there is of a visit's id. */
+/** What is stored for a visit's id. */
 export interface FoundVisit {
   id: string;
-  /** Undefined: there is no such visit. */
+  /** Undefined if the visit does not exist. */
   number: number | undefined;
-  /** Undefined: there is none, or it cannot be read. */
+  /** Undefined if the visit does not exist or cannot be read. */
   visit: RedisVisit | undefined;
   isErased: boolean;
 }
@@ -123,7 +126,7 @@ export class RecordSite {
     return this.redis.sendForBytes(this.keys.version, ...command);
   }
 
-  /** What commands find that only read, some of them together. */
+  /** Returns the replies of commands that only read, some of them together. */
   async gather<T>(commands: readonly RedisCommand[]): Promise<T[]> {
     const parts = partsOf(commands, TOGETHER).map((some) => this.redis.gather<T>(this.keys.version, some));
     return (await Promise.all(parts)).flat(1) as T[];
@@ -134,12 +137,12 @@ export class RecordSite {
     return (await Promise.all(parts)).flat(1) as T[];
   }
 
-  /** Visits that began before this time are of a removed site of the same key. */
+  /** Returns the time before which visits belong to a removed site with the same key. */
   async droppedBefore(): Promise<number> {
     return Number((await this.send<string | null>('GET', this.keys.dropped)) ?? 0);
   }
 
-  /** True while there are visits of a removed site of the same key: counts are of both. */
+  /** Returns true while visits of a removed site with the same key exist: the counts include them. */
   async hasRemains(): Promise<boolean> {
     const [before, [first]] = await Promise.all([
       this.droppedBefore(),
@@ -156,7 +159,7 @@ export class RecordSite {
     return readState(await this.send<(string | null)[]>('HMGET', this.keys.state, ...READ_STATE));
   }
 
-  /** Number of changes, and what there was then. */
+  /** Returns the number of changes, and the state at that moment. */
   async now(): Promise<{ version: string; state: StoredSiteState }> {
     const { version, state } = this.keys;
     const [changes, found] = await this.redis.gather<never>(version, [
@@ -166,7 +169,7 @@ export class RecordSite {
     return { version: changes ?? '0', state: readState(found as unknown as (string | null)[]) };
   }
 
-  /** What there is of visits, by their ids; one round trip, however many. */
+  /** Finds visits by their ids, in one round trip. */
   async find(ids: readonly string[]): Promise<FoundVisit[]> {
     const { version, ids: numbers, visits, erased } = this.keys;
     const parts = partsOf(ids).map(async (some) => {
@@ -184,7 +187,7 @@ export class RecordSite {
     return (await Promise.all(parts)).flat();
   }
 
-  /** Values of some fields of a hash. */
+  /** Returns the values of fields of a hash. */
   async fields(key: string, fields: readonly string[]): Promise<(string | null)[]> {
     const parts = partsOf(fields).map((some) => this.send<(string | null)[]>('HMGET', key, ...some));
     return (await Promise.all(parts)).flat();
@@ -195,13 +198,13 @@ export class RecordSite {
     return (await Promise.all(parts)).flat();
   }
 
-  /** One that cannot be read is as good as none. */
+  /** Returns visits; undefined for each that does not exist or cannot be read. */
   async visits(numbers: readonly number[]): Promise<(RedisVisit | undefined)[]> {
     const found = await this.fields(this.keys.visits, numbers.map(String));
     return found.map((text) => (text === null ? undefined : readVisit(text)));
   }
 
-  /** The first visits of a range of `by-time`, in its order; one round trip for some, two for many. */
+  /** Returns the first visits of a range of `by-time`, in its order; in one round trip, or two for many visits. */
   async list(range: readonly string[], most: number): Promise<ListedVisits> {
     const { version, byTime, visits } = this.keys;
     const limited = [...range, 'LIMIT', '0', String(most)];
@@ -217,13 +220,15 @@ export class RecordSite {
     return { members, visits: members.map((_, i) => (found[i] == null ? undefined : readVisit(found[i]))) };
   }
 
-  /** Bytes that the visits of sites take, nearly; NaN where that was never counted. */
+  /** Returns about how many bytes the visits of sites take; NaN where that was never counted. */
   static async weights(sites: readonly RecordSite[]): Promise<number[]> {
     const asked = sites.map(({ keys, redis }) => redis.send<string | null>(keys.state, 'HGET', keys.state, 'weight'));
     return (await Promise.all(asked)).map((weight) => Number(weight ?? Number.NaN));
   }
 
-  /** Counts what all visits take, for a record from before that was counted; what changes meanwhile is counted nearly. */
+  /**
+   * Weighs all visits, in a record from before they were weighed. Concurrent changes are counted only approximately.
+   */
   async weigh(): Promise<number> {
     const { visits, state, version } = this.keys;
     let weight = 0;
@@ -242,7 +247,7 @@ export class RecordSite {
     return visit;
   }
 
-  /** Visits that are being removed, by their numbers. */
+  /** Returns the visits that are being removed, by number. */
   async going(): Promise<Map<number, RemovedVisit>> {
     const all = await this.send<string[]>('HGETALL', this.keys.going);
     const found = new Map<number, RemovedVisit>();
@@ -250,7 +255,7 @@ export class RecordSite {
     return found;
   }
 
-  /** The first elements of a visit's runs, until they are so many bytes. */
+  /** Returns the first elements of a visit's runs, until they reach `bytes`. */
   async firstElements(number: number, bytes: number): Promise<Buffer[]> {
     const elements: Buffer[] = [];
     for (let sum = 0; sum < bytes; ) {
@@ -268,8 +273,8 @@ export class RecordSite {
   }
 
   /**
-   * The runs of a visit, some at once, from the one that may still be going on at `from`. Throws FrameError if they are damaged; with `damage`,
-   * what is so is passed over.
+   * Yields the runs of a visit, some at a time, starting with the one that may still continue at `from`. Throws
+   * FrameError if they are damaged. With `damage`, damaged runs are skipped.
    */
   async *runs(number: number, visit: RunsOf, from = 0, damage?: DamageLog): AsyncGenerator<StoredRun[]> {
     const decode = (element: Buffer) => decodeRuns(element, damage);
@@ -281,7 +286,10 @@ export class RecordSite {
     }
   }
 
-  /** The runs of some visits from `from` to `to`, and some around; one round trip, however many. `damages`: what of each cannot be read. */
+  /**
+   * Returns the runs of visits from `from` to `to`, and some around, in one round trip. `damages` collects what cannot
+   * be read of each visit.
+   */
   async runsDuring(
     visits: readonly { number: number; visit: RedisVisit }[],
     from: number,
@@ -295,12 +303,12 @@ export class RecordSite {
     return found.map((elements, i) => elements.flatMap((element) => decodeRuns(element, damages[i])));
   }
 
-  /** Elements from one up to another, which is not included; undefined: to the end. */
+  /** Reads elements from `at` up to `end`, which is not included; undefined: to the end. */
   #elements(number: number, at: number, end: number | undefined): RedisCommand {
     return ['LRANGE', this.keys.runs(number), String(at), end === undefined ? '-1' : String(end - 1)];
   }
 
-  /** True if something waits to be filed. */
+  /** Returns true if a journal has entries. */
   async isWaiting(shards?: readonly number[]): Promise<boolean> {
     const { journals } = this.keys;
     const keys = shards ? shards.map((shard) => journals[shard] as string) : journals;
@@ -311,7 +319,7 @@ export class RecordSite {
 function readVisit(text: string): RedisVisit | undefined {
   try {
     const visit = JSON.parse(text) as RedisVisit;
-    // One from before visits were weighed; whoever puts it changes it before.
+    // A visit from before visits were weighed. Whoever stores it changes it before.
     visit.weight ??= weightOf(visit);
     return visit;
   } catch {
@@ -319,25 +327,25 @@ function readVisit(text: string): RedisVisit | undefined {
   }
 }
 
-/** Reads the values of `STATE`. */
+/** Parses the values of READ_STATE. */
 export function readState(found: readonly (string | null)[]): StoredSiteState {
   const [visit, page, pages, full, edition] = found.map(Number) as [number, number, number, number, number];
   return { visit, page, pages, isFull: full > 0, edition, weight: found[5] == null ? undefined : Number(found[5]) };
 }
 
-/** The last element that begins at `t` or before. */
+/** Returns the last marked element that starts at `t` or before. */
 function elementAt(marks: readonly number[], t: number): number {
   for (let i = marks.length - 2; i >= 0; i -= 2) if ((marks[i] as number) <= t) return marks[i + 1] as number;
   return 0;
 }
 
-/** The first marked element that begins at `t` or later; undefined: there is none. */
+/** Returns the first marked element that starts at `t` or later, or undefined. */
 function elementFrom(marks: readonly number[], t: number): number | undefined {
   for (let i = 0; i < marks.length; i += 2) if ((marks[i] as number) >= t) return marks[i + 1] as number;
   return undefined;
 }
 
-/** A list in parts that a command takes. */
+/** Splits a list into parts that fit a command. */
 export function partsOf<T>(all: readonly T[], most = MAX_FIELDS): T[][] {
   const parts: T[][] = [];
   for (let i = 0; i < all.length; i += most) parts.push(all.slice(i, i + most));

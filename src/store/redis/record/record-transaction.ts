@@ -1,6 +1,6 @@
 /**
- * A change of a site's record: made up beside it of what was read, and put there in one step, if nobody else has changed the record
- * meanwhile. Counts are so at all times those of the frames.
+ * A change of a site's record. It is prepared from what was read, and committed in one step unless somebody else has
+ * changed the record meanwhile. So the counts always match the frames.
  */
 import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import { Writer } from '../../../protocol/writer.ts';
@@ -25,21 +25,21 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
   readonly sums = new Sums();
   readonly pages: PageChanges;
   readonly version: string;
-  /** What of visits could not be read, and was passed over. */
+  /** Damage that was skipped. */
   readonly damage = new DamageLog();
   readonly #state: StoredSiteState;
   readonly #commands: RedisCommand[] = [];
-  /** By how much more the visits take. */
+  /** How much the total weight of the visits grows. */
   #weight = 0;
   /** What was read of visits. */
   readonly #numbers = new Map<string, number>();
   readonly #visits = new Map<number, RedisVisit>();
   readonly #erased = new Set<string>();
   readonly #runs = new Map<number, Run[]>();
-  /** Visits that are new, or otherwise than before. */
+  /** New visits, and changed visits. */
   readonly #new = new Set<number>();
   readonly #changed = new Set<number>();
-  /** Members of minutes that come, and go. */
+  /** Members of minutes to add, and to remove. */
   readonly #there = new Map<number, Set<string>>();
   readonly #away = new Map<number, Set<string>>();
 
@@ -50,14 +50,14 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     this.pages = pages;
   }
 
-  /** `now`: what there is, where that was read already. */
+  /** `now`: the current state, if it was already read. */
   static async begin(site: RecordSite, pageHashes: PageHashes, now = site.now()): Promise<RecordTransaction> {
     const { version, state } = await now;
     const hash = await pageHashes.at(site, state);
     return new RecordTransaction(site, version, state, new PageChanges(site, hash, state));
   }
 
-  /** Reads what is there of visits, by their ids, and whether they were erased. */
+  /** Reads visits by their ids, and whether they were erased. */
   async readIds(ids: readonly string[]): Promise<void> {
     for (const { id, number, visit, isErased } of await this.site.find(ids)) {
       if (number !== undefined) this.#numbers.set(id, number);
@@ -71,7 +71,7 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     for (const [i, visit] of visits.entries()) if (visit) this.#visits.set(numbers[i] as number, visit);
   }
 
-  /** Reads all runs of a visit, but for those that are damaged: what is laid down anew has to be known. */
+  /** Reads all runs of a visit, except damaged ones, so that it can be rewritten. */
   async readRuns(number: number): Promise<void> {
     const runs: Run[] = [];
     const visit = this.get(number) as RedisVisit;
@@ -79,7 +79,7 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     this.#runs.set(number, runs);
   }
 
-  /** Runs with the names of their pages. `unnamed` says what a page is called that has no name any more. */
+  /** Returns runs with the names of their pages. `unnamed` names pages whose name was removed. */
   named(runs: readonly StoredRun[], unnamed?: (page: number) => string): Run[] {
     const nameOf = (page: number) => (unnamed && !this.pages.isNamed(page) ? unnamed(page) : this.pages.nameOf(page));
     return runs.map((run) => nameRun(run, nameOf(run.page)));
@@ -136,12 +136,12 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     this.#element(number, visit, begin);
   }
 
-  /** Adds what is collected as one element, the first run of which is from `t`. */
+  /** Appends the collected runs as one element. `t`: start of its first run. */
   #element(number: number, visit: RedisVisit, t: number): void {
     const bytes = chunk.copy();
     chunk.clear();
     const marked = visit.marks.length / 2;
-    // What is marked first is the begin.
+    // The first mark is the start.
     if (visit.bytes >= marked * CHUNK_BYTES) visit.marks.push(t, visit.elements);
     visit.elements += 1;
     visit.bytes += bytes.length;
@@ -169,7 +169,7 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     return runs;
   }
 
-  /** What is there was read, unless that was too much. */
+  /** Its runs were read, unless they were too many. */
   isLong(number: number): boolean {
     return (this.get(number)?.elements ?? 0) > 0 && !this.#runs.has(number);
   }
@@ -182,23 +182,23 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     Object.assign(visit, { lastRun: 0, elements: 0, bytes: 0, marks: [] });
   }
 
-  /** Takes a visit out of the minutes of some of its runs, and of its stays. */
+  /** Removes a visit from the minutes of these runs, and of its stays. */
   leave(number: number, visit: RedisVisit, runs: Iterable<Run>): void {
     this.#note(this.#away, number, this.#minutesOf(visit, 0, runs));
   }
 
-  /** Takes a visit out of a minute of these pages. */
+  /** Removes a visit from a minute of these pages. */
   leaveMinute(number: number, minute: number, pages: readonly number[]): void {
     this.#note(this.#away, number, new Map([[minute, new Set(pages)]]));
   }
 
-  /** Takes a visit away that is out of all minutes and sums. */
+  /** Removes a visit that is no longer in any minute or sum. */
   remove(number: number, visit: RedisVisit): void {
     this.add(['UNLINK', this.site.keys.runs(number)]);
     this.unlist(number, visit);
   }
 
-  /** Takes a visit out of all lists; its runs are still there. */
+  /** Removes a visit from all lists; its runs stay. */
   unlist(number: number, visit: RedisVisit): void {
     const { id, since } = visit;
     const { visits, ids, byTime } = this.site.keys;
@@ -210,20 +210,20 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     this.#commands.push(...commands);
   }
 
-  /** Puts it there. False, and nothing is done, if it has to be made up anew. */
+  /** Commits the change. Returns false, without an effect, if it has to be prepared again. */
   async commit(): Promise<boolean> {
     const { keys, redis } = this.site;
     const sums = await sumCommands(this.site, this.sums, this.pages);
     const all = [...this.#commands, ...this.#visitCommands(), ...this.#minuteCommands(), ...sums];
     all.push(...this.pages.commands(), ['HSET', keys.state, 'visit', String(this.#state.visit)]);
     if (this.#weight !== 0) all.push(...this.#weightCommands());
-    // What is filed takes less room than what waits, and nothing can be cleared away before it is: it goes where there is none, too.
+    // Allowed without free memory: compacted frames take less space than the journal, and only they can be removed.
     const isDone = await redis.commit(keys.version, this.version, all, true);
     if (isDone) this.pages.settle();
     return isDone;
   }
 
-  /** A site that was never weighed is weighed as a whole when that is needed, and not counted from the middle. */
+  /** A site that was never weighed is weighed as a whole when its weight is needed. */
   #weightCommands(): RedisCommand[] {
     const { state } = this.site.keys;
     const isKnown = this.#state.weight !== undefined || this.#state.visit === this.#new.size;

@@ -1,6 +1,6 @@
 /**
- * Files what the journal of a site holds, as the embedded store does. Whoever comes to it does so: one process at a time as long as
- * it is not slow, and if two do the same, the one that is later has it refused and begins anew.
+ * Compaction of a site's journal, as in the LMDB store. Any process does it, normally one at a time. If two do the
+ * same, the later one is refused and starts again.
  */
 import { FrameError } from '../../../protocol/frame-error.ts';
 import { type RedisCommand, scriptOf } from '../../../redis/connection.ts';
@@ -24,20 +24,23 @@ import {
 import { RecordTransaction } from './record-transaction.ts';
 
 /**
- * Whoever files is left alone for so long, milliseconds: six times to Redis and back where that takes a second. One
- * that has died holds others up no longer.
+ * How long a process may compact before another takes over, milliseconds: six round trips to Redis where each takes a
+ * second. A process that has died blocks others no longer.
  */
 const LEASE_MS = 6000;
-/** A site that is held longer says so now and again, milliseconds. */
+/** How often the hold on a site is renewed at the latest, milliseconds. */
 const HELD = 'held';
 const HELD_MS = 6000;
-/** So much of the journal is filed at once, bytes: for some milliseconds Redis answers nobody else. */
+/** How much of the journal is compacted at once, bytes. Redis answers nobody else for some milliseconds. */
 const MAX_COMPACTED = 512 * 1024;
 
-/** none: nothing is due · busy: somebody else does it, or was faster · held: nobody is to do it now */
+/**
+ * Number of bytes that were compacted · none: nothing is due · busy: another process does it, or was faster · held:
+ * compaction is suspended
+ */
 export type Compacted = number | 'none' | 'busy' | 'held';
 
-/** What is taken out of one shard of the journal. */
+/** What is taken from one shard of the journal. */
 interface Taken {
   shard: number;
   /** Times and batches in turn. */
@@ -47,7 +50,7 @@ interface Taken {
 
 export class RedisCompaction {
   readonly #pageHashes: PageHashes;
-  /** Sites that this process is filing, so that those who wait for that need not ask. */
+  /** Sites that this process is compacting, so that others can wait without asking Redis. */
   readonly #running = new Map<string, Promise<unknown>>();
 
   readonly #maxVisitBytes: number | undefined;
@@ -57,7 +60,10 @@ export class RedisCompaction {
     this.#pageHashes = pageHashes;
   }
 
-  /** Files some of what waits in shards (by default all), since before what `before` says of each. How many bytes of the journal that were. */
+  /**
+   * Compacts entries of shards (by default all) from before `before`. Returns how many bytes of the journal were
+   * compacted.
+   */
   async compact(
     site: RecordSite,
     shards: readonly number[] = ALL_SHARDS,
@@ -119,7 +125,7 @@ async function release(site: RecordSite): Promise<void> {
   await site.send('DEL', site.keys.compaction).catch(() => {});
 }
 
-/** Does something while nobody files a site, and those that read do not wait for it. */
+/** Runs `work` while nobody compacts the site. Reads do not wait for it. */
 export async function held<T>(site: RecordSite, work: () => Promise<T>): Promise<T> {
   const { redis, keys } = site;
   const hold = ['SET', keys.compaction, HELD, 'PX', String(HELD_MS)];
@@ -135,7 +141,7 @@ export async function held<T>(site: RecordSite, work: () => Promise<T>): Promise
   }
 }
 
-/** What is filed at once, and what there was of the site when it was read. */
+/** What is compacted at once, and the state of the site when it was read. */
 interface Opened {
   version: string;
   state: StoredSiteState;
@@ -143,11 +149,10 @@ interface Opened {
 }
 
 /**
- * Takes the lease of a site if something of it is due, and reads what is filed at once, in one round trip. ARGV: keys
- * of lease and state; how long the lease is; how many bytes are read; how many fields of the state there are; the
- * time from which on everything is due, since a clock was ahead; the fields; then for each shard its key and the time
- * up to which things are due. The longest waiting shards come first. Works without free memory, too: what is filed
- * takes less.
+ * Takes the lease of a site if anything is due, and reads what to compact, in one round trip. ARGV: keys of lease and
+ * state; duration of the lease; maximum number of bytes; number of fields of the state; the time from which on
+ * everything is due because a clock was ahead; the fields; then for each shard its key and the time up to which entries
+ * are due. The longest waiting shards come first. Allowed without free memory: compacted frames take less space.
  */
 const OPEN = scriptOf(
   `
@@ -189,7 +194,7 @@ return opened
 
 type OpenReply = [outcome: Buffer, version: Buffer | null, state: (Buffer | null)[], ...taken: (number | Buffer[])[]];
 
-/** none: nothing is due · busy, held: as `Filed` */
+/** none: nothing is due · busy, held: see `Compacted` */
 async function open(
   site: RecordSite,
   shards: readonly number[],
@@ -225,12 +230,12 @@ function* batchesOf({ elements }: Taken): Generator<[time: Buffer, batch: Buffer
   for (let i = 0; i < elements.length; i += 2) yield [elements[i] as Buffer, elements[i + 1] as Buffer];
 }
 
-/** As many as were read: whoever appends does so behind them. */
+/** Removes the elements that were read; new ones are appended behind them. */
 function remove(site: RecordSite, shard: number, elements: readonly Buffer[]): RedisCommand {
   return ['LPOP', site.keys.journals[shard] as string, String(elements.length)];
 }
 
-/** Files what was taken. Throws FrameError if some of it cannot be read. */
+/** Compacts what was taken. Throws FrameError if some of it cannot be read. */
 async function fill(
   transaction: RecordTransaction,
   taken: readonly Taken[],
@@ -257,8 +262,8 @@ async function fill(
 }
 
 /**
- * True if the runs of a visit may have to make way, or be laid down anew. Of a long one, or after many, that is done for what was kept
- * elsewhere only. `most`: bytes that may be read.
+ * Returns true if stored runs of a visit may have to be replaced or rewritten. For a long visit, or after many
+ * rewrites, only imported frames require that. `max`: bytes that may be read.
  */
 function needsRuns(visit: RedisVisit, { frames }: Arrived, most: number): boolean {
   const fresh = frames.filter((frame) => countNew(visit, frame) > 0);
@@ -267,7 +272,7 @@ function needsRuns(visit: RedisVisit, { frames }: Arrived, most: number): boolea
   return isOutOfOrder(visit, fresh) && (!isDear || fresh.some((frame) => frame.frames !== undefined));
 }
 
-/** Sets batches aside that cannot be read, so that they hold nothing else up. */
+/** Quarantines unreadable batches, so that they do not block others. */
 async function quarantine(
   site: RecordSite,
   version: string,
@@ -282,7 +287,8 @@ async function quarantine(
     for (const [time, batch] of batchesOf(one)) (isReadable(batch) ? good : bad).push(time, batch);
     if (bad.length === 0) continue;
     aside += bad.length / 2;
-    // In parts: a commit that fails halfway, with a command that is too long for Lua, has removed and not put back.
+    // In parts: if a commit failed halfway because a command is too long for Lua, elements would be removed and not put
+    // back.
     const key = site.keys.journals[one.shard] as string;
     commands.push(remove(site, one.shard, one.elements));
     for (const some of partsOf(bad)) commands.push(['RPUSH', site.keys.damaged, ...some]);
@@ -290,7 +296,7 @@ async function quarantine(
   }
   if (aside === 0)
     throw new StoreError('damaged', `a visit of the site ${site.name} in Redis is damaged: ${error.message}`);
-  // Somebody else may have filed what was read here, and was then faster.
+  // Another process may have compacted the same entries, and was faster.
   if (!(await site.redis.commit(site.keys.version, version, commands, true))) return 'busy';
   process.emitWarning(`${aside} batches of frames cannot be read and were set aside: ${error.message}`);
   return 'busy';

@@ -1,4 +1,4 @@
-/** Counts, heatmaps and scenes, read. */
+/** Reads counts, heatmaps and scenes. */
 import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import type { Heat } from '../../../model/heat.ts';
 import type { DayCounts, PageCounts } from '../../../model/visit.ts';
@@ -28,16 +28,21 @@ import { readCounts } from './sum-commands.ts';
 
 /** Days of counts that are read together: each may have thousands of pages. */
 const TOGETHER = 50;
-/** What changes while it is read is read so often, as long as that takes no longer than this, milliseconds; then it is taken as it is. */
+/**
+ * A read is repeated up to TRIES times if the data changes meanwhile, but for no longer than TRY_MS milliseconds. Then
+ * the last result is used.
+ */
 const TRIES = 5;
 const TRY_MS = 100;
 const SCAN_ROWS = 1000;
-/** Clicked elements of a day that are read in one reply; where there are more, they are read some at a time. */
+/**
+ * Maximum number of clicked elements of a day that are read in one reply. If there are more, they are read in parts.
+ */
 const MAX_ROWS = 5000;
 
 /**
- * What is read all at once, though in several commands: again, if the record changed meanwhile, unless Redis is far
- * away. `first`: what there is, where that was asked for already.
+ * Reads a consistent state with several commands: reads again if the record changed meanwhile, unless Redis is far
+ * away. `first`: the current state, if it was already asked for.
  */
 export async function atOnce<T>(
   site: RecordSite,
@@ -53,14 +58,14 @@ export async function atOnce<T>(
   }
 }
 
-/** The days with counts among these, in order. */
+/** Returns the days with counts among these, in order. */
 async function daysIn(site: RecordSite, { from, to }: Days): Promise<number[]> {
   const [first, last] = [dayFrom(from), dayFrom(to)];
   const days = (await site.send<string[]>('SMEMBERS', site.keys.days)).map(Number);
   return days.filter((day) => day >= first && day <= last).sort((a, b) => a - b);
 }
 
-/** The counts of a day, by page. */
+/** Returns the counts of a day, by page. */
 export async function countRowsOf(site: RecordSite, day: number): Promise<Map<number, Counts>> {
   const all = await site.send<string[]>('HGETALL', site.keys.counts(day));
   const rows = new Map<number, Counts>();
@@ -68,7 +73,7 @@ export async function countRowsOf(site: RecordSite, day: number): Promise<Map<nu
   return rows;
 }
 
-/** As `Archive.pages`. */
+/** Implements `Archive.pages`. */
 export async function readPages(site: RecordSite, hash: Promise<PageHash>, days: Days): Promise<PageCounts[]> {
   const sums = new Map<number, Counts>();
   const [names, all] = await Promise.all([hash, daysIn(site, days)]);
@@ -82,7 +87,7 @@ export async function readPages(site: RecordSite, hash: Promise<PageHash>, days:
   return pageCounts(sums, (page) => names.nameOf(page));
 }
 
-/** As `Archive.days`. */
+/** Implements `Archive.days`. */
 export async function readDays(
   site: RecordSite,
   hash: Promise<PageHash>,
@@ -97,7 +102,7 @@ export async function readDays(
   return all.flatMap((day, i) => (found[i] ? [{ day: dayName(day), ...readCounts(found[i]) }] : []));
 }
 
-/** As `Archive.heat`. */
+/** Implements `Archive.heat`. */
 export async function readHeat(
   site: RecordSite,
   hash: Promise<PageHash>,
@@ -139,7 +144,7 @@ export interface CellTile {
   tile: Buffer;
 }
 
-/** The tiles of pages and days. */
+/** Returns the tiles of pages and days. */
 export async function cellsOf(
   site: RecordSite,
   places: readonly (readonly [page: number, day: number])[],
@@ -165,7 +170,7 @@ export interface SpotTile {
   tile: Buffer;
 }
 
-/** The clicked elements of a page and day, some at once. */
+/** Yields the clicked elements of a page and day, some at a time. */
 export async function* elementsOf(
   site: RecordSite,
   page: number,
@@ -188,7 +193,7 @@ function spotTiles(all: readonly Buffer[]): SpotTile[] {
   });
 }
 
-/** Clicks on each element. */
+/** Returns the clicks on each element. */
 async function spotsOf(
   site: RecordSite,
   page: number,
@@ -213,7 +218,7 @@ async function spotsOf(
   return clicks.sums;
 }
 
-/** Reads the clicked elements of a page and day, of which there are `length`: about `most` at most. */
+/** Reads about `max` clicked elements of a page and day. `length`: how many there are. */
 async function readSpots(
   site: RecordSite,
   page: number,
@@ -232,7 +237,7 @@ async function readSpots(
   }
 }
 
-/** As `Archive.scenes`. */
+/** Implements `Archive.scenes`. */
 export async function readScenes(
   site: RecordSite,
   hash: Promise<PageHash>,
@@ -255,13 +260,13 @@ export async function readScenes(
   });
 }
 
-/** `visit.page` of those that were there in the minutes of this time. */
+/** Returns `visit.page` of the visits in the minutes of this time. */
 async function placesDuring(site: RecordSite, from: number, to: number): Promise<string[]> {
   const minutes = [...minutesIn({ t: from, until: to })];
   return (await site.gather<string[]>(minutes.map((minute) => ['SMEMBERS', site.keys.minute(minute)]))).flat();
 }
 
-/** Numbers of the visits among these that were on a page (undefined: on any). */
+/** Returns the numbers of the visits that were on a page (undefined: on any). */
 function visitsOn(members: readonly string[], page: number | undefined): number[] {
   const found = new Set<number>();
   for (const member of members) {
@@ -271,7 +276,7 @@ function visitsOn(members: readonly string[], page: number | undefined): number[
   return [...found].sort((a, b) => a - b);
 }
 
-/** Runs with the names of their pages. */
+/** Returns runs with the names of their pages. */
 export function namedRuns(hash: PageHash, runs: readonly StoredRun[]): Run[] {
   return runs.map((run) => nameRun(run, hash.nameOf(run.page)));
 }

@@ -1,13 +1,13 @@
-/** Whether there is room for more: under the cap, and in Redis' memory. */
+/** Tells whether there is room for more data: under the cap, and in Redis' memory. */
 import type { Redis } from '../../../redis/connection.ts';
 import { StoreError } from '../../contract.ts';
 
-/** A figure of its size that is older than this is asked for anew, milliseconds. */
+/** The size is asked for again when it is older than this, milliseconds. */
 const SIZE_AGE_MS = 250;
-/** One that is older than this is waited for: where Redis is far away, an ack would else take a round trip more. */
+/** A size older than this is waited for. Otherwise, if Redis is far away, each ack would take a round trip more. */
 const MAX_AGE_MS = 2000;
 
-/** Above this share of the cap a figure is waited for. Visits are removed from 0.8 on. */
+/** Above this share of the cap the size is always waited for. Visits are removed from 0.8 on. */
 const NEAR_CAP = 0.9;
 
 export class RedisQuota {
@@ -15,7 +15,7 @@ export class RedisQuota {
   readonly #maxBytes: number;
   #size = { at: Number.NEGATIVE_INFINITY, used: 0 };
   #asking: Promise<void> | undefined;
-  /** Bytes that came since the figure was asked for: it may be without them. */
+  /** Bytes appended since the size was asked for: it may not include them. */
   #since = 0;
 
   constructor(redis: Redis, maxBytes: number) {
@@ -23,14 +23,14 @@ export class RedisQuota {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes of all that Redis holds, on all of its nodes. */
+  /** Returns the bytes that Redis uses, on all of its nodes. */
   async used(redis = this.#redis): Promise<number> {
     return (await infosOf(redis)).reduce((sum, info) => sum + usedOf(info), 0);
   }
 
   /**
-   * Those of these keys that are on a node which has more than this share of what it is given (maxmemory). `isWhole`: all nodes answer; they are
-   * fewer than keys.
+   * Returns the keys that are on a node which uses more than this share of its maxmemory. `isWhole`: all nodes answer;
+   * they are fewer than the keys.
    */
   async crowded(keys: readonly string[], share: number, isWhole: boolean): Promise<Set<string>> {
     const isCrowded = (info: ReadonlyMap<string, number>) => {
@@ -42,7 +42,7 @@ export class RedisQuota {
     return new Set(keys.filter((_, i) => isCrowded(readInfo(infos[i] as string))));
   }
 
-  /** Throws StoreError `full` if so many bytes more may not be stored. Asks on the connection given. */
+  /** Throws StoreError `full` if this many more bytes may not be stored. Asks on the given connection. */
   async check(bytes: number, redis: Redis): Promise<void> {
     if (this.#maxBytes === Number.POSITIVE_INFINITY) return;
     const age = performance.now() - this.#size.at;
@@ -50,7 +50,7 @@ export class RedisQuota {
       this.#asking ??= this.#ask(redis).finally(() => {
         this.#asking = undefined;
       });
-      // One that is not waited for is asked for again with what comes next.
+      // An answer that nobody waits for is asked for again with the next append.
       if (age > MAX_AGE_MS || this.#isNearCap(bytes)) await this.#asking;
       else this.#asking.catch(() => {});
     }
@@ -60,7 +60,7 @@ export class RedisQuota {
       throw new StoreError('full', `the store has reached its cap of ${this.#maxBytes} bytes (--max-store)`);
   }
 
-  /** An old figure has to do only where there is room for much more than it says. */
+  /** Returns true near the cap, where an old size is not enough. */
   #isNearCap(bytes: number): boolean {
     return this.#size.used + bytes > NEAR_CAP * this.#maxBytes;
   }
@@ -71,7 +71,10 @@ export class RedisQuota {
     this.#size = { at: performance.now(), used: used + this.#since };
   }
 
-  /** Where a node is known to be away, the last figure has to do: others take what is theirs. One that holds still is not waited for twice. */
+  /**
+   * If a node is known to be away, the last size must do: the others still store their part. A node that does not
+   * answer is not waited for twice.
+   */
   async #usedNow(redis: Redis, since: number): Promise<number> {
     try {
       return await this.used(redis);
@@ -90,7 +93,7 @@ function readInfo(text: string): Map<string, number> {
   return new Map([...text.matchAll(/^(\w+):(\d+)\r?$/gm)].map(([, name = '', value]) => [name, Number(value)]));
 }
 
-/** What Redis takes when it is empty is not counted. */
+/** Memory that an empty Redis uses is not counted. */
 function usedOf(info: ReadonlyMap<string, number>): number {
   return (info.get('used_memory') ?? 0) - (info.get('used_memory_startup') ?? 0);
 }

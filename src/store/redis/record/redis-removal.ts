@@ -1,6 +1,7 @@
 /**
- * Takes visits away, with what they added to counts and heatmaps. A small one goes in one step. A large one would take longer than
- * others leave the record unchanged, and hold Redis up: it goes as in the embedded store (record/removal-queue.ts), piece by piece.
+ * Removes visits, and what they added to counts and heatmaps. A small visit is removed in one step. A large one would
+ * take so long that somebody else changes the record meanwhile, and would block Redis. It is removed piece by piece, as
+ * in the LMDB store (record/removal-queue.ts).
  */
 
 import { MINUTE_MS } from '../../../model/minute.ts';
@@ -24,9 +25,10 @@ import { RecordTransaction } from './record-transaction.ts';
 import { visitOf } from './visit-time.ts';
 
 /**
- * Takes visits away (members of `by-time`) until these are as many bytes as go in one step, and does `also` with it. How many went; undefined, and nothing is done, if
- * somebody else has changed the record meanwhile. Of one that is damaged, what can be read is taken from the counts; where there
- * is nothing under its number any more its runs and its place go, uncounted.
+ * Removes visits (members of `by-time`), up to the size of one step, together with the commands `also`. Returns how
+ * many were removed, or undefined, without an effect, if somebody else has changed the record meanwhile. Of a damaged
+ * visit, what can be read is subtracted from the counts. If its entry is missing, its runs and its member are removed
+ * without that.
  */
 export async function removeVisits(
   site: RecordSite,
@@ -60,7 +62,7 @@ export async function removeVisits(
   return removed;
 }
 
-/** What is known of a visit of which only the begin and the runs are there. */
+/** Returns an entry for a visit of which only the start and the runs exist. */
 function lost(site: string, since: number): RedisVisit {
   const untold = { device: 'unknown', language: '', referrer: '', origin: '', country: '', label: '' } as const;
   const visit = {
@@ -74,7 +76,7 @@ function lost(site: string, since: number): RedisVisit {
   return { ...visit, seen: [], frames: 0, lastRun: 0, elements: 0, bytes: 0, marks: [] };
 }
 
-/** What of it could not be read, if anything. Its runs are read some at a time: it may be a long one. */
+/** Removes a visit. Returns what could not be read, if anything. Its runs are read in parts: there may be many. */
 async function takeAway(
   transaction: RecordTransaction,
   number: number,
@@ -92,8 +94,8 @@ async function takeAway(
 }
 
 /**
- * Removes the next piece of a visit that is being removed. False if there is none; undefined, and nothing is done, if somebody else has
- * changed the record meanwhile.
+ * Removes the next piece of a visit that is being removed. Returns false if there is none, or undefined, without an
+ * effect, if somebody else has changed the record meanwhile.
  */
 export async function removePiece(
   site: RecordSite,
@@ -106,7 +108,7 @@ export async function removePiece(
   const [number, going] = next;
   const tally = new Aggregator(site.name, transaction.sums, -1, transaction.pages, going.away);
   tally.countDeepest(going.page, 1);
-  // The page that it is on may be given back only now.
+  // The number of the current page may be released only now.
   if (going.page > 0)
     transaction.sums.countsOf(site.name, transaction.pages.numberOf(site.name, going.away.page), dayOf(going.since));
   const isLeft =
@@ -120,7 +122,10 @@ export async function removePiece(
   return true;
 }
 
-/** Takes the visit out of some of the minutes of its stays, while their pages still have their numbers. False if it is out of all. */
+/**
+ * Removes the visit from some of the minutes of its stays, while their pages still have numbers. Returns false after
+ * the last one.
+ */
 function leaveMinutes(transaction: RecordTransaction, number: number, going: RemovedVisit): boolean {
   let left = PIECE_MINUTES;
   for (const { page, t, until } of going.stays)
@@ -135,7 +140,7 @@ function leaveMinutes(transaction: RecordTransaction, number: number, going: Rem
   return wereSome;
 }
 
-/** False if none was left. */
+/** Returns false if no element was left. */
 async function removeElements(
   transaction: RecordTransaction,
   number: number,

@@ -1,4 +1,7 @@
-/** Recomputes what the frames of a site add up to, and compares; record/recount.ts says how. */
+/**
+ * Recomputes what the frames of a site add up to, and compares it with the stored counts. record/recount.ts describes
+ * how.
+ */
 import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import type { Difference } from '../../archive.ts';
 import { Aggregator } from '../../record/aggregator.ts';
@@ -35,11 +38,14 @@ const TOGETHER = 20;
 /** Pages that are read together. */
 const PAGES_TOGETHER = 1000;
 const SCAN_VISITS = 1000;
-/** A cell takes at most so many bytes; pages that could have more than that in all are measured. */
+/** Maximum size of a cell, bytes. Pages that could exceed MUCH_BYTES are measured. */
 const CELL_BYTES = 6;
 const MUCH_BYTES = 16 * 1024;
 
-/** As `Archive.verify`, of what is filed of a site, if nobody changes it meanwhile. `tell` is told of each visit that was counted. */
+/**
+ * Implements `Archive.verify` for the compacted frames of a site, if nobody changes it meanwhile. `tell` is called for
+ * each counted visit.
+ */
 export async function siteDifferences(
   site: RecordSite,
   pageHashes: PageHashes,
@@ -65,7 +71,7 @@ export async function siteDifferences(
   return found;
 }
 
-/** The days that anything is kept of. */
+/** Returns the days with stored data. */
 async function daysOf(site: RecordSite, partBytes: number): Promise<Map<number, StoredDay>> {
   const days = new Map<number, StoredDay>();
   const at = (day: number) => getOrInsert(days, day, (): StoredDay => ({ visits: [], parts: 1 }));
@@ -82,7 +88,7 @@ async function daysOf(site: RecordSite, partBytes: number): Promise<Map<number, 
   return days;
 }
 
-/** Numbers of all visits, some at once. */
+/** Yields the numbers of all visits, some at a time. */
 async function* allVisits(site: RecordSite): AsyncGenerator<number[]> {
   for (let after = '-'; ; ) {
     const range = [site.keys.byTime, after, '+', 'BYLEX', 'LIMIT', '0', String(SCAN_VISITS)];
@@ -105,7 +111,10 @@ async function daysIn(site: RecordSite, number: number, visit: RedisVisit | unde
   return days;
 }
 
-/** The days of what is left of a visit that is being removed: those of its runs, and of the stay that they go on with. */
+/**
+ * Returns the days that the rest of a visit touches while it is being removed: those of its runs, and of the stay that
+ * continues in them.
+ */
 async function daysLeft(site: RecordSite, number: number, going: RemovedVisit): Promise<Set<number>> {
   const days = new Set([dayOf(going.away.stays.at(-1)?.t ?? going.since)]);
   for await (const some of site.runs(number, UNKNOWN_RUNS, 0, new DamageLog()))
@@ -113,7 +122,7 @@ async function daysLeft(site: RecordSite, number: number, going: RemovedVisit): 
   return days;
 }
 
-/** Bytes of the tiles of a day, about: of a page with little on it, what it could have at most. */
+/** Returns about how many bytes the tiles of a day take. For a page with little data, that is an upper bound. */
 async function bytesOn(site: RecordSite, day: number): Promise<number> {
   const much: number[] = [];
   let bytes = 0;
@@ -158,7 +167,7 @@ async function recount(
   }
 }
 
-/** Adds what is left of a visit that is being removed. */
+/** Adds the rest of a visit that is being removed. */
 async function recountLeft(
   site: RecordSite,
   hash: PageHash,
@@ -207,7 +216,7 @@ async function comparePart(
   compareSpots(spots, sums, day, nameOf, compare);
 }
 
-/** Pages with clicks on elements among these. */
+/** Returns the pages with clicks on elements among these. */
 async function clickedPages(site: RecordSite, pages: readonly number[], day: number): Promise<number[]> {
   const found = await site.gather<number>(pages.map((page) => ['EXISTS', site.keys.spots(page, day)]));
   return pages.filter((_, i) => (found[i] as number) > 0);

@@ -1,4 +1,4 @@
-/** What a change adds to counts and heatmaps, put to what is there. */
+/** Adds a transaction's sums to the stored counts and heatmaps. */
 import { getOrInsert } from '../../../lib/get-or-insert.ts';
 import { DEVICES } from '../../../model/visitor.ts';
 import type { RedisCommand } from '../../../redis/connection.ts';
@@ -30,7 +30,10 @@ function countsText(counts: Readonly<Counts>): string {
   return KINDS.map((kind) => counts[kind]).join(' ');
 }
 
-/** The commands that add sums to what is there. What comes to nothing is removed, and pages that have no counts any more. */
+/**
+ * Returns the commands that add sums to the stored values. Values that become 0 are removed, and so are pages without
+ * counts.
+ */
 export async function sumCommands(site: RecordSite, sums: Sums, pages: PageChanges): Promise<RedisCommand[]> {
   const [counts, tiles] = await Promise.all([countCommands(site, sums, pages), tileCommands(site, sums)]);
   return [...counts, ...tiles];

@@ -1,4 +1,4 @@
-/** Members of `by-time`: a visit's begin and number, with zeros in front, so that they are in order as texts (ZRANGE BYLEX). */
+/** Members of `by-time`: start and number of a visit, padded with zeros so that they sort as texts (ZRANGE BYLEX). */
 import { CURSOR } from '../../../model/query.ts';
 
 const T_DIGITS = 16;
@@ -13,12 +13,12 @@ export function memberOf(since: number, number: number | string): string {
   return `${visitTimeOf(since)}.${String(number).padStart(NUMBER_DIGITS, '0')}`;
 }
 
-/** Begin and number of the visit of a member. */
+/** Returns start and number of the visit of a member. */
 export function visitOf(member: string): [since: number, number: number] {
   return [Number(member.slice(0, T_DIGITS)), Number(member.slice(T_DIGITS + 1))];
 }
 
-/** The member that a cursor names; undefined if it is none. */
+/** Returns the member that a cursor names, or undefined if it is invalid. */
 export function memberAt(cursor: string): string | undefined {
   if (!CURSOR.test(cursor)) return undefined;
   const [t = '', number = ''] = cursor.split('.');
