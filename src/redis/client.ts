@@ -1,10 +1,13 @@
-/** The library's clients with the settings of ours: nothing waits for a connection, and the queue of what waits for answers has a bound. */
+/**
+ * Creates the library's clients with our settings: nothing waits for a connection, and the queue of commands that wait
+ * for answers is bounded.
+ */
 import { createClient, createCluster } from 'redis';
 
 export type Argument = string | Buffer;
 export type RedisCommand = readonly Argument[];
 
-/** The little of the library's clients that is used; its own types are of hundreds of commands. */
+/** The part of the library's clients that is used; its own types cover hundreds of commands. */
 interface Client {
   on(event: string, listener: (error: Error) => void): unknown;
   connect(): Promise<unknown>;
@@ -20,20 +23,23 @@ export interface Server extends Client {
 export interface Cluster extends Client {
   sendCommand(key: string, isReadonly: boolean, args: RedisCommand, options: object): Promise<unknown>;
   masters: object[];
-  /** By number; those of a shard share its object. */
+  /** By number; slots of a shard share an object. */
   slots: { master: object }[];
   nodeClient(node: object): Server | Promise<Server>;
 }
 
-/** Nodes that do not come back for so long have perhaps been replaced: it is asked who keeps what, milliseconds. */
+/** Nodes that are away for this long have perhaps been replaced: the cluster is asked for its slots, milliseconds. */
 const LOOK_ANEW_MS = 500;
-/** Commands that may wait for their answers; more are refused. */
+/** Maximum number of commands that wait for answers; more are refused. */
 const MAX_WAITING = 50_000;
-/** Between two tries to connect: twice as long each time, up to this, and by chance up to half more, milliseconds. */
+/**
+ * Time between two attempts to connect, milliseconds: twice as long each time up to the maximum, plus up to half of it
+ * at random.
+ */
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 2000;
 
-/** Half as long again by chance, so that not all come back at the same moment. */
+/** Adds up to half of the time at random, so that clients do not return at the same moment. */
 export function retryAfter(retries: number): number {
   const ms = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(retries, 10));
   return ms + Math.random() * (ms / 2);
@@ -50,18 +56,18 @@ function settings(url: string, limitMs: number) {
   };
 }
 
-/** A client of one server, that connects anew by itself. */
+/** Returns a client of one server that reconnects by itself. */
 export function serverOf(url: string, limitMs: number): Server {
   return createClient({ url, ...(settings(url, limitMs) as object) } as never) as never;
 }
 
-/** A client of one server for as long as one connection lasts. */
+/** Returns a client of one server for the duration of one connection. */
 export function connectionOf(url: string, limitMs: number): Server {
   const { socket, ...more } = settings(url, limitMs);
   return createClient({ url, ...more, socket: { ...socket, reconnectStrategy: false } } as never) as never;
 }
 
-/** A client of a cluster, some of whose nodes are named. */
+/** Returns a client of a cluster. `urls`: some of its nodes. */
 export function clusterOf(urls: readonly string[], limitMs: number): Cluster {
   const [first = ''] = urls;
   const { username, password } = new URL(first);

@@ -1,7 +1,7 @@
 /**
- * The way to Redis, be it one server, the master that sentinels know, or a cluster: commands as they are in Redis' own documentation, with
- * bounded waits. The client connects anew by itself; what is under way when a connection breaks fails, and is never sent again by itself,
- * since it may have been done.
+ * The connection to Redis: to one server, to the master that sentinels name, or to a cluster. Commands are those of
+ * Redis' own documentation, with bounded waits. The client reconnects by itself. Commands in progress when a connection
+ * breaks fail and are never resent automatically, because they may have been executed.
  */
 import { createHash } from 'node:crypto';
 import { RESP_TYPES } from 'redis';
@@ -16,30 +16,33 @@ import { MasterClient } from './sentinel.ts';
 export type { Argument, RedisCommand } from './client.ts';
 
 export interface ConnectOptions {
-  /** An answer that has not come by then is not waited for, milliseconds. */
+  /** How long to wait for an answer, milliseconds. */
   limitMs?: number;
-  /** How long to try to connect at first, milliseconds; nobody need wait for a server that is not there. */
+  /** How long to try to connect at first, milliseconds. */
   connectMs?: number;
-  /** Told when the connection breaks (with why) and when it is there again (undefined). */
+  /** Called when the connection breaks (with the reason) and when it is restored (undefined). */
   onState?(error: RedisError | undefined): void;
-  /** As `Redis.guard`. */
+  /** See `Redis.guard`. */
   check?: ConnectionCheck;
 }
 
-/** Sends a command to where `key` is, also while a check is under way. */
+/** Sends a command to the node of `key`, even during a check. */
 type Ask = <T>(key: string, ...command: Argument[]) => Promise<T>;
 
-/** Throws RedisError if Redis does not hold what this process works with. */
+/** Throws RedisError if Redis does not hold the store that this process uses. */
 export type ConnectionCheck = (ask: Ask) => Promise<void>;
 
-/** Commands of our own, run by the server in one step (redis.io/docs/develop/programmability/eval-intro). */
+/** A script that Redis runs in one step (redis.io/docs/develop/programmability/eval-intro). */
 export interface Script {
   source: string;
-  /** How the server knows it once it has seen it. */
+  /** Hash by which Redis knows a script it has seen. */
   sha: string;
 }
 
-/** A script in Lua: `KEYS[1]` is the key it is run with, ARGV the arguments. Without a flag it may write only where there is room. */
+/**
+ * Returns a Lua script: `KEYS[1]` is the key it is run with, ARGV the arguments. Without a flag it may only write while
+ * Redis has free memory.
+ */
 export function scriptOf(lua: string, flag?: 'no-writes' | 'allow-oom'): Script {
   const source = `#!lua${flag ? ` flags=${flag}` : ''}\n${lua}`;
   return { source, sha: createHash('sha1').update(source).digest('hex') };
@@ -47,21 +50,22 @@ export function scriptOf(lua: string, flag?: 'no-writes' | 'allow-oom'): Script 
 
 const LIMIT_MS = 10_000;
 const CONNECT_MS = 5000;
-/** What is under way when it is closed is waited for so long, milliseconds. */
+/** How long closing waits for commands in progress, milliseconds. */
 const CLOSE_MS = 1000;
-/** How often a guarded connection is checked, and how soon again after a check that found no answer, milliseconds. */
+/** How often a guarded connection is checked, and how soon again after a check without an answer, milliseconds. */
 const CHECK_MS = 1000;
 const CHECK_AGAIN_MS = 100;
-/** Words of a command in a script: Lua unpacks some 8,000 (LUAI_MAXCSTACK). */
+/** Maximum number of words of a command in a script: Lua unpacks some 8,000 (LUAI_MAXCSTACK). */
 const MAX_WORDS = 4000;
-/** The least version: streams, functions' flags for scripts. Valkey counts as 7.2. */
+/** Minimum version: streams, flags for scripts. Valkey counts as 7.2. */
 const MIN_VERSION = 7;
 
 const BYTES = { [RESP_TYPES.BLOB_STRING]: Buffer } as const;
 
 /**
- * Runs commands in one step, unless the number under the first key is another than expected: then somebody else has
- * changed what they go by. `ADD` is a command of ours: key, then field and by how much, again and again; fields that come to 0 go.
+ * Runs commands in one step, unless the number under the first key differs from the expected one: then somebody else
+ * has changed what they depend on. `ADD` is our own command: key, then pairs of field and increment; fields that become
+ * 0 are removed.
  */
 const COMMIT = `
 local version = redis.call('GET', KEYS[1]) or '0'
@@ -83,7 +87,7 @@ end
 return 1
 `;
 
-/** Runs commands that only read, in one step: what they find is of one moment, and costs one answer. */
+/** Runs commands that only read, in one step: the replies are of one moment, and cost one answer. */
 const GATHER = `
 local found = {}
 local at = 1
@@ -95,11 +99,11 @@ end
 return found
 `;
 
-/** Is run where there is no room, too. */
+/** Also runs without free memory. */
 const READ = scriptOf(GATHER, 'no-writes');
 
 const CHANGE = scriptOf(COMMIT);
-/** What makes room must be possible where there is none. */
+/** Freeing space must also work without free memory. */
 const RELEASE = scriptOf(COMMIT, 'allow-oom');
 
 export class Redis {
@@ -111,7 +115,7 @@ export class Redis {
   readonly #onState: NonNullable<ConnectOptions['onState']>;
   #check: ConnectionCheck | undefined;
   #checking: Promise<void> | undefined;
-  /** What is sent waits for it, and fails if it does; undefined: nothing stands in the way. */
+  /** Commands wait for this promise, and fail with it; undefined if nothing blocks them. */
   #gate: Promise<void> | undefined;
   /** The last check found another store. */
   #isOther = false;
@@ -165,25 +169,28 @@ export class Redis {
     }
   }
 
-  /** A further connection to the same, for what is not to wait behind other commands. Throws RedisError. */
+  /** Opens another connection to the same Redis, for commands that must not wait behind others. Throws RedisError. */
   another(options: ConnectOptions = {}): Promise<Redis> {
     const check = this.#check && { check: this.#check };
     return Redis.connect(this.#target, { limitMs: this.#limitMs, ...check, ...options });
   }
 
   /**
-   * Checks what Redis holds: now, once a second, and before anything else is sent on a new connection. While the check fails, everything
-   * that is sent fails with its error, and `onState` is told. Throws RedisError if the first check fails.
+   * Runs `check` now, once a second, and before anything else is sent on a new connection. While it fails, all commands
+   * fail with its error, and `onState` is called. Throws RedisError if the first check fails.
    */
   async guard(check: ConnectionCheck): Promise<void> {
     this.#check = check;
     await this.verify();
   }
 
-  /** Checks now. Throws RedisError if Redis does not hold what it should, or does not answer. Does nothing without a guard. */
+  /**
+   * Runs the check now. Throws RedisError if Redis holds another store, or does not answer. Does nothing without a
+   * guard.
+   */
   async verify(): Promise<void> {
     if (!this.#check) return;
-    // One that is under way may have been asked before the change that is suspected.
+    // A check in progress may have started before the suspected change.
     await this.#checking?.catch(() => {});
     clearTimeout(this.#nextCheck);
     this.#checking ??= this.#verify(this.#check).finally(() => {
@@ -222,7 +229,9 @@ export class Redis {
     this.#onState(error);
   }
 
-  /** A new connection may lead to another Redis, or to one that has lost its data: nothing is sent before that is known. */
+  /**
+   * A new connection may lead to another Redis, or to one that has lost its data: nothing is sent before the check.
+   */
   #onReady(): void {
     if (!this.#check) {
       this.#onState(undefined);
@@ -246,12 +255,12 @@ export class Redis {
       );
   }
 
-  /** Sends a command, to where `key` is; texts come as strings. Throws RedisError. */
+  /** Sends a command to the node of `key`; texts are returned as strings. Throws RedisError. */
   send<T>(key: string, ...command: Argument[]): Promise<T> {
     return this.#send(key, command, {});
   }
 
-  /** As `send`; texts come as bytes. */
+  /** Like `send`; texts are returned as bytes. */
   sendForBytes<T>(key: string, ...command: Argument[]): Promise<T> {
     return this.#send(key, command, { typeMapping: BYTES });
   }
@@ -271,8 +280,8 @@ export class Redis {
   }
 
   /**
-   * Sends a command that names no key to the node that `key` is on, behind what was sent there. (The library's cluster client sends WAIT to all
-   * nodes, also to those that have become replicas, which refuse it.) Throws RedisError.
+   * Sends a command without a key to the node of `key`, after the commands sent there. (The library's cluster client
+   * sends WAIT to all nodes, even to those that have become replicas, which refuse it.) Throws RedisError.
    */
   async sendThere<T>(key: string, ...command: Argument[]): Promise<T> {
     if (!this.isCluster) return this.#send(key, command, {});
@@ -284,14 +293,14 @@ export class Redis {
     return (await this.#answer(client.sendCommand(command, { timeout: this.#limitMs }))) as T;
   }
 
-  /** Of keys, one for each node that has any. */
+  /** Returns one of the keys for each node that has any. */
   oneOfEachNode(keys: readonly string[]): string[] {
     if (!this.isCluster) return keys.slice(0, 1);
     const { slots } = this.#client as Cluster;
     return [...new Map(keys.map((key) => [slots[slotOf(key)]?.master, key])).values()];
   }
 
-  /** Throws RedisError for whatever went wrong, and when it has taken too long. */
+  /** Waits for an answer. Throws RedisError for every error, and after the time limit. */
   async #answer<T>(sent: Promise<T>): Promise<T> {
     try {
       return await withTimeout(sent, this.#limitMs);
@@ -300,12 +309,12 @@ export class Redis {
     }
   }
 
-  /** Runs a script where `key` is. Throws RedisError. */
+  /** Runs a script on the node of `key`. Throws RedisError. */
   run<T>(script: Script, key: string, args: RedisCommand): Promise<T> {
     return this.#run(script, key, args, {});
   }
 
-  /** As `run`; texts come as bytes. */
+  /** Like `run`; texts are returned as bytes. */
   runForBytes<T>(script: Script, key: string, args: RedisCommand): Promise<T> {
     return this.#run(script, key, args, { typeMapping: BYTES });
   }
@@ -314,23 +323,23 @@ export class Redis {
     try {
       return await this.#send<T>(key, ['EVALSHA', script.sha, '1', key, ...args], options);
     } catch (error) {
-      // It was started anew, or another node has taken over: nothing was done.
+      // Redis was restarted, or another node has taken over: nothing was done.
       if (!(error instanceof RedisError && error.message.includes('says: NOSCRIPT'))) throw error;
       return this.#send<T>(key, ['EVAL', script.source, '1', key, ...args], options);
     }
   }
 
-  /** What commands find that only read, all of whose keys are where `key` is, at one moment. */
+  /** Returns the replies of commands that only read, at one moment. All of their keys must be on the node of `key`. */
   gather<T>(key: string, commands: readonly RedisCommand[]): Promise<T[]> {
     return this.#run(READ, key, counted(commands), {});
   }
 
-  /** As `gather`; texts come as bytes. */
+  /** Like `gather`; texts are returned as bytes. */
   gatherBytes<T>(key: string, commands: readonly RedisCommand[]): Promise<T[]> {
     return this.#run(READ, key, counted(commands), { typeMapping: BYTES });
   }
 
-  /** Sends a command to each node that has keys of its own. */
+  /** Sends a command to each node that has slots. */
   async everywhere<T>(...command: Argument[]): Promise<T[]> {
     const nodes = this.isCluster ? (this.#client as Cluster).masters : undefined;
     const clients = nodes
@@ -341,8 +350,9 @@ export class Redis {
   }
 
   /**
-   * Runs commands in one step, all of whose keys are where `version` is, and counts that number up. False, and nothing is done, if it is not
-   * `expected` any more (null: whatever it is). `release`: also when Redis has no room.
+   * Runs commands in one step and increments the number under `version`. All of their keys must be on its node. Returns
+   * false, without an effect, if that number is not `expected` any more (null: any number). `release`: also run while
+   * Redis has no free memory.
    */
   async commit(
     version: string,
@@ -354,7 +364,7 @@ export class Redis {
     return (await this.run<number>(script, version, counted(commands, [expected ?? '']))) === 1;
   }
 
-  /** Ends it when what was sent is answered, or soon. Closing twice is safe. */
+  /** Closes the connection after the pending answers, or soon. Closing twice is safe. */
   close(): Promise<void> {
     clearTimeout(this.#nextCheck);
     this.#closed ??= withTimeout(Promise.resolve(this.#client.close()), CLOSE_MS).then(
@@ -366,8 +376,8 @@ export class Redis {
 }
 
 /**
- * Commands one after the other, each led by how many words it has. Throws RangeError for one that Lua could not pass on: it would fail after those
- * before it were done.
+ * Flattens commands, each preceded by its number of words. Throws RangeError for one that Lua could not pass on: it
+ * would fail after the commands before it had run.
  */
 function counted(commands: readonly RedisCommand[], args: Argument[] = []): Argument[] {
   for (const command of commands) {
@@ -379,7 +389,7 @@ function counted(commands: readonly RedisCommand[], args: Argument[] = []): Argu
   return args;
 }
 
-/** A promise that has failed already, and may be left alone. */
+/** Returns a rejected promise that may stay unhandled. */
 function failed(error: RedisError): Promise<never> {
   const promise = Promise.reject(error);
   promise.catch(() => {});

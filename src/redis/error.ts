@@ -1,7 +1,7 @@
 /**
- * Why Redis could not be used. `message` is one line for people.
- * unreachable: nobody answers there, or not in time · refused: the password or the user is wrong, or may not do that · version: too old,
- * or a server that lacks what is needed · full: it has no room for more · other-store: its data are gone, or another store's · failed: it says something else
+ * Why Redis could not be used. `message` is one line for people. unreachable: no answer, or not in time · refused: user
+ * or password are wrong, or lack permissions · version: too old, or a server without a required feature · full: no free
+ * memory · other-store: its data is lost, or of another store · failed: any other error
  */
 export class RedisError extends Error {
   readonly code: 'unreachable' | 'refused' | 'version' | 'full' | 'other-store' | 'failed';

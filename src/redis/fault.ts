@@ -1,11 +1,11 @@
-/** What an error of the client's stands for; apart from the error itself, which is known also where Redis is not used. */
+/** Translates errors of the client. It is separate from the error class, which is also used without Redis. */
 import { ErrorReply } from 'redis';
 import { RedisError } from './error.ts';
 
-/** The first words of what Redis answers where something is wrong (redis.io/docs/reference/protocol-spec, "Simple errors"). */
+/** Error codes of Redis by the first word of its reply (redis.io/docs/reference/protocol-spec, "Simple errors"). */
 const CODES: Readonly<Record<string, RedisError['code']>> = {
   OOM: 'full',
-  // It cannot write its file, as on a full disk.
+  // Redis cannot write its file, as on a full disk.
   MISCONF: 'full',
   WRONGPASS: 'refused',
   NOAUTH: 'refused',
@@ -20,18 +20,21 @@ const CODES: Readonly<Record<string, RedisError['code']>> = {
   UNBLOCKED: 'unreachable',
 };
 
-/** What OpenSSL holds against a certificate (nodejs.org/api/tls.html, "X509 certificate error codes"), and Node against its names. */
+/** Certificate errors of OpenSSL (nodejs.org/api/tls.html, "X509 certificate error codes"), and of Node for names. */
 const CERTIFICATE = /^(CERT_|ERR_TLS_CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/;
-/** Who signed it is not known. */
+/** The signer is unknown. */
 const UNKNOWN_SIGNER = /^(UNABLE_TO_(GET_ISSUER|VERIFY)|SELF_SIGNED_|DEPTH_ZERO_)/;
 
 interface Cause extends Error {
   code?: unknown;
-  /** What OpenSSL says, without the place in its sources and the line break that its message has. */
+  /** OpenSSL's message, without the source location and the line break. */
   reason?: unknown;
 }
 
-/** What an error of the client stands for. `where` names the server, without its password; `name` is what it is. */
+/**
+ * Returns the RedisError for an error of the client. `where` is the server, without its password; `name` is what kind
+ * of server it is.
+ */
 export function redisError(error: unknown, where: string, name: 'Redis' | 'Sentinel' = 'Redis'): RedisError {
   if (error instanceof RedisError) return error;
   const cause: Cause = deepest(error as Error);
@@ -54,7 +57,7 @@ function answered(message: string, who: string): RedisError {
   return new RedisError(code, `${who} says: ${message}`);
 }
 
-/** Connecting to an address that has several fails with all of their errors in one. */
+/** Returns the first cause. Connecting to a name with several addresses fails with all of their errors in one. */
 function deepest(error: Error & { errors?: Error[]; cause?: unknown }): Error {
   const [first] = error.errors ?? [];
   if (first) return deepest(first);

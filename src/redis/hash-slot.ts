@@ -1,6 +1,6 @@
-/** Where Redis Cluster puts a key (redis.io/docs/reference/cluster-spec, "Key distribution model"). */
+/** Computes the slot of a key in Redis Cluster (redis.io/docs/reference/cluster-spec, "Key distribution model"). */
 
-/** Slots of a cluster, which its shards share. */
+/** Number of slots of a cluster, which its shards share. */
 export const SLOTS = 16_384;
 
 const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
@@ -9,14 +9,14 @@ const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** CRC16 as XMODEM has it. */
+/** CRC16 in the XMODEM variant. */
 function crc16(bytes: Uint8Array): number {
   let crc = 0;
   for (const byte of bytes) crc = ((crc << 8) & 0xffff) ^ (TABLE[(crc >> 8) ^ byte] as number);
   return crc;
 }
 
-/** The slot of a key: of what is in its first braces, if that is something. */
+/** Returns the slot of a key: of the text in its first braces, unless that is empty. */
 export function slotOf(key: string): number {
   const open = key.indexOf('{');
   const close = key.indexOf('}', open + 1);

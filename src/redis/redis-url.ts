@@ -1,20 +1,23 @@
-/** Where Redis is: one server, some nodes of a cluster, or a master that sentinels know. */
+/** The address of Redis: one server, some nodes of a cluster, or a master that sentinels name. */
 
 export interface RedisTarget {
   /**
-   * `redis://` or `rediss://` (TLS), each `[user[:password]@]host[:port][/database]`. Several: nodes of a cluster. With sentinels it is one, and
-   * its host is the master's name.
+   * `redis://` or `rediss://` (TLS), each `[user[:password]@]host[:port][/database]`. Several addresses are nodes of a
+   * cluster. With sentinels there is one, and its host is the master's name.
    */
   urls: readonly string[];
-  /** Addresses of sentinels, each with its port, and with their own user and password. */
+  /** Addresses of sentinels, with ports and their own user and password. */
   sentinels?: readonly string[];
 }
 
 const SCHEMES = ['redis:', 'rediss:'];
 
-/** The form that redis-sentinel-url began, and others took over: TLS, user and password, hosts, name, database, parameters. */
+/**
+ * The form introduced by redis-sentinel-url and used by other clients: TLS, user and password, hosts, name, database,
+ * parameters.
+ */
 const SENTINEL = /^redis(s?)\+sentinel:\/\/([^/?]*@)?([^/?@]+)\/([\w.-]+)(\/\d{1,3})?\/?(?:\?(.*))?$/;
-/** As Redis has it in its sentinel.conf. */
+/** The default in Redis' sentinel.conf. */
 const SENTINEL_PORT = '26379';
 
 const RIGHT =
@@ -22,7 +25,7 @@ const RIGHT =
   'redis+sentinel://[user:password@]host[:port],host[:port]/NAME for the master of that name that sentinels ' +
   'monitor';
 
-/** Reads addresses with commas between, or that of sentinels. Throws a text that says what would be right. */
+/** Parses comma-separated addresses, or that of sentinels. Throws a text that describes the correct form. */
 export function readTarget(text: string): RedisTarget | undefined {
   const trimmed = text.trim();
   if (trimmed === '') return undefined;
@@ -49,7 +52,10 @@ function sentinelTarget(text: string): RedisTarget {
   };
 }
 
-/** What is to be told to sentinels, as it is before a host. A + stands for itself, as it does in the password before the hosts. */
+/**
+ * Returns the user and password for sentinels, in the form used before a host. A + stands for itself, as in the
+ * password before the hosts.
+ */
 function sentinelUser(parameters: string): string {
   const given = new URLSearchParams(parameters.replaceAll('+', '%2B'));
   const [user, password] = ['sentinel_username', 'sentinel_password'].map((name) => {
@@ -83,13 +89,13 @@ function isDecodable(url: string): boolean {
   }
 }
 
-/** For people and logs: without user and password. */
+/** Returns the address for people and logs, without user and password. */
 export function targetText({ urls, sentinels }: RedisTarget): string {
   const where = (sentinels ?? urls).map(addressOf).join(', ');
   return sentinels ? `${new URL(urls[0] ?? '').hostname} (sentinels ${where})` : where;
 }
 
-/** Host and port of one. */
+/** Returns host and port of an address. */
 export function addressOf(url: string): string {
   const { hostname, port } = new URL(url);
   return `${hostname}:${port || 6379}`;

@@ -1,7 +1,7 @@
 /**
- * The master that Redis Sentinel knows, as a client of one server: each time it connects, sentinels are asked where the master is
- * (redis.io/docs/latest/develop/reference/sentinel-clients). The library's own sentinel client sends again what was under way when
- * a connection broke, and has commands wait without a bound.
+ * A client of the master that Redis Sentinel names. Each time it connects, it asks sentinels for the master's address
+ * (redis.io/docs/latest/develop/reference/sentinel-clients). The library's own sentinel client resends commands in
+ * progress when a connection breaks, and queues commands without a bound.
  */
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,25 +12,28 @@ import { RedisError } from './error.ts';
 import { redisError } from './fault.ts';
 import { addressOf } from './redis-url.ts';
 
-/** A sentinel that has not answered by then is passed over, milliseconds. */
+/** How long to wait for a sentinel's answer, milliseconds. */
 const ASK_MS = 1000;
-/** A master that does not answer by then is perhaps none any more: sentinels are asked anew, milliseconds. */
+/** How long to wait for the master's answer before sentinels are asked again, milliseconds. */
 const GREET_MS = 3000;
-/** A master that stands still, or is cut off, keeps its connections when another takes over: it is asked for so often, milliseconds. */
+/**
+ * How often to check whether the master is still the same, milliseconds: a master that hangs, or is cut off, keeps its
+ * connections when another takes over.
+ */
 const LOOK_MS = 5000;
 
-/** Emits `error` when it loses the master or does not reach it, and `ready` when it has it. */
+/** Emits `error` when it loses or cannot reach the master, and `ready` when it is connected. */
 export class MasterClient extends EventEmitter implements Server {
   readonly #url: string;
   readonly #name: string;
   readonly #sentinels: readonly string[];
   readonly #end = new AbortController();
-  /** Of the connection that there is, or that is being made. */
+  /** The current connection, or the one being made. */
   #client: Server | undefined;
   #isReady = false;
   #looking: NodeJS.Timeout | undefined;
 
-  /** `url` has the master's name for a host. */
+  /** `url`: has the master's name as its host. */
   constructor(url: string, sentinels: readonly string[]) {
     super();
     this.#url = url;
@@ -42,7 +45,7 @@ export class MasterClient extends EventEmitter implements Server {
     return this.#isReady;
   }
 
-  /** Tries until it has the master, or is closed. */
+  /** Tries until it is connected to the master, or closed. */
   async connect(): Promise<void> {
     for (let retries = 0; ; retries++) {
       try {
@@ -74,7 +77,7 @@ export class MasterClient extends EventEmitter implements Server {
     this.emit('ready');
   }
 
-  /** Leaves a master in whose place there is another. */
+  /** Disconnects from a master that has been replaced. */
   async #look(client: Server, address: string): Promise<void> {
     const now = await locate(this.#sentinels, this.#name).catch(() => address);
     if (now === address || client !== this.#client) return;
@@ -114,7 +117,10 @@ export class MasterClient extends EventEmitter implements Server {
   }
 }
 
-/** Connects to what is said to be the master, and asks it. (INFO says what ROLE does, and is permitted to more users.) */
+/**
+ * Connects to the presumed master, and checks that it is one. (INFO reports the same as ROLE, and is permitted to more
+ * users.)
+ */
 async function greet(client: Server, where: string): Promise<void> {
   await client.connect();
   const info = String(await client.sendCommand(['INFO', 'replication']));
@@ -122,7 +128,10 @@ async function greet(client: Server, where: string): Promise<void> {
     throw new RedisError('unreachable', `Redis at ${where} is a replica, not the master`);
 }
 
-/** Where the master is, as `host:port`, by most of the sentinels that answer: one that was cut off may not know yet. Throws RedisError. */
+/**
+ * Returns the master's address as `host:port`, as most of the answering sentinels give it: one that was cut off may be
+ * outdated. Throws RedisError.
+ */
 async function locate(sentinels: readonly string[], name: string): Promise<string> {
   const asked = await Promise.allSettled(sentinels.map((url) => ask(url, name)));
   const answers = asked.filter((one) => one.status === 'fulfilled').map(({ value }) => value);
@@ -136,7 +145,7 @@ async function locate(sentinels: readonly string[], name: string): Promise<strin
   throw errors.find(({ code }) => code !== 'unreachable') ?? errors[0];
 }
 
-/** What one sentinel says; undefined if it does not know that name. */
+/** Returns the address from one sentinel, or undefined if it does not know the name. */
 async function ask(url: string, name: string): Promise<string | undefined> {
   const client = connectionOf(url, ASK_MS);
   client.on('error', () => {});
@@ -149,7 +158,7 @@ async function ask(url: string, name: string): Promise<string | undefined> {
   }
 }
 
-/** The one that is there most often, or the first of those. */
+/** Returns the most frequent text, or the first of those. */
 function mostOf(texts: readonly string[]): string | undefined {
   const times = texts.map((text) => texts.filter((one) => one === text).length);
   return texts[times.indexOf(Math.max(...times))];
