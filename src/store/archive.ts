@@ -1,10 +1,10 @@
 /**
- * The record: what every store promises of visits and what they did. Every implementation passes the tests of
+ * The record: the contract of every store for visits and what they did. Every implementation passes the tests of
  * test/support/archive-contract.ts.
  *
- * Frames come in batches (batch.ts) and are there once, however often and in whatever order they come: a visit's frame
- * has a number, and what was seen under a number is not taken again. Counts and heatmaps are at all times those of the
- * frames that are there. Times are Unix ms; a day is one of UTC.
+ * Frames come in batches (batch.ts) and are stored once, however often and in whatever order they arrive: each frame of
+ * a visit has a number, and a number that was seen is ignored. Counts and heatmaps always match the stored frames.
+ * Times are Unix ms; days are UTC.
  */
 import type { AuditNote } from '../model/audit.ts';
 import type { Heat } from '../model/heat.ts';
@@ -14,9 +14,9 @@ import type { Removed } from './record/age-clock.ts';
 
 export type { Days, HeatQuery, Part, Run, VisitQuery, VisitRuns } from '../model/query.ts';
 
-/** A count that is not that of the frames. */
+/** A count that differs from that of the frames. */
 export interface Difference {
-  /** What and where, for people. */
+  /** Description for people. */
   what: string;
   kept: number;
   found: number;
@@ -28,62 +28,70 @@ export interface Usage {
   file: number;
   /** Time of the oldest visit, or null. */
   oldest: number | null;
-  /** Visits that were removed since the store is there, by reason. */
+  /** Numbers of visits removed since the store was created, by reason. */
   removed: Removed;
-  /** Batches that could not be read and were set aside. */
+  /** Number of quarantined batches. */
   damaged: number;
 }
 
-/** Tells how far a long work is: `done` of `total`, of whatever it counts. */
+/** Reports the progress of a long operation: `done` of `total` units. */
 export type Progress = (done: number, total: number) => void;
 
 export interface Archive {
   /**
-   * Adds batches. Resolves when they are durable. Throws StoreError `full`, when there is no room: nothing is
-   * added then. Without batches it tells whether there is room for some.
+   * Adds batches. Resolves when they are durable. Throws StoreError `full`, without an effect, if there is no room. An
+   * empty list only checks whether there is room.
    */
   append(batches: readonly Uint8Array[]): Promise<void>;
 
-  /** Keys of the sites that there are visits of. */
+  /** Returns the keys of the sites with visits. */
   sites(): Promise<string[]>;
-  /** Newest first. Cursors are as CURSOR says. Looks at a bounded number of visits, so that a part may hold few and still have a next. */
+  /**
+   * Returns visits, newest first by default, with cursors in the form of CURSOR. Reads a bounded number of visits, so a
+   * part may hold few visits and still have a next one.
+   */
   visits(query: VisitQuery): Promise<Part<Visit>>;
-  /** `site`: it is looked for there only, which costs less where a store has to ask each site. */
+  /** Returns a visit. `site`: search only there, which costs less if a store has to ask each site. */
   visit(id: string, site?: string): Promise<Visit | undefined>;
   /**
-   * Number of a visit's last frame up to `most`; 0: there is none. It knows the frames that were there when the store
-   * was opened here, and those that are filed. Cheap: many visitors may come back at once.
+   * Returns the number of a visit's last frame up to `most`, or 0. It covers the frames that were stored when the store
+   * was opened here, and compacted ones. Cheap: many visitors may return at once.
    */
   lastFrame(site: string, id: string, most: number): Promise<number>;
-  /** Runs of a visit in the order of time, some 256 KB at once. */
+  /** Returns runs of a visit in order of time, some 256 KB at a time. */
   runs(id: string, after?: string): Promise<Part<Run>>;
-  /** Visits on a page (null: on any) between `from` and `to`, at most some minutes, with their runs of that time. */
+  /**
+   * Returns the visits on a page (null: on any) between `from` and `to`, some minutes at most, with their runs of that
+   * time.
+   */
   scenes(site: string, page: string | null, from: number, to: number): Promise<VisitRuns[]>;
 
-  /** Counts of each page of a site, the most viewed first, at most 1,000. */
+  /** Returns the counts of each page of a site, the most viewed first, at most 1,000. */
   pages(site: string, days: Days): Promise<PageCounts[]>;
-  /** Counts of each day that has any, of a page or (null) the whole site. */
+  /** Returns the counts of each day with counts, of a page or (null) of the whole site. */
   days(site: string, page: string | null, days: Days): Promise<DayCounts[]>;
   heat(query: HeatQuery): Promise<Heat>;
 
   /**
-   * Removes a visit and what it added to counts and heatmaps; if it goes on, nothing more of it is kept. False if there is none. The note
-   * is in the audit trail if, and as soon as, the visit is gone.
+   * Removes a visit and what it added to counts and heatmaps. If it continues, nothing more of it is stored. Returns
+   * false if it does not exist. The note is in the audit trail if, and as soon as, the visit is removed.
    */
   erase(id: string, note?: AuditNote): Promise<boolean>;
   /**
-   * Has `prune` remove what a site's visits were that began before `before`. From now on they are not given any more; a site of the same
-   * key, added later, is another one. Until all of them are removed, it has no counts and heatmaps: those are sums of both.
+   * Schedules the visits of a site that started before `before` for removal by `prune`. They are hidden from now on. A
+   * site added later with the same key is another one. Until all of them are removed, the site has no counts and
+   * heatmaps, because those would include both.
    */
   dropSite(site: string, before: number): Promise<void>;
   /**
-   * Removes visits, some at a time: those of sites that were dropped, those that ended before `before`, and, while more than `most` bytes
-   * are in use, the oldest of the site that is furthest over its share. Resolves with how many went; 0: nothing was due.
+   * Removes some visits: those of dropped sites, those that ended before `before`, and, while more than `most` bytes
+   * are used, the oldest of the site that is furthest over its share. Resolves with the number of removed visits; 0:
+   * nothing was due.
    */
   prune(before: number, most: number): Promise<number>;
   usage(): Promise<Usage>;
-  /** Has all that was appended until now be in what is read: for commands, which would else see what is some seconds old. */
+  /** Compacts everything appended until now: for commands, which would otherwise miss the last seconds. */
   compactAll(): void | Promise<void>;
-  /** Recomputes all counts and heatmaps from the frames. Empty: they agree. At most 1,000 differences. */
+  /** Recomputes all counts and heatmaps from the frames. Returns at most 1,000 differences. */
   verify(progress?: Progress): Promise<Difference[]>;
 }

@@ -1,6 +1,6 @@
 /**
- * Page visits on their way to the store. A write takes all that came in one turn of the event loop, or while as many writes as may
- * be are under way, so that many cost one commit.
+ * Queues page visits for the store. A write takes all visits of one turn of the event loop, or those that arrived while
+ * the maximum number of writes was in progress, so that many cost one commit.
  */
 import { isPage } from '../model/page.ts';
 import { SITE_KEY } from '../model/site.ts';
@@ -19,22 +19,22 @@ interface Waiting {
 export class HitQueue {
   readonly #add: (groups: readonly HitGroup[]) => Promise<HitOutcome[]>;
   #waiting: Waiting[] = [];
-  /** Visits that are being written, and by how many writes. */
+  /** Visits that are being written, and the number of writes. */
   #writing = 0;
   #writes = 0;
   #planned = false;
   readonly #mostWrites: number;
 
   /**
-   * `add` writes down groups of different pages, and resolves with the total of each, or why it was not counted; as many
-   * writes may be under way at once.
+   * `add` stores groups of different pages, and resolves with the total of each, or why it was not counted. Up to
+   * `mostWrites` writes run at once.
    */
   constructor(add: (groups: readonly HitGroup[]) => Promise<HitOutcome[]>, mostWrites = 1) {
     this.#add = add;
     this.#mostWrites = mostWrites;
   }
 
-  /** As `Hits.hit`. */
+  /** Implements `Hits.hit`. */
   hit(site: string, page: string): Promise<HitOutcome> {
     return new Promise((resolve, reject) => {
       if (!isPage(page)) return reject(new RangeError('not a page'));
@@ -45,7 +45,7 @@ export class HitQueue {
     });
   }
 
-  /** What has already arrived at other sockets comes along. */
+  /** Writes after this turn of the event loop, together with what has already arrived at other sockets. */
   #plan(): void {
     if (this.#planned || this.#waiting.length === 0 || this.#writes >= this.#mostWrites) return;
     this.#planned = true;
@@ -82,7 +82,7 @@ function grouped(hits: readonly Waiting[]): { site: string; page: string; hits: 
   return [...groups.values()];
 }
 
-/** Of visits that were added together, each has a total of its own. */
+/** Resolves visits that were added together, each with a total of its own. */
 function settle(hits: readonly Waiting[], outcome: HitOutcome): void {
   for (const [i, { resolve }] of hits.entries())
     resolve(typeof outcome === 'number' ? outcome - hits.length + i + 1 : outcome);

@@ -1,6 +1,6 @@
 /**
- * The last hour of each site as stores keep it, so that it outlives the process that counted it. Whatever goes wrong disturbs nobody: what
- * could not be kept is kept later, and what cannot be read is not shown.
+ * Stores the last hour of each site, so that it outlives the process that counted it. Failures do not affect others:
+ * figures that could not be stored are stored later, and what cannot be read is not shown.
  */
 import { forEachConcurrently } from '../lib/concurrency.ts';
 import { getOrInsert } from '../lib/get-or-insert.ts';
@@ -11,19 +11,19 @@ import { oldestMinute, raiseMinute } from '../model/minute.ts';
 import { NO_SITE, type NodeMinutes, type Past, type SiteMinute } from '../protocol/peer.ts';
 import { isUnreachable, type Store } from './contract.ts';
 
-/** So many minutes of a site are read, the newest: an hour of a hundred machines. */
+/** Maximum number of minutes of a site that are read, the newest: an hour of a hundred nodes. */
 export const MAX_MINUTES = 6000;
-/** A server that starts, or a stream, does not wait for longer, milliseconds. */
+/** How long a starting server, or a stream, waits, milliseconds. */
 const RECALL_LIMIT_MS = 2000;
 const PAST_LIMIT_MS = 2000;
-/** Sites that are read at once. */
+/** Maximum number of sites read at once. */
 const READS = 16;
 
 export interface StoredMinute extends Minute {
   machine: string;
 }
 
-/** Minutes by their machines, oldest first. */
+/** Groups minutes by node, oldest first. */
 export function minutesByMachine(kept: Iterable<StoredMinute>): NodeMinutes[] {
   const machines = new Map<string, Map<number, Minute>>();
   for (const { machine, ...minute } of kept)
@@ -47,7 +47,7 @@ export class MinuteWriter {
     this.#log = log;
   }
 
-  /** Keeps what a machine had. False if that cannot be done now. */
+  /** Stores a node's figures. Returns false if that is not possible now. */
   put(machine: string, minutes: readonly SiteMinute[]): Promise<boolean> {
     return this.#tried(async () => {
       await this.#store.putMinutes(machine, minutes, Date.now());
@@ -55,7 +55,10 @@ export class MinuteWriter {
     }, false);
   }
 
-  /** Tells what a machine had of each site, and of NO_SITE, in the last hour. What comes late is told all the same. */
+  /**
+   * Calls `tell` with a node's figures of each site, and of NO_SITE, in the last hour. It may still be called after the
+   * time limit.
+   */
   async recall(machine: string, tell: (site: string, minutes: readonly Minute[]) => void): Promise<void> {
     const recalled = this.#tried(() => this.#recall(machine, tell), undefined);
     await withTimeout(recalled, RECALL_LIMIT_MS).catch(() => {});
@@ -69,7 +72,7 @@ export class MinuteWriter {
     });
   }
 
-  /** What machines had of a site in the last hour; null if that cannot be read in time. */
+  /** Returns the nodes' figures of a site in the last hour, or null if they cannot be read in time. */
   past(site: string): Promise<Past | null> {
     const read = this.#tried(() => this.#past(site), null);
     return withTimeout(read, PAST_LIMIT_MS).catch(() => null);
@@ -81,7 +84,7 @@ export class MinuteWriter {
     return { machines, ran: [...new Set(runs.flatMap(({ minutes }) => minutes.map(({ t }) => t)))] };
   }
 
-  /** Is said once; that Redis is away is in the log already. */
+  /** Logs a failure once. That Redis is unreachable is already logged elsewhere. */
   async #tried<T>(work: () => Promise<T>, otherwise: T): Promise<T> {
     try {
       const value = await work();

@@ -1,4 +1,4 @@
-/** Opens the store that a configuration names: in the data folder, or in the Redis that several machines share. */
+/** Opens the configured store: in the data folder, or in the Redis that several nodes share. */
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { TroubleName } from '../protocol/ipc.ts';
@@ -7,28 +7,31 @@ import { ownFolder } from './lmdb/file/folder.ts';
 import { type LmdbStore, openLmdbStore as openFile, type StoreOptions } from './lmdb/lmdb-store.ts';
 
 export interface OpenOptions extends StoreOptions {
-  /** Is told when Redis is away, and when it is there again. */
+  /** Logs when Redis becomes unreachable, and when it is reachable again. */
   log?: Logger;
-  /** A server is to run on it: its data folder is made if need be, and a Redis that may lose what was acked is refused or warned of. */
+  /**
+   * The store is for a server: its data folder is created if necessary, and a Redis that may lose acked frames is
+   * refused or warned about.
+   */
   isServer?: boolean;
-  /** Make a store where there is none; a server does. */
+  /** Create the store if it does not exist; a server does. */
   create?: boolean;
-  /** Open this store and no other: a new one is not made in its place. */
+  /** Open only the store with this id; do not create another in its place. */
   id?: string;
-  /** Open the store only in this file, by `EmbeddedStore.identity`: a copy of it may lack what was acked last. */
+  /** Open the store only in this file, by `LmdbStore.identity`: a copy may lack the last acked frames. */
   file?: string;
-  /** Is told what keeps the store from working as it should, as `redis-away`, each time that changes. */
+  /** Called with the store's troubles, such as `redis-away`, each time they change. */
   onTrouble?(troubles: readonly TroubleName[]): void;
 }
 
-/** The environment variable in which a worker is told the id of the store it is to open. */
+/** Environment variable that tells a worker the id of the store to open. */
 export const STORE_ID = 'FIELDMOUSE_STORE_ID';
-/** The same of the file that the store is in; empty with Redis. */
+/** Environment variable for the identity of the store's file; empty with Redis. */
 export const STORE_IDENTITY = 'FIELDMOUSE_STORE_FILE';
-/** The number of the run of the server: see `Store.nextRun`. */
+/** Environment variable for the number of the server's run: see `Store.nextRun`. */
 export const SERVER_RUN = 'FIELDMOUSE_SERVER_RUN';
 
-/** Of the file that a store is in; empty with Redis. */
+/** Returns the identity of a store's file; empty with Redis. */
 export function identityOf(store: Store): string {
   return ('identity' in store && String(store.identity)) || '';
 }
@@ -46,7 +49,7 @@ export async function openStore(where: Where, options: OpenOptions = {}): Promis
     return theOne(store, options);
   }
   if (options.isServer) ownFolder(data);
-  // A server that is alone need not load it.
+  // Loaded on demand: a single server does not need it.
   const { openRedisStore } = await import('./redis/redis-store.ts');
   return openRedisStore(redis, { ...options, create, folder: data, replicas, requirePersistence });
 }
@@ -54,7 +57,7 @@ export async function openStore(where: Where, options: OpenOptions = {}): Promis
 /** How often to check that the store's file is in its place, milliseconds. Workers also check at each write. */
 const PLACE_MS = 1000;
 
-/** Says once that the store's file was moved away or replaced, and once that it is back. */
+/** Logs once that the store's file was moved away or replaced, and once that it is back. */
 function watchPlace(store: LmdbStore, { log, onTrouble }: OpenOptions): void {
   let isLost = false;
   const look = () => {
@@ -73,7 +76,7 @@ function watchPlace(store: LmdbStore, { log, onTrouble }: OpenOptions): void {
   store.onClose(() => clearInterval(timer));
 }
 
-/** That something cannot be read is in the log at most so often, milliseconds. */
+/** Minimum time between two log entries about unreadable data, milliseconds. */
 const COMPLAIN_MS = 60_000;
 
 function complainer(log: Logger | undefined): (error: StoreError) => void {
@@ -85,7 +88,7 @@ function complainer(log: Logger | undefined): (error: StoreError) => void {
   };
 }
 
-/** A store with the id that is asked for, in the file that is asked for. Throws StoreError if it is another. */
+/** Returns the store if it has the expected id and is in the expected file. Throws StoreError otherwise. */
 async function theOne(store: LmdbStore, { id, file }: Pick<OpenOptions, 'id' | 'file'>): Promise<Store> {
   const found = await store.id();
   const isOfId = id === undefined || id === found;
