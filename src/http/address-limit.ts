@@ -1,21 +1,21 @@
-/** How many requests each address may make: so many at once, and as many in a minute. */
+/** A rate limit per address: a burst, and the same number per minute. */
 import { TokenBucket } from '../lib/token-bucket.ts';
 import { comeBackLater } from './problem.ts';
 
 const MINUTE_MS = 60_000;
-/** Addresses that are remembered; with more, those are forgotten that were longest not heard of. */
+/** Maximum number of addresses; above it the least recently used are forgotten. */
 const MAX = 10_000;
 
 export class AddressLimit {
   readonly #max: number;
-  /** The address heard of last stands last. */
+  /** Least recently used first. */
   readonly #buckets = new Map<string, TokenBucket>();
 
   constructor(max: number) {
     this.#max = max;
   }
 
-  /** Counts a request. Throws Problem 429 if it is one too many. */
+  /** Counts a request. Throws Problem 429 if the address is over its limit. */
   count(address: string): void {
     const now = performance.now();
     const bucket = this.#buckets.get(address) ?? this.#add(now);

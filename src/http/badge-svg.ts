@@ -1,16 +1,16 @@
-/** A small picture of a label and a number, for pages that can show no more than pictures. */
+/** A small image with a label and a number, for pages that can show only images. */
 import { charactersOf } from '../model/label.ts';
 
 const HEIGHT = 20;
-/** Beside each text, CSS pixels. */
+/** On each side of a text, CSS pixels. */
 const PADDING = 6;
-/** A character of 11 px Verdana, roughly; `textLength` makes it so where the font is another. */
+/** Approximate width of a character in 11 px Verdana; `textLength` fits other fonts to it. */
 const NARROW = 6.8;
 const WIDE = 12;
 /** From Hangul on, most characters are twice as wide. */
 const FIRST_WIDE = 0x1100;
 
-/** The SVG. The label may be any text as of `isLabel`. */
+/** Returns the SVG. The label may be any text that passes `isLabel`. */
 export function badge(label: string, count: number): string {
   const [name, number] = [part(label), part(String(count))];
   const width = name.width + number.width;
@@ -27,7 +27,7 @@ export function badge(label: string, count: number): string {
 
 interface Part {
   text: string;
-  /** With the padding, CSS pixels. */
+  /** Including the padding, CSS pixels. */
   width: number;
 }
 

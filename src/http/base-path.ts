@@ -1,15 +1,12 @@
-/** The path that the server is mounted under by a proxy in front, as `/stats`. */
+/** The path under which a proxy mounts the server, such as `/stats`. */
 import type { IncomingMessage } from 'node:http';
 
-/**
- * What a request for a proxy has before its path (RFC 9112 section 3.2.2, absolute-form); servers have to take it as
- * well.
- */
+/** The prefix of a request target in absolute form (RFC 9112 section 3.2.2); servers have to accept it as well. */
 const ORIGIN = /^https?:\/\/[^/?#]*/i;
 
 /**
- * Makes what takes the base path off a request's address. An address without it stays: some proxies keep the prefix, others
- * take it off, and health checks ask the server itself.
+ * Returns a function that removes the base path from a request's URL. A URL without it stays unchanged: some proxies
+ * keep the prefix, others remove it, and health checks reach the server directly.
  */
 export function baseRemover(basePath: string): (request: IncomingMessage) => void {
   if (basePath === '') return () => {};
@@ -22,7 +19,7 @@ export function baseRemover(basePath: string): (request: IncomingMessage) => voi
   };
 }
 
-/** An HTML page of ours with the base path before the addresses in it. */
+/** Returns an HTML page of ours with the base path added to its URLs. */
 export function mounted(html: string, basePath: string): string {
   return basePath === '' ? html : html.replace(/\b(href|src)="\/(?!\/)/g, `$1="${basePath}/`);
 }

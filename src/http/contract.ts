@@ -1,4 +1,4 @@
-/** What the routes need of the parts beside them; worker.ts passes it in. */
+/** What the routes need of other parts; worker.ts passes it in. */
 import type { Socket } from 'node:net';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
@@ -18,37 +18,40 @@ export interface HttpOptions {
   logger: Logger;
   store: Records;
   archive: Archive;
-  /** Of Fieldmouse. */
+  /** The version of Fieldmouse. */
   version: string;
-  /** Folder of what browsers load; by default `dist/public` of this package. */
+  /** Folder of the files for browsers; the default is `dist/public` of this package. */
   publicFolder?: string;
-  /** False while this worker must get no new requests. */
+  /** False while this worker must not get new requests. */
   ready(): boolean;
   /**
-   * Takes over the socket of an authenticated request for a stream. Nothing was written to it and nothing
-   * here touches it again.
+   * Takes over the socket of an authenticated request for a stream. Nothing has been written to it, and nothing here
+   * uses it afterwards.
    */
   openStream(request: StreamRequest, socket: Socket, past: Past | null): void;
-  /** What is kept of a site's last hour, for its streams; null where that is nothing, or cannot be told in time. */
+  /**
+   * The stored minutes of a site's last hour, for its streams; null if there are none, or the store does not answer in
+   * time.
+   */
   past(site: string): Promise<Past | null>;
-  /** How many visitors of a site are on each page now; undefined when that cannot be told in time. */
+  /** The number of visitors on each page of a site now; undefined if the primary does not answer in time. */
   present(site: string): Promise<ReadonlyMap<string, number> | undefined>;
-  /** Why the server is degraded, none if it is not; undefined when the primary does not answer. */
+  /** Why the server is degraded; empty if it is not; undefined if the primary does not answer. */
   health(): Promise<readonly TroubleName[] | undefined>;
-  /** What all processes tell of themselves, as Prometheus reads it; undefined when that cannot be told in time. */
+  /** The metrics of all processes in the Prometheus format; undefined if the primary does not answer in time. */
   metrics(): Promise<string | undefined>;
-  /** Takes frames that came by POST. */
+  /** Handles frames that came by POST. */
   beacon(request: Beacon): Promise<BeaconReply>;
-  /** Counts a page visit. The new total when it is on disk, or why it was not counted. */
+  /** Counts a page visit. Resolves with the new total when it is on disk, or with why it was not counted. */
   countHit(site: string, page: string): Promise<number | 'unknown-site' | 'too-many-pages' | 'busy'>;
 }
 
-/** A person or program that was recognised. */
+/** An authenticated person or program. */
 export interface Identity {
-  /** Of the administrator or of the token. */
+  /** The name of the administrator or of the token. */
   name: string;
   via: 'session' | 'token';
-  /** As `StreamRequest.credential`. */
+  /** See `StreamRequest.credential`. */
   credential: string;
   rights: Rights;
   /** Id of the session; undefined for a token. */
@@ -73,7 +76,7 @@ export interface Attempt {
   window: number;
 }
 
-/** The part of the store that routes use; `store/contract.ts` says what each promises. No change is without a note. */
+/** The part of the store that routes use, documented in `store/contract.ts`. Every change takes an audit note. */
 export interface Records {
   sites(): Promise<Site[]>;
   site(key: string): Promise<Site | undefined>;
@@ -111,7 +114,7 @@ export interface Records {
   rights(credential: string, now: number): Promise<Rights | undefined>;
 }
 
-/** The part of the record that routes use; `store/archive.ts` says what each promises. */
+/** The part of the record that routes use, documented in `store/archive.ts`. */
 export interface Archive {
   visits(query: VisitQuery): Promise<Part<Visit>>;
   visit(id: string): Promise<Visit | undefined>;

@@ -1,13 +1,13 @@
-/** What pages of other origins may do: the fields with which a browser hands an answer on, and preflights. */
+/** CORS: the headers that let pages of other origins read a response, and preflights. */
 import type { IncomingMessage } from 'node:http';
 import { isAllowedOrigin, type Site } from '../model/site.ts';
 import { Problem } from './problem.ts';
 import type { Fields } from './security.ts';
 
-/** How long a browser may remember a preflight; Chromium's most is two hours. */
+/** How long a browser may cache a preflight; Chromium's maximum is two hours. */
 const PREFLIGHT_S = 7200;
 
-/** The security headers are for what browsers show. */
+/** The other security headers are for documents. */
 const SHARED: Fields = [
   ['vary', 'Origin'],
   ['cross-origin-resource-policy', 'cross-origin'],
@@ -15,8 +15,8 @@ const SHARED: Fields = [
 ];
 
 /**
- * Fields of each answer about a site. Set before anything can go wrong, they let the page's script read why it was refused.
- * `host` as for `isAllowedOrigin`.
+ * The headers of each response about a site. They are set before anything can fail, so that the page's script can read
+ * why it was refused. `host` as for `isAllowedOrigin`.
  */
 export function sharedFields(site: Site | undefined, { headers }: IncomingMessage, host: string | undefined): Fields {
   const { origin } = headers;
@@ -24,9 +24,9 @@ export function sharedFields(site: Site | undefined, { headers }: IncomingMessag
   return [...SHARED, ['access-control-allow-origin', origin], ['access-control-expose-headers', 'retry-after']];
 }
 
-/** Fields of the answer to OPTIONS, 204, which may be a preflight. */
+/** The headers of a 204 response to OPTIONS, which may be a preflight. */
 export function preflightFields(...methods: string[]): Fields {
-  // HEAD needs no leave of a preflight.
+  // HEAD needs no permission in a preflight.
   const takes = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : method));
   return [
     ['allow', [...takes, 'OPTIONS'].join(', ')],

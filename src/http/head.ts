@@ -1,4 +1,4 @@
-/** What is checked of the head of every request, whatever it asks for and however it came in. */
+/** Checks of the head of every request, for any target. */
 import type { IncomingMessage } from 'node:http';
 import type { RawProblem } from '../server/raw-problem.ts';
 import { hasOneHost } from './host.ts';
@@ -10,14 +10,14 @@ export const UNKNOWN_EXPECTATION: RawProblem = {
   detail: 'The only expectation that the server supports is 100-continue.',
 };
 
-/** A connection has more requests that wait for their answers than the server takes. */
+/** A connection has more pipelined requests than the server accepts. */
 export const TOO_MANY_WAITING: RawProblem = {
   status: 429,
   code: 'too-many-requests',
   detail: 'Too many requests on this connection are waiting for responses. Send this one again on a new connection.',
 };
 
-/** The server is no proxy. It answers CONNECT for no target. */
+/** The server is not a proxy and refuses CONNECT. */
 export const NO_TUNNEL: RawProblem = {
   status: 405,
   code: 'bad-method',
@@ -25,7 +25,7 @@ export const NO_TUNNEL: RawProblem = {
   fields: { Allow: 'DELETE, GET, HEAD, OPTIONS, POST, PUT' },
 };
 
-/** What is wrong with the head of a request, if something is. The address is without the base path. */
+/** Returns what is wrong with the head of a request; undefined if nothing is. The URL is without the base path. */
 export function headFault(request: IncomingMessage): RawProblem | undefined {
   const { httpVersionMajor, method, url = '' } = request;
   if (httpVersionMajor !== 1)

@@ -1,6 +1,6 @@
 /**
- * The page-visit counter: counts, tells and draws how often a page was visited. It answers before a route is looked
- * for, which would cost more than the counting.
+ * The page-visit counter: counts visits of a page, and returns the count as JSON or as a badge. It answers before a
+ * route is looked up, which would cost more than the counting.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isLabel } from '../model/label.ts';
@@ -23,13 +23,13 @@ const PREFIX = '/v1/hits/';
 const SUFFIX = '.svg';
 const METHODS = ['GET', 'HEAD', 'POST', 'OPTIONS'];
 const DEMO = 'demo';
-/** Characters of a badge's label. */
+/** Maximum number of characters in a badge's label. */
 export const LABEL_LIMIT = 40;
 const RETRY_MS = 5000;
-/** That counts cannot be written is in the log once in so long, milliseconds. */
+/** Minimum time between two log lines about counts that cannot be written, milliseconds. */
 const LOG_MS = 60_000;
 
-/** Takes a request and answers it. */
+/** Answers a request. */
 export type Answerer = (request: IncomingMessage, response: ServerResponse) => void;
 
 interface Answer {
@@ -38,16 +38,18 @@ interface Answer {
   body: string;
 }
 
-/** A request, read. */
+/** A parsed request. */
 interface Asked {
   request: IncomingMessage;
-  /** What stands behind the prefix, as it was sent. */
+  /** The path behind the prefix, as it was sent. */
   path: string;
   query: URLSearchParams;
   host: string | undefined;
 }
 
-/** True for what the counter answers; other methods, and other spellings of its path, come to it by its routes. */
+/**
+ * True for requests that the counter answers. Other methods, and other spellings of its path, reach it by its routes.
+ */
 export function isHit({ url, method }: IncomingMessage): boolean {
   return url?.startsWith(PREFIX) === true && METHODS.includes(method as string);
 }
@@ -87,7 +89,7 @@ export function hitCounter(
     }
   }
 
-  /** The site named. If none is: the only one there is beside the demo, or the demo if it is alone. */
+  /** The named site. Without a name: the only site besides the demo, or the demo if it is the only one. */
   function siteOf({ query }: Asked): Promise<Site | undefined> {
     const key = query.get('site');
     return key === null ? onlySite(store) : siteBy(key);
@@ -133,7 +135,8 @@ export function hitCounter(
 }
 
 /**
- * OPTIONS without an Origin is no preflight: a load balancer asks whether the server lives, whatever sites there are.
+ * OPTIONS without an Origin is not a preflight: a load balancer checks whether the server is alive, regardless of
+ * sites.
  */
 function isProbe({ method, headers }: IncomingMessage): boolean {
   return method === 'OPTIONS' && headers.origin === undefined;
@@ -144,12 +147,12 @@ const JSON_FIELDS: Fields = [['content-type', 'application/json; charset=utf-8']
 const SHARED_NAMES = ['cross-origin-resource-policy', 'x-content-type-options'];
 const SVG_FIELDS: Fields = [
   ['content-type', 'image/svg+xml; charset=utf-8'],
-  // Somebody may open it by itself.
+  // Somebody may open it as a document.
   ...SCRIPT.filter(([name]) => !SHARED_NAMES.includes(name.toLowerCase())),
 ];
 
 function read(request: IncomingMessage, host: string | undefined): Asked {
-  // The route takes whole addresses too (RFC 9112 section 3.2.2), and other spellings of the prefix.
+  // The route also accepts absolute URLs (RFC 9112 section 3.2.2), and other spellings of the prefix.
   const parts = /^(?:https?:\/\/[^/]*)?\/[^/]*\/[^/]*\/([^?#]*)\??([^#]*)/i.exec(request.url ?? '');
   return { request, path: parts?.[1] ?? '', query: new URLSearchParams(parts?.[2]), host };
 }
@@ -160,7 +163,10 @@ async function onlySite(store: Records): Promise<Site | undefined> {
   return own.length === 0 ? sites[0] : own.length === 1 ? own[0] : undefined;
 }
 
-/** With a picture browsers send no Origin, unless they are told to ask by CORS; `referer` then tells. Throws Problem. */
+/**
+ * Browsers send no Origin with an image request, unless the page asks for CORS; then `referer` is checked. Throws
+ * Problem.
+ */
 function checkOrigin(site: Site | undefined, { request, query, host }: Asked, referer?: string): Site {
   if (!site && !query.has('site')) throw new Problem(400, 'bad-request', 'Name the site: ?site=KEY');
   if (!site) throw unknownSite();
@@ -169,7 +175,7 @@ function checkOrigin(site: Site | undefined, { request, query, host }: Asked, re
   return site;
 }
 
-/** The origin of an address; `null`, as browsers write it, for what has none. */
+/** The origin of a URL; `null`, as browsers write it, for a URL without one. */
 function originOf(address: string): string {
   try {
     return new URL(address).origin;
@@ -179,7 +185,7 @@ function originOf(address: string): string {
   }
 }
 
-/** Throws Problem for what is no page. */
+/** Returns the page. Throws Problem if it is not valid. */
 function pageOf(path: string): string {
   const text = decoded(path);
   const page = text === undefined ? '' : `/${text.replace(/^\/+/, '')}`;
@@ -208,7 +214,7 @@ function labelOf(query: URLSearchParams): string {
   return label;
 }
 
-/** Makes what counts a visit and resolves with the new total. It throws Problem. */
+/** Returns a function that counts a visit and resolves with the new total. That function throws Problem. */
 function counter({ countHit, logger }: HttpOptions): (site: string, page: string) => Promise<number> {
   let logged = Number.NEGATIVE_INFINITY;
   return async (site, page) => {

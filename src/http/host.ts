@@ -1,7 +1,7 @@
-/** The Host of a request: two readers of one request must not take it for different hosts. */
+/** The Host of a request. Two readers of one request must not see different hosts. */
 import type { IncomingMessage } from 'node:http';
 
-/** True if a request has one Host; with HTTP/1.0 it may have none (RFC 9112 section 3.2). */
+/** True if a request has exactly one Host; with HTTP/1.0 it may have none (RFC 9112 section 3.2). */
 export function hasOneHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let hosts = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {

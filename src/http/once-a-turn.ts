@@ -1,6 +1,6 @@
 /**
- * Asks for each key once within a turn of the event loop: requests that have arrived together share the answer, which is as new for the
- * last of them as it was for the first.
+ * Asks for each key at most once per turn of the event loop. Requests that arrive together share the answer, which is
+ * as recent for the last of them as for the first.
  */
 export function onceATurn<T>(ask: (key: string) => Promise<T>): (key: string) => Promise<T> {
   const asked = new Map<string, Promise<T>>();

@@ -1,4 +1,4 @@
-/** Who sends a request, as far as proxies in front of us can be believed. Nothing else reads what proxies say. */
+/** Who sent a request, as far as the proxies in front of us are trusted. Nothing else reads the headers of proxies. */
 import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv4 } from 'node:net';
 import proxyAddress from '@fastify/proxy-addr';
@@ -7,13 +7,16 @@ import type { Config } from '../config/config.ts';
 import type { Peer } from '../protocol/post.ts';
 
 export interface Client extends Peer {
-  /** The client reached the proxy, or us, by https. */
+  /** The client reached the proxy, or us, over https. */
   isSecure: boolean;
 }
 
 type Trusts = (address: string | undefined, hop: number) => boolean;
 
-/** Makes the reader of a request's client. X-Forwarded-For, -Host and -Proto, and the country, count only where `trustProxy` allows. */
+/**
+ * Returns a function that reads the client of a request. X-Forwarded-For, -Host and -Proto, and the country, count only
+ * if `trustProxy` allows it.
+ */
 export function peerReader({
   trustProxy,
   countryHeader,
@@ -32,8 +35,8 @@ export function peerReader({
 }
 
 /**
- * The address of the first one, from us outwards, that is not a trusted proxy. What is no address ends the search: the
- * one who sent it counts then, so that nobody gets an allowance of its own by sending ever other texts.
+ * The first address, from the server outwards, that is not a trusted proxy. A text that is not an address ends the
+ * search: then the sender of that text counts, so that nobody gets a limit of its own by sending random texts.
  */
 function addressOf({ socket, headers }: IncomingMessage, trusts: Trusts): string {
   let address = socket.remoteAddress ?? '';
@@ -51,8 +54,8 @@ function addressOf({ socket, headers }: IncomingMessage, trusts: Trusts): string
 }
 
 /**
- * The IP address in what a proxy writes: alone, with a port behind it, or an IPv6 address in brackets with or without one,
- * also in quotes (RFC 7239 section 6). Undefined for everything else.
+ * The IP address in a proxy's header: alone, with a port, or an IPv6 address in brackets with or without a port, also
+ * in quotes (RFC 7239 section 6). Undefined for everything else.
  */
 export function readAddress(text: string): string | undefined {
   const bare = text.trim().replace(/^"(.*)"$/, '$1');
@@ -61,7 +64,7 @@ export function readAddress(text: string): string | undefined {
   return isIP(v6 ?? v4 ?? '') === (v6 === undefined ? 4 : 6) ? (v6 ?? v4) : undefined;
 }
 
-/** Proxies write XX or T1 where they do not know. */
+/** Proxies write XX or T1 if they do not know the country. */
 function countryOf(text = ''): string {
   const country = text.toUpperCase();
   return /^[A-Z]{2}$/.test(country) && country !== 'XX' ? country : '';
@@ -70,11 +73,11 @@ function countryOf(text = ''): string {
 export function trustOf(trustProxy: Config['trustProxy']): Trusts {
   if (typeof trustProxy === 'boolean') return () => trustProxy;
   const listed = proxyAddress.compile([...trustProxy]);
-  // A request over a Unix socket has no address; only somebody on this machine can send it.
+  // A request over a Unix socket has no address; only processes on this computer can send it.
   return (address, hop) => !address || listed(address, hop);
 }
 
-/** The nearest value of a list that proxies append to. */
+/** The nearest value of a list to which proxies append. */
 function header(request: IncomingMessage, name: string): string | undefined {
   return (
     String(request.headers[name] ?? '')
@@ -84,9 +87,11 @@ function header(request: IncomingMessage, name: string): string | undefined {
   );
 }
 
-/** What counts as one address in limits: of IPv6 the first 64 bits. All that is no address counts as one. */
+/**
+ * The unit of rate limits per address: for IPv6 the first 64 bits. All texts that are not addresses share one group.
+ */
 export function addressGroup(address: string): string {
-  // Most are, and to parse each costs as much as a read of the store.
+  // Most addresses are IPv4, and parsing each costs as much as a read of the store.
   if (isIPv4(address)) return address;
   if (isIP(address) === 0) return 'local';
   const parsed = ipaddr.process(address);

@@ -1,18 +1,18 @@
-/** Rendered pictures by their tag: one is rendered at a time, once for all who ask, and the latest are kept. */
+/** A cache of rendered images by tag. Images are rendered one at a time, and once for all concurrent requests. */
 import { comeBackLater } from './problem.ts';
 
-/** Rendering takes up to a second and 50 MB; more who wait are asked to come back. */
+/** Rendering takes up to a second and 50 MB; further requests are asked to come back. */
 const MAX_WAITING = 20;
 const KEPT_BYTES = 16 * 1024 * 1024;
 
 export class Pictures {
-  /** The one that was asked for last stands last. */
+  /** Least recently used first. */
   readonly #kept = new Map<string, Buffer>();
   readonly #making = new Map<string, Promise<Buffer>>();
   #keptBytes = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** The picture of this tag; `make` renders it. Throws Problem 503 when too many wait. */
+  /** Returns the image for this tag; `make` renders it. Throws Problem 503 if too many requests are waiting. */
   async get(tag: string, make: () => Promise<Buffer>): Promise<Buffer> {
     const known = this.#kept.get(tag);
     if (known) {

@@ -1,13 +1,16 @@
-/** Bounds the requests of one connection that wait for their answers: each holds some kilobytes. */
+/** Limits the pipelined requests of one connection: each takes some kilobytes. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** What becomes of a request: it is answered, it is the first one too many, or it comes after that one. */
+/**
+ * How to treat a request: answer it, refuse it as the first one above the limit, or ignore it because it comes after
+ * that one.
+ */
 export type PipelinePlace = 'taken' | 'too-many' | 'late';
 
-/** A connection's parser, which Node has no public name for. It calls `onIncoming` at the end of each head. */
+/** A connection's parser, for which Node has no public name. It calls `onIncoming` at the end of each head. */
 type Parsed = Socket & { parser?: { onIncoming?: () => number } | null };
-/** What `onIncoming` returns for an upgrade: the parser then leaves the bytes behind the head alone. */
+/** The return value of `onIncoming` for an upgrade: then the parser does not read the bytes behind the head. */
 const LEAVE_REST = 2;
 
 export class PipelineLimit {
@@ -18,7 +21,7 @@ export class PipelineLimit {
     this.#most = most;
   }
 
-  /** Counts a request until its answer closes. Behind the first one too many nothing more is read. */
+  /** Counts a request until its response closes. Nothing more is read after the first request above the limit. */
   enter({ socket }: IncomingMessage, response: ServerResponse): PipelinePlace {
     const waiting = this.#add(socket, 1);
     response.once('close', () => this.#add(socket, -1));
@@ -35,7 +38,7 @@ export class PipelineLimit {
   }
 }
 
-/** A pause of the socket is not enough: Node has read up to 64 KB already, which may be thousands of requests. */
+/** Pausing the socket is not enough: Node has already read up to 64 KB, which may be thousands of requests. */
 function stopReading(socket: Socket): void {
   const { parser } = socket as Parsed;
   if (parser) parser.onIncoming = () => LEAVE_REST;

@@ -1,4 +1,4 @@
-/** Numbers, days and pages in the query of an address: texts until they are read here. */
+/** Parses numbers, days and pages in the query of a URL. */
 
 import { Type } from '@fastify/type-provider-typebox';
 import { DAY_MS, dayText } from '../model/day.ts';
@@ -10,24 +10,27 @@ export const SiteKey = Type.String({ minLength: 1, maxLength: 40 });
 export const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page, description: 'Path of a page' });
 export const CursorField = Type.String({ pattern: CURSOR.source, description: '`next` of the previous part' });
 
-/** The schema of a whole number or a day: what it may be is said in words, and checked when it is read. */
+/** The schema of an integer or a day. The description gives its range, which is checked when it is parsed. */
 export function written(description: string) {
   return Type.Optional(Type.String({ maxLength: 20, description }));
 }
 
-/** Parameters that others add to an address: against caches, and to tell where a link was followed. */
+/** Parameters that other software adds to a URL: to bypass caches, and to track links. */
 const ADDED =
   /^(?:_|_t|_ga|_gl|cb|cache_?bust(?:er)?|nocache|utm_\w{1,32}|mtm_\w{1,32}|pk_\w{1,32}|fbclid|gclid|dclid|gbraid|wbraid|msclkid|twclid|ttclid|igshid|yclid|mc_[ce]id|ref_src)$/i;
 
-/** Takes out of a query what others add. Everything else that a route does not know is refused: it may be misspelt. */
+/**
+ * Removes these parameters from a query. Everything else that a route does not know is refused, because it may be
+ * misspelt.
+ */
 export function dropAdded(query: object): void {
   for (const name of Object.keys(query)) if (ADDED.test(name)) delete (query as Record<string, unknown>)[name];
 }
 
-/** Later than any time that is in a record. */
+/** Later than any time in a record. */
 const LAST_MS = 8_640_000_000_000_000;
 
-/** Reads a parameter that is a whole number. Throws Problem 400 that says what would be right. */
+/** Parses an integer parameter. Throws Problem 400 that says what would be right. */
 export function whole(name: string, text: string | undefined, least: number, most: number): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
@@ -36,7 +39,7 @@ export function whole(name: string, text: string | undefined, least: number, mos
   return value;
 }
 
-/** Reads `from` and `to` as Unix ms. Throws Problem 400. */
+/** Parses `from` and `to` as Unix ms. Throws Problem 400. */
 export function times(query: { from?: string; to?: string }): { from?: number; to?: number } {
   const from = time('from', query.from);
   const to = time('to', query.to);
@@ -50,10 +53,10 @@ function time(name: string, text: string | undefined): number | undefined {
   throw wrong(`${name} must be a time in Unix milliseconds.`);
 }
 
-/** How far back a range of days reaches that is not told, and how long one may be. */
+/** The default and the maximum length of a range, days. */
 const DAYS = { preset: 30, most: 400 } as const;
 
-/** Reads `from` and `to` as days of UTC, both included; by default the past 30 days. Throws Problem 400. */
+/** Parses `from` and `to` as UTC days, both inclusive; the default is the past 30 days. Throws Problem 400. */
 export function days(query: { from?: string; to?: string }, now: number): { from: string; to: string } {
   const to = query.to === undefined ? now : day('to', query.to);
   const from = query.from === undefined ? to - (DAYS.preset - 1) * DAY_MS : day('from', query.from);
@@ -64,7 +67,7 @@ export function days(query: { from?: string; to?: string }, now: number): { from
 
 function day(name: string, text: string): number {
   const t = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) : Number.NaN;
-  // 30 February is read as 2 March.
+  // 30 February is parsed as 2 March.
   if (Number.isNaN(t) || dayText(t) !== text) throw wrong(`${name} must be a day such as 2026-11-20.`);
   return t;
 }

@@ -1,19 +1,20 @@
 /**
- * Answers of one connection go out in the order of its requests (RFC 9112 section 9.3.2). Node keeps that order for its own
- * answers. What writes to the socket itself has to wait here: streams, WebSockets, and the answer to bytes that are no request.
+ * Responses of one connection are sent in the order of its requests (RFC 9112 section 9.3.2). Node keeps that order for
+ * its own responses. Code that writes to the socket itself has to wait here: streams, WebSockets, and the response to
+ * bytes that are not a request.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** Earlier answers may take this long; then the connection is cut, milliseconds. */
+/** If earlier responses take longer than this, the connection is cut, milliseconds. */
 const LIMIT_MS = 30_000;
 
-/** The latest answer of each connection. */
+/** The latest response of each connection. */
 const latest = new WeakMap<Duplex, ServerResponse>();
-/** The answer that comes before that of a request on the same connection. */
+/** The previous response on the same connection. */
 const earlier = new WeakMap<IncomingMessage, ServerResponse>();
 
-/** Notes a request and its answer. To be called for each, in their order. */
+/** Records a request and its response. Call it for each request, in order. */
 export function noteAnswer(request: IncomingMessage, response: ServerResponse): void {
   const { socket } = request;
   const before = latest.get(socket);
@@ -21,7 +22,9 @@ export function noteAnswer(request: IncomingMessage, response: ServerResponse): 
   latest.set(socket, response);
 }
 
-/** Resolves with true when all answers before that of the request are written, with false if the connection ends first. */
+/**
+ * Resolves with true when all responses before this request are written, or with false if the connection ends first.
+ */
 export function turnOf(request: IncomingMessage): Promise<boolean> {
   return new Promise((resolve) => {
     whenDone(earlier.get(request), request.socket, LIMIT_MS, resolve);
@@ -29,11 +32,11 @@ export function turnOf(request: IncomingMessage): Promise<boolean> {
 }
 
 /**
- * Calls `then` when all answers of a connection are written, at once if they are; never if the connection ends first.
- * For sockets that Node's HTTP server has let go of.
+ * Calls `then` when all responses of a connection are written; never if the connection ends first. For sockets that
+ * Node's HTTP server has released.
  */
 export function afterAnswers(socket: Duplex, then: () => void, limitMs = LIMIT_MS): void {
-  // Node passes no `drain` on any more, for which an answer with much to write waits.
+  // Node no longer forwards `drain`, for which a large response waits.
   const onDrain = () => (socket as Duplex & { _httpMessage?: ServerResponse })._httpMessage?.emit('drain');
   const onError = () => socket.destroy();
   socket.on('drain', onDrain).on('error', onError);
@@ -46,8 +49,8 @@ export function afterAnswers(socket: Duplex, then: () => void, limitMs = LIMIT_M
 }
 
 /**
- * As `afterAnswers`, for bytes that are no request. They may be the rest of the latest request, which then gets no other
- * answer: `then` is called in its turn. If its answer has begun already, the connection is cut.
+ * As `afterAnswers`, for bytes that are not a request. They may be the rest of the latest request, which then gets no
+ * other response: `then` is called in its place. If its response has started already, the connection is cut.
  */
 export function afterEarlier(socket: Duplex, then: () => void): void {
   const answer = latest.get(socket);
@@ -75,7 +78,7 @@ function whenDone(
     clearTimeout(cut);
     answer.off('close', end);
     socket.off('close', end);
-    // An answer may have been the last that the connection carries.
+    // A response may have been the last that the connection carries.
     then(isDone(answer) && isWritable(socket));
   };
   const cut = setTimeout(() => socket.destroy(), limitMs);

@@ -1,4 +1,4 @@
-/** Shapes that several routes share; they check what comes in, shape what goes out, and make the OpenAPI text. */
+/** Schemas that several routes share. They validate requests, serialise responses and generate the OpenAPI text. */
 import { STATUS_CODES } from 'node:http';
 import { type TProperties, Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type {
@@ -23,28 +23,31 @@ export type HttpApp = FastifyInstance<
   TypeBoxTypeProvider
 >;
 
-/** What a route is for, as its `config`. */
+/** The permission that a route needs, as its `config`. */
 export const LOOK = { needs: 'look' } as const satisfies { needs: Need };
 export const OWN = { needs: 'own' } as const satisfies { needs: Need };
 export const MANAGE = { needs: 'manage' } as const satisfies { needs: Need };
 
-/** An object without further properties, so that a misspelt one is refused and not overlooked. */
+/** An object without further properties, so that a misspelt one is refused and not ignored. */
 export function shape<T extends TProperties>(properties: T) {
   return Type.Object(properties, { additionalProperties: false });
 }
 
 /**
- * The query of a stream. Unlike `shape` it may have more: readers of streams add parameters of their own, such as `_=…` against
- * caches, and a refusal ends them for good.
+ * The query of a stream. Unlike `shape` it allows other parameters: clients of streams add their own, such as `_=…`
+ * against caches, and a refusal would end them for good.
  */
 export function streamQuery<T extends TProperties>(properties: T) {
   return Type.Object(properties);
 }
 
-/** What event stream readers for older browsers call the last id in the address. */
+/** The names that EventSource polyfills use for the last event id in the URL. */
 const LAST_EVENT_IDS = ['last_event_id', 'lastEventId', 'last-event-id'];
 
-/** The id of the last event that a reader has. The header is what it saw last; a parameter, which it sends again each time, may be older. */
+/**
+ * The id of the last event that a reader has. The header is the latest; a parameter, which is the same in each request,
+ * may be older.
+ */
 export function lastEventIdOf({ headers, query }: Pick<FastifyRequest, 'headers' | 'query'>): string | undefined {
   const given = LAST_EVENT_IDS.map((name) => (query as Record<string, unknown>)[name]);
   return [headers['last-event-id'], ...given].find((id): id is string => typeof id === 'string' && id !== '');
@@ -53,7 +56,7 @@ export function lastEventIdOf({ headers, query }: Pick<FastifyRequest, 'headers'
 export const Time = Type.Number({ description: 'Unix ms' });
 export const TimeOrNull = Type.Union([Type.Number(), Type.Null()], { description: 'Unix ms, or null' });
 const NAME_LIMIT = 100;
-/** A name for people: something visible, on one line. To be read by `nameIn`. */
+/** A name for people: something visible, on one line. Parse it with `nameIn`. */
 export const Label = Type.String({
   minLength: 1,
   maxLength: maxUnits(NAME_LIMIT),
@@ -61,9 +64,7 @@ export const Label = Type.String({
   description: `1 to ${NAME_LIMIT} visible characters on one line`,
 });
 
-/**
- * The name in a body, each letter written in one way, without spaces at its ends. Throws Problem where it is too long.
- */
+/** The name in a body, normalised and without spaces at its ends. Throws Problem if it is too long. */
 export function trimmedName({ name }: { name: string }): string {
   const tidied = tidy(name);
   if (isLabel(tidied, NAME_LIMIT)) return tidied;
@@ -92,7 +93,7 @@ const ProblemShape = Type.Object({
   code: Type.String(),
 });
 
-/** The error answers of a route, for the OpenAPI text. */
+/** The error responses of a route, for the OpenAPI text. */
 export function problems<S extends number>(...statuses: S[]) {
   const answer = (status: S) => ({
     description: STATUS_CODES[status] ?? 'Error',

@@ -1,4 +1,4 @@
-/** The routes, put together. */
+/** Builds the HTTP app from all routes. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import cookie from '@fastify/cookie';
@@ -48,21 +48,21 @@ import { type AnswerMissing, missingPage } from './static/not-found.ts';
 export interface Http {
   /** Answers requests of any `http.Server`. */
   handler(request: IncomingMessage, response: ServerResponse): void;
-  /** Answers a request with a problem, and ends the connection behind it. */
+  /** Answers a request with a problem, and closes the connection afterwards. */
   refuse(response: ServerResponse, problem: RawProblem): void;
-  /** Answers what is no HTTP request at all: an `http.Server`'s `clientError` event. */
+  /** Answers bytes that are not an HTTP request: an `http.Server`'s `clientError` event. */
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void;
   /** Closing twice is safe. */
   close(): Promise<void>;
 }
 
-/** API requests of one address within a minute, in one worker. A dashboard's settings page makes 30. */
+/** Limit of API requests per address and minute in one worker. A dashboard's settings page makes 30. */
 const API_RATE = { max: 600, timeWindow: 60_000 };
 
-/** Levels at which requests are in the log. */
+/** Log levels at which requests are logged. */
 const NOTING_LEVELS = ['debug', 'trace'];
 
-/** Makes the routes ready for requests. Throws when the files for browsers are missing. */
+/** Prepares the routes for requests. Throws if the files for browsers are missing. */
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const { config, logger } = options;
   // At debug, so that logs do not fill the disk.
@@ -103,15 +103,15 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   };
 }
 
-/** Answers a request that is wrong whatever it asks for, and ends the connection behind it. */
+/** Answers a request that is invalid for any target, and closes the connection afterwards. */
 function refuse(response: ServerResponse, { status, code, detail = '', fields }: RawProblem): void {
   writeProblem(response, new Problem(status, code, detail, { ...fields, connection: 'close' }), DATA, false);
 }
 
-/** Routes that look back. */
+/** Routes for the record. */
 const RECORD = [visitRoutes, countRoutes, heatmapRoutes, replayRoute];
 
-/** What people and programs ask; all but signing in is for those who are signed in. */
+/** The API for people and programs; all routes except signing in require authentication. */
 async function apiRoutes(
   app: HttpApp,
   options: HttpOptions,
@@ -119,7 +119,7 @@ async function apiRoutes(
   recognise: ReturnType<typeof recogniser>,
 ): Promise<void> {
   await app.register(rateLimit, { global: false });
-  // Before everything else: whoever is refused for another reason is counted too.
+  // Before everything else, so that requests refused for another reason are counted too.
   const limit = app.rateLimit({
     ...API_RATE,
     keyGenerator: ({ client }) => client.address,
@@ -156,7 +156,7 @@ function createApp({ config, logger }: HttpOptions, note: AnswerNote, answerMiss
     bodyLimit: config.maxBody,
     routerOptions: { ignoreTrailingSlash: true },
     schemaController: { compilersFactory },
-    // Input is refused when it is wrong, not bent until it is right.
+    // Invalid input is refused, not coerced.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     frameworkErrors: (error, request, reply) => void answerMissing(request, reply, error),
   }).withTypeProvider<TypeBoxTypeProvider>();
@@ -172,7 +172,7 @@ function createApp({ config, logger }: HttpOptions, note: AnswerNote, answerMiss
     request.method === 'OPTIONS' ? tellMethods(reply, ['GET', 'HEAD']) : answerMissing(request, reply),
   );
   app.addHook('onRequest', (request, reply, done) => {
-    // Set before anything can go wrong, so that errors carry them too.
+    // Set before anything can fail, so that errors have them too.
     for (const [name, value] of request.routeOptions.config.security ?? DATA) reply.raw.setHeader(name, value);
     done();
   });
@@ -182,7 +182,7 @@ function createApp({ config, logger }: HttpOptions, note: AnswerNote, answerMiss
   return app;
 }
 
-/** Notes the methods of each route added from now on. */
+/** Records the methods of each route added from now on. */
 function collectMethods(app: HttpApp): ReadonlyMap<string, Set<string>> {
   const methods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
@@ -194,11 +194,12 @@ function collectMethods(app: HttpApp): ReadonlyMap<string, Set<string>> {
 }
 
 /**
- * Fastify answers 404 for a method that a path does not know; RFC 9110 section 15.5.6 wants 405 and Allow. OPTIONS is answered
- * everywhere (section 9.3.7), also where there is nothing: load balancers ask by it whether a server lives.
+ * Fastify answers 404 if a path does not support a method; RFC 9110 section 15.5.6 requires 405 and Allow. OPTIONS is
+ * answered for every path (section 9.3.7), even an unknown one: load balancers use it to check whether a server is
+ * alive.
  */
 function refuseMethods(app: HttpApp, methods: ReadonlyMap<string, Set<string>>): void {
-  // Copies: each route that is added here is noted, too.
+  // Copies, because routes that are added here are recorded, too.
   for (const [url, known] of [...methods].map(([path, set]) => [path, new Set(set)] as const)) {
     const tell = async (_request: FastifyRequest, reply: FastifyReply) => tellMethods(reply, [...known]);
     if (!known.has('OPTIONS'))
@@ -208,12 +209,12 @@ function refuseMethods(app: HttpApp, methods: ReadonlyMap<string, Set<string>>):
     const refuse = async () => {
       throw new Problem(405, 'bad-method', `Use ${allow}.`, { allow });
     };
-    // Before the body is looked at, which may be anything.
+    // Before the body is read, which may be anything.
     app.route({ method, url, onRequest: refuse, handler: refuse, schema: { hide: true } });
   }
 }
 
-/** The answer to OPTIONS. It allows other origins nothing. */
+/** The response to OPTIONS. It allows other origins nothing. */
 function tellMethods(reply: FastifyReply, methods: readonly string[]): FastifyReply {
   return reply
     .code(204)

@@ -1,18 +1,18 @@
 /**
- * Answers that are large and the same for all who ask the same: where many ask, one is made a second, and they are given
- * out one after the other, so that readers do not hold up visitors.
+ * Large responses that are the same for everybody who asks the same. With many requests, one response is made per
+ * second, and it is sent to one client after the other, so that readers do not delay visitors.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { comeBackLater } from './problem.ts';
 
-/** How old an answer may be, milliseconds. */
+/** Maximum age of a response, milliseconds. */
 const FRESH_MS = 1000;
-/** So many who wait at once share; who asks alone has it as it is now. */
+/** From this number of waiting requests on, they share a response. A single request gets the current state. */
 const CROWD = 4;
 const MAX_KEPT = 16;
-/** Between two answers, milliseconds. */
+/** Time between two responses, milliseconds. */
 const APART_MS = 10;
-/** More who wait are asked to come back. */
+/** Above this number of waiting requests, clients are asked to come back. */
 const MAX_WAITING = 500;
 
 interface Made<T> {
@@ -23,10 +23,10 @@ interface Made<T> {
 export class SharedAnswers<T> {
   readonly #made = new Map<string, Made<T>>();
   #waiting = 0;
-  /** When the next answer may be given out. */
+  /** When the next response may be sent. */
   #next = 0;
 
-  /** The answer to what `key` asks; `make` makes it. Throws Problem 503 when too many wait. */
+  /** The response for `key`; `make` makes it. Throws Problem 503 if too many requests are waiting. */
   async get(key: string, make: () => Promise<T>): Promise<T> {
     if (this.#waiting >= MAX_WAITING)
       throw comeBackLater(503, 'busy', 'Too many heatmaps are being requested. Try again soon.', 2000);

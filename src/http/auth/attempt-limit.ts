@@ -1,8 +1,8 @@
-/** Limits to guessing: counted in the store, so that all workers count together. */
+/** Limits against guessing passwords. Attempts are counted in the store, so that all workers share the count. */
 import type { Attempt, Records } from '../contract.ts';
 import { comeBackLater } from '../problem.ts';
 
-/** Wrong attempts in a quarter of an hour. */
+/** Maximum number of wrong attempts per quarter of an hour. */
 const WINDOW_MS = 15 * 60_000;
 const LIMIT = { address: 20, name: 10 } as const;
 
@@ -11,9 +11,9 @@ export function countAttempts(kind: Attempt['kind'], value: string): Attempt {
 }
 
 /**
- * Makes one attempt and returns what came of it; `false` or `undefined` is a wrong one. It is counted before
- * it is made, so that many at once cannot slip through, and taken back if it was good or could not be
- * made. Throws Problem 429 where there were too many wrong ones.
+ * Makes one attempt and returns its result; `false` or `undefined` is a wrong attempt. It is counted before it is made,
+ * so that parallel attempts cannot bypass the limit, and uncounted if it was right or could not be made. Throws Problem
+ * 429 after too many wrong attempts.
  */
 export async function tryOnce<T>(store: Records, attempts: readonly Attempt[], make: () => Promise<T>): Promise<T> {
   const wait = await store.countAttempt(attempts, Date.now());

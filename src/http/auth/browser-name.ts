@@ -1,4 +1,4 @@
-/** Order counts: most browsers also claim to be those further down. */
+/** The order matters: most browsers also claim to be some of those further down. */
 const BROWSERS: [RegExp, string][] = [
   [/\bEdgA?\//, 'Edge'],
   [/\bOPR\//, 'Opera'],
@@ -17,7 +17,7 @@ const SYSTEMS: [RegExp, string][] = [
   [/Linux/, 'Linux'],
 ];
 
-/** A browser by its User-Agent, in words that a person recognises: `Firefox on Linux`. */
+/** Names a browser by its User-Agent in words that a person recognises: `Firefox on Linux`. */
 export function agentText(userAgent: string | undefined): string {
   const nameOf = (table: [RegExp, string][]) => table.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1];
   const system = nameOf(SYSTEMS);

@@ -1,4 +1,4 @@
-/** Who asks, and what that may do. */
+/** Authentication and authorisation of requests. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -13,22 +13,25 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set by `guard`. */
     identity: Identity | null;
-    /** Of API requests: read once, before anything else. */
+    /** For API requests; set before anything else. */
     client: Client;
-    /** Of API requests: how the session's cookie is called and set. */
+    /** For API requests: the name and attributes of the session cookie. */
     sessionCookie: SessionCookie;
-    /** The site in the query of a request by somebody; set by `checkNeeds`. */
+    /** The site in the query of an authenticated request; set by `checkNeeds`. */
     site: Promise<Site | undefined> | undefined;
   }
   interface FastifyContextConfig {
-    /** What the route is for; every route behind `guard` says it. */
+    /** The permission that the route needs; every route behind `guard` declares one. */
     needs?: Need;
   }
 }
 
-/** Cookies live as long as a session that is never used again. */
+/** Cookies live as long as an unused session. */
 const COOKIE_AGE_S = 30 * 24 * 3600;
-/** So many cookies of our name are tried: a browser may send one that is out of date, or of another path, as well. */
+/**
+ * Maximum number of cookies with our name that are tried: a browser may also send an outdated one, or one of another
+ * path.
+ */
 const MAX_COOKIES = 4;
 
 export interface SessionCookie {
@@ -37,8 +40,8 @@ export interface SessionCookie {
 }
 
 /**
- * The recogniser of requests. A bearer token, where there is one, decides; else the cookie does. Credentials of other
- * schemes, such as Basic, are for a proxy in front of us, and mean nothing here.
+ * Returns a function that finds the identity of a request. A bearer token decides if there is one, otherwise the
+ * cookie. Credentials of other schemes, such as Basic, are for a proxy in front of us and are ignored here.
  */
 export function recogniser({ config, store }: HttpOptions): (request: FastifyRequest) => Promise<Identity | undefined> {
   const given = config.token === '' ? undefined : digest(config.token);
@@ -71,9 +74,9 @@ export function recogniser({ config, store }: HttpOptions): (request: FastifyReq
 }
 
 /**
- * Lets those through to the routes of a scope who may do what they are for. A route without `needs` is refused when it is added,
- * and one that has a `site` in its query gets only sites that there are and that who asks may see: one as the other is
- * unknown, so that names of others' sites cannot be found out.
+ * Lets a request reach the routes of a scope only if it has the permission that the route needs. Adding a route without
+ * `needs` throws. A route with `site` in its query gets only existing sites that the caller may see. Both cases get the
+ * same 404, so that names of others' sites cannot be found out.
  */
 export function guard(scope: HttpApp, store: Records, recognise: ReturnType<typeof recogniser>): void {
   scope.addHook('onRoute', ({ config, method, url }) => {
@@ -85,19 +88,20 @@ export function guard(scope: HttpApp, store: Records, recognise: ReturnType<type
   });
 }
 
-/** Recognises who asks. Throws Problem where that may not do what the route is for. */
+/** Authenticates a request. Throws Problem if it lacks the permission that the route needs. */
 export async function checkNeeds(
   request: FastifyRequest,
   store: Records,
   recognise: ReturnType<typeof recogniser>,
 ): Promise<void> {
-  // Asked for at the same time as who asks, since Redis may be far away. It is told to nobody who may not see it.
+  // Looked up at the same time as the identity, because Redis may be far away. The result is not shown to a caller
+  // without access.
   if (isClaimed(request)) request.site = siteIn(request, store);
   request.identity = (await recognise(request)) ?? null;
   if (!may(requestRights(request), request.routeOptions.config.needs as Need)) throw forbidden();
 }
 
-/** The site that is asked for, if one is. Throws Problem where there is no such site, or not for who asks. */
+/** The requested site, if any. Throws Problem if the site does not exist or the caller may not see it. */
 export async function checkSite(request: FastifyRequest): Promise<Site | undefined> {
   const key = siteKeyIn(request);
   if (key === undefined) return undefined;
@@ -106,7 +110,7 @@ export async function checkSite(request: FastifyRequest): Promise<Site | undefin
   return site;
 }
 
-/** Of a route that knows no such parameter it may be anything. */
+/** Unknown type: the route's schema may not have this parameter. */
 function siteKeyIn({ query }: FastifyRequest): string | undefined {
   const { site } = query as { site?: unknown };
   return typeof site === 'string' ? site : undefined;
@@ -116,24 +120,24 @@ function siteIn(request: FastifyRequest, store: Records): Promise<Site | undefin
   const key = siteKeyIn(request);
   if (key === undefined || !SITE_KEY.test(key)) return undefined;
   const site = store.site(key);
-  // A request that is refused does not wait for it.
+  // A refused request does not await it.
   site.catch(() => {});
   return site;
 }
 
-/** True if a request shows a token or a cookie, good or not. */
+/** True if a request has a token or a cookie, valid or not. */
 function isClaimed(request: FastifyRequest): boolean {
   return hasToken(request.headers) || cookiesOf(request).length > 0;
 }
 
-/** What a request would be by, if it is by anybody: its session's or token's name, as far as that is found without the store. */
+/** The session or token that a request claims, as far as it can be derived without the store. */
 export function claimedCredential(request: FastifyRequest, store: Records): string | undefined {
   if (request.identity !== null) return request.identity.credential;
   const [cookie] = hasToken(request.headers) ? [] : cookiesOf(request);
   return cookie ? sessionCredential(store.sessionId(cookie)) : undefined;
 }
 
-/** Who has a stream or a replay, for limits: the account with all its sessions, or the token, and the address. */
+/** The holders of a stream or replay, for limits: the account with all its sessions, or the token, and the address. */
 export function holdersOf(request: FastifyRequest, store: Records): string[] {
   const { identity, client } = request;
   const account = identity?.via === 'session' ? `admin:${identity.name}` : claimedCredential(request, store);
@@ -152,12 +156,12 @@ export function unknownSite(): Problem {
   return new Problem(404, 'unknown-site', 'There is no such site.');
 }
 
-/** Equal lengths make the comparison's time tell nothing. */
+/** Hashed to equal lengths for a timing-safe comparison. */
 function digest(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-/** True if a request shows a bearer token, good or not: its cookie then does not count. */
+/** True if a request has a bearer token, valid or not: then its cookie is ignored. */
 export function hasToken({ authorization = '' }: IncomingHttpHeaders): boolean {
   return /^bearer(\s|$)/i.test(authorization);
 }
@@ -170,22 +174,22 @@ export function signedOut(): Problem {
   return new Problem(401, 'signed-out', 'Sign in first.', { 'www-authenticate': 'Bearer realm="fieldmouse"' });
 }
 
-/** The identity of a request that `guard` let through. Throws Problem 401 where there is none. */
+/** The identity of a request that passed `guard`. Throws Problem 401 if there is none. */
 export function identityOf(request: FastifyRequest): Identity {
   if (request.identity === null) throw signedOut();
   return request.identity;
 }
 
-/** The rights of a request that was let through. */
+/** The rights of a request that passed `guard`. */
 export function requestRights(request: FastifyRequest): Rights {
   return identityOf(request).rights;
 }
 
 /**
- * Refuses what another site's page sends by a visitor's browser. Browsers say where a request comes from by
- * Sec-Fetch-Site (over https and on localhost) or else by Origin; a client that sends neither is no browser
- * and has no cookie of somebody else's. A request with a bearer token cannot be forged that way, and has no use of the
- * cookie. Credentials of other schemes prove nothing: a browser adds those for Basic to a forged request by itself.
+ * Refuses requests that another site's page makes in a user's browser (CSRF). Browsers state the origin of a request in
+ * Sec-Fetch-Site (over https and on localhost) or else in Origin. A client that sends neither is not a browser and has
+ * no one else's cookie. A request with a bearer token cannot be forged that way, and does not use the cookie.
+ * Credentials of other schemes prove nothing: a browser adds Basic credentials to a forged request by itself.
  */
 export function refuseCrossSite({ method, headers, client }: FastifyRequest): void {
   if (method === 'GET' || method === 'HEAD' || hasToken(headers)) return;
@@ -195,9 +199,9 @@ export function refuseCrossSite({ method, headers, client }: FastifyRequest): vo
 }
 
 /**
- * The cookie of a server under a base path is only for that path: servers under two paths of one host have a session
- * each. Over https, browsers accept a name with `__Secure-` from https only, and one with `__Host-` from this host
- * only. `__Host-` demands the path `/` (RFC 6265bis section 4.1.3).
+ * The cookie of a server under a base path is limited to that path: servers under two paths of one host have separate
+ * sessions. Over https, browsers accept the prefix `__Secure-` from https only, and `__Host-` from this host only.
+ * `__Host-` requires the path `/` (RFC 6265bis section 4.1.3).
  */
 export function sessionCookie({ isSecure }: Client, basePath: string): SessionCookie {
   const prefix = basePath === '' ? '__Host-' : '__Secure-';
@@ -207,7 +211,7 @@ export function sessionCookie({ isSecure }: Client, basePath: string): SessionCo
   };
 }
 
-/** The values of the cookies of our name, in their order: browsers send the one with the longest path first. */
+/** The values of the cookies with our name, in their order: browsers send the longest path first. */
 function cookiesOf({ headers, sessionCookie: { name } }: FastifyRequest): string[] {
   return (headers.cookie ?? '')
     .split(';')
@@ -221,7 +225,7 @@ export function setSessionCookie({ sessionCookie }: FastifyRequest, reply: Fasti
   reply.setCookie(sessionCookie.name, secret, { ...sessionCookie.options, maxAge: COOKIE_AGE_S });
 }
 
-/** Sends the session's cookie again, because the session now ends later. */
+/** Sends the session cookie again, because the session now ends later. */
 export function renewSessionCookie(request: FastifyRequest, reply: FastifyReply, store: Records): void {
   const session = request.identity?.session;
   const secret = cookiesOf(request).find((cookie) => store.sessionId(cookie) === session);

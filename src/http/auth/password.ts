@@ -1,6 +1,5 @@
 /**
- * Passwords: scrypt (RFC 7914), written as `scrypt$<log2 N>$<r>$<p>$<salt>$<hash>` so that the cost can be
- * raised later.
+ * Passwords: scrypt (RFC 7914), stored as `scrypt$<log2 N>$<r>$<p>$<salt>$<hash>` so that the cost can be raised later.
  */
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -8,17 +7,20 @@ import { comeBackLater } from '../problem.ts';
 
 const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
 
-/** OWASP's parameters for 32 MiB: as dear to try as 128 MiB once. About 0.2 s of one CPU. */
+/**
+ * OWASP's parameters for 32 MiB: an attempt costs as much as one with 128 MiB and fewer rounds. About 0.2 s of CPU
+ * time.
+ */
 const COST = { ln: 15, r: 8, p: 3 } as const;
 const MAX_MEMORY = 64 * 1024 * 1024;
 
-/** scrypt fills Node's four threads, on which files and DNS wait too; and each run holds 32 MiB. */
+/** scrypt runs on Node's four threads, which files and DNS need too; and each run needs 32 MiB. */
 const AT_ONCE = 2;
 const WAITING = 16;
 
 export const PASSWORD_LIMIT = { least: 10, most: 200 } as const;
 
-/** Throws Problem 503 when too many wait. */
+/** Throws Problem 503 if too many calls are waiting. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(16);
   const hash = await run(password, salt, COST);
@@ -26,8 +28,8 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * True if this is the password. Without one to compare to it takes as long and is false, so that the
- * time does not tell which names exist. Throws Problem 503 when too many wait.
+ * True if the password is right. Without a stored password it takes the same time and returns false, so that the time
+ * does not reveal which names exist. Throws Problem 503 if too many calls are waiting.
  */
 export async function checkPassword(password: string, kept: string | null | undefined): Promise<boolean> {
   const [, ln, r, p, salt = '', hash = ''] = (kept ?? '').split('$');
@@ -46,7 +48,7 @@ const waiting: (() => void)[] = [];
 async function run(password: string, salt: Buffer, { ln, r, p }: { ln: number; r: number; p: number }) {
   await enter();
   try {
-    // One way to write a character, whatever keyboard it came from (RFC 8265 section 4.2).
+    // The same bytes for a character from any keyboard (RFC 8265 section 4.2).
     return await derive(password.normalize('NFC'), salt, 32, { N: 2 ** ln, r, p, maxmem: MAX_MEMORY });
   } finally {
     leave();
@@ -60,7 +62,7 @@ async function enter(): Promise<void> {
   else await new Promise<void>((resolve) => waiting.push(resolve));
 }
 
-/** Passes the place on, or frees it. */
+/** Passes the slot to the next waiting call, or frees it. */
 function leave(): void {
   const next = waiting.shift();
   if (next) next();

@@ -1,4 +1,4 @@
-/** Roles and sites, as routes take and show them. */
+/** The schemas of roles and sites in requests and responses. */
 import { type Static, Type } from '@fastify/type-provider-typebox';
 import { MAX_SITES, OWNER, type Rights, ROLES } from '../../model/rights.ts';
 import type { Records } from '../contract.ts';
@@ -15,7 +15,7 @@ export const RIGHTS = {
 export const OPTIONAL_RIGHTS = { role: Type.Optional(RIGHTS.role), sites: Type.Optional(RIGHTS.sites) };
 const Given = shape(OPTIONAL_RIGHTS);
 
-/** The rights in a body. Throws Problem 400 for an owner of some sites, 404 for sites that are not there. */
+/** Returns the rights in a body. Throws Problem 400 for an owner with listed sites, and 404 for unknown sites. */
 export async function readRights(store: Records, given: Static<typeof Given>): Promise<Rights> {
   const { role, sites } = { ...OWNER, ...given };
   if (role === 'owner' && sites !== null) throw wrong('An owner sees all sites: sites must be null.');

@@ -1,4 +1,4 @@
-/** Administrators: who they are, and what each may see and do. */
+/** Administrators and their rights. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { ADMIN_NAME, lookAlike, mixesScripts } from '../../model/account.ts';
@@ -124,7 +124,7 @@ export function adminRoutes(app: HttpApp, { store }: HttpOptions): void {
   }
 }
 
-/** The name in the address. Each letter is written in one way, whatever keyboard it came from. */
+/** The name in the URL, in one normal form for all keyboards. */
 function nameOf({ params }: { params: { name: string } }): string {
   return params.name.normalize('NFC');
 }

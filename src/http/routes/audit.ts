@@ -1,4 +1,4 @@
-/** The audit trail: what routes put into it, and how it is read. */
+/** The audit trail: how routes write to it, and how it is read. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { AUDIT_ACTIONS, type AuditAction, type AuditNote } from '../../model/audit.ts';
@@ -47,7 +47,7 @@ export function auditRoute(app: HttpApp, { store }: HttpOptions): void {
   );
 }
 
-/** What who asks does, for the audit trail. */
+/** The audit note for an action of the caller. */
 export function noteOf(request: FastifyRequest, what: AuditAction, on: string): AuditNote {
   const { name, via } = identityOf(request);
   return { at: Date.now(), who: via === 'token' ? `token ${name}` : name, what, on };

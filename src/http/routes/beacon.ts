@@ -1,6 +1,6 @@
 /**
- * The visitor endpoint over plain HTTP: frames by POST from pages of any origin that the site allows. The
- * WebSocket upgrade on the same path never comes here.
+ * The visitor endpoint over plain HTTP: frames by POST from pages of any origin that the site allows. The WebSocket
+ * upgrade on the same path is handled elsewhere.
  */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -11,7 +11,7 @@ import type { peerReader } from '../peer.ts';
 import { Problem } from '../problem.ts';
 import type { HttpApp } from '../schema.ts';
 
-/** text/plain and a body without a type need no preflight, so a beacon sent while a page goes away arrives. */
+/** text/plain and a body without a type need no preflight. So a beacon that is sent while a page closes arrives. */
 const TYPES = ['text/plain', 'application/json', 'application/octet-stream'];
 
 const ALLOWED = 'access-control-allow-origin';
@@ -24,7 +24,7 @@ interface Where {
 export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnType<typeof peerReader>): void {
   const { config, store, beacon } = options;
   const url = config.endpoint;
-  // Bodies are frames, whatever they are called; ingest reads them.
+  // Bodies are frames, whatever their type says; ingest parses them.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.addHook('onRequest', allow);
@@ -32,13 +32,13 @@ export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnT
   app.get(url, { config: { security: [] }, exposeHeadRoute: false, schema: { hide: true } }, async () => {
     throw new Problem(426, 'upgrade-required', 'This is a WebSocket endpoint; frames may also be sent by POST.', {
       upgrade: 'websocket',
-      // Without `close` Node keeps the connection open, also for a client that asked for its end.
+      // Without `close` Node keeps the connection open, even if the client asked to close it.
       connection: 'upgrade, close',
     });
   });
 
   app.options(url, { config: { security: [] }, schema: { hide: true } }, async (request, reply) => {
-    // Without an Origin it is no preflight, but a load balancer that asks whether the server lives.
+    // Without an Origin it is not a preflight but a load balancer that checks whether the server is alive.
     if (request.headers.origin !== undefined && !reply.hasHeader(ALLOWED)) throw originNotAllowed();
     return reply
       .headers(Object.fromEntries(preflightFields('POST')))
@@ -79,8 +79,8 @@ export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnT
   );
 
   /**
-   * A page that is refused may read why, whatever its origin: a browser does not tell it why a WebSocket failed, and it would try again
-   * for ever.
+   * A refused page may read the reason from any origin: a browser does not tell it why a WebSocket failed, and it would
+   * retry for ever.
    */
   async function allow(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const site = isOfPage(request) ? await store.site(request.query.site) : undefined;
@@ -91,7 +91,7 @@ export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnT
   }
 }
 
-/** It comes from a page, and names a site. */
+/** True if the request comes from a page and names a site. */
 function isOfPage(request: FastifyRequest): request is FastifyRequest<{ Querystring: Where }> {
   return request.headers.origin !== undefined && typeof (request.query as Partial<Where>).site === 'string';
 }

@@ -1,4 +1,4 @@
-/** What happened on each page and each day, and who is there now. */
+/** Counts by page and by day, and the visitors present now. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { PageCounts } from '../../model/visit.ts';
 import type { HttpOptions } from '../contract.ts';

@@ -1,4 +1,4 @@
-/** For load balancers and process keepers. */
+/** Health checks for load balancers and process managers. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply } from 'fastify';
 import { TROUBLES, type TroubleName } from '../../protocol/ipc.ts';
@@ -12,8 +12,8 @@ const Status = shape({
 });
 
 /**
- * `/healthz`: the server lives, which takes a primary that answers. `/readyz`: this worker also wants new requests. Both say `degraded` and
- * why while something does not work that others may still do without.
+ * `/healthz`: the server is alive, which requires an answer of the primary. `/readyz`: in addition this worker accepts
+ * new requests. Both report `degraded` and the reasons if something does not work that others may not need.
  */
 export function healthRoutes(app: HttpApp, { ready, health, config }: HttpOptions): void {
   const response = { 200: Status, 503: Status };

@@ -1,4 +1,4 @@
-/** Heatmaps: as numbers, as compact bytes, and as a picture to lay over the page. */
+/** Heatmaps: as numbers, as compact bytes, and as an image to lay over the page. */
 import { createHash } from 'node:crypto';
 import { type Static, Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
@@ -53,7 +53,7 @@ const HEAT = {
   },
 };
 
-/** Buffers are sent as they are. */
+/** Buffers are sent unchanged. */
 const PNG = {
   description: 'The picture',
   content: { 'image/png': { schema: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }) } },
@@ -128,7 +128,7 @@ function wantsBytes({ headers }: FastifyRequest, format: 'json' | 'binary' | und
   return format === undefined ? (headers.accept ?? '').includes(BINARY) : format === 'binary';
 }
 
-/** Two pictures of the same counts are the same, so that nothing need be rendered to know it. */
+/** Two images of the same counts are equal, so the tag needs no rendering. */
 function tagOf(kind: HeatKind, { extent, cells }: Heat, scale: number): string {
   const hash = createHash('sha256');
   hash.update(JSON.stringify([PICTURE_VERSION, kind, extent, scale]));
@@ -136,5 +136,5 @@ function tagOf(kind: HeatKind, { extent, cells }: Heat, scale: number): string {
   return `"${hash.digest('base64url').slice(0, 22)}"`;
 }
 
-/** To be changed with the look of pictures: browsers ask by tag for what they have. */
+/** Change it when the look of images changes: browsers send the tag of their cached image. */
 const PICTURE_VERSION = 2;

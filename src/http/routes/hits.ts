@@ -1,4 +1,4 @@
-/** The counter's routes: what the API's description says of it, and other spellings of its path. */
+/** The counter's routes: its part of the OpenAPI text, and other spellings of its path. */
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { MAX_TEXT } from '../../model/text.ts';
@@ -7,7 +7,7 @@ import { type HttpApp, problems, shape } from '../schema.ts';
 
 const URL_PATTERN = '/v1/hits/*';
 
-// The counter reads requests itself; these describe them.
+// The counter parses requests itself; these schemas only describe them.
 const Site = Type.String({
   description: 'If missing: the only site besides the demo, or the demo if there is no other',
 });

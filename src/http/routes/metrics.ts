@@ -1,4 +1,4 @@
-/** `/metrics` for Prometheus: for those who see all sites, and for programs on this machine. */
+/** `/metrics` for Prometheus: for callers that may see all sites, and for programs on this computer. */
 import type { IncomingMessage } from 'node:http';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
@@ -10,7 +10,7 @@ import type { HttpApp } from '../schema.ts';
 
 /** The Prometheus text format. */
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
-/** What proxies add: who stands behind one is not on this machine. */
+/** Headers that proxies add: the client behind a proxy is not on this computer. */
 const FORWARDING = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
 
 export function metricsRoute(app: HttpApp, { metrics }: HttpOptions, recognise: ReturnType<typeof recogniser>): void {
@@ -27,7 +27,7 @@ export function metricsRoute(app: HttpApp, { metrics }: HttpOptions, recognise: 
     return reply.type(TEXT).send(text);
   });
 
-  /** Figures are of all sites together. */
+  /** Metrics cover all sites together. */
   async function check(request: FastifyRequest): Promise<void> {
     const identity = await recognise(request);
     if (identity === undefined) throw signedOut();
@@ -35,10 +35,13 @@ export function metricsRoute(app: HttpApp, { metrics }: HttpOptions, recognise: 
   }
 }
 
-/** A page can have its own name lead here, but the browser then says that name. */
+/** A page can point its own name at this address, but then the browser sends that name as Host. */
 const HERE = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
 
-/** By the connection itself. A Unix socket has no address; a proxy may be behind it. Who shows a token is judged by that. */
+/**
+ * Judged by the connection itself. A Unix socket has no address, and a proxy may be behind it. A caller with a token is
+ * judged by the token.
+ */
 function isFromHere({ socket, headers }: IncomingMessage): boolean {
   const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
   const isLoopback = (address === '::1' || address.startsWith('127.')) && HERE.test(headers.host ?? '');

@@ -46,7 +46,7 @@ interface Means {
   recognise: ReturnType<typeof recogniser>;
 }
 
-/** Routes that must work without being signed in. */
+/** Routes that work without being signed in. */
 export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Means): void {
   const tags = ['sign-in'];
 
@@ -66,7 +66,7 @@ export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Me
       const name = given.normalize('NFC');
       const attempts = [countAttempts('address', request.client.address), countAttempts('name', name)];
       const asked = store.admin(name);
-      // It is waited for once the attempt is counted.
+      // It is awaited after the attempt has been counted.
       asked.catch(() => {});
       if (!(await tryOnce(store, attempts, async () => checkPassword(password, (await asked)?.password)))) {
         await noteRefused((await asked)?.name, 'by password');
@@ -88,7 +88,7 @@ export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Me
       },
     },
     async (request, reply) => {
-      // Not by name: somebody who guesses at a password must not lock out its owner's link.
+      // Not by name: somebody who guesses a password must not lock out the owner's link.
       const attempts = [countAttempts('address', request.client.address)];
       const name = await tryOnce(store, attempts, () => store.takeLink(request.body.token, Date.now()));
       if (name === undefined) {
@@ -99,7 +99,7 @@ export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Me
     },
   );
 
-  /** A name that is nobody's may be a password that was typed into the wrong field: it is not kept. */
+  /** An unknown name may be a password typed into the wrong field: it is not stored. */
   function noteRefused(name: string | undefined, how: string): Promise<void> {
     return store.note({ at: Date.now(), who: name ?? ACTOR.unknown, what: 'sign-in-refused', on: how });
   }
@@ -113,7 +113,7 @@ export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Me
       store.addSession(name, from, now, { at: now, who: name, what: 'signed-in', on: how, from }),
       store.admin(name),
     ]);
-    // Removed while signing in.
+    // The account was removed meanwhile.
     if (made === undefined || admin === undefined) throw signedOut();
     setSessionCookie(request, reply, made.secret);
     const { password, role, sites } = admin;
@@ -123,7 +123,7 @@ export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Me
   }
 }
 
-/** Routes of somebody signed in. */
+/** Routes for signed-in callers. */
 export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
   const tags = ['sign-in'];
 
@@ -208,14 +208,14 @@ export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
     },
   );
 
-  /** Those that may be seen and ended. A viewer's token may be called as somebody else is. */
+  /** The sessions that the caller may see and end. A viewer's token may have the name of another account. */
   async function sessionsOf({ name, via, rights }: Identity) {
     const sessions = await store.sessions(Date.now());
     if (may(rights, 'manage')) return sessions;
     return via === 'session' ? sessions.filter((session) => session.name === name) : [];
   }
 
-  /** Somebody at an unlocked screen must not guess the password either. */
+  /** Somebody at an unlocked screen must not be able to guess the password either. */
   async function checkCurrent(name: string, current: string | undefined): Promise<void> {
     const admin = await store.admin(name);
     if (admin === undefined) throw signedOut();
@@ -227,7 +227,7 @@ export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
   }
 }
 
-/** Who signed in as a person; a token has neither session nor password. */
+/** The person who is signed in; a token has neither session nor password. */
 function personOf(request: FastifyRequest): { id: string; name: string } {
   const { session, name }: Identity = identityOf(request);
   if (session === undefined)

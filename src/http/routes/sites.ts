@@ -1,4 +1,4 @@
-/** Sites, and what a page needs to report to one. */
+/** Sites, and the script tag that a page needs. */
 import { Type } from '@fastify/type-provider-typebox';
 import { sees } from '../../model/rights.ts';
 import { normalOrigin, SITE_KEY, SITE_LIMIT } from '../../model/site.ts';
@@ -114,7 +114,7 @@ export function siteRoutes(app: HttpApp, { store, config, version }: HttpOptions
   );
 }
 
-/** The origins as browsers write them, each once. */
+/** The origins in the form that browsers send, without duplicates. */
 function checkOrigins(origins: readonly string[]): string[] {
   const normal = origins.map((text) => {
     const origin = normalOrigin(text.trim());

@@ -1,6 +1,7 @@
 /**
- * `GET /v1/stream`: checks who asks and for what, then lets go of the socket. While the store does not answer, it is left to the
- * primary, which knows who looks on already: a dashboard that turns to another page opens another stream.
+ * `GET /v1/stream`: checks the caller and the request, then hands over the socket. While the store does not answer, the
+ * primary decides, because it knows the recent viewers: a dashboard that navigates to another page opens another
+ * stream.
  */
 import type { Socket } from 'node:net';
 import { Type } from '@fastify/type-provider-typebox';
@@ -16,19 +17,19 @@ import { isStoreAway, Problem, type RaisedError } from '../problem.ts';
 import { turnOf } from '../response-order.ts';
 import { type HttpApp, LOOK, lastEventIdOf, streamQuery } from '../schema.ts';
 
-/** Ids of ours are shorter; a longer one is as unknown as its beginning. */
+/** Our ids are shorter; a longer one is cut, and just as unknown. */
 const EVENT_ID_LIMIT = 64;
-/** A store that takes longer to answer is as good as away, milliseconds: somebody looks at a stage that stands still. */
+/** A store that takes longer counts as away, milliseconds: somebody is looking at a frozen stage. */
 const PATIENCE_MS = 2000;
 
 const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page });
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** As of `StreamRequest`. */
+    /** See `StreamRequest`. */
     checked: boolean;
     made: number;
-    /** What machines had of the site in the last hour, if that was asked for. */
+    /** The minutes of all nodes in the site's last hour, if they were requested. */
     kept: Promise<Past | null> | undefined;
   }
 }
@@ -46,7 +47,7 @@ export function streamRoute(
     {
       config: LOOK,
       onRequest: (request) => {
-        // At the same time: Redis may be far away.
+        // At the same time, because Redis may be far away.
         const { site } = request.query as { site?: unknown };
         const isClaimed = claimedCredential(request, store) !== undefined;
         if (isClaimed && typeof site === 'string') request.kept = past(site);
@@ -56,7 +57,7 @@ export function streamRoute(
         const site = request.checked ? await orUnchecked(request, checkSite(request)) : undefined;
         request.made = site?.created ?? 0;
       },
-      // A HEAD would be handed over like a GET, and its stream never end.
+      // A HEAD request would be handed over like a GET, and its stream would never end.
       exposeHeadRoute: false,
       schema: {
         tags: ['stream'],
@@ -98,7 +99,7 @@ export function streamRoute(
     },
   );
 
-  /** Goes by a check, unless the store does not answer to it. */
+  /** Awaits a check. Returns undefined if the store does not answer in time. */
   async function orUnchecked<T>(request: FastifyRequest, check: Promise<T>): Promise<T | undefined> {
     if (claimedCredential(request, store) === undefined) return check;
     try {
@@ -120,7 +121,7 @@ export function streamRoute(
   }
 }
 
-/** A body would leave bytes behind on the socket. */
+/** A body would leave bytes on the socket. */
 function checkBare(request: FastifyRequest): void {
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
   if (length !== '0' || encoding !== undefined)

@@ -1,4 +1,4 @@
-/** API tokens: for programs that read streams or keep sites. */
+/** API tokens, for programs that read streams or manage sites. */
 import { Type } from '@fastify/type-provider-typebox';
 import { rightsText } from '../../model/rights.ts';
 import { OPTIONAL_RIGHTS, RIGHTS, readRights } from '../auth/rights-schema.ts';

@@ -1,4 +1,4 @@
-/** The record of visits: what is kept of each, and what its visitor did. */
+/** Recorded visits, and what their visitors did. */
 import { type Static, Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { LeftOut, VisitQuery } from '../../model/query.ts';
@@ -168,7 +168,7 @@ export function visitRoutes(app: HttpApp, { archive }: HttpOptions): void {
     },
     async (request) => {
       const { id } = request.params;
-      // At the same time: Redis may be far away. Who may not see the visit is told nothing of what it did.
+      // At the same time, because Redis may be far away. The result is not shown to a caller who may not see the visit.
       const [{ items, next, leftOut }] = await Promise.all([
         archive.runs(id, request.query.after),
         visitOf(request, id),

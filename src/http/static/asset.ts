@@ -1,4 +1,6 @@
-/** A file that is served from memory, as it is and compressed. Each form, with its answers, is made when it is first asked for. */
+/**
+ * A file that is served from memory, uncompressed and compressed. Each form, with its headers, is made on first use.
+ */
 import { createHash } from 'node:crypto';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { lazy } from '../../lib/lazy.ts';
@@ -9,11 +11,11 @@ export type Encoding = 'br' | 'gzip' | 'identity';
 /** The file in one encoding. */
 export interface Form {
   body: Buffer;
-  /** Strong, and not that of another form (RFC 9110 section 8.8.3.3). */
+  /** Strong, and different for each form (RFC 9110 section 8.8.3.3). */
   tag: string;
-  /** Headers with the file, names and values in turn. */
+  /** Headers of a response with the file, names and values in turn. */
   whole: string[];
-  /** Headers of a 304, which has no part that describes a body (RFC 9110 section 15.4.5). */
+  /** Headers of a 304 response, which has none that describes a body (RFC 9110 section 15.4.5). */
   unchanged: string[];
 }
 
@@ -22,14 +24,14 @@ export type Asset = Readonly<Record<Encoding, () => Form>>;
 export interface AssetOptions {
   type: string;
   cacheControl: string;
-  /** Sent before its own, with a 304 too. */
+  /** Sent before the file's own headers, with a 304 too. */
   fields: Fields;
-  /** The content compressed, where that was done already. */
+  /** The compressed content, if the build has made it. */
   br?: Buffer | undefined;
   gzip?: Buffer | undefined;
 }
 
-/** Makes the answers of a file. */
+/** Builds the responses of a file. */
 export function makeAsset(content: string | Buffer, options: AssetOptions): Asset {
   const { type, cacheControl, fields } = options;
   const plain = Buffer.from(content);

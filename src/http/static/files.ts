@@ -1,4 +1,4 @@
-/** What browsers load: the dashboard, the demo site and the visitor script. */
+/** The files for browsers: the dashboard, the demo site and the visitor script. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,18 +11,18 @@ import { DASHBOARD, DATA, DEMO, type Fields, SCRIPT } from '../security.ts';
 import { type Asset, makeAsset } from './asset.ts';
 import { sendAsset } from './fixed-files.ts';
 
-/** Names stay the same from version to version, so a browser has to ask each time. */
+/** Names stay the same from version to version, so a browser has to revalidate each time. */
 const ASK = 'no-cache';
-/** Visitors load the script with every page; an hour is how long an update may take. */
+/** Visitors load the script with every page; an update may take an hour. */
 const SCRIPT_CACHE = 'public, max-age=3600';
-/** One file for all pages of the dashboard: its script looks at the address, and asks who is signed in. */
+/** One file for all pages of the dashboard: its script reads the URL, and asks who is signed in. */
 const DASHBOARD_PATHS = Object.values(DASHBOARD_PAGES).map(({ path }) => path);
 const hasParameter = (path: string) => path.includes(':');
-/** What the built script and the demo pages name, and what the server puts there instead. */
+/** Placeholders in the built script and the demo pages, which the server replaces. */
 const ENDPOINT_MARK = '/v1/visit';
 const SCRIPT_MARK = '/fieldmouse.js';
 
-/** The folder of what browsers load. Throws when it is not there. */
+/** The folder of the files for browsers. Throws if it does not exist. */
 export function publicFolderOf({ publicFolder = fileURLToPath(builtFolder) }: HttpOptions): string {
   if (existsSync(join(publicFolder, 'fieldmouse.js'))) return publicFolder;
   throw new Error(`the browser files are missing in ${publicFolder}; create them with npm run build`);
@@ -38,10 +38,10 @@ export function pageRoutes(app: HttpApp, publicFolder: string, { config }: HttpO
     ...DASHBOARD_PATHS.filter((path) => !hasParameter(path)).map((path): [string, Asset] => [path, dashboard]),
     ...demoPages(join(publicFolder, 'demo'), config.scriptPath, mount),
     ...plainFiles(join(publicFolder, 'admin'), '/admin/', DATA),
-    // The stage's frame has no origin of its own, and would be refused the pictures under another policy.
+    // The stage's frame has an opaque origin, and could not load images under another policy.
     ...plainFiles(join(publicFolder, 'demo'), '/', SCRIPT),
   ];
-  // For whoever spells a path otherwise, as with a slash at its end; and so that a path has one meaning only.
+  // For other spellings of a path, such as with a slash at its end; and so that a path has one meaning only.
   for (const [url, asset] of files)
     app.get(url, { config: { security: [] }, schema: { hide: true } }, (request, reply) =>
       sendAsset(request, reply, asset),
@@ -57,12 +57,12 @@ function scriptOf(file: string, endpoint: string): Asset {
   return makeAsset(readFileSync(file, 'utf8').replaceAll(ENDPOINT_MARK, endpoint), {
     type: 'text/javascript; charset=utf-8',
     cacheControl: SCRIPT_CACHE,
-    // `*`: pages with `crossorigin` on the tag, or an integrity hash, load it by CORS.
+    // `*`: pages with `crossorigin` on the tag, or an integrity hash, load it with CORS.
     fields: [...SCRIPT, ['access-control-allow-origin', '*']],
   });
 }
 
-/** An index.html is also its folder's page. */
+/** An index.html is also the page of its folder. */
 function demoPages(folder: string, scriptPath: string, mount: (text: string) => string): [url: string, Asset][] {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.html'));
   return names.flatMap((name) => {
@@ -82,15 +82,15 @@ const TYPES: Record<string, string> = {
 };
 
 /**
- * What the pages of a folder load, by its path. All is read at the start: no path can lead elsewhere, and a client that
- * asks for much and reads nothing holds no file open.
+ * The files of a folder by path. All are read at the start: no path can lead elsewhere, and a client that requests much
+ * and reads nothing holds no file open.
  */
 function plainFiles(folder: string, prefix: string, fields: Fields): [url: string, Asset][] {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => extname(name) in TYPES);
   return names.map((name) => [prefix + name.replaceAll('\\', '/'), fileOf(join(folder, name), fields)]);
 }
 
-/** `x.js.br` and `x.js.gz` are what the build made of `x.js`. */
+/** `x.js.br` and `x.js.gz` are the build's compressed forms of `x.js`. */
 function fileOf(file: string, fields: Fields): Asset {
   const packed = (ending: string) =>
     statSync(file + ending, { throwIfNoEntry: false }) ? readFileSync(file + ending) : undefined;

@@ -1,14 +1,14 @@
-/** Answers with files that are the same for everybody, before a route is looked for. */
+/** Answers requests for files that are the same for everybody, before a route is looked up. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Asset, Encoding } from './asset.ts';
 
-/** Takes a note of a request that was answered. `route` is the pattern, because addresses hold secrets. */
+/** Called for each answered request. `route` is the pattern, because URLs contain secrets. */
 export type AnswerNote = (fields: { method: string; route: string; status: number; ms: number }) => void;
 
 /**
- * Makes the answerer of files, by path. It tells whether it answered: other methods, other paths, and other
- * spellings of a path are for the routes.
+ * Returns a function that answers requests for files, by path. It returns whether it answered: other methods, other
+ * paths, and other spellings of a path are for the routes.
  */
 export function fixedFiles(
   files: ReadonlyMap<string, Asset>,
@@ -27,20 +27,20 @@ export function fixedFiles(
   };
 }
 
-/** The same answer from a route; what hooks set is kept where the asset does not say otherwise. */
+/** Sends the same response from a route. Headers that hooks have set stay unless the asset sets them. */
 export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: Asset): FastifyReply {
   reply.hijack();
   answer(request.raw, reply.raw, asset);
   return reply;
 }
 
-/** Takes the note when the answer is out. */
+/** Calls `note` when the response has been sent. */
 export function noteWhenSent(note: AnswerNote, method: string, route: string, response: ServerResponse): void {
   const start = performance.now();
   response.once('finish', () => note({ method, route, status: response.statusCode, ms: performance.now() - start }));
 }
 
-/** The asset in the best form that the client reads, or 304. */
+/** Sends the asset in the best form that the client accepts, or 304. */
 function answer({ method, headers }: IncomingMessage, response: ServerResponse, asset: Asset): void {
   const form = asset[encodingOf(headers['accept-encoding'])]();
   if (isKnown(headers['if-none-match'], form.tag)) response.writeHead(304, form.unchanged).end();
@@ -51,7 +51,7 @@ function answer({ method, headers }: IncomingMessage, response: ServerResponse, 
 const BROTLI = accepting('br');
 const GZIP = accepting('gzip');
 
-/** Matches a list that has the name, unless its weight is nought (RFC 9110 section 12.4.2). */
+/** Matches a list that contains the name, unless its weight is zero (RFC 9110 section 12.4.2). */
 export function accepting(name: string): RegExp {
   return new RegExp(String.raw`(?:^|[ \t,])${name}(?![ \t]*;[ \t]*q=0(?:\.0*)?[ \t]*(?:$|,))[ \t]*(?:$|[,;])`, 'i');
 }

@@ -1,4 +1,4 @@
-/** What a person's browser gets where there is no page; programs get the problem itself. */
+/** The page that a person's browser gets for an unknown path; programs get the problem itself. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -10,10 +10,10 @@ import { accepting } from './fixed-files.ts';
 
 const HTML = accepting('text/html');
 
-/** Answers a request that no route is for. */
+/** Answers a request for an unknown path. */
 export type AnswerMissing = (request: FastifyRequest, reply: FastifyReply, error?: RaisedError) => FastifyReply;
 
-/** Reads the page from the folder of what browsers load. */
+/** Reads the page from the folder of the files for browsers. */
 export function missingPage(publicFolder: string, { development, basePath }: Config): AnswerMissing {
   const page = mounted(readFileSync(join(publicFolder, 'admin', 'missing.html'), 'utf8'), basePath);
   return (request, reply, error = new Problem(404, 'not-found', 'There is nothing at this address.')) => {
@@ -23,7 +23,7 @@ export function missingPage(publicFolder: string, { development, basePath }: Con
   };
 }
 
-/** Browsers name `text/html` for what is to be shown in a window, and nothing else does by itself. */
+/** Browsers ask for `text/html` when the response is shown in a window; other programs do not by default. */
 function isForPerson({ method, headers }: FastifyRequest): boolean {
   return (method === 'GET' || method === 'HEAD') && HTML.test(headers.accept ?? '');
 }
