@@ -3,7 +3,7 @@ import { AUDIT_ACTIONS, type AuditAction, type AuditEntry } from '../../model/au
 import { api } from '../shell/api.ts';
 import { NotFound } from '../shell/not-found.tsx';
 import { address, go, query } from '../shell/route.ts';
-import { isOwner } from '../shell/state.ts';
+import { isOwner } from '../shell/session.ts';
 import { Failed } from '../ui/failed.tsx';
 import { countText, date, isoTime } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';

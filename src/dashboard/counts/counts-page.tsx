@@ -2,7 +2,7 @@ import { useCallback, useEffect } from 'preact/hooks';
 import type { SiteCounts } from '../shell/answers.ts';
 import { api } from '../shell/api.ts';
 import { address, go, query } from '../shell/route.ts';
-import { chosenSite, server, sites } from '../shell/state.ts';
+import { chosenSite, server, sites } from '../shell/sites.ts';
 import { Failed } from '../ui/failed.tsx';
 import { NoSites } from '../ui/no-sites.tsx';
 import { type Period, periodOf } from '../ui/period.ts';

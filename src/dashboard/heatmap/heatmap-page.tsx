@@ -4,7 +4,7 @@ import type { Visit } from '../../model/visit.ts';
 import { api } from '../shell/api.ts';
 import { type ValueReader, within } from '../shell/readers.ts';
 import { address, go, query } from '../shell/route.ts';
-import { chosenSite, server, sites } from '../shell/state.ts';
+import { chosenSite, server, sites } from '../shell/sites.ts';
 import { storedSetting, storeSetting } from '../shell/stored-setting.ts';
 import { Choice } from '../ui/choice.tsx';
 import { Failed } from '../ui/failed.tsx';

@@ -1,8 +1,8 @@
 import { memo } from 'preact/compat';
-import { beat, liveState } from '../shell/state.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { PagePath } from '../ui/page-path.tsx';
 import { clock, isoTime, LEFT } from '../ui/text.ts';
+import { beat, liveState } from './live-signals.ts';
 import type { FeedItem } from './live-state.ts';
 
 /** Who came, went to another page, and left; newest first. */

@@ -1,7 +1,7 @@
 import type uPlot from 'uplot';
-import { beat, liveState, second } from '../shell/state.ts';
 import { Plot } from '../ui/plot.tsx';
 import { countText, shortClock } from '../ui/text.ts';
+import { beat, liveState, second } from './live-signals.ts';
 
 /** Visitors per minute over the last hour, and a line of text that says the same. */
 export function Curve() {

@@ -1,6 +1,7 @@
-import { liveState, site, sites } from '../shell/state.ts';
+import { sites } from '../shell/sites.ts';
 import { PasteSnippet } from '../ui/snippet.tsx';
 import { ago, clock, isoTime, shortClock } from '../ui/text.ts';
+import { liveState, site } from './live-signals.ts';
 
 /** What to say and to do while nobody is here. */
 export function NoVisitors() {

@@ -1,5 +1,5 @@
-import { beat, link, liveState } from '../shell/state.ts';
 import { duration } from '../ui/text.ts';
+import { beat, link, liveState } from './live-signals.ts';
 
 /** Says that other machines are not heard: what is seen of their visitors is of then, while those of this one are live. */
 export function LateBanner() {

@@ -1,9 +1,12 @@
 import { useEffect } from 'preact/hooks';
 import { RewindPanel } from '../rewind/rewind-panel.tsx';
-import { backToLive, follow, followed, link, rewind, server, sites, watchSite } from '../shell/state.ts';
+import { server, sites } from '../shell/sites.ts';
 import { NoSites } from '../ui/no-sites.tsx';
 import { ActivityFeed } from './activity-feed.tsx';
 import { LateBanner } from './late-banner.tsx';
+import { backToLive } from './live-address.ts';
+import { followed, link, rewind } from './live-signals.ts';
+import { follow, watchSite } from './live-site.ts';
 import { Now } from './now.tsx';
 import { StageView } from './stage-view.tsx';
 import type { StreamLink } from './stream.ts';

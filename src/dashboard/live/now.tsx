@@ -1,9 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import { unreadable } from '../shell/readers.ts';
-import { beat, link, liveState, rewindTo } from '../shell/state.ts';
 import { RewindIcon } from '../ui/icons.tsx';
 import { countText, numberText } from '../ui/text.ts';
 import { Curve } from './curve.tsx';
+import { rewindTo } from './live-address.ts';
+import { beat, link, liveState } from './live-signals.ts';
 import type { StreamLink } from './stream.ts';
 
 /** So far back goes the button that begins a rewind; from there any moment can be chosen. Milliseconds. */

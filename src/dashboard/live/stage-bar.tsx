@@ -1,4 +1,3 @@
-import { beat, follow, liveState, showPage, showWidth, stage } from '../shell/state.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { CloseIcon } from '../ui/icons.tsx';
 import { optionText } from '../ui/page-select.tsx';
@@ -8,6 +7,9 @@ import type { ShownPage } from '../ui/use-preview.ts';
 import type { Fit } from '../ui/view.ts';
 import type { Width } from '../ui/width-class.ts';
 import { WidthSelect } from '../ui/width-select.tsx';
+import { showWidth } from './live-address.ts';
+import { beat, liveState, stage } from './live-signals.ts';
+import { follow, showPage } from './live-site.ts';
 import type { LiveVisitor } from './live-state.ts';
 
 /** A page list longer than this is no help to choose from. */

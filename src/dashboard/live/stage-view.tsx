@@ -1,6 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { query } from '../shell/route.ts';
-import { beat, follow, followed, liveState, rewind, scene, site, stage } from '../shell/state.ts';
 import { previewOf } from '../ui/preview.ts';
 import { PreviewNote } from '../ui/preview-note.tsx';
 import { StageBox } from '../ui/stage-box.tsx';
@@ -8,6 +7,8 @@ import { usePreview } from '../ui/use-preview.ts';
 import type { Fit } from '../ui/view.ts';
 import { isOf, mostCommon, WIDTHS, type Width, widthClassIn, widthsOn } from '../ui/width-class.ts';
 import { NoVisitors } from './empty.tsx';
+import { beat, followed, liveState, rewind, scene, site, stage } from './live-signals.ts';
+import { follow } from './live-site.ts';
 import type { LiveVisitor } from './live-state.ts';
 import { StageBar } from './stage-bar.tsx';
 

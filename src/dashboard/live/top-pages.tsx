@@ -1,6 +1,7 @@
-import { beat, followed, liveState, rewind, showPage, stage } from '../shell/state.ts';
 import { PagePath } from '../ui/page-path.tsx';
 import { countText, numberText } from '../ui/text.ts';
+import { beat, followed, liveState, rewind, stage } from './live-signals.ts';
+import { showPage } from './live-site.ts';
 
 const MAX = 12;
 

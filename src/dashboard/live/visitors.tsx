@@ -1,11 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { beat, follow, followed, liveState, rewind, second } from '../shell/state.ts';
 import { rem, repaint } from '../shell/theme.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { DeviceIcon } from '../ui/icons.tsx';
 import { PagePath } from '../ui/page-path.tsx';
 import { DEVICE, duration, numberText, shortClock } from '../ui/text.ts';
 import { drawActivity } from './activity.ts';
+import { beat, followed, liveState, rewind, second } from './live-signals.ts';
+import { follow } from './live-site.ts';
 import type { LiveVisitor } from './live-state.ts';
 
 /** Height of a row in rem; the same as in live.css. */

@@ -1,6 +1,6 @@
 import type { Visit } from '../../model/visit.ts';
 import { address } from '../shell/route.ts';
-import { isOwner } from '../shell/state.ts';
+import { isOwner } from '../shell/session.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { DeviceIcon } from '../ui/icons.tsx';
 import { PagePath } from '../ui/page-path.tsx';

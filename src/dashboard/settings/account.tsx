@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { api } from '../shell/api.ts';
-import { leave, session } from '../shell/state.ts';
+import { leave, session } from '../shell/session.ts';
 import { FormField } from '../ui/field.tsx';
 import { ProblemText } from '../ui/problem.tsx';
 import { useCall } from '../ui/use-call.ts';

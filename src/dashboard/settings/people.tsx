@@ -3,7 +3,7 @@ import type { Rights } from '../../model/rights.ts';
 import type { Admin } from '../shell/answers.ts';
 import { api } from '../shell/api.ts';
 import { based } from '../shell/base.ts';
-import { session } from '../shell/state.ts';
+import { session } from '../shell/session.ts';
 import { Confirm } from '../ui/confirm.tsx';
 import { ProblemText } from '../ui/problem.tsx';
 import { Copyable } from '../ui/snippet.tsx';

@@ -1,5 +1,5 @@
 import type { Rights, Role } from '../../model/rights.ts';
-import { sites } from '../shell/state.ts';
+import { sites } from '../shell/sites.ts';
 import { Choice } from '../ui/choice.tsx';
 
 const ROLES = [

@@ -1,5 +1,6 @@
 import { useEffect } from 'preact/hooks';
-import { isOwner, server } from '../shell/state.ts';
+import { isOwner } from '../shell/session.ts';
+import { server } from '../shell/sites.ts';
 import { Account } from './account.tsx';
 import { Appearance } from './appearance.tsx';
 import { People } from './people.tsx';

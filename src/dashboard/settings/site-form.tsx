@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Site } from '../../model/site.ts';
 import { api } from '../shell/api.ts';
-import { reloadSites } from '../shell/state.ts';
+import { reloadSites } from '../shell/sites.ts';
 import { FormField } from '../ui/field.tsx';
 import { ProblemText } from '../ui/problem.tsx';
 import { useCall } from '../ui/use-call.ts';

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Site } from '../../model/site.ts';
 import { api } from '../shell/api.ts';
-import { reloadSites, sites } from '../shell/state.ts';
+import { reloadSites, sites } from '../shell/sites.ts';
 import { Confirm } from '../ui/confirm.tsx';
 import { CheckIcon } from '../ui/icons.tsx';
 import { ProblemText } from '../ui/problem.tsx';

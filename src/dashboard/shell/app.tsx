@@ -9,7 +9,8 @@ import { DegradedBanner } from './degraded-banner.tsx';
 import { Header } from './header.tsx';
 import { NotFound } from './not-found.tsx';
 import { goOnFromSignIn, goToSignIn, route } from './route.ts';
-import { leave, loadSession, loadSites, session } from './state.ts';
+import { leave, loadSession, session } from './session.ts';
+import { loadSites } from './sites.ts';
 import { viewOf } from './views.tsx';
 
 /** Asks who is signed in, then shows the page of the address, or the sign-in page. */

@@ -1,8 +1,9 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { DASHBOARD_PAGES, type Section } from '../../model/dashboard-page.ts';
+import { rewind } from '../live/live-signals.ts';
 import { CountsIcon, GearIcon, HeatIcon, LiveIcon, Logo, ThemeIcon, VisitsIcon } from '../ui/icons.tsx';
 import { address, route } from './route.ts';
-import { chosenSite, rewind, showSite, sites } from './state.ts';
+import { chosenSite, showSite, sites } from './sites.ts';
 import { Status } from './status.tsx';
 import { THEMES, theme } from './theme.ts';
 

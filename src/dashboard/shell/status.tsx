@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
+import { link, news } from '../live/live-signals.ts';
+import { retryNow } from '../live/live-site.ts';
 import type { StreamLink } from '../live/stream.ts';
-import { link, news, retryNow } from './state.ts';
 
 /** How long news are shown, milliseconds. */
 const NEWS_MS = 8000;

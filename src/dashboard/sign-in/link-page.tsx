@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, api } from '../shell/api.ts';
 import { goOnFromSignIn } from '../shell/route.ts';
-import { enter } from '../shell/state.ts';
+import { enter } from '../shell/session.ts';
 import { Logo } from '../ui/icons.tsx';
 import { ProblemText } from '../ui/problem.tsx';
 

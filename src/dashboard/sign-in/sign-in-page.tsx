@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, api } from '../shell/api.ts';
-import { ended, enter } from '../shell/state.ts';
+import { ended, enter } from '../shell/session.ts';
 import { FormField } from '../ui/field.tsx';
 import { Logo } from '../ui/icons.tsx';
 import { ProblemText } from '../ui/problem.tsx';

@@ -1,4 +1,4 @@
-import { isOwner } from '../shell/state.ts';
+import { isOwner } from '../shell/session.ts';
 
 /**
  * Says what is missing because the store is damaged; an empty text: nothing is. It is there before its text, or

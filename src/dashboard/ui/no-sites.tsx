@@ -1,4 +1,4 @@
-import { isOwner } from '../shell/state.ts';
+import { isOwner } from '../shell/session.ts';
 
 export function NoSites() {
   return (

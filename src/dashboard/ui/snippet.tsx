@@ -1,5 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
-import { isOwner, server } from '../shell/state.ts';
+import { isOwner } from '../shell/session.ts';
+import { server } from '../shell/sites.ts';
 
 /** The line to paste into a site's pages, with a button to copy it. */
 export function Snippet({ site }: { site: string }) {

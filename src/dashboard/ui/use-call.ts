@@ -1,6 +1,6 @@
 import { useCallback, useState } from 'preact/hooks';
 import { ApiError } from '../shell/api.ts';
-import { leave } from '../shell/state.ts';
+import { leave } from '../shell/session.ts';
 
 /** A call under way, and what it said when it failed. */
 export interface ApiCall {

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import { ApiError } from '../shell/api.ts';
-import { leave } from '../shell/state.ts';
+import { leave } from '../shell/session.ts';
 
 export interface Loaded<T> {
   /** What was loaded last; undefined before. It may be of an earlier `of`: see `isFresh`. */

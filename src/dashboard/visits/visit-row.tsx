@@ -1,7 +1,8 @@
 import type { Visit } from '../../model/visit.ts';
 import { pagesOfVisit } from '../replay/recording.ts';
 import { address } from '../shell/route.ts';
-import { isOwner, sites } from '../shell/state.ts';
+import { isOwner } from '../shell/session.ts';
+import { sites } from '../shell/sites.ts';
 import { BadgeMark } from '../ui/badge.tsx';
 import { BinIcon, DeviceIcon } from '../ui/icons.tsx';
 import { PagePath } from '../ui/page-path.tsx';

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Visit } from '../../model/visit.ts';
 import { address, query } from '../shell/route.ts';
-import { chosenSite, server, sites } from '../shell/state.ts';
+import { chosenSite, server, sites } from '../shell/sites.ts';
 import { DamageNote } from '../ui/damage-note.tsx';
 import { Failed } from '../ui/failed.tsx';
 import { NoSites } from '../ui/no-sites.tsx';
