@@ -1,20 +1,23 @@
 /**
- * When things are sent: a flush interval after there is something. A page on which nothing happens has no timer.
+ * Decides when samples are sent: one flush interval after the first of them. An idle page has no timer.
  *
- * This module and its neighbours keep what they know in variables of their own, not in objects: a page has one
- * tracker, and every visitor loads it, so it counts that a minifier can shorten such names.
+ * The modules of the tracker keep their state in module variables, not in objects. A page has only one tracker, and a
+ * minifier can shorten the names of variables, which keeps the script small.
  */
 import { flush } from './connection.ts';
 import { guard } from './guard.ts';
 import { settle } from './sampler.ts';
 
-/** How often to send, and how close in time two moves may be, milliseconds; the server sets it. */
+/** Flush interval, and minimum time between two moves, milliseconds. The server sets both. */
 export const pace = { flushMs: 100, sampleMs: 16 };
 
-/** Until when the timer counts as set, far longer than it is set for: a page may have cleared it with its own. */
+/**
+ * Until this time the timer counts as set. That is much longer than the timer runs: a page that clears all timers may
+ * have cleared it, too.
+ */
 let due = 0;
 
-/** There is, or will be, something to send. */
+/** Sets the timer. Called when there is, or may soon be, something to send. */
 export function wake(): void {
   const time = window.performance.now();
   if (time < due) return;

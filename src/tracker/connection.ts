@@ -21,30 +21,30 @@ import { stop } from './tracker.ts';
 
 export interface Target {
   site: string;
-  /** Origin of the Fieldmouse server, as `https://live.example.org`. */
+  /** Origin of the Fieldmouse server, for example `https://live.example.org`. */
   server: string;
-  /** Path of its visitor endpoint; `/v1/visit` unless the server was told otherwise. */
+  /** Path of its visitor endpoint, if the server is configured to use another path than `/v1/visit`. */
   endpoint?: string;
 }
 
-/** Where frames go. Keys of sites have no character that means something in an address. */
+/** Address of the endpoint. Keys of sites need no escaping in an address. */
 let address = '';
-/** A server puts its own path in place of this one when it serves the script (src/http/static/files.ts). */
+/** When a server serves the script, it replaces this path with its own (src/http/static/files.ts). */
 const ENDPOINT = '/v1/visit';
 let socket: WebSocket | undefined;
-/** Whom our frames are numbered for; empty until a hello was answered. */
+/** The visitor that the frames are numbered for; empty until a hello was answered. */
 export let visitor = '';
 let failures = 0;
 let idle = 0;
 /**
- * 0: bye was said, and anything more would bring the visitor back; 1: waits for the next attempt; 2: a socket opens, or
- * POSTs are sent; 3: the socket's hello was answered.
+ * 0: bye was sent, and any other frame would make the visitor join again; 1: waiting for the next attempt; 2: a socket
+ * is opening, or POSTs are sent; 3: the socket's hello was answered.
  */
 let phase = 0;
-/** The one thing waited for: an answer, the next POST, or the next attempt. */
+/** Runs until an answer is overdue, or until the next POST or the next attempt. */
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Connects and stays connected, until the server wants no more of this page. */
+/** Connects, and connects again whenever the connection breaks, until the server refuses this page. */
 export function connect({ site, server, endpoint = ENDPOINT }: Target): void {
   address = `${server + endpoint}?site=${site}`;
   keepFor(site);
@@ -64,26 +64,26 @@ function stopWaiting(): void {
 function open(): void {
   drop();
   phase = 2;
-  // Everything is told again: the server may know nothing of this page any more. Not with every hello, or an idle page
-  // would always have something to post.
+  // Sizes, visibility and so on are sent again: the server may have forgotten this page. Not with every hello, because
+  // then an idle page would post all the time.
   told.length = 0;
   if (failures % ROUND < ROUND - 1) attempt(connectSocket);
   if (socket) awaitAnswer();
   else {
     idle = -1;
-    // Browsers slow down the timers of a hidden page: a POST now and then would make its visitor join again and again.
+    // Browsers slow down the timers of a hidden page. With so few POSTs, its visitor would leave and join repeatedly.
     if (ask(document, 'hidden')) lost();
     else post();
   }
 }
 
-/** Throws where the browser has no WebSocket. */
+/** Opens a socket. Throws if the browser has no WebSocket. */
 function connectSocket(): void {
   const opened = new WebSocket(address.replace('http', 'ws'), 'fieldmouse.v1');
   socket = opened;
   socket.onopen = guard(() => send(helloFrame()));
   socket.onmessage = guard(({ data }) => receive(JSON.parse(data)));
-  // Where the page's content security policy forbids it, Chromium tells of the error and of no close.
+  // If the page's content security policy forbids the socket, Chromium fires `error` but not `close`.
   socket.onclose = socket.onerror = guard(
     ({ code, reason }: Partial<CloseEvent>) => opened === socket && lost(code, reason),
   );
@@ -92,14 +92,14 @@ function connectSocket(): void {
 function receive(message: Control): void {
   stopWaiting();
   Object.assign(pace, message);
-  // Only a hello names a visitor, and a pace has no number.
+  // Only the answer to a hello names a visitor. A message that sets the pace has no number.
   const { n, visitor: given, token: proof } = message as HelloReply;
   ack(n, given && given !== visitor);
   if (given) {
     visitor = given;
     remember(proof);
   }
-  // A hello alone does not show that the server takes our frames: were it to refuse one, we would be back at once.
+  // Failures are not reset yet: if the server answers each hello but refuses the frames, attempts must still slow down.
   if (given && socket) {
     phase = 3;
     unacked().forEach(send);
@@ -108,7 +108,7 @@ function receive(message: Control): void {
   if (socket && hasUnacked()) awaitAnswer();
 }
 
-/** Sends what waits, as soon as it can be sent. */
+/** Sends the waiting samples, if the connection is ready. */
 export function flush(): void {
   if (phase > 2) cut(WINDOW).forEach(send);
 }
@@ -119,14 +119,14 @@ function send(frame: Bytes): void {
 }
 
 /**
- * A cut cable is silent: without an answer in time the socket counts as dead. The time runs from the first thing
- * unanswered, however much is sent after it.
+ * Gives up the connection if no answer comes in time: a broken network often reports no error. The time runs from the
+ * first unanswered frame, also if more are sent after it.
  */
 function awaitAnswer(): void {
   if (!timer) wait(lost, PATIENCE_MS);
 }
 
-/** One at a time, each led by a hello, the first nothing but that. */
+/** Sends POSTs, one at a time. Each starts with a hello; the first has nothing else. */
 async function post(): Promise<void> {
   if (isEmpty() && ++idle % IDLE_POSTS) wait(post, POST_MS);
   else {
@@ -138,7 +138,7 @@ async function post(): Promise<void> {
       status = response.status;
       reply = await response.json();
     } catch {
-      // No network, or no answer that makes sense.
+      // No network, or an answer that is not JSON.
     }
     if (phase < 2 || socket) return;
     if (reply?.visitor) {
@@ -150,7 +150,7 @@ async function post(): Promise<void> {
 
 function lost(code?: number, why = ''): void {
   drop();
-  // Of HTTP, and of protocol/close.ts as 4000 more: after these another attempt would end the same way.
+  // HTTP statuses, or close codes of protocol/close.ts minus 4000, after which another attempt would fail, too.
   phase = +![400, 403, 404, 410].includes((code as number) % 4000);
   if (!phase) {
     stop();
@@ -168,9 +168,9 @@ function drop(): void {
 }
 
 /**
- * A hello and all that the server does not have, as a request that needs no CORS preflight. Before a hello was
- * answered there is no number to send frames under. Of more than `most` bytes the newest are left out: frames up to
- * the last one that came count as had.
+ * The body of a request that needs no CORS preflight: a hello, and up to `most` frames that the server does not have.
+ * Before a hello was answered, frames have no numbers and are left out. If they exceed BEACON_BYTES, the newest are
+ * left out, because the server takes the number of the last frame to mean that it has all earlier ones.
  */
 function body(most: number, ...last: Bytes[]): BodyInit {
   if (visitor) cut(most);
@@ -186,14 +186,17 @@ function beacon(...last: Bytes[]): void {
   if (phase && token) attempt(() => navigator.sendBeacon(address, body(WINDOW * 2, ...last)));
 }
 
-/** The page may be about to go: without an open socket, what is unsent is left to the browser. */
+/** The page is hidden and may be closed next. Without an open socket, a beacon sends the rest. */
 export function hide(): void {
   if (phase > 2) flush();
   else if (phase > 1 && !socket) suspend();
   else beacon();
 }
 
-/** The page goes: says bye. It may come back, and an open socket would keep it from that. */
+/**
+ * Sends bye, because the page is being left. It also closes the socket: browsers store a page for the way back only if
+ * it has no open socket.
+ */
 export function suspend(): void {
   settle();
   flush();
@@ -202,11 +205,11 @@ export function suspend(): void {
   drop();
 }
 
-/** The page is back, or there is other reason to believe that the server can be reached. */
+/** Connects if the connection is closed or waits for its next attempt: the page or the network is back. */
 export function resume(): void {
   if (phase < 2) {
     loadToken();
-    // A later page of the tab may have been given another: our frames have no numbers of that.
+    // A later page of the tab may have become another visitor, for which our frames have no numbers.
     if (!token.startsWith(visitor)) {
       visitor = '';
       if (!phase) emptyOutbox(currentPage());
@@ -215,7 +218,7 @@ export function resume(): void {
   }
 }
 
-/** Says bye and forgets the visitor. */
+/** Sends bye and forgets the visitor. */
 export function disconnect(): void {
   suspend();
   remember('');

@@ -6,9 +6,9 @@ import { frontPage, last } from './outbox.ts';
 import { token } from './token.ts';
 import { originOf } from './web-origin.ts';
 
-/** A hello frame. Its page is that of the first sample that the server does not have: the others follow. */
+/** A hello frame. It names the page of the first sample that the server does not have; later pages are samples. */
 export function helloFrame(): Bytes {
-  // In the order of `encodeHello`.
+  // In the same order as `encodeHello`.
   const payload = [window.performance.now(), ...measure()]
     .flatMap(varint)
     .concat(

@@ -1,41 +1,36 @@
-/**
- * The tracker's times and bounds. In a file that imports nothing, since only there can the bundler put the numbers
- * in place of the names.
- */
+/** Times and limits of the tracker. This file imports nothing: only then does the bundler inline the numbers. */
 
-/** How long the server may leave a hello or a frame unanswered, milliseconds. */
+/** Maximum time until the answer to a hello or a frame, milliseconds. */
 export const PATIENCE_MS = 10_000;
-/** Delay before the first new attempt, doubled with each, and its limit, milliseconds. */
+/** Delay before the first retry, milliseconds. It doubles with each retry, up to the maximum. */
 export const MIN_DELAY_MS = 250;
 export const MAX_DELAY_MS = 30_000;
-/** Every third attempt in a row is by POST: WebSockets may be blocked here. */
+/** Every third attempt in a row uses POST, because WebSockets may be blocked. */
 export const ROUND = 3;
-/** Time between two POSTs, milliseconds, and how many such times pass before one is sent that carries nothing. */
+/** Time between two POSTs, milliseconds, and the number of such intervals between the POSTs of an idle page. */
 export const POST_MS = 500;
 export const IDLE_POSTS = 8;
-/** Of protocol/close.ts: this tab was duplicated, and the other one goes on as the visitor. */
+/** Code of protocol/close.ts: this tab was duplicated, and the other tab continues as this visitor. */
 export const TAKEN_OVER = 4409;
 
 /**
- * A frame takes samples while it has room, and each takes at least so much of it. That is at most 64 samples, what a
- * hand does in a second, and at most some 5,000 bytes, of the 16,384 that servers read.
+ * Room of a frame, and room that each sample takes in addition to its bytes. That allows at most 64 samples, which is
+ * one second of pointer moves, and about 5,000 bytes. Servers read frames of up to 16,384 bytes.
  */
 export const FRAME_ROOM = 4000;
 export const SAMPLE_ROOM = 63;
-/** Frames sent and not acked that are kept to be sent again; where the server cannot store for long, the oldest go. */
+/** Maximum number of frames that were sent but not acked. They are stored to be sent again. */
 export const WINDOW = 100;
-/** Samples that may wait. With a full window of usual frames they fit into a beacon, which ends at 64 KB. */
+/** Maximum number of waiting samples. With a full window of usual frames, they fit into a beacon of 64 KB. */
 export const MAX_WAITING = 1500;
-/** Frames in a beacon, bytes: browsers refuse one of 64 KiB, and the rest is for the hello. */
+/** Maximum size of the frames in a beacon, bytes. Browsers refuse 64 KiB; the rest is for the hello. */
 export const BEACON_BYTES = 60_000;
-/** More bytes than there ever are. */
-export const ALL = 1e9;
 
-/** Least time between two looks at the document's size, which may cost the page a layout, milliseconds. */
+/** Minimum time between two measurements of the document, milliseconds. Each may cause a layout. */
 export const SIZE_MS = 2_000;
-/** Of protocol/frame.ts, which is not bundled. */
+/** The same as in protocol/frame.ts, which is not bundled. */
 export const MAX_COORDINATE = 10_000_000;
 export const ELEMENT_SCALE = 32_767;
 
-/** Where the resume token is kept in sessionStorage. */
+/** Prefix of the keys in sessionStorage that hold resume tokens. */
 export const TOKEN_KEY = 'fieldmouse';

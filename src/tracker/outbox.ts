@@ -1,30 +1,28 @@
-/**
- * The samples the server does not have yet: they wait, and then are in numbered frames until acked.
- */
+/** The samples that the server does not have yet. They wait, then stay in numbered frames until these are acked. */
 import { type Bytes, encodeFrame, encodeParts, MARK, type SamplePart } from '../protocol/encode.ts';
 import { wake } from './beat.ts';
 import { FRAME_ROOM, MAX_WAITING, SAMPLE_ROOM } from './limits.ts';
 
-/** A frame sent at least once: the page its first sample is of, and what it holds, which never changes again. */
+/** A frame that was sent at least once: the page of its first sample, and its content, which never changes. */
 type Frame = readonly [page: string, data: Bytes];
 
 let waiting: SamplePart[] = [];
 let sent: Frame[] = [];
-/** Number of the last frame made, or given by the server. Those that were sent are numbered up to it. */
+/** Number of the last frame, set here or by the server. The frames in `sent` have the numbers up to it. */
 export let last = 0;
-/** The page of what waits. */
+/** The page of the first waiting sample. */
 let page = '';
 
-/** Forgets everything. The next sample will be of this page. */
+/** Forgets all samples. The next sample will belong to this page. */
 export function emptyOutbox(start: string): void {
   waiting = [];
   sent = [];
   page = start;
 }
 
-/** Takes a sample. */
+/** Adds a sample. */
 export function add(part: SamplePart): void {
-  // Oldest moves go first: clicks and page changes say more.
+  // Drops the oldest move: clicks and page changes are more important.
   if (waiting.push(part) > MAX_WAITING)
     waiting.splice(
       Math.max(
@@ -36,7 +34,7 @@ export function add(part: SamplePart): void {
   wake();
 }
 
-/** Puts what waits into frames, until `most` frames are unacked. Returns the new frames, encoded. */
+/** Puts waiting samples into frames, until `most` frames are unacked. Returns the new frames, encoded. */
 export function cut(most: number): Bytes[] {
   const from = sent.length;
   while (waiting.length && sent.length < most) {
@@ -53,19 +51,19 @@ export function cut(most: number): Bytes[] {
   return unacked(from);
 }
 
-/** Something sent was not acked. */
+/** True if a frame was sent and not acked. */
 export function hasUnacked(): boolean {
   return !!sent.length;
 }
 
-/** The frames that the server is not known to have, encoded. */
+/** The unacked frames from the given index on, encoded. */
 export function unacked(from = 0): Bytes[] {
   return sent.map(([, data], i) => encodeFrame(last - sent.length + i + 1, 1, data)).slice(from);
 }
 
 /**
- * The server has all frames up to `n`; a new visitor's frames are numbered anew from there. Without a number nothing
- * changes.
+ * Removes the frames up to number `n`, which the server has. For a new visitor, it renumbers all frames from there
+ * instead. If `n` is undefined, nothing changes.
  */
 export function ack(n: number, newVisitor?: unknown): void {
   if (newVisitor) last = n + sent.length;
@@ -80,7 +78,7 @@ export function frontPage(): string {
   return sent[0]?.[0] ?? page;
 }
 
-/** Nothing waits and nothing is unacked. */
+/** True if no sample waits and no frame is unacked. */
 export function isEmpty(): boolean {
   return !waiting.length && !sent.length;
 }

@@ -17,28 +17,28 @@ import { ELEMENT_SCALE, SIZE_MS } from './limits.ts';
 import { add } from './outbox.ts';
 import { selectorOf } from './selector.ts';
 
-/** The page: never with the query, which may hold secrets. */
+/** Path of the page. The query is left out, because it may contain secrets. */
 export function currentPage(): string {
   return location.pathname;
 }
 
-/** What is named when something in it is clicked. */
+/** A click inside one of these counts as a click on it. */
 const CONTROLS = 'a,button,input,label,[role=button]';
 
-/** The next move added is no earlier. */
+/** Earliest time of the next move. */
 let nextAt = 0;
 let latest: PointerEvent | undefined;
-/** All that the latest event was on. An event itself may forget it. */
+/** Path of the latest event. An event may forget its own path. */
 let over: EventTarget[] = [];
-/** The latest move, while it comes too soon to be told: the pointer may come to rest there. */
+/** The latest move, while it is too early to add it. It is added later, because the pointer may rest there. */
 let untold: PointerEvent | undefined;
-/** The input of the label clicked in this task: the browser makes a click on it. */
+/** The input of the label clicked in this task: the browser then makes a click on the input. */
 let derived: EventTarget | undefined;
-/** What the server was told last: sizes, hidden, page, scroll offset, kind of pointer. */
+/** The values that were added last: sizes, hidden, page, scroll offset, kind of pointer. */
 export const told: unknown[] = [];
 let sizedAt = 0;
 
-/** Adds what is only looked at now and then: the pointer come to rest, sizes, page, visibility, scroll offset. */
+/** Adds the values without an event of their own: sizes, page, visibility, scroll offset, and the resting pointer. */
 export const settle = guard(() => {
   const time = window.performance.now();
   if (time > sizedAt + SIZE_MS) {
@@ -51,16 +51,16 @@ export const settle = guard(() => {
   const hidden = ask(document, 'hidden');
   tell(1, hidden, part(time, MARK, VISIBILITY, +!hidden));
   const offset = pixel(scrolled()[1]);
-  // A mouse that rests while the page scrolls under it is elsewhere on the page, no earlier than that is told.
+  // If the page scrolls under a resting mouse, the mouse moves on the page, not before the sample of the scroll.
   if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse') untold = latest;
   tellMove(time);
 });
 
-/** Adds `part` if `now` is not what was told. */
+/** Adds `part` if the value has changed. Returns true if it has. */
 function tell(what: number, now: unknown, part: SamplePart): boolean {
   if (told[what] === now) return false;
   told[what] = now;
-  // A move of an event that comes late counts as no earlier: times in a frame never run back.
+  // A late event must not make an earlier move: times in a frame never run back.
   nextAt = Math.max(nextAt, part[0]);
   add(part);
   return true;
@@ -72,20 +72,20 @@ export function resized(): void {
 }
 
 export function pointed(event: PointerEvent): void {
-  // A second finger tells nothing of where the visitor looks.
+  // A second finger does not show where the visitor looks.
   if (!event.isPrimary) return;
   latest = event;
   over = event.composedPath();
   const parts = event.getCoalescedEvents?.() || [];
   if (!parts[0]) parts[0] = event;
   const kind = ['touch', 'pen'].indexOf(event.pointerType) + 1;
-  // This runs for each event: parts are made only when they are told.
+  // Compared here, too: this runs for each event, and `part` should not.
   if (told[4] !== kind) tell(4, kind, part(parts[0].timeStamp, MARK, POINTER, kind));
   for (untold of parts) tellMove(untold.timeStamp);
   wake();
 }
 
-/** Tells the latest move, once sampling allows. It gets that time if it is older: the pointer is still there. */
+/** Adds the latest move when sampling allows. An older move gets that time, because the pointer is still there. */
 function tellMove(now: number): void {
   if (!untold) return;
   if (now < nextAt) wake();
@@ -101,7 +101,7 @@ function tellMove(now: number): void {
 export function clicked(event: MouseEvent, byHand = event.detail): void {
   const path = event.composedPath() as Element[];
   const target = path[0] as Element;
-  // From a click on a label the browser makes another one for its input, within the same task.
+  // After a click on a label, the browser makes another click on its input, within the same task.
   const isDerived = derived === target;
   const control = ask(target, 'closest', 'label')?.control;
   derived = control !== target && control;
@@ -110,24 +110,24 @@ export function clicked(event: MouseEvent, byHand = event.detail): void {
   });
   if (isDerived) return;
   untold = undefined;
-  // An icon in a button is the button.
+  // A click on the icon of a button counts as a click on the button.
   const element = path.find((one) => ask(one, 'matches', CONTROLS)) ?? target;
-  // What scrolls may have been replaced just now.
+  // The page may have replaced `scroller` just now.
   measure();
-  /** How far it is from where it would be without scrolling. */
+  /** Distance to the position without scrolling. */
   let [right, down] = scrolled(path);
   for (const one of path)
     attempt(() => {
       const { position } = getComputedStyle(one);
-      // What is around this does not matter. What scrolls in place of the window may be fixed to it.
+      // Elements around the scroller do not matter. It may be fixed to the window.
       if (one === scroller) path.length = 0;
-      // What is fixed to another element, and not to the window, has that as its offsetParent.
+      // An element that is fixed to another element, not to the window, has that one as its offsetParent.
       else if (position === 'fixed' && !(one as HTMLElement).offsetParent) right = down = path.length = 0;
-      // What is sticky belongs to the top of what it is in.
+      // A sticky element counts as at the top of its parent.
       else if (position === 'sticky') down += boxOf(ask(one, 'parentElement')).top - boxOf(one).top;
     });
   const { left, top, width, height } = boxOf(element);
-  // A click made by a key is in the middle.
+  // A click made with a key counts as in the middle.
   const [x, y] = byHand ? [event.clientX, event.clientY] : [left + width / 2, top + height / 2];
   const place = [share(x - left, width), share(y - top, height)] as const;
   add(
@@ -136,15 +136,15 @@ export function clicked(event: MouseEvent, byHand = event.detail): void {
 }
 
 /**
- * pushState and replaceState have no event of their own. In the end the page gets its own methods back, unless
- * another script has wrapped them since. Where they cannot be replaced, `settle` notices the page later.
+ * Wraps pushState and replaceState, which fire no event. On abort, the original methods are restored, unless another
+ * script has wrapped them since. If they cannot be replaced, `settle` notices the new page later.
  */
 export function watchHistory(signal: AbortSignal): void {
   for (const name of ['pushState', 'replaceState'] as const)
     attempt(() => {
       const { history, History } = window;
-      // On the prototype, where another script may wrap them later, and would not be called if the object had its own.
-      // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.
+      // On the prototype: an own method would hide the method that another script puts on the prototype later.
+      // biome-ignore lint/suspicious/noPrototypeBuiltins: Object.hasOwn is newer than everything else here.
       const owner = history.hasOwnProperty(name) ? history : History.prototype;
       const original = owner[name];
       const wrapped: typeof original = (...args) => {
@@ -158,14 +158,12 @@ export function watchHistory(signal: AbortSignal): void {
     });
 }
 
-/** Where an element is in the window. */
+/** Box of an element in the window. */
 function boxOf(element: Element): DOMRect {
   return ask(element, 'getBoundingClientRect') || {};
 }
 
-/**
- * Place within an element; servers take what is beyond it for its edge. An element without extent has but one place.
- */
+/** Position in an element, from 0 to ELEMENT_SCALE. Servers move positions beyond the edge to the edge. */
 function share(part: number, whole: number): number {
   return pixel(whole && (part / whole) * ELEMENT_SCALE);
 }

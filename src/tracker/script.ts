@@ -1,6 +1,6 @@
 /**
- * The classic script: `<script defer src="https://host/fieldmouse.js" data-site="demo"></script>`. The server is
- * where the script came from. With `data-consent="required"` nothing happens before `fieldmouse.start()`.
+ * The classic script: `<script defer src="https://host/fieldmouse.js" data-site="demo"></script>`. It sends to the
+ * server that it was loaded from. With `data-consent="required"`, it does nothing before `fieldmouse.start()`.
  */
 import { ask, attempt } from './guard.ts';
 import { start, stop } from './tracker.ts';
@@ -13,18 +13,18 @@ declare global {
   }
 }
 
-/** Not `fieldmouse`: an element with that id, or the page, may have taken the name. */
+/** A symbol, because the name `fieldmouse` may be taken by the page or by an element with that id. */
 const LOADED: unique symbol = Symbol.for('fieldmouse') as typeof LOADED;
 
 attempt(() => {
   const script: HTMLScriptElement | null = ask(document, 'currentScript');
   const site = script?.dataset.site;
-  // A second element with this script changes nothing.
+  // A second script element has no effect.
   if (!site || window[LOADED]) return;
   window[LOADED] = site;
   const target = { site, server: originOf(script.src) };
   if (script.dataset.consent !== 'required') start(target);
-  // What the page itself calls so stays; an element of that id is no property of the window's own.
-  // biome-ignore lint/suspicious/noPrototypeBuiltins: browsers got Object.hasOwn later than all else in here.
+  // A variable of the page with this name stays. An element with this id is not an own property of the window.
+  // biome-ignore lint/suspicious/noPrototypeBuiltins: Object.hasOwn is newer than everything else here.
   if (!window.hasOwnProperty('fieldmouse')) window.fieldmouse = { start: () => start(target), stop };
 });

@@ -1,8 +1,8 @@
 import { ask, attempt } from './guard.ts';
 
 /**
- * Short CSS selector of an element: its tag, and its `data-fieldmouse` name, or else id and classes. Never made of
- * texts or values.
+ * Short CSS selector of an element: its tag, and its `data-fieldmouse` name, or else its id and classes. It never
+ * contains texts or values.
  */
 export function selectorOf(element: Element): string {
   const name = ask(element, 'getAttribute', 'data-fieldmouse');
@@ -15,7 +15,7 @@ export function selectorOf(element: Element): string {
   );
 }
 
-/** For CSS. A page may have a variable named `CSS`: then names stay as they are. */
+/** Escapes a name for CSS. If the page has a variable named `CSS`, the name stays as it is. */
 function escaped(name: string): string {
   return attempt(() => window.CSS.escape(name)) || name;
 }

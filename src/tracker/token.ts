@@ -1,33 +1,33 @@
 /**
- * The resume token, and its copy in sessionStorage, which ends with the tab: the next page in this tab is the same
- * visitor. Storage may be forbidden; then each page is a visitor of its own.
+ * The resume token, and its copy in sessionStorage, which makes the next page of this tab the same visitor. If storage
+ * is forbidden, each page is a visitor of its own.
  */
 import { attempt } from './guard.ts';
 import { TOKEN_KEY } from './limits.ts';
 
-/** Empty if there is none. */
+/** The resume token, or an empty string. */
 export let token = '';
 let key = '';
 
 /**
- * Sets whose token it is. Pages and frames of one origin share the storage of a tab: each site has a token of its own, and so
- * has each frame, by its place among the frames.
+ * Sets the site of the token. Pages and frames of one origin share the storage of a tab, so the key has the site and
+ * the position of the frame.
  */
 export function keepFor(site: string): void {
   key = TOKEN_KEY + site;
-  // A page may have a variable of its own named `parent`.
+  // May throw: a page may have a variable named `parent`.
   attempt(() => {
     for (let frame: Window = window; frame !== top; frame = frame.parent)
       key += Array.prototype.indexOf.call(frame.parent, frame);
   });
 }
 
-/** Takes what is stored: another page of the tab may have been given another token. */
+/** Reads the stored token: another page of the tab may have received a new one. */
 export function loadToken(): void {
   token = attempt(() => sessionStorage[key]) || token;
 }
 
-/** Keeps the token; an empty one is removed. */
+/** Stores the token. An empty token removes the stored one. */
 export function remember(given: string): void {
   token = given;
   attempt(() => {

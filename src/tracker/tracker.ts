@@ -1,6 +1,4 @@
-/**
- * The visitor's part of Fieldmouse, as a module for bundlers; `script.ts` is the same for a script element.
- */
+/** The tracker as a module for bundlers. `script.ts` is the same for a script element. */
 import { wake } from './beat.ts';
 import { connect, disconnect, hide, resume, suspend, type Target } from './connection.ts';
 import { ask, guard, listen } from './guard.ts';
@@ -10,23 +8,23 @@ import { clicked, currentPage, pointed, resized, settle, watchHistory } from './
 export type { Target } from './connection.ts';
 
 export interface Tracker {
-  /** Says bye, forgets the visitor and leaves the page as it was. Stopping twice is safe. */
+  /** Sends bye, forgets the visitor and removes all listeners. Stopping twice is safe. */
   stop(): void;
 }
 
 let running: AbortController | undefined;
 
 /**
- * Starts to tell the server what the visitor does on this page, and goes on through page changes. Where consent is
- * needed, call it once that is given. Does nothing when the visitor's browser asks not to be tracked (Global
- * Privacy Control, Do Not Track), and nothing more when it runs already. Never throws.
+ * Starts to send the visitor's activity on this page, and continues through page changes. If consent is needed, call it
+ * after consent was given. Does nothing if the browser asks not to be tracked (Global Privacy Control, Do Not Track) or
+ * if the tracker is running. Never throws.
  */
 export function start(target: Target): Tracker {
   if (!running) track(target);
   return { stop };
 }
 
-/** Stops what `start` started. */
+/** Stops the tracker. */
 export const stop = guard(() => {
   if (!running) return;
   running.abort();
@@ -44,14 +42,14 @@ const track = guard((target: Target) => {
     connect(target);
     wake();
     watchHistory(signal);
-    // Last, as this needs most of what a page may have replaced.
+    // Last, because it uses most of the functions that a page may have replaced.
     listen(signal, {
       popstate: settle,
       pointermove: pointed,
       pointerdown: pointed,
       pointerup(event) {
         if (event.button) return;
-        // A disabled control gets no click, but an auxclick.
+        // A disabled control receives auxclick, but not click.
         if (ask(event.composedPath()[0] as Element, 'closest', ':disabled:not(fieldset)')) clicked(event, 1);
       },
       click: clicked,
@@ -69,7 +67,7 @@ const track = guard((target: Target) => {
       online: resume,
     });
   };
-  // A page that is only prepared in case the visitor goes there is not where the visitor is.
+  // The visitor has not yet opened a page that is prerendered.
   if (ask(document, 'prerendering')) listen(signal, { prerenderingchange: begin });
   else begin();
 });
