@@ -29,7 +29,7 @@ export interface Cluster extends Client {
 }
 
 /** Nodes that are away for this long have perhaps been replaced: the cluster is asked for its slots, milliseconds. */
-const LOOK_ANEW_MS = 500;
+const REDISCOVER_MS = 500;
 /** Maximum number of commands that wait for answers; more are refused. */
 const MAX_WAITING = 50_000;
 /**
@@ -80,7 +80,7 @@ export function clusterOf(urls: readonly string[], limitMs: number): Cluster {
     rootNodes: urls.map((url) => ({ url })),
     defaults: { ...defaults, ...who },
     RESP,
-    topologyRefreshOnReconnectionAttemptStrategy: LOOK_ANEW_MS,
+    topologyRefreshOnReconnectionAttemptStrategy: REDISCOVER_MS,
   };
   return createCluster(options as never) as never;
 }

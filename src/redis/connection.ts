@@ -104,7 +104,7 @@ const READ = scriptOf(GATHER, 'no-writes');
 
 const CHANGE = scriptOf(COMMIT);
 /** Freeing space must also work without free memory. */
-const RELEASE = scriptOf(COMMIT, 'allow-oom');
+const COMMIT_WHEN_FULL = scriptOf(COMMIT, 'allow-oom');
 
 export class Redis {
   readonly where: string;
@@ -360,7 +360,7 @@ export class Redis {
     commands: readonly RedisCommand[],
     release = false,
   ): Promise<boolean> {
-    const script = release ? RELEASE : CHANGE;
+    const script = release ? COMMIT_WHEN_FULL : CHANGE;
     return (await this.run<number>(script, version, counted(commands, [expected ?? '']))) === 1;
   }
 

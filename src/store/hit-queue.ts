@@ -23,15 +23,15 @@ export class HitQueue {
   #writing = 0;
   #writes = 0;
   #planned = false;
-  readonly #mostWrites: number;
+  readonly #maxWrites: number;
 
   /**
    * `add` stores groups of different pages, and resolves with the total of each, or why it was not counted. Up to
    * `mostWrites` writes run at once.
    */
-  constructor(add: (groups: readonly HitGroup[]) => Promise<HitOutcome[]>, mostWrites = 1) {
+  constructor(add: (groups: readonly HitGroup[]) => Promise<HitOutcome[]>, maxWrites = 1) {
     this.#add = add;
-    this.#mostWrites = mostWrites;
+    this.#maxWrites = maxWrites;
   }
 
   /** Implements `Hits.hit`. */
@@ -47,7 +47,7 @@ export class HitQueue {
 
   /** Writes after this turn of the event loop, together with what has already arrived at other sockets. */
   #plan(): void {
-    if (this.#planned || this.#waiting.length === 0 || this.#writes >= this.#mostWrites) return;
+    if (this.#planned || this.#waiting.length === 0 || this.#writes >= this.#maxWrites) return;
     this.#planned = true;
     setImmediate(() => {
       this.#planned = false;

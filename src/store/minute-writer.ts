@@ -24,9 +24,9 @@ export interface StoredMinute extends Minute {
 }
 
 /** Groups minutes by node, oldest first. */
-export function minutesByMachine(kept: Iterable<StoredMinute>): NodeMinutes[] {
+export function minutesByMachine(stored: Iterable<StoredMinute>): NodeMinutes[] {
   const machines = new Map<string, Map<number, Minute>>();
-  for (const { machine, ...minute } of kept)
+  for (const { machine, ...minute } of stored)
     raiseMinute(
       getOrInsert(machines, machine, () => new Map()),
       minute,

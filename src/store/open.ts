@@ -36,17 +36,17 @@ export function identityOf(store: Store): string {
   return ('identity' in store && String(store.identity)) || '';
 }
 
-type Where = Pick<Config, 'data' | 'redis' | 'redisReplicas'> & Partial<Pick<Config, 'requirePersistence'>>;
+type StoreLocation = Pick<Config, 'data' | 'redis' | 'redisReplicas'> & Partial<Pick<Config, 'requirePersistence'>>;
 
 /** Throws StoreError. */
-export async function openStore(where: Where, options: OpenOptions = {}): Promise<Store> {
+export async function openStore(where: StoreLocation, options: OpenOptions = {}): Promise<Store> {
   const { data, redis, redisReplicas: replicas, requirePersistence = false } = where;
   const { create = options.isServer ?? false } = options;
   if (redis === undefined) {
     const checked = options.isServer ? { checkBytes: 0 } : {};
-    const store = await openFile(data, { onDamage: complainer(options.log), ...checked, ...options, create });
-    if (options.isServer) watchPlace(store, options);
-    return theOne(store, options);
+    const store = await openFile(data, { onDamage: damageLogger(options.log), ...checked, ...options, create });
+    if (options.isServer) watchFile(store, options);
+    return expectStore(store, options);
   }
   if (options.isServer) ownFolder(data);
   // Loaded on demand: a single server does not need it.
@@ -58,7 +58,7 @@ export async function openStore(where: Where, options: OpenOptions = {}): Promis
 const PLACE_MS = 1000;
 
 /** Logs once that the store's file was moved away or replaced, and once that it is back. */
-function watchPlace(store: LmdbStore, { log, onTrouble }: OpenOptions): void {
+function watchFile(store: LmdbStore, { log, onTrouble }: OpenOptions): void {
   let isLost = false;
   const look = () => {
     try {
@@ -77,19 +77,19 @@ function watchPlace(store: LmdbStore, { log, onTrouble }: OpenOptions): void {
 }
 
 /** Minimum time between two log entries about unreadable data, milliseconds. */
-const COMPLAIN_MS = 60_000;
+const DAMAGE_INTERVAL_MS = 60_000;
 
-function complainer(log: Logger | undefined): (error: StoreError) => void {
-  let toldAt = Number.NEGATIVE_INFINITY;
+function damageLogger(log: Logger | undefined): (error: StoreError) => void {
+  let loggedAt = Number.NEGATIVE_INFINITY;
   return ({ message }) => {
-    if (performance.now() - toldAt < COMPLAIN_MS) return;
-    toldAt = performance.now();
+    if (performance.now() - loggedAt < DAMAGE_INTERVAL_MS) return;
+    loggedAt = performance.now();
     log?.error({ reason: message }, 'part of the store cannot be read and is skipped');
   };
 }
 
 /** Returns the store if it has the expected id and is in the expected file. Throws StoreError otherwise. */
-async function theOne(store: LmdbStore, { id, file }: Pick<OpenOptions, 'id' | 'file'>): Promise<Store> {
+async function expectStore(store: LmdbStore, { id, file }: Pick<OpenOptions, 'id' | 'file'>): Promise<Store> {
   const found = await store.id();
   const isOfId = id === undefined || id === found;
   if (isOfId && (file === undefined || file === store.identity)) return store;

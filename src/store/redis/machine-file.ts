@@ -26,8 +26,8 @@ export class MachineFile {
   /** Returns empty data if no server has run, or if the file cannot be read. */
   read(): MachineIdentity {
     try {
-      const kept = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<MachineIdentity>;
-      const { name, store, addresses = [], options = {} } = kept;
+      const stored = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<MachineIdentity>;
+      const { name, store, addresses = [], options = {} } = stored;
       return { ...(name && { name }), ...(store && { store }), addresses, options };
     } catch {
       return { addresses: [], options: {} };

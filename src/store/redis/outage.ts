@@ -26,10 +26,10 @@ export class Outage {
   tell(error: RedisError | undefined): void {
     clearTimeout(this.#back);
     if (error === undefined) this.#back = setTimeout(() => this.#end(), HOLD_MS).unref();
-    else this.#begin(error);
+    else this.#start(error);
   }
 
-  #begin({ code, message }: RedisError): void {
+  #start({ code, message }: RedisError): void {
     const reason = code === 'other-store' ? 'store-lost' : 'redis-away';
     if (reason === this.#reason) return;
     this.#change(reason);

@@ -51,7 +51,7 @@ import { SITES } from './record/keys.ts';
 import { type PageHash, PageHashes } from './record/page-hash.ts';
 import { type ListedVisits, partsOf, RecordSite, type RedisVisit } from './record/record-site.ts';
 import { type Compacted, held, RedisCompaction } from './record/redis-compaction.ts';
-import { atOnce, namedRuns, readDays, readHeat, readPages, readScenes } from './record/redis-lookup.ts';
+import { namedRuns, readConsistently, readDays, readHeat, readPages, readScenes } from './record/redis-lookup.ts';
 import { RedisQuota } from './record/redis-quota.ts';
 import { removePiece, removeVisits } from './record/redis-removal.ts';
 import { siteDifferences } from './record/redis-verify.ts';
@@ -407,7 +407,7 @@ export class RedisArchive implements Archive {
     const now = site.now();
     now.catch(() => {});
     const isSame = await freshened;
-    return atOnce(site, (state) => read(site, this.#pageHashes.at(site, state)), isSame ? now : undefined);
+    return readConsistently(site, (state) => read(site, this.#pageHashes.at(site, state)), isSame ? now : undefined);
   }
 
   erase(id: string, note?: AuditNote): Promise<boolean> {

@@ -135,7 +135,7 @@ export class ThreadArchive implements Archive {
   }
 
   append: Archive['append'] = (batches) => {
-    const bytes = joined(batches);
+    const bytes = join(batches);
     return this.#send('append', [bytes, batches.map(({ length }) => length)], [bytes.buffer]);
   };
   sites: Archive['sites'] = (...args) => this.#read('sites', ...args);
@@ -179,7 +179,7 @@ function passOn(error: Error & { code?: StoreError['code'] }): never {
 }
 
 /** Joins parts in a new buffer: transferring each would cost more than copying. */
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let end = 0;
   for (const part of parts) {
@@ -189,8 +189,8 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-/** Splits a buffer that `joined` made into its parts. */
-export function parted(all: Uint8Array, lengths: readonly number[]): Uint8Array[] {
+/** Splits a buffer that `join` made into its parts. */
+export function split(all: Uint8Array, lengths: readonly number[]): Uint8Array[] {
   let end = 0;
   return lengths.map((length) => {
     end += length;

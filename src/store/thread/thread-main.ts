@@ -7,19 +7,21 @@ import type { HitGroup } from '../accounts/account-snapshot.ts';
 import type { Archive } from '../archive.ts';
 import { StoreError } from '../contract.ts';
 import type { MaintainedArchive } from './maintenance.ts';
-import { type Answer, parted, type Question, type ThreadData } from './thread-archive.ts';
+import { type Answer, type Question, split, type ThreadData } from './thread-archive.ts';
 
 /** How often to check whether visits were removed, milliseconds, and the minimum time between two reports. */
-const LOOK_MS = 1000;
-const NEWS_MS = 60_000;
+const NEWS_CHECK_MS = 1000;
+const NEWS_INTERVAL_MS = 60_000;
 /** Minimum time between two reports of damage, milliseconds. */
-const TELL_MS = 60_000;
+const DAMAGE_INTERVAL_MS = 60_000;
 
-let toldAt = Number.NEGATIVE_INFINITY;
+let damageReportedAt = Number.NEGATIVE_INFINITY;
 const port = parentPort as NonNullable<typeof parentPort>;
-const kept = await open(workerData as ThreadData);
-const { archive } = kept;
-const timers = [...kept.chores, { everyMs: LOOK_MS, work: tellNews }].map(({ everyMs, work }) => every(everyMs, work));
+const record = await open(workerData as ThreadData);
+const { archive } = record;
+const timers = [...record.chores, { everyMs: NEWS_CHECK_MS, work: reportNews }].map(({ everyMs, work }) =>
+  runEvery(everyMs, work),
+);
 
 port.on('message', (question: Question) => {
   if (question.method === 'addHits') addHits(question);
@@ -29,8 +31,8 @@ port.postMessage({ id: 0 } satisfies Answer);
 
 /** Loads only the store that is needed. */
 async function open(data: ThreadData): Promise<MaintainedArchive> {
-  if ('redis' in data) return (await import('../redis/redis-maintenance.ts')).maintainRedis(data, tellDamage);
-  return (await import('../lmdb/lmdb-maintenance.ts')).maintainFile(data, tellDamage);
+  if ('redis' in data) return (await import('../redis/redis-maintenance.ts')).maintainRedis(data, reportDamage);
+  return (await import('../lmdb/lmdb-maintenance.ts')).maintainFile(data, reportDamage);
 }
 
 async function answer(question: Question): Promise<void> {
@@ -45,7 +47,7 @@ async function answer(question: Question): Promise<void> {
 }
 
 function call({ method, args }: Question): unknown {
-  if (method === 'append') return archive.append(parted(args[0] as Uint8Array, args[1] as number[]));
+  if (method === 'append') return archive.append(split(args[0] as Uint8Array, args[1] as number[]));
   const work = archive[method as keyof Archive] as (...all: unknown[]) => unknown;
   return work.apply(archive, args);
 }
@@ -60,7 +62,7 @@ function addHits(first: Question): void {
   const questions = [first];
   const others: Question[] = [];
   try {
-    const outcomes = kept.addHits?.(() => {
+    const outcomes = record.addHits?.(() => {
       for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port))
         (next.message.method === 'addHits' ? questions : others).push(next.message);
       return questions.map(({ args }) => args[0] as HitGroup[]);
@@ -73,12 +75,12 @@ function addHits(first: Question): void {
 }
 
 /** Runs `work` periodically, never twice at once. */
-function every(ms: number, work: () => void | Promise<void>): NodeJS.Timeout {
+function runEvery(ms: number, work: () => void | Promise<void>): NodeJS.Timeout {
   let isBusy = false;
   return setInterval(async () => {
     if (isBusy) return;
     isBusy = true;
-    await tried(work);
+    await runSafely(work);
     isBusy = false;
   }, ms);
 }
@@ -87,36 +89,36 @@ function every(ms: number, work: () => void | Promise<void>): NodeJS.Timeout {
  * Runs `work`. Appends report a full disk or an unreachable server, and the work is tried again. Any other error ends
  * the thread.
  */
-async function tried(work: () => void | Promise<void>): Promise<void> {
+async function runSafely(work: () => void | Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    if (error.code === 'damaged') tellDamage(error);
+    if (error.code === 'damaged') reportDamage(error);
   }
 }
 
-let newsAt = Number.NEGATIVE_INFINITY;
+let newsReportedAt = Number.NEGATIVE_INFINITY;
 
-function tellNews(): void {
-  if (performance.now() - newsAt < NEWS_MS) return;
-  const news = kept.takeNews();
+function reportNews(): void {
+  if (performance.now() - newsReportedAt < NEWS_INTERVAL_MS) return;
+  const news = record.takeNews();
   if (news.heldMs === 0 && Object.values(news.removed).every((visits) => visits === 0)) return;
-  newsAt = performance.now();
+  newsReportedAt = performance.now();
   port.postMessage({ id: 0, news } satisfies Answer);
 }
 
 /** Reports damage. All other visits are still stored. */
-function tellDamage({ code, message }: StoreError): void {
-  if (performance.now() - toldAt < TELL_MS) return;
-  toldAt = performance.now();
+function reportDamage({ code, message }: StoreError): void {
+  if (performance.now() - damageReportedAt < DAMAGE_INTERVAL_MS) return;
+  damageReportedAt = performance.now();
   port.postMessage({ id: 0, error: { code, message } } satisfies Answer);
 }
 
 let makingRoom: Promise<void> | undefined;
 
 function makeRoom(): Promise<void> {
-  makingRoom ??= tried(() => kept.makeRoom()).finally(() => {
+  makingRoom ??= runSafely(() => record.makeRoom()).finally(() => {
     makingRoom = undefined;
   });
   return makingRoom;
@@ -124,9 +126,9 @@ function makeRoom(): Promise<void> {
 
 async function close(id: number): Promise<void> {
   for (const timer of timers) clearInterval(timer);
-  newsAt = Number.NEGATIVE_INFINITY;
-  tellNews();
-  await kept.close();
+  newsReportedAt = Number.NEGATIVE_INFINITY;
+  reportNews();
+  await record.close();
   port.postMessage({ id } satisfies Answer);
   port.close();
 }

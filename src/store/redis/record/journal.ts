@@ -38,7 +38,7 @@ export class RedisJournal {
 
   /** Implements `Archive.append`. Returns the sites that were appended to. Throws RedisError and StoreError. */
   async append(batches: readonly Uint8Array[]): Promise<Set<string>> {
-    const redis = await this.#own();
+    const redis = await this.#ownConnection();
     const bytes = batches.reduce((sum, { length }) => sum + length, 0);
     await this.#quota.check(bytes, redis);
     const parts = batches.flatMap(splitBatch);
@@ -91,7 +91,7 @@ export class RedisJournal {
       );
   }
 
-  #own(): Promise<Redis> {
+  #ownConnection(): Promise<Redis> {
     this.#connecting ??= this.#redis.another({ limitMs: LIMIT_MS, connectMs: LIMIT_MS }).catch((error) => {
       this.#connecting = undefined;
       throw error;

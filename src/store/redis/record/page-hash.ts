@@ -8,9 +8,9 @@ import { countedName, MAX_PAGES, OTHER_PAGES } from '../../record/pages.ts';
 import { partsOf, type RecordSite, type StoredSiteState } from './record-site.ts';
 
 /** Maximum number of cached names, over all sites. */
-const MAX_REMEMBERED = 100_000;
+const MAX_CACHED = 100_000;
 /** With more new pages than this, all pages are read. */
-const FEW = 1000;
+const MAX_NEW = 1000;
 
 /** The known pages of a site. */
 export class PageHash {
@@ -45,24 +45,24 @@ export class PageHashes {
 
   async at(site: RecordSite, { page, edition }: StoredSiteState): Promise<PageHash> {
     const known = this.#pageHashes.get(site.name);
-    if (known && known.edition === edition && page - known.last <= FEW) {
+    if (known && known.edition === edition && page - known.last <= MAX_NEW) {
       if (page > known.last) await readNew(site, known, page);
-      return this.#keep(site.name, known);
+      return this.#cache(site.name, known);
     }
     const hash = await readAll(site);
     hash.last = page;
     hash.edition = edition;
-    return this.#keep(site.name, hash);
+    return this.#cache(site.name, hash);
   }
 
   /** Caches a hash, and drops the least recently used ones. */
-  #keep(site: string, hash: PageHash): PageHash {
+  #cache(site: string, hash: PageHash): PageHash {
     this.#pageHashes.delete(site);
     this.#pageHashes.set(site, hash);
     let names = 0;
     for (const one of this.#pageHashes.values()) names += one.names.size;
     for (const [other, { names: some }] of this.#pageHashes) {
-      if (names <= MAX_REMEMBERED || other === site) break;
+      if (names <= MAX_CACHED || other === site) break;
       this.#pageHashes.delete(other);
       names -= some.size;
     }
@@ -131,7 +131,7 @@ export class PageChanges implements PageNumbers {
    * Removes a page. If a site had too many pages, further pages are counted as one until nothing is counted there any
    * more, so that exactly what was counted that way is subtracted that way.
    */
-  giveBack(number: number): void {
+  remove(number: number): void {
     if (!this.#hash.names.has(number) && !this.#added.names.has(number)) return;
     this.#gone.push(number);
     this.#state.pages -= 1;
@@ -152,7 +152,7 @@ export class PageChanges implements PageNumbers {
   }
 
   /** Adds the stored pages to the cache, after the commit. Removed pages are noticed by the edition. */
-  settle(): void {
+  updateCache(): void {
     for (const [number, name] of this.#added.names) this.#hash.add(number, name);
     this.#hash.last = Math.max(this.#hash.last, this.#state.page);
   }

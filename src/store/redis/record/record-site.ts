@@ -205,10 +205,10 @@ export class RecordSite {
   }
 
   /** Returns the first visits of a range of `by-time`, in its order; in one round trip, or two for many visits. */
-  async list(range: readonly string[], most: number): Promise<ListedVisits> {
+  async list(range: readonly string[], max: number): Promise<ListedVisits> {
     const { version, byTime, visits } = this.keys;
-    const limited = [...range, 'LIMIT', '0', String(most)];
-    if (most > MAX_LISTED) {
+    const limited = [...range, 'LIMIT', '0', String(max)];
+    if (max > MAX_LISTED) {
       const members = await this.send<string[]>('ZRANGE', byTime, ...limited);
       return { members, visits: await this.visits(members.map((member) => visitOf(member)[1])) };
     }
@@ -346,8 +346,8 @@ function elementFrom(marks: readonly number[], t: number): number | undefined {
 }
 
 /** Splits a list into parts that fit a command. */
-export function partsOf<T>(all: readonly T[], most = MAX_FIELDS): T[][] {
+export function partsOf<T>(all: readonly T[], max = MAX_FIELDS): T[][] {
   const parts: T[][] = [];
-  for (let i = 0; i < all.length; i += most) parts.push(all.slice(i, i + most));
+  for (let i = 0; i < all.length; i += max) parts.push(all.slice(i, i + max));
   return parts;
 }

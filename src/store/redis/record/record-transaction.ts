@@ -40,8 +40,8 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
   readonly #new = new Set<number>();
   readonly #changed = new Set<number>();
   /** Members of minutes to add, and to remove. */
-  readonly #there = new Map<number, Set<string>>();
-  readonly #away = new Map<number, Set<string>>();
+  readonly #addedMinutes = new Map<number, Set<string>>();
+  readonly #removedMinutes = new Map<number, Set<string>>();
 
   private constructor(site: RecordSite, version: string, state: StoredSiteState, pages: PageChanges) {
     this.site = site;
@@ -51,7 +51,7 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
   }
 
   /** `now`: the current state, if it was already read. */
-  static async begin(site: RecordSite, pageHashes: PageHashes, now = site.now()): Promise<RecordTransaction> {
+  static async start(site: RecordSite, pageHashes: PageHashes, now = site.now()): Promise<RecordTransaction> {
     const { version, state } = await now;
     const hash = await pageHashes.at(site, state);
     return new RecordTransaction(site, version, state, new PageChanges(site, hash, state));
@@ -124,16 +124,16 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
 
   append(number: number, visit: RedisVisit, runs: readonly Run[]): void {
     if (runs.length === 0) return;
-    this.#note(this.#there, number, this.#minutesOf(visit, visit.lastRun, runs));
+    this.#collectMinutes(this.#addedMinutes, number, this.#minutesOf(visit, visit.lastRun, runs));
     chunk.clear();
-    let begin = (runs[0] as Run).t;
+    let start = (runs[0] as Run).t;
     for (const run of runs) {
-      if (chunk.length > CHUNK_BYTES) this.#element(number, visit, begin);
-      if (chunk.length === 0) begin = run.t;
+      if (chunk.length > CHUNK_BYTES) this.#element(number, visit, start);
+      if (chunk.length === 0) start = run.t;
       writeRun(chunk, { ...run, page: this.pages.numberOf(visit.site, run.page) });
       visit.lastRun = run.t;
     }
-    this.#element(number, visit, begin);
+    this.#element(number, visit, start);
   }
 
   /** Appends the collected runs as one element. `t`: start of its first run. */
@@ -156,7 +156,7 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     return minutes;
   }
 
-  #note(into: Map<number, Set<string>>, number: number, minutes: StoredMinutes): void {
+  #collectMinutes(into: Map<number, Set<string>>, number: number, minutes: StoredMinutes): void {
     for (const [minute, pages] of minutes) {
       const members = getOrInsert(into, minute, () => new Set<string>());
       for (const page of pages) members.add(`${number}.${page}`);
@@ -177,19 +177,19 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
   clear(number: number, visit: RedisVisit, tell: (run: Run) => void): void {
     const runs = visit.elements > 0 ? this.runs(number) : [];
     for (const run of runs) tell(run);
-    this.leave(number, visit, runs);
+    this.removeFromMinutes(number, visit, runs);
     this.add(['UNLINK', this.site.keys.runs(number)]);
     Object.assign(visit, { lastRun: 0, elements: 0, bytes: 0, marks: [] });
   }
 
   /** Removes a visit from the minutes of these runs, and of its stays. */
-  leave(number: number, visit: RedisVisit, runs: Iterable<Run>): void {
-    this.#note(this.#away, number, this.#minutesOf(visit, 0, runs));
+  removeFromMinutes(number: number, visit: RedisVisit, runs: Iterable<Run>): void {
+    this.#collectMinutes(this.#removedMinutes, number, this.#minutesOf(visit, 0, runs));
   }
 
   /** Removes a visit from a minute of these pages. */
-  leaveMinute(number: number, minute: number, pages: readonly number[]): void {
-    this.#note(this.#away, number, new Map([[minute, new Set(pages)]]));
+  removeFromMinute(number: number, minute: number, pages: readonly number[]): void {
+    this.#collectMinutes(this.#removedMinutes, number, new Map([[minute, new Set(pages)]]));
   }
 
   /** Removes a visit that is no longer in any minute or sum. */
@@ -219,7 +219,7 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     if (this.#weight !== 0) all.push(...this.#weightCommands());
     // Allowed without free memory: compacted frames take less space than the journal, and only they can be removed.
     const isDone = await redis.commit(keys.version, this.version, all, true);
-    if (isDone) this.pages.settle();
+    if (isDone) this.pages.updateCache();
     return isDone;
   }
 
@@ -234,18 +234,18 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
     const { visits, ids, byTime } = this.site.keys;
     const put: string[] = [];
     const named: string[] = [];
-    const begun: string[] = [];
+    const started: string[] = [];
     for (const number of this.#changed) {
       const visit = this.#visits.get(number) as RedisVisit;
       put.push(String(number), JSON.stringify(visit));
       if (!this.#new.has(number)) continue;
       named.push(visit.id, String(number));
-      begun.push('0', memberOf(visit.since, number));
+      started.push('0', memberOf(visit.since, number));
     }
     return [
       ...partsOf(put).map((some) => ['HSET', visits, ...some]),
       ...partsOf(named).map((some) => ['HSET', ids, ...some]),
-      ...partsOf(begun).map((some) => ['ZADD', byTime, ...some]),
+      ...partsOf(started).map((some) => ['ZADD', byTime, ...some]),
     ];
   }
 
@@ -254,6 +254,6 @@ export class RecordTransaction implements CompactionTarget<RedisVisit> {
       [...all].flatMap(([minute, members]) =>
         partsOf([...members]).map((some) => [name, this.site.keys.minute(minute), ...some]),
       );
-    return [...of('SREM', this.#away), ...of('SADD', this.#there)];
+    return [...of('SREM', this.#removedMinutes), ...of('SADD', this.#addedMinutes)];
   }
 }

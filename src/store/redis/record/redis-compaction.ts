@@ -93,16 +93,16 @@ export class RedisCompaction {
     if (typeof opened === 'string') return opened;
     let isDone = false;
     try {
-      const filed = await this.#compactOpened(site, opened);
-      isDone = typeof filed === 'number';
-      return filed;
+      const compacted = await this.#compactOpened(site, opened);
+      isDone = typeof compacted === 'number';
+      return compacted;
     } finally {
       if (!isDone) await release(site);
     }
   }
 
   async #compactOpened(site: RecordSite, { taken, ...now }: Opened): Promise<Compacted> {
-    const transaction = await RecordTransaction.begin(site, this.#pageHashes, Promise.resolve(now));
+    const transaction = await RecordTransaction.start(site, this.#pageHashes, Promise.resolve(now));
     const bytes = taken.reduce((sum, one) => sum + one.bytes, 0);
     if (bytes === 0) return 'none';
     try {
@@ -256,20 +256,20 @@ async function fill(
     left -= visit.bytes;
   }
   await Promise.all(needed.map((number) => transaction.readRuns(number)));
-  const filer = new Compactor(transaction, transaction.pages, maxVisitBytes);
-  filer.start(transaction.damage);
-  for (const [id, arrived] of visits) filer.compact(id, arrived, transaction.sums);
+  const compactor = new Compactor(transaction, transaction.pages, maxVisitBytes);
+  compactor.start(transaction.damage);
+  for (const [id, arrived] of visits) compactor.compact(id, arrived, transaction.sums);
 }
 
 /**
  * Returns true if stored runs of a visit may have to be replaced or rewritten. For a long visit, or after many
  * rewrites, only imported frames require that. `max`: bytes that may be read.
  */
-function needsRuns(visit: RedisVisit, { frames }: Arrived, most: number): boolean {
+function needsRuns(visit: RedisVisit, { frames }: Arrived, max: number): boolean {
   const fresh = frames.filter((frame) => countNew(visit, frame) > 0);
   if (fresh.some((frame) => isPartlyStored(visit, frame))) return true;
-  const isDear = most <= 0 || visit.bytes > LONG_CHUNKS * CHUNK_BYTES;
-  return isOutOfOrder(visit, fresh) && (!isDear || fresh.some((frame) => frame.frames !== undefined));
+  const isCostly = max <= 0 || visit.bytes > LONG_CHUNKS * CHUNK_BYTES;
+  return isOutOfOrder(visit, fresh) && (!isCostly || fresh.some((frame) => frame.frames !== undefined));
 }
 
 /** Quarantines unreadable batches, so that they do not block others. */
@@ -280,13 +280,13 @@ async function quarantine(
   error: FrameError,
 ): Promise<Compacted> {
   const commands: RedisCommand[] = [];
-  let aside = 0;
+  let quarantined = 0;
   for (const one of taken) {
     const good: Buffer[] = [];
     const bad: Buffer[] = [];
     for (const [time, batch] of batchesOf(one)) (isReadable(batch) ? good : bad).push(time, batch);
     if (bad.length === 0) continue;
-    aside += bad.length / 2;
+    quarantined += bad.length / 2;
     // In parts: if a commit failed halfway because a command is too long for Lua, elements would be removed and not put
     // back.
     const key = site.keys.journals[one.shard] as string;
@@ -294,10 +294,10 @@ async function quarantine(
     for (const some of partsOf(bad)) commands.push(['RPUSH', site.keys.damaged, ...some]);
     for (const some of partsOf(good.toReversed())) commands.push(['LPUSH', key, ...some]);
   }
-  if (aside === 0)
+  if (quarantined === 0)
     throw new StoreError('damaged', `a visit of the site ${site.name} in Redis is damaged: ${error.message}`);
   // Another process may have compacted the same entries, and was faster.
   if (!(await site.redis.commit(site.keys.version, version, commands, true))) return 'busy';
-  process.emitWarning(`${aside} batches of frames cannot be read and were set aside: ${error.message}`);
+  process.emitWarning(`${quarantined} batches of frames cannot be read and were set aside: ${error.message}`);
   return 'busy';
 }

@@ -44,16 +44,16 @@ const MAX_ROWS = 5000;
  * Reads a consistent state with several commands: reads again if the record changed meanwhile, unless Redis is far
  * away. `first`: the current state, if it was already asked for.
  */
-export async function atOnce<T>(
+export async function readConsistently<T>(
   site: RecordSite,
   read: (state: StoredSiteState) => Promise<T>,
   first = site.now(),
 ): Promise<T> {
-  const begin = performance.now();
+  const startedAt = performance.now();
   for (let tries = 1; ; tries++) {
     const { version, state } = await (tries === 1 ? first : site.now());
     const found = await read(state);
-    const isLast = tries === TRIES || performance.now() - begin > TRY_MS;
+    const isLast = tries === TRIES || performance.now() - startedAt > TRY_MS;
     if (isLast || (await site.version()) === version) return found;
   }
 }
@@ -224,12 +224,12 @@ async function readSpots(
   page: number,
   day: number,
   length: number,
-  most: number,
+  max: number,
   add: (some: readonly SpotTile[]) => void,
 ): Promise<void> {
   const isLarge = length > MAX_ROWS;
   if (!isLarge) return add(spotTiles(await site.bytes<Buffer[]>('HGETALL', site.keys.spots(page, day))));
-  let left = most;
+  let left = max;
   for await (const some of elementsOf(site, page, day, MAX_ROWS)) {
     add(some);
     left -= some.length;

@@ -37,7 +37,7 @@ export async function removeVisits(
   also: readonly RedisCommand[] = [],
   pieceBytes = PIECE_BYTES,
 ): Promise<number | undefined> {
-  const transaction = await RecordTransaction.begin(site, pageHashes);
+  const transaction = await RecordTransaction.start(site, pageHashes);
   await transaction.readVisits(members.map((member) => visitOf(member)[1]));
   const faults: string[] = [];
   let removed = 0;
@@ -53,7 +53,7 @@ export async function removeVisits(
       transaction.add(['HSET', site.keys.going, String(number), JSON.stringify(newRemovedVisit(visit))]);
       continue;
     }
-    const fault = await takeAway(transaction, number, visit ?? lost(site.name, since));
+    const fault = await removeWhole(transaction, number, visit ?? missingEntry(site.name, since));
     if (fault !== undefined || !visit) faults.push(fault ?? 'its entry is not there');
   }
   transaction.add(...also);
@@ -63,7 +63,7 @@ export async function removeVisits(
 }
 
 /** Returns an entry for a visit of which only the start and the runs exist. */
-function lost(site: string, since: number): RedisVisit {
+function missingEntry(site: string, since: number): RedisVisit {
   const untold = { device: 'unknown', language: '', referrer: '', origin: '', country: '', label: '' } as const;
   const visit = {
     ...untold,
@@ -77,7 +77,7 @@ function lost(site: string, since: number): RedisVisit {
 }
 
 /** Removes a visit. Returns what could not be read, if anything. Its runs are read in parts: there may be many. */
-async function takeAway(
+async function removeWhole(
   transaction: RecordTransaction,
   number: number,
   visit: RedisVisit,
@@ -87,7 +87,7 @@ async function takeAway(
   for await (const some of transaction.site.runs(number, visit, 0, damage)) {
     const runs = transaction.named(some);
     for (const run of runs) damage.tryRead(() => tally.add(run));
-    transaction.leave(number, visit, runs);
+    transaction.removeFromMinutes(number, visit, runs);
   }
   transaction.remove(number, visit);
   return damage.fault?.message;
@@ -102,7 +102,7 @@ export async function removePiece(
   pageHashes: PageHashes,
   pieceBytes = PIECE_BYTES,
 ): Promise<boolean | undefined> {
-  const transaction = await RecordTransaction.begin(site, pageHashes);
+  const transaction = await RecordTransaction.start(site, pageHashes);
   const [next] = await site.going();
   if (!next) return false;
   const [number, going] = next;
@@ -112,7 +112,7 @@ export async function removePiece(
   if (going.page > 0)
     transaction.sums.countsOf(site.name, transaction.pages.numberOf(site.name, going.away.page), dayOf(going.since));
   const isLeft =
-    leaveMinutes(transaction, number, going) || (await removeElements(transaction, number, going, tally, pieceBytes));
+    removeMinutes(transaction, number, going) || (await removeElements(transaction, number, going, tally, pieceBytes));
   if (isLeft) tally.countDeepest(going.page, -1);
   const { keys } = site;
   if (isLeft) transaction.add(['HSET', keys.going, String(number), JSON.stringify(going)]);
@@ -126,12 +126,12 @@ export async function removePiece(
  * Removes the visit from some of the minutes of its stays, while their pages still have numbers. Returns false after
  * the last one.
  */
-function leaveMinutes(transaction: RecordTransaction, number: number, going: RemovedVisit): boolean {
+function removeMinutes(transaction: RecordTransaction, number: number, going: RemovedVisit): boolean {
   let left = PIECE_MINUTES;
   for (const { page, t, until } of going.stays)
     for (const minute of minutesIn({ t: Math.max(t, going.minute * MINUTE_MS), until })) {
       if (left === 0) return true;
-      transaction.leaveMinute(number, minute, [transaction.pages.numberOf(going.site, page)]);
+      transaction.removeFromMinute(number, minute, [transaction.pages.numberOf(going.site, page)]);
       going.minute = minute;
       left -= 1;
     }
@@ -152,9 +152,10 @@ async function removeElements(
   if (elements.length === 0) return false;
   const damage = new DamageLog();
   for (const element of elements) {
-    const kept = damage.tryRead(() => decodeRuns(element)) ?? [];
-    for (const run of kept) for (const minute of minutesIn(run)) transaction.leaveMinute(number, minute, [run.page]);
-    for (const run of transaction.named(kept, (page) => removedVisitName(going, page)))
+    const runs = damage.tryRead(() => decodeRuns(element)) ?? [];
+    for (const run of runs)
+      for (const minute of minutesIn(run)) transaction.removeFromMinute(number, minute, [run.page]);
+    for (const run of transaction.named(runs, (page) => removedVisitName(going, page)))
       damage.tryRead(() => tally.add(run));
   }
   going.page = transaction.pages.find(going.away.page) ?? 0;

@@ -127,9 +127,9 @@ async function bytesOn(site: RecordSite, day: number): Promise<number> {
   const much: number[] = [];
   let bytes = 0;
   for (const [page, { moves, clicks, views }] of await countRowsOf(site, day)) {
-    const most = CELL_BYTES * (moves + clicks + 2 * views);
-    if (most > MUCH_BYTES) much.push(page);
-    else bytes += most;
+    const maxSize = CELL_BYTES * (moves + clicks + 2 * views);
+    if (maxSize > MUCH_BYTES) much.push(page);
+    else bytes += maxSize;
   }
   const usage = (key: string) => ['MEMORY', 'USAGE', key] as const;
   const keys = much.flatMap((page) => [site.keys.cells(page, day), site.keys.spots(page, day)]);
@@ -155,8 +155,9 @@ async function recount(
   const going = visits.every((visit) => visit) ? undefined : await site.going();
   for (const [i, visit] of visits.entries()) {
     const number = numbers[i] as number;
-    const gone = going?.get(number);
-    if (gone) await recountLeft(site, hash, number, gone, new Aggregator(site.name, sums, 1, readOnly, gone.away));
+    const removed = going?.get(number);
+    if (removed)
+      await recountLeft(site, hash, number, removed, new Aggregator(site.name, sums, 1, readOnly, removed.away));
     if (!visit) continue;
     if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(site.name, page)))) continue;
     const counted = new Recount(visit, sums, readOnly);

@@ -47,7 +47,7 @@ async function countCommands(site: RecordSite, sums: Sums, pages: PageChanges): 
   const parts = await Promise.all([...days].map(([day, rows]) => dayCommands(site, day, rows, uses, emptied)));
   const changed = [...uses].filter(([, by]) => by !== 0).flatMap(([page, by]) => [String(page), String(by)]);
   const added = partsOf(changed).map((some) => ['ADD', site.keys.uses, ...some]);
-  await giveBack(site, [...emptied], uses, pages);
+  await removePages(site, [...emptied], uses, pages);
   return [...parts.flat(), ...added];
 }
 
@@ -83,14 +83,14 @@ async function dayCommands(
   ];
 }
 
-async function giveBack(
+async function removePages(
   site: RecordSite,
   emptied: readonly number[],
   uses: ReadonlyMap<number, number>,
   pages: PageChanges,
 ): Promise<void> {
   const before = await site.fields(site.keys.uses, emptied.map(String));
-  for (const [i, page] of emptied.entries()) if (Number(before[i]) + (uses.get(page) ?? 0) <= 0) pages.giveBack(page);
+  for (const [i, page] of emptied.entries()) if (Number(before[i]) + (uses.get(page) ?? 0) <= 0) pages.remove(page);
 }
 
 /** What is to be added to a tile: cells, in order, and what `by` has of each. */
