@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { readConfig } from '../src/config/config.ts';
 import { DASHBOARD_PAGES } from '../src/model/dashboard-page.ts';
 import type { StreamRequest } from '../src/protocol/ipc.ts';
 import type { Beacon } from '../src/protocol/post.ts';
@@ -424,6 +425,19 @@ test('health tells life from readiness', async (t) => {
   const draining = await ask('GET', '/readyz');
   assert.equal(draining.status, 503);
   assert.equal(draining.headers.get('retry-after'), '2');
+});
+
+test('neither the visitor script nor its endpoint can be moved to a path of the API', async (t) => {
+  const { ask } = await startHttp(t);
+  const { paths } = (await (await ask('GET', '/v1/openapi.json')).json()) as { paths: Record<string, object> };
+  const own = Object.keys(paths).filter((path) => path !== '/v1/visit');
+  for (const path of own.map((one) => one.replace(/\{[^}]*\}/g, 'x')))
+    for (const flag of ['--script-path', '--endpoint'])
+      assert.throws(
+        () => readConfig([flag, path], {}),
+        /a path that the server does not use itself/,
+        `${flag} ${path}`,
+      );
 });
 
 test('the OpenAPI description names every route of the API', async (t) => {

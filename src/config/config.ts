@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { suggestionText } from '../lib/suggest.ts';
 import { wrap } from '../lib/wrap.ts';
 import { readTarget } from '../redis/redis-url.ts';
+import { isReserved } from './reserved-paths.ts';
 
 export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'path'; path: string };
 
@@ -698,12 +699,7 @@ function readPath(text: string): string {
   const path = text.startsWith('/') ? text : `/${text}`;
   if (!/^(\/[A-Za-z0-9._~-]+)+$/.test(path) || /\/\.\.?(\/|$)/.test(path))
     throw 'a path of letters, digits and . _ ~ - such as /fieldmouse.js';
-  if (
-    /^\/(admin|healthz|readyz|metrics|v1\/(session|sessions|password|admins|audit|tokens|sites|server|stream|visits|pages|heatmap|heatmap\.png|replay|hits|openapi\.json))(\/|$)/.test(
-      path,
-    )
-  )
-    throw 'a path that the server does not use itself';
+  if (isReserved(path)) throw 'a path that the server does not use itself';
   return path;
 }
 

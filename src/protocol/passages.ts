@@ -56,9 +56,26 @@ function add(
   passage.until = t;
   if (kind[i] === KIND.move) passage.moves.push(dt, x[i] as number, y[i] as number);
   else if (kind[i] === KIND.scroll) passage.scrolls.push(dt, y[i] as number);
-  else if (mark?.type === 'click') {
-    const { type, ...click } = mark;
-    passage.clicks.push({ dt, ...click });
-  } else if (mark?.type === 'resize') passage.views.push({ dt, size });
-  else if (mark?.type === 'visibility') passage.views.push({ dt, hidden: !mark.visible });
+  else if (mark) addMark(passage, dt, mark, size);
+}
+
+function addMark(passage: Passage, dt: number, mark: Mark, size: Visitor['size']): void {
+  switch (mark.type) {
+    case 'click': {
+      const { type, ...click } = mark;
+      passage.clicks.push({ dt, ...click });
+      break;
+    }
+    case 'resize':
+      passage.views.push({ dt, size });
+      break;
+    case 'visibility':
+      passage.views.push({ dt, hidden: !mark.visible });
+      break;
+    case 'page':
+    case 'pointer':
+      break;
+    default:
+      mark satisfies never;
+  }
 }

@@ -129,6 +129,8 @@ export class LiveState {
       case 'click':
       case 'reset':
         break;
+      default:
+        event satisfies never;
     }
   }
 

@@ -1,0 +1,84 @@
+/** Follows the recipes of docs/architecture.md to the letter, in a copy of the sources. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const TEXT = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+
+test('a recipe names only files and folders that exist', () => {
+  const recipes = TEXT.slice(TEXT.indexOf('## Recipes'));
+  const paths = [...recipes.matchAll(/`((?:src|docs|test)\/[\w./-]+)`/g)].map(([, path]) => path as string);
+  assert.ok(paths.length > 20);
+  assert.deepEqual(
+    paths.filter((path) => !existsSync(join(ROOT, path))),
+    [],
+  );
+});
+
+test('the recipe of an option makes a flag, a variable and a line of --help', (t) => {
+  const { folder, run } = copyOf(t);
+  insert(join(folder, 'src/config/config.ts'), 'export const OPTIONS = {\n', codeOf('Add an option'));
+  assert.match(run('start', '--help'), /--max-notes N[^-]*maximum number of notes per site/);
+  assert.match(
+    fault(() => run('--max-notes', '0')),
+    /--max-notes/,
+  );
+});
+
+test('the recipe of a command makes one that runs, with help', (t) => {
+  const { folder, run } = copyOf(t);
+  writeFileSync(join(folder, 'src/commands/notes.ts'), codeOf('Add a command'));
+  const commands = join(folder, 'src/commands/commands.ts');
+  insert(commands, '  Object.entries({\n', '...NOTE_COMMANDS,\n');
+  writeFileSync(commands, `import { NOTE_COMMANDS } from './notes.ts';\n${readFileSync(commands, 'utf8')}`);
+  assert.match(run('help', 'notes count'), /rints the number of sites that can have notes/);
+  assert.match(
+    fault(() => run('notes', 'cuont')),
+    /notes count/,
+  );
+});
+
+/** The sources in a folder of their own, and a way to run their command line. */
+function copyOf(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'fieldmouse-recipe-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  mkdirSync(join(folder, 'data'));
+  for (const name of ['src', 'package.json']) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  const run = (...args: string[]) =>
+    execFileSync(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  return { folder, run };
+}
+
+/** The block of code of a recipe. */
+function codeOf(recipe: string): string {
+  const [, code] = /```ts\n([\s\S]*?)```/.exec(TEXT.slice(TEXT.indexOf(`### ${recipe}`))) ?? [];
+  return code ?? assert.fail(`no code in ${recipe}`);
+}
+
+function insert(path: string, after: string, text: string): void {
+  const whole = readFileSync(path, 'utf8');
+  assert.ok(whole.includes(after), `${path} has ${after}`);
+  writeFileSync(
+    path,
+    whole.replace(after, () => after + text),
+  );
+}
+
+/** What a command prints when it refuses. */
+function fault(work: () => string): string {
+  try {
+    return assert.fail(work());
+  } catch (error) {
+    return (error as { stderr?: string }).stderr ?? '';
+  }
+}
