@@ -27,7 +27,7 @@ import { click, moves, type PastVisit, record } from './support/record.ts';
 import { seeded } from './support/seeded.ts';
 import { childrenOf, isAlive, spawnMain, TOKEN, temporaryFolder } from './support/server.ts';
 
-const STORES = Number(process.env.FIELDMOUSE_STORES ?? 6);
+const STORES = Number(process.env.FIELDMOUSE_STORES ?? 10);
 const FIRST = Number(process.env.FIELDMOUSE_FIRST ?? 1);
 const CHANGED_BYTES = 5;
 /** Stores that are tried at the same time. */

@@ -39,7 +39,7 @@ test('the recipe of a command makes one that runs, with help', (t) => {
   assert.match(run('help', 'notes count'), /rints the number of sites that can have notes/);
   assert.match(
     fault(() => run('notes', 'cuont')),
-    /notes count/,
+    /did you mean count/,
   );
 });
 
