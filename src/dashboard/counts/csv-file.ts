@@ -2,7 +2,10 @@
 
 type Cell = string | number;
 
-/** A table led by the mark by which spreadsheets know UTF-8. Lines end with CRLF, cells with commas, quotes or line breaks are quoted. */
+/**
+ * A table as CSV. It starts with a byte order mark, by which spreadsheets recognise UTF-8. Lines end with CRLF. Cells
+ * with commas, quotes or line breaks are quoted.
+ */
 export function csvOf(rows: readonly (readonly Cell[])[]): string {
   return `\uFEFF${rows.map((row) => `${row.map(cellText).join(',')}\r\n`).join('')}`;
 }

@@ -3,12 +3,12 @@ import type { ClickedElement } from '../../model/heat.ts';
 import { colour, repaint } from '../shell/theme.ts';
 import { numberText } from '../ui/text.ts';
 
-/** Cells of an element's grid, each way. */
+/** Columns and rows of an element's grid. */
 const GRID = 16;
-/** The small picture of it, its pixels, and how large a spot is. */
+/** Size of the small picture, and of a spot in it, pixels. */
 const BOX = { width: 128, height: 80, spot: 7 } as const;
 
-/** The elements that were clicked most, and where on them. */
+/** The most clicked elements, and where on each the clicks were. */
 export function Elements({ elements, total }: { elements: readonly ClickedElement[]; total: number }) {
   return (
     <section class="card elements" aria-label="Most clicked elements">
@@ -33,7 +33,7 @@ export function Elements({ elements, total }: { elements: readonly ClickedElemen
   );
 }
 
-/** The element as a small box, darker where it was clicked more. */
+/** The element as a small box, darker where more clicks were. */
 function Spots({ spots }: { spots: readonly number[] }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const round = repaint.value;

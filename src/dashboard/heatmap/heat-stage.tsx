@@ -13,11 +13,11 @@ export interface HeatStageProps {
   picture: string;
   /** 0 to 1. */
   opacity: number;
-  /** Address of the page to show behind it. */
+  /** Address of the page behind the heatmap. */
   url: string | undefined;
 }
 
-/** A page and where its visitors were, with the numbers under the pointer. */
+/** A heatmap on its page, with the count under the pointer. */
 export function HeatStage({ heat, kind, picture, opacity, url }: HeatStageProps) {
   const scroller = useRef<HTMLElement>(null);
   const surface = useRef<HTMLDivElement>(null);
@@ -52,14 +52,14 @@ export function HeatStage({ heat, kind, picture, opacity, url }: HeatStageProps)
   );
 }
 
-/** No frame is made larger than a page is believed to be. */
+/** Limits the frame to the maximum size of a page. */
 function within({ width, height }: Extent): Extent {
   return { width: Math.min(width, MAX.width), height: Math.min(height, MAX.height) };
 }
 
 /**
- * The picture, and what to see until it is there or when it does not come. To be given a key of its address: a state
- * that an effect sets back could come after a picture from the browser's cache.
+ * The picture, or a message while it is loading or if it fails. Its key must be its address: if an effect reset the
+ * state instead, that could happen after a cached picture has loaded.
  */
 function Picture({ src, opacity }: { src: string; opacity: number }) {
   const [state, setState] = useState<'loading' | 'ready' | 'failed'>('loading');
@@ -93,10 +93,10 @@ function Picture({ src, opacity }: { src: string; opacity: number }) {
   );
 }
 
-/** Height of a label, stage pixels: those of lines that are closer stand one above the other. */
+/** Height of a label, stage pixels. Labels of lines that are closer are stacked. */
 const LABEL_HEIGHT = 24;
 
-/** Names the lines of a scroll map. */
+/** Labels of the lines of a scroll map. */
 function Folds({ heat, scale }: { heat: Heat; scale: number }) {
   const folds = useMemo(() => foldsOf(heat), [heat]);
   let above = 0;
@@ -131,7 +131,7 @@ interface ProbeProps {
   at: [x: number, y: number];
 }
 
-/** What was counted under the pointer. */
+/** The count under the pointer. */
 function Probe({ heat, kind, scale, at: [x, y] }: ProbeProps) {
   const look = useMemo(() => (kind === 'scroll' ? undefined : drawnCells(heat)), [heat, kind]);
   const share = useMemo(() => sharesOf(heat), [heat]);

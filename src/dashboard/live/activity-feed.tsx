@@ -5,7 +5,7 @@ import { clock, isoTime, LEFT } from '../ui/text.ts';
 import { beat, liveState } from './live-signals.ts';
 import type { FeedItem } from './live-state.ts';
 
-/** Who came, went to another page, and left; newest first. */
+/** Visitors that joined, changed the page or left; newest first. */
 export function ActivityFeed() {
   beat.value;
   return (
@@ -27,7 +27,7 @@ export function ActivityFeed() {
   );
 }
 
-/** Made once; a line that changes, as when a client gets its name, is another object. */
+/** Rendered once per object. A line that changes, for example its visitor's name, is a new object. */
 const Line = memo(({ one }: { one: FeedItem }) => (
   <li class={`line ${one.kind}`} data-kind={one.kind} data-id={one.id}>
     <BadgeMark badge={one.badge} />

@@ -1,20 +1,20 @@
-/** One visitor's last minute: how many samples each second brought, and its small graph. */
+/** The last minute of one visitor: the number of samples per second, and a small graph of it. */
 import { ACTIVITY_DIGITS, ACTIVITY_SECONDS } from '../../protocol/stream-event.ts';
 
-/** A pointer in full motion gives about this many samples a second; the graph's top. */
+/** Samples per second of a pointer in constant motion: the top of the graph. */
 const FULL = 60;
 
 export class Activity {
   readonly #seconds = new Uint16Array(ACTIVITY_SECONDS);
   #head = 0;
 
-  /** Adds the second that has just passed. */
+  /** Adds the past second. */
   add(samples: number): void {
     this.#head = (this.#head + 1) % ACTIVITY_SECONDS;
     this.#seconds[this.#head] = Math.min(Math.max(0, samples), 65_535);
   }
 
-  /** Takes the last seconds as a snapshot tells them: a digit for each, the newest last. What is known already stays. */
+  /** Fills in the last seconds from a snapshot: one digit per second, the newest last. Known seconds stay. */
   fill(seconds: string): void {
     for (let ago = 0; ago < Math.min(seconds.length, ACTIVITY_SECONDS); ago++) {
       const i = (this.#head - ago + ACTIVITY_SECONDS) % ACTIVITY_SECONDS;
@@ -29,7 +29,7 @@ export class Activity {
   }
 }
 
-/** Draws the last minute over the whole canvas, oldest left, in one colour. */
+/** Draws the last minute on the whole canvas, the oldest second on the left, in one colour. */
 export function drawActivity(canvas: HTMLCanvasElement, activity: Activity, colour: string): void {
   const context = canvas.getContext('2d');
   if (!context) return;

@@ -3,7 +3,7 @@ import { Plot } from '../ui/plot.tsx';
 import { countText, shortClock } from '../ui/text.ts';
 import { beat, liveState, second } from './live-signals.ts';
 
-/** Visitors per minute over the last hour, and a line of text that says the same. */
+/** Visitors per minute in the last hour, as a chart and as text. */
 export function Curve() {
   second.value;
   const [, counts] = liveState.minutes.rows(liveState.time, liveState.people.size);

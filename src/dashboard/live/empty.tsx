@@ -3,7 +3,7 @@ import { PasteSnippet } from '../ui/snippet.tsx';
 import { ago, clock, isoTime, shortClock } from '../ui/text.ts';
 import { liveState, site } from './live-signals.ts';
 
-/** What to say and to do while nobody is here. */
+/** Shown while there are no visitors. */
 export function NoVisitors() {
   const key = site.value;
   if (key === null) return null;
@@ -30,7 +30,7 @@ export function NoVisitors() {
   );
 }
 
-/** Somebody had been here. */
+/** Shown if the site had visitors before. */
 function NobodyNow({ last }: { last: ReturnType<typeof liveState.lastLeft> }) {
   return (
     <div class="empty">

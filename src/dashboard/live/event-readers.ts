@@ -1,4 +1,4 @@
-/** Reads events of the stream and of the past. */
+/** Reads events of the live stream and of replays. */
 
 import { DEVICES, type Departure, type Visitor } from '../../model/visitor.ts';
 import type { ReplayEventName, ReplayEvents, StreamEventName, StreamEvents } from '../../protocol/stream-event.ts';
@@ -23,7 +23,7 @@ import {
 } from '../shell/readers.ts';
 import type { StreamEvent } from './live-state.ts';
 
-/** No window and no page is larger, CSS pixels. */
+/** Maximum size of a window or page, CSS pixels. */
 const MAX_SIZE = 1_000_000;
 
 const edge = within(0, MAX_SIZE);
@@ -51,7 +51,7 @@ const minute = shape({ t: timeOrNaN, visitors: count, samples: count });
 
 const departure: ValueReader<Departure> = shape({ t: time, id: text, label: text, page: text, reason });
 
-/** Numbers and texts by turns. */
+/** Alternating numbers and texts. */
 function pairs(value: unknown): (number | string)[] | undefined {
   const isPairs = (list: unknown[]) => list.every((one, i) => typeof one === (i % 2 === 0 ? 'number' : 'string'));
   return Array.isArray(value) && isPairs(value) ? value : undefined;
@@ -101,10 +101,10 @@ const READERS: { readonly [K in StreamEventName]: ValueReader<StreamEvents[K]> }
   end: shape({ t: timeOrNaN }, { damaged: count }),
 };
 
-/** Events that say who is here, and where: one that cannot be read leaves a reader with a wrong picture. */
+/** Events about who is where. If one of these cannot be read, the live state is wrong. */
 export const CHANGES: ReadonlySet<string> = new Set<StreamEventName>(['snapshot', 'join', 'page', 'view', 'leave']);
 
-/** An event of the stream from the text of its data; undefined if it cannot be read. */
+/** Reads an event of the stream from its data; undefined if it cannot be read. */
 export function readEvent(name: StreamEventName, data: string): StreamEvent | undefined {
   const read = readOrCount<StreamEvents[StreamEventName]>(READERS[name], parse(data));
   return read && ({ name, data: read } as StreamEvent);
@@ -112,7 +112,7 @@ export function readEvent(name: StreamEventName, data: string): StreamEvent | un
 
 export type ReplayStreamEvent = StreamEvent | { name: 'end'; data: ReplayEvents['end'] };
 
-/** The same of an event of the past, whose time must be known. Of an event that is not known nothing is told. */
+/** Reads an event of a replay, which must have a time. Unknown events are ignored. */
 export function readReplayEvent(name: string | undefined, data: string): ReplayStreamEvent | undefined {
   if (name === undefined || !Object.hasOwn(READERS, name)) return undefined;
   const reader: ValueReader<{ t: number }> = READERS[name as StreamEventName | 'end'];

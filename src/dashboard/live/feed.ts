@@ -1,14 +1,14 @@
-/** Events of the past until the playing clock comes to them. */
+/** Events of the past that wait for the clock of the playback. */
 import type { StreamEvents } from '../../protocol/stream-event.ts';
 import type { StreamEvent } from './live-state.ts';
 
-/** Moves are taken in lumps no longer than this, since a track remembers only its newest samples. Milliseconds. */
+/** Maximum time span of one event with moves, milliseconds: a track stores only its newest samples. */
 const LUMP_MS = 100;
-/** Events taken are forgotten when there are so many. */
+/** Played events are removed when this many have gathered. */
 const MAX_TAKEN = 5000;
 
 interface Due {
-  /** When all of the event has happened, Unix ms. */
+  /** End of the event, Unix ms. */
   t: number;
   event: StreamEvent;
 }
@@ -16,13 +16,13 @@ interface Due {
 export class Feed {
   #events: Due[] = [];
   #next = 0;
-  /** Adds an event. Events of one time stay in the order in which they came. */
+  /** Adds an event. Events of the same time stay in the order in which they are added. */
   add(event: StreamEvent): void {
     if (event.name !== 'moves') this.#push(event.data.t, event);
     else for (const data of lumpsOf(event.data)) this.#push(endOf(data), { name: 'moves', data });
   }
 
-  /** The events up to `now` that were not taken yet. */
+  /** The events up to `now` that were not played yet. */
   *due(now: number): Generator<StreamEvent> {
     while (this.#next < this.#events.length && (this.#events[this.#next] as Due).t <= now) {
       yield (this.#events[this.#next++] as Due).event;
@@ -32,7 +32,7 @@ export class Feed {
     this.#next = 0;
   }
 
-  /** Forgets what is later than `t`. */
+  /** Removes events later than `t`. */
   cut(t: number): void {
     while (this.#events.length > this.#next && (this.#events.at(-1) as Due).t > t) this.#events.pop();
   }
@@ -61,7 +61,7 @@ function endOf({ t, m }: StreamEvents['moves']): number {
   return t + most;
 }
 
-/** The event cut by time, each part with the samples of one stretch of LUMP_MS. */
+/** Splits an event into parts of LUMP_MS each. */
 function lumpsOf(data: StreamEvents['moves']): StreamEvents['moves'][] {
   if (endOf(data) - data.t < LUMP_MS) return [data];
   const parts = new Map<number, number[]>();

@@ -1,13 +1,13 @@
 import { duration } from '../ui/text.ts';
 import { beat, link, liveState } from './live-signals.ts';
 
-/** Says that other machines are not heard: what is seen of their visitors is of then, while those of this one are live. */
+/** Says that other servers do not respond: their visitors are shown as they were, those of this server are live. */
 export function LateBanner() {
   beat.value;
   const isLate = liveState.late > 0 && link.value.state === 'live';
   return (
     <div class="notices">
-      {/* There before its text, or screen readers pass over that; without the time, which they would read each second. */}
+      {/* Added before its text, or screen readers ignore it; without the time, which they would read each second. */}
       <span role="status" class="unseen">
         {isLate ? 'Other servers are not responding. Their visitors are shown as last reported.' : ''}
       </span>

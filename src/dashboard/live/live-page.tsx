@@ -13,10 +13,10 @@ import type { StreamLink } from './stream.ts';
 import { TopPages } from './top-pages.tsx';
 import { Visitors } from './visitors.tsx';
 
-/** The stream stands still, and so does what is seen. */
+/** States of the stream in which the screen is not up to date. */
 const STALE = new Set<StreamLink['state']>(['lost', 'paused']);
 
-/** The live screen: what people look for first comes first. */
+/** The live screen. */
 export function LivePage() {
   useEffect(watchSite, []);
   useEffect(() => {

@@ -167,7 +167,7 @@ export function retryNow(): void {
   stream.retry();
 }
 
-/** Puts a page on stage until another is chosen, or the page with the most visitors (null). The address remembers it. */
+/** Puts a page on stage until another is chosen; null: the page with the most visitors. The address remembers it. */
 export function showPage(page: string | null): void {
   followed.value = null;
   const next = new URLSearchParams(query.peek());

@@ -1,4 +1,4 @@
-/** Everybody on one site, as the stream tells it. Plain data: the screen reads it when it draws. */
+/** The visitors of one site, from the events of a stream. Plain data, which the screen reads when it draws. */
 
 import type { Departure, Visitor } from '../../model/visitor.ts';
 import type { StreamEventName, StreamEvents } from '../../protocol/stream-event.ts';
@@ -20,23 +20,23 @@ export interface LiveVisitor {
   scroll: number;
 }
 
-/** One line of what happened. */
+/** One line of the activity. */
 export interface FeedItem {
   no: number;
-  /** Unix ms, server's clock. */
+  /** Unix ms, by the clock of the server. */
   t: number;
   kind: 'join' | 'page' | 'leave';
   id: string;
   badge: Badge;
   page: string;
   reason?: StreamEvents['leave']['reason'];
-  /** Of an arrival: it had been here before. */
+  /** The visitor joined again. */
   isBack?: true;
-  /** Of an arrival that was told afterwards: the page is that of now. */
+  /** The visitor joined before the stream was opened, so `page` is its current page. */
   isPast?: true;
 }
 
-/** What happened, and up to when that is all. Times are the server's Unix ms. */
+/** The activity, and the time span in which it is complete. Times are Unix ms of the server. */
 export interface Reported {
   happenings: readonly FeedItem[];
   begun: number | undefined;
@@ -48,54 +48,54 @@ export interface PageCount {
   visitors: number;
 }
 
-/** What the screen draws, and who is told when it should. */
+/** What the screen draws, and the functions that redraw it. */
 export interface LiveScene {
   readonly liveState: LiveState;
-  /** Each gets every event that concerns pictures in motion, at once; nothing when only time has passed. */
+  /** Called at once with every event that moves something on stage, and without an event when only time has passed. */
   readonly motion: Set<(event?: StreamEvent) => void>;
 }
 
 const MAX_FEED_ITEMS = 80;
 /**
- * A visitor whose first visit began this long before it joins is back, milliseconds: the server was restarted, or the
- * visitor was on another machine.
+ * A visitor that started this long before it joins has joined again, milliseconds: the server was restarted, or the
+ * visitor was connected to another server.
  */
 const BACK_MS = 5000;
-/** Samples lie this much further back than one flush, for what the network adds. */
+/** Samples are played this much later than one flush interval, to allow for delays of the network. */
 const JITTER_MS = 20;
 const MAX_DELAY_MS = 600;
-/** Of what is played from the record: its moves come in lumps of 100 ms, and the next one has to be known. */
+/** Delay of a replay: its moves come in groups of 100 ms, and the next group has to be known. */
 const PAST_DELAY_MS = 200;
 
 export class LiveState {
-  /** By number. Each visitor is in it once. */
+  /** Visitors by number. */
   readonly people = new Map<number, LiveVisitor>();
-  /** The same by id. */
+  /** The same visitors by id. */
   readonly #byId = new Map<string, LiveVisitor>();
   /** Newest first. */
   feedItems: readonly FeedItem[] = [];
   readonly minutes = new MinuteCurve();
-  /** Samples and drops of the past second. */
+  /** Samples and dropped samples of the past second. */
   samples = 0;
   drops = 0;
-  /** How often trackers send, milliseconds, as last told. */
+  /** Flush interval of the trackers, milliseconds. */
   flushMs = 100;
-  /** What to add to Date.now() for the server's clock, milliseconds. */
+  /** Difference between the server's clock and Date.now(), milliseconds. */
   clockOffset = 0;
-  /** For how long other machines have not been heard, milliseconds; 0 while they are. */
+  /** Time since other servers stopped responding, milliseconds; 0 if all respond. */
   late = 0;
-  /** A snapshot has come. */
+  /** True after the first snapshot. */
   known = false;
-  /** Since when all is known that happened, the server's Unix ms; undefined until a snapshot comes. */
+  /** Time from which the activity is complete, Unix ms of the server; undefined before the first snapshot. */
   begun: number | undefined;
-  /** What its pictures' time runs by. To change it, forget all first. */
+  /** Clock of the stage. Call `clear` before changing it. */
   clock: Clock = LIVE;
   readonly #names = new Names();
   #count = 0;
-  /** Up to when all is known that happened, the server's Unix ms. */
+  /** Time up to which the activity is complete, Unix ms of the server. */
   #until = 0;
 
-  /** Applies one event that came at `now` of its clock. Events of visitors it does not know are passed over. */
+  /** Applies one event, which arrived at `now` of the clock. Events of unknown visitors are ignored. */
   apply(event: StreamEvent, now: number): void {
     if ('t' in event.data) event.data.t = this.#possible(event.data.t);
     if ('visitor' in event.data) event.data.visitor.since = this.#possible(event.data.visitor.since);
@@ -134,24 +134,24 @@ export class LiveState {
     }
   }
 
-  /** A time as it came, or the present for what is no time: to show it would throw, and the screen would stand still from then on. */
+  /** Replaces an invalid time by the present: formatting it would throw, and the screen would freeze. */
   #possible(t: number): number {
     return isTime(t) ? t : this.time;
   }
 
-  /** What happened so far, for `goOn`. */
+  /** The activity so far, for `goOn`. */
   leaveOff(): Reported {
     return { happenings: this.feedItems, begun: this.begun, until: this.#until };
   }
 
-  /** After `clear`: what comes follows what happened before. */
+  /** Restores the activity after `clear`. */
   goOn({ happenings, begun, until }: Reported): void {
     this.feedItems = happenings;
     this.begun = begun;
     this.#until = until;
   }
 
-  /** Forgets all, as for another site. */
+  /** Forgets everything, for example before another site is shown. */
   clear(): void {
     this.#forgetPeople();
     this.feedItems = [];
@@ -164,17 +164,17 @@ export class LiveState {
     this.late = 0;
   }
 
-  /** The server's Unix ms now, or those that are played. */
+  /** Current time of the server, or the played time, Unix ms. */
   get time(): number {
     return this.clock.exact ? this.clock.now() : Date.now() + this.clockOffset;
   }
 
-  /** How far pointers are drawn behind the clock: a frame of the tracker, and a little. Milliseconds. */
+  /** Delay with which pointers are drawn, milliseconds: one flush interval and some reserve. */
   get delay(): number {
     return this.clock.exact ? PAST_DELAY_MS : Math.min(this.flushMs + JITTER_MS, MAX_DELAY_MS);
   }
 
-  /** When somebody was here last, Unix ms: to the millisecond, or to the minute; undefined if nobody was in the past hour. */
+  /** When the last visitor left, Unix ms, exact or to the minute; undefined if the past hour had no visitors. */
   lastLeft(): { t: number; isExact: boolean } | undefined {
     const leave = this.feedItems.find(({ kind }) => kind === 'leave');
     const minute = this.minutes.lastWithAny();
@@ -182,7 +182,7 @@ export class LiveState {
     return minute === undefined ? undefined : { t: minute, isExact: false };
   }
 
-  /** Everybody, who came last first. */
+  /** All visitors, the latest first. */
   newestFirst(): LiveVisitor[] {
     return [...this.people.values()].sort((a, b) => b.visitor.since - a.visitor.since || b.visitor.v - a.visitor.v);
   }
@@ -191,7 +191,7 @@ export class LiveState {
     return this.#byId.get(id);
   }
 
-  /** Pages with somebody on them, the fullest first. */
+  /** Pages with visitors, most visitors first. */
   pages(): PageCount[] {
     const counts = new Map<string, number>();
     for (const { visitor } of this.people.values()) counts.set(visitor.page, (counts.get(visitor.page) ?? 0) + 1);
@@ -200,7 +200,7 @@ export class LiveState {
       .sort((a, b) => b.visitors - a.visitors || (a.page < b.page ? -1 : 1));
   }
 
-  /** Whom we knew already keeps track and graph: a stream is opened anew for every page put on stage. */
+  /** Known visitors keep their track and graph: the stream is opened again for every page put on stage. */
   #snapshot({ t, visitors, minutes, left = [], activity = [] }: StreamEvents['snapshot']): void {
     const known = new Map(this.#byId);
     this.#forgetPeople();
@@ -216,7 +216,7 @@ export class LiveState {
     this.known = true;
   }
 
-  /** What is known of the time before the first snapshot: who came and is here, and who left. */
+  /** Adds the activity before the first snapshot: visitors that are present, and those that left. */
   #noteBefore(left: readonly Departure[]): void {
     const notes: Omit<FeedItem, 'no'>[] = [];
     for (const { visitor, badge } of this.people.values())
@@ -229,8 +229,9 @@ export class LiveState {
   }
 
   /**
-   * Who came while no stream was open. Who came before is on a machine that was not heard until now, as is, perhaps, who is missing: a server
-   * that has just been started does not know of all at once.
+   * Adds visitors that joined while no stream was open. Others that are new in the snapshot are on a server that did
+   * not respond until now. Missing visitors are not reported as left: a server that was just started does not know all
+   * visitors yet.
    */
   #noteMeanwhile(before: ReadonlyMap<string, LiveVisitor>): void {
     const came = [...this.people.values()].filter(
@@ -241,7 +242,7 @@ export class LiveState {
       this.#note({ t: visitor.since, kind: 'join', id: visitor.id, badge, page: visitor.page });
   }
 
-  /** A visitor that comes under another number, or takes the number of another, takes that one's place. */
+  /** Adds a visitor, and removes entries with the same id or the same number. */
   #add(visitor: Visitor, known = this.#byId.get(visitor.id)): LiveVisitor {
     for (const before of [known, this.#byId.get(visitor.id), this.people.get(visitor.v)])
       if (before) this.#remove(before);
@@ -294,7 +295,7 @@ export class LiveState {
     if (renamed) this.#rename(person);
   }
 
-  /** What a client calls itself comes after its arrival; what was told of it until then takes the name on. */
+  /** The label of a client arrives after it has joined. Its earlier lines get the new name. */
   #rename(person: LiveVisitor): void {
     const { id, label } = person.visitor;
     const badge = this.#names.badgeOf(id, label);
@@ -357,7 +358,7 @@ function newPerson(visitor: Visitor, names: Names): LiveVisitor {
   return { visitor, badge, track: new PointerTrack(), activity: new Activity(), scroll: 0 };
 }
 
-/** Whether the newest sample of a track is there already, so that a snapshot need not break its way. */
+/** True if the newest sample of a track is at this position, so that a snapshot does not have to interrupt it. */
 function isAt(track: PointerTrack, [x, y]: readonly [number, number]): boolean {
   const last = track.count - 1;
   return last >= 0 && track.xAt(last) === x && track.yAt(last) === y;

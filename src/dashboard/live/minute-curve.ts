@@ -28,8 +28,8 @@ export class MinuteCurve {
   }
 
   /**
-   * Unix seconds and counts of the 60 minutes that end with the one of `now`, for uPlot; null: no server ran. `here` are the
-   * visitors of this moment: a minute that has just begun has no count of its own yet.
+   * Unix seconds and counts of the 60 minutes up to that of `now`, for uPlot; null if no server ran. `here` is the
+   * current number of visitors, because a minute that has just started has no count yet.
    */
   rows(now: number, here: number): [times: number[], counts: (number | null)[]] {
     const last = this.#minuteOf(now);

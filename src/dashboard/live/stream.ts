@@ -171,7 +171,7 @@ export class Stream {
     this.#resync = undefined;
   }
 
-  /** Begins the stream anew in a while, later each time: what cannot be read may come again. Until then this one goes on. */
+  /** Restarts the stream after a delay that grows each time, as unreadable events may repeat. It runs until then. */
   #askSnapshot(): void {
     this.#needsSnapshot = true;
     if (this.#resync !== undefined) return;

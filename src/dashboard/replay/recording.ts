@@ -84,8 +84,8 @@ export class VisitRecording {
   }
 
   /**
-   * Index of the chapter that plays at `t`: the last that has begun, or the first. Where a new connection was made before the
-   * old one was gone chapters overlap: then the first of those.
+   * Index of the chapter that plays at `t`: the last that has started, or the first. Chapters overlap if a new
+   * connection was made before the old one had ended. Then it is the first of those.
    */
   chapterAt(t: number): number {
     const after = this.chapters.findIndex(({ passage }) => passage.t > t);

@@ -1,4 +1,4 @@
-/** Reads the server's answers. */
+/** Reads the answers of the server. */
 import type * as account from '../../model/account.ts';
 import type { AuditAction, AuditEntry } from '../../model/audit.ts';
 import { type Heat, MAX_COLUMN, MAX_ROW } from '../../model/heat.ts';
@@ -90,7 +90,7 @@ export const link = shape({ token: text });
 const entry: ValueReader<AuditEntry> = shape({
   at: time,
   who: text,
-  // What this dashboard does not know yet is told, too.
+  // Shown also if a newer server sends a value that this dashboard does not know.
   what: text as ValueReader<AuditAction>,
   on: text,
   from: orElse(text, ''),
@@ -109,7 +109,7 @@ export const sites = shape({ sites: list(site) });
 
 export const server: ValueReader<ServerInfo> = shape({ version: text, scriptPath: text, endpoint: text });
 export const health = shape({ reasons: orElse(list(text), []) });
-/** Of an answer that has no body. */
+/** Reader for an answer without a body. */
 export const nothing: ValueReader<null> = () => null;
 /** RFC 9457. */
 export const problem = shape({}, { code: text, title: text, detail: text });
@@ -134,7 +134,7 @@ export const visit: ValueReader<Visit> = shape({
   truncated: orElse(flag, false),
 });
 
-/** Pieces that are missing since they are damaged; absent if none is. */
+/** Number of pieces that are missing because they are damaged; absent if none is. */
 const damaged = orElse(count, 0);
 
 export const visits = shape({ visits: list(visit), next: orNull(text), damaged });
@@ -161,7 +161,7 @@ const passage: ValueReader<Passage> = shape({
 });
 export const passages: ValueReader<PassagePart> = shape({ passages: list(passage), next: orNull(text), damaged });
 
-/** A day, as `2026-11-20`. */
+/** A day, for example `2026-11-20`. */
 function dayOf(value: unknown): string | undefined {
   const day = text(value);
   return day !== undefined && isTime(startOf(day)) ? day : undefined;
@@ -172,7 +172,7 @@ const pageCounts: ValueReader<PageCounts & { now: number }> = shape({ ...sums, p
 const dayCounts: ValueReader<DayCounts> = shape({ ...sums, day: dayOf });
 export const counts: ValueReader<SiteCounts> = shape({ pages: list(pageCounts), days: list(dayCounts) });
 
-/** Flat rows of columns, each from 0 to its limit: what lies beyond would make tables and pictures without end. */
+/** Flat rows of columns, each from 0 to its limit: larger values would make endless tables and pictures. */
 function rows(...limits: number[]): ValueReader<number[]> {
   return (value) => {
     const read = numbers(value);
@@ -186,7 +186,7 @@ const places = rows(MAX_COLUMN, MAX_ROW, MAX);
 const depths = rows(MAX_ROW, MAX);
 const extent = within(0, 1_000_000);
 
-/** A heatmap of moves or clicks, or of how deep visitors saw. */
+/** A heatmap of moves, clicks or scroll depth. */
 export function heatOf(isScroll: boolean): ValueReader<Heat> {
   return shape({
     views: count,

@@ -1,4 +1,4 @@
-/** The dashboard's calls to the server. What goes wrong is an ApiError whose message a person can read. */
+/** The dashboard's requests to the server. A request that fails throws an ApiError with a readable message. */
 
 import type { Rights } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
@@ -7,15 +7,15 @@ import { based } from './base.ts';
 import { parse, type ValueReader } from './readers.ts';
 import { address } from './route.ts';
 
-/** Parameters of a query; what is null or empty is left out. */
+/** Parameters of a query. Null and empty values are left out. */
 type Query = Record<string, string | number | null | undefined>;
 
-/** A call that failed. `code` is the server's, or `unreachable` when no answer came. */
+/** A request that failed. `code` is the server's, or `unreachable` if there was no answer. */
 export class ApiError extends Error {
   readonly code: string;
-  /** HTTP status; 0 when no answer came. */
+  /** HTTP status; 0 if there was no answer. */
   readonly status: number;
-  /** Seconds to wait before trying again, where the server says so. */
+  /** Seconds to wait before the next attempt, if the server names them. */
   readonly retryAfter: number | undefined;
 
   constructor(code: string, status: number, message: string, retryAfter?: number) {
@@ -28,10 +28,10 @@ export class ApiError extends Error {
 }
 
 const TIMEOUT_MS = 15_000;
-/** Beside the folder that this script is loaded from, so that it is found under any path the server is mounted at. */
+/** Derived from the address of this script, so that it works under any base path. */
 const HEALTH = new URL('../healthz', import.meta.url).href;
 
-/** Every call; each throws ApiError. */
+/** All requests. Each throws ApiError. */
 export const api = {
   session: () => call(answers.session, 'GET', '/v1/session'),
   signIn: (name: string, password: string) => call(answers.session, 'POST', '/v1/session', { name, password }),
@@ -44,7 +44,7 @@ export const api = {
   tokens: async () => (await call(answers.tokens, 'GET', '/v1/tokens')).tokens,
   addToken: (name: string, rights: Rights) => call(answers.newToken, 'POST', '/v1/tokens', { name, ...rights }),
   admins: async () => (await call(answers.admins, 'GET', '/v1/admins')).admins,
-  /** The secret part of a one-time link; that of `addLink` too. */
+  /** Returns the secret part of a one-time link, as `addLink` does. */
   addAdmin: async (name: string, rights: Rights) =>
     (await call(answers.link, 'POST', '/v1/admins', { name, ...rights })).token,
   addLink: async (name: string) => (await call(answers.link, 'POST', `${adminPath(name)}/link`)).token,
@@ -64,14 +64,14 @@ export const api = {
     call(answers.passages, 'GET', address(`/v1/visits/${encodeURIComponent(id)}/passages`, { after })),
   counts: (query: Query) => call(answers.counts, 'GET', address('/v1/pages', query)),
   heat: (query: Query) => call(answers.heatOf(query.kind === 'scroll'), 'GET', address('/v1/heatmap', query)),
-  /** The text of a replay, as a stream; null: nothing is left to tell. */
+  /** The text of a replay, as a stream; null if there is nothing more to play. */
   replay: async (query: Query, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> => {
     const response = await fetch(based(address('/v1/replay', query)), { credentials: 'same-origin', signal });
     if (!response.ok) throw await problem(response);
     return response.body;
   },
   server: () => call(answers.server, 'GET', '/v1/server'),
-  /** Why the server is degraded; none: it is not. It may say so with 503. */
+  /** The reasons why the server is degraded; empty if it is healthy. The server may send them with status 503. */
   health: async () => {
     const response = await ask('GET', HEALTH, undefined);
     return (await read(answers.health, response)).reasons;
@@ -95,7 +95,7 @@ async function read<T>(reader: ValueReader<T>, response: Response): Promise<T> {
   return value;
 }
 
-/** The value of an answer's JSON; undefined for what is none, or does not arrive whole. */
+/** The JSON value of an answer; undefined if it is not JSON or is incomplete. */
 async function jsonOf(response: Response): Promise<unknown> {
   return parse(await response.text().catch(() => ''));
 }
@@ -117,7 +117,7 @@ async function ask(method: string, path: string, body: object | undefined): Prom
   }
 }
 
-/** Reads an RFC 9457 problem; anything else gets a text by its status. */
+/** Reads an RFC 9457 problem. Other answers get a message by their status. */
 async function problem(response: Response): Promise<ApiError> {
   const wait = Number(response.headers.get('retry-after')) || undefined;
   const { code = 'http', title, detail } = answers.problem(await jsonOf(response)) ?? {};

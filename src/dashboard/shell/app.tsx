@@ -38,7 +38,7 @@ export function App() {
   );
 }
 
-/** Loads the session, and once there is one the sites. */
+/** Loads the session, then the sites. */
 function useLoading(): { failure: Error | undefined; retry: () => void } {
   const [failure, setFailure] = useState<Error>();
   const [round, setRound] = useState(0);
@@ -56,7 +56,7 @@ function useLoading(): { failure: Error | undefined; retry: () => void } {
   return { failure, retry: () => setRound((n) => n + 1) };
 }
 
-/** Nothing can be shown for now. */
+/** Shown while the dashboard cannot load. */
 function Failure(props: FailedProps) {
   return (
     <main class="gate">

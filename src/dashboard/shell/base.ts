@@ -1,24 +1,24 @@
-/** Where the server is mounted. Addresses in the dashboard's code are without that; they get it here, and only here. */
+/** The base path of the server. The dashboard's code has addresses without it; it is added only here. */
 import { options } from 'preact';
 
-/** As `/stats`, or empty: known by where this script came from. */
+/** For example `/stats`, or empty. It is known from the address of this script. */
 export const BASE = baseOf(import.meta.url);
 
 export function baseOf(script: string): string {
   return /^https?:\/\/[^/]+(.*)\/admin\/[^/]+$/.exec(script)?.[1] ?? '';
 }
 
-/** An address of the server, as a browser has to ask for it. Others, and those that have the base already, stay. */
+/** Adds the base path to an address of the server. Other addresses, and those that have it, stay as they are. */
 export function based(address: string, base = BASE): string {
   return /^\/(admin|v1|healthz)(?=[/?]|$)/.test(address) ? base + address : address;
 }
 
-/** A path of the browser's address, without the base. */
+/** Removes the base path from a path of the browser's address. */
 export function unbased(path: string, base = BASE): string {
   return path.startsWith(`${base}/`) ? path.slice(base.length) : path;
 }
 
-/** Gives the addresses of links and pictures the base. To be called before anything is drawn. */
+/** Adds the base path to all links and pictures. Call it before anything is rendered. */
 export function mountLinks(): void {
   if (BASE === '') return;
   const { vnode: before } = options;

@@ -1,10 +1,10 @@
-/** What a picture's time runs by: the browser's clock, or one that plays the past. */
+/** The clock of the stage: the browser's clock, or one that plays the past. */
 export interface Clock {
-  /** What `now` of events and pictures counts, milliseconds. */
+  /** Current time, milliseconds. */
   now(): number;
-  /** How many of them pass per real one, also while it stands. */
+  /** Milliseconds of this clock per real millisecond. A paused clock keeps its speed. */
   readonly speed: number;
-  /** Samples are played at their own times, which are of this clock, however they came. */
+  /** True if samples are played at their own times, not at the times of their arrival. */
   readonly exact: boolean;
 }
 

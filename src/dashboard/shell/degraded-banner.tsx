@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { TroubleName } from '../../protocol/ipc.ts';
 import { api } from './api.ts';
 
-/** How often the server is asked how it does, milliseconds. */
+/** Time between two checks of the server's health, milliseconds. */
 const ASK_MS = 10_000;
 
 const TEXTS = {
@@ -15,12 +15,12 @@ const TEXTS = {
   'not-stored': 'The store rejects writes. Check the server log for the reason.',
 } satisfies Record<TroubleName, string>;
 
-/** A reason in words; one that this dashboard does not know yet by its name. */
+/** A reason as text; the name of a reason that this dashboard does not know. */
 function textOf(reason: string): string {
   return Object.hasOwn(TEXTS, reason) ? TEXTS[reason as TroubleName] : reason;
 }
 
-/** Says what keeps the server from working as it should, while something does. */
+/** Says why the server is degraded, while it is. */
 export function DegradedBanner() {
   const reasons = useReasons();
   return (
@@ -37,7 +37,7 @@ export function DegradedBanner() {
   );
 }
 
-/** Asks now and then; not while the tab is out of sight. When the server itself does not answer, other parts of the page say so. */
+/** Checks the health while the tab is visible. Other parts of the page report a server that does not answer. */
 function useReasons(): readonly string[] {
   const [reasons, setReasons] = useState<readonly string[]>([]);
   useEffect(() => {

@@ -85,7 +85,7 @@ function SiteChooser() {
   );
 }
 
-/** Steps through the themes. */
+/** Switches to the next theme. */
 function ThemeButton() {
   const at = THEMES.indexOf(theme.value);
   const dark =

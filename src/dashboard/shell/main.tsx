@@ -1,4 +1,4 @@
-/** The administrator's pages, all from one address space under /admin. */
+/** Entry point of the dashboard. */
 import { render } from 'preact';
 import { App } from './app.tsx';
 import { mountLinks } from './base.ts';

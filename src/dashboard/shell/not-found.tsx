@@ -1,4 +1,4 @@
-/** In the place of a page that there is not; missing.html is the same of the server. */
+/** Shown for an address without a page. The server sends the same as missing.html. */
 export function NotFound() {
   return (
     <main class="gate">

@@ -1,16 +1,15 @@
 /**
- * Readers turn what comes from outside (the stream, answers, what a browser keeps) into values of a type. What has
- * another shape is passed over and counted: it must never stop the dashboard. Readers copy what they know, so nothing
- * unexpected comes with it.
+ * Readers turn input (the stream, answers, stored settings) into typed values. Input of another shape is skipped and
+ * counted: it must never stop the dashboard. Readers copy the properties they know, so results have no others.
  */
 import { signal } from '@preact/signals';
 
-/** The value as a T, or undefined if it is none. */
+/** Returns the value as a T, or undefined if it is not one. */
 export type ValueReader<T> = (value: unknown) => T | undefined;
 
 type Readers<T> = { readonly [K in keyof T]: ValueReader<T[K]> };
 
-/** How many events and entries of lists could not be read so far. */
+/** Number of events and list entries that could not be read so far. */
 export const unreadable = signal(0);
 
 /** Reads a value, and counts it if it cannot be read. */
@@ -20,7 +19,7 @@ export function readOrCount<T>(reader: ValueReader<T>, value: unknown): T | unde
   return read;
 }
 
-/** The value of a JSON text, or undefined if it is none. */
+/** The value of a JSON text; undefined if it is not JSON. */
 export function parse(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -29,12 +28,12 @@ export function parse(text: string): unknown {
   }
 }
 
-/** The last millisecond of the year 9999: later times have other forms (ECMA-262, section 21.4.1.32), and charts cannot name them. */
+/** End of the year 9999: later dates have another text form (ECMA-262, 21.4.1.32), which charts cannot show. */
 const MAX_TIME = 253_402_300_799_999;
-/** Longer than any text that the server sends: it limits pages to 1,024 bytes and everything else to less. */
+/** Longer than any text from the server, which limits pages to 1,024 bytes and all other texts to less. */
 const MAX_TEXT = 4096;
 
-/** True for Unix ms that a date can have. */
+/** True for a time that can be shown as a date, Unix ms. */
 export function isTime(t: unknown): t is number {
   return typeof t === 'number' && t >= 0 && t <= MAX_TIME;
 }
@@ -44,12 +43,12 @@ export function time(value: unknown): number | undefined {
   return isTime(value) ? value : undefined;
 }
 
-/** Unix ms, or NaN for a number that is no time: who did something is worth more than when. */
+/** Unix ms, or NaN for a number that is not a time: an entry without its time is better than no entry. */
 export function timeOrNaN(value: unknown): number | undefined {
   return typeof value === 'number' ? (time(value) ?? Number.NaN) : undefined;
 }
 
-/** A text; of one that is too long the beginning. */
+/** A text, cut to its maximum length. */
 export function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value.slice(0, MAX_TEXT) : undefined;
 }
@@ -58,7 +57,7 @@ export function flag(value: unknown): boolean | undefined {
   return typeof value === 'boolean' ? value : undefined;
 }
 
-/** A number; what is outside of the limits becomes the nearest limit. */
+/** A number, clamped to the limits. */
 export function within(min: number, max: number): ValueReader<number> {
   return (value) => (typeof value === 'number' ? Math.min(Math.max(value, min), max) : undefined);
 }
@@ -68,7 +67,7 @@ export const number = within(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 /** The same, not below 0. */
 export const count = within(0, Number.MAX_SAFE_INTEGER);
 
-/** One of these texts. */
+/** One of the given texts. */
 export function oneOf<const T extends string>(values: readonly T[]): ValueReader<T> {
   return (value) => values.find((one) => one === value);
 }
@@ -77,12 +76,12 @@ export function orNull<T>(reader: ValueReader<T>): ValueReader<T | null> {
   return (value) => (value === null ? null : reader(value));
 }
 
-/** Takes `other` where there is nothing, or nothing that can be read. */
+/** Falls back to `other` if the value is missing or cannot be read. */
 export function orElse<T>(reader: ValueReader<T>, other: NoInfer<T>): ValueReader<T> {
   return (value) => reader(value) ?? other;
 }
 
-/** A list; entries that cannot be read are left out and counted. */
+/** A list. Entries that cannot be read are left out and counted. */
 export function list<T>(reader: ValueReader<T>): ValueReader<T[]> {
   return (value) => {
     if (!Array.isArray(value)) return undefined;
@@ -90,12 +89,12 @@ export function list<T>(reader: ValueReader<T>): ValueReader<T[]> {
   };
 }
 
-/** A list of numbers, whole or not at all. The list itself: it may be long. */
+/** A list of numbers, undefined if an entry is not a number. It is not copied, because it may be long. */
 export function numbers(value: unknown): number[] | undefined {
   return Array.isArray(value) && value.every(Number.isFinite) ? value : undefined;
 }
 
-/** A list of just so many values. */
+/** A list of a fixed number of values. */
 export function tuple<T extends unknown[]>(...readers: { [I in keyof T]: ValueReader<T[I]> }): ValueReader<T> {
   return (value) => {
     if (!Array.isArray(value) || value.length !== readers.length) return undefined;
@@ -104,7 +103,7 @@ export function tuple<T extends unknown[]>(...readers: { [I in keyof T]: ValueRe
   };
 }
 
-/** An object with these properties. Of the optional ones, those that cannot be read are left out. */
+/** An object with these properties. Optional properties that cannot be read are left out. */
 export function shape<T extends object, O extends object = object>(
   required: Readers<T>,
   optional?: Readers<O>,
@@ -130,7 +129,7 @@ function entriesOf(readers: object): [string, ValueReader<unknown>][] {
   return Object.entries(readers);
 }
 
-/** What two shapes have together. */
+/** Reads an object with the properties of both shapes. */
 export function both<A extends object, B extends object>(
   first: ValueReader<A>,
   second: ValueReader<B>,

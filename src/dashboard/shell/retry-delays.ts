@@ -1,7 +1,7 @@
-/** Waits between attempts, milliseconds; the last one repeats. The first is the server's `retry`. */
+/** Delays between attempts, milliseconds. The first equals the server's `retry`; the last one repeats. */
 const WAITS = [2000, 2000, 4000, 8000, 15_000];
 
-/** How long to wait after so many failures, milliseconds: spread, so that not all dashboards come at once to a server that is back. */
+/** Delay after a number of failures, milliseconds. It is random, to spread the dashboards that return. */
 export function retryDelay(failures: number): number {
   return (WAITS[Math.min(failures, WAITS.length - 1)] as number) * (0.75 + Math.random() / 2);
 }

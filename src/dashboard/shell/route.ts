@@ -1,4 +1,4 @@
-/** Which of the dashboard's pages is shown. */
+/** The address of the dashboard, and the page that it names. */
 import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
 import { findPage } from '../../model/dashboard-page.ts';
 import { based, unbased } from './base.ts';
@@ -10,20 +10,20 @@ const place = signal(location.href);
 /** The page of the address; undefined if there is none. */
 export const route = computed(() => findPage(unbased(new URL(place.value).pathname)));
 
-/** Query parameters of the address: `site`, and what of it is shown. */
+/** Query parameters of the address: the site, and what the page shows of it. */
 export const query = computed(() => new URL(place.value).searchParams);
 
-/** Goes to an address of the dashboard. `replace` leaves no step back. */
+/** Goes to an address of the dashboard. `replace`: without a new entry in the history. */
 export function go(address: string, replace = false): void {
   history[replace ? 'replaceState' : 'pushState'](null, '', based(address));
   place.value = location.href;
 }
 
-/** Goes to the sign-in page, which leads back to the address that was asked for. */
+/** Goes to the sign-in page, which later leads back to the current address. */
 export function goToSignIn(): void {
   const { pathname, search } = location;
   history.replaceState({ askedFor: pathname + search }, '', based('/admin/sign-in'));
-  // A sign-in link that is opened in this tab makes another entry of the history.
+  // Stored in the tab, too: opening a sign-in link in this tab makes another history entry.
   keepInTab(ASKED_FOR, pathname + search);
   place.value = location.href;
 }
@@ -31,7 +31,7 @@ export function goToSignIn(): void {
 const ASKED_FOR = 'asked-for';
 const askedFor = shape({ askedFor: text });
 
-/** Goes where somebody wanted to be before signing in; by default to the live screen. */
+/** After signing in, goes to the address that was opened first, by default to the live screen. */
 export function goOnFromSignIn(): void {
   const inTab = takeFromTab(ASKED_FOR, text);
   const asked = askedFor(history.state)?.askedFor ?? inTab ?? '/admin';
@@ -44,17 +44,17 @@ function isOurs(path: string): boolean {
   return /^\/admin(\/|$)/.test(unbased(path));
 }
 
-/** An address of the dashboard; what is null or empty is left out. */
+/** An address of the dashboard. Null and empty values are left out. */
 export function address(path: string, values: Record<string, string | number | null | undefined>): string {
   const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== '');
   const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
   return search.size ? `${path}?${search}` : path;
 }
 
-/** Browsers refuse more than some 100 changes of the address in 30 s. */
+/** Minimum time between two changes. Browsers allow about 100 changes of the address in 30 s. */
 const FOLLOW_MS = 1000;
 
-/** Lets `put` write a time that goes on into the address, now and then. Returns how to end it. */
+/** Calls `put` at intervals with a running time, to write it into the address. Returns a function that stops it. */
 export function followTime(time: ReadonlySignal<number>, put: (time: number) => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const end = effect(() => {
@@ -70,12 +70,12 @@ export function followTime(time: ReadonlySignal<number>, put: (time: number) => 
   };
 }
 
-/** A time in an address, Unix ms; null for what is none. */
+/** Reads a time in an address, Unix ms; null if it is not a time. */
 export function timeOf(text: string | null): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
-/** Lets links within the dashboard change the page without loading it anew. */
+/** Makes links within the dashboard change the page without a reload. */
 export function startRoute(): void {
   addEventListener('popstate', () => {
     place.value = location.href;

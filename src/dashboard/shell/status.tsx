@@ -3,10 +3,10 @@ import { link, news } from '../live/live-signals.ts';
 import { retryNow } from '../live/live-site.ts';
 import type { StreamLink } from '../live/stream.ts';
 
-/** How long news are shown, milliseconds. */
+/** Time for which a message is shown, milliseconds. */
 const NEWS_MS = 8000;
 
-/** Says how the stream is, in words. */
+/** The state of the stream, as text. */
 export function Status() {
   const value = link.value;
   const isNew = useNew(value);
@@ -26,7 +26,7 @@ export function Status() {
   );
 }
 
-/** What was done unasked. */
+/** A message about a change that nobody asked for. */
 function News() {
   const text = news.value;
   useEffect(() => {

@@ -1,7 +1,7 @@
-/** Small choices kept in this browser. Storage may be forbidden: then nothing is kept, and nothing breaks. */
+/** Settings stored in this browser. If storage is forbidden, nothing is stored and nothing fails. */
 import type { ValueReader } from './readers.ts';
 
-/** What was kept under a key; undefined if there is nothing, or nothing that can be read: other scripts and people write there, too. */
+/** The value stored under a key; undefined if it is missing or unreadable: other scripts and people write there. */
 export function storedSetting<T>(key: string, reader: ValueReader<T>): T | undefined {
   try {
     return reader(localStorage.getItem(`fieldmouse.${key}`));
@@ -10,7 +10,7 @@ export function storedSetting<T>(key: string, reader: ValueReader<T>): T | undef
   }
 }
 
-/** As `kept`, of what is kept for this tab only, and once. */
+/** Returns the value stored for this tab, and removes it. */
 export function takeFromTab<T>(key: string, reader: ValueReader<T>): T | undefined {
   try {
     const value = reader(sessionStorage.getItem(`fieldmouse.${key}`));

@@ -1,4 +1,4 @@
-/** Light, dark, or what the system says; kept in this browser. */
+/** The theme: light, dark, or that of the system. It is stored in this browser. */
 import { effect, signal } from '@preact/signals';
 import { oneOf } from './readers.ts';
 import { storedSetting, storeSetting } from './stored-setting.ts';
@@ -7,10 +7,10 @@ export const THEMES = ['system', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
 
 export const theme = signal<Theme>(storedSetting('theme', oneOf(THEMES)) ?? 'system');
-/** Counts changes of the colours on the page, whoever made them, so that canvases can follow. */
+/** Counts changes of the page's colours, so that canvases are redrawn. */
 export const repaint = signal(0);
 
-/** Puts the theme on the page and keeps it there. */
+/** Applies the theme to the page, now and whenever it changes. */
 export function startTheme(): void {
   effect(() => {
     document.documentElement.dataset.theme = theme.value;
@@ -22,7 +22,7 @@ export function startTheme(): void {
   });
 }
 
-/** The root's font size, CSS pixels: what is drawn grows with what is written. */
+/** Font size of the root, CSS pixels. Drawings scale with it. */
 export function rem(): number {
   return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 }

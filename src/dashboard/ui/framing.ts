@@ -1,6 +1,7 @@
 /**
- * Whether a site lets its pages be shown in a frame. A browser tells no script of a frame that was refused: it loads like any other, and is
- * grey. Of the dashboard's own origin the answer can be read; of others, who looks is asked once, and the answer kept in this browser.
+ * Whether a site allows its pages in a frame. Scripts cannot detect a refused frame: it fires `load`, and is grey. For
+ * the dashboard's own origin, the headers can be read. For others, the person is asked once, and this browser stores
+ * the answer.
  */
 
 import { oneOf } from '../shell/readers.ts';
@@ -32,7 +33,7 @@ export async function askFraming(url: string, end: AbortSignal): Promise<Framing
   return response && refusesFrames(response.headers) ? 'refused' : 'shown';
 }
 
-/** Whether these headers keep a page from being shown in a frame of its own origin. `frame-ancestors` outdoes X-Frame-Options. */
+/** True if these headers forbid a frame in a page of the same origin. `frame-ancestors` overrides X-Frame-Options. */
 export function refusesFrames(headers: Headers): boolean {
   const [, who] = /(?:^|[;,])\s*frame-ancestors([^;,]*)/i.exec(headers.get('content-security-policy') ?? '') ?? [];
   return who === undefined ? /\bdeny\b/i.test(headers.get('x-frame-options') ?? '') : /^\s*('none')?\s*$/i.test(who);

@@ -3,7 +3,7 @@ import { readablePath } from './text.ts';
 /** Characters at the end of a long path that are never cut off: there pages of one section differ. */
 const TAIL = 20;
 
-/** A page's path as people read it. Where there is too little room, its middle is cut out; all of it is in the tooltip. */
+/** A readable path. If there is too little space, its middle is cut out; the tooltip has the whole path. */
 export function PagePath({ path, muted = false }: { path: string; muted?: boolean }) {
   const signs = [...readablePath(path)];
   const text = signs.join('');

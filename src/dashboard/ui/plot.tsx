@@ -4,7 +4,7 @@ import uPlot from 'uplot';
 import { colour, rem, repaint } from '../shell/theme.ts';
 
 export interface PlotProps {
-  /** Times in Unix seconds, and a count for each, or null where there is none. May read signals: the plot follows them. */
+  /** Times in Unix seconds, and a count or null for each. If it reads signals, the plot follows them. */
   rows: () => uPlot.AlignedData;
   /** A line, or a bar for each time, which is a day of UTC. */
   look: 'line' | 'bars';

@@ -1,4 +1,4 @@
-/** What went wrong, read aloud at once; nothing while all is well. */
+/** An error message that screen readers announce at once; nothing for an empty text. */
 export function ProblemText({ text }: { text: string }) {
   if (!text) return null;
   return (

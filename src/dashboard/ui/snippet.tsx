@@ -10,7 +10,7 @@ export function Snippet({ site }: { site: string }) {
   );
 }
 
-/** The snippet and where it goes, for owners: viewers cannot change the site. `children` says what for: "To do this, paste". */
+/** The snippet and where to paste it, for owners only. `children` starts the sentence: "To do this, paste". */
 export function PasteSnippet({ site, children }: { site: string; children: string }) {
   if (!isOwner.value) return null;
   return (

@@ -10,20 +10,20 @@ import { isOf, type Width } from './width-class.ts';
 
 export interface StageBoxProps {
   scene: LiveScene;
-  /** Changes whenever what the crowd tells has changed. */
+  /** Changes whenever the live state has changed. */
   beat: number;
   site: string | null;
   page: string | null;
-  /** The class of windows that is shown; null: all. */
+  /** Window size that is shown; null: all. */
   width?: Width | null;
-  /** The followed visitor: its window fills the stage. */
+  /** The followed visitor, whose window fills the stage. */
   leader: LiveVisitor | undefined;
   fit: Fit;
   /** Address of the page to show behind the pointers. */
   url: string | undefined;
-  /** Gets the id of the visitor whose pointer was clicked. */
+  /** Called with the id of the visitor whose pointer was clicked. */
   choose?: (id: string) => void;
-  /** Lies over it. */
+  /** Shown on top of the stage. */
   children?: ComponentChildren;
 }
 
@@ -81,7 +81,7 @@ function pick(
   if (person) choose(person.visitor.id);
 }
 
-/** The page behind the pointers: without scripts, so that looking at it counts for nothing. */
+/** The page behind the pointers. Without scripts, so that the preview is not counted as a visit. */
 export function Preview({ url, extent, scale }: { url: string; extent: Extent; scale: number }) {
   return (
     <iframe

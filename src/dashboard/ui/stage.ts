@@ -87,7 +87,7 @@ export class Stage {
     return isOf(visitor.device, this.#sight.width);
   }
 
-  /** While the sight stays, one frame shows who has come or left: to draw on would take CPU as long as a dashboard is open. */
+  /** If nothing moves, one frame shows joins and leaves: drawing all the time would waste CPU. */
   show(sight: Sight): void {
     const { page, scale, width, followed } = this.#sight;
     const stays = page === sight.page && scale === sight.scale && width === sight.width && followed === sight.followed;

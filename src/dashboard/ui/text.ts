@@ -93,8 +93,8 @@ export function allCountries(): [code: string, name: string][] {
 }
 
 /**
- * A path with its percent-encoded letters decoded. What would be invisible, or change the order of what stands around it, stays encoded,
- * as do signs that have a meaning in a path, and bytes that are no UTF-8.
+ * A path with its percent-encoded letters decoded. Characters that are invisible, change the
+ * direction of text or have a meaning in a path stay encoded, as do bytes that are not UTF-8.
  */
 export function readablePath(path: string): string {
   return path.replace(/(?:%[0-9a-f]{2})+/gi, (bytes) => {

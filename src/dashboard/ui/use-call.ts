@@ -2,18 +2,18 @@ import { useCallback, useState } from 'preact/hooks';
 import { ApiError } from '../shell/api.ts';
 import { leave } from '../shell/session.ts';
 
-/** A call under way, and what it said when it failed. */
+/** State of a request. */
 export interface ApiCall {
   busy: boolean;
-  /** Empty while nothing is wrong. */
+  /** Message of the failure; empty if there is none. */
   problem: string;
-  /** The same, with what the server said. */
+  /** The failure itself. */
   failure: ApiError | undefined;
-  /** Runs the work; true when it was done. A session that has ended leads to the sign-in page. */
+  /** Runs the work and returns true if it succeeded. If the session has ended, it leads to the sign-in page. */
   run(work: () => Promise<unknown>): Promise<boolean>;
 }
 
-/** `lasting`: what went wrong is told until something goes well, also while it is tried again. */
+/** `lasting`: a failure stays visible during further attempts, until one succeeds. */
 export function useCall(lasting = false): ApiCall {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<ApiError>();

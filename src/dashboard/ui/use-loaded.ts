@@ -3,13 +3,13 @@ import { ApiError } from '../shell/api.ts';
 import { leave } from '../shell/session.ts';
 
 export interface Loaded<T> {
-  /** What was loaded last; undefined before. It may be of an earlier `of`: see `isFresh`. */
+  /** The value that was loaded last, perhaps for an earlier `of` (see `isFresh`); undefined before. */
   value: T | undefined;
-  /** The value is what was asked for last. */
+  /** True if the value belongs to the current `of`. */
   isFresh: boolean;
-  /** Why it could not be loaded. */
+  /** The failure of the last attempt. */
   problem: ApiError | undefined;
-  /** Loads again while what is there stays, also what went wrong. */
+  /** Loads again. The value and the failure stay until then. */
   again: () => void;
 }
 
@@ -19,12 +19,12 @@ interface State<T> {
   problem: ApiError | undefined;
 }
 
-/** A server that is busy is asked again so often before that is told. */
+/** Number of attempts at a busy server before the failure is shown. */
 const TRIES = 5;
 
 /**
- * Loads with `load` when shown, and whenever `of`, which names what is loaded, changes. null loads nothing. A session that has ended
- * leads to the sign-in page.
+ * Calls `load` when the component is shown and whenever `of`, the name of the value, changes. If `of` is null, nothing
+ * is loaded. If the session has ended, it leads to the sign-in page.
  */
 export function useLoaded<T>(load: () => Promise<T>, of: string | null): Loaded<T> {
   const [state, setState] = useState<State<T>>({ of: '', value: undefined, problem: undefined });
@@ -55,7 +55,7 @@ export function useLoaded<T>(load: () => Promise<T>, of: string | null): Loaded<
   };
 }
 
-/** Loads, and waits for a server that says when it will have time. Gives up when it has no store, or nobody wants it any more. */
+/** Loads, and waits if a busy server says how long. Gives up if the server has no store, or `isOld` is true. */
 async function patiently<T>(load: () => Promise<T>, isOld: () => boolean): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

@@ -4,21 +4,21 @@ import { storedSetting, storeSetting } from '../shell/stored-setting.ts';
 import { askFraming, type Framing, framingOf, keepFraming } from './framing.ts';
 import type { PagePreview } from './preview.ts';
 
-/** The page behind what moves or lies on it. */
+/** The visited page, shown behind pointers or a heatmap. */
 export interface ShownPage {
-  /** It is wanted. */
+  /** True if the person wants to see it. */
   wanted: boolean;
   choose: (wanted: boolean) => void;
-  /** Address for the frame; undefined where none is to be. */
+  /** Address for the frame; undefined if there is no frame. */
   url: string | undefined;
-  /** Whose page it is. */
+  /** Origin of the page. */
   origin: string;
   /** 'asking': its server has not answered yet. */
   framing: Framing | 'asking';
   settle: (framing: Framing) => void;
 }
 
-/** The preview of a page, or undefined where there is none. */
+/** The preview of a page; undefined if there is none. */
 export function usePreview(page: PagePreview | undefined): ShownPage | undefined {
   const [wanted, choose] = useWish(page);
   const [framing, settle] = useFraming(wanted ? page : undefined);
@@ -29,7 +29,7 @@ export function usePreview(page: PagePreview | undefined): ShownPage | undefined
 
 const readWish = oneOf(['yes', 'no']);
 
-/** Whether to show the page: as chosen in this browser for its origin; without a choice, where it tells nobody anything. */
+/** Whether to show the page: as chosen for its origin; by default only if no other server learns of it. */
 function useWish(page: PagePreview | undefined): [boolean, (wanted: boolean) => void] {
   const name = page && (page.own ? 'preview' : `preview.${page.origin}`);
   const [chosen, setChosen] = useState<{ name: string; wish: string }>();
@@ -43,7 +43,7 @@ function useWish(page: PagePreview | undefined): [boolean, (wanted: boolean) => 
   return [wish ? wish === 'yes' : (page?.own ?? false), choose];
 }
 
-/** Whether a page may be framed: of the own origin as its server says, of others as was settled. */
+/** Whether a page may be framed: by the headers for the own origin, by the person's answer for others. */
 function useFraming(page: PagePreview | undefined): [ShownPage['framing'], (framing: Framing) => void] {
   const [answer, setAnswer] = useState<{ url: string; framing: Framing }>();
   const [, setRound] = useState(0);

@@ -2,14 +2,14 @@ import { useEffect, useRef } from 'preact/hooks';
 import { ApiError } from '../shell/api.ts';
 import { retryDelay } from '../shell/retry-delays.ts';
 
-/** Whether it may be gone by itself: no answer, too many requests, or a server that cannot answer now. */
+/** True for failures that may pass: no answer, too many requests, or a server that is unavailable. */
 export function isPassing(problem: unknown): boolean {
   return problem instanceof ApiError && (problem.status === 0 || problem.status === 429 || problem.status > 501);
 }
 
 /**
- * Tries again by itself what failed for a reason that may pass, until `problem` is undefined. Each failure is to be an object of its own.
- * Tells whether it does.
+ * Repeats a failed attempt, if the failure may pass, until `problem` is undefined. Each failure must be a new object.
+ * Returns true while it does so.
  */
 export function useRetry(problem: Error | undefined, retry: () => void): boolean {
   const failures = useRef(0);
@@ -24,7 +24,7 @@ export function useRetry(problem: Error | undefined, retry: () => void): boolean
   return isPassing(problem);
 }
 
-/** Milliseconds. A server that names a longer wait is obeyed. */
+/** Delay before the next attempt, milliseconds: at least as long as the server asks for. */
 function waitOf({ retryAfter = 0 }: ApiError, failures: number): number {
   return Math.max(retryDelay(failures), retryAfter * 1000);
 }

@@ -1,4 +1,4 @@
-/** How page pixels come to lie on the stage. */
+/** Converts between page pixels and stage pixels. */
 import type { LiveVisitor } from '../live/live-state.ts';
 import { isOf, type Width } from './width-class.ts';
 
@@ -7,20 +7,20 @@ export interface Extent {
   height: number;
 }
 
-/** `width`: the page as wide as the stage, to scroll. `whole`: all of it in sight. */
+/** `width`: the page is as wide as the stage and scrolls. `whole`: all of it is visible. */
 export type Fit = 'width' | 'whole';
 
-/** Of a page whose visitors tell no size. */
+/** Size of a page whose visitors report none. */
 const PLAIN: Extent = { width: 1280, height: 720 };
 const MIN: Extent = { width: 320, height: 240 };
-/** No page is believed to be larger: one odd visitor shall not shrink everybody else to a dot. */
+/** Maximum size of a page: one visitor with wrong values must not shrink all others to dots. */
 export const MAX: Extent = { width: 7680, height: 40_000 };
-/** A stage far wider than the page does not blow it up further than this. */
+/** Maximum scale on a stage that is much wider than the page. */
 const MAX_SCALE = 1.5;
 
 /**
- * The extent of a page: the largest document among its visitors. Visitors that tell no size widen it with
- * their positions. `before` is what it was, which it keeps, so that the stage does not breathe. `wide`: only of windows of this class.
+ * The extent of a page: the largest document of its visitors. Visitors without a size extend it by their positions.
+ * It never shrinks below `before`, so that the stage stays stable. `wide`: only windows of this size count.
  */
 export function extentOf(
   people: Iterable<LiveVisitor>,
@@ -50,7 +50,7 @@ export function extentOf(
   };
 }
 
-/** The document of one visitor, as far as it tells it. */
+/** The document size of one visitor, as far as it is known. */
 export function extentOfOne({ visitor }: LiveVisitor): Extent | undefined {
   const [, , dw, dh] = visitor.size;
   if (dw === 0 || dh === 0) return undefined;
@@ -64,7 +64,7 @@ export function scaleOf(box: Extent, extent: Extent, fit: Fit, viewport?: Extent
   return Math.min(viewport || fit === 'whole' ? Math.min(wide, high) : wide, MAX_SCALE);
 }
 
-/** The size of a visitor's window, or undefined where it is not known. */
+/** The size of a visitor's window; undefined if it is unknown. */
 export function viewportOf({ visitor }: LiveVisitor): Extent | undefined {
   const [width, height] = visitor.size;
   return width > 0 && height > 0 ? { width, height } : undefined;

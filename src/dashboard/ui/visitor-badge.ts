@@ -1,4 +1,4 @@
-/** What a visitor is called and painted as: the same on every screen, since it comes from the id alone. */
+/** Name and colour of a visitor. They derive from its id, so they are the same on every screen. */
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 
 export interface Badge {
@@ -18,7 +18,7 @@ const LAST =
   );
 const HUES = 24;
 
-/** The badge of a visitor's id; a label that a client gave itself takes the place of the name. */
+/** The badge for a visitor's id. The label of a client replaces the name. */
 export function badgeOf(id: string, label: string): Badge {
   const seed = hash(id);
   const name = label.trim() || `${FIRST[seed % 32]} ${LAST[(seed >>> 5) % 32]}`;
@@ -26,15 +26,15 @@ export function badgeOf(id: string, label: string): Badge {
   return { name, initials: initialsOf(name), colour: `oklch(${(seed >>> 15) % 2 ? 0.54 : 0.47} 0.12 ${hue})` };
 }
 
-/** Names that a list keeps apart; beyond, the oldest are forgotten. A few megabytes. */
+/** Maximum number of names that a list keeps unique, a few megabytes. Then the oldest are forgotten. */
 const MAX_NAMES = 50_000;
 
-/** Gives the visitors of one list names that differ: who has the name of another gets a number, which comes from the id. */
+/** Unique names for the visitors of a list. A visitor with the name of another gets a number, derived from its id. */
 export class Names {
-  /** Whose each name is, by id. */
+  /** Id of the visitor with each name. */
   readonly #owners = new Map<string, string>();
 
-  /** The badge of a visitor in this list. The first to have a name keeps it. */
+  /** The badge of a visitor in this list. The first visitor with a name keeps it. */
   badgeOf(id: string, label: string): Badge {
     const badge = badgeOf(id, label);
     let { name } = badge;
@@ -60,7 +60,7 @@ export function visitNamesOf(site: string): Names {
   return getOrInsert(visitNames, site, () => new Names());
 }
 
-/** Two letters or digits at most: of the first and the last word, or of a single word its first and last. */
+/** At most two letters or digits: of the first and the last word, or the first and last of a single word. */
 function initialsOf(name: string): string {
   const words = name.match(/[\p{L}\p{N}]+/gu) ?? [];
   const first = words[0];

@@ -1,4 +1,4 @@
-/** Classes of window widths: a page looks different in each, so that places of one mean nothing in another. */
+/** Window sizes. The layout of a page differs between them, and so do the positions of its elements. */
 import { countUp } from '../../lib/count.ts';
 import type { Device } from '../../model/visitor.ts';
 import type { LiveVisitor } from '../live/live-state.ts';
@@ -6,18 +6,18 @@ import type { LiveVisitor } from '../live/live-state.ts';
 export const WIDTHS = ['phone', 'tablet', 'desktop', 'wide'] as const;
 export type Width = (typeof WIDTHS)[number];
 
-/** The class in an address: null for all of them, undefined where none is chosen. */
+/** The window size in an address: null for all, undefined if none is chosen. */
 export function widthClassIn(query: URLSearchParams): Width | null | undefined {
   const width = query.get('width');
   return width === 'all' ? null : WIDTHS.find((one) => one === width);
 }
 
-/** True if a window of this class is shown. Simple clients do not tell their width, and are shown in every class. */
+/** True if a window of this size is shown. Clients that do not report their width are always shown. */
 export function isOf(device: Device, width: Width | null): boolean {
   return width === null || device === width || device === 'unknown';
 }
 
-/** How many visitors of a page have windows of each class. */
+/** Number of visitors of a page per window size. */
 export function widthsOn(people: Iterable<LiveVisitor>, page: string | null): Map<Width, number> {
   const counts = new Map<Width, number>();
   for (const { visitor } of people) {
@@ -27,7 +27,7 @@ export function widthsOn(people: Iterable<LiveVisitor>, page: string | null): Ma
   return counts;
 }
 
-/** The most common class; `before` if no other is more common; null where none is known. */
+/** The most common window size; `before` if no other is more common; null if none is known. */
 export function mostCommon(counts: ReadonlyMap<Width, number>, before: Width | null): Width | null {
   let best = before;
   let most = before === null ? 0 : (counts.get(before) ?? 0);

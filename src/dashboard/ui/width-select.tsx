@@ -1,7 +1,7 @@
 import { DEVICE, numberText } from './text.ts';
 import { WIDTHS, type Width } from './width-class.ts';
 
-/** The widths of each class, CSS pixels (`deviceOf` in model/visitor.ts). */
+/** Widths of each window size, CSS pixels (`deviceOf` in model/visitor.ts). */
 const RANGES: Record<Width, string> = {
   phone: 'below 600 px',
   tablet: '600–1023 px',
@@ -12,12 +12,12 @@ const RANGES: Record<Width, string> = {
 export interface WidthSelectProps {
   /** null: all. */
   width: Width | null;
-  /** How many visitors each class has; left out, no numbers are shown. */
+  /** Number of visitors per window size, shown if given. */
   counts?: ReadonlyMap<Width, number>;
   choose: (width: Width | 'all') => void;
 }
 
-/** Chooses the class of windows that is shown. */
+/** Chooses the window size that is shown. */
 export function WidthSelect({ width, counts, choose }: WidthSelectProps) {
   return (
     <select
