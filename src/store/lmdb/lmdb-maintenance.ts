@@ -14,7 +14,7 @@ export interface FileData {
   maxBytes: number;
   /** Visits with more bytes of runs are thinned. */
   maxVisitBytes?: number;
-  /** How long visits are kept, milliseconds. */
+  /** How long visits are stored, milliseconds. */
   retainMs: number;
   durability: Durability;
   /** Parts of the store that sites may use; see site-weight.ts. */

@@ -18,7 +18,7 @@ export interface RedisData {
   maxBytes: number;
   /** Visits with more bytes of runs are thinned. */
   maxVisitBytes?: number;
-  /** How long visits are kept, milliseconds. */
+  /** How long visits are stored, milliseconds. */
   retainMs: number;
   /** Parts of the store that sites may use; see site-weight.ts. */
   shares?: Shares;

@@ -93,7 +93,7 @@ async function removePages(
   for (const [i, page] of emptied.entries()) if (Number(before[i]) + (uses.get(page) ?? 0) <= 0) pages.remove(page);
 }
 
-/** What is to be added to a tile: cells, in order, and what `by` has of each. */
+/** What to add to a tile: cells in order, and the amount for each. */
 interface TileSum {
   cells: number[];
   by: Counted;
