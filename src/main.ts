@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command line; the only file with side effects. In a worker process it runs the worker. Each loads what it runs, and not what
- * the others do: that is most of the time it takes to start.
+ * The command line; the only file with side effects. In a worker process it runs the worker. Each role loads only the
+ * modules that it runs, because loading takes most of the start time.
  */
 import cluster from 'node:cluster';
 import { basename, resolve } from 'node:path';
@@ -19,11 +19,11 @@ import { browseUrl, ListenError } from './server/listen.ts';
 import { version } from './server/version.ts';
 import { StoreError } from './store/contract.ts';
 
-/** A start that is to be broken off is waited for so long, milliseconds. */
+/** Maximum wait for a start that must be cancelled, milliseconds. */
 const EARLY_STOP_LIMIT_MS = 3000;
-/** All of a stop must be over by then, milliseconds. */
+/** Maximum duration of a stop, milliseconds. */
 const STOP_LIMIT_MS = 5000;
-/** A refusal must be written by then, milliseconds. */
+/** Maximum time to print a refusal, milliseconds. */
 const REFUSAL_LIMIT_MS = 1000;
 
 let stopping = false;
@@ -32,21 +32,21 @@ if (cluster.isWorker) await (isOwnWorker() ? work() : refuseCluster());
 else await command(process.argv.slice(2));
 
 async function work(): Promise<void> {
-  // Ctrl-C reaches the whole process group; when to end is the primary's decision.
+  // Ctrl-C reaches the whole process group; the primary decides when workers stop.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {});
-  // It reaches all, too, when a terminal is closed.
+  // Closing a terminal reaches all processes, too.
   process.on('SIGHUP', () => {});
   const { runWorker } = await import('./worker.ts');
   await runWorker(readConfig(process.argv.slice(2), process.env).config);
 }
 
-/** Without our own primary a worker would listen and let nobody in. */
+/** Without our primary a worker would listen but let no visitor in. */
 async function refuseCluster(): Promise<void> {
   const text =
     'another program is running Fieldmouse as its cluster worker, as `pm2 start -i` does. Fieldmouse starts its own ' +
     'workers: use `pm2 start ecosystem.config.cjs`, and set their number with --workers';
-  // PM2 writes what a worker prints in the background.
+  // PM2 forwards a worker's output in the background.
   await new Promise<void>((resolve) => {
     process.stderr.write(`fieldmouse: ${text}\n`, () => resolve());
     setTimeout(resolve, REFUSAL_LIMIT_MS);
@@ -82,7 +82,7 @@ async function help(argv: string[]): Promise<void> {
   process.exitCode = showHelp(argv[0] === 'help' ? words.slice(1) : words, terminal());
 }
 
-/** Who reads may have had enough, as `head` has: what is under way is done all the same, and nothing more is said. */
+/** The reader has closed the pipe, as `head` does. The work goes on without further output. */
 function ignoreEpipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }
@@ -97,11 +97,11 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
   for (const [name, values] of Object.entries(extra))
     if (values.length > 0) faults.push(`--${name}: not an option of start`);
   if (faults.length > 0) throw new ConfigError(faults);
-  // It would end a process that has not begun to listen for it.
+  // Otherwise SIGHUP would end a process that has no listener yet.
   process.on('SIGHUP', () => {});
   let running: Running | undefined;
   let isToStop = false;
-  // From the first moment: the first process of a container is not ended by a signal that it does not listen for.
+  // As early as possible: the first process of a container ignores signals without a listener.
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
       isToStop = true;
@@ -109,7 +109,7 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
       // An exit in the middle of a write to the store would wait for it for ever.
       else setTimeout(() => process.exit(1), EARLY_STOP_LIMIT_MS).unref();
     });
-  // Of what goes wrong on the side nobody is to lose connections: workers are drained and replaced, but nobody would replace this process.
+  // A bug must not cost connections: workers are drained and replaced, but nobody would replace this process.
   process.on('unhandledRejection', (error) =>
     complain(`fieldmouse: unexpected error; the server keeps running: ${inspect(error)}`),
   );
@@ -119,9 +119,9 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
   else runOn(running, config);
 }
 
-/** Until it is stopped. */
+/** Runs until the server is stopped. */
 function runOn(running: Running, config: Config): void {
-  // A closed terminal ends what was started in it.
+  // Closing the terminal stops a server that was started in it.
   const isInTerminal = process.stdin.isTTY || process.stdout.isTTY;
   process.on('SIGHUP', () => void (isInTerminal ? stop(running) : running.reload()));
   void running.damaged.then(async (error) => {
@@ -129,7 +129,7 @@ function runOn(running: Running, config: Config): void {
     await stop(running, 1);
   });
   announce(running, config);
-  // PM2 waits for this with `wait_ready`; every worker listens by now.
+  // PM2 waits for this with `wait_ready`; all workers are listening now.
   process.send?.('ready');
 }
 
@@ -141,7 +141,7 @@ async function stop(running: Running, exitCode = 0): Promise<void> {
   process.exit(exitCode);
 }
 
-/** The last line says that it listens: what waits for the start can wait for that. */
+/** The last line says that the server is listening, so that scripts can wait for it. */
 function announce({ addresses, firstLink, nobodyCanSignIn }: Running, config: Config): void {
   const origin = addresses.map(browseUrl).find((url) => url !== undefined);
   const base = origin && origin + config.basePath;
@@ -160,12 +160,12 @@ function announce({ addresses, firstLink, nobodyCanSignIn }: Running, config: Co
   say([...lines, `listens on ${addresses.join(', ')}`].join('\n'));
 }
 
-/** The command that prints a sign-in link, as it can be typed where the server was started. */
+/** The command that prints a sign-in link, for the folder in which the server was started. */
 function linkCommand({ data, redis }: Config): string {
   const isInstalled = basename(process.argv[1] ?? '') === 'fieldmouse' && !process.env.npm_lifecycle_event;
   const words = [isInstalled ? 'fieldmouse' : 'npx fieldmouse', 'admin add NAME'];
   if (data !== resolve('data') && !process.env.FIELDMOUSE_DATA) words.push('--data', shellWord(data));
-  // It may hold a password.
+  // The URL may contain a password.
   if (redis && !process.env.FIELDMOUSE_REDIS) words.push('--redis URL');
   return words.join(' ');
 }
@@ -174,14 +174,14 @@ function shellWord(text: string): string {
   return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** One line a fault, and where to read on. */
+/** One line per error, and where to find help. */
 async function failOfUsage({ faults }: ConfigError, argv: string[]): Promise<void> {
   for (const fault of faults) complain(`fieldmouse: ${fault}`);
   complain((await import('./commands/commands.ts')).hintText(wordsOf(argv, COMMAND_FLAGS)));
   process.exit(2);
 }
 
-/** One line, no stack, for what a person can mend; all there is for the rest, which are bugs. */
+/** One line without a stack for errors that a person can fix; everything for others, which are bugs. */
 function fail(error: unknown): void {
   const refusal = osErrorText(error);
   if (

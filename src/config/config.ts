@@ -1,6 +1,6 @@
 /**
- * Flags and environment → one frozen Config. Flags win over environment, environment over defaults.
- * Every fault is found before any is reported.
+ * Flags and environment → one frozen Config. Flags override the environment, which overrides defaults. All errors are
+ * reported together.
  */
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
@@ -16,10 +16,10 @@ export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'pat
 export const DURABILITIES = ['disk', 'system'] as const;
 export type Durability = (typeof DURABILITIES)[number];
 
-/** Parts by the keys of sites. */
+/** Shares of the store by site key. */
 export type Shares = Readonly<Record<string, number>>;
 
-/** All faults of a command line and environment at once. */
+/** All errors of a command line and its environment. */
 export class ConfigError extends Error {
   readonly code = 'bad-config';
   readonly faults: readonly string[];
@@ -36,21 +36,21 @@ type Env = Readonly<Record<string, string | undefined>>;
 interface Option<T> {
   flag: string;
   short?: string;
-  /** Environment variables, the first that is set counts. */
+  /** Environment variables; the first one that is set counts. */
   env: readonly string[];
-  /** What the help shows after the flag; none: a switch. */
+  /** The name of the value in the help; undefined: a switch. */
   value?: string;
   multiple?: true;
   /** The default, as a user would write it. */
   preset: string | (() => string);
   help: string;
-  /** The same where there is no room for all of it. */
+  /** A shorter form for places without room for the whole text. */
   brief?: string;
-  /** Throws a text that says what would be right. */
+  /** Parses the value. Throws a string that says what would be right. */
   read(text: string): T;
 }
 
-/** Unless said otherwise an address may send so many bytes per second for each connection that it may have. */
+/** The default limit of an address: this number of bytes per second for each connection that it may have. */
 const ADDRESS_RATE = 256;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
@@ -90,7 +90,7 @@ export const OPTIONS = {
       return resolve(text);
     },
   }),
-  /** The Redis that several machines share, or undefined: this machine is alone. */
+  /** The Redis that several nodes share, or undefined: this node is alone. */
   redis: option({
     flag: 'redis',
     env: ['FIELDMOUSE_REDIS'],
@@ -114,7 +114,7 @@ export const OPTIONS = {
     help: 'number of Redis replicas that must also have a frame before it is acked',
     read: integer(0, 10),
   }),
-  /** Refuse to start on a Redis that keeps its data in memory only. */
+  /** Refuse to start on a Redis that stores its data only in memory. */
   requirePersistence: option({
     flag: 'require-persistence',
     env: ['FIELDMOUSE_REQUIRE_PERSISTENCE'],
@@ -122,7 +122,7 @@ export const OPTIONS = {
     help: 'refuse to start if Redis stores its data in memory only (appendonly no)',
     read: readSwitch,
   }),
-  /** Trust X-Forwarded-For and -Proto of these: false, or addresses and CIDR ranges, or true for any. */
+  /** Trust X-Forwarded-For and -Proto from these: false, addresses and CIDR ranges, or true for any. */
   trustProxy: option({
     flag: 'trust-proxy',
     env: ['FIELDMOUSE_TRUST_PROXY'],
@@ -133,7 +133,7 @@ export const OPTIONS = {
       'comma-separated list of addresses and CIDR ranges',
     read: readTrust,
   }),
-  /** An administrator's API token given from outside, or empty. */
+  /** An administrator's API token set from outside, or empty. */
   token: option({
     flag: 'token',
     env: ['FIELDMOUSE_TOKEN'],
@@ -147,7 +147,7 @@ export const OPTIONS = {
       return text;
     },
   }),
-  /** Path under which a proxy mounts the server, as `/stats`; empty: at the root. */
+  /** The path under which a proxy mounts the server, such as `/stats`; empty: at the root. */
   basePath: option({
     flag: 'base-path',
     env: ['FIELDMOUSE_BASE_PATH'],
@@ -156,7 +156,7 @@ export const OPTIONS = {
     help: 'path under which a proxy mounts the server, such as /stats; the proxy may keep or strip it',
     read: readBasePath,
   }),
-  /** Path of the visitor script, as `/fieldmouse.js`. */
+  /** Path of the visitor script, such as `/fieldmouse.js`. */
   scriptPath: option({
     flag: 'script-path',
     env: ['FIELDMOUSE_SCRIPT_PATH'],
@@ -165,7 +165,7 @@ export const OPTIONS = {
     help: 'path of the visitor script; change it if a blocker blocks the name',
     read: readPath,
   }),
-  /** Path of the visitor endpoint, as `/v1/visit`. */
+  /** Path of the visitor endpoint, such as `/v1/visit`. */
   endpoint: option({
     flag: 'endpoint',
     env: ['FIELDMOUSE_ENDPOINT'],
@@ -185,7 +185,7 @@ export const OPTIONS = {
       return text;
     },
   }),
-  /** Header in which a proxy tells the visitor's country, in small letters; empty: none. */
+  /** The header in which a proxy sends the visitor's country, in lower case; empty: none. */
   countryHeader: option({
     flag: 'country-header',
     env: ['FIELDMOUSE_COUNTRY_HEADER'],
@@ -197,7 +197,7 @@ export const OPTIONS = {
       return text.toLowerCase();
     },
   }),
-  /** How long visits are kept, milliseconds. */
+  /** How long visits are stored, milliseconds. */
   retainMs: option({
     flag: 'retain',
     env: ['FIELDMOUSE_RETAIN'],
@@ -206,7 +206,7 @@ export const OPTIONS = {
     help: 'how long visits are stored, in days (30d), weeks (4w) or hours (12h)',
     read: span('1h', '3650d'),
   }),
-  /** How long a visit may last, milliseconds. */
+  /** Maximum length of a visit, milliseconds. */
   maxVisitMs: option({
     flag: 'max-visit',
     env: ['FIELDMOUSE_MAX_VISIT'],
@@ -215,7 +215,7 @@ export const OPTIONS = {
     help: 'maximum length of one visit, in hours (24h), minutes or seconds; a longer stay starts a new visit',
     read: span('1s', '7d'),
   }),
-  /** Bytes of a visit's runs; beyond that they are thinned. */
+  /** Maximum size of a visit's runs, bytes; above it they are thinned. */
   maxVisitSize: option({
     flag: 'max-visit-size',
     env: ['FIELDMOUSE_MAX_VISIT_SIZE'],
@@ -226,7 +226,7 @@ export const OPTIONS = {
       'nothing more of the visit is stored. A day of constant movement takes about 25MB',
     read: readVisitSize,
   }),
-  /** Cap of the store, bytes. */
+  /** Maximum size of the store, bytes. */
   maxStore: option({
     flag: 'max-store',
     env: ['FIELDMOUSE_MAX_STORE'],
@@ -265,7 +265,7 @@ export const OPTIONS = {
     help: 'a worker with more private memory than this is drained and replaced, at most one worker per minute',
     read: readSize,
   }),
-  /** What an ack stands for: that frames are on disk, or that the operating system has them. */
+  /** What an ack guarantees: that frames are on disk, or that the operating system has them. */
   durability: option({
     flag: 'durability',
     env: ['FIELDMOUSE_DURABILITY'],
@@ -344,7 +344,7 @@ export const OPTIONS = {
     help: 'maximum number of frames per second on one connection; a burst of twice that is allowed',
     read: integer(1, 10_000),
   }),
-  /** Bytes per second of one connection. */
+  /** Maximum bytes per second of one connection. */
   maxRate: option({
     flag: 'max-rate',
     env: ['FIELDMOUSE_MAX_RATE'],
@@ -439,15 +439,15 @@ export const OPTIONS = {
   }),
 } as const;
 
-/** What each option is read as; of one that may be repeated, each value. */
+/** The type of each option's value; for an option that may be repeated, of each value. */
 type Values = { readonly [K in keyof typeof OPTIONS]: ReturnType<(typeof OPTIONS)[K]['read']> };
 
-/** What the server runs with: all options, by their names in OPTIONS. */
+/** The server's configuration: all options, by their names in OPTIONS. */
 export interface Config extends Omit<Values, 'listen' | 'siteShares' | 'maxAddressRate'> {
   readonly listen: readonly Address[];
-  /** Parts of the store by the keys of sites; a site that is not listed has one. */
+  /** Shares of the store by site key; a site that is not listed has a share of one. */
   readonly siteShares: Shares;
-  /** Bytes per second of all that one address sends to one worker. */
+  /** Maximum bytes per second from one address to one worker. */
   readonly maxAddressRate: number;
   readonly development: boolean;
 }
@@ -459,16 +459,15 @@ function option<T>(given: Option<T>): Option<T> {
 /** Flags a command has besides OPTIONS. */
 export interface Parsed {
   config: Config;
-  /** What is left of the command line: the command and its arguments. */
+  /** The rest of the command line: the command and its arguments. */
   words: string[];
-  /** Values of flags that only some commands know, as `--name`. */
+  /** Values of flags that only some commands use, such as `--name`. */
   extra: Record<string, string[]>;
 }
 
 /**
- * Reads a command line (without `node` and the script) and the environment.
- * `extraFlags` names flags with a value that only the command at hand knows; they may be repeated.
- * Throws ConfigError with every fault found.
+ * Parses a command line (without `node` and the script) and the environment. `extraFlags` names flags with a value that
+ * only the current command uses; they may be repeated. Throws ConfigError with all errors.
  */
 export function readConfig(argv: readonly string[], env: Env, extraFlags: readonly string[] = []): Parsed {
   const faults: string[] = [];
@@ -490,30 +489,30 @@ export function readConfig(argv: readonly string[], env: Env, extraFlags: readon
   return { config: Object.freeze(config), words, extra };
 }
 
-/** The words of a command line, whatever else is in it. */
+/** The words of a command line, ignoring everything else. */
 export function wordsOf(argv: readonly string[], extraFlags: readonly string[] = []): string[] {
   return splitArguments(argv, extraFlags, []).words;
 }
 
-/** A visitor's id that begins with a dash, as one in 64 does: it is a word, and no option is like it. */
+/** A visitor id that starts with a dash, as one in 64 does: it is a word, and no option looks like it. */
 const DASHED_ID = /^-[\w-]{21}$/;
 
 /** What people type for `--listen tcp://0.0.0.0:N`. */
 const PORT_FLAG = 'port';
 
-/** Asked for before anything else, and without a value. */
+/** Handled before anything else; they take no value. */
 const ALONE: ReadonlySet<string> = new Set(['help', 'version']);
 
 /** Flags of commands that take no value. */
 const SWITCHES: ReadonlySet<string> = new Set(['yes', 'skip-damaged']);
 
-/** Tells flags from words; what it does not know becomes a fault. */
+/** Separates flags from words. Unknown flags become errors. */
 function splitArguments(argv: readonly string[], extraFlags: readonly string[], faults: string[]) {
   const known = new Map(Object.values(OPTIONS).map((o) => [o.flag, o as Option<unknown>]));
   const options = Object.fromEntries([
     ...[...known.values()].map((o) => [
       o.flag,
-      // A switch is on by itself, and takes a value only as --name=no.
+      // A switch needs no value. A value must be joined to it, as in --name=no.
       {
         type: o.value ? ('string' as const) : ('boolean' as const),
         multiple: true,
@@ -564,7 +563,10 @@ function splitArguments(argv: readonly string[], extraFlags: readonly string[], 
   return { flags, words: [...words, ...argv.filter((word) => DASHED_ID.test(word))] };
 }
 
-/** Without options whose value is missing, which would take the option behind them for it; `onBare` is told these. */
+/**
+ * Removes options without a value, which would otherwise take the next option as their value. `onBare` is called for
+ * each.
+ */
 function withValues(
   args: readonly string[],
   takesValue: ReadonlySet<string>,
@@ -591,7 +593,7 @@ function needsValue(flag: string, known: ReadonlyMap<string, Option<unknown>>): 
   return `${flag}: needs a value${value ? ` (${value})` : ''}`;
 }
 
-/** Options whose values nobody else is to see. */
+/** Options whose values must not be shown. */
 const SECRET: ReadonlySet<string> = new Set(['token', 'redis']);
 
 function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, faults: string[]): unknown[] {
@@ -611,11 +613,11 @@ function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, 
 interface Source {
   name: string;
   texts: string[];
-  /** How to read them, if not as the option is read. */
+  /** How to parse it, if different from the option itself. */
   read?: (text: string) => unknown;
 }
 
-/** Where an option's value comes from, and the value as text. */
+/** Returns where an option's value comes from, and the value as text. */
 function source(o: Option<unknown>, flags: Map<string, string[]>, env: Env): Source {
   const given = flags.get(o.flag);
   if (given) return { name: `--${o.flag}`, texts: o.multiple ? given : given.slice(-1) };
@@ -627,7 +629,7 @@ function source(o: Option<unknown>, flags: Map<string, string[]>, env: Env): Sou
   return { name: `--${o.flag}`, texts: [typeof o.preset === 'function' ? o.preset() : o.preset] };
 }
 
-/** Platforms say PORT, and nothing of a host. */
+/** Hosting platforms set PORT without a host. */
 function readPort(text: string): Address {
   return { kind: 'tcp', host: '0.0.0.0', port: integer(0, 65_535)(text) };
 }
@@ -644,7 +646,7 @@ function readAddress(text: string): Address {
   return { kind: 'tcp', host: tcp[1].replace(/^\[|\]$/g, ''), port };
 }
 
-/** The most bytes that the path of a Unix socket may have; a longer one would be cut. */
+/** Maximum length of the path of a Unix socket, bytes; the system would truncate a longer one. */
 export const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
 
 function socketPath(text: string): string {
@@ -661,7 +663,7 @@ function readSwitch(text: string): boolean {
   return text === 'yes';
 }
 
-/** Undefined for an empty text, which says nothing of any site. */
+/** Undefined for an empty text, which names no site. */
 function readShare(text: string): [site: string, parts: number] | undefined {
   if (text === '') return undefined;
   const [, site, parts] = /^([a-z0-9-]{1,40})=(\d{1,4}(?:\.\d{1,2})?)$/.exec(text) ?? [];
@@ -678,7 +680,7 @@ function readTrust(text: string): boolean | string[] {
   return list;
 }
 
-/** An address, a CIDR range, or a name that stands for ranges. */
+/** True for an address, a CIDR range, or a name for ranges. */
 function isProxy(text: string): boolean {
   if (/^(loopback|linklocal|uniquelocal)$/.test(text)) return true;
   const [, address = '', prefix = '1'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
@@ -686,7 +688,7 @@ function isProxy(text: string): boolean {
   return Number(prefix) >= 1 && Number(prefix) <= longest;
 }
 
-/** Without the slash at the end; empty for the root. */
+/** Without the trailing slash; empty for the root. */
 function readBasePath(text: string): string {
   const bare = text.replace(/\/+$/, '');
   if (bare === '') return '';
@@ -707,7 +709,7 @@ const SPANS = { s: 1000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000, w: 7 * 24 *
 /** A number and a unit, as people write them: 30d, 30 days, 1W. Not `mo`: months differ. */
 const SPAN = /^(\d{1,6}) ?(s|m|h|d|w|(?:sec|second|min|minute|hour|day|week)s?)$/i;
 
-/** Makes what reads a time from `least` to `most`; milliseconds. */
+/** Returns a parser of durations from `least` to `most`; milliseconds. */
 function span(least: string, most: string): (text: string) => number {
   return (text) => {
     const ms = spanOf(text);
@@ -717,7 +719,7 @@ function span(least: string, most: string): (text: string) => number {
   };
 }
 
-/** NaN for what is none. */
+/** NaN if the text is not a duration. */
 function spanOf(text: string): number {
   const [, digits, unit = ''] = SPAN.exec(text) ?? [];
   return Number(digits) * (SPANS[unit.charAt(0).toLowerCase() as keyof typeof SPANS] ?? Number.NaN);
@@ -741,7 +743,7 @@ function readVisitSize(text: string): number {
   return size;
 }
 
-/** Bytes of a size as people write it: 10GB, 10gb, 10G, 10 GB, 10GiB; 0 if it is none. */
+/** Bytes of a size as people write it: 10GB, 10gb, 10G, 10 GB, 10GiB; 0 if the text is not a size. */
 function bytesIn(text: string): number {
   const [, digits = 0, letter = '', binary] = /^(\d{1,9}(?:\.\d+)?) ?([kmgt])(?:(i)b?|b)?$/i.exec(text) ?? [];
   const units: Record<string, number> = binary ? BINARY : DECIMAL;
@@ -756,7 +758,7 @@ function integer(least: number, most: number): (text: string) => number {
   };
 }
 
-/** The values of all options by their flags: what was changed since the last start shows by comparing. */
+/** The values of all options by their flags. The difference between two starts shows what was changed. */
 export function optionsOf(config: Config): Record<string, unknown> {
   return Object.fromEntries(Object.entries(OPTIONS).map(([key, { flag }]) => [flag, config[key as keyof Config]]));
 }
@@ -777,7 +779,7 @@ function describe(o: Option<unknown>, isBrief: boolean): string {
   return flagText(`${o.short ? `-${o.short}, ` : ''}--${o.flag} ${o.value ?? ''}`, `${text} (${notes.join('; ')})`);
 }
 
-/** A flag, and below it what is to be said of it. */
+/** A flag with its description below. */
 export function flagText(flag: string, text: string): string {
   return `  ${flag}\n${wrap(text, 8)}`;
 }

@@ -4,7 +4,10 @@ import { Writer } from '../protocol/writer.ts';
 
 const VERSION = 1;
 
-/** All but the elements. Cells lie close together: of each number, the step from the one before is told. */
+/**
+ * Everything except the elements. Neighbouring cells have similar numbers, so each number is stored as the difference
+ * from the one before.
+ */
 export function encodeHeat(kind: HeatKind, { extent, views, total, most, cells }: Heat): Buffer {
   const out = new Writer(cells.length + 64);
   out.byte(VERSION);

@@ -1,20 +1,21 @@
-/** How far a count shines, in cells. */
+/** Radius in which a count spreads, in cells. */
 const RADIUS = 3.5;
 const REACH = Math.floor(RADIUS);
 /**
- * How much of a count shines into the cells around it, by rows down and columns across: biweight, which depends on the distance
- * alone. Weights by row and column, even those of a bell curve, make a square of a single count, since faint levels show.
+ * The share of a count that each surrounding cell gets, by rows down and columns across: a biweight kernel, which
+ * depends only on the distance. Separate weights for rows and columns, even those of a bell curve, turn a single count
+ * into a square, because faint levels are visible.
  */
 const KERNEL = rangeOf(REACH).map((down) =>
   rangeOf(REACH).map((across) => Math.max(0, 1 - (down ** 2 + across ** 2) / RADIUS ** 2) ** 2),
 );
 /**
- * How much more a doubling tells among few than among many: a hundredth of the most still has a sixth of the scale, so
- * that a hot spot does not hide the rest.
+ * How much more a doubling shows at low counts than at high ones: a hundredth of the maximum still has a sixth of the
+ * scale, so that a hot spot does not hide the rest.
  */
 const CONTRAST = 100;
 
-/** Counts of a heatmap's cells as a smooth field, a row at a time: a page has up to 33 million cells, most of them empty. */
+/** A heatmap's counts as a smooth field, one row at a time: a page has up to 33 million cells, most of them empty. */
 export class HeatField {
   readonly columns: number;
   readonly rows: number;
@@ -22,10 +23,10 @@ export class HeatField {
   readonly #most: number;
   /** Flat `column, row, count`, by row. */
   readonly #cells: readonly number[];
-  /** Where each row that has cells begins among them. */
+  /** Where the cells of each row start in #cells. */
   readonly #starts = new Map<number, number>();
 
-  /** `cells` as in Heat; those beyond the columns and rows given are left out. */
+  /** `cells` as in Heat; cells beyond the given columns and rows are left out. */
   constructor(cells: readonly number[], columns: number, rows: number) {
     this.columns = columns;
     this.rows = rows;
@@ -36,12 +37,12 @@ export class HeatField {
 
   #highest(): number {
     let most = 0;
-    // Where counts are; between two rows of them the sum may be higher, but hardly.
+    // Only rows with counts are searched. Between two of them the sum may be slightly higher.
     for (const row of this.#starts.keys()) for (const sum of this.#sums(row) ?? []) if (sum > most) most = sum;
     return most;
   }
 
-  /** How hot each cell of a row is, 0 to 1; undefined: nothing in it. */
+  /** The level of each cell of a row, 0 to 1; undefined for an empty row. */
   levels(row: number): Float32Array | undefined {
     const sums = this.#sums(row);
     if (!sums || this.#most === 0) return undefined;
@@ -74,7 +75,7 @@ export class HeatField {
   }
 }
 
-/** The whole numbers from -reach to reach. */
+/** The integers from -reach to reach. */
 function rangeOf(reach: number): number[] {
   return Array.from({ length: 2 * reach + 1 }, (_, i) => i - reach);
 }

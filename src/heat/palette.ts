@@ -1,13 +1,13 @@
-/** Colours of a heatmap: nothing is transparent, little is a faint blue, most is red. */
+/** Colours of a heatmap: no count is transparent, few are a faint blue, the maximum is red. */
 
-/** Indexes of the lines of a scroll map and of their edge; those below are the scale. */
+/** Palette indexes of the lines of a scroll map and of their edges; lower indexes are the scale. */
 export const LINE = 255;
 export const EDGE = 254;
 export const HOTTEST = 253;
 
 type Colour = readonly [red: number, green: number, blue: number, opacity: number];
 
-/** Colours at equal distances; between them they are blended. The first is where nothing was. */
+/** Evenly spaced colours, which are blended in between. The first is for no count. */
 const STOPS: readonly Colour[] = [
   [49, 54, 205, 0],
   [40, 90, 235, 120],

@@ -1,4 +1,4 @@
-/** A heatmap as a picture that covers the page it is of. */
+/** Renders a heatmap as an image that covers its page. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CELL, type Heat, type HeatKind, MAX_COLUMN, MAX_ROW } from '../model/heat.ts';
 import { DEPTH_SHARES, depthOf, reached } from '../model/scroll-depth.ts';
@@ -6,21 +6,21 @@ import { HeatField } from './field.ts';
 import { EDGE, HOTTEST, LINE, PALETTE } from './palette.ts';
 import { encodePng } from './png.ts';
 
-/** Largest picture, pixels. */
+/** Maximum size of an image, pixels. */
 export const PICTURE_LIMIT = { width: 4096, height: 16_384, pixels: 16 * 1024 * 1024 } as const;
-/** Pixels drawn at once, for some 2 ms: streams and visitors are served in between. */
+/** Number of pixels rendered at once, in about 2 ms: streams and visitors are served in between. */
 const BAND_PIXELS = 256 * 1024;
 /** Thickness of a line of a scroll map and of its edges, pixels. */
 const LINE_HEIGHT = 2;
 
 type Extent = Heat['extent'];
 
-/** Sets the pixels of a row; they are 0, nothing, before. */
+/** Sets the pixels of a row, which are all 0 before. */
 type Painter = (pixels: Uint8Array, y: number) => void;
 
 /**
- * Renders a PNG of `scale` page pixels to a pixel; more, where the picture would be above PICTURE_LIMIT. It covers
- * the page from its left top to `extentOf(kind, heat)`, whatever the scale.
+ * Renders a PNG with `scale` page pixels per pixel, or more if the image would exceed PICTURE_LIMIT. It covers the page
+ * from its top left corner to `extentOf(kind, heat)`, whatever the scale.
  */
 export async function renderHeat(kind: HeatKind, heat: Heat, scale: number): Promise<Buffer> {
   const extent = extentOf(kind, heat);
@@ -36,7 +36,7 @@ export async function renderHeat(kind: HeatKind, heat: Heat, scale: number): Pro
   return encodePng({ width, height, palette: PALETTE, rows });
 }
 
-/** How far the page reaches, page pixels: as told, or else as far as its cells do. */
+/** The size of the page, page pixels: as reported, or the extent of its cells if that is larger. */
 export function extentOf(kind: HeatKind, { extent: [width, height], cells }: Pick<Heat, 'extent' | 'cells'>): Extent {
   const most: Extent = [(MAX_COLUMN + 1) * CELL, (MAX_ROW + 1) * CELL];
   if (width > 0 && height > 0) return [Math.min(width, most[0]), Math.min(height, most[1])];
@@ -46,14 +46,14 @@ export function extentOf(kind: HeatKind, { extent: [width, height], cells }: Pic
   return [columns * CELL, ((cells.at(-2) ?? -1) + 1) * CELL];
 }
 
-/** Pixels across and down of a picture of a page; never none. */
+/** Width and height of a page's image in pixels; at least 1. */
 export function pictureSize([width, height]: Extent, scale: number): Extent {
   const { width: widest, height: highest, pixels } = PICTURE_LIMIT;
   const least = Math.max(scale, width / widest, height / highest, Math.sqrt((width * height) / pixels));
   return [Math.max(1, Math.floor(width / least)), Math.max(1, Math.floor(height / least))];
 }
 
-/** Paints the field between the middles of its cells by blending the four around a pixel. */
+/** Paints the field by interpolating between the centres of the four cells around a pixel. */
 function heatPainter(cells: readonly number[], extent: Extent, width: number, height: number): Painter {
   const field = new HeatField(cells, Math.ceil(extent[0] / CELL), Math.ceil(extent[1] / CELL));
   const across = places(width, extent[0], field.columns);
@@ -79,7 +79,7 @@ function blendRows(out: Float32Array, upper: Float32Array | undefined, lower: Fl
   for (let i = 0; i < out.length; i++) out[i] = HOTTEST * ((upper?.[i] ?? 0) * (1 - share) + (lower?.[i] ?? 0) * share);
 }
 
-/** For each pixel the cell whose middle is before its own, and how far it is on the way to the next one's, 0 to 1. */
+/** For each pixel the last cell whose centre is before the pixel's, and the distance to the next centre, 0 to 1. */
 function places(pixels: number, extent: number, cells: number): { cell: Uint16Array; share: Float32Array } {
   const cell = new Uint16Array(pixels);
   const share = new Float32Array(pixels);
@@ -92,7 +92,7 @@ function places(pixels: number, extent: number, cells: number): { cell: Uint16Ar
   return { cell, share };
 }
 
-/** Keeps the last two rows that were asked for: the pixels of a band share them. */
+/** Caches the last two rows: the pixels of a band share them. */
 function lastRows(make: (row: number) => Float32Array | undefined): (row: number) => Float32Array | undefined {
   const kept = new Map<number, Float32Array | undefined>();
   return (row) => {
@@ -104,7 +104,7 @@ function lastRows(make: (row: number) => Float32Array | undefined): (row: number
   };
 }
 
-/** Paints each row by the share of the views that saw it, and lines where the shares are 100, 75, 50 and 25 %. */
+/** Paints each row by the share of views that saw it, and lines where the shares are 100, 75, 50 and 25 %. */
 function depthPainter(cells: readonly number[], extent: Extent, height: number): Painter {
   const counts = reached(cells);
   const scale = extent[1] / height;
@@ -115,7 +115,7 @@ function depthPainter(cells: readonly number[], extent: Extent, height: number):
   };
 }
 
-/** The line's colour, its edge's above and below, or undefined where there is neither. */
+/** The colour of the line or of its edge at `y`; undefined elsewhere. */
 function lineAt(lines: readonly number[], y: number): number | undefined {
   const isWithin = (most: number) => lines.some((line) => Math.abs(y + 0.5 - line) < most);
   if (isWithin(LINE_HEIGHT / 2)) return LINE;

@@ -1,6 +1,6 @@
 /**
- * Pictures of up to 256 colours as PNG (W3C, third edition). The packages there are compress while everything else
- * waits; this leaves it to zlib's threads, so that streams and visitors are served meanwhile.
+ * Encodes images of up to 256 colours as PNG (W3C, third edition). Available packages block the event loop while they
+ * compress; this runs on zlib's threads, so that streams and visitors are served meanwhile.
  */
 import { promisify } from 'node:util';
 import { crc32, deflate } from 'node:zlib';
@@ -8,7 +8,7 @@ import { crc32, deflate } from 'node:zlib';
 const SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
 const DEPTH = 8;
 const INDEXED = 3;
-/** Above it zlib takes three times as long for some 5 % less. */
+/** Higher levels take three times as long and save about 5 %. */
 const LEVEL = 4;
 
 const compress = promisify(deflate);
@@ -18,7 +18,7 @@ export interface Picture {
   height: number;
   /** Flat: red, green, blue, opacity of each colour, 0 to 255. */
   palette: Uint8Array;
-  /** For each row a filter byte, 0 for none, then a byte for each pixel. */
+  /** For each row a filter byte (0 for none), then a byte per pixel. */
   rows: Buffer;
 }
 

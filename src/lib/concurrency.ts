@@ -1,7 +1,8 @@
-/** Work on many things, some of them at a time. */
+/** Concurrent work on many items, with a limit. */
 
 /**
- * Does `work` with each item, with up to `most` of them at a time. Rejects with the first error; then no more is begun.
+ * Calls `work` with each item, with up to `most` calls at a time. Rejects with the first error; then no more calls are
+ * started.
  */
 export async function forEachConcurrently<T>(
   items: Iterable<T>,

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 
-/** Has a file or a folder's names written to disk. */
+/** Flushes a file, or the directory entries of a folder, to disk. */
 export function fsyncPath(path: string): void {
   const fd = openSync(path, 'r');
   try {

@@ -1,9 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** Delays are sampled so often, milliseconds; that much is part of each. */
+/** Sampling interval, milliseconds; it is part of each measured delay. */
 const RESOLUTION_MS = 20;
 
-/** How late this process's event loop is. */
+/** Measures the delay of this process's event loop. */
 export class LoopDelay {
   readonly #delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 
@@ -11,7 +11,7 @@ export class LoopDelay {
     this.#delays.enable();
   }
 
-  /** The longest delay since this was asked last, milliseconds. */
+  /** The longest delay since the last call, milliseconds. */
   longestMs(): number {
     const longest = Math.max(0, this.#delays.max / 1e6 - RESOLUTION_MS);
     this.#delays.reset();

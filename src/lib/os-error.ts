@@ -1,7 +1,7 @@
-/** What the operating system refuses, in words for people: such an error is no bug, and its stack helps nobody. */
+/** Describes errors of the operating system for people. Such an error is not a bug, and its stack helps nobody. */
 import { getSystemErrorMap } from 'node:util';
 
-/** What to do, where that is not plain. */
+/** What to do, unless that is obvious. */
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: 'free some space there',
   EDQUOT: 'free some space, or raise the quota',
@@ -11,7 +11,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EIO: 'check the system log: the disk may be failing',
 };
 
-/** What LMDB throws of a copy has the system's words alone. */
+/** LMDB's errors during a copy have only the system's words. */
 const WORDS: readonly (readonly [RegExp, string])[] = [
   [/^no space left on device/i, 'ENOSPC'],
   [/^disk quota exceeded/i, 'EDQUOT'],
@@ -21,7 +21,10 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   [/^permission denied/i, 'EACCES'],
 ];
 
-/** The system's name of an error, as ENOSPC; undefined for what is none of the system's. LMDB's errors have its number, or its words. */
+/**
+ * The system's name of an error, such as ENOSPC; undefined for other errors. LMDB's errors have its number, or its
+ * words.
+ */
 export function osErrorName(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, message } = error as Error & { code?: unknown };
@@ -30,12 +33,13 @@ export function osErrorName(error: unknown): string | undefined {
   return typeof code === 'string' && /^E(?!RR_)[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
-/** One line: what it was about, what is wrong, and what to do. Undefined for what is no error of the system. */
+/** One line: the subject, the problem, and what to do. Undefined if it is not an error of the system. */
 export function osErrorText(error: unknown): string | undefined {
   const name = osErrorName(error);
   if (name === undefined) return undefined;
   const { message, path, dest } = error as { message: string; path?: unknown; dest?: unknown };
-  // Of Node's `ENOSPC: no space left on device, write` and `listen EADDRINUSE: address in use 0.0.0.0:80` what a person needs.
+  // The useful part of Node's `ENOSPC: no space left on device, write` and `listen EADDRINUSE: address in use
+  // 0.0.0.0:80`.
   const [, reason = message] = /E[A-Z0-9]+: ([^,]+)/.exec(message) ?? [];
   const place = [dest, path].find((one) => typeof one === 'string');
   const remedy = REMEDIES[name];

@@ -1,6 +1,6 @@
-/** What somebody who wrote a word that there is none of may have meant. */
+/** Suggestions for misspelt words. */
 
-/** Of the words known, the one that is like `word` but for a slip or two; undefined: none is. */
+/** Returns the known word that differs from `word` by a typo or two; undefined if there is none. */
 export function suggest(word: string, known: Iterable<string>): string | undefined {
   const most = word.length < 4 ? 1 : 2;
   const [best] = [...known]
@@ -10,9 +10,9 @@ export function suggest(word: string, known: Iterable<string>): string | undefin
   return best?.one;
 }
 
-/** Letters that are left out, too many, others, or two in the wrong order: the optimal string alignment distance. */
+/** The optimal string alignment distance: missing, extra, wrong and swapped letters. */
 function editDistance(a: string, b: string): number {
-  // Longer words are none that anybody would have meant, and are not worth the work.
+  // The words differ too much, so the computation is skipped.
   if (Math.abs(a.length - b.length) > 2) return Number.POSITIVE_INFINITY;
   let [before, last] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {
@@ -38,7 +38,7 @@ function at(row: readonly number[], i: number): number {
   return row[i] as number;
 }
 
-/** The end of a line that says that there is no such word. */
+/** The end of an error line about an unknown word. */
 export function suggestionText(word: string, known: Iterable<string>): string {
   const meant = suggest(word, known);
   return meant === undefined ? '' : `; did you mean ${meant}?`;

@@ -1,9 +1,9 @@
-/** Bounds for waits. */
+/** Timeouts for promises. */
 
-/** What was waited for has not come in time. */
+/** A promise did not settle in time. */
 export class TimeoutError extends Error {}
 
-/** What a promise comes to, if it does so in time. Throws TooLate. */
+/** Resolves or rejects as the promise does within `ms`. Throws TimeoutError after that. */
 export async function withTimeout<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,6 +1,6 @@
 /**
- * A token bucket: lets `rate` a second through, and a burst of `burst`. Times are ms of a clock that is never set, as
- * `performance.now()`: when the wall clock is set, nobody is to wait for it, and nobody gets more.
+ * A token bucket: allows `rate` per second, and a burst of `burst`. Times are ms of a clock that nobody can set, such
+ * as `performance.now()`: a change of the system clock must neither block nor favour anyone.
  */
 export class TokenBucket {
   readonly #rate: number;
@@ -15,7 +15,7 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes `n`; false if there are not so many, and then none is taken. `now` as above. */
+  /** Takes `n` tokens. Returns false, and takes none, if fewer are left. `now` as above. */
   take(n: number, now: number): boolean {
     this.#fill(now);
     if (this.#level < n) return false;
@@ -23,7 +23,7 @@ export class TokenBucket {
     return true;
   }
 
-  /** True if nothing is missing at `now`: forgetting such a bucket forgives nothing. */
+  /** True if the bucket is full at `now`: then it can be forgotten. */
   isFull(now: number): boolean {
     this.#fill(now);
     return this.#level >= this.#burst;

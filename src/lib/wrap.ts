@@ -1,6 +1,6 @@
-/** Lines for a terminal. */
+/** Line wrapping for a terminal. */
 
-/** Breaks a text between words into lines of at most `columns`, each indented by so many spaces. */
+/** Breaks a text between words into lines of at most `columns`, each indented by `indent` spaces. */
 export function wrap(text: string, indent: number, columns = 80): string {
   const lines: string[] = [];
   let line = '';

@@ -1,20 +1,20 @@
-/** How many lines of one kind a log takes, so that nobody outside can fill a disk by what is logged about him. */
+/** Limits the log lines of one kind, so that clients cannot fill the disk through the log. */
 
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
 
-/** Of one kind so many lines are let through at once, and then so many in a second. */
+/** Burst per kind, and lines per second after that. */
 const BURST = 20;
 const PER_SECOND = 0.2;
-/** Kinds that are told apart; all others count as one. */
+/** Maximum number of separate kinds; all others share one limit. */
 const MAX_KINDS = 500;
 const OTHERS = 'others';
 
-/** Times are as a bucket's. */
+/** Times are as in lib/token-bucket.ts. */
 export class LogLimit {
   readonly #kinds = new Map<string, { bucket: TokenBucket; leftOut: number }>();
 
-  /** False: a line of this kind is to be left out. */
+  /** Returns false if a line of this kind must be left out. */
   take(kind: string, now: number): boolean {
     const name = this.#kinds.size < MAX_KINDS || this.#kinds.has(kind) ? kind : OTHERS;
     const known = getOrInsert(this.#kinds, name, () => ({
@@ -26,7 +26,7 @@ export class LogLimit {
     return isLet;
   }
 
-  /** Kinds of which lines were left out since this was asked last, and how many. */
+  /** The kinds of lines left out since the last call, with their numbers. */
   leftOut(): { kind: string; leftOut: number }[] {
     const told = [...this.#kinds].filter(([, { leftOut }]) => leftOut > 0);
     return told.map(([kind, known]) => {

@@ -1,20 +1,20 @@
 import { type Logger as Pino, pino } from 'pino';
 import { LogLimit } from './log-limit.ts';
 
-/** What every part may log with; pino's shape. */
+/** The logger interface for all parts, in pino's shape. */
 export type Logger = Pick<Pino, 'debug' | 'info' | 'warn' | 'error'>;
 
-/** How many lines were left out is told after so long at the latest, milliseconds. */
+/** Maximum time until the number of left out lines is logged, milliseconds. */
 const TELL_MS = 60_000;
-/** Below this level all is written: who asks for it wants to see each request. */
+/** Below this level there is no limit: who enables it wants to see each request. */
 const LIMITED = pino.levels.values.info as number;
 const LEFT_OUT = 'lines left out';
 
 /**
- * One JSON line per entry on standard output. `part` says which process speaks. Of lines with the same text that come too
- * often most are left out; how many is told once a minute.
+ * Writes one JSON line per entry to standard output. `part` names the process. Lines with the same text that come too
+ * often are left out; their number is logged once a minute.
  *
- * Addresses, tokens and payloads have no place in fields: callers pass counts, codes and ids of our own.
+ * Addresses, tokens and payloads must not be in fields: callers pass counts, codes and ids of our own.
  */
 export function createLogger(level: string, part: string): Pino {
   const limit = new LogLimit();
@@ -39,16 +39,16 @@ export function createLogger(level: string, part: string): Pino {
 }
 
 /**
- * What the log keeps of an error. Not its other properties: those of an error about an address or a text hold that text,
- * which may have come from a request. For the same reason messages of the language and of Node, which quote what they were
- * given, lose what they quote; those of JSON.parse and the like are left out. The frames say where it happened.
+ * The loggable fields of an error. Other properties are dropped: they may contain an address or text from a request.
+ * For the same reason, quoted parts are removed from messages of JavaScript and Node, and messages of JSON.parse and
+ * the like are dropped. The stack frames show where it happened.
  */
 export function errorFields(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { name: type, message, stack = '' } = error;
   const { code } = error as NodeJS.ErrnoException;
   const text = unquoted(error, message);
-  // The stack begins with the message, which may have any lines.
+  // The stack starts with the message, which may have several lines.
   const after = stack.slice(stack.indexOf(message) + message.length);
   const frames = after.split('\n').filter((line) => /^ {4}at /.test(line));
   return {
@@ -65,7 +65,7 @@ function unquoted(error: Error, message: string): string {
   return quotes ? message.replace(/['"`].*['"`]/s, '…') : message;
 }
 
-/** Of `(text)` or `(fields, text)`, as pino's methods are called. */
+/** The text in `(text)` or `(fields, text)`, the arguments of pino's methods. */
 function textOf([first, second]: unknown[]): string {
   return String(typeof first === 'object' ? second : first);
 }

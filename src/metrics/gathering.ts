@@ -1,37 +1,37 @@
 /**
- * Gathers what all processes tell. Counters of workers that are no more go on in the sums, which would fall otherwise, and
- * Prometheus takes a fall for a restart from nothing.
+ * Collects the metrics of all processes. Counters of workers that have exited stay in the sums: otherwise the sums
+ * would fall, and Prometheus takes a fall for a restart from zero.
  *
- * prom-client adds the workers' figures up; how they come here is ours: its own way gives nobody an answer while one worker
- * does not answer.
+ * prom-client adds up the workers' metrics. The transport is ours: with prom-client's own one, a single worker that
+ * does not answer blocks all answers.
  */
 import { AggregatorRegistry, type Registry } from 'prom-client';
 
-/** Workers that have not answered by then are told as they were last, milliseconds. */
+/** For workers that have not answered after this time the last metrics are used, milliseconds. */
 const LIMIT_MS = 1000;
 
-/** As prom-client's registries give them for others to add up. */
+/** The JSON form of prom-client's registries, for aggregation. */
 type Metrics = readonly object[];
 
 export class Gathering {
   readonly #own: Registry;
   readonly #ask: (ask: number) => void;
-  /** What workers told last. */
+  /** The last metrics of each worker. */
   readonly #last = new Map<number, Metrics>();
-  /** Counters of workers that are no more. */
+  /** Counters of workers that have exited. */
   #past: Promise<Metrics> = Promise.resolve([]);
   #asked = 0;
   #awaited = new Set<number>();
   #onAll = () => {};
   #gathering: Promise<string> | undefined;
 
-  /** `ask` has every worker tell, under this number. */
+  /** `ask` requests metrics from every worker, under this number. */
   constructor(own: Registry, ask: (ask: number) => void) {
     this.#own = own;
     this.#ask = ask;
   }
 
-  /** The Prometheus text. Asked again meanwhile, it is the same. */
+  /** The Prometheus text. Concurrent calls share one result. */
   text(): Promise<string> {
     this.#gathering ??= this.#gather().finally(() => {
       this.#gathering = undefined;
@@ -58,12 +58,12 @@ export class Gathering {
     clearTimeout(timer);
   }
 
-  /** There is another worker. */
+  /** Adds a new worker. */
   add(worker: number): void {
     this.#last.set(worker, []);
   }
 
-  /** A worker has told; `ask` is 0 for its last words. */
+  /** Handles a worker's metrics; `ask` is 0 for its final ones. */
   told(worker: number, ask: number, metrics: Metrics): void {
     if (!this.#last.has(worker)) return;
     this.#last.set(worker, metrics);
@@ -75,7 +75,7 @@ export class Gathering {
     if (this.#awaited.size === 0) this.#onAll();
   }
 
-  /** A worker is no more. */
+  /** Removes a worker that has exited. */
   remove(worker: number): void {
     const counters = (this.#last.get(worker) ?? []).filter(isCounter);
     this.#last.delete(worker);
@@ -84,7 +84,7 @@ export class Gathering {
   }
 }
 
-/** Types go by their names in what registries give, not by prom-client's enumeration of them. */
+/** The JSON form has the names of types, not prom-client's enumeration. */
 function isCounter(metric: { type?: unknown }): boolean {
   return metric.type === 'counter' || metric.type === 'histogram';
 }

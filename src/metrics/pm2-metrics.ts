@@ -1,20 +1,20 @@
-/** What `pm2 describe` and `pm2 monit` show, by PM2's own messages; nothing at all without PM2. */
+/** The figures in `pm2 describe` and `pm2 monit`, sent by PM2's own messages; does nothing without PM2. */
 
-/** Figures are told so often, milliseconds. */
+/** Interval between two messages, milliseconds. */
 const TELL_MS = 2000;
 
 export interface Pm2Figures {
   visitors: number;
   streams: number;
-  /** So far. */
+  /** Total so far. */
   samples: number;
-  /** The longest delay of any event loop just now, milliseconds. */
+  /** The longest delay of any event loop in the last second, milliseconds. */
   delayMs: number;
 }
 
-/** Tells PM2 how it goes until it is stopped by what is returned. */
+/** Sends figures to PM2 until the returned function is called. */
 export function reportToPm2(read: () => Pm2Figures): () => void {
-  // PM2 names its processes by this; others that keep a channel open would not know what to do with it.
+  // PM2 sets this variable. Other parents with an IPC channel would not understand the messages.
   if (process.env.pm_id === undefined || !process.send) return () => {};
   let before = read().samples;
   const timer = setInterval(() => {
@@ -27,7 +27,7 @@ export function reportToPm2(read: () => Pm2Figures): () => void {
       Streams: { value: streams },
       'Event loop delay': { value: delayMs, unit: 'ms' },
     };
-    // A keeper that has just gone is no reason to end.
+    // PM2 may have just exited; that is no reason to stop.
     process.send?.({ type: 'axm:monitor', data }, undefined, undefined, () => {});
   }, TELL_MS);
   return () => clearInterval(timer);

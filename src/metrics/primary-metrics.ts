@@ -1,27 +1,27 @@
-/** What the primary tells of itself, and of the whole. */
+/** Metrics of the primary, and of the server as a whole. */
 import { Gauge, type Registry } from 'prom-client';
 import { TROUBLES, type TroubleName } from '../protocol/ipc.ts';
 import { metersOf, processMetrics } from './process-metrics.ts';
 
-/** Since the server began, where it does not say "now". */
+/** Totals since the server started, except where "now" is said. */
 export interface PrimaryFigures {
   /** Now. */
   visitors: number;
   streams: number;
   workers: number;
-  /** Why the server is degraded now; none: it is not. */
+  /** Why the server is degraded now; empty if it is not. */
   troubles: readonly TroubleName[];
-  /** Bytes written to streams, moves left out for slow readers, and readers that were cut off. */
+  /** Bytes written to streams, moves skipped for slow readers, and evicted readers. */
   streamBytes: number;
   skipped: number;
   evictions: number;
-  /** Streams that had to begin anew, by reason. */
+  /** Restarts of streams, by reason. */
   resets: ReadonlyMap<string, number>;
-  /** Workers that were started in the place of others, by reason. */
+  /** Replaced workers, by reason. */
   restarts: ReadonlyMap<string, number>;
-  /** What is exchanged with other machines. */
+  /** The exchange with other nodes. */
   broker: {
-    /** Heard now. */
+    /** Number of other nodes present now. */
     machines: number;
     entriesOut: number;
     entriesIn: number;
@@ -33,7 +33,7 @@ export interface PrimaryFigures {
   };
 }
 
-/** `read` gives the figures whenever somebody asks. */
+/** `read` is called at each request for metrics. */
 export function primaryMetrics(version: string, read: () => PrimaryFigures): Registry {
   const registry = processMetrics('primary');
   const { gauge, count } = metersOf(registry, read);

@@ -1,4 +1,4 @@
-/** What every process tells of itself, and how figures that others keep become metrics. */
+/** Metrics of every process, and functions that turn figures into metrics. */
 import { readdirSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
 import { type Aggregator, Counter, Gauge, Registry } from 'prom-client';
@@ -6,7 +6,9 @@ import { LoopDelay } from '../lib/loop-delay.ts';
 
 type Figure = number | ReadonlyMap<string, number>;
 
-/** A registry with a process's memory, CPU, descriptors and event-loop delay. Processes of one kind are added up. */
+/**
+ * A registry with a process's memory, CPU, descriptors and event-loop delay. Processes of the same kind are summed up.
+ */
 export function processMetrics(kind: 'primary' | 'worker'): Registry {
   const registry = new Registry();
   const labels = { process: kind };
@@ -27,7 +29,7 @@ export function processMetrics(kind: 'primary' | 'worker'): Registry {
   return registry;
 }
 
-/** Both read files of the system: zeros where no descriptor is free for that. */
+/** Both functions read system files: they return zeros if no descriptor is free. */
 function memory(): { rss: number; heapUsed: number; external: number; arrayBuffers: number } {
   try {
     return process.memoryUsage();
@@ -56,8 +58,8 @@ function descriptors(): number {
 type Labels = Readonly<Record<string, string>>;
 
 /**
- * What makes gauges and counters of the figures that `read` gives at the time somebody asks: all of one answer are of one reading,
- * since a figure may begin anew when it is read. Counters that go by reasons have a label for them.
+ * Returns functions that create gauges and counters from the figures of `read`. All values of one response come from
+ * the same reading, because a figure may be reset when it is read. Counters by reason have a label for it.
  */
 export function metersOf<F>(registry: Registry, read: () => F, labels: Labels = {}) {
   const figures = onceInATurn(read);
@@ -89,7 +91,7 @@ export function metersOf<F>(registry: Registry, read: () => F, labels: Labels = 
   };
 }
 
-/** A registry collects all it has in one turn of the event loop. */
+/** A registry collects all its metrics in one turn of the event loop. */
 function onceInATurn<T>(read: () => T): () => T {
   let kept: { value: T } | undefined;
   return () => {

@@ -1,24 +1,24 @@
-/** What the primary tells of the store, asked whenever somebody asks for metrics. */
+/** Metrics of the store, read by the primary at each request for metrics. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { withTimeout } from '../lib/timeout.ts';
 
-/** Where the store does not answer by then, its figures are left out, milliseconds. */
+/** If the store does not answer within this time, its metrics are left out, milliseconds. */
 const LIMIT_MS = 800;
 
-/** As a store tells. */
+/** As returned by a store. */
 interface Usage {
   /** Bytes in use, and bytes of the files. */
   used: number;
   file: number;
   /** Time of the oldest visit, Unix ms, or null. */
   oldest: number | null;
-  /** Visits that were removed, by reason. */
+  /** Removed visits, by reason. */
   removed: Readonly<Record<string, number>>;
-  /** Batches that were set aside. */
+  /** Number of quarantined batches. */
   damaged: number;
 }
 
-/** `cap` is in bytes. */
+/** `cap` is the maximum size of the store, bytes. */
 export function storeMetrics(registry: Registry, cap: number, usage: () => Promise<Usage>): void {
   const figures = onceAtATime(() => withTimeout(usage(), LIMIT_MS).catch(() => undefined));
   const registers = [registry];
@@ -52,7 +52,7 @@ export function storeMetrics(registry: Registry, cap: number, usage: () => Promi
   });
 }
 
-/** Who asks while somebody else does gets the same. */
+/** Concurrent callers share one call. */
 function onceAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
   let asking: Promise<T> | undefined;
   return () => {

@@ -1,12 +1,12 @@
-/** What one worker tells of itself. */
+/** Metrics of one worker. */
 import { Histogram, type Registry } from 'prom-client';
 import { metersOf, processMetrics } from './process-metrics.ts';
 
-/** Since the worker began, where it does not say "now". */
+/** Totals since the worker started, except where "now" is said. */
 export interface WorkerFigures {
   /** Visitors' connections now. */
   connections: number;
-  /** Frames and samples handed to the store, and frames that it could not take. */
+  /** Frames and samples passed to the store, and frames that it could not accept. */
   frames: number;
   samples: number;
   unstored: number;
@@ -16,10 +16,10 @@ export interface WorkerFigures {
   refusals: ReadonlyMap<string, number>;
   /** TCP connections that were closed at once, by reason. */
   dropped: ReadonlyMap<string, number>;
-  /** Messages to the primary that the operating system has not taken, and events that wait to be sent, now. */
+  /** Messages to the primary that the operating system has not accepted, and events that wait to be sent, now. */
   inFlight: number;
   queued: number;
-  /** The longest that a message waited for the operating system since this was read last, milliseconds. */
+  /** The longest wait of a message for the operating system since the last reading, milliseconds. */
   ipcDelayMs: number;
   /** Responses about the record that left out damaged data. */
   incomplete: number;

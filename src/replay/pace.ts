@@ -1,9 +1,9 @@
-/** The clock of a replay: its time runs `speed` times as fast as ours, and stands still while its reader takes nothing. */
+/** The clock of a replay: it runs `speed` times as fast as real time, and stops while its reader reads nothing. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
-/** A delay up to this is made up for; what is longer was a pause, milliseconds of ours. */
+/** Delays up to this are made up for; a longer one was a pause. Real milliseconds. */
 const MAX_LAG_MS = 1000;
-/** Longest wait at once, so that a closed stream is noticed, milliseconds. */
+/** Maximum wait per call, so that a closed stream is noticed, milliseconds. */
 const MAX_WAIT_MS = 100;
 
 export class ReplayPace {
@@ -11,13 +11,13 @@ export class ReplayPace {
   #position: number;
   #last = performance.now();
 
-  /** Begins at `from`, Unix ms; speed 0 is as fast as may be. */
+  /** Starts at `from`, Unix ms; speed 0 is as fast as possible. */
   constructor(speed: number, from: number) {
     this.#speed = speed;
     this.#position = from;
   }
 
-  /** Waits until it is time for `t`, for MAX_WAIT_MS at most. True: it is. Lets others have a turn in any case. */
+  /** Waits until `t`, at most MAX_WAIT_MS. Returns true if `t` is reached. Always yields to the event loop. */
   async reach(t: number): Promise<boolean> {
     if (this.#speed === 0) {
       await nextTurn();

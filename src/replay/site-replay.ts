@@ -1,6 +1,6 @@
 /**
- * The record as the live stream would have told it: from scenes of successive windows of time to events. Of each
- * visitor all comes in the order of time; between visitors, to within a beat.
+ * Turns recorded visits into the events of a live stream, one time window after the other. The events of one visitor
+ * are in order of time; those of different visitors may be off by up to one tick.
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Passage, Visit } from '../model/visit.ts';
@@ -10,41 +10,41 @@ import { type ReplayAction, type ReplayEvent, type Segment, VisitPlayer } from '
 /** A visit, and what it did in a window of time. */
 export interface VisitPassages {
   visit: Visit;
-  /** In the order of time; what is outside of the window is passed over. */
+  /** In order of time; passages outside of the window are ignored. */
   passages: readonly Passage[];
 }
 
-/** Events that are told together. */
+/** Events that are sent together. */
 export interface ReplayTick {
-  /** When all of them have happened. */
+  /** The end of the tick. */
   t: number;
   events: ReplayEvent[];
 }
 
 export interface SiteReplayOptions {
   site: string;
-  /** The page of which moves and scrolls are told, or null for all. */
+  /** The page whose moves and scrolls are sent, or null for all. */
   stage: string | null;
-  /** Where the replay begins. */
+  /** Start of the replay. */
   from: number;
-  /** How much time a beat spans, milliseconds. */
+  /** Duration of a tick, milliseconds. */
   step: number;
-  /** The server's. */
+  /** The version of the server. */
   version: string;
 }
 
 const SECOND_MS = 1000;
-/** Samples in one `moves` event; a beat of more is told in several. */
+/** Maximum number of samples in one `moves` event; a tick with more gets several events. */
 const MAX_SAMPLES = 4096;
-/** Visitors whose activity is told each second, as in the live stream. */
+/** Maximum number of visitors whose activity is sent each second, as in the live stream. */
 const MAX_ACTIVE = 1000;
 
 export class SiteReplay {
   readonly #options: SiteReplayOptions;
   readonly #players = new Map<string, VisitPlayer>();
-  /** Everything before is told. */
+  /** Everything before this time has been sent. */
   #t: number;
-  /** Who did something since then, Unix ms, and nothing later, may still be there. */
+  /** A visitor whose last activity was after this time (Unix ms) may still be present. */
   #settled = Number.POSITIVE_INFINITY;
   readonly #still = new Set<VisitPlayer>();
   #begun = false;
@@ -56,9 +56,9 @@ export class SiteReplay {
   }
 
   /**
-   * Tells what happened from where the last window ended until `to`. Scenes may reach back: what was before is not told
-   * again, but in the first window makes visitors known as they were: those too who did nothing at its begin and later, but something after
-   * `settled` (Unix ms), for their visits may go on.
+   * Yields the events from the end of the last window until `to`. Scenes may reach further back. Earlier activity is
+   * not sent again, but in the first window it sets the initial state of visitors. That includes visitors whose last
+   * activity was before the window but after `settled` (Unix ms), because their visits may go on.
    */
   *window(scenes: Iterable<VisitPassages>, to: number, settled = Number.POSITIVE_INFINITY): Generator<ReplayTick> {
     this.#settled = settled;
@@ -115,7 +115,7 @@ export class SiteReplay {
     return this.#t + SECOND_MS - ((this.#t - from) % SECOND_MS);
   }
 
-  /** Lets a visitor do what it did from `before` to the time at hand. */
+  /** Applies what a visitor did from `before` to the current time. */
   #advance(player: VisitPlayer, before: number, deeds: ReplayAction[]): void {
     const { begin, until } = player;
     if (!player.here && begin < this.#t && until >= before) deeds.push(player.join(Math.max(begin, before)));
@@ -141,7 +141,7 @@ export class SiteReplay {
     return { t, before: null, event: { name: 'rates', data: { t, visitors, samples, drops: 0, flushMs, activity } } };
   }
 
-  /** A visitor's moves stand before what it did after them; those that nothing follows are told at the end, all at once. */
+  /** A visitor's moves come before its next action. Moves without a next action are sent at the end, all together. */
   #inOrder(deeds: ReplayAction[], base: number): ReplayEvent[] {
     const events: ReplayEvent[] = [];
     for (const { t, before, event } of deeds.sort((a, b) => a.t - b.t)) {
@@ -163,13 +163,13 @@ export class SiteReplay {
     return events;
   }
 
-  /** Who comes back later is met anew. */
+  /** A visitor that comes back later gets a new player. */
   #forget(): void {
     for (const [id, person] of this.#players) if (!person.here && !person.isActive) this.#players.delete(id);
   }
 }
 
-/** As `m` of moves events, of MAX_SAMPLES each at most. */
+/** Splits moves into lists for `m` of moves events, of at most MAX_SAMPLES each. */
 function movesLists(stretches: readonly Segment[], base: number): number[][] {
   const lists: number[][] = [];
   let list: number[] = [];

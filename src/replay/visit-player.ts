@@ -1,4 +1,4 @@
-/** One visitor of a replay: its state, and how far what it did has been told. */
+/** One visitor of a replay: its state, and how far its actions have been sent. */
 
 import type { Passage, Visit } from '../model/visit.ts';
 import { deviceOf, shareSeen, type Visitor } from '../model/visitor.ts';
@@ -6,7 +6,7 @@ import type { ReplayEventName, ReplayEvents } from '../protocol/stream-event.ts'
 
 export type ReplayEvent = { [N in ReplayEventName]: { name: N; data: ReplayEvents[N] } }[ReplayEventName];
 
-/** Positions that are told together; none of them is older than what was told of this visitor before. */
+/** Positions that are sent together. None is older than the last event of this visitor. */
 export interface Segment {
   v: number;
   /** Flat: time, x, y. */
@@ -15,33 +15,33 @@ export interface Segment {
   scroll: [y: number, depth: number] | null;
 }
 
-/** An event that keeps its place among its visitor's moves. */
+/** An event with its place among its visitor's moves. */
 export interface ReplayAction {
-  /** By which events are ordered; of one visitor's it never runs back, as clocks may. */
+  /** Orders events. Unlike the recorded times, it never runs backwards for one visitor. */
   t: number;
-  /** What of this visitor comes before. */
+  /** The visitor's positions before the event. */
   before: Segment | null;
   event: ReplayEvent;
 }
 
-/** Kinds of what a passage holds, as the cursor into each of its lists. */
+/** The lists of a passage, each with a cursor. */
 const LISTS = ['views', 'moves', 'scrolls', 'clicks'] as const;
 type List = (typeof LISTS)[number];
-/** Numbers that one item of a list takes. */
+/** Array elements per item of a list. */
 const WIDTH = { views: 1, moves: 3, scrolls: 2, clicks: 1 } as const;
 
 export class VisitPlayer {
   readonly visitor: Visitor;
-  /** First sign of life: samples may be of before the first contact. */
+  /** First sign of life: samples may be from before the first contact. */
   readonly begin: number;
   /** Last sign of life. */
   until: number;
-  /** It has come and not left. */
+  /** True between join and leave. */
   here = false;
-  /** What it did since the last `takeSamples`. */
+  /** Number of samples since the last `takeSamples`. */
   #samples = 0;
   #latest = 0;
-  /** The page of which moves and scrolls are told, or null for all. */
+  /** The page whose moves and scrolls are sent, or null for all. */
   readonly #stage: string | null;
   #passages: readonly Passage[] = [];
   #at = 0;
@@ -56,7 +56,10 @@ export class VisitPlayer {
     this.#stage = stage;
   }
 
-  /** What it did in the time that comes; what of that is before `from` was told already, or is only to be known. */
+  /**
+   * Loads the passages of the next window. Items before `from` only set the visitor's state: they were sent before, or
+   * are not to be sent.
+   */
   load(visit: Visit, passages: readonly Passage[], from: number): void {
     this.until = visit.until;
     this.#passages = passages;
@@ -68,17 +71,17 @@ export class VisitPlayer {
     this.#samples = samples;
   }
 
-  /** All its samples up to now have been told. */
+  /** True if all loaded samples have been sent. */
   get isDone(): boolean {
     return this.#at >= this.#passages.length;
   }
 
-  /** Moves in the stretch at hand. */
+  /** Number of moves in the current segment. */
   get gathered(): number {
     return (this.#segment?.moves.length ?? 0) / 3;
   }
 
-  /** Goes on to what was before `to`, and returns the events among it. Moves and scrolls gather in a stretch. */
+  /** Advances up to `to`, and returns the events on the way. Moves and scrolls are collected in a segment. */
   advance(to: number): ReplayAction[] {
     const deeds: ReplayAction[] = [];
     for (let passage = this.#passages[this.#at]; passage && passage.t < to; passage = this.#passages[this.#at]) {
@@ -95,19 +98,19 @@ export class VisitPlayer {
     this.#entered = false;
   }
 
-  /** What has gathered, and gathers anew; null: nothing. */
+  /** Returns the current segment and starts a new one; null if it is empty. */
   takeSegment(): Segment | null {
     const segment = this.#segment;
     this.#segment = null;
     return segment;
   }
 
-  /** It did something that `takeSamples` has not told yet. */
+  /** True if there are samples that `takeSamples` has not returned yet. */
   get isActive(): boolean {
     return this.#samples > 0;
   }
 
-  /** How many samples there were since it was last asked. */
+  /** The number of samples since the last call. */
   takeSamples(): number {
     const samples = this.#samples;
     this.#samples = 0;
@@ -119,7 +122,7 @@ export class VisitPlayer {
     return this.#action(t, { name: 'join', data: { t, visitor: { ...this.visitor } } });
   }
 
-  /** The record does not tell why it left; most close their tab. */
+  /** The record does not contain the reason; most visitors close their tab. */
   leave(): ReplayAction {
     this.here = false;
     const t = this.until;
@@ -151,7 +154,7 @@ export class VisitPlayer {
     return { t: this.#latest, before: this.takeSegment(), event };
   }
 
-  /** Takes a passage's items in the order of time. False: the rest of it is not before `to`. */
+  /** Applies a passage's items in order of time. Returns false if items at or after `to` are left. */
   #walk(passage: Passage, to: number, deeds: ReplayAction[]): boolean {
     for (;;) {
       const list = this.#earliest(passage);
@@ -175,7 +178,7 @@ export class VisitPlayer {
     return earliest;
   }
 
-  /** Time of the next item of a list; infinite: there is none. */
+  /** Time of the next item of a list; Infinity if there is none. */
   #timeOf(passage: Passage, list: List): number {
     const item = passage[list][this.#next[list]];
     if (item === undefined) return Number.POSITIVE_INFINITY;
@@ -230,7 +233,7 @@ function beginning(): Record<List, number> {
   return { views: 0, moves: 0, scrolls: 0, clicks: 0 };
 }
 
-/** A visitor as it was at a time, as far as what is kept of its visit tells. */
+/** The visitor as it was at a time, as far as its recorded visit shows. */
 function visitorOf(v: number, visit: Visit, t: number): Visitor {
   const { id, origin, since, size, label, language, referrer, stays } = visit;
   const page = (stays.findLast((stay) => stay.t <= t) ?? stays[0])?.page ?? '';

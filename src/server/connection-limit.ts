@@ -1,22 +1,25 @@
 /**
- * Bounds the TCP connections of one worker, whatever they say, so that some descriptors are always free. What visitors
- * may have on top of this is bounded by admission.ts.
+ * Limits the TCP connections of one worker, whatever they are for, so that some descriptors are always free.
+ * admission.ts limits the connections of visitors in addition.
  */
 import type { Socket } from 'node:net';
 import { countDown, countUp } from '../lib/count.ts';
 import { clientShare } from './descriptors.ts';
 
-/** So many plain connections an address may have in any case: who has too many visitors is told so, not just cut. */
+/**
+ * Minimum number of plain connections per address: a client with too many visitors gets an error, not just a closed
+ * connection.
+ */
 const MIN_PLAIN = 256;
 
 export interface ConnectionLimits {
-  /** Connections of any kind. */
+  /** Maximum number of connections of any kind. */
   most: number;
-  /** Connections of one address that are not WebSockets. */
+  /** Maximum number of connections of one address that are not WebSockets. */
   mostPerAddress: number;
-  /** The key by which addresses are counted. */
+  /** The key under which an address is counted. */
   keyOf(address: string): string;
-  /** True of proxies: each brings the connections of many visitors. */
+  /** True for proxies: each carries the connections of many visitors. */
   isProxy(address: string): boolean;
 }
 
@@ -35,10 +38,10 @@ export class ConnectionLimit {
     this.#mostPerAddress = Math.min(Math.max(limits.mostPerAddress, MIN_PLAIN), clientShare(limits.most));
   }
 
-  /** Counts a new connection until it closes. If it is one too many, it is closed at once and the reason returned. */
+  /** Counts a new connection until it closes. If a limit is reached, closes it at once and returns the reason. */
   admit(socket: Socket): Dropped | undefined {
     const { remoteAddress: address } = socket;
-    // Connections of Unix sockets have no address.
+    // Connections over Unix sockets have no address.
     const key = address && !this.#limits.isProxy(address) ? this.#limits.keyOf(address) : undefined;
     const why = this.#faultOf(key);
     if (why !== undefined) {
@@ -57,8 +60,8 @@ export class ConnectionLimit {
   }
 
   /**
-   * The connection has become a WebSocket, and `fresh` has taken the place of its socket. The descriptor still counts,
-   * but no longer as a plain connection of its address: admission.ts bounds the WebSockets of an address.
+   * The connection has become a WebSocket, and `fresh` has replaced its socket. The descriptor still counts, but no
+   * longer as a plain connection of its address: admission.ts limits the WebSockets of an address.
    */
   upgraded(old: Socket, fresh: Socket): void {
     if (!this.#open.has(old)) return;
@@ -66,7 +69,10 @@ export class ConnectionLimit {
     this.#hold(fresh, undefined);
   }
 
-  /** Counts the socket until it closes, or until its connection has gone to another process, which closes it here. */
+  /**
+   * Counts the socket until it closes, or until its connection has been handed to another process, which closes it
+   * here.
+   */
   #hold(socket: Socket, key: string | undefined): void {
     this.#open.set(socket, key);
     socket.once('close', () => this.#leave(socket));

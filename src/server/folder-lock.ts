@@ -1,6 +1,6 @@
 /**
  * Only one server may use a data folder: two would each show only their own visitors. Commands talk to the server
- * through the socket that holds the folder.
+ * through the socket that locks the folder.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -13,24 +13,30 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Paths of Unix sockets must be short (108 bytes on Linux, 104 elsewhere). */
 const MAX_PATH = 100;
-/** Each server has a socket of its own name. Before this version it was `server.sock`. */
+/** Each server has a socket with a name of its own. Earlier versions used `server.sock`. */
 const SOCKET_NAME = /^server(-[0-9a-f]{12})?\.sock$/;
-/** Two servers that start at the same moment both step back, and try again after a random wait of up to so many ms. */
+/**
+ * Two servers that start at the same moment both step back, and try again after a random wait of up to this time,
+ * milliseconds.
+ */
 const STEP_BACK_MS = 200;
 const MAX_TRIES = 20;
-/** A client must send its line within this time, milliseconds, and the line may have at most so many bytes. */
+/**
+ * A client must send its line within this time, milliseconds; the other constant is the maximum length of the line,
+ * bytes.
+ */
 const ASK_MS = 2000;
 const MAX_LINE = 64;
 const DONE = 'done';
 const FAILED = 'failed: ';
-/** The question of a server that starts, and the answers to it. */
+/** The question that a starting server asks, and the answers to it. */
 const STATE = 'state';
 const HELD = 'held';
 const STARTING = 'starting';
-/** So answers a web server, which `--listen unix:…` may have given the name of a lock: it holds nothing. */
+/** The answer of a web server, to which `--listen unix:…` may have given the name of a lock: it holds no lock. */
 const HTTP_ANSWER = /^HTTP\/\d/;
 
-/** What a server can be asked to do. `tell` gives a line to who asks. Throws an Error whose message is one line. */
+/** The orders that a server accepts. `tell` sends a line to the client. Throws an Error whose message is one line. */
 export type Orders = Readonly<Record<'reload', (tell: (line: string) => void) => Promise<void>>>;
 
 /** Another server uses this data folder. `message` is one line for people. */
@@ -44,12 +50,12 @@ export class FolderInUse extends Error {
 }
 
 /**
- * Holds the folder by listening on a socket in it. The lock ends with this process, however it ends. Returns how to
- * let go. Throws FolderInUse. Where no socket can be made (Windows, some network file systems) the folder is not held,
- * and `warn` gets the reason.
+ * Locks the folder by listening on a socket in it. The lock ends with this process, however it ends. Returns a function
+ * that unlocks. Throws FolderInUse. If no socket can be made (Windows, some network file systems), the folder is not
+ * locked, and `warn` gets the reason.
  *
- * No server removes a name that another may be using: each binds a name of its own first, and looks at the other
- * sockets after that. Of two servers, the one that binds later always sees the other.
+ * No server removes a name that another may be using: each server binds a name of its own first, and then looks at the
+ * other sockets. So of two servers, the one that binds later always sees the other.
  */
 export async function lockFolder(
   folder: string,
@@ -75,7 +81,7 @@ export async function lockFolder(
   }
 }
 
-/** A short path of the folder, good until it is closed. */
+/** A short path of the folder, valid until it is closed. */
 interface Place {
   path: string;
   close(): void;
@@ -104,7 +110,10 @@ function socketName(): string {
   return `server-${randomBytes(6).toString('hex')}.sock`;
 }
 
-/** Returns how to unlock; `held`: another server runs on the folder; `contested`: another one starts on it. */
+/**
+ * Returns a function that unlocks; `held`: another server runs on the folder; `contested`: another one is starting on
+ * it.
+ */
 async function tryLock(
   folder: string,
   orders: Orders | undefined,
@@ -123,7 +132,7 @@ async function tryLock(
   }
   server.unref();
   const rival = await rivalOf(folder, own);
-  // A server that started at the same moment may have taken our socket for a dead one before it listened.
+  // A server that started at the same moment may have removed our socket before it was listening.
   const isSeen = readdirSync(folder).includes(own);
   if (rival === undefined && isSeen) {
     isHeld = true;
@@ -138,7 +147,7 @@ async function closed(server: Server): Promise<void> {
   await once(server, 'close');
 }
 
-/** What another server says that is alive in the folder. Sockets of dead servers are removed. */
+/** The state of another live server in the folder; undefined if there is none. Removes sockets of dead servers. */
 async function rivalOf(folder: string, own: string): Promise<string | undefined> {
   for (const name of readdirSync(folder).filter((one) => SOCKET_NAME.test(one) && one !== own)) {
     const path = join(folder, name);
@@ -148,7 +157,7 @@ async function rivalOf(folder: string, own: string): Promise<string | undefined>
   return undefined;
 }
 
-/** What the server at a socket says of itself. Undefined: it is no lock. The socket of a dead server is removed. */
+/** The state that the server at a socket reports. Undefined: it is not a lock. Removes the socket of a dead server. */
 async function stateOf(path: string): Promise<string | undefined> {
   const socket = connect(path);
   try {
@@ -156,21 +165,21 @@ async function stateOf(path: string): Promise<string | undefined> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
-    // Anything but a refusal may come from a server that is alive.
+    // Any other error may come from a live server.
     if (code !== 'ECONNREFUSED') return HELD;
     removeQuietly(path);
     return undefined;
   }
   const line = await answerOf(socket);
   if (HTTP_ANSWER.test(line ?? '')) return undefined;
-  // Servers of earlier versions do not know the question; one that hangs does not answer it.
+  // Servers of earlier versions do not know the question; a hung server does not answer it.
   return line === STARTING ? STARTING : HELD;
 }
 
-/** The answer to the question in which state a server is. */
+/** The server's answer to the question about its state. */
 async function answerOf(socket: Socket): Promise<string | undefined> {
   socket.on('error', () => socket.destroy());
-  // A web server takes a line for the first one of a request, and waits for others unless they are empty.
+  // A web server reads the line as the start of a request, and waits for more unless the next line is empty.
   socket.write(`${STATE}\n\n`);
   const line = await firstLine(socket);
   socket.destroy();
@@ -181,11 +190,11 @@ function removeQuietly(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // Another server that starts has removed it.
+    // Another starting server has removed it.
   }
 }
 
-/** Reads one line, does what it says, and tells how that went. */
+/** Reads one line, runs the order in it, and reports the result. */
 async function serve(socket: Socket, orders: Orders | undefined, state: () => string): Promise<void> {
   socket.unref();
   socket.on('error', () => socket.destroy());
@@ -207,7 +216,7 @@ async function serve(socket: Socket, orders: Orders | undefined, state: () => st
   }
 }
 
-/** undefined: there is none in time, or it is too long. */
+/** Undefined if no line arrives in time, or it is too long. */
 function firstLine(socket: Socket): Promise<string | undefined> {
   return new Promise((resolve) => {
     let text = '';
@@ -227,7 +236,7 @@ function firstLine(socket: Socket): Promise<string | undefined> {
   });
 }
 
-/** Asks the server of a data folder for something. Throws an Error whose message is one line. */
+/** Sends an order to the server of a data folder. Throws an Error whose message is one line. */
 export async function askLockHolder(folder: string, order: keyof Orders, tell: (line: string) => void): Promise<void> {
   if (!existsSync(folder)) throw noServer(folder);
   const place = openPlace(folder);
@@ -238,7 +247,7 @@ export async function askLockHolder(folder: string, order: keyof Orders, tell: (
   }
 }
 
-/** Connects to the server that holds a folder. */
+/** Connects to the server that has locked a folder. */
 async function serverIn(path: string, folder: string): Promise<Socket> {
   for (const name of namesIn(path)) {
     const file = join(path, name);
@@ -250,7 +259,7 @@ async function serverIn(path: string, folder: string): Promise<Socket> {
   throw noServer(folder);
 }
 
-/** Undefined: it is the socket of a dead server. */
+/** Undefined if it is the socket of a dead server. */
 async function connected(path: string): Promise<Socket | undefined> {
   const socket = connect(path);
   try {

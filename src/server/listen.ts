@@ -1,13 +1,13 @@
-/** Where the server listens: opening, naming, and what may go wrong. */
+/** Listening: opens addresses, names them, and explains errors. */
 import { randomBytes } from 'node:crypto';
 import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { connect, isIPv4, isIPv6, type ListenOptions, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { type Address, MAX_SOCKET_PATH } from '../config/config.ts';
 
-/** Why an address cannot be listened on. `message` is one line for people. */
+/** Why the server cannot listen on an address. `message` is one line for people. */
 export class ListenError extends Error {
-  /** Node's, as EADDRINUSE. */
+  /** Node's code, such as EADDRINUSE. */
   readonly code: string;
 
   /** `all` as for `listen`. */
@@ -35,7 +35,7 @@ export function listen(server: Server, address: Address, all: readonly Address[]
 function optionsOf(address: Address, all: readonly Address[]): ListenOptions {
   if (address.kind === 'path') return { path: address.path };
   const { host, port } = address;
-  // All of IPv6 takes all of IPv4 as well, unless it is told not to: another address then has the port.
+  // All IPv6 addresses include all of IPv4 by default; then another address would find the port in use.
   const isShared = isIPv6(host) && all.some((one) => one.kind === 'tcp' && one.port === port && isIPv4(one.host));
   return { host, port, ...(isShared && { ipv6Only: true }) };
 }
@@ -46,9 +46,7 @@ export function addressText(address: Address): string {
   return `tcp://${host}:${address.port}`;
 }
 
-/**
- * An address, maybe with a base path behind it, as something to open in a browser, or undefined for a path of a socket.
- */
+/** The URL for a browser, with the base path if there is one; undefined for the path of a socket. */
 export function browseUrl(text: string): string | undefined {
   const tcp = /^tcp:\/\/(.+):(\d+)(\/.*)?$/.exec(text);
   if (!tcp) return undefined;
@@ -57,21 +55,21 @@ export function browseUrl(text: string): string | undefined {
 }
 
 /**
- * Removes the file of a Unix socket that no process listens on any more: a killed server leaves it behind.
- * Throws ListenError if a file of another kind is there.
+ * Removes the file of a Unix socket on which no process listens: a killed server leaves it behind. Throws ListenError
+ * if a file of another kind is there.
  */
 export async function removeStaleSocket(address: Address): Promise<void> {
   if (address.kind !== 'path' || process.platform === 'win32') return;
   const file = lstatSync(address.path, { throwIfNoEntry: false });
   if (file === undefined) return;
   if (!file.isSocket()) throw new ListenError(Object.assign(new Error(), { code: 'EEXIST' }), address);
-  // A second name keeps the inode from being given to another socket meanwhile.
+  // A hard link keeps the inode from being reused for another socket meanwhile.
   const held = besides(address.path);
   try {
     linkSync(address.path, held);
     if (!(await isAlive(held))) takeAway(address.path, lstatSync(held).ino);
   } catch (error) {
-    // Another server that starts has removed it.
+    // Another starting server has removed it.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
       throw new ListenError(error as NodeJS.ErrnoException, address);
   } finally {
@@ -79,7 +77,7 @@ export async function removeStaleSocket(address: Address): Promise<void> {
   }
 }
 
-/** A name beside a socket's. It must not be too long for a socket either: a shorter one is taken then. */
+/** A new name beside a socket's. It must not be too long for a socket, either, so it may be shorter. */
 function besides(path: string): string {
   const random = randomBytes(4).toString('hex');
   const long = `${path}.${random}`;
@@ -88,7 +86,7 @@ function besides(path: string): string {
     : join(dirname(path), random.slice(0, Math.max(4, Buffer.byteLength(basename(path)))));
 }
 
-/** Removes the socket with this inode. Another server that starts may have put its own there meanwhile: that keeps its name. */
+/** Removes the socket with this inode. Another starting server may have put its own there meanwhile, which stays. */
 function takeAway(path: string, ino: number): void {
   if (lstatSync(path).ino !== ino) return;
   const aside = besides(path);
@@ -97,7 +95,7 @@ function takeAway(path: string, ino: number): void {
   unlinkSync(aside);
 }
 
-/** False of a socket that no process listens on. */
+/** False for a socket on which no process listens. */
 function isAlive(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(path);
@@ -109,7 +107,7 @@ function isAlive(path: string): Promise<boolean> {
   });
 }
 
-/** Another of our addresses with the same port, which may be the reason why this one cannot be had. */
+/** Another of our addresses with the same port, which may be the reason for the error. */
 function rivalOf(address: Address, all: readonly Address[]): Address | undefined {
   if (address.kind !== 'tcp' || address.port === 0) return undefined;
   return all.find((one) => one !== address && one.kind === 'tcp' && one.port === address.port);

@@ -1,22 +1,24 @@
 /**
- * Files of the package that are found by their place: from the sources this module is src/server/package-files.ts; build.mjs
- * joins it into files that lie beside main.js.
+ * Finds files of the package by their place: in the sources this module is src/server/package-files.ts; build.mjs joins
+ * it into files beside main.js.
  */
 import { type MessagePort, Worker } from 'node:worker_threads';
 
-/** `.ts` while run from the sources, `.js` as built. */
+/** `.ts` when run from the sources, `.js` when built. */
 const MODULE_TYPE = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 
 /** The folder of main.ts or main.js. */
 const root = new URL(MODULE_TYPE === '.ts' ? '../' : './', import.meta.url);
 
-/** A module that runs in a process or thread of its own; `name` is its path below that folder, without the ending. */
+/**
+ * A module that runs in a process or thread of its own; `name` is its path below that folder, without the extension.
+ */
 export function moduleFile(name: string): URL {
   return new URL(name + MODULE_TYPE, root);
 }
 
 /**
- * Starts a module in a thread. Node 20 gives threads none of the loaders of the process: from its sources the module is
+ * Starts a module in a thread. Node 20 does not pass the process's loaders to threads: a module from the sources is
  * loaded by tsx again.
  */
 export function startThread(module: URL, workerData: unknown, transferList: MessagePort[] = []): Worker {
@@ -26,7 +28,7 @@ export function startThread(module: URL, workerData: unknown, transferList: Mess
   return new Worker(code, { workerData, transferList, eval: true });
 }
 
-/** What browsers load, which is always built. */
+/** The files for browsers, which are always built. */
 export const publicFolder = new URL(MODULE_TYPE === '.ts' ? '../dist/public/' : 'public/', root);
 
 export const packageFile = new URL('../package.json', root);

@@ -1,9 +1,9 @@
-/** A problem (RFC 9457) on a bare socket, where no HTTP server answers any more. */
+/** Sends a problem (RFC 9457) on a bare socket that no HTTP server handles any more. */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ProblemCode, ProblemStatus } from '../protocol/problems.ts';
 
-/** How long a client that was refused may take to read why, milliseconds. */
+/** How long a refused client may take to read the reason, milliseconds. */
 const LIMIT_MS = 2000;
 
 export interface RawProblem {
@@ -12,11 +12,11 @@ export interface RawProblem {
   detail?: string;
   /** Seconds. */
   retryAfter?: number;
-  /** Further fields of the head. */
+  /** Additional headers. */
   fields?: Readonly<Record<string, string>>;
 }
 
-/** What is answered while the store cannot tell who may do what. */
+/** The answer while the store cannot check permissions. */
 export const STORE_AWAY: RawProblem = {
   status: 503,
   code: 'unavailable',
@@ -24,12 +24,12 @@ export const STORE_AWAY: RawProblem = {
   retryAfter: 2,
 };
 
-/** True of the codes of a store whose server does not answer, or refuses, or whose file is not in its place. */
+/** True for the codes of a store whose server does not answer, or refuses, or whose file is missing. */
 export function isAwayCode(code: unknown): boolean {
   return code === 'unreachable' || code === 'refused' || code === 'moved';
 }
 
-/** Answers and closes. Node's own limits do not hold here, so the socket is closed, read or not. */
+/** Answers and closes. Node's own timeouts do not apply here, so the socket is closed after LIMIT_MS, read or not. */
 export function endWithProblem(socket: Duplex, { status, code, detail, retryAfter, fields = {} }: RawProblem): void {
   const title = STATUS_CODES[status] ?? '';
   const body = JSON.stringify({ type: 'about:blank', title, status, code, detail });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { packageFile } from './package-files.ts';
 
-/** Of this package, as in `--version`. */
+/** The version of this package, as in `--version`. */
 export const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
