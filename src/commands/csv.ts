@@ -1,7 +1,7 @@
 /** Rows in the format of RFC 4180. */
 
 /** Spreadsheets read a file as UTF-8 only if it starts with this mark. */
-export const CSV_BEGIN = '\uFEFF';
+export const CSV_BOM = '\uFEFF';
 
 /** Returns a row with its line end. Texts that a spreadsheet would read as a formula get an apostrophe in front. */
 export function csvRow(cells: readonly (string | number)[]): string {

@@ -10,7 +10,7 @@ const EARLIEST = 0;
 export const ALL_DAYS: Days = { from: dayText(EARLIEST), to: dayText(LAST_TIME - 1) };
 
 /** The start of a day in Unix ms, or undefined if the text is not a day. */
-export function dayBegin(text: string): number | undefined {
+export function dayStart(text: string): number | undefined {
   const t = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : Number.NaN;
   return t >= EARLIEST && dayText(t) === text ? t : undefined;
 }

@@ -18,8 +18,8 @@ import {
   refuseRunning,
   type StoreInvocation,
 } from './command.ts';
-import { CSV_BEGIN, csvRow } from './csv.ts';
-import { dayBegin } from './days.ts';
+import { CSV_BOM, csvRow } from './csv.ts';
+import { dayStart } from './days.ts';
 import { LeftOutCounts } from './left-out.ts';
 import { outFault } from './out-file.ts';
 import { type Bar, createBar } from './progress-bar.ts';
@@ -66,7 +66,7 @@ function checkExport({ flags }: Invocation): string[] {
     ['from', from],
     ['to', to],
   ] as const)
-    if (day !== undefined && dayBegin(day) === undefined)
+    if (day !== undefined && dayStart(day) === undefined)
       faults.push(`--${name}: ${JSON.stringify(day)} is not a day; it must look like 2026-11-20`);
   if (from !== undefined && to !== undefined && from > to) faults.push(`--from: ${from} is after --to ${to}`);
   if (format !== 'ndjson' && format !== 'csv') faults.push(`--format: ${JSON.stringify(format)} is not ndjson or csv`);
@@ -123,8 +123,8 @@ async function write(call: StoreInvocation, to: Writable): Promise<ExitCode> {
 
 async function rangeOf({ site, from, to }: Invocation['flags'], archive: Archive): Promise<Range> {
   const sites = site[0] === undefined ? await archive.sites() : [site[0]];
-  const last = dayBegin(to[0] ?? '');
-  return { sites, from: dayBegin(from[0] ?? ''), to: last === undefined ? undefined : last + DAY_MS };
+  const last = dayStart(to[0] ?? '');
+  return { sites, from: dayStart(from[0] ?? ''), to: last === undefined ? undefined : last + DAY_MS };
 }
 
 async function* recordLines(archive: Archive, range: Range, bar: Bar, onLeftOut: OnLeftOut): AsyncGenerator<string> {
@@ -145,7 +145,7 @@ async function* recordLines(archive: Archive, range: Range, bar: Bar, onLeftOut:
 }
 
 async function* countRows(archive: Archive, range: Range, bar: Bar): AsyncGenerator<string> {
-  yield CSV_BEGIN + csvRow(['site', 'day', 'page', ...HEADERS]);
+  yield CSV_BOM + csvRow(['site', 'day', 'page', ...HEADERS]);
   for (const site of range.sites) {
     const days = await archive.days(site, null, daysOf(range));
     for (const [i, { day }] of days.entries()) {

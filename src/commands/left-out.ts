@@ -4,7 +4,7 @@ import { StoreError } from '../store/contract.ts';
 import type { ExitCode, Output } from './command.ts';
 
 /** Maximum number of damaged visits that are listed; the others are only counted. */
-const MAX_NAMED = 10;
+const MAX_LISTED = 10;
 
 export class LeftOutCounts {
   readonly #skips: boolean;
@@ -31,7 +31,7 @@ export class LeftOutCounts {
   tell(io: Output): ExitCode {
     const damaged = this.#found.size;
     if (damaged + this.#lost === 0) return 0;
-    for (const [what, first] of [...this.#found].slice(0, MAX_NAMED))
+    for (const [what, first] of [...this.#found].slice(0, MAX_LISTED))
       io.err(`fieldmouse: ${what} is damaged: ${first}`);
     io.err(
       `fieldmouse: left out as damaged: ${visits(this.#lost, 'whole ')} and parts of ${visits(damaged)}; ` +

@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream';
 
 /** Minimum time between two updates, milliseconds. */
-const EVERY = 100;
+const MIN_INTERVAL_MS = 100;
 const CELLS = 24;
 const ERASE_LINE = '\r\x1b[2K';
 
@@ -21,7 +21,7 @@ export function createBar(screen: Writable | undefined, what: string, unit: stri
   return {
     show(done, total) {
       const time = performance.now();
-      if (time - drawn < EVERY) return;
+      if (time - drawn < MIN_INTERVAL_MS) return;
       drawn = time;
       screen.write(ERASE_LINE + barText(what, unit, done, total, time - begun));
     },

@@ -18,7 +18,7 @@ import { LAST_TIME, MAX_FRAME_NUMBER, MAX_RUN_FRAMES, MAX_RUN_MS } from '../stor
 /** Increased when an earlier version can no longer read the lines of a later one. */
 const FORMAT = 1;
 /** Maximum length of a text about a visit, bytes. */
-const MAX_ABOUT = 512;
+const MAX_TEXT_BYTES = 512;
 
 /** An invalid line. `message` says what would be right. */
 export class LineFault extends Error {
@@ -114,11 +114,11 @@ function readVisit(visit: Record<string, unknown>): KnownVisit {
     site: read.match(visit.site, SITE_KEY, 'site', 'up to 40 of a-z, 0-9 and -'),
     since: read.time(visit.since, 'since'),
     device: read.oneOf(visit.device, DEVICES, 'device'),
-    language: read.text(visit.language, MAX_ABOUT, 'language'),
-    referrer: read.text(visit.referrer, MAX_ABOUT, 'referrer'),
-    origin: read.text(visit.origin, MAX_ABOUT, 'origin'),
+    language: read.text(visit.language, MAX_TEXT_BYTES, 'language'),
+    referrer: read.text(visit.referrer, MAX_TEXT_BYTES, 'referrer'),
+    origin: read.text(visit.origin, MAX_TEXT_BYTES, 'origin'),
     country: read.match(visit.country, /^([A-Z]{2})?$/, 'country', 'two capital letters, or empty'),
-    label: read.text(visit.label, MAX_ABOUT, 'label'),
+    label: read.text(visit.label, MAX_TEXT_BYTES, 'label'),
     // Exports of earlier versions do not have this field.
     truncated: visit.truncated !== undefined && read.boolean(visit.truncated, 'truncated'),
   };

@@ -4,7 +4,7 @@ import { comeBackLater } from './problem.ts';
 
 const MINUTE_MS = 60_000;
 /** Maximum number of addresses; above it the least recently used are forgotten. */
-const MAX = 10_000;
+const MAX_ADDRESSES = 10_000;
 
 export class AddressLimit {
   readonly #max: number;
@@ -27,7 +27,7 @@ export class AddressLimit {
 
   #add(now: number): TokenBucket {
     const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size >= MAX) this.#buckets.delete(oldest as string);
+    if (this.#buckets.size >= MAX_ADDRESSES) this.#buckets.delete(oldest as string);
     return new TokenBucket(this.#max / 60, this.#max, now);
   }
 }

@@ -39,7 +39,7 @@ interface Answer {
 }
 
 /** A parsed request. */
-interface Asked {
+interface HitRequest {
   request: IncomingMessage;
   /** The path behind the prefix, as it was sent. */
   path: string;
@@ -90,12 +90,12 @@ export function hitCounter(
   }
 
   /** The named site. Without a name: the only site besides the demo, or the demo if it is the only one. */
-  function siteOf({ query }: Asked): Promise<Site | undefined> {
+  function siteOf({ query }: HitRequest): Promise<Site | undefined> {
     const key = query.get('site');
     return key === null ? onlySite(store) : siteBy(key);
   }
 
-  function reply(asked: Asked, site: Site | undefined): Promise<Answer> | Answer {
+  function reply(asked: HitRequest, site: Site | undefined): Promise<Answer> | Answer {
     switch (asked.request.method) {
       case 'OPTIONS':
         if (!isProbe(asked.request)) checkOrigin(site, asked);
@@ -107,7 +107,7 @@ export function hitCounter(
     }
   }
 
-  async function countVisit(asked: Asked, site: Site | undefined): Promise<Answer> {
+  async function countVisit(asked: HitRequest, site: Site | undefined): Promise<Answer> {
     const { key } = checkOrigin(site, asked);
     const page = pageOf(asked.path);
     const counted = isCounted(asked.request);
@@ -115,12 +115,12 @@ export function hitCounter(
     return { status: 200, fields: JSON_FIELDS, body: `{"hits":${hits},"counted":${counted}}` };
   }
 
-  async function tellTotal(asked: Asked, site: Site | undefined): Promise<Answer> {
+  async function tellTotal(asked: HitRequest, site: Site | undefined): Promise<Answer> {
     const { key } = checkOrigin(site, asked);
     return { status: 200, fields: JSON_FIELDS, body: `{"hits":${await store.hits(key, pageOf(asked.path))}}` };
   }
 
-  async function drawBadge(asked: Asked, site: Site | undefined): Promise<Answer> {
+  async function drawBadge(asked: HitRequest, site: Site | undefined): Promise<Answer> {
     const { key } = checkOrigin(site, asked, asked.request.headers.referer);
     const page = pageOf(asked.path.slice(0, -SUFFIX.length));
     const label = labelOf(asked.query);
@@ -151,7 +151,7 @@ const SVG_FIELDS: Fields = [
   ...SCRIPT.filter(([name]) => !SHARED_NAMES.includes(name.toLowerCase())),
 ];
 
-function read(request: IncomingMessage, host: string | undefined): Asked {
+function read(request: IncomingMessage, host: string | undefined): HitRequest {
   // The route also accepts absolute URLs (RFC 9112 section 3.2.2), and other spellings of the prefix.
   const parts = /^(?:https?:\/\/[^/]*)?\/[^/]*\/[^/]*\/([^?#]*)\??([^#]*)/i.exec(request.url ?? '');
   return { request, path: parts?.[1] ?? '', query: new URLSearchParams(parts?.[2]), host };
@@ -167,7 +167,7 @@ async function onlySite(store: Records): Promise<Site | undefined> {
  * Browsers send no Origin with an image request, unless the page asks for CORS; then `referer` is checked. Throws
  * Problem.
  */
-function checkOrigin(site: Site | undefined, { request, query, host }: Asked, referer?: string): Site {
+function checkOrigin(site: Site | undefined, { request, query, host }: HitRequest, referer?: string): Site {
   if (!site && !query.has('site')) throw new Problem(400, 'bad-request', 'Name the site: ?site=KEY');
   if (!site) throw unknownSite();
   const origin = request.headers.origin ?? (referer === undefined ? undefined : originOf(referer));

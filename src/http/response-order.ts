@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 /** If earlier responses take longer than this, the connection is cut, milliseconds. */
-const LIMIT_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
 /** The latest response of each connection. */
 const latest = new WeakMap<Duplex, ServerResponse>();
@@ -27,7 +27,7 @@ export function noteAnswer(request: IncomingMessage, response: ServerResponse): 
  */
 export function turnOf(request: IncomingMessage): Promise<boolean> {
   return new Promise((resolve) => {
-    whenDone(earlier.get(request), request.socket, LIMIT_MS, resolve);
+    whenDone(earlier.get(request), request.socket, TIMEOUT_MS, resolve);
   });
 }
 
@@ -35,7 +35,7 @@ export function turnOf(request: IncomingMessage): Promise<boolean> {
  * Calls `then` when all responses of a connection are written; never if the connection ends first. For sockets that
  * Node's HTTP server has released.
  */
-export function afterAnswers(socket: Duplex, then: () => void, limitMs = LIMIT_MS): void {
+export function afterAnswers(socket: Duplex, then: () => void, limitMs = TIMEOUT_MS): void {
   // Node no longer forwards `drain`, for which a large response waits.
   const onDrain = () => (socket as Duplex & { _httpMessage?: ServerResponse })._httpMessage?.emit('drain');
   const onError = () => socket.destroy();
@@ -58,7 +58,7 @@ export function afterEarlier(socket: Duplex, then: () => void): void {
     afterAnswers(socket, then);
     return;
   }
-  whenDone(earlier.get(answer.req), socket, LIMIT_MS, (isOpen) => {
+  whenDone(earlier.get(answer.req), socket, TIMEOUT_MS, (isOpen) => {
     if (isOpen && !answer.headersSent) then();
     else socket.destroy();
   });

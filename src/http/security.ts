@@ -47,7 +47,7 @@ export const DASHBOARD = fieldsOf({
 });
 
 /** The page for an unknown path. */
-export const MISSING = fieldsOf({
+export const NOT_FOUND = fieldsOf({
   'default-src': ["'none'"],
   'style-src': ["'self'"],
   'img-src': ['data:'],

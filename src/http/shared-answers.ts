@@ -6,12 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { comeBackLater } from './problem.ts';
 
 /** Maximum age of a response, milliseconds. */
-const FRESH_MS = 1000;
+const MAX_AGE_MS = 1000;
 /** From this number of waiting requests on, they share a response. A single request gets the current state. */
-const CROWD = 4;
+const SHARE_FROM = 4;
 const MAX_KEPT = 16;
 /** Time between two responses, milliseconds. */
-const APART_MS = 10;
+const INTERVAL_MS = 10;
 /** Above this number of waiting requests, clients are asked to come back. */
 const MAX_WAITING = 500;
 
@@ -42,15 +42,15 @@ export class SharedAnswers<T> {
   async #turn(): Promise<void> {
     const now = performance.now();
     const at = Math.max(now, this.#next);
-    this.#next = at + APART_MS;
+    this.#next = at + INTERVAL_MS;
     if (at > now) await sleep(at - now);
   }
 
   #answer(key: string, make: () => Promise<T>): Promise<T> {
     const now = performance.now();
-    for (const [old, { at }] of this.#made) if (now - at > FRESH_MS) this.#made.delete(old);
+    for (const [old, { at }] of this.#made) if (now - at > MAX_AGE_MS) this.#made.delete(old);
     const known = this.#made.get(key);
-    if (known && this.#waiting >= CROWD) return known.answer;
+    if (known && this.#waiting >= SHARE_FROM) return known.answer;
     const answer = make();
     if (known || this.#made.size < MAX_KEPT) this.#made.set(key, { at: now, answer });
     return answer;

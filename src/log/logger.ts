@@ -5,7 +5,7 @@ import { LogLimit } from './log-limit.ts';
 export type Logger = Pick<Pino, 'debug' | 'info' | 'warn' | 'error'>;
 
 /** Maximum time until the number of left out lines is logged, milliseconds. */
-const TELL_MS = 60_000;
+const REPORT_MS = 60_000;
 /** Below this level there is no limit: who enables it wants to see each request. */
 const LIMITED = pino.levels.values.info as number;
 const LEFT_OUT = 'lines left out';
@@ -31,7 +31,7 @@ export function createLogger(level: string, part: string): Pino {
       logMethod(args, method, number) {
         const text = textOf(args);
         if (number < LIMITED || text === LEFT_OUT || limit.take(text, performance.now())) method.apply(this, args);
-        else later.timer ??= setTimeout(tell, TELL_MS).unref();
+        else later.timer ??= setTimeout(tell, REPORT_MS).unref();
       },
     },
   });

@@ -8,7 +8,7 @@
 import { AggregatorRegistry, type Registry } from 'prom-client';
 
 /** For workers that have not answered after this time the last metrics are used, milliseconds. */
-const LIMIT_MS = 1000;
+const TIMEOUT_MS = 1000;
 
 /** The JSON form of prom-client's registries, for aggregation. */
 type Metrics = readonly object[];
@@ -52,7 +52,7 @@ export class Gathering {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#onAll = resolve;
-      timer = setTimeout(resolve, LIMIT_MS);
+      timer = setTimeout(resolve, TIMEOUT_MS);
       this.#ask(this.#asked);
     });
     clearTimeout(timer);

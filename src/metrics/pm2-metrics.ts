@@ -1,7 +1,7 @@
 /** The figures in `pm2 describe` and `pm2 monit`, sent by PM2's own messages; does nothing without PM2. */
 
 /** Interval between two messages, milliseconds. */
-const TELL_MS = 2000;
+const REPORT_MS = 2000;
 
 export interface Pm2Figures {
   visitors: number;
@@ -19,7 +19,7 @@ export function reportToPm2(read: () => Pm2Figures): () => void {
   let before = read().samples;
   const timer = setInterval(() => {
     const { visitors, streams, samples, delayMs } = read();
-    const rate = Math.round((samples - before) / (TELL_MS / 1000));
+    const rate = Math.round((samples - before) / (REPORT_MS / 1000));
     before = samples;
     const data = {
       'Visitors now': { value: visitors },
@@ -29,6 +29,6 @@ export function reportToPm2(read: () => Pm2Figures): () => void {
     };
     // PM2 may have just exited; that is no reason to stop.
     process.send?.({ type: 'axm:monitor', data }, undefined, undefined, () => {});
-  }, TELL_MS);
+  }, REPORT_MS);
   return () => clearInterval(timer);
 }

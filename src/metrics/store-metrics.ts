@@ -3,7 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 import { withTimeout } from '../lib/timeout.ts';
 
 /** If the store does not answer within this time, its metrics are left out, milliseconds. */
-const LIMIT_MS = 800;
+const TIMEOUT_MS = 800;
 
 /** As returned by a store. */
 interface Usage {
@@ -20,7 +20,7 @@ interface Usage {
 
 /** `cap` is the maximum size of the store, bytes. */
 export function storeMetrics(registry: Registry, cap: number, usage: () => Promise<Usage>): void {
-  const figures = onceAtATime(() => withTimeout(usage(), LIMIT_MS).catch(() => undefined));
+  const figures = onceAtATime(() => withTimeout(usage(), TIMEOUT_MS).catch(() => undefined));
   const registers = [registry];
   const gauge = (name: string, help: string, pick: (usage: Usage) => number | null) =>
     new Gauge({

@@ -46,8 +46,8 @@ export class SiteReplay {
   #t: number;
   /** A visitor whose last activity was after this time (Unix ms) may still be present. */
   #settled = Number.POSITIVE_INFINITY;
-  readonly #still = new Set<VisitPlayer>();
-  #begun = false;
+  readonly #maybePresent = new Set<VisitPlayer>();
+  #isStarted = false;
   #lastV = 0;
 
   constructor(options: SiteReplayOptions) {
@@ -56,52 +56,52 @@ export class SiteReplay {
   }
 
   /**
-   * Yields the events from the end of the last window until `to`. Scenes may reach further back. Earlier activity is
+   * Yields the events from the end of the last window until `to`. The passages may reach further back. Earlier activity is
    * not sent again, but in the first window it sets the initial state of visitors. That includes visitors whose last
    * activity was before the window but after `settled` (Unix ms), because their visits may go on.
    */
-  *window(scenes: Iterable<VisitPassages>, to: number, settled = Number.POSITIVE_INFINITY): Generator<ReplayTick> {
+  *window(visits: Iterable<VisitPassages>, to: number, settled = Number.POSITIVE_INFINITY): Generator<ReplayTick> {
     this.#settled = settled;
-    for (const scene of scenes) this.#load(scene);
-    if (!this.#begun) yield this.#snapshot();
-    while (this.#t < to) yield this.#beat(Math.min(this.#t + this.#options.step, to));
+    for (const visit of visits) this.#load(visit);
+    if (!this.#isStarted) yield this.#snapshot();
+    while (this.#t < to) yield this.#tick(Math.min(this.#t + this.#options.step, to));
     this.#forget();
   }
 
   #load({ visit, passages }: VisitPassages): void {
-    const player = getOrInsert(this.#players, visit.id, () => this.#meet(visit));
+    const player = getOrInsert(this.#players, visit.id, () => this.#createPlayer(visit));
     player.load(visit, passages, this.#t);
   }
 
-  #meet(visit: Visit): VisitPlayer {
+  #createPlayer(visit: Visit): VisitPlayer {
     this.#lastV += 1;
     return new VisitPlayer(this.#lastV, visit, Math.max(visit.since, this.#t), this.#options.stage);
   }
 
   #snapshot(): ReplayTick {
-    this.#begun = true;
+    this.#isStarted = true;
     const { site, version, from: t } = this.#options;
     const visitors: StreamEvents['snapshot']['visitors'] = [];
     for (const player of this.#players.values()) {
       const isStill = player.until < t && player.until > this.#settled;
-      if (isStill) this.#still.add(player);
-      player.here = player.begin < t && (t <= player.until || isStill);
-      if (player.here) visitors.push({ ...player.visitor });
+      if (isStill) this.#maybePresent.add(player);
+      player.isPresent = player.start < t && (t <= player.until || isStill);
+      if (player.isPresent) visitors.push({ ...player.visitor });
     }
     return { t, events: [{ name: 'snapshot', data: { t, site, visitors, minutes: [], version } }] };
   }
 
-  #beat(to: number): ReplayTick {
+  #tick(to: number): ReplayTick {
     const base = this.#t;
-    const deeds: ReplayAction[] = [];
+    const actions: ReplayAction[] = [];
     while (this.#t < to && this.#gathered() < MAX_SAMPLES) {
       const before = this.#t;
       const second = this.#nextSecond();
       this.#t = Math.min(second, to);
-      for (const player of this.#players.values()) this.#advance(player, before, deeds);
-      if (this.#t === second) deeds.push(this.#rates());
+      for (const player of this.#players.values()) this.#advance(player, before, actions);
+      if (this.#t === second) actions.push(this.#rates());
     }
-    return { t: this.#t, events: this.#inOrder(deeds, base) };
+    return { t: this.#t, events: this.#ordered(actions, base) };
   }
 
   #gathered(): number {
@@ -116,14 +116,14 @@ export class SiteReplay {
   }
 
   /** Applies what a visitor did from `before` to the current time. */
-  #advance(player: VisitPlayer, before: number, deeds: ReplayAction[]): void {
-    const { begin, until } = player;
-    if (!player.here && begin < this.#t && until >= before) deeds.push(player.join(Math.max(begin, before)));
+  #advance(player: VisitPlayer, before: number, actions: ReplayAction[]): void {
+    const { start, until } = player;
+    if (!player.isPresent && start < this.#t && until >= before) actions.push(player.join(Math.max(start, before)));
     const done = player.advance(this.#t);
-    if (!player.here) return;
-    for (const action of done) deeds.push(action);
-    const mayBeHere = this.#still.has(player) && player.until > this.#settled;
-    if (player.isDone && player.until < this.#t && !mayBeHere) deeds.push(player.leave());
+    if (!player.isPresent) return;
+    for (const action of done) actions.push(action);
+    const mayBeHere = this.#maybePresent.has(player) && player.until > this.#settled;
+    if (player.isDone && player.until < this.#t && !mayBeHere) actions.push(player.leave());
   }
 
   #rates(): ReplayAction {
@@ -132,7 +132,7 @@ export class SiteReplay {
     let visitors = 0;
     let samples = 0;
     for (const player of this.#players.values()) {
-      if (player.here) visitors += 1;
+      if (player.isPresent) visitors += 1;
       const done = player.takeSamples();
       samples += done;
       if (done > 0 && activity.length < 2 * MAX_ACTIVE) activity.push(player.visitor.v, done);
@@ -142,9 +142,9 @@ export class SiteReplay {
   }
 
   /** A visitor's moves come before its next action. Moves without a next action are sent at the end, all together. */
-  #inOrder(deeds: ReplayAction[], base: number): ReplayEvent[] {
+  #ordered(actions: ReplayAction[], base: number): ReplayEvent[] {
     const events: ReplayEvent[] = [];
-    for (const { t, before, event } of deeds.sort((a, b) => a.t - b.t)) {
+    for (const { t, before, event } of actions.sort((a, b) => a.t - b.t)) {
       if (before) events.push(...this.#positions([before], base, t));
       events.push(event);
     }
@@ -152,29 +152,29 @@ export class SiteReplay {
     return [...events, ...this.#positions(rest, base, this.#t)];
   }
 
-  #positions(stretches: readonly Segment[], base: number, t: number): ReplayEvent[] {
+  #positions(segments: readonly Segment[], base: number, t: number): ReplayEvent[] {
     const { stage } = this.#options;
     const page = stage === null ? {} : { page: stage };
-    const events = movesLists(stretches, base).map(
+    const events = movesLists(segments, base).map(
       (m): ReplayEvent => ({ name: 'moves', data: { t: base, ...page, m } }),
     );
-    const s = stretches.flatMap(({ v, scroll }) => (scroll ? [v, ...scroll] : []));
+    const s = segments.flatMap(({ v, scroll }) => (scroll ? [v, ...scroll] : []));
     if (s.length > 0) events.push({ name: 'scroll', data: { t, ...page, s } });
     return events;
   }
 
   /** A visitor that comes back later gets a new player. */
   #forget(): void {
-    for (const [id, person] of this.#players) if (!person.here && !person.isActive) this.#players.delete(id);
+    for (const [id, person] of this.#players) if (!person.isPresent && !person.isActive) this.#players.delete(id);
   }
 }
 
 /** Splits moves into lists for `m` of moves events, of at most MAX_SAMPLES each. */
-function movesLists(stretches: readonly Segment[], base: number): number[][] {
+function movesLists(segments: readonly Segment[], base: number): number[][] {
   const lists: number[][] = [];
   let list: number[] = [];
   let room = 0;
-  for (const { v, moves } of stretches) {
+  for (const { v, moves } of segments) {
     for (let i = 0; i < moves.length; ) {
       if (room === 0) {
         list = [];

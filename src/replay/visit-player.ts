@@ -33,11 +33,11 @@ const WIDTH = { views: 1, moves: 3, scrolls: 2, clicks: 1 } as const;
 export class VisitPlayer {
   readonly visitor: Visitor;
   /** First sign of life: samples may be from before the first contact. */
-  readonly begin: number;
+  readonly start: number;
   /** Last sign of life. */
   until: number;
   /** True between join and leave. */
-  here = false;
+  isPresent = false;
   /** Number of samples since the last `takeSamples`. */
   #samples = 0;
   #latest = 0;
@@ -45,13 +45,13 @@ export class VisitPlayer {
   readonly #stage: string | null;
   #passages: readonly Passage[] = [];
   #at = 0;
-  #next: Record<List, number> = beginning();
+  #next: Record<List, number> = zeroCursors();
   #entered = false;
   #segment: Segment | null = null;
 
   constructor(v: number, visit: Visit, t: number, stage: string | null) {
     this.visitor = visitorOf(v, visit, t);
-    this.begin = Math.min(visit.since, visit.stays[0]?.t ?? visit.since);
+    this.start = Math.min(visit.since, visit.stays[0]?.t ?? visit.since);
     this.until = visit.until;
     this.#stage = stage;
   }
@@ -64,7 +64,7 @@ export class VisitPlayer {
     this.until = visit.until;
     this.#passages = passages;
     this.#at = 0;
-    this.#begin();
+    this.#rewindCursors();
     const samples = this.#samples;
     this.advance(from);
     this.#segment = null;
@@ -83,18 +83,18 @@ export class VisitPlayer {
 
   /** Advances up to `to`, and returns the events on the way. Moves and scrolls are collected in a segment. */
   advance(to: number): ReplayAction[] {
-    const deeds: ReplayAction[] = [];
+    const actions: ReplayAction[] = [];
     for (let passage = this.#passages[this.#at]; passage && passage.t < to; passage = this.#passages[this.#at]) {
-      if (!this.#entered) this.#enter(passage, deeds);
-      if (!this.#walk(passage, to, deeds)) break;
+      if (!this.#entered) this.#enter(passage, actions);
+      if (!this.#walk(passage, to, actions)) break;
       this.#at += 1;
-      this.#begin();
+      this.#rewindCursors();
     }
-    return deeds;
+    return actions;
   }
 
-  #begin(): void {
-    this.#next = beginning();
+  #rewindCursors(): void {
+    this.#next = zeroCursors();
     this.#entered = false;
   }
 
@@ -118,21 +118,21 @@ export class VisitPlayer {
   }
 
   join(t: number): ReplayAction {
-    this.here = true;
+    this.isPresent = true;
     return this.#action(t, { name: 'join', data: { t, visitor: { ...this.visitor } } });
   }
 
   /** The record does not contain the reason; most visitors close their tab. */
   leave(): ReplayAction {
-    this.here = false;
+    this.isPresent = false;
     const t = this.until;
     return this.#action(t, { name: 'leave', data: { t, v: this.visitor.v, reason: 'closed' } });
   }
 
-  #enter({ t, page, size }: Passage, deeds: ReplayAction[]): void {
+  #enter({ t, page, size }: Passage, actions: ReplayAction[]): void {
     this.#entered = true;
-    if (page !== this.visitor.page) deeds.push(this.#navigate(t, page, size));
-    else if (String(size) !== String(this.visitor.size)) deeds.push(this.#view(t, size, this.visitor.hidden));
+    if (page !== this.visitor.page) actions.push(this.#navigate(t, page, size));
+    else if (String(size) !== String(this.visitor.size)) actions.push(this.#view(t, size, this.visitor.hidden));
   }
 
   #navigate(t: number, page: string, size: Visitor['size']): ReplayAction {
@@ -155,12 +155,12 @@ export class VisitPlayer {
   }
 
   /** Applies a passage's items in order of time. Returns false if items at or after `to` are left. */
-  #walk(passage: Passage, to: number, deeds: ReplayAction[]): boolean {
+  #walk(passage: Passage, to: number, actions: ReplayAction[]): boolean {
     for (;;) {
       const list = this.#earliest(passage);
       if (list === undefined) return true;
       if (this.#timeOf(passage, list) >= to) return false;
-      this.#take(passage, list, deeds);
+      this.#take(passage, list, actions);
       this.#next[list] += WIDTH[list];
       this.#samples += 1;
     }
@@ -185,7 +185,7 @@ export class VisitPlayer {
     return passage.t + (typeof item === 'number' ? item : item.dt);
   }
 
-  #take(passage: Passage, list: List, deeds: ReplayAction[]): void {
+  #take(passage: Passage, list: List, actions: ReplayAction[]): void {
     const i = this.#next[list];
     const t = this.#timeOf(passage, list);
     switch (list) {
@@ -199,12 +199,12 @@ export class VisitPlayer {
         const { dt, ...click } = passage.clicks[i] as Passage['clicks'][number];
         this.visitor.at = [click.x, click.y];
         const { v, page } = this.visitor;
-        deeds.push(this.#action(t, { name: 'click', data: { t, v, page, ...click } }));
+        actions.push(this.#action(t, { name: 'click', data: { t, v, page, ...click } }));
         break;
       }
       case 'views': {
         const { size = this.visitor.size, hidden = this.visitor.hidden } = passage.views[i] as Passage['views'][number];
-        deeds.push(this.#view(t, size, hidden));
+        actions.push(this.#view(t, size, hidden));
         break;
       }
     }
@@ -229,7 +229,7 @@ export class VisitPlayer {
   }
 }
 
-function beginning(): Record<List, number> {
+function zeroCursors(): Record<List, number> {
   return { views: 0, moves: 0, scrolls: 0, clicks: 0 };
 }
 

@@ -20,7 +20,7 @@ import { type HttpApp, LOOK, lastEventIdOf, streamQuery } from '../schema.ts';
 /** Our ids are shorter; a longer one is cut, and just as unknown. */
 const EVENT_ID_LIMIT = 64;
 /** A store that takes longer counts as away, milliseconds: somebody is looking at a frozen stage. */
-const PATIENCE_MS = 2000;
+const STORE_TIMEOUT_MS = 2000;
 
 const Page = Type.String({ minLength: 1, maxLength: MAX_TEXT.page });
 
@@ -103,7 +103,7 @@ export function streamRoute(
   async function orUnchecked<T>(request: FastifyRequest, check: Promise<T>): Promise<T | undefined> {
     if (claimedCredential(request, store) === undefined) return check;
     try {
-      return await withTimeout(check, PATIENCE_MS);
+      return await withTimeout(check, STORE_TIMEOUT_MS);
     } catch (error) {
       if (!(error instanceof TimeoutError) && !isStoreAway(error as RaisedError)) throw error;
       request.checked = false;

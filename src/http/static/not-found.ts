@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/config.ts';
 import { mounted } from '../base-path.ts';
 import { Problem, type RaisedError, sendProblem, statusOf } from '../problem.ts';
-import { MISSING } from '../security.ts';
+import { NOT_FOUND } from '../security.ts';
 import { accepting } from './fixed-files.ts';
 
 const HTML = accepting('text/html');
@@ -18,7 +18,7 @@ export function missingPage(publicFolder: string, { development, basePath }: Con
   const page = mounted(readFileSync(join(publicFolder, 'admin', 'missing.html'), 'utf8'), basePath);
   return (request, reply, error = new Problem(404, 'not-found', 'There is nothing at this address.')) => {
     if (!isForPerson(request)) return sendProblem(reply, error, development);
-    for (const [name, value] of MISSING) reply.raw.setHeader(name, value);
+    for (const [name, value] of NOT_FOUND) reply.raw.setHeader(name, value);
     return reply.code(statusOf(error)).header('cache-control', 'no-store').type('text/html; charset=utf-8').send(page);
   };
 }
