@@ -1,13 +1,10 @@
-/**
- * The primary's heart: takes what workers saw, keeps who is here, and has each event written to those who
- * watch.
- */
+/** Takes the events of workers and other nodes, knows which visitors are present, and publishes each event to the streams. */
 import type { Socket } from 'node:net';
 import { forEachConcurrently } from '../lib/concurrency.ts';
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Minute } from '../model/minute.ts';
-import { MINUTE_MS, minuteOf } from '../model/minute.ts';
+import { minuteOf } from '../model/minute.ts';
 import { deviceOf, type LeaveReason, type Visitor } from '../model/visitor.ts';
 import type { Channel } from '../protocol/channel.ts';
 import type { Arrival, LateClick, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/ipc.ts';
@@ -18,6 +15,8 @@ import type { StreamEvents } from '../protocol/stream-event.ts';
 import { Departures } from './departures.ts';
 import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuseStream } from './fan-out.ts';
 import { thisSecond } from './last-minute.ts';
+import { MinuteKeeper } from './minute-keeper.ts';
+import { emptySecond, PeerSeconds } from './peer-seconds.ts';
 import { Presence } from './presence.ts';
 import { Rates } from './rates.ts';
 import type { Viewing } from './recent-viewers.ts';
@@ -28,42 +27,37 @@ import type { SitePresence } from './site-presence.ts';
 const HEARTBEAT_MS = 15_000;
 const SWEEP_MS = 250;
 const RATES_MS = 1000;
-/** Visitors whose activity and place other machines are told each second. */
-const MAX_ROWS = 1000;
-/** They are told so often of a site without visitors here, milliseconds. */
+/** Visitors whose activity a snapshot has. */
+const MAX_ACTIVE = 1000;
+/** Interval of seconds that are sent to other nodes while a site has no visitors here, milliseconds. */
 const EMPTY_MS = 4000;
-/** Minutes that could not be kept are tried again after so long, milliseconds. */
-const STORE_AGAIN_MS = 10_000;
-/**
- * Sessions and tokens of streams that are checked at once: with Redis far away all of them have to be within about a
- * second.
- */
+/** Concurrent checks of the sessions and tokens of streams: with a distant Redis, all must be checked in about a second. */
 const CHECKS = 32;
 
 export interface HubFigures extends FanOutFigures {
   /** Now. */
   visitors: number;
-  /** That workers have told of, so far. */
+  /** Samples that workers have reported since the start. */
   samples: number;
 }
 
-/** The way to the hubs of other machines. */
+/** The connection to the hubs of other nodes. */
 export interface OtherHubs extends Others {
-  /** Visitors' numbers that are this machine's. */
+  /** The visitor numbers that this node may assign. */
   share: Share;
   second(site: string, second: Second): void;
-  /** Events of a site were left out here already: others need all of it anew. */
+  /** Events of a site were dropped here: other nodes need its complete state again. */
   lost(site: string): void;
-  /** How late is what others tell of a site, milliseconds; 0: it is not. */
+  /** Age of the state of a site on other nodes, milliseconds; 0 if it is current. */
   staleMs(site: string): number;
-  /** Pages of a site with how many visitors of other machines are on each. */
+  /** Pages of a site with the number of visitors of other nodes on each. */
   pages(site: string): Promise<[page: string, visitors: number][]>;
 }
 
 export interface HubOptions {
   graceMs: number;
   maxStreams: number;
-  /** Of one account, one token, or one address. */
+  /** Maximum of one account, one token or one address. */
   maxStreamsEach: number;
   version: string;
   log: Logger;
@@ -73,9 +67,9 @@ export interface HubOptions {
   sendAll(message: ToWorker): void;
   /** False when the session or token of a stream was revoked or has expired, or its site is gone. */
   allowed(looking: Viewing): Promise<boolean>;
-  /** Keeps minutes of this machine where they outlive it. False if that cannot be done now. */
+  /** Stores minutes of this node. False if that is not possible now. */
   keep(minutes: readonly SiteMinute[]): Promise<boolean>;
-  /** This machine's name, the same at each start. */
+  /** This node's name, the same at each start. */
   machine: string;
   others: OtherHubs;
 }
@@ -88,17 +82,14 @@ export class Hub {
   readonly #remotePresence = new RemotePresence();
   readonly #departures = new Departures();
   readonly #remoteEvents: RemoteEvents;
-  /** Of the second at hand, by site, as other machines are told it; only of sites that they watch. */
-  readonly #seconds = new Map<string, Second>();
-  /** Answers of the batch at hand, by worker; grants go out before releases, which may concern them. */
+  readonly #seconds = new PeerSeconds();
+  readonly #minuteKeeper: MinuteKeeper;
+  /** Answers to the current batch, by worker. Grants are sent before releases, which may revoke them. */
   readonly #grants = new Map<number, number[]>();
   readonly #releases: [worker: number, v: number, claim: number][] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #samples = 0;
   #checking = false;
-  /** When minutes are to be kept next, Unix ms. */
-  #keepAt = 0;
-  #keeping: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: HubOptions) {
@@ -123,6 +114,7 @@ export class Hub {
       elsewhere: this.#remotePresence,
       departures: this.#departures,
     });
+    this.#minuteKeeper = new MinuteKeeper(this.#rates, (minutes) => options.keep(minutes));
     this.#rates.addRun([minuteOf(Date.now())], Date.now());
     this.#timers.push(
       setInterval(() => this.#sweep(), SWEEP_MS),
@@ -131,7 +123,7 @@ export class Hub {
     );
   }
 
-  /** A worker has begun to listen: it learns what is watched. */
+  /** Sends a worker that listens now which channels are watched. */
   addWorker(worker: number): void {
     for (const message of this.#fanOut.interestMessages()) this.#options.send(worker, message);
   }
@@ -155,7 +147,7 @@ export class Hub {
         for (const site of message.sites) this.#restart(site);
         break;
       case 'stream':
-        // Undefined when the client was gone before the socket could be handed over.
+        // Undefined if the client disconnected before the socket arrived.
         if (socket && this.#closed) refuseStream(socket);
         else if (socket) this.#open(socket, message.request, message.past);
         break;
@@ -182,7 +174,7 @@ export class Hub {
     if (!this.#fanOut.interest.watches(site)) this.#remotePresence.forget(site);
   }
 
-  /** Takes what this machine had of a site before it was started anew, oldest first, or (NO_SITE) when it ran. To be told once. */
+  /** Takes the minutes that this node had of a site before its restart, oldest first, or (NO_SITE) the minutes when it ran. Call it once. */
   recall(site: string, past: readonly Minute[]): void {
     const now = Date.now();
     if (site !== NO_SITE) this.#rates.recall(site, past, now);
@@ -193,26 +185,17 @@ export class Hub {
       );
   }
 
-  /** Has minutes kept, up to the one of `until`, Unix ms. */
-  async keepMinutes(until: number): Promise<void> {
-    await this.#keeping;
-    await this.#keep(minuteOf(until));
+  /** Stores minutes up to the one of `until`, Unix ms. */
+  keepMinutes(until: number): Promise<void> {
+    return this.#minuteKeeper.storeAll(until);
   }
 
-  /** Minutes up to this one, Unix ms. */
-  async #keep(until: number): Promise<void> {
-    const minutes = this.#rates.unstored(until);
-    const isKept = minutes.length === 0 || (await this.#options.keep(minutes));
-    if (isKept) this.#rates.markStored(until);
-    this.#keepAt = isKept ? until + 2 * MINUTE_MS : Date.now() + STORE_AGAIN_MS;
-  }
-
-  /** How much there is, and was. */
+  /** Figures for metrics: visitors now, and totals since the start. */
   figures(): HubFigures {
     return { visitors: this.#presence.size, samples: this.#samples, ...this.#fanOut.figures() };
   }
 
-  /** Events of a site were left out by a worker. */
+  /** A worker has dropped events of a site: its streams start again with a snapshot. */
   #restart(site: string): void {
     this.#fanOut.restartSite(site, 'resync');
     if (this.#fanOut.interest.isWatchedRemotely(site)) this.#options.others.lost(site);
@@ -223,33 +206,33 @@ export class Hub {
     this.#options.send(worker, { tag: TAG, k: 'answer', ask, pages: fullest([...this.pages(site), ...others]) });
   }
 
-  /** Pages of a site with how many visitors of this machine are on each, the fullest first. */
+  /** Pages of a site with the number of visitors of this node on each, the largest number first. */
   pages(site: string): [page: string, visitors: number][] {
     return fullest(Array.from(this.#presence.of(site), ({ visitor }) => [visitor.page, 1]));
   }
 
-  /** Channels that streams of this machine show. */
+  /** Channels that streams of this node show. */
   watched(): Channel[] {
     return this.#fanOut.interest.channels().map(({ site, page, visitor, moves }) => ({ site, page, visitor, moves }));
   }
 
-  /** Takes the channels that streams of other machines show, all of them. */
+  /** Replaces the channels that streams of other nodes show. */
   setRemoteChannels(channels: readonly Channel[]): void {
     this.#fanOut.setRemoteChannels(channels);
   }
 
-  /** Other machines need the latest positions of everybody of here in these channels. */
+  /** Other nodes ask for the latest positions of all visitors of this node in these channels. */
   refresh(keys: readonly string[]): void {
     for (const key of keys) this.#fanOut.refreshLocally(key);
   }
 
-  /** All that this machine knows of its own visitors of a site. */
+  /** The complete state of a site on this node, for other nodes. */
   state(site: string): PeerSiteState {
     const visitors = Array.from(this.#presence.of(site), ({ visitor, letInAt }) => ({ visitor, at: letInAt }));
     return { visitors, minutes: this.#rates.minutes(site) };
   }
 
-  /** Takes what another machine tells of a site. */
+  /** Applies events of a site from another node. */
   hear(machine: string, site: string, items: readonly Exclude<SiteItem, { k: 'state' }>[]): void {
     this.#fanOut.batch(() => {
       for (const item of items) this.#remoteEvents.item(machine, site, item);
@@ -257,18 +240,18 @@ export class Hub {
     this.#sendAnswers();
   }
 
-  /** Takes all that another machine knows of a site. `lost`: of what it told before something did not arrive. */
+  /** Replaces the state of a site on another node. `lost`: some of its earlier events did not arrive. */
   setRemoteState(machine: string, site: string, state: PeerSiteState, lost: boolean): void {
     this.#fanOut.batch(() => this.#remoteEvents.state(machine, site, state, lost));
     this.#sendAnswers();
   }
 
-  /** Another machine is no more; `bye`: it said so. */
+  /** Another node is gone. `bye`: it announced its stop. */
   nodeGone(machine: string, bye: boolean): void {
     this.#fanOut.batch(() => this.#remoteEvents.nodeGone(machine, bye ? 'server' : 'lost'));
   }
 
-  /** What other machines have of this site is not told to this one any more. */
+  /** Other nodes no longer send events of this site. */
   forgetSite(site: string): void {
     this.#remotePresence.forget(site);
   }
@@ -305,7 +288,7 @@ export class Hub {
     }
   }
 
-  /** What a visitor that is here did. */
+  /** Applies an event of a present visitor. */
   #done(present: SitePresence, item: Extract<RelayItem, { k: 'begin' | 'page' | 'view' | 'click' }>): void {
     if (item.k === 'view') {
       this.#view(present, item);
@@ -315,7 +298,7 @@ export class Hub {
       if (item.k === 'page') this.#navigate(present, item);
       else this.#click(present, item);
     } else if (item.k === 'page' && item.page !== present.visitor.page) {
-      // A visitor that connects again begins on the page of what it sends again, and goes the same way once more.
+      // A visitor that reconnects sends unacknowledged frames again. It starts on their page and repeats the navigation.
       this.#navigate(present, item);
     }
   }
@@ -326,7 +309,7 @@ export class Hub {
     this.#tellClick(present, item);
   }
 
-  /** The visitor stays where it is. Whoever has left cannot be told of any more. */
+  /** A click on a page that the visitor has already left. Streams cannot show clicks of visitors who are gone. */
   #late(item: Extract<RelayItem, { k: 'late' }>): void {
     const present = this.#presence.find(item.id);
     if (present?.site === item.site && present.shown.show(item.n, item.i)) this.#tellClick(present, item);
@@ -375,7 +358,7 @@ export class Hub {
     this.#tellBack(present);
   }
 
-  /** Other machines may have the visitor from where it was meanwhile. */
+  /** Other nodes may still list the visitor on the node where it was in the meantime. */
   #tellBack({ site, visitor, letInAt }: SitePresence): void {
     this.#remoteEvents.cameHere(site, visitor.id);
     if (!this.#fanOut.interest.isWatchedRemotely(site)) return;
@@ -390,7 +373,7 @@ export class Hub {
     this.#publish(present, 'leave', () => ({ t, v, reason }));
   }
 
-  /** A visitor's event, of the page it is on. */
+  /** Publishes an event of a visitor on its current page. */
   #publish<N extends PeerEvent>({ site, visitor }: SitePresence, name: N, data: () => StreamEvents[N]): void {
     this.#fanOut.publish(site, name, { pages: [visitor.page], visitor: visitor.id }, data);
   }
@@ -405,7 +388,7 @@ export class Hub {
   #seen(worker: number, seen: SeenSite, flushMs: number): void {
     this.#rates.add(seen, flushMs);
     this.#samples += seen.samples;
-    if (this.#fanOut.interest.isWatchedRemotely(seen.site)) this.#addSecond(seen, flushMs);
+    if (this.#fanOut.interest.isWatchedRemotely(seen.site)) this.#seconds.add(seen, flushMs);
     const second = thisSecond();
     for (let i = 0; i + 4 < seen.rows.length; i += 5) {
       const present = this.#presence.get(seen.rows[i] as number);
@@ -413,7 +396,7 @@ export class Hub {
       const [x, y, frame] = [seen.rows[i + 1], seen.rows[i + 2], seen.rows[i + 3]];
       this.#presence.noteTaken(present, frame as number);
       present.lastMinute.add(second, seen.rows[i + 4] as number);
-      // Null: this visitor has no place yet, at least on this page.
+      // Null: the visitor has no position on this page yet.
       if (typeof x === 'number') present.visitor.at = [x, y as number];
     }
   }
@@ -457,36 +440,20 @@ export class Hub {
         this.#fanOut.show(site, 'rates', EVERYBODY, JSON.stringify(this.#withOthers(site, rates)));
     }
     this.#seconds.clear();
-    if (now >= this.#keepAt) this.#keepEnded(now);
+    this.#minuteKeeper.storeEnded(now);
     void this.#endForbidden();
   }
 
-  /** Keeps the minutes that have ended, unless that is under way. */
-  #keepEnded(now: number): void {
-    this.#keeping ??= this.#keep(minuteOf(now) - MINUTE_MS).finally(() => {
-      this.#keeping = undefined;
-    });
-  }
-
-  #addSecond({ site, samples, drops, rows }: SeenSite, flushMs: number): void {
-    const second = getOrInsert(this.#seconds, site, nothing);
-    second.samples += samples;
-    second.drops += drops;
-    second.flushMs = Math.max(second.flushMs, flushMs);
-    for (let i = 0; i + 4 < rows.length && second.rows.length < 4 * MAX_ROWS; i += 5)
-      second.rows.push(rows[i] as number, rows[i + 1] ?? null, rows[i + 2] ?? null, rows[i + 4] as number);
-  }
-
-  /** A second without anybody is told now and then, since by its number others know that they missed nothing before. */
+  /** Empty seconds are sent every EMPTY_MS: their numbers show other nodes that nothing is missing. */
   #tellSecond(site: string, now: number): void {
-    const second = this.#seconds.get(site);
+    const second = this.#seconds.of(site);
     const isEmpty = !second && this.#presence.of(site).size === 0;
     if (isEmpty && now % EMPTY_MS >= RATES_MS) return;
     const minute = this.#rates.lastMinute(site);
-    if (minute) this.#options.others.second(site, { ...(second ?? nothing()), minute });
+    if (minute) this.#options.others.second(site, { ...(second ?? emptySecond()), minute });
   }
 
-  /** What happened in a second, here and on other machines. */
+  /** Adds the figures of other nodes to those of this one. */
   #withOthers(site: string, rates: StreamEvents['rates']): StreamEvents['rates'] {
     const { samples, drops, flushMs, activity } = this.#remotePresence.takeSecond(site);
     const late = Math.round(this.#options.others.staleMs(site));
@@ -502,8 +469,8 @@ export class Hub {
   }
 
   /**
-   * Ends the streams of sessions and tokens that are no longer valid, and of sites that are gone. Who closed the last one is asked after, too:
-   * by having looked on nobody comes back that has signed out since.
+   * Ends the streams of sessions and tokens that are no longer valid, and of removed sites. It also checks viewers who
+   * recently closed their last stream, so that a resumed stream cannot outlive a sign-out.
    */
   async #endForbidden(): Promise<void> {
     if (this.#checking) return;
@@ -519,7 +486,7 @@ export class Hub {
     }
   }
 
-  /** Ends every stream after what is already written. Closing twice is safe. */
+  /** Ends every stream after the data already written. Closing twice is safe. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
@@ -527,23 +494,19 @@ export class Hub {
   }
 }
 
-/** What visitors did in the last minute, as a snapshot tells it. */
+/** Activity of the last minute, in the form of a snapshot. */
 function activityOf(here: readonly Pick<SitePresence, 'visitor' | 'lastMinute'>[]): (number | string)[] {
   const rows: (number | string)[] = [];
   const now = thisSecond();
   for (const { visitor, lastMinute } of here) {
     const seconds = lastMinute.text(now);
     if (seconds !== '') rows.push(visitor.v, seconds);
-    if (rows.length >= 2 * MAX_ROWS) break;
+    if (rows.length >= 2 * MAX_ACTIVE) break;
   }
   return rows;
 }
 
-function nothing(): Second {
-  return { samples: 0, drops: 0, flushMs: 0, rows: [], minute: { t: 0, visitors: 0, samples: 0 } };
-}
-
-/** Adds up what is of the same page. At most MAX_PAGES_TOLD, the fullest first. */
+/** Sums up the visitors of each page; at most MAX_PAGES_TOLD pages, the largest number first. */
 function fullest(pages: readonly [page: string, visitors: number][]): [page: string, visitors: number][] {
   const counts = new Map<string, number>();
   for (const [page, visitors] of pages) counts.set(page, (counts.get(page) ?? 0) + visitors);
