@@ -1,4 +1,4 @@
-/** One passage of a visit as events of the stream, so that the screen plays it as it plays what is live. */
+/** Converts a passage of a visit into stream events, so that the stage plays it in the same way as live events. */
 
 import type { Passage, Visit } from '../../model/visit.ts';
 import { deviceOf, type Visitor } from '../../model/visitor.ts';
@@ -7,19 +7,19 @@ import type { StreamEvent } from '../live/live-state.ts';
 
 /** Number of the visitor in these events. */
 const V = 1;
-/** Samples of so many milliseconds make one event. */
+/** Maximum time span of the pointer samples in one event, milliseconds. */
 const LUMP_MS = 100;
 
 export interface Chapter {
   passage: Passage;
-  /** Visitor and scroll offset as it begins. */
+  /** Visitor and scroll offset at the start. */
   visitor: Visitor;
   scroll: number;
-  /** In the order of time. */
+  /** In order of time. */
   events: StreamEvent[];
 }
 
-/** The chapter of a passage that follows `before`; a page entered anew begins without a pointer. */
+/** The chapter of a passage that follows `before`. If the passage enters a page, there is no pointer at first. */
 export function chapterOf(visit: Visit, passage: Passage, before: Chapter | undefined): Chapter {
   const stays = before !== undefined && before.passage.page === passage.page && !passage.entered;
   const visitor = visitorOf(visit, passage, stays ? lastPlace(before) : null);
@@ -28,9 +28,9 @@ export function chapterOf(visit: Visit, passage: Passage, before: Chapter | unde
   return { passage, visitor, scroll, events: [...begin, ...eventsOf(passage, visit.label)] };
 }
 
-/** Events that make a crowd as it was when the chapter began. */
+/** Events that put a live state into the state at the start of the chapter. */
 export function openingOf({ passage: { t }, visitor, scroll }: Chapter): StreamEvent[] {
-  // A copy: a crowd changes the visitor that it is given.
+  // A copy, because a live state changes the visitor that it gets.
   const visitors = [{ ...visitor }];
   return [
     { name: 'snapshot', data: { t, site: '', visitors, minutes: [], version: '' } },
@@ -38,7 +38,7 @@ export function openingOf({ passage: { t }, visitor, scroll }: Chapter): StreamE
   ];
 }
 
-/** When something happened, Unix ms, in order: what lies between is quiet. */
+/** Times of the start and of all events, Unix ms, in order. */
 export function timesOf({ passage, events }: Chapter): number[] {
   return [passage.t, ...events.map(endOf)];
 }
@@ -49,7 +49,7 @@ function visitorOf(visit: Visit, { page, size }: Passage, at: Visitor['at']): Vi
   return { v: V, id, page, origin, since, device, size, at, hidden: false, label, language, referrer };
 }
 
-/** `from` is the page left, or undefined when only the connection was another. */
+/** The first event of a chapter. `from` is the page that was left; undefined if only the connection changed. */
 function beginOf({ t, page, size }: Passage, visitor: Visitor, from: string | undefined): StreamEvent {
   const { device, label, origin } = visitor;
   if (from === undefined) return { name: 'view', data: { t, v: V, size, hidden: false, device, label } };
@@ -92,7 +92,7 @@ function clicksOf({ t, page, clicks }: Passage): StreamEvent[] {
   return clicks.map(({ dt, ...click }) => ({ name: 'click', data: { t: t + dt, v: V, page, ...click } }));
 }
 
-/** A passage's view tells what changed; an event tells all. */
+/** A view in a passage has only the changed values. An event has all of them. */
 function viewsOf({ t, size: first, views }: Passage, label: string): StreamEvent[] {
   let size = first;
   let hidden = false;
@@ -103,7 +103,7 @@ function viewsOf({ t, size: first, views }: Passage, label: string): StreamEvent
   });
 }
 
-/** Time of the last thing in an event. */
+/** Time of the last sample in an event, Unix ms. */
 function endOf({ name, data }: StreamEvent): number {
   return name === 'moves' ? data.t + (data.m.at(-3) as number) : data.t;
 }

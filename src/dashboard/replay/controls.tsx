@@ -4,7 +4,7 @@ import { playTime } from '../ui/text.ts';
 import { PLAYER_SPEEDS, type Player } from './player.ts';
 import { TimeLine } from './time-line.tsx';
 
-/** What plays, pauses, and chooses time and speed. */
+/** Controls of the playback: play, pause, time and speed. */
 export function Controls({ player }: { player: Player }) {
   const { playback, recording, isSkipping } = player;
   const isOver = player.isOver.value;

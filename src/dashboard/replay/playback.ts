@@ -1,31 +1,31 @@
-/** Plays events of the past for the screen: clock, feed, and what the controls show. */
+/** Plays past events: the clock, the feed, and the state that the controls show. */
 import { batch, signal } from '@preact/signals';
 import { Feed } from '../live/feed.ts';
 import type { StreamEvent } from '../live/live-state.ts';
 import { Playhead } from './playhead.ts';
 
-/** The shown time changes at most this often, real milliseconds. */
+/** Minimum time between two changes of the displayed time, real milliseconds. */
 const SHOWN_MS = 100;
 
 export interface PlaybackOptions {
-  /** Where it begins, Unix ms. */
+  /** Start of the playback, Unix ms. */
   at: number;
-  /** Takes each event when it is due. */
+  /** Called with each event when it is due. */
   take: (event: StreamEvent) => void;
-  /** Called with every picture, after the events: to load ahead, skip, or end. */
+  /** Called in every frame, after the events: to load ahead, skip, or end. */
   stepped: () => void;
 }
 
 export class Playback {
   readonly playhead: Playhead;
   readonly feed = new Feed();
-  /** Time up to which all events are in the feed: the clock stands there until there are more. Unix ms. */
+  /** Time up to which all events are in the feed, Unix ms. The clock stops there until more are loaded. */
   horizon: number;
-  /** Unix ms played, for people. */
+  /** The displayed time, Unix ms. */
   readonly at = signal(0);
   readonly isPlaying = signal(true);
   readonly speed = signal(1);
-  /** It would play, but has nothing to. */
+  /** True if playback is on but has reached the horizon. */
   readonly isWaiting = signal(false);
   readonly #take: PlaybackOptions['take'];
   readonly #stepped: () => void;
@@ -59,13 +59,13 @@ export class Playback {
     this.playhead.speed = speed;
   }
 
-  /** Stands at another time, without its events: who calls it sees to the feed. */
+  /** Sets the clock to another time, Unix ms. The feed is not changed: the caller fills it. */
   moveTo(at: number): void {
     this.playhead.seek(at);
     this.#show(true);
   }
 
-  /** Takes what is due, as after a seek. */
+  /** Plays all events that are due, for example after a seek. */
   catchUp(): void {
     for (const event of this.feed.due(this.playhead.now())) this.#take(event);
   }

@@ -7,12 +7,12 @@ import { Playback } from './playback.ts';
 import { type PassagePart, QUIET_MS, VisitRecording } from './recording.ts';
 
 export const PLAYER_SPEEDS = [0.5, 1, 2, 4, 8, 16] as const;
-/** So much is loaded before it is played, real milliseconds. */
+/** How far ahead the recording is loaded, real milliseconds. */
 const AHEAD_MS = 60_000;
-/** What is left of a quiet time at each end when it is skipped. */
+/** The part at each end of a quiet time that is played even if quiet times are skipped, milliseconds. */
 const KEPT_MS = QUIET_MS / 2;
 
-/** Loads the part after a cursor; the first without one. Rejects with an error that a person can read. */
+/** Loads the part after a cursor, or the first part if there is none. Rejects with an error whose message is shown. */
 export type LoadPart = (after: string | undefined) => Promise<PassagePart>;
 
 export class Player implements LiveScene {
@@ -21,11 +21,11 @@ export class Player implements LiveScene {
   readonly recording: VisitRecording;
   readonly playback: Playback;
   readonly isSkipping = signal(true);
-  /** Why no more could be loaded; empty while nothing is wrong. */
+  /** Why the next part could not be loaded; empty if nothing has failed. */
   readonly problem = signal('');
-  /** Counts parts that were loaded: there are more marks then. */
+  /** Number of loaded parts. Views read it to be redrawn with the new marks. */
   readonly parts = signal(0);
-  /** It has been played to its end. */
+  /** True if the whole visit has been played. */
   readonly isOver = computed(() => {
     this.parts.value;
     return this.recording.next === null && this.playback.at.value >= this.recording.end;
@@ -33,7 +33,7 @@ export class Player implements LiveScene {
   readonly #load: LoadPart;
   #isLoading = false;
   #isClosed = false;
-  /** Where to go on when enough is loaded. */
+  /** Time to seek to when it is loaded, Unix ms. */
   #goal: number | undefined;
 
   constructor(visit: Visit, load: LoadPart) {
@@ -43,7 +43,7 @@ export class Player implements LiveScene {
     this.liveState.clock = this.playback.playhead;
   }
 
-  /** Loads and plays. Returns how to end it. */
+  /** Starts to load and play. Returns a function that stops both. */
   start(): () => void {
     this.playback.start();
     const end = effect(() => {
@@ -57,14 +57,14 @@ export class Player implements LiveScene {
     };
   }
 
-  /** Plays or pauses; at the end plays again. */
+  /** Plays or pauses. At the end, plays again from the start. */
   toggle(): void {
     const isOver = this.isOver.peek();
     if (isOver) this.seek(this.recording.begin);
     this.playback.play(isOver || !this.playback.isPlaying.peek());
   }
 
-  /** Goes to a time, Unix ms; what is not loaded yet is loaded first. */
+  /** Goes to a time, Unix ms. Parts up to it that are not loaded yet are loaded first. */
   seek(t: number): void {
     const { chapters } = this.recording;
     const at = Math.min(Math.max(t, this.recording.begin), this.recording.end);

@@ -1,7 +1,7 @@
-/** The clock that plays the past. It moves by steps, one per picture, so that all of a picture is of one moment. */
+/** The clock of a playback. It advances once per frame, so that everything in a frame shows the same moment. */
 import type { Clock } from '../shell/clock.ts';
 
-/** A step is no longer than this in real time: a tab that was out of sight goes on where it was, milliseconds. */
+/** Maximum length of a step, real milliseconds. A tab that was hidden continues where it stopped. */
 const LONGEST_STEP_MS = 250;
 
 export class Playhead implements Clock {
@@ -10,7 +10,7 @@ export class Playhead implements Clock {
   #at: number;
   #real = Number.NaN;
 
-  /** Stands at `at`, Unix ms. */
+  /** `at`: the start, Unix ms. */
   constructor(at: number) {
     this.#at = at;
   }
@@ -19,7 +19,10 @@ export class Playhead implements Clock {
     return this.#at;
   }
 
-  /** Moves on with the real clock, which shows `real`, but not beyond `most`. Returns how far, milliseconds. */
+  /**
+   * Advances by the real time since the last step, but not beyond `most`, Unix ms. `real` is the current real time,
+   * milliseconds. Returns the distance, milliseconds.
+   */
   step(real: number, most: number): number {
     const passed = Math.min(Math.max(0, real - this.#real), LONGEST_STEP_MS);
     this.#real = real;
@@ -28,7 +31,7 @@ export class Playhead implements Clock {
     return this.#at - before;
   }
 
-  /** Stands still until the step after the next. */
+  /** Pauses the clock: the real time until the next step does not count. */
   rest(): void {
     this.#real = Number.NaN;
   }

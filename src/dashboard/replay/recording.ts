@@ -1,22 +1,25 @@
-/** The record of one visit as far as it is loaded. */
+/** The loaded part of a visit's recording. */
 import type { Passage, Visit } from '../../model/visit.ts';
 import { type Chapter, chapterOf, timesOf } from './chapter.ts';
 
-/** A rest longer than this is quiet time, milliseconds. */
+/** A gap without events that is longer than this is a quiet time, milliseconds. */
 export const QUIET_MS = 2000;
-/** So long it goes on after the last that happened, so that this is seen: pointers are drawn a little later. */
+/**
+ * The recording ends this long after the last event, milliseconds. Pointers are drawn with a delay, and the last event
+ * must be visible.
+ */
 const TAIL_MS = 500;
 
-/** Something on the time line. */
+/** A mark on the time line. */
 export interface TimelineMark {
   /** Unix ms. */
   t: number;
   kind: 'page' | 'click';
-  /** For people; may come from a visitor. */
+  /** Text to display. It may come from a visitor. */
   text: string;
 }
 
-/** From `from` to `to`, Unix ms, nothing happened. */
+/** A time span without events, Unix ms. */
 export interface Quiet {
   from: number;
   to: number;
@@ -25,11 +28,11 @@ export interface Quiet {
 export interface PassagePart {
   passages: Passage[];
   next: string | null;
-  /** Pieces that are missing since they are damaged. */
+  /** Number of pieces that are missing because they are damaged. */
   damaged: number;
 }
 
-/** The pages that a visit was on, each once. */
+/** The pages of a visit, without duplicates. */
 export function pagesOfVisit({ stays }: Visit): string[] {
   return [...new Set(stays.map(({ page }) => page))];
 }
@@ -39,9 +42,9 @@ export class VisitRecording {
   readonly chapters: Chapter[] = [];
   readonly marks: TimelineMark[] = [];
   readonly quiet: Quiet[] = [];
-  /** Cursor of the part to load next; null: all is here. */
+  /** Cursor of the next part; undefined before the first part is loaded, null after the last. */
   next: string | null | undefined = undefined;
-  /** Pieces that are missing, so far, since they are damaged. */
+  /** Number of pieces in the loaded parts that are missing because they are damaged. */
   damaged = 0;
   #busy: number;
 
@@ -51,22 +54,22 @@ export class VisitRecording {
     for (const { page, t } of visit.stays) this.marks.push({ t, kind: 'page', text: page });
   }
 
-  /** Unix ms of the begin: what a page could not send at once may be older than its first contact. */
+  /** Start, Unix ms. Samples that a page could not send at once may be older than its first contact. */
   get begin(): number {
     return Math.min(this.visit.since, this.visit.stays[0]?.t ?? this.visit.since);
   }
 
-  /** Unix ms of the end, as far as it is known. */
+  /** End, as far as it is known, Unix ms. */
   get end(): number {
     return Math.max(this.visit.until, this.chapters.at(-1)?.passage.until ?? 0) + TAIL_MS;
   }
 
-  /** Time up to which it is loaded. */
+  /** Time up to which the recording is loaded, Unix ms. */
   get horizon(): number {
     return this.next === null ? this.end : (this.chapters.at(-1)?.passage.until ?? this.begin);
   }
 
-  /** Adds the part that follows. Returns its chapters. */
+  /** Adds the next part. Returns its chapters. */
   add({ passages, next, damaged }: PassagePart): Chapter[] {
     const added: Chapter[] = [];
     for (const passage of passages) {
@@ -85,7 +88,7 @@ export class VisitRecording {
 
   /**
    * Index of the chapter that plays at `t`: the last that has started, or the first. Chapters overlap if a new
-   * connection was made before the old one had ended. Then it is the first of those.
+   * connection was opened before the old one ended. Then it is the index of the first of them.
    */
   chapterAt(t: number): number {
     const after = this.chapters.findIndex(({ passage }) => passage.t > t);

@@ -9,7 +9,7 @@ import type { Badge } from '../ui/visitor-badge.ts';
 import type { Player } from './player.ts';
 import { pagesOfVisit } from './recording.ts';
 
-/** Who the visitor was. */
+/** Facts about the visitor and the visit. */
 export function AboutPanel({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
   const [vw, vh] = visit.size;
   const facts: [string, string][] = [
@@ -56,7 +56,7 @@ export function AboutPanel({ visit, badge, erase }: { visit: Visit; badge: Badge
   );
 }
 
-/** The visit's pages with their times; a click goes there. */
+/** The pages of the visit with their times. A click on a page seeks to it. */
 export function Story({ player }: { player: Player }) {
   const { visit, begin } = player.recording;
   const now = player.playback.at.value;

@@ -3,13 +3,13 @@ import { TimeSlider } from '../ui/time-slider.tsx';
 import type { Player } from './player.ts';
 import type { TimelineMark } from './recording.ts';
 
-/** Steps of the arrow keys and of page up and down, milliseconds. */
+/** Steps of the arrow keys and of Page Up and Page Down, milliseconds. */
 export const STEP_MS = 5000;
 const LEAP_MS = 30_000;
-/** More marks than this would be a solid bar. */
+/** Maximum number of marks: more would look like a solid bar. */
 const MAX_MARKS = 600;
 
-/** The whole visit as a line to point at: clicks, page changes, quiet times, and what is loaded. */
+/** A slider over the whole visit. It shows clicks, page changes, quiet times, and the loaded part. */
 export function TimeLine({ player }: { player: Player }) {
   player.parts.value;
   const { recording, playback } = player;
@@ -48,7 +48,7 @@ export function TimeLine({ player }: { player: Player }) {
   );
 }
 
-/** What is at a time, `reach` milliseconds around. */
+/** Text for a time: the nearest mark within `reach` milliseconds, or the absence of activity. */
 function tipAt(t: number, { recording }: Player, reach: number): string {
   const { begin } = recording;
   const near = nearest(recording.marks, t);

@@ -2,7 +2,9 @@ import { useEffect } from 'preact/hooks';
 import type { Player } from './player.ts';
 import { STEP_MS } from './time-line.tsx';
 
-/** Space plays and pauses, left and right go back and forth, wherever the focus is but in controls that need them. */
+/**
+ * Space plays and pauses; the left and right arrow keys go back and forward. Controls that use these keys keep them.
+ */
 export function usePlayerKeys(player: Player): void {
   useEffect(() => {
     const act = (event: KeyboardEvent) => {

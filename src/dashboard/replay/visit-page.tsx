@@ -112,7 +112,7 @@ function ReplayStage({ player }: { player: Player }) {
   );
 }
 
-/** What there is to say about the picture. */
+/** A message on top of the stage: an error, or the state of the playback. */
 function Notice({ player }: { player: Player }) {
   player.parts.value;
   const { recording, problem, playback } = player;
