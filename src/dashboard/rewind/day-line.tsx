@@ -11,10 +11,10 @@ import { presenceOf } from './presence-curve.ts';
 import type { Rewind } from './rewind.ts';
 
 const DAY_MS = 24 * 60 * MINUTE_MS;
-/** Visits that the curve is made of, at most: the newest, in parts. */
+/** Maximum number of requests for the visits of a day, newest first, and the number of visits in each. */
 const PARTS = 10;
 const PART = 200;
-/** Visits that began so long before the day may reach into it. */
+/** Visits that started up to this long before the day are loaded too, because they may reach into it. */
 const BEFORE_MS = 60 * MINUTE_MS;
 
 interface Day {
@@ -22,7 +22,10 @@ interface Day {
   to: number;
 }
 
-/** A day to choose a moment of: the past 24 hours, or those around an older moment. Its curve tells where to look. */
+/**
+ * Chooses a moment of a day: of the past 24 hours, or of the 24 hours around an older moment. Its curve shows when
+ * there were visitors.
+ */
 export function DayLine({ rewind }: { rewind: Rewind }) {
   const at = rewind.playback.at.value;
   const [kept, setKept] = useState(() => dayAround(at));
@@ -62,7 +65,7 @@ export function DayLine({ rewind }: { rewind: Rewind }) {
   );
 }
 
-/** From a whole minute to a whole minute. `at` is in it, or less than a minute after it. */
+/** The day for a moment. It starts and ends at a whole minute; `at` is in it or less than a minute after its end. */
 function dayAround(at: number): Day {
   const now = Math.ceil(liveState.clockOffset + Date.now());
   const to = at >= now - DAY_MS ? Math.max(at, now) : at + DAY_MS / 2;
@@ -70,7 +73,7 @@ function dayAround(at: number): Day {
   return { from: end - DAY_MS, to: end };
 }
 
-/** The newest visits of a time; `since` is how far back they reach. */
+/** The newest visits from `from` to `to`. The list is complete from `since` on. Times are Unix ms. */
 async function visitsOf(site: string | null, from: number, to: number): Promise<{ visits: Visit[]; since: number }> {
   const visits: Visit[] = [];
   let after: string | null = null;
@@ -92,7 +95,10 @@ function moment(t: number): string {
   return shortClock(t);
 }
 
-/** Each minute a step, in a box of its own units. By square roots: a single visitor is seen beside a crowd. */
+/**
+ * The curve has one step per minute, each one unit wide. Its height is the square root of the count, so that a single
+ * visitor stays visible beside a peak.
+ */
 function DayCurve({ counts }: { counts: readonly number[] }) {
   const most = Math.max(1, ...counts);
   const steps = counts.map((here, i) => `V${(100 - 90 * Math.sqrt(here / most)).toFixed(1)}H${i + 1}`).join('');

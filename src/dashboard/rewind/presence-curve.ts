@@ -1,8 +1,8 @@
-/** How many visitors were here in each minute of a stretch of time. */
+/** Number of visitors in each minute of a time span. */
 import type { Visit } from '../../model/visit.ts';
 import { MINUTE_MS } from '../live/minute-curve.ts';
 
-/** Counts of the minutes from `from` to `to`, Unix ms: of each, the visits that touch it. */
+/** Number of visits in each minute from `from` to `to`, Unix ms. A visit counts in every minute that it touches. */
 export function presenceOf(visits: Iterable<Pick<Visit, 'since' | 'until'>>, from: number, to: number): number[] {
   const minutes = Math.max(1, Math.ceil((to - from) / MINUTE_MS));
   const changes = new Int32Array(minutes + 1);

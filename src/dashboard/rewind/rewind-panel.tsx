@@ -9,10 +9,10 @@ import { clock, countText, localTime, shortDate } from '../ui/text.ts';
 import { DayLine } from './day-line.tsx';
 import { REWIND_SPEEDS, type Rewind } from './rewind.ts';
 
-/** A pause in typing after which a moment is gone to, milliseconds. */
+/** A typed moment is applied after a pause of this length, milliseconds. */
 const TYPING_MS = 700;
 
-/** In the place of what is now: which moment of the past is shown, and what chooses another. */
+/** Replaces the panel with the current numbers. It shows the moment that is played, and chooses another. */
 export function RewindPanel({ rewind }: { rewind: Rewind }) {
   useKeys(rewind);
   return (
@@ -29,7 +29,7 @@ function damageOf(visits: number): string {
   return visits === 0 ? '' : `Parts of ${countText(visits, 'visit')} are damaged and cannot be shown.`;
 }
 
-/** Says that this is not live. */
+/** Shows that the screen is not live. */
 function Band({ rewind }: { rewind: Rewind }) {
   const { at, speed, isPlaying, isWaiting } = rewind.playback;
   const how = rewind.isOver.value ? 'caught up' : !isPlaying.value ? 'paused' : isWaiting.value ? 'loading' : '';
@@ -49,7 +49,7 @@ function Band({ rewind }: { rewind: Rewind }) {
   );
 }
 
-/** What a screen reader hears: not each second. */
+/** The text for screen readers. It leaves out the time, which changes every second. */
 function Spoken({ rewind }: { rewind: Rewind }) {
   const said = rewind.problem.value || (rewind.isOver.value ? 'The rewind has reached the present.' : '');
   return (
@@ -103,7 +103,7 @@ function Here() {
   );
 }
 
-/** A moment by date and time of day, as this browser's clock tells it. It goes there once typing has paused. */
+/** Chooses a moment by date and time of day, in the browser's time zone. */
 function MomentField({ at }: { at: number }) {
   const [typed, setTyped] = useState<string | null>(null);
   useEffect(() => {
@@ -128,7 +128,7 @@ function MomentField({ at }: { at: number }) {
   );
 }
 
-/** Space plays and pauses where it does nothing else. */
+/** Space plays and pauses. Controls that use the key keep it. */
 function useKeys({ playback, isOver }: Rewind): void {
   useEffect(() => {
     const act = (event: KeyboardEvent) => {

@@ -1,6 +1,6 @@
 /**
- * The past of a whole site, played on the live screen. It is read as fast as it is needed and paced here: reading
- * stops while enough is at hand, and the server then stops too. So pausing and changing the speed ask nothing of it.
+ * Plays the past of a whole site on the live screen. Events are read ahead and paced here. While enough are buffered,
+ * reading stops, and then the server stops sending. So a pause or a new speed needs no request.
  */
 import { signal } from '@preact/signals';
 import { createParser } from 'eventsource-parser';
@@ -12,44 +12,44 @@ import { Playback } from '../replay/playback.ts';
 import { ApiError, api } from '../shell/api.ts';
 
 export const REWIND_SPEEDS = [1, 2, 5, 10, 30, 60] as const;
-/** So much is read before it is played, milliseconds at the speed set. */
+/** How far ahead events are read, real milliseconds. */
 const AHEAD_MS = 3000;
-/** The longest that the server tells in one stream. */
+/** Maximum time span that the server sends in one stream, milliseconds. */
 const LONGEST_MS = 24 * 3_600_000;
-/** A stream that breaks off is opened again after so long, if it brought anything. */
+/** Delay before a broken stream is opened again, milliseconds. If it sent nothing, an error is shown instead. */
 const AGAIN_MS = 1000;
 
 export interface RewindOptions {
-  /** Where it begins, Unix ms. */
+  /** Start of the playback, Unix ms. */
   at: number;
-  /** Takes each event when it is due. */
+  /** Called with each event when it is due. */
   take: (event: StreamEvent) => void;
-  /** Called with every picture. */
+  /** Called in every frame. */
   stepped: () => void;
-  /** The server's Unix ms now. */
+  /** Current time of the server, Unix ms. */
   now: () => number;
   signedOut: () => void;
 }
 
 export class Rewind {
   readonly playback: Playback;
-  /** All up to the present was played. */
+  /** True if everything up to the present has been played. */
   readonly isOver = signal(false);
-  /** Why it cannot be read; empty while nothing is wrong. */
+  /** Why the stream cannot be read; empty if nothing has failed. */
   readonly problem = signal('');
-  /** Of so many visits something is missing since it is damaged; known when all of the time is read. */
+  /** Number of visits with damaged parts, which are not shown. It is known at the end of a stream. */
   readonly damaged = signal(0);
   readonly #signedOut: () => void;
   #query: StreamQuery | undefined;
   #reading: AbortController | undefined;
   #again: ReturnType<typeof setTimeout> | undefined;
-  /** Lets the reader go on. */
+  /** Lets the paused reader continue. */
   #wake: (() => void) | undefined;
-  /** All up to the present is in the feed. */
+  /** True if everything up to the present is in the feed. */
   #isWhole = false;
-  /** Up to here the stream has told all. */
+  /** Time of the last `rates` event, Unix ms. Only the moves of its second may be missing. */
   #told = 0;
-  /** Up to here it was asked for. */
+  /** End of the requested time span, Unix ms. */
   #end = 0;
   readonly #now: () => number;
 
@@ -67,13 +67,13 @@ export class Rewind {
     this.playback.start();
   }
 
-  /** Turns to a site and page, at the time that is played now. */
+  /** Plays another site or page, from the current time on. */
   open(query: StreamQuery): void {
     this.#query = query;
     this.#begin(this.playback.playhead.now());
   }
 
-  /** Goes to another time, Unix ms. Whoever calls it has let its crowd forget all. */
+  /** Plays from another time on, Unix ms. The caller clears its live state before. */
   seek(at: number): void {
     this.playback.moveTo(at);
     this.#begin(at);
@@ -108,7 +108,7 @@ export class Rewind {
     this.#wake = undefined;
   }
 
-  /** Reads from `at` until the end, or until it is stopped. */
+  /** Reads the stream from `at`, Unix ms, until it ends or `#stop` is called. */
   async #read(at: number): Promise<void> {
     const reading = new AbortController();
     const { signal } = reading;
@@ -147,7 +147,7 @@ export class Rewind {
     }
   }
 
-  /** Resolves when more is wanted, or none at all. */
+  /** Resolves when more events are needed, or when reading is aborted. */
   async #room(signal: AbortSignal): Promise<void> {
     while (!this.#isWanting() && !signal.aborted)
       await new Promise<void>((resolve) => {
@@ -162,18 +162,18 @@ export class Rewind {
 
   #event(event: ReplayStreamEvent): void {
     const { name, data } = event;
-    // No event tells of a time that was not asked for.
+    // Events may not extend the requested time span.
     const t = Math.min(data.t, this.#end);
     if (name === 'rates') {
-      // Moves of the same second may come after it.
+      // Moves of the same second may follow, so only the time up to the previous `rates` event is complete.
       this.playback.horizon = Math.max(this.playback.horizon, this.#told);
       this.#told = t;
     }
-    // Nobody is to leave as the present is reached.
+    // Visitors that are still present have no later data yet. They must not leave at the present.
     const isStill = name === 'leave' && t > this.#now() - STILL_MS;
     if (name === 'end') {
       this.playback.horizon = t;
-      // Of streams that follow one another the same visits may miss something.
+      // Consecutive streams may count the same damaged visits, so their numbers are not added up.
       this.damaged.value = Math.max(this.damaged.value, data.damaged ?? 0);
     } else if (!isStill) this.playback.feed.add(event);
   }
@@ -184,7 +184,7 @@ export class Rewind {
     else this.#again = setTimeout(() => void this.#goOn(), AGAIN_MS);
   }
 
-  /** Reads on with a new stream, whose numbers of visitors are its own. */
+  /** Continues with a new stream, which assigns new numbers to the visitors. */
   #goOn(): Promise<void> {
     const { horizon, feed } = this.playback;
     feed.cut(horizon);
