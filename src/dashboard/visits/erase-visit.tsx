@@ -8,13 +8,13 @@ import type { Badge } from '../ui/visitor-badge.ts';
 
 export interface EraseVisitProps {
   visit: Visit;
-  /** As the page shows the visitor. */
+  /** Name and colour of the visitor on this page. */
   badge: Badge;
   done: () => void;
   close: () => void;
 }
 
-/** Asks, then deletes a visit. */
+/** Asks for confirmation, then deletes a visit. */
 export function EraseVisit({ visit, badge, done, close }: EraseVisitProps) {
   const { problem, busy, run } = useCall();
   const erase = async () => {

@@ -10,7 +10,7 @@ import { useLoaded } from '../ui/use-loaded.ts';
 import type { VisitFilter } from './use-visits.ts';
 
 const DEVICES = ['phone', 'tablet', 'desktop', 'wide', 'unknown'] as const;
-/** Name in the address, what it is called, and what of the API it is. */
+/** Value in the address, text of the option, and parameters of the API. */
 const LENGTHS = [
   ['over-10', 'Over 10 s', { longer: 10_000 }],
   ['over-60', 'Over 1 min', { longer: 60_000 }],
@@ -24,12 +24,12 @@ const CLICKS = [
 const COUNTRIES = allCountries();
 const NAMES = ['page', 'days', 'from', 'to', 'device', 'country', 'length', 'clicked'] as const;
 
-/** Whether the address filters at all. */
+/** True if the address has a filter. */
 export function isFiltered(query: URLSearchParams): boolean {
   return NAMES.some((name) => query.has(name));
 }
 
-/** What the address asks for, as the API takes it. Of what makes no sense nothing is asked. */
+/** The filter in the address, as parameters of the API. Invalid values are left out. */
 export function filterOf(site: string, period: Period, query: URLSearchParams): VisitFilter {
   const { days, from, to } = period;
   return {
@@ -43,19 +43,19 @@ export function filterOf(site: string, period: Period, query: URLSearchParams): 
   };
 }
 
-/** Two capital letters, whether there is a country of them or not; null: none is asked for. */
+/** The country code in the address; null if there is none. It need not be the code of a real country. */
 function countryIn(query: URLSearchParams): string | null {
   const country = query.get('country')?.toUpperCase() ?? '';
   return /^[A-Z]{2}$/.test(country) ? country : null;
 }
 
-/** The known countries, and the one that is asked for. */
+/** The known countries, and the one in the address. */
 function countriesWith(code: string | null): typeof COUNTRIES {
   if (code === null || COUNTRIES.some(([known]) => known === code)) return COUNTRIES;
   return [...COUNTRIES, [code, countryName(code)]];
 }
 
-/** Puts other choices into the address; null takes one out. */
+/** Changes filters in the address. The value null removes a filter. */
 function choose(values: Record<string, string | number | null | undefined>): void {
   go(address('/admin/visits', { ...Object.fromEntries(query.peek()), ...values }), true);
 }
@@ -101,12 +101,12 @@ export function Filters({ site, period }: { site: string; period: Period }) {
 
 interface OptionsProps {
   label: string;
-  /** In the address. */
+  /** Parameter in the address. */
   name: string;
-  /** What choosing none is called. */
+  /** Text of the option that chooses none. */
   none: string;
   options: readonly (readonly [value: string, text: string, ...rest: unknown[]])[];
-  /** The choice, if not as the address has it. */
+  /** The chosen value, if it differs from the parameter in the address. */
   value?: string;
 }
 

@@ -3,9 +3,9 @@ import type { Visit } from '../../model/visit.ts';
 import { type ApiError, api } from '../shell/api.ts';
 import { useCall } from '../ui/use-call.ts';
 
-/** Visits asked for at once. */
+/** Number of visits per request. */
 const PART = 50;
-/** A part may hold none and still have a next: so many are asked for in a row. */
+/** An empty part can be followed by others. Maximum number of requests in a row until one returns visits. */
 const LOOKS = 10;
 
 /** Parameters of `GET /v1/visits`. */
@@ -13,29 +13,32 @@ export type VisitFilter = Record<string, string | number | null | undefined>;
 
 export interface Visits {
   list: readonly Visit[];
-  /** There may be more. */
+  /** True if there may be more. */
   hasMore: boolean;
-  /** Visits that are left out, so far, since they are damaged. */
+  /** Number of visits that are left out because they are damaged, in the parts loaded so far. */
   damaged: number;
-  /** Something has been answered. */
+  /** True after the first response. */
   isKnown: boolean;
   busy: boolean;
   problem: ApiError | undefined;
   more: () => void;
-  /** Takes one out that is no more. */
+  /** Removes a deleted visit from the list. */
   drop: (id: string) => void;
 }
 
 interface State {
   list: readonly Visit[];
-  /** undefined: nothing was asked yet. */
+  /** Cursor of the next part; undefined before the first response, null after the last part. */
   next: string | null | undefined;
   damaged: number;
 }
 
 const NONE: State = { list: [], next: undefined, damaged: 0 };
 
-/** The visits that a filter lets through, newest first, part by part. `of` names the filter. */
+/**
+ * The visits that match a filter, newest first, loaded in parts. `of` is a key for the filter: if it changes, the list
+ * is loaded again.
+ */
 export function useVisits(filter: VisitFilter, of: string): Visits {
   const [state, setState] = useState<State>(NONE);
   const { busy, failure, run } = useCall(true);
@@ -77,7 +80,7 @@ interface Found {
   damaged: number;
 }
 
-/** The parts after a cursor, until one holds something. */
+/** Loads parts after a cursor until one is not empty, at most LOOKS. */
 async function look(filter: VisitFilter, after: string | null): Promise<Found> {
   let next = after;
   let damaged = 0;

@@ -9,7 +9,7 @@ import { PagePath } from '../ui/page-path.tsx';
 import { countryName, DEVICE, date, duration, isoTime, numberText, readablePath, TRUNCATED } from '../ui/text.ts';
 import type { Badge } from '../ui/visitor-badge.ts';
 
-/** One visit; a click anywhere on it plays it. */
+/** One visit. A click on the row opens its replay. */
 export function VisitRow({ visit, badge, erase }: { visit: Visit; badge: Badge; erase: () => void }) {
   const { id, clicks, device, country, referrer } = visit;
   const site = sites.value.length > 1 ? visit.site : null;

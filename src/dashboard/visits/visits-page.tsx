@@ -16,7 +16,7 @@ import { VisitRow } from './visit-row.tsx';
 
 const HEADINGS = ['Visitor', 'Started', 'Duration', 'Pages', 'Clicks', 'Device', 'Country', 'Source'];
 
-/** All visits that are kept, newest first. */
+/** All stored visits, newest first. */
 export function VisitsPage() {
   useEffect(() => {
     document.title = 'Visits · Fieldmouse';
@@ -61,7 +61,7 @@ function damageOf({ damaged }: Visits): string {
     : `${numberText(damaged)} visits are damaged and cannot be shown.`;
 }
 
-/** Of two who call themselves the same, the one that came first has the plain name. */
+/** If visitors have the same name, the first of them has it without a number. */
 function badgesOf(list: readonly Visit[]): Badge[] {
   const badges = [...list].reverse().map(({ site, id, label }) => visitNamesOf(site).badgeOf(id, label));
   return badges.reverse();
@@ -100,7 +100,7 @@ function Table({ list, erase }: { list: readonly Visit[]; erase: (chosen: Chosen
   );
 }
 
-/** What comes below the visits that are there. */
+/** Shown below the loaded visits: an error, a message, or the button that loads more. */
 function Rest({ visits, site }: { visits: Visits; site: string }) {
   if (visits.problem) return <Failed problem={visits.problem} again={visits.more} />;
   if (!visits.isKnown) return <p class="hint">Loading…</p>;
