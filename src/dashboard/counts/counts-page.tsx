@@ -15,7 +15,7 @@ import { DayBars } from './day-bars.tsx';
 import { PageTable, perView } from './page-table.tsx';
 
 const PRESET_DAYS = 30;
-/** How often who is here now is asked anew, milliseconds. */
+/** The counts are reloaded at this interval to update the current visitors, milliseconds. */
 const AGAIN_MS = 10_000;
 
 /** Counts of each page over a period. */
@@ -83,7 +83,7 @@ function NoPages({ site, isAll }: { site: string; isAll: boolean }) {
   );
 }
 
-/** The table with its headings; times in seconds. */
+/** The rows of the table as CSV fields, the heading first. Times are in seconds. */
 export function tableOf({ pages }: SiteCounts): (string | number)[][] {
   const head = ['page', 'now', 'views', 'visits', 'average_seconds', 'average_depth_px', 'clicks', 'moves'];
   const rows = pages.map((row) => [

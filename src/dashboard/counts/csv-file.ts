@@ -1,9 +1,9 @@
-/** Tables as text for other programs (RFC 4180). */
+/** Tables as CSV (RFC 4180). */
 
 type Cell = string | number;
 
 /**
- * A table as CSV. It starts with a byte order mark, by which spreadsheets recognise UTF-8. Lines end with CRLF. Cells
+ * A table as CSV. It starts with a byte order mark: spreadsheets need it to detect UTF-8. Lines end with CRLF. Cells
  * with commas, quotes or line breaks are quoted.
  */
 export function csvOf(rows: readonly (readonly Cell[])[]): string {
@@ -15,12 +15,12 @@ function cellText(cell: Cell): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Spreadsheets run what begins like a formula; with an apostrophe before it, it is text to them. */
+/** Spreadsheets run cells that start like a formula. An apostrophe in front makes them text. */
 function harmless(text: string): string {
   return /^\s*[=+\-@\t\r]/.test(text) ? `'${text}` : text;
 }
 
-/** Lets the browser save a text as a file. */
+/** Makes the browser download a text as a file. */
 export function save(name: string, text: string): void {
   const url = URL.createObjectURL(new Blob([text], { type: 'text/csv;charset=utf-8' }));
   const link = document.createElement('a');

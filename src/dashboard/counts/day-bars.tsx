@@ -14,7 +14,7 @@ const SHOWN = [
 ] as const satisfies [keyof DayCounts, string][];
 type Shown = (typeof SHOWN)[number][0];
 
-/** What happened on each day of a period. */
+/** Counts of each day of a period, as bars. */
 export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: string; to: string }) {
   const [shown, show] = useState<Shown>('views');
   const rows = useMemo(() => {
@@ -39,10 +39,13 @@ export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: 
   );
 }
 
-/** Days drawn at most. An address may ask for ten thousand years. */
+/** Maximum number of days that are drawn. The address may contain a period of ten thousand years. */
 const MAX_DAYS = 3660;
 
-/** Every day of the period, also those on which nothing happened. Of a period that is too long, those with counts. */
+/**
+ * All days of the period, those without counts included. A period that is too long is cut to the days with counts, and
+ * then to the last MAX_DAYS.
+ */
 export function dayRows(days: readonly DayCounts[], from: string, to: string, shown: Shown): uPlot.AlignedData {
   const counts = new Map(days.map((day) => [startOf(day.day), day[shown]]));
   let [first, last] = [startOf(from), startOf(to)];

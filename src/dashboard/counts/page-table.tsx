@@ -8,12 +8,12 @@ type Row = SiteCounts['pages'][number];
 
 interface Column {
   name: string;
-  /** What it sorts by. */
+  /** Sort key of a row. */
   value: (row: Row) => number | string;
   text: (row: Row) => string;
 }
 
-/** A share of nothing is nothing. */
+/** Average per view; 0 without views. */
 export function perView(sum: number, { views }: { views: number }): number {
   return views === 0 ? 0 : sum / views;
 }
@@ -32,7 +32,7 @@ const COLUMNS: readonly Column[] = [
   { name: 'Clicks', value: (row) => row.clicks, text: (row) => numberText(row.clicks) },
 ];
 
-/** The first click on a column sorts names from A, and numbers from the largest. */
+/** The first click on a heading sorts names from A and numbers from the largest. */
 interface Order {
   column: number;
   isUp: boolean;
@@ -41,11 +41,11 @@ interface Order {
 export interface PageTableProps {
   site: string;
   rows: readonly Row[];
-  /** Parameters of the address that make the period. */
+  /** Parameters of the period in the address. */
   period: Record<string, string | number | null>;
 }
 
-/** Counts of each page; a heading sorts by its column. */
+/** Counts of each page. A click on a heading sorts by its column. */
 export function PageTable({ site, rows, period }: PageTableProps) {
   const [order, setOrder] = useState<Order>({ column: 2, isUp: false });
   const turn = (column: number) =>
