@@ -7,7 +7,7 @@ import { useCall } from '../ui/use-call.ts';
 
 const MIN_PASSWORD = 10;
 
-/** The password, and the way out. */
+/** The signed-in account: password and sign-out. */
 export function Account() {
   const { problem, run, busy } = useCall();
   const signOut = async () => {

@@ -4,18 +4,18 @@ import { FormField } from '../ui/field.tsx';
 import { RightsFields } from './rights-fields.tsx';
 
 export interface NamingFormProps {
-  /** What is to be made; it stands in names of the form's parts and in the label. */
+  /** What the form adds. It is part of field names and of the label. */
   kind: 'person' | 'token';
   maxLength: number;
   autocapitalize?: 'none';
-  /** The button's text. */
+  /** Text of the button. */
   action: string;
   busy: boolean;
-  /** False if it was not made: what was filled in stays. */
+  /** Returns false on failure. Then the form keeps its values. */
   make: (name: string, rights: Rights) => Promise<boolean>;
 }
 
-/** Makes something that has a name and rights. */
+/** Adds a person or a token, with a name and rights. */
 export function NamingForm({ kind, action, busy, make, ...field }: NamingFormProps) {
   const [name, setName] = useState('');
   const [rights, setRights] = useState<Rights>(OWNER);

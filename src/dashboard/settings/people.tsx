@@ -15,7 +15,7 @@ import { useOpener } from './use-opener.ts';
 
 type Change = (work: () => Promise<unknown>) => Promise<boolean>;
 
-/** Who may sign in, and what each may do. */
+/** People who can sign in, and their rights. */
 export function People() {
   const { list, busy, problem, change } = useList(api.admins);
   const [link, setLink] = useState<{ name: string; url: string } | null>(null);

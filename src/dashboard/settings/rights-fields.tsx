@@ -16,7 +16,7 @@ export interface RightsFieldsProps {
   change: (rights: Rights) => void;
 }
 
-/** What somebody may do, and the sites that a viewer sees. */
+/** Fields for a role, and for the sites that a viewer can see. */
 export function RightsFields({ rights, change }: RightsFieldsProps) {
   const { role, sites: chosen } = rights;
   const toggle = (key: string, isOn: boolean) => {
@@ -56,7 +56,7 @@ export function RightsFields({ rights, change }: RightsFieldsProps) {
   );
 }
 
-/** Rights in a few words. */
+/** Short text for rights. */
 export function RightsNote({ role, sites: chosen }: Rights) {
   if (role === 'owner') return <span class="tag">owner</span>;
   return (

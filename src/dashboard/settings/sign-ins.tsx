@@ -3,7 +3,7 @@ import { ProblemText } from '../ui/problem.tsx';
 import { ago, date } from '../ui/text.ts';
 import { useList } from './use-list.ts';
 
-/** Browsers that are signed in. */
+/** Active sessions: one per signed-in browser. */
 export function SignIns() {
   const { list, busy, problem, change } = useList(api.signIns);
   return (

@@ -6,7 +6,7 @@ import { FormField } from '../ui/field.tsx';
 import { ProblemText } from '../ui/problem.tsx';
 import { useCall } from '../ui/use-call.ts';
 
-/** Adds a site, or changes the one given. The first field gets the focus. */
+/** Adds a site, or changes `site`. The first field gets the focus. */
 export function SiteForm({ site, close }: { site?: Site; close: () => void }) {
   const [key, setKey] = useState(site?.key ?? '');
   const [name, setName] = useState(site?.name ?? '');
@@ -64,7 +64,7 @@ function originsOf(text: string): string[] {
   return words.map(originOf);
 }
 
-/** What people paste is often an address of a page; its origin is what counts. */
+/** The origin of an address: people often paste the address of a page. Other texts are returned unchanged. */
 function originOf(text: string): string {
   if (text === 'self' || !URL.canParse(text)) return text;
   const { origin } = new URL(text);

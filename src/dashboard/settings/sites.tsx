@@ -11,7 +11,7 @@ import { useCall } from '../ui/use-call.ts';
 import { SiteForm } from './site-form.tsx';
 import { useOpener } from './use-opener.ts';
 
-/** How often to look whether a site's first visitor has come, milliseconds. */
+/** Interval between checks for a site's first visitor, milliseconds. */
 const LOOK_MS = 2000;
 
 export function Sites() {
@@ -39,7 +39,7 @@ export function Sites() {
   );
 }
 
-/** Asks again and again while a site waits for its first visitor. */
+/** Reloads the sites regularly while one of them has had no visitor. */
 function useFirstVisitors(): void {
   const waiting = sites.value.some((site) => site.firstSeen === null);
   useEffect(() => {

@@ -9,7 +9,7 @@ import { NamingForm } from './naming-form.tsx';
 import { RightsNote } from './rights-fields.tsx';
 import { useList } from './use-list.ts';
 
-/** Tokens for programs. A secret is shown once, when it is made. */
+/** Tokens for programs. A secret is shown only once, after it has been created. */
 export function Tokens() {
   const { list, busy, problem, change } = useList(api.tokens);
   const [made, setMade] = useState<(Token & { secret: string }) | null>(null);

@@ -1,6 +1,9 @@
 import { useEffect, useRef } from 'preact/hooks';
 
-/** For the button that opens a form in its own place: it gets the focus back when the form closes. */
+/**
+ * Returns a ref for a button that is replaced by the form it opens. When the form closes, the button gets the focus
+ * back.
+ */
 export function useOpener(isOpen: boolean) {
   const button = useRef<HTMLButtonElement>(null);
   const before = useRef(isOpen);
