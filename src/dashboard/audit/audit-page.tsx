@@ -8,12 +8,12 @@ import { Failed } from '../ui/failed.tsx';
 import { countText, date, isoTime } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
 
-/** A part may hold none and still have a next: so many are asked for in a row. */
+/** An empty part can be followed by others. Maximum number of requests in a row until one returns entries. */
 const LOOKS = 5;
 
 interface State {
   list: readonly AuditEntry[];
-  /** undefined: nothing was answered yet. */
+  /** Cursor of the next part; undefined before the first response, null after the last part. */
   next: string | null | undefined;
 }
 
@@ -24,7 +24,7 @@ export function AuditPage() {
   return isOwner.value ? <AuditTrail /> : <NotFound />;
 }
 
-/** Who signed in, and who changed what, newest first. */
+/** Sign-ins and changes, with the people who made them, newest first. */
 function AuditTrail() {
   useEffect(() => {
     document.title = 'Audit trail · Fieldmouse';
@@ -81,7 +81,7 @@ function useTrail(who: string, what: AuditAction | undefined) {
   return { state, busy, problem, more: () => void load(state, () => false) };
 }
 
-/** The parts after a cursor, until one holds something. */
+/** Loads parts after a cursor until one is not empty, at most LOOKS. */
 async function look(filter: { who: string; what: AuditAction | undefined }, after: string | null) {
   let part = await api.audit({ ...filter, after });
   for (let i = 1; i < LOOKS && part.entries.length === 0 && part.next !== null; i++)

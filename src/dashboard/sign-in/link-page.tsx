@@ -6,8 +6,8 @@ import { Logo } from '../ui/icons.tsx';
 import { ProblemText } from '../ui/problem.tsx';
 
 /**
- * A one-time link leads here. It is used by a button and not by being opened: chat programs and mail
- * scanners open links too, and would use it up.
+ * The page of a one-time link. Opening the page does not use the link: chat programs and mail scanners open links too.
+ * A button uses it.
  */
 export function LinkPage({ token }: { token: string }) {
   const [problem, setProblem] = useState('');

@@ -6,7 +6,7 @@ import { Logo } from '../ui/icons.tsx';
 import { ProblemText } from '../ui/problem.tsx';
 import { duration } from '../ui/text.ts';
 
-/** Name and password, and what to do without one. */
+/** Sign-in with name and password, and help for people without a password. */
 export function SignInPage() {
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
