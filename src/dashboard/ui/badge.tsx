@@ -1,6 +1,6 @@
 import type { Badge } from './visitor-badge.ts';
 
-/** A visitor's coloured circle; the name stands beside it. */
+/** A circle with the colour and initials of a visitor. It has no accessible name: the visitor's name is beside it. */
 export function BadgeMark({ badge }: { badge: Badge }) {
   return (
     <span class="badge" aria-hidden="true" style={{ backgroundColor: badge.colour }}>

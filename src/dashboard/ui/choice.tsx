@@ -1,12 +1,12 @@
 export interface ChoiceProps<T extends string> {
   label: string;
-  /** Values and what they are called. */
+  /** Values and their labels. */
   options: readonly (readonly [T, string])[];
   value: T;
   choose: (value: T) => void;
 }
 
-/** One of a few, all in sight. */
+/** Chooses one of a few options, all of which are visible. */
 export function Choice<T extends string>({ label, options, value, choose }: ChoiceProps<T>) {
   return (
     <fieldset class="choice">

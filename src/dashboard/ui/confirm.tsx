@@ -4,15 +4,15 @@ import { useEffect, useRef } from 'preact/hooks';
 export interface ConfirmProps {
   title: string;
   text: string;
-  /** The button that does it. */
+  /** Label of the button that confirms. */
   action: string;
   yes: () => void;
   no: () => void;
-  /** More to say, below the text. */
+  /** Shown below the text. */
   children?: ComponentChildren;
 }
 
-/** Asks before something that cannot be undone. */
+/** Asks for confirmation of an action that cannot be undone. */
 export function Confirm({ title, text, action, yes, no, children }: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
@@ -22,7 +22,7 @@ export function Confirm({ title, text, action, yes, no, children }: ConfirmProps
       <p>{text}</p>
       {children}
       <div class="buttons">
-        {/* Closing it gives the focus back; a dialog that is only taken away does not. */}
+        {/* Closing a dialog restores the focus. Removing it from the document does not. */}
         <button type="button" onClick={() => dialog.current?.close()}>
           Cancel
         </button>

@@ -1,8 +1,8 @@
 import { isOwner } from '../shell/session.ts';
 
 /**
- * Says what is missing because the store is damaged; an empty text: nothing is. It is there before its text, or
- * screen readers pass over that.
+ * Says what is missing because the store is damaged. `text` is empty if nothing is. The element is always in the
+ * document: screen readers ignore a live region that is added with its text.
  */
 export function DamageNote({ text }: { text: string }) {
   return (

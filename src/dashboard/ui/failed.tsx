@@ -3,11 +3,11 @@ import { useRetry } from './use-retry.ts';
 
 export interface FailedProps {
   problem: Error;
-  /** To try again; what is told stays meanwhile. */
+  /** Tries again. The message stays until that succeeds. */
   again: () => void;
 }
 
-/** In the place of what could not be loaded. What may pass is tried again by itself. */
+/** Replaces content that could not be loaded. If the failure may pass, loading is retried automatically. */
 export function Failed(props: FailedProps) {
   return (
     <div class="failed" role="alert">
@@ -16,7 +16,7 @@ export function Failed(props: FailedProps) {
   );
 }
 
-/** What went wrong, and how to go on. */
+/** The error message, and a button to retry. */
 export function Trouble({ problem, again }: FailedProps) {
   const [tried, setTried] = useState<Error>();
   const go = () => {

@@ -2,23 +2,23 @@ import { useId } from 'preact/hooks';
 
 export interface FieldProps {
   label: string;
-  /** A few words more, in a smaller voice. */
+  /** Additional text beside the label, less prominent. */
   hint?: string;
   name: string;
   value: string;
   change: (value: string) => void;
-  /** What is typed is not shown. */
+  /** Hides the typed characters, as for a password. */
   secret?: true;
   autocomplete?: 'username' | 'current-password' | 'new-password';
   autocapitalize?: 'none';
   minLength?: number;
   maxLength?: number;
   pattern?: string;
-  /** What the pattern asks for, in words; browsers add it to their complaint. */
+  /** The pattern in words. Browsers add it to their error message. */
   title?: string;
 }
 
-/** A labelled line of text that must not be empty. */
+/** A required text field with a label. */
 export function FormField({ label, hint, change, secret, ...rest }: FieldProps) {
   const id = useId();
   const onInput = (event: { currentTarget: HTMLInputElement }) => change(event.currentTarget.value);

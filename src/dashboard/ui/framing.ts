@@ -10,10 +10,10 @@ import { storedSetting, storeSetting } from '../shell/stored-setting.ts';
 const FRAMINGS = ['unknown', 'shown', 'refused'] as const;
 export type Framing = (typeof FRAMINGS)[number];
 
-/** Where nothing may be kept it is known until the dashboard is left. */
+/** Answers since the dashboard was opened. They are lost when it is closed, if the browser allows no storage. */
 const told = new Map<string, Framing>();
 
-/** What is known of an origin's pages. */
+/** The stored answer for the pages of an origin; `unknown` if there is none. */
 export function framingOf(origin: string): Framing {
   return told.get(origin) ?? storedSetting(`framing.${origin}`, oneOf(FRAMINGS)) ?? 'unknown';
 }
@@ -23,10 +23,10 @@ export function keepFraming(origin: string, framing: Framing): void {
   storeSetting(`framing.${origin}`, framing);
 }
 
-/** How long a page may take to say how it may be framed, milliseconds. */
+/** Maximum time for the headers of a page, milliseconds. */
 const ASK_MS = 5000;
 
-/** Asks for a page of the own origin how it may be framed. What does not answer is let be. */
+/** Requests the headers of a page of the dashboard's own origin. A page that does not respond counts as `shown`. */
 export async function askFraming(url: string, end: AbortSignal): Promise<Framing> {
   const signal = AbortSignal.any([end, AbortSignal.timeout(ASK_MS)]);
   const response = await fetch(url, { method: 'HEAD', signal }).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** Small pictures. Text beside them says what they mean, so they are hidden from screen readers. */
+/** Icons. The text beside them has their meaning, so they are hidden from screen readers. */
 import type { ComponentChildren } from 'preact';
 import type { Device } from '../../model/visitor.ts';
 

@@ -1,6 +1,6 @@
 import { readablePath } from './text.ts';
 
-/** Characters at the end of a long path that are never cut off: there pages of one section differ. */
+/** Number of characters at the end of a long path that are never cut off: pages of one section differ there. */
 const TAIL = 20;
 
 /** A readable path. If there is too little space, its middle is cut out; the tooltip has the whole path. */

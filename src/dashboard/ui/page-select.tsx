@@ -2,22 +2,22 @@ import { cutMiddle, readablePath } from './text.ts';
 
 export interface PageSelectProps {
   pages: readonly string[];
-  /** null: none is chosen. */
+  /** The chosen page; null if none is chosen. */
   page: string | null;
   choose: (page: string | null) => void;
-  /** What choosing none is called, where that can be chosen. */
+  /** Text of the option that chooses none; without it, the option is left out. */
   none?: string;
 }
 
-/** A list is as wide as its longest text. */
+/** Maximum length of an option, characters: a select is as wide as its longest option. */
 const MAX_SIGNS = 60;
 
-/** A page's path as an entry of a list. */
+/** A page's path as the text of an option. */
 export function optionText(page: string): string {
   return cutMiddle(readablePath(page), MAX_SIGNS);
 }
 
-/** More is no help to choose from. */
+/** Maximum number of options: a longer list is of no use. */
 const MAX = 200;
 
 export function PageSelect({ pages, page, choose, none }: PageSelectProps) {

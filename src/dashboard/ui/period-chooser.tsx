@@ -2,13 +2,13 @@ import { PERIODS, type Period, startOf } from './period.ts';
 
 export interface PeriodChooserProps {
   period: Period;
-  /** Gets the parameters of the address that make the period. */
+  /** Called with the parameters of the period in the address. */
   choose: (values: { days?: number | undefined; from?: string; to?: string }) => void;
-  /** All that is kept may be chosen too. */
+  /** Adds the option "Any time", for everything that is stored. */
   all?: true;
 }
 
-/** Today, some days back, or from one day to another. */
+/** Chooses today, the last days, or a range of days. */
 export function PeriodChooser({ period: { days, from, to }, choose, all }: PeriodChooserProps) {
   const pick = (value: string) => {
     if (value === 'all') choose({});

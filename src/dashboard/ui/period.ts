@@ -1,25 +1,25 @@
-/** A stretch of days, as the address has it. Days are of UTC, as the record counts them. */
+/** A period of days, as in the address. Days are in UTC, as in the stored counts. */
 import { DAY_MS, dayText } from '../../model/day.ts';
 
-/** Choices, in days that end with today. */
+/** Lengths to choose from, in days. The last day is today. */
 export const PERIODS = [1, 7, 30] as const;
 
 export interface Period {
-  /** One of PERIODS; null: from and to were chosen; undefined: all that is kept. */
+  /** One of PERIODS; null if `from` and `to` were chosen; undefined for everything that is stored. */
   days: number | null | undefined;
-  /** First and last day as `2026-11-20`. */
+  /** First and last day, for example `2026-11-20`. */
   from: string;
   to: string;
 }
 
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 
-/** Unix ms of the day's begin; NaN for what is none. */
+/** Start of a day, Unix ms; NaN for an invalid day. */
 export function startOf(day: string): number {
   return DAY.test(day) ? Date.parse(day) : Number.NaN;
 }
 
-/** The period in an address: `days`, or `from` and `to`; `preset` days where there is none of them. */
+/** The period in an address: `from` and `to`, or `days`. If both are missing or invalid, it is `preset` days. */
 export function periodOf(query: URLSearchParams, now: number, preset: number | undefined): Period {
   const [from = '', to = ''] = [query.get('from') ?? undefined, query.get('to') ?? undefined];
   if (startOf(from) <= startOf(to)) return { days: null, from, to };

@@ -6,30 +6,33 @@ import { colour, rem, repaint } from '../shell/theme.ts';
 export interface PlotProps {
   /** Times in Unix seconds, and a count or null for each. If it reads signals, the plot follows them. */
   rows: () => uPlot.AlignedData;
-  /** A line, or a bar for each time, which is a day of UTC. */
+  /** A line, or one bar for each time. Bars are days in UTC. */
   look: 'line' | 'bars';
-  /** Name of a time at the axis, Unix seconds. */
+  /** Label on the axis for a time, Unix seconds. */
   name: (seconds: number) => string;
-  /** What to say of the time that is pointed at. */
+  /** Tooltip of the time under the pointer. */
   tip: (seconds: number, count: number) => string;
 }
 
 const DAY_S = 86_400;
 
-/** Counts over time, as wide and high as its place; for the eye only. `rows` of another function are drawn anew. */
+/**
+ * Counts over time. The plot fills its container, and is hidden from screen readers. If a property changes, it is
+ * created again, so callers pass stable functions.
+ */
 export function Plot({ rows, look, name, tip }: PlotProps) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => draw(box.current as HTMLElement, { rows, look, name, tip }), [rows, look, name, tip]);
   return <div class="curve" ref={box} aria-hidden="true" />;
 }
 
-/** Keeps a plot in `box` up to date. Returns how to end it. */
+/** Draws a plot in `box` and keeps it up to date. Returns a function that removes it. */
 function draw(box: HTMLElement, props: PlotProps): () => void {
   let plot = plotIn(box, props);
   let drawnAt = rem();
   const observer = new ResizeObserver(() => {
     if (rem() === drawnAt) return plot.setSize(sizeOf(box));
-    // A plot reads its fonts once; they grow with the window.
+    // Font sizes depend on the window, but a plot reads them only once.
     plot.destroy();
     plot = plotIn(box, props);
     drawnAt = rem();
@@ -73,7 +76,7 @@ function options(props: PlotProps): Omit<uPlot.Options, 'width' | 'height'> {
       x: { time: true, ...(isDays && { range: (_plot, from, to) => [from - DAY_S * 0.6, to + DAY_S * 0.6] }) },
       y: { range: (_plot, _low, high) => [0, Math.max(4, Math.ceil(high * 1.15))] },
     },
-    // Days begin where UTC has them, wherever one looks from.
+    // Days start at midnight UTC in every time zone.
     ...(isDays && { tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC') }),
     axes: [
       {
@@ -114,14 +117,14 @@ function pathsOf(look: PlotProps['look']): Pick<uPlot.Series, 'paths'> {
   return spline ? { paths: spline() } : {};
 }
 
-/** Counts with none beside them, through which no line goes. */
+/** Indexes of counts without neighbours: no line goes through them, so they are drawn as points. */
 function alone({ data }: uPlot, series: number): number[] {
   const counts = data[series] ?? [];
   const isThere = (i: number) => typeof counts[i] === 'number';
   return [...counts.keys()].filter((i) => isThere(i) && !isThere(i - 1) && !isThere(i + 1));
 }
 
-/** Accent below the line, thinning out downwards. */
+/** The fill below the line: the accent colour, which fades downwards. */
 function shade(plot: uPlot): CanvasGradient {
   const { top, height } = plot.bbox;
   const gradient = plot.ctx.createLinearGradient(0, top, 0, top + height);
@@ -135,14 +138,17 @@ function shade(plot: uPlot): CanvasGradient {
 const tips = new WeakMap<uPlot, HTMLElement>();
 /** When a finger or pen last touched each plot. */
 const touches = new WeakMap<uPlot, number>();
-/** A tap is followed by events of the mouse, and some browsers send it back to where it rests. */
+/**
+ * A tap is followed by mouse events, and in some browsers the mouse then returns to its own position. A `mouseleave`
+ * within this time after a touch is ignored, milliseconds.
+ */
 const TAP_MS = 500;
 
 function leaveAfterMouse(plot: uPlot, _over: HTMLElement, leave: (event: MouseEvent) => null) {
   return (event: MouseEvent) => (performance.now() - (touches.get(plot) ?? -TAP_MS) < TAP_MS ? null : leave(event));
 }
 
-/** Adds the tooltip. uPlot follows the mouse by itself, and knows nothing of fingers and pens. */
+/** Adds the tooltip. uPlot follows only the mouse, so fingers and pens are handled here. */
 function addTip(plot: uPlot): void {
   const tip = document.createElement('span');
   tip.className = 'time-tip plot-tip';
@@ -158,7 +164,7 @@ function addTip(plot: uPlot): void {
   for (const type of ['pointerdown', 'pointermove'] as const) plot.over.addEventListener(type, follow);
 }
 
-/** Shows the time under the pointer and its count, on the side where there is room. */
+/** Shows the time under the pointer and its count, on the side with more space. */
 function showTip(plot: uPlot, { name, tip }: PlotProps): void {
   const box = tips.get(plot);
   if (!box) return;

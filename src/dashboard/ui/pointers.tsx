@@ -1,17 +1,17 @@
 import type { LiveState } from '../live/live-state.ts';
 import { isOf, type Width } from './width-class.ts';
 
-/** More would only burden screen readers. */
+/** Maximum number of entries: more would only burden screen readers. */
 const MAX = 200;
 
 export interface PointersProps {
   crowd: LiveState;
   page: string | null;
-  /** The class of windows that is shown; null: all. */
+  /** Window size that is shown; null: all. */
   width: Width | null;
 }
 
-/** The pointers on stage as text, for who cannot see the canvas: `data-x` and `data-y` are page pixels. */
+/** The pointers on stage as text, for people who cannot see the canvas. `data-x` and `data-y` are page pixels. */
 export function Pointers({ crowd, page, width }: PointersProps) {
   const now = crowd.clock.now();
   const { delay } = crowd;

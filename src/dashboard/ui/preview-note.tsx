@@ -1,6 +1,6 @@
 import type { ShownPage } from './use-preview.ts';
 
-/** Says why there may be no page to see where it is wanted, and what can be done. */
+/** If a page is wanted but may not be visible, says why and what to do. */
 export function PreviewNote({ preview }: { preview: ShownPage | undefined }) {
   if (!preview?.wanted || (preview.framing !== 'unknown' && preview.framing !== 'refused')) return null;
   return (
@@ -10,7 +10,7 @@ export function PreviewNote({ preview }: { preview: ShownPage | undefined }) {
   );
 }
 
-/** No script can tell, so who looks is asked. */
+/** Scripts cannot detect whether the frame shows the page, so the person is asked. */
 function Doubt({ origin, settle }: ShownPage) {
   return (
     <>

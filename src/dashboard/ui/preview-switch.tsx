@@ -1,6 +1,6 @@
 import type { ShownPage } from './use-preview.ts';
 
-/** Whether the page itself is shown behind what moves or lies on it. */
+/** Chooses whether the page is shown behind the pointers or the heatmap. */
 export function PreviewSwitch({ wanted, choose }: ShownPage) {
   return (
     <label class="switch">

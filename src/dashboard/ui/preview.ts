@@ -1,16 +1,16 @@
 import type { LiveVisitor } from '../live/live-state.ts';
 
-/** The real page on stage, to be shown in a frame. */
+/** The real page on stage, which can be shown in a frame. */
 export interface PagePreview {
   url: string;
   origin: string;
-  /** It is of the dashboard's own origin, so that showing it tells nobody anything. */
+  /** True if it has the dashboard's own origin. Then no other server learns that it is shown. */
   own: boolean;
 }
 
 /**
- * Where the page on stage can be loaded from: the origin that a visitor there is on, the followed one first.
- * `home` is the dashboard's own origin.
+ * Preview of the page on stage, from the origin of the followed visitor, or else of another visitor of the page. `home`
+ * is the dashboard's own origin. Returns undefined if there is no valid address.
  */
 export function previewOf(
   people: Iterable<LiveVisitor>,
@@ -21,7 +21,10 @@ export function previewOf(
   return page === null ? undefined : previewAt(leader?.visitor.origin || originOn(people, page), page, home);
 }
 
-/** A page of an origin. Both come from visitors, so they are checked: the address must be of that origin still. */
+/**
+ * Preview of a page of an origin. Both come from visitors, so they are checked: the resolved address must have this
+ * origin.
+ */
 export function previewAt(origin: string, page: string, home: string): PagePreview | undefined {
   const url = origin && URL.canParse(page, origin) ? new URL(page, origin) : undefined;
   if (!url || url.origin !== origin || !/^https?:$/.test(url.protocol)) return undefined;

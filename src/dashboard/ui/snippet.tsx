@@ -21,7 +21,10 @@ export function PasteSnippet({ site, children }: { site: string; children: strin
   );
 }
 
-/** A text to copy. Without access to the clipboard it is selected, ready for the keys. */
+/**
+ * A text with a button to copy it. Without access to the clipboard, the text is selected, to be copied with the
+ * keyboard.
+ */
 export function Copyable({ text, label }: { text: string; label: string }) {
   const code = useRef<HTMLElement>(null);
   const [said, setSaid] = useState('');

@@ -27,7 +27,7 @@ export interface StageBoxProps {
   children?: ComponentChildren;
 }
 
-/** One page, and every pointer on it in motion. */
+/** One page, with all pointers that move on it. */
 export function StageBox({ scene, site, page, width = null, leader, fit, url, choose, children }: StageBoxProps) {
   const scroller = useRef<HTMLElement>(null);
   const surface = useRef<HTMLDivElement>(null);

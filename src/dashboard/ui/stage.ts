@@ -1,30 +1,31 @@
-/** The moving picture: every pointer of one page on a canvas, drawn at the display's rate while something moves. */
+/** Draws all pointers of one page on a canvas, at the display's frame rate while something moves. */
 
 import type { LiveState, LiveVisitor } from '../live/live-state.ts';
 import { rem } from '../shell/theme.ts';
 import type { Badge } from './visitor-badge.ts';
 import { isOf, type Width } from './width-class.ts';
 
-/** How long a trail is, milliseconds of way, and how its parts fade from old to new. */
+/** Length of a trail: the pointer's way during this time, milliseconds. */
 const TRAIL_MS = 420;
-/** Played faster, a trail is longer: up to this many times. */
+/** Maximum factor by which trails are longer at a higher playback speed. */
 const LONGEST_TRAIL = 2;
+/** Parts of a trail, oldest first, which fade with age. `from` is the maximum age, as a share of the length. */
 const TRAIL = [
   { from: 1, alpha: 0.18, width: 2.5 },
   { from: 0.6, alpha: 0.34, width: 3.5 },
   { from: 0.28, alpha: 0.58, width: 4.5 },
 ] as const;
-/** Above this many pointers a trail is one stroke: more would cost frames. */
+/** With more visitors than this, a trail is a single stroke: more strokes would lower the frame rate. */
 const MANY = 80;
 const RIPPLE_MS = 800;
 const RIPPLES = 64;
-/** Pixels of the canvas, so that a large screen does not cost frames where no GPU is. */
+/** Maximum number of pixels of the canvas: without a GPU, more would lower the frame rate on large screens. */
 const MAX_PIXELS = 2_600_000;
-/** Stage pixels around a pointer that count as it when clicked. */
+/** A click this close to a pointer hits it, stage pixels. */
 const REACH = 26;
-/** Sprite: the arrow's tip lies at its corner, the badge below. In pixels at the usual size of text. */
+/** A sprite has the tip of the arrow near its corner, and the badge below. Pixels at the usual font size. */
 const SPRITE = { size: 46, tip: 5, badge: 29, radius: 12 } as const;
-/** The root's font size at which a sprite has just that size. */
+/** Font size of the root at which a sprite has this size, pixels. */
 const USUAL_REM = 15;
 
 interface Ripple {
@@ -34,11 +35,11 @@ interface Ripple {
   colour: string;
 }
 
-/** What of the page is in sight, in stage pixels. */
+/** What the stage shows of a page. */
 export interface Sight {
   page: string | null;
   scale: number;
-  /** Only visitors with windows of this class are drawn; null: all. */
+  /** Only visitors with this window size are drawn; null: all. */
   width: Width | null;
   /** Id of the followed visitor. */
   followed: string | null;
@@ -58,12 +59,12 @@ export class Stage {
   #width = 0;
   #height = 0;
   #dpr = 1;
-  /** How much larger than usual text and pointers are. */
+  /** Scale of text and pointers: 1 at the usual font size. */
   #unit = 1;
   /** Stage position of the page's corner in this frame. */
   #left = 0;
   #top = 0;
-  /** Length of a trail in this frame, milliseconds of the crowd's clock. */
+  /** Length of a trail in this frame, milliseconds of the live state's clock. */
   #trail = TRAIL_MS;
   #frame = 0;
   #awakeUntil = 0;
@@ -77,17 +78,20 @@ export class Stage {
     this.#liveState = liveState;
   }
 
-  /** The page it shows. */
+  /** The page that is shown. */
   get page(): string | null {
     return this.#sight.page;
   }
 
-  /** Whether it draws what a visitor does. */
+  /** True if the visitor's window size is shown. */
   shows({ visitor }: LiveVisitor): boolean {
     return isOf(visitor.device, this.#sight.width);
   }
 
-  /** If nothing moves, one frame shows joins and leaves: drawing all the time would waste CPU. */
+  /**
+   * Sets what is shown. If it is unchanged, draws a single frame, to show joins and leaves: drawing all the time would
+   * waste CPU.
+   */
   show(sight: Sight): void {
     const { page, scale, width, followed } = this.#sight;
     const stays = page === sight.page && scale === sight.scale && width === sight.width && followed === sight.followed;
@@ -100,7 +104,7 @@ export class Stage {
     if (this.#frame === 0) this.#frame = requestAnimationFrame(this.#draw);
   }
 
-  /** Gives the canvas the scroller's size, CSS pixels. */
+  /** Sets the canvas to the size of the scroller, CSS pixels. */
   resize(width: number, height: number): void {
     this.#width = width;
     this.#height = height;
@@ -114,13 +118,13 @@ export class Stage {
     this.wake();
   }
 
-  /** Draws from now on until what has just come is played. */
+  /** Draws every frame until the samples that have just arrived are played. */
   wake(): void {
     this.#awakeUntil = performance.now() + this.#liveState.delay + TRAIL_MS + 100;
     this.#drawSoon();
   }
 
-  /** Adds a ripple at a click of the page on stage, page pixels. */
+  /** Adds a ripple at the position of a click, page pixels. */
   ripple(x: number, y: number, colour: string): void {
     const ripple = this.#ripples[this.#nextRipple] as Ripple;
     this.#nextRipple = (this.#nextRipple + 1) % RIPPLES;
@@ -129,13 +133,13 @@ export class Stage {
     this.#awakeUntil += RIPPLE_MS;
   }
 
-  /** Takes all ripples away, as when another time is played. */
+  /** Removes all ripples, for example when another time is played. */
   still(): void {
     for (const ripple of this.#ripples) ripple.start = Number.NaN;
     this.wake();
   }
 
-  /** The person whose pointer is drawn nearest to a stage position, if within reach. */
+  /** The visitor whose pointer is nearest to a stage position; undefined if none is within reach. */
   at(left: number, top: number): LiveVisitor | undefined {
     let best: LiveVisitor | undefined;
     const middle = (SPRITE.badge / 3) * this.#unit;
@@ -169,7 +173,7 @@ export class Stage {
     if (panning || performance.now() < this.#awakeUntil) this.#frame = requestAnimationFrame(this.#draw);
   };
 
-  /** Scrolls towards the followed visitor's part of the page. True while not there yet. */
+  /** Scrolls towards the followed visitor's part of the page. Returns true while there is further to scroll. */
   #pan(): boolean {
     const { followed, scale } = this.#sight;
     const person = followed === null ? undefined : this.#liveState.byId(followed);
@@ -203,7 +207,7 @@ export class Stage {
     return visitor.page === page && track.count > 0 && isOf(visitor.device, width);
   }
 
-  /** The newest `parts` parts of the trail; 0 draws none. */
+  /** Draws the newest `parts` parts of the trail; 0 draws none. */
   #drawTrail({ track, badge }: LiveVisitor, parts: number): void {
     const { played, index, oldest } = track;
     if (parts === 0 || index <= oldest || !(played - track.timeAt(index) < this.#trail)) return;
@@ -231,7 +235,7 @@ export class Stage {
     }
   }
 
-  /** A pointer out of sight is a dot at the edge it is beyond. */
+  /** Draws a pointer. A pointer outside the stage is a dot at the nearest edge. */
   #drawPointer({ track, badge }: LiveVisitor, alpha: number): void {
     const context = this.#context;
     const x = this.#stageX(track.x);
@@ -285,7 +289,7 @@ export class Stage {
     return this.#top + y * this.#sight.scale;
   }
 
-  /** The nearest whole pixel of the canvas: between pixels a sprite would blur. */
+  /** Rounds to whole pixels of the canvas: between pixels, a sprite would be blurred. */
   #snap(value: number): number {
     return Math.round(value * this.#dpr) / this.#dpr;
   }

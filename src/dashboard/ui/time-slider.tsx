@@ -3,28 +3,28 @@ import { useRef, useState } from 'preact/hooks';
 
 export interface TimeSliderProps {
   label: string;
-  /** Unix ms of both ends, and of the time chosen. */
+  /** Start, end and chosen time, Unix ms. */
   from: number;
   to: number;
   at: number;
-  /** What the time is called. */
+  /** Text for a time, for screen readers. */
   text: (t: number) => string;
-  /** What to say of a time that is pointed at; `reach` is how many milliseconds around count as it. */
+  /** Tooltip of a time under the pointer. Anything within `reach` milliseconds counts as under the pointer. */
   tip: (t: number, reach: number) => string;
-  /** Steps of the arrow keys and of page up and down, milliseconds. */
+  /** Steps of the arrow keys and of Page Up and Page Down, milliseconds. */
   step: number;
   leap: number;
-  /** Goes there also while it is dragged, and not only at its end. */
+  /** Calls `seek` while the slider is dragged, not only at the end. */
   eager?: true;
   seek: (t: number) => void;
-  /** Lies below the head. */
+  /** Drawn below the handle. */
   children?: ComponentChildren;
 }
 
-/** What is this near to the pointer is what it points at, CSS pixels. */
+/** Anything this close to the pointer counts as under it, CSS pixels. */
 const REACH = 6;
 
-/** A stretch of time to choose a moment of, by pointer or keys. */
+/** Chooses a moment of a time span, by pointer or keyboard. */
 export function TimeSlider(props: TimeSliderProps) {
   const { label, from, to, at, text, tip, eager, seek, children } = props;
   const line = useRef<HTMLDivElement>(null);

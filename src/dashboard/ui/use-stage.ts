@@ -1,4 +1,4 @@
-/** What the stage needs to know of its place on the screen, and the picture that moves on it. */
+/** Hooks that measure the stage and draw on it. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { LiveScene, LiveState, LiveVisitor, StreamEvent } from '../live/live-state.ts';
 import { type Sight, Stage } from './stage.ts';
@@ -21,7 +21,7 @@ export function useSize(ref: Ref<HTMLElement>): Extent {
   return size;
 }
 
-/** The extent of the page on stage; of the followed visitor's own document while one is followed. */
+/** The extent of the page on stage. If a visitor is followed, it is the extent of that visitor's document. */
 export function useExtent(
   liveState: LiveState,
   site: string | null,
@@ -45,7 +45,7 @@ export interface StageParts {
   surface: Ref<HTMLElement>;
 }
 
-/** Keeps the moving picture in step with what is on stage. */
+/** Creates a `Stage`, and updates it with every event, size and sight. Returns a ref to it. */
 export function useStage({ canvas, scroller, surface }: StageParts, scene: LiveScene, box: Extent, sight: Sight) {
   const picture = useRef<Stage | undefined>(undefined);
   useEffect(() => {

@@ -50,7 +50,7 @@ export class Names {
   }
 }
 
-/** By the keys of sites. */
+/** Names by site key. */
 const visitNames = new Map<string, Names>();
 
 /**
