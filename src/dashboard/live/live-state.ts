@@ -1,4 +1,4 @@
-/** The visitors of one site, from the events of a stream. Plain data, which the screen reads when it draws. */
+/** The visitors of one site, updated by the events of a stream. Plain data, which the screen reads when it draws. */
 
 import type { Departure, Visitor } from '../../model/visitor.ts';
 import type { StreamEventName, StreamEvents } from '../../protocol/stream-event.ts';
@@ -57,14 +57,14 @@ export interface LiveScene {
 
 const MAX_FEED_ITEMS = 80;
 /**
- * A visitor that started this long before it joins has joined again, milliseconds: the server was restarted, or the
- * visitor was connected to another server.
+ * A visitor that started this long before it joins has joined again, milliseconds: its node was restarted, or it was
+ * connected to another node.
  */
 const BACK_MS = 5000;
-/** Samples are played this much later than one flush interval, to allow for delays of the network. */
+/** Samples are played this much later than one flush interval, milliseconds, to allow for network delays. */
 const JITTER_MS = 20;
 const MAX_DELAY_MS = 600;
-/** Delay of a replay: its moves come in groups of 100 ms, and the next group has to be known. */
+/** Delay of a replay, milliseconds: its moves come in groups of 100 ms, and the next group must have arrived. */
 const PAST_DELAY_MS = 200;
 
 export class LiveState {
@@ -82,7 +82,7 @@ export class LiveState {
   flushMs = 100;
   /** Difference between the server's clock and Date.now(), milliseconds. */
   clockOffset = 0;
-  /** Time since other servers stopped responding, milliseconds; 0 if all respond. */
+  /** Time since other nodes stopped responding, milliseconds; 0 if all respond. */
   late = 0;
   /** True after the first snapshot. */
   known = false;
@@ -134,7 +134,7 @@ export class LiveState {
     }
   }
 
-  /** Replaces an invalid time by the present: formatting it would throw, and the screen would freeze. */
+  /** Replaces an invalid time with the present: formatting it would throw, and the screen would freeze. */
   #possible(t: number): number {
     return isTime(t) ? t : this.time;
   }
@@ -169,7 +169,7 @@ export class LiveState {
     return this.clock.exact ? this.clock.now() : Date.now() + this.clockOffset;
   }
 
-  /** Delay with which pointers are drawn, milliseconds: one flush interval and some reserve. */
+  /** Delay with which pointers are drawn, milliseconds: one flush interval and a reserve. */
   get delay(): number {
     return this.clock.exact ? PAST_DELAY_MS : Math.min(this.flushMs + JITTER_MS, MAX_DELAY_MS);
   }
@@ -229,8 +229,8 @@ export class LiveState {
   }
 
   /**
-   * Adds visitors that joined while no stream was open. Others that are new in the snapshot are on a server that did
-   * not respond until now. Missing visitors are not reported as left: a server that was just started does not know all
+   * Adds visitors that joined while no stream was open. Others that are new in the snapshot are on a node that did not
+   * respond until now. Missing visitors are not reported as left: a node that was just started does not know all
    * visitors yet.
    */
   #noteMeanwhile(before: ReadonlyMap<string, LiveVisitor>): void {
@@ -295,7 +295,7 @@ export class LiveState {
     if (renamed) this.#rename(person);
   }
 
-  /** The label of a client arrives after it has joined. Its earlier lines get the new name. */
+  /** The label of a client arrives after it has joined. Its earlier items in the activity get the new name. */
   #rename(person: LiveVisitor): void {
     const { id, label } = person.visitor;
     const badge = this.#names.badgeOf(id, label);
