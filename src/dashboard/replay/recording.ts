@@ -5,8 +5,8 @@ import { type Chapter, chapterOf, timesOf } from './chapter.ts';
 /** A gap without events that is longer than this is a quiet time, milliseconds. */
 export const QUIET_MS = 2000;
 /**
- * The recording ends this long after the last event, milliseconds. Pointers are drawn with a delay, and the last event
- * must be visible.
+ * The recording ends this long after the last event, milliseconds. Otherwise the last event would not be seen, because
+ * pointers are drawn with a delay.
  */
 const TAIL_MS = 500;
 
