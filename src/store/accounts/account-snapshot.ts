@@ -1,4 +1,4 @@
-/** What a store has besides the record, so that another one can take it over. */
+/** Everything in a store besides the record, for transfer to another store. */
 import type { Session } from '../../model/account.ts';
 import type { AuditEntry } from '../../model/audit.ts';
 import type { Site } from '../../model/site.ts';
@@ -13,11 +13,11 @@ export interface HitGroup {
   count: number;
 }
 
-/** It has no one-time links and no counted attempts, which expire within minutes. */
+/** One-time links and counted attempts are not included: they expire within minutes. */
 export interface AccountSnapshot {
   secret: Buffer;
   sites: Site[];
-  /** By name; the others by id. */
+  /** By name; tokens and sessions are listed by id. */
   admins: [string, Stored<Admin>][];
   tokens: [string, StoredToken][];
   sessions: [string, Stored<Session>][];
@@ -26,14 +26,17 @@ export interface AccountSnapshot {
   hits: HitGroup[];
 }
 
-/** The whole audit trail, oldest first. */
+/** Returns the whole audit trail, oldest first. */
 export async function trailOf(store: Trail): Promise<AuditEntry[]> {
   const entries: AuditEntry[] = [];
   for await (const entry of wholeTrail(store)) entries.push(entry);
   return entries.reverse();
 }
 
-/** Within a commit: replaces the sites and adds those who may sign in. False if there are administrators already. */
+/**
+ * Within a commit: replaces the sites, and adds the administrators, tokens and sessions. Returns false, without an
+ * effect, if the store already has administrators.
+ */
 export function adopt({ sites, admins, tokens, sessions }: AccountSnapshot, tx: AccountTransaction): boolean {
   if (tx.admins.list().length > 0) return false;
   for (const [key] of tx.sites.list()) tx.sites.remove(key);

@@ -1,6 +1,6 @@
 /**
- * Accounts: sites, administrators, links, sessions and API tokens, for all stores. `contract.ts` says what each method
- * promises. A store says how records are read and how a change is committed.
+ * Accounts: sites, administrators, links, sessions and API tokens, for all stores. `contract.ts` describes each method.
+ * A store implements how records are read and how a change is committed.
  */
 import type { Session, Token } from '../../model/account.ts';
 import type { AuditEntry, AuditNote, AuditQuery } from '../../model/audit.ts';
@@ -16,10 +16,10 @@ import { isSeenDue, newSession, removeSessionsOf, removeSurplus, seenNow } from 
 import { isLastOwner, knownRights, readsOf, removeFromRights, tokenOf, withRights } from './stored-rights.ts';
 import type { Change, ChangeOptions } from './transaction.ts';
 
-/** Visits of a removed site that start within this time are removed, too, milliseconds. */
+/** Visits that start within this time after their site was removed are removed, too, milliseconds. */
 const LEAVING_MS = 10_000;
 
-/** The site that a new store has. */
+/** Returns the site with which a new store starts. */
 export function demoSite(now: number): Site {
   return { key: 'demo', name: 'Demo', origins: [SELF], created: now, firstSeen: null };
 }
@@ -34,18 +34,20 @@ export abstract class AccountStore {
   protected abstract read<N extends TableName>(table: N, key: string): Promise<AccountRecords[N] | undefined>;
   /** Reads all records of a table, in the order of their keys. */
   protected abstract readAll<N extends TableName>(table: N): Promise<[key: string, value: AccountRecords[N]][]>;
-  /** Reads a session and its administrator, both at the same moment. */
+  /** Reads a session and its administrator in one consistent read. */
   protected abstract readSession(id: string): Promise<SessionOwner>;
-  /** Makes a change. When the promise resolves with what it returned, the change is stored. */
+  /** Makes a change. Resolves with its result when the change is stored. */
   protected abstract commit<T>(options: ChangeOptions, change: Change<T>): Promise<T>;
   /**
-   * Makes a change that no request depends on: a full store must not sign anybody out. The result is `assumed` if the
-   * change fails, or if the store is too far away to wait for it.
+   * Makes a change that no request depends on: nobody must be signed out because the store is full. Returns `assumed`
+   * if the change fails, or if the store is too far away to wait for it.
    */
   protected abstract tryCommit<T>(options: ChangeOptions, change: Change<T>, assumed: T): Promise<T>;
-  /** Removes what was counted for a site that was just removed, as far as the commit has not removed it. */
+  /** Removes the counts of a site that was just removed, as far as the commit has not removed them. */
   protected abstract removeRest(site: string): Promise<void>;
-  /** Makes a change, and takes over the secret, the audit trail and the counts of the snapshot if it returns true. */
+  /**
+   * Makes a change. If it returns true, takes over the secret, the audit trail and the counts of the snapshot as well.
+   */
   protected abstract replace(
     snapshot: AccountSnapshot,
     options: ChangeOptions,
@@ -89,12 +91,12 @@ export abstract class AccountStore {
   }
 
   /**
-   * Takes the site out of all rights in the same commit, so that nobody has half of them. That is bounded by how many
-   * administrators and tokens owners have added.
+   * Removes the site from all rights in the same commit, so that rights never name a site that does not exist. The size
+   * of this commit is limited by the number of administrators and tokens, which only owners add.
    */
   async removeSite(key: string, now: number, note?: AuditNote): Promise<boolean> {
     if ((await this.site(key)) === undefined) return false;
-    // Its visitors are sent away within seconds, and may do something until then.
+    // Its visitors are disconnected within seconds. Until then they may still send frames.
     await this.archive.dropSite(key, now + LEAVING_MS);
     const reads = { sites: [key], admins: 'all', tokens: 'all' } as const;
     const isRemoved = await this.commit({ reads, note, allowWhenFull: true }, (tx) => {

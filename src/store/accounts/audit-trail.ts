@@ -8,11 +8,11 @@ export interface Trail {
 }
 
 export const TRAIL = {
-  /** How many entries one answer looks at. */
+  /** Maximum number of entries that are read for one part. */
   looks: 2000,
-  /** How many entries a new one may repeat. */
+  /** Number of the newest entries among which a new entry is looked for, to count a repetition. */
   lookBack: 100,
-  /** How many of the oldest entries a new one may remove. */
+  /** Maximum number of old entries that are removed when one is added. */
   sweep: 32,
 } as const;
 
@@ -21,17 +21,17 @@ export type Numbered = readonly [no: number, entry: AuditEntry];
 
 /** The entries of a trail within a commit. */
 export interface TrailTable {
-  /** The number of the newest entry, even if it is damaged; 0 if there is none. */
+  /** Returns the number of the newest entry, even if it is damaged; 0 if the trail is empty. */
   last(): number;
-  /** The newest first. */
+  /** Returns entries, newest first. */
   newest(limit: number): readonly Numbered[];
-  /** The oldest first. */
+  /** Returns entries, oldest first. */
   oldest(limit: number): readonly Numbered[];
   put(no: number, entry: AuditEntry): void;
   remove(no: number): void;
 }
 
-/** Adds a note, and removes some entries that are too old or too many. */
+/** Adds a note, or counts it on the entry that it repeats. Removes some entries that are too old or too many. */
 export function addToTrail(trail: TrailTable, { at, who, what, on, from = '' }: AuditNote): void {
   const entry = { at, who: cut(who), what, on: cut(on), from: cut(from), count: 1 };
   const recent = REPEATED.has(what) ? trail.newest(TRAIL.lookBack) : [];
@@ -50,7 +50,7 @@ function cut(text: string): string {
   return text.length > AUDIT.text ? `${text.slice(0, AUDIT.text - 1)}…` : text;
 }
 
-/** True if the stored entry says the same, and is recent. */
+/** True if the stored entry is recent and has the same content. */
 function isRepeat({ at, who, what, on, from }: AuditEntry, stored: AuditEntry): boolean {
   const isSame = stored.who === who && stored.what === what && stored.on === on && stored.from === from;
   return isSame && Math.abs(at - stored.at) < AUDIT.together;
@@ -61,7 +61,7 @@ function isSpent(no: number, { at }: AuditEntry, last: number, now: number): boo
   return no <= last - AUDIT.most || at <= now - AUDIT.age;
 }
 
-/** As `Store.audit`. `entries` start with the one that the query asks for, the newest first. */
+/** Implements `Store.audit`. `entries`: newest first, from the entry on that the query starts with. */
 export function partOfTrail(entries: Iterable<Numbered>, { who, what, limit }: AuditQuery): Part<AuditEntry> {
   const items: AuditEntry[] = [];
   let looks = 0;
@@ -78,15 +78,15 @@ function cursorOf(no: number): string {
   return `${no}.0`;
 }
 
-/** The number of the entry that a query starts with, or undefined for the newest. */
+/** Returns the number of the entry that a query starts with, or undefined for the newest. */
 export function startOf({ after }: AuditQuery): number | undefined {
   return after === undefined ? undefined : Number(after.split('.')[0]);
 }
 
-/** Entries asked for at once. */
+/** Entries per query. */
 const PART = 500;
 
-/** The whole of a store's audit trail, the newest first. */
+/** Yields a store's whole audit trail, newest first. */
 export async function* wholeTrail(store: Trail): AsyncGenerator<AuditEntry> {
   for (let after: string | null | undefined; after !== null; ) {
     const part = await store.audit({ limit: PART, ...(after !== undefined && { after }) });

@@ -1,6 +1,6 @@
 /**
- * Sites as visitors need them. Sites that were read before are remembered for the time when the store is unreachable:
- * visitors then come and are shown as if nothing had changed.
+ * Looks up sites for visitors. Sites that were read before are remembered: while the store is unreachable, their
+ * visitors are still accepted and shown.
  */
 import type { Site } from '../../model/site.ts';
 import { isUnreachable, type Store } from '../contract.ts';
@@ -17,7 +17,7 @@ export class KnownSites {
     this.#store = store;
   }
 
-  /** As `Store.site`. Throws StoreError `unreachable` only of a site that was never asked for. */
+  /** Like `Store.site`. Throws StoreError `unreachable` only for a site that was never read. */
   async site(key: string): Promise<Site | undefined> {
     const asked = this.#ask(key);
     const known = this.#known.get(key);
@@ -33,7 +33,7 @@ export class KnownSites {
       throw error;
     } finally {
       clearTimeout(timer);
-      // Its answer may come when nobody waits for it any more.
+      // It may fail after the timeout, when nothing waits for it any more.
       asked.catch(() => {});
     }
   }

@@ -1,10 +1,10 @@
-/** What is stored of a server's options: keyed hashes, which tell whether an option has changed and nothing else. */
+/** Keyed hashes of a server's options. They show whether an option has changed, and nothing else about it. */
 import { createHmac } from 'node:crypto';
 import { ACTOR, type AuditNote } from '../../model/audit.ts';
 
 export type OptionHashes = readonly (readonly [name: string, hash: string])[];
 
-/** The hashes of all options, by name. */
+/** Returns the hashes of all options. */
 export function hashOptions(secret: Buffer, options: Readonly<Record<string, unknown>>): OptionHashes {
   return Object.entries(options).map(([name, value]) => [
     name,
@@ -15,8 +15,8 @@ export function hashOptions(secret: Buffer, options: Readonly<Record<string, unk
 }
 
 /**
- * A note with the names of options that differ from those of the last start, or undefined if none does. An option that
- * an earlier version did not have has not changed.
+ * Returns a note with the names of the options that changed since the last start, or undefined if none did. An option
+ * that an earlier version did not have counts as unchanged.
  */
 export function optionsNote(
   hashes: OptionHashes,

@@ -1,17 +1,17 @@
-/** The records of accounts, as a store keeps them. */
+/** The stored records of accounts. */
 import type { Session, Token } from '../../model/account.ts';
 import type { Rights } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
 
-/** An administrator stored before there were rights is an owner. */
+/** An administrator without stored rights is an owner: older versions had no rights. */
 export interface Admin extends Rights {
   name: string;
-  /** What `http/auth/password.ts` made of the password. Null: the administrator signs in by link only. */
+  /** The hash of the password, from `http/auth/password.ts`. Null: the administrator signs in by link only. */
   password: string | null;
   created: number;
 }
 
-/** A record as it is stored, under its id or name. Records from before there were rights have none. */
+/** A record as it is stored, under its id or name. Records of older versions have no rights. */
 export type Stored<T> = Omit<T, 'id' | keyof Rights> & Partial<Rights>;
 export type StoredToken = Stored<Token> & { hash: string };
 
@@ -20,7 +20,10 @@ export interface Link {
   expires: number;
 }
 
-/** What each table holds, under the key of a site, the name of an administrator, the id of a token or a hash. */
+/**
+ * The record type of each table. Sites are stored under their key, administrators under their name, tokens under their
+ * id, links and sessions under the hash of their secret.
+ */
 export interface AccountRecords {
   sites: Site;
   admins: Stored<Admin>;

@@ -1,5 +1,5 @@
 /**
- * A change of accounts is written once for all stores. It names what it reads, and then runs synchronously within one
+ * A change of accounts is written once for all stores. It declares its read set, and then runs synchronously within one
  * commit. LMDB reads inside its write transaction. Redis loads the read set first, and runs the change again if another
  * process commits meanwhile.
  */
@@ -8,9 +8,9 @@ import type { AccountRecords, Link, TableName } from './records.ts';
 
 export interface Table<T> {
   get(key: string): T | undefined;
-  /** Also true of a damaged entry, which `get` does not return. */
+  /** Returns true also for a damaged entry, which `get` does not return. */
   has(key: string): boolean;
-  /** All entries, in the order of their keys. The table may change while they are read. */
+  /** Returns all entries, in the order of their keys. The table may be changed while they are read. */
   list(): readonly (readonly [key: string, value: T])[];
   put(key: string, value: T): void;
   remove(key: string): void;
@@ -26,22 +26,22 @@ export type AccountTables = { readonly [Name in TableName]: Table<AccountRecords
 export interface AccountTransaction extends AccountTables {
   readonly links: ExpiringTable<Link>;
   readonly sessions: ExpiringTable<AccountRecords['sessions']>;
-  /** Adds the note to the audit trail, if there is one. */
+  /** Adds the note, unless it is undefined, to the audit trail. */
   addNote(note: AuditNote | undefined): void;
-  /** Removes what was counted for a site, as far as one commit can. */
+  /** Removes the counts of a site, as far as one commit can. */
   removeCounts(site: string): void;
 }
 
-/** The keys that are read of each table. `list` and `removeExpired` need `all`. */
+/** The keys that a change reads, by table. `list` and `removeExpired` need `all`. */
 export type ReadSet = { readonly [Name in TableName]?: readonly string[] | 'all' };
 
-/** What is known of a change before it runs. */
+/** Properties of a change that are known before it runs. */
 export interface ChangeOptions {
-  /** It reads nothing else. */
+  /** Everything that the change reads. */
   readonly reads?: ReadSet;
-  /** The note that it may add. */
+  /** The note that the change may add. */
   readonly note?: AuditNote | undefined;
-  /** It frees space, so it is made even if the store is full. */
+  /** The change frees space, so it is made even if the store is full. */
   readonly allowWhenFull?: boolean;
 }
 

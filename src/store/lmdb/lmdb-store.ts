@@ -1,7 +1,7 @@
 /**
- * The store of one machine: LMDB in the data folder. Readers are never blocked and see every commit at
- * once; writers of all processes take turns by LMDB's lock, and a lock whose holder was killed is freed by the
- * system. What a promise here resolved for is on disk.
+ * The store of a single node: LMDB in the data folder. Reads never block and see every commit at once. Writers of all
+ * processes take turns by LMDB's lock; if its holder is killed, the system frees the lock. When a promise resolves, the
+ * data is on disk.
  *
  * No cache is used anywhere: it would not see what another process wrote.
  */
@@ -36,42 +36,41 @@ import { isList, isNumber, isRecord, isText, openTable } from './table.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = 2;
-/** What this version reads as well; a server raises it. Format 1 has no places of clicks: see record/aggregator.ts. */
+/**
+ * An older format that this version reads, and that a server raises. It has no places of clicks: record/aggregator.ts.
+ */
 const FORMER_FORMAT = 1;
 
-/** Minutes in one write: this process does nothing else meanwhile. */
+/** Maximum number of minutes in one write, which blocks this process. */
 const MINUTES_TOGETHER = 1000;
-/** There is no other. */
+/** The name of the only node. */
 const MACHINE = 'local';
 
 export interface StoreOptions {
-  /** Make a store where there is none; true unless said otherwise. */
+  /** Create the store if it does not exist; true by default. */
   create?: boolean;
   /**
-   * Look at all pages first if they are of at most so many bytes, and otherwise at those that every start needs: LMDB
-   * ends the process where it meets a broken one. Left out: look at none.
+   * Check pages of the file before it is used, because LMDB ends the process at a broken page. A file of up to this
+   * many bytes is checked completely, a larger one only in the tables that every start needs. Undefined: no check.
    */
   checkBytes?: number;
-  /** The record takes nothing beyond so many bytes. */
+  /** Maximum size of the record, bytes. */
   maxBytes?: number;
-  /** Parts of the store that sites may take before others; 1 unless said otherwise. */
+  /** Shares of the store by site, relative to those of other sites; 1 by default. */
   shares?: Shares;
-  /** `disk` unless said otherwise. */
+  /** `disk` by default. */
   durability?: Durability;
   /** Visits with more bytes of runs are thinned; record/thinning.ts. */
   maxVisitBytes?: number;
-  /** So many bytes of visits are removed in one write. */
+  /** Bytes of visits that are removed in one write. */
   pieceBytes?: number;
-  /** Is told of entries that cannot be read, and are passed over; again and again where they are read again. */
+  /** Called for each entry that is skipped because it cannot be read, each time it is read. */
   onDamage?: (error: StoreError) => void;
-  /** Is told what is missing in an answer of the record, as the answer itself tells (`leftOut`). */
+  /** Called if a result of the record is incomplete, with the same information as its `leftOut`. */
   onLeftOut?: (error: StoreError) => void;
 }
 
-/**
- * Opens the store in a folder. Any number of processes may have it open.
- * Throws StoreError.
- */
+/** Opens the store in a folder. Any number of processes may have it open. Throws StoreError. */
 export async function openLmdbStore(folder: string, options: StoreOptions = {}): Promise<LmdbStore> {
   const { create = true, durability, checkBytes } = options;
   const file = StoreFile.open(folder, { create, noSync: durability === 'system' });
@@ -87,12 +86,12 @@ export async function openLmdbStore(folder: string, options: StoreOptions = {}):
   }
 }
 
-/** Tables that a start reads and writes; of the others it reads the first entry at most. */
+/** Tables that a start reads and writes. Of other tables, it reads at most the first entry. */
 const START_TABLES: ReadonlySet<string> = new Set(
   'meta sites admins tokens links sessions counters expiry options audit hour upkeep weights'.split(' '),
 );
 
-/** Furnishes a store that is new, and returns its secret. Throws StoreError where none is to be made. */
+/** Initializes a new store. Returns the store's secret. Throws StoreError if the store is new and `create` is false. */
 function initStore(file: StoreFile, folder: string, create: boolean): Buffer {
   const meta = file.root.openDB<number | Buffer, string>('meta', {});
   const sites = file.root.openDB<Site, string>('sites', {});
@@ -114,7 +113,7 @@ function initStore(file: StoreFile, folder: string, create: boolean): Buffer {
 
 const isEntry = isRecord({ at: isNumber, who: isText, what: isText, on: isText, from: isText, count: isNumber });
 
-/** The page-visit counter's pages may take this share of the cap. */
+/** Maximum size of the page-visit counter, as a share of the cap. */
 const HITS_SHARE = 0.1;
 
 export class LmdbStore extends AccountStore implements Store {
@@ -133,7 +132,7 @@ export class LmdbStore extends AccountStore implements Store {
   #closed: Promise<void> | undefined;
   #onClose = () => {};
 
-  /** To be called while the file is this process's alone: tables are made if need be. */
+  /** Must be called while this process has exclusive access to the file, because it creates missing tables. */
   constructor(file: StoreFile, folder: string, secret: Buffer, options: StoreOptions) {
     super();
     const { root } = file;
@@ -196,7 +195,7 @@ export class LmdbStore extends AccountStore implements Store {
   }
 
   override async addSite(site: Site, note?: AuditNote): Promise<boolean> {
-    // What was counted for a removed site of this key does not belong to the new one.
+    // Counts of a removed site with this key do not belong to the new site.
     await this.#clearLostHits(site.key);
     return super.addSite(site, note);
   }
@@ -206,15 +205,15 @@ export class LmdbStore extends AccountStore implements Store {
     return this.#clearLostHits(site);
   }
 
-  /** Removes what was counted for a site that was removed, in pieces with pauses, in which others write. */
+  /** Removes the page-visit counts of a removed site, in several writes with pauses in which others can write. */
   async #clearLostHits(site: string): Promise<void> {
     const some = () => (this.#accounts.sites.has(site) ? 0 : this.#hits.clearSome(site));
     await this.#inPieces(some);
   }
 
   /**
-   * Does something in one write after the other until it returns 0, with pauses as long as the writes. The sum of what
-   * it returned; undefined if the store was closed before.
+   * Calls `some` in one write after another until it returns 0, with a pause after each write that is as long as the
+   * write. Returns the sum of its results, or undefined if the store was closed before.
    */
   async #inPieces(some: () => number): Promise<number | undefined> {
     for (let sum = 0; !this.#closed; ) {
@@ -227,7 +226,7 @@ export class LmdbStore extends AccountStore implements Store {
     return undefined;
   }
 
-  /** Removes what was counted for sites that were removed, where the process that began with it was killed. */
+  /** Removes the page-visit counts of removed sites that are left because the process removing them was killed. */
   async clearLostHits(): Promise<void> {
     for (let site = this.#lostSite(); site !== undefined && !this.#closed; site = this.#lostSite())
       await this.#clearLostHits(site);
@@ -261,7 +260,7 @@ export class LmdbStore extends AccountStore implements Store {
       return count;
     };
     if (page !== undefined) return this.#file.writeLater(() => removed(this.#hits.remove(site, page)));
-    // Pages that are counted meanwhile would keep it going.
+    // Limited to the present number of pages: pages that are counted meanwhile could prolong it without end.
     let left = this.#read(() => this.#hits.pages(site));
     const all = await this.#inPieces(() => {
       const count = left > 0 ? removed(this.#hits.clearSome(site)) : 0;
@@ -272,7 +271,9 @@ export class LmdbStore extends AccountStore implements Store {
     return all;
   }
 
-  /** Blocks until it is on disk: a process told to end hangs while LMDB has a write of it under way. */
+  /**
+   * Blocks until the note is on disk: a process that is told to exit hangs while LMDB has one of its writes pending.
+   */
   async noteNow(note: AuditNote): Promise<void> {
     this.archive.checkDisk();
     this.#file.write(() => this.#audit.add(note));
@@ -296,8 +297,9 @@ export class LmdbStore extends AccountStore implements Store {
   }
 
   /**
-   * Adds lists of groups, as `HitQueue` has them. `lists` is called when nobody else can write any more, so that it
-   * includes what has come meanwhile. It blocks until all is on disk: call it where that holds nobody up.
+   * Adds lists of groups from `HitQueue`. `lists` is called when no other process can write any more, so that it
+   * includes the groups that were added during the wait. Blocks until everything is on disk: call this only in a thread
+   * that may wait.
    */
   addHits(lists: () => readonly (readonly HitGroup[])[]): HitOutcome[][] {
     return this.#file.write(() => lists().map((groups) => this.#hits.add(groups)));
@@ -345,17 +347,17 @@ export class LmdbStore extends AccountStore implements Store {
     return isReplaced;
   }
 
-  /** Throws StoreError `moved` if the file is not in its place any more. */
+  /** Throws StoreError `moved` if the file was moved away or replaced. */
   checkInPlace(): void {
     this.#file.checkInPlace();
   }
 
-  /** Tells its file from all others, also from its copies. */
+  /** Identifies the store's file. A copy of the file has another identity. */
   get identity(): string | undefined {
     return this.#file.identity;
   }
 
-  /** Has something done when it is closed. */
+  /** Sets a function that is called when the store is closed. */
   onClose(stop: () => void): void {
     this.#onClose = stop;
   }
@@ -367,7 +369,9 @@ export class LmdbStore extends AccountStore implements Store {
     return this.#closed;
   }
 
-  /** lmdb keeps a snapshot for about a millisecond, and a revoked token would open doors for so long. */
+  /**
+   * Reads the newest commit: lmdb reuses a snapshot for about a millisecond, in which a revoked token would still work.
+   */
   #read<T>(look: () => T): T {
     this.#file.root.resetReadTxn();
     return look();

@@ -1,9 +1,10 @@
 /**
- * The record in Redis, which several machines share. What workers append is first in a journal, as it came; every few seconds it is
- * filed (record/compaction.ts), by whichever process comes to it. Who reads has what is due filed first, so that all there is shows.
+ * The record in Redis, which several nodes share. Workers append batches to a journal. Every few seconds, the first
+ * process that finds it due compacts the journal (record/compaction.ts). A read first compacts the journal of its site,
+ * so it sees everything that was appended.
  *
- * Everything of a site is kept apart from other sites (record/keys.ts), and changes by commits that go by the number of changes
- * before. Two who change the same site at the same time so do it one after the other.
+ * Each site has its own keys (record/keys.ts), which change in commits. A commit is refused if the site's version has
+ * changed meanwhile, so concurrent changes of a site happen one after the other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Shares } from '../../config/config.ts';
@@ -58,82 +59,90 @@ import { siteDifferences } from './record/redis-verify.ts';
 import { memberAt, memberOf, visitOf, visitTimeOf } from './record/visit-time.ts';
 import { toStoreError } from './redis-store-error.ts';
 
-/** Each shard waits so much longer than the one before, milliseconds, so that they do not come due together. */
+/** Each shard waits this much longer than the one before, milliseconds, so that not all are due at the same time. */
 const COMPACT_APART_MS = 300;
-/** Filing for a reader takes at most so long, milliseconds; under load it then sees what is some seconds old. */
+/** Time limit for compaction before a read, milliseconds. Under load, the read then misses the last seconds. */
 const FRESHEN_MS = 100;
-/**
- * A reader waits so long for another process that files, and looks after pauses that double each time, milliseconds.
- */
+/** Maximum wait of a read for a compaction by another process, milliseconds. */
 const BUSY_MS = 640;
+/** Pause before the next try, milliseconds. For reads it doubles each time. */
 const LOOK_MS = 5;
-/** A command waits so long for others that file, milliseconds. */
+/** Maximum wait of a command for other processes that write to the same site, milliseconds. */
 const PATIENCE_MS = 60_000;
-/** Visits looked at for one part of a list. So many or what is wanted at first, then more, then the rest: Redis is asked three times at most. */
+/**
+ * Maximum number of visits that are read for one part of a list. They are read in three steps at most: the limit of the
+ * query, but at least FIRST_LOOKS, then NEXT_LOOKS, then the rest.
+ */
 const MAX_LOOKS = 5000;
 const FIRST_LOOKS = 100;
 const NEXT_LOOKS = 900;
 /** Visits removed in one step. */
 const PRUNE_VISITS = 50;
-/** Visits of a dropped site may still be filed for so long, milliseconds. */
+/** Visits of a dropped site may still be compacted for this long, milliseconds. */
 const DROPPED_MS = 10 * 60_000;
-/** That a visit was erased is remembered for longer than any visit lasts, milliseconds. */
+/** Ids of erased visits are stored for this long, which is longer than any visit lasts, milliseconds. */
 const ERASED_MS = 8 * 24 * 3_600_000;
-/** What is remembered for some time only is looked through so often, milliseconds. */
+/** How often expired entries are removed, milliseconds. */
 const SWEEP_MS = 60_000;
-/** A site that changes while it is counted anew is counted so often. */
+/** Maximum number of times a site is counted if it changes during the count. */
 const VERIFY_TRIES = 5;
-/** Sites that others write are looked at so often, milliseconds: a process that has died files nothing any more. */
-const OTHERS_MS = 10_000;
 /**
- * Sites that are asked, filed or looked through at once: where Redis is far away one after the other takes too long.
+ * How often sites that only other processes write are compacted, milliseconds: one of these processes may have died.
  */
+const OTHERS_MS = 10_000;
+/** Sites that are read or compacted at once. With a distant Redis, one after the other would take too long. */
 const SITES_AT_ONCE = 8;
-/** Filing a site, and removing, go on for at most so long at once, milliseconds. */
+/** Time limit for one round of compacting a site, and for one round of removals, milliseconds. */
 const TEND_MS = 200;
-/** While the store is above this share of its cap, or a node above this share of its memory, the oldest visits go. */
+/**
+ * The oldest visits are removed while the store uses more than this share of its cap, or a Redis node more than this
+ * share of its memory.
+ */
 const PRUNE_AT = 0.8;
-/** Visits that are due to go are looked for so often, milliseconds; whoever does is left alone for so long. */
+/** How often a process looks for visits to remove, milliseconds. */
 const PRUNE_MS = 1000;
+/** How long one process may remove visits before another one may, milliseconds. */
 const PRUNING_MS = 5000;
 const PRUNING = commonKey('pruning');
-/** How many visits were removed in all, by reason; the time by which they grow old, and whether it was moved on a moment ago. */
+/** Total numbers of removed visits, by reason. */
 const REMOVED = commonKey('removed');
+/** The store's time, by which the age of visits is measured. */
 const CLOCK = commonKey('age-clock');
+/** Exists for SAVE_INTERVAL_MS after the store's time was saved. */
 const TICK = commonKey('age-tick');
-/** A node of a cluster that does not answer within so long, milliseconds, is left alone where others can be cleared without it. */
+/** A node of a Redis cluster that does not answer in this time is skipped if the others suffice, milliseconds. */
 const SOON_MS = 1000;
-/** Sites of visits that are remembered: they are asked for again and again. */
+/** Maximum number of visits whose site is remembered: clients ask for the same visits again and again. */
 const MAX_REMEMBERED = 10_000;
 
-/** A visit, and where it is. */
+/** A visit and its place in the store. */
 interface Found {
   site: RecordSite;
   number: number;
-  /** Undefined: it cannot be read. */
+  /** Undefined if it cannot be read. */
   visit: RedisVisit | undefined;
-  /** It is not of a removed site of the same key. */
+  /** False if it belongs to a removed site with the same key. */
   isShown: boolean;
 }
 
 export interface RedisArchiveOptions {
-  /** Nothing is appended beyond it. */
+  /** Maximum size of the record, bytes. */
   maxBytes?: number;
-  /** So many replicas must have what is appended, too. */
+  /** Number of replicas that must have appended data as well before it is acked. */
   replicas?: number;
-  /** Parts of the store that sites may take before others; 1 unless said otherwise. */
+  /** Shares of the store by site, relative to those of other sites; 1 by default. */
   shares?: Shares;
   /** Puts a note into the audit trail. */
   addNote?: (note: AuditNote) => Promise<void>;
-  /** Visits with more bytes of runs are thinned. */
+  /** Visits with more bytes of runs are thinned; record/thinning.ts. */
   maxVisitBytes?: number;
-  /** So many bytes of visits are removed in one step. */
+  /** Bytes of visits that are removed in one step. */
   pieceBytes?: number;
-  /** Is told what readers pass over since it is damaged. */
+  /** Called for each read that skips data because it is damaged. */
   onDamage?: (error: StoreError) => void;
 }
 
-/** Visits that are to go, all of one site, and why. */
+/** Visits to remove, all of one site, and why. */
 interface Due {
   site?: RecordSite;
   due: string[];
@@ -151,9 +160,9 @@ export class RedisArchive implements Archive {
   readonly #compaction: RedisCompaction;
   readonly #sitesOf = new Map<string, string>();
   readonly #maxBytes: number;
-  /** Sites that this process has appended to, and that may wait to be filed. */
+  /** Sites that this process has appended to and whose journal may not be compacted yet. */
   readonly #own = new Set<string>();
-  /** Names of all sites, as they were when they were asked for last. */
+  /** Names of all sites when they were last read. */
   #known: readonly string[] = [];
   #lookedAt = Number.NEGATIVE_INFINITY;
   #prunedAt = Number.NEGATIVE_INFINITY;
@@ -187,19 +196,22 @@ export class RedisArchive implements Archive {
     return new RecordSite(this.#redis, name);
   }
 
-  /** All sites that there is, or was, something of. */
+  /** Returns all sites that have, or had, data. */
   async #allSites(): Promise<RecordSite[]> {
     const names = await this.#redis.send<string[]>(SITES, 'SMEMBERS', SITES);
     this.#known = names.sort();
     return names.map((name) => this.#site(name));
   }
 
-  /** The same; while the node of a cluster that has their names is away, those there were before. */
+  /** Like `allSites`. If the cluster node with the names does not answer, returns the sites that were last read. */
   async #sitesKnown(): Promise<RecordSite[]> {
     return (await this.#soon(this.#allSites())) ?? this.#known.map((name) => this.#site(name));
   }
 
-  /** What is asked comes to; in a cluster undefined, where the node that is asked is away or takes long. */
+  /**
+   * Waits for a reply of Redis. In a cluster, returns undefined if the node is unreachable or does not reply within
+   * SOON_MS.
+   */
   async #soon<T>(asked: Promise<T>): Promise<T | undefined> {
     if (!this.#redis.isCluster) return asked;
     try {
@@ -211,15 +223,15 @@ export class RedisArchive implements Archive {
   }
 
   /**
-   * Has what is there of a site filed, as far as that can be done at once; where there is no room it cannot. True if
-   * the first look found that nothing was to be filed.
+   * Compacts the journal of a site for a read, as far as the time limits allow. If the store is full or Redis refuses
+   * writes, the journal stays as it is. Returns true if the first try found nothing to compact.
    */
   async #freshen(site: RecordSite, shards?: readonly number[]): Promise<boolean> {
     const begin = performance.now();
     const hasTime = (ms: number) => performance.now() - begin < ms;
     try {
       for (let looks = 0; ; looks++) {
-        // Of many readers that wait, one files what all of them ask for.
+        // After the first try, all shards are compacted: one of many waiting readers then does the work for all.
         const filed = await this.#compaction.compact(site, looks > 0 ? undefined : shards);
         if (filed === 'none' || filed === 'held') return looks === 0;
         if (!hasTime(filed === 'busy' ? BUSY_MS : FRESHEN_MS)) return false;
@@ -231,7 +243,7 @@ export class RedisArchive implements Archive {
     }
   }
 
-  /** Files everything of a site that has come until now. */
+  /** Compacts everything that was appended to a site before this call. Throws StoreError `busy`. */
   async #compactSite(site: RecordSite, shards?: readonly number[]): Promise<void> {
     const now = Date.now();
     const end = performance.now() + PATIENCE_MS;
@@ -287,7 +299,7 @@ export class RedisArchive implements Archive {
         if (!visit) damage.note(lostVisit(visitOf(member)[0]));
         if (!visit || !matches(visit, query)) continue;
         items.push(toVisit(visit));
-        // Who has a list looks at what is in it next.
+        // A client that has a list usually asks for its visits next.
         this.#remember(visit.id, site);
       }
     }
@@ -304,8 +316,9 @@ export class RedisArchive implements Archive {
   }
 
   /**
-   * Where a visit is. Its id does not tell of its site, and what would be kept of that elsewhere could not change in one step with the
-   * site, and would take memory for each visit: so all sites are asked, unless it was in a list or was looked for before.
+   * Finds a visit. Its id does not contain its site. An index of the sites could not change in the same commit as the
+   * site, and would need memory for each visit. So all sites are asked, unless the visit was in a list or was found
+   * before.
    */
   async #find(id: string): Promise<Found | undefined> {
     if (id.length > MAX_ID) return undefined;
@@ -339,7 +352,7 @@ export class RedisArchive implements Archive {
     return toStoreError(this.#lastFrame(site, id, most));
   }
 
-  /** What another machine has appended a moment ago counts, too: a visitor may come from there. */
+  /** Includes what another node has just appended: the visitor may come from there. */
   async #lastFrame(site: string, id: string, most: number): Promise<number> {
     const found = await this.#findIn([this.#site(site)], id);
     return found?.visit ? lastUpTo(found.visit.seen, most) : 0;
@@ -356,7 +369,7 @@ export class RedisArchive implements Archive {
     const part = new RunPart(after);
     const damage = new DamageLog();
     const hash = this.#pageHashes.current(site);
-    // It is waited for behind the first runs, which are asked for at the same time.
+    // It is awaited only after the first runs, which are requested at the same time; a failure must not go unhandled.
     hash.catch(() => {});
     for await (const some of site.runs(number, visit, part.t, damage))
       if (![...readable(namedRuns(await hash, some), damage)].every((run) => part.take(run))) break;
@@ -392,7 +405,10 @@ export class RedisArchive implements Archive {
     return heat;
   }
 
-  /** Counts are also those of a removed site of the same key as long as that has visits; until then there are `none`. */
+  /**
+   * Reads counts. As long as visits of a removed site with the same key exist, the counts include them; the result is
+   * `none` until they are removed.
+   */
   #counted<T>(name: string, read: (site: RecordSite, hash: Promise<PageHash>) => Promise<T>, none: T): Promise<T> {
     return this.#fresh(name, async (site, hash) => {
       const [found, isMixed] = await Promise.all([read(site, hash), site.hasRemains()]);
@@ -403,7 +419,7 @@ export class RedisArchive implements Archive {
   async #fresh<T>(name: string, read: (site: RecordSite, hash: Promise<PageHash>) => Promise<T>): Promise<T> {
     const site = this.#site(name);
     const freshened = this.#freshen(site);
-    // At the same time: Redis may be far away. If something was filed it is asked for again.
+    // Both at the same time, because Redis may be far away. If something was compacted, the state is read again.
     const now = site.now();
     now.catch(() => {});
     const isSame = await freshened;
@@ -418,7 +434,7 @@ export class RedisArchive implements Archive {
     const found = await this.#find(id);
     if (!found) return false;
     const { site, number } = found;
-    // What waits of it is to go too.
+    // Frames of the visit that are still in the journal must be removed, too.
     await this.#compactSite(site, [siteShardOf(id)]);
     const visit = await site.visit(number);
     if (!visit) return false;
@@ -429,13 +445,16 @@ export class RedisArchive implements Archive {
     );
     if (removed === 0) return false;
     await this.#count('erase', removed);
-    // The trail may be on another node: it is noted when the visit is gone, and not in the same step.
+    // The audit trail may be on another node of the cluster. So the note is not in the same commit, but follows it.
     if (note) await this.#addNote(note);
     await this.#finishRemovals(site);
     return true;
   }
 
-  /** Removes what is left of large visits. Others write in between. A process that ends meanwhile leaves it to the others. */
+  /**
+   * Removes the rest of large visits. Others can write in between. If this process ends meanwhile, another one
+   * continues.
+   */
   async #finishRemovals(site: RecordSite): Promise<void> {
     while (!this.#isClosing && (await this.#removePiece(site))) await sleep(LOOK_MS);
   }
@@ -444,7 +463,7 @@ export class RedisArchive implements Archive {
     return this.#change(site, () => removePiece(site, this.#pageHashes, this.#pieceBytes));
   }
 
-  /** Tries a change until nobody else was faster. */
+  /** Repeats a change until no other process commits first. Throws StoreError `busy`. */
   async #change<T>(site: RecordSite, change: () => Promise<T | undefined>): Promise<T> {
     for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await sleep(LOOK_MS * Math.random())) {
       const outcome = await change();
@@ -485,25 +504,25 @@ export class RedisArchive implements Archive {
     return sites.filter((_, i) => (found[i] as number) > 0);
   }
 
-  /** Removes some visits; `over` are sites of which the oldest are to go. */
+  /** Removes some visits; `over`: sites whose oldest visits have to be removed to free space. Returns how many. */
   async #pruneSome(sites: readonly RecordSite[], before: number, over: readonly RecordSite[]): Promise<number> {
     const { site, due, reason } = await this.#allDue(sites, before, over);
     if (!site) return 0;
     const removed = await this.#change(site, () => removeVisits(site, this.#pageHashes, due, [], this.#pieceBytes));
     await this.#count(reason, removed);
-    // Where it is none, what was left of lost ones went.
+    // If none was removed, the leftovers of lost visits were: more may be due.
     return removed || due.length;
   }
 
-  /** Counts visits that were removed, for everybody and for the log of this process. */
+  /** Adds removed visits to the totals in Redis and to the report of this process. */
   async #count(reason: Reason, visits: number): Promise<void> {
     this.#news.removed[reason] += visits;
     const add = ['HINCRBY', REMOVED, reason, String(visits)];
-    // It is a figure only, and may be on a node that is away.
+    // It is only a figure, and its cluster node may be unreachable.
     if (visits > 0) await this.#soon(this.#redis.commit(`${REMOVED}:version`, null, [add], true)).catch(() => {});
   }
 
-  /** What happened since this was asked last. */
+  /** Returns what was removed since the last call. */
   takeNews(): RemovalReport {
     const news = this.#news;
     this.#news = { removed: noneRemoved(), heldMs: 0 };
@@ -511,8 +530,10 @@ export class RedisArchive implements Archive {
   }
 
   /**
-   * The time by which visits grow old; record/age-clock.ts. Machines have no common clock but that of Redis, which may be set, too: so one of
-   * them moves the time on, once in SAVE_INTERVAL_MS by Redis' expiry. While the node that keeps it is away the system's clock counts.
+   * Returns the time by which the age of visits is measured; record/age-clock.ts. The only clock that nodes share is
+   * that of Redis, which may be set as well. So one of the nodes advances the store's time, once in SAVE_INTERVAL_MS as
+   * measured by an expiring key. While the cluster node with the store's time is unreachable, the system's clock
+   * counts.
    */
   async #ageTime(wall: number): Promise<number> {
     return (await this.#soon(this.#keptTime(wall))) ?? wall;
@@ -527,7 +548,7 @@ export class RedisArchive implements Archive {
     return ageTime(now, SAVE_INTERVAL_MS, wall);
   }
 
-  /** Begin of the newest visit. */
+  /** Returns the start of the newest visit, or `preset` without visits. */
   async #newest(preset: number): Promise<number> {
     const sites = await this.#allSites();
     const lasts = await Promise.all(sites.map((site) => site.send<string[]>('ZRANGE', site.keys.byTime, '-1', '-1')));
@@ -535,7 +556,7 @@ export class RedisArchive implements Archive {
     return begins.length > 0 ? Math.max(...begins) : preset;
   }
 
-  /** Notes if visits are kept only since the system's clock is ahead of the store's time. */
+  /** Notes if visits are retained only because the system's clock is ahead of the store's time. */
   async #noteHeld(sites: readonly RecordSite[], now: number, wall: number, retainMs: number): Promise<void> {
     if (wall - now <= MAX_AHEAD_MS) return;
     await forEachConcurrently(sites, SITES_AT_ONCE, async (site) => {
@@ -545,7 +566,10 @@ export class RedisArchive implements Archive {
     });
   }
 
-  /** Removes a piece of each large visit that is being removed: they take room, and are in no list any more. False if there are none. */
+  /**
+   * Removes a piece of each large visit that is being removed: these visits use space, but are in no list any more.
+   * Returns false if there are none.
+   */
   async #removePieces(sites: readonly RecordSite[]): Promise<boolean> {
     const removing = await this.#removing(sites);
     await forEachConcurrently(removing, SITES_AT_ONCE, (site) => this.#removePiece(site));
@@ -553,8 +577,9 @@ export class RedisArchive implements Archive {
   }
 
   /**
-   * To be called often by every process that has the record open: files what has waited long enough, and removes what is to go, a
-   * little at a time. Each site is filed by one process at a time, and one removes. `hurry`: there is no room, so that nothing waits.
+   * Every process that has the record open calls this often. Compacts the journal entries that are old enough, and
+   * removes the visits that are due, a few at a time. Only one process compacts a site at a time, and only one removes
+   * visits. `hurry`: the store is full, so nothing is postponed.
    */
   tend(now: number, retainMs: number, hurry = false): Promise<void> {
     return toStoreError(this.#tend(now, retainMs, hurry));
@@ -569,7 +594,7 @@ export class RedisArchive implements Archive {
       try {
         await this.#compactDue(site, now, hurry);
       } catch (error) {
-        // It is of that site, or of its node; others are filed all the same, unless that node is waited for.
+        // The fault concerns this site or its cluster node. Other sites are still compacted, unless this node is slow.
         if (!isOfOneSite(error)) throw error;
         fault ??= error;
         isSlow ||= performance.now() - begin > 2 * TEND_MS;
@@ -583,7 +608,7 @@ export class RedisArchive implements Archive {
     if (!hurry && Math.abs(now - this.#prunedAt) < PRUNE_MS) return;
     this.#prunedAt = now;
     const lease = this.#redis.commit(PRUNING, '0', [['PEXPIRE', PRUNING, String(PRUNING_MS)]], true);
-    // While it cannot be known who else does it, everybody does: of two commits one is refused.
+    // If the lease cannot be checked, every process removes visits: of two concurrent commits, one is refused.
     if ((await this.#soon(lease)) === false) return;
     try {
       await this.#pruneFor(TEND_MS, now, retainMs);
@@ -592,7 +617,7 @@ export class RedisArchive implements Archive {
     }
   }
 
-  /** The sites this process writes; now and then all there are. */
+  /** Returns the sites that this process writes; every OTHERS_MS all sites. */
   async #tended(now: number): Promise<RecordSite[]> {
     if (Math.abs(now - this.#lookedAt) < OTHERS_MS) return [...this.#own].map((name) => this.#site(name));
     this.#lookedAt = now;
@@ -623,7 +648,7 @@ export class RedisArchive implements Archive {
     }
   }
 
-  /** Those of sites whose nodes answer. */
+  /** Returns the sites whose cluster node answers. */
   async #answering(sites: readonly RecordSite[]): Promise<readonly RecordSite[]> {
     if (!this.#redis.isCluster) return sites;
     const there = new Set<RecordSite>();
@@ -637,7 +662,10 @@ export class RedisArchive implements Archive {
     return sites.filter((site) => there.has(site));
   }
 
-  /** The sites that there is too little room for. While a node is away (not `isWhole`) it is not known how much there is in all. */
+  /**
+   * Returns the sites whose oldest visits have to be removed to free space. `isWhole`: all cluster nodes answer;
+   * otherwise the total size is unknown, and only the memory of each node counts.
+   */
   async #over(sites: readonly RecordSite[], isWhole: boolean): Promise<readonly RecordSite[]> {
     const used = isWhole ? await this.#soon(this.#quota.used()) : undefined;
     if (used !== undefined && used > PRUNE_AT * this.#maxBytes) return sites;
@@ -646,7 +674,7 @@ export class RedisArchive implements Archive {
     return sites.filter(({ keys }) => crowded.has(keys.version));
   }
 
-  /** Removes what was set aside before `before`, and forgets what was erased long ago. */
+  /** Removes batches that were quarantined before `before`, and ids of visits that were erased long ago. */
   async #sweep(sites: readonly RecordSite[], before: number, now = Date.now()): Promise<void> {
     const at = performance.now();
     if (at - this.#sweptAt < SWEEP_MS) return;
@@ -654,7 +682,7 @@ export class RedisArchive implements Archive {
     await forEachConcurrently(sites, SITES_AT_ONCE, (site) => sweepSite(site, before, now - ERASED_MS));
   }
 
-  /** Visits that are to go, all of one site, as `by-time` has them. */
+  /** Returns visits to remove, all of one site, as members of `by-time`. */
   async #allDue(sites: readonly RecordSite[], before: number, over: readonly RecordSite[]): Promise<Due> {
     const dropped = await Promise.all(sites.map((site) => site.send<string | null>('GET', site.keys.dropped)));
     for (const [i, site] of sites.entries()) {
@@ -670,7 +698,10 @@ export class RedisArchive implements Archive {
     return { due: [], reason: 'age' };
   }
 
-  /** Some visits of a site that was dropped. That is forgotten when all that was under way then has been filed. */
+  /**
+   * Returns some visits of a dropped site, as members of `by-time`. The mark of the drop is removed when everything
+   * that was in progress at the time has been compacted.
+   */
   async #dropped(site: RecordSite, before: number): Promise<string[]> {
     const { dropped, byTime, going } = site.keys;
     const to = `(${visitTimeOf(before)}`;
@@ -692,7 +723,7 @@ export class RedisArchive implements Archive {
     const sites = await this.#allSites();
     const asides = sites.map((site) => site.send<number>('LLEN', site.keys.damaged));
     const [firsts, aside] = await Promise.all([Promise.all(sites.map(first)), Promise.all(asides)]);
-    // Each has its time before it.
+    // Times and batches alternate.
     const damaged = aside.reduce((sum, length) => sum + length / 2, 0);
     const begins = firsts.flatMap((member) => (member === undefined ? [] : [visitOf(member)[0]]));
     const used = await this.#quota.used();
@@ -722,7 +753,10 @@ export class RedisArchive implements Archive {
     return found;
   }
 
-  /** Counts a site anew while nobody files it. What changed meanwhile, as by being erased, is counted once more. */
+  /**
+   * Compares a site's counts with its frames while its compaction is suspended. If the site changes meanwhile, for
+   * example because a visit is erased, it is counted again, VERIFY_TRIES times at most.
+   */
   async #verifySite(site: RecordSite, tell: Progress): Promise<Difference[]> {
     for (let tries = 1; ; tries++) {
       await this.#compactSite(site);
@@ -738,24 +772,24 @@ export class RedisArchive implements Archive {
   }
 }
 
-/** True where Redis answers, but takes no writes: what is filed can be read all the same. */
+/** True if Redis answers, but refuses writes. Compacted data can still be read. */
 function isRefusal(error: unknown): boolean {
   return error instanceof RedisError && error.code !== 'other-store' && error.message.includes(' says: ');
 }
 
-/** True of what may be wrong with one site, or the node of a cluster that it is on, and with no other. */
+/** True if the error may concern only one site, or the cluster node that has it. */
 function isOfOneSite(error: unknown): boolean {
   if (error instanceof RedisError) return error.code === 'unreachable';
   return error instanceof StoreError && error.code === 'damaged';
 }
 
-/** The oldest visit of a site, as `by-time` has it. */
+/** Returns the oldest visit of a site, as a member of `by-time`. */
 async function first(site: RecordSite): Promise<string | undefined> {
   const [member] = await site.send<string[]>('ZRANGE', site.keys.byTime, '0', '0');
   return member;
 }
 
-/** The oldest visits of the site that is furthest over its share of the store. */
+/** Returns the oldest visits of the site that exceeds its share of the store the most, as members of `by-time`. */
 async function surplus(sites: readonly RecordSite[], shares: Shares): Promise<{ site?: RecordSite; due: string[] }> {
   const known = await RecordSite.weights(sites);
   const weights = await Promise.all(
@@ -771,7 +805,7 @@ async function surplus(sites: readonly RecordSite[], shares: Shares): Promise<{ 
   return { due: [] };
 }
 
-/** The oldest visits of a site that have ended before, wherever they are among others. */
+/** Returns the oldest visits of a site that ended before a time, as members of `by-time`; others may be among them. */
 async function ended(site: RecordSite, before: number): Promise<string[]> {
   const due: string[] = [];
   const query: VisitQuery = { site: site.name, to: before, oldestFirst: true, limit: 0 };
@@ -783,7 +817,7 @@ async function ended(site: RecordSite, before: number): Promise<string[]> {
   return due;
 }
 
-/** Removes what of a site was set aside before a time, and forgets what was erased before another. */
+/** Removes a site's batches that were quarantined before `before`, and ids of visits erased before `erasedBefore`. */
 async function sweepSite(site: RecordSite, before: number, erasedBefore: number): Promise<void> {
   const { damaged, erased } = site.keys;
   const isOld = async () => Number((await site.send<string | null>('LINDEX', damaged, '0')) ?? Infinity) < before;
@@ -794,8 +828,8 @@ async function sweepSite(site: RecordSite, before: number, erasedBefore: number)
 }
 
 /**
- * Visits that a query may be about, in its order, as `by-time` has them, some at once; MAX_LOOKS at most. One that
- * cannot be read is undefined.
+ * Yields visits that may match a query, in its order, several at once and MAX_LOOKS at most. Their members are those of
+ * `by-time`; a visit that cannot be read is undefined.
  */
 async function* visitsIn(site: RecordSite, query: VisitQuery): AsyncGenerator<ListedVisits> {
   const { from = 0, to = Number.MAX_SAFE_INTEGER, oldestFirst = false, after } = query;

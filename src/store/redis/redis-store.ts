@@ -42,36 +42,39 @@ import { TroubleLog } from './trouble-log.ts';
 
 /** Raised when a later version can no longer be read by an earlier one. */
 const FORMAT = '2';
-/** What this version reads as well; a server raises it. Format 1 has no places of clicks: see record/aggregator.ts. */
+/**
+ * An older format that this version reads, and that a server raises. It has no places of clicks: record/aggregator.ts.
+ */
 const FORMER_FORMAT = '1';
-/** Bytes of a machine's name, and what names are. */
+/** Random bytes of a new node name. */
 const NAME_BYTES = 9;
+/** A valid node name. */
 const NAME = /^[\w-]{1,64}$/;
-/** Writes of the page-visit counter that may be under way at once: each is a way there and back. */
+/** Maximum number of concurrent writes of the page-visit counter: each is a round trip. */
 const HIT_WRITES = 8;
-/** Sites whose totals are read at once. */
+/** Number of sites whose totals are read at once. */
 const HIT_READS = 50;
-/** Changes that are under way when it is closed are waited for so long, milliseconds. */
+/** Maximum wait for pending changes when the store is closed, milliseconds. */
 const CLOSE_MS = 1000;
 
 export interface RedisStoreOptions {
-  /** The record takes nothing beyond so many bytes. */
+  /** Maximum size of the record, bytes. */
   maxBytes?: number;
-  /** So many replicas must have what is acked, too. */
+  /** Number of replicas that must have data as well before it is acked. */
   replicas?: number;
-  /** The data folder of this machine. */
+  /** The data folder of this node. */
   folder: string;
-  /** Is told when Redis does not answer any more, and when it does again. */
+  /** Reports when Redis stops answering, and when it answers again. */
   log?: Logger;
-  /** Make a store where there is none; true unless said otherwise. */
+  /** Create the store if it does not exist; true by default. */
   create?: boolean;
-  /** Refuse a Redis that may throw away what it was given, and say in the log what an ack stands for. */
+  /** Refuse a Redis that may evict data, and log what an ack guarantees. */
   isServer?: boolean;
-  /** Refuse a Redis that keeps its data in memory only. */
+  /** Refuse a Redis that stores its data only in memory. */
   requirePersistence?: boolean;
-  /** Open this store and no other; an empty Redis is left empty. */
+  /** Open only the store with this id; an empty Redis is left empty. */
   id?: string;
-  /** Is told what keeps the store from working as it should, each time that changes. */
+  /** Called with the present troubles of the store each time they change. */
   onTrouble?(troubles: readonly TroubleName[]): void;
 }
 
@@ -104,10 +107,10 @@ async function open(target: RedisTarget, options: RedisStoreOptions): Promise<Re
   }
 }
 
-/** Furnishes a store that is new, and returns its secret. */
+/** Initializes a new store. Returns the store's secret. Throws StoreError if the store is new and `create` is false. */
 async function initStore(redis: Redis, where: string, create: boolean): Promise<Buffer> {
   const demo = demoSite(Date.now());
-  // Not zero where it was emptied while servers were on it that have written since.
+  // Not 0 if Redis was emptied while servers used it, and they have written since.
   const version = (await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY)) ?? '0';
   const [format, secret] = await redis.send<(string | null)[]>(META_KEY, 'HMGET', META_KEY, 'format', 'secret');
   if (format === FORMER_FORMAT && secret && create)
@@ -123,7 +126,7 @@ async function initStore(redis: Redis, where: string, create: boolean): Promise<
       'no-store',
       `there is no store in Redis at ${where}; start a server with --redis to create one, or set another Redis`,
     );
-  // Others may start at the same time: one of them comes first.
+  // Other servers may start at the same time: the first commit wins, and all read its result.
   await redis.commit(VERSION_KEY, version, [
     ['HSET', META_KEY, 'format', FORMAT, 'secret', randomBytes(32).toString('base64url')],
     ['HSET', commonKey('sites'), demo.key, JSON.stringify(demo)],
@@ -139,7 +142,7 @@ export class RedisStore extends AccountStore implements Store {
   readonly #queue: CommitQueue;
   readonly #attempts: Attempts;
   readonly #hitQueue = new HitQueue((groups) => this.#addHits(groups), HIT_WRITES);
-  /** Ids of the stores that may be worked with: one, and while another is adopted that as well. */
+  /** Ids of the stores that may be used: this one, and another one from the moment it is adopted. */
   readonly #ids: Set<string>;
   #stopWatching = () => {};
   #closed: Promise<void> | undefined;
@@ -167,7 +170,7 @@ export class RedisStore extends AccountStore implements Store {
     return toStoreError(this.#redis.send<number>(META_KEY, 'HINCRBY', META_KEY, 'runs', '1'));
   }
 
-  /** Says in the log if this machine's server last ran on another store, and remembers this one. */
+  /** Logs a warning if this node's server last ran on another store, and remembers this one. */
   compareWithLastStart(where: string, log: Logger | undefined): void {
     const [id, { store: last }] = [storeId(this.#secret), this.#machine.read()];
     if (last !== undefined && last !== id)
@@ -180,7 +183,7 @@ export class RedisStore extends AccountStore implements Store {
     if (last !== id) this.#machine.change({ store: id });
   }
 
-  /** Has something done when it is closed. */
+  /** Sets a function that is called when the store is closed. */
   onClose(stop: () => void): void {
     this.#stopWatching = stop;
   }
@@ -275,7 +278,7 @@ export class RedisStore extends AccountStore implements Store {
     options: ChangeOptions,
     change: Change<boolean>,
   ): Promise<boolean> {
-    // There may be too many for one step. They come first, so that they are there whenever the rest is.
+    // There may be too many counts for one commit. They are written first, so that they exist whenever the rest does.
     await toStoreError(writeHits(this.#redis, hits));
     const isReplaced = await this.#queue.commit(options, (tx) => {
       if (!change(tx)) return false;
@@ -293,7 +296,7 @@ export class RedisStore extends AccountStore implements Store {
     return this.#closed;
   }
 
-  /** A server that stops does not wait for a Redis that holds still. */
+  /** Waits for pending changes, but only up to CLOSE_MS: a server must stop even if Redis does not answer. */
   async #close(): Promise<void> {
     this.#stopWatching();
     await Promise.race([this.#queue.settled(), sleep(CLOSE_MS, undefined, { ref: false })]);
@@ -323,18 +326,20 @@ export class RedisStore extends AccountStore implements Store {
     return this.#queue.commit(options, change);
   }
 
-  /** Nobody waits for it: Redis may be far away. */
+  /** Does not wait for the commit: Redis may be far away. */
   protected async tryCommit<T>(options: ChangeOptions, change: Change<T>, assumed: T): Promise<T> {
     this.commit(options, change).catch(() => {});
     return assumed;
   }
 
-  /** The minutes may be on another node, and expire in any case. */
+  /**
+   * The minutes may be on another node of the cluster, so the commit cannot remove them. If this fails, they expire.
+   */
   protected async removeRest(site: string): Promise<void> {
     await this.#redis.send(hourKey(site), 'UNLINK', hourKey(site)).catch(() => {});
   }
 
-  /** What is missing may be missing since Redis lost it. Throws StoreError then. */
+  /** Throws StoreError if Redis has lost the store: a missing record may be missing for this reason. */
   #verify(): Promise<void> {
     return toStoreError(this.#redis.verify());
   }
