@@ -1,7 +1,8 @@
 /**
- * Several machines that share a Redis. One stream is for all of them: each says there every two seconds that it is there, what its
- * streams show, and what it lacks. A site that is shown elsewhere has a stream of its own, into which its visitors'
- * machines write what happens; of others nothing is written.
+ * The exchange between nodes that share a Redis. All nodes write to one control stream: every two seconds each reports
+ * that it is present, which channels its streams show, and whose state of which sites it lacks. A site that another
+ * node watches has a stream of its own, to which the nodes of its visitors write its events. For other sites nothing is
+ * written.
  */
 import { randomBytes } from 'node:crypto';
 import { withTimeout } from '../lib/timeout.ts';
@@ -30,29 +31,29 @@ import { type StreamCursor, type StreamEntry, StreamReader } from './stream-read
 
 const ALIVE_MS = 2000;
 const LISTEN_MS = 250;
-/** The lease of a slot is renewed so often, milliseconds. */
+/** How often the lease of the node id is renewed, milliseconds. */
 const KEEP_NODE_ID_MS = 10_000;
-/** An answer of Redis that has not come by then is not waited for, milliseconds. */
+/** Time limit for a reply of Redis, milliseconds. */
 const REDIS_LIMIT_MS = 2000;
-/** What nothing was read or written of for longer is late, milliseconds. */
+/** Data is stale if nothing could be read or written for this long, milliseconds. */
 const STALE_MS = 1500;
-/** The state of a site is told so often at most, milliseconds; who needs it asks again. */
+/** Minimum time between two sendings of a site's state, milliseconds. A node that needs it asks again. */
 const STATE_MS = 300;
 /** Visitors in one part of a state. */
 const PART = 500;
-/** How long the last words may take, milliseconds. */
+/** Time limit for each step of closing, milliseconds. */
 const BYE_LIMIT_MS = 500;
 
 interface Listening {
   inbox: Inbox;
-  /** Undefined until it is known where to begin. */
+  /** Undefined until the position to read from is known. */
   cursor: StreamCursor | undefined;
   since: number;
 }
 
 interface Telling {
   outbox: Outbox;
-  /** When the state was told last, performance.now(). */
+  /** When the state was last sent, performance.now(). */
   statedAt: number;
 }
 
@@ -60,7 +61,7 @@ export class RedisBroker implements Broker {
   readonly share: Share;
   readonly #redis: Redis;
   readonly #log: Logger;
-  /** This run of this machine; others are known by theirs, too. */
+  /** Identifies this node and its current run; other nodes are identified in the same way. */
   readonly #machine: string;
   readonly #streamReader: StreamReader;
   readonly #membership = new Membership();
@@ -68,24 +69,25 @@ export class RedisBroker implements Broker {
   readonly #waiting: Waiting = { size: 0 };
   readonly #control: Outbox;
   #controlCursor: StreamCursor | undefined;
-  /** Sites that are watched here, and those that are watched elsewhere. */
+  /** Sites that this node watches. */
   readonly #listening = new Map<string, Listening>();
+  /** Sites that other nodes watch. */
   readonly #telling = new Map<string, Telling>();
-  /** Numbers of the last entries in streams that are not written to any more. */
+  /** Numbers of the last entries in streams that this node does not write to any more. */
   readonly #numbers = new Map<string, number>();
   readonly #refreshes = new Set<string>();
-  /** Machines that were told of in the log, since their entries cannot be read here. */
+  /** Nodes with another format that were already logged. */
   readonly #foreign = new Set<string>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #figures = { entriesOut: 0, entriesIn: 0, bytesOut: 0, bytesIn: 0, gaps: 0, overflows: 0 };
   readonly #startedAt = performance.now();
-  /** When the slot was this machine's for certain, Unix ms: the lease runs on while this machine is suspended. */
+  /** When the lease of the node id was last confirmed, performance.now(). It also expires during a system suspend. */
   #keptAt = performance.now();
   #local: Local | undefined;
-  /** Something is to be said that has changed since it was said last. */
+  /** Something has changed since the last `alive` message. */
   #isAliveDue = false;
   #isStale = false;
-  /** Unreadable entries have been logged; that is done once. */
+  /** An unreadable entry was logged; only the first one is. */
   #hasComplained = false;
   #closing: Promise<void> | undefined;
 
@@ -101,7 +103,7 @@ export class RedisBroker implements Broker {
     });
   }
 
-  /** Connects. `machine` is this machine's name; nothing is told or heard while `check` fails. Throws RedisError. */
+  /** Connects. `machine`: name of this node. While `check` fails, nothing is sent or received. Throws RedisError. */
   static async start(target: RedisTarget, log: Logger, machine: string, check?: ConnectionCheck): Promise<RedisBroker> {
     const redis = await Redis.connect(target, { limitMs: REDIS_LIMIT_MS, ...(check && { check }) });
     const run = runOf(machine, randomBytes(6).toString('base64url'));
@@ -144,7 +146,7 @@ export class RedisBroker implements Broker {
     );
   }
 
-  /** Numbers that may be another machine's by now are told to nobody. */
+  /** Returns false if another node may have this node's id by now: its visitor numbers must not be sent then. */
   async #mayTell(): Promise<boolean> {
     const isSure = () => performance.now() - this.#keptAt < MAX_UNRENEWED_MS;
     if (!isSure()) await this.#keepNodeId();
@@ -158,7 +160,7 @@ export class RedisBroker implements Broker {
     else if (isKept === false && !this.#closing) this.#fence();
   }
 
-  /** Visitors of here would be taken for those of the machine that has their numbers now. */
+  /** Ends the exchange: this node's visitors would be mistaken for those of the node that has their numbers now. */
   #fence(): void {
     const text =
       'another server has the numbers of this one, which was disconnected from Redis for too long: ' +
@@ -175,7 +177,7 @@ export class RedisBroker implements Broker {
     this.#tellAlive();
   }
 
-  /** Passes over entries that cannot be read, so that no content of a stream ends the reading or this process. */
+  /** Skips entries that cannot be read, so that no content of a stream stops the reader or this process. */
   #bear(take: StreamCursor['take']): StreamCursor['take'] {
     return (entries) => {
       try {
@@ -188,7 +190,7 @@ export class RedisBroker implements Broker {
     };
   }
 
-  /** Entries but for those in another format than this machine's. */
+  /** Returns the entries in the format of this node. */
   #readable(entries: readonly StreamEntry[]): StreamEntry[] {
     return entries.filter((entry) => {
       const [machine = ''] = entry;
@@ -198,7 +200,7 @@ export class RedisBroker implements Broker {
     });
   }
 
-  /** Is said once of each; should there be very many, perhaps again. */
+  /** Logs each node once; after NODE_IDS nodes, some may be logged again. */
   #noteForeign(machine: string, format: string): void {
     if (this.#foreign.has(machine)) return;
     if (this.#foreign.size >= NODE_IDS) this.#foreign.clear();
@@ -230,7 +232,7 @@ export class RedisBroker implements Broker {
   }
 
   #heard(machine: string): void {
-    // It is to know of this one soon, and what it has is not known.
+    // A new node must learn of this one soon, and this node lacks its state.
     if (this.#membership.heard(machine)) this.#tellAlive();
   }
 
@@ -245,7 +247,7 @@ export class RedisBroker implements Broker {
     this.#control.add(writeNodeItem({ k: 'answer', to: machine, ask, pages }));
   }
 
-  /** What other machines watch has changed. */
+  /** Adapts to a change of what other nodes watch. */
   #carry(): void {
     const channels = this.#membership.channels();
     const sites = new Set(channels.map(({ site }) => site));
@@ -260,7 +262,7 @@ export class RedisBroker implements Broker {
       onLost: () => this.#tellState(site, true),
       onSkipped: () => this.#local?.refresh(this.#carriedOf(site)),
     });
-    // What happened since it was written to last is missing.
+    // The stream lacks the events since this node last wrote to it.
     outbox.skipNumber();
     this.#telling.set(site, { outbox, statedAt: Number.NEGATIVE_INFINITY });
   }
@@ -287,7 +289,7 @@ export class RedisBroker implements Broker {
     telling.outbox.addState(partsOf(this.#local.state(site)));
   }
 
-  /** Tells that this machine is there, with all it watches and lacks; not while the last such message is on its way. */
+  /** Sends that this node is present, what it watches and what it lacks. Waits until the last such message is sent. */
   #tellAlive(): void {
     this.#isAliveDue = this.#control.waitedMs(performance.now()) > 0 || !this.#controlCursor;
     if (this.#isAliveDue || !this.#local) return;
@@ -325,7 +327,7 @@ export class RedisBroker implements Broker {
     const listening: Listening = { inbox, cursor: undefined, since: performance.now() };
     this.#listening.set(site, listening);
     const isWanted = () => this.#listening.get(site) === listening;
-    // What comes after this point answers what is asked after it.
+    // Answers to requests that are sent from now on come after this position.
     const take = this.#bear((entries) => inbox.take(this.#readable(entries)));
     listening.cursor = await this.#streamReader.open(siteKey(site, 'live'), take, isWanted);
     if (isWanted()) this.#tellAlive();
@@ -348,7 +350,7 @@ export class RedisBroker implements Broker {
     this.#local?.forgetSite(site);
   }
 
-  /** Looks who has been silent for too long, and whether all is read and written in time. */
+  /** Removes nodes that were silent for too long, and logs when the data becomes stale or current. */
   #listen(): void {
     const late = this.#staleMs();
     if (this.#controlCursor && performance.now() - this.#controlCursor.readAt < LISTEN_MS)
@@ -440,7 +442,7 @@ export class RedisBroker implements Broker {
   }
 }
 
-/** A state as items of a stream. */
+/** Splits a state into items of a stream, PART visitors each. */
 function partsOf({ visitors, minutes }: ReturnType<Local['state']>): Written[] {
   const parts: Written[] = [];
   for (let i = 0; i === 0 || i < visitors.length; i += PART) {
