@@ -1,4 +1,6 @@
-/** Node's HTTP server, with limits on slow clients and requests in line, and an end that lets requests finish. */
+/**
+ * Node's HTTP server, with limits on slow clients and on pipelined requests, and a shutdown that lets requests finish.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
@@ -9,7 +11,7 @@ import { PipelineLimit } from './pipeline-limit.ts';
 import { afterAnswers, afterEarlier, noteAnswer } from './response-order.ts';
 import type { Http } from './server.ts';
 
-/** A closing server cuts off requests that are not done by then, milliseconds. */
+/** A closing server cuts off requests that take longer, milliseconds. */
 const REQUEST_LIMIT_MS = 2000;
 /** How long a client may take for its headers, for a whole request and between two requests, milliseconds. */
 const HTTP_LIMITS = {
@@ -21,13 +23,15 @@ const HTTP_LIMITS = {
   // headFault answers such a request with a problem.
   requireHostHeader: false,
 };
-/** A client that stops reading its answer is cut off after this time, milliseconds. */
+/** A client that stops reading its response is cut off after this time, milliseconds. */
 const STALL_MS = 60_000;
-/** Requests of one connection that may wait for their answers; browsers send one at a time. Each holds some KB. */
+/** Maximum number of waiting requests of one connection. Each uses some KB; browsers send one at a time. */
 const MAX_WAITING = 100;
+
 /**
- * A server that passes requests on in the order they came. `upgrade` gets each upgrade request after the answers before it.
- * While `isDraining`, each answer closes its connection, so that the next request reaches another worker.
+ * Returns a server that handles the requests of a connection in order. `upgrade` is called for an upgrade request when
+ * the responses before it are sent. While `isDraining`, each response closes its connection, so that the next request
+ * reaches another worker.
  */
 export function createHttpServer(
   http: Http,
@@ -43,7 +47,7 @@ export function createHttpServer(
   server.on('connect', (request: IncomingMessage, socket: Duplex) =>
     afterAnswers(socket, () => endWithProblem(socket, headFault(request) ?? NO_TUNNEL)),
   );
-  // Node sets no limit of its own, and a client that stops reading would hold its answer for ever.
+  // Node has no default limit, and a client that stops reading would keep its response in memory for ever.
   server.timeout = STALL_MS;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) =>
     afterEarlier(socket, () => clientError(error, socket)),
@@ -54,7 +58,7 @@ export function createHttpServer(
   return server;
 }
 
-/** Passes a request to `answer`, or refuses it if too many of its connection wait. */
+/** Passes a request to `answer`, or refuses it if too many requests of its connection are waiting. */
 function queue({ refuse }: Http, isDraining: () => boolean) {
   const pipeline = new PipelineLimit(MAX_WAITING);
   return (request: IncomingMessage, response: ServerResponse, answer: Http['handler']): void => {
@@ -71,8 +75,8 @@ function queue({ refuse }: Http, isDraining: () => boolean) {
 }
 
 /**
- * Answers a request that asks for an unknown protocol, such as h2c, as if it had not asked (RFC 9110 section 7.8).
- * Node does not read the body of such a request, so only methods without a body get an answer.
+ * Ignores the Upgrade field of a request for an unknown protocol, such as h2c, and answers the request (RFC 9110
+ * section 7.8). Node does not read the body of such a request, so methods other than GET and HEAD are refused.
  */
 export function answerWithoutUpgrade(handler: Http['handler'], request: IncomingMessage, socket: Duplex): void {
   socket.on('error', () => socket.destroy());
@@ -91,9 +95,11 @@ export function answerWithoutUpgrade(handler: Http['handler'], request: Incoming
   handler(request, response);
 }
 
-/** Accepts no more connections, and answers one more request on each open one: a request may be on its way on any of them. */
+/**
+ * Accepts no more connections. Answers one more request on each open one, because a request may already be on its way.
+ */
 export function drainServer(server: Server): Promise<void> {
-  // http.Server.close would cut off all connections that are idle now.
+  // http.Server.close would close all idle connections.
   return ended(server, () => NetServer.prototype.close.call(server));
 }
 
@@ -105,7 +111,7 @@ export function closeServer(server: Server): Promise<void> {
   });
 }
 
-/** Resolves when `server` is closed; requests that take too long are cut off. */
+/** Resolves when `server` is closed. Cuts off requests that take too long. */
 async function ended(server: Server, end: () => void): Promise<void> {
   if (!server.listening) return;
   const closed = once(server, 'close');

@@ -21,7 +21,7 @@ export class Problem<C extends ProblemCode = ProblemCode> extends Error {
   }
 }
 
-/** A 429 or 503 that says when to come back. */
+/** Returns a 429 or 503 with `retry-after`. */
 export function comeBackLater<C extends ProblemCode>(
   status: ProblemStatus<C> & (429 | 503),
   code: C,
@@ -48,7 +48,7 @@ const CODES: Record<number, keyof typeof PROBLEMS> = {
 /** What Fastify and its parsers add to an error. */
 export type RaisedError = Error & { statusCode?: number; code?: string; validation?: Fault[] };
 
-/** What Ajv found wrong. */
+/** A validation error of Ajv. */
 interface Fault {
   instancePath: string;
   keyword: string;
@@ -56,15 +56,18 @@ interface Fault {
   message?: string;
 }
 
-/** How long to stay away while the store is, milliseconds. */
+/** When clients should retry while the store is unreachable, milliseconds. */
 const AWAY_MS = 2000;
 
-/** True where the store says that it cannot be reached. */
+/** True if the store reported that it is unreachable. */
 export function isStoreAway(error: RaisedError): boolean {
   return isAwayCode(error.code) && !(error instanceof Problem);
 }
 
-/** What to answer where the store cannot be reached, or is damaged, which is in the log already; other errors are as they are. */
+/**
+ * Returns the problem for a store that is unreachable or damaged. The log already has the details. Returns other errors
+ * unchanged.
+ */
 export function problemOf(error: RaisedError): RaisedError {
   if (error.code === 'damaged' && !(error instanceof Problem)) return new Problem(503, 'damaged', DAMAGED_TEXT);
   if (!isStoreAway(error)) return error;
@@ -76,15 +79,15 @@ const MOVED_TEXT = "The store's file was moved away or replaced. Nothing is writ
 const DAMAGED_TEXT =
   'Part of the store is damaged and cannot be read. The log names it; fieldmouse verify finds all damage.';
 
-/** The status that an error asks for; 500 for one that asks for none. */
+/** Returns the status of an error; 500 if it has no valid one. */
 export function statusOf(error: RaisedError): number {
   const status = error.statusCode;
   return status !== undefined && Number.isInteger(status) && status >= 400 && status <= 599 ? status : 500;
 }
 
 /**
- * The body for an error. Errors from 500 up that are not ours keep their text to themselves, unless
- * `development`, which also shows the stack.
+ * Returns the response body for an error. The texts of unexpected errors with status 500 and above are left out, except
+ * with `development`, which also adds the stack.
  */
 export function problemBody(error: RaisedError, development: boolean): object {
   const status = statusOf(error);
@@ -101,7 +104,7 @@ export function problemBody(error: RaisedError, development: boolean): object {
   };
 }
 
-/** A fault of a field as a person would say it. */
+/** Describes a validation error in plain words. */
 function faultText({ instancePath, keyword, params, message }: Fault): string {
   const field = instancePath.slice(1).replaceAll('/', ' ') || 'the request';
   switch (keyword) {
@@ -136,7 +139,7 @@ export function sendProblem(reply: FastifyReply, error: RaisedError, development
     .send(JSON.stringify(problemBody(error, development)));
 }
 
-/** As `sendProblem`, where no route answers. `fields` are sent before its own. */
+/** Like `sendProblem`, for requests that are answered without Fastify. `fields` are sent first. */
 export function writeProblem(response: ServerResponse, error: RaisedError, fields: Fields, development: boolean): void {
   const body = JSON.stringify(problemBody(error, development));
   const own: Fields = [
@@ -148,14 +151,14 @@ export function writeProblem(response: ServerResponse, error: RaisedError, field
   response.writeHead(statusOf(error), flat(fields, own)).end(body);
 }
 
-/** Problems that Node finds while it reads a request, by its error codes. */
+/** Problems for errors of Node's HTTP parser, by error code. */
 const UNREADABLE: Record<string, Problem> = {
   HPE_INVALID_VERSION: new Problem(505, 'bad-version', 'The server speaks HTTP/1.1 and HTTP/1.0.'),
   HPE_HEADER_OVERFLOW: new Problem(431, 'too-large', 'The headers are too large.'),
   ERR_HTTP_REQUEST_TIMEOUT: new Problem(408, 'too-slow', 'The request took too long to arrive.'),
 };
 
-/** Answers bytes that cannot be read as a request, and ends the connection. */
+/** Answers a request that cannot be parsed or came too late, and ends the connection. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
