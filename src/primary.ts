@@ -1,4 +1,4 @@
-/** The primary: wires supervisor and hub, and knows how the whole starts and stops. */
+/** The primary: wires supervisor and hub, and starts and stops the server. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from './broker/contract.ts';
 import { noBroker } from './broker/no-broker.ts';
@@ -34,9 +34,9 @@ const LAST_BATCH_MS = 200;
 /** Time limit for storing the last minutes, milliseconds. */
 const LAST_MINUTES_MS = 1000;
 
-/** A stop waits for Redis until then, milliseconds after it started: a stop of 5 s counts as failed. */
+/** A stop waits for Redis until this long after it started, milliseconds: a stop that takes 5 s counts as failed. */
 const STOP_MS = 3500;
-/** A stop waits for Redis at least this long after the workers have ended, milliseconds. */
+/** Minimum wait for Redis after the workers have ended, milliseconds. */
 const LAST_WORDS_MS = 300;
 
 /** The first administrator of a new store. */
@@ -49,16 +49,17 @@ export interface Running {
   firstLink: string | undefined;
   /** No administrator has a password or a session. */
   nobodyCanSignIn: boolean;
-  /** Resolves if the store turns out to be damaged: nothing can go on then. */
+  /** Resolves if the store turns out to be damaged: the server cannot continue then. */
   damaged: Promise<StoreError>;
-  /** Replaces the workers, one after the other. What goes wrong is logged. */
+  /** Replaces the workers, one after the other. Errors are logged. */
   reload(): Promise<void>;
-  /** Drains everything. Closing twice is safe. */
+  /** Drains and closes everything. Closing twice is safe. */
   close(): Promise<void>;
 }
 
 /**
- * Starts the process tree: workers run `exec` with `args`. Throws StoreError and StartError, whose messages are for people.
+ * Starts the process tree: workers run `exec` with `args`. Throws StoreError and StartError, whose messages are for
+ * people.
  */
 export async function startPrimary(config: Config, exec: string, args: readonly string[]): Promise<Running> {
   const log = createLogger(config.logLevel, 'primary');
@@ -92,7 +93,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
 
 type Parts = Awaited<ReturnType<typeof buildParts>>;
 
-/** Each part is given only parts that are built before it. Nothing runs yet but the broker. */
+/** Each part is given only parts that are built before it. Only the broker is started already. */
 async function buildParts(
   config: Config,
   log: Logger,
@@ -116,7 +117,7 @@ async function buildParts(
     send: (worker, message) => supervisor.send(worker, message),
     sendAll: (message) => supervisor.sendAll(message),
     allowed: (request) => isAllowed(store, request),
-    // A write to a file that was cut short would end the process.
+    // If the store's file was truncated, a write would end the process.
     keep: async (some) => !suspicion.isSuspected && minutes.put(machine, some),
     machine,
     others: broker,
@@ -125,7 +126,7 @@ async function buildParts(
   return { config, log, store, machine, broker, suspicion, minutes, supervisor, hub };
 }
 
-/** Which store workers must open, and the number of this run. */
+/** Returns the environment variables that tell workers which store they must open, and the number of this run. */
 async function workerEnvironment(store: Store): Promise<Record<string, string>> {
   return {
     [STORE_ID]: await store.id(),
@@ -170,7 +171,7 @@ async function answerScrape({ supervisor }: Parts, gathering: Gathering, worker:
   supervisor.send(worker, { tag: TAG, k: 'scraped', ask, text: await gathering.text() });
 }
 
-/** Writes where the server listens and with which options it starts. */
+/** Stores the server's addresses and options. */
 async function noteStart(store: Store, config: Config, addresses: readonly string[]): Promise<void> {
   const isTcp = (address: string) => address.startsWith('tcp:');
   // Commands print these addresses and do not know the base path.
@@ -178,14 +179,14 @@ async function noteStart(store: Store, config: Config, addresses: readonly strin
   await store.noteOptions(optionsOf(config), Date.now());
 }
 
-/** Drains the workers, ends the streams, and writes the last minutes. */
+/** Drains the workers, ends the streams, and stores the last minutes. */
 async function closeParts({ config, store, broker, supervisor, hub }: Parts): Promise<void> {
   const [startedAt, start] = [Date.now(), performance.now()];
   const drained = supervisor.close();
-  // Workers may wait for a slow request. Streams end soon, after what visitors did last.
+  // Workers may wait for a slow request. Streams do not: they end as soon as the visitors' last batches have arrived.
   await sleep(LAST_BATCH_MS);
   await Promise.all([drained, hub.close()]);
-  // Visitors move to other nodes, if there are any, and would count twice in the minute in which they are sent away.
+  // Visitors move to other nodes, if there are any. They would count twice in the minute in which they are disconnected.
   const isAlone = broker.figures().machines === 0;
   const lastMinutes = hub.keepMinutes(isAlone ? Date.now() : startedAt - MINUTE_MS);
   const closed = Promise.all([
@@ -194,7 +195,8 @@ async function closeParts({ config, store, broker, supervisor, hub }: Parts): Pr
       .then(() => store.close()),
     broker.close(),
   ]);
-  // A cut-off loses nothing: Redis has what is acked. A file must be waited for: an exit during a write would wait, too.
+  // With Redis, a timeout loses nothing: Redis has everything that is acked. Closing a file needs no time limit, because
+  // an exit during a write would wait as well.
   const leftMs = Math.max(LAST_WORDS_MS, STOP_MS - (performance.now() - start));
   await (config.redis ? withTimeout(closed, leftMs).catch(() => {}) : closed);
 }
@@ -222,7 +224,7 @@ function warnOfDescriptors({ maxConnections, maxPerAddress }: Config, log: Logge
   );
 }
 
-/** Logs a warning if --max-store is below the size of the store's file, which never shrinks. */
+/** Logs a warning if the store's file, which never shrinks, is larger than --max-store. */
 async function warnOfSize({ archive }: Store, { maxStore, data }: Config, log: Logger): Promise<void> {
   const { file } = await archive.usage();
   if (file <= maxStore) return;
@@ -255,8 +257,8 @@ async function startBroker({ redis }: Config, log: Logger, machine: string, id: 
 }
 
 /**
- * Gives a new store an administrator and a sign-in link; of several servers that start on it at once, one does. Otherwise
- * returns whether anybody can sign in.
+ * Gives a new store an administrator and a sign-in link. If several servers start with it at once, only one of them
+ * does this. Otherwise checks whether anybody can sign in.
  */
 export async function firstSteps(store: Store): Promise<Pick<Running, 'firstLink' | 'nobodyCanSignIn'>> {
   const now = Date.now();

@@ -1,4 +1,4 @@
-/** One worker: wires HTTP, ingest, relay, the store and the channel to the primary. */
+/** A worker: wires HTTP, ingest, relay, the store and the channel to the primary. */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -37,14 +37,16 @@ import type { RemovalReport } from './store/record/age-clock.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
 
-/** Concurrent writes of the page-visit counter. */
+/** Maximum number of concurrent writes of the page-visit counter. */
 const HIT_WRITES = 8;
-/** For each reason, the log says at most once in this time that connections are dropped, milliseconds. */
+/** Minimum time between two log lines about dropped connections with the same reason, milliseconds. */
 const DROP_NOTE_MS = 60_000;
-/** The longest wait for the record when a visitor comes back, milliseconds. */
+/** Maximum wait for the record when a visitor comes back, milliseconds. */
 const LOOK_UP_MS = 1000;
 
-/** Runs this process as a worker until the primary drains it. If it cannot start, the primary is sent the reason. */
+/**
+ * Runs this process as a worker until the primary drains it. If it cannot start, it sends the reason to the primary.
+ */
 export async function runWorker(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, 'worker');
   const channel = openIpcChannel();
@@ -54,14 +56,14 @@ export async function runWorker(config: Config): Promise<void> {
     const { code, message } = error as { code?: string; message: string };
     const isExpected = error instanceof ListenError || error instanceof StoreError || error instanceof RedisError;
     if (!isExpected) log.error({ err: error }, 'cannot start');
-    // An exit would wait for the archive's thread, if there is one already, and that thread for LMDB.
+    // process.exit would wait for the record's thread, if it is running, and that thread for LMDB.
     channel.send({ tag: TAG, k: 'failed', code: code ?? 'unknown', message }, () =>
       process.kill(process.pid, 'SIGKILL'),
     );
   }
 }
 
-/** Builds the parts, wires them, and resolves with the addresses when the worker listens on all of them. */
+/** Builds and wires the parts. Resolves with the addresses when the worker listens on all of them. */
 async function startWorker(config: Config, log: Logger, channel: IpcChannel): Promise<string[]> {
   const drain = new Drain(log);
   const parts = await buildParts(config, log, channel, drain);
@@ -114,7 +116,7 @@ async function buildParts(config: Config, log: Logger, channel: IpcChannel, drai
   return { config, log, channel, store, archive, recorder, limit, relay, questions, ingest, metrics };
 }
 
-/** LMDB uses the durability that the first open of a file in a process asks for. */
+/** Passes the durability, because LMDB uses the one with which a process first opens a file. */
 function openWorkerStore(config: Config, log: Logger): Promise<Store> {
   const { durability } = config;
   const { [STORE_ID]: id, [STORE_IDENTITY]: file } = process.env;
@@ -160,7 +162,7 @@ async function ingestOptions(
     maxPerAddress: limitOfOne(config.maxPerAddress, OPTIONS.maxPerAddress.preset, mostConnections()),
     moved: (old, fresh) => limit.upgraded(old as Socket, fresh),
     secret: await store.secret(),
-    // A primary of an earlier version, which reloads its workers after an upgrade, does not set it.
+    // A primary of an older version, which reloads its workers after an upgrade, does not set it.
     run: Number(process.env[SERVER_RUN] ?? 0),
     site: (key) => sites.site(key),
     markSeen: (key) => {
@@ -289,7 +291,7 @@ function reportLoad({ channel, recorder }: Parts): void {
   );
 }
 
-/** Ends the parts in the order that data flows through them, so that nothing in progress is lost. */
+/** Closes the parts in the order in which data flows through them, so that nothing in progress is lost. */
 async function closeParts(parts: Parts, http: Http, servers: readonly Server[], reason: DrainReason): Promise<void> {
   const endServer = reason === 'stop' ? closeServer : drainServer;
   await Promise.all([parts.ingest.close(reason), ...servers.map(endServer)]);
@@ -311,12 +313,15 @@ function connectionLimit({ maxPerAddress, trustProxy }: Config): ConnectionLimit
   });
 }
 
-/** 0 if the record does not answer in time: streams may then get what they have already. */
+/** Returns 0 if the record does not answer in time: streams may then get frames that they already have. */
 function lastFrameOf(archive: ThreadArchive, site: string, id: string, most: number): Promise<number> {
   return withTimeout(archive.lastFrame(site, id, most), LOOK_UP_MS).catch(() => 0);
 }
 
-/** The record's thread counts page visits in LMDB, since it is the thread that writes the file. Redis is asked directly. */
+/**
+ * Page visits in LMDB are counted by the record's thread, which is the one that writes the file; those in Redis
+ * directly.
+ */
 function hitCounter({ redis }: Config, store: Store, archive: ThreadArchive): Store['hit'] {
   if (redis) return (site, page) => store.hit(site, page);
   const hits = new HitQueue((groups) => archive.addHits(groups), HIT_WRITES);
@@ -338,7 +343,7 @@ function logRemoved(log: Logger, { removed, heldMs }: RemovalReport): void {
     );
 }
 
-/** Why frames cannot be stored; empty if they can. */
+/** Returns why frames cannot be stored; empty if they can. */
 function troublesOf({ troubleCode }: Recorder): TroubleName[] {
   if (troubleCode === undefined) return [];
   if (troubleCode === 'unreachable') return ['redis-away'];

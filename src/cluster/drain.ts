@@ -5,7 +5,7 @@ const FAULT_LIMIT_MS = 4000;
 
 export type DrainReason = 'restart' | 'stop';
 
-/** The end of this worker: finishes what is in progress, then ends the process. */
+/** Stops this worker: finishes what is in progress, then ends the process. */
 export class Drain {
   readonly #log: Logger;
   #finish: ((reason: DrainReason) => Promise<void>) | undefined;
@@ -15,7 +15,7 @@ export class Drain {
     this.#log = log;
   }
 
-  /** `finish` ends all parts; before this call nothing is in progress. */
+  /** `finish` closes all parts. Before this call, nothing is in progress. */
   prepare(finish: (reason: DrainReason) => Promise<void>): void {
     this.#finish = finish;
   }
@@ -30,7 +30,7 @@ export class Drain {
   /** After an unexpected error the worker drains, and the primary starts another one. */
   readonly fail = (error: unknown): void => {
     this.#log.error({ err: error }, 'unexpected error; this worker is replaced');
-    // An exit would wait for the archive's thread, and that thread for LMDB.
+    // process.exit would wait for the record's thread, and that thread for LMDB.
     const kill = () => process.kill(process.pid, 'SIGKILL');
     if (!this.#finish) kill();
     setTimeout(kill, FAULT_LIMIT_MS).unref();

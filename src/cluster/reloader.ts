@@ -1,7 +1,7 @@
 import type { Logger } from '../log/logger.ts';
 import { StartError, type Supervisor } from './supervisor.ts';
 
-/** Replaces the workers on request, once the server runs. */
+/** Replaces the workers on request, as soon as the server has started. */
 export class Reloader {
   readonly #log: Logger;
   #supervisor: Supervisor | undefined;
@@ -14,7 +14,7 @@ export class Reloader {
     this.#supervisor = supervisor;
   }
 
-  /** `report` gets a line for each worker. Throws StartError. */
+  /** Replaces the workers. `report` is called with one line per worker. Throws StartError. */
   readonly reload = async (report: (line: string) => void): Promise<void> => {
     if (!this.#supervisor) throw new StartError('starting', 'the server is not ready yet; try again soon');
     this.#log.info('workers are being replaced');

@@ -1,19 +1,19 @@
 import type { ToPrimary, TroubleName } from '../protocol/ipc.ts';
 
-/** Codes of StoreError that mean: the store is not where it was, or is a different one. */
+/** Codes of StoreError that mean that the store is missing, or was replaced by another one. */
 const LOST: ReadonlySet<string> = new Set(['no-store', 'not-a-store']);
 
 /** Collects what `/healthz` and the dashboard report as wrong. */
 export class Troubles {
   #ofStore: readonly TroubleName[] = [];
-  /** A worker that was to replace another one found no store, or a different one. */
+  /** The last worker that tried to start found no store, or a different one. */
   #isStoreLost = false;
 
   readonly ofStore = (troubles: readonly TroubleName[]): void => {
     this.#ofStore = troubles;
   };
 
-  /** Takes from a worker's message whether it found the store. */
+  /** Notes whether a starting worker found the store. */
   read(message: ToPrimary): void {
     if (message.k === 'failed') this.#isStoreLost = LOST.has(message.code);
     if (message.k === 'listening') this.#isStoreLost = false;
