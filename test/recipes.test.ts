@@ -23,22 +23,25 @@ test('a recipe names only files and folders that exist', () => {
 test('the recipe of an option makes a flag, a variable and a line of --help', (t) => {
   const { folder, run } = copyOf(t);
   insert(join(folder, 'src/config/config.ts'), 'export const OPTIONS = {\n', codeOf('Add an option'));
-  assert.match(run('start', '--help'), /--max-notes N[^-]*maximum number of notes per site/);
+  assert.match(run('start', '--help'), /--max-bookmarks N[^-]*maximum number of bookmarks per site/);
   assert.match(
-    fault(() => run('--max-notes', '0')),
-    /--max-notes/,
+    fault(() => run('--max-bookmarks', '0')),
+    /--max-bookmarks/,
   );
 });
 
 test('the recipe of a command makes one that runs, with help', (t) => {
   const { folder, run } = copyOf(t);
-  writeFileSync(join(folder, 'src/commands/notes.ts'), codeOf('Add a command'));
+  writeFileSync(join(folder, 'src/commands/bookmark-commands.ts'), codeOf('Add a command'));
   const commands = join(folder, 'src/commands/commands.ts');
-  insert(commands, '  Object.entries({\n', '...NOTE_COMMANDS,\n');
-  writeFileSync(commands, `import { NOTE_COMMANDS } from './notes.ts';\n${readFileSync(commands, 'utf8')}`);
-  assert.match(run('help', 'notes count'), /rints the number of sites that can have notes/);
+  insert(commands, '  Object.entries({\n', '...BOOKMARK_COMMANDS,\n');
+  writeFileSync(
+    commands,
+    `import { BOOKMARK_COMMANDS } from './bookmark-commands.ts';\n${readFileSync(commands, 'utf8')}`,
+  );
+  assert.match(run('help', 'bookmarks count'), /rints the number of sites that can have bookmarks/);
   assert.match(
-    fault(() => run('notes', 'cuont')),
+    fault(() => run('bookmarks', 'cuont')),
     /did you mean count/,
   );
 });

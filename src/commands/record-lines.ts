@@ -70,7 +70,10 @@ export function runLine({ n, frames, page, size, entered, t, payload }: Run): st
   return JSON.stringify({ run: { n, frames, page, size, entered, t, samples } });
 }
 
-function markParts(mark: Mark): unknown[] {
+/** The name of a mark in an export. */
+type MarkName = Exclude<Mark['type'], 'visibility'> | 'shown' | 'hidden';
+
+function markParts(mark: Mark): [name: MarkName, ...unknown[]] {
   switch (mark.type) {
     case 'click':
       return ['click', mark.x, mark.y, mark.button, mark.ex, mark.ey, mark.selector];
@@ -173,7 +176,8 @@ function place(value: unknown, name: string): number {
 
 function readMark([kind, a, b, c, d, e, f]: unknown[], name: string): Mark {
   const extent = (value: unknown) => read.int(value, 0, MAX_COORDINATE, name);
-  switch (kind) {
+  const known = kind as MarkName;
+  switch (known) {
     case 'click': {
       const within = (value: unknown) => read.int(value, 0, ELEMENT_SCALE, name);
       const at = { x: place(a, name), y: place(b, name), button: read.int(c, 0, 255, name) };
@@ -185,10 +189,11 @@ function readMark([kind, a, b, c, d, e, f]: unknown[], name: string): Mark {
       return { type: 'resize', vw: extent(a), vh: extent(b), dw: extent(c), dh: extent(d) };
     case 'shown':
     case 'hidden':
-      return { type: 'visibility', visible: kind === 'shown' };
+      return { type: 'visibility', visible: known === 'shown' };
     case 'pointer':
       return { type: 'pointer', pointer: read.oneOf(a, POINTERS, name) };
     default:
+      known satisfies never;
       throw new LineFault(`${name} is of an unknown kind`);
   }
 }

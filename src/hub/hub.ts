@@ -66,7 +66,7 @@ export interface HubOptions {
   /** Sends to every worker. */
   sendAll(message: ToWorker): void;
   /** False when the session or token of a stream was revoked or has expired, or its site is gone. */
-  allowed(looking: Viewing): Promise<boolean>;
+  allowed(viewing: Viewing): Promise<boolean>;
   /** Stores minutes of this node. False if that is not possible now. */
   keep(minutes: readonly SiteMinute[]): Promise<boolean>;
   /** This node's name, the same at each start. */
@@ -111,7 +111,7 @@ export class Hub {
     this.#remoteEvents = new RemoteEvents({
       fanOut: this.#fanOut,
       presence: this.#presence,
-      elsewhere: this.#remotePresence,
+      remotePresence: this.#remotePresence,
       departures: this.#departures,
     });
     this.#minuteKeeper = new MinuteKeeper(this.#rates, (minutes) => options.keep(minutes));
@@ -476,8 +476,8 @@ export class Hub {
     if (this.#checking) return;
     this.#checking = true;
     try {
-      await forEachConcurrently(this.#fanOut.recentViewers(), CHECKS, async (looking) => {
-        if (!(await this.#options.allowed(looking))) this.#fanOut.revoke(looking);
+      await forEachConcurrently(this.#fanOut.recentViewers(), CHECKS, async (viewing) => {
+        if (!(await this.#options.allowed(viewing))) this.#fanOut.revoke(viewing);
       });
     } catch (error) {
       this.#options.log.error({ err: error }, 'cannot check the sessions of open streams');

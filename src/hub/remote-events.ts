@@ -16,7 +16,7 @@ type Event = Extract<SiteItem, { k: 'event' }>;
 export interface RemoteEventsOptions {
   fanOut: FanOut;
   presence: Presence;
-  elsewhere: RemotePresence;
+  remotePresence: RemotePresence;
   departures: Departures;
 }
 
@@ -26,10 +26,10 @@ export class RemoteEvents {
   readonly #remotePresence: RemotePresence;
   readonly #departures: Departures;
 
-  constructor({ fanOut, presence, elsewhere, departures }: RemoteEventsOptions) {
+  constructor({ fanOut, presence, remotePresence, departures }: RemoteEventsOptions) {
     this.#fanOut = fanOut;
     this.#presence = presence;
-    this.#remotePresence = elsewhere;
+    this.#remotePresence = remotePresence;
     this.#departures = departures;
   }
 

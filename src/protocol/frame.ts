@@ -16,8 +16,8 @@ export const FRAME = { hello: 0, samples: 1, bye: 2 } as const;
 /** The two low bits of a sample's head; the other bits are the time since the previous sample, milliseconds. */
 const SAMPLE = { near: 0, move: 1, scroll: 2, mark: 3 } as const;
 
-/** Kinds of marks, the rare samples. A mark starts with one of these numbers. */
-const MARK = { click: 0, page: 1, resize: 2, visibility: 3, pointer: 4 } as const;
+/** What a mark is: rare samples, each starting with the index of its type in this list. */
+const MARKS = ['click', 'page', 'resize', 'visibility', 'pointer'] as const satisfies readonly Mark['type'][];
 
 /** Element-relative click positions run from 0 (left, top) to this (right, bottom). */
 export const ELEMENT_SCALE = 32_767;
@@ -273,11 +273,12 @@ function noteSource({ source, count }: SampleBuffer, bytes: Uint8Array, from: nu
 }
 
 function decodeMark(r: Reader, x: number, y: number): Mark {
-  const type = r.varint();
+  const number = r.varint();
+  const type: Mark['type'] | undefined = MARKS[number];
   switch (type) {
-    case MARK.click:
+    case 'click':
       return {
-        type: 'click',
+        type,
         x: coordinate(x + r.zigzag()),
         y: coordinate(y + r.zigzag()),
         button: r.byte(),
@@ -285,19 +286,21 @@ function decodeMark(r: Reader, x: number, y: number): Mark {
         ey: Math.min(r.varint(), ELEMENT_SCALE),
         selector: r.text(MAX_TEXT.selector),
       };
-    case MARK.page:
-      return { type: 'page', page: r.text(MAX_TEXT.page) };
-    case MARK.resize:
-      return { type: 'resize', vw: r.extent(), vh: r.extent(), dw: r.extent(), dh: r.extent() };
-    case MARK.visibility:
-      return { type: 'visibility', visible: r.byte() !== 0 };
-    case MARK.pointer: {
+    case 'page':
+      return { type, page: r.text(MAX_TEXT.page) };
+    case 'resize':
+      return { type, vw: r.extent(), vh: r.extent(), dw: r.extent(), dh: r.extent() };
+    case 'visibility':
+      return { type, visible: r.byte() !== 0 };
+    case 'pointer': {
       const pointer = POINTERS[r.byte()];
       if (pointer === undefined) throw new FrameError('bad-type', 'pointer');
-      return { type: 'pointer', pointer };
+      return { type, pointer };
     }
+    case undefined:
+      throw new FrameError('bad-type', `mark ${number}`);
     default:
-      throw new FrameError('bad-type', `mark ${type}`);
+      return type satisfies never;
   }
 }
 

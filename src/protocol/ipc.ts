@@ -120,7 +120,8 @@ export interface SeenSite {
 
 export type ToWorker = {
   tag: typeof TAG;
-} /** Flat: `claim, v, frame, last` of each visitor let in; frame −1: nothing is known of its page. */ & (
+} & /** Flat: `claim, v, frame, last` of each admitted visitor. Frame −1: the frame that opened its page is unknown. */
+(
   | { k: 'grants'; grants: number[] }
   /** Another connection claims this visitor: close the one admitted with this claim and send `gone`. */
   | { k: 'release'; v: number; claim: number }

@@ -20,6 +20,7 @@ import type { Archive } from './archive.ts';
 
 /** How long a one-time link is valid, milliseconds. */
 export const LINK = { lifetime: 15 * 60_000 } as const;
+/** The time of a token's last use is stored at most this often, milliseconds. */
 export const TOKEN = { coarse: 5 * 60_000 } as const;
 
 /** Attempts to sign in are counted per address and per name, `limit` of them within `window` ms of the first. */

@@ -34,5 +34,10 @@ export interface AccountRecords {
 
 export type TableName = keyof AccountRecords;
 
+const TABLES: Record<TableName, true> = { sites: true, admins: true, tokens: true, links: true, sessions: true };
+
+/** Every table of accounts. A record of AccountRecords that is missing here does not compile. */
+export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];
+
 /** A session and its administrator, if they exist. */
 export type SessionOwner = readonly [session: Stored<Session> | undefined, admin: Stored<Admin> | undefined];

@@ -6,15 +6,13 @@ import type { AuditNote } from '../../model/audit.ts';
 import type { Redis, RedisCommand } from '../../redis/connection.ts';
 import { commonKey } from '../../redis/keys.ts';
 import { addToTrail } from '../accounts/audit-trail.ts';
-import type { AccountRecords, Link, TableName } from '../accounts/records.ts';
+import { type AccountRecords, type Link, TABLE_NAMES, type TableName } from '../accounts/records.ts';
 import type { AccountTransaction, ChangeOptions, ExpiringTable, Table } from '../accounts/transaction.ts';
 import { hitsKey } from './counters.ts';
 import { LoadedTrail, TRAIL_READS } from './redis-trail.ts';
 
 /** Counts the commits. */
 export const VERSION_KEY = commonKey('version');
-
-const TABLES: readonly TableName[] = ['sites', 'admins', 'tokens', 'links', 'sessions'];
 
 export interface RedisChangeOptions extends ChangeOptions {
   /** A command to run together with the reads. The change gets its answer. */
@@ -56,7 +54,7 @@ export class RedisTransaction implements AccountTransaction {
 
   /** Loads all that changes read. The answers to their queries. */
   async #load(options: readonly RedisChangeOptions[]): Promise<unknown[]> {
-    const reads = TABLES.flatMap((name) => {
+    const reads = TABLE_NAMES.flatMap((name) => {
       const keys = mergedReads(options, name);
       return keys === undefined ? [] : [{ name, keys, command: this[name].readCommand(keys) }];
     });
@@ -92,7 +90,7 @@ export class RedisTransaction implements AccountTransaction {
   /** False, and nothing is done, if another process has changed something since this was loaded. */
   async #commit(allowWhenFull: boolean): Promise<boolean> {
     const commands = [...this.#commands, ...(this.#trail?.commands() ?? [])];
-    for (const name of TABLES) commands.push(...this[name].commands());
+    for (const name of TABLE_NAMES) commands.push(...this[name].commands());
     return commands.length === 0 || this.#redis.commit(VERSION_KEY, this.#version, commands, allowWhenFull);
   }
 }

@@ -44,6 +44,7 @@ export class SiteKeys {
     const key = (name: string) => siteKey(site, name);
     this.site = site;
     this.version = key('record');
+    // The name of the key is older than the word compaction.
     this.compaction = key('filing');
     this.state = key('state');
     this.journals = Array.from({ length: SITE_SHARDS }, (_, shard) => key(`journal:${shard}`));
