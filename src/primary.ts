@@ -186,7 +186,7 @@ async function closeParts({ config, store, broker, supervisor, hub }: Parts): Pr
   // Workers may wait for a slow request. Streams do not: they end as soon as the visitors' last batches have arrived.
   await sleep(LAST_BATCH_MS);
   await Promise.all([drained, hub.close()]);
-  // Visitors move to other nodes, if there are any. They would count twice in the minute in which they are disconnected.
+  // Visitors move to other nodes, if there are any. They would count twice in the minute in which they disconnect.
   const isAlone = broker.figures().machines === 0;
   const lastMinutes = hub.keepMinutes(isAlone ? Date.now() : startedAt - MINUTE_MS);
   const closed = Promise.all([
@@ -195,8 +195,8 @@ async function closeParts({ config, store, broker, supervisor, hub }: Parts): Pr
       .then(() => store.close()),
     broker.close(),
   ]);
-  // With Redis, a timeout loses nothing: Redis has everything that is acked. Closing a file needs no time limit, because
-  // an exit during a write would wait as well.
+  // With Redis, a timeout loses nothing: Redis has everything that is acked. For a file, a time limit is of no use: an
+  // exit during a write would wait as well.
   const leftMs = Math.max(LAST_WORDS_MS, STOP_MS - (performance.now() - start));
   await (config.redis ? withTimeout(closed, leftMs).catch(() => {}) : closed);
 }
