@@ -1,7 +1,7 @@
 /**
- * `npm run attack [-- NAME …]`: attacks a server of its own, long and hard, while 50 visitors go on as ever and an administrator watches
- * them; test/attack-*.test.ts are the short forms. Attackers run with a lower priority than the server: on the
- * Internet they do not share its CPUs.
+ * `npm run attack [-- NAME …]`: starts a server for each attack and attacks it for a long time, while 50 visitors
+ * continue as usual and an administrator watches them. test/attack-*.test.ts are the short versions. Attackers run with
+ * a lower priority than the server, because on the Internet they do not share its CPUs.
  */
 import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ import { callOf } from './usage.ts';
 
 type Counted = Extract<Report, { k: 'counted' }>;
 
-/** What an attack tells when it is over. */
+/** An attack. Resolves with a summary for the table. */
 type Attack = (url: string) => Promise<string>;
 
 const SECONDS = 20;
@@ -30,7 +30,7 @@ const SOCKETS = 10_000;
 const FRAMES = 12_000;
 const ATTACKER = '127.0.8.1';
 const LIMITS = ['--workers', '2', '--max-per-address', '1000', '--max-connections', '20000'];
-/** V8 otherwise lets garbage lie while there is room, and hides what is looked for. */
+/** Without a limit, V8 leaves garbage uncollected, which would hide a leak. */
 const ENV = { NODE_OPTIONS: '--max-semi-space-size=2 --max-old-space-size=128' };
 
 const ATTACKS: Record<string, Attack> = {
@@ -66,7 +66,7 @@ const ATTACKS: Record<string, Attack> = {
       socket.pause();
       socket.write('GET /admin/app.js HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000));
     }
-    // A paused socket does not tell of its end: the descriptors of the server do.
+    // A paused socket does not report that it was closed. The descriptors of the server show it.
     await sleep(20_000);
     for (const socket of sockets) socket.destroy();
     return `100 connections with 1,000 requests each, never read; ${((performance.now() - began) / 1000).toFixed(0)} s`;
@@ -87,7 +87,7 @@ else
     }).words,
   );
 
-/** The process that attacks: `attacker NAME URL`. */
+/** The attacking process: `attacker NAME URL`. */
 async function attacker(): Promise<void> {
   setPriority(constants.priority.PRIORITY_LOW);
   const [name, url] = process.argv.slice(3) as [string, string];
@@ -109,7 +109,7 @@ async function all(names: string[]): Promise<void> {
   for (const name of names.length > 0 ? names : Object.keys(ATTACKS)) console.log(await one(name));
 }
 
-/** One attack on a server of its own, as a row. */
+/** Runs one attack on a new server. Returns a row of the table. */
 async function one(name: string): Promise<string> {
   const system = await start('fieldmouse', LIMITS, ENV);
   const visitors = new Crowd(1);
@@ -146,7 +146,7 @@ async function one(name: string): Promise<string> {
   }
 }
 
-/** The visitors send for as long as something takes. */
+/** Lets the visitors send until `what` is done. */
 async function watched<T>(
   visitors: Crowd,
   streams: Loader,
@@ -172,7 +172,7 @@ async function attack(name: string, port: number): Promise<string> {
   return result as string;
 }
 
-/** Of all processes together; memory without the files that are mapped, which the record's is. */
+/** Returns the usage of all processes together. Memory excludes mapped files, such as the record. */
 function usage({ tree }: System): { files: number; mb: number } {
   const pids = tree.pids();
   const sum = (of: (pid: number) => number) => pids.reduce((total, pid) => total + of(pid), 0);

@@ -1,6 +1,5 @@
 /**
- * What do visitors and the disk notice of --max-store? After it was lowered, and while a store at its cap is written
- * to.
+ * What does --max-store cost visitors and the disk: after it was lowered, and while a store at its cap is written to?
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,15 +26,15 @@ const TO_MB = Number(process.env.FIELDMOUSE_CAP_TO_MB ?? 50);
 const CAPS_MB = (process.env.FIELDMOUSE_CAPS_MB ?? '20,50,100,200').split(',').filter(Boolean).map(Number);
 const SECONDS = Number(process.env.FIELDMOUSE_CAP_SECONDS ?? 120);
 const MAX_GAP_MS = 250;
-/** How long visitors are watched where nothing is removed, and after enough was removed, milliseconds. */
+/** How long visitors are observed while nothing is removed, and after enough was removed, milliseconds. */
 const BASE_MS = 10_000;
-/** A store that has not got below its lowered cap by then fails, milliseconds. */
+/** Time limit for a store to shrink below its lowered cap, milliseconds. */
 const LOWER_LIMIT_MS = 30 * 60_000;
 /** How often the size of the data folder is read, milliseconds. */
 const LOOK_MS = 100;
-/** A store begins at this share of its cap. Visits are removed from 0.8 on. */
+/** A store is filled to this share of its cap. Visits are removed from 0.8 on. */
 const FILLED = 0.75;
-/** Samples of a frame: together visitors send 60,000 a second, which is some 300 KB. */
+/** Samples per frame. All visitors together send 60,000 samples per second, some 300 KB. */
 const FRAME_SAMPLES = 60;
 const FILL_SAMPLES = 500;
 const FILL_FRAMES = 20;
@@ -51,7 +50,7 @@ export async function cap(_: Length): Promise<Table> {
   return { title: 'cap: acks and disk space at --max-store', text, head: ['', 'figure'], ...table };
 }
 
-/** A server is started again with a lower cap. */
+/** Restarts a server with a lower cap. */
 async function lower({ rows, targets }: Pick<Table, 'rows' | 'targets'>): Promise<void> {
   await inFolder(async (folder) => {
     await fill(folder, FROM_MB * MB);
@@ -72,7 +71,7 @@ async function lower({ rows, targets }: Pick<Table, 'rows' | 'targets'>): Promis
   });
 }
 
-/** A store at its cap is written to. */
+/** Writes to a store at its cap. */
 async function fillSteadily({ rows, targets }: Pick<Table, 'rows' | 'targets'>, megabytes: number): Promise<void> {
   await inFolder(async (folder) => {
     await fill(folder, FILLED * megabytes * MB);
@@ -112,7 +111,7 @@ async function inFolder(play: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-/** Starts a server on a folder with visitors at it, has `play` watch them, and stops it. */
+/** Starts a server on a folder, with visitors, runs `play`, and stops the server. */
 async function watched<T>(folder: string, flags: string[], play: (watch: Watch) => Promise<T>): Promise<T> {
   const server = await start('fieldmouse', ['--data', folder, '--workers', '2', '--retain', '3650d', ...flags]);
   const ends: (() => unknown)[] = [() => server.stop()];
@@ -132,7 +131,7 @@ async function gapOf(watch: Watch, ms: number): Promise<number> {
   return watch.longest();
 }
 
-/** Resolves with the bytes that are in use when they are less than `bytes`. */
+/** Waits until less than `bytes` are in use. Resolves with the bytes in use. */
 async function untilBelow(folder: string, bytes: number): Promise<number> {
   const end = performance.now() + LOWER_LIMIT_MS;
   for (;;) {
@@ -152,7 +151,7 @@ async function usageOf(folder: string) {
   }
 }
 
-/** Fills a store with visits of some 50 KB until so many bytes are in use. */
+/** Fills a store with visits of some 50 KB each until `bytes` are in use. */
 async function fill(folder: string, bytes: number): Promise<void> {
   const store = await openLmdbStore(folder, { durability: 'system' });
   const samples = new SampleBuffer(FILL_SAMPLES);

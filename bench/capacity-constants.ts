@@ -1,6 +1,6 @@
 /**
- * What the capacity model goes by: every figure in one place, with where it comes from. A figure that is measured anew is replaced
- * here; `npm run bench -- scaling` then writes the tables of docs/scaling.md anew.
+ * The figures of the capacity model, each with its source. After a new measurement, replace the figure here, and run
+ * `npm run bench -- scaling` to update the tables of docs/scaling.md.
  *
  * measured: a row of bench/RESULTS.md · computed: from the code or the sizes of headers · estimate: not measured by a bench yet
  */
@@ -101,7 +101,10 @@ const WITH_REDIS = {
   },
 } as const satisfies Record<string, Figure>;
 
-/** Redis itself: the same, with Redis 7.0 and every change on disk before it is answered. Estimates are by hand, with an append-only file. */
+/**
+ * Redis itself: the same source, with Redis 7.0 and every change on disk before it is answered. Estimates were made by
+ * hand, with an append-only file.
+ */
 const REDIS = {
   redisAppendUs: {
     value: 16,
@@ -175,7 +178,7 @@ const REDIS = {
   },
 } as const satisfies Record<string, Figure>;
 
-/** What is written. The first four are held by test/capacity-model.test.ts to what the code writes. */
+/** Sizes of what is written. test/capacity-model.test.ts compares the first four with what the code writes. */
 const BYTES = {
   recordFrameBytes: {
     value: 61.6,

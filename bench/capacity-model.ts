@@ -1,37 +1,40 @@
 /**
- * How many machines and how much Redis do so many visitors need? Arithmetic only: nothing is measured, drawn or read here. Rates are per
- * second, CPU is µs of one core per second, sizes are bytes. bench/load/fleet.ts plays the same with visitors one by one.
+ * The capacity model: how many machines and how much Redis does a number of visitors need? It only calculates: it
+ * measures nothing and uses no random numbers. Rates are per second, CPU is µs of one core per second, sizes are bytes.
+ * bench/load/fleet.ts simulates the same with individual visitors.
  */
 import { SITE_SHARDS } from '../src/store/record/shard.ts';
 import type { Constants } from './capacity-constants.ts';
 
-/** Samples a second of a pointer that moves, and between two frames of a visitor, watched and not, s. */
+/** Samples per second of a moving pointer. */
 export const SAMPLE_RATE = 60;
+/** Time between two frames of a watched visitor, and of one that is not watched, s. */
 export const FLUSH_S = 0.1;
 export const QUIET_FLUSH_S = 1;
-/** A worker appends so often, s, and a site's frames to so many journals. */
+/** Time between two appends of a worker, s. */
 export const GROUP_S = 0.1;
+/** Number of journals of a site. */
 export const SHARDS_OF_SITE = SITE_SHARDS;
-/** Primaries write and read so often, s. */
+/** Time between two writes, and between two reads, of a primary, s. */
 export const TICK_S = 0.016;
-/** Visitors of a site whose activity a machine tells in a second, at most. */
+/** Maximum number of a site's visitors whose activity a machine reports each second. */
 export const MAX_ROWS = 1000;
-/** What a visitor does that other machines are told of: joins, leaves, and pages and clicks between. */
+/** Events of a visit that are sent to other machines: join, leave, and the pages and clicks in between. */
 export const VISIT_EVENTS = 8;
-/** A core's µs in a second. */
+/** µs of CPU time of one core per second. */
 const CORE = 1_000_000;
 const DAY_S = 86_400;
 
 export interface Hardware {
-  /** Of a machine. */
+  /** Number of cores of a machine. */
   cores: number;
-  /** Of a machine, and of a shard of Redis, bytes a second each way. */
+  /** Bandwidth of a machine, and of a Redis shard, bytes per second in each direction. */
   network: number;
-  /** Of a shard of Redis, bytes. */
+  /** Memory of a Redis shard, bytes. */
   memory: number;
-  /** How much of cores and networks may be in use. */
+  /** Maximum share of the cores and networks that may be in use. */
   use: number;
-  /** Copies of each shard. */
+  /** Number of replicas of each shard. */
   replicas: number;
 }
 
@@ -42,26 +45,28 @@ export interface Assumptions {
   motionS: number;
   /** How long a visitor stays, s. */
   stayS: number;
-  /** Administrators who look at a site at a time, in the mean of all sites. */
+  /** Mean number of administrators who watch a site at a time. */
   administratorsPerSite: number;
-  /** They come to a site by its visitors to this power: 0 to all alike, 1 as visitors do. */
+  /**
+   * The chance of a site to be watched grows with its visitors to this power. 0: all sites are equal, 1: proportional.
+   */
   bias: number;
-  /** How long they look, and how long a site counts as watched after that, s. */
+  /** How long administrators watch a site, and how long it counts as watched after that, s. */
   viewS: number;
   lingerS: number;
-  /** Each site is watched all the time, on so many machines; then the four above do not matter. */
+  /** If set, each site is always watched on this number of machines, and the four values above have no effect. */
   alwaysOn?: number;
-  /** Share of a watched site's visitors that are on the page on stage. */
+  /** Share of a watched site's visitors that are on the page shown on the stage. */
   stage: number;
-  /** Open streams of one site on one machine that shows it. */
+  /** Number of open streams of a site on each machine that shows it. */
   streams: number;
-  /** How much of the record Redis keeps, s. */
+  /** How long Redis stores the record, s. */
   keptS: number;
 }
 
 export const HARDWARE: Hardware = { cores: 16, network: 1.25e9, memory: 32e9, use: 0.5, replicas: 1 };
 
-/** What people do, as far as it can be said for all. */
+/** Typical behaviour of visitors and administrators. */
 export const TYPICAL: Assumptions = {
   visitorsPerSite: 100,
   activity: 0.1,
@@ -79,44 +84,50 @@ export const TYPICAL: Assumptions = {
 /** Every pointer moves all the time, every site is watched on two machines, every move is shown. */
 export const WORST: Assumptions = { ...TYPICAL, activity: 1, alwaysOn: 2, stage: 1 };
 
-/** Shares of all visitors by Zipf's law: the second site has half as many as the first, the third a third. */
+/**
+ * Returns each site's share of the visitors by Zipf's law: the second site has half as many as the first, the third a
+ * third.
+ */
 export function zipf(sites: number): number[] {
   const weights = Array.from({ length: sites }, (_, i) => 1 / (i + 1));
   const sum = weights.reduce((a, b) => a + b, 0);
   return weights.map((weight) => weight / sum);
 }
 
-/** Frames a second of a visitor that sends so often: a motion of random length is so many frames, rounded up. */
+/**
+ * Returns the frames per second of a visitor who sends a frame every `flushS`. A motion has a random length; its number
+ * of frames is rounded up.
+ */
 export function frameRate({ activity, motionS }: Pick<Assumptions, 'activity' | 'motionS'>, flushS: number): number {
   if (activity === 1) return 1 / flushS;
   return activity / motionS / (1 - Math.exp(-flushS / motionS));
 }
 
-/** Share of the visitors whose pointer moves at any time within so many seconds. */
+/** Returns the share of the visitors whose pointer moves at some time within `seconds`. */
 export function activeShare({ activity, motionS }: Pick<Assumptions, 'activity' | 'motionS'>, seconds: number): number {
   if (activity === 1) return 1;
   const restS = (motionS * (1 - activity)) / activity;
   return 1 - (1 - activity) * Math.exp(-seconds / restS);
 }
 
-/** How many of so many boxes are not empty, in the mean, when so many things fall into them. */
+/** Returns the mean number of boxes that are not empty after `things` were dropped into `boxes` at random. */
 export function occupied(boxes: number, things: number): number {
   return boxes * (1 - Math.exp(-things / boxes));
 }
 
-/** How a site is watched, in the mean over time. */
+/** How a site is watched, averaged over time. */
 export interface Watch {
-  /** Share of the time that somebody watches. */
+  /** Share of the time in which somebody watches the site. */
   watched: number;
-  /** Share of its text that is written to Redis: what a machine has that others watch. */
+  /** Share of its live data that is written to Redis, because another machine watches the site. */
   published: number;
-  /** How often its text is read from Redis, by machines that watch. Each reads what is written, its own too. */
+  /** How many times its live data is read from Redis. Each watching machine reads all of it, including its own. */
   read: number;
 }
 
 /**
- * Administrators come by chance, and are spread over machines by chance. `sessions`: how many look or have looked a short while ago, in
- * the mean; a machine has none of so many with the chance exp(−sessions / machines).
+ * Administrators arrive at random and are spread over the machines at random. `sessions`: mean number of administrators
+ * who watch or have watched a moment ago. The probability that a machine has none of them is exp(−sessions / machines).
  */
 export function watchOf(sessions: number, machines: number): Watch {
   const here = 1 - Math.exp(-sessions / machines);
@@ -131,7 +142,7 @@ function alwaysWatched(on: number, machines: number): Watch {
   return { watched: 1, published, read: readers * published };
 }
 
-/** Sessions of each site, for `watchOf`. */
+/** Returns the `sessions` of each site, for `watchOf`. */
 export function sessionsOf(shares: readonly number[], a: Assumptions): number[] {
   const weights = shares.map((share) => share ** a.bias);
   const sum = weights.reduce((x, y) => x + y, 0);
@@ -139,16 +150,16 @@ export function sessionsOf(shares: readonly number[], a: Assumptions): number[] 
   return weights.map((weight) => (all * weight) / sum);
 }
 
-/** What one site brings, per second. */
+/** The load of one site, per second. */
 export interface Load {
   visitors: number;
   visits: number;
   watchedVisitors: number;
   frames: number;
   samples: number;
-  /** Rendered for streams. */
+  /** Samples that are rendered for streams. */
   shown: number;
-  /** Of these, read from Redis by machines that watch. */
+  /** Rendered samples that are read from Redis by watching machines. */
   shownElsewhere: number;
   appends: number;
   recordBytes: number;
@@ -159,7 +170,7 @@ export interface Load {
   readBytes: number;
 }
 
-/** Workers of all machines, and how many machines. */
+/** Number of machines, and of workers on all of them. */
 export interface Fleet {
   machines: number;
   workers: number;
@@ -191,12 +202,15 @@ export function siteLoad(visitors: number, watch: Watch, fleet: Fleet, a: Assump
   };
 }
 
-/** One for each worker, group and stream of the site that has a frame. */
+/** Returns the appends per second: one for each worker, interval and journal of the site with at least one frame. */
 function appendsOf(frames: number, workers: number): number {
   return (workers / GROUP_S) * occupied(SHARDS_OF_SITE, (frames * GROUP_S) / workers);
 }
 
-/** What all machines write of a site that is watched elsewhere: one entry for each machine and tick that has something. */
+/**
+ * Returns what all machines write about a site that is watched elsewhere: one entry for each machine and tick with
+ * something to write.
+ */
 function liveOf(visitors: number, { machines }: Fleet, a: Assumptions, c: Constants) {
   const frames = visitors * frameRate(a, FLUSH_S) * a.stage;
   const events = (visitors / a.stayS) * VISIT_EVENTS;
@@ -209,7 +223,7 @@ function liveOf(visitors: number, { machines }: Fleet, a: Assumptions, c: Consta
   return { entries, bytes: moves + told + entries * c.entryBytes };
 }
 
-/** What a site, or all of them, asks of Redis. */
+/** The load of Redis by one site, or by all. */
 export interface RedisLoad {
   cpu: number;
   in: number;
@@ -233,7 +247,9 @@ export function redisLoad(load: Load, a: Assumptions, { replicas }: Hardware, c:
   };
 }
 
-/** Of one worker, µs, from three rows of the same run: six and sixty samples to a frame, shown and not. */
+/**
+ * Returns the costs in a worker, µs, from rows of the same run: six and sixty samples per frame, shown and not shown.
+ */
 export function workerCosts(c: Constants) {
   const frame = ((c.unheardUs - c.quietUs) * SAMPLE_RATE) / (1 / FLUSH_S - 1 / QUIET_FLUSH_S);
   const shown = c.watchedUs - c.unheardUs;
@@ -241,7 +257,10 @@ export function workerCosts(c: Constants) {
   return { frame, shown, sample: c.storingUs - shown - frame / perFrame };
 }
 
-/** CPU of all machines: of their workers, and what primaries do for other machines. `redis`: the record is there. */
+/**
+ * Returns the CPU of all machines: of the workers, and of primaries for other machines. `redis`: the record is in
+ * Redis.
+ */
 export function machineCpu(load: Load, redis: boolean, c: Constants): number {
   const { frame, shown, sample } = workerCosts(c);
   const workers = load.frames * frame + load.samples * sample + load.shown * shown + load.visits * c.visitUs;
@@ -250,7 +269,10 @@ export function machineCpu(load: Load, redis: boolean, c: Constants): number {
   return workers + load.appends * c.appendUs + between;
 }
 
-/** Bytes that all machines take in and send, of visitors and of Redis. A machine that shows a site has one stream of it. */
+/**
+ * Returns the bytes that all machines receive and send, to and from visitors and Redis. It counts one stream on each
+ * machine that shows a site.
+ */
 export function machineNetwork(load: Load, redis: boolean, c: Constants): { in: number; out: number } {
   const visitors = load.frames * (c.wireBytes + c.frameBytes) + load.samples * c.recordSampleBytes;
   const acks = load.frames * c.wireBytes;
@@ -260,7 +282,7 @@ export function machineNetwork(load: Load, redis: boolean, c: Constants): { in: 
   return { in: visitors + recordBytes + readBytes, out: acks + streams + recordBytes + filedBytes + liveBytes };
 }
 
-/** Of the primary of a machine that shows a site, and reads what all others tell of it. */
+/** Returns the CPU of a primary whose machine shows a site, and which reads the site's data from all other machines. */
 export function primaryCpu(visitors: number, fleet: Fleet, a: Assumptions, c: Constants): number {
   const entries = fleet.machines === 1 ? 0 : liveOf(visitors, fleet, a, c).entries;
   const shown = visitors * a.activity * SAMPLE_RATE * a.stage;
@@ -271,17 +293,17 @@ export interface Capacity {
   visitors: number;
   machines: number;
   load: Load;
-  /** µs of CPU, and bytes a second of the busier way. */
+  /** µs of CPU, and bytes per second in the busier direction. */
   cpu: number;
   network: number;
   redis: RedisLoad;
-  /** Shards by what they must bear; as many are needed as the most of these. */
+  /** Number of shards that each resource needs. The largest of them is the number of shards to run. */
   shards: Record<'cpu' | 'network' | 'memory', number>;
-  /** The largest site: what it asks of one shard, and of the primary that shows it. */
+  /** The largest site: its load on one shard, and on the primary that shows it. */
   largest: { visitors: number; redis: RedisLoad; primary: number };
-  /** How long the shards that the CPU asks for keep the record, s. */
+  /** How long the record fits into the shards that are needed for their CPU, s. */
   keptS: number;
-  /** How much of what one machine and one shard can bear is asked; 1: all of it. */
+  /** The load relative to the capacity of one machine or one shard; 1: exactly its capacity. */
   needs: Record<Resource, number>;
 }
 
@@ -296,7 +318,10 @@ export const RESOURCES = [
 ] as const;
 export type Resource = (typeof RESOURCES)[number];
 
-/** What so many visitors need. As machines change how much is written at once, it is reckoned until their number stays. */
+/**
+ * Returns what a number of visitors needs. The number of machines affects how much each write contains, so the
+ * calculation is repeated until the number does not change.
+ */
 export function capacity(visitors: number, a: Assumptions, hardware: Hardware, c: Constants): Capacity {
   let machines = 1;
   for (let i = 0; i < 20; i++) {
@@ -326,7 +351,7 @@ function loads(visitors: number, machines: number, a: Assumptions, hardware: Har
   return shares.map((share, i) => siteLoad(visitors * share, watch(i), fleet, a, c));
 }
 
-/** The sum of sites. */
+/** Returns the sum of the loads. */
 export function total(sites: readonly Load[]): Load {
   const sum = { ...(sites[0] as Load) };
   const keys = Object.keys(sum) as (keyof Load)[];
@@ -364,7 +389,7 @@ function describe(visitors: number, machines: number, a: Assumptions, hardware: 
   return { visitors, machines, load, cpu, network, redis, shards, largest, keptS, needs };
 }
 
-/** How much of one shard that is. */
+/** Returns the load relative to the capacity of one shard. */
 export function redisNeeds(redis: RedisLoad, { network, use, memory }: Hardware) {
   return {
     'Redis CPU': redis.cpu / (CORE * use),
@@ -373,18 +398,18 @@ export function redisNeeds(redis: RedisLoad, { network, use, memory }: Hardware)
   };
 }
 
-/** What is asked for most, if there were one machine and one shard, and then the next. With one machine Redis need not be there. */
+/** Returns the resources, the most loaded first, relative to one machine and one shard. One machine needs no Redis. */
 export function bottlenecks({ needs, machines }: Capacity): Resource[] {
   return RESOURCES.filter((resource) => machines > 1 || !resource.startsWith('Redis')).sort(
     (a, b) => needs[b] - needs[a],
   );
 }
 
-/** What limits one site: all of it is on one shard, and one primary shows it. */
+/** The limits of one site: all of its data is on one shard, and one primary shows it. */
 export const SITE_LIMITS = ['Redis CPU', 'Redis network', 'Redis memory', 'primary of the largest site'] as const;
 export type SiteLimit = (typeof SITE_LIMITS)[number];
 
-/** The most visitors that one site may have, by each limit. `watched`: all the time, on two machines. */
+/** Returns the maximum number of visitors of one site, by limit. `watched`: always watched on two machines. */
 export function largestSite(
   watched: boolean,
   a: Assumptions,
@@ -408,7 +433,10 @@ function siteNeeds(visitors: number, watched: boolean, a: Assumptions, hardware:
   };
 }
 
-/** The largest number for which something holds that holds for all smaller ones; infinite beyond 10¹². */
+/**
+ * Returns the largest number for which `holds` returns true; it must also be true for all smaller numbers. Returns
+ * infinity beyond 10¹².
+ */
 function largestWhere(holds: (n: number) => boolean): number {
   let [low, high] = [0, 1];
   while (holds(high)) {

@@ -1,6 +1,6 @@
 /**
- * Are live backups good? Each is restored, checked against what was acked before it, written to, and verified. How long
- * does that take?
+ * Are backups of a running server complete? Each is restored, compared with what was acked before it, written to, and
+ * verified. How long does that take?
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,17 +21,17 @@ import { spread, spreadText, type Table } from './figures.ts';
 import { fillPast } from './load/past.ts';
 import { start } from './systems.ts';
 
-/** Copies of all scenes together; FIELDMOUSE_COPIES sets another number. */
+/** Number of copies in all scenes together; FIELDMOUSE_COPIES sets another number. */
 const COPIES = Number(process.env.FIELDMOUSE_COPIES ?? 8);
-/** The largest stores that are tried, MB; FIELDMOUSE_COPIES_MB sets another size. */
+/** Size of the largest store, MB; FIELDMOUSE_COPIES_MB sets another size. */
 const LARGEST = Number(process.env.FIELDMOUSE_COPIES_MB ?? 500);
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-/** What a sample of the past takes, bytes. */
+/** Size of a stored sample, bytes. */
 const SAMPLE_BYTES = 5.1;
 /** Each visitor sends so many samples in this interval, milliseconds. */
 const SAMPLES = 6;
 const FRAME_MS = 100;
-/** Visitors browse for so long before each copy, milliseconds. */
+/** How long visitors browse before each copy, milliseconds. */
 const APART_MS = 2000;
 
 /** Visitors that browse, the size of the store before they come, and which share of the copies is made of it. */
@@ -50,7 +50,7 @@ interface Copy {
   backupMs: number;
   restoreMs: number;
   verifyMs: number;
-  /** Samples that were acked before it began, all of which are in it. */
+  /** Samples that were acked before the copy started: it must contain all of them. */
   acked: number;
 }
 
@@ -127,7 +127,7 @@ async function fill(data: string, megabytes: number): Promise<void> {
   await store.close();
 }
 
-/** A copy; or what is wrong with it. */
+/** A copy, or its fault. */
 async function tryCopy(data: string, folder: string, visitors: readonly SteadyVisitor[]): Promise<Copy | string> {
   try {
     return await copyOnce(data, folder, visitors);
@@ -164,7 +164,7 @@ function laterFrames() {
   return Array.from({ length: 40 }, (_, i) => ({ samples: moves(Date.now() - 8000 + 200 * i, places, 0) }));
 }
 
-/** Throws an Error if a sample that was acked is not in the store, or is there twice. */
+/** Throws an Error if an acked sample is missing in the store, or is stored twice. */
 async function checkAcked(store: Store, visitor: SteadyVisitor, acked: number): Promise<void> {
   const serials = new Set<number>();
   let pages = 0;
@@ -182,7 +182,7 @@ async function checkAcked(store: Store, visitor: SteadyVisitor, acked: number): 
       throw new Error(`sample ${serial} of visitor ${visitor.no} is missing`);
 }
 
-/** Runs a command, which must succeed and complain of nothing. How long it took, milliseconds. */
+/** Runs a command, which must succeed without warnings. Returns how long it took, milliseconds. */
 async function run(...args: string[]): Promise<number> {
   const begin = performance.now();
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });

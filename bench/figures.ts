@@ -1,4 +1,4 @@
-/** Figures of several runs: what to quote is the median, with the least and the most beside it. */
+/** Figures of several runs: the median is the figure to quote, with the minimum and maximum beside it. */
 
 export interface Spread {
   min: number;

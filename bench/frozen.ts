@@ -1,6 +1,6 @@
 /**
- * What happens while the primary does not move at all? It is stopped (SIGSTOP) under load; guests come, click and leave
- * before, during and after. Each of them is on a page of its own, so what arrives is counted one by one.
+ * What happens while the primary is frozen? It is stopped (SIGSTOP) under load. Guests come, click and leave before,
+ * during and after the stop. Each guest has a page of its own, so that each arrival can be counted.
  */
 import { spread, spreadText, type Table, type Target } from './figures.ts';
 import type { Report } from './load/messages.ts';
@@ -73,7 +73,7 @@ interface Tally {
   doubled: number;
 }
 
-/** Which of the wanted came, and came only once. Others that came are not counted. */
+/** Returns which of the wanted events arrived exactly once. Other events are not counted. */
 function tally<T>(wanted: readonly T[], came: readonly T[]): Tally {
   const times = new Map<T, number>();
   for (const one of came) times.set(one, (times.get(one) ?? 0) + 1);
@@ -122,7 +122,7 @@ function of(worker: number): (memory: Memory) => string {
   return (memory) => spreadText(spread(memory.map((each) => each[worker] as number)));
 }
 
-/** Most against most: what V8 has not collected yet comes and goes in both. */
+/** Compares the maxima, because both include garbage that V8 has not collected yet. */
 function growth(before: Memory, since: Memory): Target {
   const most = (memory: Memory, i: number) => Math.max(...memory.map((each) => each[i] as number));
   const grown = (before[0] as number[]).map((_, i) => most(since, i) - most(before, i));

@@ -15,7 +15,7 @@ import { cpuSince } from './tree.ts';
 
 const CONNECTIONS = 50;
 const WARM_UP_S = 1;
-/** What browsers say they read. */
+/** The encodings that browsers accept. */
 const HEADERS = { 'accept-encoding': 'gzip, deflate, br' };
 /** An address may ask the API 600 times a minute and worker: so many addresses ask, as a proxy in front tells. */
 const ADDRESSES = 2000;
@@ -75,7 +75,7 @@ async function ask(port: number, { body, ...options }: HttpRequest): Promise<{ r
   return { reply, body: await buffer(reply) };
 }
 
-/** What the bare server is to answer: our bytes, and what a client needs to read them. */
+/** Returns the response of the bare server: our bytes, and the fields that a client needs to read them. */
 async function answersOf(port: number): Promise<HttpAnswers> {
   const answers: HttpAnswers = {};
   for (const [name, [first]] of ROUTES) {
@@ -87,7 +87,7 @@ async function answersOf(port: number): Promise<HttpAnswers> {
   return answers;
 }
 
-/** Each route on both servers, one after the other, `runs` times over. */
+/** Measures each route on both servers, one after the other, `runs` times. */
 async function inTurn(
   load: Loader,
   systems: { ours: System; bare: System },

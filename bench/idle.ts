@@ -1,6 +1,6 @@
 /**
- * What does a visitor cost that does nothing? Many say hello and then no more; what the server's memory has grown by is
- * divided among them. Beside it stands a bare `ws` server with as many.
+ * What does an idle visitor cost? Many visitors connect and then send nothing; the growth of the server's memory is
+ * divided by their number. The baseline is a bare `ws` server with as many connections.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Length } from './engine.ts';
@@ -11,8 +11,8 @@ import { type SystemName, start } from './systems.ts';
 
 const CONNECTIONS = 15_000;
 /**
- * V8 tidies up once a process is idle, 8 s and more after. The server just started and the full one get the same rest:
- * what start-up leaves behind would else be counted in the connections' favour. Milliseconds.
+ * V8 collects garbage when a process has been idle for 8 s or more. The new server and the full one get the same pause:
+ * otherwise, garbage of the start would make connections look cheaper. Milliseconds.
  */
 const REST_MS = 15_000;
 /** Memory is read this often, for so long, milliseconds. */

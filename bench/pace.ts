@@ -1,6 +1,6 @@
 /**
- * What does the server do when there is too much? One worker, more samples than it can render; then most visitors
- * leave. It is to have fewer samples sent rather than fail, and to go back to the configured pace afterwards.
+ * What does the server do under too much load? One worker gets more samples than it can render; then most visitors
+ * leave. The server should slow visitors down instead of failing, and return to the configured pace afterwards.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamEvents } from '../src/protocol/stream-event.ts';
@@ -22,13 +22,13 @@ const SAMPLES = FLUSH_MS / SAMPLE_MS;
 /** The first stream is checked, and sees one page of twenty. */
 const PAGES = 20;
 const QUERIES = ['page=%2F&moves=full', 'moves=full', 'moves=full'];
-/** Who leaves in the end. */
+/** The visitors that leave at the end. */
 const LEAVING = 0.9;
 /** Three steps of five calm seconds each, and a margin. */
 const RESTORE_S = 20;
 /** What was taken last is told within this, milliseconds. */
 const REPORT_MS = 2500;
-/** What counts as failing: how late samples come, ms, and how large a process grows, MB. */
+/** The server fails above these limits: delay of samples, ms, and memory of a process, MB. */
 const LATE_MS = 1000;
 const LARGE_MB = 512;
 

@@ -28,13 +28,13 @@ interface Look {
   streams: number;
   samples: number;
   primaryMb: number;
-  /** All that is resident, what is on the heap, outside of it, and what of that are buffers. */
+  /** Resident memory of the primary, its heap, its external memory, and the buffers in the latter. */
   residentMb: number;
   heapMb: number;
   externalMb: number;
   buffersMb: number;
   workersMb: number;
-  /** Pages of the store and of programs that a worker has read, which the system takes back when it needs them; of the workers the most. */
+  /** Mapped pages of the store and of programs, which the system reclaims when needed: the maximum of all workers. */
   mappedMb: number;
   primaryFiles: number;
   workersFiles: number;
@@ -82,7 +82,7 @@ async function soak(minutes: number): Promise<void> {
   }
 }
 
-/** Looks at the processes until the time is over; prints as it goes. */
+/** Samples the processes until the time is over, and prints each sample. */
 async function lookOn(system: System, minutes: number, looks: Look[]): Promise<void> {
   const begun = performance.now();
   console.log(

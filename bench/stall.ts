@@ -15,16 +15,15 @@ const FULL = 'moves=full';
 const STALL_S = 60;
 const WARM_UP_S = 5;
 /**
- * V8's young generation comes and goes by 30 MB and more, which hides what is looked for: it is kept small, in both
- * servers.
+ * V8's young generation is kept small in both servers: otherwise it varies by 30 MB or more and hides what is measured.
  */
 const ENV = { NODE_OPTIONS: '--max-semi-space-size=2' };
 /** How long the last moves may take to arrive, and what one that is back is sent, milliseconds. */
 const SETTLE_MS = 700;
 const BACK_MS = 5000;
-/** Each gives a p99 of its own, so that what it is by itself can be seen. Seconds. */
+/** Each window gives its own p99, which shows how much p99 varies by itself. Seconds. */
 const WINDOW_S = 6;
-/** `HARD_LIMIT` of hub/subscriber.ts, MB: what may wait for one stream. */
+/** `HARD_LIMIT` of hub/subscriber.ts, MB: the maximum that may wait for one stream. */
 const CAP_MB = 1;
 const GROWTH_MB = 4;
 type Counted = Extract<Report, { k: 'counted' }>;
@@ -44,7 +43,7 @@ interface Minute {
 interface Stalled extends Minute {
   back: Resumed;
   rssBackMb: number[];
-  /** Moves that the stalled stream has never shown, and shown twice, when all is over. */
+  /** Moves that the stalled stream had not shown, and had shown twice, at the end. */
   missing: number;
   doubled: number;
 }
@@ -97,7 +96,7 @@ function primaryMb({ system }: Scene): number {
   return rssKb(system.tree.root) / 1024;
 }
 
-/** The second at which the primary had one open socket less, if it did. */
+/** The second in which the primary's open sockets decreased by one, if they did. */
 function cutAfter({ files }: Minute): number | undefined {
   const at = files.findIndex((count) => count < (files[0] as number));
   return at < 0 ? undefined : at;
@@ -158,7 +157,7 @@ function growth(without: Spread, stalled: Spread): Target {
   };
 }
 
-/** The windows of the control say what p99 does by itself. */
+/** The windows of the control show how much p99 varies by itself. */
 function unchanged(control: Minute, stall: Minute): Target {
   const [before, during] = [spread(p99s(control)), spread(p99s(stall))];
   return {

@@ -1,4 +1,4 @@
-/** What does the record cost? Storing beside not storing, bytes on disk, and looking back at much. */
+/** What does the record cost: with and without storing, bytes on disk, and queries of a large store? */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
@@ -19,7 +19,7 @@ const BEFORE = 'a868e82';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MILLION = 1_000_000;
 const STEPS = [1, 2.5, 5, 10].map((millions) => millions * MILLION);
-/** Frames are filed 10 to 30 s after they came: what is measured begins when that goes on for all and is compiled, s. */
+/** Frames are compacted 10 to 30 s after they arrive. Measuring starts when this runs steadily and is compiled, s. */
 const WARM_UP = 40;
 const MIN_SECONDS = 12;
 const READERS = 100;
@@ -92,14 +92,14 @@ function total(all: Outcome[], what: 'delivered' | 'samples'): number {
   return all.reduce((sum, one) => sum + one[what], 0);
 }
 
-/** With the libraries it had: some are not used any more. */
+/** Builds that commit with the libraries it used then, because some are not used any more. */
 function buildBefore(folder: string): void {
   execFileSync('git', ['worktree', 'add', '--detach', folder, BEFORE], { cwd: ROOT, stdio: 'ignore' });
   execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder, stdio: 'inherit' });
   execFileSync(process.execPath, ['build.mjs'], { cwd: folder, stdio: 'inherit' });
 }
 
-/** Fills a store step by step, and looks at it. */
+/** Fills a store step by step, and measures it. */
 async function pastOf(length: Length, data: string): Promise<{ sizes: Part; looks: Part; readers: Part }> {
   const sizes: Part = { rows: [], targets: [] };
   const looks: Part = { rows: [], targets: [] };
@@ -143,7 +143,7 @@ function atMost(what: string, got: number, most: number, unit = ''): Target {
 
 const HEAT = '/v1/heatmap?site=demo&page=%2F&kind=move';
 
-/** How long it takes to look back, from a server that is at rest. */
+/** Measures how long queries of the record take on an idle server. */
 async function look(data: string, end: number): Promise<Part> {
   const system = await start('fieldmouse', ['--data', data]);
   try {

@@ -1,4 +1,4 @@
-/** What is measured: ours and the baselines, each started in processes of its own. */
+/** The measured systems: Fieldmouse and the baselines, each in its own processes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -19,19 +19,19 @@ export interface System {
   /** For visitors, and for streams. */
   port: number;
   streamPort: number;
-  /** Its data folder, until it is stopped. */
+  /** The data folder, which exists until the system is stopped. */
   data: string;
-  /** `look` may look at the data folder when nothing writes to it any more. */
+  /** `look` is called with the data folder when nothing writes to it any more. */
   stop(look?: (data: string) => Promise<void>): Promise<void>;
 }
 
-/** Limits that would count the load generator as an attacker are lifted; nothing else is set. */
+/** Raises only the limits that would treat the load generator as an attacker. */
 const OUR_FLAGS = ['--max-per-address', '1000000', '--max-connections', '1000000'];
 
-/** `PROFILE_DIR=/tmp/prof npm run bench -- json` leaves a CPU profile of each of our processes there. */
+/** `PROFILE_DIR=/tmp/prof npm run bench -- json` writes a CPU profile of each Fieldmouse process to that folder. */
 const PROFILE = process.env.PROFILE_DIR ? ['--cpu-prof', '--cpu-prof-dir', process.env.PROFILE_DIR] : [];
 
-/** `flags`, `env` and `dist`, the folder of another build, are for ours; the baselines take no flags. */
+/** `flags`: options of Fieldmouse, or arguments of a baseline. `dist`: folder of another Fieldmouse build. */
 export async function start(
   name: SystemName,
   flags: string[] = [],

@@ -1,4 +1,4 @@
-/** A process and its children, and what they cost, read from /proc. */
+/** CPU, memory and descriptors of a process and its children, from /proc. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Clock ticks in /proc/PID/stat are USER_HZ: 100 a second on every Linux. */
@@ -29,14 +29,14 @@ export class Tree {
 }
 
 const LOOK_MS = 250;
-/** As many looks ago is a second. */
+/** Number of samples per second. */
 const SECOND = 1000 / LOOK_MS;
 
-/** Looks at a tree from time to time: what its busiest and its largest process came to. */
+/** Samples a process tree: the peaks of its busiest and of its largest process. */
 export class Watch {
-  /** The most of one core that one process used over any second, percent. */
+  /** Peak CPU of one process over any second, percent of one core. */
   busiest = 0;
-  /** The most that each process held, MB, the root first. */
+  /** Peak memory of each process, MB, the root first. */
   readonly rssMb = new Map<number, number>();
   readonly #tree: Tree;
   #timer: NodeJS.Timeout | undefined;
@@ -65,13 +65,13 @@ export class Watch {
   }
 }
 
-/** CPU that was used since `before`, ms: in all, and of the root. */
+/** Returns the CPU time used since `before`, ms: in total, and by the root. */
 export function cpuSince(tree: Tree, before: Map<number, number>): { all: number; each: number[] } {
   const each = [...tree.cpu()].map(([pid, ms]) => ms - (before.get(pid) ?? 0));
   return { all: each.reduce((sum, ms) => sum + ms, 0), each };
 }
 
-/** User and system time of a process so far, ms. */
+/** Returns the user and system time of a process so far, ms. */
 export function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
@@ -86,7 +86,7 @@ export function memoryKb(pid: number, line: 'VmRSS' | 'RssAnon' | 'RssFile'): nu
   return Number(new RegExp(`${line}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
-/** Descriptors that a process has open: sockets, and a handful of others that come and go with none of them. */
+/** Returns the number of open descriptors: sockets, and a few others whose number does not depend on the sockets. */
 export function openFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }

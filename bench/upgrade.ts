@@ -1,6 +1,6 @@
 /**
- * How long does somebody new wait while much is going on? New visitors come on a schedule, under both ways of the
- * cluster to share connections out: each worker accepts by itself, or the primary accepts and hands out in turn.
+ * How long does a new visitor wait under load? New visitors arrive on a schedule, with both ways in which Node's cluster
+ * distributes connections: each worker accepts by itself, or the primary accepts and passes them on in turn.
  */
 import type { Length } from './engine.ts';
 import { spread, spreadText, type Table, type Target } from './figures.ts';

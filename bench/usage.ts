@@ -1,24 +1,24 @@
-/** The command lines of what runs by `npm run NAME -- …`: `--help`, and one line for what is wrong. */
+/** Command lines of the tools that run with `npm run NAME -- …`: `--help`, and a one-line error. */
 import { parseArgs } from 'node:util';
 import { suggestionText } from '../src/lib/suggest.ts';
 import { wrap } from '../src/lib/wrap.ts';
 
 export interface Option {
-  /** What is written after it; none: a switch. */
+  /** Name of the option's value. Undefined: the option is a switch. */
   value?: string;
   text: string;
-  /** Says what would be right, for a value that is not. */
+  /** Returns what would be valid, for an invalid value. */
   check?(value: string): string | undefined;
 }
 
 export interface Usage {
-  /** As `bench`, of `npm run bench`. */
+  /** For example `bench` for `npm run bench`. */
   name: string;
   /** What it does. */
   does: string;
   /** How long that takes. */
   takes: string;
-  /** Words that are taken, and what each is called; none: no words are. */
+  /** Allowed words, and their name. Undefined: no words are allowed. */
   words?: { called: string; known: readonly string[] };
   options: Readonly<Record<string, Option>>;
 }
@@ -29,10 +29,10 @@ export interface Call {
   values: Readonly<Record<string, string>>;
 }
 
-/** A command line that is wrong; the message is one line. */
+/** An invalid command line. The message is one line. */
 export class UsageFault extends Error {}
 
-/** Reads this process' command line. For `--help`, or a fault, it is ended with what is to be said. */
+/** Reads the command line of this process. With `--help` or an error, prints the text and ends the process. */
 export function callOf(usage: Usage): Call {
   const argv = process.argv.slice(2);
   if (argv.includes('--help') || argv.includes('-h')) {
@@ -48,7 +48,7 @@ export function callOf(usage: Usage): Call {
   }
 }
 
-/** Throws UsageFault for the first that is wrong. */
+/** Throws UsageFault for the first error. */
 export function readCall({ words: taken, options }: Usage, argv: readonly string[]): Call {
   const types = Object.entries(options).map(([name, { value }]) => [name, { type: value ? 'string' : 'boolean' }]);
   const call: Call & { values: Record<string, string> } = { words: [], values: {} };
