@@ -1,6 +1,6 @@
 /**
- * How many visitors does this machine bear? `fieldmouse.v1`, 60 samples a second each in ten frames; three
- * administrators: one sees every move on one page of twenty, two the latest of everybody.
+ * How many visitors can this machine handle? Each sends 60 samples per second in ten frames of `fieldmouse.v1`. Of
+ * three administrators, one sees every move on one page of twenty, and two see the latest positions of all visitors.
  */
 import { inTurn, type Length } from './engine.ts';
 import { type Spread, spread, spreadText, type Table, type Target } from './figures.ts';
@@ -16,7 +16,7 @@ const SAMPLES = 6;
 /** Sample to stream, ms, and share of a core, percent. */
 const LATE_MS = 250;
 const BUSY = 90;
-/** How far a size's cost may be from the median. */
+/** Maximum deviation of a size's cost from the median. */
 const GROWTH = 0.2;
 /** A group's first frames may fall out of the time measured. */
 const SENT = 0.99;
@@ -96,7 +96,7 @@ function sum(all: Outcome[], of: (o: Outcome) => number): number {
   return all.reduce((total, one) => total + of(one), 0);
 }
 
-/** What a size does not hold; empty if it holds. */
+/** Returns the targets that a size misses; empty if it meets all. */
 function faults(all: Outcome[]): string[] {
   const lost = sum(all, (o) => o.expected - o.delivered);
   const cut = sum(all, (o) => o.closed + o.resets);

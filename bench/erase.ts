@@ -1,4 +1,7 @@
-/** How long are visitors without an ack while one very large visit is erased? Beside the same server that erases nothing. */
+/**
+ * How long do visitors wait for an ack while a very large visit is erased? The baseline is the same server while it
+ * erases nothing.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,14 +20,14 @@ import { start, TOKEN } from './systems.ts';
 const SIZES = (process.env.FIELDMOUSE_ERASE_MB ?? '55,500').split(',').map((mb) => Number(mb) * 1_000_000);
 const MAX_GAP_MS = 250;
 const SAMPLES = 1000;
-/** With so little between samples the visit lasts less than a day, milliseconds. */
+/** Time between samples, short enough for the visit to last less than a day, milliseconds. */
 const STEP_MS = 0.5;
 const FRAMES_TOGETHER = 40;
 /** Each visitor sends a frame in this interval, milliseconds. */
 const FRAME_MS = 100;
-/** Each is told about once a second what is stored: so many show a pause of a few tens of milliseconds. */
+/** Each visitor gets about one ack per second: this many visitors reveal a pause of a few tens of milliseconds. */
 export const VISITORS = 100;
-/** How long nothing is erased, to compare with, milliseconds. */
+/** Duration of the baseline, in which nothing is erased, milliseconds. */
 const BASE_MS = 10_000;
 const ID = 'a-very-large-visit';
 
@@ -83,7 +86,7 @@ async function eraseOf(bytes: number) {
   }
 }
 
-/** Makes a visit of so many bytes of runs, nearly. How many it has in use. */
+/** Creates a visit with about `bytes` of runs. Returns the bytes in use. */
 async function fill(folder: string, bytes: number): Promise<number> {
   const store = await openLmdbStore(folder, { durability: 'system' });
   const samples = new SampleBuffer(SAMPLES);
@@ -107,7 +110,7 @@ async function fill(folder: string, bytes: number): Promise<number> {
   return used;
 }
 
-/** Visitors that send all the time; notes how long none of their frames was acked. */
+/** Visitors that send continuously. Records how long none of their frames was acked. */
 export class Watch {
   readonly ready: Promise<unknown>;
   #last = performance.now();

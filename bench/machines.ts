@@ -1,6 +1,6 @@
 /**
- * What does it cost to watch from another machine? Two trees on this machine share a Redis; the visitors of one are watched there,
- * or from the other. Beside them, in the same run, one tree without Redis.
+ * What does it cost to watch from another node? Two servers on this machine share a Redis. The visitors of one are
+ * watched on the same server, or on the other. The baseline, in the same run, is a server without Redis.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startRedis } from '../test/support/redis.ts';
@@ -17,10 +17,10 @@ const VISITORS = 500;
 const RATE = 10;
 const SAMPLES = 6;
 const WARM_UP_S = 3;
-/** On another machine a sample may take so much longer, p99, milliseconds. */
+/** Maximum additional delay of a sample on another node, p99, milliseconds. */
 const MAX_LONGER_MS = 100;
 
-/** Where the stream is: on the only machine, on that of the visitors, or on the other. */
+/** Where the stream is: on the only server, on that of the visitors, or on the other. */
 const SETTINGS = [
   'one machine, no Redis',
   'two machines, watched where they are',
@@ -42,7 +42,7 @@ interface Outcome {
   resets: number;
 }
 
-/** Ends what was started, the last first. */
+/** Stops what was started, in reverse order. */
 class Ending {
   readonly #ends: (() => unknown)[] = [];
 
@@ -114,7 +114,7 @@ async function take(setting: Setting, seconds: number, ending: Ending): Promise<
   };
 }
 
-/** What a machine has written for others so far. */
+/** Returns what a server has written for others so far. */
 async function bytesOut({ port }: System): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   return Number(/^fieldmouse_machines_bytes_total\{reason="out"\} (\S+)$/m.exec(text)?.[1]);

@@ -12,22 +12,22 @@ export interface Case {
   /** Frames per second of each visitor, and samples per frame. */
   rate: number;
   samples: number;
-  /** Queries of the streams; the first is checked sample by sample. None: nobody watches. */
+  /** Queries of the streams; the first is checked sample by sample. Empty: nobody watches. */
   queries: string[];
   seconds: number;
-  /** Visitors are spread over so many; the first is `/`. 1 unless said otherwise. */
+  /** Number of pages over which visitors are spread; the first is `/`. 1 by default. */
   pages?: number;
-  /** Load processes that share the visitors; 1 unless said otherwise. */
+  /** Number of load processes that share the visitors; 1 by default. */
   loaders?: number;
-  /** Visitors keep to the pace that they are told, as trackers do; otherwise they go on at `rate`. */
+  /** Visitors follow the pace that the server requests, as trackers do. Otherwise they continue at `rate`. */
   obedient?: boolean;
   flags?: string[];
-  /** How long visitors send before it is measured, s; 2 unless said otherwise. */
+  /** How long visitors send before the measurement, s; 2 by default. */
   warmUp?: number;
   /** Folder of what is run in place of `dist/`; an earlier version, whose visitors do not tell their last frame. */
   dist?: string;
   shortHello?: boolean;
-  /** Goes on beside what is measured, and is waited for. */
+  /** Runs during the measurement, which waits for it. */
   beside?: (port: number) => Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export interface Outcome {
   seconds: number;
   frames: number;
   samples: number;
-  /** Samples that the checked stream was to show: of all visitors, or of its page. */
+  /** Samples that the checked stream had to show: of all visitors, or of its page. */
   expected: number;
   /** Samples that it has shown. */
   delivered: number;
@@ -53,7 +53,7 @@ export interface Outcome {
   max: number;
   /** Share of one core, in percent: of each process of the tree, and of the two sides of the load. */
   shares: number[];
-  /** The most that one process of the tree used over any second. */
+  /** Peak of one process of the tree over any second. */
   busiest: number;
   visitorsShare: number;
   streamsShare: number;
@@ -128,7 +128,7 @@ async function take(c: Case, { system, visitors, streams, watch }: Run): Promise
   const cpu = cpuSince(system.tree, before);
   const { cpuMs: streamsMs, bytes, k, open, ...seen } = await streams.ask({ k: 'count' }, 'counted');
   const expected = c.queries[0]?.includes('page=%2F') ? sent.samplesOfFirst : sent.samples;
-  // What was not delivered was not paid for either.
+  // Samples that were not delivered cost nothing, so the cost is per delivered sample.
   const shown = c.queries.length > 0 && c.system !== 'sink' ? seen.delivered / expected : 1;
   const share = (ms: number) => ms / (10 * c.seconds);
   return {

@@ -1,6 +1,7 @@
 /**
- * Does the capacity model hold where visitors are played one by one? Fleets of some thousand visitors with a seed, beside what the model says of
- * them; and how sites fall on shards of Redis, by the cluster's own function. Then writes the tables of docs/scaling.md.
+ * Does the capacity model match a simulation of individual visitors? Compares seeded fleets of some thousand visitors
+ * with the model, and checks how sites are distributed over Redis shards by the cluster's own function. Then writes the
+ * tables of docs/scaling.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { slotOf } from '../src/redis/hash-slot.ts';
@@ -67,20 +68,23 @@ const SCENES: Record<string, Scene> = {
   },
   'one machine': { seed: 4, machines: 1, workers: 16, visitors: 6000, shares: zipf(SITES), people: PEOPLE },
 };
-/** Administrators alone are there first, until as many come as go; then visitors, too. */
+/** Only administrators are simulated first, until as many come as leave; then visitors as well. */
 const WARM_UP_S = 200;
 const SECONDS = 60;
-/** Administrators alone are played longer, again and again: who watches changes slowly. */
+/** Administrators alone are simulated longer and repeatedly, because the set of watched sites changes slowly. */
 const PLAYS = 20;
 const PLAY_S = 1500;
 const LOOK_MS = 2000;
 
-/** How far what is played may be from the model: what visitors do, what goes between machines, and who watches, of whom there are few. */
+/**
+ * Maximum deviation of the simulation from the model: for what visitors do, for the traffic between machines, and for
+ * watching administrators, of whom there are few.
+ */
 const NEAR = 0.03;
 const BETWEEN = 0.05;
 const WATCHED = 0.1;
 
-/** Of what a machine tells every two seconds, but for the sites, and of each, bytes. */
+/** Size of the message that a machine sends every two seconds: without sites, and for each site, bytes. */
 const ALIVE_BYTES = 100;
 const ALIVE_SITE_BYTES = 60;
 
@@ -88,11 +92,11 @@ interface Compared {
   what: string;
   played: number;
   model: number;
-  /** 0: to the last byte. */
+  /** Maximum deviation. 0: must be equal to the last byte. */
   within: number;
 }
 
-/** Plays, compares, and writes the tables. What is off by more than is allowed makes the program fail. */
+/** Simulates, compares, and writes the tables. A larger deviation than allowed makes the program fail. */
 export async function scaling(): Promise<Table> {
   const compared = [...Object.entries(SCENES).flatMap(([name, scene]) => compareScene(name, scene)), ...spread()];
   writeFileSync(DOCUMENT, withText(readFileSync(DOCUMENT, 'utf8'), capacityText(CONSTANTS)));
@@ -241,7 +245,9 @@ function sumOf(values: Iterable<number>): number {
 const SHARDS = 8;
 const NAMINGS = 400;
 
-/** Sites with names of chance, on shards: how far shards differ, and that none is below what its largest site brings. */
+/**
+ * Sites with names of chance, on shards: how far shards differ, and that none is below what its largest site brings.
+ */
 function spread(): Compared[] {
   const shares = zipf(SITES);
   const chance = new Chance(5);
@@ -280,7 +286,7 @@ function offBy({ played, model }: Compared): number {
   return model === 0 ? Math.abs(played) : Math.abs(played - model) / model;
 }
 
-/** Sums of fractions of bytes are told apart only so far. */
+/** Relative rounding error of sums of fractions of bytes. */
 const EXACT = 1e-9;
 
 function row(one: Compared): string[] {

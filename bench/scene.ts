@@ -1,4 +1,4 @@
-/** A server with visitors and administrators at it, for benches that do something to it meanwhile. */
+/** A server with visitors and administrators, for benches that do something else at the same time. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Crowd } from './load/crowd.ts';
 import { Loader } from './load/process.ts';
@@ -22,7 +22,7 @@ export interface Scene {
 /** Moves a second of each visitor. */
 export const RATE = 60;
 
-/** Sets the scene, has `play` do with it what it likes, and ends all of it. */
+/** Starts the scene, runs `play`, and stops everything. */
 export async function withScene<T>(
   { visitors: count, streams: queries, env }: Setting,
   play: (scene: Scene) => Promise<T>,
@@ -46,7 +46,7 @@ export async function withScene<T>(
   }
 }
 
-/** Reads something every so often until stopped. */
+/** Reads a value at regular intervals until stopped. */
 export class Sampling<T> {
   readonly #values: T[] = [];
   readonly #timer: NodeJS.Timeout;
@@ -56,14 +56,14 @@ export class Sampling<T> {
     this.#timer = setInterval(() => this.#values.push(read()), everyMs);
   }
 
-  /** Ends it; gives what was read. */
+  /** Stops, and returns the values. */
   stop(): T[] {
     clearInterval(this.#timer);
     return this.#values;
   }
 }
 
-/** Reads something every so often for so long. */
+/** Reads a value at regular intervals for a given time. */
 export async function sampled<T>(forMs: number, everyMs: number, read: () => T): Promise<T[]> {
   const sampling = new Sampling(everyMs, read);
   await sleep(forMs);

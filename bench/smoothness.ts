@@ -1,6 +1,6 @@
 /**
- * Is the dashboard smooth? 200 visitors move at once on the page on stage; Chromium, without a GPU, traces the
- * dashboard meanwhile. Server, visitors and browser share the machine.
+ * Is the dashboard smooth? 200 visitors move at once on the page shown on the stage, while Chromium, without a GPU,
+ * traces the dashboard. Server, visitors and browser share the machine.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -98,7 +98,7 @@ async function openDashboard(browser: Browser, port: number, width: number, heig
   return page;
 }
 
-/** The events of the dashboard's process. The page in the preview has one of its own, and no scripts in it. */
+/** Returns the events of the dashboard's process. The page in the preview has its own process, and no scripts. */
 async function trace(browser: Browser, page: Page, seconds: number): Promise<TraceEvent[]> {
   await browser.startTracing(page, { categories: CATEGORIES });
   await page.waitForTimeout(seconds * 1000);
@@ -115,7 +115,7 @@ function drawnFrames(events: TraceEvent[]): number[] {
   return times.slice(1).map((time, i) => time - (times[i] as number));
 }
 
-/** All tasks of the main thread, ms: how long each took, and what CPU; the rest it waited for its turn. */
+/** Returns the tasks of the main thread, ms: duration and CPU time of each. In the rest, it waited for a CPU. */
 function mainThreadTasks(events: TraceEvent[]): { wall: number[]; cpu: number[] } {
   const tid = events.find((e) => e.name === 'thread_name' && e.args?.name === 'CrRendererMain')?.tid;
   const tasks = events.filter((e) => e.name === 'ThreadControllerImpl::RunTask' && e.ph === 'X' && e.tid === tid);
