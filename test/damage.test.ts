@@ -12,7 +12,7 @@ import { checkFile } from '../src/store/lmdb/file/check-process.ts';
 import { checkPages, quickCheck } from '../src/store/lmdb/file/folder.ts';
 import { readMeta } from '../src/store/lmdb/file/tree.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
-import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
+import { allChildrenOf, spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const PAGE = 4096;
 
@@ -125,6 +125,14 @@ test('a good store is good: also one whose last pages were never written', async
     await checkFile(join(path, '..'));
   }
   assert.ok(statSync(path).size < (metaOf(path).last + 1) * PAGE, 'the file is shorter than its last page says');
+});
+
+test('a check that is stopped from outside says so, and does not call the store damaged', async (t) => {
+  const folder = join(await fill(t), '..');
+  const before = new Set(allChildrenOf(process.pid));
+  const check = assert.rejects(checkFile(folder), { code: 'busy', message: /was stopped from outside \(SIGKILL\)/ });
+  for (const pid of allChildrenOf(process.pid)) if (!before.has(pid)) process.kill(pid, 'SIGKILL');
+  await check;
 });
 
 test('every broken page that is in use is found by reading all', async (t) => {

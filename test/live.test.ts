@@ -121,10 +121,8 @@ test('moves before a page change belong to the old page', async (t) => {
   );
   const moveB = await onB.next('moves');
   assert.equal(moveB.page, '/b');
-  assert.deepEqual(
-    unpackMoves(moveB).map(([, , x]) => x),
-    [2],
-  );
+  // A new stream may also get the latest position, which is the same one here.
+  assert.deepEqual([...new Set(unpackMoves(moveB).map(([, , x]) => x))], [2]);
   await onA.next('page');
   visitor.frame({ type: 'page', time: 4, page: '/a' }, { type: 'move', time: 5, x: 3, y: 3 });
   await onA.until(() => samplesOf(onA.events).find(([, , x]) => x === 3));

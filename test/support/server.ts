@@ -162,7 +162,7 @@ function banner(child: ChildProcess, lines: string[]): Promise<void> {
 
 /** Process ids of the direct children that are Node workers. */
 export function childrenOf(pid: number): number[] {
-  return allChildrenOf(pid).filter((child) => /main\.(ts|js)/.test(commandLine(child)));
+  return allChildrenOf(pid).filter((child) => /\/main\.(ts|js)/.test(commandLine(child)));
 }
 
 /** Process ids of all direct children. */

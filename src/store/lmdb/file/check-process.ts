@@ -55,11 +55,16 @@ async function run(task: CheckTask, progress: PartProgress): Promise<Difference[
   return outcome(task, last, signal ?? `exit code ${code}`);
 }
 
+/** Signals that a person or the system sends, when memory is short for example. They say nothing about the file. */
+const STOPS: ReadonlySet<string> = new Set(['SIGHUP', 'SIGINT', 'SIGKILL', 'SIGTERM']);
+
 function outcome({ folder }: CheckTask, last: CheckReport | undefined, end: string): Difference[] {
   if (last?.k === 'done') return last.differences;
   if (last?.k === 'failed') {
     if (last.code === undefined) throw new Error(last.message);
     throw new StoreError(last.code, last.message);
   }
+  if (STOPS.has(end))
+    throw new StoreError('busy', `the check of the store in ${folder} was stopped from outside (${end}); run it again`);
   throw damaged(join(folder, STORE_FILE), `reading it ended the process (${end})`);
 }

@@ -2,6 +2,9 @@ import type { Logger } from '../../../log/logger.ts';
 import { StoreError } from '../../contract.ts';
 import { checkFile } from './check-process.ts';
 
+/** Codes that do not mean damage: the file is missing, or the check was stopped. */
+const PASSING: ReadonlySet<string> = new Set(['no-store', 'busy']);
+
 /** Workers that crash may have met a damaged store. Other workers would crash on it again and again, so the file is checked. */
 export class Suspicion {
   readonly #log: Logger;
@@ -34,7 +37,7 @@ export class Suspicion {
 
   #onFault(error: unknown): void {
     // A file that was moved away may come back: workers are started again and again until then.
-    this.#isDamaged = error instanceof StoreError && error.code !== 'no-store';
+    this.#isDamaged = error instanceof StoreError && !PASSING.has(error.code);
     if (error instanceof StoreError && this.#isDamaged) this.#found(error);
     else if (error instanceof StoreError) this.#log.error(error.message);
     else this.#log.error({ err: error }, 'cannot check whether the store is damaged');
