@@ -26,7 +26,7 @@ import { isUnreachable, type Store, type StoreError } from './store/contract.ts'
 import { checkFile } from './store/lmdb/file/check-process.ts';
 import { Suspicion } from './store/lmdb/file/suspicion.ts';
 import { MinuteWriter } from './store/minute-writer.ts';
-import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
+import { openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY, storeIdentity } from './store/open.ts';
 
 /** Time for the last batches of draining workers, milliseconds. */
 const LAST_BATCH_MS = 200;
@@ -130,7 +130,7 @@ async function buildParts(
 async function workerEnvironment(store: Store): Promise<Record<string, string>> {
   return {
     [STORE_ID]: await store.id(),
-    [STORE_IDENTITY]: identityOf(store),
+    [STORE_IDENTITY]: storeIdentity(store),
     [SERVER_RUN]: String(await store.nextRun()),
   };
 }

@@ -32,7 +32,7 @@ import { KnownSites } from './store/accounts/known-sites.ts';
 import { isUnreachable, type Store, StoreError } from './store/contract.ts';
 import { HitQueue } from './store/hit-queue.ts';
 import { MinuteWriter } from './store/minute-writer.ts';
-import { identityOf, openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY } from './store/open.ts';
+import { openStore, SERVER_RUN, STORE_ID, STORE_IDENTITY, storeIdentity } from './store/open.ts';
 import type { RemovalReport } from './store/record/age-clock.ts';
 import { Recorder, Recording } from './store/record/recorder.ts';
 import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts';
@@ -130,7 +130,7 @@ async function startArchive(
   onFault: (error: unknown) => void,
 ): Promise<ThreadArchive> {
   return ThreadArchive.start(
-    recordData(config, await store.id(), identityOf(store)),
+    recordData(config, await store.id(), storeIdentity(store)),
     onFault,
     ({ message }) => log.error({ reason: message }, 'part of the record cannot be read and is skipped'),
     config.redis && ((note) => store.note(note)),

@@ -9,7 +9,7 @@ import { SampleBuffer } from '../src/protocol/frame.ts';
 import { Writer } from '../src/protocol/writer.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { differences } from '../src/store/lmdb/lmdb-verify.ts';
-import { PageTable } from '../src/store/lmdb/page-table.ts';
+import { PageNumberTable } from '../src/store/lmdb/page-table.ts';
 import { openTables, type Tables } from '../src/store/lmdb/tables.ts';
 import { VisitTable } from '../src/store/lmdb/visit-table.ts';
 import { decodeRuns, type StoredRun } from '../src/store/record/chunk.ts';
@@ -37,7 +37,7 @@ test('the embedded record finds whatever is not as the frames say', async (t) =>
     const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
     const tables = openTables(root);
     const inParts = () => {
-      const pages = new PageTable(tables);
+      const pages = new PageNumberTable(tables);
       return differences({ tables, pages, visitTable: new VisitTable(tables, pages) }, undefined, { partBytes: 50 });
     };
     assert.deepEqual(inParts(), []);

@@ -10,7 +10,7 @@ import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import { LmdbRemoval } from '../src/store/lmdb/lmdb-removal.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { differences } from '../src/store/lmdb/lmdb-verify.ts';
-import { PageTable } from '../src/store/lmdb/page-table.ts';
+import { PageNumberTable } from '../src/store/lmdb/page-table.ts';
 import { openTables, type Tables } from '../src/store/lmdb/tables.ts';
 import { VisitTable } from '../src/store/lmdb/visit-table.ts';
 import { decodeRuns } from '../src/store/record/chunk.ts';
@@ -44,7 +44,7 @@ test('after each piece of a visit that is removed all counts are those of the ru
   const root = open({ path: join(folder, 'store.mdb'), maxDbs: 64 });
   t.after(() => root.close());
   const tables = openTables(root);
-  const pages = new PageTable(tables);
+  const pages = new PageNumberTable(tables);
   const visitTable = new VisitTable(tables, pages);
   const removal = new LmdbRemoval(tables, pages, visitTable, folder, 1);
   root.transactionSync(() => divide(tables));

@@ -8,7 +8,7 @@ import { DamagedVisits } from '../src/store/lmdb/damaged-visits.ts';
 import { LmdbCompaction } from '../src/store/lmdb/lmdb-compaction.ts';
 import { LmdbRemoval } from '../src/store/lmdb/lmdb-removal.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
-import { PageTable } from '../src/store/lmdb/page-table.ts';
+import { PageNumberTable } from '../src/store/lmdb/page-table.ts';
 import { Sorting } from '../src/store/lmdb/sorting.ts';
 import { openTables, type Tables } from '../src/store/lmdb/tables.ts';
 import { VisitTable } from '../src/store/lmdb/visit-table.ts';
@@ -65,7 +65,7 @@ test('of a long journal so much is looked at for what cannot be read as is filed
       tables.journal.putSync([shard, T, 1, i], i % 2 ? batch.subarray(0, batch.length - 30) : batch);
     }
   });
-  const pages = new PageTable(tables);
+  const pages = new PageNumberTable(tables);
   const visitTable = new VisitTable(tables, pages);
   const sorting = new Sorting(tables, pages, visitTable, new LmdbRemoval(tables, pages, visitTable, folder), folder);
   const filing = new LmdbCompaction(tables, pages, visitTable, sorting, folder, undefined, bytes / 5);
@@ -89,7 +89,7 @@ test('what is left of visits without a readable entry is found in several writes
   await store.archive.compactAll();
   await store.close();
   const { root, tables } = tablesOf(t, folder);
-  const visitTable = new VisitTable(tables, new PageTable(tables));
+  const visitTable = new VisitTable(tables, new PageNumberTable(tables));
   const lost = visits.slice(20).map(({ id }) => visitTable.find(id) as number);
   const within = <R>(action: () => R) => root.transactionSync(action);
   within(() => {

@@ -12,7 +12,7 @@ import { LmdbCompaction } from '../src/store/lmdb/lmdb-compaction.ts';
 import { LmdbRemoval } from '../src/store/lmdb/lmdb-removal.ts';
 import { type LmdbStore, openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { differences } from '../src/store/lmdb/lmdb-verify.ts';
-import { PageTable } from '../src/store/lmdb/page-table.ts';
+import { PageNumberTable } from '../src/store/lmdb/page-table.ts';
 import { Sorting } from '../src/store/lmdb/sorting.ts';
 import { openTables, type Tables } from '../src/store/lmdb/tables.ts';
 import { VisitTable } from '../src/store/lmdb/visit-table.ts';
@@ -73,7 +73,7 @@ function divide({ chunks, visits }: Tables): void {
 
 /** What files and lays down anew, as a process has it: a byte at a time. */
 function filingOf(tables: Tables, folder: string) {
-  const pages = new PageTable(tables);
+  const pages = new PageNumberTable(tables);
   const visitTable = new VisitTable(tables, pages);
   const removal = new LmdbRemoval(tables, pages, visitTable, folder, 1);
   const filing = new LmdbCompaction(

@@ -6,7 +6,7 @@ import { LiveState } from '../src/dashboard/live/live-state.ts';
 import { PointerTrack } from '../src/dashboard/live/pointer-track.ts';
 import { refusesFrames } from '../src/dashboard/ui/framing.ts';
 import { previewOf } from '../src/dashboard/ui/preview.ts';
-import { extentOf, scaleOf } from '../src/dashboard/ui/view.ts';
+import { scaleOf, viewExtent } from '../src/dashboard/ui/view.ts';
 import type { Visitor } from '../src/model/visitor.ts';
 
 const DELAY = 100;
@@ -143,16 +143,16 @@ test('the extent of a page is the largest document on it', () => {
     visitor(2, { size: [390, 800, 390, 4800] }),
     visitor(3, { page: '/other', size: [3000, 3000, 3000, 9000] }),
   );
-  assert.deepEqual(extentOf(here, '/'), { width: 1265, height: 4800 });
+  assert.deepEqual(viewExtent(here, '/'), { width: 1265, height: 4800 });
 });
 
 test('visitors that tell no size widen the page with their positions', () => {
-  assert.deepEqual(extentOf(people(visitor(1)), '/'), { width: 1280, height: 720 });
-  assert.deepEqual(extentOf(people(visitor(1, { at: [1400, 30] })), '/'), { width: 1500, height: 720 });
+  assert.deepEqual(viewExtent(people(visitor(1)), '/'), { width: 1280, height: 720 });
+  assert.deepEqual(viewExtent(people(visitor(1, { at: [1400, 30] })), '/'), { width: 1500, height: 720 });
 });
 
 test('no visitor can blow a page up beyond belief', () => {
-  const { width, height } = extentOf(people(visitor(1, { at: [9_999_999, 9_999_999] })), '/');
+  const { width, height } = viewExtent(people(visitor(1, { at: [9_999_999, 9_999_999] })), '/');
   assert.ok(width <= 7680 && height <= 40_000);
 });
 

@@ -17,7 +17,7 @@ export interface HttpOptions {
   config: Config;
   logger: Logger;
   store: Records;
-  archive: Archive;
+  archive: RecordArchive;
   /** The version of Fieldmouse. */
   version: string;
   /** Folder of the files for browsers; the default is `dist/public` of this package. */
@@ -68,7 +68,7 @@ interface Admin extends Rights {
 
 type AdminOutcome = 'done' | 'unknown' | 'last-owner';
 
-export interface Attempt {
+export interface SignInAttempt {
   kind: 'address' | 'name';
   value: string;
   limit: number;
@@ -106,8 +106,8 @@ export interface Records {
   token(secret: string, now: number): Promise<Token | undefined>;
   tokens(): Promise<Token[]>;
   removeToken(id: string, note: AuditNote): Promise<boolean>;
-  countAttempt(attempts: readonly Attempt[], now: number): Promise<number>;
-  forgiveAttempt(attempts: readonly Attempt[], now: number): Promise<void>;
+  countAttempt(attempts: readonly SignInAttempt[], now: number): Promise<number>;
+  forgiveAttempt(attempts: readonly SignInAttempt[], now: number): Promise<void>;
   note(note: AuditNote): Promise<void>;
   audit(query: AuditQuery): Promise<Part<AuditEntry>>;
   hits(site: string, page: string): Promise<number>;
@@ -115,7 +115,7 @@ export interface Records {
 }
 
 /** The part of the record that routes use, documented in `store/archive.ts`. */
-export interface Archive {
+export interface RecordArchive {
   visits(query: VisitQuery): Promise<Part<Visit>>;
   visit(id: string): Promise<Visit | undefined>;
   runs(id: string, after?: string): Promise<Part<Run>>;

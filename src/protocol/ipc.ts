@@ -120,8 +120,7 @@ export interface SeenSite {
 
 export type ToWorker = {
   tag: typeof TAG;
-} & /** Flat: `claim, v, frame, last` of each admitted visitor. Frame −1: the frame that opened its page is unknown. */
-(
+} /** Flat: `claim, v, frame, last` of each admitted visitor. Frame −1: the frame that opened its page is unknown. */ & (
   | { k: 'grants'; grants: number[] }
   /** Another connection claims this visitor: close the one admitted with this claim and send `gone`. */
   | { k: 'release'; v: number; claim: number }

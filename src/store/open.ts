@@ -32,7 +32,7 @@ export const STORE_IDENTITY = 'FIELDMOUSE_STORE_FILE';
 export const SERVER_RUN = 'FIELDMOUSE_SERVER_RUN';
 
 /** Returns the identity of a store's file; empty with Redis. */
-export function identityOf(store: Store): string {
+export function storeIdentity(store: Store): string {
   return ('identity' in store && String(store.identity)) || '';
 }
 

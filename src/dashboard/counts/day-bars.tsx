@@ -3,7 +3,7 @@ import type uPlot from 'uplot';
 import { DAY_MS } from '../../model/day.ts';
 import type { DayCounts } from '../../model/visit.ts';
 import { Choice } from '../ui/choice.tsx';
-import { startOf } from '../ui/period.ts';
+import { periodStart } from '../ui/period.ts';
 import { Plot } from '../ui/plot.tsx';
 import { countText, dayNameText, numberText } from '../ui/text.ts';
 
@@ -33,7 +33,7 @@ export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: 
       </div>
       <Plot rows={rows} look="bars" name={nameOf} tip={tip} />
       <p class="unseen">
-        {days.map((day) => `${nameOf(startOf(day.day) / 1000)}: ${numberText(day[shown])}`).join('; ')}
+        {days.map((day) => `${nameOf(periodStart(day.day) / 1000)}: ${numberText(day[shown])}`).join('; ')}
       </p>
     </section>
   );
@@ -47,8 +47,8 @@ const MAX_DAYS = 3660;
  * then to the last MAX_DAYS.
  */
 export function dayRows(days: readonly DayCounts[], from: string, to: string, shown: Shown): uPlot.AlignedData {
-  const counts = new Map(days.map((day) => [startOf(day.day), day[shown]]));
-  let [first, last] = [startOf(from), startOf(to)];
+  const counts = new Map(days.map((day) => [periodStart(day.day), day[shown]]));
+  let [first, last] = [periodStart(from), periodStart(to)];
   if (last - first >= MAX_DAYS * DAY_MS) {
     last = Math.max(...counts.keys());
     first = Math.max(Math.min(...counts.keys()), last - MAX_DAYS * DAY_MS);

@@ -2,7 +2,7 @@
 import { batch, effect, untracked } from '@preact/signals';
 import { Rewind } from '../rewind/rewind.ts';
 import { LIVE } from '../shell/clock.ts';
-import { address, followTime, go, query, route, timeOf } from '../shell/route.ts';
+import { address, followTime, go, query, route, routeTime } from '../shell/route.ts';
 import { leave, session } from '../shell/session.ts';
 import { chosenSite, reloadSites, server, sites } from '../shell/sites.ts';
 import { putTime } from './live-address.ts';
@@ -71,7 +71,7 @@ export function watchSite(): () => void {
     const keys = sites.value.map((one) => one.key);
     const wanted = query.value.get('site');
     const key = chosenSite.value;
-    const at = timeOf(query.value.get('at'));
+    const at = routeTime(query.value.get('at'));
     if (route.value?.name !== 'live' || server.value === null) return;
     const gone = [wanted, site.peek()].find((one) => one !== null && !keys.includes(one));
     untracked(() => {

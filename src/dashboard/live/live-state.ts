@@ -3,7 +3,7 @@
 import type { Departure, Visitor } from '../../model/visitor.ts';
 import type { StreamEventName, StreamEvents } from '../../protocol/stream-event.ts';
 import { type Clock, LIVE } from '../shell/clock.ts';
-import { isTime } from '../shell/readers.ts';
+import { isTimeValue } from '../shell/readers.ts';
 import { type Badge, Names } from '../ui/visitor-badge.ts';
 import { Activity } from './activity.ts';
 import { MinuteCurve } from './minute-curve.ts';
@@ -136,7 +136,7 @@ export class LiveState {
 
   /** Replaces an invalid time with the present: formatting it would throw, and the screen would freeze. */
   #possible(t: number): number {
-    return isTime(t) ? t : this.time;
+    return isTimeValue(t) ? t : this.time;
   }
 
   /** The activity so far, for `goOn`. */

@@ -1,7 +1,7 @@
 /** The last hour of a site, minute by minute. */
-import type { Minute } from '../../model/minute.ts';
 
-export const MINUTE_MS = 60_000;
+import { MINUTE_MS, type Minute } from '../../model/minute.ts';
+
 export const MINUTES = 60;
 
 /** Most visitors at once in each of the last 60 minutes, of those that somebody can tell of. */

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { Visit } from '../../model/visit.ts';
 import { api } from '../shell/api.ts';
-import { address, followTime, go, query, timeOf } from '../shell/route.ts';
+import { address, followTime, go, query, routeTime } from '../shell/route.ts';
 import { DamageNote } from '../ui/damage-note.tsx';
 import { Failed } from '../ui/failed.tsx';
 import { PagePath } from '../ui/page-path.tsx';
@@ -53,7 +53,7 @@ function Replay({ visit }: { visit: Visit }) {
   const [badge] = useState(() => visitNamesOf(visit.site).badgeOf(visit.id, visit.label));
   const [isErasing, setErasing] = useState(false);
   useEffect(() => {
-    const from = timeOf(query.peek().get('at'));
+    const from = routeTime(query.peek().get('at'));
     if (from !== null) player.seek(from);
     const end = player.start();
     const endFollowing = followTime(player.playback.at, (at) =>

@@ -1,8 +1,8 @@
 import { useCallback, useState } from 'preact/hooks';
+import { MINUTE_MS } from '../../model/minute.ts';
 import type { Visit } from '../../model/visit.ts';
 import { rewindTo } from '../live/live-address.ts';
 import { liveState, site } from '../live/live-signals.ts';
-import { MINUTE_MS } from '../live/minute-curve.ts';
 import { api } from '../shell/api.ts';
 import { countText, shortClock } from '../ui/text.ts';
 import { TimeSlider } from '../ui/time-slider.tsx';

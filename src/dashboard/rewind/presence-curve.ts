@@ -1,6 +1,7 @@
 /** Number of visitors in each minute of a time span. */
+
+import { MINUTE_MS } from '../../model/minute.ts';
 import type { Visit } from '../../model/visit.ts';
-import { MINUTE_MS } from '../live/minute-curve.ts';
 
 /** Number of visits in each minute from `from` to `to`, Unix ms. A visit counts in every minute that it touches. */
 export function presenceOf(visits: Iterable<Pick<Visit, 'since' | 'until'>>, from: number, to: number): number[] {

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
+import { MINUTE_MS } from '../../model/minute.ts';
 import { backToLive, rewindTo } from '../live/live-address.ts';
 import { beat, liveState } from '../live/live-signals.ts';
-import { MINUTE_MS } from '../live/minute-curve.ts';
 import { DamageNote } from '../ui/damage-note.tsx';
 import { PauseIcon, PlayIcon, RewindIcon } from '../ui/icons.tsx';
 import { SpeedChooser } from '../ui/speed-chooser.tsx';

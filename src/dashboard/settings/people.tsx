@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Rights } from '../../model/rights.ts';
-import type { Admin } from '../shell/answers.ts';
+import type { AdminAnswer } from '../shell/answers.ts';
 import { api } from '../shell/api.ts';
 import { based } from '../shell/base.ts';
 import { session } from '../shell/session.ts';
@@ -53,7 +53,7 @@ export function People() {
 }
 
 interface PersonProps {
-  admin: Admin;
+  admin: AdminAnswer;
   busy: boolean;
   change: Change;
   show: (name: string, token: string) => void;
@@ -111,7 +111,7 @@ function Person({ admin, busy, change, show }: PersonProps) {
 }
 
 interface RightsFormProps {
-  admin: Admin;
+  admin: AdminAnswer;
   busy: boolean;
   change: Change;
   close: () => void;

@@ -7,12 +7,12 @@ import type { Site } from '../../model/site.ts';
 import type { Click, DayCounts, PageCounts, Passage, Stay, Visit } from '../../model/visit.ts';
 import { device, size } from '../live/event-readers.ts';
 import type { PassagePart } from '../replay/recording.ts';
-import { startOf } from '../ui/period.ts';
+import { periodStart } from '../ui/period.ts';
 import {
   both,
   count,
   flag,
-  isTime,
+  isTimeValue,
   list,
   number,
   numbers,
@@ -26,14 +26,14 @@ import {
   within,
 } from './readers.ts';
 
-export interface Admin extends Rights {
+export interface AdminAnswer extends Rights {
   name: string;
   /** Unix ms. */
   created: number;
   hasPassword: boolean;
 }
 
-export interface Session extends Rights {
+export interface SessionAnswer extends Rights {
   name: string;
   via: 'session' | 'token';
   hasPassword: boolean;
@@ -61,7 +61,7 @@ export interface SiteCounts {
 
 const rights: ValueReader<Rights> = shape({ role: orElse(oneOf(ROLES), 'viewer'), sites: orNull(list(text)) });
 
-export const session: ValueReader<Session> = both(
+export const session: ValueReader<SessionAnswer> = both(
   rights,
   shape({ name: text, via: orElse(oneOf(['session', 'token']), 'session'), hasPassword: flag, expires: orNull(time) }),
 );
@@ -81,9 +81,9 @@ const token: ValueReader<account.Token> = both(
   shape({ id: text, name: text, created: time, lastUsed: orNull(time) }),
 );
 export const tokens = shape({ tokens: list(token) });
-export const newToken = both(token, shape({ secret: text }));
+export const newTokenAnswer = both(token, shape({ secret: text }));
 
-const admin: ValueReader<Admin> = both(rights, shape({ name: text, created: time, hasPassword: flag }));
+const admin: ValueReader<AdminAnswer> = both(rights, shape({ name: text, created: time, hasPassword: flag }));
 export const admins = shape({ admins: list(admin) });
 export const link = shape({ token: text });
 
@@ -164,7 +164,7 @@ export const passages: ValueReader<PassagePart> = shape({ passages: list(passage
 /** A day, for example `2026-11-20`. */
 function dayOf(value: unknown): string | undefined {
   const day = text(value);
-  return day !== undefined && isTime(startOf(day)) ? day : undefined;
+  return day !== undefined && isTimeValue(periodStart(day)) ? day : undefined;
 }
 
 const sums = { views: count, visits: count, clicks: count, moves: count, ms: count, depth: count };
@@ -187,7 +187,7 @@ const depths = rows(MAX_ROW, MAX);
 const extent = within(0, 1_000_000);
 
 /** A heatmap of moves, clicks or scroll depth. */
-export function heatOf(isScroll: boolean): ValueReader<Heat> {
+export function heatAnswer(isScroll: boolean): ValueReader<Heat> {
   return shape({
     views: count,
     cells: isScroll ? depths : places,

@@ -42,7 +42,7 @@ export const api = {
   signIns: async () => (await call(answers.signIns, 'GET', '/v1/sessions')).sessions,
   endSignIn: (id: string) => call(answers.nothing, 'DELETE', `/v1/sessions/${encodeURIComponent(id)}`),
   tokens: async () => (await call(answers.tokens, 'GET', '/v1/tokens')).tokens,
-  addToken: (name: string, rights: Rights) => call(answers.newToken, 'POST', '/v1/tokens', { name, ...rights }),
+  addToken: (name: string, rights: Rights) => call(answers.newTokenAnswer, 'POST', '/v1/tokens', { name, ...rights }),
   admins: async () => (await call(answers.admins, 'GET', '/v1/admins')).admins,
   /** Returns the secret part of a one-time link, as `addLink` does. */
   addAdmin: async (name: string, rights: Rights) =>
@@ -63,7 +63,7 @@ export const api = {
   passages: (id: string, after?: string | null) =>
     call(answers.passages, 'GET', address(`/v1/visits/${encodeURIComponent(id)}/passages`, { after })),
   counts: (query: Query) => call(answers.counts, 'GET', address('/v1/pages', query)),
-  heat: (query: Query) => call(answers.heatOf(query.kind === 'scroll'), 'GET', address('/v1/heatmap', query)),
+  heat: (query: Query) => call(answers.heatAnswer(query.kind === 'scroll'), 'GET', address('/v1/heatmap', query)),
   /** The text of a replay, as a stream; null if there is nothing more to play. */
   replay: async (query: Query, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> => {
     const response = await fetch(based(address('/v1/replay', query)), { credentials: 'same-origin', signal });

@@ -34,13 +34,13 @@ const MAX_TIME = 253_402_300_799_999;
 const MAX_TEXT = 4096;
 
 /** True for a time that can be shown as a date, Unix ms. */
-export function isTime(t: unknown): t is number {
+export function isTimeValue(t: unknown): t is number {
   return typeof t === 'number' && t >= 0 && t <= MAX_TIME;
 }
 
 /** Unix ms. */
 export function time(value: unknown): number | undefined {
-  return isTime(value) ? value : undefined;
+  return isTimeValue(value) ? value : undefined;
 }
 
 /** Unix ms, or NaN for a number that is not a time: an entry without its time is better than no entry. */

@@ -71,7 +71,7 @@ export function followTime(time: ReadonlySignal<number>, put: (time: number) => 
 }
 
 /** Reads a time in an address, Unix ms; null if it is not a time. */
-export function timeOf(text: string | null): number | null {
+export function routeTime(text: string | null): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 

@@ -1,12 +1,12 @@
 /** The signed-in person. */
 import { batch, computed, signal } from '@preact/signals';
 import { may } from '../../model/rights.ts';
-import type { Session } from './answers.ts';
+import type { SessionAnswer } from './answers.ts';
 import { ApiError, api } from './api.ts';
 import { go } from './route.ts';
 
 /** Session of the signed-in person; null if nobody is signed in, undefined until the server has answered. */
-export const session = signal<Session | null | undefined>(undefined);
+export const session = signal<SessionAnswer | null | undefined>(undefined);
 /** True after a session that ended by itself: it expired, or was revoked elsewhere. */
 export const ended = signal(false);
 /** True if the person may change things. */
@@ -23,7 +23,7 @@ export async function loadSession(): Promise<void> {
 }
 
 /** Starts a session, after a sign-in. */
-export function enter(value: Session): void {
+export function enter(value: SessionAnswer): void {
   batch(() => {
     session.value = value;
     ended.value = false;

@@ -1,4 +1,4 @@
-import { PERIODS, type Period, startOf } from './period.ts';
+import { PERIODS, type Period, periodStart } from './period.ts';
 
 export interface PeriodChooserProps {
   period: Period;
@@ -16,7 +16,7 @@ export function PeriodChooser({ period: { days, from, to }, choose, all }: Perio
     else choose({ days: Number(value) });
   };
   const turn = (first: string, last: string) => {
-    if (startOf(first) <= startOf(last)) choose({ from: first, to: last });
+    if (periodStart(first) <= periodStart(last)) choose({ from: first, to: last });
   };
   return (
     <>

@@ -15,14 +15,14 @@ export interface Period {
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 
 /** Start of a day, Unix ms; NaN for an invalid day. */
-export function startOf(day: string): number {
+export function periodStart(day: string): number {
   return DAY.test(day) ? Date.parse(day) : Number.NaN;
 }
 
 /** The period in an address: `from` and `to`, or `days`. If both are missing or invalid, it is `preset` days. */
 export function periodOf(query: URLSearchParams, now: number, preset: number | undefined): Period {
   const [from = '', to = ''] = [query.get('from') ?? undefined, query.get('to') ?? undefined];
-  if (startOf(from) <= startOf(to)) return { days: null, from, to };
+  if (periodStart(from) <= periodStart(to)) return { days: null, from, to };
   const days = PERIODS.find((one) => String(one) === query.get('days')) ?? preset;
   return { days, from: dayText(now - ((days ?? 1) - 1) * DAY_MS), to: dayText(now) };
 }

@@ -1,6 +1,6 @@
 /** Numbers and times as people read them. */
 import type { LeaveReason, Visitor } from '../../model/visitor.ts';
-import { isTime } from '../shell/readers.ts';
+import { isTimeValue } from '../shell/readers.ts';
 
 /** Shown for invalid times and numbers. No function in this file throws, whatever its input is. */
 const UNKNOWN = '–';
@@ -24,7 +24,7 @@ export function ago(ms: number): string {
 /** Returns a function that formats Unix ms. It returns `UNKNOWN` for invalid times, for which Intl formats throw. */
 function timeFormat(options: Intl.DateTimeFormatOptions): (t: number) => string {
   const format = new Intl.DateTimeFormat(undefined, options);
-  return (t) => (isTime(t) ? format.format(t) : UNKNOWN);
+  return (t) => (isTimeValue(t) ? format.format(t) : UNKNOWN);
 }
 
 /** `08:05:09`. */
@@ -41,12 +41,12 @@ export const date = timeFormat({ dateStyle: 'medium', timeStyle: 'short' });
 
 /** Value of the `datetime` attribute of a `time` element: `2026-11-20T14:05:12.000Z`; undefined for an invalid time. */
 export function isoTime(t: number): string | undefined {
-  return isTime(t) ? new Date(t).toISOString() : undefined;
+  return isTimeValue(t) ? new Date(t).toISOString() : undefined;
 }
 
 /** Value of a `datetime-local` input: `2026-11-20T14:05:12` in the browser's time zone; empty for an invalid time. */
 export function localTime(t: number): string {
-  if (!isTime(t)) return '';
+  if (!isTimeValue(t)) return '';
   return isoTime(t - new Date(t).getTimezoneOffset() * 60_000)?.slice(0, 19) ?? '';
 }
 

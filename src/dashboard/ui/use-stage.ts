@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { LiveScene, LiveState, LiveVisitor, StreamEvent } from '../live/live-state.ts';
 import { type Sight, Stage } from './stage.ts';
-import { type Extent, extentOf, extentOfOne } from './view.ts';
+import { type Extent, extentOfOne, viewExtent } from './view.ts';
 import type { Width } from './width-class.ts';
 
 interface Ref<T> {
@@ -32,7 +32,7 @@ export function useExtent(
   const memory = useRef<{ of: string; extent: Extent } | undefined>(undefined);
   const of = `${site} ${width} ${page}`;
   const before = memory.current?.of === of ? memory.current.extent : undefined;
-  const extent = extentOf(liveState.people.values(), page ?? '', before, width);
+  const extent = viewExtent(liveState.people.values(), page ?? '', before, width);
   const isEmpty = !liveState.pages().some((one) => one.page === page);
   memory.current = isEmpty ? undefined : { of, extent };
   const { width: wide, height: high } = (leader && extentOfOne(leader)) ?? extent;

@@ -22,7 +22,7 @@ const MAX_SCALE = 1.5;
  * The extent of a page: the largest document of its visitors. Visitors without a size extend it by their positions.
  * It never shrinks below `before`, so that the stage stays stable. `wide`: only windows of this size count.
  */
-export function extentOf(
+export function viewExtent(
   people: Iterable<LiveVisitor>,
   page: string,
   before?: Extent,

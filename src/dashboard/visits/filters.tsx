@@ -3,7 +3,7 @@ import { DAY_MS } from '../../model/day.ts';
 import { api } from '../shell/api.ts';
 import { address, go, query } from '../shell/route.ts';
 import { PageSelect } from '../ui/page-select.tsx';
-import { type Period, startOf } from '../ui/period.ts';
+import { type Period, periodStart } from '../ui/period.ts';
 import { PeriodChooser } from '../ui/period-chooser.tsx';
 import { allCountries, countryName, DEVICE } from '../ui/text.ts';
 import { useLoaded } from '../ui/use-loaded.ts';
@@ -35,7 +35,7 @@ export function filterOf(site: string, period: Period, query: URLSearchParams): 
   return {
     site,
     page: query.get('page'),
-    ...(days !== undefined && { from: startOf(from), to: startOf(to) + DAY_MS }),
+    ...(days !== undefined && { from: periodStart(from), to: periodStart(to) + DAY_MS }),
     device: DEVICES.find((one) => one === query.get('device')),
     country: countryIn(query),
     ...LENGTHS.find(([name]) => name === query.get('length'))?.[2],

@@ -1,12 +1,12 @@
 /** Limits against guessing passwords. Attempts are counted in the store, so that all workers share the count. */
-import type { Attempt, Records } from '../contract.ts';
+import type { Records, SignInAttempt } from '../contract.ts';
 import { comeBackLater } from '../problem.ts';
 
 /** Maximum number of wrong attempts per quarter of an hour. */
 const WINDOW_MS = 15 * 60_000;
 const LIMIT = { address: 20, name: 10 } as const;
 
-export function countAttempts(kind: Attempt['kind'], value: string): Attempt {
+export function countAttempts(kind: SignInAttempt['kind'], value: string): SignInAttempt {
   return { kind, value, limit: LIMIT[kind], window: WINDOW_MS };
 }
 
@@ -15,7 +15,11 @@ export function countAttempts(kind: Attempt['kind'], value: string): Attempt {
  * so that parallel attempts cannot bypass the limit, and uncounted if it was right or could not be made. Throws Problem
  * 429 after too many wrong attempts.
  */
-export async function tryOnce<T>(store: Records, attempts: readonly Attempt[], make: () => Promise<T>): Promise<T> {
+export async function tryOnce<T>(
+  store: Records,
+  attempts: readonly SignInAttempt[],
+  make: () => Promise<T>,
+): Promise<T> {
   const wait = await store.countAttempt(attempts, Date.now());
   if (wait > 0) throw comeBackLater(429, 'too-many-attempts', 'Too many attempts. Wait, then try again.', wait);
   let isWrong = false;

@@ -19,14 +19,14 @@ import {
 import type { RemovedVisit } from '../record/removal-queue.ts';
 import { dayOf, type Sums } from '../record/sums.ts';
 import { runsLeft } from './lmdb-removal.ts';
-import type { PageTable } from './page-table.ts';
-import type { Tables, VisitRow } from './tables.ts';
+import type { PageNumberTable } from './page-table.ts';
+import type { Tables, VisitEntry } from './tables.ts';
 import type { VisitTable } from './visit-table.ts';
 
 /** What a recount reads. */
 export interface CountSource {
   tables: Tables;
-  pages: PageTable;
+  pages: PageNumberTable;
   visitTable: VisitTable;
 }
 
@@ -98,7 +98,7 @@ function daysOf(tables: Tables, visitTable: VisitTable, partBytes: number): Map<
   return days;
 }
 
-function daysIn(number: number, visit: VisitRow, visitTable: VisitTable): Set<number> {
+function daysIn(number: number, visit: VisitEntry, visitTable: VisitTable): Set<number> {
   const first = firstDay(visit, visitTable.firstTime(number));
   const between = daysBetween(first, dayOf(visit.tally.until));
   if (between) return between;
@@ -135,7 +135,7 @@ function recount(
     recountLeft(number, removed, visitTable, new Aggregator(removed.site, sums, 1, readOnly, removed.away));
     return;
   }
-  const visit = visits.get(number) as VisitRow;
+  const visit = visits.get(number) as VisitEntry;
   if (day === undefined && !mayTouch(visit, (page) => has(readOnly.numberOf(visit.site, page)))) return;
   const counted = new Recount(visit, sums, readOnly);
   const damage = new DamageLog();

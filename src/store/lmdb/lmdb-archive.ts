@@ -50,14 +50,14 @@ import { diskFault } from './disk-fault.ts';
 import { damaged, isDamage, STORE_FILE } from './file/folder.ts';
 import type { StoreFile } from './file/store-file.ts';
 import { LmdbCompaction, MAX_COMPACTED } from './lmdb-compaction.ts';
-import { readDays, readHeat, readPages } from './lmdb-lookup.ts';
+import { readLmdbDays, readLmdbHeat, readLmdbPages } from './lmdb-lookup.ts';
 import { bytesOf, LmdbQuota, pieceBytesOf } from './lmdb-quota.ts';
 import { LmdbRemoval } from './lmdb-removal.ts';
 import { differences, type Team } from './lmdb-verify.ts';
-import { PageTable } from './page-table.ts';
+import { PageNumberTable } from './page-table.ts';
 import { pauseAfter } from './pause.ts';
 import { Sorting } from './sorting.ts';
-import { firstParts, type JournalKey, LAST, openTables, type Tables, type VisitRow } from './tables.ts';
+import { firstParts, type JournalKey, LAST, openTables, type Tables, type VisitEntry } from './tables.ts';
 import { VisitTable } from './visit-table.ts';
 
 /** Each shard waits this much longer than the one before, milliseconds, so that they are not due at the same time. */
@@ -120,7 +120,7 @@ export class LmdbArchive implements Archive {
   readonly #storeFile: StoreFile;
   readonly #audit: AuditTable;
   readonly #tables: Tables;
-  readonly #pages: PageTable;
+  readonly #pages: PageNumberTable;
   readonly #visitTable: VisitTable;
   readonly #compaction: LmdbCompaction;
   readonly #removal: LmdbRemoval;
@@ -160,7 +160,7 @@ export class LmdbArchive implements Archive {
     this.#tables = openTables(file.root, (what) => onDamage?.(damaged(this.#path, what)));
     const tables = [...(Object.values(this.#tables) as Database[]), ...others];
     this.#quota = new LmdbQuota(file.root, tables, folder, this.#writer, maxBytes);
-    this.#pages = new PageTable(this.#tables);
+    this.#pages = new PageNumberTable(this.#tables);
     this.#visitTable = new VisitTable(this.#tables, this.#pages);
     this.#removal = new LmdbRemoval(this.#tables, this.#pages, this.#visitTable, this.#path, pieceBytes);
     this.#sorting = new Sorting(this.#tables, this.#pages, this.#visitTable, this.#removal, this.#path);
@@ -385,7 +385,7 @@ export class LmdbArchive implements Archive {
   }
 
   /** Returns the visit if it may be shown. */
-  #visible(number: number | undefined): VisitRow | undefined {
+  #visible(number: number | undefined): VisitEntry | undefined {
     const visit = number === undefined ? undefined : this.#visitTable.get(number);
     return visit && visit.since >= this.#droppedBefore(visit.site) ? visit : undefined;
   }
@@ -443,17 +443,17 @@ export class LmdbArchive implements Archive {
   }
 
   async pages(site: string, days: Days): Promise<PageCounts[]> {
-    return this.#read(() => (this.#hasRemains(site) ? [] : readPages(this.#tables, this.#pages, site, days)));
+    return this.#read(() => (this.#hasRemains(site) ? [] : readLmdbPages(this.#tables, this.#pages, site, days)));
   }
 
   async days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
-    return this.#read(() => (this.#hasRemains(site) ? [] : readDays(this.#tables, this.#pages, site, page, days)));
+    return this.#read(() => (this.#hasRemains(site) ? [] : readLmdbDays(this.#tables, this.#pages, site, page, days)));
   }
 
   async heat(query: HeatQuery): Promise<Heat> {
     const damage = new DamageLog();
     const heat = this.#read(() =>
-      this.#hasRemains(query.site) ? noHeat() : readHeat(this.#tables, this.#pages, query, damage),
+      this.#hasRemains(query.site) ? noHeat() : readLmdbHeat(this.#tables, this.#pages, query, damage),
     );
     this.#reportLeftOut(`the heatmap of ${query.site}${query.page}`, damage.leftOut);
     return heat;

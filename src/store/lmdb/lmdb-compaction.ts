@@ -6,10 +6,10 @@ import { type KnownPlaces, readBatch } from '../record/batch.ts';
 import { type Arrived, arrivals, Compactor, isReadable } from '../record/compaction.ts';
 import { DamageLog, warnOfLeftOut } from '../record/damage.ts';
 import { Sums } from '../record/sums.ts';
-import type { PageTable } from './page-table.ts';
+import type { PageNumberTable } from './page-table.ts';
 import type { Sorting } from './sorting.ts';
 import { putSums } from './sum-tables.ts';
-import { type JournalKey, LAST, type Tables, type VisitRow } from './tables.ts';
+import { type JournalKey, LAST, type Tables, type VisitEntry } from './tables.ts';
 import type { VisitTable } from './visit-table.ts';
 
 /**
@@ -21,8 +21,8 @@ export const MAX_COMPACTED = 1024 * 1024;
 
 export class LmdbCompaction {
   readonly #tables: Tables;
-  readonly #pages: PageTable;
-  readonly #compactor: Compactor<VisitRow>;
+  readonly #pages: PageNumberTable;
+  readonly #compactor: Compactor<VisitEntry>;
   readonly #path: string;
   readonly #maxCompacted: number;
   readonly #sorting: Sorting;
@@ -32,7 +32,7 @@ export class LmdbCompaction {
   /** `path`: path of the store's file. `maxCompacted`: how much of the journal one write compacts, bytes. */
   constructor(
     tables: Tables,
-    pages: PageTable,
+    pages: PageNumberTable,
     visitTable: VisitTable,
     sorting: Sorting,
     path: string,

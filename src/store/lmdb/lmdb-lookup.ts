@@ -8,12 +8,12 @@ import type { DamageLog } from '../record/damage.ts';
 import { ElementClicks, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../record/heat.ts';
 import { addCounts, type Counts, dayFrom, dayName, type Layer, NO_COUNTS, WHOLE_SITE } from '../record/sums.ts';
 import { type Counted, countInTile } from '../record/tile.ts';
-import type { PageTable } from './page-table.ts';
+import type { PageNumberTable } from './page-table.ts';
 import { readCells } from './sum-tables.ts';
 import { LAST, type Tables } from './tables.ts';
 
 /** Implements `Archive.pages`. */
-export function readPages(tables: Tables, pages: PageTable, site: string, days: Days): PageCounts[] {
+export function readLmdbPages(tables: Tables, pages: PageNumberTable, site: string, days: Days): PageCounts[] {
   const sums = new Map<number, Counts>();
   for (const { page, counts } of rowsOf(tables, site, days))
     addCounts(
@@ -29,7 +29,13 @@ function* rowsOf({ counts }: Tables, site: string, days: Days) {
 }
 
 /** Implements `Archive.days`. */
-export function readDays(tables: Tables, pages: PageTable, site: string, page: string | null, days: Days): DayCounts[] {
+export function readLmdbDays(
+  tables: Tables,
+  pages: PageNumberTable,
+  site: string,
+  page: string | null,
+  days: Days,
+): DayCounts[] {
   const number = page === null ? WHOLE_SITE : pages.find(site, page);
   if (number === undefined) return [];
   return [...countedDays(tables, site, number, days)].map(({ day, counts }) => ({ day: dayName(day), ...counts }));
@@ -54,7 +60,7 @@ function firstDay(counts: Tables['counts'], site: string, from: number, last: nu
 }
 
 /** Implements `Archive.heat`. `damage` collects tiles that cannot be read in full. */
-export function readHeat(tables: Tables, pages: PageTable, query: HeatQuery, damage: DamageLog): Heat {
+export function readLmdbHeat(tables: Tables, pages: PageNumberTable, query: HeatQuery, damage: DamageLog): Heat {
   const page = pages.find(query.site, query.page);
   if (page === undefined) return noHeat();
   const days = [...countedDays(tables, query.site, page, query)].map(({ day }) => day);

@@ -19,9 +19,9 @@ import {
 } from '../record/removal-queue.ts';
 import { dayOf, Sums } from '../record/sums.ts';
 import { DamagedVisits } from './damaged-visits.ts';
-import type { PageTable } from './page-table.ts';
+import type { PageNumberTable } from './page-table.ts';
 import { putSums } from './sum-tables.ts';
-import { LAST, type Tables, type VisitRow } from './tables.ts';
+import { LAST, type Tables, type VisitEntry } from './tables.ts';
 import type { VisitTable } from './visit-table.ts';
 
 /** Maximum duration of a piece, milliseconds: slow computers end it earlier. */
@@ -31,14 +31,14 @@ const PIECE_CHUNKS = 256;
 
 export class LmdbRemoval {
   readonly #tables: Tables;
-  readonly #pages: PageTable;
+  readonly #pages: PageNumberTable;
   readonly #visitTable: VisitTable;
   readonly #damagedVisits: DamagedVisits;
   readonly #path: string;
   readonly #pieceBytes: number;
 
   /** `path`: path of the store's file. */
-  constructor(tables: Tables, pages: PageTable, visitTable: VisitTable, path: string, pieceBytes = PIECE_BYTES) {
+  constructor(tables: Tables, pages: PageNumberTable, visitTable: VisitTable, path: string, pieceBytes = PIECE_BYTES) {
     this.#tables = tables;
     this.#pages = pages;
     this.#visitTable = visitTable;
@@ -83,7 +83,7 @@ export class LmdbRemoval {
   }
 
   /** Removes a whole visit. Returns why parts could not be read, if any: those stay in the counts. */
-  #remove(number: number, visit: VisitRow, sums: Sums): string[] {
+  #remove(number: number, visit: VisitEntry, sums: Sums): string[] {
     const tally = new Aggregator(visit.site, sums, -1, this.#pages, restartAggregation(visit));
     const damage = new DamageLog();
     this.#visitTable.remove(number, visit, (run) => tally.add(run), damage);
@@ -91,7 +91,7 @@ export class LmdbRemoval {
   }
 
   /** Removes a visit from all lists. */
-  #startLarge(number: number, visit: VisitRow): void {
+  #startLarge(number: number, visit: VisitEntry): void {
     this.#visitTable.unlist(number, visit);
     this.#tables.going.putSync(number, newRemovedVisit(visit));
   }

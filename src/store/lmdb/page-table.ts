@@ -10,7 +10,7 @@ const MAX_REMEMBERED = 50_000;
 const LAST_NUMBER = '(last)';
 const EDITION = '(edition)';
 
-export class PageTable {
+export class PageNumberTable {
   readonly #tables: Pick<Tables, 'pages' | 'pageNames' | 'pageCounts'>;
   #numbers = new Map<string, number>();
   #names = new Map<number, string>();

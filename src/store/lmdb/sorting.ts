@@ -12,7 +12,7 @@ import { Aggregator } from '../record/aggregator.ts';
 import { DamageLog, warnOfLeftOut } from '../record/damage.ts';
 import { Sums } from '../record/sums.ts';
 import type { LmdbRemoval } from './lmdb-removal.ts';
-import type { PageTable } from './page-table.ts';
+import type { PageNumberTable } from './page-table.ts';
 import { putSums } from './sum-tables.ts';
 import { LAST, type SortingVisit, type Tables } from './tables.ts';
 import type { VisitTable } from './visit-table.ts';
@@ -22,13 +22,13 @@ const SHARE = 0.5;
 
 export class Sorting {
   readonly #tables: Tables;
-  readonly #pages: PageTable;
+  readonly #pages: PageNumberTable;
   readonly #visitTable: VisitTable;
   readonly #removal: LmdbRemoval;
   readonly #path: string;
 
   /** `path`: path of the store's file. */
-  constructor(tables: Tables, pages: PageTable, visitTable: VisitTable, removal: LmdbRemoval, path: string) {
+  constructor(tables: Tables, pages: PageNumberTable, visitTable: VisitTable, removal: LmdbRemoval, path: string) {
     this.#tables = tables;
     this.#pages = pages;
     this.#visitTable = visitTable;

@@ -15,13 +15,13 @@ import {
   WHOLE_SITE,
 } from '../record/sums.ts';
 import { type Counted, mergeOrReset, readTile, sortedCells } from '../record/tile.ts';
-import type { PageTable } from './page-table.ts';
+import type { PageNumberTable } from './page-table.ts';
 import { LAST, type Tables } from './tables.ts';
 
 /**
  * Within a write: adds sums to the stored values. Values that become 0 are removed, and so are pages without counts.
  */
-export function putSums(tables: Tables, sums: Sums, pages: PageTable): void {
+export function putSums(tables: Tables, sums: Sums, pages: PageNumberTable): void {
   const emptied: [site: string, page: number][] = [];
   for (const { site, page, day, counts } of sums.counts.values())
     if (!putCounts(tables, site, day, page, counts) && page !== WHOLE_SITE) emptied.push([site, page]);

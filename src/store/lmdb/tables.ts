@@ -23,7 +23,7 @@ import {
 } from './table.ts';
 
 /** A stored visit. Its key is its number, which it gets at its first compaction. */
-export interface VisitRow extends StoredVisit {
+export interface VisitEntry extends StoredVisit {
   /** Time of the first run in the last chunk. */
   lastChunk: number;
 }
@@ -48,7 +48,7 @@ export interface Tables {
   erased: Database<number, string>;
   /** Batches that cannot be read. */
   damaged: Database<Buffer, JournalKey>;
-  visits: Database<VisitRow, number>;
+  visits: Database<VisitEntry, number>;
   /** Visits that are being removed, by number. */
   going: Database<RemovedVisit, number>;
   /** Visits that are being rewritten (sorting.ts), by old number; their shards; and the runs to add. */
@@ -182,7 +182,7 @@ const isRun = isRecord({
 /** Also bounds loops over the minutes and days of a visit. */
 function isStoredVisit(value: unknown): boolean {
   if (!isVisitRecord(value)) return false;
-  const { since, tally } = value as VisitRow;
+  const { since, tally } = value as VisitEntry;
   const isInOrder = tally.stays.every(({ t, until }) => t <= until && until - t <= MAX_VISIT_MS);
   return isInOrder && tally.until - since <= MAX_VISIT_MS && tally.stays.length <= MAX_STAYS;
 }

@@ -13,8 +13,8 @@ import { newRemovedVisit } from '../record/removal-queue.ts';
 import { shardOf } from '../record/shard.ts';
 import { weightOf } from '../record/site-weight.ts';
 import { MAX_ID, type StoredVisit } from '../record/stored-visit.ts';
-import type { PageTable } from './page-table.ts';
-import { LAST, type Tables, type VisitRow } from './tables.ts';
+import type { PageNumberTable } from './page-table.ts';
+import { LAST, type Tables, type VisitEntry } from './tables.ts';
 
 /** LMDB stores larger values on pages of their own, bytes. */
 const MAX_INLINE = 2000;
@@ -25,12 +25,12 @@ const WEIGHED_AT_ONCE = 1000;
 /** A key that no site has. */
 const WEIGHED = '(all)';
 
-export class VisitTable implements CompactionTarget<VisitRow> {
+export class VisitTable implements CompactionTarget<VisitEntry> {
   readonly #tables: Tables;
-  readonly #pages: PageTable;
+  readonly #pages: PageNumberTable;
   readonly #chunk = new Writer(2 * CHUNK_BYTES);
 
-  constructor(tables: Tables, pages: PageTable) {
+  constructor(tables: Tables, pages: PageNumberTable) {
     this.#tables = tables;
     this.#pages = pages;
   }
@@ -40,14 +40,14 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     return id.length > MAX_ID ? undefined : this.#tables.ids.get(id);
   }
 
-  get(number: number): VisitRow | undefined {
+  get(number: number): VisitEntry | undefined {
     const visit = this.#tables.visits.get(number);
     // A visit from before visits were weighed. Whoever stores it changes it before.
     if (visit) visit.weight ??= weightOf(visit);
     return visit;
   }
 
-  init(visit: StoredVisit): VisitRow {
+  init(visit: StoredVisit): VisitEntry {
     return { ...visit, lastChunk: 0 };
   }
 
@@ -69,7 +69,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
     return Math.max(...numbers, lastChunk?.[0] ?? 0) + 1;
   }
 
-  put(number: number, visit: VisitRow): void {
+  put(number: number, visit: VisitEntry): void {
     const { visits, ids, bySite, byAge } = this.#tables;
     if (!visits.doesExist(number)) {
       ids.putSync(visit.id, number);
@@ -81,7 +81,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
   }
 
   /** Notes the weight of a visit, and adds the difference to the weight of its site. */
-  #weigh(visit: VisitRow, weight: number): void {
+  #weigh(visit: VisitEntry, weight: number): void {
     this.#addWeight(visit.site, weight - (visit.weight ?? 0));
     visit.weight = weight;
   }
@@ -122,7 +122,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
   }
 
   /** Appends runs. They are in order of time, and already counted. */
-  append(number: number, visit: VisitRow, runs: readonly Run[]): void {
+  append(number: number, visit: VisitEntry, runs: readonly Run[]): void {
     const [first] = runs;
     if (!first) return;
     this.#noteMinutes(number, visit, visit.lastRun, runs);
@@ -170,7 +170,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
   }
 
   /** Notes the pages that the visit was on in each minute since `from`. */
-  #noteMinutes(number: number, visit: VisitRow, from: number, runs: readonly Run[]): void {
+  #noteMinutes(number: number, visit: VisitEntry, from: number, runs: readonly Run[]): void {
     const { minutes } = this.#tables;
     const noted = this.#minutesOf(visit, from);
     addRuns(noted, runs, (page) => this.#pages.numberOf(visit.site, page));
@@ -199,7 +199,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
   }
 
   /** Removes all runs of a visit, one chunk after the other, and calls `onRun` for each. */
-  clear(number: number, visit: VisitRow, onRun: (run: Run) => void, damage: DamageLog): void {
+  clear(number: number, visit: VisitEntry, onRun: (run: Run) => void, damage: DamageLog): void {
     const { chunks, minutes } = this.#tables;
     for (const key of [...chunks.getKeys({ start: [number, 0], end: [number, LAST] })]) {
       for (const run of this.runsIn(chunks.get(key) as Buffer, damage)) {
@@ -215,7 +215,7 @@ export class VisitTable implements CompactionTarget<VisitRow> {
   }
 
   /** Schedules a visit to be rewritten with these runs, piece by piece (sorting.ts), without the runs numbered in `replaced`. */
-  rewriteLater(number: number, visit: VisitRow, runs: readonly Run[], replaced: ReadonlySet<number>): void {
+  rewriteLater(number: number, visit: VisitEntry, runs: readonly Run[], replaced: ReadonlySet<number>): void {
     const { sorting, sortQueue, sortRuns } = this.#tables;
     const into = this.nextNumber();
     this.unlist(number, visit);
@@ -233,13 +233,13 @@ export class VisitTable implements CompactionTarget<VisitRow> {
   }
 
   /** Removes a visit, and calls `onRun` for each readable run. The counts still include it. */
-  remove(number: number, visit: VisitRow, onRun: (run: Run) => void, damage: DamageLog): void {
+  remove(number: number, visit: VisitEntry, onRun: (run: Run) => void, damage: DamageLog): void {
     this.clear(number, visit, (run) => damage.tryRead(() => onRun(run)), damage);
     this.unlist(number, visit);
   }
 
   /** Removes a visit from all lists. Its runs and minutes stay. */
-  unlist(number: number, visit: VisitRow): void {
+  unlist(number: number, visit: VisitEntry): void {
     const { visits, ids, bySite, byAge } = this.#tables;
     this.#weigh(visit, 0);
     visits.removeSync(number);

@@ -52,7 +52,14 @@ import { SITES } from './record/keys.ts';
 import { type PageHash, PageHashes } from './record/page-hash.ts';
 import { type ListedVisits, partsOf, RecordSite, type RedisVisit } from './record/record-site.ts';
 import { type Compacted, held, RedisCompaction } from './record/redis-compaction.ts';
-import { namedRuns, readConsistently, readDays, readHeat, readPages, readScenes } from './record/redis-lookup.ts';
+import {
+  namedRuns,
+  readConsistently,
+  readRedisDays,
+  readRedisHeat,
+  readRedisPages,
+  readScenes,
+} from './record/redis-lookup.ts';
 import { RedisQuota } from './record/redis-quota.ts';
 import { removePiece, removeVisits } from './record/redis-removal.ts';
 import { siteDifferences } from './record/redis-verify.ts';
@@ -390,16 +397,16 @@ export class RedisArchive implements Archive {
   }
 
   pages(site: string, days: Days): Promise<PageCounts[]> {
-    return toStoreError(this.#counted(site, (one, hash) => readPages(one, hash, days), []));
+    return toStoreError(this.#counted(site, (one, hash) => readRedisPages(one, hash, days), []));
   }
 
   days(site: string, page: string | null, days: Days): Promise<DayCounts[]> {
-    return toStoreError(this.#counted(site, (one, hash) => readDays(one, hash, page, days), []));
+    return toStoreError(this.#counted(site, (one, hash) => readRedisDays(one, hash, page, days), []));
   }
 
   async heat(query: HeatQuery): Promise<Heat> {
     const damage = new DamageLog();
-    const read = (site: RecordSite, hash: Promise<PageHash>) => readHeat(site, hash, query, damage);
+    const read = (site: RecordSite, hash: Promise<PageHash>) => readRedisHeat(site, hash, query, damage);
     const heat = await toStoreError(this.#counted(query.site, read, noHeat()));
     this.#tell(`the heatmap of ${query.site}${query.page}`, damage.leftOut);
     return heat;

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Difference } from '../../archive.ts';
 import { slotsIn } from '../../record/sums.ts';
 import { type CountSource, countUnit, shareOf, unitsOf } from '../count-unit.ts';
-import { PageTable } from '../page-table.ts';
+import { PageNumberTable } from '../page-table.ts';
 import { openTables } from '../tables.ts';
 import { VisitTable } from '../visit-table.ts';
 import { AHEAD, SHARED, THREAD_STATE, type ThreadReport, type ThreadTask } from './count-threads.ts';
@@ -20,7 +20,7 @@ const damage = new Set<string>();
 const file = StoreFile.open(folder);
 try {
   const tables = file.alone(() => openTables(file.root, (what) => void damage.add(what)));
-  const pages = new PageTable(tables);
+  const pages = new PageNumberTable(tables);
   parentPort?.postMessage('ready');
   countAll({ tables, pages, visitTable: new VisitTable(tables, pages) });
 } catch (error) {

@@ -74,7 +74,7 @@ export async function countRowsOf(site: RecordSite, day: number): Promise<Map<nu
 }
 
 /** Implements `Archive.pages`. */
-export async function readPages(site: RecordSite, hash: Promise<PageHash>, days: Days): Promise<PageCounts[]> {
+export async function readRedisPages(site: RecordSite, hash: Promise<PageHash>, days: Days): Promise<PageCounts[]> {
   const sums = new Map<number, Counts>();
   const [names, all] = await Promise.all([hash, daysIn(site, days)]);
   for (const some of partsOf(all, TOGETHER))
@@ -88,7 +88,7 @@ export async function readPages(site: RecordSite, hash: Promise<PageHash>, days:
 }
 
 /** Implements `Archive.days`. */
-export async function readDays(
+export async function readRedisDays(
   site: RecordSite,
   hash: Promise<PageHash>,
   page: string | null,
@@ -103,7 +103,7 @@ export async function readDays(
 }
 
 /** Implements `Archive.heat`. */
-export async function readHeat(
+export async function readRedisHeat(
   site: RecordSite,
   hash: Promise<PageHash>,
   query: HeatQuery,
