@@ -129,7 +129,7 @@ function names(stream: StreamReader): string[] {
 
 test('the visitor script', async (t) => {
   const server = await startServer(t, { flags: ['--grace', '20000'] });
-  const world: World = { server, browser: await launch(t), host: await startHost(t, server) };
+  const world: World = { server, browser: await launch(t, 'full'), host: await startHost(t, server) };
   for (const [title, run] of Object.entries(CASES)) await t.test(title, (t) => run(world, t));
 });
 
@@ -207,7 +207,10 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     const frames = framesOf(tab);
     await tab.goto(`${world.host.url}/`);
     const { visitor } = await stream.next('join');
-    await Promise.all(Array.from({ length: 200 }, (_, i) => tab.mouse.move(10 + 3 * i, 10 + 2 * i)));
+    const moveTo = (i: number) => tab.mouse.move(10 + 3 * i, 10 + 2 * i);
+    // Several bursts: the browser may join all moves of one to a single event.
+    for (let burst = 0; burst < 5; burst++)
+      await Promise.all(Array.from({ length: 40 }, (_, i) => moveTo(40 * burst + i)));
     await seeAt(stream, visitor.v, 607, 408);
     assertApart(frames);
   },
@@ -646,7 +649,7 @@ async function openWay(t: TestContext, server: TestServer) {
 test('the visitor script goes by other names where the server is told so', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--script-path', '/s.js', '--endpoint', '/e'] });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
-  const tab = await openPage(await launch(t));
+  const tab = await openPage(await launch(t, 'full'));
   const { to } = record(tab);
   // The browser tells of a connection when it comes to it, which may be after the server does.
   const told = tab.waitForEvent('websocket');

@@ -15,6 +15,12 @@ export const FLAGS = [
   '--disable-sync',
 ];
 
+/** Programs by what they can do: the headless shell starts in half the time, but has no back-forward cache. */
+const PROGRAMS = {
+  any: ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'],
+  full: ['chromium', 'chromium-browser', 'google-chrome'],
+};
+
 /** The browser of this test file. Starting one takes seconds on a slow machine. */
 let shared: Promise<Browser> | undefined;
 
@@ -22,18 +28,18 @@ after(async () => (await shared)?.close());
 
 /**
  * A headless Chromium, shared by the tests of a file, which run one after the other. Cookies and storage belong to a context
- * (`openPage`), and every context is closed after the test.
+ * (`openPage`), and every context is closed after the test. All tests of a file ask for the same kind.
  */
-export async function launch(t: TestContext): Promise<Browser> {
-  if (!(await shared)?.isConnected()) shared = startChromium();
+export async function launch(t: TestContext, kind: keyof typeof PROGRAMS = 'any'): Promise<Browser> {
+  if (!(await shared)?.isConnected()) shared = startChromium(kind);
   const browser = await (shared as Promise<Browser>);
   t.after(() => Promise.all(browser.contexts().map((context) => context.close())));
   return browser;
 }
 
-function startChromium(): Promise<Browser> {
+function startChromium(kind: keyof typeof PROGRAMS): Promise<Browser> {
   return chromium.launch({
-    executablePath: chromiumPath(),
+    executablePath: chromiumPath(kind),
     args: FLAGS,
     // Playwright turns the back-forward cache off; visitors have it.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
@@ -52,8 +58,8 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
 }
 
 /** test/support/pretest.mjs sees to it that there is one. */
-export function chromiumPath(): string {
-  for (const name of ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'])
+export function chromiumPath(kind: keyof typeof PROGRAMS = 'any'): string {
+  for (const name of PROGRAMS[kind])
     for (const folder of (process.env.PATH ?? '').split(delimiter))
       if (isProgram(join(folder, name))) return join(folder, name);
   throw new Error('no Chromium on the PATH: npm run pretest');

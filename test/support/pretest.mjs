@@ -14,6 +14,8 @@ const PROGRAMS = [
     names: ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'],
     packages: ['chromium-headless-shell', 'chromium'],
   },
+  // The headless shell has no back-forward cache.
+  { names: ['chromium', 'chromium-browser', 'google-chrome'], packages: ['chromium'] },
   { names: ['nginx'], packages: ['nginx-light'] },
   { names: ['redis-server'], packages: ['redis-server'] },
   { names: ['openssl'], packages: ['openssl'] },
