@@ -7,6 +7,7 @@ import { StartError, Supervisor } from './cluster/supervisor.ts';
 import { Troubles } from './cluster/troubles.ts';
 import { type Config, OPTIONS, optionsOf } from './config/config.ts';
 import { Hub } from './hub/hub.ts';
+import { lazy } from './lib/lazy.ts';
 import { withTimeout } from './lib/timeout.ts';
 import { createLogger, type Logger } from './log/logger.ts';
 import { Gathering } from './metrics/gathering.ts';
@@ -72,7 +73,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   for (const address of config.listen) await removeStaleSocket(address);
   const parts = await buildParts(config, log, store, { exec, args });
   const stopReporting = reportToPm2(() => ({ ...parts.hub.figures(), delayMs: parts.supervisor.delayMs() }));
-  const close = once(async () => {
+  const close = lazy(async () => {
     stopReporting();
     await closeParts(parts);
     unlock();
@@ -199,15 +200,6 @@ async function closeParts({ config, store, broker, supervisor, hub }: Parts): Pr
   // exit during a write would wait as well.
   const leftMs = Math.max(LAST_WORDS_MS, STOP_MS - (performance.now() - start));
   await (config.redis ? withTimeout(closed, leftMs).catch(() => {}) : closed);
-}
-
-/** The first call runs `work`; every call gets its promise. */
-function once(work: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined;
-  return () => {
-    running ??= work();
-    return running;
-  };
 }
 
 /** Logs a warning if the system allows fewer connections than the options do. */

@@ -7,17 +7,16 @@ import {
   decodeHead,
   decodeHello,
   decodeSamples,
-  ELEMENT_SCALE,
   FRAME,
   type Hello,
   KIND,
-  MAX_COORDINATE,
   type Mark,
   POINTERS,
   SampleBuffer,
   splitFrames,
 } from '../src/protocol/frame.ts';
 import { FrameError } from '../src/protocol/frame-error.ts';
+import { ELEMENT_SCALE, MAX_COORDINATE } from '../src/protocol/limits.ts';
 import { withoutNul } from '../src/protocol/reader.ts';
 import { seeded } from './support/seeded.ts';
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ELEMENT_SCALE, KIND, MAX_COORDINATE, SampleBuffer } from '../src/protocol/frame.ts';
+import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
 import { FrameError } from '../src/protocol/frame-error.ts';
 import { decodeJson } from '../src/protocol/json.ts';
 import { decodeJsonMove } from '../src/protocol/json-move.ts';
+import { ELEMENT_SCALE, MAX_COORDINATE } from '../src/protocol/limits.ts';
 
 const NOW = 1_700_000_000_000;
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { KIND, MAX_COORDINATE, SampleBuffer } from '../src/protocol/frame.ts';
+import { KIND, SampleBuffer } from '../src/protocol/frame.ts';
+import { MAX_COORDINATE } from '../src/protocol/limits.ts';
 import { MovesText } from '../src/relay/moves-text.ts';
 
 const coordinate = fc.integer({ min: -MAX_COORDINATE, max: MAX_COORDINATE });

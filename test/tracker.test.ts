@@ -10,15 +10,8 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Server
 import { type TestContext, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { click, move, page as pageChange } from '../src/protocol/encode.ts';
-import {
-  decodeHead,
-  decodeSamples,
-  ELEMENT_SCALE,
-  FRAME,
-  KIND,
-  READ_BYTES,
-  SampleBuffer,
-} from '../src/protocol/frame.ts';
+import { decodeHead, decodeSamples, FRAME, KIND, READ_BYTES, SampleBuffer } from '../src/protocol/frame.ts';
+import { ELEMENT_SCALE } from '../src/protocol/limits.ts';
 import { ack, add, cut, emptyOutbox, unacked } from '../src/tracker/outbox.ts';
 import type { Tracker } from '../src/tracker/tracker.ts';
 import { launch, openPage } from './support/browser.ts';

@@ -11,7 +11,7 @@ import type { Arrival, LateClick, RelayItem, SeenSite, StreamRequest, ToPrimary,
 import { MAX_PAGES_TOLD, TAG } from '../protocol/ipc.ts';
 import type { PeerEvent, PeerSiteState } from '../protocol/peer.ts';
 import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMinute } from '../protocol/peer.ts';
-import type { StreamEvents } from '../protocol/stream-event.ts';
+import { MAX_ACTIVE, type StreamEvents } from '../protocol/stream-event.ts';
 import { Departures } from './departures.ts';
 import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuseStream } from './fan-out.ts';
 import { thisSecond } from './last-minute.ts';
@@ -27,8 +27,6 @@ import type { SitePresence } from './site-presence.ts';
 const HEARTBEAT_MS = 15_000;
 const SWEEP_MS = 250;
 const RATES_MS = 1000;
-/** Visitors whose activity a snapshot has. */
-const MAX_ACTIVE = 1000;
 /** Interval of seconds that are sent to other nodes while a site has no visitors here, milliseconds. */
 const EMPTY_MS = 4000;
 /** Concurrent checks of the sessions and tokens of streams: with a distant Redis, all must be checked in about a second. */

@@ -2,9 +2,7 @@
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { SeenSite } from '../protocol/ipc.ts';
 import type { Second } from '../protocol/peer.ts';
-
-/** Visitors in one second of a site. */
-const MAX_ROWS = 1000;
+import { MAX_ACTIVE } from '../protocol/stream-event.ts';
 
 export class PeerSeconds {
   readonly #bySite = new Map<string, Second>();
@@ -14,7 +12,7 @@ export class PeerSeconds {
     second.samples += samples;
     second.drops += drops;
     second.flushMs = Math.max(second.flushMs, flushMs);
-    for (let i = 0; i + 4 < rows.length && second.rows.length < 4 * MAX_ROWS; i += 5)
+    for (let i = 0; i + 4 < rows.length && second.rows.length < 4 * MAX_ACTIVE; i += 5)
       second.rows.push(rows[i] as number, rows[i + 1] ?? null, rows[i + 2] ?? null, rows[i + 4] as number);
   }
 

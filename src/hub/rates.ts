@@ -3,10 +3,7 @@ import type { Minute } from '../model/minute.ts';
 import { MINUTE_MS, minuteOf, oldestMinute } from '../model/minute.ts';
 import type { SeenSite } from '../protocol/ipc.ts';
 import { NO_SITE, type SiteMinute } from '../protocol/peer.ts';
-import type { StreamEvents } from '../protocol/stream-event.ts';
-
-/** Maximum number of visitors whose activity is sent each second; a screen shows fewer. */
-const MAX_ACTIVE = 1000;
+import { MAX_ACTIVE, type StreamEvents } from '../protocol/stream-event.ts';
 
 interface SiteRates {
   samples: number;

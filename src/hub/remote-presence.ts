@@ -12,12 +12,9 @@ import {
   type PeerSiteState,
   type Second,
 } from '../protocol/peer.ts';
-import type { StreamEvents } from '../protocol/stream-event.ts';
+import { MAX_ACTIVE, type StreamEvents } from '../protocol/stream-event.ts';
 import { LastMinute, thisSecond } from './last-minute.ts';
 import { MinutesByNode } from './minutes-by-node.ts';
-
-/** Maximum number of visitors whose activity is sent each second, as for visitors of this node. */
-const MAX_ACTIVE = 1000;
 
 export interface RemoteVisitor extends Held {
   /** The run of the node that reported the visitor. */

@@ -6,9 +6,8 @@
  */
 import { MAX_TEXT } from '../model/text.ts';
 import { FrameError } from './frame-error.ts';
+import { ELEMENT_SCALE } from './limits.ts';
 import { coordinate, Reader } from './reader.ts';
-
-export { MAX_COORDINATE } from './reader.ts';
 
 /** The two low bits of a frame's head; the other bits are the frame's number. */
 export const FRAME = { hello: 0, samples: 1, bye: 2 } as const;
@@ -18,9 +17,6 @@ const SAMPLE = { near: 0, move: 1, scroll: 2, mark: 3 } as const;
 
 /** What a mark is: rare samples, each starting with the index of its type in this list. */
 const MARKS = ['click', 'page', 'resize', 'visibility', 'pointer'] as const satisfies readonly Mark['type'][];
-
-/** Element-relative click positions run from 0 (left, top) to this (right, bottom). */
-export const ELEMENT_SCALE = 32_767;
 
 export interface View {
   /** Viewport width and height, CSS pixels. */

@@ -2,8 +2,9 @@
  * Reads the most frequent JSON frame, one plain move, directly from its bytes: JSON.parse takes more than twice as
  * long.
  */
-import { KIND, MAX_COORDINATE, type SampleBuffer } from './frame.ts';
+import { KIND, type SampleBuffer } from './frame.ts';
 import { timeOf } from './json.ts';
+import { MAX_COORDINATE } from './limits.ts';
 
 /**
  * Reads `{"id":…,"x":…,"y":…,"t":…}` from `bytes`, in any order, `id` and `t` optional, and fills `into` with the one

@@ -5,8 +5,9 @@
 
 import { charactersOf, isLabel, maxUnits, tidy } from '../model/label.ts';
 import { MAX_TEXT, utf8Length } from '../model/text.ts';
-import { ELEMENT_SCALE, KIND, MAX_COORDINATE, type Mark, type SampleBuffer } from './frame.ts';
+import { KIND, type Mark, type SampleBuffer } from './frame.ts';
 import { FrameError } from './frame-error.ts';
+import { ELEMENT_SCALE, MAX_COORDINATE } from './limits.ts';
 import { withoutNul } from './reader.ts';
 
 /** A sample whose own time is older than this, or in the future, gets its time of arrival, milliseconds. */

@@ -1,8 +1,6 @@
 /** Reads the numbers and texts of frames; docs/protocol.md section 2. */
 import { FrameError } from './frame-error.ts';
-
-/** Highest page pixel that a frame may name. Real pages end well below. */
-export const MAX_COORDINATE = 10_000_000;
+import { MAX_COORDINATE } from './limits.ts';
 
 /** Returns a page coordinate. Throws FrameError if it is out of bounds. */
 export function coordinate(value: number): number {

@@ -9,6 +9,8 @@ import type { Departure, Device, LeaveReason, Visitor } from '../model/visitor.t
 export const MOVES = ['full', 'latest', 'none'] as const;
 export type Moves = (typeof MOVES)[number];
 
+/** Maximum number of visitors whose activity is sent each second, and in a snapshot; a screen shows fewer. */
+export const MAX_ACTIVE = 1000;
 /** Seconds of activity in a snapshot, and the digits that encode them (base64url, RFC 4648 section 5). */
 export const ACTIVITY_SECONDS = 60;
 export const ACTIVITY_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -27,7 +29,7 @@ export interface StreamEvents {
     /** Visitors that left in the past hour, at most 20, oldest first. */
     left?: Departure[];
     /**
-     * Activity of the last 60 s, flat: `v, seconds` of at most 1,000 active visitors. `seconds` has one of
+     * Activity of the last 60 s, flat: `v, seconds` of at most MAX_ACTIVE visitors. `seconds` has one of
      * ACTIVITY_DIGITS for each second, the newest last: A is no sample, _ (63) is 63 or more. Seconds missing at the
      * start had none.
      */
@@ -68,7 +70,7 @@ export interface StreamEvents {
   leave: { t: number; v: number; reason: LeaveReason };
   /**
    * Sent once a second while visitors are or were present. `samples` and `drops` are of the past second; `flushMs` is
-   * the slowest current pace, 0 if nobody moved; `activity` is flat: `v, samples` of each active visitor, at most 1,000
+   * the slowest current pace, 0 if nobody moved; `activity` is flat: `v, samples` of each active visitor, at most MAX_ACTIVE
    * of this node and of all others. `late` is set while messages to or from other nodes are lost: for how long, ms.
    * Their visitors are then shown as they were.
    */

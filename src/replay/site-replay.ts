@@ -4,7 +4,7 @@
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Passage, Visit } from '../model/visit.ts';
-import type { StreamEvents } from '../protocol/stream-event.ts';
+import { MAX_ACTIVE, type StreamEvents } from '../protocol/stream-event.ts';
 import { type ReplayAction, type ReplayEvent, type Segment, VisitPlayer } from './visit-player.ts';
 
 /** A visit, and what it did in a window of time. */
@@ -36,8 +36,6 @@ export interface SiteReplayOptions {
 const SECOND_MS = 1000;
 /** Maximum number of samples in one `moves` event; a tick with more gets several events. */
 const MAX_SAMPLES = 4096;
-/** Maximum number of visitors whose activity is sent each second, as in the live stream. */
-const MAX_ACTIVE = 1000;
 
 export class SiteReplay {
   readonly #options: SiteReplayOptions;

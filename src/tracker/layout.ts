@@ -3,8 +3,8 @@
  * counts as large as if that element showed all of its content.
  */
 import type { Point, Size } from '../protocol/encode.ts';
+import { MAX_COORDINATE } from '../protocol/limits.ts';
 import { ask, attempt } from './guard.ts';
-import { MAX_COORDINATE } from './limits.ts';
 
 /** The element that scrolls: `root`, which stands for the window, or an element of the page. */
 export let scroller: Element;

@@ -28,9 +28,6 @@ export const BEACON_BYTES = 60_000;
 
 /** Minimum time between two measurements of the document, milliseconds. Each may cause a layout. */
 export const SIZE_MS = 2_000;
-/** The same as in protocol/frame.ts, which is not bundled. */
-export const MAX_COORDINATE = 10_000_000;
-export const ELEMENT_SCALE = 32_767;
 
 /** Prefix of the keys in sessionStorage that hold resume tokens. */
 export const TOKEN_KEY = 'fieldmouse';

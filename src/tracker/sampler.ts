@@ -10,10 +10,11 @@ import {
   SCROLL,
   VISIBILITY,
 } from '../protocol/encode.ts';
+import { ELEMENT_SCALE } from '../protocol/limits.ts';
 import { pace, wake } from './beat.ts';
 import { ask, attempt, guard } from './guard.ts';
 import { hiddenLeft, measure, pixel, scrolled, scroller } from './layout.ts';
-import { ELEMENT_SCALE, SIZE_MS } from './limits.ts';
+import { SIZE_MS } from './limits.ts';
 import { add } from './outbox.ts';
 import { selectorOf } from './selector.ts';
 

@@ -16,19 +16,12 @@ import { CURSOR } from '../../src/model/query.ts';
 import { isAllowedOrigin, isOwnOrigin, normalOrigin } from '../../src/model/site.ts';
 import type { Visit } from '../../src/model/visit.ts';
 import { encodeFrame, encodeHello, encodeSamples, packFrames, type Sample } from '../../src/protocol/encode.ts';
-import {
-  decodeHead,
-  decodeHello,
-  decodeSamples,
-  FRAME,
-  MAX_COORDINATE,
-  SampleBuffer,
-  splitFrames,
-} from '../../src/protocol/frame.ts';
+import { decodeHead, decodeHello, decodeSamples, FRAME, SampleBuffer, splitFrames } from '../../src/protocol/frame.ts';
 import { FrameError } from '../../src/protocol/frame-error.ts';
 import { isToPrimary, isToWorker } from '../../src/protocol/ipc.ts';
 import { decodeJson } from '../../src/protocol/json.ts';
 import { decodeJsonMove } from '../../src/protocol/json-move.ts';
+import { MAX_COORDINATE } from '../../src/protocol/limits.ts';
 import { passagesOf } from '../../src/protocol/passages.ts';
 import { parseEventId } from '../../src/protocol/stream-event.ts';
 import { Writer } from '../../src/protocol/writer.ts';

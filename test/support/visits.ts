@@ -4,7 +4,8 @@ import { CELL, type HeatKind, MAX_COLUMN, MAX_ROW } from '../../src/model/heat.t
 import type { PageCounts } from '../../src/model/visit.ts';
 import { type Device, deviceOf, type Visitor } from '../../src/model/visitor.ts';
 import { encodeSamples, type Sample } from '../../src/protocol/encode.ts';
-import { decodeSamples, ELEMENT_SCALE, KIND, type Mark, SampleBuffer } from '../../src/protocol/frame.ts';
+import { decodeSamples, KIND, type Mark, SampleBuffer } from '../../src/protocol/frame.ts';
+import { ELEMENT_SCALE } from '../../src/protocol/limits.ts';
 import { Writer } from '../../src/protocol/writer.ts';
 import type { Archive, Run } from '../../src/store/archive.ts';
 import { type AboutVisit, type BatchFrame, BatchWriter, PlaceMark, readBatch } from '../../src/store/record/batch.ts';

@@ -5,6 +5,7 @@
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { withoutNul } from '../../protocol/reader.ts';
+import { unknownSite } from '../auth/guard.ts';
 import type { HttpOptions } from '../contract.ts';
 import { originNotAllowed, preflightFields, sharedFields } from '../cors.ts';
 import type { peerReader } from '../peer.ts';
@@ -94,10 +95,6 @@ export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnT
 /** True if the request comes from a page and names a site. */
 function isOfPage(request: FastifyRequest): request is FastifyRequest<{ Querystring: Where }> {
   return request.headers.origin !== undefined && typeof (request.query as Partial<Where>).site === 'string';
-}
-
-function unknownSite(): Problem {
-  return new Problem(404, 'unknown-site', 'There is no such site.');
 }
 
 function mediaType(request: FastifyRequest): string {

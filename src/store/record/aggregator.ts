@@ -5,7 +5,8 @@
 
 import { MAX_STAYS, type Stay } from '../../model/visit.ts';
 import { type Device, deviceOf, type Visitor } from '../../model/visitor.ts';
-import { decodeSamples, ELEMENT_SCALE, KIND, type Mark, SampleBuffer } from '../../protocol/frame.ts';
+import { decodeSamples, KIND, type Mark, SampleBuffer } from '../../protocol/frame.ts';
+import { ELEMENT_SCALE } from '../../protocol/limits.ts';
 import { RUN_SAMPLES } from '../../protocol/passages.ts';
 import type { Run } from '../archive.ts';
 import { CellTable } from './cell-table.ts';

@@ -5,8 +5,8 @@
 
 import { decodeSamples, SampleBuffer } from '../../protocol/frame.ts';
 import { FrameError } from '../../protocol/frame-error.ts';
+import { MAX_COORDINATE } from '../../protocol/limits.ts';
 import { RUN_SAMPLES } from '../../protocol/passages.ts';
-import { MAX_COORDINATE } from '../../protocol/reader.ts';
 import type { Run } from '../archive.ts';
 
 const DAY_MS = 24 * 3_600_000;

@@ -176,7 +176,6 @@ export class RedisStore extends AccountStore implements Store {
     if (last !== undefined && last !== id)
       log?.warn(
         { store: id, last },
-
         `Redis at ${where} holds another store than at the last start, without the sites, administrators and ` +
           'record of the earlier one',
       );
