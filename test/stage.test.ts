@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { LiveVisitor } from '../src/dashboard/live/live-state.ts';
-import { LiveState } from '../src/dashboard/live/live-state.ts';
+import { LiveState, type LiveVisitor } from '../src/dashboard/live/live-state.ts';
 import { PointerTrack } from '../src/dashboard/live/pointer-track.ts';
 import { refusesFrames } from '../src/dashboard/ui/framing.ts';
 import { previewOf } from '../src/dashboard/ui/preview.ts';

@@ -8,13 +8,18 @@ import { randomBytes } from 'node:crypto';
 import { withTimeout } from '../lib/timeout.ts';
 import type { Logger } from '../log/logger.ts';
 import { channelKey } from '../protocol/channel.ts';
-import type { PeerEvent, Scope, Second, Share, SiteItem, Written } from '../protocol/peer.ts';
 import {
   FORMAT,
   formatOf,
   type NodeItem,
+  type PeerEvent,
   readNodeItem,
   runOf,
+  type Scope,
+  type Second,
+  type Share,
+  type SiteItem,
+  type Written,
   writeNodeItem,
   writeSiteItem,
 } from '../protocol/peer.ts';

@@ -6,8 +6,7 @@ import type { Socket } from 'node:net';
 import { countUp } from '../lib/count.ts';
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Channel } from '../protocol/channel.ts';
-import type { StreamRequest, ToWorker } from '../protocol/ipc.ts';
-import { TAG } from '../protocol/ipc.ts';
+import { type StreamRequest, TAG, type ToWorker } from '../protocol/ipc.ts';
 import type { PeerEvent, Scope } from '../protocol/peer.ts';
 import {
   eventId,

@@ -3,14 +3,30 @@ import type { Socket } from 'node:net';
 import { forEachConcurrently } from '../lib/concurrency.ts';
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { Logger } from '../log/logger.ts';
-import type { Minute } from '../model/minute.ts';
-import { minuteOf } from '../model/minute.ts';
+import { type Minute, minuteOf } from '../model/minute.ts';
 import { deviceOf, type LeaveReason, type Visitor } from '../model/visitor.ts';
 import type { Channel } from '../protocol/channel.ts';
-import type { Arrival, LateClick, RelayItem, SeenSite, StreamRequest, ToPrimary, ToWorker } from '../protocol/ipc.ts';
-import { MAX_PAGES_TOLD, TAG } from '../protocol/ipc.ts';
-import type { PeerEvent, PeerSiteState } from '../protocol/peer.ts';
-import { NO_SITE, type Past, type Second, type Share, type SiteItem, type SiteMinute } from '../protocol/peer.ts';
+import {
+  type Arrival,
+  type LateClick,
+  MAX_PAGES_TOLD,
+  type RelayItem,
+  type SeenSite,
+  type StreamRequest,
+  TAG,
+  type ToPrimary,
+  type ToWorker,
+} from '../protocol/ipc.ts';
+import {
+  NO_SITE,
+  type Past,
+  type PeerEvent,
+  type PeerSiteState,
+  type Second,
+  type Share,
+  type SiteItem,
+  type SiteMinute,
+} from '../protocol/peer.ts';
 import { MAX_ACTIVE, type StreamEvents } from '../protocol/stream-event.ts';
 import { Departures } from './departures.ts';
 import { EVERYBODY, FanOut, type FanOutFigures, type Others, refuseStream } from './fan-out.ts';

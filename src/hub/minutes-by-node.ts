@@ -1,7 +1,6 @@
 /** Minutes of one site by node. A minute that is reported twice, by the node and from the store, counts once. */
 import { getOrInsert } from '../lib/get-or-insert.ts';
-import type { Minute } from '../model/minute.ts';
-import { MINUTE_MS, minuteOf, oldestMinute, raiseMinute } from '../model/minute.ts';
+import { MINUTE_MS, type Minute, minuteOf, oldestMinute, raiseMinute } from '../model/minute.ts';
 import type { NodeMinutes } from '../protocol/peer.ts';
 
 export class MinutesByNode {

@@ -1,6 +1,5 @@
 import { getOrInsert } from '../lib/get-or-insert.ts';
-import type { Minute } from '../model/minute.ts';
-import { MINUTE_MS, minuteOf, oldestMinute } from '../model/minute.ts';
+import { MINUTE_MS, type Minute, minuteOf, oldestMinute } from '../model/minute.ts';
 import type { SeenSite } from '../protocol/ipc.ts';
 import { NO_SITE, type SiteMinute } from '../protocol/peer.ts';
 import { MAX_ACTIVE, type StreamEvents } from '../protocol/stream-event.ts';

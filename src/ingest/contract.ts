@@ -10,7 +10,7 @@ import type { Arrival, ClickData, DisconnectReason, LateClick } from '../protoco
 import type { Pace } from './pace.ts';
 
 /** Receives what a visitor does. */
-export interface Trace {
+export interface LiveSink {
   /** The primary's number for the visitor. */
   readonly v: number;
   readonly arrival: Arrival;
@@ -32,7 +32,7 @@ export interface Trace {
 }
 
 /** Stores a visitor's frames; see store/record/recorder.ts. */
-export interface Recording {
+export interface RecordSink {
   /** Numbers of the last frame passed on, and of the last frame stored. */
   readonly taken: number;
   readonly kept: number;
@@ -55,7 +55,7 @@ export interface Recording {
   /** Resolves when everything passed on is stored, or cannot be stored. */
   settled(): Promise<void>;
   /** Returns a new recording that continues after number `n`, to replace a broken one. */
-  restart(n: number): Recording;
+  restart(n: number): RecordSink;
 }
 
 export interface IngestOptions {
@@ -78,7 +78,7 @@ export interface IngestOptions {
    * Asks the primary to let a visitor in. Undefined: not now. `posted`: when the token of a POST was made. `last`: the
    * last frame of its page, or 0.
    */
-  claim(arrival: Arrival, posted: number | null, last: number): Promise<Trace | undefined>;
+  claim(arrival: Arrival, posted: number | null, last: number): Promise<LiveSink | undefined>;
   /**
    * The last frame of a visitor, up to `most`, that the store had when this server started, or that compaction has
    * included since. 0: none, or the store does not answer now.
@@ -87,7 +87,7 @@ export interface IngestOptions {
   /** Sends a click on a page that its visitor has left. */
   late(click: LateClick): void;
   /** Starts to store a visitor's frames after number `n`. `country` may be empty. */
-  record(arrival: Arrival, country: string, n: number): Recording;
+  record(arrival: Arrival, country: string, n: number): RecordSink;
   /** False while nothing can be stored. */
   canRecord(): boolean;
   /** True if any stream shows this site. */

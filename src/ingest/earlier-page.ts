@@ -3,14 +3,14 @@
 import type { Visitor } from '../model/visitor.ts';
 import { type Hello, KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
 import type { LateClick } from '../protocol/ipc.ts';
-import type { Recording } from './contract.ts';
+import type { RecordSink } from './contract.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { boundTimes } from './sample-times.ts';
 
 type Tell = (click: Omit<LateClick, 'site' | 'id'>) => void;
 
 export class EarlierPage {
-  readonly #recording: Recording;
+  readonly #recording: RecordSink;
   readonly #rateLimits: RateLimits;
   #offset: number;
   readonly #now: number;
@@ -19,7 +19,7 @@ export class EarlierPage {
   #size: Visitor['size'];
 
   /** `hello` arrived with the frames at `now`, Unix ms. `tell` is called for each click. */
-  constructor(recording: Recording, rateLimits: RateLimits, hello: Hello, now: number, tell: Tell) {
+  constructor(recording: RecordSink, rateLimits: RateLimits, hello: Hello, now: number, tell: Tell) {
     this.#tell = tell;
     this.#recording = recording;
     this.#rateLimits = rateLimits;

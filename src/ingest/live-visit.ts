@@ -6,14 +6,14 @@
 import type { Visitor } from '../model/visitor.ts';
 import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
 import type { DisconnectReason } from '../protocol/ipc.ts';
-import type { Recording, Trace } from './contract.ts';
+import type { LiveSink, RecordSink } from './contract.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { boundTimes } from './sample-times.ts';
 import type { VisitClock } from './visit-clock.ts';
 
 export class LiveVisit {
-  readonly trace: Trace;
-  recording: Recording;
+  readonly trace: LiveSink;
+  recording: RecordSink;
   readonly rateLimits: RateLimits;
   /** Turns a sample's time into Unix ms of our clock when added. */
   offset: number;
@@ -33,8 +33,8 @@ export class LiveVisit {
 
   /** `onEnd` is called once, when the visit is over, to close its connection. */
   constructor(
-    trace: Trace,
-    recording: Recording,
+    trace: LiveSink,
+    recording: RecordSink,
     rateLimits: RateLimits,
     offset: number,
     born: number,

@@ -8,7 +8,7 @@ import { decodeSamples, type Hello, READ_BYTES, READ_SAMPLES, SampleBuffer } fro
 import { type DisconnectReason, PAGE_NUMBERS } from '../protocol/ipc.ts';
 import { type JsonFrame, readJson } from '../protocol/json.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
-import type { IngestOptions, Recording, Trace } from './contract.ts';
+import type { IngestOptions, LiveSink, RecordSink } from './contract.ts';
 import { Counters } from './counters.ts';
 import { LiveVisit } from './live-visit.ts';
 import type { Intervals, Pace } from './pace.ts';
@@ -122,13 +122,13 @@ export class VisitRegistry {
    * get numbers above all earlier frames of the visitor.
    */
   #startRecording(
-    trace: Trace,
+    trace: LiveSink,
     country: string,
     hello: Hello | undefined,
     proof: Proof | undefined,
     posted: boolean,
     now: number,
-  ): Recording {
+  ): RecordSink {
     const { record } = this.#options;
     if (proof && hello && hello.last > 0) return record(trace.arrival, country, 0);
     trace.startPage(proof ? numberAfter(trace.frame, proof.n ?? 0, this.#options.run) : FIRST_NUMBER);
@@ -147,7 +147,7 @@ export class VisitRegistry {
    * Starts to record frames of an earlier page of a visitor without letting that page in. The store recognises stored
    * frames by their numbers.
    */
-  recordApart(contact: Contact, hello: Hello, { id, born }: Proof): Recording {
+  recordApart(contact: Contact, hello: Hello, { id, born }: Proof): RecordSink {
     return this.#options.record(arrivalOf(contact, id, hello, born), contact.country, 0);
   }
 

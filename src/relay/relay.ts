@@ -5,8 +5,7 @@
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { NumberedChannel } from '../protocol/channel.ts';
-import type { Arrival, LateClick, RelayItem, SeenSite, ToPrimary } from '../protocol/ipc.ts';
-import { TAG } from '../protocol/ipc.ts';
+import { type Arrival, type LateClick, type RelayItem, type SeenSite, TAG, type ToPrimary } from '../protocol/ipc.ts';
 import { ChannelBuffer } from './channel-buffer.ts';
 import { Trace } from './trace.ts';
 

@@ -6,8 +6,7 @@ import { forEachConcurrently } from '../lib/concurrency.ts';
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import { withTimeout } from '../lib/timeout.ts';
 import type { Logger } from '../log/logger.ts';
-import type { Minute } from '../model/minute.ts';
-import { oldestMinute, raiseMinute } from '../model/minute.ts';
+import { type Minute, oldestMinute, raiseMinute } from '../model/minute.ts';
 import { NO_SITE, type NodeMinutes, type Past, type SiteMinute } from '../protocol/peer.ts';
 import { isUnreachable, type Store } from './contract.ts';
 

@@ -5,7 +5,7 @@
  * minifier can shorten the names of variables, which keeps the script small.
  */
 import { flush } from './connection.ts';
-import { guard } from './guard.ts';
+import { guarded } from './guard.ts';
 import { settle } from './sampler.ts';
 
 /** Flush interval, and minimum time between two moves, milliseconds. The server sets both. */
@@ -23,7 +23,7 @@ export function wake(): void {
   if (time < due) return;
   due = time + 8 * pace.flushMs;
   setTimeout(
-    guard(() => {
+    guarded(() => {
       due = 0;
       settle();
       flush();

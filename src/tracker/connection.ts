@@ -1,7 +1,7 @@
 import type { Control, HelloReply } from '../protocol/control.ts';
 import { type Bytes, encodeFrame, packFrames } from '../protocol/encode.ts';
 import { pace } from './beat.ts';
-import { ask, attempt, guard } from './guard.ts';
+import { ask, attempt, guarded } from './guard.ts';
 import { helloFrame } from './hello.ts';
 import {
   BEACON_BYTES,
@@ -53,7 +53,7 @@ export function connect({ site, server, endpoint = ENDPOINT }: Target): void {
 
 function wait(callback: () => void, ms: number): void {
   stopWaiting();
-  timer = setTimeout(guard(callback), ms);
+  timer = setTimeout(guarded(callback), ms);
 }
 
 function stopWaiting(): void {
@@ -81,10 +81,10 @@ function open(): void {
 function connectSocket(): void {
   const opened = new WebSocket(address.replace('http', 'ws'), 'fieldmouse.v1');
   socket = opened;
-  socket.onopen = guard(() => send(helloFrame()));
-  socket.onmessage = guard(({ data }) => receive(JSON.parse(data)));
+  socket.onopen = guarded(() => send(helloFrame()));
+  socket.onmessage = guarded(({ data }) => receive(JSON.parse(data)));
   // If the page's content security policy forbids the socket, Chromium fires `error` but not `close`.
-  socket.onclose = socket.onerror = guard(
+  socket.onclose = socket.onerror = guarded(
     ({ code, reason }: Partial<CloseEvent>) => opened === socket && lost(code, reason),
   );
 }

@@ -8,7 +8,7 @@ export function attempt<T>(get: () => T): T | undefined {
 }
 
 /** Returns a callback that never throws: the page would report errors of the tracker as its own. */
-export function guard<A extends unknown[]>(callback: (...args: A) => void): (...args: A) => void {
+export function guarded<A extends unknown[]>(callback: (...args: A) => void): (...args: A) => void {
   return (...args) => attempt(() => callback(...args));
 }
 
@@ -35,8 +35,8 @@ type Listeners = { [K in keyof Events]?: (event: Events[K]) => void };
  * Adds listeners to the window until `signal` is aborted. Their errors do not reach the page. Events made by scripts
  * are ignored, because the visitor did not cause them.
  */
-export function listen(signal: AbortSignal, listeners: Listeners): void {
-  const handle = guard((event: Event) => event.isTrusted && (listeners[event.type as 'load'] as Handler)(event));
+export function addListener(signal: AbortSignal, listeners: Listeners): void {
+  const handle = guarded((event: Event) => event.isTrusted && (listeners[event.type as 'load'] as Handler)(event));
   // In the capture phase, because a page may stop the propagation of an event.
   const attach = () => {
     for (const type in listeners) ask(window, 'addEventListener', type, handle, { signal, capture: true });

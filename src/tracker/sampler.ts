@@ -12,7 +12,7 @@ import {
 } from '../protocol/encode.ts';
 import { ELEMENT_SCALE } from '../protocol/limits.ts';
 import { pace, wake } from './beat.ts';
-import { ask, attempt, guard } from './guard.ts';
+import { ask, attempt, guarded } from './guard.ts';
 import { hiddenLeft, measure, pixel, scrolled, scroller } from './layout.ts';
 import { SIZE_MS } from './limits.ts';
 import { add } from './outbox.ts';
@@ -40,7 +40,7 @@ export const told: unknown[] = [];
 let sizedAt = 0;
 
 /** Adds the values without an event of their own: sizes, page, visibility, scroll offset, and the resting pointer. */
-export const settle = guard(() => {
+export const settle = guarded(() => {
   const time = window.performance.now();
   if (time > sizedAt + SIZE_MS) {
     const size = measure();

@@ -1,7 +1,7 @@
 /** The tracker as a module for bundlers. `script.ts` is the same for a script element. */
 import { wake } from './beat.ts';
 import { connect, disconnect, hide, resume, suspend, type Target } from './connection.ts';
-import { ask, guard, listen } from './guard.ts';
+import { addListener, ask, guarded } from './guard.ts';
 import { emptyOutbox } from './outbox.ts';
 import { clicked, currentPage, pointed, resized, settle, watchHistory } from './sampler.ts';
 
@@ -25,14 +25,14 @@ export function start(target: Target): Tracker {
 }
 
 /** Stops the tracker. */
-export const stop = guard(() => {
+export const stop = guarded(() => {
   if (!running) return;
   running.abort();
   running = undefined;
   disconnect();
 });
 
-const track = guard((target: Target) => {
+const track = guarded((target: Target) => {
   const asked = navigator as Navigator & { globalPrivacyControl?: boolean };
   if (asked.globalPrivacyControl || asked.doNotTrack === '1') return;
   running = new AbortController();
@@ -43,7 +43,7 @@ const track = guard((target: Target) => {
     wake();
     watchHistory(signal);
     // Last, because it uses most of the functions that a page may have replaced.
-    listen(signal, {
+    addListener(signal, {
       popstate: settle,
       pointermove: pointed,
       pointerdown: pointed,
@@ -68,6 +68,6 @@ const track = guard((target: Target) => {
     });
   };
   // The visitor has not yet opened a page that is prerendered.
-  if (ask(document, 'prerendering')) listen(signal, { prerenderingchange: begin });
+  if (ask(document, 'prerendering')) addListener(signal, { prerenderingchange: begin });
   else begin();
 });

@@ -8,13 +8,13 @@ import {
   list,
   number,
   numbers,
+  objectOf,
   oneOf,
   orElse,
   orNull,
   parse,
   readOrCount,
-  shape,
-  text,
+  textValue,
   time,
   timeOrNaN,
   tuple,
@@ -32,24 +32,30 @@ export const device = orElse(oneOf(DEVICES), 'unknown');
 const reason = orElse(oneOf(['closed', 'lost', 'refused', 'server']), 'closed');
 const place = orNull(tuple<[number, number]>(number, number));
 
-const visitor: ValueReader<Visitor> = shape({
+const visitor: ValueReader<Visitor> = objectOf({
   v: number,
-  id: text,
-  page: text,
-  origin: text,
+  id: textValue,
+  page: textValue,
+  origin: textValue,
   since: orElse(timeOrNaN, Number.NaN),
   device,
   size,
   at: place,
   hidden: flag,
-  label: text,
-  language: text,
-  referrer: text,
+  label: textValue,
+  language: textValue,
+  referrer: textValue,
 });
 
-const minute = shape({ t: timeOrNaN, visitors: count, samples: count });
+const minute = objectOf({ t: timeOrNaN, visitors: count, samples: count });
 
-const departure: ValueReader<Departure> = shape({ t: time, id: text, label: text, page: text, reason });
+const departure: ValueReader<Departure> = objectOf({
+  t: time,
+  id: textValue,
+  label: textValue,
+  page: textValue,
+  reason,
+});
 
 /** Alternating numbers and texts. */
 function pairs(value: unknown): (number | string)[] | undefined {
@@ -72,33 +78,33 @@ function moves(value: unknown): number[] | undefined {
 const READERS: { readonly [K in StreamEventName]: ValueReader<StreamEvents[K]> } & {
   readonly [K in ReplayEventName]: ValueReader<ReplayEvents[K]>;
 } = {
-  snapshot: shape(
-    { t: timeOrNaN, site: text, visitors: list(visitor), minutes: list(minute), version: text },
+  snapshot: objectOf(
+    { t: timeOrNaN, site: textValue, visitors: list(visitor), minutes: list(minute), version: textValue },
     { left: list(departure), activity: pairs },
   ),
-  join: shape({ t: timeOrNaN, visitor }),
-  page: shape({ t: timeOrNaN, v: number, page: text, from: text, origin: text, size, visitor }),
-  view: shape({ t: timeOrNaN, v: number, size, hidden: flag, device, label: text }),
-  moves: shape({ t: timeOrNaN, m: moves }, { page: text, skipped: count }),
-  click: shape({
+  join: objectOf({ t: timeOrNaN, visitor }),
+  page: objectOf({ t: timeOrNaN, v: number, page: textValue, from: textValue, origin: textValue, size, visitor }),
+  view: objectOf({ t: timeOrNaN, v: number, size, hidden: flag, device, label: textValue }),
+  moves: objectOf({ t: timeOrNaN, m: moves }, { page: textValue, skipped: count }),
+  click: objectOf({
     t: timeOrNaN,
     v: number,
-    page: text,
+    page: textValue,
     x: number,
     y: number,
     button: number,
     ex: number,
     ey: number,
-    selector: text,
+    selector: textValue,
   }),
-  scroll: shape({ t: timeOrNaN, s: numbers }, { page: text }),
-  leave: shape({ t: timeOrNaN, v: number, reason }),
-  rates: shape(
+  scroll: objectOf({ t: timeOrNaN, s: numbers }, { page: textValue }),
+  leave: objectOf({ t: timeOrNaN, v: number, reason }),
+  rates: objectOf(
     { t: timeOrNaN, visitors: count, samples: count, drops: count, flushMs: count, activity: numbers },
     { late: count },
   ),
-  reset: shape({ t: timeOrNaN, reason: orElse(oneOf(['unknown-id', 'expired', 'slow', 'resync']), 'resync') }),
-  end: shape({ t: timeOrNaN }, { damaged: count }),
+  reset: objectOf({ t: timeOrNaN, reason: orElse(oneOf(['unknown-id', 'expired', 'slow', 'resync']), 'resync') }),
+  end: objectOf({ t: timeOrNaN }, { damaged: count }),
 };
 
 /** Events about who is where. If one of these cannot be read, the live state is wrong. */

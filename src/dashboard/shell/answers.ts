@@ -16,11 +16,11 @@ import {
   list,
   number,
   numbers,
+  objectOf,
   oneOf,
   orElse,
   orNull,
-  shape,
-  text,
+  textValue,
   time,
   type ValueReader,
   within,
@@ -59,74 +59,83 @@ export interface SiteCounts {
   days: DayCounts[];
 }
 
-const rights: ValueReader<Rights> = shape({ role: orElse(oneOf(ROLES), 'viewer'), sites: orNull(list(text)) });
+const rights: ValueReader<Rights> = objectOf({ role: orElse(oneOf(ROLES), 'viewer'), sites: orNull(list(textValue)) });
 
-export const session: ValueReader<SessionAnswer> = both(
+export const sessionAnswer: ValueReader<SessionAnswer> = both(
   rights,
-  shape({ name: text, via: orElse(oneOf(['session', 'token']), 'session'), hasPassword: flag, expires: orNull(time) }),
+  objectOf({
+    name: textValue,
+    via: orElse(oneOf(['session', 'token']), 'session'),
+    hasPassword: flag,
+    expires: orNull(time),
+  }),
 );
-const signIn: ValueReader<SignIn> = shape({
-  id: text,
-  name: text,
+const signIn: ValueReader<SignIn> = objectOf({
+  id: textValue,
+  name: textValue,
   created: time,
   lastSeen: time,
   expires: time,
-  agent: text,
+  agent: textValue,
   current: flag,
 });
-export const signIns = shape({ sessions: list(signIn) });
+export const signIns = objectOf({ sessions: list(signIn) });
 
 const token: ValueReader<account.Token> = both(
   rights,
-  shape({ id: text, name: text, created: time, lastUsed: orNull(time) }),
+  objectOf({ id: textValue, name: textValue, created: time, lastUsed: orNull(time) }),
 );
-export const tokens = shape({ tokens: list(token) });
-export const newTokenAnswer = both(token, shape({ secret: text }));
+export const tokens = objectOf({ tokens: list(token) });
+export const newTokenAnswer = both(token, objectOf({ secret: textValue }));
 
-const admin: ValueReader<AdminAnswer> = both(rights, shape({ name: text, created: time, hasPassword: flag }));
-export const admins = shape({ admins: list(admin) });
-export const link = shape({ token: text });
+const admin: ValueReader<AdminAnswer> = both(rights, objectOf({ name: textValue, created: time, hasPassword: flag }));
+export const admins = objectOf({ admins: list(admin) });
+export const linkAnswer = objectOf({ token: textValue });
 
-const entry: ValueReader<AuditEntry> = shape({
+const entry: ValueReader<AuditEntry> = objectOf({
   at: time,
-  who: text,
+  who: textValue,
   // Shown also if a newer server sends a value that this dashboard does not know.
-  what: text as ValueReader<AuditAction>,
-  on: text,
-  from: orElse(text, ''),
+  what: textValue as ValueReader<AuditAction>,
+  on: textValue,
+  from: orElse(textValue, ''),
   count,
 });
-export const trail = shape({ entries: list(entry), next: orNull(text) });
+export const trail = objectOf({ entries: list(entry), next: orNull(textValue) });
 
-export const site: ValueReader<Site> = shape({
-  key: text,
-  name: text,
-  origins: list(text),
+export const siteAnswer: ValueReader<Site> = objectOf({
+  key: textValue,
+  name: textValue,
+  origins: list(textValue),
   created: time,
   firstSeen: orNull(time),
 });
-export const sites = shape({ sites: list(site) });
+export const sitesAnswer = objectOf({ sites: list(siteAnswer) });
 
-export const server: ValueReader<ServerInfo> = shape({ version: text, scriptPath: text, endpoint: text });
-export const health = shape({ reasons: orElse(list(text), []) });
+export const serverAnswer: ValueReader<ServerInfo> = objectOf({
+  version: textValue,
+  scriptPath: textValue,
+  endpoint: textValue,
+});
+export const health = objectOf({ reasons: orElse(list(textValue), []) });
 /** Reader for an answer without a body. */
 export const nothing: ValueReader<null> = () => null;
 /** RFC 9457. */
-export const problem = shape({}, { code: text, title: text, detail: text });
+export const problem = objectOf({}, { code: textValue, title: textValue, detail: textValue });
 
-const stay: ValueReader<Stay> = shape({ page: text, t: time, until: time, depth: number });
-export const visit: ValueReader<Visit> = shape({
-  id: text,
-  site: text,
+const stay: ValueReader<Stay> = objectOf({ page: textValue, t: time, until: time, depth: number });
+export const visit: ValueReader<Visit> = objectOf({
+  id: textValue,
+  site: textValue,
   since: time,
   until: time,
   device,
   size,
-  language: text,
-  referrer: text,
-  origin: text,
-  country: text,
-  label: text,
+  language: textValue,
+  referrer: textValue,
+  origin: textValue,
+  country: textValue,
+  label: textValue,
   stays: list(stay),
   moves: count,
   clicks: count,
@@ -137,19 +146,19 @@ export const visit: ValueReader<Visit> = shape({
 /** Number of pieces that are missing because they are damaged; absent if none is. */
 const damaged = orElse(count, 0);
 
-export const visits = shape({ visits: list(visit), next: orNull(text), damaged });
+export const visits = objectOf({ visits: list(visit), next: orNull(textValue), damaged });
 
-const click: ValueReader<Click> = shape({
+const click: ValueReader<Click> = objectOf({
   dt: number,
   x: number,
   y: number,
   button: number,
   ex: number,
   ey: number,
-  selector: text,
+  selector: textValue,
 });
-const passage: ValueReader<Passage> = shape({
-  page: text,
+const passage: ValueReader<Passage> = objectOf({
+  page: textValue,
   t: time,
   until: time,
   size,
@@ -157,20 +166,24 @@ const passage: ValueReader<Passage> = shape({
   moves: numbers,
   scrolls: numbers,
   clicks: list(click),
-  views: list(shape({ dt: number }, { size, hidden: flag })),
+  views: list(objectOf({ dt: number }, { size, hidden: flag })),
 });
-export const passages: ValueReader<PassagePart> = shape({ passages: list(passage), next: orNull(text), damaged });
+export const passages: ValueReader<PassagePart> = objectOf({
+  passages: list(passage),
+  next: orNull(textValue),
+  damaged,
+});
 
 /** A day, for example `2026-11-20`. */
 function dayOf(value: unknown): string | undefined {
-  const day = text(value);
+  const day = textValue(value);
   return day !== undefined && isTimeValue(periodStart(day)) ? day : undefined;
 }
 
 const sums = { views: count, visits: count, clicks: count, moves: count, ms: count, depth: count };
-const pageCounts: ValueReader<PageCounts & { now: number }> = shape({ ...sums, page: text, now: count });
-const dayCounts: ValueReader<DayCounts> = shape({ ...sums, day: dayOf });
-export const counts: ValueReader<SiteCounts> = shape({ pages: list(pageCounts), days: list(dayCounts) });
+const pageCounts: ValueReader<PageCounts & { now: number }> = objectOf({ ...sums, page: textValue, now: count });
+const dayCounts: ValueReader<DayCounts> = objectOf({ ...sums, day: dayOf });
+export const counts: ValueReader<SiteCounts> = objectOf({ pages: list(pageCounts), days: list(dayCounts) });
 
 /** Flat rows of columns, each from 0 to its limit: larger values would make endless tables and pictures. */
 function rows(...limits: number[]): ValueReader<number[]> {
@@ -188,7 +201,7 @@ const extent = within(0, 1_000_000);
 
 /** A heatmap of moves, clicks or scroll depth. */
 export function heatAnswer(isScroll: boolean): ValueReader<Heat> {
-  return shape({
+  return objectOf({
     views: count,
     cells: isScroll ? depths : places,
     total: count,
@@ -197,6 +210,6 @@ export function heatAnswer(isScroll: boolean): ValueReader<Heat> {
       const read = numbers(value);
       return read?.length === 2 ? (read.map((one) => extent(one)) as [number, number]) : undefined;
     },
-    elements: list(shape({ selector: text, count, spots: rows(15, 15, MAX) })),
+    elements: list(objectOf({ selector: textValue, count, spots: rows(15, 15, MAX) })),
   });
 }

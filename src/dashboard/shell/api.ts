@@ -33,9 +33,9 @@ const HEALTH = new URL('../healthz', import.meta.url).href;
 
 /** All requests. Each throws ApiError. */
 export const api = {
-  session: () => call(answers.session, 'GET', '/v1/session'),
-  signIn: (name: string, password: string) => call(answers.session, 'POST', '/v1/session', { name, password }),
-  signInByLink: (token: string) => call(answers.session, 'POST', '/v1/session/link', { token }),
+  session: () => call(answers.sessionAnswer, 'GET', '/v1/session'),
+  signIn: (name: string, password: string) => call(answers.sessionAnswer, 'POST', '/v1/session', { name, password }),
+  signInByLink: (token: string) => call(answers.sessionAnswer, 'POST', '/v1/session/link', { token }),
   signOut: () => call(answers.nothing, 'DELETE', '/v1/session'),
   setPassword: (password: string, current?: string) =>
     call(answers.nothing, 'PUT', '/v1/password', current === undefined ? { password } : { current, password }),
@@ -46,16 +46,16 @@ export const api = {
   admins: async () => (await call(answers.admins, 'GET', '/v1/admins')).admins,
   /** Returns the secret part of a one-time link, as `addLink` does. */
   addAdmin: async (name: string, rights: Rights) =>
-    (await call(answers.link, 'POST', '/v1/admins', { name, ...rights })).token,
-  addLink: async (name: string) => (await call(answers.link, 'POST', `${adminPath(name)}/link`)).token,
+    (await call(answers.linkAnswer, 'POST', '/v1/admins', { name, ...rights })).token,
+  addLink: async (name: string) => (await call(answers.linkAnswer, 'POST', `${adminPath(name)}/link`)).token,
   changeAdmin: (name: string, rights: Rights) => call(answers.nothing, 'PUT', adminPath(name), rights),
   removeAdmin: (name: string) => call(answers.nothing, 'DELETE', adminPath(name)),
   audit: (query: Query) => call(answers.trail, 'GET', address('/v1/audit', query)),
   revokeToken: (id: string) => call(answers.nothing, 'DELETE', `/v1/tokens/${encodeURIComponent(id)}`),
-  sites: async () => (await call(answers.sites, 'GET', '/v1/sites')).sites,
-  addSite: (site: Pick<Site, 'key' | 'name' | 'origins'>) => call(answers.site, 'POST', '/v1/sites', site),
+  sites: async () => (await call(answers.sitesAnswer, 'GET', '/v1/sites')).sites,
+  addSite: (site: Pick<Site, 'key' | 'name' | 'origins'>) => call(answers.siteAnswer, 'POST', '/v1/sites', site),
   changeSite: (key: string, site: Pick<Site, 'name' | 'origins'>) =>
-    call(answers.site, 'PUT', `/v1/sites/${encodeURIComponent(key)}`, site),
+    call(answers.siteAnswer, 'PUT', `/v1/sites/${encodeURIComponent(key)}`, site),
   removeSite: (key: string) => call(answers.nothing, 'DELETE', `/v1/sites/${encodeURIComponent(key)}`),
   visits: (query: Query) => call(answers.visits, 'GET', address('/v1/visits', query)),
   visit: (id: string) => call(answers.visit, 'GET', `/v1/visits/${encodeURIComponent(id)}`),
@@ -70,7 +70,7 @@ export const api = {
     if (!response.ok) throw await problem(response);
     return response.body;
   },
-  server: () => call(answers.server, 'GET', '/v1/server'),
+  server: () => call(answers.serverAnswer, 'GET', '/v1/server'),
   /** The reasons why the server is degraded; empty if it is healthy. The server may send them with status 503. */
   health: async () => {
     const response = await ask('GET', HEALTH, undefined);

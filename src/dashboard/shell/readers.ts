@@ -49,7 +49,7 @@ export function timeOrNaN(value: unknown): number | undefined {
 }
 
 /** A text, cut to its maximum length. */
-export function text(value: unknown): string | undefined {
+export function textValue(value: unknown): string | undefined {
   return typeof value === 'string' ? value.slice(0, MAX_TEXT) : undefined;
 }
 
@@ -104,7 +104,7 @@ export function tuple<T extends unknown[]>(...readers: { [I in keyof T]: ValueRe
 }
 
 /** An object with these properties. Optional properties that cannot be read are left out. */
-export function shape<T extends object, O extends object = object>(
+export function objectOf<T extends object, O extends object = object>(
   required: Readers<T>,
   optional?: Readers<O>,
 ): ValueReader<T & Partial<O>> {

@@ -2,7 +2,7 @@
 import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
 import { findPage } from '../../model/dashboard-page.ts';
 import { based, unbased } from './base.ts';
-import { shape, text } from './readers.ts';
+import { objectOf, textValue } from './readers.ts';
 import { keepInTab, takeFromTab } from './stored-setting.ts';
 
 const place = signal(location.href);
@@ -29,11 +29,11 @@ export function goToSignIn(): void {
 }
 
 const ASKED_FOR = 'asked-for';
-const askedFor = shape({ askedFor: text });
+const askedFor = objectOf({ askedFor: textValue });
 
 /** After signing in, goes to the address that was opened first, by default to the live screen. */
 export function goOnFromSignIn(): void {
-  const inTab = takeFromTab(ASKED_FOR, text);
+  const inTab = takeFromTab(ASKED_FOR, textValue);
   const asked = askedFor(history.state)?.askedFor ?? inTab ?? '/admin';
   const url = URL.canParse(asked, location.origin) ? new URL(asked, location.origin) : undefined;
   const isGood = url?.origin === location.origin && isOurs(url.pathname);
