@@ -16,6 +16,7 @@ import { launch, openPage } from './support/browser.ts';
 import { run } from './support/command.ts';
 import { freePort } from './support/free-port.ts';
 import { startHttp } from './support/http.ts';
+import { NGINX } from './support/nginx.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
 
 /** Starts nginx with the server at /stats/ beside another site. Resolves with its origin. `passes` is what proxy_pass names. */
@@ -48,9 +49,7 @@ async function startProxy(t: TestContext, passes: string): Promise<string> {
       }
     }`,
   );
-  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-  const child = spawn('nginx', ['-p', folder, '-c', file, '-e', 'stderr'], {
-    env,
+  const child = spawn(NGINX, ['-p', folder, '-c', file, '-e', 'stderr'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const exited = once(child, 'exit');

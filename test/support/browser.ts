@@ -1,9 +1,8 @@
 /** Starts real browsers. */
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { LIMIT_MS } from './limit.ts';
+import { CHROMIUM, findProgram } from './programs.ts';
 
 export const FLAGS = [
   '--no-sandbox',
@@ -15,12 +14,6 @@ export const FLAGS = [
   '--disable-sync',
 ];
 
-/** Programs by what they can do: the headless shell starts in half the time, but has no back-forward cache. */
-const PROGRAMS = {
-  any: ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'],
-  full: ['chromium', 'chromium-browser', 'google-chrome'],
-};
-
 /** The browser of this test file. Starting one takes seconds on a slow machine. */
 let shared: Promise<Browser> | undefined;
 
@@ -30,14 +23,14 @@ after(async () => (await shared)?.close());
  * A headless Chromium, shared by the tests of a file, which run one after the other. Cookies and storage belong to a context
  * (`openPage`), and every context is closed after the test. All tests of a file ask for the same kind.
  */
-export async function launch(t: TestContext, kind: keyof typeof PROGRAMS = 'any'): Promise<Browser> {
+export async function launch(t: TestContext, kind: keyof typeof CHROMIUM = 'any'): Promise<Browser> {
   if (!(await shared)?.isConnected()) shared = startChromium(kind);
   const browser = await (shared as Promise<Browser>);
   t.after(() => Promise.all(browser.contexts().map((context) => context.close())));
   return browser;
 }
 
-function startChromium(kind: keyof typeof PROGRAMS): Promise<Browser> {
+function startChromium(kind: keyof typeof CHROMIUM): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath(kind),
     args: FLAGS,
@@ -46,7 +39,10 @@ function startChromium(kind: keyof typeof PROGRAMS): Promise<Browser> {
   });
 }
 
-/** A page in a context (cookies, storage) of its own. Without a GPU, the dashboard's endless animations take half a CPU. */
+/**
+ * A page in a context (cookies, storage) of its own, with reduced motion: without a GPU, the endless animations of the
+ * dashboard take half a CPU.
+ */
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },
@@ -57,19 +53,9 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
   return context.newPage();
 }
 
-/** test/support/pretest.mjs sees to it that there is one. */
-export function chromiumPath(kind: keyof typeof PROGRAMS = 'any'): string {
-  for (const name of PROGRAMS[kind])
-    for (const folder of (process.env.PATH ?? '').split(delimiter))
-      if (isProgram(join(folder, name))) return join(folder, name);
-  throw new Error('no Chromium on the PATH: npm run pretest');
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+/** Path of an installed Chromium. test/support/pretest.ts installs one. */
+export function chromiumPath(kind: keyof typeof CHROMIUM = 'any'): string {
+  const path = findProgram(CHROMIUM[kind]);
+  if (path === undefined) throw new Error('Chromium is not installed: npm run pretest');
+  return path;
 }

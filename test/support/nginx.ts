@@ -10,10 +10,11 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './free-port.ts';
 import { LIMIT_MS } from './limit.ts';
+import { findProgram } from './programs.ts';
 
 const SITE = new URL('../../deploy/nginx.conf', import.meta.url);
-/** Debian has servers in /usr/sbin, which is not on everybody's path. */
-const ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+/** Path of nginx. */
+export const NGINX = findProgram(['nginx']) ?? 'nginx';
 
 export interface Proxy {
   /** As `https://127.0.0.1:PORT`; its certificate is signed by itself. */
@@ -29,8 +30,8 @@ export async function startNginx(t: TestContext, ...urls: string[]): Promise<Pro
   const [tls, plain] = [await freePort(), await freePort()];
   const file = configure(folder, urls, tls, plain);
   const args = ['-p', folder, '-c', file, '-e', 'stderr'];
-  execFileSync('nginx', ['-t', '-q', ...args], { env: ENV, stdio: 'pipe' });
-  const child = spawn('nginx', args, { env: ENV, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(NGINX, ['-t', '-q', ...args], { stdio: 'pipe' });
+  const child = spawn(NGINX, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = once(child, 'exit');
   t.after(async () => {
     child.kill('SIGTERM');

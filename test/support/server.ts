@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
+import { isBuilt, ROOT } from './built.ts';
 import { LIMIT_MS } from './limit.ts';
 import type { Owner } from './owner.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TOKEN = 'test-token-0123456789';
 
 export interface ServerOptions {
@@ -62,21 +62,14 @@ export function folderBytes(folder: string): number {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
+/** Run from the sources, each process and thread of a server compiles them, which takes a second or two of a CPU. */
 const IS_BUILT = isBuilt();
 /** What Node runs as the command line: the build, or the sources if they are newer. */
 export const MAIN = IS_BUILT ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];
 
-/** A module of the sources that is to run in a thread of its own, as it was built if it was. `name` is as in src/server/package-files.ts. */
+/** A module that runs in a thread of its own: its build, or its source. `name` is as in src/server/package-files.ts. */
 export function threadModule(name: string): URL {
   return pathToFileURL(join(ROOT, IS_BUILT ? `dist/${name}.js` : `src/${name}.ts`));
-}
-
-/** Each process and thread of a server compiles its sources anew, which takes a second or two of a CPU. */
-function isBuilt(): boolean {
-  const built = statSync(join(ROOT, 'dist/main.js'), { throwIfNoEntry: false });
-  if (!built) return false;
-  const sources = readdirSync(join(ROOT, 'src'), { recursive: true }) as string[];
-  return sources.every((file) => statSync(join(ROOT, 'src', file)).mtimeMs <= built.mtimeMs);
 }
 
 /** Spawns the command line. */
