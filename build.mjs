@@ -18,7 +18,7 @@ const out = join(root, 'dist', 'public');
 /** Bytes after gzip -9, the figure promised in the README. */
 const SCRIPT_LIMIT = 3584;
 
-/** Modules that are started by themselves: the command line, and what runs in threads and processes of its own (src/server/package-files.ts). */
+/** Modules that start a process or thread: the command line, and those that src/server/package-files.ts starts. */
 const ENTRIES = [
   'main',
   'store/thread/thread-main',

@@ -28,8 +28,9 @@ const LARGEST = Number(process.env.FIELDMOUSE_COPIES_MB ?? 500);
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 /** Size of a stored sample, bytes. */
 const SAMPLE_BYTES = 5.1;
-/** Each visitor sends so many samples in this interval, milliseconds. */
+/** Number of samples in each frame of a visitor. */
 const SAMPLES = 6;
+/** Interval between two frames of a visitor, milliseconds. */
 const FRAME_MS = 100;
 /** How long visitors browse before each copy, milliseconds. */
 const APART_MS = 2000;

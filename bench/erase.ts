@@ -116,7 +116,7 @@ export class Watch {
   #last = performance.now();
   #longest = 0;
 
-  /** Each visitor sends frames of so many samples. */
+  /** `samples`: number of samples in each frame of a visitor. */
   constructor(owner: Owner, url: string, samples = 1) {
     const visitors = Array.from(
       { length: VISITORS },

@@ -38,7 +38,7 @@ let inputs = 0;
 for (const target of TARGETS) inputs += await fuzz(target, perShare * target.share);
 console.log(`\n${inputs} inputs; nothing was thrown but our own errors.`);
 
-/** Gives so many batches; returns how many inputs. */
+/** Runs `batches` batches. Returns the number of inputs. */
 async function fuzz(target: Target, batches: number): Promise<number> {
   let accepted = 0;
   let slowest = 0;

@@ -17,7 +17,7 @@ const CONNECTIONS = 50;
 const WARM_UP_S = 1;
 /** The encodings that browsers accept. */
 const HEADERS = { 'accept-encoding': 'gzip, deflate, br' };
-/** An address may ask the API 600 times a minute and worker: so many addresses ask, as a proxy in front tells. */
+/** Number of client addresses, which a proxy reports: an address may send a worker 600 API requests per minute. */
 const ADDRESSES = 2000;
 /** A visitor may POST ten times a second, so each is a new one, and leaves at once so that they do not pile up. */
 const VISIT: HttpRequest = {

@@ -15,8 +15,9 @@ const CONNECTIONS = 15_000;
  * otherwise, garbage of the start would make connections look cheaper. Milliseconds.
  */
 const REST_MS = 15_000;
-/** Memory is read this often, for so long, milliseconds. */
+/** Interval between two readings of the memory, milliseconds. */
 const READ_MS = 250;
+/** Duration of the readings, milliseconds. */
 const READ_FOR_MS = 2000;
 const LIMIT_KB = 10;
 

@@ -1,6 +1,7 @@
 /**
- * How long does a new visitor wait under load? New visitors arrive on a schedule, with both ways in which Node's cluster
- * distributes connections: each worker accepts by itself, or the primary accepts and passes them on in turn.
+ * Measures how long a new visitor waits under load. New visitors arrive on a schedule. Node's cluster distributes
+ * connections in two ways, and both are measured: each worker accepts by itself, or the primary accepts and passes them
+ * on.
  */
 import type { Length } from './engine.ts';
 import { spread, spreadText, type Table, type Target } from './figures.ts';

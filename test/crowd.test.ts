@@ -165,7 +165,7 @@ test('a name that comes after the arrival is taken on by what was told before', 
   crowd.apply({ name: 'view', data: { t: 3, v: 2, size, device, hidden: false, label: 'bot7' } }, 3);
   assert.equal(crowd.feedItems[0], left, 'lines of others stay');
   assert.deepEqual(crowd.feedItems[1], { ...joined, badge: badgeOf('visitor-2', 'bot7') });
-  assert.notEqual(crowd.feedItems[1], joined, 'a line that changed is drawn anew');
+  assert.notEqual(crowd.feedItems[1], joined, 'a changed line is a new object, so it is drawn again');
   crowd.apply(snapshot(visitor(2, { label: 'bot8' })), 4);
   assert.equal(crowd.feedItems[1]?.badge.name, 'bot8');
 });

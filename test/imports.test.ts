@@ -40,7 +40,7 @@ const BROWSER: Record<string, readonly string[]> = {
 const ROOTS = ['main.ts', 'primary.ts', 'worker.ts'];
 /** Modules that may fork processes. */
 const FORKS = ['cluster', 'main.ts'];
-/** Modules that may import each other in a circle: the visitor script keeps its state in variables of modules, to be small. */
+/** Modules that may import each other: to be small, the visitor script keeps its state in variables of modules. */
 const CIRCLES = ['beat', 'connection', 'hello', 'outbox', 'sampler', 'tracker'].map((name) => `src/tracker/${name}.ts`);
 
 interface Import {

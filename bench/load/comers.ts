@@ -18,7 +18,9 @@ const here = new Map<SteadyVisitor, { leavesAt: number; end: () => void }>();
 let load: ComersLoad | undefined;
 const random = seeded(1);
 
-/** One visitor, who leaves after a part of a stay if they are to be at different points of theirs. */
+/**
+ * Connects one visitor. `part`: the share of its stay that is left, so that the first visitors do not leave together.
+ */
 function come({ port, stays: [least, most] }: ComersLoad, part = 1): void {
   const ends: (() => void)[] = [];
   const owner = { after: (end: () => void) => void ends.push(end) } as unknown as { after(): void };

@@ -20,7 +20,9 @@ export class Crowd {
     });
   }
 
-  /** All send for so long. Counts and CPU are of all processes, times of the worst. */
+  /**
+   * All visitors send for this many seconds. Counts and CPU are sums over the processes; times are the worst of them.
+   */
   async send(seconds: number): Promise<SentReport> {
     const reports = await this.#all((loader) => loader.ask({ k: 'send', seconds }, 'sent'));
     const sum = (of: (one: SentReport) => number) => reports.reduce((total, one) => total + of(one), 0);

@@ -21,8 +21,9 @@ import { sessionsFrom, Watchers } from './watchers.ts';
 import { Watching } from './watching.ts';
 
 const SECOND_MS = 1000;
-/** Visitors come so long before anything is counted, s, and who watches is looked at so often, ms. */
+/** Visitors arrive during this time before the count starts, seconds. */
 const ARRIVE_S = 5;
+/** Interval between two checks of who watches, milliseconds. */
 const LOOK_MS = 100;
 
 export interface FleetOptions {
@@ -35,8 +36,9 @@ export interface FleetOptions {
   shares: readonly number[];
   people: Assumptions;
   constants: Constants;
-  /** Administrators come and go for so long before anything is counted, and how long it is, s. */
+  /** Administrators come and go during this time before the count starts, seconds. */
   warmUpS: number;
+  /** Duration of the count, seconds. */
   seconds: number;
   /** Told at every second played. */
   onSecond(second: number): void;
@@ -200,7 +202,7 @@ export class Fleet {
     });
   }
 
-  /** As the tracker's beat: a frame so long after there is something to send. */
+  /** Schedules a frame as the visitor script does: one flush interval after there is something to send. */
   #wake(visitor: Visitor): void {
     if (visitor.hasTimer) return;
     visitor.hasTimer = true;

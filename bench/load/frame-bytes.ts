@@ -19,7 +19,7 @@ export interface FrameBytes {
   shown: number;
 }
 
-/** The mean of frames with so many samples. */
+/** Returns the mean size of frames with `count` samples. */
 export function frameBytes(count: number): FrameBytes {
   const sum = { record: 0, shown: 0 };
   const samples = new SampleBuffer(count);

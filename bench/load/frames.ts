@@ -36,8 +36,8 @@ function wrap(opcode: number, payload: Uint8Array): Buffer {
 export const FIRST = 1;
 
 /**
- * A `fieldmouse.v1` frame numbered n, at time t, of so many samples `stepMs` apart: the first at the place that
- * says n, the others each a step to the right and back, as a hand that rests.
+ * Returns a `fieldmouse.v1` frame with number `n`, time `t`, and `samples` samples that are `stepMs` apart. The place
+ * of the first sample encodes `n`. The others move a step to the right and back, like a resting hand.
  */
 export function v1Frame(n: number, t: number, samples: number, stepMs: number): Buffer {
   const bytes: number[] = [];

@@ -14,10 +14,10 @@ import type { Command, Quantiles, Visits, VisitsReport } from './messages.ts';
 import { report } from './process.ts';
 
 const JOIN_AT_ONCE = 64;
-/** Who is told to come later waits so long, milliseconds; a tracker waits as long or longer. */
+/** Wait of a guest that is told to try again later, milliseconds; a tracker waits as long or longer. */
 const RETRY_MS = 1000;
 const MAX_TRIES = 10;
-/** Microseconds: a tenth of a millisecond is to be told apart. */
+/** In microseconds, because differences of a tenth of a millisecond matter. */
 const HISTOGRAM = {
   lowestDiscernibleValue: 1,
   highestTrackableValue: 60_000_000,
@@ -77,7 +77,7 @@ class Guest {
   }
 }
 
-/** Connects so many, some at a time; resolves when every one was greeted. */
+/** Connects `count` guests, a few at a time. Resolves when the server has greeted all of them. */
 async function crowd(port: number, count: number): Promise<Guest[]> {
   const guests: Guest[] = [];
   while (guests.length < count) {

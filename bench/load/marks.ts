@@ -41,7 +41,7 @@ export class Marks {
     this.#onLeave();
   }
 
-  /** Resolves when so many have left, at most after `limitMs`. */
+  /** Resolves when `count` visitors have left, or after `limitMs`. */
   async left(count: number, limitMs: number): Promise<void> {
     const limit = new AbortController();
     const enough = new Promise<void>((resolve) => {

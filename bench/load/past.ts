@@ -12,7 +12,7 @@ const FRAME_MS = 100;
 const SAMPLE_MS = 1000 / 60;
 /** Visits at the same time. */
 const AT_ONCE = 100;
-/** One visit in so many is on the page `/`, the others on one of as many others. */
+/** Number of pages. One visit in PAGES is on the page `/`; the others are spread over the other pages. */
 export const PAGES = 10;
 const WIDTH = 1280;
 const HEIGHT = 4000;
@@ -117,7 +117,7 @@ function write({ mark, writer, phase }: Guest, frame: number, began: number): vo
   writer.frame(mark, frame + 1, frame === 0, samples, began, began + (frame + 1) * FRAME_MS);
 }
 
-/** Where a wandering hand is after so many seconds: often slow, at times a swing over half the page. */
+/** Returns the place of a wandering hand after `s` seconds: often slow, at times a swing over half the page. */
 export function place(phase: number, s: number): [number, number] {
   const x = 0.5 + 0.45 * Math.sin(0.9 * s + phase) * Math.cos(0.37 * s + 2 * phase);
   const y = 0.5 + 0.45 * Math.sin(0.23 * s + 3 * phase) + 0.03 * Math.sin(1.7 * s + phase);

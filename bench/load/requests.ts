@@ -1,4 +1,4 @@
-/** A process that asks over HTTP as fast as it is answered. */
+/** A process that sends HTTP requests, each as soon as the previous one is answered. */
 import autocannon from 'autocannon';
 import type { Command, RequestLoad, RequestReport } from './messages.ts';
 import { report } from './process.ts';

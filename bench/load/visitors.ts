@@ -25,7 +25,7 @@ interface Visitor {
   /** Numbers of the last frame sent, and of the last acked. */
   sent: number;
   acked: number;
-  /** The pace it keeps: every so many-th frame of its group, of so many samples. */
+  /** The pace: it sends every `every`th frame of its group, with `samples` samples. */
   every: number;
   samples: number;
 }
@@ -138,7 +138,7 @@ export class Visitors {
     return Math.round(performance.now() - this.#origin);
   }
 
-  /** Sends for so long. */
+  /** Sends for this many seconds. */
   async send(seconds: number): Promise<SentReport> {
     const cpu = process.cpuUsage();
     this.#slowestMs = 0;

@@ -3,7 +3,7 @@ import { type Assumptions, sessionsOf } from '../capacity-model.ts';
 import type { Calendar } from './calendar.ts';
 import { type Chance, sumsOf } from './chance.ts';
 
-/** A machine says so often what is watched on it, ms. */
+/** Interval at which a node sends what is watched on it, milliseconds. */
 export const ALIVE_MS = 2000;
 
 export interface WatchersOptions {
@@ -11,12 +11,12 @@ export interface WatchersOptions {
   /** Sessions of each site that come in a second. */
   arrivals: readonly number[];
   viewS: number;
-  /** A site counts as watched for so long after the last one has gone, s. */
+  /** A site counts as watched for this time after its last administrator has left, seconds. */
   lingerS: number;
-  /** A site is watched on a machine from now on, or no more. */
+  /** A site is watched on a node from now on, or no longer. */
   onWatch?(machine: number, site: number): void;
   onUnwatch?(machine: number, site: number): void;
-  /** A machine has told what is watched on it: so many sites. */
+  /** A node has sent the number of sites that are watched on it. */
   onTold?(sites: number): void;
 }
 

@@ -1,4 +1,6 @@
-/** Takes the events of workers and other nodes, knows which visitors are present, and publishes each event to the streams. */
+/**
+ * Takes events of workers and other nodes, knows which visitors are present, and publishes each event to the streams.
+ */
 import type { Socket } from 'node:net';
 import { forEachConcurrently } from '../lib/concurrency.ts';
 import { getOrInsert } from '../lib/get-or-insert.ts';
@@ -45,7 +47,7 @@ const SWEEP_MS = 250;
 const RATES_MS = 1000;
 /** Interval of seconds that are sent to other nodes while a site has no visitors here, milliseconds. */
 const EMPTY_MS = 4000;
-/** Concurrent checks of the sessions and tokens of streams: with a distant Redis, all must be checked in about a second. */
+/** Concurrent checks of streams' sessions and tokens: with a distant Redis, all must be checked in about a second. */
 const CHECKS = 32;
 
 export interface HubFigures extends FanOutFigures {
@@ -188,7 +190,10 @@ export class Hub {
     if (!this.#fanOut.interest.watches(site)) this.#remotePresence.forget(site);
   }
 
-  /** Takes the minutes that this node had of a site before its restart, oldest first, or (NO_SITE) the minutes when it ran. Call it once. */
+  /**
+   * Takes the minutes of a site from before the restart of this node, oldest first. For NO_SITE: the minutes in which
+   * this node ran. Call it once per site.
+   */
   recall(site: string, past: readonly Minute[]): void {
     const now = Date.now();
     if (site !== NO_SITE) this.#rates.recall(site, past, now);
@@ -312,7 +317,7 @@ export class Hub {
       if (item.k === 'page') this.#navigate(present, item);
       else this.#click(present, item);
     } else if (item.k === 'page' && item.page !== present.visitor.page) {
-      // A visitor that reconnects sends unacknowledged frames again. It starts on their page and repeats the navigation.
+      // A visitor that reconnects sends unacked frames again. It starts on their page and repeats the navigation.
       this.#navigate(present, item);
     }
   }

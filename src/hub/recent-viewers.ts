@@ -1,11 +1,11 @@
-/** The people who watch a site now or did a moment ago. Used while the store does not respond. */
+/** Remembers who watches a site, or watched it within RECENT_MS. Used while the store does not respond. */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { StreamRequest } from '../protocol/ipc.ts';
 
 /** A person who opens another page or whose connection breaks comes back within this time, milliseconds. */
 const RECENT_MS = 60_000;
 
-/** The session or token of a person who watches, and the site. */
+/** A session or token with an open or recent stream, and the site of the stream. */
 export type Viewing = Pick<StreamRequest, 'credential' | 'site'>;
 
 interface Known extends Viewing {

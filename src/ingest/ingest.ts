@@ -29,7 +29,7 @@ import { readLimit, VisitRegistry } from './visit-registry.ts';
 const SECOND_MS = 1000;
 /** Interval between two checks of the load, milliseconds. */
 const LOAD_MS = 250;
-/** Connections are pinged every so many rounds of a second; a connection that is silent until the next ping is cut. */
+/** Seconds between two pings of a connection. A connection that is silent until the next ping is cut. */
 const PROBE_ROUNDS = 15;
 const SITE_CHECK_MS = 2000;
 /** Maximum number of concurrent lookups of sites. */

@@ -57,8 +57,8 @@ const ALIKE = ['Latin', 'Cyrillic', 'Greek', 'Armenian', 'Cherokee', 'Coptic', '
 );
 
 /**
- * Returns true if a word of the name mixes letters of several of these scripts, such as `admin` with a Cyrillic `а`: it
- * can be mistaken for another name. Words of a single script may still look alike (`асе`, `ace`).
+ * Returns true if a word of the name mixes letters of several of these scripts. Such a name can be mistaken for another
+ * one: `admin` with a Cyrillic `а`, for example. Words of a single script may still look alike (`асе`, `ace`).
  */
 export function mixesScripts(name: string): boolean {
   const words = name.normalize('NFKC').split(/[ ._@'’-]/);

@@ -120,12 +120,13 @@ export interface SeenSite {
 
 export type ToWorker = {
   tag: typeof TAG;
-} /** Flat: `claim, v, frame, last` of each admitted visitor. Frame −1: the frame that opened its page is unknown. */ & (
+} & (
+  | { k: 'watch'; channel: NumberedChannel }
+  | { k: 'unwatch'; no: number }
+  /** Flat: `claim, v, frame, last` of each admitted visitor. Frame −1: the frame that opened its page is unknown. */
   | { k: 'grants'; grants: number[] }
   /** Another connection claims this visitor: close the one admitted with this claim and send `gone`. */
   | { k: 'release'; v: number; claim: number }
-  | { k: 'watch'; channel: NumberedChannel }
-  | { k: 'unwatch'; no: number }
   /** Render the latest position of every visitor of this channel into the next batch. */
   | { k: 'refresh'; no: number }
   /** At most MAX_PAGES_TOLD pages, those with the most visitors. */

@@ -1,4 +1,4 @@
-/** Limits that the visitor script and the server share; a module of its own, so that the script bundles nothing else. */
+/** Limits that the visitor script and the server share. The script bundles this module, and not the decoder. */
 
 /** Highest page pixel that a frame may name. Real pages end well below. */
 export const MAX_COORDINATE = 10_000_000;

@@ -15,7 +15,7 @@ export interface Share {
   slots: number;
 }
 
-/** The audience of an event; empty and null: everybody who watches the site. */
+/** The streams that show an event: those of these pages, and of this visitor. With neither, all streams of the site. */
 export interface Scope {
   pages: readonly string[];
   visitor: string | null;

@@ -70,7 +70,7 @@ export interface StreamEvents {
   leave: { t: number; v: number; reason: LeaveReason };
   /**
    * Sent once a second while visitors are or were present. `samples` and `drops` are of the past second; `flushMs` is
-   * the slowest current pace, 0 if nobody moved; `activity` is flat: `v, samples` of each active visitor, at most MAX_ACTIVE
+   * the slowest current pace, 0 if nobody moved; `activity` is flat: `v, samples` of at most MAX_ACTIVE active visitors
    * of this node and of all others. `late` is set while messages to or from other nodes are lost: for how long, ms.
    * Their visitors are then shown as they were.
    */

@@ -54,9 +54,9 @@ export class SiteReplay {
   }
 
   /**
-   * Yields the events from the end of the last window until `to`. The passages may reach further back. Earlier activity is
-   * not sent again, but in the first window it sets the initial state of visitors. That includes visitors whose last
-   * activity was before the window but after `settled` (Unix ms), because their visits may go on.
+   * Yields the events from the end of the last window until `to`. The passages may reach further back. Activity before
+   * the window is not sent again, but in the first window it sets the initial state of visitors. That includes visitors
+   * whose last activity was before the window but after `settled` (Unix ms), because their visits may go on.
    */
   *window(visits: Iterable<VisitPassages>, to: number, settled = Number.POSITIVE_INFINITY): Generator<ReplayTick> {
     this.#settled = settled;

@@ -121,7 +121,7 @@ export function redisContract(name: string, starting: Promise<{ url: string }>, 
 export interface Extent {
   /** The share of random values to try. */
   share?: number;
-  /** Also run the long cases that exercise only the record itself. A thread or a cluster around it changes nothing there. */
+  /** Also run the long cases about the record itself. A thread or a cluster around it changes nothing there. */
   thorough?: boolean;
 }
 

@@ -110,8 +110,8 @@ export const FLOOD = {
 };
 
 /**
- * One visitor after the other sends so many frames a second for so long, or until so many were let in. A visitor that is cut
- * comes again, up to 100 times a second.
+ * Connects one visitor after the other. Each sends `perSecond` frames a second. A visitor that is cut connects again,
+ * up to 100 times a second. Ends after `seconds`, or when enough visitors were admitted.
  */
 export async function flood(
   url: string,

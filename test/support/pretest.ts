@@ -1,6 +1,6 @@
 /**
- * Runs before the tests: builds dist/ if it is older than its sources, and installs missing programs with apt-get if that
- * needs no question. Otherwise it prints what to install.
+ * Runs before the tests. Builds dist/ if it is older than its sources. Installs missing programs with apt-get if that
+ * needs no question; otherwise it prints what to install.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { isBuilt, ROOT } from './built.ts';

@@ -4,11 +4,11 @@ import { MINUTE_MS, type Minute } from '../../model/minute.ts';
 
 export const MINUTES = 60;
 
-/** Most visitors at once in each of the last 60 minutes, of those that somebody can tell of. */
+/** The peak of concurrent visitors in each of the last 60 minutes; minutes without a running server are missing. */
 export class MinuteCurve {
   readonly #most = new Map<number, number>();
 
-  /** Starts anew with what a snapshot tells. */
+  /** Replaces all minutes by those of a snapshot. */
   replace(minutes: readonly Minute[]): void {
     this.#most.clear();
     for (const { t, visitors } of minutes) this.#raise(t, visitors);
@@ -21,7 +21,7 @@ export class MinuteCurve {
     for (const minute of this.#most.keys()) if (minute < oldest) this.#most.delete(minute);
   }
 
-  /** Unix ms of the beginning of the last minute in which anybody was here; undefined if there is none. */
+  /** Start of the last minute with a visitor, Unix ms; undefined if there is none. */
   lastWithAny(): number | undefined {
     const minutes = [...this.#most].filter(([, visitors]) => visitors > 0).map(([minute]) => minute);
     return minutes.length > 0 ? Math.max(...minutes) * MINUTE_MS : undefined;

@@ -44,7 +44,7 @@ const NAMES: Record<StreamEventName, true> = {
 
 /** Ids that the server gives to events are of this kind. One that goes into an address must not be longer. */
 const EVENT_ID = /^[\w-]{1,100}$/;
-/** After so long without an event that cannot be read, the next one is the first again, milliseconds. */
+/** After this time without an unreadable event, the next one counts as the first again, milliseconds. */
 const CALM_MS = 60_000;
 
 /** `rates` come once a second; a stream silent for this long is cut, even if TCP has not noticed. */

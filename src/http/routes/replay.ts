@@ -16,7 +16,7 @@ import { type HttpApp, LOOK, lastEventIdOf, problems, streamQuery } from '../sch
 
 const FASTEST = 60;
 const LONGEST_MS = 24 * 3_600_000;
-/** Events of so much real time are sent together, milliseconds. */
+/** Events within this span of real time are sent together, milliseconds. */
 const TICK_MS = 100;
 /** The same at speed 0, milliseconds of the past. */
 const FAST_TICK_MS = 1000;

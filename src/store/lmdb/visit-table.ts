@@ -214,7 +214,9 @@ export class VisitTable implements CompactionTarget<VisitEntry> {
     visit.bytes = 0;
   }
 
-  /** Schedules a visit to be rewritten with these runs, piece by piece (sorting.ts), without the runs numbered in `replaced`. */
+  /**
+   * Schedules a visit for a rewrite, piece by piece (sorting.ts): it gets these runs instead of those in `replaced`.
+   */
   rewriteLater(number: number, visit: VisitEntry, runs: readonly Run[], replaced: ReadonlySet<number>): void {
     const { sorting, sortQueue, sortRuns } = this.#tables;
     const into = this.nextNumber();

@@ -105,10 +105,10 @@ function mergedReads(options: readonly ChangeOptions[], name: TableName): readon
   return keys.size === 0 ? undefined : [...keys];
 }
 
-/** A table as it was loaded, and what is to be changed in it. */
+/** The loaded part of a table, with the changes that the commit will write. */
 class LoadedTable<T> implements Table<T> {
   readonly #key: string;
-  /** What was loaded or is to be written; null: there is none. */
+  /** Loaded records with the changes applied; null: the record does not exist. */
   readonly #known = new Map<string, T | null>();
   readonly #changed = new Set<string>();
   #isWhole = false;
@@ -167,7 +167,7 @@ class ExpiringLoadedTable<T extends { expires: number }> extends LoadedTable<T> 
   }
 }
 
-/** The record of a table, as it is now. */
+/** Reads one record of a table. */
 export async function readOne<T>(redis: Redis, key: string, field: string): Promise<T | undefined> {
   return valueIn(await redis.send<string | null>(key, 'HGET', key, field));
 }
@@ -176,7 +176,7 @@ function valueIn<T>(text: string | null): T | undefined {
   return text === null ? undefined : (JSON.parse(text) as T);
 }
 
-/** All records of a table, as they are now, in the order of their keys. */
+/** Reads all records of a table, in the order of their keys. */
 export async function readAll<T>(redis: Redis, key: string): Promise<[key: string, value: T][]> {
   return entriesIn(await redis.send<string[]>(key, 'HGETALL', key));
 }

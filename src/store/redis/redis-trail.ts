@@ -13,11 +13,11 @@ export const TRAIL_READS: readonly RedisCommand[] = [
   ['ZRANGE', KEY, '0', String(TRAIL.sweep - 1)],
 ];
 
-/** A trail as it was loaded, and what is to be changed in it. */
+/** The loaded part of the audit trail, with the changes that the commit will write. */
 export class LoadedTrail implements TrailTable {
   /** By number, in order. Entries between the oldest and the newest are not loaded. */
   readonly #entries: Map<number, AuditEntry>;
-  /** Entries as they are in Redis. */
+  /** The stored text of each loaded entry, which `ZREM` needs. */
   readonly #texts = new Map<number, string>();
   readonly #changed = new Set<number>();
 

@@ -5,7 +5,7 @@ import { checkFile } from './check-process.ts';
 /** Codes that do not mean damage: the file is missing, or the check was stopped. */
 const PASSING: ReadonlySet<string> = new Set(['no-store', 'busy']);
 
-/** Workers that crash may have met a damaged store. Other workers would crash on it again and again, so the file is checked. */
+/** Checks the file when workers crash: the store may be damaged, and then every new worker would crash, too. */
 export class Suspicion {
   readonly #log: Logger;
   #isChecking = false;
