@@ -312,7 +312,7 @@ export class LmdbStore extends AccountStore implements Store {
 
   protected async readAll<N extends TableName>(table: N): Promise<[key: string, value: AccountRecords[N]][]> {
     const { [table]: records }: AccountTables = this.#accounts;
-    return this.#read(() => [...records.list()] as [string, AccountRecords[N]][]);
+    return this.#read(() => records.list() as [string, AccountRecords[N]][]);
   }
 
   protected async readSession(id: string): Promise<SessionOwner> {

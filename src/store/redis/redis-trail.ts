@@ -16,16 +16,18 @@ export const TRAIL_READS: readonly RedisCommand[] = [
 /** The loaded part of the audit trail, with the changes that the commit will write. */
 export class LoadedTrail implements TrailTable {
   /** By number, in order. Entries between the oldest and the newest are not loaded. */
-  readonly #entries: Map<number, AuditEntry>;
+  readonly #entries = new Map<number, AuditEntry>();
   /** The stored text of each loaded entry, which `ZREM` needs. */
   readonly #texts = new Map<number, string>();
   readonly #changed = new Set<number>();
 
   /** The answers to TRAIL_READS. */
   constructor(newest: readonly string[], oldest: readonly string[]) {
-    const texts = [...oldest, ...newest.toReversed()];
-    this.#entries = new Map(texts.map(read));
-    for (const text of texts) this.#texts.set(read(text)[0], text);
+    for (const text of [...oldest, ...newest.toReversed()]) {
+      const [no, entry] = read(text);
+      this.#entries.set(no, entry);
+      this.#texts.set(no, text);
+    }
   }
 
   last(): number {
