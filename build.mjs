@@ -57,6 +57,10 @@ async function buildServer() {
     banner: { js: REQUIRE },
     sourcemap: true,
     sourcesContent: false,
+    // Without comments and spaces a worker reads 1.8 MB instead of 2.7, and as ASCII: V8 needs one byte a character, not two.
+    minifyWhitespace: true,
+    lineLimit: 120,
+    legalComments: 'linked',
     logLevel: 'warning',
   });
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');

@@ -4,7 +4,6 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { SILENCE_MS } from '../broker/membership.ts';
-import { presentNodes } from '../broker/present-nodes.ts';
 import type { Config } from '../config/config.ts';
 import type { Visit } from '../model/visit.ts';
 import { type RedisTarget, targetText } from '../redis/redis-url.ts';
@@ -76,6 +75,8 @@ async function migrate(call: Invocation, isToRedis: boolean): Promise<ExitCode> 
  * running.
  */
 async function runningText(redis: RedisTarget): Promise<string | undefined> {
+  // Loaded on demand: only this command needs the client of Redis, which takes half the time that a command needs to start.
+  const { presentNodes } = await import('../broker/present-nodes.ts');
   const servers = await presentNodes(redis);
   if (servers === 0) return undefined;
   const [run, them, one] = servers === 1 ? ['server runs', 'it', 'if it'] : ['servers run', 'them', 'if one'];

@@ -2,7 +2,7 @@
  * Creates the library's clients with our settings: nothing waits for a connection, and the queue of commands that wait
  * for answers is bounded.
  */
-import { createClient, createCluster } from 'redis';
+import { createClient, createCluster } from '@redis/client';
 
 export type Argument = string | Buffer;
 export type RedisCommand = readonly Argument[];

@@ -4,7 +4,7 @@
  * breaks fail and are never resent automatically, because they may have been executed.
  */
 import { createHash } from 'node:crypto';
-import { RESP_TYPES } from 'redis';
+import { RESP_TYPES } from '@redis/client';
 import { TimeoutError, withTimeout } from '../lib/timeout.ts';
 import { type Argument, type Cluster, clusterOf, type RedisCommand, type Server, serverOf } from './client.ts';
 import { RedisError } from './error.ts';

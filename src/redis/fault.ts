@@ -1,5 +1,5 @@
 /** Translates errors of the client. It is separate from the error class, which is also used without Redis. */
-import { ErrorReply } from 'redis';
+import { ErrorReply } from '@redis/client';
 import { RedisError } from './error.ts';
 
 /** Error codes of Redis by the first word of its reply (redis.io/docs/reference/protocol-spec, "Simple errors"). */

@@ -5,7 +5,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ClientOfflineError } from 'redis';
+import { ClientOfflineError } from '@redis/client';
 import { withTimeout } from '../lib/timeout.ts';
 import { connectionOf, type RedisCommand, retryAfter, type Server } from './client.ts';
 import { RedisError } from './error.ts';
