@@ -14,7 +14,7 @@ import { keep, plainVisit } from './support/visits.ts';
 
 const RETAIN_MS = 2 * DAY_MS;
 
-test('the time of the store follows the clock of the system, at most so many times as fast', () => {
+test("the store's clock follows the system clock at a limited maximum rate", () => {
   const at = 1_790_000_000_000;
   assert.equal(followClock(at, 1000, at + 1000), at + 1000);
   assert.equal(followClock(at, 1000, at + 400 * DAY_MS), at + MAX_RATE * 1000);
@@ -49,7 +49,7 @@ async function statusOf(server: TestServer, id: string): Promise<number> {
 }
 
 for (const where of ['the data folder', 'Redis'])
-  test(`a clock that jumps ahead by more than --retain removes nothing from ${where}, and the log says that it is ahead`, async (t) => {
+  test(`a clock that jumps ahead by more than --retain removes nothing from ${where}, and the log reports that the clock is ahead`, async (t) => {
     const flags = where === 'Redis' ? ['--redis', (await startRedis(t)).url] : [];
     const { server, set, id } = await startWithClock(t, flags);
     assert.equal(await statusOf(server, id), 200);
@@ -60,7 +60,7 @@ for (const where of ['the data folder', 'Redis'])
     assert.equal(await statusOf(server, id), 200);
   });
 
-test('what is too old goes, and is logged by its reason', async (t) => {
+test('data past the retention period is removed, and the log names the reason', async (t) => {
   const data = temporaryFolder(t);
   const store = await openLmdbStore(data);
   const now = Date.now();

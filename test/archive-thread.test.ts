@@ -7,7 +7,7 @@ import { temporaryFolder, threadModule } from './support/server.ts';
 const THREAD = threadModule('store/thread/thread-main');
 
 contract(
-  'the embedded record in a thread',
+  'the embedded record on a thread',
   async (t, { maxBytes = Number.POSITIVE_INFINITY, ...limits } = {}) => {
     const folder = temporaryFolder(t);
     const data = { folder, maxBytes, ...limits, retainMs: FOR_EVER_MS, durability: 'disk' } as const;

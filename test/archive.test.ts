@@ -27,7 +27,7 @@ contract('the embedded record', async (t, limits = {}) => {
   });
 });
 
-test('the embedded record finds whatever is not as the frames say', async (t) => {
+test('verify reports every difference between the embedded record and its frames', async (t) => {
   for (const [what, tamper] of Object.entries(TAMPERS)) {
     const folder = temporaryFolder(t);
     const store = await openLmdbStore(folder);
@@ -52,7 +52,7 @@ test('the embedded record finds whatever is not as the frames say', async (t) =>
   }
 });
 
-test('the embedded record gives back pages that a visit only passed through', async (t) => {
+test('the embedded record frees the pages of a visit that only passed through', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   const visit = plainVisit('demo');
@@ -68,7 +68,7 @@ test('the embedded record gives back pages that a visit only passed through', as
   assert.deepEqual([...openTables(root).pages.getKeys()], [['demo', '/kept']]);
 });
 
-test('the embedded record tells how far verifying is', async (t) => {
+test('the embedded record reports the progress of verify', async (t) => {
   const store = await openLmdbStore(temporaryFolder(t));
   t.after(() => store.close());
   await keep(store.archive, plainVisit('demo'), plainVisit('demo'), plainVisit('demo'));
@@ -83,24 +83,24 @@ test('the embedded record tells how far verifying is', async (t) => {
 
 /** Changes to a record that make it disagree with itself. */
 const TAMPERS: Record<string, (tables: Tables) => unknown> = {
-  'a count that is one too high': ({ counts }) => {
+  'a count that is too high by one': ({ counts }) => {
     const [{ key, value }] = [...counts.getRange()] as [{ key: never; value: Counts }];
     counts.putSync(key, { ...value, views: value.views + 1 });
   },
   'a count that is missing': ({ counts }) => counts.removeSync(firstKey(counts)),
   'a tile of a heatmap that is missing': ({ cells }) => cells.removeSync(firstKey(cells)),
-  'a tile that has one too many': ({ cells }) => {
+  'a tile with a count too many': ({ cells }) => {
     const key = firstKey(cells);
     cells.putSync(key, mergeTile(cells.get(key), [7], new Map([[7, 1]])) as Buffer);
   },
   'clicks on an element that are missing': ({ spots }) => spots.removeSync(firstKey(spots)),
   'a chunk of runs that is missing': ({ chunks }) => chunks.removeSync(firstKey(chunks)),
-  'a run that is there twice': ({ chunks }) => {
+  'a run that is stored twice': ({ chunks }) => {
     const key = firstKey(chunks);
     const chunk = chunks.get(key) as Buffer;
     chunks.putSync(key, chunkOf([...decodeRuns(chunk), decodeRuns(chunk).at(-1) as StoredRun]));
   },
-  'a sample that is elsewhere': ({ chunks }) => {
+  'a sample at another place': ({ chunks }) => {
     for (const { key, value } of [...chunks.getRange()]) chunks.putSync(key, chunkOf(decodeRuns(value).map(displaced)));
   },
   'a visit that is missing': ({ visits }) => visits.removeSync(firstKey(visits)),

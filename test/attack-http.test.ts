@@ -16,7 +16,7 @@ async function served(server: TestServer): Promise<void> {
   assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
 }
 
-test('a request that two readers may end at different places is refused, and what follows is not read', async (t) => {
+test('a request whose length is ambiguous is rejected, and the bytes after it are not parsed', async (t) => {
   const hidden = 'GET /healthz HTTP/1.1\r\nHost: hidden\r\nConnection: close\r\n\r\n';
   const post = (fields: string, body: string) =>
     `POST ${VISIT} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n${fields}\r\n${body}${hidden}`;
@@ -45,7 +45,7 @@ test('a request that two readers may end at different places is refused, and wha
   await served(server);
 });
 
-test('a request that comes with an upgrade is not answered as a second one', async (t) => {
+test('a request sent together with an upgrade is not answered as a second request', async (t) => {
   const after = `GET /healthz HTTP/1.1\r\nHost: x\r\n${END}`;
   const refused = await exchange(t, server.url, upgradeText('/v1/visit?site=none') + after);
   assert.deepEqual(statuses(refused), [404]);
@@ -67,7 +67,7 @@ test('too many or too large headers are refused', async (t) => {
   await served(server);
 });
 
-test('a body that is compressed is not unpacked, whatever route takes it', async () => {
+test('no route decompresses a compressed body', async () => {
   const pids = server.workerPids();
   const bomb = Buffer.alloc(200 << 20, ' ');
   const [before] = usage(pids);
@@ -96,7 +96,7 @@ test('a body that is compressed is not unpacked, whatever route takes it', async
 /** Line ends as they are, encoded, and as characters that a careless reader makes them of. */
 const BREAKS = ['\r\n', '\n', '\r', '%0d%0a', '%0a', '%E5%98%8D%E5%98%8A', '\u010d\u010a', '\u2028'];
 
-test('nothing that is sent makes a header of an answer', async (t) => {
+test('nothing a client sends becomes a header of a response', async (t) => {
   for (const broken of BREAKS) {
     const evil = `x${broken}X-Evil: 1${broken}${broken}<script>`;
     const requests = [
@@ -125,7 +125,7 @@ const UP = ['..', '%2e%2e', '.%2e', '%252e%252e', '..%00', '..;', '%c0%ae%c0%ae'
 const SLASH = ['/', '%2f', '%252f', '\\', '%5c', '%c0%af', '//'];
 const GOALS = ['etc/passwd', 'package.json', 'store.mdb', 'src/main.ts', 'main.js', 'index.html.br'];
 
-test('no spelling of a path leads out of what is served', async (t) => {
+test('no spelling of a path reaches a file outside the served folders', async (t) => {
   const secret = readFileSync(new URL('../package.json', import.meta.url), 'utf8').slice(0, 200);
   const paths = ['/', '/admin/', '/v1/', '/admin/visits/'].flatMap((from) =>
     UP.flatMap((up) => SLASH.flatMap((slash) => GOALS.map((goal) => `${from}${(up + slash).repeat(4)}${goal}`))),
@@ -150,7 +150,7 @@ test('no spelling of a path leads out of what is served', async (t) => {
   await served(server);
 });
 
-test('requests that come after each other without an end are answered in their order, and bounded', async (t: TestContext) => {
+test('endlessly pipelined requests are answered in order, and their number is bounded', async (t: TestContext) => {
   const pids = server.workerPids();
   const [before] = usage(pids);
   const socket = await openRaw(t, server.url);

@@ -47,7 +47,7 @@ async function relieved(server: TestServer, before: ReturnType<typeof usage>, pi
   await until(() => usage(pids).every(({ files }, i) => files <= (most[i] as number)), 'return of the descriptors');
 }
 
-test('clients that say nothing, or a byte a second, are cut; others are served meanwhile', async (t) => {
+test('clients that send nothing, or one byte per second, are disconnected while others are served', async (t) => {
   const server = await startServer(t, { flags: ['--hello-timeout', '2000'] });
   const bystander = await Bystander.come(t, server);
   const pids = server.workerPids();
@@ -61,7 +61,7 @@ test('clients that say nothing, or a byte a second, are cut; others are served m
   await relieved(server, before, pids);
 });
 
-test('thousands that come and go leave nothing behind', async (t) => {
+test('thousands of connections that open and close leave no resources in use', async (t) => {
   const bystander = await Bystander.come(t, pair);
   const pids = pair.workerPids();
   await churn(pair.url, 300, 50);
@@ -74,7 +74,7 @@ test('thousands that come and go leave nothing behind', async (t) => {
   for (const [i, { rssMb }] of usage(pids).entries()) assert.ok(rssMb < (before[i]?.rssMb ?? 0) + SOME_MB);
 });
 
-test('one address gets as many connections as one may have, and others still get in', async (t) => {
+test('one address gets no more connections than its limit, and others can still connect', async (t) => {
   const server = await startServer(t, { flags: ['--max-per-address', '50'] });
   const pids = server.workerPids();
   const before = usage(pids);
@@ -88,7 +88,7 @@ test('one address gets as many connections as one may have, and others still get
 });
 
 for (const kind of ['frames', 'pings', 'fragments'] as const)
-  test(`a visitor that sends a hundred times as many ${kind} as it may is cut each time; others are acked`, async (t) => {
+  test(`a visitor that sends a hundred times the allowed ${kind} is disconnected each time, and the frames of others are acked`, async (t) => {
     const pids = pair.workerPids();
     const bystanders = await Promise.all(Array.from({ length: 10 }, () => Bystander.come(t, pair)));
     const attack = flood(pair.url, kind, 12_000, LIMIT_MS / 1000, 3);
@@ -100,7 +100,7 @@ for (const kind of ['frames', 'pings', 'fragments'] as const)
     assert.deepEqual(pair.workerPids(), pids);
   });
 
-test('pings, and pieces of a message, are not taken without end', async (t) => {
+test('pings and message fragments are limited', async (t) => {
   const attack = async (bytes: Buffer[]) => {
     const { socket } = await openRawVisitor(t, server.url);
     socket.write(wsFrame(0x82, helloFrame()));
@@ -118,7 +118,7 @@ test('pings, and pieces of a message, are not taken without end', async (t) => {
   assert.equal(await attack([...repeat(100, () => wsFrame(2)), wsFrame(0)]), 1002);
 });
 
-test('a message in pieces that a network may make of it is taken', async (t) => {
+test('a message fragmented as a network may fragment it is accepted', async (t) => {
   const { socket } = await openRawVisitor(t, server.url);
   const hello = helloFrame();
   const [first, ...rest] = [...hello].map((byte) => Uint8Array.of(byte));
@@ -128,7 +128,7 @@ test('a message in pieces that a network may make of it is taken', async (t) => 
   assert.match(String((await once(socket, 'data'))[0]), /"type":"hello"/);
 });
 
-test('a visitor that reads nothing costs no more than one that does', async (t) => {
+test('a visitor that never reads costs no more than one that does', async (t) => {
   const bystander = await Bystander.come(t, server);
   const [before] = usage(server.workerPids());
   const { socket } = await openRawVisitor(t, server.url);
@@ -145,7 +145,7 @@ test('a visitor that reads nothing costs no more than one that does', async (t) 
   assert.ok((after?.rssMb ?? 0) < (before?.rssMb ?? 0) + SOME_MB);
 });
 
-test('who asks for much at once and reads nothing is cut; it holds no files open, and no memory', async (t) => {
+test('a client that sends many requests at once and never reads is disconnected, and holds no files or memory', async (t) => {
   // What the requests would fill, if all of them were taken before the first answer is out, is more than this heap.
   const server = await startServer(t, { workers: 1, env: { NODE_OPTIONS: '--max-old-space-size=128' } });
   const pids = server.workerPids();
@@ -167,7 +167,7 @@ test('who asks for much at once and reads nothing is cut; it holds no files open
   assert.deepEqual(server.workerPids(), pids);
 });
 
-test('a connection may ask for something again and again, and some things at once', async (t) => {
+test('a connection may send requests repeatedly, and several at once', async (t) => {
   const socket = await openRaw(t, server.url);
   let text = '';
   socket.on('data', (chunk) => {
@@ -179,7 +179,7 @@ test('a connection may ask for something again and again, and some things at onc
   }
 });
 
-test('compression is not agreed to, and what comes compressed is refused', async (t) => {
+test('compression is not negotiated, and a compressed message is rejected', async (t) => {
   const offer = 'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n';
   for (const first of [0xc2, 0xc1, 0xa2, 0x92, 0x83, 0x8b]) {
     const { socket, head } = await openRawVisitor(t, server.url, offer);

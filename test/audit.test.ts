@@ -16,7 +16,7 @@ async function trail({ store }: Pick<TestHttp, 'store'>): Promise<string[]> {
   return items.map(({ who, what, on, count }) => `${who} ${what} ${on}${count > 1 ? ` ×${count}` : ''}`).reverse();
 }
 
-test('what is done over HTTP is in the trail with who did it', async (t) => {
+test('the audit trail records each change made over HTTP and who made it', async (t) => {
   const http = await startHttp(t);
   const { store } = http;
   const since = Date.now() - 60_000;
@@ -59,7 +59,7 @@ test('what is done over HTTP is in the trail with who did it', async (t) => {
   ]);
 });
 
-test('sign-ins that are refused are counted, under names that exist only, and no secret is kept', async (t) => {
+test('rejected sign-ins are counted under existing names only, and no secret is stored', async (t) => {
   const http = await startHttp(t);
   const cookie = await http.signIn();
   await http.ask('PUT', '/v1/password', { cookie, body: { password: PASSWORD } });
@@ -87,7 +87,7 @@ test('sign-ins that are refused are counted, under names that exist only, and no
     assert.ok(!text.includes(secret), secret);
 });
 
-test('guesses beyond the limit write nothing more', async (t) => {
+test('attempts beyond the limit write no more entries', async (t) => {
   const http = await startHttp(t);
   await http.signIn();
   const guesses = Array.from({ length: 14 }, () => ({ name: 'ada', password: 'wrong' }));
@@ -95,7 +95,7 @@ test('guesses beyond the limit write nothing more', async (t) => {
   assert.equal((await trail(http)).at(-1), 'ada sign-in-refused by password ×10');
 });
 
-test('the trail is read in parts and by filters, with wrong ones refused', async (t) => {
+test('the trail is read in pages and with filters, and invalid filters are rejected', async (t) => {
   const http = await startHttp(t);
   for (let i = 0; i < 5; i++)
     await http.store.note({ at: 1000 + i, who: i % 2 ? 'ada' : 'bob', what: 'site-changed', on: `${i}` });
@@ -114,7 +114,7 @@ test('the trail is read in parts and by filters, with wrong ones refused', async
     assert.equal(await codeOf(await http.api('GET', `/v1/audit${query}`)), 'bad-request', query);
 });
 
-test('starts with other options are in the trail, and the first administrator', async (t) => {
+test('the trail records starts with changed options, and the creation of the first administrator', async (t) => {
   const data = temporaryFolder(t);
   await (await startServer(t, { data, workers: 1 })).stop();
   const server = await startServer(t, {

@@ -36,7 +36,7 @@ async function closeCode(socket: WebSocket): Promise<number> {
 
 const VISIT = '/v1/visit?site=demo&page=/';
 
-test('an upgrade that may not be is answered with a problem', async (t) => {
+test('a rejected upgrade is answered with a problem', async (t) => {
   const cases: [string, string[], string | undefined, number, string][] = [
     ['/v1/visit?site=nowhere', ['json'], undefined, 404, 'unknown-site'],
     ['/v1/visit', ['json'], undefined, 404, 'unknown-site'],
@@ -55,7 +55,7 @@ test('an upgrade that may not be is answered with a problem', async (t) => {
   await once(own, 'open');
 });
 
-test('an offender is closed with the code that says why', async (t) => {
+test('a connection that breaks the protocol is closed with the code that says why', async (t) => {
   const server = await startServer(t, { flags: ['--hello-timeout', '200'] });
   const json = (text: string | Buffer) => async () => {
     const socket = open(t, server, VISIT, ['json']);
@@ -108,7 +108,7 @@ test('text that is not UTF-8 is closed with 1007', async (t) => {
   assert.equal(await code, CLOSE.badPayload);
 });
 
-test('a visitor above the frame rate is closed, others are not', async (t) => {
+test('a visitor above the frame rate is disconnected, and others stay connected', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '20'] });
   const calm = new BinaryVisitor(t, server.ws);
   await calm.hello;
@@ -120,7 +120,7 @@ test('a visitor above the frame rate is closed, others are not', async (t) => {
   assert.equal(calm.socket.readyState, WebSocket.OPEN);
 });
 
-test('a visitor that sends more bytes than allowed is closed, others are not', async (t) => {
+test('a visitor that sends more bytes than allowed is disconnected, and others stay connected', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-rate', '256'] });
   const calm = new BinaryVisitor(t, server.ws);
   await calm.hello;
@@ -133,7 +133,7 @@ test('a visitor that sends more bytes than allowed is closed, others are not', a
   assert.equal(calm.socket.readyState, WebSocket.OPEN);
 });
 
-test('an address that sends more bytes than allowed is refused, however many connections it uses', async (t) => {
+test('an address that sends more bytes than allowed is rejected, however many connections it uses', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-rate', '256', '--max-address-rate', '256'] });
   const body = JSON.stringify({ x: 1, y: 1, label: 'x'.repeat(1000) });
   let closed = 0;
@@ -160,7 +160,7 @@ test('an address that sends more bytes than allowed is refused, however many con
   assert.ok(statuses.has(429), [...statuses].join());
 });
 
-test('connections above the limits are refused and told when to come again', async (t) => {
+test('connections above the limits are rejected with the time to try again', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-per-address', '3', '--max-connections', '5'] });
   for (let i = 0; i < 3; i++) await once(open(t, server, VISIT, ['json']), 'message');
   const got = await refusal(open(t, server, VISIT, ['json']));
@@ -194,7 +194,7 @@ test('bodies that are not frames are answered with a problem', async () => {
   assert.equal((await post('{}', 'image/png'))[0], 415);
 });
 
-test('a frame above a lowered limit is acked and not stored, so that its tracker goes on', async (t) => {
+test('a frame above a lowered limit is acked but not stored, so its tracker continues', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-frame', '256'] });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   const clicks = (n: number, selector: string) =>
@@ -226,7 +226,7 @@ test('a frame above a lowered limit is acked and not stored, so that its tracker
   assert.equal(await code, CLOSE.tooBig);
 });
 
-test('a limit of samples that is lowered closes nobody: of each frame as much is kept as it allows', async (t) => {
+test('a lowered sample limit disconnects nobody: the allowed number of samples of each frame is stored', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-samples', '2'] });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   const moved = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
@@ -259,7 +259,7 @@ test('a limit of samples that is lowered closes nobody: of each frame as much is
   assert.deepEqual(places(), ends);
 });
 
-test('a visitor whose origin is no longer allowed is told so', async (t) => {
+test('a visitor whose origin is no longer allowed is told the reason', async (t) => {
   const headers = { 'content-type': 'application/json' };
   const site = (origin: string) => JSON.stringify({ name: 'Moved', origins: [origin] });
   const made = JSON.stringify({ key: 'moved', name: 'Moved', origins: ['https://a.example'] });
@@ -273,7 +273,7 @@ test('a visitor whose origin is no longer allowed is told so', async (t) => {
   assert.deepEqual([code, String(reason)], [CLOSE.siteGone, 'This site does not allow that origin any more.']);
 });
 
-test('what comes before a faulty frame of a POST is stored, and a visitor that was let in for it leaves', async (t) => {
+test('frames before an invalid frame of a POST are stored, and a visitor admitted for them leaves', async (t) => {
   const site = await server.newSite();
   const stream = await StreamReader.open(t, server, { site });
   const click = { type: 'click', x: 1, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector: 'good' } as const;
@@ -285,7 +285,7 @@ test('what comes before a faulty frame of a POST is stored, and a visitor that w
   assert.equal((await stream.next('leave')).reason, 'refused');
 });
 
-test('a visitor that floods with marks is closed, and streams of other sites notice nothing', async (t) => {
+test('a visitor that floods marks is disconnected, and streams of other sites are unaffected', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const site = JSON.stringify({ key: 'other', name: 'Other', origins: [] });
   await server.api('/v1/sites', { method: 'POST', headers: { 'content-type': 'application/json' }, body: site });
@@ -305,7 +305,7 @@ test('a visitor that floods with marks is closed, and streams of other sites not
   assert.ok(stream.events.every(({ name }) => name !== 'reset'));
 });
 
-test('a refused client that stays is cut off', async (t) => {
+test('a rejected client that stays connected is cut off', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const socket = connect({ port: Number(new URL(server.url).port), host: '127.0.0.1', allowHalfOpen: true });
   socket.on('error', () => {});
@@ -320,7 +320,7 @@ test('a refused client that stays is cut off', async (t) => {
   assert.equal(await server.stop(), 0);
 });
 
-test('an upgrade to another protocol is passed over, and the request answered', async (t) => {
+test('an upgrade to another protocol is ignored, and the request is answered', async (t) => {
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   t.after(() => socket.destroy());
   socket.write(
@@ -331,7 +331,7 @@ test('an upgrade to another protocol is passed over, and the request answered', 
   assert.match(text, /^HTTP\/1\.1 200 /);
 });
 
-test('ten thousand random frames close only their senders', async (t) => {
+test('ten thousand random frames disconnect only their senders', async (t) => {
   const server = await startServer(t, { flags: ['--max-frame-rate', '10000'] });
   const pids = server.workerPids();
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
@@ -383,7 +383,7 @@ function mutatedFrame(): fc.Arbitrary<Uint8Array> {
   });
 }
 
-test('raw bytes on the port get an answer or a close, and the server goes on', async () => {
+test('raw bytes on the port get a response or a close, and the server keeps running', async () => {
   const port = Number(new URL(server.url).port);
   for (const bytes of [
     '\0\0\0\0',

@@ -72,9 +72,9 @@ async function startProxy(t: TestContext, passes: string): Promise<string> {
 
 for (const [name, path] of [
   ['keeps the path', ''],
-  ['takes the path off', '/'],
+  ['removes the path', '/'],
 ] as const)
-  test(`behind a proxy that ${name}, people sign in, see visitors live, and look back`, async (t) => {
+  test(`behind a proxy that ${name}, administrators sign in, see visitors live, and look back`, async (t) => {
     const server = await startServer(t, {
       workers: 1,
       flags: ['--base-path', '/stats/', '--trust-proxy', '127.0.0.1'],
@@ -130,7 +130,7 @@ for (const [name, path] of [
     assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
   });
 
-test('addresses with and without the base path are the same, and others are not taken for it', async (t) => {
+test('addresses with and without the base path work alike, and no other prefix is accepted', async (t) => {
   const { ask } = await startHttp(t, { flags: ['--base-path', '/a/stats'] });
   for (const path of [
     '/',
@@ -154,7 +154,7 @@ test('addresses with and without the base path are the same, and others are not 
   assert.deepEqual((server as { servers: unknown }).servers, [{ url: '/a/stats' }]);
 });
 
-test('a base path is read with and without its slashes', () => {
+test('a base path is accepted with and without its slashes', () => {
   const read = (path: string) => readConfig(['--base-path', path], {}).config.basePath;
   assert.deepEqual(['/stats', 'stats', '/stats/', '/a/b', '/', ''].map(read), [
     '/stats',
@@ -168,7 +168,7 @@ test('a base path is read with and without its slashes', () => {
     assert.throws(() => read(bad), ConfigError, bad);
 });
 
-test('an address gets the base once, and loses it once', () => {
+test('the base path is added to an address once, and removed once', () => {
   assert.equal(baseOf('https://shop.example/stats/admin/app.js'), '/stats');
   assert.equal(baseOf('https://shop.example:8443/a/b/admin/chunk-XY.js'), '/a/b');
   assert.equal(baseOf('https://shop.example/admin/app.js'), '');
@@ -190,7 +190,7 @@ test('an address gets the base once, and loses it once', () => {
   assert.equal(request.url, '/?x');
 });
 
-test('the base path is taken off an address with an origin before it', () => {
+test('the base path is removed from an address that starts with an origin', () => {
   for (const [url, path] of [
     ['http://shop.example/stats/v1/sites?x=1', '/v1/sites?x=1'],
     ['HTTPS://shop.example:8443/stats', '/'],
@@ -205,7 +205,7 @@ test('the base path is taken off an address with an origin before it', () => {
   }
 });
 
-test('requests with an origin in their target are answered below the base path, and commands print addresses with it', async (t) => {
+test('requests with an absolute target are answered below the base path, and commands print addresses with it', async (t) => {
   const server = await startServer(t, { flags: ['--base-path', '/stats'], workers: 1 });
   const { host, hostname, port } = new URL(server.url);
   const answer = async (target: string) => {
@@ -223,7 +223,7 @@ test('requests with an origin in their target are answered below the base path, 
   assert.match(site.out, new RegExp(`src="${base}/fieldmouse\\.js"`));
 });
 
-test('commands print the base path that they are given where no server has noted its address', async (t) => {
+test('commands print the configured base path if no server has recorded its address', async (t) => {
   const data = temporaryFolder(t);
   await (await openLmdbStore(data)).close();
   const words = ['--data', data, '--base-path', '/stats'];

@@ -25,7 +25,7 @@ for (const [name, slip, fault] of [
   ['attack', 'chrun', 'chrun: there is no such attack; did you mean churn?'],
   ['fuzz', '--inputs=many', '--inputs: "many" is not a whole number from 1 to 1000000000'],
 ] as const)
-  test(`npm run ${name} says how it is used, and what is wrong in one line`, () => {
+  test(`npm run ${name} prints its usage, and reports an error in one line`, () => {
     const help = run(name, '--help');
     assert.deepEqual([help.status, help.err], [0, '']);
     assert.ok(help.out.startsWith(`Usage\n  npm run ${name} -- `));
@@ -44,14 +44,14 @@ const USAGE = {
 };
 const WITH_WORDS = { ...USAGE, words: { called: 'part', known: ['one', 'two'] } };
 
-test('words, switches and values are read, in any order', () => {
+test('arguments, switches and values are parsed in any order', () => {
   assert.deepEqual(readCall(USAGE, []), { words: [], values: {} });
   const call = { words: ['two', 'one'], values: { long: '', count: '3' } };
   assert.deepEqual(readCall(WITH_WORDS, ['two', '--long', 'one', '--count', '3']), call);
   assert.match(helpText(WITH_WORDS), /^Usage\n {2}npm run try -- \[NAME …\] \[--long\] \[--count N\]\n/);
 });
 
-test('what is wrong is named, with what would be right', () => {
+test('an error names the invalid argument and the valid ones', () => {
   const faultOf = (usage: typeof USAGE, ...argv: string[]) => {
     try {
       return readCall(usage, argv);

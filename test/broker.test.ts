@@ -85,7 +85,7 @@ async function seeAll(t: TestContext, url: string): Promise<void> {
 }
 
 // It sets the clock of this process.
-test('a machine whose numbers were given to another while it was away says so, and tells nobody of its visitors', async (t) => {
+test('a node whose number was reassigned during an outage reports it, and publishes none of its visitors', async (t) => {
   const redis = await startRedis(t, IN_MEMORY);
   const valve = await Valve.open(t, redis.port);
   const said: string[] = [];
@@ -109,7 +109,7 @@ test('a machine whose numbers were given to another while it was away says so, a
   assert.equal(redis.cli('get', commonKey(`slot:${b.broker.share.slot}`)).trim(), 'another');
 });
 
-test('where the numbers of all machines are taken, those of the one that was silent for longest are given away', async (t) => {
+test('when all node numbers are taken, the number of the node silent for longest is reassigned', async (t) => {
   const redis = await startRedis(t, IN_MEMORY);
   const day = 24 * 3_600_000;
   const left = (slot: number, ms: number) => redis.cli('pexpire', commonKey(`slot:${slot}`), String(ms));
@@ -129,14 +129,14 @@ test('where the numbers of all machines are taken, those of the one that was sil
 });
 
 // By itself, since redis-cli makes clusters, and holds this process up meanwhile.
-test('through a cluster, each machine sees what happens on all, in the order of each visitor', async (t) => {
+test('through a cluster, each node sees the events of all nodes, in the order of each visitor', async (t) => {
   await seeAll(t, (await startRedisCluster(t)).url);
 });
 
 // They wait for most of their time.
-describe('machines that share a Redis', { concurrency: 8 }, () => {
+describe('nodes that share a Redis', { concurrency: 8 }, () => {
   for (const kind of ['alone', 'with another'] as const)
-    test(`a machine ${kind} shows what its own visitors do, in order`, async (t) => {
+    test(`a node (${kind}) shows the events of its own visitors in order`, async (t) => {
       const url = kind === 'alone' ? undefined : (await startRedis(t, IN_MEMORY)).url;
       const a = await Machine.start(t, url);
       if (url) await Machine.start(t, url);
@@ -151,11 +151,11 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
       assert.deepEqual(placesOf(shown), [1, 2]);
     });
 
-  test('through a server, each machine sees what happens on all, in the order of each visitor', async (t) => {
+  test('through a server, each node sees the events of all nodes, in the order of each visitor', async (t) => {
     await seeAll(t, (await startRedis(t, IN_MEMORY)).url);
   });
 
-  test('what nobody watches elsewhere is not carried', async (t) => {
+  test('events that no other node watches are not published', async (t) => {
     const redis = await startRedis(t, IN_MEMORY);
     const [a, b] = [await Machine.start(t, redis.url), await Machine.start(t, redis.url)];
     const local = await a.watch('demo');
@@ -176,7 +176,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     assert.ok(carried > 6000 && carried < 20_000, `${carried} bytes`);
   });
 
-  test('who watches no longer is told nothing more', async (t) => {
+  test('a node that no longer watches receives no more events', async (t) => {
     const redis = await startRedis(t, IN_MEMORY);
     const [a, b] = [await Machine.start(t, redis.url), await Machine.start(t, redis.url)];
     const shown = await b.watch();
@@ -191,7 +191,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     assert.ok(a.broker.figures().bytesOut - before < 2000);
   });
 
-  test('a machine that says nothing any more is gone with its visitors, and is there again with all of them', async (t) => {
+  test('a node that falls silent is removed with its visitors, and returns with all of them', async (t) => {
     const { valve, a, b } = await startWithValve(t);
     const streams = await Promise.all([a.watch(), b.watch()]);
     await Promise.all([a.join('anna'), b.join('bert')]);
@@ -212,7 +212,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     assert.equal(two.of('leave').length, 0);
   });
 
-  test('a machine that stops is gone at once', async (t) => {
+  test('a node that stops is removed at once', async (t) => {
     const { url } = await startRedis(t, IN_MEMORY);
     const [a, b] = [await Machine.start(t, url), await Machine.start(t, url)];
     const shown = await a.watch();
@@ -223,7 +223,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     assert.equal(reason, 'server');
   });
 
-  test('what was trimmed before it was read begins anew with a reset; what was only late does not', async (t) => {
+  test('entries trimmed before they were read cause a reset, and delayed entries do not', async (t) => {
     const { redis, valve, a, b } = await startWithValve(t);
     const shown = await b.watch();
     const channel = await channelOf(a);
@@ -253,7 +253,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     assert.ok(b.broker.figures().gaps > 0);
   });
 
-  test('what waits for Redis is bounded; when it gives way all is told anew', async (t) => {
+  test('the queue for Redis is bounded, and after Redis recovers the whole state is sent again', async (t) => {
     const { valve, a, b } = await startWithValve(t);
     const shown = await a.watch();
     const channel = await channelOf(b);
@@ -280,7 +280,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     await shown.seeHere(['anna', 'bert', 'carl']);
   });
 
-  test('pages tell visitors of all machines, also of sites that nobody watches', async (t) => {
+  test('pages list the visitors of all nodes, also of sites that nobody watches', async (t) => {
     const { valve, a, b } = await startWithValve(t);
     await Promise.all([a.join('anna', 'shop', '/x'), b.join('bert', 'shop', '/x'), b.join('carl', 'shop', '/y')]);
     await until(() => a.broker.figures().machines === 1, 'the other');
@@ -302,7 +302,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     assert.deepEqual(await ask(no + 1), [['/x', 1]]);
   });
 
-  test('rates and minutes are of all machines', async (t) => {
+  test('rates and minutes cover all nodes', async (t) => {
     const { url } = await startRedis(t, IN_MEMORY);
     const [a, b] = [await Machine.start(t, url), await Machine.start(t, url)];
     const anna = await a.join('anna');
@@ -330,7 +330,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     assert.equal(minutes.at(-1)?.visitors, 2);
   });
 
-  test('what a machine of another version tells is not taken, and is said once', async (t) => {
+  test('entries from a node of another version are ignored and reported once', async (t) => {
     const redis = await startRedis(t, IN_MEMORY);
     const warned: unknown[] = [];
     // A busy machine may also be warned that Redis is late.
@@ -357,7 +357,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
     assert.deepEqual([warned, a.broker.figures().machines], [['later', 'early'], 1]);
   });
 
-  test('a visitor that comes back on another machine is shown once, where it was let in last', async (t) => {
+  test('a visitor that reconnects on another node is shown once, on the latest node', async (t) => {
     const redis = await startRedis(t, IN_MEMORY);
     const [a, b, c] = await Promise.all([0, 1, 2].map(() => Machine.start(t, redis.url)));
     assert.ok(a && b && c);
@@ -384,7 +384,7 @@ describe('machines that share a Redis', { concurrency: 8 }, () => {
   });
 
   for (const fault of ['held up', 'killed and started anew', 'paused', 'replaced by its replica'] as const)
-    test(`while Redis is ${fault} each machine goes on, and then all of them show the same`, async (t) => {
+    test(`while Redis is ${fault} each node keeps running, and afterwards all nodes show the same visitors`, async (t) => {
       // Or a replica would have to wait for others.
       const redis = await startRedis(t, ['--repl-diskless-sync-delay', '0']);
       const [a, b] = [await Machine.start(t, redis.url), await Machine.start(t, redis.url)];

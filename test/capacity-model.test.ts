@@ -60,18 +60,18 @@ const ROUND: Constants = {
   shownSampleBytes: 10,
 };
 
-test('docs/scaling.md has what the model says: npm run bench -- scaling writes it', () => {
+test('docs/scaling.md contains the figures of the model, which npm run bench -- scaling writes', () => {
   const document = readFileSync(new URL('../docs/scaling.md', import.meta.url), 'utf8');
   assert.equal(document, withText(document, capacityText(CONSTANTS)));
 });
 
-test('the bytes that the model goes by are those that the code writes', () => {
+test('the model uses the byte counts that the code produces', () => {
   const { recordFrameBytes, recordSampleBytes, shownFrameBytes, shownSampleBytes } = CONSTANTS;
   for (const samples of [6, 60]) near(recordFrameBytes + samples * recordSampleBytes, frameBytes(samples).record, 0.01);
   for (const samples of [1, 6]) near(shownFrameBytes + samples * shownSampleBytes, frameBytes(samples).shown, 0.01);
 });
 
-test('keys of a site are in the slot that Redis Cluster says', () => {
+test('the keys of a site are in the slot that Redis Cluster computes', () => {
   // As `redis-cli cluster keyslot` answers.
   const slots = { foo: 12_182, '123456789': 12_739, '{}a': 10_875, 'a{b}{c}': 3300 };
   for (const [key, slot] of Object.entries(slots)) assert.equal(slotOf(key), slot, key);
@@ -82,7 +82,7 @@ test('keys of a site are in the slot that Redis Cluster says', () => {
   );
 });
 
-test('a pointer that always moves makes a frame each flush, another one the more the shorter it moves', () => {
+test('a pointer that always moves makes one frame per flush, and shorter movements cost more frames', () => {
   assert.equal(frameRate(WORST, FLUSH_S), 10);
   assert.equal(frameRate(WORST, QUIET_FLUSH_S), 1);
   // A motion of 2 s in each 20; of random length it is 1 ÷ (1 − e^(−1/2)) = 2.5415 frames of a second.
@@ -91,13 +91,13 @@ test('a pointer that always moves makes a frame each flush, another one the more
   assert.equal(activeShare(WORST, 1), 1);
 });
 
-test('things that fall into boxes leave some of them empty', () => {
+test('items distributed at random over boxes leave some boxes empty', () => {
   near(occupied(64, 0.001), 0.001, 1e-4);
   near(occupied(64, 64), 64 * (1 - 1 / Math.E));
   near(occupied(64, 10_000), 64);
 });
 
-test('a site is read by machines that watch, and written where others watch', () => {
+test('a node reads a site while it watches, and writes while others watch', () => {
   assert.deepEqual(watchOf(3, 1), { watched: 1 - Math.exp(-3), published: 0, read: 0 });
   const many = watchOf(1000, 2);
   near(many.published, 1);
@@ -108,14 +108,14 @@ test('a site is read by machines that watch, and written where others watch', ()
   near(one.read / one.watched, 0.99, 0.02);
 });
 
-test('Zipf: the second has half as many as the first, the third a third', () => {
+test('zipf gives the second half of the first, and the third a third', () => {
   const [first = 0, second = 0, third = 0] = zipf(3);
   near(first, 6 / 11);
   near(second, 3 / 11);
   near(third, 2 / 11);
 });
 
-test('what a frame and a sample cost follows from three rows', () => {
+test('the cost of a frame and of a sample follows from three measured rows', () => {
   // (2.5 − 1) µs × 60 samples ÷ 9 frames; 3 − 2.5; 3 − 0.5 − 10 ÷ 6.
   const { frame, shown, sample } = workerCosts(ROUND);
   near(frame, 10);
@@ -131,7 +131,7 @@ function load(): Load {
   return siteLoad(10_000, { watched: 1, published: 1, read: 2 }, FLEET, A, ROUND);
 }
 
-test('a site that all watch, by hand', () => {
+test('the load of one fully watched site matches a calculation by hand', () => {
   const site = load();
   assert.equal(site.frames, 100_000);
   assert.equal(site.samples, 600_000);
@@ -146,7 +146,7 @@ test('a site that all watch, by hand', () => {
   assert.equal(site.readBytes, 2 * site.liveBytes);
 });
 
-test('what it asks of machines and of Redis, by hand', () => {
+test('the demand on nodes and on Redis matches a calculation by hand', () => {
   const site = load();
   const workers = 100_000 * 10 + 600_000 * (5 / 6) + 600_000 * 0.5 + 100 * 100;
   near(machineCpu(site, false, ROUND), workers);
@@ -160,7 +160,7 @@ test('what it asks of machines and of Redis, by hand', () => {
   near(redis.memory, (600_000 * 8 + 100 * 100) * 86_400);
 });
 
-test('machines are as many as their cores ask, and what runs out is told in order', () => {
+test('the number of nodes follows from the cores needed, and limits are listed in the order in which they are reached', () => {
   const one = capacity(100_000, WORST, HARDWARE, CONSTANTS);
   assert.equal(one.machines, Math.ceil(one.cpu / (HARDWARE.cores * 1_000_000 * HARDWARE.use)));
   const all = bottlenecks(one);
@@ -172,14 +172,14 @@ test('machines are as many as their cores ask, and what runs out is told in orde
   assert.ok(bottlenecks(few).every((resource) => few.needs[resource] < 1 && !resource.startsWith('Redis')));
 });
 
-test('of 6,000 visitors it says what was measured, to a quarter and on the safe side', () => {
+test('for 6,000 visitors the model is within a quarter of the measurement, on the safe side', () => {
   // bench/RESULTS.md, Capacity: one page of twenty in full, and twice everybody's latest, ten of sixty.
   const { frame, sample, shown } = workerCosts(CONSTANTS);
   const says = sample + frame / 6 + shown * (1 / 20 + 2 / 6);
   assert.ok(says > 2.17 && says < 1.25 * 2.17, String(says));
 });
 
-test('twice the visitors need at least as much of everything', () => {
+test('twice the visitors need at least as much of every resource', () => {
   for (const a of [TYPICAL, WORST]) {
     const [less, more] = [10_000, 20_000].map((visitors) => capacity(visitors, a, HARDWARE, CONSTANTS));
     assert.ok(less && more && more.cpu > less.cpu && more.redis.cpu > less.redis.cpu && more.network > less.network);

@@ -24,7 +24,7 @@ function tableOf(added: readonly (readonly [number, number])[]): CellTable {
   return table;
 }
 
-test('a table of cells has the counts of a Map', () => {
+test('a table of cells has the same counts as a Map', () => {
   fc.assert(
     fc.property(additions, (added) => {
       const [table, map] = [tableOf(added), mapOf(added)];
@@ -35,7 +35,7 @@ test('a table of cells has the counts of a Map', () => {
   );
 });
 
-test('tables of cells are added to each other, and cleared', () => {
+test('tables of cells can be added and cleared', () => {
   fc.assert(
     fc.property(additions, additions, (some, others) => {
       const table = tableOf(some);

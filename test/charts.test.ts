@@ -21,7 +21,7 @@ async function today(page: Page): Promise<[x: number, y: number]> {
   return [box.x + box.width * (1 - 0.6 / 30.2), box.y + box.height / 2];
 }
 
-test('the number of a bar shows at once under the mouse, and goes with it', async (t) => {
+test('the value of a bar appears while the mouse is over it', async (t) => {
   const data = await folderWith(t, visit('anna'), visit('bert'));
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
   await dashboard.goto(`${server.url}/admin/pages?site=demo`);
@@ -37,7 +37,7 @@ test('the number of a bar shows at once under the mouse, and goes with it', asyn
   await tip.waitFor({ state: 'hidden' });
 });
 
-test('a finger on a chart shows the number, too', async (t) => {
+test('touching a chart shows the value, too', async (t) => {
   const data = await folderWith(t, visit('anna'));
   const { server, browser } = await openDashboard(t, 1280, 800, { data });
   const store = await openLmdbStore(data);
@@ -53,7 +53,7 @@ test('a finger on a chart shows the number, too', async (t) => {
   assert.match(await tip.innerText(), /: 1 view$/);
 });
 
-test('a viewer of a site without visitors is not told to paste a snippet, an owner is', async (t) => {
+test('an owner of a site without visitors is told to paste the snippet, and a viewer is not', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t);
   const store = await openLmdbStore(server.data);
   await store.addAdmin('vera', Date.now(), { role: 'viewer', sites: null });

@@ -22,7 +22,7 @@ async function run(args: string[], env: Record<string, string> = {}) {
   return { code, out, err };
 }
 
-test('a worker that is killed is replaced while streams and visitors go on', async (t) => {
+test('a worker that is killed is replaced while streams and visitors continue', async (t) => {
   const server = await startServer(t);
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   await stream.next('snapshot');
@@ -46,7 +46,7 @@ test('a worker that is killed is replaced while streams and visitors go on', asy
   assert.match(server.output(), /worker died; starting another/);
 });
 
-test('connections that come while workers die are answered, refused or cut, none is left hanging', async (t) => {
+test('connections made while workers die are answered, rejected or cut, and none hangs', async (t) => {
   const server = await startServer(t);
   for (let round = 0; round < 3; round++) {
     // After the last one died, the next is a moment away.
@@ -64,7 +64,7 @@ test('connections that come while workers die are answered, refused or cut, none
   }
 });
 
-test('SIGTERM drains: visitors and streams are told, and it ends with 0', async (t) => {
+test('SIGTERM drains visitors and streams, and the server exits with code 0', async (t) => {
   const server = await startServer(t);
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   await stream.next('snapshot');
@@ -77,7 +77,7 @@ test('SIGTERM drains: visitors and streams are told, and it ends with 0', async 
   assert.equal(code, 0);
 });
 
-test('SIGINT to the whole group, as Ctrl-C sends it, drains as well', async (t) => {
+test('SIGINT to the whole process group, as Ctrl-C sends it, drains as well', async (t) => {
   const server = await startServer(t);
   const exited = once(server.process, 'exit');
   for (const pid of server.workerPids()) process.kill(pid, 'SIGINT');
@@ -85,7 +85,7 @@ test('SIGINT to the whole group, as Ctrl-C sends it, drains as well', async (t) 
   assert.deepEqual(await exited, [0, null]);
 });
 
-test('workers that keep dying are not forked without end', async (t) => {
+test('workers that keep dying are not forked endlessly', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const killed = new Set<number>();
   const looping = new Promise<void>((resolve) => {
@@ -123,7 +123,7 @@ test('an unexpected error in a worker is logged, and the worker is replaced afte
   assert.match(server.output(), /planted/);
 });
 
-test('workers end when the primary is killed', async (t) => {
+test('workers exit when the primary is killed', async (t) => {
   const server = await startServer(t);
   const [pid] = server.workerPids();
   const visitor = new JsonVisitor(t, server.ws);
@@ -134,7 +134,7 @@ test('workers end when the primary is killed', async (t) => {
   while (isAlive(pid as number)) await new Promise((resolve) => setTimeout(resolve, 20));
 });
 
-test('a port in use is one clear line and exit code 1', async (t) => {
+test('a port in use is reported in one clear line with exit code 1', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   t.after(() => other.close());
   await once(other, 'listening');
@@ -144,7 +144,7 @@ test('a port in use is one clear line and exit code 1', async (t) => {
   assert.equal(err, `fieldmouse: tcp://127.0.0.1:${port} is in use by another program; choose another with --listen\n`);
 });
 
-test('a first start that fails leaves the sign-in link for the next', async (t) => {
+test('a first start that fails leaves the sign-in link for the next start', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   t.after(() => other.close());
   await once(other, 'listening');
@@ -159,7 +159,7 @@ test('a first start that fails leaves the sign-in link for the next', async (t) 
   assert.match(again.output(), /Nobody has signed in yet\. To get a new link: npx fieldmouse admin add NAME/);
 });
 
-test('a second server on the same data folder is refused with one line, and one after a crash is not', async (t) => {
+test('a second server on the same data folder is rejected in one line, and a server after a crash starts', async (t) => {
   const first = await startServer(t, { workers: 1 });
   const { code, err } = await run(['-l', 'tcp://127.0.0.1:0', '--data', first.data]);
   assert.deepEqual(
@@ -172,7 +172,7 @@ test('a second server on the same data folder is refused with one line, and one 
   await startServer(t, { data: first.data, workers: 1 });
 });
 
-test('a data folder that cannot be written is one clear line and exit code 1', async (t) => {
+test('a data folder that cannot be written is reported in one clear line with exit code 1', async (t) => {
   const file = join(temporaryFolder(t), 'file');
   writeFileSync(file, 'not a folder');
   const { code, err } = await run(['-l', 'tcp://127.0.0.1:0', '--data', join(file, 'data')]);
@@ -181,7 +181,7 @@ test('a data folder that cannot be written is one clear line and exit code 1', a
   assert.match(err, /^fieldmouse: .*data/);
 });
 
-test('every fault of the config is reported at once with exit code 2', async () => {
+test('all config errors are reported at once with exit code 2', async () => {
   const { code, err } = await run(['--workers', 'many', '--listen', 'http://x', '--nonsense', 'start', 'now'], {
     FIELDMOUSE_LOG_LEVEL: 'loud',
   });
@@ -192,7 +192,7 @@ test('every fault of the config is reported at once with exit code 2', async () 
   assert.deepEqual([lines.length, lines.at(-1)], [5, 'See fieldmouse start --help.']);
 });
 
-test('--help and --version say what they should', async () => {
+test('--help and --version print their text', async () => {
   const help = await run(['--help']);
   assert.equal(help.code, 0);
   assert.match(help.out, /--listen ADDRESS[\s\S]*--workers N[\s\S]*FIELDMOUSE_DATA/);
@@ -206,7 +206,7 @@ test('--help and --version say what they should', async () => {
   assert.match((await run(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
 });
 
-test('it listens on a Unix socket, streams included, and takes over one left by a killed server', async (t) => {
+test('the server listens on a Unix socket, streams included, and replaces the socket of a killed server', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'web.sock');
   const first = await startServer(t, { listen: `unix:${path}`, workers: 1 });
@@ -217,7 +217,7 @@ test('it listens on a Unix socket, streams included, and takes over one left by 
   assert.match(text, /^retry: 2000\n\n(id: .*\n)?event: snapshot\n/);
 });
 
-test('a file that is no socket is not taken for one', async (t) => {
+test('a file that is not a socket is not replaced', async (t) => {
   const file = join(temporaryFolder(t), 'precious');
   writeFileSync(file, 'precious');
   const { code, err } = await run(['--listen', `unix:${file}`, '--data', temporaryFolder(t)]);
@@ -226,7 +226,7 @@ test('a file that is no socket is not taken for one', async (t) => {
   assert.equal(readFileSync(file, 'utf8'), 'precious');
 });
 
-test('what keeps a worker from starting ends the start with one line', async (t) => {
+test('an error that keeps a worker from starting stops the start with one line', async (t) => {
   const { code, err } = await run([
     '-l',
     'tcp://127.0.0.1:0',
@@ -256,14 +256,14 @@ function firstEvent(t: TestContext, socketPath: string, token: string): Promise<
   });
 }
 
-test('several addresses are listened on at once', async (t) => {
+test('the server listens on several addresses at once', async (t) => {
   const path = join(temporaryFolder(t), 'also.sock');
   const server = await startServer(t, { flags: ['--listen', `unix:${path}`], workers: 1 });
   assert.ok(server.output().includes(`unix:${path}`));
   assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
 });
 
-test('a signal to stop that comes during the start ends it, and leaves nobody behind', async (t) => {
+test('a stop signal during the start stops it, and leaves no process behind', async (t) => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const child = spawnMain(['--listen', 'tcp://127.0.0.1:0', '--data', temporaryFolder(t), '--workers', '2']);
     t.after(() => child.kill('SIGKILL'));

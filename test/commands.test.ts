@@ -42,12 +42,12 @@ function commandLine(t: TestContext) {
   return { run, store, data };
 }
 
-test('admin add names the address where the server listens', async () => {
+test('admin add prints the address on which the server listens', async () => {
   const { out } = await spawned('admin', 'add', 'bob', '--data', server.data);
   assert.ok(out.includes(`  ${server.url}/admin/link/`), out);
 });
 
-test('commands end without a word when nobody reads on', async (t) => {
+test('commands exit silently when their output is closed', async (t) => {
   const { store, data } = commandLine(t);
   const records = await store();
   // More than a pipe holds.
@@ -68,7 +68,7 @@ test('commands end without a word when nobody reads on', async (t) => {
   assert.deepEqual(await once(mute, 'exit'), [2, null]);
 });
 
-test('admin reset takes a forgotten password away, ends the sessions and prints a link', async (t) => {
+test('admin reset removes a forgotten password, ends the sessions and prints a link', async (t) => {
   const { run, store } = commandLine(t);
   const records = await store();
   const now = Date.now();
@@ -84,7 +84,7 @@ test('admin reset takes a forgotten password away, ends the sessions and prints 
   assert.equal(await records.takeLink(secret as string, Date.now()), 'ada');
 });
 
-test('admin add prints a link that works, also for an administrator already there', async (t) => {
+test('admin add prints a link that works, also for an existing administrator', async (t) => {
   const { run, store } = commandLine(t);
   const records = await store();
   for (const said of [/^Added administrator/, /already exists/]) {
@@ -96,7 +96,7 @@ test('admin add prints a link that works, also for an administrator already ther
   }
 });
 
-test('admin add refuses a name that reads like one that is there', async (t) => {
+test('admin add rejects a name that looks like an existing one', async (t) => {
   const { run, store } = commandLine(t);
   const records = await store();
   await run('admin add groß');
@@ -108,7 +108,7 @@ test('admin add refuses a name that reads like one that is there', async (t) => 
   assert.deepEqual((await records.admins()).map(({ name }) => name).sort(), ['grob', 'groß']);
 });
 
-test('admin add refuses a word that mixes scripts whose letters look alike', async (t) => {
+test('admin add rejects a word that mixes scripts with similar letters', async (t) => {
   const { run, store } = commandLine(t);
   // Cyrillic, Greek, Armenian, Cherokee and Coptic letters among Latin ones; Greek among Cyrillic ones.
   for (const name of ['\u0430dmin', '\u03c1eter', 'o\u057dr', 'Ad\u13aa', 'd\u2c9fn', '\u0399\u0432\u0430\u043d']) {
@@ -120,7 +120,7 @@ test('admin add refuses a word that mixes scripts whose letters look alike', asy
   assert.equal((await (await store()).admins()).length, 8);
 });
 
-test('no address is guessed: where none is known, or only a socket file, that is said', async (t) => {
+test('if no address is known, or only a socket file, the command says so and guesses none', async (t) => {
   const { run } = commandLine(t);
   for (const more of [[], ['--listen', 'unix:/tmp/x.sock']]) {
     const { out } = await run('admin add ada', ...more);
@@ -129,7 +129,7 @@ test('no address is guessed: where none is known, or only a socket file, that is
   }
 });
 
-test('with Redis the address is that of the server whose folder is named, and none is guessed without', async (t) => {
+test('with Redis the command prints the address of the server whose folder is given, and guesses none without a folder', async (t) => {
   const redis = await startRedis(t);
   const server = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
   const [data, elsewhere] = [server.data, temporaryFolder(t)];
@@ -139,7 +139,7 @@ test('with Redis the address is that of the server whose folder is named, and no
   assert.match(out, /^ {2}https:\/\/YOUR-HOST\/admin\/link\//m);
 });
 
-test('admin list and remove show and end an administrator', async (t) => {
+test('admin list shows an administrator, and admin remove removes it', async (t) => {
   const { run, store } = commandLine(t);
   assert.match((await run('admin list')).out, /^No administrators yet/);
   await run('admin add ada');
@@ -157,7 +157,7 @@ test('admin list and remove show and end an administrator', async (t) => {
   assert.match(last.err, /bartholomew is the last owner/);
 });
 
-test('administrators and tokens get roles and sites, and what is not said stays', async (t) => {
+test('administrators and tokens get roles and sites, and omitted options keep their value', async (t) => {
   const { run, store } = commandLine(t);
   await run('site add shop --name Shop --origin self');
   const records = await store();
@@ -209,7 +209,7 @@ test('administrators and tokens get roles and sites, and what is not said stays'
   assert.match((await run('token list')).out, / viewer {2}shop$/m);
 });
 
-test('audit shows what commands did, the newest first, as a table or as NDJSON', async (t) => {
+test('audit shows the changes made by commands, newest first, as a table or as NDJSON', async (t) => {
   const { run, store } = commandLine(t);
   assert.equal((await run('audit')).out, 'The audit trail is empty.');
   await run('admin add ada');
@@ -263,7 +263,7 @@ test('token add prints a secret that works until it is revoked', async (t) => {
   assert.match((await run('token list')).out, /^No tokens yet/);
 });
 
-test('site add prints the snippet; list and remove know the site', async (t) => {
+test('site add prints the snippet, and list and remove find the site', async (t) => {
   const { run } = commandLine(t);
   const add = () =>
     run('site add shop --origin https://Shop.example/ --origin self --script-path /m.js --name', 'My shop');
@@ -277,7 +277,7 @@ test('site add prints the snippet; list and remove know the site', async (t) => 
   assert.equal((await run('site remove shop --yes')).code, 1);
 });
 
-test('a wrong command line names every fault and where to read on, and changes nothing', async (t) => {
+test('an invalid command line reports every error and where to find help, and changes nothing', async (t) => {
   const { run, store } = commandLine(t);
   const cases: [line: string, ...faults: RegExp[]][] = [
     ['frob', /frob: no such command\nfieldmouse --help lists all commands/],
@@ -311,7 +311,7 @@ test('a wrong command line names every fault and where to read on, and changes n
   assert.equal((await records.sites()).length, 1);
 });
 
-test('commands beside a running server act at once: a link signs in, a removed administrator is out', async () => {
+test('commands beside a running server take effect at once: a link signs in, a removed administrator is signed out', async () => {
   const { code, out } = await spawned('admin', 'add', 'ada', '--data', server.data);
   assert.equal(code, 0);
   const token = /admin\/link\/(\S+)/.exec(out)?.[1];
@@ -330,7 +330,7 @@ test('commands beside a running server act at once: a link signs in, a removed a
   await stream.text().catch(() => {});
 });
 
-test('a data folder that cannot be used is one line and exit code 1', async (t) => {
+test('a data folder that cannot be used is reported in one line with exit code 1', async (t) => {
   const folder = temporaryFolder(t);
   writeFileSync(join(folder, 'file'), '');
   mkdirSync(join(folder, 'other'));
@@ -360,7 +360,7 @@ function shellWords(line: string): string[] {
   return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
 }
 
-test('the help of a command is of that one: usage, options and examples, in 80 columns', () => {
+test('the help of a command shows its own usage, options and examples, in 80 columns', () => {
   const all = helpFor();
   for (const [name, { does, flags = {}, examples }] of MANUALS) {
     assert.ok(all.includes(`\n  ${name.padEnd(18)}  ${does}\n`), name);
@@ -378,7 +378,7 @@ test('the help of a command is of that one: usage, options and examples, in 80 c
   for (const line of texts.join('\n').split('\n')) assert.ok(line.length <= 80, line);
 });
 
-test('every example of the help is a command line that is taken', () => {
+test('every example in the help is a valid command line', () => {
   for (const [name, { examples }] of MANUALS)
     for (const line of examples) {
       const { words, extra, config } = readConfig(shellWords(line), {}, COMMAND_FLAGS);
@@ -395,7 +395,7 @@ test('every example of the help is a command line that is taken', () => {
     }
 });
 
-test('a command on a folder without a store says so and creates nothing', async (t) => {
+test('a command on a folder without a store reports it and creates nothing', async (t) => {
   const folder = temporaryFolder(t);
   const samples: Record<string, string> = { NAME: 'x', KEY: 'x', ID: 'x', VISIT: 'x', FILE: join(folder, 'none.mdb') };
   for (const [name, { takes = '' }] of COMMANDS) {
@@ -412,7 +412,7 @@ test('a command on a folder without a store says so and creates nothing', async 
   }
 });
 
-test('what deletes for good asks first; without a terminal it needs --yes', async (t) => {
+test('a command that deletes asks first, and needs --yes without a terminal', async (t) => {
   const { run, store, data } = commandLine(t);
   for (const line of ['site remove demo', 'erase x']) {
     const { code, err } = await run(line);
@@ -438,7 +438,7 @@ test('what deletes for good asks first; without a terminal it needs --yes', asyn
   assert.equal(await records.site('demo'), undefined);
 });
 
-test('the question before deleting is written where a person can read it, also when an output goes to a file', async (t) => {
+test('the question before deleting appears on the terminal, also when an output goes to a file', async (t) => {
   const { data } = commandLine(t);
   await makeStore(data);
   const err = join(temporaryFolder(t), 'err');
@@ -467,7 +467,7 @@ async function onTerminal(t: TestContext, line: string, question: RegExp, answer
   return shown;
 }
 
-test('administrators may have names of any script, with single spaces', async (t) => {
+test('names of administrators may use any script, with single spaces', async (t) => {
   const { run, data } = commandLine(t);
   await run('admin list');
   const names = ['Ada Lovelace', 'José Ñandú', '李 小龍', 'अनीता देवी', 'محمد علی', "Seán O'Brien", 'นิดา'];
@@ -478,7 +478,7 @@ test('administrators may have names of any script, with single spaces', async (t
     assert.equal((await runHere(['admin', 'add', name, '--data', data])).code, 2, JSON.stringify(name));
 });
 
-test('an export of a site that is not there is an error', async (t) => {
+test('an export of an unknown site is an error', async (t) => {
   const { run } = commandLine(t);
   const { code, out, err } = await run('export --site nope');
   assert.deepEqual([code, out, err], [1, '', 'fieldmouse: there is no site nope; see fieldmouse site list']);

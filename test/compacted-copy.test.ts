@@ -41,7 +41,7 @@ test('a large first write into a compacted copy that was put in place by hand su
   }
 });
 
-test('a copy that backup makes takes a large first write without our help', async (t) => {
+test('a copy made by backup takes a large first write without a workaround', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   const since = Date.now() - 60_000;
@@ -70,7 +70,7 @@ test('a copy that backup makes takes a large first write without our help', asyn
 /** Copies made; more with FIELDMOUSE_LONG=1. */
 const ROUNDS = process.env.FIELDMOUSE_LONG ? 70 : 2;
 
-test('a backup of a busy server is restored, verified and has every sample acked before it began', async (t) => {
+test('a backup of a busy server restores, verifies and has every sample acked before the backup started', async (t) => {
   const server = await startServer(t, { flags: ['--max-per-address', '2000'] });
   const visitors = crowd(t, 150, () => server.ws);
   const traffic = new Traffic(visitors, 100, 6);

@@ -18,7 +18,7 @@ function faultsOf(argv: string[], env: Record<string, string> = {}): readonly st
   return [];
 }
 
-test('without flags and environment the defaults hold', () => {
+test('without flags and environment the defaults apply', () => {
   const { config, words } = readConfig([], {});
   assert.deepEqual(config.listen, [{ kind: 'tcp', host: '0.0.0.0', port: 2112 }]);
   assert.equal(config.workers, availableParallelism());
@@ -45,7 +45,7 @@ test('a flag wins over the environment, and the environment over the default', (
 /** Values of options that are empty unless given, and not any text. */
 const EXAMPLES: Record<string, string> = { redis: 'redis://host:1', siteShares: 'shop=3' };
 
-test('every option can be given by its flag and by its environment variable', () => {
+test('every option can be set by its flag and by its environment variable', () => {
   for (const [key, option] of Object.entries(OPTIONS)) {
     const preset = typeof option.preset === 'function' ? option.preset() : option.preset;
     const value = preset || EXAMPLES[key] || 'a-token-of-20-letters';
@@ -55,7 +55,7 @@ test('every option can be given by its flag and by its environment variable', ()
   }
 });
 
-test('sites may be given more or fewer parts of the store', () => {
+test('--site-share gives sites larger or smaller shares of the store', () => {
   const given = readConfig(['--site-share', 'shop=3', '--site-share', 'blog=0.5'], {}).config;
   assert.deepEqual(given.siteShares, { shop: 3, blog: 0.5 });
   assert.deepEqual(readConfig([], { FIELDMOUSE_SITE_SHARE: 'shop=3,blog=0.5' }).config.siteShares, given.siteShares);
@@ -64,7 +64,7 @@ test('sites may be given more or fewer parts of the store', () => {
     assert.equal(faultsOf(['--site-share', text]).length, 1);
 });
 
-test('several addresses are listened on, as flags or with commas between', () => {
+test('several listen addresses are accepted, as repeated flags or separated by commas', () => {
   const expected = [
     { kind: 'tcp', host: '::1', port: 0 },
     { kind: 'path', path: '/run/mouse.sock' },
@@ -91,14 +91,14 @@ test('PORT is honoured unless an address is given', () => {
   assert.match(faultsOf([], { PORT: '70000' })[0] ?? '', /^PORT: /);
 });
 
-test('proxies are trusted by no, yes or a list', () => {
+test('--trust-proxy accepts no, yes or a list', () => {
   const trusted = (text: string) => readConfig(['--trust-proxy', text], {}).config.trustProxy;
   assert.equal(trusted('no'), false);
   assert.equal(trusted('yes'), true);
   assert.deepEqual(trusted('10.0.0.0/8, ::1,loopback'), ['10.0.0.0/8', '::1', 'loopback']);
 });
 
-test('every fault is reported at once, with the option, the value and what would be right', () => {
+test('all errors are reported at once, with the option, the value and what would be valid', () => {
   const faults = faultsOf(
     ['--listen', 'http://x', '--workers', '0', '--frob', '--endpoint', '/admin/x', '--trust-proxy', 'maybe', '--flush'],
     { FIELDMOUSE_MAX_FRAME: 'big', FIELDMOUSE_LOG_LEVEL: 'loud' },
@@ -121,7 +121,7 @@ test('every fault is reported at once, with the option, the value and what would
     );
 });
 
-test('values that no server could use are faults', () => {
+test('values that no server could use are errors', () => {
   const wrong: [flag: string, ...values: string[]][] = [
     [
       'listen',
@@ -171,11 +171,11 @@ test('values that no server could use are faults', () => {
     for (const value of values) assert.equal(faultsOf([`--${flag}=${value}`]).length, 1, `--${flag}=${value}`);
 });
 
-test('script and endpoint must differ', () => {
+test('the paths of script and endpoint must differ', () => {
   assert.match(faultsOf(['--script-path', '/x', '--endpoint', 'x'])[0] ?? '', /both \/x/);
 });
 
-test('what is secret is not repeated in a fault', () => {
+test('error messages do not repeat secrets', () => {
   for (const name of ['FIELDMOUSE_TOKEN', 'FIELDMOUSE_REDIS']) {
     const [fault] = faultsOf([], { [name]: 'my secret' });
     assert.ok(fault?.startsWith(`${name}: the value given is not valid`), fault);
@@ -183,7 +183,7 @@ test('what is secret is not repeated in a fault', () => {
   }
 });
 
-test('words and the flags of commands are told apart from options', () => {
+test('commands and their flags are distinguished from options', () => {
   const argv = ['site', 'add', 'shop', '--name', 'My shop', '--data', '/d', '--origin', 'a', '--origin=b'];
   const { words, extra, config } = readConfig(argv, {}, ['name', 'origin']);
   assert.deepEqual(words, ['site', 'add', 'shop']);
@@ -192,7 +192,7 @@ test('words and the flags of commands are told apart from options', () => {
   assert.equal(faultsOf(argv).length, 3);
 });
 
-test('any command line gives a config or a ConfigError, never another error', () => {
+test('any command line results in a config or a ConfigError, never in another error', () => {
   const flag = fc.constantFrom(...Object.values(OPTIONS).map((option) => `--${option.flag}`), '-l', '--', '-x');
   fc.assert(
     fc.property(fc.array(fc.oneof(flag, fc.string())), (argv) => {
@@ -205,7 +205,7 @@ test('any command line gives a config or a ConfigError, never another error', ()
   );
 });
 
-test('the help describes every option within 80 columns, or some in brief', () => {
+test('the help describes every option within 80 columns, and the short help only some', () => {
   const help = describeOptions();
   for (const option of Object.values(OPTIONS)) assert.ok(help.includes(`--${option.flag}`), option.flag);
   for (const line of help.split('\n')) assert.ok(line.length <= 80, line);
@@ -214,14 +214,14 @@ test('the help describes every option within 80 columns, or some in brief', () =
   assert.ok(brief.split('\n').length <= 6, brief);
 });
 
-test('an option that is nearly one is named, and one that is like none is not', () => {
+test('an unknown option gets a suggestion if an option is similar, and none otherwise', () => {
   const meant = (flag: string) => faultsOf([flag], {})[0];
   assert.equal(meant('--wrokers'), '--wrokers: no such option; did you mean --workers?');
   assert.equal(meant('--dta'), '--dta: no such option; did you mean --data?');
   assert.equal(meant('--verbose'), '--verbose: no such option');
 });
 
-test('words a slip or two apart are near, and no others', () => {
+test('words that differ by one or two typing errors are similar, and no others', () => {
   const known = ['export', 'import', 'audit', 'hits'];
   const cases = [
     ['exprot', 'export'],
@@ -237,7 +237,7 @@ test('words a slip or two apart are near, and no others', () => {
   for (const [word, meant] of cases) assert.equal(suggest(word, known), meant, word.slice(0, 20));
 });
 
-test('addresses may be written as people type them', () => {
+test('addresses are accepted in the forms that people type', () => {
   const listen = (...argv: string[]) => readConfig(argv, {}).config.listen;
   const all = { kind: 'tcp', host: '0.0.0.0', port: 4900 };
   const same = ['--port 4900', '--port=4900', '-p 4900', '-p4900', '-l 4900', '--listen 4900', '-l :4900', '-l *:4900'];
@@ -254,7 +254,7 @@ test('addresses may be written as people type them', () => {
     assert.throws(() => listen(`--port=${wrong}`), /must be a port from 0 to 65535/, wrong);
 });
 
-test('an option without its value is named, not the option behind it', () => {
+test('an option without its value is reported, not the option after it', () => {
   const cases: [string[], ...string[]][] = [
     [['--port', '--data', 'x'], '--port: needs a value (N)'],
     [['-p', '--data', 'x'], '-p: needs a value (N)'],
@@ -277,7 +277,7 @@ test('an option without its value is named, not the option behind it', () => {
   assert.deepEqual([extra.name, config.token], [['-x'], '--sixteen-signs--']);
 });
 
-test('times and sizes are read as people write them, and a fault names the units', () => {
+test('times and sizes are accepted as people write them, and an error names the units', () => {
   const DAY = 24 * 3_600_000;
   const retain = (text: string) => readConfig(['--retain', text], {}).config.retainMs;
   for (const text of ['30d', '30D', '30days', '30 days', '720h', '720 hours', '43200min', '43200m'])
@@ -294,7 +294,7 @@ test('times and sizes are read as people write them, and a fault names the units
     assert.match(faultsOf([`--max-store=${text}`])[0] ?? '', /from 8MB to 100TB, .*MB, GB and TB, or KiB/, text);
 });
 
-test('a path that is too long for a Unix socket is refused, with the limit', {
+test('a path too long for a Unix socket is rejected, and the error names the limit', {
   skip: process.platform === 'win32',
 }, () => {
   const path = `/${'é'.repeat((MAX_SOCKET_PATH - 1) / 2)}`;

@@ -54,7 +54,7 @@ async function change(folder: string, change: (root: RootDatabase) => Promise<un
   await root.close();
 }
 
-test('threads find a store in order that is, and say how far they are', async (t) => {
+test('threads find no differences in a correct store, and report their progress', async (t) => {
   const folder = await filled(t);
   for (const shares of [1, 2, 4]) {
     const [differences, progress] = await found(folder, shares);
@@ -67,7 +67,7 @@ test('threads find a store in order that is, and say how far they are', async (t
   }
 });
 
-test('threads find the differences that one thread finds, whoever counts the visit', async (t) => {
+test('threads find the same differences as one thread, whichever thread counts the visit', async (t) => {
   const folder = await filled(t);
   await change(folder, async (root) => {
     const [counts, cells, visits] = ['counts', 'cells', 'visits'].map((name) => root.openDB<unknown, Key>(name, {}));
@@ -84,7 +84,7 @@ test('threads find the differences that one thread finds, whoever counts the vis
   for (const shares of [2, 3]) assert.deepEqual((await found(folder, shares))[0], alone);
 });
 
-test('a team that is ended before it counts leaves the store to others', async (t) => {
+test('threads stopped before they count leave the store free for others', async (t) => {
   const folder = await filled(t);
   const team = await CountThreads.start(folder, 3, PART_BYTES);
   await team.end();

@@ -118,15 +118,15 @@ const PROGRAMS = [
   'Feedly/1.0 (+http://www.feedly.com/fetcher.html; like FeedFetcher-Google)',
 ];
 
-test('browsers and image proxies count, whatever their device is called', () => {
+test('browsers and image proxies are counted on every device', () => {
   for (const agent of PEOPLE) assert.ok(!isProgram(agent), agent);
 });
 
-test('programs do not count', () => {
+test('programs are not counted', () => {
   for (const agent of PROGRAMS) assert.ok(isProgram(agent), agent);
 });
 
-test('a very long user agent is judged in a moment', () => {
+test('a very long user agent is classified in a moment', () => {
   for (const piece of ['(', '((', '()', 'a(b', 'Android ', '[FB', 'Instagram 1 (', 'compatible; '])
     for (const head of ['Mozilla/5.0 (Linux; Android 13; ', 'bot ']) {
       const began = process.cpuUsage().user;
@@ -146,7 +146,7 @@ const AHEAD: Record<string, string>[] = [
   { 'x-moz': 'prefetch' },
 ];
 
-test('what a browser fetches ahead does not count, also where bots do', async (t) => {
+test('a request that a browser prefetches is not counted, even when bots are counted', async (t) => {
   for (const flag of ['no', 'yes']) {
     const { ask, store } = await startHttp(t, { flags: ['--count-bots', flag] });
     const agent = { 'user-agent': PEOPLE[0] as string };

@@ -39,7 +39,7 @@ function newsOf(crowd: LiveState) {
   return crowd.feedItems.filter(({ isPast }) => !isPast);
 }
 
-test('a crowd is what the snapshot says, then what joins and leaves make of it', () => {
+test('the live state starts from the snapshot, then follows joins and leaves', () => {
   const crowd = crowdOf(visitor(1), visitor(2));
   crowd.apply({ name: 'join', data: { t: 61_000, visitor: visitor(3, { page: '/b' }) } }, 1);
   crowd.apply({ name: 'leave', data: { t: 62_000, v: 1, reason: 'closed' } }, 2);
@@ -56,7 +56,7 @@ test('a crowd is what the snapshot says, then what joins and leaves make of it',
   );
 });
 
-test('a crowd counts its pages, the fullest first', () => {
+test('the live state counts visitors per page, the fullest page first', () => {
   const crowd = crowdOf(visitor(1), visitor(2, { page: '/b' }), visitor(3, { page: '/b' }));
   assert.deepEqual(crowd.pages(), [
     { page: '/b', visitors: 2 },
@@ -64,7 +64,7 @@ test('a crowd counts its pages, the fullest first', () => {
   ]);
 });
 
-test('a visitor that says what it calls itself goes by that name', () => {
+test('a visitor with a label is shown by that label', () => {
   const crowd = crowdOf(visitor(1));
   const { size, device } = visitor(1);
   crowd.apply({ name: 'view', data: { t: 1, v: 1, size, device, hidden: true, label: 'anna' } }, 1);
@@ -72,7 +72,7 @@ test('a visitor that says what it calls itself goes by that name', () => {
   assert.equal(crowd.people.get(1)?.visitor.hidden, true);
 });
 
-test('a page change empties the track: positions of one page mean nothing on another', () => {
+test('a page change clears the track, since positions of one page mean nothing on another', () => {
   const crowd = crowdOf(visitor(1, { at: [5, 5] }));
   const { size } = visitor(1);
   const moved = visitor(1, { page: '/b' });
@@ -81,7 +81,7 @@ test('a page change empties the track: positions of one page mean nothing on ano
   assert.equal(crowd.people.get(1)?.visitor.page, '/b');
 });
 
-test('moves of several visitors come in one flat list', () => {
+test('one flat list carries the moves of several visitors', () => {
   const crowd = crowdOf(visitor(1), visitor(2));
   crowd.apply(
     { name: 'moves', data: { t: 100, m: [1, 2, 0, 10, 11, 16, 12, 13, 9, 1, 0, 1, 1, 2, 1, 5, 20, 21] } },
@@ -92,7 +92,7 @@ test('moves of several visitors come in one flat list', () => {
   assert.deepEqual([two?.count, two?.yAt(0), two?.timeAt(0)], [1, 21, 105]);
 });
 
-test('events of visitors that are not known, and lists cut short, are passed over', () => {
+test('events of unknown visitors, and truncated lists, are ignored', () => {
   const crowd = crowdOf(visitor(1));
   crowd.apply({ name: 'moves', data: { t: 0, m: [1, 3, 0, 1] } }, 0);
   crowd.apply({ name: 'moves', data: { t: 0, m: [7, 1, 0, 1, 1] } }, 0);
@@ -102,7 +102,7 @@ test('events of visitors that are not known, and lists cut short, are passed ove
   assert.equal(newsOf(crowd).length, 0);
 });
 
-test('a fresh snapshot keeps the graphs of who is still here, also under a new number', () => {
+test('a fresh snapshot keeps the graphs of visitors still present, also under a new number', () => {
   const crowd = crowdOf(visitor(1), visitor(2));
   const graph = crowd.people.get(1)?.activity;
   crowd.apply(snapshot(visitor(8, { id: 'visitor-1' })), 1);
@@ -110,7 +110,7 @@ test('a fresh snapshot keeps the graphs of who is still here, also under a new n
   assert.equal(crowd.people.get(8)?.activity, graph);
 });
 
-test('rates move every graph on by a second, also of who did nothing', () => {
+test('rates advance every graph by a second, also for idle visitors', () => {
   const crowd = crowdOf(visitor(1), visitor(2));
   const rates = { t: 61_000, visitors: 2, samples: 30, drops: 0, flushMs: 250, activity: [1, 30] };
   crowd.apply({ name: 'rates', data: rates }, 1);
@@ -122,14 +122,14 @@ test('rates move every graph on by a second, also of who did nothing', () => {
   assert.equal(crowd.flushMs, 250);
 });
 
-test('the list of happenings is bounded', () => {
+test('the list of feed items is bounded', () => {
   const crowd = crowdOf();
   for (let v = 0; v < 500; v++) crowd.apply({ name: 'join', data: { t: v, visitor: visitor(v) } }, v);
   assert.equal(crowd.feedItems.length, 80);
   assert.equal(crowd.feedItems[0]?.id, 'visitor-499');
 });
 
-test('an hour has sixty minutes, the last one now, and forgets what is older', () => {
+test('an hour has sixty minutes and ends now, and older minutes are dropped', () => {
   const minutes = new MinuteCurve();
   minutes.replace([{ t: 0, visitors: 9, samples: 1 }]);
   minutes.add(60_000 * 59 + 5, 3);
@@ -140,7 +140,7 @@ test('an hour has sixty minutes, the last one now, and forgets what is older', (
   assert.deepEqual(counts.filter(Boolean), [3, 6]);
 });
 
-test('a minute of which nobody has told is a gap, not 0', () => {
+test('a minute without data is a gap, not 0', () => {
   const minutes = new MinuteCurve();
   minutes.replace([2, 3, 57].map((n) => ({ t: 60_000 * n, visitors: n % 3, samples: 0 })));
   const [, counts] = minutes.rows(60_000 * 59, 0);
@@ -150,13 +150,13 @@ test('a minute of which nobody has told is a gap, not 0', () => {
   );
 });
 
-test('an activity graph keeps one minute', () => {
+test('an activity graph covers one minute', () => {
   const activity = new Activity();
   for (let second = 1; second <= 100; second++) activity.add(second);
   assert.deepEqual([activity.at(0), activity.at(59)], [100, 41]);
 });
 
-test('a name that comes after the arrival is taken on by what was told before', () => {
+test('a label that arrives after the join is applied to earlier feed items', () => {
   const crowd = crowdOf(visitor(1));
   crowd.apply({ name: 'join', data: { t: 1, visitor: visitor(2) } }, 1);
   crowd.apply({ name: 'leave', data: { t: 2, v: 1, reason: 'closed' } }, 2);
@@ -170,7 +170,7 @@ test('a name that comes after the arrival is taken on by what was told before', 
   assert.equal(crowd.feedItems[1]?.badge.name, 'bot8');
 });
 
-test('a badge comes from the id alone, and a label takes the place of the name', () => {
+test('a badge depends on the id alone, and a label replaces the generated name', () => {
   assert.deepEqual(badgeOf('abc', ''), badgeOf('abc', ''));
   assert.notDeepEqual(badgeOf('abc', ''), badgeOf('abd', ''));
   assert.match(badgeOf('abc', '').name, /^[A-Z][a-z]+ [A-Z][a-z]+$/);
@@ -180,13 +180,13 @@ test('a badge comes from the id alone, and a label takes the place of the name',
   );
 });
 
-test('a hundred visitors have many names and colours', () => {
+test('a hundred visitors get many different names and colours', () => {
   const badges = Array.from({ length: 100 }, (_, i) => badgeOf(`visitor-${i}`, ''));
   assert.ok(new Set(badges.map(({ name }) => name)).size > 85);
   assert.ok(new Set(badges.map(({ colour }) => colour)).size > 30);
 });
 
-test('a snapshot after a gap tells who came meanwhile, and not who was only not heard of', () => {
+test('a snapshot after a gap adds the visitors who joined meanwhile, and not those merely unknown before', () => {
   const crowd = crowdOf(visitor(1), visitor(2));
   assert.equal(crowd.begun, 60_000);
   const rates = { t: 61_000, visitors: 2, samples: 0, drops: 0, flushMs: 100, activity: [] };
@@ -209,7 +209,7 @@ test('a snapshot after a gap tells who came meanwhile, and not who was only not 
   assert.equal(crowd.begun, 60_000);
 });
 
-test('a crowd that was left for the past goes on where it was', () => {
+test('a live state that was suspended for a rewind resumes where it was', () => {
   const crowd = crowdOf(visitor(1));
   crowd.apply({ name: 'join', data: { t: 61_000, visitor: visitor(3, { since: 61_000 }) } }, 1);
   crowd.apply({ name: 'rates', data: { t: 62_000, visitors: 2, samples: 0, drops: 0, flushMs: 100, activity: [] } }, 2);
@@ -230,7 +230,7 @@ test('a crowd that was left for the past goes on where it was', () => {
   assert.deepEqual([crowd.begun, crowd.known], [60_000, true]);
 });
 
-test('times that no date can have are taken for the present', () => {
+test('times that no date can represent are replaced by the present', () => {
   for (const t of [-9.8e15, 8.64e15 + 1, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, '1' as unknown as number]) {
     const crowd = crowdOf(visitor(1, { since: t }));
     crowd.apply({ name: 'join', data: { t, visitor: visitor(2, { since: t }) } }, 1);
@@ -245,7 +245,7 @@ test('times that no date can have are taken for the present', () => {
   }
 });
 
-test('the first snapshot tells who came before, who left, and what all did in the last minute', () => {
+test("the first snapshot shows who joined before, who left, and everyone's activity of the last minute", () => {
   const crowd = new LiveState();
   const gone = (t: number, id: string) => ({ t, id, label: '', page: '/gone', reason: 'lost' as const });
   const left = [gone(1000, 'visitor-8'), gone(1500, 'visitor-2')];
@@ -268,7 +268,7 @@ test('the first snapshot tells who came before, who left, and what all did in th
   assert.equal(crowd.byId('visitor-1')?.activity.at(1), 2, 'a server that has just been started knows less');
 });
 
-test('who had been here before is back, and has not arrived', () => {
+test('a returning visitor is shown as back, not as new', () => {
   const crowd = crowdOf();
   crowd.apply({ name: 'join', data: { t: 90_000, visitor: visitor(1, { since: 30_000 }) } }, 1);
   crowd.apply({ name: 'join', data: { t: 91_000, visitor: visitor(2, { since: 90_900 }) } }, 2);
@@ -278,7 +278,7 @@ test('who had been here before is back, and has not arrived', () => {
   );
 });
 
-test('it is known when somebody was here last: by who left, else by the minutes', () => {
+test('the time of the last visitor comes from the last leave, or else from the minutes', () => {
   const crowd = crowdOf(visitor(1));
   crowd.apply({ name: 'leave', data: { t: 65_000, v: 1, reason: 'closed' } }, 1);
   assert.deepEqual(crowd.lastLeft(), { t: 65_000, isExact: true });

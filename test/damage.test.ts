@@ -70,22 +70,22 @@ const NOISE = Uint8Array.from({ length: 20 * PAGE }, (_, i) => (i * 2_654_435_76
 
 const SEEN_AT_ONCE: Record<string, (path: string) => void> = {
   'cut in half': (path) => truncateSync(path, Math.floor(statSync(path).size / 2)),
-  'cut by the last page that is in use': (path) => truncateSync(path, Math.max(...metaOf(path).roots) * PAGE),
+  'cut by the last page in use': (path) => truncateSync(path, Math.max(...metaOf(path).roots) * PAGE),
   'cut to its first page': (path) => truncateSync(path, PAGE),
   'cut within its first page': (path) => truncateSync(path, 100),
   'without its first two pages': (path) => overwrite(path, 0, new Uint8Array(2 * PAGE)),
   'with noise for its first two pages': (path) => overwrite(path, 0, NOISE.subarray(0, 2 * PAGE)),
-  'with noise for its roots': (path) => {
+  'with noise for its root pages': (path) => {
     for (const root of metaOf(path).roots) overwrite(path, root, NOISE.subarray(0, PAGE));
   },
   'with roots beyond its end': (path) => {
     for (const page of [0, 1]) overwrite(path, page, Uint8Array.of(0xff, 0xff, 0xff), 136);
   },
-  'of something else': (path) => writeFileSync(path, 'x'.repeat(100_000)),
+  'of another format': (path) => writeFileSync(path, 'x'.repeat(100_000)),
 };
 
 for (const [kind, damage] of Object.entries(SEEN_AT_ONCE))
-  test(`a store ${kind} is not opened; the error names the file and what to do`, async (t) => {
+  test(`a store ${kind} is not opened, and the error names the file and what to do`, async (t) => {
     const path = await fill(t);
     damage(path);
     await assert.rejects(openLmdbStore(join(path, '..')), (error: Error & { code: string }) => {
@@ -114,7 +114,7 @@ interface Stats {
   free: Stats;
 }
 
-test('a good store is good: also one whose last pages were never written', async (t) => {
+test('a good store passes the check, also if its last pages were never written', async (t) => {
   const path = await fill(t);
   for (const prepare of [async () => {}, shorten]) {
     await prepare(path);
@@ -127,7 +127,7 @@ test('a good store is good: also one whose last pages were never written', async
   assert.ok(statSync(path).size < (metaOf(path).last + 1) * PAGE, 'the file is shorter than its last page says');
 });
 
-test('a check that is stopped from outside says so, and does not call the store damaged', async (t) => {
+test('a check killed from outside reports that, and does not call the store damaged', async (t) => {
   const folder = join(await fill(t), '..');
   const before = new Set(allChildrenOf(process.pid));
   const check = assert.rejects(checkFile(folder), { code: 'busy', message: /was stopped from outside \(SIGKILL\)/ });
@@ -135,7 +135,7 @@ test('a check that is stopped from outside says so, and does not call the store 
   await check;
 });
 
-test('every broken page that is in use is found by reading all', async (t) => {
+test('reading all pages finds every broken page in use', async (t) => {
   const path = await fill(t);
   const { tree } = await pagesByLmdb(path);
   const good = readFileSync(path);
@@ -154,7 +154,7 @@ test('every broken page that is in use is found by reading all', async (t) => {
   assert.ok(found > tree, `${found} of ${tree}`);
 });
 
-test('a store that others write to all the time is not taken for a damaged one', async (t) => {
+test('a store that others write to constantly is not taken for damaged', async (t) => {
   const path = await fill(t);
   await shorten(path);
   const folder = join(path, '..');
@@ -173,7 +173,7 @@ test('a store that others write to all the time is not taken for a damaged one',
   assert.ok(metaOf(path).txn > begun, 'it was written to meanwhile');
 });
 
-test('start and commands say a damaged store in one line, and end with 1', async (t) => {
+test('start and commands report a damaged store in one line, and exit with code 1', async (t) => {
   const path = await fill(t);
   truncateSync(path, Math.floor(statSync(path).size / 2));
   for (const words of [['start', '--listen', 'tcp://127.0.0.1:0'], ['site', 'list'], ['verify'], ['backup', 'x.mdb']]) {
@@ -187,7 +187,7 @@ test('start and commands say a damaged store in one line, and end with 1', async
   }
 });
 
-test('a server whose store is cut under it says so and ends, instead of replacing workers for ever', async (t) => {
+test('a server whose store is truncated while it runs reports it and exits, instead of replacing workers endlessly', async (t) => {
   const path = await fill(t);
   const server = await startServer(t, { data: join(path, '..') });
   const ended = once(server.process, 'exit') as Promise<[number]>;

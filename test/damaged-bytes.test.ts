@@ -198,7 +198,7 @@ async function trial(t: TestContext, seed: number): Promise<string> {
   return `verify ${verified.code}, export ${exported.code}, server ${stopped.code}`;
 }
 
-test('a store with changed bytes is read in words: start, verify, export, and every route that reads', async (t) => {
+test('a store with changed bytes causes only clear messages: on start, verify, export, and every route that reads', async (t) => {
   const seeds = Array.from({ length: STORES }, (_, i) => FIRST + i);
   const failed: string[] = [];
   const outcomes = new Map<string, number>();
@@ -232,7 +232,7 @@ function overwrite(path: string, pages: readonly number[], bytes: () => Buffer):
   closeSync(fd);
 }
 
-test('a server says in one line that a page is broken that its start needs', async (t) => {
+test('a server reports in one line a broken page that its start needs', async (t) => {
   const random = seeded(11);
   const fillings = [
     () => Buffer.alloc(PAGE, 0xff),
@@ -253,7 +253,7 @@ test('a server says in one line that a page is broken that its start needs', asy
   }
 });
 
-test('a server on a store with changed bytes in a page that its start needs starts, or says so', async (t) => {
+test('a server starts on a store with changed bytes in a page that its start needs, or reports them', async (t) => {
   const random = seeded(13);
   for (let i = 0; i < 4; i++) {
     const data = join(temporaryFolder(t), 'data');
@@ -273,7 +273,7 @@ test('a server on a store with changed bytes in a page that its start needs star
 /** So large that commands do not look at all pages first. The file has nothing there. */
 const LARGE_BYTES = 300e6;
 
-test('a command on a large store says in one line that a page that it uses is broken', async (t) => {
+test('a command on a large store reports in one line a broken page that it uses', async (t) => {
   const cases: [command: string, text: string, isMet: boolean][] = [
     ['admin list --data DATA', 'mendelssohn', true],
     ['site add third --name Third --origin https://third.example --data DATA', 'A Site For Tests', true],
@@ -294,7 +294,7 @@ test('a command on a large store says in one line that a page that it uses is br
   }
 });
 
-test('a command on a large store whose process LMDB ends says so; one that is told to end does', async (t) => {
+test('a command on a large store reports that LMDB aborted its process, and a command told to stop stops', async (t) => {
   const data = join(temporaryFolder(t), 'data');
   cpSync(master, data, { recursive: true });
   truncateSync(join(data, 'store.mdb'), LARGE_BYTES);
@@ -338,7 +338,7 @@ const COMMANDS = [
   'site remove other --yes',
 ];
 
-test('every command says in one line that a page of the store is broken, and changes nothing', async (t) => {
+test('every command reports a broken page of the store in one line, and changes nothing', async (t) => {
   const record = join(temporaryFolder(t), 'record.ndjson');
   assert.equal((await run('export', '--out', record, '--data', master)).code, 0);
   const { size } = statSync(join(master, 'store.mdb'));

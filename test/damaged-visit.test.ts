@@ -36,7 +36,7 @@ async function damagedStore(t: TestContext, begin = T): Promise<string> {
 
 const idsIn = (lines: string) => [...lines.matchAll(/^\{"visit":\{"id":"([\w-]+)"/gm)].map(([, id]) => id);
 
-test('export stops at a damaged visit and names it; --skip-damaged leaves out what cannot be read, and counts it', async (t) => {
+test('export stops at a damaged visit and names it, and --skip-damaged leaves out unreadable data and counts it', async (t) => {
   const data = await damagedStore(t);
   const file = join(data, 'record.ndjson');
   const stopped = await run('export', '--data', data, '--out', file);
@@ -59,7 +59,7 @@ test('export stops at a damaged visit and names it; --skip-damaged leaves out wh
   assert.equal(imported.code, 0, imported.err);
 });
 
-test('lists, passages and the rewind pass over what is damaged, say how much, and the rewind ends', async (t) => {
+test('lists, passages and the rewind skip damaged data and say how much, and the rewind ends', async (t) => {
   const data = await damagedStore(t);
   const server = await startServer(t, { data, workers: 1 });
   const list = await (await server.api('/v1/visits?site=demo')).json();
@@ -81,7 +81,7 @@ test('lists, passages and the rewind pass over what is damaged, say how much, an
   assert.doesNotMatch(server.output(), /"stack"/);
 });
 
-test('the dashboard says what is left out of a list, a replay and a rewind, and how to see what it is', async (t) => {
+test('the dashboard says what is left out of a list, a replay and a rewind, and how to find the damage', async (t) => {
   const begin = Date.now() - 60_000;
   const data = await damagedStore(t, begin);
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
@@ -107,7 +107,7 @@ test('the dashboard says what is left out of a list, a replay and a rewind, and 
   assert.equal(await dashboard.locator('.damage-text').count(), 0);
 });
 
-test('a visit whose entry is damaged goes when it is due', async (t) => {
+test('a visit with a damaged entry is removed when its retention ends', async (t) => {
   const data = await damagedStore(t);
   const store = await openLmdbStore(data);
   t.after(() => store.close());
@@ -117,7 +117,7 @@ test('a visit whose entry is damaged goes when it is due', async (t) => {
   assert.deepEqual(await store.archive.sites(), []);
 });
 
-test('frames that come for a page whose heatmap is damaged are filed', async (t) => {
+test('frames for a page with a damaged heatmap are compacted', async (t) => {
   const data = await damagedStore(t);
   const root = open({ path: join(data, 'store.mdb'), maxDbs: 64 });
   const cells = root.openDB<Buffer, Key>('cells', { encoding: 'binary' });

@@ -18,7 +18,7 @@ async function seeFocus(dashboard: Page, selector: string): Promise<void> {
 
 const server = await startServer(FILE, { workers: 1 });
 
-test('without signing in one gets the sign-in page, and nothing else', async (t) => {
+test('without a session every address shows the sign-in page, and nothing else', async (t) => {
   const page = await openPage(await launch(t));
   for (const path of ['/admin', '/admin/settings']) {
     await page.goto(server.url + path);
@@ -28,7 +28,7 @@ test('without signing in one gets the sign-in page, and nothing else', async (t)
   assert.equal((await page.request.get(`${server.url}/v1/stream?site=demo`)).status(), 401);
 });
 
-test('a link signs in once; a password set then signs in again', async (t) => {
+test('a link signs in once, and the password set then signs in again', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const browser = await launch(t);
   const page = await openPage(browser);
@@ -57,7 +57,7 @@ test('a link signs in once; a password set then signs in again', async (t) => {
   await page.locator('[data-link=live]').waitFor();
 });
 
-test('an API token is shown once, works, and is shut out when revoked', async (t) => {
+test('an API token is shown once, works, and is rejected after it is revoked', async (t) => {
   const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.getByRole('link', { name: 'Settings' }).click();
   await dashboard.getByLabel('Name of a new token').fill('nightly');
@@ -84,7 +84,7 @@ test('an API token is shown once, works, and is shut out when revoked', async (t
   assert.equal(await dashboard.locator('.secret').count(), 0, 'nobody is asked to copy a token that is no more');
 });
 
-test('a session ended from elsewhere says so on its own screen', async (t) => {
+test('a session ended elsewhere is reported on its own screen', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t);
   const name = (await (await dashboard.request.get(`${server.url}/v1/session`)).json()).name;
   await dashboard.getByRole('link', { name: 'Settings' }).click();
@@ -105,7 +105,7 @@ test('a session ended from elsewhere says so on its own screen', async (t) => {
   assert.match(other.url(), /\/admin\/sign-in$/);
 });
 
-test('a new site shows its snippet, and turns green when the first visitor comes from another origin', async (t) => {
+test('a new site shows its snippet, and turns green when the first visitor connects from another origin', async (t) => {
   const { browser, dashboard } = await openDashboard(t, 1280, 800, { server });
   let snippet = '';
   const shop = createServer((_request, response) => {

@@ -26,7 +26,7 @@ async function seeMoment(page: Page, after: number): Promise<number> {
 
 const server = await startServer(FILE, { workers: 1 });
 
-test('who has to sign in first gets to the address that was asked for, and nowhere else', async (t) => {
+test('signing in leads to the requested address, and nowhere else', async (t) => {
   const { browser, dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.getByRole('link', { name: 'Settings' }).click();
   await dashboard.locator('[data-form=password] [name=password]').fill(PASSWORD);
@@ -57,7 +57,7 @@ test('who has to sign in first gets to the address that was asked for, and nowhe
   }
 });
 
-test('a sign-in link that is opened in the same tab leads to the address that was asked for, and nowhere else', async (t) => {
+test('a sign-in link opened in the same tab leads to the requested address, and nowhere else', async (t) => {
   const page = await openPage(await launch(t));
   const useLink = async () => {
     const { out } = await run('admin', 'add', 'admin', '--data', server.data);
@@ -82,7 +82,7 @@ test('a sign-in link that is opened in the same tab leads to the address that wa
   }
 });
 
-test('the address of a rewind and of a replay follows what is played, and leads there again', async (t) => {
+test('the address follows the position of a rewind and of a replay, and opens that position again', async (t) => {
   const anna = visit('anna');
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, anna) });
   await dashboard.goto(`${server.url}/admin/visits/anna?site=demo`);

@@ -26,7 +26,7 @@ const PAGES = [
   ['/admin', '/healthz', '[data-link=live]'],
 ] as const;
 
-test('no answer breaks a page of the dashboard, nor what a browser keeps, nor an address', async (t) => {
+test('no response, stored browser value or address breaks a page of the dashboard', async (t) => {
   const since = Date.now() - 60_000;
   const samples = [
     ...moves(since, [

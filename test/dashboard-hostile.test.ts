@@ -131,7 +131,7 @@ async function showsGood(dashboard: Page, events: EventServer): Promise<void> {
   await seeHere(dashboard, 2);
 }
 
-test('no stream breaks the live screen: after anything at all it shows a good snapshot, and goes on', async (t) => {
+test('no stream breaks the live screen: after any input it shows a good snapshot and continues', async (t) => {
   const { dashboard, events, faults } = await openHostile(t);
   startSeconds(t, events);
   await fc.assert(
@@ -149,7 +149,7 @@ test('no stream breaks the live screen: after anything at all it shows a good sn
   );
 });
 
-test('an event that says who is here and cannot be read leads to a fresh snapshot; others are only passed over', async (t) => {
+test('an unreadable event about who is present causes a fresh snapshot, and other unreadable events are ignored', async (t) => {
   const { dashboard, events, faults } = await openHostile(t);
   await seeHere(dashboard, 2);
   const before = events.asked.length;
@@ -175,7 +175,7 @@ test('an event that says who is here and cannot be read leads to a fresh snapsho
   assert.deepEqual(faults, []);
 });
 
-test('a visitor that is told twice, or by two numbers, is shown once', async (t) => {
+test('a visitor reported twice, or under two numbers, is shown once', async (t) => {
   const { dashboard, events, faults } = await openHostile(t);
   const twice = [visitor(30), visitor(31, { id: 'visitor-30', page: '/b' }), visitor(32), visitor(32)];
   events.send(eventText('snapshot', { ...goodEvents().snapshot, visitors: twice }));
@@ -188,7 +188,7 @@ test('a visitor that is told twice, or by two numbers, is shown once', async (t)
   assert.deepEqual(faults, []);
 });
 
-test('no replay breaks the rewind, and what of it can be read is played', async (t) => {
+test('no replay breaks the rewind, and its readable part is played', async (t) => {
   const { dashboard, events, faults } = await openHostile(t);
   await events.capture(dashboard, '/v1/replay');
   const at = Date.now() - 600_000;
@@ -214,7 +214,7 @@ test('no replay breaks the rewind, and what of it can be read is played', async 
   );
 });
 
-test('a time or a number that is none has a text, too', () => {
+test('an invalid time or number has a text, too', () => {
   const formats = [
     ago,
     clock,

@@ -17,7 +17,7 @@ function visit(id: string, page = '/', label = ''): PastVisit {
   return { id, since, label, frames: [{ page, entered: true, samples: moves(since, line, 100) }] };
 }
 
-test('visitors of one list have names that differ, whatever they call themselves', async (t) => {
+test('visitors in one list have different names, whatever labels they send', async (t) => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.string(), { minLength: 1, maxLength: 300 }), fc.string(), (ids, label) => {
       const names = new Names();
@@ -43,7 +43,7 @@ test('visitors of one list have names that differ, whatever they call themselves
   assert.ok(names.every((name) => name.startsWith('Kiosk')));
 });
 
-test('the question before deleting and the replay have the name of the list, which stays when another comes', async (t) => {
+test('the question before deleting and the replay use the name from the list, which stays when another visitor arrives', async (t) => {
   const [first, second] = [visit('b1', '/', 'Bob'), visit('b2', '/', 'Bob')];
   second.since += 60_000;
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, first, second) });
@@ -77,7 +77,7 @@ test('the question before deleting and the replay have the name of the list, whi
   await dashboard.getByText(`Delete the visit of ${numbered}?`).waitFor();
 });
 
-test('the filter of countries shows the country that the address has, whatever it is', async (t) => {
+test('the country filter shows the country in the address, whatever it is', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   const select = dashboard.getByLabel('Country');
   for (const [code, name] of [
@@ -93,7 +93,7 @@ test('the filter of countries shows the country that the address has, whatever i
   }
 });
 
-test('paths are shown as people read them, and cut in the middle', async (t) => {
+test('paths are shown decoded, and shortened in the middle', async (t) => {
   for (const [path, readable] of [
     ['/caf%C3%A9', '/café'],
     ['/%E6%97%A5%E6%9C%AC/', '/日本/'],

@@ -43,7 +43,7 @@ function clickAt(time: number, place: { x: number; y: number }) {
   return { type: 'click' as const, time, ...place, button: 0, ex: 0, ey: 0, selector: '' };
 }
 
-test('ten visitors in motion are a picture worth keeping', async (t) => {
+test('a picture of ten moving visitors is saved', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t, 1440, 900);
   await dashboard.emulateMedia({ reducedMotion: 'no-preference' });
   const { pages, view } = await lookAround(browser, server);

@@ -5,7 +5,7 @@ import { freeAddress } from './support/free-port.ts';
 import { startServer } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
-test('a dashboard that is opened later knows what the server knows, and a restart forgets no visit', async (t) => {
+test('a dashboard opened later shows what the server knows, and a restart loses no visit', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 1, listen: await freeAddress() });
   const tab = await (await browser.newContext()).newPage();
   await tab.goto(`${server.url}/`);

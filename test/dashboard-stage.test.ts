@@ -10,7 +10,7 @@ import { BinaryVisitor } from './support/visitor.ts';
 
 type View = [vw: number, vh: number, dw: number, dh: number];
 
-test('a pointer moved on the demo page is drawn at its place on the stage, and is gone with the tab', async (t) => {
+test('a pointer moved on the demo page is drawn at its place on the stage, and disappears with the tab', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t);
   await dashboard.emulateMedia({ reducedMotion: 'no-preference' });
   await dashboard.getByText('No visitors yet').waitFor();
@@ -39,7 +39,7 @@ test('a pointer moved on the demo page is drawn at its place on the stage, and i
   assert.equal(await dashboard.locator('.row').count(), 0);
 });
 
-test('a visitor that is followed takes the stage along from page to page', async (t) => {
+test('the stage follows a followed visitor from page to page', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   const size: [number, number, number, number] = [1000, 700, 1000, 3000];
   const anna = new BinaryVisitor(t, server.ws, { page: '/a', size });
@@ -71,7 +71,7 @@ async function startShop(t: TestContext): Promise<string> {
   return `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
 }
 
-test('where a page may not be framed the stage says so in words, and goes on without it', async (t) => {
+test('a page that may not be framed leaves a message on the stage, and the pointers are still shown', async (t) => {
   const [server, shop] = [await startServer(t, { workers: 1 }), await startShop(t)];
   const dashboard = await openPage(await launch(t));
   await signIn(dashboard, server);
@@ -123,7 +123,7 @@ test('where a page may not be framed the stage says so in words, and goes on wit
   assert.equal(await note.count(), 0, 'what was told is kept');
 });
 
-test("of pages of the dashboard's own origin it knows by itself whether they may be framed", async (t) => {
+test("the stage determines by itself whether pages of the dashboard's own origin may be framed", async (t) => {
   const { server, dashboard } = await openDashboard(t);
   // What there is not may not be framed either; openDashboard sees to it that no frame was tried.
   const anna = new BinaryVisitor(t, server.ws, { page: '/nothing', origin: server.url });
@@ -137,7 +137,7 @@ test("of pages of the dashboard's own origin it knows by itself whether they may
   assert.equal(await note.count(), 0);
 });
 
-test('the stage shows windows of one class at a time: at first the most common one, else the one in the address', async (t) => {
+test('the stage shows windows of one class at a time: initially the most common class, or the class in the address', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   const come = async (size: View, x: number) => {
     const visitor = new BinaryVisitor(t, server.ws, { page: '/a', size });

@@ -14,7 +14,7 @@ async function setHidden(dashboard: Page, hidden: boolean): Promise<void> {
   }, hidden);
 }
 
-test('a killed worker leaves the dashboard as it is: visitors come back, and the stream goes on', async (t) => {
+test('a killed worker leaves the dashboard intact: visitors reconnect, and the stream continues', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 2 });
   const context = await browser.newContext();
   const tabs: Page[] = [];
@@ -43,7 +43,7 @@ test('a killed worker leaves the dashboard as it is: visitors come back, and the
   assert.equal(await dashboard.locator('html[data-same-document=yes]').count(), 1);
 });
 
-test('a lost stream says so, and a server that is back after that starts it afresh', async (t) => {
+test('a lost stream is reported, and restarts when the server is back', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   await server.stop();
   await dashboard.locator('[data-link=lost]').getByText('Connection lost').waitFor();
@@ -56,7 +56,7 @@ test('a lost stream says so, and a server that is back after that starts it afre
   await seeHere(dashboard, 1);
 });
 
-test('while Redis is away a reloaded page says so, and goes on by itself when it is back', async (t) => {
+test('while Redis is unreachable a reloaded page says so, and recovers by itself when Redis is back', async (t) => {
   const redis = await startRedis(t);
   const { dashboard } = await openDashboard(t, 1280, 800, { workers: 1, flags: ['--redis', redis.url] });
   const trouble = dashboard.getByRole('alert').filter({ hasText: 'Fieldmouse cannot reach Redis at the moment.' });
@@ -89,7 +89,7 @@ test('while Redis is away a reloaded page says so, and goes on by itself when it
   await dashboard.getByText('No moves in this period').waitFor();
 });
 
-test('a site removed elsewhere gives way to one that is there', async (t) => {
+test('a dashboard on a removed site switches to an existing site', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify({ key: 'shop', name: 'Shop', origins: ['https://shop.example'] });
@@ -107,7 +107,7 @@ test('a site removed elsewhere gives way to one that is there', async (t) => {
   await dashboard.waitForURL('**/admin?site=demo');
 });
 
-test('a dashboard that nobody sees gives its connection up, and goes on where it was when it is seen again', async (t) => {
+test('a hidden dashboard closes its connection, and continues where it was when shown again', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   const anna = new BinaryVisitor(t, server.ws, { page: '/a' });
   await anna.hello;

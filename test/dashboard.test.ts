@@ -9,7 +9,7 @@ import { BinaryVisitor } from './support/visitor.ts';
 
 const server = await startServer(FILE, { workers: 1 });
 
-test('all of the live screen is reached by keyboard, and on a phone what is chosen comes into sight', async (t) => {
+test('the whole live screen works by keyboard, and on a phone a selected item scrolls into view', async (t) => {
   const { server, dashboard } = await openDashboard(t, 360, 700);
   const visitors = ['/a', '/a', '/b'].map((page) => new BinaryVisitor(t, server.ws, { page }));
   await Promise.all(visitors.map(({ hello }) => hello));
@@ -33,7 +33,7 @@ test('all of the live screen is reached by keyboard, and on a phone what is chos
   assert.match(dashboard.url(), /page=%2Fb/);
 });
 
-test('each page of the table is shown, also after a reload', async (t) => {
+test('each page of the route table is shown, also after a reload', async (t) => {
   const { dashboard } = await openDashboard(t, 1280, 800, { server });
   for (const [name, { path, section }] of Object.entries(DASHBOARD_PAGES)) {
     const answer = await dashboard.goto(server.url + path.replace(/:\w+/g, 'x'));
@@ -45,7 +45,7 @@ test('each page of the table is shown, also after a reload', async (t) => {
   }
 });
 
-test('the pages of the dashboard are found by their paths', () => {
+test('the pages of the dashboard are found by path', () => {
   assert.deepEqual(findPage('/admin/'), { name: 'live', parameters: {} });
   assert.deepEqual(findPage('/admin/visits/a%20b'), { name: 'visit', parameters: { id: 'a%20b' } });
   assert.deepEqual(findPage('/admin/link/x/'), { name: 'link', parameters: { token: 'x' } });
@@ -53,7 +53,7 @@ test('the pages of the dashboard are found by their paths', () => {
     assert.equal(findPage(path), undefined, path);
 });
 
-test('an address without a page says so, with the way to the dashboard, wherever one comes from', async (t) => {
+test('an unknown address says so and links to the dashboard, wherever the visitor comes from', async (t) => {
   const { dashboard } = await openDashboard(t, 1280, 800, { server });
   for (const path of ['/admin/nope', '/admin/settings/more', '/nothing/at/all']) {
     const answer = await dashboard.goto(server.url + path);
@@ -76,7 +76,7 @@ test('an address without a page says so, with the way to the dashboard, wherever
   await dashboard.locator('[data-link=live]').waitFor();
 });
 
-test('the curve grows with the window, and shrinks with it again', async (t) => {
+test('the chart grows and shrinks with the window', async (t) => {
   const { dashboard } = await openDashboard(t, 1280, 800, { server });
   const sizes = () =>
     dashboard.evaluate(() => {
@@ -97,7 +97,7 @@ test('the curve grows with the window, and shrinks with it again', async (t) => 
   assert.deepEqual(await sizes(), before);
 });
 
-test('on a phone, lists with nothing in them take little room', async (t) => {
+test('on a phone, empty lists take little room', async (t) => {
   const { dashboard } = await openDashboard(t, 360, 700, { server });
   const disc = await dashboard.locator('.mice').boundingBox();
   assert.ok(disc && disc.width === disc.height, 'the disc is round');

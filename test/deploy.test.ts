@@ -53,7 +53,7 @@ function health(command: string[], port = PORT): string[] {
   return command.map((word) => word.replace(`:${PORT}/`, `:${port}/`));
 }
 
-test('the Dockerfile builds with the oldest Node.js that is supported, and copies only what is there and let through', () => {
+test('the Dockerfile builds with the oldest supported Node.js, and copies only files that exist and are not ignored', () => {
   const oldest = /^>=(\d+)\./.exec(PACKAGE.engines.node)?.[1];
   assert.deepEqual([builder.image, image.image], [`node:${oldest}-bookworm-slim`, `node:${oldest}-bookworm-slim`]);
   const [all, ...through] = read('.dockerignore')
@@ -66,7 +66,7 @@ test('the Dockerfile builds with the oldest Node.js that is supported, and copie
   assert.ok(copies(image).every(({ from }) => from === builder.name));
 });
 
-test('the image runs our entry as a user, on our port, with its data in a volume of a short path', () => {
+test('the image runs our entry point as a user, on our port, with its data in a volume with a short path', () => {
   assert.deepEqual(of(image, 'ENTRYPOINT').exec, ['node', ENTRY]);
   assert.deepEqual(of(image, 'USER').words, ['node']);
   assert.deepEqual(of(image, 'EXPOSE').words, [String(PORT)]);
@@ -77,7 +77,7 @@ test('the image runs our entry as a user, on our port, with its data in a volume
   assert.ok(order.lastIndexOf('RUN') < order.indexOf('USER') && order.lastIndexOf('RUN') < order.indexOf('VOLUME'));
 });
 
-test('what the Dockerfile makes, made by hand without Docker, starts, is healthy, and stops', async (t) => {
+test('the steps of the Dockerfile, done by hand without Docker, give a server that starts, is healthy, and stops', async (t) => {
   const folder = temporaryFolder(t);
   const [made, final] = [join(folder, 'build'), join(folder, 'image')];
   build(builder, made, new Map([['', path('')]]), true);
@@ -142,7 +142,7 @@ function compose(variables: Record<string, string> = {}): Compose {
   return parse(text, { strict: true, uniqueKeys: true }) as Compose;
 }
 
-test('compose.yaml has one service, closed in, that agrees with the Dockerfile, and Redis for who asks for it', () => {
+test('compose.yaml has one confined service that agrees with the Dockerfile, and an optional Redis', () => {
   const { services, volumes } = compose();
   assert.deepEqual([Object.keys(services), volumes], [['fieldmouse', 'redis'], { data: null, redis: null }]);
   const service = services.fieldmouse;
@@ -163,7 +163,7 @@ test('compose.yaml has one service, closed in, that agrees with the Dockerfile, 
   assert.ok(service.logging.options['max-size'] && service.logging.options['max-file']);
 });
 
-test('the Redis of compose.yaml loses nothing that was acked, asks for its password, and a server is given its address as there', async (t) => {
+test('the Redis of compose.yaml loses no acked data and requires its password, and a server gets its address as shown there', async (t) => {
   const password = 'letters0and0digits';
   const [program = '', ...flags] = compose({ REDIS_PASSWORD: password }).services.redis.command;
   assert.equal(program, 'redis-server');
@@ -180,7 +180,7 @@ test('the Redis of compose.yaml loses nothing that was acked, asks for its passw
   assert.equal(compose().services.fieldmouse.environment.FIELDMOUSE_REDIS, null);
 });
 
-test('what docs/redis.md asks of Redis is what compose.yaml gives it', () => {
+test('compose.yaml sets every Redis option that docs/redis.md requires', () => {
   const asked = /# redis\.conf\n([\s\S]*?)```/.exec(read('docs/redis.md'))?.[1]?.trim().split('\n') ?? [];
   const command = compose({ REDIS_PASSWORD: 'a-long-password' }).services.redis.command.join(' ');
   assert.ok(asked.length >= 4);
@@ -196,7 +196,9 @@ function assertOurVariables(names: string[]): void {
   for (const name of names) assert.ok(['NODE_ENV', ...ours].includes(name), name);
 }
 
-test('docker reads compose.yaml as it is, where it is', { skip: !hasCompose() && 'no docker compose here' }, () => {
+test('docker accepts compose.yaml unchanged, if docker is installed', {
+  skip: !hasCompose() && 'no docker compose here',
+}, () => {
   const { status, stderr } = spawnSync('docker', ['compose', '-f', path('deploy/compose.yaml'), 'config', '--quiet']);
   assert.deepEqual([status, String(stderr)], [0, '']);
 });
@@ -205,7 +207,7 @@ function hasCompose(): boolean {
   return spawnSync('docker', ['compose', 'version'], { stdio: 'ignore' }).status === 0;
 }
 
-test('the unit starts our entry, stops and reloads it as it wants to be, and knows each of its keys', () => {
+test('the unit starts, stops and reloads our entry point as the server expects, and uses only known keys', () => {
   const { Service = {}, Install } = readUnit(read('deploy/fieldmouse.service'));
   const { ExecStart, ExecReload, Type, KillMode, Environment, RestartPreventExitStatus } = Service;
   assert.deepEqual(ExecStart, [`/usr/bin/node /opt/fieldmouse/${ENTRY}`]);
@@ -222,7 +224,7 @@ test('the unit starts our entry, stops and reloads it as it wants to be, and kno
   assert.deepEqual(Service.EnvironmentFile, ['-/etc/fieldmouse.env']);
 });
 
-test('the reader of units refuses what systemd passes over', () => {
+test('the parser of units rejects what systemd ignores', () => {
   for (const text of [
     '[Service]\nExecStrat=/bin/true',
     '[Servcie]',
@@ -235,7 +237,7 @@ test('the reader of units refuses what systemd passes over', () => {
 
 const hasSystemd = spawnSync('systemd-analyze', ['--version'], { stdio: 'ignore' }).status === 0;
 
-test('systemd finds no fault in the unit, and little exposed', { skip: !hasSystemd && 'no systemd here' }, (t) => {
+test('systemd finds no error in the unit, and little exposure', { skip: !hasSystemd && 'no systemd here' }, (t) => {
   const file = join(temporaryFolder(t), 'fieldmouse.service');
   writeFileSync(file, read('deploy/fieldmouse.service').replace('=/usr/bin/node', `=${process.execPath}`));
   const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
@@ -266,7 +268,7 @@ function manifests(): Map<string, Manifest> {
   );
 }
 
-test('the Kubernetes manifests name each other, our port and our probes', () => {
+test('the Kubernetes manifests refer to each other, our port and our probes', () => {
   const all = manifests();
   const [set, service, ingress] = ['StatefulSet', 'Service', 'Ingress'].map((kind) => all.get(kind)?.spec);
   const [container] = set.template.spec.containers;
@@ -290,7 +292,7 @@ test('the Kubernetes manifests name each other, our port and our probes', () => 
 
 const SEVERAL = 'deploy/kubernetes-redis';
 
-test('several pods have the address of Redis from a secret that must be there, and nothing else is changed', () => {
+test('several pods read the address of Redis from a required secret, and nothing else changes', () => {
   const { resources, replicas, patches } = parse(read(join(SEVERAL, 'kustomization.yaml')), { strict: true });
   assert.deepEqual([resources, readdirSync(path(SEVERAL))], [['../kubernetes'], ['kustomization.yaml']]);
   const set = manifests().get('StatefulSet');
@@ -314,7 +316,7 @@ test('several pods have the address of Redis from a secret that must be there, a
 
 const hasKubectl = spawnSync('kubectl', ['kustomize', '--help'], { stdio: 'ignore' }).status === 0;
 
-test('kubectl puts the manifests together, one pod or several', { skip: !hasKubectl && 'no kubectl here' }, () => {
+test('kubectl builds the manifests, for one pod or several', { skip: !hasKubectl && 'no kubectl here' }, () => {
   const setIn = (folder: string) =>
     execFileSync('kubectl', ['kustomize', path(folder)], { encoding: 'utf8' })
       .split(/^---$/m)
@@ -332,7 +334,7 @@ test('kubectl puts the manifests together, one pod or several', { skip: !hasKube
   assert.deepEqual(fixed(several), fixed(one));
 });
 
-test('the pod is closed in, has its data in a claim, and is given variables that we read', () => {
+test('the pod is confined, has its data in a claim, and gets variables that we read', () => {
   const { template, volumeClaimTemplates } = manifests().get('StatefulSet')?.spec ?? {};
   const { securityContext, containers, volumes } = template.spec;
   const [container] = containers;
@@ -360,7 +362,7 @@ test('the pod is closed in, has its data in a claim, and is given variables that
   assert.ok(Number(cpu) * Number(/^(\d+)MB$/.exec(most)?.[1]) < 1024 * Number(/^(\d+)Gi$/.exec(memory)?.[1]));
 });
 
-test('nginx has the limits of the server', () => {
+test('nginx has the same limits as the server', () => {
   const site = read('deploy/nginx.conf');
   assert.equal(Number(/client_max_body_size (\d+)m;/.exec(site)?.[1]) * 2 ** 20, Number(OPTIONS.maxBody.preset));
   const beats = [limit('src/hub/hub.ts', 'HEARTBEAT_MS') / 1000, limit('src/ingest/ingest.ts', 'PROBE_ROUNDS')];
@@ -369,7 +371,7 @@ test('nginx has the limits of the server', () => {
   assert.match(site, new RegExp(`server 127\\.0\\.0\\.1:${PORT};`));
 });
 
-test('through nginx a visitor is greeted and acked, the stream shows it at once, and a reload moves it on', async (t) => {
+test('through nginx a visitor gets hello and acks, the stream shows it at once, and a reload keeps it connected', async (t) => {
   const server = await startServer(t, { flags: ['--trust-proxy', '127.0.0.1'] });
   const proxy = await startNginx(t, server.url);
   const stream = await StreamReader.open(t, { ...proxy, token: server.token }, { site: 'demo', moves: 'full' });
@@ -403,7 +405,7 @@ function comeFrom(t: TestContext, ws: string, localAddress: string): Promise<'he
   });
 }
 
-test('the address that nginx tells counts with --trust-proxy, and what visitors tell does not', async (t) => {
+test('the address sent by nginx counts with --trust-proxy, and an address sent by visitors does not', async (t) => {
   const [ada, bob] = ['127.0.0.2', '127.0.0.3'];
   const flags = ['--max-per-address', '1'];
   const trusting = await startServer(t, { workers: 1, flags: [...flags, '--trust-proxy', '127.0.0.1'] });
@@ -417,7 +419,7 @@ test('the address that nginx tells counts with --trust-proxy, and what visitors 
   assert.notEqual(await comeFrom(t, other.ws, bob), 'hello');
 });
 
-test('behind https cookies are Secure, figures stay inside, http leads there, and a body is refused where the server would refuse it', async (t) => {
+test('behind https cookies are Secure, metrics stay internal, http redirects, and nginx and the server reject the same bodies', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--trust-proxy', '127.0.0.1'] });
   const { url, plain } = await startNginx(t, server.url);
   const token = server.link?.split('/').at(-1);

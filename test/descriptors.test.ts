@@ -47,7 +47,7 @@ test('idle connections of one address leave room for others, and are counted', a
   assert.deepEqual(server.workerPids(), pids);
 });
 
-test('idle connections of many addresses end no worker, and give way in time', async (t) => {
+test('idle connections of many addresses stop no worker, and are closed in time', async (t) => {
   const server = await startServer(t, { workers: 1, nofile: NOFILE });
   const pids = server.workerPids();
   const visitor = new JsonVisitor(t, server.ws);
@@ -84,7 +84,7 @@ function countOf(list: readonly number[], wanted: number): number {
   return list.filter((one) => one === wanted).length;
 }
 
-test('WebSockets of one address leave room for others, and those of many addresses keep to the limit', async (t) => {
+test('WebSockets of one address leave room for others, and WebSockets of many addresses stay within the limit', async (t) => {
   const server = await startServer(t, { workers: 1, nofile: NOFILE });
   const pids = server.workerPids();
   const one = await ask(t, server, 100, '127.0.9.1', upgradeText());
@@ -110,7 +110,7 @@ test('streams of one account leave room for others in the primary', async (t) =>
   assert.equal((await server.api('/healthz')).status, 200);
 });
 
-test('a connection counts until it closes, also when a new socket has taken its place', () => {
+test('a connection counts until it closes, also when a new socket has replaced it', () => {
   const limit = new ConnectionLimit({
     most: 8,
     mostPerAddress: 1000,

@@ -34,7 +34,7 @@ async function runLimited(bytes: number, ...args: string[]): Promise<Ran> {
   return { code: code as number, out, err };
 }
 
-test('backup, restore and export tell in one line that files may not grow, and leave nothing', async (t) => {
+test('backup, restore and export report a file size limit in one line, and leave no files', async (t) => {
   if (spawnSync('prlimit', ['--version']).status !== 0) return t.skip('there is no prlimit');
   const data = await filled(t);
   const out = temporaryFolder(t);
@@ -58,7 +58,7 @@ test('backup, restore and export tell in one line that files may not grow, and l
   assert.equal(existsSync(join(empty, 'store.mdb')), false);
 });
 
-test('a path that is no folder, or may not be used, is one line', async (t) => {
+test('a path that is not a folder, or is not accessible, is reported in one line', async (t) => {
   const file = join(temporaryFolder(t), 'file');
   writeFileSync(file, '');
   for (const words of [
@@ -71,7 +71,7 @@ test('a path that is no folder, or may not be used, is one line', async (t) => {
   }
 });
 
-test('errors of the system are told with their place and what to do; others are none', () => {
+test('system errors are reported with their path and what to do, and other errors are not system errors', () => {
   const error = (code: string | number, message: string, path?: string) =>
     Object.assign(new Error(message), { code, path });
   assert.equal(
@@ -90,7 +90,7 @@ test('errors of the system are told with their place and what to do; others are 
   assert.equal(osErrorText(new TypeError('x')), undefined);
 });
 
-test('an input/output error is no full disk, unless the disk is full', () => {
+test('an input/output error is not reported as a full disk, unless the disk is full', () => {
   const eio = Object.assign(new Error('Input/output error'), { code: 5 });
   const full = () => {
     throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });

@@ -11,7 +11,7 @@ function read(path: string): string {
   return readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 }
 
-test('docs/configuration.md has every option with its environment and default', () => {
+test('docs/configuration.md lists every option with its environment variable and default', () => {
   const text = read('docs/configuration.md');
   for (const { flag, env, preset, help } of Object.values(OPTIONS)) {
     const isRow = (line: string) => new RegExp(`^\\| [^|]*--${flag}[^a-z-][^|]*\\|`).test(line);
@@ -23,14 +23,14 @@ test('docs/configuration.md has every option with its environment and default', 
   }
 });
 
-test('docs/protocol.md has every close code and every fault of a frame', () => {
+test('docs/protocol.md lists every close code and every frame error', () => {
   const text = read('docs/protocol.md');
   for (const [name, code] of Object.entries(CLOSE)) assert.ok(text.includes(`| ${code} | \`${name}\` |`), name);
   const codes = read('src/protocol/frame-error.ts').matchAll(/\| '([a-z-]+)'/g);
   for (const [, code] of codes) assert.ok(text.includes(`\`${code}\``), code);
 });
 
-test('docs/protocol.md has every problem with its statuses and meaning, and no other', () => {
+test('docs/protocol.md lists every problem with its statuses and meaning, and no other', () => {
   const section = read('docs/protocol.md').split('## 10. Problems')[1]?.split('### Health')[0] ?? '';
   const rows = section.split('\n').filter((line) => /^\| `/.test(line));
   const expected = Object.entries(PROBLEMS).map(
@@ -51,7 +51,7 @@ function commandsIn(text: string): string[] {
   );
 }
 
-test('every command is in the README, and the pages name no command and no flag that there is none of', () => {
+test('the README lists every command, and the docs name no command or flag that does not exist', () => {
   const readme = read('README.md');
   for (const name of MANUALS.keys()) {
     const [first, verb = ''] = name.split(' ');

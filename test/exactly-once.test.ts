@@ -230,7 +230,7 @@ async function ask<T>(server: TestServer, path: string): Promise<T> {
   return (await (answer as Response).json()) as T;
 }
 
-test('every click is stored once and told once, whatever tabs, takeovers, lost answers and restarts do', async (t) => {
+test('every click is stored once and sent once, across tabs, takeovers, lost responses and restarts', async (t) => {
   const data = temporaryFolder(t);
   // Short, so that visitors are let in anew as often as they come back in time.
   const flags = ['--max-per-address', '10000', '--grace', '500'];

@@ -23,7 +23,7 @@ import { helloFrame, samplesFrame, type VisitorOptions } from './support/visitor
 
 const KILL_SECONDS = process.env.FIELDMOUSE_LONG ? 30 : 10;
 
-test('a worker killed each second loses nothing that was acked', async (t) => {
+test('killing a worker each second loses no acked data', async (t) => {
   // A port that is the same when all workers are gone for a moment.
   const server = await startServer(t, { listen: await freeAddress() });
   const visitors = crowd(t, 200, () => server.ws);
@@ -48,7 +48,7 @@ test('a worker killed each second loses nothing that was acked', async (t) => {
   await assertExact(t, server.data, visitors);
 });
 
-test('visitors that stay for too long go on as new ones, and nothing is lost or there twice', async (t) => {
+test('visitors that stay too long continue as new visitors, and no sample is lost or stored twice', async (t) => {
   const server = await startServer(t, { flags: ['--max-visit', '2s'] });
   const visitors = crowd(t, 50, () => server.ws);
   const traffic = new Traffic(visitors, 50, 3);
@@ -61,7 +61,7 @@ test('visitors that stay for too long go on as new ones, and nothing is lost or 
   await assertExact(t, server.data, visitors, true);
 });
 
-test('what is posted for a visitor that stayed for too long is stored once, for the new one', async (t) => {
+test('frames posted for a visitor that stayed too long are stored once, for the new visitor', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-visit', '1s'] });
   const post = async (about: VisitorOptions, ...frames: Uint8Array[]) => {
     const body = Uint8Array.from(packFrames([helloFrame(about), ...frames].map((frame) => [...frame])));
@@ -83,7 +83,7 @@ test('what is posted for a visitor that stayed for too long is stored once, for 
   assert.equal(sum(visits.map(({ moves }) => moves)), 1);
 });
 
-test('all processes killed in the middle of writing lose nothing that was acked', async (t) => {
+test('killing all processes during a write loses no acked data', async (t) => {
   const data = temporaryFolder(t);
   let server = await startServer(t, { data });
   const listen = server.url.replace('http', 'tcp');
@@ -112,7 +112,7 @@ interface Disk {
   makeRoom(server: TestServer): void;
 }
 
-test('a full disk: acks wait, the live view goes on, and all is well once there is room', async (t) => {
+test('a full disk: acks wait, the live view continues, and all recovers once there is room', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m,mode=700', 'tmpfs', folder]);
   t.after(() => {
@@ -132,7 +132,7 @@ test('a full disk: acks wait, the live view goes on, and all is well once there 
   });
 });
 
-test('files that may not grow: acks wait, the live view goes on, and all is well once they may', async (t) => {
+test('a file size limit: acks wait, the live view continues, and all recovers once the limit is raised', async (t) => {
   const limit = (server: TestServer, bytes: string) => {
     for (const pid of [server.process.pid as number, ...server.workerPids()])
       execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:`]);
@@ -207,7 +207,7 @@ const CAP = 8_000_000;
 /** So many write at the same time, one visitor after the other. */
 const LANES = 4;
 
-test('a data folder never exceeds the cap, and the oldest visits go first', async (t) => {
+test('a data folder never exceeds the cap, and the oldest visits are removed first', async (t) => {
   const server = await startServer(t, { flags: ['--max-store', '8MB'] });
   let largest = 0;
   const look = setInterval(() => {

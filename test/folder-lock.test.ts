@@ -34,7 +34,7 @@ async function leaveStale(folder: string, name: string): Promise<void> {
   await once(server, 'close');
 }
 
-test('of servers that start at the same moment on stale sockets exactly one holds the folder', async (t) => {
+test('of servers that start at the same moment on stale sockets exactly one locks the folder', async (t) => {
   const lockers = [locker(t), locker(t), locker(t)];
   for (let round = 0; round < ROUNDS; round++) {
     const folder = temporaryFolder(t);
@@ -48,7 +48,7 @@ test('of servers that start at the same moment on stale sockets exactly one hold
   }
 });
 
-test('a folder whose path is long is held, too, and its server can be asked', async (t) => {
+test('a folder with a long path is locked too, and its server can be queried', async (t) => {
   const folder = join(temporaryFolder(t), 'k'.repeat(200), 'é'.repeat(60));
   mkdirSync(folder, { recursive: true });
   const told: string[] = [];
@@ -61,7 +61,7 @@ test('a folder whose path is long is held, too, and its server can be asked', as
   (await lockFolder(folder))();
 });
 
-test('a server that was stopped still holds its folder', async (t) => {
+test('a suspended server still holds the lock on its folder', async (t) => {
   const folder = temporaryFolder(t);
   const child = locker(t);
   assert.equal(await tell(child, folder), 'held');
@@ -70,7 +70,7 @@ test('a server that was stopped still holds its folder', async (t) => {
   await assert.rejects(lockFolder(folder), FolderInUse);
 });
 
-test('where no socket can be made the reason is told', async (t) => {
+test('where no socket can be created the error gives the reason', async (t) => {
   const folder = join(temporaryFolder(t), 'file');
   writeFileSync(folder, '');
   const reasons: string[] = [];
@@ -78,7 +78,7 @@ test('where no socket can be made the reason is told', async (t) => {
   assert.match(reasons.join(), /no socket can be created in the data folder \(\w+\)/);
 });
 
-test('a socket that a server listens on for visitors holds no folder, whatever its name', async (t) => {
+test('a socket on which a server listens for visitors does not lock a folder, whatever its name', async (t) => {
   const data = temporaryFolder(t);
   const listen = `unix:${join(data, 'server.sock')}`;
   // Of another data folder.
@@ -106,7 +106,7 @@ async function untilSaid({ stdout }: ChildProcess, words: string): Promise<void>
   assert.fail(`it ended, and said ${said}`);
 }
 
-test('a second server on a folder with a long path says so and ends', async (t) => {
+test('a second server on a folder with a long path reports the lock and exits', async (t) => {
   const data = join(temporaryFolder(t), 'k'.repeat(120));
   await startServer(t, { data, workers: 1 });
   const second = spawnMain(['--listen', 'tcp://127.0.0.1:0', '--data', data, '--workers', '1']);

@@ -86,7 +86,7 @@ async function clicks(archive: Archive, device?: 'desktop' | 'wide' | 'phone') {
 }
 
 for (const [name, openFormer] of Object.entries(stores)) {
-  test(`${name}: a store of format 1 is read, added to and removed from, and agrees with its frames at all times`, async (t) => {
+  test(`${name}: a store of format 1 can be read, written and erased from, and always agrees with its frames`, async (t) => {
     const { archive, format } = await openFormer(t);
     assert.equal(await format(), 2);
     assert.deepEqual(await archive.verify(), []);

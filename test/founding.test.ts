@@ -11,7 +11,7 @@ import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const START = ['start', '--listen', 'tcp://127.0.0.1:0', '--workers', '1', '--data'];
 
-test('a store file of 0 bytes is refused by a start and by commands, in one line that says what to do', async (t) => {
+test('start and commands reject a store file of 0 bytes in one line that says what to do', async (t) => {
   const data = join(temporaryFolder(t), 'data');
   const store = await openLmdbStore(data);
   const backup = join(temporaryFolder(t), 'backup.mdb');
@@ -45,7 +45,7 @@ fs.renameSync = (from, to) => {
 syncBuiltinESMExports();
 `;
 
-test('a start that is killed while it makes the store leaves no file of its name, and the next one goes on', async (t) => {
+test('a start killed while it creates the store leaves no store file, and the next start succeeds', async (t) => {
   const preload = join(temporaryFolder(t), 'kill.mjs');
   writeFileSync(preload, KILL);
   const data = join(temporaryFolder(t), 'data');
@@ -64,7 +64,7 @@ test('a start that is killed while it makes the store leaves no file of its name
   assert.equal(statSync(join(data, 'store.mdb')).mode & 0o777, 0o600);
 });
 
-test('what a killed first start left beside a store goes at the next start, and with a restore', async (t) => {
+test('leftovers of a killed first start are removed by the next start, and by a restore', async (t) => {
   const data = join(temporaryFolder(t), 'data');
   const server = await startServer(t, { data, workers: 1 });
   assert.equal(await server.stop(), 0);

@@ -81,7 +81,7 @@ function readerTo(passed: Buffer[], onFrame: (payload: Buffer, isBinary: boolean
   return reader;
 }
 
-test('takes whole data frames and leaves everything else to ws, byte by byte, in whatever chunks it comes', () => {
+test('reads whole data frames and leaves everything else to ws, byte by byte, in chunks of any size', () => {
   fc.assert(
     fc.property(frames, fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1 }), (sent, sizes) => {
       const taken: { payload: Buffer; isBinary: boolean }[] = [];
@@ -110,7 +110,7 @@ test('takes whole data frames and leaves everything else to ws, byte by byte, in
   );
 });
 
-test('takes every whole frame of one chunk', () => {
+test('reads every whole frame of one chunk', () => {
   fc.assert(
     fc.property(fc.array(whole), (sent) => {
       const small = sent.filter(({ payload: { length } }) => length <= MAX_PAYLOAD);
@@ -164,7 +164,7 @@ async function connected(t: TestContext, early: Buffer = Buffer.alloc(0)) {
 const KEY = Buffer.from([1, 2, 3, 4]);
 const text = (words: string, first = 0x81): Buffer => encode({ first, payload: Buffer.from(words), mask: KEY });
 
-test('works inside the ws that is installed, which keeps fragments, pings and the closing handshake', async (t) => {
+test('works inside the installed ws, which handles fragments, pings and the closing handshake', async (t) => {
   const { client, socket, seen, rest } = await connected(t);
   const pinged = once(socket, 'ping');
   const closed = once(socket, 'close');
@@ -189,7 +189,7 @@ test('works inside the ws that is installed, which keeps fragments, pings and th
   assert.deepEqual(rest, ['fragments', 'in two']);
 });
 
-test('reads what came with the request, stops while paused, and writes as ever', async (t) => {
+test('reads the bytes that came with the request, stops while paused, and writes unchanged', async (t) => {
   const { client, socket, seen } = await connected(t, Buffer.concat([text('first'), text('second').subarray(0, 3)]));
   assert.deepEqual(seen, ['first']);
   client.write(text('second').subarray(3));

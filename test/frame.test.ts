@@ -111,7 +111,7 @@ function faultCode(read: () => unknown): string | undefined {
   return faultOf(read)?.code;
 }
 
-test('decodes every kind of sample as it was encoded', () => {
+test('decodes every kind of sample as encoded', () => {
   fc.assert(
     fc.property(number, samples, (n, list) => {
       const bytes = frameOf(n, list);
@@ -123,7 +123,7 @@ test('decodes every kind of sample as it was encoded', () => {
   );
 });
 
-test('decodes hello as it was encoded', () => {
+test('decodes hello as encoded', () => {
   fc.assert(
     fc.property(hello, (given) => {
       const bytes = Uint8Array.from(encodeFrame(0, FRAME.hello, encodeHello(given)));
@@ -134,11 +134,11 @@ test('decodes hello as it was encoded', () => {
   );
 });
 
-test('keeps a bye to one head', () => {
+test('encodes a bye as a head alone', () => {
   assert.deepEqual(decodeHead(Uint8Array.from(encodeFrame(5, FRAME.bye))), { n: 5, type: FRAME.bye, offset: 1 });
 });
 
-test('cuts texts that are too long at a whole character', () => {
+test('cuts long texts at a whole character', () => {
   const long = '€'.repeat(2000);
   const bytes = Uint8Array.from(
     encodeHello({
@@ -160,7 +160,7 @@ test('cuts texts that are too long at a whole character', () => {
   assert.equal(read.referrer, '€'.repeat(Math.floor(MAX_TEXT.origin / 3)));
 });
 
-test('counts a time that runs back as the one before it', () => {
+test('treats a time that goes backwards as the time before it', () => {
   const list: Sample[] = [
     { time: 50, type: 'move', x: 1, y: 1 },
     { time: 20, type: 'move', x: 2, y: 2 },
@@ -172,7 +172,7 @@ test('counts a time that runs back as the one before it', () => {
   );
 });
 
-test('gives fewer samples or a FrameError for a frame cut anywhere', () => {
+test('returns fewer samples or throws FrameError for a frame cut anywhere', () => {
   fc.assert(
     fc.property(samples, (list) => {
       const bytes = frameOf(1, list);
@@ -188,7 +188,7 @@ test('gives fewer samples or a FrameError for a frame cut anywhere', () => {
   );
 });
 
-test('says truncated for a hello cut anywhere', () => {
+test('reports truncated for a hello cut anywhere', () => {
   fc.assert(
     fc.property(hello, (given) => {
       const bytes = Uint8Array.from(encodeHello(given));
@@ -228,7 +228,7 @@ test('throws nothing but FrameError for a frame with one byte changed', () => {
   );
 });
 
-test('names what is wrong with a frame', () => {
+test('names the error of an invalid frame', () => {
   const buffer = new SampleBuffer(MAX_SAMPLES);
   const samplesOf = (...bytes: number[]) => faultCode(() => decodeSamples(Uint8Array.from(bytes), 0, buffer));
   assert.equal(
@@ -248,7 +248,7 @@ test('names what is wrong with a frame', () => {
   assert.equal(samplesOf(0, 2, 0xff, 0xff, 0xff, 0x7f), 'bad-number', 'scrolled off the page');
 });
 
-test('refuses positions beyond the farthest page pixel', () => {
+test('rejects positions beyond the maximum page pixel', () => {
   const at = (x: number) => frameOf(1, [{ time: 0, type: 'move', x, y: 0 }]);
   assert.equal(
     faultCode(() => decode(at(MAX_COORDINATE))),
@@ -264,7 +264,7 @@ test('refuses positions beyond the farthest page pixel', () => {
   );
 });
 
-test('holds as many samples as the buffer has room for, and not one more', () => {
+test('stores as many samples as the buffer holds, and not one more', () => {
   const list = Array.from({ length: 9 }, (_, i): Sample => ({ time: i, type: 'move', x: i, y: i }));
   assert.equal(decode(frameOf(1, list), 9).length, 9);
   assert.equal(
@@ -273,7 +273,7 @@ test('holds as many samples as the buffer has room for, and not one more', () =>
   );
 });
 
-test('splits the body of a POST into the frames it was packed from', () => {
+test('splits the body of a POST into the frames packed into it', () => {
   const frames = fc.array(fc.array(fc.integer({ min: 0, max: 255 }), { maxLength: 300 }), { maxLength: 20 });
   fc.assert(
     fc.property(frames, (given) => {
@@ -295,7 +295,7 @@ test('splits the body of a POST into the frames it was packed from', () => {
   );
 });
 
-test('takes at most 4 bytes per move at the median of frames from realistic pointer paths', () => {
+test('needs at most 4 bytes per move at the median of frames from realistic pointer paths', () => {
   const random = seeded(42);
   const perMove: number[] = [];
   for (let path = 0; path < 200; path++) {

@@ -23,14 +23,14 @@ const server = await startServer(FILE, { flags: FLAGS });
 const SOME_MB = 120;
 
 for (const target of TARGETS)
-  test(`${target.name}: changed ones are taken or refused, and nothing else`, () => {
+  test(`${target.name}: mutated inputs are accepted or rejected, and cause no other error`, () => {
     fc.assert(
       fc.property(target.inputs, (input) => void accepts(target, input)),
       { numRuns: 3000 },
     );
   });
 
-test('no bytes of a visitor end a worker, or keep another from its acks', async (t) => {
+test('no bytes from a visitor stop a worker, or delay the acks of another visitor', async (t) => {
   const pids = server.workerPids();
   const good = new BinaryVisitor(t, server.ws);
   await good.hello;
@@ -59,7 +59,7 @@ test('no bytes of a visitor end a worker, or keep another from its acks', async 
   assert.doesNotMatch(server.output(), /unexpected error/);
 });
 
-test('no body, address or header field gets an answer of 500, or none', async () => {
+test('no body, address or header field causes a status of 500 or a missing response', async () => {
   const pids = server.workerPids();
   const field = fc.oneof(jsonFrames, fc.string({ unit: 'binary', maxLength: 80 })).map((text) =>
     Buffer.from(text)

@@ -29,7 +29,7 @@ async function metric(server: TestServer, reason: string): Promise<string | unde
   return new RegExp(`^fieldmouse_degraded\\{reason="${reason}"\\} (\\d)`, 'm').exec(text)?.[1];
 }
 
-test('a primary that stands still fails /healthz and /readyz, until it goes on', async (t) => {
+test('a suspended primary fails /healthz and /readyz until it resumes', async (t) => {
   const server = await startServer(t, { workers: 1 });
   assert.deepEqual(await ask(server, '/healthz'), { status: 200, body: { status: 'ok', reasons: [] } });
   server.process.kill('SIGSTOP');
@@ -46,7 +46,7 @@ test('a primary that stands still fails /healthz and /readyz, until it goes on',
   for (const path of ['/healthz', '/readyz']) await until(async () => (await ask(server, path)).status === 200, path);
 });
 
-test('a server whose Redis is away, or evicts, is degraded: in the answers, the metric and the dashboard', async (t) => {
+test('a server whose Redis is unreachable or evicts is degraded: in the responses, the metric and the dashboard', async (t) => {
   const redis = await startRedis(t);
   const options = { flags: ['--redis', redis.url], workers: 1 };
   const { server, dashboard } = await openDashboard(t, 1280, 800, options);
@@ -83,7 +83,7 @@ test('--fail-degraded answers 503 while the server is degraded, and 200 when it 
   await until(async () => (await ask(server, '/readyz')).status === 200, '200');
 });
 
-test('a store that is full is a reason, in a file and in Redis, until there is room', async (t) => {
+test('a full store is reported as the reason, for a file and for Redis, until there is room', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const inRedis = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
   const visitor = keepMoving(t, inRedis);
@@ -95,7 +95,7 @@ test('a store that is full is a reason, in a file and in Redis, until there is r
   await until(async () => (await reasons(inRedis)).length === 0, 'no reasons');
 });
 
-test('a file that may not grow is a reason, until it may', async (t) => {
+test('a file size limit is reported as the reason, until it is raised', async (t) => {
   if (spawnSync('prlimit', ['--version']).status !== 0) return t.skip('there is no prlimit');
   const server = await startServer(t, { workers: 1 });
   const limit = (bytes: string) => {
@@ -110,7 +110,7 @@ test('a file that may not grow is a reason, until it may', async (t) => {
   await until(async () => (await reasons(server)).length === 0, 'no reasons');
 });
 
-test('a Redis that answers but refuses what is stored is a reason of its own', async (t) => {
+test('a Redis that answers but rejects writes is reported with a reason of its own', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const server = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
   const visitor = keepMoving(t, server);

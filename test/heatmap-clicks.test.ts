@@ -47,7 +47,7 @@ function spotsOf({ cells }: Heat): { left: number; right: number; top: number; b
   return spots;
 }
 
-test('a button that is clicked in windows of four widths is one spot, on the button', async (t) => {
+test('clicks on a button in windows of four widths are one spot, on the button', async (t) => {
   const { url, server, site, page } = await startSite(t, { '/': PAGE });
   const boxes = new Map<number, { x: number; y: number; width: number; height: number }>();
   let clicks = 0;

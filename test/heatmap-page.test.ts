@@ -68,7 +68,7 @@ async function pointAt(dashboard: Page, x: number, y: number): Promise<void> {
 /** With one visit of the demo. */
 const server = await startServer(FILE, { workers: 1, data: await folderWith(FILE, visit('anna', [[300, 200]], 0)) });
 
-test('a heatmap lies over its page where visitors were, and tells the numbers under the pointer', async (t) => {
+test("a heatmap lies over its page at the visitors' positions, and shows the numbers under the pointer", async (t) => {
   const data = await folderWith(
     t,
     visit(
@@ -130,7 +130,7 @@ test('a heatmap lies over its page where visitors were, and tells the numbers un
   assert.equal(await dashboard.locator('.fold').count(), 3);
 });
 
-test('a picture that is there at once is seen in a browser that paints late', async (t) => {
+test('an image that loads at once appears in a browser that paints late', async (t) => {
   const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
   await ready(dashboard);
@@ -144,7 +144,7 @@ test('a picture that is there at once is seen in a browser that paints late', as
   await ready(dashboard);
 });
 
-test('where nothing was recorded, it says so and leads on; what fails can be tried again', async (t) => {
+test('a page without recordings says so and offers a link, and a failed request can be retried', async (t) => {
   const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
   await ready(dashboard);
@@ -165,7 +165,7 @@ test('where nothing was recorded, it says so and leads on; what fails can be tri
   await ready(dashboard);
 });
 
-test('a site without visits has no heatmap, and the page behind it is hidden on demand', async (t) => {
+test('a site without visits has no heatmap, and the page behind a heatmap can be hidden', async (t) => {
   const { server, dashboard } = await openDashboard(t, 1280, 800, {
     data: await folderWith(t, visit('anna', [[300, 200]], 0, { origin: 'https://shop.example' })),
   });
@@ -178,7 +178,7 @@ test('a site without visits has no heatmap, and the page behind it is hidden on 
   await dashboard.getByText('No moves in this period').waitFor();
 });
 
-pictureTest('a heatmap of the demo is a picture worth keeping', async (t) => {
+pictureTest('a picture of a heatmap of the demo is saved', async (t) => {
   const listen = await freeAddress();
   const url = listen.replace('tcp:', 'http:');
   const random = randomOf(7);

@@ -52,7 +52,7 @@ async function picture(kind: HeatKind, from: Heat, scale = 1): Promise<Picture> 
   return new Picture(await renderHeat(kind, from, scale));
 }
 
-test('the palette goes from nothing by blue to red', () => {
+test('the palette goes from transparent through blue to red', () => {
   const colour = (i: number) => [...PALETTE.subarray(4 * i, 4 * i + 4)] as [number, number, number, number];
   assert.equal(colour(0)[3], 0);
   const [red, , blue, opacity] = colour(40);
@@ -61,7 +61,7 @@ test('the palette goes from nothing by blue to red', () => {
   for (let i = 1; i <= HOTTEST; i++) assert.ok(colour(i)[3] >= colour(i - 1)[3], `opacity of ${i}`);
 });
 
-test('a picture is hot where counts are, clear where none are, and smooth between', async () => {
+test('an image is hot where counts are, clear where none are, and smooth in between', async () => {
   const shown = await picture('move', heat([10, 20, 1000, 40, 60, 10]));
   assert.deepEqual([shown.width, shown.height], EXTENT);
   assert.ok(shown.at(10 * 16 + 8, 20 * 16 + 8) >= HOTTEST - 3);
@@ -78,7 +78,7 @@ test('a picture is hot where counts are, clear where none are, and smooth betwee
   assert.equal(across.at(-1), 0);
 });
 
-test('a single count is round, at every level of colour', async () => {
+test('a single count is round in every colour level', async () => {
   for (const scale of [1, 2, 5]) {
     const shown = await picture('click', heat([40, 60, 1]), scale);
     const middle = { x: (40 * 16 + 8) / scale, y: (60 * 16 + 8) / scale };
@@ -96,7 +96,7 @@ test('a single count is round, at every level of colour', async () => {
   }
 });
 
-test('a picture of any scale shows the same places', async () => {
+test('images of any scale show the same places', async () => {
   const cells = [10, 20, 50, 70, 100, 50];
   for (const scale of [1, 2, 3, 7, 16]) {
     const shown = await picture('click', heat(cells), scale);
@@ -109,7 +109,7 @@ test('a picture of any scale shows the same places', async () => {
   }
 });
 
-test('counts at and beyond the edges of a page are no trouble', async () => {
+test('counts at and beyond the edges of a page are drawn without error', async () => {
   const shown = await picture('move', heat([0, 0, 9, 79, 0, 9, 90, 50, 9, 79, 124, 9, 0, 130, 9]));
   for (const [x, y] of [
     [0, 0],
@@ -120,7 +120,7 @@ test('counts at and beyond the edges of a page are no trouble', async () => {
   assert.equal(shown.opacity(640, 1000), 0);
 });
 
-test('a scroll map shows the share that saw each depth, with lines at 100, 75, 50 and 25 %', async () => {
+test('a scroll map shows the share of visitors that reached each depth, with lines at 100, 75, 50 and 25 %', async () => {
   // Of eight views one ended at row 9, two at 19, and so on.
   const cells = [9, 1, 19, 2, 49, 2, 79, 2, 99, 1];
   const shown = await picture('scroll', heat(cells, { size: 2 }));
@@ -140,7 +140,7 @@ test('a scroll map shows the share that saw each depth, with lines at 100, 75, 5
   }
 });
 
-test('lines of a scroll map stand where the share falls below', async () => {
+test('a line of a scroll map is where the share falls below its value', async () => {
   const cells = [9, 1, 19, 1, 49, 1, 79, 1];
   const shown = await picture('scroll', heat(cells, { size: 2 }));
   for (const y of [10 * 16, 20 * 16, 50 * 16, 80 * 16]) {
@@ -151,7 +151,7 @@ test('lines of a scroll map stand where the share falls below', async () => {
   }
 });
 
-test('how deep a share saw agrees with counting', () => {
+test('the depth reached by a share of visitors agrees with a count', () => {
   const ends = fc.array(fc.nat(50), { minLength: 1, maxLength: 30 });
   fc.assert(
     fc.property(ends, fc.constantFrom(0.75, 0.5, 0.25), (rows, share) => {
@@ -170,7 +170,7 @@ test('how deep a share saw agrees with counting', () => {
   );
 });
 
-test('a page without counts, or of which nothing is known, is a clear picture', async () => {
+test('a page without counts, or without known size, gives a clear image', async () => {
   for (const kind of HEAT_KINDS) {
     const size = kind === 'scroll' ? 2 : 3;
     const empty = await picture(kind, heat([], { size }));
@@ -182,7 +182,7 @@ test('a page without counts, or of which nothing is known, is a clear picture', 
   assert.deepEqual(extentOf('move', heat([3, 5, 1, 9, 7, 1], { extent: [0, 0] })), [160, 128]);
 });
 
-test('no picture is larger than its limits, whatever was told', async () => {
+test('no image exceeds the size limits, whatever counts it gets', async () => {
   fc.assert(
     fc.property(fc.nat(40_000), fc.nat(10_000_000), fc.integer({ min: 1, max: 64 }), (wide, high, scale) => {
       const extent = extentOf('move', heat([], { extent: [wide, high] }));
@@ -216,7 +216,7 @@ function readBytes(bytes: Uint8Array) {
   return { kind, extent: [width, height], views, total, most, cells };
 }
 
-test('cells come back from their bytes as they were', () => {
+test('cells decode from their bytes as encoded', () => {
   const cell = fc.tuple(fc.nat(16_383), fc.nat(2047), fc.integer({ min: 1, max: 2 ** 40 }));
   const key = ([row, column]: [number, number, number]) => row * 2048 + column;
   fc.assert(
@@ -251,7 +251,7 @@ async function visited(t: Parameters<typeof startHttp>[0]) {
 const PAGE = '/v1/heatmap?site=demo&page=/';
 const PNG = '/v1/heatmap.png?site=demo&page=/';
 
-test('a heatmap is told as numbers, by kind and width', async (t) => {
+test('a heatmap is returned as numbers, by kind and width', async (t) => {
   const http = await visited(t);
   const ask = async (more: string) => (await (await http.api('GET', PAGE + more)).json()) as Heat;
   assert.deepEqual((await ask('')).cells, [6, 12, 4, 37, 56, 2]);
@@ -265,7 +265,7 @@ test('a heatmap is told as numbers, by kind and width', async (t) => {
   assert.deepEqual((await ask('&from=2025-11-20&to=2025-11-20')).cells, []);
 });
 
-test('the same comes as bytes, by parameter or by what is accepted', async (t) => {
+test('the same heatmap is returned as bytes, by parameter or by Accept header', async (t) => {
   const http = await visited(t);
   const json = (await (await http.api('GET', PAGE)).json()) as Heat;
   for (const [more, accept] of [
@@ -284,7 +284,7 @@ test('the same comes as bytes, by parameter or by what is accepted', async (t) =
   }
 });
 
-test('the picture is of the numbers, and is not sent or made again while they stay', async (t) => {
+test('the image shows the numbers, and is not sent or drawn again while they stay the same', async (t) => {
   const http = await visited(t);
   const answer = await http.api('GET', `${PNG}&scale=2`);
   assert.equal(answer.status, 200);
@@ -311,7 +311,7 @@ test('the picture is of the numbers, and is not sent or made again while they st
   assert.equal((await again('&scale=2')).status, 200);
 });
 
-test('many who ask for one picture at once all get it', async (t) => {
+test('many concurrent requests for one image all get it', async (t) => {
   const http = await visited(t);
   const answers = await Promise.all(Array.from({ length: 50 }, () => http.api('GET', PNG)));
   assert.ok(answers.every(({ status }) => status === 200));
@@ -319,7 +319,7 @@ test('many who ask for one picture at once all get it', async (t) => {
   assert.ok(pictures.every((one) => one.equals(pictures[0] as Buffer)));
 });
 
-test('a heatmap that cannot be asked for is refused, and it is said what would be right', async (t) => {
+test('an invalid heatmap request is rejected, and the error says what would be valid', async (t) => {
   const http = await visited(t);
   const cases: [path: string, status: number, right: RegExp][] = [
     ['/v1/heatmap?site=demo', 400, /page is missing/],

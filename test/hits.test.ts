@@ -63,7 +63,7 @@ function unescaped(text: string): string {
   return text.replace(/&([a-z#0-9]+);/g, (_, name) => names[name] as string);
 }
 
-test('a POST counts a visit and answers with the new total, a GET reads it', async (t) => {
+test('a POST counts a visit and answers with the new total, and a GET reads the total', async (t) => {
   const http = await startHttp(t);
   const first = await post(http, 'garden.html?site=demo');
   assert.equal(first.status, 200);
@@ -75,7 +75,7 @@ test('a POST counts a visit and answers with the new total, a GET reads it', asy
   assert.equal(await total(get(http, 'other.html?site=demo')), 0);
 });
 
-test('a picture counts a visit and shows the new total; HEAD does not count', async (t) => {
+test('an image counts a visit and shows the new total, and HEAD does not count', async (t) => {
   const http = await startHttp(t);
   const { ask } = http;
   for (const count of [1, 2]) {
@@ -96,7 +96,7 @@ test('a picture counts a visit and shows the new total; HEAD does not count', as
   assert.equal(await total(get(http, 'shop/pots?site=demo')), 2);
 });
 
-test('a page whose own name ends in .svg can be counted and read', async (t) => {
+test('a page whose name ends in .svg can be counted and read', async (t) => {
   const http = await startHttp(t);
   assert.equal(await total(post(http, 'logo.svg?site=demo')), 1);
   assert.deepEqual(parse(await (await get(http, 'logo.svg.svg?site=demo')).text()).get('text'), ['visits', '2']);
@@ -104,7 +104,7 @@ test('a page whose own name ends in .svg can be counted and read', async (t) => 
   assert.equal(await total(get(http, 'logo?site=demo')), 0);
 });
 
-test('one page has one count, however its address is written', async (t) => {
+test('one page has one count, in whatever form its address is written', async (t) => {
   const http = await startHttp(t);
   const { url, port } = { url: http.url, port: Number(new URL(http.url).port) };
   for (const path of ['a%20b/%C3%A9', 'a%20b/é', '/a%20b/é', '%61%20b%2Fé']) await post(http, `${path}?site=demo`);
@@ -127,7 +127,7 @@ test('one page has one count, however its address is written', async (t) => {
   assert.equal(await http.store.hits('demo', '/shop/'), 1);
 });
 
-test('any page that is one comes through an address as it is', async (t) => {
+test('any valid page passes through an address unchanged', async (t) => {
   const http = await startHttp(t, { flags: UNLIMITED });
   // What `fetch` itself would take out of the address.
   const name = fc.string({ unit: 'grapheme', maxLength: 60 }).filter((text) => !/^\/|^\.\.?$/.test(text));
@@ -141,7 +141,7 @@ test('any page that is one comes through an address as it is', async (t) => {
   );
 });
 
-test('what is no page is refused', async (t) => {
+test('an invalid page is rejected', async (t) => {
   const http = await startHttp(t);
   for (const path of ['%00', 'a%0Ab', '%7F', '%zz', '%ff', '%', 'x'.repeat(1024), '%C3%A9'.repeat(512)])
     for (const answer of [await post(http, `${path}?site=demo`), await get(http, `${path}.svg?site=demo`)]) {
@@ -152,7 +152,7 @@ test('what is no page is refused', async (t) => {
   assert.equal((await post(http, `${'x'.repeat(1023)}?site=demo`)).status, 200);
 });
 
-test('without a site, the only one there is counts', async (t) => {
+test('without a site parameter, the only site counts', async (t) => {
   const http = await startHttp(t);
   await post(http, 'a');
   assert.equal(await http.store.hits('demo', '/a'), 1);
@@ -167,7 +167,7 @@ test('without a site, the only one there is counts', async (t) => {
     assert.equal(await codeOf(await post(http, `a?site=${key}`)), 'unknown-site');
 });
 
-test('only pages of origins that the site allows count, and may read the answer', async (t) => {
+test('only pages of origins allowed by the site count, and may read the response', async (t) => {
   const http = await startHttp(t);
   await addSite(http, 'shop', 'https://shop.example');
   const cases: [headers: Headers, post: number, picture: number][] = [
@@ -197,7 +197,7 @@ test('only pages of origins that the site allows count, and may read the answer'
   assert.equal((await get(http, 'a?site=shop', { origin: 'https://evil.example' })).status, 403);
 });
 
-test('a preflight is answered for the origins of the site', async (t) => {
+test("a preflight is answered for the site's origins", async (t) => {
   const http = await startHttp(t);
   await addSite(http, 'shop', 'https://shop.example');
   const ask = (origin: string) => http.ask('OPTIONS', '/v1/hits/a?site=shop', { headers: { origin } });
@@ -210,7 +210,7 @@ test('a preflight is answered for the origins of the site', async (t) => {
   assert.equal(await http.store.hits('shop', '/a'), 0);
 });
 
-test('bots are told the total and not counted, unless they are to be', async (t) => {
+test('bots get the total and are not counted, unless the option counts bots', async (t) => {
   const bots = ['Googlebot/2.1 (+http://www.google.com/bot.html)', 'curl/8.0', 'Mozilla/5.0 (compatible; bingbot/2.0)'];
   for (const [flag, most] of [
     ['no', 1],
@@ -228,7 +228,7 @@ test('bots are told the total and not counted, unless they are to be', async (t)
   }
 });
 
-test('an address may ask so often, and is told when to come again', async (t) => {
+test('an address over its rate limit is told when to try again', async (t) => {
   const http = await startHttp(t, { flags: ['--max-hits', '3', '--trust-proxy', 'yes'] });
   const ask = (address: string) => post(http, 'a?site=demo', { 'x-forwarded-for': address });
   for (let i = 0; i < 3; i++) assert.equal((await ask('192.0.2.1')).status, 200);
@@ -240,7 +240,7 @@ test('an address may ask so often, and is told when to come again', async (t) =>
   assert.equal(await http.store.hits('demo', '/a'), 4);
 });
 
-test('a flood of addresses is not remembered without end, and lets no busy address off', () => {
+test('the number of stored addresses is bounded, and a flood does not reset the limit of a busy address', () => {
   const limit = new AddressLimit(2);
   const isRefused = (address: string) => {
     try {
@@ -260,7 +260,7 @@ test('a flood of addresses is not remembered without end, and lets no busy addre
   assert.ok(!isRefused('10.0'));
 });
 
-test('when counts cannot be written, the answer says so and the log once', async (t) => {
+test('when counts cannot be written, the response says so, and the log says so once', async (t) => {
   const http = await startHttp(t, { countHit: () => Promise.reject(new Error('no space left')) });
   for (let i = 0; i < 3; i++) {
     const answer = await post(http, 'a?site=demo', { origin: http.url });
@@ -272,7 +272,7 @@ test('when counts cannot be written, the answer says so and the log once', async
   assert.equal(http.log.filter((line) => line.includes('no space left')).length, 1);
 });
 
-test('a badge is well-formed and shows its texts, whatever the label', async (t) => {
+test('a badge is well-formed and shows its texts, for any label', async (t) => {
   const label = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((text) => isLabel(text, 1000));
   fc.assert(
     fc.property(label, fc.nat(), (text, count) => {
@@ -344,7 +344,7 @@ const UNSEEN = [
   `a${'\u0301'.repeat(1600)}`,
 ];
 
-test('a label and a name have something to see, on one line', async (t) => {
+test('a label and a name must have visible characters, on one line', async (t) => {
   const http = await startHttp(t, { flags: UNLIMITED });
   for (const [no, text] of UNSEEN.entries()) {
     const picture = await get(http, `unseen.svg?site=demo&label=${encodeURIComponent(text)}`);
@@ -359,7 +359,7 @@ test('a label and a name have something to see, on one line', async (t) => {
   assert.ok(!isLabel('a'.repeat(100_000), 40), 'no time is spent on what is far too long');
 });
 
-test('a label may have what its script or its emoji need', async (t) => {
+test('a label may contain joiners that its script or its emoji need', async (t) => {
   const http = await startHttp(t, { flags: UNLIMITED });
   for (const label of JOINED) {
     const picture = await get(http, `joined.svg?site=demo&label=${encodeURIComponent(label)}`);
@@ -372,7 +372,7 @@ test('a label may have what its script or its emoji need', async (t) => {
   assert.equal(parse(await decomposed.text()).get('text')?.[0], 'café'.normalize('NFC'));
 });
 
-test('a badge is as wide as what is seen of its label', () => {
+test('a badge is as wide as the visible part of its label', () => {
   const width = (label: string) => Number(/width="(\d+)"/.exec(badge(label, 1))?.[1]);
   assert.equal(width('👨\u200d👩\u200d👧'), width('👨'));
   assert.equal(width(JOINED[3] as string), width('🏴'));
@@ -421,7 +421,7 @@ async function stored({ url }: TestServer, page: string): Promise<number> {
     }
 }
 
-test('all workers together count exactly, every answer is another number, and a restart keeps the totals', async (t) => {
+test('all workers together count exactly, every response has another number, and a restart keeps the totals', async (t) => {
   const data = temporaryFolder(t);
   const server = await startServer(t, { data, workers: 2, flags: UNLIMITED });
   const pages = ['a', 'b', 'c'];
@@ -441,7 +441,7 @@ test('all workers together count exactly, every answer is another number, and a 
   for (const [i, page] of pages.entries()) assert.equal(await stored(again, page), answered[i]?.length);
 });
 
-test('no answered visit is lost when workers are killed', async (t) => {
+test('killing workers loses no answered visit', async (t) => {
   const data = temporaryFolder(t);
   const server = await startServer(t, { data, workers: 6, flags: UNLIMITED });
   let [kills, rounds] = [0, 0];
@@ -467,7 +467,7 @@ test('no answered visit is lost when workers are killed', async (t) => {
   assert.equal(await stored(again, 'a'), kept);
 });
 
-test('a site counts so many pages and no more', async (t) => {
+test('a site counts only up to its maximum number of pages', async (t) => {
   const http = await startHttp(t);
   const pages = Array.from({ length: HITS.pages - 1 }, (_, i) => `/${i}`);
   for (let i = 0; i < pages.length; i += HITS.waiting)

@@ -46,7 +46,7 @@ test('the demo site is at the root, with the script under its configured name', 
   assert.equal((await ask('GET', '/fieldmouse.js')).status, 404);
 });
 
-test('the visitor script may be loaded by any site, is compressed, and is not sent again unchanged', async (t) => {
+test('any site may load the visitor script, which is compressed and not sent again while unchanged', async (t) => {
   const { ask } = await startHttp(t);
   const tags = new Set<string>();
   for (const [accepted, encoding] of [
@@ -69,7 +69,7 @@ test('the visitor script may be loaded by any site, is compressed, and is not se
   assert.equal(tags.size, 3);
 });
 
-test('a fixed file is answered alike however its path is spelt', async (t) => {
+test('a static file is answered alike, however its path is spelled', async (t) => {
   const { url } = await startHttp(t);
   const ask = (method: string, path: string, more: string) =>
     exchange(url, `${method} ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${more}\r\n`);
@@ -93,7 +93,7 @@ test('a fixed file is answered alike however its path is spelt', async (t) => {
     }
 });
 
-test('HEAD and 304 have the headers of a fixed file and no body', async (t) => {
+test('HEAD and 304 have the headers of a static file and no body', async (t) => {
   const { url } = await startHttp(t);
   for (const path of ['/', '/fieldmouse.js', '/admin/sign-in', '/admin/link/abc']) {
     const ask = async (method: string, more = '') => {
@@ -124,7 +124,7 @@ test('HEAD and 304 have the headers of a fixed file and no body', async (t) => {
   }
 });
 
-test('an encoding is used only where the client takes it', async (t) => {
+test('an encoding is used only if the client accepts it', async (t) => {
   const { ask } = await startHttp(t);
   for (const [accepted, encoding] of [
     ['', null],
@@ -146,7 +146,7 @@ test('an encoding is used only where the client takes it', async (t) => {
     }
 });
 
-test('a connection serves fixed files and routes in turn', async (t) => {
+test('a connection serves static files and routes alternately', async (t) => {
   const { url } = await startHttp(t);
   const paths = ['/', '/healthz', '/fieldmouse.js', '/nothing', '/garden.html'];
   const requests = paths.map((path, i) => {
@@ -161,7 +161,7 @@ test('a connection serves fixed files and routes in turn', async (t) => {
   );
 });
 
-test('every kind of answer has its security headers', async (t) => {
+test('every kind of response has its security headers', async (t) => {
   const { ask, api } = await startHttp(t);
   const data = {
     'content-security-policy': "default-src 'none';frame-ancestors 'none'",
@@ -222,7 +222,7 @@ test('every kind of answer has its security headers', async (t) => {
   }
 });
 
-test('the pages of the dashboard are there for everybody alike, whatever becomes of the store', async (t) => {
+test('everybody gets the same pages of the dashboard, whatever the state of the store', async (t) => {
   const { ask, signIn, store } = await startHttp(t);
   const cookie = await signIn();
   const away = async () => Promise.reject(Object.assign(new Error('away'), { code: 'unreachable' }));
@@ -240,7 +240,7 @@ test('the pages of the dashboard are there for everybody alike, whatever becomes
   assert.match(session.headers.get('content-type') ?? '', /^application\/problem\+json/);
 });
 
-test('who asks for a page that there is not gets one that says so, and programs get a problem', async (t) => {
+test('an unknown page is answered with an HTML page for browsers, and with a problem for programs', async (t) => {
   const { ask } = await startHttp(t);
   const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
   const cases: [method: string, path: string, accept: string, status: number, type: RegExp][] = [
@@ -263,7 +263,7 @@ test('who asks for a page that there is not gets one that says so, and programs 
   }
 });
 
-test('files that the build compressed are sent so to browsers that can read it', async (t) => {
+test('files compressed by the build are sent compressed to browsers that accept it', async (t) => {
   const { ask } = await startHttp(t);
   for (const path of ['/admin/style.css', '/demo.css'])
     for (const [accepted, encoding] of [
@@ -280,7 +280,7 @@ test('files that the build compressed are sent so to browsers that can read it',
   assert.equal((await ask('GET', '/admin/style.css.br')).status, 404);
 });
 
-test('the dashboard runs under a strict policy, and nothing else may frame it', async (t) => {
+test('the dashboard runs under a strict policy, and no other site may frame it', async (t) => {
   const { ask } = await startHttp(t);
   const { headers } = await ask('GET', '/admin/sign-in');
   const policy = new Map(
@@ -306,7 +306,7 @@ test('the dashboard runs under a strict policy, and nothing else may frame it', 
   assert.equal(headers.get('referrer-policy'), 'no-referrer');
 });
 
-test('no path leads out of the folders that are served', async (t) => {
+test('no path leads outside the served folders', async (t) => {
   const { url } = await startHttp(t);
   for (const path of [
     '/../fieldmouse.js',
@@ -319,7 +319,7 @@ test('no path leads out of the folders that are served', async (t) => {
   }
 });
 
-test('every error is a problem', async (t) => {
+test('every error is answered with a problem', async (t) => {
   const { ask } = await startHttp(t, { flags: ['--max-body', '2000'] });
   const json = { ...bearer, 'content-type': 'application/json' };
   const cases: [
@@ -368,7 +368,7 @@ test('every error is a problem', async (t) => {
   }
 });
 
-test("a thrown error's status is obeyed; any other is a 500 that is logged and not shown", async (t) => {
+test('the status of a thrown error is used, and any other error is a logged 500 that hides its text', async (t) => {
   const faults: Record<string, Error> = {
     teapot: Object.assign(new Error('short and stout'), { statusCode: 418 }),
     busy: Object.assign(new Error('secret details'), { statusCode: 503 }),
@@ -395,7 +395,7 @@ test("a thrown error's status is obeyed; any other is a 500 that is logged and n
   assert.equal(log.filter((line) => line.includes('request failed')).length, 3);
 });
 
-test('a stack is shown in development', async (t) => {
+test('a stack is shown in development mode', async (t) => {
   const beacon = async () => Promise.reject(new Error('what went wrong'));
   const { ask } = await startHttp(t, { beacon, env: { NODE_ENV: 'development' } });
   const response = await ask('POST', '/v1/visit?site=demo', { body: {} });
@@ -405,7 +405,7 @@ test('a stack is shown in development', async (t) => {
   assert.match(stack, /http\.test\.ts/);
 });
 
-test('bytes that are no request are answered with a problem, and others are served on', async (t) => {
+test('bytes that are not a request are answered with a problem, and others are still served', async (t) => {
   const { url, ask } = await startHttp(t);
   const nonsense = await exchange(url, 'hello, is anybody there?\r\n\r\n');
   assert.match(nonsense, /^HTTP\/1\.1 400 Bad Request\r\n/);
@@ -415,7 +415,7 @@ test('bytes that are no request are answered with a problem, and others are serv
   assert.equal((await ask('GET', '/healthz')).status, 200);
 });
 
-test('health tells life from readiness', async (t) => {
+test('health distinguishes liveness from readiness', async (t) => {
   let ready = true;
   const { ask } = await startHttp(t, { ready: () => ready });
   assert.equal((await ask('GET', '/healthz')).status, 200);
@@ -489,7 +489,7 @@ test('the OpenAPI description names every route of the API', async (t) => {
   );
 });
 
-test('one address may ask the API only so often', async (t) => {
+test('the API limits the requests of one address', async (t) => {
   const { ask } = await startHttp(t);
   const statuses = new Map<number, number>();
   let limited: Response | undefined;
@@ -506,7 +506,7 @@ test('one address may ask the API only so often', async (t) => {
   assert.equal((await ask('GET', '/')).status, 200);
 });
 
-test('logs hold no address, token, cookie or query', async (t) => {
+test('logs contain no address, token, cookie or query', async (t) => {
   const { ask, api, signIn, log, store } = await startHttp(t);
   const cookie = await signIn();
   await store.addAdmin('bob', Date.now());
@@ -523,7 +523,7 @@ test('logs hold no address, token, cookie or query', async (t) => {
     assert.ok(!text.includes(secret), secret);
 });
 
-test('requests are in the log at debug only, fixed files as well', async (t) => {
+test('requests are logged at debug level only, including static files', async (t) => {
   const loud = await startHttp(t, { flags: ['--log-level', 'debug'] });
   await loud.ask('GET', '/garden.html?secret=1');
   await loud.ask('HEAD', '/garden.html/');
@@ -542,7 +542,7 @@ test('requests are in the log at debug only, fixed files as well', async (t) => 
   assert.ok(!quiet.log.some((line) => line.includes(route)));
 });
 
-test('the endpoint hands frames on as they came', async (t) => {
+test('the endpoint passes frames on unchanged', async (t) => {
   const got: Beacon[] = [];
   const beacon = async (request: Beacon) => {
     got.push(request);
@@ -566,7 +566,7 @@ test('the endpoint hands frames on as they came', async (t) => {
   ]);
 });
 
-test('the endpoint passes on what ingest says, as a problem if it is one', async (t) => {
+test('the endpoint returns the result of ingest, as a problem if it is one', async (t) => {
   const beacon = async () => ({ status: 429, body: { code: 'too-fast' }, retryAfter: 7 });
   const { ask } = await startHttp(t, { beacon });
   const response = await ask('POST', '/v1/visit?site=demo', { body: {} });
@@ -597,7 +597,7 @@ test('the endpoint answers other origins only where the site allows them', async
   assert.equal(posted.headers.get('cross-origin-resource-policy'), 'cross-origin');
 });
 
-test('the endpoint lets a page read why it was refused', async (t) => {
+test('the endpoint lets a page read why it was rejected', async (t) => {
   const { ask, store } = await startHttp(t, { flags: ['--max-body', '1024'] });
   const origin = 'https://shop.example';
   await store.addSite({ key: 'shop', name: 'Shop', origins: [origin], created: 0, firstSeen: null });
@@ -614,7 +614,7 @@ test('the endpoint lets a page read why it was refused', async (t) => {
   assert.equal((await ask('POST', '/v1/visit', { body: {} })).status, 400);
 });
 
-test('the endpoint lets any page read that its site is unknown or does not allow it', async (t) => {
+test('the endpoint lets any page read that its site is unknown or does not allow the page', async (t) => {
   const { ask, store } = await startHttp(t);
   const good = 'https://shop.example';
   await store.addSite({ key: 'shop', name: 'Shop', origins: [good], created: 0, firstSeen: null });
@@ -629,7 +629,7 @@ test('the endpoint lets any page read that its site is unknown or does not allow
   assert.equal(posted.headers.get('access-control-allow-origin'), '*');
 });
 
-test('the endpoint asks for an upgrade when it gets a plain GET', async (t) => {
+test('the endpoint answers a plain GET with a request to upgrade', async (t) => {
   const { ask } = await startHttp(t);
   const response = await ask('GET', '/v1/visit?site=demo');
   assert.equal(response.status, 426);
@@ -637,7 +637,7 @@ test('the endpoint asks for an upgrade when it gets a plain GET', async (t) => {
   assert.equal(await codeOf(response), 'upgrade-required');
 });
 
-test('a proxy that is trusted says which host was asked, and for whom', async (t) => {
+test('a trusted proxy sets the requested host and the client address', async (t) => {
   const got: Beacon[] = [];
   const beacon = async (request: Beacon) => {
     got.push(request);
@@ -661,7 +661,7 @@ test('a proxy that is trusted says which host was asked, and for whom', async (t
   );
 });
 
-test("a stream's socket is handed over untouched, with what was asked", async (t) => {
+test("a stream's socket is handed over untouched, with the requested parameters", async (t) => {
   const asked: StreamRequest[] = [];
   const openStream = (request: StreamRequest, socket: Socket) => {
     asked.push(request);
@@ -703,7 +703,7 @@ test("a stream's socket is handed over untouched, with what was asked", async (t
   ]);
 });
 
-test("a stream's socket comes with what is kept of the last hour of its site", async (t) => {
+test("a stream's socket is handed over with the stored last hour of its site", async (t) => {
   const kept = { machines: [{ machine: 'a', minutes: [{ t: 60_000, visitors: 2, samples: 3 }] }], ran: [60_000] };
   const handed: unknown[] = [];
   const past = async (site: string) => (site === 'demo' ? kept : null);
@@ -727,7 +727,7 @@ test('a stream that cannot be handed over is cut', async (t) => {
   assert.match(log.join(), /the stream could not be handed over/);
 });
 
-test('a stream is refused for bad parameters, unknown sites, other methods and bodies', async (t) => {
+test('a stream is rejected for bad parameters, unknown sites, other methods and bodies', async (t) => {
   const openStream = () => assert.fail('handed over');
   const { ask, url } = await startHttp(t, { openStream });
   const cases: [path: string, status: number][] = [

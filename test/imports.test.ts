@@ -81,7 +81,7 @@ function placeOf(file: string): string {
 
 const imports = sourcesIn('src').flatMap(importsOf);
 
-test('a folder imports only those that it may', () => {
+test('a folder imports only the folders allowed for it', () => {
   const bad = imports.filter(({ file, to, isOurs }) => {
     const [from, place] = [placeOf(file), placeOf(to)];
     if (!isOurs || from === place || ROOTS.includes(from)) return false;
@@ -111,7 +111,7 @@ test('each package is imported by one folder', () => {
   );
 });
 
-test('what runs in browsers imports nothing of Node, itself or through others', () => {
+test('code for browsers imports nothing of Node, directly or indirectly', () => {
   const graph = graphOf(sourcesIn('src'));
   const files = sourcesIn('src').filter((file) => placeOf(file) in BROWSER);
   const bad = imports.filter(({ to, isOurs }) => !isOurs && to.startsWith('node:'));

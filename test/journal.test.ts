@@ -8,7 +8,7 @@ function entry(seq: number, size: number): BufferedEvent {
   return { seq, site: 's', channel: 0, pages: [], visitor: null, bytes: Buffer.alloc(size) };
 }
 
-test('a journal gives back all after a number, or says that it cannot', () => {
+test('a replay buffer returns all events after an id, or reports that it cannot', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 3000 }), fc.nat(3000), (sizes, after) => {
       const journal = new ReplayBuffer(10_000, 100);
@@ -24,7 +24,7 @@ test('a journal gives back all after a number, or says that it cannot', () => {
   );
 });
 
-test('an event id is read only in its own epoch', () => {
+test('an event id is valid only in its own epoch', () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[0-9a-z]{1,10}$/), fc.nat(), (epoch, seq) => {
       assert.equal(parseEventId(eventId(epoch, seq), epoch), seq);

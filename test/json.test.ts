@@ -27,13 +27,13 @@ function faultCode(value: unknown, capacity?: number): string | undefined {
   }
 }
 
-test('takes the object of a simple client as a move at the time of arrival', () => {
+test('reads the object of a simple client as a move at the time of arrival', () => {
   const { label, list, token, bye } = read({ id: 'kiosk 3', x: 10.4, y: 20.6 });
   assert.deepEqual(list, [[KIND.move, NOW, 10, 21]]);
   assert.deepEqual([label, token, bye], ['kiosk 3', undefined, false]);
 });
 
-test('takes an array of objects in its order, of which the first label counts', () => {
+test('reads an array of objects in order and uses its first label', () => {
   const { label, list } = read([
     { id: 7, x: 1, y: 2, t: NOW - 32 },
     { id: 'other', type: 'move', x: 3, y: 4, t: NOW - 16 },
@@ -52,7 +52,7 @@ test('gives a sample whose clock is a minute off its time of arrival', () => {
   assert.deepEqual(times, [NOW, NOW, NOW, NOW - 60_000]);
 });
 
-test('takes clicks, page changes, sizes and visibility', () => {
+test('reads clicks, page changes, sizes and visibility', () => {
   const { list, marks } = read([
     { type: 'click', x: 5, y: 6, button: 2, ex: 100, ey: ELEMENT_SCALE + 1, selector: 'a#b' },
     { type: 'click', x: 5, y: 6 },
@@ -70,12 +70,12 @@ test('takes clicks, page changes, sizes and visibility', () => {
   ]);
 });
 
-test('takes hello with a token, and bye, as no samples', () => {
+test('reads hello with a token, and bye, as no samples', () => {
   const { token, bye, list } = read([{ type: 'hello', token: 'abc' }, { type: 'bye' }]);
   assert.deepEqual([token, bye, list.length], ['abc', true, 0]);
 });
 
-test('names what is wrong', () => {
+test('names the error', () => {
   const cases: [unknown, string][] = [
     ['{"x":1', 'bad-json'],
     ['', 'bad-json'],
@@ -101,7 +101,7 @@ test('names what is wrong', () => {
   for (const [value, code] of cases) assert.equal(faultCode(value), code, JSON.stringify(value));
 });
 
-test('holds as many samples as the buffer has room for, and not one more', () => {
+test('stores as many samples as the buffer holds, and not one more', () => {
   const moves = Array.from({ length: 9 }, (_, i) => ({ x: i, y: i }));
   assert.equal(read(moves, 9).list.length, 9);
   assert.equal(faultCode(moves, 8), 'too-many-samples');
@@ -111,7 +111,7 @@ test('cuts a long label', () => {
   assert.equal(read({ id: 'a'.repeat(100), x: 1, y: 1 }).label, 'a'.repeat(64));
 });
 
-test('judges a label by what can be seen of it', () => {
+test('validates a label by its visible characters', () => {
   const labelOf = (id: string) => read({ id, x: 1, y: 1 }).label;
   const family = '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}';
   assert.equal(labelOf('  Kasse 3\u00a0'), 'Kasse 3');
@@ -122,7 +122,7 @@ test('judges a label by what can be seen of it', () => {
     assert.equal(faultCode({ id, x: 1, y: 1 }), 'bad-text', JSON.stringify(id));
 });
 
-test('throws nothing but FrameError for any JSON, and keeps numbers in their bounds', () => {
+test('throws nothing but FrameError for any JSON, and keeps numbers within their bounds', () => {
   const near = fc.record(
     {
       id: fc.jsonValue(),
@@ -172,7 +172,7 @@ function readShort(value: string, skipId = true) {
   return Array.from({ length: buffer.count }, (_, i) => [buffer.kind[i], buffer.time[i], buffer.x[i], buffer.y[i]]);
 }
 
-test('reads plain moves the short way', () => {
+test('reads plain moves on the fast path', () => {
   const move = { id: 'kiosk 3', x: 10.5, y: -20.49, t: NOW - 5 };
   const wanted = [[KIND.move, NOW - 5, 11, -20]];
   for (const value of [
@@ -185,7 +185,7 @@ test('reads plain moves the short way', () => {
   assert.equal(readShort('{"id":"a","x":1,"y":2}', false), undefined);
 });
 
-test('leaves what is not plain, or wrong, to the long way', () => {
+test('leaves other and invalid samples to the slow path', () => {
   for (const value of [
     '',
     '{}',
@@ -211,7 +211,7 @@ test('leaves what is not plain, or wrong, to the long way', () => {
     assert.equal(readShort(value), undefined, value);
 });
 
-test('says the same the short way as the long way', () => {
+test('gives the same result on the fast path as on the slow path', () => {
   const number = fc.oneof(
     fc.integer(),
     fc.double(),

@@ -6,7 +6,7 @@ import { Departures } from '../src/hub/departures.ts';
 import { LastMinute } from '../src/hub/last-minute.ts';
 import { ACTIVITY_SECONDS } from '../src/protocol/stream-event.ts';
 
-test('the last minute of a visitor is what was counted in its seconds, as the dashboard reads it', () => {
+test('the last minute of a visitor has the count of each second, as the dashboard reads it', () => {
   const step = fc.record({ gap: fc.integer({ min: 0, max: 90 }), samples: fc.integer({ min: 0, max: 200 }) });
   fc.assert(
     fc.property(
@@ -32,7 +32,7 @@ test('the last minute of a visitor is what was counted in its seconds, as the da
   );
 });
 
-test('of departures the newest are kept, and none for longer than an hour', () => {
+test('the newest departures are stored, and none for longer than an hour', () => {
   const departures = new Departures();
   const at = (t: number) => ({ t, id: `visitor-${t}`, label: '', page: '/', reason: 'closed' as const });
   for (let t = 1; t <= 50; t++) departures.add('shop', at(t));

@@ -7,7 +7,7 @@ import { Admission } from '../src/ingest/admission.ts';
 import { ByteBudget } from '../src/ingest/byte-budget.ts';
 import { TokenBucket } from '../src/lib/token-bucket.ts';
 
-test('a bucket never lets more through than burst and rate allow', () => {
+test('a bucket never admits more than burst and rate allow', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(200), { maxLength: 200 }), (gaps) => {
       const bucket = new TokenBucket(50, 100, 0);
@@ -22,7 +22,7 @@ test('a bucket never lets more through than burst and rate allow', () => {
   );
 });
 
-test('a bucket gives nothing for a time that it has seen before', () => {
+test('a bucket gains nothing for a time that it has already seen', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: -5000, max: 5000 }), { maxLength: 200 }), (steps) => {
       const bucket = new TokenBucket(50, 100, 0);
@@ -56,17 +56,17 @@ const TIMED = [
   'hub/presence.ts',
 ];
 
-test('limits and intervals go by a clock that is never set', () => {
+test('limits and intervals use a monotonic clock', () => {
   for (const file of TIMED)
     assert.doesNotMatch(readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8'), /Date\.now\(\)/, file);
 });
 
-test('a bucket lets a steady sender at its rate through for ever', () => {
+test('a bucket admits a steady sender at its rate for ever', () => {
   const bucket = new TokenBucket(50, 1, 0);
   for (let now = 0; now < 10_000; now += 20) assert.ok(bucket.take(1, now));
 });
 
-test('admission counts whom it lets in and out, by address and in all', () => {
+test('admission counts connections, per address and in total', () => {
   const admission = new Admission(3, 2);
   const leave = admission.enter('a', 0) as () => void;
   admission.enter('a', 0);
@@ -80,7 +80,7 @@ test('admission counts whom it lets in and out, by address and in all', () => {
   assert.equal(admission.count, 1);
 });
 
-test('admission slows an address down that brings ever new visitors, and forgets it when it rests', () => {
+test('admission slows down an address that brings new visitors constantly, and forgets it when it rests', () => {
   const admission = new Admission(1000, 10);
   const come = (now: number) => {
     const leave = admission.enter('a', now);
@@ -100,7 +100,7 @@ test('admission slows an address down that brings ever new visitors, and forgets
   );
 });
 
-test('an address that has sent too much is forgotten only when its byte budget is full again', () => {
+test('an address that sent too much is forgotten only when its byte budget is full again', () => {
   const admission = new Admission(10, 10, 100);
   assert.ok(admission.bytesOf('a', 0).take(25_600, 0));
   admission.sweep(200_000);
@@ -110,7 +110,7 @@ test('an address that has sent too much is forgotten only when its byte budget i
   assert.ok(admission.bytesOf('a', 600_000).take(25_600, 600_000));
 });
 
-test('a connection has its own byte budget beside that of its address', () => {
+test('a connection has its own byte budget beside the budget of its address', () => {
   const address = new TokenBucket(100, 4000, 0);
   const [one, other] = [new ByteBudget(50, address, 0), new ByteBudget(50, address, 0)];
   assert.ok(one.take(1600, 0));
@@ -121,7 +121,7 @@ test('a connection has its own byte budget beside that of its address', () => {
   assert.ok(one.take(50, 1000));
 });
 
-test('a crash loop is slowed down and forgotten after a quiet minute', () => {
+test('a crash loop is slowed down, and forgotten after a quiet minute', () => {
   const backoff = new Backoff();
   const delays = Array.from({ length: 12 }, (_, i) => backoff.death(i * 10));
   assert.deepEqual(

@@ -62,7 +62,7 @@ test('every sample of a binary visitor arrives in order with its time', async (t
   );
 });
 
-test('frames are acked, and a frame that comes twice shows once', async (t) => {
+test('frames are acked, and a frame received twice is shown once', async (t) => {
   const site = await server.newSite();
   const { stream } = await watch(t, site);
   const visitor = new BinaryVisitor(t, server.ws, { site });
@@ -129,7 +129,7 @@ test('moves before a page change belong to the old page', async (t) => {
   assert.ok(!samplesOf(onA.events).some(([, , x]) => x === 2));
 });
 
-test('streams show only what they ask for', async (t) => {
+test('streams contain only the requested events', async (t) => {
   const site = await server.newSite();
   const anna = new BinaryVisitor(t, server.ws, { site, page: '/a' });
   const bert = new BinaryVisitor(t, server.ws, { site, page: '/b' });
@@ -190,7 +190,7 @@ test('a stream that was cut continues without gap or duplicate', async (t) => {
   assert.ok(again.events.every(({ name }) => name !== 'snapshot' && name !== 'reset'));
 });
 
-test('an id that is not known is answered by reset and snapshot, never by silence', async (t) => {
+test('an unknown id is answered by reset and snapshot, never by silence', async (t) => {
   const site = await server.newSite();
   for (const id of ['nonsense', 'abc-12', `${Date.now().toString(36)}-99999999`]) {
     const stream = await StreamReader.open(t, server, { site, last_event_id: id });
@@ -202,7 +202,7 @@ test('an id that is not known is answered by reset and snapshot, never by silenc
   }
 });
 
-test('a stream is sent as proxies and browsers expect', async () => {
+test('a stream has the headers that proxies and browsers expect', async () => {
   const site = await server.newSite();
   const response = await server.api(`/v1/stream?site=${site}`);
   assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8');
@@ -214,7 +214,7 @@ test('a stream is sent as proxies and browsers expect', async () => {
   await reader.cancel();
 });
 
-test('the snapshot says who is here, where, and since when', async (t) => {
+test('the snapshot lists who is present, on which page, and since when', async (t) => {
   const site = await server.newSite();
   const before = Date.now();
   const visitor = new BinaryVisitor(t, server.ws, { site, page: '/p', size: [800, 600, 800, 1200] });
@@ -233,7 +233,7 @@ test('the snapshot says who is here, where, and since when', async (t) => {
   assert.ok(card && card.since >= before && card.since <= Date.now());
 });
 
-test('a json client’s name for itself is shown, and a place only on the page where it is', async (t) => {
+test('a json client’s own label is shown, and a position only on its current page', async (t) => {
   const site = await server.newSite();
   const { stream } = await watch(t, site);
   const visitor = new JsonVisitor(t, server.ws, { site, page: '/one' });
@@ -253,7 +253,7 @@ test('a json client’s name for itself is shown, and a place only on the page w
   );
 });
 
-test('rates tell visitors, samples and who was active, once a second', async (t) => {
+test('rates report visitors, samples and activity once a second', async (t) => {
   const site = await server.newSite();
   const { stream } = await watch(t, site);
   const visitor = new BinaryVisitor(t, server.ws, { site });

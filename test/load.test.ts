@@ -24,7 +24,7 @@ function drive(pace: Pace, clock: { now: number }, load: LoadFigures, seconds: n
   return changes;
 }
 
-test('the pace slows down under load, first without a loss of samples, and comes back when it is calm', () => {
+test('the pace slows down under load, first without losing samples, and recovers when the load falls', () => {
   const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   const clock = { now: 0 };
   assert.deepEqual(drive(pace, clock, CALM, 10), []);
@@ -36,7 +36,7 @@ test('the pace slows down under load, first without a loss of samples, and comes
   assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });
 });
 
-test('a worker that has much to do asks for fewer frames before it is late, and for no more than that', () => {
+test('a busy worker asks for fewer frames before it falls behind, but only by one step', () => {
   const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   const clock = { now: 1000 };
   assert.deepEqual(drive(pace, clock, { ...CALM, utilization: 0.8 }, 1), []);
@@ -48,13 +48,13 @@ test('a worker that has much to do asks for fewer frames before it is late, and 
   assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });
 });
 
-test('the pace falls by two steps when the load is far too much', () => {
+test('the pace falls by two steps when the load is far too high', () => {
   const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   assert.ok(pace.observe(TWICE, 1000));
   assert.deepEqual(pace.live, { flushMs: 400, sampleMs: 32 });
 });
 
-test('a load that returns with the pace keeps it down for longer each time, up to a limit', () => {
+test('a load that returns with the pace keeps the pace down longer each time, up to a limit', () => {
   const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   const clock = { now: 1000 };
   const waits: number[] = [];
@@ -68,14 +68,14 @@ test('a load that returns with the pace keeps it down for longer each time, up t
   assert.deepEqual(waits, [5, 10, 20, 40, 40, 40]);
 });
 
-test('visitors of a site that nobody watches send once a second, or less when the pace is slower still', () => {
+test('visitors of an unwatched site send once a second, or less often when the pace is slower', () => {
   const pace = new Pace({ flushMs: 400, sampleMs: 16 }, 1000, 0);
   assert.deepEqual(pace.quiet, { flushMs: 1000, sampleMs: 16 });
   pace.observe(TWICE, 1000);
   assert.deepEqual(pace.quiet, { flushMs: 1600, sampleMs: 32 });
 });
 
-test('everyone’s turn comes once a second, a share at a time, whoever comes and goes meanwhile', () => {
+test('the round-robin visits every member once a second, in even shares, while members come and go', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 300 }), fc.array(fc.nat(300), { maxLength: 40 }), (size, gone) => {
       const members = new Set(Array.from({ length: size }, (_, i) => i));
@@ -96,7 +96,7 @@ test('everyone’s turn comes once a second, a share at a time, whoever comes an
   );
 });
 
-test('a visitor sends seldom while nobody watches, and is told at once to send often when somebody does', async (t) => {
+test('a visitor sends rarely while nobody watches, and is told at once to send often when somebody does', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const visitor = new BinaryVisitor(t, server.ws);
   const paces: number[] = [(await visitor.hello).flushMs];
@@ -125,7 +125,7 @@ async function busyVisitor(t: TestContext, server: TestServer): Promise<BinaryVi
   return visitor;
 }
 
-test('while the primary stands still moves give way, visitors are slowed, and no event is lost', async (t) => {
+test('while the primary is suspended moves are dropped, visitors are slowed down, and no event is lost', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '1000'] });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   await stream.next('snapshot');
@@ -166,7 +166,7 @@ test('while the primary stands still moves give way, visitors are slowed, and no
   );
 });
 
-test('a reader that stands still loses moves, not events, is told so, and does not slow others', async (t) => {
+test('a suspended reader loses moves but no events, is told so, and does not slow others', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '1000'] });
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   t.after(() => socket.destroy());

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LogLimit } from '../src/log/log-limit.ts';
 
-test('of lines of one kind a few are let through, others are not held up, and it is told how many were left out', () => {
+test('a few lines of one kind pass, other kinds are not held up, and the number of omitted lines is logged', () => {
   const limit = new LogLimit();
   const passed = (kind: string, n: number, now: number) =>
     Array.from({ length: n }, () => limit.take(kind, now)).filter(Boolean).length;
@@ -16,7 +16,7 @@ test('of lines of one kind a few are let through, others are not held up, and it
   assert.deepEqual(limit.leftOut(), [{ kind: 'flood', leftOut: 17 }]);
 });
 
-test('kinds without end are one kind', () => {
+test('an unlimited number of kinds counts as one kind', () => {
   const limit = new LogLimit();
   let through = 0;
   for (let i = 0; i < 100_000; i++) if (limit.take(`kind ${i}`, 0)) through += 1;

@@ -17,7 +17,7 @@ function thrownBy(work: () => unknown): unknown {
   }
 }
 
-test('errors are logged without what they were given', () => {
+test('errors are logged without the input that caused them', () => {
   const errors = [
     thrownBy(() => new URL(`http://b\u00fccher\ufffd/${SECRET}`, 'x')),
     thrownBy(() => JSON.parse(`"${SECRET}`)),
@@ -43,7 +43,7 @@ test('errors are logged without what they were given', () => {
   }
 });
 
-test('an error of ours keeps its message and its code', () => {
+test('our own errors keep their message and code', () => {
   const error = Object.assign(new Error('the disk is full'), { code: 'ENOSPC' });
   const { stack, ...fields } = errorFields(error) as Record<string, string>;
   assert.deepEqual(fields, { type: 'Error', code: 'ENOSPC', message: 'the disk is full' });
@@ -54,7 +54,7 @@ test('an error of ours keeps its message and its code', () => {
 /** Enough for V8 to optimise what reads them. */
 const MANY = 6000;
 
-test('a Referer of any bytes is answered, and not logged, however often it comes', async (t) => {
+test('a Referer of any bytes is answered and never logged, however often it arrives', async (t) => {
   const { url, log } = await startHttp(t, { flags: ['--max-hits', '1000000'] });
   const socket = await openRaw(t, url);
   const request = (referer: string, more = '') =>
@@ -76,7 +76,7 @@ test('a Referer of any bytes is answered, and not logged, however often it comes
   assert.ok(!log.join('').includes(SECRET));
 });
 
-test('the log of a server holds nothing of the headers, queries and bodies that it was sent', async (t) => {
+test('the log of a server contains nothing of the headers, queries and bodies sent to it', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--log-level', 'debug'] });
   const odd = Buffer.from(`http://b\u00fccher\u{1d400}.example/${SECRET}`).toString('latin1');
   const names = ['Referer', 'Origin', 'Host', 'Cookie', 'Authorization', 'User-Agent', 'Accept', 'Accept-Encoding'];

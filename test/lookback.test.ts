@@ -67,7 +67,7 @@ async function visitThatEndsAt(server: TestServer, x: number, y: number): Promis
   throw new Error(`no visit that ends at ${x}, ${y}`);
 }
 
-test('visits are listed newest first, filtered, and deleted with all they added', async (t) => {
+test('visits are listed newest first, filtered, and deleted with everything they added', async (t) => {
   const data = await folderWith(
     t,
     walk('anna', 90),
@@ -114,7 +114,7 @@ test('visits are listed newest first, filtered, and deleted with all they added'
   assert.equal(await dashboard.locator('tr[data-page="/garden.html"]').count(), 0, 'it is gone from counts');
 });
 
-test('a site without visits says what to do, and long lists come part by part', async (t) => {
+test('a site without visits says what to do, and long lists load page by page', async (t) => {
   const many = Array.from({ length: 60 }, (_, i) => glance(`v${i}`, i + 1, '/', 1));
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, ...many) });
   await dashboard.getByRole('link', { name: 'Visits' }).click();
@@ -134,7 +134,7 @@ test('a site without visits says what to do, and long lists come part by part', 
   await dashboard.getByText('No page views in this period').waitFor();
 });
 
-test('a visit is played: its pointer moves on the stage, the time line goes anywhere, and it can be watched again', async (t) => {
+test('a visit is played: its pointer moves on the stage, the time line seeks anywhere, and it can be played again', async (t) => {
   const data = await folderWith(t, walk('anna', 90, { label: 'Anna' }));
   const { dashboard } = await openDashboard(t, 1280, 800, { data });
   await dashboard.getByRole('link', { name: 'Visits' }).click();
@@ -182,7 +182,7 @@ test('a visit is played: its pointer moves on the stage, the time line goes anyw
   await dashboard.getByRole('button', { name: 'Replay', exact: true }).waitFor();
 });
 
-test('quiet times are skipped while that is wanted, and played where it is not', async (t) => {
+test('quiet times are skipped while the option is on, and played while it is off', async (t) => {
   const data = await folderWith(t, walk('anna', 90));
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
   await dashboard.goto(`${server.url}/admin/visits/anna`);
@@ -203,7 +203,7 @@ test('quiet times are skipped while that is wanted, and played where it is not',
   assert.ok((await timeOf(dashboard)) < 26_000, 'it is played');
 });
 
-test('a visit that is not there says so, and so does one of which nothing is kept but its coming', async (t) => {
+test('an unknown visit says so, and so does a visit of which only the start is stored', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   await dashboard.goto(`${server.url}/admin/visits/nobody`);
   await dashboard.getByRole('heading', { name: 'Visit not found' }).waitFor();
@@ -211,7 +211,7 @@ test('a visit that is not there says so, and so does one of which nothing is kep
   await dashboard.getByText('No visits yet').waitFor();
 });
 
-test('pages are counted, sorted by any column, lead on, and are saved as CSV', async (t) => {
+test('pages are counted, sorted by any column, link to their visits, and are saved as CSV', async (t) => {
   const data = await folderWith(
     t,
     walk('anna', 3),
@@ -245,7 +245,7 @@ test('pages are counted, sorted by any column, lead on, and are saved as CSV', a
   assert.notEqual(await dashboard.title(), 'evil');
 });
 
-test('on a phone nothing sticks out, and a row of a list is a card', async (t) => {
+test('on a phone nothing overflows, and a list row is a card', async (t) => {
   const data = await folderWith(t, walk('anna', 90));
   const { server, dashboard } = await openDashboard(t, 360, 700, { data });
   for (const path of ['/admin/visits', '/admin/pages', '/admin/visits/anna', '/admin/heatmap', '/admin?at=1']) {
@@ -256,7 +256,7 @@ test('on a phone nothing sticks out, and a row of a list is a card', async (t) =
   }
 });
 
-test('a replay of the demo, walked through in a real browser, is a picture worth keeping', async (t) => {
+test('a picture of a replay of the demo, recorded in a real browser, is saved', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t, 1440, 900);
   const visitor = await openPage(browser, { viewport: { width: 1280, height: 800 } });
   await visitor.goto(`${server.url}/`);

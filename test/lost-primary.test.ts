@@ -23,7 +23,7 @@ if (isMainThread && process.env.FIELDMOUSE_SUPERVISOR === String(ppid)) {
 }
 `;
 
-test('a worker that can ask a killed primary for nothing more ends without a word', async (t) => {
+test('a worker that can no longer query a killed primary exits silently', async (t) => {
   const folder = temporaryFolder(t);
   const preload = join(folder, 'kill-primary.mjs');
   writeFileSync(preload, KILL_PRIMARY);

@@ -11,7 +11,7 @@ const FOR_EVER_MS = 1e13;
 /** So many visits would take several times the cap. */
 const MAX_VISITS = 1000;
 
-test('a store takes frames at once when its cap was lowered below what it holds', async (t) => {
+test('a store accepts frames at once when its cap is lowered below its size', async (t) => {
   const folder = temporaryFolder(t);
   const before = await openLmdbStore(folder, { maxBytes: 100e6 });
   for (let i = 0; i < 12; i++)
@@ -32,7 +32,7 @@ test('a store takes frames at once when its cap was lowered below what it holds'
   assert.ok((await after.archive.usage()).file <= file, 'the file did not grow');
 });
 
-test('a store keeps to its cap while a long read holds the pages that are removed, and goes on after it', async (t) => {
+test('a store stays within its cap while a long read holds removed pages, and continues after the read', async (t) => {
   const folder = temporaryFolder(t);
   const maxBytes = 12e6;
   const store = await openLmdbStore(folder, { maxBytes, durability: 'system' });
@@ -62,7 +62,7 @@ test('a store keeps to its cap while a long read holds the pages that are remove
   assert.deepEqual(await archive.verify(), []);
 });
 
-test('a server whose store is larger than its cap says so, acks frames, and lets the file grow by little', async (t) => {
+test('a server whose store exceeds its cap says so, acks frames, and lets the file grow only a little', async (t) => {
   const data = temporaryFolder(t);
   const before = await openLmdbStore(data, { durability: 'system' });
   for (let i = 0; (await before.archive.usage()).used < 12e6; i++) {

@@ -19,15 +19,21 @@ interface Machines {
   b: TestServer;
 }
 
-test('two machines that share a Redis', async (t) => {
+test('two nodes that share a Redis', async (t) => {
   const redis = await startRedis(t);
   const start = () => startServer(t, { workers: 1, flags: ['--redis', redis.url, '--grace', '1000'] });
   const [a, b] = await Promise.all([start(), start()]);
   const machines = { redis, a, b };
-  await t.test('what a visitor does on one is seen on the streams of both', (t) => seeSame(t, machines));
-  await t.test('whatever happens to Redis, each goes on, and then both show the same', (t) => survive(t, machines));
-  await t.test('a visitor that goes on on the other machine is the same, and shown once', (t) => moveOn(t, machines));
-  await t.test('a dashboard says what is late, and lets go who was on a machine that died', (t) => lookOn(t, machines));
+  await t.test('what a visitor does on one node appears in the streams of both', (t) => seeSame(t, machines));
+  await t.test('whatever happens to Redis, each node continues, and afterwards both show the same', (t) =>
+    survive(t, machines),
+  );
+  await t.test('a visitor that continues on the other node is the same visitor, and shown once', (t) =>
+    moveOn(t, machines),
+  );
+  await t.test('a dashboard names stale nodes, and removes the visitors of a node that died', (t) =>
+    lookOn(t, machines),
+  );
 });
 
 async function seeSame(t: TestContext, { a, b }: Machines): Promise<void> {

@@ -30,7 +30,7 @@ async function scrape({ url }: TestServer): Promise<Map<string, number>> {
   );
 }
 
-test('metrics add up what all processes did, also those that are no more', async (t) => {
+test('metrics sum the counters of all processes, including those that have exited', async (t) => {
   const server = await startServer(t);
   const visitors = crowd(t, 20, () => server.ws);
   const traffic = new Traffic(visitors, 100, 6);
@@ -62,7 +62,7 @@ test('metrics add up what all processes did, also those that are no more', async
   for (const kind of ['primary', 'worker']) assert.ok((late.get(`memory_bytes{process="${kind}"}`) ?? 0) > 20_000_000);
 });
 
-test('every sample that is acked is counted, once', async (t) => {
+test('every acked sample is counted once', async (t) => {
   const server = await startServer(t);
   const visitors = crowd(t, 20, () => server.ws);
   const traffic = new Traffic(visitors, 100, 6);
@@ -73,7 +73,7 @@ test('every sample that is acked is counted, once', async (t) => {
   assert.equal((await scrape(server)).get('samples_total'), sum(visitors.map(({ acked }) => acked)));
 });
 
-test('the dashboard, the warnings and the docs name the metrics that there are', async () => {
+test('the dashboard, the warnings and the docs name only metrics that exist', async () => {
   const text = await (await fetch(`${server.url}/metrics`)).text();
   const told = new Set([...text.matchAll(/^# TYPE (fieldmouse_\w+)/gm)].map(([, name]) => name as string));
   const named = (path: string) => {
@@ -90,7 +90,7 @@ test('the dashboard, the warnings and the docs name the metrics that there are',
   assert.equal(new Set(dashboard.panels.map(({ id }: { id: number }) => id)).size, dashboard.panels.length);
 });
 
-test('a worker that stands still holds nobody up who asks for metrics', async () => {
+test('a suspended worker does not delay a request for metrics', async () => {
   await scrape(server);
   const [stuck, other] = server.workerPids() as [number, number];
   // Connections are taken by either worker; those of the one that stands still are not answered.
@@ -107,7 +107,7 @@ test('a worker that stands still holds nobody up who asks for metrics', async ()
   assert.ok(other);
 });
 
-test('metrics are for this machine, and for those with a token', async () => {
+test('metrics are served to this machine, and to requests with a token', async () => {
   const ask = async (headers: Record<string, string>) => (await fetch(`${server.url}/metrics`, { headers })).status;
   assert.equal(await ask({}), 200);
   assert.equal(await ask({ authorization: 'Bearer nobody-s-token-0000' }), 401);
@@ -118,7 +118,7 @@ test('metrics are for this machine, and for those with a token', async () => {
   assert.equal(await ask({ 'x-forwarded-for': '192.0.2.1', authorization: 'Bearer nobody-s-token-0000' }), 401);
 });
 
-test('PM2 is told how it goes; a process with a channel that is not PM2 is not', async (t) => {
+test('PM2 gets metrics, and a process with a channel that is not PM2 does not', async (t) => {
   for (const env of [{ pm_id: '0' }, {}]) {
     const child = fork(
       MAIN.at(-1) as string,
@@ -140,7 +140,7 @@ test('PM2 is told how it goes; a process with a channel that is not PM2 is not',
   }
 });
 
-test('all figures of one answer are of one reading, and the next answer reads anew', async () => {
+test('all metrics of one response are from one reading, and the next response reads again', async () => {
   const registry = new Registry();
   let readings = 0;
   const { gauge, count } = metersOf(registry, () => ({ readings: ++readings }));

@@ -49,7 +49,7 @@ async function inRedis(t: TestContext, url: string): Promise<RedisStore> {
   return store;
 }
 
-test('everything goes to Redis and back, byte by byte, and a repeat copies nothing', async (t) => {
+test('everything is copied to Redis and back, byte by byte, and a repeat copies nothing', async (t) => {
   const redis = await startRedis(t);
   const folder = await filled(t, 25);
   const before = await exported('--data', folder);
@@ -77,7 +77,7 @@ test('everything goes to Redis and back, byte by byte, and a repeat copies nothi
   assert.match((await run('admin', 'list', '--data', other)).out, /^ada .*\nbob /m);
 });
 
-test('what has changed since in the copy is not passed over in silence', async (t) => {
+test('changes made to the copy since then are reported, not overwritten silently', async (t) => {
   const redis = await startRedis(t);
   const folder = await filled(t, 2);
   await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
@@ -94,7 +94,7 @@ test('what has changed since in the copy is not passed over in silence', async (
   assert.doesNotMatch((await run('admin', 'list', '--data', other)).out, /bob/);
 });
 
-test('one that is broken off goes on where it was', async (t) => {
+test('an interrupted migration continues where it stopped', async (t) => {
   const redis = await startRedis(t);
   const folder = await filled(t, 60);
   const child = spawnMain(['migrate', 'to-redis', '--data', folder, '--redis', redis.url]);
@@ -112,7 +112,7 @@ test('one that is broken off goes on where it was', async (t) => {
   assert.deepEqual(await (await inRedis(t, redis.url)).archive.verify(), []);
 });
 
-test('what cannot be is said in one line, and nothing is copied', async (t) => {
+test('a migration that is impossible is reported in one line, and nothing is copied', async (t) => {
   const redis = await startRedis(t);
   const [folder, empty] = [await filled(t, 2), join(temporaryFolder(t), 'none')];
   const refused = async (pattern: RegExp, code: number, ...args: string[]) => {
@@ -149,7 +149,7 @@ test('what cannot be is said in one line, and nothing is copied', async (t) => {
   );
 });
 
-test('nothing is copied while servers run on the Redis, and no folder is made', async (t) => {
+test('nothing is copied while servers run on the Redis, and no folder is created', async (t) => {
   const redis = await startRedis(t);
   const [folder, other] = [await filled(t, 2), join(temporaryFolder(t), 'other')];
   const flags = ['--redis', redis.url];
@@ -173,7 +173,7 @@ test('nothing is copied while servers run on the Redis, and no folder is made', 
   assert.equal((await run('migrate', 'to-folder', '--data', other, ...flags)).code, 0);
 });
 
-test('a server that was killed is in the way for some seconds only, though its lease is kept', async (t) => {
+test('a killed server blocks a migration for some seconds only, though its lease is still stored', async (t) => {
   const redis = await startRedis(t);
   const flags = ['--redis', redis.url];
   const server = await startServer(t, { workers: 1, flags });
@@ -188,7 +188,7 @@ test('a server that was killed is in the way for some seconds only, though its l
   assert.deepEqual([code, err], [0, '']);
 });
 
-test('machines are counted on a cluster too, until they say that they stop', async (t) => {
+test('nodes are counted on a cluster too, until they report that they stop', async (t) => {
   const { url } = await startRedisCluster(t);
   const target = readTarget(url) as RedisTarget;
   assert.equal(await presentNodes(target), 0);
@@ -198,7 +198,7 @@ test('machines are counted on a cluster too, until they say that they stop', asy
   assert.equal(await presentNodes(target), 1);
 });
 
-test('where the copy has what is gone since, that is said, and a new folder is what helps', async (t) => {
+test('data in the copy that was removed since is reported, and a new folder solves it', async (t) => {
   const redis = await startRedis(t);
   const folder = await filled(t, 2);
   await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);

@@ -40,7 +40,7 @@ function setClock(t: TestContext, now: number): void {
   t.mock.timers.enable({ apis: ['Date'], now });
 }
 
-test('a minute is kept when it has ended, once, and the one at hand when it is asked for', async (t) => {
+test('a minute is stored once when it has ended, and the current minute on request', async (t) => {
   const first = minuteOf(Date.now());
   setClock(t, first);
   const machine = await Machine.start(t);
@@ -65,7 +65,7 @@ test('a minute is kept when it has ended, once, and the one at hand when it is a
   assert.deepEqual(machine.ran, [first, first + MINUTE_MS]);
 });
 
-test('what could not be kept is kept later', async (t) => {
+test('a minute that could not be stored is stored later', async (t) => {
   const first = minuteOf(Date.now());
   setClock(t, first);
   const machine = await Machine.start(t);
@@ -84,7 +84,7 @@ test('what could not be kept is kept later', async (t) => {
   );
 });
 
-test('what was before a start goes on: of visitors the most, of samples the sum', async (t) => {
+test('minutes from before a start continue: with the maximum of visitors, and the sum of samples', async (t) => {
   const now = minuteOf(Date.now());
   setClock(t, now);
   const machine = await Machine.start(t);
@@ -113,7 +113,7 @@ test('what was before a start goes on: of visitors the most, of samples the sum'
   );
 });
 
-test('a snapshot has the minutes of machines that are gone, and each machine once, however it is known', async (t) => {
+test('a snapshot has the minutes of removed nodes, and counts each node once, from whatever source', async (t) => {
   const { url } = await startRedis(t);
   const a = await Machine.start(t, url, { name: 'a' });
   const b = await Machine.start(t, url, { name: 'b' });
@@ -143,7 +143,7 @@ test('a snapshot has the minutes of machines that are gone, and each machine onc
   assert.deepEqual(minutes.at(-1)?.visitors, 1);
 });
 
-test('minutes that cannot be kept or read disturb nobody, and that is said once; that Redis is away, not at all', async () => {
+test('minutes that cannot be stored or read disturb nobody and are reported once, and an unreachable Redis is not reported', async () => {
   let error: Error = new StoreError('full', 'no room');
   const fail = () => Promise.reject(error);
   const said: string[] = [];
@@ -208,7 +208,7 @@ test('a server that is stopped and started again still has its last hour', async
   assert.equal(at(snapshot.minutes, here.t)?.visitors, 1);
 });
 
-test('what a machine that died had is on the others, and counts once when it is there again', async (t) => {
+test('the minutes of a node that died are on the others, and count once when it returns', async (t) => {
   const redis = await startRedis(t);
   await beginLongAgo(await openRedisStore(readTarget(redis.url) as RedisTarget, { folder: temporaryFolder(t) }));
   const start = (data?: string) =>
@@ -239,7 +239,7 @@ test('what a machine that died had is on the others, and counts once when it is 
   }
 });
 
-test('of a machine that ends, the minute does not count in which it was last heard, though silence is noticed later', () => {
+test('the minute in which a stopped node was last heard does not count, though its silence is noticed later', () => {
   const now = minuteOf(Date.now());
   const told = (...minutes: number[]) => {
     const known = new MinutesByNode();

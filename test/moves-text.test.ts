@@ -37,14 +37,14 @@ test('renders the moves of frames as numbers with commas, batch after batch', ()
   );
 });
 
-test('tells a time that is far off as days, not as another number', () => {
+test('renders a time that is far off in days, not as another number', () => {
   const text = new MovesText();
   text.addOne(1, -(2 ** 45), 2, 3);
   text.addOne(1, 2 ** 45, 2, 3);
   assert.equal(text.take(), `1,1,${-(2 ** 30)},2,3,1,1,${2 ** 30},2,3`);
 });
 
-test('says when it holds so much that moves have to give way', () => {
+test('reports when it holds so much text that moves must be dropped', () => {
   const text = new MovesText();
   while (!text.isFull) text.addOne(1_000_000_000, 1_000_000, 1_000_000, 1_000_000);
   assert.ok(text.take().length < 1025 * 1024);

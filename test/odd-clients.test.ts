@@ -16,7 +16,7 @@ const server = await startServer(FILE, { workers: 1 });
 const bearer = { authorization: `Bearer ${TOKEN}` };
 const END = 'Connection: close\r\n\r\n';
 
-test('streams pass over parameters that they do not know, and take the last id under the names that readers give it', async (t) => {
+test('streams ignore unknown parameters, and accept the last id under each name that readers use', async (t) => {
   const asked: StreamRequest[] = [];
   const { ask } = await startHttp(t, {
     openStream: (request, socket) => {
@@ -45,7 +45,7 @@ test('streams pass over parameters that they do not know, and take the last id u
   assert.equal((await ask('GET', '/v1/stream?site=demo&moves=all&_=1', { headers: bearer })).status, 400);
 });
 
-test('a request with two hosts, or none, is refused on every way in', async (t) => {
+test('a request with two Host headers, or none, is rejected on every path into the server', async (t) => {
   const { url } = server;
   const upgrade = (name: string) => `Upgrade: ${name}\r\nConnection: Upgrade\r\n`;
   const socket = `${upgrade('websocket')}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n`;
@@ -72,7 +72,7 @@ test('a request with two hosts, or none, is refused on every way in', async (t) 
   assert.deepEqual(statuses(await exchange(t, url, 'GET /healthz HTTP/1.0\r\n\r\n')), [200]);
 });
 
-test('OPTIONS tells that the server lives, and what a path takes', async (t) => {
+test('OPTIONS answers that the server is alive, and which methods a path accepts', async (t) => {
   const { url } = server;
   for (const request of [
     'OPTIONS / HTTP/1.0\r\n\r\n',
@@ -110,7 +110,7 @@ test('OPTIONS tells that the server lives, and what a path takes', async (t) => 
   assert.deepEqual(statuses(await exchange(t, url, `DELETE / HTTP/1.1\r\nHost: x\r\n${END}`)), [405]);
 });
 
-test('a version of HTTP and a target that no server of ours has are refused on every way in', async (t) => {
+test('an unknown version of HTTP and an invalid target are rejected on every path into the server', async (t) => {
   const { url } = server;
   const upgrade = upgradeText('*');
   const cases: [bytes: string, status: number][] = [
@@ -131,7 +131,7 @@ test('a version of HTTP and a target that no server of ours has are refused on e
   }
 });
 
-test('a handshake that is none is answered with a problem', async (t) => {
+test('an invalid handshake is answered with a problem', async (t) => {
   const { url } = server;
   const key = 'Sec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n';
   const version = 'Sec-WebSocket-Version: 13\r\n';
@@ -159,7 +159,7 @@ test('a handshake that is none is answered with a problem', async (t) => {
   assert.match(other, /^HTTP\/1\.1 501 .*problem\+json/s);
 });
 
-test('JSON may begin with a byte order mark', async (t) => {
+test('JSON may start with a byte order mark', async (t) => {
   const made = await server.api('/v1/tokens', {
     method: 'POST',
     body: '\ufeff{"name":"marked"}',
@@ -194,7 +194,7 @@ async function fault(t: TestContext, ...addresses: string[]): Promise<string> {
   return text;
 }
 
-test('all of IPv4 and all of IPv6 can be listened on together', { skip: !hasIpv6 }, async (t) => {
+test('the server can listen on all of IPv4 and all of IPv6 together', { skip: !hasIpv6 }, async (t) => {
   for (const [first, second] of [
     ['0.0.0.0', '[::]'],
     ['[::]', '127.0.0.1'],
@@ -213,13 +213,13 @@ test('all of IPv4 and all of IPv6 can be listened on together', { skip: !hasIpv6
   assert.equal((await fetch(`http://127.0.0.1:${alone}/healthz`)).status, 200);
 });
 
-test('addresses that exclude each other are named as the reason', async (t) => {
+test('conflicting addresses are named as the reason', async (t) => {
   const port = await freePort('::');
   const told = await fault(t, `tcp://0.0.0.0:${port}`, `tcp://127.0.0.1:${port}`);
   assert.match(told, new RegExp(`tcp://\\S+:${port} cannot be used together with tcp://\\S+:${port}`));
 });
 
-test('parameters that others add to an address are passed over', async (t) => {
+test('parameters that other services add to an address are ignored', async (t) => {
   const { ask } = await startHttp(t);
   const added = '_=1&_=2&utm_source=mail&utm_campaign=a&fbclid=x&gclid=y&cb=3';
   for (const path of [
@@ -236,7 +236,7 @@ test('parameters that others add to an address are passed over', async (t) => {
   assert.equal(await codeOf(passages), 'unknown-visit');
 });
 
-test('an unknown parameter elsewhere is still refused', async (t) => {
+test('an unknown parameter elsewhere is still rejected', async (t) => {
   const { ask } = await startHttp(t);
   const answer = await ask('GET', '/v1/visits?site=demo&form=1', { headers: bearer });
   assert.equal(answer.status, 400);

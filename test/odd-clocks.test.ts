@@ -38,7 +38,7 @@ async function exported(t: TestContext, ...where: string[]): Promise<string> {
   return text.slice(text.indexOf('\n') + 1);
 }
 
-test('an export has the visits of all clocks, as lines and as counts, and an import takes them', async (t) => {
+test('an export contains the visits of all clocks, as lines and as counts, and an import accepts them', async (t) => {
   const data = await filled(t);
   const all = await exported(t, '--data', data);
   for (const since of BEGINS) assert.ok(all.includes(`"since":${since},`), String(since));
@@ -57,7 +57,7 @@ test('an export has the visits of all clocks, as lines and as counts, and an imp
   assert.equal(await exported(t, '--format', 'csv', '--data', fresh), counts);
 });
 
-test('an export ends with the day of --to, and begins with that of --from, before 2000 too', async (t) => {
+test('an export starts with the day of --from and ends with the day of --to, before 2000 too', async (t) => {
   const data = await filled(t);
   const sinces = async (...flags: string[]) =>
     [...(await exported(t, ...flags, '--data', data)).matchAll(/"since":(\d+)/g)].map(([, since]) => Number(since));
@@ -66,7 +66,7 @@ test('an export ends with the day of --to, and begins with that of --from, befor
   assert.deepEqual(await sinces('--from', '2149-12-31'), BEGINS.slice(-1));
 });
 
-test('an import refuses runs that are years apart in one visit', async (t) => {
+test('an import rejects runs that are years apart in one visit', async (t) => {
   const data = await filled(t);
   const run = (n: number, at: number) =>
     JSON.stringify({
@@ -89,7 +89,7 @@ test('an import refuses runs that are years apart in one visit', async (t) => {
   assert.match(await fault(visit('c', NOW), run(1, NOW - DAY_MS)), /line 4: the export ends before its last line/);
 });
 
-test('visits of all clocks go to Redis and back', async (t) => {
+test('visits of all clocks migrate to Redis and back', async (t) => {
   const redis = await startRedis(t);
   const data = await filled(t);
   const before = await exported(t, '--data', data);
@@ -103,7 +103,7 @@ test('visits of all clocks go to Redis and back', async (t) => {
   assert.equal(await exported(t, '--data', other), before);
 });
 
-test('what was committed before the clock was set back is filed at once', async (t) => {
+test('frames committed before the clock was set back are compacted at once', async (t) => {
   const store = await openLmdbStore(temporaryFolder(t));
   t.after(() => store.close());
   const visit = plainVisit('demo');

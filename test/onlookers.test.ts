@@ -9,7 +9,7 @@ import { Machine, type Shown } from './support/machine.ts';
 const ada = { credential: 'session:ada', site: 'demo' };
 const MINUTE = 60_000;
 
-test('who looks on at a site may go on, for as long as the stream is open and a minute after', () => {
+test('a recent viewer keeps access while a stream is open, and for a minute after', () => {
   const onlookers = new RecentViewers();
   assert.equal(onlookers.has(ada, 0), false);
   onlookers.opened(ada);
@@ -24,14 +24,14 @@ test('who looks on at a site may go on, for as long as the stream is open and a 
   assert.equal(onlookers.has(ada, 10 * MINUTE), false, 'forgotten');
 });
 
-test('nobody looks on by what another looks on by, or at another site', () => {
+test('access belongs to one credential and one site', () => {
   const onlookers = new RecentViewers();
   onlookers.opened(ada);
   assert.equal(onlookers.has({ ...ada, credential: 'session:bob' }, 0), false);
   assert.equal(onlookers.has({ ...ada, site: 'shop' }, 0), false);
 });
 
-test('who was forbidden to look on does not come back, whenever the last stream closes', () => {
+test('a viewer whose access was revoked stays without it, whenever the last stream closes', () => {
   const onlookers = new RecentViewers();
   onlookers.opened(ada);
   onlookers.opened(ada);
@@ -43,7 +43,7 @@ test('who was forbidden to look on does not come back, whenever the last stream 
   assert.equal(onlookers.has(ada, 0), true);
 });
 
-test('who closes a stream and then may not look on any more gets none while the store is away', async (t) => {
+test('a viewer who closes a stream and then loses access gets no stream while the store is unreachable', async (t) => {
   const machine = await Machine.start(t);
   const unchecked = () => machine.watch('demo', { checked: false });
   await seeRefused(await unchecked());
@@ -55,7 +55,7 @@ test('who closes a stream and then may not look on any more gets none while the 
   await seeRefused(await unchecked());
 });
 
-test('who may not look on any more loses all streams of the site', async (t) => {
+test('a viewer who loses access loses all streams of the site', async (t) => {
   const machine = await Machine.start(t);
   const streams = [await machine.watch(), await machine.watch('demo', { checked: false })];
   for (const stream of streams) await stream.see('snapshot');

@@ -16,7 +16,7 @@ async function places(t: TestContext): Promise<{ data: string; folder: string }>
   return { data, folder: temporaryFolder(t) };
 }
 
-test('export writes over no file of the store, whatever it is called', async (t) => {
+test('export overwrites no file of the store, whatever its name', async (t) => {
   const { data, folder } = await places(t);
   writeFileSync(join(data, 'store.mdb.before-restore-20260101T000000Z'), 'kept');
   linkSync(join(data, 'store.mdb'), join(folder, 'hard'));
@@ -43,7 +43,7 @@ function contentsOf(data: string): string[] {
   return names.sort().map((name) => `${name} ${readFileSync(join(data, name)).toString('base64')}`);
 }
 
-test('export writes over no backup and no other store, and over a former export', async (t) => {
+test('export overwrites no backup and no other store, but does overwrite an earlier export', async (t) => {
   const { data, folder } = await places(t);
   const other = join(temporaryFolder(t), 'data');
   await (await openLmdbStore(other)).close();
@@ -66,7 +66,7 @@ test('export writes over no backup and no other store, and over a former export'
   }
 });
 
-test('export takes the place of no pipe or device', { skip: process.platform === 'win32' }, async (t) => {
+test('export replaces no pipe and no device', { skip: process.platform === 'win32' }, async (t) => {
   const { data, folder } = await places(t);
   const pipe = join(folder, 'pipe');
   execFileSync('mkfifo', [pipe]);

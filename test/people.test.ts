@@ -5,7 +5,7 @@ import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openPage } from './support/browser.ts';
 import { keepPictures, openDashboard } from './support/dashboard.ts';
 
-test('an owner adds a viewer by a link, who sees its site only; the audit trail tells of it', async (t) => {
+test('an owner adds a viewer by a link, the viewer sees only its site, and the audit trail records it', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t);
   await server.api('/v1/sites', {
     method: 'POST',
@@ -55,7 +55,7 @@ test('an owner adds a viewer by a link, who sees its site only; the audit trail 
   await dashboard.locator('tr[data-what=site-added]').waitFor();
 });
 
-test('rights are changed and people removed, but for the last owner, all by keyboard too', async (t) => {
+test('rights are changed and administrators removed, except the last owner, also by keyboard', async (t) => {
   const { server, dashboard } = await openDashboard(t);
   const store = await openLmdbStore(server.data);
   t.after(() => store.close());

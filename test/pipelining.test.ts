@@ -44,7 +44,7 @@ async function sent(t: TestContext, url: string, bytes: string): Promise<Socket>
   return socket;
 }
 
-test('what takes a connection over comes after the answers before it', async (t) => {
+test('an upgrade is handled after the responses before it', async (t) => {
   const { url } = server;
   const followers: [name: string, follower: string, until: RegExp, expected: number[]][] = [
     ['a stream', STREAM, /event: snapshot/, [401, 200]],
@@ -67,7 +67,7 @@ test('what takes a connection over comes after the answers before it', async (t)
   assert.ok(!server.output().includes('worker died'));
 });
 
-test('requests for a tunnel and with an unknown expectation are answered with a problem', async (t) => {
+test('requests for a tunnel and requests with an unknown expectation are answered with a problem', async (t) => {
   const { url } = server;
   const tunnel = await exchange(t, url, 'CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n');
   assert.match(tunnel, /^HTTP\/1\.1 405 .*\r\nAllow: .*application\/problem\+json.*"code":"bad-method"/s);
@@ -75,7 +75,7 @@ test('requests for a tunnel and with an unknown expectation are answered with a 
   assert.match(expectation, /^HTTP\/1\.1 417 .*application\/problem\+json.*"code":"bad-expectation"/s);
 });
 
-test('100 requests of a connection may wait: all of them are answered, then the one too many', async (t) => {
+test('up to 100 pipelined requests may wait: all are answered, then the one above the limit is rejected', async (t) => {
   const { url } = server;
   const text = await exchange(t, url, GET.repeat(1500));
   assert.deepEqual(statuses(text), [...Array(100).fill(200), 429]);
@@ -91,13 +91,13 @@ test('100 requests of a connection may wait: all of them are answered, then the 
   );
 });
 
-test('an answer that ends the connection is the last', async (t) => {
+test('a response that closes the connection is the last', async (t) => {
   const { url } = server;
   for (const follower of [STREAM, upgradeText(), h2c('GET'), 'nonsense\r\n\r\n'])
     assert.deepEqual(statuses(await exchange(t, url, slow('Connection: close\r\n') + follower)), [401]);
 });
 
-test('a request whose own rest cannot be read is answered at once, after those before it', async (t) => {
+test('a request with an unreadable rest is answered at once, after the requests before it', async (t) => {
   const { url } = server;
   const broken =
     'POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n';
@@ -105,7 +105,7 @@ test('a request whose own rest cannot be read is answered at once, after those b
   assert.deepEqual(statuses(await exchange(t, url, slow() + broken)), [401, 400]);
 });
 
-test('a long answer is written whole before an upgrade behind it', async (t) => {
+test('a long response is written whole before an upgrade after it', async (t) => {
   const { url } = server;
   const { headers } = await fetch(`${url}/admin`);
   const page = Number(headers.get('content-length'));
@@ -135,7 +135,7 @@ async function upgradeAfter(t: TestContext, write: (socket: Socket) => void, lim
   return { socket, turned };
 }
 
-test('the wait for an answer that does not end is bounded', async (t) => {
+test('the wait for a response that never ends is bounded', async (t) => {
   const { socket, turned } = await upgradeAfter(
     t,
     (socket) => socket.write(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${upgradeText()}`),

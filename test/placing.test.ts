@@ -50,7 +50,7 @@ function outside(cells: readonly [number, number][], box: ReturnType<Layout>): n
   );
 }
 
-test('a centred button is one spot, where it is in the most common width', () => {
+test('clicks on a centred button are one spot, at its place in the most common width', () => {
   const random = seeded(1);
   const clicked = new Clicked();
   for (const width of WIDTHS)
@@ -91,7 +91,7 @@ const LAYOUTS: Record<string, Layout> = {
 };
 
 for (const [name, layout] of Object.entries(LAYOUTS))
-  test(`an element ${name} has each click at its place in it`, () => {
+  test(`each click on an element ${name} is drawn at its place in the element`, () => {
     const random = seeded(7);
     const clicked = new Clicked();
     for (const width of [1100, 1366, 1440, 1536, 1680, 1900, 2300])
@@ -124,7 +124,7 @@ const links: Layout[] = Array.from({ length: 5 }, (_, i) => (width) => ({
   height: 24,
 }));
 
-test('links that share a selector stay apart, and each is one spot', () => {
+test('links that share a selector stay separate, and each is one spot', () => {
   const random = seeded(5);
   const clicked = new Clicked();
   for (const width of [1100, 1440, 1900])
@@ -147,7 +147,7 @@ test('links that share a selector stay apart, and each is one spot', () => {
   }
 });
 
-test('few clicks on elements that are far apart and share a selector stay where they were', () => {
+test('few clicks on distant elements that share a selector stay where they were', () => {
   const clicked = new Clicked();
   const rows = [300, 1200, 2600, 4000];
   for (const [i, width] of WIDTHS.entries()) {
@@ -161,7 +161,7 @@ test('few clicks on elements that are far apart and share a selector stay where 
   );
 });
 
-test('an element that was not clicked in the common width is drawn by its share of the width', () => {
+test('an element without clicks in the common width is placed by its share of the width', () => {
   const clicked = new Clicked();
   for (let i = 0; i < 9; i++) clicked.click('a', LAYOUTS['at the left'] as Layout, 1440, i / 9, 0.5);
   for (let i = 0; i < 4; i++) clicked.click('button', button, 1900, 0.5, 0.5);
@@ -178,7 +178,7 @@ const anyPlace = fc.record({
   n: fc.integer({ min: 1, max: 1000 }),
 });
 
-test('whatever was clicked, no click is lost or made, and elements keep their counts', () => {
+test('no click is lost or invented, and elements keep their counts', () => {
   fc.assert(
     fc.property(fc.array(anyPlace, { maxLength: 60 }), fc.array(anyPlace, { maxLength: 5 }), (places, others) => {
       const cells: Counted = new Map();
@@ -206,7 +206,7 @@ test('whatever was clicked, no click is lost or made, and elements keep their co
   );
 });
 
-test('places whose cells cannot be read any more are passed over', () => {
+test('places whose cells are no longer readable are skipped', () => {
   const clicked = new Clicked();
   for (const width of WIDTHS) clicked.click('button', button, width, 0.5, 0.5);
   clicked.cells.clear();

@@ -91,7 +91,7 @@ function placeAt(events: readonly StreamEvent[], now: number): [x: number, y: nu
   return [track?.x ?? Number.NaN, track?.y ?? Number.NaN];
 }
 
-test('the playhead runs at its speed, stands at its limit, and does not jump after a rest', () => {
+test('the playhead moves at its speed, stops at its limit, and does not jump after a pause', () => {
   const playhead = new Playhead(T);
   playhead.step(1000, T + 9999);
   playhead.step(1016, T + 9999);
@@ -108,7 +108,7 @@ test('the playhead runs at its speed, stands at its limit, and does not jump aft
   assert.ok(playhead.now() < T + 4000, 'a tab out of sight goes on where it was');
 });
 
-test('a feed gives each event when all of it has happened, whatever order they come in', () => {
+test('a feed returns each event once it is complete, in whatever order events arrive', () => {
   const feed = new Feed();
   feed.add(rates(T + 1000));
   feed.add(moves(T, [1, 2, 0, 5, 5, 50, 6, 6]));
@@ -124,7 +124,7 @@ test('a feed gives each event when all of it has happened, whatever order they c
   assert.deepEqual(names(T + 9000), ['rates']);
 });
 
-test('a feed cuts long lists of moves into lumps, and loses nothing', () => {
+test('a feed splits long lists of moves into pieces, and loses nothing', () => {
   const steps = fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat(300), fc.nat(500)), { maxLength: 60 });
   fc.assert(
     fc.property(steps, fc.integer({ min: 1, max: 400 }), (steps, step) => {
@@ -152,7 +152,7 @@ test('a feed cuts long lists of moves into lumps, and loses nothing', () => {
   );
 });
 
-test('a crowd that plays the past draws pointers at their own times, not by when events came', () => {
+test('a live state that plays the past draws pointers at their own times, not at the arrival of events', () => {
   const crowd = new LiveState();
   const playhead = new Playhead(T);
   crowd.clock = playhead;
@@ -170,7 +170,7 @@ function visitWith(first: Passage): Visit {
   return visit({ stays: [{ page: first.page, t: first.t, until: first.until, depth: 0 }] });
 }
 
-test('a chapter is its passage as events, in the order of time', () => {
+test('a chapter is its passage as events, ordered by time', () => {
   const one = passage({
     moves: [0, 10, 10, 50, 20, 20, 500, 30, 30],
     scrolls: [300, 240],
@@ -198,7 +198,7 @@ test('a chapter is its passage as events, in the order of time', () => {
   });
 });
 
-test('a page entered anew begins without a pointer; a new connection on a page goes on where it was', () => {
+test('a page that is loaded again starts without a pointer, and a new connection on a page continues', () => {
   const one = passage({ moves: [0, 10, 20], scrolls: [0, 300] });
   const first = chapterOf(visit(), one, undefined);
   const again = chapterOf(visit(), passage({ t: T + 2000, entered: false }), first);
@@ -209,7 +209,7 @@ test('a page entered anew begins without a pointer; a new connection on a page g
   assert.deepEqual([gone.visitor.at, gone.events[0]?.name], [null, 'page']);
 });
 
-test('a chapter can be opened again and again: a crowd does not change it', () => {
+test('a chapter can be opened repeatedly, since a live state does not change it', () => {
   const chapter = chapterOf(visit(), passage({ moves: [0, 1, 1] }), undefined);
   const other = chapterOf(visit(), passage({ t: T + 10, page: '/b' }), chapter);
   const events = [...openingOf(chapter), ...chapter.events, ...other.events];
@@ -245,7 +245,7 @@ test('a recording knows its marks, its quiet times, and how far it is loaded', (
   );
 });
 
-test('chapters that overlap are played from the first of them', () => {
+test('overlapping chapters are played from the first of them', () => {
   const recording = new VisitRecording(visit());
   const long = passage({ t: T + 2000, until: T + 9000, moves: [0, 5, 5, 7000, 6, 6] });
   const inside = passage({ t: T + 2080, until: T + 2080 });
@@ -253,7 +253,7 @@ test('chapters that overlap are played from the first of them', () => {
   assert.deepEqual([recording.chapterAt(T + 1500), recording.chapterAt(T + 9000)], [0, 1]);
 });
 
-test('each minute counts the visits that touch it', () => {
+test('each minute counts the visits that overlap it', () => {
   const here = presenceOf(
     [
       { since: T, until: T + 130_000 },
@@ -268,7 +268,7 @@ test('each minute counts the visits that touch it', () => {
   assert.deepEqual(here, [2, 3, 2, 1]);
 });
 
-test('a period is what the address says, and else so many days up to today', () => {
+test('a period is taken from the address, or else covers a number of days up to today', () => {
   const now = Date.parse('2026-11-20T23:30:00Z');
   const of = (text: string, preset?: number) => periodOf(new URLSearchParams(text), now, preset);
   assert.deepEqual(of('', 30), { days: 30, from: '2026-10-22', to: '2026-11-20' });
@@ -279,7 +279,7 @@ test('a period is what the address says, and else so many days up to today', () 
   assert.equal(of('').days, undefined);
 });
 
-test('CSV quotes what needs it, and nothing in it is a formula', () => {
+test('CSV quotes the fields that need it, and no field is a formula', () => {
   assert.equal(
     csvOf([
       ['a', 1],

@@ -100,7 +100,7 @@ async function isReady(url: string): Promise<boolean> {
   }
 }
 
-test('PM2 starts it, waits until it is ready, has its workers replaced, and stops it with a drain', async (t) => {
+test('PM2 starts the server, waits until it is ready, has its workers replaced, and stops it with a drain', async (t) => {
   const { pm2, listed, url } = await preparePm2(t);
   await pm2('start', 'ecosystem.config.cjs');
   // `pm2 start` came back, so it was ready: no waiting here.
@@ -142,7 +142,7 @@ function watch(url: string): { stop(): Promise<number> } {
   };
 }
 
-test('pm2 reload and restart cut it off for a moment, and lose nothing that was acked', async (t) => {
+test('pm2 reload and restart interrupt the server for a moment, and lose no acked data', async (t) => {
   const { pm2, listed, url, data } = await preparePm2(t);
   await pm2('start', 'ecosystem.config.cjs');
   const visitors = crowd(t, 50, () => url.replace('http', 'ws'));
@@ -165,7 +165,7 @@ test('pm2 reload and restart cut it off for a moment, and lose nothing that was 
   await assertExact(t, data, visitors);
 });
 
-test('with the address of Redis in the environment the server is one of several machines', async (t) => {
+test('with the address of Redis in the environment the server is one of several nodes', async (t) => {
   const redis = await startRedis(t);
   const { pm2, listed } = await preparePm2(t, { FIELDMOUSE_REDIS: redis.url });
   await pm2('start', 'ecosystem.config.cjs');
@@ -175,7 +175,7 @@ test('with the address of Redis in the environment the server is one of several 
   assert.deepEqual([(await listed()).pm2_env.exit_code, await presentNodes(target)], [0, 0]);
 });
 
-test('pm2 logs, describe, jlist and monit show it', async (t) => {
+test('pm2 logs, describe, jlist and monit show the server', async (t) => {
   const { pm2, listed, home, env, url } = await preparePm2(t);
   await pm2('start', 'ecosystem.config.cjs');
   const logs = await pm2('logs', 'fieldmouse', '--nostream', '--lines', '100');
@@ -219,7 +219,7 @@ async function seenOnScreen(command: string, env: NodeJS.ProcessEnv, text: strin
   assert.ok(shown.includes(text), shown);
 }
 
-test('pm2 save and resurrect bring it back, as after a boot', async (t) => {
+test('pm2 save and resurrect bring the server back, as after a boot', async (t) => {
   const { pm2, listed, url } = await preparePm2(t);
   await pm2('start', 'ecosystem.config.cjs');
   const { pid } = await listed();
@@ -236,7 +236,7 @@ test('pm2 save and resurrect bring it back, as after a boot', async (t) => {
 /** Nobody, of Debian and others. */
 const NOBODY = 65_534;
 
-test('pm2 startup says what root is to run, and for which user', (t) => {
+test('pm2 startup prints the command for root, and its user', (t) => {
   const home = mkdtempSync(join(tmpdir(), 'pm2-'));
   t.after(() => rmSync(home, { recursive: true, force: true }));
   // As root it would write a unit of this machine's.
@@ -254,7 +254,7 @@ test('pm2 startup says what root is to run, and for which user', (t) => {
   assert.match(stdout, new RegExp(`sudo env PATH=.* startup systemd -u ada --hp ${home}$`, 'm'));
 });
 
-test('the times that PM2 waits are above our own', () => {
+test('the timeouts of PM2 are longer than our own', () => {
   const { apps } = createRequire(import.meta.url)('../ecosystem.config.cjs') as { apps: Record<string, number>[] };
   const [app] = apps as [Record<string, unknown>];
   const limit = (file: string, name: string) =>
@@ -266,7 +266,7 @@ test('the times that PM2 waits are above our own', () => {
   assert.deepEqual([app.wait_ready, app.treekill, app.instances], [true, false, 1]);
 });
 
-test('PM2 in its cluster mode is refused in one line, and nothing listens', async (t) => {
+test('PM2 in cluster mode is rejected in one line, and nothing listens', async (t) => {
   const { pm2, url, home } = await preparePm2(t);
   await pm2('start', join(root, 'dist/main.js'), '-i', '2', '--name', 'mouse', '--no-autorestart');
   const log = () => readdirSync(join(home, 'logs')).filter((name) => name.includes('mouse-error'));
@@ -288,7 +288,7 @@ test('PM2 in its cluster mode is refused in one line, and nothing listens', asyn
   );
 });
 
-test('the ecosystem file works from any folder, and --watch passes over what the server writes', async (t) => {
+test('the ecosystem file works from any folder, and --watch ignores files that the server writes', async (t) => {
   const { home, env, url } = await preparePm2(t);
   const app = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
   t.after(() => rmSync(app, { recursive: true, force: true }));

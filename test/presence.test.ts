@@ -14,7 +14,7 @@ import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame, spread 
 
 const server = await startServer(FILE);
 
-test('a visitor that never moves is seen', async (t) => {
+test('a visitor that never moves is shown', async (t) => {
   const site = await server.newSite();
   const stream = await StreamReader.open(t, server, { site });
   const visitor = new BinaryVisitor(t, server.ws, { site });
@@ -22,7 +22,7 @@ test('a visitor that never moves is seen', async (t) => {
   assert.equal((await stream.next('join')).visitor.id, id);
 });
 
-test('a cut visitor that comes back in time neither leaves nor joins', async (t) => {
+test('a disconnected visitor that returns in time neither leaves nor joins', async (t) => {
   const site = await server.newSite();
   const stream = await StreamReader.open(t, server, { site, moves: 'full' });
   const visitor = new BinaryVisitor(t, server.ws, { site });
@@ -50,7 +50,7 @@ test('a json visitor resumes with the token it was given', async (t) => {
   assert.equal((await again.hello).visitor, visitor);
 });
 
-test('a cut visitor that does not come back leaves as lost after the grace', async (t) => {
+test('a disconnected visitor that does not return leaves as lost after the grace period', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--grace', '300'] });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   const visitor = new BinaryVisitor(t, server.ws);
@@ -59,7 +59,7 @@ test('a cut visitor that does not come back leaves as lost after the grace', asy
   assert.equal((await stream.next('leave')).reason, 'lost');
 });
 
-test('a later connection takes the visitor over and the earlier one is told so', async (t) => {
+test('a later connection takes the visitor over, and the earlier connection is told so', async (t) => {
   const site = await server.newSite();
   const visitor = new BinaryVisitor(t, server.ws, { site });
   const { token, visitor: id } = await visitor.hello;
@@ -72,7 +72,7 @@ test('a later connection takes the visitor over and the earlier one is told so',
   assert.equal((await closed)[0], CLOSE.takenOver);
 });
 
-test('a token that is forged, altered or of another site makes a new visitor', async (t) => {
+test('a token that is forged, altered or from another site makes a new visitor', async (t) => {
   const site = await server.newSite();
   await server.api('/v1/sites', {
     method: 'POST',
@@ -93,7 +93,7 @@ test('a token that is forged, altered or of another site makes a new visitor', a
   assert.equal(visitor.socket.readyState, visitor.socket.OPEN);
 });
 
-test('a beacon carries the last frames and ends the visit, however long lost visitors are waited for', async (t) => {
+test('a beacon carries the last frames and ends the visit, however long the grace period is', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--grace', '60000'] });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   const visitor = new BinaryVisitor(t, server.ws);
@@ -120,7 +120,7 @@ test('a beacon carries the last frames and ends the visit, however long lost vis
   assert.equal(leave.reason, 'closed');
 });
 
-test('the last words of a page that come after the next page’s socket are stored and do not take the visitor from it', async (t) => {
+test('the last frames of a page that arrive after the next page’s socket are stored, and the visitor stays on the next page', async (t) => {
   const site = await server.newSite();
   const stream = await StreamReader.open(t, server, { site, moves: 'full' });
   const lastClick = { type: 'click', time: 5, x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '#last' } as const;
@@ -151,7 +151,7 @@ test('the last words of a page that come after the next page’s socket are stor
   }
 });
 
-test('what a visitor did last is shown before it leaves', async (t) => {
+test('the last action of a visitor is shown before it leaves', async (t) => {
   const site = await server.newSite();
   const stream = await StreamReader.open(t, server, { site, moves: 'full' });
   await stream.next('snapshot');
@@ -166,7 +166,7 @@ test('what a visitor did last is shown before it leaves', async (t) => {
   );
 });
 
-test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
+test('visitors use only POST where WebSocket is blocked', async (t) => {
   const site = await server.newSite();
   const stream = await StreamReader.open(t, server, { site, moves: 'full' });
   let token = '';
@@ -191,7 +191,7 @@ test('visitors speak by POST alone where WebSocket is blocked', async (t) => {
   assert.equal(stream.events.filter(({ name }) => name === 'join').length, 0);
 });
 
-test('a dead worker’s visitors leave unless they come back', async (t) => {
+test('a dead worker’s visitors leave unless they return', async (t) => {
   const server = await startServer(t, { flags: ['--grace', '1500'], workers: 2 });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   const visitors = await spread(12, async () => {
@@ -223,7 +223,7 @@ test('a dead worker’s visitors leave unless they come back', async (t) => {
   assert.ok(here.some(({ id }) => id === hellos[back]?.visitor));
 });
 
-test('of many connections with one token exactly one stays, and is seen', async (t) => {
+test('of many connections with one token exactly one stays and is shown', async (t) => {
   const site = await server.newSite();
   const stream = await StreamReader.open(t, server, { site });
   const first = new BinaryVisitor(t, server.ws, { site });
@@ -245,7 +245,7 @@ test('of many connections with one token exactly one stays, and is seen', async 
   await stream.next('leave');
 });
 
-test('every page of a visitor has numbers above those of its earlier pages', async (t) => {
+test('each page of a visitor has higher numbers than its earlier pages', async (t) => {
   const server = await startServer(t, { workers: 2, flags: ['--grace', '0'] });
   let token = '';
   let last = 0;
@@ -263,7 +263,7 @@ test('every page of a visitor has numbers above those of its earlier pages', asy
   }
 });
 
-test('a page that speaks by POST alone and is loaded again is seen as another page', async () => {
+test('a page that uses only POST and is reloaded is shown as another page', async () => {
   const site = await server.newSite();
   let token = '';
   let visitor = '';
@@ -284,7 +284,7 @@ test('a page that speaks by POST alone and is loaded again is seen as another pa
   );
 });
 
-test('frames that were numbered for a visitor whose token is gone are stored once, for the new visitor', async () => {
+test('frames numbered for a visitor whose token is lost are stored once, for the new visitor', async () => {
   const site = await server.newSite();
   const clickNo = (k: number) =>
     ({ type: 'click', time: k, x: k, y: 2, button: 0, ex: 0, ey: 0, selector: `#c${k}` }) as const;
@@ -318,7 +318,7 @@ test('frames that were numbered for a visitor whose token is gone are stored onc
   }
 });
 
-test('a page whose visitor is taken over is told first what is stored of it', async (t) => {
+test('a page whose visitor is taken over is told first which frames are stored', async (t) => {
   const site = await server.newSite();
   for (let i = 0; i < 4; i++) {
     const first = new BinaryVisitor(t, server.ws, { site });

@@ -37,11 +37,11 @@ const ADDRESSES: [text: string, address: string | undefined][] = [
   ['', undefined],
 ];
 
-test('an address is read in every form that proxies write', () => {
+test('an address is accepted in every form that proxies write', () => {
   for (const [text, address] of ADDRESSES) assert.equal(readAddress(text), address, text);
 });
 
-test('what is no address is one in limits', () => {
+test('limits count all invalid addresses as one', () => {
   for (const text of ['', 'unknown', '203.0.113.9:80', '[::1]:80', 'x'.repeat(1000)])
     assert.equal(addressGroup(text), 'local', text);
   assert.equal(addressGroup('::ffff:203.0.113.9'), '203.0.113.9');
@@ -62,7 +62,7 @@ async function clientsOf(t: TestContext, proxies: string, lists: readonly string
   return got;
 }
 
-test('the client is the first that is not a trusted proxy, and the last that has an address', async (t) => {
+test('the client is the nearest address that is not a trusted proxy, or else the farthest valid address', async (t) => {
   const cases: [list: string, client: string][] = [
     ['203.0.113.9', '203.0.113.9'],
     ['203.0.113.9:4711', '203.0.113.9'],
@@ -88,7 +88,7 @@ test('the client is the first that is not a trusted proxy, and the last that has
   );
 });
 
-test('who trusts everybody takes the farthest that has an address', async (t) => {
+test('a server that trusts every proxy uses the farthest valid address', async (t) => {
   const lists = ['203.0.113.9:1, 198.51.100.1', 'garbage, 198.51.100.1:2', 'garbage'];
   assert.deepEqual(await clientsOf(t, 'yes', lists), ['203.0.113.9', '198.51.100.1', '127.0.0.1']);
 });
@@ -97,12 +97,12 @@ test('who trusts everybody takes the farthest that has an address', async (t) =>
 const FORMS: Record<string, (n: number) => string> = {
   'a port': (n) => `203.0.113.10:${40_000 + n}`,
   'brackets and a port': (n) => `[2001:db8:1::1]:${40_000 + n}`,
-  'a text that is no address': (n) => `garbage-${n}`,
+  'a text that is not an address': (n) => `garbage-${n}`,
   'an octal number': (n) => `203.0.113.0${n}0`,
-  'what the client wrote before the proxy': (n) => `198.51.100.${n}, 203.0.113.11:${n}`,
+  'the text that the client wrote before the proxy': (n) => `198.51.100.${n}, 203.0.113.11:${n}`,
 };
 
-test('no form of an address lifts the limits of the counter, of the API, and of sign-ins', async (t) => {
+test('no form of an address escapes the limits of the counter, of the API, and of sign-ins', async (t) => {
   for (const [name, form] of Object.entries(FORMS)) {
     const { ask } = await startHttp(t, { flags: ['--trust-proxy', '127.0.0.1', '--max-hits', '3'] });
     const statuses = { hits: new Set<number>(), api: new Set<number>(), 'sign-in': new Set<number>() };
@@ -116,7 +116,7 @@ test('no form of an address lifts the limits of the counter, of the API, and of 
   }
 });
 
-test('sign-ins are counted by address, however a proxy writes it', async (t) => {
+test('sign-ins are counted by address, in whatever form a proxy writes it', async (t) => {
   const { ask } = await startHttp(t, { flags: ['--trust-proxy', '127.0.0.1'] });
   const statuses: number[] = [];
   for (let n = 0; n < 40 && !statuses.includes(429); n++) {

@@ -13,7 +13,7 @@ function asking() {
   return { questions, sent };
 }
 
-test('each question gets its own answer, in whatever order they come', async () => {
+test('each question gets its own answer, in whatever order the answers arrive', async () => {
   const { questions, sent } = asking();
   const answers = [questions.present('one'), questions.present('two')];
   assert.deepEqual(
@@ -24,7 +24,7 @@ test('each question gets its own answer, in whatever order they come', async () 
   assert.deepEqual(await Promise.all(answers), [new Map([['/one', 3]]), new Map([['/two', 3]])]);
 });
 
-test('a question that is not answered in time is given up, and a late answer is nobody’s', async () => {
+test('a question without an answer in time is given up, and a late answer is ignored', async () => {
   const { questions, sent } = asking();
   assert.equal(await questions.present('demo'), undefined);
   questions.answer(sent[0]?.ask ?? 0, [['/', 1]]);
@@ -33,7 +33,7 @@ test('a question that is not answered in time is given up, and a late answer is 
   assert.deepEqual(await next, new Map([['/', 2]]));
 });
 
-test('a primary that has many questions to answer gets no more', async () => {
+test('a primary with many unanswered questions gets no more', async () => {
   const { questions, sent } = asking();
   const waiting = Array.from({ length: 100 }, () => questions.present('demo'));
   assert.equal(await questions.present('demo'), undefined);

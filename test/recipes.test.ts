@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TEXT = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
 
-test('a recipe names only files and folders that exist', () => {
+test('a recipe names only existing files and folders', () => {
   const recipes = TEXT.slice(TEXT.indexOf('## Recipes'));
   const paths = [...recipes.matchAll(/`((?:src|docs|test)\/[\w./-]+)`/g)].map(([, path]) => path as string);
   assert.ok(paths.length > 20);
@@ -20,7 +20,7 @@ test('a recipe names only files and folders that exist', () => {
   );
 });
 
-test('the recipe of an option makes a flag, a variable and a line of --help', (t) => {
+test('the recipe of an option adds a flag, a variable and a line of --help', (t) => {
   const { folder, run } = copyOf(t);
   insert(join(folder, 'src/config/config.ts'), 'export const OPTIONS = {\n', codeOf('Add an option'));
   assert.match(run('start', '--help'), /--max-bookmarks N[^-]*maximum number of bookmarks per site/);
@@ -30,7 +30,7 @@ test('the recipe of an option makes a flag, a variable and a line of --help', (t
   );
 });
 
-test('the recipe of a command makes one that runs, with help', (t) => {
+test('the recipe of a command adds a working command with help', (t) => {
   const { folder, run } = copyOf(t);
   writeFileSync(join(folder, 'src/commands/bookmark-commands.ts'), codeOf('Add a command'));
   const commands = join(folder, 'src/commands/commands.ts');

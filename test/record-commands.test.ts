@@ -125,7 +125,7 @@ async function everything(data: string) {
   return { visits, heats, counts };
 }
 
-test('an export comes back by import: same visits, same counts, same bytes, however often', async (t) => {
+test('an export is restored by import: same visits, same counts, same bytes, however often', async (t) => {
   const data = await filled(t);
   const before = await exported(data);
   assert.equal(before.split('\n').filter((line) => line.startsWith('{"visit"')).length, 13);
@@ -152,7 +152,7 @@ test('an export comes back by import: same visits, same counts, same bytes, howe
   assert.match(await ok('verify', '--data', fresh), /^Every page is intact/);
 });
 
-test('import reads standard input, and names sites that are not known here', async (t) => {
+test('import reads standard input, and names sites unknown to the store', async (t) => {
   const data = await filled(t);
   const lines = await ok('export', '--data', data);
   const fresh = join(temporaryFolder(t), 'data');
@@ -165,7 +165,7 @@ test('import reads standard input, and names sites that are not known here', asy
   assert.equal((await exported(fresh)).replaceAll('"elsewhere"', '"demo"'), lines.slice(lines.indexOf('\n') + 1));
 });
 
-test('an export of some days or one site has those visits alone', async (t) => {
+test('an export of some days or one site contains only those visits', async (t) => {
   const data = await filled(t);
   const today = new Date().toISOString().slice(0, 10);
   const all = await exported(data);
@@ -177,7 +177,7 @@ test('an export of some days or one site has those visits alone', async (t) => {
   assert.equal(await exported(data, '--from', yesterday, '--to', today), all);
 });
 
-test('the counts as CSV are those of the store, and no formula for a spreadsheet', async (t) => {
+test('the counts as CSV equal those of the store, and no cell is a formula for a spreadsheet', async (t) => {
   const data = await filled(t);
   const csv = await ok('export', '--format', 'csv', '--data', data);
   const [head, ...rows] = csv.split('\r\n');
@@ -198,7 +198,7 @@ test('the counts as CSV are those of the store, and no formula for a spreadsheet
   );
 });
 
-test('an export that nobody reads to the end ends quietly', async (t) => {
+test('an export whose reader stops early exits silently', async (t) => {
   const data = await filled(t);
   const child = spawnMain(['export', '--data', data]);
   child.stdout?.once('data', () => child.stdout?.destroy());
@@ -209,7 +209,7 @@ test('an export that nobody reads to the end ends quietly', async (t) => {
   assert.deepEqual([code, err], [0, '']);
 });
 
-test('a whole run takes the place of those parts of it that are there', async (t) => {
+test('an imported whole run replaces its parts in the store', async (t) => {
   const run = (n: number, frames: number, t0: number, samples: unknown[]) =>
     JSON.stringify({ run: { n, frames, page: '/', size: [800, 600, 800, 900], entered: n === 1, t: t0, samples } });
   const since = Date.UTC(2026, 0, 1);
@@ -247,7 +247,7 @@ const HEADER = '{"fieldmouse":"0.1.0","format":1,"exported":"2026-11-20T00:00:00
 const VISIT = `{"visit":{"id":"v","site":"demo","since":1767225600000,"device":"desktop","language":"","referrer":"","origin":"","country":"","label":""}}`;
 const RUN = `{"run":{"n":1,"frames":1,"page":"/","size":[0,0,0,0],"entered":true,"t":1767225600000,"samples":[[0,1,2]]}}`;
 
-test('a fault of a file is told with its line; what comes before it is imported', async (t) => {
+test('an error in a file is reported with its line, and the lines before it are imported', async (t) => {
   const data = join(temporaryFolder(t), 'data');
   await (await openLmdbStore(data)).close();
   const path = join(temporaryFolder(t), 'faulty.ndjson');
@@ -290,7 +290,7 @@ test('a fault of a file is told with its line; what comes before it is imported'
   assert.match((await inProcess(data, 'import', join(data, 'none'))).err, /: no such file$/);
 });
 
-test('a wrong command line for the record names what is wrong', async (t) => {
+test('an invalid command line for the record names the error', async (t) => {
   const data = temporaryFolder(t);
   const cases: [string[], ...RegExp[]][] = [
     [['import'], /import: needs FILE or -/],
@@ -340,7 +340,7 @@ async function inProcess(data: string, ...words: string[]): Promise<Ran & { data
   return { code, out: out.join('\n'), err: err.join('\n'), data: await read };
 }
 
-test('erase takes a visit out of everything', async (t) => {
+test('erase removes a visit from everything', async (t) => {
   const data = await filled(t);
   const before = await everything(data);
   const { id } = before.visits.find((visit) => visit.clicks > 0) as Visit;
@@ -365,7 +365,7 @@ test('hits list shows the totals of each page', async (t) => {
   assert.deepEqual([code, out], [0, 'SITE  VISITS  PAGE\ndemo  2       /\ndemo  1       /garden/bee.html']);
 });
 
-test('hits remove begins the total of a page anew, or of all pages of a site', async (t) => {
+test('hits remove resets the total of one page, or of all pages of a site', async (t) => {
   const data = temporaryFolder(t);
   const store = await openLmdbStore(data);
   t.after(() => store.close());
@@ -385,14 +385,14 @@ test('hits remove begins the total of a page anew, or of all pages of a site', a
   assert.equal((await inProcess(data, 'hits', 'remove')).code, 2);
 });
 
-test('an id that begins with a dash is no option', async (t) => {
+test('an id that starts with a dash is not read as an option', async (t) => {
   const data = temporaryFolder(t);
   await (await openLmdbStore(data)).close();
   for (const id of ['-SHazI4Yrrb_qf3165Slfg', '--HazI4Yrrb_qf3165Slfg'])
     assert.equal((await inProcess(data, 'erase', id, '--yes')).err, `fieldmouse: there is no visit ${id}`);
 });
 
-test('an export that is interrupted leaves nothing behind', async (t) => {
+test('an interrupted export leaves no files behind', async (t) => {
   const data = await filled(t);
   const folder = temporaryFolder(t);
   const watcher = watch(folder);
@@ -405,7 +405,7 @@ test('an export that is interrupted leaves nothing behind', async (t) => {
   assert.deepEqual([code, readdirSync(folder)], code === 130 ? [130, []] : [0, ['out']]);
 });
 
-test('verify names each count that is not that of the frames', async (t) => {
+test('verify names each count that differs from the frames', async (t) => {
   const data = await filled(t);
   // What visitors sent last is not counted yet.
   await exported(data);
@@ -421,7 +421,7 @@ test('verify names each count that is not that of the frames', async (t) => {
   assert.match(err, /^fieldmouse: 1 counts differ from the frames\n$/);
 });
 
-test('a backup made under load is whole, and comes back', async (t) => {
+test('a backup made under load is complete, and can be restored', async (t) => {
   const server = await startServer(t, QUICK);
   await visit(t, server, 3);
   const folder = temporaryFolder(t);
@@ -488,7 +488,7 @@ async function movesOf(data: string): Promise<string[]> {
   return visits.map(({ id, moves }) => `${id} ${moves}`);
 }
 
-test('restore keeps the store before, and takes nothing that is broken', async (t) => {
+test('restore keeps the previous store, and accepts no damaged backup', async (t) => {
   const data = await filled(t);
   const folder = temporaryFolder(t);
   const backup = join(folder, 'b.mdb');
@@ -538,7 +538,7 @@ test('restore keeps the store before, and takes nothing that is broken', async (
   assert.deepEqual(readdirSync(folder).sort(), ['b.mdb', 'cut', 'empty', 'noise', 'other']);
 });
 
-test('restore checks a backup beside a server, and takes the checked copy once the server is stopped', async (t) => {
+test('restore checks a backup beside a running server, and uses the checked copy once the server is stopped', async (t) => {
   const backup = join(temporaryFolder(t), 'b.mdb');
   const source = await filled(t);
   await ok('backup', backup, '--data', source);
@@ -567,7 +567,7 @@ test('restore checks a backup beside a server, and takes the checked copy once t
   assert.ok(!existsSync(join(server.data, 'restore.part')));
 });
 
-test('a store that is broken comes back by restore, as the error says', async (t) => {
+test('a damaged store is replaced by restore, as its error says', async (t) => {
   const data = await filled(t);
   const before = await exported(data);
   const backup = join(temporaryFolder(t), 'b.mdb');
@@ -583,7 +583,7 @@ test('a store that is broken comes back by restore, as the error says', async (t
 
 const anyPoint = fc.tuple(fc.nat(1000), fc.integer({ min: -1e7, max: 1e7 }), fc.integer({ min: -1e7, max: 1e7 }));
 
-test('a run comes back from its line as it was', () => {
+test('a run decodes from its line as encoded', () => {
   fc.assert(
     fc.property(fc.array(anyPoint, { maxLength: 50 }), fc.nat(), fc.string({ maxLength: 100 }), (points, n, page) => {
       let time = 0;
@@ -619,7 +619,7 @@ function rebased(samples: Sample[]): number[] {
   return encodeSamples([{ type: 'move', time: 0, x: 0, y: 0 }, ...samples]);
 }
 
-test('a CSV row is read back by the rules of RFC 4180, and no cell begins a formula', () => {
+test('a CSV row is parsed by the rules of RFC 4180, and no cell starts a formula', () => {
   fc.assert(
     fc.property(fc.array(fc.string({ unit: fc.constantFrom(...'a =+-@",;\t\r\n\'') }), { minLength: 1 }), (cells) => {
       const row = csvRow(cells);
@@ -645,7 +645,7 @@ function readCsv(row: string): string[] {
   return cells;
 }
 
-test('a bar says how far a work is, and is silent without a terminal', () => {
+test('a progress bar shows the share of the work done, and prints nothing without a terminal', () => {
   assert.equal(
     barText('copying', 'bytes', 5e6, 2e7, 10_000),
     'copying  ██████░░░░░░░░░░░░░░░░░░ 25 %  5.0 of 20.0 MB  0:30 left',

@@ -78,7 +78,7 @@ async function goesOn(archive: Archive): Promise<void> {
   await until(async () => (await tries()).every((one) => one === 'done'), 'Redis again', PATIENCE_MS);
 }
 
-test('what too few replicas have is not acked, and is there once when it came again', async (t) => {
+test('frames on too few replicas are not acked, and are stored once when sent again', async (t) => {
   const main = await startRedis(t, ['--repl-diskless-sync-delay', '0']);
   const replica = await startRedis(t, ['--replicaof', '127.0.0.1', String(main.port)]);
   const { archive } = await open(t, main.url, { replicas: 1 });
@@ -95,7 +95,7 @@ test('what too few replicas have is not acked, and is there once when it came ag
   assert.match(replica.cli('keys', '*'), /journal|visits/);
 });
 
-test('replicas are waited for once on each node, however many sites there are', async (t) => {
+test('the wait for replicas happens once per node, however many sites there are', async (t) => {
   const { nodes, url } = await startRedisCluster(t, 1, ['--repl-diskless-sync-delay', '0']);
   const { archive } = await open(t, url, { replicas: 1 });
   const waits = () =>
@@ -120,7 +120,7 @@ test('replicas are waited for once on each node, however many sites there are', 
   await assertThere(archive, visits);
 });
 
-test('a visit that was in a list, or whose site is known, is not looked for on all sites', async (t) => {
+test('a visit from a list, or with a known site, is not searched on all sites', async (t) => {
   const { url, cli } = await startRedis(t, ['--appendonly', 'no']);
   const { archive } = await open(t, url);
   const visits = Array.from({ length: 100 }, (_, i) => plainVisit(`site-${i}`));
@@ -147,7 +147,7 @@ test('a visit that was in a list, or whose site is known, is not looked for on a
   assert.ok(byId > 200 && bySite < 10 && byList < 50, `${byId}, ${bySite} and ${byList} commands`);
 });
 
-test('a Redis without room takes no more, is cleared away, and goes on', async (t) => {
+test('a full Redis accepts no more, frees space, and continues', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no', '--maxmemory', '8mb', '--latency-tracking', 'no']);
   const { archive } = await open(t, url);
   const visitOf = (i: number) => plainVisit('demo', { since: T + i, frames: 30, samples: 500 });
@@ -178,7 +178,7 @@ test('a Redis without room takes no more, is cleared away, and goes on', async (
   assert.deepEqual(kept.map(({ id }) => id).reverse(), [...left, later.id]);
 });
 
-test('what was acked is there when Redis was killed', async (t) => {
+test('acked data survives a killed Redis', async (t) => {
   const server = await startRedis(t);
   const { archive } = await open(t, server.url);
   const visits = Array.from({ length: 40 }, (_, i) => plainVisit('demo', { since: T + i, frames: 20 }));
@@ -206,7 +206,7 @@ test('what was acked is there when Redis was killed', async (t) => {
   await assertThere(archive, visits);
 });
 
-test('what a process was filing when it was killed is filed by others', async (t) => {
+test('frames that a killed process was compacting are compacted by others', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no']);
   const { redis, archive } = await open(t, url);
   const visits = Array.from({ length: 60 }, (_, i) => plainVisit('demo', { since: T + i, frames: 30, samples: 300 }));
@@ -225,7 +225,7 @@ test('what a process was filing when it was killed is filed by others', async (t
   await assertThere(archive, visits);
 });
 
-test('while Redis holds still nothing is acked and little waits; then all goes on', async (t) => {
+test('while Redis is suspended nothing is acked and the queue stays small, then all continues', async (t) => {
   const server = await startRedis(t);
   const archive = await inThread(t, server.url);
   const troubles: string[] = [];
@@ -270,7 +270,7 @@ function take(recording: Recording, { n, page, size, samples, t }: MadeVisit['fr
   recording.take(n, page, size, buffer, 0, t);
 }
 
-test('a thread goes on when Redis was away, and does not start without', async (t) => {
+test('a thread continues after an outage of Redis, and does not start without Redis', async (t) => {
   const server = await startRedis(t);
   const absent = `redis://127.0.0.1:${await freePort()}`;
   const hopeless = assert.rejects(
@@ -303,7 +303,7 @@ test('a thread goes on when Redis was away, and does not start without', async (
   await hopeless;
 });
 
-test('what is due is filed and cleared away by whoever comes to it', async (t) => {
+test('any process compacts and removes what is due', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no']);
   const { redis, archive } = await open(t, url);
   const { archive: other } = await open(t, url);
@@ -324,7 +324,7 @@ test('what is due is filed and cleared away by whoever comes to it', async (t) =
   assert.deepEqual(await archive.verify(), []);
 });
 
-test('what was committed before the clock was set back is filed at once', async (t) => {
+test('frames committed before the clock was set back are compacted at once', async (t) => {
   const { url } = await startRedis(t);
   const { redis, archive } = await open(t, url);
   const visit = plainVisit('demo');
@@ -338,7 +338,7 @@ test('what was committed before the clock was set back is filed at once', async 
   assert.equal(await redis.send(journal, 'EXISTS', journal), 0);
 });
 
-test('a visit whose entry is damaged goes when it is due, in one line of the log, and holds nothing else up', async (t) => {
+test('a damaged visit is removed when its retention ends, with one log line, and delays nothing else', async (t) => {
   const { url } = await startRedis(t);
   const { redis, archive } = await open(t, url);
   const now = Date.now();
@@ -361,7 +361,7 @@ test('a visit whose entry is damaged goes when it is due, in one line of the log
   assert.deepEqual([await archive.sites(), await archive.verify()], [[], []]);
 });
 
-test('a node of a cluster that is away holds nobody up whose sites are on others', async (t) => {
+test('an unreachable node of a cluster delays only the sites on that node', async (t) => {
   const { nodes, url } = await startRedisCluster(t, 0, ['--cluster-require-full-coverage', 'no']);
   const { archive } = await open(t, url, { maxBytes: 1024 ** 3 });
   const [before, after] = [plainVisit('demo'), plainVisit('demo')];
@@ -378,7 +378,7 @@ function ownerOf({ nodes }: RedisCluster, key: string): RedisServer {
   return nodes.find((node) => !node.cli('exists', key).startsWith('MOVED')) as RedisServer;
 }
 
-test('where a node of a cluster is nearly full, the oldest visits of its sites go, and no others', async (t) => {
+test('when a node of a cluster is nearly full, the oldest visits of its own sites are removed, and no others', async (t) => {
   const cluster = await startRedisCluster(t);
   const { archive } = await open(t, cluster.url);
   const sites = Array.from({ length: 12 }, (_, i) => `site-${i}`);
@@ -397,11 +397,11 @@ test('where a node of a cluster is nearly full, the oldest visits of its sites g
 });
 
 for (const [what, of, signal] of [
-  ['with the record of a site is away', 'site', 'SIGKILL'],
-  ['with the list of sites is away', 'list', 'SIGKILL'],
-  ['holds still', 'site', 'SIGSTOP'],
+  ['with the record of a site is unreachable', 'site', 'SIGKILL'],
+  ['with the list of sites is unreachable', 'list', 'SIGKILL'],
+  ['is suspended', 'site', 'SIGSTOP'],
 ] as const)
-  test(`while a node of a cluster ${what}, sites on others are filed and cleared away`, async (t) => {
+  test(`while a node of a cluster ${what}, sites on other nodes are compacted and pruned`, async (t) => {
     const cluster = await startRedisCluster(t, 0, ['--cluster-require-full-coverage', 'no']);
     const { redis, archive } = await open(t, cluster.url, { maxBytes: 1024 ** 3 });
     const now = Date.now();
@@ -425,7 +425,7 @@ for (const [what, of, signal] of [
     await until(clear, 'all that is due cleared away', PATIENCE_MS);
   });
 
-test('of very many batches the one that cannot be read is set aside, and no other', async (t) => {
+test('of very many batches only the unreadable one is quarantined', async (t) => {
   const { url } = await startRedis(t);
   const { redis, archive } = await open(t, url);
   const visit = plainVisit('demo', { frames: 6000, samples: 1 });
@@ -441,7 +441,7 @@ test('of very many batches the one that cannot be read is set aside, and no othe
   assert.equal(await redis.send(key, 'LLEN', siteKey('demo', 'damaged')), 2);
 });
 
-test('a recorder makes batches that are passed on as they are; others are parted by site', async (t) => {
+test('batches of one site pass through a recorder unchanged, and others are split by site', async (t) => {
   const batches: Uint8Array[] = [];
   const append = async (some: readonly Uint8Array[]) => void batches.push(...some);
   const fail = () => assert.fail();
@@ -466,7 +466,7 @@ test('a recorder makes batches that are passed on as they are; others are parted
   await assertThere(archive, visits);
 });
 
-test('verifying the record in Redis tells how far it is, and finds whatever is not as the frames say', async (t) => {
+test('verify of the record in Redis reports its progress, and finds every difference from the frames', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no']);
   for (const [what, tamper] of Object.entries(TAMPERS)) {
     const { redis, archive } = await open(t, url);

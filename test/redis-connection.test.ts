@@ -11,7 +11,7 @@ import { startRedis, startRedisCluster } from './support/redis.ts';
 import { connect, refusal } from './support/redis-client.ts';
 
 for (const kind of ['a server', 'a cluster'] as const)
-  test(`${kind} takes commands, and several in one step`, async (t) => {
+  test(`${kind} runs commands, and several in one step`, async (t) => {
     const { url } = kind === 'a server' ? await startRedis(t) : await startRedisCluster(t);
     const redis = await connect(t, url);
     const sites = Array.from({ length: 20 }, (_, i) => `site-${i}`);
@@ -42,7 +42,7 @@ for (const kind of ['a server', 'a cluster'] as const)
     assert.equal(sizes.length, kind === 'a server' ? 1 : 3);
   });
 
-test('what is wrong is said in one line', async (t) => {
+test('a connection error is reported in one line', async (t) => {
   const { url, port, cli } = await startRedis(t, ['--requirepass', 'secret-one']);
   await assert.rejects(connect(t, url), refusal('refused', /NOAUTH/));
   await assert.rejects(connect(t, `redis://:secret-two@127.0.0.1:${port}`), refusal('refused', /WRONGPASS/));
@@ -58,7 +58,7 @@ test('what is wrong is said in one line', async (t) => {
   assert.equal(await redis.commit('n', null, [['DEL', 'k']], true), true);
 });
 
-test('a server that is too old is refused', async (t) => {
+test('a Redis that is too old is rejected', async (t) => {
   // What a Redis of then answers to all that it is asked before it is used.
   const info = '# Server\r\nredis_version:6.2.14\r\n';
   const old = createServer((socket) => {
@@ -76,7 +76,7 @@ test('a server that is too old is refused', async (t) => {
   await assert.rejects(connect(t, `redis://127.0.0.1:${port}`), refusal('version', message));
 });
 
-test('a server that holds still, or goes, ends what waits for it in time; it is used again when it is back', async (t) => {
+test('a suspended or stopped Redis ends waiting commands in time, and is used again when it is back', async (t) => {
   const server = await startRedis(t);
   const states: (string | undefined)[] = [];
   let tell = () => {};
@@ -101,7 +101,7 @@ test('a server that holds still, or goes, ends what waits for it in time; it is 
   assert.ok(states.includes('unreachable'));
 });
 
-test('addresses that are none are refused', () => {
+test('invalid addresses are rejected', () => {
   const wrong = ['localhost', 'http://a', 'redis://', 'redis://a/x', 'redis://a/1,redis://b', 'redis://:100%@a'];
   const of = (rest: string) => `redis+sentinel://${rest}`;
   const wrongSentinels = ['', 'a', 'a/', '/m', 'a,/m', 'a:x/m', '::1/m', 'a/m/x', 'a/m/1000', 'a/m n', ':100%@a/m'].map(
@@ -123,7 +123,7 @@ test('addresses that are none are refused', () => {
   assert.equal(readTarget(' '), undefined);
 });
 
-test('addresses are read, and shown without user and password', () => {
+test('addresses are parsed, and shown without user and password', () => {
   const user = 'sentinel_username=v&sentinel_password=q%26+%2F';
   const read: [text: string, target: RedisTarget, shown: string][] = [
     ['redis://u:p@a:1/2', { urls: ['redis://u:p@a:1/2'] }, 'a:1'],

@@ -140,11 +140,11 @@ const QUESTIONS: Readonly<Record<string, string>> = {
   'POST /v1/hits/PAGE': '/v1/hits/x?site=demo',
 };
 
-test('each route asks Redis a bounded number of times in a row, however much there is', async (t) => {
+test('each route makes a bounded number of sequential round trips to Redis, however much is stored', async (t) => {
   await assertBounded(t, await startFar(t, await farServer(t)));
 });
 
-test('the nodes of a cluster are asked at the same time, so that it takes no more', async (t) => {
+test('the nodes of a cluster are queried in parallel, so it needs no more round trips', async (t) => {
   await assertBounded(t, await startFar(t, await farCluster(t, await startRedisCluster(t), isCounted)));
 });
 
@@ -164,7 +164,7 @@ async function assertBounded(t: TestContext, { far, store, tripsOf }: Far): Prom
   for (const [name, n] of Object.entries(trips)) assert.ok(n <= (most.get(name) as number), `${name}: ${n}`);
 }
 
-test('frames that wait to be filed cost a reader a bounded number of round trips more', async (t) => {
+test('frames that wait for compaction add a bounded number of round trips to a read', async (t) => {
   const { far, store, tripsOf } = await startFar(t, await farServer(t));
   await fillRecord(store);
   const name = 'GET /v1/visits';
@@ -181,7 +181,7 @@ test('frames that wait to be filed cost a reader a bounded number of round trips
   }
 });
 
-test('an append takes one round trip, also under a cap', async (t) => {
+test('an append takes one round trip, also with a cap', async (t) => {
   const far = await farServer(t);
   const options = { folder: temporaryFolder(t), maxBytes: 1e9 };
   const { archive } = await openFar(t, far, options);
@@ -191,7 +191,7 @@ test('an append takes one round trip, also under a cap', async (t) => {
   for (let i = 2; i < 6; i++) assert.equal(await far.tripsOf(() => record(archive, visitOf(i, 60_000))), 1);
 });
 
-test('chores of many sites of a cluster are done for some of them at the same time', async (t) => {
+test('chores for many sites of a cluster run for several sites in parallel', async (t) => {
   const far = await farCluster(t, await startRedisCluster(t), isCounted);
   const { archive } = await openFar(t, far, { folder: temporaryFolder(t) });
   const sites = Array.from({ length: 24 }, (_, i) => `site-${i}`);

@@ -66,7 +66,7 @@ function memoryOf({ process: { pid }, workerPids }: TestServer): number {
   return 4096 * pages.reduce((sum, n) => sum + Number(n), 0);
 }
 
-test('Redis stands still for longer than anybody waits: acks wait, the live view of each machine goes on, memory does not grow', async (t) => {
+test("Redis is suspended longer than any timeout: acks wait, each node's live view continues, memory does not grow", async (t) => {
   const redis = await startRedis(t);
   const machines = await startMachines(t, redis.url);
   const [tree] = machines.trees;
@@ -89,7 +89,7 @@ test('Redis stands still for longer than anybody waits: acks wait, the live view
   await machines.assertExact();
 });
 
-test('Redis is killed, and comes back after some seconds', async (t) => {
+test('Redis is killed, and returns after some seconds', async (t) => {
   const redis = await startRedis(t);
   const machines = await startMachines(t, redis.url);
   for (let round = 0; round < 2; round++) {
@@ -101,7 +101,7 @@ test('Redis is killed, and comes back after some seconds', async (t) => {
   await machines.assertExact();
 });
 
-test('Redis takes no writes for some seconds (CLIENT PAUSE)', async (t) => {
+test('Redis accepts no writes for some seconds (CLIENT PAUSE)', async (t) => {
   const redis = await startRedis(t);
   const machines = await startMachines(t, redis.url);
   redis.cli('client', 'pause', '3000', 'write');
@@ -110,7 +110,7 @@ test('Redis takes no writes for some seconds (CLIENT PAUSE)', async (t) => {
   await machines.assertExact();
 });
 
-test('a node of a cluster is killed, its replica takes its place: what was acked with --redis-replicas 1 is there', async (t) => {
+test('a cluster node is killed and its replica takes over: everything acked with --redis-replicas 1 is stored', async (t) => {
   const { url, nodes } = await startRedisCluster(t, 1);
   const machines = await startMachines(t, url, '--redis-replicas', '1');
   const slot = nodes[0]?.cli('cluster', 'keyslot', 'fm:site:{demo}:x').trim() ?? '';
@@ -130,7 +130,7 @@ test('a node of a cluster is killed, its replica takes its place: what was acked
   await machines.assertExact();
 });
 
-test('the master that sentinels know is killed, its replica takes its place: what was acked with --redis-replicas 1 is there', async (t) => {
+test('the master known to Sentinel is killed and its replica takes over: everything acked with --redis-replicas 1 is stored', async (t) => {
   const { master, replica, url, masterPort } = await startRedisPair(t);
   const machines = await startMachines(t, url, '--redis-replicas', '1');
   await master.end('SIGKILL');
@@ -142,7 +142,7 @@ test('the master that sentinels know is killed, its replica takes its place: wha
   await machines.assertExact();
 });
 
-test('a whole machine is killed: its visitors go on through nginx on the other', async (t) => {
+test('a whole node is killed: nginx moves its visitors to the other node, where they continue', async (t) => {
   const redis = await startRedis(t);
   const options = { flags: ['--redis', redis.url, '--trust-proxy', '127.0.0.1'], workers: 1 };
   const trees = await Promise.all([startServer(t, options), startServer(t, options)]);

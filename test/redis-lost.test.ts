@@ -46,7 +46,7 @@ async function assertWaits({ visitor, stream }: Awaited<ReturnType<typeof startB
 /** Of several nodes all are named. */
 const LOST = /Redis at .+ has lost its data/;
 
-test('Redis is flushed: it is said once in each process, tabs wait', async (t) => {
+test('Redis is flushed: each process reports it once, and tabs wait', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const all = await startBoth(t, redis);
   const { server, visitor } = all;
@@ -62,7 +62,7 @@ test('Redis is flushed: it is said once in each process, tabs wait', async (t) =
   assert.equal(visitor.connections, 1);
 });
 
-test('a server tells and hears nothing of other machines on a Redis that has lost its data', async (t) => {
+test('a server exchanges nothing with other servers on a Redis that has lost its data', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const { server } = await startBoth(t, redis);
   redis.cli('flushall');
@@ -77,9 +77,9 @@ test('a server tells and hears nothing of other machines on a Redis that has los
 
 for (const [where, start] of [
   ['a cluster', startCluster],
-  ['the master that sentinels know', startPair],
+  ['the master known to Sentinel', startPair],
 ] as const)
-  test(`${where} is flushed: it is said, nothing is written, tabs wait`, async (t) => {
+  test(`${where} is flushed: the loss is reported, nothing is written, and tabs wait`, async (t) => {
     const { url, servers } = await start(t);
     const server = await startServer(t, { flags: ['--redis', url], workers: 1 });
     const visitor = new SteadyVisitor(t, () => server.ws, 1);
@@ -103,7 +103,7 @@ async function startPair(t: TestContext) {
   return { url, servers: [master] };
 }
 
-test('Redis without a file is killed and comes back empty: tabs wait until its data are put back', async (t) => {
+test('Redis without a file is killed and restarts empty: tabs wait until its data is restored', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const all = await startBoth(t, redis);
   const { server, visitor } = all;
@@ -128,7 +128,7 @@ test('Redis without a file is killed and comes back empty: tabs wait until its d
   assert.ok(!visitor.closes.includes(SITE_GONE), String(visitor.closes));
 });
 
-test('a server that starts on an emptied Redis makes a new store, and one that goes on with the old one refuses it', async (t) => {
+test('a server that starts on an emptied Redis creates a new store, and a server with the old store rejects it', async (t) => {
   const redis = await startRedis(t);
   const all = await startBoth(t, redis);
   const [server, data] = [all.server, all.server.data];
@@ -145,7 +145,7 @@ test('a server that starts on an emptied Redis makes a new store, and one that g
   assert.equal(lines(again, /holds another store than at the last start/).length, 1);
 });
 
-test('an eviction policy that is changed while the server runs is noticed, and when it is right again', async (t) => {
+test('a changed eviction policy is reported while the server runs, and so is its correction', async (t) => {
   const redis = await startRedis(t);
   const server = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
   redis.cli('config', 'set', 'maxmemory-policy', 'allkeys-lru');

@@ -7,7 +7,7 @@ import { freePort } from './support/free-port.ts';
 import { startRedis, startRedisPair, startSentinel } from './support/redis.ts';
 import { connect, refusal } from './support/redis-client.ts';
 
-test('the master is found by any of its sentinels, with a password for it and one for them', async (t) => {
+test('any of the sentinels finds the master, with separate passwords for the master and the sentinels', async (t) => {
   const { port } = await startRedis(t, ['--requirepass', 'secret-one']);
   const open = await startSentinel(t, port);
   const guarded = await startSentinel(t, port, 1, ['requirepass secret-two']);
@@ -25,7 +25,7 @@ test('the master is found by any of its sentinels, with a password for it and on
   assert.equal(await other.send('k', 'INCR', 'k'), 1);
 });
 
-test('what is wrong with sentinels, or with their master, is said in one line', async (t) => {
+test('an error of the sentinels or their master is reported in one line', async (t) => {
   const { port } = await startRedis(t, ['--requirepass', 'secret-one']);
   const open = await startSentinel(t, port);
   const guarded = await startSentinel(t, port, 1, ['requirepass secret-two']);
@@ -52,7 +52,7 @@ test('what is wrong with sentinels, or with their master, is said in one line', 
   await assert.rejects(connect(t, `redis://127.0.0.1:${open.port}`), refusal('failed', hint));
 });
 
-test('a master that stands still is left when another has taken its place', async (t) => {
+test('a suspended master is abandoned when another has taken its place', async (t) => {
   const { master, replica, url, masterPort } = await startRedisPair(t);
   const states: (string | undefined)[] = [];
   const onState = (error: RedisError | undefined) => void states.push(error?.message);
@@ -74,7 +74,7 @@ test('a master that stands still is left when another has taken its place', asyn
   await assert.rejects(redis.send('k', 'GET', 'k'), refusal('unreachable', /./));
 });
 
-test('closing ends the search for a master', async (t) => {
+test('closing stops the search for a master', async (t) => {
   const server = await startRedis(t);
   const sentinel = await startSentinel(t, server.port);
   let tell = () => {};

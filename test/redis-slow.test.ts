@@ -29,7 +29,7 @@ async function startSlow(t: TestContext) {
   return { redis, far, server, visitors, traffic, stream };
 }
 
-test('answers take 4 s for a while: the same processes go on, and what was sent is acked later and there once', async (t) => {
+test('responses take 4 s for a while: no process restarts, and everything sent is acked later and stored once', async (t) => {
   const { redis, far, server, visitors, traffic, stream } = await startSlow(t);
   const pids = server.workerPids();
   far.delayMs = SLOW_MS;
@@ -54,7 +54,7 @@ test('answers take 4 s for a while: the same processes go on, and what was sent 
   );
 });
 
-test('a server that is stopped while answers take 4 s ends with exit code 0', async (t) => {
+test('a server that is stopped while Redis takes 4 s to answer exits with code 0', async (t) => {
   const { far, server, visitors } = await startSlow(t);
   const acked = visitors.map((visitor) => visitor.acked);
   await until(() => visitors.every((visitor, i) => visitor.acked > (acked[i] as number)), 'more acks');
@@ -64,7 +64,7 @@ test('a server that is stopped while answers take 4 s ends with exit code 0', as
   assert.equal(await server.stop(), 0, server.output());
 });
 
-test('what nobody can read in a stream of the machines ends no process', async (t) => {
+test('an unreadable entry in a stream between nodes stops no process', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const server = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });

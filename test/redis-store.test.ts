@@ -40,7 +40,7 @@ async function countAt(servers: readonly TestServer[], page: string, count: numb
   return (await Promise.all(answers)).sort((a, b) => a - b);
 }
 
-test('of servers that start for the first time at the same moment one prints a link, and the others what is so', async (t) => {
+test('of servers that start for the first time at the same moment one prints a link, and the others refer to it', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const trail = async () => {
     const { out } = await run(t, 'audit --format ndjson', redis.url);
@@ -72,7 +72,7 @@ test('of servers that start for the first time at the same moment one prints a l
   assert.deepEqual(await trail(), ['link-made', 'admin-added']);
 });
 
-test('machines that share a Redis have the same sign-ins, limits, tokens and totals', async (t) => {
+test('nodes that share a Redis have the same sign-ins, limits, tokens and totals', async (t) => {
   const redis = await startRedis(t);
   const flags = ['--redis', redis.url, '--count-bots', 'yes'];
   const one = await startServer(t, { flags, workers: 2 });
@@ -142,7 +142,7 @@ test('machines that share a Redis have the same sign-ins, limits, tokens and tot
   assert.match(one.output(), /Redis has frames on disk before they are acked/);
 });
 
-test('a Redis that ends takes no visit with it that was answered, and no process', async (t) => {
+test('a Redis that stops loses no answered visit, and stops no process', async (t) => {
   const redis = await startRedis(t);
   const server = await startServer(t, { flags: ['--redis', redis.url, '--count-bots', 'yes'], workers: 1 });
   const workers = server.workerPids();
@@ -231,7 +231,7 @@ async function refused(...args: string[]): Promise<string> {
   return err;
 }
 
-test('a Redis that cannot be used is one line, and never shows a password', async (t) => {
+test('an unusable Redis is reported in one line that never shows a password', async (t) => {
   const redis = await startRedis(t, ['--requirepass', 'secret-one']);
   const url = (password: string, port: number) => `redis://:${password}@127.0.0.1:${port}`;
   const data = temporaryFolder(t);
@@ -248,7 +248,7 @@ test('a Redis that cannot be used is one line, and never shows a password', asyn
   for (const line of [wrong, absent, listed]) assert.ok(!line.includes('secret-'), line);
 });
 
-test('a server refuses a Redis that may throw away what was acked', async (t) => {
+test('a server rejects a Redis that may evict acked data', async (t) => {
   const redis = await startRedis(t, ['--maxmemory-policy', 'allkeys-lru']);
   await assert.rejects(openStore(configOf(redis, temporaryFolder(t)), { isServer: true }), {
     code: 'unsafe',
@@ -256,7 +256,7 @@ test('a server refuses a Redis that may throw away what was acked', async (t) =>
   });
 });
 
-test('a server says what an ack stands for, as Redis is set up', async (t) => {
+test('a server logs what an ack guarantees with the settings of Redis', async (t) => {
   const redis = await startRedis(t);
   const said = async (...flags: string[]) => {
     const lines: string[] = [];
@@ -293,7 +293,7 @@ function configOf({ url }: Pick<RedisServer, 'url'>, data: string, ...flags: str
 
 const RIGHTS = '~fm:* &fm:* +@all -@admin -@dangerous +info +config|get';
 
-test("commands work on Redis, and say what is Redis' own", async (t) => {
+test('commands work on Redis, and report what only Redis has', async (t) => {
   const redis = await startRedis(t);
   // The user that docs/redis.md names.
   redis.cli('acl', 'setuser', 'app', 'on', '>p@ss/word', ...RIGHTS.split(' '));
@@ -325,7 +325,7 @@ test("commands work on Redis, and say what is Redis' own", async (t) => {
   }
 });
 
-test('a Redis that is full refuses what adds, and lets go what is removed', async (t) => {
+test('a full Redis rejects additions and accepts removals', async (t) => {
   const redis = await startRedis(t);
   const store = await openStore(configOf(redis, temporaryFolder(t)), { create: true });
   t.after(() => store.close());
@@ -339,7 +339,7 @@ test('a Redis that is full refuses what adds, and lets go what is removed', asyn
   assert.equal(await store.removeSite('demo', 2), true);
 });
 
-test('a store of a later version is refused, and one that holds still is not waited for without end', async (t) => {
+test('a store of a later version is rejected, and the wait for a suspended Redis is bounded', async (t) => {
   const redis = await startRedis(t);
   const config = configOf(redis, temporaryFolder(t));
   const store = await openStore(config, { create: true });
@@ -363,7 +363,7 @@ test('a store of a later version is refused, and one that holds still is not wai
     await assert.rejects(ask, away);
 });
 
-test('a store that Redis has lost is not written to, nor is another one in its place', async (t) => {
+test('a store that Redis has lost is not written to, nor is another store in its place', async (t) => {
   const redis = await startRedis(t);
   const config = configOf(redis, temporaryFolder(t));
   const before = await openStore(config, { create: true });
@@ -397,7 +397,7 @@ test('a store that Redis has lost is not written to, nor is another one in its p
   assert.deepEqual((await after.audit({ limit: 9 })).items, []);
 });
 
-test('--require-persistence refuses a Redis that keeps its data in memory only', async (t) => {
+test('--require-persistence rejects a Redis that stores data in memory only', async (t) => {
   const redis = await startRedis(t, ['--appendonly', 'no']);
   const config = configOf(redis, temporaryFolder(t), '--require-persistence');
   await assert.rejects(openStore(config, { isServer: true }), { code: 'unsafe', message: /CONFIG SET appendonly yes/ });
@@ -405,7 +405,7 @@ test('--require-persistence refuses a Redis that keeps its data in memory only',
   await (await openStore(config, { isServer: true })).close();
 });
 
-test('Redis keeps no secret and no address in the clear, and drops counters that have run out', async (t) => {
+test('Redis stores no secret and no address in plain text, and drops expired counters', async (t) => {
   const redis = await startRedis(t);
   const store = await openStore(configOf(redis, temporaryFolder(t)), { create: true });
   await store.addAdmin('ada', 1);

@@ -64,7 +64,7 @@ function trust(t: TestContext, ca: string): void {
   });
 }
 
-test('a server, its workers and commands use Redis over TLS, with a CA of its own in NODE_EXTRA_CA_CERTS', {
+test('a server, its workers and commands use Redis over TLS, with a private CA from NODE_EXTRA_CA_CERTS', {
   skip,
 }, async (t) => {
   const { port, ca, plain } = await startTls(t);
@@ -101,7 +101,7 @@ test('sentinels and their master use TLS', { skip }, async (t) => {
   assert.match(out, /demo/);
 });
 
-test('what is wrong with TLS is said in one line', { skip }, async (t) => {
+test('a TLS error is reported in one line', { skip }, async (t) => {
   const { port, plain } = await startTls(t);
   const untrusted =
     /^Redis at \S.* has a certificate that is not accepted: .*; set NODE_EXTRA_CA_CERTS=FILE to trust your own CA$/;

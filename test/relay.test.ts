@@ -25,7 +25,7 @@ function samplesOf(count: number): SampleBuffer {
   return samples;
 }
 
-test('what waits for a primary that stands still is bounded, also when visitors change pages all the time', async () => {
+test('the queue for a suspended primary is bounded, also when visitors change pages constantly', async () => {
   const sent: ToPrimary[] = [];
   const relay = new Relay({
     flushMs: () => 100,
@@ -55,7 +55,7 @@ test('what waits for a primary that stands still is bounded, also when visitors 
   assert.equal(last.items.filter(({ k }) => k === 'click').length, 1);
 });
 
-test('departures that are too many for the queue are made good by a list of all who are here', async (t) => {
+test('departures that overflow the queue are replaced by a list of all visitors present', async (t) => {
   const VISITORS = 20_001;
   const sent: ToPrimary[] = [];
   const waiting: (() => void)[] = [];
@@ -88,7 +88,7 @@ test('departures that are too many for the queue are made good by a list of all 
   );
 });
 
-test('departures of visitors whose claim had ended are made good, too', async (t) => {
+test('departures of visitors whose claim had ended are replaced by that list, too', async (t) => {
   const sent: ToPrimary[] = [];
   const waiting: (() => void)[] = [];
   const send = (message: ToPrimary, taken: () => void) => {

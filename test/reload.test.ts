@@ -30,7 +30,7 @@ async function reloaded(server: TestServer, before: readonly number[]): Promise<
   );
 }
 
-test('SIGHUP replaces the workers under load: no request fails, no stream ends, nothing acked is lost', async (t) => {
+test('SIGHUP replaces the workers under load: no request fails, no stream ends, no acked data is lost', async (t) => {
   const server = await startServer(t);
   const visitors = crowd(t, 500, () => server.ws);
   const traffic = new Traffic(visitors, 100, 6);
@@ -78,7 +78,7 @@ function requests({ url }: TestServer): { instance: Instance; result: Promise<Re
   return { instance: instance as Instance, result };
 }
 
-test('fieldmouse reload does the same and tells how far it is; asked twice, it is one', async (t) => {
+test('fieldmouse reload does the same and reports its progress, and two concurrent calls are one reload', async (t) => {
   const server = await startServer(t);
   const workers = server.workerPids();
   const both = await Promise.all([run('reload', '--data', server.data), run('reload', '--data', server.data)]);
@@ -89,7 +89,7 @@ test('fieldmouse reload does the same and tells how far it is; asked twice, it i
   await reloaded(server, workers);
 });
 
-test('reload says why not: no server, or one that is asked something else', async (t) => {
+test('reload reports why it failed: no server, or another program on the socket', async (t) => {
   const data = temporaryFolder(t);
   assert.deepEqual(await run('reload', '--data', data), {
     code: 1,
@@ -106,7 +106,7 @@ test('reload says why not: no server, or one that is asked something else', asyn
   assert.equal((await server.api('/healthz')).status, 200);
 });
 
-test('workers that cannot be replaced go on', async (t) => {
+test('workers that cannot be replaced keep running', async (t) => {
   const data = temporaryFolder(t);
   const server = await startServer(t, { data, flags: ['--workers', '1'] });
   const workers = server.workerPids();

@@ -34,7 +34,7 @@ import {
   T,
 } from './support/visits.ts';
 
-test('after each piece of a visit that is removed all counts are those of the runs that are left', async (t) => {
+test('after each step of removing a visit all counts match the remaining runs', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   const visits = fc.sample(madeVisit('demo'), { seed: 23, numRuns: 12 });
@@ -89,7 +89,7 @@ async function keepLarge(folder: string, visit: MadeVisit): Promise<void> {
   await store.close();
 }
 
-test('a large visit whose removal was cut off by SIGKILL is gone at once, and the next server removes the rest', async (t) => {
+test('a large visit whose removal was interrupted by SIGKILL is hidden at once, and the next server removes the rest', async (t) => {
   const { folder, visit, used } = await cutOff(t);
   const store = await openLmdbStore(folder);
   t.after(() => store.close());
@@ -133,7 +133,7 @@ async function cutOff(t: TestContext): Promise<{ folder: string; visit: MadeVisi
   return { folder, visit, used };
 }
 
-test('a visit is erased while others are acked, however large it is', async (t) => {
+test('a visit of any size is erased while frames of others are acked', async (t) => {
   const folder = temporaryFolder(t);
   const visit = largeVisit();
   await keepLarge(folder, visit);
@@ -154,7 +154,7 @@ test('a visit is erased while others are acked, however large it is', async (t) 
   assert.deepEqual(await store.archive.verify(), []);
 });
 
-test('in Redis, too, all counts are those of the runs that are left, and others finish what a process left', async (t) => {
+test('in Redis, too, all counts match the remaining runs, and other processes finish an interrupted removal', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no']);
   const redis = await Redis.connect(readTarget(url) as RedisTarget);
   t.after(() => redis.close());
@@ -194,7 +194,7 @@ test('in Redis, too, all counts are those of the runs that are left, and others 
   assert.deepEqual(kinds, []);
 });
 
-test('a large visit is erased in Redis while others write the same site all the time', async (t) => {
+test('a large visit is erased in Redis while others write to the same site constantly', async (t) => {
   const { url } = await startRedis(t, ['--appendonly', 'no']);
   const redis = await Redis.connect(readTarget(url) as RedisTarget);
   t.after(() => redis.close());

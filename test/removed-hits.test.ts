@@ -51,7 +51,7 @@ test('totals of many pages are removed in several writes, and only those of the 
   assert.equal(await store.hits('other', '/page-1'), 2);
 });
 
-test('a site that is added again while totals of the removed one are left has none of them', async (t) => {
+test('a site added again before all totals of the removed site are deleted has none of them', async (t) => {
   const folder = temporaryFolder(t);
   const store = await filled(folder);
   const file = fileOf(t, folder);
@@ -71,7 +71,7 @@ test('a site that is added again while totals of the removed one are left has no
   assert.equal(await again.hits('demo', '/page-1'), 2);
 });
 
-test('a server removes the totals that a killed command has left of a site', async (t) => {
+test('a server removes the totals of a site that a killed command left behind', async (t) => {
   const folder = temporaryFolder(t);
   await (await filled(folder)).close();
   const file = fileOf(t, folder);

@@ -92,7 +92,7 @@ async function settled(look: () => number): Promise<number> {
   return value;
 }
 
-test('a visit comes again with its times, from the snapshot to the end', async (t) => {
+test('a visit is replayed with its times, from the snapshot to the end', async (t) => {
   const http = await startHttp(t);
   const samples = [
     ...moves(
@@ -125,7 +125,7 @@ test('a visit comes again with its times, from the snapshot to the end', async (
   assert.deepEqual(samplesOf(staged), [[1, FROM + 4000, 9, 9]]);
 });
 
-test('a long and busy time comes whole and in order', async (t) => {
+test('a long and busy period is replayed completely and in order', async (t) => {
   const http = await startHttp(t);
   const ids = ['a', 'b', 'c', 'd'];
   await keep(http, ...ids.map((id) => busy(id, 100)));
@@ -144,7 +144,7 @@ test('a long and busy time comes whole and in order', async (t) => {
   );
 });
 
-test('what happened is not told before its time', async (t) => {
+test('no event is sent before its time', async (t) => {
   const http = await startHttp(t);
   await keep(http, busy('a', 3));
   const begin = performance.now();
@@ -154,7 +154,7 @@ test('what happened is not told before its time', async (t) => {
   assert.ok(performance.now() - begin > 450, 'too early');
 });
 
-test('a reader that takes nothing has nothing read for it, and goes on where it stood', async (t) => {
+test('nothing is read for a reader that accepts no data, and the replay resumes where it stopped', async (t) => {
   const data = await startHttp(t);
   const samples = (k: number) =>
     moves(
@@ -179,7 +179,7 @@ test('a reader that takes nothing has nothing read for it, and goes on where it 
   assert.ok(untaken < asked() - 4, `${untaken} of ${asked()} windows were read for nobody`);
 });
 
-test('closing a replay ends the reading, and frees its place', async (t) => {
+test('closing a replay stops the reading, and frees its place', async (t) => {
   const data = await startHttp(t);
   await keep(data, busy('a', 60));
   const { archive, asked } = counting(data.store.archive);
@@ -200,7 +200,7 @@ test('closing a replay ends the reading, and frees its place', async (t) => {
   assert.equal(asked(), before + 1);
 });
 
-test('a replay whose reader is cut off goes on at the second it had come to', async (t) => {
+test('a replay whose reader is disconnected resumes at the second it had reached', async (t) => {
   const http = await startHttp(t);
   await keep(http, busy('a', 10));
   const events = await whole(t, http, { to: FROM + 5000, speed: 0 });
@@ -253,7 +253,7 @@ test('a replay ends when the server stops, when its token is revoked and when it
   assert.ok(!orphan.events.some(({ name }) => name === 'end'));
 });
 
-test('a failing store cuts a replay off, and only that', async (t) => {
+test('a failing store ends a replay, and nothing else', async (t) => {
   const http = await startHttp(t);
   await keep(http, busy('a', 100));
   let fails = false;
@@ -270,7 +270,7 @@ test('a failing store cuts a replay off, and only that', async (t) => {
   assert.ok((await whole(t, other, { to: FROM + 1000, speed: 0 })).some(({ name }) => name === 'end'));
 });
 
-test('a replay that cannot be is refused, and it is said what would be right', async (t) => {
+test('an invalid replay is rejected, and the error says what would be valid', async (t) => {
   const http = await startHttp(t);
   const path = `/v1/replay?site=demo&from=${FROM}`;
   const cases: [path: string, status: number, right: RegExp][] = [
@@ -322,7 +322,7 @@ function stories(events: readonly ReadEvent[]) {
   return Object.fromEntries([...all].sort((a, b) => (a[0] < b[0] ? -1 : 1)));
 }
 
-test('a replay tells what the live stream told', async (t) => {
+test('a replay sends the same events as the live stream', async (t) => {
   const server = await startServer(t, { workers: 2 });
   const from = Date.now() - 1;
   const live = await StreamReader.open(t, server, { site: 'demo' });

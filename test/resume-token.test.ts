@@ -7,7 +7,7 @@ import { newVisitorId, signToken, verifyToken } from '../src/ingest/resume-token
 const secret = randomBytes(32);
 const NOW = 1_790_000_000_000;
 
-test('a token names its visitor, for its site, and when it came', () => {
+test('a token contains its visitor, its site, and the time it was issued', () => {
   const id = newVisitorId();
   const token = signToken(secret, 'demo', id, NOW - 5000, NOW);
   assert.ok(token.length <= 128);
@@ -18,7 +18,7 @@ test('a token names its visitor, for its site, and when it came', () => {
   assert.equal(verifyToken(randomBytes(32), 'demo', token), undefined);
 });
 
-test('a token with any character changed is no token', () => {
+test('a token with any changed character is invalid', () => {
   const token = signToken(secret, 'demo', newVisitorId(), NOW, NOW);
   fc.assert(
     fc.property(fc.nat(token.length - 1), fc.stringMatching(/^[0-9A-Za-z_.-]$/), (at, char) => {

@@ -68,7 +68,7 @@ function named<N extends ReplayEvent['name']>(events: readonly ReplayEvent[], na
 
 const namesOf = (events: readonly ReplayEvent[]) => events.map(({ name }) => name).filter((name) => name !== 'rates');
 
-test('a visit is told from joining to leaving', () => {
+test('a visit is replayed from joining to leaving', () => {
   const moves = [0, 10, 20, 150, 30, 40];
   const clicks = [{ dt: 60, ...CLICK }];
   const scene = { visit: visit('a', FROM + 500, FROM + 900), passages: [passage(FROM + 500, { moves, clicks })] };
@@ -88,7 +88,7 @@ test('a visit is told from joining to leaving', () => {
   assert.deepEqual(named(events, 'leave'), [{ t: FROM + 900, v: 1, reason: 'closed' }]);
 });
 
-test('who was there already is in the snapshot, as it was', () => {
+test('the snapshot contains visitors already present, in their state at that time', () => {
   const passages = [
     passage(FROM - 3000, { until: FROM - 2000, moves: [0, 1, 1], views: [{ dt: 1000, hidden: true }] }),
     passage(FROM - 1000, { page: '/b', until: FROM + 1000, moves: [0, 5, 6, 2000, 7, 8], size: [800, 600, 800, 900] }),
@@ -111,7 +111,7 @@ test('who was there already is in the snapshot, as it was', () => {
   assert.deepEqual(namesOf(events), ['snapshot', 'moves']);
 });
 
-test('a visitor who did nothing for long is where the record saw it last', () => {
+test('a visitor who was idle for long is at its last recorded position', () => {
   const quiet = visit('a', FROM - 900_000, FROM + 900_000);
   quiet.stays.push({ page: '/read', t: FROM - 800_000, until: FROM - 700_000, depth: 0 });
   quiet.stays.push({ page: '/next', t: FROM + 500_000, until: FROM + 700_000, depth: 0 });
@@ -119,7 +119,7 @@ test('a visitor who did nothing for long is where the record saw it last', () =>
   assert.equal(snapshot?.visitors[0]?.page, '/read');
 });
 
-test('a page change stands between the moves of both pages, and forgets the place', () => {
+test('a page change is between the moves of both pages, and clears the position', () => {
   const passages = [
     passage(FROM + 100, { moves: [0, 1, 1], scrolls: [10, 300] }),
     passage(FROM + 120, { page: '/b', moves: [5, 2, 2], entered: true, until: FROM + 125 }),
@@ -143,7 +143,7 @@ test('a page change stands between the moves of both pages, and forgets the plac
   assert.deepEqual(named(events, 'scroll')[0]?.s, [1, 300, 510]);
 });
 
-test('on a stage only moves and scrolls of its page are told, and all other events', () => {
+test('a stage receives moves and scrolls of its page only, and all other events', () => {
   const passages = [
     passage(FROM + 100, { moves: [0, 1, 1], clicks: [{ dt: 2, ...CLICK }] }),
     passage(FROM + 200, { page: '/b', moves: [0, 2, 2], scrolls: [1, 9], clicks: [{ dt: 2, ...CLICK }] }),
@@ -153,7 +153,7 @@ test('on a stage only moves and scrolls of its page are told, and all other even
   assert.deepEqual(named(events, 'moves')[0], { t: FROM + 200, page: '/b', m: [1, 1, 0, 2, 2] });
 });
 
-test('each second tells how many were there and who did how much', () => {
+test('each second reports the number of visitors and the activity of each', () => {
   const busy = {
     visit: visit('a', FROM + 100, FROM + 5000),
     passages: [passage(FROM + 200, { moves: [0, 1, 1, 1500, 2, 2] })],
@@ -167,7 +167,7 @@ test('each second tells how many were there and who did how much', () => {
   ]);
 });
 
-test('a visitor of whom the record did not know yet comes later, and one that was away comes back', () => {
+test('a visitor not yet in the record joins later, and an absent visitor returns', () => {
   const rewind = new SiteReplay({ site: 'demo', stage: null, from: FROM, step: 100, version: '1' });
   const window = (scenes: VisitPassages[], to: number) =>
     [...rewind.window(scenes, to)].flatMap(({ events }) => events);
@@ -179,7 +179,7 @@ test('a visitor of whom the record did not know yet comes later, and one that wa
   assert.deepEqual(namesOf(back), ['join']);
 });
 
-test('who did something just before may still be there', () => {
+test('a visitor with recent activity may still be present', () => {
   const rewind = new SiteReplay({ site: 'demo', stage: null, from: FROM, step: 100, version: '1' });
   const scenes = [-300, -100].map((until) => ({ visit: visit(`a${until}`, FROM - 900, FROM + until), passages: [] }));
   const window = (to: number, settled: number) =>
@@ -193,7 +193,7 @@ test('who did something just before may still be there', () => {
   assert.equal(named(window(FROM + 2000, FROM), 'leave').length, 1);
 });
 
-test('much at once is told in parts', () => {
+test('many events at once are split into parts', () => {
   const moves = Array.from({ length: 10_000 }, (_, i) => [Math.floor(i / 200), i, 1]).flat();
   const scenes = [{ visit: visit('a', FROM, FROM + 9000), passages: [passage(FROM, { moves })] }];
   const told = named(play(scenes, [FROM + 1000]), 'moves');
@@ -324,7 +324,7 @@ class Reader {
   }
 }
 
-test('every sample is told once, in its visitor’s order and on its page, however time is cut', () => {
+test('every sample is sent once, in its visitor’s order and on its page, wherever the time is split', () => {
   fc.assert(
     fc.property(lives, windows, steps, stages, (all, ends, step, stage) => {
       const scenes = scenesOf(all);
@@ -346,7 +346,7 @@ test('every sample is told once, in its visitor’s order and on its page, howev
   );
 });
 
-test('everybody joins and leaves once, and is counted meanwhile', () => {
+test('every visitor joins and leaves once, and is counted in between', () => {
   fc.assert(
     fc.property(lives, windows, steps, (all, ends, step) => {
       const scenes = scenesOf(all);
@@ -379,7 +379,7 @@ test('everybody joins and leaves once, and is counted meanwhile', () => {
   );
 });
 
-test('rates come each second and add up to all samples', () => {
+test('rates are sent each second and add up to all samples', () => {
   fc.assert(
     fc.property(lives, windows, steps, (all, ends, step) => {
       const scenes = scenesOf(all);

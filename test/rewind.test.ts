@@ -60,7 +60,7 @@ function pointers(dashboard: Page): Promise<Record<string, [number, number]>> {
     );
 }
 
-test('the live screen plays the past, every visitor at once, and goes back to live without a reload', async (t) => {
+test('the live screen plays the past of all visitors at once, and returns to live without a reload', async (t) => {
   const begin = Date.now() - 20 * MINUTE;
   const data = await folderWith(
     t,
@@ -138,7 +138,7 @@ test('the live screen plays the past, every visitor at once, and goes back to li
   assert.equal(await dashboard.locator('html[data-same-document=yes]').count(), 1);
 });
 
-test('a visitor is followed through the past too, and Escape ends first that and then the rewind', async (t) => {
+test('a visitor can be followed in the past too, and Escape ends first that and then the rewind', async (t) => {
   const begin = Date.now() - 20 * MINUTE;
   const moved = begin + 40_000;
   const first = circle('anna', begin, 1, 0).frames.slice(0, 40);
@@ -166,7 +166,7 @@ test('a visitor is followed through the past too, and Escape ends first that and
   await dashboard.locator('.band').waitFor();
 });
 
-test('a moment is chosen on the day’s curve, by keys and by date; the present ends it', async (t) => {
+test('a moment is chosen on the day’s chart, by keys and by date, and the present ends the rewind', async (t) => {
   const begin = Date.now() - 3 * 60 * MINUTE;
   const data = await folderWith(t, circle('anna', begin, 2, 0), circle('bert', begin, 1, 1));
   const { dashboard } = await openDashboard(t, 1280, 800, { data });
@@ -209,7 +209,7 @@ test('a moment is chosen on the day’s curve, by keys and by date; the present 
   await dashboard.locator('[data-link=live]').waitFor();
 });
 
-test('who is there is still there when the present is reached, and what is to come is not to be had', async (t) => {
+test('visitors present stay when playback reaches the present, and the future cannot be chosen', async (t) => {
   const { server, dashboard } = await openDashboard(t, 1280, 800);
   const before = Date.now();
   const here = new BinaryVisitor(t, server.ws, { page: '/now' });
@@ -232,7 +232,7 @@ test('who is there is still there when the present is reached, and what is to co
   await dashboard.locator('[data-link=live]').waitFor();
 });
 
-test('an address that names the begin of all time asks for nothing before it', async (t) => {
+test('an address with the earliest possible time requests nothing before it', async (t) => {
   const { server, dashboard } = await openDashboard(t, 1280, 800);
   const answers = ['**/v1/replay?*', '**/v1/visits?*'].map((path) => dashboard.waitForResponse(path));
   await dashboard.goto(`${server.url}/admin?at=0`);
@@ -240,7 +240,7 @@ test('an address that names the begin of all time asks for nothing before it', a
     assert.deepEqual([answer.status(), new URL(answer.url()).searchParams.get('from')], [200, '0']);
 });
 
-test('a rewind that the server refuses says why, and can be tried again', async (t) => {
+test('a rewind that the server rejects says why, and can be tried again', async (t) => {
   const begin = Date.now() - 20 * MINUTE;
   const data = await folderWith(t, circle('anna', begin, 2, 0));
   const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
@@ -259,7 +259,7 @@ test('a rewind that the server refuses says why, and can be tried again', async 
   await seeThen(dashboard, 1);
 });
 
-test('a rewind of many visitors is a picture worth keeping', async (t) => {
+test('a picture of a rewind of many visitors is saved', async (t) => {
   const begin = Date.now() - 20 * MINUTE;
   const listen = await freeAddress();
   const url = listen.replace('tcp:', 'http:');

@@ -89,7 +89,7 @@ async function contents({ store }: TestHttp): Promise<object> {
   return { sites: await store.sites(), admins: await store.admins(), tokens, visits };
 }
 
-test('every route that is described is for the signed in, or for everybody, and is tried here', async (t) => {
+test('every documented route is for signed-in users or for everybody, and is tested here', async (t) => {
   const { ask } = await startHttp(t);
   const { paths } = (await (await ask('GET', '/v1/openapi.json')).json()) as {
     paths: Record<string, Record<string, { security?: [] }>>;
@@ -100,7 +100,7 @@ test('every route that is described is for the signed in, or for everybody, and 
   assert.deepEqual(closed.sort(), ['get /metrics', ...Object.keys(ROUTES)].sort());
 });
 
-test('nobody gets anything', async (t) => {
+test('requests without valid credentials get 401 on every route', async (t) => {
   const { http, token } = await furnish(t);
   const { authorization } = await token();
   for (const headers of [{}, { cookie: 'fieldmouse=none' }, { authorization: `${authorization}x` }] as Headers[])
@@ -110,7 +110,7 @@ test('nobody gets anything', async (t) => {
     }
 });
 
-test('viewers look at their sites, keep their own account, and change nothing else', async (t) => {
+test('viewers see their sites, manage their own account, and change nothing else', async (t) => {
   const { http, session, token } = await furnish(t);
   const before = await contents(http);
   const viewers = [() => session('bob'), () => token(OF_SHOP)];
@@ -143,7 +143,7 @@ test('viewers look at their sites, keep their own account, and change nothing el
   assert.deepEqual({ ...after, tokens: [] }, { ...before, tokens: [] });
 });
 
-test('owners may do all, by token too', async (t) => {
+test('owners may do everything, by token too', async (t) => {
   const { http, session, token } = await furnish(t);
   for (const [route, { needs }] of Object.entries(ROUTES)) {
     const answer = await ask(http, route, 'demo', needs === 'own' ? await session('ada') : await token());
@@ -151,7 +151,7 @@ test('owners may do all, by token too', async (t) => {
   }
 });
 
-test('figures of the whole server are for those who see all sites', async (t) => {
+test('metrics of the whole server are for accounts that see all sites', async (t) => {
   const { http, session, token } = await furnish(t);
   const statusOf = async (headers: Headers) =>
     (await http.ask('GET', '/metrics', { headers: { ...headers, 'x-forwarded-for': '192.0.2.1' } })).status;
@@ -162,7 +162,7 @@ test('figures of the whole server are for those who see all sites', async (t) =>
   assert.equal(await statusOf(await session('ada')), 200);
 });
 
-test('lists have what may be seen, and sessions of others are not for viewers', async (t) => {
+test('lists contain only visible items, and viewers cannot see sessions of others', async (t) => {
   const { http, session, token } = await furnish(t);
   const sites = async (headers: Headers) => {
     const { sites } = (await (await http.ask('GET', '/v1/sites', { headers })).json()) as { sites: { key: string }[] };
@@ -192,7 +192,7 @@ test('lists have what may be seen, and sessions of others are not for viewers', 
   assert.equal((await http.ask('GET', '/v1/session', { headers: ada })).status, 200);
 });
 
-test('owners add, change and remove administrators, but for the last owner', async (t) => {
+test('owners add, change and remove administrators, except the last owner', async (t) => {
   const { http, session } = await furnish(t);
   const headers = await session('ada');
   const change = (method: string, path: string, body?: object) =>
@@ -238,7 +238,7 @@ test('owners add, change and remove administrators, but for the last owner', asy
   assert.equal((await change('GET', '')).status, 401);
 });
 
-test('a stream ends when its site is taken from who watches, and others go on', async (t) => {
+test('a stream ends when its viewer loses the site, and other streams continue', async (t) => {
   const server = await startServer(t);
   const store = await openLmdbStore(server.data);
   t.after(() => store.close());
@@ -268,7 +268,7 @@ test('a stream ends when its site is taken from who watches, and others go on', 
   await shop.text;
 });
 
-test('a replay ends when its site is taken from who watches', async (t) => {
+test('a replay ends when its viewer loses the site', async (t) => {
   const { http } = await furnish(t);
   const { store } = http;
   const { secret } = await store.addToken('reader', Date.now(), OF_SHOP);

@@ -33,7 +33,7 @@ import {
 
 const buffer = new SampleBuffer(RUN_SAMPLES);
 
-test('what the writer writes the decoder reads', () => {
+test('the decoder reads what the writer writes', () => {
   const pen = () => ({ time: 0, x: 0, y: 0 });
   fc.assert(
     fc.property(madeVisit('demo'), ({ frames }) => {
@@ -48,7 +48,7 @@ test('what the writer writes the decoder reads', () => {
   );
 });
 
-test('a batch tells of every visit and frame that was put into it', () => {
+test('a batch contains every visit and frame added to it', () => {
   const visits = fc.array(madeVisit('demo'), { minLength: 1, maxLength: 4 });
   fc.assert(
     fc.property(visits, (made) => {
@@ -78,7 +78,7 @@ test('a batch tells of every visit and frame that was put into it', () => {
   );
 });
 
-test('a writer of batches begins anew after each, and a mark may go from one writer to another', () => {
+test('a batch writer starts empty after each batch, and a mark may move from one writer to another', () => {
   const mark = new PlaceMark({ id: 'id', site: 'demo', page: '/', size: [1, 2, 3, 4] });
   const writers = [new BatchWriter(), new BatchWriter()];
   const empty = new SampleBuffer(0);
@@ -98,7 +98,7 @@ test('a writer of batches begins anew after each, and a mark may go from one wri
   }
 });
 
-test('samples that are a day older than their frame are not', () => {
+test('a sample is at most one day older than its frame', () => {
   const mark = new PlaceMark({ id: 'id', site: 'demo', page: '/', size: [1, 2, 3, 4] });
   const writer = new BatchWriter();
   fill(buffer, [{ type: 'move', time: 5, x: 1, y: 1 }]);
@@ -107,7 +107,7 @@ test('samples that are a day older than their frame are not', () => {
   assert.equal(samplesIn(bytes.subarray(from, to), 0)[0]?.time, T - 24 * 3_600_000);
 });
 
-test('no part of a batch is taken for another, whatever its end', () => {
+test('no part of a batch is accepted as another batch, wherever it is cut', () => {
   const visit = plainVisit('demo', { frames: 3 });
   const batch = batchOf(visit.frames.map((frame) => [visit, frame]));
   for (let end = 0; end < batch.length; end++) {
@@ -122,7 +122,7 @@ test('no part of a batch is taken for another, whatever its end', () => {
   }
 });
 
-test('numbers that were seen are in the ranges, and no others', () => {
+test('the ranges contain the added numbers, and no others', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.nat(90), { maxLength: 60 }), (numbers) => {
       const ranges: number[] = [];
@@ -143,7 +143,7 @@ test('numbers that were seen are in the ranges, and no others', () => {
   );
 });
 
-test('ranges that are too many become one where they lie lowest; the others stay exact', () => {
+test('beyond the maximum the lowest ranges are merged, and the others stay exact', () => {
   const ranges: number[] = [];
   for (let n = 0; n < 1000; n += 2) addTo(ranges, n);
   assert.ok(ranges.length <= 128);
@@ -170,7 +170,7 @@ function told(tile: Uint8Array | undefined): [number, number][] {
 
 const inOrder = (cells: Counted) => [...cells].sort((a, b) => a[0] - b[0]);
 
-test('a tile tells its cells in order', () => {
+test('a tile returns its cells in order', () => {
   fc.assert(
     fc.property(counted, (cells) => {
       const tile = merged(undefined, cells);
@@ -180,7 +180,7 @@ test('a tile tells its cells in order', () => {
   );
 });
 
-test('counts are added to a tile, and taken from it again', () => {
+test('counts are added to a tile, and subtracted again', () => {
   const few = fc.array(fc.tuple(fc.nat(40), fc.integer({ min: 1, max: 300 }))).map((pairs): Counted => new Map(pairs));
   fc.assert(
     fc.property(fc.oneof(few, counted), few, (a, b) => {
@@ -195,7 +195,7 @@ test('counts are added to a tile, and taken from it again', () => {
   );
 });
 
-test('a count that comes to nothing is no more', () => {
+test('a count that reaches zero is removed', () => {
   const counts: Counted = new Map();
   countInTile(counts, 3, 2);
   countInTile(counts, 3, -1);
@@ -204,7 +204,7 @@ test('a count that comes to nothing is no more', () => {
   assert.equal(counts.size, 0);
 });
 
-test('a chunk has the runs that were put into it', () => {
+test('a chunk contains the runs added to it', () => {
   fc.assert(
     fc.property(madeVisit('demo'), (visit) => {
       const runs = spliced(visit).map((run, i): StoredRun => ({ ...run, page: 1000 * i }));
@@ -229,7 +229,7 @@ test('a chunk has the runs that were put into it', () => {
   );
 });
 
-test('runs have all samples of their frames, in order', () => {
+test('runs contain all samples of their frames, in order', () => {
   fc.assert(
     fc.property(madeVisit('demo'), (visit) => {
       const runs = spliced(visit);
@@ -252,7 +252,7 @@ test('runs have all samples of their frames, in order', () => {
   );
 });
 
-test('frames that follow each other become one run, up to its bounds', () => {
+test('consecutive frames become one run, up to its limits', () => {
   assert.equal(spliced(plainVisit('demo', { frames: 50 })).length, 1);
   for (const run of spliced(plainVisit('demo', { frames: 300 })))
     assert.ok(samplesIn(run.payload, run.t).length <= RUN_SAMPLES);
@@ -267,7 +267,7 @@ test('frames that follow each other become one run, up to its bounds', () => {
   );
 });
 
-test('passages have all that a run has, each on its page', () => {
+test('passages contain everything in a run, each on its page', () => {
   fc.assert(
     fc.property(madeVisit('demo'), (visit) => {
       for (const run of spliced(visit)) {

@@ -33,7 +33,7 @@ test('a one-time link signs in once', async (t) => {
   assert.deepEqual(await session.json(), who);
 });
 
-test('a link that is old or made up does not sign in', async (t) => {
+test('an expired or invented link does not sign in', async (t) => {
   const { ask, store } = await startHttp(t);
   await store.addAdmin('ada', 0);
   const token = await store.addLink('ada', Date.now() - 15 * 60_000 - 1);
@@ -58,7 +58,7 @@ test('the cookie is for this server only: hidden from scripts, and Secure behind
   assert.match(secure, /^__Host-fieldmouse=[\w-]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
 });
 
-test('the cookie of a server under a base path is only for that path', async (t) => {
+test('the cookie of a server with a base path is limited to that path', async (t) => {
   const { ask, store } = await startHttp(t, { flags: ['--trust-proxy', 'yes', '--base-path', '/stats'] });
   await store.addAdmin('ada', Date.now());
   for (const [scheme, pattern] of [
@@ -76,7 +76,7 @@ test('the cookie of a server under a base path is only for that path', async (t)
   }
 });
 
-test('a good cookie signs in beside others of the same name, and is the one that is renewed', async (t) => {
+test('a valid cookie signs in beside others of the same name, and is the one renewed', async (t) => {
   const { ask, signIn } = await startHttp(t);
   const cookie = await signIn();
   const other = `fieldmouse=${'A'.repeat(43)}`;
@@ -90,7 +90,7 @@ test('a good cookie signs in beside others of the same name, and is the one that
   assert.equal((await ask('GET', '/v1/session', { cookie: many })).status, 401);
 });
 
-test('a password signs in, and a wrong one or a wrong name does not tell which it was', async (t) => {
+test('a password signs in, and an error does not reveal whether the name or the password was wrong', async (t) => {
   const http = await startHttp(t);
   await withPassword(http);
   await http.store.addAdmin('without', Date.now());
@@ -112,7 +112,7 @@ test('a password signs in, and a wrong one or a wrong name does not tell which i
   assert.equal(answers.size, 1);
 });
 
-test('a password is kept as scrypt with a salt', async (t) => {
+test('a password is stored as scrypt with a salt', async (t) => {
   const http = await startHttp(t);
   await withPassword(http, 'ada');
   await withPassword(http, 'bob');
@@ -122,7 +122,7 @@ test('a password is kept as scrypt with a salt', async (t) => {
   assert.ok(!http.log.join().includes(PASSWORD));
 });
 
-test('a password is the same however its letters were composed', async (t) => {
+test('a password is the same in every Unicode composition of its letters', async (t) => {
   const http = await startHttp(t);
   const cookie = await http.signIn();
   await http.ask('PUT', '/v1/password', { cookie, body: { password: 'caf\u00e9 au lait' } });
@@ -148,7 +148,7 @@ test('changing a password needs the current one, and ends the other sessions', a
   assert.equal((await http.ask('POST', '/v1/session', { body: { name: 'ada', password: PASSWORD } })).status, 401);
 });
 
-test('guessing a password is stopped for the name, and a link still signs in', async (t) => {
+test('guessing a password is stopped for the name, while a link still signs in', async (t) => {
   const http = await startHttp(t);
   await withPassword(http);
   const guess = (password: string) => http.ask('POST', '/v1/session', { body: { name: 'ada', password } });
@@ -163,7 +163,7 @@ test('guessing a password is stopped for the name, and a link still signs in', a
   assert.equal((await http.ask('POST', '/v1/session/link', { body: { token } })).status, 201);
 });
 
-test('trying many names or links is stopped for the address, on all workers together', async (t) => {
+test('trying many names or links is stopped for the address, across all workers', async (t) => {
   const http = await startHttp(t);
   // Another worker has counted these.
   const attempt = { kind: 'address', value: '127.0.0.1', limit: 20, window: 15 * 60_000 } as const;
@@ -180,7 +180,7 @@ test('trying many names or links is stopped for the address, on all workers toge
   );
 });
 
-test('signing in well is not held against anybody', async (t) => {
+test('successful sign-ins count against no limit', async (t) => {
   const http = await startHttp(t);
   await withPassword(http);
   for (let i = 0; i < 12; i++) {
@@ -197,7 +197,7 @@ test('guessing at an unlocked screen is stopped too', async (t) => {
   assert.equal((await http.ask('PUT', '/v1/password', { cookie, body })).status, 429);
 });
 
-test('more sign-ins at once than can be checked are told to come back', async (t) => {
+test('sign-ins beyond the number that can be checked at once are told to try again', async (t) => {
   const http = await startHttp(t);
   const tries = await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
@@ -220,7 +220,7 @@ test('signing out ends the session and clears the cookie', async (t) => {
   assert.equal((await http.ask('GET', '/v1/session', { cookie })).status, 401);
 });
 
-test('signing in again ends the session before', async (t) => {
+test('signing in again ends the previous session', async (t) => {
   const http = await startHttp(t);
   const before = await http.signIn();
   const token = await http.store.addLink('ada', Date.now());
@@ -230,7 +230,7 @@ test('signing in again ends the session before', async (t) => {
   assert.equal((await http.ask('GET', '/v1/session', { cookie: cookieOf(again) })).status, 200);
 });
 
-test('sessions are listed with their browsers, and any of them can be ended', async (t) => {
+test('sessions are listed with their browsers, and each can be ended', async (t) => {
   const http = await startHttp(t);
   const cookie = await http.signIn();
   const token = await http.store.addLink('ada', Date.now());
@@ -250,7 +250,7 @@ test('sessions are listed with their browsers, and any of them can be ended', as
   assert.equal((await list()).length, 1);
 });
 
-test('a session that is used goes on, and one that is not ends after 30 days', async (t) => {
+test('a session in use continues, and an unused session ends after 30 days', async (t) => {
   const http = await startHttp(t);
   await http.store.addAdmin('ada', 0);
   const at = async (ago: number) => {
@@ -265,7 +265,7 @@ test('a session that is used goes on, and one that is not ends after 30 days', a
   assert.equal((await http.ask('GET', '/v1/session', { cookie: unused })).status, 401);
 });
 
-test('an API token is shown once, works as bearer, and is revoked', async (t) => {
+test('an API token is shown once, works as a bearer token, and can be revoked', async (t) => {
   const http = await startHttp(t);
   const cookie = await http.signIn();
   const made = await http.ask('POST', '/v1/tokens', { cookie, body: { name: 'Night job' } });
@@ -285,7 +285,7 @@ test('an API token is shown once, works as bearer, and is revoked', async (t) =>
   assert.equal((await http.ask('DELETE', `/v1/tokens/${token.id}`, { cookie })).status, 404);
 });
 
-test('a token that is not good is refused, whatever the cookie says', async (t) => {
+test('an invalid token is rejected, whatever the cookie says', async (t) => {
   const http = await startHttp(t);
   const cookie = await http.signIn();
   for (const authorization of ['Bearer nonsense', `Bearer ${TOKEN}x`, 'Bearer', 'bearer', 'BEARER  ', 'Bearer\tx y']) {
@@ -306,7 +306,7 @@ const FOREIGN = [
   '',
 ];
 
-test('credentials for a proxy in front do not sign anybody out, nor in', async (t) => {
+test('credentials for a proxy in front sign nobody out or in', async (t) => {
   const asked: StreamRequest[] = [];
   const openStream = (request: StreamRequest, socket: Socket) => {
     asked.push(request);
@@ -329,7 +329,7 @@ test('credentials for a proxy in front do not sign anybody out, nor in', async (
   assert.equal((await http.ask('GET', '/metrics', { headers: { authorization: 'Bearer x' } })).status, 401);
 });
 
-test('credentials for a proxy in front do not let another site act with the cookie', async (t) => {
+test('credentials for a proxy in front do not let another site use the cookie', async (t) => {
   const http = await startHttp(t);
   const cookie = await http.signIn();
   const token = (await http.store.addLink('ada', Date.now())) as string;
@@ -351,7 +351,7 @@ test('credentials for a proxy in front do not let another site act with the cook
   assert.ok(await http.store.site('demo'));
 });
 
-test('a token has no password and no session of its own', async (t) => {
+test('a token has no password and no session', async (t) => {
   const { api } = await startHttp(t);
   for (const [method, path, body] of [
     ['PUT', '/v1/password', { password: PASSWORD }],
@@ -363,7 +363,7 @@ test('a token has no password and no session of its own', async (t) => {
   }
 });
 
-test("another site's page cannot change anything with somebody's cookie", async (t) => {
+test("a page of another site cannot change anything with a user's cookie", async (t) => {
   const http = await startHttp(t);
   const cookie = await http.signIn();
   const own = http.url;
@@ -388,7 +388,7 @@ test("another site's page cannot change anything with somebody's cookie", async 
   assert.equal((await http.store.tokens()).length, 3);
 });
 
-test("another site's page cannot sign somebody in as somebody else", async (t) => {
+test('a page of another site cannot sign a user in as somebody else', async (t) => {
   const { ask, store } = await startHttp(t);
   await store.addAdmin('eve', Date.now());
   const token = (await store.addLink('eve', Date.now())) as string;
@@ -417,7 +417,7 @@ test('a removed administrator is signed out', async (t) => {
   assert.equal((await http.ask('POST', '/v1/session', { body: { name: 'ada', password: PASSWORD } })).status, 401);
 });
 
-test("the first start's link signs in on every worker, and revoking the session ends its streams", async (t) => {
+test('the link of the first start signs in on every worker, and revoking the session ends its streams', async (t) => {
   const server = await startServer(t);
   const link = server.link as string;
   const signed = await fetch(`${server.url}/v1/session/link`, {

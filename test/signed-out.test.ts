@@ -31,7 +31,7 @@ async function closedRoutes(url: string): Promise<[method: string, path: string]
   return closed.map(([method, path]) => [method.toUpperCase(), path.replaceAll(/\{[^}]*\}/g, 'x')]);
 }
 
-test('without a session or token every route of the administrators answers 401, whatever is asked', async (t) => {
+test('without a session or token every administrator route answers 401, whatever is requested', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const routes = await closedRoutes(server.url);
   t.diagnostic(`${routes.length} routes`);
@@ -54,7 +54,7 @@ test('without a session or token every route of the administrators answers 401, 
     }
 });
 
-test('a token and a session that were revoked open no route any more', async (t) => {
+test('a revoked token and a revoked session open no route', async (t) => {
   const { url, api, ask, signIn } = await startHttp(t);
   const routes = await closedRoutes(url);
   const cookie = await signIn();
@@ -77,7 +77,7 @@ test('a token and a session that were revoked open no route any more', async (t)
     assert.deepEqual([...new Set(await statuses(headers))], [401], JSON.stringify(headers));
 });
 
-test('a page whose name was made to lead to this machine reads no figures', async (t) => {
+test('a page whose host name was pointed at this machine cannot read metrics', async (t) => {
   const { url } = await startHttp(t);
   const ask = async (host: string) =>
     (await exchange(t, url, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).slice(0, 12);
@@ -86,7 +86,7 @@ test('a page whose name was made to lead to this machine reads no figures', asyn
   for (const host of ['localhost', '127.0.0.1:2112', '[::1]:2112']) assert.equal(await ask(host), 'HTTP/1.1 200', host);
 });
 
-test('every page of the dashboard is the same file for everybody, and tells nothing', async (t) => {
+test('every page of the dashboard is the same file for everybody, and contains no data', async (t) => {
   const { ask } = await startHttp(t);
   const paths = ['', '/', '/visits', '/visits/x', '/pages', '/heatmap', '/settings', '?site=demo', '/%76isits'];
   const file = await (await ask('GET', '/admin/sign-in')).text();
@@ -97,7 +97,7 @@ test('every page of the dashboard is the same file for everybody, and tells noth
     }
 });
 
-test('the live stream and a replay end within seconds when the token that opened them is revoked', async (t) => {
+test('the live stream and a replay end within seconds after their token is revoked', async (t) => {
   const server = await startServer(t);
   const made = await server.api('/v1/tokens', {
     method: 'POST',
@@ -115,7 +115,7 @@ test('the live stream and a replay end within seconds when the token that opened
   assert.ok(replay.events.every(({ name }) => name !== 'end'));
 });
 
-test('a page of a foreign origin gets no WebSocket and no visit, and can read no more than that it is refused', async (t) => {
+test('a page of a foreign origin gets no WebSocket and no visit, and can read only that it is rejected', async (t) => {
   const server = await startServer(t, { workers: 1 });
   const port = new URL(server.url).port;
   const origins = [
@@ -149,7 +149,7 @@ test('a page of a foreign origin gets no WebSocket and no visit, and can read no
   }
 });
 
-test("another site's page changes nothing by any route, with the cookie of somebody signed in", async (t) => {
+test("a page of another site changes nothing through any route with a signed-in user's cookie", async (t) => {
   const { url, signIn } = await startHttp(t);
   const cookie = await signIn();
   const routes = (await closedRoutes(url)).filter(([method]) => method !== 'GET' && method !== 'HEAD');

@@ -13,7 +13,7 @@ import { JsonVisitor } from './support/visitor.ts';
 
 const server = await startServer(FILE);
 
-test('an origin is written as browsers write it', () => {
+test('an origin is normalised as browsers write it', () => {
   const cases: [given: string, normal: string | undefined][] = [
     ['https://www.example.org', 'https://www.example.org'],
     ['HTTPS://WWW.Example.ORG', 'https://www.example.org'],
@@ -39,7 +39,7 @@ test('an origin is written as browsers write it', () => {
   for (const [given, normal] of cases) assert.equal(normalOrigin(given), normal, given);
 });
 
-test('an origin is allowed whole or not at all', () => {
+test('an origin is allowed only as a whole', () => {
   const site = { origins: ['https://shop.example'] };
   const refused = [
     'https://shop.example.evil.test',
@@ -60,7 +60,7 @@ test('an origin is allowed whole or not at all', () => {
   assert.ok(!isAllowedOrigin(site, 'http://mouse.example', 'mouse.example'), 'own, but not listed');
 });
 
-test('self is the host that was asked, by http or https', () => {
+test('self is the requested host, by http or https', () => {
   const site = { origins: ['self'] };
   const cases: [origin: string, host: string | undefined, allowed: boolean][] = [
     ['http://mouse.example', 'mouse.example', true],
@@ -82,7 +82,7 @@ test('self is the host that was asked, by http or https', () => {
     assert.equal(isAllowedOrigin(site, origin, host), allowed, `${origin} at ${host}`);
 });
 
-test('no text makes the check of an origin throw, and a normal origin stays as it is', () => {
+test('no text makes the origin check throw, and a normalised origin does not change again', () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (origin, host) => {
       isOwnOrigin(origin, host);
@@ -133,7 +133,7 @@ test('sites are added, changed, listed and removed', async (t) => {
   }
 });
 
-test('a site that is not right is refused, and says why', async (t) => {
+test('an invalid site is rejected with the reason', async (t) => {
   const { api } = await startHttp(t);
   const good = { key: 'shop', name: 'Shop', origins: ['https://shop.example'] };
   const cases: [body: object, status: number, code: string][] = [
@@ -161,7 +161,7 @@ test('a site that is not right is refused, and says why', async (t) => {
   assert.equal((await api('POST', '/v1/sites', { ...good, name: 'Größe 🐭' })).status, 201);
 });
 
-test('the snippet is told the paths in use', async (t) => {
+test('the snippet uses the configured paths', async (t) => {
   const { api } = await startHttp(t, { flags: ['--script-path', 'm.js', '--endpoint', 'in'] });
   assert.deepEqual(await (await api('GET', '/v1/server')).json(), {
     version: '0.0.0-test',
@@ -170,7 +170,7 @@ test('the snippet is told the paths in use', async (t) => {
   });
 });
 
-test('a site added or removed reaches every worker without a restart, also from the command line', async (t) => {
+test('adding or removing a site reaches every worker without a restart, also from the command line', async (t) => {
   const origin = 'https://shop.example';
   const visit = async (site: string, from = origin): Promise<boolean> => {
     const visitor = new JsonVisitor(t, server.ws, { site, origin: from });
@@ -204,7 +204,7 @@ test('a site added or removed reaches every worker without a restart, also from 
   assert.deepEqual(await visits('blog'), all(true));
 });
 
-test('the demo site takes visitors from the server itself and from nowhere else', async (t) => {
+test('the demo site accepts visitors from the server itself and from nowhere else', async (t) => {
   const own = new JsonVisitor(t, server.ws, { origin: server.url });
   assert.equal((await own.hello).type, 'hello');
   const other = new WebSocket(`${server.ws}/v1/visit?site=demo&page=/`, ['json'], { origin: 'https://evil.example' });

@@ -11,7 +11,7 @@ import { Slabs } from '../src/hub/slabs.ts';
 
 const MB = 2 ** 20;
 
-test('bytes stay as they are while they are kept, or a reader has them to send', () => {
+test('bytes stay unchanged while they are stored, or while a reader has them unsent', () => {
   const step = fc.record({ size: fc.integer({ min: 1, max: 100_000 }), slow: fc.boolean(), settle: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), fc.integer({ min: 1, max: 20 }), (steps, most) => {
@@ -49,7 +49,7 @@ async function reader(t: TestContext): Promise<Socket> {
   return socket;
 }
 
-test('streams of many events take no more memory than what is kept for those that come back', async (t) => {
+test('streams with many events need no more memory than the events stored for reconnects', async (t) => {
   const fanOut = new FanOut({
     maxStreams: 10,
     maxStreamsEach: 10,

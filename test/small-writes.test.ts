@@ -29,7 +29,7 @@ function writesOf(root: RootDatabase): number {
   return (root.getStats() as unknown as { lastTxnId: number }).lastTxnId;
 }
 
-test('what was set aside or erased long ago is forgotten in several writes, and nothing else', async (t) => {
+test('old quarantine entries and old tombstones are deleted in several writes, and nothing else', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder, { durability: 'system' });
   t.after(() => store.close());
@@ -50,7 +50,7 @@ test('what was set aside or erased long ago is forgotten in several writes, and 
   assert.equal(tables.damaged.getKeysCount(), 100);
 });
 
-test('of a long journal so much is looked at for what cannot be read as is filed in one write', async (t) => {
+test('the search of a long journal for unreadable entries covers as much as one compaction write', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   await store.close();
@@ -81,7 +81,7 @@ test('of a long journal so much is looked at for what cannot be read as is filed
   assert.equal(tables.damaged.getKeysCount(), 15);
 });
 
-test('what is left of visits without a readable entry is found in several writes, also by another process', async (t) => {
+test('remains of visits without a readable entry are found in several writes, also by another process', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   const visits = Array.from({ length: 30 }, (_, i) => plainVisit('demo', { since: T + 1000 * i }));

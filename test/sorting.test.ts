@@ -101,7 +101,7 @@ function byTime(runs: readonly Run[]): Run[] {
   return [...runs].sort((a, b) => a.t - b.t || a.n - b.n);
 }
 
-test('after each piece all counts are those of the runs that are there, whoever goes on', async (t) => {
+test('after each step all counts match the runs present, whichever process continues', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   const made = fc.sample(madeVisit('demo'), { seed: 5, numRuns: 200 }).filter(({ frames }) => frames.length >= 7);
@@ -202,7 +202,7 @@ function tablesOf(t: TestContext, folder: string): { root: RootDatabase; tables:
   return { root, tables: openTables(root) };
 }
 
-test('a visit that is erased, or a site that is removed, while it is laid down anew is gone whole', async (t) => {
+test('a visit erased, or a site removed, while the visit is being rewritten is removed completely', async (t) => {
   for (const how of ['erase', 'site'] as const) {
     const folder = temporaryFolder(t);
     const visit = plainVisit('demo', { frames: 240, samples: 1000 });

@@ -42,7 +42,7 @@ function people(...visitors: Visitor[]): LiveVisitor[] {
   return [...crowd.people.values()];
 }
 
-test('a track plays its samples at their own times, one delay behind', () => {
+test('a track plays its samples at their own times, with one constant delay', () => {
   const track = trackOf(
     [
       [1000, 0, 0],
@@ -59,7 +59,7 @@ test('a track plays its samples at their own times, one delay behind', () => {
   assert.deepEqual([track.x, track.y], [100, 20]);
 });
 
-test('a track rests at the last sample when no more come', () => {
+test('a track stays at the last sample when no more arrive', () => {
   const track = trackOf(
     [
       [0, 10, 10],
@@ -71,7 +71,7 @@ test('a track rests at the last sample when no more come', () => {
   assert.deepEqual([track.x, track.y], [20, 30]);
 });
 
-test('a pointer that rested for long moves off shortly before its next sample, not all the while', () => {
+test('a pointer that rested for long starts to move shortly before its next sample, not earlier', () => {
   const track = trackOf([[0, 0, 0]], 0);
   track.push(10_000, 120, 0);
   track.arrive(10_000);
@@ -81,7 +81,7 @@ test('a pointer that rested for long moves off shortly before its next sample, n
   assert.equal(track.x, 60);
 });
 
-test('a track does not trust the clock of its sender', () => {
+test("a track does not trust its sender's clock", () => {
   const ahead = trackOf(
     [
       [1_000_000, 0, 0],
@@ -93,7 +93,7 @@ test('a track does not trust the clock of its sender', () => {
   assert.equal(ahead.x, 50);
 });
 
-test('a late batch does not move the way that is being played', () => {
+test('a late batch does not move the segment being played', () => {
   const track = trackOf(
     [
       [0, 0, 0],
@@ -107,7 +107,7 @@ test('a late batch does not move the way that is being played', () => {
   assert.ok(Math.abs(track.x - 150) < 1, `${track.x}`);
 });
 
-test('a placed pointer is there at once and without a time', () => {
+test('a placed pointer appears at once, without a time', () => {
   const track = new PointerTrack();
   assert.equal(track.advance(1, DELAY), false);
   track.place(7, 9);
@@ -115,7 +115,7 @@ test('a placed pointer is there at once and without a time', () => {
   assert.deepEqual([track.x, track.y], [7, 9]);
 });
 
-test('a pointer is never drawn outside the box of its samples', () => {
+test('a pointer is never drawn outside the bounding box of its samples', () => {
   const sample = fc.record({ dt: fc.nat(400), x: fc.integer({ min: -500, max: 5000 }), y: fc.nat(9000) });
   fc.assert(
     fc.property(fc.array(sample, { minLength: 1, maxLength: 300 }), fc.nat(20_000), (samples, at) => {
@@ -136,7 +136,7 @@ test('a pointer is never drawn outside the box of its samples', () => {
   );
 });
 
-test('the extent of a page is the largest document on it', () => {
+test('the size of a page is that of its largest document', () => {
   const here = people(
     visitor(1, { size: [1280, 800, 1265, 2400] }),
     visitor(2, { size: [390, 800, 390, 4800] }),
@@ -145,17 +145,17 @@ test('the extent of a page is the largest document on it', () => {
   assert.deepEqual(viewExtent(here, '/'), { width: 1265, height: 4800 });
 });
 
-test('visitors that tell no size widen the page with their positions', () => {
+test('visitors without a size widen the page with their positions', () => {
   assert.deepEqual(viewExtent(people(visitor(1)), '/'), { width: 1280, height: 720 });
   assert.deepEqual(viewExtent(people(visitor(1, { at: [1400, 30] })), '/'), { width: 1500, height: 720 });
 });
 
-test('no visitor can blow a page up beyond belief', () => {
+test('no visitor can enlarge a page beyond the limit', () => {
   const { width, height } = viewExtent(people(visitor(1, { at: [9_999_999, 9_999_999] })), '/');
   assert.ok(width <= 7680 && height <= 40_000);
 });
 
-test('a page is as wide as the stage, or all in sight, or just what the followed visitor sees', () => {
+test('a page is fitted to the width of the stage, shown whole, or scaled to the window of the followed visitor', () => {
   const box = { width: 800, height: 600 };
   const page = { width: 1600, height: 4800 };
   assert.equal(scaleOf(box, page, 'width'), 0.5);
@@ -164,7 +164,7 @@ test('a page is as wide as the stage, or all in sight, or just what the followed
   assert.equal(scaleOf(box, { width: 100, height: 100 }, 'whole'), 1.5);
 });
 
-test('the preview is the page itself, and never an address that a visitor made up', () => {
+test('the preview is the page itself, and never an address invented by a visitor', () => {
   const home = 'https://mouse.example';
   const at = (page: string, origin: string) => previewOf(people(visitor(1, { page, origin })), page, home);
   assert.deepEqual(at('/a?b=1', home), { url: `${home}/a?b=1`, origin: home, own: true });
@@ -179,7 +179,7 @@ test('the preview is the page itself, and never an address that a visitor made u
   assert.equal(at('/a', 'file:///etc'), undefined);
 });
 
-test('a page of the own origin may be framed unless its headers say otherwise', () => {
+test("a page of the dashboard's own origin may be framed unless its headers forbid it", () => {
   const cases: [headers: Record<string, string>, refuses: boolean][] = [
     [{}, false],
     [{ 'x-frame-options': 'SAMEORIGIN' }, false],

@@ -19,7 +19,7 @@ const NAMES: Record<string, (folder: string) => string> = {
 };
 
 for (const [title, nameIn] of Object.entries(NAMES))
-  test(`of two servers that start on a stale socket with ${title} one listens, and keeps its name`, async (t) => {
+  test(`of two servers that start on a stale socket with ${title} one listens, and its name stays`, async (t) => {
     const folder = temporaryFolder(t);
     const path = join(folder, nameIn(folder));
     const child = spawn(process.execPath, ['-e', LISTENER, path], { stdio: ['ignore', 'pipe', 'inherit'] });

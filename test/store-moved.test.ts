@@ -27,7 +27,7 @@ function killOneWorker(server: TestServer): void {
   process.kill(server.workerPids()[0] as number, 'SIGKILL');
 }
 
-test('a worker that is started after the file was moved away makes no second store, and goes on when it is back', async (t) => {
+test('a worker started after the file was moved away creates no second store, and continues when the file is back', async (t) => {
   const server = await startServer(t);
   const [path, aside] = [join(server.data, 'store.mdb'), join(server.data, 'aside.mdb')];
   renameSync(path, aside);
@@ -41,7 +41,7 @@ test('a worker that is started after the file was moved away makes no second sto
   assert.equal(await server.stop(), 0);
 });
 
-test('a worker refuses another store that was put in the place of its own', async (t) => {
+test('a worker rejects another store in the place of its own', async (t) => {
   const server = await startServer(t);
   const other = temporaryFolder(t);
   await (await openLmdbStore(other)).close();
@@ -79,7 +79,7 @@ async function unacked(server: TestServer, visitors: readonly SteadyVisitor[]): 
   return visitors.map(({ acked }) => acked);
 }
 
-test('workers that run ack nothing while the file is moved away; what was sent is there once when it is back', async (t) => {
+test('running workers ack nothing while the file is moved away, and frames are stored once when it is back', async (t) => {
   const { server, visitors, traffic, more, path, aside } = await withTraffic(t);
   const pids = server.workerPids();
   renameSync(path, aside);
@@ -114,7 +114,7 @@ test('workers that run ack nothing while the file is moved away; what was sent i
   await assertExact(t, server.data, visitors);
 });
 
-test('workers that run write nothing into another store that was put in the place of theirs', async (t) => {
+test('running workers write nothing to another store in the place of their own', async (t) => {
   const { server, visitors, traffic, more, path, aside } = await withTraffic(t);
   const other = temporaryFolder(t);
   await (await openLmdbStore(other)).close();
@@ -134,7 +134,7 @@ test('workers that run write nothing into another store that was put in the plac
   assert.deepEqual(await store.archive.sites(), []);
 });
 
-test('that the file is moved away is noticed without visitors, and a server that is stopped meanwhile ends well', async (t) => {
+test('a moved file is noticed without visitors, and a server stopped meanwhile exits cleanly', async (t) => {
   const server = await startServer(t);
   renameSync(join(server.data, 'store.mdb'), join(server.data, 'aside.mdb'));
   await until(async () => (await reasons(server)).includes('store-lost'), 'a reason');
@@ -142,7 +142,7 @@ test('that the file is moved away is noticed without visitors, and a server that
   assert.equal(await server.stop(), 0);
 });
 
-test('a worker that is started refuses a copy of the store in the place of the file', async (t) => {
+test('a started worker rejects a copy of the store in the place of the file', async (t) => {
   const server = await startServer(t);
   const [path, aside] = [join(server.data, 'store.mdb'), join(server.data, 'aside.mdb')];
   renameSync(path, aside);
@@ -162,7 +162,7 @@ const REMAINS: Record<string, (data: string) => void> = {
 };
 
 for (const [name, leave] of Object.entries(REMAINS))
-  test(`a start where a restore left ${name} and no store says what to do, and makes none`, async (t) => {
+  test(`a start after a restore left ${name} and no store says what to do, and creates no store`, async (t) => {
     const data = temporaryFolder(t);
     leave(data);
     const { code, err } = await run('start', '--listen', 'tcp://127.0.0.1:0', '--data', data);
@@ -174,7 +174,7 @@ for (const [name, leave] of Object.entries(REMAINS))
     assert.equal(existsSync(join(data, 'store.mdb')), false);
   });
 
-test('commands on an empty Redis say that there is no store, and make none', async (t: TestContext) => {
+test('commands on an empty Redis report that no store exists, and create none', async (t: TestContext) => {
   const { url } = await startRedis(FILE);
   const data = temporaryFolder(t);
   for (const words of [['site', 'list'], ['admin', 'add', 'anna'], ['export'], ['verify'], ['hits', 'list']]) {

@@ -62,7 +62,7 @@ function onRedis(started: Awaited<ReturnType<typeof startRedis | typeof startRed
 
 /** `everything`: also the cases that are about no site. */
 function contract(name: string, opener: Opener, everything = true): void {
-  test(`${name} gives each start of a server a number of its own`, async (t) => {
+  test(`${name} gives each start of a server a unique number`, async (t) => {
     const open = await opener(t);
     const [one, other] = await Promise.all([open(), open()]);
     const runs = await Promise.all([one.nextRun(), other.nextRun(), one.nextRun()]);
@@ -77,7 +77,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     });
   const it: typeof itOfSites = (...args) => (everything ? itOfSites(...args) : Promise.resolve());
 
-  itOfSites('begins with the demo site, open to its own origin, and nobody', async (store) => {
+  itOfSites('starts with the demo site, open to its own origin, and without administrators', async (store) => {
     const sites = await store.sites();
     assert.deepEqual(
       sites.map(({ created, ...site }) => site),
@@ -88,14 +88,14 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.deepEqual(await store.sessions(T), []);
   });
 
-  itOfSites('does not bring the demo site back once it was removed', async (store, open) => {
+  itOfSites('does not restore the demo site after its removal', async (store, open) => {
     assert.equal(await store.removeSite('demo', T), true);
     assert.equal(await store.removeSite('demo', T), false);
     await store.close();
     assert.deepEqual(await (await open()).sites(), []);
   });
 
-  it('has one secret of 32 bytes, the same for everybody and after a restart', async (store, open) => {
+  it('has one secret of 32 bytes, the same for all and after a restart', async (store, open) => {
     const secret = await store.secret();
     assert.equal(secret.length, 32);
     assert.deepEqual(await (await open()).secret(), secret);
@@ -121,7 +121,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await other.site('shop'), undefined);
   });
 
-  itOfSites('notes the first visitor of a site, and only the first', async (store, open) => {
+  itOfSites('records the first visitor of a site, and only the first', async (store, open) => {
     await store.markSeen('demo', T);
     await (await open()).markSeen('demo', T + 1);
     await store.markSeen('none', T);
@@ -129,20 +129,20 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.site('none'), undefined);
   });
 
-  itOfSites('keeps the first visitor when the site is changed', async (store) => {
+  itOfSites('keeps the first visitor when the site changes', async (store) => {
     await store.markSeen('demo', T);
     const changed = await store.changeSite('demo', { name: 'D', origins: [] });
     assert.equal(changed?.firstSeen, T);
   });
 
-  it('adds an administrator of a name once, even when asked at once from two sides', async (store, open) => {
+  it('adds an administrator of a name once, even when two clients add it at once', async (store, open) => {
     const other = await open();
     const added = await Promise.all([store.addAdmin('ada', T), other.addAdmin('ada', T)]);
     assert.deepEqual(added.sort(), [false, true]);
     assert.deepEqual(await other.admins(), [{ name: 'ada', password: null, created: T, ...OWNER }]);
   });
 
-  it('keeps a password for an administrator, and for nobody else', async (store, open) => {
+  it('stores a password for one administrator only', async (store, open) => {
     await store.addAdmin('ada', T);
     assert.equal(await store.setPassword('ada', 'scrypt$x'), true);
     assert.equal(await store.setPassword('bob', 'scrypt$x'), false);
@@ -150,7 +150,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.admin('bob'), undefined);
   });
 
-  it('lets a link be taken once, by one of many at once', async (store, open) => {
+  it('accepts a link once, from one of many concurrent requests', async (store, open) => {
     const others = await Promise.all([open(), open()]);
     await store.addAdmin('ada', T);
     const link = (await store.addLink('ada', T)) as string;
@@ -162,20 +162,20 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.takeLink(link, T + 1), undefined);
   });
 
-  it('does not let a link be taken after 15 minutes', async (store) => {
+  it('rejects a link after 15 minutes', async (store) => {
     await store.addAdmin('ada', T);
     const [early, late] = [await store.addLink('ada', T), await store.addLink('ada', T)];
     assert.equal(await store.takeLink(early as string, T + LINK.lifetime - 1), 'ada');
     assert.equal(await store.takeLink(late as string, T + LINK.lifetime), undefined);
   });
 
-  it('makes no link and no session for somebody unknown', async (store) => {
+  it('creates no link and no session for an unknown administrator', async (store) => {
     assert.equal(await store.addLink('bob', T), undefined);
     assert.equal(await store.addSession('bob', '', T), undefined);
     assert.equal(await store.takeLink('made-up', T), undefined);
   });
 
-  it('finds a session by its secret, and does not show the secret', async (store, open) => {
+  it('finds a session by its secret, and does not reveal the secret', async (store, open) => {
     await store.addAdmin('ada', T);
     const made = await store.addSession('ada', 'Firefox on Linux', T);
     assert.ok(made);
@@ -196,7 +196,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.deepEqual(await other.rights(`session:${session.id}`, T + 1), OWNER);
   });
 
-  it("slides a session's end with its use, and ends it when it is not used", async (store) => {
+  it('extends a session when it is used, and ends it when it is not', async (store) => {
     await store.addAdmin('ada', T);
     const { secret, session } = (await store.addSession('ada', '', T)) as NonNullable<
       Awaited<ReturnType<Store['addSession']>>
@@ -214,7 +214,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.deepEqual(await store.sessions(end), []);
   });
 
-  it('ends one session, or all of an administrator but one', async (store, open) => {
+  it('ends one session, or all sessions of an administrator but one', async (store, open) => {
     const other = await open();
     const make = async (name: string) => {
       await store.addAdmin(name, T);
@@ -229,7 +229,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await other.rights(`session:${c}`, T), undefined);
   });
 
-  it('ends the session longest unseen when an administrator has too many', async (store) => {
+  it('ends the session unused for longest when an administrator has too many', async (store) => {
     await store.addAdmin('ada', T);
     await store.addAdmin('bob', T);
     await store.addSession('bob', 'old', T - 1);
@@ -240,7 +240,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.ok(!agents.includes('0') && !agents.includes('1') && agents.includes('2'));
   });
 
-  it('removes an administrator with links and sessions', async (store, open) => {
+  it('removes an administrator with its links and sessions', async (store, open) => {
     await store.addAdmin('ada', T);
     await store.addAdmin('bob', T);
     const link = (await store.addLink('ada', T)) as string;
@@ -255,7 +255,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await other.rights(`session:${made?.session.id}`, T), undefined);
   });
 
-  it('gives administrators and tokens rights, which sessions have at once', async (store, open) => {
+  it('gives administrators and tokens rights, which apply to sessions at once', async (store, open) => {
     const other = await open();
     await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null });
     const some: Rights = { role: 'viewer', sites: ['shop'] };
@@ -278,7 +278,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.setRights('eve', all), 'unknown');
   });
 
-  it('does not leave itself without an owner, even when asked at once from two sides', async (store, open) => {
+  it('always keeps an owner, even when two clients remove owners at once', async (store, open) => {
     const other = await open();
     await store.addAdmin('ada', T);
     await store.addAdmin('bob', T);
@@ -294,7 +294,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.removeAdmin('eve'), 'done');
   });
 
-  itOfSites('gives no rights to sites that are not there, and takes those of a site that goes', async (store) => {
+  itOfSites('grants no rights to unknown sites, and revokes the rights to a removed site', async (store) => {
     for (const key of ['a', 'b']) await store.addSite({ key, name: key, origins: [], created: T, firstSeen: null });
     const sites = ['a', 'b', 'none', 'a', 'x'.repeat(5000)];
     await store.addAdmin('ada', T, { role: 'viewer', sites });
@@ -307,7 +307,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.deepEqual((await store.tokens())[0]?.sites, ['b']);
   });
 
-  it('notes a change with it, and none without one', async (store, open) => {
+  it('writes an audit entry together with each change, and none without a change', async (store, open) => {
     const other = await open();
     let at = T;
     const note = (what: AuditAction): AuditNote => ({ at: at++, who: 'ada', what, on: 'it' });
@@ -361,7 +361,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.deepEqual(items.at(-1), { at: T, who: 'ada', what: 'site-added', on: 'it', from: '', count: 1 });
   });
 
-  it('gives the audit trail part by part, by who and what', async (store, open) => {
+  it('returns the audit trail in pages, by actor and action', async (store, open) => {
     const other = await open();
     for (let i = 0; i < 10; i++)
       await store.note({
@@ -396,7 +396,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal((await store.audit({ limit: 1, after: '9999999999999999.0' })).items.length, 1);
   });
 
-  it('counts the same sign-ins within an hour on one entry, exactly, also from two sides at once', async (store, open) => {
+  it('merges equal sign-ins within an hour into one entry with an exact count, also from two clients at once', async (store, open) => {
     const other = await open();
     const refused = (at: number, who = 'ada'): AuditNote => ({ at, who, what: 'sign-in-refused', on: 'by password' });
     await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 ? store : other).note(refused(T + i))));
@@ -417,7 +417,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal((await store.audit({ limit: 10 })).items.length, 5);
   });
 
-  it('keeps so much of the audit trail, for so long, in texts so long', async (store) => {
+  it('limits the number, the age and the text length of audit entries', async (store) => {
     const note = (at: number, on = ''): AuditNote => ({ at, who: 'ada', what: 'site-changed', on });
     await Promise.all(Array.from({ length: AUDIT.most + 100 }, (_, i) => store.note(note(T + i))));
     const ages = async () => {
@@ -437,7 +437,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal((await ages()).at(-1), T + 201);
   });
 
-  it('notes the names of options that changed since the last start, and no value', async (store, open) => {
+  it('records the names of options that changed since the last start, and no values', async (store, open) => {
     const other = await open();
     await store.noteOptions({ workers: 2, token: 'secret-one', listen: [{ port: 1 }] }, T);
     await store.noteOptions({ workers: 2, token: 'secret-one', listen: [{ port: 1 }], added: true }, T + 1);
@@ -449,7 +449,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal((await store.audit({ limit: 10 })).items.length, 1);
   });
 
-  it('knows a token by its secret, notes its use, and forgets it when revoked', async (store, open) => {
+  it('finds a token by its secret, records its use, and forgets it when it is revoked', async (store, open) => {
     const other = await open();
     const { secret, token } = await store.addToken('ci', T);
     assert.deepEqual(token, { id: token.id, name: 'ci', created: T, lastUsed: null, ...OWNER });
@@ -467,14 +467,14 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.rights(`token:${token.id}`, T), undefined);
   });
 
-  it('refuses a token with another secret, another id, or none', async (store) => {
+  it('rejects a token with a wrong or missing secret or id', async (store) => {
     const [one, two] = [await store.addToken('one', T), await store.addToken('two', T)];
     const mixed = one.secret.replace(one.token.id, two.token.id);
     for (const secret of [mixed, one.token.id, one.secret.slice(0, -1), '', 'x'.repeat(10_000)])
       assert.equal(await store.token(secret, T), undefined);
   });
 
-  it('answers for any text as a key', async (store) => {
+  it('accepts any text as a key', async (store) => {
     for (const text of ['', 'x'.repeat(5000), '\u0000', 'session:', '💥'.repeat(2000)]) {
       assert.equal(await store.site(text), undefined);
       assert.equal(await store.admin(text), undefined);
@@ -496,7 +496,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.deepEqual(await store.rights('env', T), OWNER);
   });
 
-  it('counts attempts for everybody together, until the limit, then for a while no more', async (store, open) => {
+  it('counts attempts for all clients together, and rejects them for a while after the limit', async (store, open) => {
     const other = await open();
     const attempts: Attempt[] = [{ kind: 'name', value: 'ada', limit: 3, window: 1000 }];
     assert.equal(await store.countAttempt(attempts, T), 0);
@@ -507,7 +507,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.countAttempt(attempts, T + 1000), 0);
   });
 
-  it('counts exactly, also when asked at once from two sides', async (store, open) => {
+  it('counts exactly, also with concurrent attempts from two clients', async (store, open) => {
     const other = await open();
     const attempts: Attempt[] = [{ kind: 'address', value: '192.0.2.1', limit: 5, window: 1000 }];
     const waits = await Promise.all(
@@ -516,7 +516,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(waits.filter((wait) => wait === 0).length, 5);
   });
 
-  it('counts against none when one is at its limit, and takes a good attempt back', async (store) => {
+  it('counts nothing when one counter is at its limit, and gives back a successful attempt', async (store) => {
     const name: Attempt = { kind: 'name', value: 'ada', limit: 1, window: 1000 };
     const address: Attempt = { kind: 'address', value: '192.0.2.1', limit: 2, window: 5000 };
     assert.equal(await store.countAttempt([name, address], T), 0);
@@ -527,28 +527,25 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await store.countAttempt([name, address], T), 0);
   });
 
-  itOfSites(
-    'counts visits of a page exactly, each with a number of its own, also from two sides at once',
-    async (store, open) => {
-      const other = await open();
-      const totals = await Promise.all(
-        Array.from({ length: 600 }, (_, i) => (i % 2 ? store : other).hit('demo', i % 3 ? '/' : '/pots')),
-      );
-      assert.deepEqual(
-        totals.filter((_, i) => i % 3).sort((a, b) => Number(a) - Number(b)),
-        Array.from({ length: 400 }, (_, i) => i + 1),
-      );
-      for (const one of [store, other]) {
-        assert.equal(await one.hits('demo', '/'), 400);
-        assert.equal(await one.hits('demo', '/pots'), 200);
-        assert.equal(await one.hits('demo', '/other'), 0);
-      }
-      await store.close();
-      assert.equal(await (await open()).hits('demo', '/'), 400);
-    },
-  );
+  itOfSites('counts visits of a page exactly and numbers each, also from two clients at once', async (store, open) => {
+    const other = await open();
+    const totals = await Promise.all(
+      Array.from({ length: 600 }, (_, i) => (i % 2 ? store : other).hit('demo', i % 3 ? '/' : '/pots')),
+    );
+    assert.deepEqual(
+      totals.filter((_, i) => i % 3).sort((a, b) => Number(a) - Number(b)),
+      Array.from({ length: 400 }, (_, i) => i + 1),
+    );
+    for (const one of [store, other]) {
+      assert.equal(await one.hits('demo', '/'), 400);
+      assert.equal(await one.hits('demo', '/pots'), 200);
+      assert.equal(await one.hits('demo', '/other'), 0);
+    }
+    await store.close();
+    assert.equal(await (await open()).hits('demo', '/'), 400);
+  });
 
-  itOfSites('counts visits of existing sites only, and forgets them with the site', async (store, open) => {
+  itOfSites('counts visits of existing sites only, and deletes the counts with the site', async (store, open) => {
     const other = await open();
     const site = { key: 'a', name: 'A', origins: [], created: T, firstSeen: null };
     for (const key of ['a', 'a-b', 'a0']) {
@@ -563,7 +560,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.deepEqual(await Promise.all(['a', 'a-b', 'a0'].map((key) => store.hit(key, '/'))), [1, 2, 2]);
   });
 
-  itOfSites('lists the totals of all pages, and forgets one or all of a site', async (store, open) => {
+  itOfSites('lists the totals of all pages, and resets one page or all pages of a site', async (store, open) => {
     const other = await open();
     await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null });
     await Promise.all([
@@ -589,12 +586,12 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal((await store.audit({ limit: 10 })).items.length, 2);
   });
 
-  it('has in the audit trail what is noted before a process may end', async (store, open) => {
+  it('has written pending audit entries before a process may exit', async (store, open) => {
     await store.noteNow({ at: T, who: 'ada', what: 'exported', on: 'all sites' });
     assert.equal((await (await open()).audit({ limit: 10 })).items[0]?.what, 'exported');
   });
 
-  itOfSites('counts any page, and refuses what is none without harm to others', async (store) => {
+  itOfSites('counts any valid page, and rejects invalid pages without harm to others', async (store) => {
     const pages = [`/${'x'.repeat(1023)}`, `/${'💥'.repeat(255)}`, `/${'é'.repeat(511)}`, '/a b?c#d%'];
     const none = ['', 'x', `/${'x'.repeat(1024)}`, '/\u0000', '/\u007f', '/\ud800', `/${'é'.repeat(512)}`];
     const counted = pages.map((page) => store.hit('demo', page));
@@ -606,13 +603,13 @@ function contract(name: string, opener: Opener, everything = true): void {
     for (const page of pages) assert.equal(await store.hits('demo', page), 1);
   });
 
-  it('lets only so many visits wait', async (store) => {
+  it('limits the number of waiting visits', async (store) => {
     const totals = await Promise.all(Array.from({ length: HITS.waiting + 1 }, () => store.hit('demo', '/')));
     assert.equal(totals.at(-1), 'busy');
     assert.equal(await store.hits('demo', '/'), HITS.waiting);
   });
 
-  it('names its machine, the same at each start', async (store, open) => {
+  it('has a name for its node, the same at each start', async (store, open) => {
     const name = await store.machine();
     assert.match(name, /^[\w-]{1,64}$/);
     assert.equal(await (await open()).machine(), name);
@@ -620,38 +617,41 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await (await open()).machine(), name);
   });
 
-  itOfSites('keeps minutes of sites by machine, each once, and raises what is told again', async (store, open) => {
-    const other = await open();
-    await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null });
-    const at = (n: number, visitors: number, samples = 0) => ({ t: HOUR + n * MINUTE_MS, visitors, samples });
-    const now = HOUR + 5 * MINUTE_MS;
-    await store.putMinutes('b', [{ site: 'demo', ...at(1, 2) }], now);
-    const [first, second] = [at(0, 3, 40), at(1, 9)];
-    await store.putMinutes(
-      'a',
-      [first, second, at(2, 1, 7)].map((minute) => ({ site: 'demo', ...minute })),
-      now,
-    );
-    await store.putMinutes('a', [{ site: 'shop', ...at(1, 5) }], now);
-    await other.putMinutes(
-      'a',
-      [at(1, 4, 60), at(2, 1, 7)].map((minute) => ({ site: 'demo', ...minute })),
-      now,
-    );
-    const ofDemo = async (from: number) =>
-      (await other.minutes('demo', from)).sort((a, b) => (a.machine < b.machine ? -1 : 1));
-    const [a, b] = [
-      { machine: 'a', minutes: [first, { ...second, samples: 60 }, at(2, 1, 7)] },
-      { machine: 'b', minutes: [at(1, 2)] },
-    ];
-    assert.deepEqual(await ofDemo(HOUR), [a, b]);
-    assert.deepEqual(await ofDemo(HOUR + MINUTE_MS), [{ ...a, minutes: a.minutes.slice(1) }, b]);
-    assert.deepEqual(await ofDemo(HOUR + 2 * MINUTE_MS), [{ ...a, minutes: a.minutes.slice(2) }]);
-    assert.deepEqual(await store.minutes('shop', HOUR), [{ machine: 'a', minutes: [at(1, 5)] }]);
-    assert.deepEqual(await store.minutes('none', HOUR), []);
-  });
+  itOfSites(
+    'stores the minutes of sites by node, each once, and raises a minute that is reported again',
+    async (store, open) => {
+      const other = await open();
+      await store.addSite({ key: 'shop', name: 'Shop', origins: [], created: T, firstSeen: null });
+      const at = (n: number, visitors: number, samples = 0) => ({ t: HOUR + n * MINUTE_MS, visitors, samples });
+      const now = HOUR + 5 * MINUTE_MS;
+      await store.putMinutes('b', [{ site: 'demo', ...at(1, 2) }], now);
+      const [first, second] = [at(0, 3, 40), at(1, 9)];
+      await store.putMinutes(
+        'a',
+        [first, second, at(2, 1, 7)].map((minute) => ({ site: 'demo', ...minute })),
+        now,
+      );
+      await store.putMinutes('a', [{ site: 'shop', ...at(1, 5) }], now);
+      await other.putMinutes(
+        'a',
+        [at(1, 4, 60), at(2, 1, 7)].map((minute) => ({ site: 'demo', ...minute })),
+        now,
+      );
+      const ofDemo = async (from: number) =>
+        (await other.minutes('demo', from)).sort((a, b) => (a.machine < b.machine ? -1 : 1));
+      const [a, b] = [
+        { machine: 'a', minutes: [first, { ...second, samples: 60 }, at(2, 1, 7)] },
+        { machine: 'b', minutes: [at(1, 2)] },
+      ];
+      assert.deepEqual(await ofDemo(HOUR), [a, b]);
+      assert.deepEqual(await ofDemo(HOUR + MINUTE_MS), [{ ...a, minutes: a.minutes.slice(1) }, b]);
+      assert.deepEqual(await ofDemo(HOUR + 2 * MINUTE_MS), [{ ...a, minutes: a.minutes.slice(2) }]);
+      assert.deepEqual(await store.minutes('shop', HOUR), [{ machine: 'a', minutes: [at(1, 5)] }]);
+      assert.deepEqual(await store.minutes('none', HOUR), []);
+    },
+  );
 
-  itOfSites('keeps minutes for an hour, and those of no site that is not there', async (store) => {
+  itOfSites('stores minutes for an hour, and none of unknown sites', async (store) => {
     const put = (site: string, t: number, now: number) =>
       store.putMinutes('a', [{ site, t, visitors: 1, samples: 0 }], now);
     await put('demo', HOUR, HOUR);
@@ -670,7 +670,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.deepEqual(await store.minutes('demo', 0), []);
   });
 
-  itOfSites('shows what one has written to the others at once', async (store, open) => {
+  itOfSites('shows a write of one client to the others at once', async (store, open) => {
     const other = await open();
     const { secret, token } = await other.addToken('ci', T);
     assert.ok(await store.token(secret, T));
@@ -682,7 +682,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     }
   });
 
-  test(`${name} takes over what another keeps, and gives it away again`, async (t) => {
+  test(`${name} takes over the data of another store, and gives it back`, async (t) => {
     const [source, last] = [await openLmdbStore(temporaryFolder(t)), await openLmdbStore(temporaryFolder(t))];
     t.after(() => Promise.all([source.close(), last.close()]));
     await furnish(source);
@@ -708,7 +708,7 @@ function contract(name: string, opener: Opener, everything = true): void {
     assert.equal(await last.addSite({ ...(held.sites[0] as Site), key: 'late' }), true);
   });
 
-  itOfSites('closes twice, and leaves others open', async (store, open) => {
+  itOfSites('can be closed twice, and leaves other clients open', async (store, open) => {
     const other = await open();
     await store.close();
     await store.close();
@@ -730,7 +730,7 @@ async function furnish(store: Store): Promise<void> {
   for (const page of ['/', '/', '/', '/pots']) await store.hit('shop', page);
 }
 
-test('the embedded store clears away what has expired', async (t) => {
+test('the embedded store removes expired entries', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   await store.addAdmin('ada', T);
@@ -751,7 +751,7 @@ test('the embedded store clears away what has expired', async (t) => {
   assert.equal(root.openDB('links', {}).getCount(), 1);
 });
 
-test('the embedded store keeps no secret and no address in the clear', async (t) => {
+test('the embedded store stores no secret and no address in plain text', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   await store.addAdmin('ada', T);
@@ -766,7 +766,7 @@ test('the embedded store keeps no secret and no address in the clear', async (t)
     assert.ok(!bytes.includes(text));
 });
 
-test('administrators and tokens that the embedded store kept before there were rights are owners', async (t) => {
+test('administrators and tokens stored before roles existed are owners', async (t) => {
   const folder = temporaryFolder(t);
   const store = await openLmdbStore(folder);
   await store.addAdmin('ada', T);
@@ -789,14 +789,14 @@ test('administrators and tokens that the embedded store kept before there were r
   assert.equal(await again.removeAdmin('ada'), 'last-owner');
 });
 
-test('the embedded store is for its owner only', async (t) => {
+test('only its owner can access the embedded store', async (t) => {
   const folder = join(temporaryFolder(t), 'new', 'folder');
   await (await openLmdbStore(folder)).close();
   assert.equal(statSync(folder).mode & 0o777, 0o700);
   for (const name of readdirSync(folder)) assert.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name);
 });
 
-test('the embedded store says in one line what is wrong with a folder', async (t) => {
+test('the embedded store reports an error of its folder in one line', async (t) => {
   const folder = temporaryFolder(t);
   writeFileSync(join(folder, 'file'), '');
   for (const [name, bytes] of [
@@ -832,7 +832,7 @@ test('the embedded store says in one line what is wrong with a folder', async (t
   }
 });
 
-test('the embedded store refuses a folder of a later version', async (t) => {
+test('the embedded store rejects a folder of a later version', async (t) => {
   const folder = temporaryFolder(t);
   await (await openLmdbStore(folder)).close();
   const { open } = await import('lmdb');
@@ -842,7 +842,7 @@ test('the embedded store refuses a folder of a later version', async (t) => {
   await assert.rejects(openLmdbStore(folder), { code: 'newer-store' });
 });
 
-test('nobody commits while somebody opens the file, and what is the newest commit never goes back', async (t) => {
+test('nobody commits while another process opens the file, and the newest commit number never decreases', async (t) => {
   const folder = join(temporaryFolder(t), 'data');
   const children = Array.from({ length: 2 }, () => startWriter(t, folder));
   await Promise.all(children.map((child) => child.said('secret')));
@@ -867,7 +867,7 @@ test('nobody commits while somebody opens the file, and what is the newest commi
   }
 });
 
-test('the embedded store is shared by processes: made once, written by turns, read at once', async (t) => {
+test('the embedded store is shared by processes: created once, written in turn, read concurrently', async (t) => {
   const folder = join(temporaryFolder(t), 'data');
   const children = Array.from({ length: 4 }, () => startWriter(t, folder));
   const secrets = await Promise.all(children.map((child) => child.said('secret')));

@@ -7,7 +7,7 @@ import { startServer } from './support/server.ts';
 
 const MB = 1024 * 1024;
 
-test('streams are bounded in all, and of each holder', () => {
+test('streams are limited in total, and per holder', () => {
   const quota = new StreamQuota({ maxStreams: 4, maxStreamsEach: 2 });
   const [ada, bob, eve] = [
     ['ada', 'a'],
@@ -25,7 +25,7 @@ test('streams are bounded in all, and of each holder', () => {
   assert.equal(quota.enter(['max', 'm'], 0)?.status, 503);
 });
 
-test('snapshots of one holder are bounded at once and by the second, and those of others are not', () => {
+test('snapshots of one holder are limited in parallel and per second, and snapshots of others are not', () => {
   const quota = new StreamQuota({ maxStreams: 1000, maxStreamsEach: 1000 });
   assert.ok(quota.spend(['ada', 'a'], 60 * MB, 0));
   assert.equal(quota.enter(['ada', 'a'], 0), undefined);
@@ -40,7 +40,7 @@ test('snapshots of one holder are bounded at once and by the second, and those o
   assert.equal(quota.enter(['ada', 'x'], -1000)?.status, 429);
 });
 
-test('one account cannot use up the streams of all, and is told when to come back', async (t) => {
+test('one account cannot use up all streams, and is told when to try again', async (t) => {
   const flags = ['--max-streams-each', '2', '--max-replays', '4', '--trust-proxy', '127.0.0.1'];
   const server = await startServer(t, { workers: 1, flags });
   const made = await server.api('/v1/tokens', {

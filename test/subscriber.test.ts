@@ -37,7 +37,7 @@ async function stalled(t: TestContext): Promise<{ subscriber: Subscriber; socket
   return { subscriber, socket, reader };
 }
 
-test('a reader that takes nothing for 30 s is evicted', async (t) => {
+test('a reader that accepts no data for 30 s is evicted', async (t) => {
   const { subscriber, socket } = await stalled(t);
   for (let now = 0; now < 30; now++) subscriber.evictIfStuck(now * SECOND);
   assert.ok(!socket.destroyed);
@@ -45,7 +45,7 @@ test('a reader that takes nothing for 30 s is evicted', async (t) => {
   assert.ok(socket.destroyed);
 });
 
-test('a slow reader that takes a little of a long write now and then is not', async (t) => {
+test('a slow reader that accepts part of a long write now and then is not evicted', async (t) => {
   const { subscriber, socket, reader } = await stalled(t);
   for (let now = 0; now < 100; now++) {
     subscriber.evictIfStuck(now * SECOND);
@@ -59,7 +59,7 @@ test('a slow reader that takes a little of a long write now and then is not', as
   assert.ok(!socket.destroyed && socket.writableLength > 0);
 });
 
-test('a reader that has read all is not evicted, however long nothing is written', async (t) => {
+test('a reader that has read everything is not evicted, however long nothing is written', async (t) => {
   const { subscriber, socket, reader } = await stalled(t);
   subscriber.evictIfStuck(0);
   reader.resume();

@@ -6,7 +6,7 @@ import { assertExact, crowd, settle, Traffic, until } from './support/exact.ts';
 import { startServer } from './support/server.ts';
 import { JsonVisitor } from './support/visitor.ts';
 
-test('a worker is hung when it has told nothing for ten ticks, and is named once', () => {
+test('a worker is hung when it has reported nothing for ten ticks, and is reported once', () => {
   const watchdog = new Watchdog();
   watchdog.heard(1);
   watchdog.heard(2);
@@ -20,7 +20,7 @@ test('a worker is hung when it has told nothing for ten ticks, and is named once
   assert.deepEqual(ticks(10), [1]);
 });
 
-test('a worker that stands still is killed and replaced; its visitors go on elsewhere, and nothing acked is lost', async (t) => {
+test('a suspended worker is killed and replaced, its visitors continue elsewhere, and no acked data is lost', async (t) => {
   const server = await startServer(t);
   const visitors = crowd(t, 40, () => server.ws);
   const traffic = new Traffic(visitors, 100, 6);
@@ -39,7 +39,7 @@ test('a worker that stands still is killed and replaced; its visitors go on else
   await assertExact(t, server.data, visitors);
 });
 
-test('a worker that has grown too large is drained and replaced, one in a minute', async (t) => {
+test('a worker that has grown too large is drained and replaced, at most one per minute', async (t) => {
   const server = await startServer(t, { flags: ['--max-memory', '8MB'] });
   const visitors = Array.from({ length: 8 }, () => new JsonVisitor(t, server.ws));
   await Promise.all(visitors.map(({ hello }) => hello));

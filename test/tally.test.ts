@@ -49,7 +49,7 @@ function inOrder(frames: readonly MadeFrame[]): MadeFrame[] {
 
 const cuts = fc.array(fc.boolean(), { minLength: 20, maxLength: 20 });
 
-test('however runs are cut, and wherever it is gone on, the sum is the same', () => {
+test('the sum is the same wherever runs are cut and counting resumes', () => {
   fc.assert(
     fc.property(orderly, cuts, cuts, (visit, cut, pause) => {
       const pages = new Pages();
@@ -70,7 +70,7 @@ test('however runs are cut, and wherever it is gone on, the sum is the same', ()
   );
 });
 
-test('what was added is taken away again without a rest', () => {
+test('everything added can be subtracted again without a remainder', () => {
   fc.assert(
     fc.property(fc.array(madeVisit('demo'), { maxLength: 3 }), cuts, (visits, cut) => {
       const pages = new Pages();
@@ -91,7 +91,7 @@ function formerTally(): AggregationState {
   return restartAggregation({ since: T, tally: {} });
 }
 
-test('visits of former versions are counted, and taken away, as those versions did', () => {
+test('visits of former versions are counted and subtracted as in those versions', () => {
   fc.assert(
     fc.property(madeVisit('demo'), madeVisit('demo'), cuts, (former, present, cut) => {
       const pages = new Pages();
@@ -117,7 +117,7 @@ for (const [rules, state, device] of [
   ['the present', newAggregation(T), 'desktop'],
   ['former', formerTally(), 'wide'],
 ] as const)
-  test(`by ${rules} rules a window of 1,920 pixels is ${device}`, () => {
+  test(`a window of 1,920 pixels is ${device} under the ${rules} rules`, () => {
     const sums = new Sums();
     const visit = plainVisit('demo', { frames: 1, samples: 0 });
     const [frame] = visit.frames as [MadeFrame];
@@ -129,7 +129,7 @@ for (const [rules, state, device] of [
     assert.deepEqual(new Set(devices), new Set([device]));
   });
 
-test('beyond the most stays that are kept, moves and clicks are counted still', () => {
+test('moves and clicks beyond the maximum number of stored stays are still counted', () => {
   const visit = plainVisit('demo', { frames: 1, samples: 0 });
   const [frame] = visit.frames as [MadeFrame];
   for (let i = 0; i < 510; i++) {

@@ -71,7 +71,7 @@ async function clickAndHide(tab: Tab): Promise<void> {
 }
 
 for (const way of ['post', 'connect'] as const)
-  test(`a page that comes back by ${way} after its visitor has left has no click told again`, async (t) => {
+  test(`a page that returns by ${way} after its visitor has left gets no click sent twice`, async (t) => {
     const site = await hasty.newSite();
     const stream = await watch(t, hasty, site);
     const tab = newTab(t, () => hasty.url, site);
@@ -89,7 +89,7 @@ for (const [how, end] of [
   ['stopped', (server: TestServer) => server.stop()],
   ['killed', (server: TestServer) => killTree(server)],
 ] as const)
-  test(`a page that comes back after the server was ${how} has no click told again`, async (t) => {
+  test(`a page that returns after the server was ${how} gets no click sent twice`, async (t) => {
     const data = temporaryFolder(t);
     const listen = await freeAddress();
     let server = await startServer(t, { data, listen });
@@ -107,7 +107,7 @@ for (const [how, end] of [
     assert.equal(await stored(server), 'c0 c1');
   });
 
-test('clicks on a page that was gone back to are told', async (t) => {
+test('clicks on a page reached by the back button are sent', async (t) => {
   const site = await server.newSite();
   const stream = await watch(t, server, site);
   const tab = newTab(t, () => server.url, site);
@@ -128,7 +128,7 @@ test('clicks on a page that was gone back to are told', async (t) => {
   assert.equal(await stored(server, site), 'c0 c1 c2');
 });
 
-test('a click that arrives when its visitor is on the next page is told once, of the page where it was', async (t) => {
+test('a click that arrives when its visitor is on the next page is sent once, for its own page', async (t) => {
   const site = await server.newSite();
   const stream = await watch(t, server, site);
   const tab = newTab(t, () => server.url, site);
@@ -151,7 +151,7 @@ test('a click that arrives when its visitor is on the next page is told once, of
   assert.equal(await stored(server, site), 'c0 c1 c2');
 });
 
-test('all clicks of one frame are told, also where numbers are as high as they may be', () => {
+test('all clicks of one frame are sent, also with the highest possible numbers', () => {
   const shown = new ShownFrames();
   for (const n of [1, 2 ** 46, 2 ** 47])
     assert.deepEqual(
@@ -160,7 +160,7 @@ test('all clicks of one frame are told, also where numbers are as high as they m
     );
 });
 
-test('events are told once, in whatever order the pages of a visitor send their frames again', () => {
+test("events are sent once, in whatever order a visitor's pages resend their frames", () => {
   const step = fc.record({ page: fc.nat(4), frames: fc.integer({ min: 1, max: 4 }), again: fc.nat(6) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {

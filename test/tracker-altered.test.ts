@@ -37,7 +37,7 @@ const LATER = `
     while (last-- > 0) clearTimeout(last);
   }, { once: true });`;
 
-test('pages in quirks mode, and those whose variables have names of the window, are told in page pixels', async (t) => {
+test('pages in quirks mode, and pages with variables named like those of the window, report page pixels', async (t) => {
   const variables =
     'let scrollX = 7, scrollY = 9, history = [], performance = 1; const innerWidth = 5, innerHeight = 6; class Element {} class Document {}';
   const { url, stream, page } = await startSite(t, {
@@ -63,7 +63,7 @@ test('pages in quirks mode, and those whose variables have names of the window, 
   }
 });
 
-test('variables of the page with names that the script uses cost no click', async (t) => {
+test('page variables with names that the script uses cost no click', async (t) => {
   const scripts = {
     '/var': `var URL = 'https://example.org', CSS = {}, console = {};`,
     '/const': 'const URL = 1, CSS = 2, console = 3;',
@@ -119,7 +119,7 @@ test('methods that the page breaks or wraps cost no click', async (t) => {
   await other.close();
 });
 
-test('goes on where the page clears all timers, wraps WebSocket or history, or has no sendBeacon', async (t) => {
+test('continues if the page clears all timers, wraps WebSocket or history, or has no sendBeacon', async (t) => {
   const { url, stream, page } = await startSite(t, { '/': '<p id=end></p>' });
   await page.addInitScript(WRAPPED);
   await page.goto(url);

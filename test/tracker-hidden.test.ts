@@ -16,7 +16,7 @@ import { byeFrame, helloFrame, samplesFrame } from './support/visitor.ts';
 /** `http:` does not stand for WebSockets. */
 const NO_SOCKETS = '<meta http-equiv=content-security-policy content="connect-src http:"><p id=end></p>';
 
-test('a page that is hidden says bye with its last frames where it speaks by POST, and comes back when it is shown', async (t) => {
+test('a hidden page that uses POST says bye with its last frames, and returns when it is shown', async (t) => {
   const { url, stream } = await startSite(t, { '/': NO_SOCKETS });
   const browser = await startTabs(t);
   const tab = await browser.open(url, false);
@@ -34,7 +34,7 @@ test('a page that is hidden says bye with its last frames where it speaks by POS
   await stream.next('click', ({ x }) => x === 131);
 });
 
-test('a page that is opened in the background joins when it is shown where WebSockets are blocked', async (t) => {
+test('a page opened in the background without WebSockets joins when it is shown', async (t) => {
   const { url, server, stream } = await startSite(t, { '/hidden': NO_SOCKETS, '/shown': NO_SOCKETS, '/free': '' });
   const browser = await startTabs(t);
   const hidden = await browser.open(`${url}/hidden`, true);
@@ -51,7 +51,7 @@ test('a page that is opened in the background joins when it is shown where WebSo
   assert.equal(server.workerPids().length, 1);
 });
 
-test('a page on which nothing happens any more posts only that it is there', async (t) => {
+test('an idle page posts only that it is open', async (t) => {
   const { url, stream, page } = await startSite(t, { '/': NO_SOCKETS });
   /** How many frames were in each POST. */
   const posts: number[] = [];
@@ -71,7 +71,7 @@ test('a page on which nothing happens any more posts only that it is there', asy
   assert.equal(posts.slice(1, 3).join(), '0,0', `frames in each POST: ${posts}`);
 });
 
-test('a bye by POST stores the frames before it, ends the visit once, and is answered with what is stored', async (t) => {
+test('a bye by POST stores the frames before it, ends the visit once, and is answered with the stored number', async (t) => {
   const server = await startServer(t, { workers: 2 });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   const post = async (...frames: Uint8Array[]) => {

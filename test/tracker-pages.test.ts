@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clicksAt, startSite } from './support/site.ts';
 
-test('names that the page has taken stop neither the script nor its clicks', async (t) => {
+test('names already used by the page stop neither the script nor its clicks', async (t) => {
   const named = ['id', 'className', 'localName', 'classList', 'getAttribute', 'getBoundingClientRect', 'dataset'];
   const forms = named.map((name, i) => `<form id=f${i} class="big wide"><input type=hidden name=${name}></form>`);
   const images = '<img name=currentScript><img name=documentElement><div id=fieldmouse></div>';
@@ -23,7 +23,7 @@ test('names that the page has taken stop neither the script nor its clicks', asy
   assert.equal(await page.evaluate(() => typeof window.fieldmouse?.start), 'function');
 });
 
-test('a click on a label is one click, however its input hangs on it', async (t) => {
+test('a click on a label is one click, however its input is attached', async (t) => {
   const labels = [
     '<label id=l0 for=a>one</label>',
     '<label id=l1><input type=checkbox>two</label>',
@@ -42,7 +42,7 @@ test('a click on a label is one click, however its input hangs on it', async (t)
   ]);
 });
 
-test('a history that cannot be set costs nothing but the moment of a page change', async (t) => {
+test('a history object that cannot be changed only delays the report of a page change', async (t) => {
   const { url, stream, page } = await startSite(t, { '/': '<p id=end></p>' });
   await page.addInitScript(() => {
     for (const name of ['pushState', 'replaceState'] as const)
@@ -56,7 +56,7 @@ test('a history that cannot be set costs nothing but the moment of a page change
   assert.equal((await stream.next('page')).page, '/next');
 });
 
-test('a frame of the same site has a visitor of its own, and the page around it keeps its one', async (t) => {
+test('a frame of the same site has a visitor of its own, and the page around it keeps its visitor', async (t) => {
   const framed = '<p id=end></p><iframe src="/widget"></iframe>';
   const { url, stream, page } = await startSite(t, { '/a': framed, '/b': framed, '/widget': '' });
   await page.goto(`${url}/a`);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { clicksAt, startSite } from './support/site.ts';
 import { samplesOf } from './support/stream.ts';
 
-test('a part of the page that scrolls in place of the window counts as the page', async (t) => {
+test('an element that scrolls instead of the window counts as the page', async (t) => {
   const tall = (px: number) => `<i style="display:block;height:${px}px"></i>`;
   const { url, stream, page } = await startSite(t, {
     '/shell': `<style>html,body{height:100%;overflow:hidden}main{height:calc(100% - 100px);overflow:auto}</style>
@@ -31,7 +31,7 @@ test('a part of the page that scrolls in place of the window counts as the page'
   assert.equal((await stream.next('click')).y, 50, 'what is beside it does not scroll');
 });
 
-test('a click on what stays in the window while the page scrolls is told where that is without scrolling', async (t) => {
+test('a click on an element fixed to the window is reported at its unscrolled position', async (t) => {
   const style = `<style>body{height:9000px}aside,nav,th,section,b{display:block;height:50px;width:400px}
     aside{position:fixed;top:0}#menu{top:160px}nav{position:sticky;top:50px}section{margin-top:950px;height:3000px}
     b{position:sticky;top:100px}div{transform:none}#moved{transform:translateY(0);margin-top:-2000px}
@@ -62,7 +62,7 @@ test('a click on what stays in the window while the page scrolls is told where t
   );
 });
 
-test('a click names the control around it, also from a shadow tree, and counts where that is disabled', async (t) => {
+test('a click names the control around it, also from a shadow tree, and counts on a disabled control', async (t) => {
   const style = `<style>button,a,form,fieldset,span{display:block;width:400px;height:100px;margin:0;border:0;padding:0}
     svg,span{width:50px;height:50px}</style>`;
   const shadow =
@@ -90,7 +90,7 @@ test('a click names the control around it, also from a shadow tree, and counts w
   assert.deepEqual(await clicksAt(page, stream, []), ['button#off'], 'a click with the right button is one click');
 });
 
-test('a page that is refused stops after three tries and says why in the console', async (t) => {
+test('a rejected page stops after three tries and gives the reason in the console', async (t) => {
   const { url, server, site, page } = await startSite(t, { '/': '' });
   const refused = async (origin: string, key: string) => {
     let tries = 0;

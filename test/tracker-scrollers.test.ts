@@ -24,7 +24,7 @@ async function clickAt(page: Page, stream: StreamReader, x: number, y: number): 
   return [click.x, click.y];
 }
 
-test('what scrolls sideways in place of the window is told where it is without scrolling', async (t) => {
+test('positions in an element that scrolls sideways instead of the window are reported without the scrolling', async (t) => {
   const { url, stream, page } = await startSite(t, {
     '/both': `<style>${SHELL}</style><main>${block(5000, 7000)}</main>`,
     '/sideways': `<style>${SHELL}</style><main>${block(3000, 300)}</main>`,
@@ -43,7 +43,7 @@ test('what scrolls sideways in place of the window is told where it is without s
   assert.deepEqual(await clickAt(page, stream, 300, 400), [1000, 400]);
 });
 
-test('places on pages whose text runs from right to left are told from the left end of the page', async (t) => {
+test('positions on right-to-left pages are measured from the left end of the page', async (t) => {
   const toLeft = `<script>document.documentElement.dir = 'rtl'</script>`;
   const { url, stream, page } = await startSite(t, {
     '/window': `${toLeft}${block(4000, 300)}<aside id=fixed style="position:fixed;left:0;top:500px">text</aside>`,
@@ -67,7 +67,7 @@ test('places on pages whose text runs from right to left are told from the left 
   assert.deepEqual(await clickAt(page, stream, 300, 400), [300, 400]);
 });
 
-test('a click is told where it is on the page also right after the page has put another scroller in place', async (t) => {
+test('a click is reported at its position on the page even right after the page replaced the scrolling element', async (t) => {
   const { url, stream, page } = await startSite(t, { '/': `<style>${SHELL}</style><main>${block(100, 7000)}</main>` });
   await page.goto(url);
   assert.equal((await stream.next('join')).visitor.size[3], 7100);
@@ -79,7 +79,7 @@ test('a click is told where it is on the page also right after the page has put 
   assert.deepEqual(await clickAt(page, stream, 300, 400), [300, 2400]);
 });
 
-test('what scrolls in place of the window may be in a shadow tree, also around what is slotted into it', async (t) => {
+test('the element that scrolls instead of the window may be in a shadow tree, also around slotted content', async (t) => {
   const shadow = (inner: string) =>
     `<x-shell><template shadowrootmode=open><style>${SHELL}</style><main>${inner}</main></template>`;
   const { url, stream, page } = await startSite(t, {
@@ -106,7 +106,7 @@ test('what scrolls in place of the window may be in a shadow tree, also around w
   }
 });
 
-test('a document that is written anew goes on as the same page, with each click once', async (t) => {
+test('a rewritten document continues as the same page, with each click once', async (t) => {
   const { url, stream, page } = await startSite(t, { '/': '<p id=end></p>' });
   await page.goto(url);
   const { visitor } = await stream.next('join');

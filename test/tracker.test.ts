@@ -175,7 +175,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await seeAt(stream, visitor.v, 400, 1300);
   },
 
-  async 'keeps two moves apart by the sampling time, and ends where the pointer rests'(world, t) {
+  async 'separates moves by the sampling interval, and ends where the pointer rests'(world, t) {
     const stream = await openSite(world, t, 'thin');
     world.host.page('/', { site: 'thin' });
     const tab = await openTab(world, t);
@@ -188,7 +188,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assertApart(frames);
   },
 
-  async 'keeps moves apart on a busy page, which gets them late and several at once'(world, t) {
+  async 'separates moves on a busy page, which receives them late and several at once'(world, t) {
     const stream = await openSite(world, t, 'busy');
     const body = `<script>
       setInterval(() => {
@@ -208,7 +208,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assertApart(frames);
   },
 
-  async 'tells a click with its place in the element and a short selector'(world, t) {
+  async 'reports a click with its position in the element and a short selector'(world, t) {
     const stream = await openSite(world, t, 'clicks');
     const body =
       '<button id="buy" class="big red" style="position: absolute; left: 100px; top: 200px; width: 200px; height: 80px">' +
@@ -234,7 +234,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assert.deepEqual([(await stream.next('click')).x], [5], 'a script is no visitor');
   },
 
-  async 'follows page changes of a single-page app, never with the query'(world, t) {
+  async 'reports page changes of a single-page app, never with the query'(world, t) {
     const stream = await openSite(world, t, 'spa');
     world.host.page('/', { site: 'spa' });
     const tab = await openTab(world, t);
@@ -266,7 +266,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assert.equal(thrown, 'SecurityError', 'what the page does wrong it is still told');
   },
 
-  async 'does nothing at all for Global Privacy Control and Do Not Track'(world, t) {
+  async 'sends nothing under Global Privacy Control or Do Not Track'(world, t) {
     const stream = await openSite(world, t, 'private');
     world.host.page('/', { site: 'private' });
     for (const [name, value] of [
@@ -316,7 +316,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assert.notEqual((await stream.next('join')).visitor.id, visitor.id, 'a new start is a new visitor');
   },
 
-  async 'sends nothing that is typed'(world, t) {
+  async 'sends nothing that the visitor types'(world, t) {
     const stream = await openSite(world, t, 'typed');
     const body = '<form><input name="user"><input type="password" name="pass"><textarea></textarea></form>';
     world.host.page('/', { site: 'typed', body });
@@ -335,7 +335,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     for (const bytes of sent) assert.ok(!bytes.includes('hunter') && !bytes.includes('user'), bytes.toString('latin1'));
   },
 
-  async 'goes by POST where there is no WebSocket'(world, t) {
+  async 'uses POST where WebSocket does not exist'(world, t) {
     const stream = await openSite(world, t, 'post');
     world.host.page('/', { site: 'post' });
     const tab = await openTab(world, t);
@@ -343,7 +343,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await checkPosting(world, stream, tab);
   },
 
-  async 'goes by POST where the page forbids WebSockets'(world, t) {
+  async 'uses POST where the page forbids WebSockets'(world, t) {
     const stream = await openSite(world, t, 'csp');
     const headers = { 'content-security-policy': `connect-src ${world.server.url}` };
     world.host.page('/', { site: 'csp', headers });
@@ -351,7 +351,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await checkPosting(world, stream, tab);
   },
 
-  async 'hands the last samples to the browser when the page goes'(world, t) {
+  async 'hands the last samples to the browser when the page closes'(world, t) {
     const stream = await openSite(world, t, 'beacon');
     world.host.page('/', { site: 'beacon' });
     const tab = await openTab(world, t);
@@ -367,7 +367,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assert.deepEqual([leave.v, leave.reason], [visitor.v, 'closed']);
   },
 
-  async 'is one visitor through the pages of a site'(world, t) {
+  async 'keeps one visitor across the pages of a site'(world, t) {
     const stream = await openSite(world, t, 'pages');
     world.host.page('/', { site: 'pages' });
     world.host.page('/two', { site: 'pages' });
@@ -385,7 +385,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assert.ok(!names(stream).some((name) => name === 'join' || name === 'leave'), names(stream).join());
   },
 
-  async 'goes on when the page comes back from the back-forward cache'(world, t) {
+  async 'continues when the page returns from the back-forward cache'(world, t) {
     const stream = await openSite(world, t, 'bfcache');
     world.host.page('/', { site: 'bfcache' });
     world.host.page('/away', { site: 'nobody', body: '<p>away' });
@@ -408,7 +408,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await seeAt(stream, visitor.v, 70, 90);
   },
 
-  async 'goes on as the visitor of a later page when it comes back from the back-forward cache'(world, t) {
+  async 'continues as the visitor of a later page when it returns from the back-forward cache'(world, t) {
     const stream = await openSite(world, t, 'changed');
     world.host.page('/', { site: 'changed' });
     world.host.page('/other', { site: 'changed', body: `<script>sessionStorage.clear()</script>${TALL}` });
@@ -462,7 +462,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assert.ok(!names(stream).includes('leave'));
   },
 
-  async 'is harmless when it is loaded twice'(world, t) {
+  async 'is harmless if loaded twice'(world, t) {
     const stream = await openSite(world, t, 'double');
     const again = `<script defer src="${world.server.url}/fieldmouse.js" data-site="double"></script>`;
     world.host.page('/', { site: 'double', body: again + TALL });
@@ -479,7 +479,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     );
   },
 
-  async 'works as a module of a bundle'(world, t) {
+  async 'works as a module in a bundle'(world, t) {
     const stream = await openSite(world, t, 'module');
     const options = JSON.stringify({ site: 'module', server: world.server.url });
     world.host.script('/tracker.mjs', readFileSync(new URL('../dist/public/fieldmouse.mjs', import.meta.url), 'utf8'));
@@ -496,7 +496,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assert.equal((await stream.next('leave')).v, visitor.v);
   },
 
-  async 'stops for good when its site is removed'(world, t) {
+  async 'stops permanently when its site is removed'(world, t) {
     const stream = await openSite(world, t, 'removed');
     world.host.page('/', { site: 'removed' });
     const tab = await openTab(world, t);
@@ -515,7 +515,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     assert.equal(to.length, 1, to.join());
   },
 
-  async 'goes on without storage, and where the page has broken what it needs'(world, t) {
+  async 'works without storage, and where the page has broken what it needs'(world, t) {
     const stream = await openSite(world, t, 'broken');
     world.host.page('/', { site: 'broken' });
     const tab = await openTab(world, t);
@@ -536,7 +536,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await seeAt(stream, visitor.v, 51, 52);
   },
 
-  async 'tells touches'(world, t) {
+  async 'reports touches'(world, t) {
     const stream = await openSite(world, t, 'touch');
     world.host.page('/', { site: 'touch' });
     const tab = await openTab(world, t, { hasTouch: true, isMobile: true, viewport: { width: 390, height: 800 } });
@@ -547,7 +547,7 @@ const CASES: Record<string, (world: World, t: TestContext) => Promise<void>> = {
     await stream.next('click');
   },
 
-  async 'keeps clicks and page changes while the server is out of reach, and sends all once'(world, t) {
+  async 'keeps clicks and page changes while the server is unreachable, and then sends them all'(world, t) {
     const stream = await openSite(world, t, 'offline');
     const way = await openWay(t, world.server);
     world.host.page('/', { site: 'offline', from: way.url });
@@ -639,7 +639,7 @@ async function openWay(t: TestContext, server: TestServer) {
   };
 }
 
-test('the visitor script goes by other names where the server is told so', async (t) => {
+test('the visitor script uses other names if the server is configured so', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--script-path', '/s.js', '--endpoint', '/e'] });
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   const tab = await openPage(await launch(t, 'full'));
@@ -682,7 +682,7 @@ test('an outbox drops its oldest moves first and keeps clicks and page changes',
   assert.deepEqual(frames.at(-1)?.pages, ['/next']);
 });
 
-test('an outbox makes no frame that a server would not read, whatever it holds', () => {
+test('an outbox makes no frame that a server would reject, whatever it holds', () => {
   emptyOutbox('/');
   ack(0, true);
   const long = (i: number) => `/${i}/${'é'.repeat(600)}`;
@@ -700,7 +700,7 @@ test('an outbox makes no frame that a server would not read, whatever it holds',
   assert.equal(Math.max(...read.map(({ count }) => count)), 64, 'what a hand does in a second is one frame');
 });
 
-test('an outbox whose window is full keeps what it sent, waits, and goes on with what comes next', () => {
+test('an outbox with a full window keeps the frames it sent, waits, and then continues', () => {
   emptyOutbox('/');
   ack(0, true);
   for (let i = 0; i < 3; i++) {
@@ -715,7 +715,7 @@ test('an outbox whose window is full keeps what it sent, waits, and goes on with
   assert.deepEqual(readFrames(cut(3)), [{ n: 4, count: 6, pages: [], clicks: 6 }]);
 });
 
-test('an outbox sends the same bytes again until they are acked, and to a new server numbers them anew', () => {
+test('an outbox resends the same bytes until they are acked, and renumbers them for a new server', () => {
   emptyOutbox('/');
   ack(40, true);
   add(move(1, [1, 2]));

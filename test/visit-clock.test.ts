@@ -46,7 +46,7 @@ async function visitOf(server: TestServer, id: string, clicks: number): Promise<
 /** What a visit of some seconds may last on a busy machine, milliseconds. */
 const MAX_MS = 120_000;
 
-test("a visitor's pages keep all clicks when the server starts again with its clock set back", async (t) => {
+test("a visitor's pages keep all clicks when the server restarts with its clock set back", async (t) => {
   const { server, set, startAgain } = await startWithClock(t);
   let token = '';
   const browse = async (page: string, clicks: number, { ws } = server) => {
@@ -67,7 +67,7 @@ test("a visitor's pages keep all clicks when the server starts again with its cl
   await visitOf(again, id, 405);
 });
 
-test('pages are in the record in whole however often the server was started before', async (t) => {
+test('pages are recorded completely, however often the server was started before', async (t) => {
   const { server, startAgain } = await startWithClock(t);
   await server.stop();
   for (const runs of [2047, 4096, 60_000]) {
@@ -101,7 +101,7 @@ for (const [name, step] of [
   ['back', -HOUR],
   ['ahead', HOUR],
 ] as const) {
-  test(`a visit lasts as long as it did when the server's clock steps ${name} an hour`, async (t) => {
+  test(`a visit keeps its duration when the server's clock steps ${name} an hour`, async (t) => {
     const { server, set } = await startWithClock(t);
     const json = new JsonVisitor(t, server.ws);
     const binary = new BinaryVisitor(t, server.ws);
@@ -136,7 +136,7 @@ for (const [name, step] of [
   });
 }
 
-test('a visit goes on where it was on its next page after the clock stepped back, and then leaves in time', async (t) => {
+test('a visit continues on its next page after the clock stepped back, and then leaves in time', async (t) => {
   const { server, set } = await startWithClock(t);
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   const first = new BinaryVisitor(t, server.ws);
@@ -157,7 +157,7 @@ test('a visit goes on where it was on its next page after the clock stepped back
   await stream.next('leave');
 });
 
-test('a stream of latest positions goes on when the clock stepped back', async (t) => {
+test('a stream of latest positions continues when the clock steps back', async (t) => {
   const { server, set } = await startWithClock(t);
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'latest' });
   const visitor = new JsonVisitor(t, server.ws);
@@ -173,7 +173,7 @@ function click(time: number, x: number) {
   return { type: 'click', time, x, y: 1, button: 0, ex: 0, ey: 0, selector: '' } as const;
 }
 
-test('events of a json client are never in the future, and never before its last one', async (t) => {
+test('events of a json client are never in the future, and never before its last event', async (t) => {
   const site = await server.newSite();
   const json = new JsonVisitor(t, server.ws, { site });
   const { visitor } = await json.hello;
@@ -193,7 +193,7 @@ test('events of a json client are never in the future, and never before its last
   assert.ok((clicks[1]?.t ?? 0) >= (clicks[0]?.t ?? 0));
 });
 
-test('whatever times a visitor tells, live events and the record are of when they can have been, and in order', async (t) => {
+test('whatever times a visitor sends, live events and the record use possible times, in order', async (t) => {
   const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '10000'] });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   const times = fc.array(
@@ -256,7 +256,7 @@ test('a page is loaded after the last click of the page before it, whatever its 
   assert.ok(after.t <= after.t + (after.clicks[0]?.dt ?? -1));
 });
 
-test('a click of a page that says bye after the next page was loaded is before that, on any worker', async (t) => {
+test('a click of a page that says bye after the next page was loaded is before that load, on any worker', async (t) => {
   const server = await startServer(t, { workers: 2 });
   const visitors = await Promise.all(
     Array.from({ length: 8 }, async () => {

@@ -64,7 +64,7 @@ async function withVisits(t: Parameters<typeof startHttp>[0]) {
   return http;
 }
 
-test('visits are listed newest first, and by what is asked for', async (t) => {
+test('visits are listed newest first, and filtered as requested', async (t) => {
   const http = await withVisits(t);
   const cases: [query: Record<string, string>, ids: string[]][] = [
     [{}, ['three', 'two', 'one']],
@@ -84,7 +84,7 @@ test('visits are listed newest first, and by what is asked for', async (t) => {
   for (const [query, ids] of cases) assert.deepEqual((await list(http, query)).ids, ids, JSON.stringify(query));
 });
 
-test('a list is read in parts', async (t) => {
+test('a list is read in pages', async (t) => {
   const http = await startHttp(t);
   const ids = Array.from({ length: 60 }, (_, i) => `visit-${String(i).padStart(2, '0')}`);
   await record(http.store.archive, ...ids.map((id, i) => past(id, i / 10)));
@@ -100,7 +100,7 @@ test('a list is read in parts', async (t) => {
   assert.deepEqual(read, ids.reverse());
 });
 
-test('a visit is told whole, and what its visitor did page by page', async (t) => {
+test('a visit is returned whole, with the actions of its visitor page by page', async (t) => {
   const http = await withVisits(t);
   const visit = (await (await http.api('GET', '/v1/visits/two')).json()) as Visit;
   assert.deepEqual(
@@ -127,7 +127,7 @@ test('a visit is told whole, and what its visitor did page by page', async (t) =
   assert.deepEqual(first?.clicks[0], { dt: 500, x: 20, y: 30, button: 0, ex: 0, ey: 0, selector: '#buy' });
 });
 
-test('a long visit’s passages come in parts that lose nothing', async (t) => {
+test('a long visit’s passages come in pages that lose nothing', async (t) => {
   const http = await startHttp(t);
   const since = T;
   const places = Array.from({ length: 500 }, (_, i): [number, number] => [(i * 7919) % 9973, (i * 104_729) % 9949]);
@@ -153,7 +153,7 @@ test('a long visit’s passages come in parts that lose nothing', async (t) => {
   );
 });
 
-test('an erased visit is gone from the list, the counts and the heatmaps', async (t) => {
+test('an erased visit is removed from the list, the counts and the heatmaps', async (t) => {
   const http = await withVisits(t);
   const query = `site=demo&from=${DAY}&to=${TODAY}`;
   const before = (await (await http.api('GET', `/v1/heatmap?${query}&page=/&kind=click`)).json()) as { total: number };
@@ -178,7 +178,7 @@ test('an erased visit is gone from the list, the counts and the heatmaps', async
   }
 });
 
-test('pages are counted by day, with who is there now', async (t) => {
+test('pages are counted by day, with the visitors present now', async (t) => {
   const present = async (site: string) =>
     new Map(
       site === 'demo'
@@ -207,7 +207,7 @@ test('pages are counted by day, with who is there now', async (t) => {
   );
 });
 
-test('who is on a page now is asked of the primary', async (t) => {
+test('the primary is asked for the visitors present on a page', async (t) => {
   const server = await startServer(t, { workers: 2 });
   await new JsonVisitor(t, server.ws, { page: '/garden.html' }).hello;
   await new JsonVisitor(t, server.ws, { page: '/garden.html' }).hello;
@@ -222,7 +222,7 @@ test('who is on a page now is asked of the primary', async (t) => {
   ]);
 });
 
-test('while the primary does not answer, clients are asked to come back', async (t) => {
+test('while the primary does not answer, clients are told to try again', async (t) => {
   const http = await startHttp(t, { present: async () => undefined });
   const answer = await http.api('GET', '/v1/pages?site=demo');
   assert.equal(answer.status, 503);
@@ -230,7 +230,7 @@ test('while the primary does not answer, clients are asked to come back', async 
   assert.equal(await codeOf(answer), 'busy');
 });
 
-test('what cannot be asked is refused, and it is said what would be right', async (t) => {
+test('an invalid request is rejected, and the error says what would be valid', async (t) => {
   const http = await withVisits(t);
   const later = String(T + 1);
   const cases: [path: string, status: number, right: RegExp][] = [
@@ -268,7 +268,7 @@ test('what cannot be asked is refused, and it is said what would be right', asyn
   assert.equal((await http.ask('DELETE', '/v1/visits/one')).status, 401);
 });
 
-test('a cursor that is none is a bad request, and one that was not given leads nowhere', async (t) => {
+test('an invalid cursor is a bad request, and an invented cursor gives an empty list', async (t) => {
   const http = await withVisits(t);
   for (const after of ['x', '1.2.3', 'NaN.NaN', '-1.-1', '9'.repeat(200), '%00', ''])
     for (const path of ['/v1/visits?site=demo&', '/v1/visits/two/passages?']) {

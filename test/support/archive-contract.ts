@@ -138,7 +138,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     });
   const itThoroughly: typeof it = (...args) => (thorough ? it(...args) : Promise.resolve());
 
-  it('begins empty', async (archive) => {
+  it('starts empty', async (archive) => {
     assert.deepEqual(await archive.visits({ site: 'demo', limit: 10 }), { items: [], next: null });
     assert.equal(await archive.visit('none'), undefined);
     assert.deepEqual(await archive.runs('none'), { items: [], next: null });
@@ -154,7 +154,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('keeps every sample once, whoever brings it, how often and in whatever order', async (archive, open) => {
+  it('stores every sample once, whoever brings it, how often and in whatever order', async (archive, open) => {
     const archives = [archive, await open(), await open()];
     let runs = 0;
     const scenario = scenarioOf(() => `site-${++runs}`);
@@ -169,7 +169,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     );
   });
 
-  it('keeps every sample once when all write at the same time', async (archive, open) => {
+  it('stores every sample once when all processes write at the same time', async (archive, open) => {
     const archives = [archive, await open(), await open()];
     const visits = fc.sample(madeVisit('demo'), { seed: 7, numRuns: 30 });
     const frames = visits.flatMap((visit) => visit.frames.map((frame): Delivery => [visit, frame]));
@@ -186,14 +186,14 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     await assertReckoned(archive, visits);
   });
 
-  it('lets everybody read what one has written', async (archive, open) => {
+  it('lets every process read what another has written', async (archive, open) => {
     const other = await open();
     const visit = plainVisit('demo');
     await keep(archive, visit);
     assert.equal((await other.visit(visit.id))?.moves, 10);
   });
 
-  it('knows the last frame of a visit up to a number, of all that was there when it was opened', async (archive, open) => {
+  it('returns the last frame of a visit up to a number, including frames from before it was opened', async (archive, open) => {
     const visit = plainVisit('demo', { frames: 6 });
     // A later page of the visitor counts from far above.
     const frames = visit.frames.map((frame, i) => ({ ...frame, n: i < 4 ? frame.n : 1000 + frame.n }));
@@ -205,7 +205,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('goes on with a visit after it was looked at', async (archive) => {
+  it('continues a visit after it was read', async (archive) => {
     const visit = plainVisit('demo', { frames: 40 });
     for (const frame of visit.frames) {
       await archive.append(batchesOf([[visit, frame]]));
@@ -215,7 +215,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     await assertKept(archive, visit);
   });
 
-  it('tells of a visit what was told last, but for its begin', async (archive) => {
+  it('returns the latest description of a visit, with its first start', async (archive) => {
     const visit = plainVisit('demo', { frames: 2 });
     await keep(archive, { ...visit, frames: visit.frames.slice(0, 1) });
     await keep(archive, { ...visit, about: { ...visit.about, since: T + 5000, label: 'kiosk' } });
@@ -225,7 +225,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual((await archive.visits({ site: 'demo', limit: 9 })).items, [kept]);
   });
 
-  it('gives the visits asked for, newest first, in parts', async (archive) => {
+  it('returns the requested visits, newest first, in pages', async (archive) => {
     const visits = fc.sample(madeVisit('demo'), { seed: 11, numRuns: 60 });
     await keep(archive, ...visits, ...fc.sample(madeVisit('other'), { seed: 12, numRuns: 10 }));
     await archive.verify();
@@ -245,7 +245,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     );
   });
 
-  it('knows the sites there are visits of, and gives visits the oldest first', async (archive) => {
+  it('lists the sites that have visits, and returns visits oldest first', async (archive) => {
     assert.deepEqual(await archive.sites(), []);
     const visits = fc.sample(madeVisit('demo'), { seed: 13, numRuns: 30 });
     await keep(archive, ...visits, plainVisit('a-shop'), plainVisit('z'));
@@ -266,7 +266,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     );
   });
 
-  itThoroughly('gives the runs of a long visit in parts', async (archive) => {
+  itThoroughly('returns the runs of a long visit in pages', async (archive) => {
     // 1,000 samples of some 8 bytes a frame, in 80 of them.
     const visit = plainVisit('demo', { frames: 80, samples: 1000 });
     for (let i = 0; i < 80; i += 20) await keep(archive, { ...visit, frames: visit.frames.slice(i, i + 20) });
@@ -278,7 +278,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     await assertKept(archive, visit);
   });
 
-  it('gives the scenes of a time with all samples of it', async (archive) => {
+  it('returns the scenes of a period with all samples in it', async (archive) => {
     const visits = fc.sample(madeVisit('demo'), { seed: 13, numRuns: 40 });
     await keep(archive, ...visits, ...fc.sample(madeVisit('other'), { seed: 14, numRuns: 5 }));
     await archive.verify();
@@ -291,7 +291,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     );
   });
 
-  it('gives scenes of what was done before the visit was let in', async (archive) => {
+  it('returns scenes of samples from before the visit was admitted', async (archive) => {
     const visit = plainVisit('demo', { since: T, frames: 3 });
     await keep(archive, { ...visit, about: { ...visit.about, since: T + 200_000 } });
     const scenes = await archive.scenes('demo', '/', T, T + 1000);
@@ -301,7 +301,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     );
   });
 
-  it('erases a visit, and what it added to all counts', async (archive, open) => {
+  it('erases a visit, and subtracts it from all counts', async (archive, open) => {
     const visits = fc.sample(madeVisit('demo'), { seed: 17, numRuns: 12 });
     await keep(archive, ...visits);
     const other = await open();
@@ -364,7 +364,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
   );
 
   itThoroughly(
-    'keeps no more than twice the limit of a visit that sends nothing but clicks, and takes its frames once',
+    'stores at most twice the limit of a visit that sends only clicks, and accepts its frames once',
     async (archive) => {
       const visit = plainVisit('demo', { frames: 60, samples: 50 });
       for (const frame of visit.frames) frame.samples = frame.samples.map(clickAt);
@@ -387,7 +387,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     { maxVisitBytes: MAX_VISIT_BYTES },
   );
 
-  it('counts a page once whose first samples are from before the server was told that it was loaded', async (archive) => {
+  it('counts a page once if its first samples are older than the report of its load', async (archive) => {
     const visit = plainVisit('demo', { since: T, frames: 2 });
     const [early, later] = visit.frames as [MadeFrame, MadeFrame];
     const loaded = { ...later, n: 1, entered: true, t: T + 5000, samples: [] };
@@ -406,7 +406,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('takes visits that tell more of themselves than can be told, and those beside them', async (archive) => {
+  it('accepts visits with oversized descriptions, and the visits beside them', async (archive) => {
     const much = '\x01'.repeat(50_000);
     const loud = plainVisit('demo');
     const beside = plainVisit('demo');
@@ -416,7 +416,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     for (const visit of visits) await assertKept(archive, visit);
   });
 
-  it('keeps how a visit began, and takes on what is told of it later', async (archive) => {
+  it('keeps the start of a visit, and updates its later description', async (archive) => {
     const visit = plainVisit('demo');
     const first = {
       ...visit.about,
@@ -436,7 +436,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     );
   });
 
-  it('gives scenes of a visit that was on more pages than are counted', async (archive) => {
+  it('returns scenes of a visit with more pages than are counted', async (archive) => {
     const visit = plainVisit('demo');
     const [frame] = visit.frames as [MadeFrame];
     const frames = Array.from({ length: MAX_STAYS + 100 }, (_, i) => {
@@ -462,7 +462,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('erases what was appended a moment before', async (archive) => {
+  it('erases samples appended a moment before', async (archive) => {
     const visit = plainVisit('demo');
     await keep(archive, visit);
     assert.equal(await archive.erase(visit.id), true);
@@ -470,7 +470,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('keeps nothing more of an erased visit that goes on', async (archive, open) => {
+  it('stores nothing more of an erased visit that continues', async (archive, open) => {
     const visit = plainVisit('demo', { frames: 6 });
     const [first, rest] = [visit.frames.slice(0, 3), visit.frames.slice(3)];
     await keep(archive, { ...visit, frames: first });
@@ -485,7 +485,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  itThoroughly('takes a clock that goes back and forth, in a short visit and a long one', async (archive) => {
+  itThoroughly('accepts a clock that goes back and forth, in a short visit and a long one', async (archive) => {
     const visit = plainVisit('demo', { frames: 600, samples: 200 });
     for (const frame of visit.frames)
       for (const sample of frame.n % 2 ? frame.samples : []) {
@@ -506,7 +506,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.days('demo', null, DAYS), []);
   });
 
-  itThoroughly('takes any number of samples of one and the same time', async (archive) => {
+  itThoroughly('accepts any number of samples with the same time', async (archive) => {
     const visit = plainVisit('demo', { frames: 100, samples: 500 });
     for (const frame of visit.frames) {
       frame.t = T;
@@ -522,7 +522,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('removes visits that ended too long ago, also beside one that goes on', async (archive) => {
+  it('removes visits that ended too long ago, also beside a visit that continues', async (archive) => {
     const longest = plainVisit('demo', { since: T });
     await keep(archive, longest);
     await archive.verify();
@@ -543,7 +543,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('removes what the visits of a dropped site were, and no others', async (archive, open) => {
+  it('removes all data of a removed site, and no other data', async (archive, open) => {
     const [old, late] = [T, T + 60_000].map((since) => plainVisit('shop', { since })) as [MadeVisit, MadeVisit];
     const many = Array.from({ length: 120 }, () => plainVisit('shop', { page: '/gone' }));
     await keep(archive, old, late, ...many, plainVisit('demo'));
@@ -561,7 +561,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  itThoroughly('removes the oldest visits until few enough bytes are in use', async (archive) => {
+  itThoroughly('removes the oldest visits until the disk usage is below the limit', async (archive) => {
     const visits = Array.from({ length: 60 }, (_, i) => plainVisit('demo', { since: T + i, frames: 20, samples: 900 }));
     for (const visit of visits) {
       await keep(archive, visit);
@@ -582,7 +582,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('makes room in the site that is furthest over its share, and takes nothing from the others', async (archive) => {
+  it('frees space in the site furthest over its share, and removes nothing from the others', async (archive) => {
     const quiet = Array.from({ length: 20 }, (_, i) => plainVisit('demo', { since: T + i, frames: 2 }));
     const loud = Array.from({ length: 40 }, (_, i) =>
       plainVisit('shop', { since: T + 1000 + i, frames: 20, samples: 900 }),
@@ -610,7 +610,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  itThoroughly('takes from one site after the other as they become the largest', async (archive) => {
+  itThoroughly('removes visits from one site after another as each becomes the largest', async (archive) => {
     const made = [3, 2, 1].flatMap((n, s) =>
       Array.from({ length: 12 * n }, (_, i) =>
         plainVisit(['large', 'middle', 'small'][s] as string, { since: T + i, frames: 10, samples: 900 }),
@@ -630,7 +630,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
   });
 
   it(
-    'takes nothing beyond its cap, and goes on when there is room',
+    'accepts nothing above its cap, and continues when there is room',
     async (archive) => {
       // Making samples costs more than storing them, so all visits have the same.
       const { frames } = plainVisit('demo', { frames: 30, samples: 500 });
@@ -685,7 +685,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('takes whatever visitors may say', async (archive) => {
+  it('accepts any text and number that visitors may send', async (archive) => {
     const texts = [
       '%',
       '\x01'.repeat(1024),
@@ -712,7 +712,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.verify(), []);
   });
 
-  it('gives what there is for cursors and ids that are none', async (archive) => {
+  it('returns a result for invalid cursors and ids', async (archive) => {
     const visit = plainVisit('demo');
     await keep(archive, visit);
     for (const after of ['', 'x', '1e999.1', '-1', '9'.repeat(40), '..', '1.2.3', 'NaN.NaN']) {
@@ -726,7 +726,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     }
   });
 
-  it('removes a damaged visit when it is due, and what is due beside it', async (archive, open, _, damage) => {
+  it('removes a damaged visit when its retention ends, and the due visits beside it', async (archive, open, _, damage) => {
     const first = plainVisit('a', { frames: 40, samples: 500 });
     const later = plainVisit('a', { since: T + 1 });
     const others = [plainVisit('b', { since: T + 2 }), plainVisit('b', { since: T + 10 * DAY_MS })];
@@ -755,7 +755,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.ok(differences.length > 0 && differences.every(({ kept, found }) => kept > 0 && found === 0));
   });
 
-  it('removes few visits at once that were there for many minutes', async (archive) => {
+  it('removes only a few visits at once if they lasted many minutes', async (archive) => {
     const hours = (count: number) => count * 3_600_000;
     for (const id of ['long-1', 'long-2', 'longest', 'short']) {
       const lasts = id === 'short' ? 5000 : hours(id === 'longest' ? 40 : 20);
@@ -774,7 +774,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.deepEqual(await archive.days('a', null, { from: '2026-11-01', to: '2026-11-30' }), []);
   });
 
-  it('shows nothing of a removed site to a new one of the same key', async (archive) => {
+  it('shows no data of a removed site to a new site with the same key', async (archive) => {
     const [old, later] = [plainVisit('a', { frames: 3 }), plainVisit('a', { since: T + 5000 })];
     await keep(archive, old);
     await archive.dropSite('a', T + 1000);
@@ -801,7 +801,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.ok(await archive.visit(later.id));
   });
 
-  it('looks for a visit on the site that it is said to be of, and no other', async (archive) => {
+  it('searches a visit only on the site given', async (archive) => {
     const [visit, other] = [plainVisit('a'), plainVisit('b')];
     await keep(archive, visit, other);
     assert.equal((await archive.visit(visit.id, 'a'))?.id, visit.id);
@@ -821,7 +821,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.ok(await again.visit(other.id));
   });
 
-  it('files what comes for a damaged visit, and what waits beside it', async (archive, open, _, damage) => {
+  it('compacts frames of a damaged visit, and the frames that wait beside it', async (archive, open, _, damage) => {
     const other = plainVisit('demo', { since: T + 1 });
     const { visit, again } = await comeForDamaged(archive, open, damage);
     await keep(again, other);
@@ -834,13 +834,13 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     assert.equal(await again.erase(visit.id), true);
   });
 
-  it('erases a damaged visit for which something waits', async (archive, open, _, damage) => {
+  it('erases a damaged visit that has waiting frames', async (archive, open, _, damage) => {
     const { visit, again } = await comeForDamaged(archive, open, damage);
     assert.equal(await again.erase(visit.id), true);
     assert.equal(await again.visit(visit.id), undefined);
   });
 
-  it('adds nothing of batches that cannot be read', async (archive) => {
+  it('adds nothing from unreadable batches', async (archive) => {
     const visit = plainVisit('demo');
     const [good] = batchesOf([[visit, visit.frames[0] as MadeFrame]]) as [Uint8Array];
     await archive.append([good.subarray(0, good.length - 20)]).catch(() => {});
