@@ -1,4 +1,7 @@
-/** Requests that no decent client sends, byte by byte to a started server. http.test.ts has faults that decent ones make. */
+/**
+ * Malformed requests that no HTTP library would send, written byte by byte. http.test.ts tests the errors of
+ * well-behaved clients.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';

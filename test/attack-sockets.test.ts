@@ -1,4 +1,7 @@
-/** Attacks on connections, each on a started server; `npm run attack` makes them long and measures what others feel of it. */
+/**
+ * Attacks on connections, each on a real server. `npm run attack` runs them longer and measures the effect on other
+ * clients.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';

@@ -1,4 +1,4 @@
-/** The audit trail: what requests and starts put into it, and what never is. */
+/** The audit trail: what requests and starts write into it, and what must never be in it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditEntry } from '../src/model/audit.ts';

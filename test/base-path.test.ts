@@ -1,4 +1,4 @@
-/** The server under a path of another site, behind a really started nginx that keeps the path, or takes it off. */
+/** The server under a path of another site, behind a real nginx that keeps or removes the path. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

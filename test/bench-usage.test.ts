@@ -1,4 +1,4 @@
-/** The command lines of what runs by `npm run NAME -- …`, as processes. */
+/** The command lines of the programs behind `npm run NAME -- …`, run as processes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Hubs of several machines in this process, and what they see of each other through a real Redis. */
+/** Hubs of several nodes in this process, which exchange events through a real Redis. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** Counts of cells in a hash table of our own are those of a Map. */
+/** The counts of our hash table of cells equal those of a Map. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** Charts tell their numbers under the pointer at once, by mouse and by finger; and only owners are told to paste a snippet. */
+/** Charts show the value under the mouse or finger at once. Only owners are told to paste a snippet. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';

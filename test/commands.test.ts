@@ -1,4 +1,4 @@
-/** Commands on the data folder, with and without a server beside them. */
+/** Commands on the data folder, with and without a running server. */
 import assert from 'node:assert/strict';
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** A compacted copy of a store takes any first write: LMDB fails where that is a large one and the list of free pages is empty. */
+/**
+ * A compacted copy of a store accepts any first write. LMDB fails if that write is large and the list of free pages is
+ * empty.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';

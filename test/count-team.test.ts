@@ -1,4 +1,4 @@
-/** Threads that count a store anew together find what one thread finds. */
+/** Several threads that recount a store find the same as one thread. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';

@@ -1,4 +1,6 @@
-/** Who counts as a visitor of the page-visit counter: real user agents of people and of programs, and what browsers fetch ahead. */
+/**
+ * Which requests the page-visit counter counts: real user agents of people and of programs, and prefetches of browsers.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isProgram } from '../src/http/counted-visit.ts';

@@ -1,4 +1,4 @@
-/** Stores whose file is broken: said in one line, wherever it is met, and never said of a good one. */
+/** Damaged store files are reported in one line in every place that reads them, and good ones are never reported. */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

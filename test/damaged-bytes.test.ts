@@ -1,6 +1,6 @@
 /**
- * Stores in which a few bytes have changed, as a failing disk leaves them: whatever it hits, a server and the commands answer in
- * words. Seeds are fixed; FIELDMOUSE_STORES=200 tries more of them.
+ * Stores in which a few bytes have changed, as a failing disk leaves them. Whatever the bytes hit, the server and the
+ * commands answer with a message. Seeds are fixed; FIELDMOUSE_STORES=200 tries more of them.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

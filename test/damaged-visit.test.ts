@@ -1,4 +1,4 @@
-/** A visit of which some bytes are damaged: all else is read, and what is missing is said. */
+/** A visit with some damaged bytes: everything else is read, and the missing part is reported. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The dashboard's addresses: the way back after signing in, and the moment of a rewind or replay. */
+/** The dashboard's addresses: the page requested before signing in, and the position of a rewind or replay. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';

@@ -1,4 +1,7 @@
-/** What is under deploy/ agrees with the server, with each other, and with the programs that read it, where they are here. */
+/**
+ * The files in deploy/ agree with the server, with each other, and with the programs that read them, if those are
+ * installed.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** A low limit of open files: connections are refused, but no process ends. */
+/** With a low limit of open files connections are rejected, but no process exits. */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { connect, type Socket } from 'node:net';

@@ -1,4 +1,4 @@
-/** What the system refuses is told in one line, by what it is. */
+/** Each kind of system error is reported in one line. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

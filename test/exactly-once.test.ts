@@ -1,6 +1,7 @@
 /**
- * Every click is stored exactly once, and told exactly once on a stream, whatever way it takes: a model of tabs that
- * speak as the tracker does, against a real server. Its answers get lost, its workers are killed, and it restarts.
+ * Every click is stored exactly once and sent exactly once on a stream, whatever path it takes. A model of tabs that
+ * use the tracker's protocol runs against a real server. Its responses get lost, its workers are killed, and it
+ * restarts.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';

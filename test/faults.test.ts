@@ -1,6 +1,6 @@
 /**
- * What was acked is in the record, once, whatever happens: real processes are killed, disks are filled. With
- * FIELDMOUSE_LONG=1 workers are killed for 30 s in place of 10.
+ * Everything acked is in the record exactly once, whatever happens: real processes are killed and disks are filled.
+ * With FIELDMOUSE_LONG=1 workers are killed for 30 s instead of 10 s.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';

@@ -1,4 +1,4 @@
-/** One server to a data folder, whatever its path and however close in time the servers start. */
+/** One server per data folder, whatever its path and however close in time the servers start. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';

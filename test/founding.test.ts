@@ -1,4 +1,4 @@
-/** The file of a new store, and one that is empty. */
+/** Creation of the store file, and store files that are empty. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What /healthz and /readyz say of a server that stands still, or that works only in part; and where else that is told. */
+/** /healthz and /readyz of a suspended or degraded server, and the other places that report its state. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Clicks of real browsers on a page that is laid out anew for each width of the window, on the heatmap. */
+/** Clicks of real browsers on a page whose layout depends on the width of the window, shown on the heatmap. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { launch, openPage } from './support/browser.ts';

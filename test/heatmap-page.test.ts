@@ -1,4 +1,4 @@
-/** The dashboard's heatmaps in a real browser: the picture over the page, and the numbers under the pointer. */
+/** The dashboard's heatmaps in a real browser: the image over the page, and the numbers under the pointer. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';

@@ -1,4 +1,4 @@
-/** Heatmaps over HTTP: numbers, bytes and pictures. */
+/** Heatmaps over HTTP: numbers, bytes and images. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** The page-visit counter: by its routes, and exact on all workers, also when they are killed. */
+/** The page-visit counter: its routes, and exact counts across all workers, even when workers are killed. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';

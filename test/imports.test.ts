@@ -1,4 +1,4 @@
-/** Who may import whom. `npm run lint` runs this, too. */
+/** Which folder may import which. `npm run lint` runs this test, too. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';

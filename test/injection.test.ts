@@ -1,4 +1,4 @@
-/** Texts that visitors and administrators make up, shown on every page of the dashboard in a real browser. */
+/** Hostile texts of visitors and administrators, shown on every page of the dashboard in a real browser. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** Nothing of a request gets into the log, whatever fails on it. */
+/** The log contains no part of a request, whatever fails. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';

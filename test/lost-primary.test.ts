@@ -1,4 +1,4 @@
-/** A primary that ends while its workers start. */
+/** A primary that exits while its workers start. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

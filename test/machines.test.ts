@@ -1,4 +1,4 @@
-/** Two machines, each a complete tree of processes, that share a Redis. */
+/** Two nodes that share a Redis, each a complete process tree. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

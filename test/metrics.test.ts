@@ -1,4 +1,4 @@
-/** What the server tells of itself: to Prometheus, and to PM2. */
+/** Metrics of the server for Prometheus and PM2. */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

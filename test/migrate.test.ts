@@ -1,4 +1,4 @@
-/** The commands that take everything from a data folder to Redis and back, as processes. */
+/** The commands that copy everything from a data folder to Redis and back, run as processes. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** The last hour of a site: counted, kept, and there again after a start. */
+/** The last hour of a site is counted and stored, and is shown again after a restart. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';

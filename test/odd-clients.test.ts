@@ -1,4 +1,6 @@
-/** Clients that do what browsers do not: further parameters, two hosts, health checks by OPTIONS, byte order marks. */
+/**
+ * Clients that differ from browsers: extra parameters, two Host headers, health checks by OPTIONS, byte order marks.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';

@@ -1,4 +1,4 @@
-/** Visits of clocks that were wrong: at 1970, or ahead of the present by days or a century. */
+/** Visits from wrong clocks: in 1970, or ahead of the present by days or a century. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

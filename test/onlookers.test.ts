@@ -1,4 +1,4 @@
-/** Who may look on while the store cannot be asked. */
+/** Access of recent viewers while the store is unreachable. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';

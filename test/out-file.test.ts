@@ -1,4 +1,4 @@
-/** Files that commands write where the user says: they take the place of no store. */
+/** Commands that write to a file named by the user never overwrite a store. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';

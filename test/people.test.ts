@@ -1,4 +1,6 @@
-/** People, tokens and the audit trail in the dashboard, in a real browser; and what a viewer does not see. */
+/**
+ * Administrators, tokens and the audit trail in the dashboard, in a real browser, and the restricted view of a viewer.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';

@@ -1,4 +1,4 @@
-/** Requests that follow each other on one connection: nothing overtakes the answer to an earlier one. */
+/** Pipelined requests on one connection: no response overtakes an earlier one. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';

@@ -1,4 +1,4 @@
-/** Clicks on elements are drawn where the elements are in one width of the window. */
+/** Clicks on elements are drawn at the position of the elements in one window width. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** What plays the past on the dashboard, without a browser: clock, feed, and a visit as events. */
+/** The parts of the dashboard that play the past, without a browser: clock, feed, and a visit as events. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

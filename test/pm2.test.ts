@@ -1,4 +1,4 @@
-/** PM2 itself, in a home of its own, with our ecosystem file. */
+/** PM2 itself, in its own home folder, with our ecosystem file. */
 import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** What proxies in front of the server write into requests: addresses in every form, and texts that are none. */
+/** What proxies in front of the server write into requests: addresses in every form, and invalid addresses. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { addressGroup, readAddress } from '../src/http/peer.ts';

@@ -1,4 +1,4 @@
-/** What a worker asks the primary: answered, in time or not at all. */
+/** Questions of a worker to the primary are answered in time or given up. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ToPrimary } from '../src/protocol/ipc.ts';

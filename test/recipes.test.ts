@@ -1,4 +1,4 @@
-/** Follows the recipes of docs/architecture.md to the letter, in a copy of the sources. */
+/** Follows the recipes of docs/architecture.md literally, in a copy of the sources. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Commands on the record, as processes, on stores that real visitors filled. */
+/** Commands on the record, run as processes, on stores filled by real visitors. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import {

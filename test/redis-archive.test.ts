@@ -1,4 +1,6 @@
-/** What is particular to the record in Redis: replicas, memory that is full, servers and processes that die or hold still. */
+/**
+ * Properties of the record in Redis only: replicas, full memory, and servers or processes that die or are suspended.
+ */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** The way to Redis, with really started servers. */
+/** The connection to Redis, with real servers. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';

@@ -1,4 +1,4 @@
-/** A Redis that is far away: every question takes a bounded number of round trips, which docs/operations.md states. */
+/** A distant Redis: every request takes a bounded number of round trips, which docs/operations.md states. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';

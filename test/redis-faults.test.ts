@@ -1,6 +1,6 @@
 /**
- * What was acked is in Redis, once, whatever happens to Redis or to one of the machines that share it: two servers, visitors on both,
- * and a comparison sample by sample. test/support/exact.ts prints the figures of each.
+ * Everything acked is in Redis exactly once, whatever happens to Redis or to one of the nodes that share it. Two
+ * servers have visitors, and the record is compared sample by sample. test/support/exact.ts prints the figures.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

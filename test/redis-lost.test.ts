@@ -1,4 +1,7 @@
-/** A Redis that comes back empty, as another store, or with a policy that throws data away: a server notices, says so, and keeps its visitors. */
+/**
+ * A Redis that returns empty, with another store, or with a policy that evicts data: the server notices, reports it,
+ * and keeps its visitors.
+ */
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

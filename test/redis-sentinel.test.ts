@@ -1,4 +1,4 @@
-/** The master that sentinels know, with really started servers and sentinels. */
+/** The master known to Sentinel, with real servers and sentinels. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RedisError } from '../src/redis/error.ts';

@@ -1,4 +1,4 @@
-/** A Redis whose answers take seconds: the processes stay, acks wait and come, and a stop ends as it should. */
+/** A Redis whose responses take seconds: no process exits, acks are delayed, and a stop works. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** Several machines on one Redis: whole servers, each with a data folder of its own. test/store.test.ts has the contract. */
+/** Several nodes on one Redis: complete servers, each with its own data folder. test/store.test.ts has the contract. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';

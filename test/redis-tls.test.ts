@@ -1,4 +1,4 @@
-/** Redis over TLS, with a certificate of a CA of the test's own. */
+/** Redis over TLS, with a certificate from the test's own CA. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';

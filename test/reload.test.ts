@@ -1,4 +1,4 @@
-/** The workers are replaced one by one: nobody is cut off, nothing is lost. */
+/** The workers are replaced one by one: nobody is disconnected, and nothing is lost. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Large visits are removed in pieces. */
+/** Large visits are removed in several writes. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The past as a stream: what was live comes again, as fast as asked for and as fast as it is taken. */
+/** The past as a stream: the live events again, at the requested speed and no faster than the reader accepts them. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';

@@ -1,4 +1,4 @@
-/** The past as the live stream would have told it: from scenes to events. */
+/** The past as the events of the live stream: from scenes to events. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

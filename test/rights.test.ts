@@ -1,4 +1,7 @@
-/** Who may do what: every route for owners, viewers and nobody; what viewers see; and streams that follow their rights. */
+/**
+ * Rights: every route for owners, viewers and requests without credentials, what viewers see, and streams that follow
+ * rights.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Need, OWNER, type Rights } from '../src/model/rights.ts';

@@ -1,4 +1,7 @@
-/** How frames are packed on their way into the record: batches, runs, chunks of them, tiles, numbers that were seen. */
+/**
+ * How frames are packed on their way into the record: batches, runs, chunks of runs, tiles, and ranges of received
+ * numbers.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

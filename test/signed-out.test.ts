@@ -1,4 +1,7 @@
-/** What nobody may who has not the right: every route of the API and every page. sign-in.test.ts has how rights are got and lost. */
+/**
+ * What is forbidden without rights: every route of the API and every page. sign-in.test.ts tests how rights are gained
+ * and lost.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';

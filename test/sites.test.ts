@@ -1,4 +1,4 @@
-/** Sites: their routes, whose pages may report, and that a change reaches every process. */
+/** Sites: their routes, the origins whose pages may report, and changes that reach every process. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** The memory of events is used again, and never while somebody still has bytes of it to send. */
+/** The memory of events is reused, but never while a reader still has unsent bytes in it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

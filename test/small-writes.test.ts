@@ -1,4 +1,4 @@
-/** Every ack waits for the write before it: work on much data is done in several writes. */
+/** Work on much data is split into several writes, since every ack waits for the write before it. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';

@@ -1,4 +1,4 @@
-/** An import brings runs from the middle of visits: large ones are laid down anew in pieces. */
+/** An import inserts runs into the middle of visits: large visits are rewritten in several steps. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';

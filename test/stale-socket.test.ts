@@ -1,4 +1,4 @@
-/** Two servers that start at the same moment where a dead one has left its Unix socket: one listens there. */
+/** Two servers start at the same moment on the Unix socket of a dead server: one of them listens there. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

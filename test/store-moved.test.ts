@@ -1,4 +1,4 @@
-/** A store's file that is not where it was: no process makes a second store in its place. */
+/** The file of a store is moved away: no process creates a second store in its place. */
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The contract suite: every implementation of Store goes through it. */
+/** The contract suite: every implementation of Store passes it. */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

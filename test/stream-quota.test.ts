@@ -1,4 +1,4 @@
-/** Streams are shared: no account, token or address uses up all of them. */
+/** Stream quotas: no account, token or address can use up all streams. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StreamQuota } from '../src/hub/stream-quota.ts';

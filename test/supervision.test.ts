@@ -1,4 +1,4 @@
-/** Workers that do not answer or grow too large are replaced, and nothing acked is lost. */
+/** Workers that hang or grow too large are replaced, and no acked data is lost. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Watchdog } from '../src/cluster/watchdog.ts';

@@ -1,6 +1,6 @@
 /**
- * What a page sends again when it comes back is stored once and told once on a stream, also if its visitor had left
- * meanwhile.
+ * Events that a page sends again when it returns are stored once and sent once on a stream, even if its visitor had
+ * left.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';

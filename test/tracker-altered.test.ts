@@ -1,7 +1,4 @@
-/**
- * The visitor script on pages that have changed what it uses: globals, prototypes, timers, and the mode of the
- * document.
- */
+/** The visitor script on pages that have changed what it uses: globals, prototypes, timers, and the document mode. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clicksAt, startSite } from './support/site.ts';

@@ -1,7 +1,4 @@
-/**
- * Pages where WebSockets are blocked: they leave when they are hidden, come when they are shown, and are silent while
- * nothing happens.
- */
+/** Pages where WebSockets are blocked: they leave when hidden, join when shown, and are silent while idle. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { packFrames } from '../src/protocol/encode.ts';

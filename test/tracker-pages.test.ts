@@ -1,4 +1,6 @@
-/** The visitor script on pages as they are: names that are taken, frames, prerendering, labels, and histories that cannot be set. */
+/**
+ * The visitor script on real-world pages: names already used, frames, prerendering, labels, and read-only histories.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clicksAt, startSite } from './support/site.ts';

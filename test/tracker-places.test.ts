@@ -1,4 +1,4 @@
-/** Where the visitor script says that things are, what it names, and how it stops where it is refused. */
+/** The positions and names that the visitor script reports, and how it stops after a rejection. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clicksAt, startSite } from './support/site.ts';

@@ -1,7 +1,4 @@
-/**
- * Parts of a page that scroll in place of the window, sideways or in a shadow tree, and documents that are written
- * anew.
- */
+/** Elements that scroll instead of the window, sideways or in a shadow tree, and documents that are rewritten. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';

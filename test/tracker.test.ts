@@ -1,6 +1,6 @@
 /**
- * The visitor script in real Chromium. The page is on another origin than the server, as on a real site, unless a
- * test says otherwise.
+ * The visitor script in a real Chromium. The page has another origin than the server, as on a real site, unless a test
+ * says otherwise.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** A server's clock that is set while visitors are there. */
+/** The server's clock is changed during visits. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';

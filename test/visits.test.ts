@@ -1,4 +1,4 @@
-/** Visits and counts over HTTP: lists, single visits, what a visitor did, and erasing. */
+/** Visits and counts over HTTP: lists, single visits, the actions of a visitor, and erasing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Passage, Visit } from '../src/model/visit.ts';

@@ -1,4 +1,4 @@
-/** The contract suite of the record: every implementation of Archive goes through it, each in a file of its own. */
+/** The contract suite of the record: every implementation of Archive passes it, each in a file of its own. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -47,7 +47,7 @@ export interface Limits {
 export interface Opened {
   /** Opens archives that share one record, as the processes of an installation do. */
   open(): Promise<Archive>;
-  /** Makes what was filed first of a visit unreadable. Archives that are open are closed. */
+  /** Makes the first stored chunk of a visit unreadable. Closes all open archives. */
   damage(site: string, number: number): Promise<void>;
 }
 
@@ -56,7 +56,7 @@ export type Opener = (t: TestContext, limits?: Limits) => Promise<Opened>;
 const DAYS = { from: '2026-11-19', to: '2026-11-20' };
 const DAY_LIST = [DAYS.from, DAYS.to];
 const MAX_VISIT_BYTES = 20_000;
-/** Longer than any record. */
+/** Longer than any record lasts. */
 export const FOR_EVER_MS = 100 * 365 * 24 * 3_600_000;
 
 /** Opens archives in a folder. */
@@ -84,17 +84,17 @@ export function inFolder(
   };
 }
 
-/** What it would write to its disk is of other tests; and what it measures of itself takes as much room as what is put into it here. */
+/** Without a file, since writing it is not tested here. Latency tracking would use as much memory as the test data. */
 export const UNWRITTEN = ['--appendonly', 'no', '--latency-tracking', 'no'];
 /** The embedded record tries all random values; every other back end tries this share of them. */
 export const FEW = 0.25;
-/** How long Redis may take to answer on a busy machine, milliseconds. */
+/** Time limit for Redis on a busy machine, milliseconds. */
 const PATIENCE_MS = 60_000;
 
-/** On a server, or a cluster, that all of these tests share, each beginning with nothing there. */
+/** Runs the suite on a server or cluster that all tests share; each test starts with an empty one. */
 export function redisContract(name: string, starting: Promise<{ url: string }>, thorough = true): void {
   const connecting = starting.then(async ({ url }) => {
-    // Tests of the other stores begin at the same time, and this process is busy with them.
+    // Tests of the other stores start at the same time and keep this process busy.
     const redis = await Redis.connect(readTarget(url) as RedisTarget, { connectMs: PATIENCE_MS, limitMs: PATIENCE_MS });
     FILE.after(() => redis.close());
     return redis;
@@ -119,9 +119,9 @@ export function redisContract(name: string, starting: Promise<{ url: string }>, 
 
 /** How much of the suite to run. */
 export interface Extent {
-  /** The share of random values to try. */
+  /** Share of random values to try. */
   share?: number;
-  /** Also run the long cases about the record itself. A thread or a cluster around it changes nothing there. */
+  /** Also run the long cases about the record itself. A thread or a cluster makes no difference to them. */
   thorough?: boolean;
 }
 
@@ -173,7 +173,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     const archives = [archive, await open(), await open()];
     const visits = fc.sample(madeVisit('demo'), { seed: 7, numRuns: 30 });
     const frames = visits.flatMap((visit) => visit.frames.map((frame): Delivery => [visit, frame]));
-    // Each of them brings all, some a frame at a time and last frames first.
+    // Each archive gets all frames; one of them frame by frame, the last frame first.
     const reversed = frames.toReversed().map((one) => batchesOf([one]));
     await Promise.all([
       ...visits.map(({ id }) => archives[0]?.append(batchesOf(frames.filter(([visit]) => visit.id === id)))),
@@ -195,7 +195,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
 
   it('returns the last frame of a visit up to a number, including frames from before it was opened', async (archive, open) => {
     const visit = plainVisit('demo', { frames: 6 });
-    // A later page of the visitor counts from far above.
+    // A later page of the visitor has much higher numbers.
     const frames = visit.frames.map((frame, i) => ({ ...frame, n: i < 4 ? frame.n : 1000 + frame.n }));
     await keep(archive, { ...visit, frames });
     const other = await open();
@@ -267,7 +267,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
   });
 
   itThoroughly('returns the runs of a long visit in pages', async (archive) => {
-    // 1,000 samples of some 8 bytes a frame, in 80 of them.
+    // 80 frames of 1,000 samples, each sample about 8 bytes.
     const visit = plainVisit('demo', { frames: 80, samples: 1000 });
     for (let i = 0; i < 80; i += 20) await keep(archive, { ...visit, frames: visit.frames.slice(i, i + 20) });
     assert.deepEqual(await archive.verify(), []);
@@ -346,7 +346,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
       assert.deepEqual(ends, last.samples.slice(-3));
       await assertReckoned(archive, [visit]);
       assert.deepEqual(await archive.verify(), []);
-      // So it is told in an export, and known after an import.
+      // An export and an import keep the visit marked as truncated.
       const line = readLine(visitLine({ ...((await archive.visit(visit.id)) as Visit), id: 'copy' }));
       const importer = new Importer(archive);
       await importer.visit((line as Extract<Line, { k: 'visit' }>).visit);
@@ -354,7 +354,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
       await importer.flush();
       const copy = (await archive.visit('copy')) as Visit;
       assert.deepEqual([copy.truncated, copy.moves, copy.clicks], [true, moves, clicks]);
-      // A small one beside it is whole.
+      // A small visit beside it is complete.
       const other = plainVisit('other', { frames: 3 });
       await keep(archive, other);
       assert.equal((await archive.visit(other.id))?.truncated, false);
@@ -397,7 +397,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
       (await archive.visit(visit.id))?.stays.map(({ page, t }) => [page, t]),
       [['/', T]],
     );
-    // Loaded anew.
+    // The page is loaded again.
     await keep(archive, { ...visit, frames: [{ ...loaded, n: 100, t: T + 9000 }] });
     assert.deepEqual(
       (await archive.visit(visit.id))?.stays.map(({ t }) => t),
@@ -632,13 +632,13 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
   it(
     'accepts nothing above its cap, and continues when there is room',
     async (archive) => {
-      // Making samples costs more than storing them, so all visits have the same.
+      // Making samples costs more than storing them, so all visits share the same samples.
       const { frames } = plainVisit('demo', { frames: 30, samples: 500 });
       const visitOf = (i: number) => ({ ...plainVisit('demo', { since: T + i }), frames });
       const made = Array.from({ length: 250 }, (_, i) => visitOf(i));
       const batches = made.map((visit) => [batchOf(visit.frames.map((frame): Delivery => [visit, frame]))]);
       const visits: MadeVisit[] = [];
-      // Faster than room can be made, where that is done by itself.
+      // Writes faster than an archive that frees space by itself can do so.
       const write = async () => {
         for (let i = 0; i < made.length; i += 3) {
           await Promise.all(batches.slice(i, i + 3).map((batch) => archive.append(batch)));
@@ -649,14 +649,14 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
       assert.deepEqual(await archive.verify(), []);
       const { used } = await archive.usage();
       assert.ok(used > 4e6 && used < 1.05 * 8e6, `${used} bytes`);
-      // Those that are there are whole; some may have made room already.
+      // The visits present are complete; some may have been removed to free space.
       const moves = await Promise.all(visits.map(async ({ id }) => (await archive.visit(id))?.moves ?? 0));
       assert.deepEqual([...new Set(moves)].filter(Boolean), [15_000]);
       while ((await archive.prune(0, 4e6)) > 0);
       const later = visitOf(1000);
-      // How full it is may be known a moment late.
+      // The fill level may be known with a short delay.
       await eventually(() => keep(archive, later));
-      // What could not be filed while the store was full goes first.
+      // Compacts frames that could not be compacted while the store was full.
       await archive.compactAll();
       assert.equal((await archive.visit(later.id))?.moves, 15_000);
     },
@@ -669,13 +669,13 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     await other.verify();
     await keep(archive, ...manyPages(20_500));
     assert.deepEqual(await archive.verify(), []);
-    // One that has not been told how many there are.
+    // This archive does not know yet how many pages exist.
     const late = [plainVisit('demo', { page: '/20400' }), ...manyPages(20_500).slice(-10)];
     await keep(other, ...late);
     assert.deepEqual(await other.verify(), []);
     for (const { id } of late) await archive.erase(id);
     assert.deepEqual(await archive.verify(), []);
-    // With what was done on them the pages go, and others have their places.
+    // Pages are removed with the last visit on them, and free their places for others.
     while ((await archive.prune(FOR_EVER_MS, Number.MAX_SAFE_INTEGER)) > 0);
     await keep(other, plainVisit('demo', { page: '/20400' }));
     assert.deepEqual(
@@ -748,7 +748,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
       (await again.visits({ site: 'b', limit: 9 })).items.map(({ id }) => id),
       [others[1]?.id],
     );
-    // What could be read is taken away; what could not is still counted, and said to be too much.
+    // The readable part is subtracted. The unreadable part is still counted, and verify reports it as surplus.
     const [left] = await again.days('a', null, DAYS);
     assert.ok(left && left.moves > 0 && left.moves < 40 * 500, `${left?.moves} moves`);
     const differences = await again.verify();
@@ -767,7 +767,7 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
     const removed: number[] = [];
     for (let some = 1; some > 0; removed.push(some))
       some = await archive.prune(T + 10 * DAY_MS, Number.MAX_SAFE_INTEGER);
-    // Each write has some 2,000 minutes at most; the longest goes in pieces.
+    // Each write removes at most 2,000 minutes, so the longest visit takes several writes.
     assert.deepEqual([Math.max(...removed) <= 2, removed.reduce((sum, some) => sum + some)], [true, 4]);
     assert.ok(removed.length >= 4, `${removed}`);
     assert.deepEqual([await archive.sites(), await archive.verify()], [[], []]);
@@ -850,7 +850,10 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
   });
 }
 
-/** A visit that is damaged, and the frame that waits for it: from before what is there, so that all of it is to be laid down anew. */
+/**
+ * A damaged visit and a frame that waits for it. The frame is older than the visit's runs, so the whole visit must be
+ * rewritten.
+ */
 async function comeForDamaged(archive: Archive, open: () => Promise<Archive>, damage: Opened['damage']) {
   const visit = plainVisit('demo', { frames: 3 });
   const [first, ...later] = visit.frames.map((frame) => batchOf([[visit, frame]]));
@@ -866,7 +869,7 @@ interface Scenario {
   groups: { by: number; deliveries: Delivery[] }[];
 }
 
-/** Some visits whose frames come in any order, some of them twice and more, from three writers in groups. */
+/** Some visits whose frames arrive in any order, some repeatedly, from three writers in groups. */
 function scenarioOf(nextSite: () => string): fc.Arbitrary<Scenario> {
   return fc
     .constant(null)
@@ -899,7 +902,7 @@ function cutUp(list: Delivery[], cuts: { by: number; size: number }[]): Scenario
   return [...groups, { by: 0, deliveries: list.slice(from) }].filter(({ deliveries }) => deliveries.length > 0);
 }
 
-/** The record has every frame of a visit once, and all of its samples as they were. */
+/** Asserts that the record has every frame of a visit once, with all of its samples unchanged. */
 async function assertKept(archive: Archive, { id, frames }: MadeVisit): Promise<void> {
   const left = new Map(frames.map((frame) => [frame.n, frame]));
   let before = Number.NEGATIVE_INFINITY;
@@ -933,7 +936,7 @@ function sumOf<T>(all: readonly T[], measure: (one: T) => number): number {
   return all.reduce((sum, one) => sum + measure(one), 0);
 }
 
-/** All that the record says of a site is what its runs come to. */
+/** Asserts that all counts of a site equal the sums over its runs. */
 async function assertReckoned(archive: Archive, visits: readonly MadeVisit[], pages = PAGES): Promise<void> {
   const site = visits[0]?.site ?? 'demo';
   const reckoning = new Reckoning();
@@ -1006,7 +1009,7 @@ async function assertHeat(
   }
 }
 
-/** Clicks by cell, drawn where their elements are. */
+/** Returns clicks by cell, moved to the positions of their elements. */
 function placed(there: ReadonlyMap<string, number>, places: ReadonlyMap<string, number>): Map<string, number> {
   const cellIn = (text: string) => {
     const [column, row] = text.split('/').map(Number) as [number, number];
@@ -1024,7 +1027,7 @@ function placed(there: ReadonlyMap<string, number>, places: ReadonlyMap<string, 
   return new Map(sorted.map(([cell, n]) => [`${cell % (MAX_COLUMN + 1)}/${Math.floor(cell / (MAX_COLUMN + 1))}`, n]));
 }
 
-/** `width` numbers for each cell, the last of which is its count; the cells are in order. */
+/** Reads `width` numbers per cell: its key, then its count. Cells are sorted. */
 function cellsOf(flat: readonly number[], width: number): Map<string, number> {
   const cells = new Map<string, number>();
   for (let i = 0; i < flat.length; i += width)
@@ -1079,7 +1082,7 @@ function isAsked(visit: Visit, query: VisitQuery): boolean {
   return visit.since >= from && visit.since < to && lasted >= longer && lasted <= shorter;
 }
 
-/** Those that began at the same time may be in any order. */
+/** Visits with the same start may be in any order. */
 function assertSameVisits(found: readonly Visit[], wanted: readonly Visit[]): void {
   assert.deepEqual(
     found.map(({ since }) => since),
@@ -1089,7 +1092,7 @@ function assertSameVisits(found: readonly Visit[], wanted: readonly Visit[]): vo
   assert.deepEqual(sorted(found), sorted(wanted));
 }
 
-/** Every sample of those who were on a page in this time is in its scenes, once. */
+/** Asserts that the scenes contain every sample in this period of every visitor on the page, once. */
 async function assertScenes(
   archive: Archive,
   visits: readonly MadeVisit[],
@@ -1112,7 +1115,7 @@ async function assertScenes(
   for (const { visit } of scenes.values()) assert.ok(page === null || visit.stays.some((stay) => stay.page === page));
 }
 
-/** Visits that are on as many pages, 400 each. */
+/** Makes visits that have `pages` pages together, 400 per visit. */
 function manyPages(pages: number): MadeVisit[] {
   return Array.from({ length: Math.ceil(pages / 400) }, (_, v) => {
     const visit = plainVisit('demo', { since: T + v });
@@ -1123,7 +1126,7 @@ function manyPages(pages: number): MadeVisit[] {
   });
 }
 
-/** Tries until it goes well, for a few seconds at most. */
+/** Repeats the action until it succeeds, for at most 5 seconds. */
 async function eventually(action: () => Promise<void>): Promise<void> {
   const end = performance.now() + 5000;
   for (;;)

@@ -1,18 +1,18 @@
-/** Attacks that the tests make short, and `npm run attack` long. Each keeps its own bounds. */
+/** Attacks that the tests run briefly, and `npm run attack` for long. Each has its own limits. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openRaw, upgradeText, wsFrame } from './raw.ts';
 import { helloFrame, samplesFrame } from './visitor.ts';
 
-/** Addresses of this machine that attackers come from; other tests are at 127.0.0.1. */
+/** Number of local addresses used by attackers; other tests use 127.0.0.1. */
 const ADDRESSES = 250;
 
 function addressOf(i: number): string {
   return `127.0.9.${1 + (i % ADDRESSES)}`;
 }
 
-/** What is sent at first, and then a byte each second. An empty text: nothing at all. */
+/** First bytes of each kind of slow client; one byte per second follows. An empty text sends nothing at all. */
 export const SLOW = {
   silent: '',
   headers: 'GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ',
@@ -21,7 +21,10 @@ export const SLOW = {
   'half a frame': `${upgradeText()}\x82\xc8`,
 } as const;
 
-/** Slow connections that go on until the server cuts them. `cut` tells after how long the last was, milliseconds. */
+/**
+ * Opens slow connections that stay until the server closes them. `cut` resolves with the time until the last was
+ * closed, ms.
+ */
 export async function slowly(url: string, count: number, text: string): Promise<{ cut: Promise<number> }> {
   const began = performance.now();
   const sockets = await Promise.all(Array.from({ length: count }, () => openRaw(undefined, url)));
@@ -36,14 +39,14 @@ export async function slowly(url: string, count: number, text: string): Promise<
   return { cut: Promise.all(cuts).then(() => performance.now() - began) };
 }
 
-/** Outcomes by their name: `101`, another status, or how it failed. */
+/** Number of outcomes by name: `101`, another status, or the kind of failure. */
 export type Tally = Map<string, number>;
 
 export function tally(outcomes: Tally, what: string): void {
   outcomes.set(what, (outcomes.get(what) ?? 0) + 1);
 }
 
-/** Connects and leaves so many times, at most `batch` at once and `perSecond` a second, from many addresses. */
+/** Connects and disconnects `count` times from many addresses, at most `batch` at once and `perSecond` per second. */
 export async function churn(url: string, count: number, batch: number, perSecond = Number.POSITIVE_INFINITY) {
   const outcomes: Tally = new Map();
   const began = performance.now();
@@ -60,7 +63,10 @@ export async function churn(url: string, count: number, batch: number, perSecond
   return { outcomes, seconds: (performance.now() - began) / 1000 };
 }
 
-/** One of three: a connection that says nothing, one that upgrades and is cut, and a visitor that is cut after hello. */
+/**
+ * Makes one of three connections in turn: a silent one, an upgrade that is aborted, and a visitor that disconnects
+ * after hello.
+ */
 async function comeAndGo(url: string, i: number): Promise<string> {
   const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', localAddress: addressOf(i) });
   try {
@@ -83,7 +89,7 @@ async function statusOf(socket: Socket): Promise<string> {
   return /^HTTP\/1\.1 (\d{3})/.exec(String(chunk[0]))?.[1] ?? 'cut';
 }
 
-/** Opens so many visitors from one address, in batches, and holds those that are let in until `end`. */
+/** Opens `count` visitors from one address, in batches, and holds the accepted ones until `end`. */
 export async function hoard(url: string, count: number, localAddress: string, batch = 100) {
   const outcomes: Tally = new Map();
   const held: Socket[] = [];
@@ -102,7 +108,7 @@ export async function hoard(url: string, count: number, localAddress: string, ba
   }
 }
 
-/** What a flooding visitor sends, one after the other: real frames, pings, or a message in crumbs. */
+/** The messages of a flooding visitor, by number: real frames, pings, or fragments of one message. */
 export const FLOOD = {
   frames: (i: number) => wsFrame(0x82, samplesFrame(i + 1, [{ type: 'move', time: i, x: i % 1000, y: 5 }])),
   pings: () => wsFrame(0x89, new Uint8Array(4)),
@@ -110,8 +116,8 @@ export const FLOOD = {
 };
 
 /**
- * Connects one visitor after the other. Each sends `perSecond` frames a second. A visitor that is cut connects again,
- * up to 100 times a second. Ends after `seconds`, or when enough visitors were admitted.
+ * Connects one visitor after another. Each sends `perSecond` frames per second. A disconnected visitor reconnects, up
+ * to 100 times per second. Ends after `seconds`, or after `most` accepted visitors.
  */
 export async function flood(
   url: string,
@@ -160,7 +166,7 @@ async function pour(socket: Socket, kind: keyof typeof FLOOD, perSecond: number,
   return sent;
 }
 
-/** Resolves when more can be written, or nothing any more: that it is cut off is what the attacker is for. */
+/** Resolves when the socket accepts more data or is closed; the attack expects to be disconnected. */
 async function roomOrEnd(socket: Socket): Promise<void> {
   await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {});
 }

@@ -1,6 +1,6 @@
 /**
- * Tabs of a Chromium that may be in the background. Playwright shows every page as visible, so that these are driven by
- * the browser's own protocol.
+ * Tabs of a Chromium that may be in the background. Playwright shows every page as visible, so these tabs are
+ * controlled through the DevTools protocol.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,13 +15,13 @@ import { until } from './exact.ts';
 
 interface Answer {
   id?: number;
-  // biome-ignore lint/suspicious/noExplicitAny: what it is depends on the question.
+  // biome-ignore lint/suspicious/noExplicitAny: the type of the result depends on the method.
   result?: any;
   error?: { message: string };
 }
 
 export interface TestTab {
-  /** Brings it to the front, and those that were there into the background. */
+  /** Brings the tab to the front, and the others into the background. */
   show(): Promise<void>;
   click(x: number, y: number): Promise<void>;
   evaluate(expression: string): Promise<unknown>;
@@ -32,15 +32,15 @@ export interface TabBrowser {
   open(url: string, background: boolean): Promise<TestTab>;
 }
 
-/** Of one tab. */
+/** The connection to one tab. */
 interface Window {
   windowId: number;
   sessionId: string;
 }
 
-/** Starts a Chromium with a window and a profile of its own. */
+/** Starts a Chromium with its own window and profile. */
 export async function startTabs(t: TestContext): Promise<TabBrowser> {
-  // Not a temporary folder of the test: that would be removed before the browser is ended, which still writes to it.
+  // Not a temporary folder of the test, which would be removed while the browser still writes to it.
   const profile = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
   const args = [...FLAGS, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'];
   const child = spawn(chromiumPath(), args, { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -66,14 +66,14 @@ export async function startTabs(t: TestContext): Promise<TabBrowser> {
   };
 }
 
-/** The headless shell has no tabs: a page there is hidden if its window is. */
+/** The headless shell has no tabs: a page is hidden if its window is hidden. */
 async function setShown(ask: Ask, { windowId, sessionId }: Window, shown: boolean): Promise<void> {
   await ask('Browser.setWindowBounds', { windowId, bounds: { windowState: shown ? 'normal' : 'minimized' } });
   const look = { expression: 'document.hidden' };
   await until(async () => (await ask('Runtime.evaluate', look, sessionId)).result.value !== shown, 'window state');
 }
 
-/** Removes a folder that processes of a killed browser may still write to for a moment. */
+/** Removes a folder to which processes of a killed browser may still write for a moment. */
 async function removeFolder(folder: string): Promise<void> {
   for (let tries = 0; tries < 50; tries++)
     try {
@@ -98,7 +98,7 @@ function tabOf(ask: Ask, sessionId: string, show: () => Promise<unknown>): TestT
   };
 }
 
-/** Chromium says it on stderr when it listens. */
+/** Chromium prints this on stderr when it listens. */
 async function debuggerUrl(stderr: NodeJS.ReadableStream): Promise<string> {
   let text = '';
   for await (const chunk of stderr) {

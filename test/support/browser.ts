@@ -20,8 +20,8 @@ let shared: Promise<Browser> | undefined;
 after(async () => (await shared)?.close());
 
 /**
- * A headless Chromium, shared by the tests of a file, which run one after the other. Cookies and storage belong to a context
- * (`openPage`), and every context is closed after the test. All tests of a file ask for the same kind.
+ * Returns a headless Chromium, shared by the tests of a file, which run one after another. Cookies and storage belong
+ * to a context (`openPage`), and every context is closed after its test. All tests of a file must use the same kind.
  */
 export async function launch(t: TestContext, kind: keyof typeof CHROMIUM = 'any'): Promise<Browser> {
   if (!(await shared)?.isConnected()) shared = startChromium(kind);
@@ -34,13 +34,13 @@ function startChromium(kind: keyof typeof CHROMIUM): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath(kind),
     args: FLAGS,
-    // Playwright turns the back-forward cache off; visitors have it.
+    // Playwright disables the back-forward cache, which visitors have.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   });
 }
 
 /**
- * A page in a context (cookies, storage) of its own, with reduced motion: without a GPU, the endless animations of the
+ * Opens a page in its own context (cookies, storage), with reduced motion: without a GPU, the endless animations of the
  * dashboard take half a CPU.
  */
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {

@@ -1,4 +1,4 @@
-/** Commands, run as processes or in this one. */
+/** Runs commands, as processes or in this one. */
 import { once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -25,7 +25,7 @@ export async function run(...args: string[]): Promise<Ran> {
   return { code, out, err };
 }
 
-/** Takes what a command prints in this process. */
+/** Collects the output of a command in this process. */
 export function outputHere(): { io: Output; ran(code: number): Ran } {
   const [out, err]: [string[], string[]] = [[], []];
   const io = {

@@ -1,4 +1,4 @@
-/** The dashboard in a real browser, signed in, and what can be seen on its stage. */
+/** The dashboard in a real browser, signed in, and helpers that read its stage. */
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
@@ -12,7 +12,7 @@ import { type ServerOptions, startServer, type TestServer, temporaryFolder } fro
 
 const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url));
 
-/** A server's first link works once, so all tests on a server share its session. */
+/** The first link of a server works once, so all tests on a server share one session. */
 const sessions = new WeakMap<TestServer, Promise<string>>();
 
 /** Opens the dashboard with a session from the server's first link, without the sign-in page. */
@@ -34,11 +34,14 @@ async function useLink({ url, link = '' }: TestServer): Promise<string> {
 }
 
 export interface DashboardOptions extends ServerOptions {
-  /** A server that tests share; by default one is started. */
+  /** A server shared by several tests; by default a new one is started. */
   server?: TestServer;
 }
 
-/** A server, a browser, and a signed-in dashboard whose stream is live; its scripts must not fail. */
+/**
+ * Starts a server and a browser, and opens a signed-in dashboard with a live stream. The test fails if one of its
+ * scripts fails.
+ */
 export async function openDashboard(
   t: TestContext,
   width = 1280,
@@ -59,7 +62,7 @@ export async function openDashboard(
   return { server, browser, dashboard };
 }
 
-/** A data folder for a server, with visits that are over. */
+/** Makes a data folder with finished visits and returns its path. */
 export async function folderWith(t: Owner, ...visits: PastVisit[]): Promise<string> {
   const data = temporaryFolder(t);
   const store = await openLmdbStore(data);
@@ -68,17 +71,17 @@ export async function folderWith(t: Owner, ...visits: PastVisit[]): Promise<stri
   return data;
 }
 
-/** Waits until so many are here. */
+/** Waits until the dashboard shows this number of visitors. */
 export async function seeHere(dashboard: Page, visitors: number): Promise<void> {
   await dashboard.locator(`[data-here="${visitors}"]`).waitFor();
 }
 
-/** Waits until a pointer is drawn at a place, page pixels. */
+/** Waits until a pointer is drawn at a position, page pixels. */
 export async function seePointer(dashboard: Page, x: number, y: number): Promise<void> {
   await dashboard.locator(`#pointers li[data-x="${x}"][data-y="${y}"]`).waitFor({ state: 'attached' });
 }
 
-/** Waits until the stage's canvas is painted, or bare, right beside a pointer's tip at a place of the page. */
+/** Waits until the stage's canvas is painted, or empty, right beside the tip of a pointer at a position on the page. */
 export async function seeInk(dashboard: Page, x: number, y: number, painted: boolean): Promise<void> {
   const look = ([x, y, painted]: readonly [number, number, boolean]) => {
     const canvas = document.querySelector('.stage-box canvas') as HTMLCanvasElement;
@@ -98,7 +101,7 @@ export async function seeInk(dashboard: Page, x: number, y: number, painted: boo
 export const pictureTest = (title: string, run: (t: TestContext) => Promise<void>) =>
   process.env.FIELDMOUSE_PICTURES ? test(title, run) : undefined;
 
-/** Keeps a picture of the screen, light and dark, to be looked at: `npm run pictures`. Taking one takes seconds. */
+/** Saves screenshots in light and dark mode for `npm run pictures`. One takes seconds. */
 export async function keepPictures(dashboard: Page, name: string): Promise<void> {
   if (!process.env.FIELDMOUSE_PICTURES) return;
   mkdirSync(ARTIFACTS, { recursive: true });

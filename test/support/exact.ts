@@ -1,4 +1,4 @@
-/** Visitors that send all the time, and whether the record has what they hold acks for, sample by sample. */
+/** Visitors that send constantly, and a comparison of the record with their acks, sample by sample. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { LIMIT_MS } from './limit.ts';
 import { FAR, SteadyVisitor } from './steady-visitor.ts';
 import { all, samplesIn } from './visits.ts';
 
-/** Waits for what no event tells. */
+/** Polls a condition for which no event exists. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string, limitMs = LIMIT_MS): Promise<void> {
   const end = performance.now() + limitMs;
   while (!(await holds())) {
@@ -17,7 +17,7 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
   }
 }
 
-/** Has visitors send a frame so often until stopped. */
+/** Makes visitors send a frame every `everyMs` until stopped. */
 export class Traffic {
   readonly #timer: NodeJS.Timeout;
 
@@ -55,7 +55,7 @@ export function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, n) => total + n, 0);
 }
 
-/** How often the record has each sample of a visitor, by its serial. */
+/** Returns how many times the record has each sample of a visitor, by its serial. */
 export async function storedOf({ archive }: Store, visitor: SteadyVisitor): Promise<Map<number, number>> {
   const serials = new Map<number, number>();
   for (const id of [...visitor.former, visitor.id])
@@ -67,7 +67,7 @@ export async function storedOf({ archive }: Store, visitor: SteadyVisitor): Prom
   return serials;
 }
 
-/** Compares the record with what the visitors hold acks for, sample by sample. It agrees with itself, too. */
+/** Compares the record with the visitors' acks, sample by sample, and verifies the record itself. */
 export async function compare(
   t: TestContext,
   store: Store,
@@ -94,7 +94,10 @@ export async function compare(
   return figures;
 }
 
-/** As `compare`, of a server that was stopped; nothing is lost or there twice. `at`: its data folder, or what opens its store. */
+/**
+ * Runs `compare` on a stopped server and asserts that nothing is lost or stored twice. `at` is its data folder, or
+ * opens its store.
+ */
 export async function assertExact(
   t: TestContext,
   at: string | (() => Promise<Store>),

@@ -1,4 +1,4 @@
-/** A real TCP way to a Redis that is far away: answers take their time, and the round trips are counted. */
+/** A real TCP proxy that makes a Redis distant: it delays responses and counts round trips. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,17 +6,17 @@ import type { Owner } from './owner.ts';
 import type { RedisCluster, RedisServer } from './redis.ts';
 
 /**
- * Round trips in a row, over all ways that share it: a request comes one after the last answer there was when it was
- * sent.
+ * Sequential round trips, over all proxies that share this object. The trip of a request is one more than the number of
+ * trips completed when it is sent.
  */
 export class Trips {
-  /** Of the answers so far. */
+  /** Number of trips completed by a response. */
   count = 0;
 }
 
 export class FarRedis {
   port = 0;
-  /** How long each answer takes, milliseconds. */
+  /** Delay of each response, milliseconds. */
   delayMs: number;
   readonly #trips: Trips;
   readonly #isCounted: (request: string) => boolean;
@@ -28,10 +28,7 @@ export class FarRedis {
     this.#trips = trips;
   }
 
-  /**
-   * `isCounted`: false of requests that are no part of what is measured. `trips` are shared by the ways to the nodes of
-   * a cluster.
-   */
+  /** `isCounted` returns false for requests that are not measured. The proxies of a cluster's nodes share `trips`. */
   static async open(
     t: Owner,
     to: number,
@@ -51,7 +48,7 @@ export class FarRedis {
     return far;
   }
 
-  /** As `redis://127.0.0.1:PORT`. */
+  /** In the form `redis://127.0.0.1:PORT`. */
   get url(): string {
     return `redis://127.0.0.1:${this.port}`;
   }
@@ -60,7 +57,7 @@ export class FarRedis {
     this.delayMs = ms;
   }
 
-  /** Round trips in a row that something took: requests that are sent together are one. */
+  /** Returns the number of sequential round trips of `work`. Requests sent together count as one. */
   async tripsOf(work: () => Promise<unknown>): Promise<number> {
     const before = this.#trips.count;
     await work();
@@ -86,7 +83,7 @@ export class FarRedis {
       if (this.#isCounted(bytes.toString('latin1'))) trip = this.#trips.count + 1;
       server.write(bytes);
     });
-    // Timers of one length fire in order; one whose delay was lowered meanwhile must not overtake.
+    // Timers of equal length fire in order, but a response whose delay was lowered meanwhile must not overtake.
     let last = Promise.resolve();
     server.on('data', (bytes: Buffer) => {
       const answered = trip;
@@ -101,16 +98,16 @@ export class FarRedis {
 }
 
 export interface FarCluster {
-  /** Addresses of the ways to its nodes, with commas between. */
+  /** Addresses of the proxies to its nodes, separated by commas. */
   url: string;
   nodes: readonly FarRedis[];
-  /** How long each answer takes, milliseconds. */
+  /** Sets the delay of each response, milliseconds. */
   setDelay(ms: number): void;
-  /** As of `FarRedis`; what is asked of several nodes at the same time is one. */
+  /** Like `FarRedis.tripsOf`; parallel requests to several nodes count as one. */
   tripsOf(work: () => Promise<unknown>): Promise<number>;
 }
 
-/** Ways to all nodes of a cluster, which tell their clients of no others. */
+/** Opens proxies to all nodes of a cluster, and makes the nodes announce the proxies' ports to clients. */
 export async function farCluster(
   t: Owner,
   { nodes }: RedisCluster,
@@ -119,7 +116,7 @@ export async function farCluster(
   const trips = new Trips();
   const ways = await Promise.all(nodes.map(({ port }) => FarRedis.open(t, port, 0, isCounted, trips)));
   for (const [i, { cli }] of nodes.entries()) {
-    // Other nodes go on to use the true ones.
+    // The nodes themselves still use the real ports.
     cli('config', 'set', 'cluster-announce-bus-port', cli('config', 'get', 'cluster-port').trim().split('\n')[1] ?? '');
     cli('config', 'set', 'cluster-announce-port', String((ways[i] as FarRedis).port));
   }

@@ -1,14 +1,14 @@
-/** Ports that stay free until they are used, for what cannot listen on port 0, or is started again on the same port. */
+/** Ports that stay free until used, for programs that cannot listen on port 0 or restart on the same port. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /**
- * Linux gives connections and servers on port 0 a port from 32768 on. A port below that stays free until it is used.
- * Browsers refuse to visit some ports below 20000.
+ * Linux assigns ports from 32768 on to connections and to servers on port 0, so a lower port stays free until it is
+ * used. Browsers refuse some ports below 20000.
  */
 const [LOWEST, HIGHEST] = [20_000, 32_767];
 
-/** A port that nobody listens on, of 127.0.0.1 or another `host`. */
+/** Returns a port of 127.0.0.1, or of another `host`, on which nobody listens. */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
   for (;;) {
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST + 1));
@@ -16,7 +16,7 @@ export async function freePort(host = '127.0.0.1'): Promise<number> {
   }
 }
 
-/** The same as `--listen` takes it. */
+/** Returns such a port in the form of `--listen`. */
 export async function freeAddress(): Promise<string> {
   return `tcp://127.0.0.1:${await freePort()}`;
 }

@@ -1,4 +1,6 @@
-/** Every parser of what comes from outside, with what real encoders give it, changed: test/fuzz.test.ts, `npm run fuzz`. */
+/**
+ * Every parser of external input, fed with mutated output of real encoders; for test/fuzz.test.ts and `npm run fuzz`.
+ */
 import assert from 'node:assert/strict';
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
@@ -31,7 +33,7 @@ import { decodeRuns, writeRun } from '../../src/store/record/chunk.ts';
 import { mergeTile, readTile } from '../../src/store/record/tile.ts';
 import { wsFrame } from './raw.ts';
 
-/** A parser. `run` returns for what it accepts, and throws what it may for all else. */
+/** A parser. `run` returns if it accepts the input, and otherwise throws an expected error. */
 export interface Target<T = never> {
   name: string;
   inputs: fc.Arbitrary<T>;
@@ -69,7 +71,7 @@ const JSON_FRAMES = [
   '[{"type":"bye"}]',
 ];
 
-/** What is done to real bytes: some flipped, a part cut out, doubled, or grown. */
+/** Mutations of real bytes: some changed, a part removed, repeated, or inserted. */
 type Edit = { k: 'set' | 'cut' | 'copy' | 'grow'; at: number; value: number; length: number };
 
 const edit: fc.Arbitrary<Edit> = fc.record({
@@ -93,7 +95,7 @@ function edited(real: Uint8Array, edits: readonly Edit[]): Uint8Array {
   return bytes;
 }
 
-/** Random bytes now and then, and mostly real ones: as they are, changed, and two of them spliced. */
+/** Mostly real bytes, unchanged, mutated, or two spliced together; sometimes random bytes. */
 function bytesLike(reals: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> {
   const real = fc.constantFrom(...reals);
   const changed = fc.tuple(real, fc.array(edit, { maxLength: 4 })).map(([bytes, edits]) => edited(bytes, edits));
@@ -152,7 +154,7 @@ function readJson(text: string): void {
   checkSamples(samples);
 }
 
-/** All that came is taken as frames, or passed on to ws, or held until more comes; never more than that. */
+/** All bytes are parsed as frames, passed on to ws, or held until more arrive; never more than that. */
 function readSocket([bytes, cuts]: [Uint8Array, number[]]): void {
   const socket = new Socket();
   let told = 0;
@@ -225,7 +227,7 @@ const RUN = {
 
 const peerOf = peerReader({ trustProxy: ['loopback', '10.0.0.0/8'], countryHeader: 'cf-ipcountry' });
 
-/** Fields as Node hands them on: without line ends. */
+/** Header fields in the form that Node gives: without line ends. */
 function readPeer([forwarded, host, country]: [string, string, string]): void {
   const socket = new Socket();
   Object.defineProperty(socket, 'remoteAddress', { value: '127.0.0.1' });
@@ -263,7 +265,7 @@ function readSecrets(text: string): void {
 const wsReals = FRAMES.map((bytes) => wsFrame(0x82, Uint8Array.from(bytes)));
 const wsBytes = bytesLike([Buffer.concat(wsReals), Buffer.concat([wsFrame(0x89), wsFrame(0x02), wsFrame(0x88)])]);
 
-/** Frames as they come over a socket, any way. */
+/** Frames as sent over a socket, in every format. */
 export const visitorFrames = bytesLike(FRAMES.map((bytes) => Uint8Array.from(bytes)));
 export const visitorBytes = wsBytes;
 export const postBodies = bytesLike([Uint8Array.from(packFrames(FRAMES))]);
@@ -273,7 +275,7 @@ const ADDRESSES = ['1.2.3.4, 10.0.0.1', '2001:db8::1, ::ffff:10.1.2.3', '[::1]:8
 const ORIGINS = ['https://a.example', 'http://a.example:8080/', 'self', 'null', 'http://[::1]:80'];
 const WORDS = [TOKEN, 'abcd-12', '"tag", W/"tag"', 'fm_0123456789ab_x', 'Mozilla/5.0 (X11; Linux) Firefox/140', TEXT];
 
-/** `share` of all inputs: those that anybody may send come first. */
+/** `share` weights the targets: input that anybody may send gets the most. */
 export const TARGETS: readonly (Target & { share: number })[] = [
   { share: 5, ...target('binary frames', visitorFrames, readFrame) },
   { share: 4, ...target('JSON frames, both readers', jsonFrames, readJson) },
@@ -330,7 +332,7 @@ export const TARGETS: readonly (Target & { share: number })[] = [
   },
 ];
 
-/** True if it was accepted. An error that is not of our own kinds is thrown on. */
+/** Returns true if the target accepts the input. Throws errors that are not of our own kinds. */
 export function accepts({ run }: Target, input: never): boolean {
   try {
     run(input);

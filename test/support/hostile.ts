@@ -1,4 +1,4 @@
-/** Input that no server of ours sends: values and texts made to break what reads them, and a server that sends them. */
+/** Input that our server never sends: values and texts made to break the reader, and a server that sends them. */
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,15 +6,15 @@ import type { TestContext } from 'node:test';
 import fc from 'fast-check';
 import type { Page } from 'playwright-core';
 
-/** Stands in JSON for a number beyond all limits, which JSON.parse takes for Infinity. */
+/** Placeholder in JSON for a number that JSON.parse reads as Infinity. */
 const ENDLESS = '@endless@';
 
-/** JSON text of a value; ENDLESS becomes 1e999. */
+/** Returns the JSON text of a value; ENDLESS becomes 1e999. */
 export function hostileJson(value: unknown): string {
   return (JSON.stringify(value) ?? 'undefined').replaceAll(`"${ENDLESS}"`, '1e999');
 }
 
-/** A value that has no place where it comes. */
+/** A value that is invalid wherever it appears. */
 export const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
     null,
@@ -50,12 +50,12 @@ export const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 3 }),
 );
 
-/** A value with one to three of its parts replaced, removed or added to. */
+/** A value with one to three parts replaced, removed or added. */
 export function mutated(value: unknown): fc.Arbitrary<unknown> {
   const change = fc.tuple(fc.nat(), fc.constantFrom('replace', 'replace', 'remove', 'repeat', 'proto'), hostileValue);
   return fc.array(change, { minLength: 1, maxLength: 3 }).map((changes) => {
     let result = structuredClone(value);
-    // Cloned, since a later change may be made within it, and it is one value for all that take it.
+    // Cloned, since a later change may modify it, and all users share one value.
     for (const [place, kind, other] of changes) result = changedAt(result, place, kind, structuredClone(other));
     return result;
   });
@@ -76,7 +76,7 @@ function changedAt(value: unknown, place: number, kind: string, other: unknown):
   return value;
 }
 
-/** Every place in a value, by what holds it. */
+/** Yields every place in a value, as its holder and key. */
 function* placesOf(value: unknown): Generator<[Holder, string]> {
   if (typeof value !== 'object' || value === null) return;
   for (const [key, one] of Object.entries(value)) {
@@ -86,19 +86,19 @@ function* placesOf(value: unknown): Generator<[Holder, string]> {
 }
 
 export interface EventServer {
-  /** Sends a text to all that are connected, and to who connects later. */
+  /** Sends a text to all connected clients, and to clients that connect later. */
   send(text: string): void;
-  /** Sends a text to all that are connected. */
+  /** Sends a text to all connected clients. */
   say(text: string): void;
-  /** The addresses asked for so far. */
+  /** The addresses requested so far. */
   readonly asked: string[];
-  /** Begins anew: who connects later gets only what is sent from now on. */
+  /** Forgets the texts sent so far: later clients get only new ones. */
   forget(): void;
-  /** Has the page's requests for a path answered here. */
+  /** Redirects the page's requests for a path to this server. */
   capture(page: Page, path: string): Promise<void>;
 }
 
-/** A small server of event streams that says what it is told to say. */
+/** Starts a small server of event streams that sends what the test tells it. */
 export async function startEventServer(t: TestContext): Promise<EventServer> {
   const open = new Set<ServerResponse>();
   const asked: string[] = [];
@@ -139,7 +139,7 @@ export async function startEventServer(t: TestContext): Promise<EventServer> {
   };
 }
 
-/** One event of a stream. */
+/** Returns the text of one event of a stream. */
 export function eventText(name: string, data: unknown, id?: string): string {
   return `${id === undefined ? '' : `id: ${id}\n`}event: ${name}\ndata: ${hostileJson(data)}\n\n`;
 }

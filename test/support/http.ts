@@ -1,4 +1,4 @@
-/** The routes on a really listening server, with a real store and a folder of small pages; no workers. */
+/** The routes on a real server, with a real store and a folder of small pages, without workers. */
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -18,13 +18,13 @@ export interface TestHttp {
   url: string;
   store: Store;
   config: Config;
-  /** All that was logged, as JSON lines. */
+  /** All log lines, as JSON. */
   log: string[];
-  /** Sends `body` as JSON. `cookie` and further headers as given. */
+  /** Sends a request with `body` as JSON, and with the given cookie and headers. */
   ask(method: string, path: string, options?: AskOptions): Promise<Response>;
-  /** As `ask`, with the API token. */
+  /** Like `ask`, with the API token. */
   api(method: string, path: string, body?: unknown): Promise<Response>;
-  /** A new administrator's session, as the value of a Cookie header. */
+  /** Returns a new administrator's session, as the value of a Cookie header. */
   signIn(name?: string): Promise<string>;
 }
 
@@ -104,12 +104,12 @@ export async function startHttp(t: TestContext, options: HttpTestOptions = {}): 
   };
 }
 
-/** What a response sets, as the value of a Cookie header. */
+/** Returns the cookies that a response sets, as the value of a Cookie header. */
 export function cookieOf(response: Response): string {
   return response.headers.getSetCookie().map((cookie) => cookie.split(';', 1)[0])[0] ?? '';
 }
 
-/** The code of a problem. */
+/** Returns the code of a problem. */
 export async function codeOf(response: Response): Promise<string> {
   return ((await response.json()) as { code: string }).code;
 }

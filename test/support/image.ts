@@ -1,17 +1,17 @@
-/** Follows a Dockerfile by hand, as far as that goes without Docker: what it copies, and what it runs to build. */
+/** Follows a Dockerfile by hand as far as possible without Docker: its copies, and the commands of its build. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Copy, DockerfileParser, type From, type Instruction } from 'dockerfile-ast';
 
-/** One instruction, with what it says after its flags. */
+/** One instruction, with its arguments after the flags. */
 export interface Step {
   keyword: string;
   flags: Record<string, string>;
   words: string[];
-  /** Of an instruction in exec form: the command, word by word. */
+  /** The command of an instruction in exec form, as a list of words. */
   exec: string[];
-  /** All that is written after the keyword. */
+  /** All text after the keyword. */
   text: string;
 }
 
@@ -21,7 +21,7 @@ export interface Stage {
   steps: Step[];
 }
 
-/** The stages of a Dockerfile, in their order. */
+/** Returns the stages of a Dockerfile, in order. */
 export function readStages(file: URL): Stage[] {
   const stages: Stage[] = [];
   for (const instruction of DockerfileParser.parse(readFileSync(file, 'utf8')).getInstructions()) {
@@ -48,7 +48,10 @@ function step(instruction: Instruction): Step {
   };
 }
 
-/** Where a step copies something: from and to, relative to the root of the context, or of a stage, and to this one's. */
+/**
+ * Returns the copies of a stage. `source` is relative to the context or to the stage `from`, `target` to the root of
+ * this stage.
+ */
 export function copies(stage: Stage): { from: string | undefined; source: string; target: string }[] {
   const folder = stage.steps.find(({ keyword }) => keyword === 'WORKDIR')?.words[0] ?? '/';
   return stage.steps
@@ -64,8 +67,8 @@ export function copies(stage: Stage): { from: string | undefined; source: string
 }
 
 /**
- * Copies and runs what the stage says, with `root` for its root folder. `roots`: folders of the context (by `''`) and of other
- * stages. What it runs must stay in its working folder; `isRun` says what is run at all.
+ * Copies the files of a stage into `root`, its root folder, and with `isRun` also runs its commands. `roots`: the
+ * folder of the context (key `''`) and of other stages. The commands must stay in their working folder.
  */
 export function build(stage: Stage, root: string, roots: Map<string, string>, isRun: boolean): void {
   const list = copies(stage);

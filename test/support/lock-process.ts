@@ -1,4 +1,4 @@
-/** A process that holds folders when it is told to, for tests of the lock. It runs until its parent disconnects. */
+/** A process that locks folders on request, for tests of the lock. It runs until its parent disconnects. */
 import { lockFolder } from '../../src/server/folder-lock.ts';
 
 let unlock = () => {};

@@ -1,4 +1,4 @@
-/** A primary's hub and broker in this process, with one worker that tells what the test has visitors do. */
+/** A node: the hub and broker of a primary in this process, with one worker whose messages the test sends. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
@@ -25,7 +25,7 @@ interface ShownEvent<N extends StreamEventName = StreamEventName> {
   data: StreamEvents[N];
 }
 
-/** What a stream has shown. */
+/** The events that a stream has received. */
 export class Shown {
   readonly events: ShownEvent[] = [];
   readonly socket: Socket;
@@ -43,13 +43,13 @@ export class Shown {
     return this.events.filter((one) => one.name === name).map(({ data }) => data as StreamEvents[N]);
   }
 
-  /** Waits for an event that is here already or comes later. */
+  /** Waits for an event that has already arrived or arrives later. */
   async see<N extends StreamEventName>(name: N, test: (data: StreamEvents[N]) => boolean = () => true) {
     await until(() => this.of(name).some(test), name);
     return this.of(name).find(test) as StreamEvents[N];
   }
 
-  /** Ids of those who are here, by all that was shown. */
+  /** Ids of the visitors present, according to all events received. */
   here(): string[] {
     return hereBy(this.events);
   }
@@ -61,7 +61,7 @@ export class Shown {
 }
 
 export interface MachineOptions {
-  /** As that of a machine that was there before; by default one of its own. */
+  /** The name of an earlier node; by default a new name. */
   name?: string;
   graceMs?: number;
   log?: Logger;
@@ -69,20 +69,20 @@ export interface MachineOptions {
 
 export class Machine {
   readonly name: string;
-  /** Minutes of sites that were kept, and those in which it ran. */
+  /** Minutes of sites that were stored, and the minutes in which the node ran. */
   readonly kept: SiteMinute[] = [];
   readonly ran: number[] = [];
-  /** Minutes can be kept. */
+  /** False makes the store reject minutes. */
   canKeep = true;
-  /** How often they could not. */
+  /** Number of times that minutes were rejected. */
   refused = 0;
-  /** Who has opened streams may look on. */
+  /** False makes the store deny viewers access. */
   mayLook = true;
-  /** How often somebody might not. */
+  /** Number of times that access was denied. */
   forbidden = 0;
   readonly hub: Hub;
   readonly broker: Broker;
-  /** What the worker was told. */
+  /** Messages sent to the worker. */
   readonly told: ToWorker[] = [];
   readonly #t: Owner;
   readonly #granted = new Map<number, (v: number) => void>();
@@ -113,7 +113,7 @@ export class Machine {
     t.after(() => this.close());
   }
 
-  /** Without an address: a machine that is alone. */
+  /** Starts a node; without an address it is a single node. */
   static async start(t: Owner, url?: string, options: MachineOptions = {}): Promise<Machine> {
     const { name = randomUUID(), graceMs = 10_000, log = SILENT } = options;
     const broker = url === undefined ? noBroker : await RedisBroker.start(readTarget(url) as RedisTarget, log, name);
@@ -136,7 +136,7 @@ export class Machine {
       this.#granted.get(message.grants[i] as number)?.(message.grants[i + 1] as number);
   }
 
-  /** Channels that the worker is to render. */
+  /** Channels that the worker must render. */
   get channels(): NumberedChannel[] {
     const channels = new Map<number, NumberedChannel>();
     for (const message of this.told)
@@ -149,7 +149,7 @@ export class Machine {
     this.hub.receive(WORKER, { tag: TAG, k: 'batch', items }, undefined);
   }
 
-  /** Lets a visitor in; gives its number and its claim's. */
+  /** Admits a visitor; returns its number and the number of its claim. */
   async join(id: string, site = 'demo', page = '/'): Promise<{ v: number; claim: number }> {
     this.#claim += 1;
     const claim = this.#claim;
@@ -185,7 +185,7 @@ export class Machine {
     return new Shown(here);
   }
 
-  /** Ends it as when it is stopped. */
+  /** Closes the node as a stop does. */
   close(): Promise<unknown> {
     this.#closing ??= Promise.all([this.hub.close(), this.broker.close()]);
     return this.#closing;

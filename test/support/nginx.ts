@@ -1,4 +1,4 @@
-/** A really started nginx with deploy/nginx.conf, on free ports and in a folder of its own. */
+/** A real nginx with deploy/nginx.conf, on free ports and in its own folder. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,10 +17,10 @@ const SITE = new URL('../../deploy/nginx.conf', import.meta.url);
 export const NGINX = findProgram(['nginx']) ?? 'nginx';
 
 export interface Proxy {
-  /** As `https://127.0.0.1:PORT`; its certificate is signed by itself. */
+  /** In the form `https://127.0.0.1:PORT`; its certificate is self-signed. */
   url: string;
   ws: string;
-  /** Where it answers without TLS. */
+  /** Address without TLS. */
   plain: string;
 }
 
@@ -42,7 +42,7 @@ export async function startNginx(t: TestContext, ...urls: string[]): Promise<Pro
   return { url: `https://127.0.0.1:${tls}`, ws: `wss://127.0.0.1:${tls}`, plain: `http://127.0.0.1:${plain}` };
 }
 
-/** Writes the site with other addresses and paths, and what Debian's nginx.conf has around it. Returns the file. */
+/** Writes the site with other addresses and paths, inside the surroundings of Debian's nginx.conf. Returns the path. */
 function configure(folder: string, urls: readonly string[], tls: number, plain: number): string {
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
   const openssl = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost';
@@ -82,7 +82,7 @@ function change(text: string, changes: [from: string, to: string][]): string {
   }, text);
 }
 
-/** It says nothing when it listens. */
+/** Polls, since nginx does not report that it listens. */
 async function accepts(port: number): Promise<void> {
   const end = performance.now() + LIMIT_MS;
   for (;;) {

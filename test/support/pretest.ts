@@ -1,12 +1,12 @@
 /**
  * Runs before the tests. Builds dist/ if it is older than its sources. Installs missing programs with apt-get if that
- * needs no question; otherwise it prints what to install.
+ * needs no password; otherwise prints what to install.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { isBuilt, ROOT } from './built.ts';
 import { CHROMIUM, findProgram } from './programs.ts';
 
-/** Programs by their names, the best first, and the Debian packages that contain them. */
+/** Programs by name, the best first, and the Debian packages that contain them. */
 const PROGRAMS = [
   { names: CHROMIUM.any, packages: ['chromium-headless-shell', 'chromium'] },
   { names: CHROMIUM.full, packages: ['chromium'] },
@@ -28,7 +28,7 @@ function missing() {
   return PROGRAMS.filter(({ names }) => !findProgram(names));
 }
 
-/** Installs programs that are missing, and those that are better than the installed ones. */
+/** Installs missing programs, and programs better than the installed ones. */
 function install(): void {
   const become = asRoot();
   if (!become) return;
@@ -48,7 +48,9 @@ function isOffered(name: string): boolean {
   return spawnSync('apt-cache', ['show', name], { stdio: 'ignore' }).status === 0;
 }
 
-/** What to put before a command to run it as root without a question: nothing, sudo, or undefined. */
+/**
+ * Returns what to put before a command to run it as root without a password: nothing, sudo, or undefined if impossible.
+ */
 function asRoot(): string[] | undefined {
   if (!findProgram(['apt-get'])) return undefined;
   if (process.getuid?.() === 0) return [];

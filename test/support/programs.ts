@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Debian installs servers in /usr/sbin, which is not on everybody's path. */
+/** Debian installs servers in /usr/sbin, which may be missing from PATH. */
 const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
 
 /** Names of Chromium. The headless shell starts in half the time, but has no back-forward cache. */

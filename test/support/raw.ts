@@ -1,27 +1,27 @@
-/** Clients that speak byte by byte: what no decent library would send. */
+/** Clients that write byte by byte what no library would send. */
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
-/** Opens a connection; it is destroyed after the test. `url` as `http://127.0.0.1:PORT`. */
+/** Opens a connection, which is destroyed after the test. `url` has the form `http://127.0.0.1:PORT`. */
 export async function openRaw(t: TestContext | undefined, url: string): Promise<Socket> {
   const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
   t?.after(() => socket.destroy());
   await once(socket, 'connect');
-  // What the server cuts off is no fault of ours.
+  // A disconnect by the server is not an error of the test.
   socket.on('error', () => {});
   return socket;
 }
 
-/** Sends bytes on a new connection, and resolves with all that comes back until the server ends it. */
+/** Sends bytes on a new connection, and resolves with everything received until the server closes it. */
 export async function exchange(t: TestContext, url: string, bytes: string | Buffer): Promise<string> {
   const socket = await openRaw(t, url);
   socket.write(bytes, 'latin1');
   return answerOf(socket);
 }
 
-/** All that comes until the other side ends. */
+/** Resolves with everything received until the other side closes. */
 export async function answerOf(socket: Socket): Promise<string> {
   let text = '';
   socket.setEncoding('latin1');
@@ -33,7 +33,7 @@ export async function answerOf(socket: Socket): Promise<string> {
   return text;
 }
 
-/** The status of each answer in a text, in their order. */
+/** Returns the status of each response in a text, in order. */
 export function statuses(text: string): number[] {
   return [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
 }
@@ -45,7 +45,7 @@ export function upgradeText(path = '/v1/visit?site=demo&page=/', fields = '', pr
   );
 }
 
-/** A WebSocket of which we write the bytes. Resolves with its socket and the head of the answer, when it is there. */
+/** Opens a WebSocket whose bytes the test writes. Resolves with its socket and the head of the response. */
 export async function openRawVisitor(
   t: TestContext | undefined,
   url: string,
@@ -59,14 +59,17 @@ export async function openRawVisitor(
   return { socket, head };
 }
 
-/** Bytes of a client's frame: `first` holds FIN, RSV and the opcode. The mask is of zeros, which any reader must take. */
+/**
+ * Returns the bytes of a client's frame. `first` holds FIN, RSV and the opcode. The mask is all zeros, which every
+ * reader must accept.
+ */
 export function wsFrame(first: number, payload: Uint8Array = new Uint8Array(0)): Buffer {
   const { length } = payload;
   const head = length < 126 ? [first, 0x80 | length] : [first, 0x80 | 126, length >> 8, length & 255];
   return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]);
 }
 
-/** The code of the first Close frame that comes; 1006 if the connection ends without one. */
+/** Resolves with the code of the first Close frame, or 1006 if the connection ends without one. */
 export async function closeCodeOf(socket: Socket): Promise<number> {
   let bytes = Buffer.alloc(0);
   for await (const chunk of socket) {
@@ -77,7 +80,7 @@ export async function closeCodeOf(socket: Socket): Promise<number> {
   return 1006;
 }
 
-/** Servers' frames are not masked, and ours are short. */
+/** Frames of servers are not masked, and ours are short. */
 function closeIn(bytes: Buffer): number | undefined {
   for (let at = 0; at + 4 <= bytes.length; ) {
     const length = (bytes[at + 1] as number) & 0x7f;
@@ -88,7 +91,7 @@ function closeIn(bytes: Buffer): number | undefined {
   return undefined;
 }
 
-/** Open descriptors, and resident memory in MB, of each process. */
+/** Returns the open descriptors and the resident memory in MB of each process. */
 export function usage(pids: readonly number[]): { files: number; rssMb: number }[] {
   return pids.map((pid) => ({
     files: readdirSync(`/proc/${pid}/fd`).length,

@@ -1,4 +1,4 @@
-/** Visits put into a store's record as a worker would have done it. */
+/** Writes visits into a store's record as a worker does. */
 
 import { deviceOf, type Visitor } from '../../src/model/visitor.ts';
 import { encodeSamples, type Sample } from '../../src/protocol/encode.ts';
@@ -10,7 +10,7 @@ import { type AboutVisit, BatchWriter, PlaceMark } from '../../src/store/record/
 export interface PastFrame {
   page?: string;
   size?: Visitor['size'];
-  /** The page was loaded. */
+  /** True if the page was loaded. */
   entered?: boolean;
   /** Times are Unix ms. */
   samples: Sample[];
@@ -26,7 +26,7 @@ export interface PastVisit extends Partial<AboutVisit> {
 const buffer = new SampleBuffer(RUN_SAMPLES);
 const SIZE: Visitor['size'] = [1280, 720, 1280, 2000];
 
-/** Adds visits, whose frames are numbered from 1. */
+/** Adds visits and numbers their frames from 1. */
 export async function record(archive: Pick<Archive, 'append'>, ...visits: PastVisit[]): Promise<void> {
   const writer = new BatchWriter();
   for (const { id, site = 'demo', frames, ...about } of visits) {
@@ -51,7 +51,7 @@ const NOTHING: Omit<AboutVisit, 'since'> = {
   label: '',
 };
 
-/** Moves every `step` milliseconds from `t`. */
+/** Returns moves every `step` milliseconds from `t`. */
 export function moves(t: number, places: readonly [x: number, y: number][], step = 16): Sample[] {
   return places.map(([x, y], i) => ({ type: 'move', time: t + i * step, x, y }));
 }

@@ -1,4 +1,4 @@
-/** A process that files what waits in the Redis it is given, again and again. */
+/** A process that compacts the record in the given Redis, again and again. */
 import { Redis } from '../../src/redis/connection.ts';
 import { type RedisTarget, readTarget } from '../../src/redis/redis-url.ts';
 import { RedisArchive } from '../../src/store/redis/redis-archive.ts';

@@ -1,4 +1,4 @@
-/** Really started Redis servers: one, one with sentinels, or a cluster of three, each on a free port and in a folder of its own. */
+/** Real Redis servers: one, one with sentinels, or a cluster of three, each on a free port and in its own folder. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,22 +13,22 @@ import { LIMIT_MS } from './limit.ts';
 import type { Owner } from './owner.ts';
 
 export interface RedisServer {
-  /** As `redis://127.0.0.1:PORT`. */
+  /** In the form `redis://127.0.0.1:PORT`. */
   url: string;
   port: number;
   folder: string;
   process: ChildProcess;
-  /** Sends a signal; SIGSTOP holds it up, SIGCONT lets it go on. */
+  /** Sends a signal; SIGSTOP suspends the server, SIGCONT resumes it. */
   signal(signal: NodeJS.Signals): void;
-  /** Ends it by a signal, and waits until it is gone. */
+  /** Stops the server by a signal, and waits until it has exited. */
   end(signal?: NodeJS.Signals): Promise<void>;
-  /** Starts it anew on the same port and folder. */
+  /** Restarts it on the same port and folder. */
   restart(): Promise<void>;
-  /** What redis-cli prints. */
+  /** Runs redis-cli and returns its output. */
   cli(...args: string[]): string;
 }
 
-/** Starts one that writes each change to its file before it answers. It is ended after the test. */
+/** Starts a server that writes each change to its file before it answers. It is stopped after the test. */
 export async function startRedis(t: Owner, flags: readonly string[] = [], port?: number): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), 'redis-'));
   const own = port ?? (await freePort());
@@ -75,7 +75,7 @@ async function launch(args: readonly string[], port: number): Promise<[ChildProc
   return [child, exited];
 }
 
-/** It says nothing when it listens, at this level. */
+/** Polls, since Redis does not report at this log level that it listens. */
 async function answers(port: number, check: () => void): Promise<void> {
   const end = performance.now() + LIMIT_MS;
   for (;;) {
@@ -93,7 +93,10 @@ async function answers(port: number, check: () => void): Promise<void> {
   }
 }
 
-/** True while it takes connections, but still reads its file. One that speaks TLS says nothing to this, or closes. */
+/**
+ * Returns true while the server accepts connections but still loads its file. A server with TLS answers nothing, or
+ * closes.
+ */
 async function isLoading(socket: Socket): Promise<boolean> {
   socket.write('PING\r\n');
   const [answer = ''] = await Promise.race([
@@ -106,11 +109,14 @@ async function isLoading(socket: Socket): Promise<boolean> {
 
 export interface RedisCluster {
   nodes: RedisServer[];
-  /** Addresses of its nodes, with commas between. */
+  /** Addresses of its nodes, separated by commas. */
   url: string;
 }
 
-/** Starts three nodes with a third of the slots each, and so many replicas of each. A node's second port must be free, too. */
+/**
+ * Starts three nodes with a third of the slots each, and `replicas` replicas of each. A node's second port must be
+ * free, too.
+ */
 export async function startRedisCluster(t: Owner, replicas = 0, more: readonly string[] = []): Promise<RedisCluster> {
   const nodes = await Promise.all(Array.from({ length: 3 + 3 * replicas }, () => startNode(t, more)));
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
@@ -130,16 +136,19 @@ async function startNode(t: Owner, more: readonly string[]): Promise<RedisServer
 }
 
 export interface RedisPair {
-  /** The one that is the master at first. */
+  /** The initial master. */
   master: RedisServer;
   replica: RedisServer;
-  /** As `redis+sentinel://…/mymaster`. */
+  /** In the form `redis+sentinel://…/mymaster`. */
   url: string;
-  /** Port of the master that sentinels name. */
+  /** Returns the port of the master that the sentinels report. */
   masterPort(): number;
 }
 
-/** Starts a master with a replica, and three sentinels that have the replica take over when the master is away for a second. */
+/**
+ * Starts a master with a replica, and three sentinels. They promote the replica when the master is unreachable for a
+ * second.
+ */
 export async function startRedisPair(t: Owner): Promise<RedisPair> {
   const flags = ['--repl-diskless-sync-delay', '0'];
   const master = await startRedis(t, flags);
@@ -157,7 +166,7 @@ export async function startRedisPair(t: Owner): Promise<RedisPair> {
   };
 }
 
-/** Starts one that watches a master by the name `mymaster`. `quorum`: so many are to agree that it is gone. */
+/** Starts a sentinel that monitors a master by the name `mymaster`. `quorum` sentinels must agree that it is down. */
 export async function startSentinel(
   t: Owner,
   master: number,
@@ -176,7 +185,7 @@ export async function startSentinel(
     'sentinel failover-timeout mymaster 5000',
     ...more,
   ];
-  // It writes there what it comes to know.
+  // The sentinel writes its state into this file.
   const file = join(folder, 'sentinel.conf');
   writeFileSync(file, lines.join('\n'));
   return start(t, folder, port, [file, '--sentinel']);

@@ -1,4 +1,4 @@
-/** Mulberry32: a small generator with a seed, so that every run has the same numbers, from 0 to 1. */
+/** Returns a Mulberry32 generator: every run gets the same numbers from 0 to 1. */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {

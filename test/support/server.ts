@@ -1,4 +1,4 @@
-/** Starts the real server on a free port and in a folder of its own. */
+/** Starts the real server on a free port and in its own folder. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ export const TOKEN = 'test-token-0123456789';
 export interface ServerOptions {
   flags?: string[];
   env?: Record<string, string>;
-  /** A data folder to go on with; by default a new one, removed afterwards. */
+  /** An existing data folder; by default a new one, removed afterwards. */
   data?: string;
   workers?: number;
   /** The limit of open files of each process. */
@@ -27,9 +27,9 @@ export interface ServerOptions {
 }
 
 export interface TestServer {
-  /** As `http://127.0.0.1:PORT`. */
+  /** In the form `http://127.0.0.1:PORT`. */
   url: string;
-  /** As `ws://127.0.0.1:PORT`. */
+  /** In the form `ws://127.0.0.1:PORT`. */
   ws: string;
   /** An administrator's API token. */
   token: string;
@@ -37,42 +37,44 @@ export interface TestServer {
   link: string | undefined;
   data: string;
   process: ChildProcess;
-  /** All it has printed. */
+  /** Returns everything printed so far. */
   output(): string;
   workerPids(): number[];
-  /** A request with the token. */
+  /** Sends a request with the token. */
   api(path: string, init?: RequestInit): Promise<Response>;
-  /** Adds a site, so that tests that share a server do not see each other's visitors. Resolves with its key. */
+  /** Adds a site, so that tests on a shared server do not see each other's visitors. Resolves with its key. */
   newSite(...origins: string[]): Promise<string>;
-  /** Stops it by SIGTERM and resolves with the exit code. */
+  /** Stops the server by SIGTERM and resolves with the exit code. */
   stop(): Promise<number | null>;
 }
 
-/** A folder that is removed with its owner. */
+/** Makes a folder that is removed with its owner. */
 export function temporaryFolder(t: Owner): string {
   const folder = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
-  // A browser that was told to end may still write to its profile.
+  // A browser that is being stopped may still write to its profile.
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
 }
 
-/** Bytes of all files in a folder. */
+/** Returns the total size of the files in a folder, bytes. */
 export function folderBytes(folder: string): number {
   const sizes = readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** Run from the sources, each process and thread of a server compiles them, which takes a second or two of a CPU. */
+/** From sources, each process and thread of a server compiles them, which takes one or two seconds of CPU. */
 const IS_BUILT = isBuilt();
-/** What Node runs as the command line: the build, or the sources if they are newer. */
+/** Arguments for Node that run the command line: the build, or the sources if they are newer. */
 export const MAIN = IS_BUILT ? [join(ROOT, 'dist/main.js')] : ['--import', 'tsx', join(ROOT, 'src/main.ts')];
 
-/** A module that runs in a thread of its own: its build, or its source. `name` is as in src/server/package-files.ts. */
+/**
+ * Path of a module that runs on its own thread: its build, or its source. `name` is as in src/server/package-files.ts.
+ */
 export function threadModule(name: string): URL {
   return pathToFileURL(join(ROOT, IS_BUILT ? `dist/${name}.js` : `src/${name}.ts`));
 }
 
-/** Spawns the command line. */
+/** Starts the command line as a process. */
 export function spawnMain(
   args: string[],
   env: Record<string, string> = {},
@@ -89,7 +91,7 @@ export function spawnMain(
   });
 }
 
-/** Starts a server and waits until it listens; it is stopped when its owner ends. */
+/** Starts a server and waits until it listens. It is stopped when its owner ends. */
 export async function startServer(t: Owner, options: ServerOptions = {}): Promise<TestServer> {
   const data = options.data ?? temporaryFolder(t);
   const listen = options.listen ?? 'tcp://127.0.0.1:0';
@@ -106,7 +108,7 @@ export async function startServer(t: Owner, options: ServerOptions = {}): Promis
   const lines: string[] = [];
   const exited = once(child, 'exit') as Promise<[number | null]>;
   const stop = async () => {
-    // A test may have stopped it.
+    // The test may have stopped it already.
     child.kill('SIGCONT');
     child.kill('SIGTERM');
     return (await exited)[0];
@@ -140,7 +142,7 @@ export async function startServer(t: Owner, options: ServerOptions = {}): Promis
   };
 }
 
-/** Resolves when the server has said all it says at the start; rejects with what it printed if it ends before. */
+/** Resolves when the server has printed its start messages. Rejects with its output if it exits before. */
 function banner(child: ChildProcess, lines: string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     for (const stream of [child.stdout, child.stderr]) {
@@ -153,12 +155,12 @@ function banner(child: ChildProcess, lines: string[]): Promise<void> {
   });
 }
 
-/** Process ids of the direct children that are Node workers. */
+/** Returns the process ids of the direct children that are Node workers. */
 export function childrenOf(pid: number): number[] {
   return allChildrenOf(pid).filter((child) => /\/main\.(ts|js)/.test(commandLine(child)));
 }
 
-/** Process ids of all direct children. */
+/** Returns the process ids of all direct children. */
 export function allChildrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
 }
@@ -171,7 +173,7 @@ function commandLine(pid: number): string {
   }
 }
 
-/** Ends all of a server's processes at once, as a machine that fails. */
+/** Kills all of a server's processes at once, as the failure of its computer would. */
 export async function killTree({ process: primary, workerPids }: TestServer): Promise<void> {
   const workers = workerPids();
   const exited = once(primary, 'exit');
@@ -184,7 +186,7 @@ export async function killTree({ process: primary, workerPids }: TestServer): Pr
   }
 }
 
-/** Those whose parent has gone may be left as zombies for a while. */
+/** Processes whose parent has exited may remain as zombies for a while. */
 export function isAlive(pid: number): boolean {
   try {
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

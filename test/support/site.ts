@@ -11,12 +11,12 @@ import { StreamReader } from './stream.ts';
 
 const STYLE = '<style>body{margin:0}form,label,p{display:block;margin:0;width:400px;height:100px}</style>';
 
-/** For all sites of a test file. */
+/** Shared by all sites of a test file. */
 const server = await startServer(FILE, { workers: 1 });
 
 /**
- * Serves pages of a site, each with the visitor script, and others that are empty; `script` are further attributes of
- * its element. Pages under `/quirks` have no doctype.
+ * Serves pages of a site, each with the visitor script, and other pages that are empty. `script` adds attributes to the
+ * script element. Pages under `/quirks` have no doctype.
  */
 export async function startSite(t: TestContext, pages: Record<string, string>, script = '') {
   let tag = '';
@@ -39,7 +39,7 @@ export async function startSite(t: TestContext, pages: Record<string, string>, s
   return { url, server, site, stream, page };
 }
 
-/** Clicks at places one after the other. Resolves with the selectors told, up to a last click on `p#end`. */
+/** Clicks at positions one after another. Resolves with the selectors reported, up to a last click on `p#end`. */
 export async function clicksAt(
   page: Page,
   stream: StreamReader,

@@ -1,18 +1,18 @@
 /**
- * A visitor that does as the tracker does: keeps what is not acked, comes back with its token and the number of its
- * last frame, and sends it again. Unlike the tracker it keeps all of it, however long that takes.
+ * A visitor that follows the tracker's protocol: it keeps unacked frames, reconnects with its token and the number of
+ * its last frame, and sends them again. Unlike the tracker it keeps all of them, for any time.
  */
 import type { Control } from '../../src/protocol/control.ts';
 import type { Sample } from '../../src/protocol/encode.ts';
 import type { Owner } from './owner.ts';
 import { BinaryVisitor, byeFrame, samplesFrame } from './visitor.ts';
 
-/** As the tracker: a server that leaves a frame unanswered for so long is gone, milliseconds. */
+/** Like the tracker: a server that does not answer a frame in this time is considered unreachable, milliseconds. */
 const PATIENCE_MS = 10_000;
-/** Delay before the first new attempt, doubled with each, and its limit, milliseconds. */
+/** Delay before the first reconnect, doubled for each further one, and its maximum, milliseconds. */
 const MIN_DELAY_MS = 100;
 const MAX_DELAY_MS = 2000;
-/** Frames on their way and not acked; more would be too fast for the server. */
+/** Maximum number of unacked frames on their way; more would exceed the server's rate limits. */
 const WINDOW = 100;
 
 interface Kept {
@@ -24,19 +24,19 @@ interface Kept {
 }
 
 export class SteadyVisitor {
-  /** Every sample is at `x` = this, `y` = its serial from 0. */
+  /** Every sample has this number as `x`, and its serial from 0 as `y`. */
   readonly no: number;
   /** Id of its visit; empty before the first hello. */
   id = '';
-  /** Serials below are all acked: acks are of all frames up to a number. */
+  /** All lower serials are acked, since an ack covers all frames up to a number. */
   acked = 0;
   made = 0;
   connections = 0;
-  /** Ids that it had before this one; there should be none, unless it has stayed for too long. */
+  /** Earlier ids of this visitor; there are none unless it stayed too long. */
   readonly former: string[] = [];
-  /** Codes that its connections were closed with. */
+  /** Close codes of its connections. */
   readonly closes: number[] = [];
-  /** Paces that it was told, ms between frames. */
+  /** Flush intervals received from the server, milliseconds. */
   readonly paces: number[] = [];
   readonly #t: Owner;
   readonly #address: () => string;
@@ -46,7 +46,7 @@ export class SteadyVisitor {
   #token = '';
   #n = 0;
   #kept: Kept[] = [];
-  /** Number of the last frame that was sent over this connection. */
+  /** Number of the last frame sent over this connection. */
   #sent = 0;
   #failures = 0;
   #isReady = false;
@@ -54,7 +54,7 @@ export class SteadyVisitor {
   #timer: NodeJS.Timeout | undefined;
   #whenSettled: (() => void)[] = [];
 
-  /** `address`: where the server is now, as `ws://127.0.0.1:PORT`. */
+  /** `address` returns the server's current address, in the form `ws://127.0.0.1:PORT`. */
   constructor(t: Owner, address: () => string, no: number, page = '/') {
     this.#t = t;
     this.#address = address;
@@ -64,7 +64,7 @@ export class SteadyVisitor {
     this.#connect();
   }
 
-  /** The first samples are of a moment ago, and no time is below 0. */
+  /** The clock starts at 10 s, so that times of earlier samples are not below 0. */
   get #clock(): number {
     return Math.round(performance.now() - this.#began) + 10_000;
   }
@@ -118,7 +118,7 @@ export class SteadyVisitor {
     this.#isReady = true;
   }
 
-  /** Makes a frame of so many samples. `far`: steps are large, as they are hard to pack. */
+  /** Sends a frame of `samples` moves. With `far` the steps are large and hard to pack. */
   move(samples: number, far = false): void {
     const now = this.#clock;
     const from = this.made;
@@ -130,7 +130,7 @@ export class SteadyVisitor {
     }));
   }
 
-  /** As `move`, with a click now and then, and page changes. */
+  /** Like `move`, with clicks and page changes in between. */
   browse(samples: number): void {
     const time = this.#clock;
     this.#add(samples, (serial) => {
@@ -162,12 +162,12 @@ export class SteadyVisitor {
     this.#wait(() => this.#visitor?.socket.terminate(), PATIENCE_MS);
   }
 
-  /** Samples that are not acked. */
+  /** Number of unacked samples. */
   get unacked(): number {
     return this.#kept.reduce((sum, { from, to }) => sum + to - from, 0);
   }
 
-  /** Resolves when all that was made is acked. */
+  /** Resolves when everything sent is acked. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#kept.length === 0 && this.id !== '') resolve();
@@ -175,7 +175,7 @@ export class SteadyVisitor {
     });
   }
 
-  /** Says bye, and does not come back. */
+  /** Says bye, and does not reconnect. */
   leave(): void {
     this.#isGone = true;
     if (this.#isReady) this.#visitor?.socket.send(byeFrame());
@@ -189,10 +189,10 @@ export class SteadyVisitor {
   }
 }
 
-/** Who browses does so each so many samples, on so many pages. */
+/** Samples between page changes and between clicks, and the number of pages, of a visitor that browses. */
 export const PAGE_EVERY = 120;
 const CLICK_EVERY = 50;
 const PAGES = 7;
 
-/** Far enough that the step needs several bytes. */
+/** A step this large needs several bytes. */
 export const FAR = 1_000_000;

@@ -1,4 +1,4 @@
-/** A process beside others on one store: opens the folder it is given and answers to messages `[what, text]`. */
+/** A process that shares a store with others: opens the given folder and answers messages `[what, text]`. */
 import { openLmdbStore } from '../../src/store/lmdb/lmdb-store.ts';
 
 const store = await openLmdbStore(process.argv[2] as string);

@@ -4,7 +4,7 @@ import { createParser } from 'eventsource-parser';
 import type { ReplayEvents, StreamEvents } from '../../src/protocol/stream-event.ts';
 import { LIMIT_MS } from './limit.ts';
 
-/** Of the live stream and of replays. */
+/** Events of the live stream and of replays. */
 type Events = StreamEvents & Pick<ReplayEvents, 'end'>;
 type EventName = keyof Events;
 
@@ -15,16 +15,16 @@ export interface ReadEvent<N extends EventName = EventName> {
 }
 
 export class StreamReader {
-  /** All events, in the order they came. */
+  /** All events, in order of arrival. */
   readonly events: ReadEvent[] = [];
   status = 0;
-  /** Resolves when the stream has ended, from whichever side. */
+  /** Resolves when either side has ended the stream. */
   ended: Promise<void> = Promise.resolve();
   readonly #abort = new AbortController();
   readonly #waiting = new Set<() => void>();
   #over = false;
 
-  /** Opens `GET /v1/stream`, or another path, with these parameters. Rejects if the answer is not 200. */
+  /** Opens `GET /v1/stream`, or another path, with these parameters. Rejects if the status is not 200. */
   static async open(
     t: TestContext,
     server: { url: string; token: string },
@@ -56,13 +56,16 @@ export class StreamReader {
     try {
       for await (const chunk of body) parser.feed(decoder.decode(chunk, { stream: true }));
     } catch {
-      // Cut or aborted: the test sees it by `ended`.
+      // The stream was cut or aborted, which the test sees in `ended`.
     }
     this.#over = true;
     for (const wake of this.#waiting) wake();
   }
 
-  /** The first event of this name for which `test` holds, already here or yet to come; removed from `events` up to it. */
+  /**
+   * Resolves with the first event of this name that passes `test`, already received or later. Removes it and all before
+   * it from `events`.
+   */
   async next<N extends EventName>(name: N, test: (data: Events[N]) => boolean = () => true): Promise<Events[N]> {
     const found = await this.until(() => {
       const i = this.events.findIndex((one) => one.name === name && test(one.data as Events[N]));
@@ -71,7 +74,7 @@ export class StreamReader {
     return found.data as Events[N];
   }
 
-  /** Waits until `look` gives something; it is asked anew with every event. */
+  /** Waits until `look` returns a value; it is called again with every event. */
   async until<T>(look: () => T | undefined, what = 'a condition'): Promise<T> {
     const deadline = Date.now() + LIMIT_MS;
     for (;;) {
@@ -111,7 +114,7 @@ export class StreamReader {
   }
 }
 
-/** Ids of those who are here, by all that a stream has told from its beginning, sorted. */
+/** Returns the sorted ids of the visitors present, according to all events of a stream since its start. */
 export function hereBy(events: readonly { name: string; data: unknown }[]): string[] {
   const here = new Map<number, string>();
   for (const { name, data } of events) {
@@ -126,7 +129,7 @@ export function hereBy(events: readonly { name: string; data: unknown }[]): stri
   return [...here.values()].sort();
 }
 
-/** The samples of `moves` events: `[v, time, x, y]` each. */
+/** Returns the samples of `moves` events, `[v, time, x, y]` each. */
 export function samplesOf(events: readonly ReadEvent[]): [v: number, t: number, x: number, y: number][] {
   const samples: [number, number, number, number][] = [];
   for (const { name, data } of events)

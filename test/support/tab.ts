@@ -1,4 +1,4 @@
-/** A tab that speaks as the tracker does (src/tracker/connection.ts, outbox.ts), one step at a time. */
+/** A tab that follows the tracker's protocol (src/tracker/connection.ts, outbox.ts) step by step. */
 import { WebSocket } from 'ws';
 import type { Control, HelloReply } from '../../src/protocol/control.ts';
 import { packFrames } from '../../src/protocol/encode.ts';
@@ -7,7 +7,7 @@ import type { Owner } from './owner.ts';
 import { byeFrame, helloFrame, samplesFrame } from './visitor.ts';
 
 const TAKEN_OVER = 4409;
-/** How long an answer is awaited before the tab takes the connection for dead, milliseconds. */
+/** Time after which the tab considers an unanswered connection dead, milliseconds. */
 const PATIENCE_MS = 5000;
 
 interface Frame {
@@ -16,7 +16,7 @@ interface Frame {
   time: number;
 }
 
-/** One page of a tab, from its load; a later page may bring the tab back to it. */
+/** One page of a tab, from its load on; going back may return to it. */
 interface Page {
   path: string;
   visitor: string;
@@ -24,16 +24,16 @@ interface Page {
   last: number;
   waiting: string[];
   sent: Frame[];
-  /** Selectors of all clicks made on it, and of those that the server said it has. */
+  /** Selectors of all clicks on it, and of the clicks that the server acked. */
   clicks: string[];
   acked: string[];
   loadedAt: number;
 }
 
 export class Tab {
-  /** All pages, the first first. */
+  /** All pages, oldest first. */
   readonly pages: Page[] = [];
-  /** What sessionStorage has. */
+  /** The token in sessionStorage. */
   token: string;
   readonly #owner: Owner;
   readonly #url: () => string;
@@ -42,10 +42,10 @@ export class Tab {
   #page: Page;
   #socket: WebSocket | undefined;
   #ready = false;
-  /** The page has said bye, and is still there. */
+  /** True after the page has said bye without being unloaded. */
   #isAway = false;
 
-  /** `url`: of the server now. `name` gives each click a selector of its own. */
+  /** `url` returns the current address of the server. `name` returns a unique selector for each click. */
   constructor(owner: Owner, url: () => string, name: () => string, token = '', site = 'demo') {
     this.#owner = owner;
     this.#url = url;
@@ -71,7 +71,7 @@ export class Tab {
     return page;
   }
 
-  /** Id of the visitor that this tab is; empty: not known yet. */
+  /** Id of this tab's visitor; empty while unknown. */
   get visitor(): string {
     return this.#page.visitor;
   }
@@ -82,7 +82,7 @@ export class Tab {
     this.#page.clicks.push(name);
   }
 
-  /** Opens a socket and waits for the hello, or for the end of it. */
+  /** Opens a socket and waits for hello, or for its end. */
   async connect(): Promise<void> {
     this.cut();
     this.#return();
@@ -157,7 +157,7 @@ export class Tab {
     this.#socket?.send(bytesOf(frame));
   }
 
-  /** Sends what waits over the open socket. */
+  /** Sends waiting clicks over the open socket. */
   flush(): void {
     if (!this.#ready) return;
     const page = this.#page;
@@ -166,14 +166,14 @@ export class Tab {
     for (const frame of page.sent.slice(from)) this.#send(frame);
   }
 
-  /** The connection is cut: the server may have got what was sent, and its answer is lost. */
+  /** Cuts the connection: the server may have received everything, and its answer is lost. */
   cut(): void {
     this.#socket?.terminate();
     this.#socket = undefined;
     this.#ready = false;
   }
 
-  /** A POST with all that is unacked. */
+  /** Sends everything unacked in a POST. */
   async post(loseAnswer = false): Promise<void> {
     this.cut();
     this.#return();
@@ -199,7 +199,9 @@ export class Tab {
     }
   }
 
-  /** Says bye with what is unacked; the page's answer comes to nobody. What the server took for stored counts here all the same. */
+  /**
+   * Says bye with everything unacked. The page does not see the response, but the frames that it acks are counted here.
+   */
   async #beacon(page: Page, sent: { token: string }): Promise<void> {
     if (!sent.token) return;
     if (page.visitor) this.#cut(page);
@@ -209,7 +211,7 @@ export class Tab {
       for (const { n, clicks } of frames) if (n <= reply.n) page.acked.push(...clicks);
   }
 
-  /** The page is hidden, or kept to be gone back to: it says bye with what is unacked, and may return. */
+  /** Hides the page, or puts it into the back-forward cache: it says bye with everything unacked, and may return. */
   async leave(): Promise<void> {
     this.cut();
     this.#isAway = true;
@@ -221,7 +223,7 @@ export class Tab {
     this.#isAway = false;
   }
 
-  /** Another page is loaded in this tab. The last words of this one come before its hello, or after. */
+  /** Loads another page in this tab. The last frames of the old page arrive before or after the new page's hello. */
   async navigate(beaconFirst: boolean): Promise<void> {
     const before = this.#page;
     const said = { token: this.#isAway ? '' : before.token };
@@ -233,7 +235,7 @@ export class Tab {
     if (!beaconFirst) await this.#beacon(before, said);
   }
 
-  /** Back to the page before, which was kept as it was. */
+  /** Goes back to the previous page, which was cached unchanged. */
   async back(): Promise<void> {
     const index = this.pages.indexOf(this.#page) - 1;
     const page = this.pages[index];
@@ -250,12 +252,12 @@ export class Tab {
   #resume(page: Page): void {
     page.token = this.token || page.token;
     if (page.token.startsWith(page.visitor)) return;
-    // The tab has another visitor now; what this page had was given to its last beacon.
+    // The tab has another visitor now. This page's frames were in its last beacon.
     page.visitor = '';
     page.sent = [];
   }
 
-  /** Connects, if need be, and sends all there is. True when all is acked. */
+  /** Connects if necessary, and sends everything. Returns true if everything is acked. */
   async settle(): Promise<boolean> {
     const page = this.#page;
     if (page.waiting.length + page.sent.length === 0) return true;

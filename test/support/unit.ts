@@ -1,8 +1,8 @@
-/** Reads a systemd unit strictly: what systemd would only warn of, or pass over, is a fault. */
+/** Parses a systemd unit strictly: anything that systemd warns about or ignores is an error. */
 
 export type Unit = Record<string, Record<string, string[]>>;
 
-/** Keys that are known here, of systemd.unit(5), systemd.service(5), systemd.exec(5) and systemd.kill(5). */
+/** Supported keys of systemd.unit(5), systemd.service(5), systemd.exec(5) and systemd.kill(5). */
 const KEYS: Record<string, readonly string[]> = {
   Unit: words('Description Documentation Wants After StartLimitIntervalSec StartLimitBurst'),
   Service: words(`
@@ -19,7 +19,7 @@ function words(text: string): string[] {
   return text.trim().split(/\s+/);
 }
 
-/** Values by section and key, in their order. Throws an Error that names the line. */
+/** Returns the values by section and key, in order. Throws an Error that names the line. */
 export function readUnit(text: string): Unit {
   const unit: Unit = {};
   let section = '';

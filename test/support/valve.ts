@@ -1,4 +1,4 @@
-/** A way to a server that can be shut: nothing gets through then, and nobody is told; or cut. */
+/** A TCP proxy that can be shut, so that no data passes and neither side notices, or cut. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { Owner } from './owner.ts';
@@ -47,7 +47,7 @@ export class Valve {
     for (const socket of this.#sockets) socket.resume();
   }
 
-  /** Breaks all connections that there are. */
+  /** Destroys all open connections. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

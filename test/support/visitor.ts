@@ -1,4 +1,4 @@
-/** Visitors as ws clients: one for each subprotocol. */
+/** Visitors as ws clients, one class per subprotocol. */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import type { Ack, HelloReply } from '../../src/protocol/control.ts';
@@ -12,9 +12,9 @@ export interface VisitorOptions {
   token?: string;
   /** Viewport width, height, document width, height. */
   size?: [number, number, number, number];
-  /** Number of the last frame of the page that connects again; 0: it was just loaded. */
+  /** Number of the last frame of a page that reconnects; 0 after a load. */
   last?: number;
-  /** Its clock now, which the times of its samples are on, milliseconds. */
+  /** The visitor's clock, which its sample times use, milliseconds. */
   clock?: number;
 }
 
@@ -26,7 +26,7 @@ function connect(t: Owner, ws: string, protocols: string[], { site = 'demo', pag
   return socket;
 }
 
-/** A simple client that says JSON. */
+/** A simple client that sends JSON. */
 export class JsonVisitor {
   readonly socket: WebSocket;
   /** The server's hello. */
@@ -47,7 +47,7 @@ export class JsonVisitor {
   }
 }
 
-/** A client of `fieldmouse.v1` that keeps what is not acked, as the tracker does. */
+/** A client of `fieldmouse.v1` that keeps unacked frames, as the tracker does. */
 export class BinaryVisitor {
   readonly socket: WebSocket;
   readonly hello: Promise<HelloReply>;
@@ -67,7 +67,7 @@ export class BinaryVisitor {
     });
   }
 
-  /** Sends one frame with these samples; returns its number. */
+  /** Sends one frame with these samples and returns its number. */
   frame(...samples: Sample[]): number {
     this.n += 1;
     this.socket.send(samplesFrame(this.n, samples));
@@ -79,7 +79,7 @@ export class BinaryVisitor {
   }
 }
 
-/** Makes so many, one after the other: idle workers take turns, so that each gets some. */
+/** Makes `count` visitors one after another: idle workers take turns, so each worker gets some. */
 export async function spread<T>(count: number, make: () => Promise<T>): Promise<T[]> {
   const made: T[] = [];
   for (let i = 0; i < count; i++) made.push(await make());

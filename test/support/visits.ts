@@ -1,4 +1,4 @@
-/** Made-up visits, as frames and as a store is given them, and what they add up to, reckoned the plain way. */
+/** Generated visits, as frames and as batches for a store, and their sums, computed in the simplest way. */
 import fc from 'fast-check';
 import { CELL, type HeatKind, MAX_COLUMN, MAX_ROW } from '../../src/model/heat.ts';
 import type { PageCounts } from '../../src/model/visit.ts';
@@ -12,7 +12,7 @@ import { type AboutVisit, type BatchFrame, BatchWriter, PlaceMark, readBatch } f
 import { type StoredRun, writeRun } from '../../src/store/record/chunk.ts';
 import { RunBuilder } from '../../src/store/record/run-builder.ts';
 
-/** Shortly before a day begins, so that visits are of two. */
+/** Shortly before the end of a day, so that visits cover two days. */
 export const T = Date.UTC(2026, 10, 20) - 90_000;
 
 export interface MadeFrame {
@@ -20,9 +20,9 @@ export interface MadeFrame {
   entered: boolean;
   page: string;
   size: Visitor['size'];
-  /** Of the frame, if it has no samples. */
+  /** Time of the frame, used if it has no samples. */
   t: number;
-  /** With times in Unix ms. */
+  /** Times are Unix ms. */
   samples: Sample[];
 }
 
@@ -71,13 +71,13 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
 );
 
 const step = fc.record({
-  /** Since the frame before; below 0 where a clock was set back. */
+  /** Time since the previous frame; negative if a clock was set back. */
   gap: fc.oneof(
     { weight: 12, arbitrary: fc.nat(20_000) },
     { weight: 1, arbitrary: fc.integer({ min: -90_000, max: 0 }) },
   ),
   load: fc.option(fc.record({ page, size }), { freq: 6 }),
-  /** Numbers that are left out. */
+  /** Number of skipped frame numbers. */
   skipped: fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, fc.nat(5000)),
   deeds: fc.array(fc.record({ dt: fc.nat(3000), deed }), { maxLength: 8 }),
 });
@@ -91,7 +91,7 @@ const about = fc.record({
   label: fc.constantFrom('', 'kiosk'),
 });
 
-/** A visit of the site given, of up to 20 frames. Ids are fresh with every one made. */
+/** Generates a visit of the site with up to 20 frames. Every visit has a new id. */
 export function madeVisit(site: string): fc.Arbitrary<MadeVisit> {
   const parts = { start: fc.nat(60_000), about, page, size, steps: fc.array(step, { minLength: 1, maxLength: 20 }) };
   return fc.record(parts).map(({ start, steps, ...first }) => {
@@ -129,7 +129,7 @@ function newId(): string {
   return `visit-${String(ids).padStart(16, '0')}`;
 }
 
-/** A visit of evenly spaced moves on one page: `frames` of so many samples each, the first numbered 1. */
+/** Returns a visit of evenly spaced moves on one page: `frames` frames of `samples` moves each, numbered from 1. */
 export function plainVisit(
   site: string,
   { id = newId(), since = T, frames = 1, samples = 10, page = '/' }: Partial<PlainVisit> = {},
@@ -155,13 +155,13 @@ interface PlainVisit {
   page: string;
 }
 
-/** Fills a buffer as if it were decoded; or decodes what is encoded. */
+/** Fills a buffer with samples, through their encoded form if `isDecoded`. */
 function fillOrDecode(into: SampleBuffer, samples: readonly Sample[], isDecoded: boolean): void {
   if (isDecoded) decodeSamples(Uint8Array.from(encodeSamples(samples)), 0, into);
   else fill(into, samples);
 }
 
-/** Fills a buffer, as from JSON. */
+/** Fills a buffer as from JSON. */
 export function fill(into: SampleBuffer, samples: readonly Sample[]): void {
   into.clear();
   for (const { time, ...rest } of samples)
@@ -175,7 +175,7 @@ const buffer = new SampleBuffer(1024);
 /** A frame of a visit on its way to a store. */
 export type Delivery = [visit: MadeVisit, frame: MadeFrame];
 
-/** One batch of these frames; each visit is told of with its first. */
+/** Returns one batch of these frames; each visit is described before its first frame. */
 export function batchOf(deliveries: readonly Delivery[], told = new Set<string>()): Uint8Array {
   const writer = new BatchWriter();
   for (const [{ id, site, about }, { n, entered, page, size, t, samples }] of deliveries) {
@@ -188,21 +188,21 @@ export function batchOf(deliveries: readonly Delivery[], told = new Set<string>(
   return writer.take();
 }
 
-/** Runs as a store keeps them together. */
+/** Returns runs in the form that a store keeps together. */
 export function chunkOf(runs: readonly StoredRun[]): Buffer {
   const out = new Writer(1024);
   for (const run of runs) writeRun(out, run);
   return out.copy();
 }
 
-/** The frames of a batch, as they are read. */
+/** Returns the frames of a batch in order. */
 export function framesIn(batch: Uint8Array): BatchFrame[] {
   const frames: BatchFrame[] = [];
   readBatch(batch, { about: () => {}, frame: (frame) => frames.push(frame) });
   return frames;
 }
 
-/** The runs that a visit's frames make, in their order. A new one begins with each frame for which `isCut` holds. */
+/** Returns the runs made from a visit's frames, in order. A new run starts at each frame for which `isCut` is true. */
 export function spliced(visit: MadeVisit, isCut: (i: number) => boolean = () => false): Run[] {
   const splicer = new RunBuilder();
   const runs: (Run | undefined)[] = [];
@@ -218,18 +218,18 @@ export function spliced(visit: MadeVisit, isCut: (i: number) => boolean = () => 
   return runs.filter((run) => run !== undefined);
 }
 
-/** Batches as workers make them: of one visit each, so that all of one are of one shard. */
+/** Returns batches as workers make them: one visit per batch, so that each belongs to one shard. */
 export function batchesOf(deliveries: readonly Delivery[]): Uint8Array[] {
   const ids = new Set(deliveries.map(([{ id }]) => id));
   return [...ids].map((id) => batchOf(deliveries.filter(([visit]) => visit.id === id)));
 }
 
-/** Gives a store all of these visits. */
+/** Writes all of these visits to a store. */
 export async function keep(archive: Pick<Archive, 'append'>, ...visits: MadeVisit[]): Promise<void> {
   await archive.append(visits.map((visit) => batchOf(visit.frames.map((frame): Delivery => [visit, frame]))));
 }
 
-/** The samples of a payload, as they were made; `t` is added to their times. */
+/** Returns the samples of a payload as they were made; `t` is added to their times. */
 export function samplesIn(payload: Uint8Array, t: number): Sample[] {
   decodeSamples(payload, 0, buffer);
   let mark = 0;
@@ -241,7 +241,7 @@ export function samplesIn(payload: Uint8Array, t: number): Sample[] {
   });
 }
 
-/** All parts of something that is given in parts. */
+/** Returns all items of a paged list. */
 export async function all<T>(ask: (after: string | undefined) => Promise<{ items: T[]; next: string | null }>) {
   const items: T[] = [];
   let after: string | undefined;
@@ -260,12 +260,12 @@ export function runsOf(archive: Archive, id: string): Promise<Run[]> {
 
 type Cells = Map<string, number>;
 
-/** Counts and heatmaps of visits, sample by sample. */
+/** Counts and heatmaps of visits, computed sample by sample. */
 export class Reckoning {
-  /** By `day/page`; the empty page is the whole site. */
+  /** By `day/page`; the empty page stands for the whole site. */
   readonly counts = new Map<string, Omit<PageCounts, 'page'>>();
   /**
-   * By `kind/day/page/device`, then by `column/row`; of elements by `selector/column/row`, of clicks on elements by
+   * By `kind/day/page/device`, then by `column/row`. Clicks on elements are by `selector/column/row`, and places by
    * `[selector, width, "column/row", spot]`.
    */
   readonly cells = new Map<string, Cells>();
@@ -273,7 +273,7 @@ export class Reckoning {
   clicks = 0;
   scrolls = 0;
 
-  /** Takes all of one visit, in the order of its times. */
+  /** Adds all runs of one visit, in order of time. */
   add(runs: readonly Pick<Run, 'page' | 'size' | 'entered' | 't' | 'until' | 'payload'>[]): void {
     const course = new Course(this);
     for (const run of runs) course.take(run);
@@ -294,7 +294,7 @@ export class Reckoning {
     this.cells.set(key, cells);
   }
 
-  /** Sum over days and devices of one kind and page. */
+  /** Returns the sum of one kind and page over days and devices. */
   heat(kind: HeatKind | 'element' | 'place', page: string, days: readonly string[], devices: readonly Device[]): Cells {
     const sum: Cells = new Map();
     for (const day of days)
@@ -313,7 +313,7 @@ interface Staying {
   device: Device;
 }
 
-/** A visit as it goes on. */
+/** The state of a visit while it is counted. */
 class Course {
   readonly #to: Reckoning;
   readonly #seen = new Set<string>();
