@@ -1,17 +1,16 @@
 /** Damaged store files are reported in one line in every place that reads them, and good ones are never reported. */
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { open } from 'lmdb';
 import { checkFile } from '../src/store/lmdb/file/check-process.ts';
 import { checkPages, quickCheck } from '../src/store/lmdb/file/folder.ts';
 import { readMeta } from '../src/store/lmdb/file/tree.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
+import { forkModule } from './support/fork-module.ts';
 import { allChildrenOf, spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const PAGE = 4096;
@@ -158,9 +157,7 @@ test('a store that others write to constantly is not taken for damaged', async (
   const path = await fill(t);
   await shorten(path);
   const folder = join(path, '..');
-  const writer = fork(fileURLToPath(new URL('support/store-process.ts', import.meta.url)), [folder], {
-    execArgv: ['--import', 'tsx'],
-  });
+  const writer = forkModule('store-process', [folder]);
   t.after(() => writer.kill('SIGKILL'));
   await once(writer, 'message');
   writer.send(['storm', '']);

@@ -1,20 +1,19 @@
 /** One server per data folder, whatever its path and however close in time the servers start. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { askLockHolder, FolderInUse, lockFolder } from '../src/server/folder-lock.ts';
+import { forkModule } from './support/fork-module.ts';
 import { spawnMain, startServer, temporaryFolder } from './support/server.ts';
 
 const ROUNDS = 60;
-const LOCKER = fileURLToPath(new URL('support/lock-process.ts', import.meta.url));
 
 function locker(t: TestContext): ChildProcess {
-  const child = fork(LOCKER, [], { execArgv: ['--import', 'tsx'] });
+  const child = forkModule('lock-process');
   t.after(() => child.disconnect());
   return child;
 }

@@ -2,11 +2,9 @@
  * Properties of the record in Redis only: replicas, full memory, and servers or processes that die or are suspended.
  */
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Visit } from '../src/model/visit.ts';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import { Redis } from '../src/redis/connection.ts';
@@ -21,6 +19,7 @@ import { mergeTile } from '../src/store/record/tile.ts';
 import { RedisArchive, type RedisArchiveOptions } from '../src/store/redis/redis-archive.ts';
 import { ThreadArchive } from '../src/store/thread/thread-archive.ts';
 import { until } from './support/exact.ts';
+import { forkModule } from './support/fork-module.ts';
 import { freePort } from './support/free-port.ts';
 import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from './support/redis.ts';
 import { threadModule } from './support/server.ts';
@@ -213,8 +212,7 @@ test('frames that a killed process was compacting are compacted by others', asyn
   const { redis, archive } = await open(t, url);
   const visits = Array.from({ length: 60 }, (_, i) => plainVisit('demo', { since: T + i, frames: 30, samples: 300 }));
   await keep(archive, ...visits);
-  const file = fileURLToPath(new URL('./support/redis-filer.ts', import.meta.url));
-  const child = fork(file, [url]);
+  const child = forkModule('compaction-process', [url]);
   t.after(() => child.kill('SIGKILL'));
   await once(child, 'message');
   const version = siteKey('demo', 'record');

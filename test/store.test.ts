@@ -1,12 +1,10 @@
 /** The contract suite: every implementation of Store passes it. */
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { AUDIT, type AuditAction, type AuditNote, type AuditQuery } from '../src/model/audit.ts';
 import { MINUTE_MS, minuteOf } from '../src/model/minute.ts';
 import { CURSOR } from '../src/model/query.ts';
@@ -20,6 +18,7 @@ import { StoreFile } from '../src/store/lmdb/file/store-file.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openRedisStore } from '../src/store/redis/redis-store.ts';
 import { until } from './support/exact.ts';
+import { forkModule } from './support/fork-module.ts';
 import { startRedis, startRedisCluster } from './support/redis.ts';
 import { temporaryFolder } from './support/server.ts';
 
@@ -905,8 +904,7 @@ interface Writer {
 
 /** Runs support/store-process.ts, which answers to messages `[what, text]`. */
 function startWriter(t: TestContext, folder: string): Writer {
-  const file = fileURLToPath(new URL('support/store-process.ts', import.meta.url));
-  const child = fork(file, [folder], { execArgv: ['--import', 'tsx'] });
+  const child = forkModule('store-process', [folder]);
   t.after(() => child.kill('SIGKILL'));
   const said = async (what: string): Promise<string> => {
     for (;;) {

@@ -9,7 +9,8 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const [version = '', ...files] = process.argv.slice(2);
+const [version = '', ...names] = process.argv.slice(2);
+const files = names.map((name) => name.replace(/^test\/(.*)\.ts$/, 'artifacts/tests/$1.js'));
 if (!/^\d+(\.\d+){0,2}$/.test(version)) {
   console.error('npm run test:node -- VERSION [FILE…], as 24 or 22.20.0');
   process.exit(2);
@@ -37,7 +38,7 @@ function test(bin) {
   const env = { ...process.env, PATH: bin + delimiter + process.env.PATH };
   console.log(`Node.js ${execFileSync('node', ['--version'], { env, encoding: 'utf8' }).trim()}`);
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const all = 'test/*.test.ts';
+  const all = 'artifacts/tests/*.test.js';
   const command = `${scripts.pretest} && ${scripts.test.replace(all, files.length > 0 ? '"$@"' : all)}`;
   return spawnSync('sh', ['-c', command, 'sh', ...files], { cwd: root, env, stdio: 'inherit' }).status ?? 1;
 }

@@ -1,10 +1,11 @@
 /**
- * Runs before the tests. Builds dist/ if it is older than its sources. Installs missing programs with apt-get if that
- * needs no password; otherwise prints what to install.
+ * Runs before the tests. Builds dist/ if it is older than its sources, and the tests. Installs missing programs with
+ * apt-get if that needs no password; otherwise prints what to install.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { isBuilt, ROOT } from './built.ts';
 import { CHROMIUM, findProgram } from './programs.ts';
+import { buildTests } from './test-build.ts';
 
 /** Programs by name, the best first, and the Debian packages that contain them. */
 const PROGRAMS = [
@@ -17,6 +18,7 @@ const PROGRAMS = [
 ];
 
 if (!isBuilt()) execFileSync(process.execPath, ['build.mjs'], { cwd: ROOT, stdio: 'inherit' });
+await buildTests();
 install();
 const packages = missing().map((program) => program.packages[0]);
 if (packages.length > 0) {
