@@ -61,7 +61,7 @@ export function hitCounter(
 ): Answerer {
   const { config, store, logger } = options;
   const limit = new AddressLimit(config.maxHits);
-  const count = counter(options);
+  const reply = replier(options);
   const siteBy = onceATurn((key) => store.site(key));
 
   return (request, response) => {
@@ -94,8 +94,14 @@ export function hitCounter(
     const key = query.get('site');
     return key === null ? onlySite(store) : siteBy(key);
   }
+}
 
-  function reply(asked: HitRequest, site: Site | undefined): Promise<Answer> | Answer {
+/** Returns a function that answers a request about a site. That function throws Problem. */
+function replier(options: HttpOptions): (asked: HitRequest, site: Site | undefined) => Promise<Answer> | Answer {
+  const { config, store } = options;
+  const count = counter(options);
+
+  return (asked, site) => {
     switch (asked.request.method) {
       case 'OPTIONS':
         if (!isProbe(asked.request)) checkOrigin(site, asked);
@@ -105,7 +111,7 @@ export function hitCounter(
       default:
         return asked.path.endsWith(SUFFIX) ? drawBadge(asked, site) : tellTotal(asked, site);
     }
-  }
+  };
 
   async function countVisit(asked: HitRequest, site: Site | undefined): Promise<Answer> {
     const { key } = checkOrigin(site, asked);

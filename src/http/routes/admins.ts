@@ -4,27 +4,32 @@ import type { FastifyRequest } from 'fastify';
 import { ADMIN_NAME, lookAlike, mixesScripts } from '../../model/account.ts';
 import { rightsText } from '../../model/rights.ts';
 import { RIGHTS, readRights } from '../auth/rights-schema.ts';
-import type { HttpOptions } from '../contract.ts';
+import type { HttpOptions, Records } from '../contract.ts';
 import { Problem } from '../problem.ts';
 import { EmptyBody, type HttpApp, MANAGE, problems, shape, Time } from '../schema.ts';
 import { noteOf } from './audit.ts';
 
+const tags = ['admins'];
+const config = MANAGE;
+const params = shape({ name: Type.String({ minLength: 1, maxLength: 64 }) });
+
 const Name = Type.String({ pattern: ADMIN_NAME.source });
+const Link = shape({
+  token: Type.String({ description: 'Token of the one-time link /admin/link/TOKEN, valid for 15 minutes' }),
+});
+
+export function adminRoutes(app: HttpApp, options: HttpOptions): void {
+  for (const route of [listAdmins, addAdmin, changeAdmin, removeAdmin, createLink]) route(app, options);
+}
+
 const Admin = shape({
   name: Type.String(),
   created: Time,
   hasPassword: Type.Boolean({ description: 'If false, the administrator signs in by link only' }),
   ...RIGHTS,
 });
-const Link = shape({
-  token: Type.String({ description: 'Token of the one-time link /admin/link/TOKEN, valid for 15 minutes' }),
-});
 
-export function adminRoutes(app: HttpApp, { store }: HttpOptions): void {
-  const tags = ['admins'];
-  const config = MANAGE;
-  const params = shape({ name: Type.String({ minLength: 1, maxLength: 64 }) });
-
+function listAdmins(app: HttpApp, { store }: HttpOptions): void {
   app.get(
     '/v1/admins',
     {
@@ -33,7 +38,13 @@ export function adminRoutes(app: HttpApp, { store }: HttpOptions): void {
     },
     async () => ({ admins: (await store.admins()).map(shownAdmin) }),
   );
+}
 
+function shownAdmin({ name, created, password, ...rights }: Awaited<ReturnType<Records['admins']>>[number]) {
+  return { name, created, hasPassword: password !== null, ...rights };
+}
+
+function addAdmin(app: HttpApp, { store }: HttpOptions): void {
   app.post(
     '/v1/admins',
     {
@@ -58,10 +69,12 @@ export function adminRoutes(app: HttpApp, { store }: HttpOptions): void {
       if (!(await store.addAdmin(name, Date.now(), read, note)))
         throw new Problem(409, 'admin-exists', `Administrator ${name} already exists.`);
       reply.code(201);
-      return linkFor(request, name);
+      return linkFor(store, request, name);
     },
   );
+}
 
+function changeAdmin(app: HttpApp, { store }: HttpOptions): void {
   app.put(
     '/v1/admins/:name',
     {
@@ -81,7 +94,9 @@ export function adminRoutes(app: HttpApp, { store }: HttpOptions): void {
       return reply.code(204).send(null);
     },
   );
+}
 
+function removeAdmin(app: HttpApp, { store }: HttpOptions): void {
   app.delete(
     '/v1/admins/:name',
     {
@@ -99,7 +114,9 @@ export function adminRoutes(app: HttpApp, { store }: HttpOptions): void {
       return reply.code(204).send(null);
     },
   );
+}
 
+function createLink(app: HttpApp, { store }: HttpOptions): void {
   app.post(
     '/v1/admins/:name/link',
     {
@@ -113,29 +130,20 @@ export function adminRoutes(app: HttpApp, { store }: HttpOptions): void {
     },
     async (request, reply) => {
       reply.code(201);
-      return linkFor(request, nameOf(request));
+      return linkFor(store, request, nameOf(request));
     },
   );
+}
 
-  async function linkFor(request: FastifyRequest, name: string): Promise<{ token: string }> {
-    const token = await store.addLink(name, Date.now(), noteOf(request, 'link-made', name));
-    if (token === undefined) throw unknownAdmin();
-    return { token };
-  }
+async function linkFor(store: Records, request: FastifyRequest, name: string): Promise<{ token: string }> {
+  const token = await store.addLink(name, Date.now(), noteOf(request, 'link-made', name));
+  if (token === undefined) throw unknownAdmin();
+  return { token };
 }
 
 /** The name in the URL, in one normal form for all keyboards. */
 function nameOf({ params }: { params: { name: string } }): string {
   return params.name.normalize('NFC');
-}
-
-function shownAdmin({
-  name,
-  created,
-  password,
-  ...rights
-}: Awaited<ReturnType<HttpOptions['store']['admins']>>[number]) {
-  return { name, created, hasPassword: password !== null, ...rights };
 }
 
 function check(outcome: 'done' | 'unknown' | 'last-owner'): void {

@@ -6,7 +6,7 @@ import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { withoutNul } from '../../protocol/reader.ts';
 import { unknownSite } from '../auth/guard.ts';
-import type { HttpOptions } from '../contract.ts';
+import type { HttpOptions, Records } from '../contract.ts';
 import { originNotAllowed, preflightFields, sharedFields } from '../cors.ts';
 import type { peerReader } from '../peer.ts';
 import { Problem } from '../problem.ts';
@@ -23,13 +23,17 @@ interface Where {
 }
 
 export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnType<typeof peerReader>): void {
-  const { config, store, beacon } = options;
-  const url = config.endpoint;
+  const url = options.config.endpoint;
   // Bodies are frames, whatever their type says; ingest parses them.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  app.addHook('onRequest', allow);
+  app.addHook('onRequest', (request, reply) => allow(options.store, peerOf(request.raw).host, request, reply));
+  refuseGet(app, url);
+  answerPreflight(app, url);
+  takeFrames(app, options, peerOf);
+}
 
+function refuseGet(app: HttpApp, url: string): void {
   app.get(url, { config: { security: [] }, exposeHeadRoute: false, schema: { hide: true } }, async () => {
     throw new Problem(426, 'upgrade-required', 'This is a WebSocket endpoint; frames may also be sent by POST.', {
       upgrade: 'websocket',
@@ -37,7 +41,9 @@ export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnT
       connection: 'upgrade, close',
     });
   });
+}
 
+function answerPreflight(app: HttpApp, url: string): void {
   app.options(url, { config: { security: [] }, schema: { hide: true } }, async (request, reply) => {
     // Without an Origin it is not a preflight but a load balancer that checks whether the server is alive.
     if (request.headers.origin !== undefined && !reply.hasHeader(ALLOWED)) throw originNotAllowed();
@@ -46,9 +52,11 @@ export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnT
       .code(204)
       .send();
   });
+}
 
+function takeFrames(app: HttpApp, { config, beacon }: HttpOptions, peerOf: ReturnType<typeof peerReader>): void {
   app.post(
-    url,
+    config.endpoint,
     {
       config: { security: [] },
       onRequest: async (request) => checkType(mediaType(request)),
@@ -78,18 +86,23 @@ export function beaconRoutes(app: HttpApp, options: HttpOptions, peerOf: ReturnT
       return reply.send(JSON.stringify(body));
     },
   );
+}
 
-  /**
-   * A refused page may read the reason from any origin: a browser does not tell it why a WebSocket failed, and it would
-   * retry for ever.
-   */
-  async function allow(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const site = isOfPage(request) ? await store.site(request.query.site) : undefined;
-    reply.headers(Object.fromEntries(sharedFields(site, request.raw, peerOf(request.raw).host)));
-    if (!isOfPage(request) || request.method === 'OPTIONS' || reply.hasHeader(ALLOWED)) return;
-    reply.header(ALLOWED, '*');
-    if (request.method === 'GET') throw site ? originNotAllowed() : unknownSite();
-  }
+/**
+ * A refused page may read the reason from any origin: a browser does not tell it why a WebSocket failed, and it would
+ * retry for ever.
+ */
+async function allow(
+  store: Records,
+  host: string | undefined,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const site = isOfPage(request) ? await store.site(request.query.site) : undefined;
+  reply.headers(Object.fromEntries(sharedFields(site, request.raw, host)));
+  if (!isOfPage(request) || request.method === 'OPTIONS' || reply.hasHeader(ALLOWED)) return;
+  reply.header(ALLOWED, '*');
+  if (request.method === 'GET') throw site ? originNotAllowed() : unknownSite();
 }
 
 /** True if the request comes from a page and names a site. */

@@ -6,7 +6,7 @@ import { encodeHeat } from '../../heat/bytes.ts';
 import { extentOf, renderHeat } from '../../heat/picture.ts';
 import { HEAT_KINDS, type Heat, type HeatKind } from '../../model/heat.ts';
 import type { HeatQuery } from '../../model/query.ts';
-import type { HttpOptions } from '../contract.ts';
+import type { HttpOptions, RecordArchive } from '../contract.ts';
 import { Pictures } from '../pictures.ts';
 import { days, Page, SiteKey, whole, written } from '../query-fields.ts';
 import { DEVICE_NAMES, EmptyBody, type HttpApp, LOOK, problems, shape } from '../schema.ts';
@@ -16,6 +16,7 @@ import { isKnown } from '../static/fixed-files.ts';
 const BINARY = 'application/octet-stream';
 const LARGEST_SCALE = 64;
 
+const tags = ['heatmaps'];
 const what = {
   site: SiteKey,
   page: Page,
@@ -25,6 +26,11 @@ const what = {
   width: Type.Optional(Type.Enum([...DEVICE_NAMES], { description: 'Only windows of this width class' })),
 };
 const What = shape(what);
+
+export function heatmapRoutes(app: HttpApp, { archive }: HttpOptions): void {
+  numbersRoute(app, archive);
+  pictureRoute(app, archive);
+}
 
 const Numbers = Type.Array(Type.Number());
 const HeatShape = shape({
@@ -53,17 +59,8 @@ const HEAT = {
   },
 };
 
-/** Buffers are sent unchanged. */
-const PNG = {
-  description: 'The picture',
-  content: { 'image/png': { schema: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }) } },
-};
-
-export function heatmapRoutes(app: HttpApp, { archive }: HttpOptions): void {
-  const tags = ['heatmaps'];
-  const pictures = new Pictures();
+function numbersRoute(app: HttpApp, archive: RecordArchive): void {
   const bodies = new SharedAnswers<Buffer>();
-
   app.get(
     '/v1/heatmap',
     {
@@ -80,14 +77,27 @@ export function heatmapRoutes(app: HttpApp, { archive }: HttpOptions): void {
       const { format, ...asked } = request.query;
       const isBinary = wantsBytes(request, format);
       const body = await bodies.get(JSON.stringify([isBinary, asked]), async () => {
-        const { query, heat } = await load(asked);
+        const { query, heat } = await load(archive, asked);
         return isBinary ? Buffer.from(encodeHeat(query.kind, heat)) : Buffer.from(JSON.stringify(heat));
       });
       reply.header('vary', 'Accept');
       return reply.type(isBinary ? BINARY : 'application/json; charset=utf-8').send(body as never);
     },
   );
+}
 
+function wantsBytes({ headers }: FastifyRequest, format: 'json' | 'binary' | undefined): boolean {
+  return format === undefined ? (headers.accept ?? '').includes(BINARY) : format === 'binary';
+}
+
+/** Buffers are sent unchanged. */
+const PNG = {
+  description: 'The picture',
+  content: { 'image/png': { schema: Type.Unsafe<Buffer>({ type: 'string', format: 'binary' }) } },
+};
+
+function pictureRoute(app: HttpApp, archive: RecordArchive): void {
+  const pictures = new Pictures();
   app.get(
     '/v1/heatmap.png',
     {
@@ -107,7 +117,7 @@ export function heatmapRoutes(app: HttpApp, { archive }: HttpOptions): void {
     },
     async (request, reply) => {
       const scale = whole('scale', request.query.scale, 1, LARGEST_SCALE) ?? 1;
-      const { query, heat } = await load(request.query);
+      const { query, heat } = await load(archive, request.query);
       const tag = tagOf(query.kind, heat, scale);
       reply.headers({ etag: tag, 'cache-control': 'private, no-cache' });
       if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send(null);
@@ -115,17 +125,13 @@ export function heatmapRoutes(app: HttpApp, { archive }: HttpOptions): void {
       return reply.type('image/png').send(picture);
     },
   );
-
-  async function load(asked: Static<typeof What>): Promise<{ query: HeatQuery; heat: Heat }> {
-    const { site, page, kind = 'move', width } = asked;
-    const query = { site, page, kind, ...days(asked, Date.now()), ...(width !== undefined && { device: width }) };
-    const heat = await archive.heat(query);
-    return { query, heat: { ...heat, extent: extentOf(kind, heat) } };
-  }
 }
 
-function wantsBytes({ headers }: FastifyRequest, format: 'json' | 'binary' | undefined): boolean {
-  return format === undefined ? (headers.accept ?? '').includes(BINARY) : format === 'binary';
+async function load(archive: RecordArchive, asked: Static<typeof What>): Promise<{ query: HeatQuery; heat: Heat }> {
+  const { site, page, kind = 'move', width } = asked;
+  const query = { site, page, kind, ...days(asked, Date.now()), ...(width !== undefined && { device: width }) };
+  const heat = await archive.heat(query);
+  return { query, heat: { ...heat, extent: extentOf(kind, heat) } };
 }
 
 /** Two images of the same counts are equal, so the tag needs no rendering. */

@@ -15,10 +15,12 @@ import {
 } from '../auth/guard.ts';
 import { checkPassword, hashPassword, PASSWORD_LIMIT } from '../auth/password.ts';
 import { RIGHTS } from '../auth/rights-schema.ts';
-import type { HttpOptions, Identity } from '../contract.ts';
+import type { HttpOptions, Identity, Records } from '../contract.ts';
 import { Problem } from '../problem.ts';
 import { EmptyBody, type HttpApp, OWN, shape, Time, TimeOrNull } from '../schema.ts';
 import { noteOf } from './audit.ts';
+
+const tags = ['sign-in'];
 
 const Who = shape({
   name: Type.String({ description: 'Name of the administrator or the token' }),
@@ -28,17 +30,6 @@ const Who = shape({
   ...RIGHTS,
 });
 
-const Session = shape({
-  id: Type.String(),
-  name: Type.String({ description: 'Name of the administrator' }),
-  created: Time,
-  lastSeen: Time,
-  expires: Time,
-  agent: Type.String({ description: 'Short description of the browser' }),
-  current: Type.Boolean({ description: 'True for the session of this request' }),
-});
-
-const Password = Type.String({ minLength: PASSWORD_LIMIT.least, maxLength: PASSWORD_LIMIT.most });
 const Secret = Type.String({ minLength: 1, maxLength: PASSWORD_LIMIT.most });
 
 interface Means {
@@ -47,9 +38,13 @@ interface Means {
 }
 
 /** Routes that work without being signed in. */
-export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Means): void {
-  const tags = ['sign-in'];
+export function signInRoutes(app: HttpApp, means: Means): void {
+  signInByPassword(app, means);
+  signInByLink(app, means);
+}
 
+function signInByPassword(app: HttpApp, means: Means): void {
+  const { store } = means.options;
   app.post(
     '/v1/session',
     {
@@ -69,13 +64,16 @@ export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Me
       // It is awaited after the attempt has been counted.
       asked.catch(() => {});
       if (!(await tryOnce(store, attempts, async () => checkPassword(password, (await asked)?.password)))) {
-        await noteRefused((await asked)?.name, 'by password');
+        await noteRefused(store, (await asked)?.name, 'by password');
         throw new Problem(401, 'wrong-password', 'Wrong name or password.');
       }
-      return begin(request, reply, name, 'by password');
+      return signIn(means, request, reply, name, 'by password');
     },
   );
+}
 
+function signInByLink(app: HttpApp, means: Means): void {
+  const { store } = means.options;
   app.post(
     '/v1/session/link',
     {
@@ -92,41 +90,49 @@ export function signInRoutes(app: HttpApp, { options: { store }, recognise }: Me
       const attempts = [countAttempts('address', request.client.address)];
       const name = await tryOnce(store, attempts, () => store.takeLink(request.body.token, Date.now()));
       if (name === undefined) {
-        await noteRefused(undefined, 'by link');
+        await noteRefused(store, undefined, 'by link');
         throw new Problem(401, 'bad-link', 'This link was already used, is older than 15 minutes, or is not valid.');
       }
-      return begin(request, reply, name, 'by link');
+      return signIn(means, request, reply, name, 'by link');
     },
   );
+}
 
-  /** An unknown name may be a password typed into the wrong field: it is not stored. */
-  function noteRefused(name: string | undefined, how: string): Promise<void> {
-    return store.note({ at: Date.now(), who: name ?? ACTOR.unknown, what: 'sign-in-refused', on: how });
-  }
+/** An unknown name may be a password typed into the wrong field: it is not stored. */
+function noteRefused(store: Records, name: string | undefined, how: string): Promise<void> {
+  return store.note({ at: Date.now(), who: name ?? ACTOR.unknown, what: 'sign-in-refused', on: how });
+}
 
-  async function begin(request: FastifyRequest, reply: FastifyReply, name: string, how: string) {
-    const before = await recognise(request);
-    if (before?.session !== undefined) await store.removeSession(before.session);
-    const now = Date.now();
-    const from = agentText(request.headers['user-agent']);
-    const [made, admin] = await Promise.all([
-      store.addSession(name, from, now, { at: now, who: name, what: 'signed-in', on: how, from }),
-      store.admin(name),
-    ]);
-    // The account was removed meanwhile.
-    if (made === undefined || admin === undefined) throw signedOut();
-    setSessionCookie(request, reply, made.secret);
-    const { password, role, sites } = admin;
-    reply.code(201);
-    const { expires } = made.session;
-    return { name, via: 'session' as const, hasPassword: password !== null, expires, role, sites };
-  }
+async function signIn(
+  { options: { store }, recognise }: Means,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  name: string,
+  how: string,
+) {
+  const before = await recognise(request);
+  if (before?.session !== undefined) await store.removeSession(before.session);
+  const now = Date.now();
+  const from = agentText(request.headers['user-agent']);
+  const [made, admin] = await Promise.all([
+    store.addSession(name, from, now, { at: now, who: name, what: 'signed-in', on: how, from }),
+    store.admin(name),
+  ]);
+  // The account was removed meanwhile.
+  if (made === undefined || admin === undefined) throw signedOut();
+  setSessionCookie(request, reply, made.secret);
+  const { password, role, sites } = admin;
+  reply.code(201);
+  const { expires } = made.session;
+  return { name, via: 'session' as const, hasPassword: password !== null, expires, role, sites };
 }
 
 /** Routes for signed-in callers. */
-export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
-  const tags = ['sign-in'];
+export function sessionRoutes(app: HttpApp, options: HttpOptions): void {
+  for (const route of [showSession, signOut, changePassword, listSessions, endSession]) route(app, options);
+}
 
+function showSession(app: HttpApp, { store }: HttpOptions): void {
   app.get(
     '/v1/session',
     { config: OWN, schema: { tags, summary: 'Who is signed in', response: { 200: Who } } },
@@ -137,7 +143,9 @@ export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
       return { name, via, hasPassword: (admin?.password ?? null) !== null, expires, ...rights };
     },
   );
+}
 
+function signOut(app: HttpApp, { store }: HttpOptions): void {
   app.delete(
     '/v1/session',
     { config: OWN, schema: { tags, summary: 'Sign out', response: { 204: EmptyBody } } },
@@ -148,7 +156,11 @@ export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
       return reply.code(204).send(null);
     },
   );
+}
 
+const Password = Type.String({ minLength: PASSWORD_LIMIT.least, maxLength: PASSWORD_LIMIT.most });
+
+function changePassword(app: HttpApp, { store }: HttpOptions): void {
   app.put(
     '/v1/password',
     {
@@ -162,14 +174,26 @@ export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
     },
     async (request, reply) => {
       const { id, name } = personOf(request);
-      await checkCurrent(name, request.body.current);
+      await checkCurrent(store, name, request.body.current);
       const hash = await hashPassword(request.body.password);
       if (!(await store.setPassword(name, hash, noteOf(request, 'password-set', name)))) throw signedOut();
       await store.removeSessions(name, id);
       return reply.code(204).send(null);
     },
   );
+}
 
+const Session = shape({
+  id: Type.String(),
+  name: Type.String({ description: 'Name of the administrator' }),
+  created: Time,
+  lastSeen: Time,
+  expires: Time,
+  agent: Type.String({ description: 'Short description of the browser' }),
+  current: Type.Boolean({ description: 'True for the session of this request' }),
+});
+
+function listSessions(app: HttpApp, { store }: HttpOptions): void {
   app.get(
     '/v1/sessions',
     {
@@ -182,12 +206,14 @@ export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
     },
     async (request) => {
       const current = identityOf(request).session;
-      const sessions = await sessionsOf(identityOf(request));
+      const sessions = await sessionsOf(store, identityOf(request));
       sessions.sort((a, b) => b.lastSeen - a.lastSeen);
       return { sessions: sessions.map((session) => ({ ...session, current: session.id === current })) };
     },
   );
+}
 
+function endSession(app: HttpApp, { store }: HttpOptions): void {
   app.delete(
     '/v1/sessions/:id',
     {
@@ -201,30 +227,30 @@ export function sessionRoutes(app: HttpApp, { store }: HttpOptions): void {
     },
     async (request, reply) => {
       const { id } = request.params;
-      const session = (await sessionsOf(identityOf(request))).find((one) => one.id === id);
+      const session = (await sessionsOf(store, identityOf(request))).find((one) => one.id === id);
       if (!session || !(await store.removeSession(id, noteOf(request, 'session-ended', session.name))))
         throw new Problem(404, 'unknown-session', 'There is no such session.');
       return reply.code(204).send(null);
     },
   );
+}
 
-  /** The sessions that the caller may see and end. A viewer's token may have the name of another account. */
-  async function sessionsOf({ name, via, rights }: Identity) {
-    const sessions = await store.sessions(Date.now());
-    if (may(rights, 'manage')) return sessions;
-    return via === 'session' ? sessions.filter((session) => session.name === name) : [];
-  }
+/** The sessions that the caller may see and end. A viewer's token may have the name of another account. */
+async function sessionsOf(store: Records, { name, via, rights }: Identity) {
+  const sessions = await store.sessions(Date.now());
+  if (may(rights, 'manage')) return sessions;
+  return via === 'session' ? sessions.filter((session) => session.name === name) : [];
+}
 
-  /** Somebody at an unlocked screen must not be able to guess the password either. */
-  async function checkCurrent(name: string, current: string | undefined): Promise<void> {
-    const admin = await store.admin(name);
-    if (admin === undefined) throw signedOut();
-    if (admin.password === null) return;
-    const check = () => checkPassword(current ?? '', admin.password);
-    if (await tryOnce(store, [countAttempts('name', name)], check)) return;
-    await store.note({ at: Date.now(), who: name, what: 'sign-in-refused', on: 'to change the password' });
-    throw new Problem(403, 'wrong-password', 'The current password is wrong.');
-  }
+/** Somebody at an unlocked screen must not be able to guess the password either. */
+async function checkCurrent(store: Records, name: string, current: string | undefined): Promise<void> {
+  const admin = await store.admin(name);
+  if (admin === undefined) throw signedOut();
+  if (admin.password === null) return;
+  const check = () => checkPassword(current ?? '', admin.password);
+  if (await tryOnce(store, [countAttempts('name', name)], check)) return;
+  await store.note({ at: Date.now(), who: name, what: 'sign-in-refused', on: 'to change the password' });
+  throw new Problem(403, 'wrong-password', 'The current password is wrong.');
 }
 
 /** The person who is signed in; a token has neither session nor password. */

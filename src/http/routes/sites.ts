@@ -8,6 +8,8 @@ import { Problem } from '../problem.ts';
 import { EmptyBody, type HttpApp, Label, LOOK, MANAGE, shape, Time, TimeOrNull, trimmedName } from '../schema.ts';
 import { noteOf } from './audit.ts';
 
+const tags = ['sites'];
+
 const Key = Type.String({ pattern: SITE_KEY.source, description: 'Identifies the site in the snippet' });
 const Origins = Type.Array(Type.String({ maxLength: 256 }), {
   maxItems: SITE_LIMIT.origins,
@@ -15,9 +17,11 @@ const Origins = Type.Array(Type.String({ maxLength: 256 }), {
 });
 const Site = shape({ key: Key, name: Type.String(), origins: Origins, created: Time, firstSeen: TimeOrNull });
 
-export function siteRoutes(app: HttpApp, { store, config, version }: HttpOptions): void {
-  const tags = ['sites'];
+export function siteRoutes(app: HttpApp, options: HttpOptions): void {
+  for (const route of [listSites, addSite, changeSite, removeSite, serverRoute]) route(app, options);
+}
 
+function listSites(app: HttpApp, { store }: HttpOptions): void {
   app.get(
     '/v1/sites',
     {
@@ -33,7 +37,9 @@ export function siteRoutes(app: HttpApp, { store, config, version }: HttpOptions
       return { sites: (await store.sites()).filter(({ key }) => sees(rights, key)) };
     },
   );
+}
 
+function addSite(app: HttpApp, { store }: HttpOptions): void {
   app.post(
     '/v1/sites',
     {
@@ -60,7 +66,9 @@ export function siteRoutes(app: HttpApp, { store, config, version }: HttpOptions
       return site;
     },
   );
+}
 
+function changeSite(app: HttpApp, { store }: HttpOptions): void {
   app.put(
     '/v1/sites/:key',
     {
@@ -82,7 +90,9 @@ export function siteRoutes(app: HttpApp, { store, config, version }: HttpOptions
       return site;
     },
   );
+}
 
+function removeSite(app: HttpApp, { store }: HttpOptions): void {
   app.delete(
     '/v1/sites/:key',
     {
@@ -95,7 +105,9 @@ export function siteRoutes(app: HttpApp, { store, config, version }: HttpOptions
       return reply.code(204).send(null);
     },
   );
+}
 
+function serverRoute(app: HttpApp, { config, version }: HttpOptions): void {
   app.get(
     '/v1/server',
     {

@@ -4,7 +4,7 @@
  * stream.
  */
 import type { Socket } from 'node:net';
-import { Type } from '@fastify/type-provider-typebox';
+import { type Static, Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { TimeoutError, withTimeout } from '../../lib/timeout.ts';
 import { MAX_TEXT } from '../../model/text.ts';
@@ -12,7 +12,7 @@ import type { StreamRequest } from '../../protocol/ipc.ts';
 import type { Past } from '../../protocol/peer.ts';
 import { MOVES } from '../../protocol/stream-event.ts';
 import { checkNeeds, checkSite, claimedCredential, holdersOf, type recogniser } from '../auth/guard.ts';
-import type { HttpOptions } from '../contract.ts';
+import type { HttpOptions, Records } from '../contract.ts';
 import { isStoreAway, Problem, type RaisedError } from '../problem.ts';
 import { turnOf } from '../response-order.ts';
 import { type HttpApp, LOOK, lastEventIdOf, streamQuery } from '../schema.ts';
@@ -34,11 +34,17 @@ declare module 'fastify' {
   }
 }
 
-export function streamRoute(
-  app: HttpApp,
-  { logger, openStream, past, store }: HttpOptions,
-  recognise: ReturnType<typeof recogniser>,
-): void {
+const Query = streamQuery({
+  site: Type.String({ minLength: 1, maxLength: 40 }),
+  page: Type.Optional(Page),
+  visitor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
+  stage: Type.Optional(Page),
+  moves: Type.Optional(Type.Enum([...MOVES])),
+  last_event_id: Type.Optional(Type.String()),
+});
+
+export function streamRoute(app: HttpApp, options: HttpOptions, recognise: ReturnType<typeof recogniser>): void {
+  const { past, store } = options;
   app.decorateRequest('checked', true);
   app.decorateRequest('made', 0);
   app.decorateRequest('kept', undefined);
@@ -51,10 +57,10 @@ export function streamRoute(
         const { site } = request.query as { site?: unknown };
         const isClaimed = claimedCredential(request, store) !== undefined;
         if (isClaimed && typeof site === 'string') request.kept = past(site);
-        return orUnchecked(request, checkNeeds(request, store, recognise));
+        return orUnchecked(store, request, checkNeeds(request, store, recognise));
       },
       preHandler: async (request) => {
-        const site = request.checked ? await orUnchecked(request, checkSite(request)) : undefined;
+        const site = request.checked ? await orUnchecked(store, request, checkSite(request)) : undefined;
         request.made = site?.created ?? 0;
       },
       // A HEAD request would be handed over like a GET, and its stream would never end.
@@ -63,61 +69,59 @@ export function streamRoute(
         tags: ['stream'],
         summary: 'What visitors do, live, as Server-Sent Events',
         produces: ['text/event-stream'],
-        querystring: streamQuery({
-          site: Type.String({ minLength: 1, maxLength: 40 }),
-          page: Type.Optional(Page),
-          visitor: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
-          stage: Type.Optional(Page),
-          moves: Type.Optional(Type.Enum([...MOVES])),
-          last_event_id: Type.Optional(Type.String()),
-        }),
+        querystring: Query,
       },
     },
     async (request, reply) => {
-      const { site, page, visitor, stage, moves } = request.query;
       checkBare(request);
-      const kept = request.checked ? await (request.kept ?? past(site)) : null;
+      const kept = request.checked ? await (request.kept ?? past(request.query.site)) : null;
       reply.hijack();
-      if (!(await turnOf(request.raw))) return reply;
-      hand(
-        {
-          site,
-          page: page ?? null,
-          visitor: visitor ?? null,
-          stage: stage ?? null,
-          moves: moves ?? 'full',
-          lastEventId: lastEventIdOf(request)?.slice(0, EVENT_ID_LIMIT) ?? null,
-          credential: claimedCredential(request, store) as string,
-          holders: holdersOf(request, store),
-          checked: request.checked,
-          made: request.made,
-        },
-        request.raw.socket,
-        kept,
-      );
+      if (await turnOf(request.raw))
+        handOver(options, streamRequestOf(request, request.query, store), request.raw.socket, kept);
       return reply;
     },
   );
+}
 
-  /** Awaits a check. Returns undefined if the store does not answer in time. */
-  async function orUnchecked<T>(request: FastifyRequest, check: Promise<T>): Promise<T | undefined> {
-    if (claimedCredential(request, store) === undefined) return check;
-    try {
-      return await withTimeout(check, STORE_TIMEOUT_MS);
-    } catch (error) {
-      if (!(error instanceof TimeoutError) && !isStoreAway(error as RaisedError)) throw error;
-      request.checked = false;
-      return undefined;
-    }
+function streamRequestOf(request: FastifyRequest, query: Static<typeof Query>, store: Records): StreamRequest {
+  const { site, page, visitor, stage, moves } = query;
+  return {
+    site,
+    page: page ?? null,
+    visitor: visitor ?? null,
+    stage: stage ?? null,
+    moves: moves ?? 'full',
+    lastEventId: lastEventIdOf(request)?.slice(0, EVENT_ID_LIMIT) ?? null,
+    credential: claimedCredential(request, store) as string,
+    holders: holdersOf(request, store),
+    checked: request.checked,
+    made: request.made,
+  };
+}
+
+/** Awaits a check. Returns undefined if the store does not answer in time. */
+async function orUnchecked<T>(store: Records, request: FastifyRequest, check: Promise<T>): Promise<T | undefined> {
+  if (claimedCredential(request, store) === undefined) return check;
+  try {
+    return await withTimeout(check, STORE_TIMEOUT_MS);
+  } catch (error) {
+    if (!(error instanceof TimeoutError) && !isStoreAway(error as RaisedError)) throw error;
+    request.checked = false;
+    return undefined;
   }
+}
 
-  function hand(request: StreamRequest, socket: Socket, kept: Past | null): void {
-    try {
-      if (!socket.destroyed) openStream(request, socket, kept);
-    } catch (error) {
-      logger.error({ err: error }, 'the stream could not be handed over to the primary');
-      socket.destroy();
-    }
+function handOver(
+  { logger, openStream }: HttpOptions,
+  request: StreamRequest,
+  socket: Socket,
+  kept: Past | null,
+): void {
+  try {
+    if (!socket.destroyed) openStream(request, socket, kept);
+  } catch (error) {
+    logger.error({ err: error }, 'the stream could not be handed over to the primary');
+    socket.destroy();
   }
 }
 

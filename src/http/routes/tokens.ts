@@ -7,11 +7,14 @@ import { Problem } from '../problem.ts';
 import { EmptyBody, type HttpApp, Label, MANAGE, shape, Time, TimeOrNull, trimmedName } from '../schema.ts';
 import { noteOf } from './audit.ts';
 
+const tags = ['tokens'];
 const token = { id: Type.String(), name: Type.String(), created: Time, lastUsed: TimeOrNull, ...RIGHTS };
 
-export function tokenRoutes(app: HttpApp, { store }: HttpOptions): void {
-  const tags = ['tokens'];
+export function tokenRoutes(app: HttpApp, options: HttpOptions): void {
+  for (const route of [listTokens, addToken, revokeToken]) route(app, options);
+}
 
+function listTokens(app: HttpApp, { store }: HttpOptions): void {
   app.get(
     '/v1/tokens',
     {
@@ -20,7 +23,9 @@ export function tokenRoutes(app: HttpApp, { store }: HttpOptions): void {
     },
     async () => ({ tokens: (await store.tokens()).sort((a, b) => a.created - b.created) }),
   );
+}
 
+function addToken(app: HttpApp, { store }: HttpOptions): void {
   app.post(
     '/v1/tokens',
     {
@@ -43,7 +48,9 @@ export function tokenRoutes(app: HttpApp, { store }: HttpOptions): void {
       return { ...made.token, secret: made.secret };
     },
   );
+}
 
+function revokeToken(app: HttpApp, { store }: HttpOptions): void {
   app.delete(
     '/v1/tokens/:id',
     {
