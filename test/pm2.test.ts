@@ -69,7 +69,7 @@ async function preparePm2(t: TestContext, more: Record<string, string> = {}): Pr
     PM2_HOME: home,
     PORT: String(port),
     FIELDMOUSE_DATA: data,
-    FIELDMOUSE_WORKERS: '2',
+    FIELDMOUSE_WORKERS: '1',
     ...more,
   };
   const pm2 = async (...args: string[]) =>
@@ -101,7 +101,7 @@ async function isReady(url: string): Promise<boolean> {
 }
 
 test('PM2 starts the server, waits until it is ready, has its workers replaced, and stops it with a drain', async (t) => {
-  const { pm2, listed, url } = await preparePm2(t);
+  const { pm2, listed, url } = await preparePm2(t, { FIELDMOUSE_WORKERS: '2' });
   await pm2('start', 'ecosystem.config.cjs');
   // `pm2 start` came back, so it was ready: no waiting here.
   assert.ok(await isReady(url));
@@ -143,7 +143,7 @@ function watch(url: string): { stop(): Promise<number> } {
 }
 
 test('pm2 reload and restart interrupt the server for a moment, and lose no acked data', async (t) => {
-  const { pm2, listed, url, data } = await preparePm2(t);
+  const { pm2, listed, url, data } = await preparePm2(t, { FIELDMOUSE_WORKERS: '2' });
   await pm2('start', 'ecosystem.config.cjs');
   const visitors = crowd(t, 50, () => url.replace('http', 'ws'));
   const traffic = new Traffic(visitors, 100, 6);
@@ -295,7 +295,7 @@ test('the ecosystem file works from any folder, and --watch ignores files that t
   cpSync(join(root, 'ecosystem.config.cjs'), join(app, 'ecosystem.config.cjs'));
   for (const name of ['dist', 'package.json', 'node_modules']) symlinkSync(join(root, name), join(app, name));
   const { FIELDMOUSE_DATA, ...rest } = env;
-  const elsewhere = { cwd: home, env: { ...rest, FIELDMOUSE_WORKERS: '1' }, ...LIMITED };
+  const elsewhere = { cwd: home, env: rest, ...LIMITED };
   const pm2 = (...args: string[]) => run(process.execPath, [PM2, ...args], elsewhere);
   await pm2('start', join(app, 'ecosystem.config.cjs'), '--watch');
   assert.ok(await isReady(url));

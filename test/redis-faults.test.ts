@@ -19,6 +19,8 @@ import { StreamReader, samplesOf } from './support/stream.ts';
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 const VISITORS = 30;
+/** Time between two frames of a visitor, milliseconds. */
+const EVERY_MS = 250;
 /** A worker that keeps what Redis does not take grows by no more, bytes. */
 const MAX_GROWTH = 100 * 2 ** 20;
 
@@ -39,7 +41,7 @@ async function startMachines(t: TestContext, url: string, ...flags: string[]): P
     const tree = trees[no % 2] as TestServer;
     return new SteadyVisitor(t, () => tree.ws, no);
   });
-  const traffic = new Traffic(visitors, 100, 6);
+  const traffic = new Traffic(visitors, EVERY_MS, 6);
   t.after(() => traffic.stop());
   const machines: Machines = {
     trees,
@@ -148,7 +150,7 @@ test('a whole node is killed: nginx moves its visitors to the other node, where 
   const trees = await Promise.all([startServer(t, options), startServer(t, options)]);
   const proxy = await startNginx(t, ...trees.map((tree) => tree.url));
   const visitors = Array.from({ length: VISITORS }, (_, no) => new SteadyVisitor(t, () => proxy.ws, no));
-  const traffic = new Traffic(visitors, 100, 6);
+  const traffic = new Traffic(visitors, EVERY_MS, 6);
   t.after(() => traffic.stop());
   await until(() => visitors.every(({ acked }) => acked > 0), 'acks');
   const ids = visitors.map(({ id }) => id);
