@@ -109,6 +109,26 @@ test('a node whose number was reassigned during an outage reports it, and publis
   assert.equal(redis.cli('get', commonKey(`slot:${b.broker.share.slot}`)).trim(), 'another');
 });
 
+test('a node whose number was reassigned while the system slept publishes none of its visitors', async (t) => {
+  const redis = await startRedis(t, IN_MEMORY);
+  const said: string[] = [];
+  const log = pino({ level: 'error' }, { write: (line) => void said.push(line) });
+  const a = await Machine.start(t, redis.url);
+  const b = await Machine.start(t, redis.url, { log });
+  const streams = (await Promise.all([a.watch(), b.watch()])) as [Shown, Shown];
+  await Promise.all([a.join('anna'), b.join('bert')]);
+  for (const shown of streams) await shown.seeHere(['anna', 'bert']);
+  redis.cli('set', commonKey(`slot:${b.broker.share.slot}`), 'another', 'px', '86400000');
+  const now = Date.now.bind(Date);
+  // performance.now() stands still during a system sleep.
+  t.mock.method(Date, 'now', () => now() + 6 * 60_000);
+  await b.join('carl');
+  await streams[0].seeHere(['anna']);
+  await streams[1].seeHere(['bert', 'carl']);
+  assert.match(said.join(), /another server has the numbers of this one/);
+  assert.ok(!redis.cli('xrange', siteKey('demo', 'live'), '-', '+').includes('carl'));
+});
+
 test('when all node numbers are taken, the number of the node silent for longest is reassigned', async (t) => {
   const redis = await startRedis(t, IN_MEMORY);
   const day = 24 * 3_600_000;
