@@ -127,7 +127,7 @@ async function showsGood(dashboard: Page, events: EventServer): Promise<void> {
   events.send(eventText('moves', { t: Date.now(), m: [lastV, 1, 0, 321, 123] }));
   await seePointer(dashboard, 321, 123);
   events.send(eventText('leave', { t: Date.now(), v: lastV + 1, reason: 'closed' }));
-  await dashboard.locator(`.happenings [data-kind=leave][data-id="visitor-${lastV + 1}"]`).waitFor();
+  await dashboard.locator(`.activity-feed [data-kind=leave][data-id="visitor-${lastV + 1}"]`).waitFor();
   await seeHere(dashboard, 2);
 }
 
@@ -141,7 +141,7 @@ test('no stream breaks the live screen: after any input it shows a good snapshot
       lastV += 10;
       // Once this one is told of, the screen has been drawn with all that came before.
       events.send(eventText('join', { t: Date.now(), visitor: visitor(lastV) }));
-      await dashboard.locator(`.happenings [data-id="visitor-${lastV}"]`).waitFor();
+      await dashboard.locator(`.activity-feed [data-id="visitor-${lastV}"]`).waitFor();
       await showsGood(dashboard, events);
       assert.deepEqual(faults, []);
     }),

@@ -15,13 +15,13 @@ test('a dashboard opened later shows what the server knows, and a restart loses 
   await lost.hello;
   await seeHere(dashboard, 2);
   lost.bye();
-  await dashboard.locator('.happenings [data-kind=leave]').waitFor();
+  await dashboard.locator('.activity-feed [data-kind=leave]').waitFor();
   for (let i = 0; i < 5; i++) await tab.mouse.move(100 + i * 20, 200, { steps: 20 });
 
   // The list of happenings and the activity lines are filled at once.
   await dashboard.reload();
-  await dashboard.locator(`.happenings [data-kind=join][data-id="${id}"]`).getByText('arrived, now on').waitFor();
-  await dashboard.locator('.happenings [data-kind=leave]').waitFor();
+  await dashboard.locator(`.activity-feed [data-kind=join][data-id="${id}"]`).getByText('arrived, now on').waitFor();
+  await dashboard.locator('.activity-feed [data-kind=leave]').waitFor();
   assert.equal(await dashboard.getByText('No activity since').count(), 0);
   await dashboard.waitForFunction(() => {
     const canvas = document.querySelector('.visitors canvas') as HTMLCanvasElement | null;
@@ -49,7 +49,7 @@ test('a dashboard opened later shows what the server knows, and a restart loses 
   await seeHere(dashboard, 1);
   assert.equal(await dashboard.locator('.visitors .row').getAttribute('data-id'), id);
   await atLeast(before);
-  const text = await dashboard.locator('.happenings li').first().innerText();
+  const text = await dashboard.locator('.activity-feed li').first().innerText();
   assert.ok(!text.includes('arrived on'), text);
 
   // Nobody any more: it says so, and when the last one left.

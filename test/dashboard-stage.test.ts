@@ -34,7 +34,7 @@ test('a pointer moved on the demo page is drawn at its place on the stage, and d
 
   await visitor.close({ runBeforeUnload: true });
   await seeHere(dashboard, 0);
-  await dashboard.locator('.happenings [data-kind=leave]').waitFor();
+  await dashboard.locator('.activity-feed [data-kind=leave]').waitFor();
   assert.equal(await dashboard.locator('#pointers li').count(), 0);
   assert.equal(await dashboard.locator('.row').count(), 0);
 });

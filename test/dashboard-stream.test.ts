@@ -39,7 +39,7 @@ test('a killed worker leaves the dashboard intact: visitors reconnect, and the s
   await seePointer(dashboard, 260, 240);
   await seeHere(dashboard, tabs.length);
   assert.equal(await dashboard.locator('[data-link=live][data-how=fresh]').count(), 1);
-  assert.equal(await dashboard.locator('.happenings [data-kind=leave]').count(), 0);
+  assert.equal(await dashboard.locator('.activity-feed [data-kind=leave]').count(), 0);
   assert.equal(await dashboard.locator('html[data-same-document=yes]').count(), 1);
 });
 
@@ -129,5 +129,5 @@ test('a hidden dashboard closes its connection, and continues where it was when 
   await setHidden(dashboard, false);
   await seeHere(dashboard, 2);
   await dashboard.locator('[data-link=live][data-how=resumed]').getByText('Nothing was missed').waitFor();
-  await dashboard.locator('.happenings [data-kind=join]').getByText('/b').waitFor();
+  await dashboard.locator('.activity-feed [data-kind=join]').getByText('/b').waitFor();
 });

@@ -101,7 +101,7 @@ test('on a phone, empty lists take little room', async (t) => {
   const { dashboard } = await openDashboard(t, 360, 700, { server });
   const disc = await dashboard.locator('.mice').boundingBox();
   assert.ok(disc && disc.width === disc.height, 'the disc is round');
-  for (const list of ['.visitors', '.happenings', '.top-pages']) {
+  for (const list of ['.visitors', '.activity-feed', '.top-pages']) {
     const card = await dashboard.locator(list).boundingBox();
     assert.ok(card && card.height > 60 && card.height < 140, `${list} is ${card?.height} px high`);
   }

@@ -72,7 +72,7 @@ test('the live screen plays the past of all visitors at once, and returns to liv
   const here = new BinaryVisitor(t, server.ws, { page: '/now' });
   const { visitor: id } = await here.hello;
   await seeHere(dashboard, 1);
-  const arrival = dashboard.locator(`.happenings [data-kind=join][data-id="${id}"]`);
+  const arrival = dashboard.locator(`.activity-feed [data-kind=join][data-id="${id}"]`);
   await arrival.waitFor();
   await dashboard.evaluate(() => {
     document.documentElement.dataset.sameDocument = 'yes';
@@ -124,14 +124,14 @@ test('the live screen plays the past of all visitors at once, and returns to liv
   );
   await dashboard.getByRole('button', { name: 'Play', exact: true }).click();
   await seeThen(dashboard, 0);
-  await dashboard.locator('.happenings [data-kind=leave]').first().waitFor();
+  await dashboard.locator('.activity-feed [data-kind=leave]').first().waitFor();
 
   await dashboard.keyboard.press('Escape');
   await seeHere(dashboard, 1);
   await dashboard.locator('[data-link=live]').waitFor();
   assert.equal(await dashboard.locator('.band').count(), 0);
   assert.equal(await arrival.count(), 1, 'what was told before the rewind is told');
-  assert.equal(await dashboard.locator('.happenings [data-kind]').count(), 1);
+  assert.equal(await dashboard.locator('.activity-feed [data-kind]').count(), 1);
   here.frame({ type: 'move', time: 100, x: 333, y: 222 });
   await dashboard.locator('.top-page').filter({ hasText: '/now' }).click();
   await seePointer(dashboard, 333, 222);

@@ -9,7 +9,7 @@ import { countText, date, isoTime } from '../ui/text.ts';
 import { useCall } from '../ui/use-call.ts';
 
 /** An empty part can be followed by others. Maximum number of requests in a row until one returns entries. */
-const LOOKS = 5;
+const MAX_REQUESTS = 5;
 
 interface State {
   list: readonly AuditEntry[];
@@ -53,7 +53,7 @@ function AuditTrail() {
             </button>
           </div>
         )}
-        {!problem && state.next === null && <End isEmpty={state.list.length === 0} isAll={!who && !what} />}
+        {!problem && state.next === null && <EndOfList isEmpty={state.list.length === 0} isAll={!who && !what} />}
       </section>
     </main>
   );
@@ -65,8 +65,8 @@ function useTrail(who: string, what: AuditAction | undefined) {
   const load = useCallback(
     (before: State, isOld: () => boolean) =>
       run(async () => {
-        const found = await look({ who, what }, before.next ?? null);
-        if (!isOld()) setState({ list: [...before.list, ...found.entries], next: found.next });
+        const part = await nextPart({ who, what }, before.next ?? null);
+        if (!isOld()) setState({ list: [...before.list, ...part.entries], next: part.next });
       }),
     [who, what, run],
   );
@@ -81,10 +81,10 @@ function useTrail(who: string, what: AuditAction | undefined) {
   return { state, busy, problem, more: () => void load(state, () => false) };
 }
 
-/** Loads parts after a cursor until one is not empty, at most LOOKS. */
-async function look(filter: { who: string; what: AuditAction | undefined }, after: string | null) {
+/** Loads parts after a cursor until one is not empty, at most MAX_REQUESTS. */
+async function nextPart(filter: { who: string; what: AuditAction | undefined }, after: string | null) {
   let part = await api.audit({ ...filter, after });
-  for (let i = 1; i < LOOKS && part.entries.length === 0 && part.next !== null; i++)
+  for (let i = 1; i < MAX_REQUESTS && part.entries.length === 0 && part.next !== null; i++)
     part = await api.audit({ ...filter, after: part.next });
   return part;
 }
@@ -195,7 +195,7 @@ function Row({ entry }: { entry: AuditEntry }) {
   );
 }
 
-function End({ isEmpty, isAll }: { isEmpty: boolean; isAll: boolean }) {
+function EndOfList({ isEmpty, isAll }: { isEmpty: boolean; isAll: boolean }) {
   if (!isEmpty) return <p class="hint">No more entries.</p>;
   return (
     <div class="nothing">

@@ -10,13 +10,13 @@ import { PeriodChooser } from '../ui/period-chooser.tsx';
 import { PasteSnippet } from '../ui/snippet.tsx';
 import { countText } from '../ui/text.ts';
 import { useLoaded } from '../ui/use-loaded.ts';
-import { csvOf, save } from './csv-file.ts';
+import { csvOf, saveFile } from './csv-file.ts';
 import { DayBars } from './day-bars.tsx';
 import { PageTable, perView } from './page-table.tsx';
 
 const PRESET_DAYS = 30;
 /** The counts are reloaded at this interval to update the current visitors, milliseconds. */
-const AGAIN_MS = 10_000;
+const RELOAD_MS = 10_000;
 
 /** Counts of each page over a period. */
 export function CountsPage() {
@@ -37,7 +37,7 @@ function Counts({ site, period }: { site: string; period: Period }) {
   useEffect(() => {
     const timer = setInterval(() => {
       if (!document.hidden) again();
-    }, AGAIN_MS);
+    }, RELOAD_MS);
     return () => clearInterval(timer);
   }, [again]);
   const choose = (values: Record<string, string | number | undefined>) =>
@@ -49,7 +49,7 @@ function Counts({ site, period }: { site: string; period: Period }) {
         <PeriodChooser period={period} choose={choose} />
         <span class="gap" />
         {value && value.pages.length > 0 && (
-          <button type="button" onClick={() => save(`${site}-pages-${from}-${to}.csv`, csvOf(tableOf(value)))}>
+          <button type="button" onClick={() => saveFile(`${site}-pages-${from}-${to}.csv`, csvOf(tableOf(value)))}>
             Download CSV
           </button>
         )}

@@ -11,17 +11,17 @@ export function csvOf(rows: readonly (readonly Cell[])[]): string {
 }
 
 function cellText(cell: Cell): string {
-  const text = typeof cell === 'number' ? String(cell) : harmless(cell);
+  const text = typeof cell === 'number' ? String(cell) : escapeFormula(cell);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** Spreadsheets run cells that start like a formula. An apostrophe in front makes them text. */
-function harmless(text: string): string {
+function escapeFormula(text: string): string {
   return /^\s*[=+\-@\t\r]/.test(text) ? `'${text}` : text;
 }
 
 /** Makes the browser download a text as a file. */
-export function save(name: string, text: string): void {
+export function saveFile(name: string, text: string): void {
   const url = URL.createObjectURL(new Blob([text], { type: 'text/csv;charset=utf-8' }));
   const link = document.createElement('a');
   link.href = url;

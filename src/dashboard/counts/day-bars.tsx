@@ -31,7 +31,7 @@ export function DayBars({ days, from, to }: { days: readonly DayCounts[]; from: 
         <span class="gap" />
         <Choice label="Metric" options={SHOWN} value={shown} choose={show} />
       </div>
-      <Plot rows={rows} look="bars" name={nameOf} tip={tip} />
+      <Plot rows={rows} style="bars" name={nameOf} tip={tip} />
       <p class="unseen">
         {days.map((day) => `${nameOf(periodStart(day.day) / 1000)}: ${numberText(day[shown])}`).join('; ')}
       </p>

@@ -48,7 +48,7 @@ export interface PageTableProps {
 /** Counts of each page. A click on a heading sorts by its column. */
 export function PageTable({ site, rows, period }: PageTableProps) {
   const [order, setOrder] = useState<Order>({ column: 2, isUp: false });
-  const turn = (column: number) =>
+  const sortBy = (column: number) =>
     setOrder((before) => ({ column, isUp: before.column === column ? !before.isUp : column === 0 }));
   return (
     <div class="table-box">
@@ -61,7 +61,7 @@ export function PageTable({ site, rows, period }: PageTableProps) {
                 scope="col"
                 aria-sort={i !== order.column ? 'none' : order.isUp ? 'ascending' : 'descending'}
               >
-                <button type="button" class="sort" onClick={() => turn(i)}>
+                <button type="button" class="sort" onClick={() => sortBy(i)}>
                   {name}
                 </button>
               </th>

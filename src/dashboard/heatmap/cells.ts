@@ -32,7 +32,7 @@ export function foldsOf({ cells }: Pick<Heat, 'cells'>): Fold[] {
 }
 
 /** Who saw the page down to a line: "everybody", "50 %" or "75, 50 and 25 %". */
-export function whoSaw({ shares }: Pick<Fold, 'shares'>): string {
+export function audienceText({ shares }: Pick<Fold, 'shares'>): string {
   if (shares[0] === 1) return 'everybody';
   const percents = shares.map((share) => String(share * 100));
   const last = percents.pop();

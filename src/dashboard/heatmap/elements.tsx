@@ -43,12 +43,12 @@ function Spots({ spots }: { spots: readonly number[] }) {
 
 function draw(canvas: HTMLCanvasElement, spots: readonly number[]): void {
   const context = canvas.getContext('2d') as CanvasRenderingContext2D;
-  let most = 1;
-  for (let i = 2; i < spots.length; i += 3) most = Math.max(most, spots[i] as number);
+  let maxCount = 1;
+  for (let i = 2; i < spots.length; i += 3) maxCount = Math.max(maxCount, spots[i] as number);
   context.clearRect(0, 0, BOX.width, BOX.height);
   context.fillStyle = colour('--accent');
   for (let i = 0; i + 2 < spots.length; i += 3) {
-    context.globalAlpha = 0.3 + 0.7 * Math.sqrt((spots[i + 2] as number) / most);
+    context.globalAlpha = 0.3 + 0.7 * Math.sqrt((spots[i + 2] as number) / maxCount);
     context.beginPath();
     context.arc(
       (((spots[i] as number) + 0.5) * BOX.width) / GRID,

@@ -4,7 +4,7 @@ import { Preview } from '../ui/stage-box.tsx';
 import { countText } from '../ui/text.ts';
 import { useSize } from '../ui/use-stage.ts';
 import { type Extent, MAX, scaleOf } from '../ui/view.ts';
-import { drawnCells, foldsOf, sharesOf, whoSaw } from './cells.ts';
+import { audienceText, drawnCells, foldsOf, sharesOf } from './cells.ts';
 
 export interface HeatStageProps {
   heat: Heat;
@@ -105,7 +105,7 @@ function Folds({ heat, scale }: { heat: Heat; scale: number }) {
       {folds.map((fold) => {
         const line = fold.y * scale;
         above = Math.max(line, above + LABEL_HEIGHT);
-        const who = whoSaw(fold);
+        const who = audienceText(fold);
         return (
           <p
             key={fold.y}
@@ -133,15 +133,15 @@ interface ProbeProps {
 
 /** The count under the pointer. */
 function Probe({ heat, kind, scale, at: [x, y] }: ProbeProps) {
-  const look = useMemo(() => (kind === 'scroll' ? undefined : drawnCells(heat)), [heat, kind]);
+  const countAt = useMemo(() => (kind === 'scroll' ? undefined : drawnCells(heat)), [heat, kind]);
   const share = useMemo(() => sharesOf(heat), [heat]);
   const [column, row] = [Math.floor(x / CELL), Math.floor(y / CELL)];
-  const here = look?.(column, row);
+  const count = countAt?.(column, row);
   const edge = CELL * scale;
   const text =
-    here === undefined
+    count === undefined
       ? `${Math.round(100 * share(y))} % of ${countText(heat.views, 'view')} reached this point`
-      : `${countText(here, kind)} here`;
+      : `${countText(count, kind)} here`;
   const box = { left: `${column * edge}px`, top: `${row * edge}px`, width: `${edge}px`, height: `${edge}px` };
   const isLeft = x < heat.extent[0] / 2;
   const tip = isLeft
@@ -149,8 +149,8 @@ function Probe({ heat, kind, scale, at: [x, y] }: ProbeProps) {
     : { right: `${(heat.extent[0] - column * CELL) * scale + 6}px`, top: `${row * edge}px` };
   return (
     <>
-      {here !== undefined && <span class="probe" style={box} />}
-      <span class="time-tip probe-tip" data-count={here ?? Math.round(100 * share(y))} style={tip}>
+      {count !== undefined && <span class="probe" style={box} />}
+      <span class="time-tip probe-tip" data-count={count ?? Math.round(100 * share(y))} style={tip}>
         {text}
       </span>
     </>

@@ -1,6 +1,6 @@
 import type { Heat, HeatKind } from '../../model/heat.ts';
 import { countText, numberText } from '../ui/text.ts';
-import { foldsOf, whoSaw } from './cells.ts';
+import { audienceText, foldsOf } from './cells.ts';
 
 /** The meaning of the colours. */
 export function Legend({ kind, heat }: { kind: HeatKind; heat: Heat | undefined }) {
@@ -31,6 +31,6 @@ export function Figures({ kind, heat }: { kind: HeatKind; heat: Heat | undefined
 
 /** The lines of a scroll map as text: the first screen has one colour, and even the first line may be far below it. */
 function depthsText(heat: Heat): string {
-  const depths = foldsOf(heat).map((fold) => `${whoSaw(fold)} down to ${numberText(fold.y)} pixels`);
+  const depths = foldsOf(heat).map((fold) => `${audienceText(fold)} down to ${numberText(fold.y)} pixels`);
   return `seen by ${depths.join(', by ')}`;
 }

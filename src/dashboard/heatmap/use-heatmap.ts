@@ -23,10 +23,10 @@ export function useHeatmap(choice: HeatmapChoice) {
   );
   const width = choice.width !== undefined ? choice.width : widthOf(last.value);
   const isKnown = page !== null && (choice.width !== undefined || last.isFresh);
-  const asked = { site, page, from, to, kind, width };
-  const of = address('', asked);
+  const requested = { site, page, from, to, kind, width };
+  const of = address('', requested);
   const heat = useLoaded(
-    useCallback(() => api.heat(asked), [of]),
+    useCallback(() => api.heat(requested), [of]),
     isKnown ? of : null,
   );
   return {
@@ -36,7 +36,7 @@ export function useHeatmap(choice: HeatmapChoice) {
     /** Origin of the page, from its last visit; empty until that is loaded. */
     origin: last.value?.origin ?? '',
     /** The parameters of the request. */
-    asked,
+    asked: requested,
     /** Differs for each heatmap. */
     key: of,
     /** The heatmap; undefined while it is loading. */

@@ -2,14 +2,14 @@ import { memo } from 'preact/compat';
 import { BadgeMark } from '../ui/badge.tsx';
 import { PagePath } from '../ui/page-path.tsx';
 import { clock, isoTime, LEFT } from '../ui/text.ts';
-import { beat, liveState } from './live-signals.ts';
+import { liveState, version } from './live-signals.ts';
 import type { FeedItem } from './live-state.ts';
 
 /** Visitors that joined, changed the page or left; newest first. */
 export function ActivityFeed() {
-  beat.value;
+  version.value;
   return (
-    <section class="card happenings" aria-label="Activity">
+    <section class="card activity-feed" aria-label="Activity">
       <div class="bar">
         <h2>Activity</h2>
       </div>
@@ -31,7 +31,7 @@ export function ActivityFeed() {
 const Line = memo(({ one }: { one: FeedItem }) => (
   <li class={`line ${one.kind}`} data-kind={one.kind} data-id={one.id}>
     <BadgeMark badge={one.badge} />
-    <span class="told">
+    <span class="feed-text">
       <strong>{one.badge.name}</strong> {verb(one)} {one.kind !== 'leave' && <PagePath path={one.page} />}
     </span>
     <time class="muted" dateTime={isoTime(one.t)}>

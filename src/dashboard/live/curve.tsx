@@ -1,7 +1,7 @@
 import type uPlot from 'uplot';
 import { Plot } from '../ui/plot.tsx';
 import { countText, shortClock } from '../ui/text.ts';
-import { beat, liveState, second } from './live-signals.ts';
+import { liveState, second, version } from './live-signals.ts';
 
 /** Visitors per minute in the last hour, as a chart and as text. */
 export function Curve() {
@@ -9,7 +9,7 @@ export function Curve() {
   const [, counts] = liveState.minutes.rows(liveState.time, liveState.people.size);
   return (
     <>
-      <Plot rows={rows} look="line" name={hour} tip={tip} />
+      <Plot rows={rows} style="line" name={hour} tip={tip} />
       <p class="unseen">
         Peak in the last 60 minutes: {countText(Math.max(...counts.map(Number)), 'visitor')} at once.
       </p>
@@ -19,7 +19,7 @@ export function Curve() {
 
 function rows(): uPlot.AlignedData {
   second.value;
-  beat.value;
+  version.value;
   return liveState.minutes.rows(liveState.time, liveState.people.size);
 }
 

@@ -7,10 +7,10 @@ import { liveState, site } from './live-signals.ts';
 export function NoVisitors() {
   const key = site.value;
   if (key === null) return null;
-  const here = sites.value.find((one) => one.key === key);
-  const name = here?.name ?? key;
+  const current = sites.value.find((one) => one.key === key);
+  const name = current?.name ?? key;
   const last = liveState.lastLeft();
-  if (last || here?.firstSeen != null) return <NobodyNow last={last} />;
+  if (last || current?.firstSeen != null) return <NobodyNow last={last} />;
   return (
     <div class="empty">
       <div class="mice" aria-hidden="true" />

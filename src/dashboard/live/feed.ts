@@ -3,9 +3,9 @@ import type { StreamEvents } from '../../protocol/stream-event.ts';
 import type { StreamEvent } from './live-state.ts';
 
 /** Maximum time span of one event with moves, milliseconds: a track stores only its newest samples. */
-const LUMP_MS = 100;
+const CHUNK_MS = 100;
 /** Played events are removed when this many have gathered. */
-const MAX_TAKEN = 5000;
+const MAX_PLAYED = 5000;
 
 interface Due {
   /** End of the event, Unix ms. */
@@ -19,7 +19,7 @@ export class Feed {
   /** Adds an event. Events of the same time stay in the order in which they are added. */
   add(event: StreamEvent): void {
     if (event.name !== 'moves') this.#push(event.data.t, event);
-    else for (const data of lumpsOf(event.data)) this.#push(endOf(data), { name: 'moves', data });
+    else for (const data of chunksOf(event.data)) this.#push(endOf(data), { name: 'moves', data });
   }
 
   /** The events up to `now` that were not played yet. */
@@ -27,7 +27,7 @@ export class Feed {
     while (this.#next < this.#events.length && (this.#events[this.#next] as Due).t <= now) {
       yield (this.#events[this.#next++] as Due).event;
     }
-    if (this.#next < MAX_TAKEN) return;
+    if (this.#next < MAX_PLAYED) return;
     this.#events = this.#events.slice(this.#next);
     this.#next = 0;
   }
@@ -52,18 +52,18 @@ export class Feed {
 
 /** Time of the last sample. */
 function endOf({ t, m }: StreamEvents['moves']): number {
-  let most = 0;
+  let last = 0;
   for (let i = 0; i + 1 < m.length; ) {
     const end = i + 2 + 3 * (m[i + 1] as number);
-    if (end > i + 2) most = Math.max(most, m[end - 3] ?? 0);
+    if (end > i + 2) last = Math.max(last, m[end - 3] ?? 0);
     i = end;
   }
-  return t + most;
+  return t + last;
 }
 
-/** Splits an event into parts of LUMP_MS each. */
-function lumpsOf(data: StreamEvents['moves']): StreamEvents['moves'][] {
-  if (endOf(data) - data.t < LUMP_MS) return [data];
+/** Splits an event into chunks of CHUNK_MS each. */
+function chunksOf(data: StreamEvents['moves']): StreamEvents['moves'][] {
+  if (endOf(data) - data.t < CHUNK_MS) return [data];
   const parts = new Map<number, number[]>();
   const { t, m } = data;
   for (let i = 0; i + 1 < m.length; ) {
@@ -74,15 +74,15 @@ function lumpsOf(data: StreamEvents['moves']): StreamEvents['moves'][] {
   return [...parts].sort(([a], [b]) => a - b).map(([, samples]) => ({ ...data, t, m: samples }));
 }
 
-/** Adds one visitor's samples, from `begin` to `end` of `m`, to the parts they belong to. */
-function cut(m: readonly number[], begin: number, end: number, parts: Map<number, number[]>): void {
-  const v = m[begin] as number;
-  for (let i = begin + 2; i + 2 < end; ) {
-    const lump = Math.floor((m[i] as number) / LUMP_MS);
+/** Adds one visitor's samples, from `start` to `end` of `m`, to the chunks they belong to. */
+function cut(m: readonly number[], start: number, end: number, parts: Map<number, number[]>): void {
+  const v = m[start] as number;
+  for (let i = start + 2; i + 2 < end; ) {
+    const chunk = Math.floor((m[i] as number) / CHUNK_MS);
     let next = i;
-    while (next + 2 < end && Math.floor((m[next] as number) / LUMP_MS) === lump) next += 3;
-    const part = parts.get(lump) ?? [];
-    parts.set(lump, part);
+    while (next + 2 < end && Math.floor((m[next] as number) / CHUNK_MS) === chunk) next += 3;
+    const part = parts.get(chunk) ?? [];
+    parts.set(chunk, part);
     part.push(v, (next - i) / 3, ...m.slice(i, next));
     i = next;
   }

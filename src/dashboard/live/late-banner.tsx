@@ -1,9 +1,9 @@
 import { duration } from '../ui/text.ts';
-import { beat, link, liveState } from './live-signals.ts';
+import { link, liveState, version } from './live-signals.ts';
 
-/** Says that other servers do not respond: their visitors are shown as they were, those of this server are live. */
+/** Warns that other servers do not respond: the last known state of their visitors is shown. */
 export function LateBanner() {
-  beat.value;
+  version.value;
   const isLate = liveState.late > 0 && link.value.state === 'live';
   return (
     <div class="notices">
@@ -13,7 +13,7 @@ export function LateBanner() {
       </span>
       {isLate && (
         <p class="banner" data-late={liveState.late} aria-hidden="true">
-          <span class="lamp" />
+          <span class="status-dot" />
           <span>
             <strong>Other servers are not responding:</strong> last contact {duration(liveState.late)} ago. Their
             visitors are shown as last reported. Visitors of this server are live.

@@ -1,4 +1,4 @@
-/** What the address remembers of the live screen. */
+/** The part of the live screen's state that is stored in the address. */
 import { go, query } from '../shell/route.ts';
 import type { Width } from '../ui/width-class.ts';
 import { rewind, serverNow } from './live-signals.ts';

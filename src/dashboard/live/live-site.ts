@@ -7,23 +7,23 @@ import { leave, session } from '../shell/session.ts';
 import { chosenSite, reloadSites, server, sites } from '../shell/sites.ts';
 import { putTime } from './live-address.ts';
 import {
-  beat,
   followed,
   link,
   liveState,
-  news,
+  notice,
   rewind,
   scene,
   second,
   serverNow,
   site,
   stage,
+  version,
 } from './live-signals.ts';
 import type { Reported, StreamEvent } from './live-state.ts';
-import { pauseUnseen } from './pause-unseen.ts';
+import { pauseWhileHidden } from './pause-unseen.ts';
 import { Stream, type StreamQuery } from './stream.ts';
 
-const BEAT_MS = 250;
+const REDRAW_MS = 250;
 /** Minimum time between two changes of `second`, ms: a rewind plays the seconds of the past faster. */
 const MIN_SECOND_MS = 200;
 
@@ -45,46 +45,46 @@ let lastSecond = 0;
 function take(event: StreamEvent): void {
   liveState.apply(event, liveState.clock.now());
   if (MOTION.has(event.name) || event.name === 'snapshot') for (const draw of scene.motion) draw(event);
-  if (!MOTION.has(event.name)) planBeat();
+  if (!MOTION.has(event.name)) scheduleRedraw();
   if (event.name !== 'rates' || performance.now() < lastSecond + MIN_SECOND_MS) return;
   lastSecond = performance.now();
   second.value += 1;
 }
 
-let planned: ReturnType<typeof setTimeout> | undefined;
+let redrawTimer: ReturnType<typeof setTimeout> | undefined;
 
-/** Redraws the lists within a beat. */
-function planBeat(): void {
-  if (planned !== undefined) return;
-  planned = setTimeout(() => {
-    planned = undefined;
+/** Redraws the lists within REDRAW_MS. */
+function scheduleRedraw(): void {
+  if (redrawTimer !== undefined) return;
+  redrawTimer = setTimeout(() => {
+    redrawTimer = undefined;
     batch(() => {
-      beat.value += 1;
+      version.value += 1;
       chooseStage();
     });
-  }, BEAT_MS);
+  }, REDRAW_MS);
 }
 
-/** Plays the site and time of the address while the live screen is shown. Returns a function that ends this. */
+/** Plays the site and time of the address while the live screen is shown. Returns a function that stops this. */
 export function watchSite(): () => void {
-  const end = effect(() => {
+  const stopEffect = effect(() => {
     const keys = sites.value.map((one) => one.key);
     const wanted = query.value.get('site');
     const key = chosenSite.value;
     const at = routeTime(query.value.get('at'));
     if (route.value?.name !== 'live' || server.value === null) return;
-    const gone = [wanted, site.peek()].find((one) => one !== null && !keys.includes(one));
+    const missing = [wanted, site.peek()].find((one) => one !== null && !keys.includes(one));
     untracked(() => {
-      if (gone) reportGone(gone, key);
+      if (missing) reportMissingSite(missing, key);
       if (at !== null && at > serverNow()) return putTime(serverNow(), true);
       if (key !== site.peek() || (at === null) !== (rewind.peek() === null)) switchTo(key, at);
       else if (at !== null && at !== addressTime) seek(at);
     });
   });
-  const endPauses = pauseUnseen(stream);
+  const stopPausing = pauseWhileHidden(stream);
   return () => {
-    end();
-    endPauses();
+    stopEffect();
+    stopPausing();
     stream.close();
     endRewind();
     site.value = null;
@@ -92,12 +92,12 @@ export function watchSite(): () => void {
 }
 
 /** Reports that a site does not exist any more, and corrects the address. */
-function reportGone(gone: string, next: string | null): void {
-  news.value = site.peek() === gone ? `Site ${gone} was removed.` : `Site ${gone} does not exist.`;
+function reportMissingSite(missing: string, next: string | null): void {
+  notice.value = site.peek() === missing ? `Site ${missing} was removed.` : `Site ${missing} does not exist.`;
   go(address('/admin', { site: next }), true);
 }
 
-/** What the stream reported before the rewind that is shown. */
+/** State of the stream before the current rewind. */
 let reportedLive: Reported | undefined;
 
 /** Shows a site, live or as it was at `at`, Unix ms. If the site stays, its page and followed visitor stay. */
@@ -114,7 +114,7 @@ function switchTo(key: string | null, at: number | null): void {
     }
     site.value = key;
     if (key !== null && at !== null) startRewind(at);
-    beat.value += 1;
+    version.value += 1;
   });
   if (key !== null) open({ site: key, stage: stage.peek() });
 }
@@ -158,7 +158,7 @@ function endRewind(): void {
 function seek(at: number): void {
   addressTime = at;
   liveState.clear();
-  beat.value += 1;
+  version.value += 1;
   rewind.peek()?.seek(at);
 }
 
@@ -193,8 +193,8 @@ function chooseStage(): void {
   const person = followed.peek() === null ? undefined : liveState.byId(followed.peek() as string);
   if (!person) followed.value = null;
   const pages = liveState.pages();
-  const still = pages.find((one) => one.page === stage.peek());
-  const page = person?.visitor.page ?? query.peek().get('page') ?? still?.page ?? pages[0]?.page ?? stage.peek();
+  const current = pages.find((one) => one.page === stage.peek());
+  const page = person?.visitor.page ?? query.peek().get('page') ?? current?.page ?? pages[0]?.page ?? stage.peek();
   if (page === stage.peek()) return;
   stage.value = page;
   const key = site.peek();

@@ -177,7 +177,7 @@ export class LiveState {
   /** When the last visitor left, Unix ms, exact or to the minute; undefined if the past hour had no visitors. */
   lastLeft(): { t: number; isExact: boolean } | undefined {
     const leave = this.feedItems.find(({ kind }) => kind === 'leave');
-    const minute = this.minutes.lastWithAny();
+    const minute = this.minutes.lastWithVisitors();
     if (leave && !(minute !== undefined && minute > leave.t)) return { t: leave.t, isExact: true };
     return minute === undefined ? undefined : { t: minute, isExact: false };
   }

@@ -4,33 +4,33 @@ import { RewindIcon } from '../ui/icons.tsx';
 import { countText, numberText } from '../ui/text.ts';
 import { Curve } from './curve.tsx';
 import { rewindTo } from './live-address.ts';
-import { beat, link, liveState } from './live-signals.ts';
+import { link, liveState, version } from './live-signals.ts';
 import type { StreamLink } from './stream.ts';
 
-/** So far back goes the button that begins a rewind; from there any moment can be chosen. Milliseconds. */
+/** The Rewind button goes back this far, milliseconds. Any moment can be chosen from there. */
 const REWIND_MS = 5 * 60_000;
-/** A screen reader hears the count this often at most, milliseconds. */
-const SPOKEN_MS = 10_000;
+/** Minimum time between two announcements of the count to screen readers, milliseconds. */
+const ANNOUNCEMENT_MS = 10_000;
 
-/** While the stream stands still, the count is of then. */
+/** Titles that say that the count is not current, because the stream is interrupted. */
 const TITLE: Partial<Record<StreamLink['state'], string>> = { lost: 'Last known', paused: 'Before the pause' };
 
-/** The first thing to see: how many are here, and how the last hour was. */
+/** The number of visitors now, and in the last hour. */
 export function Now() {
-  beat.value;
-  const here = liveState.people.size;
+  version.value;
+  const count = liveState.people.size;
   const pages = liveState.pages().length;
   return (
     <section class="card now" aria-label="Right now">
       <div class="figure">
         <h2>{TITLE[link.value.state] ?? 'Right now'}</h2>
-        <p class="big" data-here={here}>
-          {liveState.known ? numberText(here) : '–'}
+        <p class="big" data-here={count}>
+          {liveState.known ? numberText(count) : '–'}
         </p>
         <p class="muted">
-          {here === 0 ? 'visitors' : `${here === 1 ? 'visitor' : 'visitors'} on ${countText(pages, 'page')}`}
+          {count === 0 ? 'visitors' : `${count === 1 ? 'visitor' : 'visitors'} on ${countText(pages, 'page')}`}
         </p>
-        <Spoken text={`${countText(here, 'visitor')} right now`} />
+        <Announcement text={`${countText(count, 'visitor')} right now`} />
       </div>
       <div class="hour">
         <div class="hour-head">
@@ -59,22 +59,22 @@ export function Now() {
   );
 }
 
-/** Text that is read aloud when it changes, but not with every change. */
-function Spoken({ text }: { text: string }) {
-  const [spoken, setSpoken] = useState(text);
+/** Text that screen readers announce when it changes, but not with every change. */
+function Announcement({ text }: { text: string }) {
+  const [announced, setAnnounced] = useState(text);
   const [last, setLast] = useState(0);
   useEffect(() => {
-    if (text === spoken) return;
-    const say = () => {
-      setSpoken(text);
+    if (text === announced) return;
+    const announce = () => {
+      setAnnounced(text);
       setLast(Date.now());
     };
-    const timer = setTimeout(say, Math.max(0, last + SPOKEN_MS - Date.now()));
+    const timer = setTimeout(announce, Math.max(0, last + ANNOUNCEMENT_MS - Date.now()));
     return () => clearTimeout(timer);
-  }, [text, spoken, last]);
+  }, [text, announced, last]);
   return (
     <p class="unseen" aria-live="polite">
-      {spoken}
+      {announced}
     </p>
   );
 }

@@ -1,4 +1,7 @@
-/** A browser allows six connections to a host, for all tabs together. A hidden tab gives its own up after this time. */
+/**
+ * A browser allows six connections to a host, for all tabs together. A hidden tab closes its connection after this
+ * time.
+ */
 const UNSEEN_MS = 30_000;
 
 /** A stream that can be paused. */
@@ -8,25 +11,25 @@ interface Pausable {
 }
 
 /**
- * Pauses the stream after the tab has been in the background for 30 s, or when the document is left: browsers keep the
- * documents that one can go back to, with their connections. Returns a function that ends this.
+ * Pauses the stream after the tab has been in the background for 30 s, or when the document is left: the back-forward
+ * cache of browsers keeps connections open. Returns a function that stops this.
  */
-export function pauseUnseen(stream: Pausable): () => void {
+export function pauseWhileHidden(stream: Pausable): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const look = () => {
+  const update = () => {
     clearTimeout(timer);
     if (document.hidden) timer = setTimeout(() => stream.pause(), UNSEEN_MS);
     else stream.resume();
   };
   const pause = () => stream.pause();
-  document.addEventListener('visibilitychange', look);
+  document.addEventListener('visibilitychange', update);
   addEventListener('pagehide', pause);
-  addEventListener('pageshow', look);
-  look();
+  addEventListener('pageshow', update);
+  update();
   return () => {
     clearTimeout(timer);
-    document.removeEventListener('visibilitychange', look);
+    document.removeEventListener('visibilitychange', update);
     removeEventListener('pagehide', pause);
-    removeEventListener('pageshow', look);
+    removeEventListener('pageshow', update);
   };
 }

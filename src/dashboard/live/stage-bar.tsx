@@ -8,30 +8,30 @@ import type { Fit } from '../ui/view.ts';
 import type { Width } from '../ui/width-class.ts';
 import { WidthSelect } from '../ui/width-select.tsx';
 import { showWidth } from './live-address.ts';
-import { beat, liveState, stage } from './live-signals.ts';
+import { liveState, stage, version } from './live-signals.ts';
 import { follow, showPage } from './live-site.ts';
 import type { LiveVisitor } from './live-state.ts';
 
-/** A page list longer than this is no help to choose from. */
+/** Maximum number of pages in the list: a longer list does not help to choose. */
 const MAX_PAGES = 100;
 
 export interface StageBarProps {
-  /** Visitors on the page on stage. */
+  /** Number of visitors on the page on stage. */
   here: number;
   /** The followed visitor. */
   leader: LiveVisitor | undefined;
   fit: Fit;
   chooseFit: (fit: Fit) => void;
-  /** The class of windows that is shown; null: all. */
+  /** The window size that is shown; null: all. */
   width: Width | null;
-  /** Visitors on the page by class, and how many of them are not shown. */
+  /** Number of visitors on the page by window size, and of those not shown. */
   widths: ReadonlyMap<Width, number>;
   hidden: number;
-  /** The page itself, or undefined where it cannot be shown. */
+  /** The page itself; undefined if it cannot be shown. */
   preview: ShownPage | undefined;
 }
 
-/** What is on stage, and how. */
+/** Shows and selects what is on stage. */
 export function StageBar({ here, leader, fit, chooseFit, width, widths, hidden, preview }: StageBarProps) {
   return (
     <div class="bar">
@@ -53,7 +53,7 @@ export function StageBar({ here, leader, fit, chooseFit, width, widths, hidden, 
 }
 
 function PageChooser() {
-  beat.value;
+  version.value;
   const page = stage.value;
   const pages = liveState.pages().slice(0, MAX_PAGES);
   const isMissing = page !== null && !pages.some((one) => one.page === page);

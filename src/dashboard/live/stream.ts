@@ -1,6 +1,6 @@
 /**
- * The stream of one site, kept open. Reconnecting is done here and not left to EventSource: browsers differ
- * in when they give up, and none tells when it will try again, which people want to see.
+ * The event stream of one site, with reconnects. EventSource is not left to reconnect: browsers differ in when they
+ * give up, and none reports the time of its next attempt, which people want to see.
  */
 import type { StreamEventName } from '../../protocol/stream-event.ts';
 import { ApiError, api } from '../shell/api.ts';
@@ -9,18 +9,18 @@ import { retryDelay } from '../shell/retry-delays.ts';
 import { CHANGES, readEvent } from './event-readers.ts';
 import type { StreamEvent } from './live-state.ts';
 
-/** How the stream is. `resumed`: nothing was missed. `reset`: something was, and all is fresh again. */
+/** State of the stream. `resumed`: nothing was missed. `reset`: events were missed, and a fresh snapshot followed. */
 export type StreamLink =
   | { state: 'connecting' }
   | { state: 'live'; how: 'fresh' | 'resumed' | 'reset' }
-  /** `retryAt` is on Date.now()'s clock. `refused`: the server answers, but gives no stream. */
+  /** `retryAt` is on the clock of Date.now(). `refused`: the server answered, but rejected the stream. */
   | { state: 'lost'; retryAt: number; refused: boolean }
   | { state: 'paused' }
   | { state: 'signed-out' };
 
 export interface StreamQuery {
   site: string;
-  /** The page whose moves are wanted, or null for none. */
+  /** The page whose moves are requested, or null for none. */
   stage: string | null;
 }
 
@@ -42,12 +42,12 @@ const NAMES: Record<StreamEventName, true> = {
   reset: true,
 };
 
-/** Ids that the server gives to events are of this kind. One that goes into an address must not be longer. */
+/** Form of the server's event ids. An id in an address must not be longer. */
 const EVENT_ID = /^[\w-]{1,100}$/;
-/** After this time without an unreadable event, the next one counts as the first again, milliseconds. */
-const CALM_MS = 60_000;
+/** After this time without an unreadable event the delay starts again from its minimum, milliseconds. */
+const RESYNC_RESET_MS = 60_000;
 
-/** `rates` come once a second; a stream silent for this long is cut, even if TCP has not noticed. */
+/** `rates` arrive once a second. A stream silent for this long is closed, even if TCP has not noticed, milliseconds. */
 const SILENCE_MS = 20_000;
 
 export class Stream {
@@ -55,48 +55,48 @@ export class Stream {
   #query: StreamQuery | undefined;
   #source: EventSource | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
-  #watch: ReturnType<typeof setTimeout> | undefined;
-  /** What was last told is that the stream is live. */
+  #watchdog: ReturnType<typeof setTimeout> | undefined;
+  /** True if the last reported state was live. */
   #isLive = false;
   #failures = 0;
   #lastId = '';
-  /** An event that changes who is here could not be read: nothing but a snapshot makes the picture right again. */
+  /** True after an unreadable event that changes who is present: only a snapshot makes the state correct again. */
   #needsSnapshot = false;
   #resync: ReturnType<typeof setTimeout> | undefined;
-  /** Snapshots asked for in a row, and when the last one was, milliseconds of performance.now(). */
+  /** Number of consecutive snapshot requests, and the time of the last one, milliseconds of performance.now(). */
   #resyncs = 0;
   #resyncedAt = 0;
   #isPaused = false;
-  /** Counts connections, so that late answers of an earlier one are passed over. */
-  #round = 0;
+  /** Counts connections, so that late responses of an earlier one are ignored. */
+  #connection = 0;
 
   constructor(listener: StreamListener) {
     this.#listener = listener;
   }
 
-  /** Opens the stream, or turns it to another site or page: then it begins with a new snapshot. */
+  /** Opens the stream, or navigates to another site or page. It starts with a new snapshot. */
   open(query: StreamQuery): void {
-    const isTurn = this.#query?.site === query.site && this.#isLive;
+    const isNavigation = this.#query?.site === query.site && this.#isLive;
     this.#query = query;
     this.#lastId = '';
     this.#needsSnapshot = false;
     if (this.#isPaused) return;
-    if (!isTurn) this.#tell({ state: 'connecting' });
+    if (!isNavigation) this.#report({ state: 'connecting' });
     this.#connect();
   }
 
-  /** Tries now instead of waiting. */
+  /** Reconnects now instead of waiting. */
   retry(): void {
-    this.#tell({ state: 'connecting' });
+    this.#report({ state: 'connecting' });
     this.#connect();
   }
 
-  /** Gives up the connection until `resume`, which goes on after the last event. Does nothing while closed. */
+  /** Closes the connection until `resume`, which continues after the last event. Does nothing while closed. */
   pause(): void {
     if (this.#isPaused || !this.#query) return;
     this.#isPaused = true;
-    this.#drop();
-    this.#tell({ state: 'paused' });
+    this.#disconnect();
+    this.#report({ state: 'paused' });
   }
 
   resume(): void {
@@ -109,28 +109,28 @@ export class Stream {
     this.#isPaused = false;
     this.#query = undefined;
     this.#isLive = false;
-    this.#drop();
+    this.#disconnect();
   }
 
-  #tell(link: StreamLink): void {
+  #report(link: StreamLink): void {
     this.#isLive = link.state === 'live';
     this.#listener.link(link);
   }
 
   #connect(): void {
-    this.#drop();
+    this.#disconnect();
     if (!this.#query) return;
     const source = new EventSource(this.#url(this.#query));
     const resuming = this.#lastId !== '' && !this.#needsSnapshot;
     let first = true;
     this.#source = source;
-    this.#silence();
-    source.onerror = () => void this.#lost(source.readyState === EventSource.CLOSED);
+    this.#restartWatchdog();
+    source.onerror = () => void this.#onLost(source.readyState === EventSource.CLOSED);
     for (const name of Object.keys(NAMES) as StreamEventName[]) {
       source.addEventListener(name, (message: MessageEvent<string>) => {
-        if (first) this.#begun(resuming, name);
+        if (first) this.#onFirstEvent(resuming, name);
         first = false;
-        this.#take(name, message);
+        this.#onMessage(name, message);
       });
     }
   }
@@ -142,73 +142,76 @@ export class Stream {
     return based(`/v1/stream?${query}`);
   }
 
-  #begun(resuming: boolean, name: StreamEventName): void {
+  #onFirstEvent(resuming: boolean, name: StreamEventName): void {
     this.#failures = 0;
-    // Turned to another page: no news, and what was said before still holds.
+    // After a navigation the state has not changed.
     const isFresh = !resuming && !this.#needsSnapshot;
     if (isFresh && this.#isLive) return;
     const isReset = this.#needsSnapshot || name === 'reset' || name === 'snapshot';
     const how = isReset ? 'reset' : 'resumed';
-    this.#tell({ state: 'live', how: isFresh ? 'fresh' : how });
+    this.#report({ state: 'live', how: isFresh ? 'fresh' : how });
   }
 
-  #take(name: StreamEventName, message: MessageEvent<string>): void {
-    this.#silence();
+  #onMessage(name: StreamEventName, message: MessageEvent<string>): void {
+    this.#restartWatchdog();
     if (EVENT_ID.test(message.lastEventId)) this.#lastId = message.lastEventId;
     const event = readEvent(name, message.data);
     if (!event) {
-      if (CHANGES.has(name)) this.#askSnapshot();
+      if (CHANGES.has(name)) this.#requestSnapshot();
       return;
     }
-    if (name === 'reset') this.#tell({ state: 'live', how: 'reset' });
-    if (name === 'snapshot') this.#isWhole();
+    if (name === 'reset') this.#report({ state: 'live', how: 'reset' });
+    if (name === 'snapshot') this.#onSnapshot();
     this.#listener.event(event);
   }
 
-  #isWhole(): void {
+  #onSnapshot(): void {
     this.#needsSnapshot = false;
     clearTimeout(this.#resync);
     this.#resync = undefined;
   }
 
-  /** Restarts the stream after a delay that grows each time, as unreadable events may repeat. It runs until then. */
-  #askSnapshot(): void {
+  /**
+   * Restarts the stream after a delay that grows each time, because unreadable events may repeat. The stream runs until
+   * then.
+   */
+  #requestSnapshot(): void {
     this.#needsSnapshot = true;
     if (this.#resync !== undefined) return;
     const now = performance.now();
-    if (now > this.#resyncedAt + CALM_MS) this.#resyncs = 0;
+    if (now > this.#resyncedAt + RESYNC_RESET_MS) this.#resyncs = 0;
     const wait = retryDelay(this.#resyncs);
     this.#resyncs += 1;
     this.#resyncedAt = now + wait;
     this.#resync = setTimeout(() => this.#connect(), wait);
   }
 
-  #silence(): void {
-    clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => void this.#lost(false), SILENCE_MS);
+  #restartWatchdog(): void {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => void this.#onLost(false), SILENCE_MS);
   }
 
-  /** A stream that is refused may be so because nobody is signed in any more. */
-  async #lost(refused: boolean): Promise<void> {
-    this.#drop();
-    const round = this.#round;
+  /** A stream may be rejected because the session has ended. */
+  async #onLost(refused: boolean): Promise<void> {
+    this.#disconnect();
+    const connection = this.#connection;
     if (refused && (await isSignedOut())) {
-      if (round === this.#round) this.#tell({ state: 'signed-out' });
+      if (connection === this.#connection) this.#report({ state: 'signed-out' });
       return;
     }
-    if (round !== this.#round || !this.#query) return;
+    if (connection !== this.#connection || !this.#query) return;
     const wait = retryDelay(this.#failures);
     this.#failures += 1;
-    this.#tell({ state: 'lost', retryAt: Date.now() + wait, refused });
+    this.#report({ state: 'lost', retryAt: Date.now() + wait, refused });
     this.#retry = setTimeout(() => this.#connect(), wait);
   }
 
-  #drop(): void {
-    this.#round += 1;
+  #disconnect(): void {
+    this.#connection += 1;
     this.#source?.close();
     this.#source = undefined;
     clearTimeout(this.#retry);
-    clearTimeout(this.#watch);
+    clearTimeout(this.#watchdog);
     clearTimeout(this.#resync);
     this.#resync = undefined;
   }

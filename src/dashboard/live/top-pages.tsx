@@ -1,15 +1,15 @@
 import { PagePath } from '../ui/page-path.tsx';
 import { countText, numberText } from '../ui/text.ts';
-import { beat, followed, liveState, rewind, stage } from './live-signals.ts';
+import { followed, liveState, rewind, stage, version } from './live-signals.ts';
 import { showPage } from './live-site.ts';
 
 const MAX = 12;
 
-/** The fullest pages now; a click puts one on stage. */
+/** The pages with the most visitors now. A click puts a page on stage. */
 export function TopPages() {
-  beat.value;
+  version.value;
   const pages = liveState.pages();
-  const most = pages[0]?.visitors ?? 1;
+  const maxCount = pages[0]?.visitors ?? 1;
   return (
     <section class="card top-pages" aria-label="Top pages">
       <div class="bar">
@@ -27,7 +27,7 @@ export function TopPages() {
                 aria-pressed={stage.value === page && followed.value === null}
                 onClick={() => showPage(page)}
               >
-                <span class="share" style={{ width: `${(100 * visitors) / most}%` }} />
+                <span class="share" style={{ width: `${(100 * visitors) / maxCount}%` }} />
                 <PagePath path={page} />
                 <span class="number">
                   {numberText(visitors)}

@@ -5,18 +5,20 @@ import { DeviceIcon } from '../ui/icons.tsx';
 import { PagePath } from '../ui/page-path.tsx';
 import { DEVICE, duration, numberText, shortClock } from '../ui/text.ts';
 import { drawActivity } from './activity.ts';
-import { beat, followed, liveState, rewind, second } from './live-signals.ts';
+import { followed, liveState, rewind, second, version } from './live-signals.ts';
 import { follow } from './live-site.ts';
 import type { LiveVisitor } from './live-state.ts';
 
 /** Height of a row in rem; the same as in live.css. */
 const ROW_REM = 3.5;
-/** Rows kept ready above and below those in sight. */
+/** Number of rows rendered above and below the visible ones. */
 const SPARE = 3;
 
-/** Everybody here, each with a running graph. Only rows in sight exist, so a thousand cost no more than ten. */
+/**
+ * All visitors present, each with a running graph. Only visible rows are rendered, so a thousand cost no more than ten.
+ */
 export function Visitors() {
-  beat.value;
+  version.value;
   const list = useRef<HTMLDivElement>(null);
   const { top, height, row } = useWindow(list);
   const people = liveState.newestFirst();
@@ -58,7 +60,7 @@ interface RowProps {
 function Row({ person, place, all, top }: RowProps) {
   const { visitor, badge } = person;
   const leads = followed.value === visitor.id;
-  beat.value;
+  version.value;
   return (
     <li
       class="row"
@@ -76,7 +78,7 @@ function Row({ person, place, all, top }: RowProps) {
         title={titleOf(person)}
       >
         <BadgeMark badge={badge} />
-        <span class="who">
+        <span class="identity">
           <span class="name">{badge.name}</span>
           <PagePath path={visitor.page} muted />
         </span>
@@ -113,7 +115,7 @@ function Spark({ person }: { person: LiveVisitor }) {
   return <canvas ref={canvas} class="spark" width={192} height={56} />;
 }
 
-/** Up and down go from row to row. */
+/** Arrow up and down move from row to row. */
 function step(event: KeyboardEvent): void {
   if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
   const row = (event.target as Element).closest('.row');
@@ -123,21 +125,21 @@ function step(event: KeyboardEvent): void {
   next.querySelector('button')?.focus();
 }
 
-/** What part of a scrolling list is in sight, and how high a row is, CSS pixels. */
+/** The visible area of a scrolling list, and the height of a row, CSS pixels. */
 function useWindow(ref: { current: HTMLElement | null }): { top: number; height: number; row: number } {
-  const [sight, setSight] = useState({ top: 0, height: 600, row: ROW_REM * 16 });
+  const [visibleArea, setVisibleArea] = useState({ top: 0, height: 600, row: ROW_REM * 16 });
   useEffect(() => {
     const list = ref.current as HTMLElement;
-    const look = () => {
-      setSight({ top: list.scrollTop, height: list.clientHeight, row: ROW_REM * rem() });
+    const measure = () => {
+      setVisibleArea({ top: list.scrollTop, height: list.clientHeight, row: ROW_REM * rem() });
     };
-    const observer = new ResizeObserver(look);
+    const observer = new ResizeObserver(measure);
     observer.observe(list);
-    list.addEventListener('scroll', look, { passive: true });
+    list.addEventListener('scroll', measure, { passive: true });
     return () => {
       observer.disconnect();
-      list.removeEventListener('scroll', look);
+      list.removeEventListener('scroll', measure);
     };
   }, [ref]);
-  return sight;
+  return visibleArea;
 }

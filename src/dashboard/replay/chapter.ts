@@ -8,7 +8,7 @@ import type { StreamEvent } from '../live/live-state.ts';
 /** Number of the visitor in these events. */
 const V = 1;
 /** Maximum time span of the pointer samples in one event, milliseconds. */
-const LUMP_MS = 100;
+const CHUNK_MS = 100;
 
 export interface Chapter {
   passage: Passage;
@@ -22,10 +22,10 @@ export interface Chapter {
 /** The chapter of a passage that follows `before`. If the passage enters a page, there is no pointer at first. */
 export function chapterOf(visit: Visit, passage: Passage, before: Chapter | undefined): Chapter {
   const stays = before !== undefined && before.passage.page === passage.page && !passage.entered;
-  const visitor = visitorOf(visit, passage, stays ? lastPlace(before) : null);
+  const visitor = visitorOf(visit, passage, stays ? lastPosition(before) : null);
   const scroll = stays ? (before.passage.scrolls.at(-1) ?? before.scroll) : 0;
-  const begin = before ? [beginOf(passage, visitor, stays ? undefined : before.passage.page)] : [];
-  return { passage, visitor, scroll, events: [...begin, ...eventsOf(passage, visit.label)] };
+  const start = before ? [firstEventOf(passage, visitor, stays ? undefined : before.passage.page)] : [];
+  return { passage, visitor, scroll, events: [...start, ...eventsOf(passage, visit.label)] };
 }
 
 /** Events that put a live state into the state at the start of the chapter. */
@@ -50,13 +50,13 @@ function visitorOf(visit: Visit, { page, size }: Passage, at: Visitor['at']): Vi
 }
 
 /** The first event of a chapter. `from` is the page that was left; undefined if only the connection changed. */
-function beginOf({ t, page, size }: Passage, visitor: Visitor, from: string | undefined): StreamEvent {
+function firstEventOf({ t, page, size }: Passage, visitor: Visitor, from: string | undefined): StreamEvent {
   const { device, label, origin } = visitor;
   if (from === undefined) return { name: 'view', data: { t, v: V, size, hidden: false, device, label } };
   return { name: 'page', data: { t, v: V, page, from, origin, size, visitor } };
 }
 
-function lastPlace({ passage: { moves }, visitor }: Chapter): Visitor['at'] {
+function lastPosition({ passage: { moves }, visitor }: Chapter): Visitor['at'] {
   return moves.length >= 3 ? [moves.at(-2) as number, moves.at(-1) as number] : visitor.at;
 }
 
@@ -67,15 +67,15 @@ function eventsOf(passage: Passage, label: string): StreamEvent[] {
 
 function movesOf({ t, moves }: Passage): StreamEvent[] {
   const events: StreamEvents['moves'][] = [];
-  let begin = Number.NEGATIVE_INFINITY;
+  let start = Number.NEGATIVE_INFINITY;
   for (let i = 0; i + 2 < moves.length; i += 3) {
     const dt = moves[i] as number;
-    if (!(dt < begin + LUMP_MS)) {
-      begin = dt;
-      events.push({ t: t + begin, m: [V, 0] });
+    if (!(dt < start + CHUNK_MS)) {
+      start = dt;
+      events.push({ t: t + start, m: [V, 0] });
     }
     const { m } = events.at(-1) as StreamEvents['moves'];
-    m.push(dt - begin, moves[i + 1] as number, moves[i + 2] as number);
+    m.push(dt - start, moves[i + 1] as number, moves[i + 2] as number);
     m[1] = (m[1] as number) + 1;
   }
   return events.map((data) => ({ name: 'moves', data }));

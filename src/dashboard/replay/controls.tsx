@@ -16,9 +16,9 @@ export function Controls({ player }: { player: Player }) {
         {isOver ? <AgainIcon /> : isPlaying ? <PauseIcon /> : <PlayIcon />}
         {label}
       </button>
-      <span class="play-time" data-at={Math.round(playback.at.value - recording.begin)}>
-        {playTime(playback.at.value - recording.begin)}{' '}
-        <span class="muted">/ {playTime(recording.end - recording.begin)}</span>
+      <span class="play-time" data-at={Math.round(playback.at.value - recording.start)}>
+        {playTime(playback.at.value - recording.start)}{' '}
+        <span class="muted">/ {playTime(recording.end - recording.start)}</span>
       </span>
       <TimeLine player={player} />
       <SpeedChooser speeds={PLAYER_SPEEDS} speed={playback.speed.value} choose={(speed) => playback.setSpeed(speed)} />

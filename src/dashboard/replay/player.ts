@@ -10,7 +10,7 @@ export const PLAYER_SPEEDS = [0.5, 1, 2, 4, 8, 16] as const;
 /** How far ahead the recording is loaded, real milliseconds. */
 const AHEAD_MS = 60_000;
 /** The part at each end of a quiet time that is played even if quiet times are skipped, milliseconds. */
-const KEPT_MS = QUIET_MS / 2;
+const EDGE_MS = QUIET_MS / 2;
 
 /** Loads the part after a cursor, or the first part if there is none. Rejects with an error whose message is shown. */
 export type LoadPart = (after: string | undefined) => Promise<PassagePart>;
@@ -34,12 +34,12 @@ export class Player implements LiveScene {
   #isLoading = false;
   #isClosed = false;
   /** Time to seek to when it is loaded, Unix ms. */
-  #goal: number | undefined;
+  #target: number | undefined;
 
   constructor(visit: Visit, load: LoadPart) {
     this.#load = load;
     this.recording = new VisitRecording(visit);
-    this.playback = new Playback({ at: this.recording.begin, take: this.#take, stepped: this.#stepped });
+    this.playback = new Playback({ at: this.recording.start, take: this.#take, stepped: this.#stepped });
     this.liveState.clock = this.playback.playhead;
   }
 
@@ -49,7 +49,7 @@ export class Player implements LiveScene {
     const end = effect(() => {
       if (this.isOver.value) this.playback.play(false);
     });
-    void this.#more();
+    void this.#loadNext();
     return () => {
       end();
       this.#isClosed = true;
@@ -60,45 +60,45 @@ export class Player implements LiveScene {
   /** Plays or pauses. At the end, plays again from the start. */
   toggle(): void {
     const isOver = this.isOver.peek();
-    if (isOver) this.seek(this.recording.begin);
+    if (isOver) this.seek(this.recording.start);
     this.playback.play(isOver || !this.playback.isPlaying.peek());
   }
 
   /** Goes to a time, Unix ms. Parts up to it that are not loaded yet are loaded first. */
   seek(t: number): void {
     const { chapters } = this.recording;
-    const at = Math.min(Math.max(t, this.recording.begin), this.recording.end);
-    this.#goal = at > this.recording.horizon ? at : undefined;
-    const begin = this.recording.chapterAt(at);
+    const at = Math.min(Math.max(t, this.recording.start), this.recording.end);
+    this.#target = at > this.recording.horizon ? at : undefined;
+    const first = this.recording.chapterAt(at);
     this.liveState.clear();
     this.playback.feed.clear();
     this.playback.moveTo(Math.min(at, this.recording.horizon));
-    if (chapters[begin]) for (const event of openingOf(chapters[begin])) this.#take(event);
-    for (const { events } of chapters.slice(begin)) for (const event of events) this.playback.feed.add(event);
+    if (chapters[first]) for (const event of openingOf(chapters[first])) this.#take(event);
+    for (const { events } of chapters.slice(first)) for (const event of events) this.playback.feed.add(event);
     this.playback.catchUp();
   }
 
   retry(): void {
     this.problem.value = '';
-    void this.#more();
+    void this.#loadNext();
   }
 
   #take = (event: StreamEvent): void => {
     this.liveState.apply(event, this.playback.playhead.now());
-    for (const tell of this.motion) tell(event);
+    for (const notify of this.motion) notify(event);
   };
 
   #stepped = (): void => {
     const { recording, playback } = this;
     const now = playback.playhead.now();
     const quiet = this.isSkipping.peek() && playback.isPlaying.peek() ? recording.quietAt(now) : undefined;
-    if (quiet && now >= quiet.from + KEPT_MS && now < quiet.to - KEPT_MS) playback.moveTo(quiet.to - KEPT_MS);
+    if (quiet && now >= quiet.from + EDGE_MS && now < quiet.to - EDGE_MS) playback.moveTo(quiet.to - EDGE_MS);
     const isNear = recording.horizon - now < AHEAD_MS * playback.speed.peek();
-    if ((isNear || this.#goal !== undefined) && this.problem.peek() === '') void this.#more();
-    for (const tell of this.motion) tell();
+    if ((isNear || this.#target !== undefined) && this.problem.peek() === '') void this.#loadNext();
+    for (const notify of this.motion) notify();
   };
 
-  async #more(): Promise<void> {
+  async #loadNext(): Promise<void> {
     const { next } = this.recording;
     if (this.#isLoading || next === null) return;
     this.#isLoading = true;
@@ -116,7 +116,7 @@ export class Player implements LiveScene {
     const added = this.recording.add(part);
     this.playback.horizon = this.recording.horizon;
     this.parts.value += 1;
-    if (isFirst || this.#goal !== undefined) this.seek(this.#goal ?? this.playback.playhead.now());
+    if (isFirst || this.#target !== undefined) this.seek(this.#target ?? this.playback.playhead.now());
     else for (const { events } of added) for (const event of events) this.playback.feed.add(event);
   }
 }

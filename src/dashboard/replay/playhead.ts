@@ -2,7 +2,7 @@
 import type { Clock } from '../shell/clock.ts';
 
 /** Maximum length of a step, real milliseconds. A tab that was hidden continues where it stopped. */
-const LONGEST_STEP_MS = 250;
+const MAX_STEP_MS = 250;
 
 export class Playhead implements Clock {
   readonly exact = true;
@@ -20,14 +20,14 @@ export class Playhead implements Clock {
   }
 
   /**
-   * Advances by the real time since the last step, but not beyond `most`, Unix ms. `real` is the current real time,
+   * Advances by the real time since the last step, but not beyond `limit`, Unix ms. `real` is the current real time,
    * milliseconds. Returns the distance, milliseconds.
    */
-  step(real: number, most: number): number {
-    const passed = Math.min(Math.max(0, real - this.#real), LONGEST_STEP_MS);
+  step(real: number, limit: number): number {
+    const elapsed = Math.min(Math.max(0, real - this.#real), MAX_STEP_MS);
     this.#real = real;
     const before = this.#at;
-    if (passed > 0) this.#at = Math.max(before, Math.min(before + passed * this.speed, most));
+    if (elapsed > 0) this.#at = Math.max(before, Math.min(before + elapsed * this.speed, limit));
     return this.#at - before;
   }
 

@@ -46,16 +46,16 @@ export class VisitRecording {
   next: string | null | undefined = undefined;
   /** Number of pieces in the loaded parts that are missing because they are damaged. */
   damaged = 0;
-  #busy: number;
+  #lastActivity: number;
 
   constructor(visit: Visit) {
     this.visit = visit;
-    this.#busy = this.begin;
+    this.#lastActivity = this.start;
     for (const { page, t } of visit.stays) this.marks.push({ t, kind: 'page', text: page });
   }
 
   /** Start, Unix ms. Samples that a page could not send at once may be older than its first contact. */
-  get begin(): number {
+  get start(): number {
     return Math.min(this.visit.since, this.visit.stays[0]?.t ?? this.visit.since);
   }
 
@@ -66,7 +66,7 @@ export class VisitRecording {
 
   /** Time up to which the recording is loaded, Unix ms. */
   get horizon(): number {
-    return this.next === null ? this.end : (this.chapters.at(-1)?.passage.until ?? this.begin);
+    return this.next === null ? this.end : (this.chapters.at(-1)?.passage.until ?? this.start);
   }
 
   /** Adds the next part. Returns its chapters. */
@@ -76,13 +76,13 @@ export class VisitRecording {
       const chapter = chapterOf(this.visit, passage, this.chapters.at(-1));
       this.chapters.push(chapter);
       added.push(chapter);
-      for (const t of timesOf(chapter)) this.#isBusy(t);
+      for (const t of timesOf(chapter)) this.#addActivity(t);
       for (const { dt, selector } of passage.clicks)
         this.marks.push({ t: passage.t + dt, kind: 'click', text: selector });
     }
     this.next = next;
     this.damaged += damaged;
-    if (next === null) this.#isBusy(this.end);
+    if (next === null) this.#addActivity(this.end);
     return added;
   }
 
@@ -93,7 +93,7 @@ export class VisitRecording {
   chapterAt(t: number): number {
     const after = this.chapters.findIndex(({ passage }) => passage.t > t);
     let at = Math.max(0, (after < 0 ? this.chapters.length : after) - 1);
-    while (at > 0 && this.#untilOf(at - 1) > this.#beginOf(at)) at--;
+    while (at > 0 && this.#endOf(at - 1) > this.#startOf(at)) at--;
     return at;
   }
 
@@ -102,16 +102,16 @@ export class VisitRecording {
     return this.quiet.find(({ from, to }) => from <= t && t < to);
   }
 
-  #beginOf(i: number): number {
+  #startOf(i: number): number {
     return this.chapters[i]?.passage.t ?? 0;
   }
 
-  #untilOf(i: number): number {
+  #endOf(i: number): number {
     return this.chapters[i]?.passage.until ?? 0;
   }
 
-  #isBusy(t: number): void {
-    if (t - this.#busy > QUIET_MS) this.quiet.push({ from: this.#busy, to: t });
-    this.#busy = Math.max(this.#busy, t);
+  #addActivity(t: number): void {
+    if (t - this.#lastActivity > QUIET_MS) this.quiet.push({ from: this.#lastActivity, to: t });
+    this.#lastActivity = Math.max(this.#lastActivity, t);
   }
 }

@@ -57,12 +57,12 @@ export function AboutPanel({ visit, badge, erase }: { visit: Visit; badge: Badge
 }
 
 /** The pages of the visit with their times. A click on a page seeks to it. */
-export function Story({ player }: { player: Player }) {
-  const { visit, begin } = player.recording;
+export function PageList({ player }: { player: Player }) {
+  const { visit, start } = player.recording;
   const now = player.playback.at.value;
   const at = visit.stays.findLastIndex(({ t }) => t <= now);
   return (
-    <section class="card story" aria-label="Pages of the visit">
+    <section class="card page-list" aria-label="Pages of the visit">
       <div class="bar">
         <h2>Pages</h2>
         <span class="muted">click to jump</span>
@@ -77,7 +77,7 @@ export function Story({ player }: { player: Player }) {
                 aria-current={i === at ? 'step' : undefined}
                 onClick={() => player.seek(t)}
               >
-                <span class="muted">{playTime(t - begin)}</span>
+                <span class="muted">{playTime(t - start)}</span>
                 <PagePath path={page} />
                 <span class="muted">{duration(until - t)}</span>
               </button>

@@ -5,7 +5,7 @@ import type { TimelineMark } from './recording.ts';
 
 /** Steps of the arrow keys and of Page Up and Page Down, milliseconds. */
 export const STEP_MS = 5000;
-const LEAP_MS = 30_000;
+const PAGE_STEP_MS = 30_000;
 /** Maximum number of marks: more would look like a solid bar. */
 const MAX_MARKS = 600;
 
@@ -13,20 +13,20 @@ const MAX_MARKS = 600;
 export function TimeLine({ player }: { player: Player }) {
   player.parts.value;
   const { recording, playback } = player;
-  const { begin } = recording;
-  const length = Math.max(1, recording.end - begin);
-  const share = (t: number) => `${(100 * Math.min(Math.max(0, t - begin), length)) / length}%`;
+  const { start } = recording;
+  const length = Math.max(1, recording.end - start);
+  const share = (t: number) => `${(100 * Math.min(Math.max(0, t - start), length)) / length}%`;
   const now = playback.at.value;
   return (
     <TimeSlider
       label="Time"
-      from={begin}
-      to={begin + length}
+      from={start}
+      to={start + length}
       at={now}
-      text={(t) => `${playTime(t - begin)} of ${playTime(length)}`}
+      text={(t) => `${playTime(t - start)} of ${playTime(length)}`}
       tip={(t, reach) => tipAt(t, player, reach)}
       step={STEP_MS}
-      leap={LEAP_MS}
+      pageStep={PAGE_STEP_MS}
       eager
       seek={(t) => player.seek(t)}
     >
@@ -42,21 +42,21 @@ export function TimeLine({ player }: { player: Player }) {
         <span class="time-played" style={{ width: share(now) }} />
       </div>
       {recording.marks.slice(0, MAX_MARKS).map((mark, i) => (
-        <span key={i} class={`mark ${mark.kind}`} data-t={mark.t - begin} style={{ left: share(mark.t) }} />
+        <span key={i} class={`mark ${mark.kind}`} data-t={mark.t - start} style={{ left: share(mark.t) }} />
       ))}
     </TimeSlider>
   );
 }
 
-/** Text for a time: the nearest mark within `reach` milliseconds, or the absence of activity. */
+/** Text for a time: the nearest mark within `tolerance` milliseconds, or the absence of activity. */
 function tipAt(t: number, { recording }: Player, reach: number): string {
-  const { begin } = recording;
-  const near = nearest(recording.marks, t);
-  if (near && Math.abs(near.t - t) <= reach) return `${playTime(near.t - begin)} · ${nameOf(near)}`;
-  return recording.quietAt(t) ? `${playTime(t - begin)} · no activity` : playTime(t - begin);
+  const { start } = recording;
+  const mark = nearestMark(recording.marks, t);
+  if (mark && Math.abs(mark.t - t) <= reach) return `${playTime(mark.t - start)} · ${nameOf(mark)}`;
+  return recording.quietAt(t) ? `${playTime(t - start)} · no activity` : playTime(t - start);
 }
 
-function nearest(marks: readonly TimelineMark[], t: number): TimelineMark | undefined {
+function nearestMark(marks: readonly TimelineMark[], t: number): TimelineMark | undefined {
   let best: TimelineMark | undefined;
   for (const mark of marks) if (!best || Math.abs(mark.t - t) <= Math.abs(best.t - t)) best = mark;
   return best;

@@ -16,7 +16,7 @@ import { visitNamesOf } from '../ui/visitor-badge.ts';
 import { EraseVisit } from '../visits/erase-visit.tsx';
 import { Controls } from './controls.tsx';
 import { Player } from './player.ts';
-import { AboutPanel, Story } from './story.tsx';
+import { AboutPanel, PageList } from './story.tsx';
 import { usePlayerKeys } from './use-player-keys.ts';
 
 /** The replay of one visit. */
@@ -55,13 +55,13 @@ function Replay({ visit }: { visit: Visit }) {
   useEffect(() => {
     const from = routeTime(query.peek().get('at'));
     if (from !== null) player.seek(from);
-    const end = player.start();
+    const close = player.start();
     const endFollowing = followTime(player.playback.at, (at) =>
       go(address(location.pathname, { ...Object.fromEntries(query.peek()), at }), true),
     );
     return () => {
       endFollowing();
-      end();
+      close();
     };
   }, [player]);
   usePlayerKeys(player);
@@ -72,7 +72,7 @@ function Replay({ visit }: { visit: Visit }) {
       </h1>
       <ReplayStage player={player} />
       <AboutPanel visit={visit} badge={badge} erase={() => setErasing(true)} />
-      <Story player={player} />
+      <PageList player={player} />
       {isErasing && (
         <EraseVisit
           visit={visit}
@@ -86,7 +86,7 @@ function Replay({ visit }: { visit: Visit }) {
 }
 
 function ReplayStage({ player }: { player: Player }) {
-  const round = player.playback.at.value + player.parts.value;
+  const version = player.playback.at.value + player.parts.value;
   const { liveState, recording } = player;
   const leader = liveState.people.values().next().value;
   const page = leader?.visitor.page ?? null;
@@ -104,7 +104,7 @@ function ReplayStage({ player }: { player: Player }) {
       </div>
       <PreviewNote preview={preview} />
       <DamageNote text={recording.damaged > 0 ? 'Part of this visit is damaged and cannot be shown.' : ''} />
-      <StageBox scene={player} beat={round} site={recording.visit.site} fit="width" {...{ page, leader, url }}>
+      <StageBox scene={player} version={version} site={recording.visit.site} fit="width" {...{ page, leader, url }}>
         <Notice player={player} />
       </StageBox>
       <Controls player={player} />

@@ -12,10 +12,10 @@ import type { Rewind } from './rewind.ts';
 
 const DAY_MS = 24 * 60 * MINUTE_MS;
 /** Maximum number of requests for the visits of a day, newest first, and the number of visits in each. */
-const PARTS = 10;
-const PART = 200;
+const MAX_PARTS = 10;
+const PART_SIZE = 200;
 /** Visits that started up to this long before the day are loaded too, because they may reach into it. */
-const BEFORE_MS = 60 * MINUTE_MS;
+const LOOKBACK_MS = 60 * MINUTE_MS;
 
 interface Day {
   from: number;
@@ -28,9 +28,9 @@ interface Day {
  */
 export function DayLine({ rewind }: { rewind: Rewind }) {
   const at = rewind.playback.at.value;
-  const [kept, setKept] = useState(() => dayAround(at));
-  const day = kept.from <= at && at <= kept.to + MINUTE_MS ? kept : dayAround(at);
-  if (day !== kept) setKept(day);
+  const [loaded, setLoaded] = useState(() => dayAround(at));
+  const day = loaded.from <= at && at <= loaded.to + MINUTE_MS ? loaded : dayAround(at);
+  if (day !== loaded) setLoaded(day);
   const { from, to } = day;
   const key = site.value;
   const { value } = useLoaded(
@@ -45,7 +45,7 @@ export function DayLine({ rewind }: { rewind: Rewind }) {
       <TimeSlider
         label="Time of day"
         step={MINUTE_MS}
-        leap={60 * MINUTE_MS}
+        pageStep={60 * MINUTE_MS}
         text={(t) => moment(t)}
         tip={(t) => tipAt(t, from, counts, since)}
         seek={rewindTo}
@@ -77,8 +77,8 @@ function dayAround(at: number): Day {
 async function visitsOf(site: string | null, from: number, to: number): Promise<{ visits: Visit[]; since: number }> {
   const visits: Visit[] = [];
   let after: string | null = null;
-  for (let part = 0; part < PARTS; part++) {
-    const answer = await api.visits({ site, from: Math.max(0, from - BEFORE_MS), to, after, limit: PART });
+  for (let part = 0; part < MAX_PARTS; part++) {
+    const answer = await api.visits({ site, from: Math.max(0, from - LOOKBACK_MS), to, after, limit: PART_SIZE });
     visits.push(...answer.visits);
     after = answer.next;
     if (after === null) return { visits, since: from };
@@ -87,8 +87,8 @@ async function visitsOf(site: string | null, from: number, to: number): Promise<
 }
 
 function tipAt(t: number, from: number, counts: readonly number[] | undefined, since: number): string {
-  const here = t >= since ? counts?.[Math.floor((t - from) / MINUTE_MS)] : undefined;
-  return here === undefined ? moment(t) : `${moment(t)} · ${countText(here, 'visitor')}`;
+  const count = t >= since ? counts?.[Math.floor((t - from) / MINUTE_MS)] : undefined;
+  return count === undefined ? moment(t) : `${moment(t)} · ${countText(count, 'visitor')}`;
 }
 
 function moment(t: number): string {
@@ -100,8 +100,8 @@ function moment(t: number): string {
  * visitor stays visible beside a peak.
  */
 function DayCurve({ counts }: { counts: readonly number[] }) {
-  const most = Math.max(1, ...counts);
-  const steps = counts.map((here, i) => `V${(100 - 90 * Math.sqrt(here / most)).toFixed(1)}H${i + 1}`).join('');
+  const maxCount = Math.max(1, ...counts);
+  const steps = counts.map((count, i) => `V${(100 - 90 * Math.sqrt(count / maxCount)).toFixed(1)}H${i + 1}`).join('');
   return (
     <svg
       class="day-curve"

@@ -13,9 +13,9 @@ export function presenceOf(visits: Iterable<Pick<Visit, 'since' | 'until'>>, fro
     changes[minuteOf(since)] = (changes[minuteOf(since)] as number) + 1;
     changes[minuteOf(until) + 1] = (changes[minuteOf(until) + 1] as number) - 1;
   }
-  let here = 0;
+  let present = 0;
   return Array.from({ length: minutes }, (_, i) => {
-    here += changes[i] as number;
-    return here;
+    present += changes[i] as number;
+    return present;
   });
 }

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { MINUTE_MS } from '../../model/minute.ts';
 import { backToLive, rewindTo } from '../live/live-address.ts';
-import { beat, liveState } from '../live/live-signals.ts';
+import { liveState, version } from '../live/live-signals.ts';
 import { DamageNote } from '../ui/damage-note.tsx';
 import { PauseIcon, PlayIcon, RewindIcon } from '../ui/icons.tsx';
 import { SpeedChooser } from '../ui/speed-chooser.tsx';
@@ -17,7 +17,7 @@ export function RewindPanel({ rewind }: { rewind: Rewind }) {
   useKeys(rewind);
   return (
     <section class="card now rewind" aria-label="Rewind">
-      <Band rewind={rewind} />
+      <StatusLine rewind={rewind} />
       <DamageNote text={damageOf(rewind.damaged.value)} />
       <Transport rewind={rewind} />
       <DayLine rewind={rewind} />
@@ -30,17 +30,17 @@ function damageOf(visits: number): string {
 }
 
 /** Shows that the screen is not live. */
-function Band({ rewind }: { rewind: Rewind }) {
+function StatusLine({ rewind }: { rewind: Rewind }) {
   const { at, speed, isPlaying, isWaiting } = rewind.playback;
-  const how = rewind.isOver.value ? 'caught up' : !isPlaying.value ? 'paused' : isWaiting.value ? 'loading' : '';
+  const suffix = rewind.isOver.value ? 'caught up' : !isPlaying.value ? 'paused' : isWaiting.value ? 'loading' : '';
   return (
     <div class="bar band" data-at={Math.round(at.value)}>
       <RewindIcon />
       <strong>
         Rewind – {clock(at.value)}, {shortDate(at.value)}, {speed.value} ×
       </strong>
-      {how && <span class="how">{how}</span>}
-      <Spoken rewind={rewind} />
+      {suffix && <span class="detail">{suffix}</span>}
+      <Announcement rewind={rewind} />
       <span class="gap" />
       <button type="button" class="small" onClick={backToLive}>
         Back to live <kbd>Esc</kbd>
@@ -50,11 +50,11 @@ function Band({ rewind }: { rewind: Rewind }) {
 }
 
 /** The text for screen readers. It leaves out the time, which changes every second. */
-function Spoken({ rewind }: { rewind: Rewind }) {
-  const said = rewind.problem.value || (rewind.isOver.value ? 'The rewind has reached the present.' : '');
+function Announcement({ rewind }: { rewind: Rewind }) {
+  const announced = rewind.problem.value || (rewind.isOver.value ? 'The rewind has reached the present.' : '');
   return (
-    <span class={rewind.problem.value ? 'how' : 'unseen'} role="status">
-      {said}
+    <span class={rewind.problem.value ? 'detail' : 'unseen'} role="status">
+      {announced}
     </span>
   );
 }
@@ -89,13 +89,13 @@ function Transport({ rewind }: { rewind: Rewind }) {
         </button>
       )}
       <span class="gap" />
-      <Here />
+      <PresentCount />
     </div>
   );
 }
 
-function Here() {
-  beat.value;
+function PresentCount() {
+  version.value;
   return (
     <span class="muted nowrap" data-then={liveState.people.size}>
       {countText(liveState.people.size, 'visitor')} on {countText(liveState.pages().length, 'page')}

@@ -15,9 +15,9 @@ export const REWIND_SPEEDS = [1, 2, 5, 10, 30, 60] as const;
 /** How far ahead events are read, real milliseconds. */
 const AHEAD_MS = 3000;
 /** Maximum time span that the server sends in one stream, milliseconds. */
-const LONGEST_MS = 24 * 3_600_000;
+const MAX_SPAN_MS = 24 * 3_600_000;
 /** Delay before a broken stream is opened again, milliseconds. If it sent nothing, an error is shown instead. */
-const AGAIN_MS = 1000;
+const RETRY_MS = 1000;
 
 export interface RewindOptions {
   /** Start of the playback, Unix ms. */
@@ -41,14 +41,14 @@ export class Rewind {
   readonly damaged = signal(0);
   readonly #signedOut: () => void;
   #query: StreamQuery | undefined;
-  #reading: AbortController | undefined;
-  #again: ReturnType<typeof setTimeout> | undefined;
+  #abort: AbortController | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   /** Lets the paused reader continue. */
-  #wake: (() => void) | undefined;
+  #continueReading: (() => void) | undefined;
   /** True if everything up to the present is in the feed. */
-  #isWhole = false;
+  #isComplete = false;
   /** Time of the last `rates` event, Unix ms. Only the moves of its second may be missing. */
-  #told = 0;
+  #lastRates = 0;
   /** End of the requested time span, Unix ms. */
   #end = 0;
   readonly #now: () => number;
@@ -60,7 +60,7 @@ export class Rewind {
       at,
       take,
       stepped: () => {
-        this.#stepped();
+        this.#onStep();
         stepped();
       },
     });
@@ -70,18 +70,18 @@ export class Rewind {
   /** Plays another site or page, from the current time on. */
   open(query: StreamQuery): void {
     this.#query = query;
-    this.#begin(this.playback.playhead.now());
+    this.#start(this.playback.playhead.now());
   }
 
   /** Plays from another time on, Unix ms. The caller clears its live state before. */
   seek(at: number): void {
     this.playback.moveTo(at);
-    this.#begin(at);
+    this.#start(at);
   }
 
   /** Opens the stream again after a problem. */
   retry(): void {
-    this.#begin(this.playback.playhead.now());
+    this.#start(this.playback.playhead.now());
   }
 
   close(): void {
@@ -89,58 +89,58 @@ export class Rewind {
     this.playback.close();
   }
 
-  #begin(at: number): void {
+  #start(at: number): void {
     this.#stop();
     this.playback.feed.clear();
     this.playback.horizon = at;
     this.isOver.value = false;
     this.problem.value = '';
     this.damaged.value = 0;
-    this.#isWhole = false;
+    this.#isComplete = false;
     void this.#read(at);
   }
 
   #stop(): void {
-    clearTimeout(this.#again);
-    this.#reading?.abort();
-    this.#reading = undefined;
-    this.#wake?.();
-    this.#wake = undefined;
+    clearTimeout(this.#retryTimer);
+    this.#abort?.abort();
+    this.#abort = undefined;
+    this.#continueReading?.();
+    this.#continueReading = undefined;
   }
 
   /** Reads the stream from `at`, Unix ms, until it ends or `#stop` is called. */
   async #read(at: number): Promise<void> {
     const reading = new AbortController();
     const { signal } = reading;
-    this.#reading = reading;
+    this.#abort = reading;
     const { site, stage } = this.#query as StreamQuery;
     const from = Math.floor(at);
     const present = this.#now();
-    const to = Math.floor(Math.min(present, from + LONGEST_MS));
-    this.#told = from;
+    const to = Math.floor(Math.min(present, from + MAX_SPAN_MS));
+    this.#lastRates = from;
     this.#end = to;
     try {
-      if (from < to) await this.#take(await api.replay({ site, page: stage, from, to, speed: 0 }, signal), signal);
+      if (from < to) await this.#parse(await api.replay({ site, page: stage, from, to, speed: 0 }, signal), signal);
       if (signal.aborted) return;
-      this.#isWhole = to >= Math.floor(present) && (from >= to || this.playback.horizon >= to);
-      if (!this.#isWhole) this.#broken(at);
+      this.#isComplete = to >= Math.floor(present) && (from >= to || this.playback.horizon >= to);
+      if (!this.#isComplete) this.#onBroken(at);
     } catch (error) {
-      if (!signal.aborted) this.#failed(error, at);
+      if (!signal.aborted) this.#onFailure(error, at);
     }
   }
 
-  async #take(body: ReadableStream<Uint8Array> | null, signal: AbortSignal): Promise<void> {
+  async #parse(body: ReadableStream<Uint8Array> | null, signal: AbortSignal): Promise<void> {
     if (!body) return;
     const parser = createParser({
       onEvent: ({ event, data }) => {
         const read = readReplayEvent(event, data);
-        if (read) this.#event(read);
+        if (read) this.#onEvent(read);
       },
     });
     const reader = body.getReader();
     const decoder = new TextDecoder();
     for (;;) {
-      await this.#room(signal);
+      await this.#waitForDemand(signal);
       const { done, value } = await reader.read();
       if (done || signal.aborted) return;
       parser.feed(decoder.decode(value, { stream: true }));
@@ -148,59 +148,59 @@ export class Rewind {
   }
 
   /** Resolves when more events are needed, or when reading is aborted. */
-  async #room(signal: AbortSignal): Promise<void> {
-    while (!this.#isWanting() && !signal.aborted)
+  async #waitForDemand(signal: AbortSignal): Promise<void> {
+    while (!this.#needsEvents() && !signal.aborted)
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+        this.#continueReading = resolve;
       });
   }
 
-  #isWanting(): boolean {
+  #needsEvents(): boolean {
     const { playhead, horizon } = this.playback;
     return horizon < playhead.now() + AHEAD_MS * playhead.speed;
   }
 
-  #event(event: ReplayStreamEvent): void {
+  #onEvent(event: ReplayStreamEvent): void {
     const { name, data } = event;
     // Events may not extend the requested time span.
     const t = Math.min(data.t, this.#end);
     if (name === 'rates') {
       // Moves of the same second may follow, so only the time up to the previous `rates` event is complete.
-      this.playback.horizon = Math.max(this.playback.horizon, this.#told);
-      this.#told = t;
+      this.playback.horizon = Math.max(this.playback.horizon, this.#lastRates);
+      this.#lastRates = t;
     }
     // Visitors that are still present have no later data yet. They must not leave at the present.
-    const isStill = name === 'leave' && t > this.#now() - STILL_MS;
+    const isPresent = name === 'leave' && t > this.#now() - STILL_MS;
     if (name === 'end') {
       this.playback.horizon = t;
       // Consecutive streams may count the same damaged visits, so their numbers are not added up.
       this.damaged.value = Math.max(this.damaged.value, data.damaged ?? 0);
-    } else if (!isStill) this.playback.feed.add(event);
+    } else if (!isPresent) this.playback.feed.add(event);
   }
 
-  #broken(at: number): void {
+  #onBroken(at: number): void {
     const { horizon } = this.playback;
     if (horizon <= at) this.problem.value = 'Playback stopped.';
-    else this.#again = setTimeout(() => void this.#goOn(), AGAIN_MS);
+    else this.#retryTimer = setTimeout(() => void this.#reconnect(), RETRY_MS);
   }
 
   /** Continues with a new stream, which assigns new numbers to the visitors. */
-  #goOn(): Promise<void> {
+  #reconnect(): Promise<void> {
     const { horizon, feed } = this.playback;
     feed.cut(horizon);
     return this.#read(horizon);
   }
 
-  #failed(error: unknown, at: number): void {
+  #onFailure(error: unknown, at: number): void {
     if (error instanceof ApiError && error.status === 401) this.#signedOut();
     else if (error instanceof ApiError) this.problem.value = error.message;
-    else this.#broken(at);
+    else this.#onBroken(at);
   }
 
-  #stepped(): void {
-    this.isOver.value = this.#isWhole && this.playback.playhead.now() >= this.playback.horizon;
-    if (!this.#isWanting()) return;
-    this.#wake?.();
-    this.#wake = undefined;
+  #onStep(): void {
+    this.isOver.value = this.#isComplete && this.playback.playhead.now() >= this.playback.horizon;
+    if (!this.#needsEvents()) return;
+    this.#continueReading?.();
+    this.#continueReading = undefined;
   }
 }

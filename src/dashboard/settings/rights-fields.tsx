@@ -6,7 +6,7 @@ const ROLES = [
   ['owner', 'Owner'],
   ['viewer', 'Viewer'],
 ] as const satisfies (readonly [Role, string])[];
-const REACH = [
+const SITE_CHOICES = [
   ['all', 'All sites'],
   ['some', 'Selected sites'],
 ] as const;
@@ -32,9 +32,9 @@ export function RightsFields({ rights, change }: RightsFieldsProps) {
       {role === 'viewer' && (
         <Choice
           label="Sites"
-          options={REACH}
+          options={SITE_CHOICES}
           value={chosen === null ? 'all' : 'some'}
-          choose={(reach) => change({ role, sites: reach === 'all' ? null : [] })}
+          choose={(choice) => change({ role, sites: choice === 'all' ? null : [] })}
         />
       )}
       {chosen !== null && (

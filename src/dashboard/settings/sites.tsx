@@ -12,7 +12,7 @@ import { SiteForm } from './site-form.tsx';
 import { useOpener } from './use-opener.ts';
 
 /** Interval between checks for a site's first visitor, milliseconds. */
-const LOOK_MS = 2000;
+const POLL_MS = 2000;
 
 export function Sites() {
   const [adding, setAdding] = useState(false);
@@ -46,7 +46,7 @@ function useFirstVisitors(): void {
     if (!waiting) return;
     const timer = setInterval(() => {
       if (!document.hidden) void reloadSites().catch(() => undefined);
-    }, LOOK_MS);
+    }, POLL_MS);
     return () => clearInterval(timer);
   }, [waiting]);
 }
@@ -105,7 +105,7 @@ function FirstVisitor({ site }: { site: Site }) {
   const seen = site.firstSeen;
   return (
     <p class={seen === null ? 'first waiting-line' : 'first seen'} role="status" data-seen={seen !== null}>
-      <span class="lamp" aria-hidden="true" />
+      <span class="status-dot" aria-hidden="true" />
       {seen === null ? (
         'Waiting for the first visitor. Paste the snippet into your site, then open one of its pages.'
       ) : (

@@ -1,14 +1,14 @@
 import { useEffect, useState } from 'preact/hooks';
 import { DASHBOARD_PAGES } from '../../model/dashboard-page.ts';
 import { SignInPage } from '../sign-in/sign-in-page.tsx';
-import { type FailedProps, Trouble } from '../ui/failed.tsx';
+import { type FailedProps, FailureMessage } from '../ui/failed.tsx';
 import { Logo } from '../ui/icons.tsx';
 import { isPassing } from '../ui/use-retry.ts';
 import { ApiError } from './api.ts';
 import { DegradedBanner } from './degraded-banner.tsx';
 import { Header } from './header.tsx';
 import { NotFound } from './not-found.tsx';
-import { goOnFromSignIn, goToSignIn, route } from './route.ts';
+import { goToSignIn, leaveSignIn, route } from './route.ts';
 import { leave, loadSession, session } from './session.ts';
 import { loadSites } from './sites.ts';
 import { viewOf } from './views.tsx';
@@ -16,18 +16,18 @@ import { viewOf } from './views.tsx';
 /** Asks who is signed in, then shows the page of the address, or the sign-in page. */
 export function App() {
   const { failure, retry } = useLoading();
-  const found = route.value;
-  const name = found?.name;
+  const match = route.value;
+  const name = match?.name;
   const isPublic = name !== undefined && DASHBOARD_PAGES[name].section === null;
-  const here = session.value;
+  const current = session.value;
   useEffect(() => {
-    if (here === null && !isPublic) goToSignIn();
-    if (here && name === 'sign-in') goOnFromSignIn();
-  }, [here, name, isPublic]);
+    if (current === null && !isPublic) goToSignIn();
+    if (current && name === 'sign-in') leaveSignIn();
+  }, [current, name, isPublic]);
   if (failure) return <Failure problem={failure} again={retry} />;
-  if (here === undefined) return <p class="waiting">Loading…</p>;
-  if (here === null && !isPublic) return <SignInPage />;
-  const view = found ? viewOf(found) : <NotFound />;
+  if (current === undefined) return <p class="waiting">Loading…</p>;
+  if (current === null && !isPublic) return <SignInPage />;
+  const view = match ? viewOf(match) : <NotFound />;
   if (isPublic) return view;
   return (
     <>
@@ -41,7 +41,7 @@ export function App() {
 /** Loads the session, then the sites. */
 function useLoading(): { failure: Error | undefined; retry: () => void } {
   const [failure, setFailure] = useState<Error>();
-  const [round, setRound] = useState(0);
+  const [attempt, setAttempt] = useState(0);
   const name = session.value?.name;
   useEffect(() => {
     const work = name === undefined ? (session.peek() === undefined ? loadSession() : undefined) : loadSites();
@@ -52,8 +52,8 @@ function useLoading(): { failure: Error | undefined; retry: () => void } {
         else setFailure(error instanceof Error ? error : new Error(String(error)));
       },
     );
-  }, [name, round]);
-  return { failure, retry: () => setRound((n) => n + 1) };
+  }, [name, attempt]);
+  return { failure, retry: () => setAttempt((n) => n + 1) };
 }
 
 /** Shown while the dashboard cannot load. */
@@ -63,7 +63,7 @@ function Failure(props: FailedProps) {
       <div class="card gate-card" role="alert">
         <Logo />
         <h1>{isPassing(props.problem) ? 'Temporarily unavailable' : 'Something went wrong'}</h1>
-        <Trouble {...props} />
+        <FailureMessage {...props} />
       </div>
     </main>
   );

@@ -3,7 +3,7 @@ import type { TroubleName } from '../../protocol/ipc.ts';
 import { api } from './api.ts';
 
 /** Time between two checks of the server's health, milliseconds. */
-const ASK_MS = 10_000;
+const POLL_MS = 10_000;
 
 const TEXTS = {
   'redis-away': 'Redis is not responding. Activity is shown live but not recorded. Visitors’ tabs send it again later.',
@@ -27,7 +27,7 @@ export function DegradedBanner() {
     <div class="notices" role="status">
       {reasons.map((reason) => (
         <p class="banner" key={reason} data-reason={reason}>
-          <span class="lamp" />
+          <span class="status-dot" />
           <span>
             <strong>Server degraded:</strong> {textOf(reason)}
           </span>
@@ -41,15 +41,15 @@ export function DegradedBanner() {
 function useReasons(): readonly string[] {
   const [reasons, setReasons] = useState<readonly string[]>([]);
   useEffect(() => {
-    const ask = () => {
+    const poll = () => {
       if (!document.hidden) api.health().then(setReasons, () => {});
     };
-    ask();
-    const timer = setInterval(ask, ASK_MS);
-    document.addEventListener('visibilitychange', ask);
+    poll();
+    const timer = setInterval(poll, POLL_MS);
+    document.addEventListener('visibilitychange', poll);
     return () => {
       clearInterval(timer);
-      document.removeEventListener('visibilitychange', ask);
+      document.removeEventListener('visibilitychange', poll);
     };
   }, []);
   return reasons;

@@ -19,7 +19,7 @@ export function Header() {
   const page = route.value && DASHBOARD_PAGES[route.value.name];
   return (
     <header class="top">
-      <SectionLink section="live" look="home">
+      <SectionLink section="live" className="home">
         <Logo />
         <span>Fieldmouse</span>
       </SectionLink>
@@ -44,12 +44,12 @@ export function Header() {
 
 interface SectionLinkProps {
   section: Section;
-  look?: string;
+  className?: string;
   children: ComponentChildren;
 }
 
 /** Leads to the main page of a section, and keeps the site if there are several. */
-function SectionLink({ section, look = 'quiet', children }: SectionLinkProps) {
+function SectionLink({ section, className: look = 'quiet', children }: SectionLinkProps) {
   const site = sites.value.length > 1 ? chosenSite.value : null;
   const isCurrent = route.value && DASHBOARD_PAGES[route.value.name].section === section;
   return (

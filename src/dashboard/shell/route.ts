@@ -3,20 +3,20 @@ import { computed, effect, type ReadonlySignal, signal } from '@preact/signals';
 import { findPage } from '../../model/dashboard-page.ts';
 import { based, unbased } from './base.ts';
 import { objectOf, textValue } from './readers.ts';
-import { keepInTab, takeFromTab } from './stored-setting.ts';
+import { storeInSession, takeFromSession } from './stored-setting.ts';
 
-const place = signal(location.href);
+const href = signal(location.href);
 
 /** The page of the address; undefined if there is none. */
-export const route = computed(() => findPage(unbased(new URL(place.value).pathname)));
+export const route = computed(() => findPage(unbased(new URL(href.value).pathname)));
 
 /** Query parameters of the address: the site, and what the page shows of it. */
-export const query = computed(() => new URL(place.value).searchParams);
+export const query = computed(() => new URL(href.value).searchParams);
 
 /** Goes to an address of the dashboard. `replace`: without a new entry in the history. */
 export function go(address: string, replace = false): void {
   history[replace ? 'replaceState' : 'pushState'](null, '', based(address));
-  place.value = location.href;
+  href.value = location.href;
 }
 
 /** Goes to the sign-in page, which later leads back to the current address. */
@@ -24,16 +24,16 @@ export function goToSignIn(): void {
   const { pathname, search } = location;
   history.replaceState({ askedFor: pathname + search }, '', based('/admin/sign-in'));
   // Stored in the tab, too: opening a sign-in link in this tab makes another history entry.
-  keepInTab(ASKED_FOR, pathname + search);
-  place.value = location.href;
+  storeInSession(ASKED_FOR, pathname + search);
+  href.value = location.href;
 }
 
 const ASKED_FOR = 'asked-for';
 const askedFor = objectOf({ askedFor: textValue });
 
 /** After signing in, goes to the address that was opened first, by default to the live screen. */
-export function goOnFromSignIn(): void {
-  const inTab = takeFromTab(ASKED_FOR, textValue);
+export function leaveSignIn(): void {
+  const inTab = takeFromSession(ASKED_FOR, textValue);
   const asked = askedFor(history.state)?.askedFor ?? inTab ?? '/admin';
   const url = URL.canParse(asked, location.origin) ? new URL(asked, location.origin) : undefined;
   const isGood = url?.origin === location.origin && isOurs(url.pathname);
@@ -78,7 +78,7 @@ export function routeTime(text: string | null): number | null {
 /** Makes links within the dashboard change the page without a reload. */
 export function startRoute(): void {
   addEventListener('popstate', () => {
-    place.value = location.href;
+    href.value = location.href;
   });
   document.addEventListener('click', (event) => {
     const link = (event.target as Element).closest('a');

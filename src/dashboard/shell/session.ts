@@ -30,12 +30,12 @@ export function enter(value: SessionAnswer): void {
   });
 }
 
-/** Ends the session in this tab; `unasked` if the person did not sign out. */
-export function leave(unasked: boolean): void {
+/** Ends the session in this tab. `isInvoluntary`: it expired or was revoked; the person did not sign out. */
+export function leave(isInvoluntary: boolean): void {
   // The next person to sign in starts on the live screen, not on this person's page.
-  if (!unasked) go('/admin', true);
+  if (!isInvoluntary) go('/admin', true);
   batch(() => {
     session.value = null;
-    ended.value = unasked;
+    ended.value = isInvoluntary;
   });
 }

@@ -1,42 +1,42 @@
 import { useEffect, useState } from 'preact/hooks';
-import { link, news } from '../live/live-signals.ts';
+import { link, notice } from '../live/live-signals.ts';
 import { retryNow } from '../live/live-site.ts';
 import type { StreamLink } from '../live/stream.ts';
 
 /** Time for which a message is shown, milliseconds. */
-const NEWS_MS = 8000;
+const NOTICE_MS = 8000;
 
 /** The state of the stream, as text. */
 export function Status() {
   const value = link.value;
-  const isNew = useNew(value);
+  const isNew = useIsNew(value);
   const how = value.state === 'live' ? value.how : undefined;
   return (
     <div class={`status ${value.state}`} data-link={value.state} data-how={how}>
-      <span class="lamp" aria-hidden="true" />
+      <span class="status-dot" aria-hidden="true" />
       <span role="status">{TEXT[value.state]}</span>
       {value.state === 'lost' && <Countdown until={value.retryAt} />}
       {isNew && how && how !== 'fresh' && (
-        <span role="status" class="news">
-          {NEWS[how]}
+        <span role="status" class="notice">
+          {LINK_NOTICES[how]}
         </span>
       )}
-      <News />
+      <Notice />
     </div>
   );
 }
 
 /** A message about a change that nobody asked for. */
-function News() {
-  const text = news.value;
+function Notice() {
+  const text = notice.value;
   useEffect(() => {
     const timer = setTimeout(() => {
-      news.value = '';
-    }, NEWS_MS);
+      notice.value = '';
+    }, NOTICE_MS);
     return () => clearTimeout(timer);
   }, [text]);
   return (
-    <span role="status" class="news">
+    <span role="status" class="notice">
       {text}
     </span>
   );
@@ -50,16 +50,16 @@ const TEXT: Record<StreamLink['state'], string> = {
   'signed-out': 'Signed out',
 };
 
-const NEWS = {
+const LINK_NOTICES = {
   resumed: 'Resumed. Nothing was missed.',
   reset: 'Reset. Some events were missed. The view is up to date.',
 };
 
 /** True for a while after the link has changed. */
-function useNew(value: StreamLink): boolean {
+function useIsNew(value: StreamLink): boolean {
   const [seen, setSeen] = useState<StreamLink | null>(null);
   useEffect(() => {
-    const timer = setTimeout(() => setSeen(value), NEWS_MS);
+    const timer = setTimeout(() => setSeen(value), NOTICE_MS);
     return () => clearTimeout(timer);
   }, [value]);
   return seen !== value;

@@ -11,7 +11,7 @@ export function storedSetting<T>(key: string, reader: ValueReader<T>): T | undef
 }
 
 /** Returns the value stored for this tab, and removes it. */
-export function takeFromTab<T>(key: string, reader: ValueReader<T>): T | undefined {
+export function takeFromSession<T>(key: string, reader: ValueReader<T>): T | undefined {
   try {
     const value = reader(sessionStorage.getItem(`fieldmouse.${key}`));
     sessionStorage.removeItem(`fieldmouse.${key}`);
@@ -21,7 +21,7 @@ export function takeFromTab<T>(key: string, reader: ValueReader<T>): T | undefin
   }
 }
 
-export function keepInTab(key: string, value: string): void {
+export function storeInSession(key: string, value: string): void {
   try {
     sessionStorage.setItem(`fieldmouse.${key}`, value);
   } catch {}

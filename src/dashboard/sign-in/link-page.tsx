@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, api } from '../shell/api.ts';
-import { goOnFromSignIn } from '../shell/route.ts';
+import { leaveSignIn } from '../shell/route.ts';
 import { enter } from '../shell/session.ts';
 import { Logo } from '../ui/icons.tsx';
 import { ProblemText } from '../ui/problem.tsx';
@@ -20,7 +20,7 @@ export function LinkPage({ token }: { token: string }) {
     setProblem('');
     try {
       enter(await api.signInByLink(token));
-      goOnFromSignIn();
+      leaveSignIn();
     } catch (error) {
       setProblem(explain(error));
       setBusy(false);

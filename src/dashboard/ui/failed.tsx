@@ -11,24 +11,24 @@ export interface FailedProps {
 export function Failed(props: FailedProps) {
   return (
     <div class="failed" role="alert">
-      <Trouble {...props} />
+      <FailureMessage {...props} />
     </div>
   );
 }
 
 /** The error message, and a button to retry. */
-export function Trouble({ problem, again }: FailedProps) {
+export function FailureMessage({ problem, again }: FailedProps) {
   const [tried, setTried] = useState<Error>();
-  const go = () => {
+  const retry = () => {
     setTried(problem);
     again();
   };
-  const isRetried = useRetry(problem, go);
+  const isRetried = useRetry(problem, retry);
   return (
     <>
       <p>{problem.message}</p>
       {isRetried && <p class="muted">Retrying automatically.</p>}
-      <button type="button" class="primary" onClick={go}>
+      <button type="button" class="primary" onClick={retry}>
         {tried === problem ? 'Retrying…' : isRetried ? 'Retry now' : 'Retry'}
       </button>
     </>

@@ -11,30 +11,32 @@ const FRAMINGS = ['unknown', 'shown', 'refused'] as const;
 export type Framing = (typeof FRAMINGS)[number];
 
 /** Answers since the dashboard was opened. They are lost when it is closed, if the browser allows no storage. */
-const told = new Map<string, Framing>();
+const answers = new Map<string, Framing>();
 
 /** The stored answer for the pages of an origin; `unknown` if there is none. */
 export function framingOf(origin: string): Framing {
-  return told.get(origin) ?? storedSetting(`framing.${origin}`, oneOf(FRAMINGS)) ?? 'unknown';
+  return answers.get(origin) ?? storedSetting(`framing.${origin}`, oneOf(FRAMINGS)) ?? 'unknown';
 }
 
-export function keepFraming(origin: string, framing: Framing): void {
-  told.set(origin, framing);
+export function storeFraming(origin: string, framing: Framing): void {
+  answers.set(origin, framing);
   storeSetting(`framing.${origin}`, framing);
 }
 
 /** Maximum time for the headers of a page, milliseconds. */
-const ASK_MS = 5000;
+const TIMEOUT_MS = 5000;
 
 /** Requests the headers of a page of the dashboard's own origin. A page that does not respond counts as `shown`. */
 export async function askFraming(url: string, end: AbortSignal): Promise<Framing> {
-  const signal = AbortSignal.any([end, AbortSignal.timeout(ASK_MS)]);
+  const signal = AbortSignal.any([end, AbortSignal.timeout(TIMEOUT_MS)]);
   const response = await fetch(url, { method: 'HEAD', signal }).catch(() => undefined);
   return response && refusesFrames(response.headers) ? 'refused' : 'shown';
 }
 
 /** True if these headers forbid a frame in a page of the same origin. `frame-ancestors` overrides X-Frame-Options. */
 export function refusesFrames(headers: Headers): boolean {
-  const [, who] = /(?:^|[;,])\s*frame-ancestors([^;,]*)/i.exec(headers.get('content-security-policy') ?? '') ?? [];
-  return who === undefined ? /\bdeny\b/i.test(headers.get('x-frame-options') ?? '') : /^\s*('none')?\s*$/i.test(who);
+  const [, source] = /(?:^|[;,])\s*frame-ancestors([^;,]*)/i.exec(headers.get('content-security-policy') ?? '') ?? [];
+  return source === undefined
+    ? /\bdeny\b/i.test(headers.get('x-frame-options') ?? '')
+    : /^\s*('none')?\s*$/i.test(source);
 }

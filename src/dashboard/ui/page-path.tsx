@@ -5,19 +5,19 @@ const TAIL = 20;
 
 /** A readable path. If there is too little space, its middle is cut out; the tooltip has the whole path. */
 export function PagePath({ path, muted = false }: { path: string; muted?: boolean }) {
-  const signs = [...readablePath(path)];
-  const text = signs.join('');
-  const look = muted ? 'where muted' : 'where';
-  if (signs.length <= 2 * TAIL)
+  const characters = [...readablePath(path)];
+  const text = characters.join('');
+  const className = muted ? 'where muted' : 'where';
+  if (characters.length <= 2 * TAIL)
     return (
-      <span class={look} title={text}>
+      <span class={className} title={text}>
         {text}
       </span>
     );
   return (
-    <span class={`${look} path`} title={text}>
-      <span class="path-head">{signs.slice(0, -TAIL).join('')}</span>
-      <span>{signs.slice(-TAIL).join('')}</span>
+    <span class={`${className} path`} title={text}>
+      <span class="path-head">{characters.slice(0, -TAIL).join('')}</span>
+      <span>{characters.slice(-TAIL).join('')}</span>
     </span>
   );
 }

@@ -10,11 +10,11 @@ export interface PageSelectProps {
 }
 
 /** Maximum length of an option, characters: a select is as wide as its longest option. */
-const MAX_SIGNS = 60;
+const MAX_CHARACTERS = 60;
 
 /** A page's path as the text of an option. */
 export function optionText(page: string): string {
-  return cutMiddle(readablePath(page), MAX_SIGNS);
+  return cutMiddle(readablePath(page), MAX_CHARACTERS);
 }
 
 /** Maximum number of options: a longer list is of no use. */

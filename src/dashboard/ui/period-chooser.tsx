@@ -15,7 +15,7 @@ export function PeriodChooser({ period: { days, from, to }, choose, all }: Perio
     else if (value === 'custom') choose({ from, to });
     else choose({ days: Number(value) });
   };
-  const turn = (first: string, last: string) => {
+  const setRange = (first: string, last: string) => {
     if (periodStart(first) <= periodStart(last)) choose({ from: first, to: last });
   };
   return (
@@ -37,8 +37,8 @@ export function PeriodChooser({ period: { days, from, to }, choose, all }: Perio
       </select>
       {days === null && (
         <>
-          <DayField label="From" value={from} max={to} change={(day) => turn(day, to)} />
-          <DayField label="To" value={to} min={from} change={(day) => turn(from, day)} />
+          <DayField label="From" value={from} max={to} change={(day) => setRange(day, to)} />
+          <DayField label="To" value={to} min={from} change={(day) => setRange(from, day)} />
         </>
       )}
     </>

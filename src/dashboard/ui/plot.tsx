@@ -7,7 +7,7 @@ export interface PlotProps {
   /** Times in Unix seconds, and a count or null for each. If it reads signals, the plot follows them. */
   rows: () => uPlot.AlignedData;
   /** A line, or one bar for each time. Bars are days in UTC. */
-  look: 'line' | 'bars';
+  style: 'line' | 'bars';
   /** Label on the axis for a time, Unix seconds. */
   name: (seconds: number) => string;
   /** Tooltip of the time under the pointer. */
@@ -20,9 +20,9 @@ const DAY_S = 86_400;
  * Counts over time. The plot fills its container, and is hidden from screen readers. If a property changes, it is
  * created again, so callers pass stable functions.
  */
-export function Plot({ rows, look, name, tip }: PlotProps) {
+export function Plot({ rows, style, name, tip }: PlotProps) {
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => draw(box.current as HTMLElement, { rows, look, name, tip }), [rows, look, name, tip]);
+  useEffect(() => draw(box.current as HTMLElement, { rows, style, name, tip }), [rows, style, name, tip]);
   return <div class="curve" ref={box} aria-hidden="true" />;
 }
 
@@ -61,8 +61,8 @@ function sizeOf(box: HTMLElement): { width: number; height: number } {
 }
 
 function options(props: PlotProps): Omit<uPlot.Options, 'width' | 'height'> {
-  const { look, name } = props;
-  const isDays = look === 'bars';
+  const { style, name } = props;
+  const isDays = style === 'bars';
   const axis = {
     stroke: () => colour('--muted'),
     font: `${0.72 * rem()}px system-ui, sans-serif`,
@@ -104,16 +104,16 @@ function options(props: PlotProps): Omit<uPlot.Options, 'width' | 'height'> {
         fill: shade,
         width: 2,
         points: { show: !isDays, filter: alone },
-        ...pathsOf(look),
+        ...pathsOf(style),
       },
     ],
     hooks: { init: [addTip], setCursor: [(plot) => showTip(plot, props)] },
   };
 }
 
-function pathsOf(look: PlotProps['look']): Pick<uPlot.Series, 'paths'> {
+function pathsOf(style: PlotProps['style']): Pick<uPlot.Series, 'paths'> {
   const { spline, bars } = uPlot.paths;
-  if (look === 'bars') return bars ? { paths: bars({ size: [0.7, 48], radius: 0.15 }) } : {};
+  if (style === 'bars') return bars ? { paths: bars({ size: [0.7, 48], radius: 0.15 }) } : {};
   return spline ? { paths: spline() } : {};
 }
 
@@ -173,8 +173,8 @@ function showTip(plot: uPlot, { name, tip }: PlotProps): void {
   const left = plot.cursor.left ?? -1;
   box.hidden = time === undefined || left < 0;
   if (i == null || time === undefined) return;
-  const here = plot.data[1]?.[i];
-  box.textContent = here == null ? `${name(time)}: unknown` : tip(time, here);
+  const value = plot.data[1]?.[i];
+  box.textContent = value == null ? `${name(time)}: unknown` : tip(time, value);
   const width = plot.over.clientWidth;
   const isLeft = left < width / 2;
   box.style.left = isLeft ? `${left + 10}px` : '';

@@ -5,22 +5,22 @@ import { isOf, type Width } from './width-class.ts';
 const MAX = 200;
 
 export interface PointersProps {
-  crowd: LiveState;
+  liveState: LiveState;
   page: string | null;
   /** Window size that is shown; null: all. */
   width: Width | null;
 }
 
 /** The pointers on stage as text, for people who cannot see the canvas. `data-x` and `data-y` are page pixels. */
-export function Pointers({ crowd, page, width }: PointersProps) {
-  const now = crowd.clock.now();
-  const { delay } = crowd;
-  const here = [...crowd.people.values()].filter(
+export function Pointers({ liveState, page, width }: PointersProps) {
+  const now = liveState.clock.now();
+  const { delay } = liveState;
+  const shown = [...liveState.people.values()].filter(
     ({ visitor, track }) => visitor.page === page && isOf(visitor.device, width) && track.advance(now, delay),
   );
   return (
     <ul class="unseen" id="pointers" aria-label="Pointers on stage">
-      {here.slice(0, MAX).map(({ visitor, badge, track }) => {
+      {shown.slice(0, MAX).map(({ visitor, badge, track }) => {
         const [x, y] = [Math.round(track.x), Math.round(track.y)];
         return (
           <li key={visitor.id} data-v={visitor.v} data-id={visitor.id} data-x={x} data-y={y}>

@@ -5,13 +5,13 @@ export function PreviewNote({ preview }: { preview: ShownPage | undefined }) {
   if (!preview?.wanted || (preview.framing !== 'unknown' && preview.framing !== 'refused')) return null;
   return (
     <div class="bar preview-note" data-framing={preview.framing}>
-      {preview.framing === 'refused' ? <Refused {...preview} /> : <Doubt {...preview} />}
+      {preview.framing === 'refused' ? <FramingRefused {...preview} /> : <FramingQuestion {...preview} />}
     </div>
   );
 }
 
 /** Scripts cannot detect whether the frame shows the page, so the person is asked. */
-function Doubt({ origin, settle }: ShownPage) {
+function FramingQuestion({ origin, settle }: ShownPage) {
   return (
     <>
       <p class="preview-word">
@@ -24,12 +24,12 @@ function Doubt({ origin, settle }: ShownPage) {
       <button type="button" class="small" onClick={() => settle('shown')}>
         I see the page
       </button>
-      <Remedy />
+      <FramingHelp />
     </>
   );
 }
 
-function Refused({ origin, settle }: ShownPage) {
+function FramingRefused({ origin, settle }: ShownPage) {
   return (
     <>
       <p class="preview-word" role="status">
@@ -40,12 +40,12 @@ function Refused({ origin, settle }: ShownPage) {
           Retry
         </button>
       )}
-      <Remedy />
+      <FramingHelp />
     </>
   );
 }
 
-function Remedy() {
+function FramingHelp() {
   return (
     <details>
       <summary>How to allow it</summary>

@@ -27,25 +27,25 @@ export function PasteSnippet({ site, children }: { site: string; children: strin
  */
 export function Copyable({ text, label }: { text: string; label: string }) {
   const code = useRef<HTMLElement>(null);
-  const [said, setSaid] = useState('');
+  const [message, setMessage] = useState('');
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text);
-      setSaid('Copied');
+      setMessage('Copied');
     } catch {
       getSelection()?.selectAllChildren(code.current as HTMLElement);
-      setSaid('Selected: press Ctrl+C');
+      setMessage('Selected: press Ctrl+C');
     }
-    setTimeout(() => setSaid(''), 3000);
+    setTimeout(() => setMessage(''), 3000);
   };
   return (
     <div class="copyable">
       <code ref={code}>{text}</code>
       <button type="button" class="small" aria-label={`Copy: ${label}`} onClick={() => void copy()}>
-        {said || 'Copy'}
+        {message || 'Copy'}
       </button>
       <span class="unseen" role="status">
-        {said}
+        {message}
       </span>
     </div>
   );

@@ -11,7 +11,7 @@ import { isOf, type Width } from './width-class.ts';
 export interface StageBoxProps {
   scene: LiveScene;
   /** Changes whenever the live state has changed. */
-  beat: number;
+  version: number;
   site: string | null;
   page: string | null;
   /** Window size that is shown; null: all. */
@@ -41,7 +41,7 @@ export function StageBox({ scene, site, page, width = null, leader, fit, url, ch
     width,
     followed: leader?.visitor.id ?? null,
   });
-  const here = [...scene.liveState.people.values()].filter(
+  const count = [...scene.liveState.people.values()].filter(
     ({ visitor }) => visitor.page === page && isOf(visitor.device, width),
   ).length;
   const size = { width: `${extent.width * scale}px`, height: `${extent.height * scale}px` };
@@ -50,12 +50,12 @@ export function StageBox({ scene, site, page, width = null, leader, fit, url, ch
       <div class="stage-box">
         {/* biome-ignore lint/a11y/useKeyWithClickEvents: the list of visitors does the same with the keyboard */}
         <section
-          class={leader ? 'scroller held' : 'scroller'}
+          class={leader ? 'scroller locked' : 'scroller'}
           ref={scroller}
-          aria-label={`${page === null ? 'No page' : readablePath(page)}, ${countText(here, 'pointer')}`}
+          aria-label={`${page === null ? 'No page' : readablePath(page)}, ${countText(count, 'pointer')}`}
           // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region needs the focus to be scrolled by keys
           tabIndex={0}
-          onScroll={() => picture.current?.wake()}
+          onScroll={() => picture.current?.animate()}
           onClick={(event) => choose && pick(event, picture.current, scroller.current, choose)}
         >
           <div class="surface" ref={surface} data-scale={scale} style={size}>
@@ -65,7 +65,7 @@ export function StageBox({ scene, site, page, width = null, leader, fit, url, ch
         <canvas ref={canvas} />
         {children}
       </div>
-      <Pointers crowd={scene.liveState} page={page} width={width} />
+      <Pointers liveState={scene.liveState} page={page} width={width} />
     </>
   );
 }

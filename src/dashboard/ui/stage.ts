@@ -8,7 +8,7 @@ import { isOf, type Width } from './width-class.ts';
 /** Length of a trail: the pointer's way during this time, milliseconds. */
 const TRAIL_MS = 420;
 /** Maximum factor by which trails are longer at a higher playback speed. */
-const LONGEST_TRAIL = 2;
+const MAX_TRAIL_FACTOR = 2;
 /** Parts of a trail, oldest first, which fade with age. `from` is the maximum age, as a share of the length. */
 const TRAIL = [
   { from: 1, alpha: 0.18, width: 2.5 },
@@ -16,17 +16,17 @@ const TRAIL = [
   { from: 0.28, alpha: 0.58, width: 4.5 },
 ] as const;
 /** With more visitors than this, a trail is a single stroke: more strokes would lower the frame rate. */
-const MANY = 80;
+const MAX_FADING_TRAILS = 80;
 const RIPPLE_MS = 800;
-const RIPPLES = 64;
+const MAX_RIPPLES = 64;
 /** Maximum number of pixels of the canvas: without a GPU, more would lower the frame rate on large screens. */
 const MAX_PIXELS = 2_600_000;
 /** A click this close to a pointer hits it, stage pixels. */
-const REACH = 26;
+const PICK_DISTANCE = 26;
 /** A sprite has the tip of the arrow near its corner, and the badge below. Pixels at the usual font size. */
 const SPRITE = { size: 46, tip: 5, badge: 29, radius: 12 } as const;
 /** Font size of the root at which a sprite has this size, pixels. */
-const USUAL_REM = 15;
+const BASE_REM = 15;
 
 interface Ripple {
   x: number;
@@ -36,7 +36,7 @@ interface Ripple {
 }
 
 /** What the stage shows of a page. */
-export interface Sight {
+export interface StageOptions {
   page: string | null;
   scale: number;
   /** Only visitors with this window size are drawn; null: all. */
@@ -51,11 +51,16 @@ export class Stage {
   readonly #scroller: HTMLElement;
   readonly #surface: HTMLElement;
   readonly #liveState: LiveState;
-  readonly #calm = matchMedia('(prefers-reduced-motion: reduce)');
-  readonly #ripples: Ripple[] = Array.from({ length: RIPPLES }, () => ({ x: 0, y: 0, start: Number.NaN, colour: '' }));
+  readonly #reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
+  readonly #ripples: Ripple[] = Array.from({ length: MAX_RIPPLES }, () => ({
+    x: 0,
+    y: 0,
+    start: Number.NaN,
+    colour: '',
+  }));
   #nextRipple = 0;
   #sprites = new WeakMap<Badge, HTMLCanvasElement>();
-  #sight: Sight = { page: null, scale: 1, width: null, followed: null };
+  #view: StageOptions = { page: null, scale: 1, width: null, followed: null };
   #width = 0;
   #height = 0;
   #dpr = 1;
@@ -67,7 +72,7 @@ export class Stage {
   /** Length of a trail in this frame, milliseconds of the live state's clock. */
   #trail = TRAIL_MS;
   #frame = 0;
-  #awakeUntil = 0;
+  #animatedUntil = 0;
 
   /** `surface` is the page within `scroller`; `canvas` lies over the scroller and has its size. */
   constructor(canvas: HTMLCanvasElement, scroller: HTMLElement, surface: HTMLElement, liveState: LiveState) {
@@ -80,24 +85,25 @@ export class Stage {
 
   /** The page that is shown. */
   get page(): string | null {
-    return this.#sight.page;
+    return this.#view.page;
   }
 
   /** True if the visitor's window size is shown. */
   shows({ visitor }: LiveVisitor): boolean {
-    return isOf(visitor.device, this.#sight.width);
+    return isOf(visitor.device, this.#view.width);
   }
 
   /**
    * Sets what is shown. If it is unchanged, draws a single frame, to show joins and leaves: drawing all the time would
    * waste CPU.
    */
-  show(sight: Sight): void {
-    const { page, scale, width, followed } = this.#sight;
-    const stays = page === sight.page && scale === sight.scale && width === sight.width && followed === sight.followed;
-    this.#sight = sight;
-    if (stays) this.#drawSoon();
-    else this.wake();
+  show(view: StageOptions): void {
+    const { page, scale, width, followed } = this.#view;
+    const isUnchanged =
+      page === view.page && scale === view.scale && width === view.width && followed === view.followed;
+    this.#view = view;
+    if (isUnchanged) this.#drawSoon();
+    else this.animate();
   }
 
   #drawSoon(): void {
@@ -109,47 +115,47 @@ export class Stage {
     this.#width = width;
     this.#height = height;
     const dpr = Math.min(devicePixelRatio, 2, Math.sqrt(MAX_PIXELS / Math.max(1, width * height)));
-    const unit = rem() / USUAL_REM;
+    const unit = rem() / BASE_REM;
     if (dpr !== this.#dpr || unit !== this.#unit) this.#sprites = new WeakMap();
     this.#dpr = dpr;
     this.#unit = unit;
     this.#canvas.width = Math.round(width * dpr);
     this.#canvas.height = Math.round(height * dpr);
-    this.wake();
+    this.animate();
   }
 
   /** Draws every frame until the samples that have just arrived are played. */
-  wake(): void {
-    this.#awakeUntil = performance.now() + this.#liveState.delay + TRAIL_MS + 100;
+  animate(): void {
+    this.#animatedUntil = performance.now() + this.#liveState.delay + TRAIL_MS + 100;
     this.#drawSoon();
   }
 
   /** Adds a ripple at the position of a click, page pixels. */
   ripple(x: number, y: number, colour: string): void {
     const ripple = this.#ripples[this.#nextRipple] as Ripple;
-    this.#nextRipple = (this.#nextRipple + 1) % RIPPLES;
+    this.#nextRipple = (this.#nextRipple + 1) % MAX_RIPPLES;
     Object.assign(ripple, { x, y, colour, start: this.#liveState.clock.now() + this.#liveState.delay });
-    this.wake();
-    this.#awakeUntil += RIPPLE_MS;
+    this.animate();
+    this.#animatedUntil += RIPPLE_MS;
   }
 
   /** Removes all ripples, for example when another time is played. */
-  still(): void {
+  clearRipples(): void {
     for (const ripple of this.#ripples) ripple.start = Number.NaN;
-    this.wake();
+    this.animate();
   }
 
   /** The visitor whose pointer is nearest to a stage position; undefined if none is within reach. */
   at(left: number, top: number): LiveVisitor | undefined {
     let best: LiveVisitor | undefined;
     const middle = (SPRITE.badge / 3) * this.#unit;
-    let least = (REACH * this.#unit) ** 2;
+    let minimum = (PICK_DISTANCE * this.#unit) ** 2;
     for (const person of this.#liveState.people.values()) {
       if (!this.#isHere(person)) continue;
       const dx = this.#stageX(person.track.x) + middle - left;
       const dy = this.#stageY(person.track.y) + middle - top;
-      if (dx * dx + dy * dy > least) continue;
-      least = dx * dx + dy * dy;
+      if (dx * dx + dy * dy > minimum) continue;
+      minimum = dx * dx + dy * dy;
       best = person;
     }
     return best;
@@ -170,47 +176,47 @@ export class Stage {
     this.#context.clearRect(0, 0, this.#width, this.#height);
     this.#drawPeople(now);
     this.#drawRipples(now);
-    if (panning || performance.now() < this.#awakeUntil) this.#frame = requestAnimationFrame(this.#draw);
+    if (panning || performance.now() < this.#animatedUntil) this.#frame = requestAnimationFrame(this.#draw);
   };
 
   /** Scrolls towards the followed visitor's part of the page. Returns true while there is further to scroll. */
   #pan(): boolean {
-    const { followed, scale } = this.#sight;
+    const { followed, scale } = this.#view;
     const person = followed === null ? undefined : this.#liveState.byId(followed);
     if (!person || !this.#isHere(person)) return false;
-    const spare = this.#height - person.visitor.size[1] * scale;
-    const most = this.#scroller.scrollHeight - this.#height;
-    const goal = Math.min(Math.max(0, person.scroll * scale - Math.max(0, spare / 2)), Math.max(0, most));
-    const way = goal - this.#scroller.scrollTop;
-    if (Math.abs(way) < 1) return false;
-    this.#scroller.scrollTop += this.#calm.matches || Math.abs(way) < 4 ? way : way * 0.22;
-    return !this.#calm.matches;
+    const freeHeight = this.#height - person.visitor.size[1] * scale;
+    const maxScroll = this.#scroller.scrollHeight - this.#height;
+    const target = Math.min(Math.max(0, person.scroll * scale - Math.max(0, freeHeight / 2)), Math.max(0, maxScroll));
+    const distance = target - this.#scroller.scrollTop;
+    if (Math.abs(distance) < 1) return false;
+    this.#scroller.scrollTop += this.#reducedMotion.matches || Math.abs(distance) < 4 ? distance : distance * 0.22;
+    return !this.#reducedMotion.matches;
   }
 
   #drawPeople(now: number): void {
     const { people, delay, clock } = this.#liveState;
-    const { followed } = this.#sight;
-    this.#trail = TRAIL_MS * Math.min(Math.max(clock.speed, 1), LONGEST_TRAIL);
-    const parts = this.#calm.matches ? 0 : people.size > MANY ? 1 : TRAIL.length;
+    const { followed } = this.#view;
+    this.#trail = TRAIL_MS * Math.min(Math.max(clock.speed, 1), MAX_TRAIL_FACTOR);
+    const segments = this.#reducedMotion.matches ? 0 : people.size > MAX_FADING_TRAILS ? 1 : TRAIL.length;
     for (const person of people.values()) {
       if (!this.#isHere(person) || !person.track.advance(now, delay)) continue;
-      const leads = person.visitor.id === followed;
-      const faint = (followed !== null && !leads) || person.visitor.hidden;
-      if (leads) this.#drawViewport(person);
-      this.#drawTrail(person, faint ? Math.min(parts, 1) : parts);
-      this.#drawPointer(person, faint ? 0.4 : 1);
+      const isFollowed = person.visitor.id === followed;
+      const isFaint = (followed !== null && !isFollowed) || person.visitor.hidden;
+      if (isFollowed) this.#drawViewport(person);
+      this.#drawTrail(person, isFaint ? Math.min(segments, 1) : segments);
+      this.#drawPointer(person, isFaint ? 0.4 : 1);
     }
   }
 
   #isHere({ visitor, track }: LiveVisitor): boolean {
-    const { page, width } = this.#sight;
+    const { page, width } = this.#view;
     return visitor.page === page && track.count > 0 && isOf(visitor.device, width);
   }
 
   /** Draws the newest `parts` parts of the trail; 0 draws none. */
-  #drawTrail({ track, badge }: LiveVisitor, parts: number): void {
+  #drawTrail({ track, badge }: LiveVisitor, segments: number): void {
     const { played, index, oldest } = track;
-    if (parts === 0 || index <= oldest || !(played - track.timeAt(index) < this.#trail)) return;
+    if (segments === 0 || index <= oldest || !(played - track.timeAt(index) < this.#trail)) return;
     const context = this.#context;
     context.strokeStyle = badge.colour;
     // Round ends of translucent parts would show as dots where they meet.
@@ -219,9 +225,9 @@ export class Stage {
     let i = index;
     let x = this.#stageX(track.x);
     let y = this.#stageY(track.y);
-    for (let part = TRAIL.length - 1; part >= TRAIL.length - parts; part--) {
-      const { from, alpha, width } = TRAIL[part] as (typeof TRAIL)[number];
-      const end = played - (parts === 1 ? 0.5 : from) * this.#trail;
+    for (let segment = TRAIL.length - 1; segment >= TRAIL.length - segments; segment--) {
+      const { from, alpha, width } = TRAIL[segment] as (typeof TRAIL)[number];
+      const end = played - (segments === 1 ? 0.5 : from) * this.#trail;
       context.globalAlpha = alpha;
       context.lineWidth = width * this.#unit;
       context.beginPath();
@@ -256,7 +262,7 @@ export class Stage {
   #drawViewport(person: LiveVisitor): void {
     const [vw, vh] = person.visitor.size;
     if (vw === 0) return;
-    const { scale } = this.#sight;
+    const { scale } = this.#view;
     const context = this.#context;
     context.globalAlpha = 0.8;
     context.strokeStyle = person.badge.colour;
@@ -271,7 +277,7 @@ export class Stage {
     for (const ripple of this.#ripples) {
       const age = (now - ripple.start) / life;
       if (!(age >= 0 && age <= 1)) continue;
-      const radius = this.#unit * (this.#calm.matches ? 16 : 4 + 30 * (1 - (1 - age) ** 3));
+      const radius = this.#unit * (this.#reducedMotion.matches ? 16 : 4 + 30 * (1 - (1 - age) ** 3));
       context.strokeStyle = ripple.colour;
       context.globalAlpha = 1 - age;
       context.beginPath();
@@ -282,11 +288,11 @@ export class Stage {
   }
 
   #stageX(x: number): number {
-    return this.#left + x * this.#sight.scale;
+    return this.#left + x * this.#view.scale;
   }
 
   #stageY(y: number): number {
-    return this.#top + y * this.#sight.scale;
+    return this.#top + y * this.#view.scale;
   }
 
   /** Rounds to whole pixels of the canvas: between pixels, a sprite would be blurred. */

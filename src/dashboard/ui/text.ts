@@ -66,8 +66,8 @@ export function playTime(ms: number): string {
   if (!Number.isFinite(ms)) return UNKNOWN;
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  const two = (n: number) => String(n).padStart(2, '0');
-  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+  const twoDigits = (n: number) => String(n).padStart(2, '0');
+  return h > 0 ? `${h}:${twoDigits(m)}:${twoDigits(s)}` : `${m}:${twoDigits(s)}`;
 }
 
 const countries = new Intl.DisplayNames(undefined, { type: 'region', fallback: 'code' });
@@ -111,12 +111,12 @@ export function readablePath(path: string): string {
  */
 const HIDDEN = /(?![ \u200c\u200d])[\p{C}\p{Z}]/gu;
 
-/** Shortens a text to at most `most` characters: the middle of a longer text is cut out. */
-export function cutMiddle(text: string, most: number): string {
-  const signs = [...text];
-  if (signs.length <= most) return text;
-  const head = Math.ceil((most - 1) / 2);
-  return `${signs.slice(0, head).join('')}…${signs.slice(signs.length - (most - 1 - head)).join('')}`;
+/** Shortens a text to at most `maxLength` characters: the middle of a longer text is cut out. */
+export function cutMiddle(text: string, maxLength: number): string {
+  const characters = [...text];
+  if (characters.length <= maxLength) return text;
+  const head = Math.ceil((maxLength - 1) / 2);
+  return `${characters.slice(0, head).join('')}…${characters.slice(characters.length - (maxLength - 1 - head)).join('')}`;
 }
 
 /** How a visitor left, as the end of a sentence. */

@@ -9,11 +9,11 @@ export interface TimeSliderProps {
   at: number;
   /** Text for a time, for screen readers. */
   text: (t: number) => string;
-  /** Tooltip of a time under the pointer. Anything within `reach` milliseconds counts as under the pointer. */
-  tip: (t: number, reach: number) => string;
+  /** Tooltip of a time under the pointer. Anything within `tolerance` milliseconds counts as under the pointer. */
+  tip: (t: number, tolerance: number) => string;
   /** Steps of the arrow keys and of Page Up and Page Down, milliseconds. */
   step: number;
-  leap: number;
+  pageStep: number;
   /** Calls `seek` while the slider is dragged, not only at the end. */
   eager?: true;
   seek: (t: number) => void;
@@ -22,7 +22,7 @@ export interface TimeSliderProps {
 }
 
 /** Anything this close to the pointer counts as under it, CSS pixels. */
-const REACH = 6;
+const TIP_DISTANCE = 6;
 
 /** Chooses a moment of a time span, by pointer or keyboard. */
 export function TimeSlider(props: TimeSliderProps) {
@@ -76,26 +76,26 @@ export function TimeSlider(props: TimeSliderProps) {
       <span class="time-head" style={{ left: share(shown) }} />
       {pointed !== null && (
         <span class="time-tip" style={{ left: `clamp(4rem, ${share(pointed)}, 100% - 4rem)` }}>
-          {tip(pointed, (REACH * length) / Math.max(1, line.current?.clientWidth ?? 1))}
+          {tip(pointed, (TIP_DISTANCE * length) / Math.max(1, line.current?.clientWidth ?? 1))}
         </span>
       )}
     </div>
   );
 }
 
-function press(event: KeyboardEvent, { from, to, at, step, leap, seek }: TimeSliderProps): void {
-  const goals: Record<string, number> = {
+function press(event: KeyboardEvent, { from, to, at, step, pageStep, seek }: TimeSliderProps): void {
+  const targets: Record<string, number> = {
     ArrowLeft: at - step,
     ArrowDown: at - step,
     ArrowRight: at + step,
     ArrowUp: at + step,
-    PageDown: at - leap,
-    PageUp: at + leap,
+    PageDown: at - pageStep,
+    PageUp: at + pageStep,
     Home: from,
     End: to,
   };
-  const goal = goals[event.key];
-  if (goal === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+  const target = targets[event.key];
+  if (target === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
-  seek(Math.min(Math.max(from, goal), to));
+  seek(Math.min(Math.max(from, target), to));
 }

@@ -13,13 +13,13 @@ export interface ApiCall {
   run(work: () => Promise<unknown>): Promise<boolean>;
 }
 
-/** `lasting`: a failure stays visible during further attempts, until one succeeds. */
-export function useCall(lasting = false): ApiCall {
+/** `keepsFailure`: a failure stays visible during further attempts, until one succeeds. */
+export function useCall(keepsFailure = false): ApiCall {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<ApiError>();
   const run = useCallback(async (work: () => Promise<unknown>) => {
     setBusy(true);
-    if (!lasting) setFailure(undefined);
+    if (!keepsFailure) setFailure(undefined);
     try {
       await work();
       setFailure(undefined);

@@ -28,11 +28,11 @@ const TRIES = 5;
  */
 export function useLoaded<T>(load: () => Promise<T>, of: string | null): Loaded<T> {
   const [state, setState] = useState<State<T>>({ of: '', value: undefined, problem: undefined });
-  const [round, setRound] = useState(0);
+  const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     if (of === null) return;
     let isOld = false;
-    patiently(load, () => isOld).then(
+    withRetries(load, () => isOld).then(
       (value) => !isOld && setState({ of, value, problem: undefined }),
       (error: unknown) => {
         if (isOld) return;
@@ -44,8 +44,8 @@ export function useLoaded<T>(load: () => Promise<T>, of: string | null): Loaded<
     return () => {
       isOld = true;
     };
-  }, [load, of, round]);
-  const again = useCallback(() => setRound((n) => n + 1), []);
+  }, [load, of, attempt]);
+  const again = useCallback(() => setAttempt((n) => n + 1), []);
   const isOf = state.of === of;
   return {
     value: state.value,
@@ -56,7 +56,7 @@ export function useLoaded<T>(load: () => Promise<T>, of: string | null): Loaded<
 }
 
 /** Loads, and waits if a busy server says how long. Gives up if the server has no store, or `isOld` is true. */
-async function patiently<T>(load: () => Promise<T>, isOld: () => boolean): Promise<T> {
+async function withRetries<T>(load: () => Promise<T>, isOld: () => boolean): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await load();

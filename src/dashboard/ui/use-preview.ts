@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { oneOf } from '../shell/readers.ts';
 import { storedSetting, storeSetting } from '../shell/stored-setting.ts';
-import { askFraming, type Framing, framingOf, keepFraming } from './framing.ts';
+import { askFraming, type Framing, framingOf, storeFraming } from './framing.ts';
 import type { PagePreview } from './preview.ts';
 
 /** The visited page, shown behind pointers or a heatmap. */
@@ -20,20 +20,20 @@ export interface ShownPage {
 
 /** The preview of a page; undefined if there is none. */
 export function usePreview(page: PagePreview | undefined): ShownPage | undefined {
-  const [wanted, choose] = useWish(page);
+  const [wanted, choose] = usePreference(page);
   const [framing, settle] = useFraming(wanted ? page : undefined);
   if (!page) return undefined;
   const url = wanted && framing !== 'refused' && framing !== 'asking' ? page.url : undefined;
   return { wanted, choose, url, origin: page.origin, framing, settle };
 }
 
-const readWish = oneOf(['yes', 'no']);
+const readPreference = oneOf(['yes', 'no']);
 
 /** Whether to show the page: as chosen for its origin; by default only if no other server learns of it. */
-function useWish(page: PagePreview | undefined): [boolean, (wanted: boolean) => void] {
+function usePreference(page: PagePreview | undefined): [boolean, (wanted: boolean) => void] {
   const name = page && (page.own ? 'preview' : `preview.${page.origin}`);
   const [chosen, setChosen] = useState<{ name: string; wish: string }>();
-  const wish = chosen?.name === name ? chosen?.wish : name && storedSetting(name, readWish);
+  const wish = chosen?.name === name ? chosen?.wish : name && storedSetting(name, readPreference);
   const choose = (wanted: boolean) => {
     if (name === undefined) return;
     const made = { name, wish: wanted ? 'yes' : 'no' };
@@ -47,16 +47,16 @@ function useWish(page: PagePreview | undefined): [boolean, (wanted: boolean) => 
 function useFraming(page: PagePreview | undefined): [ShownPage['framing'], (framing: Framing) => void] {
   const [answer, setAnswer] = useState<{ url: string; framing: Framing }>();
   const [, setRound] = useState(0);
-  const asked = page?.own ? page.url : undefined;
+  const requested = page?.own ? page.url : undefined;
   useEffect(() => {
-    if (asked === undefined) return;
+    if (requested === undefined) return;
     const control = new AbortController();
-    const tell = (framing: Framing) => !control.signal.aborted && setAnswer({ url: asked, framing });
-    void askFraming(asked, control.signal).then(tell);
+    const report = (framing: Framing) => !control.signal.aborted && setAnswer({ url: requested, framing });
+    void askFraming(requested, control.signal).then(report);
     return () => control.abort();
-  }, [asked]);
+  }, [requested]);
   const settle = (framing: Framing) => {
-    if (page) keepFraming(page.origin, framing);
+    if (page) storeFraming(page.origin, framing);
     setRound((n) => n + 1);
   };
   if (page?.own) return [answer?.url === page.url ? answer.framing : 'asking', settle];

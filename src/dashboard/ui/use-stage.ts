@@ -1,7 +1,7 @@
 /** Hooks that measure the stage and draw on it. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { LiveScene, LiveState, LiveVisitor, StreamEvent } from '../live/live-state.ts';
-import { type Sight, Stage } from './stage.ts';
+import { Stage, type StageOptions } from './stage.ts';
 import { type Extent, extentOfOne, viewExtent } from './view.ts';
 import type { Width } from './width-class.ts';
 
@@ -45,8 +45,8 @@ export interface StageParts {
   surface: Ref<HTMLElement>;
 }
 
-/** Creates a `Stage`, and updates it with every event, size and sight. Returns a ref to it. */
-export function useStage({ canvas, scroller, surface }: StageParts, scene: LiveScene, box: Extent, sight: Sight) {
+/** Creates a `Stage`, and updates it with every event, size and view. Returns a ref to it. */
+export function useStage({ canvas, scroller, surface }: StageParts, scene: LiveScene, box: Extent, view: StageOptions) {
   const picture = useRef<Stage | undefined>(undefined);
   useEffect(() => {
     const made = new Stage(
@@ -64,13 +64,13 @@ export function useStage({ canvas, scroller, surface }: StageParts, scene: LiveS
     };
   }, [canvas, scroller, surface, scene]);
   useEffect(() => picture.current?.resize(box.width, box.height), [box, scene]);
-  useEffect(() => picture.current?.show(sight));
+  useEffect(() => picture.current?.show(view));
   return picture;
 }
 
 function react(picture: Stage, liveState: LiveState, event: StreamEvent | undefined): void {
-  picture.wake();
-  if (event?.name === 'snapshot') picture.still();
+  picture.animate();
+  if (event?.name === 'snapshot') picture.clearRipples();
   if (event?.name !== 'click') return;
   const person = liveState.people.get(event.data.v);
   if (person && picture.page === event.data.page && picture.shows(person))

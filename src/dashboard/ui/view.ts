@@ -19,23 +19,24 @@ export const MAX: Extent = { width: 7680, height: 40_000 };
 const MAX_SCALE = 1.5;
 
 /**
- * The extent of a page: the largest document of its visitors. Visitors without a size extend it by their positions.
- * It never shrinks below `before`, so that the stage stays stable. `wide`: only windows of this size count.
+ * Returns the extent of a page: the largest document of its visitors. Visitors without a size extend it by their
+ * positions. It never shrinks below `before`, so that the stage stays stable. `windowSize`: only windows of this size
+ * count.
  */
 export function viewExtent(
   people: Iterable<LiveVisitor>,
   page: string,
   before?: Extent,
-  wide: Width | null = null,
+  windowSize: Width | null = null,
 ): Extent {
-  let told = false;
+  let hasSizes = false;
   let width = before?.width ?? 0;
   let height = before?.height ?? 0;
   for (const { visitor, track } of people) {
-    if (visitor.page !== page || !isOf(visitor.device, wide)) continue;
+    if (visitor.page !== page || !isOf(visitor.device, windowSize)) continue;
     const [, , dw, dh] = visitor.size;
     if (dw > 0) {
-      told = true;
+      hasSizes = true;
       width = Math.max(width, dw);
       height = Math.max(height, dh);
     } else if (track.count > 0) {
@@ -43,10 +44,10 @@ export function viewExtent(
       height = Math.max(height, roundUp(track.yAt(track.count - 1)));
     }
   }
-  const least = told || before ? MIN : PLAIN;
+  const minimum = hasSizes || before ? MIN : PLAIN;
   return {
-    width: Math.min(Math.max(width, least.width), MAX.width),
-    height: Math.min(Math.max(height, least.height), MAX.height),
+    width: Math.min(Math.max(width, minimum.width), MAX.width),
+    height: Math.min(Math.max(height, minimum.height), MAX.height),
   };
 }
 
@@ -59,9 +60,9 @@ export function extentOfOne({ visitor }: LiveVisitor): Extent | undefined {
 
 /** Stage pixels per page pixel. With a followed visitor, its viewport fills the stage. */
 export function scaleOf(box: Extent, extent: Extent, fit: Fit, viewport?: Extent): number {
-  const wide = box.width / (viewport ?? extent).width;
+  const windowSize = box.width / (viewport ?? extent).width;
   const high = box.height / (viewport ?? extent).height;
-  return Math.min(viewport || fit === 'whole' ? Math.min(wide, high) : wide, MAX_SCALE);
+  return Math.min(viewport || fit === 'whole' ? Math.min(windowSize, high) : windowSize, MAX_SCALE);
 }
 
 /** The size of a visitor's window; undefined if it is unknown. */

@@ -38,8 +38,8 @@ export class Names {
   badgeOf(id: string, label: string): Badge {
     const badge = badgeOf(id, label);
     let { name } = badge;
-    for (let round = 0; (this.#owners.get(name) ?? id) !== id; round++)
-      name = `${badge.name} ${2 + (hash(`${round} ${id}`) % (98 * 10 ** (round >> 3)))}`;
+    for (let attempt = 0; (this.#owners.get(name) ?? id) !== id; attempt++)
+      name = `${badge.name} ${2 + (hash(`${attempt} ${id}`) % (98 * 10 ** (attempt >> 3)))}`;
     this.#owners.set(name, id);
     if (this.#owners.size > MAX_NAMES) this.#owners.delete(this.#owners.keys().next().value as string);
     return { ...badge, name };
@@ -65,9 +65,9 @@ function initialsOf(name: string): string {
   const words = name.match(/[\p{L}\p{N}]+/gu) ?? [];
   const first = words[0];
   if (first === undefined) return '?';
-  const signs = [...first];
-  const last = words.length > 1 ? [...(words.at(-1) as string)][0] : signs.length > 1 ? signs.at(-1) : '';
-  return `${signs[0]}${last}`.toUpperCase();
+  const characters = [...first];
+  const last = words.length > 1 ? [...(words.at(-1) as string)][0] : characters.length > 1 ? characters.at(-1) : '';
+  return `${characters[0]}${last}`.toUpperCase();
 }
 
 /** FNV-1a, then a mix so that neighbours such as `v1` and `v2` differ in every bit. */

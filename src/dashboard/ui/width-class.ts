@@ -30,10 +30,10 @@ export function widthsOn(people: Iterable<LiveVisitor>, page: string | null): Ma
 /** The most common window size; `before` if no other is more common; null if none is known. */
 export function mostCommon(counts: ReadonlyMap<Width, number>, before: Width | null): Width | null {
   let best = before;
-  let most = before === null ? 0 : (counts.get(before) ?? 0);
+  let maxCount = before === null ? 0 : (counts.get(before) ?? 0);
   for (const width of WIDTHS) {
     const count = counts.get(width) ?? 0;
-    if (count > most) [best, most] = [width, count];
+    if (count > maxCount) [best, maxCount] = [width, count];
   }
-  return most > 0 ? best : null;
+  return maxCount > 0 ? best : null;
 }

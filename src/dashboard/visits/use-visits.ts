@@ -4,9 +4,9 @@ import { type ApiError, api } from '../shell/api.ts';
 import { useCall } from '../ui/use-call.ts';
 
 /** Number of visits per request. */
-const PART = 50;
+const PART_SIZE = 50;
 /** An empty part can be followed by others. Maximum number of requests in a row until one returns visits. */
-const LOOKS = 10;
+const MAX_REQUESTS = 10;
 
 /** Parameters of `GET /v1/visits`. */
 export type VisitFilter = Record<string, string | number | null | undefined>;
@@ -47,7 +47,7 @@ export function useVisits(filter: VisitFilter, of: string): Visits {
     async (before: State) => {
       const mine = ++round.current;
       await run(async () => {
-        const found = await look(filter, before.next ?? null);
+        const found = await nextPart(filter, before.next ?? null);
         if (mine !== round.current) return;
         const damaged = before.damaged + found.damaged;
         setState({ list: [...before.list, ...found.list], next: found.next, damaged });
@@ -80,12 +80,12 @@ interface Found {
   damaged: number;
 }
 
-/** Loads parts after a cursor until one is not empty, at most LOOKS. */
-async function look(filter: VisitFilter, after: string | null): Promise<Found> {
+/** Loads parts after a cursor until one is not empty, at most MAX_REQUESTS. */
+async function nextPart(filter: VisitFilter, after: string | null): Promise<Found> {
   let next = after;
   let damaged = 0;
-  for (let i = 0; i < LOOKS; i++) {
-    const part = await api.visits({ ...filter, after: next, limit: PART });
+  for (let i = 0; i < MAX_REQUESTS; i++) {
+    const part = await api.visits({ ...filter, after: next, limit: PART_SIZE });
     next = part.next;
     damaged += part.damaged;
     if (part.visits.length > 0 || next === null) return { list: part.visits, next, damaged };

@@ -38,7 +38,7 @@ function List({ site }: { site: string }) {
         <Filters site={site} period={period} />
         <DamageNote text={damageOf(visits)} />
         {visits.list.length > 0 && <Table list={visits.list} erase={setErasing} />}
-        <Rest visits={visits} site={site} />
+        <EndOfList visits={visits} site={site} />
       </section>
       {erasing && (
         <EraseVisit
@@ -101,7 +101,7 @@ function Table({ list, erase }: { list: readonly Visit[]; erase: (chosen: Chosen
 }
 
 /** Shown below the loaded visits: an error, a message, or the button that loads more. */
-function Rest({ visits, site }: { visits: Visits; site: string }) {
+function EndOfList({ visits, site }: { visits: Visits; site: string }) {
   if (visits.problem) return <Failed problem={visits.problem} again={visits.more} />;
   if (!visits.isKnown) return <p class="hint">Loading…</p>;
   if (visits.hasMore)
