@@ -2,6 +2,7 @@
  * Writes one event to many streams: gives the event an id, buffers it for streams that reconnect, and writes the same
  * bytes to every subscriber that shows it.
  */
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { countUp } from '../lib/count.ts';
 import { getOrInsert } from '../lib/get-or-insert.ts';
@@ -21,6 +22,7 @@ import { endWithProblem, STORE_AWAY } from '../server/raw-problem.ts';
 import { Interest, type Watched } from './interest.ts';
 import { RecentViewers, type Viewing } from './recent-viewers.ts';
 import { type BufferedEvent, ReplayBuffer } from './replay-buffer.ts';
+import { SharedSnapshots } from './shared-snapshots.ts';
 import { Slabs } from './slabs.ts';
 import { StreamQuota, type StreamRefusal } from './stream-quota.ts';
 import { Subscriber } from './subscriber.ts';
@@ -29,6 +31,8 @@ const REPLAY_BUFFER_BYTES = 32 * 1024 * 1024;
 const REPLAY_BUFFER_ENTRIES = 100_000;
 /** A reader that has missed more bytes than this starts over: a snapshot is cheaper for both sides. */
 const MAX_REPLAY_BYTES = 8 * 1024 * 1024;
+/** Bytes of snapshots that are written in one turn of the event loop when all streams of a site restart. */
+const RESTART_BYTES = 8 * 1024 * 1024;
 
 export interface FanOutOptions {
   maxStreams: number;
@@ -68,8 +72,8 @@ const LIST_OF = { moves: 'm', scroll: 's' } as const;
 export const EVERYBODY: Scope = { pages: [], visitor: null };
 
 export class FanOut {
-  /** Identifies this run of the primary. Event ids of another run are not valid here. */
-  readonly #epoch = Date.now().toString(36);
+  /** Identifies this run of the primary: event ids of another run are not valid here. Random, as two nodes may start at once. */
+  readonly #epoch = randomBytes(6).toString('base64url');
   readonly #options: FanOutOptions;
   readonly #slabs = new Slabs<Subscriber>();
   readonly #replayBuffer = new ReplayBuffer(REPLAY_BUFFER_BYTES, REPLAY_BUFFER_ENTRIES, (bytes) =>
@@ -80,6 +84,9 @@ export class FanOut {
   readonly #subscribers = new Map<Subscriber, Watched>();
   readonly #bySite = new Map<string, Set<Subscriber>>();
   readonly #recentViewers = new RecentViewers();
+  readonly #snapshots = new SharedSnapshots();
+  /** Streams that get a new snapshot in one of the next turns of the event loop; with or without a reset before it. */
+  readonly #restarts = new Map<Subscriber, ResetReason | undefined>();
   /** Subscribers whose writes are held back until all batches of this turn of the event loop are processed. */
   readonly #corked = new Set<Subscriber>();
   #batching = false;
@@ -268,35 +275,67 @@ export class FanOut {
     const seq = parseEventId(lastEventId, this.#epoch);
     if (seq === undefined || seq > this.#seq) return 'unknown-id';
     if (seq < watched.since || !this.#replayBuffer.reaches(seq)) return 'expired';
-    const missed: Buffer[] = [];
-    let bytes = 0;
-    for (const event of this.#replayBuffer.after(seq)) {
-      if (event.channel === 0 ? !subscriber.wants(event) : event.channel !== watched.no) continue;
-      missed.push(event.bytes);
-      bytes += event.bytes.length;
-      if (bytes > MAX_REPLAY_BYTES) return 'expired';
-    }
-    subscriber.writeInitial(Buffer.concat(missed));
-    this.#chargeSnapshot(subscriber, bytes);
+    const missed = this.#eventsAfter(seq, ({ channel }) => channel === watched.no, subscriber);
+    if (!missed) return 'expired';
+    subscriber.writeInitial(missed);
+    this.#chargeSnapshot(subscriber, missed.length);
     if (watched.cutShort) this.#refresh(subscriber);
     return undefined;
   }
 
+  /** Returns the events after `seq` that the stream shows; undefined if they are no longer stored, or too large. */
+  #eventsAfter(
+    seq: number,
+    isOfChannel: (event: BufferedEvent) => boolean,
+    subscriber: Subscriber,
+  ): Buffer | undefined {
+    if (!this.#replayBuffer.reaches(seq)) return undefined;
+    const events: Buffer[] = [];
+    let bytes = 0;
+    for (const event of this.#replayBuffer.after(seq)) {
+      if (event.channel === 0 ? !subscriber.wants(event) : !isOfChannel(event)) continue;
+      events.push(event.bytes);
+      bytes += event.bytes.length;
+      if (bytes > MAX_REPLAY_BYTES) return undefined;
+    }
+    return Buffer.concat(events);
+  }
+
   /** Restarts all streams of a site, because events of it are missing. */
   restartSite(site: string, reason: ResetReason): void {
-    this.#forbidResume(site);
-    for (const subscriber of this.#bySite.get(site) ?? []) this.#restart(subscriber, reason);
+    this.#restartAll(site, reason);
   }
 
   /** Sends a new snapshot to all streams of a site. No event is missing, but more is known than before. */
   renewSite(site: string): void {
+    this.#restartAll(site, undefined);
+  }
+
+  #restartAll(site: string, reason: ResetReason | undefined): void {
     this.#forbidResume(site);
-    for (const subscriber of this.#bySite.get(site) ?? []) this.#snapshot(subscriber);
+    const isIdle = this.#restarts.size === 0;
+    for (const subscriber of this.#bySite.get(site) ?? [])
+      this.#restarts.set(subscriber, reason ?? this.#restarts.get(subscriber));
+    if (isIdle) this.#restartNext();
+  }
+
+  /** Restarts some streams now and the others in later turns, so that no turn of the event loop takes long. */
+  #restartNext(): void {
+    let bytes = 0;
+    for (const [subscriber, reason] of this.#restarts) {
+      if (bytes >= RESTART_BYTES) {
+        setImmediate(() => this.#restartNext());
+        return;
+      }
+      this.#restarts.delete(subscriber);
+      bytes += reason ? this.#restart(subscriber, reason) : this.#snapshot(subscriber);
+    }
   }
 
   /** The contents of the new snapshot are in no event. Streams that reconnect need a snapshot, too. */
   #forbidResume(site: string): void {
     this.#seq += 1;
+    this.#snapshots.forget(site);
     for (const watched of this.#interest.of(site)) watched.since = this.#seq;
   }
 
@@ -308,13 +347,25 @@ export class FanOut {
     return this.#snapshot(subscriber);
   }
 
-  /** Sends the whole state. The workers then send the latest positions. Returns the size of the snapshot in bytes. */
+  /** Sends the whole state. The workers then send the latest positions. Returns the number of bytes. */
   #snapshot(subscriber: Subscriber): number {
-    const data = JSON.stringify(this.#options.snapshot(subscriber.request));
-    const bytes = Buffer.from(eventText(eventId(this.#epoch, this.#seq), 'snapshot', data));
+    const { request } = subscriber;
+    const shared = this.#snapshots.find(request, performance.now());
+    const since = shared && this.#eventsAfter(shared.seq, () => false, subscriber);
+    const bytes = shared && since ? shared.bytes : this.#newSnapshot(request);
     subscriber.writeInitial(bytes);
+    if (since) subscriber.writeInitial(since);
     this.#refresh(subscriber);
-    return bytes.length;
+    return bytes.length + (since?.length ?? 0);
+  }
+
+  #newSnapshot(request: StreamRequest): Buffer {
+    const start = performance.now();
+    const data = JSON.stringify(this.#options.snapshot(request));
+    const bytes = Buffer.from(eventText(eventId(this.#epoch, this.#seq), 'snapshot', data));
+    const now = performance.now();
+    this.#snapshots.add(request, { seq: this.#seq, bytes }, now - start, now);
+    return bytes;
   }
 
   #catchUp(subscriber: Subscriber, skipped: number): void {
@@ -347,6 +398,7 @@ export class FanOut {
     here?.delete(subscriber);
     if (here?.size === 0) this.#bySite.delete(site);
     this.#corked.delete(subscriber);
+    this.#restarts.delete(subscriber);
     if (!watched) return;
     watched.cutShort ||= subscriber.isBehind;
     this.#interest.leave(watched, subscriber, performance.now());
@@ -359,6 +411,7 @@ export class FanOut {
     this.#interest.sweep(now);
     this.#recentViewers.sweep(now);
     this.#quota.sweep(now);
+    this.#snapshots.sweep(now);
     for (const subscriber of this.#subscribers.keys()) subscriber.evictIfStuck(now);
   }
 
