@@ -36,7 +36,7 @@ function crowdOf(...visitors: Visitor[]): LiveState {
 
 /** What was told as it happened. */
 function newsOf(crowd: LiveState) {
-  return crowd.feedItems.filter(({ isPast }) => !isPast);
+  return crowd.feed.items.filter(({ isPast }) => !isPast);
 }
 
 test('the live state starts from the snapshot, then follows joins and leaves', () => {
@@ -125,8 +125,8 @@ test('rates advance every graph by a second, also for idle visitors', () => {
 test('the list of feed items is bounded', () => {
   const crowd = crowdOf();
   for (let v = 0; v < 500; v++) crowd.apply({ name: 'join', data: { t: v, visitor: visitor(v) } }, v);
-  assert.equal(crowd.feedItems.length, 80);
-  assert.equal(crowd.feedItems[0]?.id, 'visitor-499');
+  assert.equal(crowd.feed.items.length, 80);
+  assert.equal(crowd.feed.items[0]?.id, 'visitor-499');
 });
 
 test('an hour has sixty minutes and ends now, and older minutes are dropped', () => {
@@ -160,14 +160,14 @@ test('a label that arrives after the join is applied to earlier feed items', () 
   const crowd = crowdOf(visitor(1));
   crowd.apply({ name: 'join', data: { t: 1, visitor: visitor(2) } }, 1);
   crowd.apply({ name: 'leave', data: { t: 2, v: 1, reason: 'closed' } }, 2);
-  const [left, joined] = crowd.feedItems;
+  const [left, joined] = crowd.feed.items;
   const { size, device } = visitor(2);
   crowd.apply({ name: 'view', data: { t: 3, v: 2, size, device, hidden: false, label: 'bot7' } }, 3);
-  assert.equal(crowd.feedItems[0], left, 'lines of others stay');
-  assert.deepEqual(crowd.feedItems[1], { ...joined, badge: badgeOf('visitor-2', 'bot7') });
-  assert.notEqual(crowd.feedItems[1], joined, 'a changed line is a new object, so it is drawn again');
+  assert.equal(crowd.feed.items[0], left, 'lines of others stay');
+  assert.deepEqual(crowd.feed.items[1], { ...joined, badge: badgeOf('visitor-2', 'bot7') });
+  assert.notEqual(crowd.feed.items[1], joined, 'a changed line is a new object, so it is drawn again');
   crowd.apply(snapshot(visitor(2, { label: 'bot8' })), 4);
-  assert.equal(crowd.feedItems[1]?.badge.name, 'bot8');
+  assert.equal(crowd.feed.items[1]?.badge.name, 'bot8');
 });
 
 test('a badge depends on the id alone, and a label replaces the generated name', () => {
@@ -188,7 +188,7 @@ test('a hundred visitors get many different names and colours', () => {
 
 test('a snapshot after a gap adds the visitors who joined meanwhile, and not those merely unknown before', () => {
   const crowd = crowdOf(visitor(1), visitor(2));
-  assert.equal(crowd.begun, 60_000);
+  assert.equal(crowd.feed.since, 60_000);
   const rates = { t: 61_000, visitors: 2, samples: 0, drops: 0, flushMs: 100, activity: [] };
   crowd.apply({ name: 'rates', data: rates }, 1);
   const visitors = [visitor(2), visitor(5, { since: 63_000 }), visitor(4, { since: 62_000 }), visitor(3)];
@@ -206,17 +206,17 @@ test('a snapshot after a gap adds the visitors who joined meanwhile, and not tho
   );
   crowd.apply(later, 3);
   assert.equal(newsOf(crowd).length, 2);
-  assert.equal(crowd.begun, 60_000);
+  assert.equal(crowd.feed.since, 60_000);
 });
 
 test('a live state that was suspended for a rewind resumes where it was', () => {
   const crowd = crowdOf(visitor(1));
   crowd.apply({ name: 'join', data: { t: 61_000, visitor: visitor(3, { since: 61_000 }) } }, 1);
   crowd.apply({ name: 'rates', data: { t: 62_000, visitors: 2, samples: 0, drops: 0, flushMs: 100, activity: [] } }, 2);
-  const told = crowd.leaveOff();
+  const told = crowd.feed.save();
   crowd.clear();
-  assert.deepEqual([crowd.feedItems, crowd.begun, crowd.known], [[], undefined, false]);
-  crowd.goOn(told);
+  assert.deepEqual([crowd.feed.items, crowd.feed.since, crowd.known], [[], undefined, false]);
+  crowd.feed.restore(told);
   assert.equal(crowd.known, false, 'who is here is not known before the snapshot');
   const visitors = [visitor(1), visitor(3, { since: 61_000 }), visitor(4, { since: 63_000 })];
   crowd.apply({ name: 'snapshot', data: { t: 64_000, site: 'demo', visitors, minutes: [], version: '1' } }, 3);
@@ -227,7 +227,7 @@ test('a live state that was suspended for a rewind resumes where it was', () => 
       [61_000, 'join', 'visitor-3'],
     ],
   );
-  assert.deepEqual([crowd.begun, crowd.known], [60_000, true]);
+  assert.deepEqual([crowd.feed.since, crowd.known], [60_000, true]);
 });
 
 test('times that no date can represent are replaced by the present', () => {
@@ -239,7 +239,7 @@ test('times that no date can represent are replaced by the present', () => {
       2,
     );
     crowd.apply({ name: 'leave', data: { t, v: 2, reason: 'closed' } }, 3);
-    const times = [...crowd.feedItems.map((one) => one.t), ...crowd.newestFirst().map((one) => one.visitor.since)];
+    const times = [...crowd.feed.items.map((one) => one.t), ...crowd.newestFirst().map((one) => one.visitor.since)];
     assert.equal(times.length, 5);
     for (const time of times) assert.doesNotThrow(() => new Date(time).toISOString(), `${t}`);
   }
@@ -252,7 +252,7 @@ test("the first snapshot shows who joined before, who left, and everyone's activ
   const first = snapshot(visitor(1), visitor(2)) as Extract<StreamEvent, { name: 'snapshot' }>;
   crowd.apply({ name: 'snapshot', data: { ...first.data, left, activity: [1, 'CB', 7, '_', 2, 'A'] } }, 0);
   assert.deepEqual(
-    crowd.feedItems.map(({ t, kind, id, page }) => [t, kind, id, page]),
+    crowd.feed.items.map(({ t, kind, id, page }) => [t, kind, id, page]),
     [
       [1002, 'join', 'visitor-2', '/'],
       [1001, 'join', 'visitor-1', '/'],
@@ -264,7 +264,7 @@ test("the first snapshot shows who joined before, who left, and everyone's activ
     [1, 2, 0],
   );
   crowd.apply(first, 1);
-  assert.equal(crowd.feedItems.length, 3);
+  assert.equal(crowd.feed.items.length, 3);
   assert.equal(crowd.byId('visitor-1')?.activity.at(1), 2, 'a server that has just been started knows less');
 });
 
@@ -273,7 +273,7 @@ test('a returning visitor is shown as back, not as new', () => {
   crowd.apply({ name: 'join', data: { t: 90_000, visitor: visitor(1, { since: 30_000 }) } }, 1);
   crowd.apply({ name: 'join', data: { t: 91_000, visitor: visitor(2, { since: 90_900 }) } }, 2);
   assert.deepEqual(
-    crowd.feedItems.map(({ isBack = false }) => isBack),
+    crowd.feed.items.map(({ isBack = false }) => isBack),
     [false, true],
   );
 });

@@ -2,8 +2,8 @@ import { memo } from 'preact/compat';
 import { BadgeMark } from '../ui/badge.tsx';
 import { PagePath } from '../ui/page-path.tsx';
 import { clock, isoTime, LEFT } from '../ui/text.ts';
+import type { FeedItem } from './feed-items.ts';
 import { liveState, version } from './live-signals.ts';
-import type { FeedItem } from './live-state.ts';
 
 /** Visitors that joined, changed the page or left; newest first. */
 export function ActivityFeed() {
@@ -14,11 +14,11 @@ export function ActivityFeed() {
         <h2>Activity</h2>
       </div>
       <div class="list">
-        {liveState.feedItems.length === 0 && liveState.begun !== undefined && (
-          <p class="hint">No activity since {clock(liveState.begun)}.</p>
+        {liveState.feed.items.length === 0 && liveState.feed.since !== undefined && (
+          <p class="hint">No activity since {clock(liveState.feed.since)}.</p>
         )}
         <ol>
-          {liveState.feedItems.map((one) => (
+          {liveState.feed.items.map((one) => (
             <Line key={one.no} one={one} />
           ))}
         </ol>

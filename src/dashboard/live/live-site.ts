@@ -5,6 +5,7 @@ import { LIVE } from '../shell/clock.ts';
 import { address, followTime, go, query, route, routeTime } from '../shell/route.ts';
 import { leave, session } from '../shell/session.ts';
 import { chosenSite, reloadSites, server, sites } from '../shell/sites.ts';
+import type { SavedFeed } from './feed-items.ts';
 import { putTime } from './live-address.ts';
 import {
   followed,
@@ -19,7 +20,7 @@ import {
   stage,
   version,
 } from './live-signals.ts';
-import type { Reported, StreamEvent } from './live-state.ts';
+import type { StreamEvent } from './live-state.ts';
 import { pauseWhileHidden } from './pause-unseen.ts';
 import { Stream, type StreamQuery } from './stream.ts';
 
@@ -98,15 +99,15 @@ function reportMissingSite(missing: string, next: string | null): void {
 }
 
 /** State of the stream before the current rewind. */
-let reportedLive: Reported | undefined;
+let reportedLive: SavedFeed | undefined;
 
 /** Shows a site, live or as it was at `at`, Unix ms. If the site stays, its page and followed visitor stay. */
 function switchTo(key: string | null, at: number | null): void {
   stream.close();
-  if (rewind.peek() === null) reportedLive = liveState.leaveOff();
+  if (rewind.peek() === null) reportedLive = liveState.feed.save();
   endRewind();
   liveState.clear();
-  if (key === site.peek() && at === null && reportedLive) liveState.goOn(reportedLive);
+  if (key === site.peek() && at === null && reportedLive) liveState.feed.restore(reportedLive);
   batch(() => {
     if (key !== site.peek()) {
       followed.value = null;

@@ -1,11 +1,12 @@
 /** The visitors of one site, updated by the events of a stream. Plain data, which the screen reads when it draws. */
 
-import type { Departure, Visitor } from '../../model/visitor.ts';
+import type { Visitor } from '../../model/visitor.ts';
 import type { StreamEventName, StreamEvents } from '../../protocol/stream-event.ts';
 import { type Clock, LIVE } from '../shell/clock.ts';
 import { isTimeValue } from '../shell/readers.ts';
 import { type Badge, Names } from '../ui/visitor-badge.ts';
 import { Activity } from './activity.ts';
+import { FeedItems } from './feed-items.ts';
 import { MinuteCurve } from './minute-curve.ts';
 import { PointerTrack } from './pointer-track.ts';
 
@@ -20,29 +21,6 @@ export interface LiveVisitor {
   scroll: number;
 }
 
-/** One line of the activity. */
-export interface FeedItem {
-  no: number;
-  /** Unix ms, by the clock of the server. */
-  t: number;
-  kind: 'join' | 'page' | 'leave';
-  id: string;
-  badge: Badge;
-  page: string;
-  reason?: StreamEvents['leave']['reason'];
-  /** The visitor joined again. */
-  isBack?: true;
-  /** The visitor joined before the stream was opened, so `page` is its current page. */
-  isPast?: true;
-}
-
-/** The activity, and the time span in which it is complete. Times are Unix ms of the server. */
-export interface Reported {
-  happenings: readonly FeedItem[];
-  begun: number | undefined;
-  until: number;
-}
-
 export interface PageCount {
   page: string;
   visitors: number;
@@ -55,12 +33,6 @@ export interface LiveScene {
   readonly motion: Set<(event?: StreamEvent) => void>;
 }
 
-const MAX_FEED_ITEMS = 80;
-/**
- * A visitor that started this long before it joins has joined again, milliseconds: its node was restarted, or it was
- * connected to another node.
- */
-const BACK_MS = 5000;
 /** Samples are played this much later than one flush interval, milliseconds, to allow for network delays. */
 const JITTER_MS = 20;
 const MAX_DELAY_MS = 600;
@@ -72,8 +44,7 @@ export class LiveState {
   readonly people = new Map<number, LiveVisitor>();
   /** The same visitors by id. */
   readonly #byId = new Map<string, LiveVisitor>();
-  /** Newest first. */
-  feedItems: readonly FeedItem[] = [];
+  readonly feed = new FeedItems();
   readonly minutes = new MinuteCurve();
   /** Samples and dropped samples of the past second. */
   samples = 0;
@@ -86,14 +57,9 @@ export class LiveState {
   late = 0;
   /** True after the first snapshot. */
   known = false;
-  /** Time from which the activity is complete, Unix ms of the server; undefined before the first snapshot. */
-  begun: number | undefined;
   /** Clock of the stage. Call `clear` before changing it. */
   clock: Clock = LIVE;
   readonly #names = new Names();
-  #count = 0;
-  /** Time up to which the activity is complete, Unix ms of the server. */
-  #until = 0;
 
   /** Applies one event, which arrived at `now` of the clock. Events of unknown visitors are ignored. */
   apply(event: StreamEvent, now: number): void {
@@ -139,25 +105,12 @@ export class LiveState {
     return isTimeValue(t) ? t : this.time;
   }
 
-  /** The activity so far, for `goOn`. */
-  leaveOff(): Reported {
-    return { happenings: this.feedItems, begun: this.begun, until: this.#until };
-  }
-
-  /** Restores the activity after `clear`. */
-  goOn({ happenings, begun, until }: Reported): void {
-    this.feedItems = happenings;
-    this.begun = begun;
-    this.#until = until;
-  }
-
   /** Forgets everything, for example before another site is shown. */
   clear(): void {
     this.#forgetPeople();
-    this.feedItems = [];
+    this.feed.clear();
     this.#names.clear();
     this.minutes.replace([]);
-    this.begun = undefined;
     this.known = false;
     this.samples = 0;
     this.drops = 0;
@@ -176,7 +129,7 @@ export class LiveState {
 
   /** When the last visitor left, Unix ms, exact or to the minute; undefined if the past hour had no visitors. */
   lastLeft(): { t: number; isExact: boolean } | undefined {
-    const leave = this.feedItems.find(({ kind }) => kind === 'leave');
+    const leave = this.feed.items.find(({ kind }) => kind === 'leave');
     const minute = this.minutes.lastWithVisitors();
     if (leave && !(minute !== undefined && minute > leave.t)) return { t: leave.t, isExact: true };
     return minute === undefined ? undefined : { t: minute, isExact: false };
@@ -207,39 +160,14 @@ export class LiveState {
     for (const visitor of visitors) this.#add(visitor, known.get(visitor.id));
     for (let i = 0; i + 1 < activity.length; i += 2)
       this.people.get(activity[i] as number)?.activity.fill(activity[i + 1] as string);
-    if (this.begun === undefined) this.#noteBefore(left);
-    else this.#noteMeanwhile(known);
+    const people = [...this.people.values()];
+    if (this.feed.since === undefined) this.feed.addBefore(people, left, this.#names);
+    else this.feed.addMeanwhile(people.filter(({ visitor }) => !known.has(visitor.id)));
     this.minutes.replace(minutes);
     this.minutes.add(t, visitors.length);
     this.#setClock(t);
-    this.begun ??= t;
+    this.feed.since ??= t;
     this.known = true;
-  }
-
-  /** Adds the activity before the first snapshot: visitors that are present, and those that left. */
-  #noteBefore(left: readonly Departure[]): void {
-    const notes: Omit<FeedItem, 'no'>[] = [];
-    for (const { visitor, badge } of this.people.values())
-      notes.push({ t: visitor.since, kind: 'join', id: visitor.id, badge, page: visitor.page, isPast: true });
-    for (const { t, id, label, page, reason } of left)
-      if (!this.#byId.has(id))
-        notes.push({ t, kind: 'leave', id, badge: this.#names.badgeOf(id, label), page, reason });
-    notes.sort((a, b) => a.t - b.t);
-    for (const note of notes.slice(-MAX_FEED_ITEMS)) this.#note(note);
-  }
-
-  /**
-   * Adds visitors that joined while no stream was open. Others that are new in the snapshot are on a node that did not
-   * respond until now. Missing visitors are not reported as left: a node that was just started does not know all
-   * visitors yet.
-   */
-  #noteMeanwhile(before: ReadonlyMap<string, LiveVisitor>): void {
-    const came = [...this.people.values()].filter(
-      ({ visitor: { id, since } }) => !before.has(id) && since > this.#until,
-    );
-    came.sort((a, b) => a.visitor.since - b.visitor.since);
-    for (const { visitor, badge } of came)
-      this.#note({ t: visitor.since, kind: 'join', id: visitor.id, badge, page: visitor.page });
   }
 
   /** Adds a visitor, and removes entries with the same id or the same number. */
@@ -272,10 +200,8 @@ export class LiveState {
 
   #join({ t, visitor }: StreamEvents['join']): void {
     const isKnown = this.#byId.has(visitor.id);
-    const { badge } = this.#add(visitor);
-    if (isKnown) return;
-    const isBack = visitor.since < t - BACK_MS && { isBack: true as const };
-    this.#note({ t, kind: 'join', id: visitor.id, badge, page: visitor.page, ...isBack });
+    const person = this.#add(visitor);
+    if (!isKnown) this.feed.join(t, person);
   }
 
   #page({ t, v, page, origin, size }: StreamEvents['page']): void {
@@ -284,7 +210,7 @@ export class LiveState {
     Object.assign(person.visitor, { page, origin, size, at: null });
     person.track.clear();
     person.scroll = 0;
-    this.#note({ t, kind: 'page', id: person.visitor.id, badge: person.badge, page });
+    this.feed.navigate(t, person);
   }
 
   #view({ v, size, hidden, device, label }: StreamEvents['view']): void {
@@ -298,9 +224,8 @@ export class LiveState {
   /** The label of a client arrives after it has joined. Its earlier items in the activity get the new name. */
   #rename(person: LiveVisitor): void {
     const { id, label } = person.visitor;
-    const badge = this.#names.badgeOf(id, label);
-    person.badge = badge;
-    this.feedItems = this.feedItems.map((one) => (one.id === id ? { ...one, badge } : one));
+    person.badge = this.#names.badgeOf(id, label);
+    this.feed.rename(id, person.badge);
   }
 
   #moves({ t, m }: StreamEvents['moves'], now: number): void {
@@ -326,8 +251,7 @@ export class LiveState {
     const person = this.people.get(v);
     if (!person) return;
     this.#remove(person);
-    const { id, page } = person.visitor;
-    this.#note({ t, kind: 'leave', id, badge: person.badge, page, reason });
+    this.feed.leave(t, person, reason);
   }
 
   #rates({ t, visitors, samples, drops, flushMs, activity, late = 0 }: StreamEvents['rates']): void {
@@ -343,13 +267,8 @@ export class LiveState {
   }
 
   #setClock(t: number): void {
-    this.#until = t;
+    this.feed.until = t;
     if (!this.clock.exact) this.clockOffset = t - Date.now();
-  }
-
-  #note(feedItem: Omit<FeedItem, 'no'>): void {
-    this.#count += 1;
-    this.feedItems = [{ no: this.#count, ...feedItem }, ...this.feedItems.slice(0, MAX_FEED_ITEMS - 1)];
   }
 }
 
