@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { cap } from './cap.ts';
 import { capacity } from './capacity.ts';
 import { copies } from './copies.ts';
+import { dashboards } from './dashboards.ts';
 import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
 import { erase } from './erase.ts';
@@ -36,6 +37,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   pace,
   stall,
   frozen,
+  dashboards,
   idle,
   upgrade,
   http,

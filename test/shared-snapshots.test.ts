@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SharedSnapshots } from '../src/hub/shared-snapshots.ts';
+import { TurnQueue } from '../src/lib/turn-queue.ts';
 import { TAG } from '../src/protocol/ipc.ts';
 import { until } from './support/exact.ts';
 import { Machine, type Shown } from './support/machine.ts';
@@ -96,6 +97,32 @@ test('a snapshot that is made quickly is not shared, so that it is current', asy
     const { visitors } = await (await machine.watch()).see('snapshot');
     assert.equal(visitors.at(-1)?.id, id);
   }
+});
+
+test('work that takes long is done in order, over several turns of the event loop, and never twice', async () => {
+  let [turn, isOver] = [0, false];
+  const countTurns = () => {
+    turn += 1;
+    if (!isOver) setImmediate(countTurns);
+  };
+  setImmediate(countTurns);
+  const done: [key: number, value: string, turn: number][] = [];
+  const queue = new TurnQueue<number, string>(10, (key, value) => {
+    done.push([key, value, turn]);
+    for (const end = performance.now() + 4; performance.now() < end; );
+  });
+  for (let key = 0; key < 12; key++) queue.add(key, 'first');
+  queue.add(11, 'second');
+  queue.delete(7);
+  assert.deepEqual([queue.get(11), queue.get(7), queue.get(0)], ['second', undefined, undefined]);
+  await until(() => done.length === 11, 'the work');
+  isOver = true;
+  assert.deepEqual(
+    done.map(([key, value]) => [key, value]),
+    [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11].map((key) => [key, key === 11 ? 'second' : 'first']),
+  );
+  for (let at = 1; at <= turn; at++)
+    assert.ok(done.filter(([, , one]) => one === at).length <= 3, `work of turn ${at}`);
 });
 
 test('the number of shared snapshots is bounded, and old ones are removed', () => {

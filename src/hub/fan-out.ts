@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { countUp } from '../lib/count.ts';
 import { getOrInsert } from '../lib/get-or-insert.ts';
+import { TurnQueue } from '../lib/turn-queue.ts';
 import type { Channel } from '../protocol/channel.ts';
 import { type StreamRequest, TAG, type ToWorker } from '../protocol/ipc.ts';
 import type { PeerEvent, Scope } from '../protocol/peer.ts';
@@ -31,8 +32,8 @@ const REPLAY_BUFFER_BYTES = 32 * 1024 * 1024;
 const REPLAY_BUFFER_ENTRIES = 100_000;
 /** A reader that has missed more bytes than this starts over: a snapshot is cheaper for both sides. */
 const MAX_REPLAY_BYTES = 8 * 1024 * 1024;
-/** Bytes of snapshots that are written in one turn of the event loop when all streams of a site restart. */
-const RESTART_BYTES = 8 * 1024 * 1024;
+/** Maximum time of a turn of the event loop that goes into the start of streams, milliseconds. */
+const START_MS = 20;
 
 export interface FanOutOptions {
   maxStreams: number;
@@ -69,6 +70,9 @@ export interface FanOutFigures {
 /** The event field that contains the rendered numbers. */
 const LIST_OF = { moves: 'm', scroll: 's' } as const;
 
+/** A stream opens, gets a new snapshot, or gets a reset with this reason and a new snapshot. */
+type Start = ResetReason | 'open' | 'renew';
+
 export const EVERYBODY: Scope = { pages: [], visitor: null };
 
 export class FanOut {
@@ -85,8 +89,8 @@ export class FanOut {
   readonly #bySite = new Map<string, Set<Subscriber>>();
   readonly #recentViewers = new RecentViewers();
   readonly #snapshots = new SharedSnapshots();
-  /** Streams that get a new snapshot in one of the next turns of the event loop; with or without a reset before it. */
-  readonly #restarts = new Map<Subscriber, ResetReason | undefined>();
+  /** Streams that wait for their first bytes or for a new snapshot. */
+  readonly #starts = new TurnQueue<Subscriber, Start>(START_MS, (subscriber, start) => this.#start(subscriber, start));
   /** Subscribers whose writes are held back until all batches of this turn of the event loop are processed. */
   readonly #corked = new Set<Subscriber>();
   #batching = false;
@@ -247,7 +251,20 @@ export class FanOut {
     });
     this.#subscribers.set(subscriber, watched);
     this.#recentViewers.opened(request);
-    getOrInsert(this.#bySite, request.site, () => new Set<Subscriber>()).add(subscriber);
+    this.#starts.add(subscriber, 'open');
+  }
+
+  #start(subscriber: Subscriber, start: Start): void {
+    if (start === 'open') this.#begin(subscriber);
+    else if (start === 'renew') this.#snapshot(subscriber);
+    else this.#restart(subscriber, start);
+  }
+
+  /** Writes the first bytes of a stream. It gets events from then on. */
+  #begin(subscriber: Subscriber): void {
+    const { site } = subscriber.request;
+    const watched = this.#subscribers.get(subscriber) as Watched;
+    getOrInsert(this.#bySite, site, () => new Set<Subscriber>()).add(subscriber);
     this.#interest.join(watched, subscriber);
     const fault = this.#resume(subscriber, watched);
     if (!fault) return;
@@ -303,32 +320,19 @@ export class FanOut {
 
   /** Restarts all streams of a site, because events of it are missing. */
   restartSite(site: string, reason: ResetReason): void {
-    this.#restartAll(site, reason);
+    this.#startAll(site, reason);
   }
 
   /** Sends a new snapshot to all streams of a site. No event is missing, but more is known than before. */
   renewSite(site: string): void {
-    this.#restartAll(site, undefined);
+    this.#startAll(site, 'renew');
   }
 
-  #restartAll(site: string, reason: ResetReason | undefined): void {
+  #startAll(site: string, start: ResetReason | 'renew'): void {
     this.#forbidResume(site);
-    const isIdle = this.#restarts.size === 0;
-    for (const subscriber of this.#bySite.get(site) ?? [])
-      this.#restarts.set(subscriber, reason ?? this.#restarts.get(subscriber));
-    if (isIdle) this.#restartNext();
-  }
-
-  /** Restarts some streams now and the others in later turns, so that no turn of the event loop takes long. */
-  #restartNext(): void {
-    let bytes = 0;
-    for (const [subscriber, reason] of this.#restarts) {
-      if (bytes >= RESTART_BYTES) {
-        setImmediate(() => this.#restartNext());
-        return;
-      }
-      this.#restarts.delete(subscriber);
-      bytes += reason ? this.#restart(subscriber, reason) : this.#snapshot(subscriber);
+    for (const subscriber of this.#bySite.get(site) ?? []) {
+      const waiting = this.#starts.get(subscriber);
+      this.#starts.add(subscriber, start === 'renew' && waiting ? waiting : start);
     }
   }
 
@@ -398,7 +402,7 @@ export class FanOut {
     here?.delete(subscriber);
     if (here?.size === 0) this.#bySite.delete(site);
     this.#corked.delete(subscriber);
-    this.#restarts.delete(subscriber);
+    this.#starts.delete(subscriber);
     if (!watched) return;
     watched.cutShort ||= subscriber.isBehind;
     this.#interest.leave(watched, subscriber, performance.now());
