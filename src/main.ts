@@ -57,7 +57,7 @@ async function refuseCluster(): Promise<void> {
 async function command(argv: string[]): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreEpipe);
   if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help') return help(argv);
-  if (argv.includes('--version') || argv.includes('-v')) return say(version);
+  if (argv.includes('--version') || argv.includes('-v')) return print(version);
   try {
     const parsed = readConfig(argv, process.env, COMMAND_FLAGS);
     const [first = 'start', ...rest] = parsed.words;
@@ -89,7 +89,7 @@ function ignoreEpipe(error: NodeJS.ErrnoException): void {
 
 function terminal(): Output {
   const { stdin: input, stdout: data, stderr } = process;
-  return { out: say, err: complain, input, data, screen: stderr.isTTY ? stderr : undefined };
+  return { out: print, err: printError, input, data, screen: stderr.isTTY ? stderr : undefined };
 }
 
 async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
@@ -100,22 +100,22 @@ async function start({ config, extra }: Parsed, rest: string[]): Promise<void> {
   // Otherwise SIGHUP would end a process that has no listener yet.
   process.on('SIGHUP', () => {});
   let running: Running | undefined;
-  let isToStop = false;
+  let stopRequested = false;
   // As early as possible: the first process of a container ignores signals without a listener.
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
-      isToStop = true;
+      stopRequested = true;
       if (running) void stop(running);
       // An exit in the middle of a write to the store would wait for it for ever.
       else setTimeout(() => process.exit(1), EARLY_STOP_LIMIT_MS).unref();
     });
   // A bug must not cost connections: workers are drained and replaced, but nobody would replace this process.
   process.on('unhandledRejection', (error) =>
-    complain(`fieldmouse: unexpected error; the server keeps running: ${inspect(error)}`),
+    printError(`fieldmouse: unexpected error; the server keeps running: ${inspect(error)}`),
   );
   const { startPrimary } = await import('./primary.ts');
   running = await startPrimary(config, fileURLToPath(import.meta.url), process.argv.slice(2));
-  if (isToStop) await stop(running);
+  if (stopRequested) await stop(running);
   else runOn(running, config);
 }
 
@@ -125,7 +125,7 @@ function runOn(running: Running, config: Config): void {
   const isInTerminal = process.stdin.isTTY || process.stdout.isTTY;
   process.on('SIGHUP', () => void (isInTerminal ? stop(running) : running.reload()));
   void running.damaged.then(async (error) => {
-    complain(`fieldmouse: ${error.message}`);
+    printError(`fieldmouse: ${error.message}`);
     await stop(running, 1);
   });
   announce(running, config);
@@ -157,7 +157,7 @@ function announce({ addresses, firstLink, nobodyCanSignIn }: Running, config: Co
     );
   }
   if (nobodyCanSignIn) lines.push('', `Nobody has signed in yet. To get a new link: ${linkCommand(config)}`, '');
-  say([...lines, `listens on ${addresses.join(', ')}`].join('\n'));
+  print([...lines, `listens on ${addresses.join(', ')}`].join('\n'));
 }
 
 /** The command that prints a sign-in link, for the folder in which the server was started. */
@@ -176,8 +176,8 @@ function shellWord(text: string): string {
 
 /** One line per error, and where to find help. */
 async function failOfUsage({ faults }: ConfigError, argv: string[]): Promise<void> {
-  for (const fault of faults) complain(`fieldmouse: ${fault}`);
-  complain((await import('./commands/commands.ts')).hintText(wordsOf(argv, COMMAND_FLAGS)));
+  for (const fault of faults) printError(`fieldmouse: ${fault}`);
+  printError((await import('./commands/commands.ts')).hintText(wordsOf(argv, COMMAND_FLAGS)));
   process.exit(2);
 }
 
@@ -191,16 +191,16 @@ function fail(error: unknown): void {
     error instanceof ListenError ||
     error instanceof FolderInUse
   )
-    complain(`fieldmouse: ${error.message}`);
-  else if (refusal !== undefined) complain(`fieldmouse: ${refusal}`);
-  else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    printError(`fieldmouse: ${error.message}`);
+  else if (refusal !== undefined) printError(`fieldmouse: ${refusal}`);
+  else printError(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(1);
 }
 
-function say(line: string): void {
+function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function complain(line: string): void {
+function printError(line: string): void {
   process.stderr.write(`${line}\n`);
 }

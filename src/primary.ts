@@ -38,7 +38,7 @@ const LAST_MINUTES_MS = 1000;
 /** A stop waits for Redis until this long after it started, milliseconds: a stop that takes 5 s counts as failed. */
 const STOP_MS = 3500;
 /** Minimum wait for Redis after the workers have ended, milliseconds. */
-const LAST_WORDS_MS = 300;
+const MIN_STOP_MS = 300;
 
 /** The first administrator of a new store. */
 const FIRST_ADMIN = 'admin';
@@ -81,7 +81,7 @@ export async function startPrimary(config: Config, exec: string, args: readonly 
   try {
     const addresses = await startParts(parts, troubles);
     reloader.allow(parts.supervisor);
-    await noteStart(store, config, addresses);
+    await auditStart(store, config, addresses);
     const reload = () => reloader.reload(() => {}).catch(() => {});
     return { addresses, ...(await firstSteps(store)), damaged: parts.suspicion.damaged, reload, close };
   } catch (error) {
@@ -119,7 +119,7 @@ async function buildParts(
     sendAll: (message) => supervisor.sendAll(message),
     allowed: (request) => isAllowed(store, request),
     // If the store's file was truncated, a write would end the process.
-    keep: async (some) => !suspicion.isSuspected && minutes.put(machine, some),
+    keep: async (siteMinutes) => !suspicion.isSuspected && minutes.put(machine, siteMinutes),
     machine,
     others: broker,
   });
@@ -148,7 +148,7 @@ async function startParts(parts: Parts, troubles: Troubles): Promise<string[]> {
   }));
   storeMetrics(registry, config.maxStore, () => store.archive.usage());
   const gathering = new Gathering(registry, (ask) => supervisor.sendAll({ tag: TAG, k: 'measure', ask }));
-  await minutes.recall(machine, (site, some) => hub.recall(site, some));
+  await minutes.recall(machine, (site, siteMinutes) => hub.recall(site, siteMinutes));
   return supervisor.start({
     onFork: (worker) => gathering.add(worker),
     onListening: (worker) => hub.addWorker(worker),
@@ -173,7 +173,7 @@ async function answerScrape({ supervisor }: Parts, gathering: Gathering, worker:
 }
 
 /** Stores the server's addresses and options. */
-async function noteStart(store: Store, config: Config, addresses: readonly string[]): Promise<void> {
+async function auditStart(store: Store, config: Config, addresses: readonly string[]): Promise<void> {
   const isTcp = (address: string) => address.startsWith('tcp:');
   // Commands print these addresses and do not know the base path.
   await store.noteAddresses(addresses.map((one) => (isTcp(one) ? one + config.basePath : one)));
@@ -198,7 +198,7 @@ async function closeParts({ config, store, broker, supervisor, hub }: Parts): Pr
   ]);
   // With Redis, a timeout loses nothing: Redis has everything that is acked. For a file, a time limit is of no use: an
   // exit during a write would wait as well.
-  const leftMs = Math.max(LAST_WORDS_MS, STOP_MS - (performance.now() - start));
+  const leftMs = Math.max(MIN_STOP_MS, STOP_MS - (performance.now() - start));
   await (config.redis ? withTimeout(closed, leftMs).catch(() => {}) : closed);
 }
 

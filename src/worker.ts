@@ -40,9 +40,9 @@ import { ThreadArchive, type ThreadData } from './store/thread/thread-archive.ts
 /** Maximum number of concurrent writes of the page-visit counter. */
 const HIT_WRITES = 8;
 /** Minimum time between two log lines about dropped connections with the same reason, milliseconds. */
-const DROP_NOTE_MS = 60_000;
+const DROP_LOG_MS = 60_000;
 /** Maximum wait for the record when a visitor comes back, milliseconds. */
-const LOOK_UP_MS = 1000;
+const LOOKUP_TIMEOUT_MS = 1000;
 
 /**
  * Runs this process as a worker until the primary drains it. If it cannot start, it sends the reason to the primary.
@@ -135,7 +135,7 @@ async function startArchive(
     ({ message }) => log.error({ reason: message }, 'part of the record cannot be read and is skipped'),
     config.redis && ((note) => store.note(note)),
     undefined,
-    (news) => logRemoved(log, news),
+    (report) => logRemoved(log, report),
   );
 }
 
@@ -227,14 +227,14 @@ function upgradeHandler({ config, log, ingest }: Parts, http: Http) {
 
 /** Closes connections beyond the limits before anything is read from them. */
 function limitConnections(servers: readonly Server[], { limit, log }: Parts): void {
-  const noted = new Map<Dropped, number>();
-  const noteDrop = (why: Dropped | undefined): void => {
+  const loggedAt = new Map<Dropped, number>();
+  const logDrop = (reason: Dropped | undefined): void => {
     const now = performance.now();
-    if (why === undefined || now - (noted.get(why) ?? Number.NEGATIVE_INFINITY) < DROP_NOTE_MS) return;
-    noted.set(why, now);
-    log.warn({ reason: why, dropped: Object.fromEntries(limit.dropped) }, 'too many connections; new ones are closed');
+    if (reason === undefined || now - (loggedAt.get(reason) ?? Number.NEGATIVE_INFINITY) < DROP_LOG_MS) return;
+    loggedAt.set(reason, now);
+    log.warn({ reason, dropped: Object.fromEntries(limit.dropped) }, 'too many connections; new ones are closed');
   };
-  for (const server of servers) server.prependListener('connection', (socket: Socket) => noteDrop(limit.admit(socket)));
+  for (const server of servers) server.prependListener('connection', (socket: Socket) => logDrop(limit.admit(socket)));
 }
 
 function dispatch(message: ToWorker, parts: Parts, drain: Drain): void {
@@ -315,7 +315,7 @@ function connectionLimit({ maxPerAddress, trustProxy }: Config): ConnectionLimit
 
 /** Returns 0 if the record does not answer in time: streams may then get frames that they already have. */
 function lastFrameOf(archive: ThreadArchive, site: string, id: string, most: number): Promise<number> {
-  return withTimeout(archive.lastFrame(site, id, most), LOOK_UP_MS).catch(() => 0);
+  return withTimeout(archive.lastFrame(site, id, most), LOOKUP_TIMEOUT_MS).catch(() => 0);
 }
 
 /**

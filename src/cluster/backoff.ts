@@ -1,9 +1,9 @@
 /** Deaths within this window count together, milliseconds. */
 const WINDOW_MS = 60_000;
 /** This number of deaths within the window is a crash loop. */
-const LOOP_DEATHS = 5;
+const CRASH_LOOP_DEATHS = 5;
 const FIRST_DELAY_MS = 100;
-const LONGEST_DELAY_MS = 30_000;
+const MAX_DELAY_MS = 30_000;
 
 /** Decides when a dead worker is forked again, with growing delays in a crash loop. */
 export class Backoff {
@@ -17,8 +17,8 @@ export class Backoff {
     this.#deaths = this.#deaths.filter((at) => now - at < WINDOW_MS).slice(-100);
     this.#deaths.push(now);
     const deaths = this.#deaths.length;
-    const over = deaths - LOOP_DEATHS;
-    if (over < 0) return { delayMs: FIRST_DELAY_MS, looping: false, deaths };
-    return { delayMs: Math.min(LONGEST_DELAY_MS, 1000 * 2 ** over), looping: true, deaths };
+    const excess = deaths - CRASH_LOOP_DEATHS;
+    if (excess < 0) return { delayMs: FIRST_DELAY_MS, looping: false, deaths };
+    return { delayMs: Math.min(MAX_DELAY_MS, 1000 * 2 ** excess), looping: true, deaths };
   }
 }

@@ -67,7 +67,7 @@ export class StartError extends Error {
  * V8 lets the space for new objects grow to three times 16 MB, and is slow to free it. Half of that makes 15,000 idle
  * visitors 70 MB smaller (npm run bench -- idle). With a quarter, HTTP becomes slower (npm run bench -- http).
  */
-const YOUNG_GENERATION = '--max-semi-space-size=8';
+const YOUNG_GENERATION_FLAG = '--max-semi-space-size=8';
 
 /** Environment variable that tells a worker which process forked it. */
 const SUPERVISOR_MARK = 'FIELDMOUSE_SUPERVISOR';
@@ -94,12 +94,12 @@ export class Supervisor {
   #closing: Promise<void> | undefined;
   #started: { resolve(addresses: string[]): void; reject(error: Error): void } | undefined;
   /** New workers that replace others and are not listening yet. */
-  readonly #awaited = new Map<number, { resolve(): void; reject(error: Error): void }>();
+  readonly #starting = new Map<number, { resolve(): void; reject(error: Error): void }>();
   /** Workers that are being replaced: no worker is started when they exit. */
   readonly #retiring = new Set<number>();
   #reloading: Promise<number> | undefined;
   readonly #watchdog = new Watchdog();
-  readonly #pulse = new LoadReporter();
+  readonly #loadReporter = new LoadReporter();
   /** The event loop delay of each worker in its last second, milliseconds. */
   readonly #delays = new Map<number, number>();
   /** The troubles that each worker reported in its last second. */
@@ -124,7 +124,7 @@ export class Supervisor {
     // Workers accept connections themselves. If the primary distributed them, a connection on its way to a dying worker
     // would never be answered nor closed, and a busy primary would delay every accept (npm run bench -- upgrade).
     if (!process.env.NODE_CLUSTER_SCHED_POLICY) cluster.schedulingPolicy = cluster.SCHED_NONE;
-    const execArgv = [...process.execArgv, YOUNG_GENERATION];
+    const execArgv = [...process.execArgv, YOUNG_GENERATION_FLAG];
     cluster.setupPrimary({ exec, args: [...args], execArgv, silent: false });
     cluster.on('message', this.#onMessage);
     cluster.on('exit', this.#onExit);
@@ -156,13 +156,13 @@ export class Supervisor {
   #onFailed(worker: number, { code, message }: { code: string; message: string }): void {
     if (this.#addresses.length === 0) this.#started?.reject(new StartError(code, message));
     else this.#options.log.error({ worker, code }, message);
-    this.#awaited.get(worker)?.reject(new StartError(code, message));
+    this.#starting.get(worker)?.reject(new StartError(code, message));
   }
 
   #onListening(worker: number, addresses: string[]): void {
     this.#listening.add(worker);
     this.#events.onListening(worker);
-    this.#awaited.get(worker)?.resolve();
+    this.#starting.get(worker)?.resolve();
     if (this.#listening.size < this.#options.workers) return;
     this.#addresses = addresses;
     this.#started?.resolve(addresses);
@@ -205,7 +205,7 @@ export class Supervisor {
    * last call.
    */
   delayMs(): number {
-    return Math.max(this.#pulse.report().delayMs, ...this.#delays.values());
+    return Math.max(this.#loadReporter.report().delayMs, ...this.#delays.values());
   }
 
   /** The troubles that workers report now. */
@@ -224,9 +224,9 @@ export class Supervisor {
     this.#delays.delete(worker.id);
     this.#troubles.delete(worker.id);
     this.#events.onExit(worker.id);
-    const awaited = this.#awaited.get(worker.id);
-    awaited?.reject(new StartError('worker-died', `the new worker exited during startup (${signal ?? code})`));
-    if (this.#closing || awaited || this.#retiring.has(worker.id)) return;
+    const starting = this.#starting.get(worker.id);
+    starting?.reject(new StartError('worker-died', `the new worker exited during startup (${signal ?? code})`));
+    if (this.#closing || starting || this.#retiring.has(worker.id)) return;
     if (this.#addresses.length === 0)
       this.#started?.reject(new StartError('worker-died', `a worker exited during startup (${signal ?? code})`));
     countUp(this.#restarts, this.#hung.delete(worker.id) ? 'hung' : 'died');
@@ -243,12 +243,12 @@ export class Supervisor {
   };
 
   /**
-   * Replaces all workers, one after the other: a new one listens before the old one drains. `tell` is called after
+   * Replaces all workers, one after the other: a new one listens before the old one drains. `onProgress` is called after
    * each. Resolves with the number of replaced workers. Throws StartError if a new worker does not start; the other
    * workers stay. A call during a reload joins it.
    */
-  reload(tell: (done: number, total: number) => void): Promise<number> {
-    this.#reloadListeners.add(tell);
+  reload(onProgress: (done: number, total: number) => void): Promise<number> {
+    this.#reloadListeners.add(onProgress);
     this.#reloading ??= this.#reload().finally(() => {
       this.#reloading = undefined;
       this.#reloadListeners.clear();
@@ -265,7 +265,7 @@ export class Supervisor {
       // A dead worker has been replaced already.
       if (!worker.isDead()) await this.#replace(worker, 'reload');
       done += 1;
-      for (const tell of this.#reloadListeners) tell(done, workers.length);
+      for (const onProgress of this.#reloadListeners) onProgress(done, workers.length);
     }
     return done;
   }
@@ -290,20 +290,23 @@ export class Supervisor {
     let timer: NodeJS.Timeout | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
-        this.#awaited.set(worker.id, { resolve, reject });
-        const late = new StartError('worker-late', `the new worker is not listening after ${START_LIMIT_MS / 1000} s`);
-        timer = setTimeout(() => reject(late), START_LIMIT_MS);
+        this.#starting.set(worker.id, { resolve, reject });
+        const startTimeout = new StartError(
+          'worker-late',
+          `the new worker is not listening after ${START_LIMIT_MS / 1000} s`,
+        );
+        timer = setTimeout(() => reject(startTimeout), START_LIMIT_MS);
       });
     } catch (error) {
-      await this.#end(worker);
+      await this.#stopWorker(worker);
       throw error;
     } finally {
       clearTimeout(timer);
-      this.#awaited.delete(worker.id);
+      this.#starting.delete(worker.id);
     }
   }
 
-  async #end(worker: Worker): Promise<void> {
+  async #stopWorker(worker: Worker): Promise<void> {
     if (worker.isDead()) return;
     const ended = exitOf(worker);
     worker.process.kill('SIGKILL');

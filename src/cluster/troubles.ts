@@ -20,8 +20,8 @@ export class Troubles {
   }
 
   all(ofWorkers: readonly TroubleName[], isRedisAway: boolean): TroubleName[] {
-    const away: TroubleName[] = isRedisAway ? ['redis-away'] : [];
-    const lost: TroubleName[] = this.#isStoreLost ? ['store-lost'] : [];
-    return [...new Set([...this.#ofStore, ...ofWorkers, ...away, ...lost])];
+    const redisTroubles: TroubleName[] = isRedisAway ? ['redis-away'] : [];
+    const storeTroubles: TroubleName[] = this.#isStoreLost ? ['store-lost'] : [];
+    return [...new Set([...this.#ofStore, ...ofWorkers, ...redisTroubles, ...storeTroubles])];
   }
 }

@@ -34,7 +34,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     flags: RIGHTS_FLAGS,
     examples: ['admin add ada', 'admin add bob --role viewer --site shop'],
     check: checkAdmin,
-    run: onStore(tidied(addAdmin)),
+    run: onStore(normalised(addAdmin)),
   },
   'admin set': {
     does: 'changes what an administrator may do and see',
@@ -49,7 +49,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     },
     examples: ['admin set bob --role viewer --site shop', "admin set bob --site '*'"],
     check: checkChange,
-    run: onStore(tidied(setAdmin)),
+    run: onStore(normalised(setAdmin)),
   },
   'admin reset': {
     does: 'removes a forgotten password and prints a sign-in link',
@@ -57,7 +57,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'NAME',
     takes: 'NAME',
     examples: ['admin reset ada'],
-    run: onStore(tidied(resetAdmin)),
+    run: onStore(normalised(resetAdmin)),
   },
   'admin list': {
     does: 'lists administrators and their rights',
@@ -70,7 +70,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'NAME',
     takes: 'NAME',
     examples: ['admin remove bob'],
-    run: onStore(tidied(removeAdmin)),
+    run: onStore(normalised(removeAdmin)),
   },
   'token add': {
     does: 'creates an API token for programs and prints it',
@@ -80,7 +80,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
     flags: RIGHTS_FLAGS,
     examples: ['token add builds', 'token add report --role viewer --site shop'],
     check: checkToken,
-    run: onStore(tidied(addToken)),
+    run: onStore(normalised(addToken)),
   },
   'token list': {
     does: 'lists API tokens and when each was last used',
@@ -97,7 +97,7 @@ export const ACCOUNT_COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 /** Wraps a command so that it gets its name argument normalised. */
-function tidied(run: (call: StoreInvocation) => Promise<ExitCode>): (call: StoreInvocation) => Promise<ExitCode> {
+function normalised(run: (call: StoreInvocation) => Promise<ExitCode>): (call: StoreInvocation) => Promise<ExitCode> {
   return (call) => run({ ...call, word: tidy(call.word) });
 }
 

@@ -56,7 +56,7 @@ async function backup(call: Invocation): Promise<ExitCode> {
   if (missing) return missing;
   const path = targetOf(word);
   if (existsSync(path)) return refuseRunning(io, `${path} already exists; choose another name`);
-  const fault = outFault(path, config.data) ?? workFolderFault(trialOf(path));
+  const fault = outFault(path, config.data) ?? workFolderFault(verdictOf(path));
   if (fault !== undefined) return refuseRunning(io, fault);
   await noteBackup(config.data, path, io);
   const isGood = await copyTried(config.data, path, io);
@@ -69,18 +69,18 @@ async function backup(call: Invocation): Promise<ExitCode> {
 }
 
 /** The path of a copy until it has been checked. */
-function trialOf(path: string): string {
+function verdictOf(path: string): string {
   return `${path}.trial`;
 }
 
 /** Copies the store to `path`. The file appears only if the copy passes all checks that a restore makes. */
 async function copyTried(folder: string, path: string, io: Output): Promise<boolean> {
   const verdict = 'was discarded; try again, and check the store with fieldmouse verify';
-  const aside = trialOf(path);
-  return inFolder(aside, async () => {
-    const copied = join(aside, STORE_FILE);
+  const temporary = verdictOf(path);
+  return inFolder(temporary, async () => {
+    const copied = join(temporary, STORE_FILE);
     await copyStore(folder, copied, io);
-    if (!(await isGood(aside, 'the copy', verdict, io))) return false;
+    if (!(await isGood(temporary, 'the copy', verdict, io))) return false;
     fsyncPath(copied);
     renameSync(copied, path);
     fsyncPath(dirname(path));
@@ -229,25 +229,25 @@ async function replace(data: string, from: string, io: Output): Promise<ExitCode
   if (unlock === undefined) return 1;
   try {
     if (!isReady(copy, from)) return refuseRunning(io, `another restore has taken the copy in ${part}; try again`);
-    const kept = exchange(join(copy, STORE_FILE), join(data, STORE_FILE));
+    const previous = exchange(join(copy, STORE_FILE), join(data, STORE_FILE));
     // The second one is left by a first start that was killed.
     for (const name of [RESTORE_PART, NEW_STORE]) rmSync(join(data, name), { recursive: true, force: true });
     await noteRestore(data, from);
     io.out(`The store in ${data} is now a copy of ${from}.`);
-    if (kept) io.out(`The previous store is kept as ${kept}; delete it once everything works.`);
+    if (previous) io.out(`The previous store is kept as ${previous}; delete it once everything works.`);
     return 0;
   } finally {
     unlock();
   }
 }
 
-/** Locks a folder. If another process has locked it, calls `tell` and returns undefined. */
-async function lockOr(folder: string, tell: () => void): Promise<(() => void) | undefined> {
+/** Locks a folder. If another process has locked it, calls `report` and returns undefined. */
+async function lockOr(folder: string, report: () => void): Promise<(() => void) | undefined> {
   try {
     return await lockFolder(folder);
   } catch (error) {
     if (!(error instanceof FolderInUse)) throw error;
-    tell();
+    report();
     return undefined;
   }
 }
@@ -290,14 +290,14 @@ function reasonOf(error: StoreError, folder: string): string {
 
 /** Renames the new file to the store's name. Returns the new name of the old store, if there was one. */
 function exchange(copied: string, store: string): string | undefined {
-  const kept = existsSync(store) ? join(dirname(store), BEFORE_RESTORE + stamp()) : undefined;
+  const previous = existsSync(store) ? join(dirname(store), BEFORE_RESTORE + stamp()) : undefined;
   // First a hard link, then one rename: after a power cut either the old store or the new one exists.
-  if (kept) nameTwice(store, kept);
+  if (previous) nameTwice(store, previous);
   // It lists readers of the old store.
   rmSync(`${store}-lock`, { force: true });
   renameSync(copied, store);
   fsyncPath(dirname(store));
-  return kept && basename(kept);
+  return previous && basename(previous);
 }
 
 /** If the file system has no hard links, the file is moved, and for a moment no store exists. */

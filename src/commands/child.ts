@@ -17,7 +17,7 @@ const IS_CHILD = 'FIELDMOUSE_COMMAND_CHILD';
 const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
 const LMDB_LINE = /^page \d+ not found error$|\bmdb\.c:\d+/;
 /** Signals that the parent forwards. The sender knows only the parent's process id. */
-const PASSED = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export function isChild(): boolean {
   return process.env[IS_CHILD] !== undefined;
@@ -35,12 +35,12 @@ export async function runChild(folder: string, more: readonly string[]): Promise
     stdio: ['inherit', 'inherit', process.stderr.isTTY ? 'inherit' : 'pipe'],
     env: { ...process.env, [IS_CHILD]: '1' },
   });
-  const told = child.stderr ? passLines(child.stderr) : undefined;
+  const stderrEnd = child.stderr ? passLines(child.stderr) : undefined;
   const pass = (signal: NodeJS.Signals) => child.kill(signal);
-  for (const signal of PASSED) process.on(signal, pass);
+  for (const signal of FORWARDED_SIGNALS) process.on(signal, pass);
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
-  await told;
-  for (const one of PASSED) process.off(one, pass);
+  await stderrEnd;
+  for (const one of FORWARDED_SIGNALS) process.off(one, pass);
   if (signal === null) return code ?? 1;
   if (CRASHES.has(signal)) throw await faultOf(folder, signal);
   process.kill(process.pid, signal);

@@ -109,7 +109,7 @@ function sizeOf({ data }: Config): number {
 /** Undefined: continue. */
 async function refusal({ flags, io }: Invocation, what: string): Promise<ExitCode | undefined> {
   if (flags.yes.length > 0) return undefined;
-  const asked = isTerminal(io.input) ? placeToAsk(io) : undefined;
+  const asked = isTerminal(io.input) ? openTerminal(io) : undefined;
   if (!asked) {
     io.err(`fieldmouse: this would permanently delete ${what}; there is no terminal to ask on: confirm with --yes`);
     return 2;
@@ -127,7 +127,7 @@ function isTerminal(stream: Readable | Writable): boolean {
  * Where a person can read a question, even if standard error or both outputs are redirected to a file. Undefined:
  * nowhere.
  */
-function placeToAsk({ screen, data }: Output): ((text: string) => void) | undefined {
+function openTerminal({ screen, data }: Output): ((text: string) => void) | undefined {
   if (screen) return (text) => screen.write(text);
   if (isTerminal(data)) return (text) => data.write(text);
   try {
@@ -177,8 +177,8 @@ export async function baseUrl({ config, store }: StoreInvocation): Promise<{ bas
   const noted = await store.addresses();
   const said = config.listen.map(addressText).filter((address) => address !== OPTIONS.listen.preset);
   const all = noted.length > 0 ? noted : said.map((address) => address + config.basePath);
-  const found = all.map(browseUrl).find((url) => url !== undefined);
-  return { base: found ?? NO_BASE + config.basePath, isKnown: found !== undefined };
+  const address = all.map(browseUrl).find((url) => url !== undefined);
+  return { base: address ?? NO_BASE + config.basePath, isKnown: address !== undefined };
 }
 
 /** A time to the minute. */

@@ -5,11 +5,11 @@ export const CSV_BOM = '\uFEFF';
 
 /** Returns a row with its line end. Texts that a spreadsheet would read as a formula get an apostrophe in front. */
 export function csvRow(cells: readonly (string | number)[]): string {
-  return `${cells.map((cell) => (typeof cell === 'number' ? String(cell) : quoted(harmless(cell)))).join(',')}\r\n`;
+  return `${cells.map((cell) => (typeof cell === 'number' ? String(cell) : quoted(escapeFormula(cell)))).join(',')}\r\n`;
 }
 
 /** OWASP, CSV injection: these characters start a formula, also after white space that is dropped. */
-function harmless(text: string): string {
+function escapeFormula(text: string): string {
   return /^\s*[=+\-@]|^[\t\r\n]/.test(text) ? `'${text}` : text;
 }
 

@@ -4,13 +4,13 @@ import type { Days } from '../store/archive.ts';
 import { LAST_TIME } from '../store/record/run-checks.ts';
 
 /** A record has times from 1970 on, because a computer may start without a clock. Unix ms. */
-const EARLIEST = 0;
+const FIRST_DAY = 0;
 
 /** All days that a record can contain, including those of a clock that was ahead. */
-export const ALL_DAYS: Days = { from: dayText(EARLIEST), to: dayText(LAST_TIME - 1) };
+export const ALL_DAYS: Days = { from: dayText(FIRST_DAY), to: dayText(LAST_TIME - 1) };
 
 /** The start of a day in Unix ms, or undefined if the text is not a day. */
 export function dayStart(text: string): number | undefined {
   const t = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : Number.NaN;
-  return t >= EARLIEST && dayText(t) === text ? t : undefined;
+  return t >= FIRST_DAY && dayText(t) === text ? t : undefined;
 }

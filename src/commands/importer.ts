@@ -31,13 +31,13 @@ export class Importer {
   /** New visits by id, which are not in the store yet. */
   readonly #waiting = new Map<string, Pick<KnownVisit, 'site' | 'since'>>();
   /** When the visit started: according to the export, and according to the record. */
-  #begins: number[] = [];
+  #starts: number[] = [];
   #bytes = 0;
   #visit: KnownVisit | undefined;
   #mark: PlaceMark | undefined;
   /** Counts since the header; undefined if the next line must be a header. */
   #since: { visits: number; runs: number } | undefined;
-  #hasBegun = false;
+  #hasVisit = false;
 
   constructor(archive: Archive) {
     this.#archive = archive;
@@ -45,7 +45,7 @@ export class Importer {
 
   /** Throws LineFault if the line is not allowed here. */
   async take(line: Line): Promise<void> {
-    if (line.k === 'header') this.#begin();
+    if (line.k === 'header') this.#startVisit();
     else if (this.#since === undefined) throw new LineFault('an export must start with {"fieldmouse":…}');
     else if (line.k === 'end') this.#check(line, this.#since);
     else {
@@ -64,19 +64,19 @@ export class Importer {
         `visit ${id} belongs to site ${site} here, but to ${known.site} in the record; an id belongs to one visit only`,
       );
     this.#waiting.set(id, { site, since: known.since });
-    this.#begins = [since, known.since];
+    this.#starts = [since, known.since];
   }
 
   /** A store goes through the minutes of a visit, and treats a visit that is too long as damaged. Throws LineFault. */
   #checkTime({ t }: KnownRun): void {
-    if (this.#begins.some((since) => t < since - EARLY_MS || t > since + LATE_MS))
+    if (this.#starts.some((since) => t < since - EARLY_MS || t > since + LATE_MS))
       throw new LineFault(
         `t is not between ${EARLY_MS / DAY_MS} days before and ${LATE_MS / DAY_MS} days after the start of the visit`,
       );
   }
 
-  #begin(): void {
-    this.#hasBegun = true;
+  #startVisit(): void {
+    this.#hasVisit = true;
     this.#since = { visits: 0, runs: 0 };
     this.#endVisit();
   }
@@ -131,7 +131,7 @@ export class Importer {
 
   /** Throws LineFault if the last line did not complete an export. */
   end(): void {
-    if (this.#since || !this.#hasBegun) throw new LineFault('the export ends before its last line, {"end":…}');
+    if (this.#since || !this.#hasVisit) throw new LineFault('the export ends before its last line, {"end":…}');
   }
 
   async #closeBatch(): Promise<void> {

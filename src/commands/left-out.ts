@@ -10,7 +10,7 @@ export class LeftOutCounts {
   readonly #skips: boolean;
   /** The problem of each damaged item, by item. */
   readonly #found = new Map<string, string>();
-  #lost = 0;
+  #partial = 0;
 
   constructor(skips: boolean) {
     this.#skips = skips;
@@ -24,17 +24,17 @@ export class LeftOutCounts {
         `${what} is damaged: ${first}; use --skip-damaged to leave out unreadable data and list it`,
       );
     if (what.startsWith('visit ')) this.#found.set(what, first);
-    else this.#lost += count;
+    else this.#partial += count;
   };
 
   /** Prints what was left out. Returns 3 if anything was. */
   tell(io: Output): ExitCode {
     const damaged = this.#found.size;
-    if (damaged + this.#lost === 0) return 0;
+    if (damaged + this.#partial === 0) return 0;
     for (const [what, first] of [...this.#found].slice(0, MAX_LISTED))
       io.err(`fieldmouse: ${what} is damaged: ${first}`);
     io.err(
-      `fieldmouse: left out as damaged: ${visits(this.#lost, 'whole ')} and parts of ${visits(damaged)}; ` +
+      `fieldmouse: left out as damaged: ${visits(this.#partial, 'whole ')} and parts of ${visits(damaged)}; ` +
         'fieldmouse verify lists the counts that differ',
     );
     return 3;

@@ -139,7 +139,7 @@ async function copy(
   const running = await runningText(config.redis as RedisTarget);
   if (running !== undefined)
     return refuseRunning(io, `${running}; data written meanwhile may be missing: run the command again afterwards`);
-  const differing = await unlikeSites(from.archive, to.archive);
+  const differing = await differingSites(from.archive, to.archive);
   const code = leftOut.tell(io);
   // The copy lacks the counts of what was left out.
   if (differing.length > 0 && code === 0)
@@ -188,11 +188,11 @@ function isWhole(visit: Visit, copied: Visit | undefined): boolean {
 }
 
 /** Sites whose counts differ. */
-async function unlikeSites(from: Archive, to: Archive): Promise<string[]> {
-  const unlike: string[] = [];
+async function differingSites(from: Archive, to: Archive): Promise<string[]> {
+  const differing: string[] = [];
   for (const site of await from.sites()) {
     const [copied, counted] = [await to.days(site, null, ALL_DAYS), await from.days(site, null, ALL_DAYS)];
-    if (!isDeepStrictEqual(copied, counted)) unlike.push(site);
+    if (!isDeepStrictEqual(copied, counted)) differing.push(site);
   }
-  return unlike;
+  return differing;
 }

@@ -16,17 +16,17 @@ export interface Bar {
 /** `what` is the action, counted in `unit`: bytes are shown in MB. */
 export function createBar(screen: Writable | undefined, what: string, unit: string): Bar {
   if (screen === undefined) return { show() {}, end() {} };
-  const begun = performance.now();
-  let drawn = Number.NEGATIVE_INFINITY;
+  const startedAt = performance.now();
+  let drawnAt = Number.NEGATIVE_INFINITY;
   return {
     show(done, total) {
       const time = performance.now();
-      if (time - drawn < MIN_INTERVAL_MS) return;
-      drawn = time;
-      screen.write(ERASE_LINE + barText(what, unit, done, total, time - begun));
+      if (time - drawnAt < MIN_INTERVAL_MS) return;
+      drawnAt = time;
+      screen.write(ERASE_LINE + barText(what, unit, done, total, time - startedAt));
     },
     end() {
-      if (drawn >= begun) screen.write(ERASE_LINE);
+      if (drawnAt >= startedAt) screen.write(ERASE_LINE);
     },
   };
 }
@@ -46,6 +46,6 @@ export function barText(what: string, unit: string, done: number, total: number,
 function clock(ms: number): string {
   const seconds = Math.round(ms / 1000);
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  const two = (n: number) => String(n).padStart(2, '0');
-  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+  const twoDigits = (n: number) => String(n).padStart(2, '0');
+  return h > 0 ? `${h}:${twoDigits(m)}:${twoDigits(s)}` : `${m}:${twoDigits(s)}`;
 }

@@ -204,9 +204,9 @@ const read = {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
     throw new LineFault(`${name} is not an object`);
   },
-  int(value: unknown, least: number, most: number, name: string): number {
-    if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
-    throw new LineFault(`${name} is not a whole number from ${least} to ${most}`);
+  int(value: unknown, minimum: number, maximum: number, name: string): number {
+    if (Number.isInteger(value) && (value as number) >= minimum && (value as number) <= maximum) return value as number;
+    throw new LineFault(`${name} is not a whole number from ${minimum} to ${maximum}`);
   },
   count(value: unknown, name: string): number {
     return read.int(value, 0, Number.MAX_SAFE_INTEGER, name);
@@ -219,9 +219,9 @@ const read = {
     if (typeof value === 'boolean') return value;
     throw new LineFault(`${name} is not true or false`);
   },
-  text(value: unknown, most: number, name: string): string {
-    if (typeof value === 'string' && Buffer.byteLength(value) <= most) return value;
-    throw new LineFault(`${name} is not a text of at most ${most} bytes`);
+  text(value: unknown, maximum: number, name: string): string {
+    if (typeof value === 'string' && Buffer.byteLength(value) <= maximum) return value;
+    throw new LineFault(`${name} is not a text of at most ${maximum} bytes`);
   },
   match(value: unknown, pattern: RegExp, name: string, right: string): string {
     if (typeof value === 'string' && pattern.test(value)) return value;

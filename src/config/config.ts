@@ -204,7 +204,7 @@ export const OPTIONS = {
     value: 'TIME',
     preset: '30d',
     help: 'how long visits are stored, in days (30d), weeks (4w) or hours (12h)',
-    read: span('1h', '3650d'),
+    read: readDuration('1h', '3650d'),
   }),
   /** Maximum length of a visit, milliseconds. */
   maxVisitMs: option({
@@ -213,7 +213,7 @@ export const OPTIONS = {
     value: 'TIME',
     preset: '24h',
     help: 'maximum length of one visit, in hours (24h), minutes or seconds; a longer stay starts a new visit',
-    read: span('1s', '7d'),
+    read: readDuration('1s', '7d'),
   }),
   /** Maximum size of a visit's runs, bytes; above it they are thinned. */
   maxVisitSize: option({
@@ -603,8 +603,8 @@ function readOption(o: Option<unknown>, flags: Map<string, string[]>, env: Env, 
       return read(text);
     } catch (right) {
       if (typeof right !== 'string') throw right;
-      const shown = SECRET.has(o.flag) ? 'the value given' : JSON.stringify(text);
-      faults.push(`${name}: ${shown} is not valid; it must be ${right}`);
+      const displayed = SECRET.has(o.flag) ? 'the value given' : JSON.stringify(text);
+      faults.push(`${name}: ${displayed} is not valid; it must be ${right}`);
       return undefined;
     }
   });
@@ -705,24 +705,24 @@ function readPath(text: string): string {
   return path;
 }
 
-const SPANS = { s: 1000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000, w: 7 * 24 * 3_600_000 } as const;
+const DURATION_UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000, w: 7 * 24 * 3_600_000 } as const;
 /** A number and a unit, as people write them: 30d, 30 days, 1W. Not `mo`: months differ. */
-const SPAN = /^(\d{1,6}) ?(s|m|h|d|w|(?:sec|second|min|minute|hour|day|week)s?)$/i;
+const DURATION = /^(\d{1,6}) ?(s|m|h|d|w|(?:sec|second|min|minute|hour|day|week)s?)$/i;
 
-/** Returns a parser of durations from `least` to `most`; milliseconds. */
-function span(least: string, most: string): (text: string) => number {
+/** Returns a parser of durations from `minimum` to `maximum`; milliseconds. */
+function readDuration(minimum: string, maximum: string): (text: string) => number {
   return (text) => {
-    const ms = spanOf(text);
-    if (!(ms >= spanOf(least) && ms <= spanOf(most)))
-      throw `a time from ${least} to ${most}; units are s, m, h, d and w (seconds to weeks)`;
+    const ms = durationOf(text);
+    if (!(ms >= durationOf(minimum) && ms <= durationOf(maximum)))
+      throw `a time from ${minimum} to ${maximum}; units are s, m, h, d and w (seconds to weeks)`;
     return ms;
   };
 }
 
 /** NaN if the text is not a duration. */
-function spanOf(text: string): number {
-  const [, digits, unit = ''] = SPAN.exec(text) ?? [];
-  return Number(digits) * (SPANS[unit.charAt(0).toLowerCase() as keyof typeof SPANS] ?? Number.NaN);
+function durationOf(text: string): number {
+  const [, digits, unit = ''] = DURATION.exec(text) ?? [];
+  return Number(digits) * (DURATION_UNITS[unit.charAt(0).toLowerCase() as keyof typeof DURATION_UNITS] ?? Number.NaN);
 }
 
 /** Bytes, by the first letters of the units. */
@@ -750,10 +750,10 @@ function bytesIn(text: string): number {
   return Math.round(Number(digits) * (units[letter.toLowerCase()] ?? 0));
 }
 
-function integer(least: number, most: number): (text: string) => number {
+function integer(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) throw `a whole number from ${least} to ${most}`;
+    if (!/^\d+$/.test(text) || value < minimum || value > maximum) throw `a whole number from ${minimum} to ${maximum}`;
     return value;
   };
 }
@@ -773,8 +773,8 @@ export function describeOptions(keys?: readonly OptionKey[]): string {
 }
 
 function describe(o: Option<unknown>, isBrief: boolean): string {
-  const preset = typeof o.preset === 'function' ? o.preset() : o.preset;
-  const notes = [`environment ${o.env.join(', ')}`, preset === '' ? '' : `default ${preset}`].filter(Boolean);
+  const defaultText = typeof o.preset === 'function' ? o.preset() : o.preset;
+  const notes = [`environment ${o.env.join(', ')}`, defaultText === '' ? '' : `default ${defaultText}`].filter(Boolean);
   const text = (isBrief && o.brief) || o.help;
   return flagText(`${o.short ? `-${o.short}, ` : ''}--${o.flag} ${o.value ?? ''}`, `${text} (${notes.join('; ')})`);
 }

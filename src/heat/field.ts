@@ -1,13 +1,13 @@
 /** Radius in which a count spreads, in cells. */
 const RADIUS = 3.5;
-const REACH = Math.floor(RADIUS);
+const KERNEL_RADIUS = Math.floor(RADIUS);
 /**
  * The share of a count that each surrounding cell gets, by rows down and columns across: a biweight kernel, which
  * depends only on the distance. Separate weights for rows and columns, even those of a bell curve, turn a single count
  * into a square, because faint levels are visible.
  */
-const KERNEL = rangeOf(REACH).map((down) =>
-  rangeOf(REACH).map((across) => Math.max(0, 1 - (down ** 2 + across ** 2) / RADIUS ** 2) ** 2),
+const KERNEL = rangeOf(KERNEL_RADIUS).map((dy) =>
+  rangeOf(KERNEL_RADIUS).map((dx) => Math.max(0, 1 - (dy ** 2 + dx ** 2) / RADIUS ** 2) ** 2),
 );
 /**
  * How much more a doubling shows at low counts than at high ones: a hundredth of the maximum still has a sixth of the
@@ -20,7 +20,7 @@ export class HeatField {
   readonly columns: number;
   readonly rows: number;
   /** The highest smoothed count. */
-  readonly #most: number;
+  readonly #maximum: number;
   /** Flat `column, row, count`, by row. */
   readonly #cells: readonly number[];
   /** Where the cells of each row start in #cells. */
@@ -32,31 +32,31 @@ export class HeatField {
     this.rows = rows;
     this.#cells = cells;
     for (let i = cells.length - 3; i >= 0; i -= 3) this.#starts.set(cells[i + 1] as number, i);
-    this.#most = this.#highest();
+    this.#maximum = this.#computeMaximum();
   }
 
-  #highest(): number {
-    let most = 0;
+  #computeMaximum(): number {
+    let maximum = 0;
     // Only rows with counts are searched. Between two of them the sum may be slightly higher.
-    for (const row of this.#starts.keys()) for (const sum of this.#sums(row) ?? []) if (sum > most) most = sum;
-    return most;
+    for (const row of this.#starts.keys()) for (const sum of this.#sums(row) ?? []) if (sum > maximum) maximum = sum;
+    return maximum;
   }
 
   /** The level of each cell of a row, 0 to 1; undefined for an empty row. */
   levels(row: number): Float32Array | undefined {
     const sums = this.#sums(row);
-    if (!sums || this.#most === 0) return undefined;
-    const whole = Math.log1p(CONTRAST);
-    return sums.map((sum) => (sum === 0 ? 0 : Math.min(1, Math.log1p((CONTRAST * sum) / this.#most) / whole)));
+    if (!sums || this.#maximum === 0) return undefined;
+    const full = Math.log1p(CONTRAST);
+    return sums.map((sum) => (sum === 0 ? 0 : Math.min(1, Math.log1p((CONTRAST * sum) / this.#maximum) / full)));
   }
 
   #sums(row: number): Float32Array | undefined {
     let sums: Float32Array | undefined;
-    for (let down = -REACH; down <= REACH; down++) {
-      const start = row + down < this.rows ? this.#starts.get(row + down) : undefined;
+    for (let dy = -KERNEL_RADIUS; dy <= KERNEL_RADIUS; dy++) {
+      const start = row + dy < this.rows ? this.#starts.get(row + dy) : undefined;
       if (start === undefined) continue;
       sums ??= new Float32Array(this.columns);
-      this.#addRow(sums, start, KERNEL[down + REACH] as number[]);
+      this.#addRow(sums, start, KERNEL[dy + KERNEL_RADIUS] as number[]);
     }
     return sums;
   }
@@ -68,14 +68,14 @@ export class HeatField {
       const column = cells[i] as number;
       if (column >= this.columns) break;
       const share = cells[i + 2] as number;
-      const to = Math.min(column + REACH, this.columns - 1);
-      for (let c = Math.max(0, column - REACH); c <= to; c++)
-        sums[c] = (sums[c] as number) + share * (weights[c - column + REACH] as number);
+      const to = Math.min(column + KERNEL_RADIUS, this.columns - 1);
+      for (let c = Math.max(0, column - KERNEL_RADIUS); c <= to; c++)
+        sums[c] = (sums[c] as number) + share * (weights[c - column + KERNEL_RADIUS] as number);
     }
   }
 }
 
 /** The integers from -reach to reach. */
-function rangeOf(reach: number): number[] {
-  return Array.from({ length: 2 * reach + 1 }, (_, i) => i - reach);
+function rangeOf(radius: number): number[] {
+  return Array.from({ length: 2 * radius + 1 }, (_, i) => i - radius);
 }

@@ -22,13 +22,13 @@ const STOPS: readonly Colour[] = [
 export const PALETTE = Uint8Array.from(
   Array.from({ length: 256 }, (_, i): Colour => {
     if (i === LINE) return [255, 255, 255, 255];
-    return i === EDGE ? [20, 24, 32, 255] : blend((i / HOTTEST) * (STOPS.length - 1));
+    return i === EDGE ? [20, 24, 32, 255] : interpolate((i / HOTTEST) * (STOPS.length - 1));
   }).flat(),
 );
 
-function blend(at: number): Colour {
+function interpolate(at: number): Colour {
   const i = Math.min(Math.floor(at), STOPS.length - 2);
   const [from, to] = [STOPS[i] as Colour, STOPS[i + 1] as Colour];
-  const mix = (k: 0 | 1 | 2 | 3) => Math.round(from[k] + (to[k] - from[k]) * (at - i));
-  return [mix(0), mix(1), mix(2), mix(3)];
+  const channel = (k: 0 | 1 | 2 | 3) => Math.round(from[k] + (to[k] - from[k]) * (at - i));
+  return [channel(0), channel(1), channel(2), channel(3)];
 }

@@ -38,8 +38,8 @@ export async function renderHeat(kind: HeatKind, heat: Heat, scale: number): Pro
 
 /** The size of the page, page pixels: as reported, or the extent of its cells if that is larger. */
 export function extentOf(kind: HeatKind, { extent: [width, height], cells }: Pick<Heat, 'extent' | 'cells'>): Extent {
-  const most: Extent = [(MAX_COLUMN + 1) * CELL, (MAX_ROW + 1) * CELL];
-  if (width > 0 && height > 0) return [Math.min(width, most[0]), Math.min(height, most[1])];
+  const maximum: Extent = [(MAX_COLUMN + 1) * CELL, (MAX_ROW + 1) * CELL];
+  if (width > 0 && height > 0) return [Math.min(width, maximum[0]), Math.min(height, maximum[1])];
   if (kind === 'scroll') return [cells.length === 0 ? 0 : CELL, reached(cells).length * CELL];
   let columns = 0;
   for (let i = 0; i < cells.length; i += 3) columns = Math.max(columns, (cells[i] as number) + 1);
@@ -48,16 +48,16 @@ export function extentOf(kind: HeatKind, { extent: [width, height], cells }: Pic
 
 /** Width and height of a page's image in pixels; at least 1. */
 export function pictureSize([width, height]: Extent, scale: number): Extent {
-  const { width: widest, height: highest, pixels } = PICTURE_LIMIT;
-  const least = Math.max(scale, width / widest, height / highest, Math.sqrt((width * height) / pixels));
-  return [Math.max(1, Math.floor(width / least)), Math.max(1, Math.floor(height / least))];
+  const { width: maxWidth, height: maxHeight, pixels } = PICTURE_LIMIT;
+  const minScale = Math.max(scale, width / maxWidth, height / maxHeight, Math.sqrt((width * height) / pixels));
+  return [Math.max(1, Math.floor(width / minScale)), Math.max(1, Math.floor(height / minScale))];
 }
 
 /** Paints the field by interpolating between the centres of the four cells around a pixel. */
 function heatPainter(cells: readonly number[], extent: Extent, width: number, height: number): Painter {
   const field = new HeatField(cells, Math.ceil(extent[0] / CELL), Math.ceil(extent[1] / CELL));
-  const across = places(width, extent[0], field.columns);
-  const down = places(height, extent[1], field.rows);
+  const across = positions(width, extent[0], field.columns);
+  const down = positions(height, extent[1], field.rows);
   const levels = lastRows((row) => field.levels(row));
   const blended = new Float32Array(field.columns);
   return (pixels, y) => {
@@ -80,7 +80,7 @@ function blendRows(out: Float32Array, upper: Float32Array | undefined, lower: Fl
 }
 
 /** For each pixel the last cell whose centre is before the pixel's, and the distance to the next centre, 0 to 1. */
-function places(pixels: number, extent: number, cells: number): { cell: Uint16Array; share: Float32Array } {
+function positions(pixels: number, extent: number, cells: number): { cell: Uint16Array; share: Float32Array } {
   const cell = new Uint16Array(pixels);
   const share = new Float32Array(pixels);
   for (let i = 0; i < pixels; i++) {
@@ -93,14 +93,14 @@ function places(pixels: number, extent: number, cells: number): { cell: Uint16Ar
 }
 
 /** Caches the last two rows: the pixels of a band share them. */
-function lastRows(make: (row: number) => Float32Array | undefined): (row: number) => Float32Array | undefined {
-  const kept = new Map<number, Float32Array | undefined>();
+function lastRows(compute: (row: number) => Float32Array | undefined): (row: number) => Float32Array | undefined {
+  const cache = new Map<number, Float32Array | undefined>();
   return (row) => {
-    if (!kept.has(row)) {
-      kept.set(row, make(row));
-      if (kept.size > 2) kept.delete(Math.min(...kept.keys()));
+    if (!cache.has(row)) {
+      cache.set(row, compute(row));
+      if (cache.size > 2) cache.delete(Math.min(...cache.keys()));
     }
-    return kept.get(row);
+    return cache.get(row);
   };
 }
 
@@ -117,7 +117,7 @@ function depthPainter(cells: readonly number[], extent: Extent, height: number):
 
 /** The colour of the line or of its edge at `y`; undefined elsewhere. */
 function lineAt(lines: readonly number[], y: number): number | undefined {
-  const isWithin = (most: number) => lines.some((line) => Math.abs(y + 0.5 - line) < most);
+  const isWithin = (maximum: number) => lines.some((line) => Math.abs(y + 0.5 - line) < maximum);
   if (isWithin(LINE_HEIGHT / 2)) return LINE;
   return isWithin(LINE_HEIGHT / 2 + 1) ? EDGE : undefined;
 }

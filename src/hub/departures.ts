@@ -23,8 +23,8 @@ export class Departures {
 
   /** Forgets sites without a departure in the past hour. */
   sweep(now: number): void {
-    for (const [site, kept] of this.#bySite) {
-      if ((kept.at(-1) as Departure).t > now - RETENTION_MS) return;
+    for (const [site, departures] of this.#bySite) {
+      if ((departures.at(-1) as Departure).t > now - RETENTION_MS) return;
       this.#bySite.delete(site);
     }
   }

@@ -68,7 +68,7 @@ export interface FanOutFigures {
 }
 
 /** The event field that contains the rendered numbers. */
-const LIST_OF = { moves: 'm', scroll: 's' } as const;
+const LIST_KEY = { moves: 'm', scroll: 's' } as const;
 
 /** A stream opens, gets a new snapshot, or gets a reset with this reason and a new snapshot. */
 type Start = ResetReason | 'open' | 'renew';
@@ -199,7 +199,7 @@ export class FanOut {
 
   #show(watched: Watched, name: 'moves' | 'scroll', t: number, list: string): void {
     const page = watched.page === null ? '' : `"page":${JSON.stringify(watched.page)},`;
-    const json = `{"t":${t},${page}"${LIST_OF[name]}":[${list}]}`;
+    const json = `{"t":${t},${page}"${LIST_KEY[name]}":[${list}]}`;
     const event = this.#record(watched.site, watched.no, EVERYBODY, name, json);
     for (const subscriber of watched.subscribers) {
       this.#hold(subscriber);

@@ -46,9 +46,9 @@ const HEARTBEAT_MS = 15_000;
 const SWEEP_MS = 250;
 const RATES_MS = 1000;
 /** Interval of seconds that are sent to other nodes while a site has no visitors here, milliseconds. */
-const EMPTY_MS = 4000;
+const IDLE_SECOND_MS = 4000;
 /** Concurrent checks of streams' sessions and tokens: with a distant Redis, all must be checked in about a second. */
-const CHECKS = 32;
+const MAX_CONCURRENT_CHECKS = 32;
 
 export interface HubFigures extends FanOutFigures {
   /** Now. */
@@ -119,7 +119,7 @@ export class Hub {
     });
     this.#presence = new Presence(options.graceMs, options.others.share, {
       join: (present) => this.#onJoin(present),
-      back: (present, arrival) => this.#onBack(present, arrival),
+      back: (present, arrival) => this.#onReturn(present, arrival),
       leave: (present, reason) => this.#onLeave(present, reason),
       grant: (worker, ...grant) => getOrInsert(this.#grants, worker, (): number[] => []).push(...grant),
       release: (...release) => this.#releases.push(release),
@@ -146,7 +146,7 @@ export class Hub {
 
   removeWorker(worker: number): void {
     this.#presence.workerExit(worker, Date.now());
-    this.#sendAnswers();
+    this.#sendGrants();
   }
 
   /** Takes a worker's message. `socket` comes with a stream request. */
@@ -156,7 +156,7 @@ export class Hub {
         this.#batch(worker, message.items);
         break;
       case 'seen':
-        for (const site of message.sites) this.#seen(worker, site, message.flushMs);
+        for (const site of message.sites) this.#onSeen(worker, site, message.flushMs);
         break;
       case 'sync':
         this.#presence.sync(worker, message.visitors, message.pending, Date.now());
@@ -222,12 +222,12 @@ export class Hub {
 
   async #answer(worker: number, ask: number, site: string): Promise<void> {
     const others = await this.#options.others.pages(site);
-    this.#options.send(worker, { tag: TAG, k: 'answer', ask, pages: fullest([...this.pages(site), ...others]) });
+    this.#options.send(worker, { tag: TAG, k: 'answer', ask, pages: mostVisited([...this.pages(site), ...others]) });
   }
 
   /** Pages of a site with the number of visitors of this node on each, the largest number first. */
   pages(site: string): [page: string, visitors: number][] {
-    return fullest(Array.from(this.#presence.of(site), ({ visitor }) => [visitor.page, 1]));
+    return mostVisited(Array.from(this.#presence.of(site), ({ visitor }) => [visitor.page, 1]));
   }
 
   /** Channels that streams of this node show. */
@@ -256,13 +256,13 @@ export class Hub {
     this.#fanOut.batch(() => {
       for (const item of items) this.#remoteEvents.item(machine, site, item);
     });
-    this.#sendAnswers();
+    this.#sendGrants();
   }
 
   /** Replaces the state of a site on another node. `lost`: some of its earlier events did not arrive. */
   setRemoteState(machine: string, site: string, state: PeerSiteState, lost: boolean): void {
     this.#fanOut.batch(() => this.#remoteEvents.state(machine, site, state, lost));
-    this.#sendAnswers();
+    this.#sendGrants();
   }
 
   /** Another node is gone. `bye`: it announced its stop. */
@@ -278,12 +278,12 @@ export class Hub {
   #batch(worker: number, items: readonly RelayItem[]): void {
     const now = Date.now();
     this.#fanOut.batch(() => {
-      for (const item of items) this.#item(worker, item, now);
+      for (const item of items) this.#onItem(worker, item, now);
     });
-    this.#sendAnswers();
+    this.#sendGrants();
   }
 
-  #item(worker: number, item: RelayItem, now: number): void {
+  #onItem(worker: number, item: RelayItem, now: number): void {
     switch (item.k) {
       case 'moves':
         this.#fanOut.rendered(item.c, 'moves', item.t, item.text);
@@ -298,17 +298,17 @@ export class Hub {
         this.#presence.disconnected(worker, item, now);
         break;
       case 'late':
-        this.#late(item);
+        this.#onLateClick(item);
         break;
       default: {
         const present = this.#presence.get(item.v);
-        if (present?.worker === worker) this.#done(present, item);
+        if (present?.worker === worker) this.#onAction(present, item);
       }
     }
   }
 
   /** Applies an event of a present visitor. */
-  #done(present: SitePresence, item: Extract<RelayItem, { k: 'begin' | 'page' | 'view' | 'click' }>): void {
+  #onAction(present: SitePresence, item: Extract<RelayItem, { k: 'begin' | 'page' | 'view' | 'click' }>): void {
     if (item.k === 'view') {
       this.#view(present, item);
     } else if (item.k === 'begin') {
@@ -325,16 +325,16 @@ export class Hub {
   #click(present: SitePresence, item: Extract<RelayItem, { k: 'click' }>): void {
     const { x, y } = item.click;
     present.visitor.at = [x, y];
-    this.#tellClick(present, item);
+    this.#publishClick(present, item);
   }
 
   /** A click on a page that the visitor has already left. Streams cannot show clicks of visitors who are gone. */
-  #late(item: Extract<RelayItem, { k: 'late' }>): void {
+  #onLateClick(item: Extract<RelayItem, { k: 'late' }>): void {
     const present = this.#presence.find(item.id);
-    if (present?.site === item.site && present.shown.show(item.n, item.i)) this.#tellClick(present, item);
+    if (present?.site === item.site && present.shown.show(item.n, item.i)) this.#publishClick(present, item);
   }
 
-  #tellClick({ site, visitor }: SitePresence, { t, page, click }: Pick<LateClick, 't' | 'page' | 'click'>): void {
+  #publishClick({ site, visitor }: SitePresence, { t, page, click }: Pick<LateClick, 't' | 'page' | 'click'>): void {
     const { v } = visitor;
     this.#fanOut.publish(site, 'click', { pages: [page], visitor: visitor.id }, () => ({ t, v, page, ...click }));
   }
@@ -367,18 +367,18 @@ export class Hub {
     this.#publish(present, 'join', () => ({ t: letInAt, visitor }));
   }
 
-  #onBack(present: SitePresence, arrival: Arrival): void {
+  #onReturn(present: SitePresence, arrival: Arrival): void {
     const { visitor } = present;
     const { page, size, hidden } = arrival;
     const t = Date.now();
     if (page !== visitor.page) this.#navigate(present, { t, ...arrival });
     else if (hidden !== visitor.hidden || String(size) !== String(visitor.size))
       this.#view(present, { t, size, hidden, label: visitor.label });
-    this.#tellBack(present);
+    this.#publishReturn(present);
   }
 
   /** Other nodes may still list the visitor on the node where it was in the meantime. */
-  #tellBack({ site, visitor, letInAt }: SitePresence): void {
+  #publishReturn({ site, visitor, letInAt }: SitePresence): void {
     this.#remoteEvents.cameHere(site, visitor.id);
     if (!this.#fanOut.interest.isWatchedRemotely(site)) return;
     const json = JSON.stringify({ t: letInAt, visitor } satisfies StreamEvents['join']);
@@ -397,14 +397,14 @@ export class Hub {
     this.#fanOut.publish(site, name, { pages: [visitor.page], visitor: visitor.id }, data);
   }
 
-  #sendAnswers(): void {
+  #sendGrants(): void {
     for (const [worker, grants] of this.#grants) this.#options.send(worker, { tag: TAG, k: 'grants', grants });
     this.#grants.clear();
     for (const [worker, v, claim] of this.#releases.splice(0))
       this.#options.send(worker, { tag: TAG, k: 'release', v, claim });
   }
 
-  #seen(worker: number, seen: SeenSite, flushMs: number): void {
+  #onSeen(worker: number, seen: SeenSite, flushMs: number): void {
     this.#rates.add(seen, flushMs);
     this.#samples += seen.samples;
     if (this.#fanOut.interest.isWatchedRemotely(seen.site)) this.#seconds.add(seen, flushMs);
@@ -423,7 +423,7 @@ export class Hub {
   #snapshot({ site, page, visitor: id, made }: StreamRequest): StreamEvents['snapshot'] {
     const isShown = (one: { page: string; id: string }) =>
       (page === null || one.page === page) && (id === null || one.id === id);
-    const here = [...this.#presence.of(site), ...this.#remotePresence.of(site)].filter(({ visitor }) =>
+    const present = [...this.#presence.of(site), ...this.#remotePresence.of(site)].filter(({ visitor }) =>
       isShown(visitor),
     );
     const own = { machine: this.#options.machine, minutes: this.#rates.minutes(site) };
@@ -432,18 +432,18 @@ export class Hub {
     return {
       t: now,
       site,
-      visitors: here.map(({ visitor }) => visitor),
+      visitors: present.map(({ visitor }) => visitor),
       minutes: minutes.filter(({ t }) => t >= minuteOf(made)),
       version: this.#options.version,
       left: this.#departures.of(site, now).filter((one) => one.t >= made && isShown(one)),
-      activity: activityOf(here),
+      activity: activityOf(present),
     };
   }
 
   #sweep(): void {
     const now = Date.now();
     this.#presence.sweep(now);
-    this.#sendAnswers();
+    this.#sendGrants();
     this.#fanOut.sweep();
     this.#departures.sweep(now);
   }
@@ -454,26 +454,26 @@ export class Hub {
     this.#rates.addRun([minuteOf(now)], now);
     for (const site of new Set([...this.#presence.sites(), ...this.#rates.sites(), ...interest.sites()])) {
       const rates = this.#rates.second(site, this.#presence.of(site).size, now);
-      if (interest.isWatchedRemotely(site)) this.#tellSecond(site, now);
+      if (interest.isWatchedRemotely(site)) this.#publishSecond(site, now);
       if (interest.watches(site))
-        this.#fanOut.show(site, 'rates', EVERYBODY, JSON.stringify(this.#withOthers(site, rates)));
+        this.#fanOut.show(site, 'rates', EVERYBODY, JSON.stringify(this.#addRemote(site, rates)));
     }
     this.#seconds.clear();
     this.#minuteKeeper.storeEnded(now);
-    void this.#endForbidden();
+    void this.#revokeForbidden();
   }
 
   /** Empty seconds are sent every EMPTY_MS: their numbers show other nodes that nothing is missing. */
-  #tellSecond(site: string, now: number): void {
+  #publishSecond(site: string, now: number): void {
     const second = this.#seconds.of(site);
     const isEmpty = !second && this.#presence.of(site).size === 0;
-    if (isEmpty && now % EMPTY_MS >= RATES_MS) return;
+    if (isEmpty && now % IDLE_SECOND_MS >= RATES_MS) return;
     const minute = this.#rates.lastMinute(site);
     if (minute) this.#options.others.second(site, { ...(second ?? emptySecond()), minute });
   }
 
   /** Adds the figures of other nodes to those of this one. */
-  #withOthers(site: string, rates: StreamEvents['rates']): StreamEvents['rates'] {
+  #addRemote(site: string, rates: StreamEvents['rates']): StreamEvents['rates'] {
     const { samples, drops, flushMs, activity } = this.#remotePresence.takeSecond(site);
     const late = Math.round(this.#options.others.staleMs(site));
     return {
@@ -491,11 +491,11 @@ export class Hub {
    * Ends the streams of sessions and tokens that are no longer valid, and of removed sites. It also checks viewers who
    * recently closed their last stream, so that a resumed stream cannot outlive a sign-out.
    */
-  async #endForbidden(): Promise<void> {
+  async #revokeForbidden(): Promise<void> {
     if (this.#checking) return;
     this.#checking = true;
     try {
-      await forEachConcurrently(this.#fanOut.recentViewers(), CHECKS, async (viewing) => {
+      await forEachConcurrently(this.#fanOut.recentViewers(), MAX_CONCURRENT_CHECKS, async (viewing) => {
         if (!(await this.#options.allowed(viewing))) this.#fanOut.revoke(viewing);
       });
     } catch (error) {
@@ -514,10 +514,10 @@ export class Hub {
 }
 
 /** Activity of the last minute, in the form of a snapshot. */
-function activityOf(here: readonly Pick<SitePresence, 'visitor' | 'lastMinute'>[]): (number | string)[] {
+function activityOf(present: readonly Pick<SitePresence, 'visitor' | 'lastMinute'>[]): (number | string)[] {
   const rows: (number | string)[] = [];
   const now = thisSecond();
-  for (const { visitor, lastMinute } of here) {
+  for (const { visitor, lastMinute } of present) {
     const seconds = lastMinute.text(now);
     if (seconds !== '') rows.push(visitor.v, seconds);
     if (rows.length >= 2 * MAX_ACTIVE) break;
@@ -526,7 +526,7 @@ function activityOf(here: readonly Pick<SitePresence, 'visitor' | 'lastMinute'>[
 }
 
 /** Sums up the visitors of each page; at most MAX_PAGES_TOLD pages, the largest number first. */
-function fullest(pages: readonly [page: string, visitors: number][]): [page: string, visitors: number][] {
+function mostVisited(pages: readonly [page: string, visitors: number][]): [page: string, visitors: number][] {
   const counts = new Map<string, number>();
   for (const [page, visitors] of pages) counts.set(page, (counts.get(page) ?? 0) + visitors);
   return [...counts].sort((a, b) => b[1] - a[1]).slice(0, MAX_PAGES_TOLD);

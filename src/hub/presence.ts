@@ -73,7 +73,7 @@ export class Presence {
 
   /** The visitors of a site. */
   of(site: string): ReadonlySet<SitePresence> {
-    return this.#bySite.get(site) ?? NOBODY;
+    return this.#bySite.get(site) ?? NO_VISITORS;
   }
 
   sites(): Iterable<string> {
@@ -84,10 +84,10 @@ export class Presence {
   claim(worker: number, claim: Claim, now: number): void {
     const present = this.#byId.get(claim.arrival.id);
     if (!present) {
-      this.#enter(worker, claim, now);
+      this.#add(worker, claim, now);
     } else if (present.worker === 0) {
       this.#admit(present, { worker, claim }, now);
-    } else if (claim.posted !== null && this.#isLate(claim.posted, present)) {
+    } else if (claim.posted !== null && this.#isStale(claim.posted, present)) {
       this.#events.grant(worker, claim.claim, 0, 0, 0);
     } else {
       this.#supersede(present);
@@ -100,14 +100,14 @@ export class Presence {
    * The last POST of a page may arrive after the next page's socket, and must not take the visitor away from it. A
    * token is issued when its connection is let in, so an older token belongs to an earlier page.
    */
-  #isLate(posted: number, present: SitePresence): boolean {
+  #isStale(posted: number, present: SitePresence): boolean {
     return posted < present.socketSince || this.#waiting.get(present)?.claim.posted === null;
   }
 
-  #enter(worker: number, claim: Claim, now: number): void {
+  #add(worker: number, claim: Claim, now: number): void {
     this.#lastV += 1;
     const v = this.#lastV * this.#share.slots + this.#share.slot;
-    const present = this.#put(worker, claim, v, now);
+    const present = this.#insert(worker, claim, v, now);
     this.#events.join(present);
     this.#grant(present, worker, claim);
   }
@@ -117,17 +117,17 @@ export class Presence {
    * gets the number of the visitor's last frame on any page.
    */
   #grant({ visitor, shown, frame, lastTime }: SitePresence, worker: number, { claim, last }: Claim): void {
-    const taken = last > 0 ? (shown.lastBefore(last) ?? -1) : frame;
-    this.#events.grant(worker, claim, visitor.v, taken, lastTime);
+    const received = last > 0 ? (shown.lastBefore(last) ?? -1) : frame;
+    this.#events.grant(worker, claim, visitor.v, received, lastTime);
   }
 
-  #put(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): SitePresence {
+  #insert(worker: number, { claim, arrival, posted }: Claim, v: number, now: number): SitePresence {
     const { site, ...rest } = arrival;
-    const held = { worker, claim, socketSince: socketSince(posted, now), letInAt: now };
-    const past = this.#departed.take(arrival.id) ?? { frame: 0, lastTime: 0, shown: new ShownFrames() };
-    const { frame, lastTime, shown } = past;
+    const owner = { worker, claim, socketSince: socketSince(posted, now), letInAt: now };
+    const former = this.#departed.take(arrival.id) ?? { frame: 0, lastTime: 0, shown: new ShownFrames() };
+    const { frame, lastTime, shown } = former;
     const lastMinute = new LastMinute();
-    const present: SitePresence = { visitor: { v, ...rest }, site, ...held, frame, lastTime, shown, lastMinute };
+    const present: SitePresence = { visitor: { v, ...rest }, site, ...owner, frame, lastTime, shown, lastMinute };
     this.#byV.set(v, present);
     this.#byId.set(arrival.id, present);
     getOrInsert(this.#bySite, site, () => new Set<SitePresence>()).add(present);
@@ -137,8 +137,8 @@ export class Presence {
   #admit(present: SitePresence, { worker, claim }: Omit<Waiting, 'deadline'>, now: number): void {
     this.#leaving.delete(present);
     this.#waiting.delete(present);
-    const held = { worker, claim: claim.claim, socketSince: socketSince(claim.posted, now), letInAt: now };
-    Object.assign(present, held);
+    const owner = { worker, claim: claim.claim, socketSince: socketSince(claim.posted, now), letInAt: now };
+    Object.assign(present, owner);
     this.#events.back(present, claim.arrival);
     this.#grant(present, worker, claim);
   }
@@ -208,9 +208,9 @@ export class Presence {
     this.#leaving.delete(present);
     this.#byV.delete(present.visitor.v);
     this.#byId.delete(present.visitor.id);
-    const here = this.#bySite.get(present.site);
-    here?.delete(present);
-    if (here?.size === 0) this.#bySite.delete(present.site);
+    const siteVisitors = this.#bySite.get(present.site);
+    siteVisitors?.delete(present);
+    if (siteVisitors?.size === 0) this.#bySite.delete(present.site);
     this.#departed.add(present.visitor.id, present);
     this.#events.leave(present, reason);
   }
@@ -218,10 +218,11 @@ export class Presence {
   /** Removes visitors whose grace period is over, and grants claims whose release was not answered in time. */
   sweep(now: number): void {
     // Not `now`: the system clock may be changed, and grace periods must not change with it.
-    const passed = performance.now();
+    const monotonic = performance.now();
     this.#departed.sweep();
-    for (const [present, { at, reason }] of this.#leaving) if (at <= passed) this.#remove(present, reason);
-    for (const [present, waiting] of this.#waiting) if (waiting.deadline <= passed) this.#admit(present, waiting, now);
+    for (const [present, { at, reason }] of this.#leaving) if (at <= monotonic) this.#remove(present, reason);
+    for (const [present, waiting] of this.#waiting)
+      if (waiting.deadline <= monotonic) this.#admit(present, waiting, now);
   }
 
   /** A worker that had to skip events sends the list of all its visitors. */
@@ -232,9 +233,9 @@ export class Presence {
     now: number,
   ): void {
     const reported = new Set(visitors.map(({ v }) => v));
-    const awaited = new Set(pending);
+    const pendingClaims = new Set(pending);
     for (const present of this.#byV.values())
-      if (present.worker === worker && !reported.has(present.visitor.v) && !awaited.has(present.claim))
+      if (present.worker === worker && !reported.has(present.visitor.v) && !pendingClaims.has(present.claim))
         this.#detach(present, 'lost', now);
     for (const { v, n, site, ...visitor } of visitors) {
       const present = this.#byV.get(v);
@@ -250,4 +251,4 @@ function socketSince(posted: number | null, now: number): number {
   return posted === null ? now : 0;
 }
 
-const NOBODY: ReadonlySet<SitePresence> = new Set();
+const NO_VISITORS: ReadonlySet<SitePresence> = new Set();

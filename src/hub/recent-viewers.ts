@@ -29,10 +29,10 @@ export class RecentViewers {
   }
 
   closed(viewing: Viewing, now: number): void {
-    const known = this.#byKey.get(keyOf(viewing));
-    if (!known) return;
-    known.open -= 1;
-    known.closed = now;
+    const entry = this.#byKey.get(keyOf(viewing));
+    if (!entry) return;
+    entry.open -= 1;
+    entry.closed = now;
   }
 
   /** Removes a viewer that has lost access, so that it cannot come back as a recent viewer. */
@@ -41,12 +41,12 @@ export class RecentViewers {
   }
 
   has(viewing: Viewing, now: number): boolean {
-    const known = this.#byKey.get(keyOf(viewing));
-    return known !== undefined && !isExpired(known, now);
+    const entry = this.#byKey.get(keyOf(viewing));
+    return entry !== undefined && !isExpired(entry, now);
   }
 
   sweep(now: number): void {
-    for (const [key, known] of this.#byKey) if (isExpired(known, now)) this.#byKey.delete(key);
+    for (const [key, entry] of this.#byKey) if (isExpired(entry, now)) this.#byKey.delete(key);
   }
 }
 

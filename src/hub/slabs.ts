@@ -87,6 +87,6 @@ function newSlab(): Slab {
   return { memory: Buffer.allocUnsafeSlow(SLAB_BYTES), end: 0, texts: 0 };
 }
 
-function intersection<T>(some: ReadonlySet<T>, others: ReadonlySet<T>): Set<T> {
-  return new Set([...some].filter((one) => others.has(one)));
+function intersection<T>(left: ReadonlySet<T>, right: ReadonlySet<T>): Set<T> {
+  return new Set([...left].filter((one) => right.has(one)));
 }

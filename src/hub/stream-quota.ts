@@ -45,11 +45,11 @@ export class StreamQuota {
       if (holder === undefined) continue;
       if (holder.open >= this.#limits.maxStreamsEach)
         return { status: 429, retryAfter: 5, detail: 'This account, token or address has too many streams open.' };
-      const over = debtOf(holder, now) - BURST_BYTES;
-      if (over > 0)
+      const excess = debtOf(holder, now) - BURST_BYTES;
+      if (excess > 0)
         return {
           status: 429,
-          retryAfter: Math.ceil(over / BYTES_PER_SECOND),
+          retryAfter: Math.ceil(excess / BYTES_PER_SECOND),
           detail: 'This account, token or address has opened too many streams recently.',
         };
     }

@@ -48,18 +48,18 @@ export class Admission {
    */
   enter(address: string, now: number): (() => void) | Refused {
     if (this.#count >= this.#max) return 'worker-full';
-    const known = this.#get(address, now);
-    if (known.count >= this.#maxPerAddress) return 'address-full';
-    if (!known.newcomers.take(1, now)) return 'address-fast';
+    const entry = this.#get(address, now);
+    if (entry.count >= this.#maxPerAddress) return 'address-full';
+    if (!entry.newcomers.take(1, now)) return 'address-fast';
     this.#count += 1;
-    known.count += 1;
-    known.last = now;
-    let inside = true;
+    entry.count += 1;
+    entry.last = now;
+    let isAdmitted = true;
     return () => {
-      if (!inside) return;
-      inside = false;
+      if (!isAdmitted) return;
+      isAdmitted = false;
       this.#count -= 1;
-      known.count -= 1;
+      entry.count -= 1;
     };
   }
 

@@ -62,7 +62,7 @@ export class Beacons {
       return problem(403, 'origin-not-allowed', 'This site does not allow that origin.');
     if (site.firstSeen === null) this.#options.markSeen(request.site);
     try {
-      return await this.#take(request, this.#read(request));
+      return await this.#handle(request, this.#read(request));
     } catch (error) {
       if (error instanceof FrameError)
         return problem(error.code === 'too-large' ? 413 : 400, error.code, error.message);
@@ -125,7 +125,7 @@ export class Beacons {
     };
   }
 
-  async #take(request: Beacon, message: Message): Promise<BeaconReply> {
+  async #handle(request: Beacon, message: Message): Promise<BeaconReply> {
     const proof = this.#registry.identify(request.site, message.token);
     if (message.bye && isNumberedForAnother(message, proof)) return UNKNOWN_VISITOR;
     const known = proof && this.#registry.find(proof.id);
@@ -137,13 +137,13 @@ export class Beacons {
     if (visit.recording.broken && this.#registry.canRecord())
       this.#registry.restartRecording(visit, message.hello ? 0 : visit.trace.frame);
     // The response tells the page its new identity and first frame number. The page then sends the frames again.
-    const taken = isNumberedForAnother(message, proof) || this.#apply(message, visit, known !== visit);
+    const received = isNumberedForAnother(message, proof) || this.#apply(message, visit, known !== visit);
     if (message.bye) visit.end('closed');
     await visit.recording.settled();
     // Simple clients have no buffer and ignore frame numbers.
     if (!message.hello && visit.recording.broken) return TRY_LATER;
     const reply = this.#registry.helloReply(visit);
-    return taken ? { status: 200, body: reply } : TOO_FAST;
+    return received ? { status: 200, body: reply } : TOO_FAST;
   }
 
   /** Applies the message. A visitor that was just let in is refused if its frames cannot be read. */
@@ -166,15 +166,18 @@ export class Beacons {
     const isPosted = known !== undefined && this.#posted.has(known);
     if (!known) {
       const visit = await this.#admit(request, hello, proof);
-      return visit === TRY_LATER && bye && hello && proof ? this.#storeApart(request, hello, proof, message) : visit;
+      return visit === TRY_LATER && bye && hello && proof
+        ? this.#storeForEarlierPage(request, hello, proof, message)
+        : visit;
     }
-    if (hello && hello.last > 0 && hello.last < known.base) return this.#storeApart(request, hello, proof, message);
+    if (hello && hello.last > 0 && hello.last < known.base)
+      return this.#storeForEarlierPage(request, hello, proof, message);
     if (!isPosted && proof.made < known.since)
-      return bye && hello ? this.#storeApart(request, hello, proof, message) : TRY_LATER;
+      return bye && hello ? this.#storeForEarlierPage(request, hello, proof, message) : TRY_LATER;
     // True for another page of the visitor, while the current one has not said bye: a new page, or a page with frames
     // that went to another connection.
-    const isOther = hello?.last === 0 || (hello !== undefined && first > known.recording.taken + 1);
-    if (!isPosted || !isOther) return known;
+    const isOtherPage = hello?.last === 0 || (hello !== undefined && first > known.recording.taken + 1);
+    if (!isPosted || !isOtherPage) return known;
     known.end('moved');
     return this.#admit(request, hello, proof);
   }
@@ -184,21 +187,21 @@ export class Beacons {
    * current page. If the earlier page is still open, the empty token makes it start over: everything that it sent as
    * this visitor is stored and acked.
    */
-  async #storeApart(
+  async #storeForEarlierPage(
     { site, page, origin, peer }: Beacon,
     hello: Hello,
     proof: Proof,
     message: Message,
   ): Promise<BeaconReply> {
     const { id } = proof;
-    const told = await this.#options.lastFrame(site, id, hello.last);
+    const stored = await this.#options.lastFrame(site, id, hello.last);
     const recording = this.#registry.recordApart(
       { site, page, origin: origin ?? '', country: peer.country },
       hello,
       proof,
     );
     const earlier = new EarlierPage(recording, this.#registry.rateLimits(), hello, Date.now(), (click) => {
-      if (click.n > told) this.#options.late({ site, id, ...click });
+      if (click.n > stored) this.#options.late({ site, id, ...click });
     });
     message.store(earlier);
     await recording.settled();

@@ -40,11 +40,11 @@ export class Connection {
   #helloTimer: NodeJS.Timeout | undefined;
   /** Frames that arrived together with the one before the pause; the byte bucket bounds them. */
   #early: [bytes: Buffer, isBinary: boolean][] | undefined;
-  #labelled = false;
-  #heard = true;
+  #hasLabel = false;
+  #isAlive = true;
   #acked = 0;
   /** Updates without a message although a frame is unacked. */
-  #silent = 0;
+  #silentRounds = 0;
   #pace: Intervals | undefined;
 
   /** `leave` is called once, when the socket is closed. `resume` is the token of a `json` client, or empty. */
@@ -90,11 +90,11 @@ export class Connection {
 
   /** Handles a frame's payload: `bytes` from `from` to `to`, which are valid for this call only. */
   take(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
-    this.#heard = true;
+    this.#isAlive = true;
     if (this.#state === 'ending' || this.#state === 'closed') return;
     const now = performance.now();
-    if (!this.#bucket.take(1, now) || !this.#bytes.take(to - from, now)) this.#tooFast();
-    else if (this.#state === 'claiming') this.#keep(Buffer.from(bytes.subarray(from, to)), isBinary);
+    if (!this.#bucket.take(1, now) || !this.#bytes.take(to - from, now)) this.#closeTooFast();
+    else if (this.#state === 'claiming') this.#bufferEarly(Buffer.from(bytes.subarray(from, to)), isBinary);
     else this.#read(bytes, from, to, isBinary);
   }
 
@@ -111,12 +111,12 @@ export class Connection {
   }
 
   #onControl(): void {
-    this.#heard = true;
+    this.#isAlive = true;
     if (this.#state !== 'ending' && this.#state !== 'closed' && !this.#bucket.take(1, performance.now()))
-      this.#tooFast();
+      this.#closeTooFast();
   }
 
-  #tooFast(): void {
+  #closeTooFast(): void {
     this.#registry.drop(this.#contact.site, 1);
     this.close('tooFast');
   }
@@ -132,7 +132,7 @@ export class Connection {
     const visit = this.#visit as LiveVisit;
     if (type === FRAME.samples) {
       this.#registry.readSamples(visit.site, bytes, from, offset, to);
-      if (!visit.frame(n, this.#registry.samples, now)) this.#tooFast();
+      if (!visit.frame(n, this.#registry.samples, now)) this.#closeTooFast();
     } else if (type === FRAME.bye) this.#bye();
     else throw new FrameError('bad-type', 'a second hello');
   }
@@ -142,27 +142,27 @@ export class Connection {
       this.close('tooBig');
       return;
     }
-    if (decodeJsonMove(bytes, from, to, this.#labelled, now, this.#registry.samples)) {
-      this.#takeText(false, now);
+    if (decodeJsonMove(bytes, from, to, this.#hasLabel, now, this.#registry.samples)) {
+      this.#applyText(false, now);
       return;
     }
     const text = bytes.subarray(from, to);
-    if (isUtf8(text)) this.#takeText(this.#readText(text.toString(), now), now);
+    if (isUtf8(text)) this.#applyText(this.#readText(text.toString(), now), now);
     else this.close('badPayload');
   }
 
   /** Reads a JSON frame. Returns true if it says bye. */
   #readText(text: string, now: number): boolean {
     const { label, bye } = this.#registry.readJson(this.#contact.site, parseJson(text), now);
-    if (label !== undefined && !this.#labelled) {
-      this.#labelled = true;
+    if (label !== undefined && !this.#hasLabel) {
+      this.#hasLabel = true;
       (this.#visit as LiveVisit).name(label);
     }
     return bye;
   }
 
-  #takeText(bye: boolean, now: number): void {
-    if (!(this.#visit as LiveVisit).unnumbered(this.#registry.samples, now)) this.#tooFast();
+  #applyText(bye: boolean, now: number): void {
+    if (!(this.#visit as LiveVisit).unnumbered(this.#registry.samples, now)) this.#closeTooFast();
     else if (bye) this.#bye();
   }
 
@@ -192,7 +192,7 @@ export class Connection {
     this.#socket.resume();
   }
 
-  #keep(bytes: Buffer, isBinary: boolean): void {
+  #bufferEarly(bytes: Buffer, isBinary: boolean): void {
     this.#early ??= [];
     this.#early.push([bytes, isBinary]);
   }
@@ -234,12 +234,12 @@ export class Connection {
    * While nothing can be stored, the last ack is repeated from time to time. Otherwise the visitor would take the
    * server for dead.
    */
-  #ack(kept: number, taken: number): void {
-    if (kept === this.#acked && (taken <= kept || ++this.#silent < MAX_SILENT_ROUNDS)) return;
-    this.#silent = 0;
-    this.#acked = kept;
+  #ack(stored: number, received: number): void {
+    if (stored === this.#acked && (received <= stored || ++this.#silentRounds < MAX_SILENT_ROUNDS)) return;
+    this.#silentRounds = 0;
+    this.#acked = stored;
     this.#registry.counters.acks += 1;
-    this.#send({ type: 'ack', n: kept });
+    this.#send({ type: 'ack', n: stored });
   }
 
   /**
@@ -276,8 +276,8 @@ export class Connection {
 
   /** Sends a ping, and cuts the connection if it was silent since the last call. */
   probe(): void {
-    if (!this.#heard) this.#socket.terminate();
-    this.#heard = false;
+    if (!this.#isAlive) this.#socket.terminate();
+    this.#isAlive = false;
     if (this.#state !== 'closed') this.#socket.ping();
   }
 

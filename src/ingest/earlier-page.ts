@@ -14,13 +14,13 @@ export class EarlierPage {
   readonly #rateLimits: RateLimits;
   #offset: number;
   readonly #now: number;
-  readonly #tell: Tell;
+  readonly #onClick: Tell;
   #page: string;
   #size: Visitor['size'];
 
   /** `hello` arrived with the frames at `now`, Unix ms. `tell` is called for each click. */
   constructor(recording: RecordSink, rateLimits: RateLimits, hello: Hello, now: number, tell: Tell) {
-    this.#tell = tell;
+    this.#onClick = tell;
     this.#recording = recording;
     this.#rateLimits = rateLimits;
     this.#offset = now - hello.clock;
@@ -37,16 +37,16 @@ export class EarlierPage {
     let nextMark = 0;
     for (let i = 0; i < samples.count; i++)
       if (samples.kind[i] === KIND.mark)
-        this.#takeMark(samples.marks[nextMark++] as Mark, n, i, (samples.time[i] as number) + this.#offset);
+        this.#applyMark(samples.marks[nextMark++] as Mark, n, i, (samples.time[i] as number) + this.#offset);
     return true;
   }
 
-  #takeMark(mark: Mark, n: number, i: number, t: number): void {
+  #applyMark(mark: Mark, n: number, i: number, t: number): void {
     if (mark.type === 'page') this.#page = mark.page;
     else if (mark.type === 'resize') this.#size = [mark.vw, mark.vh, mark.dw, mark.dh];
     else if (mark.type === 'click') {
       const { type, ...click } = mark;
-      this.#tell({ n, i, t, page: this.#page, click });
+      this.#onClick({ n, i, t, page: this.#page, click });
     }
   }
 }

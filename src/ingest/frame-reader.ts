@@ -33,7 +33,7 @@ const LONG_HEAD = 8;
 export class FrameReader implements Sink {
   readonly #maxPayload: number;
   #socket: Socket | undefined;
-  #taker: Taker | undefined;
+  #receiver: Taker | undefined;
   /** Remaining bytes of a frame of which ws has the first part. */
   #remaining = 0;
   /** The header of a frame whose length has not arrived yet. */
@@ -47,19 +47,19 @@ export class FrameReader implements Sink {
   }
 
   /**
-   * From now on `taker` gets the data frames; text is not checked to be UTF-8. All other bytes go, copied and in order,
+   * From now on `receiver` gets the data frames; text is not checked to be UTF-8. All other bytes go, copied and in order,
    * to the `data` event of `socket`, where ws listens.
    */
-  open(socket: Socket, taker: Taker): void {
+  open(socket: Socket, receiver: Taker): void {
     this.#socket = socket;
-    this.#taker = taker;
+    this.#receiver = receiver;
   }
 
   /** Reads received bytes: `chunk` from 0 to `length`. They are changed but not retained. */
   read(chunk: Buffer, length: number): void {
-    const held = this.#partialHeader;
+    const partial = this.#partialHeader;
     this.#partialHeader = undefined;
-    if (held) this.#read(Buffer.concat([held, chunk.subarray(0, length)]), held.length + length);
+    if (partial) this.#read(Buffer.concat([partial, chunk.subarray(0, length)]), partial.length + length);
     else this.#read(chunk, length);
   }
 
@@ -71,37 +71,37 @@ export class FrameReader implements Sink {
     while (at < length) {
       const end = frameEnd(bytes, at, length);
       if (end === 0) break;
-      if (end <= length && this.#isOurs(bytes, at, end)) {
-        this.#passOn(bytes, from, at);
-        this.#take(bytes, at, end);
+      if (end <= length && this.#isWholeDataFrame(bytes, at, end)) {
+        this.#passToWs(bytes, from, at);
+        this.#deliver(bytes, at, end);
         at = from = end;
       } else {
-        this.#noteFragments(bytes[at] as number);
+        this.#trackFragments(bytes[at] as number);
         this.#remaining = Math.max(0, end - length);
         at = Math.min(end, length);
       }
     }
-    this.#passOn(bytes, from, at);
+    this.#passToWs(bytes, from, at);
     if (at < length) this.#partialHeader = Buffer.from(bytes.subarray(at, length));
   }
 
-  #passOn(bytes: Buffer, from: number, to: number): void {
+  #passToWs(bytes: Buffer, from: number, to: number): void {
     if (from < to) this.#socket?.emit('data', Buffer.from(bytes.subarray(from, to)));
   }
 
-  #isOurs(bytes: Buffer, at: number, end: number): boolean {
+  #isWholeDataFrame(bytes: Buffer, at: number, end: number): boolean {
     const first = bytes[at];
     return (first === TEXT || first === BINARY) && end - at - SHORT_HEAD <= this.#maxPayload && !this.#fragmented;
   }
 
-  #take(bytes: Buffer, at: number, end: number): void {
+  #deliver(bytes: Buffer, at: number, end: number): void {
     const from = at + (((bytes[at + 1] as number) & ~MASKED) === LENGTH_16 ? LONG_HEAD : SHORT_HEAD);
     unmask(bytes, from, end);
-    this.#taker?.take(bytes, from, end, bytes[at] === BINARY);
+    this.#receiver?.take(bytes, from, end, bytes[at] === BINARY);
   }
 
   /** Tracks whether a frame that goes to ws starts or ends a fragmented message. */
-  #noteFragments(first: number): void {
+  #trackFragments(first: number): void {
     const opcode = first & OPCODE;
     if (opcode >= CONTROL) return;
     if (first & FIN) this.#fragmented &&= opcode !== CONTINUATION;

@@ -73,8 +73,8 @@ export class Ingest {
   readonly #admission: Admission;
   readonly #beacons: Beacons;
   readonly #sockets: WebSocketServer;
-  readonly #held = new Set<HeldConnection>();
-  readonly #roundRobin = new RoundRobin(this.#held);
+  readonly #connections = new Set<HeldConnection>();
+  readonly #roundRobin = new RoundRobin(this.#connections);
   readonly #timers: NodeJS.Timeout[];
   readonly #loopDelay = monitorEventLoopDelay();
   #loopUse = performance.eventLoopUtilization();
@@ -104,17 +104,17 @@ export class Ingest {
     this.#sockets.on('wsClientError', refuseHandshake);
     this.#loopDelay.enable();
     this.#timers = [
-      setInterval(() => this.#onTurn(), TURN_MS),
+      setInterval(() => this.#probeShare(), TURN_MS),
       setInterval(() => this.#onSecond(), SECOND_MS),
       setInterval(() => this.#observeLoad(), LOAD_MS),
-      setInterval(() => this.#checkSites().catch((error) => this.#onFault(error)), SITE_CHECK_MS),
+      setInterval(() => this.#checkSites().catch((error) => this.#logError(error)), SITE_CHECK_MS),
     ];
   }
 
   /** Current connections, and totals so far. */
   figures(): Pick<Counters, 'acks' | 'closes' | 'refusals'> & { connections: number } {
     const { acks, closes, refusals } = this.#registry.counters;
-    return { acks, closes, refusals, connections: this.#held.size };
+    return { acks, closes, refusals, connections: this.#connections.size };
   }
 
   /** Handles an HTTP upgrade. Errors are answered with a problem (RFC 9457) on the socket. */
@@ -124,8 +124,8 @@ export class Ingest {
     if (!refusal) return;
     const [status, code, detail] = refusal;
     this.#registry.counters.refused(code);
-    const isForNow = status === 429 || status === 503;
-    endWithProblem(socket, { status, code, detail, ...(isForNow && { retryAfter: RETRY_S }) });
+    const isTemporary = status === 429 || status === 503;
+    endWithProblem(socket, { status, code, detail, ...(isTemporary && { retryAfter: RETRY_S }) });
   }
 
   async #tryUpgrade(upgrade: Upgrade, { address, host, country }: Peer): Promise<Refusal | undefined> {
@@ -148,7 +148,7 @@ export class Ingest {
     const newcomer = { contact, host, resume: resumeToken(offered), bytes, leave };
     acceptWebSocket(this.#sockets, upgrade, readLimit(this.#options.config), {
       moved: this.#options.moved,
-      open: (webSocket) => this.#hold(webSocket, newcomer),
+      open: (webSocket) => this.#addConnection(webSocket, newcomer),
       refused: leave,
     });
     return undefined;
@@ -163,18 +163,18 @@ export class Ingest {
     return undefined;
   }
 
-  #hold(webSocket: WebSocket, { contact, host, resume, bytes, leave }: Newcomer): Connection {
+  #addConnection(webSocket: WebSocket, { contact, host, resume, bytes, leave }: Newcomer): Connection {
     const { maxFrameRate, maxRate } = this.#options.config;
     const now = performance.now();
     const bucket = new TokenBucket(maxFrameRate, 2 * maxFrameRate, now);
     const budget = new ByteBudget(maxRate, bytes, now);
     const connection = new Connection(webSocket, this.#registry, contact, bucket, budget, resume, () => {
-      this.#held.delete(held);
+      this.#connections.delete(entry);
       leave();
-      if (this.#held.size === 0) this.#whenEmpty();
+      if (this.#connections.size === 0) this.#whenEmpty();
     });
-    const held: HeldConnection = { connection, contact, host };
-    this.#held.add(held);
+    const entry: HeldConnection = { connection, contact, host };
+    this.#connections.add(entry);
     return connection;
   }
 
@@ -190,7 +190,7 @@ export class Ingest {
   }
 
   /** Updates and probes the connections whose turn it is. */
-  #onTurn(): void {
+  #probeShare(): void {
     for (const { connection } of this.#roundRobin.turn(performance.now())) {
       connection.update();
       if (this.#roundRobin.number % PROBE_ROUNDS === 0) connection.probe();
@@ -214,7 +214,7 @@ export class Ingest {
       this.#options.log.warn({ ...pace.live, ...load }, 'pace of visitors changed');
   }
 
-  #onFault(error: unknown): void {
+  #logError(error: unknown): void {
     // The owner of the store reports that the store is away. Present visitors stay.
     if (!isAwayCode((error as { code?: unknown }).code))
       this.#options.log.error({ err: error }, 'cannot check the sites of visitors');
@@ -223,9 +223,9 @@ export class Ingest {
   /** Closes connections of visitors whose site was removed or no longer allows their origin. */
   async #checkSites(): Promise<void> {
     const sites = new Map<string, Awaited<ReturnType<IngestOptions['site']>>>();
-    const keys = new Set([...this.#held].map(({ contact }) => contact.site));
+    const keys = new Set([...this.#connections].map(({ contact }) => contact.site));
     await forEachConcurrently(keys, SITES_AT_ONCE, async (key) => sites.set(key, await this.#options.site(key)));
-    for (const { connection, contact, host } of this.#held) {
+    for (const { connection, contact, host } of this.#connections) {
       if (!sites.has(contact.site)) continue;
       const site = sites.get(contact.site);
       if (!site) connection.close('siteGone', 'The site was removed.');
@@ -242,14 +242,14 @@ export class Ingest {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#loopDelay.disable();
-    for (const { connection } of this.#held) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
+    for (const { connection } of this.#connections) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
     this.#beacons.close();
-    await this.#emptied();
+    await this.#untilEmpty();
   }
 
-  #emptied(): Promise<void> {
+  #untilEmpty(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#held.size === 0) return resolve();
+      if (this.#connections.size === 0) return resolve();
       this.#whenEmpty = resolve;
       setTimeout(resolve, CLOSE_TIMEOUT_MS).unref();
     });
@@ -267,13 +267,13 @@ function refuseHandshake({ message: detail }: Error, socket: Duplex, { method, h
     return;
   }
   // RFC 6455 section 4.4.
-  const isOld = !WS_VERSIONS.includes(headers['sec-websocket-version'] ?? '');
-  const fields = isOld ? { 'Sec-WebSocket-Version': WS_VERSIONS.join(', ') } : {};
+  const isUnsupported = !WS_VERSIONS.includes(headers['sec-websocket-version'] ?? '');
+  const headerFields = isUnsupported ? { 'Sec-WebSocket-Version': WS_VERSIONS.join(', ') } : {};
   endWithProblem(socket, {
-    status: isOld ? 426 : 400,
-    code: isOld ? 'upgrade-required' : 'bad-request',
+    status: isUnsupported ? 426 : 400,
+    code: isUnsupported ? 'upgrade-required' : 'bad-request',
     detail,
-    fields,
+    fields: headerFields,
   });
 }
 

@@ -80,7 +80,7 @@ export class LiveVisit {
     this.#record(n, samples, now);
     if (isNew) {
       this.trace.frame = n;
-      this.#show(samples, n);
+      this.#publish(samples, n);
     } else this.#applyPageChanges(samples, n);
     return true;
   }
@@ -95,7 +95,7 @@ export class LiveVisit {
     this.trace.frame += 1;
     this.#record(this.trace.frame, samples, now);
     this.#lastN = Math.max(this.#lastN + 1, now);
-    this.#show(samples, this.#lastN);
+    this.#publish(samples, this.#lastN);
     return true;
   }
 
@@ -113,19 +113,19 @@ export class LiveVisit {
     this.recording.take(n, page, size, samples, this.offset, now);
   }
 
-  #show(samples: SampleBuffer, n: number): void {
+  #publish(samples: SampleBuffer, n: number): void {
     if (samples.marks.length === 0) this.trace.take(samples, this.offset, 0, samples.count);
-    else this.#takeMarked(samples, n);
+    else this.#applyMarks(samples, n);
   }
 
   /** Of a frame that was shown before, only page changes matter. */
   #applyPageChanges(samples: SampleBuffer, n: number): void {
     for (const mark of samples.marks)
-      if (mark.type === 'page') this.#takeMark(mark, n, 0, (samples.time[0] as number) + this.offset);
+      if (mark.type === 'page') this.#applyMark(mark, n, 0, (samples.time[0] as number) + this.offset);
   }
 
   /** As above, for a frame with marks: moves before a mark belong to the page before it. */
-  #takeMarked(samples: SampleBuffer, n: number): void {
+  #applyMarks(samples: SampleBuffer, n: number): void {
     let from = 0;
     let nextMark = 0;
     for (let i = 0; i < samples.count; i++) {
@@ -134,12 +134,12 @@ export class LiveVisit {
       nextMark += 1;
       this.trace.take(samples, this.offset, from, i);
       from = i;
-      this.#takeMark(mark, n, i, (samples.time[i] as number) + this.offset);
+      this.#applyMark(mark, n, i, (samples.time[i] as number) + this.offset);
     }
     this.trace.take(samples, this.offset, from, samples.count);
   }
 
-  #takeMark(mark: Mark, n: number, i: number, t: number): void {
+  #applyMark(mark: Mark, n: number, i: number, t: number): void {
     const { arrival } = this.trace;
     switch (mark.type) {
       case 'click': {

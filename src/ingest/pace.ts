@@ -46,13 +46,13 @@ const LOW_MS = 50;
  */
 const BUSY_UTILIZATION = 0.75;
 const BUSY_MS = 2000;
-const IDLE = 0.4;
+const IDLE_UTILIZATION = 0.4;
 /**
  * How long the load must be low before the pace is raised, milliseconds. Doubled each time that the load returns within
  * the same time, so that the pace does not oscillate; halved each time that it does not return.
  */
-const CALM_MS = 5000;
-const MAX_CALM_MS = 40_000;
+const RESTORE_MS = 5000;
+const MAX_RESTORE_MS = 40_000;
 
 export class Pace {
   /** Intervals for sites that somebody watches, and for others. */
@@ -61,9 +61,9 @@ export class Pace {
   readonly #configured: Intervals;
   readonly #quietFlushMs: number;
   #step = 0;
-  #calmMs = CALM_MS;
+  #restoreMs = RESTORE_MS;
   /** When the calm started, and when the last steps down and up were, ms. */
-  #calmSince = 0;
+  #idleSince = 0;
   /** When the worker was last not busy, ms. */
   #idleAt: number;
   #loweredAt = Number.NEGATIVE_INFINITY;
@@ -99,23 +99,23 @@ export class Pace {
     if (utilization <= BUSY_UTILIZATION) this.#idleAt = now;
     if (saturated || loopDelayMs > HIGH_DELAY_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);
     else if (now - this.#idleAt >= BUSY_MS && this.#step === 0) this.#onLoad(1, now);
-    else if (loopDelayMs > LOW_MS || utilization > IDLE) this.#calmSince = now;
-    else if (this.#step > 0 && now - this.#calmSince >= this.#calmMs) this.#restore(now);
+    else if (loopDelayMs > LOW_MS || utilization > IDLE_UTILIZATION) this.#idleSince = now;
+    else if (this.#step > 0 && now - this.#idleSince >= this.#restoreMs) this.#restore(now);
     return this.#step !== before;
   }
 
   #onLoad(steps: number, now: number): void {
-    this.#calmSince = now;
+    this.#idleSince = now;
     // A step has an effect only after every visitor has been told and has sent once.
     if (now - this.#loweredAt < ROUND_MS + this.live.flushMs || this.#step === STEPS.length - 1) return;
-    if (now - this.#restoredAt < this.#calmMs) this.#calmMs = Math.min(MAX_CALM_MS, 2 * this.#calmMs);
+    if (now - this.#restoredAt < this.#restoreMs) this.#restoreMs = Math.min(MAX_RESTORE_MS, 2 * this.#restoreMs);
     this.#loweredAt = now;
     this.#set(Math.min(STEPS.length - 1, this.#step + steps));
   }
 
   #restore(now: number): void {
-    if (this.#loweredAt < this.#restoredAt) this.#calmMs = Math.max(CALM_MS, this.#calmMs / 2);
-    this.#restoredAt = this.#calmSince = now;
+    if (this.#loweredAt < this.#restoredAt) this.#restoreMs = Math.max(RESTORE_MS, this.#restoreMs / 2);
+    this.#restoredAt = this.#idleSince = now;
     this.#set(this.#step - 1);
   }
 }

@@ -13,7 +13,7 @@ export class RoundRobin<T> {
   number = 0;
   readonly #members: ReadonlySet<T>;
   #rest: Iterator<T>;
-  #begun = Number.NEGATIVE_INFINITY;
+  #startedAt = Number.NEGATIVE_INFINITY;
   #isOver = true;
 
   constructor(members: ReadonlySet<T>) {
@@ -24,13 +24,13 @@ export class RoundRobin<T> {
   /** The members whose turn it is. Call it every TURN_MS. `now` is in ms, of a clock that does not jump. */
   *turn(now: number): Generator<T> {
     if (this.#isOver) {
-      if (now - this.#begun < ROUND_MS) return;
+      if (now - this.#startedAt < ROUND_MS) return;
       this.number += 1;
-      this.#begun = now;
+      this.#startedAt = now;
       this.#rest = this.#members.values();
       this.#isOver = false;
     }
-    for (let share = Math.ceil(this.#members.size / TURNS); share >= 0; share--) {
+    for (let left = Math.ceil(this.#members.size / TURNS); left >= 0; left--) {
       const next = this.#rest.next();
       if (next.done) {
         this.#isOver = true;

@@ -3,15 +3,15 @@
  * right.
  */
 export class VisitClock {
-  readonly #ahead: number;
+  readonly #offset: number;
 
-  /** `least`, Unix ms: the clock starts no earlier, because events of the visitor are known up to that time. */
-  constructor(least = 0) {
-    this.#ahead = Math.max(Date.now(), least) - performance.now();
+  /** `minimum`, Unix ms: the clock starts no earlier, because events of the visitor are known up to that time. */
+  constructor(minimum = 0) {
+    this.#offset = Math.max(Date.now(), minimum) - performance.now();
   }
 
   /** Returns the time in Unix ms. */
   now(): number {
-    return Math.round(this.#ahead + performance.now());
+    return Math.round(this.#offset + performance.now());
   }
 }

@@ -221,9 +221,9 @@ const MAX_NUMBER = 2 ** 46;
  * duplicated tabs.
  */
 function numberAfter(frame: number, token: number, run: number): number {
-  const ofRun = (run % RUNS) * RUN_NUMBERS + (monotonicNow() % RUN_NUMBERS);
+  const forRun = (run % RUNS) * RUN_NUMBERS + (monotonicNow() % RUN_NUMBERS);
   const after = [frame, token].map((n) => (n < MAX_NUMBER ? n + PAGE_NUMBERS : 0));
-  return Math.max(frame + 1, ...after, ofRun);
+  return Math.max(frame + 1, ...after, forRun);
 }
 
 /** Maximum time since a page was loaded, as the page may claim it, milliseconds. */

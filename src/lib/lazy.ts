@@ -1,5 +1,5 @@
-/** Returns a function that calls `make` once, on first use, and returns its result. */
-export function lazy<T>(make: () => T): () => T {
+/** Returns a function that calls `create` once, on first use, and returns its result. */
+export function lazy<T>(create: () => T): () => T {
   let made: T | undefined;
-  return () => (made ??= make());
+  return () => (made ??= create());
 }

@@ -12,7 +12,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /** LMDB's errors during a copy have only the system's words. */
-const WORDS: readonly (readonly [RegExp, string])[] = [
+const MESSAGES: readonly (readonly [RegExp, string])[] = [
   [/^no space left on device/i, 'ENOSPC'],
   [/^disk quota exceeded/i, 'EDQUOT'],
   [/^file too large/i, 'EFBIG'],
@@ -28,7 +28,7 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
 export function osErrorName(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, message } = error as Error & { code?: unknown };
-  if (code === undefined) return WORDS.find(([words]) => words.test(message))?.[1];
+  if (code === undefined) return MESSAGES.find(([words]) => words.test(message))?.[1];
   if (typeof code === 'number') return code > 0 ? getSystemErrorMap().get(-code)?.[0] : undefined;
   return typeof code === 'string' && /^E(?!RR_)[A-Z0-9]+$/.test(code) ? code : undefined;
 }
@@ -41,7 +41,7 @@ export function osErrorText(error: unknown): string | undefined {
   // The useful part of Node's `ENOSPC: no space left on device, write` and `listen EADDRINUSE: address in use
   // 0.0.0.0:80`.
   const [, reason = message] = /E[A-Z0-9]+: ([^,]+)/.exec(message) ?? [];
-  const place = [dest, path].find((one) => typeof one === 'string');
+  const location = [dest, path].find((one) => typeof one === 'string');
   const remedy = REMEDIES[name];
-  return `${place === undefined ? '' : `${place}: `}${reason} (${name})${remedy === undefined ? '' : `; ${remedy}`}`;
+  return `${location === undefined ? '' : `${location}: `}${reason} (${name})${remedy === undefined ? '' : `; ${remedy}`}`;
 }

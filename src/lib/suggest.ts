@@ -2,10 +2,10 @@
 
 /** Returns the known word that differs from `word` by a typo or two; undefined if there is none. */
 export function suggest(word: string, known: Iterable<string>): string | undefined {
-  const most = word.length < 4 ? 1 : 2;
+  const maxDistance = word.length < 4 ? 1 : 2;
   const [best] = [...known]
     .map((one) => ({ one, slips: editDistance(word, one) }))
-    .filter(({ slips }) => slips <= most)
+    .filter(({ slips }) => slips <= maxDistance)
     .sort((a, b) => a.slips - b.slips);
   return best?.one;
 }
@@ -40,6 +40,6 @@ function at(row: readonly number[], i: number): number {
 
 /** The end of an error line about an unknown word. */
 export function suggestionText(word: string, known: Iterable<string>): string {
-  const meant = suggest(word, known);
-  return meant === undefined ? '' : `; did you mean ${meant}?`;
+  const suggestion = suggest(word, known);
+  return suggestion === undefined ? '' : `; did you mean ${suggestion}?`;
 }

@@ -17,21 +17,21 @@ export class LogLimit {
   /** Returns false if a line of this kind must be left out. */
   take(kind: string, now: number): boolean {
     const name = this.#kinds.size < MAX_KINDS || this.#kinds.has(kind) ? kind : OTHERS;
-    const known = getOrInsert(this.#kinds, name, () => ({
+    const entry = getOrInsert(this.#kinds, name, () => ({
       bucket: new TokenBucket(PER_SECOND, BURST, now),
       leftOut: 0,
     }));
-    const isLet = known.bucket.take(1, now);
-    if (!isLet) known.leftOut += 1;
-    return isLet;
+    const isAllowed = entry.bucket.take(1, now);
+    if (!isAllowed) entry.leftOut += 1;
+    return isAllowed;
   }
 
   /** The kinds of lines left out since the last call, with their numbers. */
   leftOut(): { kind: string; leftOut: number }[] {
     const told = [...this.#kinds].filter(([, { leftOut }]) => leftOut > 0);
-    return told.map(([kind, known]) => {
-      const { leftOut } = known;
-      known.leftOut = 0;
+    return told.map(([kind, entry]) => {
+      const { leftOut } = entry;
+      entry.leftOut = 0;
       return { kind, leftOut };
     });
   }

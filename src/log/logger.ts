@@ -8,7 +8,7 @@ export type Logger = Pick<Pino, 'debug' | 'info' | 'warn' | 'error'>;
 const REPORT_MS = 60_000;
 /** Below this level there is no limit: who enables it wants to see each request. */
 const LIMITED = pino.levels.values.info as number;
-const LEFT_OUT = 'lines left out';
+const OMITTED = 'lines left out';
 
 /**
  * Writes one JSON line per entry to standard output. `part` names the process. Lines with the same text that come too
@@ -18,10 +18,10 @@ const LEFT_OUT = 'lines left out';
  */
 export function createLogger(level: string, part: string): Pino {
   const limit = new LogLimit();
-  const later: { timer?: NodeJS.Timeout } = {};
-  const tell = () => {
-    delete later.timer;
-    for (const one of limit.leftOut()) logger.warn(one, LEFT_OUT);
+  const report: { timer?: NodeJS.Timeout } = {};
+  const logOmitted = () => {
+    delete report.timer;
+    for (const one of limit.leftOut()) logger.warn(one, OMITTED);
   };
   const logger = pino({
     level,
@@ -30,8 +30,8 @@ export function createLogger(level: string, part: string): Pino {
     hooks: {
       logMethod(args, method, number) {
         const text = textOf(args);
-        if (number < LIMITED || text === LEFT_OUT || limit.take(text, performance.now())) method.apply(this, args);
-        else later.timer ??= setTimeout(tell, REPORT_MS).unref();
+        if (number < LIMITED || text === OMITTED || limit.take(text, performance.now())) method.apply(this, args);
+        else report.timer ??= setTimeout(logOmitted, REPORT_MS).unref();
       },
     },
   });

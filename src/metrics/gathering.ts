@@ -17,12 +17,12 @@ export class Gathering {
   readonly #own: Registry;
   readonly #ask: (ask: number) => void;
   /** The last metrics of each worker. */
-  readonly #last = new Map<number, Metrics>();
+  readonly #latest = new Map<number, Metrics>();
   /** Counters of workers that have exited. */
-  #past: Promise<Metrics> = Promise.resolve([]);
+  #exited: Promise<Metrics> = Promise.resolve([]);
   #asked = 0;
-  #awaited = new Set<number>();
-  #onAll = () => {};
+  #pendingWorkers = new Set<number>();
+  #onComplete = () => {};
   #gathering: Promise<string> | undefined;
 
   /** `ask` requests metrics from every worker, under this number. */
@@ -42,16 +42,16 @@ export class Gathering {
   async #gather(): Promise<string> {
     await this.#askWorkers();
     const own = await this.#own.getMetricsAsJSON();
-    return AggregatorRegistry.aggregate([own, ...this.#last.values(), await this.#past]).metrics();
+    return AggregatorRegistry.aggregate([own, ...this.#latest.values(), await this.#exited]).metrics();
   }
 
   async #askWorkers(): Promise<void> {
-    if (this.#last.size === 0) return;
+    if (this.#latest.size === 0) return;
     this.#asked += 1;
-    this.#awaited = new Set(this.#last.keys());
+    this.#pendingWorkers = new Set(this.#latest.keys());
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
-      this.#onAll = resolve;
+      this.#onComplete = resolve;
       timer = setTimeout(resolve, TIMEOUT_MS);
       this.#ask(this.#asked);
     });
@@ -60,26 +60,26 @@ export class Gathering {
 
   /** Adds a new worker. */
   add(worker: number): void {
-    this.#last.set(worker, []);
+    this.#latest.set(worker, []);
   }
 
   /** Handles a worker's metrics; `ask` is 0 for its final ones. */
   told(worker: number, ask: number, metrics: Metrics): void {
-    if (!this.#last.has(worker)) return;
-    this.#last.set(worker, metrics);
+    if (!this.#latest.has(worker)) return;
+    this.#latest.set(worker, metrics);
     if (ask === this.#asked) this.#answered(worker);
   }
 
   #answered(worker: number): void {
-    this.#awaited.delete(worker);
-    if (this.#awaited.size === 0) this.#onAll();
+    this.#pendingWorkers.delete(worker);
+    if (this.#pendingWorkers.size === 0) this.#onComplete();
   }
 
   /** Removes a worker that has exited. */
   remove(worker: number): void {
-    const counters = (this.#last.get(worker) ?? []).filter(isCounter);
-    this.#last.delete(worker);
-    this.#past = this.#past.then((past) => AggregatorRegistry.aggregate([past, counters]).getMetricsAsJSON());
+    const counters = (this.#latest.get(worker) ?? []).filter(isCounter);
+    this.#latest.delete(worker);
+    this.#exited = this.#exited.then((exited) => AggregatorRegistry.aggregate([exited, counters]).getMetricsAsJSON());
     this.#answered(worker);
   }
 }

@@ -65,10 +65,10 @@ export function primaryMetrics(version: string, read: () => PrimaryFigures): Reg
   const late = 'How long nothing could be read from or written to other servers; 0 if all is well';
   gauge('machines_late_seconds', late, ({ broker }) => broker.lateMs / 1000);
   count('machines_entries_total', 'Entries exchanged with other servers', ({ broker }) =>
-    ways(broker.entriesOut, broker.entriesIn),
+    byDirection(broker.entriesOut, broker.entriesIn),
   );
   count('machines_bytes_total', 'Bytes exchanged with other servers', ({ broker }) =>
-    ways(broker.bytesOut, broker.bytesIn),
+    byDirection(broker.bytesOut, broker.bytesIn),
   );
   const faults = 'Number of full resyncs between servers';
   count(
@@ -83,9 +83,9 @@ export function primaryMetrics(version: string, read: () => PrimaryFigures): Reg
   return registry;
 }
 
-function ways(out: number, back: number): ReadonlyMap<string, number> {
+function byDirection(outgoing: number, incoming: number): ReadonlyMap<string, number> {
   return new Map([
-    ['out', out],
-    ['in', back],
+    ['out', outgoing],
+    ['in', incoming],
   ]);
 }

@@ -23,8 +23,8 @@ export function processMetrics(kind: 'primary' | 'worker'): Registry {
   );
   gauge('buffer_bytes', 'Memory of buffers', ({ arrayBuffers }) => arrayBuffers);
   gauge('descriptors', 'Open file descriptors; 0 where the system does not report them', () => descriptors());
-  const worst = 'Longest delay of the event loop since the last read; the worst of several processes';
-  gauge('event_loop_delay_seconds', worst, () => delay.longestMs() / 1000, 'max');
+  const helpText = 'Longest delay of the event loop since the last read; the worst of several processes';
+  gauge('event_loop_delay_seconds', helpText, () => delay.longestMs() / 1000, 'max');
   count('cpu_seconds_total', 'CPU time', ({ user, system }) => (user + system) / 1e6);
   return registry;
 }
@@ -62,7 +62,7 @@ type Labels = Readonly<Record<string, string>>;
  * the same reading, because a figure may be reset when it is read. Counters by reason have a label for it.
  */
 export function metersOf<F>(registry: Registry, read: () => F, labels: Labels = {}) {
-  const figures = onceInATurn(read);
+  const figures = cachedPerTick(read);
   const named = (name: string, help: string) => ({ name: `fieldmouse_${name}`, help, registers: [registry] });
   return {
     gauge(name: string, help: string, pick: (figures: F) => number, aggregator: Aggregator = 'sum'): void {
@@ -92,15 +92,15 @@ export function metersOf<F>(registry: Registry, read: () => F, labels: Labels = 
 }
 
 /** A registry collects all its metrics in one turn of the event loop. */
-function onceInATurn<T>(read: () => T): () => T {
-  let kept: { value: T } | undefined;
+function cachedPerTick<T>(read: () => T): () => T {
+  let cached: { value: T } | undefined;
   return () => {
-    if (!kept) {
-      kept = { value: read() };
+    if (!cached) {
+      cached = { value: read() };
       setImmediate(() => {
-        kept = undefined;
+        cached = undefined;
       });
     }
-    return kept.value;
+    return cached.value;
   };
 }

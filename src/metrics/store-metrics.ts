@@ -20,7 +20,7 @@ interface Usage {
 
 /** `cap` is the maximum size of the store, bytes. */
 export function storeMetrics(registry: Registry, cap: number, usage: () => Promise<Usage>): void {
-  const figures = onceAtATime(() => withTimeout(usage(), TIMEOUT_MS).catch(() => undefined));
+  const figures = shared(() => withTimeout(usage(), TIMEOUT_MS).catch(() => undefined));
   const registers = [registry];
   const gauge = (name: string, help: string, pick: (usage: Usage) => number | null) =>
     new Gauge({
@@ -53,7 +53,7 @@ export function storeMetrics(registry: Registry, cap: number, usage: () => Promi
 }
 
 /** Concurrent callers share one call. */
-function onceAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   let asking: Promise<T> | undefined;
   return () => {
     asking ??= ask().finally(() => {

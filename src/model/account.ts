@@ -52,9 +52,17 @@ function readKey(name: string): string {
 }
 
 /** Scripts with letters that look like letters of another one in this list. */
-const ALIKE = ['Latin', 'Cyrillic', 'Greek', 'Armenian', 'Cherokee', 'Coptic', 'Lisu', 'Deseret', 'Osage'].map(
-  (script) => new RegExp(`\\p{Script=${script}}`, 'u'),
-);
+const SIMILAR_SCRIPTS = [
+  'Latin',
+  'Cyrillic',
+  'Greek',
+  'Armenian',
+  'Cherokee',
+  'Coptic',
+  'Lisu',
+  'Deseret',
+  'Osage',
+].map((script) => new RegExp(`\\p{Script=${script}}`, 'u'));
 
 /**
  * Returns true if a word of the name mixes letters of several of these scripts. Such a name can be mistaken for another
@@ -62,5 +70,5 @@ const ALIKE = ['Latin', 'Cyrillic', 'Greek', 'Armenian', 'Cherokee', 'Coptic', '
  */
 export function mixesScripts(name: string): boolean {
   const words = name.normalize('NFKC').split(/[ ._@'’-]/);
-  return words.some((word) => ALIKE.filter((script) => script.test(word)).length > 1);
+  return words.some((word) => SIMILAR_SCRIPTS.filter((script) => script.test(word)).length > 1);
 }

@@ -27,18 +27,18 @@ const SOME_VISIBLE = new RegExp(VISIBLE, 'u');
 /** UTF-16 units that one visible character may take on average. The emoji of a family of four takes 11. */
 const MAX_UNITS = 16;
 
-/** Returns the maximum number of UTF-16 units of a label of `most` visible characters. */
-export function maxUnits(most: number): number {
-  return most * MAX_UNITS;
+/** Returns the maximum number of UTF-16 units of a label of `limit` visible characters. */
+export function maxUnits(limit: number): number {
+  return limit * MAX_UNITS;
 }
 
-/** Returns true for a text of 1 to `most` visible characters. */
-export function isLabel(text: string, most: number): boolean {
+/** Returns true for a text of 1 to `limit` visible characters. */
+export function isLabel(text: string, limit: number): boolean {
   return (
-    text.length <= maxUnits(most) &&
+    text.length <= maxUnits(limit) &&
     ALL_ALLOWED.test(text) &&
     SOME_VISIBLE.test(text) &&
-    charactersOf(text).length <= most
+    charactersOf(text).length <= limit
   );
 }
 

@@ -45,12 +45,12 @@ interface Known {
  * may be far away.
  */
 export async function maySee(store: Known, credential: string, site: string): Promise<boolean> {
-  const [rights, there] = await Promise.all([store.rights(credential, Date.now()), store.site(site)]);
-  return sees(rights, site) && there !== undefined;
+  const [rights, existing] = await Promise.all([store.rights(credential, Date.now()), store.site(site)]);
+  return sees(rights, site) && existing !== undefined;
 }
 
 /** Returns true if the rights cover all sites together. */
-export function seesAll({ sites }: Rights): boolean {
+export function seesAllSites({ sites }: Rights): boolean {
   return sites === null;
 }
 

@@ -19,8 +19,8 @@ export function reached(cells: readonly number[]): number[] {
 /** Returns how many pixels from the top this share of the views (0 to 1) saw; 0 without views. */
 export function depthOf(cells: readonly number[], share: number): number {
   const counts = reached(cells);
-  const least = share * (counts[0] ?? 0);
+  const threshold = share * (counts[0] ?? 0);
   let rows = 0;
-  while (rows < counts.length && (counts[rows] as number) >= least) rows += 1;
+  while (rows < counts.length && (counts[rows] as number) >= threshold) rows += 1;
   return rows * CELL;
 }

@@ -46,11 +46,11 @@ export class ChannelBuffer {
     return this.channel.moves === 'full' && !this.#moves.isFull;
   }
 
-  /** Adds the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
-  add(visitor: BufferedVisitor, samples: SampleBuffer, shift: number, from: number, to: number): void {
+  /** Adds the moves among samples `from` to `to`; `offset` turns their times into offsets from the batch's. */
+  add(visitor: BufferedVisitor, samples: SampleBuffer, offset: number, from: number, to: number): void {
     // These samples include its latest position. Skipped earlier moves are not sent any more.
     if (this.#dirty.size > 0) this.#dirty.delete(visitor);
-    this.#moves.add(visitor.v, samples, shift, from, to);
+    this.#moves.add(visitor.v, samples, offset, from, to);
   }
 
   /** Sends only the latest position of this visitor. */

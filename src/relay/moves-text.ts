@@ -32,15 +32,15 @@ export class MovesText {
     return this.#length > MAX_BYTES;
   }
 
-  /** Adds the moves among samples `from` to `to`; `shift` turns their times into offsets from the batch's. */
-  add(v: number, samples: SampleBuffer, shift: number, from: number, to: number): void {
+  /** Adds the moves among samples `from` to `to`; `offset` turns their times into offsets from the batch's. */
+  add(v: number, samples: SampleBuffer, offset: number, from: number, to: number): void {
     const { kind, time, x, y } = samples;
     let count = 0;
     for (let i = from; i < to; i++) if (kind[i] === KIND.move) count += 1;
     if (count === 0) return;
     this.#head(v, count);
     for (let i = from; i < to; i++)
-      if (kind[i] === KIND.move) this.#sample((time[i] as number) + shift, x[i] as number, y[i] as number);
+      if (kind[i] === KIND.move) this.#sample((time[i] as number) + offset, x[i] as number, y[i] as number);
   }
 
   /** Adds one position. */

@@ -34,7 +34,7 @@ export class Questions {
    * question.
    */
   health(): Promise<readonly TroubleName[] | undefined> {
-    this.#health ??= this.#await<readonly TroubleName[]>(
+    this.#health ??= this.#request<readonly TroubleName[]>(
       (ask) => ({ tag: TAG, k: 'health', ask }),
       HEALTH_TIMEOUT_MS,
     ).finally(() => {
@@ -49,10 +49,10 @@ export class Questions {
   }
 
   async #ask<T>(question: (ask: number) => ToPrimary, limitMs = TIMEOUT_MS): Promise<T | undefined> {
-    return this.#open.size >= MAX_OPEN ? undefined : this.#await(question, limitMs);
+    return this.#open.size >= MAX_OPEN ? undefined : this.#request(question, limitMs);
   }
 
-  async #await<T>(question: (ask: number) => ToPrimary, limitMs: number): Promise<T | undefined> {
+  async #request<T>(question: (ask: number) => ToPrimary, limitMs: number): Promise<T | undefined> {
     this.#last += 1;
     const ask = this.#last;
     let timer: NodeJS.Timeout | undefined;

@@ -50,16 +50,16 @@ export class Relay {
   #items: RelayItem[] = [];
   /** The part of #items that is text of moves and scrolls, bytes. */
   #waitingText = 0;
-  #base = 0;
+  #baseTime = 0;
   #inFlight = 0;
   /**
    * The number of ticks at which the batch had to wait, and the longest wait of a message since the last figures(), ms.
    */
-  #held = 0;
-  #longestMs = 0;
+  #delayedTicks = 0;
+  #maxIpcMs = 0;
   /** Sites with waiting events, and sites whose events were dropped. */
   readonly #waitingSites = new Set<string>();
-  readonly #lost = new Set<string>();
+  readonly #lostSites = new Set<string>();
   /**
    * Events were dropped: the primary needs the list of all visitors, even if the site of the dropped events is not
    * known.
@@ -178,7 +178,7 @@ export class Relay {
 
   /** Adds an event of a site; an empty site means unknown. */
   push(item: RelayItem, site: string): void {
-    if (this.#items.length >= MAX_ITEMS) this.#overflow();
+    if (this.#items.length >= MAX_ITEMS) this.#dropQueue();
     this.#items.push(item);
     if (site !== '') this.#waitingSites.add(site);
     this.arm();
@@ -190,8 +190,8 @@ export class Relay {
   }
 
   /** Drops the waiting events. Streams of their sites restart with the current state. */
-  #overflow(): void {
-    for (const site of this.#waitingSites) this.#lost.add(site);
+  #dropQueue(): void {
+    for (const site of this.#waitingSites) this.#lostSites.add(site);
     this.#isIncomplete = true;
     this.#clearItems();
   }
@@ -204,8 +204,8 @@ export class Relay {
 
   /** The time that offsets in the current batch count from, Unix ms. */
   base(): number {
-    if (this.#base === 0) this.#base = Date.now();
-    return this.#base;
+    if (this.#baseTime === 0) this.#baseTime = Date.now();
+    return this.#baseTime;
   }
 
   /** Schedules a tick. All workers tick at the same time, so that the primary writes their batches at once. */
@@ -225,7 +225,7 @@ export class Relay {
 
   #onTick(): void {
     this.#tick = undefined;
-    if (this.saturated) this.#held += 1;
+    if (this.saturated) this.#delayedTicks += 1;
     else this.#sendBatch();
     if (this.#pending()) this.arm();
   }
@@ -247,13 +247,13 @@ export class Relay {
     const items = [...this.#newClaims, ...this.#items];
     this.#newClaims = [];
     this.#clearItems();
-    this.#base = 0;
+    this.#baseTime = 0;
     return items;
   }
 
   #sync(): void {
-    const sites = [...this.#lost];
-    this.#lost.clear();
+    const sites = [...this.#lostSites];
+    this.#lostSites.clear();
     this.#isIncomplete = false;
     const visitors = [...this.#traces.values()].map((t) => ({ ...t.arrival, at: t.at, v: t.v, n: t.frame }));
     this.#send({ tag: TAG, k: 'sync', sites, visitors, pending: [...this.#claims.keys()] });
@@ -264,18 +264,18 @@ export class Relay {
     const sentAt = performance.now();
     this.#options.send(message, () => {
       this.#inFlight -= 1;
-      this.#longestMs = Math.max(this.#longestMs, performance.now() - sentAt);
+      this.#maxIpcMs = Math.max(this.#maxIpcMs, performance.now() - sentAt);
     });
   }
 
   /** How well the relay keeps up: see metrics/worker-metrics.ts. */
   figures(): { inFlight: number; queued: number; held: number; ipcDelayMs: number } {
-    const ipcDelayMs = this.#longestMs;
-    this.#longestMs = 0;
+    const ipcDelayMs = this.#maxIpcMs;
+    this.#maxIpcMs = 0;
     return {
       inFlight: this.#inFlight,
       queued: this.#items.length + this.#newClaims.length,
-      held: this.#held,
+      held: this.#delayedTicks,
       ipcDelayMs,
     };
   }

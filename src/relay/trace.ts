@@ -60,7 +60,7 @@ export class Trace {
     this.lastTime = lastTime;
     this.claim = claim;
     this.arrival = arrival;
-    if (arrival.at) this.#place(arrival.since, arrival.at[0], arrival.at[1]);
+    if (arrival.at) this.#moveTo(arrival.since, arrival.at[0], arrival.at[1]);
   }
 
   /** The visitor's position, or null while it is not known on this page. */
@@ -78,16 +78,16 @@ export class Trace {
     if (to === from) return;
     if (this.samples === 0) this.#relay.report(this);
     this.samples += to - from;
-    const move = lastOf(KIND.move, samples, from, to);
+    const move = lastIndexOf(KIND.move, samples, from, to);
     if (move >= 0) {
-      this.#place((samples.time[move] as number) + offset, samples.x[move] as number, samples.y[move] as number);
+      this.#moveTo((samples.time[move] as number) + offset, samples.x[move] as number, samples.y[move] as number);
       this.#show(samples, offset, from, to);
     }
-    const scroll = lastOf(KIND.scroll, samples, from, to);
+    const scroll = lastIndexOf(KIND.scroll, samples, from, to);
     if (scroll >= 0) this.#scroll(samples.y[scroll] as number);
   }
 
-  #place(time: number, x: number, y: number): void {
+  #moveTo(time: number, x: number, y: number): void {
     this.time = time;
     this.x = x;
     this.y = y;
@@ -118,7 +118,7 @@ export class Trace {
 
   /** `n` and `i` as in RelayItem, here and below. */
   click(n: number, i: number, t: number, click: ClickData): void {
-    this.#place(t, click.x, click.y);
+    this.#moveTo(t, click.x, click.y);
     if (this.#relay.watched(this.arrival.site))
       this.#relay.push({ k: 'click', v: this.v, n, i, t, page: this.arrival.page, click }, this.arrival.site);
   }
@@ -167,7 +167,7 @@ export class Trace {
   }
 }
 
-function lastOf(kind: number, samples: SampleBuffer, from: number, to: number): number {
+function lastIndexOf(kind: number, samples: SampleBuffer, from: number, to: number): number {
   for (let i = to - 1; i >= from; i--) if (samples.kind[i] === kind) return i;
   return -1;
 }

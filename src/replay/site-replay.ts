@@ -43,7 +43,7 @@ export class SiteReplay {
   /** Everything before this time has been sent. */
   #t: number;
   /** A visitor whose last activity was after this time (Unix ms) may still be present. */
-  #settled = Number.POSITIVE_INFINITY;
+  #settledUntil = Number.POSITIVE_INFINITY;
   readonly #maybePresent = new Set<VisitPlayer>();
   #isStarted = false;
   #lastV = 0;
@@ -59,7 +59,7 @@ export class SiteReplay {
    * whose last activity was before the window but after `settled` (Unix ms), because their visits may go on.
    */
   *window(visits: Iterable<VisitPassages>, to: number, settled = Number.POSITIVE_INFINITY): Generator<ReplayTick> {
-    this.#settled = settled;
+    this.#settledUntil = settled;
     for (const visit of visits) this.#load(visit);
     if (!this.#isStarted) yield this.#snapshot();
     while (this.#t < to) yield this.#tick(Math.min(this.#t + this.#options.step, to));
@@ -81,9 +81,9 @@ export class SiteReplay {
     const { site, version, from: t } = this.#options;
     const visitors: StreamEvents['snapshot']['visitors'] = [];
     for (const player of this.#players.values()) {
-      const isStill = player.until < t && player.until > this.#settled;
-      if (isStill) this.#maybePresent.add(player);
-      player.isPresent = player.start < t && (t <= player.until || isStill);
+      const isMaybePresent = player.until < t && player.until > this.#settledUntil;
+      if (isMaybePresent) this.#maybePresent.add(player);
+      player.isPresent = player.start < t && (t <= player.until || isMaybePresent);
       if (player.isPresent) visitors.push({ ...player.visitor });
     }
     return { t, events: [{ name: 'snapshot', data: { t, site, visitors, minutes: [], version } }] };
@@ -92,17 +92,17 @@ export class SiteReplay {
   #tick(to: number): ReplayTick {
     const base = this.#t;
     const actions: ReplayAction[] = [];
-    while (this.#t < to && this.#gathered() < MAX_SAMPLES) {
+    while (this.#t < to && this.#bufferedSamples() < MAX_SAMPLES) {
       const before = this.#t;
       const second = this.#nextSecond();
       this.#t = Math.min(second, to);
       for (const player of this.#players.values()) this.#advance(player, before, actions);
       if (this.#t === second) actions.push(this.#rates());
     }
-    return { t: this.#t, events: this.#ordered(actions, base) };
+    return { t: this.#t, events: this.#toEvents(actions, base) };
   }
 
-  #gathered(): number {
+  #bufferedSamples(): number {
     let samples = 0;
     for (const player of this.#players.values()) samples += player.gathered;
     return samples;
@@ -120,8 +120,8 @@ export class SiteReplay {
     const done = player.advance(this.#t);
     if (!player.isPresent) return;
     for (const action of done) actions.push(action);
-    const mayBeHere = this.#maybePresent.has(player) && player.until > this.#settled;
-    if (player.isDone && player.until < this.#t && !mayBeHere) actions.push(player.leave());
+    const mayBePresent = this.#maybePresent.has(player) && player.until > this.#settledUntil;
+    if (player.isDone && player.until < this.#t && !mayBePresent) actions.push(player.leave());
   }
 
   #rates(): ReplayAction {
@@ -140,7 +140,7 @@ export class SiteReplay {
   }
 
   /** A visitor's moves come before its next action. Moves without a next action are sent at the end, all together. */
-  #ordered(actions: ReplayAction[], base: number): ReplayEvent[] {
+  #toEvents(actions: ReplayAction[], base: number): ReplayEvent[] {
     const events: ReplayEvent[] = [];
     for (const { t, before, event } of actions.sort((a, b) => a.t - b.t)) {
       if (before) events.push(...this.#positions([before], base, t));

@@ -46,7 +46,7 @@ export class VisitPlayer {
   #passages: readonly Passage[] = [];
   #at = 0;
   #next: Record<List, number> = zeroCursors();
-  #entered = false;
+  #hasStarted = false;
   #segment: Segment | null = null;
 
   constructor(v: number, visit: Visit, t: number, stage: string | null) {
@@ -85,8 +85,8 @@ export class VisitPlayer {
   advance(to: number): ReplayAction[] {
     const actions: ReplayAction[] = [];
     for (let passage = this.#passages[this.#at]; passage && passage.t < to; passage = this.#passages[this.#at]) {
-      if (!this.#entered) this.#enter(passage, actions);
-      if (!this.#walk(passage, to, actions)) break;
+      if (!this.#hasStarted) this.#startPassage(passage, actions);
+      if (!this.#advanceIn(passage, to, actions)) break;
       this.#at += 1;
       this.#rewindCursors();
     }
@@ -95,7 +95,7 @@ export class VisitPlayer {
 
   #rewindCursors(): void {
     this.#next = zeroCursors();
-    this.#entered = false;
+    this.#hasStarted = false;
   }
 
   /** Returns the current segment and starts a new one; null if it is empty. */
@@ -129,8 +129,8 @@ export class VisitPlayer {
     return this.#action(t, { name: 'leave', data: { t, v: this.visitor.v, reason: 'closed' } });
   }
 
-  #enter({ t, page, size }: Passage, actions: ReplayAction[]): void {
-    this.#entered = true;
+  #startPassage({ t, page, size }: Passage, actions: ReplayAction[]): void {
+    this.#hasStarted = true;
     if (page !== this.visitor.page) actions.push(this.#navigate(t, page, size));
     else if (String(size) !== String(this.visitor.size)) actions.push(this.#view(t, size, this.visitor.hidden));
   }
@@ -155,7 +155,7 @@ export class VisitPlayer {
   }
 
   /** Applies a passage's items in order of time. Returns false if items at or after `to` are left. */
-  #walk(passage: Passage, to: number, actions: ReplayAction[]): boolean {
+  #advanceIn(passage: Passage, to: number, actions: ReplayAction[]): boolean {
     for (;;) {
       const list = this.#earliest(passage);
       if (list === undefined) return true;
@@ -168,11 +168,11 @@ export class VisitPlayer {
 
   #earliest(passage: Passage): List | undefined {
     let earliest: List | undefined;
-    let least = Number.POSITIVE_INFINITY;
+    let minimum = Number.POSITIVE_INFINITY;
     for (const list of LISTS) {
       const t = this.#timeOf(passage, list);
-      if (t >= least) continue;
-      least = t;
+      if (t >= minimum) continue;
+      minimum = t;
       earliest = list;
     }
     return earliest;
@@ -212,18 +212,18 @@ export class VisitPlayer {
 
   #move(t: number, x: number, y: number): void {
     this.visitor.at = [x, y];
-    if (this.#isOnStage) this.#gather().moves.push(t, x, y);
+    if (this.#isOnStage) this.#currentSamples().moves.push(t, x, y);
   }
 
   #scroll(y: number): void {
-    if (this.#isOnStage) this.#gather().scroll = [y, shareSeen(y, this.visitor.size)];
+    if (this.#isOnStage) this.#currentSamples().scroll = [y, shareSeen(y, this.visitor.size)];
   }
 
   get #isOnStage(): boolean {
     return this.#stage === null || this.visitor.page === this.#stage;
   }
 
-  #gather(): Segment {
+  #currentSamples(): Segment {
     this.#segment ??= { v: this.visitor.v, moves: [], scroll: null };
     return this.#segment;
   }

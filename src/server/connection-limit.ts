@@ -43,18 +43,18 @@ export class ConnectionLimit {
     const { remoteAddress: address } = socket;
     // Connections over Unix sockets have no address.
     const key = address && !this.#limits.isProxy(address) ? this.#limits.keyOf(address) : undefined;
-    const why = this.#faultOf(key);
-    if (why !== undefined) {
-      countUp(this.dropped, why);
+    const reason = this.#reasonToDrop(key);
+    if (reason !== undefined) {
+      countUp(this.dropped, reason);
       socket.destroy();
-      return why;
+      return reason;
     }
     if (key !== undefined) countUp(this.#plain, key);
-    this.#hold(socket, key);
+    this.#add(socket, key);
     return undefined;
   }
 
-  #faultOf(key: string | undefined): Dropped | undefined {
+  #reasonToDrop(key: string | undefined): Dropped | undefined {
     if (this.#open.size >= this.#limits.most) return 'worker-full';
     return key !== undefined && (this.#plain.get(key) ?? 0) >= this.#mostPerAddress ? 'address-full' : undefined;
   }
@@ -65,20 +65,20 @@ export class ConnectionLimit {
    */
   upgraded(old: Socket, fresh: Socket): void {
     if (!this.#open.has(old)) return;
-    this.#leave(old);
-    this.#hold(fresh, undefined);
+    this.#remove(old);
+    this.#add(fresh, undefined);
   }
 
   /**
    * Counts the socket until it closes, or until its connection has been handed to another process, which closes it
    * here.
    */
-  #hold(socket: Socket, key: string | undefined): void {
+  #add(socket: Socket, key: string | undefined): void {
     this.#open.set(socket, key);
-    socket.once('close', () => this.#leave(socket));
+    socket.once('close', () => this.#remove(socket));
   }
 
-  #leave(socket: Socket): void {
+  #remove(socket: Socket): void {
     const key = this.#open.get(socket);
     if (key !== undefined) countDown(this.#plain, key);
     this.#open.delete(socket);

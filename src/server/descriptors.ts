@@ -24,15 +24,15 @@ export function mostConnections(limit = descriptorLimit()): number {
   return Math.max(MIN_CONNECTIONS, limit - RESERVED_DESCRIPTORS);
 }
 
-/** The number of `most` connections that one client may use: a quarter, but at least one. */
-export function clientShare(most: number): number {
-  return Math.max(1, Math.floor(most * CLIENT_SHARE));
+/** The number of `maxConnections` connections that one client may use: a quarter, but at least one. */
+export function clientShare(maxConnections: number): number {
+  return Math.max(1, Math.floor(maxConnections * CLIENT_SHARE));
 }
 
 /**
- * The number of `most` connections that one client may use if an option says `limit`: at most a quarter, unless the
- * operator raised the option above its `preset`, for example because all visitors come through one address.
+ * The number of `maxConnections` connections that one client may use if an option says `limit`: at most a quarter, unless the
+ * operator raised the option above its `defaultLimit`, for example because all visitors come through one address.
  */
-export function limitOfOne(limit: number, preset: string | (() => string), most: number): number {
-  return limit > Number(preset) ? limit : Math.min(limit, clientShare(most));
+export function limitOfOne(limit: number, defaultLimit: string | (() => string), maxConnections: number): number {
+  return limit > Number(defaultLimit) ? limit : Math.min(limit, clientShare(maxConnections));
 }

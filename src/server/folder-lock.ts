@@ -19,13 +19,13 @@ const SOCKET_NAME = /^server(-[0-9a-f]{12})?\.sock$/;
  * Two servers that start at the same moment both step back, and try again after a random wait of up to this time,
  * milliseconds.
  */
-const STEP_BACK_MS = 200;
+const MAX_RETRY_DELAY_MS = 200;
 const MAX_TRIES = 20;
 /**
  * A client must send its line within this time, milliseconds; the other constant is the maximum length of the line,
  * bytes.
  */
-const ASK_MS = 2000;
+const TIMEOUT_MS = 2000;
 const MAX_LINE = 64;
 const DONE = 'done';
 const FAILED = 'failed: ';
@@ -63,20 +63,20 @@ export async function lockFolder(
   warn: (reason: string) => void = () => {},
 ): Promise<() => void> {
   if (process.platform === 'win32') return () => {};
-  const place = openPlace(folder);
+  const opened = openFolder(folder);
   try {
     for (let tries = 1; ; tries++) {
-      const lock = await tryLock(place.path, orders, warn);
+      const lock = await tryLock(opened.path, orders, warn);
       if (lock === 'held' || (lock === 'contested' && tries === MAX_TRIES)) throw new FolderInUse(folder);
       if (lock !== 'contested')
         return () => {
           lock();
-          place.close();
+          opened.close();
         };
-      await sleep(Math.random() * STEP_BACK_MS);
+      await sleep(Math.random() * MAX_RETRY_DELAY_MS);
     }
   } catch (error) {
-    place.close();
+    opened.close();
     throw error;
   }
 }
@@ -87,18 +87,18 @@ interface Place {
   close(): void;
 }
 
-function openPlace(folder: string): Place {
+function openFolder(folder: string): Place {
   if (Buffer.byteLength(join(folder, socketName())) <= MAX_PATH) return { path: folder, close: () => {} };
   if (process.platform === 'linux') {
     const fd = openSync(folder, 'r');
-    return { path: `/proc/self/fd/${fd}`, close: onceOnly(() => closeSync(fd)) };
+    return { path: `/proc/self/fd/${fd}`, close: callOnce(() => closeSync(fd)) };
   }
   const link = mkdtempSync(join(tmpdir(), 'fm-'));
   symlinkSync(folder, join(link, 'd'));
   return { path: join(link, 'd'), close: () => rmSync(link, { recursive: true, force: true }) };
 }
 
-function onceOnly(run: () => void): () => void {
+function callOnce(run: () => void): () => void {
   let isDone = false;
   return () => {
     if (!isDone) run();
@@ -131,15 +131,15 @@ async function tryLock(
     return () => {};
   }
   server.unref();
-  const rival = await rivalOf(folder, own);
+  const other = await otherLock(folder, own);
   // A server that started at the same moment may have removed our socket before it was listening.
-  const isSeen = readdirSync(folder).includes(own);
-  if (rival === undefined && isSeen) {
+  const isVisible = readdirSync(folder).includes(own);
+  if (other === undefined && isVisible) {
     isHeld = true;
     return () => server.close();
   }
   await closed(server);
-  return rival === HELD ? 'held' : 'contested';
+  return other === HELD ? 'held' : 'contested';
 }
 
 async function closed(server: Server): Promise<void> {
@@ -148,7 +148,7 @@ async function closed(server: Server): Promise<void> {
 }
 
 /** The state of another live server in the folder; undefined if there is none. Removes sockets of dead servers. */
-async function rivalOf(folder: string, own: string): Promise<string | undefined> {
+async function otherLock(folder: string, own: string): Promise<string | undefined> {
   for (const name of readdirSync(folder).filter((one) => SOCKET_NAME.test(one) && one !== own)) {
     const path = join(folder, name);
     const state = await stateOf(path);
@@ -167,7 +167,7 @@ async function stateOf(path: string): Promise<string | undefined> {
     if (code === 'ENOENT') return undefined;
     // Any other error may come from a live server.
     if (code !== 'ECONNREFUSED') return HELD;
-    removeQuietly(path);
+    tryRemove(path);
     return undefined;
   }
   const line = await answerOf(socket);
@@ -186,7 +186,7 @@ async function answerOf(socket: Socket): Promise<string | undefined> {
   return line;
 }
 
-function removeQuietly(path: string): void {
+function tryRemove(path: string): void {
   try {
     unlinkSync(path);
   } catch {
@@ -220,7 +220,7 @@ async function serve(socket: Socket, orders: Orders | undefined, state: () => st
 function firstLine(socket: Socket): Promise<string | undefined> {
   return new Promise((resolve) => {
     let text = '';
-    const timer = setTimeout(() => resolve(undefined), ASK_MS);
+    const timer = setTimeout(() => resolve(undefined), TIMEOUT_MS);
     const finish = (line: string | undefined) => {
       clearTimeout(timer);
       socket.off('data', read).resume();
@@ -238,17 +238,17 @@ function firstLine(socket: Socket): Promise<string | undefined> {
 
 /** Sends an order to the server of a data folder. Throws an Error whose message is one line. */
 export async function askLockHolder(folder: string, order: keyof Orders, tell: (line: string) => void): Promise<void> {
-  if (!existsSync(folder)) throw noServer(folder);
-  const place = openPlace(folder);
+  if (!existsSync(folder)) throw noServerError(folder);
+  const opened = openFolder(folder);
   try {
-    await askAt(await serverIn(place.path, folder), order, tell);
+    await sendOrder(await connectToHolder(opened.path, folder), order, tell);
   } finally {
-    place.close();
+    opened.close();
   }
 }
 
 /** Connects to the server that has locked a folder. */
-async function serverIn(path: string, folder: string): Promise<Socket> {
+async function connectToHolder(path: string, folder: string): Promise<Socket> {
   for (const name of namesIn(path)) {
     const file = join(path, name);
     const asked = await connected(file);
@@ -256,7 +256,7 @@ async function serverIn(path: string, folder: string): Promise<Socket> {
     const socket = await connected(file);
     if (socket) return socket;
   }
-  throw noServer(folder);
+  throw noServerError(folder);
 }
 
 /** Undefined if it is the socket of a dead server. */
@@ -270,7 +270,7 @@ async function connected(path: string): Promise<Socket | undefined> {
   }
 }
 
-function noServer(folder: string): Error {
+function noServerError(folder: string): Error {
   return new Error(`no server is running in ${folder}; set another folder with --data`);
 }
 
@@ -282,7 +282,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-async function askAt(socket: Socket, order: keyof Orders, tell: (line: string) => void): Promise<void> {
+async function sendOrder(socket: Socket, order: keyof Orders, tell: (line: string) => void): Promise<void> {
   socket.write(`${order}\n`);
   for await (const line of createInterface({ input: socket })) {
     if (line === DONE) return;

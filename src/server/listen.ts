@@ -64,21 +64,21 @@ export async function removeStaleSocket(address: Address): Promise<void> {
   if (file === undefined) return;
   if (!file.isSocket()) throw new ListenError(Object.assign(new Error(), { code: 'EEXIST' }), address);
   // A hard link keeps the inode from being reused for another socket meanwhile.
-  const held = besides(address.path);
+  const link = temporaryPath(address.path);
   try {
-    linkSync(address.path, held);
-    if (!(await isAlive(held))) takeAway(address.path, lstatSync(held).ino);
+    linkSync(address.path, link);
+    if (!(await accepts(link))) unlinkIfSame(address.path, lstatSync(link).ino);
   } catch (error) {
     // Another starting server has removed it.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
       throw new ListenError(error as NodeJS.ErrnoException, address);
   } finally {
-    rmSync(held, { force: true });
+    rmSync(link, { force: true });
   }
 }
 
 /** A new name beside a socket's. It must not be too long for a socket, either, so it may be shorter. */
-function besides(path: string): string {
+function temporaryPath(path: string): string {
   const random = randomBytes(4).toString('hex');
   const long = `${path}.${random}`;
   return Buffer.byteLength(long) <= MAX_SOCKET_PATH
@@ -87,16 +87,16 @@ function besides(path: string): string {
 }
 
 /** Removes the socket with this inode. Another starting server may have put its own there meanwhile, which stays. */
-function takeAway(path: string, ino: number): void {
+function unlinkIfSame(path: string, ino: number): void {
   if (lstatSync(path).ino !== ino) return;
-  const aside = besides(path);
-  renameSync(path, aside);
-  if (lstatSync(aside).ino !== ino) linkSync(aside, path);
-  unlinkSync(aside);
+  const moved = temporaryPath(path);
+  renameSync(path, moved);
+  if (lstatSync(moved).ino !== ino) linkSync(moved, path);
+  unlinkSync(moved);
 }
 
 /** False for a socket on which no process listens. */
-function isAlive(path: string): Promise<boolean> {
+function accepts(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(path);
     probe.once('connect', () => {
@@ -108,32 +108,32 @@ function isAlive(path: string): Promise<boolean> {
 }
 
 /** Another of our addresses with the same port, which may be the reason for the error. */
-function rivalOf(address: Address, all: readonly Address[]): Address | undefined {
+function conflictOf(address: Address, all: readonly Address[]): Address | undefined {
   if (address.kind !== 'tcp' || address.port === 0) return undefined;
   return all.find((one) => one !== address && one.kind === 'tcp' && one.port === address.port);
 }
 
 function faultText(error: NodeJS.ErrnoException, address: Address, all: readonly Address[]): string {
-  const where = addressText(address);
-  const rival = rivalOf(address, all);
+  const text = addressText(address);
+  const conflict = conflictOf(address, all);
   switch (error.code) {
     case 'EADDRINUSE':
-      if (rival)
+      if (conflict)
         return (
-          `${where} cannot be used together with ${addressText(rival)}, or is in use by another program; 0.0.0.0 ` +
+          `${text} cannot be used together with ${addressText(conflict)}, or is in use by another program; 0.0.0.0 ` +
           'and [::] cover all addresses of their family'
         );
-      return `${where} is in use by another program; choose another with --listen`;
+      return `${text} is in use by another program; choose another with --listen`;
     case 'EACCES':
-      return `${where} is not permitted for this user; choose a port above 1023 or another path with --listen`;
+      return `${text} is not permitted for this user; choose a port above 1023 or another path with --listen`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return `${where} is not an address of this machine; choose another with --listen`;
+      return `${text} is not an address of this machine; choose another with --listen`;
     case 'EEXIST':
-      return `${where}: a file that is not a socket exists there; choose another path with --listen`;
+      return `${text}: a file that is not a socket exists there; choose another path with --listen`;
     case 'ENOENT':
-      return `${where}: the folder does not exist; choose another with --listen`;
+      return `${text}: the folder does not exist; choose another with --listen`;
     default:
-      return `cannot listen on ${where}: ${error.message}`;
+      return `cannot listen on ${text}: ${error.message}`;
   }
 }

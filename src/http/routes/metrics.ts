@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
-import { seesAll } from '../../model/rights.ts';
+import { seesAllSites } from '../../model/rights.ts';
 import { forbidden, hasToken, type recogniser, signedOut } from '../auth/guard.ts';
 import type { HttpOptions } from '../contract.ts';
 import { comeBackLater } from '../problem.ts';
@@ -31,7 +31,7 @@ export function metricsRoute(app: HttpApp, { metrics }: HttpOptions, recognise: 
   async function check(request: FastifyRequest): Promise<void> {
     const identity = await recognise(request);
     if (identity === undefined) throw signedOut();
-    if (!seesAll(identity.rights)) throw forbidden();
+    if (!seesAllSites(identity.rights)) throw forbidden();
   }
 }
 
