@@ -21,6 +21,7 @@ import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
 import type { AccountRecords, SessionOwner, TableName } from '../accounts/records.ts';
 import type { AccountTables, AccountTransaction, Change, ChangeOptions } from '../accounts/transaction.ts';
 import { type Attempt, type Store, StoreError } from '../contract.ts';
+import { FORMAT, isReadable } from '../format.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
 import { type OpenTable, openAccounts } from './account-tables.ts';
 import type { AttemptTable } from './attempt-table.ts';
@@ -33,13 +34,6 @@ import { LmdbArchive } from './lmdb-archive.ts';
 import { bytesOf } from './lmdb-quota.ts';
 import { pauseAfter } from './pause.ts';
 import { isList, isNumber, isRecord, isText, openTable } from './table.ts';
-
-/** Raised when a later version can no longer be read by an earlier one. */
-const FORMAT = 2;
-/**
- * An older format that this version reads, and that a server raises. It has no places of clicks: record/aggregator.ts.
- */
-const FORMER_FORMAT = 1;
 
 /** Maximum number of minutes in one write, which blocks this process. */
 const MINUTES_TOGETHER = 1000;
@@ -105,9 +99,9 @@ function initStore(file: StoreFile, folder: string, create: boolean): Buffer {
       sites.putSync(demo.key, demo);
     });
   const format = meta.get('format');
-  if (format === FORMER_FORMAT && create) file.write(() => meta.putSync('format', FORMAT));
-  if (format !== FORMAT && format !== FORMER_FORMAT)
+  if (!isReadable(format))
     throw new StoreError('newer-store', `${folder} was written by a later version of Fieldmouse (format ${format})`);
+  if (format !== FORMAT && create) file.write(() => meta.putSync('format', FORMAT));
   return Buffer.from(meta.get('secret') as Buffer);
 }
 
