@@ -252,8 +252,8 @@ function present(granted: readonly number[]): (Arrival & { v: number; n: number 
 }
 
 function click(v: number, n: number): RelayItem {
-  const place = { x: 100, y: 200, button: 0, ex: 1, ey: 1, selector: '#buy' };
-  return { k: 'click', v, n, i: 0, t: Date.now(), page: '/', click: place };
+  const mark = { type: 'click', x: 100, y: 200, button: 0, ex: 1, ey: 1, selector: '#buy' } as const;
+  return { k: 'mark', v, n, i: 0, t: Date.now(), page: '/', mark };
 }
 
 function request(no: number) {

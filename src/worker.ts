@@ -173,7 +173,7 @@ async function ingestOptions(
     },
     claim: (arrival, posted, last) => relay.claim(arrival, posted, last),
     lastFrame: (site, id, most) => (recorder.inTrouble ? Promise.resolve(0) : lastFrameOf(archive, site, id, most)),
-    late: (click) => relay.late(click),
+    late: (mark) => relay.late(mark),
     watched: (site) => relay.watched(site),
     record: (arrival, country, n) => startRecording(recorder, arrival, country, n),
     canRecord: () => !recorder.inTrouble,

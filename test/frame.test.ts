@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { type Mark, POINTERS } from '../src/model/mark.ts';
 import { MAX_TEXT } from '../src/model/text.ts';
 import { encodeFrame, encodeHello, encodeSamples, packFrames, type Sample } from '../src/protocol/encode.ts';
 import {
@@ -10,8 +11,6 @@ import {
   FRAME,
   type Hello,
   KIND,
-  type Mark,
-  POINTERS,
   SampleBuffer,
   splitFrames,
 } from '../src/protocol/frame.ts';

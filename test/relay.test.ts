@@ -46,13 +46,13 @@ test('the queue for a suspended primary is bounded, also when visitors change pa
     for (let k = 0; k < 5; k++) trace.take(samples, 0, 0, samples.count);
     trace.navigate(i, 0, i, `/${i}`);
   }
-  trace.click(9, 0, 9, { x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '' });
+  trace.mark(9, 0, 9, { type: 'click', x: 1, y: 2, button: 0, ex: 0, ey: 0, selector: '' });
   await relay.close();
   const last = sent.at(-1) as { k: 'batch'; items: RelayItem[] };
   const text = last.items.reduce((sum, item) => sum + ('text' in item ? item.text.length : 0), 0);
   assert.ok(text > 1024 * 1024 && text < 3 * 1024 * 1024, `${text} bytes`);
   assert.equal(last.items.filter(({ k }) => k === 'page').length, 1500);
-  assert.equal(last.items.filter(({ k }) => k === 'click').length, 1);
+  assert.equal(last.items.filter(({ k }) => k === 'mark').length, 1);
 });
 
 test('departures that overflow the queue are replaced by a list of all visitors present', async (t) => {

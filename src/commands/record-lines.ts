@@ -3,12 +3,14 @@
  * the same limits as data from visitors.
  */
 
+import type { Mark } from '../model/mark.ts';
 import { SITE_KEY } from '../model/site.ts';
 import { MAX_TEXT } from '../model/text.ts';
 import type { Visit } from '../model/visit.ts';
 import { DEVICES } from '../model/visitor.ts';
-import { decodeSamples, KIND, type Mark, POINTERS, SampleBuffer } from '../protocol/frame.ts';
-import { ELEMENT_SCALE, MAX_COORDINATE } from '../protocol/limits.ts';
+import { decodeSamples, KIND, SampleBuffer } from '../protocol/frame.ts';
+import { MAX_COORDINATE } from '../protocol/limits.ts';
+import { markFromLine, markToLine } from '../protocol/mark-codec.ts';
 import { RUN_SAMPLES } from '../protocol/passages.ts';
 import { Writer } from '../protocol/writer.ts';
 import type { Run } from '../store/archive.ts';
@@ -65,27 +67,9 @@ export function runLine({ n, frames, page, size, entered, t, payload }: Run): st
     const [dt, kind, x, y] = [buffer.time[i], buffer.kind[i], buffer.x[i], buffer.y[i]];
     if (kind === KIND.move) samples.push([dt, x, y]);
     else if (kind === KIND.scroll) samples.push([dt, 'scroll', y]);
-    else samples.push([dt, ...markParts(buffer.marks[nextMark++] as Mark)]);
+    else samples.push([dt, ...markToLine(buffer.marks[nextMark++] as Mark)]);
   }
   return JSON.stringify({ run: { n, frames, page, size, entered, t, samples } });
-}
-
-/** The name of a mark in an export. */
-type MarkName = Exclude<Mark['type'], 'visibility'> | 'shown' | 'hidden';
-
-function markParts(mark: Mark): [name: MarkName, ...unknown[]] {
-  switch (mark.type) {
-    case 'click':
-      return ['click', mark.x, mark.y, mark.button, mark.ex, mark.ey, mark.selector];
-    case 'page':
-      return ['page', mark.page];
-    case 'resize':
-      return ['resize', mark.vw, mark.vh, mark.dw, mark.dh];
-    case 'visibility':
-      return [mark.visible ? 'shown' : 'hidden'];
-    case 'pointer':
-      return ['pointer', mark.pointer];
-  }
 }
 
 /** Reads a line. Throws LineFault. */
@@ -164,38 +148,14 @@ function addSample(dt: number, parts: unknown[], name: string): void {
   if (typeof first === 'number') buffer.push(KIND.move, dt, place(first, name), place(second, name));
   else if (first === 'scroll') buffer.push(KIND.scroll, dt, 0, read.int(second, 0, MAX_COORDINATE, name));
   else {
-    const mark = readMark(parts, name);
-    const [x, y] = mark.type === 'click' ? [mark.x, mark.y] : [0, 0];
-    buffer.pushMark(mark, dt, x, y);
+    const mark = markFromLine(parts, read, name);
+    if (!mark) throw new LineFault(`${name} is of an unknown kind`);
+    buffer.pushMark(mark, dt);
   }
 }
 
 function place(value: unknown, name: string): number {
   return read.int(value, -MAX_COORDINATE, MAX_COORDINATE, name);
-}
-
-function readMark([kind, a, b, c, d, e, f]: unknown[], name: string): Mark {
-  const extent = (value: unknown) => read.int(value, 0, MAX_COORDINATE, name);
-  const known = kind as MarkName;
-  switch (known) {
-    case 'click': {
-      const within = (value: unknown) => read.int(value, 0, ELEMENT_SCALE, name);
-      const at = { x: place(a, name), y: place(b, name), button: read.int(c, 0, 255, name) };
-      return { type: 'click', ...at, ex: within(d), ey: within(e), selector: read.text(f, MAX_TEXT.selector, name) };
-    }
-    case 'page':
-      return { type: 'page', page: read.text(a, MAX_TEXT.page, name) };
-    case 'resize':
-      return { type: 'resize', vw: extent(a), vh: extent(b), dw: extent(c), dh: extent(d) };
-    case 'shown':
-    case 'hidden':
-      return { type: 'visibility', visible: known === 'shown' };
-    case 'pointer':
-      return { type: 'pointer', pointer: read.oneOf(a, POINTERS, name) };
-    default:
-      known satisfies never;
-      throw new LineFault(`${name} is of an unknown kind`);
-  }
 }
 
 /** Readers of values; each throws LineFault with `name`. */

@@ -10,7 +10,7 @@ import { deviceOf, type LeaveReason, type Visitor } from '../model/visitor.ts';
 import type { Channel } from '../protocol/channel.ts';
 import {
   type Arrival,
-  type LateClick,
+  type LateMark,
   MAX_PAGES_TOLD,
   type RelayItem,
   type SeenSite,
@@ -298,7 +298,7 @@ export class Hub {
         this.#presence.disconnected(worker, item, now);
         break;
       case 'late':
-        this.#onLateClick(item);
+        this.#onLateMark(item);
         break;
       default: {
         const present = this.#presence.get(item.v);
@@ -308,35 +308,35 @@ export class Hub {
   }
 
   /** Applies an event of a present visitor. */
-  #onAction(present: SitePresence, item: Extract<RelayItem, { k: 'begin' | 'page' | 'view' | 'click' }>): void {
+  #onAction(present: SitePresence, item: Extract<RelayItem, { k: 'begin' | 'page' | 'view' | 'mark' }>): void {
     if (item.k === 'view') {
       this.#view(present, item);
     } else if (item.k === 'begin') {
       this.#presence.noteTaken(present, item.n);
     } else if (present.shown.show(item.n, item.i)) {
       if (item.k === 'page') this.#navigate(present, item);
-      else this.#click(present, item);
+      else this.#mark(present, item);
     } else if (item.k === 'page' && item.page !== present.visitor.page) {
       // A visitor that reconnects sends unacked frames again. It starts on their page and repeats the navigation.
       this.#navigate(present, item);
     }
   }
 
-  #click(present: SitePresence, item: Extract<RelayItem, { k: 'click' }>): void {
-    const { x, y } = item.click;
-    present.visitor.at = [x, y];
-    this.#publishClick(present, item);
+  #mark(present: SitePresence, item: Extract<RelayItem, { k: 'mark' }>): void {
+    if ('x' in item.mark) present.visitor.at = [item.mark.x, item.mark.y];
+    this.#publishMark(present, item);
   }
 
-  /** A click on a page that the visitor has already left. Streams cannot show clicks of visitors who are gone. */
-  #onLateClick(item: Extract<RelayItem, { k: 'late' }>): void {
+  /** A mark on a page that the visitor has already left. Streams cannot show marks of visitors who are gone. */
+  #onLateMark(item: Extract<RelayItem, { k: 'late' }>): void {
     const present = this.#presence.find(item.id);
-    if (present?.site === item.site && present.shown.show(item.n, item.i)) this.#publishClick(present, item);
+    if (present?.site === item.site && present.shown.show(item.n, item.i)) this.#publishMark(present, item);
   }
 
-  #publishClick({ site, visitor }: SitePresence, { t, page, click }: Pick<LateClick, 't' | 'page' | 'click'>): void {
-    const { v } = visitor;
-    this.#fanOut.publish(site, 'click', { pages: [page], visitor: visitor.id }, () => ({ t, v, page, ...click }));
+  #publishMark({ site, visitor }: SitePresence, { t, page, mark }: Pick<LateMark, 't' | 'page' | 'mark'>): void {
+    const { v, id } = visitor;
+    const { type, ...fields } = mark;
+    this.#fanOut.publish(site, type, { pages: [page], visitor: id }, () => ({ t, v, page, ...fields }));
   }
 
   #navigate(

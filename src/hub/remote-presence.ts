@@ -72,10 +72,10 @@ export class RemotePresence {
   }
 
   /** Applies an event to a visitor. */
-  apply({ visitor }: RemoteVisitor, { name, data }: PeerEventData): void {
-    if (name === 'click') visitor.at = [data.x, data.y];
-    else if (name === 'page') Object.assign(visitor, pick(data), { at: null });
-    else if (name === 'view') Object.assign(visitor, pickView(data));
+  apply({ visitor }: RemoteVisitor, event: Exclude<PeerEventData, { name: 'join' | 'leave' }>): void {
+    if (event.name === 'page') Object.assign(visitor, pick(event.data), { at: null });
+    else if (event.name === 'view') Object.assign(visitor, pickView(event.data));
+    else if ('x' in event.data) visitor.at = [event.data.x, event.data.y];
   }
 
   /** Replaces all visitors of a node on a site. */

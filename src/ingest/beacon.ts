@@ -183,7 +183,7 @@ export class Beacons {
   }
 
   /**
-   * Stores the frames of an earlier page of a visitor, and sends unknown clicks to streams. The visitor stays on its
+   * Stores the frames of an earlier page of a visitor, and sends unknown marks to streams. The visitor stays on its
    * current page. If the earlier page is still open, the empty token makes it start over: everything that it sent as
    * this visitor is stored and acked.
    */
@@ -200,8 +200,8 @@ export class Beacons {
       hello,
       proof,
     );
-    const earlier = new EarlierPage(recording, this.#registry.rateLimits(), hello, Date.now(), (click) => {
-      if (click.n > stored) this.#options.late({ site, id, ...click });
+    const earlier = new EarlierPage(recording, this.#registry.rateLimits(), hello, Date.now(), (late) => {
+      if (late.n > stored) this.#options.late({ site, id, ...late });
     });
     message.store(earlier);
     await recording.settled();

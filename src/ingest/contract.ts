@@ -3,10 +3,11 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
+import type { PublishedMark } from '../model/mark.ts';
 import type { Site } from '../model/site.ts';
 import type { Visitor } from '../model/visitor.ts';
 import type { SampleBuffer } from '../protocol/frame.ts';
-import type { Arrival, ClickData, DisconnectReason, LateClick } from '../protocol/ipc.ts';
+import type { Arrival, DisconnectReason, LateMark } from '../protocol/ipc.ts';
 import type { Pace } from './pace.ts';
 
 /** Receives what a visitor does. */
@@ -24,7 +25,7 @@ export interface LiveSink {
   /** The page was just loaded and numbers its frames from `n` on. */
   startPage(n: number): void;
   /** `n` and `i` number events, as in RelayItem. */
-  click(n: number, i: number, t: number, click: ClickData): void;
+  mark(n: number, i: number, t: number, mark: PublishedMark): void;
   navigate(n: number, i: number, t: number, page: string): void;
   view(t: number, size: Visitor['size'], hidden: boolean): void;
   name(label: string): void;
@@ -84,8 +85,8 @@ export interface IngestOptions {
    * included since. 0: none, or the store does not answer now.
    */
   lastFrame(site: string, id: string, most: number): Promise<number>;
-  /** Sends a click on a page that its visitor has left. */
-  late(click: LateClick): void;
+  /** Sends a mark on a page that its visitor has left. */
+  late(mark: LateMark): void;
   /** Starts to store a visitor's frames after number `n`. `country` may be empty. */
   record(arrival: Arrival, country: string, n: number): RecordSink;
   /** False while nothing can be stored. */

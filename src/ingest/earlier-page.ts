@@ -1,26 +1,27 @@
-/** A page that its visitor has left. What it still sends is stored; streams get only its clicks. */
+/** A page that its visitor has left. What it still sends is stored; streams get only its published marks. */
 
+import { isPublished, type Mark } from '../model/mark.ts';
 import type { Visitor } from '../model/visitor.ts';
-import { type Hello, KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
-import type { LateClick } from '../protocol/ipc.ts';
+import { type Hello, KIND, type SampleBuffer } from '../protocol/frame.ts';
+import type { LateMark } from '../protocol/ipc.ts';
 import type { RecordSink } from './contract.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { boundTimes } from './sample-times.ts';
 
-type Tell = (click: Omit<LateClick, 'site' | 'id'>) => void;
+type OnMark = (mark: Omit<LateMark, 'site' | 'id'>) => void;
 
 export class EarlierPage {
   readonly #recording: RecordSink;
   readonly #rateLimits: RateLimits;
   #offset: number;
   readonly #now: number;
-  readonly #onClick: Tell;
+  readonly #onMark: OnMark;
   #page: string;
   #size: Visitor['size'];
 
-  /** `hello` arrived with the frames at `now`, Unix ms. `tell` is called for each click. */
-  constructor(recording: RecordSink, rateLimits: RateLimits, hello: Hello, now: number, tell: Tell) {
-    this.#onClick = tell;
+  /** `hello` arrived with the frames at `now`, Unix ms. `onMark` is called for each published mark. */
+  constructor(recording: RecordSink, rateLimits: RateLimits, hello: Hello, now: number, onMark: OnMark) {
+    this.#onMark = onMark;
     this.#recording = recording;
     this.#rateLimits = rateLimits;
     this.#offset = now - hello.clock;
@@ -44,9 +45,6 @@ export class EarlierPage {
   #applyMark(mark: Mark, n: number, i: number, t: number): void {
     if (mark.type === 'page') this.#page = mark.page;
     else if (mark.type === 'resize') this.#size = [mark.vw, mark.vh, mark.dw, mark.dh];
-    else if (mark.type === 'click') {
-      const { type, ...click } = mark;
-      this.#onClick({ n, i, t, page: this.#page, click });
-    }
+    else if (isPublished(mark)) this.#onMark({ n, i, t, page: this.#page, mark });
   }
 }

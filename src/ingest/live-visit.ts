@@ -3,8 +3,9 @@
  * and updates the trace.
  */
 
+import { isPublished, type Mark } from '../model/mark.ts';
 import type { Visitor } from '../model/visitor.ts';
-import { KIND, type Mark, type SampleBuffer } from '../protocol/frame.ts';
+import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 import type { DisconnectReason } from '../protocol/ipc.ts';
 import type { LiveSink, RecordSink } from './contract.ts';
 import type { RateLimits } from './rate-limits.ts';
@@ -140,13 +141,12 @@ export class LiveVisit {
   }
 
   #applyMark(mark: Mark, n: number, i: number, t: number): void {
+    if (isPublished(mark)) {
+      this.trace.mark(n, i, t, mark);
+      return;
+    }
     const { arrival } = this.trace;
     switch (mark.type) {
-      case 'click': {
-        const { type, ...click } = mark;
-        this.trace.click(n, i, t, click);
-        break;
-      }
       case 'page':
         if (mark.page !== arrival.page) this.trace.navigate(n, i, t, mark.page);
         break;

@@ -2,6 +2,7 @@
  * Recorded visits, in the form that programs and the dashboard read. Times are Unix ms on the server's clock; positions
  * are page pixels.
  */
+import type { MarkFields, PUBLISHED_MARKS, PublishedName } from './mark.ts';
 import type { Device, Visitor } from './visitor.ts';
 
 /** A recorded visit without its samples. */
@@ -50,7 +51,7 @@ export interface Stay {
 export const MAX_STAYS = 500;
 
 /** What a visitor did on one page, in order of time, until the page or the connection changed. */
-export interface Passage {
+export interface Passage extends MarkLists {
   page: string;
   /** Time that all `dt` are relative to, and time of the last sample. */
   t: number;
@@ -63,21 +64,11 @@ export interface Passage {
   moves: number[];
   /** Flat: `dt, y` of each scroll offset. */
   scrolls: number[];
-  clicks: Click[];
   /** The window was resized, or the tab hidden or shown. */
   views: { dt: number; size?: Visitor['size']; hidden?: boolean }[];
 }
 
-export interface Click {
-  dt: number;
-  x: number;
-  y: number;
-  button: number;
-  /** Position in the element, 0 to 32767 in each direction. */
-  ex: number;
-  ey: number;
-  selector: string;
-}
+type MarkLists = { [N in PublishedName as (typeof PUBLISHED_MARKS)[N]]: ({ dt: number } & MarkFields<N>)[] };
 
 /** Counts of a page over a period. */
 export interface PageCounts {

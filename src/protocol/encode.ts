@@ -2,7 +2,8 @@
  * Encodes the visitor's binary frames; `frame.ts` decodes them. It is a separate file because the tracker ships it to
  * every visitor, so it must stay small. Numbers here repeat the tables there; the property tests keep them in step.
  */
-import type { Hello, Mark } from './frame.ts';
+import type { Mark } from '../model/mark.ts';
+import type { Hello } from './frame.ts';
 
 /** A list of bytes. */
 export type Bytes = number[];
@@ -22,7 +23,7 @@ export type Sample = { time: number } & ({ type: 'move'; x: number; y: number } 
  */
 export type SamplePart = readonly [time: number, kind: number, rest: Bytes, at?: Point | undefined, page?: string];
 
-/** Kinds of parts; MARK is followed by one of the marks. They repeat SAMPLE and MARK of frame.ts. */
+/** Kinds of parts; MARK is followed by one of the marks. They repeat SAMPLE of frame.ts and MARKS of mark-codec.ts. */
 export const MOVE = 1;
 export const SCROLL = 2;
 export const MARK = 3;

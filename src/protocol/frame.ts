@@ -4,9 +4,10 @@
  *
  * The tracker bundles the encoding half (encode.ts), not this file.
  */
+import type { Mark, View } from '../model/mark.ts';
 import { MAX_TEXT } from '../model/text.ts';
 import { FrameError } from './frame-error.ts';
-import { ELEMENT_SCALE } from './limits.ts';
+import { readMark } from './mark-codec.ts';
 import { coordinate, Reader } from './reader.ts';
 
 /** The two low bits of a frame's head; the other bits are the frame's number. */
@@ -14,18 +15,6 @@ export const FRAME = { hello: 0, samples: 1, bye: 2 } as const;
 
 /** The two low bits of a sample's head; the other bits are the time since the previous sample, milliseconds. */
 const SAMPLE = { near: 0, move: 1, scroll: 2, mark: 3 } as const;
-
-/** What a mark is: rare samples, each starting with the index of its type in this list. */
-const MARKS = ['click', 'page', 'resize', 'visibility', 'pointer'] as const satisfies readonly Mark['type'][];
-
-export interface View {
-  /** Viewport width and height, CSS pixels. */
-  vw: number;
-  vh: number;
-  /** Document width and height, CSS pixels. */
-  dw: number;
-  dh: number;
-}
 
 /** First frame of every connection. */
 export interface Hello extends View {
@@ -40,24 +29,6 @@ export interface Hello extends View {
   /** Number of the last frame since the page was loaded; 0 if there is none yet. */
   last: number;
 }
-
-export type Mark =
-  | {
-      type: 'click';
-      /** Page pixels. */
-      x: number;
-      y: number;
-      button: number;
-      /** Position in the element, 0 to ELEMENT_SCALE. */
-      ex: number;
-      ey: number;
-      /** Short CSS selector of the element; may be empty. */
-      selector: string;
-    }
-  | { type: 'page'; page: string }
-  | ({ type: 'resize' } & View)
-  | { type: 'visibility'; visible: boolean }
-  | { type: 'pointer'; pointer: 'mouse' | 'touch' | 'pen' };
 
 /** Kinds of decoded samples. */
 export const KIND = { move: 0, scroll: 1, mark: 2 } as const;
@@ -85,7 +56,7 @@ export class SampleBuffer {
   readonly kind: Uint8Array;
   /** Time on the sender's clock, milliseconds. */
   readonly time: Float64Array;
-  /** Page pixels; for a scroll, `y` is the scroll offset. */
+  /** Page pixels; for a scroll, `y` is the scroll offset. 0 for marks without a place. */
   readonly x: Int32Array;
   readonly y: Int32Array;
   /** The marks, in the order of the samples of kind `mark`. */
@@ -171,8 +142,9 @@ export class SampleBuffer {
     return last;
   }
 
-  pushMark(mark: Mark, time: number, x: number, y: number): void {
-    this.push(KIND.mark, time, x, y);
+  pushMark(mark: Mark, time: number): void {
+    const place = 'x' in mark ? mark : undefined;
+    this.push(KIND.mark, time, place?.x ?? 0, place?.y ?? 0);
     this.marks.push(mark);
   }
 }
@@ -245,13 +217,12 @@ export function decodeSamples(bytes: Uint8Array, offset: number, into: SampleBuf
         into.push(KIND.scroll, time, 0, r.extent());
         break;
       default: {
-        const mark = decodeMark(r, x, y);
-        if (mark.type === 'click') {
-          x = mark.x;
-          y = mark.y;
-        }
-        into.pushMark(mark, time, x, y);
-        if (mark.type === 'click') noteSource(into, bytes, r.offset);
+        const mark = readMark(r, x, y);
+        into.pushMark(mark, time);
+        if (!('x' in mark)) break;
+        x = mark.x;
+        y = mark.y;
+        noteSource(into, bytes, r.offset);
       }
     }
   }
@@ -267,40 +238,6 @@ function noteSource({ source, count }: SampleBuffer, bytes: Uint8Array, from: nu
   source.from = from;
   source.before = count;
 }
-
-function decodeMark(r: Reader, x: number, y: number): Mark {
-  const number = r.varint();
-  const type: Mark['type'] | undefined = MARKS[number];
-  switch (type) {
-    case 'click':
-      return {
-        type,
-        x: coordinate(x + r.zigzag()),
-        y: coordinate(y + r.zigzag()),
-        button: r.byte(),
-        ex: Math.min(r.varint(), ELEMENT_SCALE),
-        ey: Math.min(r.varint(), ELEMENT_SCALE),
-        selector: r.text(MAX_TEXT.selector),
-      };
-    case 'page':
-      return { type, page: r.text(MAX_TEXT.page) };
-    case 'resize':
-      return { type, vw: r.extent(), vh: r.extent(), dw: r.extent(), dh: r.extent() };
-    case 'visibility':
-      return { type, visible: r.byte() !== 0 };
-    case 'pointer': {
-      const pointer = POINTERS[r.byte()];
-      if (pointer === undefined) throw new FrameError('bad-type', 'pointer');
-      return { type, pointer };
-    }
-    case undefined:
-      throw new FrameError('bad-type', `mark ${number}`);
-    default:
-      return type satisfies never;
-  }
-}
-
-export const POINTERS = ['mouse', 'touch', 'pen'] as const;
 
 /**
  * Frames up to this size are read whatever the server's limits are. Above a lower limit, less of a frame or nothing is

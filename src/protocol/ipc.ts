@@ -3,9 +3,9 @@
  * library's) is ignored.
  */
 
+import type { PublishedMark } from '../model/mark.ts';
 import type { LeaveReason, Visitor } from '../model/visitor.ts';
 import type { NumberedChannel } from './channel.ts';
-import type { Mark } from './frame.ts';
 import type { Past } from './peer.ts';
 import type { Moves } from './stream-event.ts';
 
@@ -30,9 +30,9 @@ export type RelayItem =
   | { k: 'begin'; v: number; n: number }
   | { k: 'page'; v: number; n: number; i: number; t: number; page: string; origin: string; size: Visitor['size'] }
   | { k: 'view'; v: number; t: number; size: Visitor['size']; hidden: boolean; label: string }
-  | { k: 'click'; v: number; n: number; i: number; t: number; page: string; click: ClickData }
-  /** A click on an earlier page of a visitor, which may be at another worker, or disconnected. */
-  | ({ k: 'late' } & LateClick)
+  | { k: 'mark'; v: number; n: number; i: number; t: number; page: string; mark: PublishedMark }
+  /** A mark on an earlier page of a visitor, which may be at another worker, or disconnected. */
+  | ({ k: 'late' } & LateMark)
   /** Text for `m` of a moves event: rendered once, copied to every subscriber. `n` samples. */
   | { k: 'moves'; c: number; t: number; text: string; n: number }
   | { k: 'scroll'; c: number; t: number; text: string }
@@ -42,11 +42,8 @@ export type RelayItem =
    */
   | { k: 'gone'; v: number; claim: number; n: number; t: number; last: number; reason: DisconnectReason };
 
-/** A click without its type. */
-export type ClickData = Omit<Extract<Mark, { type: 'click' }>, 'type'>;
-
-/** A click that arrives after its visitor has navigated to another page. `n` and `i` as above. */
-export interface LateClick {
+/** A mark that arrives after its visitor has navigated to another page. `n` and `i` as above. */
+export interface LateMark {
   site: string;
   /** The visitor's id. */
   id: string;
@@ -55,7 +52,7 @@ export interface LateClick {
   /** Unix ms. */
   t: number;
   page: string;
-  click: ClickData;
+  mark: PublishedMark;
 }
 
 /**

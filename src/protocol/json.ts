@@ -4,11 +4,11 @@
  */
 
 import { charactersOf, isLabel, maxUnits, tidy } from '../model/label.ts';
-import { MAX_TEXT, utf8Length } from '../model/text.ts';
-import { KIND, type Mark, type SampleBuffer } from './frame.ts';
+import { MAX_TEXT } from '../model/text.ts';
+import { KIND, type SampleBuffer } from './frame.ts';
 import { FrameError } from './frame-error.ts';
-import { ELEMENT_SCALE, MAX_COORDINATE } from './limits.ts';
-import { withoutNul } from './reader.ts';
+import { extent, pixel, text } from './json-value.ts';
+import { markFromJson } from './mark-codec.ts';
 
 /** A sample whose own time is older than this, or in the future, gets its time of arrival, milliseconds. */
 const MAX_SKEW_MS = 60_000;
@@ -66,7 +66,7 @@ function readItem(value: unknown, now: number, into: SampleBuffer, frame: JsonFr
   switch (item.type) {
     case undefined:
     case 'move':
-      into.push(KIND.move, time, pixel(item, 'x'), pixel(item, 'y'));
+      into.push(KIND.move, time, pixel(item.x, 'x'), pixel(item.y, 'y'));
       break;
     case 'scroll':
       into.push(KIND.scroll, time, 0, extent(item.y, 'y'));
@@ -77,40 +77,8 @@ function readItem(value: unknown, now: number, into: SampleBuffer, frame: JsonFr
     case 'bye':
       frame.bye = true;
       break;
-    default: {
-      const mark = readMark(item);
-      const at = mark.type === 'click' ? mark : undefined;
-      into.pushMark(mark, time, at?.x ?? 0, at?.y ?? 0);
-    }
-  }
-}
-
-function readMark(item: Item): Mark {
-  switch (item.type) {
-    case 'click':
-      return {
-        type: 'click',
-        x: pixel(item, 'x'),
-        y: pixel(item, 'y'),
-        button: Math.min(extent(item.button ?? 0, 'button'), 255),
-        ex: Math.min(extent(item.ex ?? 0, 'ex'), ELEMENT_SCALE),
-        ey: Math.min(extent(item.ey ?? 0, 'ey'), ELEMENT_SCALE),
-        selector: text(item.selector, 'selector', MAX_TEXT.selector),
-      };
-    case 'page':
-      return { type: 'page', page: text(item.page, 'page', MAX_TEXT.page) };
-    case 'resize':
-      return {
-        type: 'resize',
-        vw: extent(item.vw, 'vw'),
-        vh: extent(item.vh, 'vh'),
-        dw: extent(item.dw ?? item.vw, 'dw'),
-        dh: extent(item.dh ?? item.vh, 'dh'),
-      };
-    case 'visibility':
-      return { type: 'visibility', visible: item.visible === true };
     default:
-      throw new FrameError('bad-type', 'unknown sample type');
+      into.pushMark(markFromJson(item), time);
   }
 }
 
@@ -136,22 +104,4 @@ export function timeOf(value: unknown, now: number): number {
   if (value === undefined) return now;
   if (typeof value !== 'number' || !Number.isFinite(value)) throw new FrameError('bad-number', 't');
   return value > now || now - value > MAX_SKEW_MS ? now : Math.round(value);
-}
-
-function pixel(item: Item, name: 'x' | 'y'): number {
-  const value = item[name];
-  if (typeof value !== 'number' || !(Math.abs(value) <= MAX_COORDINATE)) throw new FrameError('bad-number', name);
-  return Math.round(value);
-}
-
-function extent(value: unknown, name: string): number {
-  if (typeof value !== 'number' || !(value >= 0 && value <= MAX_COORDINATE)) throw new FrameError('bad-number', name);
-  return Math.round(value);
-}
-
-function text(value: unknown, name: string, limit: number): string {
-  if (value === undefined) return '';
-  if (typeof value !== 'string' || value.length > limit || utf8Length(value) > limit)
-    throw new FrameError('bad-text', name);
-  return withoutNul(value);
 }

@@ -1,8 +1,9 @@
 /** Splits runs of frames by page. */
 
+import { byMarkList, isPublished, type Mark, PUBLISHED_MARKS } from '../model/mark.ts';
 import type { Passage } from '../model/visit.ts';
 import type { Visitor } from '../model/visitor.ts';
-import { decodeSamples, KIND, type Mark, SampleBuffer } from './frame.ts';
+import { decodeSamples, KIND, SampleBuffer } from './frame.ts';
 
 /** Maximum number of samples, and of frames, of one run. */
 export const RUN_SAMPLES = 1024;
@@ -41,7 +42,7 @@ export function passagesOf(run: RunLike): Passage[] {
 }
 
 function begin(t: number, page: string, size: Visitor['size'], entered: boolean): Passage {
-  return { page, t, until: t, size, entered, moves: [], scrolls: [], clicks: [], views: [] };
+  return { page, t, until: t, size, entered, moves: [], scrolls: [], ...byMarkList(() => []), views: [] };
 }
 
 function add(
@@ -60,12 +61,13 @@ function add(
 }
 
 function addMark(passage: Passage, dt: number, mark: Mark, size: Visitor['size']): void {
+  if (isPublished(mark)) {
+    const { type, ...fields } = mark;
+    const list: { dt: number }[] = passage[PUBLISHED_MARKS[type]];
+    list.push({ dt, ...fields });
+    return;
+  }
   switch (mark.type) {
-    case 'click': {
-      const { type, ...click } = mark;
-      passage.clicks.push({ dt, ...click });
-      break;
-    }
     case 'resize':
       passage.views.push({ dt, size });
       break;

@@ -4,6 +4,7 @@
  * format of the others; nodes of several versions may share a Redis during an upgrade.
  */
 
+import { PUBLISHED_MARKS, type PublishedName } from '../model/mark.ts';
 import type { Minute } from '../model/minute.ts';
 import type { Visitor } from '../model/visitor.ts';
 import type { Channel } from './channel.ts';
@@ -65,8 +66,8 @@ export interface Second {
 }
 
 /** Events of visitors that other nodes show unchanged. */
-export const PEER_EVENTS = ['join', 'page', 'view', 'click', 'leave'] as const;
-export type PeerEvent = (typeof PEER_EVENTS)[number];
+export type PeerEvent = 'join' | 'page' | 'view' | 'leave' | PublishedName;
+const PEER_EVENTS: readonly string[] = ['join', 'page', 'view', 'leave', ...Object.keys(PUBLISHED_MARKS)];
 
 /** One report of a node about a site. */
 export type SiteItem =
@@ -155,7 +156,7 @@ function siteItem(kind: string, body: string): SiteItem | undefined {
   if (kind === 'e') {
     const [name, scope, json] = parts(body);
     const [pages, visitor] = JSON.parse(scope);
-    return PEER_EVENTS.includes(name as PeerEvent)
+    return PEER_EVENTS.includes(name)
       ? { k: 'event', name: name as PeerEvent, scope: { pages, visitor }, json }
       : undefined;
   }

@@ -2,6 +2,7 @@
  * Primary → dashboard and programs: the events of `GET /v1/stream`, as Server-Sent Events
  * (WHATWG HTML section 9.2). docs/protocol.md lists the same for readers.
  */
+import type { MarkFields, PublishedName } from '../model/mark.ts';
 import type { Minute } from '../model/minute.ts';
 import type { Departure, Device, LeaveReason, Visitor } from '../model/visitor.ts';
 
@@ -15,8 +16,11 @@ export const MAX_ACTIVE = 1000;
 export const ACTIVITY_SECONDS = 60;
 export const ACTIVITY_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
+/** A published mark, on `page`. */
+type MarkEvents = { [N in PublishedName]: { t: number; v: number; page: string } & MarkFields<N> };
+
 /** Times are Unix ms on the server's clock. */
-export interface StreamEvents {
+export interface StreamEvents extends MarkEvents {
   /** The complete current state; replaces everything a reader knew. */
   snapshot: {
     t: number;
@@ -54,17 +58,6 @@ export interface StreamEvents {
    * slow; the latest position of each visitor follows.
    */
   moves: { t: number; page?: string; m: number[]; skipped?: number };
-  click: {
-    t: number;
-    v: number;
-    page: string;
-    x: number;
-    y: number;
-    button: number;
-    ex: number;
-    ey: number;
-    selector: string;
-  };
   /** Scroll positions, flat: for each visitor `v, y, depth`; depth is the share of the page seen, 0 to 1000. */
   scroll: { t: number; page?: string; s: number[] };
   leave: { t: number; v: number; reason: LeaveReason };

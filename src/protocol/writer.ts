@@ -1,5 +1,7 @@
 /** Writes what `reader.ts` and `frame.ts` read, into one growing buffer. */
-import { KIND, type Mark, POINTERS, type SampleBuffer } from './frame.ts';
+import type { Mark } from '../model/mark.ts';
+import { KIND, type SampleBuffer } from './frame.ts';
+import { writeMark } from './mark-codec.ts';
 
 /** Maximum length of a varint, and of a sample without its text, bytes. */
 const VARINT_BYTES = 7;
@@ -48,6 +50,12 @@ export class Writer {
   varint(value: number): void {
     this.#room(VARINT_BYTES);
     this.#put(value);
+  }
+
+  /** Writes a whole number of either sign. */
+  zigzag(value: number): void {
+    this.#room(VARINT_BYTES);
+    this.#zigzag(value);
   }
 
   text(value: string): void {
@@ -127,7 +135,7 @@ export class Writer {
           break;
         default:
           this.#put(4 * since + 3);
-          this.#mark(pen, samples.marks[mark++] as Mark);
+          writeMark(this, samples.marks[mark++] as Mark, pen);
       }
     }
   }
@@ -164,44 +172,6 @@ export class Writer {
       this.#zigzag(dx);
       this.#zigzag(dy);
     }
-  }
-
-  #mark(pen: Pen, mark: Mark): void {
-    switch (mark.type) {
-      case 'click':
-        this.#click(pen, mark);
-        break;
-      case 'page':
-        this.byte(1);
-        this.text(mark.page);
-        break;
-      case 'resize':
-        this.byte(2);
-        for (const extent of [mark.vw, mark.vh, mark.dw, mark.dh]) this.varint(extent);
-        break;
-      case 'visibility':
-        this.byte(3);
-        this.byte(mark.visible ? 1 : 0);
-        break;
-      case 'pointer':
-        this.byte(4);
-        this.byte(POINTERS.indexOf(mark.pointer));
-        break;
-      default:
-        mark satisfies never;
-    }
-  }
-
-  #click(pen: Pen, click: Extract<Mark, { type: 'click' }>): void {
-    this.byte(0);
-    this.#zigzag(click.x - pen.x);
-    this.#zigzag(click.y - pen.y);
-    pen.x = click.x;
-    pen.y = click.y;
-    this.byte(click.button);
-    this.varint(click.ex);
-    this.varint(click.ey);
-    this.text(click.selector);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { NumberedChannel } from '../protocol/channel.ts';
-import { type Arrival, type LateClick, type RelayItem, type SeenSite, TAG, type ToPrimary } from '../protocol/ipc.ts';
+import { type Arrival, type LateMark, type RelayItem, type SeenSite, TAG, type ToPrimary } from '../protocol/ipc.ts';
 import { ChannelBuffer } from './channel-buffer.ts';
 import { Trace } from './trace.ts';
 
@@ -184,9 +184,9 @@ export class Relay {
     this.arm();
   }
 
-  /** Adds a click on a page that its visitor has already left. */
-  late(click: LateClick): void {
-    if (this.watched(click.site)) this.push({ k: 'late', ...click }, click.site);
+  /** Adds a mark on a page that its visitor has already left. */
+  late(mark: LateMark): void {
+    if (this.watched(mark.site)) this.push({ k: 'late', ...mark }, mark.site);
   }
 
   /** Drops the waiting events. Streams of their sites restart with the current state. */

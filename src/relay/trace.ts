@@ -1,6 +1,7 @@
+import type { PublishedMark } from '../model/mark.ts';
 import { deviceOf, shareSeen, type Visitor } from '../model/visitor.ts';
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
-import type { Arrival, ClickData, DisconnectReason, RelayItem } from '../protocol/ipc.ts';
+import type { Arrival, DisconnectReason, RelayItem } from '../protocol/ipc.ts';
 import type { ChannelBuffer } from './channel-buffer.ts';
 
 /** The part of the relay that a trace uses. */
@@ -117,10 +118,10 @@ export class Trace {
   }
 
   /** `n` and `i` as in RelayItem, here and below. */
-  click(n: number, i: number, t: number, click: ClickData): void {
-    this.#moveTo(t, click.x, click.y);
+  mark(n: number, i: number, t: number, mark: PublishedMark): void {
+    if ('x' in mark) this.#moveTo(t, mark.x, mark.y);
     if (this.#relay.watched(this.arrival.site))
-      this.#relay.push({ k: 'click', v: this.v, n, i, t, page: this.arrival.page, click }, this.arrival.site);
+      this.#relay.push({ k: 'mark', v: this.v, n, i, t, page: this.arrival.page, mark }, this.arrival.site);
   }
 
   /** The visitor went to another page. Text for the old page is sent first. */

@@ -1,5 +1,6 @@
 /** One visitor of a replay: its state, and how far its actions have been sent. */
 
+import { byMarkList, type MarkList, type PublishedName } from '../model/mark.ts';
 import type { Passage, Visit } from '../model/visit.ts';
 import { deviceOf, shareSeen, type Visitor } from '../model/visitor.ts';
 import type { ReplayEventName, ReplayEvents } from '../protocol/stream-event.ts';
@@ -25,10 +26,13 @@ export interface ReplayAction {
 }
 
 /** The lists of a passage, each with a cursor. */
-const LISTS = ['views', 'moves', 'scrolls', 'clicks'] as const;
-type List = (typeof LISTS)[number];
-/** Array elements per item of a list. */
-const WIDTH = { views: 1, moves: 3, scrolls: 2, clicks: 1 } as const;
+type List = Exclude<keyof Passage, 'page' | 't' | 'until' | 'size' | 'entered'>;
+/** Array elements per item of a list. Of items with the same time, those of the first list come first. */
+const WIDTH: Readonly<Record<List, number>> = { views: 1, moves: 3, scrolls: 2, ...byMarkList(() => 1) };
+const LISTS = Object.keys(WIDTH) as List[];
+const FIRST: Readonly<Record<List, number>> = { views: 0, moves: 0, scrolls: 0, ...byMarkList(() => 0) };
+/** The event of each list of marks. */
+const EVENT = byMarkList((name) => name);
 
 export class VisitPlayer {
   readonly visitor: Visitor;
@@ -45,7 +49,7 @@ export class VisitPlayer {
   readonly #stage: string | null;
   #passages: readonly Passage[] = [];
   #at = 0;
-  #next: Record<List, number> = zeroCursors();
+  #next: Record<List, number> = { ...FIRST };
   #hasStarted = false;
   #segment: Segment | null = null;
 
@@ -94,7 +98,7 @@ export class VisitPlayer {
   }
 
   #rewindCursors(): void {
-    this.#next = zeroCursors();
+    this.#next = { ...FIRST };
     this.#hasStarted = false;
   }
 
@@ -195,19 +199,20 @@ export class VisitPlayer {
       case 'scrolls':
         this.#scroll(passage.scrolls[i + 1] as number);
         break;
-      case 'clicks': {
-        const { dt, ...click } = passage.clicks[i] as Passage['clicks'][number];
-        this.visitor.at = [click.x, click.y];
-        const { v, page } = this.visitor;
-        actions.push(this.#action(t, { name: 'click', data: { t, v, page, ...click } }));
-        break;
-      }
       case 'views': {
         const { size = this.visitor.size, hidden = this.visitor.hidden } = passage.views[i] as Passage['views'][number];
         actions.push(this.#view(t, size, hidden));
         break;
       }
+      default:
+        actions.push(this.#mark(t, EVENT[list], passage[list][i] as Passage[MarkList][number]));
     }
+  }
+
+  #mark(t: number, name: PublishedName, { dt, ...fields }: Passage[MarkList][number]): ReplayAction {
+    if ('x' in fields) this.visitor.at = [fields.x, fields.y];
+    const { v, page } = this.visitor;
+    return this.#action(t, { name, data: { t, v, page, ...fields } } as ReplayEvent);
   }
 
   #move(t: number, x: number, y: number): void {
@@ -227,10 +232,6 @@ export class VisitPlayer {
     this.#segment ??= { v: this.visitor.v, moves: [], scroll: null };
     return this.#segment;
   }
-}
-
-function zeroCursors(): Record<List, number> {
-  return { views: 0, moves: 0, scrolls: 0, clicks: 0 };
 }
 
 /** The visitor as it was at a time, as far as its recorded visit shows. */

@@ -1,10 +1,11 @@
 /** Generated visits, as frames and as batches for a store, and their sums, computed in the simplest way. */
 import fc from 'fast-check';
 import { CELL, type HeatKind, MAX_COLUMN, MAX_ROW } from '../../src/model/heat.ts';
+import type { Mark } from '../../src/model/mark.ts';
 import type { PageCounts } from '../../src/model/visit.ts';
 import { type Device, deviceOf, type Visitor } from '../../src/model/visitor.ts';
 import { encodeSamples, type Sample } from '../../src/protocol/encode.ts';
-import { decodeSamples, KIND, type Mark, SampleBuffer } from '../../src/protocol/frame.ts';
+import { decodeSamples, KIND, SampleBuffer } from '../../src/protocol/frame.ts';
 import { ELEMENT_SCALE } from '../../src/protocol/limits.ts';
 import { Writer } from '../../src/protocol/writer.ts';
 import type { Archive, Run } from '../../src/store/archive.ts';
@@ -167,7 +168,7 @@ export function fill(into: SampleBuffer, samples: readonly Sample[]): void {
   for (const { time, ...rest } of samples)
     if (rest.type === 'move') into.push(KIND.move, time, rest.x, rest.y);
     else if (rest.type === 'scroll') into.push(KIND.scroll, time, 0, rest.y);
-    else into.pushMark(rest as Mark, time, 0, 0);
+    else into.pushMark(rest as Mark, time);
 }
 
 const buffer = new SampleBuffer(1024);

@@ -1,5 +1,6 @@
 /** Reads events of the live stream and of replays. */
 
+import { MARK_LISTS, type MarkFields, type PublishedName } from '../../model/mark.ts';
 import { DEVICES, type Departure, type Visitor } from '../../model/visitor.ts';
 import type { ReplayEventName, ReplayEvents, StreamEventName, StreamEvents } from '../../protocol/stream-event.ts';
 import {
@@ -13,6 +14,7 @@ import {
   orElse,
   orNull,
   parse,
+  type Readers,
   readOrCount,
   textValue,
   time,
@@ -75,6 +77,14 @@ function moves(value: unknown): number[] | undefined {
   return i === m?.length ? m : undefined;
 }
 
+/** The fields of published marks. */
+export const markFields: { readonly [N in PublishedName]: Readers<MarkFields<N>> } = {
+  click: { x: number, y: number, button: number, ex: number, ey: number, selector: textValue },
+};
+const markEvents = Object.fromEntries(
+  MARK_LISTS.map(([name]) => [name, objectOf({ t: timeOrNaN, v: number, page: textValue, ...markFields[name] })]),
+) as { [N in PublishedName]: ValueReader<StreamEvents[N]> };
+
 const READERS: { readonly [K in StreamEventName]: ValueReader<StreamEvents[K]> } & {
   readonly [K in ReplayEventName]: ValueReader<ReplayEvents[K]>;
 } = {
@@ -86,17 +96,7 @@ const READERS: { readonly [K in StreamEventName]: ValueReader<StreamEvents[K]> }
   page: objectOf({ t: timeOrNaN, v: number, page: textValue, from: textValue, origin: textValue, size, visitor }),
   view: objectOf({ t: timeOrNaN, v: number, size, hidden: flag, device, label: textValue }),
   moves: objectOf({ t: timeOrNaN, m: moves }, { page: textValue, skipped: count }),
-  click: objectOf({
-    t: timeOrNaN,
-    v: number,
-    page: textValue,
-    x: number,
-    y: number,
-    button: number,
-    ex: number,
-    ey: number,
-    selector: textValue,
-  }),
+  ...markEvents,
   scroll: objectOf({ t: timeOrNaN, s: numbers }, { page: textValue }),
   leave: objectOf({ t: timeOrNaN, v: number, reason }),
   rates: objectOf(
@@ -106,6 +106,8 @@ const READERS: { readonly [K in StreamEventName]: ValueReader<StreamEvents[K]> }
   reset: objectOf({ t: timeOrNaN, reason: orElse(oneOf(['unknown-id', 'expired', 'slow', 'resync']), 'resync') }),
   end: objectOf({ t: timeOrNaN }, { damaged: count }),
 };
+
+export const STREAM_EVENTS = Object.keys(READERS).filter((name): name is StreamEventName => name !== 'end');
 
 /** Events about who is where. If one of these cannot be read, the live state is wrong. */
 export const CHANGES: ReadonlySet<string> = new Set<StreamEventName>(['snapshot', 'join', 'page', 'view', 'leave']);

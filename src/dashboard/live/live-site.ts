@@ -1,5 +1,6 @@
 /** The stream or rewind behind the live screen: which site, time and page of it is shown. */
 import { batch, effect, untracked } from '@preact/signals';
+import { MARK_LISTS } from '../../model/mark.ts';
 import { Rewind } from '../rewind/rewind.ts';
 import { LIVE } from '../shell/clock.ts';
 import { address, followTime, go, query, route, routeTime } from '../shell/route.ts';
@@ -38,7 +39,7 @@ const stream = new Stream({
   },
 });
 
-const MOTION = new Set<StreamEvent['name']>(['moves', 'click', 'scroll']);
+const MOTION = new Set<StreamEvent['name']>(['moves', 'scroll', ...MARK_LISTS.map(([name]) => name)]);
 /** When `second` changed last, `performance.now()`. */
 let lastSecond = 0;
 

@@ -6,7 +6,7 @@ import type { StreamEventName } from '../../protocol/stream-event.ts';
 import { ApiError, api } from '../shell/api.ts';
 import { based } from '../shell/base.ts';
 import { retryDelay } from '../shell/retry-delays.ts';
-import { CHANGES, readEvent } from './event-readers.ts';
+import { CHANGES, readEvent, STREAM_EVENTS } from './event-readers.ts';
 import type { StreamEvent } from './live-state.ts';
 
 /** State of the stream. `resumed`: nothing was missed. `reset`: events were missed, and a fresh snapshot followed. */
@@ -28,19 +28,6 @@ export interface StreamListener {
   event(event: StreamEvent): void;
   link(link: StreamLink): void;
 }
-
-const NAMES: Record<StreamEventName, true> = {
-  snapshot: true,
-  join: true,
-  page: true,
-  view: true,
-  moves: true,
-  click: true,
-  scroll: true,
-  leave: true,
-  rates: true,
-  reset: true,
-};
 
 /** Form of the server's event ids. An id in an address must not be longer. */
 const EVENT_ID = /^[\w-]{1,100}$/;
@@ -126,7 +113,7 @@ export class Stream {
     this.#source = source;
     this.#restartWatchdog();
     source.onerror = () => void this.#onLost(source.readyState === EventSource.CLOSED);
-    for (const name of Object.keys(NAMES) as StreamEventName[]) {
+    for (const name of STREAM_EVENTS) {
       source.addEventListener(name, (message: MessageEvent<string>) => {
         if (first) this.#onFirstEvent(resuming, name);
         first = false;

@@ -1,5 +1,6 @@
 /** Converts a passage of a visit into stream events, so that the stage plays it in the same way as live events. */
 
+import { MARK_LISTS } from '../../model/mark.ts';
 import type { Passage, Visit } from '../../model/visit.ts';
 import { deviceOf, type Visitor } from '../../model/visitor.ts';
 import type { StreamEvents } from '../../protocol/stream-event.ts';
@@ -61,7 +62,7 @@ function lastPosition({ passage: { moves }, visitor }: Chapter): Visitor['at'] {
 }
 
 function eventsOf(passage: Passage, label: string): StreamEvent[] {
-  const events = [...movesOf(passage), ...scrollsOf(passage), ...viewsOf(passage, label), ...clicksOf(passage)];
+  const events = [...movesOf(passage), ...scrollsOf(passage), ...viewsOf(passage, label), ...marksOf(passage)];
   return events.sort((a, b) => endOf(a) - endOf(b));
 }
 
@@ -88,8 +89,11 @@ function scrollsOf({ t, scrolls }: Passage): StreamEvent[] {
   return events;
 }
 
-function clicksOf({ t, page, clicks }: Passage): StreamEvent[] {
-  return clicks.map(({ dt, ...click }) => ({ name: 'click', data: { t: t + dt, v: V, page, ...click } }));
+function marksOf(passage: Passage): StreamEvent[] {
+  const { t, page } = passage;
+  return MARK_LISTS.flatMap(([name, list]) =>
+    passage[list].map(({ dt, ...fields }) => ({ name, data: { t: t + dt, v: V, page, ...fields } }) as StreamEvent),
+  );
 }
 
 /** A view in a passage has only the changed values. An event has all of them. */

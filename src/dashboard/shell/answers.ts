@@ -2,10 +2,11 @@
 import type * as account from '../../model/account.ts';
 import type { AuditAction, AuditEntry } from '../../model/audit.ts';
 import { type Heat, MAX_COLUMN, MAX_ROW } from '../../model/heat.ts';
+import { byMarkList, type MarkList } from '../../model/mark.ts';
 import { type Rights, ROLES } from '../../model/rights.ts';
 import type { Site } from '../../model/site.ts';
-import type { Click, DayCounts, PageCounts, Passage, Stay, Visit } from '../../model/visit.ts';
-import { device, size } from '../live/event-readers.ts';
+import type { DayCounts, PageCounts, Passage, Stay, Visit } from '../../model/visit.ts';
+import { device, markFields, size } from '../live/event-readers.ts';
 import type { PassagePart } from '../replay/recording.ts';
 import { periodStart } from '../ui/period.ts';
 import {
@@ -148,15 +149,9 @@ const damaged = orElse(count, 0);
 
 export const visits = objectOf({ visits: list(visit), next: orNull(textValue), damaged });
 
-const click: ValueReader<Click> = objectOf({
-  dt: number,
-  x: number,
-  y: number,
-  button: number,
-  ex: number,
-  ey: number,
-  selector: textValue,
-});
+const markLists = byMarkList((name) => list(objectOf({ dt: number, ...markFields[name] }))) as {
+  [L in MarkList]: ValueReader<Passage[L]>;
+};
 const passage: ValueReader<Passage> = objectOf({
   page: textValue,
   t: time,
@@ -165,7 +160,7 @@ const passage: ValueReader<Passage> = objectOf({
   entered: flag,
   moves: numbers,
   scrolls: numbers,
-  clicks: list(click),
+  ...markLists,
   views: list(objectOf({ dt: number }, { size, hidden: flag })),
 });
 export const passages: ValueReader<PassagePart> = objectOf({

@@ -7,7 +7,7 @@ import { signal } from '@preact/signals';
 /** Returns the value as a T, or undefined if it is not one. */
 export type ValueReader<T> = (value: unknown) => T | undefined;
 
-type Readers<T> = { readonly [K in keyof T]: ValueReader<T[K]> };
+export type Readers<T> = { readonly [K in keyof T]: ValueReader<T[K]> };
 
 /** Number of events and list entries that could not be read so far. */
 export const unreadable = signal(0);

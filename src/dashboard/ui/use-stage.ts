@@ -71,8 +71,8 @@ export function useStage({ canvas, scroller, surface }: StageParts, scene: LiveS
 function react(picture: Stage, liveState: LiveState, event: StreamEvent | undefined): void {
   picture.animate();
   if (event?.name === 'snapshot') picture.clearRipples();
-  if (event?.name !== 'click') return;
-  const person = liveState.people.get(event.data.v);
-  if (person && picture.page === event.data.page && picture.shows(person))
-    picture.ripple(event.data.x, event.data.y, person.badge.colour);
+  if (!event || !('x' in event.data)) return;
+  const { v, page, x, y } = event.data;
+  const person = liveState.people.get(v);
+  if (person && picture.page === page && picture.shows(person)) picture.ripple(x, y, person.badge.colour);
 }

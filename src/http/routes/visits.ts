@@ -1,10 +1,12 @@
 /** Recorded visits, and what their visitors did. */
 import { type Static, Type } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
+import { byMarkList } from '../../model/mark.ts';
 import type { LeftOut, VisitQuery } from '../../model/query.ts';
 import { sees } from '../../model/rights.ts';
 import { MAX_STAYS } from '../../model/visit.ts';
 import { DEVICES } from '../../model/visitor.ts';
+import { fieldsOf } from '../../protocol/mark-codec.ts';
 import { passagesOf } from '../../protocol/passages.ts';
 import { requestRights } from '../auth/guard.ts';
 import type { HttpOptions, RecordArchive } from '../contract.ts';
@@ -156,14 +158,12 @@ function eraseVisit(app: HttpApp, { archive }: HttpOptions): void {
   );
 }
 
-const Click = shape({
-  dt: Type.Number(),
-  x: Type.Number(),
-  y: Type.Number(),
-  button: Type.Number(),
-  ex: Type.Number(),
-  ey: Type.Number(),
-  selector: Type.String(),
+/** Lists of marks, by their names in a passage. */
+const markLists = byMarkList((name) => {
+  const fields = Object.fromEntries(
+    fieldsOf(name).map(([field, { jsonType: type }]) => [field, Type.Unsafe({ type })]),
+  );
+  return Type.Array(Type.Unsafe<object>(shape({ dt: Type.Number(), ...fields })));
 });
 const View = shape({ dt: Type.Number(), size: Type.Optional(SizeField), hidden: Type.Optional(Type.Boolean()) });
 const Passage = shape({
@@ -174,7 +174,7 @@ const Passage = shape({
   entered: Type.Boolean({ description: 'The page was entered here' }),
   moves: Type.Array(Type.Number(), { description: 'Flat: dt, x, y' }),
   scrolls: Type.Array(Type.Number(), { description: 'Flat: dt, y' }),
-  clicks: Type.Array(Click),
+  ...markLists,
   views: Type.Array(View),
 });
 

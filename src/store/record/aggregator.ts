@@ -3,9 +3,10 @@
  * not depend on where the runs are cut. With a sign of −1 the same amounts are subtracted.
  */
 
+import type { Mark, MarkFields } from '../../model/mark.ts';
 import { MAX_STAYS, type Stay } from '../../model/visit.ts';
 import { type Device, deviceOf, type Visitor } from '../../model/visitor.ts';
-import { decodeSamples, KIND, type Mark, SampleBuffer } from '../../protocol/frame.ts';
+import { decodeSamples, KIND, SampleBuffer } from '../../protocol/frame.ts';
 import { ELEMENT_SCALE } from '../../protocol/limits.ts';
 import { RUN_SAMPLES } from '../../protocol/passages.ts';
 import type { Run } from '../archive.ts';
@@ -320,7 +321,7 @@ export class Aggregator {
     this.#state.isEntered = true;
   }
 
-  #click(t: number, click: Extract<Mark, { type: 'click' }>): void {
+  #click(t: number, click: MarkFields<'click'>): void {
     const day = dayOf(t);
     const cell = cellOf(click.x, click.y);
     countInTile(
@@ -333,7 +334,7 @@ export class Aggregator {
     this.#state.clicks += 1;
   }
 
-  #placeOf({ ex, ey, selector }: Extract<Mark, { type: 'click' }>, cell: number): number {
+  #placeOf({ ex, ey, selector }: MarkFields<'click'>, cell: number): number {
     const spot = spotOf(ey) * SPOTS + spotOf(ex);
     const { rules, size } = this.#state;
     const hasPlace = rules !== undefined && selector !== '' && size[2] > 0;

@@ -1,7 +1,8 @@
 /** Builds runs from a visit's frames: consecutive frames become one run without a gap. */
 
+import type { Mark } from '../../model/mark.ts';
 import type { Visitor } from '../../model/visitor.ts';
-import type { Mark, SampleBuffer } from '../../protocol/frame.ts';
+import type { SampleBuffer } from '../../protocol/frame.ts';
 import { RUN_MS, RUN_SAMPLES } from '../../protocol/passages.ts';
 import { type Pen, Writer } from '../../protocol/writer.ts';
 import type { Run } from '../archive.ts';
