@@ -1,6 +1,6 @@
 /** Follows the recipes of docs/architecture.md literally, in a copy of the sources. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,6 +44,29 @@ test('the recipe of a command adds a working command with help', (t) => {
     fault(() => run('bookmarks', 'cuont')),
     /did you mean count/,
   );
+});
+
+test('a published mark does not compile until each file of its recipe handles it', (t) => {
+  const { folder } = copyOf(t);
+  cpSync(join(ROOT, 'tsconfig.json'), join(folder, 'tsconfig.json'));
+  const marks = join(folder, 'src/model/mark.ts');
+  insert(marks, 'export type Mark =\n', "  | { type: 'copy'; x: number; y: number }\n");
+  insert(marks, 'export const PUBLISHED_MARKS = {', " copy: 'copies',");
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const { stdout } = spawnSync(process.execPath, [tsc, '--noEmit', '--pretty', 'false'], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  const files = new Set([...stdout.matchAll(/^(src\/\S+)\(/gm)].map(([, file]) => file as string));
+  assert.deepEqual([...files].sort(), [
+    'src/dashboard/live/event-readers.ts',
+    'src/dashboard/live/live-state.ts',
+    'src/protocol/encode.ts',
+    'src/protocol/mark-codec.ts',
+    'src/store/record/aggregator.ts',
+  ]);
+  const section = TEXT.slice(TEXT.indexOf('### Add a stream event'));
+  for (const file of files) assert.ok(section.includes(`\`${file}\``), file);
 });
 
 /** The sources in a folder of their own, and a way to run their command line. */
