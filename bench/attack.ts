@@ -57,7 +57,7 @@ const ATTACKS: Record<string, Attack> = {
     const kinds = Object.entries(SLOW);
     const attacks = await Promise.all(kinds.map(async ([, text]) => (await slowly(url, 400, text)).cut));
     const cuts = kinds.map(([kind], i) => `${kind} after ${((attacks[i] as number) / 1000).toFixed(1)} s`);
-    return `400 connections each; the last was cut: ${cuts.join(', ')}`;
+    return `400 connections each; the last was closed: ${cuts.join(', ')}`;
   },
   unread: async (url) => {
     const sockets = await Promise.all(Array.from({ length: 100 }, () => openRaw(undefined, url)));
@@ -79,9 +79,9 @@ else
     callOf({
       name: 'attack',
       does:
-        'Attacks servers of its own, long and hard, while 50 visitors go on as ever and an administrator watches them, and prints a row of each attack: what came of it, ' +
-        'and what the others felt. test/attack-*.test.ts are the short forms.',
-      takes: 'All take about 9 minutes, one about a minute.',
+        'Attacks its own servers, long and hard, while 50 visitors are active and an administrator watches them. Prints a row per attack: its result, ' +
+        'and its effect on the others. test/attack-*.test.ts are the short forms.',
+      takes: 'All attacks take about 9 minutes, one about a minute.',
       words: { called: 'attack', known: Object.keys(ATTACKS) },
       options: {},
     }).words,
@@ -103,7 +103,7 @@ async function all(names: string[]): Promise<void> {
   execFileSync(process.execPath, ['build.mjs'], { stdio: 'inherit' });
   console.log(`Node ${process.version}, ${availableParallelism()} CPUs, shared with attackers and visitors\n`);
   console.log(
-    '| attack | what came of it | p99 before, during, ms | descriptors before, most, after | MB before, most, after |',
+    '| attack | result | p99 before, during, ms | descriptors before, peak, after | MB before, peak, after |',
   );
   console.log('|---|---|---|---|---|');
   for (const name of names.length > 0 ? names : Object.keys(ATTACKS)) console.log(await one(name));

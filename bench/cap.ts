@@ -45,8 +45,8 @@ export async function cap(_: Length): Promise<Table> {
   if (FROM_MB > 0) await lower(table);
   for (const megabytes of CAPS_MB) await fillSteadily(table, megabytes);
   const text =
-    `${VISITORS} visitors send a frame of ${FRAME_SAMPLES} samples each 100 ms, with 2 workers. ` +
-    'Size is of all files in the data folder, read every 100 ms.';
+    `${VISITORS} visitors send a frame of ${FRAME_SAMPLES} samples every 100 ms, with 2 workers. ` +
+    'The size is that of all files in the data folder, read every 100 ms.';
   return { title: 'cap: acks and disk space at --max-store', text, head: ['', 'figure'], ...table };
 }
 
@@ -64,8 +64,11 @@ async function lower({ rows, targets }: Pick<Table, 'rows' | 'targets'>): Promis
     });
     const name = `lowered from ${FROM_MB} MB to ${TO_MB} MB`;
     rows.push([`${name}: longest time without an ack before, ms`, base.toFixed(0)]);
-    rows.push([`${name}: the same while visits are removed, and ${BASE_MS / 1000} s after`, gap.toFixed(0)]);
-    rows.push([`${name}: in use less than the cap after, s`, seconds.toFixed(1)]);
+    rows.push([
+      `${name}: longest time without an ack during the removal of visits and ${BASE_MS / 1000} s after it, ms`,
+      gap.toFixed(0),
+    ]);
+    rows.push([`${name}: time until less than the cap is in use, s`, seconds.toFixed(1)]);
     rows.push([`${name}: size of the folder, MB`, (folderBytes(folder) / MB).toFixed(1)]);
     targets.push(gapTarget(name, gap));
   });
@@ -82,10 +85,10 @@ async function fillSteadily({ rows, targets }: Pick<Table, 'rows' | 'targets'>, 
     const share = Math.max(...sizes) / (megabytes * MB);
     const name = `${megabytes} MB for ${SECONDS} s`;
     rows.push([`${name}: longest time without an ack, ms`, gap.toFixed(0)]);
-    rows.push([`${name}: largest size, share of the cap`, `${(100 * share).toFixed(1)} %`]);
+    rows.push([`${name}: peak size, share of the cap`, `${(100 * share).toFixed(1)} %`]);
     rows.push([`${name}: visits removed`, String(removed)]);
     targets.push(gapTarget(name, gap), {
-      what: `largest size, ${name}`,
+      what: `peak size, ${name}`,
       wanted: '≤ 100 % of the cap',
       got: `${(100 * share).toFixed(1)} %`,
       met: share <= 1,

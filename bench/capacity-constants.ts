@@ -30,7 +30,7 @@ const MACHINE = {
     unit: 'µs',
     what: 'the same, nobody watching',
     kind: 'measured',
-    source: '“the same, visitors keep on sending”',
+    source: '“nobody watching, visitors do not slow down”',
   },
   quietUs: {
     value: 0.92,
@@ -83,14 +83,14 @@ const WITH_REDIS = {
     unit: 'µs',
     what: 'CPU of a worker per append, on top of the embedded store',
     kind: 'measured',
-    source: 'redis, “appending” and “filing”: 4 µs more for each of 6.25 frames',
+    source: 'redis, “appending” and “compacting”: 4 µs more for each of 6.25 frames',
   },
   readSampleUs: {
     value: 1.33,
     unit: 'µs',
     what: 'CPU of both primaries per sample that one sends and the other shows',
     kind: 'measured',
-    source: 'Machines, “of that the primaries”: 3.44 instead of 2.11',
+    source: 'Machines, “CPU of the primaries”: 3.44 instead of 2.11',
   },
   entryUs: {
     value: 20,
@@ -111,7 +111,7 @@ const REDIS = {
     unit: 'µs',
     what: 'CPU per append, without its bytes, on disk before the answer',
     kind: 'measured',
-    source: 'redis, “Redis’ own, appending”: 2.77 for each of 6.25 frames',
+    source: 'redis, “CPU µs per frame of Redis, appending”: 2.77 for each of 6.25 frames',
   },
   redisByteUs: {
     value: 0.0024,
@@ -132,7 +132,7 @@ const REDIS = {
     unit: 'µs',
     what: 'CPU per compacted sample',
     kind: 'measured',
-    source: 'redis, “Redis’ own, filing”: 1.93 for six',
+    source: 'redis, “CPU µs per frame of Redis, compacting”: 1.93 for six',
   },
   redisVisitUs: {
     value: 20,
@@ -207,7 +207,7 @@ const BYTES = {
     unit: 'bytes',
     what: 'written per sample at compaction',
     kind: 'measured',
-    source: 'store, “bytes per sample, in use” of 10 M',
+    source: 'store, “bytes per sample: in use” of 10 M',
   },
   visitEventBytes: {
     value: 1500,

@@ -32,9 +32,9 @@ export async function capacity({ runs, seconds }: Length): Promise<Table> {
   return {
     title: 'Capacity',
     text:
-      'Visitors of `fieldmouse.v1` at 60 samples a second, a frame each 100 ms or as the server asks, on 20 pages. Three administrators: one at ' +
+      'Visitors of `fieldmouse.v1` at 60 samples a second, a frame every 100 ms or at the interval that the server requests, on 20 pages. Three administrators: one at ' +
       '`moves=full` on one page, two at `moves=latest` on all. Two load processes share the machine with the server. ' +
-      'The cost of a sample falls as visitors grow: the primary ticks for few as for many, and with many a worker finds more frames each time it ' +
+      'The cost of a sample falls with the number of visitors: the primary ticks equally often, and a worker finds more frames each time it ' +
       'wakes.',
     head: HEAD,
     rows: [...outcomes].sort(([a], [b]) => a - b).map(row),
@@ -67,8 +67,8 @@ const HEAD = [
   'primary, workers %',
   'busiest for 1 s, %',
   'load %',
-  'load late ms',
-  'pace asked, ms',
+  'load delay ms',
+  'flush interval requested, ms',
   'MB: primary, workers',
 ];
 
@@ -106,7 +106,7 @@ function faults(all: Outcome[]): string[] {
   const offered = FRAME_RATE * SAMPLES * sum(all, (o) => o.visitors * o.seconds);
   const sent = sum(all, (o) => o.samples);
   return [
-    sent < SENT * offered && `${((100 * sent) / offered).toFixed(0)} % of the samples sent, as the server asked`,
+    sent < SENT * offered && `${((100 * sent) / offered).toFixed(0)} % of the samples sent, as the server requested`,
     lost !== 0 && `${lost} samples lost`,
     sum(all, (o) => o.unacked) > 0 && 'frames not acked',
     cut > 0 && `${cut} visitors or streams cut`,
@@ -129,7 +129,7 @@ function capacityTarget(outcomes: ReadonlyMap<number, Outcome[]>): Target {
   const missed = faults(outcomes.get(WANTED) as Outcome[]);
   const why = missed.length === 0 ? '' : `; at ${WANTED.toLocaleString('en')}: ${missed.join(', ')}`;
   return {
-    what: 'visitors with nothing lost, p99 ≤ 250 ms, no process above 90 % of a core for more than a second',
+    what: 'visitors without loss, p99 ≤ 250 ms, no process above 90 % of a core for more than a second',
     wanted: WANTED.toLocaleString('en'),
     got: `${most.toLocaleString('en')}${why}`,
     met: most >= WANTED,
@@ -141,7 +141,7 @@ function growthTarget(sizes: Outcome[][]): Target {
   const { median }: Spread = spread(costs);
   const off = costs.map((cost) => cost / median - 1);
   return {
-    what: `cost per sample at ${SIZES.map((size) => size.toLocaleString('en')).join(' / ')} against their median`,
+    what: `cost per sample at ${SIZES.map((size) => size.toLocaleString('en')).join(' / ')} relative to their median`,
     wanted: '± 20 %',
     got: off.map((one) => `${one < 0 ? '−' : '+'}${(100 * Math.abs(one)).toFixed(0)} %`).join(' / '),
     met: off.every((one) => Math.abs(one) <= GROWTH),

@@ -65,26 +65,26 @@ export async function copies(_: Length): Promise<Table> {
     made += count;
     good += found.length;
     rows.push(...rowsOf(scene, count, found));
-    for (const fault of outcomes) if (typeof fault === 'string') rows.push(['  a copy that is not good', fault]);
+    for (const fault of outcomes) if (typeof fault === 'string') rows.push(['  a bad copy', fault]);
   }
   return {
     title: 'copies: live backups',
     text:
-      `Visitors send ${SAMPLES} samples each ${FRAME_MS} ms, with clicks and page changes, while copies are made, restored to another folder, ` +
-      'compared with what was acked before, written to and verified.',
+      `Visitors send ${SAMPLES} samples every ${FRAME_MS} ms, with clicks and page changes, while copies are made, restored to another folder, ` +
+      'compared with the samples acked before, written to and verified.',
     head: ['', 'figure'],
     rows,
-    targets: [{ what: 'copies that are good', wanted: `${made} of ${made}`, got: `${good}`, met: good === made }],
+    targets: [{ what: 'good copies', wanted: `${made} of ${made}`, got: `${good}`, met: good === made }],
   };
 }
 
 function rowsOf({ visitors, megabytes }: Scene, count: number, found: readonly Copy[]): string[][] {
   const name = `${visitors} visitors, ${megabytes} MB at first`;
-  if (found.length === 0) return [[`${name}: copies that are good`, `0 of ${count}`]];
+  if (found.length === 0) return [[`${name}: good copies`, `0 of ${count}`]];
   const textOf = (value: (copy: Copy) => number, digits = 1) => spreadText(spread(found.map(value)), digits);
   const perGigabyte = (ms: (copy: Copy) => number) => textOf((copy) => ms(copy) / copy.megabytes);
   return [
-    [`${name}: copies that are good`, `${found.length} of ${count}`],
+    [`${name}: good copies`, `${found.length} of ${count}`],
     [`${name}: MB of a copy`, textOf((copy) => copy.megabytes, 0)],
     [`${name}: samples acked before it`, textOf(({ acked }) => acked, 0)],
     [`${name}: backup under load, s per GB`, perGigabyte(({ backupMs }) => backupMs)],

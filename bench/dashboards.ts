@@ -54,14 +54,14 @@ export async function dashboards({ runs }: Length): Promise<Table> {
   return {
     title: 'dashboards: many streams at once',
     text:
-      `${STREAMS.toLocaleString('en')} streams of a site with ${VISITORS.toLocaleString('en')} visitors, who click ${CLICKS} times a second: they open at the same ` +
-      'moment, and they all restart at the same moment. The hub alone, in a process of its own.',
+      `${STREAMS.toLocaleString('en')} streams of a site with ${VISITORS.toLocaleString('en')} visitors, who click ${CLICKS} times a second. All streams open at the same ` +
+      'moment, and later restart at the same moment. The hub runs alone, in a separate process.',
     head: ['', 'all open at once', 'all restart at once'],
     rows: [
-      row('until all have a snapshot, ms', ({ allMs }) => allMs),
+      row('time until all have a snapshot, ms', ({ allMs }) => allMs),
       row('longest stall of the event loop, ms', ({ stallMs }) => stallMs),
-      row('resident memory at most, MB', ({ rssMb }) => rssMb),
-      row('a click until another stream shows it, p99, ms', ({ p99 }) => p99),
+      row('peak resident memory, MB', ({ rssMb }) => rssMb),
+      row('from a click to another stream, p99, ms', ({ p99 }) => p99),
     ],
     targets: [
       target('longest stall of the event loop', STALL_MS, [...opened, ...restarted], ({ stallMs }) => stallMs, 'ms'),

@@ -1,6 +1,6 @@
 /**
  * Are all moves delivered? 500 `json` visitors at 60 moves per second each, one stream at `moves=full`:
- * counts what was sent, delivered, missing and doubled, how late, and what it cost.
+ * counts what was sent, delivered, missing and duplicated, how late, and what it cost.
  */
 import type { Length } from './engine.ts';
 import type { Table } from './figures.ts';
@@ -22,14 +22,14 @@ export async function delivery({ seconds }: Length): Promise<Table> {
     sent: String(o.samples),
     delivered: String(o.delivered),
     missing: String(missing),
-    doubled: String(o.doubled),
+    duplicated: String(o.doubled),
     'stream events per second': (o.events / seconds).toFixed(0),
     'moves per stream event': (o.delivered / o.events).toFixed(0),
     'latency p50 / p99 / max, ms': [o.p50, o.p99, o.max].join(' / '),
-    'CPU of the tree per move, µs': o.perSample.toFixed(2),
+    'CPU of all processes per move, µs': o.perSample.toFixed(2),
     'share of a core: primary, workers, %': o.shares.map((one) => one.toFixed(0)).join(', '),
     'share of a core: load generator, stream reader, %': `${o.visitorsShare.toFixed(0)}, ${o.streamsShare.toFixed(0)}`,
-    'load generator overslept at most, ms': o.lateMs.toFixed(0),
+    'longest delay of the load generator, ms': o.lateMs.toFixed(0),
     'visitors closed by the server': String(o.closed),
     'resident memory: primary, workers, MB': o.rssMb.map((mb) => mb.toFixed(0)).join(', '),
   };
@@ -41,8 +41,8 @@ export async function delivery({ seconds }: Length): Promise<Table> {
     targets: [
       {
         what: 'every move delivered once',
-        wanted: '0 missing, 0 doubled',
-        got: `${missing} missing, ${o.doubled} doubled`,
+        wanted: '0 missing, 0 duplicated',
+        got: `${missing} missing, ${o.doubled} duplicated`,
         met: missing === 0 && o.doubled === 0,
       },
     ],

@@ -27,7 +27,7 @@ const HEAD = [
   'primary %',
   'workers %',
   'load %',
-  'load late ms',
+  'load delay ms',
 ];
 
 function rows(outcomes: Record<string, Outcome[]>): string[][] {
@@ -78,9 +78,9 @@ export async function json({ runs, seconds }: Length): Promise<Table> {
     head: HEAD,
     rows: rows(outcomes),
     targets: [
-      ratio('cost against the bare sink', cost('Fieldmouse'), cost('bare ws sink'), 1.2),
-      ratio('cost against the textbook', cost('Fieldmouse'), cost('textbook'), 0.4),
-      ratio('cost against Socket.IO', cost('Fieldmouse'), cost('Socket.IO'), 0.25),
+      ratio('cost relative to the bare sink', cost('Fieldmouse'), cost('bare ws sink'), 1.2),
+      ratio('cost relative to the textbook', cost('Fieldmouse'), cost('textbook'), 0.4),
+      ratio('cost relative to Socket.IO', cost('Fieldmouse'), cost('Socket.IO'), 0.25),
     ],
   };
 }
@@ -94,7 +94,7 @@ export async function binary({ runs, seconds }: Length): Promise<Table> {
       'bare ws sink, same frames': { ...base, system: 'sink', queries: [] },
       'Fieldmouse, 50 administrators': { ...base, system: 'fieldmouse', queries: Array(50).fill(FULL) },
       'Fieldmouse, nobody watching': { ...base, system: 'fieldmouse', queries: [], obedient: true },
-      'the same, visitors keep on sending': { ...base, system: 'fieldmouse', queries: [] },
+      'nobody watching, visitors do not slow down': { ...base, system: 'fieldmouse', queries: [] },
     },
     runs,
   );
@@ -104,38 +104,38 @@ export async function binary({ runs, seconds }: Length): Promise<Table> {
   return {
     title: 'fieldmouse.v1: six samples per frame',
     text:
-      '5,000 visitors at 60 samples a second (300,000 samples/s), a frame each 100 ms. While nobody watches, the server asks for a frame a second; ' +
-      'once they are sent so, and once they go on as before; reading a frame then costs the same, watched or not, and is most of it.',
+      '5,000 visitors at 60 samples a second (300,000 samples/s), a frame every 100 ms. While nobody watches, the server requests one frame a second. ' +
+      'One row has visitors that comply, one has visitors that do not slow down: reading a frame costs the same, watched or not, and is most of the cost.',
     head: HEAD,
     rows: rows(outcomes),
     targets: [
       ratio(
-        'cost per move against a frame of the bare sink',
+        'cost per move relative to a frame of the bare sink',
         one.map((o) => o.perSample),
         all('bare ws sink, same frames').map((o) => o.perFrame),
         0.3,
       ),
       {
         what: 'every move delivered',
-        wanted: '0 missing, 0 doubled',
-        got: `${lost} missing, ${sum(one, (o) => o.doubled)} doubled`,
+        wanted: '0 missing, 0 duplicated',
+        got: `${lost} missing, ${sum(one, (o) => o.doubled)} duplicated`,
         met: lost === 0,
       },
       ratio(
-        '50 administrators against 1',
+        '50 administrators relative to 1',
         all('Fieldmouse, 50 administrators').map((o) => o.perSample),
         one.map((o) => o.perSample),
         1.3,
       ),
       ratio(
-        'nobody watching against 1 administrator',
+        'nobody watching relative to 1 administrator',
         all('Fieldmouse, nobody watching').map((o) => o.perSample),
         one.map((o) => o.perSample),
         0.8,
       ),
       ratio(
-        'the same, a frame each 100 ms from visitors that do not listen',
-        all('the same, visitors keep on sending').map((o) => o.perSample),
+        'nobody watching, visitors do not slow down, relative to 1 administrator',
+        all('nobody watching, visitors do not slow down').map((o) => o.perSample),
         one.map((o) => o.perSample),
         0.8,
       ),

@@ -37,10 +37,10 @@ export async function erase(_: Length): Promise<Table> {
   for (const bytes of SIZES) {
     const { before, gap, seconds, megabytes } = await eraseOf(bytes);
     const name = `${megabytes.toFixed(0)} MB`;
-    rows.push([`${name}: longest time without an ack, ms, nothing is erased`, before.toFixed(0)]);
+    rows.push([`${name}: longest time without an ack before, ms`, before.toFixed(0)]);
     rows.push(
-      [`${name}: the same while it is erased`, gap.toFixed(0)],
-      [`${name}: erased within, s`, seconds.toFixed(1)],
+      [`${name}: longest time without an ack during the erase, ms`, gap.toFixed(0)],
+      [`${name}: duration of the erase, s`, seconds.toFixed(1)],
     );
     targets.push({
       what: `longest time without an ack, ${name}`,
@@ -49,7 +49,7 @@ export async function erase(_: Length): Promise<Table> {
       met: gap <= MAX_GAP_MS,
     });
   }
-  const text = `One visit is erased over HTTP while ${VISITORS} visitors send a frame each ${FRAME_MS} ms, with 2 workers.`;
+  const text = `One visit is erased over HTTP while ${VISITORS} visitors send a frame every ${FRAME_MS} ms, with 2 workers.`;
   return { title: 'erase: acks while a large visit is erased', text, head: ['', 'figure'], rows, targets };
 }
 

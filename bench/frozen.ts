@@ -94,25 +94,29 @@ function tableOf({ before, during, after, visited, marks, counted, sent, closed 
   const passing = [marks.joins, marks.leaves].map((came) => tally(visited.turnedAway, came));
   const rows = {
     ...Object.fromEntries([0, 1].map((i) => [`worker ${i + 1}, resident, MB`, [before, during, after].map(of(i))])),
-    'moves shown of sent': ['', '', `${counted.delivered} of ${sent}, ${counted.doubled} doubled`],
-    'visitors closed': ['', '', String(closed)],
-    'guests let in': ['', '', String(visited.letIn.length)],
-    'told to come later, and came': ['', '', String(visited.turnedAway.length)],
-    'of these shown as come, and as left': ['', '', passing.map(({ wanted, missing }) => wanted - missing).join(', ')],
+    'moves shown, of moves sent': ['', '', `${counted.delivered} of ${sent}, ${counted.doubled} duplicated`],
+    'visitors disconnected': ['', '', String(closed)],
+    'guests admitted': ['', '', String(visited.letIn.length)],
+    'guests told to try again, and returned': ['', '', String(visited.turnedAway.length)],
+    'of these, shown as joined and as left': [
+      '',
+      '',
+      passing.map(({ wanted, missing }) => wanted - missing).join(', '),
+    ],
     'longest wait for hello, ms': ['', '', visited.hello.max.toFixed(0)],
     ...Object.fromEntries(
       tallies.map(([what, { wanted, missing, doubled }]) => [
-        `${what}: wanted, missing, doubled`,
+        `${what}: expected, missing, duplicated`,
         ['', '', [wanted, missing, doubled].join(', ')],
       ]),
     ),
   };
   return {
-    title: 'A primary that is stopped',
+    title: 'A suspended primary',
     text:
-      `${VISITORS} \`json\` visitors at ${RATE} moves a second, 1 administrator at \`moves=full\`; ${GUESTS_PER_S} guests a second come, ` +
-      `click and leave. After ${BEFORE_S} s the primary gets SIGSTOP for ${STOP_S} s. One run; figures over its quarters of a second.`,
-    head: ['', 'before', 'stopped', 'after, and in all'],
+      `${VISITORS} \`json\` visitors at ${RATE} moves a second, 1 administrator at \`moves=full\`; ${GUESTS_PER_S} guests a second join, ` +
+      `click and leave. After ${BEFORE_S} s the primary is suspended by SIGSTOP for ${STOP_S} s. One run; figures per quarter of a second.`,
+    head: ['', 'before', 'stopped', 'after, and in total'],
     rows: Object.entries(rows).map(([name, cells]) => [name, ...cells]),
     targets: [growth(before, [...during, ...after]), gaveWay(counted, sent), ...tallies.map(arrived)],
   };
@@ -127,7 +131,7 @@ function growth(before: Memory, since: Memory): Target {
   const most = (memory: Memory, i: number) => Math.max(...memory.map((each) => each[i] as number));
   const grown = (before[0] as number[]).map((_, i) => most(since, i) - most(before, i));
   return {
-    what: "growth of each worker's RSS, most against most",
+    what: "growth of each worker's peak RSS",
     wanted: `≤ ${GROWTH_MB} MB`,
     got: `${grown.map((mb) => mb.toFixed(1)).join(', ')} MB`,
     met: grown.every((mb) => mb <= GROWTH_MB),
@@ -137,9 +141,9 @@ function growth(before: Memory, since: Memory): Target {
 function gaveWay({ delivered }: Counted, sent: number): Target {
   const share = (100 * (sent - delivered)) / sent;
   return {
-    what: 'moves give way',
-    wanted: 'some left out',
-    got: `${share.toFixed(1)} % left out`,
+    what: 'moves are dropped',
+    wanted: 'some dropped',
+    got: `${share.toFixed(1)} % dropped`,
     met: delivered < sent,
   };
 }
@@ -147,8 +151,8 @@ function gaveWay({ delivered }: Counted, sent: number): Target {
 function arrived([what, { wanted, missing, doubled }]: [string, Tally]): Target {
   return {
     what: `${what} arrive`,
-    wanted: '0 missing, 0 doubled',
-    got: `of ${wanted}: ${missing} missing, ${doubled} doubled`,
+    wanted: '0 missing, 0 duplicated',
+    got: `of ${wanted}: ${missing} missing, ${doubled} duplicated`,
     met: wanted > 0 && missing === 0 && doubled === 0,
   };
 }

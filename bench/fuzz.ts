@@ -11,18 +11,18 @@ const BATCH = 1000;
 const { values } = callOf({
   name: 'fuzz',
   does:
-    'Gives every parser of what comes from outside real inputs with faults, and prints what each made of them. Ends with 1 at the first that throws anything but our own errors, ' +
+    'Gives every parser of external input mutated real inputs, and prints the results. Exits with code 1 at the first input that causes an error of another kind than our own, ' +
     'and prints it.',
   takes: 'A million inputs take some minutes, 10,000 some seconds.',
   options: {
     inputs: {
       value: 'N',
-      text: 'about how many inputs in all; a million unless said otherwise',
+      text: 'approximate number of inputs; a million by default',
       check: number(1, 1e9),
     },
     seed: {
       value: 'N',
-      text: 'makes the same inputs again; another one each time unless said',
+      text: 'seed of the inputs; random by default',
       check: number(0, 2 ** 31 - 1),
     },
   },
@@ -33,10 +33,10 @@ const shares = TARGETS.reduce((sum, { share }) => sum + share, 0);
 const perShare = Math.ceil(inputCount / shares / BATCH);
 
 console.log(`seed ${seed}, Node ${process.version}\n`);
-console.log('| parser | inputs | accepted | refused | slowest, µs | heap grown, KB |\n|---|---|---|---|---|---|');
+console.log('| parser | inputs | accepted | rejected | slowest, µs | heap grown, KB |\n|---|---|---|---|---|---|');
 let inputs = 0;
 for (const target of TARGETS) inputs += await fuzz(target, perShare * target.share);
-console.log(`\n${inputs} inputs; nothing was thrown but our own errors.`);
+console.log(`\n${inputs} inputs; only our own errors were thrown.`);
 
 /** Runs `batches` batches. Returns the number of inputs. */
 async function fuzz(target: Target, batches: number): Promise<number> {
@@ -78,7 +78,7 @@ function isAccepted(target: Target, input: never): boolean {
   try {
     return accepts(target, input);
   } catch (error) {
-    console.error(`\n${target.name}: this was not to be thrown, for ${fc.stringify(input)}`);
+    console.error(`\n${target.name}: unexpected error for ${fc.stringify(input)}`);
     throw error;
   }
 }

@@ -49,7 +49,7 @@ export async function hits({ runs, seconds }: Length): Promise<Table> {
 const OURS: Record<string, string[]> = {
   Fieldmouse: [],
   'Fieldmouse, one worker': ['--workers', '1'],
-  'Fieldmouse, durable as the textbook': ['--durability', 'system'],
+  'Fieldmouse, with the durability of the textbook': ['--durability', 'system'],
 };
 
 type Systems = Record<string, System>;
@@ -97,13 +97,13 @@ function table(all: Record<string, Run[]>): Table {
   return {
     title: 'hits: page visits counted',
     text:
-      `${CONNECTIONS} connections POST visits to one page, as many as a run is given, in a process of their own. Ours is durable when it ` +
-      'answers, and exact on all workers; the textbook (micro, level: read, add one, write) is one process, as level allows no more, and leaves the disk to ' +
+      `${CONNECTIONS} connections POST a fixed number of visits to one page, from a separate process. Our counter is durable when it ` +
+      'answers, and exact on all workers; the textbook (micro, level: read, add one, write) is one process, because level allows only one, and leaves writing to disk to ' +
       'the operating system.',
     head: [
       '',
       'requests/s',
-      'to the textbook',
+      'relative to the textbook',
       'CPU µs per request',
       'p50 ms',
       'p99 ms',
@@ -116,13 +116,13 @@ function table(all: Record<string, Run[]>): Table {
     rows: Object.entries({ ...ours, textbook }).map(([name, runs]) => row(name, runs, spreadText(ratioOf(runs), 2))),
     targets: [
       {
-        what: 'requests/s against the textbook',
+        what: 'requests/s relative to the textbook',
         wanted: '≥ 1.2',
         got: spreadText(ratio, 2),
         met: ratio.median >= 1.2,
       },
       {
-        what: 'every answered visit stored, once',
+        what: 'every answered visit stored once',
         wanted: 'stored = answered, 0 failed',
         got: `${stored} of ${answered}, ${failed} failed`,
         met: stored === answered && failed === 0,

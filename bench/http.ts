@@ -119,8 +119,8 @@ function table(pairs: ReadonlyMap<string, Pair>): Table {
   return {
     title: 'HTTP',
     text:
-      `${CONNECTIONS} connections without pipelining, in a process of their own; beside each route a bare \`node:http\` server that answers ` +
-      'the same bytes. Each POST is the first and last words of a new visitor, whom the primary lets in at its next tick: 16 ms, which bound the rate.',
+      `${CONNECTIONS} connections without pipelining, in a separate process. Each route is measured beside a bare \`node:http\` server that sends ` +
+      'the same bytes. Each POST is the hello and bye of a new visitor, whom the primary admits at its next tick: these 16 ms limit the rate.',
     head: ['', 'requests/s', 'CPU µs per request', 'p50 ms', 'p99 ms', 'failed', 'load %'],
     rows: [...pairs].flatMap(([name, { ours, bare }]) => [row(name, ours), row(`${name}, bare server`, bare)]),
     targets: ['GET /', 'GET /fieldmouse.js'].map((name) => target(name, pairs.get(name) as Pair)),
@@ -151,7 +151,7 @@ function target(name: string, { ours, bare }: Pair): Target {
     2,
   );
   return {
-    what: `${name}: requests/s against the bare server`,
+    what: `${name}: requests/s relative to the bare server`,
     wanted: '≥ 0.8',
     got: `${spreadText(rate, 2)}; CPU per request ${cpu} times`,
     met: rate.median >= 0.8,

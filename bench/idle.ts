@@ -41,8 +41,8 @@ export async function idle({ runs }: Length): Promise<Table> {
   return {
     title: 'Idle visitors',
     text:
-      `${CONNECTIONS.toLocaleString('en')} visitors that have said hello, and nothing since; memory of the server just started, and with them, ` +
-      `each after ${REST_MS / 1000} s of rest. Runs: ${ours.length}; KB per connection.`,
+      `${CONNECTIONS.toLocaleString('en')} visitors that sent hello and nothing more. Memory of the server after its start, and with the visitors, ` +
+      `each after ${REST_MS / 1000} s without activity. Runs: ${ours.length}; KB per connection.`,
     head: ['', 'all', 'primary', 'workers', 'empty, MB', 'full, MB'],
     rows: [row('Fieldmouse', ours), row('bare ws sink', sink)],
     targets: [

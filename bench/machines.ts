@@ -22,14 +22,14 @@ const MAX_LONGER_MS = 100;
 
 /** Where the stream is: on the only server, on that of the visitors, or on the other. */
 const SETTINGS = [
-  'one machine, no Redis',
-  'two machines, watched where they are',
-  'two machines, watched from the other',
+  'one node, no Redis',
+  'two nodes, watched on their own node',
+  'two nodes, watched from the other node',
 ] as const;
 type Setting = (typeof SETTINGS)[number];
 
 interface Outcome {
-  /** CPU of all trees, µs per sample; of that the primaries; of Redis. */
+  /** CPU of all processes, of the primaries and of Redis, µs per sample. */
   trees: number;
   primaries: number;
   redis: number;
@@ -72,7 +72,7 @@ async function measureOne(setting: Setting, seconds: number): Promise<Outcome> {
 }
 
 async function take(setting: Setting, seconds: number, ending: Ending): Promise<Outcome> {
-  const isAlone = setting === 'one machine, no Redis';
+  const isAlone = setting === 'one node, no Redis';
   const redis = isAlone ? undefined : await startRedis(ending as never, ['--appendonly', 'no']);
   const systems: System[] = [];
   for (let i = 0; i < (isAlone ? 1 : 2); i++) {
@@ -81,7 +81,7 @@ async function take(setting: Setting, seconds: number, ending: Ending): Promise<
     systems.push(system);
   }
   const [first, last] = [systems[0] as System, systems.at(-1) as System];
-  const watched = setting === 'two machines, watched where they are' ? first : last;
+  const watched = setting === 'two nodes, watched on their own node' ? first : last;
   const [visitors, streams] = [new Crowd(1), new Loader('streams')];
   ending.after(() => Promise.all([visitors.end(), streams.end()]));
   const load = { visitors: VISITORS, rate: RATE, samples: SAMPLES, pages: 1, obedient: false };
@@ -122,14 +122,14 @@ async function bytesOut({ port }: System): Promise<number> {
 
 function tableOf(outcomes: ReadonlyMap<Setting, readonly Outcome[]>): Table {
   const figures: [string, (one: Outcome) => number, digits: number][] = [
-    ['CPU of all trees, µs per sample', ({ trees }) => trees, 2],
-    ['of that the primaries', ({ primaries }) => primaries, 2],
+    ['CPU of all processes, µs per sample', ({ trees }) => trees, 2],
+    ['CPU of the primaries, µs per sample', ({ primaries }) => primaries, 2],
     ['CPU of Redis, µs per sample', ({ redis }) => redis, 2],
     ['bytes to Redis, per visitor and second', ({ bytes }) => bytes, 0],
     ['from sample to stream, p50, ms', ({ p50 }) => p50, 0],
     ['from sample to stream, p99, ms', ({ p99 }) => p99, 0],
     ['samples missing', ({ missing }) => missing, 0],
-    ['samples doubled', ({ doubled }) => doubled, 0],
+    ['samples duplicated', ({ doubled }) => doubled, 0],
     ['resets', ({ resets }) => resets, 0],
   ];
   const text = (pick: (one: Outcome) => number, digits: number) =>
@@ -140,19 +140,19 @@ function tableOf(outcomes: ReadonlyMap<Setting, readonly Outcome[]>): Table {
   const lost = other.reduce((sum, { missing, doubled, resets }) => sum + missing + doubled + resets, 0);
   return {
     title: 'Machines',
-    text: `${VISITORS} visitors at ${RATE * SAMPLES} samples a second each, one stream at \`moves=full\`; one worker a machine, and a Redis between them.`,
+    text: `${VISITORS} visitors at ${RATE * SAMPLES} samples a second each, one stream at \`moves=full\`; one worker per node, and a Redis between the nodes.`,
     head: ['', ...SETTINGS],
     rows: figures.map(([name, pick, digits]) => [name, ...text(pick, digits)]),
     targets: [
       {
-        what: 'p99 from the other machine, longer than of one',
+        what: 'additional p99 from the other node',
         wanted: `at most ${MAX_LONGER_MS} ms`,
         got: `${longer.toFixed(0)} ms`,
         met: longer <= MAX_LONGER_MS,
       },
       {
-        what: 'every sample delivered once to the other machine',
-        wanted: '0 missing or doubled, no reset',
+        what: 'every sample delivered once to the other node',
+        wanted: '0 missing or duplicated, no reset',
         got: String(lost),
         met: lost === 0,
       },

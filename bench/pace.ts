@@ -125,30 +125,30 @@ function table(story: Story, seconds: number): Table {
   const perSecond = ({ sent }: Phase) => (sent.samples / seconds).toFixed(0);
   const rows = {
     'samples/s at the configured pace': offered.toFixed(0),
-    'samples/s sent: while it slows down, settled': phases.map(perSecond).join(', '),
-    'samples/s taken, second by second': phases
+    'samples/s sent: during the slowdown, settled': phases.map(perSecond).join(', '),
+    'samples/s accepted, second by second': phases
       .map(({ rates }) => rates.map((one) => one.samples).join(' '))
       .join(' · '),
     'flushMs on the dashboard, second by second': [slowing.rates, settled.rates, restoring]
       .map((all) => all.map(({ flushMs }) => flushMs).join(' '))
       .join(' · '),
-    'latency while it slows down: p50 / p99 / max, ms': latency(slowing),
+    'latency during the slowdown: p50 / p99 / max, ms': latency(slowing),
     'latency settled: p50 / p99 / max, ms': latency(settled),
-    'of the watched page: shown, gave way, doubled': [
+    'moves of the watched page: shown, dropped, duplicated': [
       sum(phases, ({ counted }) => counted.delivered),
       gaveWay,
       sum(phases, ({ counted }) => counted.doubled),
     ].join(', '),
-    'most memory: primary, worker, MB': story.rssMb.map((mb) => mb.toFixed(0)).join(', '),
+    'peak memory: primary, worker, MB': story.rssMb.map((mb) => mb.toFixed(0)).join(', '),
     'load generator, %': phases.map(({ sent }) => (sent.cpuMs / (10 * seconds)).toFixed(0)).join(', '),
-    'load generator overslept at most, ms': Math.max(...phases.map(({ sent }) => sent.lateMs)).toFixed(0),
+    'longest delay of the load generator, ms': Math.max(...phases.map(({ sent }) => sent.lateMs)).toFixed(0),
   };
   return {
     title: 'Pace under load',
     text:
-      `One worker, ${VISITORS} trackers that sample each ${SAMPLE_MS} ms and keep to the pace they are told, ${QUERIES.length} administrators at ` +
-      `\`moves=full\`, one of them checked on one page of ${PAGES}. Latency counts from a sample's own time: of a lowered pace, most of it is ` +
-      'the wait for the next frame. Where the primary does not keep up, moves give way on the live stream: of such a frame only the last place is shown.',
+      `One worker, ${VISITORS} trackers that sample every ${SAMPLE_MS} ms and follow the requested pace, ${QUERIES.length} administrators at ` +
+      `\`moves=full\`, one of them checked on one page of ${PAGES}. Latency counts from the time of a sample: at a lower pace most of it is ` +
+      'the wait for the next frame. If the primary does not keep up, moves are dropped from the live stream: of such a frame only the last position is shown.',
     head: ['', ''],
     rows: Object.entries(rows),
     targets: targets(story, offered * seconds),
@@ -161,15 +161,25 @@ function targets({ slowing, settled, sent, taken, unacked, restoredS, rssMb }: S
   const largest = Math.max(...rssMb);
   const limit = `≤ ${LATE_MS} ms`;
   return [
-    target('over its limit, it has fewer samples sent', '< 100 %', `${(100 * share).toFixed(0)} %`, share < 1),
-    target('every frame acked, nobody closed', '0, 0', `${unacked}, ${closed}`, unacked === 0 && closed === 0),
-    target('acked samples that the server has not counted, or twice', '0', String(sent - taken), sent === taken),
+    target(
+      'above its limit the server reduces the samples sent',
+      '< 100 %',
+      `${(100 * share).toFixed(0)} %`,
+      share < 1,
+    ),
+    target(
+      'every frame acked, no visitor disconnected',
+      '0, 0',
+      `${unacked}, ${closed}`,
+      unacked === 0 && closed === 0,
+    ),
+    target('acked samples not counted, or counted twice', '0', String(sent - taken), sent === taken),
     ...[slowing, settled].map(({ counted: { p99 } }, i) =>
-      target(i === 0 ? 'p99 while it slows down' : 'p99 settled', limit, `${p99} ms`, p99 <= LATE_MS),
+      target(i === 0 ? 'p99 during the slowdown' : 'p99 settled', limit, `${p99} ms`, p99 <= LATE_MS),
     ),
     target('memory of the largest process', `≤ ${LARGE_MB} MB`, `${largest.toFixed(0)} MB`, largest <= LARGE_MB),
     target(
-      'configured pace again after nine of ten visitors left',
+      'return to the configured pace after nine of ten visitors left',
       `≤ ${RESTORE_S} s`,
       restoredS === undefined ? 'no' : `${restoredS.toFixed(0)} s`,
       restoredS !== undefined,

@@ -79,16 +79,16 @@ function questionsOf(end: number): ReadonlyMap<string, Asked> {
   const window = `from=${end - 2 * WINDOW_MS}&to=${end - WINDOW_MS}`;
   return new Map<string, Asked>([
     ['sign in by password', { method: 'POST', path: '/v1/session', body: { name: NAME, password: PASSWORD } }],
-    ['who is signed in', get('/v1/session')],
+    ['session of the signed-in user', get('/v1/session')],
     ['visits', get('/v1/visits?site=demo&limit=50')],
-    ['visits, with a filter that none passes', get('/v1/visits?site=demo&country=DE&limit=50')],
+    ['visits, with a filter that matches none', get('/v1/visits?site=demo&country=DE&limit=50')],
     ['one visit', get('/v1/visits/ID')],
     ['passages of a visit', get('/v1/visits/ID/passages')],
     ['replay, until its first scene', get(`/v1/replay?site=demo&${window}`, 'snapshot')],
     ['counts', get('/v1/pages?site=demo')],
     ['heatmap of moves', get('/v1/heatmap?site=demo&page=/')],
     ['heatmap of clicks', get('/v1/heatmap?site=demo&page=/&kind=click')],
-    ['heatmap as a picture', get('/v1/heatmap.png?site=demo&page=/')],
+    ['heatmap as an image', get('/v1/heatmap.png?site=demo&page=/')],
     ['settings: sites', get('/v1/sites')],
     ['settings: people', get('/v1/admins')],
     ['settings: tokens', get('/v1/tokens')],
@@ -155,15 +155,15 @@ async function ask(port: number, cookie: string, asked: Asked): Promise<Buffer> 
 function table(found: Found): Table {
   const slowest = Math.max(...[...found.values()].flat());
   return {
-    title: 'redis-far: a Redis that is far away',
+    title: 'redis-far: a distant Redis',
     text:
-      `A server with two workers, ${SAMPLES} samples in the record, and a proxy that delays each answer of Redis by so much: the round trip. ` +
-      `The slower of ${ASKS} of each, milliseconds from the request to the end of the answer. docs/redis.md has the round trips of each.`,
+      `A server with two workers, ${SAMPLES} samples in the record, and a proxy that delays each response of Redis by the round-trip time. ` +
+      `The slower of ${ASKS} requests each, milliseconds from the request to the end of the response. docs/redis.md lists the round trips.`,
     head: ['question', ...FAR_MS.map((ms) => `${ms} ms away`)],
     rows: [...found].map(([name, all]) => [name, ...all.map((ms) => ms.toFixed(0))]),
     targets: [
       {
-        what: 'no question takes longer than the dashboard waits',
+        what: 'no request exceeds the timeout of the dashboard',
         wanted: `≤ ${LIMIT_MS} ms`,
         got: `${slowest.toFixed(0)} ms`,
         met: slowest <= LIMIT_MS,

@@ -60,7 +60,7 @@ const { words: names, values } = callOf({
   name: 'bench',
   does: 'Measures Fieldmouse beside baselines in the same run, and prints a table of each bench. All of them together are also written to bench/RESULTS.md.',
   takes:
-    'All take about 45 minutes, one a minute or so, and cap more than ten (FIELDMOUSE_CAP_FROM_MB, FIELDMOUSE_CAP_TO_MB, FIELDMOUSE_CAPS_MB and FIELDMOUSE_CAP_SECONDS set other sizes and times); with --long some times as long. Nothing else should run on the machine meanwhile. Some start a redis-server of their own.',
+    'All take about 45 minutes, one a minute or so, and cap more than ten (FIELDMOUSE_CAP_FROM_MB, FIELDMOUSE_CAP_TO_MB, FIELDMOUSE_CAPS_MB and FIELDMOUSE_CAP_SECONDS set other sizes and times); with --long several times as long. Nothing else should run on the machine meanwhile. Some start a redis-server of their own.',
   words: { called: 'bench', known: Object.keys(BENCHES) },
   options: {
     long: { text: `${LONG.runs} runs of ${LONG.seconds} s each in place of ${SHORT.runs} of ${SHORT.seconds} s` },
@@ -75,8 +75,8 @@ const head = [
   `${new Date().toISOString().slice(0, 10)} · ${cpus()[0]?.model ?? 'unknown CPU'} · ${availableParallelism()} CPUs · ` +
     `${Math.round(totalmem() / 2 ** 30)} GiB · Node ${process.version} · ${length.runs} runs of ${length.seconds} s each, in turn`,
   '',
-  'The load runs on the same machine. Cost is CPU of the whole process tree, from /proc; figures are the median with the least and the ' +
-    'most of the runs. Ratios are of runs beside each other; absolute figures are of this machine at that hour.',
+  'The load runs on the same machine. Cost is CPU of the whole process tree, from /proc; figures are the median with the minimum and the ' +
+    'maximum of the runs. Ratios compare runs beside each other; absolute figures hold for this machine at that hour.',
   '',
 ].join('\n');
 const parts: string[] = [head];

@@ -66,7 +66,7 @@ const SCENES: Record<string, Scene> = {
     shares: zipf(SITES),
     people: { ...PEOPLE, administratorsPerSite: 0 },
   },
-  'one machine': { seed: 4, machines: 1, workers: 16, visitors: 6000, shares: zipf(SITES), people: PEOPLE },
+  'one node': { seed: 4, machines: 1, workers: 16, visitors: 6000, shares: zipf(SITES), people: PEOPLE },
 };
 /** Only administrators are simulated first, until as many come as leave; then visitors as well. */
 const WARM_UP_S = 200;
@@ -103,11 +103,11 @@ export async function scaling(): Promise<Table> {
   const missed = compared.map(target).filter(({ met }) => !met);
   if (missed.length > 0) process.exitCode = 1;
   return {
-    title: 'scaling: the capacity model beside a played fleet',
+    title: 'scaling: the capacity model compared with a simulation',
     text:
-      `Visitors and administrators are played one by one, with a seed, for ${SECONDS} s; nothing is measured. Rates are per second. ` +
-      `Who watches is compared by itself, over ${(PLAYS * PLAY_S).toLocaleString('en')} s, and what goes between machines by who did watch.`,
-    head: ['', 'played', 'model', 'off by', 'allowed'],
+      `Visitors and administrators are simulated one by one, with a seed, for ${SECONDS} s; nothing is measured. Rates are per second. ` +
+      `The number of watchers is compared separately, over ${(PLAYS * PLAY_S).toLocaleString('en')} s. The traffic between nodes is compared for the simulated watchers.`,
+    head: ['', 'played', 'model', 'difference', 'allowed'],
     rows: compared.map(row),
     targets: missed,
   };
@@ -137,7 +137,7 @@ function compareFleet(scene: Scene, { ledger, watching }: Fleet): Compared[] {
     within,
   });
   return [
-    each('visits that begin', ledger.visits, load.visits, NEAR),
+    each('visits that start', ledger.visits, load.visits, NEAR),
     each('visits that end', ledger.leaves, load.visits, NEAR),
     each('frames', ledger.frames, load.frames, NEAR),
     each('samples', ledger.samples, load.samples, NEAR),
@@ -188,8 +188,8 @@ function compareWatching({ seed, machines, shares, people }: Scene): Compared[] 
 
 const WATCH_TEXT: Record<keyof Watch, string> = {
   watched: 'share of visitors whose site is watched',
-  published: 'share of visitors whose moves are written for other machines',
-  read: 'how often they are read, in the mean of all visitors',
+  published: 'share of visitors whose moves are written for other nodes',
+  read: 'mean number of nodes that read them',
 };
 
 function playWatchers(
@@ -222,13 +222,13 @@ function identities(ledger: Ledger): Compared[] {
   const idle = [...ledger.readBytes.keys()].filter((machine) => !ledger.watchers.has(machine));
   return [
     {
-      what: 'live bytes read, and sum of bytes written × machines that watch',
+      what: 'live bytes read, and sum of bytes written × watching nodes',
       played: sumOf(ledger.readBytes),
       model: ledger.owed,
       within: 0,
     },
     {
-      what: `live bytes read by machines that watch nothing (${idle.length})`,
+      what: `live bytes read by nodes that watch nothing (${idle.length})`,
       played: idle.reduce((sum, machine) => sum + (ledger.readBytes[machine] as number), 0),
       model: 0,
       within: 0,

@@ -46,7 +46,7 @@ export async function smoothness({ seconds }: Length): Promise<Table> {
   const over = columns.map((column) => Number(column['frames over 50 ms']));
   return {
     title: 'Smoothness of the dashboard',
-    text: `${VISITORS} visitors move at once, at 60 Hz, on the page on stage; Chromium without a GPU.`,
+    text: `${VISITORS} visitors move at the same time, at 60 Hz, on the page on stage, in Chromium without a GPU.`,
     head: ['window', ...WINDOWS.map(([width, height]) => `${width} × ${height}`)],
     rows: names.map((name) => [name, ...columns.map((column) => column[name] ?? '')]),
     targets: [{ what: 'frames over 50 ms', wanted: '0', got: over.join(', '), met: over.every((one) => one === 0) }],
@@ -77,7 +77,7 @@ async function inWindow(width: number, height: number, seconds: number): Promise
       'frames over 50 ms': String(frames.filter((ms) => ms > LONG_MS).length),
       'main thread: longest task, ms': quantile(tasks.wall, 1).toFixed(1),
       'main thread: tasks over 50 ms': String(tasks.wall.filter((ms) => ms > LONG_MS).length),
-      'main thread: dearest task, CPU ms': quantile(tasks.cpu, 1).toFixed(1),
+      'main thread: most expensive task, CPU ms': quantile(tasks.cpu, 1).toFixed(1),
       'main thread: CPU, %': (tasks.cpu.reduce((sum, ms) => sum + ms, 0) / (10 * seconds)).toFixed(0),
     };
   } finally {

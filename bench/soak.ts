@@ -44,13 +44,13 @@ interface Look {
 const { values } = callOf({
   name: 'soak',
   does:
-    'Runs a server at about a fifth of what it can do, for long: visitors come and go, dashboards open and close, workers are replaced every five minutes. Prints memory and descriptors ' +
-    'of its processes each minute, and at the end whether all that was acked is stored (exit code 1 if not).',
-  takes: 'Takes 20 minutes, or as many as are said, and some seconds.',
+    'Runs a server for long at about a fifth of its capacity: visitors join and leave, dashboards open and close, workers are replaced every five minutes. Prints memory and descriptors ' +
+    'of its processes each minute, and at the end whether everything acked is stored (exit code 1 if not).',
+  takes: 'Takes 20 minutes, or the given number, and some seconds.',
   options: {
     minutes: {
       value: 'N',
-      text: 'how long, from 0.5 to 1440; 20 unless said otherwise',
+      text: 'duration, from 0.5 to 1440; 20 by default',
       check: number(0.5, 1440, false),
     },
   },

@@ -50,7 +50,7 @@ interface Stalled extends Minute {
 
 export async function stall(): Promise<Table> {
   const setting: Setting = { visitors: VISITORS, streams: [Array(4).fill(FULL), [FULL]], env: ENV };
-  process.stderr.write('  a minute without\n');
+  process.stderr.write('  a minute without stall\n');
   const control = await withScene(setting, minute);
   process.stderr.write('  a minute with the stall\n');
   return tableOf(control, await withScene(setting, stalledMinute));
@@ -114,25 +114,25 @@ function tableOf(control: Minute, stall: Stalled): Table {
   const bytesPerS = stall.windows.reduce((sum, { bytes }) => sum + bytes, 0) / 4 / STALL_S;
   const rows = {
     'primary, resident, MB': [control, stall].map(({ rssMb }) => spreadText(spread(rssMb))),
-    'above the warm server, until it was cut off, MB': [control, stall].map((one) => spreadText(grown(one, cut))),
-    'healthy stream: p99 of each 6 s, ms': [control, stall].map((one) => spreadText(spread(p99s(one)), 0)),
-    'healthy stream: delivered of sent': [control, stall].map(deliveredText),
-    'stalled stream was cut off after, s': ['–', cut === undefined ? 'not' : String(cut)],
-    'stalled stream: in the kernel meanwhile': [
+    'growth over the warm server until the cut, MB': [control, stall].map((one) => spreadText(grown(one, cut))),
+    'healthy stream: p99 per 6 s, ms': [control, stall].map((one) => spreadText(spread(p99s(one)), 0)),
+    'healthy stream: moves delivered of sent': [control, stall].map(deliveredText),
+    'stalled stream: cut after, s': ['–', cut === undefined ? 'not' : String(cut)],
+    'stalled stream: buffered in the kernel': [
       '–',
       `${(back.bytes / 2 ** 20).toFixed(1)} MB = ${(back.bytes / bytesPerS).toFixed(0)} s of it`,
     ],
-    'stalled stream: once back': ['–', back.how.join(' + ') || 'went on where it was'],
-    'stalled stream: missing, doubled in the end': ['–', `${missing}, ${doubled}`],
-    'primary, resident, once it is back, MB': ['–', spreadText(spread(rssBackMb))],
+    'stalled stream: after its return': ['–', back.how.join(' + ') || 'resumed'],
+    'stalled stream: missing, duplicated at the end': ['–', `${missing}, ${doubled}`],
+    'primary, resident, after its return, MB': ['–', spreadText(spread(rssBackMb))],
   };
   return {
     title: 'A stalled administrator',
     text:
       `${VISITORS} \`json\` visitors at ${RATE} moves a second, 5 administrators at \`moves=full\`; ` +
-      `one of them reads nothing for ${STALL_S} s. One run, two servers of the same age, ` +
-      `with \`${ENV.NODE_OPTIONS}\`; figures over the seconds.`,
-    head: ['', 'a minute without', 'a minute with the stall'],
+      `one of them reads nothing for ${STALL_S} s. One run, two servers measured at the same age, ` +
+      `with \`${ENV.NODE_OPTIONS}\`; figures per second.`,
+    head: ['', 'a minute without stall', 'a minute with the stall'],
     rows: Object.entries(rows).map(([name, cells]) => [name, ...cells]),
     targets: [growth(grown(control, cut), grown(stall, cut)), unchanged(control, stall), begunAnew(cut, back)],
   };
@@ -150,7 +150,7 @@ function deliveredText({ windows, sent }: Minute): string {
 function growth(without: Spread, stalled: Spread): Target {
   const [median, max] = [stalled.median - without.median, stalled.max - without.max];
   return {
-    what: "growth of the primary's RSS by the stall: median, maximum",
+    what: "growth of the primary's RSS during the stall: median, maximum",
     wanted: `≤ ${GROWTH_MB} MB beyond the stream's ${CAP_MB} MB`,
     got: `${median.toFixed(1)}, ${max.toFixed(1)} MB`,
     met: Math.max(median, max) <= GROWTH_MB + CAP_MB,
@@ -171,8 +171,8 @@ function unchanged(control: Minute, stall: Minute): Target {
 function begunAnew(cut: number | undefined, { how }: Resumed): Target {
   return {
     what: 'the stalled stream',
-    wanted: '`reset` + `snapshot`, or cut off',
-    got: cut === undefined ? how.join(' + ') || 'nothing' : `cut off after ${cut} s`,
+    wanted: '`reset` + `snapshot`, or cut',
+    got: cut === undefined ? how.join(' + ') || 'nothing' : `cut after ${cut} s`,
     met: cut !== undefined || how.join() === 'reset,snapshot',
   };
 }

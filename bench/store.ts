@@ -34,8 +34,8 @@ export async function store(length: Length): Promise<Table> {
     return {
       title: 'store: the record',
       text:
-        'Storing: 5,000 visitors at 60 samples a second (300,000 samples/s), a frame each 100 ms, 1 administrator; beside the last version without a record. ' +
-        `Sizes: visits of ${VISIT_SAMPLES} samples, 100 at a time, one in ${PAGES} of them on the page that is looked at.`,
+        'Storing: 5,000 visitors at 60 samples a second (300,000 samples/s), a frame every 100 ms, 1 administrator, compared with the last version without a record. ' +
+        `Sizes: visits of ${VISIT_SAMPLES} samples, 100 at a time, one in ${PAGES} of them on the page that is read.`,
       head: ['', 'figure'],
       rows: [...cost.rows, ...sizes.rows, ...looks.rows, ...readers.rows],
       targets: [...cost.targets, ...sizes.targets, ...looks.targets, ...readers.targets],
@@ -76,7 +76,7 @@ async function costOfStoring({ runs, seconds }: Length, before: string): Promise
       ]),
       targets: [
         {
-          what: 'cost of storing against not storing',
+          what: 'cost of storing relative to not storing',
           wanted: '≤ 1.3',
           got: spreadText(ratio, 2),
           met: ratio.median <= 1.3,
@@ -114,13 +114,13 @@ async function pastOf(length: Length, data: string): Promise<{ sizes: Part; look
     const { used, file } = await store.archive.usage();
     await store.close();
     from = to;
-    sizes.rows.push([`${name(to)}: CPU µs per sample, appending and filing`, costText(filled)]);
+    sizes.rows.push([`${name(to)}: CPU µs per sample, appending and compacting`, costText(filled)]);
     sizes.rows.push([
-      `${name(to)}: bytes per sample, in use and of the file`,
+      `${name(to)}: bytes per sample: in use, size of the file`,
       `${(used / to).toFixed(2)}, ${(file / to).toFixed(2)}`,
     ]);
     const isLast = to === STEPS.at(-1);
-    if (isLast) sizes.targets.push(atMost('bytes on disk per move sample, all in use', used / to, 6));
+    if (isLast) sizes.targets.push(atMost('bytes on disk per move sample, in use', used / to, 6));
     const one = await look(data, end);
     looks.rows.push(...one.rows.map(([what = '', text = '']) => [`${name(to)}: ${what}`, text]));
     if (isLast) looks.targets.push(...one.targets);
@@ -150,7 +150,7 @@ async function look(data: string, end: number): Promise<Part> {
     const { port } = system;
     const paths = {
       'heatmap of the page': HEAT,
-      'the same as a picture': HEAT.replace('heatmap', 'heatmap.png'),
+      'heatmap of the page as an image': HEAT.replace('heatmap', 'heatmap.png'),
       'pages and days': '/v1/pages?site=demo',
       'the newest 50 visits': '/v1/visits?site=demo',
       'first event of a replay': `/v1/replay?site=demo&page=%2F&from=${end - 60_000}&to=${end}&speed=1`,
@@ -222,13 +222,13 @@ async function besideReaders({ runs, seconds }: Length, data: string): Promise<P
     rows: [
       ['live p99 ms, 500 visitors', spreadText(spread(p99.alone), 0)],
       [
-        `the same beside ${READERS} readers of the heatmap (${Math.round(answered / runs / seconds)} answers/s)`,
+        `live p99 ms, 500 visitors, with ${READERS} readers of the heatmap (${Math.round(answered / runs / seconds)} answers/s)`,
         spreadText(spread(p99.beside), 0),
       ],
     ],
     targets: [
       {
-        what: `live p99 beside ${READERS} readers`,
+        what: `live p99 with ${READERS} readers, relative to without`,
         wanted: '≤ 1.2',
         got: spreadText(ratio, 2),
         met: ratio.median <= 1.2,

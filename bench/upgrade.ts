@@ -18,7 +18,7 @@ const WARM_UP_S = 2;
 const LIMIT_MS = 50;
 
 /** Values of Node's own NODE_CLUSTER_SCHED_POLICY. */
-const POLICIES = { none: 'workers accept by themselves', rr: 'the primary hands out in turn' };
+const POLICIES = { none: 'workers accept connections', rr: 'the primary distributes connections' };
 type Policy = keyof typeof POLICIES;
 
 type Visited = Extract<Report, { k: 'visited' }>;
@@ -49,7 +49,7 @@ export async function upgrade({ runs, seconds }: Length): Promise<Table> {
     title: 'New visitors under load',
     text:
       `${VISITORS} \`json\` visitors at ${RATE} moves a second, ${STREAMS.length} administrators at \`moves=full\`; ` +
-      `${GUESTS_PER_S} new visitors a second, timed from connect(). Ways to share connections out in turn, ${runs} runs each.`,
+      `${GUESTS_PER_S} new visitors a second, timed from connect(). Two ways to distribute connections, measured alternately, ${runs} runs each.`,
     head: ['', ...Object.values(POLICIES)],
     rows: rows(all),
     targets: [inTime(all.none)],
@@ -84,17 +84,17 @@ function rows(all: Record<Policy, Run[]>): string[][] {
     row('until 101: longest, ms', ({ visited }) => visited.upgrade.max),
     row('until hello: p50, ms', ({ visited }) => visited.hello.p50),
     row('until hello: p95, ms', ({ visited }) => visited.hello.p95),
-    row('new visitors turned away', ({ visited }) => visited.turnedAway.length, 0),
-    row('moves shown of sent, %', ({ sent, delivered }) => (100 * delivered) / sent, 2),
+    row('new visitors rejected', ({ visited }) => visited.turnedAway.length, 0),
+    row('moves shown, of moves sent, %', ({ sent, delivered }) => (100 * delivered) / sent, 2),
     row('moves: p99, ms', ({ p99 }) => p99, 0),
     row('share of a core: primary, %', ({ shares }) => shares[0] as number, 0),
     row('share of a core: busiest worker, %', ({ shares }) => Math.max(...shares.slice(1)), 0),
     row(
-      'connections: fullest worker to emptiest',
+      'connections: ratio of the fullest worker to the emptiest',
       ({ connections }) => Math.max(...connections) / Math.min(...connections),
       2,
     ),
-    row('load set out late at most, ms', ({ visited }) => visited.lateMs),
+    row('longest delay of the load generator, ms', ({ visited }) => visited.lateMs),
   ];
 }
 
