@@ -67,6 +67,7 @@ export class Relay {
   #isIncomplete = false;
   #lastClaim = 0;
   #tick: NodeJS.Timeout | undefined;
+  #claimsDue: NodeJS.Immediate | undefined;
   readonly #report: NodeJS.Timeout;
 
   constructor(options: RelayOptions) {
@@ -95,8 +96,17 @@ export class Relay {
     return new Promise((resolve) => {
       this.#claims.set(claim, { arrival, resolve, deadline: performance.now() + CLAIM_TIMEOUT_MS });
       this.#newClaims.push({ k: 'claim', claim, arrival, posted, last });
-      this.arm();
+      this.#claimsDue ??= setImmediate(() => this.#sendClaims());
     });
+  }
+
+  /** Claims do not wait for the tick: a visitor, or the response to a POST, is waiting for the answer. */
+  #sendClaims(): void {
+    this.#claimsDue = undefined;
+    if (this.saturated) return this.arm();
+    const items = this.#newClaims;
+    this.#newClaims = [];
+    if (items.length > 0) this.#send({ tag: TAG, k: 'batch', items });
   }
 
   /** Handles the primary's answers: flat `claim, v, frame, last`; v = 0 refuses. */
@@ -328,6 +338,7 @@ export class Relay {
   async close(): Promise<void> {
     clearInterval(this.#report);
     clearTimeout(this.#tick);
+    clearImmediate(this.#claimsDue);
     this.#tick = undefined;
     if (this.#isIncomplete) this.#sync();
     const items = this.#takeItems();

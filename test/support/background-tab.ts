@@ -43,9 +43,10 @@ export async function startTabs(t: TestContext): Promise<TabBrowser> {
   // Not a temporary folder of the test, which would be removed while the browser still writes to it.
   const profile = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
   const args = [...FLAGS, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'];
-  const child = spawn(chromiumPath(), args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(chromiumPath(), args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   t.after(async () => {
-    if (child.exitCode === null && child.kill('SIGKILL')) await once(child, 'exit');
+    // The whole group: processes of a killed browser may go on without it.
+    if (child.exitCode === null && process.kill(-(child.pid as number), 'SIGKILL')) await once(child, 'exit');
     await removeFolder(profile);
   });
   const ask = await connect(t, await debuggerUrl(child.stderr));

@@ -156,6 +156,8 @@ export class Recorder {
   #full: Uint8Array[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer was set for this group, ms. */
+  #armedAt = 0;
   #committing: Promise<void> | undefined;
   #waiting: (() => void)[] = [];
   #inTrouble = false;
@@ -209,13 +211,33 @@ export class Recorder {
 
   /** Resolves when the frames of a recording are committed, or have failed. */
   committed(recording: Recording): Promise<void> {
-    if (recording.group === this.#group) return new Promise((resolve) => this.#waiting.push(resolve));
+    if (recording.group === this.#group)
+      return new Promise((resolve) => {
+        this.#waiting.push(resolve);
+        this.#hurry();
+      });
     return (recording.group === this.#group - 1 && this.#committing) || Promise.resolve();
   }
 
   #arm(ms: number): void {
-    if (this.#committing || this.#closed) return;
-    this.#timer ??= setTimeout(() => {
+    if (this.#committing || this.#closed || this.#timer) return;
+    this.#armedAt = performance.now();
+    this.#setTimer(ms);
+    this.#hurry();
+  }
+
+  /**
+   * The more responses wait for a group, the sooner it is committed: n of them after an n-th of the time. So many POSTs
+   * are answered within milliseconds, and a few cause hardly more commits.
+   */
+  #hurry(): void {
+    if (!this.#timer || this.#inTrouble || this.#waiting.length < 2) return;
+    clearTimeout(this.#timer);
+    this.#setTimer(this.#armedAt + this.#options.commitMs / this.#waiting.length - performance.now());
+  }
+
+  #setTimer(ms: number): void {
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
       void this.#commit();
     }, ms);
