@@ -11,7 +11,9 @@ const buffer = new SampleBuffer(1024);
 function slowRecorder(t: TestContext) {
   let commits = 0;
   const fail = () => assert.fail();
-  const append = async () => void (commits += 1);
+  const append = async () => {
+    commits += 1;
+  };
   const recorder = new Recorder({ archive: { append }, commitMs: 5000, onTrouble: fail, onRecovery: fail });
   t.after(() => recorder.close());
   const record = (): Recording => {

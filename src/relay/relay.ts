@@ -103,7 +103,10 @@ export class Relay {
   /** Claims do not wait for the tick: a visitor, or the response to a POST, is waiting for the answer. */
   #sendClaims(): void {
     this.#claimsDue = undefined;
-    if (this.saturated) return this.arm();
+    if (this.saturated) {
+      this.arm();
+      return;
+    }
     const items = this.#newClaims;
     this.#newClaims = [];
     if (items.length > 0) this.#send({ tag: TAG, k: 'batch', items });
