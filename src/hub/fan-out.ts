@@ -76,7 +76,10 @@ type Start = ResetReason | 'open' | 'renew';
 export const EVERYBODY: Scope = { pages: [], visitor: null };
 
 export class FanOut {
-  /** Identifies this run of the primary: event ids of another run are not valid here. Random, as two nodes may start at once. */
+  /**
+   * Identifies this run of the primary: event ids of another run are not valid here. It is random, because two nodes
+   * may start at the same moment.
+   */
   readonly #epoch = randomBytes(6).toString('base64url');
   readonly #options: FanOutOptions;
   readonly #slabs = new Slabs<Subscriber>();
@@ -291,8 +294,7 @@ export class FanOut {
     if (lastEventId === null) return 'fresh';
     const seq = parseEventId(lastEventId, this.#epoch);
     if (seq === undefined || seq > this.#seq) return 'unknown-id';
-    if (seq < watched.since || !this.#replayBuffer.reaches(seq)) return 'expired';
-    const missed = this.#eventsAfter(seq, ({ channel }) => channel === watched.no, subscriber);
+    const missed = seq < watched.since ? undefined : this.#eventsAfter(seq, subscriber, watched.no);
     if (!missed) return 'expired';
     subscriber.writeInitial(missed);
     this.#chargeSnapshot(subscriber, missed.length);
@@ -300,17 +302,16 @@ export class FanOut {
     return undefined;
   }
 
-  /** Returns the events after `seq` that the stream shows; undefined if they are no longer stored, or too large. */
-  #eventsAfter(
-    seq: number,
-    isOfChannel: (event: BufferedEvent) => boolean,
-    subscriber: Subscriber,
-  ): Buffer | undefined {
+  /**
+   * Returns the events after `seq` that the stream shows, with the moves of a channel if its number is given. Undefined
+   * if they are no longer stored, or too large.
+   */
+  #eventsAfter(seq: number, subscriber: Subscriber, channel?: number): Buffer | undefined {
     if (!this.#replayBuffer.reaches(seq)) return undefined;
     const events: Buffer[] = [];
     let bytes = 0;
     for (const event of this.#replayBuffer.after(seq)) {
-      if (event.channel === 0 ? !subscriber.wants(event) : !isOfChannel(event)) continue;
+      if (event.channel === 0 ? !subscriber.wants(event) : event.channel !== channel) continue;
       events.push(event.bytes);
       bytes += event.bytes.length;
       if (bytes > MAX_REPLAY_BYTES) return undefined;
@@ -355,7 +356,7 @@ export class FanOut {
   #snapshot(subscriber: Subscriber): number {
     const { request } = subscriber;
     const shared = this.#snapshots.find(request, performance.now());
-    const since = shared && this.#eventsAfter(shared.seq, () => false, subscriber);
+    const since = shared && this.#eventsAfter(shared.seq, subscriber);
     const bytes = shared && since ? shared.bytes : this.#newSnapshot(request);
     subscriber.writeInitial(bytes);
     if (since) subscriber.writeInitial(since);

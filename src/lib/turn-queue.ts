@@ -1,6 +1,6 @@
 /**
- * Work that must not block the event loop: it is done at once until it has taken `maxMs` of a turn, and the rest in later turns, in the
- * order in which it came.
+ * Work that must not block the event loop. It is done at once until it has taken `maxMs` of a turn; the rest follows in
+ * later turns, in the order in which it was added.
  */
 export class TurnQueue<K, V> {
   readonly #maxMs: number;
