@@ -1,7 +1,7 @@
 /**
- * What do many dashboards cost that open at once, as after a restart, or that start again because events are missing? The
- * hub of a primary runs in a process of its own, and so do the dashboards. A further stream, open all the time, shows how late
- * events are meanwhile.
+ * Measures many dashboards that open at once, as after a restart, and that all restart because events are missing. The
+ * hub runs in one process and the dashboards in another. One more stream is open all the time and measures how late
+ * events arrive.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';

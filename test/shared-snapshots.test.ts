@@ -1,4 +1,4 @@
-/** Streams that open or restart at the same time share the text of a snapshot, and each shows the same state as alone. */
+/** Streams that open or restart at the same time share one snapshot. Each must show the current state. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SharedSnapshots } from '../src/hub/shared-snapshots.ts';

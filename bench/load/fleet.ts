@@ -23,7 +23,7 @@ import { Watching } from './watching.ts';
 const SECOND_MS = 1000;
 /** Visitors arrive during this time before the count starts, seconds. */
 const ARRIVE_S = 5;
-/** Interval between two checks of who watches, milliseconds. */
+/** How often the watchers of each site are counted, milliseconds. */
 const LOOK_MS = 100;
 
 export interface FleetOptions {

@@ -1,6 +1,6 @@
 /** Skips stream entries that this node cannot read, and logs why. */
 import type { Logger } from '../log/logger.ts';
-import { FORMAT, formatOf } from '../protocol/peer.ts';
+import { formatOf, PEER_FORMAT } from '../protocol/peer.ts';
 import { NODE_IDS } from './node-id.ts';
 import type { StreamCursor, StreamEntry } from './stream-reader.ts';
 
@@ -16,8 +16,8 @@ export class EntryGuard {
   }
 
   /**
-   * Wraps a handler of entries. The handler gets those in the format of this node, and what it throws is logged, so that
-   * no content of a stream stops the reader or this process.
+   * Wraps a handler of entries. The handler gets those in the format of this node. What it throws is logged, so no
+   * content of a stream stops the reader or this process.
    */
   wrap(take: StreamCursor['take']): StreamCursor['take'] {
     return (entries) => {
@@ -34,8 +34,8 @@ export class EntryGuard {
   #isReadable(entry: StreamEntry): boolean {
     const [node = ''] = entry;
     const format = formatOf(entry);
-    if (format !== FORMAT) this.#noteForeign(node, format);
-    return format === FORMAT;
+    if (format !== PEER_FORMAT) this.#noteForeign(node, format);
+    return format === PEER_FORMAT;
   }
 
   /** Logs each node once; after NODE_IDS nodes, some may be logged again. */
@@ -44,6 +44,6 @@ export class EntryGuard {
     if (this.#foreign.size >= NODE_IDS) this.#foreign.clear();
     this.#foreign.add(node);
     const text = 'another server runs a different version of Fieldmouse: the two do not show visitors of each other';
-    this.#log.warn({ machine: node, format, own: FORMAT }, text);
+    this.#log.warn({ machine: node, format, own: PEER_FORMAT }, text);
   }
 }

@@ -1,5 +1,5 @@
 /** Counts the nodes that use a Redis now, for commands that need exclusive access. */
-import { FORMAT, formatOf, readNodeItem } from '../protocol/peer.ts';
+import { formatOf, PEER_FORMAT, readNodeItem } from '../protocol/peer.ts';
 import { Redis, scriptOf } from '../redis/connection.ts';
 import { commonKey } from '../redis/keys.ts';
 import type { RedisTarget } from '../redis/redis-url.ts';
@@ -36,5 +36,5 @@ export async function presentNodes(target: RedisTarget): Promise<number> {
 /** A bye is a node's last item, but may follow other items in the same entry. */
 function isBye(entry: StreamEntry): boolean {
   const [kind = '', body = ''] = entry.slice(-2);
-  return formatOf(entry) === FORMAT && readNodeItem(kind, body)?.k === 'bye';
+  return formatOf(entry) === PEER_FORMAT && readNodeItem(kind, body)?.k === 'bye';
 }

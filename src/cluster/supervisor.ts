@@ -243,9 +243,9 @@ export class Supervisor {
   };
 
   /**
-   * Replaces all workers, one after the other: a new one listens before the old one drains. `onProgress` is called after
-   * each. Resolves with the number of replaced workers. Throws StartError if a new worker does not start; the other
-   * workers stay. A call during a reload joins it.
+   * Replaces all workers, one after the other: a new one listens before the old one drains. `onProgress` is called
+   * after each. Resolves with the number of replaced workers. Throws StartError if a new worker does not start; the
+   * other workers stay. A call during a reload joins it.
    */
   reload(onProgress: (done: number, total: number) => void): Promise<number> {
     this.#reloadListeners.add(onProgress);

@@ -5,7 +5,8 @@ export const CSV_BOM = '\uFEFF';
 
 /** Returns a row with its line end. Texts that a spreadsheet would read as a formula get an apostrophe in front. */
 export function csvRow(cells: readonly (string | number)[]): string {
-  return `${cells.map((cell) => (typeof cell === 'number' ? String(cell) : quoted(escapeFormula(cell)))).join(',')}\r\n`;
+  const fields = cells.map((cell) => (typeof cell === 'number' ? String(cell) : quoted(escapeFormula(cell))));
+  return `${fields.join(',')}\r\n`;
 }
 
 /** OWASP, CSV injection: these characters start a formula, also after white space that is dropped. */

@@ -75,7 +75,7 @@ async function migrate(call: Invocation, isToRedis: boolean): Promise<ExitCode> 
  * running.
  */
 async function runningText(redis: RedisTarget): Promise<string | undefined> {
-  // Loaded on demand: only this command needs the client of Redis, which takes half the time that a command needs to start.
+  // Loaded on demand: no other command needs the client of Redis when it starts, and loading it is slow.
   const { presentNodes } = await import('../broker/present-nodes.ts');
   const servers = await presentNodes(redis);
   if (servers === 0) return undefined;

@@ -1,4 +1,7 @@
-/** Remembers who watches a site, or watched it within RECENT_MS. Used while the store does not respond. */
+/**
+ * The viewers of each site: those with an open stream, and those whose last stream ended less than RECENT_MS ago. While
+ * the store does not respond, only they may open streams.
+ */
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { StreamRequest } from '../protocol/ipc.ts';
 

@@ -5,19 +5,19 @@ import { MAX_COORDINATE } from './limits.ts';
 import { withoutNul } from './reader.ts';
 
 /** A page coordinate, rounded. */
-export function pixel(value: unknown, name: string): number {
+export function readPixel(value: unknown, name: string): number {
   if (typeof value !== 'number' || !(Math.abs(value) <= MAX_COORDINATE)) throw new FrameError('bad-number', name);
   return Math.round(value);
 }
 
 /** A length or offset in pixels, rounded. */
-export function extent(value: unknown, name: string): number {
+export function readExtent(value: unknown, name: string): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= MAX_COORDINATE)) throw new FrameError('bad-number', name);
   return Math.round(value);
 }
 
 /** A text of at most `limit` bytes; empty if the value is missing. */
-export function text(value: unknown, name: string, limit: number): string {
+export function readText(value: unknown, name: string, limit: number): string {
   if (value === undefined) return '';
   if (typeof value !== 'string' || value.length > limit || utf8Length(value) > limit)
     throw new FrameError('bad-text', name);

@@ -7,7 +7,7 @@ import { charactersOf, isLabel, maxUnits, tidy } from '../model/label.ts';
 import { MAX_TEXT } from '../model/text.ts';
 import { KIND, type SampleBuffer } from './frame.ts';
 import { FrameError } from './frame-error.ts';
-import { extent, pixel, text } from './json-value.ts';
+import { readExtent, readPixel, readText } from './json-value.ts';
 import { markFromJson } from './mark-codec.ts';
 
 /** A sample whose own time is older than this, or in the future, gets its time of arrival, milliseconds. */
@@ -53,7 +53,7 @@ export function readJson(items: readonly unknown[], now: number, into: SampleBuf
 /** Returns the resume token among the objects of `parseJson`, or an empty text. Throws FrameError. */
 export function tokenIn(items: readonly unknown[]): string {
   const hello = items.findLast((item) => (item as Item | null)?.type === 'hello') as Item | undefined;
-  return text(hello?.token, 'token', MAX_TEXT.token);
+  return readText(hello?.token, 'token', MAX_TEXT.token);
 }
 
 type Item = Record<string, unknown>;
@@ -66,13 +66,13 @@ function readItem(value: unknown, now: number, into: SampleBuffer, frame: JsonFr
   switch (item.type) {
     case undefined:
     case 'move':
-      into.push(KIND.move, time, pixel(item.x, 'x'), pixel(item.y, 'y'));
+      into.push(KIND.move, time, readPixel(item.x, 'x'), readPixel(item.y, 'y'));
       break;
     case 'scroll':
-      into.push(KIND.scroll, time, 0, extent(item.y, 'y'));
+      into.push(KIND.scroll, time, 0, readExtent(item.y, 'y'));
       break;
     case 'hello':
-      frame.token = text(item.token, 'token', MAX_TEXT.token);
+      frame.token = readText(item.token, 'token', MAX_TEXT.token);
       break;
     case 'bye':
       frame.bye = true;

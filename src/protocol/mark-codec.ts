@@ -47,7 +47,7 @@ function place(axis: 'x' | 'y'): Field<number> {
       out.zigzag(value - from[axis]);
       from[axis] = value;
     },
-    fromJson: (item, name) => json.pixel(item[name], name),
+    fromJson: (item, name) => json.readPixel(item[name], name),
   });
 }
 
@@ -56,7 +56,7 @@ function extent(preset?: string): Field<number> {
   return number(0, MAX_COORDINATE, {
     read: (r) => r.extent(),
     write: (out, value) => out.varint(value),
-    fromJson: (item, name) => json.extent(item[name] ?? (preset && item[preset]), name),
+    fromJson: (item, name) => json.readExtent(item[name] ?? (preset && item[preset]), name),
   });
 }
 
@@ -65,7 +65,7 @@ function clamped(most: number, unit: 'byte' | 'varint'): Field<number> {
   return number(0, most, {
     read: (r) => Math.min(r[unit](), most),
     write: (out, value) => out[unit](value),
-    fromJson: (item, name) => Math.min(json.extent(item[name] ?? 0, name), most),
+    fromJson: (item, name) => Math.min(json.readExtent(item[name] ?? 0, name), most),
   });
 }
 
@@ -75,7 +75,7 @@ function text(most: number): Field<string> {
     jsonType: 'string',
     read: (r) => r.text(most),
     write: (out, value) => out.text(value),
-    fromJson: (item, name) => json.text(item[name], name, most),
+    fromJson: (item, name) => json.readText(item[name], name, most),
     fromLine: (check, value, name) => check.text(value, most, name),
   };
 }

@@ -112,11 +112,11 @@ export function nodeOf(run: string): string {
  * Version of the entries. It is raised when readers of the previous version would misread items. The items before this
  * one never change.
  */
-export const FORMAT = '1';
+export const PEER_FORMAT = '1';
 
 /** Returns the fields of an entry: its node, its number, the format, and its items. */
 export function writeEntry(machine: string, n: number, items: readonly string[]): string[] {
-  return [machine, String(n), 'v', FORMAT, ...items];
+  return [machine, String(n), 'v', PEER_FORMAT, ...items];
 }
 
 /** Returns the format of an entry; 0 if it is from before there were formats. */

@@ -1,4 +1,4 @@
-/** Joins the tests to files that Node.js runs as they are: compiling each file's modules anew takes half a second of CPU. */
+/** Bundles the tests before they run. Without this, each test file takes half a second of CPU to compile its modules. */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -69,9 +69,9 @@ export class FeedItems {
   }
 
   /**
-   * Adds the visitors that joined while no stream was open. `unknown`: visitors that are new in the snapshot. Those that
-   * joined earlier are on a node that did not respond until now. Missing visitors are not reported as left: a node that
-   * was just started does not know all visitors yet.
+   * Adds the visitors that joined while no stream was open. `unknown`: visitors that are new in the snapshot. Those
+   * that joined earlier are on a node that did not respond until now. Missing visitors are not reported as left: a node
+   * that was just started does not know all visitors yet.
    */
   addMeanwhile(unknown: readonly Person[]): void {
     const joined = unknown.filter(({ visitor }) => visitor.since > this.until);

@@ -3,7 +3,7 @@
  * does both in one transaction, so the counts always match the stored frames.
  */
 import { type KnownPlaces, readBatch } from '../record/batch.ts';
-import { type Arrived, arrivals, Compactor, isReadable } from '../record/compaction.ts';
+import { type Arrived, arrivals, Compactor, isReadableBatch } from '../record/compaction.ts';
 import { DamageLog, warnOfLeftOut } from '../record/damage.ts';
 import { Sums } from '../record/sums.ts';
 import type { PageNumberTable } from './page-table.ts';
@@ -113,7 +113,7 @@ export class LmdbCompaction {
     for (const shard of shards)
       for (const { key, value } of this.#waiting(shard, this.#maxCompacted - bytes)) {
         bytes += value.length;
-        if (!isReadable(value)) unreadable.push([key, value]);
+        if (!isReadableBatch(value)) unreadable.push([key, value]);
       }
     for (const [key, value] of unreadable) {
       damaged.putSync(key, value);

@@ -21,7 +21,7 @@ import { hashOptions, optionsNote } from '../accounts/option-hashes.ts';
 import type { AccountRecords, SessionOwner, TableName } from '../accounts/records.ts';
 import type { AccountTables, AccountTransaction, Change, ChangeOptions } from '../accounts/transaction.ts';
 import { type Attempt, type Store, StoreError } from '../contract.ts';
-import { FORMAT, isReadable } from '../format.ts';
+import { isReadableFormat, STORE_FORMAT } from '../format.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
 import { type OpenTable, openAccounts } from './account-tables.ts';
 import type { AttemptTable } from './attempt-table.ts';
@@ -93,15 +93,15 @@ function initStore(file: StoreFile, folder: string, create: boolean): Buffer {
     throw new StoreError('no-store', `the store in ${folder} is empty; start the server to initialize it`);
   if (meta.get('format') === undefined)
     file.write(() => {
-      meta.putSync('format', FORMAT);
+      meta.putSync('format', STORE_FORMAT);
       meta.putSync('secret', randomBytes(32));
       const demo = demoSite(Date.now());
       sites.putSync(demo.key, demo);
     });
   const format = meta.get('format');
-  if (!isReadable(format))
+  if (!isReadableFormat(format))
     throw new StoreError('newer-store', `${folder} was written by a later version of Fieldmouse (format ${format})`);
-  if (format !== FORMAT && create) file.write(() => meta.putSync('format', FORMAT));
+  if (format !== STORE_FORMAT && create) file.write(() => meta.putSync('format', STORE_FORMAT));
   return Buffer.from(meta.get('secret') as Buffer);
 }
 

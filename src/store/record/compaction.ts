@@ -266,7 +266,7 @@ function addIfAny(runs: Run[], run: Run | undefined): void {
 }
 
 /** Returns false if a batch is damaged. */
-export function isReadable(batch: Uint8Array): boolean {
+export function isReadableBatch(batch: Uint8Array): boolean {
   try {
     readBatch(batch, {
       about: () => {},

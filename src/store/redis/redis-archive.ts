@@ -40,7 +40,7 @@ import { RedisJournal } from './record/journal.ts';
 import { SITES } from './record/keys.ts';
 import { type PageHash, PageHashes } from './record/page-hash.ts';
 import type { RecordSite, RedisVisit } from './record/record-site.ts';
-import { busy, isOfOneSite, PATIENCE_MS, RecordSites, SITES_AT_ONCE } from './record/record-sites.ts';
+import { busy, isOfOneSite, RecordSites, SITE_PATIENCE_MS, SITES_AT_ONCE } from './record/record-sites.ts';
 import { type Compacted, held, RedisCompaction } from './record/redis-compaction.ts';
 import {
   namedRuns,
@@ -172,7 +172,7 @@ export class RedisArchive implements Archive {
   /** Compacts everything that was appended to a site before this call. Throws StoreError `busy`. */
   async #compactSite(site: RecordSite, shards?: readonly number[]): Promise<void> {
     const now = Date.now();
-    const end = performance.now() + PATIENCE_MS;
+    const end = performance.now() + SITE_PATIENCE_MS;
     for (;;) {
       const filed = await this.#compaction.compact(site, shards, () => now);
       if (filed === 'none') return;

@@ -25,7 +25,7 @@ import type { AccountRecords, Admin, SessionOwner, Stored, TableName } from '../
 import { storeId } from '../accounts/secret.ts';
 import type { Change, ChangeOptions } from '../accounts/transaction.ts';
 import { type Attempt, type Store, StoreError } from '../contract.ts';
-import { FORMAT, isReadable } from '../format.ts';
+import { isReadableFormat, STORE_FORMAT } from '../format.ts';
 import { type HitOutcome, HitQueue } from '../hit-queue.ts';
 import { readAll, readOne, VERSION_KEY } from './account-transaction.ts';
 import { CommitQueue } from './commit-queue.ts';
@@ -108,9 +108,9 @@ async function initStore(redis: Redis, where: string, create: boolean): Promise<
   // Not 0 if Redis was emptied while servers used it, and they have written since.
   const version = (await redis.send<string | null>(VERSION_KEY, 'GET', VERSION_KEY)) ?? '0';
   const [format, secret] = await redis.send<(string | null)[]>(META_KEY, 'HMGET', META_KEY, 'format', 'secret');
-  if (secret && isReadable(Number(format))) {
-    if (Number(format) !== FORMAT && create)
-      await redis.commit(VERSION_KEY, version, [['HSET', META_KEY, 'format', String(FORMAT)]]);
+  if (secret && isReadableFormat(Number(format))) {
+    if (Number(format) !== STORE_FORMAT && create)
+      await redis.commit(VERSION_KEY, version, [['HSET', META_KEY, 'format', String(STORE_FORMAT)]]);
     return Buffer.from(secret, 'base64url');
   }
   if (format)
@@ -125,7 +125,7 @@ async function initStore(redis: Redis, where: string, create: boolean): Promise<
     );
   // Other servers may start at the same time: the first commit wins, and all read its result.
   await redis.commit(VERSION_KEY, version, [
-    ['HSET', META_KEY, 'format', String(FORMAT), 'secret', randomBytes(32).toString('base64url')],
+    ['HSET', META_KEY, 'format', String(STORE_FORMAT), 'secret', randomBytes(32).toString('base64url')],
     ['HSET', commonKey('sites'), demo.key, JSON.stringify(demo)],
   ]);
   return initStore(redis, where, create);

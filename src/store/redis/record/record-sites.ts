@@ -72,7 +72,7 @@ export function isOfOneSite(error: unknown): boolean {
 }
 
 /** Maximum wait of a command for other processes that write to the same site, milliseconds. */
-export const PATIENCE_MS = 60_000;
+export const SITE_PATIENCE_MS = 60_000;
 
 export function busy({ name }: RecordSite): StoreError {
   return new StoreError('busy', `others keep writing to the record of the site ${name}; try again`);

@@ -8,7 +8,7 @@ import { StoreError } from '../../contract.ts';
 import { clockSetBackAfter } from '../../record/backlog.ts';
 import { type KnownPlaces, readBatch } from '../../record/batch.ts';
 import { CHUNK_BYTES, LONG_CHUNKS } from '../../record/chunk.ts';
-import { type Arrived, arrivals, Compactor, isReadable, MAX_REWRITTEN } from '../../record/compaction.ts';
+import { type Arrived, arrivals, Compactor, isReadableBatch, MAX_REWRITTEN } from '../../record/compaction.ts';
 import { warnOfLeftOut } from '../../record/damage.ts';
 import { SITE_SHARDS } from '../../record/shard.ts';
 import { countNew, isOutOfOrder, isPartlyStored } from '../../record/stored-visit.ts';
@@ -284,7 +284,7 @@ async function quarantine(
   for (const one of taken) {
     const good: Buffer[] = [];
     const bad: Buffer[] = [];
-    for (const [time, batch] of batchesOf(one)) (isReadable(batch) ? good : bad).push(time, batch);
+    for (const [time, batch] of batchesOf(one)) (isReadableBatch(batch) ? good : bad).push(time, batch);
     if (bad.length === 0) continue;
     quarantined += bad.length / 2;
     // In parts: if a commit failed halfway because a command is too long for Lua, elements would be removed and not put

@@ -6,7 +6,7 @@ import { commonKey } from '../../../redis/keys.ts';
 import { noneRemoved, REASONS, type Reason, type Removed } from '../../record/age-clock.ts';
 import type { PageHashes } from './page-hash.ts';
 import type { RecordSite } from './record-site.ts';
-import { busy, PATIENCE_MS, type RecordSites, SITES_AT_ONCE } from './record-sites.ts';
+import { busy, type RecordSites, SITE_PATIENCE_MS, SITES_AT_ONCE } from './record-sites.ts';
 import { removePiece, removeVisits } from './redis-removal.ts';
 
 /** Pause before the next try and between pieces, milliseconds. */
@@ -68,7 +68,11 @@ export class VisitRemover {
 
   /** Repeats a change until no other process commits first. Throws StoreError `busy`. */
   async #change<T>(site: RecordSite, change: () => Promise<T | undefined>): Promise<T> {
-    for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await sleep(PAUSE_MS * Math.random())) {
+    for (
+      const end = performance.now() + SITE_PATIENCE_MS;
+      performance.now() < end;
+      await sleep(PAUSE_MS * Math.random())
+    ) {
       const outcome = await change();
       if (outcome !== undefined) return outcome;
     }
