@@ -1,11 +1,14 @@
 /** Streams that open or restart at the same time share one snapshot. Each must show the current state. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { noBroker } from '../src/broker/no-broker.ts';
+import { FanOut } from '../src/hub/fan-out.ts';
 import { SharedSnapshots } from '../src/hub/shared-snapshots.ts';
 import { TurnQueue } from '../src/lib/turn-queue.ts';
 import { TAG } from '../src/protocol/ipc.ts';
 import { until } from './support/exact.ts';
-import { Machine, type Shown } from './support/machine.ts';
+import { Machine, type Shown, socketPair } from './support/machine.ts';
 import { seeded } from './support/seeded.ts';
 
 const REQUEST = {
@@ -39,6 +42,27 @@ test('streams that open while visitors come and go all show the visitors that ar
   for (const stream of streams) await stream.seeHere([...present.keys()]);
   const times = new Set(streams.map((stream) => stream.of('snapshot')[0]?.t));
   assert.ok(times.size < streams.length, `${times.size} snapshots for ${streams.length} streams`);
+});
+
+test('a viewer who loses access while a stream waits for its snapshot gets nothing', async (t) => {
+  const snapshot = () => {
+    // Longer than a turn of the event loop may spend on streams, so the next stream waits.
+    for (const end = performance.now() + 50; performance.now() < end; );
+    const lists = { visitors: [], minutes: [], left: [], activity: [] };
+    return { t: 0, site: 'demo', version: 'test', ...lists };
+  };
+  const fanOut = new FanOut({ maxStreams: 10, maxStreamsEach: 10, tell: () => {}, snapshot, others: noBroker });
+  t.after(() => fanOut.close());
+  const [[first, firstThere], [second, secondThere]] = [await socketPair(t), await socketPair(t)];
+  const texts = [first, second].map((socket) => socket.setEncoding('utf8').toArray());
+  fanOut.subscribe(firstThere, { ...REQUEST, credential: 'first' });
+  fanOut.subscribe(secondThere, { ...REQUEST, credential: 'second' });
+  const closed = once(second, 'close');
+  fanOut.revoke({ credential: 'second', site: 'demo' });
+  await closed;
+  fanOut.revoke({ credential: 'first', site: 'demo' });
+  const [shown, hidden] = (await Promise.all(texts)).map((parts) => parts.join('').includes('event: snapshot'));
+  assert.deepEqual([shown, hidden], [true, false]);
 });
 
 test('a stream of one page gets a snapshot of that page', async (t) => {

@@ -241,8 +241,13 @@ export class FanOut {
   /** Ends the streams of a viewer that has lost access to the site. */
   revoke({ credential, site }: Viewing): void {
     this.#recentViewers.forget({ credential, site });
-    for (const subscriber of this.#bySite.get(site) ?? [])
-      if (subscriber.request.credential === credential) void subscriber.end();
+    // Streams that wait for their first bytes are not in #bySite yet.
+    for (const subscriber of this.#subscribers.keys()) {
+      const { request } = subscriber;
+      if (request.credential !== credential || request.site !== site) continue;
+      this.#starts.delete(subscriber);
+      void subscriber.end();
+    }
   }
 
   #open(socket: Socket, request: StreamRequest): void {

@@ -197,7 +197,8 @@ export function arrival(id: string, site: string, page: string): Arrival {
   return { id, site, page, ...rest, size: [1280, 720, 1280, 2000], language: 'en', referrer: '' };
 }
 
-async function socketPair(t: Owner): Promise<[Socket, Socket]> {
+/** Two connected sockets. The first is destroyed with its owner. */
+export async function socketPair(t: Owner): Promise<[Socket, Socket]> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
