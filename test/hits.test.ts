@@ -426,7 +426,7 @@ test('all workers together count exactly, every response has another number, and
   const server = await startServer(t, { data, workers: 2, flags: UNLIMITED });
   const pages = ['a', 'b', 'c'];
   let visits = 0;
-  const { answered, failed } = await visit(server, 40, pages, () => visits++ >= 1500);
+  const { answered, failed } = await visit(server, 40, pages, () => visits++ >= 600);
   assert.equal(failed, 0);
   for (const [i, page] of pages.entries()) {
     const numbers = answered[i] as number[];
@@ -443,7 +443,7 @@ test('all workers together count exactly, every response has another number, and
 
 test('killing workers loses no answered visit', async (t) => {
   const data = temporaryFolder(t);
-  const server = await startServer(t, { data, workers: 6, flags: UNLIMITED });
+  const server = await startServer(t, { data, workers: 4, flags: UNLIMITED });
   let [kills, rounds] = [0, 0];
   // Workers that die often are started again more and more slowly; one is left.
   const killing = setInterval(() => {
@@ -452,7 +452,7 @@ test('killing workers loses no answered visit', async (t) => {
     rounds += 1;
   }, 300);
   t.after(() => clearInterval(killing));
-  const { answered, failed } = await visit(server, 30, ['a'], () => kills >= 8 || rounds >= 40);
+  const { answered, failed } = await visit(server, 12, ['a'], () => kills >= 6 || rounds >= 40);
   clearInterval(killing);
   const numbers = answered[0] as number[];
   const kept = await stored(server, 'a');

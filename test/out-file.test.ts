@@ -60,7 +60,7 @@ test('export overwrites no backup and no other store, but does overwrite an earl
     const path = join(place, 'record.ndjson');
     writeFileSync(path, 'a former one');
     writeFileSync(`${path}.part`, 'of somebody');
-    assert.deepEqual(await runHere(['export', '--out', path, '--data', data]), { code: 0, out: '', err: '' });
+    assert.deepEqual(await runHere(['export', '--out', path, '--data', data]), { code: 0, out: '', err: '', data: '' });
     assert.match(readFileSync(path, 'utf8'), /^\{"fieldmouse"/);
     assert.equal(readFileSync(`${path}.part`, 'utf8'), 'of somebody');
   }

@@ -1,4 +1,7 @@
-/** Commands on the record, run as processes, on stores filled by real visitors. */
+/**
+ * Commands on the record, on stores filled by real visitors. Each command runs as a process at least once; in this
+ * process it takes a tenth of the CPU.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import {
@@ -19,26 +22,34 @@ import { text } from 'node:stream/consumers';
 import { after, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type Key, open } from 'lmdb';
-import { runCommand } from '../src/commands/commands.ts';
 import { csvRow } from '../src/commands/csv.ts';
-import { COMMAND_FLAGS } from '../src/commands/flags.ts';
 import { barText, createBar } from '../src/commands/progress-bar.ts';
 import { readLine, runLine } from '../src/commands/record-lines.ts';
-import { readConfig } from '../src/config/config.ts';
 import type { Heat } from '../src/model/heat.ts';
 import type { Visit } from '../src/model/visit.ts';
 import { encodeSamples, type Sample } from '../src/protocol/encode.ts';
 import type { Run } from '../src/store/archive.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
-import { type Ran, run } from './support/command.ts';
+import { run, runHere } from './support/command.ts';
 import { type ServerOptions, spawnMain, startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { BinaryVisitor, JsonVisitor } from './support/visitor.ts';
 
-/** What it says on standard output; it must end well. */
-async function ok(...args: string[]): Promise<string> {
+/** Runs a command as a process, and returns what it prints on standard output. It must succeed. */
+async function spawned(...args: string[]): Promise<string> {
   const { code, out, err } = await run(...args);
   assert.deepEqual([code, err], [0, ''], args.join(' '));
   return out;
+}
+
+function inProcess(data: string, ...words: string[]): ReturnType<typeof runHere> {
+  return runHere([...words, '--data', data]);
+}
+
+/** Like `spawned`, in this process. */
+async function ok(...args: string[]): Promise<string> {
+  const { code, out, err, data } = await runHere(args);
+  assert.deepEqual([code, err], [0, ''], args.join(' '));
+  return out + data;
 }
 
 const PAGES = ['/', '/shop', '/=SUM(A1)', '/with,comma and "quotes"'];
@@ -100,7 +111,7 @@ async function filled(t: TestContext): Promise<string> {
   return data;
 }
 
-const QUICK: ServerOptions = { workers: 2, flags: ['--commit', '10'] };
+const QUICK: ServerOptions = { workers: 1, flags: ['--commit', '10'] };
 
 /** An export without its first line, which says when it was made. */
 async function exported(data: string, ...flags: string[]): Promise<string> {
@@ -133,7 +144,7 @@ test('an export is restored by import: same visits, same counts, same bytes, how
   assert.match(before, /"label":"Ünï \\"code\\""/);
   assert.match(before, /\{"end":\{"visits":13,"runs":\d+\}\}\n$/);
   const file = join(temporaryFolder(t), 'record.ndjson');
-  assert.equal(await ok('export', '--data', data, '--out', file), '');
+  assert.equal(await spawned('export', '--data', data, '--out', file), '');
   assert.equal(statSync(file).mode & 0o777, 0o600);
 
   const fresh = join(temporaryFolder(t), 'data');
@@ -143,7 +154,7 @@ test('an export is restored by import: same visits, same counts, same bytes, how
   assert.match(first.out, /^Read 13 visits with \d+ runs;/);
   assert.equal(await exported(fresh), before);
   assert.deepEqual(await everything(fresh), await everything(data));
-  assert.match(await ok('verify', '--data', fresh), /^Every page is intact/);
+  assert.match(await spawned('verify', '--data', fresh), /^Every page is intact/);
 
   await ok('import', file, '--data', fresh);
   await ok('import', file, '--data', data);
@@ -154,7 +165,7 @@ test('an export is restored by import: same visits, same counts, same bytes, how
 
 test('import reads standard input, and names sites unknown to the store', async (t) => {
   const data = await filled(t);
-  const lines = await ok('export', '--data', data);
+  const lines = await spawned('export', '--data', data);
   const fresh = join(temporaryFolder(t), 'data');
   await (await openLmdbStore(fresh)).close();
   await (await openLmdbStore(fresh)).close();
@@ -327,24 +338,11 @@ test('an invalid command line for the record names the error', async (t) => {
   assert.deepEqual(readdirSync(data), []);
 });
 
-/** A command in this process. */
-async function inProcess(data: string, ...words: string[]): Promise<Ran & { data: string }> {
-  const parsed = readConfig([...words, '--data', data], {}, COMMAND_FLAGS);
-  const [out, err]: [string[], string[]] = [[], []];
-  const io = { out: (one: string) => void out.push(one), err: (one: string) => void err.push(one) };
-  const written = new PassThrough();
-  const streams = { input: new PassThrough(), data: written, screen: undefined };
-  const read = text(written);
-  const code = await runCommand(parsed.words, parsed.config, parsed.extra, { ...io, ...streams });
-  written.end();
-  return { code, out: out.join('\n'), err: err.join('\n'), data: await read };
-}
-
 test('erase removes a visit from everything', async (t) => {
   const data = await filled(t);
   const before = await everything(data);
   const { id } = before.visits.find((visit) => visit.clicks > 0) as Visit;
-  assert.match(await ok('erase', id, '--yes', '--data', data), /^Deleted visit /);
+  assert.match(await spawned('erase', id, '--yes', '--data', data), /^Deleted visit /);
   const after = await everything(data);
   assert.equal(after.visits.length, before.visits.length - 1);
   // Each made one move on that page.
@@ -422,12 +420,12 @@ test('verify names each count that differs from the frames', async (t) => {
 });
 
 test('a backup made under load is complete, and can be restored', async (t) => {
-  const server = await startServer(t, QUICK);
+  const server = await startServer(t, { ...QUICK, workers: 2 });
   await visit(t, server, 3);
   const folder = temporaryFolder(t);
   const writers = keepWriting(t, server);
-  const said = await ok('backup', folder, '--data', server.data);
-  const beside = await ok('backup', join(folder, 'named.mdb'), '--data', server.data);
+  const said = await spawned('backup', folder, '--data', server.data);
+  const beside = await spawned('backup', join(folder, 'named.mdb'), '--data', server.data);
   const [, path = ''] = /^Copied the store to (\S+) \(/.exec(said) ?? [];
   assert.match(path, /fieldmouse-\d{8}T\d{6}Z\.mdb$/);
   assert.match(beside, /was opened, written to and checked as in a restore/);
@@ -445,7 +443,7 @@ test('a backup made under load is complete, and can be restored', async (t) => {
   await server.stop();
   const fresh = join(temporaryFolder(t), 'data');
   await (await openLmdbStore(fresh)).close();
-  assert.match(await ok('restore', path, '--data', fresh), /^The store in \S+ is now a copy of/);
+  assert.match(await spawned('restore', path, '--data', fresh), /^The store in \S+ is now a copy of/);
   assert.match(await ok('verify', '--data', fresh), /^Every page is intact/);
   const idsOf = (lines: string) => lines.match(/"id":"[^"]+"/g) ?? [];
   const restored = idsOf(await exported(fresh));
@@ -526,7 +524,7 @@ test('restore keeps the previous store, and accepts no damaged backup', async (t
   }
   assert.equal(await exported(data), erased);
 
-  const said = await ok('restore', backup, '--data', data);
+  const said = await spawned('restore', backup, '--data', data);
   assert.equal(await exported(data), before);
   const [, kept = ''] = /is kept as (store\.mdb\.before-restore-\d{8}T\d{6}Z);/.exec(said) ?? [];
   assert.deepEqual(
@@ -577,7 +575,7 @@ test('a damaged store is replaced by restore, as its error says', async (t) => {
   assert.equal(code, 1);
   const command = /fieldmouse (restore) BACKUP (--data) (\S+)\n$/.exec(err)?.slice(1) ?? [];
   const [restore = '', ...rest] = command;
-  await ok(restore, backup, ...rest);
+  await spawned(restore, backup, ...rest);
   assert.equal(await exported(data), before);
 });
 

@@ -26,7 +26,7 @@ export async function run(...args: string[]): Promise<Ran> {
 }
 
 /** Collects the output of a command in this process. */
-export function outputHere(): { io: Output; ran(code: number): Ran } {
+export function outputHere(): { io: Output & { data: PassThrough }; ran(code: number): Ran } {
   const [out, err]: [string[], string[]] = [[], []];
   const io = {
     out: (one: string) => void out.push(one),
@@ -38,9 +38,12 @@ export function outputHere(): { io: Output; ran(code: number): Ran } {
   return { io, ran: (code) => ({ code, out: out.join('\n'), err: err.join('\n') }) };
 }
 
-/** Runs a command in this process. */
-export async function runHere(argv: readonly string[]): Promise<Ran> {
+/** Runs a command in this process, which takes a tenth of the CPU. `data` is what it writes to a stream. */
+export async function runHere(argv: readonly string[]): Promise<Ran & { data: string }> {
   const { words, config, extra } = readConfig(argv, {}, COMMAND_FLAGS);
   const { io, ran } = outputHere();
-  return ran(await runCommand(words, config, extra, io));
+  const data = text(io.data);
+  const code = await runCommand(words, config, extra, io);
+  io.data.end();
+  return { ...ran(code), data: await data };
 }
