@@ -4,6 +4,8 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 import { LIMIT_MS } from './limit.ts';
 import { CHROMIUM, findProgram } from './programs.ts';
 
+type Kind = keyof typeof CHROMIUM;
+
 export const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -14,23 +16,25 @@ export const FLAGS = [
   '--disable-sync',
 ];
 
-/** The browser of this test file. Starting one takes seconds on a slow machine. */
-let shared: Promise<Browser> | undefined;
+/** The browsers of this test file, one of each kind. Starting one takes seconds on a slow machine. */
+const shared = new Map<Kind, Promise<Browser>>();
 
-after(async () => (await shared)?.close());
+after(async () => {
+  for (const browser of shared.values()) await (await browser).close();
+});
 
 /**
  * Returns a headless Chromium, shared by the tests of a file, which run one after another. Cookies and storage belong
- * to a context (`openPage`), and every context is closed after its test. All tests of a file must use the same kind.
+ * to a context (`openPage`), and every context is closed after its test.
  */
-export async function launch(t: TestContext, kind: keyof typeof CHROMIUM = 'any'): Promise<Browser> {
-  if (!(await shared)?.isConnected()) shared = startChromium(kind);
-  const browser = await (shared as Promise<Browser>);
+export async function launch(t: TestContext, kind: Kind = 'any'): Promise<Browser> {
+  if (!(await shared.get(kind))?.isConnected()) shared.set(kind, startChromium(kind));
+  const browser = await (shared.get(kind) as Promise<Browser>);
   t.after(() => Promise.all(browser.contexts().map((context) => context.close())));
   return browser;
 }
 
-function startChromium(kind: keyof typeof CHROMIUM): Promise<Browser> {
+function startChromium(kind: Kind): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath(kind),
     args: FLAGS,
@@ -54,7 +58,7 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
 }
 
 /** Path of an installed Chromium. test/support/pretest.ts installs one. */
-export function chromiumPath(kind: keyof typeof CHROMIUM = 'any'): string {
+export function chromiumPath(kind: Kind = 'any'): string {
   const path = findProgram(CHROMIUM[kind]);
   if (path === undefined) throw new Error('Chromium is not installed: npm run pretest');
   return path;
