@@ -788,6 +788,37 @@ test('administrators and tokens stored before roles existed are owners', async (
   assert.equal(await again.removeAdmin('ada'), 'last-owner');
 });
 
+test('an administrator or token with a field that cannot have been written is treated as missing', async (t) => {
+  const folder = temporaryFolder(t);
+  const damages: [table: 'admins' | 'tokens', field: object][] = [
+    ['admins', { created: 'x' }],
+    ['admins', { password: 5 }],
+    ['tokens', { created: undefined }],
+    ['tokens', { lastUsed: 'x' }],
+    ['tokens', { lastUsed: undefined }],
+  ];
+  const store = await openLmdbStore(folder);
+  for (const name of ['sound', ...damages.map((_, i) => `damaged-${i}`)]) {
+    await store.addAdmin(name, T);
+    await store.addToken(name, T);
+  }
+  await store.close();
+  const file = StoreFile.open(folder);
+  for (const [i, [name, field]] of damages.entries()) {
+    const table = file.alone(() => file.root.openDB<{ name: string }, string>(name, {}));
+    const entry = [...table.getRange()].find(({ value }) => value.name === `damaged-${i}`);
+    await file.writeLater(
+      () => void table.put(entry?.key as string, { ...entry?.value, ...field } as { name: string }),
+    );
+  }
+  await file.close();
+  const again = await openLmdbStore(folder);
+  t.after(() => again.close());
+  const names = async (table: 'admins' | 'tokens') => (await again[table]()).map(({ name }) => name).sort();
+  assert.deepEqual(await names('admins'), ['damaged-2', 'damaged-3', 'damaged-4', 'sound']);
+  assert.deepEqual(await names('tokens'), ['damaged-0', 'damaged-1', 'sound']);
+});
+
 test('only its owner can access the embedded store', async (t) => {
   const folder = join(temporaryFolder(t), 'new', 'folder');
   await (await openLmdbStore(folder)).close();

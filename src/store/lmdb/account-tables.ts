@@ -7,7 +7,7 @@ import type { Admin, Link, Stored, StoredToken } from '../accounts/records.ts';
 import type { AccountTransaction, ExpiringTable, Table } from '../accounts/transaction.ts';
 import { type AttemptCounter, AttemptTable } from './attempt-table.ts';
 import { ExpiryIndex } from './expiry-index.ts';
-import { isAny, isList, isNumber, isRecord, isText, type KeyShape, type ValueCheck } from './table.ts';
+import { isAny, isList, isNullOr, isNumber, isRecord, isText, type KeyShape, type ValueCheck } from './table.ts';
 
 /** LMDB throws if a key is too long. All our keys are much shorter than this. */
 const MAX_KEY_LENGTH = 128;
@@ -90,13 +90,15 @@ const isSite = isRecord({
   name: isText,
   origins: isList(isText),
   created: isNumber,
-  firstSeen: (value) => value === null || isNumber(value),
+  firstSeen: isNullOr(isNumber),
 });
 const isSession = isRecord({ name: isText, created: isNumber, lastSeen: isNumber, expires: isNumber, agent: isText });
 const isAdmin: ValueCheck = (value) =>
-  isRecord({ name: isText, created: isNumber })(value) && isRightful(value as Partial<Rights>);
+  isRecord({ name: isText, password: isNullOr(isText), created: isNumber })(value) &&
+  isRightful(value as Partial<Rights>);
 const isToken: ValueCheck = (value) =>
-  isRecord({ name: isText, hash: isText })(value) && isRightful(value as Partial<Rights>);
+  isRecord({ name: isText, hash: isText, created: isNumber, lastUsed: isNullOr(isNumber) })(value) &&
+  isRightful(value as Partial<Rights>);
 
 /**
  * A record without a role is an owner's, since there once were no roles. If the word `role` is damaged, a viewer must

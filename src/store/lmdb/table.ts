@@ -32,6 +32,10 @@ export function isOptional(check: ValueCheck): ValueCheck {
   return (value) => value === undefined || check(value);
 }
 
+export function isNullOr(check: ValueCheck): ValueCheck {
+  return (value) => value === null || check(value);
+}
+
 /** Types of a key's parts. A single type means that the key is no list. */
 export type KeyShape = 'text' | 'number' | readonly ('text' | 'number')[];
 
