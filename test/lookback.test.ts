@@ -7,8 +7,9 @@ import type { Locator, Page } from 'playwright-core';
 import type { Passage, Visit } from '../src/model/visit.ts';
 import { openPage } from './support/browser.ts';
 import { folderWith, keepPictures, openDashboard, seeInk, seePointer } from './support/dashboard.ts';
+import { FILE } from './support/owner.ts';
 import { click, moves, type PastVisit } from './support/record.ts';
-import type { TestServer } from './support/server.ts';
+import { startServer, type TestServer } from './support/server.ts';
 
 const MINUTE = 60_000;
 /** Nothing that a visitor chose may become more than text. */
@@ -67,14 +68,27 @@ async function visitThatEndsAt(server: TestServer, x: number, y: number): Promis
   throw new Error(`no visit that ends at ${x}, ${y}`);
 }
 
+const MANY = Array.from({ length: 60 }, (_, i) => glance(`v${i}`, i + 1, '/', 1, { site: 'many' }));
+
+/** Each test uses a site of its own, or only reads the demo, which is the first site and so the preset. */
+const server = await startServer(FILE, {
+  workers: 1,
+  data: await folderWith(
+    FILE,
+    walk('emma', 90, { label: 'Emma' }),
+    walk('anna', 90, { site: 'listed' }),
+    glance('bert', 60, '/shop', 120, { site: 'listed', country: 'DE' }),
+    glance('carl', 30, '/', 2, { site: 'listed', label: EVIL, referrer: 'https://news.example' }),
+    walk('fred', 3, { site: 'sorted' }),
+    walk('gina', 2, { site: 'sorted' }),
+    glance('hugo', 1, '=cmd()', 4, { site: 'sorted' }),
+    glance('iris', 1, EVIL, 4, { site: 'sorted' }),
+    ...MANY,
+  ),
+});
+
 test('visits are listed newest first, filtered, and deleted with everything they added', async (t) => {
-  const data = await folderWith(
-    t,
-    walk('anna', 90),
-    glance('bert', 60, '/shop', 120, { country: 'DE' }),
-    glance('carl', 30, '/', 2, { label: EVIL, referrer: 'https://news.example' }),
-  );
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'listed' });
   await dashboard.getByRole('link', { name: 'Visits' }).click();
   await seeVisits(dashboard, 'carl', 'bert', 'anna');
   const row = (id: string) => dashboard.locator(`tr[data-id="${id}"]`);
@@ -115,8 +129,7 @@ test('visits are listed newest first, filtered, and deleted with everything they
 });
 
 test('a site without visits says what to do, and long lists load page by page', async (t) => {
-  const many = Array.from({ length: 60 }, (_, i) => glance(`v${i}`, i + 1, '/', 1));
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, ...many) });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'many' });
   await dashboard.getByRole('link', { name: 'Visits' }).click();
   const rows = dashboard.locator('tr[data-id]');
   await rows.nth(49).waitFor();
@@ -125,7 +138,7 @@ test('a site without visits says what to do, and long lists load page by page', 
   await dashboard.getByText('No more visits.').waitFor();
   assert.deepEqual(
     await ids(rows),
-    many.map(({ id }) => id),
+    MANY.map(({ id }) => id),
   );
 
   await dashboard.goto(`${server.url}/admin/visits?site=${await server.newSite()}`);
@@ -135,10 +148,9 @@ test('a site without visits says what to do, and long lists load page by page', 
 });
 
 test('a visit is played: its pointer moves on the stage, the time line seeks anywhere, and it can be played again', async (t) => {
-  const data = await folderWith(t, walk('anna', 90, { label: 'Anna' }));
-  const { dashboard } = await openDashboard(t, 1280, 800, { data });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.getByRole('link', { name: 'Visits' }).click();
-  await dashboard.locator('tr[data-id=anna] a').click();
+  await dashboard.locator('tr[data-id=emma] a').click();
   const line = dashboard.getByRole('slider', { name: 'Time' });
   await dashboard.locator('.mark.click').waitFor({ state: 'attached' });
   assert.deepEqual(
@@ -183,9 +195,8 @@ test('a visit is played: its pointer moves on the stage, the time line seeks any
 });
 
 test('quiet times are skipped while the option is on, and played while it is off', async (t) => {
-  const data = await folderWith(t, walk('anna', 90));
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
-  await dashboard.goto(`${server.url}/admin/visits/anna`);
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
+  await dashboard.goto(`${server.url}/admin/visits/emma`);
   const line = dashboard.getByRole('slider', { name: 'Time' });
   await dashboard.locator('.time-quiet').waitFor({ state: 'attached' });
   await line.press('Home');
@@ -203,24 +214,17 @@ test('quiet times are skipped while the option is on, and played while it is off
   assert.ok((await timeOf(dashboard)) < 26_000, 'it is played');
 });
 
-test('an unknown visit says so, and so does a visit of which only the start is stored', async (t) => {
-  const { server, dashboard } = await openDashboard(t);
+test('an unknown visit says so, and links to the list of visits', async (t) => {
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.goto(`${server.url}/admin/visits/nobody`);
   await dashboard.getByRole('heading', { name: 'Visit not found' }).waitFor();
   await dashboard.getByRole('link', { name: 'Go to visits' }).click();
-  await dashboard.getByText('No visits yet').waitFor();
+  await seeVisits(dashboard, 'emma');
 });
 
 test('pages are counted, sorted by any column, link to their visits, and are saved as CSV', async (t) => {
-  const data = await folderWith(
-    t,
-    walk('anna', 3),
-    walk('bert', 2),
-    glance('carl', 1, '=cmd()', 4),
-    glance('dora', 1, EVIL, 4),
-  );
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
-  await dashboard.goto(`${server.url}/admin/pages?site=demo`);
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
+  await dashboard.goto(`${server.url}/admin/pages?site=sorted`);
   const row = (page: string) => dashboard.locator('tr[data-page]').filter({ hasText: page });
   await row('/garden.html').waitFor();
   assert.equal(await row('/garden.html').locator('[data-label=Views]').innerText(), '2');
@@ -238,7 +242,7 @@ test('pages are counted, sorted by any column, link to their visits, and are sav
   assert.match(text, /^\uFEFFpage,now,views,visits,/);
   assert.match(text, /\r\n'=cmd\(\),0,1,1,/);
   await row('/garden.html').getByRole('link', { name: 'Visits' }).click();
-  await seeVisits(dashboard, 'bert', 'anna');
+  await seeVisits(dashboard, 'gina', 'fred');
   await dashboard.goBack();
   await row('/garden.html').getByRole('link', { name: 'Heatmap' }).click();
   await dashboard.locator('.page-chooser[data-page="/garden.html"]').waitFor();
@@ -246,9 +250,8 @@ test('pages are counted, sorted by any column, link to their visits, and are sav
 });
 
 test('on a phone nothing overflows, and a list row is a card', async (t) => {
-  const data = await folderWith(t, walk('anna', 90));
-  const { server, dashboard } = await openDashboard(t, 360, 700, { data });
-  for (const path of ['/admin/visits', '/admin/pages', '/admin/visits/anna', '/admin/heatmap', '/admin?at=1']) {
+  const { dashboard } = await openDashboard(t, 360, 700, { server });
+  for (const path of ['/admin/visits', '/admin/pages', '/admin/visits/emma', '/admin/heatmap', '/admin?at=1']) {
     await dashboard.goto(server.url + path);
     await dashboard.locator('tr[data-id], tr[data-page], .time-line, .figures').first().waitFor();
     const wide = await dashboard.evaluate(() => document.documentElement.scrollWidth);
@@ -257,7 +260,7 @@ test('on a phone nothing overflows, and a list row is a card', async (t) => {
 });
 
 test('a picture of a replay of the demo, recorded in a real browser, is saved', async (t) => {
-  const { server, browser, dashboard } = await openDashboard(t, 1440, 900);
+  const { browser, dashboard } = await openDashboard(t, 1440, 900, { server });
   const visitor = await openPage(browser, { viewport: { width: 1280, height: 800 } });
   await visitor.goto(`${server.url}/`);
   await visitor.mouse.move(200, 300, { steps: 20 });

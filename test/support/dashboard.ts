@@ -16,11 +16,11 @@ const ARTIFACTS = fileURLToPath(new URL('../../artifacts/', import.meta.url));
 const sessions = new WeakMap<TestServer, Promise<string>>();
 
 /** Opens the dashboard with a session from the server's first link, without the sign-in page. */
-export async function signIn(page: Page, server: TestServer): Promise<void> {
+export async function signIn(page: Page, server: TestServer, path = '/admin'): Promise<void> {
   if (!sessions.has(server)) sessions.set(server, useLink(server));
   const value = (await sessions.get(server)) as string;
   await page.context().addCookies([{ name: 'fieldmouse', value, url: server.url }]);
-  await page.goto(`${server.url}/admin`);
+  await page.goto(server.url + path);
 }
 
 async function useLink({ url, link = '' }: TestServer): Promise<string> {
@@ -36,6 +36,8 @@ async function useLink({ url, link = '' }: TestServer): Promise<string> {
 export interface DashboardOptions extends ServerOptions {
   /** A server shared by several tests; by default a new one is started. */
   server?: TestServer;
+  /** Key of the site that is shown; by default the demo. */
+  site?: string;
 }
 
 /**
@@ -46,7 +48,7 @@ export async function openDashboard(
   t: TestContext,
   width = 1280,
   height = 800,
-  { server: shared, ...options }: DashboardOptions = {},
+  { server: shared, site, ...options }: DashboardOptions = {},
 ) {
   const server = shared ?? (await startServer(t, { workers: 1, ...options }));
   const browser = await launch(t);
@@ -57,15 +59,17 @@ export async function openDashboard(
     if (/Content Security Policy/.test(message.text())) faults.push(message.text());
   });
   t.after(() => assert.deepEqual(faults, []));
-  await signIn(dashboard, server);
+  await signIn(dashboard, server, site === undefined ? '/admin' : `/admin?site=${site}`);
   await dashboard.locator('[data-link=live]').waitFor();
   return { server, browser, dashboard };
 }
 
-/** Makes a data folder with finished visits and returns its path. */
+/** Makes a data folder with finished visits, and with their sites, and returns its path. */
 export async function folderWith(t: Owner, ...visits: PastVisit[]): Promise<string> {
   const data = temporaryFolder(t);
   const store = await openLmdbStore(data);
+  for (const key of new Set(visits.map(({ site = 'demo' }) => site)))
+    if (key !== 'demo') await store.addSite({ key, name: key, origins: [], created: Date.now(), firstSeen: null });
   await record(store.archive, ...visits);
   await store.close();
   return data;
