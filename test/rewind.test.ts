@@ -6,7 +6,9 @@ import { openPage } from './support/browser.ts';
 import { folderWith, keepPictures, openDashboard, seeHere, seeInk, seePointer } from './support/dashboard.ts';
 import { until } from './support/exact.ts';
 import { freeAddress } from './support/free-port.ts';
+import { FILE } from './support/owner.ts';
 import type { PastVisit } from './support/record.ts';
+import { startServer } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
 const MINUTE = 60_000;
@@ -24,6 +26,11 @@ function circle(id: string, since: number, minutes: number, i: number, change: P
     return { page, size: VIEW, entered: second === 0, samples };
   });
   return { id, since, frames, ...change };
+}
+
+/** All visits of a site. */
+function onSite(site: string, ...visits: PastVisit[]): PastVisit[] {
+  return visits.map((visit) => ({ ...visit, site }));
 }
 
 function placeAt(i: number, t: number): { x: number; y: number } {
@@ -60,16 +67,49 @@ function pointers(dashboard: Page): Promise<Record<string, [number, number]>> {
     );
 }
 
+const begin = Date.now() - 20 * MINUTE;
+/** Start of the visits that are looked for on the chart of the day. */
+const earlier = Date.now() - 3 * 60 * MINUTE;
+const moved = begin + 40_000;
+const listen = await freeAddress();
+
+/** Each test uses a site of its own. The demo has many visits, of which the dashboard shows the pages. */
+const server = await startServer(FILE, {
+  workers: 1,
+  listen,
+  data: await folderWith(
+    FILE,
+    ...onSite(
+      'played',
+      circle('anna', begin, 3, 0),
+      circle('bert', begin + 10_000, 3, 1, { label: EVIL }),
+      circle('carl', begin, 3, 3),
+    ),
+    ...onSite(
+      'followed',
+      {
+        id: 'dora',
+        since: begin,
+        frames: [
+          ...circle('dora', begin, 1, 0).frames.slice(0, 40),
+          ...circle('dora', moved, 1, 0).frames.map((frame, i) => ({ ...frame, page: '/b', entered: i === 0 })),
+        ],
+      },
+      circle('emil', begin, 2, 1),
+      circle('fred', begin, 2, 2),
+    ),
+    ...onSite('searched', circle('gina', earlier, 2, 0), circle('hugo', earlier, 1, 1)),
+    ...onSite('retried', circle('iris', begin, 2, 0)),
+    ...Array.from({ length: 14 }, (_, i) =>
+      circle(`v${i}`, begin + i * 1500, 3, i, { origin: listen.replace('tcp:', 'http:') }),
+    ),
+    ...Array.from({ length: 60 }, (_, i) => circle(`d${i}`, begin - ((i * i * 13) % 1380) * MINUTE, 2 / 60, i)),
+  ),
+});
+
 test('the live screen plays the past of all visitors at once, and returns to live without a reload', async (t) => {
-  const begin = Date.now() - 20 * MINUTE;
-  const data = await folderWith(
-    t,
-    circle('anna', begin, 3, 0),
-    circle('bert', begin + 10_000, 3, 1, { label: EVIL }),
-    circle('carl', begin, 3, 3),
-  );
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
-  const here = new BinaryVisitor(t, server.ws, { page: '/now' });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'played' });
+  const here = new BinaryVisitor(t, server.ws, { site: 'played', page: '/now' });
   const { visitor: id } = await here.hello;
   await seeHere(dashboard, 1);
   const arrival = dashboard.locator(`.activity-feed [data-kind=join][data-id="${id}"]`);
@@ -84,7 +124,7 @@ test('the live screen plays the past of all visitors at once, and returns to liv
     .waitFor();
   await dashboard.evaluate((at) => {
     const link = document.createElement('a');
-    link.href = `/admin?at=${at}&page=%2F`;
+    link.href = `/admin?site=played&at=${at}&page=%2F`;
     document.body.append(link);
     link.click();
   }, begin + 30_000);
@@ -139,24 +179,14 @@ test('the live screen plays the past of all visitors at once, and returns to liv
 });
 
 test('a visitor can be followed in the past too, and Escape ends first that and then the rewind', async (t) => {
-  const begin = Date.now() - 20 * MINUTE;
-  const moved = begin + 40_000;
-  const first = circle('anna', begin, 1, 0).frames.slice(0, 40);
-  const then = circle('anna', moved, 1, 0).frames.map((frame, i) => ({ ...frame, page: '/b', entered: i === 0 }));
-  const data = await folderWith(
-    t,
-    { id: 'anna', since: begin, frames: [...first, ...then] },
-    circle('bert', begin, 2, 1),
-    circle('carl', begin, 2, 2),
-  );
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
-  await dashboard.goto(`${server.url}/admin?site=demo&at=${begin + 30_000}`);
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'followed' });
+  await dashboard.goto(`${server.url}/admin?site=followed&at=${begin + 30_000}`);
   await seeThen(dashboard, 3);
-  await dashboard.locator('.row[data-id=anna] button').click();
+  await dashboard.locator('.row[data-id=dora] button').click();
   await dashboard.getByRole('button', { name: 'Stop following' }).waitFor();
   await dashboard.getByRole('button', { name: '5 ×', exact: true }).click();
   await dashboard.locator('.page-chooser[data-page="/b"]').waitFor();
-  await dashboard.locator('#pointers li[data-id=anna]').waitFor({ state: 'attached' });
+  await dashboard.locator('#pointers li[data-id=dora]').waitFor({ state: 'attached' });
   await dashboard.keyboard.press('Escape');
   await dashboard.getByRole('button', { name: 'Stop following' }).waitFor({ state: 'detached' });
   await dashboard.locator('.band').waitFor();
@@ -167,9 +197,7 @@ test('a visitor can be followed in the past too, and Escape ends first that and 
 });
 
 test('a moment is chosen on the day’s chart, by keys and by date, and the present ends the rewind', async (t) => {
-  const begin = Date.now() - 3 * 60 * MINUTE;
-  const data = await folderWith(t, circle('anna', begin, 2, 0), circle('bert', begin, 1, 1));
-  const { dashboard } = await openDashboard(t, 1280, 800, { data });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'searched' });
   await dashboard.getByRole('button', { name: 'Rewind' }).click();
   const line = dashboard.getByRole('slider', { name: 'Time of day' });
   await dashboard.locator('.day-curve path').waitFor({ state: 'attached' });
@@ -180,7 +208,7 @@ test('a moment is chosen on the day’s chart, by keys and by date, and the pres
     const length = Number(slider.ariaValueMax) * 1000;
     return [now, now - length];
   });
-  const x = ((begin + 30_000 - from) / (to - from)) * box.width;
+  const x = ((earlier + 30_000 - from) / (to - from)) * box.width;
   await line.hover({ position: { x, y: 10 } });
   await dashboard
     .locator('.time-tip')
@@ -190,7 +218,7 @@ test('a moment is chosen on the day’s chart, by keys and by date, and the pres
   // A pixel of the line is more than a minute.
   await dashboard.waitForFunction(
     (t) => Math.abs(Number(document.querySelector('.band')?.getAttribute('data-at')) - t) < 180_000,
-    begin,
+    earlier,
   );
   const chosen = await playedAt(dashboard);
   await line.press('PageDown');
@@ -198,7 +226,7 @@ test('a moment is chosen on the day’s chart, by keys and by date, and the pres
     (t) => Number(document.querySelector('.band')?.getAttribute('data-at')) < t,
     chosen - 50 * MINUTE,
   );
-  const wanted = begin + 20_000;
+  const wanted = earlier + 20_000;
   const local = new Date(wanted - new Date(wanted).getTimezoneOffset() * MINUTE).toISOString().slice(0, 19);
   await dashboard.getByLabel('Date and time').fill(local);
   await seeThen(dashboard, 2);
@@ -210,19 +238,20 @@ test('a moment is chosen on the day’s chart, by keys and by date, and the pres
 });
 
 test('visitors present stay when playback reaches the present, and the future cannot be chosen', async (t) => {
-  const { server, dashboard } = await openDashboard(t, 1280, 800);
+  const site = await server.newSite();
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site });
   const before = Date.now();
-  const here = new BinaryVisitor(t, server.ws, { page: '/now' });
+  const here = new BinaryVisitor(t, server.ws, { site, page: '/now' });
   await here.hello;
   here.frame({ type: 'move', time: 100, x: 333, y: 222 });
   await seeHere(dashboard, 1);
   await until(() => here.acked > 0, 'an ack');
-  await dashboard.goto(`${server.url}/admin?at=${before}`);
+  await dashboard.goto(`${server.url}/admin?site=${site}&at=${before}`);
   await dashboard.locator('.band').getByText('caught up', { exact: true }).waitFor();
   await seeThen(dashboard, 1);
   const later = Date.now() + 60 * MINUTE;
   for (const at of [later, 4_102_444_800_000]) {
-    await dashboard.goto(`${server.url}/admin?at=${at}`);
+    await dashboard.goto(`${server.url}/admin?site=${site}&at=${at}`);
     await dashboard.locator('.band').getByText('caught up', { exact: true }).waitFor();
     assert.ok((await playedAt(dashboard)) < later);
   }
@@ -233,17 +262,16 @@ test('visitors present stay when playback reaches the present, and the future ca
 });
 
 test('an address with the earliest possible time requests nothing before it', async (t) => {
-  const { server, dashboard } = await openDashboard(t, 1280, 800);
+  const site = await server.newSite();
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site });
   const answers = ['**/v1/replay?*', '**/v1/visits?*'].map((path) => dashboard.waitForResponse(path));
-  await dashboard.goto(`${server.url}/admin?at=0`);
+  await dashboard.goto(`${server.url}/admin?site=${site}&at=0`);
   for (const answer of await Promise.all(answers))
     assert.deepEqual([answer.status(), new URL(answer.url()).searchParams.get('from')], [200, '0']);
 });
 
 test('a rewind that the server rejects says why, and can be tried again', async (t) => {
-  const begin = Date.now() - 20 * MINUTE;
-  const data = await folderWith(t, circle('anna', begin, 2, 0));
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'retried' });
   const problem = {
     type: 'about:blank',
     title: 'Busy',
@@ -252,7 +280,7 @@ test('a rewind that the server rejects says why, and can be tried again', async 
     detail: 'Too many replays are open.',
   };
   await dashboard.route('**/v1/replay?*', (route) => route.fulfill({ status: 503, json: problem }));
-  await dashboard.goto(`${server.url}/admin?at=${begin + 10_000}`);
+  await dashboard.goto(`${server.url}/admin?site=retried&at=${begin + 10_000}`);
   await dashboard.getByText('Too many replays are open.').waitFor();
   await dashboard.unroute('**/v1/replay?*');
   await dashboard.getByRole('button', { name: 'Retry' }).click();
@@ -260,13 +288,7 @@ test('a rewind that the server rejects says why, and can be tried again', async 
 });
 
 test('a picture of a rewind of many visitors is saved', async (t) => {
-  const begin = Date.now() - 20 * MINUTE;
-  const listen = await freeAddress();
-  const url = listen.replace('tcp:', 'http:');
-  const visits = Array.from({ length: 14 }, (_, i) => circle(`v${i}`, begin + i * 1500, 3, i, { origin: url }));
-  const day = Array.from({ length: 60 }, (_, i) => circle(`d${i}`, begin - ((i * i * 13) % 1380) * MINUTE, 1, i));
-  const data = await folderWith(t, ...visits, ...day.map((visit) => ({ ...visit, frames: visit.frames.slice(-2) })));
-  const { server, browser, dashboard } = await openDashboard(t, 1440, 900, { data, listen });
+  const { browser, dashboard } = await openDashboard(t, 1440, 900, { server });
   // Somebody is here now: not to be seen in the past.
   const visitor = await openPage(browser);
   await visitor.goto(`${server.url}/`);
