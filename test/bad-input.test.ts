@@ -12,7 +12,11 @@ import { startServer, type TestServer } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 import { BinaryVisitor, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
 
-const server = await startServer(FILE);
+const server = await startServer(FILE, { workers: 1 });
+/** It allows a visitor few frames and bytes per second. */
+const slow = await startServer(FILE, { workers: 1, flags: ['--max-frame-rate', '20', '--max-rate', '256'] });
+/** Its limits were higher when trackers connected. */
+const lowered = await startServer(FILE, { workers: 1, flags: ['--max-frame', '256', '--max-samples', '2'] });
 
 function open(t: TestContext, server: TestServer, path: string, protocols: string[], origin?: string): WebSocket {
   const socket = new WebSocket(server.ws + path, protocols, origin ? { origin } : {});
@@ -56,7 +60,8 @@ test('a rejected upgrade is answered with a problem', async (t) => {
 });
 
 test('a connection that breaks the protocol is closed with the code that says why', async (t) => {
-  const server = await startServer(t, { flags: ['--hello-timeout', '200'] });
+  const server = await startServer(t, { workers: 1, flags: ['--hello-timeout', '200'] });
+  const pids = server.workerPids();
   const json = (text: string | Buffer) => async () => {
     const socket = open(t, server, VISIT, ['json']);
     await once(socket, 'message');
@@ -95,7 +100,7 @@ test('a connection that breaks the protocol is closed with the code that says wh
     ['no hello', async () => closeCode(open(t, server, VISIT, ['fieldmouse.v1'])), CLOSE.helloTimeout],
   ];
   for (const [name, run, code] of cases) assert.equal(await run(), code, name);
-  assert.equal(server.workerPids().length, 2);
+  assert.deepEqual(server.workerPids(), pids);
 });
 
 test('text that is not UTF-8 is closed with 1007', async (t) => {
@@ -109,10 +114,9 @@ test('text that is not UTF-8 is closed with 1007', async (t) => {
 });
 
 test('a visitor above the frame rate is disconnected, and others stay connected', async (t) => {
-  const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '20'] });
-  const calm = new BinaryVisitor(t, server.ws);
+  const calm = new BinaryVisitor(t, slow.ws);
   await calm.hello;
-  const flood = open(t, server, VISIT, ['json']);
+  const flood = open(t, slow, VISIT, ['json']);
   await once(flood, 'message');
   const code = closeCode(flood);
   for (let i = 0; i < 200; i++) flood.send('{"x":1,"y":1}');
@@ -121,10 +125,9 @@ test('a visitor above the frame rate is disconnected, and others stay connected'
 });
 
 test('a visitor that sends more bytes than allowed is disconnected, and others stay connected', async (t) => {
-  const server = await startServer(t, { workers: 1, flags: ['--max-rate', '256'] });
-  const calm = new BinaryVisitor(t, server.ws);
+  const calm = new BinaryVisitor(t, slow.ws);
   await calm.hello;
-  const flood = open(t, server, VISIT, ['json']);
+  const flood = open(t, slow, VISIT, ['json']);
   await once(flood, 'message');
   const code = closeCode(flood);
   // 10 frames are far below the frame rate; their 10 KB are above a burst of 8 KB.
@@ -195,15 +198,14 @@ test('bodies that are not frames are answered with a problem', async () => {
 });
 
 test('a frame above a lowered limit is acked but not stored, so its tracker continues', async (t) => {
-  const server = await startServer(t, { workers: 1, flags: ['--max-frame', '256'] });
-  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const stream = await StreamReader.open(t, lowered, { site: 'demo' });
   const clicks = (n: number, selector: string) =>
     Array.from(
       { length: n },
       () => ({ type: 'click', x: 1, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector }) as const,
     );
   const page = `/${'p'.repeat(300)}`;
-  const visitor = new BinaryVisitor(t, server.ws, { page });
+  const visitor = new BinaryVisitor(t, lowered.ws, { page });
   await visitor.hello;
   visitor.frame(...clicks(20, `large${'x'.repeat(50)}`));
   const last = visitor.frame(...clicks(1, 'small'));
@@ -216,10 +218,10 @@ test('a frame above a lowered limit is acked but not stored, so its tracker cont
       samplesFrame(6, clicks(1, 'posted')),
     ].map((frame) => [...frame]),
   );
-  const response = await fetch(`${server.url}${VISIT}`, { method: 'POST', body: Uint8Array.from(body) });
+  const response = await fetch(`${lowered.url}${VISIT}`, { method: 'POST', body: Uint8Array.from(body) });
   assert.equal(((await response.json()) as { n: number }).n, 6);
   assert.equal((await stream.next('click')).selector, 'posted');
-  const text = new JsonVisitor(t, server.ws);
+  const text = new JsonVisitor(t, lowered.ws);
   await text.hello;
   const code = closeCode(text.socket);
   text.send({ type: 'click', x: 1, y: 1, selector: 'x'.repeat(300) });
@@ -227,13 +229,12 @@ test('a frame above a lowered limit is acked but not stored, so its tracker cont
 });
 
 test('a lowered sample limit disconnects nobody: the allowed number of samples of each frame is stored', async (t) => {
-  const server = await startServer(t, { workers: 1, flags: ['--max-samples', '2'] });
-  const stream = await StreamReader.open(t, server, { site: 'demo' });
-  const moved = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
+  const stream = await StreamReader.open(t, lowered, { site: 'demo' });
+  const moved = await StreamReader.open(t, lowered, { site: 'demo', moves: 'full' });
   const click = (selector: string) =>
     ({ type: 'click', x: 1, y: 1, time: 1, button: 0, ex: 0, ey: 0, selector }) as const;
   const moves = (x: number) => [1, 2, 3].map((i) => ({ type: 'move', x: x + i, y: 1, time: 1 }) as const);
-  const visitor = new BinaryVisitor(t, server.ws);
+  const visitor = new BinaryVisitor(t, lowered.ws);
   await visitor.hello;
   visitor.frame(click('a'), ...moves(10));
   const last = visitor.frame(click('b'), click('c'), click('d'), ...moves(20));
@@ -241,16 +242,16 @@ test('a lowered sample limit disconnects nobody: the allowed number of samples o
   const body = packFrames(
     [helloFrame(), samplesFrame(5, [...moves(30), click('e'), ...moves(40)])].map((frame) => [...frame]),
   );
-  const response = await fetch(`${server.url}${VISIT}`, { method: 'POST', body: Uint8Array.from(body) });
+  const response = await fetch(`${lowered.url}${VISIT}`, { method: 'POST', body: Uint8Array.from(body) });
   assert.equal(((await response.json()) as { n: number }).n, 5);
-  const text = new JsonVisitor(t, server.ws);
+  const text = new JsonVisitor(t, lowered.ws);
   await text.hello;
   text.send([...moves(50), { type: 'click', x: 1, y: 1, selector: 'f' }]);
   const clicks: string[] = [];
   while (clicks.at(-1) !== 'f') clicks.push((await stream.next('click')).selector);
   const headers = { 'content-type': 'application/json' };
   const posted = JSON.stringify([...moves(60), { type: 'click', x: 1, y: 1, selector: 'g' }]);
-  assert.equal((await fetch(`${server.url}${VISIT}`, { method: 'POST', headers, body: posted })).status, 200);
+  assert.equal((await fetch(`${lowered.url}${VISIT}`, { method: 'POST', headers, body: posted })).status, 200);
   clicks.push((await stream.next('click')).selector);
   assert.deepEqual(clicks, ['a', 'd', 'e', 'f', 'g'], 'the oldest go first');
   const ends = [13, 23, 43, 53, 63];
@@ -332,7 +333,7 @@ test('an upgrade to another protocol is ignored, and the request is answered', a
 });
 
 test('ten thousand random frames disconnect only their senders', async (t) => {
-  const server = await startServer(t, { flags: ['--max-frame-rate', '10000'] });
+  const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '10000'] });
   const pids = server.workerPids();
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
   await stream.next('snapshot');

@@ -65,7 +65,7 @@ test('connections made while workers die are answered, rejected or cut, and none
 });
 
 test('SIGTERM drains visitors and streams, and the server exits with code 0', async (t) => {
-  const server = await startServer(t);
+  const server = await startServer(t, { workers: 1 });
   const stream = await StreamReader.open(t, server, { site: 'demo' });
   await stream.next('snapshot');
   const visitor = new JsonVisitor(t, server.ws);
@@ -124,7 +124,7 @@ test('an unexpected error in a worker is logged, and the worker is replaced afte
 });
 
 test('workers exit when the primary is killed', async (t) => {
-  const server = await startServer(t);
+  const server = await startServer(t, { workers: 1 });
   const [pid] = server.workerPids();
   const visitor = new JsonVisitor(t, server.ws);
   await visitor.hello;
@@ -150,7 +150,7 @@ test('a first start that fails leaves the sign-in link for the next start', asyn
   await once(other, 'listening');
   const { port } = other.address() as { port: number };
   const data = temporaryFolder(t);
-  assert.equal((await run(['-l', `tcp://127.0.0.1:${port}`, '--data', data])).code, 1);
+  assert.equal((await run(['-l', `tcp://127.0.0.1:${port}`, '--data', data, '--workers', '1'])).code, 1);
   const server = await startServer(t, { data, workers: 1 });
   assert.match(server.link ?? '', /\/admin\/link\/[\w-]{43}$/);
   await server.stop();
@@ -206,10 +206,12 @@ test('--help and --version print their text', async () => {
   assert.match((await run(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
 });
 
-test('the server listens on a Unix socket, streams included, and replaces the socket of a killed server', async (t) => {
+test('the server listens on several addresses at once, also on a Unix socket alone, and replaces the socket of a killed server', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'web.sock');
-  const first = await startServer(t, { listen: `unix:${path}`, workers: 1 });
+  const first = await startServer(t, { flags: ['--listen', `unix:${path}`], workers: 1 });
+  assert.ok(first.output().includes(`unix:${path}`));
+  assert.equal((await fetch(`${first.url}/healthz`)).status, 200);
   first.process.kill('SIGKILL');
   await once(first.process, 'exit');
   const server = await startServer(t, { listen: `unix:${path}`, workers: 1 });
@@ -255,13 +257,6 @@ function firstEvent(t: TestContext, socketPath: string, token: string): Promise<
     t.after(() => request.destroy());
   });
 }
-
-test('the server listens on several addresses at once', async (t) => {
-  const path = join(temporaryFolder(t), 'also.sock');
-  const server = await startServer(t, { flags: ['--listen', `unix:${path}`], workers: 1 });
-  assert.ok(server.output().includes(`unix:${path}`));
-  assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
-});
 
 test('a stop signal during the start stops it, and leaves no process behind', async (t) => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -6,9 +6,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openDashboard } from './support/dashboard.ts';
 import { Traffic, until } from './support/exact.ts';
+import { FILE } from './support/owner.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { SteadyVisitor } from './support/steady-visitor.ts';
+
+const server = await startServer(FILE, { workers: 1 });
+const redis = await startRedis(FILE);
+const inRedis = await startServer(FILE, { flags: ['--redis', redis.url, '--fail-degraded'], workers: 1 });
 
 interface Answer {
   status: number;
@@ -30,7 +35,6 @@ async function metric(server: TestServer, reason: string): Promise<string | unde
 }
 
 test('a suspended primary fails /healthz and /readyz until it resumes', async (t) => {
-  const server = await startServer(t, { workers: 1 });
   assert.deepEqual(await ask(server, '/healthz'), { status: 200, body: { status: 'ok', reasons: [] } });
   server.process.kill('SIGSTOP');
   t.after(() => server.process.kill('SIGCONT'));
@@ -70,9 +74,8 @@ test('a server whose Redis is unreachable or evicts is degraded: in the response
   await until(async () => (await reasons(server)).length === 0, 'no reasons');
 });
 
-test('--fail-degraded answers 503 while the server is degraded, and 200 when it is not', async (t) => {
-  const redis = await startRedis(t);
-  const server = await startServer(t, { flags: ['--redis', redis.url, '--fail-degraded'], workers: 1 });
+test('--fail-degraded answers 503 while the server is degraded, and 200 when it is not', async () => {
+  const server = inRedis;
   assert.equal((await ask(server, '/readyz')).status, 200);
   await redis.end();
   for (const path of ['/healthz', '/readyz']) {
@@ -83,9 +86,7 @@ test('--fail-degraded answers 503 while the server is degraded, and 200 when it 
   await until(async () => (await ask(server, '/readyz')).status === 200, '200');
 });
 
-test('a full store is reported as the reason, for a file and for Redis, until there is room', async (t) => {
-  const redis = await startRedis(t, ['--appendonly', 'no']);
-  const inRedis = await startServer(t, { flags: ['--redis', redis.url], workers: 1 });
+test('a full Redis is reported as the reason until there is room', async (t) => {
   const visitor = keepMoving(t, inRedis);
   await until(() => visitor.acked > 0, 'acks');
   redis.cli('config', 'set', 'maxmemory', '1');
@@ -97,7 +98,6 @@ test('a full store is reported as the reason, for a file and for Redis, until th
 
 test('a file size limit is reported as the reason, until it is raised', async (t) => {
   if (spawnSync('prlimit', ['--version']).status !== 0) return t.skip('there is no prlimit');
-  const server = await startServer(t, { workers: 1 });
   const limit = (bytes: string) => {
     for (const pid of [server.process.pid as number, ...server.workerPids()])
       execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:`]);

@@ -32,7 +32,7 @@ async function reloaded(server: TestServer, before: readonly number[]): Promise<
 
 test('SIGHUP replaces the workers under load: no request fails, no stream ends, no acked data is lost', async (t) => {
   const server = await startServer(t);
-  const visitors = crowd(t, 500, () => server.ws);
+  const visitors = crowd(t, 200, () => server.ws);
   const traffic = new Traffic(visitors, 100, 6);
   t.after(() => traffic.stop());
   const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'full' });
@@ -67,12 +67,13 @@ test('SIGHUP replaces the workers under load: no request fails, no stream ends, 
   await assertExact(t, server.data, visitors);
 });
 
-/** Requests over 20 connections, until they are stopped. */
+/** Requests over 20 connections, 500 a second, until they are stopped. */
 function requests({ url }: TestServer): { instance: Instance; result: Promise<Result> } {
   let instance: Instance | undefined;
   const result = new Promise<Result>((resolve, reject) => {
-    instance = autocannon({ url: `${url}/healthz`, connections: 20, duration: 60 }, (error, result) =>
-      error ? reject(error) : resolve(result),
+    instance = autocannon(
+      { url: `${url}/healthz`, connections: 20, overallRate: 500, duration: 60 },
+      (error, result) => (error ? reject(error) : resolve(result)),
     );
   });
   return { instance: instance as Instance, result };
@@ -96,7 +97,7 @@ test('reload reports why it failed: no server, or another program on the socket'
     out: '',
     err: `fieldmouse: no server is running in ${data}; set another folder with --data\n`,
   });
-  const server = await startServer(t, { data });
+  const server = await startServer(t, { data, workers: 1 });
   for (const text of ['x'.repeat(1000), 'constructor\n', 'stop\n']) {
     const name = readdirSync(data).find((one) => /^server-.*\.sock$/.test(one)) as string;
     const socket = connect(join(data, name));
@@ -108,7 +109,7 @@ test('reload reports why it failed: no server, or another program on the socket'
 
 test('workers that cannot be replaced keep running', async (t) => {
   const data = temporaryFolder(t);
-  const server = await startServer(t, { data, flags: ['--workers', '1'] });
+  const server = await startServer(t, { data, workers: 1 });
   const workers = server.workerPids();
   // The worker that is started is killed at once.
   const asked = run('reload', '--data', data);

@@ -1,18 +1,17 @@
 /** Signing in and out: links, passwords, sessions, tokens, limits and cross-site requests. */
 import assert from 'node:assert/strict';
-import { randomBytes, scryptSync } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { OWNER } from '../src/model/rights.ts';
 import type { StreamRequest } from '../src/protocol/ipc.ts';
 import { SESSION } from '../src/store/accounts/sessions.ts';
-import { codeOf, cookieOf, startHttp, type TestHttp } from './support/http.ts';
+import { codeOf, cookieOf, startHttp, storePassword, type TestHttp } from './support/http.ts';
 import { startServer, TOKEN } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
 
 const PASSWORD = 'a long enough one';
 
-/** Signs an administrator in and sets the password as the dashboard does. Each check of it takes 0.2 s of CPU. */
+/** Signs an administrator in and sets the password as the dashboard does. */
 async function settingPassword(http: TestHttp, name = 'ada'): Promise<string> {
   const cookie = await http.signIn(name);
   const set = await http.ask('PUT', '/v1/password', { cookie, body: { password: PASSWORD } });
@@ -20,13 +19,10 @@ async function settingPassword(http: TestHttp, name = 'ada'): Promise<string> {
   return cookie;
 }
 
-/** Signs in an administrator whose password was stored at a lower cost, so that many checks take little time. */
+/** Signs in an administrator whose password takes little time to check. */
 async function withPassword(http: TestHttp): Promise<string> {
   const cookie = await http.signIn('ada');
-  const salt = randomBytes(16);
-  const hash = scryptSync(PASSWORD, salt, 32, { N: 2 ** 10, r: 8, p: 1 });
-  const stored = ['scrypt', 10, 8, 1, salt.toString('base64url'), hash.toString('base64url')].join('$');
-  assert.ok(await http.store.setPassword('ada', stored));
+  await storePassword(http.store, 'ada', PASSWORD);
   return cookie;
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
-import { run } from './support/command.ts';
+import { run, runHere } from './support/command.ts';
 import { assertExact, crowd, settle, sum, Traffic, until } from './support/exact.ts';
 import { FILE } from './support/owner.ts';
 import { startRedis } from './support/redis.ts';
@@ -52,8 +52,8 @@ test('a worker rejects another store in the place of its own', async (t) => {
 });
 
 /** A server with visitors that send all the time. */
-async function withTraffic(t: TestContext) {
-  const server = await startServer(t);
+async function withTraffic(t: TestContext, workers: number) {
+  const server = await startServer(t, { workers });
   const visitors = crowd(t, 4, () => server.ws);
   const traffic = new Traffic(visitors, 100, 3);
   t.after(() => traffic.stop());
@@ -80,7 +80,7 @@ async function unacked(server: TestServer, visitors: readonly SteadyVisitor[]): 
 }
 
 test('running workers ack nothing while the file is moved away, and frames are stored once when it is back', async (t) => {
-  const { server, visitors, traffic, more, path, aside } = await withTraffic(t);
+  const { server, visitors, traffic, more, path, aside } = await withTraffic(t, 2);
   const pids = server.workerPids();
   renameSync(path, aside);
   const acked = await unacked(server, visitors);
@@ -115,7 +115,7 @@ test('running workers ack nothing while the file is moved away, and frames are s
 });
 
 test('running workers write nothing to another store in the place of their own', async (t) => {
-  const { server, visitors, traffic, more, path, aside } = await withTraffic(t);
+  const { server, visitors, traffic, more, path, aside } = await withTraffic(t, 1);
   const other = temporaryFolder(t);
   await (await openLmdbStore(other)).close();
   renameSync(path, aside);
@@ -135,7 +135,7 @@ test('running workers write nothing to another store in the place of their own',
 });
 
 test('a moved file is noticed without visitors, and a server stopped meanwhile exits cleanly', async (t) => {
-  const server = await startServer(t);
+  const server = await startServer(t, { workers: 1 });
   renameSync(join(server.data, 'store.mdb'), join(server.data, 'aside.mdb'));
   await until(async () => (await reasons(server)).includes('store-lost'), 'a reason');
   await printed(server, /store\.mdb was moved away or removed/);
@@ -177,10 +177,15 @@ for (const [name, leave] of Object.entries(REMAINS))
 test('commands on an empty Redis report that no store exists, and create none', async (t: TestContext) => {
   const { url } = await startRedis(FILE);
   const data = temporaryFolder(t);
-  for (const words of [['site', 'list'], ['admin', 'add', 'anna'], ['export'], ['verify'], ['hits', 'list']]) {
-    const { code, err } = await run(...words, '--redis', url, '--data', data);
-    assert.equal(code, 1, words.join(' '));
-    assert.match(err, /^fieldmouse: there is no store in Redis at [^\n]+\n$/);
-  }
+  const where = ['--redis', url, '--data', data];
+  for (const words of [['site', 'list'], ['admin', 'add', 'anna'], ['export'], ['verify'], ['hits', 'list']])
+    await assert.rejects(
+      runHere([...words, ...where]),
+      { code: 'no-store', message: /^there is no store in Redis at [^\n]+$/ },
+      words.join(' '),
+    );
+  const { code, err } = await run('export', ...where);
+  assert.equal(code, 1);
+  assert.match(err, /^fieldmouse: there is no store in Redis at [^\n]+\n$/);
   assert.deepEqual(readdirSync(data), []);
 });

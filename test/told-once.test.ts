@@ -14,7 +14,7 @@ import { killTree, startServer, type TestServer, temporaryFolder } from './suppo
 import { StreamReader } from './support/stream.ts';
 import { Tab } from './support/tab.ts';
 
-const server = await startServer(FILE);
+const server = await startServer(FILE, { workers: 1 });
 /** Takes a visitor that is cut for one that left, at once. */
 const hasty = await startServer(FILE, { flags: ['--grace', '0'] });
 
@@ -92,13 +92,13 @@ for (const [how, end] of [
   test(`a page that returns after the server was ${how} gets no click sent twice`, async (t) => {
     const data = temporaryFolder(t);
     const listen = await freeAddress();
-    let server = await startServer(t, { data, listen });
+    let server = await startServer(t, { data, listen, workers: 1 });
     const tab = newTab(t, () => server.url);
     const before = await watch(t, server);
     await clickAndHide(tab);
     assert.equal(await toldUpTo(before, '#c0'), 'c0');
     await end(server);
-    server = await startServer(t, { data, listen });
+    server = await startServer(t, { data, listen, workers: 1 });
     const after = await watch(t, server);
     await tab.post();
     tab.click();

@@ -3,26 +3,27 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { open } from 'lmdb';
 import type { Passage, Visit } from '../src/model/visit.ts';
 import { packFrames, type Sample } from '../src/protocol/encode.ts';
 import type { StreamEvents } from '../src/protocol/stream-event.ts';
+import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { until } from './support/exact.ts';
-import { FILE } from './support/owner.ts';
+import { FILE, type Owner } from './support/owner.ts';
 import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
 import { StreamReader, samplesOf } from './support/stream.ts';
 import { BinaryVisitor, byeFrame, helloFrame, JsonVisitor, samplesFrame } from './support/visitor.ts';
 
-const server = await startServer(FILE, { workers: 1 });
+const server = await startServer(FILE, { workers: 1, flags: ['--max-frame-rate', '10000'] });
 
 const HOUR = 3_600_000;
 
 /** A server whose processes are off by what `set` was told last. */
 async function startWithClock(
-  t: TestContext,
+  t: Owner,
 ): Promise<{ server: TestServer; set(ms: number): void; startAgain(): Promise<TestServer> }> {
   const file = join(temporaryFolder(t), 'clock');
   const set = (ms: number) => writeFileSync(file, String(ms));
@@ -42,6 +43,9 @@ async function visitOf(server: TestServer, id: string, clicks: number): Promise<
   }, 'visit with its clicks');
   return visit as Visit;
 }
+
+/** For tests that need no other start. */
+const stepping = await startWithClock(FILE);
 
 /** What a visit of some seconds may last on a busy machine, milliseconds. */
 const MAX_MS = 120_000;
@@ -68,13 +72,13 @@ test("a visitor's pages keep all clicks when the server restarts with its clock 
 });
 
 test('pages are recorded completely, however often the server was started before', async (t) => {
-  const { server, startAgain } = await startWithClock(t);
-  await server.stop();
+  const data = temporaryFolder(t);
+  await (await openLmdbStore(data)).close();
   for (const runs of [2047, 4096, 60_000]) {
-    const root = open({ path: join(server.data, 'store.mdb'), maxDbs: 64, overlappingSync: false });
+    const root = open({ path: join(data, 'store.mdb'), maxDbs: 64, overlappingSync: false });
     await root.openDB('meta', {}).put('runs', runs);
     await root.close();
-    const again = await startAgain();
+    const again = await startServer(t, { workers: 1, data });
     const first = new BinaryVisitor(t, again.ws, { page: '/a' });
     const { token, visitor } = await first.hello;
     first.frame(click(1, 1));
@@ -102,9 +106,11 @@ for (const [name, step] of [
   ['ahead', HOUR],
 ] as const) {
   test(`a visit keeps its duration when the server's clock steps ${name} an hour`, async (t) => {
-    const { server, set } = await startWithClock(t);
-    const json = new JsonVisitor(t, server.ws);
-    const binary = new BinaryVisitor(t, server.ws);
+    const { server, set } = stepping;
+    set(0);
+    const site = await server.newSite();
+    const json = new JsonVisitor(t, server.ws, { site });
+    const binary = new BinaryVisitor(t, server.ws, { site });
     const ids = [(await json.hello).visitor, (await binary.hello).visitor];
     let posted = { visitor: '', token: '', n: 0 };
     const start = performance.now();
@@ -114,7 +120,7 @@ for (const [name, step] of [
       if (last > 0) frames.push(samplesFrame(last, [click(clock, x)]));
       const body = Uint8Array.from(packFrames(frames.map((frame) => [...frame])));
       const headers = { 'content-type': 'text/plain' };
-      posted = await (await fetch(`${server.url}/v1/visit?site=demo`, { method: 'POST', headers, body })).json();
+      posted = await (await fetch(`${server.url}/v1/visit?site=${site}`, { method: 'POST', headers, body })).json();
     };
     await post(0, 0);
     const act = async (x: number) => {
@@ -137,14 +143,16 @@ for (const [name, step] of [
 }
 
 test('a visit continues on its next page after the clock stepped back, and then leaves in time', async (t) => {
-  const { server, set } = await startWithClock(t);
-  const stream = await StreamReader.open(t, server, { site: 'demo' });
-  const first = new BinaryVisitor(t, server.ws);
+  const { server, set } = stepping;
+  set(0);
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site });
+  const first = new BinaryVisitor(t, server.ws, { site });
   const { token, visitor } = await first.hello;
   first.frame(click(1, 1));
   await until(() => first.acked >= first.n, 'ack');
   set(-HOUR);
-  const next = new BinaryVisitor(t, server.ws, { token, page: '/next' });
+  const next = new BinaryVisitor(t, server.ws, { site, token, page: '/next' });
   const closed = once(first.socket, 'close');
   assert.equal((await next.hello).visitor, visitor);
   await closed;
@@ -158,9 +166,11 @@ test('a visit continues on its next page after the clock stepped back, and then 
 });
 
 test('a stream of latest positions continues when the clock steps back', async (t) => {
-  const { server, set } = await startWithClock(t);
-  const stream = await StreamReader.open(t, server, { site: 'demo', moves: 'latest' });
-  const visitor = new JsonVisitor(t, server.ws);
+  const { server, set } = stepping;
+  set(0);
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site, moves: 'latest' });
+  const visitor = new JsonVisitor(t, server.ws, { site });
   await visitor.hello;
   for (const x of [1, 2]) {
     visitor.send({ x, y: 1 });
@@ -194,8 +204,8 @@ test('events of a json client are never in the future, and never before its last
 });
 
 test('whatever times a visitor sends, live events and the record use possible times, in order', async (t) => {
-  const server = await startServer(t, { workers: 1, flags: ['--max-frame-rate', '10000'] });
-  const stream = await StreamReader.open(t, server, { site: 'demo' });
+  const site = await server.newSite();
+  const stream = await StreamReader.open(t, server, { site });
   const times = fc.array(
     fc.oneof(fc.nat(5000), fc.nat(2 ** 31 - 1), fc.double({ min: 0, max: 2 ** 44, noNaN: true })),
     {
@@ -207,7 +217,7 @@ test('whatever times a visitor sends, live events and the record use possible ti
   await fc.assert(
     fc.asyncProperty(fc.oneof(fc.nat(5000), fc.constant(2 ** 47)), frames, async (clock, told) => {
       const begun = Date.now() - LOADED_MS;
-      const visitor = new BinaryVisitor(t, server.ws, { clock });
+      const visitor = new BinaryVisitor(t, server.ws, { site, clock });
       const { visitor: id } = await visitor.hello;
       const { v } = (await stream.next('join', (join) => join.visitor.id === id)).visitor;
       for (const [k, some] of told.entries()) visitor.frame(...samplesAt(some, k));
