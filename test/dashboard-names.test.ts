@@ -6,7 +6,9 @@ import { allCountries, cutMiddle, readablePath } from '../src/dashboard/ui/text.
 import { Names } from '../src/dashboard/ui/visitor-badge.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
+import { FILE } from './support/owner.ts';
 import { moves, type PastVisit, record } from './support/record.ts';
+import { startServer } from './support/server.ts';
 
 const LONG = `/caf%C3%A9/${'a-very-long-part/'.repeat(6)}the-end-of-it`;
 
@@ -16,6 +18,19 @@ function visit(id: string, page = '/', label = ''): PastVisit {
   const line = Array.from({ length: 200 }, (_, i): [number, number] => [100 + i, 200]);
   return { id, since, label, frames: [{ page, entered: true, samples: moves(since, line, 100) }] };
 }
+
+const [BOB, OTHER_BOB] = [visit('b1', '/', 'Bob'), visit('b2', '/', 'Bob')];
+OTHER_BOB.since += 60_000;
+
+const server = await startServer(FILE, {
+  workers: 1,
+  data: await folderWith(
+    FILE,
+    visit('anna', LONG),
+    ...Array.from({ length: 40 }, (_, i) => ({ ...visit(`v${i}`, '/', 'Kiosk'), site: 'kiosks' })),
+    ...[BOB, OTHER_BOB].map((one) => ({ ...one, site: 'namesakes' })),
+  ),
+});
 
 test('visitors in one list have different names, whatever labels they send', async (t) => {
   fc.assert(
@@ -34,8 +49,7 @@ test('visitors in one list have different names, whatever labels they send', asy
   const many = new Names();
   assert.equal(new Set(Array.from({ length: 20_000 }, (_, i) => many.badgeOf(`v${i}`, '').name)).size, 20_000);
 
-  const data = await folderWith(t, ...Array.from({ length: 40 }, (_, i) => visit(`v${i}`, '/', 'Kiosk')));
-  const { dashboard } = await openDashboard(t, 1280, 800, { data });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'kiosks' });
   await dashboard.getByRole('link', { name: 'Visits' }).click();
   await dashboard.locator('tr[data-id]').nth(39).waitFor();
   const names = await dashboard.locator('.visit-link .name').allInnerTexts();
@@ -44,9 +58,7 @@ test('visitors in one list have different names, whatever labels they send', asy
 });
 
 test('the question before deleting and the replay use the name from the list, which stays when another visitor arrives', async (t) => {
-  const [first, second] = [visit('b1', '/', 'Bob'), visit('b2', '/', 'Bob')];
-  second.since += 60_000;
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, first, second) });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'namesakes' });
   await dashboard.getByRole('link', { name: 'Visits' }).click();
   const nameOf = (id: string) => dashboard.locator(`tr[data-id="${id}"] .name`).innerText();
   const [plain, numbered] = [await nameOf('b1'), await nameOf('b2')];
@@ -59,7 +71,7 @@ test('the question before deleting and the replay use the name from the list, wh
 
   const store = await openLmdbStore(server.data);
   t.after(() => store.close());
-  const third = visit('b3', '/', 'Bob');
+  const third = { ...visit('b3', '/', 'Bob'), site: 'namesakes' };
   third.since += 120_000;
   await record(store.archive, third);
   for (const again of [() => dashboard.getByRole('link', { name: 'Live' }).click(), () => dashboard.reload()]) {
@@ -78,7 +90,7 @@ test('the question before deleting and the replay use the name from the list, wh
 });
 
 test('the country filter shows the country in the address, whatever it is', async (t) => {
-  const { server, dashboard } = await openDashboard(t);
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   const select = dashboard.getByLabel('Country');
   for (const [code, name] of [
     ['XK', 'Kosovo'],
@@ -112,7 +124,7 @@ test('paths are shown decoded, and shortened in the middle', async (t) => {
     }),
     { seed: 7 },
   );
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, visit('anna', LONG)) });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.goto(`${server.url}/admin/pages?site=demo`);
   const path = dashboard.locator('td .path');
   await path.waitFor();

@@ -5,13 +5,17 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { launch, openPage } from './support/browser.ts';
 import { keepPictures, openDashboard, seeHere, seeInk, seePointer, signIn } from './support/dashboard.ts';
+import { FILE } from './support/owner.ts';
 import { startServer } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
 
 type View = [vw: number, vh: number, dw: number, dh: number];
 
+/** Each test uses a site of its own. */
+const server = await startServer(FILE, { workers: 1 });
+
 test('a pointer moved on the demo page is drawn at its place on the stage, and disappears with the tab', async (t) => {
-  const { server, browser, dashboard } = await openDashboard(t);
+  const { browser, dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.emulateMedia({ reducedMotion: 'no-preference' });
   await dashboard.getByText('No visitors yet').waitFor();
   const visitor = await openPage(browser);
@@ -40,10 +44,11 @@ test('a pointer moved on the demo page is drawn at its place on the stage, and d
 });
 
 test('the stage follows a followed visitor from page to page', async (t) => {
-  const { server, dashboard } = await openDashboard(t);
+  const site = await server.newSite();
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site });
   const size: [number, number, number, number] = [1000, 700, 1000, 3000];
-  const anna = new BinaryVisitor(t, server.ws, { page: '/a', size });
-  const bert = new BinaryVisitor(t, server.ws, { page: '/b', size });
+  const anna = new BinaryVisitor(t, server.ws, { site, page: '/a', size });
+  const bert = new BinaryVisitor(t, server.ws, { site, page: '/b', size });
   const { visitor: id } = await anna.hello;
   await bert.hello;
   await seeHere(dashboard, 2);
@@ -72,14 +77,12 @@ async function startShop(t: TestContext): Promise<string> {
 }
 
 test('a page that may not be framed leaves a message on the stage, and the pointers are still shown', async (t) => {
-  const [server, shop] = [await startServer(t, { workers: 1 }), await startShop(t)];
+  const shop = await startShop(t);
+  const site = await server.newSite('self', shop);
   const dashboard = await openPage(await launch(t));
-  await signIn(dashboard, server);
-  const headers = { 'content-type': 'application/json' };
-  const body = JSON.stringify({ name: 'Demo', origins: ['self', shop] });
-  assert.equal((await server.api('/v1/sites/demo', { method: 'PUT', headers, body })).status, 200);
+  await signIn(dashboard, server, `/admin?site=${site}`);
   const size: View = [1280, 720, 1265, 900];
-  const anna = new BinaryVisitor(t, server.ws, { page: '/csp', origin: shop, size });
+  const anna = new BinaryVisitor(t, server.ws, { site, page: '/csp', origin: shop, size });
   await anna.hello;
   anna.frame({ type: 'move', time: 500, x: 300, y: 200 });
   await seePointer(dashboard, 300, 200);
@@ -124,9 +127,10 @@ test('a page that may not be framed leaves a message on the stage, and the point
 });
 
 test("the stage determines by itself whether pages of the dashboard's own origin may be framed", async (t) => {
-  const { server, dashboard } = await openDashboard(t);
+  const site = await server.newSite('self');
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site });
   // What there is not may not be framed either; openDashboard sees to it that no frame was tried.
-  const anna = new BinaryVisitor(t, server.ws, { page: '/nothing', origin: server.url });
+  const anna = new BinaryVisitor(t, server.ws, { site, page: '/nothing', origin: server.url });
   await anna.hello;
   const note = dashboard.locator('.preview-note');
   await note.getByText(`${server.url} does not allow its pages in a frame`).waitFor();
@@ -138,9 +142,10 @@ test("the stage determines by itself whether pages of the dashboard's own origin
 });
 
 test('the stage shows windows of one class at a time: initially the most common class, or the class in the address', async (t) => {
-  const { server, dashboard } = await openDashboard(t);
+  const site = await server.newSite();
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site });
   const come = async (size: View, x: number) => {
-    const visitor = new BinaryVisitor(t, server.ws, { page: '/a', size });
+    const visitor = new BinaryVisitor(t, server.ws, { site, page: '/a', size });
     const { visitor: id } = await visitor.hello;
     visitor.frame({ type: 'move', time: 100, x, y: 50 });
     return id;
