@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
-import { openPage } from './support/browser.ts';
+import { launch, openPage } from './support/browser.ts';
 import { folderWith, keepPictures, openDashboard } from './support/dashboard.ts';
+import { FILE } from './support/owner.ts';
 import { moves } from './support/record.ts';
+import { startServer } from './support/server.ts';
 
 const visit = (id: string) => {
   const since = Date.now() - 60_000;
@@ -21,9 +23,13 @@ async function today(page: Page): Promise<[x: number, y: number]> {
   return [box.x + box.width * (1 - 0.6 / 30.2), box.y + box.height / 2];
 }
 
+const server = await startServer(FILE, {
+  workers: 1,
+  data: await folderWith(FILE, visit('anna'), visit('bert'), { ...visit('carl'), site: 'touched' }),
+});
+
 test('the value of a bar appears while the mouse is over it', async (t) => {
-  const data = await folderWith(t, visit('anna'), visit('bert'));
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.goto(`${server.url}/admin/pages?site=demo`);
   const [x, y] = await today(dashboard);
   const tip = dashboard.locator('.days .plot-tip');
@@ -38,14 +44,16 @@ test('the value of a bar appears while the mouse is over it', async (t) => {
 });
 
 test('touching a chart shows the value, too', async (t) => {
-  const data = await folderWith(t, visit('anna'));
-  const { server, browser } = await openDashboard(t, 1280, 800, { data });
-  const store = await openLmdbStore(data);
+  const store = await openLmdbStore(server.data);
   const { secret } = await store.addSession('admin', '', Date.now()).then((made) => made as { secret: string });
   await store.close();
-  const phone = await openPage(browser, { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+  const phone = await openPage(await launch(t), {
+    viewport: { width: 390, height: 800 },
+    hasTouch: true,
+    isMobile: true,
+  });
   await phone.context().addCookies([{ name: 'fieldmouse', value: secret, url: server.url }]);
-  await phone.goto(`${server.url}/admin/pages?site=demo`);
+  await phone.goto(`${server.url}/admin/pages?site=touched`);
   const [x, y] = await today(phone);
   await phone.touchscreen.tap(x, y);
   const tip = phone.locator('.days .plot-tip');
@@ -54,7 +62,8 @@ test('touching a chart shows the value, too', async (t) => {
 });
 
 test('an owner of a site without visitors is told to paste the snippet, and a viewer is not', async (t) => {
-  const { server, browser, dashboard } = await openDashboard(t);
+  const site = await server.newSite();
+  const { browser, dashboard } = await openDashboard(t, 1280, 800, { server, site });
   const store = await openLmdbStore(server.data);
   await store.addAdmin('vera', Date.now(), { role: 'viewer', sites: null });
   const { secret } = (await store.addSession('vera', '', Date.now())) as { secret: string };
@@ -62,9 +71,9 @@ test('an owner of a site without visitors is told to paste the snippet, and a vi
   const viewer = await openPage(browser);
   await viewer.context().addCookies([{ name: 'fieldmouse', value: secret, url: server.url }]);
   for (const [path, told] of [
-    ['/admin?site=demo', 'No visitors yet'],
-    ['/admin/visits?site=demo', 'No visits yet'],
-    ['/admin/pages?site=demo', 'No page views in this period'],
+    [`/admin?site=${site}`, 'No visitors yet'],
+    [`/admin/visits?site=${site}`, 'No visits yet'],
+    [`/admin/pages?site=${site}`, 'No page views in this period'],
   ] as const)
     for (const [page, snippets] of [
       [dashboard, 1],

@@ -85,7 +85,7 @@ test('an API token is shown once, works, and is rejected after it is revoked', a
 });
 
 test('a session ended elsewhere is reported on its own screen', async (t) => {
-  const { server, browser, dashboard } = await openDashboard(t);
+  const { browser, dashboard } = await openDashboard(t, 1280, 800, { server });
   const name = (await (await dashboard.request.get(`${server.url}/v1/session`)).json()).name;
   await dashboard.getByRole('link', { name: 'Settings' }).click();
   await dashboard.locator('[data-form=password] [name=password]').fill(PASSWORD);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { keepPictures, openDashboard, seeHere, seePointer } from './support/dashboard.ts';
+import { FILE } from './support/owner.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer } from './support/server.ts';
 import { BinaryVisitor } from './support/visitor.ts';
@@ -13,6 +14,9 @@ async function setHidden(dashboard: Page, hidden: boolean): Promise<void> {
     document.dispatchEvent(new Event('visibilitychange'));
   }, hidden);
 }
+
+/** Of the tests that do not stop it. */
+const shared = await startServer(FILE, { workers: 1 });
 
 test('a killed worker leaves the dashboard intact: visitors reconnect, and the stream continues', async (t) => {
   const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 2 });
@@ -90,7 +94,7 @@ test('while Redis is unreachable a reloaded page says so, and recovers by itself
 });
 
 test('a dashboard on a removed site switches to an existing site', async (t) => {
-  const { server, dashboard } = await openDashboard(t);
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { server: shared });
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify({ key: 'shop', name: 'Shop', origins: ['https://shop.example'] });
   assert.equal((await server.api('/v1/sites', { method: 'POST', headers, body })).status, 201);
@@ -108,8 +112,9 @@ test('a dashboard on a removed site switches to an existing site', async (t) => 
 });
 
 test('a hidden dashboard closes its connection, and continues where it was when shown again', async (t) => {
-  const { server, dashboard } = await openDashboard(t);
-  const anna = new BinaryVisitor(t, server.ws, { page: '/a' });
+  const site = await shared.newSite();
+  const { server, dashboard } = await openDashboard(t, 1280, 800, { server: shared, site });
+  const anna = new BinaryVisitor(t, server.ws, { site, page: '/a' });
   await anna.hello;
   await seeHere(dashboard, 1);
   await dashboard.clock.install();
@@ -124,7 +129,7 @@ test('a hidden dashboard closes its connection, and continues where it was when 
   assert.equal(await dashboard.locator('[data-link=paused]').count(), 0, 'a glance elsewhere ends nothing');
   await dashboard.clock.runFor(5000);
   await dashboard.locator('[data-link=paused]').getByText('Paused').waitFor();
-  const bert = new BinaryVisitor(t, server.ws, { page: '/b' });
+  const bert = new BinaryVisitor(t, server.ws, { site, page: '/b' });
   await bert.hello;
   await setHidden(dashboard, false);
   await seeHere(dashboard, 2);

@@ -10,8 +10,9 @@ import { BinaryVisitor } from './support/visitor.ts';
 const server = await startServer(FILE, { workers: 1 });
 
 test('the whole live screen works by keyboard, and on a phone a selected item scrolls into view', async (t) => {
-  const { server, dashboard } = await openDashboard(t, 360, 700);
-  const visitors = ['/a', '/a', '/b'].map((page) => new BinaryVisitor(t, server.ws, { page }));
+  const site = await server.newSite();
+  const { dashboard } = await openDashboard(t, 360, 700, { server, site });
+  const visitors = ['/a', '/a', '/b'].map((page) => new BinaryVisitor(t, server.ws, { site, page }));
   await Promise.all(visitors.map(({ hello }) => hello));
   await seeHere(dashboard, 3);
   const wide = await dashboard.evaluate(() => document.documentElement.scrollWidth);

@@ -65,24 +65,29 @@ async function pointAt(dashboard: Page, x: number, y: number): Promise<void> {
   await dashboard.locator('.surface').hover({ position: { x: x * scale, y: y * scale } });
 }
 
-/** With one visit of the demo. */
-const server = await startServer(FILE, { workers: 1, data: await folderWith(FILE, visit('anna', [[300, 200]], 0)) });
-
-test("a heatmap lies over its page at the visitors' positions, and shows the numbers under the pointer", async (t) => {
-  const data = await folderWith(
-    t,
+/** The demo has one visit. */
+const server = await startServer(FILE, {
+  workers: 1,
+  data: await folderWith(
+    FILE,
+    visit('anna', [[300, 200]], 0),
     visit(
-      'anna',
+      'bert',
       [
         [300, 200],
         [900, 500],
       ],
       0,
+      { site: 'three-visits' },
     ),
-    visit('bert', [[300, 200]], 800),
-    visit('carl', [[300, 200]], 1600),
-  );
-  const { dashboard } = await openDashboard(t, 1280, 800, { data });
+    visit('carl', [[300, 200]], 800, { site: 'three-visits' }),
+    visit('dora', [[300, 200]], 1600, { site: 'three-visits' }),
+    visit('emil', [[300, 200]], 0, { site: 'shop', origin: 'https://shop.example' }),
+  ),
+});
+
+test("a heatmap lies over its page at the visitors' positions, and shows the numbers under the pointer", async (t) => {
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'three-visits' });
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
   await ready(dashboard);
   assert.equal(await dashboard.getByLabel('Window size').inputValue(), 'desktop', 'as its last visitor');
@@ -166,9 +171,7 @@ test('a page without recordings says so and offers a link, and a failed request 
 });
 
 test('a site without visits has no heatmap, and the page behind a heatmap can be hidden', async (t) => {
-  const { server, dashboard } = await openDashboard(t, 1280, 800, {
-    data: await folderWith(t, visit('anna', [[300, 200]], 0, { origin: 'https://shop.example' })),
-  });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server, site: 'shop' });
   await dashboard.getByRole('link', { name: 'Heatmap' }).click();
   await ready(dashboard);
   assert.equal(await dashboard.locator('.preview').count(), 0, 'another site is not asked without being told to');
