@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Backoff } from '../src/cluster/backoff.ts';
-import { Admission } from '../src/ingest/admission.ts';
-import { ByteBudget } from '../src/ingest/byte-budget.ts';
+import { type AddressUse, Admission } from '../src/ingest/admission.ts';
+import { RateLimits } from '../src/ingest/rate-limits.ts';
 import { TokenBucket } from '../src/lib/token-bucket.ts';
 
 test('a bucket never admits more than burst and rate allow', () => {
@@ -50,7 +50,6 @@ const TIMED = [
   'http/address-limit.ts',
   'ingest/admission.ts',
   'ingest/rate-limits.ts',
-  'ingest/byte-budget.ts',
   'ingest/ingest.ts',
   'ingest/pace.ts',
   'hub/presence.ts',
@@ -68,24 +67,24 @@ test('a bucket admits a steady sender at its rate for ever', () => {
 
 test('admission counts connections, per address and in total', () => {
   const admission = new Admission(3, 2);
-  const leave = admission.enter('a', 0) as () => void;
+  const one = admission.enter('a', 0) as AddressUse;
   admission.enter('a', 0);
   assert.equal(admission.enter('a', 0), 'address-full');
-  const other = admission.enter('b', 0) as () => void;
+  const other = admission.enter('b', 0) as AddressUse;
   assert.equal(admission.enter('c', 0), 'worker-full');
-  leave();
-  leave();
+  admission.leave(one);
   assert.equal(admission.count, 2);
-  other();
+  admission.leave(other);
   assert.equal(admission.count, 1);
 });
 
 test('admission slows down an address that brings new visitors constantly, and forgets it when it rests', () => {
   const admission = new Admission(1000, 10);
   const come = (now: number) => {
-    const leave = admission.enter('a', now);
-    if (typeof leave === 'function') leave();
-    return typeof leave === 'function' ? 'in' : leave;
+    const entry = admission.enter('a', now);
+    if (typeof entry === 'string') return entry;
+    admission.leave(entry);
+    return 'in';
   };
   assert.deepEqual(
     Array.from({ length: 11 }, () => come(0)),
@@ -110,15 +109,32 @@ test('an address that sent too much is forgotten only when its byte budget is fu
   assert.ok(admission.bytesOf('a', 600_000).take(25_600, 600_000));
 });
 
-test('a connection has its own byte budget beside the budget of its address', () => {
-  const address = new TokenBucket(100, 4000, 0);
-  const [one, other] = [new ByteBudget(50, address, 0), new ByteBudget(50, address, 0)];
-  assert.ok(one.take(1600, 0));
-  assert.ok(!one.take(1, 0), 'a burst of 32 s');
-  assert.ok(other.take(1600, 0));
-  assert.ok(new ByteBudget(50, address, 0).take(800, 0));
-  assert.ok(!new ByteBudget(50, address, 0).take(1, 0), 'a new connection does not renew the budget of the address');
-  assert.ok(one.take(50, 1000));
+test('a connection has its own byte budget, a burst of 32 s', () => {
+  const [one, other] = [new RateLimits(1, 50), new RateLimits(1, 50)];
+  assert.ok(one.bytes(1600, 0));
+  assert.ok(!one.bytes(1, 0));
+  assert.ok(other.bytes(1600, 0));
+  assert.ok(one.bytes(50, 1000));
+});
+
+test('limits that are full can be replaced by new ones', () => {
+  const use = fc.record({ gap: fc.nat(20_000), bytes: fc.nat(2000), what: fc.constantFrom('frame', 'post', 'marks') });
+  fc.assert(
+    fc.property(fc.array(use, { maxLength: 200 }), (uses) => {
+      const kept = new RateLimits(5, 50);
+      let replaced = new RateLimits(5, 50);
+      let now = 0;
+      for (const { gap, bytes, what } of uses) {
+        now += gap;
+        if (replaced.areFull(now)) replaced = new RateLimits(5, 50);
+        const answers = [kept, replaced].map((limits) => [
+          limits.bytes(bytes, now),
+          what === 'marks' ? limits.marks(bytes, now) : limits[what as 'frame' | 'post'](now),
+        ]);
+        assert.deepEqual(answers[1], answers[0]);
+      }
+    }),
+  );
 });
 
 test('a crash loop is slowed down, and forgotten after a quiet minute', () => {

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { WebSocket, WebSocketServer } from 'ws';
+import type { Server } from 'ws';
 import { FrameReader, type Taker } from './frame-reader.ts';
 import { reopen } from './shared-read.ts';
+import type { VisitorSocket } from './visitor-socket.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -18,39 +19,41 @@ export interface Opening {
   /** The connection has a new socket, which replaces the old one from now on. */
   moved(old: Duplex, fresh: Socket): void;
   /** Called with the WebSocket; returns the receiver of its frames. */
-  open(webSocket: WebSocket): Taker;
-  /** The handshake failed: ws has responded, or the connection is closed. */
-  refused(): void;
+  open(webSocket: VisitorSocket): Taker;
 }
 
-/** Completes a WebSocket's handshake. Whole frames of the connection are read here, everything else by `server`. */
+/**
+ * Completes a WebSocket's handshake. Whole frames of the connection are read here, everything else by `server`. Returns
+ * false if the handshake failed: then ws has responded, or the connection is closed.
+ */
 export function acceptWebSocket(
-  server: WebSocketServer,
+  server: Server<typeof VisitorSocket>,
   { request, socket, head }: Upgrade,
   maxPayload: number,
-  { moved, open, refused }: Opening,
-): void {
+  { moved, open }: Opening,
+): boolean {
   const frames = new FrameReader(maxPayload);
   const reopened = reopen(socket, frames);
   if (!reopened) {
     socket.destroy();
-    refused();
-    return;
+    return false;
   }
   const { socket: fresh, rest } = reopened;
   moved(socket, fresh);
-  const release = guard(fresh, refused);
+  let isOpen = false;
+  fresh.on('error', destroyItself);
+  // ws opens the connection or refuses it before it returns.
   server.handleUpgrade(request, fresh, NOTHING, (webSocket) => {
-    release();
+    isOpen = true;
+    fresh.off('error', destroyItself);
     frames.open(fresh, open(webSocket));
     const early = Buffer.concat([head, rest]);
     frames.read(early, early.length);
   });
+  return isOpen;
 }
 
-/** Handles errors and the end of a socket until ws takes over. */
-function guard(socket: Socket, refused: () => void): () => void {
-  const destroy = () => socket.destroy();
-  socket.on('error', destroy).once('close', refused);
-  return () => socket.off('error', destroy).off('close', refused);
+/** A listener for errors of a socket. */
+export function destroyItself(this: Duplex): void {
+  this.destroy();
 }

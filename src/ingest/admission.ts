@@ -14,9 +14,11 @@ const NEW_PER_SECOND = 0.1;
 /** The byte burst of an address, in seconds of its byte rate: many tabs may come back together. */
 const BURST_S = 256;
 
-interface Address {
+/** What is counted for one address. */
+export interface AddressUse {
   count: number;
   newcomers: TokenBucket;
+  /** The bytes that it may still send. */
   bytes: TokenBucket;
   /** When the last newcomer came. */
   last: number;
@@ -28,7 +30,7 @@ export class Admission {
   readonly #max: number;
   readonly #maxPerAddress: number;
   readonly #bytesPerSecond: number;
-  readonly #byAddress = new Map<string, Address>();
+  readonly #byAddress = new Map<string, AddressUse>();
   #count = 0;
 
   /** `bytesPerSecond`: the limit for all connections and POSTs of one address together. */
@@ -42,11 +44,8 @@ export class Admission {
     return this.#count;
   }
 
-  /**
-   * Lets a connection in and returns a function that releases it (calling it twice is safe), or returns the limit that
-   * was reached.
-   */
-  enter(address: string, now: number): (() => void) | Refused {
+  /** Lets a connection in until `leave` is called, or returns the limit that was reached. */
+  enter(address: string, now: number): AddressUse | Refused {
     if (this.#count >= this.#max) return 'worker-full';
     const entry = this.#get(address, now);
     if (entry.count >= this.#maxPerAddress) return 'address-full';
@@ -54,13 +53,13 @@ export class Admission {
     this.#count += 1;
     entry.count += 1;
     entry.last = now;
-    let isAdmitted = true;
-    return () => {
-      if (!isAdmitted) return;
-      isAdmitted = false;
-      this.#count -= 1;
-      entry.count -= 1;
-    };
+    return entry;
+  }
+
+  /** Releases a connection. Call it once for each that was let in. */
+  leave(entry: AddressUse): void {
+    this.#count -= 1;
+    entry.count -= 1;
   }
 
   /**
@@ -71,7 +70,7 @@ export class Admission {
     return this.#get(address, now).bytes;
   }
 
-  #get(address: string, now: number): Address {
+  #get(address: string, now: number): AddressUse {
     return getOrInsert(this.#byAddress, address, () => ({
       count: 0,
       newcomers: new TokenBucket(this.#maxPerAddress * NEW_PER_SECOND, this.#maxPerAddress, now),

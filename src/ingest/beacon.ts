@@ -214,14 +214,20 @@ export class Beacons {
     hello: Hello | undefined,
     proof: Proof | undefined,
   ): Promise<LiveVisit | BeaconReply> {
-    const leave = this.#admission.enter(peer.address, performance.now());
-    if (typeof leave === 'string') return refusalOf(leave);
+    const entry = this.#admission.enter(peer.address, performance.now());
+    if (typeof entry === 'string') return refusalOf(entry);
+    let hasLeft = false;
+    const leave = () => {
+      if (!hasLeft) this.#admission.leave(entry);
+      hasLeft = true;
+    };
     const contact: Contact = { site, page, origin: origin ?? '', country: peer.country };
     const offset = hello ? Date.now() - hello.clock : 0;
-    const visit = await this.#registry.admit(contact, hello, proof, true, offset, () => {
-      if (visit) this.#posted.delete(visit);
+    const visitEnded = (ended: LiveVisit) => {
+      this.#posted.delete(ended);
       leave();
-    });
+    };
+    const visit = await this.#registry.admit(contact, hello, proof, true, offset, { visitEnded });
     if (!visit) {
       leave();
       return TRY_LATER;

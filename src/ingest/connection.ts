@@ -3,8 +3,6 @@
  * file decides when to close, and with which code.
  */
 import { isUtf8 } from 'node:buffer';
-import type { RawData, WebSocket } from 'ws';
-import type { TokenBucket } from '../lib/token-bucket.ts';
 import { CLOSE, type CloseReason } from '../protocol/close.ts';
 import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
 import { decodeHead, decodeHello, FRAME, type Hello } from '../protocol/frame.ts';
@@ -12,11 +10,13 @@ import { FrameError } from '../protocol/frame-error.ts';
 import type { DisconnectReason } from '../protocol/ipc.ts';
 import { parseJson } from '../protocol/json.ts';
 import { decodeJsonMove } from '../protocol/json-move.ts';
+import type { AddressUse } from './admission.ts';
 import type { Contact } from './arrival.ts';
-import type { ByteBudget } from './byte-budget.ts';
-import type { LiveVisit } from './live-visit.ts';
+import type { LiveVisit, VisitOwner } from './live-visit.ts';
 import type { Intervals } from './pace.ts';
+import type { RateLimits } from './rate-limits.ts';
 import type { VisitRegistry } from './visit-registry.ts';
+import type { SocketOwner, VisitorSocket } from './visitor-socket.ts';
 
 /** A visitor with more unread bytes than this gets no acks; acks are cumulative. */
 const MAX_UNREAD = 64 * 1024;
@@ -24,13 +24,29 @@ const MAX_UNREAD = 64 * 1024;
 /** Trackers give up a server that has not answered a frame for 10 s. */
 const MAX_SILENT_ROUNDS = 4;
 
-export class Connection {
-  readonly #socket: WebSocket;
+/** A client that has been admitted. */
+export interface Newcomer {
+  contact: Contact;
+  /** The host that the request named. */
+  host: string | undefined;
+  address: AddressUse;
+}
+
+/** Holds the connections. */
+export interface ConnectionHost {
+  /** The connection is closed. Called once. */
+  connectionClosed(connection: Connection): void;
+}
+
+/** There are many, most of them idle, so a connection holds no closures and forgets limits that are not in use. */
+export class Connection implements SocketOwner, VisitOwner {
+  readonly newcomer: Newcomer;
+  readonly #host: ConnectionHost;
+  readonly #socket: VisitorSocket;
   readonly #registry: VisitRegistry;
-  readonly #contact: Contact;
-  readonly #bucket: TokenBucket;
-  readonly #bytes: ByteBudget;
   readonly #binary: boolean;
+  /** What this connection may send, beside the bytes of its address. Undefined: as much as a new one. */
+  #limits: RateLimits | undefined;
   #visit: LiveVisit | undefined;
   /**
    * hello: not received yet · claiming: waiting for the primary, with the socket paused · open · ending: accepts
@@ -47,33 +63,20 @@ export class Connection {
   #silentRounds = 0;
   #pace: Intervals | undefined;
 
-  /** `leave` is called once, when the socket is closed. `resume` is the token of a `json` client, or empty. */
+  /** `resume` is the token of a `json` client, or empty. */
   constructor(
-    socket: WebSocket,
+    host: ConnectionHost,
+    socket: VisitorSocket,
     registry: VisitRegistry,
-    contact: Contact,
-    bucket: TokenBucket,
-    bytes: ByteBudget,
+    newcomer: Newcomer,
     resume: string,
-    leave: () => void,
   ) {
+    this.newcomer = newcomer;
+    this.#host = host;
     this.#socket = socket;
     this.#registry = registry;
-    this.#contact = contact;
-    this.#bucket = bucket;
-    this.#bytes = bytes;
     this.#binary = socket.protocol === SUBPROTOCOL.binary;
-    // With its default `binaryType` ws gives every message as one Buffer.
-    socket.on('message', (data: RawData, isBinary) => this.take(data as Buffer, 0, (data as Buffer).length, isBinary));
-    socket.on('close', (code) => {
-      this.#onClose(code);
-      leave();
-    });
-    // ws answers protocol errors (too large, not UTF-8, bad opcode) with the right close code itself.
-    socket.on('error', () => this.#finish('refused'));
-    // Browsers never send pings, so they count like frames.
-    socket.on('ping', () => this.#onControl());
-    socket.on('pong', () => this.#onControl());
+    socket.attach(this);
     if (this.#binary) this.#awaitHello();
     else void this.#claim(undefined, resume);
   }
@@ -93,7 +96,7 @@ export class Connection {
     this.#isAlive = true;
     if (this.#state === 'ending' || this.#state === 'closed') return;
     const now = performance.now();
-    if (!this.#bucket.take(1, now) || !this.#bytes.take(to - from, now)) this.#closeTooFast();
+    if (!this.#mayTake(to - from, now)) this.#closeTooFast();
     else if (this.#state === 'claiming') this.#bufferEarly(Buffer.from(bytes.subarray(from, to)), isBinary);
     else this.#read(bytes, from, to, isBinary);
   }
@@ -110,14 +113,21 @@ export class Connection {
     }
   }
 
-  #onControl(): void {
+  /** Counts a frame of this size. Returns false if a limit is reached. */
+  #mayTake(bytes: number, now: number): boolean {
+    this.#limits ??= this.#registry.rateLimits();
+    return this.#limits.frame(now) && this.#limits.bytes(bytes, now) && this.newcomer.address.bytes.take(bytes, now);
+  }
+
+  /** Browsers never send pings, so they count like frames. */
+  takeControl(): void {
     this.#isAlive = true;
-    if (this.#state !== 'ending' && this.#state !== 'closed' && !this.#bucket.take(1, performance.now()))
+    if (this.#state !== 'ending' && this.#state !== 'closed' && !this.#mayTake(0, performance.now()))
       this.#closeTooFast();
   }
 
   #closeTooFast(): void {
-    this.#registry.drop(this.#contact.site, 1);
+    this.#registry.drop(this.newcomer.contact.site, 1);
     this.close('tooFast');
   }
 
@@ -153,7 +163,7 @@ export class Connection {
 
   /** Reads a JSON frame. Returns true if it says bye. */
   #readText(text: string, now: number): boolean {
-    const { label, bye } = this.#registry.readJson(this.#contact.site, parseJson(text), now);
+    const { label, bye } = this.#registry.readJson(this.newcomer.contact.site, parseJson(text), now);
     if (label !== undefined && !this.#hasLabel) {
       this.#hasLabel = true;
       (this.#visit as LiveVisit).name(label);
@@ -178,9 +188,8 @@ export class Connection {
     this.#socket.pause();
     const now = Date.now();
     const offset = hello ? now - hello.clock : 0;
-    const proof = this.#registry.identify(this.#contact.site, token);
-    const onEnd = (reason: DisconnectReason) => this.#onVisitEnd(reason);
-    const visit = await this.#registry.admit(this.#contact, hello, proof, false, offset, onEnd);
+    const proof = this.#registry.identify(this.newcomer.contact.site, token);
+    const visit = await this.#registry.admit(this.newcomer.contact, hello, proof, false, offset, this);
     if (this.#isClosed()) return visit?.end('lost');
     if (!visit) return this.close('tryLater');
     this.#visit = visit;
@@ -281,6 +290,12 @@ export class Connection {
     if (this.#state !== 'closed') this.#socket.ping();
   }
 
+  /** Gives back memory that an idle visitor does not need. Call it from time to time. */
+  rest(): void {
+    if (this.#limits?.areFull(performance.now())) this.#limits = undefined;
+    this.#visit?.rest();
+  }
+
   /** Ends the connection from our side. */
   close(reason: CloseReason, detail: string = reason): void {
     if (this.#state !== 'closed') this.#registry.counters.closed(reason);
@@ -289,15 +304,20 @@ export class Connection {
     this.#socket.close(CLOSE[reason], detail);
   }
 
-  #onVisitEnd(reason: DisconnectReason): void {
+  visitEnded(_visit: LiveVisit, reason: DisconnectReason): void {
     if (this.#state !== 'open') return;
     if (reason === 'moved') void this.#yieldVisitor(this.#visit as LiveVisit);
     else this.#bye();
   }
 
-  #onClose(code: number): void {
+  socketFailed(): void {
+    this.#finish('refused');
+  }
+
+  socketClosed(code: number): void {
     // 1005: closed without a code, as `socket.close()` in a page does. 1006: cut.
     this.#finish(code === 1000 || code === 1001 || code === 1005 ? 'closed' : 'lost');
+    this.#host.connectionClosed(this);
   }
 
   #finish(reason: DisconnectReason): void {

@@ -53,6 +53,8 @@ export interface RecordSink {
   ): void;
   /** The visitor has sent its label. */
   name(label: string): void;
+  /** Gives back memory that is needed only while frames arrive. Call it from time to time. */
+  rest(): void;
   /** Resolves when everything passed on is stored, or cannot be stored. */
   settled(): Promise<void>;
   /** Returns a new recording that continues after number `n`, to replace a broken one. */

@@ -4,9 +4,8 @@
 import type { IncomingMessage } from 'node:http';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
-import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import { type Server, type ServerOptions, WebSocketServer } from 'ws';
 import { forEachConcurrently } from '../lib/concurrency.ts';
-import { TokenBucket } from '../lib/token-bucket.ts';
 import { isAllowedOrigin } from '../model/site.ts';
 import { MAX_TEXT } from '../model/text.ts';
 import { SUBPROTOCOL } from '../protocol/control.ts';
@@ -14,23 +13,25 @@ import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
 import type { ProblemCode, ProblemStatus } from '../protocol/problems.ts';
 import { withoutNul } from '../protocol/reader.ts';
 import { endWithProblem, isAwayCode } from '../server/raw-problem.ts';
-import { acceptWebSocket, type Upgrade } from './accept.ts';
+import { acceptWebSocket, destroyItself, type Upgrade } from './accept.ts';
 import { Admission } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import { Beacons } from './beacon.ts';
-import { ByteBudget } from './byte-budget.ts';
-import { Connection } from './connection.ts';
+import { Connection, type ConnectionHost, type Newcomer } from './connection.ts';
 import type { IngestOptions } from './contract.ts';
 import type { Counters } from './counters.ts';
 import { REFUSALS, RETRY_S } from './refusal.ts';
 import { RoundRobin, TURN_MS } from './round-robin.ts';
 import { readLimit, VisitRegistry } from './visit-registry.ts';
+import { VisitorSocket } from './visitor-socket.ts';
 
 const SECOND_MS = 1000;
 /** Interval between two checks of the load, milliseconds. */
 const LOAD_MS = 250;
 /** Seconds between two pings of a connection. A connection that is silent until the next ping is cut. */
 const PROBE_ROUNDS = 15;
+/** The round after a probe in which connections give back memory. By then the answer to the ping has arrived. */
+const REST_ROUND = 2;
 const SITE_CHECK_MS = 2000;
 /** Maximum number of concurrent lookups of sites. */
 const SITES_AT_ONCE = 16;
@@ -47,33 +48,16 @@ const MIN_PIECE_BYTES = 64;
 /** Prefix of a resume token that a `json` client offers beside its subprotocol, so that the token is in no URL. */
 const RESUME_PREFIX = 'resume.';
 
-interface HeldConnection {
-  connection: Connection;
-  contact: Contact;
-  host: string | undefined;
-}
-
-/** A client that has been admitted and is not connected yet. */
-interface Newcomer {
-  contact: Contact;
-  host: string | undefined;
-  /** Token of a `json` client, or empty. */
-  resume: string;
-  /** The byte bucket of its address. */
-  bytes: TokenBucket;
-  leave: () => void;
-}
-
 /** Versions of the WebSocket protocol that ws supports. */
 const WS_VERSIONS = ['13', '8'];
 
-export class Ingest {
+export class Ingest implements ConnectionHost {
   readonly #options: IngestOptions;
   readonly #registry: VisitRegistry;
   readonly #admission: Admission;
   readonly #beacons: Beacons;
-  readonly #sockets: WebSocketServer;
-  readonly #connections = new Set<HeldConnection>();
+  readonly #sockets: Server<typeof VisitorSocket>;
+  readonly #connections = new Set<Connection>();
   readonly #roundRobin = new RoundRobin(this.#connections);
   readonly #timers: NodeJS.Timeout[];
   readonly #loopDelay = monitorEventLoopDelay();
@@ -90,8 +74,13 @@ export class Ingest {
     this.#admission = new Admission(config.maxConnections, options.maxPerAddress, config.maxAddressRate);
     this.#beacons = new Beacons(this.#registry, options, this.#admission);
     // Options of ws since 8.19 and 8.21 that its types do not list yet.
-    const limits: ServerOptions & { closeTimeout: number; maxFragments: number; maxBufferedChunks: number } = {
+    const limits: ServerOptions<typeof VisitorSocket> & {
+      closeTimeout: number;
+      maxFragments: number;
+      maxBufferedChunks: number;
+    } = {
       noServer: true,
+      WebSocket: VisitorSocket,
       maxPayload,
       maxFragments: MAX_FRAGMENTS,
       maxBufferedChunks: Math.ceil(maxPayload / MIN_PIECE_BYTES),
@@ -141,16 +130,14 @@ export class Ingest {
     const refusal = await this.#checkSite(contact.site, request.headers.origin, host);
     if (refusal || socket.destroyed) return refusal;
     if (this.#closed) return [503, 'stopping', 'The server stops.'];
-    const now = performance.now();
-    const leave = this.#admission.enter(address, now);
-    if (typeof leave === 'string') return [REFUSALS[leave].status, leave, REFUSALS[leave].detail];
-    const bytes = this.#admission.bytesOf(address, now);
-    const newcomer = { contact, host, resume: resumeToken(offered), bytes, leave };
-    acceptWebSocket(this.#sockets, upgrade, readLimit(this.#options.config), {
+    const entry = this.#admission.enter(address, performance.now());
+    if (typeof entry === 'string') return [REFUSALS[entry].status, entry, REFUSALS[entry].detail];
+    const newcomer: Newcomer = { contact, host, address: entry };
+    const isOpen = acceptWebSocket(this.#sockets, upgrade, readLimit(this.#options.config), {
       moved: this.#options.moved,
-      open: (webSocket) => this.#addConnection(webSocket, newcomer),
-      refused: leave,
+      open: (socket) => this.#addConnection(socket, newcomer, resumeToken(offered)),
     });
+    if (!isOpen) this.#admission.leave(entry);
     return undefined;
   }
 
@@ -163,19 +150,16 @@ export class Ingest {
     return undefined;
   }
 
-  #addConnection(webSocket: WebSocket, { contact, host, resume, bytes, leave }: Newcomer): Connection {
-    const { maxFrameRate, maxRate } = this.#options.config;
-    const now = performance.now();
-    const bucket = new TokenBucket(maxFrameRate, 2 * maxFrameRate, now);
-    const budget = new ByteBudget(maxRate, bytes, now);
-    const connection = new Connection(webSocket, this.#registry, contact, bucket, budget, resume, () => {
-      this.#connections.delete(entry);
-      leave();
-      if (this.#connections.size === 0) this.#whenEmpty();
-    });
-    const entry: HeldConnection = { connection, contact, host };
-    this.#connections.add(entry);
+  #addConnection(socket: VisitorSocket, newcomer: Newcomer, resume: string): Connection {
+    const connection = new Connection(this, socket, this.#registry, newcomer, resume);
+    this.#connections.add(connection);
     return connection;
+  }
+
+  connectionClosed(connection: Connection): void {
+    this.#connections.delete(connection);
+    this.#admission.leave(connection.newcomer.address);
+    if (this.#connections.size === 0) this.#whenEmpty();
   }
 
   /** Handles a POST to the visitor endpoint. */
@@ -191,9 +175,11 @@ export class Ingest {
 
   /** Updates and probes the connections whose turn it is. */
   #probeShare(): void {
-    for (const { connection } of this.#roundRobin.turn(performance.now())) {
+    for (const connection of this.#roundRobin.turn(performance.now())) {
       connection.update();
-      if (this.#roundRobin.number % PROBE_ROUNDS === 0) connection.probe();
+      const round = this.#roundRobin.number % PROBE_ROUNDS;
+      if (round === 0) connection.probe();
+      else if (round === REST_ROUND) connection.rest();
     }
   }
 
@@ -223,9 +209,10 @@ export class Ingest {
   /** Closes connections of visitors whose site was removed or no longer allows their origin. */
   async #checkSites(): Promise<void> {
     const sites = new Map<string, Awaited<ReturnType<IngestOptions['site']>>>();
-    const keys = new Set([...this.#connections].map(({ contact }) => contact.site));
+    const keys = new Set([...this.#connections].map(({ newcomer }) => newcomer.contact.site));
     await forEachConcurrently(keys, SITES_AT_ONCE, async (key) => sites.set(key, await this.#options.site(key)));
-    for (const { connection, contact, host } of this.#connections) {
+    for (const connection of this.#connections) {
+      const { contact, host } = connection.newcomer;
       if (!sites.has(contact.site)) continue;
       const site = sites.get(contact.site);
       if (!site) connection.close('siteGone', 'The site was removed.');
@@ -242,7 +229,7 @@ export class Ingest {
     this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#loopDelay.disable();
-    for (const { connection } of this.#connections) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
+    for (const connection of this.#connections) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
     this.#beacons.close();
     await this.#untilEmpty();
   }
@@ -254,10 +241,6 @@ export class Ingest {
       setTimeout(resolve, CLOSE_TIMEOUT_MS).unref();
     });
   }
-}
-
-function destroyItself(this: Duplex): void {
-  this.destroy();
 }
 
 /** Answers a handshake that ws rejects. Its messages name the field. */

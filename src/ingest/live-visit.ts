@@ -12,10 +12,22 @@ import type { RateLimits } from './rate-limits.ts';
 import { boundTimes } from './sample-times.ts';
 import type { VisitClock } from './visit-clock.ts';
 
+/** What carries a visit, for example its connection. */
+export interface VisitOwner {
+  /** The visit is over. Called once. */
+  visitEnded(visit: LiveVisit, reason: DisconnectReason): void;
+}
+
+/** Has the visits of this worker. */
+export interface VisitIndex {
+  forget(visit: LiveVisit): void;
+  /** What one visitor may send, from now on. */
+  rateLimits(): RateLimits;
+}
+
 export class LiveVisit {
   readonly trace: LiveSink;
   recording: RecordSink;
-  readonly rateLimits: RateLimits;
   /** Turns a sample's time into Unix ms of our clock when added. */
   offset: number;
   /** When the visitor first came, Unix ms. */
@@ -27,32 +39,33 @@ export class LiveVisit {
   /** Time of the last sign of life, Unix ms. */
   lastHeard: number;
   readonly #clock: VisitClock;
-  readonly #onEnd: (reason: DisconnectReason) => void;
+  readonly #index: VisitIndex;
+  readonly #owner: VisitOwner;
+  #rateLimits: RateLimits | undefined;
   #ended = false;
   /** The number of the last frame that came without one. */
   #lastN = 0;
 
-  /** `onEnd` is called once, when the visit is over, to close its connection. */
   constructor(
     trace: LiveSink,
     recording: RecordSink,
-    rateLimits: RateLimits,
     offset: number,
     born: number,
     base: number,
     clock: VisitClock,
-    onEnd: (reason: DisconnectReason) => void,
+    index: VisitIndex,
+    owner: VisitOwner,
   ) {
     this.trace = trace;
     this.recording = recording;
-    this.rateLimits = rateLimits;
     this.offset = offset;
     this.born = born;
     this.since = clock.now();
     this.base = base;
     this.lastHeard = this.since;
     this.#clock = clock;
-    this.#onEnd = onEnd;
+    this.#index = index;
+    this.#owner = owner;
   }
 
   get id(): string {
@@ -61,6 +74,18 @@ export class LiveVisit {
 
   get site(): string {
     return this.trace.arrival.site;
+  }
+
+  /** Times are those of `now`. */
+  get rateLimits(): RateLimits {
+    this.#rateLimits ??= this.#index.rateLimits();
+    return this.#rateLimits;
+  }
+
+  /** Gives back memory that an idle visitor does not need. */
+  rest(): void {
+    if (this.#rateLimits?.areFull(this.now())) this.#rateLimits = undefined;
+    this.recording.rest();
   }
 
   /** The time for the visitor's frames, Unix ms. */
@@ -76,7 +101,7 @@ export class LiveVisit {
     this.lastHeard = now;
     const isNew = n > this.trace.frame;
     if (!isNew && n <= this.recording.taken) return true;
-    if (!this.rateLimits.marks(samples.marks.length, now)) return false;
+    if (!this.#mayMark(samples.marks.length, now)) return false;
     this.#boundTimes(samples, isNew, now);
     this.#record(n, samples, now);
     if (isNew) {
@@ -89,7 +114,7 @@ export class LiveVisit {
   /** Handles a frame of a client without numbers: the time of arrival is used instead. Returns false as above. */
   unnumbered(samples: SampleBuffer, now: number): boolean {
     this.lastHeard = now;
-    if (!this.rateLimits.marks(samples.marks.length, now)) return false;
+    if (!this.#mayMark(samples.marks.length, now)) return false;
     if (samples.count === 0) return true;
     // Neither the record nor the live stream has events before the visitor's last one.
     this.trace.lastTime = samples.order(this.trace.lastTime);
@@ -98,6 +123,10 @@ export class LiveVisit {
     this.#lastN = Math.max(this.#lastN + 1, now);
     this.#publish(samples, this.#lastN);
     return true;
+  }
+
+  #mayMark(marks: number, now: number): boolean {
+    return marks === 0 || this.rateLimits.marks(marks, now);
   }
 
   /**
@@ -179,6 +208,7 @@ export class LiveVisit {
     if (this.#ended) return;
     this.#ended = true;
     this.trace.disconnected(this.now(), reason);
-    this.#onEnd(reason);
+    this.#index.forget(this);
+    this.#owner.visitEnded(this, reason);
   }
 }

@@ -51,6 +51,11 @@ export class RateLimits {
     return this.#bytes.take(n, now);
   }
 
+  /** True if nothing was used lately: then these limits can be replaced by new ones. */
+  areFull(now: number): boolean {
+    return [this.#frames, this.#marks, this.#posts, this.#bytes].every((bucket) => !bucket || bucket.isFull(now));
+  }
+
   /** Counts a POST. Returns false if the limit is reached. */
   post(now: number): boolean {
     this.#posts ??= new TokenBucket(POSTS.rate, POSTS.burst, now);

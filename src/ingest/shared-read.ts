@@ -34,20 +34,30 @@ export function reopen(old: Duplex, sink: Sink): Reopened | undefined {
   if (!handle || old.destroyed || old.readableEnded) return undefined;
   const rest = Buffer.concat(unread(old));
   (old as WithHandle)._handle = null;
-  const options: SocketConstructorOpts & { handle: Handle; onread: OnReadOpts } = {
-    handle,
-    onread: {
-      buffer: BUFFER,
-      callback: (length) => {
-        sink.read(BUFFER, length);
-        return true;
-      },
-    },
-  };
-  const socket = new Socket(options);
+  const socket = new SharedReadSocket(handle, sink);
   old.destroy();
   return { socket, rest };
 }
+
+/** All sockets share the buffer and the callback, so that an idle one costs no closure. */
+class SharedReadSocket extends Socket {
+  readonly sink: Sink;
+
+  constructor(handle: Handle, sink: Sink) {
+    const options: SocketConstructorOpts & { handle: Handle; onread: OnReadOpts } = { handle, onread: ON_READ };
+    super(options);
+    this.sink = sink;
+  }
+}
+
+const ON_READ: OnReadOpts = {
+  buffer: BUFFER,
+  // Node calls it as a method of the socket.
+  callback(this: unknown, length: number) {
+    (this as SharedReadSocket).sink.read(BUFFER, length);
+    return true;
+  },
+};
 
 function unread(socket: Duplex): Buffer[] {
   const chunks: Buffer[] = [];

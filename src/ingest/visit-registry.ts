@@ -5,18 +5,18 @@ import type { Config } from '../config/config.ts';
 import { monotonicNow } from '../lib/monotonic.ts';
 import type { HelloReply } from '../protocol/control.ts';
 import { decodeSamples, type Hello, READ_BYTES, READ_SAMPLES, SampleBuffer } from '../protocol/frame.ts';
-import { type DisconnectReason, PAGE_NUMBERS } from '../protocol/ipc.ts';
+import { PAGE_NUMBERS } from '../protocol/ipc.ts';
 import { type JsonFrame, readJson } from '../protocol/json.ts';
 import { arrivalOf, type Contact } from './arrival.ts';
 import type { IngestOptions, LiveSink, RecordSink } from './contract.ts';
 import { Counters } from './counters.ts';
-import { LiveVisit } from './live-visit.ts';
+import { LiveVisit, type VisitIndex, type VisitOwner } from './live-visit.ts';
 import type { Intervals, Pace } from './pace.ts';
 import { RateLimits } from './rate-limits.ts';
 import { newVisitorId, type Proof, signToken, verifyToken } from './resume-token.ts';
 import { VisitClock } from './visit-clock.ts';
 
-export class VisitRegistry {
+export class VisitRegistry implements VisitIndex {
   readonly config: Config;
   /** Reused for every frame: a frame is decoded and processed in one go. */
   readonly samples: SampleBuffer;
@@ -80,8 +80,8 @@ export class VisitRegistry {
   }
 
   /**
-   * Asks the primary to let a visitor in: the one of `proof`, or a new one. `posted`: it has no socket. `onEnd` is
-   * called when the visit ends. Returns undefined if the visitor cannot be let in now.
+   * Asks the primary to let a visitor in: the one of `proof`, or a new one. `posted`: it has no socket. `owner` is
+   * told when the visit ends. Returns undefined if the visitor cannot be let in now.
    */
   async admit(
     contact: Contact,
@@ -89,7 +89,7 @@ export class VisitRegistry {
     proof: Proof | undefined,
     posted: boolean,
     offset: number,
-    onEnd: (reason: DisconnectReason) => void,
+    owner: VisitOwner,
   ): Promise<LiveVisit | undefined> {
     const now = Date.now();
     const { id, born, made } = proof ?? { id: newVisitorId(), born: now, made: now };
@@ -100,15 +100,11 @@ export class VisitRegistry {
     if (trace.frame < 0) trace.frame = await this.#options.lastFrame(contact.site, id, last);
     const clock = new VisitClock(Math.max(made, trace.lastTime));
     const recording = this.#startRecording(trace, contact.country, hello, proof, posted, clock.now());
-    const rateLimits = this.rateLimits();
     // `offset` is by the system clock; simple clients have none.
     const shift = hello ? clock.now() - Date.now() : 0;
     // A page that reconnects has made frames up to `last`; a new page counts from the number that it gets here.
     const base = last > 0 ? last : trace.frame;
-    const visit = new LiveVisit(trace, recording, rateLimits, offset + shift, born, base, clock, (reason) => {
-      this.#forget(visit);
-      onEnd(reason);
-    });
+    const visit = new LiveVisit(trace, recording, offset + shift, born, base, clock, this, owner);
     this.#byId.set(id, visit);
     this.#byV.set(trace.v, visit);
     // The visitor may have been given to another connection before this answer arrived.
@@ -166,7 +162,7 @@ export class VisitRegistry {
     visit.recording = visit.recording.restart(n);
   }
 
-  #forget(visit: LiveVisit): void {
+  forget(visit: LiveVisit): void {
     if (this.#byId.get(visit.id) === visit) this.#byId.delete(visit.id);
     if (this.#byV.get(visit.trace.v) === visit) this.#byV.delete(visit.trace.v);
   }

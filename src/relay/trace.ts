@@ -25,6 +25,9 @@ export interface TraceHost {
   forget(trace: Trace): void;
 }
 
+/** Shared: a visitor that nobody watches needs no array of its own. */
+const NO_BUFFERS: readonly ChannelBuffer[] = [];
+
 /**
  * One visitor of this worker, as reported to the primary. Ingest calls a method for each thing that the visitor did.
  * Text is rendered only if the visitor is watched.
@@ -50,7 +53,7 @@ export class Trace {
   /** Samples since the last report. */
   samples = 0;
   readonly #relay: TraceHost;
-  #buffers: readonly ChannelBuffer[] = [];
+  #buffers: readonly ChannelBuffer[] = NO_BUFFERS;
   /** The version of the relay's channels that #buffers belongs to. */
   #version = -1;
 

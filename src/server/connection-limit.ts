@@ -32,9 +32,15 @@ export class ConnectionLimit {
   readonly #mostPerAddress: number;
   readonly #plain = new Map<string, number>();
   readonly #open = new Map<Socket, string | undefined>();
+  /** One listener for all sockets: a closure for each would cost memory while they are idle. */
+  readonly #onClose: (this: Socket) => void;
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
+    const remove = (socket: Socket) => this.#remove(socket);
+    this.#onClose = function () {
+      remove(this);
+    };
     this.#mostPerAddress = Math.min(Math.max(limits.mostPerAddress, MIN_PLAIN), clientShare(limits.most));
   }
 
@@ -75,7 +81,7 @@ export class ConnectionLimit {
    */
   #add(socket: Socket, key: string | undefined): void {
     this.#open.set(socket, key);
-    socket.once('close', () => this.#remove(socket));
+    socket.on('close', this.#onClose);
   }
 
   #remove(socket: Socket): void {

@@ -70,15 +70,24 @@ export interface BatchFrame {
 /** A place that a writer knows. The caller keeps it, so that it is written only once per batch. */
 export class PlaceMark {
   readonly place: PlaceEntry;
-  /** Encoded form. */
-  readonly bytes: Uint8Array;
+  #bytes: Uint8Array | undefined;
   /** Number of the place within the batch `batch`. */
   no = 0;
   batch = 0;
 
   constructor(place: PlaceEntry) {
     this.place = place;
-    this.bytes = encodePlace(place);
+  }
+
+  /** Encoded form. */
+  get bytes(): Uint8Array {
+    this.#bytes ??= encodePlace(this.place);
+    return this.#bytes;
+  }
+
+  /** Forgets the encoded form, of which an idle visitor has no need. */
+  rest(): void {
+    this.#bytes = undefined;
   }
 }
 

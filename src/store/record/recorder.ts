@@ -125,6 +125,11 @@ export class Recording {
     this.taken = n;
   }
 
+  /** Gives back memory that is needed only while frames arrive. */
+  rest(): void {
+    this.#mark.rest();
+  }
+
   /** Resolves when all taken frames are stored, or have failed. */
   settled(): Promise<void> {
     return this.broken ? Promise.resolve() : this.#recorder.committed(this);
