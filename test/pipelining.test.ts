@@ -1,9 +1,10 @@
 /** Pipelined requests on one connection: no response overtakes an earlier one. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { PipelineLimit } from '../src/http/pipeline-limit.ts';
 import { afterAnswers, noteAnswer } from '../src/http/response-order.ts';
 import { FILE } from './support/owner.ts';
 import { answerOf, exchange, openRaw, statuses, upgradeText } from './support/raw.ts';
@@ -88,6 +89,40 @@ test('up to 100 pipelined requests may wait: all are answered, then the one abov
   assert.deepEqual(
     statuses(await exchange(t, url, GET.repeat(99) + GET.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))).length,
     100,
+  );
+});
+
+test('only a few of the requests that wait are handled at a time, in order', async (t) => {
+  const handled: { path: string | undefined; response: ServerResponse }[] = [];
+  const limit = new PipelineLimit(6, 2);
+  const local = createServer((request, response) => {
+    if (limit.enter(request, response) !== 'taken') response.writeHead(429).end();
+    else
+      limit.whenItsTurn(request, response, () => {
+        handled.push({ path: request.url, response });
+        local.emit('handled');
+      });
+  });
+  local.listen(0, '127.0.0.1');
+  await once(local, 'listening');
+  t.after(() => {
+    local.closeAllConnections();
+    local.close();
+  });
+  const paths = ['/1', '/2', '/3', '/4', '/5', '/6', '/7', '/8'];
+  const text = paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join('');
+  const socket = await sent(t, `http://127.0.0.1:${(local.address() as AddressInfo).port}`, text);
+  while (handled.length < 2) await once(local, 'handled');
+  for (let next = 0; next < 6; next++) {
+    assert.equal(handled.length, Math.min(next + 2, 6));
+    const more = next < 4 ? once(local, 'handled') : undefined;
+    handled[next]?.response.end();
+    await more;
+  }
+  assert.deepEqual(statuses(await answerOf(socket)), [...Array(6).fill(200), 429]);
+  assert.deepEqual(
+    handled.map(({ path }) => path),
+    paths.slice(0, 6),
   );
 });
 

@@ -27,6 +27,8 @@ const HTTP_LIMITS = {
 const STALL_MS = 60_000;
 /** Maximum number of waiting requests of one connection. Each uses some KB; browsers send one at a time. */
 const MAX_WAITING = 100;
+/** How many of them are handled at a time. */
+const MAX_HANDLED = 8;
 
 /**
  * Returns a server that handles the requests of a connection in order. `upgrade` is called for an upgrade request when
@@ -60,7 +62,7 @@ export function createHttpServer(
 
 /** Passes a request to `answer`, or refuses it if too many requests of its connection are waiting. */
 function queue({ refuse }: Http, isDraining: () => boolean) {
-  const pipeline = new PipelineLimit(MAX_WAITING);
+  const pipeline = new PipelineLimit(MAX_WAITING, MAX_HANDLED);
   return (request: IncomingMessage, response: ServerResponse, answer: Http['handler']): void => {
     const place = request.socket.destroyed ? 'late' : pipeline.enter(request, response);
     if (place === 'late') {
@@ -69,7 +71,7 @@ function queue({ refuse }: Http, isDraining: () => boolean) {
     }
     noteAnswer(request, response);
     if (isDraining()) response.shouldKeepAlive = false;
-    if (place === 'taken') answer(request, response);
+    if (place === 'taken') pipeline.whenItsTurn(request, response, () => answer(request, response));
     else refuse(response, TOO_MANY_WAITING);
   };
 }

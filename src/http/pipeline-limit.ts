@@ -1,4 +1,7 @@
-/** Limits the pipelined requests of one connection: each takes some kilobytes. */
+/**
+ * Limits the pipelined requests of one connection: each takes some kilobytes. Only a few of them are handled at a time,
+ * because their responses are sent in order anyway. So a client that reads no responses causes little work.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
@@ -13,28 +16,60 @@ type Parsed = Socket & { parser?: { onIncoming?: () => number } | null };
 /** The return value of `onIncoming` for an upgrade: then the parser does not read the bytes behind the head. */
 const LEAVE_REST = 2;
 
+/** The requests of one connection whose responses are not complete. */
+interface Line {
+  length: number;
+  /** How many of them are being handled. */
+  handled: number;
+  /** Starts the others, in order. */
+  waiting: (() => void)[];
+}
+
 export class PipelineLimit {
   readonly #most: number;
-  readonly #waiting = new WeakMap<Socket, number>();
+  readonly #mostHandled: number;
+  readonly #lines = new WeakMap<Socket, Line>();
 
-  constructor(most: number) {
+  /** `most`: maximum number of requests of a connection. `mostHandled`: how many of them are handled at a time. */
+  constructor(most: number, mostHandled: number) {
     this.#most = most;
+    this.#mostHandled = mostHandled;
   }
 
   /** Counts a request until its response closes. Nothing more is read after the first request above the limit. */
   enter({ socket }: IncomingMessage, response: ServerResponse): PipelinePlace {
-    const waiting = this.#add(socket, 1);
-    response.once('close', () => this.#add(socket, -1));
-    if (waiting <= this.#most) return 'taken';
-    if (waiting > this.#most + 1) return 'late';
+    const line = this.#lineOf(socket);
+    line.length += 1;
+    response.once('close', () => {
+      line.length -= 1;
+    });
+    if (line.length <= this.#most) return 'taken';
+    if (line.length > this.#most + 1) return 'late';
     stopReading(socket);
     return 'too-many';
   }
 
-  #add(socket: Socket, by: number): number {
-    const waiting = (this.#waiting.get(socket) ?? 0) + by;
-    this.#waiting.set(socket, waiting);
-    return waiting;
+  #lineOf(socket: Socket): Line {
+    const known = this.#lines.get(socket);
+    if (known) return known;
+    const line: Line = { length: 0, handled: 0, waiting: [] };
+    this.#lines.set(socket, line);
+    return line;
+  }
+
+  /** Calls `handle` once it is the turn of a taken request; never if the connection ends first. */
+  whenItsTurn({ socket }: IncomingMessage, response: ServerResponse, handle: () => void): void {
+    const line = this.#lineOf(socket);
+    const start = () => {
+      line.handled += 1;
+      response.once('close', () => {
+        line.handled -= 1;
+        if (!socket.destroyed) line.waiting.shift()?.();
+      });
+      handle();
+    };
+    if (line.handled < this.#mostHandled) start();
+    else line.waiting.push(start);
   }
 }
 
