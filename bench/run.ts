@@ -14,6 +14,7 @@ import { delivery } from './delivery.ts';
 import { binary, json, type Length } from './engine.ts';
 import { erase } from './erase.ts';
 import { markdown, type Table } from './figures.ts';
+import { flips } from './flips.ts';
 import { frozen } from './frozen.ts';
 import { hits } from './hits.ts';
 import { http } from './http.ts';
@@ -38,6 +39,7 @@ const BENCHES: Record<string, (length: Length) => Promise<Table>> = {
   stall,
   frozen,
   dashboards,
+  flips,
   idle,
   upgrade,
   http,

@@ -6,7 +6,8 @@
 import { getOrInsert } from '../lib/get-or-insert.ts';
 import type { NumberedChannel } from '../protocol/channel.ts';
 import { type Arrival, type LateMark, type RelayItem, type SeenSite, TAG, type ToPrimary } from '../protocol/ipc.ts';
-import { ChannelBuffer } from './channel-buffer.ts';
+import type { ChannelBuffer } from './channel-buffer.ts';
+import { ChannelIndex } from './channel-index.ts';
 import { Trace } from './trace.ts';
 
 /** One batch per tick, milliseconds. */
@@ -38,9 +39,7 @@ export class Relay {
   /** Grows whenever the channels change. */
   version = 0;
   readonly #options: RelayOptions;
-  readonly #buffers = new Map<number, ChannelBuffer>();
-  /** Sites with a watched channel. */
-  #watched: ReadonlySet<string> = new Set();
+  readonly #channels = new ChannelIndex();
   readonly #traces = new Map<number, Trace>();
   readonly #claims = new Map<number, OpenClaim>();
   readonly #reporting = new Set<Trace>();
@@ -137,23 +136,18 @@ export class Relay {
   }
 
   watch(channel: NumberedChannel): void {
-    this.#buffers.set(channel.no, new ChannelBuffer(channel));
-    this.#onChannels();
+    this.#channels.add(channel);
+    this.version += 1;
   }
 
   unwatch(no: number): void {
-    this.#buffers.delete(no);
-    this.#onChannels();
-  }
-
-  #onChannels(): void {
+    this.#channels.remove(no);
     this.version += 1;
-    this.#watched = new Set([...this.#buffers.values()].map(({ channel }) => channel.site));
   }
 
   /** Renders the latest position of every visitor of this channel into the next batch. */
   refresh(no: number): void {
-    const buffer = this.#buffers.get(no);
+    const buffer = this.#channels.get(no);
     if (!buffer || buffer.channel.moves === 'none') return;
     for (const trace of this.#traces.values()) {
       const { site, page, id } = trace.arrival;
@@ -164,13 +158,11 @@ export class Relay {
 
   /** True if any stream shows this site. */
   watched(site: string): boolean {
-    return this.#watched.has(site);
+    return this.#channels.hasSite(site);
   }
 
-  buffersOf({ site, page, id }: Arrival): ChannelBuffer[] {
-    return [...this.#buffers.values()].filter(
-      (buffer) => buffer.channel.moves !== 'none' && buffer.shows(site, page, id),
-    );
+  buffersOf(arrival: Arrival): readonly ChannelBuffer[] {
+    return this.#channels.buffersOf(arrival);
   }
 
   /** Counts rejected samples for the site's rates. */
@@ -245,7 +237,7 @@ export class Relay {
 
   #pending(): boolean {
     if (this.#items.length > 0 || this.#newClaims.length > 0 || this.#isIncomplete) return true;
-    for (const buffer of this.#buffers.values()) if (buffer.pending) return true;
+    for (const buffer of this.#channels.values()) if (buffer.pending) return true;
     return false;
   }
 
@@ -256,7 +248,7 @@ export class Relay {
   }
 
   #takeItems(): RelayItem[] {
-    this.flushBuffers(this.#buffers.values());
+    this.flushBuffers(this.#channels.values());
     const items = [...this.#newClaims, ...this.#items];
     this.#newClaims = [];
     this.#clearItems();

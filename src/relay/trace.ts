@@ -3,6 +3,7 @@ import { deviceOf, shareSeen, type Visitor } from '../model/visitor.ts';
 import { KIND, type SampleBuffer } from '../protocol/frame.ts';
 import type { Arrival, DisconnectReason, RelayItem } from '../protocol/ipc.ts';
 import type { ChannelBuffer } from './channel-buffer.ts';
+import { NO_BUFFERS } from './channel-index.ts';
 
 /** The part of the relay that a trace uses. */
 export interface TraceHost {
@@ -24,9 +25,6 @@ export interface TraceHost {
   report(trace: Trace): void;
   forget(trace: Trace): void;
 }
-
-/** Shared: a visitor that nobody watches needs no array of its own. */
-const NO_BUFFERS: readonly ChannelBuffer[] = [];
 
 /**
  * One visitor of this worker, as reported to the primary. Ingest calls a method for each thing that the visitor did.
