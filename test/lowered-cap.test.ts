@@ -15,7 +15,7 @@ test('a store accepts frames at once when its cap is lowered below its size', as
   const folder = temporaryFolder(t);
   const before = await openLmdbStore(folder, { maxBytes: 100e6 });
   for (let i = 0; i < 12; i++)
-    await keep(before.archive, plainVisit('demo', { since: T + i, frames: 300, samples: 900 }));
+    await keep(before.archive, plainVisit('demo', { since: T + i, frames: 100, samples: 900 }));
   await before.archive.compactAll();
   // Some room is free in every file that has been pruned, as a store at its cap has been.
   while ((await before.archive.usage()).used > 0.7 * (await before.archive.usage()).file)
@@ -71,7 +71,7 @@ test('a server whose store exceeds its cap says so, acks frames, and lets the fi
   }
   const { file } = await before.archive.usage();
   await before.close();
-  const server = await startServer(t, { data, flags: ['--max-store', '8MB', '--retain', '3650d'] });
+  const server = await startServer(t, { data, workers: 1, flags: ['--max-store', '8MB', '--retain', '3650d'] });
   assert.match(server.output(), /more than the 8000000 of --max-store: .*fieldmouse backup FILE/);
   const visitor = new BinaryVisitor(t, server.ws, { page: '/' });
   await visitor.hello;

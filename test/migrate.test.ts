@@ -1,4 +1,7 @@
-/** The commands that copy everything from a data folder to Redis and back, run as processes. */
+/**
+ * The commands that copy everything from a data folder to Redis and back. Those that only prepare or inspect run in this
+ * process.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -8,7 +11,7 @@ import { presentNodes } from '../src/broker/present-nodes.ts';
 import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openRedisStore, type RedisStore } from '../src/store/redis/redis-store.ts';
-import { run } from './support/command.ts';
+import { run, runHere } from './support/command.ts';
 import { until } from './support/exact.ts';
 import { LIMIT_MS } from './support/limit.ts';
 import { Machine } from './support/machine.ts';
@@ -18,9 +21,9 @@ import { keep, PAGES, plainVisit, T } from './support/visits.ts';
 
 /** Everything, but for when it was exported. */
 async function exported(...where: string[]): Promise<string> {
-  const { code, out, err } = await run('export', ...where);
+  const { code, data, err } = await runHere(['export', ...where]);
   assert.deepEqual([code, err], [0, '']);
-  return out.slice(out.indexOf('\n'));
+  return data.slice(data.indexOf('\n'));
 }
 
 /** A folder with a site, two administrators, a token, and visits of several sites. */
@@ -67,20 +70,20 @@ test('everything is copied to Redis and back, byte by byte, and a repeat copies 
   );
   assert.equal(await store.hits('shop', '/'), 5);
   assert.deepEqual(await store.archive.verify(), []);
-  const again = await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
+  const again = await runHere(['migrate', 'to-redis', '--data', folder, '--redis', redis.url]);
   assert.match(again.out, /; 0 visits with 0 runs were copied this time/);
   const other = join(temporaryFolder(t), 'other');
   const back = await run('migrate', 'to-folder', '--data', other, '--redis', redis.url);
   assert.deepEqual([back.code, back.err], [0, '']);
   assert.equal(await exported('--data', other), before);
-  assert.match((await run('verify', '--data', other)).out, /all counts and heatmaps match the frames/);
-  assert.match((await run('admin', 'list', '--data', other)).out, /^ada .*\nbob /m);
+  assert.match((await runHere(['verify', '--data', other])).out, /all counts and heatmaps match the frames/);
+  assert.match((await runHere(['admin', 'list', '--data', other])).out, /^ada .*\nbob /m);
 });
 
 test('changes made to the copy since then are reported, not overwritten silently', async (t) => {
   const redis = await startRedis(t);
   const folder = await filled(t, 2);
-  await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
+  await runHere(['migrate', 'to-redis', '--data', folder, '--redis', redis.url]);
   const store = await inRedis(t, redis.url);
   await store.removeAdmin('bob');
   const back = await run('migrate', 'to-folder', '--data', folder, '--redis', redis.url);
@@ -90,8 +93,8 @@ test('changes made to the copy since then are reported, not overwritten silently
     /^fieldmouse: sites, administrators, .* in \S+ or Redis at .* have changed since .*; nothing was copied this time\./,
   );
   const other = join(temporaryFolder(t), 'other');
-  assert.equal((await run('migrate', 'to-folder', '--data', other, '--redis', redis.url)).code, 0);
-  assert.doesNotMatch((await run('admin', 'list', '--data', other)).out, /bob/);
+  assert.equal((await runHere(['migrate', 'to-folder', '--data', other, '--redis', redis.url])).code, 0);
+  assert.doesNotMatch((await runHere(['admin', 'list', '--data', other])).out, /bob/);
 });
 
 test('an interrupted migration continues where it stopped', async (t) => {
@@ -170,7 +173,7 @@ test('nothing is copied while servers run on the Redis, and no folder is created
   await second.stop();
   await refused('to-folder', other, /: 1 server runs on .*: stop it first \(if it was killed, try again in 6 s\)/);
   await first.stop();
-  assert.equal((await run('migrate', 'to-folder', '--data', other, ...flags)).code, 0);
+  assert.equal((await runHere(['migrate', 'to-folder', '--data', other, ...flags])).code, 0);
 });
 
 test('a killed server blocks a migration for some seconds only, though its lease is still stored', async (t) => {
@@ -201,7 +204,7 @@ test('nodes are counted on a cluster too, until they report that they stop', asy
 test('data in the copy that was removed since is reported, and a new folder solves it', async (t) => {
   const redis = await startRedis(t);
   const folder = await filled(t, 2);
-  await run('migrate', 'to-redis', '--data', folder, '--redis', redis.url);
+  await runHere(['migrate', 'to-redis', '--data', folder, '--redis', redis.url]);
   const store = await inRedis(t, redis.url);
   const [visit] = (await store.archive.visits({ site: 'shop', limit: 1 })).items;
   assert.ok(await store.archive.erase(visit?.id as string));
@@ -212,5 +215,5 @@ test('data in the copy that was removed since is reported, and a new folder solv
     /^fieldmouse: counts of shop differ in \S+; run .* again; if they still differ, use a new folder/,
   );
   const other = join(temporaryFolder(t), 'other');
-  assert.equal((await run('migrate', 'to-folder', '--data', other, '--redis', redis.url)).code, 0);
+  assert.equal((await runHere(['migrate', 'to-folder', '--data', other, '--redis', redis.url])).code, 0);
 });

@@ -100,8 +100,30 @@ async function isReady(url: string): Promise<boolean> {
   }
 }
 
-test('PM2 starts the server, waits until it is ready, has its workers replaced, and stops it with a drain', async (t) => {
-  const { pm2, listed, url } = await preparePm2(t, { FIELDMOUSE_WORKERS: '2' });
+/** Asks all the time whether it is ready. `stop` resolves with the longest time in which it was not, milliseconds. */
+function watch(url: string): { stop(): Promise<number> } {
+  let isOver = false;
+  const gap = (async () => {
+    let [ready, longest] = [performance.now(), 0];
+    while (!isOver) {
+      if (await isReady(url)) {
+        longest = Math.max(longest, performance.now() - ready);
+        ready = performance.now();
+      }
+      await sleep(50);
+    }
+    return longest;
+  })();
+  return {
+    stop: () => {
+      isOver = true;
+      return gap;
+    },
+  };
+}
+
+test('PM2 starts the server, waits until it is ready, has its workers replaced, reloads, restarts and stops it with a drain', async (t) => {
+  const { pm2, listed, url, data } = await preparePm2(t, { FIELDMOUSE_WORKERS: '2' });
   await pm2('start', 'ecosystem.config.cjs');
   // `pm2 start` came back, so it was ready: no waiting here.
   assert.ok(await isReady(url));
@@ -115,38 +137,10 @@ test('PM2 starts the server, waits until it is ready, has its workers replaced, 
   const closed = new Promise<number>((resolve) => visitor.socket.once('close', resolve));
   const { status, exec_mode, restart_time } = (await listed()).pm2_env;
   assert.deepEqual([status, exec_mode, restart_time], ['online', 'fork_mode', 0]);
-  await pm2('stop', 'fieldmouse');
-  assert.equal(await closed, 1001);
-  assert.equal((await listed()).pm2_env.exit_code, 0);
-});
 
-/** Asks all the time whether it is ready. `stop` resolves with the longest time in which it was not, milliseconds. */
-function watch(url: string): { stop(): Promise<number> } {
-  let isOver = false;
-  const gap = (async () => {
-    let [ready, longest] = [performance.now(), 0];
-    while (!isOver) {
-      if (await isReady(url)) {
-        longest = Math.max(longest, performance.now() - ready);
-        ready = performance.now();
-      }
-      await sleep(10);
-    }
-    return longest;
-  })();
-  return {
-    stop: () => {
-      isOver = true;
-      return gap;
-    },
-  };
-}
-
-test('pm2 reload and restart interrupt the server for a moment, and lose no acked data', async (t) => {
-  const { pm2, listed, url, data } = await preparePm2(t, { FIELDMOUSE_WORKERS: '2' });
-  await pm2('start', 'ecosystem.config.cjs');
-  const visitors = crowd(t, 50, () => url.replace('http', 'ws'));
-  const traffic = new Traffic(visitors, 100, 6);
+  // Reload and restart interrupt the server for a moment, and lose no acked data.
+  const visitors = crowd(t, 30, () => url.replace('http', 'ws'));
+  const traffic = new Traffic(visitors, 200, 6);
   t.after(() => traffic.stop());
   for (const [i, command] of ['reload', 'restart'].entries()) {
     const before = visitors.map(({ acked }) => acked);
@@ -158,10 +152,16 @@ test('pm2 reload and restart interrupt the server for a moment, and lose no acke
     const { status, restart_time, exit_code } = (await listed()).pm2_env;
     assert.deepEqual([status, restart_time, exit_code], ['online', i + 1, 0]);
   }
+  assert.equal(await closed, 1001);
   traffic.stop();
   await settle(visitors);
   assert.ok(visitors.every(({ closes }) => closes.includes(1001)));
+  const last = new JsonVisitor(t, url.replace('http', 'ws'));
+  await last.hello;
+  const drained = new Promise<number>((resolve) => last.socket.once('close', resolve));
   await pm2('stop', 'fieldmouse');
+  assert.equal(await drained, 1001);
+  assert.equal((await listed()).pm2_env.exit_code, 0);
   await assertExact(t, data, visitors);
 });
 
@@ -175,7 +175,7 @@ test('with the address of Redis in the environment the server is one of several 
   assert.deepEqual([(await listed()).pm2_env.exit_code, await presentNodes(target)], [0, 0]);
 });
 
-test('pm2 logs, describe, jlist and monit show the server', async (t) => {
+test('pm2 logs, describe, jlist and monit show the server, and save and resurrect bring it back, as after a boot', async (t) => {
   const { pm2, listed, home, env, url } = await preparePm2(t);
   await pm2('start', 'ecosystem.config.cjs');
   const logs = await pm2('logs', 'fieldmouse', '--nostream', '--lines', '100');
@@ -191,6 +191,16 @@ test('pm2 logs, describe, jlist and monit show the server', async (t) => {
   for (const text of ['online', 'fork_mode', 'dist/main.js', 'Visitors now', 'Event loop delay'])
     assert.ok(described.includes(text), text);
   await seenOnScreen(`"${process.execPath}" "${PM2}" monit`, env, 'fieldmouse');
+
+  const { pid } = await listed();
+  await pm2('save');
+  await pm2('kill');
+  assert.equal(await isReady(url), false);
+  await pm2('resurrect');
+  await until(() => isReady(url), 'answer');
+  const again = await listed();
+  assert.equal(again.pm2_env.status, 'online');
+  assert.notEqual(again.pid, pid);
 });
 
 /**
@@ -218,20 +228,6 @@ async function seenOnScreen(command: string, env: NodeJS.ProcessEnv, text: strin
   await ended;
   assert.ok(shown.includes(text), shown);
 }
-
-test('pm2 save and resurrect bring the server back, as after a boot', async (t) => {
-  const { pm2, listed, url } = await preparePm2(t);
-  await pm2('start', 'ecosystem.config.cjs');
-  const { pid } = await listed();
-  await pm2('save');
-  await pm2('kill');
-  assert.equal(await isReady(url), false);
-  await pm2('resurrect');
-  await until(() => isReady(url), 'answer');
-  const again = await listed();
-  assert.equal(again.pm2_env.status, 'online');
-  assert.notEqual(again.pid, pid);
-});
 
 /** Nobody, of Debian and others. */
 const NOBODY = 65_534;

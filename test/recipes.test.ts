@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TEXT = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
@@ -76,13 +77,32 @@ function copyOf(t: TestContext) {
   mkdirSync(join(folder, 'data'));
   for (const name of ['src', 'package.json']) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  const run = (...args: string[]) =>
-    execFileSync(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
+  const run = (...args: string[]) => {
+    const main = join(folder, 'dist/main.js');
+    if (!existsSync(main)) bundle(folder);
+    return execFileSync(process.execPath, [main, ...args], {
       cwd: folder,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+  };
   return { folder, run };
+}
+
+/** Joins the command line to few files, as the build does; to compile each module at each run takes 0.8 s. */
+function bundle(folder: string): void {
+  buildSync({
+    absWorkingDir: folder,
+    entryPoints: ['src/main.ts'],
+    outdir: 'dist',
+    bundle: true,
+    splitting: true,
+    packages: 'external',
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    logLevel: 'error',
+  });
 }
 
 /** The block of code of a recipe. */

@@ -68,47 +68,48 @@ function memoryOf({ process: { pid }, workerPids }: TestServer): number {
   return 4096 * pages.reduce((sum, n) => sum + Number(n), 0);
 }
 
-test("Redis is suspended longer than any timeout: acks wait, each node's live view continues, memory does not grow", async (t) => {
+test('Redis is suspended, killed and accepts no writes: what was acked is stored exactly once', async (t) => {
   const redis = await startRedis(t);
   const machines = await startMachines(t, redis.url);
   const [tree] = machines.trees;
-  const stream = await StreamReader.open(t, tree, { site: 'demo', moves: 'full' });
-  await stream.next('moves');
-  redis.signal('SIGSTOP');
-  const [acked, memory] = [machines.visitors.map((one) => one.acked), memoryOf(tree)];
-  // After 10 s without an ack visitors connect anew, as the tracker does, and for a moment nobody is seen.
-  for (let part = 0; part < 4; part++) {
-    stream.events.length = 0;
+
+  await t.test(
+    "suspended longer than any timeout: acks wait, each node's live view continues, memory does not grow",
+    async (t) => {
+      const stream = await StreamReader.open(t, tree, { site: 'demo', moves: 'full' });
+      await stream.next('moves');
+      redis.signal('SIGSTOP');
+      const [acked, memory] = [machines.visitors.map((one) => one.acked), memoryOf(tree)];
+      // After 10 s without an ack visitors connect anew, as the tracker does, and for a moment nobody is seen.
+      for (let part = 0; part < 4; part++) {
+        stream.events.length = 0;
+        await sleep(3000);
+        assert.ok(samplesOf(stream.events).length > 100, `moves in part ${part}`);
+      }
+      // Those under way when it stopped may still come.
+      const more = machines.visitors.filter((one, i) => one.acked > (acked[i] as number) + 100);
+      assert.deepEqual(more, []);
+      assert.ok(memoryOf(tree) - memory < MAX_GROWTH);
+      redis.signal('SIGCONT');
+      await machines.goOn();
+    },
+  );
+
+  await t.test('killed, and back after some seconds', async () => {
+    for (let round = 0; round < 2; round++) {
+      await redis.end('SIGKILL');
+      await sleep(2000);
+      await redis.restart();
+      await machines.goOn();
+    }
+  });
+
+  await t.test('no writes for some seconds (CLIENT PAUSE)', async () => {
+    redis.cli('client', 'pause', '3000', 'write');
     await sleep(3000);
-    assert.ok(samplesOf(stream.events).length > 100, `moves in part ${part}`);
-  }
-  // Those under way when it stopped may still come.
-  const more = machines.visitors.filter((one, i) => one.acked > (acked[i] as number) + 100);
-  assert.deepEqual(more, []);
-  assert.ok(memoryOf(tree) - memory < MAX_GROWTH);
-  redis.signal('SIGCONT');
-  await machines.goOn();
-  await machines.assertExact();
-});
-
-test('Redis is killed, and returns after some seconds', async (t) => {
-  const redis = await startRedis(t);
-  const machines = await startMachines(t, redis.url);
-  for (let round = 0; round < 2; round++) {
-    await redis.end('SIGKILL');
-    await sleep(2000);
-    await redis.restart();
     await machines.goOn();
-  }
-  await machines.assertExact();
-});
+  });
 
-test('Redis accepts no writes for some seconds (CLIENT PAUSE)', async (t) => {
-  const redis = await startRedis(t);
-  const machines = await startMachines(t, redis.url);
-  redis.cli('client', 'pause', '3000', 'write');
-  await sleep(3000);
-  await machines.goOn();
   await machines.assertExact();
 });
 

@@ -16,10 +16,10 @@ const SLOW_MS = 4000;
 /** Answers are slow for so long, milliseconds. */
 const SLOW_FOR_MS = 12_000;
 
-async function startSlow(t: TestContext) {
+async function startSlow(t: TestContext, workers: number) {
   const redis = await startRedis(t);
   const far = await FarRedis.open(t, redis.port, 0);
-  const server = await startServer(t, { flags: ['--redis', far.url], workers: 2 });
+  const server = await startServer(t, { flags: ['--redis', far.url], workers });
   const visitors = Array.from({ length: 6 }, (_, no) => new SteadyVisitor(t, () => server.ws, no));
   const traffic = new Traffic(visitors, 200, 3);
   t.after(() => traffic.stop());
@@ -30,7 +30,7 @@ async function startSlow(t: TestContext) {
 }
 
 test('responses take 4 s for a while: no process restarts, and everything sent is acked later and stored once', async (t) => {
-  const { redis, far, server, visitors, traffic, stream } = await startSlow(t);
+  const { redis, far, server, visitors, traffic, stream } = await startSlow(t, 2);
   const pids = server.workerPids();
   far.delayMs = SLOW_MS;
   const asked = server.api('/v1/visits?site=demo');
@@ -55,7 +55,7 @@ test('responses take 4 s for a while: no process restarts, and everything sent i
 });
 
 test('a server that is stopped while Redis takes 4 s to answer exits with code 0', async (t) => {
-  const { far, server, visitors } = await startSlow(t);
+  const { far, server, visitors } = await startSlow(t, 1);
   const acked = visitors.map((visitor) => visitor.acked);
   await until(() => visitors.every((visitor, i) => visitor.acked > (acked[i] as number)), 'more acks');
   far.delayMs = SLOW_MS;

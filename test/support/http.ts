@@ -112,8 +112,8 @@ export async function startHttp(t: TestContext, options: HttpTestOptions = {}): 
  */
 export async function storePassword(store: Store, name: string, password: string): Promise<void> {
   const salt = randomBytes(16);
-  const hash = scryptSync(password, salt, 32, { N: 2 ** 10, r: 8, p: 1 });
-  const stored = ['scrypt', 10, 8, 1, salt.toString('base64url'), hash.toString('base64url')].join('$');
+  const hash = scryptSync(password, salt, 32, { N: 2 ** 12, r: 8, p: 1 });
+  const stored = ['scrypt', 12, 8, 1, salt.toString('base64url'), hash.toString('base64url')].join('$');
   assert.ok(await store.setPassword(name, stored));
 }
 
