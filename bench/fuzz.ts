@@ -3,8 +3,7 @@
  * them. Ends with 1 at the first that throws anything but our own errors, and prints it.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import fc from 'fast-check';
-import { accepts, TARGETS, type Target } from '../test/support/fuzz.ts';
+import type { Target } from '../test/support/fuzz.ts';
 import { callOf, number } from './usage.ts';
 
 const BATCH = 1000;
@@ -27,6 +26,9 @@ const { values } = callOf({
     },
   },
 });
+// The parsers take two seconds to load, which the usage does not need.
+const { default: fc } = await import('fast-check');
+const { accepts, TARGETS } = await import('../test/support/fuzz.ts');
 const inputCount = Number(values.inputs ?? 1_000_000);
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 const shares = TARGETS.reduce((sum, { share }) => sum + share, 0);
