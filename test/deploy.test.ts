@@ -17,6 +17,7 @@ import { OPTIONS } from '../src/config/config.ts';
 import { freePort } from './support/free-port.ts';
 import { build, copies, readStages, type Stage } from './support/image.ts';
 import { startNginx } from './support/nginx.ts';
+import { FILE } from './support/owner.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
 import { StreamReader } from './support/stream.ts';
@@ -80,11 +81,38 @@ test('the image runs our entry point as a user, on our port, with its data in a 
   assert.ok(order.lastIndexOf('RUN') < order.indexOf('USER') && order.lastIndexOf('RUN') < order.indexOf('VOLUME'));
 });
 
+/**
+ * Runs a command of a stage. Unpacking 290 packages takes 12 s of CPU, so `npm ci` only checks that the lock file
+ * agrees with package.json; then the packages of this checkout are copied, if they are those in the lock file.
+ */
+function runStep(command: string, folder: string): void {
+  const isInstall = command.startsWith('npm ci ');
+  const options = { cwd: folder, stdio: 'pipe' } as const;
+  execFileSync('sh', ['-c', isInstall ? `${command} --dry-run` : command], options);
+  if (!isInstall) return;
+  const [installed, locked] = ['node_modules/.package-lock.json', 'package-lock.json'].map(packagesIn) as [
+    Packages,
+    Packages,
+  ];
+  for (const [place, { integrity }] of Object.entries(installed))
+    assert.equal(integrity, locked[place]?.integrity, place);
+  for (const [place, { optional }] of Object.entries(locked))
+    assert.ok(place === '' || optional || installed[place], `${place} is installed: npm ci`);
+  execFileSync('cp', ['-a', path('node_modules'), folder]);
+}
+
+/** Packages of a lock file, by their folder. */
+type Packages = Record<string, { integrity?: string; optional?: boolean }>;
+
+function packagesIn(name: string): Packages {
+  return JSON.parse(read(name)).packages;
+}
+
 test('the steps of the Dockerfile, done by hand without Docker, give a server that starts, is healthy, and stops', async (t) => {
   const folder = temporaryFolder(t);
   const [made, final] = [join(folder, 'build'), join(folder, 'image')];
-  build(builder, made, new Map([['', path('')]]), true);
-  build(image, final, new Map([[builder.name, made]]), false);
+  build(builder, made, new Map([['', path('')]]), runStep);
+  build(image, final, new Map([[builder.name, made]]), () => {});
   const app = join(final, of(image, 'WORKDIR').words[0] as string);
   assert.deepEqual(readdirSync(app).sort(), ['dist', 'node_modules', 'package.json']);
   for (const name of ['typescript', 'esbuild', 'dockerfile-ast'])
@@ -374,10 +402,12 @@ test('nginx has the same limits as the server', () => {
   assert.match(site, new RegExp(`server 127\\.0\\.0\\.1:${PORT};`));
 });
 
+/** Behind nginx. */
+const proxied = await startServer(FILE, { workers: 1, flags: ['--trust-proxy', '127.0.0.1'] });
+
 test('through nginx a visitor gets hello and acks, the stream shows it at once, and a reload keeps it connected', async (t) => {
-  const server = await startServer(t, { flags: ['--trust-proxy', '127.0.0.1'] });
-  const proxy = await startNginx(t, server.url);
-  const stream = await StreamReader.open(t, { ...proxy, token: server.token }, { site: 'demo', moves: 'full' });
+  const proxy = await startNginx(t, proxied.url);
+  const stream = await StreamReader.open(t, { ...proxy, token: proxied.token }, { site: 'demo', moves: 'full' });
   await stream.next('snapshot');
   const visitor = new BinaryVisitor(t, proxy.ws, { page: '/proxied' });
   const { visitor: id } = await visitor.hello;
@@ -387,7 +417,7 @@ test('through nginx a visitor gets hello and acks, the stream shows it at once, 
   await acked;
   await stream.next('moves');
   const closed = once(visitor.socket, 'close');
-  server.process.kill('SIGHUP');
+  proxied.process.kill('SIGHUP');
   assert.equal((await closed)[0], 1012);
   await (await new JsonVisitor(t, proxy.ws).hello).visitor;
   await stream.next('join');
@@ -423,9 +453,8 @@ test('the address sent by nginx counts with --trust-proxy, and an address sent b
 });
 
 test('behind https cookies are Secure, metrics stay internal, http redirects, and nginx and the server reject the same bodies', async (t) => {
-  const server = await startServer(t, { workers: 1, flags: ['--trust-proxy', '127.0.0.1'] });
-  const { url, plain } = await startNginx(t, server.url);
-  const token = server.link?.split('/').at(-1);
+  const { url, plain } = await startNginx(t, proxied.url);
+  const token = proxied.link?.split('/').at(-1);
   const signedIn = await fetch(`${url}/v1/session/link`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', origin: 'https://127.0.0.1' },

@@ -1,5 +1,4 @@
 /** Follows a Dockerfile by hand as far as possible without Docker: its copies, and the commands of its build. */
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Copy, DockerfileParser, type From, type Instruction } from 'dockerfile-ast';
@@ -67,10 +66,15 @@ export function copies(stage: Stage): { from: string | undefined; source: string
 }
 
 /**
- * Copies the files of a stage into `root`, its root folder, and with `isRun` also runs its commands. `roots`: the
+ * Copies the files of a stage into `root`, its root folder, and calls `run` for each of its commands. `roots`: the
  * folder of the context (key `''`) and of other stages. The commands must stay in their working folder.
  */
-export function build(stage: Stage, root: string, roots: Map<string, string>, isRun: boolean): void {
+export function build(
+  stage: Stage,
+  root: string,
+  roots: Map<string, string>,
+  run: (command: string, folder: string) => void,
+): void {
   const list = copies(stage);
   const folder = join(root, stage.steps.find(({ keyword }) => keyword === 'WORKDIR')?.words[0] ?? '/');
   mkdirSync(folder, { recursive: true });
@@ -78,6 +82,6 @@ export function build(stage: Stage, root: string, roots: Map<string, string>, is
     if (keyword === 'COPY')
       for (const { from, source, target } of list.splice(0, words.length - 1))
         cpSync(join(roots.get(from ?? '') ?? '', source), join(root, target), { recursive: true });
-    if (keyword === 'RUN' && isRun) execFileSync('sh', ['-c', text], { cwd: folder, stdio: 'pipe' });
+    if (keyword === 'RUN') run(text, folder);
   }
 }
