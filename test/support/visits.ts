@@ -158,8 +158,17 @@ interface PlainVisit {
 
 /** Fills a buffer with samples, through their encoded form if `isDecoded`. */
 function fillOrDecode(into: SampleBuffer, samples: readonly Sample[], isDecoded: boolean): void {
-  if (isDecoded) decodeSamples(Uint8Array.from(encodeSamples(samples)), 0, into);
+  if (isDecoded) decodeSamples(encoded(samples), 0, into);
   else fill(into, samples);
+}
+
+const known = new WeakMap<readonly Sample[], Uint8Array>();
+
+/** Encodes a list of samples once. Nothing can be added to the list afterwards. */
+function encoded(samples: readonly Sample[]): Uint8Array {
+  const bytes = known.get(samples) ?? Uint8Array.from(encodeSamples(samples));
+  known.set(Object.freeze(samples), bytes);
+  return bytes;
 }
 
 /** Fills a buffer as from JSON. */
