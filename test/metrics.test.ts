@@ -31,7 +31,6 @@ async function scrape({ url }: TestServer): Promise<Map<string, number>> {
 }
 
 test('metrics sum the counters of all processes, including those that have exited', async (t) => {
-  const server = await startServer(t);
   const visitors = crowd(t, 20, () => server.ws);
   const traffic = new Traffic(visitors, 100, 6);
   t.after(() => traffic.stop());
