@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { launch, openPage } from './support/browser.ts';
-import { run } from './support/command.ts';
+import { runHere } from './support/command.ts';
 import { folderWith, openDashboard } from './support/dashboard.ts';
 import { FILE } from './support/owner.ts';
 import { moves, type PastVisit } from './support/record.ts';
@@ -24,7 +24,8 @@ async function seeMoment(page: Page, after: number): Promise<number> {
   return Number(new URL(page.url()).searchParams.get('at'));
 }
 
-const server = await startServer(FILE, { workers: 1 });
+const ANNA = visit('anna');
+const server = await startServer(FILE, { workers: 1, data: await folderWith(FILE, ANNA) });
 
 test('signing in leads to the requested address, and nowhere else', async (t) => {
   const { browser, dashboard } = await openDashboard(t, 1280, 800, { server });
@@ -60,7 +61,7 @@ test('signing in leads to the requested address, and nowhere else', async (t) =>
 test('a sign-in link opened in the same tab leads to the requested address, and nowhere else', async (t) => {
   const page = await openPage(await launch(t));
   const useLink = async () => {
-    const { out } = await run('admin', 'add', 'admin', '--data', server.data);
+    const { out } = await runHere(['admin', 'add', 'admin', '--data', server.data]);
     await page.goto(server.url + (/\/admin\/link\/\S+/.exec(out)?.[0] as string));
     await page.getByRole('button', { name: 'Sign in' }).click();
   };
@@ -83,17 +84,16 @@ test('a sign-in link opened in the same tab leads to the requested address, and 
 });
 
 test('the address follows the position of a rewind and of a replay, and opens that position again', async (t) => {
-  const anna = visit('anna');
-  const { server, dashboard } = await openDashboard(t, 1280, 800, { data: await folderWith(t, anna) });
+  const { dashboard } = await openDashboard(t, 1280, 800, { server });
   await dashboard.goto(`${server.url}/admin/visits/anna?site=demo`);
-  const shown = await seeMoment(dashboard, anna.since + 1000);
-  assert.ok(shown < anna.since + 20_000);
-  await dashboard.goto(`${server.url}/admin/visits/anna?site=demo&at=${anna.since + 15_000}`);
+  const shown = await seeMoment(dashboard, ANNA.since + 1000);
+  assert.ok(shown < ANNA.since + 20_000);
+  await dashboard.goto(`${server.url}/admin/visits/anna?site=demo&at=${ANNA.since + 15_000}`);
   await dashboard.waitForFunction(() => Number(document.querySelector('.play-time')?.getAttribute('data-at')) > 14_900);
-  await seeMoment(dashboard, anna.since + 15_000);
+  await seeMoment(dashboard, ANNA.since + 15_000);
 
-  await dashboard.goto(`${server.url}/admin?site=demo&at=${anna.since}`);
-  const at = await seeMoment(dashboard, anna.since + 2000);
+  await dashboard.goto(`${server.url}/admin?site=demo&at=${ANNA.since}`);
+  const at = await seeMoment(dashboard, ANNA.since + 2000);
   await dashboard.reload();
   await dashboard.waitForFunction((at) => Number(document.querySelector('.band')?.getAttribute('data-at')) > at, at);
   await dashboard.keyboard.press('Escape');
