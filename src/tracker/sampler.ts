@@ -45,22 +45,23 @@ export const settle = guarded(() => {
   if (time > sizedAt + SIZE_MS) {
     const size = measure();
     sizedAt = time;
-    tell(0, String(size), part(time, MARK, RESIZE, ...size));
+    tell(0, String(size), () => part(time, MARK, RESIZE, ...size));
   }
   const path = currentPage();
-  if (tell(2, path, page(time, path))) sizedAt = 0;
+  if (tell(2, path, () => page(time, path))) sizedAt = 0;
   const hidden = ask(document, 'hidden');
-  tell(1, hidden, part(time, MARK, VISIBILITY, +!hidden));
+  tell(1, hidden, () => part(time, MARK, VISIBILITY, +!hidden));
   const offset = pixel(scrolled()[1]);
   // If the page scrolls under a resting mouse, the mouse moves on the page, not before the sample of the scroll.
-  if (tell(3, offset, part(time, SCROLL, offset)) && latest?.pointerType === 'mouse') untold = latest;
+  if (tell(3, offset, () => part(time, SCROLL, offset)) && latest?.pointerType === 'mouse') untold = latest;
   tellMove(time);
 });
 
-/** Adds `part` if the value has changed. Returns true if it has. */
-function tell(what: number, now: unknown, part: SamplePart): boolean {
+/** Adds a sample if the value has changed. Returns true if it has. Mostly it has not, so the sample is made here. */
+function tell(what: number, now: unknown, make: () => SamplePart): boolean {
   if (told[what] === now) return false;
   told[what] = now;
+  const part = make();
   // A late event must not make an earlier move: times in a frame never run back.
   nextAt = Math.max(nextAt, part[0]);
   add(part);
@@ -77,13 +78,12 @@ export function pointed(event: PointerEvent): void {
   if (!event.isPrimary) return;
   latest = event;
   over = event.composedPath();
-  const parts = event.getCoalescedEvents?.() || [];
-  if (!parts[0]) parts[0] = event;
-  const kind = ['touch', 'pen'].indexOf(event.pointerType) + 1;
-  // Compared here, too: this runs for each event, and `part` should not.
-  if (told[4] !== kind) tell(4, kind, part(parts[0].timeStamp, MARK, POINTER, kind));
-  for (untold of parts) tellMove(untold.timeStamp);
-  wake();
+  const { timeStamp, pointerType } = event;
+  // 1: touch, 2: pen, 0: anything else.
+  tell(4, pointerType, () => part(timeStamp, MARK, POINTER, 'tp'.indexOf(pointerType[0] as string) + 1));
+  // Asked only if there may be two moves in it: the list costs more than all of the rest.
+  const parts = timeStamp > nextAt + pace.sampleMs ? event.getCoalescedEvents?.() : [];
+  for (untold of parts?.[0] ? parts : [event]) tellMove(untold.timeStamp);
 }
 
 /** Adds the latest move when sampling allows. An older move gets that time, because the pointer is still there. */
