@@ -26,6 +26,7 @@ const BENCHES: Record<string, () => Promise<(length: Length) => Promise<Table>>>
   http: async () => (await import('./http.ts')).http,
   hits: async () => (await import('./hits.ts')).hits,
   smoothness: async () => (await import('./smoothness.ts')).smoothness,
+  tracker: async () => (await import('./tracker.ts')).tracker,
   store: async () => (await import('./store.ts')).store,
   erase: async () => (await import('./erase.ts')).erase,
   cap: async () => (await import('./cap.ts')).cap,
