@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { keepPictures, openDashboard, seeHere, seePointer } from './support/dashboard.ts';
+import { until } from './support/exact.ts';
+import { freeAddress } from './support/free-port.ts';
 import { FILE } from './support/owner.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer } from './support/server.ts';
@@ -19,7 +21,9 @@ async function setHidden(dashboard: Page, hidden: boolean): Promise<void> {
 const shared = await startServer(FILE, { workers: 1 });
 
 test('a killed worker leaves the dashboard intact: visitors reconnect, and the stream continues', async (t) => {
-  const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 2 });
+  // A port that new workers listen on again, also when no worker is left for a moment.
+  const listen = await freeAddress();
+  const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 2, listen });
   const context = await browser.newContext();
   const tabs: Page[] = [];
   // One after the other, so that their connections are dealt out to both workers.
@@ -36,7 +40,14 @@ test('a killed worker leaves the dashboard intact: visitors reconnect, and the s
   });
   // A tab whose worker is gone connects anew.
   const back = Promise.race(tabs.map((tab) => tab.waitForEvent('websocket').then(() => tab)));
-  process.kill(server.workerPids()[0] as number, 'SIGKILL');
+  // All tabs may be on one worker. If the first is replaced before a tab is back, the other one is killed, too.
+  for (const pid of server.workerPids()) {
+    process.kill(pid, 'SIGKILL');
+    const replaced = until(() => server.workerPids().length === 2 && !server.workerPids().includes(pid), 'new worker');
+    const isBack = await Promise.race([back.then(() => true), replaced.then(() => false)]);
+    await replaced;
+    if (isBack) break;
+  }
   const tab = await back;
   await tab.mouse.move(100, 100, { steps: 3 });
   await tab.mouse.move(260, 240, { steps: 6 });

@@ -640,9 +640,11 @@ export function contract(name: string, opener: Opener, { share = 1, thorough = t
         }
       };
       await assert.rejects(write, { code: 'full' });
+      const full = await archive.usage();
       assert.deepEqual(await archive.verify(), []);
+      // An archive that frees space by itself may have done so meanwhile.
       const { used } = await archive.usage();
-      assert.ok(used > 4e6 && used < 1.05 * 8e6, `${used} bytes`);
+      assert.ok(Math.max(full.used, used) > 4e6 && used < 1.05 * 8e6, `${full.used}, then ${used} bytes`);
       // The visits present are complete; some may have been removed to free space.
       const moves = await Promise.all(visits.map(async ({ id }) => (await archive.visit(id))?.moves ?? 0));
       assert.deepEqual([...new Set(moves)].filter(Boolean), [15_000]);
