@@ -5,6 +5,7 @@ export type Command =
   | StreamLoad
   | RequestLoad
   | ComersLoad
+  | ReadersLoad
   | { k: 'send'; seconds: number }
   | { k: 'settle' }
   | { k: 'leave'; share: number }
@@ -25,7 +26,8 @@ export type Report =
   | MarksReport
   | VisitsReport
   | RequestReport
-  | ComersReport;
+  | ComersReport
+  | ReadersReport;
 
 export interface ComersLoad {
   k: 'comers';
@@ -43,6 +45,22 @@ export interface ComersReport {
   /** Samples that they hold acks for, and that they do not. */
   acked: number;
   unacked: number;
+}
+
+export interface ReadersLoad {
+  k: 'readers';
+  port: number;
+  token: string;
+  readers: number;
+  seconds: number;
+  /** Asked in turn. The paths of one question are variants of it, which take turns too. */
+  questions: { paths: string[] }[];
+}
+
+export interface ReadersReport {
+  k: 'read';
+  /** How long each answer to each question took, ms. */
+  times: number[][];
 }
 
 export interface VisitsReport {

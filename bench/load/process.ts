@@ -14,7 +14,7 @@ export class Loader {
   readonly #child: ChildProcess;
   readonly #died: Promise<never>;
 
-  constructor(kind: 'visitors' | 'streams' | 'guests' | 'requests' | 'comers') {
+  constructor(kind: 'visitors' | 'streams' | 'guests' | 'requests' | 'comers' | 'readers') {
     this.#child = fork(fileURLToPath(new URL(`./${kind}.ts`, import.meta.url)), [kind]);
     this.#died = once(this.#child, 'exit').then(([code]) => {
       throw new Error(`a load process ended with ${code}`);
