@@ -37,8 +37,8 @@ else {
 }
 
 /**
- * Each process of a server loads some hundred modules, most of them of libraries. Joined to few files, of which a process loads those it
- * needs, they take a third of the time.
+ * Each process of a server loads some hundred modules, most of them of libraries. Bundled into a few files, of which a
+ * process loads only those it needs, they take a third of the time.
  */
 async function buildServer() {
   rmSync(join(root, 'dist'), { recursive: true, force: true });

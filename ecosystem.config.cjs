@@ -16,14 +16,16 @@ module.exports = {
       // Our own primary forks the workers; PM2's cluster mode would put another one around it.
       exec_mode: 'fork',
       instances: 1,
-      // 'ready' comes when every worker listens. PM2 says "online" after this time in any case: above our own limit of 20 s.
+      // We send 'ready' when every worker listens, within our own limit of 20 s. After this time PM2 says "online"
+      // anyway.
       wait_ready: true,
       listen_timeout: 25_000,
       // Above our own limit of 5 s for a stop.
       kill_timeout: 8000,
       // The primary drains its workers itself; a signal to each of them would cut that short.
       treekill: false,
-      // A last resort, of the primary alone: PM2 does not look at workers. Those have --max-memory, and nobody is cut off by it.
+      // A last resort for the primary: PM2 does not watch the workers. They have --max-memory, which disconnects
+      // nobody.
       max_memory_restart: '2G',
       // A fault of the configuration does not go away by itself; a port in use may.
       stop_exit_codes: [2],
@@ -31,7 +33,8 @@ module.exports = {
       env: { NODE_ENV: 'production' },
       env_production: { NODE_ENV: 'production' },
       env_development: { NODE_ENV: 'development' },
-      // PM2_HOME/logs/fieldmouse-out.log and -error.log, whatever number PM2 gives it; each line with its time before it.
+      // PM2_HOME/logs/fieldmouse-out.log and -error.log, without the number of the process. Each line starts with its
+      // time.
       merge_logs: true,
       time: true,
     },

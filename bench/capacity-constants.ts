@@ -2,7 +2,8 @@
  * The figures of the capacity model, each with its source. After a new measurement, replace the figure here, and run
  * `npm run bench -- scaling` to update the tables of docs/scaling.md.
  *
- * measured: a row of bench/RESULTS.md · computed: from the code or the sizes of headers · estimate: not measured by a bench yet
+ * measured: a row of bench/RESULTS.md · computed: from the code or the sizes of headers · estimate: not measured by a
+ * bench yet
  */
 
 export interface Figure {

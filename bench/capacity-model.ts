@@ -95,8 +95,9 @@ export function zipf(sites: number): number[] {
 }
 
 /**
- * Returns the mean number of frames per second that one visitor sends. It sends a frame every `flushS` seconds, but only
- * while its pointer moves. Motions have random lengths. The last frame of a motion is sent even if the motion fills only a part of it.
+ * Returns the mean number of frames per second that one visitor sends. It sends a frame every `flushS` seconds, but
+ * only while its pointer moves. Motions have random lengths. The last frame of a motion is sent even if the motion
+ * fills only a part of it.
  */
 export function frameRate({ activity, motionS }: Pick<Assumptions, 'activity' | 'motionS'>, flushS: number): number {
   if (activity === 1) return 1 / flushS;

@@ -29,8 +29,8 @@ type Marks = Extract<Report, { k: 'marks' }>;
 type Counted = Extract<Report, { k: 'counted' }>;
 
 /**
- * Private memory of each worker, MB, one list for each moment. It leaves out mapped pages of the record, which grow with
- * the record and are shared.
+ * Private memory of each worker, MB, one list for each moment. It leaves out mapped pages of the record, which grow
+ * with the record and are shared.
  */
 type Memory = number[][];
 

@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz [-- --inputs N] [-- --seed N]`: gives every parser real inputs with faults, a million in all, and prints what each made of
- * them. Ends with 1 at the first that throws anything but our own errors, and prints it.
+ * `npm run fuzz [-- --inputs N] [-- --seed N]`: gives every parser valid inputs with faults, a million in all, and
+ * prints the results of each. If a parser throws anything but our own errors, prints that input and ends with code 1.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Target } from '../test/support/fuzz.ts';

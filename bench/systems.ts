@@ -10,8 +10,10 @@ import { Tree } from './tree.ts';
 
 export const TOKEN = 'bench-token-0123456789';
 
-/** fieldmouse: ours, built · sink: `ws` that drops every frame · textbook: one message and one write per event · socket.io · http: bare `node:http` ·
- * counter: visits counted with micro and level */
+/**
+ * fieldmouse: ours, built · sink: `ws` that drops every frame · textbook: one message and one write per event ·
+ * socket.io · http: bare `node:http` · counter: visits counted with micro and level
+ */
 export type SystemName = 'fieldmouse' | 'sink' | 'textbook' | 'socket.io' | 'http' | 'counter';
 
 export interface System {

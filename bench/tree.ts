@@ -81,7 +81,9 @@ export function rssKb(pid: number): number {
   return memoryKb(pid, 'VmRSS');
 }
 
-/** A line of /proc/PID/status: `RssAnon` is a process's own, `RssFile` are pages of files that it has read or mapped. */
+/**
+ * A line of /proc/PID/status: `RssAnon` is a process's own, `RssFile` are pages of files that it has read or mapped.
+ */
 export function memoryKb(pid: number, line: 'VmRSS' | 'RssAnon' | 'RssFile'): number {
   return Number(new RegExp(`${line}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }

@@ -19,7 +19,10 @@ import { startHttp } from './support/http.ts';
 import { NGINX } from './support/nginx.ts';
 import { startServer, temporaryFolder } from './support/server.ts';
 
-/** Starts nginx with the server at /stats/ beside another site. Resolves with its origin. `passes` is what proxy_pass names. */
+/**
+ * Starts nginx with the server at /stats/ beside another site. Resolves with its origin. `passes` is the target of
+ * proxy_pass.
+ */
 async function startProxy(t: TestContext, passes: string): Promise<string> {
   const folder = temporaryFolder(t);
   const port = await freePort();

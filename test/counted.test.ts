@@ -6,7 +6,10 @@ import { test } from 'node:test';
 import { isProgram } from '../src/http/counted-visit.ts';
 import { startHttp } from './support/http.ts';
 
-/** Browsers on computers, phones, tablets, TVs and consoles, in apps, and proxies that fetch a picture when a person looks. */
+/**
+ * Browsers on computers, phones, tablets, TVs and consoles, in apps, and proxies that fetch an image when a person
+ * looks at it.
+ */
 const PEOPLE = [
   'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0',

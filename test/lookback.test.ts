@@ -56,7 +56,9 @@ async function timeOf(dashboard: Page): Promise<number> {
   return Number(await dashboard.locator('.play-time').getAttribute('data-at'));
 }
 
-/** The newest visit, once the record has it up to a move to this place: that is seconds later, and nothing says when. */
+/**
+ * The newest visit, once the record has it up to a move to this place. That takes some seconds, and no event says when.
+ */
 async function visitThatEndsAt(server: TestServer, x: number, y: number): Promise<Visit> {
   const read = async <T>(path: string) => (await (await server.api(path)).json()) as T;
   for (const end = Date.now() + 60_000; Date.now() < end; await later(200)) {

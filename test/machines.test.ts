@@ -231,7 +231,10 @@ async function lookOn(t: TestContext, { redis, a, b }: Machines): Promise<void> 
   await dashboard.locator(`.row[data-id="${id}"]`).waitFor();
 }
 
-/** While Redis is away, who looks on turns the stage to another page, and sees what happens there; who is not known is not let in. */
+/**
+ * While Redis is away, an administrator who is signed in can show another page on the stage and sees what happens
+ * there. Nobody else is let in.
+ */
 async function turnMeanwhile(t: TestContext, dashboard: Page, { ws, url }: TestServer): Promise<void> {
   const shopper = new BinaryVisitor(t, ws, { page: '/shop' });
   await shopper.hello;

@@ -1,6 +1,6 @@
 /**
- * The commands that copy everything from a data folder to Redis and back. Those that only prepare or inspect run in this
- * process.
+ * The commands that copy everything from a data folder to Redis and back. Those that only prepare or inspect run in
+ * this process.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -12,7 +12,10 @@ import { FILE } from './support/owner.ts';
 import { answerOf, exchange, openRaw, statuses, upgradeText } from './support/raw.ts';
 import { startServer, TOKEN, temporaryFolder } from './support/server.ts';
 
-/** A request whose answer takes a password's time; it is 401. Each has another address and name, since wrong attempts are limited. */
+/**
+ * A request that checks a password, which takes time; the response is 401. Each has another address and name, because
+ * wrong attempts are limited.
+ */
 function slow(fields = ''): string {
   count += 1;
   assert.ok(count <= MOST_SLOW, 'an unknown name takes 0.2 s of CPU');

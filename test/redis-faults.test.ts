@@ -138,7 +138,7 @@ test('the master known to Sentinel is killed and its replica takes over: everyth
   const machines = await startMachines(t, url, '--redis-replicas', '1');
   await master.end('SIGKILL');
   await until(() => masterPort() === replica.port, 'another master');
-  // Without a second copy nothing is acked: the killed one comes back as the replica. Sentinels see to that, too, after some 10 s.
+  // Without a second copy nothing is acked, so the killed one returns as the replica. Sentinels would take some 10 s.
   await master.restart();
   master.cli('replicaof', '127.0.0.1', String(replica.port));
   await machines.goOn();

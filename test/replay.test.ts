@@ -37,7 +37,7 @@ async function whole(t: TestContext, http: { url: string }, query: Query): Promi
 
 const namesOf = (events: readonly ReadEvent[]) => events.map(({ name }) => name).filter((name) => name !== 'rates');
 
-/** Puts visits where a reader finds all of them at once; a store that is busy shows what was just written some seconds later. */
+/** Compacts visits, so that readers find all of them at once. A busy store shows new frames some seconds later. */
 async function keep({ store }: TestHttp, ...visits: PastVisit[]): Promise<void> {
   await record(store.archive, ...visits);
   await (store.archive as LmdbArchive).compactAll();
@@ -345,7 +345,7 @@ test('a replay sends the same events as the live stream', async (t) => {
   assert.equal(samplesOf(later.events).length, 360);
 });
 
-/** Waits until the record shows so many visits with so many moves: a busy machine files what was stored some time later. */
+/** Waits until the record shows this number of visits and moves: a busy machine compacts new frames some time later. */
 async function shown(server: TestServer, count: number, each: number): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     const { visits } = (await (await server.api('/v1/visits?site=demo')).json()) as { visits: Visit[] };

@@ -1,5 +1,5 @@
 /**
- * The counter that tutorials show, with micro and level: read, add one, write. Its argument: a folder. POST counts a visit to
+ * The counter of tutorials, with micro and level: read, add one, write. Its argument: a folder. POST counts a visit to
  * a path, GET reads its total.
  */
 import { createServer } from 'node:http';

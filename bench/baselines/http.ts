@@ -1,4 +1,7 @@
-/** The floor for HTTP: bare `node:http`, as many workers, answers that are ready in memory. Its argument: HttpAnswers as JSON. */
+/**
+ * The baseline for HTTP: bare `node:http` with as many workers, and responses that are ready in memory. Its argument:
+ * HttpAnswers as JSON.
+ */
 import cluster from 'node:cluster';
 import { createServer } from 'node:http';
 import { forkWorkers, listenInWorker } from './workers.ts';

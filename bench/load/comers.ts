@@ -1,6 +1,6 @@
 /**
- * A process of visitors that come and go: each stays for a while, does as the tracker does (keeps what is not acked, comes back with its
- * token), waits for its last ack, says bye, and another comes in its place.
+ * A process of visitors that come and go. Each stays for a while and behaves like the tracker: it keeps what is not
+ * acked and returns with its token. It waits for its last ack and says bye, then another visitor takes its place.
  */
 
 import { seeded } from '../../test/support/seeded.ts';

@@ -1,6 +1,6 @@
 /**
- * A fleet that is only played: visitors one by one on machines and workers, administrators who watch, and what of it goes through Redis.
- * The same seed plays the same. bench/scaling.ts compares it with the model, which knows only means.
+ * A simulated fleet: visitors one by one on machines and workers, administrators who watch, and what passes through
+ * Redis. The same seed gives the same simulation. bench/scaling.ts compares it with the model, which only has means.
  */
 import type { Constants } from '../capacity-constants.ts';
 import {

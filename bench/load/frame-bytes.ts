@@ -1,4 +1,7 @@
-/** How many bytes a frame takes in the record's batches and on the stream: asked of what writes them, with hands that wander. */
+/**
+ * Size of a frame in the record's batches and on the stream, from the code that writes them, for a pointer that
+ * wanders.
+ */
 import { KIND, SampleBuffer } from '../../src/protocol/frame.ts';
 import { MovesText } from '../../src/relay/moves-text.ts';
 import { BatchWriter, PlaceMark } from '../../src/store/record/batch.ts';

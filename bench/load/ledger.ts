@@ -1,4 +1,7 @@
-/** What a played fleet has written to Redis and read from it. Writers and readers are counted apart, so that one proves the other. */
+/**
+ * What a simulated fleet has written to Redis and read from it. Writers and readers are counted separately, so that
+ * each checks the other.
+ */
 
 /** A site's stream: how far it has been written, and by how many it is read. */
 interface Stream {

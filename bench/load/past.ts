@@ -1,4 +1,6 @@
-/** Fills a store with visits of the past, as workers and the seconds would have: hands that wander, at 60 samples a second. */
+/**
+ * Fills a store with past visits, as workers would have done over time: pointers that wander, at 60 samples a second.
+ */
 import { performance } from 'node:perf_hooks';
 import { KIND, SampleBuffer } from '../../src/protocol/frame.ts';
 import type { Archive } from '../../src/store/archive.ts';
@@ -19,7 +21,10 @@ const HEIGHT = 4000;
 /** Frames of one visit that are appended together, as in one commit, and commits that are filed together. */
 const COMMITS_FILED = 100;
 
-/** What filling took, µs of one core for each sample: of this process, and of the server that keeps the store, if there is one. */
+/**
+ * Cost of filling, µs of one core for each sample: of this process, and of the server that has the store, if there is
+ * one.
+ */
 export interface Filled {
   append: number;
   file: number;
@@ -45,8 +50,8 @@ export function endOf(samples: number, total: number, end: number): number {
 }
 
 /**
- * Adds visits until there are `to` samples, of which `from` are there already. `end`: Unix ms that the last of all ends by; `serverMs`: CPU of
- * the store's server so far.
+ * Adds visits until there are `to` samples, of which `from` exist already. `end`: when the last visit ends at the
+ * latest, Unix ms. `serverMs`: CPU of the store's server so far.
  */
 export async function fillPast(
   { archive }: { archive: Pick<Archive, 'append' | 'compactAll'> },

@@ -1,4 +1,6 @@
-/** Administrators who come, look at a site and go, on machines that tell each other now and then what is looked at on them. */
+/**
+ * Administrators who come, watch a site and leave, on machines that regularly tell each other what is watched on them.
+ */
 import { type Assumptions, sessionsOf } from '../capacity-model.ts';
 import type { Calendar } from './calendar.ts';
 import { type Chance, sumsOf } from './chance.ts';

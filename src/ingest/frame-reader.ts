@@ -47,8 +47,8 @@ export class FrameReader implements Sink {
   }
 
   /**
-   * From now on `receiver` gets the data frames; text is not checked to be UTF-8. All other bytes go, copied and in order,
-   * to the `data` event of `socket`, where ws listens.
+   * From now on `receiver` gets the data frames; text is not checked to be UTF-8. All other bytes go, copied and in
+   * order, to the `data` event of `socket`, where ws listens.
    */
   open(socket: Socket, receiver: Taker): void {
     this.#socket = socket;

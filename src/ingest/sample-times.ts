@@ -5,8 +5,8 @@ import type { SampleBuffer } from '../protocol/frame.ts';
 const MAX_AGE_MS = 3_600_000;
 
 /**
- * Bounds the times of one frame: no time is after `now`, before `earliest` (both Unix ms), or older than the frame can be.
- * `offset` turns them into Unix ms. Returns the offset to use from here on.
+ * Bounds the times of one frame: no time is after `now`, before `earliest` (both Unix ms), or older than the frame can
+ * be. `offset` turns them into Unix ms. Returns the offset to use from here on.
  *
  * An offset is too large by the travel time of the message from which it was computed. A sample in the future shows
  * that an earlier message took longer than this one.

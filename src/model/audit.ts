@@ -1,4 +1,6 @@
-/** The audit trail: who did what to sign-ins, rights, sites and the record. Never addresses, tokens or other secrets. */
+/**
+ * The audit trail: who did what to sign-ins, rights, sites and the record. Never addresses, tokens or other secrets.
+ */
 
 /** The actions in the trail. */
 export const AUDIT_ACTIONS = [

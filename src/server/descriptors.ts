@@ -30,8 +30,8 @@ export function clientShare(maxConnections: number): number {
 }
 
 /**
- * The number of `maxConnections` connections that one client may use if an option says `limit`: at most a quarter, unless the
- * operator raised the option above its `defaultLimit`, for example because all visitors come through one address.
+ * The number of `maxConnections` connections that one client may use if an option says `limit`: at most a quarter,
+ * unless the operator raised the option above its `defaultLimit`, for example because all visitors have one address.
  */
 export function limitOfOne(limit: number, defaultLimit: string | (() => string), maxConnections: number): number {
   return limit > Number(defaultLimit) ? limit : Math.min(limit, clientShare(maxConnections));

@@ -18,7 +18,10 @@ export class ListenError extends Error {
   }
 }
 
-/** Starts listening. `all` are the addresses that this process listens on. Resolves with the address as a URL; rejects with ListenError. */
+/**
+ * Starts listening. `all` are the addresses that this process listens on. Resolves with the address as a URL; rejects
+ * with ListenError.
+ */
 export function listen(server: Server, address: Address, all: readonly Address[] = []): Promise<string> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error) => reject(new ListenError(error, address, all));

@@ -1,4 +1,4 @@
-// Preloaded into the processes of a server: their wall clock is off by the milliseconds in a file, as if it had been set.
+// Preloaded into the processes of a server: their system clock is off by the milliseconds in a file, as if it was set.
 import { readFileSync } from 'node:fs';
 
 const now = Date.now.bind(Date);

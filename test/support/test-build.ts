@@ -1,4 +1,6 @@
-/** Bundles the tests before they run. Without this, each test file takes half a second of CPU to compile its modules. */
+/**
+ * Bundles the tests before they run. Without this, each test file takes half a second of CPU to compile its modules.
+ */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';

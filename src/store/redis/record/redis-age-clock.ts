@@ -20,10 +20,10 @@ export class RedisAgeClock {
   }
 
   /**
-   * Returns the time by which the age of visits is measured (store/record/age-clock.ts). The only clock that nodes share
-   * is that of Redis, which may be set as well. So one of the nodes advances the store's time, once in SAVE_INTERVAL_MS
-   * as measured by an expiring key. While the cluster node with the store's time is unreachable, the system's clock
-   * counts.
+   * Returns the time by which the age of visits is measured (store/record/age-clock.ts). The only clock that nodes
+   * share is that of Redis, which may be set as well. So one of the nodes advances the store's time, once in
+   * SAVE_INTERVAL_MS as measured by an expiring key. While the cluster node with the store's time is unreachable, the
+   * system's clock counts.
    */
   async now(wall: number): Promise<number> {
     return (await this.#sites.soon(this.#storedTime(wall))) ?? wall;
