@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { MAX_COLUMN, MAX_ROW } from '../src/model/heat.ts';
 import { CellTable } from '../src/store/record/cell-table.ts';
+import { HeatCells } from '../src/store/record/heat.ts';
 
 const LAST_CELL = (MAX_COLUMN + 1) * (MAX_ROW + 1) - 1;
 
@@ -45,4 +46,15 @@ test('tables of cells can be added and cleared', () => {
       assert.deepEqual([...table], []);
     }),
   );
+});
+
+test('a heatmap sums up cells, and leaves out those that no page has', () => {
+  const sum = new HeatCells();
+  for (const cell of [0, 7, LAST_CELL, 7, LAST_CELL + 1, 2 ** 31, 2 ** 32 + 7, 2 ** 45, -1]) sum.add(cell, 2);
+  const cells = new Map([
+    [0, 2],
+    [7, 4],
+    [LAST_CELL, 2],
+  ]);
+  assert.deepEqual(sum.counted(), cells);
 });

@@ -5,9 +5,9 @@ import type { DayCounts, PageCounts } from '../../model/visit.ts';
 import { DEVICES, type Device } from '../../model/visitor.ts';
 import type { Days, HeatQuery } from '../archive.ts';
 import type { DamageLog } from '../record/damage.ts';
-import { ElementClicks, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../record/heat.ts';
+import { ElementClicks, HeatCells, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../record/heat.ts';
 import { addCounts, type Counts, dayFrom, dayName, type Layer, NO_COUNTS, WHOLE_SITE } from '../record/sums.ts';
-import { type Counted, countInTile } from '../record/tile.ts';
+import type { Counted } from '../record/tile.ts';
 import type { PageNumberTable } from './page-table.ts';
 import { readCells } from './sum-tables.ts';
 import { LAST, type Tables } from './tables.ts';
@@ -78,10 +78,10 @@ function sumCells(
   layer: Layer,
   damage: DamageLog,
 ): Counted {
-  const sum: Counted = new Map();
-  const add = (cell: number, n: number) => countInTile(sum, cell, n);
+  const sum = new HeatCells();
+  const add = (cell: number, n: number) => sum.add(cell, n);
   for (const day of days) for (const device of devices) readCells(tables, page, day, device, layer, add, damage);
-  return sum;
+  return sum.counted();
 }
 
 /** Returns the clicks on each element. */

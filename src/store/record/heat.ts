@@ -2,6 +2,7 @@
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { CELL, type ClickedElement, type Heat, type HeatKind, MAX_ROW } from '../../model/heat.ts';
 import type { PageCounts } from '../../model/visit.ts';
+import { CellTable } from './cell-table.ts';
 import { placeClicks } from './click-places.ts';
 import { SPOTS, spotIn } from './place.ts';
 import { COLUMNS, type Counts, type Layer, WHOLE_SITE } from './sums.ts';
@@ -19,6 +20,8 @@ export const MAX_SPOT_ROWS = 20_000;
  * with Redis. Further clicks are drawn where they were on the page.
  */
 const MAX_PLACES = 100_000;
+/** Number of cells of the largest page. */
+const CELLS = COLUMNS * (MAX_ROW + 1);
 /** The page is shown as large as the documents of at least this share of the views. */
 const EXTENT_SHARE = 0.05;
 
@@ -38,6 +41,23 @@ export function layerOf(kind: HeatKind): Layer {
   return kind === 'scroll' ? 'depth' : kind;
 }
 
+/**
+ * Sums up the cells of many tiles. A heatmap of a month may have a million of them, for which a `Map` takes several
+ * times as long.
+ */
+export class HeatCells {
+  readonly #table = new CellTable();
+
+  /** Ignores cells that no page has. A damaged tile may name them, and a picture would grow with them. */
+  add(cell: number, n: number): void {
+    if (cell >= 0 && cell < CELLS) this.#table.add(cell, n);
+  }
+
+  counted(): Counted {
+    return new Map(this.#table);
+  }
+}
+
 /** Collects clicks on the elements of a page as they are read. */
 export class ElementClicks {
   readonly sums = new Map<string, Counted>();
@@ -55,7 +75,6 @@ export class ElementClicks {
 
 /** Returns what `Archive.heat` returns. `sum`: the cells of the layer. `elements`: clicks by selector. */
 export function heatOf(kind: HeatKind, sum: Counted, extents: Counted, elements: ReadonlyMap<string, Counted>): Heat {
-  for (const counted of [sum, extents]) dropOutside(counted);
   const placed = kind === 'click' ? placeClicks(sum, elements) : undefined;
   const shown = flat(sum, kind === 'scroll');
   // If most clicks were placed, the page is shown in their common width.
@@ -75,17 +94,12 @@ function extentIn(width: number, extents: Counted): [number, number] {
   return [CELL * (width + 1), height];
 }
 
-/** Removes cells that no page has. A damaged tile may name them, and a picture would grow with them. */
-function dropOutside(counted: Counted): void {
-  for (const cell of counted.keys()) if (!(cell >= 0 && cell < COLUMNS * (MAX_ROW + 1))) counted.delete(cell);
-}
-
 /** Returns `column, row, count` of each cell, without the column if there is only one. */
 function flat(sum: Counted, rowsOnly: boolean): Pick<Heat, 'cells' | 'total' | 'most'> {
   const cells: number[] = [];
   let total = 0;
   let most = 0;
-  for (const cell of [...sum.keys()].sort((a, b) => a - b)) {
+  for (const cell of Int32Array.from(sum.keys()).sort()) {
     const n = sum.get(cell) as number;
     if (!rowsOnly) cells.push(cell % COLUMNS);
     cells.push(Math.floor(cell / COLUMNS), n);

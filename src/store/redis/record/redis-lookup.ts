@@ -7,7 +7,7 @@ import type { Days, HeatQuery, Run, VisitRuns } from '../../archive.ts';
 import { BAND_CELLS } from '../../record/bands.ts';
 import { nameRun, type StoredRun } from '../../record/chunk.ts';
 import { DamageLog } from '../../record/damage.ts';
-import { ElementClicks, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../../record/heat.ts';
+import { ElementClicks, HeatCells, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../../record/heat.ts';
 import { minutesIn } from '../../record/minute-sums.ts';
 import { readable, runsDuring, sceneOf } from '../../record/run-part.ts';
 import { toVisit } from '../../record/stored-visit.ts';
@@ -21,7 +21,7 @@ import {
   sliceOf,
   WHOLE_SITE,
 } from '../../record/sums.ts';
-import { type Counted, countInTile, readTile } from '../../record/tile.ts';
+import { type Counted, readTile } from '../../record/tile.ts';
 import type { PageHash } from './page-hash.ts';
 import { partsOf, type RecordSite, type StoredSiteState } from './record-site.ts';
 import { readCounts } from './sum-commands.ts';
@@ -114,7 +114,7 @@ export async function readRedisHeat(
   if (page === undefined) return noHeat();
   const devices = query.device === undefined ? DEVICES : [query.device];
   const slices = (layer: Layer) => new Set(devices.map((device) => sliceOf(device, layer)));
-  const [sum, extents] = [new Map() as Counted, new Map() as Counted];
+  const [sum, extents] = [new HeatCells(), new HeatCells()];
   const wanted = [
     [slices(layerOf(query.kind)), sum],
     [slices('extent'), extents],
@@ -126,8 +126,7 @@ export async function readRedisHeat(
     );
     for (const { slice, band, tile } of found.flat())
       for (const [of, into] of wanted)
-        if (of.has(slice))
-          damage.tryRead(() => readTile(tile, (cell, n) => countInTile(into, band * BAND_CELLS + cell, n)));
+        if (of.has(slice)) damage.tryRead(() => readTile(tile, (cell, n) => into.add(band * BAND_CELLS + cell, n)));
   };
   const classes = new Set(devices.map((device) => DEVICES.indexOf(device)));
   const isOfClicks = query.kind === 'click';
@@ -135,7 +134,7 @@ export async function readRedisHeat(
     isOfClicks ? spotsOf(site, page, days, classes, damage) : new Map<string, Counted>(),
     ...partsOf(days, TOGETHER).map(addCells),
   ]);
-  return heatOf(query.kind, sum, extents, spots);
+  return heatOf(query.kind, sum.counted(), extents.counted(), spots);
 }
 
 export interface CellTile {
