@@ -15,7 +15,9 @@ import { addressGroup, peerReader, trustOf } from './http/peer.ts';
 import { createHttp, type Http } from './http/server.ts';
 import type { IngestOptions } from './ingest/contract.ts';
 import { Ingest } from './ingest/ingest.ts';
+
 import { Pace } from './ingest/pace.ts';
+import { canShareReads } from './ingest/self-test.ts';
 import { withTimeout } from './lib/timeout.ts';
 import { createLogger, type Logger } from './log/logger.ts';
 import { commitTimes, type WorkerFigures, workerMetrics } from './metrics/worker-metrics.ts';
@@ -139,6 +141,18 @@ async function startArchive(
   );
 }
 
+/** False if the option says so, or if Node is not as expected. */
+async function sharesReads({ plainWebsockets }: Config, log: Logger): Promise<boolean> {
+  if (plainWebsockets) return false;
+  const can = await canShareReads();
+  if (!can)
+    log.warn(
+      { node: process.version },
+      'internals of Node.js are not as expected: ws alone reads WebSockets, which costs more CPU (as --plain-websockets)',
+    );
+  return can;
+}
+
 interface IngestParts {
   store: Store;
   archive: ThreadArchive;
@@ -160,6 +174,7 @@ async function ingestOptions(
     log,
     pace,
     maxPerAddress: limitOfOne(config.maxPerAddress, OPTIONS.maxPerAddress.preset, mostConnections()),
+    sharesReads: await sharesReads(config, log),
     moved: (old, fresh) => limit.upgraded(old as Socket, fresh),
     secret: await store.secret(),
     // A primary of an older version, which reloads its workers after an upgrade, does not set it.

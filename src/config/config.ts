@@ -428,6 +428,15 @@ export const OPTIONS = {
     read: readSwitch,
   }),
   /** `/healthz` and `/readyz` answer 503 while the server is degraded. */
+  plainWebsockets: option({
+    flag: 'plain-websockets',
+    env: ['FIELDMOUSE_PLAIN_WEBSOCKETS'],
+    preset: 'no',
+    help:
+      "read visitors' WebSockets with the ws library alone: costs more CPU, and does not depend on internals of " +
+      'Node.js. The server does so by itself where those internals are not as expected',
+    read: readSwitch,
+  }),
   failDegraded: option({
     flag: 'fail-degraded',
     env: ['FIELDMOUSE_FAIL_DEGRADED'],

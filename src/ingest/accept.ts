@@ -16,10 +16,27 @@ export interface Upgrade {
 }
 
 export interface Opening {
-  /** The connection has a new socket, which replaces the old one from now on. */
+  /** The connection has become a WebSocket. `fresh` replaces its socket from now on; it may be the same. */
   moved(old: Duplex, fresh: Socket): void;
   /** Called with the WebSocket; returns the receiver of its frames. */
   open(webSocket: VisitorSocket): Taker;
+}
+
+/** Completes a WebSocket's handshake. Returns false if it failed: then ws has responded, or the connection is closed. */
+export function acceptPlain(
+  server: Server<typeof VisitorSocket>,
+  { request, socket, head }: Upgrade,
+  { moved, open }: Opening,
+): boolean {
+  moved(socket, socket as Socket);
+  let isOpen = false;
+  // ws opens the connection or refuses it before it returns.
+  server.handleUpgrade(request, socket, head, (webSocket) => {
+    isOpen = true;
+    socket.off('error', destroyItself);
+    open(webSocket);
+  });
+  return isOpen;
 }
 
 /**

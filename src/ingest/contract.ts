@@ -68,7 +68,9 @@ export interface IngestOptions {
   pace: Pace;
   /** Maximum number of connections per address in this worker. */
   maxPerAddress: number;
-  /** The connection of a WebSocket has a new socket, `fresh`. */
+  /** True if WebSockets may be read by shared-read.ts and frame-reader.ts; otherwise ws alone reads them. */
+  sharesReads: boolean;
+  /** A connection has become a WebSocket. `fresh` replaces its socket; it may be the same. */
   moved(old: Duplex, fresh: Socket): void;
   /** The key that signs resume tokens. */
   secret: Buffer;

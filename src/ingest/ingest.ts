@@ -13,7 +13,7 @@ import type { Beacon, BeaconReply, Peer } from '../protocol/post.ts';
 import type { ProblemCode, ProblemStatus } from '../protocol/problems.ts';
 import { withoutNul } from '../protocol/reader.ts';
 import { endWithProblem, isAwayCode } from '../server/raw-problem.ts';
-import { acceptWebSocket, destroyItself, type Upgrade } from './accept.ts';
+import { acceptPlain, acceptWebSocket, destroyItself, type Upgrade } from './accept.ts';
 import { Admission } from './admission.ts';
 import type { Contact } from './arrival.ts';
 import { Beacons } from './beacon.ts';
@@ -133,12 +133,17 @@ export class Ingest implements ConnectionHost {
     const entry = this.#admission.enter(address, performance.now());
     if (typeof entry === 'string') return [REFUSALS[entry].status, entry, REFUSALS[entry].detail];
     const newcomer: Newcomer = { contact, host, address: entry };
-    const isOpen = acceptWebSocket(this.#sockets, upgrade, readLimit(this.#options.config), {
-      moved: this.#options.moved,
-      open: (socket) => this.#addConnection(socket, newcomer, resumeToken(offered)),
-    });
-    if (!isOpen) this.#admission.leave(entry);
+    const open = (socket: VisitorSocket) => this.#addConnection(socket, newcomer, resumeToken(offered));
+    if (!this.#accept(upgrade, open)) this.#admission.leave(entry);
     return undefined;
+  }
+
+  #accept(upgrade: Upgrade, open: (socket: VisitorSocket) => Connection): boolean {
+    const { config, moved, sharesReads } = this.#options;
+    const opening = { moved, open };
+    return sharesReads
+      ? acceptWebSocket(this.#sockets, upgrade, readLimit(config), opening)
+      : acceptPlain(this.#sockets, upgrade, opening);
   }
 
   async #checkSite(key: string, origin: string | undefined, host: string | undefined): Promise<Refusal | undefined> {

@@ -66,7 +66,7 @@ export class ConnectionLimit {
   }
 
   /**
-   * The connection has become a WebSocket, and `fresh` has replaced its socket. The descriptor still counts, but no
+   * The connection has become a WebSocket, and `fresh` has replaced its socket, or is the same. The descriptor still counts, but no
    * longer as a plain connection of its address: admission.ts limits the WebSockets of an address.
    */
   upgraded(old: Socket, fresh: Socket): void {
