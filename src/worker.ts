@@ -18,6 +18,7 @@ import { Ingest } from './ingest/ingest.ts';
 
 import { Pace } from './ingest/pace.ts';
 import { canShareReads } from './ingest/self-test.ts';
+import { PunctualTimer } from './lib/punctual-timer.ts';
 import { withTimeout } from './lib/timeout.ts';
 import { createLogger, type Logger } from './log/logger.ts';
 import { commitTimes, type WorkerFigures, workerMetrics } from './metrics/worker-metrics.ts';
@@ -300,10 +301,8 @@ async function sendMetrics({ metrics, channel }: Parts, ask: number): Promise<vo
 /** The primary replaces a worker that stops reporting, or that reports too much memory. */
 function reportLoad({ channel, recorder }: Parts): void {
   const load = new LoadReporter();
-  setInterval(
-    () => channel.send({ tag: TAG, k: 'beat', ...load.report(), troubles: troublesOf(recorder) }),
-    HEARTBEAT_MS,
-  );
+  const beat = () => channel.send({ tag: TAG, k: 'beat', ...load.report(), troubles: troublesOf(recorder) });
+  new PunctualTimer(beat, HEARTBEAT_MS, true);
 }
 
 /** Closes the parts in the order in which data flows through them, so that nothing in progress is lost. */

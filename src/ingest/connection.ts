@@ -3,6 +3,7 @@
  * file decides when to close, and with which code.
  */
 import { isUtf8 } from 'node:buffer';
+import { runLateTimers } from '../lib/punctual-timer.ts';
 import { CLOSE, type CloseReason } from '../protocol/close.ts';
 import { type Control, SUBPROTOCOL } from '../protocol/control.ts';
 import { decodeHead, decodeHello, FRAME, type Hello } from '../protocol/frame.ts';
@@ -94,8 +95,9 @@ export class Connection implements SocketOwner, VisitOwner {
   /** Handles a frame's payload: `bytes` from `from` to `to`, which are valid for this call only. */
   take(bytes: Buffer, from: number, to: number, isBinary: boolean): void {
     this.#isAlive = true;
-    if (this.#state === 'ending' || this.#state === 'closed') return;
     const now = performance.now();
+    runLateTimers(now);
+    if (this.#state === 'ending' || this.#state === 'closed') return;
     if (!this.#mayTake(to - from, now)) this.#closeTooFast();
     else if (this.#state === 'claiming') this.#bufferEarly(Buffer.from(bytes.subarray(from, to)), isBinary);
     else this.#read(bytes, from, to, isBinary);

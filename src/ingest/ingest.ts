@@ -6,6 +6,7 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
 import { type Server, type ServerOptions, WebSocketServer } from 'ws';
 import { forEachConcurrently } from '../lib/concurrency.ts';
+import { PunctualTimer, sinceTurnMs } from '../lib/punctual-timer.ts';
 import { isAllowedOrigin } from '../model/site.ts';
 import { MAX_TEXT } from '../model/text.ts';
 import { SUBPROTOCOL } from '../protocol/control.ts';
@@ -59,7 +60,7 @@ export class Ingest implements ConnectionHost {
   readonly #sockets: Server<typeof VisitorSocket>;
   readonly #connections = new Set<Connection>();
   readonly #roundRobin = new RoundRobin(this.#connections);
-  readonly #timers: NodeJS.Timeout[];
+  readonly #timers: PunctualTimer[];
   readonly #loopDelay = monitorEventLoopDelay();
   #loopUse = performance.eventLoopUtilization();
   #closed = false;
@@ -93,10 +94,10 @@ export class Ingest implements ConnectionHost {
     this.#sockets.on('wsClientError', refuseHandshake);
     this.#loopDelay.enable();
     this.#timers = [
-      setInterval(() => this.#probeShare(), TURN_MS),
-      setInterval(() => this.#onSecond(), SECOND_MS),
-      setInterval(() => this.#observeLoad(), LOAD_MS),
-      setInterval(() => this.#checkSites().catch((error) => this.#logError(error)), SITE_CHECK_MS),
+      new PunctualTimer(() => this.#probeShare(), TURN_MS, true),
+      new PunctualTimer(() => this.#onSecond(), SECOND_MS, true),
+      new PunctualTimer(() => this.#observeLoad(), LOAD_MS, true),
+      new PunctualTimer(() => this.#checkSites().catch((error) => this.#logError(error)), SITE_CHECK_MS, true),
     ];
   }
 
@@ -196,7 +197,8 @@ export class Ingest implements ConnectionHost {
   /** Sets the pace. Visitors get it in their next update. */
   #observeLoad(): void {
     const { pace } = this.#registry;
-    const loopDelayMs = Math.round(this.#loopDelay.max / 1e6);
+    // The histogram gets a delay only when it is over.
+    const loopDelayMs = Math.round(Math.max(this.#loopDelay.max / 1e6, sinceTurnMs()));
     this.#loopDelay.reset();
     const { utilization } = performance.eventLoopUtilization(this.#loopUse);
     this.#loopUse = performance.eventLoopUtilization();
@@ -232,7 +234,7 @@ export class Ingest implements ConnectionHost {
    */
   async close(reason: 'restart' | 'stop'): Promise<void> {
     this.#closed = true;
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const timer of this.#timers) timer.stop();
     this.#loopDelay.disable();
     for (const connection of this.#connections) connection.close(reason === 'restart' ? 'restart' : 'goingAway');
     this.#beacons.close();

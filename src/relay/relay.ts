@@ -4,6 +4,7 @@
  * visitor's latest. When there are too many events, they are dropped and the primary gets the whole list of visitors.
  */
 import { getOrInsert } from '../lib/get-or-insert.ts';
+import { isTurning, PunctualTimer } from '../lib/punctual-timer.ts';
 import type { NumberedChannel } from '../protocol/channel.ts';
 import { type Arrival, type LateMark, type RelayItem, type SeenSite, TAG, type ToPrimary } from '../protocol/ipc.ts';
 import type { ChannelBuffer } from './channel-buffer.ts';
@@ -15,6 +16,8 @@ const TICK_MS = 16;
 const REPORT_MS = 1000;
 /** Maximum number of batches that the operating system has not accepted yet. With this many, the next batch waits. */
 const MAX_IN_FLIGHT = 4;
+/** The same while the event loop does not turn: Node then does not say what the operating system has accepted. */
+const MAX_UNREPORTED = 32;
 /** Maximum number of events that wait for the primary. Above it they are dropped, and a resync follows. */
 const MAX_ITEMS = 20_000;
 /** Above this size of waiting text moves are skipped, bytes. */
@@ -65,18 +68,18 @@ export class Relay {
    */
   #isIncomplete = false;
   #lastClaim = 0;
-  #tick: NodeJS.Timeout | undefined;
+  #tick: PunctualTimer | undefined;
   #claimsDue: NodeJS.Immediate | undefined;
-  readonly #report: NodeJS.Timeout;
+  readonly #report: PunctualTimer;
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    this.#report = setInterval(() => this.#sendReport(), REPORT_MS);
+    this.#report = new PunctualTimer(() => this.#sendReport(), REPORT_MS, true);
   }
 
   /** True while the primary does not keep up. */
   get saturated(): boolean {
-    return this.#inFlight >= MAX_IN_FLIGHT;
+    return this.#inFlight >= MAX_IN_FLIGHT && (isTurning() || this.#inFlight >= MAX_UNREPORTED);
   }
 
   /** True while more moves may be rendered; otherwise only the latest positions are sent. */
@@ -215,7 +218,7 @@ export class Relay {
 
   /** Schedules a tick. All workers tick at the same time, so that the primary writes their batches at once. */
   arm(): void {
-    this.#tick ??= setTimeout(() => this.#onTick(), TICK_MS - (Date.now() % TICK_MS));
+    this.#tick ??= new PunctualTimer(() => this.#onTick(), TICK_MS - (Date.now() % TICK_MS));
   }
 
   flushBuffers(buffers: Iterable<ChannelBuffer>): void {
@@ -331,8 +334,8 @@ export class Relay {
    * second.
    */
   async close(): Promise<void> {
-    clearInterval(this.#report);
-    clearTimeout(this.#tick);
+    this.#report.stop();
+    this.#tick?.stop();
     clearImmediate(this.#claimsDue);
     this.#tick = undefined;
     if (this.#isIncomplete) this.#sync();

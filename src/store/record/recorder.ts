@@ -3,6 +3,7 @@
  * the store fails, the frames are not kept here: the visitors still have them and send them again.
  */
 import { getOrInsert } from '../../lib/get-or-insert.ts';
+import { PunctualTimer } from '../../lib/punctual-timer.ts';
 import { SampleBuffer } from '../../protocol/frame.ts';
 import type { Archive } from '../archive.ts';
 import { type AboutVisit, BatchWriter, type PlaceEntry, PlaceMark } from './batch.ts';
@@ -160,7 +161,7 @@ export class Recorder {
   /** Batches that have reached MAX_BATCH. */
   #full: Uint8Array[] = [];
   #bytes = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: PunctualTimer | undefined;
   /** When the timer was set for this group, ms. */
   #armedAt = 0;
   #committing: Promise<void> | undefined;
@@ -237,12 +238,12 @@ export class Recorder {
    */
   #hurry(): void {
     if (!this.#timer || this.#inTrouble || this.#waiting.length < 2) return;
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#setTimer(this.#armedAt + this.#options.commitMs / this.#waiting.length - performance.now());
   }
 
   #setTimer(ms: number): void {
-    this.#timer = setTimeout(() => {
+    this.#timer = new PunctualTimer(() => {
       this.#timer = undefined;
       void this.#commit();
     }, ms);
@@ -307,7 +308,7 @@ export class Recorder {
   /** Commits what has been collected. No frames may follow. Closing twice is safe. */
   async close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#timer?.stop();
     await this.#committing;
     if (this.#recordings.length > 0) await this.#commit();
     for (const resolve of this.#waiting.splice(0)) resolve();
