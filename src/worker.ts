@@ -15,7 +15,6 @@ import { addressGroup, peerReader, trustOf } from './http/peer.ts';
 import { createHttp, type Http } from './http/server.ts';
 import type { IngestOptions } from './ingest/contract.ts';
 import { Ingest } from './ingest/ingest.ts';
-
 import { Pace } from './ingest/pace.ts';
 import { canShareReads } from './ingest/self-test.ts';
 import { PunctualTimer } from './lib/punctual-timer.ts';
