@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { keepPictures, openDashboard, seeHere, seePointer } from './support/dashboard.ts';
 import { until } from './support/exact.ts';
-import { freeAddress } from './support/free-port.ts';
 import { FILE } from './support/owner.ts';
 import { startRedis } from './support/redis.ts';
 import { startServer } from './support/server.ts';
@@ -17,13 +18,26 @@ async function setHidden(dashboard: Page, hidden: boolean): Promise<void> {
   }, hidden);
 }
 
+/** True if the process has the socket that listens on the port of `url`. */
+function listens(pid: number, url: string): boolean {
+  const port = Number(new URL(url).port).toString(16).toUpperCase().padStart(4, '0');
+  const table = readFileSync('/proc/net/tcp', 'utf8');
+  // proc(5): local address, remote address, state (0A: listening), …, inode.
+  const inode = new RegExp(`:${port} \\w+:0000 0A(?: +\\S+){5} +(\\d+)`).exec(table)?.[1];
+  const folder = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(folder).some((name) => readlinkSync(join(folder, name)) === `socket:[${inode}]`);
+  } catch {
+    // A descriptor was closed, or the process ended, meanwhile.
+    return false;
+  }
+}
+
 /** Of the tests that do not stop it. */
 const shared = await startServer(FILE, { workers: 1 });
 
 test('a killed worker leaves the dashboard intact: visitors reconnect, and the stream continues', async (t) => {
-  // A port that new workers listen on again, also when no worker is left for a moment.
-  const listen = await freeAddress();
-  const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 2, listen });
+  const { server, browser, dashboard } = await openDashboard(t, 1280, 800, { workers: 2 });
   const context = await browser.newContext();
   const tabs: Page[] = [];
   // One after the other, so that their connections are dealt out to both workers.
@@ -40,10 +54,14 @@ test('a killed worker leaves the dashboard intact: visitors reconnect, and the s
   });
   // A tab whose worker is gone connects anew.
   const back = Promise.race(tabs.map((tab) => tab.waitForEvent('websocket').then(() => tab)));
-  // All tabs may be on one worker. If the first is replaced before a tab is back, the other one is killed, too.
+  // All tabs may be on one worker. If another listens before a tab is back, the second one is killed, too.
   for (const pid of server.workerPids()) {
     process.kill(pid, 'SIGKILL');
-    const replaced = until(() => server.workerPids().length === 2 && !server.workerPids().includes(pid), 'new worker');
+    const isReplaced = () => {
+      const pids = server.workerPids();
+      return pids.length === 2 && !pids.includes(pid) && pids.every((one) => listens(one, server.url));
+    };
+    const replaced = until(isReplaced, 'worker that listens');
     const isBack = await Promise.race([back.then(() => true), replaced.then(() => false)]);
     await replaced;
     if (isBack) break;

@@ -1,5 +1,6 @@
 /** A primary that exits while its workers start. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -31,8 +32,9 @@ test('a worker that can no longer query a killed primary exits silently', async 
   const child = spawnMain(['start', ...addresses, '--workers', '1', '--data', join(folder, 'data')], {
     NODE_OPTIONS: `--import ${pathToFileURL(preload).href}`,
   });
+  const exited = once(child, 'exit');
   // They end when the worker has ended, too.
   const said = await Promise.all([child.stdout, child.stderr].map((pipe) => text(pipe as NodeJS.ReadableStream)));
   assert.deepEqual(said, ['', '']);
-  assert.equal(child.signalCode ?? child.exitCode, 'SIGKILL');
+  assert.deepEqual(await exited, [null, 'SIGKILL']);
 });
