@@ -1,7 +1,7 @@
 /** What proxies in front of the server write into requests: addresses in every form, and invalid addresses. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { addressGroup, readAddress } from '../src/http/peer.ts';
+import { addressGroup, readAddress, trustOf } from '../src/http/peer.ts';
 import type { Beacon } from '../src/protocol/post.ts';
 import { startHttp } from './support/http.ts';
 
@@ -47,6 +47,12 @@ test('limits count all invalid addresses as one', () => {
   assert.equal(addressGroup('::ffff:203.0.113.9'), '203.0.113.9');
   assert.equal(addressGroup('2001:db8:0:1::1'), addressGroup('2001:db8:0:1:ffff::2'));
   assert.notEqual(addressGroup('2001:db8:0:1::1'), addressGroup('2001:db8:0:2::1'));
+  // An interface, or any text in its place, is not a part of the address.
+  for (const zone of ['eth0', 'eth0.100', 'fff:10.1.2.3']) {
+    assert.equal(addressGroup(`2001:db8:0:1::1%${zone}`), addressGroup('2001:db8:0:1::1'), zone);
+    assert.equal(trustOf(['fe80::/10'])(`fe80::1%${zone}`, 0), true, zone);
+    assert.equal(trustOf(['loopback'])(`fe80::1%${zone}`, 0), false, zone);
+  }
 });
 
 /** The client of each X-Forwarded-For, for a server that trusts these proxies. */

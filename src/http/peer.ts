@@ -74,7 +74,15 @@ export function trustOf(trustProxy: Config['trustProxy']): Trusts {
   if (typeof trustProxy === 'boolean') return () => trustProxy;
   const listed = proxyAddress.compile([...trustProxy]);
   // A request over a Unix socket has no address; only processes on this computer can send it.
-  return (address, hop) => !address || listed(address, hop);
+  return (address, hop) => !address || listed(withoutZone(address), hop);
+}
+
+/**
+ * An IPv6 address without the interface that it belongs to (RFC 4007 section 11), such as `fe80::1%eth0.100`. Node
+ * accepts any text there, the parsers of addresses only letters and digits.
+ */
+function withoutZone(address: string): string {
+  return address.replace(/%.*$/s, '');
 }
 
 /** The nearest value of a list to which proxies append. */
@@ -94,7 +102,7 @@ export function addressGroup(address: string): string {
   // Most addresses are IPv4, and parsing each costs as much as a read of the store.
   if (isIPv4(address)) return address;
   if (isIP(address) === 0) return 'local';
-  const parsed = ipaddr.process(address);
+  const parsed = ipaddr.process(withoutZone(address));
   if (parsed.kind() === 'ipv4') return parsed.toString();
   return parsed.toByteArray().slice(0, 8).join('.');
 }
