@@ -117,7 +117,7 @@ test('only a few of the requests that wait are handled at a time, in order', asy
   const local = createServer((request, response) => {
     if (limit.enter(request, response) !== 'taken') response.writeHead(429).end();
     else
-      limit.whenItsTurn(request, response, () => {
+      limit.whenItsTurn(request, () => {
         handled.push({ path: request.url, response });
         local.emit('handled');
       });

@@ -71,7 +71,7 @@ function queue({ refuse }: Http, isDraining: () => boolean) {
     }
     noteAnswer(request, response);
     if (isDraining()) response.shouldKeepAlive = false;
-    if (place === 'taken') pipeline.whenItsTurn(request, response, () => answer(request, response));
+    if (place === 'taken') pipeline.whenItsTurn(request, () => answer(request, response));
     else refuse(response, TOO_MANY_WAITING);
   };
 }

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { getOrInsert } from '../lib/get-or-insert.ts';
 
 /**
  * How to treat a request: answer it, refuse it as the first one above the limit, or ignore it because it comes after
@@ -19,9 +20,7 @@ const LEAVE_REST = 2;
 /** The requests of one connection whose responses are not complete. */
 interface Line {
   length: number;
-  /** How many of them are being handled. */
-  handled: number;
-  /** Starts the others, in order. */
+  /** Starts those that are not being handled yet, in order. */
   waiting: (() => void)[];
 }
 
@@ -42,6 +41,7 @@ export class PipelineLimit {
     line.length += 1;
     response.once('close', () => {
       line.length -= 1;
+      if (!socket.destroyed) line.waiting.shift()?.();
     });
     if (line.length <= this.#most) return 'taken';
     if (line.length > this.#most + 1) return 'late';
@@ -50,26 +50,14 @@ export class PipelineLimit {
   }
 
   #lineOf(socket: Socket): Line {
-    const known = this.#lines.get(socket);
-    if (known) return known;
-    const line: Line = { length: 0, handled: 0, waiting: [] };
-    this.#lines.set(socket, line);
-    return line;
+    return getOrInsert(this.#lines, socket, () => ({ length: 0, waiting: [] }));
   }
 
   /** Calls `handle` once it is the turn of a taken request; never if the connection ends first. */
-  whenItsTurn({ socket }: IncomingMessage, response: ServerResponse, handle: () => void): void {
-    const line = this.#lineOf(socket);
-    const start = () => {
-      line.handled += 1;
-      response.once('close', () => {
-        line.handled -= 1;
-        if (!socket.destroyed) line.waiting.shift()?.();
-      });
-      handle();
-    };
-    if (line.handled < this.#mostHandled) start();
-    else line.waiting.push(start);
+  whenItsTurn({ socket }: IncomingMessage, handle: () => void): void {
+    const { length, waiting } = this.#lineOf(socket);
+    if (length - waiting.length <= this.#mostHandled) handle();
+    else waiting.push(handle);
   }
 }
 
