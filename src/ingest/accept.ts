@@ -22,27 +22,16 @@ export interface Opening {
   open(webSocket: VisitorSocket): Taker;
 }
 
-/** Completes a WebSocket's handshake. Returns false if it failed: then ws has responded, or the connection is closed. */
-export function acceptPlain(
-  server: Server<typeof VisitorSocket>,
-  { request, socket, head }: Upgrade,
-  { moved, open }: Opening,
-): boolean {
-  moved(socket, socket as Socket);
-  let isOpen = false;
-  // ws opens the connection or refuses it before it returns.
-  server.handleUpgrade(request, socket, head, (webSocket) => {
-    isOpen = true;
-    socket.off('error', destroyItself);
-    open(webSocket);
-  });
-  return isOpen;
+/**
+ * Completes a WebSocket's handshake. Returns false if it failed: then ws has responded, or the connection is closed.
+ * `socket` has `destroyItself` as a listener.
+ */
+export function acceptPlain(server: Server<typeof VisitorSocket>, upgrade: Upgrade, { moved, open }: Opening): boolean {
+  moved(upgrade.socket, upgrade.socket as Socket);
+  return handshake(server, upgrade, open);
 }
 
-/**
- * Completes a WebSocket's handshake. Whole frames of the connection are read here, everything else by `server`. Returns
- * false if the handshake failed: then ws has responded, or the connection is closed.
- */
+/** As `acceptPlain`. Whole frames of the connection are read here, everything else by `server`. */
 export function acceptWebSocket(
   server: Server<typeof VisitorSocket>,
   { request, socket, head }: Upgrade,
@@ -57,15 +46,25 @@ export function acceptWebSocket(
   }
   const { socket: fresh, rest } = reopened;
   moved(socket, fresh);
-  let isOpen = false;
   fresh.on('error', destroyItself);
-  // ws opens the connection or refuses it before it returns.
-  server.handleUpgrade(request, fresh, NOTHING, (webSocket) => {
-    isOpen = true;
-    fresh.off('error', destroyItself);
+  return handshake(server, { request, socket: fresh, head: NOTHING }, (webSocket) => {
     frames.open(fresh, open(webSocket));
     const early = Buffer.concat([head, rest]);
     frames.read(early, early.length);
+  });
+}
+
+/** ws opens the connection or refuses it before this returns. */
+function handshake(
+  server: Server<typeof VisitorSocket>,
+  { request, socket, head }: Upgrade,
+  open: (webSocket: VisitorSocket) => unknown,
+): boolean {
+  let isOpen = false;
+  server.handleUpgrade(request, socket, head, (webSocket) => {
+    isOpen = true;
+    socket.off('error', destroyItself);
+    open(webSocket);
   });
   return isOpen;
 }
