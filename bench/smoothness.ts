@@ -6,6 +6,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { CHROMIUM_FLAGS } from '../test/support/programs.ts';
 import type { Length } from './engine.ts';
 import type { Table } from './figures.ts';
 import type { Wandering } from './load/wanderers.ts';
@@ -15,13 +16,6 @@ import { start, TOKEN } from './systems.ts';
 const LONG_MS = 50;
 const WARM_UP_MS = 5000;
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-export const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-];
 
 const CATEGORIES = ['toplevel', 'devtools.timeline', 'disabled-by-default-devtools.timeline.frame'];
 
@@ -64,7 +58,7 @@ type Figures = Record<string, string>;
 async function inWindow(width: number, height: number, seconds: number): Promise<Figures> {
   const visitors = VISITORS;
   const system = await start('fieldmouse', ['--workers', '2']);
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
   const load: Wandering = { port: system.port, visitors, seed: 1 };
   const child = fork(fileURLToPath(new URL('./load/wanderers.ts', import.meta.url)), [JSON.stringify(load)]);
   try {

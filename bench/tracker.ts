@@ -9,9 +9,10 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Browser, type CDPSession, chromium } from 'playwright-core';
+import { CHROMIUM_FLAGS } from '../test/support/programs.ts';
 import type { Length } from './engine.ts';
 import { type Spread, spread, spreadText, type Table } from './figures.ts';
-import { CHROMIUM, FLAGS } from './smoothness.ts';
+import { CHROMIUM } from './smoothness.ts';
 import { start, TOKEN } from './systems.ts';
 
 const SECTIONS = 300;
@@ -60,7 +61,7 @@ function ourTag(port: number): string {
 
 export async function tracker({ runs }: Length): Promise<Table> {
   const costs = new Map<string, Cost[]>();
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
   try {
     for (let run = 1; run <= runs; run++)
       for (const candidate of CANDIDATES) {

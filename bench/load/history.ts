@@ -8,7 +8,7 @@ import { KIND, SampleBuffer } from '../../src/protocol/frame.ts';
 import type { Archive } from '../../src/store/archive.ts';
 import { type AboutVisit, BatchWriter, PlaceMark } from '../../src/store/record/batch.ts';
 import { seeded } from '../../test/support/seeded.ts';
-import { place } from './past.ts';
+import { idOf, place } from './past.ts';
 
 export const HISTORY_DAYS = 30;
 /** Number of pages. A fifth of all views are of `/`; of the others, those with small numbers are viewed most. */
@@ -71,7 +71,7 @@ function pastVisit(no: number, since: number): Uint8Array {
     country: pick(COUNTRIES),
     label: '',
   };
-  const id = Array.from({ length: 22 }, () => Math.floor(36 * random()).toString(36)).join('');
+  const id = idOf(random);
   const writer = new BatchWriter();
   const frames = MIN_FRAMES + Math.floor((MAX_FRAMES - MIN_FRAMES + 1) * random());
   const perView = Math.ceil(frames / (1 + Math.floor(MAX_VIEWS * random())));

@@ -102,12 +102,17 @@ async function timed(work: () => unknown, serverMs: () => number): Promise<[own:
 function newGuest(no: number, since: number): Guest {
   const random = seeded(no + 1);
   const page = no % PAGES === 0 ? '/' : `/page-${no % PAGES}`;
-  const id = Array.from({ length: 22 }, () => Math.floor(36 * random()).toString(36)).join('');
+  const id = idOf(random);
   const mark = new PlaceMark({ id, site: 'demo', page, size: [WIDTH, 800, WIDTH, HEIGHT] });
   const rest = { language: 'en', referrer: '', origin: '', country: '', label: '' };
   const writer = new BatchWriter();
   writer.about(mark, { since, device: 'desktop', ...rest });
   return { mark, writer, phase: 100 * random(), x: 0, y: 0 };
+}
+
+/** Returns the id of a visitor. `random` returns numbers from 0 to 1. */
+export function idOf(random: () => number): string {
+  return Array.from({ length: 22 }, () => Math.floor(36 * random()).toString(36)).join('');
 }
 
 const samples = new SampleBuffer(FRAME_SAMPLES);

@@ -10,8 +10,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { chromiumPath, FLAGS } from './browser.ts';
+import { chromiumPath } from './browser.ts';
 import { until } from './exact.ts';
+import { CHROMIUM_FLAGS } from './programs.ts';
 
 interface Answer {
   id?: number;
@@ -42,7 +43,13 @@ interface Window {
 export async function startTabs(t: TestContext): Promise<TabBrowser> {
   // Not a temporary folder of the test, which would be removed while the browser still writes to it.
   const profile = mkdtempSync(join(tmpdir(), 'fieldmouse-'));
-  const args = [...FLAGS, '--headless', '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'];
+  const args = [
+    ...CHROMIUM_FLAGS,
+    '--headless',
+    '--remote-debugging-port=0',
+    `--user-data-dir=${profile}`,
+    'about:blank',
+  ];
   const child = spawn(chromiumPath(), args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   t.after(async () => {
     // The whole group: processes of a killed browser may go on without it.

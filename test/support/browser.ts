@@ -2,19 +2,9 @@
 import { after, type TestContext } from 'node:test';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { LIMIT_MS } from './limit.ts';
-import { CHROMIUM, findProgram } from './programs.ts';
+import { CHROMIUM, CHROMIUM_FLAGS, findProgram } from './programs.ts';
 
 type Kind = keyof typeof CHROMIUM;
-
-export const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** The browsers of this test file, one of each kind. Starting one takes seconds on a slow machine. */
 const shared = new Map<Kind, Promise<Browser>>();
@@ -37,7 +27,7 @@ export async function launch(t: TestContext, kind: Kind = 'any'): Promise<Browse
 function startChromium(kind: Kind): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath(kind),
-    args: FLAGS,
+    args: CHROMIUM_FLAGS,
     // Playwright disables the back-forward cache, which visitors have.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   });

@@ -9,6 +9,17 @@ const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
 const FULL_CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'];
 export const CHROMIUM = { any: ['chromium-headless-shell', ...FULL_CHROMIUM], full: FULL_CHROMIUM };
 
+/** A browser without a GPU that does nothing unasked. */
+export const CHROMIUM_FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
 /** Returns the path of the first of these programs that is installed. */
 export function findProgram(names: readonly string[]): string | undefined {
   const paths = names.flatMap((name) => FOLDERS.map((folder) => join(folder, name)));
