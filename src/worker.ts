@@ -148,7 +148,7 @@ async function sharesReads({ plainWebsockets }: Config, log: Logger): Promise<bo
   if (!can)
     log.warn(
       { node: process.version },
-      'internals of Node.js are not as expected: ws alone reads WebSockets, which costs more CPU (as --plain-websockets)',
+      'internals of Node.js are not as expected: ws alone reads WebSockets (--plain-websockets), which costs more CPU',
     );
   return can;
 }

@@ -80,7 +80,7 @@ test('Redis is suspended, killed and accepts no writes: what was acked is stored
       await stream.next('moves');
       redis.signal('SIGSTOP');
       const [acked, memory] = [machines.visitors.map((one) => one.acked), memoryOf(tree)];
-      // After 10 s without an ack visitors connect anew, as the tracker does, and for a moment nobody is seen.
+      // Like the tracker, visitors reconnect after 10 s without an ack. While they do, streams show no moves.
       for (let part = 0; part < 4; part++) {
         stream.events.length = 0;
         await sleep(3000);

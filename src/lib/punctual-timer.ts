@@ -7,7 +7,10 @@ import { performance } from 'node:perf_hooks';
 
 /** A timer that is later than this runs between two frames, milliseconds. */
 const LATE_MS = 20;
-/** An event loop that runs no timer for this time is busy with sockets, milliseconds: a worker always has a timer of 50 ms. */
+/**
+ * An event loop that runs no timer for this time is busy with sockets, milliseconds. A worker always has a timer of
+ * 50 ms.
+ */
 const NO_TURN_MS = 70;
 
 const timers = new Set<PunctualTimer>();

@@ -66,8 +66,8 @@ export class ConnectionLimit {
   }
 
   /**
-   * The connection has become a WebSocket, and `fresh` has replaced its socket, or is the same. The descriptor still counts, but no
-   * longer as a plain connection of its address: admission.ts limits the WebSockets of an address.
+   * The connection has become a WebSocket, and `fresh` has replaced its socket, or is the same. The descriptor still
+   * counts, but no longer as a plain connection of its address: admission.ts limits the WebSockets of an address.
    */
   upgraded(old: Socket, fresh: Socket): void {
     if (!this.#open.has(old)) return;
