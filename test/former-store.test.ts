@@ -1,6 +1,6 @@
 /**
  * This version continues stores of format 1. In that format windows from 1,920 pixels on were wide, and clicks on
- * elements had no position on the page. test/support has one store of each kind as such a version left it: six visits
+ * elements had no position on the page. Nor had it the heights of pages. test/support has one store of each kind as such a version left it: six visits
  * with documents of 1,100, 1,440, 1,680, 1,900, 2,000 and 400 pixels. Each clicked eight times on the page "/" and four
  * times on "/seeds"; a quarter of the clicks hit no element.
  */
@@ -85,10 +85,16 @@ async function clicks(archive: Archive, device?: 'desktop' | 'wide' | 'phone') {
   return archive.heat({ site: 'demo', page: '/', kind: 'click', ...DAYS, ...(device && { device }) });
 }
 
+async function measured(archive: Archive) {
+  const page = (await archive.pages('demo', DAYS)).find((one) => one.page === '/');
+  return [page?.measuredDepth, page?.measuredHeight];
+}
+
 for (const [name, openFormer] of Object.entries(stores)) {
   test(`${name}: a store of format 1 can be read, written and erased from, and always agrees with its frames`, async (t) => {
     const { archive, format } = await openFormer(t);
-    assert.equal(await format(), 2);
+    assert.equal(await format(), 3);
+    assert.deepEqual(await measured(archive), [0, 0]);
     assert.deepEqual(await archive.verify(), []);
     assert.equal((await clicks(archive, 'desktop')).total, 32);
     assert.equal((await clicks(archive, 'wide')).total, 8);
@@ -101,6 +107,7 @@ for (const [name, openFormer] of Object.entries(stores)) {
     assert.equal((await clicks(archive, 'wide')).total, 16, 'a visit goes on in the class that it began in');
     assert.equal((await clicks(archive, 'desktop')).total, 4 * 16 + 5 * 8);
     assert.equal((await clicks(archive)).total, 6 * 16 + 6 * 8);
+    assert.deepEqual(await measured(archive), [6 * 800, 6 * 3000], 'only of visits that began in this version');
 
     for (const width of WIDTHS) assert.equal(await archive.erase(`former${width}`), true);
     while ((await archive.prune(0, Number.MAX_SAFE_INTEGER)) > 0);

@@ -238,6 +238,9 @@ test('pages are counted, sorted by any column, link to their visits, and are sav
   assert.equal(await first(), '=cmd()');
   assert.equal(await dashboard.locator('[data-sum]').getAttribute('data-sum'), '6');
 
+  const depth = row('/garden.html').locator('[data-label="Scroll depth"]');
+  assert.match(await depth.innerText(), /^\d+ %$/);
+  assert.match((await depth.getAttribute('title')) as string, /^[\d,]+ px on average$/);
   const saving = dashboard.waitForEvent('download');
   await dashboard.getByRole('button', { name: 'Download CSV' }).click();
   const text = readFileSync(await (await saving).path(), 'utf8');

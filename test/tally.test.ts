@@ -86,30 +86,38 @@ test('everything added can be subtracted again without a remainder', () => {
   );
 });
 
-/** A state as visits have it that began before there were several rules. */
-function formerTally(): AggregationState {
-  return restartAggregation({ since: T, tally: {} });
+/** A state as visits have it that are counted by former rules; without a number, from before there were several. */
+function formerTally(rules?: number): AggregationState {
+  return restartAggregation({ since: T, tally: rules === undefined ? {} : { rules } });
 }
 
 test('visits of former versions are counted and subtracted as in those versions', () => {
   fc.assert(
-    fc.property(madeVisit('demo'), madeVisit('demo'), cuts, (former, present, cut) => {
-      const pages = new Pages();
-      const sums = new Sums();
-      const wanted = new Sums();
-      const add = (visit: MadeVisit, state: AggregationState, sign: 1 | -1, to: Sums) => {
-        const tally = new Aggregator('demo', to, sign, pages, state);
-        for (const run of spliced(visit, (i) => cut[i] === true)) tally.add(run);
-      };
-      const state = formerTally();
-      add(former, state, 1, sums);
-      assert.ok(!('rules' in state));
-      for (const { spots } of sums.spots.values()) for (const spot of spots.keys()) assert.ok(spot < 256);
-      add(present, newAggregation(T), 1, sums);
-      add(former, restartAggregation({ since: T, tally: state }), -1, sums);
-      add(present, newAggregation(T), 1, wanted);
-      assert.deepEqual(left(sums), left(wanted));
-    }),
+    fc.property(
+      madeVisit('demo'),
+      madeVisit('demo'),
+      cuts,
+      fc.constantFrom(undefined, 2),
+      (former, present, cut, rules) => {
+        const pages = new Pages();
+        const sums = new Sums();
+        const wanted = new Sums();
+        const add = (visit: MadeVisit, state: AggregationState, sign: 1 | -1, to: Sums) => {
+          const tally = new Aggregator('demo', to, sign, pages, state);
+          for (const run of spliced(visit, (i) => cut[i] === true)) tally.add(run);
+        };
+        const state = formerTally(rules);
+        add(former, state, 1, sums);
+        assert.equal(state.rules, rules);
+        if (rules === undefined)
+          for (const { spots } of sums.spots.values()) for (const spot of spots.keys()) assert.ok(spot < 256);
+        for (const { counts } of sums.counts.values()) assert.equal(counts.measuredDepth + counts.measuredHeight, 0);
+        add(present, newAggregation(T), 1, sums);
+        add(former, restartAggregation({ since: T, tally: state }), -1, sums);
+        add(present, newAggregation(T), 1, wanted);
+        assert.deepEqual(left(sums), left(wanted));
+      },
+    ),
   );
 });
 
@@ -128,6 +136,32 @@ for (const [rules, state, device] of [
     const devices = [...sums.cells.values()].filter(({ cells }) => cells.size > 0).map((one) => one.device);
     assert.deepEqual(new Set(devices), new Set([device]));
   });
+
+test('the height of a page is its largest, and at least as much as was seen of it', () => {
+  const visit = plainVisit('demo', { frames: 1, samples: 0 });
+  const [frame] = visit.frames as [MadeFrame];
+  frame.size = [1280, 720, 1265, 1000];
+  frame.samples.push(
+    { type: 'scroll', time: T + 1, y: 200 },
+    { type: 'resize', time: T + 2, vw: 1280, vh: 720, dw: 1265, dh: 4000 },
+    { type: 'resize', time: T + 3, vw: 1280, vh: 720, dw: 1265, dh: 2000 },
+    { type: 'page', time: T + 4, page: '/short' },
+    { type: 'resize', time: T + 5, vw: 1280, vh: 720, dw: 1265, dh: 300 },
+  );
+  const sums = new Sums();
+  const state = newAggregation(T);
+  const tally = new Aggregator('demo', sums, 1, new Pages(), state);
+  for (const run of spliced(visit, () => false)) tally.add(run);
+  assert.deepEqual(
+    state.stays.map(({ depth, height }) => [depth, height]),
+    [
+      [920, 4000],
+      [720, 2000],
+    ],
+  );
+  const [site] = [...sums.counts.values()].filter(({ page }) => page === 0);
+  assert.deepEqual([site?.counts.measuredDepth, site?.counts.measuredHeight], [1640, 6000]);
+});
 
 test('moves and clicks beyond the maximum number of stored stays are still counted', () => {
   const visit = plainVisit('demo', { frames: 1, samples: 0 });

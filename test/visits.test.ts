@@ -1,7 +1,7 @@
 /** Visits and counts over HTTP: lists, single visits, the actions of a visitor, and erasing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Passage, Visit } from '../src/model/visit.ts';
+import { NO_COUNTS, type Passage, type Visit } from '../src/model/visit.ts';
 import type { LmdbArchive } from '../src/store/lmdb/lmdb-archive.ts';
 import { codeOf, startHttp, type TestHttp } from './support/http.ts';
 import { click, moves, record } from './support/record.ts';
@@ -194,11 +194,45 @@ test('pages are counted by day, with the visitors present now', async (t) => {
   assert.equal(answer.headers.get('cache-control'), 'no-store');
   assert.deepEqual(await answer.json(), {
     pages: [
-      { page: '/', views: 2, visits: 2, clicks: 1, moves: 4, ms: 900, depth: 1440, now: 0 },
-      { page: '/shop', views: 1, visits: 1, clicks: 1, moves: 2, ms: 500, depth: 720, now: 3 },
-      { page: '/new', views: 0, visits: 0, clicks: 0, moves: 0, ms: 0, depth: 0, now: 1 },
+      {
+        page: '/',
+        views: 2,
+        visits: 2,
+        clicks: 1,
+        moves: 4,
+        ms: 900,
+        depth: 1440,
+        measuredDepth: 1440,
+        measuredHeight: 4000,
+        now: 0,
+      },
+      {
+        page: '/shop',
+        views: 1,
+        visits: 1,
+        clicks: 1,
+        moves: 2,
+        ms: 500,
+        depth: 720,
+        measuredDepth: 720,
+        measuredHeight: 2000,
+        now: 3,
+      },
+      { page: '/new', ...NO_COUNTS, now: 1 },
     ],
-    days: [{ day: DAY, views: 3, visits: 2, clicks: 2, moves: 6, ms: 1400, depth: 2160 }],
+    days: [
+      {
+        day: DAY,
+        views: 3,
+        visits: 2,
+        clicks: 2,
+        moves: 6,
+        ms: 1400,
+        depth: 2160,
+        measuredDepth: 2160,
+        measuredHeight: 6000,
+      },
+    ],
   });
   const recent = (await (await http.api('GET', '/v1/pages?site=demo')).json()) as { days: { day: string }[] };
   assert.deepEqual(

@@ -49,9 +49,18 @@ export const EXPORT_COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth'] as const;
+const COUNTS = ['views', 'visits', 'clicks', 'moves', 'ms', 'depth', 'measuredDepth', 'measuredHeight'] as const;
 /** Their column headers, with units. */
-const HEADERS = ['views', 'visits', 'clicks', 'moves', 'total_time_ms', 'total_depth_px'] as const;
+const HEADERS = [
+  'views',
+  'visits',
+  'clicks',
+  'moves',
+  'total_time_ms',
+  'total_depth_px',
+  'measured_depth_px',
+  'measured_height_px',
+] as const;
 
 function checkExport({ flags }: Invocation): string[] {
   const faults: string[] = [];

@@ -42,6 +42,11 @@ export interface Stay {
   until: number;
   /** The deepest page pixel in sight. */
   depth: number;
+  /**
+   * Height of the page, the largest reported, but at least `depth`. Missing in visits that were recorded before it was
+   * measured.
+   */
+  height?: number;
 }
 
 /**
@@ -82,7 +87,24 @@ export interface PageCounts {
   ms: number;
   /** Sum over its views of the deepest pixel in sight. */
   depth: number;
+  /**
+   * The same sum, and the sum of the page's heights, over the views whose page height is known. Both are 0 for views
+   * from before it was measured.
+   */
+  measuredDepth: number;
+  measuredHeight: number;
 }
+
+export const NO_COUNTS: Readonly<Omit<PageCounts, 'page'>> = {
+  views: 0,
+  visits: 0,
+  clicks: 0,
+  moves: 0,
+  ms: 0,
+  depth: 0,
+  measuredDepth: 0,
+  measuredHeight: 0,
+};
 
 /** Counts of a whole site or a page on one day (UTC). */
 export interface DayCounts extends Omit<PageCounts, 'page'> {

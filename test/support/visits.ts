@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { CELL, type HeatKind, MAX_COLUMN, MAX_ROW } from '../../src/model/heat.ts';
 import type { Mark } from '../../src/model/mark.ts';
-import type { PageCounts } from '../../src/model/visit.ts';
+import { NO_COUNTS, type PageCounts } from '../../src/model/visit.ts';
 import { type Device, deviceOf, type Visitor } from '../../src/model/visitor.ts';
 import { encodeSamples, type Sample } from '../../src/protocol/encode.ts';
 import { decodeSamples, KIND, SampleBuffer } from '../../src/protocol/frame.ts';
@@ -291,8 +291,7 @@ export class Reckoning {
   }
 
   count(day: string, page: string, what: keyof Omit<PageCounts, 'page'>, by: number): void {
-    const none = { views: 0, visits: 0, clicks: 0, moves: 0, ms: 0, depth: 0 };
-    const counts = this.counts.get(`${day}${page}`) ?? none;
+    const counts = this.counts.get(`${day}${page}`) ?? { ...NO_COUNTS };
     counts[what] += by;
     this.counts.set(`${day}${page}`, counts);
   }
@@ -320,6 +319,7 @@ interface Staying {
   t: number;
   until: number;
   depth: number;
+  height: number;
   device: Device;
 }
 
@@ -348,7 +348,8 @@ class Course {
 
   #enter(page: string, t: number): void {
     this.end();
-    this.#stay = { page, t, until: t, depth: this.#size[1], device: deviceOf(this.#size[0]) };
+    this.#stay = { page, t, until: t, depth: 0, height: 0, device: deviceOf(this.#size[0]) };
+    this.#measure(this.#stay);
     const day = dayOf(t);
     this.#to.count(day, page, 'views', 1);
     this.#to.count(day, '', 'views', 1);
@@ -381,8 +382,12 @@ class Course {
       this.#isEntered = true;
       return;
     }
-    if (sample.type === 'scroll' || sample.type === 'resize')
-      stay.depth = Math.max(stay.depth, this.#scrollY + this.#size[1]);
+    if (sample.type === 'scroll' || sample.type === 'resize') this.#measure(stay);
+  }
+
+  #measure(stay: Staying): void {
+    stay.depth = Math.max(stay.depth, this.#scrollY + this.#size[1]);
+    stay.height = Math.max(stay.height, stay.depth, this.#size[3]);
   }
 
   #place(sample: Extract<Sample, { type: 'click' }>, page: string, device: Device, [column, row]: [number, number]) {
@@ -400,6 +405,8 @@ class Course {
     for (const page of [stay.page, '']) {
       this.#to.count(day, page, 'ms', stay.until - stay.t);
       this.#to.count(day, page, 'depth', stay.depth);
+      this.#to.count(day, page, 'measuredDepth', stay.depth);
+      this.#to.count(day, page, 'measuredHeight', stay.height);
     }
     this.#to.cell(
       'scroll',

@@ -12,7 +12,7 @@ import { countText } from '../ui/text.ts';
 import { useLoaded } from '../ui/use-loaded.ts';
 import { csvOf, saveFile } from './csv-file.ts';
 import { DayBars } from './day-bars.tsx';
-import { PageTable, perView } from './page-table.tsx';
+import { depthPercent, PageTable, perView } from './page-table.tsx';
 
 const PRESET_DAYS = 30;
 /** The counts are reloaded at this interval to update the current visitors, milliseconds. */
@@ -85,13 +85,24 @@ function NoPages({ site, isAll }: { site: string; isAll: boolean }) {
 
 /** The rows of the table as CSV fields, the heading first. Times are in seconds. */
 export function tableOf({ pages }: SiteCounts): (string | number)[][] {
-  const head = ['page', 'now', 'views', 'visits', 'average_seconds', 'average_depth_px', 'clicks', 'moves'];
+  const head = [
+    'page',
+    'now',
+    'views',
+    'visits',
+    'average_seconds',
+    'average_depth_percent',
+    'average_depth_px',
+    'clicks',
+    'moves',
+  ];
   const rows = pages.map((row) => [
     row.page,
     row.now,
     row.views,
     row.visits,
     Math.round(perView(row.ms, row) / 100) / 10,
+    depthPercent(row) ?? '',
     Math.round(perView(row.depth, row)),
     row.clicks,
     row.moves,

@@ -11,11 +11,22 @@ interface Column {
   /** Sort key of a row. */
   value: (row: Row) => number | string;
   text: (row: Row) => string;
+  /** Shown while the pointer rests on the text. */
+  tooltip?: (row: Row) => string | undefined;
 }
 
 /** Average per view; 0 without views. */
 export function perView(sum: number, { views }: { views: number }): number {
   return views === 0 ? 0 : sum / views;
+}
+
+/** Average share of the page that its views saw, in percent. Undefined if no page height is known. */
+export function depthPercent({ measuredDepth, measuredHeight }: Row): number | undefined {
+  return measuredHeight === 0 ? undefined : Math.round((100 * measuredDepth) / measuredHeight);
+}
+
+function depthPixels(row: Row): string {
+  return `${numberText(Math.round(perView(row.depth, row)))} px`;
 }
 
 const COLUMNS: readonly Column[] = [
@@ -26,8 +37,12 @@ const COLUMNS: readonly Column[] = [
   { name: 'Average time', value: (row) => perView(row.ms, row), text: (row) => duration(perView(row.ms, row)) },
   {
     name: 'Scroll depth',
-    value: (row) => perView(row.depth, row),
-    text: (row) => `${numberText(Math.round(perView(row.depth, row)))} px`,
+    value: (row) => depthPercent(row) ?? -1,
+    text: (row) => {
+      const percent = depthPercent(row);
+      return percent === undefined ? depthPixels(row) : `${percent} %`;
+    },
+    tooltip: (row) => (depthPercent(row) === undefined ? undefined : `${depthPixels(row)} on average`),
   },
   { name: 'Clicks', value: (row) => row.clicks, text: (row) => numberText(row.clicks) },
 ];
@@ -74,8 +89,8 @@ export function PageTable({ site, rows, period }: PageTableProps) {
         <tbody>
           {sorted(rows, order).map((row) => (
             <tr key={row.page} data-page={row.page}>
-              {COLUMNS.map(({ name, text }, i) => (
-                <td key={name} data-label={name} class={i === 0 ? 'where' : 'count'}>
+              {COLUMNS.map(({ name, text, tooltip }, i) => (
+                <td key={name} data-label={name} class={i === 0 ? 'where' : 'count'} title={tooltip?.(row)}>
                   {i === 0 ? <PagePath path={row.page} /> : text(row)}
                 </td>
               ))}

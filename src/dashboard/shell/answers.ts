@@ -124,7 +124,7 @@ export const nothing: ValueReader<null> = () => null;
 /** RFC 9457. */
 export const problem = objectOf({}, { code: textValue, title: textValue, detail: textValue });
 
-const stay: ValueReader<Stay> = objectOf({ page: textValue, t: time, until: time, depth: number });
+const stay: ValueReader<Stay> = objectOf({ page: textValue, t: time, until: time, depth: number }, { height: number });
 export const visit: ValueReader<Visit> = objectOf({
   id: textValue,
   site: textValue,
@@ -175,7 +175,16 @@ function dayOf(value: unknown): string | undefined {
   return day !== undefined && isTimeValue(periodStart(day)) ? day : undefined;
 }
 
-const sums = { views: count, visits: count, clicks: count, moves: count, ms: count, depth: count };
+const sums = {
+  views: count,
+  visits: count,
+  clicks: count,
+  moves: count,
+  ms: count,
+  depth: count,
+  measuredDepth: count,
+  measuredHeight: count,
+};
 const pageCounts: ValueReader<PageCounts & { now: number }> = objectOf({ ...sums, page: textValue, now: count });
 const dayCounts: ValueReader<DayCounts> = objectOf({ ...sums, day: dayOf });
 export const counts: ValueReader<SiteCounts> = objectOf({ pages: list(pageCounts), days: list(dayCounts) });

@@ -1,6 +1,6 @@
 /** Counts by page and by day, and the visitors present now. */
 import { Type } from '@fastify/type-provider-typebox';
-import type { PageCounts } from '../../model/visit.ts';
+import { NO_COUNTS, type PageCounts } from '../../model/visit.ts';
 import type { HttpOptions } from '../contract.ts';
 import { comeBackLater } from '../problem.ts';
 import { days, SiteKey, written } from '../query-fields.ts';
@@ -13,6 +13,8 @@ const counts = {
   moves: Type.Number(),
   ms: Type.Number({ description: 'Total time that visits stayed, in milliseconds' }),
   depth: Type.Number({ description: 'Sum over all views of the deepest page pixel in sight' }),
+  measuredDepth: Type.Number({ description: 'The same sum over the views whose page height is known' }),
+  measuredHeight: Type.Number({ description: 'Sum of the page heights of those views, in pixels' }),
 };
 const PageRow = shape({
   page: Type.String(),
@@ -62,6 +64,5 @@ function withPresent(pages: readonly PageCounts[], here: ReadonlyMap<string, num
     rest.delete(one.page);
     return { ...one, now: here.get(one.page) ?? 0 };
   });
-  const none = { views: 0, visits: 0, clicks: 0, moves: 0, ms: 0, depth: 0 };
-  return [...rows, ...[...rest].map(([page, now]) => ({ page, ...none, now }))];
+  return [...rows, ...[...rest].map(([page, now]) => ({ page, ...NO_COUNTS, now }))];
 }

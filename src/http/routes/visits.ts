@@ -37,6 +37,7 @@ const Stay = shape({
   t: Time,
   until: Time,
   depth: Type.Number({ description: 'The deepest page pixel that was in sight' }),
+  height: Type.Optional(Type.Number({ description: 'The largest height of the page, in pixels, if it is known' })),
 });
 
 const Visit = shape({

@@ -6,7 +6,7 @@ import { DEVICES, type Device } from '../../model/visitor.ts';
 import type { Days, HeatQuery } from '../archive.ts';
 import type { DamageLog } from '../record/damage.ts';
 import { ElementClicks, HeatCells, heatOf, layerOf, MAX_SPOT_ROWS, noHeat, pageCounts } from '../record/heat.ts';
-import { addCounts, type Counts, dayFrom, dayName, type Layer, NO_COUNTS, WHOLE_SITE } from '../record/sums.ts';
+import { addCounts, type Counts, countsFrom, dayFrom, dayName, type Layer, WHOLE_SITE } from '../record/sums.ts';
 import type { Counted } from '../record/tile.ts';
 import type { PageNumberTable } from './page-table.ts';
 import { readCells } from './sum-tables.ts';
@@ -15,17 +15,14 @@ import { LAST, type Tables } from './tables.ts';
 /** Implements `Archive.pages`. */
 export function readLmdbPages(tables: Tables, pages: PageNumberTable, site: string, days: Days): PageCounts[] {
   const sums = new Map<number, Counts>();
-  for (const { page, counts } of rowsOf(tables, site, days))
-    addCounts(
-      getOrInsert(sums, page, () => ({ ...NO_COUNTS })),
-      counts,
-    );
+  for (const { page, counts } of rowsOf(tables, site, days)) addCounts(getOrInsert(sums, page, countsFrom), counts);
   return pageCounts(sums, (page) => pages.nameOf(page));
 }
 
 function* rowsOf({ counts }: Tables, site: string, days: Days) {
   const range = { start: [site, dayFrom(days.from), 0], end: [site, dayFrom(days.to), LAST] };
-  for (const { key, value } of counts.getRange(range as never)) yield { day: key[1], page: key[2], counts: value };
+  for (const { key, value } of counts.getRange(range as never))
+    yield { day: key[1], page: key[2], counts: countsFrom(value) };
 }
 
 /** Implements `Archive.days`. */
@@ -46,7 +43,7 @@ function* countedDays({ counts }: Tables, site: string, page: number, { from, to
   const last = dayFrom(to);
   for (let day = firstDay(counts, site, dayFrom(from), last); day <= last; ) {
     const found = counts.get([site, day, page]);
-    if (found) yield { day, counts: found };
+    if (found) yield { day, counts: countsFrom(found) };
     day = firstDay(counts, site, day + 1, last);
   }
 }

@@ -11,7 +11,7 @@ import {
   PART_BYTES,
   type SpotRow,
 } from '../record/recount.ts';
-import type { Sums } from '../record/sums.ts';
+import { countsFrom, type Sums } from '../record/sums.ts';
 import { type CountSource, type CountUnit, countUnit, pagesOfUnit, shareOf, unitsOf } from './count-unit.ts';
 import { firstParts, type Tables } from './tables.ts';
 
@@ -96,7 +96,7 @@ function* countRows(
 ): Generator<CountRow> {
   for (const site of sites)
     for (const { key, value } of counts.getRange({ start: [site, day, 0], end: [site, day + 1, 0] }))
-      if (has(key[2])) yield { site, page: key[2], counts: value };
+      if (has(key[2])) yield { site, page: key[2], counts: countsFrom(value) };
 }
 
 function* cellRows({ cells }: Tables, pages: readonly number[], day: number): Generator<CellRow> {

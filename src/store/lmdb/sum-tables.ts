@@ -7,9 +7,9 @@ import {
   addCounts,
   type CellSum,
   type Counts,
+  countsFrom,
   isCounted,
   type Layer,
-  NO_COUNTS,
   type Sums,
   sliceOf,
   WHOLE_SITE,
@@ -42,7 +42,7 @@ function hasCounts({ counts }: Tables, site: string, page: number): boolean {
 
 /** Returns false if nothing is left. */
 function putCounts({ counts }: Tables, site: string, day: number, page: number, added: Counts): boolean {
-  const now = addCounts({ ...NO_COUNTS, ...counts.get([site, day, page]) }, added);
+  const now = addCounts(countsFrom(counts.get([site, day, page])), added);
   const isLeft = isCounted(now);
   if (isLeft) counts.putSync([site, day, page], now);
   else counts.removeSync([site, day, page]);

@@ -8,7 +8,7 @@ import { noneRemoved } from '../record/age-clock.ts';
 import type { RemovedVisit } from '../record/removal-queue.ts';
 import { isTime, MAX_VISIT_MS } from '../record/run-checks.ts';
 import type { StoredVisit } from '../record/stored-visit.ts';
-import { type Counts, NO_COUNTS } from '../record/sums.ts';
+import { COUNT_NAMES, type StoredCounts } from '../record/sums.ts';
 import {
   isAny,
   isList,
@@ -79,7 +79,7 @@ export interface Tables {
   /** Number of pages of a site. Keys in brackets hold values for all sites (page-table.ts). */
   pageCounts: Database<number, string>;
   pageNames: Database<[site: string, page: string], number>;
-  counts: Database<Counts, [site: string, day: number, page: number]>;
+  counts: Database<StoredCounts, [site: string, day: number, page: number]>;
   /** Tiles (tile.ts) of 16 rows each. */
   cells: Database<Buffer, [page: number, day: number, slice: number, band: number]>;
   spots: Database<Buffer, [page: number, day: number, device: number, selector: string]>;
@@ -124,7 +124,11 @@ const isStoredTime = isRecord({ at: isNumber, mono: isNumber });
 const isUpkeep = (value: unknown) => isRemover(value) || isRemoved(value) || isStoredTime(value);
 
 const isSize = isList(isNumber, 4);
-const isCounts = isRecord(Object.fromEntries(Object.keys(NO_COUNTS).map((name) => [name, isNumber])));
+const isCounts = isRecord({
+  ...Object.fromEntries(COUNT_NAMES.map((name) => [name, isNumber])),
+  measuredDepth: isOptional(isNumber),
+  measuredHeight: isOptional(isNumber),
+});
 
 const isVisitRecord = isRecord({
   id: isText,
@@ -144,7 +148,7 @@ const isVisitRecord = isRecord({
   bytes: isOptional(isNumber),
   weight: isOptional(isNumber),
   tally: isRecord({
-    stays: isList(isRecord({ page: isText, t: isTime, until: isTime, depth: isNumber })),
+    stays: isList(isRecord({ page: isText, t: isTime, until: isTime, depth: isNumber, height: isOptional(isNumber) })),
     page: isText,
     size: isSize,
     scrollY: isNumber,

@@ -17,10 +17,10 @@ import { countInTile } from './tile.ts';
 
 /**
  * The rules by which new visits are counted. Visits from before there were several sets of rules have no number:
- * windows from 1,920 pixels are wide, and clicks on elements have no place on the page. A visit keeps its rules, so
- * that exactly what it added is subtracted later.
+ * windows from 1,920 pixels are wide, and clicks on elements have no place on the page. By rules 2, the heights of pages
+ * are not summed. A visit keeps its rules, so that exactly what it added is subtracted later.
  */
-const RULES = 2;
+const RULES = 3;
 /** For visits without a rules number: windows of this width or more were wide, pixels. */
 const LEGACY_WIDE_WIDTH = 1920;
 
@@ -103,6 +103,7 @@ export class Aggregator {
   /** Up to where the current stay is counted. */
   #countedUntil = 0;
   #countedDepth = 0;
+  #countedHeight = 0;
 
   constructor(site: string, sums: Sums, sign: 1 | -1, pages: PageNumbers, state: AggregationState) {
     this.#site = site;
@@ -180,18 +181,25 @@ export class Aggregator {
     if (!state.isStaying) return;
     state.stayDevice = this.#classOf(state.size[0]);
     const isFirst = !state.stays.some((stay) => stay.page === page);
-    state.stays.push({ page, t, until: t, depth: state.size[1] });
+    const depth = state.size[1];
+    const height = Math.max(depth, state.size[3]);
+    state.stays.push({ page, t, until: t, depth, ...(this.#measuresHeight && { height }) });
     this.#countStay(isFirst);
     this.#markCounted();
   }
 
+  get #measuresHeight(): boolean {
+    return (this.#state.rules ?? 0) >= 3;
+  }
+
   #countStay(isFirst: boolean): void {
     const { stays, stayDevice, size } = this.#state;
-    const { page, t, depth } = stays.at(-1) as Stay;
+    const { page, t, depth, height } = stays.at(-1) as Stay;
     const number = this.#pages.numberOf(this.#site, page);
     const day = dayOf(t);
     this.#count(number, day, 'views', 1);
     this.#count(number, day, 'depth', depth);
+    if (height !== undefined) this.#countHeight(number, day, depth, height);
     if (isFirst) this.#sums.add(this.#site, number, day, 'visits', this.#sign);
     if (stays.length === 1) this.#sums.add(this.#site, WHOLE_SITE, day, 'visits', this.#sign);
     this.#cell(number, day, stayDevice, 'depth', deepestCell(depth), 1);
@@ -225,6 +233,7 @@ export class Aggregator {
     const stay = this.#stay;
     this.#countedUntil = stay?.until ?? 0;
     this.#countedDepth = stay?.depth ?? 0;
+    this.#countedHeight = stay?.height ?? 0;
   }
 
   get #stay(): Stay | undefined {
@@ -239,8 +248,16 @@ export class Aggregator {
     const number = this.#pages.numberOf(this.#site, stay.page);
     const day = dayOf(stay.t);
     if (stay.until !== this.#countedUntil) this.#count(number, day, 'ms', stay.until - this.#countedUntil);
+    if (stay.height !== undefined)
+      this.#countHeight(number, day, stay.depth - this.#countedDepth, stay.height - this.#countedHeight);
     if (stay.depth !== this.#countedDepth) this.#countDepth(number, day, stay.depth);
     this.#markCounted();
+  }
+
+  /** Both sums only grow during a visit, so that a visit can be subtracted in pieces. */
+  #countHeight(page: number, day: number, depth: number, height: number): void {
+    this.#count(page, day, 'measuredDepth', depth);
+    this.#count(page, day, 'measuredHeight', height);
   }
 
   #countDepth(page: number, day: number, depth: number): void {
@@ -284,11 +301,13 @@ export class Aggregator {
     this.#updateDepth();
   }
 
-  /** Updates the depth of the stay if more of the page has been seen. */
+  /** Updates the depth of the stay if more of the page has been seen, and its height if the page has grown. */
   #updateDepth(): void {
     const stay = this.#stay;
+    if (!stay) return;
     const { scrollY, size } = this.#state;
-    if (stay) stay.depth = Math.max(stay.depth, scrollY + size[1]);
+    stay.depth = Math.max(stay.depth, scrollY + size[1]);
+    if (stay.height !== undefined) stay.height = Math.max(stay.height, stay.depth, size[3]);
   }
 
   #mark(t: number, mark: Mark): void {

@@ -10,7 +10,7 @@ import { type AggregationState, Aggregator, type PageNumbers, restartAggregation
 import { BAND_CELLS } from './bands.ts';
 import { DamageLog } from './damage.ts';
 import type { StoredVisit } from './stored-visit.ts';
-import { type Counts, dayName, dayOf, LAYERS, NO_COUNTS, Sums } from './sums.ts';
+import { COUNT_NAMES, type Counts, countsFrom, dayName, dayOf, LAYERS, Sums } from './sums.ts';
 import { readTile } from './tile.ts';
 
 const MAX_DIFFERENCES = 1000;
@@ -119,15 +119,14 @@ export function compareCounts(
   const left = new Map(sums.counts);
   const one = ({ site, page, counts }: CountRow, now: Readonly<Counts>) => {
     const name = `${site}${nameOf(page)} on ${dayName(day)}`;
-    for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[])
-      compare(`${what} of ${name}`, counts[what], now[what]);
+    for (const what of COUNT_NAMES) compare(`${what} of ${name}`, counts[what], now[what]);
   };
   for (const row of stored) {
     const key = `${row.site}/${row.page}/${day}`;
-    one(row, left.get(key)?.counts ?? NO_COUNTS);
+    one(row, left.get(key)?.counts ?? countsFrom());
     left.delete(key);
   }
-  for (const { site, page, counts: now } of left.values()) one({ site, page, counts: NO_COUNTS }, now);
+  for (const { site, page, counts: now } of left.values()) one({ site, page, counts: countsFrom() }, now);
 }
 
 /** A stored tile of cells. */

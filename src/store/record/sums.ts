@@ -3,7 +3,7 @@
 import { getOrInsert } from '../../lib/get-or-insert.ts';
 import { DAY_MS, dayText } from '../../model/day.ts';
 import { CELL, MAX_COLUMN, MAX_ROW } from '../../model/heat.ts';
-import type { PageCounts } from '../../model/visit.ts';
+import { NO_COUNTS, type PageCounts } from '../../model/visit.ts';
 import { DEVICES, type Device } from '../../model/visitor.ts';
 import { type CellSlots, CellTable } from './cell-table.ts';
 import { type Counted, countInTile } from './tile.ts';
@@ -18,7 +18,14 @@ export type Layer = (typeof LAYERS)[number];
 /** Counts of one page and day; page 0 is the whole site. */
 export type Counts = Omit<PageCounts, 'page'>;
 
-export const NO_COUNTS: Readonly<Counts> = { views: 0, visits: 0, clicks: 0, moves: 0, ms: 0, depth: 0 };
+export const COUNT_NAMES = Object.keys(NO_COUNTS) as (keyof Counts)[];
+
+/** Counts as they are stored: some are missing in stores of earlier formats. */
+export type StoredCounts = Partial<Counts>;
+
+export function countsFrom(stored: Readonly<StoredCounts> = {}): Counts {
+  return { ...NO_COUNTS, ...stored };
+}
 
 /** Returns device class and layer as one number. */
 export function sliceOf(device: Device, layer: Layer): number {
@@ -27,7 +34,7 @@ export function sliceOf(device: Device, layer: Layer): number {
 
 /** Adds to `sum`, and returns it. No count goes below 0: a damaged visit may subtract more than it added. */
 export function addCounts(sum: Counts, added: Readonly<Counts>): Counts {
-  for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) sum[what] = Math.max(0, sum[what] + added[what]);
+  for (const what of COUNT_NAMES) sum[what] = Math.max(0, sum[what] + added[what]);
   return sum;
 }
 
@@ -144,9 +151,9 @@ export class Sums {
   }
 
   countsOf(site: string, page: number, day: number): Counts {
-    if (!this.#accepts(page, day)) return { ...NO_COUNTS };
+    if (!this.#accepts(page, day)) return countsFrom();
     const key = `${site}/${page}/${day}`;
-    return getOrInsert(this.counts, key, () => ({ site, page, day, counts: { ...NO_COUNTS } })).counts;
+    return getOrInsert(this.counts, key, () => ({ site, page, day, counts: countsFrom() })).counts;
   }
 
   /**
@@ -163,7 +170,7 @@ export class Sums {
   /** Adds the sums of another thread. */
   merge({ counts, cells, spots }: PackedSums): void {
     for (const { site, page, day, counts: by } of counts)
-      for (const what of Object.keys(NO_COUNTS) as (keyof Counts)[]) this.add(site, page, day, what, by[what]);
+      for (const what of COUNT_NAMES) this.add(site, page, day, what, by[what]);
     for (const { page, day, device, layer, slots } of cells) this.cellsOf(page, day, device, layer).merge(slots);
     for (const one of spots) {
       const sum = this.spotsOf(one.page, one.day, one.device, one.selector);

@@ -14,10 +14,10 @@ import { toVisit } from '../../record/stored-visit.ts';
 import {
   addCounts,
   type Counts,
+  countsFrom,
   dayFrom,
   dayName,
   type Layer,
-  NO_COUNTS,
   sliceOf,
   WHOLE_SITE,
 } from '../../record/sums.ts';
@@ -79,11 +79,7 @@ export async function readRedisPages(site: RecordSite, hash: Promise<PageHash>, 
   const [names, all] = await Promise.all([hash, daysIn(site, days)]);
   for (const some of partsOf(all, TOGETHER))
     for (const rows of await Promise.all(some.map((day) => countRowsOf(site, day))))
-      for (const [page, counts] of rows)
-        addCounts(
-          getOrInsert(sums, page, () => ({ ...NO_COUNTS })),
-          counts,
-        );
+      for (const [page, counts] of rows) addCounts(getOrInsert(sums, page, countsFrom), counts);
   return pageCounts(sums, (page) => names.nameOf(page));
 }
 

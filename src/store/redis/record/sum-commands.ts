@@ -5,10 +5,11 @@ import type { RedisCommand } from '../../../redis/connection.ts';
 import { bandsOf } from '../../record/bands.ts';
 import {
   addCounts,
+  COUNT_NAMES,
   type CountSum,
   type Counts,
+  countsFrom,
   isCounted,
-  NO_COUNTS,
   type Sums,
   sliceOf,
   WHOLE_SITE,
@@ -17,17 +18,16 @@ import { type Counted, mergeOrReset, sortedCells } from '../../record/tile.ts';
 import type { PageChanges } from './page-hash.ts';
 import { partsOf, type RecordSite } from './record-site.ts';
 
-const KINDS = Object.keys(NO_COUNTS) as (keyof Counts)[];
-
 export function readCounts(text: string): Counts {
   const numbers = text.split(' ');
-  const counts = { ...NO_COUNTS };
-  for (const [i, kind] of KINDS.entries()) counts[kind] = Number(numbers[i]);
+  const counts = countsFrom();
+  // Counts of earlier formats have fewer numbers.
+  for (const [i, kind] of COUNT_NAMES.entries()) counts[kind] = Number(numbers[i] ?? 0);
   return counts;
 }
 
 function countsText(counts: Readonly<Counts>): string {
-  return KINDS.map((kind) => counts[kind]).join(' ');
+  return COUNT_NAMES.map((kind) => counts[kind]).join(' ');
 }
 
 /**
@@ -66,7 +66,7 @@ async function dayCommands(
   let left = length;
   for (const [i, { page, counts }] of rows.entries()) {
     const known = before[i] ?? null;
-    const now = addCounts(known === null ? { ...NO_COUNTS } : readCounts(known), counts);
+    const now = addCounts(known === null ? countsFrom() : readCounts(known), counts);
     const isLeft = isCounted(now);
     if (isLeft) put.push(String(page), countsText(now));
     else if (known !== null) gone.push(String(page));
