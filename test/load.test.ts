@@ -48,6 +48,18 @@ test('a busy worker asks for fewer frames before it falls behind, but only by on
   assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });
 });
 
+test('a worker that is calm on average recovers, although single moments are busy', () => {
+  const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
+  const clock = { now: 1000 };
+  assert.deepEqual(drive(pace, clock, { ...CALM, utilization: 0.8 }, 3), [2]);
+  const changes = Array.from({ length: 10 }, () => [
+    ...drive(pace, clock, { ...CALM, utilization: 0.4 }, 0.75),
+    ...drive(pace, clock, { ...CALM, utilization: 0.65 }, 0.25),
+  ]);
+  assert.equal(changes.flat().length, 1);
+  assert.deepEqual(pace.live, { flushMs: 100, sampleMs: 16 });
+});
+
 test('the pace falls by two steps when the load is far too high', () => {
   const pace = new Pace({ flushMs: 100, sampleMs: 16 }, 1000, 0);
   assert.ok(pace.observe(TWICE, 1000));

@@ -40,13 +40,16 @@ const STEPS = [
 const HIGH_DELAY_MS = 100;
 const VERY_HIGH_MS = 400;
 const LOW_MS = 50;
-/**
- * A worker that has had this utilization for this time (ms) lowers the pace before it is late. Below the other
- * utilization it is calm.
- */
+/** A worker that has had this utilization for this time (ms) lowers the pace before it is late. */
 const BUSY_UTILIZATION = 0.75;
 const BUSY_MS = 2000;
-const IDLE_UTILIZATION = 0.4;
+/**
+ * Below this average utilization a worker is calm. The next step up makes it at most half as busy again: more frames are
+ * cheaper each, because more of them are read at once.
+ */
+const IDLE_UTILIZATION = 0.5;
+/** Weight of the latest utilization in the average. It spans about ten observations, because single ones vary. */
+const WEIGHT = 0.1;
 /**
  * How long the load must be low before the pace is raised, milliseconds. Doubled each time that the load returns within
  * the same time, so that the pace does not oscillate; halved each time that it does not return.
@@ -66,6 +69,7 @@ export class Pace {
   #idleSince = 0;
   /** When the worker was last not busy, ms. */
   #idleAt: number;
+  #utilization = 0;
   #loweredAt = Number.NEGATIVE_INFINITY;
   #restoredAt = Number.NEGATIVE_INFINITY;
 
@@ -97,9 +101,10 @@ export class Pace {
   observe({ loopDelayMs, utilization, saturated }: LoadFigures, now: number): boolean {
     const before = this.#step;
     if (utilization <= BUSY_UTILIZATION) this.#idleAt = now;
+    this.#utilization += WEIGHT * (utilization - this.#utilization);
     if (saturated || loopDelayMs > HIGH_DELAY_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);
     else if (now - this.#idleAt >= BUSY_MS && this.#step === 0) this.#onLoad(1, now);
-    else if (loopDelayMs > LOW_MS || utilization > IDLE_UTILIZATION) this.#idleSince = now;
+    else if (loopDelayMs > LOW_MS || this.#utilization > IDLE_UTILIZATION) this.#idleSince = now;
     else if (this.#step > 0 && now - this.#idleSince >= this.#restoreMs) this.#restore(now);
     return this.#step !== before;
   }
