@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Database, type Key, open } from 'lmdb';
+import { monotonicNow } from '../src/lib/monotonic.ts';
 import { MAX_STAYS } from '../src/model/visit.ts';
 import { SampleBuffer } from '../src/protocol/frame.ts';
 import { Writer } from '../src/protocol/writer.ts';
@@ -16,8 +17,11 @@ import { decodeRuns, type StoredRun } from '../src/store/record/chunk.ts';
 import type { Counts } from '../src/store/record/sums.ts';
 import { mergeTile } from '../src/store/record/tile.ts';
 import { contract, inFolder } from './support/archive-contract.ts';
+import { moves, record } from './support/record.ts';
 import { temporaryFolder } from './support/server.ts';
 import { chunkOf, fill, keep, type MadeFrame, madeVisit, plainVisit, samplesIn } from './support/visits.ts';
+
+const T = Date.UTC(2026, 10, 20);
 
 contract('the embedded record', async (t, limits = {}) => {
   const folder = temporaryFolder(t);
@@ -25,6 +29,25 @@ contract('the embedded record', async (t, limits = {}) => {
     const store = await openLmdbStore(folder, limits);
     return { archive: store.archive, close: () => store.close() };
   });
+});
+
+test('reads that were asked before a compaction share it, and a later read sees everything', async (t) => {
+  const store = await openLmdbStore(temporaryFolder(t));
+  t.after(() => store.close());
+  const { archive } = store;
+  const append = (id: string) => record(archive, { id, since: T, frames: [{ samples: moves(T, [[1, 1]]) }] });
+  const seen = async (askedAt: number) => {
+    const { items } = await archive.answerAsOf(askedAt, () => archive.visits({ site: 'demo', limit: 9 }));
+    return items.map(({ id }) => id).sort();
+  };
+  await append('one');
+  const before = monotonicNow() - 1;
+  assert.deepEqual(await seen(before), ['one']);
+  await append('two');
+  assert.deepEqual(await seen(before), ['one'], 'it was asked before the append');
+  assert.deepEqual(await seen(monotonicNow()), ['one', 'two']);
+  await append('three');
+  assert.equal((await archive.visits({ site: 'demo', limit: 9 })).items.length, 3, 'a read without a time');
 });
 
 test('verify reports every difference between the embedded record and its frames', async (t) => {

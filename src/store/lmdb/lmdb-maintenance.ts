@@ -63,6 +63,7 @@ export async function maintainFile(
     },
     takeNews: () => archive.takeNews(),
     addHits: (take) => store.addHits(take),
+    answerAsOf: (at, answer) => archive.answerAsOf(at, answer),
     close: () => store.close(),
   };
 }

@@ -18,5 +18,10 @@ export interface MaintainedArchive {
    * where the worker counts by itself.
    */
   addHits?(take: () => readonly (readonly HitGroup[])[]): HitOutcome[][];
+  /**
+   * Calls `answer` for a question that was asked at this time (monotonicNow): what was appended later need not be in
+   * the answer.
+   */
+  answerAsOf?<T>(at: number, answer: () => T): T;
   close(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 /** The record in a worker. A thread answers every call (thread-main.ts). */
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
+import { monotonicNow } from '../../lib/monotonic.ts';
 import type { AuditNote } from '../../model/audit.ts';
 import type { LeftOut } from '../../model/query.ts';
 import { moduleFile, startThread } from '../../server/package-files.ts';
@@ -19,6 +20,8 @@ export interface Question {
   id: number;
   method: keyof Archive | 'addHits' | 'close';
   args: unknown[];
+  /** When it was asked (monotonicNow). */
+  at: number;
 }
 
 /** `id` 0: the thread is ready, has found damage (with an error), or has removed visits (with news). */
@@ -113,7 +116,7 @@ export class ThreadArchive implements Archive {
     const id = this.#last;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
-      this.#thread.postMessage({ id, method, args } satisfies Question, given);
+      this.#thread.postMessage({ id, method, args, at: monotonicNow() } satisfies Question, given);
     });
   }
 
