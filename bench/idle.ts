@@ -19,7 +19,7 @@ const REST_MS = 15_000;
 const READ_MS = 250;
 /** Duration of the readings, milliseconds. */
 const READ_FOR_MS = 2000;
-const LIMIT_KB = 10;
+const LIMIT_KB = 9;
 
 /** Resident memory of each process, the primary first, KiB. */
 type Memory = number[];

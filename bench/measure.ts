@@ -69,6 +69,8 @@ export interface Outcome {
 }
 
 const WARM_UP_S = 2;
+/** Four steps of five calm seconds each, twice as long if the load came back once. */
+const RESTORE_LIMIT_S = 45;
 /** How long the last samples may take to arrive, ms. */
 export const SETTLE_MS = 700;
 
@@ -114,9 +116,17 @@ async function begin(c: Case, { system, visitors, streams }: Run): Promise<void>
   const reader = c.system === 'sink' ? 'fieldmouse' : c.system;
   const queries = c.system === 'sink' ? [] : c.queries;
   await streams.ask({ k: 'streams', port: system.streamPort, speak: reader, token: TOKEN, queries, samples }, 'joined');
-  await visitors.send(c.warmUp ?? WARM_UP_S);
+  await warmUp(c, visitors);
   await sleep(SETTLE_MS);
   await streams.ask({ k: 'count' }, 'counted');
+}
+
+/** Joining is a load, too: visitors that follow the pace send until it has returned. */
+async function warmUp({ warmUp = WARM_UP_S, obedient = false, rate, queries }: Case, visitors: Crowd): Promise<void> {
+  await visitors.send(warmUp);
+  if (!obedient || queries.length === 0) return;
+  const interval = 1000 / rate;
+  for (let s = 0; s < RESTORE_LIMIT_S && (await visitors.send(1)).flushMs > interval; s++);
 }
 
 async function take(c: Case, { system, visitors, streams, watch }: Run): Promise<Outcome> {

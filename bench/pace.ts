@@ -1,9 +1,11 @@
 /**
- * What does the server do under too much load? One worker gets more samples than it can render; then most visitors
- * leave. The server should slow visitors down instead of failing, and return to the configured pace afterwards.
+ * What does the server do under too much load? One worker is limited to part of a core and gets more samples than it
+ * can handle; then most visitors leave. The server should slow visitors down instead of failing, and return to the
+ * configured pace afterwards.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamEvents } from '../src/protocol/stream-event.ts';
+import { type CpuLimit, limitCpu } from './cpu-limit.ts';
 import type { Length } from './engine.ts';
 import type { Table, Target } from './figures.ts';
 import { Crowd } from './load/crowd.ts';
@@ -12,20 +14,26 @@ import { Loader } from './load/process.ts';
 import { Rates } from './load/rates.ts';
 import { SETTLE_MS } from './measure.ts';
 import { start, TOKEN } from './systems.ts';
-import { Watch } from './tree.ts';
+import { cpuMs, Watch } from './tree.ts';
 
-const VISITORS = 6000;
-/** Samples as dense as the server can be set to, in frames as small as the load can send: 25 of ten a second each. */
-const FLUSH_MS = 40;
-const SAMPLE_MS = 4;
-const SAMPLES = FLUSH_MS / SAMPLE_MS;
+const VISITORS = 4000;
+/** The worker gets this share of the CPU that it would need. */
+const SHARE = 0.7;
+/** How long that is measured, seconds. */
+const NEED_S = 3;
+/** The pace by default. */
+const FLUSH_MS = 100;
+const SAMPLE_MS = 16;
+const SAMPLES = Math.floor(FLUSH_MS / SAMPLE_MS);
+/** How long the pace may take to return after all visitors have joined, seconds. They answer no ping, and are silent meanwhile: after 15 s they could be cut. */
+const CALM_S = 12;
 /** The first stream is checked, and sees one page of twenty. */
 const PAGES = 20;
-const QUERIES = ['page=%2F&moves=full', 'moves=full', 'moves=full'];
+const QUERIES = ['page=%2F&moves=full', 'moves=latest'];
 /** The visitors that leave at the end. */
 const LEAVING = 0.9;
-/** Three steps of five calm seconds each, and a margin. */
-const RESTORE_S = 20;
+/** Four steps of five calm seconds each, twice as long if the load came back once. */
+const RESTORE_S = 45;
 /** What was taken last is told within this, milliseconds. */
 const REPORT_MS = 2500;
 /** The server fails above these limits: delay of samples, ms, and memory of a process, MB. */
@@ -37,7 +45,8 @@ type Seconds = StreamEvents['rates'][];
 
 /** One part of the run. */
 interface Phase {
-  sent: SentReport;
+  /** Each second. */
+  sent: SentReport[];
   counted: Counted;
   /** What the dashboard was told of it. */
   rates: Seconds;
@@ -52,7 +61,8 @@ interface Story {
   unacked: number;
   /** After the load ended, seconds; undefined: not within the limit. */
   restoredS: number | undefined;
-  restoring: Seconds;
+  restoring: Omit<Phase, 'counted'>;
+  limit: string;
   rssMb: number[];
 }
 
@@ -62,6 +72,7 @@ export async function pace({ seconds }: Length): Promise<Table> {
   const streams = new Loader('streams');
   const watch = new Watch(system.tree);
   const rates = await Rates.open(system.port, TOKEN);
+  let limit: CpuLimit | undefined;
   try {
     const { port } = system;
     const load = { port, speak: 'v1', visitors: VISITORS, rate: 1000 / FLUSH_MS, samples: SAMPLES } as const;
@@ -70,21 +81,48 @@ export async function pace({ seconds }: Length): Promise<Table> {
       { k: 'streams', port, speak: 'fieldmouse', token: TOKEN, queries: QUERIES, samples: SAMPLES },
       'joined',
     );
+    await untilCalm(crowd);
+    const worker = system.tree.pids()[1] as number;
+    limit = limitCpu(worker, SHARE * (await needOf(worker, crowd)));
+    await sleep(REPORT_MS);
+    await streams.ask({ k: 'count' }, 'counted');
+    rates.seconds.length = 0;
     watch.start();
-    return table(await drive(crowd, streams, rates, watch, seconds), seconds);
+    return table(await drive(crowd, streams, rates, watch, seconds, limit.how));
   } finally {
     watch.stop();
     rates.close();
     await Promise.all([crowd.end(), streams.end()]);
     await system.stop();
+    limit?.remove();
   }
 }
 
+/** Joining is a load, too. */
+async function untilCalm(crowd: Crowd): Promise<void> {
+  for (let s = 0; s < CALM_S && (await crowd.send(0)).flushMs !== FLUSH_MS; s++) await sleep(1000);
+}
+
+/** Resolves with the share of a core that a worker uses for all of the load, 0 to 1. */
+async function needOf(worker: number, crowd: Crowd): Promise<number> {
+  const before = cpuMs(worker);
+  await crowd.send(NEED_S);
+  return (cpuMs(worker) - before) / (1000 * NEED_S);
+}
+
 /** Over the limit, settled there, and relieved. */
-async function drive(crowd: Crowd, streams: Loader, rates: Rates, watch: Watch, seconds: number): Promise<Story> {
+async function drive(
+  crowd: Crowd,
+  streams: Loader,
+  rates: Rates,
+  watch: Watch,
+  seconds: number,
+  limit: string,
+): Promise<Story> {
   const phase = async (whatElse?: () => Promise<void>): Promise<Phase> => {
     const from = rates.seconds.length;
-    const sent = await crowd.send(seconds);
+    const sent: SentReport[] = [];
+    while (sent.length < seconds) sent.push(await crowd.send(1));
     await whatElse?.();
     return { sent, counted: await streams.ask({ k: 'count' }, 'counted'), rates: rates.seconds.slice(from) };
   };
@@ -99,39 +137,40 @@ async function drive(crowd: Crowd, streams: Loader, rates: Rates, watch: Watch, 
   const from = rates.seconds.length;
   await crowd.leave(LEAVING);
   const elapsed = () => (performance.now() - relieved) / 1000;
-  let sent = slowing.sent.samples + settled.sent.samples;
-  do sent += (await crowd.send(1)).samples;
+  const sent: SentReport[] = [];
+  do sent.push(await crowd.send(1));
   while (rates.flushMs !== FLUSH_MS && elapsed() < RESTORE_S);
   const restoredS = rates.flushMs === FLUSH_MS ? elapsed() : undefined;
-  const restoring = rates.seconds.slice(from);
+  const restoring = { sent, rates: rates.seconds.slice(from) };
+  unacked += await crowd.settle();
   await sleep(REPORT_MS);
   return {
     slowing,
     settled,
-    sent,
+    sent: sum([slowing, settled, restoring], samplesOf),
     taken: rates.seconds.reduce((sum, { samples }) => sum + samples, 0),
     unacked,
     restoredS,
     restoring,
+    limit,
     rssMb: [...watch.rssMb.values()],
   };
 }
 
-function table(story: Story, seconds: number): Table {
+function table(story: Story): Table {
   const { slowing, settled, restoring } = story;
-  const offered = VISITORS * (1000 / SAMPLE_MS);
+  const offered = VISITORS * (1000 / FLUSH_MS) * SAMPLES;
   const phases = [slowing, settled];
-  const gaveWay = sum(phases, ({ sent, counted }) => sent.samplesOfFirst - counted.delivered);
-  const perSecond = ({ sent }: Phase) => (sent.samples / seconds).toFixed(0);
+  const all = [slowing, settled, restoring];
+  const gaveWay = sum(phases, ({ sent, counted }) => sum(sent, (s) => s.samplesOfFirst) - counted.delivered);
+  const bySecond = (of: (s: SentReport) => number) => all.map(({ sent }) => sent.map(of).join(' ')).join(' · ');
+  const busy = slowing.sent.length + settled.sent.length;
   const rows = {
-    'samples/s at the configured pace': offered.toFixed(0),
-    'samples/s sent: during the slowdown, settled': phases.map(perSecond).join(', '),
-    'samples/s accepted, second by second': phases
-      .map(({ rates }) => rates.map((one) => one.samples).join(' '))
-      .join(' · '),
-    'flushMs on the dashboard, second by second': [slowing.rates, settled.rates, restoring]
-      .map((all) => all.map(({ flushMs }) => flushMs).join(' '))
-      .join(' · '),
+    'samples/s offered, until most visitors leave': String(offered),
+    'samples/s sent, second by second': bySecond((s) => s.samples),
+    'samples/s accepted, second by second': all.map((one) => one.rates.map((s) => s.samples).join(' ')).join(' · '),
+    'flush interval requested, ms, second by second': bySecond((s) => s.flushMs),
+    'sample interval requested, ms, second by second': bySecond((s) => s.sampleMs),
     'latency during the slowdown: p50 / p99 / max, ms': latency(slowing),
     'latency settled: p50 / p99 / max, ms': latency(settled),
     'moves of the watched page: shown, dropped, duplicated': [
@@ -140,24 +179,26 @@ function table(story: Story, seconds: number): Table {
       sum(phases, ({ counted }) => counted.doubled),
     ].join(', '),
     'peak memory: primary, worker, MB': story.rssMb.map((mb) => mb.toFixed(0)).join(', '),
-    'load generator, %': phases.map(({ sent }) => (sent.cpuMs / (10 * seconds)).toFixed(0)).join(', '),
-    'longest delay of the load generator, ms': Math.max(...phases.map(({ sent }) => sent.lateMs)).toFixed(0),
+    'load generator, %': (sum(phases, ({ sent }) => sum(sent, (s) => s.cpuMs)) / (10 * busy)).toFixed(0),
+    'longest delay of the load generator, ms': Math.max(
+      ...phases.flatMap(({ sent }) => sent.map((s) => s.lateMs)),
+    ).toFixed(0),
   };
   return {
     title: 'Pace under load',
     text:
-      `One worker, ${VISITORS} trackers that sample every ${SAMPLE_MS} ms and follow the requested pace, ${QUERIES.length} administrators at ` +
-      `\`moves=full\`, one of them checked on one page of ${PAGES}. Latency counts from the time of a sample: at a lower pace most of it is ` +
-      'the wait for the next frame. If the primary does not keep up, moves are dropped from the live stream: of such a frame only the last position is shown.',
+      `One worker, limited to ${story.limit}: ${100 * SHARE} % of what it would need. ${VISITORS} trackers at the default pace follow the requested one; ${QUERIES.length} administrators, ` +
+      `one of them checked on one page of ${PAGES} at \`moves=full\`. Parts: slowdown · settled · after nine of ten visitors left. Latency counts from ` +
+      'the time of a sample: at a lower pace most of it is the wait for the next frame. If the primary does not keep up, moves are dropped from the live stream: of such a frame only the last position is shown.',
     head: ['', ''],
     rows: Object.entries(rows),
-    targets: targets(story, offered * seconds),
+    targets: targets(story, offered * settled.sent.length),
   };
 }
 
 function targets({ slowing, settled, sent, taken, unacked, restoredS, rssMb }: Story, offered: number): Target[] {
-  const share = settled.sent.samples / offered;
-  const { closed } = settled.sent;
+  const share = samplesOf(settled) / offered;
+  const closed = settled.sent.at(-1)?.closed ?? 0;
   const largest = Math.max(...rssMb);
   const limit = `≤ ${LATE_MS} ms`;
   return [
@@ -195,6 +236,10 @@ function latency({ counted: { p50, p99, max } }: Phase): string {
   return [p50, p99, max].join(' / ');
 }
 
-function sum(phases: Phase[], of: (phase: Phase) => number): number {
-  return phases.reduce((total, phase) => total + of(phase), 0);
+function samplesOf({ sent }: Pick<Phase, 'sent'>): number {
+  return sum(sent, (s) => s.samples);
+}
+
+function sum<T>(all: readonly T[], of: (one: T) => number): number {
+  return all.reduce((total, one) => total + of(one), 0);
 }

@@ -15,6 +15,7 @@ const BENCHES: Record<string, () => Promise<(length: Length) => Promise<Table>>>
   delivery: async () => (await import('./delivery.ts')).delivery,
   json: async () => (await import('./engine.ts')).json,
   binary: async () => (await import('./engine.ts')).binary,
+  plain: async () => (await import('./engine.ts')).plain,
   capacity: async () => (await import('./capacity.ts')).capacity,
   pace: async () => (await import('./pace.ts')).pace,
   stall: async () => (await import('./stall.ts')).stall,
@@ -38,6 +39,7 @@ const BENCHES: Record<string, () => Promise<(length: Length) => Promise<Table>>>
   scaling: async () => (await import('./scaling.ts')).scaling,
 };
 
+const RESULTS = fileURLToPath(new URL('./RESULTS.md', import.meta.url));
 const SHORT: Length = { runs: 3, seconds: 6 };
 const LONG: Length = { runs: 5, seconds: 15 };
 
@@ -58,7 +60,8 @@ const head = [
   '# What was measured',
   '',
   `${new Date().toISOString().slice(0, 10)} · ${cpus()[0]?.model ?? 'unknown CPU'} · ${availableParallelism()} CPUs · ` +
-    `${Math.round(totalmem() / 2 ** 30)} GiB · Node ${process.version} · ${length.runs} runs of ${length.seconds} s each, in turn`,
+    `${Math.round(totalmem() / 2 ** 30)} GiB · Node ${process.version} · ${length.runs} runs of ${length.seconds} s each, in turn · ` +
+    `commit ${commit()}`,
   '',
   'The load runs on the same machine. Cost is CPU of the whole process tree, from /proc; figures are the median with the minimum and the ' +
     'maximum of the runs. Ratios compare runs beside each other; absolute figures hold for this machine at that hour.',
@@ -67,10 +70,27 @@ const head = [
 const parts: string[] = [head];
 console.log(head);
 for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
-  const bench = await BENCHES[name]?.();
-  if (bench === undefined) continue;
-  const text = markdown(await bench(length));
+  const text = await textOf(name);
   parts.push(text);
   console.log(text);
+  if (names.length === 0) writeFileSync(RESULTS, parts.join('\n'));
 }
-if (names.length === 0) writeFileSync(fileURLToPath(new URL('./RESULTS.md', import.meta.url)), parts.join('\n'));
+
+/** Resolves with the table of a bench, or with why there is none: the others still run. */
+async function textOf(name: string): Promise<string> {
+  try {
+    const bench = await (BENCHES[name] as (typeof BENCHES)[string])();
+    return markdown(await bench(length));
+  } catch (error) {
+    process.exitCode = 1;
+    console.error(error);
+    return `## ${name}\n\nFailed: ${(error as Error).message}\n`;
+  }
+}
+
+/** The commit that is measured, with a plus sign if files were changed since. */
+function commit(): string {
+  const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim();
+  const isChanged = git('status', '--porcelain', '--untracked-files=no') !== '';
+  return git('rev-parse', '--short', 'HEAD') + (isChanged ? '+' : '');
+}

@@ -41,6 +41,8 @@ interface Candidate {
 
 const CANDIDATES: Candidate[] = [
   { name: 'no script', tag: () => '' },
+  { name: 'an empty listener', tag: () => EMPTY_LISTENER },
+  { name: 'an empty listener, and ten messages a second', tag: (port) => EMPTY_LISTENER + messages(port) },
   { name: 'Fieldmouse, watched', tag: ourTag, watched: true },
   { name: 'Fieldmouse, nobody watching', tag: ourTag },
   {
@@ -54,6 +56,16 @@ const CANDIDATES: Candidate[] = [
       '<script src="/clarity.js"></script><script>clarity("start", { projectId: "bench", upload: "/collect" })</script>',
   },
 ];
+
+/** What any script costs that follows the pointer, and one that also sends. */
+const EMPTY_LISTENER = '<script>addEventListener("pointermove", () => {}, true)</script>';
+
+function messages(port: number): string {
+  return (
+    `<script>const socket = new WebSocket("ws://127.0.0.1:${port}/v1/visit?site=bench", "json"); ` +
+    `setInterval(() => socket.readyState === 1 && socket.send('{"x":1,"y":1}'), 100)</script>`
+  );
+}
 
 function ourTag(port: number): string {
   return `<script defer src="http://127.0.0.1:${port}/fieldmouse.js" data-site="bench"></script>`;

@@ -35,6 +35,8 @@ export class Crowd {
       cpuMs: sum((one) => one.cpuMs),
       closed: sum((one) => one.closed),
       slowestMs: Math.max(...reports.map((one) => one.slowestMs)),
+      flushMs: Math.max(...reports.map((one) => one.flushMs)),
+      sampleMs: Math.max(...reports.map((one) => one.sampleMs)),
     };
   }
 

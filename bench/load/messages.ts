@@ -169,6 +169,9 @@ export interface SentReport {
   closed: number;
   /** The slowest pace that the server has asked for meanwhile, ms. */
   slowestMs: number;
+  /** The pace that the server asked for last, of frames and of samples, ms. */
+  flushMs: number;
+  sampleMs: number;
 }
 
 export interface VisitorLoad {

@@ -49,6 +49,8 @@ export class Visitors {
   #samples = 0;
   #samplesOfFirst = 0;
   #slowestMs = 0;
+  #flushMs = 0;
+  #sampleMs = 0;
   /** Called at every ack. */
   #onAck = () => {};
 
@@ -118,6 +120,8 @@ export class Visitors {
     const flushMs = lastNumber(text, 'flushMs');
     const sampleMs = lastNumber(text, 'sampleMs');
     if (flushMs === undefined || sampleMs === undefined) return;
+    this.#flushMs = flushMs;
+    this.#sampleMs = sampleMs;
     this.#slowestMs = Math.max(this.#slowestMs, flushMs);
     if (!obedient) return;
     visitor.every = Math.max(1, Math.round((flushMs * rate) / 1000));
@@ -141,7 +145,7 @@ export class Visitors {
   /** Sends for this many seconds. */
   async send(seconds: number): Promise<SentReport> {
     const cpu = process.cpuUsage();
-    this.#slowestMs = 0;
+    this.#slowestMs = this.#flushMs;
     this.#frames = this.#samples = this.#samplesOfFirst = 0;
     const lateMs = await this.#sendFor(seconds);
     const { user, system } = process.cpuUsage(cpu);
@@ -155,6 +159,8 @@ export class Visitors {
       cpuMs: (user + system) / 1000,
       closed,
       slowestMs: this.#slowestMs,
+      flushMs: this.#flushMs,
+      sampleMs: this.#sampleMs,
     };
   }
 
