@@ -1,8 +1,8 @@
 /**
  * This version continues stores of format 1. In that format windows from 1,920 pixels on were wide, and clicks on
- * elements had no position on the page. Nor had it the heights of pages. test/support has one store of each kind as such a version left it: six visits
- * with documents of 1,100, 1,440, 1,680, 1,900, 2,000 and 400 pixels. Each clicked eight times on the page "/" and four
- * times on "/seeds"; a quarter of the clicks hit no element.
+ * elements had no position on the page. It had no page heights either. test/support has one store of each kind as such a
+ * version left it: six visits with documents of 1,100, 1,440, 1,680, 1,900, 2,000 and 400 pixels. Each clicked eight times on
+ * the page "/" and four times on "/seeds"; a quarter of the clicks hit no element.
  */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -15,6 +15,7 @@ import { type RedisTarget, readTarget } from '../src/redis/redis-url.ts';
 import type { Archive } from '../src/store/archive.ts';
 import { openLmdbStore } from '../src/store/lmdb/lmdb-store.ts';
 import { openRedisStore } from '../src/store/redis/redis-store.ts';
+import { runHere } from './support/command.ts';
 import { type PastFrame, type PastVisit, record } from './support/record.ts';
 import { startRedis } from './support/redis.ts';
 import { temporaryFolder } from './support/server.ts';
@@ -126,3 +127,14 @@ for (const [name, openFormer] of Object.entries(stores)) {
     assert.deepEqual((await clicks(archive)).cells, []);
   });
 }
+
+test('a store of format 1 is copied to Redis completely, and a repeat copies nothing', async (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'store.mdb'), fixture('store-format-1.mdb.gz'));
+  const { url } = await startRedis(t);
+  for (const visits of [6, 0]) {
+    const { code, out, err } = await runHere(['migrate', 'to-redis', '--data', folder, '--redis', url]);
+    assert.deepEqual([code, err], [0, '']);
+    assert.match(out, new RegExp(`; ${visits} visits with `));
+  }
+});

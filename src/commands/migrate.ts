@@ -182,17 +182,25 @@ async function copyRecord(from: Archive, to: Archive, bar: Bar, leftOut: LeftOut
   return importer.total;
 }
 
-/** The window size may differ: it comes from the frame that arrived first, which need not be the earliest. */
+/**
+ * The window size may differ: it comes from the frame that arrived first, which need not be the earliest. So may the
+ * heights of pages: the copy has them also for visits that were recorded before format 3.
+ */
 function isWhole(visit: Visit, copied: Visit | undefined): boolean {
-  return copied !== undefined && isDeepStrictEqual({ ...copied, size: null }, { ...visit, size: null });
+  return copied !== undefined && isDeepStrictEqual(lasting(copied), lasting(visit));
 }
 
-/** Sites whose counts differ. */
+function lasting(visit: Visit): Visit {
+  const stays = visit.stays.map(({ page, t, until, depth }) => ({ page, t, until, depth }));
+  return { ...visit, size: [0, 0, 0, 0], stays };
+}
+
+/** Sites whose counts differ. Heights of pages may; see isWhole. */
 async function differingSites(from: Archive, to: Archive): Promise<string[]> {
+  const countsOf = async (archive: Archive, site: string) =>
+    (await archive.days(site, null, ALL_DAYS)).map(({ measuredDepth, measuredHeight, ...counts }) => counts);
   const differing: string[] = [];
-  for (const site of await from.sites()) {
-    const [copied, counted] = [await to.days(site, null, ALL_DAYS), await from.days(site, null, ALL_DAYS)];
-    if (!isDeepStrictEqual(copied, counted)) differing.push(site);
-  }
+  for (const site of await from.sites())
+    if (!isDeepStrictEqual(await countsOf(to, site), await countsOf(from, site))) differing.push(site);
   return differing;
 }
