@@ -34,8 +34,8 @@ const STEPS = [
   { flush: 8, sample: 8 },
 ] as const;
 /**
- * Above the first delay the pace is lowered by a step, above the second by two; below the last it may be raised,
- * milliseconds.
+ * Above the first delay the pace is lowered by a step, above the second by two. Below the last, on average, it may be
+ * raised. Milliseconds.
  */
 const HIGH_DELAY_MS = 100;
 const VERY_HIGH_MS = 400;
@@ -44,17 +44,19 @@ const LOW_MS = 50;
 const BUSY_UTILIZATION = 0.75;
 const BUSY_MS = 2000;
 /**
- * Below this average utilization a worker is calm. The next step up makes it at most half as busy again: more frames are
- * cheaper each, because more of them are read at once.
+ * Below this average utilization a worker is calm. With 5,000 visitors, twice as many frames made a worker half as busy
+ * again: each costs less, because more of them are read at once.
  */
 const IDLE_UTILIZATION = 0.5;
-/** Weight of the latest utilization in the average. It spans about ten observations, because single ones vary. */
+/** Weight of the latest observation in the averages. They span about ten, because single ones vary. */
 const WEIGHT = 0.1;
 /**
- * How long the load must be low before the pace is raised, milliseconds. Doubled each time that the load returns within
- * the same time, so that the pace does not oscillate; halved each time that it does not return.
+ * How long the load must be low before the pace is raised, milliseconds. Doubled each time that the load returns soon,
+ * so that the pace does not oscillate; halved each time that it does not return.
  */
 const RESTORE_MS = 5000;
+/** A load that returns after this time has nothing to do with the pace, milliseconds. */
+const RETURN_MS = 30_000;
 const MAX_RESTORE_MS = 40_000;
 
 export class Pace {
@@ -69,7 +71,9 @@ export class Pace {
   #idleSince = 0;
   /** When the worker was last not busy, ms. */
   #idleAt: number;
+  /** Averages. */
   #utilization = 0;
+  #delayMs = 0;
   #loweredAt = Number.NEGATIVE_INFINITY;
   #restoredAt = Number.NEGATIVE_INFINITY;
 
@@ -102,9 +106,10 @@ export class Pace {
     const before = this.#step;
     if (utilization <= BUSY_UTILIZATION) this.#idleAt = now;
     this.#utilization += WEIGHT * (utilization - this.#utilization);
+    this.#delayMs += WEIGHT * (loopDelayMs - this.#delayMs);
     if (saturated || loopDelayMs > HIGH_DELAY_MS) this.#onLoad(loopDelayMs > VERY_HIGH_MS ? 2 : 1, now);
     else if (now - this.#idleAt >= BUSY_MS && this.#step === 0) this.#onLoad(1, now);
-    else if (loopDelayMs > LOW_MS || this.#utilization > IDLE_UTILIZATION) this.#idleSince = now;
+    else if (this.#delayMs > LOW_MS || this.#utilization > IDLE_UTILIZATION) this.#idleSince = now;
     else if (this.#step > 0 && now - this.#idleSince >= this.#restoreMs) this.#restore(now);
     return this.#step !== before;
   }
@@ -113,7 +118,7 @@ export class Pace {
     this.#idleSince = now;
     // A step has an effect only after every visitor has been told and has sent once.
     if (now - this.#loweredAt < ROUND_MS + this.live.flushMs || this.#step === STEPS.length - 1) return;
-    if (now - this.#restoredAt < this.#restoreMs) this.#restoreMs = Math.min(MAX_RESTORE_MS, 2 * this.#restoreMs);
+    if (now - this.#restoredAt < RETURN_MS) this.#restoreMs = Math.min(MAX_RESTORE_MS, 2 * this.#restoreMs);
     this.#loweredAt = now;
     this.#set(Math.min(STEPS.length - 1, this.#step + steps));
   }
