@@ -64,8 +64,10 @@ import { VisitTable } from './visit-table.ts';
 const COMPACT_APART_MS = 1200;
 /** Maximum duration of the compaction before a read, milliseconds. Under load, a read may miss the last seconds. */
 const COMPACT_LIMIT_MS = 100;
-/** Maximum number of visits that are checked for one part of a list. */
-const MAX_LOOKS = 2000;
+/** Maximum number of visits that are checked for one part of a list: meanwhile, appends wait. */
+const MAX_LISTED = 2000;
+/** Maximum number of the oldest visits that are checked for removal at once. */
+const MAX_LOOKS = 5000;
 /** Maximum number of visits removed in one write. */
 const PRUNE_VISITS = 50;
 /** For this long no other process takes over the removals, milliseconds. */
@@ -327,11 +329,11 @@ export class LmdbArchive implements Archive {
 
   #compactFor(ms: number): void {
     const begin = monotonicNow();
-    while (this.#quota.hasDisk() && monotonicNow() < begin + ms)
-      if (this.#compact(this.#waiting()) === 0) {
-        this.#compactedAt = begin;
-        return;
-      }
+    while (this.#quota.hasDisk() && monotonicNow() < begin + ms) {
+      const shards = this.#waiting();
+      if (shards.length === 0) this.#compactedAt = begin;
+      if (this.#compact(shards) === 0) return;
+    }
   }
 
   /** Compacts what is waiting, and reads. Throws StoreError `damaged` if LMDB finds its file damaged. */
@@ -376,7 +378,7 @@ export class LmdbArchive implements Archive {
     const range = { start, end: [site, end, 0], reverse: !oldestFirst };
     for (const [, since, number] of this.#tables.bySite.getKeys(range as never)) {
       if (last === null && `${since}.${number}` === after) continue;
-      if (items.length === limit || looks === MAX_LOOKS) return part(last);
+      if (items.length === limit || looks === MAX_LISTED) return part(last);
       looks += 1;
       // A damaged key would make an invalid cursor.
       if (!Number.isInteger(since) || !Number.isInteger(number)) continue;

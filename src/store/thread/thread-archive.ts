@@ -20,8 +20,8 @@ export interface Question {
   id: number;
   method: keyof Archive | 'addHits' | 'close';
   args: unknown[];
-  /** When it was asked (monotonicNow). */
-  at: number;
+  /** When a read was asked (monotonicNow). */
+  at?: number;
 }
 
 /** `id` 0: the thread is ready, has found damage (with an error), or has removed visits (with news). */
@@ -107,27 +107,28 @@ export class ThreadArchive implements Archive {
   }
 
   #ask<T = never>(method: Question['method'], ...args: unknown[]): Promise<T> {
-    return this.#send(method, args, []);
+    return this.#send({ method, args });
   }
 
   /** `given` are transferred to the thread, and are empty here afterwards. */
-  #send(method: Question['method'], args: unknown[], given: ArrayBuffer[]): Promise<never> {
+  #send(question: Omit<Question, 'id'>, given: ArrayBuffer[] = []): Promise<never> {
     this.#last += 1;
     const id = this.#last;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
-      this.#thread.postMessage({ id, method, args, at: monotonicNow() } satisfies Question, given);
+      this.#thread.postMessage({ id, ...question } satisfies Question, given);
     });
   }
 
   /** Sends a read. At most MAX_READS are with the thread, so that appends do not wait behind all of them. */
   async #read(method: Question['method'], ...args: unknown[]): Promise<never> {
+    const at = monotonicNow();
     if (this.#reading >= MAX_READS) {
       if (this.#queue.length >= MAX_QUEUED) throw tooMuch();
       await new Promise<void>((resolve) => this.#queue.push(resolve));
     } else this.#reading += 1;
     try {
-      const answer = await this.#ask(method, ...args);
+      const answer = await this.#send({ method, args, at });
       if (isIncomplete(answer)) this.#incomplete += 1;
       return answer;
     } finally {
@@ -139,7 +140,7 @@ export class ThreadArchive implements Archive {
 
   append: Archive['append'] = (batches) => {
     const bytes = join(batches);
-    return this.#send('append', [bytes, batches.map(({ length }) => length)], [bytes.buffer]);
+    return this.#send({ method: 'append', args: [bytes, batches.map(({ length }) => length)] }, [bytes.buffer]);
   };
   sites: Archive['sites'] = (...args) => this.#read('sites', ...args);
   visits: Archive['visits'] = (...args) => this.#read('visits', ...args);

@@ -50,7 +50,7 @@ function call({ method, args, at }: Question): unknown {
   if (method === 'append') return archive.append(split(args[0] as Uint8Array, args[1] as number[]));
   const work = archive[method as keyof Archive] as (...all: unknown[]) => unknown;
   const answer = () => work.apply(archive, args);
-  return record.answerAsOf ? record.answerAsOf(at, answer) : answer();
+  return record.answerAsOf && at !== undefined ? record.answerAsOf(at, answer) : answer();
 }
 
 function refuse(id: number, error: unknown): void {
